@@ -1,0 +1,274 @@
+//! Targets: how many units a listing should show, given what is available.
+//!
+//! * pool = sum of available over the warehouses that feed the store, less the buffer, not under 0
+//! * shared mode: target = floor(pool × share), each store on its own
+//! * exclusive mode: the pool is split by [`apportion`]; shares sum to at most 100 %, the rest is unallocated
+//! * then the threshold (below it the target is 0) and the maximum to show
+//!
+//! In exclusive mode stores may be fed by different warehouses or have different buffers, so each has a pool of its
+//! own. Every store takes *its* part of the split of *its* pool among all the parties. The split is house-monotone,
+//! so the parts together never exceed the largest pool, and equal it exactly where all the pools are the same.
+use super::WarehouseCode;
+use super::stock::Levels;
+use serde::{Deserialize, Serialize};
+
+/// A share of a pool in hundredths of a percent, 0 to 10,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Share(u16);
+
+impl Share {
+    /// The whole pool.
+    pub const ALL: Self = Self(10_000);
+
+    /// From hundredths of a percent; `None` above 100 %.
+    pub fn from_hundredths(value: i64) -> Option<Self> {
+        u16::try_from(value).ok().filter(|v| *v <= 10_000).map(Self)
+    }
+
+    /// From a percentage with at most two decimals.
+    pub fn from_percent(percent: f64) -> Option<Self> {
+        let hundredths = (percent * 100.0).round();
+        if !(0.0..=10_000.0).contains(&hundredths) || (hundredths / 100.0 - percent).abs() > 1e-9 {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "checked to be 0 to 10,000 above")]
+        Self::from_hundredths(hundredths as i64)
+    }
+
+    /// In hundredths of a percent.
+    pub fn hundredths(self) -> i64 {
+        i64::from(self.0)
+    }
+
+    /// In percent.
+    pub fn percent(self) -> f64 {
+        f64::from(self.0) / 100.0
+    }
+}
+
+/// How a seller's stores share the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AllocationMode {
+    /// Each store shows its share of the whole pool; shares may add up to more than 100 %.
+    Shared,
+    /// The pool is split among the stores.
+    Exclusive,
+}
+
+/// The rules of one listing, resolved: what stands between available and what it shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListingRules {
+    /// Its part of the pool; without one it is never pushed.
+    pub share: Option<Share>,
+    /// Units kept back from the pool.
+    pub buffer: i64,
+    /// Below this the target is 0.
+    pub threshold: Option<i64>,
+    /// The most to show.
+    pub max_shown: Option<i64>,
+    /// Whether it may be pushed at all.
+    pub sync_enabled: bool,
+    /// The warehouses that feed its store; all when `None`.
+    pub warehouses: Option<Vec<WarehouseCode>>,
+}
+
+impl ListingRules {
+    /// The pool of this listing.
+    pub fn pool(&self, levels: &Levels) -> i64 {
+        let sum: i64 = match &self.warehouses {
+            None => levels.values().fold(0, |sum, level| sum.saturating_add(*level)),
+            Some(codes) => codes.iter().fold(0, |sum, code| sum.saturating_add(levels.get(code).copied().unwrap_or(0))),
+        };
+        sum.saturating_sub(self.buffer).max(0)
+    }
+
+    /// Whether this listing is ever pushed.
+    pub fn is_pushed(&self) -> bool {
+        self.sync_enabled && self.share.is_some()
+    }
+
+    fn shown(&self, part: i64) -> i64 {
+        if self.threshold.is_some_and(|threshold| part < threshold) {
+            return 0;
+        }
+        self.max_shown.map_or(part, |max| part.min(max))
+    }
+}
+
+/// The targets of all the listings of one SKU, in the order given (by store, and always the same order).
+pub fn targets(mode: AllocationMode, levels: &Levels, listings: &[ListingRules]) -> Vec<i64> {
+    let shares: Vec<Share> = listings.iter().map(|l| l.share.unwrap_or(Share(0))).collect();
+    let mut last_split: Option<(i64, Vec<i64>)> = None;
+    listings
+        .iter()
+        .enumerate()
+        .map(|(index, listing)| {
+            let pool = listing.pool(levels);
+            let Some(share) = listing.share else { return 0 };
+            let part = match mode {
+                AllocationMode::Shared => scaled(pool, share),
+                AllocationMode::Exclusive => {
+                    let split = match last_split.take() {
+                        Some((same, split)) if same == pool => split,
+                        _ => apportion(pool, &shares),
+                    };
+                    let part = split.get(index).copied().unwrap_or(0);
+                    last_split = Some((pool, split));
+                    part
+                }
+            };
+            listing.shown(part)
+        })
+        .collect()
+}
+
+fn scaled(pool: i64, share: Share) -> i64 {
+    let product = i128::from(pool) * i128::from(share.0) / 10_000;
+    i64::try_from(product).unwrap_or(i64::MAX)
+}
+
+/// Splits `pool` units among parties by their shares with Sainte-Laguë's method (Webster's), the unallocated rest of
+/// the shares being one more party, which is not in the answer. Where shares sum to 100 % the parts sum to the pool.
+///
+/// No part falls when the pool grows. Ties go to the earlier party, the unallocated last. Shares above 100 % in sum
+/// leave nothing unallocated and are split in proportion.
+pub fn apportion(pool: i64, shares: &[Share]) -> Vec<i64> {
+    let sum: i64 = shares.iter().map(|s| s.hundredths()).sum();
+    let mut weights: Vec<i128> = shares.iter().map(|s| i128::from(s.hundredths())).collect();
+    weights.push(i128::from((10_000 - sum).max(0)));
+    let total: i128 = weights.iter().sum();
+    let parties = i128::try_from(weights.iter().filter(|w| **w > 0).count()).unwrap_or(i128::MAX);
+    let pool = i128::from(pool.max(0));
+
+    // With the final divisor every party has its exact part rounded, and the roundings of k parties sum to at most
+    // k / 2: so nobody ends below weight × (pool − k/2) / total − 1/2. Begin there and hand out the few that remain.
+    let mut parts: Vec<i128> =
+        weights.iter().map(|weight| ((weight * (2 * pool - parties) - total).div_euclid(2 * total)).max(0)).collect();
+    let mut left = pool - parts.iter().sum::<i128>();
+    while left > 0 {
+        // The next unit goes to the largest weight / (2 × part + 1): compared crosswise, without fractions.
+        let mut best: Option<(usize, i128, i128)> = None;
+        for (index, (weight, part)) in weights.iter().zip(&parts).enumerate() {
+            let divisor = 2 * part + 1;
+            if *weight > 0 && best.is_none_or(|(_, w, d)| weight * d > w * divisor) {
+                best = Some((index, *weight, divisor));
+            }
+        }
+        let Some(winner) = best.and_then(|(index, ..)| parts.get_mut(index)) else { break };
+        *winner += 1;
+        left -= 1;
+    }
+    parts.truncate(shares.len());
+    parts.into_iter().map(|part| i64::try_from(part).unwrap_or(i64::MAX)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rules(share: i64) -> ListingRules {
+        ListingRules {
+            share: Share::from_hundredths(share),
+            buffer: 0,
+            threshold: None,
+            max_shown: None,
+            sync_enabled: true,
+            warehouses: None,
+        }
+    }
+    fn levels(main: i64) -> Levels {
+        Levels::from([(WarehouseCode::main(), main)])
+    }
+    fn shares(values: &[i64]) -> Vec<Share> {
+        values.iter().map(|v| Share::from_hundredths(*v).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_worked_example_of_the_console() {
+        let listing = ListingRules { buffer: 2, ..rules(3000) };
+        assert_eq!(targets(AllocationMode::Shared, &levels(42), &[listing]), [12]);
+    }
+
+    #[test]
+    fn a_threshold_hides_the_last_units_and_a_maximum_caps() {
+        let careful = ListingRules { threshold: Some(5), max_shown: Some(9), ..rules(10_000) };
+        let shown: Vec<i64> =
+            [4, 5, 9, 10].iter().map(|n| targets(AllocationMode::Shared, &levels(*n), std::slice::from_ref(&careful))[0]).collect();
+        assert_eq!(shown, [0, 5, 9, 9]);
+    }
+
+    #[test]
+    fn the_last_unit_is_never_stranded() {
+        assert_eq!(apportion(1, &shares(&[3333, 3333, 3334])), [0, 0, 1]);
+        assert_eq!(apportion(10, &shares(&[3333, 3333, 3334])).iter().sum::<i64>(), 10);
+        assert_eq!(apportion(1, &shares(&[5000, 5000])), [1, 0]);
+    }
+
+    /// Sainte-Laguë by its definition, one unit at a time.
+    fn one_by_one(pool: i64, shares: &[Share]) -> Vec<i64> {
+        let sum: i64 = shares.iter().map(|s| s.hundredths()).sum();
+        let mut weights: Vec<i64> = shares.iter().map(|s| s.hundredths()).collect();
+        weights.push((10_000 - sum).max(0));
+        let mut parts = vec![0i64; weights.len()];
+        for _ in 0..pool {
+            let mut best = None::<usize>;
+            for i in 0..weights.len() {
+                if weights[i] > 0 && best.is_none_or(|b| weights[i] * (2 * parts[b] + 1) > weights[b] * (2 * parts[i] + 1)) {
+                    best = Some(i);
+                }
+            }
+            parts[best.unwrap()] += 1;
+        }
+        parts.pop();
+        parts
+    }
+
+    fn any_shares() -> impl Strategy<Value = Vec<Share>> {
+        proptest::collection::vec(0i64..=10_000, 1..8).prop_map(|raw| {
+            let sum: i64 = raw.iter().sum::<i64>().max(10_000);
+            raw.iter().map(|v| Share::from_hundredths(v * 10_000 / sum).unwrap()).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_split_is_sainte_lagues(pool in 0i64..400, shares in any_shares()) {
+            prop_assert_eq!(apportion(pool, &shares), one_by_one(pool, &shares));
+        }
+        #[test]
+        fn the_parts_and_the_unallocated_rest_are_the_pool(pool in 0i64..=1_000_000_000_000_000, shares in any_shares()) {
+            let parts = apportion(pool, &shares);
+            let sum: i64 = parts.iter().sum();
+            prop_assert!(sum <= pool);
+            if shares.iter().map(|s| s.hundredths()).sum::<i64>() == 10_000 { prop_assert_eq!(sum, pool); }
+        }
+        #[test]
+        fn no_part_falls_when_the_pool_grows(pool in 0i64..1_000_000_000_000, more in 1i64..1000, shares in any_shares()) {
+            let (before, after) = (apportion(pool, &shares), apportion(pool + more, &shares));
+            prop_assert!(before.iter().zip(&after).all(|(b, a)| b <= a));
+        }
+        #[test]
+        fn stores_fed_by_different_warehouses_never_promise_more_than_there_is(a in 0i64..1000, b in 0i64..1000, shares in any_shares(), picks in proptest::collection::vec(0u8..3, 8)) {
+            let other = WarehouseCode::parse("b").unwrap();
+            let levels = Levels::from([(WarehouseCode::main(), a), (other.clone(), b)]);
+            let listings: Vec<ListingRules> = shares.iter().zip(picks).map(|(share, pick)| ListingRules {
+                warehouses: match pick { 0 => None, 1 => Some(vec![WarehouseCode::main()]), _ => Some(vec![other.clone()]) },
+                ..rules(share.hundredths())
+            }).collect();
+            prop_assert!(targets(AllocationMode::Exclusive, &levels, &listings).iter().sum::<i64>() <= a + b);
+        }
+        #[test]
+        fn increases_telescope(steps in proptest::collection::vec(-50i64..50, 1..40), share in 1i64..=10_000) {
+            let (mut available, mut shown_by_increases, mut decreases) = (0i64, 0i64, 0i64);
+            for step in steps {
+                let before = targets(AllocationMode::Shared, &levels(available), &[rules(share)])[0];
+                available += step;
+                let after = targets(AllocationMode::Shared, &levels(available), &[rules(share)])[0];
+                if after > before { shown_by_increases += after - before } else { decreases += before - after }
+            }
+            prop_assert_eq!(shown_by_increases - decreases, targets(AllocationMode::Shared, &levels(available), &[rules(share)])[0]);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What platforms can do and what an answer of theirs means: the words between connectors and the rules of delivery.
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What a store's platform can do. Data, not code: a connector states it, the rules of delivery choose by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abilities {
+    /// Can add a signed number to what is shown.
+    pub adjust: bool,
+    /// Answers a repeated idempotency key with the first result instead of applying it again.
+    pub idempotency: bool,
+    /// Sets only if what is shown is what we expect.
+    pub compare_and_set: bool,
+    /// Can be asked what is shown.
+    pub read: bool,
+    /// The most items in one call.
+    pub max_items: usize,
+}
+
+/// How an increase is brought to a platform, by what it offers; best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Add, under an idempotency key: after an unknown outcome the same call again.
+    KeyedAdjust,
+    /// Read, then set if unchanged: after an unknown outcome the same call again.
+    CompareAndSet,
+    /// Read, then add: after an unknown outcome read back and decide.
+    ReadAndAdjust,
+    /// Read, then set: the shortest window that can be had; read back and decide.
+    ReadAndSet,
+    /// Read, then set under an idempotency key.
+    KeyedSet,
+    /// Add, with nothing to read back: an unknown outcome is overwritten.
+    BlindAdjust,
+}
+
+impl Abilities {
+    /// How increases go out; `None` when nothing can be added to without guessing, so only overwrites work.
+    pub fn increase_method(&self) -> Option<Method> {
+        match *self {
+            Self { adjust: true, idempotency: true, .. } => Some(Method::KeyedAdjust),
+            Self { compare_and_set: true, read: true, .. } => Some(Method::CompareAndSet),
+            Self { adjust: true, read: true, .. } => Some(Method::ReadAndAdjust),
+            Self { idempotency: true, read: true, .. } => Some(Method::KeyedSet),
+            Self { read: true, .. } => Some(Method::ReadAndSet),
+            Self { adjust: true, .. } => Some(Method::BlindAdjust),
+            _ => None,
+        }
+    }
+}
+
+impl Method {
+    /// Whether what is shown is read before sending.
+    pub fn reads_first(self) -> bool {
+        !matches!(self, Self::KeyedAdjust | Self::BlindAdjust)
+    }
+
+    /// How an unknown outcome of this method is found out.
+    pub fn resolution(self) -> Resolution {
+        match self {
+            Self::KeyedAdjust | Self::KeyedSet | Self::CompareAndSet => Resolution::SameCallAgain,
+            Self::ReadAndAdjust | Self::ReadAndSet => Resolution::ReadBack,
+            Self::BlindAdjust => Resolution::Overwrite,
+        }
+    }
+}
+
+/// How an unknown outcome is found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// Repeat the very same call: the platform knows it by its key, or by the quantity that it expects.
+    SameCallAgain,
+    /// After the settle time read what is shown, and decide by what was shown before.
+    ReadBack,
+    /// After the settle time overwrite with the target (an overwrite is simply repeated, with a fresh target).
+    Overwrite,
+}
+
+/// What a platform says of one item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemResult {
+    /// Done; what the listing shows now, where the answer says so. For a read: what is shown.
+    Applied {
+        /// Units shown after it.
+        shown: Option<i64>,
+    },
+    /// Compare-and-set found another quantity: surely not applied by this request.
+    Stale {
+        /// Units shown instead.
+        shown: i64,
+    },
+    /// Never will be, until somebody changes something.
+    Rejected {
+        /// Why, in plain words.
+        reason: String,
+        /// What the seller can do about it.
+        next_step: String,
+    },
+    /// Surely not applied; later it may be.
+    TryAgain {
+        /// Why, in plain words.
+        reason: String,
+    },
+    /// The answer does not say.
+    Unknown {
+        /// Why, in plain words.
+        reason: String,
+    },
+}
+
+/// What is known after a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The platform answered item by item: as many results as items, in the order of the call.
+    Answered(Vec<ItemResult>),
+    /// The call as a whole was refused because of what is in it: nothing was applied. It is split until the bad item
+    /// stands alone.
+    Refused {
+        /// Why, in plain words.
+        reason: String,
+        /// What the seller can do about it.
+        next_step: String,
+    },
+    /// Surely nothing was applied: no connection, throttled.
+    TryAgain {
+        /// Why, in plain words.
+        reason: String,
+        /// Not before this pause.
+        after: Option<Duration>,
+        /// The platform throttled us, so the whole store waits and its circuit is not to blame.
+        throttled: bool,
+    },
+    /// The credentials do not work (401, 403): surely nothing was applied.
+    Unauthorized {
+        /// Why, in plain words.
+        reason: String,
+    },
+    /// Perhaps applied: timeout, cut connection, 5xx, an answer that cannot be read.
+    Unknown {
+        /// Why, in plain words.
+        reason: String,
+    },
+}

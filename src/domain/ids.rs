@@ -1,0 +1,148 @@
+//! Names of things, each its own type, parsed once at the edge. Ids are UUIDv7, so they sort by birth.
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! uuid_id {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A new id, born at `now`: later ids sort behind earlier ones.
+            pub fn new(now: DateTime<Utc>) -> Self {
+                Self(new_uuid(now))
+            }
+            /// The sixteen bytes, as they stand in the database.
+            pub fn bytes(&self) -> Vec<u8> {
+                self.0.as_bytes().to_vec()
+            }
+            /// Reads what [`Self::bytes`] wrote; `None` when it is not sixteen bytes long.
+            pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                Uuid::from_slice(bytes).ok().map(Self)
+            }
+        }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { self.0.fmt(f) }
+        }
+        impl std::str::FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(s: &str) -> Result<Self, Self::Err> { Uuid::parse_str(s).map(Self) }
+        }
+    )+};
+}
+
+uuid_id! {
+    /// A seller: the tenant.
+    SellerId,
+    /// A store of one seller.
+    StoreId,
+    /// A listing in one store.
+    ListingId,
+    /// A push to one listing.
+    PushId,
+    /// A sync run.
+    RunId,
+    /// One request to a platform, with up to a page of pushes in it; its text is the idempotency key.
+    CallId,
+    /// A rule.
+    RuleId,
+    /// An API key (its name, not its secret).
+    KeyId,
+}
+
+/// A UUIDv7 whose time part is `now`, with a process-wide counter so that ids of one millisecond keep their order.
+fn new_uuid(now: DateTime<Utc>) -> Uuid {
+    use std::sync::{LazyLock, Mutex};
+    static CONTEXT: LazyLock<Mutex<uuid::ContextV7>> = LazyLock::new(|| Mutex::new(uuid::ContextV7::new()));
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(&*CONTEXT, seconds, now.timestamp_subsec_nanos()))
+}
+
+macro_rules! text_id {
+    ($($(#[$doc:meta])* $name:ident, $max:literal, $what:literal);+ $(;)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The most characters that one may have.
+            pub const MAX_CHARS: usize = $max;
+            /// Checks length and characters; any script is welcome, control characters and outer blanks are not.
+            ///
+            /// # Errors
+            /// What is wrong, in words.
+            pub fn parse(text: &str) -> Result<Self, String> {
+                check_text(text, $what, $max).map(|()| Self(text.to_owned()))
+            }
+            /// As it was sent.
+            pub fn as_str(&self) -> &str { &self.0 }
+        }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&self.0) }
+        }
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str { &self.0 }
+        }
+    )+};
+}
+
+text_id! {
+    /// The seller's own stock-keeping unit.
+    Sku, 128, "a SKU";
+    /// The client's own id of a stock event.
+    EventId, 128, "an event_id";
+    /// The seller's code of a warehouse.
+    WarehouseCode, 64, "a warehouse code";
+}
+
+impl WarehouseCode {
+    /// The warehouse that always exists.
+    pub fn main() -> Self {
+        Self("main".to_owned())
+    }
+}
+
+/// Checks a short text of a person's: not empty, at most `max` characters, no control characters, no outer blanks.
+///
+/// # Errors
+/// What is wrong, in words that name `what`.
+pub fn check_text(text: &str, what: &str, max: usize) -> Result<(), String> {
+    if text.is_empty() {
+        return Err(format!("{what} must not be empty"));
+    }
+    let count = text.chars().count();
+    if count > max {
+        return Err(format!("{what} has at most {max} characters, this one has {count}"));
+    }
+    if text.chars().any(|c| c.is_control() || ('\u{fdd0}'..='\u{fdef}').contains(&c) || (c as u32 & 0xfffe) == 0xfffe) {
+        return Err(format!("{what} must not contain control characters"));
+    }
+    if text.trim() != text {
+        return Err(format!("{what} must not begin or end with white space"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_one_instant_sort_by_birth() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let ids: Vec<_> = (0..1000).map(|_| PushId::new(now)).collect();
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn a_sku_may_be_in_any_script_but_not_blank_long_or_controlled() {
+        assert!(Sku::parse("赤い靴-42 ½ 👟").is_ok());
+        for bad in ["", " a", "a ", "a\0b", "a\nb", &"x".repeat(129)] {
+            assert!(Sku::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

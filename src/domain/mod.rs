@@ -1,0 +1,20 @@
+//! The rules, as plain values and pure functions: no async, no I/O, no clock of its own.
+//!
+//! Vocabulary. A *seller* is the tenant. A *store* is one shop of a seller on one *platform*. A *SKU* is the
+//! seller's own stock-keeping unit; a *listing* is one sellable variant in one store, paired with one SKU.
+//! *Available* is what can be sold of a SKU in a warehouse. A *stock event* came in and changed it; a *push* goes
+//! out and changes one listing: an *increase* is relative, an *overwrite* absolute. A *sync run* is one overwrite of
+//! many listings. The *target* is what a listing should show.
+pub mod allocation;
+pub mod circuit;
+pub mod delivery;
+pub mod ids;
+pub mod problem;
+pub mod push;
+pub mod retry;
+pub mod schedule;
+pub mod settings;
+pub mod stock;
+
+pub use ids::{CallId, EventId, KeyId, ListingId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode};
+pub use problem::FieldError;

@@ -1,0 +1,642 @@
+//! The life of a push, and what an answer, a crash, a read or a cancellation does to it.
+//!
+//! `queued → sending → confirmed`, or `→ retrying` (surely not applied), `→ uncertain` (perhaps applied),
+//! `→ rejected` (for this listing, permanently), `→ held` (store paused or not authorised), `→ superseded`,
+//! `→ cancelled`. An uncertain push is never sent again blindly: [`Resolution`] says how its outcome is found out.
+use super::delivery::{ItemResult, Outcome, Resolution};
+use super::retry::RetryPolicy;
+use super::{CallId, ListingId, PushId, RunId, StoreId};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long after a request may have been overtaken by its own repetition every answer about its listing is compared
+/// with the account, in milliseconds.
+pub const DOUBT_FOR_MS: i64 = 24 * 3600 * 1000;
+
+/// Relative or absolute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PushKind {
+    /// +N.
+    Increase,
+    /// =N.
+    Overwrite,
+}
+
+/// Where a push stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PushState {
+    /// Waits for its turn.
+    Queued,
+    /// On its way.
+    Sending,
+    /// Surely applied.
+    Confirmed,
+    /// Surely not applied; will be tried again.
+    Retrying,
+    /// Perhaps applied; being found out.
+    Uncertain,
+    /// Will not be tried again by itself.
+    Rejected,
+    /// Waits for the store: paused, or not authorised.
+    Held,
+    /// Another push took its place.
+    Superseded,
+    /// Called off.
+    Cancelled,
+}
+
+impl PushState {
+    /// All of them; the position is the number in the database.
+    pub const ALL: [Self; 9] = [
+        Self::Queued,
+        Self::Sending,
+        Self::Confirmed,
+        Self::Retrying,
+        Self::Uncertain,
+        Self::Rejected,
+        Self::Held,
+        Self::Superseded,
+        Self::Cancelled,
+    ];
+
+    /// The number in the database.
+    pub fn code(self) -> i16 {
+        Self::ALL.iter().position(|s| *s == self).and_then(|i| i16::try_from(i).ok()).unwrap_or(0)
+    }
+
+    /// The state with this number.
+    pub fn from_code(code: i16) -> Option<Self> {
+        usize::try_from(code).ok().and_then(|i| Self::ALL.get(i).copied())
+    }
+
+    /// The word in the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Confirmed => "confirmed",
+            Self::Retrying => "retrying",
+            Self::Uncertain => "uncertain",
+            Self::Rejected => "rejected",
+            Self::Held => "held",
+            Self::Superseded => "superseded",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Surely not applied and not on its way: may be merged into, superseded or cancelled.
+    pub fn is_waiting(self) -> bool {
+        matches!(self, Self::Queued | Self::Retrying | Self::Held)
+    }
+
+    /// On its way or perhaps applied: nothing else may be sent to its listing.
+    pub fn is_in_flight(self) -> bool {
+        matches!(self, Self::Sending | Self::Uncertain)
+    }
+}
+
+/// One quantity change for one listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Push {
+    /// Its id; also its order of birth.
+    pub id: PushId,
+    /// Where it goes.
+    pub store_id: StoreId,
+    /// To which listing.
+    pub listing_id: ListingId,
+    /// Of which SKU.
+    pub sku: String,
+    /// The platform's name of the listing, as it was when the push was made: a repeated call must be the same.
+    pub external_id: String,
+    /// The connector's particulars of the listing, as JSON, likewise.
+    pub extra: Option<String>,
+    /// Relative or absolute.
+    pub kind: PushKind,
+    /// Units; an overwrite has none until its target is read, as its batch is sent.
+    pub quantity: Option<i64>,
+    /// Where it stands.
+    pub state: PushState,
+    /// How often it was sent.
+    pub attempts: i32,
+    /// Why it stands there, in plain words.
+    pub reason: Option<String>,
+    /// What the seller can do about it.
+    pub next_step: Option<String>,
+    /// The platform's last answer, shortened.
+    pub raw_answer: Option<String>,
+    /// When it was made. Instants are milliseconds since 1970.
+    pub created_at: i64,
+    /// When it last changed.
+    pub updated_at: i64,
+    /// When it wants attention; `None` when it does not.
+    pub due_at: Option<i64>,
+    /// When its success was known.
+    pub confirmed_at: Option<i64>,
+    /// The call that carried it last.
+    pub call_id: Option<CallId>,
+    /// What the listing showed before it was sent, where that was read.
+    pub base: Option<i64>,
+    /// How an unknown outcome of its last call is found out.
+    pub resolution: Option<Resolution>,
+    /// Since when it has been failing without a break.
+    pub failing_since: Option<i64>,
+    /// The most items in its next call, after a call was refused as a whole.
+    pub batch_limit: Option<i32>,
+    /// Cancelled while on its way: must not be sent again if it was not applied.
+    pub cancel_requested: bool,
+    /// The run it belongs to.
+    pub run_id: Option<RunId>,
+    /// Whether an earlier sending of this very call is unresolved.
+    pub in_doubt: bool,
+}
+
+/// What the service believes that a listing shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Units shown last, from a confirmed answer or a read.
+    pub shown: Option<i64>,
+    /// Until when an answer that differs from the account means that a late request was applied.
+    pub doubt_until: Option<i64>,
+}
+
+/// What an answer changes about the listing of a push.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListingChange {
+    /// It shows this.
+    pub shown: Option<i64>,
+    /// Watch its answers until then.
+    pub doubt_until: Option<i64>,
+    /// Overwrite it with its target, for this reason.
+    pub heal: Option<String>,
+    /// Overwrite it once its store works again.
+    pub mark: bool,
+}
+
+/// What the rules of settling need to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Settling<'a> {
+    /// Now, in milliseconds since 1970.
+    pub now: i64,
+    /// The draw for backoff, from 0 to 1.
+    pub jitter: f64,
+    /// The retry policy.
+    pub policy: &'a RetryPolicy,
+    /// How many items were in the call.
+    pub items: usize,
+}
+
+/// What an outcome says of each of `items` pushes.
+pub fn verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
+    let all = |verdict: Verdict| vec![verdict; items];
+    match outcome {
+        Outcome::Answered(results) if results.len() == items => results.iter().cloned().map(Verdict::Item).collect(),
+        Outcome::Answered(_) => {
+            all(Verdict::Item(ItemResult::Unknown { reason: "The platform's answer does not fit the request.".to_owned() }))
+        }
+        Outcome::Refused { reason, next_step } => all(Verdict::Refused { reason: reason.clone(), next_step: next_step.clone() }),
+        Outcome::TryAgain { reason, after, .. } => all(Verdict::TryAgain { reason: reason.clone(), after: *after }),
+        Outcome::Unauthorized { reason } => all(Verdict::Unauthorized { reason: reason.clone() }),
+        Outcome::Unknown { reason } => all(Verdict::Item(ItemResult::Unknown { reason: reason.clone() })),
+    }
+}
+
+/// What is known of one push after its call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The platform spoke of it by itself.
+    Item(ItemResult),
+    /// Its call was refused as a whole.
+    Refused {
+        /// Why.
+        reason: String,
+        /// What to do.
+        next_step: String,
+    },
+    /// Its call surely did not arrive, or was throttled.
+    TryAgain {
+        /// Why.
+        reason: String,
+        /// Not before this pause.
+        after: Option<Duration>,
+    },
+    /// The credentials do not work.
+    Unauthorized {
+        /// Why.
+        reason: String,
+    },
+}
+
+const CHECK_STORE: &str = "Check in the store that the listing shows the right number.";
+const RECONNECT: &str = "Enter the store's credentials again; everything that waits is sent then.";
+
+impl Push {
+    /// An increase that waits.
+    pub fn is_mergeable(&self) -> bool {
+        self.kind == PushKind::Increase && self.state.is_waiting() && !self.cancel_requested
+    }
+
+    /// The process died while this was on its way: perhaps applied.
+    pub fn crashed(&mut self, now: i64, policy: &RetryPolicy) {
+        if self.state == PushState::Sending {
+            self.become_uncertain("The service stopped while this was being sent.", now, policy, 0.0);
+        }
+    }
+
+    /// It was claimed, and surely not one byte of it was sent.
+    pub fn unclaimed(&mut self, now: i64) {
+        if self.in_doubt {
+            self.state = PushState::Uncertain;
+            self.due_at = Some(now);
+        } else {
+            self.wait(PushState::Queued, None, now, now);
+        }
+    }
+
+    /// Called off: at once while it waits, otherwise as soon as it is known not to have been applied.
+    pub fn cancel(&mut self, reason: &str, now: i64) {
+        if self.state.is_waiting() {
+            self.end(PushState::Cancelled, now);
+            self.reason = Some(reason.to_owned());
+        } else if self.state.is_in_flight() {
+            self.cancel_requested = true;
+        }
+    }
+
+    /// An overwrite's target was read, and this increase is part of it already.
+    pub fn superseded(&mut self, reason: &str, now: i64) {
+        self.end(PushState::Superseded, now);
+        self.reason = Some(reason.to_owned());
+    }
+
+    /// Takes in what is known after a call.
+    pub fn settle(&mut self, account: &Account, verdict: &Verdict, ctx: Settling<'_>) -> ListingChange {
+        let (now, was_in_doubt) = (ctx.now, self.in_doubt);
+        match verdict {
+            Verdict::Item(ItemResult::Applied { shown }) => self.confirm(account, *shown, now),
+            Verdict::Item(ItemResult::Stale { shown }) => {
+                let change = ListingChange { shown: Some(*shown), ..ListingChange::default() };
+                if !was_in_doubt {
+                    self.try_again(
+                        "The store's quantity changed in between.",
+                        ctx.policy.base.min(Duration::from_millis(200)).mul_f64(ctx.jitter),
+                        ctx,
+                    );
+                    return change;
+                }
+                if self.expected_after() == Some(*shown) {
+                    return self.confirm(account, Some(*shown), now);
+                }
+                let heal = self.give_way_to_overwrite(now);
+                ListingChange { heal: Some(heal), ..change }
+            }
+            Verdict::Item(ItemResult::Rejected { reason, next_step }) => {
+                self.reject(reason, next_step, now);
+                ListingChange { mark: was_in_doubt, ..ListingChange::default() }
+            }
+            Verdict::Item(ItemResult::TryAgain { reason }) => self.not_applied(reason, None, ctx),
+            Verdict::TryAgain { reason, after } => self.not_applied(reason, *after, ctx),
+            Verdict::Item(ItemResult::Unknown { reason }) => {
+                if self.is_too_old(ctx) && was_in_doubt {
+                    return ListingChange { heal: Some(self.give_way_to_overwrite(now)), ..ListingChange::default() };
+                }
+                self.become_uncertain(reason, now, ctx.policy, ctx.jitter);
+                ListingChange::default()
+            }
+            Verdict::Unauthorized { reason } => {
+                if was_in_doubt {
+                    self.state = PushState::Uncertain;
+                    self.touch(now, None);
+                } else if self.cancel_requested {
+                    self.end(PushState::Cancelled, now);
+                } else {
+                    self.hold(now);
+                }
+                self.reason = Some(reason.clone());
+                self.next_step = Some(RECONNECT.to_owned());
+                ListingChange::default()
+            }
+            Verdict::Refused { reason, next_step } => {
+                if was_in_doubt {
+                    return ListingChange { heal: Some(self.give_way_to_overwrite(now)), ..ListingChange::default() };
+                }
+                if self.cancel_requested {
+                    self.end(PushState::Cancelled, now);
+                } else if ctx.items > 1 {
+                    self.batch_limit = i32::try_from(ctx.items.div_ceil(2)).ok();
+                    self.wait(PushState::Retrying, Some(reason), now, now);
+                } else {
+                    self.reject(reason, next_step, now);
+                }
+                ListingChange::default()
+            }
+        }
+    }
+
+    /// Decides an uncertain increase by what its listing shows, after the settle time.
+    pub fn read_back(&mut self, account: &Account, shown: i64, ctx: Settling<'_>) -> ListingChange {
+        match (self.base, self.quantity) {
+            (Some(base), Some(added)) if base.saturating_add(added) == shown => self.confirm(account, Some(shown), ctx.now),
+            (Some(base), Some(_)) if base == shown => {
+                self.in_doubt = false;
+                let change = self.not_applied(
+                    "The answer was lost, and the store shows that the increase did not arrive.",
+                    Some(Duration::ZERO),
+                    ctx,
+                );
+                ListingChange { shown: Some(shown), doubt_until: Some(ctx.now + DOUBT_FOR_MS), ..change }
+            }
+            _ => ListingChange { shown: Some(shown), heal: Some(self.give_way_to_overwrite(ctx.now)), ..ListingChange::default() },
+        }
+    }
+
+    /// The settle time of an uncertain push that nothing can be asked about is over: an overwrite is repeated with a
+    /// fresh target, an increase gives way to one.
+    pub fn repeat_or_overwrite(&mut self, ctx: Settling<'_>) -> ListingChange {
+        let doubt_until = Some(ctx.now + DOUBT_FOR_MS);
+        if self.kind == PushKind::Overwrite {
+            self.in_doubt = false;
+            let change =
+                self.not_applied("The answer was lost; the overwrite is repeated with the current target.", Some(Duration::ZERO), ctx);
+            return ListingChange { doubt_until, ..change };
+        }
+        ListingChange { doubt_until, heal: Some(self.give_way_to_overwrite(ctx.now)), ..ListingChange::default() }
+    }
+
+    /// What the listing shows if this was applied and nothing else happened.
+    pub fn expected_after(&self) -> Option<i64> {
+        match self.kind {
+            PushKind::Overwrite => self.quantity,
+            PushKind::Increase => self.base?.checked_add(self.quantity?),
+        }
+    }
+
+    fn confirm(&mut self, account: &Account, shown: Option<i64>, now: i64) -> ListingChange {
+        let expected = self.expected_after().or_else(|| account.shown?.checked_add(self.quantity?));
+        let contradicted =
+            account.doubt_until.is_some_and(|until| until > now) && matches!((shown, expected), (Some(s), Some(e)) if s != e);
+        self.end(PushState::Confirmed, now);
+        self.confirmed_at = Some(now);
+        (self.reason, self.next_step, self.failing_since) = (None, None, None);
+        ListingChange {
+            shown: shown.or(expected),
+            heal: contradicted
+                .then(|| "A request that was given up was applied late; the listing is overwritten with its target.".to_owned()),
+            ..ListingChange::default()
+        }
+    }
+
+    fn not_applied(&mut self, reason: &str, after: Option<Duration>, ctx: Settling<'_>) -> ListingChange {
+        let too_old = self.is_too_old(ctx);
+        if self.in_doubt {
+            // This sending was not applied; the earlier one is as unknown as before.
+            if too_old {
+                return ListingChange { heal: Some(self.give_way_to_overwrite(ctx.now)), ..ListingChange::default() };
+            }
+            self.failing_since.get_or_insert(ctx.now);
+            self.state = PushState::Uncertain;
+            self.reason = Some(reason.to_owned());
+            self.touch(ctx.now, Some(ctx.now + pause_ms(self.attempts, after, ctx)));
+        } else if self.cancel_requested {
+            self.end(PushState::Cancelled, ctx.now);
+        } else if too_old {
+            self.reject(
+                &format!("Given up after {} h of trying: {reason}", ctx.policy.max_age.as_secs() / 3600),
+                "Nothing to do once the store works again: the listing is then overwritten with its target.",
+                ctx.now,
+            );
+            return ListingChange { mark: true, ..ListingChange::default() };
+        } else if after == Some(Duration::ZERO) {
+            self.wait(PushState::Retrying, Some(reason), ctx.now, ctx.now);
+        } else {
+            self.failing_since.get_or_insert(ctx.now);
+            let due = ctx.now + pause_ms(self.attempts, after, ctx);
+            self.wait(PushState::Retrying, Some(reason), ctx.now, due);
+        }
+        ListingChange::default()
+    }
+
+    fn try_again(&mut self, reason: &str, pause: Duration, ctx: Settling<'_>) {
+        if self.cancel_requested {
+            self.end(PushState::Cancelled, ctx.now);
+        } else {
+            self.wait(PushState::Retrying, Some(reason), ctx.now, ctx.now + to_ms(pause));
+        }
+    }
+
+    fn is_too_old(&self, ctx: Settling<'_>) -> bool {
+        self.failing_since.is_some_and(|since| ctx.now - since >= to_ms(ctx.policy.max_age))
+    }
+
+    fn become_uncertain(&mut self, reason: &str, now: i64, policy: &RetryPolicy, jitter: f64) {
+        let pause = match self.resolution {
+            Some(Resolution::SameCallAgain) => to_ms(policy.pause(u32::try_from(self.attempts).unwrap_or(1), jitter, None)),
+            _ => to_ms(policy.settle_for),
+        };
+        self.state = PushState::Uncertain;
+        self.in_doubt = true;
+        self.failing_since.get_or_insert(now);
+        self.reason = Some(reason.to_owned());
+        self.next_step = None;
+        self.touch(now, Some(now + pause));
+    }
+
+    fn give_way_to_overwrite(&mut self, now: i64) -> String {
+        self.superseded("Whether this was applied could not be decided; the listing is overwritten with its target instead.", now);
+        self.next_step = Some(CHECK_STORE.to_owned());
+        "The outcome of an earlier push could not be decided; overwritten with the target rather than guessed.".to_owned()
+    }
+
+    fn reject(&mut self, reason: &str, next_step: &str, now: i64) {
+        self.end(PushState::Rejected, now);
+        self.reason = Some(reason.to_owned());
+        self.next_step = Some(next_step.to_owned());
+    }
+
+    /// Waits for its store.
+    pub fn hold(&mut self, now: i64) {
+        self.state = PushState::Held;
+        (self.call_id, self.base, self.in_doubt, self.failing_since) = (None, None, false, None);
+        self.touch(now, None);
+    }
+
+    fn wait(&mut self, state: PushState, reason: Option<&str>, now: i64, due: i64) {
+        self.state = state;
+        (self.call_id, self.base, self.in_doubt) = (None, None, false);
+        if let Some(reason) = reason {
+            self.reason = Some(reason.to_owned());
+        }
+        self.touch(now, Some(due));
+    }
+
+    fn end(&mut self, state: PushState, now: i64) {
+        self.state = state;
+        self.in_doubt = false;
+        self.touch(now, None);
+    }
+
+    fn touch(&mut self, now: i64, due: Option<i64>) {
+        self.updated_at = now;
+        self.due_at = due;
+    }
+}
+
+fn pause_ms(attempts: i32, after: Option<Duration>, ctx: Settling<'_>) -> i64 {
+    to_ms(ctx.policy.pause(u32::try_from(attempts).unwrap_or(1), ctx.jitter, after))
+}
+
+fn to_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use PushState::{Cancelled, Confirmed, Held, Rejected, Retrying, Sending, Superseded, Uncertain};
+    use uuid::Uuid;
+
+    fn sent(kind: PushKind, resolution: Resolution) -> Push {
+        Push {
+            id: PushId(Uuid::nil()),
+            store_id: StoreId(Uuid::nil()),
+            listing_id: ListingId(Uuid::nil()),
+            sku: "A".into(),
+            external_id: "a".into(),
+            extra: None,
+            kind,
+            quantity: Some(3),
+            state: Sending,
+            attempts: 1,
+            reason: None,
+            next_step: None,
+            raw_answer: None,
+            created_at: 0,
+            updated_at: 0,
+            due_at: None,
+            confirmed_at: None,
+            call_id: Some(CallId(Uuid::nil())),
+            base: Some(10),
+            resolution: Some(resolution),
+            failing_since: None,
+            batch_limit: None,
+            cancel_requested: false,
+            run_id: None,
+            in_doubt: false,
+        }
+    }
+    fn ctx(now: i64, policy: &RetryPolicy) -> Settling<'_> {
+        Settling { now, jitter: 0.5, policy, items: 4 }
+    }
+    fn unknown() -> Verdict {
+        Verdict::Item(ItemResult::Unknown { reason: "timeout".into() })
+    }
+    fn applied(shown: i64) -> Verdict {
+        Verdict::Item(ItemResult::Applied { shown: Some(shown) })
+    }
+    fn later() -> Verdict {
+        Verdict::TryAgain { reason: "429".into(), after: None }
+    }
+
+    #[test]
+    fn a_throttled_repetition_of_an_unknown_call_stays_unknown() {
+        let policy = RetryPolicy::default();
+        let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
+        push.settle(&Account::default(), &unknown(), ctx(0, &policy));
+        push.settle(&Account::default(), &later(), ctx(1000, &policy));
+        assert_eq!((push.state, push.in_doubt, push.call_id.is_some()), (Uncertain, true, true));
+        push.settle(&Account::default(), &applied(13), ctx(2000, &policy));
+        assert_eq!((push.state, push.in_doubt), (Confirmed, false));
+    }
+
+    #[test]
+    fn read_back_decides_or_gives_way_to_an_overwrite() {
+        let policy = RetryPolicy::default();
+        let after = |shown: i64| {
+            let mut push = sent(PushKind::Increase, Resolution::ReadBack);
+            push.settle(&Account::default(), &unknown(), ctx(0, &policy));
+            assert_eq!(push.due_at, Some(10_000), "not before the settle time");
+            let change = push.read_back(&Account::default(), shown, ctx(10_000, &policy));
+            (push.state, change.heal.is_some(), change.doubt_until.is_some())
+        };
+        assert_eq!(after(13), (Confirmed, false, false));
+        assert_eq!(after(10), (Retrying, false, true));
+        assert_eq!(after(12), (Superseded, true, false));
+    }
+
+    #[test]
+    fn a_request_applied_after_it_was_given_up_is_seen_at_the_next_answer() {
+        let policy = RetryPolicy::default();
+        let account = Account { shown: Some(10), doubt_until: Some(DOUBT_FOR_MS) };
+        let mut push = sent(PushKind::Increase, Resolution::ReadBack);
+        let change = push.settle(&account, &applied(16), ctx(1000, &policy));
+        assert_eq!((push.state, change.shown, change.heal.is_some()), (Confirmed, Some(16), true));
+    }
+
+    #[test]
+    fn compare_and_set_tells_a_lost_answer_from_a_strangers_change() {
+        let policy = RetryPolicy::default();
+        let stale = |shown| Verdict::Item(ItemResult::Stale { shown });
+        let mut first = sent(PushKind::Increase, Resolution::SameCallAgain);
+        first.settle(&Account::default(), &stale(13), ctx(0, &policy));
+        assert_eq!(first.state, Retrying, "known not applied: read again");
+        for (shown, state) in [(13, Confirmed), (9, Superseded)] {
+            let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
+            push.settle(&Account::default(), &unknown(), ctx(0, &policy));
+            push.settle(&Account::default(), &stale(shown), ctx(1, &policy));
+            assert_eq!(push.state, state);
+        }
+    }
+
+    #[test]
+    fn failing_for_a_day_is_rejected_and_marked() {
+        let policy = RetryPolicy::default();
+        let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
+        push.settle(&Account::default(), &later(), ctx(0, &policy));
+        assert_eq!(push.state, Retrying);
+        let change = push.settle(&Account::default(), &later(), ctx(24 * 3600 * 1000, &policy));
+        assert_eq!((push.state, change.mark), (Rejected, true));
+    }
+
+    #[test]
+    fn a_refused_batch_is_split_until_the_bad_item_stands_alone() {
+        let policy = RetryPolicy::default();
+        let refused = Verdict::Refused { reason: "bad".into(), next_step: "mend".into() };
+        let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
+        push.settle(&Account::default(), &refused, ctx(0, &policy));
+        assert_eq!((push.state, push.batch_limit), (Retrying, Some(2)));
+        push.settle(&Account::default(), &refused, Settling { items: 1, ..ctx(0, &policy) });
+        assert_eq!(push.state, Rejected);
+    }
+
+    #[test]
+    fn a_cancellation_waits_for_what_is_on_its_way() {
+        let policy = RetryPolicy::default();
+        let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
+        push.cancel("off", 0);
+        assert_eq!(push.state, Sending);
+        push.settle(&Account::default(), &later(), ctx(0, &policy));
+        assert_eq!(push.state, Cancelled);
+    }
+
+    #[test]
+    fn refused_credentials_hold_what_waits_and_keep_doubt() {
+        let policy = RetryPolicy::default();
+        let unauthorized = Verdict::Unauthorized { reason: "401".into() };
+        let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
+        push.settle(&Account::default(), &unauthorized, ctx(0, &policy));
+        assert_eq!((push.state, push.due_at), (Held, None));
+        let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
+        push.settle(&Account::default(), &unknown(), ctx(0, &policy));
+        push.settle(&Account::default(), &unauthorized, ctx(0, &policy));
+        assert_eq!((push.state, push.in_doubt, push.due_at), (Uncertain, true, None));
+    }
+
+    #[test]
+    fn after_a_crash_sending_means_uncertain() {
+        let policy = RetryPolicy::default();
+        let mut push = sent(PushKind::Increase, Resolution::ReadBack);
+        push.crashed(5, &policy);
+        assert_eq!((push.state, push.in_doubt, push.due_at), (Uncertain, true, Some(10_005)));
+    }
+}

@@ -1,0 +1,140 @@
+//! When the daily run is due.
+//!
+//! * A local time that daylight saving skips runs at the first instant after the gap: 02:30 becomes 03:00.
+//! * A local time that comes twice runs at the first.
+//! * Each local date is run at most once; a time missed within the catch-up window is run late, otherwise it is
+//!   recorded as missed.
+use super::settings::SyncSettings;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+
+/// How many days back missed runs are looked for, so that a long outage leaves a bounded trail.
+pub const LOOK_BACK_DAYS: u64 = 31;
+
+/// The instant at which `time` comes on `date` in `zone`.
+pub fn instant_of(date: NaiveDate, time: NaiveTime, zone: Tz) -> DateTime<Utc> {
+    let mut local = date.and_time(time);
+    // No gap in the database is longer than a day (Samoa skipped one); minutes are as fine as offsets get today.
+    for _ in 0..=24 * 60 {
+        if let Some(found) = zone.from_local_datetime(&local).earliest() {
+            return found.to_utc();
+        }
+        local = local.with_second_zero() + TimeDelta::minutes(1);
+    }
+    Utc.from_utc_datetime(&date.and_time(time))
+}
+
+trait WithSecondZero {
+    fn with_second_zero(self) -> Self;
+}
+impl WithSecondZero for chrono::NaiveDateTime {
+    fn with_second_zero(self) -> Self {
+        use chrono::Timelike;
+        self.with_second(0).unwrap_or(self)
+    }
+}
+
+/// The first daily time after `now`.
+pub fn next_run(settings: &SyncSettings, now: DateTime<Utc>) -> DateTime<Utc> {
+    let today = now.with_timezone(&settings.timezone).date_naive();
+    let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);
+    yesterday
+        .iter_days()
+        .take(4)
+        .map(|date| instant_of(date, settings.daily_at, settings.timezone))
+        .find(|at| *at > now)
+        .unwrap_or(now + TimeDelta::days(1))
+}
+
+/// A daily run whose time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueRun {
+    /// The local date it belongs to.
+    pub date: NaiveDate,
+    /// When it should have begun.
+    pub scheduled_for: DateTime<Utc>,
+    /// Too late to be caught up: only recorded.
+    pub missed: bool,
+}
+
+/// The runs of one store that are due at `now` and not yet recorded, oldest first. `since` is when the store or the
+/// schedule came to be, whichever is later; `last` is the latest date with a record. At most one is not `missed`.
+pub fn due_runs(settings: &SyncSettings, now: DateTime<Utc>, since: DateTime<Utc>, last: Option<NaiveDate>) -> Vec<DueRun> {
+    if !settings.is_timed() {
+        return Vec::new();
+    }
+    let zone = settings.timezone;
+    let today = now.with_timezone(&zone).date_naive();
+    let earliest = today.checked_sub_days(Days::new(LOOK_BACK_DAYS)).unwrap_or(today);
+    let first = since.with_timezone(&zone).date_naive().max(earliest);
+    let first = last.and_then(|date| date.succ_opt()).map_or(first, |next| next.max(first));
+    let window = TimeDelta::hours(settings.catch_up_hours);
+    let mut due: Vec<DueRun> = first
+        .iter_days()
+        .take_while(|date| *date <= today)
+        .map(|date| (date, instant_of(date, settings.daily_at, zone)))
+        .filter(|(_, at)| *at <= now && *at >= since)
+        .map(|(date, at)| DueRun { date, scheduled_for: at, missed: now - at > window })
+        .collect();
+    let newest = due.len().saturating_sub(1);
+    for (index, run) in due.iter_mut().enumerate() {
+        run.missed |= index < newest;
+    }
+    due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::{Frequency, parse_daily_at};
+    use super::*;
+
+    fn timed(at: &str, zone: Tz) -> SyncSettings {
+        SyncSettings {
+            auto_sync: true,
+            frequency: Frequency::TimedFull,
+            daily_at: parse_daily_at(at).unwrap(),
+            ..SyncSettings::new(zone, 0)
+        }
+    }
+    fn utc(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_skipped_local_time_runs_at_the_first_instant_after_it() {
+        let settings = timed("02:30", chrono_tz::Europe::Berlin);
+        assert_eq!(next_run(&settings, utc("2026-03-28T12:00:00Z")), utc("2026-03-29T01:00:00Z"));
+    }
+
+    #[test]
+    fn a_repeated_local_time_runs_at_the_first_and_once() {
+        let settings = timed("02:30", chrono_tz::Europe::Berlin);
+        let first = utc("2026-10-25T00:30:00Z");
+        assert_eq!(next_run(&settings, utc("2026-10-24T12:00:00Z")), first);
+        assert_eq!(next_run(&settings, first), utc("2026-10-26T01:30:00Z"));
+        let again = utc("2026-10-25T01:30:00Z");
+        assert!(due_runs(&settings, again, utc("2026-10-01T00:00:00Z"), NaiveDate::from_ymd_opt(2026, 10, 25)).is_empty());
+    }
+
+    #[test]
+    fn a_run_is_caught_up_within_the_window_and_missed_after_it() {
+        let settings = timed("03:00", chrono_tz::UTC);
+        let last = NaiveDate::from_ymd_opt(2026, 5, 9);
+        let due = |now: &str| {
+            due_runs(&settings, utc(now), utc("2026-05-01T00:00:00Z"), last)
+                .iter()
+                .map(|d| (d.date.to_string(), d.missed))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(due("2026-05-10T02:59:59Z"), []);
+        assert_eq!(due("2026-05-10T07:00:00Z"), [("2026-05-10".to_owned(), false)]);
+        assert_eq!(due("2026-05-10T07:00:01Z"), [("2026-05-10".to_owned(), true)]);
+        assert_eq!(due("2026-05-11T04:00:00Z"), [("2026-05-10".to_owned(), true), ("2026-05-11".to_owned(), false)]);
+    }
+
+    #[test]
+    fn a_time_before_the_schedule_was_saved_is_not_due() {
+        let settings = timed("01:00", chrono_tz::UTC);
+        assert!(due_runs(&settings, utc("2026-05-10T12:00:00Z"), utc("2026-05-10T11:00:00Z"), None).is_empty());
+    }
+}

@@ -1,0 +1,240 @@
+//! What a seller has set: auto-sync, its frequency, and the rules from listing up to seller.
+//!
+//! Rules resolve field by field: listing (SKU and store) over SKU over store over seller. A store's own share and
+//! switch are its rule, and the buffer in the settings is the seller's.
+use super::allocation::{AllocationMode, ListingRules, Share};
+use super::{FieldError, Sku, StoreId, WarehouseCode};
+use chrono::NaiveTime;
+use serde::{Deserialize, Serialize};
+
+/// The largest buffer, threshold or maximum to show, in units.
+pub const MAX_RULE_UNITS: i64 = super::stock::MAX_QUANTITY;
+/// The longest catch-up window, in hours.
+pub const MAX_CATCH_UP_HOURS: i64 = 23;
+
+/// How often stores are written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Frequency {
+    /// Each increase at once.
+    Incremental,
+    /// Once a day, every listing overwritten.
+    TimedFull,
+}
+
+/// A seller's sync settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncSettings {
+    /// The switch of *Auto-sync inventory*.
+    pub auto_sync: bool,
+    /// Incremental or timed full coverage.
+    pub frequency: Frequency,
+    /// Local time of the daily run.
+    pub daily_at: NaiveTime,
+    /// The seller's zone.
+    pub timezone: chrono_tz::Tz,
+    /// How late a missed daily run is still caught up, in hours.
+    pub catch_up_hours: i64,
+    /// How stores share the pool.
+    pub allocation_mode: AllocationMode,
+    /// The seller's safety buffer, in units.
+    pub buffer: i64,
+    /// Whether a cancellation triggers increases like a return.
+    pub trigger_on_cancellation: bool,
+    /// When the daily time last changed: earlier times are not due. Milliseconds since 1970.
+    pub timed_since: i64,
+}
+
+impl SyncSettings {
+    /// What a new seller has: auto-sync off, and incremental once it is switched on.
+    pub fn new(timezone: chrono_tz::Tz, now_ms: i64) -> Self {
+        Self {
+            auto_sync: false,
+            frequency: Frequency::Incremental,
+            daily_at: NaiveTime::from_hms_opt(3, 30, 0).unwrap_or(NaiveTime::MIN),
+            timezone,
+            catch_up_hours: 4,
+            allocation_mode: AllocationMode::Shared,
+            buffer: 0,
+            trigger_on_cancellation: false,
+            timed_since: now_ms,
+        }
+    }
+
+    /// Whether increases are computed now.
+    pub fn is_incremental(&self) -> bool {
+        self.auto_sync && self.frequency == Frequency::Incremental
+    }
+
+    /// Whether the daily run happens.
+    pub fn is_timed(&self) -> bool {
+        self.auto_sync && self.frequency == Frequency::TimedFull
+    }
+}
+
+/// Reads `HH:MM`.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn parse_daily_at(text: &str) -> Result<NaiveTime, String> {
+    let shape = text.len() == 5 && text.bytes().enumerate().all(|(i, b)| if i == 2 { b == b':' } else { b.is_ascii_digit() });
+    NaiveTime::parse_from_str(text, "%H:%M")
+        .ok()
+        .filter(|_| shape)
+        .ok_or_else(|| "must be a local time from 00:00 to 23:59, such as 03:30".to_owned())
+}
+
+/// Reads an IANA zone.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn parse_timezone(text: &str) -> Result<chrono_tz::Tz, String> {
+    text.parse().map_err(|_| "is not a time zone of the IANA database, such as Asia/Taipei".to_owned())
+}
+
+/// One rule. Where both `sku` and `store_id` are given it is a listing's; with neither it is the seller's.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rule {
+    /// For this SKU only.
+    pub sku: Option<Sku>,
+    /// For this store only.
+    pub store_id: Option<StoreId>,
+    /// Part of the pool.
+    pub share: Option<Share>,
+    /// Units kept back.
+    pub buffer: Option<i64>,
+    /// Below this the target is 0.
+    pub threshold: Option<i64>,
+    /// The most to show.
+    pub max_shown: Option<i64>,
+    /// Whether to push.
+    pub sync_enabled: Option<bool>,
+}
+
+/// What the store itself says about allocation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoreRules {
+    /// The store.
+    pub store_id: StoreId,
+    /// Its own share.
+    pub share: Option<Share>,
+    /// Its own switch.
+    pub sync_enabled: bool,
+    /// The warehouses that feed it; all when `None`.
+    pub warehouses: Option<Vec<WarehouseCode>>,
+}
+
+/// The rules of one listing, each field from the most particular rule that gives it. `rules` may hold others' too.
+pub fn resolve(settings: &SyncSettings, store: &StoreRules, sku: &str, rules: &[Rule]) -> ListingRules {
+    let of = |want_sku: bool, want_store: bool| {
+        rules.iter().find(|rule| {
+            rule.sku.is_some() == want_sku
+                && rule.store_id.is_some() == want_store
+                && rule.sku.as_ref().is_none_or(|s| s.as_str() == sku)
+                && rule.store_id.is_none_or(|id| id == store.store_id)
+        })
+    };
+    let (listing, by_sku, by_store, by_seller) = (of(true, true), of(true, false), of(false, true), of(false, false));
+    macro_rules! first {
+        ($field:ident) => {
+            [listing, by_sku, by_store].into_iter().flatten().find_map(|rule| rule.$field)
+        };
+    }
+    ListingRules {
+        share: first!(share).or(store.share).or(by_seller.and_then(|r| r.share)),
+        buffer: first!(buffer).or(by_seller.and_then(|r| r.buffer)).unwrap_or(settings.buffer),
+        threshold: first!(threshold).or(by_seller.and_then(|r| r.threshold)),
+        max_shown: first!(max_shown).or(by_seller.and_then(|r| r.max_shown)),
+        // A store or a seller switched off stays off whatever a narrower rule says of itself.
+        sync_enabled: store.sync_enabled && by_seller.and_then(|r| r.sync_enabled) != Some(false) && first!(sync_enabled).unwrap_or(true),
+        warehouses: store.warehouses.clone(),
+    }
+}
+
+/// Refuses shares of an exclusive seller's stores above 100 %, for the stores themselves and for every SKU that has
+/// shares of its own.
+///
+/// # Errors
+/// The field at `pointer`, with the sum that would arise.
+pub fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], rules: &[Rule], pointer: &str) -> Result<(), FieldError> {
+    if settings.allocation_mode != AllocationMode::Exclusive {
+        return Ok(());
+    }
+    let mut skus: Vec<&str> = rules.iter().filter(|r| r.share.is_some()).filter_map(|r| r.sku.as_ref()).map(Sku::as_str).collect();
+    skus.sort_unstable();
+    skus.dedup();
+    let general: Vec<Rule> = rules.iter().filter(|r| r.sku.is_none()).cloned().collect();
+    let sum = |sku: &str, rules: &[Rule]| -> i64 {
+        stores.iter().filter_map(|store| resolve(settings, store, sku, rules).share).map(Share::hundredths).sum()
+    };
+    let refuse = |sum: i64, whose: String| {
+        let percent = format!("{}.{:02}", sum / 100, sum % 100);
+        FieldError::new(pointer, format!("in exclusive mode the shares of {whose} may sum to at most 100 %, these sum to {percent} %"))
+    };
+    let all = sum("", &general);
+    if all > 10_000 {
+        return Err(refuse(all, "all stores".to_owned()));
+    }
+    for sku in skus {
+        let particular: Vec<Rule> = rules.iter().filter(|r| r.sku.as_ref().is_none_or(|s| s.as_str() == sku)).cloned().collect();
+        let of_sku = sum(sku, &particular);
+        if of_sku > 10_000 {
+            return Err(refuse(of_sku, format!("SKU {sku} over all stores")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> SyncSettings {
+        SyncSettings { buffer: 2, ..SyncSettings::new(chrono_tz::UTC, 0) }
+    }
+    fn store() -> StoreRules {
+        StoreRules {
+            store_id: StoreId(uuid::Uuid::from_u128(1)),
+            share: Share::from_hundredths(5000),
+            sync_enabled: true,
+            warehouses: None,
+        }
+    }
+
+    #[test]
+    fn rules_resolve_listing_over_sku_over_store_over_seller() {
+        let (sku, store_id) = (Sku::parse("A").ok(), Some(store().store_id));
+        let mut rules = vec![Rule { buffer: Some(3), max_shown: Some(9), ..Rule::default() }];
+        let buffer = |rules: &[Rule]| resolve(&settings(), &store(), "A", rules).buffer;
+        assert_eq!(buffer(&[]), 2);
+        assert_eq!(buffer(&rules), 3);
+        rules.push(Rule { store_id, buffer: Some(4), ..Rule::default() });
+        assert_eq!(buffer(&rules), 4);
+        rules.push(Rule { sku: sku.clone(), buffer: Some(5), ..Rule::default() });
+        assert_eq!(buffer(&rules), 5);
+        rules.push(Rule { sku, store_id, buffer: Some(6), ..Rule::default() });
+        assert_eq!(buffer(&rules), 6);
+        assert_eq!(resolve(&settings(), &store(), "B", &rules).buffer, 4);
+        assert_eq!(resolve(&settings(), &store(), "A", &rules).max_shown, Some(9));
+    }
+
+    #[test]
+    fn exclusive_shares_above_the_whole_are_refused_also_for_one_sku() {
+        let exclusive = SyncSettings { allocation_mode: AllocationMode::Exclusive, ..settings() };
+        let other = StoreRules { store_id: StoreId(uuid::Uuid::from_u128(2)), ..store() };
+        let stores = [store(), other];
+        assert!(check_exclusive_shares(&exclusive, &stores, &[], "/x").is_ok());
+        let greedy = Rule { sku: Sku::parse("A").ok(), share: Share::from_hundredths(5001), ..Rule::default() };
+        let refused = check_exclusive_shares(&exclusive, &stores, std::slice::from_ref(&greedy), "/x").unwrap_err();
+        assert!(refused.detail.contains("100.02 %"), "{refused}");
+        assert!(check_exclusive_shares(&settings(), &stores, &[greedy], "/x").is_ok());
+    }
+
+    #[test]
+    fn local_times_are_strict() {
+        assert!(parse_daily_at("03:30").is_ok());
+        for bad in ["25:00", "3:30", "03:60", "24:00", "03:30:00", "+3:30", ""] {
+            assert!(parse_daily_at(bad).is_err(), "{bad}");
+        }
+    }
+}

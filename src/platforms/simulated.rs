@@ -1,0 +1,3 @@
+//! To come.
+/// The connector.
+pub struct Simulated;

@@ -1,4 +1,6 @@
 //! Stocktide keeps the stock shown in sellers' online stores true.
+pub mod actors;
 pub mod clock;
+pub mod db;
 pub mod domain;
 pub mod platforms;

@@ -1,0 +1,4 @@
+//! Migrations are embedded at compile time, so the build depends on them.
+fn main() {
+    println!("cargo:rerun-if-changed=migrations");
+}

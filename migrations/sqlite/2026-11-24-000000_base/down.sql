@@ -1,0 +1,13 @@
+DROP TABLE audit;
+DROP TABLE sync_runs;
+DROP TABLE pushes;
+DROP TABLE stock_events;
+DROP TABLE rules;
+DROP TABLE listings;
+DROP TABLE stock_levels;
+DROP TABLE skus;
+DROP TABLE stores;
+DROP TABLE warehouses;
+DROP TABLE sync_settings;
+DROP TABLE api_keys;
+DROP TABLE sellers;

@@ -1,0 +1,163 @@
+//! One connection, to whichever backend the URL names, and the pool's manager.
+//!
+//! The scheme decides, never a trial: with PostgreSQL down a trial would open an SQLite *file* named like its host.
+use super::error::{Error, Result};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::r2d2::R2D2Connection;
+use diesel::{Connection, PgConnection, SqliteConnection};
+
+/// Where the rows are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A file.
+    Sqlite(String),
+    /// A server; may hold a password, so it is never logged.
+    Postgres(String),
+}
+
+impl DatabaseUrl {
+    /// Reads `sqlite:///absolute/path.db`, `sqlite://relative.db` or `postgres://…`.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn parse(text: &str) -> std::result::Result<Self, String> {
+        if let Some(path) = text.strip_prefix("sqlite://") {
+            if path.is_empty() || path.contains(['?', '\0']) {
+                return Err("names no file: use sqlite:///absolute/path.db or sqlite://relative.db".to_owned());
+            }
+            Ok(Self::Sqlite(path.to_owned()))
+        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            Ok(Self::Postgres(text.to_owned()))
+        } else {
+            Err("must begin with sqlite:// or postgres://".to_owned())
+        }
+    }
+
+    /// Which backend.
+    pub fn backend(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+}
+
+/// The two kinds of connection.
+#[expect(missing_debug_implementations, reason = "diesel's connections have none")]
+pub enum Backend {
+    /// SQLite.
+    Sqlite(SqliteConnection),
+    /// PostgreSQL.
+    Postgres(PgConnection),
+}
+
+/// A pooled connection.
+#[expect(missing_debug_implementations, reason = "diesel's connections have none")]
+pub struct Conn {
+    pub(crate) backend: Backend,
+    broken: bool,
+}
+
+/// Compiles one diesel body for both backends.
+macro_rules! on {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match &mut $conn.backend {
+            $crate::db::connection::Backend::Sqlite($c) => $body,
+            $crate::db::connection::Backend::Postgres($c) => $body,
+        }
+    };
+}
+pub(crate) use on;
+
+impl Conn {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// The cause, without the URL.
+    pub fn establish(url: &DatabaseUrl) -> Result<Self> {
+        let gone = |e: diesel::ConnectionError| Error::Unavailable(e.to_string());
+        let backend = match url {
+            DatabaseUrl::Sqlite(path) => {
+                let mut c = SqliteConnection::establish(path).map_err(gone)?;
+                // The order matters: the timeout first, so that switching to WAL waits for others who do the same.
+                c.batch_execute(
+                    "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                     PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000;",
+                )?;
+                Backend::Sqlite(c)
+            }
+            DatabaseUrl::Postgres(url) => {
+                let mut c = PgConnection::establish(url).map_err(gone)?;
+                c.batch_execute(
+                    "SET TIME ZONE 'UTC'; SET lock_timeout = '10s'; SET statement_timeout = '60s'; SET client_min_messages = warning;",
+                )?;
+                Backend::Postgres(c)
+            }
+        };
+        Ok(Self { backend, broken: false })
+    }
+
+    /// Not to be used again.
+    pub(super) fn mark_broken(&mut self) {
+        self.broken = true;
+    }
+
+    /// Does `work` in a write transaction, or in a savepoint of the one under way; undone if it fails.
+    ///
+    /// # Errors
+    /// Those of `work`, and of the commit.
+    pub fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.begin()?;
+        match work(self) {
+            Ok(value) => {
+                on!(self, c => AnsiTransactionManager::commit_transaction(c))?;
+                Ok(value)
+            }
+            Err(error) => {
+                if on!(self, c => AnsiTransactionManager::rollback_transaction(c)).is_err() {
+                    self.mark_broken();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// SQLite takes the write lock at once: a transaction that reads first and writes later is refused when another
+    /// wrote in between, whatever the timeout.
+    fn begin(&mut self) -> Result<()> {
+        match &mut self.backend {
+            Backend::Postgres(c) => AnsiTransactionManager::begin_transaction(c)?,
+            Backend::Sqlite(c) => {
+                let depth = AnsiTransactionManager::transaction_manager_status_mut(c).transaction_depth()?;
+                if depth.is_none() {
+                    AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")?;
+                } else {
+                    AnsiTransactionManager::begin_transaction(c)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes connections for the pool.
+#[derive(Debug)]
+pub struct Manager(pub(super) DatabaseUrl);
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = Conn;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Conn> {
+        Conn::establish(&self.0)
+    }
+
+    fn is_valid(&self, conn: &mut Conn) -> Result<()> {
+        on!(conn, c => c.ping())?;
+        Ok(())
+    }
+
+    fn has_broken(&self, conn: &mut Conn) -> bool {
+        conn.broken || on!(conn, c => c.is_broken())
+    }
+}

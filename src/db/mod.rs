@@ -1,0 +1,243 @@
+//! Rows: diesel on SQLite or PostgreSQL, blocking, reached only through [`Db`].
+//!
+//! Everything that belongs to a seller is a method of [`Tenant`], which holds the seller's id: a query without its
+//! tenant does not compile. What crosses sellers is in [`fleet`] and [`sellers`] alone. Instants are milliseconds
+//! since 1970, ids sixteen bytes. Writes go through [`writer`]'s lanes and share commits.
+pub mod connection;
+pub mod error;
+pub mod fleet;
+pub mod ledger;
+pub mod pushes;
+pub mod runs;
+pub mod schema;
+pub mod settings;
+pub mod stores;
+mod writer;
+
+pub use connection::{Conn, DatabaseUrl};
+pub use error::{Error, Result};
+pub use writer::Hook;
+
+use crate::domain::SellerId;
+use connection::{Backend, Manager};
+use diesel::prelude::*;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// Rows in one multi-row statement at most: SQLite allows 32,766 binds, our widest row has 26.
+pub const ROWS_PER_STATEMENT: usize = 1000;
+
+/// How the database is used.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it is.
+    pub url: DatabaseUrl,
+    /// Connections at most.
+    pub connections: u32,
+    /// Transactions under way at once on PostgreSQL; SQLite has one writer.
+    pub lanes: usize,
+    /// Bounds of the ledger.
+    pub limits: ledger::Limits,
+}
+
+impl Settings {
+    /// The defaults for `url`.
+    pub fn new(url: DatabaseUrl) -> Self {
+        Self { url, connections: 10, lanes: 4, limits: ledger::Limits::default() }
+    }
+}
+
+/// The database. Clones share one pool.
+#[derive(Clone)]
+pub struct Db {
+    pool: r2d2::Pool<Manager>,
+    writer: writer::Writer,
+    hook: Arc<OnceLock<Hook>>,
+    url: DatabaseUrl,
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db").field("backend", &self.url.backend()).finish_non_exhaustive()
+    }
+}
+
+/// Brings the tables up to date; returns the names of the migrations that ran.
+///
+/// # Errors
+/// The database is unavailable or a migration failed.
+pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>> {
+    let mut conn = Conn::establish(url)?;
+    let failed = |e: Box<dyn std::error::Error + Send + Sync>| Error::Unavailable(e.to_string());
+    let ran: Vec<String> = match &mut conn.backend {
+        Backend::Sqlite(c) => c.run_pending_migrations(SQLITE_MIGRATIONS).map_err(failed)?.iter().map(ToString::to_string).collect(),
+        Backend::Postgres(c) => {
+            // Nodes that start together migrate one after another.
+            diesel::sql_query("SELECT pg_advisory_lock(7305804402)").execute(c)?;
+            c.run_pending_migrations(POSTGRES_MIGRATIONS).map_err(failed)?.iter().map(ToString::to_string).collect()
+        }
+    };
+    Ok(ran)
+}
+
+/// Undoes all migrations: for tests and for `migrate --down`.
+///
+/// # Errors
+/// The database is unavailable or a migration failed.
+pub fn migrate_down(url: &DatabaseUrl) -> Result<()> {
+    let mut conn = Conn::establish(url)?;
+    let failed = |e: Box<dyn std::error::Error + Send + Sync>| Error::Unavailable(e.to_string());
+    match &mut conn.backend {
+        Backend::Sqlite(c) => c.revert_all_migrations(SQLITE_MIGRATIONS).map(drop).map_err(failed),
+        Backend::Postgres(c) => c.revert_all_migrations(POSTGRES_MIGRATIONS).map(drop).map_err(failed),
+    }
+}
+
+impl Db {
+    /// Opens the pool and starts the write lanes on the current runtime. Does not wait for the database to be there.
+    pub fn open(settings: &Settings) -> Self {
+        let pool = r2d2::Pool::builder()
+            .max_size(settings.connections)
+            .min_idle(Some(1))
+            .test_on_check_out(false)
+            .connection_timeout(Duration::from_secs(5))
+            .build_unchecked(Manager(settings.url.clone()));
+        let hook = Arc::new(OnceLock::new());
+        let lanes = if matches!(settings.url, DatabaseUrl::Sqlite(_)) { 1 } else { settings.lanes };
+        let writer = writer::Writer::start(&pool, lanes, settings.limits, &hook);
+        Self { pool, writer, hook, url: settings.url.clone() }
+    }
+
+    /// Who is told, after a commit, that a seller has new pushes. Set once.
+    pub fn on_new_work(&self, hook: Hook) {
+        self.hook.set(hook).ok();
+    }
+
+    /// Which backend: `sqlite` or `postgres`.
+    pub fn backend(&self) -> &'static str {
+        self.url.backend()
+    }
+
+    /// Reads on the blocking pool. A connection that turns out to be dead is replaced once.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Unavailable`] without a connection.
+    pub async fn read<T: Send + 'static>(&self, mut work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let pool = self.pool.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let mut once = || {
+                let mut conn = pool.get()?;
+                let result = work(&mut conn);
+                if matches!(result, Err(Error::Unavailable(_))) {
+                    conn.mark_broken();
+                }
+                result
+            };
+            match once() {
+                Err(Error::Unavailable(_)) => once(),
+                other => other,
+            }
+        });
+        task.await.unwrap_or_else(|e| Err(Error::Unavailable(e.to_string())))
+    }
+
+    /// Writes rows that belong to no seller yet (a new seller), or to several: a transaction of its own.
+    ///
+    /// # Errors
+    /// Those of `work` and of the commit.
+    pub async fn write<T: Send + 'static>(&self, mut work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        self.read(move |conn| conn.transaction(&mut work)).await
+    }
+
+    /// All that belongs to one seller.
+    pub fn seller(&self, id: SellerId) -> SellerDb {
+        SellerDb { db: self.clone(), seller: id }
+    }
+
+    /// Records stock events; answered after their commit, which they share with others'.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when too many wait, [`Error::Unavailable`] when nothing could be committed.
+    pub async fn record(&self, request: ledger::RecordRequest) -> Result<ledger::Recorded> {
+        self.writer.record(request).await
+    }
+}
+
+/// The way to one seller's rows.
+#[derive(Debug, Clone)]
+pub struct SellerDb {
+    db: Db,
+    seller: SellerId,
+}
+
+/// One seller's rows, on a connection.
+#[expect(missing_debug_implementations, reason = "diesel's connections have none")]
+pub struct Tenant<'a> {
+    pub(crate) conn: &'a mut Conn,
+    seller: SellerId,
+}
+
+impl SellerDb {
+    /// Which seller.
+    pub fn id(&self) -> SellerId {
+        self.seller
+    }
+
+    /// Reads.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Unavailable`] without a connection.
+    pub async fn read<T: Send + 'static>(&self, mut work: impl FnMut(&mut Tenant<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        let seller = self.seller;
+        self.db.read(move |conn| work(&mut Tenant { conn, seller })).await
+    }
+
+    /// Writes, in a transaction that holds the seller's lock, so that one seller's writes come one after another.
+    /// May be run twice; only one run is committed.
+    ///
+    /// # Errors
+    /// Those of `work` and of the commit; [`Error::NotFound`] when the seller is gone.
+    pub async fn write<T: Send + 'static>(&self, mut work: impl FnMut(&mut Tenant<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        let seller = self.seller;
+        self.db
+            .writer
+            .write(seller, move |conn| {
+                let mut tenant = Tenant { conn, seller };
+                tenant.lock()?;
+                work(&mut tenant)
+            })
+            .await
+    }
+}
+
+impl Tenant<'_> {
+    /// The seller's id as it stands in every key.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        self.seller.bytes()
+    }
+
+    /// Which seller.
+    pub fn seller(&self) -> SellerId {
+        self.seller
+    }
+
+    fn lock(&mut self) -> Result<()> {
+        use schema::sellers::dsl as s;
+        let key = self.key();
+        let found: Vec<u8> = match &mut self.conn.backend {
+            Backend::Sqlite(c) => s::sellers.select(s::id).filter(s::id.eq(&key)).first(c)?,
+            Backend::Postgres(c) => s::sellers.select(s::id).filter(s::id.eq(&key)).for_update().first(c)?,
+        };
+        debug_assert_eq!(found, key);
+        Ok(())
+    }
+}
+
+/// Reads an id that stands in a row.
+pub(crate) fn id_of<T>(bytes: &[u8], parse: impl Fn(&[u8]) -> Option<T>, column: &str) -> Result<T> {
+    parse(bytes).ok_or_else(|| Error::Corrupt(format!("{column} is not an id")))
+}

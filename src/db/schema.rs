@@ -1,0 +1,216 @@
+//! The tables, as the migrations make them; `tests/spec/database.rs` compares the two.
+#![expect(missing_docs, reason = "columns are explained where their rows are read")]
+
+diesel::table! {
+    sellers (id) {
+        id -> Binary,
+        name -> Text,
+        timezone -> Text,
+        suspended -> Bool,
+        sku_count -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    api_keys (seller_id, id) {
+        seller_id -> Binary,
+        id -> Binary,
+        hash -> Binary,
+        created_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    sync_settings (seller_id) {
+        seller_id -> Binary,
+        auto_sync -> Bool,
+        frequency -> Text,
+        daily_at -> Text,
+        timezone -> Text,
+        catch_up_hours -> BigInt,
+        allocation_mode -> Text,
+        buffer -> BigInt,
+        trigger_on_cancellation -> Bool,
+        timed_since -> BigInt,
+        next_run_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    warehouses (seller_id, code) {
+        seller_id -> Binary,
+        code -> Text,
+        name -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    stores (seller_id, id) {
+        seller_id -> Binary,
+        id -> Binary,
+        name -> Text,
+        platform -> Text,
+        base_url -> Nullable<Text>,
+        config -> Text,
+        credentials -> Nullable<Binary>,
+        warehouses -> Nullable<Text>,
+        share -> Nullable<BigInt>,
+        sync_enabled -> Bool,
+        paused -> Bool,
+        needs_reauthorisation -> Bool,
+        problem -> Nullable<Text>,
+        probe_at -> Nullable<BigInt>,
+        last_success_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    skus (seller_id, sku) {
+        seller_id -> Binary,
+        sku -> Text,
+        name -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    stock_levels (seller_id, sku, warehouse) {
+        seller_id -> Binary,
+        sku -> Text,
+        warehouse -> Text,
+        available -> BigInt,
+    }
+}
+
+diesel::table! {
+    listings (seller_id, id) {
+        seller_id -> Binary,
+        id -> Binary,
+        store_id -> Binary,
+        sku -> Text,
+        external_id -> Text,
+        extra -> Nullable<Text>,
+        shown -> Nullable<BigInt>,
+        shown_at -> Nullable<BigInt>,
+        doubt_until -> Nullable<BigInt>,
+        marked -> Bool,
+        overwritten_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    rules (seller_id, scope) {
+        seller_id -> Binary,
+        scope -> Text,
+        sku -> Nullable<Text>,
+        store_id -> Nullable<Binary>,
+        share -> Nullable<BigInt>,
+        buffer -> Nullable<BigInt>,
+        threshold -> Nullable<BigInt>,
+        max_shown -> Nullable<BigInt>,
+        sync_enabled -> Nullable<Bool>,
+    }
+}
+
+diesel::table! {
+    stock_events (seller_id, event_id) {
+        seller_id -> Binary,
+        event_id -> Text,
+        body_hash -> Binary,
+        sku -> Text,
+        kind -> Text,
+        quantity -> BigInt,
+        warehouse -> Text,
+        to_warehouse -> Nullable<Text>,
+        occurred_at -> Nullable<BigInt>,
+        note -> Nullable<Text>,
+        accepted_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    pushes (seller_id, id) {
+        seller_id -> Binary,
+        id -> Binary,
+        store_id -> Binary,
+        listing_id -> Binary,
+        sku -> Text,
+        external_id -> Text,
+        extra -> Nullable<Text>,
+        kind -> SmallInt,
+        quantity -> Nullable<BigInt>,
+        state -> SmallInt,
+        attempts -> Integer,
+        reason -> Nullable<Text>,
+        next_step -> Nullable<Text>,
+        raw_answer -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        due_at -> Nullable<BigInt>,
+        confirmed_at -> Nullable<BigInt>,
+        call_id -> Nullable<Binary>,
+        base -> Nullable<BigInt>,
+        resolution -> Nullable<SmallInt>,
+        failing_since -> Nullable<BigInt>,
+        batch_limit -> Nullable<Integer>,
+        cancel_requested -> Bool,
+        run_id -> Nullable<Binary>,
+        in_doubt -> Bool,
+    }
+}
+
+diesel::table! {
+    sync_runs (seller_id, id) {
+        seller_id -> Binary,
+        id -> Binary,
+        kind -> Text,
+        state -> Text,
+        store_id -> Nullable<Binary>,
+        local_date -> Nullable<Text>,
+        filter -> Nullable<Text>,
+        total -> BigInt,
+        done -> BigInt,
+        failed -> BigInt,
+        expanded_to -> Nullable<Binary>,
+        expanded -> Bool,
+        reason -> Nullable<Text>,
+        scheduled_for -> Nullable<BigInt>,
+        started_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    audit (seller_id, id) {
+        seller_id -> Binary,
+        id -> Binary,
+        at -> BigInt,
+        actor -> Text,
+        action -> Text,
+        subject -> Text,
+        before -> Nullable<Text>,
+        after -> Nullable<Text>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    sellers,
+    api_keys,
+    sync_settings,
+    warehouses,
+    stores,
+    skus,
+    stock_levels,
+    listings,
+    rules,
+    stock_events,
+    pushes,
+    sync_runs,
+    audit
+);

@@ -1,0 +1,192 @@
+//! Sync settings and rules of one seller.
+use super::connection::on;
+use super::schema::{rules, sync_settings};
+use super::{Error, Result, Tenant, id_of};
+use crate::clock::instant;
+use crate::domain::allocation::{AllocationMode, Share};
+use crate::domain::schedule::next_run;
+use crate::domain::settings::{Frequency, Rule, SyncSettings, parse_daily_at, parse_timezone};
+use crate::domain::{Sku, StoreId};
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+
+#[derive(Queryable, Insertable, AsChangeset, Selectable, Debug)]
+#[diesel(table_name = sync_settings, treat_none_as_null = true)]
+pub(super) struct SettingsRow {
+    pub(super) seller_id: Vec<u8>,
+    auto_sync: bool,
+    frequency: String,
+    daily_at: String,
+    timezone: String,
+    catch_up_hours: i64,
+    allocation_mode: String,
+    buffer: i64,
+    trigger_on_cancellation: bool,
+    timed_since: i64,
+    next_run_at: Option<i64>,
+}
+
+impl SettingsRow {
+    pub(super) fn new(seller_id: Vec<u8>, settings: &SyncSettings, now: i64) -> Self {
+        Self {
+            seller_id,
+            auto_sync: settings.auto_sync,
+            frequency: match settings.frequency {
+                Frequency::Incremental => "incremental",
+                Frequency::TimedFull => "timed_full",
+            }
+            .to_owned(),
+            daily_at: settings.daily_at.format("%H:%M").to_string(),
+            timezone: settings.timezone.name().to_owned(),
+            catch_up_hours: settings.catch_up_hours,
+            allocation_mode: match settings.allocation_mode {
+                AllocationMode::Shared => "shared",
+                AllocationMode::Exclusive => "exclusive",
+            }
+            .to_owned(),
+            buffer: settings.buffer,
+            trigger_on_cancellation: settings.trigger_on_cancellation,
+            timed_since: settings.timed_since,
+            next_run_at: settings.is_timed().then(|| next_run(settings, instant(now)).timestamp_millis()),
+        }
+    }
+
+    pub(super) fn settings(&self) -> Result<SyncSettings> {
+        let corrupt = |column: &str| Error::Corrupt(format!("sync_settings.{column}"));
+        Ok(SyncSettings {
+            auto_sync: self.auto_sync,
+            frequency: match self.frequency.as_str() {
+                "incremental" => Frequency::Incremental,
+                "timed_full" => Frequency::TimedFull,
+                _ => return Err(corrupt("frequency")),
+            },
+            daily_at: parse_daily_at(&self.daily_at).map_err(|_| corrupt("daily_at"))?,
+            timezone: parse_timezone(&self.timezone).map_err(|_| corrupt("timezone"))?,
+            catch_up_hours: self.catch_up_hours,
+            allocation_mode: match self.allocation_mode.as_str() {
+                "shared" => AllocationMode::Shared,
+                "exclusive" => AllocationMode::Exclusive,
+                _ => return Err(corrupt("allocation_mode")),
+            },
+            buffer: self.buffer,
+            trigger_on_cancellation: self.trigger_on_cancellation,
+            timed_since: self.timed_since,
+        })
+    }
+}
+
+#[derive(Queryable, Insertable, AsChangeset, Debug)]
+#[diesel(table_name = rules, treat_none_as_null = true, treat_none_as_default_value = false)]
+pub(super) struct RuleRow {
+    pub(super) seller_id: Vec<u8>,
+    scope: String,
+    sku: Option<String>,
+    store_id: Option<Vec<u8>>,
+    share: Option<i64>,
+    buffer: Option<i64>,
+    threshold: Option<i64>,
+    max_shown: Option<i64>,
+    sync_enabled: Option<bool>,
+}
+
+impl RuleRow {
+    pub(super) fn rule(&self) -> Result<Rule> {
+        let corrupt = |column: &str| Error::Corrupt(format!("rules.{column}"));
+        Ok(Rule {
+            sku: self.sku.as_deref().map(Sku::parse).transpose().map_err(|_| corrupt("sku"))?,
+            store_id: self.store_id.as_deref().map(|b| id_of(b, StoreId::from_bytes, "rules.store_id")).transpose()?,
+            share: self.share.map(|s| Share::from_hundredths(s).ok_or_else(|| corrupt("share"))).transpose()?,
+            buffer: self.buffer,
+            threshold: self.threshold,
+            max_shown: self.max_shown,
+            sync_enabled: self.sync_enabled,
+        })
+    }
+}
+
+/// The name of what a rule is about: unique within a seller, also where SKU or store are not given.
+pub fn rule_scope(rule: &Rule) -> String {
+    let store = rule.store_id.map(|id| id.to_string()).unwrap_or_default();
+    format!("{store}/{}", rule.sku.as_ref().map(Sku::as_str).unwrap_or_default())
+}
+
+impl Tenant<'_> {
+    /// The seller's sync settings.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the seller is gone.
+    pub fn sync_settings(&mut self) -> Result<SyncSettings> {
+        let key = self.key();
+        let row: SettingsRow = on!(self.conn, c => sync_settings::table.find(&key).first(c))?;
+        row.settings()
+    }
+
+    /// Saves the sync settings, and when the seller is next to be woken for a daily run.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn save_sync_settings(&mut self, settings: &SyncSettings, now: i64) -> Result<()> {
+        let row = SettingsRow::new(self.key(), settings, now);
+        on!(self.conn, c => diesel::insert_into(sync_settings::table).values(&row)
+            .on_conflict(sync_settings::seller_id).do_update().set(&row).execute(c))?;
+        Ok(())
+    }
+
+    /// Sets when the seller is next to be woken for a daily run, now that those up to `now` are recorded.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn schedule_next_run(&mut self, settings: &SyncSettings, now: i64) -> Result<()> {
+        let key = self.key();
+        let at = settings.is_timed().then(|| next_run(settings, instant(now)).timestamp_millis());
+        on!(self.conn, c => diesel::update(sync_settings::table.find(&key)).set(sync_settings::next_run_at.eq(at)).execute(c))?;
+        Ok(())
+    }
+
+    /// All rules but the stores' own, in a fixed order, from behind `after` (a [`rule_scope`]).
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn rules(&mut self, after: Option<&str>, limit: i64) -> Result<Vec<Rule>> {
+        let key = self.key();
+        let after = after.unwrap_or_default().to_owned();
+        let rows: Vec<RuleRow> = on!(self.conn, c => rules::table
+            .filter(rules::seller_id.eq(&key)).filter(rules::scope.gt(&after))
+            .order(rules::scope).limit(limit).load(c))?;
+        rows.iter().map(RuleRow::rule).collect()
+    }
+
+    /// Saves rules, each in the place of an earlier one of the same scope; an empty one is removed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn save_rules(&mut self, changed: &[Rule]) -> Result<()> {
+        let key = self.key();
+        for rule in changed {
+            let scope = rule_scope(rule);
+            let empty = Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() };
+            if *rule == empty {
+                on!(self.conn, c => diesel::delete(rules::table.find((&key, &scope))).execute(c))?;
+                continue;
+            }
+            let row = RuleRow {
+                seller_id: key.clone(),
+                scope,
+                sku: rule.sku.as_ref().map(ToString::to_string),
+                store_id: rule.store_id.map(|id| id.bytes()),
+                share: rule.share.map(Share::hundredths),
+                buffer: rule.buffer,
+                threshold: rule.threshold,
+                max_shown: rule.max_shown,
+                sync_enabled: rule.sync_enabled,
+            };
+            on!(self.conn, c => diesel::insert_into(rules::table).values(&row)
+                .on_conflict((rules::seller_id, rules::scope)).do_update().set((
+                    rules::share.eq(excluded(rules::share)), rules::buffer.eq(excluded(rules::buffer)),
+                    rules::threshold.eq(excluded(rules::threshold)), rules::max_shown.eq(excluded(rules::max_shown)),
+                    rules::sync_enabled.eq(excluded(rules::sync_enabled)),
+                )).execute(c))?;
+        }
+        Ok(())
+    }
+}

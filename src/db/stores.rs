@@ -1,0 +1,166 @@
+//! Stores of one seller, and whether they work.
+use super::connection::on;
+use super::schema::stores;
+use super::{Error, Result, Tenant, id_of};
+use crate::domain::allocation::Share;
+use crate::domain::settings::StoreRules;
+use crate::domain::{StoreId, WarehouseCode};
+use diesel::prelude::*;
+
+/// A store, as it stands in its row. Credentials are sealed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Store {
+    /// Its id.
+    pub id: StoreId,
+    /// The seller's name for it.
+    pub name: String,
+    /// Which connector.
+    pub platform: String,
+    /// Where it is.
+    pub base_url: Option<String>,
+    /// The connector's own settings, a JSON object.
+    pub config: String,
+    /// The connector's own secrets, sealed.
+    pub credentials: Option<Vec<u8>>,
+    /// The warehouses that feed it; all when `None`.
+    pub warehouses: Option<Vec<WarehouseCode>>,
+    /// Its part of the pool.
+    pub share: Option<Share>,
+    /// Whether its listings are pushed.
+    pub sync_enabled: bool,
+    /// Whether its pushes are held for the time being.
+    pub paused: bool,
+    /// Whether its credentials were refused.
+    pub needs_reauthorisation: bool,
+    /// What is wrong with it, in plain words.
+    pub problem: Option<String>,
+    /// When it is to be looked at again: refused credentials are tried, marked listings overwritten.
+    pub probe_at: Option<i64>,
+    /// When a push was confirmed last.
+    pub last_success_at: Option<i64>,
+    /// When it was added.
+    pub created_at: i64,
+    /// When it changed last.
+    pub updated_at: i64,
+}
+
+impl Store {
+    /// What it says about allocation.
+    pub fn rules(&self) -> StoreRules {
+        StoreRules { store_id: self.id, share: self.share, sync_enabled: self.sync_enabled, warehouses: self.warehouses.clone() }
+    }
+
+    /// Whether its pushes wait for it.
+    pub fn is_held(&self) -> bool {
+        self.paused || self.needs_reauthorisation
+    }
+}
+
+#[derive(Queryable, Insertable, AsChangeset, Debug)]
+#[diesel(table_name = stores, treat_none_as_null = true)]
+pub(super) struct StoreRow {
+    pub(super) seller_id: Vec<u8>,
+    id: Vec<u8>,
+    name: String,
+    platform: String,
+    base_url: Option<String>,
+    config: String,
+    credentials: Option<Vec<u8>>,
+    warehouses: Option<String>,
+    share: Option<i64>,
+    sync_enabled: bool,
+    paused: bool,
+    needs_reauthorisation: bool,
+    problem: Option<String>,
+    probe_at: Option<i64>,
+    last_success_at: Option<i64>,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl StoreRow {
+    fn new(seller_id: Vec<u8>, store: &Store) -> Result<Self> {
+        let warehouses = store.warehouses.as_ref().map(serde_json::to_string).transpose();
+        Ok(Self {
+            seller_id,
+            id: store.id.bytes(),
+            name: store.name.clone(),
+            platform: store.platform.clone(),
+            base_url: store.base_url.clone(),
+            config: store.config.clone(),
+            credentials: store.credentials.clone(),
+            warehouses: warehouses.map_err(|e| Error::Corrupt(e.to_string()))?,
+            share: store.share.map(Share::hundredths),
+            sync_enabled: store.sync_enabled,
+            paused: store.paused,
+            needs_reauthorisation: store.needs_reauthorisation,
+            problem: store.problem.clone(),
+            probe_at: store.probe_at,
+            last_success_at: store.last_success_at,
+            created_at: store.created_at,
+            updated_at: store.updated_at,
+        })
+    }
+
+    pub(super) fn store(self) -> Result<Store> {
+        let corrupt = |column: &str| Error::Corrupt(format!("stores.{column}"));
+        let warehouses = self.warehouses.map(|text| serde_json::from_str::<Vec<String>>(&text)).transpose();
+        let warehouses = warehouses.map_err(|_| corrupt("warehouses"))?;
+        let warehouses =
+            warehouses.map(|codes| codes.iter().map(|code| WarehouseCode::parse(code)).collect::<std::result::Result<Vec<_>, _>>());
+        Ok(Store {
+            id: id_of(&self.id, StoreId::from_bytes, "stores.id")?,
+            name: self.name,
+            platform: self.platform,
+            base_url: self.base_url,
+            config: self.config,
+            credentials: self.credentials,
+            warehouses: warehouses.transpose().map_err(|_| corrupt("warehouses"))?,
+            share: self.share.map(|s| Share::from_hundredths(s).ok_or_else(|| corrupt("share"))).transpose()?,
+            sync_enabled: self.sync_enabled,
+            paused: self.paused,
+            needs_reauthorisation: self.needs_reauthorisation,
+            problem: self.problem,
+            probe_at: self.probe_at,
+            last_success_at: self.last_success_at,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+impl Tenant<'_> {
+    /// One store.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, or it is another seller's.
+    pub fn store(&mut self, id: StoreId) -> Result<Store> {
+        let key = self.key();
+        let row: StoreRow = on!(self.conn, c => stores::table.find((&key, id.bytes())).first(c))?;
+        row.store()
+    }
+
+    /// Stores by age, from behind `after`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn stores(&mut self, after: Option<StoreId>, limit: i64) -> Result<Vec<Store>> {
+        let key = self.key();
+        let after = after.map(|id| id.bytes()).unwrap_or_default();
+        let rows: Vec<StoreRow> = on!(self.conn, c => stores::table
+            .filter(stores::seller_id.eq(&key)).filter(stores::id.gt(&after))
+            .order(stores::id).limit(limit).load(c))?;
+        rows.into_iter().map(StoreRow::store).collect()
+    }
+
+    /// Adds a store, or saves a changed one.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn save_store(&mut self, store: &Store) -> Result<()> {
+        let row = StoreRow::new(self.key(), store)?;
+        on!(self.conn, c => diesel::insert_into(stores::table).values(&row)
+            .on_conflict((stores::seller_id, stores::id)).do_update().set(&row).execute(c))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! Group commit: everything that writes goes through a lane, and what waits in a lane shares one transaction.
+//!
+//! A commit that waits for the disk costs more than all the statements in it, so whatever arrives while one commit is
+//! under way forms the next. Each piece of work runs in a savepoint and is answered only after the commit. A seller
+//! always has the same lane. SQLite has one lane because it has one writer; PostgreSQL has a few.
+use super::connection::{Conn, Manager};
+use super::error::{Error, Result};
+use super::ledger::{self, RecordRequest, Recorded};
+use crate::domain::SellerId;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::{mpsc, oneshot};
+
+/// What waits in one lane at most; beyond it callers are told to come back.
+pub const LANE_CAPACITY: usize = 2048;
+/// The most jobs in one transaction.
+const GROUP_JOBS: usize = 256;
+/// The most stock events in one transaction (a single request may bring more).
+const GROUP_EVENTS: usize = 10_000;
+
+/// Told, after a commit, which sellers have new work.
+pub type Hook = Arc<dyn Fn(SellerId) + Send + Sync>;
+
+trait Job: Send {
+    fn run(&mut self, conn: &mut Conn) -> Result<()>;
+    fn answer(self: Box<Self>, committed: Result<()>);
+}
+
+struct Work<T, F> {
+    work: F,
+    result: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, F: FnMut(&mut Conn) -> Result<T> + Send> Job for Work<T, F> {
+    fn run(&mut self, conn: &mut Conn) -> Result<()> {
+        let result = conn.transaction(&mut self.work);
+        let fatal = result.as_ref().err().filter(|e| e.is_fatal()).cloned();
+        self.result = Some(result);
+        fatal.map_or(Ok(()), Err)
+    }
+
+    fn answer(self: Box<Self>, committed: Result<()>) {
+        let result = match (committed, self.result) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(Error::Busy),
+        };
+        // Nobody waits any more: the caller was cancelled. The rows are the truth.
+        self.reply.send(result).ok();
+    }
+}
+
+struct Events {
+    request: RecordRequest,
+    reply: oneshot::Sender<Result<Recorded>>,
+}
+
+enum Item {
+    Job(Box<dyn Job>),
+    Events(Events),
+}
+
+/// The ways in.
+#[derive(Clone)]
+pub(super) struct Writer {
+    lanes: Arc<[mpsc::Sender<Item>]>,
+}
+
+impl Writer {
+    /// Starts the lanes on the current runtime; they end when the last handle is dropped.
+    pub(super) fn start(pool: &r2d2::Pool<Manager>, lanes: usize, limits: ledger::Limits, hook: &Arc<OnceLock<Hook>>) -> Self {
+        let lanes = (0..lanes.max(1))
+            .map(|_| {
+                let (sender, receiver) = mpsc::channel(LANE_CAPACITY);
+                tokio::spawn(lane(pool.clone(), receiver, limits, Arc::clone(hook)));
+                sender
+            })
+            .collect();
+        Self { lanes }
+    }
+
+    fn lane_of(&self, seller: SellerId) -> Result<&mpsc::Sender<Item>> {
+        let number = usize::from(seller.0.as_bytes().last().copied().unwrap_or(0)) % self.lanes.len().max(1);
+        self.lanes.get(number).ok_or(Error::Busy)
+    }
+
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        seller: SellerId,
+        work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let job = Item::Job(Box::new(Work { work, result: None, reply }));
+        self.lane_of(seller)?.try_send(job).map_err(|_| Error::Busy)?;
+        answer.await.unwrap_or(Err(Error::Busy))
+    }
+
+    pub(super) async fn record(&self, request: RecordRequest) -> Result<Recorded> {
+        let (reply, answer) = oneshot::channel();
+        let lane = self.lane_of(request.seller)?;
+        lane.try_send(Item::Events(Events { request, reply })).map_err(|_| Error::Busy)?;
+        answer.await.unwrap_or(Err(Error::Busy))
+    }
+}
+
+async fn lane(pool: r2d2::Pool<Manager>, mut receiver: mpsc::Receiver<Item>, limits: ledger::Limits, hook: Arc<OnceLock<Hook>>) {
+    let mut jobs = Vec::new();
+    let mut events = Vec::new();
+    while let Some(first) = receiver.recv().await {
+        let mut count = 0;
+        let mut next = Some(first);
+        while let Some(item) = next {
+            match item {
+                Item::Job(job) => jobs.push(job),
+                Item::Events(group) => {
+                    count += group.request.events.len();
+                    events.push(group);
+                }
+            }
+            next = if jobs.len() + events.len() < GROUP_JOBS && count < GROUP_EVENTS { receiver.try_recv().ok() } else { None };
+        }
+        let (group_pool, group_jobs, group_events) = (pool.clone(), std::mem::take(&mut jobs), std::mem::take(&mut events));
+        let done = tokio::task::spawn_blocking(move || commit_group(&group_pool, group_jobs, group_events, limits)).await;
+        match (done, hook.get()) {
+            (Ok(sellers), Some(hook)) => sellers.into_iter().for_each(|seller| hook(seller)),
+            (Ok(_), None) => {}
+            (Err(error), _) => tracing::error!(%error, "a group of writes panicked; its callers were told to come back"),
+        }
+    }
+}
+
+/// Runs a group in one transaction and answers it; returns the sellers with new pushes.
+fn commit_group(pool: &r2d2::Pool<Manager>, mut jobs: Vec<Box<dyn Job>>, events: Vec<Events>, limits: ledger::Limits) -> Vec<SellerId> {
+    let (requests, replies): (Vec<_>, Vec<_>) = events.into_iter().map(|e| (e.request, e.reply)).unzip();
+    let mut recorded: Vec<Result<Recorded>> = Vec::new();
+    let committed = pool.get().map_err(Error::from).and_then(|mut conn| {
+        let result = conn.transaction(|conn| {
+            recorded = record_all(conn, &requests, limits)?;
+            jobs.iter_mut().try_for_each(|job| job.run(conn))
+        });
+        if result.is_err() {
+            conn.mark_broken();
+        }
+        result
+    });
+    if let Err(error) = &committed {
+        tracing::warn!(%error, jobs = jobs.len(), requests = requests.len(), "a group of writes was not committed");
+    }
+    let mut sellers: Vec<SellerId> = Vec::new();
+    if committed.is_ok() {
+        sellers = recorded.iter().flatten().filter(|r| r.has_pushes).map(|r| r.seller).collect();
+        sellers.sort_unstable();
+        sellers.dedup();
+    }
+    for job in jobs {
+        job.answer(committed.clone());
+    }
+    let mut recorded = recorded.into_iter();
+    for reply in replies {
+        let result = committed.clone().and_then(|()| recorded.next().unwrap_or(Err(Error::Busy)));
+        reply.send(result).ok();
+    }
+    sellers
+}
+
+/// All together; if that fails for a reason that lies in the rows of one, each by itself.
+fn record_all(conn: &mut Conn, requests: &[RecordRequest], limits: ledger::Limits) -> Result<Vec<Result<Recorded>>> {
+    if requests.is_empty() {
+        return Ok(Vec::new());
+    }
+    match conn.transaction(|conn| ledger::record(conn, requests, limits)) {
+        Ok(recorded) => Ok(recorded.into_iter().map(Ok).collect()),
+        Err(error) if error.is_fatal() => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "stock events of several requests could not be recorded together; trying each by itself");
+            let mut results = Vec::with_capacity(requests.len());
+            for request in requests {
+                let one = conn.transaction(|conn| ledger::record(conn, std::slice::from_ref(request), limits));
+                match one {
+                    Err(error) if error.is_fatal() => return Err(error),
+                    Err(error) => results.push(Err(error)),
+                    Ok(mut recorded) => results.push(recorded.pop().ok_or(Error::Busy)),
+                }
+            }
+            Ok(results)
+        }
+    }
+}

@@ -1,1 +1,77 @@
-//! Being written.
+//! The few queries that cross sellers: who has work, and what is old enough to go. For the node alone.
+use super::connection::{Conn, on};
+use super::schema::{audit, pushes, sellers, stock_events, stores, sync_runs, sync_settings};
+use super::{Result, id_of};
+use crate::domain::SellerId;
+use diesel::prelude::*;
+
+/// How long finished things are kept, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Stock events; a repeat of an older one would be applied again.
+    pub events_ms: i64,
+    /// Finished pushes, runs and the audit log.
+    pub pushes_ms: i64,
+}
+
+/// Rows removed of one kind in one step.
+pub const PRUNE_STEP: i64 = 500;
+
+/// Sellers that are not suspended and have something to do at `now`: pushes that are due or were cut off, runs that
+/// are open, daily times that have come, stores to look at again.
+///
+/// # Errors
+/// Those of the database.
+pub fn sellers_with_work(conn: &mut Conn, now: i64) -> Result<Vec<SellerId>> {
+    let mut found: Vec<Vec<u8>> =
+        on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::due_at.is_not_null()).load(c))?;
+    found.extend(on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::state.eq(1i16)).load::<Vec<u8>>(c))?);
+    found.extend(on!(conn, c => sync_runs::table.select(sync_runs::seller_id).distinct().filter(sync_runs::finished_at.is_null()).load::<Vec<u8>>(c))?);
+    found.extend(on!(conn, c => sync_settings::table.select(sync_settings::seller_id).filter(sync_settings::next_run_at.le(now)).load::<Vec<u8>>(c))?);
+    found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::probe_at.le(now)).load::<Vec<u8>>(c))?);
+    found.sort_unstable();
+    found.dedup();
+    let suspended: Vec<Vec<u8>> = on!(conn, c => sellers::table.select(sellers::id).filter(sellers::suspended).load(c))?;
+    found.retain(|id| !suspended.contains(id));
+    found.iter().map(|id| id_of(id, SellerId::from_bytes, "seller_id")).collect()
+}
+
+/// Whether this seller exists and is not suspended.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_active(conn: &mut Conn, seller: SellerId) -> Result<bool> {
+    let suspended: Option<bool> = on!(conn, c => sellers::table.find(seller.bytes()).select(sellers::suspended).first(c).optional())?;
+    Ok(suspended == Some(false))
+}
+
+/// Removes one step of what is older than its retention. Returns how many rows; fewer than [`PRUNE_STEP`] means done.
+///
+/// # Errors
+/// Those of the database.
+pub fn prune(conn: &mut Conn, retention: Retention, now: i64) -> Result<usize> {
+    let events_before = now - retention.events_ms;
+    let before = now - retention.pushes_ms;
+    let mut removed = 0;
+    let old: Vec<(Vec<u8>, String)> = on!(conn, c => stock_events::table.select((stock_events::seller_id, stock_events::event_id))
+        .filter(stock_events::accepted_at.lt(events_before)).order(stock_events::accepted_at).limit(PRUNE_STEP).load(c))?;
+    for (seller, id) in &old {
+        removed += on!(conn, c => diesel::delete(stock_events::table.find((seller, id))).execute(c))?;
+    }
+    let old: Vec<(Vec<u8>, Vec<u8>)> = on!(conn, c => pushes::table.select((pushes::seller_id, pushes::id))
+        .filter(pushes::state.eq_any([2i16, 5, 7, 8])).filter(pushes::updated_at.lt(before)).order(pushes::updated_at).limit(PRUNE_STEP).load(c))?;
+    for (seller, id) in &old {
+        removed += on!(conn, c => diesel::delete(pushes::table.find((seller, id))).execute(c))?;
+    }
+    let old: Vec<(Vec<u8>, Vec<u8>)> = on!(conn, c => sync_runs::table.select((sync_runs::seller_id, sync_runs::id))
+        .filter(sync_runs::finished_at.lt(before)).order(sync_runs::finished_at).limit(PRUNE_STEP).load(c))?;
+    for (seller, id) in &old {
+        removed += on!(conn, c => diesel::delete(sync_runs::table.find((seller, id))).execute(c))?;
+    }
+    let old: Vec<(Vec<u8>, Vec<u8>)> = on!(conn, c => audit::table.select((audit::seller_id, audit::id))
+        .filter(audit::at.lt(before)).order(audit::at).limit(PRUNE_STEP).load(c))?;
+    for (seller, id) in &old {
+        removed += on!(conn, c => diesel::delete(audit::table.find((seller, id))).execute(c))?;
+    }
+    Ok(removed)
+}

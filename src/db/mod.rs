@@ -4,6 +4,7 @@
 //! tenant does not compile. What crosses sellers is in [`fleet`] and [`sellers`] alone. Instants are milliseconds
 //! since 1970, ids sixteen bytes. Writes go through [`writer`]'s lanes and share commits.
 pub mod connection;
+pub mod delivery;
 pub mod error;
 pub mod fleet;
 pub mod ledger;

@@ -1,7 +1,13 @@
-//! Pushes: listed, retried, cancelled, claimed and finished. Being written.
-use super::{Result, Tenant};
-use crate::domain::push::{Push, PushState};
-use crate::domain::{ListingId, PushId, Sku, StoreId};
+//! Pushes of one seller: listed, held, released, cancelled, tried again. How they are claimed and finished is in
+//! [`delivery`](super::delivery).
+use super::connection::{Conn, on};
+use super::schema::{listings, pushes, stores};
+use super::{Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
+use crate::domain::delivery::Resolution;
+use crate::domain::push::{Push, PushKind, PushState};
+use crate::domain::{CallId, ListingId, PushId, RunId, Sku, StoreId};
+use diesel::prelude::*;
+use diesel::upsert::excluded;
 
 /// Which pushes to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,47 +31,359 @@ pub enum CancelScope {
     Listing(ListingId),
 }
 
+/// The number of a kind in the database.
+pub(super) fn kind_code(kind: PushKind) -> i16 {
+    match kind {
+        PushKind::Increase => 0,
+        PushKind::Overwrite => 1,
+    }
+}
+
+const RESOLUTIONS: [Resolution; 3] = [Resolution::SameCallAgain, Resolution::ReadBack, Resolution::Overwrite];
+
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = pushes, treat_none_as_default_value = false)]
+pub(super) struct PushRow {
+    pub(super) seller_id: Vec<u8>,
+    id: Vec<u8>,
+    store_id: Vec<u8>,
+    listing_id: Vec<u8>,
+    sku: String,
+    external_id: String,
+    extra: Option<String>,
+    kind: i16,
+    quantity: Option<i64>,
+    state: i16,
+    attempts: i32,
+    reason: Option<String>,
+    next_step: Option<String>,
+    raw_answer: Option<String>,
+    created_at: i64,
+    updated_at: i64,
+    due_at: Option<i64>,
+    confirmed_at: Option<i64>,
+    call_id: Option<Vec<u8>>,
+    base: Option<i64>,
+    resolution: Option<i16>,
+    failing_since: Option<i64>,
+    batch_limit: Option<i32>,
+    cancel_requested: bool,
+    run_id: Option<Vec<u8>>,
+    in_doubt: bool,
+}
+
+impl PushRow {
+    pub(super) fn new(seller: &[u8], push: &Push) -> Self {
+        Self {
+            seller_id: seller.to_vec(),
+            id: push.id.bytes(),
+            store_id: push.store_id.bytes(),
+            listing_id: push.listing_id.bytes(),
+            sku: push.sku.clone(),
+            external_id: push.external_id.clone(),
+            extra: push.extra.clone(),
+            kind: kind_code(push.kind),
+            quantity: push.quantity,
+            state: push.state.code(),
+            attempts: push.attempts,
+            reason: push.reason.clone(),
+            next_step: push.next_step.clone(),
+            // PostgreSQL keeps no NUL in text, and platforms may answer anything.
+            raw_answer: push.raw_answer.as_ref().map(|text| text.replace('\0', "\u{fffd}")),
+            created_at: push.created_at,
+            updated_at: push.updated_at,
+            due_at: push.due_at,
+            confirmed_at: push.confirmed_at,
+            call_id: push.call_id.map(|id| id.bytes()),
+            base: push.base,
+            resolution: push.resolution.and_then(|r| RESOLUTIONS.iter().position(|x| *x == r)).and_then(|i| i16::try_from(i).ok()),
+            failing_since: push.failing_since,
+            batch_limit: push.batch_limit,
+            cancel_requested: push.cancel_requested,
+            run_id: push.run_id.map(|id| id.bytes()),
+            in_doubt: push.in_doubt,
+        }
+    }
+
+    pub(super) fn push(self) -> Result<Push> {
+        let corrupt = |column: &str| Error::Corrupt(format!("pushes.{column}"));
+        Ok(Push {
+            id: id_of(&self.id, PushId::from_bytes, "pushes.id")?,
+            store_id: id_of(&self.store_id, StoreId::from_bytes, "pushes.store_id")?,
+            listing_id: id_of(&self.listing_id, ListingId::from_bytes, "pushes.listing_id")?,
+            sku: self.sku,
+            external_id: self.external_id,
+            extra: self.extra,
+            kind: match self.kind {
+                0 => PushKind::Increase,
+                1 => PushKind::Overwrite,
+                _ => return Err(corrupt("kind")),
+            },
+            quantity: self.quantity,
+            state: PushState::from_code(self.state).ok_or_else(|| corrupt("state"))?,
+            attempts: self.attempts,
+            reason: self.reason,
+            next_step: self.next_step,
+            raw_answer: self.raw_answer,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            due_at: self.due_at,
+            confirmed_at: self.confirmed_at,
+            call_id: self.call_id.map(|b| id_of(&b, CallId::from_bytes, "pushes.call_id")).transpose()?,
+            base: self.base,
+            resolution: self
+                .resolution
+                .map(|code| usize::try_from(code).ok().and_then(|i| RESOLUTIONS.get(i).copied()).ok_or_else(|| corrupt("resolution")))
+                .transpose()?,
+            failing_since: self.failing_since,
+            batch_limit: self.batch_limit,
+            cancel_requested: self.cancel_requested,
+            run_id: self.run_id.map(|b| id_of(&b, RunId::from_bytes, "pushes.run_id")).transpose()?,
+            in_doubt: self.in_doubt,
+        })
+    }
+}
+
+/// Adds pushes, or saves changed ones.
+pub(super) fn put_pushes(conn: &mut Conn, rows: &[PushRow]) -> Result<()> {
+    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+        on!(conn, c => diesel::insert_into(pushes::table).values(chunk)
+            .on_conflict((pushes::seller_id, pushes::id)).do_update().set((
+                pushes::quantity.eq(excluded(pushes::quantity)),
+                pushes::state.eq(excluded(pushes::state)),
+                pushes::attempts.eq(excluded(pushes::attempts)),
+                pushes::reason.eq(excluded(pushes::reason)),
+                pushes::next_step.eq(excluded(pushes::next_step)),
+                pushes::raw_answer.eq(excluded(pushes::raw_answer)),
+                pushes::updated_at.eq(excluded(pushes::updated_at)),
+                pushes::due_at.eq(excluded(pushes::due_at)),
+                pushes::confirmed_at.eq(excluded(pushes::confirmed_at)),
+                pushes::call_id.eq(excluded(pushes::call_id)),
+                pushes::base.eq(excluded(pushes::base)),
+                pushes::resolution.eq(excluded(pushes::resolution)),
+                pushes::failing_since.eq(excluded(pushes::failing_since)),
+                pushes::batch_limit.eq(excluded(pushes::batch_limit)),
+                pushes::cancel_requested.eq(excluded(pushes::cancel_requested)),
+                pushes::run_id.eq(excluded(pushes::run_id)),
+                pushes::in_doubt.eq(excluded(pushes::in_doubt)),
+            )).execute(c))?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_pushes(rows: Vec<PushRow>) -> Result<Vec<Push>> {
+    rows.into_iter().map(PushRow::push).collect()
+}
+
 impl Tenant<'_> {
     /// Newest first, from below `after`.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn list_pushes(&mut self, _filter: &PushFilter, _after: Option<PushId>, _limit: i64) -> Result<Vec<Push>> {
-        Ok(Vec::new())
+    pub fn list_pushes(&mut self, filter: &PushFilter, after: Option<PushId>, limit: i64) -> Result<Vec<Push>> {
+        let key = self.key();
+        let rows: Vec<PushRow> = on!(self.conn, c => {
+            let mut query = pushes::table.filter(pushes::seller_id.eq(&key)).order(pushes::id.desc()).limit(limit).into_boxed();
+            if let Some(after) = after { query = query.filter(pushes::id.lt(after.bytes())); }
+            if let Some(state) = filter.state { query = query.filter(pushes::state.eq(state.code())); }
+            if let Some(store) = filter.store_id { query = query.filter(pushes::store_id.eq(store.bytes())); }
+            if let Some(sku) = &filter.sku { query = query.filter(pushes::sku.eq(sku.to_string())); }
+            query.load(c)?
+        });
+        read_pushes(rows)
     }
+
     /// The newest push of each of these listings.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn last_pushes(&mut self, _listings: &[ListingId]) -> Result<Vec<Push>> {
-        Ok(Vec::new())
+    pub fn last_pushes(&mut self, of: &[ListingId]) -> Result<Vec<Push>> {
+        let key = self.key();
+        let mut found = Vec::with_capacity(of.len());
+        for listing in of {
+            let sku: Option<String> =
+                on!(self.conn, c => listings::table.find((&key, listing.bytes())).select(listings::sku).first(c).optional())?;
+            let Some(sku) = sku else { continue };
+            let row: Option<PushRow> = on!(self.conn, c => pushes::table
+                .filter(pushes::seller_id.eq(&key)).filter(pushes::sku.eq(&sku)).filter(pushes::listing_id.eq(listing.bytes()))
+                .order(pushes::id.desc()).first(c).optional())?;
+            found.extend(row.map(PushRow::push).transpose()?);
+        }
+        Ok(found)
     }
+
+    pub(super) fn put(&mut self, changed: &[Push]) -> Result<()> {
+        let key = self.key();
+        let rows: Vec<PushRow> = changed.iter().map(|push| PushRow::new(&key, push)).collect();
+        put_pushes(self.conn, &rows)
+    }
+
+    /// Pushes of these listings that are neither finished nor rejected.
+    pub(super) fn active_pushes(&mut self, of: &[ListingId]) -> Result<Vec<Push>> {
+        let key = self.key();
+        let mut found = Vec::new();
+        for chunk in of.chunks(ROWS_PER_STATEMENT) {
+            let ids: Vec<Vec<u8>> = chunk.iter().map(|id| id.bytes()).collect();
+            let rows: Vec<PushRow> = on!(self.conn, c => pushes::table
+                .filter(pushes::seller_id.eq(&key)).filter(pushes::listing_id.eq_any(ids))
+                .filter(pushes::state.eq_any([0i16, 1, 3, 4, 6])).order(pushes::id).load(c))?;
+            found.extend(read_pushes(rows)?);
+        }
+        Ok(found)
+    }
+
     /// Queues rejected or held pushes again: those with these ids, or all in this state. Returns how many.
     ///
+    /// An increase that an overwrite of its listing has overtaken is not sent again: it is part of what is shown.
+    /// One that would stand beside a waiting increase of the same listing merges into it.
+    ///
     /// # Errors
     /// Those of the database.
-    pub fn retry_pushes(&mut self, _ids: Option<&[PushId]>, _state: Option<PushState>, _now: i64) -> Result<usize> {
-        Ok(0)
+    pub fn retry_pushes(&mut self, ids: Option<&[PushId]>, state: Option<PushState>, now: i64) -> Result<usize> {
+        let key = self.key();
+        let again = [PushState::Rejected.code(), PushState::Held.code()];
+        let states: Vec<i16> = state.map_or(again.to_vec(), |s| again.into_iter().filter(|code| *code == s.code()).collect());
+        let mut queued = 0;
+        let mut after = Vec::new();
+        loop {
+            let rows: Vec<PushRow> = on!(self.conn, c => {
+                let mut query = pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::state.eq_any(&states))
+                    .filter(pushes::id.gt(&after)).order(pushes::id).limit(1000).into_boxed();
+                if let Some(ids) = ids { query = query.filter(pushes::id.eq_any(ids.iter().map(|id| id.bytes()).collect::<Vec<_>>())); }
+                query.load(c)?
+            });
+            let page = read_pushes(rows)?;
+            let Some(last) = page.last() else { break };
+            after = last.id.bytes();
+            queued += self.retry_page(page, now)?;
+        }
+        Ok(queued)
     }
+
+    fn retry_page(&mut self, page: Vec<Push>, now: i64) -> Result<usize> {
+        let of: Vec<ListingId> = page.iter().map(|p| p.listing_id).collect();
+        let overwritten = self.overwritten_at(&of)?;
+        let mut waiting: std::collections::HashMap<ListingId, Push> =
+            self.active_pushes(&of)?.into_iter().filter(Push::is_mergeable).map(|p| (p.listing_id, p)).collect();
+        let mut changed = Vec::new();
+        let mut queued = 0;
+        for mut push in page {
+            let was_rejected = push.state == PushState::Rejected;
+            let Some(overwritten_at) = overwritten.get(&push.listing_id) else { continue };
+            (push.run_id, push.failing_since, push.batch_limit, push.cancel_requested) = (None, None, None, false);
+            if was_rejected && push.kind == PushKind::Increase {
+                if overwritten_at.is_some_and(|at| at >= push.updated_at) {
+                    push.superseded("An overwrite of the listing came after this and contains it.", now);
+                    changed.push(push);
+                    continue;
+                }
+                if let Some(other) = waiting.get_mut(&push.listing_id).filter(|other| other.id != push.id) {
+                    other.quantity = other.quantity.zip(push.quantity).map(|(a, b)| a.saturating_add(b));
+                    push.superseded("Merged into a later increase of the same listing.", now);
+                    changed.push(push);
+                    queued += 1;
+                    continue;
+                }
+            }
+            (push.state, push.due_at, push.updated_at) = (PushState::Queued, Some(now), now);
+            queued += 1;
+            if push.is_mergeable() {
+                waiting.insert(push.listing_id, push);
+            } else {
+                changed.push(push);
+            }
+        }
+        changed.extend(waiting.into_values());
+        self.put(&changed)?;
+        Ok(queued)
+    }
+
+    fn overwritten_at(&mut self, of: &[ListingId]) -> Result<std::collections::HashMap<ListingId, Option<i64>>> {
+        let key = self.key();
+        let ids: Vec<Vec<u8>> = of.iter().map(|id| id.bytes()).collect();
+        let rows: Vec<(Vec<u8>, Option<i64>)> = on!(self.conn, c => listings::table
+            .filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids)).select((listings::id, listings::overwritten_at)).load(c))?;
+        rows.into_iter().map(|(id, at)| Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, at))).collect()
+    }
+
     /// Calls off what waits; what is on its way is called off as soon as it is known not to have been applied.
+    /// Returns how many that concerns.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn cancel_pushes(&mut self, _scope: CancelScope, _reason: &str, _now: i64) -> Result<usize> {
-        Ok(0)
+    pub fn cancel_pushes(&mut self, scope: CancelScope, reason: &str, now: i64) -> Result<usize> {
+        let key = self.key();
+        let manual: Vec<RunId> = match scope {
+            CancelScope::AutoSync => self.open_manual_runs()?,
+            _ => Vec::new(),
+        };
+        let mut count = 0;
+        let mut after = Vec::new();
+        loop {
+            let rows: Vec<PushRow> = on!(self.conn, c => {
+                let mut query = pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::state.eq_any([0i16, 1, 3, 4, 6]))
+                    .filter(pushes::id.gt(&after)).order(pushes::id).limit(1000).into_boxed();
+                match scope {
+                    CancelScope::AutoSync => {}
+                    CancelScope::Store(store) => query = query.filter(pushes::store_id.eq(store.bytes())),
+                    CancelScope::Listing(listing) => query = query.filter(pushes::listing_id.eq(listing.bytes())),
+                }
+                query.load(c)?
+            });
+            let mut page = read_pushes(rows)?;
+            let Some(last) = page.last() else { break };
+            after = last.id.bytes();
+            page.retain(|push| push.run_id.is_none_or(|run| !manual.contains(&run)));
+            count += page.len();
+            let before = page.clone();
+            page.iter_mut().for_each(|push| push.cancel(reason, now));
+            self.put(&page)?;
+            self.count_run_progress(&before, &page, now)?;
+        }
+        if scope == CancelScope::AutoSync {
+            self.cancel_auto_runs(reason, now)?;
+        }
+        Ok(count)
     }
-    /// Holds what waits for this store (it was paused).
+
+    /// Holds what waits for this store.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn hold_store(&mut self, _store: StoreId, _now: i64) -> Result<usize> {
-        Ok(0)
+    pub fn hold_store(&mut self, store: StoreId, now: i64) -> Result<usize> {
+        let key = self.key();
+        // What is perhaps applied keeps its doubt and only waits: nothing can be asked until the store is back.
+        on!(self.conn, c => diesel::update(pushes::table)
+            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null())
+            .filter(pushes::state.eq(PushState::Uncertain.code()))
+            .set((pushes::due_at.eq(None::<i64>), pushes::updated_at.eq(now))).execute(c))?;
+        Ok(on!(self.conn, c => diesel::update(pushes::table)
+            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null())
+            .filter(pushes::state.eq_any([PushState::Queued.code(), PushState::Retrying.code()]))
+            .set((pushes::state.eq(PushState::Held.code()), pushes::due_at.eq(None::<i64>), pushes::updated_at.eq(now),
+                pushes::failing_since.eq(None::<i64>))).execute(c))?)
     }
-    /// Lets what is held for this store flow again, and takes the mark of refused credentials from it.
+
+    /// Lets what is held for this store flow again, and takes the mark of refused credentials from it. A store that is
+    /// paused stays held until it is resumed: the caller saves `paused` first.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn release_store(&mut self, _store: StoreId, _now: i64) -> Result<usize> {
-        Ok(0)
+    pub fn release_store(&mut self, store: StoreId, now: i64) -> Result<usize> {
+        let key = self.key();
+        on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes())))
+            .set((stores::needs_reauthorisation.eq(false), stores::problem.eq(None::<String>), stores::probe_at.eq(None::<i64>))).execute(c))?;
+        if self.store(store)?.paused {
+            return Ok(0);
+        }
+        on!(self.conn, c => diesel::update(pushes::table)
+            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_null())
+            .filter(pushes::state.eq(PushState::Uncertain.code()))
+            .set((pushes::due_at.eq(now), pushes::updated_at.eq(now))).execute(c))?;
+        Ok(on!(self.conn, c => diesel::update(pushes::table)
+            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
+            .filter(pushes::state.eq(PushState::Held.code()))
+            .set((pushes::state.eq(PushState::Queued.code()), pushes::due_at.eq(now), pushes::updated_at.eq(now),
+                pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>))).execute(c))?)
     }
 }

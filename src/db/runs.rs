@@ -1,7 +1,24 @@
-//! Sync runs: one overwrite of many listings. Being written.
-use super::{Error, Result, Tenant};
-use crate::domain::{RunId, Sku, StoreId};
+//! Sync runs: one overwrite of many listings. Started, expanded into pushes page by page, counted, ended.
+//!
+//! Every listing of a run is a push of its own, so a run goes on after a restart where it was, and its progress is
+//! counted as its pushes end.
+use super::connection::on;
+use super::ledger::blank_push;
+use super::schema::{listings, rules, sync_runs};
+use super::settings::RuleRow;
+use super::{Error, Result, Tenant, id_of};
+use crate::clock::instant;
+use crate::domain::push::{Push, PushKind, PushState};
+use crate::domain::schedule::DueRun;
+use crate::domain::settings::{StoreRules, resolve};
+use crate::domain::{ListingId, RunId, Sku, StoreId};
+use chrono::NaiveDate;
+use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Listings that become pushes in one transaction.
+pub const EXPAND_PAGE: i64 = 2000;
 
 /// Why it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -29,6 +46,21 @@ pub enum RunState {
     Missed,
 }
 
+macro_rules! words {
+    ($type:ident: $($variant:ident = $word:literal),+) => {
+        impl $type {
+            fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+            fn from_word(word: &str) -> Result<Self> {
+                match word { $($word => Ok(Self::$variant),)+ _ => Err(Error::Corrupt(format!("sync_runs: {word}"))) }
+            }
+        }
+    };
+}
+words!(RunKind: Manual = "manual", Daily = "daily", Initial = "initial");
+words!(RunState: Running = "running", Finished = "finished", Cancelled = "cancelled", Missed = "missed");
+
 /// What it covers; everything where a field is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
@@ -36,6 +68,12 @@ pub struct RunFilter {
     pub store_ids: Option<Vec<StoreId>>,
     /// These SKUs.
     pub skus: Option<Vec<Sku>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FilterJson {
+    store_ids: Option<Vec<StoreId>>,
+    skus: Option<Vec<String>>,
 }
 
 /// One sync run.
@@ -69,26 +107,261 @@ pub struct Run {
     pub finished_at: Option<i64>,
 }
 
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = sync_runs, treat_none_as_default_value = false)]
+struct RunRow {
+    seller_id: Vec<u8>,
+    id: Vec<u8>,
+    kind: String,
+    state: String,
+    store_id: Option<Vec<u8>>,
+    local_date: Option<String>,
+    filter: Option<String>,
+    total: i64,
+    done: i64,
+    failed: i64,
+    expanded_to: Option<Vec<u8>>,
+    expanded: bool,
+    reason: Option<String>,
+    scheduled_for: Option<i64>,
+    started_at: i64,
+    finished_at: Option<i64>,
+}
+
+impl RunRow {
+    fn new(seller_id: Vec<u8>, kind: RunKind, now: i64) -> Self {
+        Self {
+            seller_id,
+            id: RunId::new(instant(now)).bytes(),
+            kind: kind.word().to_owned(),
+            state: RunState::Running.word().to_owned(),
+            store_id: None,
+            local_date: None,
+            filter: None,
+            total: 0,
+            done: 0,
+            failed: 0,
+            expanded_to: None,
+            expanded: false,
+            reason: None,
+            scheduled_for: None,
+            started_at: now,
+            finished_at: None,
+        }
+    }
+
+    fn run(self) -> Result<Run> {
+        Ok(Run {
+            id: id_of(&self.id, RunId::from_bytes, "sync_runs.id")?,
+            kind: RunKind::from_word(&self.kind)?,
+            state: RunState::from_word(&self.state)?,
+            store_id: self.store_id.map(|b| id_of(&b, StoreId::from_bytes, "sync_runs.store_id")).transpose()?,
+            local_date: self.local_date,
+            total: self.total,
+            done: self.done,
+            failed: self.failed,
+            expanded: self.expanded,
+            reason: self.reason,
+            scheduled_for: self.scheduled_for,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+        })
+    }
+}
+
+/// A listing's id, store, SKU, external id and particulars.
+type ListingPick = (Vec<u8>, Vec<u8>, String, String, Option<String>);
+
 impl Tenant<'_> {
     /// Starts a manual or initial run; its listings are counted soon after.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn start_run(&mut self, _kind: RunKind, _filter: &RunFilter, _now: i64) -> Result<Run> {
-        Err(Error::NotFound)
+    pub fn start_run(&mut self, kind: RunKind, filter: &RunFilter, now: i64) -> Result<Run> {
+        let json = FilterJson {
+            store_ids: filter.store_ids.clone(),
+            skus: filter.skus.as_ref().map(|skus| skus.iter().map(ToString::to_string).collect()),
+        };
+        let filter = serde_json::to_string(&json).map_err(|e| Error::Corrupt(e.to_string()))?;
+        let row = RunRow { filter: Some(filter), ..RunRow::new(self.key(), kind, now) };
+        on!(self.conn, c => diesel::insert_into(sync_runs::table).values(&row).execute(c))?;
+        row.run()
     }
+
+    /// Starts, or records as missed, a daily run of one store. `None` when its date has one already, whatever
+    /// happened in between: the unique key of seller, store and local date says so.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn start_daily_run(&mut self, store: StoreId, due: &DueRun, now: i64) -> Result<Option<Run>> {
+        let mut row = RunRow {
+            store_id: Some(store.bytes()),
+            local_date: Some(due.date.to_string()),
+            scheduled_for: Some(due.scheduled_for.timestamp_millis()),
+            ..RunRow::new(self.key(), RunKind::Daily, now)
+        };
+        if due.missed {
+            row.state = RunState::Missed.word().to_owned();
+            row.expanded = true;
+            row.finished_at = Some(now);
+            row.reason = Some("Nothing was running at its time, nor within the catch-up window after it.".to_owned());
+        }
+        let inserted = on!(self.conn, c => diesel::insert_into(sync_runs::table).values(&row)
+            .on_conflict((sync_runs::seller_id, sync_runs::store_id, sync_runs::local_date)).do_nothing().execute(c))?;
+        (inserted > 0).then(|| row.run()).transpose()
+    }
+
+    /// The latest local date for which this store has a daily run, missed ones included.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn last_run_date(&mut self, store: StoreId) -> Result<Option<NaiveDate>> {
+        let key = self.key();
+        let latest: Option<String> = on!(self.conn, c => sync_runs::table.select(diesel::dsl::max(sync_runs::local_date))
+            .filter(sync_runs::seller_id.eq(&key)).filter(sync_runs::store_id.eq(store.bytes())).first(c))?;
+        latest.map(|text| text.parse().map_err(|_| Error::Corrupt("sync_runs.local_date".to_owned()))).transpose()
+    }
+
     /// One run.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none, or it is another seller's.
-    pub fn run(&mut self, _id: RunId) -> Result<Run> {
-        Err(Error::NotFound)
+    pub fn run(&mut self, id: RunId) -> Result<Run> {
+        let key = self.key();
+        let row: RunRow = on!(self.conn, c => sync_runs::table.find((&key, id.bytes())).first(c))?;
+        row.run()
     }
+
     /// Newest first, from below `after`.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn runs(&mut self, _after: Option<RunId>, _limit: i64) -> Result<Vec<Run>> {
-        Ok(Vec::new())
+    pub fn runs(&mut self, after: Option<RunId>, limit: i64) -> Result<Vec<Run>> {
+        let key = self.key();
+        let rows: Vec<RunRow> = on!(self.conn, c => {
+            let mut query = sync_runs::table.filter(sync_runs::seller_id.eq(&key)).order(sync_runs::id.desc()).limit(limit).into_boxed();
+            if let Some(after) = after { query = query.filter(sync_runs::id.lt(after.bytes())); }
+            query.load(c)?
+        });
+        rows.into_iter().map(RunRow::run).collect()
+    }
+
+    /// Makes pushes of the next page of listings of some open run. Returns whether there is more to expand.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn expand_runs(&mut self, now: i64) -> Result<bool> {
+        let key = self.key();
+        let row: Option<RunRow> = on!(self.conn, c => sync_runs::table.filter(sync_runs::seller_id.eq(&key))
+            .filter(sync_runs::finished_at.is_null()).filter(sync_runs::expanded.eq(false)).order(sync_runs::id).first(c).optional())?;
+        let Some(row) = row else { return Ok(false) };
+        let run_id = id_of(&row.id, RunId::from_bytes, "sync_runs.id")?;
+        let filter: FilterJson = match &row.filter {
+            Some(text) => serde_json::from_str(text).map_err(|_| Error::Corrupt("sync_runs.filter".to_owned()))?,
+            None => FilterJson { store_ids: None, skus: None },
+        };
+        let store_ids: Option<Vec<Vec<u8>>> = match &row.store_id {
+            Some(id) => Some(vec![id.clone()]),
+            None => filter.store_ids.map(|ids| ids.iter().map(StoreId::bytes).collect()),
+        };
+        let after = row.expanded_to.clone().unwrap_or_default();
+        let page: Vec<ListingPick> = on!(self.conn, c => {
+            let mut query = listings::table.select((listings::id, listings::store_id, listings::sku, listings::external_id, listings::extra))
+                .filter(listings::seller_id.eq(&key)).filter(listings::id.gt(&after)).order(listings::id).limit(EXPAND_PAGE).into_boxed();
+            if let Some(ids) = &store_ids { query = query.filter(listings::store_id.eq_any(ids.clone())); }
+            if let Some(skus) = &filter.skus { query = query.filter(listings::sku.eq_any(skus.clone())); }
+            query.load(c)?
+        });
+        let more = page.len() >= usize::try_from(EXPAND_PAGE).unwrap_or(usize::MAX);
+        let expanded_to = page.last().map_or(after, |row| row.0.clone());
+        let queued = self.overwrites_of(page, run_id, now)?;
+        self.put(&queued)?;
+        let added = i64::try_from(queued.len()).unwrap_or(0);
+        on!(self.conn, c => diesel::update(sync_runs::table.find((&key, &row.id)))
+            .set((sync_runs::total.eq(sync_runs::total + added), sync_runs::expanded_to.eq(&expanded_to), sync_runs::expanded.eq(!more))).execute(c))?;
+        self.end_run_if_complete(run_id, now)?;
+        Ok(true)
+    }
+
+    /// Overwrites of those of the page's listings that the rules allow to be pushed.
+    fn overwrites_of(&mut self, page: Vec<ListingPick>, run: RunId, now: i64) -> Result<Vec<Push>> {
+        let key = self.key();
+        let settings = self.sync_settings()?;
+        let stores: BTreeMap<StoreId, (StoreRules, bool)> =
+            self.stores(None, super::delivery::MAX_STORES)?.iter().map(|s| (s.id, (s.rules(), s.is_held()))).collect();
+        let skus: Vec<String> = page.iter().map(|row| row.2.clone()).collect();
+        let rows: Vec<RuleRow> = on!(self.conn, c => rules::table.filter(rules::seller_id.eq(&key))
+            .filter(rules::sku.is_null().or(rules::sku.eq_any(&skus)).assume_not_null()).load(c))?;
+        let mut all_rules = rows.iter().map(RuleRow::rule).collect::<Result<Vec<_>>>()?;
+        let general: Vec<_> = all_rules.extract_if(.., |rule| rule.sku.is_none()).collect();
+        let mut queued = Vec::with_capacity(page.len());
+        for (id, store, sku, external_id, extra) in page {
+            let store_id = id_of(&store, StoreId::from_bytes, "listings.store_id")?;
+            let Some((store_rules, held)) = stores.get(&store_id) else { continue };
+            let pushed = if all_rules.is_empty() {
+                resolve(&settings, store_rules, &sku, &general).is_pushed()
+            } else {
+                let of_sku: Vec<_> =
+                    all_rules.iter().filter(|r| r.sku.as_ref().is_some_and(|s| s.as_str() == sku)).chain(&general).cloned().collect();
+                resolve(&settings, store_rules, &sku, &of_sku).is_pushed()
+            };
+            if !pushed {
+                continue;
+            }
+            let listing = id_of(&id, ListingId::from_bytes, "listings.id")?;
+            let mut push = blank_push(PushKind::Overwrite, listing, store_id, &sku, &external_id, extra.as_deref(), now);
+            push.run_id = Some(run);
+            if *held {
+                push.hold(now);
+            }
+            queued.push(push);
+        }
+        Ok(queued)
+    }
+
+    /// Counts pushes of runs that ended between `before` and `after`.
+    pub(super) fn count_run_progress(&mut self, before: &[Push], after: &[Push], now: i64) -> Result<()> {
+        let key = self.key();
+        let ended =
+            |state: PushState| matches!(state, PushState::Confirmed | PushState::Rejected | PushState::Superseded | PushState::Cancelled);
+        let mut counts: BTreeMap<RunId, (i64, i64)> = BTreeMap::new();
+        for push in after.iter().filter(|p| ended(p.state)) {
+            let Some(run) = push.run_id else { continue };
+            if before.iter().any(|b| b.id == push.id && !ended(b.state)) {
+                let (done, failed) = counts.entry(run).or_default();
+                *(if push.state == PushState::Confirmed { done } else { failed }) += 1;
+            }
+        }
+        for (run, (done, failed)) in counts {
+            on!(self.conn, c => diesel::update(sync_runs::table.find((&key, run.bytes())))
+                .set((sync_runs::done.eq(sync_runs::done + done), sync_runs::failed.eq(sync_runs::failed + failed))).execute(c))?;
+            self.end_run_if_complete(run, now)?;
+        }
+        Ok(())
+    }
+
+    fn end_run_if_complete(&mut self, run: RunId, now: i64) -> Result<()> {
+        let key = self.key();
+        on!(self.conn, c => diesel::update(sync_runs::table.find((&key, run.bytes())))
+            .filter(sync_runs::finished_at.is_null()).filter(sync_runs::expanded)
+            .filter((sync_runs::done + sync_runs::failed).ge(sync_runs::total))
+            .set((sync_runs::state.eq(RunState::Finished.word()), sync_runs::finished_at.eq(now))).execute(c))?;
+        Ok(())
+    }
+
+    pub(super) fn open_manual_runs(&mut self) -> Result<Vec<RunId>> {
+        let key = self.key();
+        let ids: Vec<Vec<u8>> = on!(self.conn, c => sync_runs::table.select(sync_runs::id).filter(sync_runs::seller_id.eq(&key))
+            .filter(sync_runs::finished_at.is_null()).filter(sync_runs::kind.eq(RunKind::Manual.word())).load(c))?;
+        ids.iter().map(|id| id_of(id, RunId::from_bytes, "sync_runs.id")).collect()
+    }
+
+    pub(super) fn cancel_auto_runs(&mut self, reason: &str, now: i64) -> Result<()> {
+        let key = self.key();
+        on!(self.conn, c => diesel::update(sync_runs::table).filter(sync_runs::seller_id.eq(&key))
+            .filter(sync_runs::finished_at.is_null()).filter(sync_runs::kind.ne(RunKind::Manual.word()))
+            .set((sync_runs::state.eq(RunState::Cancelled.word()), sync_runs::finished_at.eq(now), sync_runs::reason.eq(reason),
+                sync_runs::expanded.eq(true))).execute(c))?;
+        Ok(())
     }
 }

@@ -15,6 +15,7 @@ pub mod retry;
 pub mod schedule;
 pub mod settings;
 pub mod stock;
+pub mod sync;
 
 pub use ids::{CallId, EventId, KeyId, ListingId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode};
 pub use problem::FieldError;

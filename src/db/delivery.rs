@@ -1,0 +1,697 @@
+//! Claiming and finishing pushes: the only place where a push gets on its way and comes back.
+//!
+//! [`Tenant::next_work`] claims; a claimed push is `sending` in the database before its first byte leaves.
+//! [`Tenant::finish_call`] takes in the outcome. Both are idempotent by the call's id, so an answer of the database
+//! that was lost is harmless: what is `sending` without anybody sending it becomes `uncertain` and is found out.
+use super::connection::{Backend, on};
+use super::ledger::blank_push;
+use super::pushes::{PushRow, read_pushes};
+use super::schema::{listings, pushes, rules, stock_levels, stores};
+use super::settings::RuleRow;
+use super::{Error, Result, Tenant, id_of};
+use crate::clock::instant;
+use crate::domain::allocation::targets;
+use crate::domain::delivery::{Abilities, ItemResult, Method, Outcome, Resolution};
+use crate::domain::push::{Account, ListingChange, Push, PushKind, PushState, Settling, Verdict, verdicts};
+use crate::domain::retry::RetryPolicy;
+use crate::domain::settings::{StoreRules, resolve};
+use crate::domain::stock::Levels;
+use crate::domain::{CallId, ListingId, PushId, StoreId, WarehouseCode};
+use diesel::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The most stores whose rules are looked at for one SKU.
+pub const MAX_STORES: i64 = 1000;
+/// Marked listings that are healed in one step.
+const HEAL_PAGE: i64 = 500;
+/// How often `last_success_at` is written, in milliseconds.
+const SUCCESS_EVERY_MS: i64 = 30_000;
+/// The pause before refused credentials, or a store with marked listings, are tried again by themselves.
+const PROBE_AFTER_MS: i64 = 15 * 60 * 1000;
+
+/// What the next call may look like.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimPlan {
+    /// What the store can do.
+    pub abilities: Abilities,
+    /// The most items.
+    pub limit: usize,
+    /// Overwrites first this time, so that increases without end do not starve a run.
+    pub overwrites_first: bool,
+    /// The retry policy.
+    pub policy: RetryPolicy,
+    /// The draw for backoff.
+    pub jitter: f64,
+}
+
+/// A call that is `sending` in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedCall {
+    /// Its id.
+    pub id: CallId,
+    /// Relative or absolute; all of one kind.
+    pub kind: PushKind,
+    /// How increases are brought to the platform.
+    pub method: Method,
+    /// What it carries, in the order of their ids, which is the order of the call's items.
+    pub pushes: Vec<Push>,
+}
+
+/// What there is to do for a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing now; something at this instant, in milliseconds since 1970.
+    Nothing {
+        /// When the next one is due.
+        next_due: Option<i64>,
+    },
+    /// Send this.
+    Send(ClaimedCall),
+    /// Read what these listings show, then claim them by [`Tenant::claim_after_read`].
+    ReadFirst(Vec<Push>),
+    /// Read what these listings show, then decide by [`Tenant::decide_by_read`].
+    ReadBack(Vec<Push>),
+}
+
+/// What became of a store by an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Finished {
+    /// Pushes confirmed.
+    pub confirmed: usize,
+}
+
+struct ListingRow {
+    account: Account,
+    sku: String,
+    store_id: StoreId,
+    external_id: String,
+    extra: Option<String>,
+}
+
+impl Tenant<'_> {
+    /// Claims what is to be sent next to `store`, or says what must be read first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn next_work(&mut self, store: StoreId, plan: &ClaimPlan, now: i64) -> Result<Work> {
+        if self.store(store)?.is_held() {
+            return Ok(Work::Nothing { next_due: None });
+        }
+        if let Some(work) = self.uncertain_work(store, plan, now)? {
+            return Ok(work);
+        }
+        let kinds =
+            if plan.overwrites_first { [PushKind::Overwrite, PushKind::Increase] } else { [PushKind::Increase, PushKind::Overwrite] };
+        for kind in kinds {
+            // Claiming may find that a page cannot be sent at all (no share any more): then the next page is looked at.
+            for _ in 0..4 {
+                let waiting = self.waiting(store, kind, plan.limit, now)?;
+                if waiting.is_empty() {
+                    break;
+                }
+                let work = match kind {
+                    PushKind::Overwrite => self.claim_overwrites(waiting, plan, now)?,
+                    PushKind::Increase => self.claim_increases(waiting, plan, now)?,
+                };
+                if let Some(work) = work {
+                    return Ok(work);
+                }
+            }
+        }
+        let key = self.key();
+        let next_due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
+            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.gt(now)).first(c))?;
+        Ok(Work::Nothing { next_due })
+    }
+
+    /// What is perhaps applied comes before everything else of its listing.
+    fn uncertain_work(&mut self, store: StoreId, plan: &ClaimPlan, now: i64) -> Result<Option<Work>> {
+        let key = self.key();
+        let limit = i64::try_from(plan.limit.max(1000)).unwrap_or(i64::MAX);
+        let rows: Vec<PushRow> = on!(self.conn, c => pushes::table
+            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
+            .filter(pushes::due_at.le(now)).filter(pushes::state.eq(PushState::Uncertain.code()))
+            .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
+        let found = read_pushes(rows)?;
+        let Some(first) = found.first() else { return Ok(None) };
+        match (first.resolution, first.call_id) {
+            (Some(Resolution::SameCallAgain), Some(call_id)) => {
+                // All of one call became uncertain together, so they share their due time and stand together here.
+                let mut same: Vec<Push> = found.into_iter().filter(|p| p.call_id == Some(call_id)).collect();
+                let kind = same.first().map_or(PushKind::Increase, |p| p.kind);
+                let method = if same.iter().any(|p| p.base.is_some()) {
+                    if plan.abilities.compare_and_set { Method::CompareAndSet } else { Method::KeyedSet }
+                } else {
+                    Method::KeyedAdjust
+                };
+                Ok(Some(Work::Send(self.begin(&mut same, call_id, kind, method, now)?)))
+            }
+            (Some(Resolution::ReadBack), _) if first.kind == PushKind::Increase => {
+                let back = |p: &Push| p.resolution == Some(Resolution::ReadBack) && p.kind == PushKind::Increase;
+                Ok(Some(Work::ReadBack(found.into_iter().filter(back).take(plan.limit).collect())))
+            }
+            _ => {
+                let mut changed = Vec::new();
+                let mut changes = Vec::new();
+                for push in found {
+                    if matches!(push.resolution, Some(Resolution::Overwrite) | None) || push.kind == PushKind::Overwrite {
+                        let mut push = push;
+                        changes.push((push.listing_id, push.repeat_or_overwrite(settling(plan, now, 1))));
+                        changed.push(push);
+                    }
+                }
+                self.put(&changed)?;
+                self.change_listings(store, changes, now)?;
+                self.uncertain_work(store, plan, now)
+            }
+        }
+    }
+
+    /// What is due of one kind, of listings with nothing on its way; one push a listing.
+    fn waiting(&mut self, store: StoreId, kind: PushKind, limit: usize, now: i64) -> Result<Vec<Push>> {
+        let key = self.key();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows: Vec<PushRow> = on!(self.conn, c => {
+            let other = diesel::alias!(pushes as other);
+            pushes::table
+                .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.le(now))
+                .filter(pushes::state.eq_any([PushState::Queued.code(), PushState::Retrying.code()]))
+                .filter(pushes::kind.eq(super::pushes::kind_code(kind)))
+                .filter(diesel::dsl::not(diesel::dsl::exists(other
+                    .filter(other.field(pushes::seller_id).eq(pushes::seller_id))
+                    .filter(other.field(pushes::listing_id).eq(pushes::listing_id))
+                    .filter(other.field(pushes::state).eq_any([PushState::Sending.code(), PushState::Uncertain.code()])))))
+                .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c)?
+        });
+        let mut page: Vec<Push> = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut most = usize::MAX;
+        for push in read_pushes(rows)? {
+            most = most.min(push.batch_limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX).max(1));
+            if page.len() >= most {
+                break;
+            }
+            if seen.insert(push.listing_id) {
+                page.push(push);
+            }
+        }
+        Ok(page)
+    }
+
+    fn begin(&mut self, page: &mut Vec<Push>, id: CallId, kind: PushKind, method: Method, now: i64) -> Result<ClaimedCall> {
+        page.sort_unstable_by_key(|push| push.id);
+        for push in page.iter_mut() {
+            push.state = PushState::Sending;
+            push.attempts = push.attempts.saturating_add(1);
+            push.call_id = Some(id);
+            push.due_at = None;
+            push.updated_at = now;
+        }
+        self.put(page)?;
+        Ok(ClaimedCall { id, kind, method, pushes: std::mem::take(page) })
+    }
+
+    fn claim_increases(&mut self, mut page: Vec<Push>, plan: &ClaimPlan, now: i64) -> Result<Option<Work>> {
+        match plan.abilities.increase_method() {
+            Some(method) if method.reads_first() => Ok(Some(Work::ReadFirst(page))),
+            Some(method) => {
+                page.iter_mut().for_each(|push| push.resolution = Some(method.resolution()));
+                self.begin(&mut page, CallId::new(instant(now)), PushKind::Increase, method, now).map(|call| Some(Work::Send(call)))
+            }
+            None => {
+                // It can neither add nor be read: only the target can be brought there.
+                let store = page.first().map(|p| p.store_id);
+                let heal = "This store can only be overwritten.".to_owned();
+                let changes =
+                    page.iter().map(|p| (p.listing_id, ListingChange { heal: Some(heal.clone()), ..ListingChange::default() })).collect();
+                page.iter_mut()
+                    .for_each(|push| push.superseded("This store can only be overwritten; its target contains the increase.", now));
+                self.put(&page)?;
+                if let Some(store) = store {
+                    self.change_listings(store, changes, now)?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads the targets and, in the same transaction, takes the place of the increases that wait.
+    fn claim_overwrites(&mut self, page: Vec<Push>, plan: &ClaimPlan, now: i64) -> Result<Option<Work>> {
+        let of: Vec<ListingId> = page.iter().map(|p| p.listing_id).collect();
+        let target_of = self.targets_of(&of)?;
+        let resolution = if plan.abilities.idempotency { Resolution::SameCallAgain } else { Resolution::Overwrite };
+        let (mut claimed, mut ended, mut before) = (Vec::new(), Vec::new(), Vec::new());
+        for mut push in page {
+            match target_of.get(&push.listing_id).copied().flatten() {
+                Some(target) => {
+                    push.quantity = Some(target);
+                    push.resolution = Some(resolution);
+                    claimed.push(push);
+                }
+                None => {
+                    before.push(push.clone());
+                    push.cancel("This listing is not to be pushed: it is unpaired, switched off, or its rules give it no share.", now);
+                    ended.push(push);
+                }
+            }
+        }
+        let of: Vec<ListingId> = claimed.iter().map(|p| p.listing_id).collect();
+        let contained = self.active_pushes(&of)?.into_iter().filter(Push::is_mergeable).map(|mut push| {
+            push.superseded("An overwrite of the listing contains this.", now);
+            push
+        });
+        ended.extend(contained);
+        self.put(&ended)?;
+        self.count_run_progress(&before, &ended, now)?;
+        if claimed.is_empty() {
+            return Ok(None);
+        }
+        let key = self.key();
+        let ids: Vec<Vec<u8>> = of.iter().map(|id| id.bytes()).collect();
+        on!(self.conn, c => diesel::update(listings::table)
+            .filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids)).filter(listings::marked)
+            .set(listings::marked.eq(false)).execute(c))?;
+        let call = self.begin(&mut claimed, CallId::new(instant(now)), PushKind::Overwrite, Method::KeyedAdjust, now)?;
+        Ok(Some(Work::Send(call)))
+    }
+
+    /// The targets of listings by the rules and levels as they are now; `None` for one that is not to be pushed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn targets_of(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Option<i64>>> {
+        let key = self.key();
+        let settings = self.sync_settings()?;
+        let stores: BTreeMap<StoreId, StoreRules> = self.stores(None, MAX_STORES)?.iter().map(|s| (s.id, s.rules())).collect();
+        let ids: Vec<Vec<u8>> = of.iter().map(|id| id.bytes()).collect();
+        let mut skus: Vec<String> = on!(self.conn, c => listings::table.select(listings::sku)
+            .filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids)).load(c))?;
+        skus.sort_unstable();
+        skus.dedup();
+        let rows: Vec<RuleRow> = on!(self.conn, c => rules::table.filter(rules::seller_id.eq(&key))
+            .filter(rules::sku.is_null().or(rules::sku.eq_any(&skus)).assume_not_null()).load(c))?;
+        let all_rules = rows.iter().map(RuleRow::rule).collect::<Result<Vec<_>>>()?;
+        let mut by_sku: BTreeMap<String, Vec<(StoreId, ListingId)>> = BTreeMap::new();
+        let siblings: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => listings::table
+            .select((listings::store_id, listings::id, listings::sku)).filter(listings::seller_id.eq(&key))
+            .filter(listings::sku.eq_any(&skus)).order((listings::store_id, listings::id)).load(c))?;
+        for (store, id, sku) in siblings {
+            let entry = (id_of(&store, StoreId::from_bytes, "listings.store_id")?, id_of(&id, ListingId::from_bytes, "listings.id")?);
+            by_sku.entry(sku).or_default().push(entry);
+        }
+        let mut levels: HashMap<String, Levels> = HashMap::new();
+        let rows: Vec<(String, String, i64)> = on!(self.conn, c => stock_levels::table
+            .select((stock_levels::sku, stock_levels::warehouse, stock_levels::available))
+            .filter(stock_levels::seller_id.eq(&key)).filter(stock_levels::sku.eq_any(&skus)).load(c))?;
+        for (sku, code, available) in rows {
+            levels.entry(sku).or_default().insert(WarehouseCode::parse(&code).map_err(Error::Corrupt)?, available);
+        }
+        let mut found = HashMap::new();
+        for (sku, listed) in by_sku {
+            let resolved: Vec<_> =
+                listed.iter().filter_map(|(store, id)| stores.get(store).map(|s| (*id, resolve(&settings, s, &sku, &all_rules)))).collect();
+            let rules_only: Vec<_> = resolved.iter().map(|(_, rules)| rules.clone()).collect();
+            let values = targets(settings.allocation_mode, levels.get(&sku).unwrap_or(&Levels::new()), &rules_only);
+            for ((id, rules), target) in resolved.into_iter().zip(values) {
+                found.insert(id, rules.is_pushed().then_some(target));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Claims increases whose listings were read: `outcome` is the answer to a read of `page`'s listings, in order.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn claim_after_read(
+        &mut self,
+        store: StoreId,
+        page: &[PushId],
+        outcome: &Outcome,
+        raw: Option<&str>,
+        plan: &ClaimPlan,
+        now: i64,
+    ) -> Result<Option<ClaimedCall>> {
+        let Some(method) = plan.abilities.increase_method() else { return Ok(None) };
+        let mut waiting = self.still(store, page, PushState::is_waiting)?;
+        let in_flight: BTreeSet<ListingId> = {
+            let of: Vec<ListingId> = waiting.values().map(|p| p.listing_id).collect();
+            self.active_pushes(&of)?.iter().filter(|p| p.state.is_in_flight()).map(|p| p.listing_id).collect()
+        };
+        waiting.retain(|_, push| !in_flight.contains(&push.listing_id));
+        let accounts = self.listing_rows(waiting.values().map(|p| p.listing_id))?;
+        let (mut claimed, mut rest, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, verdict) in page.iter().zip(read_verdicts(outcome, page.len())) {
+            let Some(mut push) = waiting.remove(id) else { continue };
+            let listing = push.listing_id;
+            let account = accounts.get(&push.listing_id).map(|row| row.account).unwrap_or_default();
+            if let Verdict::Item(ItemResult::Applied { shown: Some(shown) }) = verdict {
+                let mut change = ListingChange { shown: Some(shown), ..ListingChange::default() };
+                if account.doubt_until.is_some_and(|until| until > now) && account.shown.is_some_and(|known| known != shown) {
+                    change.heal =
+                        Some("A request that was given up was applied late; the listing is overwritten with its target.".to_owned());
+                } else {
+                    push.base = Some(shown);
+                    push.resolution = Some(method.resolution());
+                    claimed.push(push);
+                }
+                changes.push((listing, change));
+                continue;
+            }
+            push.attempts = push.attempts.saturating_add(1);
+            push.raw_answer = raw.map(str::to_owned);
+            let change = push.settle(&account, &verdict, settling(plan, now, 1));
+            changes.push((listing, change));
+            rest.push(push);
+        }
+        self.put(&rest)?;
+        self.note_outcome(store, outcome, now)?;
+        self.change_listings(store, changes, now)?;
+        if claimed.is_empty() {
+            return Ok(None);
+        }
+        self.begin(&mut claimed, CallId::new(instant(now)), PushKind::Increase, method, now).map(Some)
+    }
+
+    /// Decides uncertain increases by what their listings show: `outcome` is the answer to a read, in order.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn decide_by_read(
+        &mut self,
+        store: StoreId,
+        page: &[PushId],
+        outcome: &Outcome,
+        raw: Option<&str>,
+        plan: &ClaimPlan,
+        now: i64,
+    ) -> Result<()> {
+        let mut uncertain = self.still(store, page, |state| state == PushState::Uncertain)?;
+        let accounts = self.listing_rows(uncertain.values().map(|p| p.listing_id))?;
+        let (mut changed, mut changes) = (Vec::new(), Vec::new());
+        for (id, verdict) in page.iter().zip(read_verdicts(outcome, page.len())) {
+            let Some(mut push) = uncertain.remove(id) else { continue };
+            let account = accounts.get(&push.listing_id).map(|row| row.account).unwrap_or_default();
+            let change = match verdict {
+                Verdict::Item(ItemResult::Applied { shown: Some(shown) }) => push.read_back(&account, shown, settling(plan, now, 1)),
+                other => {
+                    push.attempts = push.attempts.saturating_add(1);
+                    push.settle(&account, &other, settling(plan, now, 1))
+                }
+            };
+            push.raw_answer = raw.map(str::to_owned);
+            changes.push((push.listing_id, change));
+            changed.push(push);
+        }
+        self.put(&changed)?;
+        self.note_outcome(store, outcome, now)?;
+        self.change_listings(store, changes, now)
+    }
+
+    /// Takes in the outcome of a call.
+    ///
+    /// # Errors
+    /// Those of the database; then it may simply be called again.
+    pub fn finish_call(
+        &mut self,
+        store: StoreId,
+        id: CallId,
+        outcome: &Outcome,
+        raw: Option<&str>,
+        plan: &ClaimPlan,
+        now: i64,
+    ) -> Result<Finished> {
+        let mut page = self.sending(store, Some(id))?;
+        let before = page.clone();
+        let accounts = self.listing_rows(page.iter().map(|p| p.listing_id))?;
+        let items = page.len();
+        let mut changes = Vec::with_capacity(items);
+        for (push, verdict) in page.iter_mut().zip(verdicts(outcome, items)) {
+            let account = accounts.get(&push.listing_id).map(|row| row.account).unwrap_or_default();
+            push.raw_answer = raw.map(str::to_owned);
+            changes.push((push.listing_id, push.settle(&account, &verdict, settling(plan, now, items))));
+        }
+        self.put(&page)?;
+        let confirmed: Vec<&Push> = page.iter().filter(|p| p.state == PushState::Confirmed).collect();
+        let overwritten: Vec<(ListingId, i64)> = confirmed
+            .iter()
+            .filter(|p| p.kind == PushKind::Overwrite)
+            .filter_map(|p| before_of(&before, p.id).map(|b| (p.listing_id, b.updated_at)))
+            .collect();
+        let finished = Finished { confirmed: confirmed.len() };
+        self.count_run_progress(&before, &page, now)?;
+        self.change_listings(store, changes, now)?;
+        self.note_overwritten(&overwritten)?;
+        self.note_outcome(store, outcome, now)?;
+        if finished.confirmed > 0 {
+            self.note_success(store, now)?;
+        }
+        Ok(finished)
+    }
+
+    /// Gives back a claimed call of which surely not one byte was sent.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn release_call(&mut self, store: StoreId, id: CallId, now: i64) -> Result<()> {
+        let mut page = self.sending(store, Some(id))?;
+        page.iter_mut().for_each(|push| push.unclaimed(now));
+        self.put(&page)
+    }
+
+    /// What is `sending` although nobody here sends it was cut off by a crash or by a lost answer of the database:
+    /// it becomes `uncertain`. Returns how many.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn recover_store(&mut self, store: StoreId, under_way: &[CallId], policy: &RetryPolicy, now: i64) -> Result<usize> {
+        let mut lost = self.sending(store, None)?;
+        lost.retain(|push| push.call_id.is_none_or(|id| !under_way.contains(&id)));
+        lost.iter_mut().for_each(|push| push.crashed(now, policy));
+        self.put(&lost)?;
+        Ok(lost.len())
+    }
+
+    fn sending(&mut self, store: StoreId, call: Option<CallId>) -> Result<Vec<Push>> {
+        let key = self.key();
+        let rows: Vec<PushRow> = on!(self.conn, c => {
+            let mut query = pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
+                .filter(pushes::state.eq(PushState::Sending.code())).order(pushes::id).into_boxed();
+            if let Some(call) = call { query = query.filter(pushes::call_id.eq(call.bytes())); }
+            query.load(c)?
+        });
+        read_pushes(rows)
+    }
+
+    fn still(&mut self, store: StoreId, ids: &[PushId], wanted: impl Fn(PushState) -> bool) -> Result<HashMap<PushId, Push>> {
+        let key = self.key();
+        let ids: Vec<Vec<u8>> = ids.iter().map(|id| id.bytes()).collect();
+        let rows: Vec<PushRow> = on!(self.conn, c => pushes::table
+            .filter(pushes::seller_id.eq(&key)).filter(pushes::id.eq_any(ids)).filter(pushes::store_id.eq(store.bytes())).load(c))?;
+        Ok(read_pushes(rows)?.into_iter().filter(|push| wanted(push.state)).map(|push| (push.id, push)).collect())
+    }
+
+    fn listing_rows(&mut self, of: impl Iterator<Item = ListingId>) -> Result<HashMap<ListingId, ListingRow>> {
+        type Row = (Vec<u8>, Vec<u8>, String, String, Option<String>, Option<i64>, Option<i64>);
+        let key = self.key();
+        let ids: Vec<Vec<u8>> = of.map(|id| id.bytes()).collect();
+        let rows: Vec<Row> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids))
+            .select((listings::id, listings::store_id, listings::sku, listings::external_id, listings::extra, listings::shown, listings::doubt_until))
+            .load(c))?;
+        let read = |(id, store, sku, external_id, extra, shown, doubt_until): Row| {
+            let row = ListingRow {
+                account: Account { shown, doubt_until },
+                sku,
+                store_id: id_of(&store, StoreId::from_bytes, "listings.store_id")?,
+                external_id,
+                extra,
+            };
+            Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, row))
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Writes what answers changed about listings, and queues the overwrites that heal them.
+    fn change_listings(&mut self, store: StoreId, changes: Vec<(ListingId, ListingChange)>, now: i64) -> Result<()> {
+        let key = self.key();
+        let mut heal: Vec<(ListingId, String)> = Vec::new();
+        let shown: Vec<(Vec<u8>, i64)> = changes.iter().filter_map(|(id, change)| change.shown.map(|shown| (id.bytes(), shown))).collect();
+        self.note_shown(&shown, now)?;
+        for (id, change) in changes {
+            let id_bytes = id.bytes();
+            if change.doubt_until.is_some() {
+                on!(self.conn, c => diesel::update(listings::table.find((&key, &id_bytes)))
+                    .set(listings::doubt_until.eq(change.doubt_until)).execute(c))?;
+            }
+            if change.mark {
+                on!(self.conn, c => diesel::update(listings::table.find((&key, &id_bytes))).set(listings::marked.eq(true)).execute(c))?;
+                on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes()))).filter(stores::probe_at.is_null())
+                    .set(stores::probe_at.eq(now + PROBE_AFTER_MS)).execute(c))?;
+            }
+            heal.extend(change.heal.map(|reason| (id, reason)));
+        }
+        self.overwrite_listings(&heal, now)
+    }
+
+    /// What listings show: one statement on PostgreSQL, where each costs a round trip.
+    fn note_shown(&mut self, shown: &[(Vec<u8>, i64)], now: i64) -> Result<()> {
+        use diesel::sql_types::{Array, BigInt, Binary};
+        let key = self.key();
+        match &mut self.conn.backend {
+            Backend::Sqlite(c) => {
+                for (id, shown) in shown {
+                    diesel::update(listings::table.find((&key, id)))
+                        .set((listings::shown.eq(shown), listings::shown_at.eq(now)))
+                        .execute(c)?;
+                }
+            }
+            Backend::Postgres(c) => {
+                let (ids, values): (Vec<&Vec<u8>>, Vec<i64>) = shown.iter().map(|(id, shown)| (id, *shown)).unzip();
+                diesel::sql_query(
+                    "UPDATE listings SET shown = v.shown, shown_at = $1 FROM unnest($2, $3) AS v (id, shown) \
+                     WHERE listings.seller_id = $4 AND listings.id = v.id",
+                )
+                .bind::<BigInt, _>(now)
+                .bind::<Array<Binary>, _>(ids)
+                .bind::<Array<BigInt>, _>(values)
+                .bind::<Binary, _>(&key)
+                .execute(c)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues an overwrite for each of these listings that has none waiting.
+    fn overwrite_listings(&mut self, of: &[(ListingId, String)], now: i64) -> Result<()> {
+        if of.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<ListingId> = of.iter().map(|(id, _)| *id).collect();
+        let waiting: BTreeSet<ListingId> = self
+            .active_pushes(&ids)?
+            .iter()
+            .filter(|p| p.kind == PushKind::Overwrite && p.state.is_waiting() && !p.cancel_requested)
+            .map(|p| p.listing_id)
+            .collect();
+        let rows = self.listing_rows(ids.into_iter())?;
+        let held = {
+            let stores: BTreeSet<StoreId> = rows.values().map(|row| row.store_id).collect();
+            let mut held = BTreeSet::new();
+            for store in stores {
+                if self.store(store)?.is_held() {
+                    held.insert(store);
+                }
+            }
+            held
+        };
+        let mut queued = Vec::new();
+        for (id, reason) in of.iter().filter(|(id, _)| !waiting.contains(id)) {
+            let Some(row) = rows.get(id) else { continue };
+            let mut push = blank_push(PushKind::Overwrite, *id, row.store_id, &row.sku, &row.external_id, row.extra.as_deref(), now);
+            push.reason = Some(reason.clone());
+            if held.contains(&row.store_id) {
+                push.hold(now);
+            }
+            queued.push(push);
+        }
+        self.put(&queued)
+    }
+
+    fn note_overwritten(&mut self, of: &[(ListingId, i64)]) -> Result<()> {
+        let key = self.key();
+        let mut by_time: BTreeMap<i64, Vec<Vec<u8>>> = BTreeMap::new();
+        for (id, claimed_at) in of {
+            by_time.entry(*claimed_at).or_default().push(id.bytes());
+        }
+        for (claimed_at, ids) in by_time {
+            on!(self.conn, c => diesel::update(listings::table).filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids))
+                .set(listings::overwritten_at.eq(claimed_at)).execute(c))?;
+        }
+        Ok(())
+    }
+
+    /// A store that refuses its credentials is held, and looked at again now and then.
+    fn note_outcome(&mut self, store: StoreId, outcome: &Outcome, now: i64) -> Result<()> {
+        let Outcome::Unauthorized { reason } = outcome else { return Ok(()) };
+        let key = self.key();
+        on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes())))
+            .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(reason), stores::probe_at.eq(now + PROBE_AFTER_MS))).execute(c))?;
+        self.hold_store(store, now).map(drop)
+    }
+
+    /// The store works: marked listings get their overwrite.
+    fn note_success(&mut self, store: StoreId, now: i64) -> Result<()> {
+        let key = self.key();
+        on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes())))
+            .filter(stores::last_success_at.is_null().or(stores::last_success_at.lt(now - SUCCESS_EVERY_MS)).assume_not_null())
+            .set(stores::last_success_at.eq(now)).execute(c))?;
+        self.heal_marked(store, HEAL_PAGE, now).map(drop)
+    }
+
+    /// Overwrites listings whose increases were given up. Returns how many were queued.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn heal_marked(&mut self, store: StoreId, limit: i64, now: i64) -> Result<usize> {
+        let key = self.key();
+        let ids: Vec<Vec<u8>> = on!(self.conn, c => listings::table.select(listings::id)
+            .filter(listings::seller_id.eq(&key)).filter(listings::store_id.eq(store.bytes())).filter(listings::marked)
+            .limit(limit).load(c))?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let why = "An earlier increase was given up while the store did not work; overwritten with the target.";
+        let of = ids.iter().map(|id| Ok((id_of(id, ListingId::from_bytes, "listings.id")?, why.to_owned()))).collect::<Result<Vec<_>>>()?;
+        self.overwrite_listings(&of, now)?;
+        on!(self.conn, c => diesel::update(listings::table).filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(&ids))
+            .set(listings::marked.eq(false)).execute(c))?;
+        Ok(ids.len())
+    }
+
+    /// It is time to look at this store again: refused credentials are tried, one marked listing is overwritten.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn probe_store(&mut self, store: StoreId, now: i64) -> Result<()> {
+        let key = self.key();
+        let row = self.store(store)?;
+        if row.probe_at.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        if row.needs_reauthorisation {
+            self.release_store(store, now)?;
+        } else {
+            on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes()))).set(stores::probe_at.eq(None::<i64>)).execute(c))?;
+        }
+        self.heal_marked(store, 1, now)?;
+        let more: i64 = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+            .filter(listings::store_id.eq(store.bytes())).filter(listings::marked).count().get_result(c))?;
+        if more > 0 {
+            on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes()))).set(stores::probe_at.eq(now + PROBE_AFTER_MS)).execute(c))?;
+        }
+        Ok(())
+    }
+}
+
+fn before_of(before: &[Push], id: PushId) -> Option<&Push> {
+    before.iter().find(|push| push.id == id)
+}
+
+fn settling(plan: &ClaimPlan, now: i64, items: usize) -> Settling<'_> {
+    Settling { now, jitter: plan.jitter, policy: &plan.policy, items }
+}
+
+/// A read changes nothing at the platform, so whatever it did not answer is simply asked again.
+fn read_verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
+    let again = |reason: &String| Verdict::TryAgain { reason: reason.clone(), after: None };
+    let nothing = "The store did not say what this listing shows.".to_owned();
+    let mut all = verdicts(outcome, items);
+    for verdict in &mut all {
+        match verdict {
+            Verdict::Item(ItemResult::Unknown { reason }) => *verdict = again(reason),
+            Verdict::Item(ItemResult::Applied { shown: None } | ItemResult::Stale { .. }) => *verdict = again(&nothing),
+            _ => {}
+        }
+    }
+    all
+}

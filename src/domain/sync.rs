@@ -1,0 +1,237 @@
+//! What a store's actor does next: a state machine without I/O that the actor shell drives.
+//!
+//! At most one claim at a time and a few calls on their way; nothing while the circuit is open; a probe goes alone;
+//! a wake-up for whatever comes first. After a stop it only waits for what is on its way.
+use super::circuit::Circuit;
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Timers are never armed for longer: then the schedule is asked again, since clocks step and settings change.
+pub const LONGEST_SLEEP: TimeDelta = TimeDelta::minutes(15);
+/// The longest pause after the database did not answer.
+const LONGEST_DB_PAUSE_MS: i64 = 5_000;
+/// Every so many calls overwrites come first, so that increases without end do not starve a run.
+const OVERWRITES_EVERY: u64 = 4;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// There may be work.
+    Hint,
+    /// The timer.
+    Wake,
+    /// The claim found nothing to send now; something is due then, in milliseconds since 1970.
+    NothingDue(Option<i64>),
+    /// The claim is on its way to the platform.
+    Sending,
+    /// The claim was used up by a read; the platform answered it, or not.
+    ReadEnded {
+        /// It gave an answer below 500.
+        answered: bool,
+    },
+    /// The claim could not reach the database.
+    DatabaseFailed,
+    /// A call came back, and its outcome is in the database.
+    CallEnded {
+        /// It gave an answer below 500.
+        answered: bool,
+    },
+    /// Send nothing more.
+    Stop,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Claim the next call.
+    Claim {
+        /// A single item, to see whether the store is back.
+        probe: bool,
+        /// Overwrites first.
+        overwrites_first: bool,
+    },
+    /// Wake up then at the latest.
+    WakeAt(DateTime<Utc>),
+    /// Nothing is on its way any more, and nothing will be.
+    Stopped,
+}
+
+/// The state of one store's actor.
+#[derive(Debug, Clone)]
+pub struct StoreSync {
+    most_under_way: usize,
+    under_way: usize,
+    claiming: bool,
+    hinted: bool,
+    stopping: bool,
+    next_due: Option<i64>,
+    circuit: Circuit,
+    claims: u64,
+    db_failures: u32,
+    db_retry_at: Option<DateTime<Utc>>,
+}
+
+impl StoreSync {
+    /// A store of which nothing is known yet: it looks for work first.
+    pub fn new(most_under_way: usize) -> Self {
+        Self {
+            most_under_way: most_under_way.max(1),
+            under_way: 0,
+            claiming: false,
+            hinted: true,
+            stopping: false,
+            next_due: None,
+            circuit: Circuit::default(),
+            claims: 0,
+            db_failures: 0,
+            db_retry_at: None,
+        }
+    }
+
+    /// Takes in what happened; says what to do.
+    pub fn step(&mut self, now: DateTime<Utc>, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Hint => self.hinted = true,
+            Input::Wake => self.hinted |= self.next_due.is_none_or(|due| due <= now.timestamp_millis()),
+            Input::NothingDue(next_due) => {
+                self.claim_ended();
+                self.next_due = next_due;
+            }
+            Input::Sending => {
+                self.claim_ended();
+                self.under_way += 1;
+                self.hinted = true;
+            }
+            Input::ReadEnded { answered } => {
+                self.claim_ended();
+                self.note(now, answered);
+                self.hinted = true;
+            }
+            Input::DatabaseFailed => {
+                self.claiming = false;
+                self.hinted = true;
+                self.db_failures = self.db_failures.saturating_add(1);
+                let pause = 100i64.saturating_mul(1 << self.db_failures.min(6)).min(LONGEST_DB_PAUSE_MS);
+                self.db_retry_at = Some(now + TimeDelta::milliseconds(pause));
+            }
+            Input::CallEnded { answered } => {
+                self.under_way = self.under_way.saturating_sub(1);
+                self.note(now, answered);
+                self.hinted = true;
+            }
+            Input::Stop => self.stopping = true,
+        }
+        self.next(now)
+    }
+
+    /// Whether nothing is under way and nothing is known to be due before `until`.
+    pub fn is_idle(&self, until: DateTime<Utc>) -> bool {
+        self.under_way == 0 && !self.claiming && !self.hinted && self.next_due.is_none_or(|due| due > until.timestamp_millis())
+    }
+
+    /// Calls on their way.
+    pub fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// Until when the circuit is open.
+    pub fn circuit_open_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.circuit.open_until(now)
+    }
+
+    fn claim_ended(&mut self) {
+        self.claiming = false;
+        self.db_failures = 0;
+        self.db_retry_at = None;
+    }
+
+    fn note(&mut self, now: DateTime<Utc>, answered: bool) {
+        if answered { self.circuit.succeeded() } else { self.circuit.failed(now) }
+    }
+
+    fn next(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
+        if self.stopping {
+            return if self.under_way == 0 && !self.claiming { vec![Effect::Stopped] } else { Vec::new() };
+        }
+        if self.claiming {
+            return Vec::new();
+        }
+        let pause = self.circuit.open_until(now).or(self.db_retry_at.filter(|at| *at > now));
+        let probe = self.circuit.is_probing(now);
+        let most = if probe { 1 } else { self.most_under_way };
+        if self.hinted && pause.is_none() {
+            if self.under_way >= most {
+                return Vec::new();
+            }
+            self.hinted = false;
+            self.claiming = true;
+            self.claims = self.claims.wrapping_add(1);
+            return vec![Effect::Claim { probe, overwrites_first: self.claims.is_multiple_of(OVERWRITES_EVERY) }];
+        }
+        let due = self.next_due.and_then(DateTime::from_timestamp_millis);
+        let wake = pause.or(due).unwrap_or(now + LONGEST_SLEEP);
+        vec![Effect::WakeAt(wake.clamp(now + TimeDelta::milliseconds(1), now + LONGEST_SLEEP))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLAIM: Effect = Effect::Claim { probe: false, overwrites_first: false };
+
+    fn at(ms: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(ms).unwrap()
+    }
+
+    #[test]
+    fn one_claim_at_a_time_and_a_few_calls_under_way() {
+        let mut sync = StoreSync::new(2);
+        assert_eq!(sync.step(at(0), Input::Hint), [CLAIM]);
+        assert_eq!(sync.step(at(0), Input::Hint), []);
+        assert_eq!(sync.step(at(1), Input::Sending), [CLAIM]);
+        assert_eq!(sync.step(at(2), Input::Sending), [], "two are under way");
+        assert_eq!(sync.step(at(3), Input::CallEnded { answered: true }), [CLAIM]);
+        assert_eq!(sync.step(at(4), Input::NothingDue(Some(50))), [Effect::WakeAt(at(50))]);
+        assert!(matches!(sync.step(at(50), Input::Wake)[..], [Effect::Claim { .. }]));
+    }
+
+    #[test]
+    fn a_hint_during_a_claim_is_not_forgotten() {
+        let mut sync = StoreSync::new(1);
+        sync.step(at(0), Input::Hint);
+        sync.step(at(0), Input::Hint);
+        assert_eq!(sync.step(at(1), Input::NothingDue(None)), [CLAIM]);
+    }
+
+    #[test]
+    fn a_store_that_keeps_failing_is_probed_with_one_call() {
+        let mut sync = StoreSync::new(4);
+        for _ in 0..Circuit::TRIP_AFTER {
+            sync.step(at(0), Input::Hint);
+            sync.step(at(0), Input::Sending);
+            sync.step(at(0), Input::CallEnded { answered: false });
+            sync.step(at(0), Input::NothingDue(None));
+        }
+        assert_eq!(sync.step(at(1), Input::Hint), [Effect::WakeAt(at(2000))]);
+        assert!(matches!(sync.step(at(2000), Input::Wake)[..], [Effect::Claim { probe: true, .. }]));
+        assert_eq!(sync.step(at(2001), Input::Sending), [], "the probe goes alone");
+    }
+
+    #[test]
+    fn a_stop_waits_for_what_is_under_way() {
+        let mut sync = StoreSync::new(1);
+        sync.step(at(0), Input::Hint);
+        sync.step(at(0), Input::Sending);
+        assert_eq!(sync.step(at(1), Input::Stop), []);
+        assert_eq!(sync.step(at(2), Input::CallEnded { answered: true }), [Effect::Stopped]);
+    }
+
+    #[test]
+    fn a_database_that_is_gone_is_asked_again_more_and_more_slowly() {
+        let mut sync = StoreSync::new(1);
+        sync.step(at(0), Input::Hint);
+        assert_eq!(sync.step(at(0), Input::DatabaseFailed), [Effect::WakeAt(at(200))]);
+        assert!(matches!(sync.step(at(200), Input::Wake)[..], [Effect::Claim { .. }]));
+        assert_eq!(sync.step(at(200), Input::DatabaseFailed), [Effect::WakeAt(at(600))]);
+    }
+}

@@ -1,28 +1,171 @@
 //! Who runs, when, and what is done with the answer.
+//!
+//! [`node::Node`] runs on an arbiter of its own and keeps one [`seller::SellerSupervisor`] for each seller that has
+//! something to do; that one holds the sync settings and keeps one [`store::StoreActor`] for each store. Sellers are
+//! spread over the nodes of this process by their ids, so a seller's actors share one arbiter.
+//!
+//! Messages are hints: "there may be work", "settings have changed". Whoever gets one looks at the rows. So a message
+//! that is lost, doubled or late costs a moment, never a push, and a restart takes the same path as every day. What
+//! survives a restart is in the rows alone.
+//!
+//! Supervision: a panic ends an actor for good. Parents look after their children's addresses and start a new one;
+//! its `started` finds what the old one had on its way.
+pub mod connection;
+pub mod node;
+pub mod seller;
+pub mod store;
+
+use crate::clock::Clock;
+use crate::db::sealing::Sealer;
+use crate::db::{Db, fleet::Retention};
 use crate::domain::SellerId;
+use crate::domain::retry::RetryPolicy;
+use crate::platforms::client::Client;
+use actix::{Addr, Arbiter};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-/// The way to the actors, for the HTTP layer. Cheap to clone; messages are hints, the rows are the truth.
-#[derive(Clone)]
-pub struct Handle {}
+/// Messages that a node's mailbox holds; beyond them hints are dropped and found by the next look at the rows.
+pub const NODE_MAILBOX: usize = 8192;
+/// Messages that a supervisor's or a store's mailbox holds.
+pub const CHILD_MAILBOX: usize = 256;
 
-impl Handle {
-    /// There may be new work for this seller.
-    pub fn hint(&self, _seller: SellerId) {}
-    /// Its settings, rules, stores or credentials have changed.
-    pub fn reconfigure(&self, _seller: SellerId) {}
-    /// It was suspended or deleted: ends its actors, after what they have under way.
-    pub async fn forget(&self, _seller: SellerId) {}
-    /// What runs here.
-    pub async fn status(&self) -> NodeStatus {
-        NodeStatus::default()
+/// How actors behave.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How failed sends are repeated.
+    pub retry: RetryPolicy,
+    /// Calls to one store on their way at once.
+    pub calls_under_way: usize,
+    /// A seller without work is let go after this long.
+    pub idle_stop: Duration,
+    /// How often the rows are searched for work that no hint told of.
+    pub poll_every: Duration,
+    /// How long finished things are kept.
+    pub retention: Retention,
+    /// How long a graceful stop waits for what is on its way.
+    pub stop_within: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const DAY_MS: i64 = 24 * 3600 * 1000;
+        Self {
+            retry: RetryPolicy::default(),
+            calls_under_way: 4,
+            idle_stop: Duration::from_secs(300),
+            poll_every: Duration::from_secs(10),
+            retention: Retention { events_ms: 90 * DAY_MS, pushes_ms: 30 * DAY_MS },
+            stop_within: Duration::from_secs(30),
+        }
     }
 }
 
+/// What all actors of a process share.
+pub struct Deps {
+    /// Rows.
+    pub db: Db,
+    /// Outbound calls.
+    pub client: Client,
+    /// Now.
+    pub clock: Clock,
+    /// Opens stores' credentials.
+    pub sealer: Arc<Sealer>,
+    /// How actors behave.
+    pub settings: Settings,
+    /// What runs.
+    pub running: Running,
+}
+
+impl Deps {
+    fn now_ms(&self) -> i64 {
+        self.clock.now().timestamp_millis()
+    }
+}
+
+/// Counts of running actors and of confirmed pushes.
+#[derive(Debug, Default)]
+pub struct Running {
+    sellers: AtomicUsize,
+    stores: AtomicUsize,
+    confirmed: AtomicUsize,
+}
+
 /// What runs on this node.
-#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct NodeStatus {
     /// Sellers with a running supervisor.
     pub sellers: usize,
     /// Stores with a running actor.
     pub stores: usize,
+    /// Pushes confirmed since the start.
+    pub confirmed: usize,
+}
+
+/// The way to the actors. Cheap to clone; messages are hints, the rows are the truth.
+#[derive(Clone)]
+pub struct Handle {
+    nodes: Arc<[Addr<node::Node>]>,
+    deps: Arc<Deps>,
+}
+
+impl Handle {
+    /// Starts `arbiters` nodes, each on a thread of its own; with 0, one on the current arbiter (for tests).
+    pub fn start(deps: Arc<Deps>, arbiters: usize) -> Self {
+        let nodes: Arc<[Addr<node::Node>]> = if arbiters == 0 {
+            vec![node::Node::start_here(Arc::clone(&deps), 0, 1)].into()
+        } else {
+            (0..arbiters).map(|index| node::Node::start_on(&Arbiter::new().handle(), Arc::clone(&deps), index, arbiters)).collect()
+        };
+        let handle = Self { nodes, deps };
+        let hook = handle.clone();
+        handle.deps.db.on_new_work(Arc::new(move |seller| hook.hint(seller)));
+        handle
+    }
+
+    fn node(&self, seller: SellerId) -> Option<&Addr<node::Node>> {
+        self.nodes.get(node::place(seller, self.nodes.len()))
+    }
+
+    /// There may be new work for this seller.
+    pub fn hint(&self, seller: SellerId) {
+        if let Some(node) = self.node(seller) {
+            // Full or gone: the next look at the rows finds it.
+            node.try_send(node::Hint { seller, reconfigure: false }).ok();
+        }
+    }
+
+    /// Its settings, rules, stores or credentials have changed. The actors go by the rows; this only makes them look.
+    pub fn reconfigure(&self, seller: SellerId) {
+        if let Some(node) = self.node(seller) {
+            node.try_send(node::Hint { seller, reconfigure: true }).ok();
+        }
+    }
+
+    /// It was suspended or deleted: ends its actors, after what they have on its way.
+    pub async fn forget(&self, seller: SellerId) {
+        if let Some(node) = self.node(seller) {
+            node.send(node::Forget { seller }).await.ok();
+        }
+    }
+
+    /// What runs here.
+    #[expect(clippy::unused_async, reason = "more nodes than this process's will be asked one day")]
+    pub async fn status(&self) -> NodeStatus {
+        let running = &self.deps.running;
+        NodeStatus {
+            sellers: running.sellers.load(Ordering::Relaxed),
+            stores: running.stores.load(Ordering::Relaxed),
+            confirmed: running.confirmed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Ends all actors: nothing new is sent, what is on its way is waited for.
+    pub async fn shut_down(&self) {
+        let all = futures_util::future::join_all(self.nodes.iter().map(|node| node.send(node::ShutDown)));
+        if tokio::time::timeout(self.deps.settings.stop_within, all).await.is_err() {
+            tracing::warn!("not everything on its way came back in time; the next start finds out what became of it");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use super::ledger::blank_push;
 use super::pushes::{PushRow, read_pushes};
 use super::schema::{listings, pushes, rules, stock_levels, stores};
 use super::settings::RuleRow;
+use super::stores::Store;
 use super::{Error, Result, Tenant, id_of};
 use crate::clock::instant;
 use crate::domain::allocation::targets;
@@ -94,8 +95,13 @@ impl Tenant<'_> {
     /// # Errors
     /// Those of the database.
     pub fn next_work(&mut self, store: StoreId, plan: &ClaimPlan, now: i64) -> Result<Work> {
-        if self.store(store)?.is_held() {
-            return Ok(Work::Nothing { next_due: None });
+        let mut row = self.store(store)?;
+        if row.probe_at.is_some_and(|at| at <= now) {
+            self.probe_store(&row, now)?;
+            row = self.store(store)?;
+        }
+        if row.is_held() {
+            return Ok(Work::Nothing { next_due: row.probe_at });
         }
         if let Some(work) = self.uncertain_work(store, plan, now)? {
             return Ok(work);
@@ -121,7 +127,20 @@ impl Tenant<'_> {
         let key = self.key();
         let next_due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
             .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.gt(now)).first(c))?;
-        Ok(Work::Nothing { next_due })
+        Ok(Work::Nothing { next_due: next_due.into_iter().chain(row.probe_at).min() })
+    }
+
+    /// Whether anything is due for this store, and if not, when: without the writer's lock.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn peek_work(&mut self, store: StoreId, now: i64) -> Result<(bool, Option<i64>)> {
+        let key = self.key();
+        let probe_at = self.store(store)?.probe_at;
+        let next_due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
+            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null()).first(c))?;
+        let next_due = next_due.into_iter().chain(probe_at).min();
+        Ok((next_due.is_some_and(|at| at <= now), next_due))
     }
 
     /// What is perhaps applied comes before everything else of its listing.
@@ -649,15 +668,9 @@ impl Tenant<'_> {
     }
 
     /// It is time to look at this store again: refused credentials are tried, one marked listing is overwritten.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub fn probe_store(&mut self, store: StoreId, now: i64) -> Result<()> {
+    fn probe_store(&mut self, row: &Store, now: i64) -> Result<()> {
         let key = self.key();
-        let row = self.store(store)?;
-        if row.probe_at.is_none_or(|at| at > now) {
-            return Ok(());
-        }
+        let store = row.id;
         if row.needs_reauthorisation {
             self.release_store(store, now)?;
         } else {

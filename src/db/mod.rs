@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod pushes;
 pub mod runs;
 pub mod schema;
+pub mod sealing;
 pub mod settings;
 pub mod stores;
 mod writer;

@@ -65,7 +65,7 @@ pub trait Platform: Send + Sync {
 
 /// The connectors there are.
 pub fn registry() -> &'static [&'static dyn Platform] {
-    &[]
+    &[&simulated::Simulated]
 }
 
 /// The connector of this name.

@@ -1,3 +1,274 @@
-//! To come.
+//! The simulated platform's connector, which is also the generic HTTP bridge: any seller can point a store of this
+//! kind at a service of his own that speaks the small protocol below.
+//!
+//! `POST {base_url}/stores/{store}/adjust` `{items: [{external_id, delta}]}`, `POST …/set` `{items: [{external_id,
+//! quantity, expected?}]}`, `GET …/items?external_id=…`; answers `{items: [{external_id, quantity} | {external_id,
+//! error}]}`. Source: the project's own interface page, November 2026. Limits: the store's own settings, by default
+//! 50 calls/s with a burst of 50 and 100 items a call.
+use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
+use super::client::by_status;
+use super::{Facts, Platform, RateLimit};
+use crate::domain::FieldError;
+use crate::domain::delivery::{Abilities, ItemResult, Outcome};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+const DEFAULT_RATE: RateLimit = RateLimit { per_second: 50.0, burst: 50 };
+const MOST_ITEMS: usize = 1000;
+
 /// The connector.
+#[derive(Debug)]
 pub struct Simulated;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct AbilitiesConfig {
+    adjust: Option<bool>,
+    idempotency: Option<bool>,
+    compare_and_set: Option<bool>,
+    read: Option<bool>,
+    max_items: Option<usize>,
+}
+
+fn abilities(store: &StoreConnection) -> Result<Abilities, FieldError> {
+    let given: AbilitiesConfig = match store.config.get("abilities") {
+        None => AbilitiesConfig::default(),
+        Some(value) => AbilitiesConfig::deserialize(value).map_err(|e| FieldError::new("/abilities", e.to_string()))?,
+    };
+    let max_items = given.max_items.unwrap_or(100);
+    if !(1..=MOST_ITEMS).contains(&max_items) {
+        return Err(FieldError::new("/abilities/max_items", format!("must be from 1 to {MOST_ITEMS}")));
+    }
+    Ok(Abilities {
+        adjust: given.adjust.unwrap_or(true),
+        idempotency: given.idempotency.unwrap_or(true),
+        compare_and_set: given.compare_and_set.unwrap_or(false),
+        read: given.read.unwrap_or(true),
+        max_items,
+    })
+}
+
+fn rate(store: &StoreConnection) -> Result<RateLimit, FieldError> {
+    let Some(value) = store.config.get("rate_limit") else { return Ok(DEFAULT_RATE) };
+    let limit = RateLimit::deserialize(value).map_err(|e| FieldError::new("/rate_limit", e.to_string()))?;
+    if !(0.001..=10_000.0).contains(&limit.per_second) {
+        return Err(FieldError::new("/rate_limit/per_second", "must be from 0.001 to 10000 calls per second"));
+    }
+    if !(1..=100_000).contains(&limit.burst) {
+        return Err(FieldError::new("/rate_limit/burst", "must be from 1 to 100000 calls"));
+    }
+    Ok(limit)
+}
+
+#[derive(Serialize)]
+struct OutItem<'a> {
+    external_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantity: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct OutBody<'a> {
+    items: Vec<OutItem<'a>>,
+}
+
+#[derive(Deserialize)]
+struct InBody {
+    items: Vec<InItem>,
+}
+
+#[derive(Deserialize)]
+struct InItem {
+    external_id: String,
+    quantity: Option<i64>,
+    error: Option<String>,
+}
+
+impl Platform for Simulated {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
+        let mut errors = Vec::new();
+        match store.base_url.as_deref().map(reqwest::Url::parse) {
+            None => errors.push(FieldError::new("/base_url", "is needed for a store of this platform")),
+            Some(Ok(url))
+                if matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none() => {}
+            Some(_) => errors
+                .push(FieldError::new("/base_url", "must be an http or https address without query, such as https://bridge.example.com")),
+        }
+        for (name, value) in &store.config {
+            match name.as_str() {
+                "external_store" => match value.as_str() {
+                    Some(text) => {
+                        errors.extend(crate::domain::ids::check_text(text, "it", 128).err().map(|e| FieldError::new("/external_store", e)))
+                    }
+                    None => errors.push(FieldError::new("/external_store", "must be text")),
+                },
+                "abilities" => errors.extend(abilities(store).err()),
+                "rate_limit" => errors.extend(rate(store).err()),
+                _ => errors.push(FieldError::new(format!("/{name}"), "is not a setting of a store of this platform")),
+            }
+        }
+        for (name, value) in &store.credentials {
+            let pointer = format!("/credentials/{name}");
+            if name != "token" {
+                errors.push(FieldError::new(pointer, "is not a credential of this platform; it has only token"));
+            } else if value.expose_secret().is_empty() || !value.expose_secret().bytes().all(|b| b.is_ascii_graphic()) {
+                errors.push(FieldError::new(pointer, "must be visible ASCII characters"));
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    fn facts(&self, store: &StoreConnection) -> Facts {
+        // Checked when the store was saved; a row that went bad gets the most careful reading.
+        let careful = Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: 1 };
+        Facts { abilities: abilities(store).unwrap_or(careful), per_store: rate(store).unwrap_or(DEFAULT_RATE), per_app: None }
+    }
+
+    fn request(&self, store: &StoreConnection, call: &Call) -> Result<Request, String> {
+        let base = store.base_url.as_deref().ok_or("The store has no base_url.")?;
+        let mut url = reqwest::Url::parse(base).map_err(|e| format!("The store's base_url is not an address: {e}."))?;
+        let own_name = store.store_id.to_string();
+        let name = store.config.get("external_store").and_then(|v| v.as_str()).unwrap_or(&own_name);
+        let last = match call.action {
+            Action::Adjust => "adjust",
+            Action::Set => "set",
+            Action::Read | Action::Check => "items",
+        };
+        url.path_segments_mut().map_err(|()| "The store's base_url cannot have a path.")?.pop_if_empty().extend(["stores", name, last]);
+        let mut request = Request { method: Method::Get, url: String::new(), headers: Vec::new(), secret_headers: Vec::new(), body: None };
+        if matches!(call.action, Action::Read | Action::Check) {
+            let mut query = url.query_pairs_mut();
+            for item in &call.items {
+                query.append_pair("external_id", &item.external_id);
+            }
+            if call.items.is_empty() {
+                query.append_pair("external_id", "stocktide-check");
+            }
+        } else {
+            let items = call.items.iter().map(|item| OutItem {
+                external_id: &item.external_id,
+                delta: (call.action == Action::Adjust).then_some(item.quantity),
+                quantity: (call.action == Action::Set).then_some(item.quantity),
+                expected: item.expected,
+            });
+            request.method = Method::Post;
+            request.body = Some(serde_json::to_string(&OutBody { items: items.collect() }).map_err(|e| e.to_string())?);
+            request.headers.push(("content-type", "application/json".to_owned()));
+            request.headers.extend(call.idempotency_key.iter().map(|key| ("idempotency-key", key.clone())));
+        }
+        if let Some(token) = store.credentials.get("token") {
+            let mut value = String::new();
+            write!(value, "Bearer {}", token.expose_secret()).map_err(|e| e.to_string())?;
+            request.secret_headers.push(("authorization", SecretString::from(value)));
+        }
+        request.url = url.into();
+        Ok(request)
+    }
+
+    fn outcome(&self, call: &Call, reply: &Reply) -> Outcome {
+        if let Some(outcome) = by_status(reply) {
+            return outcome;
+        }
+        if call.action == Action::Check {
+            return Outcome::Answered(Vec::new());
+        }
+        let Ok(body) = serde_json::from_str::<InBody>(&reply.body) else {
+            return Outcome::Unknown { reason: "The store's answer could not be read.".to_owned() };
+        };
+        let mut answers: HashMap<String, InItem> = body.items.into_iter().map(|item| (item.external_id.clone(), item)).collect();
+        let result = |answer: Option<InItem>| match answer {
+            None => ItemResult::Unknown { reason: "The store's answer does not mention this listing.".to_owned() },
+            Some(InItem { error: None, quantity: Some(shown), .. }) => ItemResult::Applied { shown: Some(shown) },
+            Some(InItem { error: Some(error), quantity: Some(shown), .. }) if error == "stale" => ItemResult::Stale { shown },
+            Some(InItem { error: Some(error), .. }) => ItemResult::Rejected {
+                reason: format!("The store refused this listing: {}.", error.chars().take(200).collect::<String>()),
+                next_step: "Check that the listing exists in the store and pair it again, then retry.".to_owned(),
+            },
+            Some(_) => ItemResult::Unknown { reason: "The store's answer gives no quantity for this listing.".to_owned() },
+        };
+        Outcome::Answered(call.items.iter().map(|item| result(answers.remove(&item.external_id))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::CallItem;
+    use super::*;
+    use crate::domain::StoreId;
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn store(config: serde_json::Value) -> StoreConnection {
+        StoreConnection {
+            store_id: StoreId(uuid::Uuid::nil()),
+            platform: "simulated".into(),
+            base_url: Some("http://127.0.0.1:9/base/".into()),
+            config: config.as_object().unwrap().clone(),
+            credentials: [("token".to_owned(), SecretString::from("t0ken"))].into(),
+        }
+    }
+    fn call(action: Action) -> Call {
+        let item = |id: &str, quantity| CallItem { external_id: id.into(), extra: [].into(), quantity, expected: None };
+        Call { action, items: vec![item("a", 3), item("b/ü", 4)], idempotency_key: Some("key".into()) }
+    }
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply { status, headers: vec![("retry-after".into(), "2".into())], body: body.into() }
+    }
+
+    #[test]
+    fn requests_speak_the_protocol_and_hide_the_token() {
+        let request = Simulated.request(&store(json!({"external_store": "my shop/1"})), &call(Action::Adjust)).unwrap();
+        assert_eq!(request.url, "http://127.0.0.1:9/base/stores/my%20shop%2F1/adjust");
+        assert_eq!(request.body.as_deref(), Some(r#"{"items":[{"external_id":"a","delta":3},{"external_id":"b/ü","delta":4}]}"#));
+        assert!(request.headers.contains(&("idempotency-key", "key".into())));
+        assert!(!format!("{request:?}").contains("t0ken"));
+        let read = Simulated.request(&store(json!({})), &call(Action::Read)).unwrap();
+        assert!(read.url.ends_with("/items?external_id=a&external_id=b%2F%C3%BC"), "{}", read.url);
+    }
+
+    #[test]
+    fn success_partial_success_and_stale_are_told_item_by_item() {
+        let body = r#"{"items":[{"external_id":"b/ü","error":"unknown item"},{"external_id":"a","quantity":7}]}"#;
+        let Outcome::Answered(results) = Simulated.outcome(&call(Action::Adjust), &reply(200, body)) else { panic!() };
+        assert_eq!(results[0], ItemResult::Applied { shown: Some(7) });
+        assert!(matches!(&results[1], ItemResult::Rejected { reason, .. } if reason.contains("unknown item")));
+        let body = r#"{"items":[{"external_id":"a","error":"stale","quantity":7}]}"#;
+        let Outcome::Answered(results) = Simulated.outcome(&call(Action::Set), &reply(200, body)) else { panic!() };
+        assert_eq!(results[0], ItemResult::Stale { shown: 7 });
+        assert!(matches!(results[1], ItemResult::Unknown { .. }), "not mentioned: perhaps applied");
+    }
+
+    #[test]
+    fn throttled_expired_refused_and_lost_are_told_apart() {
+        let outcome = |status, body| Simulated.outcome(&call(Action::Adjust), &reply(status, body));
+        assert!(
+            matches!(outcome(429, ""), Outcome::TryAgain { after: Some(after), throttled: true, .. } if after == Duration::from_secs(2))
+        );
+        assert!(matches!(outcome(401, ""), Outcome::Unauthorized { .. }));
+        assert!(matches!(outcome(400, ""), Outcome::Refused { .. }));
+        assert!(matches!(outcome(500, ""), Outcome::Unknown { .. }));
+        assert!(matches!(outcome(200, "rubbish"), Outcome::Unknown { .. }));
+    }
+
+    #[test]
+    fn bad_settings_are_named() {
+        let bad = StoreConnection {
+            base_url: Some("ftp://x".into()),
+            ..store(json!({"abilities": {"max_items": 0}, "rate_limit": {"per_second": 0.0, "burst": 1}, "external_store": 3, "colour": 1}))
+        };
+        let mut named: Vec<String> = Simulated.check_config(&bad).unwrap_err().into_iter().map(|e| e.pointer).collect();
+        named.sort();
+        assert_eq!(named, ["/abilities/max_items", "/base_url", "/colour", "/external_store", "/rate_limit/per_second"]);
+        assert!(Simulated.check_config(&store(json!({"abilities": {"adjust": false}}))).is_ok());
+    }
+}

@@ -1,0 +1,284 @@
+//! One supervisor per seller: holds the sync settings and keeps a `StoreActor` for each store.
+//! Spawned by `Node`, ended by `Stop` or by itself when there is nothing to do for long.
+//!
+//! in:  `Hint` (node, its stores) · `Stop` (node) · own timer
+//! out: `store::Hint`, `store::Configure`, `store::Stop` to its stores; `node::Retired`
+//! Survives a restart: nothing. Settings, stores and open runs are read from their rows when it starts.
+use super::node::{Node, Retired};
+use super::store::{self, StoreActor, StoreConfig};
+use super::{CHILD_MAILBOX, Deps};
+use crate::db::delivery::MAX_STORES;
+use crate::db::{Error, SellerDb, fleet};
+use crate::domain::{SellerId, StoreId};
+use actix::prelude::*;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How often children are looked after.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+
+struct Child {
+    address: Addr<StoreActor>,
+    config: Arc<StoreConfig>,
+    /// Starts in a row that did not last; a store that keeps dying is started more and more slowly.
+    restarts: u32,
+}
+
+/// See the module.
+pub struct SellerSupervisor {
+    deps: Arc<Deps>,
+    db: SellerDb,
+    node: Addr<Node>,
+    stores: HashMap<StoreId, Child>,
+    hints: u64,
+    loading: bool,
+    load_again: bool,
+    loaded: bool,
+    expanding: bool,
+    expand_again: bool,
+    idle_for: Duration,
+    stopping: bool,
+}
+
+impl SellerSupervisor {
+    pub(super) fn launch(deps: Arc<Deps>, seller: SellerId, node: Addr<Node>) -> Addr<Self> {
+        Self::create(move |ctx| {
+            ctx.set_mailbox_capacity(CHILD_MAILBOX);
+            let db = deps.db.seller(seller);
+            Self {
+                deps,
+                db,
+                node,
+                stores: HashMap::new(),
+                hints: 0,
+                loading: false,
+                load_again: false,
+                loaded: false,
+                expanding: false,
+                expand_again: false,
+                idle_for: Duration::ZERO,
+                stopping: false,
+            }
+        })
+    }
+
+    /// Reads settings and stores, and makes the running stores be like them.
+    fn load(&mut self, ctx: &mut Context<Self>) {
+        if self.loading || self.stopping {
+            self.load_again = true;
+            return;
+        }
+        (self.loading, self.load_again) = (true, false);
+        let (db, all, deps) = (self.db.clone(), self.deps.db.clone(), Arc::clone(&self.deps));
+        let read = async move {
+            let seller = db.id();
+            if !all.read(move |conn| fleet::is_active(conn, seller)).await? {
+                return Err(Error::NotFound);
+            }
+            let (settings, stores) = db.read(|t| Ok((t.sync_settings()?, t.stores(None, MAX_STORES)?))).await?;
+            Ok(stores
+                .into_iter()
+                .map(|store| Arc::new(StoreConfig::new(seller, store, settings.clone(), &deps.sealer)))
+                .collect::<Vec<_>>())
+        };
+        ctx.spawn(read.into_actor(self).map(|read, act, ctx| {
+            act.loading = false;
+            match read {
+                Ok(configs) => act.adopt(configs, ctx),
+                Err(Error::NotFound) => act.retire(ctx),
+                Err(error) => {
+                    tracing::warn!(%error, seller.id = %act.db.id(), "could not read a seller's stores; trying again");
+                    ctx.run_later(Duration::from_secs(1), Self::load);
+                }
+            }
+            if act.load_again {
+                act.load(ctx);
+            }
+        }));
+    }
+
+    fn adopt(&mut self, configs: Vec<Arc<StoreConfig>>, ctx: &mut Context<Self>) {
+        let wanted: HashMap<StoreId, Arc<StoreConfig>> = configs.into_iter().map(|config| (config.store.id, config)).collect();
+        let gone: Vec<StoreId> = self.stores.keys().filter(|id| !wanted.contains_key(id)).copied().collect();
+        let gone: Vec<Child> = gone.iter().filter_map(|id| self.stores.remove(id)).collect();
+        for child in gone {
+            ctx.spawn(async move { child.address.send(store::Stop).await.ok() }.into_actor(self).map(|_, _, _| ()));
+        }
+        for (id, config) in wanted {
+            match self.stores.get_mut(&id) {
+                Some(child) if child.address.connected() => {
+                    if *child.config != *config {
+                        child.config = Arc::clone(&config);
+                        child.address.try_send(store::Configure(config)).ok();
+                    } else {
+                        child.address.try_send(store::Hint).ok();
+                    }
+                }
+                _ => {
+                    let address =
+                        StoreActor::launch(Arc::clone(&self.deps), self.db.clone(), Arc::clone(&config), ctx.address().recipient());
+                    self.stores.insert(id, Child { address, config, restarts: 0 });
+                }
+            }
+        }
+        self.loaded = true;
+        self.expand(ctx);
+    }
+
+    /// Makes pushes of the listings of open runs, page by page.
+    fn expand(&mut self, ctx: &mut Context<Self>) {
+        if self.expanding || self.stopping {
+            self.expand_again = true;
+            return;
+        }
+        (self.expanding, self.expand_again) = (true, false);
+        let (db, now) = (self.db.clone(), self.deps.now_ms());
+        let page = async move { db.write(move |t| t.expand_runs(now)).await };
+        ctx.spawn(page.into_actor(self).map(|page, act, ctx| {
+            act.expanding = false;
+            match page {
+                Ok(true) => {
+                    act.hint_stores();
+                    act.expand(ctx);
+                }
+                Ok(false) if act.expand_again => act.expand(ctx),
+                Ok(false) => {}
+                Err(Error::NotFound) => act.retire(ctx),
+                Err(error) => {
+                    tracing::warn!(%error, seller.id = %act.db.id(), "could not expand a run; trying again");
+                    ctx.run_later(Duration::from_secs(1), Self::expand);
+                }
+            }
+        }));
+    }
+
+    fn hint_stores(&self) {
+        for child in self.stores.values() {
+            // A full mailbox holds hints already.
+            child.address.try_send(store::Hint).ok();
+        }
+    }
+
+    /// Replaces stores that died, and retires when all are idle for long.
+    fn look_after(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping {
+            return;
+        }
+        for (id, child) in &mut self.stores {
+            if child.address.connected() {
+                child.restarts = 0;
+            } else if child.restarts.is_power_of_two() || child.restarts.is_multiple_of(32) {
+                tracing::error!(seller.id = %self.db.id(), store.id = %id, "a store's actor died; starting another");
+                child.address =
+                    StoreActor::launch(Arc::clone(&self.deps), self.db.clone(), Arc::clone(&child.config), ctx.address().recipient());
+                child.restarts += 1;
+            } else {
+                child.restarts += 1;
+            }
+        }
+        let horizon = self.deps.settings.idle_stop;
+        let asked: Vec<_> = self.stores.values().map(|child| child.address.send(store::IsIdle(horizon))).collect();
+        let all_idle = async move { futures_util::future::join_all(asked).await.into_iter().all(|idle| idle.unwrap_or(false)) };
+        ctx.spawn(all_idle.into_actor(self).map(move |all_idle, act, ctx| {
+            let idle = all_idle && act.loaded && !act.loading && !act.expanding;
+            act.idle_for = if idle { act.idle_for + LOOK_AFTER } else { Duration::ZERO };
+            if act.idle_for >= horizon {
+                act.retire(ctx);
+            } else {
+                ctx.run_later(LOOK_AFTER, Self::look_after);
+            }
+        }));
+    }
+
+    fn stop_stores(&mut self) -> impl Future<Output = ()> + use<> {
+        self.stopping = true;
+        let stores: Vec<_> = self.stores.drain().map(|(_, child)| child.address).collect();
+        async move {
+            futures_util::future::join_all(stores.iter().map(|store| store.send(store::Stop))).await;
+        }
+    }
+
+    /// Ends its stores, tells the node, and ends.
+    fn retire(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping {
+            return;
+        }
+        ctx.spawn(self.stop_stores().into_actor(self).map(|(), act, ctx| {
+            let retired = Retired { seller: act.db.id(), address: ctx.address(), hints: act.hints };
+            ctx.spawn(act.node.send(retired).into_actor(act).map(|_, _, ctx| ctx.stop()));
+        }));
+    }
+}
+
+impl Actor for SellerSupervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.deps.running.sellers.fetch_add(1, Ordering::Relaxed);
+        self.load(ctx);
+        ctx.run_later(LOOK_AFTER, Self::look_after);
+    }
+}
+
+impl Drop for SellerSupervisor {
+    fn drop(&mut self) {
+        // Also when a panic ended it, which `stopped` does not see.
+        self.deps.running.sellers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// There may be work.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Hint {
+    /// Settings, rules or stores may have changed.
+    pub reconfigure: bool,
+}
+
+impl Handler<Hint> for SellerSupervisor {
+    type Result = ();
+    fn handle(&mut self, hint: Hint, ctx: &mut Self::Context) {
+        self.hints += 1;
+        self.idle_for = Duration::ZERO;
+        if self.stopping {
+            return;
+        }
+        if hint.reconfigure {
+            self.load(ctx);
+        } else if self.loaded {
+            self.hint_stores();
+        }
+    }
+}
+
+/// One of its stores has started a run.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RunStarted;
+
+impl Handler<RunStarted> for SellerSupervisor {
+    type Result = ();
+    fn handle(&mut self, _: RunStarted, ctx: &mut Self::Context) {
+        self.expand(ctx);
+    }
+}
+
+/// End, after what is on its way.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+impl Handler<Stop> for SellerSupervisor {
+    type Result = ResponseFuture<()>;
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
+        let (done, told) = oneshot::channel();
+        ctx.spawn(self.stop_stores().into_actor(self).map(|(), _, ctx| {
+            done.send(()).ok();
+            ctx.stop();
+        }));
+        Box::pin(async move { told.await.unwrap_or(()) })
+    }
+}

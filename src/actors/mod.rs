@@ -1,4 +1,6 @@
 //! Who runs, when, and what is done with the answer.
+pub mod connection;
+
 use crate::domain::SellerId;
 
 /// The way to the actors, for the HTTP layer. Cheap to clone; messages are hints, the rows are the truth.

@@ -3,17 +3,24 @@
 //! Everything that belongs to a seller is a method of [`Tenant`], which holds the seller's id: a query without its
 //! tenant does not compile. What crosses sellers is in [`fleet`] and [`sellers`] alone. Instants are milliseconds
 //! since 1970, ids sixteen bytes. Writes go through [`writer`]'s lanes and share commits.
+pub mod audit;
 pub mod connection;
 pub mod delivery;
 pub mod error;
 pub mod fleet;
 pub mod ledger;
+pub mod listings;
+pub mod overview;
 pub mod pushes;
 pub mod runs;
 pub mod schema;
 pub mod sealing;
+pub mod sellers;
 pub mod settings;
+pub mod skus;
+pub mod stock;
 pub mod stores;
+pub mod warehouses;
 mod writer;
 
 pub use connection::{Conn, DatabaseUrl};

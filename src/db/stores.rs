@@ -1,6 +1,7 @@
 //! Stores of one seller, and whether they work.
 use super::connection::on;
-use super::schema::stores;
+use super::pushes::CancelScope;
+use super::schema::{listings, rules, stores};
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::allocation::Share;
 use crate::domain::settings::StoreRules;
@@ -162,5 +163,21 @@ impl Tenant<'_> {
         on!(self.conn, c => diesel::insert_into(stores::table).values(&row)
             .on_conflict((stores::seller_id, stores::id)).do_update().set(&row).execute(c))?;
         Ok(())
+    }
+
+    /// Removes a store with its listings and rules, and calls off what waits for it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, or it is another seller's.
+    pub fn delete_store(&mut self, id: StoreId, now: i64) -> Result<Store> {
+        let (key, store_id) = (self.key(), id.bytes());
+        let store = self.store(id)?;
+        self.cancel_pushes(CancelScope::Store(id), "The store was removed.", now)?;
+        on!(self.conn, c => diesel::delete(listings::table.filter(listings::seller_id.eq(&key))
+            .filter(listings::store_id.eq(&store_id))).execute(c))?;
+        on!(self.conn, c => diesel::delete(rules::table.filter(rules::seller_id.eq(&key))
+            .filter(rules::store_id.eq(&store_id))).execute(c))?;
+        on!(self.conn, c => diesel::delete(stores::table.find((&key, &store_id))).execute(c))?;
+        Ok(store)
     }
 }

@@ -1,0 +1,104 @@
+//! Who changed what: settings, rules, stores, keys. Written in the transaction of the change; never holds a secret.
+use super::connection::on;
+use super::schema::audit;
+use super::{Error, Result, Tenant};
+use crate::clock::instant;
+use crate::domain::RunId;
+use diesel::prelude::*;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEntry {
+    /// Its id.
+    pub id: Uuid,
+    /// When. Milliseconds since 1970.
+    pub at: i64,
+    /// Who: `operator`, or `key:` and the key's id.
+    pub actor: String,
+    /// What was done, such as `store.update`.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// How it was.
+    pub before: Option<Value>,
+    /// How it is now.
+    pub after: Option<Value>,
+}
+
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = audit)]
+struct AuditRow {
+    seller_id: Vec<u8>,
+    id: Vec<u8>,
+    at: i64,
+    actor: String,
+    action: String,
+    subject: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+/// A change, to be entered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change<'a> {
+    /// Who.
+    pub actor: &'a str,
+    /// What was done.
+    pub action: &'a str,
+    /// To what.
+    pub subject: &'a str,
+    /// How it was.
+    pub before: Option<Value>,
+    /// How it is now.
+    pub after: Option<Value>,
+}
+
+impl Tenant<'_> {
+    /// Enters a change.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn append_audit(&mut self, change: &Change<'_>, now: i64) -> Result<()> {
+        let row = AuditRow {
+            seller_id: self.key(),
+            // Any id that sorts by birth will do: nothing refers to an entry.
+            id: RunId::new(instant(now)).bytes(),
+            at: now,
+            actor: change.actor.to_owned(),
+            action: change.action.to_owned(),
+            subject: change.subject.to_owned(),
+            before: change.before.as_ref().map(Value::to_string),
+            after: change.after.as_ref().map(Value::to_string),
+        };
+        on!(self.conn, c => diesel::insert_into(audit::table).values(&row).execute(c))?;
+        Ok(())
+    }
+
+    /// Newest first, from below `after`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn audit(&mut self, after: Option<Uuid>, limit: i64) -> Result<Vec<AuditEntry>> {
+        let key = self.key();
+        let after = after.unwrap_or(Uuid::max()).as_bytes().to_vec();
+        let rows: Vec<AuditRow> = on!(self.conn, c => audit::table.filter(audit::seller_id.eq(&key))
+            .filter(audit::id.lt(&after)).order(audit::id.desc()).limit(limit).load(c))?;
+        let json = |text: Option<String>| text.map(|text| serde_json::from_str(&text)).transpose();
+        rows.into_iter()
+            .map(|row| {
+                let corrupt = |_| Error::Corrupt("audit".to_owned());
+                Ok(AuditEntry {
+                    id: Uuid::from_slice(&row.id).map_err(|_| Error::Corrupt("audit.id".to_owned()))?,
+                    at: row.at,
+                    actor: row.actor,
+                    action: row.action,
+                    subject: row.subject,
+                    before: json(row.before).map_err(corrupt)?,
+                    after: json(row.after).map_err(corrupt)?,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,254 @@
+//! Listings of one seller: sellable variants in stores, each paired with one SKU.
+//!
+//! A bulk upsert is keyed by (store, external_id). Within a store a SKU has one listing. Rows are taken in order, so
+//! a row may use the SKU that an earlier row gave up; rows that do not fit are refused one by one.
+use super::connection::on;
+use super::ledger::Limits;
+use super::pushes::CancelScope;
+use super::schema::listings;
+use super::{Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
+use crate::clock::millis;
+use crate::domain::{FieldError, ListingId, Sku, StoreId};
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Its id.
+    pub id: ListingId,
+    /// Where it is sold.
+    pub store_id: StoreId,
+    /// What it sells.
+    pub sku: String,
+    /// The platform's name of it.
+    pub external_id: String,
+    /// The connector's particulars of it.
+    pub extra: BTreeMap<String, String>,
+    /// What it showed last.
+    pub shown: Option<i64>,
+    /// When it did.
+    pub shown_at: Option<i64>,
+    /// It wants an overwrite once its store works again.
+    pub marked: bool,
+    /// When it was overwritten last.
+    pub overwritten_at: Option<i64>,
+    /// When it was paired.
+    pub created_at: i64,
+}
+
+/// A row of a bulk upsert, checked by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewListing {
+    /// What it sells.
+    pub sku: Sku,
+    /// The platform's name of it.
+    pub external_id: String,
+    /// The connector's particulars; `None` leaves them alone.
+    pub extra: Option<BTreeMap<String, String>>,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListingChange {
+    /// It is new.
+    Created(ListingId),
+    /// It changed.
+    Updated(ListingId),
+    /// It was so already.
+    Unchanged(ListingId),
+    /// It does not fit. Pointers are within the row.
+    Rejected(Vec<FieldError>),
+}
+
+#[derive(Queryable, Insertable, Debug, Clone)]
+#[diesel(table_name = listings, treat_none_as_default_value = false)]
+pub(super) struct ListingRow {
+    seller_id: Vec<u8>,
+    id: Vec<u8>,
+    store_id: Vec<u8>,
+    sku: String,
+    external_id: String,
+    extra: Option<String>,
+    shown: Option<i64>,
+    shown_at: Option<i64>,
+    doubt_until: Option<i64>,
+    marked: bool,
+    overwritten_at: Option<i64>,
+    created_at: i64,
+}
+
+impl ListingRow {
+    pub(super) fn listing(self) -> Result<Listing> {
+        let extra = self.extra.as_deref().map(serde_json::from_str).transpose();
+        Ok(Listing {
+            id: id_of(&self.id, ListingId::from_bytes, "listings.id")?,
+            store_id: id_of(&self.store_id, StoreId::from_bytes, "listings.store_id")?,
+            sku: self.sku,
+            external_id: self.external_id,
+            extra: extra.map_err(|_| Error::Corrupt("listings.extra".to_owned()))?.unwrap_or_default(),
+            shown: self.shown,
+            shown_at: self.shown_at,
+            marked: self.marked,
+            overwritten_at: self.overwritten_at,
+            created_at: self.created_at,
+        })
+    }
+}
+
+/// What stands in the store, as far as a request touches it.
+#[derive(Default)]
+struct Standing {
+    by_external_id: HashMap<String, ListingRow>,
+    /// SKU to external id.
+    by_sku: HashMap<String, String>,
+}
+
+impl Tenant<'_> {
+    /// A store's listings by age, from behind `after`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn listings(&mut self, store: StoreId, after: Option<ListingId>, limit: i64) -> Result<Vec<Listing>> {
+        let key = self.key();
+        let after = after.map(|id| id.bytes()).unwrap_or_default();
+        let rows: Vec<ListingRow> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+            .filter(listings::store_id.eq(store.bytes())).filter(listings::id.gt(&after)).order(listings::id).limit(limit).load(c))?;
+        rows.into_iter().map(ListingRow::listing).collect()
+    }
+
+    /// Unpairs a listing and calls off what waits for it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when that store has no such listing.
+    pub fn delete_listing(&mut self, store: StoreId, id: ListingId, now: i64) -> Result<Listing> {
+        let key = self.key();
+        let row: ListingRow = on!(self.conn, c => listings::table.find((&key, id.bytes()))
+            .filter(listings::store_id.eq(store.bytes())).first(c))?;
+        self.cancel_pushes(CancelScope::Listing(id), "The listing was unpaired.", now)?;
+        on!(self.conn, c => diesel::delete(listings::table.find((&key, id.bytes()))).execute(c))?;
+        row.listing()
+    }
+
+    /// Pairs many listings of one store.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without that store.
+    pub fn save_listings(&mut self, store: StoreId, rows: &[NewListing], limits: Limits, now: DateTime<Utc>) -> Result<Vec<ListingChange>> {
+        self.store(store)?;
+        let mut standing = self.standing(store, rows)?;
+        let skus: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
+        let known = self.sku_names(&skus)?;
+        let mut room = self.room_for_skus(limits)?;
+        let mut new_skus: HashSet<&str> = HashSet::new();
+        let mut seen: HashSet<&str> = HashSet::new();
+        let mut write: Vec<ListingRow> = Vec::new();
+        let mut repaired: Vec<ListingId> = Vec::new();
+        let mut results = Vec::with_capacity(rows.len());
+        for row in rows {
+            if !seen.insert(&row.external_id) {
+                results.push(rejected("/external_id", "stands in this request more than once"));
+                continue;
+            }
+            if let Some(holder) = standing.by_sku.get(row.sku.as_str()).filter(|holder| **holder != row.external_id) {
+                let detail = format!("is paired with the listing {holder} of this store already; a SKU has one listing in a store");
+                results.push(rejected("/sku", &detail));
+                continue;
+            }
+            if !known.contains_key(row.sku.as_str()) && !new_skus.contains(row.sku.as_str()) {
+                if room == 0 {
+                    results.push(rejected("/sku", &format!("is new, and a seller may have at most {} SKUs", limits.skus_per_seller)));
+                    continue;
+                }
+                room -= 1;
+                new_skus.insert(row.sku.as_str());
+            }
+            results.push(self.place(store, row, &mut standing, &mut write, &mut repaired, now)?);
+        }
+        self.insert_skus(new_skus.into_iter(), millis(now))?;
+        for id in repaired {
+            self.cancel_pushes(CancelScope::Listing(id), "The listing was paired with another SKU.", millis(now))?;
+        }
+        for chunk in write.chunks(ROWS_PER_STATEMENT) {
+            on!(self.conn, c => diesel::insert_into(listings::table).values(chunk)
+                .on_conflict((listings::seller_id, listings::store_id, listings::external_id)).do_update()
+                .set((listings::sku.eq(excluded(listings::sku)), listings::extra.eq(excluded(listings::extra)))).execute(c))?;
+        }
+        Ok(results)
+    }
+
+    /// Takes one row that fits.
+    fn place(
+        &self,
+        store: StoreId,
+        row: &NewListing,
+        standing: &mut Standing,
+        write: &mut Vec<ListingRow>,
+        repaired: &mut Vec<ListingId>,
+        now: DateTime<Utc>,
+    ) -> Result<ListingChange> {
+        let extra = row.extra.as_ref().filter(|extra| !extra.is_empty()).map(serde_json::to_string).transpose();
+        let extra = extra.map_err(|e| Error::Corrupt(e.to_string()))?;
+        let Some(old) = standing.by_external_id.get_mut(&row.external_id) else {
+            let id = ListingId::new(now);
+            write.push(ListingRow {
+                seller_id: self.key(),
+                id: id.bytes(),
+                store_id: store.bytes(),
+                sku: row.sku.to_string(),
+                external_id: row.external_id.clone(),
+                extra,
+                shown: None,
+                shown_at: None,
+                doubt_until: None,
+                marked: false,
+                overwritten_at: None,
+                created_at: millis(now),
+            });
+            standing.by_sku.insert(row.sku.to_string(), row.external_id.clone());
+            return Ok(ListingChange::Created(id));
+        };
+        let id = id_of(&old.id, ListingId::from_bytes, "listings.id")?;
+        let other_sku = old.sku != row.sku.as_str();
+        let other_extra = row.extra.is_some() && old.extra != extra;
+        if !other_sku && !other_extra {
+            return Ok(ListingChange::Unchanged(id));
+        }
+        if other_sku {
+            repaired.push(id);
+            standing.by_sku.remove(&old.sku);
+            old.sku = row.sku.to_string();
+            standing.by_sku.insert(row.sku.to_string(), row.external_id.clone());
+        }
+        if other_extra {
+            old.extra = extra;
+        }
+        write.push(old.clone());
+        Ok(ListingChange::Updated(id))
+    }
+
+    fn standing(&mut self, store: StoreId, rows: &[NewListing]) -> Result<Standing> {
+        let (key, store) = (self.key(), store.bytes());
+        let mut standing = Standing::default();
+        for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+            let external_ids: Vec<&str> = chunk.iter().map(|row| row.external_id.as_str()).collect();
+            let skus: Vec<&str> = chunk.iter().map(|row| row.sku.as_str()).collect();
+            let of_store = listings::table.filter(listings::seller_id.eq(&key)).filter(listings::store_id.eq(&store));
+            // Two questions instead of one with OR: each has its own index.
+            let mut found: Vec<ListingRow> =
+                on!(self.conn, c => of_store.clone().filter(listings::external_id.eq_any(&external_ids)).load(c))?;
+            found.extend(on!(self.conn, c => of_store.filter(listings::sku.eq_any(&skus)).load::<ListingRow>(c))?);
+            for row in found {
+                standing.by_sku.insert(row.sku.clone(), row.external_id.clone());
+                standing.by_external_id.insert(row.external_id.clone(), row);
+            }
+        }
+        Ok(standing)
+    }
+}
+
+fn rejected(pointer: &str, detail: &str) -> ListingChange {
+    ListingChange::Rejected(vec![FieldError::new(pointer, detail)])
+}

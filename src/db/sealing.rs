@@ -1,0 +1,155 @@
+//! Seals the stores' credentials: AES-256-GCM under a key that is not in the database, with seller and store as
+//! associated data, so that a sealed text moved to another row does not open.
+//!
+//! A sealed text is: version (1 byte), key id (4), nonce (12), ciphertext and tag.
+use crate::domain::{SellerId, StoreId};
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use std::io::Write;
+use std::path::Path;
+
+const VERSION: u8 = 1;
+const KEY_BYTES: usize = 32;
+const NONCE_BYTES: usize = 12;
+
+/// Why something could not be sealed or opened. Says nothing of what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// Sealed under another key.
+    #[error("the credentials were sealed under another key; was credential_key changed?")]
+    OtherKey,
+    /// Changed, cut, or moved here from another store.
+    #[error("the sealed credentials do not open")]
+    Damaged,
+    /// The machine has no randomness.
+    #[error("no random numbers can be had")]
+    NoRandomness,
+}
+
+/// Seals and opens. Cheap to clone; prints nothing of its key.
+#[derive(Clone)]
+pub struct Sealer {
+    cipher: Aes256Gcm,
+    key_id: [u8; 4],
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sealer").finish_non_exhaustive()
+    }
+}
+
+impl Sealer {
+    /// With a key of 32 bytes in base64.
+    ///
+    /// # Errors
+    /// What is wrong, in words that do not repeat the key.
+    pub fn from_base64(text: &str) -> Result<Self, String> {
+        let bytes = STANDARD.decode(text.trim()).map_err(|_| "must be 32 bytes in base64".to_owned())?;
+        if bytes.len() != KEY_BYTES {
+            return Err(format!("must be {KEY_BYTES} bytes in base64, these are {}", bytes.len()));
+        }
+        let cipher = Aes256Gcm::new_from_slice(&bytes).map_err(|_| "must be 32 bytes in base64".to_owned())?;
+        let digest: [u8; 32] = Sha256::new().chain_update(b"stocktide credential key id").chain_update(&bytes).finalize().into();
+        let [a, b, c, d, ..] = digest;
+        Ok(Self { cipher, key_id: [a, b, c, d] })
+    }
+
+    /// Seals `plain` for one store.
+    ///
+    /// # Errors
+    /// [`SealError::NoRandomness`].
+    pub fn seal(&self, seller: SellerId, store: StoreId, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut nonce = [0u8; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|_| SealError::NoRandomness)?;
+        let aad = associated(seller, store);
+        let sealed = self.cipher.encrypt(&Nonce::from(nonce), Payload { msg: plain, aad: &aad }).map_err(|_| SealError::Damaged)?;
+        Ok([&[VERSION][..], &self.key_id, &nonce, &sealed].concat())
+    }
+
+    /// Opens what [`Self::seal`] made for the same store.
+    ///
+    /// # Errors
+    /// [`SealError::OtherKey`] or [`SealError::Damaged`].
+    pub fn open(&self, seller: SellerId, store: StoreId, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        let (version, rest) = sealed.split_first().ok_or(SealError::Damaged)?;
+        let (key_id, rest) = rest.split_at_checked(self.key_id.len()).ok_or(SealError::Damaged)?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Damaged)?;
+        if *version != VERSION {
+            return Err(SealError::Damaged);
+        }
+        if key_id != self.key_id {
+            return Err(SealError::OtherKey);
+        }
+        let aad = associated(seller, store);
+        self.cipher.decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad: &aad }).map_err(|_| SealError::Damaged)
+    }
+}
+
+fn associated(seller: SellerId, store: StoreId) -> Vec<u8> {
+    [seller.bytes(), store.bytes()].concat()
+}
+
+/// The key in this file, which is made, for its owner's eyes only, when it is not there. Says whether it was made.
+///
+/// # Errors
+/// What went wrong, in words.
+pub fn key_file(path: &Path) -> Result<(String, bool), String> {
+    let at = |error: std::io::Error| format!("the credential key file {} cannot be used: {error}", path.display());
+    match std::fs::read_to_string(path) {
+        Ok(text) => return Ok((text.trim().to_owned(), false)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(at(error)),
+    }
+    let mut key = [0u8; KEY_BYTES];
+    getrandom::fill(&mut key).map_err(|e| format!("no random numbers can be had: {e}"))?;
+    let text = STANDARD.encode(key);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = match options.open(path) {
+        Ok(file) => file,
+        // Another process was faster: its key is the key.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return std::fs::read_to_string(path).map(|text| (text.trim().to_owned(), false)).map_err(at);
+        }
+        Err(error) => return Err(at(error)),
+    };
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(at)?;
+    Ok((text, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn what_is_sealed_opens_for_its_own_store_under_its_own_key_only() {
+        let ids = |n| (SellerId(Uuid::from_u128(n)), StoreId(Uuid::from_u128(n + 1)));
+        let sealer = Sealer::from_base64(&STANDARD.encode([7u8; 32])).unwrap();
+        let other = Sealer::from_base64(&STANDARD.encode([8u8; 32])).unwrap();
+        let (seller, store) = ids(1);
+        let sealed = sealer.seal(seller, store, b"secret").unwrap();
+        assert_ne!(sealed, sealer.seal(seller, store, b"secret").unwrap());
+        assert_eq!(sealer.open(seller, store, &sealed).unwrap(), b"secret");
+        assert_eq!(sealer.open(ids(5).0, ids(5).1, &sealed), Err(SealError::Damaged));
+        assert_eq!(other.open(seller, store, &sealed), Err(SealError::OtherKey));
+        assert_eq!(sealer.open(seller, store, &sealed[..20]), Err(SealError::Damaged));
+        assert_eq!(sealer.open(seller, store, b""), Err(SealError::Damaged));
+        assert!(Sealer::from_base64("AAAA").is_err());
+    }
+
+    #[test]
+    fn a_key_file_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let (key, made) = key_file(&path).unwrap();
+        assert!(made && Sealer::from_base64(&key).is_ok());
+        assert_eq!(key_file(&path).unwrap(), (key, false));
+    }
+}

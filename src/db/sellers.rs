@@ -1,0 +1,229 @@
+//! Sellers and their API keys: what has to be known before a tenant is. Used by the operator's part of the interface
+//! and to find out who calls. Keys are kept as SHA-256 only.
+use super::connection::on;
+use super::schema::{api_keys, pushes, sellers, stock_events, sync_settings, warehouses};
+use super::settings::SettingsRow;
+use super::{Conn, Error, Result, id_of};
+use crate::domain::settings::{SyncSettings, parse_timezone};
+use crate::domain::{KeyId, SellerId, WarehouseCode};
+use diesel::prelude::*;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// Rows removed in one transaction while a seller is being deleted.
+const DELETE_STEP: i64 = 5_000;
+/// Keys that one seller may have, revoked ones included.
+pub const MAX_KEYS: i64 = 100;
+
+/// A seller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seller {
+    /// Its id.
+    pub id: SellerId,
+    /// Its name.
+    pub name: String,
+    /// The zone in which its days begin; the sync settings have their own copy, which the seller may change.
+    pub timezone: chrono_tz::Tz,
+    /// Its keys open nothing and nothing is sent for it.
+    pub suspended: bool,
+    /// How many SKUs it has.
+    pub sku_count: i64,
+    /// When it was added.
+    pub created_at: i64,
+}
+
+/// An API key, without its secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its name.
+    pub id: KeyId,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it was revoked.
+    pub revoked_at: Option<i64>,
+}
+
+/// Whom a key belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyOwner {
+    /// The seller.
+    pub seller: SellerId,
+    /// The key.
+    pub key: KeyId,
+    /// The key was revoked.
+    pub revoked: bool,
+    /// The seller is suspended.
+    pub suspended: bool,
+}
+
+/// The digest under which a key is kept.
+pub fn key_hash(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = sellers)]
+struct SellerRow {
+    id: Vec<u8>,
+    name: String,
+    timezone: String,
+    suspended: bool,
+    sku_count: i64,
+    created_at: i64,
+}
+
+impl SellerRow {
+    fn seller(self) -> Result<Seller> {
+        Ok(Seller {
+            id: id_of(&self.id, SellerId::from_bytes, "sellers.id")?,
+            name: self.name,
+            timezone: parse_timezone(&self.timezone).map_err(|_| Error::Corrupt("sellers.timezone".to_owned()))?,
+            suspended: self.suspended,
+            sku_count: self.sku_count,
+            created_at: self.created_at,
+        })
+    }
+}
+
+/// Adds a seller with its settings, its first warehouse and its first key.
+///
+/// # Errors
+/// Those of the database.
+pub fn create_seller(conn: &mut Conn, seller: &Seller, key: KeyId, hash: &[u8; 32]) -> Result<()> {
+    let row = SellerRow {
+        id: seller.id.bytes(),
+        name: seller.name.clone(),
+        timezone: seller.timezone.name().to_owned(),
+        suspended: seller.suspended,
+        sku_count: 0,
+        created_at: seller.created_at,
+    };
+    on!(conn, c => diesel::insert_into(sellers::table).values(&row).execute(c))?;
+    let settings = SyncSettings::new(seller.timezone, seller.created_at);
+    let settings = SettingsRow::new(seller.id.bytes(), &settings, seller.created_at);
+    on!(conn, c => diesel::insert_into(sync_settings::table).values(&settings).execute(c))?;
+    on!(conn, c => diesel::insert_into(warehouses::table).values((
+        warehouses::seller_id.eq(seller.id.bytes()), warehouses::code.eq(WarehouseCode::main().as_str()),
+        warehouses::name.eq("Main"), warehouses::created_at.eq(seller.created_at),
+    )).execute(c))?;
+    insert_key(conn, seller.id, key, hash, seller.created_at)
+}
+
+/// One seller.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none.
+pub fn seller(conn: &mut Conn, id: SellerId) -> Result<Seller> {
+    let row: SellerRow = on!(conn, c => sellers::table.find(id.bytes()).first(c))?;
+    row.seller()
+}
+
+/// Sellers by age, from behind `after`.
+///
+/// # Errors
+/// Those of the database.
+pub fn sellers(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Result<Vec<Seller>> {
+    let after = after.map(|id| id.bytes()).unwrap_or_default();
+    let rows: Vec<SellerRow> = on!(conn, c => sellers::table.filter(sellers::id.gt(&after)).order(sellers::id).limit(limit).load(c))?;
+    rows.into_iter().map(SellerRow::seller).collect()
+}
+
+/// Saves name, zone and suspension.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none.
+pub fn save_seller(conn: &mut Conn, seller: &Seller) -> Result<()> {
+    let changed = on!(conn, c => diesel::update(sellers::table.find(seller.id.bytes())).set((
+        sellers::name.eq(&seller.name), sellers::timezone.eq(seller.timezone.name()), sellers::suspended.eq(seller.suspended),
+    )).execute(c))?;
+    if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+}
+
+/// Removes a part of a seller's rows, the last part with the seller itself. A large seller is removed in many short
+/// transactions, so that others' writes find their way in between. Answers whether the seller is gone.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete_seller_step(conn: &mut Conn, id: SellerId) -> Result<bool> {
+    let key = id.bytes();
+    let bound: Option<Vec<u8>> = on!(conn, c => pushes::table.filter(pushes::seller_id.eq(&key))
+        .select(pushes::id).order(pushes::id).offset(DELETE_STEP).first(c).optional())?;
+    if let Some(bound) = bound {
+        on!(conn, c => diesel::delete(pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::id.lt(&bound))).execute(c))?;
+        return Ok(false);
+    }
+    let bound: Option<String> = on!(conn, c => stock_events::table.filter(stock_events::seller_id.eq(&key))
+        .select(stock_events::event_id).order(stock_events::event_id).offset(DELETE_STEP).first(c).optional())?;
+    if let Some(bound) = bound {
+        on!(conn, c => diesel::delete(stock_events::table.filter(stock_events::seller_id.eq(&key))
+            .filter(stock_events::event_id.lt(&bound))).execute(c))?;
+        return Ok(false);
+    }
+    on!(conn, c => diesel::delete(sellers::table.find(&key)).execute(c))?;
+    Ok(true)
+}
+
+/// Adds a key to a seller.
+///
+/// # Errors
+/// [`Error::NotFound`] without that seller, [`Error::Conflict`] when it has too many.
+pub fn create_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], now: i64) -> Result<()> {
+    self::seller(conn, seller)?;
+    let count: i64 = on!(conn, c => api_keys::table.filter(api_keys::seller_id.eq(seller.bytes())).count().get_result(c))?;
+    if count >= MAX_KEYS {
+        return Err(Error::Conflict(format!("a seller may have at most {MAX_KEYS} keys, revoked ones included")));
+    }
+    insert_key(conn, seller, key, hash, now)
+}
+
+fn insert_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], now: i64) -> Result<()> {
+    on!(conn, c => diesel::insert_into(api_keys::table).values((
+        api_keys::seller_id.eq(seller.bytes()), api_keys::id.eq(key.bytes()), api_keys::hash.eq(&hash[..]), api_keys::created_at.eq(now),
+    )).execute(c))?;
+    Ok(())
+}
+
+/// Revokes a key; again is no error.
+///
+/// # Errors
+/// [`Error::NotFound`] when that seller has no such key.
+pub fn revoke_key(conn: &mut Conn, seller: SellerId, key: KeyId, now: i64) -> Result<()> {
+    let row = api_keys::table.find((seller.bytes(), key.bytes()));
+    let revoked: Option<i64> = on!(conn, c => row.clone().select(api_keys::revoked_at).first(c))?;
+    if revoked.is_none() {
+        on!(conn, c => diesel::update(row).set(api_keys::revoked_at.eq(now)).execute(c))?;
+    }
+    Ok(())
+}
+
+/// A seller's keys by age.
+///
+/// # Errors
+/// Those of the database.
+pub fn keys(conn: &mut Conn, seller: SellerId) -> Result<Vec<ApiKey>> {
+    let rows: Vec<(Vec<u8>, i64, Option<i64>)> = on!(conn, c => api_keys::table.filter(api_keys::seller_id.eq(seller.bytes()))
+        .select((api_keys::id, api_keys::created_at, api_keys::revoked_at)).order(api_keys::id).load(c))?;
+    rows.into_iter()
+        .map(|(id, created_at, revoked_at)| Ok(ApiKey { id: id_of(&id, KeyId::from_bytes, "api_keys.id")?, created_at, revoked_at }))
+        .collect()
+}
+
+/// Whose key has this digest.
+///
+/// # Errors
+/// [`Error::NotFound`] when nobody's has.
+pub fn find_key(conn: &mut Conn, hash: &[u8; 32]) -> Result<KeyOwner> {
+    let row: (Vec<u8>, Vec<u8>, Vec<u8>, Option<i64>, bool) = on!(conn, c => api_keys::table
+        .inner_join(sellers::table.on(sellers::id.eq(api_keys::seller_id))).filter(api_keys::hash.eq(&hash[..]))
+        .select((api_keys::seller_id, api_keys::id, api_keys::hash, api_keys::revoked_at, sellers::suspended)).first(c))?;
+    // The index has compared already, but not in constant time.
+    if !bool::from(row.2.ct_eq(&hash[..])) {
+        return Err(Error::NotFound);
+    }
+    Ok(KeyOwner {
+        seller: id_of(&row.0, SellerId::from_bytes, "api_keys.seller_id")?,
+        key: id_of(&row.1, KeyId::from_bytes, "api_keys.id")?,
+        revoked: row.3.is_some(),
+        suspended: row.4,
+    })
+}

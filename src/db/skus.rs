@@ -1,0 +1,146 @@
+//! SKUs of one seller: created on first sight by listings, stock events or by name.
+use super::connection::on;
+use super::ledger::Limits;
+use super::schema::{listings, sellers, skus};
+use super::{Error, ROWS_PER_STATEMENT, Result, Tenant};
+use crate::domain::Sku;
+use diesel::dsl::{exists, not};
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use std::collections::{HashMap, HashSet};
+
+/// A SKU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkuItem {
+    /// The SKU.
+    pub sku: Sku,
+    /// Its name.
+    pub name: Option<String>,
+    /// When it was first seen.
+    pub created_at: i64,
+    /// Whether any listing is paired with it.
+    pub paired: bool,
+}
+
+/// What became of one row of a bulk upsert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkuChange {
+    /// It is new.
+    Created,
+    /// Its name changed.
+    Updated,
+    /// Nothing changed.
+    Unchanged,
+}
+
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = skus, treat_none_as_default_value = false)]
+struct SkuRow {
+    seller_id: Vec<u8>,
+    sku: String,
+    name: Option<String>,
+    created_at: i64,
+}
+
+impl Tenant<'_> {
+    /// SKUs in order, from behind `after`; only those without a listing where asked for.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn skus(&mut self, after: Option<&str>, unpaired_only: bool, limit: i64) -> Result<Vec<SkuItem>> {
+        let key = self.key();
+        let after = after.unwrap_or_default().to_owned();
+        let rows: Vec<SkuRow> = if unpaired_only {
+            let paired = listings::table.filter(listings::seller_id.eq(skus::seller_id)).filter(listings::sku.eq(skus::sku));
+            on!(self.conn, c => skus::table.filter(skus::seller_id.eq(&key)).filter(skus::sku.gt(&after))
+                .filter(not(exists(paired))).order(skus::sku).limit(limit).load(c))?
+        } else {
+            on!(self.conn, c => skus::table.filter(skus::seller_id.eq(&key)).filter(skus::sku.gt(&after))
+                .order(skus::sku).limit(limit).load(c))?
+        };
+        let names: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
+        let paired: Vec<String> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+            .filter(listings::sku.eq_any(&names)).select(listings::sku).distinct().load(c))?;
+        let paired: HashSet<String> = paired.into_iter().collect();
+        rows.into_iter()
+            .map(|row| {
+                let sku = Sku::parse(&row.sku).map_err(|_| Error::Corrupt("skus.sku".to_owned()))?;
+                Ok(SkuItem { paired: paired.contains(&row.sku), sku, name: row.name, created_at: row.created_at })
+            })
+            .collect()
+    }
+
+    /// Names of those of these SKUs that exist.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn sku_names(&mut self, wanted: &[&str]) -> Result<HashMap<String, Option<String>>> {
+        let key = self.key();
+        let mut found = HashMap::with_capacity(wanted.len());
+        for chunk in wanted.chunks(ROWS_PER_STATEMENT) {
+            let rows: Vec<(String, Option<String>)> = on!(self.conn, c => skus::table.filter(skus::seller_id.eq(&key))
+                .filter(skus::sku.eq_any(chunk)).select((skus::sku, skus::name)).load(c))?;
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+
+    /// Creates SKUs and gives them names: `None` leaves a name alone, `Some(None)` takes it away. Each SKU once.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when there would be too many.
+    pub fn save_skus(&mut self, changes: &[(Sku, Option<Option<String>>)], limits: Limits, now: i64) -> Result<Vec<SkuChange>> {
+        let wanted: Vec<&str> = changes.iter().map(|(sku, _)| sku.as_str()).collect();
+        let known = self.sku_names(&wanted)?;
+        let mut rows = Vec::new();
+        let mut results = Vec::with_capacity(changes.len());
+        for (sku, name) in changes {
+            let before = known.get(sku.as_str());
+            let after = name.clone().unwrap_or_else(|| before.cloned().flatten());
+            let change = match before {
+                None => SkuChange::Created,
+                Some(before) if *before == after => SkuChange::Unchanged,
+                Some(_) => SkuChange::Updated,
+            };
+            if change != SkuChange::Unchanged {
+                rows.push(SkuRow { seller_id: self.key(), sku: sku.to_string(), name: after, created_at: now });
+            }
+            results.push(change);
+        }
+        let new = results.iter().filter(|change| **change == SkuChange::Created).count();
+        if self.room_for_skus(limits)? < new {
+            return Err(Error::Conflict(format!("a seller may have at most {} SKUs", limits.skus_per_seller)));
+        }
+        for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+            on!(self.conn, c => diesel::insert_into(skus::table).values(chunk)
+                .on_conflict((skus::seller_id, skus::sku)).do_update().set(skus::name.eq(excluded(skus::name))).execute(c))?;
+        }
+        self.count_new_skus(new)?;
+        Ok(results)
+    }
+
+    /// How many more SKUs this seller may have.
+    pub(super) fn room_for_skus(&mut self, limits: Limits) -> Result<usize> {
+        let key = self.key();
+        let count: i64 = on!(self.conn, c => sellers::table.find(&key).select(sellers::sku_count).first(c))?;
+        Ok(usize::try_from(limits.skus_per_seller.saturating_sub(count)).unwrap_or(0))
+    }
+
+    /// Inserts SKUs that are known to be new, each once.
+    pub(super) fn insert_skus<'s>(&mut self, new: impl Iterator<Item = &'s str>, now: i64) -> Result<()> {
+        let rows: Vec<SkuRow> = new.map(|sku| SkuRow { seller_id: self.key(), sku: sku.to_owned(), name: None, created_at: now }).collect();
+        for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+            on!(self.conn, c => diesel::insert_into(skus::table).values(chunk).execute(c))?;
+        }
+        self.count_new_skus(rows.len())
+    }
+
+    fn count_new_skus(&mut self, new: usize) -> Result<()> {
+        let (key, new) = (self.key(), i64::try_from(new).unwrap_or(i64::MAX));
+        if new > 0 {
+            on!(self.conn, c => diesel::update(sellers::table.find(&key))
+                .set(sellers::sku_count.eq(sellers::sku_count + new)).execute(c))?;
+        }
+        Ok(())
+    }
+}

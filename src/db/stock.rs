@@ -1,0 +1,88 @@
+//! The read side of stock: what is available of a SKU, and what each of its listings should show and does show.
+use super::connection::on;
+use super::listings::{Listing, ListingRow};
+use super::schema::{listings, rules, skus, stock_levels, stores};
+use super::settings::RuleRow;
+use super::stores::{Store, StoreRow};
+use super::{Error, Result, Tenant};
+use crate::domain::allocation::{ListingRules, targets};
+use crate::domain::push::Push;
+use crate::domain::settings::resolve;
+use crate::domain::stock::Levels;
+use crate::domain::{ListingId, Sku, WarehouseCode};
+use diesel::prelude::*;
+
+/// All about the stock of one SKU.
+#[derive(Debug, Clone)]
+pub struct StockOfSku {
+    /// Its name.
+    pub name: Option<String>,
+    /// Available by warehouse.
+    pub levels: Levels,
+    /// Its listings, by store.
+    pub listings: Vec<ListingStock>,
+}
+
+/// What one listing should show and does show.
+#[derive(Debug, Clone)]
+pub struct ListingStock {
+    /// The listing.
+    pub listing: Listing,
+    /// Its store.
+    pub store: Store,
+    /// Its rules, resolved.
+    pub rules: ListingRules,
+    /// What it should show.
+    pub target: i64,
+    /// Its newest push.
+    pub last_push: Option<Push>,
+}
+
+impl Tenant<'_> {
+    /// Available of one SKU by warehouse.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn levels(&mut self, sku: &Sku) -> Result<Levels> {
+        let key = self.key();
+        let rows: Vec<(String, i64)> = on!(self.conn, c => stock_levels::table.filter(stock_levels::seller_id.eq(&key))
+            .filter(stock_levels::sku.eq(sku.as_str())).select((stock_levels::warehouse, stock_levels::available)).load(c))?;
+        rows.into_iter()
+            .map(|(code, available)| {
+                let code = WarehouseCode::parse(&code).map_err(|_| Error::Corrupt("stock_levels.warehouse".to_owned()))?;
+                Ok((code, available))
+            })
+            .collect()
+    }
+
+    /// Targets and what is shown, over all the listings of one SKU.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such SKU.
+    pub fn stock(&mut self, sku: &Sku) -> Result<StockOfSku> {
+        let key = self.key();
+        let name: Option<String> = on!(self.conn, c => skus::table.find((&key, sku.as_str())).select(skus::name).first(c))?;
+        let levels = self.levels(sku)?;
+        let settings = self.sync_settings()?;
+        let of_sku: Vec<RuleRow> = on!(self.conn, c => rules::table.filter(rules::seller_id.eq(&key))
+            .filter(rules::sku.eq(sku.as_str()).or(rules::sku.is_null())).load(c))?;
+        let of_sku = of_sku.iter().map(RuleRow::rule).collect::<Result<Vec<_>>>()?;
+        let rows: Vec<(ListingRow, StoreRow)> = on!(self.conn, c => listings::table
+            .inner_join(stores::table.on(stores::seller_id.eq(listings::seller_id).and(stores::id.eq(listings::store_id))))
+            .filter(listings::seller_id.eq(&key)).filter(listings::sku.eq(sku.as_str())).order(listings::store_id).load(c))?;
+        let mut found = Vec::with_capacity(rows.len());
+        for (listing, store) in rows {
+            let (listing, store) = (listing.listing()?, store.store()?);
+            let resolved = resolve(&settings, &store.rules(), sku.as_str(), &of_sku);
+            found.push(ListingStock { listing, store, rules: resolved, target: 0, last_push: None });
+        }
+        let resolved: Vec<ListingRules> = found.iter().map(|l| l.rules.clone()).collect();
+        let ids: Vec<ListingId> = found.iter().map(|l| l.listing.id).collect();
+        let mut pushes = self.last_pushes(&ids)?;
+        for (listing, target) in found.iter_mut().zip(targets(settings.allocation_mode, &levels, &resolved)) {
+            listing.target = target;
+            listing.last_push = pushes.iter().position(|push| push.listing_id == listing.listing.id).map(|index| pushes.swap_remove(index));
+        }
+        Ok(StockOfSku { name, levels, listings: found })
+    }
+}

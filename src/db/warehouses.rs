@@ -1,0 +1,119 @@
+//! Warehouses of one seller.
+use super::connection::on;
+use super::schema::{stock_levels, warehouses};
+use super::{Error, Result, Tenant};
+use crate::domain::WarehouseCode;
+use diesel::prelude::*;
+
+/// Warehouses that one seller may have.
+pub const MAX_WAREHOUSES: i64 = 1000;
+
+/// A warehouse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warehouse {
+    /// The seller's code.
+    pub code: WarehouseCode,
+    /// Its name.
+    pub name: String,
+    /// When it was added.
+    pub created_at: i64,
+}
+
+fn warehouse((code, name, created_at): (String, String, i64)) -> Result<Warehouse> {
+    let code = WarehouseCode::parse(&code).map_err(|_| Error::Corrupt("warehouses.code".to_owned()))?;
+    Ok(Warehouse { code, name, created_at })
+}
+
+impl Tenant<'_> {
+    /// Warehouses by code, from behind `after`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn warehouses(&mut self, after: Option<&str>, limit: i64) -> Result<Vec<Warehouse>> {
+        let key = self.key();
+        let after = after.unwrap_or_default().to_owned();
+        let rows: Vec<(String, String, i64)> = on!(self.conn, c => warehouses::table
+            .filter(warehouses::seller_id.eq(&key)).filter(warehouses::code.gt(&after))
+            .select((warehouses::code, warehouses::name, warehouses::created_at)).order(warehouses::code).limit(limit).load(c))?;
+        rows.into_iter().map(warehouse).collect()
+    }
+
+    /// One warehouse.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub fn warehouse(&mut self, code: &WarehouseCode) -> Result<Warehouse> {
+        let key = self.key();
+        let row = on!(self.conn, c => warehouses::table.find((&key, code.as_str()))
+            .select((warehouses::code, warehouses::name, warehouses::created_at)).first(c))?;
+        warehouse(row)
+    }
+
+    /// Adds one.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when its code is taken or there are too many.
+    pub fn create_warehouse(&mut self, warehouse: &Warehouse) -> Result<()> {
+        let key = self.key();
+        match self.warehouse(&warehouse.code) {
+            Err(Error::NotFound) => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Err(Error::Conflict(format!("there is a warehouse with the code {} already", warehouse.code))),
+        }
+        let count: i64 = on!(self.conn, c => warehouses::table.filter(warehouses::seller_id.eq(&key)).count().get_result(c))?;
+        if count >= MAX_WAREHOUSES {
+            return Err(Error::Conflict(format!("a seller may have at most {MAX_WAREHOUSES} warehouses")));
+        }
+        on!(self.conn, c => diesel::insert_into(warehouses::table).values((
+            warehouses::seller_id.eq(&key), warehouses::code.eq(warehouse.code.as_str()),
+            warehouses::name.eq(&warehouse.name), warehouses::created_at.eq(warehouse.created_at),
+        )).execute(c))?;
+        Ok(())
+    }
+
+    /// Gives one another name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub fn rename_warehouse(&mut self, code: &WarehouseCode, name: &str) -> Result<()> {
+        let key = self.key();
+        let changed = on!(self.conn, c => diesel::update(warehouses::table.find((&key, code.as_str())))
+            .set(warehouses::name.eq(name)).execute(c))?;
+        if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+    }
+
+    /// Removes one that is empty and feeds no store by name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, [`Error::Conflict`] when it is in use.
+    pub fn delete_warehouse(&mut self, code: &WarehouseCode) -> Result<()> {
+        let key = self.key();
+        self.warehouse(code)?;
+        if *code == WarehouseCode::main() {
+            return Err(Error::Conflict("the warehouse main always exists".to_owned()));
+        }
+        let stocked: Option<String> = on!(self.conn, c => stock_levels::table.filter(stock_levels::seller_id.eq(&key))
+            .filter(stock_levels::warehouse.eq(code.as_str())).filter(stock_levels::available.ne(0))
+            .select(stock_levels::sku).first(c).optional())?;
+        if let Some(sku) = stocked {
+            return Err(Error::Conflict(format!("available of SKU {sku} in this warehouse is not 0; transfer or count it first")));
+        }
+        let fed = self.stores(None, i64::MAX)?.into_iter().find(|s| s.warehouses.as_ref().is_some_and(|codes| codes.contains(code)));
+        if let Some(store) = fed {
+            return Err(Error::Conflict(format!("this warehouse feeds the store {}; take it from the store first", store.name)));
+        }
+        on!(self.conn, c => diesel::delete(stock_levels::table.filter(stock_levels::seller_id.eq(&key))
+            .filter(stock_levels::warehouse.eq(code.as_str()))).execute(c))?;
+        on!(self.conn, c => diesel::delete(warehouses::table.find((&key, code.as_str()))).execute(c))?;
+        Ok(())
+    }
+
+    /// Those of these codes that name no warehouse.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn unknown_warehouses(&mut self, codes: &[WarehouseCode]) -> Result<Vec<WarehouseCode>> {
+        let known = self.warehouses(None, i64::MAX)?;
+        Ok(codes.iter().filter(|code| known.iter().all(|w| w.code != **code)).cloned().collect())
+    }
+}

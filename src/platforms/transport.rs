@@ -64,8 +64,7 @@ impl HttpTransport {
         if self.allow_private {
             return Ok(url);
         }
-        let literal = url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
-        if url.scheme() != "https" || literal.is_some_and(|ip| !is_public(ip)) {
+        if url.scheme() != "https" || literal_address(&url).is_some_and(|ip| !is_public(ip)) {
             return Err(SendError::NotConnected("stores may only be at public https addresses".to_owned()));
         }
         Ok(url)
@@ -145,6 +144,11 @@ impl Resolve for PublicOnly {
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
+}
+
+/// The address that stands in a URL in the place of a name, if one does.
+pub fn literal_address(url: &reqwest::Url) -> Option<IpAddr> {
+    url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse().ok())
 }
 
 /// Whether an address is on the public internet (IANA's special-purpose registries, RFC 6890 and its updates).

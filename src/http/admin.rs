@@ -1,0 +1,291 @@
+//! The operator's part: sellers, their keys, and the view over all.
+use super::auth::{Operator, new_api_key};
+use super::error::{ApiError, Problem};
+use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, query};
+use super::{Answer, State, audited};
+use crate::clock::instant;
+use crate::db::sellers::{self, ApiKey, Seller, key_hash};
+use crate::domain::ids::check_text;
+use crate::domain::settings::parse_timezone;
+use crate::domain::{KeyId, SellerId};
+use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Characters of a name at most.
+pub(super) const MAX_NAME: usize = 200;
+
+/// A new seller.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewSeller {
+    /// For people.
+    name: String,
+    /// IANA zone; UTC when left out.
+    #[schema(example = "Asia/Taipei")]
+    timezone: Option<String>,
+}
+
+/// A seller.
+#[derive(Serialize, utoipa::ToSchema)]
+struct SellerAnswer {
+    id: SellerId,
+    name: String,
+    timezone: String,
+    suspended: bool,
+    /// SKUs it has.
+    sku_count: i64,
+    created_at: DateTime<Utc>,
+    /// Only when created: shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key: Option<String>,
+    /// Only when created: the name of that key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<KeyId>,
+}
+
+impl From<Seller> for SellerAnswer {
+    fn from(seller: Seller) -> Self {
+        Self {
+            id: seller.id,
+            name: seller.name,
+            timezone: seller.timezone.name().to_owned(),
+            suspended: seller.suspended,
+            sku_count: seller.sku_count,
+            created_at: instant(seller.created_at),
+            api_key: None,
+            key_id: None,
+        }
+    }
+}
+
+/// Adds a seller; the answer shows its first API key this once.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])), request_body = NewSeller,
+    responses((status = 201, body = SellerAnswer), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[post("/admin/sellers")]
+pub async fn create_seller(_operator: Operator, state: State, body: Body) -> Answer {
+    let new: NewSeller = body.json()?;
+    let mut checks = Checks::default();
+    checks.take("/name", check_text(&new.name, "a name", MAX_NAME));
+    let timezone = checks.take("/timezone", parse_timezone(new.timezone.as_deref().unwrap_or("UTC")));
+    checks.finish()?;
+    let now = state.clock.now();
+    let seller = Seller {
+        id: SellerId::new(now),
+        name: new.name,
+        timezone: timezone.unwrap_or(chrono_tz::UTC),
+        suspended: false,
+        sku_count: 0,
+        created_at: now.timestamp_millis(),
+    };
+    let (key, key_id) = (new_api_key()?, KeyId::new(now));
+    let (row, hash) = (seller.clone(), key_hash(key.expose_secret()));
+    state.db.write(move |conn| sellers::create_seller(conn, &row, key_id, &hash)).await?;
+    audit(&state, seller.id, "seller.created", &seller.name).await?;
+    let answer = SellerAnswer { api_key: Some(key.expose_secret().to_owned()), key_id: Some(key_id), ..seller.into() };
+    Ok(HttpResponse::Created().json(answer))
+}
+
+async fn audit(state: &State, seller: SellerId, action: &'static str, subject: &str) -> Result<(), ApiError> {
+    let (now, subject) = (state.now_ms(), subject.to_owned());
+    Ok(state.db.seller(seller).write(move |t| t.append_audit(&audited("operator", action, &subject), now)).await?)
+}
+
+/// Sellers by age.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])),
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Page<SellerAnswer>), (status = 401, body = Problem)))]
+#[get("/admin/sellers")]
+pub async fn list_sellers(_operator: Operator, state: State, request: HttpRequest) -> Answer {
+    let asked: PageQuery = query(&request)?;
+    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
+    let found = state.db.read(move |conn| sellers::sellers(conn, after, limit + 1)).await?;
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |s| s.id.to_string(), SellerAnswer::from)))
+}
+
+/// One seller.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])),
+    responses((status = 200, body = SellerAnswer), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/admin/sellers/{id}")]
+pub async fn get_seller(_operator: Operator, state: State, id: Path<SellerId>) -> Answer {
+    let id = id.into_inner();
+    let seller = state.db.read(move |conn| sellers::seller(conn, id)).await?;
+    Ok(HttpResponse::Ok().json(SellerAnswer::from(seller)))
+}
+
+/// What may change about a seller.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SellerChange {
+    name: Option<String>,
+    /// A suspended seller's keys answer 403, and nothing of it is pushed. Nothing is lost.
+    suspended: Option<bool>,
+}
+
+/// Renames or suspends a seller, or lifts the suspension.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])), request_body = SellerChange,
+    responses((status = 200, body = SellerAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[patch("/admin/sellers/{id}")]
+pub async fn patch_seller(_operator: Operator, state: State, id: Path<SellerId>, body: Body) -> Answer {
+    let id = id.into_inner();
+    let change: SellerChange = body.json()?;
+    if let Some(name) = &change.name {
+        check_text(name, "a name", MAX_NAME).map_err(|e| ApiError::field("/name", e))?;
+    }
+    let (suspended, name) = (change.suspended, change.name);
+    let seller = state
+        .db
+        .write(move |conn| {
+            let mut seller = sellers::seller(conn, id)?;
+            seller.name = name.clone().unwrap_or(seller.name);
+            seller.suspended = suspended.unwrap_or(seller.suspended);
+            sellers::save_seller(conn, &seller)?;
+            Ok(seller)
+        })
+        .await?;
+    audit(&state, id, "seller.changed", &seller.name).await?;
+    if seller.suspended {
+        state.handle.forget(id).await;
+    } else {
+        state.handle.reconfigure(id);
+    }
+    Ok(HttpResponse::Ok().json(SellerAnswer::from(seller)))
+}
+
+/// Removes a seller with all its data.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])),
+    responses((status = 204, description = "Gone."), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[delete("/admin/sellers/{id}")]
+pub async fn delete_seller(_operator: Operator, state: State, id: Path<SellerId>) -> Answer {
+    let id = id.into_inner();
+    state
+        .db
+        .write(move |conn| {
+            let seller = sellers::seller(conn, id)?;
+            sellers::save_seller(conn, &Seller { suspended: true, ..seller })
+        })
+        .await?;
+    state.handle.forget(id).await;
+    while !state.db.write(move |conn| sellers::delete_seller_step(conn, id)).await? {}
+    tracing::info!(seller.id = %id, "a seller was deleted with all its data");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A key, without its secret but when created.
+#[derive(Serialize, utoipa::ToSchema)]
+struct KeyAnswer {
+    id: KeyId,
+    created_at: DateTime<Utc>,
+    revoked_at: Option<DateTime<Utc>>,
+    /// Only when created: shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key: Option<String>,
+}
+
+impl From<ApiKey> for KeyAnswer {
+    fn from(key: ApiKey) -> Self {
+        Self { id: key.id, created_at: instant(key.created_at), revoked_at: key.revoked_at.map(instant), api_key: None }
+    }
+}
+
+/// Adds a key to a seller; the answer shows it this once.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])),
+    responses((status = 201, body = KeyAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[post("/admin/sellers/{id}/keys")]
+pub async fn create_key(_operator: Operator, state: State, id: Path<SellerId>) -> Answer {
+    let (id, now) = (id.into_inner(), state.clock.now());
+    let (key, key_id) = (new_api_key()?, KeyId::new(now));
+    let hash = key_hash(key.expose_secret());
+    state.db.write(move |conn| sellers::create_key(conn, id, key_id, &hash, now.timestamp_millis())).await?;
+    audit(&state, id, "key.created", &key_id.to_string()).await?;
+    let api_key = Some(key.expose_secret().to_owned());
+    Ok(HttpResponse::Created().json(KeyAnswer { id: key_id, created_at: now, revoked_at: None, api_key }))
+}
+
+/// A seller's keys by age, revoked ones included.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])),
+    responses((status = 200, body = Page<KeyAnswer>), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/admin/sellers/{id}/keys")]
+pub async fn list_keys(_operator: Operator, state: State, id: Path<SellerId>) -> Answer {
+    let id = id.into_inner();
+    let found = state
+        .db
+        .read(move |conn| {
+            sellers::seller(conn, id)?;
+            sellers::keys(conn, id)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(Page::of(found, sellers::MAX_KEYS, |k| k.id.to_string(), KeyAnswer::from)))
+}
+
+/// Revokes a key at once; again is no error.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])),
+    responses((status = 204, description = "Revoked."), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[delete("/admin/sellers/{id}/keys/{key_id}")]
+pub async fn revoke_key(_operator: Operator, state: State, path: Path<(SellerId, KeyId)>) -> Answer {
+    let ((id, key), now) = (path.into_inner(), state.now_ms());
+    state.db.write(move |conn| sellers::revoke_key(conn, id, key, now)).await?;
+    audit(&state, id, "key.revoked", &key.to_string()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A node of the service.
+#[derive(Serialize, utoipa::ToSchema)]
+struct NodeAnswer {
+    name: String,
+    started_at: DateTime<Utc>,
+    /// Sellers with a running supervisor.
+    active_sellers: usize,
+    /// Stores with a running actor.
+    active_stores: usize,
+}
+
+/// The view over all sellers.
+#[derive(Serialize, utoipa::ToSchema)]
+struct OverviewAnswer {
+    sellers: i64,
+    suspended: i64,
+    stores: i64,
+    /// Supervisors and store actors that run here.
+    active_actors: usize,
+    /// Pushes not at their end, by platform.
+    queue_depth: BTreeMap<String, i64>,
+    /// Stock events accepted per second, over the last minute.
+    events_per_second: f64,
+    /// Pushes confirmed per second, over the last minute.
+    pushes_per_second: f64,
+    nodes: Vec<NodeAnswer>,
+}
+
+/// Sellers, stores, actors, queues and rates.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])),
+    responses((status = 200, body = OverviewAnswer), (status = 401, body = Problem)))]
+#[get("/admin/overview")]
+pub async fn overview(_operator: Operator, state: State) -> Answer {
+    const WINDOW_S: i32 = 60;
+    let since = state.now_ms() - i64::from(WINDOW_S) * 1000;
+    let found = state.db.read(move |conn| crate::db::overview::overview(conn, since)).await?;
+    let status = state.handle.status().await;
+    #[expect(clippy::cast_precision_loss, reason = "a minute's count stays far below 2^52")]
+    let per_second = |count: i64| (count as f64 / f64::from(WINDOW_S) * 100.0).round() / 100.0;
+    let node = NodeAnswer {
+        name: state.settings.node.clone(),
+        started_at: state.started_at,
+        active_sellers: status.sellers,
+        active_stores: status.stores,
+    };
+    Ok(HttpResponse::Ok().json(json!(OverviewAnswer {
+        sellers: found.sellers,
+        suspended: found.suspended,
+        stores: found.stores,
+        active_actors: status.sellers + status.stores,
+        queue_depth: found.queue.into_iter().collect(),
+        events_per_second: per_second(found.events),
+        pushes_per_second: per_second(found.pushes),
+        nodes: vec![node],
+    })))
+}

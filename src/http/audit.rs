@@ -1,0 +1,50 @@
+//! Who changed what, newest first.
+use super::auth::Caller;
+use super::error::Problem;
+use super::request::{Page, PageQuery, id_cursor, limit, query};
+use super::{Answer, State};
+use crate::clock::instant;
+use crate::db::audit::AuditEntry;
+use actix_web::{HttpRequest, HttpResponse, get};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// An entry of the audit log. Secrets never stand in it.
+#[derive(Serialize, utoipa::ToSchema)]
+struct AuditAnswer {
+    id: Uuid,
+    at: DateTime<Utc>,
+    /// `operator`, or `key:` and the key's id.
+    actor: String,
+    /// What was done, such as `store.changed`.
+    action: String,
+    /// To what.
+    subject: String,
+    /// How it was.
+    #[schema(value_type = Option<Object>)]
+    before: Option<Value>,
+    /// How it was from then on.
+    #[schema(value_type = Option<Object>)]
+    after: Option<Value>,
+}
+
+impl From<AuditEntry> for AuditAnswer {
+    fn from(entry: AuditEntry) -> Self {
+        let AuditEntry { id, at, actor, action, subject, before, after } = entry;
+        Self { id, at: instant(at), actor, action, subject, before, after }
+    }
+}
+
+/// Changes of settings, rules, stores, listings and keys, newest first.
+#[utoipa::path(tag = "records", security(("seller_key" = [])),
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Page<AuditAnswer>), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[get("/v1/audit")]
+pub async fn list_audit(caller: Caller, _state: State, request: HttpRequest) -> Answer {
+    let asked: PageQuery = query(&request)?;
+    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
+    let found = caller.db.read(move |t| t.audit(after, limit + 1)).await?;
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |e| e.id.to_string(), AuditAnswer::from)))
+}

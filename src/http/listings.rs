@@ -1,0 +1,270 @@
+//! Listings of a store: paired with SKUs in bulk, as JSON or CSV, with a result for each row.
+use super::auth::Caller;
+use super::error::{ApiError, Problem};
+use super::request::{Body, JsonError, Page, PageQuery, id_cursor, json, json_at, limit, query};
+use super::{Answer, MAX_BULK, State, audited};
+use crate::clock::instant;
+use crate::db::listings::{Listing, ListingChange, NewListing};
+use crate::domain::ids::check_text;
+use crate::domain::{FieldError, ListingId, Sku, StoreId};
+use crate::platforms::by_name;
+use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse, delete, get, put};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// Characters of an external id, and of a connector's own field, at most.
+const MAX_TEXT: usize = 256;
+
+/// A row: which listing of the store shows which SKU. Beside these stand the connector's own fields, as text.
+#[derive(Deserialize, utoipa::ToSchema)]
+struct ListingRow {
+    sku: String,
+    /// The platform's id of the variant.
+    external_id: String,
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    extra: BTreeMap<String, String>,
+}
+
+/// What became of a row.
+#[derive(Serialize, utoipa::ToSchema)]
+struct RowResult {
+    /// Its place in the request, from 0; in CSV the first row after the header is 0.
+    row: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+    /// `created`, `updated`, `unchanged` or `rejected`.
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<ListingId>,
+    /// Why it was rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl RowResult {
+    fn rejected(row: usize, external_id: Option<String>, errors: Vec<FieldError>) -> Self {
+        let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        Self { row, external_id, status: "rejected", id: None, reason: Some(reason), errors }
+    }
+}
+
+/// What became of all rows.
+#[derive(Serialize, utoipa::ToSchema)]
+struct ListingsAnswer {
+    created: usize,
+    updated: usize,
+    unchanged: usize,
+    rejected: usize,
+    results: Vec<RowResult>,
+}
+
+fn checked(row: ListingRow, known_fields: &[&str]) -> Result<NewListing, Vec<FieldError>> {
+    let mut checks = super::request::Checks::default();
+    let sku = checks.take("/sku", Sku::parse(&row.sku));
+    checks.take("/external_id", check_text(&row.external_id, "an external_id", MAX_TEXT));
+    for (name, value) in &row.extra {
+        let pointer = format!("/{name}");
+        if known_fields.contains(&name.as_str()) {
+            checks.take(&pointer, check_text(value, "it", MAX_TEXT));
+        } else {
+            checks.note(pointer, "is not a field of a listing of this platform");
+        }
+    }
+    checks.done()?;
+    let Some(sku) = sku else { return Err(Vec::new()) };
+    Ok(NewListing { sku, external_id: row.external_id, extra: (!row.extra.is_empty()).then_some(row.extra) })
+}
+
+type Row = Result<NewListing, (Option<String>, Vec<FieldError>)>;
+
+fn rows_of_json(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError> {
+    let rows: Vec<Box<RawValue>> = json(bytes)?;
+    let read = |raw: Box<RawValue>| {
+        let row: ListingRow = json_at(raw.get().as_bytes()).map_err(|error| match error {
+            JsonError::Syntax(detail) => (None, vec![FieldError::new("", detail)]),
+            JsonError::Field(error) => (None, vec![error]),
+        })?;
+        let external_id = row.external_id.clone();
+        checked(row, known_fields).map_err(|errors| (Some(external_id), errors))
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes);
+    let header = reader.headers().map_err(|e| ApiError::malformed(format!("The CSV's header cannot be read: {e}.")))?.clone();
+    let names: Vec<String> = header.iter().map(|name| name.trim_start_matches('\u{feff}').to_ascii_lowercase()).collect();
+    let mut errors = Vec::new();
+    for needed in ["sku", "external_id"] {
+        if !names.iter().any(|name| name == needed) {
+            errors.push(FieldError::new(format!("/{needed}"), "is needed as a column, named in the first line"));
+        }
+    }
+    for name in names.iter().filter(|name| !matches!(name.as_str(), "sku" | "external_id") && !known_fields.contains(&name.as_str())) {
+        errors.push(FieldError::new(format!("/{name}"), "is not a column of a listing of this platform"));
+    }
+    if !errors.is_empty() {
+        return Err(ApiError::invalid(errors));
+    }
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        if rows.len() > MAX_BULK {
+            break;
+        }
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                rows.push(Err((None, vec![FieldError::new("", format!("this row cannot be read: {error}"))])));
+                continue;
+            }
+        };
+        if record.len() != names.len() {
+            let detail = format!("this row has {} fields, the header {}", record.len(), names.len());
+            rows.push(Err((None, vec![FieldError::new("", detail)])));
+            continue;
+        }
+        let mut fields: BTreeMap<String, String> =
+            names.iter().cloned().zip(record.iter().map(str::to_owned)).filter(|(_, value)| !value.is_empty()).collect();
+        let (sku, external_id) = (fields.remove("sku").unwrap_or_default(), fields.remove("external_id").unwrap_or_default());
+        let name = Some(external_id.clone()).filter(|id| !id.is_empty());
+        rows.push(checked(ListingRow { sku, external_id, extra: fields }, known_fields).map_err(|errors| (name, errors)));
+    }
+    Ok(rows)
+}
+
+/// Pairs listings with SKUs, many at once: JSON `[{sku, external_id, …}]`, or `text/csv` with these columns. A row
+/// that is not right is rejected by itself; the others are taken. A SKU that is new is created.
+#[utoipa::path(tag = "stores", security(("seller_key" = [])), request_body(content((Vec<ListingRow> = "application/json"), (String = "text/csv"))),
+    responses((status = 200, body = ListingsAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[put("/v1/stores/{id}/listings")]
+pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
+    let id = id.into_inner();
+    let store = caller.db.read(move |t| t.store(id)).await?;
+    let known_fields = by_name(&store.platform).map_or(&[][..], |platform| platform.listing_fields());
+    let rows = if body.media_type == "text/csv" {
+        rows_of_csv(&body.bytes, known_fields)?
+    } else {
+        body.expect_json()?;
+        rows_of_json(&body.bytes, known_fields)?
+    };
+    if rows.len() > MAX_BULK {
+        return Err(ApiError::field("", format!("may have at most {MAX_BULK} rows; send them in parts")));
+    }
+    let good: Vec<NewListing> = rows.iter().filter_map(|row| row.as_ref().ok()).cloned().collect();
+    let (now, actor, limits) = (state.clock.now(), caller.actor(), state.settings.limits);
+    let changes = caller
+        .db
+        .write(move |t| {
+            let changes = t.save_listings(id, &good, limits, now)?;
+            let count = |f: fn(&ListingChange) -> bool| changes.iter().filter(|c| f(c)).count();
+            let (created, updated) =
+                (count(|c| matches!(c, ListingChange::Created(_))), count(|c| matches!(c, ListingChange::Updated(_))));
+            if created + updated > 0 {
+                let mut entry = audited(&actor, "listings.changed", &store.name);
+                entry.after = Some(json!({ "store_id": id, "created": created, "updated": updated }));
+                t.append_audit(&entry, now.timestamp_millis())?;
+            }
+            Ok(changes)
+        })
+        .await?;
+    let mut changes = changes.into_iter();
+    let mut answer = ListingsAnswer { created: 0, updated: 0, unchanged: 0, rejected: 0, results: Vec::with_capacity(rows.len()) };
+    for (row, read) in rows.into_iter().enumerate() {
+        let result = match read {
+            Err((external_id, errors)) => RowResult::rejected(row, external_id, errors),
+            Ok(new) => {
+                let external_id = Some(new.external_id);
+                let done = |status, id| RowResult { row, external_id: external_id.clone(), status, id: Some(id), reason: None, errors: Vec::new() };
+                match changes.next() {
+                    Some(ListingChange::Created(id)) => done("created", id),
+                    Some(ListingChange::Updated(id)) => done("updated", id),
+                    Some(ListingChange::Unchanged(id)) => done("unchanged", id),
+                    Some(ListingChange::Rejected(errors)) => RowResult::rejected(row, external_id, errors),
+                    None => RowResult::rejected(row, external_id, Vec::new()),
+                }
+            }
+        };
+        match result.status {
+            "created" => answer.created += 1,
+            "updated" => answer.updated += 1,
+            "unchanged" => answer.unchanged += 1,
+            _ => answer.rejected += 1,
+        }
+        answer.results.push(result);
+    }
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// A listing.
+#[derive(Serialize, utoipa::ToSchema)]
+struct ListingAnswer {
+    id: ListingId,
+    store_id: StoreId,
+    sku: String,
+    external_id: String,
+    /// What the store showed last, from a confirmed answer or a read.
+    shown: Option<i64>,
+    shown_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    /// The connector's own fields.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    extra: BTreeMap<String, String>,
+}
+
+fn answer(listing: Listing) -> ListingAnswer {
+    ListingAnswer {
+        id: listing.id,
+        store_id: listing.store_id,
+        sku: listing.sku,
+        external_id: listing.external_id,
+        shown: listing.shown,
+        shown_at: listing.shown_at.map(instant),
+        created_at: instant(listing.created_at),
+        extra: listing.extra,
+    }
+}
+
+/// A store's listings by age.
+#[utoipa::path(tag = "stores", security(("seller_key" = [])),
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Page<ListingAnswer>), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/v1/stores/{id}/listings")]
+pub async fn list_listings(caller: Caller, id: Path<StoreId>, request: HttpRequest) -> Answer {
+    let id = id.into_inner();
+    let asked: PageQuery = query(&request)?;
+    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
+    let found = caller
+        .db
+        .read(move |t| {
+            t.store(id)?;
+            t.listings(id, after, limit + 1)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |l| l.id.to_string(), answer)))
+}
+
+/// Unpairs a listing and calls off what waits for it.
+#[utoipa::path(tag = "stores", security(("seller_key" = [])),
+    responses((status = 204, description = "Unpaired."), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[delete("/v1/stores/{id}/listings/{listing_id}")]
+pub async fn delete_listing(caller: Caller, state: State, path: Path<(StoreId, ListingId)>) -> Answer {
+    let ((store, listing), now, actor) = (path.into_inner(), state.now_ms(), caller.actor());
+    caller
+        .db
+        .write(move |t| {
+            let gone = t.delete_listing(store, listing, now)?;
+            let mut entry = audited(&actor, "listing.unpaired", &gone.external_id);
+            entry.before = Some(json!({ "store_id": store, "sku": gone.sku, "external_id": gone.external_id }));
+            t.append_audit(&entry, now)
+        })
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}

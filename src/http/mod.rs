@@ -1,0 +1,204 @@
+//! Requests in: who is calling, what do they want, do it, answer. No SQL and no business rules here.
+//!
+//! [`routes`](configure) is one table; the description at `/openapi.json` is made from the same table, so the two
+//! cannot differ. Every handler of a seller's takes a [`auth::Caller`], which holds the way to that seller's rows.
+pub mod auth;
+pub mod error;
+pub mod quota;
+pub mod request;
+
+mod admin;
+mod audit;
+mod health;
+mod listings;
+mod pushes;
+mod rules;
+mod settings;
+mod skus;
+mod stock;
+mod stock_events;
+mod stores;
+mod syncs;
+mod warehouses;
+
+use crate::actors::Handle;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::db::audit::Change;
+use crate::db::ledger::Limits;
+use crate::db::sealing::Sealer;
+use crate::platforms::client::Client;
+use actix_web::dev::Service;
+use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use chrono::{DateTime, Utc};
+use error::ApiError;
+use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::SecretString;
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+
+/// Rows in one bulk request at most.
+pub const MAX_BULK: usize = 10_000;
+
+/// How requests are taken.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Opens `/admin`; without one it stays shut.
+    pub operator_key: Option<SecretString>,
+    /// Bytes of a body at most.
+    pub max_body_bytes: usize,
+    /// Requests per second of one seller; twice as many at once.
+    pub requests_per_second: u32,
+    /// Whether stores may point at loopback and private addresses.
+    pub allow_private_targets: bool,
+    /// Bounds of the ledger.
+    pub limits: Limits,
+    /// The name of this node.
+    pub node: String,
+}
+
+/// What handlers need.
+pub struct AppState {
+    /// Rows.
+    pub db: Db,
+    /// The actors.
+    pub handle: Handle,
+    /// For checking a store on request.
+    pub client: Client,
+    /// Now.
+    pub clock: Clock,
+    /// Seals credentials.
+    pub sealer: Arc<Sealer>,
+    /// How requests are taken.
+    pub settings: Settings,
+    /// The sellers' buckets.
+    pub quota: quota::Quota,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+    /// When the process started.
+    pub started_at: DateTime<Utc>,
+}
+
+impl AppState {
+    fn now_ms(&self) -> i64 {
+        self.clock.now().timestamp_millis()
+    }
+}
+
+type State = web::Data<AppState>;
+type Answer = Result<HttpResponse, ApiError>;
+
+fn audited<'a>(actor: &'a str, action: &'a str, subject: &'a str) -> Change<'a> {
+    Change { actor, action, subject, before: None, after: None }
+}
+
+/// The routes, and the description of the same.
+macro_rules! routes {
+    ($($module:ident :: $handler:ident),+ $(,)?) => {
+        #[derive(OpenApi)]
+        #[openapi(
+            info(title = "Stocktide", description = "Keeps the stock shown in sellers' online stores true. \
+                Errors are problem answers (RFC 9457); lists take `limit` and `cursor`; overload answers 429 or 503 with `Retry-After`.",
+                license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
+            paths($($module::$handler),+),
+            components(schemas(error::Problem)),
+            modifiers(&Keys),
+        )]
+        struct Description;
+
+        fn services(config: &mut web::ServiceConfig) {
+            $(config.service($module::$handler);)+
+        }
+    };
+}
+
+routes![
+    admin::create_seller, admin::list_sellers, admin::get_seller, admin::patch_seller, admin::delete_seller,
+    admin::create_key, admin::list_keys, admin::revoke_key, admin::overview,
+    settings::get_sync_settings, settings::put_sync_settings,
+    warehouses::list_warehouses, warehouses::create_warehouse, warehouses::patch_warehouse, warehouses::delete_warehouse,
+    stores::list_stores, stores::create_store, stores::get_store, stores::patch_store, stores::delete_store, stores::check_store,
+    listings::put_listings, listings::list_listings, listings::delete_listing,
+    skus::put_skus, skus::list_skus,
+    rules::put_rules, rules::list_rules,
+    stock_events::post_stock_events,
+    stock::get_stock,
+    syncs::create_sync, syncs::list_syncs, syncs::get_sync,
+    pushes::list_pushes, pushes::get_push, pushes::retry_pushes,
+    audit::list_audit,
+    health::healthz, health::readyz, health::metrics,
+];
+
+/// Says in the description that there are keys, and which routes take which.
+struct Keys;
+
+impl utoipa::Modify for Keys {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_with(Default::default);
+        let bearer = |what: &str| SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(what)).build());
+        components.add_security_scheme("operator_key", bearer("The operator's key."));
+        components.add_security_scheme("seller_key", bearer("One of the seller's API keys."));
+    }
+}
+
+/// The description of the interface (OpenAPI 3.1).
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
+/// All routes, the description, its browsable form, and problem answers for whatever else is asked.
+pub fn configure(config: &mut web::ServiceConfig) {
+    services(config);
+    config.service(
+        utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}")
+            .url("/openapi.json", openapi())
+            .config(utoipa_swagger_ui::Config::default().validator_url("none")),
+    );
+    config.route("/docs", web::get().to(|| async { HttpResponse::PermanentRedirect().insert_header(("location", "/docs/")).finish() }));
+    config.default_service(web::to(elsewhere));
+    config.app_data(web::PathConfig::default().error_handler(|_, _| ApiError::not_found("thing").into()));
+}
+
+/// What no route matches: another method of a known address, or nothing at all.
+async fn elsewhere(request: HttpRequest) -> HttpResponse {
+    let asked: Vec<&str> = request.path().split('/').collect();
+    let matches = |template: &str| {
+        let parts: Vec<&str> = template.split('/').collect();
+        parts.len() == asked.len() && parts.iter().zip(&asked).all(|(part, given)| part.starts_with('{') || part == given)
+    };
+    let known = openapi().paths.paths.into_iter().find(|(template, _)| matches(template));
+    let Some((_, item)) = known else { return ApiError::not_found("address").error_response() };
+    let methods: Vec<&str> = [("GET", item.get.is_some()), ("PUT", item.put.is_some()), ("POST", item.post.is_some())]
+        .into_iter()
+        .chain([("PATCH", item.patch.is_some()), ("DELETE", item.delete.is_some())])
+        .filter_map(|(name, there)| there.then_some(name))
+        .collect();
+    let allowed = methods.join(", ");
+    let mut response = ApiError::method_not_allowed(format!("This address has: {allowed}.")).error_response();
+    if let Ok(value) = HeaderValue::try_from(allowed) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+    response
+}
+
+/// Headers for every answer: nothing here is to be cached, sniffed or framed.
+pub fn harden<S, B>(request: actix_web::dev::ServiceRequest, next: &S) -> impl Future<Output = Result<actix_web::dev::ServiceResponse<B>, actix_web::Error>> + use<S, B>
+where
+    S: Service<actix_web::dev::ServiceRequest, Response = actix_web::dev::ServiceResponse<B>, Error = actix_web::Error>,
+    S::Future: 'static,
+{
+    let answer = next.call(request);
+    async move {
+        let mut answer = answer.await?;
+        let headers = answer.headers_mut();
+        for (name, value) in [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("referrer-policy", "no-referrer")] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        if !headers.contains_key(actix_web::http::header::CACHE_CONTROL) {
+            headers.insert(actix_web::http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        Ok(answer)
+    }
+}

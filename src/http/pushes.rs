@@ -1,0 +1,172 @@
+//! The records: every push, why it stands where it stands, and what to do about it.
+use super::auth::Caller;
+use super::error::{ApiError, Problem};
+use super::request::{Body, Page, id_cursor, limit, parameter, query};
+use super::{Answer, MAX_BULK, State, audited};
+use crate::clock::instant;
+use crate::db::pushes::PushFilter;
+use crate::domain::push::{Push, PushKind, PushState};
+use crate::domain::{ListingId, PushId, RunId, Sku, StoreId};
+use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse, get, post};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// A push.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct PushAnswer {
+    id: PushId,
+    /// The id of the listing it goes to.
+    listing: ListingId,
+    /// The platform's id of the listing.
+    external_id: String,
+    store_id: StoreId,
+    sku: String,
+    kind: PushKind,
+    /// Units; null for an overwrite whose target is not read yet, which happens as it is sent.
+    quantity: Option<i64>,
+    state: PushState,
+    attempts: i32,
+    /// Why it stands there, in plain words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_step: Option<String>,
+    /// The platform's last answer, shortened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_answer: Option<String>,
+    /// The run it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync_id: Option<RunId>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// When it is tried next.
+    due_at: Option<DateTime<Utc>>,
+    confirmed_at: Option<DateTime<Utc>>,
+}
+
+impl From<Push> for PushAnswer {
+    fn from(push: Push) -> Self {
+        Self {
+            id: push.id,
+            listing: push.listing_id,
+            external_id: push.external_id,
+            store_id: push.store_id,
+            sku: push.sku,
+            kind: push.kind,
+            quantity: push.quantity,
+            state: push.state,
+            attempts: push.attempts,
+            reason: push.reason,
+            next_step: push.next_step,
+            raw_answer: push.raw_answer,
+            sync_id: push.run_id,
+            created_at: instant(push.created_at),
+            updated_at: instant(push.updated_at),
+            due_at: push.due_at.map(instant),
+            confirmed_at: push.confirmed_at.map(instant),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PushesQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+    state: Option<String>,
+    store_id: Option<String>,
+    sku: Option<String>,
+}
+
+fn state_named(word: &str) -> Result<PushState, ApiError> {
+    let words = || PushState::ALL.map(PushState::as_str).join(", ");
+    let named = PushState::ALL.into_iter().find(|state| state.as_str() == word);
+    named.ok_or_else(|| ApiError::field("/state", format!("must be one of {}", words())))
+}
+
+/// Pushes, newest first.
+#[utoipa::path(tag = "records", security(("seller_key" = [])),
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query), ("state" = Option<PushState>, Query),
+        ("store_id" = Option<StoreId>, Query), ("sku" = Option<String>, Query)),
+    responses((status = 200, body = Page<PushAnswer>), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[get("/v1/pushes")]
+pub async fn list_pushes(caller: Caller, request: HttpRequest) -> Answer {
+    let asked: PushesQuery = query(&request)?;
+    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
+    let filter = PushFilter {
+        state: asked.state.as_deref().map(state_named).transpose()?,
+        store_id: parameter("store_id", asked.store_id.as_deref(), "the id of a store")?,
+        sku: asked.sku.as_deref().map(Sku::parse).transpose().map_err(|e| ApiError::field("/sku", e))?,
+    };
+    let found = caller
+        .db
+        .read(move |t| {
+            // Another seller's store is not there, rather than without pushes.
+            filter.store_id.map_or(Ok(()), |id| t.store(id).map(drop))?;
+            t.list_pushes(&filter, after, limit + 1)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |p| p.id.to_string(), PushAnswer::from)))
+}
+
+/// One push.
+#[utoipa::path(tag = "records", security(("seller_key" = [])),
+    responses((status = 200, body = PushAnswer), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/v1/pushes/{id}")]
+pub async fn get_push(caller: Caller, id: Path<PushId>) -> Answer {
+    let id = id.into_inner();
+    let push = caller.db.read(move |t| t.push(id)).await?;
+    Ok(HttpResponse::Ok().json(PushAnswer::from(push)))
+}
+
+/// Which pushes to queue again: these, or all in this state.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Retry {
+    ids: Option<Vec<PushId>>,
+    /// `rejected` or `held`.
+    state: Option<PushState>,
+}
+
+/// What was queued.
+#[derive(Serialize, utoipa::ToSchema)]
+struct RetryAnswer {
+    /// Pushes that are tried again. One that is neither rejected nor held is left alone and not counted.
+    queued: usize,
+}
+
+/// Queues rejected or held pushes again. What a later overwrite contains already is not sent again; what is held by a
+/// paused store stays held until it is resumed.
+#[utoipa::path(tag = "records", security(("seller_key" = [])), request_body = Retry,
+    responses((status = 200, body = RetryAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[post("/v1/pushes/retry")]
+pub async fn retry_pushes(caller: Caller, state: State, body: Body) -> Answer {
+    let wanted: Retry = body.json()?;
+    match (&wanted.ids, wanted.state) {
+        (Some(ids), None) if ids.len() > 1000 => {
+            return Err(ApiError::field("/ids", format!("may have at most 1000 ids, or give the state instead ({MAX_BULK} and more)")));
+        }
+        (Some(_), None) | (None, Some(PushState::Rejected | PushState::Held)) => {}
+        (None, Some(_)) => return Err(ApiError::field("/state", "must be rejected or held: only these can be queued again")),
+        _ => return Err(ApiError::field("/ids", "give either ids or state")),
+    }
+    let (now, actor) = (state.now_ms(), caller.actor());
+    let queued = caller
+        .db
+        .write(move |t| {
+            if let Some(ids) = &wanted.ids {
+                t.check_pushes(ids)?;
+            }
+            let queued = t.retry_pushes(wanted.ids.as_deref(), wanted.state, now)?;
+            let mut entry = audited(&actor, "pushes.retried", "pushes");
+            entry.after = Some(json!({ "queued": queued }));
+            t.append_audit(&entry, now)?;
+            Ok(queued)
+        })
+        .await?;
+    state.handle.reconfigure(caller.db.id());
+    Ok(HttpResponse::Ok().json(RetryAnswer { queued }))
+}

@@ -1,0 +1,141 @@
+//! Rules of allocation: for a listing, a SKU, a store or the whole seller.
+use super::auth::Caller;
+use super::error::{ApiError, Problem};
+use super::request::{Body, Checks, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
+use super::settings::check_shares;
+use super::stores::{percent, share_of};
+use super::{Answer, MAX_BULK, State, audited};
+use crate::db::delivery::MAX_STORES;
+use crate::db::settings::rule_scope;
+use crate::db::{Error, Tenant};
+use crate::domain::allocation::Share;
+use crate::domain::settings::{MAX_RULE_UNITS, Rule};
+use crate::domain::{FieldError, Sku, StoreId};
+use actix_web::{HttpRequest, HttpResponse, get, put};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::HashSet;
+
+/// A rule. With `sku` and `store_id` it is a listing's, with one of them that one's, with none the seller's. A field
+/// that is left out is decided by the next wider rule.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RuleFields {
+    sku: Option<String>,
+    store_id: Option<StoreId>,
+    /// Part of the pool, in percent with at most two decimals.
+    #[serde(serialize_with = "percent")]
+    share_percent: Option<f64>,
+    /// Units kept back.
+    buffer: Option<i64>,
+    /// Below this many units the target is 0.
+    threshold: Option<i64>,
+    /// The most to show.
+    max_shown: Option<i64>,
+    /// Whether to push.
+    sync_enabled: Option<bool>,
+}
+
+fn answer(rule: Rule) -> RuleFields {
+    RuleFields {
+        sku: rule.sku.map(|sku| sku.to_string()),
+        store_id: rule.store_id,
+        share_percent: rule.share.map(Share::percent),
+        buffer: rule.buffer,
+        threshold: rule.threshold,
+        max_shown: rule.max_shown,
+        sync_enabled: rule.sync_enabled,
+    }
+}
+
+/// What was done.
+#[derive(Serialize, utoipa::ToSchema)]
+struct RulesAnswer {
+    /// Rules that stand now.
+    saved: usize,
+    /// Rules that gave nothing any more and were removed.
+    removed: usize,
+}
+
+/// Saves rules, each in the place of an earlier one for the same SKU and store; one that gives nothing is removed.
+/// All of them or, when a field is wrong, none.
+#[utoipa::path(tag = "stock", security(("seller_key" = [])), request_body = Vec<RuleFields>,
+    responses((status = 200, body = RulesAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[put("/v1/rules")]
+pub async fn put_rules(caller: Caller, state: State, body: Body) -> Answer {
+    let rows: Vec<RuleFields> = body.json()?;
+    if rows.len() > MAX_BULK {
+        return Err(ApiError::field("", format!("may have at most {MAX_BULK} rules; send them in parts")));
+    }
+    let mut checks = Checks::default();
+    let mut seen = HashSet::new();
+    let mut changed = Vec::with_capacity(rows.len());
+    for (index, row) in rows.into_iter().enumerate() {
+        let at = |field: &str| format!("/{index}/{field}");
+        let sku = row.sku.as_deref().and_then(|sku| checks.take(&at("sku"), Sku::parse(sku)));
+        let share = row.share_percent.and_then(|share| checks.take(&at("share_percent"), share_of(share)));
+        for (field, value) in [("buffer", row.buffer), ("threshold", row.threshold), ("max_shown", row.max_shown)] {
+            checks.within(&at(field), value, 0, MAX_RULE_UNITS);
+        }
+        let rule = Rule {
+            sku,
+            store_id: row.store_id,
+            share,
+            buffer: row.buffer,
+            threshold: row.threshold,
+            max_shown: row.max_shown,
+            sync_enabled: row.sync_enabled,
+        };
+        if !seen.insert(rule_scope(&rule)) {
+            checks.note(format!("/{index}"), "is about the same SKU and store as an earlier rule of this request");
+        }
+        changed.push(rule);
+    }
+    checks.finish()?;
+    let empty = changed.iter().filter(|rule| **rule == Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() }).count();
+    let saved = changed.len() - empty;
+    let (now, actor) = (state.now_ms(), caller.actor());
+    let stores: Vec<(usize, StoreId)> = changed.iter().enumerate().filter_map(|(i, rule)| rule.store_id.map(|id| (i, id))).collect();
+    let known: HashSet<StoreId> = caller.db.read(|t| t.stores(None, MAX_STORES)).await?.iter().map(|s| s.id).collect();
+    if let Some((index, _)) = stores.iter().find(|(_, id)| !known.contains(id)) {
+        return Err(ApiError::not_found_at(format!("/{index}/store_id"), "store"));
+    }
+    caller
+        .db
+        .write(move |t| {
+            check_skus(t, &changed)?;
+            t.save_rules(&changed)?;
+            let settings = t.sync_settings()?;
+            check_shares(t, &settings, "")?;
+            let mut entry = audited(&actor, "rules.changed", "rules");
+            // What a bulk upload changed is told by number; a few rules are told in full.
+            let few: Vec<RuleFields> = changed.iter().take(20).cloned().map(answer).collect();
+            entry.after = Some(json!({ "rules": changed.len(), "first": few }));
+            t.append_audit(&entry, now)
+        })
+        .await?;
+    state.handle.reconfigure(caller.db.id());
+    Ok(HttpResponse::Ok().json(RulesAnswer { saved, removed: empty }))
+}
+
+/// Rules are about SKUs that exist, which also bounds how many there can be.
+fn check_skus(t: &mut Tenant<'_>, rules: &[Rule]) -> Result<(), Error> {
+    let wanted: Vec<&str> = rules.iter().filter_map(|rule| rule.sku.as_ref()).map(Sku::as_str).collect();
+    let known = t.sku_names(&wanted)?;
+    let error = |(index, _): (usize, &Rule)| FieldError::new(format!("/{index}/sku"), "there is no such SKU yet; create it first");
+    let unknown = |rule: &Rule| rule.sku.as_ref().is_some_and(|sku| !known.contains_key(sku.as_str()));
+    let errors: Vec<FieldError> = rules.iter().enumerate().filter(|(_, rule)| unknown(rule)).map(error).collect();
+    if errors.is_empty() { Ok(()) } else { Err(Error::Invalid(errors)) }
+}
+
+/// The rules, but for the stores' own shares and switches, which stand with the stores.
+#[utoipa::path(tag = "stock", security(("seller_key" = [])),
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Page<RuleFields>), (status = 401, body = Problem)))]
+#[get("/v1/rules")]
+pub async fn list_rules(caller: Caller, request: HttpRequest) -> Answer {
+    let asked: PageQuery = query(&request)?;
+    let (limit, after) = (limit(asked.limit.as_deref())?, read_text_cursor(asked.cursor.as_deref())?);
+    let found = caller.db.read(move |t| t.rules(after.as_deref(), limit + 1)).await?;
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |rule| text_cursor(&rule_scope(rule)), answer)))
+}

@@ -1,0 +1,155 @@
+//! *Auto-sync inventory*: the switch, the frequency, the daily time, the allocation mode.
+use super::auth::Caller;
+use super::error::Problem;
+use super::request::{Body, Checks};
+use super::{Answer, State, audited};
+use crate::clock::instant;
+use crate::db::delivery::MAX_STORES;
+use crate::db::pushes::CancelScope;
+use crate::db::runs::{RunFilter, RunKind};
+use crate::db::{Error, Tenant};
+use crate::domain::RunId;
+use crate::domain::allocation::AllocationMode;
+use crate::domain::schedule::next_run;
+use crate::domain::settings::{
+    Frequency, MAX_CATCH_UP_HOURS, MAX_RULE_UNITS, SyncSettings, check_exclusive_shares, parse_daily_at, parse_timezone,
+};
+use actix_web::{HttpResponse, get, put};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The sync settings.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct SettingsAnswer {
+    auto_sync: bool,
+    frequency: Frequency,
+    #[schema(example = "03:30")]
+    daily_at: String,
+    #[schema(example = "Asia/Taipei")]
+    timezone: String,
+    catch_up_hours: i64,
+    allocation_mode: AllocationMode,
+    buffer: i64,
+    trigger_on_cancellation: bool,
+    /// When the next daily run is due, where there is one.
+    next_run_at: Option<DateTime<Utc>>,
+    /// The initial overwrite that this change began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initial_sync_id: Option<RunId>,
+}
+
+fn answer(settings: &SyncSettings, now: DateTime<Utc>) -> SettingsAnswer {
+    SettingsAnswer {
+        auto_sync: settings.auto_sync,
+        frequency: settings.frequency,
+        daily_at: settings.daily_at.format("%H:%M").to_string(),
+        timezone: settings.timezone.name().to_owned(),
+        catch_up_hours: settings.catch_up_hours,
+        allocation_mode: settings.allocation_mode,
+        buffer: settings.buffer,
+        trigger_on_cancellation: settings.trigger_on_cancellation,
+        next_run_at: settings.is_timed().then(|| next_run(settings, now)),
+        initial_sync_id: None,
+    }
+}
+
+/// The sync settings.
+#[utoipa::path(tag = "auto-sync inventory", security(("seller_key" = [])),
+    responses((status = 200, body = SettingsAnswer), (status = 401, body = Problem)))]
+#[get("/v1/sync-settings")]
+pub async fn get_sync_settings(caller: Caller, state: State) -> Answer {
+    let settings = caller.db.read(Tenant::sync_settings).await?;
+    Ok(HttpResponse::Ok().json(answer(&settings, state.clock.now())))
+}
+
+/// A change of the sync settings; what is left out stays as it is.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SettingsChange {
+    /// Switching it on selects incremental unless `frequency` says otherwise.
+    auto_sync: Option<bool>,
+    frequency: Option<Frequency>,
+    /// Local time of the daily run, 00:00 to 23:59.
+    #[schema(example = "03:30")]
+    daily_at: Option<String>,
+    /// IANA zone.
+    #[schema(example = "Asia/Taipei")]
+    timezone: Option<String>,
+    /// How late a missed daily run is still caught up, 0 to 23 hours.
+    catch_up_hours: Option<i64>,
+    allocation_mode: Option<AllocationMode>,
+    /// Units kept back of every SKU.
+    buffer: Option<i64>,
+    /// Whether a cancellation triggers increases like a return.
+    trigger_on_cancellation: Option<bool>,
+    /// Whether switching auto-sync on begins with one overwrite of every listing; true when left out. Acts only when
+    /// `auto_sync` goes from off to on.
+    initial_overwrite: Option<bool>,
+}
+
+/// Changes the sync settings. They take effect for stock events recorded afterwards.
+#[utoipa::path(tag = "auto-sync inventory", security(("seller_key" = [])), request_body = SettingsChange,
+    responses((status = 200, body = SettingsAnswer), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[put("/v1/sync-settings")]
+pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answer {
+    let change: SettingsChange = body.json()?;
+    let mut checks = Checks::default();
+    let daily_at = change.daily_at.as_deref().and_then(|text| checks.take("/daily_at", parse_daily_at(text)));
+    let timezone = change.timezone.as_deref().and_then(|text| checks.take("/timezone", parse_timezone(text)));
+    checks.within("/catch_up_hours", change.catch_up_hours, 0, MAX_CATCH_UP_HOURS);
+    checks.within("/buffer", change.buffer, 0, MAX_RULE_UNITS);
+    checks.finish()?;
+    let (now, actor) = (state.now_ms(), caller.actor());
+    let (settings, initial) = caller
+        .db
+        .write(move |t| {
+            let old = t.sync_settings()?;
+            let auto_sync = change.auto_sync.unwrap_or(old.auto_sync);
+            let switched_on = auto_sync && !old.auto_sync;
+            let kept = if switched_on { Frequency::Incremental } else { old.frequency };
+            let mut new = SyncSettings {
+                auto_sync,
+                frequency: change.frequency.unwrap_or(kept),
+                daily_at: daily_at.unwrap_or(old.daily_at),
+                timezone: timezone.unwrap_or(old.timezone),
+                catch_up_hours: change.catch_up_hours.unwrap_or(old.catch_up_hours),
+                allocation_mode: change.allocation_mode.unwrap_or(old.allocation_mode),
+                buffer: change.buffer.unwrap_or(old.buffer),
+                trigger_on_cancellation: change.trigger_on_cancellation.unwrap_or(old.trigger_on_cancellation),
+                timed_since: old.timed_since,
+            };
+            if new == old {
+                return Ok((new, None));
+            }
+            let schedule = |s: &SyncSettings| (s.is_timed(), s.daily_at, s.timezone);
+            if schedule(&new) != schedule(&old) {
+                new.timed_since = now;
+            }
+            check_shares(t, &new, "/allocation_mode")?;
+            t.save_sync_settings(&new, now)?;
+            if old.auto_sync && !new.auto_sync {
+                t.cancel_pushes(CancelScope::AutoSync, "Auto-sync was switched off.", now)?;
+            }
+            let begins = switched_on && change.initial_overwrite.unwrap_or(true);
+            let initial = begins.then(|| t.start_run(RunKind::Initial, &RunFilter::default(), now)).transpose()?;
+            let mut entry = audited(&actor, "sync_settings.changed", "sync-settings");
+            entry.before = Some(json!(answer(&old, instant(now))));
+            entry.after = Some(json!(answer(&new, instant(now))));
+            t.append_audit(&entry, now)?;
+            Ok((new, initial.map(|run| run.id)))
+        })
+        .await?;
+    state.handle.reconfigure(caller.db.id());
+    Ok(HttpResponse::Ok().json(SettingsAnswer { initial_sync_id: initial, ..answer(&settings, state.clock.now()) }))
+}
+
+/// Shares above 100 % are refused wherever they would arise; `pointer` is the field that would make them so.
+pub(super) fn check_shares(t: &mut Tenant<'_>, settings: &SyncSettings, pointer: &str) -> Result<(), Error> {
+    if settings.allocation_mode != AllocationMode::Exclusive {
+        return Ok(());
+    }
+    let stores: Vec<_> = t.stores(None, MAX_STORES)?.iter().map(crate::db::stores::Store::rules).collect();
+    let rules = t.rules(None, i64::MAX)?;
+    check_exclusive_shares(settings, &stores, &rules, pointer).map_err(|error| Error::Invalid(vec![error]))
+}

@@ -1,0 +1,118 @@
+//! SKUs: named in bulk, listed.
+use super::admin::MAX_NAME;
+use super::auth::Caller;
+use super::error::{ApiError, Problem};
+use super::request::{Body, Checks, Page, limit, parameter, present, query, read_text_cursor, text_cursor};
+use super::{Answer, MAX_BULK, State};
+use crate::clock::instant;
+use crate::db::skus::SkuChange;
+use crate::domain::Sku;
+use crate::domain::ids::check_text;
+use actix_web::{HttpRequest, HttpResponse, get, put};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::HashSet;
+
+/// A SKU to be created or named.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewSku {
+    sku: String,
+    /// For people; null takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    name: Option<Option<String>>,
+    /// Bundles are not built yet; refused when given.
+    #[schema(value_type = Option<Vec<Object>>)]
+    components: Option<Value>,
+}
+
+/// What became of a SKU.
+#[derive(Serialize, utoipa::ToSchema)]
+struct SkuResult {
+    sku: String,
+    /// `created`, `updated` or `unchanged`.
+    status: &'static str,
+}
+
+/// What became of all.
+#[derive(Serialize, utoipa::ToSchema)]
+struct SkusAnswer {
+    results: Vec<SkuResult>,
+}
+
+/// Creates SKUs and gives them names, up to 10,000 at once; all of them or, when a field is wrong, none.
+#[utoipa::path(tag = "stock", security(("seller_key" = [])), request_body = Vec<NewSku>,
+    responses((status = 200, body = SkusAnswer), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[put("/v1/skus")]
+pub async fn put_skus(caller: Caller, state: State, body: Body) -> Answer {
+    let rows: Vec<NewSku> = body.json()?;
+    if rows.len() > MAX_BULK {
+        return Err(ApiError::field("", format!("may have at most {MAX_BULK} SKUs; send them in parts")));
+    }
+    let mut checks = Checks::default();
+    let mut seen = HashSet::new();
+    let mut changes = Vec::with_capacity(rows.len());
+    for (index, row) in rows.into_iter().enumerate() {
+        let sku = checks.take(&format!("/{index}/sku"), Sku::parse(&row.sku));
+        if let Some(Some(name)) = &row.name {
+            checks.take(&format!("/{index}/name"), check_text(name, "a name", MAX_NAME));
+        }
+        if row.components.is_some() {
+            checks.note(format!("/{index}/components"), "bundles are not built yet");
+        }
+        if !seen.insert(row.sku) {
+            checks.note(format!("/{index}/sku"), "stands in this request more than once");
+        }
+        changes.extend(sku.map(|sku| (sku, row.name)));
+    }
+    checks.finish()?;
+    let (limits, now) = (state.settings.limits, state.now_ms());
+    let results = caller
+        .db
+        .write(move |t| {
+            let results = t.save_skus(&changes, limits, now)?;
+            Ok(changes.iter().map(|(sku, _)| sku.to_string()).zip(results).collect::<Vec<_>>())
+        })
+        .await?;
+    let word = |change| match change {
+        SkuChange::Created => "created",
+        SkuChange::Updated => "updated",
+        SkuChange::Unchanged => "unchanged",
+    };
+    let results = results.into_iter().map(|(sku, change)| SkuResult { sku, status: word(change) }).collect();
+    Ok(HttpResponse::Ok().json(SkusAnswer { results }))
+}
+
+/// A SKU.
+#[derive(Serialize, utoipa::ToSchema)]
+struct SkuAnswer {
+    sku: String,
+    name: Option<String>,
+    /// Whether any listing shows it.
+    paired: bool,
+    created_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SkusQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+    unpaired: Option<String>,
+}
+
+/// SKUs in order; with `unpaired=true` only those that no listing shows.
+#[utoipa::path(tag = "stock", security(("seller_key" = [])),
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query), ("unpaired" = Option<bool>, Query)),
+    responses((status = 200, body = Page<SkuAnswer>), (status = 401, body = Problem)))]
+#[get("/v1/skus")]
+pub async fn list_skus(caller: Caller, request: HttpRequest) -> Answer {
+    let asked: SkusQuery = query(&request)?;
+    let (limit, after) = (limit(asked.limit.as_deref())?, read_text_cursor(asked.cursor.as_deref())?);
+    let unpaired = parameter("unpaired", asked.unpaired.as_deref(), "true or false")?.unwrap_or(false);
+    let found = caller.db.read(move |t| t.skus(after.as_deref(), unpaired, limit + 1)).await?;
+    let item = |s: crate::db::skus::SkuItem| SkuAnswer { sku: s.sku.to_string(), name: s.name, paired: s.paired, created_at: instant(s.created_at) };
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |s| text_cursor(s.sku.as_str()), item)))
+}

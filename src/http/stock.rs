@@ -1,0 +1,94 @@
+//! What is available of a SKU, what each of its listings should show, and what became of the last push to it.
+use super::auth::Caller;
+use super::error::{ApiError, Problem};
+use super::pushes::PushAnswer;
+use super::request::query;
+use super::{Answer, stores::percent};
+use crate::clock::instant;
+use crate::db::stock::ListingStock;
+use crate::domain::allocation::Share;
+use crate::domain::{ListingId, Sku, StoreId};
+use actix_web::{HttpRequest, HttpResponse, get};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Stock of one SKU.
+#[derive(Serialize, utoipa::ToSchema)]
+struct StockAnswer {
+    sku: String,
+    name: Option<String>,
+    /// Units by warehouse; below 0 where more was sold than was there.
+    available: BTreeMap<String, i64>,
+    /// Units in all warehouses together.
+    total_available: i64,
+    listings: Vec<ListingStockAnswer>,
+}
+
+/// One listing, and the numbers its target comes from.
+#[derive(Serialize, utoipa::ToSchema)]
+struct ListingStockAnswer {
+    listing: ListingId,
+    store_id: StoreId,
+    store: String,
+    external_id: String,
+    /// What it should show.
+    target: i64,
+    /// What it showed last, as far as is known.
+    shown: Option<i64>,
+    shown_at: Option<DateTime<Utc>>,
+    /// Whether it is pushed at all.
+    pushed: bool,
+    /// Available in the warehouses that feed its store, less the buffer.
+    pool: i64,
+    buffer: i64,
+    #[serde(serialize_with = "percent")]
+    share_percent: Option<f64>,
+    threshold: Option<i64>,
+    max_shown: Option<i64>,
+    last_push: Option<PushAnswer>,
+    last_confirmed: Option<PushAnswer>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StockQuery {
+    sku: Option<String>,
+}
+
+/// Available of a SKU by warehouse, and its listings.
+#[utoipa::path(tag = "stock", security(("seller_key" = [])), params(("sku" = String, Query)),
+    responses((status = 200, body = StockAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[get("/v1/stock")]
+pub async fn get_stock(caller: Caller, request: HttpRequest) -> Answer {
+    let asked: StockQuery = query(&request)?;
+    let sku = Sku::parse(asked.sku.as_deref().unwrap_or_default()).map_err(|e| ApiError::field("/sku", e))?;
+    let wanted = sku.clone();
+    let stock = caller.db.read(move |t| t.stock(&wanted)).await?;
+    let levels = stock.levels;
+    let listing = |l: ListingStock| ListingStockAnswer {
+        listing: l.listing.id,
+        store_id: l.store.id,
+        store: l.store.name,
+        external_id: l.listing.external_id,
+        target: l.target,
+        shown: l.listing.shown,
+        shown_at: l.listing.shown_at.map(instant),
+        pushed: l.rules.is_pushed(),
+        pool: l.rules.pool(&levels),
+        buffer: l.rules.buffer,
+        share_percent: l.rules.share.map(Share::percent),
+        threshold: l.rules.threshold,
+        max_shown: l.rules.max_shown,
+        last_push: l.last_push.map(PushAnswer::from),
+        last_confirmed: l.last_confirmed.map(PushAnswer::from),
+    };
+    let listings = stock.listings.into_iter().map(listing).collect();
+    Ok(HttpResponse::Ok().json(StockAnswer {
+        sku: sku.to_string(),
+        name: stock.name,
+        total_available: levels.values().fold(0, |sum, level| sum.saturating_add(*level)),
+        available: levels.iter().map(|(code, level)| (code.to_string(), *level)).collect(),
+        listings,
+    }))
+}

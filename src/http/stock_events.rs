@@ -1,0 +1,281 @@
+//! Stock events in: one, an array, or NDJSON. Each is checked by itself; what is right is recorded together, answered
+//! only after the commit, event by event.
+use super::auth::Caller;
+use super::error::{ApiError, Problem};
+use super::request::{Body, Checks, JsonError, json, json_at};
+use super::{Answer, MAX_BULK, State};
+use crate::clock::millis;
+use crate::db::ledger::{EventResult, NewEvent, RecordRequest};
+use crate::domain::stock::{EventKind, MAX_AVAILABLE, MAX_QUANTITY, StockEvent};
+use crate::domain::{EventId, FieldError, Sku, WarehouseCode};
+use actix_web::{HttpResponse, post};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+/// Characters of a note at most.
+const MAX_NOTE: usize = 1000;
+
+/// A stock event as it is sent.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventFields {
+    /// The client's own id: the event is applied once for each.
+    event_id: String,
+    sku: String,
+    kind: EventKind,
+    /// The size of the change, above 0; signed for an adjustment; the new available for a count.
+    quantity: i64,
+    /// `main` when left out. For a transfer: from where.
+    warehouse: Option<String>,
+    /// For a transfer: to where.
+    to_warehouse: Option<String>,
+    occurred_at: Option<DateTime<Utc>>,
+    note: Option<String>,
+}
+
+impl EventFields {
+    fn check(&self) -> Result<StockEvent, Vec<FieldError>> {
+        let mut checks = Checks::default();
+        let event_id = checks.take("/event_id", EventId::parse(&self.event_id));
+        let sku = checks.take("/sku", Sku::parse(&self.sku));
+        let code = |checks: &mut Checks, pointer, text: &Option<String>| {
+            text.as_deref().and_then(|text| checks.take(pointer, WarehouseCode::parse(text)))
+        };
+        let warehouse = code(&mut checks, "/warehouse", &self.warehouse).unwrap_or_else(WarehouseCode::main);
+        let to_warehouse = code(&mut checks, "/to_warehouse", &self.to_warehouse);
+        match (self.kind, &self.to_warehouse) {
+            (EventKind::Transfer, None) => checks.note("/to_warehouse", "is needed for a transfer"),
+            (EventKind::Transfer, Some(_)) if to_warehouse.as_ref() == Some(&warehouse) => {
+                checks.note("/to_warehouse", "must be another warehouse than the one it comes from");
+            }
+            (EventKind::Transfer, Some(_)) | (_, None) => {}
+            (_, Some(_)) => checks.note("/to_warehouse", "is only for a transfer"),
+        }
+        match self.kind {
+            EventKind::Adjustment if self.quantity == 0 => checks.note("/quantity", "must not be 0: an adjustment adds or takes away"),
+            EventKind::Adjustment => checks.within("/quantity", Some(self.quantity), -MAX_QUANTITY, MAX_QUANTITY),
+            EventKind::Count => checks.within("/quantity", Some(self.quantity), 0, MAX_QUANTITY.min(MAX_AVAILABLE)),
+            _ => checks.within("/quantity", Some(self.quantity), 1, MAX_QUANTITY),
+        }
+        if let Some(note) = &self.note {
+            let controlled = note.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+            if note.chars().count() > MAX_NOTE || controlled {
+                checks.note("/note", format!("may have at most {MAX_NOTE} characters, and no control characters but line ends and tabs"));
+            }
+        }
+        checks.done()?;
+        let (Some(event_id), Some(sku)) = (event_id, sku) else { return Err(Vec::new()) };
+        Ok(StockEvent {
+            event_id,
+            sku,
+            kind: self.kind,
+            quantity: self.quantity,
+            warehouse,
+            to_warehouse,
+            occurred_at: self.occurred_at.map(millis),
+            note: self.note.clone(),
+        })
+    }
+}
+
+/// What tells a repeat from another event with the same id: every field, defaults filled in.
+fn body_hash(event: &StockEvent) -> [u8; 32] {
+    let canonical = serde_json::json!([
+        event.event_id,
+        event.sku,
+        event.kind,
+        event.quantity,
+        event.warehouse,
+        event.to_warehouse,
+        event.occurred_at,
+        event.note
+    ]);
+    Sha256::digest(canonical.to_string().as_bytes()).into()
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+struct ResultAnswer {
+    /// Null when it could not even be read.
+    event_id: Option<String>,
+    /// `accepted`, `duplicate` or `rejected`.
+    status: &'static str,
+    /// When it was accepted; for a duplicate, when it was accepted first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_at: Option<DateTime<Utc>>,
+    /// Why it was rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Each bad field; pointers begin at the request's body.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+/// What became of all events, in their order.
+#[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
+struct EventsAnswer {
+    accepted: usize,
+    duplicates: usize,
+    rejected: usize,
+    results: Vec<ResultAnswer>,
+}
+
+/// An event that is not right: its id, where that can be read, and what is wrong.
+struct Bad {
+    event_id: Option<String>,
+    errors: Vec<FieldError>,
+}
+
+fn read_event(bytes: &[u8]) -> Result<StockEvent, Bad> {
+    #[derive(Deserialize)]
+    struct IdOnly {
+        event_id: String,
+    }
+    let event_id = || serde_json::from_slice::<IdOnly>(bytes).ok().map(|only| only.event_id);
+    let fields: EventFields = json_at(bytes).map_err(|error| {
+        let error = match error {
+            JsonError::Syntax(detail) => FieldError::new("", detail),
+            JsonError::Field(error) => error,
+        };
+        Bad { event_id: event_id(), errors: vec![error] }
+    })?;
+    fields.check().map_err(|errors| Bad { event_id: Some(fields.event_id.clone()), errors })
+}
+
+/// The events of a body, and whether it was a single object.
+fn read_body(body: &Body) -> Result<(Vec<Result<StockEvent, Bad>>, bool), ApiError> {
+    let too_many = || ApiError::field("", format!("may have at most {MAX_BULK} stock events; send them in parts"));
+    if matches!(body.media_type.as_str(), "application/x-ndjson" | "application/jsonl" | "application/ndjson") {
+        let lines = body.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+        let events: Vec<_> = lines.take(MAX_BULK + 1).map(read_event).collect();
+        return if events.len() > MAX_BULK { Err(too_many()) } else { Ok((events, false)) };
+    }
+    body.expect_json()?;
+    if body.bytes.trim_ascii_start().first() == Some(&b'[') {
+        let items: Vec<Box<RawValue>> = json(&body.bytes)?;
+        if items.len() > MAX_BULK {
+            return Err(too_many());
+        }
+        return Ok((items.iter().map(|raw| read_event(raw.get().as_bytes())).collect(), false));
+    }
+    // One object: what is not JSON at all is malformed, not a rejected event.
+    let raw: Box<RawValue> = json(&body.bytes)?;
+    Ok((vec![read_event(raw.get().as_bytes())], true))
+}
+
+/// Records stock events: one object, an array of up to 10,000, or NDJSON (`application/x-ndjson`). Answered after they
+/// are durable, event by event; an event is applied once for each `event_id`, however often it is sent. A single
+/// object that is rejected answers with a problem, which has the same members as the answer.
+#[utoipa::path(tag = "stock", security(("seller_key" = [])),
+    request_body(content((EventFields = "application/json"), (Vec<EventFields> = "application/json"), (String = "application/x-ndjson"))),
+    responses((status = 200, body = EventsAnswer), (status = 400, body = Problem), (status = 401, body = Problem), (status = 409, body = Problem),
+        (status = 413, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
+#[post("/v1/stock-events")]
+pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answer {
+    let (read, single) = read_body(&body)?;
+    let mut results: Vec<Option<ResultAnswer>> = Vec::with_capacity(read.len());
+    let (mut places, mut events) = (Vec::new(), Vec::new());
+    let mut conflict = false;
+    let prefix = |place: usize| if single { String::new() } else { format!("/{place}") };
+    for (place, read) in read.into_iter().enumerate() {
+        match read {
+            Ok(event) => {
+                places.push(place);
+                events.push(NewEvent { hash: body_hash(&event), event });
+                results.push(None);
+            }
+            Err(bad) => results.push(Some(rejected(bad.event_id, bad.errors, &prefix(place)))),
+        }
+    }
+    let ids: Vec<EventId> = events.iter().map(|new| new.event.event_id.clone()).collect();
+    let recorded = match events.is_empty() {
+        true => Vec::new(),
+        false => state.db.record(RecordRequest { seller: caller.db.id(), now: state.now_ms(), events }).await?.results,
+    };
+    for ((place, event_id), result) in places.into_iter().zip(ids).zip(recorded) {
+        conflict |= matches!(result, EventResult::Rejected { conflict: true, .. });
+        let event_id = Some(event_id.to_string());
+        let taken = |status, at| ResultAnswer {
+            event_id: event_id.clone(),
+            status,
+            accepted_at: Some(crate::clock::instant(at)),
+            reason: None,
+            errors: Vec::new(),
+        };
+        let answer = match result {
+            EventResult::Accepted { at } => taken("accepted", at),
+            EventResult::Duplicate { at } => taken("duplicate", at),
+            EventResult::Rejected { errors, .. } => rejected(event_id, errors, &prefix(place)),
+        };
+        if let Some(slot) = results.get_mut(place) {
+            *slot = Some(answer);
+        }
+    }
+    let results: Vec<ResultAnswer> = results.into_iter().flatten().collect();
+    let count = |status| results.iter().filter(|result| result.status == status).count();
+    let answer = EventsAnswer { accepted: count("accepted"), duplicates: count("duplicate"), rejected: count("rejected"), results };
+    for (status, count) in [("accepted", answer.accepted), ("duplicate", answer.duplicates), ("rejected", answer.rejected)] {
+        metrics::counter!("stocktide_stock_events_total", "status" => status).increment(u64::try_from(count).unwrap_or(0));
+    }
+    if single && answer.rejected > 0 {
+        let errors: Vec<FieldError> = answer.results.iter().flat_map(|result| result.errors.clone()).collect();
+        let members = serde_json::to_value(&answer).ok().and_then(|value| value.as_object().cloned()).unwrap_or_default();
+        let problem = if conflict { ApiError::conflicting(errors) } else { ApiError::invalid(errors) };
+        return Err(problem.with(members));
+    }
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+fn rejected(event_id: Option<String>, errors: Vec<FieldError>, prefix: &str) -> ResultAnswer {
+    let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let errors = errors.into_iter().map(|error| error.under(prefix)).collect();
+    ResultAnswer { event_id, status: "rejected", accepted_at: None, reason: Some(reason), errors }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors_of(text: &str) -> Vec<String> {
+        read_event(text.as_bytes()).err().map(|bad| bad.errors.into_iter().map(|e| e.pointer).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn each_bad_field_is_named() {
+        let event = |fields: &str| format!(r#"{{"event_id":"e","sku":"S","kind":"purchase","quantity":1{fields}}}"#);
+        assert!(errors_of(&event("")).is_empty());
+        let quantity = |kind: &str, q: &str| errors_of(&format!(r#"{{"event_id":"e","sku":"S","kind":"{kind}","quantity":{q}}}"#));
+        for (kind, bad) in [
+            ("purchase", "0"),
+            ("sale", "-1"),
+            ("return", "1.5"),
+            ("purchase", "1e30"),
+            ("purchase", "1000000000001"),
+            ("adjustment", "0"),
+            ("count", "-1"),
+            ("purchase", "\"3\""),
+            ("purchase", "null"),
+        ] {
+            assert_eq!(quantity(kind, bad), ["/quantity"], "{kind} {bad}");
+        }
+        assert!(quantity("adjustment", "-3").is_empty() && quantity("count", "0").is_empty());
+        assert_eq!(errors_of(&event(r#","colour":"red""#)), ["/colour"]);
+        assert_eq!(errors_of(&event(r#","to_warehouse":"b""#)), ["/to_warehouse"]);
+        assert_eq!(errors_of(r#"{"event_id":"e","sku":"S","kind":"transfer","quantity":1}"#), ["/to_warehouse"]);
+        assert_eq!(errors_of(r#"{"event_id":"e","sku":"S","kind":"transfer","quantity":1,"to_warehouse":"main"}"#), ["/to_warehouse"]);
+        assert_eq!(errors_of(r#"{"event_id":"","sku":" S","kind":"sale","quantity":0}"#), ["/event_id", "/sku", "/quantity"]);
+        assert_eq!(errors_of(r#"{"sku":"S","kind":"sale","quantity":1}"#), ["/event_id"]);
+        assert_eq!(errors_of(r#"{"event_id":"e","sku":"S","kind":"gift","quantity":1}"#), ["/kind"]);
+    }
+
+    #[test]
+    fn a_default_filled_in_is_the_same_event() {
+        let hash = |text: &str| read_event(text.as_bytes()).ok().map(|event| body_hash(&event));
+        let plain = hash(r#"{"event_id":"e","sku":"S","kind":"sale","quantity":1}"#);
+        assert!(plain.is_some());
+        assert_eq!(plain, hash(r#"{"warehouse":"main","quantity":1,"kind":"sale","sku":"S","event_id":"e"}"#));
+        assert_ne!(plain, hash(r#"{"event_id":"e","sku":"S","kind":"sale","quantity":2}"#));
+    }
+}

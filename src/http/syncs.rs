@@ -1,0 +1,148 @@
+//! Sync runs: started by hand, listed, watched.
+use super::auth::Caller;
+use super::error::{ApiError, Problem};
+use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, query};
+use super::{Answer, MAX_BULK, State, audited};
+use crate::clock::instant;
+use crate::db::Error;
+use crate::db::runs::{Run, RunFilter, RunKind, RunState};
+use crate::domain::{FieldError, RunId, Sku, StoreId};
+use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse, get, post};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// A sync run.
+#[derive(Serialize, utoipa::ToSchema)]
+struct SyncAnswer {
+    id: RunId,
+    kind: RunKind,
+    state: RunState,
+    /// Listings it covers, as far as counted.
+    total: i64,
+    /// Overwritten.
+    done: i64,
+    /// Rejected or called off.
+    failed: i64,
+    /// When it will be at its end, at the pace so far; null while that is not known.
+    eta: Option<DateTime<Utc>>,
+    /// The store of a daily run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store_id: Option<StoreId>,
+    /// The local date of a daily run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_date: Option<String>,
+    /// When a daily run should have begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled_for: Option<DateTime<Utc>>,
+    /// In plain words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    started_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+fn answer(run: Run, now: i64) -> SyncAnswer {
+    SyncAnswer {
+        eta: run.eta(now).map(instant),
+        id: run.id,
+        kind: run.kind,
+        state: run.state,
+        total: run.total,
+        done: run.done,
+        failed: run.failed,
+        store_id: run.store_id,
+        local_date: run.local_date,
+        scheduled_for: run.scheduled_for.map(instant),
+        reason: run.reason,
+        started_at: instant(run.started_at),
+        finished_at: run.finished_at.map(instant),
+    }
+}
+
+/// What to overwrite; everything where a field is left out.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewSync {
+    store_ids: Option<Vec<StoreId>>,
+    skus: Option<Vec<String>>,
+    /// Only a preview. Not built yet: refused when true.
+    dry_run: Option<bool>,
+}
+
+/// Starts a manual sync: overwrites listings with their targets, also with auto-sync off.
+#[utoipa::path(tag = "syncs", security(("seller_key" = [])), request_body = NewSync,
+    responses((status = 202, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[post("/v1/syncs")]
+pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
+    let new: NewSync = body.json()?;
+    let mut checks = Checks::default();
+    if new.dry_run == Some(true) {
+        checks.note("/dry_run", "the preview is not built yet");
+    }
+    for (pointer, count) in [("/store_ids", new.store_ids.as_ref().map(Vec::len)), ("/skus", new.skus.as_ref().map(Vec::len))] {
+        if count == Some(0) {
+            checks.note(pointer, "is empty; leave it out for all");
+        } else if count.is_some_and(|count| count > MAX_BULK) {
+            checks.note(pointer, format!("may have at most {MAX_BULK} entries"));
+        }
+    }
+    let mut skus = new.skus.as_ref().map(|_| Vec::new());
+    for (index, sku) in new.skus.iter().flatten().enumerate() {
+        let sku = checks.take(&format!("/skus/{index}"), Sku::parse(sku));
+        if let Some(skus) = &mut skus {
+            skus.extend(sku);
+        }
+    }
+    checks.finish()?;
+    let filter = RunFilter { store_ids: new.store_ids, skus };
+    let (wanted_stores, now, actor) = (filter.store_ids.clone(), state.now_ms(), caller.actor());
+    if let Some(missing) = caller.db.read(move |t| t.missing_store(wanted_stores.as_deref().unwrap_or_default())).await? {
+        return Err(ApiError::not_found_at(format!("/store_ids/{missing}"), "store"));
+    }
+    let run = caller
+        .db
+        .write(move |t| {
+            let wanted: Vec<&str> = filter.skus.iter().flatten().map(Sku::as_str).collect();
+            let known = t.sku_names(&wanted)?;
+            let unknown = |(index, sku): (usize, &&str)| {
+                (!known.contains_key(*sku)).then(|| FieldError::new(format!("/skus/{index}"), "there is no such SKU"))
+            };
+            let errors: Vec<FieldError> = wanted.iter().enumerate().filter_map(unknown).collect();
+            if !errors.is_empty() {
+                return Err(Error::Invalid(errors));
+            }
+            let run = t.start_run(RunKind::Manual, &filter, now)?;
+            let mut entry = audited(&actor, "sync.started", "manual");
+            entry.after = Some(json!({ "id": run.id, "store_ids": filter.store_ids, "skus": filter.skus.as_ref().map(Vec::len) }));
+            t.append_audit(&entry, now)?;
+            Ok(run)
+        })
+        .await?;
+    state.handle.reconfigure(caller.db.id());
+    Ok(HttpResponse::Accepted().json(answer(run, now)))
+}
+
+/// Runs, newest first.
+#[utoipa::path(tag = "syncs", security(("seller_key" = [])),
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Page<SyncAnswer>), (status = 401, body = Problem), (status = 422, body = Problem)))]
+#[get("/v1/syncs")]
+pub async fn list_syncs(caller: Caller, state: State, request: HttpRequest) -> Answer {
+    let asked: PageQuery = query(&request)?;
+    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
+    let found = caller.db.read(move |t| t.runs(after, limit + 1)).await?;
+    let now = state.now_ms();
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |r| r.id.to_string(), |r| answer(r, now))))
+}
+
+/// One run.
+#[utoipa::path(tag = "syncs", security(("seller_key" = [])),
+    responses((status = 200, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[get("/v1/syncs/{id}")]
+pub async fn get_sync(caller: Caller, state: State, id: Path<RunId>) -> Answer {
+    let id = id.into_inner();
+    let run = caller.db.read(move |t| t.run(id)).await?;
+    Ok(HttpResponse::Ok().json(answer(run, state.now_ms())))
+}

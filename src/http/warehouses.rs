@@ -1,0 +1,123 @@
+//! Warehouses: where stock is.
+use super::admin::MAX_NAME;
+use super::auth::Caller;
+use super::error::{ApiError, Problem};
+use super::request::{Body, Checks, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
+use super::{Answer, State, audited};
+use crate::clock::instant;
+use crate::db::warehouses::Warehouse;
+use crate::domain::WarehouseCode;
+use crate::domain::ids::check_text;
+use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A warehouse.
+#[derive(Serialize, utoipa::ToSchema)]
+struct WarehouseAnswer {
+    code: String,
+    name: String,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Warehouse> for WarehouseAnswer {
+    fn from(warehouse: Warehouse) -> Self {
+        Self { code: warehouse.code.to_string(), name: warehouse.name, created_at: instant(warehouse.created_at) }
+    }
+}
+
+/// Warehouses by code; `main` is always among them.
+#[utoipa::path(tag = "warehouses", security(("seller_key" = [])),
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Page<WarehouseAnswer>), (status = 401, body = Problem)))]
+#[get("/v1/warehouses")]
+pub async fn list_warehouses(caller: Caller, request: HttpRequest) -> Answer {
+    let asked: PageQuery = query(&request)?;
+    let (limit, after) = (limit(asked.limit.as_deref())?, read_text_cursor(asked.cursor.as_deref())?);
+    let found = caller.db.read(move |t| t.warehouses(after.as_deref(), limit + 1)).await?;
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |w| text_cursor(w.code.as_str()), WarehouseAnswer::from)))
+}
+
+/// A new warehouse.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewWarehouse {
+    /// Its code in stock events.
+    code: String,
+    /// For people; the code when left out.
+    name: Option<String>,
+}
+
+/// Adds a warehouse.
+#[utoipa::path(tag = "warehouses", security(("seller_key" = [])), request_body = NewWarehouse,
+    responses((status = 201, body = WarehouseAnswer), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[post("/v1/warehouses")]
+pub async fn create_warehouse(caller: Caller, state: State, body: Body) -> Answer {
+    let new: NewWarehouse = body.json()?;
+    let mut checks = Checks::default();
+    let code = checks.take("/code", WarehouseCode::parse(&new.code));
+    let name = new.name.unwrap_or(new.code);
+    checks.take("/name", check_text(&name, "a name", MAX_NAME));
+    checks.finish()?;
+    let Some(code) = code else { return Err(ApiError::field("/code", "is needed")) };
+    let (now, actor) = (state.now_ms(), caller.actor());
+    let warehouse = Warehouse { code, name, created_at: now };
+    let row = warehouse.clone();
+    caller
+        .db
+        .write(move |t| {
+            t.create_warehouse(&row)?;
+            t.append_audit(&audited(&actor, "warehouse.created", row.code.as_str()), now)
+        })
+        .await?;
+    Ok(HttpResponse::Created().json(WarehouseAnswer::from(warehouse)))
+}
+
+/// What may change about a warehouse.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct WarehouseChange {
+    name: String,
+}
+
+fn code_of(path: &str) -> Result<WarehouseCode, ApiError> {
+    WarehouseCode::parse(path).map_err(|_| ApiError::not_found("warehouse"))
+}
+
+/// Renames a warehouse.
+#[utoipa::path(tag = "warehouses", security(("seller_key" = [])), request_body = WarehouseChange,
+    responses((status = 200, body = WarehouseAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[patch("/v1/warehouses/{code}")]
+pub async fn patch_warehouse(caller: Caller, state: State, code: Path<String>, body: Body) -> Answer {
+    let code = code_of(&code)?;
+    let change: WarehouseChange = body.json()?;
+    check_text(&change.name, "a name", MAX_NAME).map_err(|e| ApiError::field("/name", e))?;
+    let (now, actor) = (state.now_ms(), caller.actor());
+    let warehouse = caller
+        .db
+        .write(move |t| {
+            t.rename_warehouse(&code, &change.name)?;
+            t.append_audit(&audited(&actor, "warehouse.renamed", code.as_str()), now)?;
+            t.warehouse(&code)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(WarehouseAnswer::from(warehouse)))
+}
+
+/// Removes an empty warehouse that feeds no store. `main` stays.
+#[utoipa::path(tag = "warehouses", security(("seller_key" = [])),
+    responses((status = 204, description = "Gone."), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[delete("/v1/warehouses/{code}")]
+pub async fn delete_warehouse(caller: Caller, state: State, code: Path<String>) -> Answer {
+    let code = code_of(&code)?;
+    let (now, actor) = (state.now_ms(), caller.actor());
+    caller
+        .db
+        .write(move |t| {
+            t.delete_warehouse(&code)?;
+            t.append_audit(&audited(&actor, "warehouse.deleted", code.as_str()), now)
+        })
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -101,6 +101,12 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
+    /// 409 with the fields that contradict what is there.
+    pub fn conflicting(errors: Vec<FieldError>) -> Self {
+        let detail = errors.first().map(ToString::to_string).unwrap_or_default();
+        Self { errors, ..Self::conflict(detail) }
+    }
+
     /// 413.
     pub fn too_large(limit: usize) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("A request may have at most {limit} bytes; send it in parts."))

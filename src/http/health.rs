@@ -24,7 +24,7 @@ pub async fn readyz(state: State) -> Answer {
 pub async fn metrics(state: State) -> HttpResponse {
     let status = state.handle.status().await;
     #[expect(clippy::cast_precision_loss, reason = "counts of actors stay far below 2^52")]
-    let gauge = |name: &'static str, value: usize| metrics::gauge!(name).set(value as f64);
+    let gauge = |name: &'static str, value: usize| ::metrics::gauge!(name).set(value as f64);
     gauge("stocktide_active_sellers", status.sellers);
     gauge("stocktide_active_stores", status.stores);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render())

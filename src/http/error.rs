@@ -148,7 +148,10 @@ impl ApiError {
 
     fn kind(&self) -> (&'static str, &'static str) {
         let code = self.status.as_u16();
-        KINDS.iter().find(|(status, ..)| *status == code).map_or(("internal", "Something went wrong inside"), |(_, name, title)| (name, title))
+        KINDS
+            .iter()
+            .find(|(status, ..)| *status == code)
+            .map_or(("internal", "Something went wrong inside"), |(_, name, title)| (name, title))
     }
 }
 

@@ -1,4 +1,5 @@
 //! For load balancers and monitoring. Open to whoever reaches the port; says nothing of any seller.
+use super::error::ApiError;
 use super::{Answer, State};
 use actix_web::{HttpResponse, get};
 use serde_json::json;
@@ -14,7 +15,10 @@ pub async fn healthz() -> HttpResponse {
 #[utoipa::path(tag = "operations", responses((status = 200, description = "Ready."), (status = 503, description = "Not ready.", body = super::error::Problem)))]
 #[get("/readyz")]
 pub async fn readyz(state: State) -> Answer {
-    state.db.read(|conn| crate::db::sellers::sellers(conn, None, 1).map(drop)).await?;
+    let (applied, all) = state.db.read(crate::db::migrations).await?;
+    if applied < all {
+        return Err(ApiError::unavailable("The database's tables are not up to date; run stocktide migrate."));
+    }
     Ok(HttpResponse::Ok().json(json!({ "status": "ready", "backend": state.db.backend() })))
 }
 

@@ -197,7 +197,11 @@ impl StoreFields {
         let mut config: Map<String, Value> = serde_json::from_str(&store.config).unwrap_or_default();
         for (name, value) in &self.config {
             // Null takes a setting back to its default.
-            if value.is_null() { config.remove(name) } else { config.insert(name.clone(), value.clone()) };
+            if value.is_null() {
+                config.remove(name)
+            } else {
+                config.insert(name.clone(), value.clone())
+            };
         }
         store.config = Value::Object(config).to_string();
         checks.done()

@@ -22,6 +22,7 @@ mod syncs;
 mod warehouses;
 
 use crate::actors::Handle;
+use crate::actors::connection::Renewals;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::db::audit::Change;
@@ -65,8 +66,10 @@ pub struct AppState {
     pub db: Db,
     /// The actors.
     pub handle: Handle,
-    /// For checking a store on request.
+    /// For calling a store on request.
     pub client: Client,
+    /// Renews stores' tokens.
+    pub renewals: Arc<Renewals>,
     /// Now.
     pub clock: Clock,
     /// Seals credentials.

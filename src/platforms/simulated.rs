@@ -273,7 +273,7 @@ mod tests {
             platform: "simulated".into(),
             base_url: Some("http://127.0.0.1:9/base/".into()),
             config: config.as_object().unwrap().clone(),
-            credentials: [("token".to_owned(), SecretString::from("t0ken"))].into(),
+            credentials: [("token".to_owned(), "t0ken".into())].into(),
         }
     }
     fn call(action: Action) -> Call {

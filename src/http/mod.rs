@@ -9,6 +9,7 @@ pub mod request;
 
 mod admin;
 mod audit;
+mod discover;
 mod health;
 mod listings;
 mod pushes;
@@ -139,6 +140,7 @@ routes![
     stores::patch_store,
     stores::delete_store,
     stores::check_store,
+    discover::discover_store,
     listings::put_listings,
     listings::list_listings,
     listings::delete_listing,

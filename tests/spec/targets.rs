@@ -1,0 +1,2 @@
+//! Targets: what a listing should show by the rules.
+use crate::support::*;

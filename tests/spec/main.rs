@@ -9,6 +9,8 @@
     reason = "a test that cannot go on says so at once"
 )]
 
+mod incremental;
 mod stock_events;
 mod support;
 mod targets;
+mod timed_full;

@@ -52,8 +52,12 @@ impl GovernorClock for TokioClock {
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>;
 
+fn period(limit: RateLimit) -> Duration {
+    Duration::from_secs_f64(1.0 / limit.per_second.clamp(1e-6, 1e6))
+}
+
 fn bucket(limit: RateLimit) -> Arc<Bucket> {
-    let period = Duration::from_secs_f64(1.0 / limit.per_second.clamp(1e-6, 1e6));
+    let period = period(limit);
     let burst = NonZeroU32::new(limit.burst).unwrap_or(NonZeroU32::MIN);
     // A period is never zero: the rate is clamped.
     let quota = Quota::with_period(period).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
@@ -64,6 +68,8 @@ struct StoreLimit {
     limit: RateLimit,
     bucket: Arc<Bucket>,
     not_before: Option<Instant>,
+    /// When the bucket will be full again: what governor keeps too, but tells nobody who does not take a permit.
+    full_at: Instant,
     used_at: Instant,
 }
 
@@ -85,6 +91,7 @@ impl Limits {
             wait_for(app).await;
         }
         wait_for(&of_store).await;
+        self.note_permit(store);
         loop {
             let pause = self.pause_of(store);
             if pause.is_zero() {
@@ -105,7 +112,21 @@ impl Limits {
 
     /// How long the next permit of this store will take at least, as far as is known without taking it.
     pub fn expected_wait(&self, store: StoreId) -> Duration {
-        self.pause_of(store)
+        let now = Instant::now();
+        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = stores.get(&store) else { return Duration::ZERO };
+        let burst = period(entry.limit).saturating_mul(entry.limit.burst.saturating_sub(1));
+        let of_bucket = entry.full_at.saturating_duration_since(now).saturating_sub(burst);
+        let of_pause = entry.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        of_bucket.max(of_pause)
+    }
+
+    fn note_permit(&self, store: StoreId) {
+        let now = Instant::now();
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = stores.get_mut(&store) {
+            entry.full_at = entry.full_at.max(now) + period(entry.limit);
+        }
     }
 
     fn pause_of(&self, store: StoreId) -> Duration {
@@ -121,13 +142,20 @@ impl Limits {
             let quiet = now.checked_sub(Duration::from_secs(3600)).unwrap_or(now);
             stores.retain(|_, entry| entry.used_at > quiet);
         }
-        let entry = stores.entry(store).or_insert_with(|| StoreLimit { limit, bucket: bucket(limit), not_before: None, used_at: now });
+        let entry = stores.entry(store).or_insert_with(|| StoreLimit {
+            limit,
+            bucket: bucket(limit),
+            not_before: None,
+            full_at: now,
+            used_at: now,
+        });
         entry.used_at = now;
         if entry.limit != limit {
             // The calls made under the old limit are not known to the new bucket: it begins empty.
             entry.limit = limit;
             entry.bucket = bucket(limit);
             while entry.bucket.check().is_ok() {}
+            entry.full_at = now + period(limit).saturating_mul(limit.burst);
         }
         Arc::clone(&entry.bucket)
     }
@@ -179,7 +207,10 @@ mod tests {
         let began = Instant::now();
         let mut instants = Vec::new();
         for _ in 0..40 {
+            let expected = Instant::now() + limits.expected_wait(store);
             limits.acquire(store, "x", &facts(2.5, 3, None)).await;
+            let late = Instant::now().saturating_duration_since(expected);
+            assert!(Instant::now() >= expected && late < Duration::from_millis(3), "it was foretold, {late:?}");
             instants.push(Instant::now());
         }
         assert_within(&instants, 2.5, 3.0);

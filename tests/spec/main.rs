@@ -9,8 +9,11 @@
     reason = "a test that cannot go on says so at once"
 )]
 
+mod delivery;
 mod incremental;
+mod manual;
 mod stock_events;
 mod support;
+mod switching;
 mod targets;
 mod timed_full;

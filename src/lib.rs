@@ -7,12 +7,12 @@
 //! `tests/architecture.rs` reads every path in the source and holds it to this.
 //!
 //! ```text
-//! 5   main cli app config telemetry doc       wire everything; nobody below imports them
-//! 4   http | loadgen                          requests in  |  synthetic events in, as an outside client
-//! 3   actors | simulator                      who runs, when  |  the platform that tests, demo and load talk to
-//! 2   db | platforms                          rows  |  outbound HTTP
-//! 1   clock                                   the only source of "now"
-//! 0   domain                                  values and decisions: no async, no I/O, no framework
+//! 5   main cli app demo config telemetry doc     wire everything; nobody below imports them
+//! 4   http | loadgen                             requests in  |  synthetic events in, as an outside client
+//! 3   actors | simulator                         who runs, when  |  the platform that tests, demo and load talk to
+//! 2   db | platforms                             rows  |  outbound HTTP
+//! 1   clock                                      the only source of "now"
+//! 0   domain                                     values and decisions: no async, no I/O, no framework
 //! ```
 //!
 //! # One event, from end to end
@@ -45,9 +45,15 @@
 //! [`actors`], which only says who looks at the rows, and when. [`platforms`] says how to add a platform, [`doc`] why
 //! things are as they are.
 pub mod actors;
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod db;
+pub mod demo;
 pub mod doc;
 pub mod domain;
+pub mod http;
 pub mod platforms;
 pub mod simulator;
+pub mod telemetry;

@@ -21,7 +21,7 @@ const LEVELS: [&[&[&str]]; 6] = [
     &[&["db"], &["platforms"]],
     &[&["actors"], &["simulator"]],
     &[&["http"], &["loadgen"]],
-    &[&["lib", "main", "cli", "app", "config", "telemetry", "doc"]],
+    &[&["lib", "main", "cli", "app", "demo", "config", "telemetry", "doc"]],
 ];
 
 /// Frameworks, and where alone they may be named: whoever wants to replace one has one folder to look at. The top
@@ -217,6 +217,30 @@ fn problem_pages(errors_rs: &str, errors_md: &str) -> Vec<String> {
     found
 }
 
+/// The rows of the table in `src/config.rs`: line, name, the whole row.
+fn settings(source: &str) -> Vec<(usize, &str, &str)> {
+    let table = source.lines().enumerate().skip_while(|(_, line)| !line.starts_with("pub const SETTINGS")).skip(1);
+    let row = |(index, line)| Some((index + 1, str::split(line, '"').nth(1)?, line));
+    table.take_while(|(_, line)| *line != "];").filter_map(row).collect()
+}
+
+fn setting_docs(config_rs: &str) -> Vec<String> {
+    let rows = settings(config_rs);
+    let mut found = Vec::new();
+    for (line, name, row) in &rows {
+        if !row.trim_end().ends_with(".\"),") {
+            found.push(format!("src/config.rs:{line}: end the row of `{name}` with a sentence that says what it does"));
+        }
+        if config_rs.matches(&format!("\"{name}\"")).count() < 2 {
+            found.push(format!("src/config.rs:{line}: `{name}` is never read: use it or take it out"));
+        }
+    }
+    if rows.is_empty() {
+        found.push("src/config.rs:1: its SETTINGS cannot be found; teach tests/architecture.rs where they are".to_owned());
+    }
+    found
+}
+
 fn banned_words(files: &[File]) -> Vec<String> {
     // In two halves, so that this file does not find itself.
     let banned = [
@@ -360,6 +384,16 @@ fn every_problem_kind_is_explained_to_clients() {
     assert_none(&problem_pages(source, "## conflict: 409, It contradicts\n"));
     assert_eq!(problem_pages(source, "## conflict: 410, It contradicts\n").len(), 2);
     assert_eq!(problem_pages("", "").len(), 1);
+}
+
+#[test]
+fn every_setting_says_what_it_does_and_does_it() {
+    assert_none(&setting_docs(&text_of(&repository(), "src/config.rs")));
+    let table = "pub const SETTINGS: &[Setting] = &[\n    text(\"log\", \"info\", \"filter\", \"What is logged.\"),\n];\n";
+    assert_none(&setting_docs(&format!("{table}get(\"log\")")));
+    assert_eq!(setting_docs(table).len(), 1, "never read");
+    assert_eq!(setting_docs(&format!("{}get(\"log\")", table.replace("What is logged.", ""))).len(), 1, "says nothing");
+    assert_eq!(setting_docs("").len(), 1);
 }
 
 #[test]

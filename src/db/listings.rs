@@ -237,8 +237,7 @@ impl Tenant<'_> {
             let skus: Vec<&str> = chunk.iter().map(|row| row.sku.as_str()).collect();
             let of_store = listings::table.filter(listings::seller_id.eq(&key)).filter(listings::store_id.eq(&store));
             // Two questions instead of one with OR: each has its own index.
-            let mut found: Vec<ListingRow> =
-                on!(self.conn, c => of_store.filter(listings::external_id.eq_any(&external_ids)).load(c))?;
+            let mut found: Vec<ListingRow> = on!(self.conn, c => of_store.filter(listings::external_id.eq_any(&external_ids)).load(c))?;
             found.extend(on!(self.conn, c => of_store.filter(listings::sku.eq_any(&skus)).load::<ListingRow>(c))?);
             for row in found {
                 standing.by_sku.insert(row.sku.clone(), row.external_id.clone());

@@ -29,6 +29,7 @@ pub use writer::Hook;
 
 use crate::domain::SellerId;
 use connection::{Backend, Manager};
+use diesel::migration::MigrationSource;
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::sync::{Arc, OnceLock};
@@ -91,6 +92,24 @@ pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>> {
         }
     };
     Ok(ran)
+}
+
+/// How many of our migrations this database has, of how many there are.
+///
+/// # Errors
+/// Those of the database.
+pub fn migrations(conn: &mut Conn) -> Result<(usize, usize)> {
+    let unreadable = |e: Box<dyn std::error::Error + Send + Sync>| Error::Unavailable(e.to_string());
+    let (applied, all) = match &mut conn.backend {
+        Backend::Sqlite(c) => (c.applied_migrations().map_err(unreadable)?.len(), migration_count(&SQLITE_MIGRATIONS)),
+        Backend::Postgres(c) => (c.applied_migrations().map_err(unreadable)?.len(), migration_count(&POSTGRES_MIGRATIONS)),
+    };
+    Ok((applied, all))
+}
+
+fn migration_count(embedded: &EmbeddedMigrations) -> usize {
+    let all = MigrationSource::<diesel::sqlite::Sqlite>::migrations(embedded);
+    all.map_or(0, |all| all.len())
 }
 
 /// Undoes all migrations: for tests and for `migrate --down`.

@@ -8,6 +8,7 @@ use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::{CallId, ListingId, PushId, RunId, Sku, StoreId};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
+use std::collections::HashMap;
 
 /// Which pushes to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -193,23 +194,43 @@ impl Tenant<'_> {
         read_pushes(rows)
     }
 
-    /// The newest push of each of these listings.
+    /// The newest push, or the newest in this state, of each of these listings of one SKU.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn last_pushes(&mut self, of: &[ListingId]) -> Result<Vec<Push>> {
+    pub fn last_pushes(&mut self, sku: &Sku, of: &[ListingId], state: Option<PushState>) -> Result<HashMap<ListingId, Push>> {
         let key = self.key();
-        let mut found = Vec::with_capacity(of.len());
+        let mut found = HashMap::with_capacity(of.len());
         for listing in of {
-            let sku: Option<String> =
-                on!(self.conn, c => listings::table.find((&key, listing.bytes())).select(listings::sku).first(c).optional())?;
-            let Some(sku) = sku else { continue };
-            let row: Option<PushRow> = on!(self.conn, c => pushes::table
-                .filter(pushes::seller_id.eq(&key)).filter(pushes::sku.eq(&sku)).filter(pushes::listing_id.eq(listing.bytes()))
-                .order(pushes::id.desc()).first(c).optional())?;
-            found.extend(row.map(PushRow::push).transpose()?);
+            let row: Option<PushRow> = on!(self.conn, c => {
+                let mut query = pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::sku.eq(sku.as_str()))
+                    .filter(pushes::listing_id.eq(listing.bytes())).order(pushes::id.desc()).into_boxed();
+                if let Some(state) = state { query = query.filter(pushes::state.eq(state.code())); }
+                query.first(c).optional()?
+            });
+            if let Some(row) = row {
+                found.insert(*listing, row.push()?);
+            }
         }
         Ok(found)
+    }
+
+    /// One push.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, or it is another seller's.
+    pub fn push(&mut self, id: PushId) -> Result<Push> {
+        let key = self.key();
+        let row: PushRow = on!(self.conn, c => pushes::table.find((&key, id.bytes())).first(c))?;
+        row.push()
+    }
+
+    /// Refuses ids that name no push of this seller's.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the first of them.
+    pub fn check_pushes(&mut self, ids: &[PushId]) -> Result<()> {
+        ids.iter().try_for_each(|id| self.push(*id).map(drop))
     }
 
     pub(super) fn put(&mut self, changed: &[Push]) -> Result<()> {
@@ -263,7 +284,7 @@ impl Tenant<'_> {
     fn retry_page(&mut self, page: Vec<Push>, now: i64) -> Result<usize> {
         let of: Vec<ListingId> = page.iter().map(|p| p.listing_id).collect();
         let overwritten = self.overwritten_at(&of)?;
-        let mut waiting: std::collections::HashMap<ListingId, Push> =
+        let mut waiting: HashMap<ListingId, Push> =
             self.active_pushes(&of)?.into_iter().filter(Push::is_mergeable).map(|p| (p.listing_id, p)).collect();
         let mut changed = Vec::new();
         let mut queued = 0;
@@ -298,7 +319,7 @@ impl Tenant<'_> {
         Ok(queued)
     }
 
-    fn overwritten_at(&mut self, of: &[ListingId]) -> Result<std::collections::HashMap<ListingId, Option<i64>>> {
+    fn overwritten_at(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Option<i64>>> {
         let key = self.key();
         let ids: Vec<Vec<u8>> = of.iter().map(|id| id.bytes()).collect();
         let rows: Vec<(Vec<u8>, Option<i64>)> = on!(self.conn, c => listings::table

@@ -107,6 +107,18 @@ pub struct Run {
     pub finished_at: Option<i64>,
 }
 
+impl Run {
+    /// When it will be at its end, at its pace so far; `None` while that is not known, and when it has ended.
+    pub fn eta(&self, now: i64) -> Option<i64> {
+        let ended = self.done + self.failed;
+        if self.state != RunState::Running || !self.expanded || ended == 0 {
+            return None;
+        }
+        let per_listing = i128::from((now - self.started_at).max(0)) * i128::from((self.total - ended).max(0)) / i128::from(ended);
+        Some(now.saturating_add(i64::try_from(per_listing).unwrap_or(i64::MAX)))
+    }
+}
+
 #[derive(Queryable, Insertable, Debug)]
 #[diesel(table_name = sync_runs, treat_none_as_default_value = false)]
 struct RunRow {

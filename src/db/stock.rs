@@ -6,7 +6,7 @@ use super::settings::RuleRow;
 use super::stores::{Store, StoreRow};
 use super::{Error, Result, Tenant};
 use crate::domain::allocation::{ListingRules, targets};
-use crate::domain::push::Push;
+use crate::domain::push::{Push, PushState};
 use crate::domain::settings::resolve;
 use crate::domain::stock::Levels;
 use crate::domain::{ListingId, Sku, WarehouseCode};
@@ -36,6 +36,8 @@ pub struct ListingStock {
     pub target: i64,
     /// Its newest push.
     pub last_push: Option<Push>,
+    /// Its newest confirmed push.
+    pub last_confirmed: Option<Push>,
 }
 
 impl Tenant<'_> {
@@ -74,14 +76,16 @@ impl Tenant<'_> {
         for (listing, store) in rows {
             let (listing, store) = (listing.listing()?, store.store()?);
             let resolved = resolve(&settings, &store.rules(), sku.as_str(), &of_sku);
-            found.push(ListingStock { listing, store, rules: resolved, target: 0, last_push: None });
+            found.push(ListingStock { listing, store, rules: resolved, target: 0, last_push: None, last_confirmed: None });
         }
         let resolved: Vec<ListingRules> = found.iter().map(|l| l.rules.clone()).collect();
         let ids: Vec<ListingId> = found.iter().map(|l| l.listing.id).collect();
-        let mut pushes = self.last_pushes(&ids)?;
+        let mut last = self.last_pushes(sku, &ids, None)?;
+        let mut confirmed = self.last_pushes(sku, &ids, Some(PushState::Confirmed))?;
         for (listing, target) in found.iter_mut().zip(targets(settings.allocation_mode, &levels, &resolved)) {
             listing.target = target;
-            listing.last_push = pushes.iter().position(|push| push.listing_id == listing.listing.id).map(|index| pushes.swap_remove(index));
+            listing.last_push = last.remove(&listing.listing.id);
+            listing.last_confirmed = confirmed.remove(&listing.listing.id);
         }
         Ok(StockOfSku { name, levels, listings: found })
     }

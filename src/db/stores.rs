@@ -141,6 +141,21 @@ impl Tenant<'_> {
         row.store()
     }
 
+    /// The place of the first of these ids that names no store of this seller's.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn missing_store(&mut self, ids: &[StoreId]) -> Result<Option<usize>> {
+        for (place, id) in ids.iter().enumerate() {
+            match self.store(*id) {
+                Ok(_) => {}
+                Err(Error::NotFound) => return Ok(Some(place)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     /// Stores by age, from behind `after`.
     ///
     /// # Errors

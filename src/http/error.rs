@@ -101,6 +101,12 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
+    /// 409 with the fields that contradict what is there.
+    pub fn conflicting(errors: Vec<FieldError>) -> Self {
+        let detail = errors.first().map(ToString::to_string).unwrap_or_default();
+        Self { errors, ..Self::conflict(detail) }
+    }
+
     /// 413.
     pub fn too_large(limit: usize) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("A request may have at most {limit} bytes; send it in parts."))
@@ -142,7 +148,10 @@ impl ApiError {
 
     fn kind(&self) -> (&'static str, &'static str) {
         let code = self.status.as_u16();
-        KINDS.iter().find(|(status, ..)| *status == code).map_or(("internal", "Something went wrong inside"), |(_, name, title)| (name, title))
+        KINDS
+            .iter()
+            .find(|(status, ..)| *status == code)
+            .map_or(("internal", "Something went wrong inside"), |(_, name, title)| (name, title))
     }
 }
 

@@ -1,4 +1,5 @@
 //! For load balancers and monitoring. Open to whoever reaches the port; says nothing of any seller.
+use super::error::ApiError;
 use super::{Answer, State};
 use actix_web::{HttpResponse, get};
 use serde_json::json;
@@ -14,7 +15,10 @@ pub async fn healthz() -> HttpResponse {
 #[utoipa::path(tag = "operations", responses((status = 200, description = "Ready."), (status = 503, description = "Not ready.", body = super::error::Problem)))]
 #[get("/readyz")]
 pub async fn readyz(state: State) -> Answer {
-    state.db.read(|conn| crate::db::sellers::sellers(conn, None, 1).map(drop)).await?;
+    let (applied, all) = state.db.read(crate::db::migrations).await?;
+    if applied < all {
+        return Err(ApiError::unavailable("The database's tables are not up to date; run stocktide migrate."));
+    }
     Ok(HttpResponse::Ok().json(json!({ "status": "ready", "backend": state.db.backend() })))
 }
 
@@ -24,7 +28,7 @@ pub async fn readyz(state: State) -> Answer {
 pub async fn metrics(state: State) -> HttpResponse {
     let status = state.handle.status().await;
     #[expect(clippy::cast_precision_loss, reason = "counts of actors stay far below 2^52")]
-    let gauge = |name: &'static str, value: usize| metrics::gauge!(name).set(value as f64);
+    let gauge = |name: &'static str, value: usize| ::metrics::gauge!(name).set(value as f64);
     gauge("stocktide_active_sellers", status.sellers);
     gauge("stocktide_active_stores", status.stores);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render())

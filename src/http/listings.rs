@@ -164,8 +164,7 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body:
         .write(move |t| {
             let changes = t.save_listings(id, &good, limits, now)?;
             let count = |f: fn(&ListingChange) -> bool| changes.iter().filter(|c| f(c)).count();
-            let (created, updated) =
-                (count(|c| matches!(c, ListingChange::Created(_))), count(|c| matches!(c, ListingChange::Updated(_))));
+            let (created, updated) = (count(|c| matches!(c, ListingChange::Created(_))), count(|c| matches!(c, ListingChange::Updated(_))));
             if created + updated > 0 {
                 let mut entry = audited(&actor, "listings.changed", &store.name);
                 entry.after = Some(json!({ "store_id": id, "created": created, "updated": updated }));
@@ -181,7 +180,14 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body:
             Err((external_id, errors)) => RowResult::rejected(row, external_id, errors),
             Ok(new) => {
                 let external_id = Some(new.external_id);
-                let done = |status, id| RowResult { row, external_id: external_id.clone(), status, id: Some(id), reason: None, errors: Vec::new() };
+                let done = |status, id| RowResult {
+                    row,
+                    external_id: external_id.clone(),
+                    status,
+                    id: Some(id),
+                    reason: None,
+                    errors: Vec::new(),
+                };
                 match changes.next() {
                     Some(ListingChange::Created(id)) => done("created", id),
                     Some(ListingChange::Updated(id)) => done("updated", id),

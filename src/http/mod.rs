@@ -115,20 +115,46 @@ macro_rules! routes {
 }
 
 routes![
-    admin::create_seller, admin::list_sellers, admin::get_seller, admin::patch_seller, admin::delete_seller,
-    admin::create_key, admin::list_keys, admin::revoke_key, admin::overview,
-    settings::get_sync_settings, settings::put_sync_settings,
-    warehouses::list_warehouses, warehouses::create_warehouse, warehouses::patch_warehouse, warehouses::delete_warehouse,
-    stores::list_stores, stores::create_store, stores::get_store, stores::patch_store, stores::delete_store, stores::check_store,
-    listings::put_listings, listings::list_listings, listings::delete_listing,
-    skus::put_skus, skus::list_skus,
-    rules::put_rules, rules::list_rules,
+    admin::create_seller,
+    admin::list_sellers,
+    admin::get_seller,
+    admin::patch_seller,
+    admin::delete_seller,
+    admin::create_key,
+    admin::list_keys,
+    admin::revoke_key,
+    admin::overview,
+    settings::get_sync_settings,
+    settings::put_sync_settings,
+    warehouses::list_warehouses,
+    warehouses::create_warehouse,
+    warehouses::patch_warehouse,
+    warehouses::delete_warehouse,
+    stores::list_stores,
+    stores::create_store,
+    stores::get_store,
+    stores::patch_store,
+    stores::delete_store,
+    stores::check_store,
+    listings::put_listings,
+    listings::list_listings,
+    listings::delete_listing,
+    skus::put_skus,
+    skus::list_skus,
+    rules::put_rules,
+    rules::list_rules,
     stock_events::post_stock_events,
     stock::get_stock,
-    syncs::create_sync, syncs::list_syncs, syncs::get_sync,
-    pushes::list_pushes, pushes::get_push, pushes::retry_pushes,
+    syncs::create_sync,
+    syncs::list_syncs,
+    syncs::get_sync,
+    pushes::list_pushes,
+    pushes::get_push,
+    pushes::retry_pushes,
     audit::list_audit,
-    health::healthz, health::readyz, health::metrics,
+    health::healthz,
+    health::readyz,
+    health::metrics,
 ];
 
 /// Says in the description that there are keys, and which routes take which.
@@ -184,7 +210,10 @@ async fn elsewhere(request: HttpRequest) -> HttpResponse {
 }
 
 /// Headers for every answer: nothing here is to be cached, sniffed or framed.
-pub fn harden<S, B>(request: actix_web::dev::ServiceRequest, next: &S) -> impl Future<Output = Result<actix_web::dev::ServiceResponse<B>, actix_web::Error>> + use<S, B>
+pub fn harden<S, B>(
+    request: actix_web::dev::ServiceRequest,
+    next: &S,
+) -> impl Future<Output = Result<actix_web::dev::ServiceResponse<B>, actix_web::Error>> + use<S, B>
 where
     S: Service<actix_web::dev::ServiceRequest, Response = actix_web::dev::ServiceResponse<B>, Error = actix_web::Error>,
     S::Future: 'static,

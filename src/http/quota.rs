@@ -9,7 +9,8 @@ use governor::{Quota as Rate, RateLimiter};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-type Buckets = RateLimiter<SellerId, DashMapStateStore<SellerId>, TokioClock, NoOpMiddleware<<TokioClock as governor::clock::Clock>::Instant>>;
+type Buckets =
+    RateLimiter<SellerId, DashMapStateStore<SellerId>, TokioClock, NoOpMiddleware<<TokioClock as governor::clock::Clock>::Instant>>;
 
 /// After so many requests, buckets that are full again are forgotten.
 const FORGET_EVERY: u32 = 100_000;

@@ -115,7 +115,11 @@ pub fn json_at<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer: String = error.path().iter().map(segment).collect();
         let inner = error.into_inner();
-        if inner.is_syntax() || inner.is_eof() { JsonError::Syntax(format!("The body is not JSON: {inner}.")) } else { field(pointer, &inner) }
+        if inner.is_syntax() || inner.is_eof() {
+            JsonError::Syntax(format!("The body is not JSON: {inner}."))
+        } else {
+            field(pointer, &inner)
+        }
     })?;
     reader.end().map_err(|error| JsonError::Syntax(format!("The body is not one JSON value: {error}.")))?;
     Ok(value)

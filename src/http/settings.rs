@@ -59,7 +59,7 @@ fn answer(settings: &SyncSettings, now: DateTime<Utc>) -> SettingsAnswer {
     responses((status = 200, body = SettingsAnswer), (status = 401, body = Problem)))]
 #[get("/v1/sync-settings")]
 pub async fn get_sync_settings(caller: Caller, state: State) -> Answer {
-    let settings = caller.db.read(Tenant::sync_settings).await?;
+    let settings = caller.db.read(|t| t.sync_settings()).await?;
     Ok(HttpResponse::Ok().json(answer(&settings, state.clock.now())))
 }
 

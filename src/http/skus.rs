@@ -113,6 +113,11 @@ pub async fn list_skus(caller: Caller, request: HttpRequest) -> Answer {
     let (limit, after) = (limit(asked.limit.as_deref())?, read_text_cursor(asked.cursor.as_deref())?);
     let unpaired = parameter("unpaired", asked.unpaired.as_deref(), "true or false")?.unwrap_or(false);
     let found = caller.db.read(move |t| t.skus(after.as_deref(), unpaired, limit + 1)).await?;
-    let item = |s: crate::db::skus::SkuItem| SkuAnswer { sku: s.sku.to_string(), name: s.name, paired: s.paired, created_at: instant(s.created_at) };
+    let item = |s: crate::db::skus::SkuItem| SkuAnswer {
+        sku: s.sku.to_string(),
+        name: s.name,
+        paired: s.paired,
+        created_at: instant(s.created_at),
+    };
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |s| text_cursor(s.sku.as_str()), item)))
 }

@@ -197,7 +197,11 @@ impl StoreFields {
         let mut config: Map<String, Value> = serde_json::from_str(&store.config).unwrap_or_default();
         for (name, value) in &self.config {
             // Null takes a setting back to its default.
-            if value.is_null() { config.remove(name) } else { config.insert(name.clone(), value.clone()) };
+            if value.is_null() {
+                config.remove(name)
+            } else {
+                config.insert(name.clone(), value.clone())
+            };
         }
         store.config = Value::Object(config).to_string();
         checks.done()
@@ -222,7 +226,7 @@ fn check_with_platform(state: &AppState, store: &Store, credentials: &Credential
         credentials: credentials.clone(),
     };
     platform.check_config(&connection)?;
-    let literal = store.base_url.as_deref().and_then(transport::literal_address);
+    let literal = store.base_url.as_deref().and_then(|url| reqwest::Url::parse(url).ok()).and_then(|url| transport::literal_address(&url));
     if !state.settings.allow_private_targets && literal.is_some_and(|ip| !transport::is_public(ip)) {
         return Err(vec![FieldError::new("/base_url", "must not be a loopback or private address")]);
     }

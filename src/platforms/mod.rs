@@ -52,6 +52,8 @@ pub trait Platform: Send + Sync {
     /// # Errors
     /// All the bad fields.
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>>;
+    /// The connector's own fields of a listing, beside SKU and external id (a location, a parent item, …).
+    fn listing_fields(&self) -> &'static [&'static str];
     /// What this store can do and bear.
     fn facts(&self, store: &StoreConnection) -> Facts;
     /// The request for a call.

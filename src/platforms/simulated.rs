@@ -128,6 +128,10 @@ impl Platform for Simulated {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
+    fn listing_fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn facts(&self, store: &StoreConnection) -> Facts {
         // Checked when the store was saved; a row that went bad gets the most careful reading.
         let careful = Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: 1 };

@@ -1,0 +1,175 @@
+//! The command line: one function a command. Exit status 0: done; 1: it failed; 2: a wrong setting or argument.
+use crate::config::{Config, ConfigError};
+use crate::simulator::{self, Faults, Simulator};
+use crate::{app, db, demo, telemetry};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Keeps the stock shown in sellers' online stores true.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the service.
+    Serve(Serve),
+    /// Shows the main job: service on SQLite, simulated stores, three sellers, events that keep flowing.
+    Demo(demo::Args),
+    /// Brings the database's tables up to date, or takes them away.
+    Migrate(Migrate),
+    /// Serves the simulated platform, with faults on demand.
+    SimulatePlatform(SimulatePlatform),
+    /// Checks the settings and prints them all with unit, bounds and default; secrets are masked.
+    CheckConfig(Settings),
+}
+
+/// Where settings come from; later ones stand over earlier ones.
+#[derive(Debug, Args)]
+struct Settings {
+    /// A TOML file with settings.
+    #[arg(long, env = "STOCKTIDE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// The database: sqlite:///absolute/path.db, sqlite://relative.db or postgres://…
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Any setting, by its name; can be given several times.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    settings: Vec<String>,
+}
+
+impl Settings {
+    fn load(&self) -> Result<Config, ConfigError> {
+        let mut flags = Vec::new();
+        for pair in &self.settings {
+            let (name, value) = pair.split_once('=').ok_or_else(|| ConfigError {
+                name: "--set".to_owned(),
+                detail: "must be name=value, such as retry_base_ms=500".to_owned(),
+            })?;
+            flags.push((name.trim().to_owned(), value.to_owned()));
+        }
+        flags.extend(self.listen.clone().map(|value| ("listen".to_owned(), value)));
+        flags.extend(self.database.clone().map(|value| ("database_url".to_owned(), value)));
+        // That one names the file itself.
+        let environment = std::env::vars().filter(|(name, _)| name != "STOCKTIDE_CONFIG");
+        Config::load(self.config.as_deref(), environment, flags)
+    }
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    settings: Settings,
+    /// Does not bring the tables up to date at the start.
+    #[arg(long)]
+    no_migrate: bool,
+}
+
+#[derive(Debug, Args)]
+struct Migrate {
+    #[command(flatten)]
+    settings: Settings,
+    /// Takes all tables away, with all that is in them.
+    #[arg(long)]
+    down: bool,
+}
+
+#[derive(Debug, Args)]
+struct SimulatePlatform {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8090", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// The same seed draws the same faults.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// A JSON file with faults, as PUT /control/faults takes them.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            error.print().ok();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match carry_out(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stocktide: {error:#}");
+            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn carry_out(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(serve) => {
+            let config = serve.settings.load()?;
+            telemetry::start_logging(&config.log, config.log_json);
+            in_system(run_service(config, !serve.no_migrate))
+        }
+        Command::Demo(args) => in_system(demo::run(args)),
+        Command::Migrate(migrate) => {
+            let config = migrate.settings.load()?;
+            telemetry::start_logging(&config.log, config.log_json);
+            if migrate.down {
+                return db::migrate_down(&config.db.url).context("the tables could not be taken away");
+            }
+            let ran = in_system(async move { app::migrate(&config).await })?;
+            println!("{} migrations ran{}", ran.len(), ran.iter().map(|name| format!("\n  {name}")).collect::<String>());
+            Ok(())
+        }
+        Command::SimulatePlatform(args) => {
+            telemetry::start_logging("info", false);
+            in_system(simulate_platform(args))
+        }
+        Command::CheckConfig(settings) => {
+            print!("{}", settings.load()?.table());
+            Ok(())
+        }
+    }
+}
+
+fn in_system<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    actix::System::new().block_on(work)
+}
+
+async fn run_service(config: Config, migrate: bool) -> anyhow::Result<()> {
+    if migrate {
+        for name in app::migrate(&config).await? {
+            tracing::info!(name, "a migration ran");
+        }
+    }
+    let service = app::start(&config).await?;
+    let stop = service.stop_token();
+    tokio::spawn(async move {
+        app::told_to_stop().await;
+        stop.cancel();
+    });
+    service.run().await
+}
+
+async fn simulate_platform(args: SimulatePlatform) -> anyhow::Result<()> {
+    let platform = Simulator::new(args.seed);
+    if let Some(path) = &args.faults {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let faults: Faults = serde_json::from_str(&text).with_context(|| format!("{} has no faults in it", path.display()))?;
+        platform.set_faults(faults);
+    }
+    let listener = TcpListener::bind(args.listen).with_context(|| format!("cannot listen at {}", args.listen))?;
+    tracing::info!(address = %listener.local_addr()?, "the simulated platform listens; its control face is /control");
+    Ok(simulator::serve::serve(listener, platform, app::told_to_stop()).await?)
+}

@@ -1,0 +1,365 @@
+//! Every setting once: name, default, unit, bounds. Read from a TOML file, then the environment, then flags; the later
+//! one stands. A wrong or unknown setting is refused by its name.
+//!
+//! `stocktide check-config` prints this table with the values in force; secrets are masked.
+use crate::actors;
+use crate::db::ledger::Limits;
+use crate::db::sealing::Sealer;
+use crate::db::{self, DatabaseUrl, fleet::Retention};
+use crate::domain::retry::RetryPolicy;
+use crate::http;
+use config::{Environment, File, FileFormat};
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What environment variables begin with.
+pub const ENV_PREFIX: &str = "STOCKTIDE";
+/// The least characters of an operator key.
+const MIN_OPERATOR_KEY: usize = 32;
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// One setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name in the file; in the environment `STOCKTIDE_` and this in capitals.
+    pub name: &'static str,
+    /// What stands when nothing is given; empty for "none".
+    pub default: &'static str,
+    /// Its unit or form.
+    pub unit: &'static str,
+    /// The least and the greatest, for numbers.
+    pub bounds: Option<(u64, u64)>,
+    /// Masked wherever it is shown.
+    pub secret: bool,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn text(name: &'static str, default: &'static str, unit: &'static str, help: &'static str) -> Setting {
+    Setting { name, default, unit, bounds: None, secret: false, help }
+}
+
+const fn secret(name: &'static str, unit: &'static str, help: &'static str) -> Setting {
+    Setting { name, default: "", unit, bounds: None, secret: true, help }
+}
+
+const fn number(name: &'static str, default: &'static str, unit: &'static str, min: u64, max: u64, help: &'static str) -> Setting {
+    Setting { name, default, unit, bounds: Some((min, max)), secret: false, help }
+}
+
+/// All settings, in the order in which `check-config` shows them.
+pub const SETTINGS: &[Setting] = &[
+    text("listen", "127.0.0.1:8080", "address:port", "Where the HTTP interface listens."),
+    text("database_url", "sqlite://stocktide.db", "sqlite://… or postgres://…", "Where the rows are. SQLite is made when it is not there."),
+    secret("operator_key", "at least 32 characters", "Opens /admin; without one /admin stays shut."),
+    secret("credential_key", "32 bytes in base64", "Seals the stores' credentials. Without one the key file is used."),
+    text("credential_key_file", "", "path", "With SQLite the default is the database's path and .key, made on first start."),
+    text("allow_private_targets", "false", "true or false", "Whether stores may be at http, loopback and private addresses."),
+    number("request_timeout_ms", "10000", "milliseconds", 100, 120_000, "How long a call to a platform may take."),
+    number("settle_ms", "0", "milliseconds", 0, 600_000, "How long a request without an answer may still arrive; 0: its timeout and 1 s."),
+    number("retry_base_ms", "1000", "milliseconds", 10, 60_000, "The widest first pause before a failed push is tried again."),
+    number("retry_cap_ms", "300000", "milliseconds", 1000, 3_600_000, "The widest pause ever."),
+    number("retry_max_age_hours", "24", "hours", 1, 720, "A push that failed for this long is rejected."),
+    number("calls_per_store", "4", "calls", 1, 64, "Calls to one store on their way at once."),
+    number("database_connections", "10", "connections", 2, 200, "Connections to the database at most."),
+    number("database_lanes", "4", "transactions", 1, 64, "Write transactions at once on PostgreSQL; SQLite has one writer."),
+    number("max_body_bytes", "16777216", "bytes", 1024, 268_435_456, "A request's body at most."),
+    number("requests_per_second", "200", "requests per second", 1, 100_000, "Requests of one seller; twice as many at once."),
+    number("skus_per_seller", "100000", "SKUs", 1, 10_000_000, "SKUs that a seller may have."),
+    number("events_retention_days", "90", "days", 1, 3650, "How long stock events are kept; a repeat of an older one counts again."),
+    number("pushes_retention_days", "30", "days", 1, 3650, "How long finished pushes, runs and the audit log are kept."),
+    number("idle_stop_s", "300", "seconds", 1, 86_400, "A seller's actors without work are let go after this long."),
+    number("poll_every_s", "10", "seconds", 1, 600, "How often the rows are searched for work that no message told of."),
+    number("stop_within_s", "30", "seconds", 1, 600, "How long a graceful stop waits for what is on its way."),
+    number("arbiters", "0", "threads", 0, 256, "Threads for actors; 0: as many as cores."),
+    number("http_workers", "0", "threads", 0, 256, "Threads for HTTP; 0: as many as cores."),
+    text("log", "info", "filter", "What is logged, such as info or stocktide=debug,warn."),
+    text("log_format", "text", "text or json", "How it is logged."),
+    text("node", "", "name", "The name of this node; the machine's name and the process id when not given."),
+];
+
+/// A setting that is not right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {detail}")]
+pub struct ConfigError {
+    /// Which.
+    pub name: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+fn wrong(name: &str, detail: impl Into<String>) -> ConfigError {
+    ConfigError { name: name.to_owned(), detail: detail.into() }
+}
+
+/// The settings in force.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the HTTP interface listens.
+    pub listen: SocketAddr,
+    /// The database.
+    pub db: db::Settings,
+    /// The actors.
+    pub actors: actors::Settings,
+    /// The HTTP interface.
+    pub http: http::Settings,
+    /// How long a call to a platform may take.
+    pub request_timeout: Duration,
+    /// Threads for actors.
+    pub arbiters: usize,
+    /// Threads for HTTP.
+    pub http_workers: usize,
+    /// The log filter.
+    pub log: String,
+    /// Whether the log is JSON.
+    pub log_json: bool,
+    credential_key: CredentialKey,
+    values: BTreeMap<&'static str, SecretString>,
+}
+
+#[derive(Debug, Clone)]
+enum CredentialKey {
+    Given(SecretString),
+    File(PathBuf),
+}
+
+impl Config {
+    /// Reads a file, if one is named, then `environment`, then `flags` (names and values).
+    ///
+    /// # Errors
+    /// The first setting that is not right.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut given = BTreeMap::new();
+        let mut builder = config::Config::builder();
+        if let Some(path) = file {
+            builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+        }
+        let environment = environment.into_iter().collect();
+        builder = builder.add_source(Environment::with_prefix(ENV_PREFIX).prefix_separator("_").source(Some(environment)));
+        let file_error = |error: config::ConfigError| wrong("config", format!("the file cannot be read: {error}").replace('\n', " "));
+        let read: BTreeMap<String, config::Value> = builder.build().and_then(config::Config::try_deserialize).map_err(file_error)?;
+        for (name, value) in read {
+            // The tests' own variables share the prefix.
+            if !name.starts_with("test_") {
+                given.insert(name.clone(), value.into_string().map_err(|_| wrong(&name, "must be a text, a number, true or false"))?);
+            }
+        }
+        given.extend(flags);
+        if let Some(unknown) = given.keys().find(|name| SETTINGS.iter().all(|setting| setting.name != name.as_str())) {
+            return Err(wrong(unknown, "is not a setting; `stocktide check-config` lists them all"));
+        }
+        let values = SETTINGS.iter().map(|setting| {
+            let value = given.get(setting.name).map_or(setting.default, String::as_str);
+            (setting.name, SecretString::from(value))
+        });
+        Self::from_values(values.collect())
+    }
+
+    fn from_values(values: BTreeMap<&'static str, SecretString>) -> Result<Self, ConfigError> {
+        let get = |name: &'static str| values.get(name).map(|value| value.expose_secret().trim()).unwrap_or_default();
+        let some = |name: &'static str| Some(get(name)).filter(|value| !value.is_empty());
+        let number = |name: &'static str| -> Result<u64, ConfigError> {
+            let (min, max) = SETTINGS.iter().find(|s| s.name == name).and_then(|s| s.bounds).unwrap_or((0, u64::MAX));
+            let within = |n: &u64| (min..=max).contains(n);
+            get(name).parse().ok().filter(within).ok_or_else(|| wrong(name, format!("must be a whole number from {min} to {max}")))
+        };
+        let size = |name| number(name).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        let small = |name| number(name).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        let signed = |name| number(name).map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        let millis = |name| number(name).map(Duration::from_millis);
+        let seconds = |name| number(name).map(Duration::from_secs);
+        let choice = |name: &'static str, yes: &str, no: &str| match get(name) {
+            value if value == yes => Ok(true),
+            value if value == no => Ok(false),
+            _ => Err(wrong(name, format!("must be {yes} or {no}"))),
+        };
+
+        let listen = get("listen").parse().map_err(|_| wrong("listen", "must be an address and a port, such as 127.0.0.1:8080"))?;
+        let url = DatabaseUrl::parse(get("database_url")).map_err(|e| wrong("database_url", e))?;
+        let operator_key = some("operator_key").map(SecretString::from);
+        if operator_key.as_ref().is_some_and(|key| key.expose_secret().chars().count() < MIN_OPERATOR_KEY) {
+            return Err(wrong("operator_key", format!("must have at least {MIN_OPERATOR_KEY} characters")));
+        }
+        let credential_key = match (some("credential_key"), some("credential_key_file"), &url) {
+            (Some(key), ..) => {
+                Sealer::from_base64(key).map_err(|e| wrong("credential_key", e))?;
+                CredentialKey::Given(key.into())
+            }
+            (None, Some(path), _) => CredentialKey::File(path.into()),
+            (None, None, DatabaseUrl::Sqlite(path)) => CredentialKey::File(format!("{path}.key").into()),
+            (None, None, DatabaseUrl::Postgres(_)) => {
+                return Err(wrong("credential_key", "is needed with PostgreSQL, where every node must have the same: 32 bytes in base64"));
+            }
+        };
+        let request_timeout = millis("request_timeout_ms")?;
+        let settle_for = match millis("settle_ms")? {
+            Duration::ZERO => request_timeout + Duration::from_secs(1),
+            given if given > request_timeout => given,
+            _ => return Err(wrong("settle_ms", "must be more than request_timeout_ms: until then a request may still arrive")),
+        };
+        let retry = RetryPolicy {
+            base: millis("retry_base_ms")?,
+            cap: millis("retry_cap_ms")?,
+            max_age: Duration::from_secs(3600 * number("retry_max_age_hours")?),
+            settle_for,
+        };
+        let limits = Limits { skus_per_seller: signed("skus_per_seller")? };
+        let filter = get("log");
+        filter.parse::<tracing_subscriber::EnvFilter>().map_err(|e| wrong("log", format!("is not a log filter: {e}")))?;
+        let node = some("node").map_or_else(default_node, str::to_owned);
+        Ok(Self {
+            listen,
+            db: db::Settings { url, connections: small("database_connections")?, lanes: size("database_lanes")?, limits },
+            actors: actors::Settings {
+                retry,
+                calls_under_way: size("calls_per_store")?,
+                idle_stop: seconds("idle_stop_s")?,
+                poll_every: seconds("poll_every_s")?,
+                retention: Retention {
+                    events_ms: DAY_MS * signed("events_retention_days")?,
+                    pushes_ms: DAY_MS * signed("pushes_retention_days")?,
+                },
+                stop_within: seconds("stop_within_s")?,
+            },
+            http: http::Settings {
+                operator_key,
+                max_body_bytes: size("max_body_bytes")?,
+                requests_per_second: small("requests_per_second")?,
+                allow_private_targets: choice("allow_private_targets", "true", "false")?,
+                limits,
+                node,
+            },
+            request_timeout,
+            arbiters: threads(size("arbiters")?),
+            http_workers: threads(size("http_workers")?),
+            log: filter.to_owned(),
+            log_json: choice("log_format", "json", "text")?,
+            credential_key,
+            values,
+        })
+    }
+
+    /// What seals credentials; a key file is made when it is not there, with a clear word about it.
+    ///
+    /// # Errors
+    /// The key file cannot be read or made, or has no key in it.
+    pub fn sealer(&self) -> Result<Sealer, ConfigError> {
+        match &self.credential_key {
+            CredentialKey::Given(key) => Sealer::from_base64(key.expose_secret()).map_err(|e| wrong("credential_key", e)),
+            CredentialKey::File(path) => {
+                let (key, made) = db::sealing::key_file(path).map_err(|e| wrong("credential_key_file", e))?;
+                if made {
+                    tracing::warn!(path = %path.display(), "made a new credential key; keep this file apart from the database's backups: without it the stores' credentials cannot be opened");
+                }
+                Sealer::from_base64(&key).map_err(|e| wrong("credential_key_file", e))
+            }
+        }
+    }
+
+    /// The table of settings with the values in force; secrets are masked.
+    pub fn table(&self) -> String {
+        let mut out = String::new();
+        for setting in SETTINGS {
+            let value = self.values.get(setting.name).map(ExposeSecret::expose_secret).unwrap_or_default();
+            let shown = match (setting.secret || setting.name == "database_url", value) {
+                (_, "") => "(none)".to_owned(),
+                (true, url) if url.starts_with("sqlite:") => url.to_owned(),
+                (true, _) => "(set)".to_owned(),
+                (false, value) => value.to_owned(),
+            };
+            let bounds = setting.bounds.map(|(min, max)| format!(", {min} to {max}")).unwrap_or_default();
+            let default = if setting.default.is_empty() { "none" } else { setting.default };
+            writeln!(out, "{} = {shown}\n    {} [{}{bounds}; default {default}]", setting.name, setting.help, setting.unit).ok();
+        }
+        out
+    }
+}
+
+fn threads(asked: usize) -> usize {
+    if asked > 0 { asked } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+}
+
+fn default_node() -> String {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("{}-{}", if host.is_empty() { "node" } else { host }, std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(flags: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::load(None, [], flags.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn the_defaults_are_right() {
+        let config = load(&[]).unwrap();
+        assert_eq!(config.actors.retry.settle_for, Duration::from_secs(11));
+        assert_eq!(config.db.url, DatabaseUrl::Sqlite("stocktide.db".into()));
+    }
+
+    #[test]
+    fn a_wrong_setting_is_refused_by_its_name() {
+        for (name, value) in [
+            ("listen", "nowhere"),
+            ("database_url", "mysql://x"),
+            ("operator_key", "short"),
+            ("credential_key", "AAAA"),
+            ("allow_private_targets", "yes"),
+            ("request_timeout_ms", "99"),
+            ("request_timeout_ms", "-1"),
+            ("settle_ms", "10000"),
+            ("max_body_bytes", "1e9"),
+            ("log", "stocktide=loud"),
+            ("log_format", "xml"),
+            ("colour", "red"),
+        ] {
+            assert_eq!(load(&[(name, value)]).unwrap_err().name, name, "{value}");
+        }
+        assert_eq!(load(&[("database_url", "postgres://x/y")]).unwrap_err().name, "credential_key");
+    }
+
+    #[test]
+    fn flags_stand_over_the_environment_and_that_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stocktide.toml");
+        std::fs::write(&path, "retry_base_ms = 2000\nretry_cap_ms = 5000\ncalls_per_store = 3\n").unwrap();
+        let environment =
+            [("STOCKTIDE_RETRY_CAP_MS", "6000"), ("STOCKTIDE_CALLS_PER_STORE", "5"), ("STOCKTIDE_TEST_REQUIRE", "all"), ("HOME", "/x")];
+        let environment = environment.map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let config = Config::load(Some(&path), environment, [("calls_per_store".to_owned(), "7".to_owned())]).unwrap();
+        assert_eq!(config.actors.retry.base, Duration::from_secs(2));
+        assert_eq!(config.actors.retry.cap, Duration::from_secs(6));
+        assert_eq!(config.actors.calls_under_way, 7);
+        std::fs::write(&path, "colour = 'red'\n").unwrap();
+        assert_eq!(Config::load(Some(&path), [], []).unwrap_err().name, "colour");
+    }
+
+    #[test]
+    fn the_table_shows_no_secret() {
+        let key = "0123456789012345678901234567890123456789";
+        let config = load(&[
+            ("operator_key", key),
+            ("database_url", "postgres://u:pass@h/d"),
+            ("credential_key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
+        ]);
+        let config = config.unwrap();
+        let table = config.table();
+        assert!(!table.contains(key) && !table.contains("pass") && !table.contains("MDEy"), "{table}");
+        let debug = format!("{config:?}");
+        assert!(!debug.contains(key) && !debug.contains("pass@"), "{debug}");
+        for setting in SETTINGS {
+            assert!(table.contains(setting.help));
+        }
+    }
+}

@@ -5,8 +5,11 @@
 //! same rows inserted by one bare connection: up to 1,000 rows a statement, 10,000 rows a commit, no look at anything.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on should say so at once")]
 
+#[path = "support/backends.rs"]
+mod backends;
 mod support;
 
+use backends::backends;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::{PgConnection, SqliteConnection};
@@ -17,7 +20,7 @@ use stocktide::db::ledger::{EventResult, RecordRequest};
 use stocktide::db::schema::{pushes, stock_events, stock_levels};
 use stocktide::db::{DatabaseUrl, Db};
 use stocktide::domain::SellerId;
-use support::{Database, backends, is_measuring, purchases};
+use support::{Database, is_measuring, purchases};
 
 const SELLERS: usize = 10;
 const SKUS: usize = 1_000;

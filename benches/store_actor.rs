@@ -5,9 +5,12 @@
 //! same client without actor and rows, so the ratio is the price of "in the database before it is sent".
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on should say so at once")]
 
+#[path = "support/backends.rs"]
+mod backends;
 mod support;
 
 use actix::prelude::*;
+use backends::backends;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +26,7 @@ use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
 use stocktide::simulator::Simulator;
 use stocktide::simulator::in_process::InProcess;
-use support::{Database, backends, is_measuring, purchases};
+use support::{Database, is_measuring, purchases};
 use tokio::time::Instant;
 
 const MESSAGES: u32 = 200_000;
@@ -90,7 +93,10 @@ async fn measure(server: Option<&str>) {
     let hints = median(ROUNDS, || round_trips(&store, || Hint)).await;
     println!("{name:>10}: bare actor {pings:.0}/s");
     println!("{name:>10}: store's actor, a question (IsIdle) {questions:.0}/s, ratio 1 : {:.1}", pings / questions);
-    println!("{name:>10}: store's actor, Hint without work, rows looked at {hints:.0}/s, ratio 1 : {:.1}", pings / hints);
+    println!(
+        "{name:>10}: store's actor, Hint without work (several share a look at the rows) {hints:.0}/s, ratio 1 : {:.1}",
+        pings / hints
+    );
     store.send(Stop).await.unwrap();
 
     let (mut pushed, mut called) = (Vec::new(), Vec::new());

@@ -224,7 +224,7 @@ fn check_with_platform(state: &AppState, store: &Store, credentials: &Credential
         credentials: credentials.clone(),
     };
     platform.check_config(&connection)?;
-    let literal = store.base_url.as_deref().and_then(|url| reqwest::Url::parse(url).ok()).and_then(|url| transport::literal_address(&url));
+    let literal = store.base_url.as_deref().and_then(transport::literal_address);
     if !state.settings.allow_private_targets && literal.is_some_and(|ip| !transport::is_public(ip)) {
         return Err(vec![FieldError::new("/base_url", "must not be a loopback or private address")]);
     }

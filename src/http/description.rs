@@ -26,13 +26,17 @@ impl utoipa::Modify for Common {
     }
 }
 
-/// The macros do not see the ids in an address, as they are types of their own.
+/// The macros see the ids in an address only where they stand in a tuple.
 fn add_path_parameters(path: &str, operation: &mut Operation) {
+    let parameters = operation.parameters.get_or_insert_default();
     for name in path.split(['{', '}']).skip(1).step_by(2) {
+        if parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name == name)) {
+            continue;
+        }
         let schema = ObjectBuilder::new().schema_type(Type::String);
         let schema = if name == "code" { schema } else { schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid))) };
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True).schema(Some(schema));
-        operation.parameters.get_or_insert_default().push(parameter.build().into());
+        parameters.push(parameter.build().into());
     }
 }
 

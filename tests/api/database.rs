@@ -2,7 +2,9 @@
 //! `STOCKTIDE_TEST_POSTGRES` names. Both go away with the value.
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
+use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Once;
 
 /// Which kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +21,9 @@ impl Backend {
         }
         let all = std::env::var("STOCKTIDE_TEST_REQUIRE").is_ok_and(|required| required == "all");
         assert!(!all, "STOCKTIDE_TEST_REQUIRE=all, but STOCKTIDE_TEST_POSTGRES names no server");
-        println!("skipped: STOCKTIDE_TEST_POSTGRES names no PostgreSQL server");
+        static SAID: Once = Once::new();
+        // Not println, which is kept back while a test passes.
+        SAID.call_once(|| writeln!(std::io::stderr(), "SKIPPED on PostgreSQL: STOCKTIDE_TEST_POSTGRES names no server").unwrap());
     }
 }
 

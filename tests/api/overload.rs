@@ -65,7 +65,7 @@ enum Holder {
 impl Holder {
     fn of(api: &Api, on: Backend) -> Self {
         match on {
-            Backend::Sqlite => Self::Sqlite(diesel::SqliteConnection::establish(&api.database.file().display().to_string()).unwrap()),
+            Backend::Sqlite => Self::Sqlite(diesel::SqliteConnection::establish(&api.database_file().display().to_string()).unwrap()),
             Backend::Postgres => Self::Postgres(diesel::PgConnection::establish(&api.database.url).unwrap()),
         }
     }

@@ -6,6 +6,7 @@ use crate::database::{Backend, TestDatabase};
 use crate::schema;
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
@@ -86,6 +87,11 @@ impl Api {
         let body = if media_type.contains("json") { answer.json() } else { Value::Null };
         let misfits = schema::misfits(&DOCUMENT, method, path, answer.status, media_type, &body);
         assert!(misfits.is_empty(), "{method} {path} answered {}: {}\n{misfits:#?}", answer.status, answer.text());
+    }
+
+    /// Where the SQLite file is.
+    pub fn database_file(&self) -> &Path {
+        Path::new(self.database.url.strip_prefix("sqlite://").expect("on SQLite"))
     }
 
     pub fn operator(&self) -> Caller<'_> {

@@ -1,5 +1,5 @@
 //! The composition root: the only file that builds everything and knows in which order it starts and stops.
-use crate::actors::{Deps, Handle, Running};
+use crate::actors::{Deps, Handle};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{self, Db};
@@ -69,20 +69,15 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
     tokio::spawn(telemetry::keep_up(metrics.clone()));
     let transport = HttpTransport::new(config.http.allow_private_targets).map_err(anyhow::Error::msg)?;
-    let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), config.request_timeout);
-    let deps = Deps {
-        db: db.clone(),
-        client: client.clone(),
-        clock: clock.clone(),
-        sealer: Arc::clone(&sealer),
-        settings: config.actors.clone(),
-        running: Running::default(),
-    };
+    let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), config.request_timeout, clock.clone());
+    let deps = Deps::new(db.clone(), client.clone(), clock.clone(), Arc::clone(&sealer), config.actors.clone());
+    let renewals = Arc::clone(&deps.renewals);
     let handle = Handle::start(Arc::new(deps), config.arbiters);
     let state = Data::new(AppState {
         db,
         handle: handle.clone(),
         client,
+        renewals,
         started_at: clock.now(),
         clock,
         sealer,

@@ -5,7 +5,7 @@ use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, present, query};
 use super::settings::check_shares;
 use super::{Answer, AppState, State, audited};
-use crate::actors::connection::connection;
+use crate::actors::connection::{self, Credentials, Stale, connection};
 use crate::clock::instant;
 use crate::db::delivery::MAX_STORES;
 use crate::db::pushes::CancelScope;
@@ -20,7 +20,7 @@ use crate::platforms::{by_name, registry, transport};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -114,8 +114,6 @@ fn secrets<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Credentia
     let given: Option<Option<BTreeMap<String, String>>> = present(from)?;
     Ok(given.map(|given| given.map(|map| map.into_iter().map(|(name, secret)| (name, secret.into())).collect())))
 }
-
-type Credentials = BTreeMap<String, SecretString>;
 
 /// A store, new or changed. Beside these fields stand the connector's own settings, such as `external_store`,
 /// `abilities` and `rate_limit` of a simulated store.
@@ -234,12 +232,7 @@ fn check_with_platform(state: &AppState, store: &Store, credentials: &Credential
 }
 
 fn seal(state: &AppState, t: &Tenant<'_>, store: StoreId, credentials: &Credentials) -> Result<Option<Vec<u8>>, Error> {
-    if credentials.is_empty() {
-        return Ok(None);
-    }
-    let plain: BTreeMap<&str, &str> = credentials.iter().map(|(name, secret)| (name.as_str(), secret.expose_secret())).collect();
-    let text = serde_json::to_vec(&plain).map_err(|e| Error::Unavailable(e.to_string()))?;
-    state.sealer.seal(t.seller(), store, &text).map(Some).map_err(|e| Error::Unavailable(e.to_string()))
+    connection::seal(t.seller(), store, credentials, &state.sealer).map_err(|e| Error::Unavailable(e.to_string()))
 }
 
 fn check_warehouses(t: &mut Tenant<'_>, store: &Store) -> Result<(), Error> {
@@ -420,22 +413,36 @@ pub async fn check_store(caller: Caller, state: State, id: Path<StoreId>) -> Ans
     let store = caller.db.read(move |t| t.store(id)).await?;
     let reason = match connection(caller.db.id(), &store, &state.sealer) {
         Err(error) => Some(format!("Its credentials cannot be used: {error}.")),
-        Ok(connection) => {
-            let call = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
-            // A store with a long queue may not have a permit for long; the one who asks should not wait for it.
-            match tokio::time::timeout(state.client.timeout(), state.client.permit(&connection)).await {
-                Err(_) => Some("The store's rate limit left no room for a check just now; try again.".to_owned()),
-                Ok(()) => match state.client.send(&connection, &call).await.outcome {
-                    Outcome::Answered(_) => None,
-                    Outcome::Refused { reason, .. } | Outcome::TryAgain { reason, .. } => Some(reason),
-                    Outcome::Unauthorized { reason } | Outcome::Unknown { reason } => Some(reason),
-                },
-            }
-        }
+        Ok(connection) => check_connection(&state, &caller, connection).await,
     };
     if reason.is_none() && store.needs_reauthorisation {
         caller.db.write(move |t| t.release_store(id, now).map(drop)).await?;
         state.handle.reconfigure(caller.db.id());
     }
     Ok(HttpResponse::Ok().json(CheckAnswer { ok: reason.is_none(), reason }))
+}
+
+/// Why a store does not answer as it should, in plain words.
+async fn check_connection(state: &State, caller: &Caller, mut connection: StoreConnection) -> Option<String> {
+    const NO_ROOM: &str = "The store's rate limit left no room for a check just now; try again.";
+    let call = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
+    let mut refused = false;
+    loop {
+        match state.renewals.renew(&caller.db, &connection, refused).await {
+            Ok(Some(renewed)) => connection = renewed,
+            Ok(None) if refused => return Some("The store says that the access token has ended, and it cannot be renewed.".to_owned()),
+            Ok(None) => {}
+            Err(Stale::Refused(reason) | Stale::TryAgain(reason)) => return Some(reason),
+            Err(Stale::Database(_)) => return Some("Its renewed tokens could not be kept; try again.".to_owned()),
+        }
+        // A store with a long queue may not have a permit for long; the one who asks should not wait for it.
+        let permit = tokio::time::timeout(state.client.timeout(), state.client.permit(&connection, &call)).await;
+        let Ok(permit) = permit else { return Some(NO_ROOM.to_owned()) };
+        match state.client.send(&connection, &call, permit).await.outcome {
+            Outcome::Answered(_) => return None,
+            Outcome::TokenExpired { .. } if !refused => refused = true,
+            Outcome::Refused { reason, .. } | Outcome::TryAgain { reason, .. } | Outcome::TokenExpired { reason } => return Some(reason),
+            Outcome::Unauthorized { reason } | Outcome::Closed { reason, .. } | Outcome::Unknown { reason } => return Some(reason),
+        }
+    }
 }

@@ -332,10 +332,10 @@ impl Simulator {
             return Decision::CutAndApplyLater(faults.late_ms);
         }
         let answer = state.answer(now_us, &store, &action, query, incoming);
-        if state.draw(faults.lose_answer, "lose_answer") {
+        if incoming.post && state.draw(faults.lose_answer, "lose_answer") {
             return Decision::Cut;
         }
-        if state.draw(faults.error_after, "error_after") {
+        if incoming.post && state.draw(faults.error_after, "error_after") {
             return Decision::Answer(problem(500, "error"));
         }
         Decision::Answer(answer)
@@ -423,8 +423,14 @@ impl State {
     }
 
     fn answer(&mut self, now_us: i64, store: &str, action: &str, query: &str, incoming: &Incoming) -> Answer {
+        if !incoming.post && !query.split('&').any(|pair| pair.starts_with("external_id=")) {
+            return self.list(store, query);
+        }
         if !incoming.post {
             let ids: Vec<String> = query.split('&').filter_map(|pair| pair.strip_prefix("external_id=")).map(decode).collect();
+            if ids.iter().any(|id| self.faults.poison_items.contains(id)) {
+                return problem(400, "bad item");
+            }
             let items = self.stores.get(store).map(|s| &s.items);
             let shown = |id: &String| items.and_then(|items| items.get(id)).copied().unwrap_or(0);
             let listed: Vec<Value> = ids
@@ -462,6 +468,20 @@ impl State {
             }
         }
         Answer { status: 200, retry_after: None, body: answer }
+    }
+
+    /// The items of a store, for pairing.
+    fn list(&self, store: &str, query: &str) -> Answer {
+        let given =
+            |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| decode(v));
+        let limit = given("limit").and_then(|n| n.parse().ok()).unwrap_or(100).clamp(1, MOST_ITEMS);
+        let after = given("after");
+        let items = self.stores.get(store).map(|s| &s.items);
+        let behind = |id: &&String| after.as_ref().is_none_or(|after| *id > after);
+        let ids: Vec<&String> = items.into_iter().flat_map(|items| items.keys()).filter(behind).take(limit).collect();
+        let next = (ids.len() == limit).then(|| ids.last()).flatten();
+        let listed: Vec<Value> = ids.iter().map(|id| json!({"external_id": id, "sku": id})).collect();
+        Answer { status: 200, retry_after: None, body: json!({ "items": listed, "next": next }) }
     }
 
     fn apply(&mut self, now_us: i64, store: &str, action: &str, item: &BodyItem) -> Value {

@@ -433,7 +433,7 @@ impl Claim {
 
     /// Waits, with nothing claimed, for the most of what the limits ask for. False when it was stopped.
     async fn until_permit_is_near(&self) -> bool {
-        let wait = self.deps.client.expected_wait(self.connection.store_id).saturating_sub(CLAIM_AHEAD);
+        let wait = self.deps.client.expected_wait(&self.connection).saturating_sub(CLAIM_AHEAD);
         self.unless_stopped(tokio::time::sleep(wait)).await.is_some()
     }
 

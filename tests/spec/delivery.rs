@@ -620,7 +620,7 @@ fn queued_is_the_state_of_a_push_that_waits_for_its_turn() {
         let seller = world.seller(incremental).await;
         seller.shop_on(platform_that::allows(0.01, 1), "corner", &["A", "B"]).await;
         seller.purchase("A", 1).await;
-        world.a_moment().await;
+        world.sleep(minutes(2)).await;
         world.faults(|f| f.throttle = 1.0);
         seller.purchase("B", 1).await;
         world.stops().await;

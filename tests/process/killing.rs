@@ -30,7 +30,7 @@ fn a_service_killed_twenty_times_under_load_loses_nothing_and_doubles_nothing(on
         let after = Duration::from_millis(random.random_range(0..LIVES_MS));
         println!("kill {kill} after {after:?}");
         pause(after);
-        service.is_killed();
+        service.kill();
         service = Program::serve(&database, &[]);
         driver.goes_on_with(&service);
     }

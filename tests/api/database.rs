@@ -22,8 +22,7 @@ impl Backend {
         assert!(!all, "STOCKTIDE_TEST_REQUIRE=all, but STOCKTIDE_TEST_POSTGRES names no server");
         static SAID: Once = Once::new();
         // Not println, which is kept back while a test passes.
-        let skipped = b"SKIPPED on PostgreSQL: STOCKTIDE_TEST_POSTGRES names no server\n";
-        SAID.call_once(|| std::io::stderr().write_all(skipped).unwrap());
+        SAID.call_once(|| std::io::stderr().write_all(b"SKIPPED on PostgreSQL: STOCKTIDE_TEST_POSTGRES names no server\n").unwrap());
     }
 }
 

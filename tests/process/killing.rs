@@ -33,7 +33,7 @@ fn a_service_killed_twenty_times_under_load_loses_nothing_and_doubles_nothing(on
         let (calls, moment) = (random.random_range(0..=CALLS), Duration::from_millis(random.random_range(0..MOMENT_MS)));
         let made = lives_until(&platform, calls);
         pause(moment);
-        service.dies();
+        service.kill();
         println!("kill {kill}: after {made} of {calls} calls and {moment:?}");
         service = Program::serve(&database, &[]);
         driver.goes_on_with(&service);

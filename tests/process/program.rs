@@ -100,7 +100,7 @@ impl Program {
     }
 
     /// `kill -9`.
-    pub fn dies(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         let (status, log) = self.ends();
         assert_eq!(status, None, "it had ended before it was killed:\n{log}");

@@ -242,6 +242,13 @@ impl SellerDb {
     }
 }
 
+impl<'a> Tenant<'a> {
+    /// For the operator's part, which changes a seller and writes it into that seller's audit log in one transaction.
+    pub fn of(conn: &'a mut Conn, seller: SellerId) -> Self {
+        Self { conn, seller }
+    }
+}
+
 impl Tenant<'_> {
     /// The seller's id as it stands in every key.
     pub(crate) fn key(&self) -> Vec<u8> {

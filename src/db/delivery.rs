@@ -231,7 +231,7 @@ impl Tenant<'_> {
             push.due_at = None;
             push.updated_at = now;
         }
-        self.put(page)?;
+        self.put_sending(page)?;
         Ok(ClaimedCall { id, kind, method, pushes: std::mem::take(page) })
     }
 
@@ -457,10 +457,11 @@ impl Tenant<'_> {
         let mut changes = Vec::with_capacity(items);
         for (push, verdict) in page.iter_mut().zip(verdicts(outcome, items)) {
             let account = accounts.get(&push.listing_id).map(|row| row.account).unwrap_or_default();
-            push.raw_answer = raw.map(str::to_owned);
             changes.push((push.listing_id, push.settle(&account, &verdict, settling(plan, now, items))));
+            // What went well needs no answer beside it, and a page's answer beside each push would be most of what is written.
+            push.raw_answer = raw.filter(|_| push.state != PushState::Confirmed).map(str::to_owned);
         }
-        self.put(&page)?;
+        self.put_settled(&page, now)?;
         changes.extend(self.moved_targets(&before, &page)?);
         let confirmed: Vec<&Push> = page.iter().filter(|p| p.state == PushState::Confirmed).collect();
         let overwritten: Vec<(ListingId, i64)> = confirmed

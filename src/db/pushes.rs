@@ -1,6 +1,6 @@
 //! Pushes of one seller: listed, held, released, cancelled, tried again. How they are claimed and finished is in
 //! [`delivery`](super::delivery).
-use super::connection::{Conn, on};
+use super::connection::{Backend, Conn, on};
 use super::schema::{listings, pushes, stores};
 use super::{Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::delivery::Resolution;
@@ -243,6 +243,68 @@ impl Tenant<'_> {
     pub(super) fn put(&mut self, changed: &[Push]) -> Result<()> {
         let key = self.key();
         let rows: Vec<PushRow> = changed.iter().map(|push| PushRow::new(&key, push)).collect();
+        put_pushes(self.conn, &rows)
+    }
+
+    /// Saves a call that gets on its way. What all its pushes share is one statement; only quantity and base, which no
+    /// index has, are written row by row.
+    pub(super) fn put_sending(&mut self, page: &[Push]) -> Result<()> {
+        let Some(first) = page.first() else { return Ok(()) };
+        let shared = PushRow::new(&self.key(), first);
+        let alike = |push: &Push| {
+            (push.state, push.call_id, push.resolution, push.due_at, push.updated_at)
+                == (first.state, first.call_id, first.resolution, first.due_at, first.updated_at)
+        };
+        if !page.iter().all(alike) {
+            return self.put(page);
+        }
+        let ids: Vec<Vec<u8>> = page.iter().map(|push| push.id.bytes()).collect();
+        on!(self.conn, c => diesel::update(pushes::table)
+            .filter(pushes::seller_id.eq(&shared.seller_id)).filter(pushes::id.eq_any(&ids))
+            .set((pushes::state.eq(shared.state), pushes::attempts.eq(pushes::attempts + 1), pushes::call_id.eq(&shared.call_id),
+                pushes::resolution.eq(shared.resolution), pushes::due_at.eq(shared.due_at), pushes::updated_at.eq(shared.updated_at))).execute(c))?;
+        self.put_amounts(page)
+    }
+
+    fn put_amounts(&mut self, page: &[Push]) -> Result<()> {
+        use diesel::sql_types::{Array, BigInt, Binary, Nullable};
+        let key = self.key();
+        match &mut self.conn.backend {
+            Backend::Sqlite(c) => {
+                for push in page {
+                    diesel::update(pushes::table.find((&key, push.id.bytes())))
+                        .set((pushes::quantity.eq(push.quantity), pushes::base.eq(push.base)))
+                        .execute(c)?;
+                }
+            }
+            // One statement where each costs a round trip.
+            Backend::Postgres(c) => {
+                diesel::sql_query(
+                    "UPDATE pushes SET quantity = v.quantity, base = v.base FROM unnest($1, $2, $3) AS v (id, quantity, base) \
+                     WHERE pushes.seller_id = $4 AND pushes.id = v.id",
+                )
+                .bind::<Array<Binary>, _>(page.iter().map(|push| push.id.bytes()).collect::<Vec<_>>())
+                .bind::<Array<Nullable<BigInt>>, _>(page.iter().map(|push| push.quantity).collect::<Vec<_>>())
+                .bind::<Array<Nullable<BigInt>>, _>(page.iter().map(|push| push.base).collect::<Vec<_>>())
+                .bind::<Binary, _>(&key)
+                .execute(c)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves what an answer made of a call's pushes: those that are confirmed, which end all alike, in one statement.
+    pub(super) fn put_settled(&mut self, page: &[Push], now: i64) -> Result<()> {
+        let key = self.key();
+        let (confirmed, others): (Vec<&Push>, Vec<&Push>) = page.iter().partition(|push| push.state == PushState::Confirmed);
+        let ids: Vec<Vec<u8>> = confirmed.iter().map(|push| push.id.bytes()).collect();
+        if !ids.is_empty() {
+            on!(self.conn, c => diesel::update(pushes::table).filter(pushes::seller_id.eq(&key)).filter(pushes::id.eq_any(&ids))
+                .set((pushes::state.eq(PushState::Confirmed.code()), pushes::updated_at.eq(now), pushes::confirmed_at.eq(now),
+                    pushes::due_at.eq(None::<i64>), pushes::failing_since.eq(None::<i64>), pushes::in_doubt.eq(false),
+                    pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>), pushes::raw_answer.eq(None::<String>))).execute(c))?;
+        }
+        let rows: Vec<PushRow> = others.into_iter().map(|push| PushRow::new(&key, push)).collect();
         put_pushes(self.conn, &rows)
     }
 

@@ -15,6 +15,8 @@
 //! 6. Tests: success, partial success, throttled, token expired, unknown listing, lost answer.
 pub mod call;
 pub mod client;
+pub mod codes;
+pub mod fields;
 pub mod limits;
 pub mod sign;
 pub mod simulated;

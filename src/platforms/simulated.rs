@@ -8,6 +8,7 @@
 //! 50 calls/s with a burst of 50 and 100 items a call.
 use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
 use super::client::by_status;
+use super::fields::rate_limit;
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -50,18 +51,6 @@ fn abilities(store: &StoreConnection) -> Result<Abilities, FieldError> {
         read: given.read.unwrap_or(true),
         max_items,
     })
-}
-
-fn rate(store: &StoreConnection) -> Result<RateLimit, FieldError> {
-    let Some(value) = store.config.get("rate_limit") else { return Ok(DEFAULT_RATE) };
-    let limit = RateLimit::deserialize(value).map_err(|e| FieldError::new("/rate_limit", e.to_string()))?;
-    if !(0.001..=10_000.0).contains(&limit.per_second) {
-        return Err(FieldError::new("/rate_limit/per_second", "must be from 0.001 to 10000 calls per second"));
-    }
-    if !(1..=100_000).contains(&limit.burst) {
-        return Err(FieldError::new("/rate_limit/burst", "must be from 1 to 100000 calls"));
-    }
-    Ok(limit)
 }
 
 #[derive(Serialize)]
@@ -135,7 +124,7 @@ impl Platform for Simulated {
                     None => errors.push(FieldError::new("/external_store", "must be text")),
                 },
                 "abilities" => errors.extend(abilities(store).err()),
-                "rate_limit" => errors.extend(rate(store).err()),
+                "rate_limit" => errors.extend(rate_limit(store, DEFAULT_RATE).err()),
                 _ => errors.push(FieldError::new(format!("/{name}"), "is not a setting of a store of this platform")),
             }
         }
@@ -160,7 +149,7 @@ impl Platform for Simulated {
         Facts {
             abilities: abilities(store).unwrap_or(careful),
             group_by: None,
-            per_store: rate(store).unwrap_or(DEFAULT_RATE),
+            per_store: rate_limit(store, DEFAULT_RATE).unwrap_or(DEFAULT_RATE),
             per_app: None,
         }
     }

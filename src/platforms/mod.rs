@@ -18,6 +18,7 @@ pub mod client;
 pub mod codes;
 pub mod fields;
 pub mod limits;
+pub mod shopee;
 pub mod sign;
 pub mod simulated;
 pub mod transport;
@@ -165,7 +166,7 @@ pub trait Platform: Send + Sync {
 
 /// The connectors there are.
 pub fn registry() -> &'static [&'static dyn Platform] {
-    &[&simulated::Simulated]
+    &[&simulated::Simulated, &shopee::Shopee]
 }
 
 /// The connector of this name.

@@ -53,8 +53,12 @@ impl GovernorClock for TokioClock {
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>;
 
+fn period(limit: RateLimit) -> Duration {
+    Duration::from_secs_f64(1.0 / limit.per_second.clamp(1e-6, 1e6))
+}
+
 fn bucket(limit: RateLimit) -> Bucket {
-    let period = Duration::from_secs_f64(1.0 / limit.per_second.clamp(1e-6, 1e6));
+    let period = period(limit);
     let burst = NonZeroU32::new(limit.burst).unwrap_or(NonZeroU32::MIN);
     // A period is never zero: the rate is clamped.
     let quota = Quota::with_period(period).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
@@ -75,6 +79,8 @@ struct Entry {
     limit: RateLimit,
     bucket: Bucket,
     not_before: Option<Instant>,
+    /// When the bucket will be full again: what governor keeps too, but tells nobody who does not take a permit.
+    full_at: Instant,
     /// Points of permits whose answers are not there yet: what the platform told does not count them.
     in_flight: u32,
     used_at: Instant,
@@ -84,15 +90,27 @@ struct Entry {
 
 impl Entry {
     fn new(limit: RateLimit, now: Instant) -> Self {
-        Self { stated: limit, limit, bucket: bucket(limit), not_before: None, in_flight: 0, used_at: now, turn: Arc::default() }
+        Self {
+            stated: limit,
+            limit,
+            bucket: bucket(limit),
+            not_before: None,
+            full_at: now,
+            in_flight: 0,
+            used_at: now,
+            turn: Arc::default(),
+        }
     }
 
     /// Takes `cost` points, or says how long to wait at least.
-    fn take(&self, cost: u32) -> Result<(), Duration> {
+    fn take(&mut self, cost: u32) -> Result<(), Duration> {
         // A call that costs more than the whole bucket can only wait for a full one.
         let cost = NonZeroU32::new(cost.clamp(1, self.limit.burst.max(1))).unwrap_or(NonZeroU32::MIN);
         match self.bucket.check_n(cost) {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                self.full_at = self.full_at.max(Instant::now()) + period(self.limit).saturating_mul(cost.get());
+                Ok(())
+            }
             // tokio's timers have a resolution of a millisecond; never wake up too early.
             Ok(Err(not_until)) => Err(not_until.wait_time_from(TokioClock.now()).max(Duration::from_micros(100))),
             Err(_) => Err(Duration::from_secs(1)),
@@ -103,7 +121,9 @@ impl Entry {
     fn refill(&mut self, limit: RateLimit, available: u32) {
         self.limit = limit;
         self.bucket = bucket(limit);
-        if let Some(gone) = NonZeroU32::new(limit.burst.max(1).saturating_sub(available)) {
+        let gone = limit.burst.max(1).saturating_sub(available);
+        self.full_at = Instant::now() + period(limit).saturating_mul(gone);
+        if let Some(gone) = NonZeroU32::new(gone) {
             self.bucket.check_n(gone).ok();
         }
     }
@@ -185,7 +205,11 @@ impl Limits {
 
     /// How long the next permit of this store will take at least, as far as is known without taking it.
     pub fn expected_wait(&self, store: StoreId) -> Duration {
-        self.pause_of(store)
+        let of_bucket = self.with(&Key::Store(store), |entry| {
+            let burst = period(entry.limit).saturating_mul(entry.limit.burst.saturating_sub(1));
+            entry.full_at.saturating_duration_since(Instant::now()).saturating_sub(burst)
+        });
+        of_bucket.unwrap_or_default().max(self.pause_of(store))
     }
 
     fn pause_of(&self, store: StoreId) -> Duration {
@@ -249,7 +273,10 @@ mod tests {
         let began = Instant::now();
         let mut instants = Vec::new();
         for _ in 0..40 {
+            let expected = Instant::now() + limits.expected_wait(store);
             drop(limits.acquire(store, &facts(2.5, 3, None), 1).await);
+            let late = Instant::now().saturating_duration_since(expected);
+            assert!(Instant::now() >= expected && late < Duration::from_millis(3), "it was foretold, {late:?}");
             instants.push(Instant::now());
         }
         assert_within(&instants, 2.5, 3.0);

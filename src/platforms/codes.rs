@@ -6,6 +6,7 @@
 use super::Renewal;
 use super::call::{Call, Reply};
 use crate::domain::delivery::{ItemResult, Outcome};
+use serde_json::Value;
 use std::time::Duration;
 
 /// The pause before something that passes by itself, but slowly, is tried again: a promotion, holidays.
@@ -23,8 +24,10 @@ pub enum Class {
     Throttled,
     /// Later: it passes by itself, for the whole store; the words say what to look at if it does not.
     Soon(&'static str),
-    /// Later: it passes by itself, for this listing.
+    /// Later: it passes by itself, for this listing, slowly.
     ListingLater,
+    /// Later: surely not applied, the same again is in order.
+    Again,
     /// Perhaps applied.
     Uncertain,
     /// Later, with a new access token.
@@ -69,6 +72,7 @@ pub fn outcome(class: Class, said: String, call: &Call, reply: &Reply, location:
         // One of several may be the only one: split until it stands alone.
         Class::ListingLater if call.items.len() > 1 => refused(said, "Nothing to do: it is tried again by itself."),
         Class::ListingLater => Outcome::TryAgain { reason: said, after: Some(SLOWLY), throttled: false },
+        Class::Again => Outcome::TryAgain { reason: said, after: reply.retry_after(), throttled: false },
         Class::Uncertain => Outcome::Unknown { reason: said },
         Class::TokenExpired => Outcome::TokenExpired { reason: said },
         Class::SignIn(what) => Outcome::Unauthorized { reason: format!("{said} {what}") },
@@ -81,7 +85,9 @@ pub fn outcome(class: Class, said: String, call: &Call, reply: &Reply, location:
 /// What `class` means for one item that the platform speaks of by itself as failed.
 pub fn item(class: Class, said: String) -> ItemResult {
     match class {
-        Class::Throttled | Class::Soon(_) | Class::ListingLater | Class::TokenExpired => ItemResult::TryAgain { reason: said },
+        Class::Throttled | Class::Soon(_) | Class::ListingLater | Class::Again | Class::TokenExpired => {
+            ItemResult::TryAgain { reason: said }
+        }
         Class::Uncertain => ItemResult::Unknown { reason: said },
         Class::SignIn(next_step) | Class::Store(next_step) | Class::Location(next_step) | Class::Listing(next_step) => {
             ItemResult::Rejected { reason: said, next_step: next_step.to_owned() }
@@ -92,10 +98,17 @@ pub fn item(class: Class, said: String) -> ItemResult {
 /// What `class` means for a renewal of tokens. A code that is not known means that the seller should look at it.
 pub fn renewal(class: Option<Class>, said: String) -> Renewal {
     match class {
-        Some(Class::Throttled | Class::Soon(_) | Class::ListingLater | Class::Uncertain) => Renewal::TryAgain { reason: said },
+        Some(Class::Throttled | Class::Soon(_) | Class::ListingLater | Class::Again | Class::Uncertain) => {
+            Renewal::TryAgain { reason: said }
+        }
         Some(_) => Renewal::Refused { reason: format!("{said} Sign in to the platform again and enter the new tokens.") },
         None => Renewal::Refused { reason: format!("{said} {UNKNOWN_CODE} Sign in to the platform again and enter the new tokens.") },
     }
+}
+
+/// A code or an id that some platforms write as a number and others as text.
+pub fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
 }
 
 /// What an answer that cannot be read means.

@@ -26,6 +26,11 @@ pub fn whole(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
+/// What a store with this credential, or without it, needs of another field.
+pub fn needed_with(store: &StoreConnection, credential: &str) -> Need {
+    if store.credentials.contains_key(credential) { Need::Needed } else { Need::Optional }
+}
+
 /// A setting that the store was checked to have.
 ///
 /// # Errors
@@ -123,6 +128,18 @@ impl<'a> Check<'a> {
         self
     }
 
+    /// A setting that stands in an address, between dots or slashes: letters, digits, `-` and `_`.
+    #[must_use]
+    pub fn label(mut self, name: &'static str, need: Need) -> Self {
+        let fits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        if self.store.setting(name).is_none_or(fits) {
+            return self.text(name, need);
+        }
+        self.settings.push(name);
+        self.bad(format!("/{name}"), "must be letters, digits, - and _ alone");
+        self
+    }
+
     /// A setting that is one of these words.
     #[must_use]
     pub fn word(mut self, name: &'static str, need: Need, words: &[&str]) -> Self {
@@ -159,15 +176,18 @@ impl<'a> Check<'a> {
         self
     }
 
-    /// The tokens of a store whose access token ends: at least one of `access_token`, `refresh_token` and `auth_code`
-    /// (the code that the platform gave when the seller allowed the app).
+    /// The tokens of a store whose access token ends: at least one of `names`, among them `auth_code` (the code that the
+    /// platform gave when the seller allowed the app, to be exchanged for the first tokens).
     #[must_use]
-    pub fn renewable_tokens(mut self) -> Self {
-        self = self.secret("access_token", Need::Optional).secret("refresh_token", Need::Optional).secret("auth_code", Need::Optional);
+    pub fn tokens(mut self, names: &[&'static str]) -> Self {
+        for name in names {
+            self = self.secret(name, Need::Optional);
+        }
         self.secrets.push(EXPIRES_AT);
-        let given = |name: &str| self.store.credentials.contains_key(name);
-        if !["access_token", "refresh_token", "auth_code"].into_iter().any(given) {
-            self.bad("/credentials/refresh_token", "is needed, or access_token, or auth_code");
+        let given = |name: &&str| self.store.credentials.contains_key(*name);
+        if !names.iter().any(given) {
+            let first = names.first().copied().unwrap_or_default();
+            self.bad(format!("/credentials/{first}"), format!("is needed; one of {} will do", names.join(", ")));
         }
         let ends_at = self.store.credentials.get(EXPIRES_AT).map(ExposeSecret::expose_secret);
         if ends_at.is_some_and(|text| text.parse::<DateTime<Utc>>().is_err()) {

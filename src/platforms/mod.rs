@@ -19,6 +19,8 @@ pub mod codes;
 pub mod fields;
 pub mod limits;
 pub mod shopee;
+pub mod shopline;
+pub mod shopline_open;
 pub mod sign;
 pub mod simulated;
 pub mod transport;
@@ -166,7 +168,7 @@ pub trait Platform: Send + Sync {
 
 /// The connectors there are.
 pub fn registry() -> &'static [&'static dyn Platform] {
-    &[&simulated::Simulated, &shopee::Shopee]
+    &[&simulated::Simulated, &shopee::Shopee, &shopline::Shopline, &shopline_open::ShoplineOpen, &lazada::Lazada, &tiktok_shop::TikTokShop]
 }
 
 /// The connector of this name.

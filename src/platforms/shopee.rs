@@ -322,7 +322,7 @@ impl Platform for Shopee {
             .text(LOCATION_ID, Need::Optional)
             .rate_limit()
             .secret("partner_key", Need::Needed)
-            .renewable_tokens()
+            .tokens(&["refresh_token", "access_token", "auth_code"])
             .done()
     }
 

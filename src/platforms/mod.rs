@@ -17,6 +17,7 @@ pub mod call;
 pub mod client;
 pub mod codes;
 pub mod fields;
+pub mod lazada;
 pub mod limits;
 pub mod shopee;
 pub mod shopline;

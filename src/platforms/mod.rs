@@ -24,6 +24,7 @@ pub mod shopline;
 pub mod shopline_open;
 pub mod sign;
 pub mod simulated;
+pub mod tiktok_shop;
 pub mod transport;
 
 use crate::domain::FieldError;

@@ -183,6 +183,17 @@ fn item_id(listing: &CallItem) -> Result<&str, String> {
     if whole(id).is_some() { Ok(id) } else { Err(format!("The listing's item_id {id} is not a Lazada item's number.")) }
 }
 
+/// The one item of a call.
+fn item_of(call: &Call) -> Result<&str, String> {
+    let first = item_id(call.items.first().ok_or("There is nothing in this call.")?)?;
+    for listing in &call.items {
+        if item_id(listing)? != first {
+            return Err("Lazada is asked about one item in a call.".to_owned());
+        }
+    }
+    Ok(first)
+}
+
 fn payload(store: &StoreConnection, call: &Call) -> Result<String, String> {
     let mut skus = String::new();
     for listing in &call.items {
@@ -311,15 +322,11 @@ impl Platform for Lazada {
     }
 
     fn request(&self, store: &StoreConnection, call: &Call, stamp: &Stamp) -> Result<Request, String> {
-        let first = call.items.first().map(item_id);
-        match (call.action, first) {
-            (Action::Check, _) => list_request(store, 0, 1, stamp),
-            (_, None) => Err("There is nothing in this call.".to_owned()),
-            (Action::Read, Some(item)) => api(store, ITEM, [(ITEM_ID, item?.to_owned())].into(), Method::Get, stamp),
-            (Action::Set | Action::Adjust, Some(_)) => {
-                let path = if call.action == Action::Set { UPDATE } else { ADJUST };
-                api(store, path, [("payload", payload(store, call)?)].into(), Method::Post, stamp)
-            }
+        match call.action {
+            Action::Set => api(store, UPDATE, [("payload", payload(store, call)?)].into(), Method::Post, stamp),
+            Action::Adjust => api(store, ADJUST, [("payload", payload(store, call)?)].into(), Method::Post, stamp),
+            Action::Read => api(store, ITEM, [(ITEM_ID, item_of(call)?.to_owned())].into(), Method::Get, stamp),
+            Action::Check => list_request(store, 0, 1, stamp),
         }
     }
 
@@ -566,6 +573,9 @@ mod tests {
         assert!(!text.contains("SellableQuantity"), "{text}");
         let read = Lazada.request(&store(json!({})), &call(Action::Read), &stamp()).unwrap();
         assert_eq!(query(&read)["item_id"], "234234234");
+        let mut two_items = call(Action::Read);
+        two_items.items[1].extra.insert("item_id".into(), "5".into());
+        assert!(Lazada.request(&store(json!({})), &two_items, &stamp()).unwrap_err().contains("one item"));
         let strange = Call { items: vec![CallItem { external_id: "1</SkuId>".into(), ..listing("", None) }], ..call(Action::Set) };
         assert!(Lazada.request(&store(json!({})), &strange, &stamp()).is_err());
     }

@@ -5,9 +5,11 @@ use super::request::{Body, JsonError, Page, PageQuery, id_cursor, json, json_at,
 use super::{Answer, MAX_BULK, State, audited};
 use crate::clock::instant;
 use crate::db::listings::{Listing, ListingChange, NewListing};
+use crate::db::stores::Store;
 use crate::domain::ids::check_text;
 use crate::domain::{FieldError, ListingId, Sku, StoreId};
 use crate::platforms::by_name;
+use crate::platforms::call::StoreConnection;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, put};
 use chrono::{DateTime, Utc};
@@ -65,17 +67,42 @@ struct ListingsAnswer {
     results: Vec<RowResult>,
 }
 
-fn checked(row: ListingRow, known_fields: &[&str]) -> Result<NewListing, Vec<FieldError>> {
+/// The connector's own fields of a listing of this store: which there are, and which one it cannot do without, as the
+/// items of one call must share it.
+#[derive(Clone, Copy)]
+struct Fields {
+    known: &'static [&'static str],
+    needed: Option<&'static str>,
+}
+
+impl Fields {
+    fn of(store: &Store) -> Self {
+        let Some(platform) = by_name(&store.platform) else { return Self { known: &[], needed: None } };
+        let connection = StoreConnection {
+            store_id: store.id,
+            platform: store.platform.clone(),
+            base_url: store.base_url.clone(),
+            config: serde_json::from_str(&store.config).unwrap_or_default(),
+            credentials: BTreeMap::new(),
+        };
+        Self { known: platform.listing_fields(), needed: platform.facts(&connection).group_by }
+    }
+}
+
+fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError>> {
     let mut checks = super::request::Checks::default();
     let sku = checks.take("/sku", Sku::parse(&row.sku));
     checks.take("/external_id", check_text(&row.external_id, "an external_id", MAX_TEXT));
     for (name, value) in &row.extra {
         let pointer = format!("/{name}");
-        if known_fields.contains(&name.as_str()) {
+        if fields.known.contains(&name.as_str()) {
             checks.take(&pointer, check_text(value, "it", MAX_TEXT));
         } else {
             checks.note(pointer, "is not a field of a listing of this platform");
         }
+    }
+    if let Some(name) = fields.needed.filter(|name| !row.extra.contains_key(*name)) {
+        checks.note(format!("/{name}"), "is needed for a listing of this platform");
     }
     checks.done()?;
     let Some(sku) = sku else { return Err(Vec::new()) };
@@ -84,7 +111,7 @@ fn checked(row: ListingRow, known_fields: &[&str]) -> Result<NewListing, Vec<Fie
 
 type Row = Result<NewListing, (Option<String>, Vec<FieldError>)>;
 
-fn rows_of_json(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError> {
+fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
     let rows: Vec<Box<RawValue>> = json(bytes)?;
     let read = |raw: Box<RawValue>| {
         let row: ListingRow = json_at(raw.get().as_bytes()).map_err(|error| match error {
@@ -92,12 +119,12 @@ fn rows_of_json(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiErro
             JsonError::Field(error) => (None, vec![error]),
         })?;
         let external_id = row.external_id.clone();
-        checked(row, known_fields).map_err(|errors| (Some(external_id), errors))
+        checked(row, fields).map_err(|errors| (Some(external_id), errors))
     };
     Ok(rows.into_iter().map(read).collect())
 }
 
-fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError> {
+fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes);
     let header = reader.headers().map_err(|e| ApiError::malformed(format!("The CSV's header cannot be read: {e}.")))?.clone();
     let names: Vec<String> = header.iter().map(|name| name.trim_start_matches('\u{feff}').to_ascii_lowercase()).collect();
@@ -107,7 +134,7 @@ fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError
             errors.push(FieldError::new(format!("/{needed}"), "is needed as a column, named in the first line"));
         }
     }
-    for name in names.iter().filter(|name| !matches!(name.as_str(), "sku" | "external_id") && !known_fields.contains(&name.as_str())) {
+    for name in names.iter().filter(|name| !matches!(name.as_str(), "sku" | "external_id") && !fields.known.contains(&name.as_str())) {
         errors.push(FieldError::new(format!("/{name}"), "is not a column of a listing of this platform"));
     }
     if !errors.is_empty() {
@@ -130,11 +157,11 @@ fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError
             rows.push(Err((None, vec![FieldError::new("", detail)])));
             continue;
         }
-        let mut fields: BTreeMap<String, String> =
+        let mut extra: BTreeMap<String, String> =
             names.iter().cloned().zip(record.iter().map(str::to_owned)).filter(|(_, value)| !value.is_empty()).collect();
-        let (sku, external_id) = (fields.remove("sku").unwrap_or_default(), fields.remove("external_id").unwrap_or_default());
+        let (sku, external_id) = (extra.remove("sku").unwrap_or_default(), extra.remove("external_id").unwrap_or_default());
         let name = Some(external_id.clone()).filter(|id| !id.is_empty());
-        rows.push(checked(ListingRow { sku, external_id, extra: fields }, known_fields).map_err(|errors| (name, errors)));
+        rows.push(checked(ListingRow { sku, external_id, extra }, fields).map_err(|errors| (name, errors)));
     }
     Ok(rows)
 }
@@ -147,12 +174,12 @@ fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError
 pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
     let id = id.into_inner();
     let store = caller.db.read(move |t| t.store(id)).await?;
-    let known_fields = by_name(&store.platform).map_or(&[][..], |platform| platform.listing_fields());
+    let fields = Fields::of(&store);
     let rows = if body.media_type == "text/csv" {
-        rows_of_csv(&body.bytes, known_fields)?
+        rows_of_csv(&body.bytes, fields)?
     } else {
         body.expect_json()?;
-        rows_of_json(&body.bytes, known_fields)?
+        rows_of_json(&body.bytes, fields)?
     };
     if rows.len() > MAX_BULK {
         return Err(ApiError::field("", format!("may have at most {MAX_BULK} rows; send them in parts")));
@@ -273,4 +300,21 @@ pub async fn delete_listing(caller: Caller, state: State, path: Path<(StoreId, L
         })
         .await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_without_the_field_that_groups_calls_is_rejected_by_its_name() {
+        let fields = Fields { known: &["item_id", "location_id"], needed: Some("item_id") };
+        let rows =
+            rows_of_json(br#"[{"sku": "A", "external_id": "1", "item_id": "7"}, {"sku": "B", "external_id": "2"}]"#, fields).ok().unwrap();
+        assert!(rows[0].is_ok());
+        let Err((_, errors)) = &rows[1] else { panic!() };
+        assert_eq!(errors.iter().map(|e| e.pointer.as_str()).collect::<Vec<_>>(), ["/item_id"]);
+        let rows = rows_of_csv(b"sku,external_id,item_id\nA,1,7\nB,2,\n", fields).ok().unwrap();
+        assert!(rows[0].is_ok() && rows[1].is_err());
+    }
 }

@@ -1,7 +1,7 @@
 //! The Shopee connector against Shopee's own API descriptors: what it sends is described there, and every error that is
 //! described is sorted here. The descriptors are not part of this repository; where they are not found the tests say so
 //! and pass. `STOCKTIDE_TEST_SPECS` names their folder; otherwise it is `../shared/specs` beside the package.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so at once")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on says so at once")]
 
 use chrono::DateTime;
 use serde_json::{Value, json};

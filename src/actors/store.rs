@@ -51,7 +51,8 @@ impl PartialEq for StoreConfig {
 }
 
 impl StoreConfig {
-    pub(super) fn new(seller: SellerId, store: Store, settings: SyncSettings, sealer: &Sealer) -> Self {
+    /// From rows. Credentials that do not open are logged, and nothing is sent then.
+    pub fn new(seller: SellerId, store: Store, settings: SyncSettings, sealer: &Sealer) -> Self {
         let connection = connection(seller, &store, sealer)
             .inspect_err(
                 |error| tracing::error!(%error, seller.id = %seller, store.id = %store.id, "a store's credentials cannot be opened"),
@@ -87,7 +88,8 @@ enum LastRun {
 }
 
 impl StoreActor {
-    pub(super) fn launch(deps: Arc<Deps>, db: SellerDb, config: Arc<StoreConfig>, supervisor: Recipient<RunStarted>) -> Addr<Self> {
+    /// Starts one on the current arbiter. It looks for work first.
+    pub fn launch(deps: Arc<Deps>, db: SellerDb, config: Arc<StoreConfig>, supervisor: Recipient<RunStarted>) -> Addr<Self> {
         Self::create(move |ctx| {
             ctx.set_mailbox_capacity(CHILD_MAILBOX);
             let sync = StoreSync::new(deps.settings.calls_under_way);
@@ -431,7 +433,7 @@ impl Claim {
 
     /// Waits, with nothing claimed, for the most of what the limits ask for. False when it was stopped.
     async fn until_permit_is_near(&self) -> bool {
-        let wait = self.deps.client.expected_wait(self.connection.store_id).saturating_sub(CLAIM_AHEAD);
+        let wait = self.deps.client.expected_wait(&self.connection).saturating_sub(CLAIM_AHEAD);
         self.unless_stopped(tokio::time::sleep(wait)).await.is_some()
     }
 

@@ -225,12 +225,19 @@ impl Tenant<'_> {
         row.push()
     }
 
-    /// Refuses ids that name no push of this seller's.
+    /// The place of the first of these ids that names no push of this seller's.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for the first of them.
-    pub fn check_pushes(&mut self, ids: &[PushId]) -> Result<()> {
-        ids.iter().try_for_each(|id| self.push(*id).map(drop))
+    /// Those of the database.
+    pub fn missing_push(&mut self, ids: &[PushId]) -> Result<Option<usize>> {
+        for (place, id) in ids.iter().enumerate() {
+            match self.push(*id) {
+                Ok(_) => {}
+                Err(Error::NotFound) => return Ok(Some(place)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn put(&mut self, changed: &[Push]) -> Result<()> {

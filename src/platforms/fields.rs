@@ -4,9 +4,10 @@ use super::call::{CallItem, StoreConnection};
 use super::sign::EXPIRES_AT;
 use crate::domain::FieldError;
 use crate::domain::ids::check_text;
+use crate::domain::problem::pointer_to;
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Characters of a setting at most.
@@ -49,10 +50,26 @@ pub fn own_or_stores<'a>(item: &'a CallItem, store: &'a StoreConnection, name: &
     item.extra.get(name).map(String::as_str).or_else(|| store.setting(name))
 }
 
+/// A setting that is an object.
+///
+/// # Errors
+/// It is none, or not one of these fields.
+pub fn object<T: DeserializeOwned>(store: &StoreConnection, name: &str) -> Result<Option<T>, FieldError> {
+    let Some(value) = store.config.get(name) else { return Ok(None) };
+    // serde would take a list of values in the order of the fields, too.
+    if !value.is_object() {
+        return Err(FieldError::new(pointer_to(name), "must be a JSON object"));
+    }
+    let read = serde_path_to_error::deserialize(value);
+    read.map(Some).map_err(|error| FieldError::of_serde(error.path(), error.inner()).under(&pointer_to(name)))
+}
+
 /// The store's `rate_limit`, or else `usual`.
+///
+/// # Errors
+/// It is not one, or out of bounds.
 pub fn rate_limit(store: &StoreConnection, usual: RateLimit) -> Result<RateLimit, FieldError> {
-    let Some(value) = store.config.get("rate_limit") else { return Ok(usual) };
-    let limit = RateLimit::deserialize(value).map_err(|e| FieldError::new("/rate_limit", e.to_string()))?;
+    let Some(limit) = object::<RateLimit>(store, "rate_limit")? else { return Ok(usual) };
     if !(0.001..=10_000.0).contains(&limit.per_second) {
         return Err(FieldError::new("/rate_limit/per_second", "must be from 0.001 to 10000 calls per second"));
     }
@@ -202,11 +219,15 @@ impl<'a> Check<'a> {
     /// The bad fields.
     pub fn done(mut self) -> Result<(), Vec<FieldError>> {
         let settings = self.store.config.keys().filter(|name| !self.settings.contains(&name.as_str()));
-        let strange = settings.map(|name| FieldError::new(format!("/{name}"), "is not a setting of a store of this platform"));
+        let strange = settings.map(|name| FieldError::new(pointer_to(name), "is not a setting of a store of this platform"));
         let secrets = self.store.credentials.keys().filter(|name| !self.secrets.contains(&name.as_str()));
         let known = self.secrets.join(", ");
-        let unknown = secrets
-            .map(|name| FieldError::new(format!("/credentials/{name}"), format!("is not a credential of this platform; it has {known}")));
+        let unknown = secrets.map(|name| {
+            FieldError::new(
+                pointer_to(name).replacen('/', "/credentials/", 1),
+                format!("is not a credential of this platform; it has {known}"),
+            )
+        });
         self.errors.extend(strange.chain(unknown).collect::<Vec<_>>());
         if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
     }

@@ -21,6 +21,7 @@
 mod codes;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::client::by_status;
@@ -33,9 +34,11 @@ use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use chrono::{DateTime, TimeDelta, Utc};
 use codes::CODES;
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
+use wire::{
+    Envelope, InItems, InList, InLists, InStockInfo, InTier, InTokens, InWarehouse, OutCode, OutModel, OutRefresh, OutStock, OutUpdate,
+};
 
 /// What no source that could be read says.
 struct Unconfirmed {
@@ -425,7 +428,8 @@ impl Platform for Shopee {
                 let Some((item_id, rest)) = ids.split_first() else { return Err(unreadable()) };
                 let InItems { model, tier_variation, .. } = serde_json::from_value(response).map_err(|_| unreadable())?;
                 let variants = model.into_iter().map(|model| {
-                    let title = title(&tier_variation, &model.tier_index);
+                    let options = title(&tier_variation, &model.tier_index);
+                    let title = if options.is_empty() { format!("Item {item_id}") } else { options };
                     variant(*item_id, model.model_id, model.model_sku, title)
                 });
                 Ok(VariantPage { variants: variants.collect(), next: Cursor::text("models", next, rest) })
@@ -469,156 +473,4 @@ impl Platform for Shopee {
 fn title(tiers: &[InTier], index: &[usize]) -> String {
     let option = |(tier, at): (&InTier, &usize)| tier.option_list.get(*at).map(|option| option.option.clone());
     tiers.iter().zip(index).filter_map(option).collect::<Vec<_>>().join(", ")
-}
-
-#[derive(Serialize)]
-struct OutUpdate<'a> {
-    item_id: u64,
-    stock_list: Vec<OutModel<'a>>,
-}
-
-#[derive(Serialize)]
-struct OutModel<'a> {
-    model_id: u64,
-    seller_stock: [OutStock<'a>; 1],
-}
-
-#[derive(Serialize)]
-struct OutStock<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    location_id: Option<&'a str>,
-    stock: i64,
-}
-
-#[derive(Serialize)]
-struct OutCode<'a> {
-    code: &'a str,
-    partner_id: u64,
-    shop_id: u64,
-}
-
-#[derive(Serialize)]
-struct OutRefresh<'a> {
-    refresh_token: &'a str,
-    partner_id: u64,
-    shop_id: u64,
-}
-
-/// What every answer is wrapped in.
-#[derive(Deserialize)]
-struct Envelope {
-    /// Empty for a success.
-    #[serde(default)]
-    error: String,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    response: Value,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct InLists {
-    success_list: Vec<InDone>,
-    failure_list: Vec<InFailed>,
-}
-
-#[derive(Deserialize)]
-struct InDone {
-    #[serde(default)]
-    model_id: u64,
-    location_id: Option<String>,
-    stock: Option<i64>,
-}
-
-#[derive(Deserialize)]
-struct InFailed {
-    #[serde(default)]
-    model_id: u64,
-    #[serde(default)]
-    failed_reason: String,
-}
-
-/// Both detail calls answer with one of these lists.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct InItems {
-    item_list: Vec<InItem>,
-    model: Vec<InModel>,
-    tier_variation: Vec<InTier>,
-}
-
-#[derive(Deserialize)]
-struct InItem {
-    item_id: u64,
-    #[serde(default)]
-    item_name: String,
-    item_sku: Option<String>,
-    #[serde(default)]
-    has_model: bool,
-    stock_info_v2: Option<InStockInfo>,
-}
-
-#[derive(Deserialize)]
-struct InModel {
-    model_id: u64,
-    model_sku: Option<String>,
-    #[serde(default)]
-    tier_index: Vec<usize>,
-    stock_info_v2: Option<InStockInfo>,
-}
-
-#[derive(Deserialize)]
-struct InStockInfo {
-    #[serde(default)]
-    seller_stock: Vec<InStock>,
-}
-
-#[derive(Deserialize)]
-struct InStock {
-    location_id: Option<String>,
-    stock: i64,
-}
-
-#[derive(Deserialize)]
-struct InTier {
-    #[serde(default)]
-    option_list: Vec<InOption>,
-}
-
-#[derive(Deserialize)]
-struct InOption {
-    #[serde(default)]
-    option: String,
-}
-
-#[derive(Deserialize)]
-struct InWarehouse {
-    #[serde(default)]
-    location_id: String,
-}
-
-#[derive(Deserialize)]
-struct InList {
-    #[serde(default)]
-    item: Vec<InListed>,
-    #[serde(default)]
-    has_next_page: bool,
-    next_offset: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct InListed {
-    item_id: u64,
-}
-
-#[derive(Deserialize)]
-struct InTokens {
-    #[serde(default)]
-    error: String,
-    #[serde(default)]
-    message: String,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    expire_in: Option<i64>,
 }

@@ -8,10 +8,11 @@
 //! 50 calls/s with a burst of 50 and 100 items a call.
 use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
 use super::client::by_status;
-use super::fields::rate_limit;
+use super::fields::{object, rate_limit};
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
+use crate::domain::problem::pointer_to;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -36,10 +37,7 @@ struct AbilitiesConfig {
 }
 
 fn abilities(store: &StoreConnection) -> Result<Abilities, FieldError> {
-    let given: AbilitiesConfig = match store.config.get("abilities") {
-        None => AbilitiesConfig::default(),
-        Some(value) => AbilitiesConfig::deserialize(value).map_err(|e| FieldError::new("/abilities", e.to_string()))?,
-    };
+    let given: AbilitiesConfig = object(store, "abilities")?.unwrap_or_default();
     let max_items = given.max_items.unwrap_or(100);
     if !(1..=MOST_ITEMS).contains(&max_items) {
         return Err(FieldError::new("/abilities/max_items", format!("must be from 1 to {MOST_ITEMS}")));
@@ -110,6 +108,10 @@ impl Platform for Simulated {
         let mut errors = Vec::new();
         match store.base_url.as_deref().map(reqwest::Url::parse) {
             None => errors.push(FieldError::new("/base_url", "is needed for a store of this platform")),
+            Some(Ok(url)) if !url.username().is_empty() || url.password().is_some() => errors.push(FieldError::new(
+                "/base_url",
+                "must not hold a user or a password, as it is shown; give a secret as credentials.token",
+            )),
             Some(Ok(url))
                 if matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none() => {}
             Some(_) => errors
@@ -125,11 +127,11 @@ impl Platform for Simulated {
                 },
                 "abilities" => errors.extend(abilities(store).err()),
                 "rate_limit" => errors.extend(rate_limit(store, DEFAULT_RATE).err()),
-                _ => errors.push(FieldError::new(format!("/{name}"), "is not a setting of a store of this platform")),
+                _ => errors.push(FieldError::new(pointer_to(name), "is not a setting of a store of this platform")),
             }
         }
         for (name, value) in &store.credentials {
-            let pointer = format!("/credentials/{name}");
+            let pointer = format!("/credentials{}", pointer_to(name));
             if name != "token" {
                 errors.push(FieldError::new(pointer, "is not a credential of this platform; it has only token"));
             } else if value.expose_secret().is_empty() || !value.expose_secret().bytes().all(|b| b.is_ascii_graphic()) {

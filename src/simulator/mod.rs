@@ -5,10 +5,12 @@
 //! faults, limits and receipts are the same behind all of them.
 //!
 //! It shares no code with the connectors that talk to it: what it understands is its own.
+mod faces;
 pub mod in_process;
 pub mod serve;
 pub mod shopee;
 
+use faces::{Asked, Failure};
 use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -213,58 +215,6 @@ struct State {
     keep_instants: bool,
     rng: ChaCha8Rng,
     shopee: shopee::Shops,
-}
-
-/// Who is asked for what.
-enum Asked {
-    /// The simulated platform's own protocol.
-    Own { store: String, action: String },
-    /// Shopee's.
-    Shopee(shopee::Call),
-}
-
-impl Asked {
-    /// `None` when there is no such path.
-    fn of(incoming: &Incoming) -> Option<Self> {
-        let (path, _) = incoming.parts();
-        if let Some(call) = shopee::Call::of(incoming) {
-            return Some(Self::Shopee(call));
-        }
-        let mut parts = path.split('/').map(decode);
-        match (parts.next()?.as_str(), parts.next(), parts.next(), parts.next()) {
-            ("stores", Some(store), Some(action), None) => Some(Self::Own { store, action }),
-            _ => None,
-        }
-    }
-
-    fn store(&self) -> &str {
-        match self {
-            Self::Own { store, .. } => store,
-            Self::Shopee(call) => &call.shop,
-        }
-    }
-
-    /// A failure as this face words it.
-    fn failure(&self, failure: Failure) -> Answer {
-        match self {
-            Self::Own { .. } => match failure {
-                Failure::OverLimit => problem(429, "over the limit"),
-                Failure::SlowDown => problem(429, "slow down"),
-                Failure::Unauthorized => problem(401, "unauthorized"),
-                Failure::Broken => problem(500, "error"),
-            },
-            Self::Shopee(_) => shopee::failure(failure),
-        }
-    }
-}
-
-/// What goes wrong before or after a call itself.
-#[derive(Debug, Clone, Copy)]
-enum Failure {
-    OverLimit,
-    SlowDown,
-    Unauthorized,
-    Broken,
 }
 
 /// The simulated platform. Clones are the same platform.

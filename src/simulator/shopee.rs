@@ -5,7 +5,8 @@
 //! carry a signature of not more than five minutes of age and the shop's access token, which ends; refresh tokens are
 //! good for one use. A call for an item fails model by model. The faults are those of the whole platform; items that are
 //! to be rejected or poisonous are named as above. Answers come with status 200 whatever they say, but for 5xx.
-use super::{Answer, Failure, Incoming, Simulator, State, decode};
+use super::faces::Failure;
+use super::{Answer, Incoming, Simulator, State, decode};
 use hmac::{Hmac, KeyInit, Mac};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,11 @@
 
 mod delivery;
 mod incremental;
+mod invariants;
+mod isolation;
 mod manual;
+mod rate_limits;
+mod recovery;
 mod stock_events;
 mod support;
 mod switching;

@@ -47,6 +47,7 @@ fn a_setting_takes_effect_for_events_recorded_after_it_is_saved() {
         let shop = seller.shop("corner", &["A"]).await;
         world.faults(|f| f.down = true);
         seller.purchase("A", 10).await;
+        world.a_moment().await;
         seller.settings(|settings| settings.buffer = 4).await;
         seller.purchase("A", 1).await;
         world.all_is_well();
@@ -57,7 +58,7 @@ fn a_setting_takes_effect_for_events_recorded_after_it_is_saved() {
 
 #[test]
 fn increases_queued_before_a_switch_to_timed_are_still_delivered() {
-    story(async |world| {
+    story_of_days(START, async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
         world.faults(|f| f.down = true);
@@ -181,7 +182,7 @@ fn an_outcome_that_cannot_be_decided_after_auto_sync_is_switched_off_sends_nothi
 
 #[test]
 fn switching_on_again_selects_the_frequency_that_is_told() {
-    story(async |world| {
+    story_of_days(START, async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
         seller.switches_off().await;
@@ -197,7 +198,7 @@ fn switching_on_again_selects_the_frequency_that_is_told() {
 
 #[test]
 fn a_switch_from_timed_to_incremental_ends_the_daily_runs() {
-    story(async |world| {
+    story_of_days(START, async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
         seller.settings(incremental).await;
@@ -240,6 +241,7 @@ fn a_manual_run_covers_what_was_cancelled() {
         let shop = seller.shop("corner", &["A"]).await;
         world.faults(|f| f.down = true);
         seller.purchase("A", 10).await;
+        world.a_moment().await;
         seller.switches_off().await;
         world.all_is_well();
         seller.sync(RunFilter::default()).await;

@@ -92,8 +92,7 @@ fn start(db: &Db, clock: &Clock) -> Handle {
     let transport = Arc::new(InProcess::new(Simulator::new(7), clock.clone()));
     let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
     let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
-    let settings = Settings::default();
-    Handle::start(Arc::new(Deps::new(db.clone(), client, clock.clone(), Arc::new(sealer), settings)), 0)
+    Handle::start(Arc::new(Deps::new(db.clone(), client, clock.clone(), Arc::new(sealer), Settings::default())), 0)
 }
 
 /// Starts the actors of these sellers, some at a time, and waits until `all` run and have looked at their rows.

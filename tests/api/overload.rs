@@ -96,4 +96,15 @@ fn a_database_server_that_is_gone_is_told_and_comes_back() {
     });
 }
 
+#[test]
+fn a_stopped_service_lets_go_of_its_database() {
+    Backend::on_postgres(|on| {
+        let mut api = Api::start(on);
+        api.seller("Ada").event("e1", "S", "purchase", 1);
+        api.stop();
+        // Refused while anyone is connected.
+        api.database.tell_server("DROP DATABASE {name}");
+    });
+}
+
 on_both_backends![a_busy_database_is_told_and_recovers_without_a_trace];

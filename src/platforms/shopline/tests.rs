@@ -78,6 +78,9 @@ fn a_success_tells_what_is_shown() {
 fn an_item_that_the_answer_leaves_out_is_not_there_for_a_read_and_unknown_for_a_write() {
     let Outcome::Answered(read) = outcome_of(Action::Read, 200, json!({"inventory_levels": []})) else { panic!() };
     assert!(matches!(&read[0], ItemResult::Rejected { .. }));
+    let elsewhere = json!({"inventory_item_id": "5703", "location_id": "1", "available": 7});
+    let Outcome::Answered(read) = outcome_of(Action::Read, 200, json!({"inventory_levels": [elsewhere]})) else { panic!() };
+    assert!(matches!(&read[0], ItemResult::Rejected { .. }), "what is shown elsewhere is not what is shown here");
     let Outcome::Answered(write) = outcome_of(Action::Adjust, 200, json!({"inventory_level": null})) else { panic!() };
     assert!(matches!(&write[0], ItemResult::Unknown { .. }));
 }

@@ -15,9 +15,16 @@
 //! 6. Tests: success, partial success, throttled, token expired, unknown listing, lost answer.
 pub mod call;
 pub mod client;
+pub mod codes;
+pub mod fields;
+pub mod lazada;
 pub mod limits;
+pub mod shopee;
+pub mod shopline;
+pub mod shopline_open;
 pub mod sign;
 pub mod simulated;
+pub mod tiktok_shop;
 pub mod transport;
 
 use crate::domain::FieldError;
@@ -163,7 +170,7 @@ pub trait Platform: Send + Sync {
 
 /// The connectors there are.
 pub fn registry() -> &'static [&'static dyn Platform] {
-    &[&simulated::Simulated]
+    &[&simulated::Simulated, &shopee::Shopee, &shopline::Shopline, &shopline_open::ShoplineOpen, &lazada::Lazada, &tiktok_shop::TikTokShop]
 }
 
 /// The connector of this name.

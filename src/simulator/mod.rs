@@ -1,11 +1,17 @@
 //! The simulated platform itself: many stores, a quantity for each item, faults on demand. In process for tests
 //! ([`in_process`]), served over HTTP for demo and load ([`serve`]).
 //!
-//! It shares no code with the connector that talks to it: what it understands is its own.
+//! It has several faces: the small protocol of its own, and the wire formats of real platforms ([`shopee`]). Stores,
+//! faults, limits and receipts are the same behind all of them.
+//!
+//! It shares no code with the connectors that talk to it: what it understands is its own.
 pub mod args;
+mod faces;
 pub mod in_process;
 pub mod serve;
+pub mod shopee;
 
+use faces::{Asked, Failure};
 use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -193,6 +199,20 @@ pub struct Incoming {
     pub body: String,
 }
 
+impl Incoming {
+    /// The path without its first slash, and the query.
+    fn parts(&self) -> (&str, &str) {
+        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        (path.trim_start_matches('/'), query)
+    }
+
+    /// The first value of this name in the query.
+    fn given(&self, name: &str) -> Option<String> {
+        let (_, query) = self.parts();
+        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| decode(value))
+    }
+}
+
 /// What comes of a request.
 #[derive(Debug, Clone)]
 pub enum Decision {
@@ -236,6 +256,7 @@ struct State {
     stats: Stats,
     keep_instants: bool,
     rng: ChaCha8Rng,
+    shopee: shopee::Shops,
 }
 
 /// The simulated platform. Clones are the same platform.
@@ -261,6 +282,7 @@ impl Simulator {
             stats: Stats::default(),
             keep_instants: false,
             rng: ChaCha8Rng::seed_from_u64(seed),
+            shopee: shopee::Shops::default(),
         })))
     }
 
@@ -339,28 +361,30 @@ impl Simulator {
         if state.faults.down {
             return Decision::Refuse;
         }
-        let (path, query) = incoming.target.split_once('?').unwrap_or((&incoming.target, ""));
-        let mut parts = path.trim_start_matches('/').split('/').map(decode);
-        let (Some(stores), Some(store), Some(action), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-            return Decision::Answer(problem(404, "no such path"));
-        };
-        if stores != "stores" {
-            return Decision::Answer(problem(404, "no such path"));
-        }
+        let Some(asked) = Asked::of(incoming) else { return Decision::Answer(problem(404, "no such path")) };
         state.stats.calls += 1;
-        if !state.take_token(&store, now_us) {
+        if let Asked::Shopee(call) = &asked
+            && call.is_about_tokens()
+        {
+            // Renewals are spared: a lost answer to one costs the shop its authorisation, which no test of other faults means.
+            return Decision::Answer(state.shopee(now_us, call, incoming));
+        }
+        if !state.take_token(asked.store(), now_us) {
             state.stats.over_limit += 1;
             let wait = state.faults.rate_limit.map_or(1.0, |r| 1.0 / r.per_second);
-            return Decision::Answer(Answer { retry_after: Some(wait), ..problem(429, "over the limit") });
+            return Decision::Answer(Answer { retry_after: Some(wait), ..asked.failure(Failure::OverLimit) });
         }
         let faults = state.faults.clone();
-        let token_ok = faults.token.as_ref().is_none_or(|t| incoming.authorization.as_deref() == Some(&format!("Bearer {t}")));
-        if faults.unauthorized || faults.unauthorized_stores.contains(&store) || !token_ok {
+        let token_ok = match &asked {
+            Asked::Own { .. } => faults.token.as_ref().is_none_or(|t| incoming.authorization.as_deref() == Some(&format!("Bearer {t}"))),
+            Asked::Shopee(_) => true,
+        };
+        if faults.unauthorized || faults.unauthorized_stores.iter().any(|store| store == asked.store()) || !token_ok {
             state.note("unauthorized");
-            return Decision::Answer(problem(401, "unauthorized"));
+            return Decision::Answer(asked.failure(Failure::Unauthorized));
         }
         if state.draw(faults.throttle, "throttle") {
-            return Decision::Answer(Answer { retry_after: Some(faults.retry_after_s), ..problem(429, "slow down") });
+            return Decision::Answer(Answer { retry_after: Some(faults.retry_after_s), ..asked.failure(Failure::SlowDown) });
         }
         if state.draw(faults.cut, "cut") {
             return Decision::Cut;
@@ -369,17 +393,17 @@ impl Simulator {
             return Decision::Silence;
         }
         if state.draw(faults.error_before, "error_before") {
-            return Decision::Answer(problem(500, "error"));
+            return Decision::Answer(asked.failure(Failure::Broken));
         }
         if incoming.post && state.draw(faults.late, "late") {
             return Decision::CutAndApplyLater(faults.late_ms);
         }
-        let answer = state.answer(now_us, &store, &action, query, incoming);
+        let answer = state.answer_to(now_us, &asked, incoming);
         if incoming.post && state.draw(faults.lose_answer, "lose_answer") {
             return Decision::Cut;
         }
         if incoming.post && state.draw(faults.error_after, "error_after") {
-            return Decision::Answer(problem(500, "error"));
+            return Decision::Answer(asked.failure(Failure::Broken));
         }
         Decision::Answer(answer)
     }
@@ -387,10 +411,8 @@ impl Simulator {
     /// Applies a request whose answer was lost earlier.
     pub fn apply_late(&self, now_us: i64, incoming: &Incoming) {
         let mut state = self.state();
-        let (path, query) = incoming.target.split_once('?').unwrap_or((&incoming.target, ""));
-        let parts: Vec<String> = path.trim_start_matches('/').split('/').map(decode).collect();
-        if let [_, store, action] = parts.as_slice() {
-            state.answer(now_us, store, action, query, incoming);
+        if let Some(asked) = Asked::of(incoming) {
+            state.answer_to(now_us, &asked, incoming);
         }
     }
 }
@@ -465,9 +487,17 @@ impl State {
         granted
     }
 
-    fn answer(&mut self, now_us: i64, store: &str, action: &str, query: &str, incoming: &Incoming) -> Answer {
+    fn answer_to(&mut self, now_us: i64, asked: &Asked, incoming: &Incoming) -> Answer {
+        match asked {
+            Asked::Own { store, action } => self.answer(now_us, store, action, incoming),
+            Asked::Shopee(call) => self.shopee(now_us, call, incoming),
+        }
+    }
+
+    fn answer(&mut self, now_us: i64, store: &str, action: &str, incoming: &Incoming) -> Answer {
+        let (_, query) = incoming.parts();
         if !incoming.post && !query.split('&').any(|pair| pair.starts_with("external_id=")) {
-            return self.list(store, query);
+            return self.list(store, incoming);
         }
         if !incoming.post {
             let ids: Vec<String> = query.split('&').filter_map(|pair| pair.strip_prefix("external_id=")).map(decode).collect();
@@ -514,11 +544,9 @@ impl State {
     }
 
     /// The items of a store, for pairing.
-    fn list(&self, store: &str, query: &str) -> Answer {
-        let given =
-            |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| decode(v));
-        let limit = given("limit").and_then(|n| n.parse().ok()).unwrap_or(100).clamp(1, MOST_ITEMS);
-        let after = given("after");
+    fn list(&self, store: &str, incoming: &Incoming) -> Answer {
+        let limit = incoming.given("limit").and_then(|n| n.parse().ok()).unwrap_or(100).clamp(1, MOST_ITEMS);
+        let after = incoming.given("after");
         let items = self.stores.get(store).map(|s| &s.items);
         let behind = |id: &&String| after.as_ref().is_none_or(|after| *id > after);
         let ids: Vec<&String> = items.into_iter().flat_map(|items| items.keys()).filter(behind).take(limit).collect();
@@ -532,8 +560,7 @@ impl State {
         if self.faults.reject_items.contains(id) {
             return json!({"external_id": id, "error": "unknown item"});
         }
-        let entry = self.stores.entry(store.to_owned()).or_default();
-        let before = entry.items.get(id).copied().unwrap_or(0);
+        let before = self.stores.get(store).and_then(|s| s.items.get(id)).copied().unwrap_or(0);
         let after = match (action, item.delta, item.quantity) {
             ("adjust", Some(delta), None) => before.saturating_add(delta),
             ("set", None, Some(quantity)) => {
@@ -544,13 +571,19 @@ impl State {
             }
             _ => return json!({"external_id": id, "error": "needs delta for adjust, quantity for set"}),
         };
-        entry.items.insert(id.clone(), after);
+        self.note_change(now_us, store, id, action, before, after);
+        json!({"external_id": id, "quantity": after})
+    }
+
+    /// Makes an item show `after`, with a receipt.
+    fn note_change(&mut self, now_us: i64, store: &str, id: &str, action: &str, before: i64, after: i64) {
+        self.stores.entry(store.to_owned()).or_default().items.insert(id.to_owned(), after);
         self.stats.items += 1;
         let receipt = Receipt {
             seq: self.next_seq,
             at_us: now_us,
             store: store.to_owned(),
-            external_id: id.clone(),
+            external_id: id.to_owned(),
             action: action.to_owned(),
             change: after - before,
             quantity: after,
@@ -560,6 +593,5 @@ impl State {
         if self.receipts.len() > MOST_RECEIPTS {
             self.receipts.pop_front();
         }
-        json!({"external_id": id, "quantity": after})
     }
 }

@@ -12,7 +12,7 @@ use super::stores::Store;
 use super::{Error, Result, Tenant, id_of};
 use crate::clock::instant;
 use crate::domain::allocation::targets;
-use crate::domain::delivery::{Abilities, ItemResult, Method, Outcome, Resolution};
+use crate::domain::delivery::{Abilities, ItemResult, KEYS_TRUSTED_FOR, Method, Outcome, Resolution};
 use crate::domain::push::{Account, ListingChange, Push, PushKind, PushState, Settling, Verdict, verdicts};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::{StoreRules, resolve};
@@ -158,7 +158,7 @@ impl Tenant<'_> {
         let found = read_pushes(rows)?;
         let Some(first) = found.first() else { return Ok(None) };
         match (first.resolution, first.call_id) {
-            (Some(Resolution::SameCallAgain), Some(call_id)) => {
+            (Some(Resolution::SameCallAgain), Some(call_id)) if !is_forgotten(first, plan, now) => {
                 // All of one call became uncertain together, so they share their due time and stand together here.
                 let mut same: Vec<Push> = found.into_iter().filter(|p| p.call_id == Some(call_id)).collect();
                 let kind = same.first().map_or(PushKind::Increase, |p| p.kind);
@@ -169,17 +169,21 @@ impl Tenant<'_> {
                 };
                 Ok(Some(Work::Send(self.begin(&mut same, call_id, kind, method, now)?)))
             }
-            (Some(Resolution::ReadBack), _) if first.kind == PushKind::Increase => {
+            (Some(Resolution::ReadBack | Resolution::AwaitShown), _) if first.kind == PushKind::Increase => {
                 let group = |p: &Push| plan.group_by.map(|field| p.extra_field(field));
                 let of_first = group(first);
-                let back = |p: &Push| p.resolution == Some(Resolution::ReadBack) && p.kind == PushKind::Increase && group(p) == of_first;
+                let read = |p: &Push| matches!(p.resolution, Some(Resolution::ReadBack | Resolution::AwaitShown));
+                let back = |p: &Push| read(p) && p.kind == PushKind::Increase && group(p) == of_first;
                 Ok(Some(Work::ReadBack(found.into_iter().filter(back).take(plan.limit).collect())))
             }
             _ => {
                 let mut changed = Vec::new();
                 let mut changes = Vec::new();
                 for push in found {
-                    if matches!(push.resolution, Some(Resolution::Overwrite) | None) || push.kind == PushKind::Overwrite {
+                    if matches!(push.resolution, Some(Resolution::Overwrite) | None)
+                        || push.kind == PushKind::Overwrite
+                        || is_forgotten(&push, plan, now)
+                    {
                         let mut push = push;
                         changes.push((push.listing_id, push.repeat_or_overwrite(settling(plan, now, 1))));
                         changed.push(push);
@@ -706,6 +710,14 @@ fn before_of(before: &[Push], id: PushId) -> Option<&Push> {
     before.iter().find(|push| push.id == id)
 }
 
+/// Whether the platform may have forgotten the key under which an uncertain push went out: then it is not sent again.
+/// Compare-and-set needs no key.
+fn is_forgotten(push: &Push, plan: &ClaimPlan, now: i64) -> bool {
+    let keyed = push.resolution == Some(Resolution::SameCallAgain) && !(push.base.is_some() && plan.abilities.compare_and_set);
+    let trusted_for = i64::try_from(KEYS_TRUSTED_FOR.as_millis()).unwrap_or(i64::MAX);
+    keyed && push.call_id.and_then(|call| call.born_at_ms()).is_some_and(|born| now.saturating_sub(born) > trusted_for)
+}
+
 fn settling(plan: &ClaimPlan, now: i64, items: usize) -> Settling<'_> {
     Settling { now, jitter: plan.jitter, policy: &plan.policy, items }
 }
@@ -717,8 +729,10 @@ fn read_verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
     let mut all = verdicts(outcome, items);
     for verdict in &mut all {
         match verdict {
-            Verdict::Item(ItemResult::Unknown { reason }) => *verdict = again(reason),
-            Verdict::Item(ItemResult::Applied { shown: None } | ItemResult::Stale { .. }) => *verdict = again(&nothing),
+            Verdict::Item(ItemResult::Unknown { reason } | ItemResult::NeverApplied { reason }) => *verdict = again(reason),
+            Verdict::Item(ItemResult::Applied { shown: None } | ItemResult::Accepted | ItemResult::Stale { .. }) => {
+                *verdict = again(&nothing)
+            }
             _ => {}
         }
     }

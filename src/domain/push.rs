@@ -14,6 +14,9 @@ use std::time::Duration;
 /// with the account, in milliseconds.
 pub const DOUBT_FOR_MS: i64 = 24 * 3600 * 1000;
 
+/// How long a change that was accepted may take to show, in milliseconds. Amazon speaks of minutes.
+pub const SHOWN_WITHIN_MS: i64 = 30 * 60 * 1000;
+
 /// Relative or absolute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -286,6 +289,7 @@ impl Push {
         let (now, was_in_doubt) = (ctx.now, self.in_doubt);
         match verdict {
             Verdict::Item(ItemResult::Applied { shown }) => self.confirm(account, *shown, now),
+            Verdict::Item(ItemResult::Accepted) => self.accept(account, ctx),
             Verdict::Item(ItemResult::Stale { shown }) => {
                 let change = ListingChange { shown: Some(*shown), ..ListingChange::default() };
                 if !was_in_doubt {
@@ -307,6 +311,10 @@ impl Push {
                 ListingChange { mark: was_in_doubt, ..ListingChange::default() }
             }
             Verdict::Item(ItemResult::TryAgain { reason }) => self.not_applied(reason, None, ctx),
+            Verdict::Item(ItemResult::NeverApplied { reason }) => {
+                self.in_doubt = false;
+                self.not_applied(reason, None, ctx)
+            }
             Verdict::TryAgain { reason, after } => self.not_applied(reason, *after, ctx),
             Verdict::Item(ItemResult::Unknown { reason }) => {
                 if self.is_too_old(ctx) && was_in_doubt {
@@ -349,6 +357,14 @@ impl Push {
     pub fn read_back(&mut self, account: &Account, shown: i64, ctx: Settling<'_>) -> ListingChange {
         match (self.base, self.quantity) {
             (Some(base), Some(added)) if base.saturating_add(added) == shown => self.confirm(account, Some(shown), ctx.now),
+            (Some(base), Some(_)) if base == shown && self.resolution == Some(Resolution::AwaitShown) => {
+                if self.failing_since.is_some_and(|since| ctx.now - since >= SHOWN_WITHIN_MS) {
+                    return ListingChange { heal: Some(self.give_way_to_overwrite(ctx.now)), ..ListingChange::default() };
+                }
+                self.attempts = self.attempts.saturating_add(1);
+                self.touch(ctx.now, Some(ctx.now + to_ms(ctx.policy.settle_for).max(pause_ms(self.attempts, None, ctx))));
+                ListingChange::default()
+            }
             (Some(base), Some(_)) if base == shown => {
                 self.in_doubt = false;
                 let change = self.not_applied(
@@ -396,6 +412,20 @@ impl Push {
                 .then(|| "A request that was given up was applied late; the listing is overwritten with its target.".to_owned()),
             ..ListingChange::default()
         }
+    }
+
+    /// The platform applies it later. An increase is not confirmed, and nothing is sent behind it, before a read shows it:
+    /// the next one would be added to the number of before. An overwrite needs no base; but whoever reads meanwhile and
+    /// finds another number than this overwrites again.
+    fn accept(&mut self, account: &Account, ctx: Settling<'_>) -> ListingChange {
+        if self.kind == PushKind::Overwrite || self.base.is_none() {
+            let change = self.confirm(account, None, ctx.now);
+            return ListingChange { doubt_until: Some(ctx.now + SHOWN_WITHIN_MS).max(account.doubt_until), ..change };
+        }
+        self.resolution = Some(Resolution::AwaitShown);
+        self.failing_since = None;
+        self.become_uncertain("The store has accepted this and does not show it yet.", ctx.now, ctx.policy, ctx.jitter);
+        ListingChange::default()
     }
 
     fn not_applied(&mut self, reason: &str, after: Option<Duration>, ctx: Settling<'_>) -> ListingChange {
@@ -561,6 +591,15 @@ mod tests {
     }
 
     #[test]
+    fn a_keyed_call_that_the_platform_says_failed_is_no_longer_in_doubt() {
+        let policy = RetryPolicy::default();
+        let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
+        push.settle(&Account::default(), &unknown(), ctx(0, &policy));
+        push.settle(&Account::default(), &Verdict::Item(ItemResult::NeverApplied { reason: "failed".into() }), ctx(1000, &policy));
+        assert_eq!((push.state, push.in_doubt, push.call_id), (Retrying, false, None), "it goes out in another call");
+    }
+
+    #[test]
     fn read_back_decides_or_gives_way_to_an_overwrite() {
         let policy = RetryPolicy::default();
         let after = |shown: i64| {
@@ -573,6 +612,29 @@ mod tests {
         assert_eq!(after(13), (Confirmed, false, false));
         assert_eq!(after(10), (Retrying, false, true));
         assert_eq!(after(12), (Superseded, true, false));
+    }
+
+    #[test]
+    fn what_is_applied_later_is_confirmed_when_it_shows() {
+        let policy = RetryPolicy::default();
+        let mut push = sent(PushKind::Increase, Resolution::ReadBack);
+        push.settle(&Account::default(), &Verdict::Item(ItemResult::Accepted), ctx(0, &policy));
+        assert_eq!((push.state, push.due_at), (Uncertain, Some(10_000)));
+        let change = push.read_back(&Account::default(), 10, ctx(10_000, &policy));
+        assert_eq!((push.state, change), (Uncertain, ListingChange::default()), "not yet: it is not sent again");
+        let mut late = push.clone();
+        push.read_back(&Account::default(), 13, ctx(60_000, &policy));
+        assert_eq!(push.state, Confirmed);
+        let change = late.read_back(&Account::default(), 10, ctx(SHOWN_WITHIN_MS, &policy));
+        assert_eq!((late.state, change.heal.is_some()), (Superseded, true), "in the end the target is sent");
+    }
+
+    #[test]
+    fn an_accepted_overwrite_is_confirmed_and_what_is_read_soon_after_it_is_doubted() {
+        let policy = RetryPolicy::default();
+        let mut push = Push { base: None, ..sent(PushKind::Overwrite, Resolution::Overwrite) };
+        let change = push.settle(&Account::default(), &Verdict::Item(ItemResult::Accepted), ctx(0, &policy));
+        assert_eq!((push.state, change.shown, change.doubt_until), (Confirmed, Some(3), Some(SHOWN_WITHIN_MS)));
     }
 
     #[test]

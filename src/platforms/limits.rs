@@ -10,7 +10,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::ops::Add;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +19,9 @@ use tokio::time::Instant;
 
 /// Buckets kept at most; those of stores that have been quiet for long are forgotten first.
 const MOST_BUCKETS: usize = 100_000;
+
+/// Different costs that one store's calls are known to have at most.
+const MOST_COSTS: usize = 32;
 
 /// tokio's instant, for governor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,13 +81,38 @@ struct Entry {
     /// Points of permits whose answers are not there yet: what the platform told does not count them.
     in_flight: u32,
     used_at: Instant,
+    /// What calls cost by the platform's own account, by what the connector states.
+    told_costs: BTreeMap<u32, u32>,
     /// Those who wait come in the order of their asking, so that an app's limit is shared fairly.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Entry {
     fn new(limit: RateLimit, now: Instant) -> Self {
-        Self { stated: limit, limit, bucket: bucket(limit), not_before: None, in_flight: 0, used_at: now, turn: Arc::default() }
+        Self {
+            stated: limit,
+            limit,
+            bucket: bucket(limit),
+            not_before: None,
+            in_flight: 0,
+            used_at: now,
+            told_costs: BTreeMap::new(),
+            turn: Arc::default(),
+        }
+    }
+
+    /// What a call costs that is stated to cost `stated`.
+    fn cost(&self, stated: u32) -> u32 {
+        self.told_costs.get(&stated).copied().unwrap_or(stated)
+    }
+
+    /// The platform asked `told` points for a call stated to cost `stated`. Calls of one statement may differ, so the
+    /// dearer one is believed at once, and a cheaper one by halves.
+    fn learn_cost(&mut self, stated: u32, told: u32) {
+        let known = self.cost(stated);
+        if known != told && (self.told_costs.len() < MOST_COSTS || self.told_costs.contains_key(&stated)) {
+            self.told_costs.insert(stated, if told > known { told } else { told.midpoint(known) });
+        }
     }
 
     /// Takes `cost` points, or says how long to wait at least.
@@ -121,6 +149,9 @@ pub struct Limits {
 pub struct Permit {
     limits: Arc<Limits>,
     store: StoreId,
+    /// As the connector states it.
+    stated: u32,
+    /// As it was taken.
     cost: u32,
 }
 
@@ -130,7 +161,15 @@ impl Permit {
         self.limits.with(&Key::Store(self.store), |entry| {
             let limit = RateLimit { per_second: told.per_second, burst: told.burst.max(1) };
             let others = entry.in_flight.saturating_sub(self.cost);
-            entry.refill(limit, told.available.saturating_sub(others));
+            match told.available {
+                Some(available) => entry.refill(limit, available.saturating_sub(others)),
+                // What is left in a bucket of another rate is not known, so it begins empty.
+                None if entry.limit != limit => entry.refill(limit, 0),
+                None => {}
+            }
+            if let Some(cost) = told.cost {
+                entry.learn_cost(self.stated, cost);
+            }
         });
     }
 }
@@ -151,23 +190,31 @@ impl std::fmt::Debug for Limits {
 impl Limits {
     /// Waits until the app's and the store's bucket give `cost` points and no pause is in force. Dropping the future
     /// gives nothing back: points that were taken are spent.
-    pub async fn acquire(self: &Arc<Self>, store: StoreId, facts: &Facts, cost: u32) -> Permit {
+    pub async fn acquire(self: &Arc<Self>, store: StoreId, facts: &Facts, stated: u32) -> Permit {
         // The app's permit first: the store's comes right before sending, so that no window of the store's holds more.
         if let Some(app) = &facts.per_app {
             let key = Key::App(app.name.clone());
             let turn = self.entry(&key, app.limit, |entry| Arc::clone(&entry.turn));
             let _turn = turn.lock().await;
-            while let Err(wait) = self.entry(&key, app.limit, |entry| entry.take(cost)) {
+            while let Err(wait) = self.entry(&key, app.limit, |entry| entry.take(stated)) {
                 tokio::time::sleep(wait).await;
             }
         }
         let key = Key::Store(store);
-        let take = |entry: &mut Entry| entry.take(cost).inspect(|()| entry.in_flight = entry.in_flight.saturating_add(cost));
+        let take = |entry: &mut Entry| {
+            let cost = entry.cost(stated);
+            entry.take(cost)?;
+            entry.in_flight = entry.in_flight.saturating_add(cost);
+            Ok(cost)
+        };
         // The bucket may be another one after each wait: the platform may have told of its own.
-        while let Err(wait) = self.entry(&key, facts.per_store, take) {
-            tokio::time::sleep(wait).await;
-        }
-        let permit = Permit { limits: Arc::clone(self), store, cost };
+        let cost = loop {
+            match self.entry(&key, facts.per_store, take) {
+                Ok(cost) => break cost,
+                Err(wait) => tokio::time::sleep(wait).await,
+            }
+        };
+        let permit = Permit { limits: Arc::clone(self), store, stated, cost };
         loop {
             let pause = self.pause_of(store);
             if pause.is_zero() {
@@ -288,11 +335,24 @@ mod tests {
         let first = limits.acquire(store, &stated, 13).await;
         let second = limits.acquire(store, &stated, 13).await;
         // Someone else of the same app has used most of it; the second call is not in that number yet.
-        first.learn(QuotaTold { per_second: 50.0, burst: 1000, available: 20 });
+        first.learn(QuotaTold { per_second: 50.0, burst: 1000, available: Some(20), cost: None });
         drop((first, second));
         let began = Instant::now();
         drop(limits.acquire(store, &stated, 13).await);
         assert!(began.elapsed() >= Duration::from_millis(120), "7 are left, 13 are wanted, at 50/s: {:?}", began.elapsed());
         assert!(began.elapsed() < Duration::from_millis(130), "and no more waiting than that");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_call_costs_what_the_platform_says_it_costs() {
+        let limits = Arc::new(Limits::default());
+        let (store, stated) = (StoreId(Uuid::from_u128(1)), facts(50.0, 1000, None));
+        let first = limits.acquire(store, &stated, 13).await;
+        first.learn(QuotaTold { per_second: 50.0, burst: 1000, available: Some(0), cost: Some(100) });
+        drop(first);
+        let began = Instant::now();
+        drop(limits.acquire(store, &stated, 13).await);
+        assert!(began.elapsed() >= Duration::from_secs(2), "100 points at 50/s: {:?}", began.elapsed());
+        drop(limits.acquire(store, &stated, 5).await);
+        assert!(began.elapsed() < Duration::from_millis(2200), "other calls cost what they did: {:?}", began.elapsed());
     }
 }

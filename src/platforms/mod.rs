@@ -67,8 +67,11 @@ pub struct QuotaTold {
     pub per_second: f64,
     /// Points when it is full.
     pub burst: u32,
-    /// Points that were in it after the call.
-    pub available: u32,
+    /// Points that were in it after the call, where it says so.
+    pub available: Option<u32>,
+    /// Points that a call like this one is asked for beforehand, where it says so: they may differ from what
+    /// [`Platform::cost`] states.
+    pub cost: Option<u32>,
 }
 
 /// What a request may depend on beside the store and the call, so that connectors stay pure.

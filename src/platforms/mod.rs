@@ -14,8 +14,11 @@
 //! 5. Add it to [`registry`].
 //! 6. Tests: success, partial success, throttled, token expired, unknown listing, lost answer.
 pub mod call;
+mod check;
 pub mod client;
 pub mod limits;
+mod oauth;
+pub mod shopify;
 pub mod sign;
 pub mod simulated;
 pub mod transport;
@@ -166,7 +169,7 @@ pub trait Platform: Send + Sync {
 
 /// The connectors there are.
 pub fn registry() -> &'static [&'static dyn Platform] {
-    &[&simulated::Simulated]
+    &[&simulated::Simulated, &shopify::Shopify]
 }
 
 /// The connector of this name.

@@ -1,9 +1,13 @@
 //! The simulated platform itself: many stores, a quantity for each item, faults on demand. In process for tests
 //! ([`in_process`]), served over HTTP for demo and load ([`serve`]).
 //!
-//! It shares no code with the connector that talks to it: what it understands is its own.
+//! It speaks the small protocol of its own, and with the same stores, faults and receipts the wire format of real
+//! platforms: Shopify's under `/shopify/{shop}` (see `shopify.rs`).
+//!
+//! It shares no code with the connectors that talk to it: what it understands is its own.
 pub mod in_process;
 pub mod serve;
+mod shopify;
 
 use rand::RngExt;
 use rand::SeedableRng;
@@ -19,13 +23,13 @@ const MOST_KEYS: usize = 1_000_000;
 /// Items in one call at most, as the protocol says; bridges with more say so in their store's settings.
 const MOST_ITEMS: usize = 1000;
 
-/// A bucket that every store has for itself.
+/// A bucket that every store has for itself, of calls or of points.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// Calls per second.
+    /// Calls or points per second.
     pub per_second: f64,
-    /// Calls at once.
+    /// Calls or points at once.
     pub burst: f64,
 }
 
@@ -71,8 +75,12 @@ pub struct Faults {
     pub reject_items: Vec<String>,
     /// A call with one of these is answered 400 as a whole.
     pub poison_items: Vec<String>,
-    /// The token that callers must have.
+    /// The token that callers must have. A renewal at a Shopify shop hands it out.
     pub token: Option<String>,
+    /// Each Shopify shop's bucket, in points; what goes beyond is answered THROTTLED and counted.
+    pub shopify_points: Rate,
+    /// What each row of a Shopify mutation costs beside the mutation itself. Nothing, as far as was recorded.
+    pub shopify_points_per_row: f64,
 }
 
 impl Default for Faults {
@@ -98,6 +106,19 @@ impl Default for Faults {
             reject_items: Vec::new(),
             poison_items: Vec::new(),
             token: None,
+            shopify_points: Rate { per_second: 100.0, burst: 2000.0 },
+            shopify_points_per_row: 0.0,
+        }
+    }
+}
+
+impl Faults {
+    /// Whether a caller has the token that it must have.
+    fn lets_in(&self, target: &Target, incoming: &Incoming) -> bool {
+        let Some(token) = &self.token else { return true };
+        match target {
+            Target::Own { .. } => incoming.authorization.as_deref() == Some(&format!("Bearer {token}")),
+            Target::Shopify(endpoint) => endpoint.renews || incoming.authorization.as_ref() == Some(token),
         }
     }
 }
@@ -143,7 +164,7 @@ pub struct Incoming {
     pub target: String,
     /// Whether it is a POST.
     pub post: bool,
-    /// `Authorization`.
+    /// `Authorization`, or Shopify's `X-Shopify-Access-Token`.
     pub authorization: Option<String>,
     /// `Idempotency-Key`.
     pub key: Option<String>,
@@ -182,6 +203,37 @@ struct Store {
     items: BTreeMap<String, i64>,
     tokens: Option<(f64, i64)>,
     calls_at: Vec<i64>,
+}
+
+/// What a request is for.
+enum Target {
+    /// A call of the small protocol.
+    Own {
+        /// At which store.
+        store: String,
+        /// `adjust`, `set` or `items`.
+        action: String,
+    },
+    /// A call of Shopify's.
+    Shopify(shopify::Endpoint),
+}
+
+impl Target {
+    fn of(path: &str) -> Option<Self> {
+        let parts: Vec<String> = path.trim_start_matches('/').split('/').map(decode).collect();
+        match parts.as_slice() {
+            [stores, store, action] if stores == "stores" => Some(Self::Own { store: store.clone(), action: action.clone() }),
+            [face, shop, rest @ ..] if face == "shopify" => shopify::Endpoint::of(shop, rest).map(Self::Shopify),
+            _ => None,
+        }
+    }
+
+    fn store(&self) -> &str {
+        match self {
+            Self::Own { store, .. } => store,
+            Self::Shopify(endpoint) => &endpoint.shop,
+        }
+    }
 }
 
 struct State {
@@ -297,22 +349,17 @@ impl Simulator {
             return Decision::Refuse;
         }
         let (path, query) = incoming.target.split_once('?').unwrap_or((&incoming.target, ""));
-        let mut parts = path.trim_start_matches('/').split('/').map(decode);
-        let (Some(stores), Some(store), Some(action), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-            return Decision::Answer(problem(404, "no such path"));
-        };
-        if stores != "stores" {
-            return Decision::Answer(problem(404, "no such path"));
-        }
+        let Some(target) = Target::of(path) else { return Decision::Answer(problem(404, "no such path")) };
         state.stats.calls += 1;
-        if !state.take_token(&store, now_us) {
+        if let Some(over) = state.over_limit(now_us, &target, incoming) {
             state.stats.over_limit += 1;
-            let wait = state.faults.rate_limit.map_or(1.0, |r| 1.0 / r.per_second);
-            return Decision::Answer(Answer { retry_after: Some(wait), ..problem(429, "over the limit") });
+            return Decision::Answer(over);
         }
         let faults = state.faults.clone();
-        let token_ok = faults.token.as_ref().is_none_or(|t| incoming.authorization.as_deref() == Some(&format!("Bearer {t}")));
-        if faults.unauthorized || faults.unauthorized_stores.contains(&store) || !token_ok {
+        if faults.unauthorized
+            || faults.unauthorized_stores.iter().any(|store| store == target.store())
+            || !faults.lets_in(&target, incoming)
+        {
             state.note("unauthorized");
             return Decision::Answer(problem(401, "unauthorized"));
         }
@@ -331,7 +378,7 @@ impl Simulator {
         if incoming.post && state.draw(faults.late, "late") {
             return Decision::CutAndApplyLater(faults.late_ms);
         }
-        let answer = state.answer(now_us, &store, &action, query, incoming);
+        let answer = state.answer(now_us, &target, query, incoming);
         if state.draw(faults.lose_answer, "lose_answer") {
             return Decision::Cut;
         }
@@ -345,9 +392,8 @@ impl Simulator {
     pub fn apply_late(&self, now_us: i64, incoming: &Incoming) {
         let mut state = self.state();
         let (path, query) = incoming.target.split_once('?').unwrap_or((&incoming.target, ""));
-        let parts: Vec<String> = path.trim_start_matches('/').split('/').map(decode).collect();
-        if let [_, store, action] = parts.as_slice() {
-            state.answer(now_us, store, action, query, incoming);
+        if let Some(target) = Target::of(path) {
+            state.answer(now_us, &target, query, incoming);
         }
     }
 }
@@ -406,23 +452,37 @@ impl State {
         hit
     }
 
-    fn take_token(&mut self, store: &str, now_us: i64) -> bool {
-        let rate = self.faults.rate_limit;
-        let keep = self.keep_instants;
-        let entry = self.stores.entry(store.to_owned()).or_default();
-        if keep {
-            entry.calls_at.push(now_us);
+    /// The answer to a call beyond the store's bucket.
+    fn over_limit(&mut self, now_us: i64, target: &Target, incoming: &Incoming) -> Option<Answer> {
+        if self.keep_instants {
+            self.stores.entry(target.store().to_owned()).or_default().calls_at.push(now_us);
         }
-        let Some(rate) = rate else { return true };
+        match target {
+            Target::Own { store, .. } => {
+                let rate = self.faults.rate_limit?;
+                let over = self.take_tokens(store, now_us, rate, 1.0).is_none();
+                over.then(|| Answer { retry_after: Some(1.0 / rate.per_second), ..problem(429, "over the limit") })
+            }
+            Target::Shopify(endpoint) => self.shopify_throttled(now_us, endpoint, incoming),
+        }
+    }
+
+    /// What is left in the store's bucket after so much was taken from it; `None` when there was not enough.
+    fn take_tokens(&mut self, store: &str, now_us: i64, rate: Rate, asked: f64) -> Option<f64> {
+        let entry = self.stores.entry(store.to_owned()).or_default();
         let (tokens, at) = entry.tokens.unwrap_or((rate.burst, now_us));
         #[expect(clippy::cast_precision_loss, reason = "microseconds between two calls")]
         let refilled = (tokens + (now_us - at).max(0) as f64 / 1e6 * rate.per_second).min(rate.burst);
-        let granted = refilled >= 1.0 - 1e-6;
-        entry.tokens = Some((if granted { refilled - 1.0 } else { refilled }, now_us));
-        granted
+        let left = (refilled >= asked - 1e-6).then_some(refilled - asked);
+        entry.tokens = Some((left.unwrap_or(refilled), now_us));
+        left
     }
 
-    fn answer(&mut self, now_us: i64, store: &str, action: &str, query: &str, incoming: &Incoming) -> Answer {
+    fn answer(&mut self, now_us: i64, target: &Target, query: &str, incoming: &Incoming) -> Answer {
+        let (store, action) = match target {
+            Target::Own { store, action } => (store, action.as_str()),
+            Target::Shopify(endpoint) => return self.shopify_answer(now_us, endpoint, incoming),
+        };
         if !incoming.post && !query.split('&').any(|pair| pair.starts_with("external_id=")) {
             return self.list(store, query);
         }
@@ -450,7 +510,7 @@ impl State {
         if body.items.iter().any(|item| poison.contains(&item.external_id)) {
             return problem(400, "bad item");
         }
-        let key = incoming.key.clone().filter(|_| self.faults.idempotency).map(|key| (store.to_owned(), key));
+        let key = incoming.key.clone().filter(|_| self.faults.idempotency).map(|key| (store.clone(), key));
         if let Some(known) = key.as_ref().and_then(|key| self.keys.get(key)) {
             self.stats.repeats += 1;
             return Answer { status: 200, retry_after: None, body: known.clone() };
@@ -458,13 +518,18 @@ impl State {
         let items: Vec<Value> = body.items.iter().map(|item| self.apply(now_us, store, action, item)).collect();
         let answer = json!({ "items": items });
         if let Some(key) = key {
-            self.keys.insert(key.clone(), answer.clone());
-            self.key_order.push_back(key);
-            while self.key_order.len() > MOST_KEYS {
-                self.key_order.pop_front().and_then(|old| self.keys.remove(&old));
-            }
+            self.remember(key, answer.clone());
         }
         Answer { status: 200, retry_after: None, body: answer }
+    }
+
+    fn remember(&mut self, key: (String, String), answer: Value) {
+        if self.keys.insert(key.clone(), answer).is_none() {
+            self.key_order.push_back(key);
+        }
+        while self.key_order.len() > MOST_KEYS {
+            self.key_order.pop_front().and_then(|old| self.keys.remove(&old));
+        }
     }
 
     /// The items of a store, for pairing.
@@ -498,15 +563,22 @@ impl State {
             }
             _ => return json!({"external_id": id, "error": "needs delta for adjust, quantity for set"}),
         };
-        entry.items.insert(id.clone(), after);
+        self.change(now_us, store, id, action, after);
+        json!({"external_id": id, "quantity": after})
+    }
+
+    /// Makes an item show `after`, and keeps a receipt.
+    fn change(&mut self, now_us: i64, store: &str, id: &str, action: &str, after: i64) {
+        let items = &mut self.stores.entry(store.to_owned()).or_default().items;
+        let before = items.insert(id.to_owned(), after).unwrap_or(0);
         self.stats.items += 1;
         let receipt = Receipt {
             seq: self.next_seq,
             at_us: now_us,
             store: store.to_owned(),
-            external_id: id.clone(),
+            external_id: id.to_owned(),
             action: action.to_owned(),
-            change: after - before,
+            change: after.saturating_sub(before),
             quantity: after,
         };
         self.next_seq += 1;
@@ -514,6 +586,5 @@ impl State {
         if self.receipts.len() > MOST_RECEIPTS {
             self.receipts.pop_front();
         }
-        json!({"external_id": id, "quantity": after})
     }
 }

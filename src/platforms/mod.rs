@@ -13,6 +13,7 @@
 //! 4. `check_config`: which fields a store of this kind needs, each named in its error.
 //! 5. Add it to [`registry`].
 //! 6. Tests: success, partial success, throttled, token expired, unknown listing, lost answer.
+pub mod amazon;
 pub mod call;
 mod check;
 pub mod client;
@@ -169,7 +170,7 @@ pub trait Platform: Send + Sync {
 
 /// The connectors there are.
 pub fn registry() -> &'static [&'static dyn Platform] {
-    &[&simulated::Simulated, &shopify::Shopify]
+    &[&simulated::Simulated, &shopify::Shopify, &amazon::Amazon]
 }
 
 /// The connector of this name.

@@ -17,6 +17,7 @@ pub mod amazon;
 pub mod call;
 mod check;
 pub mod client;
+pub mod ebay;
 pub mod limits;
 mod oauth;
 pub mod shopify;
@@ -170,7 +171,7 @@ pub trait Platform: Send + Sync {
 
 /// The connectors there are.
 pub fn registry() -> &'static [&'static dyn Platform] {
-    &[&simulated::Simulated, &shopify::Shopify, &amazon::Amazon]
+    &[&simulated::Simulated, &shopify::Shopify, &amazon::Amazon, &ebay::Ebay]
 }
 
 /// The connector of this name.

@@ -24,6 +24,7 @@ pub mod shopify;
 pub mod sign;
 pub mod simulated;
 pub mod transport;
+pub mod woocommerce;
 
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
@@ -171,7 +172,7 @@ pub trait Platform: Send + Sync {
 
 /// The connectors there are.
 pub fn registry() -> &'static [&'static dyn Platform] {
-    &[&simulated::Simulated, &shopify::Shopify, &amazon::Amazon, &ebay::Ebay]
+    &[&simulated::Simulated, &shopify::Shopify, &amazon::Amazon, &ebay::Ebay, &woocommerce::WooCommerce]
 }
 
 /// The connector of this name.

@@ -93,7 +93,7 @@ struct SettingsChange {
     responses((status = 200, body = SettingsAnswer), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/sync-settings")]
 pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answer {
-    let change: SettingsChange = body.json()?;
+    let change: SettingsChange = body.object()?;
     let mut checks = Checks::default();
     let daily_at = change.daily_at.as_deref().and_then(|text| checks.take("/daily_at", parse_daily_at(text)));
     let timezone = change.timezone.as_deref().and_then(|text| checks.take("/timezone", parse_timezone(text)));

@@ -76,7 +76,7 @@ struct NewSync {
     responses((status = 202, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/syncs")]
 pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
-    let new: NewSync = body.json()?;
+    let new: NewSync = body.object()?;
     let mut checks = Checks::default();
     if new.dry_run == Some(true) {
         checks.note("/dry_run", "the preview is not built yet");

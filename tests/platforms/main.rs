@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use stocktide::actors::connection::Renewals;
-use stocktide::actors::{self, Deps, Handle, Running};
+use stocktide::actors::{self, Deps, Handle};
 use stocktide::clock::Clock;
 use stocktide::db::ledger::{NewEvent, RecordRequest};
 use stocktide::db::listings::NewListing;
@@ -113,16 +112,9 @@ impl World {
         .await
         .unwrap();
 
-        let deps = Deps {
-            db: all.clone(),
-            client: client.clone(),
-            clock: clock.clone(),
-            sealer: Arc::clone(&sealer),
-            renewals: Arc::new(Renewals::new(client, sealer, clock.clone())),
-            // Hints and the stores' own timers find the work; days are told without a look at the rows every ten seconds.
-            settings: actors::Settings { poll_every: Duration::from_secs(600), ..actors::Settings::default() },
-            running: Running::default(),
-        };
+        // Hints and the stores' own timers find the work; days are told without a look at the rows every ten seconds.
+        let settings = actors::Settings { poll_every: Duration::from_secs(600), ..actors::Settings::default() };
+        let deps = Deps::new(all.clone(), client, clock.clone(), Arc::clone(&sealer), settings);
         let handle = Handle::start(Arc::new(deps), 0);
         let world = Self { platform: simulator, clock, handle, db, sent, all, counter: Cell::default(), _folder: folder };
         world.handle.reconfigure(seller);

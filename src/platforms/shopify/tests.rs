@@ -1,6 +1,7 @@
 //! The connector held against replies as Shopify gives them; ids are invented.
 use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
 use super::*;
+use std::time::Duration;
 
 fn store() -> StoreConnection {
     test_store("shopify", json!({"shop": "acme", "location_id": "7"}), &[("access_token", "shpat_1")])

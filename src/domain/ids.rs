@@ -141,7 +141,8 @@ mod tests {
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let ids: Vec<_> = (0..1000).map(|_| PushId::new(now)).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
-        assert_eq!(ids[0].born_at_ms(), Some(1_800_000_000_000));
+        let half_past = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 1_800_000_000, 500_000_000));
+        assert_eq!(PushId(half_past).born_at_ms(), Some(1_800_000_000_500));
     }
 
     #[test]

@@ -783,7 +783,7 @@ mod tests {
         assert_eq!(with_base.resolution_at(&Abilities { compare_and_set: false, ..all }, 0), Resolution::ReadBack);
         assert_eq!(without.resolution_at(&all, 0), Resolution::SameCallAgain);
         assert_eq!(without.resolution_at(&Abilities { idempotency: false, ..all }, 0), Resolution::Overwrite);
-        let keyed = Push { call_id: Some(CallId::new(chrono::DateTime::UNIX_EPOCH)), ..without };
+        let keyed = Push { call_id: Some(CallId(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 0, 0)))), ..without };
         assert_eq!(keyed.resolution_at(&all, to_ms(KEYS_TRUSTED_FOR)), Resolution::SameCallAgain);
         assert_eq!(keyed.resolution_at(&all, to_ms(KEYS_TRUSTED_FOR) + 1), Resolution::Overwrite, "it may be forgotten");
     }

@@ -3,7 +3,7 @@
 //!
 //! The descriptions are not part of this repository. They are looked for in `../shared/specs` beside the package, or
 //! where `STOCKTIDE_TEST_SPECS` says; where they are not, these tests say so and check nothing.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should say so at once")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on should say so at once")]
 
 mod amazon;
 mod ebay;

@@ -157,7 +157,7 @@ impl Tenant<'_> {
             .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
         let mut found = read_pushes(rows)?;
         let Some(first) = found.first().cloned() else { return Ok(None) };
-        match (first.resolution_at(&plan.abilities), first.call_id) {
+        match (first.resolution_at(&plan.abilities, now), first.call_id) {
             (Resolution::SameCallAgain, Some(call_id)) => {
                 // All of the call that are still uncertain, due or not: under one key there is one call.
                 let mut same = self.of_call(store, call_id, PushState::Uncertain)?;
@@ -167,13 +167,13 @@ impl Tenant<'_> {
             (Resolution::ReadBack, _) => {
                 let group = |p: &Push| plan.group_by.map(|field| p.extra_field(field));
                 let of_first = group(&first);
-                found.retain(|push| push.resolution_at(&plan.abilities) == Resolution::ReadBack && group(push) == of_first);
+                found.retain(|push| push.resolution_at(&plan.abilities, now) == Resolution::ReadBack && group(push) == of_first);
                 found.truncate(found.iter().filter_map(batch_limit).min().unwrap_or(usize::MAX).min(plan.limit));
                 Ok(Some(Work::ReadBack(found)))
             }
             _ => {
                 let mut changes = Vec::new();
-                found.retain(|push| push.resolution_at(&plan.abilities) == Resolution::Overwrite || push.call_id.is_none());
+                found.retain(|push| push.resolution_at(&plan.abilities, now) == Resolution::Overwrite || push.call_id.is_none());
                 for push in &mut found {
                     changes.push((push.listing_id, push.repeat_or_overwrite(settling(plan, now, 1))));
                 }
@@ -753,8 +753,10 @@ fn read_verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
     let mut all = verdicts(outcome, items);
     for verdict in &mut all {
         match verdict {
-            Verdict::Item(ItemResult::Unknown { reason }) => *verdict = again(reason),
-            Verdict::Item(ItemResult::Applied { shown: None } | ItemResult::Stale { .. }) => *verdict = again(&nothing),
+            Verdict::Item(ItemResult::Unknown { reason } | ItemResult::NeverApplied { reason }) => *verdict = again(reason),
+            Verdict::Item(ItemResult::Applied { shown: None } | ItemResult::Accepted | ItemResult::Stale { .. }) => {
+                *verdict = again(&nothing)
+            }
             _ => {}
         }
     }

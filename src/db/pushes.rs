@@ -40,7 +40,7 @@ pub(super) fn kind_code(kind: PushKind) -> i16 {
     }
 }
 
-const RESOLUTIONS: [Resolution; 3] = [Resolution::SameCallAgain, Resolution::ReadBack, Resolution::Overwrite];
+const RESOLUTIONS: [Resolution; 4] = [Resolution::SameCallAgain, Resolution::ReadBack, Resolution::Overwrite, Resolution::AwaitShown];
 
 #[derive(Queryable, Insertable, Debug)]
 #[diesel(table_name = pushes, treat_none_as_default_value = false)]

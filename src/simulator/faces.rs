@@ -1,5 +1,5 @@
 //! The faces of the simulated platform: whose wire format a request speaks, and how that one words a failure.
-use super::{Answer, Incoming, decode, problem, shopee};
+use super::{Answer, Incoming, decode, problem, shopee, shopify};
 
 /// Who is asked for what.
 pub(super) enum Asked {
@@ -7,6 +7,8 @@ pub(super) enum Asked {
     Own { store: String, action: String },
     /// Shopee's.
     Shopee(shopee::Call),
+    /// Shopify's.
+    Shopify(shopify::Endpoint),
 }
 
 impl Asked {
@@ -16,9 +18,10 @@ impl Asked {
         if let Some(call) = shopee::Call::of(incoming) {
             return Some(Self::Shopee(call));
         }
-        let mut parts = path.split('/').map(decode);
-        match (parts.next()?.as_str(), parts.next(), parts.next(), parts.next()) {
-            ("stores", Some(store), Some(action), None) => Some(Self::Own { store, action }),
+        let parts: Vec<String> = path.split('/').map(decode).collect();
+        match parts.as_slice() {
+            [stores, store, action] if stores == "stores" => Some(Self::Own { store: store.clone(), action: action.clone() }),
+            [face, shop, rest @ ..] if face == "shopify" => shopify::Endpoint::of(shop, rest).map(Self::Shopify),
             _ => None,
         }
     }
@@ -27,13 +30,14 @@ impl Asked {
         match self {
             Self::Own { store, .. } => store,
             Self::Shopee(call) => &call.shop,
+            Self::Shopify(endpoint) => &endpoint.shop,
         }
     }
 
     /// A failure as this face words it.
     pub(super) fn failure(&self, failure: Failure) -> Answer {
         match self {
-            Self::Own { .. } => match failure {
+            Self::Own { .. } | Self::Shopify(_) => match failure {
                 Failure::OverLimit => problem(429, "over the limit"),
                 Failure::SlowDown => problem(429, "slow down"),
                 Failure::Unauthorized => problem(401, "unauthorized"),

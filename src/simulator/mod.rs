@@ -1,8 +1,9 @@
 //! The simulated platform itself: many stores, a quantity for each item, faults on demand. In process for tests
 //! ([`in_process`]), served over HTTP for demo and load ([`serve`]).
 //!
-//! It has several faces: the small protocol of its own, and the wire formats of real platforms ([`shopee`]). Stores,
-//! faults, limits and receipts are the same behind all of them.
+//! It has several faces: the small protocol of its own, and the wire formats of real platforms ([`shopee`], and
+//! Shopify's under `/shopify/{shop}`, see `shopify.rs`). Stores, faults, limits and receipts are the same behind all of
+//! them.
 //!
 //! It shares no code with the connectors that talk to it: what it understands is its own.
 pub mod args;
@@ -10,6 +11,7 @@ mod faces;
 pub mod in_process;
 pub mod serve;
 pub mod shopee;
+mod shopify;
 
 use faces::{Asked, Failure};
 use rand::RngExt;
@@ -26,13 +28,13 @@ const MOST_KEYS: usize = 1_000_000;
 /// Items in one call at most, as the protocol says; bridges with more say so in their store's settings.
 const MOST_ITEMS: usize = 1000;
 
-/// A bucket that every store has for itself.
+/// A bucket that every store has for itself, of calls or of points.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// Calls per second.
+    /// Calls or points per second.
     pub per_second: f64,
-    /// Calls at once.
+    /// Calls or points at once.
     pub burst: f64,
 }
 
@@ -91,8 +93,12 @@ pub struct Faults {
     pub reject_items: Vec<String>,
     /// A call with one of these is answered 400 as a whole.
     pub poison_items: Vec<String>,
-    /// The token that callers must have.
+    /// The token that callers must have. A renewal at a Shopify shop hands it out.
     pub token: Option<String>,
+    /// Each Shopify shop's bucket, in points; what goes beyond is answered THROTTLED and counted.
+    pub shopify_points: Rate,
+    /// What each row of a Shopify mutation costs beside the mutation itself. Nothing, as far as was recorded.
+    pub shopify_points_per_row: f64,
 }
 
 impl Default for Faults {
@@ -118,6 +124,21 @@ impl Default for Faults {
             reject_items: Vec::new(),
             poison_items: Vec::new(),
             token: None,
+            shopify_points: Rate { per_second: 100.0, burst: 2000.0 },
+            shopify_points_per_row: 0.0,
+        }
+    }
+}
+
+impl Faults {
+    /// Whether a caller has the token that it must have.
+    fn lets_in(&self, asked: &Asked, incoming: &Incoming) -> bool {
+        let Some(token) = &self.token else { return true };
+        match asked {
+            Asked::Own { .. } => incoming.authorization.as_deref() == Some(&format!("Bearer {token}")),
+            Asked::Shopify(endpoint) => endpoint.renews || incoming.authorization.as_ref() == Some(token),
+            // Its own tokens are checked with its signature.
+            Asked::Shopee(_) => true,
         }
     }
 }
@@ -191,7 +212,7 @@ pub struct Incoming {
     pub target: String,
     /// Whether it is a POST.
     pub post: bool,
-    /// `Authorization`.
+    /// `Authorization`, or Shopify's `X-Shopify-Access-Token`.
     pub authorization: Option<String>,
     /// `Idempotency-Key`.
     pub key: Option<String>,
@@ -369,17 +390,13 @@ impl Simulator {
             // Renewals are spared: a lost answer to one costs the shop its authorisation, which no test of other faults means.
             return Decision::Answer(state.shopee(now_us, call, incoming));
         }
-        if !state.take_token(asked.store(), now_us) {
+        if let Some(over) = state.over_limit(now_us, &asked, incoming) {
             state.stats.over_limit += 1;
-            let wait = state.faults.rate_limit.map_or(1.0, |r| 1.0 / r.per_second);
-            return Decision::Answer(Answer { retry_after: Some(wait), ..asked.failure(Failure::OverLimit) });
+            return Decision::Answer(over);
         }
         let faults = state.faults.clone();
-        let token_ok = match &asked {
-            Asked::Own { .. } => faults.token.as_ref().is_none_or(|t| incoming.authorization.as_deref() == Some(&format!("Bearer {t}"))),
-            Asked::Shopee(_) => true,
-        };
-        if faults.unauthorized || faults.unauthorized_stores.iter().any(|store| store == asked.store()) || !token_ok {
+        if faults.unauthorized || faults.unauthorized_stores.iter().any(|store| store == asked.store()) || !faults.lets_in(&asked, incoming)
+        {
             state.note("unauthorized");
             return Decision::Answer(asked.failure(Failure::Unauthorized));
         }
@@ -471,26 +488,35 @@ impl State {
         hit
     }
 
-    fn take_token(&mut self, store: &str, now_us: i64) -> bool {
-        let rate = self.faults.rate_limit;
-        let keep = self.keep_instants;
-        let entry = self.stores.entry(store.to_owned()).or_default();
-        if keep {
-            entry.calls_at.push(now_us);
+    /// The answer to a call beyond the store's bucket.
+    fn over_limit(&mut self, now_us: i64, asked: &Asked, incoming: &Incoming) -> Option<Answer> {
+        if self.keep_instants {
+            self.stores.entry(asked.store().to_owned()).or_default().calls_at.push(now_us);
         }
-        let Some(rate) = rate else { return true };
+        if let Asked::Shopify(endpoint) = asked {
+            return self.shopify_throttled(now_us, endpoint, incoming);
+        }
+        let rate = self.faults.rate_limit?;
+        let over = self.take_tokens(asked.store(), now_us, rate, 1.0).is_none();
+        over.then(|| Answer { retry_after: Some(1.0 / rate.per_second), ..asked.failure(Failure::OverLimit) })
+    }
+
+    /// What is left in the store's bucket after so much was taken from it; `None` when there was not enough.
+    fn take_tokens(&mut self, store: &str, now_us: i64, rate: Rate, asked: f64) -> Option<f64> {
+        let entry = self.stores.entry(store.to_owned()).or_default();
         let (tokens, at) = entry.tokens.unwrap_or((rate.burst, now_us));
         #[expect(clippy::cast_precision_loss, reason = "microseconds between two calls")]
         let refilled = (tokens + (now_us - at).max(0) as f64 / 1e6 * rate.per_second).min(rate.burst);
-        let granted = refilled >= 1.0 - 1e-6;
-        entry.tokens = Some((if granted { refilled - 1.0 } else { refilled }, now_us));
-        granted
+        let left = (refilled >= asked - 1e-6).then_some(refilled - asked);
+        entry.tokens = Some((left.unwrap_or(refilled), now_us));
+        left
     }
 
     fn answer_to(&mut self, now_us: i64, asked: &Asked, incoming: &Incoming) -> Answer {
         match asked {
             Asked::Own { store, action } => self.answer(now_us, store, action, incoming),
             Asked::Shopee(call) => self.shopee(now_us, call, incoming),
+            Asked::Shopify(endpoint) => self.shopify_answer(now_us, endpoint, incoming),
         }
     }
 
@@ -534,13 +560,18 @@ impl State {
         let items: Vec<Value> = body.items.iter().map(|item| self.apply(now_us, store, action, item)).collect();
         let answer = json!({ "items": items });
         if let Some(key) = key {
-            self.keys.insert(key.clone(), answer.clone());
-            self.key_order.push_back(key);
-            while self.key_order.len() > MOST_KEYS {
-                self.key_order.pop_front().and_then(|old| self.keys.remove(&old));
-            }
+            self.remember(key, answer.clone());
         }
         Answer { status: 200, retry_after: None, body: answer }
+    }
+
+    fn remember(&mut self, key: (String, String), answer: Value) {
+        if self.keys.insert(key.clone(), answer).is_none() {
+            self.key_order.push_back(key);
+        }
+        while self.key_order.len() > MOST_KEYS {
+            self.key_order.pop_front().and_then(|old| self.keys.remove(&old));
+        }
     }
 
     /// The items of a store, for pairing.
@@ -571,13 +602,14 @@ impl State {
             }
             _ => return json!({"external_id": id, "error": "needs delta for adjust, quantity for set"}),
         };
-        self.note_change(now_us, store, id, action, before, after);
+        self.change(now_us, store, id, action, after);
         json!({"external_id": id, "quantity": after})
     }
 
-    /// Makes an item show `after`, with a receipt.
-    fn note_change(&mut self, now_us: i64, store: &str, id: &str, action: &str, before: i64, after: i64) {
-        self.stores.entry(store.to_owned()).or_default().items.insert(id.to_owned(), after);
+    /// Makes an item show `after`, and keeps a receipt.
+    fn change(&mut self, now_us: i64, store: &str, id: &str, action: &str, after: i64) {
+        let items = &mut self.stores.entry(store.to_owned()).or_default().items;
+        let before = items.insert(id.to_owned(), after).unwrap_or(0);
         self.stats.items += 1;
         let receipt = Receipt {
             seq: self.next_seq,
@@ -585,7 +617,7 @@ impl State {
             store: store.to_owned(),
             external_id: id.to_owned(),
             action: action.to_owned(),
-            change: after - before,
+            change: after.saturating_sub(before),
             quantity: after,
         };
         self.next_seq += 1;

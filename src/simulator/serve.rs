@@ -86,7 +86,7 @@ async fn platform_call(request: HttpRequest, body: Bytes, platform: Data<Platfor
     let incoming = Incoming {
         target: request.uri().to_string(),
         post: request.method() == actix_web::http::Method::POST,
-        authorization: header("authorization"),
+        authorization: header("authorization").or_else(|| header("x-shopify-access-token")),
         key: header("idempotency-key"),
         body: String::from_utf8_lossy(&body).into_owned(),
     };

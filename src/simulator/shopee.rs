@@ -276,8 +276,8 @@ impl State {
                     failed.push(json!({"model_id": id, "failed_reason": "Can't edit this model."}));
                 }
                 Some(_) if *stock < 0 => failed.push(json!({"model_id": id, "failed_reason": "Stock must not be below 0."})),
-                Some(before) => {
-                    self.note_change(now_us, shop, name, "set", *before, *stock);
+                Some(_) => {
+                    self.change(now_us, shop, name, "set", *stock);
                     let mut entry = json!({"model_id": id, "stock": stock});
                     if let (Some(location), Some(entry)) = (location_id, entry.as_object_mut()) {
                         entry.insert("location_id".to_owned(), json!(location));

@@ -5,6 +5,7 @@ use super::request::{Body, JsonError, Page, PageQuery, id_cursor, json, json_at,
 use super::{Answer, MAX_BULK, State, audited};
 use crate::clock::instant;
 use crate::db::listings::{Listing, ListingChange, NewListing};
+use crate::db::stores::Store;
 use crate::domain::ids::check_text;
 use crate::domain::{FieldError, ListingId, Sku, StoreId};
 use crate::platforms::by_name;
@@ -32,20 +33,20 @@ struct ListingRow {
 
 /// What became of a row.
 #[derive(Serialize, utoipa::ToSchema)]
-struct RowResult {
+pub(super) struct RowResult {
     /// Its place in the request, from 0; in CSV the first row after the header is 0.
-    row: usize,
+    pub row: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    external_id: Option<String>,
+    pub external_id: Option<String>,
     /// `created`, `updated`, `unchanged` or `rejected`.
-    status: &'static str,
+    pub status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<ListingId>,
+    pub id: Option<ListingId>,
     /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    pub reason: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldError>,
+    pub errors: Vec<FieldError>,
 }
 
 impl RowResult {
@@ -57,12 +58,12 @@ impl RowResult {
 
 /// What became of all rows.
 #[derive(Serialize, utoipa::ToSchema)]
-struct ListingsAnswer {
-    created: usize,
-    updated: usize,
-    unchanged: usize,
-    rejected: usize,
-    results: Vec<RowResult>,
+pub(super) struct ListingsAnswer {
+    pub created: usize,
+    pub updated: usize,
+    pub unchanged: usize,
+    pub rejected: usize,
+    pub results: Vec<RowResult>,
 }
 
 fn checked(row: ListingRow, known_fields: &[&str]) -> Result<NewListing, Vec<FieldError>> {
@@ -147,13 +148,18 @@ fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError
 pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
     let id = id.into_inner();
     let store = caller.db.read(move |t| t.store(id)).await?;
-    let known_fields = by_name(&store.platform).map_or(&[][..], |platform| platform.listing_fields());
-    let rows = if body.media_type == "text/csv" {
-        rows_of_csv(&body.bytes, known_fields)?
-    } else {
+    let csv = body.media_type == "text/csv";
+    if !csv {
         body.expect_json()?;
-        rows_of_json(&body.bytes, known_fields)?
-    };
+    }
+    Ok(HttpResponse::Ok().json(pair(&caller, &state, store, &body.bytes, csv).await?))
+}
+
+/// Reads rows, pairs those that are right, and enters that in the audit log.
+pub(super) async fn pair(caller: &Caller, state: &State, store: Store, bytes: &[u8], csv: bool) -> Result<ListingsAnswer, ApiError> {
+    let id = store.id;
+    let known_fields = by_name(&store.platform).map_or(&[][..], |platform| platform.listing_fields());
+    let rows = if csv { rows_of_csv(bytes, known_fields)? } else { rows_of_json(bytes, known_fields)? };
     if rows.len() > MAX_BULK {
         return Err(ApiError::field("", format!("may have at most {MAX_BULK} rows; send them in parts")));
     }
@@ -205,7 +211,7 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body:
         }
         answer.results.push(result);
     }
-    Ok(HttpResponse::Ok().json(answer))
+    Ok(answer)
 }
 
 /// A listing.
@@ -262,7 +268,14 @@ pub async fn list_listings(caller: Caller, id: Path<StoreId>, request: HttpReque
     responses((status = 204, description = "Unpaired."), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[delete("/v1/stores/{id}/listings/{listing_id}")]
 pub async fn delete_listing(caller: Caller, state: State, path: Path<(StoreId, ListingId)>) -> Answer {
-    let ((store, listing), now, actor) = (path.into_inner(), state.now_ms(), caller.actor());
+    let (store, listing) = path.into_inner();
+    unpair(&caller, &state, store, listing).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Unpairs a listing, and enters that in the audit log.
+pub(super) async fn unpair(caller: &Caller, state: &State, store: StoreId, listing: ListingId) -> Result<(), ApiError> {
+    let (now, actor) = (state.now_ms(), caller.actor());
     caller
         .db
         .write(move |t| {
@@ -272,5 +285,5 @@ pub async fn delete_listing(caller: Caller, state: State, path: Path<(StoreId, L
             t.append_audit(&entry, now)
         })
         .await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! *Auto-sync inventory*: the switch, the frequency, the daily time, the allocation mode.
 use super::auth::Caller;
-use super::error::Problem;
+use super::error::{ApiError, Problem};
 use super::request::{Body, Checks};
 use super::{Answer, State, audited};
 use crate::clock::instant;
@@ -64,28 +64,28 @@ pub async fn get_sync_settings(caller: Caller, state: State) -> Answer {
 }
 
 /// A change of the sync settings; what is left out stays as it is.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SettingsChange {
+pub(super) struct SettingsChange {
     /// Switching it on selects incremental unless `frequency` says otherwise.
-    auto_sync: Option<bool>,
-    frequency: Option<Frequency>,
+    pub auto_sync: Option<bool>,
+    pub frequency: Option<Frequency>,
     /// Local time of the daily run, 00:00 to 23:59.
     #[schema(example = "03:30")]
-    daily_at: Option<String>,
+    pub daily_at: Option<String>,
     /// IANA zone.
     #[schema(example = "Asia/Taipei")]
-    timezone: Option<String>,
+    pub timezone: Option<String>,
     /// How late a missed daily run is still caught up, 0 to 23 hours.
-    catch_up_hours: Option<i64>,
-    allocation_mode: Option<AllocationMode>,
+    pub catch_up_hours: Option<i64>,
+    pub allocation_mode: Option<AllocationMode>,
     /// Units kept back of every SKU.
-    buffer: Option<i64>,
+    pub buffer: Option<i64>,
     /// Whether a cancellation triggers increases like a return.
-    trigger_on_cancellation: Option<bool>,
+    pub trigger_on_cancellation: Option<bool>,
     /// Whether switching auto-sync on begins with one overwrite of every listing; true when left out. Acts only when
     /// `auto_sync` goes from off to on.
-    initial_overwrite: Option<bool>,
+    pub initial_overwrite: Option<bool>,
 }
 
 /// Changes the sync settings. They take effect for stock events recorded afterwards.
@@ -93,7 +93,13 @@ struct SettingsChange {
     responses((status = 200, body = SettingsAnswer), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/sync-settings")]
 pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answer {
-    let change: SettingsChange = body.json()?;
+    let (settings, initial) = change(&caller, &state, body.json()?).await?;
+    Ok(HttpResponse::Ok().json(SettingsAnswer { initial_sync_id: initial, ..answer(&settings, state.clock.now()) }))
+}
+
+/// Checks and saves a change of the sync settings, enters it in the audit log, and begins or calls off what follows
+/// from it. Returns the settings from now on and the initial overwrite that was begun.
+pub(super) async fn change(caller: &Caller, state: &State, change: SettingsChange) -> Result<(SyncSettings, Option<RunId>), ApiError> {
     let mut checks = Checks::default();
     let daily_at = change.daily_at.as_deref().and_then(|text| checks.take("/daily_at", parse_daily_at(text)));
     let timezone = change.timezone.as_deref().and_then(|text| checks.take("/timezone", parse_timezone(text)));
@@ -101,7 +107,7 @@ pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answ
     checks.within("/buffer", change.buffer, 0, MAX_RULE_UNITS);
     checks.finish()?;
     let (now, actor) = (state.now_ms(), caller.actor());
-    let (settings, initial) = caller
+    let saved = caller
         .db
         .write(move |t| {
             let old = t.sync_settings()?;
@@ -141,7 +147,7 @@ pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answ
         })
         .await?;
     state.handle.reconfigure(caller.db.id());
-    Ok(HttpResponse::Ok().json(SettingsAnswer { initial_sync_id: initial, ..answer(&settings, state.clock.now()) }))
+    Ok(saved)
 }
 
 /// Shares above 100 % are refused wherever they would arise; `pointer` is the field that would make them so.

@@ -16,6 +16,7 @@ pub mod runs;
 pub mod schema;
 pub mod sealing;
 pub mod sellers;
+pub mod sessions;
 pub mod settings;
 pub mod skus;
 pub mod stock;

@@ -11,6 +11,7 @@ mod admin;
 mod audit;
 mod health;
 mod listings;
+mod preview;
 mod pushes;
 mod rules;
 mod settings;

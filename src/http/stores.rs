@@ -443,12 +443,17 @@ pub async fn check_store(caller: Caller, state: State, id: Path<StoreId>) -> Ans
     Ok(HttpResponse::Ok().json(CheckAnswer { ok: reason.is_none(), reason }))
 }
 
+/// What is needed to call a store's platform, or why it cannot be had.
+pub(super) fn connect(caller: &Caller, state: &AppState, store: &Store) -> Result<StoreConnection, String> {
+    connection(caller.db.id(), store, &state.sealer).map_err(|error| format!("Its credentials cannot be used: {error}."))
+}
+
 /// Calls the platform; returns why the store does not answer, if it does not.
 pub(super) async fn check(caller: &Caller, state: &State, id: StoreId) -> Result<Option<String>, ApiError> {
     let now = state.now_ms();
     let store = caller.db.read(move |t| t.store(id)).await?;
-    let reason = match connection(caller.db.id(), &store, &state.sealer) {
-        Err(error) => Some(format!("Its credentials cannot be used: {error}.")),
+    let reason = match connect(caller, state, &store) {
+        Err(reason) => Some(reason),
         Ok(connection) => {
             let call = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
             // A store with a long queue may not have a permit for long; the one who asks should not wait for it.

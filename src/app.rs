@@ -1,4 +1,5 @@
 //! The composition root: the only file that builds everything and knows in which order it starts and stops.
+use crate::actors::connection::Renewals;
 use crate::actors::{Deps, Handle, Running};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -69,12 +70,14 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
     tokio::spawn(telemetry::keep_up(metrics.clone()));
     let transport = HttpTransport::new(config.http.allow_private_targets).map_err(anyhow::Error::msg)?;
-    let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), config.request_timeout);
+    let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), config.request_timeout, clock.clone());
+    let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
     let deps = Deps {
         db: db.clone(),
         client: client.clone(),
         clock: clock.clone(),
         sealer: Arc::clone(&sealer),
+        renewals: Arc::clone(&renewals),
         settings: config.actors.clone(),
         running: Running::default(),
     };
@@ -83,6 +86,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         db,
         handle: handle.clone(),
         client,
+        renewals,
         started_at: clock.now(),
         clock,
         sealer,

@@ -1,10 +1,26 @@
-//! A store's row as its connector knows it: settings read, credentials opened. Used by the store actors and to check
-//! a store on request.
+//! A store's row as its connector knows it: settings read, credentials opened, tokens renewed before they end. Used by
+//! the store actors and wherever a store is called on request.
+use crate::clock::Clock;
 use crate::db::sealing::{SealError, Sealer};
 use crate::db::stores::Store;
-use crate::domain::SellerId;
+use crate::db::{Error, SellerDb};
+use crate::domain::{SellerId, StoreId};
+use crate::platforms::Renewal;
 use crate::platforms::call::StoreConnection;
-use std::collections::BTreeMap;
+use crate::platforms::client::Client;
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A connector's own secrets by name.
+pub type Credentials = BTreeMap<String, SecretString>;
+
+/// A token that is refused this soon after it was renewed is not renewed again: the seller must sign in.
+const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// Stores whose renewals are remembered at most.
+const MOST_REMEMBERED: usize = 10_000;
 
 /// Why a store's row does not make a connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,4 +53,100 @@ pub fn connection(seller: SellerId, store: &Store, sealer: &Sealer) -> Result<St
         config,
         credentials: credentials.into_iter().map(|(name, secret)| (name, secret.into())).collect(),
     })
+}
+
+/// The credentials as they stand in the row; `None` for none.
+///
+/// # Errors
+/// No randomness to seal them with.
+pub fn seal(seller: SellerId, store: StoreId, credentials: &Credentials, sealer: &Sealer) -> Result<Option<Vec<u8>>, SealError> {
+    if credentials.is_empty() {
+        return Ok(None);
+    }
+    let plain: BTreeMap<&str, &str> = credentials.iter().map(|(name, secret)| (name.as_str(), secret.expose_secret())).collect();
+    let text = serde_json::to_vec(&plain).map_err(|_| SealError::Damaged)?;
+    sealer.seal(seller, store, &text).map(Some)
+}
+
+fn same(a: &Credentials, b: &Credentials) -> bool {
+    a.len() == b.len() && a.iter().all(|(name, secret)| b.get(name).is_some_and(|other| other.expose_secret() == secret.expose_secret()))
+}
+
+/// Why there are no tokens that work.
+#[derive(Debug)]
+pub enum Stale {
+    /// The seller must sign in again.
+    Refused(String),
+    /// Later it may work.
+    TryAgain(String),
+    /// The new tokens could not be kept, so they are not used.
+    Database(Error),
+}
+
+/// Renews tokens: once at a time for each store, and keeps the new ones before anything uses them, since many platforms
+/// take the old ones away with the first use of the new.
+pub struct Renewals {
+    client: Client,
+    sealer: Arc<Sealer>,
+    clock: Clock,
+    /// When each store's tokens were renewed last; the lock is the turn.
+    turns: Mutex<HashMap<StoreId, Arc<tokio::sync::Mutex<Option<Instant>>>>>,
+}
+
+impl Renewals {
+    /// Through `client`.
+    pub fn new(client: Client, sealer: Arc<Sealer>, clock: Clock) -> Self {
+        Self { client, sealer, clock, turns: Mutex::default() }
+    }
+
+    fn turn(&self, store: StoreId) -> Arc<tokio::sync::Mutex<Option<Instant>>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() >= MOST_REMEMBERED {
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        }
+        Arc::clone(turns.entry(store).or_default())
+    }
+
+    /// Another connection to use from now on, where the tokens of `old` have ended, soon will, or were `refused`; `None`
+    /// when there is nothing to renew.
+    ///
+    /// # Errors
+    /// See [`Stale`].
+    pub async fn renew(&self, db: &SellerDb, old: &StoreConnection, refused: bool) -> Result<Option<StoreConnection>, Stale> {
+        if !self.client.can_renew(old, refused) {
+            return Ok(None);
+        }
+        let turn = self.turn(old.store_id);
+        let mut renewed_at = turn.lock().await;
+        let id = old.store_id;
+        let row = db.read(move |t| t.store(id)).await.map_err(Stale::Database)?;
+        let current = connection(db.id(), &row, &self.sealer).map_err(|error| Stale::Refused(error.to_string()))?;
+        if !same(&current.credentials, &old.credentials) {
+            // Another call has renewed them, or the seller has entered new ones.
+            return Ok(Some(current));
+        }
+        if refused && renewed_at.is_some_and(|at| at.elapsed() < RENEW_AGAIN_AFTER) {
+            return Err(Stale::Refused("The store refuses the new access token, too.".to_owned()));
+        }
+        let credentials = match self.client.renew(&current, refused).await {
+            None => return Ok(None),
+            Some(Renewal::Renewed(credentials)) => credentials,
+            Some(Renewal::Refused { reason }) => return Err(Stale::Refused(reason)),
+            Some(Renewal::TryAgain { reason }) => return Err(Stale::TryAgain(reason)),
+        };
+        let sealed = seal(db.id(), id, &credentials, &self.sealer).map_err(|error| Stale::TryAgain(error.to_string()))?;
+        let (before, now) = (row.credentials, self.clock.now().timestamp_millis());
+        let kept = db.write(move |t| {
+            let mut store = t.store(id)?;
+            if store.credentials == before {
+                (store.credentials, store.updated_at) = (sealed.clone(), now);
+                t.save_store(&store)?;
+            }
+            Ok(store)
+        });
+        let kept = kept.await.map_err(Stale::Database)?;
+        *renewed_at = Some(Instant::now());
+        tracing::info!(store.id = %id, platform = current.platform, "a store's tokens were renewed");
+        connection(db.id(), &kept, &self.sealer).map(Some).map_err(|error| Stale::Refused(error.to_string()))
+    }
 }

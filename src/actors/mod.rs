@@ -72,6 +72,8 @@ pub struct Deps {
     pub clock: Clock,
     /// Opens stores' credentials.
     pub sealer: Arc<Sealer>,
+    /// Renews stores' tokens.
+    pub renewals: Arc<connection::Renewals>,
     /// How actors behave.
     pub settings: Settings,
     /// What runs.

@@ -5,7 +5,7 @@
 //! in:  `Hint` (supervisor) · `Configure` (supervisor) · `IsIdle` (supervisor) · `Stop` · own timer, own sends
 //! out: rows in `pushes` and `sync_runs`; calls through `platforms::Client`; `seller::RunStarted`
 //! Survives a restart: nothing in memory. The rows in `pushes` do, and the first claim reads them.
-use super::connection::connection;
+use super::connection::{Stale, connection};
 use super::seller::RunStarted;
 use super::{CHILD_MAILBOX, Deps};
 use crate::clock::instant;
@@ -13,13 +13,16 @@ use crate::db::delivery::{ClaimPlan, ClaimedCall, Work};
 use crate::db::sealing::Sealer;
 use crate::db::stores::Store;
 use crate::db::{Error, SellerDb};
-use crate::domain::delivery::Method;
+use crate::domain::delivery::{Method, Outcome};
 use crate::domain::push::{Push, PushKind};
 use crate::domain::schedule::{due_runs, next_run};
 use crate::domain::settings::SyncSettings;
 use crate::domain::sync::{Effect, Input, LONGEST_SLEEP, StoreSync};
 use crate::domain::{CallId, PushId, SellerId};
+use crate::platforms::Facts;
 use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
+use crate::platforms::client::Sent;
+use crate::platforms::limits::Permit;
 use actix::prelude::*;
 use chrono::NaiveDate;
 use std::sync::Arc;
@@ -156,9 +159,9 @@ impl StoreActor {
 
     fn plan(&self, connection: &StoreConnection, probe: bool, overwrites_first: bool) -> Option<ClaimPlan> {
         let platform = crate::platforms::by_name(&connection.platform)?;
-        let abilities = platform.facts(connection).abilities;
+        let Facts { abilities, group_by, .. } = platform.facts(connection);
         let limit = if probe { 1 } else { abilities.max_items.max(1) };
-        Some(ClaimPlan { abilities, limit, overwrites_first, policy: self.deps.settings.retry, jitter: rand::random() })
+        Some(ClaimPlan { abilities, limit, group_by, overwrites_first, policy: self.deps.settings.retry, jitter: rand::random() })
     }
 
     fn claim(&mut self, probe: bool, overwrites_first: bool, ctx: &mut Context<Self>) {
@@ -174,33 +177,51 @@ impl StoreActor {
             plan,
             stop: self.stop.clone(),
             recover: std::mem::take(&mut self.recover).then(|| self.under_way.clone()),
+            renewed: false,
         };
-        ctx.spawn(async move { (claim.run().await, claim) }.into_actor(self).map(|(claimed, claim), act, ctx| match claimed {
-            Ok(Claimed::Nothing(next_due)) => act.input(Input::NothingDue(next_due), ctx),
-            Ok(Claimed::Read { answered }) => act.input(Input::ReadEnded { answered }, ctx),
-            Ok(Claimed::Call(call)) => act.send(claim, call, ctx),
-            Err(Error::NotFound) => act.input(Input::NothingDue(None), ctx),
-            Err(error) => {
-                tracing::warn!(%error, store.id = %act.config.store.id, "could not claim pushes; trying again");
-                act.recover = true;
-                act.input(Input::DatabaseFailed, ctx);
+        let claimed = async move {
+            let mut claim = claim;
+            (claim.run().await, claim)
+        };
+        ctx.spawn(claimed.into_actor(self).map(|(claimed, claim), act, ctx| {
+            act.adopt(&claim);
+            match claimed {
+                Ok(Claimed::Nothing(next_due)) => act.input(Input::NothingDue(next_due), ctx),
+                Ok(Claimed::Read { answered }) => act.input(Input::ReadEnded { answered }, ctx),
+                Ok(Claimed::Call(call, permit)) => act.send(claim, call, permit, ctx),
+                Err(Error::NotFound) => act.input(Input::NothingDue(None), ctx),
+                Err(error) => {
+                    tracing::warn!(%error, store.id = %act.config.store.id, "could not claim pushes; trying again");
+                    act.recover = true;
+                    act.input(Input::DatabaseFailed, ctx);
+                }
             }
         }));
     }
 
-    fn send(&mut self, claim: Claim, call: ClaimedCall, ctx: &mut Context<Self>) {
+    fn send(&mut self, mut claim: Claim, call: ClaimedCall, permit: Option<Permit>, ctx: &mut Context<Self>) {
         let id = call.id;
         self.under_way.push(id);
         let sent = async move {
-            let (answered, confirmed) = claim.deliver(&call).await;
+            let (answered, confirmed) = claim.deliver(&call, permit).await;
             claim.deps.running.confirmed.fetch_add(confirmed, Ordering::Relaxed);
-            answered
+            (answered, claim)
         };
-        ctx.spawn(sent.into_actor(self).map(move |answered, act, ctx| {
+        ctx.spawn(sent.into_actor(self).map(move |(answered, claim), act, ctx| {
+            act.adopt(&claim);
             act.under_way.retain(|other| *other != id);
             act.input(Input::CallEnded { answered }, ctx);
         }));
         self.input(Input::Sending, ctx);
+    }
+
+    /// Goes by the tokens that a claim has renewed; the supervisor finds them in the row when it looks next.
+    fn adopt(&mut self, claim: &Claim) {
+        if claim.renewed {
+            let StoreConfig { store, settings, .. } = &*self.config;
+            let connection = Some(claim.connection.clone());
+            self.config = Arc::new(StoreConfig { store: store.clone(), settings: settings.clone(), connection });
+        }
     }
 
     /// Starts the daily run whose time has come, and records those that were missed.
@@ -347,16 +368,18 @@ struct Claim {
     plan: ClaimPlan,
     stop: CancellationToken,
     recover: Option<Vec<CallId>>,
+    /// `connection` has other tokens than the actor's.
+    renewed: bool,
 }
 
 enum Claimed {
     Nothing(Option<i64>),
     Read { answered: bool },
-    Call(ClaimedCall),
+    Call(ClaimedCall, Option<Permit>),
 }
 
 impl Claim {
-    async fn run(&self) -> Result<Claimed, Error> {
+    async fn run(&mut self) -> Result<Claimed, Error> {
         let store = self.connection.store_id;
         if self.recover.is_none() {
             let now = self.deps.now_ms();
@@ -366,8 +389,21 @@ impl Claim {
             }
         }
         let wait = self.deps.client.expected_wait(store).saturating_sub(CLAIM_AHEAD);
-        if !self.unless_stopped(tokio::time::sleep(wait)).await {
+        if self.unless_stopped(tokio::time::sleep(wait)).await.is_none() {
             return Ok(Claimed::Nothing(None));
+        }
+        match self.renew(false).await {
+            Ok(_) => {}
+            Err(Stale::Database(error)) => return Err(error),
+            Err(Stale::TryAgain(reason)) => {
+                tracing::warn!(store.id = %store, reason, "a store's tokens could not be renewed; trying again");
+                return Ok(Claimed::Read { answered: false });
+            }
+            Err(Stale::Refused(reason)) => {
+                let (outcome, now) = (Outcome::Unauthorized { reason }, self.deps.now_ms());
+                self.db.write(move |t| t.note_outcome(store, &outcome, now)).await?;
+                return Ok(Claimed::Nothing(None));
+            }
         }
         let (plan, now, recover) = (self.plan, self.deps.now_ms(), self.recover.clone());
         let work = self
@@ -402,37 +438,63 @@ impl Claim {
 
     /// Waits for the limits; a claim that is stopped meanwhile is given back, as not one byte of it was sent.
     async fn permitted(&self, call: ClaimedCall) -> Result<Claimed, Error> {
-        if self.unless_stopped(self.deps.client.permit(&self.connection)).await {
-            return Ok(Claimed::Call(call));
+        let outbound = platform_call(&call, self.plan.abilities.idempotency);
+        if let Some(permit) = self.unless_stopped(self.deps.client.permit(&self.connection, &outbound)).await {
+            return Ok(Claimed::Call(call, permit));
         }
         let (store, now) = (self.connection.store_id, self.deps.now_ms());
         self.db.write(move |t| t.release_call(store, call.id, now)).await?;
         Ok(Claimed::Nothing(None))
     }
 
-    async fn unless_stopped(&self, wait: impl Future<Output = ()>) -> bool {
+    async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => false,
-            () = wait => true,
+            () = self.stop.cancelled() => None,
+            value = wait => Some(value),
         }
     }
 
-    async fn read(&self, page: &[Push]) -> Option<(crate::platforms::client::Sent, Vec<PushId>)> {
-        if !self.unless_stopped(self.deps.client.permit(&self.connection)).await {
-            return None;
+    /// Renews the tokens where that is needed; says whether there are others now.
+    async fn renew(&mut self, refused: bool) -> Result<bool, Stale> {
+        match self.deps.renewals.renew(&self.db, &self.connection, refused).await? {
+            None => Ok(false),
+            Some(connection) => {
+                (self.connection, self.renewed) = (connection, true);
+                Ok(true)
+            }
         }
+    }
+
+    /// Sends; a token that has ended is renewed, and then the call, which surely was not applied, is due again at once.
+    async fn exchange(&mut self, call: &Call, permit: Option<Permit>) -> Sent {
+        let mut sent = self.deps.client.send(&self.connection, call, permit).await;
+        if let Outcome::TokenExpired { reason } = sent.outcome {
+            let again = |reason, after| Outcome::TryAgain { reason, after, throttled: false };
+            sent.outcome = match self.renew(true).await {
+                Ok(true) => again(reason, Some(Duration::ZERO)),
+                Ok(false) => Outcome::Unauthorized { reason },
+                Err(Stale::Refused(reason)) => Outcome::Unauthorized { reason },
+                Err(Stale::TryAgain(reason)) => again(reason, None),
+                Err(Stale::Database(_)) => again("The renewed tokens could not be kept.".to_owned(), None),
+            };
+        }
+        sent
+    }
+
+    async fn read(&mut self, page: &[Push]) -> Option<(Sent, Vec<PushId>)> {
         let items = page.iter().map(|push| item(push, 0, None)).collect();
         let call = Call { action: Action::Read, items, idempotency_key: None };
-        let sent = self.deps.client.send(&self.connection, &call).await;
+        let permit = self.unless_stopped(self.deps.client.permit(&self.connection, &call)).await?;
+        let sent = self.exchange(&call, permit).await;
         Some((sent, page.iter().map(|push| push.id).collect()))
     }
 
     /// Sends the call and writes down its outcome, however long the database takes. Returns whether the platform
     /// answered, and how many pushes were confirmed.
-    async fn deliver(&self, claimed: &ClaimedCall) -> (bool, usize) {
+    async fn deliver(&mut self, claimed: &ClaimedCall, permit: Option<Permit>) -> (bool, usize) {
         let store = self.connection.store_id;
-        let sent = self.deps.client.send(&self.connection, &platform_call(claimed, self.plan.abilities.idempotency)).await;
+        let sent = self.exchange(&platform_call(claimed, self.plan.abilities.idempotency), permit).await;
         let (outcome, raw) = (Arc::new(sent.outcome), sent.raw);
         let mut pause = Duration::from_millis(100);
         loop {

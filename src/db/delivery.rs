@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The most stores whose rules are looked at for one SKU.
 pub const MAX_STORES: i64 = 1000;
+/// How many pushes are looked at for those that go into one call together.
+const GROUP_AMONG: usize = 1000;
 /// Marked listings that are healed in one step.
 const HEAL_PAGE: i64 = 500;
 /// How often `last_success_at` is written, in milliseconds.
@@ -37,6 +39,8 @@ pub struct ClaimPlan {
     pub abilities: Abilities,
     /// The most items.
     pub limit: usize,
+    /// The listing's own field that all items of one call must share, where the platform takes no others together.
+    pub group_by: Option<&'static str>,
     /// Overwrites first this time, so that increases without end do not starve a run.
     pub overwrites_first: bool,
     /// The retry policy.
@@ -111,7 +115,7 @@ impl Tenant<'_> {
         for kind in kinds {
             // Claiming may find that a page cannot be sent at all (no share any more): then the next page is looked at.
             for _ in 0..4 {
-                let waiting = self.waiting(store, kind, plan.limit, now)?;
+                let waiting = self.waiting(store, kind, plan, now)?;
                 if waiting.is_empty() {
                     break;
                 }
@@ -166,7 +170,9 @@ impl Tenant<'_> {
                 Ok(Some(Work::Send(self.begin(&mut same, call_id, kind, method, now)?)))
             }
             (Some(Resolution::ReadBack), _) if first.kind == PushKind::Increase => {
-                let back = |p: &Push| p.resolution == Some(Resolution::ReadBack) && p.kind == PushKind::Increase;
+                let group = |p: &Push| plan.group_by.map(|field| p.extra_field(field));
+                let of_first = group(first);
+                let back = |p: &Push| p.resolution == Some(Resolution::ReadBack) && p.kind == PushKind::Increase && group(p) == of_first;
                 Ok(Some(Work::ReadBack(found.into_iter().filter(back).take(plan.limit).collect())))
             }
             _ => {
@@ -186,10 +192,12 @@ impl Tenant<'_> {
         }
     }
 
-    /// What is due of one kind, of listings with nothing on its way; one push a listing.
-    fn waiting(&mut self, store: StoreId, kind: PushKind, limit: usize, now: i64) -> Result<Vec<Push>> {
+    /// What is due of one kind and goes into one call: of listings with nothing on its way, one push a listing.
+    fn waiting(&mut self, store: StoreId, kind: PushKind, plan: &ClaimPlan, now: i64) -> Result<Vec<Push>> {
         let key = self.key();
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        // Where only some go together, those are looked for among more.
+        let rows = if plan.group_by.is_some() { plan.limit.max(GROUP_AMONG) } else { plan.limit };
+        let limit = i64::try_from(rows).unwrap_or(i64::MAX);
         let rows: Vec<PushRow> = on!(self.conn, c => {
             let other = diesel::alias!(pushes as other);
             pushes::table
@@ -204,8 +212,13 @@ impl Tenant<'_> {
         });
         let mut page: Vec<Push> = Vec::new();
         let mut seen = BTreeSet::new();
-        let mut most = usize::MAX;
+        let mut most = plan.limit.max(1);
+        let mut group = None;
         for push in read_pushes(rows)? {
+            let own = plan.group_by.map(|field| push.extra_field(field));
+            if *group.get_or_insert_with(|| own.clone()) != own {
+                continue;
+            }
             most = most.min(push.batch_limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX).max(1));
             if page.len() >= most {
                 break;
@@ -629,9 +642,12 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// A store that refuses its credentials is held, and looked at again now and then.
-    fn note_outcome(&mut self, store: StoreId, outcome: &Outcome, now: i64) -> Result<()> {
-        let Outcome::Unauthorized { reason } = outcome else { return Ok(()) };
+    /// A store that refuses its credentials, or takes nothing, is held, and looked at again now and then.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn note_outcome(&mut self, store: StoreId, outcome: &Outcome, now: i64) -> Result<()> {
+        let (Outcome::Unauthorized { reason } | Outcome::Closed { reason, .. }) = outcome else { return Ok(()) };
         let key = self.key();
         on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes())))
             .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(reason), stores::probe_at.eq(now + PROBE_AFTER_MS))).execute(c))?;

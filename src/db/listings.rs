@@ -148,6 +148,22 @@ impl Tenant<'_> {
         row.listing()
     }
 
+    /// The external ids of this store's listings of these SKUs.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn paired(&mut self, store: StoreId, skus: &[&str]) -> Result<HashMap<String, String>> {
+        let key = self.key();
+        let mut found = HashMap::new();
+        for chunk in skus.chunks(ROWS_PER_STATEMENT) {
+            let rows: Vec<(String, String)> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+                .filter(listings::store_id.eq(store.bytes())).filter(listings::sku.eq_any(chunk))
+                .select((listings::sku, listings::external_id)).load(c))?;
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+
     /// Unpairs a listing and calls off what waits for it.
     ///
     /// # Errors

@@ -136,6 +136,19 @@ pub enum Outcome {
         /// Why, in plain words.
         reason: String,
     },
+    /// The access token has ended (surely nothing was applied): it is renewed, and the call repeated.
+    TokenExpired {
+        /// Why, in plain words.
+        reason: String,
+    },
+    /// The store takes nothing until somebody acts there (frozen, banned, a right is missing); surely nothing was
+    /// applied. Its pushes are held.
+    Closed {
+        /// Why, in plain words.
+        reason: String,
+        /// What the seller can do about it.
+        next_step: String,
+    },
     /// Perhaps applied: timeout, cut connection, 5xx, an answer that cannot be read.
     Unknown {
         /// Why, in plain words.

@@ -7,6 +7,7 @@ use super::delivery::{ItemResult, Outcome, Resolution};
 use super::retry::RetryPolicy;
 use super::{CallId, ListingId, PushId, RunId, StoreId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long after a request may have been overtaken by its own repetition every answer about its listing is compared
@@ -197,7 +198,9 @@ pub fn verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
         }
         Outcome::Refused { reason, next_step } => all(Verdict::Refused { reason: reason.clone(), next_step: next_step.clone() }),
         Outcome::TryAgain { reason, after, .. } => all(Verdict::TryAgain { reason: reason.clone(), after: *after }),
-        Outcome::Unauthorized { reason } => all(Verdict::Unauthorized { reason: reason.clone() }),
+        Outcome::TokenExpired { reason } => all(Verdict::TryAgain { reason: reason.clone(), after: None }),
+        Outcome::Unauthorized { reason } => all(Verdict::Held { reason: reason.clone(), next_step: RECONNECT.to_owned() }),
+        Outcome::Closed { reason, next_step } => all(Verdict::Held { reason: reason.clone(), next_step: next_step.clone() }),
         Outcome::Unknown { reason } => all(Verdict::Item(ItemResult::Unknown { reason: reason.clone() })),
     }
 }
@@ -221,10 +224,12 @@ pub enum Verdict {
         /// Not before this pause.
         after: Option<Duration>,
     },
-    /// The credentials do not work.
-    Unauthorized {
+    /// The store takes nothing until somebody acts: refused credentials, a frozen shop.
+    Held {
         /// Why.
         reason: String,
+        /// What to do.
+        next_step: String,
     },
 }
 
@@ -232,6 +237,12 @@ const CHECK_STORE: &str = "Check in the store that the listing shows the right n
 const RECONNECT: &str = "Enter the store's credentials again; everything that waits is sent then.";
 
 impl Push {
+    /// The connector's own field of the listing; empty when it has none of that name.
+    pub fn extra_field(&self, name: &str) -> String {
+        let fields: BTreeMap<String, String> = self.extra.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        fields.get(name).cloned().unwrap_or_default()
+    }
+
     /// An increase that waits.
     pub fn is_mergeable(&self) -> bool {
         self.kind == PushKind::Increase && self.state.is_waiting() && !self.cancel_requested
@@ -304,7 +315,7 @@ impl Push {
                 self.become_uncertain(reason, now, ctx.policy, ctx.jitter);
                 ListingChange::default()
             }
-            Verdict::Unauthorized { reason } => {
+            Verdict::Held { reason, next_step } => {
                 if was_in_doubt {
                     self.state = PushState::Uncertain;
                     self.touch(now, None);
@@ -314,7 +325,7 @@ impl Push {
                     self.hold(now);
                 }
                 self.reason = Some(reason.clone());
-                self.next_step = Some(RECONNECT.to_owned());
+                self.next_step = Some(next_step.clone());
                 ListingChange::default()
             }
             Verdict::Refused { reason, next_step } => {
@@ -622,7 +633,7 @@ mod tests {
     #[test]
     fn refused_credentials_hold_what_waits_and_keep_doubt() {
         let policy = RetryPolicy::default();
-        let unauthorized = Verdict::Unauthorized { reason: "401".into() };
+        let unauthorized = Verdict::Held { reason: "401".into(), next_step: "sign in again".into() };
         let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
         push.settle(&Account::default(), &unauthorized, ctx(0, &policy));
         assert_eq!((push.state, push.due_at), (Held, None));

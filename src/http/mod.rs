@@ -9,6 +9,7 @@ pub mod request;
 
 mod admin;
 mod audit;
+mod discover;
 mod health;
 mod listings;
 mod preview;
@@ -23,6 +24,7 @@ mod syncs;
 mod warehouses;
 
 use crate::actors::Handle;
+use crate::actors::connection::Renewals;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::db::audit::Change;
@@ -66,8 +68,10 @@ pub struct AppState {
     pub db: Db,
     /// The actors.
     pub handle: Handle,
-    /// For checking a store on request.
+    /// For calling a store on request.
     pub client: Client,
+    /// Renews stores' tokens.
+    pub renewals: Arc<Renewals>,
     /// Now.
     pub clock: Clock,
     /// Seals credentials.
@@ -137,6 +141,7 @@ routes![
     stores::patch_store,
     stores::delete_store,
     stores::check_store,
+    discover::discover_store,
     listings::put_listings,
     listings::list_listings,
     listings::delete_listing,

@@ -10,7 +10,7 @@ use crate::clock::instant;
 use crate::db::listings::Listing;
 use crate::db::runs::{EXPAND_PAGE, RunFilter};
 use crate::db::stores::Store;
-use crate::domain::delivery::{ItemResult, Outcome};
+use crate::domain::delivery::ItemResult;
 use crate::domain::{ListingId, StoreId};
 use crate::platforms::by_name;
 use crate::platforms::call::{Action, Call, CallItem};
@@ -196,7 +196,7 @@ async fn ask_store<'s>(
     deadline: Instant,
 ) -> (&'s Store, Vec<(String, i64)>, Option<String>) {
     let mut seen = Vec::new();
-    let connection = match stores::connect(caller, state, store) {
+    let mut connection = match stores::connect(caller, state, store) {
         Ok(connection) => connection,
         Err(reason) => return (store, seen, Some(reason)),
     };
@@ -206,30 +206,20 @@ async fn ask_store<'s>(
     if store.needs_reauthorisation {
         return (store, seen, Some("The store needs re-authorisation.".to_owned()));
     }
-    let mut calls = 0;
-    for page in asked.chunks(abilities.max_items.max(1)) {
+    for (calls, page) in asked.chunks(abilities.max_items.max(1)).enumerate() {
         if calls == MOST_CALLS {
             let reason = format!("Only the first {} listings were asked.", seen.len());
             return (store, seen, Some(reason));
         }
-        calls += 1;
         let call = Call { action: Action::Read, items: page.to_vec(), idempotency_key: None };
-        let sent = async {
-            state.client.permit(&connection).await;
-            state.client.send(&connection, &call).await
-        };
-        let Ok(sent) = tokio::time::timeout_at(deadline, sent).await else {
-            return (store, seen, Some("The store's rate limit or its answer took too long.".to_owned()));
-        };
-        match sent.outcome {
-            Outcome::Answered(results) => {
-                seen.extend(page.iter().zip(results).filter_map(|(item, result)| match result {
-                    ItemResult::Applied { shown: Some(shown) } => Some((item.external_id.clone(), shown)),
-                    _ => None,
-                }));
-            }
-            Outcome::Refused { reason, .. } | Outcome::TryAgain { reason, .. } => return (store, seen, Some(reason)),
-            Outcome::Unauthorized { reason } | Outcome::Unknown { reason } => return (store, seen, Some(reason)),
+        let answer = tokio::time::timeout_at(deadline, stores::ask(caller, state, &mut connection, &call)).await;
+        match answer {
+            Err(_) => return (store, seen, Some("The store's rate limit or its answer took too long.".to_owned())),
+            Ok(Err(reason)) => return (store, seen, Some(reason)),
+            Ok(Ok(results)) => seen.extend(page.iter().zip(results).filter_map(|(item, result)| match result {
+                ItemResult::Applied { shown: Some(shown) } => Some((item.external_id.clone(), shown)),
+                _ => None,
+            })),
         }
     }
     (store, seen, None)

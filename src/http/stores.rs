@@ -5,14 +5,14 @@ use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, present, query};
 use super::settings::check_shares;
 use super::{Answer, AppState, State, audited};
-use crate::actors::connection::connection;
+use crate::actors::connection::{self, Credentials, Stale, connection};
 use crate::clock::instant;
 use crate::db::delivery::MAX_STORES;
 use crate::db::pushes::CancelScope;
 use crate::db::stores::Store;
 use crate::db::{Error, Tenant};
 use crate::domain::allocation::Share;
-use crate::domain::delivery::Outcome;
+use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::ids::check_text;
 use crate::domain::{FieldError, StoreId, WarehouseCode};
 use crate::platforms::call::{Action, Call, StoreConnection};
@@ -20,7 +20,7 @@ use crate::platforms::{by_name, registry, transport};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -119,8 +119,6 @@ fn secrets<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Credentia
     let given: Option<Option<BTreeMap<String, String>>> = present(from)?;
     Ok(given.map(|given| given.map(|map| map.into_iter().map(|(name, secret)| (name, secret.into())).collect())))
 }
-
-pub(super) type Credentials = BTreeMap<String, SecretString>;
 
 /// A store, new or changed. Beside these fields stand the connector's own settings, such as `external_store`,
 /// `abilities` and `rate_limit` of a simulated store.
@@ -239,12 +237,7 @@ fn check_with_platform(state: &AppState, store: &Store, credentials: &Credential
 }
 
 fn seal(state: &AppState, t: &Tenant<'_>, store: StoreId, credentials: &Credentials) -> Result<Option<Vec<u8>>, Error> {
-    if credentials.is_empty() {
-        return Ok(None);
-    }
-    let plain: BTreeMap<&str, &str> = credentials.iter().map(|(name, secret)| (name.as_str(), secret.expose_secret())).collect();
-    let text = serde_json::to_vec(&plain).map_err(|e| Error::Unavailable(e.to_string()))?;
-    state.sealer.seal(t.seller(), store, &text).map(Some).map_err(|e| Error::Unavailable(e.to_string()))
+    connection::seal(t.seller(), store, credentials, &state.sealer).map_err(|e| Error::Unavailable(e.to_string()))
 }
 
 fn check_warehouses(t: &mut Tenant<'_>, store: &Store) -> Result<(), Error> {
@@ -454,17 +447,9 @@ pub(super) async fn check(caller: &Caller, state: &State, id: StoreId) -> Result
     let store = caller.db.read(move |t| t.store(id)).await?;
     let reason = match connect(caller, state, &store) {
         Err(reason) => Some(reason),
-        Ok(connection) => {
-            let call = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
-            // A store with a long queue may not have a permit for long; the one who asks should not wait for it.
-            match tokio::time::timeout(state.client.timeout(), state.client.permit(&connection)).await {
-                Err(_) => Some("The store's rate limit left no room for a check just now; try again.".to_owned()),
-                Ok(()) => match state.client.send(&connection, &call).await.outcome {
-                    Outcome::Answered(_) => None,
-                    Outcome::Refused { reason, .. } | Outcome::TryAgain { reason, .. } => Some(reason),
-                    Outcome::Unauthorized { reason } | Outcome::Unknown { reason } => Some(reason),
-                },
-            }
+        Ok(mut connection) => {
+            let check = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
+            ask(caller, state, &mut connection, &check).await.err()
         }
     };
     if reason.is_none() && store.needs_reauthorisation {
@@ -472,4 +457,29 @@ pub(super) async fn check(caller: &Caller, state: &State, id: StoreId) -> Result
         state.handle.reconfigure(caller.db.id());
     }
     Ok(reason)
+}
+
+/// Asks a store something that changes nothing, with renewed tokens where that is needed; or why it does not answer as
+/// it should, in plain words.
+pub(super) async fn ask(caller: &Caller, state: &State, connection: &mut StoreConnection, call: &Call) -> Result<Vec<ItemResult>, String> {
+    const NO_ROOM: &str = "The store's rate limit left no room to ask it just now; try again.";
+    let mut refused = false;
+    loop {
+        match state.renewals.renew(&caller.db, connection, refused).await {
+            Ok(Some(renewed)) => *connection = renewed,
+            Ok(None) if refused => return Err("The store says that the access token has ended, and it cannot be renewed.".to_owned()),
+            Ok(None) => {}
+            Err(Stale::Refused(reason) | Stale::TryAgain(reason)) => return Err(reason),
+            Err(Stale::Database(_)) => return Err("Its renewed tokens could not be kept; try again.".to_owned()),
+        }
+        // A store with a long queue may not have a permit for long; the one who asks should not wait for it.
+        let permit = tokio::time::timeout(state.client.timeout(), state.client.permit(connection, call)).await;
+        let Ok(permit) = permit else { return Err(NO_ROOM.to_owned()) };
+        match state.client.send(connection, call, permit).await.outcome {
+            Outcome::Answered(results) => return Ok(results),
+            Outcome::TokenExpired { .. } if !refused => refused = true,
+            Outcome::Refused { reason, .. } | Outcome::TryAgain { reason, .. } | Outcome::TokenExpired { reason } => return Err(reason),
+            Outcome::Unauthorized { reason } | Outcome::Closed { reason, .. } | Outcome::Unknown { reason } => return Err(reason),
+        }
+    }
 }

@@ -19,6 +19,21 @@ pub struct StoreConnection {
     pub credentials: BTreeMap<String, SecretString>,
 }
 
+impl StoreConnection {
+    /// A secret that the store was checked to have.
+    ///
+    /// # Errors
+    /// Its name, in words, when it is not there.
+    pub fn secret(&self, name: &str) -> Result<&SecretString, String> {
+        self.credentials.get(name).ok_or_else(|| format!("The store's credential {name} is missing."))
+    }
+
+    /// A setting that is text.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.config.get(name).and_then(serde_json::Value::as_str)
+    }
+}
+
 /// What a call asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -66,8 +81,8 @@ pub enum Method {
     Patch,
 }
 
-/// One HTTP request, ready to be sent.
-#[derive(Debug, Clone)]
+/// One HTTP request, ready to be sent. Its query and its body may hold secrets too, so neither is ever printed.
+#[derive(Clone)]
 pub struct Request {
     /// Its method.
     pub method: Method,
@@ -79,6 +94,43 @@ pub struct Request {
     pub secret_headers: Vec<(&'static str, SecretString)>,
     /// The body, JSON unless a header says otherwise.
     pub body: Option<String>,
+}
+
+impl Request {
+    /// A GET without headers.
+    pub fn get(url: impl Into<String>) -> Self {
+        Self { method: Method::Get, url: url.into(), headers: Vec::new(), secret_headers: Vec::new(), body: None }
+    }
+
+    /// A request with a JSON body.
+    ///
+    /// # Errors
+    /// The body is not JSON's to write, in words.
+    pub fn json(method: Method, url: impl Into<String>, body: &impl serde::Serialize) -> Result<Self, String> {
+        let body = serde_json::to_string(body).map_err(|e| e.to_string())?;
+        Ok(Self { method, headers: vec![("content-type", "application/json".to_owned())], body: Some(body), ..Self::get(url) })
+    }
+
+    /// The same with one more header that nobody may see.
+    #[must_use]
+    pub fn secret_header(mut self, name: &'static str, value: impl Into<SecretString>) -> Self {
+        self.secret_headers.push((name, value.into()));
+        self
+    }
+
+    /// The same with one more header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let address = self.url.split('?').next().unwrap_or_default();
+        f.debug_struct("Request").field("method", &self.method).field("url", &address).finish_non_exhaustive()
+    }
 }
 
 /// One HTTP reply, whole and bounded.

@@ -1,8 +1,9 @@
 //! The executor: waits for the limits, sends, times, classifies. The only place that sends.
-use super::call::{Call, Reply, StoreConnection};
-use super::limits::Limits;
+use super::call::{Action, Call, Reply, Request, StoreConnection};
+use super::limits::{Limits, Permit};
 use super::transport::{SendError, Transport};
-use super::{Platform, by_name};
+use super::{Renewal, Stamp, VariantPage, by_name};
+use crate::clock::Clock;
 use crate::domain::StoreId;
 use crate::domain::delivery::Outcome;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub struct Client {
     transport: Arc<dyn Transport>,
     limits: Arc<Limits>,
     timeout: Duration,
+    clock: Clock,
 }
 
 /// What came of a call.
@@ -34,8 +36,8 @@ pub struct Sent {
 
 impl Client {
     /// Over `transport`, each request within `timeout`.
-    pub fn new(transport: Arc<dyn Transport>, limits: Arc<Limits>, timeout: Duration) -> Self {
-        Self { transport, limits, timeout }
+    pub fn new(transport: Arc<dyn Transport>, limits: Arc<Limits>, timeout: Duration, clock: Clock) -> Self {
+        Self { transport, limits, timeout, clock }
     }
 
     /// How long a request may take.
@@ -43,11 +45,10 @@ impl Client {
         self.timeout
     }
 
-    /// Waits for the store's and the app's limits. One permit, one [`Self::send`] right after it.
-    pub async fn permit(&self, store: &StoreConnection) {
-        if let Some(platform) = by_name(&store.platform) {
-            self.limits.acquire(store.store_id, platform.name(), &platform.facts(store)).await;
-        }
+    /// Waits for the app's and the store's limits. `None` when there is no such connector, which [`Self::send`] tells.
+    pub async fn permit(&self, store: &StoreConnection, call: &Call) -> Option<Permit> {
+        let platform = by_name(&store.platform)?;
+        Some(self.limits.acquire(store.store_id, &platform.facts(store), platform.cost(call)).await)
     }
 
     /// How long the next permit of this store will take at least, as far as is known.
@@ -55,18 +56,31 @@ impl Client {
         self.limits.expected_wait(store)
     }
 
-    /// Sends a call.
-    pub async fn send(&self, store: &StoreConnection, call: &Call) -> Sent {
+    /// Sends a call that has its permit.
+    pub async fn send(&self, store: &StoreConnection, call: &Call, permit: Option<Permit>) -> Sent {
         let Some(platform) = by_name(&store.platform) else {
             let reason = format!("There is no connector for {}.", store.platform);
             return Sent { outcome: Outcome::Refused { reason, next_step: "Remove this store.".to_owned() }, raw: None, answered: true };
         };
+        let request = match platform.request(store, call, &self.stamp()) {
+            Ok(request) => request,
+            Err(reason) => {
+                let next_step = "Check the settings of the store and of the listing.".to_owned();
+                return Sent { outcome: Outcome::Refused { reason, next_step }, raw: None, answered: true };
+            }
+        };
         let began = tokio::time::Instant::now();
-        let sent = self.exchange(platform, store, call).await;
+        let sent = match self.exchange(request).await {
+            Ok(reply) => {
+                if let (Some(permit), Some(told)) = (&permit, platform.quota(&reply)) {
+                    permit.learn(told);
+                }
+                Sent { outcome: platform.outcome(store, call, &reply), raw: Some(excerpt(&reply)), answered: reply.status < 500 }
+            }
+            Err(outcome) => Sent { outcome, raw: None, answered: false },
+        };
         let took = began.elapsed();
-        if let Outcome::TryAgain { throttled: true, after, .. } = &sent.outcome {
-            self.limits.pause(store.store_id, after.unwrap_or(DEFAULT_THROTTLE));
-        }
+        self.note(store, &sent.outcome);
         let word = word(&sent.outcome);
         metrics::counter!("stocktide_platform_calls_total", "platform" => platform.name(), "outcome" => word).increment(1);
         metrics::histogram!("stocktide_platform_call_seconds", "platform" => platform.name()).record(took.as_secs_f64());
@@ -74,30 +88,67 @@ impl Client {
         sent
     }
 
-    async fn exchange(&self, platform: &dyn Platform, store: &StoreConnection, call: &Call) -> Sent {
-        let request = match platform.request(store, call) {
-            Ok(request) => request,
-            Err(reason) => {
-                let next_step = "Check the settings of the store and of the listing.".to_owned();
-                return Sent { outcome: Outcome::Refused { reason, next_step }, raw: None, answered: true };
-            }
-        };
+    /// Reads a page of the store's variants, under the same limits.
+    ///
+    /// # Errors
+    /// What the platform said instead, or that it said nothing.
+    pub async fn variants(&self, store: &StoreConnection, cursor: Option<&str>) -> Result<VariantPage, Outcome> {
+        let refused = |reason| Outcome::Refused { reason, next_step: "Check the settings of the store.".to_owned() };
+        let platform = by_name(&store.platform).ok_or_else(|| refused(format!("There is no connector for {}.", store.platform)))?;
+        let request = platform.variants_request(store, cursor, &self.stamp()).map_err(refused)?;
+        let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
+        let permit = self.permit(store, &call).await;
+        let reply = self.exchange(request).await?;
+        if let (Some(permit), Some(told)) = (&permit, platform.quota(&reply)) {
+            permit.learn(told);
+        }
+        platform.variants(store, cursor, &reply).inspect_err(|outcome| self.note(store, outcome))
+    }
+
+    /// Whether [`Self::renew`] would ask for anything.
+    pub fn can_renew(&self, store: &StoreConnection, refused: bool) -> bool {
+        by_name(&store.platform).is_some_and(|platform| platform.renewal_request(store, &self.stamp(), refused).is_some())
+    }
+
+    /// Asks for new tokens where the old ones have ended, soon will, or were `refused`. `None` when there is nothing to
+    /// renew.
+    pub async fn renew(&self, store: &StoreConnection, refused: bool) -> Option<Renewal> {
+        let platform = by_name(&store.platform)?;
+        let stamp = self.stamp();
+        let request = platform.renewal_request(store, &stamp, refused)?;
+        Some(match self.exchange(request).await {
+            Ok(reply) => platform.renewal(store, &reply, &stamp),
+            Err(Outcome::TryAgain { reason, .. } | Outcome::Unknown { reason }) => Renewal::TryAgain { reason },
+            Err(_) => Renewal::TryAgain { reason: "The tokens could not be renewed.".to_owned() },
+        })
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp { now: self.clock.now(), nonce: format!("{:032x}", rand::random::<u128>()) }
+    }
+
+    fn note(&self, store: &StoreConnection, outcome: &Outcome) {
+        if let Outcome::TryAgain { throttled: true, after, .. } = outcome {
+            self.limits.pause(store.store_id, after.unwrap_or(DEFAULT_THROTTLE));
+        }
+    }
+
+    /// A whole reply, or what its absence means.
+    async fn exchange(&self, request: Request) -> Result<Reply, Outcome> {
         let reply = tokio::time::timeout(self.timeout + Duration::from_millis(500), self.transport.send(request, self.timeout)).await;
         match reply {
-            Ok(Ok(reply)) => Sent { outcome: platform.outcome(call, &reply), raw: Some(excerpt(&reply)), answered: reply.status < 500 },
-            Ok(Err(SendError::NotConnected(why))) => Sent {
-                outcome: Outcome::TryAgain { reason: format!("The store could not be reached ({why})."), after: None, throttled: false },
-                raw: None,
-                answered: false,
-            },
-            Ok(Err(SendError::Lost(why))) => lost(&why),
-            Err(_) => lost("timeout"),
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(SendError::NotConnected(why))) => {
+                Err(Outcome::TryAgain { reason: format!("The store could not be reached ({why})."), after: None, throttled: false })
+            }
+            Ok(Err(SendError::Lost(why))) => Err(lost(&why)),
+            Err(_) => Err(lost("timeout")),
         }
     }
 }
 
-fn lost(why: &str) -> Sent {
-    Sent { outcome: Outcome::Unknown { reason: format!("The store did not answer ({why}).") }, raw: None, answered: false }
+fn lost(why: &str) -> Outcome {
+    Outcome::Unknown { reason: format!("The store did not answer ({why}).") }
 }
 
 fn excerpt(reply: &Reply) -> String {
@@ -116,6 +167,8 @@ fn word(outcome: &Outcome) -> &'static str {
         Outcome::TryAgain { throttled: true, .. } => "throttled",
         Outcome::TryAgain { .. } => "not_connected",
         Outcome::Unauthorized { .. } => "unauthorized",
+        Outcome::TokenExpired { .. } => "token_expired",
+        Outcome::Closed { .. } => "closed",
         Outcome::Unknown { .. } => "unknown",
     }
 }

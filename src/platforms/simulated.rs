@@ -3,20 +3,22 @@
 //!
 //! `POST {base_url}/stores/{store}/adjust` `{items: [{external_id, delta}]}`, `POST …/set` `{items: [{external_id,
 //! quantity, expected?}]}`, `GET …/items?external_id=…`; answers `{items: [{external_id, quantity} | {external_id,
-//! error}]}`. Source: the project's own interface page, November 2026. Limits: the store's own settings, by default
+//! error}]}`. For pairing, `GET …/items?limit=…&after=…` without ids lists them: `{items: [{external_id, sku?}], next?}`;
+//! an item without a SKU is taken to have its external id for one. Source: the project's own interface page, November 2026. Limits: the store's own settings, by default
 //! 50 calls/s with a burst of 50 and 100 items a call.
 use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
 use super::client::by_status;
-use super::{Facts, Platform, RateLimit};
+use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashMap};
 
 const DEFAULT_RATE: RateLimit = RateLimit { per_second: 50.0, burst: 50 };
 const MOST_ITEMS: usize = 1000;
+/// Variants on a page.
+const VARIANTS_PAGE: usize = 500;
 
 /// The connector.
 #[derive(Debug)]
@@ -81,6 +83,8 @@ struct OutBody<'a> {
 #[derive(Deserialize)]
 struct InBody {
     items: Vec<InItem>,
+    /// Where the next page of a list begins.
+    next: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -88,6 +92,24 @@ struct InItem {
     external_id: String,
     quantity: Option<i64>,
     error: Option<String>,
+    sku: Option<String>,
+}
+
+fn items_url(store: &StoreConnection, last: &str) -> Result<reqwest::Url, String> {
+    let base = store.base_url.as_deref().ok_or("The store has no base_url.")?;
+    let mut url = reqwest::Url::parse(base).map_err(|e| format!("The store's base_url is not an address: {e}."))?;
+    let own_name = store.store_id.to_string();
+    let name = store.config.get("external_store").and_then(|v| v.as_str()).unwrap_or(&own_name);
+    url.path_segments_mut().map_err(|()| "The store's base_url cannot have a path.")?.pop_if_empty().extend(["stores", name, last]);
+    Ok(url)
+}
+
+fn request_to(store: &StoreConnection, url: reqwest::Url) -> Request {
+    let request = Request::get(url);
+    match store.credentials.get("token") {
+        None => request,
+        Some(token) => request.secret_header("authorization", format!("Bearer {}", token.expose_secret())),
+    }
 }
 
 impl Platform for Simulated {
@@ -135,21 +157,25 @@ impl Platform for Simulated {
     fn facts(&self, store: &StoreConnection) -> Facts {
         // Checked when the store was saved; a row that went bad gets the most careful reading.
         let careful = Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: 1 };
-        Facts { abilities: abilities(store).unwrap_or(careful), per_store: rate(store).unwrap_or(DEFAULT_RATE), per_app: None }
+        Facts {
+            abilities: abilities(store).unwrap_or(careful),
+            group_by: None,
+            per_store: rate(store).unwrap_or(DEFAULT_RATE),
+            per_app: None,
+        }
     }
 
-    fn request(&self, store: &StoreConnection, call: &Call) -> Result<Request, String> {
-        let base = store.base_url.as_deref().ok_or("The store has no base_url.")?;
-        let mut url = reqwest::Url::parse(base).map_err(|e| format!("The store's base_url is not an address: {e}."))?;
-        let own_name = store.store_id.to_string();
-        let name = store.config.get("external_store").and_then(|v| v.as_str()).unwrap_or(&own_name);
+    fn cost(&self, _: &Call) -> u32 {
+        1
+    }
+
+    fn request(&self, store: &StoreConnection, call: &Call, _: &Stamp) -> Result<Request, String> {
         let last = match call.action {
             Action::Adjust => "adjust",
             Action::Set => "set",
             Action::Read | Action::Check => "items",
         };
-        url.path_segments_mut().map_err(|()| "The store's base_url cannot have a path.")?.pop_if_empty().extend(["stores", name, last]);
-        let mut request = Request { method: Method::Get, url: String::new(), headers: Vec::new(), secret_headers: Vec::new(), body: None };
+        let mut url = items_url(store, last)?;
         if matches!(call.action, Action::Read | Action::Check) {
             let mut query = url.query_pairs_mut();
             for item in &call.items {
@@ -158,28 +184,57 @@ impl Platform for Simulated {
             if call.items.is_empty() {
                 query.append_pair("external_id", "stocktide-check");
             }
-        } else {
-            let items = call.items.iter().map(|item| OutItem {
-                external_id: &item.external_id,
-                delta: (call.action == Action::Adjust).then_some(item.quantity),
-                quantity: (call.action == Action::Set).then_some(item.quantity),
-                expected: item.expected,
-            });
-            request.method = Method::Post;
-            request.body = Some(serde_json::to_string(&OutBody { items: items.collect() }).map_err(|e| e.to_string())?);
-            request.headers.push(("content-type", "application/json".to_owned()));
-            request.headers.extend(call.idempotency_key.iter().map(|key| ("idempotency-key", key.clone())));
+            drop(query);
+            return Ok(request_to(store, url));
         }
-        if let Some(token) = store.credentials.get("token") {
-            let mut value = String::new();
-            write!(value, "Bearer {}", token.expose_secret()).map_err(|e| e.to_string())?;
-            request.secret_headers.push(("authorization", SecretString::from(value)));
-        }
-        request.url = url.into();
+        let items = call.items.iter().map(|item| OutItem {
+            external_id: &item.external_id,
+            delta: (call.action == Action::Adjust).then_some(item.quantity),
+            quantity: (call.action == Action::Set).then_some(item.quantity),
+            expected: item.expected,
+        });
+        let mut request = request_to(store, url);
+        request.method = Method::Post;
+        request.body = Some(serde_json::to_string(&OutBody { items: items.collect() }).map_err(|e| e.to_string())?);
+        request.headers.push(("content-type", "application/json".to_owned()));
+        request.headers.extend(call.idempotency_key.iter().map(|key| ("idempotency-key", key.clone())));
         Ok(request)
     }
 
-    fn outcome(&self, call: &Call, reply: &Reply) -> Outcome {
+    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+        None
+    }
+
+    fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
+        let mut url = items_url(store, "items")?;
+        url.query_pairs_mut().append_pair("limit", &VARIANTS_PAGE.to_string()).extend_pairs(cursor.map(|after| ("after", after)));
+        Ok(request_to(store, url))
+    }
+
+    fn variants(&self, _: &StoreConnection, _: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
+        if let Some(outcome) = by_status(reply) {
+            return Err(outcome);
+        }
+        let unreadable = || Outcome::Unknown { reason: "The store's answer could not be read.".to_owned() };
+        let body: InBody = serde_json::from_str(&reply.body).map_err(|_| unreadable())?;
+        let variant = |item: InItem| Variant {
+            sku: item.sku.or_else(|| Some(item.external_id.clone())),
+            title: item.external_id.clone(),
+            external_id: item.external_id,
+            extra: BTreeMap::new(),
+        };
+        Ok(VariantPage { variants: body.items.into_iter().map(variant).collect(), next: body.next })
+    }
+
+    fn renewal_request(&self, _: &StoreConnection, _: &Stamp, _: bool) -> Option<Request> {
+        None
+    }
+
+    fn renewal(&self, _: &StoreConnection, _: &Reply, _: &Stamp) -> Renewal {
+        Renewal::Refused { reason: "The token of this store cannot be renewed.".to_owned() }
+    }
+
+    fn outcome(&self, _: &StoreConnection, call: &Call, reply: &Reply) -> Outcome {
         if let Some(outcome) = by_status(reply) {
             return outcome;
         }
@@ -218,12 +273,15 @@ mod tests {
             platform: "simulated".into(),
             base_url: Some("http://127.0.0.1:9/base/".into()),
             config: config.as_object().unwrap().clone(),
-            credentials: [("token".to_owned(), SecretString::from("t0ken"))].into(),
+            credentials: [("token".to_owned(), "t0ken".into())].into(),
         }
     }
     fn call(action: Action) -> Call {
         let item = |id: &str, quantity| CallItem { external_id: id.into(), extra: [].into(), quantity, expected: None };
         Call { action, items: vec![item("a", 3), item("b/ü", 4)], idempotency_key: Some("key".into()) }
+    }
+    fn stamp() -> Stamp {
+        Stamp { now: chrono::DateTime::UNIX_EPOCH, nonce: "0".repeat(32) }
     }
     fn reply(status: u16, body: &str) -> Reply {
         Reply { status, headers: vec![("retry-after".into(), "2".into())], body: body.into() }
@@ -231,30 +289,30 @@ mod tests {
 
     #[test]
     fn requests_speak_the_protocol_and_hide_the_token() {
-        let request = Simulated.request(&store(json!({"external_store": "my shop/1"})), &call(Action::Adjust)).unwrap();
+        let request = Simulated.request(&store(json!({"external_store": "my shop/1"})), &call(Action::Adjust), &stamp()).unwrap();
         assert_eq!(request.url, "http://127.0.0.1:9/base/stores/my%20shop%2F1/adjust");
         assert_eq!(request.body.as_deref(), Some(r#"{"items":[{"external_id":"a","delta":3},{"external_id":"b/ü","delta":4}]}"#));
         assert!(request.headers.contains(&("idempotency-key", "key".into())));
         assert!(!format!("{request:?}").contains("t0ken"));
-        let read = Simulated.request(&store(json!({})), &call(Action::Read)).unwrap();
+        let read = Simulated.request(&store(json!({})), &call(Action::Read), &stamp()).unwrap();
         assert!(read.url.ends_with("/items?external_id=a&external_id=b%2F%C3%BC"), "{}", read.url);
     }
 
     #[test]
     fn success_partial_success_and_stale_are_told_item_by_item() {
         let body = r#"{"items":[{"external_id":"b/ü","error":"unknown item"},{"external_id":"a","quantity":7}]}"#;
-        let Outcome::Answered(results) = Simulated.outcome(&call(Action::Adjust), &reply(200, body)) else { panic!() };
+        let Outcome::Answered(results) = Simulated.outcome(&store(json!({})), &call(Action::Adjust), &reply(200, body)) else { panic!() };
         assert_eq!(results[0], ItemResult::Applied { shown: Some(7) });
         assert!(matches!(&results[1], ItemResult::Rejected { reason, .. } if reason.contains("unknown item")));
         let body = r#"{"items":[{"external_id":"a","error":"stale","quantity":7}]}"#;
-        let Outcome::Answered(results) = Simulated.outcome(&call(Action::Set), &reply(200, body)) else { panic!() };
+        let Outcome::Answered(results) = Simulated.outcome(&store(json!({})), &call(Action::Set), &reply(200, body)) else { panic!() };
         assert_eq!(results[0], ItemResult::Stale { shown: 7 });
         assert!(matches!(results[1], ItemResult::Unknown { .. }), "not mentioned: perhaps applied");
     }
 
     #[test]
     fn throttled_expired_refused_and_lost_are_told_apart() {
-        let outcome = |status, body| Simulated.outcome(&call(Action::Adjust), &reply(status, body));
+        let outcome = |status, body| Simulated.outcome(&store(json!({})), &call(Action::Adjust), &reply(status, body));
         assert!(
             matches!(outcome(429, ""), Outcome::TryAgain { after: Some(after), throttled: true, .. } if after == Duration::from_secs(2))
         );

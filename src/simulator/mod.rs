@@ -423,6 +423,9 @@ impl State {
     }
 
     fn answer(&mut self, now_us: i64, store: &str, action: &str, query: &str, incoming: &Incoming) -> Answer {
+        if !incoming.post && !query.split('&').any(|pair| pair.starts_with("external_id=")) {
+            return self.list(store, query);
+        }
         if !incoming.post {
             let ids: Vec<String> = query.split('&').filter_map(|pair| pair.strip_prefix("external_id=")).map(decode).collect();
             let items = self.stores.get(store).map(|s| &s.items);
@@ -462,6 +465,20 @@ impl State {
             }
         }
         Answer { status: 200, retry_after: None, body: answer }
+    }
+
+    /// The items of a store, for pairing.
+    fn list(&self, store: &str, query: &str) -> Answer {
+        let given =
+            |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| decode(v));
+        let limit = given("limit").and_then(|n| n.parse().ok()).unwrap_or(100).clamp(1, MOST_ITEMS);
+        let after = given("after");
+        let items = self.stores.get(store).map(|s| &s.items);
+        let behind = |id: &&String| after.as_ref().is_none_or(|after| *id > after);
+        let ids: Vec<&String> = items.into_iter().flat_map(|items| items.keys()).filter(behind).take(limit).collect();
+        let next = (ids.len() == limit).then(|| ids.last()).flatten();
+        let listed: Vec<Value> = ids.iter().map(|id| json!({"external_id": id, "sku": id})).collect();
+        Answer { status: 200, retry_after: None, body: json!({ "items": listed, "next": next }) }
     }
 
     fn apply(&mut self, now_us: i64, store: &str, action: &str, item: &BodyItem) -> Value {

@@ -2,18 +2,20 @@
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks};
+use super::stores::{share_of, without_secrets};
 use super::{Answer, State, audited};
 use crate::clock::instant;
 use crate::db::delivery::MAX_STORES;
 use crate::db::pushes::CancelScope;
 use crate::db::runs::{RunFilter, RunKind};
+use crate::db::stores::Store;
 use crate::db::{Error, Tenant};
-use crate::domain::RunId;
 use crate::domain::allocation::AllocationMode;
 use crate::domain::schedule::next_run;
 use crate::domain::settings::{
     Frequency, MAX_CATCH_UP_HOURS, MAX_RULE_UNITS, SyncSettings, check_exclusive_shares, parse_daily_at, parse_timezone,
 };
+use crate::domain::{RunId, StoreId};
 use actix_web::{HttpResponse, get, put};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -148,6 +150,56 @@ pub(super) async fn change(caller: &Caller, state: &State, change: SettingsChang
         .await?;
     state.handle.reconfigure(caller.db.id());
     Ok(saved)
+}
+
+/// How the pool is shared among the stores.
+#[derive(Debug, Clone)]
+pub(super) struct Allocation {
+    pub mode: AllocationMode,
+    pub buffer: i64,
+    /// The stores' own shares, in percent; `None` for a store that is not pushed to.
+    pub shares: Vec<(StoreId, Option<f64>)>,
+}
+
+/// Changes allocation mode, buffer and the stores' shares together: on the way from one split to another the shares may
+/// not sum to 100 %, at its ends they must. Pointers are `/buffer` and `/shares/{store id}`.
+pub(super) async fn allocate(caller: &Caller, state: &State, wanted: Allocation) -> Result<(), ApiError> {
+    let mut checks = Checks::default();
+    checks.within("/buffer", Some(wanted.buffer), 0, MAX_RULE_UNITS);
+    let mut shares = Vec::with_capacity(wanted.shares.len());
+    for (store, percent) in wanted.shares {
+        let share = percent.and_then(|percent| checks.take(&format!("/shares/{store}"), share_of(percent)));
+        shares.push((store, share));
+    }
+    checks.finish()?;
+    let (now, actor) = (state.now_ms(), caller.actor());
+    caller
+        .db
+        .write(move |t| {
+            let old = t.sync_settings()?;
+            let new = SyncSettings { allocation_mode: wanted.mode, buffer: wanted.buffer, ..old.clone() };
+            if new != old {
+                t.save_sync_settings(&new, now)?;
+                let mut entry = audited(&actor, "sync_settings.changed", "sync-settings");
+                (entry.before, entry.after) = (Some(json!(answer(&old, instant(now)))), Some(json!(answer(&new, instant(now)))));
+                t.append_audit(&entry, now)?;
+            }
+            for (id, share) in &shares {
+                let before = t.store(*id)?;
+                if before.share == *share {
+                    continue;
+                }
+                let after = Store { share: *share, updated_at: now, ..before.clone() };
+                t.save_store(&after)?;
+                let mut entry = audited(&actor, "store.changed", &after.name);
+                (entry.before, entry.after) = (Some(without_secrets(&before)), Some(without_secrets(&after)));
+                t.append_audit(&entry, now)?;
+            }
+            check_shares(t, &new, "/shares")
+        })
+        .await?;
+    state.handle.reconfigure(caller.db.id());
+    Ok(())
 }
 
 /// Shares above 100 % are refused wherever they would arise; `pointer` is the field that would make them so.

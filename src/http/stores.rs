@@ -247,7 +247,7 @@ fn check_warehouses(t: &mut Tenant<'_>, store: &Store) -> Result<(), Error> {
     if unknown.is_empty() { Ok(()) } else { Err(Error::Invalid(unknown.iter().map(error).collect())) }
 }
 
-fn without_secrets(store: &Store) -> Value {
+pub(super) fn without_secrets(store: &Store) -> Value {
     json!(answer(store))
 }
 

@@ -15,7 +15,7 @@ use serde_json::json;
 
 /// A sync run.
 #[derive(Serialize, utoipa::ToSchema)]
-struct SyncAnswer {
+pub(super) struct SyncAnswer {
     id: RunId,
     kind: RunKind,
     state: RunState,
@@ -43,21 +43,24 @@ struct SyncAnswer {
     finished_at: Option<DateTime<Utc>>,
 }
 
-fn answer(run: Run, now: i64) -> SyncAnswer {
-    SyncAnswer {
-        eta: run.eta(now).map(instant),
-        id: run.id,
-        kind: run.kind,
-        state: run.state,
-        total: run.total,
-        done: run.done,
-        failed: run.failed,
-        store_id: run.store_id,
-        local_date: run.local_date,
-        scheduled_for: run.scheduled_for.map(instant),
-        reason: run.reason,
-        started_at: instant(run.started_at),
-        finished_at: run.finished_at.map(instant),
+impl SyncAnswer {
+    /// As it stands `now`.
+    pub(super) fn new(run: Run, now: i64) -> Self {
+        Self {
+            eta: run.eta(now).map(instant),
+            id: run.id,
+            kind: run.kind,
+            state: run.state,
+            total: run.total,
+            done: run.done,
+            failed: run.failed,
+            store_id: run.store_id,
+            local_date: run.local_date,
+            scheduled_for: run.scheduled_for.map(instant),
+            reason: run.reason,
+            started_at: instant(run.started_at),
+            finished_at: run.finished_at.map(instant),
+        }
     }
 }
 
@@ -84,7 +87,7 @@ pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
         return Ok(HttpResponse::Ok().json(preview(&caller, &state, filter).await?));
     }
     let run = start(&caller, &state, filter).await?;
-    Ok(HttpResponse::Accepted().json(answer(run, state.now_ms())))
+    Ok(HttpResponse::Accepted().json(SyncAnswer::new(run, state.now_ms())))
 }
 
 /// Refuses stores and SKUs that are not there.
@@ -152,7 +155,7 @@ pub async fn list_syncs(caller: Caller, state: State, request: HttpRequest) -> A
     let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
     let found = caller.db.read(move |t| t.runs(after, limit + 1)).await?;
     let now = state.now_ms();
-    Ok(HttpResponse::Ok().json(Page::of(found, limit, |r| r.id.to_string(), |r| answer(r, now))))
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |r| r.id.to_string(), |r| SyncAnswer::new(r, now))))
 }
 
 /// One run.
@@ -162,5 +165,5 @@ pub async fn list_syncs(caller: Caller, state: State, request: HttpRequest) -> A
 pub async fn get_sync(caller: Caller, state: State, id: Path<RunId>) -> Answer {
     let id = id.into_inner();
     let run = caller.db.read(move |t| t.run(id)).await?;
-    Ok(HttpResponse::Ok().json(answer(run, state.now_ms())))
+    Ok(HttpResponse::Ok().json(SyncAnswer::new(run, state.now_ms())))
 }

@@ -11,10 +11,11 @@
 //!    [`Outcome`](crate::domain::delivery::Outcome). An answer that does not say is `Unknown`, never `TryAgain`.
 //!    Likewise for variants (pairing) and for the renewal of tokens, where there is one.
 //! 4. `check_config`: which fields a store of this kind needs, each named in its error.
-//! 5. Add it to [`registry`].
+//! 5. Add it to [`registry`], and what a person fills in to connect a store to [`form::FORMS`].
 //! 6. Tests: success, partial success, throttled, token expired, unknown listing, lost answer.
 pub mod call;
 pub mod client;
+pub mod form;
 pub mod limits;
 pub mod sign;
 pub mod simulated;

@@ -1,6 +1,5 @@
 //! The composition root: the only file that builds everything and knows in which order it starts and stops.
-use crate::actors::connection::Renewals;
-use crate::actors::{Deps, Handle, Running};
+use crate::actors::{Deps, Handle};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{self, Db};
@@ -71,16 +70,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     tokio::spawn(telemetry::keep_up(metrics.clone()));
     let transport = HttpTransport::new(config.http.allow_private_targets).map_err(anyhow::Error::msg)?;
     let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), config.request_timeout, clock.clone());
-    let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
-    let deps = Deps {
-        db: db.clone(),
-        client: client.clone(),
-        clock: clock.clone(),
-        sealer: Arc::clone(&sealer),
-        renewals: Arc::clone(&renewals),
-        settings: config.actors.clone(),
-        running: Running::default(),
-    };
+    let deps = Deps::new(db.clone(), client.clone(), clock.clone(), Arc::clone(&sealer), config.actors.clone());
+    let renewals = Arc::clone(&deps.renewals);
     let handle = Handle::start(Arc::new(deps), config.arbiters);
     let stop = CancellationToken::new();
     let state = Data::new(AppState {

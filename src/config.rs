@@ -80,6 +80,7 @@ pub const SETTINGS: &[Setting] = &[
     number("pushes_retention_days", "30", "days", 1, 3650, "How long finished pushes, runs and the audit log are kept."),
     number("idle_stop_s", "300", "seconds", 1, 86_400, "A seller's actors without work are let go after this long."),
     number("poll_every_s", "10", "seconds", 1, 600, "How often the rows are searched for work that no message told of."),
+    number("prune_every_s", "60", "seconds", 1, 86_400, "How often what is older than its retention is removed, in small steps."),
     number("stop_within_s", "30", "seconds", 1, 600, "How long a graceful stop waits for what is on its way."),
     number("arbiters", "0", "threads", 0, 256, "Threads for actors; 0: as many as cores."),
     number("http_workers", "0", "threads", 0, 256, "Threads for HTTP; 0: as many as cores."),
@@ -231,6 +232,7 @@ impl Config {
                 calls_under_way: size("calls_per_store")?,
                 idle_stop: seconds("idle_stop_s")?,
                 poll_every: seconds("poll_every_s")?,
+                prune_every: seconds("prune_every_s")?,
                 retention: Retention {
                     events_ms: DAY_MS * signed("events_retention_days")?,
                     pushes_ms: DAY_MS * signed("pushes_retention_days")?,

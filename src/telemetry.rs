@@ -4,6 +4,7 @@
 //! `duration_ms`, `error`. No bodies, no secrets. Metric labels are platforms, outcomes, routes and statuses; never a
 //! seller or a SKU.
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::sync::OnceLock;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -24,17 +25,21 @@ pub fn start_logging(filter: &str, json: bool) {
     };
 }
 
-/// Starts counting; returns what renders the counts. In one process the first call installs the recorder.
+/// Starts counting; returns what renders the counts. Services in one process share one recorder, as the macros that
+/// count know only one.
 ///
 /// # Errors
 /// What went wrong, in words.
 pub fn start_metrics() -> Result<PrometheusHandle, String> {
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS);
-    let recorder = builder.map_err(|e| e.to_string())?.build_recorder();
-    let handle = recorder.handle();
-    // Fails when something counts already: then this one renders nothing, and nobody asks it to.
-    metrics::set_global_recorder(recorder).ok();
-    Ok(handle)
+    static STARTED: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+    let start = || {
+        let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS);
+        let recorder = builder.map_err(|e| e.to_string())?.build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).map_err(|e| e.to_string())?;
+        Ok(handle)
+    };
+    STARTED.get_or_init(start).clone()
 }
 
 /// Drops old samples now and then, for as long as the process runs.

@@ -40,8 +40,10 @@ pub struct Settings {
     pub calls_under_way: usize,
     /// A seller without work is let go after this long.
     pub idle_stop: Duration,
-    /// How often the rows are searched for work that no hint told of.
+    /// How often the rows are searched for work that no hint told of, and actors looked after.
     pub poll_every: Duration,
+    /// How often what is older than its retention is removed, by the first node of a process.
+    pub prune_every: Duration,
     /// How long finished things are kept.
     pub retention: Retention,
     /// How long a graceful stop waits for what is on its way.
@@ -56,6 +58,7 @@ impl Default for Settings {
             calls_under_way: 4,
             idle_stop: Duration::from_secs(300),
             poll_every: Duration::from_secs(10),
+            prune_every: Duration::from_secs(60),
             retention: Retention { events_ms: 90 * DAY_MS, pushes_ms: 30 * DAY_MS },
             stop_within: Duration::from_secs(30),
         }
@@ -81,6 +84,12 @@ pub struct Deps {
 }
 
 impl Deps {
+    /// All of it, with nothing running yet.
+    pub fn new(db: Db, client: Client, clock: Clock, sealer: Arc<Sealer>, settings: Settings) -> Self {
+        let renewals = Arc::new(connection::Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
+        Self { db, client, clock, sealer, renewals, settings, running: Running::default() }
+    }
+
     fn now_ms(&self) -> i64 {
         self.clock.now().timestamp_millis()
     }
@@ -105,6 +114,17 @@ pub struct NodeStatus {
     pub confirmed: usize,
 }
 
+fn node_of(nodes: &[Addr<node::Node>], seller: SellerId) -> Option<&Addr<node::Node>> {
+    nodes.get(node::place(seller, nodes.len()))
+}
+
+fn hint(nodes: &[Addr<node::Node>], hint: node::Hint) {
+    if let Some(node) = node_of(nodes, hint.seller) {
+        // Full or gone: the next look at the rows finds it.
+        node.try_send(hint).ok();
+    }
+}
+
 /// The way to the actors. Cheap to clone; messages are hints, the rows are the truth.
 #[derive(Clone)]
 pub struct Handle {
@@ -120,29 +140,24 @@ impl Handle {
         } else {
             (0..arbiters).map(|index| node::Node::start_on(&Arbiter::new().handle(), Arc::clone(&deps), index, arbiters)).collect()
         };
-        let handle = Self { nodes, deps };
-        let hook = handle.clone();
-        handle.deps.db.on_new_work(Arc::new(move |seller| hook.hint(seller)));
-        handle
+        // The hook has the addresses alone: with the rest of the handle it would keep the database that keeps it.
+        let to = Arc::clone(&nodes);
+        deps.db.on_new_work(Arc::new(move |seller| hint(&to, node::Hint { seller, reconfigure: false })));
+        Self { nodes, deps }
     }
 
     fn node(&self, seller: SellerId) -> Option<&Addr<node::Node>> {
-        self.nodes.get(node::place(seller, self.nodes.len()))
+        node_of(&self.nodes, seller)
     }
 
     /// There may be new work for this seller.
     pub fn hint(&self, seller: SellerId) {
-        if let Some(node) = self.node(seller) {
-            // Full or gone: the next look at the rows finds it.
-            node.try_send(node::Hint { seller, reconfigure: false }).ok();
-        }
+        hint(&self.nodes, node::Hint { seller, reconfigure: false });
     }
 
     /// Its settings, rules, stores or credentials have changed. The actors go by the rows; this only makes them look.
     pub fn reconfigure(&self, seller: SellerId) {
-        if let Some(node) = self.node(seller) {
-            node.try_send(node::Hint { seller, reconfigure: true }).ok();
-        }
+        hint(&self.nodes, node::Hint { seller, reconfigure: true });
     }
 
     /// It was suspended or deleted: ends its actors, after what they have on its way.

@@ -51,7 +51,8 @@ impl PartialEq for StoreConfig {
 }
 
 impl StoreConfig {
-    pub(super) fn new(seller: SellerId, store: Store, settings: SyncSettings, sealer: &Sealer) -> Self {
+    /// From rows. Credentials that do not open are logged, and nothing is sent then.
+    pub fn new(seller: SellerId, store: Store, settings: SyncSettings, sealer: &Sealer) -> Self {
         let connection = connection(seller, &store, sealer)
             .inspect_err(
                 |error| tracing::error!(%error, seller.id = %seller, store.id = %store.id, "a store's credentials cannot be opened"),
@@ -89,7 +90,8 @@ enum LastRun {
 }
 
 impl StoreActor {
-    pub(super) fn launch(deps: Arc<Deps>, db: SellerDb, config: Arc<StoreConfig>, supervisor: Recipient<RunStarted>) -> Addr<Self> {
+    /// Starts one on the current arbiter. It looks for work first.
+    pub fn launch(deps: Arc<Deps>, db: SellerDb, config: Arc<StoreConfig>, supervisor: Recipient<RunStarted>) -> Addr<Self> {
         Self::create(move |ctx| {
             ctx.set_mailbox_capacity(CHILD_MAILBOX);
             let sync = StoreSync::new(deps.settings.calls_under_way);
@@ -388,8 +390,7 @@ impl Claim {
                 return Ok(Claimed::Nothing(next_due));
             }
         }
-        let wait = self.deps.client.expected_wait(store).saturating_sub(CLAIM_AHEAD);
-        if self.unless_stopped(tokio::time::sleep(wait)).await.is_none() {
+        if !self.until_permit_is_near().await {
             return Ok(Claimed::Nothing(None));
         }
         match self.renew(false).await {
@@ -425,6 +426,9 @@ impl Claim {
             }
             Work::ReadFirst(page) => {
                 let Some((sent, ids)) = self.read(&page).await else { return Ok(Claimed::Nothing(None)) };
+                if !self.until_permit_is_near().await {
+                    return Ok(Claimed::Nothing(None));
+                }
                 let (plan, now, answered) = (self.plan, self.deps.now_ms(), sent.answered);
                 let call = self.db.write(move |t| t.claim_after_read(store, &ids, &sent.outcome, sent.raw.as_deref(), &plan, now)).await?;
                 match call {
@@ -445,6 +449,12 @@ impl Claim {
         let (store, now) = (self.connection.store_id, self.deps.now_ms());
         self.db.write(move |t| t.release_call(store, call.id, now)).await?;
         Ok(Claimed::Nothing(None))
+    }
+
+    /// Waits, with nothing claimed, for the most of what the limits ask for. False when it was stopped.
+    async fn until_permit_is_near(&self) -> bool {
+        let wait = self.deps.client.expected_wait(&self.connection).saturating_sub(CLAIM_AHEAD);
+        self.unless_stopped(tokio::time::sleep(wait)).await.is_some()
     }
 
     async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
@@ -519,8 +529,7 @@ fn item(push: &Push, quantity: i64, expected: Option<i64>) -> CallItem {
 
 /// The call as the platform gets it. Made from the rows alone, so that a repetition is the very same.
 fn platform_call(claimed: &ClaimedCall, keyed: bool) -> Call {
-    let sets =
-        claimed.kind == PushKind::Overwrite || matches!(claimed.method, Method::CompareAndSet | Method::ReadAndSet | Method::KeyedSet);
+    let sets = claimed.kind == PushKind::Overwrite || matches!(claimed.method, Method::CompareAndSet | Method::ReadAndSet);
     let items = claimed.pushes.iter().map(|push| {
         let quantity = push.quantity.unwrap_or(0);
         match (claimed.kind, claimed.method) {

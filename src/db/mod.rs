@@ -2,7 +2,7 @@
 //!
 //! Everything that belongs to a seller is a method of [`Tenant`], which holds the seller's id: a query without its
 //! tenant does not compile. What crosses sellers is in [`fleet`] and [`sellers`] alone. Instants are milliseconds
-//! since 1970, ids sixteen bytes. Writes go through [`writer`]'s lanes and share commits.
+//! since 1970, ids sixteen bytes. Writes go through a few lanes and share commits.
 pub mod audit;
 pub mod connection;
 pub mod delivery;
@@ -240,6 +240,13 @@ impl SellerDb {
                 work(&mut tenant)
             })
             .await
+    }
+}
+
+impl<'a> Tenant<'a> {
+    /// For the operator's part, which changes a seller and writes it into that seller's audit log in one transaction.
+    pub fn of(conn: &'a mut Conn, seller: SellerId) -> Self {
+        Self { conn, seller }
     }
 }
 

@@ -6,6 +6,7 @@ use super::allocation::{AllocationMode, ListingRules, Share};
 use super::{FieldError, Sku, StoreId, WarehouseCode};
 use chrono::NaiveTime;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The largest buffer, threshold or maximum to show, in units.
 pub const MAX_RULE_UNITS: i64 = super::stock::MAX_QUANTITY;
@@ -160,10 +161,14 @@ pub fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], ru
     if settings.allocation_mode != AllocationMode::Exclusive {
         return Ok(());
     }
-    let mut skus: Vec<&str> = rules.iter().filter(|r| r.share.is_some()).filter_map(|r| r.sku.as_ref()).map(Sku::as_str).collect();
-    skus.sort_unstable();
-    skus.dedup();
-    let general: Vec<Rule> = rules.iter().filter(|r| r.sku.is_none()).cloned().collect();
+    let mut general: Vec<Rule> = Vec::new();
+    let mut of_skus: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
+    for rule in rules.iter().filter(|rule| rule.share.is_some()) {
+        match &rule.sku {
+            None => general.push(rule.clone()),
+            Some(sku) => of_skus.entry(sku.as_str()).or_default().push(rule),
+        }
+    }
     let sum = |sku: &str, rules: &[Rule]| -> i64 {
         stores.iter().filter_map(|store| resolve(settings, store, sku, rules).share).map(Share::hundredths).sum()
     };
@@ -175,9 +180,10 @@ pub fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], ru
     if all > 10_000 {
         return Err(refuse(all, "all stores".to_owned()));
     }
-    for sku in skus {
-        let particular: Vec<Rule> = rules.iter().filter(|r| r.sku.as_ref().is_none_or(|s| s.as_str() == sku)).cloned().collect();
-        let of_sku = sum(sku, &particular);
+    for (sku, particular) in of_skus {
+        // The particular ones first: there are few of them, and of the general ones at most one for each store.
+        let applicable: Vec<Rule> = particular.into_iter().cloned().chain(general.iter().cloned()).collect();
+        let of_sku = sum(sku, &applicable);
         if of_sku > 10_000 {
             return Err(refuse(of_sku, format!("SKU {sku} over all stores")));
         }

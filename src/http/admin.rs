@@ -4,7 +4,9 @@ use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, query};
 use super::{Answer, State, audited};
 use crate::clock::instant;
+use crate::db::audit::Change;
 use crate::db::sellers::{self, ApiKey, Seller, key_hash};
+use crate::db::{Conn, Error, Tenant};
 use crate::domain::ids::check_text;
 use crate::domain::settings::parse_timezone;
 use crate::domain::{KeyId, SellerId};
@@ -68,7 +70,7 @@ impl From<Seller> for SellerAnswer {
     responses((status = 201, body = SellerAnswer), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[post("/admin/sellers")]
 pub async fn create_seller(_operator: Operator, state: State, body: Body) -> Answer {
-    let new: NewSeller = body.json()?;
+    let new: NewSeller = body.object()?;
     let mut checks = Checks::default();
     checks.take("/name", check_text(&new.name, "a name", MAX_NAME));
     let timezone = checks.take("/timezone", parse_timezone(new.timezone.as_deref().unwrap_or("UTC")));
@@ -84,15 +86,18 @@ pub async fn create_seller(_operator: Operator, state: State, body: Body) -> Ans
     };
     let (key, key_id) = (new_api_key()?, KeyId::new(now));
     let (row, hash) = (seller.clone(), key_hash(key.expose_secret()));
-    state.db.write(move |conn| sellers::create_seller(conn, &row, key_id, &hash)).await?;
-    audit(&state, seller.id, "seller.created", &seller.name).await?;
+    let change = move |conn: &mut Conn| {
+        sellers::create_seller(conn, &row, key_id, &hash)?;
+        let after = json!({ "name": row.name, "timezone": row.timezone.name(), "key_id": key_id });
+        audit(conn, row.id, Change { after: Some(after), ..audited("operator", "seller.created", &row.name) }, row.created_at)
+    };
+    state.db.write(change).await?;
     let answer = SellerAnswer { api_key: Some(key.expose_secret().to_owned()), key_id: Some(key_id), ..seller.into() };
     Ok(HttpResponse::Created().json(answer))
 }
 
-async fn audit(state: &State, seller: SellerId, action: &'static str, subject: &str) -> Result<(), ApiError> {
-    let (now, subject) = (state.now_ms(), subject.to_owned());
-    Ok(state.db.seller(seller).write(move |t| t.append_audit(&audited("operator", action, &subject), now)).await?)
+fn audit(conn: &mut Conn, seller: SellerId, change: Change<'_>, now: i64) -> Result<(), Error> {
+    Tenant::of(conn, seller).append_audit(&change, now)
 }
 
 /// Sellers by age.
@@ -132,22 +137,24 @@ struct SellerChange {
 #[patch("/admin/sellers/{id}")]
 pub async fn patch_seller(_operator: Operator, state: State, id: Path<SellerId>, body: Body) -> Answer {
     let id = id.into_inner();
-    let change: SellerChange = body.json()?;
+    let change: SellerChange = body.object()?;
     if let Some(name) = &change.name {
         check_text(name, "a name", MAX_NAME).map_err(|e| ApiError::field("/name", e))?;
     }
-    let (suspended, name) = (change.suspended, change.name);
-    let seller = state
-        .db
-        .write(move |conn| {
-            let mut seller = sellers::seller(conn, id)?;
-            seller.name = name.clone().unwrap_or(seller.name);
-            seller.suspended = suspended.unwrap_or(seller.suspended);
-            sellers::save_seller(conn, &seller)?;
-            Ok(seller)
-        })
-        .await?;
-    audit(&state, id, "seller.changed", &seller.name).await?;
+    let now = state.now_ms();
+    let change = move |conn: &mut Conn| {
+        let old = sellers::seller(conn, id)?;
+        let name = change.name.clone().unwrap_or_else(|| old.name.clone());
+        let new = Seller { name, suspended: change.suspended.unwrap_or(old.suspended), ..old.clone() };
+        if new != old {
+            sellers::save_seller(conn, &new)?;
+            let values = |seller: &Seller| Some(json!({ "name": seller.name, "suspended": seller.suspended }));
+            let entry = Change { before: values(&old), after: values(&new), ..audited("operator", "seller.changed", &new.name) };
+            audit(conn, id, entry, now)?;
+        }
+        Ok(new)
+    };
+    let seller = state.db.write(change).await?;
     if seller.suspended {
         state.handle.forget(id).await;
     } else {
@@ -200,18 +207,25 @@ pub async fn create_key(_operator: Operator, state: State, id: Path<SellerId>) -
     let (id, now) = (id.into_inner(), state.clock.now());
     let (key, key_id) = (new_api_key()?, KeyId::new(now));
     let hash = key_hash(key.expose_secret());
-    state.db.write(move |conn| sellers::create_key(conn, id, key_id, &hash, now.timestamp_millis())).await?;
-    audit(&state, id, "key.created", &key_id.to_string()).await?;
+    let now_ms = now.timestamp_millis();
+    let change = move |conn: &mut Conn| {
+        sellers::create_key(conn, id, key_id, &hash, now_ms)?;
+        audit(conn, id, audited("operator", "key.created", &key_id.to_string()), now_ms)
+    };
+    state.db.write(change).await?;
     let api_key = Some(key.expose_secret().to_owned());
     Ok(HttpResponse::Created().json(KeyAnswer { id: key_id, created_at: now, revoked_at: None, api_key }))
 }
 
 /// A seller's keys by age, revoked ones included.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
+    params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<KeyAnswer>), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[get("/admin/sellers/{id}/keys")]
-pub async fn list_keys(_operator: Operator, state: State, id: Path<SellerId>) -> Answer {
+pub async fn list_keys(_operator: Operator, state: State, id: Path<SellerId>, request: HttpRequest) -> Answer {
     let id = id.into_inner();
+    let asked: PageQuery = query(&request)?;
+    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor::<KeyId>(asked.cursor.as_deref())?);
     let found = state
         .db
         .read(move |conn| {
@@ -219,7 +233,8 @@ pub async fn list_keys(_operator: Operator, state: State, id: Path<SellerId>) ->
             sellers::keys(conn, id)
         })
         .await?;
-    Ok(HttpResponse::Ok().json(Page::of(found, sellers::MAX_KEYS, |k| k.id.to_string(), KeyAnswer::from)))
+    let found: Vec<ApiKey> = found.into_iter().filter(|key| after.is_none_or(|after| key.id > after)).collect();
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |k| k.id.to_string(), KeyAnswer::from)))
 }
 
 /// Revokes a key at once; again is no error.
@@ -228,8 +243,11 @@ pub async fn list_keys(_operator: Operator, state: State, id: Path<SellerId>) ->
 #[delete("/admin/sellers/{id}/keys/{key_id}")]
 pub async fn revoke_key(_operator: Operator, state: State, path: Path<(SellerId, KeyId)>) -> Answer {
     let ((id, key), now) = (path.into_inner(), state.now_ms());
-    state.db.write(move |conn| sellers::revoke_key(conn, id, key, now)).await?;
-    audit(&state, id, "key.revoked", &key.to_string()).await?;
+    let change = move |conn: &mut Conn| {
+        sellers::revoke_key(conn, id, key, now)?;
+        audit(conn, id, audited("operator", "key.revoked", &key.to_string()), now)
+    };
+    state.db.write(change).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

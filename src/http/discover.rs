@@ -75,7 +75,7 @@ pub(super) struct Proposal {
     responses((status = 200, body = Proposal), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/stores/{id}/discover")]
 pub async fn discover_store(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
-    let asked: Discover = if body.bytes.is_empty() { Discover::default() } else { body.json()? };
+    let asked: Discover = if body.bytes.is_empty() { Discover::default() } else { body.object()? };
     let proposal = discover(&caller, &state, id.into_inner(), asked.cursor, asked.apply.unwrap_or(false)).await?;
     Ok(HttpResponse::Ok().json(proposal))
 }

@@ -1,20 +1,21 @@
 //! Listings of a store: paired with SKUs in bulk, as JSON or CSV, with a result for each row.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
-use super::request::{Body, JsonError, Page, PageQuery, id_cursor, json, json_at, limit, query};
+use super::request::{Body, Checks, JsonError, Page, PageQuery, id_cursor, items, limit, object_at, query};
 use super::{Answer, MAX_BULK, State, audited};
 use crate::clock::instant;
 use crate::db::listings::{Listing, ListingChange, NewListing};
 use crate::db::stores::Store;
 use crate::domain::ids::check_text;
+use crate::domain::problem::pointer_to;
 use crate::domain::{FieldError, ListingId, Sku, StoreId};
 use crate::platforms::by_name;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, put};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Characters of an external id, and of a connector's own field, at most.
@@ -28,7 +29,7 @@ struct ListingRow {
     external_id: String,
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    extra: BTreeMap<String, String>,
+    extra: BTreeMap<String, Value>,
 }
 
 /// What became of a row.
@@ -45,6 +46,7 @@ pub(super) struct RowResult {
     /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Each bad field; pointers begin at the request's body.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }
@@ -52,6 +54,7 @@ pub(super) struct RowResult {
 impl RowResult {
     fn rejected(row: usize, external_id: Option<String>, errors: Vec<FieldError>) -> Self {
         let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let errors = errors.into_iter().map(|error| error.under(&format!("/{row}"))).collect();
         Self { row, external_id, status: "rejected", id: None, reason: Some(reason), errors }
     }
 }
@@ -67,41 +70,44 @@ pub(super) struct ListingsAnswer {
 }
 
 fn checked(row: ListingRow, known_fields: &[&str]) -> Result<NewListing, Vec<FieldError>> {
-    let mut checks = super::request::Checks::default();
+    let mut checks = Checks::default();
     let sku = checks.take("/sku", Sku::parse(&row.sku));
     checks.take("/external_id", check_text(&row.external_id, "an external_id", MAX_TEXT));
-    for (name, value) in &row.extra {
-        let pointer = format!("/{name}");
-        if known_fields.contains(&name.as_str()) {
-            checks.take(&pointer, check_text(value, "it", MAX_TEXT));
-        } else {
-            checks.note(pointer, "is not a field of a listing of this platform");
+    let mut extra = BTreeMap::new();
+    for (name, value) in row.extra {
+        let pointer = pointer_to(&name);
+        match value {
+            _ if !known_fields.contains(&name.as_str()) => checks.note(pointer, "is not a field of a listing of this platform"),
+            Value::String(text) => {
+                checks.take(&pointer, check_text(&text, "it", MAX_TEXT));
+                extra.insert(name, text);
+            }
+            _ => checks.note(pointer, "must be text"),
         }
     }
     checks.done()?;
     let Some(sku) = sku else { return Err(Vec::new()) };
-    Ok(NewListing { sku, external_id: row.external_id, extra: (!row.extra.is_empty()).then_some(row.extra) })
+    Ok(NewListing { sku, external_id: row.external_id, extra: (!extra.is_empty()).then_some(extra) })
 }
 
 type Row = Result<NewListing, (Option<String>, Vec<FieldError>)>;
 
 fn rows_of_json(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError> {
-    let rows: Vec<Box<RawValue>> = json(bytes)?;
-    let read = |raw: Box<RawValue>| {
-        let row: ListingRow = json_at(raw.get().as_bytes()).map_err(|error| match error {
+    let read = |raw: &RawValue| {
+        let row: ListingRow = object_at(raw.get().as_bytes()).map_err(|error| match error {
             JsonError::Syntax(detail) => (None, vec![FieldError::new("", detail)]),
             JsonError::Field(error) => (None, vec![error]),
         })?;
         let external_id = row.external_id.clone();
         checked(row, known_fields).map_err(|errors| (Some(external_id), errors))
     };
-    Ok(rows.into_iter().map(read).collect())
+    Ok(items(bytes, "rows")?.iter().map(|raw| read(raw)).collect())
 }
 
 fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes);
     let header = reader.headers().map_err(|e| ApiError::malformed(format!("The CSV's header cannot be read: {e}.")))?.clone();
-    let names: Vec<String> = header.iter().map(|name| name.trim_start_matches('\u{feff}').to_ascii_lowercase()).collect();
+    let names: Vec<String> = header.iter().map(str::to_ascii_lowercase).collect();
     let mut errors = Vec::new();
     for needed in ["sku", "external_id"] {
         if !names.iter().any(|name| name == needed) {
@@ -109,7 +115,12 @@ fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError
         }
     }
     for name in names.iter().filter(|name| !matches!(name.as_str(), "sku" | "external_id") && !known_fields.contains(&name.as_str())) {
-        errors.push(FieldError::new(format!("/{name}"), "is not a column of a listing of this platform"));
+        errors.push(FieldError::new(pointer_to(name), "is not a column of a listing of this platform"));
+    }
+    for (index, name) in names.iter().enumerate() {
+        if names.iter().take(index).any(|earlier| earlier == name) {
+            errors.push(FieldError::new(pointer_to(name), "is a column more than once"));
+        }
     }
     if !errors.is_empty() {
         return Err(ApiError::invalid(errors));
@@ -131,11 +142,16 @@ fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError
             rows.push(Err((None, vec![FieldError::new("", detail)])));
             continue;
         }
-        let mut fields: BTreeMap<String, String> =
-            names.iter().cloned().zip(record.iter().map(str::to_owned)).filter(|(_, value)| !value.is_empty()).collect();
-        let (sku, external_id) = (fields.remove("sku").unwrap_or_default(), fields.remove("external_id").unwrap_or_default());
-        let name = Some(external_id.clone()).filter(|id| !id.is_empty());
-        rows.push(checked(ListingRow { sku, external_id, extra: fields }, known_fields).map_err(|errors| (name, errors)));
+        let mut row = ListingRow { sku: String::new(), external_id: String::new(), extra: BTreeMap::new() };
+        for (name, value) in names.iter().zip(&record).filter(|(_, value)| !value.is_empty()) {
+            match name.as_str() {
+                "sku" => value.clone_into(&mut row.sku),
+                "external_id" => value.clone_into(&mut row.external_id),
+                _ => drop(row.extra.insert(name.clone(), Value::String(value.to_owned()))),
+            }
+        }
+        let name = Some(row.external_id.clone()).filter(|id| !id.is_empty());
+        rows.push(checked(row, known_fields).map_err(|errors| (name, errors)));
     }
     Ok(rows)
 }

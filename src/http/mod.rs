@@ -10,6 +10,7 @@ pub mod request;
 
 mod admin;
 mod audit;
+mod description;
 mod discover;
 mod health;
 mod listings;
@@ -37,12 +38,13 @@ use actix_web::dev::Service;
 use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use chrono::{DateTime, Utc};
+use description::Common;
 use error::ApiError;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use utoipa::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::path::PathItem;
 
 /// Rows in one bulk request at most.
 pub const MAX_BULK: usize = 10_000;
@@ -113,7 +115,7 @@ macro_rules! routes {
                 license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
             paths($($module::$handler),+),
             components(schemas(error::Problem)),
-            modifiers(&Keys),
+            modifiers(&Common),
         )]
         struct Description;
 
@@ -168,18 +170,6 @@ routes![
     health::metrics,
 ];
 
-/// Says in the description that there are keys, and which routes take which.
-struct Keys;
-
-impl utoipa::Modify for Keys {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let components = openapi.components.get_or_insert_with(Default::default);
-        let bearer = |what: &str| SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(what)).build());
-        components.add_security_scheme("operator_key", bearer("The operator's key."));
-        components.add_security_scheme("seller_key", bearer("One of the seller's API keys."));
-    }
-}
-
 /// The description of the interface (OpenAPI 3.1).
 pub fn openapi() -> utoipa::openapi::OpenApi {
     Description::openapi()
@@ -199,23 +189,30 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config.app_data(web::PathConfig::default().error_handler(|_, _| ApiError::not_found("thing").into()));
 }
 
+/// Addresses by their parts, and the methods that each has.
+static ADDRESSES: LazyLock<Vec<(Vec<String>, Vec<&str>)>> = LazyLock::new(|| {
+    let address = |(template, item): (String, PathItem)| {
+        let methods = [("GET", item.get), ("PUT", item.put), ("POST", item.post), ("PATCH", item.patch), ("DELETE", item.delete)];
+        let there = methods.into_iter().filter(|(_, operation)| operation.is_some()).map(|(name, _)| name).collect();
+        (template.split('/').map(str::to_owned).collect(), there)
+    };
+    openapi().paths.paths.into_iter().map(address).collect()
+});
+
 /// What no route matches: another method of a known address, or nothing at all.
 async fn elsewhere(request: HttpRequest) -> HttpResponse {
     let asked: Vec<&str> = request.path().split('/').collect();
-    let matches = |template: &str| {
-        let parts: Vec<&str> = template.split('/').collect();
-        parts.len() == asked.len() && parts.iter().zip(&asked).all(|(part, given)| part.starts_with('{') || part == given)
+    let matches = |parts: &[String]| {
+        parts.len() == asked.len()
+            && parts.iter().zip(&asked).all(|(part, given)| if part.starts_with('{') { !given.is_empty() } else { part == given })
     };
-    let known = openapi().paths.paths.into_iter().find(|(template, _)| matches(template));
-    let Some((_, item)) = known else { return ApiError::not_found("address").error_response() };
-    let methods: Vec<&str> = [("GET", item.get.is_some()), ("PUT", item.put.is_some()), ("POST", item.post.is_some())]
-        .into_iter()
-        .chain([("PATCH", item.patch.is_some()), ("DELETE", item.delete.is_some())])
-        .filter_map(|(name, there)| there.then_some(name))
-        .collect();
-    let allowed = methods.join(", ");
-    let mut response = ApiError::method_not_allowed(format!("This address has: {allowed}.")).error_response();
-    if let Ok(value) = HeaderValue::try_from(allowed) {
+    let methods: Vec<&str> = ADDRESSES.iter().filter(|(parts, _)| matches(parts)).flat_map(|(_, methods)| methods.clone()).collect();
+    if methods.is_empty() {
+        return ApiError::not_found("address").error_response();
+    }
+    let methods = methods.join(", ");
+    let mut response = ApiError::method_not_allowed(format!("This address has: {methods}.")).error_response();
+    if let Ok(value) = HeaderValue::try_from(methods) {
         response.headers_mut().insert(ALLOW, value);
     }
     response

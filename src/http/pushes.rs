@@ -2,7 +2,7 @@
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Page, id_cursor, limit, parameter, query};
-use super::{Answer, MAX_BULK, State, audited};
+use super::{Answer, State, audited};
 use crate::clock::instant;
 use crate::db::pushes::PushFilter;
 use crate::domain::push::{Push, PushKind, PushState};
@@ -12,6 +12,9 @@ use actix_web::{HttpRequest, HttpResponse, get, post};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+
+/// Pushes that one request may name.
+const MAX_IDS: usize = 1000;
 
 /// A push.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -91,7 +94,7 @@ fn state_named(word: &str) -> Result<PushState, ApiError> {
 #[utoipa::path(tag = "records", security(("seller_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query), ("state" = Option<PushState>, Query),
         ("store_id" = Option<StoreId>, Query), ("sku" = Option<String>, Query)),
-    responses((status = 200, body = Page<PushAnswer>), (status = 401, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<PushAnswer>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[get("/v1/pushes")]
 pub async fn list_pushes(caller: Caller, request: HttpRequest) -> Answer {
     let asked: PushesQuery = query(&request)?;
@@ -148,15 +151,15 @@ struct RetryAnswer {
     responses((status = 200, body = RetryAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/pushes/retry")]
 pub async fn retry_pushes(caller: Caller, state: State, body: Body) -> Answer {
-    let queued = retry(&caller, &state, body.json()?).await?;
+    let queued = retry(&caller, &state, body.object()?).await?;
     Ok(HttpResponse::Ok().json(RetryAnswer { queued }))
 }
 
 /// Queues pushes again, and enters that in the audit log. Returns how many.
 pub(super) async fn retry(caller: &Caller, state: &State, wanted: Retry) -> Result<usize, ApiError> {
     match (&wanted.ids, wanted.state) {
-        (Some(ids), None) if ids.len() > 1000 => {
-            return Err(ApiError::field("/ids", format!("may have at most 1000 ids, or give the state instead ({MAX_BULK} and more)")));
+        (Some(ids), None) if ids.len() > MAX_IDS => {
+            return Err(ApiError::field("/ids", format!("may have at most {MAX_IDS} ids; send them in parts, or give the state instead")));
         }
         (Some(_), None) if wanted.store_id.is_some() || wanted.sku.is_some() => {
             return Err(ApiError::field("/ids", "cannot be narrowed by store_id or sku: these go with state"));
@@ -167,7 +170,10 @@ pub(super) async fn retry(caller: &Caller, state: &State, wanted: Retry) -> Resu
     }
     let sku = wanted.sku.as_deref().map(Sku::parse).transpose().map_err(|e| ApiError::field("/sku", e))?;
     let filter = PushFilter { state: wanted.state, store_id: wanted.store_id, sku };
-    let (now, actor) = (state.now_ms(), caller.actor());
+    let (now, actor, ids) = (state.now_ms(), caller.actor(), wanted.ids.clone().unwrap_or_default());
+    if let Some(missing) = caller.db.read(move |t| t.missing_push(&ids)).await? {
+        return Err(ApiError::not_found_at(format!("/ids/{missing}"), "push"));
+    }
     let queued = caller
         .db
         .write(move |t| {
@@ -175,10 +181,7 @@ pub(super) async fn retry(caller: &Caller, state: &State, wanted: Retry) -> Resu
                 t.store(id)?;
             }
             let queued = match &wanted.ids {
-                Some(ids) => {
-                    t.check_pushes(ids)?;
-                    t.retry_pushes(Some(ids), None, now)?
-                }
+                Some(ids) => t.retry_pushes(Some(ids), None, now)?,
                 None => t.retry_filtered(&filter, now)?,
             };
             let mut entry = audited(&actor, "pushes.retried", "pushes");

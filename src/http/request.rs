@@ -1,7 +1,8 @@
 //! Requests become values: bodies with a bound and a deadline, JSON with the pointer to what is wrong in it, pages.
-use super::AppState;
 use super::error::ApiError;
+use super::{AppState, MAX_BULK};
 use crate::domain::FieldError;
+use crate::domain::problem::pointer_to;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut, Data};
@@ -10,10 +11,14 @@ use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// How long a body may take to arrive.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// Spreadsheets and some editors begin a text with it; it is no part of the text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Items of a page where none are asked for.
 const DEFAULT_LIMIT: i64 = 100;
 /// Items of a page at most.
@@ -57,20 +62,44 @@ impl FromRequest for Body {
                 }
                 Ok(bytes.freeze())
             };
-            let bytes = tokio::time::timeout(BODY_WITHIN, read).await.map_err(|_| ApiError::too_slow())??;
+            let mut bytes = tokio::time::timeout(BODY_WITHIN, read).await.map_err(|_| ApiError::too_slow())??;
+            if bytes.starts_with(BYTE_ORDER_MARK) {
+                drop(bytes.split_to(BYTE_ORDER_MARK.len()));
+            }
             Ok(Self { bytes, media_type })
         })
     }
 }
 
 impl Body {
-    /// The body as JSON.
+    /// The body as one JSON object.
     ///
     /// # Errors
     /// 415 for another media type, 400 for what is not JSON, 422 with the field that does not fit.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+    pub fn object<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         self.expect_json()?;
-        json(&self.bytes)
+        object_at(&self.bytes).map_err(|error| match error {
+            JsonError::Syntax(detail) => ApiError::malformed(detail),
+            JsonError::Field(error) => ApiError::invalid(vec![error]),
+        })
+    }
+
+    /// The body as a list of at most [`MAX_BULK`] JSON objects, called `what` in words.
+    ///
+    /// # Errors
+    /// Like [`Self::object`], with the bad field of every item.
+    pub fn objects<T: DeserializeOwned>(&self, what: &str) -> Result<Vec<T>, ApiError> {
+        self.expect_json()?;
+        let mut checks = Checks::default();
+        let mut objects = Vec::new();
+        for (index, item) in items(&self.bytes, what)?.iter().enumerate() {
+            match object_at(item.get().as_bytes()) {
+                Ok(object) => objects.push(object),
+                Err(JsonError::Field(error)) => checks.extend([error.under(&format!("/{index}"))]),
+                Err(JsonError::Syntax(detail)) => return Err(ApiError::malformed(detail)),
+            }
+        }
+        checks.finish().map(|()| objects)
     }
 
     /// Refuses what says that it is something else than JSON. No media type at all is taken for JSON.
@@ -87,17 +116,6 @@ impl Body {
     }
 }
 
-/// Reads JSON.
-///
-/// # Errors
-/// 400 for what is not JSON, 422 with the field that does not fit.
-pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    json_at(bytes).map_err(|error| match error {
-        JsonError::Syntax(detail) => ApiError::malformed(detail),
-        JsonError::Field(error) => ApiError::invalid(vec![error]),
-    })
-}
-
 /// Why something is not the JSON that was expected.
 pub enum JsonError {
     /// It is not JSON at all.
@@ -106,53 +124,48 @@ pub enum JsonError {
     Field(FieldError),
 }
 
-/// Reads JSON; the error knows its pointer.
+/// Whatever JSON value this is, unread.
+///
+/// # Errors
+/// Why it is not JSON, in words.
+pub fn raw(bytes: &[u8]) -> Result<&RawValue, String> {
+    serde_json::from_slice(bytes).map_err(|error| match bytes.trim_ascii() {
+        [] => "The body is empty; JSON is expected.".to_owned(),
+        _ => format!("The body is not JSON: {error}."),
+    })
+}
+
+/// The items of a JSON list, each still unread, so that one that is wrong leaves the others alone.
+///
+/// # Errors
+/// 400 for what is not JSON, 422 for what is not a list or too long.
+pub fn items(bytes: &[u8], what: &str) -> Result<Vec<Box<RawValue>>, ApiError> {
+    let whole = raw(bytes).map_err(ApiError::malformed)?;
+    let items: Vec<Box<RawValue>> =
+        serde_json::from_str(whole.get()).map_err(|_| ApiError::field("", format!("must be a list of {what}")))?;
+    if items.len() > MAX_BULK {
+        return Err(ApiError::field("", format!("may have at most {MAX_BULK} {what}; send them in parts")));
+    }
+    Ok(items)
+}
+
+/// Reads a JSON object; the error knows its pointer.
 ///
 /// # Errors
 /// See [`JsonError`].
-pub fn json_at<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+pub fn object_at<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    // serde would take a list of values in the order of the fields for the object, too.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        raw(bytes).map_err(JsonError::Syntax)?;
+        return Err(JsonError::Field(FieldError::new("", "must be a JSON object")));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let pointer: String = error.path().iter().map(segment).collect();
-        let inner = error.into_inner();
-        if inner.is_syntax() || inner.is_eof() {
-            JsonError::Syntax(format!("The body is not JSON: {inner}."))
-        } else {
-            field(pointer, &inner)
-        }
-    })?;
-    reader.end().map_err(|error| JsonError::Syntax(format!("The body is not one JSON value: {error}.")))?;
-    Ok(value)
-}
-
-fn segment(segment: &serde_path_to_error::Segment) -> String {
-    use serde_path_to_error::Segment;
-    match segment {
-        Segment::Seq { index } => format!("/{index}"),
-        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-        Segment::Enum { variant } => format!("/{variant}"),
-        Segment::Unknown => String::new(),
+    let read = serde_path_to_error::deserialize(&mut reader);
+    if read.is_err() || reader.end().is_err() {
+        // What is JSON, but not what was expected, is a matter of a field: also a number that no machine can hold.
+        raw(bytes).map_err(JsonError::Syntax)?;
     }
-}
-
-/// serde tells of unknown and missing fields at the object around them, with the name between backticks.
-fn field(mut pointer: String, error: &serde_json::Error) -> JsonError {
-    let message = error.to_string();
-    let message = message.split(" at line ").next().unwrap_or_default();
-    let name = message.split('`').nth(1).unwrap_or_default();
-    let detail = if message.starts_with("unknown field") {
-        "is not a field of this request".to_owned()
-    } else if message.starts_with("missing field") {
-        "is needed".to_owned()
-    } else if message.starts_with("duplicate field") {
-        "stands here more than once".to_owned()
-    } else {
-        return JsonError::Field(FieldError::new(pointer, message));
-    };
-    if !pointer.ends_with(&format!("/{name}")) {
-        pointer = format!("{pointer}/{name}");
-    }
-    JsonError::Field(FieldError::new(pointer, detail))
+    read.map_err(|error| JsonError::Field(FieldError::of_serde(error.path(), error.inner())))
 }
 
 /// A field that may be left out, be null, or have a value: three different things in a PATCH.
@@ -166,28 +179,21 @@ pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Resul
 /// The query, as a type of its own per list.
 ///
 /// # Errors
-/// 422 with the parameter that does not fit.
+/// 422 with the parameter that is unknown or stands there twice.
 pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
-    serde_path_to_error::deserialize(serde_urlencoded_pairs(request.query_string())).map_err(|error| {
-        let pointer: String = error.path().iter().map(segment).collect();
-        match field(pointer, &error.into_inner()) {
-            JsonError::Field(error) => ApiError::invalid(vec![error]),
-            JsonError::Syntax(detail) => ApiError::malformed(detail),
+    let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+    let mut object = serde_json::Map::new();
+    for (name, value) in pairs.map(actix_web::web::Query::into_inner).unwrap_or_default() {
+        let pointer = pointer_to(&name);
+        if object.insert(name, Value::String(value)).is_some() {
+            return Err(ApiError::field(pointer, "stands here more than once"));
         }
-    })
-}
-
-/// Query parameters as a JSON object of strings, so that their errors read like those of bodies.
-fn serde_urlencoded_pairs(text: &str) -> serde_json::Value {
-    let mut pairs = serde_json::Map::new();
-    for (name, value) in url_pairs(text) {
-        pairs.insert(name, serde_json::Value::String(value));
     }
-    serde_json::Value::Object(pairs)
-}
-
-fn url_pairs(text: &str) -> Vec<(String, String)> {
-    actix_web::web::Query::<Vec<(String, String)>>::from_query(text).map(actix_web::web::Query::into_inner).unwrap_or_default()
+    // As a JSON object of texts, so that its errors read like those of bodies.
+    serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
+        let FieldError { pointer, .. } = FieldError::of_serde(error.path(), error.inner());
+        ApiError::field(pointer, "is not a parameter of this address")
+    })
 }
 
 /// A page's size.
@@ -248,7 +254,9 @@ pub fn text_cursor(after: &str) -> String {
 /// # Errors
 /// 422.
 pub fn read_text_cursor(cursor: Option<&str>) -> Result<Option<String>, ApiError> {
-    let read = |text: &str| hex::decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.contains('\0'));
+    let read = |text: &str| {
+        hex::decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty() && !text.contains('\0'))
+    };
     cursor.map(|text| read(text).ok_or_else(|| ApiError::field("/cursor", "is not a cursor of this list"))).transpose()
 }
 

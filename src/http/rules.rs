@@ -4,7 +4,7 @@ use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
 use super::settings::check_shares;
 use super::stores::{percent, share_of};
-use super::{Answer, MAX_BULK, State, audited};
+use super::{Answer, State, audited};
 use crate::db::delivery::MAX_STORES;
 use crate::db::settings::rule_scope;
 use crate::db::{Error, Tenant};
@@ -15,6 +15,9 @@ use actix_web::{HttpRequest, HttpResponse, get, put};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::HashSet;
+
+/// Rules of one request that stand in the audit log in full.
+const AUDITED: usize = 20;
 
 /// A rule. With `sku` and `store_id` it is a listing's, with one of them that one's, with none the seller's. A field
 /// that is left out is decided by the next wider rule.
@@ -63,10 +66,7 @@ struct RulesAnswer {
     responses((status = 200, body = RulesAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/rules")]
 pub async fn put_rules(caller: Caller, state: State, body: Body) -> Answer {
-    let rows: Vec<RuleFields> = body.json()?;
-    if rows.len() > MAX_BULK {
-        return Err(ApiError::field("", format!("may have at most {MAX_BULK} rules; send them in parts")));
-    }
+    let rows: Vec<RuleFields> = body.objects("rules")?;
     let mut checks = Checks::default();
     let mut seen = HashSet::new();
     let mut changed = Vec::with_capacity(rows.len());
@@ -104,13 +104,19 @@ pub async fn put_rules(caller: Caller, state: State, body: Body) -> Answer {
         .db
         .write(move |t| {
             check_skus(t, &changed)?;
+            let scopes: HashSet<String> = changed.iter().take(AUDITED).map(rule_scope).collect();
+            let before = t.rules(None, i64::MAX)?.into_iter().filter(|rule| scopes.contains(&rule_scope(rule))).map(answer);
+            let before: Vec<RuleFields> = before.collect();
             t.save_rules(&changed)?;
             let settings = t.sync_settings()?;
-            check_shares(t, &settings, "")?;
+            // The sum is over several; what this request gave of it is where to look.
+            let first = changed.iter().position(|rule| rule.share.is_some()).unwrap_or(0);
+            check_shares(t, &settings, &format!("/{first}/share_percent"))?;
             let mut entry = audited(&actor, "rules.changed", "rules");
             // What a bulk upload changed is told by number; a few rules are told in full.
-            let few: Vec<RuleFields> = changed.iter().take(20).cloned().map(answer).collect();
-            entry.after = Some(json!({ "rules": changed.len(), "first": few }));
+            let after: Vec<RuleFields> = changed.iter().take(AUDITED).cloned().map(answer).collect();
+            entry.before = Some(json!({ "first": before }));
+            entry.after = Some(json!({ "rules": changed.len(), "first": after }));
             t.append_audit(&entry, now)
         })
         .await?;

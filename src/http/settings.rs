@@ -95,7 +95,7 @@ pub(super) struct SettingsChange {
     responses((status = 200, body = SettingsAnswer), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/sync-settings")]
 pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answer {
-    let (settings, initial) = change(&caller, &state, body.json()?).await?;
+    let (settings, initial) = change(&caller, &state, body.object()?).await?;
     Ok(HttpResponse::Ok().json(SettingsAnswer { initial_sync_id: initial, ..answer(&settings, state.clock.now()) }))
 }
 

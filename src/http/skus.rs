@@ -1,9 +1,9 @@
 //! SKUs: named in bulk, listed.
 use super::admin::MAX_NAME;
 use super::auth::Caller;
-use super::error::{ApiError, Problem};
+use super::error::Problem;
 use super::request::{Body, Checks, Page, limit, parameter, present, query, read_text_cursor, text_cursor};
-use super::{Answer, MAX_BULK, State};
+use super::{Answer, State, audited};
 use crate::clock::instant;
 use crate::db::skus::SkuChange;
 use crate::domain::Sku;
@@ -11,7 +11,7 @@ use crate::domain::ids::check_text;
 use actix_web::{HttpRequest, HttpResponse, get, put};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::HashSet;
 
 /// A SKU to be created or named.
@@ -47,10 +47,7 @@ struct SkusAnswer {
     responses((status = 200, body = SkusAnswer), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/skus")]
 pub async fn put_skus(caller: Caller, state: State, body: Body) -> Answer {
-    let rows: Vec<NewSku> = body.json()?;
-    if rows.len() > MAX_BULK {
-        return Err(ApiError::field("", format!("may have at most {MAX_BULK} SKUs; send them in parts")));
-    }
+    let rows: Vec<NewSku> = body.objects("SKUs")?;
     let mut checks = Checks::default();
     let mut seen = HashSet::new();
     let mut changes = Vec::with_capacity(rows.len());
@@ -68,11 +65,18 @@ pub async fn put_skus(caller: Caller, state: State, body: Body) -> Answer {
         changes.extend(sku.map(|sku| (sku, row.name)));
     }
     checks.finish()?;
-    let (limits, now) = (state.settings.limits, state.now_ms());
+    let (limits, now, actor) = (state.settings.limits, state.now_ms(), caller.actor());
     let results = caller
         .db
         .write(move |t| {
             let results = t.save_skus(&changes, limits, now)?;
+            let count = |which| results.iter().filter(|change| **change == which).count();
+            let (created, updated) = (count(SkuChange::Created), count(SkuChange::Updated));
+            if created + updated > 0 {
+                let mut entry = audited(&actor, "skus.changed", "skus");
+                entry.after = Some(json!({ "created": created, "updated": updated }));
+                t.append_audit(&entry, now)?;
+            }
             Ok(changes.iter().map(|(sku, _)| sku.to_string()).zip(results).collect::<Vec<_>>())
         })
         .await?;

@@ -62,7 +62,8 @@ struct StockQuery {
 #[get("/v1/stock")]
 pub async fn get_stock(caller: Caller, request: HttpRequest) -> Answer {
     let asked: StockQuery = query(&request)?;
-    let sku = Sku::parse(asked.sku.as_deref().unwrap_or_default()).map_err(|e| ApiError::field("/sku", e))?;
+    let sku = asked.sku.ok_or_else(|| ApiError::field("/sku", "is needed: stock?sku=…"))?;
+    let sku = Sku::parse(&sku).map_err(|e| ApiError::field("/sku", e))?;
     let wanted = sku.clone();
     let stock = caller.db.read(move |t| t.stock(&wanted)).await?;
     let levels = stock.levels;

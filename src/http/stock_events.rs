@@ -2,7 +2,7 @@
 //! only after the commit, event by event.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
-use super::request::{Body, Checks, JsonError, json, json_at};
+use super::request::{Body, Checks, JsonError, items, object_at, raw};
 use super::{Answer, MAX_BULK, State};
 use crate::clock::millis;
 use crate::db::ledger::{EventResult, NewEvent, RecordRequest};
@@ -11,7 +11,6 @@ use crate::domain::{EventId, FieldError, Sku, WarehouseCode};
 use actix_web::{HttpResponse, post};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 /// Characters of a note at most.
@@ -33,6 +32,15 @@ pub(super) struct EventFields {
     to_warehouse: Option<String>,
     occurred_at: Option<DateTime<Utc>>,
     note: Option<String>,
+}
+
+/// One stock event, or a list of up to 10,000.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only describes what is read by hand, so that each event is answered by itself")]
+enum EventsBody {
+    One(EventFields),
+    Many(Vec<EventFields>),
 }
 
 impl EventFields {
@@ -134,7 +142,7 @@ fn read_event(bytes: &[u8]) -> Result<StockEvent, Bad> {
         event_id: String,
     }
     let event_id = || serde_json::from_slice::<IdOnly>(bytes).ok().map(|only| only.event_id);
-    let fields: EventFields = json_at(bytes).map_err(|error| {
+    let fields: EventFields = object_at(bytes).map_err(|error| {
         let error = match error {
             JsonError::Syntax(detail) => FieldError::new("", detail),
             JsonError::Field(error) => error,
@@ -146,22 +154,21 @@ fn read_event(bytes: &[u8]) -> Result<StockEvent, Bad> {
 
 /// The events of a body, and whether it was a single object.
 fn read_body(body: &Body) -> Result<(Vec<Result<StockEvent, Bad>>, bool), ApiError> {
-    let too_many = || ApiError::field("", format!("may have at most {MAX_BULK} stock events; send them in parts"));
     if matches!(body.media_type.as_str(), "application/x-ndjson" | "application/jsonl" | "application/ndjson") {
         let lines = body.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
         let events: Vec<_> = lines.take(MAX_BULK + 1).map(read_event).collect();
-        return if events.len() > MAX_BULK { Err(too_many()) } else { Ok((events, false)) };
+        if events.len() > MAX_BULK {
+            return Err(ApiError::field("", format!("may have at most {MAX_BULK} stock events; send them in parts")));
+        }
+        return Ok((events, false));
     }
     body.expect_json()?;
     if body.bytes.trim_ascii_start().first() == Some(&b'[') {
-        let items: Vec<Box<RawValue>> = json(&body.bytes)?;
-        if items.len() > MAX_BULK {
-            return Err(too_many());
-        }
+        let items = items(&body.bytes, "stock events")?;
         return Ok((items.iter().map(|raw| read_event(raw.get().as_bytes())).collect(), false));
     }
     // One object: what is not JSON at all is malformed, not a rejected event.
-    let raw: Box<RawValue> = json(&body.bytes)?;
+    let raw = raw(&body.bytes).map_err(ApiError::malformed)?;
     Ok((vec![read_event(raw.get().as_bytes())], true))
 }
 
@@ -169,7 +176,7 @@ fn read_body(body: &Body) -> Result<(Vec<Result<StockEvent, Bad>>, bool), ApiErr
 /// are durable, event by event; an event is applied once for each `event_id`, however often it is sent. A single
 /// object that is rejected answers with a problem, which has the same members as the answer.
 #[utoipa::path(tag = "stock", security(("seller_key" = [])),
-    request_body(content((EventFields = "application/json"), (Vec<EventFields> = "application/json"), (String = "application/x-ndjson"))),
+    request_body(content((EventsBody = "application/json"), (String = "application/x-ndjson"))),
     responses((status = 200, body = EventsAnswer), (status = 400, body = Problem), (status = 401, body = Problem), (status = 409, body = Problem),
         (status = 413, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 #[post("/v1/stock-events")]

@@ -14,6 +14,7 @@ use crate::db::{Error, Tenant};
 use crate::domain::allocation::Share;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::ids::check_text;
+use crate::domain::problem::pointer_to;
 use crate::domain::{FieldError, StoreId, WarehouseCode};
 use crate::platforms::call::{Action, Call, StoreConnection};
 use crate::platforms::{by_name, registry, transport};
@@ -174,7 +175,7 @@ impl StoreFields {
             *credentials = given.clone().unwrap_or_default();
             for (name, secret) in credentials.iter() {
                 if secret.expose_secret().len() > MAX_SECRET {
-                    checks.note(format!("/credentials/{name}"), format!("has at most {MAX_SECRET} bytes"));
+                    checks.note(format!("/credentials{}", pointer_to(name)), format!("has at most {MAX_SECRET} bytes"));
                 }
             }
         }
@@ -229,7 +230,7 @@ fn check_with_platform(state: &AppState, store: &Store, credentials: &Credential
         credentials: credentials.clone(),
     };
     platform.check_config(&connection)?;
-    let literal = store.base_url.as_deref().and_then(|url| reqwest::Url::parse(url).ok()).and_then(|url| transport::literal_address(&url));
+    let literal = store.base_url.as_deref().and_then(transport::literal_address);
     if !state.settings.allow_private_targets && literal.is_some_and(|ip| !transport::is_public(ip)) {
         return Err(vec![FieldError::new("/base_url", "must not be a loopback or private address")]);
     }
@@ -268,7 +269,7 @@ pub async fn list_stores(caller: Caller, request: HttpRequest) -> Answer {
     responses((status = 201, body = StoreAnswer), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/stores")]
 pub async fn create_store(caller: Caller, state: State, body: Body) -> Answer {
-    let store = create(&caller, &state, body.json()?).await?;
+    let store = create(&caller, &state, body.object()?).await?;
     Ok(HttpResponse::Created().json(answer(&store)))
 }
 
@@ -346,7 +347,7 @@ pub async fn patch_store(caller: Caller, state: State, id: Path<StoreId>, body: 
     let id = id.into_inner();
     // Another seller's store is not there, whatever is sent to it.
     caller.db.read(move |t| t.store(id).map(drop)).await?;
-    let store = change(&caller, &state, id, body.json()?).await?;
+    let store = change(&caller, &state, id, body.object()?).await?;
     Ok(HttpResponse::Ok().json(answer(&store)))
 }
 

@@ -80,7 +80,7 @@ pub(super) struct NewSync {
     responses((status = 200, body = Preview, description = "With dry_run."), (status = 202, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/syncs")]
 pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
-    let new: NewSync = body.json()?;
+    let new: NewSync = body.object()?;
     let dry_run = new.dry_run == Some(true);
     let filter = checked(&caller, new).await?;
     if dry_run {

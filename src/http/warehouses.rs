@@ -12,6 +12,7 @@ use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// A warehouse.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -54,7 +55,7 @@ struct NewWarehouse {
     responses((status = 201, body = WarehouseAnswer), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/warehouses")]
 pub async fn create_warehouse(caller: Caller, state: State, body: Body) -> Answer {
-    let new: NewWarehouse = body.json()?;
+    let new: NewWarehouse = body.object()?;
     let mut checks = Checks::default();
     let code = checks.take("/code", WarehouseCode::parse(&new.code));
     let name = new.name.unwrap_or(new.code);
@@ -68,7 +69,9 @@ pub async fn create_warehouse(caller: Caller, state: State, body: Body) -> Answe
         .db
         .write(move |t| {
             t.create_warehouse(&row)?;
-            t.append_audit(&audited(&actor, "warehouse.created", row.code.as_str()), now)
+            let mut entry = audited(&actor, "warehouse.created", row.code.as_str());
+            entry.after = Some(json!({ "name": row.name }));
+            t.append_audit(&entry, now)
         })
         .await?;
     Ok(HttpResponse::Created().json(WarehouseAnswer::from(warehouse)))
@@ -91,14 +94,17 @@ fn code_of(path: &str) -> Result<WarehouseCode, ApiError> {
 #[patch("/v1/warehouses/{code}")]
 pub async fn patch_warehouse(caller: Caller, state: State, code: Path<String>, body: Body) -> Answer {
     let code = code_of(&code)?;
-    let change: WarehouseChange = body.json()?;
+    let change: WarehouseChange = body.object()?;
     check_text(&change.name, "a name", MAX_NAME).map_err(|e| ApiError::field("/name", e))?;
     let (now, actor) = (state.now_ms(), caller.actor());
     let warehouse = caller
         .db
         .write(move |t| {
+            let before = t.warehouse(&code)?;
             t.rename_warehouse(&code, &change.name)?;
-            t.append_audit(&audited(&actor, "warehouse.renamed", code.as_str()), now)?;
+            let mut entry = audited(&actor, "warehouse.renamed", code.as_str());
+            (entry.before, entry.after) = (Some(json!({ "name": before.name })), Some(json!({ "name": change.name })));
+            t.append_audit(&entry, now)?;
             t.warehouse(&code)
         })
         .await?;
@@ -115,8 +121,11 @@ pub async fn delete_warehouse(caller: Caller, state: State, code: Path<String>) 
     caller
         .db
         .write(move |t| {
+            let before = t.warehouse(&code)?;
             t.delete_warehouse(&code)?;
-            t.append_audit(&audited(&actor, "warehouse.deleted", code.as_str()), now)
+            let mut entry = audited(&actor, "warehouse.deleted", code.as_str());
+            entry.before = Some(json!({ "name": before.name }));
+            t.append_audit(&entry, now)
         })
         .await?;
     Ok(HttpResponse::NoContent().finish())

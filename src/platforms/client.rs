@@ -4,7 +4,6 @@ use super::limits::{Limits, Permit};
 use super::transport::{SendError, Transport};
 use super::{Renewal, Stamp, VariantPage, by_name};
 use crate::clock::Clock;
-use crate::domain::StoreId;
 use crate::domain::delivery::Outcome;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,8 +74,9 @@ impl Client {
     }
 
     /// How long the next permit of this store will take at least, as far as is known.
-    pub fn expected_wait(&self, store: StoreId) -> Duration {
-        self.limits.expected_wait(store)
+    pub fn expected_wait(&self, store: &StoreConnection) -> Duration {
+        // What the next call will be is not known yet: it costs a point at least.
+        by_name(&store.platform).map_or(Duration::ZERO, |p| self.limits.expected_wait(store.store_id, &p.facts(store), 1))
     }
 
     /// Sends a call that has its permit.

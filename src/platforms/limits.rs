@@ -1,8 +1,8 @@
 //! Rate limits: governor's buckets on our clock, one for each store and one for each platform app.
 //!
-//! governor waits on a real timer, so nobody asks it to wait: a bucket is checked, and the pause that it names is
-//! slept on tokio's clock, which tests may pause. A platform that throttles us makes the store wait as long as it says;
-//! one that tells of its own bucket has ours made like it.
+//! governor waits on a real timer, so nobody asks it to wait: the pause is slept on tokio's clock, which tests may pause.
+//! A platform that throttles us makes the store wait as long as it says; one that tells of its own bucket has ours made
+//! like it.
 use super::{Facts, QuotaTold, RateLimit};
 use crate::domain::StoreId;
 use governor::clock::{Clock as GovernorClock, Reference};
@@ -13,12 +13,14 @@ use governor::{Quota, RateLimiter};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::ops::Add;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Buckets kept at most; those of stores that have been quiet for long are forgotten first.
+/// Buckets kept at most, of stores and of apps; those that have been quiet for long are forgotten first.
 const MOST_BUCKETS: usize = 100_000;
+/// How long a bucket must have been quiet to be forgotten.
+const QUIET: Duration = Duration::from_secs(3600);
 
 /// tokio's instant, for governor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,66 +55,106 @@ impl GovernorClock for TokioClock {
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>;
 
-fn bucket(limit: RateLimit) -> Bucket {
-    let period = Duration::from_secs_f64(1.0 / limit.per_second.clamp(1e-6, 1e6));
-    let burst = NonZeroU32::new(limit.burst).unwrap_or(NonZeroU32::MIN);
-    // A period is never zero: the rate is clamped.
-    let quota = Quota::with_period(period).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
-    RateLimiter::direct_with_clock(quota, TokioClock)
+fn period(limit: RateLimit) -> Duration {
+    Duration::from_secs_f64(1.0 / limit.per_second.clamp(1e-6, 1e6))
 }
 
-/// Whose bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Store(StoreId),
-    App(String),
+/// A bucket, and when it will be full again: governor keeps that too, but tells nobody who does not take a permit.
+struct Gate {
+    limit: RateLimit,
+    bucket: Bucket,
+    full_at: Instant,
+}
+
+impl Gate {
+    /// A bucket with so many points in it.
+    fn new(limit: RateLimit, available: u32) -> Self {
+        let period = period(limit);
+        let burst = NonZeroU32::new(limit.burst).unwrap_or(NonZeroU32::MIN);
+        // A period is never zero: the rate is clamped.
+        let quota = Quota::with_period(period).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
+        let mut gate = Self { limit, bucket: RateLimiter::direct_with_clock(quota, TokioClock), full_at: Instant::now() };
+        let gone = burst.get().saturating_sub(available);
+        if gone > 0 {
+            gate.take(gone);
+        }
+        gate
+    }
+
+    /// A bucket that has been filling for `filled_for` since it was empty.
+    fn filling(limit: RateLimit, filled_for: Duration) -> Self {
+        Self::new(limit, u32::try_from(filled_for.as_nanos() / period(limit).as_nanos().max(1)).unwrap_or(u32::MAX))
+    }
+
+    /// What a call that costs more than the whole bucket can wait for is a full one.
+    fn bounded(&self, cost: u32) -> NonZeroU32 {
+        NonZeroU32::new(cost.min(self.limit.burst)).unwrap_or(NonZeroU32::MIN)
+    }
+
+    fn take(&mut self, cost: u32) -> bool {
+        let cost = self.bounded(cost);
+        let taken = matches!(self.bucket.check_n(cost), Ok(Ok(())));
+        if taken {
+            self.full_at = self.full_at.max(Instant::now()) + period(self.limit).saturating_mul(cost.get());
+        }
+        taken
+    }
+
+    /// How long until there are `cost` points in it.
+    fn wait(&self, cost: u32) -> Duration {
+        let others = self.limit.burst.saturating_sub(self.bounded(cost).get());
+        self.full_at.saturating_duration_since(Instant::now()).saturating_sub(period(self.limit).saturating_mul(others))
+    }
 }
 
 struct Entry {
-    /// As the connector states it; another statement begins a new bucket.
+    gate: Gate,
+    /// As the connector states it; another statement begins a new bucket, whatever the platform told since.
     stated: RateLimit,
-    /// As the platform told it, or as stated.
-    limit: RateLimit,
-    bucket: Bucket,
     not_before: Option<Instant>,
     /// Points of permits whose answers are not there yet: what the platform told does not count them.
     in_flight: u32,
     used_at: Instant,
-    /// Those who wait come in the order of their asking, so that an app's limit is shared fairly.
-    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Entry {
-    fn new(limit: RateLimit, now: Instant) -> Self {
-        Self { stated: limit, limit, bucket: bucket(limit), not_before: None, in_flight: 0, used_at: now, turn: Arc::default() }
-    }
-
-    /// Takes `cost` points, or says how long to wait at least.
-    fn take(&self, cost: u32) -> Result<(), Duration> {
-        // A call that costs more than the whole bucket can only wait for a full one.
-        let cost = NonZeroU32::new(cost.clamp(1, self.limit.burst.max(1))).unwrap_or(NonZeroU32::MIN);
-        match self.bucket.check_n(cost) {
-            Ok(Ok(())) => Ok(()),
-            // tokio's timers have a resolution of a millisecond; never wake up too early.
-            Ok(Err(not_until)) => Err(not_until.wait_time_from(TokioClock.now()).max(Duration::from_micros(100))),
-            Err(_) => Err(Duration::from_secs(1)),
-        }
-    }
-
-    /// A bucket of this limit with `available` points in it.
-    fn refill(&mut self, limit: RateLimit, available: u32) {
-        self.limit = limit;
-        self.bucket = bucket(limit);
-        if let Some(gone) = NonZeroU32::new(limit.burst.max(1).saturating_sub(available)) {
-            self.bucket.check_n(gone).ok();
-        }
+    fn wait(&self, cost: u32) -> Duration {
+        let pause = self.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
+        self.gate.wait(cost).max(pause)
     }
 }
 
-/// All the limits of a process.
+/// The bucket of an app, and the queue of its stores.
+struct App {
+    entry: Entry,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
 #[derive(Default)]
+struct Buckets {
+    stores: HashMap<StoreId, Entry>,
+    apps: HashMap<String, App>,
+}
+
+/// All the limits of a process.
+///
+/// What a process before this one has sent is not known here: buckets begin empty, and fill from the start of the
+/// process on. So a restart, or one after another, never lets more through than the bucket allows.
 pub struct Limits {
-    entries: Mutex<HashMap<Key, Entry>>,
+    began_at: Instant,
+    buckets: Mutex<Buckets>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { began_at: Instant::now(), buckets: Mutex::default() }
+    }
+}
+
+impl std::fmt::Debug for Limits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limits").finish_non_exhaustive()
+    }
 }
 
 /// Leave to send one call. Until it is dropped its points count as on their way.
@@ -127,97 +169,114 @@ pub struct Permit {
 impl Permit {
     /// The platform told of its bucket in its answer to this permit's call.
     pub(super) fn learn(&self, told: QuotaTold) {
-        self.limits.with(&Key::Store(self.store), |entry| {
+        if let Some(entry) = self.limits.lock().stores.get_mut(&self.store) {
             let limit = RateLimit { per_second: told.per_second, burst: told.burst.max(1) };
             let others = entry.in_flight.saturating_sub(self.cost);
-            entry.refill(limit, told.available.saturating_sub(others));
-        });
+            entry.gate = Gate::new(limit, told.available.saturating_sub(others));
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let cost = self.cost;
-        self.limits.with(&Key::Store(self.store), |entry| entry.in_flight = entry.in_flight.saturating_sub(cost));
-    }
-}
-
-impl std::fmt::Debug for Limits {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Limits").finish_non_exhaustive()
+        if let Some(entry) = self.limits.lock().stores.get_mut(&self.store) {
+            entry.in_flight = entry.in_flight.saturating_sub(self.cost);
+        }
     }
 }
 
 impl Limits {
-    /// Waits until the app's and the store's bucket give `cost` points and no pause is in force. Dropping the future
-    /// gives nothing back: points that were taken are spent.
+    /// Waits until the store's and the app's bucket both give `cost` points and no pause is in force. All three are
+    /// looked at in one instant: points taken before a wait for others would be used beside those that came in
+    /// meanwhile. Stores of one app that wait for its bucket come in the order of their asking, so that they share it
+    /// fairly. Dropping the future after it is ready gives nothing back.
     pub async fn acquire(self: &Arc<Self>, store: StoreId, facts: &Facts, cost: u32) -> Permit {
-        // The app's permit first: the store's comes right before sending, so that no window of the store's holds more.
-        if let Some(app) = &facts.per_app {
-            let key = Key::App(app.name.clone());
-            let turn = self.entry(&key, app.limit, |entry| Arc::clone(&entry.turn));
-            let _turn = turn.lock().await;
-            while let Err(wait) = self.entry(&key, app.limit, |entry| entry.take(cost)) {
+        let permit = || Permit { limits: Arc::clone(self), store, cost };
+        loop {
+            let of_store = self.with_entries(store, facts, |entry, _| entry.wait(cost));
+            if !of_store.is_zero() {
+                tokio::time::sleep(of_store).await;
+                continue;
+            }
+            let turn = self.with_entries(store, facts, |_, app| app.map(|app| Arc::clone(&app.turn)));
+            let _turn = match &turn {
+                Some(turn) => Some(turn.lock().await),
+                None => None,
+            };
+            // A store that has to wait for itself again lets the others of its app go first.
+            while self.with_entries(store, facts, |entry, _| entry.wait(cost)).is_zero() {
+                let wait = self.try_acquire(store, facts, cost);
+                if wait.is_zero() {
+                    return permit();
+                }
                 tokio::time::sleep(wait).await;
             }
         }
-        let key = Key::Store(store);
-        let take = |entry: &mut Entry| entry.take(cost).inspect(|()| entry.in_flight = entry.in_flight.saturating_add(cost));
-        // The bucket may be another one after each wait: the platform may have told of its own.
-        while let Err(wait) = self.entry(&key, facts.per_store, take) {
-            tokio::time::sleep(wait).await;
-        }
-        let permit = Permit { limits: Arc::clone(self), store, cost };
-        loop {
-            let pause = self.pause_of(store);
-            if pause.is_zero() {
-                return permit;
+    }
+
+    /// Takes the points, or says when to try again.
+    fn try_acquire(&self, store: StoreId, facts: &Facts, cost: u32) -> Duration {
+        self.with_entries(store, facts, |of_store, of_app| {
+            let wait = wait_of(of_store, of_app.as_deref(), cost);
+            if wait.is_zero() && of_store.gate.take(cost) && of_app.is_none_or(|app| app.entry.gate.take(cost)) {
+                of_store.in_flight = of_store.in_flight.saturating_add(cost);
+                return Duration::ZERO;
             }
-            tokio::time::sleep(pause).await;
-        }
+            // Never at once: where governor counts a nanosecond otherwise than we do it has the last word.
+            wait.max(Duration::from_micros(100))
+        })
+    }
+
+    /// How long the next permit of this store will take at least, as far as is known without taking it.
+    pub fn expected_wait(&self, store: StoreId, facts: &Facts, cost: u32) -> Duration {
+        self.with_entries(store, facts, |of_store, of_app| wait_of(of_store, of_app.as_deref(), cost))
     }
 
     /// The platform asked us to let this store be for a while.
     pub fn pause(&self, store: StoreId, pause: Duration) {
         let until = Instant::now() + pause;
-        self.with(&Key::Store(store), |entry| entry.not_before = Some(entry.not_before.map_or(until, |at| at.max(until))));
-    }
-
-    /// How long the next permit of this store will take at least, as far as is known without taking it.
-    pub fn expected_wait(&self, store: StoreId) -> Duration {
-        self.pause_of(store)
-    }
-
-    fn pause_of(&self, store: StoreId) -> Duration {
-        let until = self.with(&Key::Store(store), |entry| entry.not_before).flatten();
-        until.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn with<T>(&self, key: &Key, then: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        self.lock().get_mut(key).map(then)
-    }
-
-    /// The entry of `key`, made when it is not there, and made anew when its connector states another limit.
-    fn entry<T>(&self, key: &Key, stated: RateLimit, then: impl FnOnce(&mut Entry) -> T) -> T {
-        let now = Instant::now();
-        let mut entries = self.lock();
-        if entries.len() >= MOST_BUCKETS && !entries.contains_key(key) {
-            let quiet = now.checked_sub(Duration::from_secs(3600)).unwrap_or(now);
-            entries.retain(|_, entry| entry.used_at > quiet || entry.in_flight > 0);
+        if let Some(entry) = self.lock().stores.get_mut(&store) {
+            entry.not_before = Some(entry.not_before.map_or(until, |at| at.max(until)));
         }
-        let entry = entries.entry(key.clone()).or_insert_with(|| Entry::new(stated, now));
-        entry.used_at = now;
-        if entry.stated != stated {
-            // The calls made under the old limit are not known to the new bucket: it begins empty.
-            entry.stated = stated;
-            entry.refill(stated, 0);
-        }
-        then(entry)
     }
+
+    fn lock(&self) -> MutexGuard<'_, Buckets> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_entries<T>(&self, store: StoreId, facts: &Facts, work: impl FnOnce(&mut Entry, Option<&mut App>) -> T) -> T {
+        let (now, filled_for) = (Instant::now(), self.began_at.elapsed());
+        let mut buckets = self.lock();
+        let Buckets { stores, apps } = &mut *buckets;
+        let quiet = |entry: &Entry| entry.in_flight == 0 && now.saturating_duration_since(entry.used_at) > QUIET;
+        if stores.len() >= MOST_BUCKETS && !stores.contains_key(&store) {
+            stores.retain(|_, entry| !quiet(entry));
+        }
+        if apps.len() >= MOST_BUCKETS {
+            apps.retain(|_, app| !quiet(&app.entry));
+        }
+        let new = |limit| Entry { gate: Gate::filling(limit, filled_for), stated: limit, not_before: None, in_flight: 0, used_at: now };
+        let follow = |entry: &mut Entry, limit: RateLimit| {
+            entry.used_at = now;
+            if entry.stated != limit {
+                // The calls made under the old limit are not known to the new bucket: it begins empty.
+                entry.stated = limit;
+                entry.gate = Gate::new(limit, 0);
+            }
+        };
+        let of_store = stores.entry(store).or_insert_with(|| new(facts.per_store));
+        follow(of_store, facts.per_store);
+        let of_app = facts.per_app.as_ref().map(|app| {
+            let found = apps.entry(app.name.clone()).or_insert_with(|| App { entry: new(app.limit), turn: Arc::default() });
+            follow(&mut found.entry, app.limit);
+            found
+        });
+        work(of_store, of_app)
+    }
+}
+
+fn wait_of(of_store: &Entry, of_app: Option<&App>, cost: u32) -> Duration {
+    of_store.wait(cost).max(of_app.map_or(Duration::ZERO, |app| app.entry.wait(cost)))
 }
 
 #[cfg(test)]
@@ -246,14 +305,47 @@ mod tests {
     async fn no_window_holds_more_calls_than_the_bucket_allows() {
         let limits = Arc::new(Limits::default());
         let store = StoreId(Uuid::from_u128(1));
+        tokio::time::sleep(Duration::from_secs(60)).await;
         let began = Instant::now();
         let mut instants = Vec::new();
         for _ in 0..40 {
+            let expected = Instant::now() + limits.expected_wait(store, &facts(2.5, 3, None), 1);
             drop(limits.acquire(store, &facts(2.5, 3, None), 1).await);
+            let late = Instant::now().saturating_duration_since(expected);
+            assert!(Instant::now() >= expected && late < Duration::from_millis(3), "it was foretold, {late:?}");
             instants.push(Instant::now());
         }
         assert_within(&instants, 2.5, 3.0);
         assert!(began.elapsed() < Duration::from_secs_f64(37.0 / 2.5 + 0.1), "and no more waiting than that");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_does_not_save_up_a_permit() {
+        let limits = Arc::new(Limits::default());
+        let store = StoreId(Uuid::from_u128(1));
+        let mut instants = Vec::new();
+        for n in 0..20 {
+            drop(limits.acquire(store, &facts(2.0, 3, None), 1).await);
+            instants.push(Instant::now());
+            if n % 5 == 0 {
+                limits.pause(store, Duration::from_secs(3));
+            }
+        }
+        assert_within(&instants, 2.0, 3.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_begins_with_empty_buckets() {
+        let store = StoreId(Uuid::from_u128(1));
+        let mut instants = Vec::new();
+        for _ in 0..5 {
+            let limits = Arc::new(Limits::default());
+            for _ in 0..4 {
+                drop(limits.acquire(store, &facts(2.0, 3, None), 1).await);
+                instants.push(Instant::now());
+            }
+        }
+        assert_within(&instants, 2.0, 3.0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -272,6 +364,7 @@ mod tests {
     async fn a_throttled_store_waits_as_long_as_the_platform_says() {
         let limits = Arc::new(Limits::default());
         let (store, other) = (StoreId(Uuid::from_u128(1)), StoreId(Uuid::from_u128(2)));
+        tokio::time::sleep(Duration::from_secs(60)).await;
         drop(limits.acquire(store, &facts(100.0, 10, None), 1).await);
         limits.pause(store, Duration::from_secs(7));
         let began = Instant::now();
@@ -282,9 +375,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn stores_that_wait_for_their_app_come_in_turn() {
+        let limits = Arc::new(Limits::default());
+        let app = Some(AppLimit { name: "x".into(), limit: RateLimit { per_second: 10.0, burst: 1 } });
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let store = |n: u128| {
+            let (limits, served, facts) = (Arc::clone(&limits), Arc::clone(&served), facts(100.0, 10, app.clone()));
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    drop(limits.acquire(StoreId(Uuid::from_u128(n)), &facts, 1).await);
+                    served.lock().unwrap().push(n);
+                }
+            })
+        };
+        for asking in [store(1), store(2), store(3)] {
+            asking.await.unwrap();
+        }
+        let served = served.lock().unwrap();
+        assert!(served.chunks(3).all(|round| round.iter().sum::<u128>() == 6), "{served:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_bucket_is_what_the_platform_says_it_is() {
         let limits = Arc::new(Limits::default());
         let (store, stated) = (StoreId(Uuid::from_u128(1)), facts(100.0, 2000, None));
+        tokio::time::sleep(Duration::from_secs(60)).await;
         let first = limits.acquire(store, &stated, 13).await;
         let second = limits.acquire(store, &stated, 13).await;
         // Someone else of the same app has used most of it; the second call is not in that number yet.

@@ -8,7 +8,7 @@
 //! 1. One file `platforms/<name>.rs`; its docs say API version, limits with their source, quirks, date checked.
 //! 2. State its [`Facts`]: abilities, items per call, rate limits per store and per app.
 //! 3. `request`: a [`call::Call`] becomes a [`call::Request`]. `outcome`: a [`call::Reply`] becomes an
-//!    [`Outcome`](crate::domain::delivery::Outcome). An answer that does not say is `Unknown`, never `TryAgain`.
+//!    [`Outcome`]. An answer that does not say is `Unknown`, never `TryAgain`.
 //!    Likewise for variants (pairing) and for the renewal of tokens, where there is one.
 //! 4. `check_config`: which fields a store of this kind needs, each named in its error.
 //! 5. Add it to [`registry`], and what a person fills in to connect a store to [`form::FORMS`].

@@ -11,7 +11,9 @@ use super::client::by_status;
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
+use crate::domain::problem::pointer_to;
 use secrecy::ExposeSecret;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
@@ -34,11 +36,19 @@ struct AbilitiesConfig {
     max_items: Option<usize>,
 }
 
+/// One of the store's own settings, which is an object.
+fn setting<T: DeserializeOwned>(store: &StoreConnection, name: &str) -> Result<Option<T>, FieldError> {
+    let Some(value) = store.config.get(name) else { return Ok(None) };
+    // serde would take a list of values in the order of the fields, too.
+    if !value.is_object() {
+        return Err(FieldError::new(pointer_to(name), "must be a JSON object"));
+    }
+    let read = serde_path_to_error::deserialize(value);
+    read.map(Some).map_err(|error| FieldError::of_serde(error.path(), error.inner()).under(&pointer_to(name)))
+}
+
 fn abilities(store: &StoreConnection) -> Result<Abilities, FieldError> {
-    let given: AbilitiesConfig = match store.config.get("abilities") {
-        None => AbilitiesConfig::default(),
-        Some(value) => AbilitiesConfig::deserialize(value).map_err(|e| FieldError::new("/abilities", e.to_string()))?,
-    };
+    let given: AbilitiesConfig = setting(store, "abilities")?.unwrap_or_default();
     let max_items = given.max_items.unwrap_or(100);
     if !(1..=MOST_ITEMS).contains(&max_items) {
         return Err(FieldError::new("/abilities/max_items", format!("must be from 1 to {MOST_ITEMS}")));
@@ -53,8 +63,7 @@ fn abilities(store: &StoreConnection) -> Result<Abilities, FieldError> {
 }
 
 fn rate(store: &StoreConnection) -> Result<RateLimit, FieldError> {
-    let Some(value) = store.config.get("rate_limit") else { return Ok(DEFAULT_RATE) };
-    let limit = RateLimit::deserialize(value).map_err(|e| FieldError::new("/rate_limit", e.to_string()))?;
+    let Some(limit) = setting::<RateLimit>(store, "rate_limit")? else { return Ok(DEFAULT_RATE) };
     if !(0.001..=10_000.0).contains(&limit.per_second) {
         return Err(FieldError::new("/rate_limit/per_second", "must be from 0.001 to 10000 calls per second"));
     }
@@ -121,6 +130,10 @@ impl Platform for Simulated {
         let mut errors = Vec::new();
         match store.base_url.as_deref().map(reqwest::Url::parse) {
             None => errors.push(FieldError::new("/base_url", "is needed for a store of this platform")),
+            Some(Ok(url)) if !url.username().is_empty() || url.password().is_some() => errors.push(FieldError::new(
+                "/base_url",
+                "must not hold a user or a password, as it is shown; give a secret as credentials.token",
+            )),
             Some(Ok(url))
                 if matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none() => {}
             Some(_) => errors
@@ -136,11 +149,11 @@ impl Platform for Simulated {
                 },
                 "abilities" => errors.extend(abilities(store).err()),
                 "rate_limit" => errors.extend(rate(store).err()),
-                _ => errors.push(FieldError::new(format!("/{name}"), "is not a setting of a store of this platform")),
+                _ => errors.push(FieldError::new(pointer_to(name), "is not a setting of a store of this platform")),
             }
         }
         for (name, value) in &store.credentials {
-            let pointer = format!("/credentials/{name}");
+            let pointer = format!("/credentials{}", pointer_to(name));
             if name != "token" {
                 errors.push(FieldError::new(pointer, "is not a credential of this platform; it has only token"));
             } else if value.expose_secret().is_empty() || !value.expose_secret().bytes().all(|b| b.is_ascii_graphic()) {

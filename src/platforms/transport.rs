@@ -64,7 +64,7 @@ impl HttpTransport {
         if self.allow_private {
             return Ok(url);
         }
-        if url.scheme() != "https" || literal_address(&url).is_some_and(|ip| !is_public(ip)) {
+        if url.scheme() != "https" || literal_address(url.as_str()).is_some_and(|ip| !is_public(ip)) {
             return Err(SendError::NotConnected("stores may only be at public https addresses".to_owned()));
         }
         Ok(url)
@@ -147,7 +147,8 @@ impl Resolve for PublicOnly {
 }
 
 /// The address that stands in a URL in the place of a name, if one does.
-pub fn literal_address(url: &reqwest::Url) -> Option<IpAddr> {
+pub fn literal_address(url: &str) -> Option<IpAddr> {
+    let url = reqwest::Url::parse(url).ok()?;
     url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse().ok())
 }
 

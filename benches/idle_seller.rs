@@ -1,0 +1,122 @@
+//! What does a seller with three stores cost in memory while nothing happens?
+//!
+//! Measured as the growth of the process's resident memory (`/proc/self/statm`, so on Linux alone) from one wave of
+//! sellers to the next, once their actors run and have found no work. The first wave also pays for what is there only
+//! once (pools, caches, the allocator's reserve), so the second is the answer. On SQLite alone: the actors are the same
+//! on PostgreSQL, and a second run in one process would live on memory that the first one freed. Baseline: as many bare
+//! actix actors, four for a seller. A seller that stays without work for `idle_stop` has no actors at all.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on should say so at once")]
+
+mod support;
+
+use actix::{Actor, Addr, Context};
+use std::sync::Arc;
+use std::time::Duration;
+use stocktide::actors::{Deps, Handle, Running, Settings};
+use stocktide::clock::{Clock, millis};
+use stocktide::db::Db;
+use stocktide::db::sealing::Sealer;
+use stocktide::domain::SellerId;
+use stocktide::platforms::client::Client;
+use stocktide::platforms::limits::Limits;
+use stocktide::simulator::Simulator;
+use stocktide::simulator::in_process::InProcess;
+use support::{Database, is_measuring, purchases};
+
+const SELLERS: usize = 2_000;
+const STORES: usize = 3;
+/// Listings in each store; they are rows, and should cost an idle seller no memory.
+const SKUS: usize = 5;
+const SETTLED_AFTER: Duration = Duration::from_secs(3);
+
+/// An actor that has nothing and does nothing.
+struct Bare;
+
+impl Actor for Bare {
+    type Context = Context<Self>;
+}
+
+fn main() {
+    if !is_measuring() {
+        return;
+    }
+    if resident_bytes().is_none() {
+        println!("skipped: this system has no /proc/self/statm");
+        return;
+    }
+    println!("idle_seller: bytes of resident memory for a seller with {STORES} stores and nothing to do");
+    println!("waves of {SELLERS} sellers, {SKUS} listings in each store, one arbiter");
+    actix::System::new().block_on(measure());
+}
+
+/// Pages are of 4 KiB wherever this is likely to run; the answer is checked for sense by its size.
+fn resident_bytes() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    text.split_whitespace().nth(1)?.parse::<usize>().ok().map(|pages| pages * 4096)
+}
+
+async fn measure() {
+    let database = Database::fresh(None);
+    let (db, clock) = (database.open(), Clock::system());
+    let handle = start(&db, &clock);
+    let mut waves = vec![Vec::new(), Vec::new()];
+    for wave in &mut waves {
+        for _ in 0..SELLERS {
+            let id = support::seller(&db, STORES, SKUS, millis(clock.now())).await.0;
+            wave.push(id);
+        }
+    }
+    let mut before = resident_bytes().unwrap();
+    let mut grown = Vec::new();
+    for (number, wave) in waves.iter().enumerate() {
+        wake(&handle, wave, (number + 1) * SELLERS).await;
+        let after = resident_bytes().unwrap();
+        grown.push(after.saturating_sub(before) / SELLERS);
+        before = after;
+    }
+    let bare = bare_actors().await;
+    let (first, second) = (grown.first().copied().unwrap(), grown.get(1).copied().unwrap());
+    #[expect(clippy::cast_precision_loss, reason = "some kilobytes")]
+    let ratio = second as f64 / bare.max(1) as f64;
+    println!("{second} B a seller (first wave {first} B), bare actors {bare} B, ratio {ratio:.1} : 1");
+    // That they did run, and still do: one gets an event, and its stores are told.
+    let seller = waves.first().and_then(|wave| wave.first()).copied().unwrap();
+    db.record(purchases(seller, 0..1, "e", &clock)).await.unwrap();
+    while handle.status().await.confirmed < STORES {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    handle.shut_down().await;
+}
+
+fn start(db: &Db, clock: &Clock) -> Handle {
+    let transport = Arc::new(InProcess::new(Simulator::new(7), clock.clone()));
+    let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10));
+    let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
+    let settings = Settings::default();
+    Handle::start(
+        Arc::new(Deps { db: db.clone(), client, clock: clock.clone(), sealer: Arc::new(sealer), settings, running: Running::default() }),
+        0,
+    )
+}
+
+/// Starts the actors of these sellers, some at a time, and waits until `all` run and have looked at their rows.
+async fn wake(handle: &Handle, sellers: &[SellerId], all: usize) {
+    let already = all - sellers.len();
+    for (number, some) in sellers.chunks(100).enumerate() {
+        some.iter().for_each(|seller| handle.hint(*seller));
+        while handle.status().await.stores < STORES * (already + number * 100 + some.len()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    tokio::time::sleep(SETTLED_AFTER).await;
+}
+
+/// Bytes for as many bare actors as a seller has: its supervisor and its stores.
+async fn bare_actors() -> usize {
+    let before = resident_bytes().unwrap();
+    let actors: Vec<Addr<Bare>> = (0..SELLERS * (1 + STORES)).map(|_| Bare.start()).collect();
+    tokio::time::sleep(SETTLED_AFTER).await;
+    let grown = resident_bytes().unwrap().saturating_sub(before);
+    assert!(actors.iter().all(Addr::connected));
+    grown / SELLERS
+}

@@ -1,0 +1,77 @@
+//! What the description of the interface says of every route alike, so that no route has to: which keys there are, and
+//! which problems any request may meet. Also repairs what the macros leave out of OpenAPI 3.1.
+use super::error::KINDS;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, Required, Response};
+
+/// The common part.
+pub(super) struct Common;
+
+impl utoipa::Modify for Common {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_with(Default::default);
+        let bearer = |what: &str| SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(what)).build());
+        components.add_security_scheme("operator_key", bearer("The operator's key."));
+        components.add_security_scheme("seller_key", bearer("One of the seller's API keys."));
+        for (path, item) in &mut openapi.paths.paths {
+            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                add_path_parameters(path, operation);
+                add_common_problems(path, operation);
+                operation.responses.responses.iter_mut().for_each(|(status, response)| complete(status, response));
+            }
+        }
+    }
+}
+
+/// The macros see the ids in an address only where they stand in a tuple.
+fn add_path_parameters(path: &str, operation: &mut Operation) {
+    let parameters = operation.parameters.get_or_insert_default();
+    for name in path.split(['{', '}']).skip(1).step_by(2) {
+        if parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name == name)) {
+            continue;
+        }
+        let schema = ObjectBuilder::new().schema_type(Type::String);
+        let schema = if name == "code" { schema } else { schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid))) };
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True).schema(Some(schema));
+        parameters.push(parameter.build().into());
+    }
+}
+
+fn add_common_problems(path: &str, operation: &mut Operation) {
+    let of_seller = path.starts_with("/v1/");
+    let with_body = operation.request_body.is_some();
+    let with_query = operation.parameters.iter().flatten().any(|p| matches!(p, RefOr::T(p) if p.parameter_in == ParameterIn::Query));
+    for (status, ..) in KINDS {
+        let possible = match status {
+            401 | 503 => of_seller || path.starts_with("/admin/"),
+            403 | 429 => of_seller,
+            400 | 408 | 413 | 415 => with_body,
+            422 => with_body || with_query,
+            _ => false,
+        };
+        if possible {
+            let content = Content::new(Some(Ref::from_schema_name("Problem")));
+            let response = Response::builder().content(PROBLEM, content).build();
+            operation.responses.responses.insert(status.to_string(), response.into());
+        }
+    }
+}
+
+const PROBLEM: &str = "application/problem+json";
+
+/// Every response needs a description, and problems have a media type of their own.
+fn complete(status: &str, response: &mut RefOr<Response>) {
+    let RefOr::T(response) = response else { return };
+    if response.description.is_empty() {
+        let kind = KINDS.iter().find(|(known, ..)| known.to_string() == status);
+        response.description = kind.map_or("As asked.", |(_, _, title)| title).to_owned();
+    }
+    let problem = RefOr::from(Ref::from_schema_name("Problem"));
+    let named_json = matches!(response.content.get("application/json"), Some(RefOr::T(content)) if content.schema == Some(problem));
+    if named_json && let Some(content) = response.content.shift_remove("application/json") {
+        response.content.insert(PROBLEM.to_owned(), content);
+    }
+}

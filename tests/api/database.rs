@@ -1,0 +1,83 @@
+//! Databases for tests: an SQLite file in a folder of its own, or a database of its own on the PostgreSQL server that
+//! `STOCKTIDE_TEST_POSTGRES` names. Both go away with the value.
+use diesel::Connection;
+use diesel::connection::SimpleConnection;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Once;
+
+/// Which kind of database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+impl Backend {
+    /// Runs a test on PostgreSQL, or says that it was skipped.
+    pub fn on_postgres(test: impl FnOnce(Self)) {
+        if std::env::var_os("STOCKTIDE_TEST_POSTGRES").is_some() {
+            return test(Self::Postgres);
+        }
+        let all = std::env::var("STOCKTIDE_TEST_REQUIRE").is_ok_and(|required| required == "all");
+        assert!(!all, "STOCKTIDE_TEST_REQUIRE=all, but STOCKTIDE_TEST_POSTGRES names no server");
+        static SAID: Once = Once::new();
+        // Not println, which is kept back while a test passes.
+        SAID.call_once(|| writeln!(std::io::stderr(), "SKIPPED on PostgreSQL: STOCKTIDE_TEST_POSTGRES names no server").unwrap());
+    }
+}
+
+/// Makes a test of each function, once on each backend, in the modules `sqlite` and `postgres`.
+#[macro_export]
+macro_rules! on_both_backends {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $test() { super::$test($crate::database::Backend::Sqlite) })+
+        }
+        mod postgres {
+            $(#[test] fn $test() { $crate::database::Backend::on_postgres(super::$test) })+
+        }
+    };
+}
+
+/// A database that goes away with it.
+pub struct TestDatabase {
+    pub url: String,
+    dir: tempfile::TempDir,
+    on_server: Option<(String, String)>,
+}
+
+impl TestDatabase {
+    pub fn fresh(backend: Backend) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        if backend == Backend::Sqlite {
+            return Self { url: format!("sqlite://{}", dir.path().join("test.db").display()), dir, on_server: None };
+        }
+        let server = std::env::var("STOCKTIDE_TEST_POSTGRES").unwrap();
+        let name = format!("stocktide_{}", uuid::Uuid::now_v7().simple());
+        let (front, _) = server.rsplit_once('/').expect("the URL of the server ends with /database");
+        let database = Self { url: format!("{front}/{name}"), dir, on_server: Some((server, name)) };
+        database.tell_server("CREATE DATABASE {name}");
+        database
+    }
+
+    /// Where the SQLite file is.
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("test.db")
+    }
+
+    /// Tells the server something about this database, from outside it; `{name}` stands for it.
+    pub fn tell_server(&self, sql: &str) {
+        let (server, name) = self.on_server.as_ref().expect("this database is on a server");
+        let mut admin = diesel::PgConnection::establish(server).expect("the PostgreSQL server answers");
+        admin.batch_execute(&sql.replace("{name}", name)).unwrap();
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if self.on_server.is_some() && !std::thread::panicking() {
+            self.tell_server("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! HTTP itself: methods, addresses, headers, encodings, and what only a broken or a hostile client sends.
+use crate::client::{exchange, request};
+use crate::database::Backend;
+use crate::on_both_backends;
+use crate::support::{Api, DOCUMENT, Judge};
+use serde_json::json;
+
+#[test]
+fn another_method_of_a_known_address_is_told_which_there_are() {
+    let api = Api::start(Backend::Sqlite);
+    for path in DOCUMENT["paths"].as_object().unwrap().keys() {
+        let path = path.replace("{code}", "main").replace("{id}", "0190a3b4-0000-7000-8000-000000000000");
+        let path = path.replace("{key_id}", "x").replace("{listing_id}", "x");
+        let there: Vec<String> = methods_of(&path);
+        for method in ["GET", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
+            if there.iter().any(|known| known == method) {
+                continue;
+            }
+            let answer = api.call(method, &path, "", None);
+            answer.is_problem(405);
+            let mut allowed: Vec<&str> = answer.header("allow").unwrap().split(", ").collect();
+            let mut there: Vec<&str> = there.iter().map(String::as_str).collect();
+            allowed.sort_unstable();
+            there.sort_unstable();
+            assert_eq!(allowed, there, "{method} {path}");
+        }
+    }
+}
+
+/// Of all descriptions that fit: `/v1/pushes/retry` could be the address of a push, too.
+fn methods_of(path: &str) -> Vec<String> {
+    let fits = |template: &str| {
+        let (parts, given): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
+        parts.len() == given.len() && parts.iter().zip(given).all(|(part, given)| part.starts_with('{') || *part == given)
+    };
+    let fitting = DOCUMENT["paths"].as_object().unwrap().iter().filter(|(template, _)| fits(template));
+    fitting.flat_map(|(_, item)| item.as_object().unwrap().keys().map(|method| method.to_uppercase())).collect()
+}
+
+fn an_unknown_address_is_a_problem_whatever_it_looks_like(on: Backend) {
+    let api = Api::start(on);
+    let ada = api.seller("Ada");
+    for path in [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v2/stores",
+        "/v1/stores/",
+        "//v1/stores",
+        "/V1/stores",
+        "/v1/unknown",
+        "/admin",
+        "/.env",
+        "/v1/../admin/overview",
+        "/v1/stores/not-an-id",
+        "/v1/stores/%00",
+        "/v1/stores/%FF%FE",
+        "/v1/stores/%2e%2e",
+        "/v1/stores/..%2f..%2fetc",
+        "/v1/syncs/%zz",
+        "/v1/pushes/%F0%9F%91%9F",
+        "/v1/stores/0/listings",
+        "/v1/stores/'%20OR%201=1--",
+    ] {
+        ada.get(path).is_problem(404);
+    }
+    for code in ["nowhere", "%00", "%FF", "a%2Fb", "%E0%A4%A", "%20", "%", "main%0d%0aset-cookie:x"] {
+        ada.delete(&format!("/v1/warehouses/{code}")).is_problem(404);
+        ada.patch(&format!("/v1/warehouses/{code}"), &json!({ "name": "x" })).is_problem(404);
+    }
+}
+
+fn odd_queries_are_named_and_never_guessed_at(on: Backend) {
+    let api = Api::start(on);
+    let ada = api.seller("Ada");
+    for (query, pointer) in [
+        ("limit=0", "/limit"),
+        ("limit=1001", "/limit"),
+        ("limit=-1", "/limit"),
+        ("limit=ten", "/limit"),
+        ("limit=", "/limit"),
+        ("limit=1e2", "/limit"),
+        ("limit=99999999999999999999", "/limit"),
+        ("cursor=nonsense", "/cursor"),
+        ("cursor=", "/cursor"),
+        ("cursor=%00", "/cursor"),
+        ("cursor=%FF", "/cursor"),
+        ("limit=1&limit=2", "/limit"),
+        ("colour=red", "/colour"),
+        ("a%2Fb=1", "/a~1b"),
+        ("%FF=1", "/\u{fffd}"),
+    ] {
+        for list in ["stores", "syncs", "pushes", "audit", "warehouses", "skus", "rules"] {
+            ada.get(&format!("/v1/{list}?{query}")).names(422, pointer);
+        }
+        api.operator().get(&format!("/admin/sellers?{query}")).names(422, pointer);
+        api.operator().get(&format!("/admin/sellers/{}/keys?{query}", ada.id)).names(422, pointer);
+    }
+    for (query, pointer) in
+        [("state=lost", "/state"), ("store_id=1", "/store_id"), ("sku=", "/sku"), ("sku=%00", "/sku"), ("state=held&state=held", "/state")]
+    {
+        ada.get(&format!("/v1/pushes?{query}")).names(422, pointer);
+    }
+    ada.get("/v1/skus?unpaired=perhaps").names(422, "/unpaired");
+    for query in ["", "?", "?sku", "?sku=", "?sku=%00", "?sku=A&sku=B"] {
+        ada.get(&format!("/v1/stock{query}")).names(422, "/sku");
+    }
+    for sku in ["%FF%FE", "%zz", "%F0%9F%91%9F", "'--", "%25"] {
+        ada.get(&format!("/v1/stock?sku={sku}")).is_problem(404);
+    }
+    let long = "x".repeat(20_000);
+    ada.get(&format!("/v1/stock?sku={long}")).names(422, "/sku");
+    ada.get(&format!("/v1/skus?cursor={}", hex::encode("'; DROP TABLE skus; --"))).is(200);
+}
+
+#[test]
+fn every_answer_is_safe_in_a_browser_and_kept_by_nobody() {
+    let api = Api::start(Backend::Sqlite);
+    let ada = api.seller("Ada");
+    let answers = [
+        ada.get("/v1/stores"),
+        ada.get("/nowhere"),
+        api.call("GET", "/v1/stores", "", None),
+        api.call("GET", "/healthz", "", None),
+        api.call("GET", "/docs/", "", None),
+        ada.post("/v1/stores", &json!({})),
+        api.call("BREW", "/v1/stores", "", None),
+    ];
+    for answer in &answers {
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{answer:?}");
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+        assert!(answer.header("cache-control").is_some());
+        assert_eq!(answer.header("server"), None);
+    }
+    assert_eq!(answers[0].header("cache-control"), Some("no-store"));
+}
+
+fn the_process_lives_is_ready_and_counts(on: Backend) {
+    let api = Api::start(on);
+    let ada = api.seller("Ada");
+    ada.event("e1", "S", "purchase", 3);
+    api.call("GET", "/healthz", "", None).is(200);
+    let ready = api.call("GET", "/readyz", "", None).is(200);
+    assert_eq!(ready["backend"], if on == Backend::Sqlite { "sqlite" } else { "postgres" });
+    let metrics = api.call("GET", "/metrics", "", None);
+    assert_eq!(metrics.status, 200);
+    assert!(metrics.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    let text = metrics.text();
+    assert!(text.contains(r#"stocktide_stock_events_total{status="accepted"}"#), "{text}");
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok() && name.starts_with(|c: char| c.is_ascii_alphabetic()), "{line}");
+        assert!(!name.contains(&ada.id) && !name.contains("SKU"), "a label without bounds: {line}");
+    }
+}
+
+#[test]
+fn a_large_answer_is_compressed_for_whoever_asks() {
+    let api = Api::start(Backend::Sqlite);
+    let bytes = request("GET", "/openapi.json", &[("accept-encoding", "gzip")], None);
+    let answer = exchange(api.address, &bytes).unwrap();
+    assert_eq!(answer.header("content-encoding"), Some("gzip"));
+    assert!(answer.body.starts_with(&[0x1f, 0x8b]));
+}
+
+#[test]
+fn a_body_that_is_too_large_is_refused_before_it_is_read() {
+    let api = Api::start_with(Backend::Sqlite, &[("max_body_bytes", "2048")]);
+    let ada = api.seller("Ada");
+    let bearer = format!("Bearer {}", ada.key);
+    let head = format!("POST /v1/stock-events HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: {bearer}\r\n");
+    let announced = format!("{head}content-length: 5000000000\r\n\r\n[");
+    let problem = exchange(api.address, announced.as_bytes()).unwrap().is_problem(413);
+    assert!(problem["detail"].as_str().unwrap().contains("2048"), "{problem}");
+    let chunk = format!("400\r\n{}\r\n", " ".repeat(1024));
+    let unannounced = format!("{head}transfer-encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk.repeat(3));
+    exchange(api.address, unannounced.as_bytes()).unwrap().is_problem(413);
+    let fits = format!("{head}transfer-encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n");
+    assert_eq!(exchange(api.address, fits.as_bytes()).unwrap().is(200)["accepted"], 0);
+}
+
+#[test]
+fn a_body_that_says_it_is_something_else_is_refused() {
+    let api = Api::start(Backend::Sqlite);
+    let ada = api.seller("Ada");
+    let event = br#"{"event_id":"e","sku":"S","kind":"purchase","quantity":1}"#;
+    for media_type in ["text/plain", "application/xml", "multipart/form-data; boundary=x", "text/csv", "nonsense"] {
+        ada.send_as("POST", "/v1/stock-events", media_type, event).is_problem(415);
+        ada.send_as("POST", "/v1/warehouses", media_type, br#"{"code":"x"}"#).is_problem(415);
+    }
+    let bearer = format!("Bearer {}", ada.key);
+    let zipped = request("POST", "/v1/stock-events", &[("authorization", &bearer), ("content-encoding", "gzip")], Some(event));
+    exchange(api.address, &zipped).unwrap().is_problem(415);
+    assert_eq!(ada.available("S"), 0);
+    for media_type in ["", "application/json; charset=utf-8", "APPLICATION/JSON", "application/problem+json"] {
+        ada.send_as("POST", "/v1/stock-events", media_type, event).is(200);
+    }
+}
+
+#[test]
+fn what_is_not_http_harms_nobody() {
+    let api = Api::start(Backend::Sqlite);
+    let ada = api.seller("Ada");
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\0 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST /v1/stock-events HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+        b"POST /v1/stock-events HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n[]",
+        b"POST /v1/stock-events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ] {
+        if let Ok(answer) = exchange(api.address, bytes) {
+            assert!((400..500).contains(&answer.status), "{answer:?}");
+        }
+    }
+    let many: String = (0..2000).map(|i| format!("x-{i}: {}\r\n", "y".repeat(100))).collect();
+    if let Ok(answer) = exchange(api.address, format!("GET /healthz HTTP/1.1\r\n{many}\r\n").as_bytes()) {
+        assert!((400..500).contains(&answer.status), "{answer:?}");
+    }
+    ada.get("/v1/stores").is(200);
+}
+
+on_both_backends![
+    an_unknown_address_is_a_problem_whatever_it_looks_like,
+    odd_queries_are_named_and_never_guessed_at,
+    the_process_lives_is_ready_and_counts,
+];

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod listings;
 pub mod overview;
 pub mod pushes;
+pub mod records;
 pub mod runs;
 pub mod schema;
 pub mod sealing;

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How often it looks.
 pub(super) const EVERY: Duration = Duration::from_secs(10);
 /// Looks that are remembered.
-pub(super) const KEPT: usize = 180;
+const KEPT: usize = 180;
 
 /// One look.
 #[derive(Debug, Clone, PartialEq)]

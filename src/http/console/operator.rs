@@ -1,6 +1,6 @@
 //! For the operator: live figures over all sellers, and the sellers with their stores and queues.
 use super::components::StoreRow;
-use super::figures::{EVERY, KEPT, Point, percentile};
+use super::figures::{EVERY, Point, percentile};
 use super::page::{Frame, PageAnswer};
 use super::plot::Plot;
 use super::session::OperatorVisit;
@@ -54,30 +54,35 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
     let status = state.handle.status().await;
     let points = state.console.figures.all();
     let frame = &visit.frame;
-    let of = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<Option<f64>> {
-        let missing = KEPT.saturating_sub(points.len());
-        std::iter::repeat_n(None, missing).chain(points.iter().map(value)).collect()
-    };
+    let of = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<Option<f64>> { points.iter().map(value).collect() };
+    let minutes = points.first().map_or(0, |first| u64::try_from((state.now_ms() - first.at) / 60_000).unwrap_or(0)).max(1);
     let mut platforms: Vec<&str> = points.iter().flat_map(|p| p.sample.confirmed.iter().map(|(platform, _)| platform.as_str())).collect();
     platforms.sort_unstable();
     platforms.dedup();
-    let mut plots = vec![Plot::new("Stock events accepted", "per second", of(&|p| Some(float(p.sample.events) / p.seconds)))];
+    let mut plots = vec![Plot::new("Stock events accepted", "per second", minutes, of(&|p| Some(float(p.sample.events) / p.seconds)))];
     for platform in platforms {
         let count = |p: &Point| p.sample.confirmed.iter().find(|(name, _)| name == platform).map_or(0, |(_, count)| *count);
-        plots.push(Plot::new(format!("Pushes confirmed, {platform}"), "per second", of(&|p| Some(float(count(p)) / p.seconds))));
+        plots.push(Plot::new(format!("Pushes confirmed, {platform}"), "per second", minutes, of(&|p| Some(float(count(p)) / p.seconds))));
     }
     plots.push(Plot::new(
         "Oldest waiting push",
         "seconds old",
+        minutes,
         of(&|p| Some(p.sample.oldest_waiting.map_or(0.0, |from| float(p.at - from) / 1000.0))),
     ));
     plots.push(Plot::new(
         "Throttled calls, this node",
         "% of calls",
+        minutes,
         of(&|p| (p.calls > 0).then(|| count(p.throttled) / count(p.calls) * 100.0)),
     ));
-    plots.push(Plot::new("Acceptance to confirmation, median", "ms", of(&|p| percentile(&p.sample.times_ms, 50).map(float))));
-    plots.push(Plot::new("Acceptance to confirmation, 99th percentile", "ms", of(&|p| percentile(&p.sample.times_ms, 99).map(float))));
+    plots.push(Plot::new("Acceptance to confirmation, median", "ms", minutes, of(&|p| percentile(&p.sample.times_ms, 50).map(float))));
+    plots.push(Plot::new(
+        "Acceptance to confirmation, 99th percentile",
+        "ms",
+        minutes,
+        of(&|p| percentile(&p.sample.times_ms, 99).map(float)),
+    ));
     frame.page(&FiguresPage {
         frame,
         here: "figures",

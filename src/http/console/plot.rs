@@ -1,4 +1,5 @@
-//! A small plot, drawn here as SVG: one line over the last half hour, its value now, its highest.
+//! A small plot, drawn here as SVG: one line over the last minutes, its value now, its highest.
+use super::show::units;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use std::fmt::Write as _;
@@ -17,20 +18,25 @@ pub(super) struct Plot {
     highest: String,
     lines: Vec<String>,
     area: Vec<String>,
+    minutes: u64,
 }
 impl HtmlSafe for Plot {}
 
 fn short(value: f64) -> String {
     match value {
-        v if v >= 100.0 || v.fract() == 0.0 => format!("{v:.0}"),
+        v if v >= 100.0 || v.fract() == 0.0 =>
+        {
+            #[expect(clippy::cast_possible_truncation, reason = "what is plotted is far below 2^63")]
+            units(v.round() as i64)
+        }
         v if v >= 10.0 => format!("{v:.1}"),
         v => format!("{v:.2}"),
     }
 }
 
 impl Plot {
-    /// Of these values, oldest first and evenly spaced; there is a gap where one is missing.
-    pub fn new(title: impl Into<String>, unit: &'static str, values: Vec<Option<f64>>) -> Self {
+    /// Of these values, oldest first and evenly spaced over so many minutes; there is a gap where one is missing.
+    pub fn new(title: impl Into<String>, unit: &'static str, minutes: u64, values: Vec<Option<f64>>) -> Self {
         let highest = values.iter().flatten().copied().fold(0.0, f64::max);
         let scale = if highest > 0.0 { HEIGHT / highest } else { 0.0 };
         #[expect(clippy::cast_precision_loss, reason = "a few hundred points")]
@@ -49,7 +55,7 @@ impl Plot {
             lines.push(line.trim_end().to_owned());
         }
         let now = values.last().copied().flatten();
-        Self { title: title.into(), unit, now: now.map_or_else(|| "none".to_owned(), short), highest: short(highest), lines, area }
+        Self { title: title.into(), unit, minutes, now: now.map_or_else(|| "none".to_owned(), short), highest: short(highest), lines, area }
     }
 }
 
@@ -74,9 +80,9 @@ mod tests {
 
     #[test]
     fn a_gap_breaks_the_line_and_the_highest_touches_the_top() {
-        let plot = Plot::new("t", "u", vec![Some(1.0), Some(2.0), None, Some(0.0)]);
+        let plot = Plot::new("t", "u", 1, vec![Some(1.0), Some(2.0), None, Some(0.0)]);
         assert_eq!(plot.lines, ["0.0,30.0 100.0,0.0", "300.0,60.0"]);
         assert_eq!((plot.now.as_str(), plot.highest.as_str()), ("0", "2"));
-        assert_eq!(Plot::new("t", "u", vec![None, None]).now, "none");
+        assert_eq!(Plot::new("t", "u", 1, vec![None, None]).now, "none");
     }
 }

@@ -80,7 +80,11 @@ impl ChangeRow {
         let pretty = |value: serde_json::Value| serde_json::to_string_pretty(&value).unwrap_or_default();
         Self {
             at: frame.stamp(entry.at),
-            actor: entry.actor,
+            actor: match entry.actor.strip_prefix("key:").and_then(|id| id.get(id.len().saturating_sub(8)..)) {
+                // A key is told from its sisters by its last digits.
+                Some(last) => format!("key …{last}"),
+                None => entry.actor,
+            },
             action: entry.action.replace('_', " ").replace('.', ": "),
             subject: entry.subject,
             before: entry.before.map(pretty),

@@ -193,7 +193,7 @@ impl FrequencyForm {
             timed: self.timed,
             daily_at: Field::new("daily_at", "Update time", "time")
                 .value(&self.daily_at)
-                .help("When every listing is overwritten each day, as the clock shows it in the zone below.")
+                .help("When every listing is overwritten each day, as the clock shows it in this time zone.")
                 .checked(errors, "/daily_at"),
             timezone: Field::new("timezone", "Time zone", "text")
                 .value(&self.timezone)

@@ -12,7 +12,7 @@ mod support;
 use actix::{Actor, Addr, Context};
 use std::sync::Arc;
 use std::time::Duration;
-use stocktide::actors::{Deps, Handle, Running, Settings};
+use stocktide::actors::{Deps, Handle, Settings};
 use stocktide::clock::{Clock, millis};
 use stocktide::db::Db;
 use stocktide::db::sealing::Sealer;
@@ -90,13 +90,9 @@ async fn measure() {
 
 fn start(db: &Db, clock: &Clock) -> Handle {
     let transport = Arc::new(InProcess::new(Simulator::new(7), clock.clone()));
-    let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10));
+    let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
     let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
-    let settings = Settings::default();
-    Handle::start(
-        Arc::new(Deps { db: db.clone(), client, clock: clock.clone(), sealer: Arc::new(sealer), settings, running: Running::default() }),
-        0,
-    )
+    Handle::start(Arc::new(Deps::new(db.clone(), client, clock.clone(), Arc::new(sealer), Settings::default())), 0)
 }
 
 /// Starts the actors of these sellers, some at a time, and waits until `all` run and have looked at their rows.

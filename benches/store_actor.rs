@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stocktide::actors::seller::RunStarted;
 use stocktide::actors::store::{Hint, IsIdle, Stop, StoreActor, StoreConfig};
-use stocktide::actors::{Deps, Running, Settings};
+use stocktide::actors::{Deps, Settings};
 use stocktide::clock::{Clock, millis};
 use stocktide::db::Db;
 use stocktide::db::sealing::Sealer;
@@ -112,10 +112,10 @@ async fn stage(db: Db) -> Stage {
     let clock = Clock::system();
     let simulator = Simulator::new(7);
     let transport = Arc::new(InProcess::new(simulator.clone(), clock.clone()));
-    let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10));
+    let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
     let sealer = Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap());
     let (seller, stores) = support::seller(&db, 1, LISTINGS, millis(clock.now())).await;
-    let deps = Deps { db, client, clock, sealer, settings: Settings::default(), running: Running::default() };
+    let deps = Deps::new(db, client, clock, sealer, Settings::default());
     Stage { deps: Arc::new(deps), simulator, seller, store: stores.first().copied().unwrap() }
 }
 
@@ -166,8 +166,8 @@ impl Stage {
                 for at in (0..LISTINGS).step_by(ITEMS).skip(lane).step_by(lanes) {
                     let key = Some(uuid::Uuid::now_v7().to_string());
                     let call = Call { action: Action::Adjust, items: (at..at + ITEMS).map(item).collect(), idempotency_key: key };
-                    self.deps.client.permit(connection).await;
-                    assert!(self.deps.client.send(connection, &call).await.answered);
+                    let permit = self.deps.client.permit(connection, &call).await;
+                    assert!(self.deps.client.send(connection, &call, permit).await.answered);
                 }
             }
         };

@@ -1,10 +1,8 @@
 //! The command line: one function a command. Exit status 0: done; 1: it failed; 2: a wrong setting or argument.
 use crate::config::{Config, ConfigError};
-use crate::simulator::{self, Faults, Simulator};
-use crate::{app, db, demo, telemetry};
+use crate::{app, db, demo, loadgen, simulator, telemetry};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,7 +23,9 @@ enum Command {
     /// Brings the database's tables up to date, or takes them away.
     Migrate(Migrate),
     /// Serves the simulated platform, with faults on demand.
-    SimulatePlatform(SimulatePlatform),
+    SimulatePlatform(simulator::args::Args),
+    /// Sends synthetic stock events to a running service, and checks what a running simulated platform shows then.
+    Load(Box<loadgen::Args>),
     /// Checks the settings and prints them all with unit, bounds and default; secrets are masked.
     CheckConfig(Settings),
 }
@@ -83,19 +83,6 @@ struct Migrate {
     down: bool,
 }
 
-#[derive(Debug, Args)]
-struct SimulatePlatform {
-    /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:8090", value_name = "ADDRESS:PORT")]
-    listen: SocketAddr,
-    /// The same seed draws the same faults.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// A JSON file with faults, as PUT /control/faults takes them.
-    #[arg(long, value_name = "FILE")]
-    faults: Option<PathBuf>,
-}
-
 /// Runs the program.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -109,7 +96,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("stocktide: {error:#}");
-            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
+            ExitCode::from(if error.is::<ConfigError>() || matches!(error.downcast_ref(), Some(loadgen::Error::Plan(_))) { 2 } else { 1 })
         }
     }
 }
@@ -134,8 +121,9 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         }
         Command::SimulatePlatform(args) => {
             telemetry::start_logging("info", false);
-            in_system(simulate_platform(args))
+            in_system(async move { args.run(app::told_to_stop()).await.map_err(anyhow::Error::msg) })
         }
+        Command::Load(args) => in_system(load(args)),
         Command::CheckConfig(settings) => {
             print!("{}", settings.load()?.table());
             Ok(())
@@ -162,14 +150,13 @@ async fn run_service(config: Config, migrate: bool) -> anyhow::Result<()> {
     service.run().await
 }
 
-async fn simulate_platform(args: SimulatePlatform) -> anyhow::Result<()> {
-    let platform = Simulator::new(args.seed);
-    if let Some(path) = &args.faults {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let faults: Faults = serde_json::from_str(&text).with_context(|| format!("{} has no faults in it", path.display()))?;
-        platform.set_faults(faults);
+/// Exit status 0 only when nothing is lost, twice or left.
+async fn load(args: Box<loadgen::Args>) -> anyhow::Result<()> {
+    let report = loadgen::run(args.plan()).await?;
+    println!("{report}");
+    if let Some(path) = &args.json {
+        std::fs::write(path, serde_json::to_string_pretty(&report)?).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let listener = TcpListener::bind(args.listen).with_context(|| format!("cannot listen at {}", args.listen))?;
-    tracing::info!(address = %listener.local_addr()?, "the simulated platform listens; its control face is /control");
-    Ok(simulator::serve::serve(listener, platform, app::told_to_stop()).await?)
+    anyhow::ensure!(report.passed(), "the platform does not show what it must");
+    Ok(())
 }

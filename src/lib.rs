@@ -54,6 +54,7 @@ pub mod demo;
 pub mod doc;
 pub mod domain;
 pub mod http;
+pub mod loadgen;
 pub mod platforms;
 pub mod simulator;
 pub mod telemetry;

@@ -4,6 +4,7 @@
 //! `duration_ms`, `error`. No bodies, no secrets. Metric labels are platforms, outcomes, routes and statuses; never a
 //! seller or a SKU.
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -17,6 +18,8 @@ const BUCKETS: [f64; 14] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5
 pub fn start_logging(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
+    // Colours are for people at a terminal; in a file they are in the way.
+    let builder = builder.with_ansi(std::io::stderr().is_terminal());
     // Fails when there is a subscriber already, which is as good.
     if json {
         builder.json().flatten_event(true).try_init().ok()

@@ -40,11 +40,14 @@ const IMPURE_STD: [&str; 5] = ["env", "fs", "net", "process", "thread"];
 
 /// Lines that a file may have, its tests among them: what a reader takes in at one sitting.
 const MOST_LINES: usize = 500;
+/// The same for spec tests, which are sentences and are read one by one.
+const MOST_SPEC_LINES: usize = 700;
 /// Longer ones: file, lines, why it is not cut.
-const LONGER: [(&str, usize, &str); 4] = [
+const LONGER: [(&str, usize, &str); 5] = [
+    ("src/actors/store.rs", 600, "the actor and its one claim: who waits for whom is one story"),
     ("src/db/delivery.rs", 800, "claiming and finishing are one invariant: what is `sending` has exactly one way in and one way out"),
     ("src/db/ledger.rs", 600, "one transaction, read from its top to its end"),
-    ("src/domain/push.rs", 700, "the whole life of a push: a state machine reads worse in pieces"),
+    ("src/domain/push.rs", 800, "the whole life of a push: a state machine reads worse in pieces"),
     ("src/simulator/mod.rs", 600, "one protocol with all its faults; shares no code with its connector on purpose"),
 ];
 
@@ -134,10 +137,11 @@ fn lengths(files: &[File]) -> Vec<String> {
     for file in files.iter().filter(|file| file.is_rust()) {
         let lines = file.text.lines().count();
         let longer = LONGER.iter().find(|(path, ..)| *path == file.path);
-        let most = longer.map_or(MOST_LINES, |(_, most, _)| *most);
+        let usual = if file.path.starts_with("tests/spec/") { MOST_SPEC_LINES } else { MOST_LINES };
+        let most = longer.map_or(usual, |(_, most, _)| *most);
         if lines > most {
             found.push(format!("{}:{lines}: more than {most} lines: cut it where its nouns part", file.path));
-        } else if longer.is_some() && lines <= MOST_LINES {
+        } else if longer.is_some() && lines <= usual {
             found.push(format!("{}:{lines}: short enough by now: take it out of LONGER in tests/architecture.rs", file.path));
         }
     }

@@ -197,12 +197,12 @@ impl Handler<Retired> for Node {
 pub struct ShutDown;
 
 impl Handler<ShutDown> for Node {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseActFuture<Self, ()>;
     fn handle(&mut self, _: ShutDown, _: &mut Self::Context) -> Self::Result {
         self.shutting_down = true;
         let children: Vec<_> = self.sellers.drain().map(|(_, child)| child.address).collect();
-        Box::pin(async move {
-            futures_util::future::join_all(children.iter().map(|child| child.send(seller::Stop))).await;
-        })
+        let ended = async move { futures_util::future::join_all(children.iter().map(|child| child.send(seller::Stop))).await };
+        // Its timers would keep it looking at the rows for ever.
+        Box::pin(ended.into_actor(self).map(|_, _, ctx| ctx.stop()))
     }
 }

@@ -2,6 +2,7 @@
 //! ([`in_process`]), served over HTTP for demo and load ([`serve`]).
 //!
 //! It shares no code with the connector that talks to it: what it understands is its own.
+pub mod args;
 pub mod in_process;
 pub mod serve;
 
@@ -27,6 +28,19 @@ pub struct Rate {
     pub per_second: f64,
     /// Calls at once.
     pub burst: f64,
+}
+
+impl std::str::FromStr for Rate {
+    type Err = &'static str;
+    /// `PER_SECOND` or `PER_SECOND:BURST`; without a burst, what a second brings, and at least one.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "must be PER_SECOND or PER_SECOND:BURST, such as 50:100";
+        let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0).ok_or(wrong);
+        let (per_second, burst) = text.split_once(':').map_or((text, None), |(rate, burst)| (rate, Some(burst)));
+        let per_second = number(per_second)?;
+        let burst = burst.map(number).transpose()?.unwrap_or(per_second).max(1.0);
+        Ok(Self { per_second, burst })
+    }
 }
 
 /// What goes wrong. Probabilities are from 0 to 1.
@@ -102,6 +116,34 @@ impl Default for Faults {
     }
 }
 
+impl Faults {
+    /// Checks the bounds of what was given.
+    ///
+    /// # Errors
+    /// Names the fault that is out of its bounds.
+    pub fn check(&self) -> Result<(), String> {
+        let probabilities = [
+            ("throttle", self.throttle),
+            ("error_before", self.error_before),
+            ("error_after", self.error_after),
+            ("lose_answer", self.lose_answer),
+            ("cut", self.cut),
+            ("late", self.late),
+            ("never_answer", self.never_answer),
+        ];
+        if let Some((name, _)) = probabilities.iter().find(|(_, p)| !(0.0..=1.0).contains(p)) {
+            return Err(format!("{name} must be from 0 to 1"));
+        }
+        if !(0.0..=86_400.0).contains(&self.retry_after_s) {
+            return Err("retry_after_s must be from 0 to 86400 seconds".to_owned());
+        }
+        if self.rate_limit.is_some_and(|rate| !(rate.per_second > 0.0 && rate.burst >= 1.0)) {
+            return Err("rate_limit needs per_second above 0 and a burst of at least 1".to_owned());
+        }
+        Ok(())
+    }
+}
+
 /// One change applied to one item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -126,7 +168,7 @@ pub struct Receipt {
 pub struct Stats {
     /// Requests of the protocol, all kinds.
     pub calls: u64,
-    /// Changes applied to items.
+    /// Changes applied to items, which is also the number of the newest receipt.
     pub items: u64,
     /// Requests beyond a store's bucket.
     pub over_limit: u64,
@@ -248,8 +290,9 @@ impl Simulator {
 
     /// The store sells `quantity` by itself.
     pub fn sell(&self, store: &str, external_id: &str, quantity: i64) {
-        let now = self.quantity(store, external_id);
-        self.set_quantity(store, external_id, now.saturating_sub(quantity));
+        let mut state = self.state();
+        let shown = state.stores.entry(store.to_owned()).or_default().items.entry(external_id.to_owned()).or_default();
+        *shown = shown.saturating_sub(quantity);
     }
 
     /// Up to `limit` items of a store from behind `after`, by name.
@@ -265,8 +308,8 @@ impl Simulator {
     pub fn receipts(&self, after: u64, limit: usize) -> Vec<Receipt> {
         let state = self.state();
         let first = state.receipts.front().map_or(0, |r| r.seq);
-        let skip = usize::try_from((after + 1).saturating_sub(first)).unwrap_or(usize::MAX);
-        state.receipts.iter().skip(skip).take(limit).cloned().collect()
+        let skip = usize::try_from(after.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
+        state.receipts.range(skip.min(state.receipts.len())..).take(limit).cloned().collect()
     }
 
     /// Counters.

@@ -1,4 +1,6 @@
 //! The simulated platform over HTTP, with a control face under `/control` for switching faults and looking inside.
+//!
+//! One worker: all stores share one lock anyway, and a call of a hundred items holds it for well under a millisecond.
 use super::{Answer, Decision, Faults, Incoming, Simulator};
 use crate::clock::Clock;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -6,10 +8,32 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data, Json, Path, Query};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde::{Deserialize, Serialize};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::net::TcpSocket;
+
+/// Connections that may wait to be accepted: a service with hundreds of stores opens them all at once.
+const BACKLOG: u32 = 4096;
+/// Longer than callers keep idle connections, so that it is never we who close one just as a request comes in on it.
+const KEEP_ALIVE: Duration = Duration::from_secs(300);
+/// Bytes of a body at most.
+const MAX_BODY: usize = 8 * 1024 * 1024;
+/// Receipts or items of a page of the control face, when not told and at most.
+const DEFAULT_PAGE: usize = 10_000;
+const MAX_PAGE: usize = 100_000;
+
+/// Listens on `address`, with room for many connections at once. Within a tokio runtime.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
 
 struct Platform {
     simulator: Simulator,
@@ -29,8 +53,8 @@ pub async fn serve(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(platform.clone())
-            .app_data(web::JsonConfig::default().limit(8 * 1024 * 1024))
-            .app_data(web::PayloadConfig::default().limit(8 * 1024 * 1024))
+            .app_data(web::JsonConfig::default().limit(MAX_BODY))
+            .app_data(web::PayloadConfig::default().limit(MAX_BODY))
             .route("/control/faults", web::get().to(faults))
             .route("/control/faults", web::put().to(set_faults))
             .route("/control/stats", web::get().to(stats))
@@ -40,6 +64,7 @@ pub async fn serve(
             .route("/control/stores/{store}/sell", web::post().to(sell))
             .default_service(web::to(platform_call))
     })
+    .keep_alive(KEEP_ALIVE)
     .listen(listener)?
     .workers(1)
     .shutdown_timeout(2)
@@ -91,7 +116,8 @@ async fn platform_call(request: HttpRequest, body: Bytes, platform: Data<Platfor
     }
 }
 
-/// An answer whose body breaks off: the server can only close the connection.
+/// Cuts the connection: an answer whose body fails before its first byte makes the server drop the connection while
+/// the head still stands in its buffer, so the caller gets nothing at all.
 fn cut() -> HttpResponse {
     HttpResponse::Ok().body(BoxBody::new(BrokenOff))
 }
@@ -112,9 +138,12 @@ async fn faults(platform: Data<Platform>) -> Json<Faults> {
     Json(platform.simulator.faults())
 }
 
-async fn set_faults(platform: Data<Platform>, faults: Json<Faults>) -> Json<Faults> {
+async fn set_faults(platform: Data<Platform>, faults: Json<Faults>) -> HttpResponse {
+    if let Err(error) = faults.check() {
+        return HttpResponse::UnprocessableEntity().json(serde_json::json!({ "error": error }));
+    }
     platform.simulator.set_faults(faults.into_inner());
-    Json(platform.simulator.faults())
+    HttpResponse::Ok().json(platform.simulator.faults())
 }
 
 async fn stats(platform: Data<Platform>) -> HttpResponse {
@@ -129,7 +158,7 @@ struct ReceiptsQuery {
 }
 
 async fn receipts(platform: Data<Platform>, query: Query<ReceiptsQuery>) -> HttpResponse {
-    let items = platform.simulator.receipts(query.after, query.limit.unwrap_or(10_000).min(100_000));
+    let items = platform.simulator.receipts(query.after, query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE));
     let next = items.last().map(|r| r.seq);
     HttpResponse::Ok().json(serde_json::json!({ "items": items, "next": next }))
 }
@@ -154,7 +183,7 @@ struct Items {
 }
 
 async fn items(platform: Data<Platform>, store: Path<String>, query: Query<ItemsQuery>) -> Json<Items> {
-    let limit = query.limit.unwrap_or(10_000).min(100_000);
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     let found = platform.simulator.items(&store, query.after.as_deref(), limit);
     let next = (found.len() == limit).then(|| found.last().map(|(id, _)| id.clone())).flatten();
     Json(Items { items: found.into_iter().map(|(external_id, quantity)| Item { external_id, quantity }).collect(), next })
@@ -170,4 +199,39 @@ async fn set_items(platform: Data<Platform>, store: Path<String>, body: Json<Ite
 async fn sell(platform: Data<Platform>, store: Path<String>, item: Json<Item>) -> HttpResponse {
     platform.simulator.sell(&store, &item.external_id, item.quantity);
     HttpResponse::NoContent().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// What comes back on a connection of its own, to the last byte.
+    async fn exchange(address: SocketAddr, body: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = format!("POST /stores/s/adjust HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.ok();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[actix_web::test]
+    async fn a_cut_connection_brings_back_not_one_byte() {
+        let simulator = Simulator::new(1);
+        let listener = listener("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let served = actix_web::rt::spawn(serve(listener, simulator.clone(), async { stopped.await.unwrap_or(()) }));
+        let body = r#"{"items":[{"external_id":"a","delta":3}]}"#;
+        assert!(exchange(address, body).await.starts_with("HTTP/1.1 200"));
+        simulator.set_faults(Faults { cut: 1.0, ..Faults::default() });
+        assert_eq!(exchange(address, body).await, "");
+        assert_eq!(simulator.quantity("s", "a"), 3, "cut before it was applied");
+        simulator.set_faults(Faults { lose_answer: 1.0, ..Faults::default() });
+        assert_eq!(exchange(address, body).await, "");
+        assert_eq!(simulator.quantity("s", "a"), 6, "applied, and the answer lost");
+        stop.send(()).unwrap();
+        served.await.unwrap().unwrap();
+    }
 }

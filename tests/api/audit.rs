@@ -123,7 +123,7 @@ fn secrets_are_in_no_answer_and_not_plain_in_the_files(on: Backend) {
         assert!(texts.iter().all(|text| !text.contains(secret.as_str())), "{secret} was shown: {texts:#?}");
     }
     if on == Backend::Sqlite {
-        let folder = api.database.file().parent().unwrap().to_owned();
+        let folder = api.database_file().parent().unwrap().to_owned();
         let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(files.len() >= 2, "the database and its journal: {files:?}");
         for (file, secret) in files.iter().flat_map(|file| secrets.iter().map(move |secret| (file, secret))) {

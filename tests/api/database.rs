@@ -3,7 +3,6 @@
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Once;
 
 /// Which kind of database.
@@ -23,7 +22,7 @@ impl Backend {
         assert!(!all, "STOCKTIDE_TEST_REQUIRE=all, but STOCKTIDE_TEST_POSTGRES names no server");
         static SAID: Once = Once::new();
         // Not println, which is kept back while a test passes.
-        SAID.call_once(|| writeln!(std::io::stderr(), "SKIPPED on PostgreSQL: STOCKTIDE_TEST_POSTGRES names no server").unwrap());
+        SAID.call_once(|| std::io::stderr().write_all(b"SKIPPED on PostgreSQL: STOCKTIDE_TEST_POSTGRES names no server\n").unwrap());
     }
 }
 
@@ -43,7 +42,7 @@ macro_rules! on_both_backends {
 /// A database that goes away with it.
 pub struct TestDatabase {
     pub url: String,
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     on_server: Option<(String, String)>,
 }
 
@@ -51,19 +50,14 @@ impl TestDatabase {
     pub fn fresh(backend: Backend) -> Self {
         let dir = tempfile::tempdir().unwrap();
         if backend == Backend::Sqlite {
-            return Self { url: format!("sqlite://{}", dir.path().join("test.db").display()), dir, on_server: None };
+            return Self { url: format!("sqlite://{}", dir.path().join("test.db").display()), _dir: dir, on_server: None };
         }
         let server = std::env::var("STOCKTIDE_TEST_POSTGRES").unwrap();
         let name = format!("stocktide_{}", uuid::Uuid::now_v7().simple());
         let (front, _) = server.rsplit_once('/').expect("the URL of the server ends with /database");
-        let database = Self { url: format!("{front}/{name}"), dir, on_server: Some((server, name)) };
+        let database = Self { url: format!("{front}/{name}"), _dir: dir, on_server: Some((server, name)) };
         database.tell_server("CREATE DATABASE {name}");
         database
-    }
-
-    /// Where the SQLite file is.
-    pub fn file(&self) -> PathBuf {
-        self.dir.path().join("test.db")
     }
 
     /// Tells the server something about this database, from outside it; `{name}` stands for it.

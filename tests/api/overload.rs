@@ -65,7 +65,7 @@ enum Holder {
 impl Holder {
     fn of(api: &Api, on: Backend) -> Self {
         match on {
-            Backend::Sqlite => Self::Sqlite(diesel::SqliteConnection::establish(&api.database.file().display().to_string()).unwrap()),
+            Backend::Sqlite => Self::Sqlite(diesel::SqliteConnection::establish(&api.database_file().display().to_string()).unwrap()),
             Backend::Postgres => Self::Postgres(diesel::PgConnection::establish(&api.database.url).unwrap()),
         }
     }
@@ -93,6 +93,17 @@ fn a_database_server_that_is_gone_is_told_and_comes_back() {
         until("the service finds its database again", || (api.call("GET", "/readyz", "", None).status == 200).then_some(()));
         ada.event("after", "S", "purchase", 2);
         assert_eq!(ada.available("S"), 3);
+    });
+}
+
+#[test]
+fn a_stopped_service_lets_go_of_its_database() {
+    Backend::on_postgres(|on| {
+        let mut api = Api::start(on);
+        api.seller("Ada").event("e1", "S", "purchase", 1);
+        api.stop();
+        // Refused while anyone is connected.
+        api.database.tell_server("DROP DATABASE {name}");
     });
 }
 

@@ -6,6 +6,7 @@ use crate::database::{Backend, TestDatabase};
 use crate::schema;
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
@@ -88,6 +89,19 @@ impl Api {
         assert!(misfits.is_empty(), "{method} {path} answered {}: {}\n{misfits:#?}", answer.status, answer.text());
     }
 
+    /// Stops the service gracefully; its database stays.
+    pub fn stop(&mut self) {
+        self.stop.cancel();
+        let Some(running) = self.running.take() else { return };
+        let ended = running.join();
+        assert!(std::thread::panicking() || matches!(ended, Ok(Ok(()))), "the service did not stop well: {ended:?}");
+    }
+
+    /// Where the SQLite file is.
+    pub fn database_file(&self) -> &Path {
+        Path::new(self.database.url.strip_prefix("sqlite://").expect("on SQLite"))
+    }
+
     pub fn operator(&self) -> Caller<'_> {
         Caller { api: self, key: OPERATOR_KEY.to_owned(), id: String::new(), key_id: String::new() }
     }
@@ -102,9 +116,7 @@ impl Api {
 
 impl Drop for Api {
     fn drop(&mut self) {
-        self.stop.cancel();
-        let ended = self.running.take().map(JoinHandle::join);
-        assert!(std::thread::panicking() || matches!(ended, Some(Ok(Ok(())))), "the service did not stop well: {ended:?}");
+        self.stop();
     }
 }
 

@@ -91,8 +91,8 @@ fn an_overwrite_waits_while_an_increase_of_its_listing_is_in_flight_or_uncertain
 
 #[test]
 fn an_event_that_comes_as_an_overwrite_is_claimed_is_in_its_target_or_behind_it_never_both_or_neither() {
-    for delay in 0..12 {
-        story(async |world| {
+    story(async |world| {
+        for delay in 0..12 {
             let seller = world.seller(incremental).await;
             let shop = seller.shop("corner", &["A"]).await;
             seller.purchase("A", 100).await;
@@ -107,8 +107,8 @@ fn an_event_that_comes_as_an_overwrite_is_claimed_is_in_its_target_or_behind_it_
             });
             world.a_moment().await;
             assert_eq!(world.shown(&shop, "A"), 107, "{:?}", world.received(&shop));
-        });
-    }
+        }
+    });
 }
 
 #[test]
@@ -491,8 +491,8 @@ fn a_store_that_can_only_be_overwritten_gets_its_target_instead_of_increases() {
 
 #[test]
 fn a_platform_that_can_only_set_is_read_then_added_to_then_set() {
-    for platform in [platform_that::compares_and_sets, platform_that::only_sets, platform_that::only_sets_but_knows_keys] {
-        story(async |world| {
+    story(async |world| {
+        for platform in [platform_that::compares_and_sets, platform_that::only_sets, platform_that::only_sets_but_knows_keys] {
             let seller = world.seller(incremental).await;
             let shop = seller.shop_on(platform(), "corner", &["A"]).await;
             seller.purchase("A", 10).await;
@@ -501,8 +501,8 @@ fn a_platform_that_can_only_set_is_read_then_added_to_then_set() {
             seller.purchase("A", 3).await;
             world.a_moment().await;
             assert_eq!(world.received(&shop), [set("A", 10), set("A", 9)], "what the store sold stays sold");
-        });
-    }
+        }
+    });
 }
 
 #[test]

@@ -113,8 +113,8 @@ fn ledger_available_is_the_sum_of_the_deltas_of_the_distinct_events_accepted() {
 
 #[test]
 fn incremental_confirmed_increases_are_the_increases_computed_no_unit_twice_none_lost() {
-    for seed in 0..6 {
-        story(async |world| {
+    story(async |world| {
+        for seed in 0..4 {
             println!("seed {seed}");
             let seller = world.seller(incremental).await;
             let shop = seller.shop("corner", &SKUS).await;
@@ -144,8 +144,8 @@ fn incremental_confirmed_increases_are_the_increases_computed_no_unit_twice_none
             let confirmed: i64 =
                 seller.pushes().await.iter().filter(|push| push.state == PushState::Confirmed).filter_map(|push| push.quantity).sum();
             assert_eq!(confirmed, computed.iter().sum::<i64>());
-        });
-    }
+        }
+    });
 }
 
 #[test]
@@ -157,8 +157,8 @@ fn incremental_units_are_exact_on_every_kind_of_platform_while_stock_only_grows(
         platform_that::only_sets_but_knows_keys(),
         platform_that::adds_but_cannot_be_read(),
     ];
-    for (seed, platform) in platforms.into_iter().enumerate() {
-        story(async |world| {
+    story(async |world| {
+        for (seed, platform) in platforms.iter().enumerate() {
             println!("on {platform}");
             let seller = world.seller(incremental).await;
             let shop = seller.shop_on(platform.clone(), "corner", &SKUS).await;
@@ -177,8 +177,8 @@ fn incremental_units_are_exact_on_every_kind_of_platform_while_stock_only_grows(
             for (sku, bought) in SKUS.iter().zip(bought) {
                 assert_eq!(world.shown(&shop, sku), bought, "{sku}: {:?}", world.received(&shop));
             }
-        });
-    }
+        }
+    });
 }
 
 #[test]

@@ -1,0 +1,121 @@
+//! The running simulated platform, by its control face: faults on and off, what its items show, what it received.
+use super::api::{Api, Error, Lost};
+use super::plan::Plan;
+use crate::simulator::{Faults, Receipt, Stats};
+use reqwest::Method;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Receipts and items in one page.
+const PAGE: usize = 20_000;
+
+/// The control face.
+#[derive(Debug)]
+pub(super) struct Platform {
+    api: Api,
+}
+
+#[derive(Deserialize)]
+struct Receipts {
+    items: Vec<Receipt>,
+}
+
+#[derive(Deserialize)]
+struct Items {
+    items: Vec<Item>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    external_id: String,
+    quantity: i64,
+}
+
+impl Platform {
+    pub(super) fn new(plan: &Plan) -> Result<Self, Error> {
+        Ok(Self { api: Api::new(&plan.platform, plan.patience)? })
+    }
+
+    pub(super) async fn faults(&self) -> Result<Faults, Error> {
+        self.api.get("/control/faults", None).await
+    }
+
+    pub(super) async fn set_faults(&self, faults: &Faults) -> Result<(), Error> {
+        self.api.json::<Faults>(Method::PUT, "/control/faults", None, Some(faults), Lost::Repeat).await.map(drop)
+    }
+
+    pub(super) async fn stats(&self) -> Result<Stats, Error> {
+        self.api.get("/control/stats", None).await
+    }
+
+    /// Hands every receipt from behind `after` to `take`, in order. Answers whether none in between was forgotten by
+    /// the platform, which keeps a bounded number.
+    pub(super) async fn receipts(&self, mut after: u64, mut take: impl FnMut(Receipt)) -> Result<bool, Error> {
+        let mut complete = true;
+        loop {
+            let page: Receipts = self.api.get(&format!("/control/receipts?after={after}&limit={PAGE}"), None).await?;
+            let Some(last) = page.items.last().map(|r| r.seq) else { return Ok(complete) };
+            complete &= page.items.first().is_some_and(|first| first.seq == after + 1);
+            page.items.into_iter().for_each(&mut take);
+            after = last;
+        }
+    }
+
+    /// All that a store shows.
+    pub(super) async fn shown(&self, store: &str) -> Result<BTreeMap<String, i64>, Error> {
+        let mut shown = BTreeMap::new();
+        let mut after: Option<String> = None;
+        loop {
+            let from = after.as_ref().map(|after| format!("&after={after}")).unwrap_or_default();
+            let page: Items = self.api.get(&format!("/control/stores/{store}/items?limit={PAGE}{from}"), None).await?;
+            shown.extend(page.items.into_iter().map(|item| (item.external_id, item.quantity)));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(shown),
+            }
+        }
+    }
+
+    /// Makes the platform offer what the plan says, with the plan's faults. Answers what it was like before.
+    pub(super) async fn prepare(&self, plan: &Plan) -> Result<Faults, Error> {
+        let before = self.faults().await?;
+        let mut faults = before.clone();
+        plan.faults.apply_to(&mut faults);
+        faults.check().map_err(Error::Plan)?;
+        let abilities = plan.offers.abilities();
+        (faults.adjust, faults.idempotency, faults.compare_and_set) = (abilities.adjust, abilities.idempotency, abilities.compare_and_set);
+        self.set_faults(&faults).await?;
+        Ok(before)
+    }
+
+    /// The platform without faults, offering what the plan says.
+    pub(super) async fn calm(&self, plan: &Plan) -> Result<(), Error> {
+        let now = self.faults().await?;
+        let abilities = plan.offers.abilities();
+        self.set_faults(&Faults {
+            rate_limit: now.rate_limit,
+            token: now.token,
+            adjust: abilities.adjust,
+            idempotency: abilities.idempotency,
+            compare_and_set: abilities.compare_and_set,
+            ..Faults::default()
+        })
+        .await
+    }
+}
+
+/// What the platform counted from `before` to `after`.
+pub(super) fn counted(before: &Stats, after: Stats) -> Stats {
+    let fault = |(name, count): (String, u64)| {
+        let earlier = before.faults.get(&name).copied().unwrap_or(0);
+        (count > earlier).then(|| (name, count - earlier))
+    };
+    Stats {
+        calls: after.calls.saturating_sub(before.calls),
+        items: after.items.saturating_sub(before.items),
+        over_limit: after.over_limit.saturating_sub(before.over_limit),
+        repeats: after.repeats.saturating_sub(before.repeats),
+        faults: after.faults.into_iter().filter_map(fault).collect(),
+    }
+}

@@ -1,0 +1,183 @@
+//! Sends stock events to a service that may be gone at any moment, as a careful client does: each SKU's events in
+//! order, every request repeated under the same event ids until it is answered. Keeps the plain model: a listing shows
+//! the sum of the increases.
+use crate::program::{OPERATOR_KEY, Program, call, pause};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Clients that send at once, each with SKUs of its own.
+const CLIENTS: usize = 4;
+const SKUS_PER_CLIENT: usize = 25;
+const STORES: [&str; 2] = ["corner", "square"];
+
+/// Everything is quiet within this long, or something is lost.
+const QUIET_WITHIN: Duration = Duration::from_secs(40);
+
+/// A seller with stores and listings, and clients that send its events.
+pub struct Driver {
+    key: String,
+    /// Where the service is now; it moves with every start.
+    service: Arc<Mutex<SocketAddr>>,
+    enough: Arc<AtomicBool>,
+    repeats: Arc<AtomicUsize>,
+    clients: Vec<JoinHandle<BTreeMap<String, i64>>>,
+}
+
+/// Listings that do not show the sum of their increases.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Listing, units that are missing.
+    pub lost: Vec<(String, i64)>,
+    /// Listing, units too many.
+    pub twice: Vec<(String, i64)>,
+}
+
+impl Driver {
+    /// Makes the seller and starts its clients.
+    pub fn start(seed: u64, service: &Program, platform: &Program) -> Self {
+        let made = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
+        let key = made["api_key"].as_str().unwrap().to_owned();
+        let skus: Vec<Vec<String>> = (0..CLIENTS).map(|c| (0..SKUS_PER_CLIENT).map(|s| format!("SKU-{c}-{s}")).collect()).collect();
+        for name in STORES {
+            let url = format!("http://{}", platform.address);
+            // Small calls, so that there are many of them for the kills and the faults to hit.
+            let store = json!({ "name": name, "platform": "simulated", "base_url": url, "external_store": name,
+                "abilities": { "max_items": 5 }, "rate_limit": { "per_second": 2000, "burst": 2000 } });
+            let store = service.call("POST", "/v1/stores", &key, &store);
+            let rows: Vec<Value> = skus.iter().flatten().map(|sku| json!({ "sku": sku, "external_id": sku })).collect();
+            service.call("PUT", &format!("/v1/stores/{}/listings", store["id"].as_str().unwrap()), &key, &json!(rows));
+        }
+        service.call("PUT", "/v1/sync-settings", &key, &json!({ "auto_sync": true, "initial_overwrite": false }));
+        let mut driver = Self {
+            key,
+            service: Arc::new(Mutex::new(service.address)),
+            enough: Arc::default(),
+            repeats: Arc::default(),
+            clients: Vec::new(),
+        };
+        for (number, skus) in skus.into_iter().enumerate() {
+            let client = Client {
+                key: driver.key.clone(),
+                service: Arc::clone(&driver.service),
+                enough: Arc::clone(&driver.enough),
+                repeats: Arc::clone(&driver.repeats),
+                random: ChaCha8Rng::seed_from_u64(seed ^ (number as u64 + 1)),
+            };
+            driver.clients.push(std::thread::spawn(move || client.sends(number, &skus)));
+        }
+        driver
+    }
+
+    /// The service is another process now.
+    pub fn goes_on_with(&self, service: &Program) {
+        *self.service.lock().unwrap() = service.address;
+    }
+
+    /// Requests that were not answered and had to be repeated.
+    pub fn repeats(&self) -> usize {
+        self.repeats.load(Ordering::Relaxed)
+    }
+
+    /// The clients finish what they began; then, once all is quiet, what the platform shows is compared with the model.
+    pub fn verdict(self, service: &Program, platform: &Program) -> Verdict {
+        self.enough.store(true, Ordering::Relaxed);
+        let mut model: BTreeMap<String, i64> = BTreeMap::new();
+        for client in self.clients {
+            model.extend(client.join().expect("a client goes on to its end"));
+        }
+        assert!(model.values().sum::<i64>() > 0);
+        for (sku, expected) in &model {
+            let stock = service.call("GET", &format!("/v1/stock?sku={sku}"), &self.key, &Value::Null);
+            assert_eq!(stock["total_available"], *expected, "the ledger of {sku}");
+        }
+        let mut verdict = compare(&model, platform);
+        let tries = QUIET_WITHIN.as_millis() / 200;
+        for _ in 0..tries {
+            let waiting = ["queued", "sending", "retrying", "uncertain"].iter().any(|state| {
+                service.call("GET", &format!("/v1/pushes?limit=1&state={state}"), &self.key, &Value::Null)["items"][0].is_object()
+            });
+            verdict = compare(&model, platform);
+            if !waiting {
+                break;
+            }
+            pause(Duration::from_millis(200));
+        }
+        verdict
+    }
+}
+
+fn compare(model: &BTreeMap<String, i64>, platform: &Program) -> Verdict {
+    let mut verdict = Verdict::default();
+    for store in STORES {
+        let items = platform.call("GET", &format!("/control/stores/{store}/items"), "", &Value::Null);
+        let shown: BTreeMap<&str, i64> = items["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| (item["external_id"].as_str().unwrap(), item["quantity"].as_i64().unwrap()))
+            .collect();
+        for (sku, expected) in model {
+            let off = shown.get(sku.as_str()).copied().unwrap_or(0) - expected;
+            match off {
+                0 => {}
+                1.. => verdict.twice.push((format!("{store}/{sku}"), off)),
+                _ => verdict.lost.push((format!("{store}/{sku}"), -off)),
+            }
+        }
+    }
+    verdict
+}
+
+struct Client {
+    key: String,
+    service: Arc<Mutex<SocketAddr>>,
+    enough: Arc<AtomicBool>,
+    repeats: Arc<AtomicUsize>,
+    random: ChaCha8Rng,
+}
+
+impl Client {
+    /// Sends until there is enough; what each of its SKUs should show.
+    fn sends(mut self, number: usize, skus: &[String]) -> BTreeMap<String, i64> {
+        let mut model: BTreeMap<String, i64> = skus.iter().map(|sku| (sku.clone(), 0)).collect();
+        let mut events = 0;
+        while !self.enough.load(Ordering::Relaxed) {
+            let size = self.random.random_range(1..=20);
+            let batch: Vec<Value> = (0..size)
+                .map(|_| {
+                    events += 1;
+                    let sku = &skus[self.random.random_range(0..skus.len())];
+                    let quantity = self.random.random_range(1..=9);
+                    *model.get_mut(sku).unwrap() += quantity;
+                    json!({ "event_id": format!("c{number}-{events}"), "sku": sku, "kind": "purchase", "quantity": quantity })
+                })
+                .collect();
+            self.until_answered(&json!(batch));
+            pause(Duration::from_millis(self.random.random_range(0..10)));
+        }
+        model
+    }
+
+    fn until_answered(&self, batch: &Value) {
+        loop {
+            let address = *self.service.lock().unwrap();
+            match call(address, "POST", "/v1/stock-events", &self.key, batch) {
+                Ok(answer) if answer.status == 200 => {
+                    assert_eq!(answer.json()["rejected"], 0, "{}", answer.text());
+                    return;
+                }
+                Ok(answer) => assert!(matches!(answer.status, 429 | 503), "{}: {}", answer.status, answer.text()),
+                Err(_) => {}
+            }
+            self.repeats.fetch_add(1, Ordering::Relaxed);
+            pause(Duration::from_millis(20));
+        }
+    }
+}

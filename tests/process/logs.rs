@@ -1,0 +1,49 @@
+//! The log at its loudest, of everything that the process links: it names no secret.
+use crate::database::{Backend, TestDatabase};
+use crate::program::{CREDENTIAL_KEY, OPERATOR_KEY, Program, pause};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const TOKEN: &str = "tok-c0ffee-planted-secret";
+
+#[test]
+fn the_log_at_trace_names_no_secret() {
+    let (database, platform) = (TestDatabase::fresh(Backend::Sqlite), Program::simulate_platform());
+    let service = Program::serve(&database, &["log=trace"]);
+    let made = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
+    let (key, id) = (made["api_key"].as_str().unwrap(), made["id"].as_str().unwrap());
+    let second = service.call("POST", &format!("/admin/sellers/{id}/keys"), OPERATOR_KEY, &Value::Null);
+    let store = json!({ "name": "corner", "platform": "simulated", "base_url": format!("http://{}", platform.address), "external_store": "corner",
+        "credentials": { "token": TOKEN } });
+    let store = service.call("POST", "/v1/stores", key, &store)["id"].as_str().unwrap().to_owned();
+    service.call("PUT", &format!("/v1/stores/{store}/listings"), key, &json!([{ "sku": "A", "external_id": "a" }]));
+    service.call("PUT", "/v1/sync-settings", key, &json!({ "auto_sync": true, "initial_overwrite": false }));
+    service.call("POST", "/v1/stock-events", key, &json!({ "event_id": "e1", "sku": "A", "kind": "purchase", "quantity": 1 }));
+    // Refused credentials take the path that says most.
+    platform.call("PUT", "/control/faults", "", &json!({ "token": "another" }));
+    service.call("POST", &format!("/v1/stores/{store}/check"), key, &Value::Null);
+    service.call("POST", "/v1/stock-events", key, &json!({ "event_id": "e2", "sku": "A", "kind": "purchase", "quantity": 1 }));
+    for _ in 0..100 {
+        if service.call("GET", &format!("/v1/stores/{store}"), key, &Value::Null)["state"] == "needs_reauthorisation" {
+            break;
+        }
+        pause(Duration::from_millis(50));
+    }
+    assert_eq!(service.call("GET", &format!("/v1/stores/{store}"), key, &Value::Null)["state"], "needs_reauthorisation");
+    crate::program::call(
+        service.address,
+        "PATCH",
+        &format!("/v1/stores/{store}"),
+        key,
+        &json!({ "credentials": { "token": TOKEN, "colour": TOKEN } }),
+    )
+    .unwrap();
+    service.signal("TERM");
+    let (status, log) = service.ends();
+    assert_eq!(status, Some(0), "{log}");
+    assert!(log.contains("TRACE") && log.len() > 10_000, "the log is not at its loudest");
+    for secret in [TOKEN, OPERATOR_KEY, CREDENTIAL_KEY, key, second["api_key"].as_str().unwrap()] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret} stands in the log");
+    }
+}

@@ -1,0 +1,139 @@
+//! The built program as a process: started, listened to, told to stop or killed, and never left behind.
+use crate::client::{Answer, exchange, request};
+use crate::database::TestDatabase;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub const OPERATOR_KEY: &str = "an-operator-key-for-tests-0123456789";
+pub const CREDENTIAL_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+/// A debug build on a busy machine starts slowly.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// The program with these arguments and nothing of this process's environment.
+pub fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stocktide"));
+    command.env_clear().args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub fn output(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    program(arguments).envs(environment.iter().copied()).output().unwrap()
+}
+
+/// A process that listens.
+pub struct Program {
+    pub address: SocketAddr,
+    child: Child,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Program {
+    /// The service on this database; quick to retry, so that tests are.
+    pub fn serve(database: &TestDatabase, settings: &[&str]) -> Self {
+        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--database", &database.url];
+        let own = [
+            "retry_base_ms=20",
+            "retry_cap_ms=1000",
+            "request_timeout_ms=300",
+            "settle_ms=400",
+            "poll_every_s=1",
+            "requests_per_second=10000",
+            "arbiters=1",
+            "http_workers=1",
+        ];
+        for setting in own.iter().chain(settings) {
+            arguments.extend(["--set", setting]);
+        }
+        let mut command = program(&arguments);
+        command.env("STOCKTIDE_OPERATOR_KEY", OPERATOR_KEY).env("STOCKTIDE_CREDENTIAL_KEY", CREDENTIAL_KEY);
+        command.env("STOCKTIDE_ALLOW_PRIVATE_TARGETS", "true");
+        Self::start(command)
+    }
+
+    pub fn simulate_platform() -> Self {
+        Self::start(program(&["simulate-platform", "--listen", "127.0.0.1:0", "--seed", "7"]))
+    }
+
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (sender, receiver) = channel();
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if line.contains(" listens") {
+                    sender.send(address_in(&line)).ok();
+                }
+                log.push_str(&line);
+                log.push('\n');
+            }
+            log
+        });
+        let address = Self::first(&receiver).unwrap_or_else(|| {
+            child.kill().ok();
+            panic!("the program does not listen: {:?}", child.wait());
+        });
+        Self { address, child, log: Some(log) }
+    }
+
+    fn first(receiver: &Receiver<Option<SocketAddr>>) -> Option<SocketAddr> {
+        receiver.recv_timeout(STARTS_WITHIN).ok().flatten()
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let told = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status().unwrap();
+        assert!(told.success(), "{name} could not be sent");
+    }
+
+    /// Waits for its end; the exit status (none after a signal) and the log.
+    pub fn ends(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().unwrap();
+        let log = self.log.take().map(JoinHandle::join).unwrap().unwrap();
+        (status.code(), log)
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        let (status, log) = self.ends();
+        assert_eq!(status, None, "it had ended before it was killed:\n{log}");
+    }
+
+    /// A request that must succeed.
+    pub fn call(&self, method: &str, path: &str, key: &str, body: &Value) -> Value {
+        let answer = call(self.address, method, path, key, body).unwrap();
+        assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.text());
+        if answer.body.is_empty() { Value::Null } else { answer.json() }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A request that may go unanswered.
+pub fn call(address: SocketAddr, method: &str, path: &str, key: &str, body: &Value) -> std::io::Result<Answer> {
+    let bearer = format!("Bearer {key}");
+    let text = body.to_string();
+    let bytes = (!body.is_null()).then_some(text.as_bytes());
+    exchange(address, &request(method, path, &[("authorization", &bearer), ("content-type", "application/json")], bytes))
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    line.split("address=").nth(1)?.split(' ').next()?.parse().ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are threads of their own, not arbiters")]
+pub fn pause(span: Duration) {
+    std::thread::sleep(span);
+}

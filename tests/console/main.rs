@@ -5,6 +5,8 @@
 //! `STOCKTIDE_TEST_REQUIRE=all`.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should say so at once")]
 
+#[path = "../api/database.rs"]
+mod database;
 mod pages;
 mod security;
 mod seller;

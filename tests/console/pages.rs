@@ -2,6 +2,7 @@
 //!
 //! `tests/console/accessibility.sh` fetches axe-core and runs the check; `tests/console/screenshots.sh FOLDER` takes the
 //! pictures. Without these variables there is nothing to do here but to see that every page answers.
+use crate::database::Backend;
 use crate::support::{Browser, OPERATOR_KEY, World};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -95,6 +96,38 @@ fn empty_visits() -> Vec<Visit> {
             .map(|(n, p)| page(n, p)),
     );
     visits
+}
+
+crate::on_both_backends![every_page_answers];
+
+/// Queries are written for two backends, so every page is asked for on both.
+fn every_page_answers(backend: Backend) {
+    actix_web::rt::System::new().block_on(async {
+        let world = World::start_on(backend).await;
+        let (key, mut visits) = busy_seller(&world).await;
+        let (cookie, csrf) = world.session(&key).await;
+        visits.retain(|visit| visit.name != "not-found");
+        visits.extend(empty_visits());
+        visits.extend(
+            ["stock?search=mug&after=A", "records?show=runs&after=0", "records?state=held&sku=MUG-BLUE"]
+                .map(|path| page("more", format!("/console/{path}"))),
+        );
+        for visit in &visits {
+            let (status, text) = world.page(&cookie, &visit.path).await;
+            assert_eq!(status, 200, "{}: {text}", visit.path);
+        }
+        let retried = world.form("/console/records/retry", &[("csrf", &csrf), ("state", "rejected"), ("sku", "LAMP-ASH")]);
+        assert_eq!(retried.header("cookie", &cookie).send().await.unwrap().status(), 303);
+        let preview = world.form("/console/manual-sync/preview", &[("csrf", &csrf)]).header("cookie", &cookie).send().await.unwrap();
+        assert!(preview.text().await.unwrap().contains("MUG-BLUE"));
+        let signed_in = world.form("/console/sign-in", &[("key", OPERATOR_KEY)]).send().await.unwrap();
+        let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        for path in ["/console/operator", "/console/operator/sellers"] {
+            let (status, text) = world.page(&cookie, path).await;
+            assert_eq!(status, 200, "{path}: {text}");
+            assert!(path.ends_with("operator") || text.contains("Harbour Goods"));
+        }
+    });
 }
 
 struct Tour {

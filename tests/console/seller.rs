@@ -13,7 +13,7 @@ struct Schedule {
 }
 
 fn schedule(world: &World) -> (String, String) {
-    let mut connection = SqliteConnection::establish(&world.database).unwrap();
+    let mut connection = SqliteConnection::establish(world.database.url.trim_start_matches("sqlite://")).unwrap();
     let row: Schedule = diesel::sql_query("SELECT frequency, daily_at FROM sync_settings").get_result(&mut connection).unwrap();
     (row.frequency, row.daily_at)
 }

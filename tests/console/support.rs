@@ -1,4 +1,5 @@
 //! What the browser tests stand on: a whole service over HTTP, the simulated platform beside it, and a browser.
+use crate::database::{Backend, TestDatabase};
 use fantoccini::elements::Element;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -23,26 +24,29 @@ pub struct World {
     pub base: String,
     pub platform: Simulator,
     pub platform_url: String,
-    pub database: String,
     http: reqwest::Client,
     stop: tokio_util::sync::CancellationToken,
     running: tokio::sync::mpsc::Receiver<anyhow::Result<()>>,
-    _folder: tempfile::TempDir,
+    pub database: TestDatabase,
 }
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_on(Backend::Sqlite).await
+    }
+
+    pub async fn start_on(backend: Backend) -> Self {
         telemetry::start_logging("warn,actix_http=off", false);
-        let folder = tempfile::tempdir().unwrap();
+        let database = TestDatabase::fresh(backend);
         let platform = Simulator::new(3);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let platform_url = format!("http://{}", listener.local_addr().unwrap());
         let stop = tokio_util::sync::CancellationToken::new();
         tokio::spawn(serve::serve(listener, platform.clone(), stop.clone().cancelled_owned()));
-        let database = folder.path().join("console.db").display().to_string();
         let settings = [
             ("listen", "127.0.0.1:0".to_owned()),
-            ("database_url", format!("sqlite://{database}")),
+            ("database_url", database.url.clone()),
+            ("credential_key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned()),
             ("operator_key", OPERATOR_KEY.to_owned()),
             ("allow_private_targets", "true".to_owned()),
             ("stop_within_s", "5".to_owned()),
@@ -62,7 +66,7 @@ impl World {
             token.cancel();
         });
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { base, platform, platform_url, database, http, stop, running, _folder: folder }
+        Self { base, platform, platform_url, http, stop, running, database }
     }
 
     pub async fn call(&self, method: &str, path: &str, key: &str, body: Value) -> Value {

@@ -62,6 +62,8 @@
   const open = () => {
     if (source !== null || document.body.dataset.stream === undefined) return;
     source = new EventSource(document.body.dataset.stream);
+    // What happened between the page and the stream, and while the stream was cut, is caught up with.
+    source.addEventListener("open", soon);
     for (const kind of ["push", "run", "store"]) source.addEventListener(kind, soon);
   };
 

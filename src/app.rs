@@ -3,7 +3,7 @@ use crate::actors::{Deps, Handle};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{self, Db};
-use crate::http::{self, AppState, quota::Quota};
+use crate::http::{self, AppState, console::Console, quota::Quota};
 use crate::platforms::client::Client;
 use crate::platforms::limits::Limits;
 use crate::platforms::transport::HttpTransport;
@@ -73,6 +73,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     let deps = Deps::new(db.clone(), client.clone(), clock.clone(), Arc::clone(&sealer), config.actors.clone());
     let renewals = Arc::clone(&deps.renewals);
     let handle = Handle::start(Arc::new(deps), config.arbiters);
+    let stop = CancellationToken::new();
     let state = Data::new(AppState {
         db,
         handle: handle.clone(),
@@ -84,7 +85,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         settings: config.http.clone(),
         quota: Quota::new(config.http.requests_per_second),
         metrics,
+        console: Console::new(config.console_https, stop.clone()),
     });
+    tokio::spawn(http::console::keep_figures(state.clone()));
     let server = HttpServer::new(move || {
         App::new().app_data(state.clone()).wrap_fn(http::harden).wrap(Compress::default()).configure(http::configure)
     })
@@ -99,7 +102,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         tracing::warn!("no operator_key is set: /admin stays shut");
     }
     tracing::info!(%address, backend = config.db.url.backend(), node = config.http.node, tz_database = chrono_tz::IANA_TZDB_VERSION, "stocktide listens");
-    Ok(Service { address, handle, server, stop: CancellationToken::new(), stop_within: config.actors.stop_within })
+    Ok(Service { address, handle, server, stop, stop_within: config.actors.stop_within })
 }
 
 impl Service {

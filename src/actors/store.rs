@@ -77,6 +77,8 @@ pub struct StoreActor {
     stop: CancellationToken,
     stopped: Vec<oneshot::Sender<()>>,
     last_run: LastRun,
+    /// Until when the circuit is open, as the row for people says.
+    circuit_noted: Option<chrono::DateTime<chrono::Utc>>,
 }
 
 /// The latest date with a daily run, as far as known.
@@ -105,6 +107,7 @@ impl StoreActor {
                 stop: CancellationToken::new(),
                 stopped: Vec::new(),
                 last_run: LastRun::Unread,
+                circuit_noted: None,
             }
         })
     }
@@ -122,6 +125,23 @@ impl StoreActor {
                 }
             }
         }
+        self.note_circuit(ctx);
+    }
+
+    /// Writes down for people that the circuit has opened, or closed again. Nothing goes by it.
+    fn note_circuit(&mut self, ctx: &mut Context<Self>) {
+        let now = self.deps.clock.now();
+        let open_until = self.sync.circuit_open_until(now);
+        if open_until == self.circuit_noted || (open_until.is_none() && self.sync.is_probing(now)) {
+            return;
+        }
+        self.circuit_noted = open_until;
+        let (db, store, until) = (self.db.clone(), self.config.store.id, open_until.map(|at| at.timestamp_millis()));
+        ctx.spawn(async move { db.write(move |t| t.note_circuit(store, until)).await }.into_actor(self).map(|noted, act, _| {
+            if let Err(error) = noted {
+                tracing::debug!(%error, store.id = %act.config.store.id, "could not note the state of a circuit");
+            }
+        }));
     }
 
     fn wake_at(&mut self, at: chrono::DateTime<chrono::Utc>, ctx: &mut Context<Self>) {

@@ -146,6 +146,25 @@ impl Conn {
     }
 }
 
+/// A pattern that matches what contains `text`, to be used with `escape('\\\\')`.
+pub(super) fn containing(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+diesel::define_sql_function! {
+    /// Lower case, as far as the backend knows it: applied to both sides of a comparison.
+    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
+
 /// Makes connections for the pool.
 #[derive(Debug)]
 pub struct Manager(pub(super) DatabaseUrl);

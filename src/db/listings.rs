@@ -2,7 +2,7 @@
 //!
 //! A bulk upsert is keyed by (store, external_id). Within a store a SKU has one listing. Rows are taken in order, so
 //! a row may use the SKU that an earlier row gave up; rows that do not fit are refused one by one.
-use super::connection::on;
+use super::connection::{containing, lower, on};
 use super::ledger::Limits;
 use super::pushes::CancelScope;
 use super::schema::listings;
@@ -117,6 +117,35 @@ impl Tenant<'_> {
         let rows: Vec<ListingRow> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
             .filter(listings::store_id.eq(store.bytes())).filter(listings::id.gt(&after)).order(listings::id).limit(limit).load(c))?;
         rows.into_iter().map(ListingRow::listing).collect()
+    }
+
+    /// A store's listings whose SKU or external id contains `text`, in the order of their SKUs, from behind `after`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn search_listings(&mut self, store: StoreId, text: &str, after: Option<&str>, limit: i64) -> Result<Vec<Listing>> {
+        let (key, pattern, after) = (self.key(), containing(text), after.unwrap_or_default().to_owned());
+        let found =
+            lower(listings::sku).like(lower(&pattern)).escape('\\').or(lower(listings::external_id).like(lower(&pattern)).escape('\\'));
+        // The unique index of seller, store and SKU has this order.
+        let rows: Vec<ListingRow> = on!(self.conn, c => {
+            let mut query = listings::table.filter(listings::seller_id.eq(&key)).filter(listings::store_id.eq(store.bytes()))
+                .filter(listings::sku.gt(&after)).order(listings::sku).limit(limit).into_boxed();
+            if !text.is_empty() { query = query.filter(found.clone()); }
+            query.load(c)?
+        });
+        rows.into_iter().map(ListingRow::listing).collect()
+    }
+
+    /// One listing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when that store has no such listing.
+    pub fn listing(&mut self, store: StoreId, id: ListingId) -> Result<Listing> {
+        let key = self.key();
+        let row: ListingRow = on!(self.conn, c => listings::table.find((&key, id.bytes()))
+            .filter(listings::store_id.eq(store.bytes())).first(c))?;
+        row.listing()
     }
 
     /// The external ids of this store's listings of these SKUs.

@@ -2,10 +2,17 @@
 //! seller's data.
 use super::connection::on;
 use super::schema::{pushes, sellers, stock_events, stores};
-use super::{Conn, Result};
+use super::sellers::Seller;
+use super::{Conn, Result, id_of};
+use crate::domain::SellerId;
+use crate::domain::push::PushKind;
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
+use std::collections::HashMap;
+
+/// Confirmed pushes whose time is looked at in one sample, at most.
+const MOST_TIMES: i64 = 5_000;
 
 /// What the service holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,4 +49,70 @@ pub fn overview(conn: &mut Conn, since: i64) -> Result<Overview> {
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
         pushes: on!(conn, c => pushes::table.filter(ended).filter(pushes::updated_at.gt(since)).count().get_result(c))?,
     })
+}
+
+/// What happened since the last look, for the operator's plots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Stock events accepted.
+    pub events: i64,
+    /// Pushes confirmed, by platform.
+    pub confirmed: Vec<(String, i64)>,
+    /// When the push that waits longest was made; held ones do not count.
+    pub oldest_waiting: Option<i64>,
+    /// From acceptance to confirmation, in milliseconds, of the increases confirmed; not in order.
+    pub times_ms: Vec<i64>,
+}
+
+/// Looks at what happened since `since`.
+///
+/// # Errors
+/// Those of the database.
+pub fn sample(conn: &mut Conn, since: i64) -> Result<Sample> {
+    let waiting = sql::<Bool>("state IN (0, 1, 3, 4, 6) AND state <> 6");
+    let ended = || sql::<Bool>("pushes.state IN (2, 5, 7, 8) AND pushes.state = 2");
+    let times: Vec<(i64, Option<i64>)> = on!(conn, c => pushes::table.filter(ended()).filter(pushes::updated_at.gt(since))
+        .filter(pushes::kind.eq(super::pushes::kind_code(PushKind::Increase)))
+        .select((pushes::created_at, pushes::confirmed_at)).order(pushes::updated_at.desc()).limit(MOST_TIMES).load(c))?;
+    Ok(Sample {
+        events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
+        confirmed: on!(conn, c => pushes::table
+            .inner_join(stores::table.on(stores::seller_id.eq(pushes::seller_id).and(stores::id.eq(pushes::store_id))))
+            .filter(ended()).filter(pushes::updated_at.gt(since)).group_by(stores::platform)
+            .select((stores::platform, count_star())).order(stores::platform).load(c))?,
+        oldest_waiting: on!(conn, c => pushes::table.filter(waiting).select(diesel::dsl::min(pushes::created_at)).first(c))?,
+        times_ms: times.into_iter().filter_map(|(from, to)| Some(to? - from)).collect(),
+    })
+}
+
+/// A seller, and what it has and waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SellerLoad {
+    /// The seller.
+    pub seller: Seller,
+    /// Its stores.
+    pub stores: i64,
+    /// Its pushes that are due now or later.
+    pub waiting: i64,
+}
+
+/// Sellers by age, from behind `after`, with their stores and queues counted.
+///
+/// # Errors
+/// Those of the database.
+pub fn seller_loads(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Result<Vec<SellerLoad>> {
+    let found = super::sellers::sellers(conn, after, limit)?;
+    let ids: Vec<Vec<u8>> = found.iter().map(|seller| seller.id.bytes()).collect();
+    let read = |rows: Vec<(Vec<u8>, i64)>| -> Result<HashMap<SellerId, i64>> {
+        rows.into_iter().map(|(id, count)| Ok((id_of(&id, SellerId::from_bytes, "seller_id")?, count))).collect()
+    };
+    let stores = read(on!(conn, c => stores::table.filter(stores::seller_id.eq_any(&ids)).group_by(stores::seller_id)
+        .select((stores::seller_id, count_star())).load(c))?)?;
+    let waiting = read(on!(conn, c => pushes::table.filter(pushes::seller_id.eq_any(&ids)).filter(pushes::due_at.is_not_null())
+        .group_by(pushes::seller_id).select((pushes::seller_id, count_star())).load(c))?)?;
+    let count = |of: &HashMap<SellerId, i64>, id| of.get(&id).copied().unwrap_or(0);
+    Ok(found
+        .into_iter()
+        .map(|seller| SellerLoad { stores: count(&stores, seller.id), waiting: count(&waiting, seller.id), seller })
+        .collect())
 }

@@ -60,7 +60,7 @@ pub(super) struct PushRow {
     next_step: Option<String>,
     raw_answer: Option<String>,
     created_at: i64,
-    updated_at: i64,
+    pub(super) updated_at: i64,
     due_at: Option<i64>,
     confirmed_at: Option<i64>,
     call_id: Option<Vec<u8>>,
@@ -330,9 +330,21 @@ impl Tenant<'_> {
     /// # Errors
     /// Those of the database.
     pub fn retry_pushes(&mut self, ids: Option<&[PushId]>, state: Option<PushState>, now: i64) -> Result<usize> {
+        self.retry_all(ids, &PushFilter { state, ..PushFilter::default() }, now)
+    }
+
+    /// Queues all that this filter finds again, as far as they are rejected or held; see [`Self::retry_pushes`].
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn retry_filtered(&mut self, filter: &PushFilter, now: i64) -> Result<usize> {
+        self.retry_all(None, filter, now)
+    }
+
+    fn retry_all(&mut self, ids: Option<&[PushId]>, filter: &PushFilter, now: i64) -> Result<usize> {
         let key = self.key();
         let again = [PushState::Rejected.code(), PushState::Held.code()];
-        let states: Vec<i16> = state.map_or(again.to_vec(), |s| again.into_iter().filter(|code| *code == s.code()).collect());
+        let states: Vec<i16> = filter.state.map_or(again.to_vec(), |s| again.into_iter().filter(|code| *code == s.code()).collect());
         let mut queued = 0;
         let mut after = Vec::new();
         loop {
@@ -340,6 +352,8 @@ impl Tenant<'_> {
                 let mut query = pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::state.eq_any(&states))
                     .filter(pushes::id.gt(&after)).order(pushes::id).limit(1000).into_boxed();
                 if let Some(ids) = ids { query = query.filter(pushes::id.eq_any(ids.iter().map(|id| id.bytes()).collect::<Vec<_>>())); }
+                if let Some(store) = filter.store_id { query = query.filter(pushes::store_id.eq(store.bytes())); }
+                if let Some(sku) = &filter.sku { query = query.filter(pushes::sku.eq(sku.to_string())); }
                 query.load(c)?
             });
             let page = read_pushes(rows)?;

@@ -4,6 +4,7 @@
 //! counted as its pushes end.
 use super::connection::on;
 use super::ledger::blank_push;
+use super::listings::{Listing, ListingRow};
 use super::schema::{listings, rules, sync_runs};
 use super::settings::RuleRow;
 use super::{Error, Result, Tenant, id_of};
@@ -181,6 +182,15 @@ impl RunRow {
     }
 }
 
+/// What an overwrite would concern.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Listings that may be pushed.
+    pub listings: i64,
+    /// Stores they are in.
+    pub stores: i64,
+}
+
 /// A listing's id, store, SKU, external id and particulars.
 type ListingPick = (Vec<u8>, Vec<u8>, String, String, Option<String>);
 
@@ -255,6 +265,74 @@ impl Tenant<'_> {
             if let Some(after) = after { query = query.filter(sync_runs::id.lt(after.bytes())); }
             query.load(c)?
         });
+        rows.into_iter().map(RunRow::run).collect()
+    }
+
+    /// How many listings an overwrite of everything would concern, in how many stores.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn overwrite_extent(&mut self) -> Result<Extent> {
+        let key = self.key();
+        let settings = self.sync_settings()?;
+        let all_rules = self.rules(None, i64::MAX)?;
+        let stores = self.stores(None, super::delivery::MAX_STORES)?;
+        let counts = self.store_loads()?;
+        // A SKU's own rules decide only over its own listings: those few are looked at one by one.
+        let particular: Vec<String> = all_rules.iter().filter_map(|rule| rule.sku.as_ref().map(ToString::to_string)).collect();
+        let mut exceptions: BTreeMap<StoreId, Vec<String>> = BTreeMap::new();
+        for chunk in particular.chunks(super::ROWS_PER_STATEMENT) {
+            let rows: Vec<(Vec<u8>, String)> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+                .filter(listings::sku.eq_any(chunk)).select((listings::store_id, listings::sku)).distinct().load(c))?;
+            for (store, sku) in rows {
+                exceptions.entry(id_of(&store, StoreId::from_bytes, "listings.store_id")?).or_default().push(sku);
+            }
+        }
+        let general: Vec<_> = all_rules.iter().filter(|rule| rule.sku.is_none()).cloned().collect();
+        let mut extent = Extent::default();
+        for store in stores {
+            let mut own = exceptions.remove(&store.id).unwrap_or_default();
+            own.sort_unstable();
+            own.dedup();
+            let listed = counts.get(&store.id).map_or(0, |load| load.listings);
+            let plain = listed - i64::try_from(own.len()).unwrap_or(0);
+            let mut pushed = if resolve(&settings, &store.rules(), "", &general).is_pushed() { plain } else { 0 };
+            for sku in own {
+                pushed += i64::from(resolve(&settings, &store.rules(), &sku, &all_rules).is_pushed());
+            }
+            extent.listings += pushed;
+            extent.stores += i64::from(pushed > 0);
+        }
+        Ok(extent)
+    }
+
+    /// Listings that a run with this filter would cover, by age, from behind `after`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn covered_listings(&mut self, filter: &RunFilter, after: Option<ListingId>, limit: i64) -> Result<Vec<Listing>> {
+        let (key, after) = (self.key(), after.map(|id| id.bytes()).unwrap_or_default());
+        let stores: Option<Vec<Vec<u8>>> = filter.store_ids.as_ref().map(|ids| ids.iter().map(StoreId::bytes).collect());
+        let skus: Option<Vec<String>> = filter.skus.as_ref().map(|skus| skus.iter().map(ToString::to_string).collect());
+        let rows: Vec<ListingRow> = on!(self.conn, c => {
+            let mut query = listings::table.filter(listings::seller_id.eq(&key)).filter(listings::id.gt(&after))
+                .order(listings::id).limit(limit).into_boxed();
+            if let Some(ids) = &stores { query = query.filter(listings::store_id.eq_any(ids.clone())); }
+            if let Some(skus) = &skus { query = query.filter(listings::sku.eq_any(skus.clone())); }
+            query.load(c)?
+        });
+        rows.into_iter().map(ListingRow::listing).collect()
+    }
+
+    /// Runs that are open or ended after `since`, newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn live_runs(&mut self, since: i64, limit: i64) -> Result<Vec<Run>> {
+        let key = self.key();
+        let rows: Vec<RunRow> = on!(self.conn, c => sync_runs::table.filter(sync_runs::seller_id.eq(&key))
+            .filter(sync_runs::finished_at.is_null().or(sync_runs::finished_at.gt(since)).assume_not_null())
+            .order(sync_runs::id.desc()).limit(limit).load(c))?;
         rows.into_iter().map(RunRow::run).collect()
     }
 

@@ -199,6 +199,25 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    sessions (token_hash) {
+        token_hash -> Binary,
+        seller_id -> Nullable<Binary>,
+        key_id -> Nullable<Binary>,
+        operator_proof -> Nullable<Binary>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    store_circuits (seller_id, store_id) {
+        seller_id -> Binary,
+        store_id -> Binary,
+        open_until -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     sellers,
     api_keys,
@@ -212,5 +231,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     stock_events,
     pushes,
     sync_runs,
-    audit
+    audit,
+    sessions,
+    store_circuits
 );

@@ -1,10 +1,10 @@
 //! SKUs of one seller: created on first sight by listings, stock events or by name.
-use super::connection::on;
+use super::connection::{containing, lower, on};
 use super::ledger::Limits;
-use super::schema::{listings, sellers, skus};
+use super::schema::{listings, sellers, skus, stock_levels};
 use super::{Error, ROWS_PER_STATEMENT, Result, Tenant};
 use crate::domain::Sku;
-use diesel::dsl::{exists, not};
+use diesel::dsl::{count_star, exists, not};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use std::collections::{HashMap, HashSet};
@@ -20,6 +20,19 @@ pub struct SkuItem {
     pub created_at: i64,
     /// Whether any listing is paired with it.
     pub paired: bool,
+}
+
+/// A SKU at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkuSummary {
+    /// The SKU.
+    pub sku: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Units in all warehouses together.
+    pub available: i64,
+    /// How many listings show it.
+    pub listings: i64,
 }
 
 /// What became of one row of a bulk upsert.
@@ -68,6 +81,42 @@ impl Tenant<'_> {
                 Ok(SkuItem { paired: paired.contains(&row.sku), sku, name: row.name, created_at: row.created_at })
             })
             .collect()
+    }
+
+    /// SKUs that contain `text`, or whose name does, in order, from behind `after`: with what there is of each.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn search_skus(&mut self, text: &str, after: Option<&str>, limit: i64) -> Result<Vec<SkuSummary>> {
+        let (key, pattern, after) = (self.key(), containing(text), after.unwrap_or_default().to_owned());
+        let found = lower(skus::sku)
+            .like(lower(&pattern))
+            .escape('\\')
+            .or(skus::name.is_not_null().and(lower(skus::name.assume_not_null()).like(lower(&pattern)).escape('\\')));
+        let rows: Vec<SkuRow> = on!(self.conn, c => {
+            let mut query = skus::table.filter(skus::seller_id.eq(&key)).filter(skus::sku.gt(&after))
+                .order(skus::sku).limit(limit).into_boxed();
+            if !text.is_empty() { query = query.filter(found.clone()); }
+            query.load(c)?
+        });
+        let names: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
+        let listed: Vec<(String, i64)> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+            .filter(listings::sku.eq_any(&names)).group_by(listings::sku).select((listings::sku, count_star())).load(c))?;
+        let listed: HashMap<String, i64> = listed.into_iter().collect();
+        let levels: Vec<(String, i64)> = on!(self.conn, c => stock_levels::table.filter(stock_levels::seller_id.eq(&key))
+            .filter(stock_levels::sku.eq_any(&names)).select((stock_levels::sku, stock_levels::available)).load(c))?;
+        let mut available: HashMap<String, i64> = HashMap::new();
+        for (sku, level) in levels {
+            let sum = available.entry(sku).or_default();
+            *sum = sum.saturating_add(level);
+        }
+        let summary = |row: SkuRow| SkuSummary {
+            available: available.get(&row.sku).copied().unwrap_or(0),
+            listings: listed.get(&row.sku).copied().unwrap_or(0),
+            sku: row.sku,
+            name: row.name,
+        };
+        Ok(rows.into_iter().map(summary).collect())
     }
 
     /// Names of those of these SKUs that exist.

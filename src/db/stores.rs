@@ -1,12 +1,15 @@
 //! Stores of one seller, and whether they work.
 use super::connection::on;
 use super::pushes::CancelScope;
-use super::schema::{listings, rules, stores};
+use super::schema::{listings, pushes, rules, store_circuits, stores};
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::allocation::Share;
+use crate::domain::push::PushState;
 use crate::domain::settings::StoreRules;
 use crate::domain::{StoreId, WarehouseCode};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
+use std::collections::HashMap;
 
 /// A store, as it stands in its row. Credentials are sealed.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,7 +133,70 @@ impl StoreRow {
     }
 }
 
+/// How much of a store is on its way or stuck.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreLoad {
+    /// Pushes that are due now or later.
+    pub waiting: i64,
+    /// Pushes held until the store is resumed or authorised.
+    pub held: i64,
+    /// Listings.
+    pub listings: i64,
+}
+
 impl Tenant<'_> {
+    /// What waits and what is listed, by store.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn store_loads(&mut self) -> Result<HashMap<StoreId, StoreLoad>> {
+        let key = self.key();
+        let waiting: Vec<(Vec<u8>, i64)> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key))
+            .filter(pushes::due_at.is_not_null()).group_by(pushes::store_id).select((pushes::store_id, count_star())).load(c))?;
+        let held: Vec<(Vec<u8>, i64)> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key))
+            .filter(pushes::state.eq(PushState::Held.code())).group_by(pushes::store_id).select((pushes::store_id, count_star())).load(c))?;
+        let listed: Vec<(Vec<u8>, i64)> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+            .group_by(listings::store_id).select((listings::store_id, count_star())).load(c))?;
+        let mut loads: HashMap<StoreId, StoreLoad> = HashMap::new();
+        let mut add = |rows: Vec<(Vec<u8>, i64)>, field: fn(&mut StoreLoad) -> &mut i64| -> Result<()> {
+            for (id, count) in rows {
+                *field(loads.entry(id_of(&id, StoreId::from_bytes, "store_id")?).or_default()) = count;
+            }
+            Ok(())
+        };
+        add(waiting, |load| &mut load.waiting)?;
+        add(held, |load| &mut load.held)?;
+        add(listed, |load| &mut load.listings)?;
+        Ok(loads)
+    }
+
+    /// Stores whose circuit is open beyond `now`, and until when.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn open_circuits(&mut self, now: i64) -> Result<HashMap<StoreId, i64>> {
+        let key = self.key();
+        let rows: Vec<(Vec<u8>, i64)> = on!(self.conn, c => store_circuits::table.filter(store_circuits::seller_id.eq(&key))
+            .filter(store_circuits::open_until.gt(now)).select((store_circuits::store_id, store_circuits::open_until)).load(c))?;
+        rows.into_iter().map(|(id, until)| Ok((id_of(&id, StoreId::from_bytes, "store_circuits.store_id")?, until))).collect()
+    }
+
+    /// Notes for people that a store's circuit is open until then, or closed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn note_circuit(&mut self, store: StoreId, open_until: Option<i64>) -> Result<()> {
+        let row = (store_circuits::seller_id.eq(self.key()), store_circuits::store_id.eq(store.bytes()));
+        match open_until {
+            Some(until) => on!(self.conn, c => diesel::insert_into(store_circuits::table)
+                .values((row.0.clone(), row.1.clone(), store_circuits::open_until.eq(until)))
+                .on_conflict((store_circuits::seller_id, store_circuits::store_id)).do_update()
+                .set(store_circuits::open_until.eq(until)).execute(c))?,
+            None => on!(self.conn, c => diesel::delete(store_circuits::table.filter(row.0.clone()).filter(row.1.clone())).execute(c))?,
+        };
+        Ok(())
+    }
+
     /// One store.
     ///
     /// # Errors
@@ -192,6 +258,7 @@ impl Tenant<'_> {
             .filter(listings::store_id.eq(&store_id))).execute(c))?;
         on!(self.conn, c => diesel::delete(rules::table.filter(rules::seller_id.eq(&key))
             .filter(rules::store_id.eq(&store_id))).execute(c))?;
+        on!(self.conn, c => diesel::delete(store_circuits::table.find((&key, &store_id))).execute(c))?;
         on!(self.conn, c => diesel::delete(stores::table.find((&key, &store_id))).execute(c))?;
         Ok(store)
     }

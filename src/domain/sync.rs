@@ -133,6 +133,11 @@ impl StoreSync {
         self.under_way
     }
 
+    /// Whether the circuit was open and is being tried.
+    pub fn is_probing(&self, now: DateTime<Utc>) -> bool {
+        self.circuit.is_probing(now)
+    }
+
     /// Until when the circuit is open.
     pub fn circuit_open_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.circuit.open_until(now)

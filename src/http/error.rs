@@ -146,6 +146,26 @@ impl ApiError {
         self
     }
 
+    /// What happened, in words.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Each bad field.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    /// When to come back, in seconds.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.retry_after_s
+    }
+
+    /// The kind of problem, in words.
+    pub fn title(&self) -> &'static str {
+        self.kind().1
+    }
+
     fn kind(&self) -> (&'static str, &'static str) {
         let code = self.status.as_u16();
         KINDS

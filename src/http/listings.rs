@@ -35,21 +35,21 @@ struct ListingRow {
 
 /// What became of a row.
 #[derive(Serialize, utoipa::ToSchema)]
-struct RowResult {
+pub(super) struct RowResult {
     /// Its place in the request, from 0; in CSV the first row after the header is 0.
-    row: usize,
+    pub row: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    external_id: Option<String>,
+    pub external_id: Option<String>,
     /// `created`, `updated`, `unchanged` or `rejected`.
-    status: &'static str,
+    pub status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<ListingId>,
+    pub id: Option<ListingId>,
     /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    pub reason: Option<String>,
     /// Each bad field; pointers begin at the request's body.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldError>,
+    pub errors: Vec<FieldError>,
 }
 
 impl RowResult {
@@ -62,12 +62,12 @@ impl RowResult {
 
 /// What became of all rows.
 #[derive(Serialize, utoipa::ToSchema)]
-struct ListingsAnswer {
-    created: usize,
-    updated: usize,
-    unchanged: usize,
-    rejected: usize,
-    results: Vec<RowResult>,
+pub(super) struct ListingsAnswer {
+    pub created: usize,
+    pub updated: usize,
+    pub unchanged: usize,
+    pub rejected: usize,
+    pub results: Vec<RowResult>,
 }
 
 /// The connector's own fields of a listing of this store: which there are, and which one it cannot do without, as the
@@ -190,13 +190,18 @@ fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
 pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
     let id = id.into_inner();
     let store = caller.db.read(move |t| t.store(id)).await?;
-    let fields = Fields::of(&store);
-    let rows = if body.media_type == "text/csv" {
-        rows_of_csv(&body.bytes, fields)?
-    } else {
+    let csv = body.media_type == "text/csv";
+    if !csv {
         body.expect_json()?;
-        rows_of_json(&body.bytes, fields)?
-    };
+    }
+    Ok(HttpResponse::Ok().json(pair(&caller, &state, store, &body.bytes, csv).await?))
+}
+
+/// Reads rows, pairs those that are right, and enters that in the audit log.
+pub(super) async fn pair(caller: &Caller, state: &State, store: Store, bytes: &[u8], csv: bool) -> Result<ListingsAnswer, ApiError> {
+    let id = store.id;
+    let fields = Fields::of(&store);
+    let rows = if csv { rows_of_csv(bytes, fields)? } else { rows_of_json(bytes, fields)? };
     if rows.len() > MAX_BULK {
         return Err(ApiError::field("", format!("may have at most {MAX_BULK} rows; send them in parts")));
     }
@@ -248,7 +253,7 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body:
         }
         answer.results.push(result);
     }
-    Ok(HttpResponse::Ok().json(answer))
+    Ok(answer)
 }
 
 /// A listing.
@@ -305,7 +310,14 @@ pub async fn list_listings(caller: Caller, id: Path<StoreId>, request: HttpReque
     responses((status = 204, description = "Unpaired."), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[delete("/v1/stores/{id}/listings/{listing_id}")]
 pub async fn delete_listing(caller: Caller, state: State, path: Path<(StoreId, ListingId)>) -> Answer {
-    let ((store, listing), now, actor) = (path.into_inner(), state.now_ms(), caller.actor());
+    let (store, listing) = path.into_inner();
+    unpair(&caller, &state, store, listing).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Unpairs a listing, and enters that in the audit log.
+pub(super) async fn unpair(caller: &Caller, state: &State, store: StoreId, listing: ListingId) -> Result<(), ApiError> {
+    let (now, actor) = (state.now_ms(), caller.actor());
     caller
         .db
         .write(move |t| {
@@ -315,7 +327,7 @@ pub async fn delete_listing(caller: Caller, state: State, path: Path<(StoreId, L
             t.append_audit(&entry, now)
         })
         .await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(())
 }
 
 #[cfg(test)]

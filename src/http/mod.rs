@@ -3,6 +3,7 @@
 //! [`routes`](configure) is one table; the description at `/openapi.json` is made from the same table, so the two
 //! cannot differ. Every handler of a seller's takes a [`auth::Caller`], which holds the way to that seller's rows.
 pub mod auth;
+pub mod console;
 pub mod error;
 pub mod quota;
 pub mod request;
@@ -13,6 +14,7 @@ mod description;
 mod discover;
 mod health;
 mod listings;
+mod preview;
 mod pushes;
 mod rules;
 mod settings;
@@ -20,6 +22,7 @@ mod skus;
 mod stock;
 mod stock_events;
 mod stores;
+mod stream;
 mod syncs;
 mod warehouses;
 
@@ -83,6 +86,8 @@ pub struct AppState {
     pub quota: quota::Quota,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
+    /// What the console keeps.
+    pub console: console::Console,
     /// When the process started.
     pub started_at: DateTime<Utc>,
 }
@@ -158,6 +163,7 @@ routes![
     pushes::list_pushes,
     pushes::get_push,
     pushes::retry_pushes,
+    stream::stream,
     audit::list_audit,
     health::healthz,
     health::readyz,
@@ -172,6 +178,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// All routes, the description, its browsable form, and problem answers for whatever else is asked.
 pub fn configure(config: &mut web::ServiceConfig) {
     services(config);
+    console::configure(config);
     config.service(
         utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}")
             .url("/openapi.json", openapi())
@@ -225,7 +232,10 @@ where
         let mut answer = answer.await?;
         let headers = answer.headers_mut();
         for (name, value) in [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("referrer-policy", "no-referrer")] {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            // The console has a policy of its own for referrers.
+            if !headers.contains_key(name) {
+                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
         }
         if !headers.contains_key(actix_web::http::header::CACHE_CONTROL) {
             headers.insert(actix_web::http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

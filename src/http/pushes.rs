@@ -126,12 +126,16 @@ pub async fn get_push(caller: Caller, id: Path<PushId>) -> Answer {
 }
 
 /// Which pushes to queue again: these, or all in this state.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Retry {
-    ids: Option<Vec<PushId>>,
+pub(super) struct Retry {
+    pub ids: Option<Vec<PushId>>,
     /// `rejected` or `held`.
-    state: Option<PushState>,
+    pub state: Option<PushState>,
+    /// With `state`: only of this store.
+    pub store_id: Option<StoreId>,
+    /// With `state`: only of this SKU.
+    pub sku: Option<String>,
 }
 
 /// What was queued.
@@ -147,15 +151,25 @@ struct RetryAnswer {
     responses((status = 200, body = RetryAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/pushes/retry")]
 pub async fn retry_pushes(caller: Caller, state: State, body: Body) -> Answer {
-    let wanted: Retry = body.object()?;
+    let queued = retry(&caller, &state, body.object()?).await?;
+    Ok(HttpResponse::Ok().json(RetryAnswer { queued }))
+}
+
+/// Queues pushes again, and enters that in the audit log. Returns how many.
+pub(super) async fn retry(caller: &Caller, state: &State, wanted: Retry) -> Result<usize, ApiError> {
     match (&wanted.ids, wanted.state) {
         (Some(ids), None) if ids.len() > MAX_IDS => {
             return Err(ApiError::field("/ids", format!("may have at most {MAX_IDS} ids; send them in parts, or give the state instead")));
+        }
+        (Some(_), None) if wanted.store_id.is_some() || wanted.sku.is_some() => {
+            return Err(ApiError::field("/ids", "cannot be narrowed by store_id or sku: these go with state"));
         }
         (Some(_), None) | (None, Some(PushState::Rejected | PushState::Held)) => {}
         (None, Some(_)) => return Err(ApiError::field("/state", "must be rejected or held: only these can be queued again")),
         _ => return Err(ApiError::field("/ids", "give either ids or state")),
     }
+    let sku = wanted.sku.as_deref().map(Sku::parse).transpose().map_err(|e| ApiError::field("/sku", e))?;
+    let filter = PushFilter { state: wanted.state, store_id: wanted.store_id, sku };
     let (now, actor, ids) = (state.now_ms(), caller.actor(), wanted.ids.clone().unwrap_or_default());
     if let Some(missing) = caller.db.read(move |t| t.missing_push(&ids)).await? {
         return Err(ApiError::not_found_at(format!("/ids/{missing}"), "push"));
@@ -163,7 +177,13 @@ pub async fn retry_pushes(caller: Caller, state: State, body: Body) -> Answer {
     let queued = caller
         .db
         .write(move |t| {
-            let queued = t.retry_pushes(wanted.ids.as_deref(), wanted.state, now)?;
+            if let Some(id) = filter.store_id {
+                t.store(id)?;
+            }
+            let queued = match &wanted.ids {
+                Some(ids) => t.retry_pushes(Some(ids), None, now)?,
+                None => t.retry_filtered(&filter, now)?,
+            };
             let mut entry = audited(&actor, "pushes.retried", "pushes");
             entry.after = Some(json!({ "queued": queued }));
             t.append_audit(&entry, now)?;
@@ -171,5 +191,5 @@ pub async fn retry_pushes(caller: Caller, state: State, body: Body) -> Answer {
         })
         .await?;
     state.handle.reconfigure(caller.db.id());
-    Ok(HttpResponse::Ok().json(RetryAnswer { queued }))
+    Ok(queued)
 }

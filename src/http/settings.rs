@@ -1,19 +1,21 @@
 //! *Auto-sync inventory*: the switch, the frequency, the daily time, the allocation mode.
 use super::auth::Caller;
-use super::error::Problem;
+use super::error::{ApiError, Problem};
 use super::request::{Body, Checks};
+use super::stores::{share_of, without_secrets};
 use super::{Answer, State, audited};
 use crate::clock::instant;
 use crate::db::delivery::MAX_STORES;
 use crate::db::pushes::CancelScope;
 use crate::db::runs::{RunFilter, RunKind};
+use crate::db::stores::Store;
 use crate::db::{Error, Tenant};
-use crate::domain::RunId;
 use crate::domain::allocation::AllocationMode;
 use crate::domain::schedule::next_run;
 use crate::domain::settings::{
     Frequency, MAX_CATCH_UP_HOURS, MAX_RULE_UNITS, SyncSettings, check_exclusive_shares, parse_daily_at, parse_timezone,
 };
+use crate::domain::{RunId, StoreId};
 use actix_web::{HttpResponse, get, put};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -64,28 +66,28 @@ pub async fn get_sync_settings(caller: Caller, state: State) -> Answer {
 }
 
 /// A change of the sync settings; what is left out stays as it is.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SettingsChange {
+pub(super) struct SettingsChange {
     /// Switching it on selects incremental unless `frequency` says otherwise.
-    auto_sync: Option<bool>,
-    frequency: Option<Frequency>,
+    pub auto_sync: Option<bool>,
+    pub frequency: Option<Frequency>,
     /// Local time of the daily run, 00:00 to 23:59.
     #[schema(example = "03:30")]
-    daily_at: Option<String>,
+    pub daily_at: Option<String>,
     /// IANA zone.
     #[schema(example = "Asia/Taipei")]
-    timezone: Option<String>,
+    pub timezone: Option<String>,
     /// How late a missed daily run is still caught up, 0 to 23 hours.
-    catch_up_hours: Option<i64>,
-    allocation_mode: Option<AllocationMode>,
+    pub catch_up_hours: Option<i64>,
+    pub allocation_mode: Option<AllocationMode>,
     /// Units kept back of every SKU.
-    buffer: Option<i64>,
+    pub buffer: Option<i64>,
     /// Whether a cancellation triggers increases like a return.
-    trigger_on_cancellation: Option<bool>,
+    pub trigger_on_cancellation: Option<bool>,
     /// Whether switching auto-sync on begins with one overwrite of every listing; true when left out. Acts only when
     /// `auto_sync` goes from off to on.
-    initial_overwrite: Option<bool>,
+    pub initial_overwrite: Option<bool>,
 }
 
 /// Changes the sync settings. They take effect for stock events recorded afterwards.
@@ -93,7 +95,13 @@ struct SettingsChange {
     responses((status = 200, body = SettingsAnswer), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/sync-settings")]
 pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answer {
-    let change: SettingsChange = body.object()?;
+    let (settings, initial) = change(&caller, &state, body.object()?).await?;
+    Ok(HttpResponse::Ok().json(SettingsAnswer { initial_sync_id: initial, ..answer(&settings, state.clock.now()) }))
+}
+
+/// Checks and saves a change of the sync settings, enters it in the audit log, and begins or calls off what follows
+/// from it. Returns the settings from now on and the initial overwrite that was begun.
+pub(super) async fn change(caller: &Caller, state: &State, change: SettingsChange) -> Result<(SyncSettings, Option<RunId>), ApiError> {
     let mut checks = Checks::default();
     let daily_at = change.daily_at.as_deref().and_then(|text| checks.take("/daily_at", parse_daily_at(text)));
     let timezone = change.timezone.as_deref().and_then(|text| checks.take("/timezone", parse_timezone(text)));
@@ -101,7 +109,7 @@ pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answ
     checks.within("/buffer", change.buffer, 0, MAX_RULE_UNITS);
     checks.finish()?;
     let (now, actor) = (state.now_ms(), caller.actor());
-    let (settings, initial) = caller
+    let saved = caller
         .db
         .write(move |t| {
             let old = t.sync_settings()?;
@@ -141,7 +149,57 @@ pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answ
         })
         .await?;
     state.handle.reconfigure(caller.db.id());
-    Ok(HttpResponse::Ok().json(SettingsAnswer { initial_sync_id: initial, ..answer(&settings, state.clock.now()) }))
+    Ok(saved)
+}
+
+/// How the pool is shared among the stores.
+#[derive(Debug, Clone)]
+pub(super) struct Allocation {
+    pub mode: AllocationMode,
+    pub buffer: i64,
+    /// The stores' own shares, in percent; `None` for a store that is not pushed to.
+    pub shares: Vec<(StoreId, Option<f64>)>,
+}
+
+/// Changes allocation mode, buffer and the stores' shares together: on the way from one split to another the shares may
+/// not sum to 100 %, at its ends they must. Pointers are `/buffer` and `/shares/{store id}`.
+pub(super) async fn allocate(caller: &Caller, state: &State, wanted: Allocation) -> Result<(), ApiError> {
+    let mut checks = Checks::default();
+    checks.within("/buffer", Some(wanted.buffer), 0, MAX_RULE_UNITS);
+    let mut shares = Vec::with_capacity(wanted.shares.len());
+    for (store, percent) in wanted.shares {
+        let share = percent.and_then(|percent| checks.take(&format!("/shares/{store}"), share_of(percent)));
+        shares.push((store, share));
+    }
+    checks.finish()?;
+    let (now, actor) = (state.now_ms(), caller.actor());
+    caller
+        .db
+        .write(move |t| {
+            let old = t.sync_settings()?;
+            let new = SyncSettings { allocation_mode: wanted.mode, buffer: wanted.buffer, ..old.clone() };
+            if new != old {
+                t.save_sync_settings(&new, now)?;
+                let mut entry = audited(&actor, "sync_settings.changed", "sync-settings");
+                (entry.before, entry.after) = (Some(json!(answer(&old, instant(now)))), Some(json!(answer(&new, instant(now)))));
+                t.append_audit(&entry, now)?;
+            }
+            for (id, share) in &shares {
+                let before = t.store(*id)?;
+                if before.share == *share {
+                    continue;
+                }
+                let after = Store { share: *share, updated_at: now, ..before.clone() };
+                t.save_store(&after)?;
+                let mut entry = audited(&actor, "store.changed", &after.name);
+                (entry.before, entry.after) = (Some(without_secrets(&before)), Some(without_secrets(&after)));
+                t.append_audit(&entry, now)?;
+            }
+            check_shares(t, &new, "/shares")
+        })
+        .await?;
+    state.handle.reconfigure(caller.db.id());
+    Ok(())
 }
 
 /// Shares above 100 % are refused wherever they would arise; `pointer` is the field that would make them so.

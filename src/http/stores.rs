@@ -12,7 +12,7 @@ use crate::db::pushes::CancelScope;
 use crate::db::stores::Store;
 use crate::db::{Error, Tenant};
 use crate::domain::allocation::Share;
-use crate::domain::delivery::Outcome;
+use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::ids::check_text;
 use crate::domain::problem::pointer_to;
 use crate::domain::{FieldError, StoreId, WarehouseCode};
@@ -34,7 +34,7 @@ const MAX_SECRET: usize = 8192;
 /// How a store stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum StoreState {
+pub(super) enum StoreState {
     /// It is pushed to.
     Working,
     /// Its pushes are held until it is resumed.
@@ -83,6 +83,19 @@ pub(super) fn percent<S: Serializer>(share: &Option<f64>, to: S) -> Result<S::Ok
     }
 }
 
+/// How a store stands, as far as its row says.
+pub(super) fn state_of(store: &Store) -> StoreState {
+    if store.needs_reauthorisation {
+        StoreState::NeedsReauthorisation
+    } else if store.paused {
+        StoreState::Paused
+    } else if !store.sync_enabled {
+        StoreState::Off
+    } else {
+        StoreState::Working
+    }
+}
+
 fn answer(store: &Store) -> StoreAnswer {
     StoreAnswer {
         id: store.id,
@@ -93,15 +106,7 @@ fn answer(store: &Store) -> StoreAnswer {
         share_percent: store.share.map(Share::percent),
         sync_enabled: store.sync_enabled,
         paused: store.paused,
-        state: if store.needs_reauthorisation {
-            StoreState::NeedsReauthorisation
-        } else if store.paused {
-            StoreState::Paused
-        } else if !store.sync_enabled {
-            StoreState::Off
-        } else {
-            StoreState::Working
-        },
+        state: state_of(store),
         problem: store.problem.clone(),
         has_credentials: store.credentials.is_some(),
         last_success_at: store.last_success_at.map(instant),
@@ -118,33 +123,33 @@ fn secrets<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Credentia
 
 /// A store, new or changed. Beside these fields stand the connector's own settings, such as `external_store`,
 /// `abilities` and `rate_limit` of a simulated store.
-#[derive(Deserialize, utoipa::ToSchema)]
-struct StoreFields {
-    name: Option<String>,
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+pub(super) struct StoreFields {
+    pub name: Option<String>,
     /// Which connector; cannot be changed.
     #[schema(example = "simulated")]
-    platform: Option<String>,
+    pub platform: Option<String>,
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
-    base_url: Option<Option<String>>,
+    pub base_url: Option<Option<String>>,
     /// The connector's own secrets; write-only.
     #[serde(default, deserialize_with = "secrets")]
     #[schema(value_type = Option<BTreeMap<String, String>>, write_only)]
-    credentials: Option<Option<Credentials>>,
+    pub credentials: Option<Option<Credentials>>,
     /// The warehouses that feed it; null for all.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<String>>)]
-    warehouses: Option<Option<Vec<String>>>,
+    pub warehouses: Option<Option<Vec<String>>>,
     /// Its part of the pool, in percent with at most two decimals; 100 when left out, null for none.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 100)]
-    share_percent: Option<Option<f64>>,
-    sync_enabled: Option<bool>,
+    pub share_percent: Option<Option<f64>>,
+    pub sync_enabled: Option<bool>,
     /// While paused its pushes are held.
-    paused: Option<bool>,
+    pub paused: Option<bool>,
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    config: Map<String, Value>,
+    pub config: Map<String, Value>,
 }
 
 impl StoreFields {
@@ -243,7 +248,7 @@ fn check_warehouses(t: &mut Tenant<'_>, store: &Store) -> Result<(), Error> {
     if unknown.is_empty() { Ok(()) } else { Err(Error::Invalid(unknown.iter().map(error).collect())) }
 }
 
-fn without_secrets(store: &Store) -> Value {
+pub(super) fn without_secrets(store: &Store) -> Value {
     json!(answer(store))
 }
 
@@ -264,7 +269,12 @@ pub async fn list_stores(caller: Caller, request: HttpRequest) -> Answer {
     responses((status = 201, body = StoreAnswer), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/stores")]
 pub async fn create_store(caller: Caller, state: State, body: Body) -> Answer {
-    let fields: StoreFields = body.object()?;
+    let store = create(&caller, &state, body.object()?).await?;
+    Ok(HttpResponse::Created().json(answer(&store)))
+}
+
+/// Checks and saves a new store, and enters it in the audit log.
+pub(super) async fn create(caller: &Caller, state: &State, fields: StoreFields) -> Result<Store, ApiError> {
     let mut checks = Checks::default();
     if fields.name.is_none() {
         checks.note("/name", "is needed");
@@ -294,7 +304,7 @@ pub async fn create_store(caller: Caller, state: State, body: Body) -> Answer {
     };
     let mut credentials = Credentials::new();
     fields.apply(&mut store, &mut credentials).map_err(ApiError::invalid)?;
-    check_with_platform(&state, &store, &credentials).map_err(ApiError::invalid)?;
+    check_with_platform(state, &store, &credentials).map_err(ApiError::invalid)?;
     let (inner, actor, now) = (state.clone(), caller.actor(), now.timestamp_millis());
     let store = caller
         .db
@@ -315,7 +325,7 @@ pub async fn create_store(caller: Caller, state: State, body: Body) -> Answer {
         })
         .await?;
     state.handle.reconfigure(caller.db.id());
-    Ok(HttpResponse::Created().json(answer(&store)))
+    Ok(store)
 }
 
 /// One store.
@@ -334,10 +344,17 @@ pub async fn get_store(caller: Caller, id: Path<StoreId>) -> Answer {
     responses((status = 200, body = StoreAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[patch("/v1/stores/{id}")]
 pub async fn patch_store(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
-    let (id, now, actor, inner) = (id.into_inner(), state.now_ms(), caller.actor(), state.clone());
+    let id = id.into_inner();
     // Another seller's store is not there, whatever is sent to it.
     caller.db.read(move |t| t.store(id).map(drop)).await?;
-    let fields: StoreFields = body.object()?;
+    let store = change(&caller, &state, id, body.object()?).await?;
+    Ok(HttpResponse::Ok().json(answer(&store)))
+}
+
+/// Checks and saves a change of a store, holds, releases or calls off what waits for it accordingly, and enters it in
+/// the audit log.
+pub(super) async fn change(caller: &Caller, state: &State, id: StoreId, fields: StoreFields) -> Result<Store, ApiError> {
+    let (now, actor, inner) = (state.now_ms(), caller.actor(), state.clone());
     let store = caller
         .db
         .write(move |t| {
@@ -373,7 +390,7 @@ pub async fn patch_store(caller: Caller, state: State, id: Path<StoreId>, body: 
         })
         .await?;
     state.handle.reconfigure(caller.db.id());
-    Ok(HttpResponse::Ok().json(answer(&store)))
+    Ok(store)
 }
 
 /// Removes a store with its listings and rules, and calls off what waits for it.
@@ -381,7 +398,13 @@ pub async fn patch_store(caller: Caller, state: State, id: Path<StoreId>, body: 
     responses((status = 204, description = "Gone."), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[delete("/v1/stores/{id}")]
 pub async fn delete_store(caller: Caller, state: State, id: Path<StoreId>) -> Answer {
-    let (id, now, actor) = (id.into_inner(), state.now_ms(), caller.actor());
+    delete(&caller, &state, id.into_inner()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Removes a store, and enters that in the audit log.
+pub(super) async fn delete(caller: &Caller, state: &State, id: StoreId) -> Result<(), ApiError> {
+    let (now, actor) = (state.now_ms(), caller.actor());
     caller
         .db
         .write(move |t| {
@@ -392,7 +415,7 @@ pub async fn delete_store(caller: Caller, state: State, id: Path<StoreId>) -> An
         })
         .await?;
     state.handle.reconfigure(caller.db.id());
-    Ok(HttpResponse::NoContent().finish())
+    Ok(())
 }
 
 /// Whether a store can be reached with its credentials.
@@ -410,40 +433,54 @@ struct CheckAnswer {
     responses((status = 200, body = CheckAnswer), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[post("/v1/stores/{id}/check")]
 pub async fn check_store(caller: Caller, state: State, id: Path<StoreId>) -> Answer {
-    let (id, now) = (id.into_inner(), state.now_ms());
+    let reason = check(&caller, &state, id.into_inner()).await?;
+    Ok(HttpResponse::Ok().json(CheckAnswer { ok: reason.is_none(), reason }))
+}
+
+/// What is needed to call a store's platform, or why it cannot be had.
+pub(super) fn connect(caller: &Caller, state: &AppState, store: &Store) -> Result<StoreConnection, String> {
+    connection(caller.db.id(), store, &state.sealer).map_err(|error| format!("Its credentials cannot be used: {error}."))
+}
+
+/// Calls the platform; returns why the store does not answer, if it does not.
+pub(super) async fn check(caller: &Caller, state: &State, id: StoreId) -> Result<Option<String>, ApiError> {
+    let now = state.now_ms();
     let store = caller.db.read(move |t| t.store(id)).await?;
-    let reason = match connection(caller.db.id(), &store, &state.sealer) {
-        Err(error) => Some(format!("Its credentials cannot be used: {error}.")),
-        Ok(connection) => check_connection(&state, &caller, connection).await,
+    let reason = match connect(caller, state, &store) {
+        Err(reason) => Some(reason),
+        Ok(mut connection) => {
+            let check = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
+            ask(caller, state, &mut connection, &check).await.err()
+        }
     };
     if reason.is_none() && store.needs_reauthorisation {
         caller.db.write(move |t| t.release_store(id, now).map(drop)).await?;
         state.handle.reconfigure(caller.db.id());
     }
-    Ok(HttpResponse::Ok().json(CheckAnswer { ok: reason.is_none(), reason }))
+    Ok(reason)
 }
 
-/// Why a store does not answer as it should, in plain words.
-async fn check_connection(state: &State, caller: &Caller, mut connection: StoreConnection) -> Option<String> {
-    const NO_ROOM: &str = "The store's rate limit left no room for a check just now; try again.";
-    let call = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
+/// Asks a store something that changes nothing, with renewed tokens where that is needed; or why it does not answer as
+/// it should, in plain words.
+pub(super) async fn ask(caller: &Caller, state: &State, connection: &mut StoreConnection, call: &Call) -> Result<Vec<ItemResult>, String> {
+    const NO_ROOM: &str = "The store's rate limit left no room to ask it just now; try again.";
     let mut refused = false;
     loop {
-        match state.renewals.renew(&caller.db, &connection, refused).await {
-            Ok(Some(renewed)) => connection = renewed,
-            Ok(None) if refused => return Some("The store says that the access token has ended, and it cannot be renewed.".to_owned()),
+        match state.renewals.renew(&caller.db, connection, refused).await {
+            Ok(Some(renewed)) => *connection = renewed,
+            Ok(None) if refused => return Err("The store says that the access token has ended, and it cannot be renewed.".to_owned()),
             Ok(None) => {}
-            Err(Stale::Refused(reason) | Stale::TryAgain(reason)) => return Some(reason),
-            Err(Stale::Database(_)) => return Some("Its renewed tokens could not be kept; try again.".to_owned()),
+            Err(Stale::Refused(reason) | Stale::TryAgain(reason)) => return Err(reason),
+            Err(Stale::Database(_)) => return Err("Its renewed tokens could not be kept; try again.".to_owned()),
         }
         // A store with a long queue may not have a permit for long; the one who asks should not wait for it.
-        let permit = tokio::time::timeout(state.client.timeout(), state.client.permit(&connection, &call)).await;
-        let Ok(permit) = permit else { return Some(NO_ROOM.to_owned()) };
-        match state.client.send(&connection, &call, permit).await.outcome {
-            Outcome::Answered(_) => return None,
+        let permit = tokio::time::timeout(state.client.timeout(), state.client.permit(connection, call)).await;
+        let Ok(permit) = permit else { return Err(NO_ROOM.to_owned()) };
+        match state.client.send(connection, call, permit).await.outcome {
+            Outcome::Answered(results) => return Ok(results),
             Outcome::TokenExpired { .. } if !refused => refused = true,
-            Outcome::Refused { reason, .. } | Outcome::TryAgain { reason, .. } | Outcome::TokenExpired { reason } => return Some(reason),
-            Outcome::Unauthorized { reason } | Outcome::Closed { reason, .. } | Outcome::Unknown { reason } => return Some(reason),
+            Outcome::Refused { reason, .. } | Outcome::TryAgain { reason, .. } | Outcome::TokenExpired { reason } => return Err(reason),
+            Outcome::Unauthorized { reason } | Outcome::Closed { reason, .. } | Outcome::Unknown { reason } => return Err(reason),
         }
     }
 }

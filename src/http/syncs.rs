@@ -1,10 +1,10 @@
 //! Sync runs: started by hand, listed, watched.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
+use super::preview::{Preview, preview};
 use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, query};
 use super::{Answer, MAX_BULK, State, audited};
 use crate::clock::instant;
-use crate::db::Error;
 use crate::db::runs::{Run, RunFilter, RunKind, RunState};
 use crate::domain::{FieldError, RunId, Sku, StoreId};
 use actix_web::web::Path;
@@ -15,7 +15,7 @@ use serde_json::json;
 
 /// A sync run.
 #[derive(Serialize, utoipa::ToSchema)]
-struct SyncAnswer {
+pub(super) struct SyncAnswer {
     id: RunId,
     kind: RunKind,
     state: RunState,
@@ -43,44 +43,56 @@ struct SyncAnswer {
     finished_at: Option<DateTime<Utc>>,
 }
 
-fn answer(run: Run, now: i64) -> SyncAnswer {
-    SyncAnswer {
-        eta: run.eta(now).map(instant),
-        id: run.id,
-        kind: run.kind,
-        state: run.state,
-        total: run.total,
-        done: run.done,
-        failed: run.failed,
-        store_id: run.store_id,
-        local_date: run.local_date,
-        scheduled_for: run.scheduled_for.map(instant),
-        reason: run.reason,
-        started_at: instant(run.started_at),
-        finished_at: run.finished_at.map(instant),
+impl SyncAnswer {
+    /// As it stands `now`.
+    pub(super) fn new(run: Run, now: i64) -> Self {
+        Self {
+            eta: run.eta(now).map(instant),
+            id: run.id,
+            kind: run.kind,
+            state: run.state,
+            total: run.total,
+            done: run.done,
+            failed: run.failed,
+            store_id: run.store_id,
+            local_date: run.local_date,
+            scheduled_for: run.scheduled_for.map(instant),
+            reason: run.reason,
+            started_at: instant(run.started_at),
+            finished_at: run.finished_at.map(instant),
+        }
     }
 }
 
 /// What to overwrite; everything where a field is left out.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewSync {
-    store_ids: Option<Vec<StoreId>>,
-    skus: Option<Vec<String>>,
-    /// Only a preview. Not built yet: refused when true.
-    dry_run: Option<bool>,
+pub(super) struct NewSync {
+    pub store_ids: Option<Vec<StoreId>>,
+    pub skus: Option<Vec<String>>,
+    /// Only says what would be sent.
+    pub dry_run: Option<bool>,
 }
 
-/// Starts a manual sync: overwrites listings with their targets, also with auto-sync off.
+/// Starts a manual sync: overwrites listings with their targets, also with auto-sync off. With `dry_run` nothing is
+/// sent: the answer tells what would be.
 #[utoipa::path(tag = "syncs", security(("seller_key" = [])), request_body = NewSync,
-    responses((status = 202, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Preview, description = "With dry_run."), (status = 202, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/syncs")]
 pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
     let new: NewSync = body.object()?;
-    let mut checks = Checks::default();
-    if new.dry_run == Some(true) {
-        checks.note("/dry_run", "the preview is not built yet");
+    let dry_run = new.dry_run == Some(true);
+    let filter = checked(&caller, new).await?;
+    if dry_run {
+        return Ok(HttpResponse::Ok().json(preview(&caller, &state, filter).await?));
     }
+    let run = start(&caller, &state, filter).await?;
+    Ok(HttpResponse::Accepted().json(SyncAnswer::new(run, state.now_ms())))
+}
+
+/// Refuses stores and SKUs that are not there.
+pub(super) async fn checked(caller: &Caller, new: NewSync) -> Result<RunFilter, ApiError> {
+    let mut checks = Checks::default();
     for (pointer, count) in [("/store_ids", new.store_ids.as_ref().map(Vec::len)), ("/skus", new.skus.as_ref().map(Vec::len))] {
         if count == Some(0) {
             checks.note(pointer, "is empty; leave it out for all");
@@ -97,22 +109,31 @@ pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
     }
     checks.finish()?;
     let filter = RunFilter { store_ids: new.store_ids, skus };
-    let (wanted_stores, now, actor) = (filter.store_ids.clone(), state.now_ms(), caller.actor());
-    if let Some(missing) = caller.db.read(move |t| t.missing_store(wanted_stores.as_deref().unwrap_or_default())).await? {
-        return Err(ApiError::not_found_at(format!("/store_ids/{missing}"), "store"));
-    }
-    let run = caller
+    let wanted = filter.clone();
+    let (missing, unknown) = caller
         .db
-        .write(move |t| {
-            let wanted: Vec<&str> = filter.skus.iter().flatten().map(Sku::as_str).collect();
-            let known = t.sku_names(&wanted)?;
+        .read(move |t| {
+            let missing = t.missing_store(wanted.store_ids.as_deref().unwrap_or_default())?;
+            let skus: Vec<&str> = wanted.skus.iter().flatten().map(Sku::as_str).collect();
+            let known = t.sku_names(&skus)?;
             let unknown = |(index, sku): (usize, &&str)| {
                 (!known.contains_key(*sku)).then(|| FieldError::new(format!("/skus/{index}"), "there is no such SKU"))
             };
-            let errors: Vec<FieldError> = wanted.iter().enumerate().filter_map(unknown).collect();
-            if !errors.is_empty() {
-                return Err(Error::Invalid(errors));
-            }
+            Ok((missing, skus.iter().enumerate().filter_map(unknown).collect::<Vec<_>>()))
+        })
+        .await?;
+    if let Some(missing) = missing {
+        return Err(ApiError::not_found_at(format!("/store_ids/{missing}"), "store"));
+    }
+    if unknown.is_empty() { Ok(filter) } else { Err(ApiError::invalid(unknown)) }
+}
+
+/// Starts a manual run, and enters that in the audit log.
+pub(super) async fn start(caller: &Caller, state: &State, filter: RunFilter) -> Result<Run, ApiError> {
+    let (now, actor) = (state.now_ms(), caller.actor());
+    let run = caller
+        .db
+        .write(move |t| {
             let run = t.start_run(RunKind::Manual, &filter, now)?;
             let mut entry = audited(&actor, "sync.started", "manual");
             entry.after = Some(json!({ "id": run.id, "store_ids": filter.store_ids, "skus": filter.skus.as_ref().map(Vec::len) }));
@@ -121,7 +142,7 @@ pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
         })
         .await?;
     state.handle.reconfigure(caller.db.id());
-    Ok(HttpResponse::Accepted().json(answer(run, now)))
+    Ok(run)
 }
 
 /// Runs, newest first.
@@ -134,7 +155,7 @@ pub async fn list_syncs(caller: Caller, state: State, request: HttpRequest) -> A
     let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
     let found = caller.db.read(move |t| t.runs(after, limit + 1)).await?;
     let now = state.now_ms();
-    Ok(HttpResponse::Ok().json(Page::of(found, limit, |r| r.id.to_string(), |r| answer(r, now))))
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |r| r.id.to_string(), |r| SyncAnswer::new(r, now))))
 }
 
 /// One run.
@@ -144,5 +165,5 @@ pub async fn list_syncs(caller: Caller, state: State, request: HttpRequest) -> A
 pub async fn get_sync(caller: Caller, state: State, id: Path<RunId>) -> Answer {
     let id = id.into_inner();
     let run = caller.db.read(move |t| t.run(id)).await?;
-    Ok(HttpResponse::Ok().json(answer(run, state.now_ms())))
+    Ok(HttpResponse::Ok().json(SyncAnswer::new(run, state.now_ms())))
 }

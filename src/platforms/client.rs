@@ -6,6 +6,7 @@ use super::{Renewal, Stamp, VariantPage, by_name};
 use crate::clock::Clock;
 use crate::domain::delivery::Outcome;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The longest excerpt of an answer that is kept beside a push, in bytes.
@@ -20,6 +21,23 @@ pub struct Client {
     limits: Arc<Limits>,
     timeout: Duration,
     clock: Clock,
+    counts: Arc<Counts>,
+}
+
+/// Calls since the start.
+#[derive(Debug, Default)]
+struct Counts {
+    calls: AtomicU64,
+    throttled: AtomicU64,
+}
+
+/// Calls since the start, as they were counted at one instant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// All of them.
+    pub calls: u64,
+    /// Those that the platform throttled.
+    pub throttled: u64,
 }
 
 /// What came of a call.
@@ -36,12 +54,17 @@ pub struct Sent {
 impl Client {
     /// Over `transport`, each request within `timeout`.
     pub fn new(transport: Arc<dyn Transport>, limits: Arc<Limits>, timeout: Duration, clock: Clock) -> Self {
-        Self { transport, limits, timeout, clock }
+        Self { transport, limits, timeout, clock, counts: Arc::default() }
     }
 
     /// How long a request may take.
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// Calls since the start.
+    pub fn counted(&self) -> Counted {
+        Counted { calls: self.counts.calls.load(Ordering::Relaxed), throttled: self.counts.throttled.load(Ordering::Relaxed) }
     }
 
     /// Waits for the app's and the store's limits. `None` when there is no such connector, which [`Self::send`] tells.
@@ -81,6 +104,8 @@ impl Client {
         };
         let took = began.elapsed();
         self.note(store, &sent.outcome);
+        self.counts.calls.fetch_add(1, Ordering::Relaxed);
+        self.counts.throttled.fetch_add(u64::from(matches!(sent.outcome, Outcome::TryAgain { throttled: true, .. })), Ordering::Relaxed);
         let word = word(&sent.outcome);
         metrics::counter!("stocktide_platform_calls_total", "platform" => platform.name(), "outcome" => word).increment(1);
         metrics::histogram!("stocktide_platform_call_seconds", "platform" => platform.name()).record(took.as_secs_f64());

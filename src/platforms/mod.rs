@@ -11,7 +11,7 @@
 //!    [`Outcome`]. An answer that does not say is `Unknown`, never `TryAgain`.
 //!    Likewise for variants (pairing) and for the renewal of tokens, where there is one.
 //! 4. `check_config`: which fields a store of this kind needs, each named in its error.
-//! 5. Add it to [`registry`].
+//! 5. Add it to [`registry`], and what a person fills in to connect a store to [`form::FORMS`].
 //! 6. Tests: success, partial success, throttled, token expired, unknown listing, lost answer.
 pub mod amazon;
 pub mod call;
@@ -20,6 +20,7 @@ pub mod client;
 pub mod codes;
 pub mod ebay;
 pub mod fields;
+pub mod form;
 pub mod lazada;
 pub mod limits;
 mod oauth;

@@ -1,0 +1,164 @@
+//! Rows that more than one page shows: a store and how it stands, a run and how far it is.
+use super::page::Frame;
+use super::session::SellerVisit;
+use super::show::{self, Badge, Stamp};
+use crate::clock::instant;
+use crate::db;
+use crate::db::delivery::MAX_STORES;
+use crate::db::runs::{Run, RunKind, RunState};
+use crate::db::stores::{Store, StoreLoad};
+use crate::http::stores::{StoreState, state_of};
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+/// A circuit counts as open for so long after its pause has ended, since the trial that follows takes a while, in
+/// milliseconds.
+const TRIAL_MS: i64 = 15_000;
+
+/// A store in a list.
+pub(super) struct StoreRow {
+    pub id: String,
+    pub name: String,
+    pub platform: String,
+    pub state: Badge,
+    /// What is wrong, and what to do.
+    pub problem: Option<String>,
+    pub share: String,
+    pub waiting: String,
+    pub held: i64,
+    pub listings: String,
+    pub last_success: Option<Stamp>,
+}
+
+/// How a store stands, in a word and a sentence.
+fn standing(frame: &Frame, store: &Store, open_until: Option<i64>) -> (Badge, Option<String>) {
+    match (state_of(store), open_until) {
+        (StoreState::NeedsReauthorisation, _) => {
+            let reason = store.problem.clone().unwrap_or_else(|| "The store refused its credentials.".to_owned());
+            (
+                Badge::new("Needs re-authorisation", "bad"),
+                Some(format!("{reason} Enter new credentials; what is held then flows again, and nothing is lost.")),
+            )
+        }
+        (StoreState::Paused, _) => {
+            (Badge::new("Held", "warn"), Some("Paused by you. What is due waits here until you resume the store.".to_owned()))
+        }
+        (StoreState::Off, _) => (Badge::new("Off", "quiet"), Some("Synchronization is switched off for this store.".to_owned())),
+        (StoreState::Working, Some(until)) => {
+            let at = instant(until).with_timezone(&frame.zone).format("%H:%M:%S");
+            (
+                Badge::new("Circuit open", "bad"),
+                Some(format!("The store keeps failing, so it is only tried now and then; next at {at}. What is due waits.")),
+            )
+        }
+        (StoreState::Working, None) => (Badge::new("Working", "good"), store.problem.clone()),
+    }
+}
+
+impl StoreRow {
+    /// One store.
+    pub fn new(frame: &Frame, store: &Store, load: StoreLoad, open_until: Option<i64>) -> Self {
+        let (state, problem) = standing(frame, store, open_until);
+        Self {
+            id: store.id.to_string(),
+            name: store.name.clone(),
+            platform: store.platform.clone(),
+            state,
+            problem,
+            share: store.share.map_or_else(|| "none".to_owned(), |share| show::percent(share.percent())),
+            waiting: show::units(load.waiting + load.held),
+            held: load.held,
+            listings: show::units(load.listings),
+            last_success: frame.stamp_of(store.last_success_at),
+        }
+    }
+
+    /// All stores of the visitor.
+    pub async fn all(visit: &SellerVisit) -> Result<Vec<Self>, db::Error> {
+        let since = visit.frame.now.timestamp_millis() - TRIAL_MS;
+        let (stores, loads, circuits) =
+            visit.caller.db.read(move |t| Ok((t.stores(None, MAX_STORES)?, t.store_loads()?, t.open_circuits(since)?))).await?;
+        let row = |store: &Store| {
+            Self::new(&visit.frame, store, loads.get(&store.id).copied().unwrap_or_default(), circuits.get(&store.id).copied())
+        };
+        Ok(stores.iter().map(row).collect())
+    }
+}
+
+/// A run in a list.
+pub(super) struct RunRow {
+    pub id: String,
+    pub kind: &'static str,
+    pub state: Badge,
+    pub progress: Progress,
+    pub started: Stamp,
+    pub finished: Option<Stamp>,
+    pub reason: Option<String>,
+    pub took: Option<String>,
+}
+
+/// How far a run is.
+#[derive(Template)]
+#[template(path = "part/progress.html")]
+pub(super) struct Progress {
+    pub done: i64,
+    pub failed: i64,
+    pub ended: i64,
+    pub total: i64,
+    pub running: bool,
+    pub expanded: bool,
+    pub left: Option<String>,
+}
+impl HtmlSafe for Progress {}
+
+impl Progress {
+    /// Of this run.
+    pub fn new(frame: &Frame, run: &Run) -> Self {
+        let left = run.eta(frame.now.timestamp_millis()).map(|at| show::span(instant(at) - frame.now));
+        Self {
+            done: run.done,
+            failed: run.failed,
+            ended: run.done + run.failed,
+            total: run.total,
+            running: run.state == RunState::Running,
+            expanded: run.expanded,
+            left,
+        }
+    }
+
+    fn units(&self, value: &i64) -> String {
+        show::units(*value)
+    }
+}
+
+/// A kind of run, in words.
+pub(super) fn run_kind(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::Manual => "Manual sync",
+        RunKind::Daily => "Timed full coverage",
+        RunKind::Initial => "Initial overwrite",
+    }
+}
+
+impl RunRow {
+    /// One run.
+    pub fn new(frame: &Frame, run: Run) -> Self {
+        let state = match run.state {
+            RunState::Running => Badge::new("Running", "wait"),
+            RunState::Finished if run.failed > 0 => Badge::new("Finished with failures", "warn"),
+            RunState::Finished => Badge::new("Finished", "good"),
+            RunState::Cancelled => Badge::new("Cancelled", "quiet"),
+            RunState::Missed => Badge::new("Missed", "bad"),
+        };
+        Self {
+            id: run.id.to_string(),
+            kind: run_kind(run.kind),
+            state,
+            progress: Progress::new(frame, &run),
+            started: frame.stamp(run.started_at),
+            finished: frame.stamp_of(run.finished_at),
+            took: run.finished_at.map(|at| show::span(instant(at) - instant(run.started_at))),
+            reason: run.reason,
+        }
+    }
+}

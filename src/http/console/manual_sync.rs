@@ -1,0 +1,187 @@
+//! Manual sync: choose stores and SKUs, see what would be sent, send it.
+use super::form::{Fields, Posted};
+use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
+use super::session::SellerVisit;
+use super::show::{self, Stamp, count, query_value, units};
+use crate::db::delivery::MAX_STORES;
+use crate::db::stores::Store;
+use crate::domain::StoreId;
+use crate::http::State;
+use crate::http::preview::{Preview, PreviewItem, ShownFrom, preview};
+use crate::http::syncs::{self, NewSync};
+use askama::Template;
+
+/// Listings that the preview shows; all are counted.
+const MOST_SHOWN: usize = 200;
+
+struct StoreBox {
+    id: String,
+    name: String,
+    ticked: bool,
+}
+
+#[derive(Template)]
+#[template(path = "manual_sync.html")]
+struct ManualPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    stores: Vec<StoreBox>,
+    skus: String,
+    skus_error: Option<String>,
+    errors: Vec<String>,
+}
+
+/// What the form says, right or wrong.
+struct Chosen {
+    stores: Vec<StoreId>,
+    skus: String,
+}
+
+impl Chosen {
+    fn read(fields: &Fields) -> Self {
+        Self { stores: fields.all("store").filter_map(|id| id.parse().ok()).collect(), skus: fields.text("skus").to_owned() }
+    }
+
+    fn sku_list(&self) -> Vec<String> {
+        let mut skus: Vec<String> = self.skus.lines().map(str::trim).filter(|sku| !sku.is_empty()).map(str::to_owned).collect();
+        skus.dedup();
+        skus
+    }
+
+    fn new_sync(&self) -> NewSync {
+        let skus = self.sku_list();
+        NewSync {
+            store_ids: Some(self.stores.clone()).filter(|ids| !ids.is_empty()),
+            skus: Some(skus).filter(|skus| !skus.is_empty()),
+            dry_run: None,
+        }
+    }
+
+    fn page<'a>(&self, frame: &'a Frame, stores: &[Store], errors: &FormErrors) -> ManualPage<'a> {
+        // The interface names a SKU by its place in the list; a person looks for the SKU itself.
+        let skus = self.sku_list();
+        let name = |error: &crate::domain::FieldError| {
+            let place: Option<usize> = error.pointer.strip_prefix("/skus/").and_then(|index| index.parse().ok());
+            place.and_then(|place| skus.get(place)).map(|sku| format!("{sku}: {}.", error.detail))
+        };
+        let unknown: Vec<String> = errors.0.iter().filter_map(name).collect();
+        ManualPage {
+            frame,
+            here: "manual-sync",
+            stores: stores
+                .iter()
+                .map(|store| StoreBox { id: store.id.to_string(), name: store.name.clone(), ticked: self.stores.contains(&store.id) })
+                .collect(),
+            skus: self.skus.clone(),
+            skus_error: (!unknown.is_empty()).then(|| unknown.join(" ")).or_else(|| errors.at("/skus")),
+            errors: errors.elsewhere(&["/skus"]),
+        }
+    }
+}
+
+async fn stores(visit: &SellerVisit) -> Result<Vec<Store>, crate::db::Error> {
+    visit.caller.db.read(|t| t.stores(None, MAX_STORES)).await
+}
+
+/// The form.
+pub(super) async fn page(visit: SellerVisit) -> PageAnswer {
+    let stores = stores(&visit).await?;
+    visit.frame.page(&Chosen { stores: Vec::new(), skus: String::new() }.page(&visit.frame, &stores, &FormErrors::default()))
+}
+
+struct PreviewLine {
+    sku: String,
+    sku_query: String,
+    store: String,
+    shown: Option<String>,
+    from: &'static str,
+    shown_at: Option<Stamp>,
+    target: String,
+    change: Option<String>,
+    to_zero: bool,
+    same: bool,
+}
+
+impl PreviewLine {
+    fn new(frame: &Frame, item: PreviewItem) -> Self {
+        Self {
+            to_zero: item.goes_to_zero(),
+            same: item.change == Some(0),
+            sku_query: query_value(&item.sku),
+            sku: item.sku,
+            store: item.store,
+            shown: item.shown.map(units),
+            from: match item.shown_from {
+                ShownFrom::Platform => "asked just now",
+                ShownFrom::LastKnown => "last known",
+                ShownFrom::Unknown => "unknown",
+            },
+            shown_at: item.shown_at.filter(|_| item.shown_from == ShownFrom::LastKnown).map(|at| frame.stamp(at.timestamp_millis())),
+            target: units(item.target),
+            change: item.change.map(show::change),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "preview.html")]
+struct PreviewPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    chosen: &'a Chosen,
+    total: usize,
+    total_text: String,
+    changing: String,
+    unchanged: String,
+    to_zero: Option<String>,
+    left_out: Option<String>,
+    not_asked: Vec<String>,
+    lines: Vec<PreviewLine>,
+    more: Option<String>,
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+impl<'a> PreviewPage<'a> {
+    fn new(frame: &'a Frame, chosen: &'a Chosen, preview: Preview) -> Self {
+        let shown = preview.items.len().min(MOST_SHOWN);
+        Self {
+            frame,
+            here: "manual-sync",
+            chosen,
+            total: preview.total,
+            total_text: count(number(preview.total), "listing", "listings"),
+            changing: units(number(preview.total - preview.unchanged)),
+            unchanged: units(number(preview.unchanged)),
+            to_zero: (preview.to_zero > 0).then(|| count(number(preview.to_zero), "listing", "listings")),
+            left_out: (preview.left_out > 0).then(|| count(number(preview.left_out), "listing is", "listings are")),
+            not_asked: preview.not_asked.into_iter().map(|store| format!("{}: {}", store.store, store.reason)).collect(),
+            lines: preview.items.into_iter().take(MOST_SHOWN).map(|item| PreviewLine::new(frame, item)).collect(),
+            more: (preview.total > shown).then(|| units(number(preview.total - shown))),
+        }
+    }
+}
+
+/// *Preview*.
+pub(super) async fn preview_page(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
+    let (visit, chosen) = (&posted.visit, Chosen::read(&posted.fields));
+    let filter = match field_errors(syncs::checked(&visit.caller, chosen.new_sync()).await)? {
+        Ok(filter) => filter,
+        Err(errors) => return visit.frame.rejected(&chosen.page(&visit.frame, &stores(visit).await?, &errors)),
+    };
+    let preview = preview(&visit.caller, &state, filter).await?;
+    visit.frame.page(&PreviewPage::new(&visit.frame, &chosen, preview))
+}
+
+/// *Overwrite now*.
+pub(super) async fn overwrite(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
+    let (visit, chosen) = (&posted.visit, Chosen::read(&posted.fields));
+    let filter = match field_errors(syncs::checked(&visit.caller, chosen.new_sync()).await)? {
+        Ok(filter) => filter,
+        Err(errors) => return visit.frame.rejected(&chosen.page(&visit.frame, &stores(visit).await?, &errors)),
+    };
+    let run = syncs::start(&visit.caller, &state, filter).await?;
+    Ok(go_saying(&format!("/console/records/runs/{}", run.id), "The overwrite has begun."))
+}

@@ -1,0 +1,208 @@
+//! For the operator: live figures over all sellers, and the sellers with their stores and queues.
+use super::components::StoreRow;
+use super::figures::{EVERY, Point, percentile};
+use super::page::{Frame, PageAnswer};
+use super::plot::Plot;
+use super::session::OperatorVisit;
+use super::show::{self, Badge, Stamp, units};
+use crate::clock::instant;
+use crate::db::delivery::MAX_STORES;
+use crate::db::overview::{self, SellerLoad};
+use crate::db::sellers;
+use crate::domain::SellerId;
+use crate::http::State;
+use actix_web::web::{Path, Query};
+use askama::Template;
+use chrono::TimeDelta;
+use serde::Deserialize;
+
+/// Sellers on a page.
+const PAGE: usize = 50;
+/// As a query's limit: one more, which tells that there is another page.
+const PAGE_AND_ONE: i64 = 51;
+/// What the counts at the head look back over.
+const WINDOW: TimeDelta = TimeDelta::seconds(60);
+
+struct Count {
+    name: &'static str,
+    value: String,
+}
+
+struct NodeLine {
+    name: String,
+    started: Stamp,
+    sellers: usize,
+    stores: usize,
+}
+
+#[derive(Template)]
+#[template(path = "operator.html")]
+struct FiguresPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    every_s: u64,
+    counts: Vec<Count>,
+    queues: Vec<(String, String)>,
+    plots: Vec<Plot>,
+    nodes: Vec<NodeLine>,
+}
+
+/// The page of live figures.
+pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
+    let since = (state.clock.now() - WINDOW).timestamp_millis();
+    let found = state.db.read(move |conn| overview::overview(conn, since)).await?;
+    let status = state.handle.status().await;
+    let points = state.console.figures.all();
+    let frame = &visit.frame;
+    let of = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<Option<f64>> { points.iter().map(value).collect() };
+    let minutes = points.first().map_or(0, |first| u64::try_from((state.now_ms() - first.at) / 60_000).unwrap_or(0)).max(1);
+    let mut platforms: Vec<&str> = points.iter().flat_map(|p| p.sample.confirmed.iter().map(|(platform, _)| platform.as_str())).collect();
+    platforms.sort_unstable();
+    platforms.dedup();
+    let mut plots = vec![Plot::new("Stock events accepted", "per second", minutes, of(&|p| Some(float(p.sample.events) / p.seconds)))];
+    for platform in platforms {
+        let count = |p: &Point| p.sample.confirmed.iter().find(|(name, _)| name == platform).map_or(0, |(_, count)| *count);
+        plots.push(Plot::new(format!("Pushes confirmed, {platform}"), "per second", minutes, of(&|p| Some(float(count(p)) / p.seconds))));
+    }
+    plots.push(Plot::new(
+        "Oldest waiting push",
+        "seconds old",
+        minutes,
+        of(&|p| Some(p.sample.oldest_waiting.map_or(0.0, |from| float(p.at - from) / 1000.0))),
+    ));
+    plots.push(Plot::new(
+        "Throttled calls, this node",
+        "% of calls",
+        minutes,
+        of(&|p| (p.calls > 0).then(|| count(p.throttled) / count(p.calls) * 100.0)),
+    ));
+    plots.push(Plot::new("Acceptance to confirmation, median", "ms", minutes, of(&|p| percentile(&p.sample.times_ms, 50).map(float))));
+    plots.push(Plot::new(
+        "Acceptance to confirmation, 99th percentile",
+        "ms",
+        minutes,
+        of(&|p| percentile(&p.sample.times_ms, 99).map(float)),
+    ));
+    frame.page(&FiguresPage {
+        frame,
+        here: "figures",
+        every_s: EVERY.as_secs(),
+        counts: vec![
+            Count { name: "Sellers", value: units(found.sellers) },
+            Count { name: "Suspended", value: units(found.suspended) },
+            Count { name: "Stores", value: units(found.stores) },
+            Count { name: "Events in the last minute", value: units(found.events) },
+            Count { name: "Pushes confirmed in it", value: units(found.pushes) },
+        ],
+        queues: found.queue.into_iter().map(|(platform, depth)| (platform, units(depth))).collect(),
+        plots,
+        nodes: vec![NodeLine {
+            name: state.settings.node.clone(),
+            started: frame.stamp(state.started_at.timestamp_millis()),
+            sellers: status.sellers,
+            stores: status.stores,
+        }],
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a few seconds and ages in milliseconds are far below 2^52")]
+fn float(value: i64) -> f64 {
+    value as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a few seconds are far below 2^52")]
+fn count(value: u64) -> f64 {
+    value as f64
+}
+
+struct SellerLine {
+    id: String,
+    name: String,
+    state: Badge,
+    stores: String,
+    skus: String,
+    waiting: String,
+    created: Stamp,
+}
+
+impl SellerLine {
+    fn new(frame: &Frame, load: SellerLoad) -> Self {
+        Self {
+            id: load.seller.id.to_string(),
+            name: load.seller.name,
+            state: if load.seller.suspended { Badge::new("Suspended", "bad") } else { Badge::new("Active", "good") },
+            stores: units(load.stores),
+            skus: units(load.seller.sku_count),
+            waiting: units(load.waiting),
+            created: frame.stamp(load.seller.created_at),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "sellers.html")]
+struct SellersPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    sellers: Vec<SellerLine>,
+    next: Option<String>,
+    first: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SellersQuery {
+    after: Option<SellerId>,
+}
+
+/// All sellers.
+pub(super) async fn sellers(visit: OperatorVisit, state: State, query: Query<SellersQuery>) -> PageAnswer {
+    let after = query.after;
+    let mut found = state.db.read(move |conn| overview::seller_loads(conn, after, PAGE_AND_ONE)).await?;
+    let more = found.len() > PAGE;
+    found.truncate(PAGE);
+    visit.frame.page(&SellersPage {
+        frame: &visit.frame,
+        here: "sellers",
+        next: found.last().filter(|_| more).map(|last| format!("/console/operator/sellers?after={}", last.seller.id)),
+        first: after.is_none(),
+        sellers: found.into_iter().map(|load| SellerLine::new(&visit.frame, load)).collect(),
+    })
+}
+
+#[derive(Template)]
+#[template(path = "seller.html")]
+struct SellerPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    name: String,
+    id: String,
+    state: Badge,
+    zone: String,
+    created: Stamp,
+    skus: String,
+    stores: Vec<StoreRow>,
+}
+
+/// One seller with its stores and their queues.
+pub(super) async fn seller(visit: OperatorVisit, state: State, id: Path<SellerId>) -> PageAnswer {
+    let id = id.into_inner();
+    let frame = &visit.frame;
+    let seller = state.db.read(move |conn| sellers::seller(conn, id)).await?;
+    let now = frame.now.timestamp_millis();
+    let (stores, loads, circuits) =
+        state.db.seller(id).read(move |t| Ok((t.stores(None, MAX_STORES)?, t.store_loads()?, t.open_circuits(now)?))).await?;
+    let row = |store: &crate::db::stores::Store| {
+        StoreRow::new(frame, store, loads.get(&store.id).copied().unwrap_or_default(), circuits.get(&store.id).copied())
+    };
+    frame.page(&SellerPage {
+        frame,
+        here: "sellers",
+        state: if seller.suspended { Badge::new("Suspended", "bad") } else { Badge::new("Active", "good") },
+        zone: show::zone_name(seller.timezone, instant(now)),
+        created: frame.stamp(seller.created_at),
+        skus: units(seller.sku_count),
+        id: seller.id.to_string(),
+        name: seller.name,
+        stores: stores.iter().map(row).collect(),
+    })
+}

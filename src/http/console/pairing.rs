@@ -1,0 +1,225 @@
+//! Pairing a store's listings with SKUs: CSV in and out, and by discovery.
+use super::form::Posted;
+use super::page::{Frame, PageAnswer, go_saying};
+use super::session::SellerVisit;
+use super::show::count;
+use crate::db::stores::Store;
+use crate::domain::StoreId;
+use crate::http::State;
+use crate::http::discover::{Found, Proposal, discover};
+use crate::http::error::ApiError;
+use crate::http::listings::{ListingsAnswer, pair};
+use crate::platforms::by_name;
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_DISPOSITION;
+use actix_web::web::Path;
+use askama::Template;
+
+/// Listings read at once for an export.
+const EXPORT_PAGE: i64 = 5_000;
+/// Rows and variants shown at most; all are counted.
+const MOST_SHOWN: usize = 200;
+
+#[derive(Template)]
+#[template(path = "import.html")]
+struct ImportPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    store: &'a Store,
+    columns: String,
+    error: Option<String>,
+    result: Option<Imported>,
+}
+
+struct Imported {
+    summary: String,
+    rejected: Vec<RejectedRow>,
+    more: usize,
+}
+
+struct RejectedRow {
+    line: usize,
+    external_id: String,
+    reason: String,
+}
+
+fn import_page<'a>(frame: &'a Frame, store: &'a Store) -> ImportPage<'a> {
+    let extra = by_name(&store.platform).map_or(&[][..], |platform| platform.listing_fields());
+    let columns = ["sku", "external_id"].into_iter().chain(extra.iter().copied()).collect::<Vec<_>>().join(",");
+    ImportPage { frame, here: "stores", store, columns, error: None, result: None }
+}
+
+impl Imported {
+    fn new(answer: ListingsAnswer) -> Self {
+        let summary =
+            [(answer.created, "paired"), (answer.updated, "changed"), (answer.unchanged, "as before"), (answer.rejected, "rejected")];
+        let summary = summary.iter().filter(|(number, _)| *number > 0);
+        let summary = summary.map(|(number, word)| format!("{} {word}", super::show::units(i64::try_from(*number).unwrap_or(i64::MAX))));
+        let rejected = answer.results.into_iter().filter(|row| row.status == "rejected").map(|row| RejectedRow {
+            // The header is the first line.
+            line: row.row + 2,
+            external_id: row.external_id.unwrap_or_default(),
+            reason: row.reason.unwrap_or_default(),
+        });
+        let mut rejected: Vec<RejectedRow> = rejected.collect();
+        let more = rejected.len().saturating_sub(MOST_SHOWN);
+        rejected.truncate(MOST_SHOWN);
+        Self { summary: summary.collect::<Vec<_>>().join(", "), rejected, more }
+    }
+}
+
+/// The form for a file.
+pub(super) async fn import_form(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer {
+    let id = id.into_inner();
+    let store = visit.caller.db.read(move |t| t.store(id)).await?;
+    visit.frame.page(&import_page(&visit.frame, &store))
+}
+
+/// Takes the file; rows that are not right are told one by one, the others are taken.
+pub(super) async fn import(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
+    let (visit, id) = (&posted.visit, id.into_inner());
+    let store = visit.caller.db.read(move |t| t.store(id)).await?;
+    let mut page = import_page(&visit.frame, &store);
+    let file = posted.fields.file("file");
+    let rows = if file.is_empty() { posted.fields.file("rows") } else { file };
+    if rows.iter().all(u8::is_ascii_whitespace) {
+        page.error = Some("Choose a file, or paste rows.".to_owned());
+        return visit.frame.rejected(&page);
+    }
+    match pair(&visit.caller, &state, store.clone(), rows, true).await {
+        Ok(answer) if answer.rejected == 0 => {
+            let taken = count(i64::try_from(answer.results.len()).unwrap_or(i64::MAX), "row", "rows");
+            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{taken} imported: {}.", Imported::new(answer).summary)))
+        }
+        Ok(answer) => {
+            page.result = Some(Imported::new(answer));
+            visit.frame.page(&page)
+        }
+        Err(error)
+            if matches!(actix_web::ResponseError::status_code(&error), StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) =>
+        {
+            let told: Vec<String> = error.errors().iter().map(ToString::to_string).collect();
+            page.error = Some(if told.is_empty() { error.detail().to_owned() } else { told.join("; ") });
+            visit.frame.rejected(&page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// All listings of a store as a file that can be imported again.
+pub(super) async fn export(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer {
+    let id = id.into_inner();
+    let store = visit.caller.db.read(move |t| t.store(id)).await?;
+    let extra = by_name(&store.platform).map_or(&[][..], |platform| platform.listing_fields());
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let unwritten = |_| ApiError::unavailable("The file could not be written.");
+    writer.write_record(["sku", "external_id"].into_iter().chain(extra.iter().copied())).map_err(unwritten)?;
+    let mut after: Option<String> = None;
+    loop {
+        let from = after.clone();
+        let page = visit.caller.db.read(move |t| t.search_listings(id, "", from.as_deref(), EXPORT_PAGE)).await?;
+        for listing in &page {
+            let own = extra.iter().map(|name| listing.extra.get(*name).map(String::as_str).unwrap_or_default());
+            writer.write_record([listing.sku.as_str(), listing.external_id.as_str()].into_iter().chain(own)).map_err(unwritten)?;
+        }
+        match page.last() {
+            Some(last) if page.len() >= usize::try_from(EXPORT_PAGE).unwrap_or(usize::MAX) => after = Some(last.sku.clone()),
+            _ => break,
+        }
+    }
+    let bytes = writer.into_inner().map_err(|_| ApiError::unavailable("The file could not be written."))?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/csv; charset=utf-8")
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"listings-{id}.csv\"")))
+        .body(bytes))
+}
+
+#[derive(Template)]
+#[template(path = "discover.html")]
+struct DiscoverPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    store: &'a Store,
+    error: Option<String>,
+    result: Option<Proposed>,
+    /// Where this part began.
+    cursor: String,
+}
+
+struct Group {
+    title: &'static str,
+    explanation: &'static str,
+    variants: Vec<Found>,
+    more: usize,
+    total: String,
+}
+
+struct Proposed {
+    matched: usize,
+    groups: Vec<Group>,
+    already: String,
+    next: Option<String>,
+}
+
+fn group(title: &'static str, explanation: &'static str, mut variants: Vec<Found>) -> Group {
+    let total = count(i64::try_from(variants.len()).unwrap_or(i64::MAX), "variant", "variants");
+    let more = variants.len().saturating_sub(MOST_SHOWN);
+    variants.truncate(MOST_SHOWN);
+    Group { title, explanation, variants, more, total }
+}
+
+impl Proposed {
+    fn new(proposal: Proposal) -> Self {
+        let matched = proposal.matched.len();
+        let groups = vec![
+            group("To be paired", "The SKU in the store equals one of yours.", proposal.matched),
+            group("Several with one SKU", "Pair the right one by CSV.", proposal.ambiguous),
+            group("No equal SKU", "Give the variant its SKU in the store, or pair it by CSV.", proposal.unmatched),
+        ];
+        Self {
+            matched,
+            groups: groups.into_iter().filter(|group| !group.variants.is_empty()).collect(),
+            already: count(i64::try_from(proposal.already_paired).unwrap_or(i64::MAX), "variant", "variants"),
+            next: proposal.next_cursor,
+        }
+    }
+}
+
+/// What discovery does.
+pub(super) async fn discover_form(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer {
+    let id = id.into_inner();
+    let store = visit.caller.db.read(move |t| t.store(id)).await?;
+    visit.frame.page(&DiscoverPage { frame: &visit.frame, here: "stores", store: &store, error: None, result: None, cursor: String::new() })
+}
+
+/// Reads the store and shows what would be paired; or, with the other button, pairs it.
+pub(super) async fn discovered(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
+    let (visit, fields, id) = (&posted.visit, &posted.fields, id.into_inner());
+    let store = visit.caller.db.read(move |t| t.store(id)).await?;
+    let cursor = fields.some("cursor").map(str::to_owned);
+    let apply = fields.text("do") == "pair";
+    let mut page = DiscoverPage {
+        frame: &visit.frame,
+        here: "stores",
+        store: &store,
+        error: None,
+        result: None,
+        cursor: cursor.clone().unwrap_or_default(),
+    };
+    match discover(&visit.caller, &state, id, cursor, apply).await {
+        Ok(proposal) if apply && proposal.next_cursor.is_none() => {
+            let paired = count(i64::try_from(proposal.paired).unwrap_or(i64::MAX), "listing is", "listings are");
+            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{paired} paired by discovery.")))
+        }
+        Ok(proposal) => {
+            page.result = Some(Proposed::new(proposal));
+            visit.frame.page(&page)
+        }
+        Err(error) if actix_web::ResponseError::status_code(&error) == StatusCode::CONFLICT => {
+            page.error = Some(error.detail().to_owned());
+            visit.frame.rejected(&page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,285 @@
+//! *Set up > Sales channel*: the module *Auto-sync inventory* with its switch and its frequency, and how the stores
+//! share what there is.
+use super::components::{RunRow, StoreRow};
+use super::field::Field;
+use super::form::Posted;
+use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
+use super::session::SellerVisit;
+use super::show::{self, count};
+use super::split::{Split, split};
+use crate::db::delivery::MAX_STORES;
+use crate::db::runs::{Extent, Run};
+use crate::db::stores::Store;
+use crate::domain::allocation::AllocationMode;
+use crate::domain::schedule::next_run;
+use crate::domain::settings::{Frequency, MAX_CATCH_UP_HOURS, SyncSettings, parse_daily_at, parse_timezone};
+use crate::http::State;
+use crate::http::settings::{self, SettingsChange};
+use askama::Template;
+use chrono::{DateTime, NaiveTime, Utc};
+use chrono_tz::Tz;
+
+/// Runs shown ahead.
+const RUNS_AHEAD: usize = 5;
+const HERE: &str = "/console/sales-channel";
+
+/// "240 listings in 3 stores".
+pub(super) fn extent_text(extent: Extent) -> String {
+    format!("{} in {}", count(extent.listings, "listing", "listings"), count(extent.stores, "store", "stores"))
+}
+
+/// A daily run to come, and what is special about it.
+pub(super) struct NextRun {
+    at: String,
+    remark: Option<String>,
+}
+
+/// The next runs at this time of the day in this zone, whatever clocks do there.
+fn runs_ahead(daily_at: NaiveTime, zone: Tz, now: DateTime<Utc>) -> Vec<NextRun> {
+    let settings = SyncSettings { auto_sync: true, frequency: Frequency::TimedFull, daily_at, ..SyncSettings::new(zone, 0) };
+    let mut at = now;
+    let mut offset = None;
+    (0..RUNS_AHEAD)
+        .map(|_| {
+            at = next_run(&settings, at);
+            let local = at.with_timezone(&zone);
+            let before = offset.replace(chrono::Offset::fix(local.offset()));
+            let remark = if local.time() != daily_at {
+                Some(format!("Clocks skip {} on this day, so the run begins at the first time after it.", daily_at.format("%H:%M")))
+            } else if before.is_some_and(|before| Some(before) != offset) {
+                Some("Clocks have changed since the run before.".to_owned())
+            } else {
+                None
+            };
+            NextRun { at: format!("{} {}", local.format("%a %-d %b %Y, %H:%M"), show::zone_name(zone, at)), remark }
+        })
+        .collect()
+}
+
+#[derive(Template)]
+#[template(path = "sales_channel.html")]
+struct SalesChannelPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    settings: &'a SyncSettings,
+    timed: bool,
+    daily_at: String,
+    zone: String,
+    extent: String,
+    nothing_listed: bool,
+    runs_ahead: Vec<NextRun>,
+    split: Split,
+    exclusive: bool,
+    stores: Vec<StoreRow>,
+    runs: Vec<RunRow>,
+}
+
+/// What the page is made of.
+struct Facts {
+    settings: SyncSettings,
+    stores: Vec<Store>,
+    extent: Extent,
+    runs: Vec<Run>,
+}
+
+async fn facts(visit: &SellerVisit) -> Result<Facts, crate::db::Error> {
+    let read = visit.caller.db.read(|t| {
+        Ok(Facts {
+            settings: t.sync_settings()?,
+            stores: t.stores(None, MAX_STORES)?,
+            extent: t.overwrite_extent()?,
+            runs: t.runs(None, 5)?,
+        })
+    });
+    read.await
+}
+
+/// The page.
+pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
+    let facts = facts(&visit).await?;
+    let stores = StoreRow::all(&visit).await?;
+    let (frame, settings) = (&visit.frame, &facts.settings);
+    let timed = settings.frequency == Frequency::TimedFull;
+    frame.page(&SalesChannelPage {
+        frame,
+        here: "sales-channel",
+        timed,
+        daily_at: settings.daily_at.format("%H:%M").to_string(),
+        zone: show::zone_name(settings.timezone, frame.now),
+        extent: extent_text(facts.extent),
+        nothing_listed: facts.extent.listings == 0,
+        runs_ahead: if settings.is_timed() { runs_ahead(settings.daily_at, settings.timezone, state.clock.now()) } else { Vec::new() },
+        split: split(&facts.stores),
+        exclusive: settings.allocation_mode == AllocationMode::Exclusive,
+        stores,
+        runs: facts.runs.into_iter().map(|run| RunRow::new(frame, run)).collect(),
+        settings,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "switch_off.html")]
+struct SwitchOffPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    waiting: String,
+}
+
+/// Asks once before auto-sync is switched off.
+pub(super) async fn switch_off_page(visit: SellerVisit) -> PageAnswer {
+    let loads = visit.caller.db.read(|t| t.store_loads()).await?;
+    let waiting = loads.values().map(|load| load.waiting + load.held).sum();
+    let frame = &visit.frame;
+    frame.page(&SwitchOffPage { frame, here: "sales-channel", waiting: count(waiting, "push", "pushes") })
+}
+
+/// The switch.
+pub(super) async fn switch(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
+    let on = posted.fields.text("auto_sync") == "on";
+    let initial = posted.fields.has("initial_overwrite");
+    let caller = &posted.visit.caller;
+    let change = SettingsChange { auto_sync: Some(on), initial_overwrite: Some(initial), ..SettingsChange::default() };
+    let (settings, begun) = settings::change(caller, &state, change).await?;
+    let notice = match (settings.auto_sync, begun) {
+        (true, Some(_)) => {
+            let extent = caller.db.read(|t| t.overwrite_extent()).await?;
+            format!("Automatic synchronization is on, incremental. {} will be overwritten once now.", extent_text(extent))
+        }
+        (true, None) => "Automatic synchronization is on, incremental. Nothing is overwritten now.".to_owned(),
+        (false, _) => "Automatic synchronization is off. What was waiting for it is cancelled.".to_owned(),
+    };
+    Ok(go_saying(HERE, &notice))
+}
+
+#[derive(Template)]
+#[template(path = "frequency.html")]
+struct FrequencyPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    auto_sync: bool,
+    timed: bool,
+    daily_at: Field,
+    timezone: Field,
+    catch_up: Field,
+    zones: Vec<&'static str>,
+    runs_ahead: Vec<NextRun>,
+    errors: Vec<String>,
+}
+
+/// What the form says, right or wrong.
+struct FrequencyForm {
+    timed: bool,
+    daily_at: String,
+    timezone: String,
+    catch_up_hours: String,
+}
+
+impl FrequencyForm {
+    fn of(settings: &SyncSettings) -> Self {
+        Self {
+            timed: settings.frequency == Frequency::TimedFull,
+            daily_at: settings.daily_at.format("%H:%M").to_string(),
+            timezone: settings.timezone.name().to_owned(),
+            catch_up_hours: settings.catch_up_hours.to_string(),
+        }
+    }
+
+    fn page<'a>(&self, frame: &'a Frame, auto_sync: bool, errors: &FormErrors) -> FrequencyPage<'a> {
+        let runs = parse_daily_at(&self.daily_at).ok().zip(parse_timezone(&self.timezone).ok());
+        FrequencyPage {
+            frame,
+            here: "sales-channel",
+            auto_sync,
+            timed: self.timed,
+            daily_at: Field::new("daily_at", "Update time", "time")
+                .value(&self.daily_at)
+                .help("When every listing is overwritten each day, as the clock shows it in this time zone.")
+                .checked(errors, "/daily_at"),
+            timezone: Field::new("timezone", "Time zone", "text")
+                .value(&self.timezone)
+                .offering("zones")
+                .help("All times in this console are shown in it.")
+                .checked(errors, "/timezone"),
+            catch_up: Field::new("catch_up_hours", "Catch up within", "number")
+                .value(&self.catch_up_hours)
+                .within(0, MAX_CATCH_UP_HOURS, "1")
+                .suffix("hours")
+                .help("A run whose time passed while nothing was running begins late, but not later than this.")
+                .checked(errors, "/catch_up_hours"),
+            zones: chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect(),
+            runs_ahead: runs.map(|(at, zone)| runs_ahead(at, zone, frame.now)).unwrap_or_default(),
+            errors: errors.elsewhere(&["/daily_at", "/timezone", "/catch_up_hours"]),
+        }
+    }
+}
+
+/// *Edit synchronization frequency*.
+pub(super) async fn frequency_page(visit: SellerVisit) -> PageAnswer {
+    let settings = visit.caller.db.read(|t| t.sync_settings()).await?;
+    visit.frame.page(&FrequencyForm::of(&settings).page(&visit.frame, settings.auto_sync, &FormErrors::default()))
+}
+
+/// *Complete*; or, with the other button, the next runs of what is in the form.
+pub(super) async fn frequency(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
+    let (visit, fields) = (&posted.visit, &posted.fields);
+    let old = visit.caller.db.read(|t| t.sync_settings()).await?;
+    let timed = fields.text("frequency") == "timed_full";
+    // A field that a browser hides may be left out by it: what stands stays.
+    let or = |name: &str, kept: String| fields.some(name).map_or(kept, str::to_owned);
+    let kept = FrequencyForm::of(&old);
+    let form = FrequencyForm {
+        timed,
+        daily_at: or("daily_at", kept.daily_at),
+        timezone: or("timezone", kept.timezone),
+        catch_up_hours: or("catch_up_hours", kept.catch_up_hours),
+    };
+    if fields.text("do") == "show" {
+        return visit.frame.page(&form.page(&visit.frame, old.auto_sync, &FormErrors::default()));
+    }
+    let change = SettingsChange {
+        frequency: Some(if timed { Frequency::TimedFull } else { Frequency::Incremental }),
+        daily_at: Some(form.daily_at.clone()),
+        timezone: Some(form.timezone.clone()),
+        // What is no number is out of bounds, too, and is answered so.
+        catch_up_hours: Some(form.catch_up_hours.parse().unwrap_or(-1)),
+        ..SettingsChange::default()
+    };
+    match field_errors(settings::change(&visit.caller, &state, change).await)? {
+        Err(errors) => visit.frame.rejected(&form.page(&visit.frame, old.auto_sync, &errors)),
+        Ok((settings, _)) => {
+            let from = if settings.auto_sync { "" } else { " It takes effect once automatic synchronization is on." };
+            let notice = if timed {
+                let at = show::whole(next_run(&settings, state.clock.now()), settings.timezone);
+                format!(
+                    "Timed full coverage is saved. Every listing is overwritten at {}, next on {at}.{from}",
+                    settings.daily_at.format("%H:%M")
+                )
+            } else {
+                format!("Incremental is saved. Stock increases are sent as they happen.{from}")
+            };
+            Ok(go_saying(HERE, &notice))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ahead(at: &str, now: &str) -> Vec<(String, bool)> {
+        let runs = runs_ahead(parse_daily_at(at).unwrap(), Tz::Europe__Berlin, now.parse().unwrap());
+        runs.into_iter().map(|run| (run.at, run.remark.is_some())).collect()
+    }
+
+    #[test]
+    fn the_next_runs_tell_what_daylight_saving_does_to_them() {
+        let runs = ahead("02:30", "2026-03-27T12:00:00Z");
+        assert_eq!(runs[0], ("Sat 28 Mar 2026, 02:30 Europe/Berlin (UTC+01:00)".to_owned(), false));
+        assert_eq!(runs[1], ("Sun 29 Mar 2026, 03:00 Europe/Berlin (UTC+02:00)".to_owned(), true));
+        assert_eq!(runs[2], ("Mon 30 Mar 2026, 02:30 Europe/Berlin (UTC+02:00)".to_owned(), false));
+        assert_eq!(runs.len(), RUNS_AHEAD);
+        let autumn = ahead("02:30", "2026-10-24T12:00:00Z");
+        assert_eq!(autumn[0].0, "Sun 25 Oct 2026, 02:30 Europe/Berlin (UTC+02:00)");
+        assert!(autumn[1].1, "clocks have changed");
+    }
+}

@@ -1,0 +1,253 @@
+//! Who is looking at a page: sessions in a cookie, and the extractors that every handler takes.
+//!
+//! A session's token is only in the browser; its digest is in the database, so every node knows it, and it ends with
+//! the key it was begun with. What changes something is taken by [`Posted`](super::form::Posted) alone, which asks for
+//! the session's CSRF token and refuses what another site sent.
+use super::page::{Frame, Refusal};
+use crate::db::sellers::key_hash;
+use crate::db::sessions::{Digest, Session, SessionOf, begin_session, end_session, find_session};
+use crate::http::auth::Caller;
+use crate::http::error::ApiError;
+use crate::http::{AppState, State};
+use actix_web::cookie::{Cookie, SameSite, time};
+use actix_web::dev::Payload;
+use actix_web::http::header::HeaderMap;
+use actix_web::{FromRequest, HttpRequest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::LocalBoxFuture;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Digest as _;
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+
+/// How long a session lasts.
+const SESSION_FOR: Duration = Duration::from_secs(12 * 3600);
+/// The longest token that is looked at, in bytes.
+const MAX_TOKEN_BYTES: usize = 128;
+
+/// A seller's visit.
+pub(super) struct SellerVisit {
+    /// The way to its rows, as a key would give it.
+    pub caller: Caller,
+    /// What every page shows.
+    pub frame: Frame,
+}
+
+/// The operator's visit.
+pub(super) struct OperatorVisit {
+    /// What every page shows.
+    pub frame: Frame,
+}
+
+/// Whoever is signed in.
+pub(super) struct AnyVisit {
+    frame: Frame,
+}
+
+impl Visit for AnyVisit {
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl FromRequest for AnyVisit {
+    type Error = Refusal;
+    type Future = LocalBoxFuture<'static, Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            match operator_visit(request.clone()).await {
+                Ok(visit) => Ok(Self { frame: visit.frame }),
+                Err(_) => seller_visit(request).await.map(|visit| Self { frame: visit.frame }),
+            }
+        })
+    }
+}
+
+/// Either kind of visit.
+pub(super) trait Visit: FromRequest<Error = Refusal> + 'static {
+    /// What every page shows.
+    fn frame(&self) -> &Frame;
+}
+
+impl Visit for SellerVisit {
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl Visit for OperatorVisit {
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+/// Whether the browser came by https, as far as is known here: behind a proxy the proxy says so.
+pub(super) fn is_https(state: &AppState, headers: &HeaderMap) -> bool {
+    state.console.https || headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
+}
+
+/// With https the browser itself sees to it that no other host and no plain connection can set this cookie.
+fn cookie_name(https: bool) -> &'static str {
+    if https { "__Host-stocktide" } else { "stocktide_session" }
+}
+
+/// The session's cookie; without a token it takes the cookie away.
+pub(super) fn session_cookie(https: bool, token: Option<&SecretString>) -> Cookie<'static> {
+    let mut cookie = Cookie::build(cookie_name(https), token.map(|t| t.expose_secret().to_owned()).unwrap_or_default())
+        .path("/")
+        .http_only(true)
+        .secure(https)
+        .same_site(SameSite::Lax)
+        .finish();
+    if token.is_none() {
+        cookie.set_max_age(time::Duration::ZERO);
+    }
+    cookie
+}
+
+fn token_of(state: &AppState, request: &HttpRequest) -> Option<SecretString> {
+    let cookie = request.cookie(cookie_name(is_https(state, request.headers())))?;
+    let token = cookie.value();
+    (!token.is_empty() && token.len() <= MAX_TOKEN_BYTES).then(|| SecretString::from(token))
+}
+
+fn digest(what: &str, parts: &[&[u8]]) -> Digest {
+    let mut hasher = sha2::Sha256::new();
+    hasher.update(what.as_bytes());
+    for part in parts {
+        hasher.update([0]);
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+fn token_digest(token: &SecretString) -> Digest {
+    digest("session", &[token.expose_secret().as_bytes()])
+}
+
+/// Only the session's token makes it, and it does not tell the token.
+fn csrf_of(token: &SecretString) -> String {
+    hex::encode(digest("csrf", &[token.expose_secret().as_bytes()]))
+}
+
+/// Binds an operator's session to the operator key, without keeping anything from which the key could be guessed.
+fn operator_proof(token: &SecretString, key: &SecretString) -> Digest {
+    digest("operator", &[token.expose_secret().as_bytes(), &key_hash(key.expose_secret())])
+}
+
+/// Begins a session with this key. `None` when the key opens nothing.
+pub(super) async fn sign_in(state: &State, key: &SecretString) -> Result<Option<SecretString>, ApiError> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).map_err(|_| ApiError::unavailable("No random numbers can be had."))?;
+    let token = SecretString::from(URL_SAFE_NO_PAD.encode(bytes));
+    let hash = key_hash(key.expose_secret());
+    let operator = state.settings.operator_key.as_ref();
+    let of = if let Some(expected) = operator.filter(|o| bool::from(key_hash(o.expose_secret()).ct_eq(&hash))) {
+        SessionOf::Operator { proof: operator_proof(&token, expected) }
+    } else {
+        match state.db.read(move |conn| crate::db::sellers::find_key(conn, &hash)).await {
+            Ok(owner) if owner.revoked => return Ok(None),
+            Ok(owner) if owner.suspended => return Err(ApiError::suspended()),
+            Ok(owner) => SessionOf::Seller { seller: owner.seller, key: owner.key },
+            Err(crate::db::Error::NotFound) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let (hash, now) = (token_digest(&token), state.now_ms());
+    let until = now + i64::try_from(SESSION_FOR.as_millis()).unwrap_or(0);
+    state.db.write(move |conn| begin_session(conn, &hash, &of, now, until)).await?;
+    Ok(Some(token))
+}
+
+/// Ends the session of this request, if it has one.
+pub(super) async fn sign_out(state: &State, request: &HttpRequest) -> Result<(), ApiError> {
+    if let Some(token) = token_of(state, request) {
+        let hash = token_digest(&token);
+        state.db.write(move |conn| end_session(conn, &hash)).await?;
+    }
+    Ok(())
+}
+
+/// The session of this request, while it holds.
+async fn find(state: &State, request: &HttpRequest) -> Result<Option<(SecretString, Session)>, ApiError> {
+    let Some(token) = token_of(state, request) else { return Ok(None) };
+    let (hash, now) = (token_digest(&token), state.now_ms());
+    match state.db.read(move |conn| find_session(conn, &hash, now)).await {
+        Ok(session) => Ok(Some((token, session))),
+        Err(crate::db::Error::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_operator(state: &AppState, token: &SecretString, proof: &[u8]) -> bool {
+    state.settings.operator_key.as_ref().is_some_and(|key| bool::from(operator_proof(token, key).ct_eq(proof)))
+}
+
+/// The seller whose session this is, for what answers data instead of pages (`/v1/stream`).
+pub(in crate::http) async fn caller_by_cookie(state: &State, request: &HttpRequest) -> Result<Caller, ApiError> {
+    match find(state, request).await? {
+        Some((_, Session::Seller { seller, .. })) if seller.suspended => Err(ApiError::suspended()),
+        Some((_, Session::Seller { seller, key, .. })) => {
+            state.quota.check(seller.id)?;
+            Ok(Caller { db: state.db.seller(seller.id), key })
+        }
+        _ => Err(ApiError::unauthorized("Send the header Authorization: Bearer <key>, or sign in at /console.")),
+    }
+}
+
+/// Where a visitor who is signed in belongs: `None` for one who is not.
+pub(super) async fn home(state: &State, request: &HttpRequest) -> Result<Option<&'static str>, ApiError> {
+    Ok(match find(state, request).await? {
+        Some((_, Session::Seller { .. })) => Some("/console/sales-channel"),
+        Some((token, Session::Operator { proof })) if is_operator(state, &token, &proof) => Some("/console/operator"),
+        _ => None,
+    })
+}
+
+async fn seller_visit(request: HttpRequest) -> Result<SellerVisit, Refusal> {
+    let state = request.app_data::<State>().cloned().ok_or_else(|| ApiError::not_found("page"))?;
+    match find(&state, &request).await? {
+        Some((_, Session::Seller { seller, .. })) if seller.suspended => Err(ApiError::suspended().into()),
+        Some((token, Session::Seller { seller, key, zone })) => {
+            state.quota.check(seller.id)?;
+            let frame = Frame::new(&request, state.clock.now(), seller.name, csrf_of(&token), zone, false);
+            Ok(SellerVisit { caller: Caller { db: state.db.seller(seller.id), key }, frame })
+        }
+        // The operator has no stores: these pages are not there for it.
+        Some((_, Session::Operator { .. })) => Err(ApiError::not_found("page").into()),
+        None => Err(Refusal::sign_in(&request)),
+    }
+}
+
+async fn operator_visit(request: HttpRequest) -> Result<OperatorVisit, Refusal> {
+    let state = request.app_data::<State>().cloned().ok_or_else(|| ApiError::not_found("page"))?;
+    match find(&state, &request).await? {
+        Some((token, Session::Operator { proof })) if is_operator(&state, &token, &proof) => {
+            let frame = Frame::new(&request, state.clock.now(), "Operator".to_owned(), csrf_of(&token), chrono_tz::UTC, true);
+            Ok(OperatorVisit { frame })
+        }
+        Some((_, Session::Seller { .. })) => Err(ApiError::not_found("page").into()),
+        _ => Err(Refusal::sign_in(&request)),
+    }
+}
+
+impl FromRequest for SellerVisit {
+    type Error = Refusal;
+    type Future = LocalBoxFuture<'static, Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        Box::pin(seller_visit(request.clone()))
+    }
+}
+
+impl FromRequest for OperatorVisit {
+    type Error = Refusal;
+    type Future = LocalBoxFuture<'static, Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        Box::pin(operator_visit(request.clone()))
+    }
+}

@@ -1,0 +1,238 @@
+//! Stock: search a SKU; what is available of it, what each listing should show and does show, and why.
+use super::page::{Frame, PageAnswer};
+use super::session::SellerVisit;
+use super::show::{self, Badge, Stamp, query_value, units};
+use crate::db::skus::SkuSummary;
+use crate::db::stock::ListingStock;
+use crate::domain::Sku;
+use crate::domain::allocation::{AllocationMode, ListingRules, Share, targets};
+use crate::domain::push::Push;
+use crate::domain::stock::Levels;
+use crate::http::error::ApiError;
+use actix_web::web::Query;
+use askama::Template;
+use serde::Deserialize;
+
+/// SKUs on a page.
+const PAGE: usize = 50;
+/// As a query's limit: one more, which tells that there is another page.
+const PAGE_AND_ONE: i64 = 51;
+
+struct SkuLine {
+    sku: String,
+    query: String,
+    name: Option<String>,
+    available: String,
+    negative: bool,
+    listings: i64,
+}
+
+#[derive(Template)]
+#[template(path = "stock.html")]
+struct StockPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    search: String,
+    skus: Vec<SkuLine>,
+    next: Option<String>,
+    first: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SearchQuery {
+    search: Option<String>,
+    after: Option<String>,
+}
+
+/// The search.
+pub(super) async fn search(visit: SellerVisit, query: Query<SearchQuery>) -> PageAnswer {
+    let search = query.search.as_deref().unwrap_or_default().trim().to_owned();
+    let (text, after) = (search.clone(), query.after.clone());
+    let mut found = visit.caller.db.read(move |t| t.search_skus(&text, after.as_deref(), PAGE_AND_ONE)).await?;
+    let more = found.len() > PAGE;
+    found.truncate(PAGE);
+    let last = found.last().filter(|_| more).map(|sku| query_value(&sku.sku));
+    let line = |sku: SkuSummary| SkuLine {
+        query: query_value(&sku.sku),
+        sku: sku.sku,
+        name: sku.name,
+        available: units(sku.available),
+        negative: sku.available < 0,
+        listings: sku.listings,
+    };
+    visit.frame.page(&StockPage {
+        frame: &visit.frame,
+        here: "stock",
+        next: last.map(|after| format!("/console/stock?search={}&after={after}", query_value(&search))),
+        first: query.after.is_none(),
+        skus: found.into_iter().map(line).collect(),
+        search,
+    })
+}
+
+struct PushLine {
+    id: String,
+    effect: String,
+    state: Badge,
+    at: Stamp,
+}
+
+impl PushLine {
+    fn new(frame: &Frame, push: Push) -> Self {
+        Self {
+            id: push.id.to_string(),
+            effect: show::effect(push.kind, push.quantity),
+            state: show::push_state(push.state),
+            at: frame.stamp(push.updated_at),
+        }
+    }
+}
+
+struct ListingCard {
+    store: String,
+    store_id: String,
+    external_id: String,
+    pushed: bool,
+    target: String,
+    shown: Option<String>,
+    differs: bool,
+    shown_at: Option<Stamp>,
+    why: String,
+    last_push: Option<PushLine>,
+}
+
+#[derive(Template)]
+#[template(path = "sku.html")]
+struct SkuPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    sku: String,
+    name: Option<String>,
+    total: String,
+    levels: Vec<(String, String)>,
+    listings: Vec<ListingCard>,
+    exclusive: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SkuQuery {
+    sku: Option<String>,
+}
+
+/// One SKU.
+pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswer {
+    let sku = Sku::parse(query.sku.as_deref().unwrap_or_default()).map_err(|_| ApiError::not_found("SKU"))?;
+    let wanted = sku.clone();
+    let (stock, mode) = visit.caller.db.read(move |t| Ok((t.stock(&wanted)?, t.sync_settings()?.allocation_mode))).await?;
+    let frame = &visit.frame;
+    let shares: Vec<Share> = stock.listings.iter().filter_map(|listing| listing.rules.share).collect();
+    let levels = stock.levels;
+    let bare = |listing: &ListingStock| ListingRules { threshold: None, max_shown: None, ..listing.rules.clone() };
+    let parts = targets(mode, &levels, &stock.listings.iter().map(bare).collect::<Vec<_>>());
+    let card = |(listing, part): (ListingStock, i64)| ListingCard {
+        why: why(mode, &levels, &listing.rules, &shares, part),
+        pushed: listing.rules.is_pushed(),
+        target: units(listing.target),
+        differs: listing.rules.is_pushed() && listing.listing.shown.is_some_and(|shown| shown != listing.target),
+        shown: listing.listing.shown.map(units),
+        shown_at: frame.stamp_of(listing.listing.shown_at),
+        store: listing.store.name,
+        store_id: listing.store.id.to_string(),
+        external_id: listing.listing.external_id,
+        last_push: listing.last_push.map(|push| PushLine::new(frame, push)),
+    };
+    frame.page(&SkuPage {
+        frame,
+        here: "stock",
+        sku: sku.to_string(),
+        name: stock.name,
+        total: units(levels.values().fold(0, |sum, level| sum.saturating_add(*level))),
+        levels: levels.iter().map(|(code, level)| (code.to_string(), units(*level))).collect(),
+        listings: stock.listings.into_iter().zip(parts).map(card).collect(),
+        exclusive: mode == AllocationMode::Exclusive,
+    })
+}
+
+/// The formula of a target with its inputs: "available 42 − buffer 2 = 40, × 30 % = 12".
+///
+/// `part` is what the allocation gives, before the threshold and the maximum; `shares` are those of all its listings.
+fn why(mode: AllocationMode, levels: &Levels, rules: &ListingRules, shares: &[Share], part: i64) -> String {
+    if !rules.sync_enabled {
+        return "Not pushed: synchronization is switched off for it.".to_owned();
+    }
+    let Some(share) = rules.share else { return "Not pushed: no rule gives it a share.".to_owned() };
+    let pool = rules.pool(levels);
+    let fed: Vec<_> = levels.iter().filter(|(code, _)| rules.warehouses.as_ref().is_none_or(|codes| codes.contains(code))).collect();
+    let available = fed.iter().fold(0i64, |sum, (_, level)| sum.saturating_add(**level));
+    let from = match (fed.as_slice(), levels.len()) {
+        ([(code, _)], 2..) => format!(" in {code}"),
+        (_, all) if fed.len() < all => format!(" in {} of {all} warehouses", fed.len()),
+        _ => String::new(),
+    };
+    let mut text = format!("available {}{from}", units(available));
+    if rules.buffer != 0 {
+        text.push_str(&format!(" − buffer {}", units(rules.buffer)));
+    }
+    if available.saturating_sub(rules.buffer) < 0 {
+        text.push_str(", not under 0");
+    }
+    if rules.buffer != 0 || available < 0 {
+        text.push_str(&format!(" = {}", units(pool)));
+    }
+    match mode {
+        AllocationMode::Shared => text.push_str(&format!(", × {}", show::percent(share.percent()))),
+        AllocationMode::Exclusive => {
+            let parties: Vec<String> = shares.iter().map(|share| show::percent(share.percent())).collect();
+            text.push_str(&format!(", split {}, its {}", parties.join(" : "), show::percent(share.percent())));
+        }
+    }
+    text.push_str(&format!(" = {}", units(part)));
+    if let Some(threshold) = rules.threshold.filter(|threshold| part < *threshold) {
+        text.push_str(&format!(", below the threshold {} = 0", units(threshold)));
+    } else if let Some(max) = rules.max_shown.filter(|max| part > *max) {
+        text.push_str(&format!(", at most {} = {}", units(max), units(max)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::WarehouseCode;
+
+    fn rules(share: i64) -> ListingRules {
+        ListingRules {
+            share: Share::from_hundredths(share),
+            buffer: 2,
+            threshold: None,
+            max_shown: None,
+            sync_enabled: true,
+            warehouses: None,
+        }
+    }
+    fn told(mode: AllocationMode, available: i64, rules: &ListingRules) -> String {
+        let levels = Levels::from([(WarehouseCode::main(), available)]);
+        let bare = ListingRules { threshold: None, max_shown: None, ..rules.clone() };
+        let part = targets(mode, &levels, &[bare])[0];
+        why(mode, &levels, rules, &[rules.share.unwrap()], part)
+    }
+
+    #[test]
+    fn a_number_is_explained_by_its_formula() {
+        assert_eq!(told(AllocationMode::Shared, 42, &rules(3000)), "available 42 − buffer 2 = 40, × 30 % = 12");
+        assert_eq!(told(AllocationMode::Shared, -5, &rules(10_000)), "available −5 − buffer 2, not under 0 = 0, × 100 % = 0");
+        assert_eq!(told(AllocationMode::Exclusive, 42, &rules(5000)), "available 42 − buffer 2 = 40, split 50 %, its 50 % = 20");
+        let careful = ListingRules { threshold: Some(13), ..rules(3000) };
+        assert_eq!(told(AllocationMode::Shared, 42, &careful), "available 42 − buffer 2 = 40, × 30 % = 12, below the threshold 13 = 0");
+        let capped = ListingRules { max_shown: Some(9), buffer: 0, ..rules(10_000) };
+        assert_eq!(told(AllocationMode::Shared, 42, &capped), "available 42, × 100 % = 42, at most 9 = 9");
+    }
+
+    #[test]
+    fn only_the_warehouses_that_feed_the_store_count() {
+        let north = WarehouseCode::parse("north").unwrap();
+        let levels = Levels::from([(WarehouseCode::main(), 5), (north.clone(), 7)]);
+        let fed = ListingRules { warehouses: Some(vec![north]), buffer: 0, ..rules(10_000) };
+        assert_eq!(why(AllocationMode::Shared, &levels, &fed, &[], 7), "available 7 in north, × 100 % = 7");
+    }
+}

@@ -1,0 +1,252 @@
+//! Adding a store with its platform's own fields, and changing one.
+use super::field::Field;
+use super::form::{Fields, Posted};
+use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
+use super::session::SellerVisit;
+use super::show::percent;
+use super::stores::checked;
+use crate::db::stores::Store;
+use crate::db::warehouses::{MAX_WAREHOUSES, Warehouse};
+use crate::domain::StoreId;
+use crate::http::State;
+use crate::http::error::ApiError;
+use crate::http::stores::{self, StoreFields};
+use crate::platforms::form::{FORMS, FieldKind, StoreField, StoreForm, form_of};
+use actix_web::web::{Path, Query};
+use askama::Template;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+struct WarehouseBox {
+    code: String,
+    name: String,
+    ticked: bool,
+}
+
+#[derive(Template)]
+#[template(path = "store_form.html")]
+struct StoreFormPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    /// The store that is changed; none for a new one.
+    store: Option<(String, String)>,
+    platform: &'static str,
+    platform_label: &'static str,
+    name: Field,
+    share: Field,
+    own: Vec<Field>,
+    warehouses: Vec<WarehouseBox>,
+    warehouses_error: Option<String>,
+    sync_enabled: bool,
+    errors: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "platforms.html")]
+struct PlatformsPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    forms: &'static [StoreForm],
+}
+
+/// What the form says, right or wrong. Secrets are not among it: they are typed again.
+struct Typed {
+    name: String,
+    share: String,
+    own: Vec<String>,
+    warehouses: Vec<String>,
+    sync_enabled: bool,
+}
+
+fn own_value(field: &StoreField, store: &Store) -> String {
+    let config: Map<String, Value> = serde_json::from_str(&store.config).unwrap_or_default();
+    match field.kind {
+        FieldKind::Address => store.base_url.clone().unwrap_or_default(),
+        FieldKind::Setting => config.get(field.name).and_then(Value::as_str).unwrap_or_default().to_owned(),
+        FieldKind::Secret => String::new(),
+    }
+}
+
+/// Where the interface reports errors of a field.
+fn pointer(field: &StoreField) -> String {
+    match field.kind {
+        FieldKind::Address => "/base_url".to_owned(),
+        FieldKind::Setting => format!("/{}", field.name),
+        FieldKind::Secret => format!("/credentials/{}", field.name),
+    }
+}
+
+impl Typed {
+    fn new_store(form: &StoreForm) -> Self {
+        let own = vec![String::new(); form.fields.len()];
+        Self { name: String::new(), share: "100".to_owned(), own, warehouses: Vec::new(), sync_enabled: true }
+    }
+
+    fn of(store: &Store, form: &StoreForm) -> Self {
+        Self {
+            name: store.name.clone(),
+            share: store.share.map(|share| percent(share.percent()).trim_end_matches(" %").to_owned()).unwrap_or_default(),
+            own: form.fields.iter().map(|field| own_value(field, store)).collect(),
+            warehouses: store.warehouses.iter().flatten().map(ToString::to_string).collect(),
+            sync_enabled: store.sync_enabled,
+        }
+    }
+
+    fn read(fields: &Fields, form: &StoreForm) -> Self {
+        let own = |field: &StoreField| if field.kind == FieldKind::Secret { String::new() } else { fields.text(field.name).to_owned() };
+        Self {
+            name: fields.text("name").to_owned(),
+            share: fields.text("share_percent").to_owned(),
+            own: form.fields.iter().map(own).collect(),
+            warehouses: fields.all("warehouses").map(str::to_owned).collect(),
+            sync_enabled: fields.has("sync_enabled"),
+        }
+    }
+
+    /// The same, as the interface takes it.
+    fn fields(&self, fields: &Fields, form: &StoreForm) -> StoreFields {
+        let mut wanted = StoreFields {
+            name: Some(self.name.clone()),
+            // What is no number is out of bounds, too, and is answered so.
+            share_percent: Some((!self.share.is_empty()).then(|| self.share.parse().unwrap_or(-1.0))),
+            warehouses: Some((!self.warehouses.is_empty()).then(|| self.warehouses.clone())),
+            sync_enabled: Some(self.sync_enabled),
+            ..StoreFields::default()
+        };
+        let mut secrets = Vec::new();
+        for (field, value) in form.fields.iter().zip(&self.own) {
+            match field.kind {
+                FieldKind::Address => wanted.base_url = Some((!value.is_empty()).then(|| value.clone())),
+                FieldKind::Setting => {
+                    let value = if value.is_empty() { Value::Null } else { Value::String(value.clone()) };
+                    wanted.config.insert(field.name.to_owned(), value);
+                }
+                FieldKind::Secret => {
+                    secrets.extend(fields.some(field.name).map(|value| (field.name.to_owned(), SecretString::from(value))))
+                }
+            }
+        }
+        if !secrets.is_empty() {
+            wanted.credentials = Some(Some(secrets.into_iter().collect()));
+        }
+        wanted
+    }
+
+    fn page<'a>(
+        &self,
+        frame: &'a Frame,
+        form: &'static StoreForm,
+        store: Option<&Store>,
+        warehouses: Vec<Warehouse>,
+        errors: &FormErrors,
+    ) -> StoreFormPage<'a> {
+        let own = |(field, value): (&StoreField, &String)| {
+            let kind = if field.kind == FieldKind::Secret { "password" } else { "text" };
+            let help = match (store, field.kind) {
+                (Some(store), FieldKind::Secret) if store.credentials.is_some() => {
+                    format!("{} Kept, and never shown. Leave it empty to keep it.", field.help)
+                }
+                _ => field.help.to_owned(),
+            };
+            let shown = Field::new(field.name, field.label, kind).value(value).help(help).checked(errors, &pointer(field));
+            if field.needed { shown } else { shown.optional() }
+        };
+        let mut beside: Vec<String> = form.fields.iter().map(pointer).collect();
+        beside.extend(["/name", "/share_percent", "/warehouses"].map(str::to_owned));
+        StoreFormPage {
+            frame,
+            here: "stores",
+            store: store.map(|store| (store.id.to_string(), store.name.clone())),
+            platform: form.platform,
+            platform_label: form.label,
+            name: Field::new("name", "Name", "text").value(&self.name).help("As you call the store.").checked(errors, "/name"),
+            share: Field::new("share_percent", "Share", "number")
+                .value(&self.share)
+                .within(0, 100, "0.01")
+                .suffix("%")
+                .optional()
+                .help("The part of what you have that this store shows. Without one it is never pushed to.")
+                .checked(errors, "/share_percent"),
+            own: form.fields.iter().zip(&self.own).map(own).collect(),
+            warehouses: warehouses
+                .into_iter()
+                .map(|w| WarehouseBox {
+                    ticked: self.warehouses.iter().any(|code| code == w.code.as_str()),
+                    code: w.code.to_string(),
+                    name: w.name,
+                })
+                .collect(),
+            warehouses_error: errors.at("/warehouses"),
+            sync_enabled: self.sync_enabled,
+            errors: errors.elsewhere(&beside.iter().map(String::as_str).collect::<Vec<_>>()),
+        }
+    }
+}
+
+async fn warehouses(visit: &SellerVisit) -> Result<Vec<Warehouse>, crate::db::Error> {
+    visit.caller.db.read(|t| t.warehouses(None, MAX_WAREHOUSES)).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewQuery {
+    platform: Option<String>,
+}
+
+/// Which platform, then its form. Where there is one platform only there is nothing to choose.
+pub(super) async fn new_page(visit: SellerVisit, query: Query<NewQuery>) -> PageAnswer {
+    let chosen = match (&query.platform, FORMS) {
+        (None, [only]) => Some(only),
+        (None, _) => None,
+        (Some(platform), _) => Some(form_of(platform).ok_or_else(|| ApiError::not_found("platform"))?),
+    };
+    let Some(form) = chosen else {
+        return visit.frame.page(&PlatformsPage { frame: &visit.frame, here: "stores", forms: FORMS });
+    };
+    let page = Typed::new_store(form).page(&visit.frame, form, None, warehouses(&visit).await?, &FormErrors::default());
+    visit.frame.page(&page)
+}
+
+/// Adds a store, and asks it at once whether it answers.
+pub(super) async fn create(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
+    let (visit, fields) = (&posted.visit, &posted.fields);
+    let form = form_of(fields.text("platform")).ok_or_else(|| ApiError::not_found("platform"))?;
+    let typed = Typed::read(fields, form);
+    let mut wanted = typed.fields(fields, form);
+    wanted.platform = Some(form.platform.to_owned());
+    // A new store has no settings that could be taken back to their defaults.
+    wanted.config.retain(|_, value| !value.is_null());
+    match field_errors(stores::create(&visit.caller, &state, wanted).await)? {
+        Err(errors) => visit.frame.rejected(&typed.page(&visit.frame, form, None, warehouses(visit).await?, &errors)),
+        Ok(store) => {
+            let check = checked(visit, &state, store.id).await?;
+            let notice = format!("{} is added. {check} Next, pair its listings with your SKUs.", store.name);
+            Ok(go_saying(&format!("/console/stores/{}", store.id), &notice))
+        }
+    }
+}
+
+fn form_of_store(store: &Store) -> Result<&'static StoreForm, ApiError> {
+    form_of(&store.platform).ok_or_else(|| ApiError::not_found("platform"))
+}
+
+/// The form of a store that is there.
+pub(super) async fn edit_page(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer {
+    let id = id.into_inner();
+    let store = visit.caller.db.read(move |t| t.store(id)).await?;
+    let form = form_of_store(&store)?;
+    let page = Typed::of(&store, form).page(&visit.frame, form, Some(&store), warehouses(&visit).await?, &FormErrors::default());
+    visit.frame.page(&page)
+}
+
+/// Saves it.
+pub(super) async fn edit(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
+    let (visit, fields, id) = (&posted.visit, &posted.fields, id.into_inner());
+    let store = visit.caller.db.read(move |t| t.store(id)).await?;
+    let form = form_of_store(&store)?;
+    let typed = Typed::read(fields, form);
+    match field_errors(stores::change(&visit.caller, &state, id, typed.fields(fields, form)).await)? {
+        Err(errors) => visit.frame.rejected(&typed.page(&visit.frame, form, Some(&store), warehouses(visit).await?, &errors)),
+        Ok(store) => Ok(go_saying(&format!("/console/stores/{id}"), &format!("{} is saved.", store.name))),
+    }
+}

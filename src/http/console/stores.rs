@@ -1,0 +1,215 @@
+//! Stores: the list, one store with its listings, pause, check, removal.
+use super::components::StoreRow;
+use super::form::Posted;
+use super::page::{Frame, PageAnswer, go_saying};
+use super::session::SellerVisit;
+use super::show::{Stamp, count, query_value, units};
+use crate::db::listings::Listing;
+use crate::domain::{ListingId, StoreId};
+use crate::http::State;
+use crate::http::stores::{self, StoreFields};
+use crate::http::{listings, stores::StoreState};
+use crate::platforms::form::form_of;
+use actix_web::web::{Path, Query};
+use askama::Template;
+use serde::Deserialize;
+
+/// Listings on a page.
+const PAGE: usize = 50;
+/// As a query's limit: one more, which tells that there is another page.
+const PAGE_AND_ONE: i64 = 51;
+
+#[derive(Template)]
+#[template(path = "stores.html")]
+struct StoresPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    stores: Vec<StoreRow>,
+}
+
+/// All stores.
+pub(super) async fn list(visit: SellerVisit) -> PageAnswer {
+    let stores = StoreRow::all(&visit).await?;
+    visit.frame.page(&StoresPage { frame: &visit.frame, here: "stores", stores })
+}
+
+struct ListingLine {
+    id: String,
+    sku: String,
+    sku_query: String,
+    external_id: String,
+    shown: Option<String>,
+    shown_at: Option<Stamp>,
+}
+
+impl ListingLine {
+    fn new(frame: &Frame, listing: Listing) -> Self {
+        Self {
+            id: listing.id.to_string(),
+            sku_query: query_value(&listing.sku),
+            sku: listing.sku,
+            external_id: listing.external_id,
+            shown: listing.shown.map(units),
+            shown_at: frame.stamp_of(listing.shown_at),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "store.html")]
+struct StorePage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    store: StoreRow,
+    platform: &'static str,
+    address: Option<String>,
+    warehouses: String,
+    paused: bool,
+    needs_credentials: bool,
+    added: Stamp,
+    search: String,
+    listings: Vec<ListingLine>,
+    next: Option<String>,
+    first: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ListingsQuery {
+    search: Option<String>,
+    after: Option<String>,
+}
+
+/// One store.
+pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<ListingsQuery>) -> PageAnswer {
+    let id = id.into_inner();
+    let search = query.search.as_deref().unwrap_or_default().trim().to_owned();
+    let (text, after) = (search.clone(), query.after.clone());
+    let now = visit.frame.now.timestamp_millis();
+    let (store, mut found, loads, circuits) = visit
+        .caller
+        .db
+        .read(move |t| {
+            let store = t.store(id)?;
+            let found = t.search_listings(id, &text, after.as_deref(), PAGE_AND_ONE)?;
+            Ok((store, found, t.store_loads()?, t.open_circuits(now)?))
+        })
+        .await?;
+    let more = found.len() > PAGE;
+    found.truncate(PAGE);
+    let last = found.last().filter(|_| more).map(|listing| query_value(&listing.sku));
+    let frame = &visit.frame;
+    frame.page(&StorePage {
+        frame,
+        here: "stores",
+        platform: form_of(&store.platform).map_or("Unknown platform", |form| form.label),
+        address: store.base_url.clone(),
+        warehouses: store
+            .warehouses
+            .as_ref()
+            .map_or_else(|| "all warehouses".to_owned(), |codes| codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        paused: store.paused,
+        needs_credentials: stores::state_of(&store) == StoreState::NeedsReauthorisation,
+        added: frame.stamp(store.created_at),
+        store: StoreRow::new(frame, &store, loads.get(&id).copied().unwrap_or_default(), circuits.get(&id).copied()),
+        next: last.map(|after| format!("/console/stores/{id}?search={}&after={after}", query_value(&search))),
+        first: query.after.is_none(),
+        search,
+        listings: found.into_iter().map(|listing| ListingLine::new(frame, listing)).collect(),
+    })
+}
+
+fn address_of(id: StoreId) -> String {
+    format!("/console/stores/{id}")
+}
+
+/// *Check connection*.
+pub(super) async fn check(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
+    let id = id.into_inner();
+    let notice = checked(&posted.visit, &state, id).await?;
+    Ok(go_saying(&address_of(id), &notice))
+}
+
+/// What a check says, in a sentence.
+pub(super) async fn checked(visit: &SellerVisit, state: &State, id: StoreId) -> Result<String, crate::http::error::ApiError> {
+    Ok(match stores::check(&visit.caller, state, id).await? {
+        None => "The connection works: the store answered.".to_owned(),
+        Some(reason) => format!("The connection does not work yet. {reason}"),
+    })
+}
+
+/// Holds a store's pushes, or lets them flow again.
+pub(super) async fn pause(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
+    let id = id.into_inner();
+    let paused = posted.fields.text("paused") == "on";
+    let change = StoreFields { paused: Some(paused), ..StoreFields::default() };
+    let store = stores::change(&posted.visit.caller, &state, id, change).await?;
+    let notice = if paused {
+        format!("{} is paused. What is due for it is held, nothing is lost.", store.name)
+    } else {
+        format!("{} is resumed. What was held flows again.", store.name)
+    };
+    Ok(go_saying(&address_of(id), &notice))
+}
+
+#[derive(Template)]
+#[template(path = "confirm.html")]
+struct ConfirmPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    question: String,
+    consequences: Vec<String>,
+    action: String,
+    button: &'static str,
+    back: String,
+}
+
+/// Asks once before a store is removed.
+pub(super) async fn delete_page(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer {
+    let id = id.into_inner();
+    let (store, loads) = visit.caller.db.read(move |t| Ok((t.store(id)?, t.store_loads()?))).await?;
+    let load = loads.get(&id).copied().unwrap_or_default();
+    visit.frame.page(&ConfirmPage {
+        frame: &visit.frame,
+        here: "stores",
+        question: format!("Remove {}?", store.name),
+        consequences: vec![
+            format!("{} and the rules of this store are removed.", count(load.listings, "pairing", "pairings")),
+            format!("{} for it will be cancelled.", count(load.waiting + load.held, "waiting push", "waiting pushes")),
+            "What the store shows stays as it is; nothing is sent to it any more. This cannot be undone.".to_owned(),
+        ],
+        action: format!("/console/stores/{id}/delete"),
+        button: "Remove store",
+        back: address_of(id),
+    })
+}
+
+/// Removes a store.
+pub(super) async fn delete(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
+    stores::delete(&posted.visit.caller, &state, id.into_inner()).await?;
+    Ok(go_saying("/console/stores", "The store is removed."))
+}
+
+/// Asks once before a listing is unpaired.
+pub(super) async fn unpair_page(visit: SellerVisit, path: Path<(StoreId, ListingId)>) -> PageAnswer {
+    let (store, id) = path.into_inner();
+    let listing = visit.caller.db.read(move |t| t.listing(store, id)).await?;
+    visit.frame.page(&ConfirmPage {
+        frame: &visit.frame,
+        here: "stores",
+        question: format!("Unpair {}?", listing.sku),
+        consequences: vec![
+            format!("The listing {} keeps what it shows now and is not pushed to any more.", listing.external_id),
+            "What waits for it is cancelled. You can pair it again at any time.".to_owned(),
+        ],
+        action: format!("/console/stores/{store}/listings/{id}/unpair"),
+        button: "Unpair",
+        back: address_of(store),
+    })
+}
+
+/// Unpairs a listing.
+pub(super) async fn unpair(posted: Posted<SellerVisit>, state: State, path: Path<(StoreId, ListingId)>) -> PageAnswer {
+    let (store, id) = path.into_inner();
+    listings::unpair(&posted.visit.caller, &state, store, id).await?;
+    Ok(go_saying(&address_of(store), "The listing is unpaired."))
+}

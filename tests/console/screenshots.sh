@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Takes a picture of every page of the console, in light and dark, at 390 and 1440 px, into FOLDER.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+mkdir -p "${1:?usage: tests/console/screenshots.sh FOLDER}"
+STOCKTIDE_TEST_SCREENSHOTS="$(cd "$1" && pwd)"
+export STOCKTIDE_TEST_SCREENSHOTS STOCKTIDE_TEST_REQUIRE=all
+exec cargo test --locked --test console every_page_fits_its_screen_and_is_accessible

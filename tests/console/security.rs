@@ -1,0 +1,193 @@
+//! Attacks: all harmless.
+use crate::support::{Browser, OPERATOR_KEY, World};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use serde_json::json;
+
+const HTML: &str = "<img src=x onerror=document.title='owned'>\"'&";
+
+/// Every page of a seller's that has an id in its address.
+fn pages_of(store: &str, listing: &str, push: &str, run: &str) -> Vec<String> {
+    vec![
+        format!("/console/stores/{store}"),
+        format!("/console/stores/{store}/edit"),
+        format!("/console/stores/{store}/delete"),
+        format!("/console/stores/{store}/import"),
+        format!("/console/stores/{store}/discover"),
+        format!("/console/stores/{store}/listings.csv"),
+        format!("/console/stores/{store}/listings/{listing}/unpair"),
+        format!("/console/records/pushes/{push}"),
+        format!("/console/records/runs/{run}"),
+        format!("/console/records?store={store}"),
+    ]
+}
+
+#[actix_web::test]
+async fn another_sellers_ids_open_nothing_and_change_nothing() {
+    let world = World::start().await;
+    let (ada, bo) = (world.seller("Ada", "UTC").await, world.seller("Bo", "UTC").await);
+    let store = world.store(&ada, "corner", 100, &["A"], 5).await;
+    let run = world.call("POST", "/v1/syncs", &ada, json!({})).await["id"].as_str().unwrap().to_owned();
+    world.until("the overwrite", || world.platform.quantity("corner", "item-A") == 5).await;
+    let listing = world.call("GET", &format!("/v1/stores/{store}/listings"), &ada, json!(null)).await["items"][0]["id"].clone();
+    let push = world.call("GET", "/v1/pushes", &ada, json!(null)).await["items"][0]["id"].clone();
+    let pages = pages_of(&store, listing.as_str().unwrap(), push.as_str().unwrap(), &run);
+    let (own, _) = world.session(&ada).await;
+    let (foreign, csrf) = world.session(&bo).await;
+    for page in &pages {
+        assert_eq!(world.page(&own, page).await.0, 200, "{page}");
+        assert_eq!(world.page(&foreign, page).await.0, 404, "{page}");
+    }
+    let listing = listing.as_str().unwrap();
+    for (path, fields) in [
+        (format!("/console/stores/{store}/edit"), vec![("name", "mine"), ("base_url", "http://127.0.0.1:1")]),
+        (format!("/console/stores/{store}/pause"), vec![("paused", "on")]),
+        (format!("/console/stores/{store}/check"), vec![]),
+        (format!("/console/stores/{store}/delete"), vec![]),
+        (format!("/console/stores/{store}/import"), vec![("rows", "sku,external_id\nX,x")]),
+        (format!("/console/stores/{store}/discover"), vec![("do", "pair")]),
+        (format!("/console/stores/{store}/listings/{listing}/unpair"), vec![]),
+        (format!("/console/records/pushes/{}/retry", push.as_str().unwrap()), vec![]),
+        ("/console/records/retry".to_owned(), vec![("state", "rejected"), ("store", store.as_str())]),
+        ("/console/manual-sync/overwrite".to_owned(), vec![("store", store.as_str())]),
+    ] {
+        let mut form = fields;
+        form.push(("csrf", &csrf));
+        let answer = world.form(&path, &form).header("cookie", &foreign).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{path}");
+    }
+    let after = world.call("GET", &format!("/v1/stores/{store}"), &ada, json!(null)).await;
+    assert_eq!((after["name"].as_str(), after["paused"].as_bool()), (Some("corner"), Some(false)));
+}
+
+#[actix_web::test]
+async fn what_another_site_sends_is_refused_and_so_is_a_form_without_its_token() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let (cookie, csrf) = world.session(&key).await;
+    let (_, other_csrf) = world.session(&key).await;
+    let send = |headers: Vec<(&'static str, String)>, token: Option<String>| {
+        let mut form = vec![("auto_sync", "on")];
+        form.extend(token.as_deref().map(|token| ("csrf", token)));
+        let mut request = world.form("/console/sales-channel/auto-sync", &form).header("cookie", &cookie);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    let is_on = || async { world.call("GET", "/v1/sync-settings", &key, json!(null)).await["auto_sync"].as_bool().unwrap() };
+    let foreign = |name, value: &str| vec![(name, value.to_owned())];
+    assert_eq!(send(foreign("sec-fetch-site", "cross-site"), Some(csrf.clone())).await, 403);
+    assert_eq!(send(foreign("sec-fetch-site", "same-site"), Some(csrf.clone())).await, 403);
+    assert_eq!(send(foreign("origin", "https://evil.example"), Some(csrf.clone())).await, 403);
+    assert_eq!(send(foreign("origin", "null"), Some(csrf.clone())).await, 403);
+    assert_eq!(send(vec![], None).await, 403);
+    assert_eq!(send(vec![], Some(other_csrf)).await, 403, "a token of another session");
+    assert!(!is_on().await);
+    assert_eq!(send(foreign("origin", &world.base), Some(csrf)).await, 303);
+    assert!(is_on().await);
+    let sign_in = world.form("/console/sign-in", &[("key", &key)]).header("sec-fetch-site", "cross-site");
+    assert_eq!(sign_in.send().await.unwrap().status(), 403, "nobody is signed in by another site");
+}
+
+#[actix_web::test]
+async fn a_session_ends_with_its_key_and_with_signing_out() {
+    let world = World::start().await;
+    let seller = world.call("POST", "/admin/sellers", OPERATOR_KEY, json!({"name": "Ada"})).await;
+    let (id, key) = (seller["id"].as_str().unwrap(), seller["api_key"].as_str().unwrap());
+    let (first, csrf) = world.session(key).await;
+    let (second, _) = world.session(key).await;
+    let out = world.form("/console/sign-out", &[("csrf", &csrf)]).header("cookie", &first).send().await.unwrap();
+    assert!(out.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(world.page(&first, "/console/stores").await.0, 303, "the cookie alone opens nothing any more");
+    assert_eq!(world.page(&second, "/console/stores").await.0, 200);
+    world.call("DELETE", &format!("/admin/sellers/{id}/keys/{}", seller["key_id"].as_str().unwrap()), OPERATOR_KEY, json!(null)).await;
+    assert_eq!(world.page(&second, "/console/stores").await.0, 303);
+}
+
+#[actix_web::test]
+async fn the_session_cookie_is_secure_behind_https_and_sellers_see_no_page_of_the_operator() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let request = world.form("/console/sign-in", &[("key", &key)]).header("x-forwarded-proto", "https");
+    let answer = request.send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-") && cookie.contains("Secure") && cookie.contains("HttpOnly"), "{cookie}");
+    let (seller, _) = world.session(&key).await;
+    for page in ["/console/operator", "/console/operator/sellers"] {
+        assert_eq!(world.page(&seller, page).await.0, 404, "{page}");
+        assert_eq!(world.page("", page).await.0, 303, "{page}");
+    }
+}
+
+#[actix_web::test]
+async fn whoever_tries_keys_has_to_wait() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let try_key = |key: String| {
+        let request = world.form("/console/sign-in", &[("key", &key)]);
+        async move { request.send().await.unwrap() }
+    };
+    for _ in 0..10 {
+        assert_eq!(try_key("stk_wrong".to_owned()).await.status(), 401);
+    }
+    let refused = try_key(key).await;
+    assert_eq!(refused.status(), 429, "also with a right key: nothing is told to who guesses");
+    assert!(refused.headers().contains_key("retry-after") && !refused.headers().contains_key("set-cookie"));
+}
+
+#[actix_web::test]
+async fn html_in_every_text_is_shown_as_text_and_scripts_reach_no_cookie() {
+    let Some(browser) = Browser::open(true).await else { return };
+    let world = World::start().await;
+    // A bridge that answers with markup.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let bridge = format!("http://{}", listener.local_addr().unwrap());
+    let answer = |body: web::Json<serde_json::Value>| async move {
+        let item = |item: &serde_json::Value| json!({"external_id": item["external_id"], "error": HTML});
+        HttpResponse::Ok().json(json!({ "items": body["items"].as_array().unwrap().iter().map(item).collect::<Vec<_>>() }))
+    };
+    let server = HttpServer::new(move || App::new().route("/stores/{store}/{action}", web::post().to(answer)));
+    let server = server.workers(1).listen(listener).unwrap().disable_signals().run();
+    let stop = server.handle();
+    tokio::spawn(server);
+
+    let key = world.seller(HTML, "UTC").await;
+    let body = json!({"name": HTML, "platform": "simulated", "base_url": bridge});
+    let store = world.call("POST", "/v1/stores", &key, body).await["id"].as_str().unwrap().to_owned();
+    world.call("PUT", "/v1/skus", &key, json!([{"sku": HTML, "name": HTML}])).await;
+    world.call("PUT", &format!("/v1/stores/{store}/listings"), &key, json!([{"sku": HTML, "external_id": HTML}])).await;
+    world.call("POST", "/v1/warehouses", &key, json!({"code": "<b>w", "name": HTML})).await;
+    let event = json!({"event_id": "e", "sku": HTML, "kind": "count", "quantity": 3});
+    world.call("POST", "/v1/stock-events", &key, event).await;
+    let run = world.call("POST", "/v1/syncs", &key, json!({})).await["id"].as_str().unwrap().to_owned();
+    browser.sign_in(&world, &key).await;
+    browser.follow("Records").await;
+    browser.says("The store refused this listing").await;
+    let push = world.call("GET", "/v1/pushes", &key, json!(null)).await["items"][0]["id"].as_str().unwrap().to_owned();
+    let listing = world.call("GET", &format!("/v1/stores/{store}/listings"), &key, json!(null)).await["items"][0]["id"].clone();
+    let mut pages = pages_of(&store, listing.as_str().unwrap(), &push, &run);
+    pages.retain(|page| !page.ends_with(".csv"));
+    let query = "%3Cimg%20src%3Dx%20onerror%3Ddocument.title%3D%27owned%27%3E%22%27%26";
+    for path in
+        ["sales-channel", "sales-channel/allocation", "stores", "stores/new", "stock", "records", "records?show=changes", "manual-sync"]
+    {
+        pages.push(format!("/console/{path}"));
+    }
+    pages.push(format!("/console/stock?search={query}"));
+    pages.push(format!("/console/stock/sku?sku={query}"));
+    pages.push(format!("/console/records?state={query}&store={query}&sku={query}"));
+    pages.push(format!("/console/stores/{store}?search={query}"));
+    for page in pages {
+        browser.go(&format!("{}{page}", world.base)).await;
+        let images =
+            browser.client.execute("return document.querySelectorAll('main img, main script, main b').length", vec![]).await.unwrap();
+        assert_eq!(images, 0, "{page} has markup that came as data");
+        assert!(!browser.client.title().await.unwrap().starts_with("owned"), "{page}");
+    }
+    let seen = browser.client.execute("return document.cookie", vec![]).await.unwrap();
+    assert_eq!(seen, "", "no script reads the session");
+    let inline = "const s = document.createElement('script'); s.textContent = 'document.title = \"owned\"'; document.head.append(s); return document.title";
+    assert_ne!(browser.client.execute(inline, vec![]).await.unwrap(), "owned", "the policy lets no inline script run");
+    stop.stop(false).await;
+    browser.close().await;
+}

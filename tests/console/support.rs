@@ -1,0 +1,285 @@
+//! What the browser tests stand on: a whole service over HTTP, the simulated platform beside it, and a browser.
+use crate::database::{Backend, TestDatabase};
+use fantoccini::elements::Element;
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use reqwest::{Method, Url};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
+use std::time::Duration;
+use stocktide::config::Config;
+use stocktide::simulator::{Simulator, serve};
+use stocktide::{app, telemetry};
+
+pub const OPERATOR_KEY: &str = "operator-0123456789-0123456789-0123456789";
+/// How long something that a page waits for may take, on a machine with much else to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A service on a fresh database, and a platform.
+pub struct World {
+    pub base: String,
+    pub platform: Simulator,
+    pub platform_url: String,
+    http: reqwest::Client,
+    stop: tokio_util::sync::CancellationToken,
+    running: tokio::sync::mpsc::Receiver<anyhow::Result<()>>,
+    pub database: TestDatabase,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::start_on(Backend::Sqlite).await
+    }
+
+    pub async fn start_on(backend: Backend) -> Self {
+        telemetry::start_logging("warn,actix_http=off", false);
+        let database = TestDatabase::fresh(backend);
+        let platform = Simulator::new(3);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let platform_url = format!("http://{}", listener.local_addr().unwrap());
+        let stop = tokio_util::sync::CancellationToken::new();
+        tokio::spawn(serve::serve(listener, platform.clone(), stop.clone().cancelled_owned()));
+        let settings = [
+            ("listen", "127.0.0.1:0".to_owned()),
+            ("database_url", database.url.clone()),
+            ("credential_key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned()),
+            ("operator_key", OPERATOR_KEY.to_owned()),
+            ("allow_private_targets", "true".to_owned()),
+            ("stop_within_s", "5".to_owned()),
+        ];
+        let config = Config::load(None, [], settings.map(|(name, value)| (name.to_owned(), value))).unwrap();
+        app::migrate(&config).await.unwrap();
+        let service = app::start(&config).await.unwrap();
+        let (base, token) = (format!("http://{}", service.address), service.stop_token());
+        let (ended, running) = tokio::sync::mpsc::channel(1);
+        tokio::spawn(async move {
+            let result = service.run().await;
+            ended.send(result).await.ok();
+        });
+        let told = stop.clone();
+        tokio::spawn(async move {
+            told.cancelled().await;
+            token.cancel();
+        });
+        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { base, platform, platform_url, http, stop, running, database }
+    }
+
+    pub async fn call(&self, method: &str, path: &str, key: &str, body: Value) -> Value {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.http.request(method.clone(), format!("{}{path}", self.base)).bearer_auth(key);
+        let request = if method == Method::GET { request } else { request.json(&body) };
+        let answer = request.send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{path} answered {status}: {text}");
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    /// A raw request, without following redirects.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// What a browser sends for a form.
+    pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let mut encoded = Url::parse("http://form").unwrap();
+        encoded.query_pairs_mut().extend_pairs(fields);
+        let body = encoded.query().unwrap_or_default().to_owned();
+        self.request(Method::POST, path).header("content-type", "application/x-www-form-urlencoded").body(body)
+    }
+
+    /// A new seller's key.
+    pub async fn seller(&self, name: &str, zone: &str) -> String {
+        let seller = self.call("POST", "/admin/sellers", OPERATOR_KEY, json!({"name": name, "timezone": zone})).await;
+        seller["api_key"].as_str().unwrap().to_owned()
+    }
+
+    /// A store with these SKUs paired, and so many of each in stock.
+    pub async fn store(&self, key: &str, name: &str, share: i64, skus: &[&str], available: i64) -> String {
+        let body =
+            json!({"name": name, "platform": "simulated", "base_url": self.platform_url, "external_store": name, "share_percent": share});
+        let id = self.call("POST", "/v1/stores", key, body).await["id"].as_str().unwrap().to_owned();
+        let rows: Vec<Value> = skus.iter().map(|sku| json!({"sku": sku, "external_id": format!("item-{sku}")})).collect();
+        self.call("PUT", &format!("/v1/stores/{id}/listings"), key, json!(rows)).await;
+        for sku in skus {
+            let event = json!({"event_id": format!("count-{sku}"), "sku": sku, "kind": "count", "quantity": available});
+            self.call("POST", "/v1/stock-events", key, event).await;
+        }
+        id
+    }
+
+    /// Stops the service; what is returned gets its end.
+    pub fn stop(mut self) -> tokio::sync::mpsc::Receiver<anyhow::Result<()>> {
+        self.stop.cancel();
+        let (_, none) = tokio::sync::mpsc::channel(1);
+        std::mem::replace(&mut self.running, none)
+    }
+
+    /// Asks until it is so.
+    pub async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The session cookie and the CSRF token of a fresh session.
+    pub async fn session(&self, key: &str) -> (String, String) {
+        let answer = self.form("/console/sign-in", &[("key", key)]).send().await.unwrap();
+        assert_eq!(answer.status(), 303);
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let page = self.page(&cookie, "/console/sales-channel").await.1;
+        let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        (cookie, csrf)
+    }
+
+    pub async fn page(&self, cookie: &str, path: &str) -> (u16, String) {
+        let answer = self.request(Method::GET, path).header("cookie", cookie).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A browser with a fresh profile.
+pub struct Browser {
+    pub client: Client,
+    driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+fn found(names: &[&str]) -> Option<String> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let in_path = |name: &&str| path.split(':').map(|folder| format!("{folder}/{name}")).find(|file| std::path::Path::new(file).exists());
+    names.iter().find_map(in_path)
+}
+
+impl Browser {
+    /// `None`, in words, where this machine has no browser; with `STOCKTIDE_TEST_REQUIRE=all` that is a failure.
+    pub async fn open(javascript: bool) -> Option<Self> {
+        let (Some(chromium), Some(chromedriver)) = (found(&["chromium", "chromium-browser"]), found(&["chromedriver"])) else {
+            let told = "skipped: a browser is missing; install Debian's packages chromium and chromium-driver";
+            assert_ne!(std::env::var("STOCKTIDE_TEST_REQUIRE").as_deref(), Ok("all"), "{told}");
+            eprintln!("{told}");
+            return None;
+        };
+        let profile = tempfile::tempdir().unwrap();
+        let mut driver = Command::new(chromedriver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let output = BufReader::new(driver.stdout.take().unwrap());
+        let port = output.lines().map_while(Result::ok).find_map(|line| {
+            line.contains("started successfully on port").then(|| line.trim_end_matches('.').rsplit(' ').next().unwrap().to_owned())
+        });
+        let data = format!("--user-data-dir={}", profile.path().display());
+        let mut options = json!({ "binary": chromium, "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
+            "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+            "--lang=en-GB", "--window-size=1440,900", data] });
+        if !javascript {
+            options["prefs"] = json!({ "profile.managed_default_content_settings.javascript": 2 });
+        }
+        let mut capabilities = Capabilities::new();
+        capabilities.insert("goog:chromeOptions".to_owned(), options);
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{}", port.expect("chromedriver says its port")))
+            .await
+            .expect("the browser starts");
+        Some(Self { client, driver, _profile: profile })
+    }
+
+    /// Ends the browser, then its driver.
+    pub async fn close(mut self) {
+        self.client.clone().close().await.ok();
+        self.driver.kill().ok();
+        self.driver.wait().ok();
+    }
+
+    pub async fn go(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    pub async fn find(&self, css: &str) -> Element {
+        let wait = self.client.wait().at_most(PATIENCE);
+        wait.for_element(Locator::Css(css)).await.unwrap_or_else(|error| panic!("{css}: {error}"))
+    }
+
+    /// Presses the button or follows the link of this name, as a person finds it.
+    pub async fn press(&self, name: &str) {
+        let path = format!(
+            "//main//*[self::button or self::a][not(@aria-hidden)][normalize-space(.)='{name}' or @aria-label='{name}'] \
+             | //form[@class='account']//button[normalize-space(.)='{name}']"
+        );
+        let wait = self.client.wait().at_most(PATIENCE);
+        let element = wait.for_element(Locator::XPath(&path)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        element.click().await.unwrap();
+    }
+
+    pub async fn follow(&self, name: &str) {
+        self.client.find(Locator::XPath(&format!("//nav//a[normalize-space(.)='{name}']"))).await.unwrap().click().await.unwrap();
+    }
+
+    /// Fills in a field, in the place of what stands in it.
+    pub async fn fill(&self, css: &str, text: &str) {
+        let field = self.find(css).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    pub async fn text(&self) -> String {
+        self.find("main").await.text().await.unwrap()
+    }
+
+    /// Waits until the page says so, reloading it where it does not keep itself up to date.
+    pub async fn says(&self, words: &str) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let text = match self.client.find(Locator::Css("body")).await {
+                Ok(body) => body.text().await.unwrap_or_default(),
+                Err(_) => String::new(),
+            };
+            if text.contains(words) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "the page does not say “{words}”, but:\n{text}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    pub async fn sign_in(&self, world: &World, key: &str) {
+        self.go(&format!("{}/console", world.base)).await;
+        self.fill("#key", key).await;
+        self.press("Sign in").await;
+        self.find(".shell").await;
+    }
+
+    /// A command of the browser's own protocol.
+    pub async fn devtools(&self, command: &'static str, parameters: Value) -> Value {
+        self.client.issue_cmd(DevTools { command, parameters }).await.unwrap()
+    }
+}
+
+#[derive(Debug)]
+struct DevTools {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, <Url as FromStr>::Err> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({ "cmd": self.command, "params": self.parameters }).to_string()))
+    }
+}

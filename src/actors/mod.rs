@@ -103,6 +103,17 @@ pub struct NodeStatus {
     pub confirmed: usize,
 }
 
+fn node_of(nodes: &[Addr<node::Node>], seller: SellerId) -> Option<&Addr<node::Node>> {
+    nodes.get(node::place(seller, nodes.len()))
+}
+
+fn hint(nodes: &[Addr<node::Node>], hint: node::Hint) {
+    if let Some(node) = node_of(nodes, hint.seller) {
+        // Full or gone: the next look at the rows finds it.
+        node.try_send(hint).ok();
+    }
+}
+
 /// The way to the actors. Cheap to clone; messages are hints, the rows are the truth.
 #[derive(Clone)]
 pub struct Handle {
@@ -118,29 +129,24 @@ impl Handle {
         } else {
             (0..arbiters).map(|index| node::Node::start_on(&Arbiter::new().handle(), Arc::clone(&deps), index, arbiters)).collect()
         };
-        let handle = Self { nodes, deps };
-        let hook = handle.clone();
-        handle.deps.db.on_new_work(Arc::new(move |seller| hook.hint(seller)));
-        handle
+        // The hook has the addresses alone: with the rest of the handle it would keep the database that keeps it.
+        let to = Arc::clone(&nodes);
+        deps.db.on_new_work(Arc::new(move |seller| hint(&to, node::Hint { seller, reconfigure: false })));
+        Self { nodes, deps }
     }
 
     fn node(&self, seller: SellerId) -> Option<&Addr<node::Node>> {
-        self.nodes.get(node::place(seller, self.nodes.len()))
+        node_of(&self.nodes, seller)
     }
 
     /// There may be new work for this seller.
     pub fn hint(&self, seller: SellerId) {
-        if let Some(node) = self.node(seller) {
-            // Full or gone: the next look at the rows finds it.
-            node.try_send(node::Hint { seller, reconfigure: false }).ok();
-        }
+        hint(&self.nodes, node::Hint { seller, reconfigure: false });
     }
 
     /// Its settings, rules, stores or credentials have changed. The actors go by the rows; this only makes them look.
     pub fn reconfigure(&self, seller: SellerId) {
-        if let Some(node) = self.node(seller) {
-            node.try_send(node::Hint { seller, reconfigure: true }).ok();
-        }
+        hint(&self.nodes, node::Hint { seller, reconfigure: true });
     }
 
     /// It was suspended or deleted: ends its actors, after what they have on its way.

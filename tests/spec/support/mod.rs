@@ -1,125 +1,154 @@
-//! The vocabulary of the spec tests: a whole service on one arbiter, in virtual time, over the simulated platform.
+//! The vocabulary of the spec tests: a [`World`] with a platform and a service in it, its [`Seller`]s and their [`Shop`]s.
 //!
-//! The database is an SQLite file, or with `STOCKTIDE_TEST_BACKEND=postgres` a fresh database on the server that
-//! `STOCKTIDE_TEST_POSTGRES` names. The same tests run on both.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should say so at once")]
+//! Everything runs on one arbiter in virtual time: travel by [`World::sleep`], and every timer on the way fires at its
+//! time. A story ends by a graceful stop, after which no work may be left.
+pub mod database;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use diesel::Connection;
+use chrono::{DateTime, Utc};
+use database::{Backend, TestDatabase};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 use stocktide::actors::{self, Deps, Handle, Running};
-use stocktide::clock::Clock;
+use stocktide::clock::{Clock, instant};
 use stocktide::db::ledger::{EventResult, NewEvent, RecordRequest};
-use stocktide::db::listings::NewListing;
+use stocktide::db::listings::{Listing, NewListing};
 use stocktide::db::pushes::{CancelScope, PushFilter};
-use stocktide::db::runs::{Run, RunFilter, RunKind};
+use stocktide::db::runs::{Run, RunFilter, RunKind, RunState};
 use stocktide::db::sealing::Sealer;
 use stocktide::db::sellers::{Seller as SellerRow, create_seller};
 use stocktide::db::stores::Store;
-use stocktide::db::{self, DatabaseUrl, Db, SellerDb};
+use stocktide::db::{self, Db, SellerDb};
 use stocktide::domain::allocation::{AllocationMode, Share};
 use stocktide::domain::push::{Push, PushKind, PushState};
 use stocktide::domain::settings::{Frequency, Rule, SyncSettings, parse_daily_at};
 use stocktide::domain::stock::{EventKind, StockEvent};
-use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, WarehouseCode};
+use stocktide::domain::{EventId, KeyId, PushId, SellerId, Sku, StoreId, WarehouseCode};
 use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
 use stocktide::simulator::in_process::InProcess;
 use stocktide::simulator::{Faults, Simulator};
 
+/// When most stories begin: a Monday noon without anything special.
 pub const START: &str = "2026-03-02T12:00:00Z";
 
-/// A database that goes away with it.
-pub struct TestDatabase {
-    pub url: DatabaseUrl,
-    _dir: tempfile::TempDir,
-    drop_postgres: Option<(String, String)>,
+pub use chrono::TimeDelta as Span;
+
+pub fn ms(n: i64) -> Span {
+    Span::milliseconds(n)
+}
+pub fn seconds(n: i64) -> Span {
+    Span::seconds(n)
+}
+pub fn minutes(n: i64) -> Span {
+    Span::minutes(n)
+}
+pub fn hours(n: i64) -> Span {
+    Span::hours(n)
+}
+pub fn days(n: i64) -> Span {
+    Span::days(n)
 }
 
-impl TestDatabase {
-    pub fn fresh() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        if std::env::var("STOCKTIDE_TEST_BACKEND").as_deref() == Ok("postgres") {
-            let server = std::env::var("STOCKTIDE_TEST_POSTGRES").expect("STOCKTIDE_TEST_BACKEND=postgres needs STOCKTIDE_TEST_POSTGRES, the URL of a server");
-            let name = format!("stocktide_{}", uuid::Uuid::now_v7().simple());
-            let mut admin = diesel::PgConnection::establish(&server).expect("the PostgreSQL server answers");
-            diesel::connection::SimpleConnection::batch_execute(&mut admin, &format!("CREATE DATABASE {name}")).unwrap();
-            let (front, _) = server.rsplit_once('/').unwrap();
-            let url = DatabaseUrl::parse(&format!("{front}/{name}")).unwrap();
-            return Self { url, _dir: dir, drop_postgres: Some((server, name)) };
-        }
-        let url = DatabaseUrl::parse(&format!("sqlite://{}", dir.path().join("test.db").display())).unwrap();
-        Self { url, _dir: dir, drop_postgres: None }
+/// Tells a story, on every wanted backend.
+pub fn story(tell: impl AsyncFn(&World)) {
+    story_from(START, tell);
+}
+
+/// Tells a story that begins at `start`.
+pub fn story_from(start: &str, tell: impl AsyncFn(&World)) {
+    story_with(start, |_| (), tell);
+}
+
+/// Tells a story of a service with these settings.
+pub fn story_with(start: &str, settings: impl Fn(&mut actors::Settings), tell: impl AsyncFn(&World)) {
+    for backend in Backend::wanted() {
+        // Shown when the story fails.
+        println!("on {backend:?}");
+        let mut of_actors = actors::Settings::default();
+        settings(&mut of_actors);
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        actix::System::with_tokio_rt(runtime).block_on(async {
+            let world = World::new(backend, start.parse().unwrap(), of_actors);
+            tell(&world).await;
+            world.finish().await;
+        });
     }
 }
 
-impl Drop for TestDatabase {
-    fn drop(&mut self) {
-        if let Some((server, name)) = &self.drop_postgres
-            && let Ok(mut admin) = diesel::PgConnection::establish(server)
-        {
-            diesel::connection::SimpleConnection::batch_execute(&mut admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).ok();
-        }
-    }
-}
-
-/// Runs a story in virtual time, from `start` on; fails if work is left at its end.
-pub fn story<F: Future<Output = World>>(start: &str, tell: impl FnOnce(World) -> F) {
-    let start: DateTime<Utc> = start.parse().unwrap();
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    actix::System::with_tokio_rt(runtime).block_on(async move {
-        let world = World::new(start);
-        tell(world).await.finish().await;
-    });
+/// One run of the service; what it left in the database is found by the next.
+struct Process {
+    db: Db,
+    handle: Handle,
+    /// Drives the process's actors; aborting it is what `kill -9` does to them.
+    actors: tokio::task::JoinHandle<()>,
 }
 
 pub struct World {
     pub clock: Clock,
-    pub db: Db,
     pub platform: Simulator,
-    pub handle: Handle,
+    process: RefCell<Process>,
     settings: actors::Settings,
     database: TestDatabase,
-    counter: std::cell::Cell<u64>,
-    leftovers_allowed: std::cell::Cell<bool>,
+    counter: Cell<u64>,
+    leftovers_allowed: Cell<bool>,
 }
 
-fn start_actors(db: &Db, clock: &Clock, platform: &Simulator, settings: &actors::Settings) -> Handle {
+fn start_process(database: &TestDatabase, clock: &Clock, platform: &Simulator, settings: &actors::Settings) -> Process {
+    let db = Db::open(&db::Settings::new(database.url.clone()));
     let transport = Arc::new(InProcess::new(platform.clone(), clock.clone()));
     let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10));
-    let deps = Deps { db: db.clone(), client, clock: clock.clone(), sealer: Arc::new(sealer()), settings: settings.clone(), running: Running::default() };
-    Handle::start(Arc::new(deps), 0)
-}
-
-fn sealer() -> Sealer {
-    Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap()
+    let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
+    let deps = Deps {
+        db: db.clone(),
+        client,
+        clock: clock.clone(),
+        sealer: Arc::new(sealer),
+        settings: settings.clone(),
+        running: Running::default(),
+    };
+    let set = tokio::task::LocalSet::new();
+    let handle = {
+        let _inside = set.enter();
+        Handle::start(Arc::new(deps), 0)
+    };
+    Process { db, handle, actors: actix::spawn(set) }
 }
 
 impl World {
-    fn new(start: DateTime<Utc>) -> Self {
-        let database = TestDatabase::fresh();
-        db::migrate(&database.url).unwrap();
-        let clock = Clock::starting_at(start);
-        let db = Db::open(&db::Settings::new(database.url.clone()));
-        let platform = Simulator::new(7);
-        let settings = actors::Settings::default();
-        let handle = start_actors(&db, &clock, &platform, &settings);
-        Self { clock, db, platform, handle, settings, database, counter: Default::default(), leftovers_allowed: Default::default() }
+    fn new(backend: Backend, start: DateTime<Utc>, settings: actors::Settings) -> Self {
+        let database = TestDatabase::fresh(backend);
+        let (clock, platform) = (Clock::starting_at(start), Simulator::new(7));
+        let process = RefCell::new(start_process(&database, &clock, &platform, &settings));
+        Self { clock, platform, process, settings, database, counter: Cell::default(), leftovers_allowed: Cell::default() }
+    }
+
+    pub fn db(&self) -> Db {
+        self.process.borrow().db.clone()
+    }
+
+    pub fn handle(&self) -> Handle {
+        self.process.borrow().handle.clone()
     }
 
     pub fn now(&self) -> i64 {
         self.clock.now().timestamp_millis()
     }
 
-    pub async fn sleep(&self, span: TimeDelta) {
+    pub async fn sleep(&self, span: Span) {
         tokio::time::sleep(span.to_std().unwrap()).await;
+    }
+
+    pub async fn sleep_until(&self, instant: &str) {
+        let instant: DateTime<Utc> = instant.parse().unwrap();
+        self.sleep(instant - self.clock.now()).await;
     }
 
     /// Time for whatever happens at once.
     pub async fn a_moment(&self) {
-        self.sleep(TimeDelta::seconds(2)).await;
+        self.sleep(seconds(2)).await;
     }
 
     pub fn faults(&self, change: impl FnOnce(&mut Faults)) {
@@ -128,35 +157,52 @@ impl World {
         self.platform.set_faults(faults);
     }
 
+    /// The platform works again; what it can do and how fast stays.
     pub fn all_is_well(&self) {
-        let old = self.platform.faults();
-        self.platform.set_faults(Faults { idempotency: old.idempotency, compare_and_set: old.compare_and_set, adjust: old.adjust, ..Faults::default() });
+        let Faults { idempotency, compare_and_set, adjust, rate_limit, .. } = self.platform.faults();
+        self.platform.set_faults(Faults { idempotency, compare_and_set, adjust, rate_limit, ..Faults::default() });
     }
 
-    /// The service stops gracefully; nothing runs until `starts`.
+    /// The service stops gracefully; nothing runs until [`Self::starts`].
     pub async fn stops(&self) {
-        self.handle.shut_down().await;
+        self.handle().shut_down().await;
+        self.crashes().await;
+    }
+
+    /// The service ends between two instructions; nothing runs until [`Self::starts`].
+    pub async fn crashes(&self) {
+        self.process.borrow().actors.abort();
+        // What the database has been given it does to the end, as a real one would.
+        self.sleep(ms(1)).await;
     }
 
     /// A new process on the same rows.
-    pub fn starts(&mut self) {
-        self.db = Db::open(&db::Settings::new(self.database.url.clone()));
-        self.handle = start_actors(&self.db, &self.clock, &self.platform, &self.settings);
+    pub fn starts(&self) {
+        *self.process.borrow_mut() = start_process(&self.database, &self.clock, &self.platform, &self.settings);
     }
 
     pub async fn seller(&self, change: impl FnOnce(&mut SyncSettings)) -> Seller<'_> {
-        let id = SellerId::new(self.clock.now());
-        let now = self.now();
+        let (id, now) = (SellerId::new(self.clock.now()), self.now());
         let row = SellerRow { id, name: "Ada".into(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now };
-        self.db.write(move |conn| create_seller(conn, &row, KeyId::new(stocktide::clock::instant(now)), &rand::random())).await.unwrap();
-        let seller = Seller { world: self, db: self.db.seller(id) };
+        self.db().write(move |conn| create_seller(conn, &row, KeyId::new(instant(now)), &rand::random())).await.unwrap();
+        let seller = Seller { world: self, id };
         seller.settings(change).await;
         seller
     }
 
-    /// The same seller, after a restart.
-    pub fn seller_again(&self, id: SellerId) -> Seller<'_> {
-        Seller { world: self, db: self.db.seller(id) }
+    pub fn shown(&self, shop: &Shop, sku: &str) -> i64 {
+        self.platform.quantity(&shop.external, sku)
+    }
+
+    /// The store sells by itself, and nobody tells the ledger.
+    pub fn sells(&self, shop: &Shop, sku: &str, quantity: i64) {
+        self.platform.sell(&shop.external, sku, quantity);
+    }
+
+    /// The changes that the platform applied for a store, oldest first.
+    pub fn received(&self, shop: &Shop) -> Vec<Change> {
+        let mine = self.platform.receipts(0, usize::MAX).into_iter().filter(|r| r.store == shop.external);
+        mine.map(|r| if r.action == "set" { set(&r.external_id, r.quantity) } else { add(&r.external_id, r.change) }).collect()
     }
 
     /// Work may be left at the end of this story.
@@ -164,82 +210,165 @@ impl World {
         self.leftovers_allowed.set(true);
     }
 
-    pub async fn finish(self) {
-        self.handle.shut_down().await;
-        assert_eq!(self.handle.status().await.stores, 0, "a store's actor still runs");
+    async fn finish(self) {
+        self.handle().shut_down().await;
+        assert_eq!(self.handle().status().await.stores, 0, "a store's actor still runs");
         let now = self.now();
-        let left = self.db.read(move |conn| db::fleet::sellers_with_work(conn, now)).await.unwrap();
+        let left = self.db().read(move |conn| db::fleet::sellers_with_work(conn, now)).await.unwrap();
         assert!(self.leftovers_allowed.get() || left.is_empty(), "work is left");
+        self.crashes().await;
     }
 }
 
+/// A change that the platform applied: to which item, and what.
+pub type Change = (String, Applied);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    Add(i64),
+    Set(i64),
+}
+
+pub fn add(sku: &str, units: i64) -> Change {
+    (sku.to_owned(), Applied::Add(units))
+}
+
+pub fn set(sku: &str, units: i64) -> Change {
+    (sku.to_owned(), Applied::Set(units))
+}
+
+pub fn off(_: &mut SyncSettings) {}
+
 pub fn incremental(settings: &mut SyncSettings) {
-    settings.auto_sync = true;
+    (settings.auto_sync, settings.frequency) = (true, Frequency::Incremental);
 }
 
 pub fn exclusive(settings: &mut SyncSettings) {
-    settings.auto_sync = true;
+    incremental(settings);
     settings.allocation_mode = AllocationMode::Exclusive;
 }
 
-pub fn daily_at(time: &'static str, zone: chrono_tz::Tz) -> impl FnOnce(&mut SyncSettings) {
+pub fn daily_at(time: &'static str, zone: chrono_tz::Tz) -> impl Fn(&mut SyncSettings) {
     move |settings| {
-        settings.auto_sync = true;
-        settings.frequency = Frequency::TimedFull;
+        (settings.auto_sync, settings.frequency, settings.timezone) = (true, Frequency::TimedFull, zone);
         settings.daily_at = parse_daily_at(time).unwrap();
-        settings.timezone = zone;
     }
 }
 
+pub fn percent(percent: f64) -> Option<Share> {
+    Some(Share::from_percent(percent).unwrap())
+}
+
+/// What platforms can do, as the settings of a simulated store.
+pub mod platform_that {
+    use serde_json::{Value, json};
+
+    pub fn knows_keys() -> Value {
+        json!({})
+    }
+    pub fn compares_and_sets() -> Value {
+        json!({"abilities": {"adjust": false, "idempotency": false, "compare_and_set": true}})
+    }
+    pub fn only_adds() -> Value {
+        json!({"abilities": {"idempotency": false}})
+    }
+    pub fn only_sets() -> Value {
+        json!({"abilities": {"adjust": false, "idempotency": false}})
+    }
+    pub fn only_sets_but_knows_keys() -> Value {
+        json!({"abilities": {"adjust": false}})
+    }
+    pub fn adds_but_cannot_be_read() -> Value {
+        json!({"abilities": {"idempotency": false, "read": false}})
+    }
+    pub fn takes(max_items: usize) -> Value {
+        json!({"abilities": {"max_items": max_items}})
+    }
+    pub fn allows(per_second: f64, burst: u32) -> Value {
+        json!({"rate_limit": {"per_second": per_second, "burst": burst}})
+    }
+}
+
+#[derive(Clone, Copy)]
 pub struct Seller<'w> {
     world: &'w World,
-    pub db: SellerDb,
+    pub id: SellerId,
 }
 
 #[derive(Clone)]
 pub struct Shop {
     pub id: StoreId,
-    pub name: String,
+    /// Its name at the platform.
+    pub external: String,
+}
+
+/// Kind, quantity and state of a push.
+pub type PushLine = (PushKind, Option<i64>, PushState);
+
+pub fn increase(quantity: i64, state: PushState) -> PushLine {
+    (PushKind::Increase, Some(quantity), state)
+}
+
+pub fn overwrite(quantity: i64, state: PushState) -> PushLine {
+    (PushKind::Overwrite, Some(quantity), state)
 }
 
 impl Seller<'_> {
-    /// Saves settings like `PUT /v1/sync-settings` with `initial_overwrite: false`.
+    pub fn db(&self) -> SellerDb {
+        self.world.db().seller(self.id)
+    }
+
+    fn look_again(&self) {
+        self.world.handle().reconfigure(self.id);
+    }
+
+    /// Saves settings as the interface does, without an initial overwrite.
     pub async fn settings(&self, change: impl FnOnce(&mut SyncSettings)) {
-        let old = self.db.read(|t| t.sync_settings()).await.unwrap();
+        let old = self.db().read(|t| t.sync_settings()).await.unwrap();
         let (mut new, now) = (old.clone(), self.world.now());
         change(&mut new);
         new.timed_since = now;
-        let switched_off = old.auto_sync && !new.auto_sync;
-        self.db
+        self.db()
             .write(move |t| {
                 t.save_sync_settings(&new, now)?;
-                if switched_off {
+                if old.auto_sync && !new.auto_sync {
                     t.cancel_pushes(CancelScope::AutoSync, "Auto-sync was switched off.", now)?;
                 }
                 Ok(())
             })
             .await
             .unwrap();
-        self.world.handle.reconfigure(self.db.id());
+        self.look_again();
+    }
+
+    pub async fn switches_off(&self) {
+        self.settings(|settings| settings.auto_sync = false).await;
+    }
+
+    /// Switches auto-sync on as the interface does when not told otherwise: with an initial overwrite.
+    pub async fn switches_on(&self, change: impl FnOnce(&mut SyncSettings)) -> Run {
+        self.settings(change).await;
+        self.starts_run(RunKind::Initial, RunFilter::default()).await
     }
 
     pub async fn warehouse(&self, code: &str) {
-        let row = db::warehouses::Warehouse { code: WarehouseCode::parse(code).unwrap(), name: code.to_owned(), created_at: self.world.now() };
-        self.db.write(move |t| t.create_warehouse(&row)).await.unwrap();
+        let row =
+            db::warehouses::Warehouse { code: WarehouseCode::parse(code).unwrap(), name: code.to_owned(), created_at: self.world.now() };
+        self.db().write(move |t| t.create_warehouse(&row)).await.unwrap();
     }
 
-    pub async fn shop(&self, name: &str) -> Shop {
-        self.shop_with(name, json!({}), |_| ()).await
+    /// A store on the platform with everything, which sells these SKUs.
+    pub async fn shop(&self, name: &str, skus: &[&str]) -> Shop {
+        self.shop_on(platform_that::knows_keys(), name, skus).await
     }
 
-    /// A store on the simulated platform with these connector settings, and these SKUs-to-be.
-    pub async fn shop_with(&self, name: &str, config: Value, change: impl FnOnce(&mut Store)) -> Shop {
+    pub async fn shop_on(&self, platform: Value, name: &str, skus: &[&str]) -> Shop {
+        let now = self.world.now();
         let id = StoreId::new(self.world.clock.now());
         let external = format!("{name}-{id}");
-        let mut config = config;
+        let mut config = platform;
         config["external_store"] = json!(external);
-        let now = self.world.now();
-        let mut store = Store {
+        let store = Store {
             id,
             name: name.to_owned(),
             platform: "simulated".to_owned(),
@@ -257,15 +386,16 @@ impl Seller<'_> {
             created_at: now,
             updated_at: now,
         };
-        change(&mut store);
-        self.db.write(move |t| t.save_store(&store)).await.unwrap();
-        self.world.handle.reconfigure(self.db.id());
-        Shop { id, name: external }
+        self.db().write(move |t| t.save_store(&store)).await.unwrap();
+        let shop = Shop { id, external };
+        self.pair(&shop, skus).await;
+        self.look_again();
+        shop
     }
 
     pub async fn change_shop(&self, shop: &Shop, change: impl Fn(&mut Store) + Send + 'static) {
         let id = shop.id;
-        self.db
+        self.db()
             .write(move |t| {
                 let mut store = t.store(id)?;
                 change(&mut store);
@@ -273,24 +403,70 @@ impl Seller<'_> {
             })
             .await
             .unwrap();
-        self.world.handle.reconfigure(self.db.id());
+        self.look_again();
     }
 
+    pub async fn share(&self, shop: &Shop, share: f64) {
+        self.change_shop(shop, move |store| store.share = percent(share)).await;
+    }
+
+    pub async fn pauses(&self, shop: &Shop) {
+        let (id, now) = (shop.id, self.world.now());
+        self.change_shop(shop, |store| store.paused = true).await;
+        self.db().write(move |t| t.hold_store(id, now)).await.unwrap();
+    }
+
+    pub async fn resumes(&self, shop: &Shop) {
+        self.change_shop(shop, |store| store.paused = false).await;
+        self.releases(shop).await;
+    }
+
+    /// What the interface does once new credentials are saved.
+    pub async fn releases(&self, shop: &Shop) {
+        let (id, now) = (shop.id, self.world.now());
+        self.db().write(move |t| t.release_store(id, now)).await.unwrap();
+        self.look_again();
+    }
+
+    pub async fn store(&self, shop: &Shop) -> Store {
+        let id = shop.id;
+        self.db().read(move |t| t.store(id)).await.unwrap()
+    }
+
+    /// Pairs listings that are called like their SKUs.
     pub async fn pair(&self, shop: &Shop, skus: &[&str]) {
-        let rows: Vec<NewListing> = skus.iter().map(|sku| NewListing { sku: Sku::parse(sku).unwrap(), external_id: (*sku).to_owned(), extra: None }).collect();
+        let listings: Vec<(&str, &str)> = skus.iter().map(|sku| (*sku, *sku)).collect();
+        self.pair_as(shop, &listings).await;
+    }
+
+    /// Pairs listings of these names with these SKUs.
+    pub async fn pair_as(&self, shop: &Shop, listings: &[(&str, &str)]) {
+        let row =
+            |(external, sku): &(&str, &str)| NewListing { sku: Sku::parse(sku).unwrap(), external_id: (*external).to_owned(), extra: None };
+        let rows: Vec<NewListing> = listings.iter().map(row).collect();
         let (id, now) = (shop.id, self.world.clock.now());
-        self.db.write(move |t| t.save_listings(id, &rows, Default::default(), now)).await.unwrap();
+        self.db().write(move |t| t.save_listings(id, &rows, Default::default(), now)).await.unwrap();
     }
 
-    pub async fn rules(&self, rules: Vec<Rule>) {
-        self.db.write(move |t| t.save_rules(&rules)).await.unwrap();
+    pub async fn listing(&self, shop: &Shop, sku: &str) -> Listing {
+        let (id, sku) = (shop.id, sku.to_owned());
+        let listings = self.db().read(move |t| t.listings(id, None, 10_000)).await.unwrap();
+        listings.into_iter().find(|l| l.sku == sku).expect("it is paired")
     }
 
-    pub fn event_of(&self, sku: &str, kind: EventKind, quantity: i64) -> StockEvent {
-        let n = self.world.counter.get() + 1;
-        self.world.counter.set(n);
+    pub async fn unpairs(&self, shop: &Shop, sku: &str) {
+        let (store, listing, now) = (shop.id, self.listing(shop, sku).await.id, self.world.now());
+        self.db().write(move |t| t.delete_listing(store, listing, now)).await.unwrap();
+    }
+
+    pub async fn rule(&self, rule: Rule) {
+        self.db().write(move |t| t.save_rules(std::slice::from_ref(&rule))).await.unwrap();
+    }
+
+    pub fn an_event(&self, sku: &str, kind: EventKind, quantity: i64) -> StockEvent {
+        self.world.counter.set(self.world.counter.get() + 1);
         StockEvent {
-            event_id: EventId::parse(&format!("e{n}")).unwrap(),
+            event_id: EventId::parse(&format!("e{}", self.world.counter.get())).unwrap(),
             sku: Sku::parse(sku).unwrap(),
             kind,
             quantity,
@@ -302,19 +478,15 @@ impl Seller<'_> {
     }
 
     pub async fn record(&self, events: Vec<StockEvent>) -> Vec<EventResult> {
-        let hash = |event: &StockEvent| {
-            let mut hash = [0u8; 32];
-            for (i, byte) in format!("{}{:?}{}", event.sku, event.kind, event.quantity).bytes().enumerate() {
-                hash[i % 32] = hash[i % 32].wrapping_mul(31).wrapping_add(byte);
-            }
-            hash
-        };
-        let events = events.into_iter().map(|event| NewEvent { hash: hash(&event), event }).collect();
-        self.world.db.record(RecordRequest { seller: self.db.id(), now: self.world.now(), events }).await.unwrap().results
+        let digest = |event: &StockEvent| Sha256::digest(format!("{event:?}")).into();
+        let events = events.into_iter().map(|event| NewEvent { hash: digest(&event), event }).collect();
+        let request = RecordRequest { seller: self.id, now: self.world.now(), events };
+        self.world.db().record(request).await.unwrap().results
     }
 
+    /// Records one event, which is accepted.
     pub async fn event(&self, sku: &str, kind: EventKind, quantity: i64) {
-        let results = self.record(vec![self.event_of(sku, kind, quantity)]).await;
+        let results = self.record(vec![self.an_event(sku, kind, quantity)]).await;
         assert!(matches!(results[..], [EventResult::Accepted { .. }]), "{results:?}");
     }
 
@@ -326,53 +498,65 @@ impl Seller<'_> {
         self.event(sku, EventKind::Sale, quantity).await;
     }
 
-    pub async fn sync(&self, filter: RunFilter) -> Run {
+    /// Units of a SKU in all warehouses.
+    pub async fn available(&self, sku: &str) -> i64 {
+        let sku = Sku::parse(sku).unwrap();
+        self.db().read(move |t| t.levels(&sku)).await.unwrap().values().sum()
+    }
+
+    pub async fn target(&self, shop: &Shop, sku: &str) -> Option<i64> {
+        let id = self.listing(shop, sku).await.id;
+        self.db().read(move |t| t.targets_of(&[id])).await.unwrap()[&id]
+    }
+
+    async fn starts_run(&self, kind: RunKind, filter: RunFilter) -> Run {
         let now = self.world.now();
-        let run = self.db.write(move |t| t.start_run(RunKind::Manual, &filter, now)).await.unwrap();
-        self.world.handle.reconfigure(self.db.id());
+        let run = self.db().write(move |t| t.start_run(kind, &filter, now)).await.unwrap();
+        self.look_again();
         run
+    }
+
+    /// Starts a manual sync.
+    pub async fn sync(&self, filter: RunFilter) -> Run {
+        self.starts_run(RunKind::Manual, filter).await
     }
 
     pub async fn run(&self, run: &Run) -> Run {
         let id = run.id;
-        self.db.read(move |t| t.run(id)).await.unwrap()
+        self.db().read(move |t| t.run(id)).await.unwrap()
     }
 
     /// Oldest first.
     pub async fn runs(&self) -> Vec<Run> {
-        let mut runs = self.db.read(|t| t.runs(None, 1000)).await.unwrap();
+        let mut runs = self.db().read(|t| t.runs(None, 10_000)).await.unwrap();
         runs.reverse();
         runs
     }
 
+    /// Local date and state of the daily runs of a store, oldest date first.
+    pub async fn dates(&self, shop: &Shop) -> Vec<(String, RunState)> {
+        let of_shop = self.runs().await.into_iter().filter(|run| run.store_id == Some(shop.id));
+        let mut dates: Vec<_> = of_shop.filter_map(|run| Some((run.local_date?, run.state))).collect();
+        dates.sort_by(|a, b| a.0.cmp(&b.0));
+        dates
+    }
+
     /// Oldest first.
     pub async fn pushes(&self) -> Vec<Push> {
-        let mut pushes = self.db.read(|t| t.list_pushes(&PushFilter::default(), None, 10_000)).await.unwrap();
+        let mut pushes = self.db().read(|t| t.list_pushes(&PushFilter::default(), None, 100_000)).await.unwrap();
         pushes.reverse();
         pushes
     }
 
-    pub async fn states(&self) -> Vec<(PushKind, Option<i64>, PushState)> {
+    /// Oldest first.
+    pub async fn lines(&self) -> Vec<PushLine> {
         self.pushes().await.into_iter().map(|p| (p.kind, p.quantity, p.state)).collect()
     }
-}
 
-impl World {
-    pub fn shown(&self, shop: &Shop, sku: &str) -> i64 {
-        self.platform.quantity(&shop.name, sku)
+    pub async fn retries(&self, ids: &[PushId]) -> usize {
+        let (ids, now) = (ids.to_vec(), self.world.now());
+        let queued = self.db().write(move |t| t.retry_pushes(Some(&ids), None, now)).await.unwrap();
+        self.look_again();
+        queued
     }
-
-    /// What the platform received for a store: action, item, change or quantity.
-    pub fn received(&self, shop: &Shop) -> Vec<(String, String, i64)> {
-        let mine = self.platform.receipts(0, usize::MAX).into_iter().filter(|r| r.store == shop.name);
-        mine.map(|r| { let n = if r.action == "set" { r.quantity } else { r.change }; (r.action, r.external_id, n) }).collect()
-    }
-}
-
-pub fn adjust(sku: &str, n: i64) -> (String, String, i64) {
-    ("adjust".into(), sku.into(), n)
-}
-
-pub fn set(sku: &str, n: i64) -> (String, String, i64) {
-    ("set".into(), sku.into(), n)
 }

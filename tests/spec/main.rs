@@ -1,0 +1,16 @@
+//! What the service promises, a module per promise: whole services (rows, actors, client) in virtual time, over the
+//! simulated platform in process. Every story is told on SQLite and, where a server is named, on PostgreSQL; see
+//! [`support::database`].
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so at once"
+)]
+
+mod incremental;
+mod stock_events;
+mod support;
+mod targets;
+mod timed_full;

@@ -1,0 +1,122 @@
+//! One fresh database per story, gone after it.
+//!
+//! SQLite always; PostgreSQL as well where `STOCKTIDE_TEST_POSTGRES` holds the URL of a server on which databases may be
+//! created. Without it the suite says what it left out, or fails if `STOCKTIDE_TEST_REQUIRE=all`.
+//! `STOCKTIDE_TEST_BACKEND=sqlite` or `=postgres` picks one of the two.
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::{Bool, Text};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
+use sha2::{Digest, Sha256};
+use std::io::Write;
+use std::sync::{Once, OnceLock};
+use stocktide::db::{DatabaseUrl, migrate};
+
+/// Where a story is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+impl Backend {
+    /// Those that the environment asks for.
+    pub fn wanted() -> Vec<Self> {
+        let picked = std::env::var("STOCKTIDE_TEST_BACKEND").ok();
+        match picked.as_deref() {
+            Some("sqlite") => vec![Self::Sqlite],
+            Some("postgres") => vec![Self::Postgres],
+            Some(other) => panic!("STOCKTIDE_TEST_BACKEND is sqlite or postgres, not {other}"),
+            None if server().is_some() => vec![Self::Sqlite, Self::Postgres],
+            None => {
+                assert_ne!(std::env::var("STOCKTIDE_TEST_REQUIRE").as_deref(), Ok("all"), "STOCKTIDE_TEST_POSTGRES names no server");
+                static SAID: Once = Once::new();
+                // Not eprintln: that is kept back while a test passes.
+                SAID.call_once(|| writeln!(std::io::stderr(), "SKIPPED on PostgreSQL: STOCKTIDE_TEST_POSTGRES names no server").unwrap());
+                vec![Self::Sqlite]
+            }
+        }
+    }
+}
+
+fn server() -> Option<String> {
+    std::env::var("STOCKTIDE_TEST_POSTGRES").ok()
+}
+
+/// A migrated database that goes away with it.
+pub struct TestDatabase {
+    pub url: DatabaseUrl,
+    _dir: Option<tempfile::TempDir>,
+    postgres: Option<String>,
+}
+
+impl TestDatabase {
+    pub fn fresh(backend: Backend) -> Self {
+        match backend {
+            Backend::Sqlite => {
+                let dir = tempfile::tempdir().unwrap();
+                let url = DatabaseUrl::parse(&format!("sqlite://{}", dir.path().join("test.db").display())).unwrap();
+                migrate(&url).unwrap();
+                Self { url, _dir: Some(dir), postgres: None }
+            }
+            Backend::Postgres => {
+                let name = format!("stocktide_spec_{}", uuid::Uuid::now_v7().simple());
+                admin().batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {}", template())).unwrap();
+                Self { url: url_of(&name), _dir: None, postgres: Some(name) }
+            }
+        }
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Some(name) = &self.postgres {
+            admin().batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).ok();
+        }
+    }
+}
+
+fn admin() -> PgConnection {
+    let server = server().expect("STOCKTIDE_TEST_BACKEND=postgres needs STOCKTIDE_TEST_POSTGRES, the URL of a server");
+    PgConnection::establish(&server).expect("the PostgreSQL server answers")
+}
+
+fn url_of(database: &str) -> DatabaseUrl {
+    let server = server().unwrap();
+    let (front, _) = server.rsplit_once('/').expect("the server's URL ends in the name of a database");
+    DatabaseUrl::parse(&format!("{front}/{database}")).unwrap()
+}
+
+/// A migrated database to copy: a copy takes a fraction of the time of the migrations. Named by what is in them, so it
+/// is made once and serves until they change.
+fn template() -> &'static str {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Bool)]
+        found: bool,
+    }
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let name = format!("stocktide_template_{}", &hex::encode(digest_of_migrations())[..16]);
+        let mut admin = admin();
+        // Held until this connection closes, so that of several processes one makes it.
+        admin.batch_execute("SELECT pg_advisory_lock(7305804403)").unwrap();
+        let known = diesel::sql_query("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1) AS found");
+        if !known.bind::<Text, _>(&name).get_result::<Found>(&mut admin).unwrap().found {
+            let unfinished = format!("{name}_unfinished");
+            admin.batch_execute(&format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)")).unwrap();
+            admin.batch_execute(&format!("CREATE DATABASE {unfinished}")).unwrap();
+            migrate(&url_of(&unfinished)).unwrap();
+            admin.batch_execute(&format!("ALTER DATABASE {unfinished} RENAME TO {name}")).unwrap();
+        }
+        name
+    })
+}
+
+fn digest_of_migrations() -> Vec<u8> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().join("up.sql")).collect();
+    files.sort();
+    let mut digest = Sha256::new();
+    files.iter().filter(|file| file.is_file()).for_each(|file| digest.update(std::fs::read(file).unwrap()));
+    digest.finalize().to_vec()
+}

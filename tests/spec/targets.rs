@@ -1,0 +1,164 @@
+//! Targets: what a listing should show by the rules, as far as the platform gets to see it.
+use crate::support::*;
+use stocktide::db::runs::RunFilter;
+use stocktide::domain::WarehouseCode;
+use stocktide::domain::settings::Rule;
+
+async fn synced(world: &World, seller: &Seller<'_>) {
+    seller.sync(RunFilter::default()).await;
+    world.a_moment().await;
+}
+
+#[test]
+fn in_shared_mode_each_store_shows_its_share_of_the_pool_rounded_down() {
+    story(async |world| {
+        let seller = world.seller(|s| s.buffer = 2).await;
+        let (corner, market) = (seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await);
+        seller.share(&corner, 30.0).await;
+        seller.purchase("A", 42).await;
+        synced(world, &seller).await;
+        assert_eq!((world.shown(&corner, "A"), world.shown(&market, "A")), (12, 40));
+    });
+}
+
+#[test]
+fn the_pool_is_what_the_warehouses_that_feed_the_store_have() {
+    story(async |world| {
+        let seller = world.seller(off).await;
+        seller.warehouse("south").await;
+        let (corner, market) = (seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await);
+        seller.change_shop(&corner, |store| store.warehouses = Some(vec![WarehouseCode::parse("south").unwrap()])).await;
+        seller.purchase("A", 10).await;
+        let mut south = seller.an_event("A", stocktide::domain::stock::EventKind::Purchase, 4);
+        south.warehouse = WarehouseCode::parse("south").unwrap();
+        seller.record(vec![south]).await;
+        synced(world, &seller).await;
+        assert_eq!((world.shown(&corner, "A"), world.shown(&market, "A")), (4, 14));
+    });
+}
+
+#[test]
+fn a_pool_below_the_buffer_or_zero_shows_nothing() {
+    story(async |world| {
+        let seller = world.seller(|s| s.buffer = 3).await;
+        let shop = seller.shop("corner", &["A", "B"]).await;
+        world.platform.set_quantity(&shop.external, "A", 9);
+        world.platform.set_quantity(&shop.external, "B", 9);
+        seller.purchase("A", 2).await;
+        seller.sale("B", 4).await;
+        synced(world, &seller).await;
+        assert_eq!((world.shown(&shop, "A"), world.shown(&shop, "B")), (0, 0));
+    });
+}
+
+#[test]
+fn in_exclusive_mode_the_targets_and_the_unallocated_part_are_the_pool() {
+    story(async |world| {
+        let seller = world.seller(exclusive).await;
+        let mut shops = Vec::new();
+        for (name, share) in [("corner", 33.33), ("market", 33.33), ("harbour", 33.34)] {
+            shops.push(seller.shop(name, &["A"]).await);
+            seller.share(&shops[shops.len() - 1], share).await;
+        }
+        for pool in 1..=12 {
+            seller.purchase("A", 1).await;
+            world.a_moment().await;
+            let shown: i64 = shops.iter().map(|shop| world.shown(shop, "A")).sum();
+            assert_eq!(shown, pool, "the last unit is not stranded where shares sum to 100 %");
+        }
+        seller.share(&shops[2], 20.0).await;
+        synced(world, &seller).await;
+        let shown: Vec<i64> = shops.iter().map(|shop| world.shown(shop, "A")).collect();
+        assert_eq!(shown, [4, 4, 2], "and 2 of 12 unallocated");
+    });
+}
+
+#[test]
+fn in_exclusive_mode_no_target_falls_when_the_pool_grows() {
+    story(async |world| {
+        let seller = world.seller(exclusive).await;
+        let mut shops = Vec::new();
+        for (name, share) in [("corner", 47.0), ("market", 29.5), ("harbour", 11.25)] {
+            shops.push(seller.shop(name, &["A"]).await);
+            seller.share(&shops[shops.len() - 1], share).await;
+        }
+        let mut before = vec![0; 3];
+        for _ in 0..40 {
+            seller.purchase("A", 1).await;
+            world.a_moment().await;
+            let after: Vec<i64> = shops.iter().map(|shop| world.shown(shop, "A")).collect();
+            assert!(before.iter().zip(&after).all(|(b, a)| b <= a), "{before:?} then {after:?}");
+            before = after;
+        }
+        assert_eq!(before, [19, 12, 4], "increases have added up to the split of 40");
+    });
+}
+
+#[test]
+fn a_threshold_hides_the_last_units_and_a_maximum_caps_what_is_shown() {
+    story(async |world| {
+        let seller = world.seller(off).await;
+        let shop = seller.shop("corner", &["A", "B", "C"]).await;
+        seller.rule(Rule { threshold: Some(5), max_shown: Some(9), ..Rule::default() }).await;
+        for (sku, available) in [("A", 4), ("B", 5), ("C", 30)] {
+            seller.purchase(sku, available).await;
+        }
+        synced(world, &seller).await;
+        let shown: Vec<i64> = ["A", "B", "C"].map(|sku| world.shown(&shop, sku)).to_vec();
+        assert_eq!(shown, [0, 5, 9]);
+    });
+}
+
+#[test]
+fn rules_resolve_listing_over_sku_over_store_over_seller() {
+    story(async |world| {
+        let seller = world.seller(off).await;
+        let (corner, market) = (seller.shop("corner", &["A", "B"]).await, seller.shop("market", &["A", "B"]).await);
+        let sku = stocktide::domain::Sku::parse("A").ok();
+        for sku in ["A", "B"] {
+            seller.purchase(sku, 100).await;
+        }
+        seller.rule(Rule { max_shown: Some(40), ..Rule::default() }).await;
+        seller.rule(Rule { store_id: Some(corner.id), max_shown: Some(30), ..Rule::default() }).await;
+        seller.rule(Rule { sku: sku.clone(), max_shown: Some(20), ..Rule::default() }).await;
+        seller.rule(Rule { sku, store_id: Some(corner.id), max_shown: Some(10), ..Rule::default() }).await;
+        synced(world, &seller).await;
+        assert_eq!([world.shown(&corner, "A"), world.shown(&market, "A")], [10, 20], "the listing's, the SKU's");
+        assert_eq!([world.shown(&corner, "B"), world.shown(&market, "B")], [30, 40], "the store's, the seller's");
+    });
+}
+
+#[test]
+fn a_stores_own_share_counts_as_its_rule() {
+    story(async |world| {
+        let seller = world.seller(off).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        seller.share(&shop, 50.0).await;
+        seller.rule(Rule { share: percent(10.0), ..Rule::default() }).await;
+        seller.purchase("A", 100).await;
+        synced(world, &seller).await;
+        assert_eq!(world.shown(&shop, "A"), 50, "over the seller's rule");
+        seller.rule(Rule { sku: stocktide::domain::Sku::parse("A").ok(), share: percent(20.0), ..Rule::default() }).await;
+        synced(world, &seller).await;
+        assert_eq!(world.shown(&shop, "A"), 20, "under the SKU's");
+    });
+}
+
+#[test]
+fn a_listing_without_a_share_or_with_sync_switched_off_is_never_pushed() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let (shareless, off) = (seller.shop("shareless", &["A"]).await, seller.shop("off", &["A"]).await);
+        let listing_off = seller.shop("listing off", &["A"]).await;
+        seller.change_shop(&shareless, |store| store.share = None).await;
+        seller.change_shop(&off, |store| store.sync_enabled = false).await;
+        let sku = stocktide::domain::Sku::parse("A").ok();
+        seller.rule(Rule { sku, store_id: Some(listing_off.id), sync_enabled: Some(false), ..Rule::default() }).await;
+        seller.purchase("A", 5).await;
+        let run = seller.sync(RunFilter::default()).await;
+        world.sleep(minutes(1)).await;
+        assert_eq!(seller.pushes().await, []);
+        assert_eq!(seller.run(&run).await.total, 0);
+        assert_eq!(world.platform.stats().calls, 0);
+    });
+}

@@ -42,6 +42,8 @@ pub struct Settings {
     pub idle_stop: Duration,
     /// How often the rows are searched for work that no hint told of.
     pub poll_every: Duration,
+    /// How often what is older than its retention is removed, by the first node of a process.
+    pub prune_every: Duration,
     /// How long finished things are kept.
     pub retention: Retention,
     /// How long a graceful stop waits for what is on its way.
@@ -56,6 +58,7 @@ impl Default for Settings {
             calls_under_way: 4,
             idle_stop: Duration::from_secs(300),
             poll_every: Duration::from_secs(10),
+            prune_every: Duration::from_secs(60),
             retention: Retention { events_ms: 90 * DAY_MS, pushes_ms: 30 * DAY_MS },
             stop_within: Duration::from_secs(30),
         }

@@ -12,9 +12,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often old rows are pruned, by the first node of a process.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
-
 /// Which of `of` nodes in this process has this seller.
 pub(super) fn place(seller: SellerId, of: usize) -> usize {
     // The first bytes of a UUIDv7 are time; the last are random.
@@ -108,13 +105,13 @@ impl Node {
             }
             Ok::<_, crate::db::Error>(total)
         };
-        ctx.spawn(pruned.into_actor(self).map(|pruned, _, ctx| {
+        ctx.spawn(pruned.into_actor(self).map(|pruned, node, ctx| {
             match pruned {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(rows, "old rows were pruned"),
                 Err(error) => tracing::warn!(%error, "old rows could not be pruned; trying again"),
             }
-            ctx.run_later(PRUNE_EVERY, Self::prune);
+            ctx.run_later(node.deps.settings.prune_every, Self::prune);
         }));
     }
 }
@@ -125,7 +122,7 @@ impl Actor for Node {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.look(ctx);
         if self.index == 0 {
-            ctx.run_later(PRUNE_EVERY, Self::prune);
+            ctx.run_later(self.deps.settings.prune_every, Self::prune);
         }
     }
 }

@@ -2,7 +2,7 @@
 use crate::support::*;
 use stocktide::db::ledger::EventResult;
 use stocktide::domain::WarehouseCode;
-use stocktide::domain::push::PushState::{Confirmed, Queued};
+use stocktide::domain::push::PushState::Confirmed;
 use stocktide::domain::settings::Rule;
 use stocktide::domain::stock::EventKind::{Adjustment, Cancellation, Count, Purchase, Return, Sale, Transfer};
 
@@ -201,8 +201,8 @@ fn events_of_one_batch_merge_into_one_push_a_listing() {
         let events = [("A", 1), ("B", 2), ("A", 3)].map(|(sku, n)| seller.an_event(sku, Purchase, n));
         let results = seller.record(events.to_vec()).await;
         assert!(results.iter().all(|r| matches!(r, EventResult::Accepted { .. })));
-        assert_eq!(seller.lines().await, [increase(4, Queued), increase(2, Queued)]);
         world.a_moment().await;
+        assert_eq!(seller.lines().await, [increase(4, Confirmed), increase(2, Confirmed)]);
         assert_eq!(world.received(&shop), [add("A", 4), add("B", 2)]);
     });
 }

@@ -3,6 +3,7 @@ use crate::support::*;
 use chrono_tz::Asia::Taipei;
 use chrono_tz::Europe::Berlin;
 use chrono_tz::UTC;
+use std::time::Duration;
 use stocktide::db::runs::RunState::{Finished, Missed};
 
 #[test]
@@ -251,7 +252,9 @@ fn a_run_shows_its_progress_with_what_failed() {
 #[test]
 fn thirty_days_of_three_stores_with_sales_at_the_platform() {
     const SKUS: [&str; 3] = ["A", "B", "C"];
-    let quiet = |settings: &mut stocktide::actors::Settings| settings.poll_every = std::time::Duration::from_secs(600);
+    let quiet = |settings: &mut stocktide::actors::Settings| {
+        (settings.poll_every, settings.prune_every) = (Duration::from_secs(600), Duration::from_secs(24 * 3600));
+    };
     story_with("2026-03-10T12:00:00Z", quiet, async |world| {
         let seller = world.seller(daily_at("02:30", Berlin)).await;
         let mut shops = Vec::new();

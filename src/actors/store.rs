@@ -138,7 +138,7 @@ impl StoreActor {
         let platform = crate::platforms::by_name(&connection.platform)?;
         let abilities = platform.facts(connection).abilities;
         let limit = if probe { 1 } else { abilities.max_items.max(1) };
-        Some(ClaimPlan { abilities, limit, overwrites_first, policy: self.deps.settings.retry, jitter: rand::random() })
+        Some(ClaimPlan { abilities, limit, overwrites_first, policy: self.deps.settings.retry, jitter: (self.deps.settings.draw)() })
     }
 
     fn claim(&mut self, probe: bool, overwrites_first: bool, ctx: &mut Context<Self>) {

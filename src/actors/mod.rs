@@ -40,7 +40,7 @@ pub struct Settings {
     pub calls_under_way: usize,
     /// A seller without work is let go after this long.
     pub idle_stop: Duration,
-    /// How often the rows are searched for work that no hint told of.
+    /// How often the rows are searched for work that no hint told of, and actors looked after.
     pub poll_every: Duration,
     /// How often what is older than its retention is removed, by the first node of a process.
     pub prune_every: Duration,

@@ -17,9 +17,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How often children are looked after.
-const LOOK_AFTER: Duration = Duration::from_secs(5);
-
 struct Child {
     address: Addr<StoreActor>,
     config: Arc<StoreConfig>,
@@ -179,16 +176,16 @@ impl SellerSupervisor {
                 child.restarts += 1;
             }
         }
-        let horizon = self.deps.settings.idle_stop;
+        let (horizon, every) = (self.deps.settings.idle_stop, self.deps.settings.poll_every);
         let asked: Vec<_> = self.stores.values().map(|child| child.address.send(store::IsIdle(horizon))).collect();
         let all_idle = async move { futures_util::future::join_all(asked).await.into_iter().all(|idle| idle.unwrap_or(false)) };
         ctx.spawn(all_idle.into_actor(self).map(move |all_idle, act, ctx| {
             let idle = all_idle && act.loaded && !act.loading && !act.expanding;
-            act.idle_for = if idle { act.idle_for + LOOK_AFTER } else { Duration::ZERO };
+            act.idle_for = if idle { act.idle_for + every } else { Duration::ZERO };
             if act.idle_for >= horizon {
                 act.retire(ctx);
             } else {
-                ctx.run_later(LOOK_AFTER, Self::look_after);
+                ctx.run_later(every, Self::look_after);
             }
         }));
     }
@@ -219,7 +216,7 @@ impl Actor for SellerSupervisor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.deps.running.sellers.fetch_add(1, Ordering::Relaxed);
         self.load(ctx);
-        ctx.run_later(LOOK_AFTER, Self::look_after);
+        ctx.run_later(self.deps.settings.poll_every, Self::look_after);
     }
 }
 

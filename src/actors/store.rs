@@ -345,8 +345,7 @@ impl Claim {
                 return Ok(Claimed::Nothing(next_due));
             }
         }
-        let wait = self.deps.client.expected_wait(store).saturating_sub(CLAIM_AHEAD);
-        if !self.unless_stopped(tokio::time::sleep(wait)).await {
+        if !self.until_permit_is_near().await {
             return Ok(Claimed::Nothing(None));
         }
         let (plan, now, recover) = (self.plan, self.deps.now_ms(), self.recover.clone());
@@ -369,6 +368,9 @@ impl Claim {
             }
             Work::ReadFirst(page) => {
                 let Some((sent, ids)) = self.read(&page).await else { return Ok(Claimed::Nothing(None)) };
+                if !self.until_permit_is_near().await {
+                    return Ok(Claimed::Nothing(None));
+                }
                 let (plan, now, answered) = (self.plan, self.deps.now_ms(), sent.answered);
                 let call = self.db.write(move |t| t.claim_after_read(store, &ids, &sent.outcome, sent.raw.as_deref(), &plan, now)).await?;
                 match call {
@@ -388,6 +390,12 @@ impl Claim {
         let (store, now) = (self.connection.store_id, self.deps.now_ms());
         self.db.write(move |t| t.release_call(store, call.id, now)).await?;
         Ok(Claimed::Nothing(None))
+    }
+
+    /// Waits, with nothing claimed, for the most of what the limits ask for. False when it was stopped.
+    async fn until_permit_is_near(&self) -> bool {
+        let wait = self.deps.client.expected_wait(&self.connection).saturating_sub(CLAIM_AHEAD);
+        self.unless_stopped(tokio::time::sleep(wait)).await
     }
 
     async fn unless_stopped(&self, wait: impl Future<Output = ()>) -> bool {
@@ -437,8 +445,7 @@ fn item(push: &Push, quantity: i64, expected: Option<i64>) -> CallItem {
 
 /// The call as the platform gets it. Made from the rows alone, so that a repetition is the very same.
 fn platform_call(claimed: &ClaimedCall, keyed: bool) -> Call {
-    let sets =
-        claimed.kind == PushKind::Overwrite || matches!(claimed.method, Method::CompareAndSet | Method::ReadAndSet | Method::KeyedSet);
+    let sets = claimed.kind == PushKind::Overwrite || matches!(claimed.method, Method::CompareAndSet | Method::ReadAndSet);
     let items = claimed.pushes.iter().map(|push| {
         let quantity = push.quantity.unwrap_or(0);
         match (claimed.kind, claimed.method) {

@@ -106,9 +106,9 @@ impl Tenant<'_> {
         if let Some(work) = self.uncertain_work(store, plan, now)? {
             return Ok(work);
         }
-        let kinds =
-            if plan.overwrites_first { [PushKind::Overwrite, PushKind::Increase] } else { [PushKind::Increase, PushKind::Overwrite] };
-        for kind in kinds {
+        // Overwrites are looked at behind increases in any case: an increase that cannot be sent becomes one.
+        let kinds = [PushKind::Overwrite, PushKind::Increase, PushKind::Overwrite];
+        for kind in kinds.into_iter().skip(usize::from(!plan.overwrites_first)) {
             // Claiming may find that a page cannot be sent at all (no share any more): then the next page is looked at.
             for _ in 0..4 {
                 let waiting = self.waiting(store, kind, plan.limit, now)?;
@@ -151,35 +151,27 @@ impl Tenant<'_> {
             .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
             .filter(pushes::due_at.le(now)).filter(pushes::state.eq(PushState::Uncertain.code()))
             .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
-        let found = read_pushes(rows)?;
-        let Some(first) = found.first() else { return Ok(None) };
-        match (first.resolution, first.call_id) {
-            (Some(Resolution::SameCallAgain), Some(call_id)) => {
-                // All of one call became uncertain together, so they share their due time and stand together here.
-                let mut same: Vec<Push> = found.into_iter().filter(|p| p.call_id == Some(call_id)).collect();
-                let kind = same.first().map_or(PushKind::Increase, |p| p.kind);
-                let method = if same.iter().any(|p| p.base.is_some()) {
-                    if plan.abilities.compare_and_set { Method::CompareAndSet } else { Method::KeyedSet }
-                } else {
-                    Method::KeyedAdjust
-                };
-                Ok(Some(Work::Send(self.begin(&mut same, call_id, kind, method, now)?)))
+        let mut found = read_pushes(rows)?;
+        let Some(first) = found.first().cloned() else { return Ok(None) };
+        match (first.resolution_at(&plan.abilities), first.call_id) {
+            (Resolution::SameCallAgain, Some(call_id)) => {
+                // All of the call that are still uncertain, due or not: under one key there is one call.
+                let mut same = self.of_call(store, call_id, PushState::Uncertain)?;
+                let method = if first.base.is_some() { Method::CompareAndSet } else { Method::KeyedAdjust };
+                Ok(Some(Work::Send(self.begin(&mut same, call_id, first.kind, method, now)?)))
             }
-            (Some(Resolution::ReadBack), _) if first.kind == PushKind::Increase => {
-                let back = |p: &Push| p.resolution == Some(Resolution::ReadBack) && p.kind == PushKind::Increase;
-                Ok(Some(Work::ReadBack(found.into_iter().filter(back).take(plan.limit).collect())))
+            (Resolution::ReadBack, _) => {
+                found.retain(|push| push.resolution_at(&plan.abilities) == Resolution::ReadBack);
+                found.truncate(found.iter().filter_map(batch_limit).min().unwrap_or(usize::MAX).min(plan.limit));
+                Ok(Some(Work::ReadBack(found)))
             }
             _ => {
-                let mut changed = Vec::new();
                 let mut changes = Vec::new();
-                for push in found {
-                    if matches!(push.resolution, Some(Resolution::Overwrite) | None) || push.kind == PushKind::Overwrite {
-                        let mut push = push;
-                        changes.push((push.listing_id, push.repeat_or_overwrite(settling(plan, now, 1))));
-                        changed.push(push);
-                    }
+                found.retain(|push| push.resolution_at(&plan.abilities) == Resolution::Overwrite || push.call_id.is_none());
+                for push in &mut found {
+                    changes.push((push.listing_id, push.repeat_or_overwrite(settling(plan, now, 1))));
                 }
-                self.put(&changed)?;
+                self.put(&found)?;
                 self.change_listings(store, changes, now)?;
                 self.uncertain_work(store, plan, now)
             }
@@ -206,7 +198,7 @@ impl Tenant<'_> {
         let mut seen = BTreeSet::new();
         let mut most = usize::MAX;
         for push in read_pushes(rows)? {
-            most = most.min(push.batch_limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX).max(1));
+            most = most.min(batch_limit(&push).unwrap_or(usize::MAX));
             if page.len() >= most {
                 break;
             }
@@ -352,6 +344,9 @@ impl Tenant<'_> {
         now: i64,
     ) -> Result<Option<ClaimedCall>> {
         let Some(method) = plan.abilities.increase_method() else { return Ok(None) };
+        if self.store(store)?.is_held() {
+            return Ok(None);
+        }
         let mut waiting = self.still(store, page, PushState::is_waiting)?;
         let in_flight: BTreeSet<ListingId> = {
             let of: Vec<ListingId> = waiting.values().map(|p| p.listing_id).collect();
@@ -379,7 +374,7 @@ impl Tenant<'_> {
             }
             push.attempts = push.attempts.saturating_add(1);
             push.raw_answer = raw.map(str::to_owned);
-            let change = push.settle(&account, &verdict, settling(plan, now, 1));
+            let change = push.settle(&account, &verdict, settling(plan, now, page.len()));
             changes.push((listing, change));
             rest.push(push);
         }
@@ -413,6 +408,7 @@ impl Tenant<'_> {
             let account = accounts.get(&push.listing_id).map(|row| row.account).unwrap_or_default();
             let change = match verdict {
                 Verdict::Item(ItemResult::Applied { shown: Some(shown) }) => push.read_back(&account, shown, settling(plan, now, 1)),
+                Verdict::Refused { reason, .. } => push.read_back_refused(&reason, settling(plan, now, page.len())),
                 other => {
                     push.attempts = push.attempts.saturating_add(1);
                     push.settle(&account, &other, settling(plan, now, 1))
@@ -424,7 +420,8 @@ impl Tenant<'_> {
         }
         self.put(&changed)?;
         self.note_outcome(store, outcome, now)?;
-        self.change_listings(store, changes, now)
+        self.change_listings(store, changes, now)?;
+        self.line_up(store, &changed, now)
     }
 
     /// Takes in the outcome of a call.
@@ -440,7 +437,7 @@ impl Tenant<'_> {
         plan: &ClaimPlan,
         now: i64,
     ) -> Result<Finished> {
-        let mut page = self.sending(store, Some(id))?;
+        let mut page = self.of_call(store, id, PushState::Sending)?;
         let before = page.clone();
         let accounts = self.listing_rows(page.iter().map(|p| p.listing_id))?;
         let items = page.len();
@@ -451,6 +448,7 @@ impl Tenant<'_> {
             changes.push((push.listing_id, push.settle(&account, &verdict, settling(plan, now, items))));
         }
         self.put(&page)?;
+        changes.extend(self.moved_targets(&before, &page)?);
         let confirmed: Vec<&Push> = page.iter().filter(|p| p.state == PushState::Confirmed).collect();
         let overwritten: Vec<(ListingId, i64)> = confirmed
             .iter()
@@ -465,7 +463,43 @@ impl Tenant<'_> {
         if finished.confirmed > 0 {
             self.note_success(store, now)?;
         }
+        self.line_up(store, &page, now)?;
         Ok(finished)
+    }
+
+    /// Overwrites that were in doubt and turn out to be applied, perhaps only by their repetition, which sets what was
+    /// the target long before: where the target is another now, and not by increases that wait, they want a fresh one.
+    fn moved_targets(&mut self, before: &[Push], page: &[Push]) -> Result<Vec<(ListingId, ListingChange)>> {
+        let was_in_doubt = |push: &&Push| before_of(before, push.id).is_some_and(|b| b.in_doubt && !b.cancel_requested);
+        let applied = page.iter().filter(|p| p.kind == PushKind::Overwrite && p.state == PushState::Confirmed);
+        let doubtful: Vec<&Push> = applied.filter(was_in_doubt).collect();
+        if doubtful.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of: Vec<ListingId> = doubtful.iter().map(|p| p.listing_id).collect();
+        let targets = self.targets_of(&of)?;
+        let mut expected: HashMap<ListingId, i64> = doubtful.iter().map(|p| (p.listing_id, p.quantity.unwrap_or(0))).collect();
+        for waiting in self.active_pushes(&of)?.iter().filter(|p| p.is_mergeable()) {
+            expected.entry(waiting.listing_id).and_modify(|sum| *sum = sum.saturating_add(waiting.quantity.unwrap_or(0)));
+        }
+        let why = "The target changed while it was not known whether an overwrite had been applied.";
+        let moved = |(listing, expected): (ListingId, i64)| {
+            let target = targets.get(&listing).copied().flatten()?;
+            (target != expected).then(|| (listing, ListingChange { heal: Some(why.to_owned()), ..ListingChange::default() }))
+        };
+        Ok(expected.into_iter().filter_map(moved).collect())
+    }
+
+    /// What came back to wait: held where its store is held by now, merged with what came behind it.
+    fn line_up(&mut self, store: StoreId, page: &[Push], now: i64) -> Result<()> {
+        let of: Vec<ListingId> = page.iter().filter(|p| p.state.is_waiting()).map(|p| p.listing_id).collect();
+        if of.is_empty() {
+            return Ok(());
+        }
+        if self.store(store)?.is_held() {
+            self.hold_store(store, now)?;
+        }
+        self.merge_waiting(&of, now)
     }
 
     /// Gives back a claimed call of which surely not one byte was sent.
@@ -473,9 +507,10 @@ impl Tenant<'_> {
     /// # Errors
     /// Those of the database.
     pub fn release_call(&mut self, store: StoreId, id: CallId, now: i64) -> Result<()> {
-        let mut page = self.sending(store, Some(id))?;
+        let mut page = self.of_call(store, id, PushState::Sending)?;
         page.iter_mut().for_each(|push| push.unclaimed(now));
-        self.put(&page)
+        self.put(&page)?;
+        self.line_up(store, &page, now)
     }
 
     /// What is `sending` although nobody here sends it was cut off by a crash or by a lost answer of the database:
@@ -484,21 +519,25 @@ impl Tenant<'_> {
     /// # Errors
     /// Those of the database.
     pub fn recover_store(&mut self, store: StoreId, under_way: &[CallId], policy: &RetryPolicy, now: i64) -> Result<usize> {
-        let mut lost = self.sending(store, None)?;
+        let mut lost = self.sending(store)?;
         lost.retain(|push| push.call_id.is_none_or(|id| !under_way.contains(&id)));
         lost.iter_mut().for_each(|push| push.crashed(now, policy));
         self.put(&lost)?;
         Ok(lost.len())
     }
 
-    fn sending(&mut self, store: StoreId, call: Option<CallId>) -> Result<Vec<Push>> {
+    /// What is in this state of one call, in the order of its items.
+    fn of_call(&mut self, store: StoreId, call: CallId, state: PushState) -> Result<Vec<Push>> {
         let key = self.key();
-        let rows: Vec<PushRow> = on!(self.conn, c => {
-            let mut query = pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
-                .filter(pushes::state.eq(PushState::Sending.code())).order(pushes::id).into_boxed();
-            if let Some(call) = call { query = query.filter(pushes::call_id.eq(call.bytes())); }
-            query.load(c)?
-        });
+        let rows: Vec<PushRow> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
+            .filter(pushes::state.eq(state.code())).filter(pushes::call_id.eq(call.bytes())).order(pushes::id).load(c))?;
+        read_pushes(rows)
+    }
+
+    fn sending(&mut self, store: StoreId) -> Result<Vec<Push>> {
+        let key = self.key();
+        let rows: Vec<PushRow> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
+            .filter(pushes::state.eq(PushState::Sending.code())).order(pushes::id).load(c))?;
         read_pushes(rows)
     }
 
@@ -593,16 +632,7 @@ impl Tenant<'_> {
             .map(|p| p.listing_id)
             .collect();
         let rows = self.listing_rows(ids.into_iter())?;
-        let held = {
-            let stores: BTreeSet<StoreId> = rows.values().map(|row| row.store_id).collect();
-            let mut held = BTreeSet::new();
-            for store in stores {
-                if self.store(store)?.is_held() {
-                    held.insert(store);
-                }
-            }
-            held
-        };
+        let held = self.held_stores(rows.values().map(|row| row.store_id))?;
         let mut queued = Vec::new();
         for (id, reason) in of.iter().filter(|(id, _)| !waiting.contains(id)) {
             let Some(row) = rows.get(id) else { continue };
@@ -684,6 +714,11 @@ impl Tenant<'_> {
         }
         Ok(())
     }
+}
+
+/// The most items in the next call of this push.
+fn batch_limit(push: &Push) -> Option<usize> {
+    push.batch_limit.and_then(|n| usize::try_from(n).ok()).map(|n| n.max(1))
 }
 
 fn before_of(before: &[Push], id: PushId) -> Option<&Push> {

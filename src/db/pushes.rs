@@ -8,7 +8,7 @@ use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::{CallId, ListingId, PushId, RunId, Sku, StoreId};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Which pushes to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -284,39 +284,68 @@ impl Tenant<'_> {
     fn retry_page(&mut self, page: Vec<Push>, now: i64) -> Result<usize> {
         let of: Vec<ListingId> = page.iter().map(|p| p.listing_id).collect();
         let overwritten = self.overwritten_at(&of)?;
-        let mut waiting: HashMap<ListingId, Push> =
-            self.active_pushes(&of)?.into_iter().filter(Push::is_mergeable).map(|p| (p.listing_id, p)).collect();
-        let mut changed = Vec::new();
+        let held = self.held_stores(page.iter().map(|p| p.store_id))?;
+        let (mut changed, mut again) = (Vec::new(), Vec::new());
         let mut queued = 0;
         for mut push in page {
-            let was_rejected = push.state == PushState::Rejected;
             let Some(overwritten_at) = overwritten.get(&push.listing_id) else { continue };
-            (push.run_id, push.failing_since, push.batch_limit, push.cancel_requested) = (None, None, None, false);
-            if was_rejected && push.kind == PushKind::Increase {
-                if overwritten_at.is_some_and(|at| at >= push.updated_at) {
+            if push.state == PushState::Rejected {
+                // Its run has counted it as failed, and is over as far as it is concerned.
+                push.run_id = None;
+                if push.kind == PushKind::Increase && overwritten_at.is_some_and(|at| at >= push.updated_at) {
                     push.superseded("An overwrite of the listing came after this and contains it.", now);
                     changed.push(push);
                     continue;
                 }
-                if let Some(other) = waiting.get_mut(&push.listing_id).filter(|other| other.id != push.id) {
-                    other.quantity = other.quantity.zip(push.quantity).map(|(a, b)| a.saturating_add(b));
-                    push.superseded("Merged into a later increase of the same listing.", now);
-                    changed.push(push);
-                    queued += 1;
-                    continue;
-                }
             }
-            (push.state, push.due_at, push.updated_at) = (PushState::Queued, Some(now), now);
-            queued += 1;
-            if push.is_mergeable() {
-                waiting.insert(push.listing_id, push);
+            (push.failing_since, push.batch_limit, push.cancel_requested) = (None, None, false);
+            if held.contains(&push.store_id) {
+                push.hold(now);
             } else {
-                changed.push(push);
+                (push.state, push.due_at, push.updated_at) = (PushState::Queued, Some(now), now);
+            }
+            queued += 1;
+            again.push(push.listing_id);
+            changed.push(push);
+        }
+        self.put(&changed)?;
+        self.merge_waiting(&again, now)?;
+        Ok(queued)
+    }
+
+    /// Those of these stores that are paused or need re-authorisation.
+    pub(super) fn held_stores(&mut self, of: impl Iterator<Item = StoreId>) -> Result<BTreeSet<StoreId>> {
+        let of: BTreeSet<StoreId> = of.collect();
+        let mut held = BTreeSet::new();
+        for store in of {
+            if self.store(store)?.is_held() {
+                held.insert(store);
             }
         }
-        changed.extend(waiting.into_values());
-        self.put(&changed)?;
-        Ok(queued)
+        Ok(held)
+    }
+
+    /// Merges increases of one listing that wait side by side, as they do when one comes back, into the oldest.
+    pub(super) fn merge_waiting(&mut self, of: &[ListingId], now: i64) -> Result<()> {
+        let mut oldest: HashMap<ListingId, Push> = HashMap::new();
+        let mut changed = Vec::new();
+        for mut push in self.active_pushes(of)?.into_iter().filter(Push::is_mergeable) {
+            match oldest.get_mut(&push.listing_id) {
+                Some(first) => {
+                    first.take_in(&push, now);
+                    push.superseded("Merged into an earlier increase of the same listing.", now);
+                    changed.push(push);
+                }
+                None => {
+                    oldest.insert(push.listing_id, push);
+                }
+            }
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        changed.extend(oldest.into_values());
+        self.put(&changed)
     }
 
     fn overwritten_at(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Option<i64>>> {
@@ -335,7 +364,11 @@ impl Tenant<'_> {
     pub fn cancel_pushes(&mut self, scope: CancelScope, reason: &str, now: i64) -> Result<usize> {
         let key = self.key();
         let manual: Vec<RunId> = match scope {
-            CancelScope::AutoSync => self.open_manual_runs()?,
+            CancelScope::AutoSync => {
+                // First, so that they end as called off, not as finished by their last push.
+                self.cancel_auto_runs(reason, now)?;
+                self.open_manual_runs()?
+            }
             _ => Vec::new(),
         };
         let mut count = 0;
@@ -362,22 +395,19 @@ impl Tenant<'_> {
             self.count_run_progress(&before, &page, now)?;
         }
         if scope == CancelScope::AutoSync {
-            self.cancel_auto_runs(reason, now)?;
+            on!(self.conn, c => diesel::update(listings::table).filter(listings::seller_id.eq(&key)).filter(listings::marked)
+                .set(listings::marked.eq(false)).execute(c))?;
         }
         Ok(count)
     }
 
-    /// Holds what waits for this store.
+    /// Holds what waits for this store. What is perhaps applied keeps its state, its due time and so its settle time:
+    /// nothing is asked about it either before the store is released.
     ///
     /// # Errors
     /// Those of the database.
     pub fn hold_store(&mut self, store: StoreId, now: i64) -> Result<usize> {
         let key = self.key();
-        // What is perhaps applied keeps its doubt and only waits: nothing can be asked until the store is back.
-        on!(self.conn, c => diesel::update(pushes::table)
-            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null())
-            .filter(pushes::state.eq(PushState::Uncertain.code()))
-            .set((pushes::due_at.eq(None::<i64>), pushes::updated_at.eq(now))).execute(c))?;
         Ok(on!(self.conn, c => diesel::update(pushes::table)
             .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null())
             .filter(pushes::state.eq_any([PushState::Queued.code(), PushState::Retrying.code()]))
@@ -397,10 +427,6 @@ impl Tenant<'_> {
         if self.store(store)?.paused {
             return Ok(0);
         }
-        on!(self.conn, c => diesel::update(pushes::table)
-            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_null())
-            .filter(pushes::state.eq(PushState::Uncertain.code()))
-            .set((pushes::due_at.eq(now), pushes::updated_at.eq(now))).execute(c))?;
         Ok(on!(self.conn, c => diesel::update(pushes::table)
             .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
             .filter(pushes::state.eq(PushState::Held.code()))

@@ -287,6 +287,7 @@ impl Tenant<'_> {
         let more = page.len() >= usize::try_from(EXPAND_PAGE).unwrap_or(usize::MAX);
         let expanded_to = page.last().map_or(after, |row| row.0.clone());
         let queued = self.overwrites_of(page, run_id, now)?;
+        self.supersede_held_overwrites(&queued, now)?;
         self.put(&queued)?;
         let added = i64::try_from(queued.len()).unwrap_or(0);
         on!(self.conn, c => diesel::update(sync_runs::table.find((&key, &row.id)))
@@ -329,6 +330,17 @@ impl Tenant<'_> {
             queued.push(push);
         }
         Ok(queued)
+    }
+
+    /// A store may be held for days: the overwrites of its earlier runs need not be sent one after another then.
+    fn supersede_held_overwrites(&mut self, by: &[Push], now: i64) -> Result<()> {
+        let of: Vec<ListingId> = by.iter().filter(|push| push.state == PushState::Held).map(|push| push.listing_id).collect();
+        let mut earlier = self.active_pushes(&of)?;
+        earlier.retain(|push| push.kind == PushKind::Overwrite && push.state == PushState::Held);
+        let before = earlier.clone();
+        earlier.iter_mut().for_each(|push| push.superseded("A later overwrite of the listing waits as well.", now));
+        self.put(&earlier)?;
+        self.count_run_progress(&before, &earlier, now)
     }
 
     /// Counts pushes of runs that ended between `before` and `after`.

@@ -26,10 +26,9 @@ pub enum Method {
     CompareAndSet,
     /// Read, then add: after an unknown outcome read back and decide.
     ReadAndAdjust,
-    /// Read, then set: the shortest window that can be had; read back and decide.
+    /// Read, then set: the shortest window that can be had; read back and decide. Also where keys are honoured: the same
+    /// call again would set what was true when it was sent, and bring back what was sold since.
     ReadAndSet,
-    /// Read, then set under an idempotency key.
-    KeyedSet,
     /// Add, with nothing to read back: an unknown outcome is overwritten.
     BlindAdjust,
 }
@@ -41,7 +40,6 @@ impl Abilities {
             Self { adjust: true, idempotency: true, .. } => Some(Method::KeyedAdjust),
             Self { compare_and_set: true, read: true, .. } => Some(Method::CompareAndSet),
             Self { adjust: true, read: true, .. } => Some(Method::ReadAndAdjust),
-            Self { idempotency: true, read: true, .. } => Some(Method::KeyedSet),
             Self { read: true, .. } => Some(Method::ReadAndSet),
             Self { adjust: true, .. } => Some(Method::BlindAdjust),
             _ => None,
@@ -58,7 +56,7 @@ impl Method {
     /// How an unknown outcome of this method is found out.
     pub fn resolution(self) -> Resolution {
         match self {
-            Self::KeyedAdjust | Self::KeyedSet | Self::CompareAndSet => Resolution::SameCallAgain,
+            Self::KeyedAdjust | Self::CompareAndSet => Resolution::SameCallAgain,
             Self::ReadAndAdjust | Self::ReadAndSet => Resolution::ReadBack,
             Self::BlindAdjust => Resolution::Overwrite,
         }

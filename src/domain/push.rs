@@ -3,7 +3,7 @@
 //! `queued → sending → confirmed`, or `→ retrying` (surely not applied), `→ uncertain` (perhaps applied),
 //! `→ rejected` (for this listing, permanently), `→ held` (store paused or not authorised), `→ superseded`,
 //! `→ cancelled`. An uncertain push is never sent again blindly: [`Resolution`] says how its outcome is found out.
-use super::delivery::{ItemResult, Outcome, Resolution};
+use super::delivery::{Abilities, ItemResult, Outcome, Resolution};
 use super::retry::RetryPolicy;
 use super::{CallId, ListingId, PushId, RunId, StoreId};
 use serde::{Deserialize, Serialize};
@@ -270,6 +270,12 @@ impl Push {
         self.reason = Some(reason.to_owned());
     }
 
+    /// Another increase of the same listing that waits becomes part of this one.
+    pub fn take_in(&mut self, other: &Self, now: i64) {
+        self.quantity = self.quantity.zip(other.quantity).map(|(a, b)| a.saturating_add(b));
+        self.updated_at = now;
+    }
+
     /// Takes in what is known after a call.
     pub fn settle(&mut self, account: &Account, verdict: &Verdict, ctx: Settling<'_>) -> ListingChange {
         let (now, was_in_doubt) = (ctx.now, self.in_doubt);
@@ -288,8 +294,7 @@ impl Push {
                 if self.expected_after() == Some(*shown) {
                     return self.confirm(account, Some(*shown), now);
                 }
-                let heal = self.give_way_to_overwrite(now);
-                ListingChange { heal: Some(heal), ..change }
+                ListingChange { heal: self.give_way_to_overwrite(now), ..change }
             }
             Verdict::Item(ItemResult::Rejected { reason, next_step }) => {
                 self.reject(reason, next_step, now);
@@ -299,7 +304,7 @@ impl Push {
             Verdict::TryAgain { reason, after } => self.not_applied(reason, *after, ctx),
             Verdict::Item(ItemResult::Unknown { reason }) => {
                 if self.is_too_old(ctx) && was_in_doubt {
-                    return ListingChange { heal: Some(self.give_way_to_overwrite(now)), ..ListingChange::default() };
+                    return ListingChange { heal: self.give_way_to_overwrite(now), ..ListingChange::default() };
                 }
                 self.become_uncertain(reason, now, ctx.policy, ctx.jitter);
                 ListingChange::default()
@@ -307,7 +312,7 @@ impl Push {
             Verdict::Unauthorized { reason } => {
                 if was_in_doubt {
                     self.state = PushState::Uncertain;
-                    self.touch(now, None);
+                    self.touch(now, Some(now + pause_ms(self.attempts, None, ctx)));
                 } else if self.cancel_requested {
                     self.end(PushState::Cancelled, now);
                 } else {
@@ -319,12 +324,12 @@ impl Push {
             }
             Verdict::Refused { reason, next_step } => {
                 if was_in_doubt {
-                    return ListingChange { heal: Some(self.give_way_to_overwrite(now)), ..ListingChange::default() };
+                    return ListingChange { heal: self.give_way_to_overwrite(now), ..ListingChange::default() };
                 }
                 if self.cancel_requested {
                     self.end(PushState::Cancelled, now);
                 } else if ctx.items > 1 {
-                    self.batch_limit = i32::try_from(ctx.items.div_ceil(2)).ok();
+                    self.halve_batch(ctx.items);
                     self.wait(PushState::Retrying, Some(reason), now, now);
                 } else {
                     self.reject(reason, next_step, now);
@@ -340,15 +345,23 @@ impl Push {
             (Some(base), Some(added)) if base.saturating_add(added) == shown => self.confirm(account, Some(shown), ctx.now),
             (Some(base), Some(_)) if base == shown => {
                 self.in_doubt = false;
-                let change = self.not_applied(
-                    "The answer was lost, and the store shows that the increase did not arrive.",
-                    Some(Duration::ZERO),
-                    ctx,
-                );
+                let change =
+                    self.surely_not_applied("The answer was lost, and the store shows that the increase did not arrive.", ctx.now, ctx);
                 ListingChange { shown: Some(shown), doubt_until: Some(ctx.now + DOUBT_FOR_MS), ..change }
             }
-            _ => ListingChange { shown: Some(shown), heal: Some(self.give_way_to_overwrite(ctx.now)), ..ListingChange::default() },
+            _ => ListingChange { shown: Some(shown), heal: self.give_way_to_overwrite(ctx.now), ..ListingChange::default() },
         }
+    }
+
+    /// The read that was to decide an uncertain increase was refused as a whole: a smaller page is read next.
+    pub fn read_back_refused(&mut self, reason: &str, ctx: Settling<'_>) -> ListingChange {
+        if ctx.items < 2 {
+            return ListingChange { heal: self.give_way_to_overwrite(ctx.now), ..ListingChange::default() };
+        }
+        self.halve_batch(ctx.items);
+        self.reason = Some(reason.to_owned());
+        self.touch(ctx.now, Some(ctx.now));
+        ListingChange::default()
     }
 
     /// The settle time of an uncertain push that nothing can be asked about is over: an overwrite is repeated with a
@@ -357,11 +370,22 @@ impl Push {
         let doubt_until = Some(ctx.now + DOUBT_FOR_MS);
         if self.kind == PushKind::Overwrite {
             self.in_doubt = false;
-            let change =
-                self.not_applied("The answer was lost; the overwrite is repeated with the current target.", Some(Duration::ZERO), ctx);
+            let change = self.surely_not_applied("The answer was lost; the overwrite is repeated with the current target.", ctx.now, ctx);
             return ListingChange { doubt_until, ..change };
         }
-        ListingChange { doubt_until, heal: Some(self.give_way_to_overwrite(ctx.now)), ..ListingChange::default() }
+        ListingChange { doubt_until, heal: self.give_way_to_overwrite(ctx.now), ..ListingChange::default() }
+    }
+
+    /// How its unknown outcome is to be found out at a store that can do this now: what was possible when it was sent may
+    /// not be any more, and a key that is not honoured must not be relied upon.
+    pub fn resolution_at(&self, abilities: &Abilities) -> Resolution {
+        match (self.kind, self.resolution, self.base) {
+            (PushKind::Overwrite, Some(Resolution::SameCallAgain), _) if abilities.idempotency => Resolution::SameCallAgain,
+            (PushKind::Increase, Some(Resolution::SameCallAgain), None) if abilities.idempotency => Resolution::SameCallAgain,
+            (PushKind::Increase, Some(Resolution::SameCallAgain), Some(_)) if abilities.compare_and_set => Resolution::SameCallAgain,
+            (PushKind::Increase, Some(Resolution::SameCallAgain | Resolution::ReadBack), Some(_)) if abilities.read => Resolution::ReadBack,
+            _ => Resolution::Overwrite,
+        }
     }
 
     /// What the listing shows if this was applied and nothing else happened.
@@ -374,8 +398,9 @@ impl Push {
 
     fn confirm(&mut self, account: &Account, shown: Option<i64>, now: i64) -> ListingChange {
         let expected = self.expected_after().or_else(|| account.shown?.checked_add(self.quantity?));
-        let contradicted =
-            account.doubt_until.is_some_and(|until| until > now) && matches!((shown, expected), (Some(s), Some(e)) if s != e);
+        let contradicted = !self.cancel_requested
+            && account.doubt_until.is_some_and(|until| until > now)
+            && matches!((shown, expected), (Some(s), Some(e)) if s != e);
         self.end(PushState::Confirmed, now);
         self.confirmed_at = Some(now);
         (self.reason, self.next_step, self.failing_since) = (None, None, None);
@@ -388,30 +413,34 @@ impl Push {
     }
 
     fn not_applied(&mut self, reason: &str, after: Option<Duration>, ctx: Settling<'_>) -> ListingChange {
-        let too_old = self.is_too_old(ctx);
-        if self.in_doubt {
-            // This sending was not applied; the earlier one is as unknown as before.
-            if too_old {
-                return ListingChange { heal: Some(self.give_way_to_overwrite(ctx.now)), ..ListingChange::default() };
-            }
-            self.failing_since.get_or_insert(ctx.now);
-            self.state = PushState::Uncertain;
-            self.reason = Some(reason.to_owned());
-            self.touch(ctx.now, Some(ctx.now + pause_ms(self.attempts, after, ctx)));
-        } else if self.cancel_requested {
+        let due = ctx.now + pause_ms(self.attempts, after, ctx);
+        if !self.in_doubt {
+            return self.surely_not_applied(reason, due, ctx);
+        }
+        // This sending was not applied; the earlier one is as unknown as before.
+        if self.is_too_old(ctx) {
+            return ListingChange { heal: self.give_way_to_overwrite(ctx.now), ..ListingChange::default() };
+        }
+        self.failing_since.get_or_insert(ctx.now);
+        self.state = PushState::Uncertain;
+        self.reason = Some(reason.to_owned());
+        self.touch(ctx.now, Some(due));
+        ListingChange::default()
+    }
+
+    /// Not applied by any sending so far: tried again when `due`, unless it was called off or is too old.
+    fn surely_not_applied(&mut self, reason: &str, due: i64, ctx: Settling<'_>) -> ListingChange {
+        if self.cancel_requested {
             self.end(PushState::Cancelled, ctx.now);
-        } else if too_old {
+        } else if self.is_too_old(ctx) {
             self.reject(
                 &format!("Given up after {} h of trying: {reason}", ctx.policy.max_age.as_secs() / 3600),
                 "Nothing to do once the store works again: the listing is then overwritten with its target.",
                 ctx.now,
             );
             return ListingChange { mark: true, ..ListingChange::default() };
-        } else if after == Some(Duration::ZERO) {
-            self.wait(PushState::Retrying, Some(reason), ctx.now, ctx.now);
         } else {
             self.failing_since.get_or_insert(ctx.now);
-            let due = ctx.now + pause_ms(self.attempts, after, ctx);
             self.wait(PushState::Retrying, Some(reason), ctx.now, due);
         }
         ListingChange::default()
@@ -442,10 +471,21 @@ impl Push {
         self.touch(now, Some(now + pause));
     }
 
-    fn give_way_to_overwrite(&mut self, now: i64) -> String {
-        self.superseded("Whether this was applied could not be decided; the listing is overwritten with its target instead.", now);
+    /// The reason for the overwrite that takes the place of this; none if this was called off, as then nothing more may
+    /// be sent for it.
+    fn give_way_to_overwrite(&mut self, now: i64) -> Option<String> {
         self.next_step = Some(CHECK_STORE.to_owned());
-        "The outcome of an earlier push could not be decided; overwritten with the target rather than guessed.".to_owned()
+        if self.cancel_requested {
+            self.end(PushState::Cancelled, now);
+            self.reason = Some("Called off; whether it had been applied before that could not be decided.".to_owned());
+            return None;
+        }
+        self.superseded("Whether this was applied could not be decided; the listing is overwritten with its target instead.", now);
+        Some("The outcome of an earlier push could not be decided; overwritten with the target rather than guessed.".to_owned())
+    }
+
+    fn halve_batch(&mut self, items: usize) {
+        self.batch_limit = i32::try_from(items.div_ceil(2)).ok();
     }
 
     fn reject(&mut self, reason: &str, next_step: &str, now: i64) {
@@ -629,7 +669,37 @@ mod tests {
         let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
         push.settle(&Account::default(), &unknown(), ctx(0, &policy));
         push.settle(&Account::default(), &unauthorized, ctx(0, &policy));
-        assert_eq!((push.state, push.in_doubt, push.due_at), (Uncertain, true, None));
+        assert_eq!((push.state, push.in_doubt, push.due_at.is_some()), (Uncertain, true, true));
+    }
+
+    #[test]
+    fn a_retry_after_of_zero_still_backs_off() {
+        let policy = RetryPolicy::default();
+        let at_once = Verdict::TryAgain { reason: "429".into(), after: Some(Duration::ZERO) };
+        let mut push = Push { attempts: 5, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
+        push.settle(&Account::default(), &at_once, ctx(0, &policy));
+        assert_eq!((push.state, push.due_at, push.failing_since), (Retrying, Some(8_000), Some(0)));
+    }
+
+    #[test]
+    fn what_was_called_off_and_cannot_be_decided_asks_for_no_overwrite() {
+        let policy = RetryPolicy::default();
+        let mut push = sent(PushKind::Increase, Resolution::ReadBack);
+        push.settle(&Account::default(), &unknown(), ctx(0, &policy));
+        push.cancel("off", 1);
+        let change = push.read_back(&Account::default(), 12, ctx(10_000, &policy));
+        assert_eq!((push.state, change.heal), (Cancelled, None));
+    }
+
+    #[test]
+    fn a_key_or_an_expectation_that_the_store_does_not_honour_any_more_is_not_relied_upon() {
+        let all = Abilities { adjust: true, idempotency: true, compare_and_set: true, read: true, max_items: 1 };
+        let with_base = sent(PushKind::Increase, Resolution::SameCallAgain);
+        let without = Push { base: None, ..with_base.clone() };
+        assert_eq!(with_base.resolution_at(&all), Resolution::SameCallAgain);
+        assert_eq!(with_base.resolution_at(&Abilities { compare_and_set: false, ..all }), Resolution::ReadBack);
+        assert_eq!(without.resolution_at(&all), Resolution::SameCallAgain);
+        assert_eq!(without.resolution_at(&Abilities { idempotency: false, ..all }), Resolution::Overwrite);
     }
 
     #[test]

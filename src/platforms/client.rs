@@ -3,7 +3,6 @@ use super::call::{Call, Reply, StoreConnection};
 use super::limits::Limits;
 use super::transport::{SendError, Transport};
 use super::{Platform, by_name};
-use crate::domain::StoreId;
 use crate::domain::delivery::Outcome;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,8 +50,8 @@ impl Client {
     }
 
     /// How long the next permit of this store will take at least, as far as is known.
-    pub fn expected_wait(&self, store: StoreId) -> Duration {
-        self.limits.expected_wait(store)
+    pub fn expected_wait(&self, store: &StoreConnection) -> Duration {
+        by_name(&store.platform).map_or(Duration::ZERO, |p| self.limits.expected_wait(store.store_id, p.name(), &p.facts(store)))
     }
 
     /// Sends a call.

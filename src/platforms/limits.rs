@@ -1,7 +1,6 @@
 //! Rate limits: governor's buckets on our clock, one for each store and one for each platform app.
 //!
-//! governor waits on a real timer, so nobody asks it to wait: a bucket is checked, and the pause that it names is
-//! slept on tokio's clock, which tests may pause. A platform that throttles us makes the store wait as long as it says.
+//! governor waits on a real timer, so nobody asks it to wait: the pause is slept on tokio's clock, which tests may pause. A platform that throttles us makes the store wait as long as it says.
 use super::{Facts, RateLimit};
 use crate::domain::StoreId;
 use governor::clock::{Clock as GovernorClock, Reference};
@@ -12,7 +11,7 @@ use governor::{Quota, RateLimiter};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::ops::Add;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -52,46 +51,141 @@ impl GovernorClock for TokioClock {
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>;
 
-fn bucket(limit: RateLimit) -> Arc<Bucket> {
-    let period = Duration::from_secs_f64(1.0 / limit.per_second.clamp(1e-6, 1e6));
-    let burst = NonZeroU32::new(limit.burst).unwrap_or(NonZeroU32::MIN);
-    // A period is never zero: the rate is clamped.
-    let quota = Quota::with_period(period).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
-    Arc::new(RateLimiter::direct_with_clock(quota, TokioClock))
+fn period(limit: RateLimit) -> Duration {
+    Duration::from_secs_f64(1.0 / limit.per_second.clamp(1e-6, 1e6))
+}
+
+/// A bucket, and when it will be full again: governor keeps that too, but tells nobody who does not take a permit.
+struct Gate {
+    limit: RateLimit,
+    bucket: Bucket,
+    full_at: Instant,
+}
+
+impl Gate {
+    /// A bucket that has been filling for `filled_for` since it was empty.
+    fn new(limit: RateLimit, filled_for: Duration) -> Self {
+        let period = period(limit);
+        let burst = NonZeroU32::new(limit.burst).unwrap_or(NonZeroU32::MIN);
+        // A period is never zero: the rate is clamped.
+        let quota = Quota::with_period(period).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst);
+        let mut gate = Self { limit, bucket: RateLimiter::direct_with_clock(quota, TokioClock), full_at: Instant::now() };
+        let filled = u32::try_from(filled_for.as_nanos() / period.as_nanos().max(1)).unwrap_or(u32::MAX);
+        for _ in filled..burst.get() {
+            gate.take();
+        }
+        gate
+    }
+
+    /// Follows a changed limit. The calls made under the old one are not known to the new bucket: it begins empty.
+    fn follow(&mut self, limit: RateLimit) {
+        if self.limit != limit {
+            *self = Self::new(limit, Duration::ZERO);
+        }
+    }
+
+    fn take(&mut self) -> bool {
+        let taken = self.bucket.check().is_ok();
+        if taken {
+            self.full_at = self.full_at.max(Instant::now()) + period(self.limit);
+        }
+        taken
+    }
+
+    /// How long until there is a permit.
+    fn wait(&self) -> Duration {
+        let all_but_one = period(self.limit).saturating_mul(self.limit.burst.saturating_sub(1));
+        self.full_at.saturating_duration_since(Instant::now()).saturating_sub(all_but_one)
+    }
 }
 
 struct StoreLimit {
-    limit: RateLimit,
-    bucket: Arc<Bucket>,
+    gate: Gate,
     not_before: Option<Instant>,
     used_at: Instant,
 }
 
+impl StoreLimit {
+    fn wait(&self) -> Duration {
+        let pause = self.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
+        self.gate.wait().max(pause)
+    }
+}
+
 /// All the limits of a process.
-#[derive(Default)]
+///
+/// What a process before this one has sent is not known here: buckets begin empty, and fill from the start of the
+/// process on. So a restart, or one after another, never lets more through than the bucket allows.
 pub struct Limits {
+    began_at: Instant,
     stores: Mutex<HashMap<StoreId, StoreLimit>>,
-    apps: Mutex<HashMap<String, (RateLimit, Arc<Bucket>)>>,
+    apps: Mutex<HashMap<String, Gate>>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { began_at: Instant::now(), stores: Mutex::default(), apps: Mutex::default() }
+    }
 }
 
 impl Limits {
-    /// Waits until the store's and the app's bucket both give a permit and no pause is in force. Dropping the future
-    /// gives nothing back: a permit that was taken is spent.
+    /// Waits until the store's and the app's bucket both give a permit and no pause is in force. All three are looked at
+    /// in one instant: a permit taken before a wait for another would be used beside those that came in meanwhile.
+    /// Dropping the future after it is ready gives nothing back.
     pub async fn acquire(&self, store: StoreId, platform: &str, facts: &Facts) {
-        let of_store = self.store_bucket(store, facts.per_store);
-        let of_app = facts.per_app.map(|limit| self.app_bucket(platform, limit));
-        // The app's permit first: it is the one that others want as well, and the store's comes right before sending.
-        if let Some(app) = &of_app {
-            wait_for(app).await;
-        }
-        wait_for(&of_store).await;
         loop {
-            let pause = self.pause_of(store);
-            if pause.is_zero() {
+            let wait = self.try_acquire(store, platform, facts);
+            if wait.is_zero() {
                 return;
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(wait).await;
         }
+    }
+
+    /// Takes a permit, or says when to try again.
+    fn try_acquire(&self, store: StoreId, platform: &str, facts: &Facts) -> Duration {
+        self.with_gates(store, platform, facts, |of_store, of_app| {
+            let wait = wait_of(of_store, of_app.as_deref());
+            if wait.is_zero() && of_store.gate.take() && of_app.is_none_or(Gate::take) {
+                return Duration::ZERO;
+            }
+            // Never at once: where governor counts a nanosecond otherwise than we do it has the last word.
+            wait.max(Duration::from_micros(100))
+        })
+    }
+
+    /// How long the next permit of this store will take at least, as far as is known without taking it.
+    pub fn expected_wait(&self, store: StoreId, platform: &str, facts: &Facts) -> Duration {
+        self.with_gates(store, platform, facts, |of_store, of_app| wait_of(of_store, of_app.as_deref()))
+    }
+
+    fn with_gates<T>(
+        &self,
+        store: StoreId,
+        platform: &str,
+        facts: &Facts,
+        work: impl FnOnce(&mut StoreLimit, Option<&mut Gate>) -> T,
+    ) -> T {
+        let (now, filled_for) = (Instant::now(), self.began_at.elapsed());
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        if stores.len() >= MOST_STORES && !stores.contains_key(&store) {
+            let quiet = now.checked_sub(Duration::from_secs(3600)).unwrap_or(now);
+            stores.retain(|_, entry| entry.used_at > quiet);
+        }
+        let of_store = stores.entry(store).or_insert_with(|| StoreLimit {
+            gate: Gate::new(facts.per_store, filled_for),
+            not_before: None,
+            used_at: now,
+        });
+        of_store.used_at = now;
+        of_store.gate.follow(facts.per_store);
+        let of_app = facts.per_app.map(|limit| {
+            let gate = apps.entry(platform.to_owned()).or_insert_with(|| Gate::new(limit, filled_for));
+            gate.follow(limit);
+            gate
+        });
+        work(of_store, of_app)
     }
 
     /// The platform asked us to let this store be for a while.
@@ -102,53 +196,10 @@ impl Limits {
             entry.not_before = Some(entry.not_before.map_or(until, |at| at.max(until)));
         }
     }
-
-    /// How long the next permit of this store will take at least, as far as is known without taking it.
-    pub fn expected_wait(&self, store: StoreId) -> Duration {
-        self.pause_of(store)
-    }
-
-    fn pause_of(&self, store: StoreId) -> Duration {
-        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = stores.get(&store).and_then(|entry| entry.not_before);
-        until.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
-    }
-
-    fn store_bucket(&self, store: StoreId, limit: RateLimit) -> Arc<Bucket> {
-        let now = Instant::now();
-        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        if stores.len() >= MOST_STORES && !stores.contains_key(&store) {
-            let quiet = now.checked_sub(Duration::from_secs(3600)).unwrap_or(now);
-            stores.retain(|_, entry| entry.used_at > quiet);
-        }
-        let entry = stores.entry(store).or_insert_with(|| StoreLimit { limit, bucket: bucket(limit), not_before: None, used_at: now });
-        entry.used_at = now;
-        if entry.limit != limit {
-            // The calls made under the old limit are not known to the new bucket: it begins empty.
-            entry.limit = limit;
-            entry.bucket = bucket(limit);
-            while entry.bucket.check().is_ok() {}
-        }
-        Arc::clone(&entry.bucket)
-    }
-
-    fn app_bucket(&self, platform: &str, limit: RateLimit) -> Arc<Bucket> {
-        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, of_app) = apps.entry(platform.to_owned()).or_insert_with(|| (limit, bucket(limit)));
-        if *known != limit {
-            *known = limit;
-            *of_app = bucket(limit);
-        }
-        Arc::clone(of_app)
-    }
 }
 
-async fn wait_for(bucket: &Bucket) {
-    while let Err(not_until) = bucket.check() {
-        let wait = not_until.wait_time_from(TokioClock.now());
-        // tokio's timers have a resolution of a millisecond; never wake up too early.
-        tokio::time::sleep(wait.max(Duration::from_micros(100))).await;
-    }
+fn wait_of(of_store: &StoreLimit, of_app: Option<&Gate>) -> Duration {
+    of_store.wait().max(of_app.map_or(Duration::ZERO, Gate::wait))
 }
 
 #[cfg(test)]
@@ -176,14 +227,47 @@ mod tests {
     async fn no_window_holds_more_calls_than_the_bucket_allows() {
         let limits = Limits::default();
         let store = StoreId(Uuid::from_u128(1));
+        tokio::time::sleep(Duration::from_secs(60)).await;
         let began = Instant::now();
         let mut instants = Vec::new();
         for _ in 0..40 {
+            let expected = Instant::now() + limits.expected_wait(store, "x", &facts(2.5, 3, None));
             limits.acquire(store, "x", &facts(2.5, 3, None)).await;
+            let late = Instant::now().saturating_duration_since(expected);
+            assert!(Instant::now() >= expected && late < Duration::from_millis(3), "it was foretold, {late:?}");
             instants.push(Instant::now());
         }
         assert_within(&instants, 2.5, 3.0);
         assert!(began.elapsed() < Duration::from_secs_f64(37.0 / 2.5 + 0.1), "and no more waiting than that");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_does_not_save_up_a_permit() {
+        let limits = Limits::default();
+        let store = StoreId(Uuid::from_u128(1));
+        let mut instants = Vec::new();
+        for n in 0..20 {
+            limits.acquire(store, "x", &facts(2.0, 3, None)).await;
+            instants.push(Instant::now());
+            if n % 5 == 0 {
+                limits.pause(store, Duration::from_secs(3));
+            }
+        }
+        assert_within(&instants, 2.0, 3.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_begins_with_empty_buckets() {
+        let store = StoreId(Uuid::from_u128(1));
+        let mut instants = Vec::new();
+        for _ in 0..5 {
+            let limits = Limits::default();
+            for _ in 0..4 {
+                limits.acquire(store, "x", &facts(2.0, 3, None)).await;
+                instants.push(Instant::now());
+            }
+        }
+        assert_within(&instants, 2.0, 3.0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -202,6 +286,7 @@ mod tests {
     async fn a_throttled_store_waits_as_long_as_the_platform_says() {
         let limits = Limits::default();
         let (store, other) = (StoreId(Uuid::from_u128(1)), StoreId(Uuid::from_u128(2)));
+        tokio::time::sleep(Duration::from_secs(60)).await;
         limits.acquire(store, "x", &facts(100.0, 10, None)).await;
         limits.pause(store, Duration::from_secs(7));
         let began = Instant::now();

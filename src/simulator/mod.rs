@@ -332,10 +332,10 @@ impl Simulator {
             return Decision::CutAndApplyLater(faults.late_ms);
         }
         let answer = state.answer(now_us, &store, &action, query, incoming);
-        if state.draw(faults.lose_answer, "lose_answer") {
+        if incoming.post && state.draw(faults.lose_answer, "lose_answer") {
             return Decision::Cut;
         }
-        if state.draw(faults.error_after, "error_after") {
+        if incoming.post && state.draw(faults.error_after, "error_after") {
             return Decision::Answer(problem(500, "error"));
         }
         Decision::Answer(answer)
@@ -425,6 +425,9 @@ impl State {
     fn answer(&mut self, now_us: i64, store: &str, action: &str, query: &str, incoming: &Incoming) -> Answer {
         if !incoming.post {
             let ids: Vec<String> = query.split('&').filter_map(|pair| pair.strip_prefix("external_id=")).map(decode).collect();
+            if ids.iter().any(|id| self.faults.poison_items.contains(id)) {
+                return problem(400, "bad item");
+            }
             let items = self.stores.get(store).map(|s| &s.items);
             let shown = |id: &String| items.and_then(|items| items.get(id)).copied().unwrap_or(0);
             let listed: Vec<Value> = ids

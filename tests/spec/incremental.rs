@@ -148,6 +148,7 @@ fn increases_that_wait_for_the_rate_limit_merge() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop_on(platform_that::allows(0.1, 1), "corner", &["A", "B"]).await;
+        world.sleep(minutes(1)).await;
         seller.purchase("A", 1).await;
         world.a_moment().await;
         seller.purchase("B", 1).await;

@@ -9,8 +9,15 @@
     reason = "a test that cannot go on says so at once"
 )]
 
+mod delivery;
 mod incremental;
+mod invariants;
+mod isolation;
+mod manual;
+mod rate_limits;
+mod recovery;
 mod stock_events;
 mod support;
+mod switching;
 mod targets;
 mod timed_full;

@@ -3,7 +3,6 @@ use crate::support::*;
 use chrono_tz::Asia::Taipei;
 use chrono_tz::Europe::Berlin;
 use chrono_tz::UTC;
-use std::time::Duration;
 use stocktide::db::runs::RunState::{Finished, Missed};
 
 #[test]
@@ -23,7 +22,7 @@ fn every_listing_is_overwritten_by_its_target_at_the_chosen_local_time() {
 
 #[test]
 fn it_happens_once_per_store_and_local_date() {
-    story(async |world| {
+    story_of_days(START, async |world| {
         let seller = world.seller(daily_at("03:30", UTC)).await;
         let shops = [seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await];
         world.sleep(days(3)).await;
@@ -37,7 +36,7 @@ fn it_happens_once_per_store_and_local_date() {
 
 #[test]
 fn a_local_time_that_daylight_saving_skips_runs_at_the_first_instant_after_it() {
-    story_from("2026-03-28T12:00:00Z", async |world| {
+    story_of_days("2026-03-28T12:00:00Z", async |world| {
         let seller = world.seller(daily_at("02:30", Berlin)).await;
         let shop = seller.shop("corner", &["A"]).await;
         world.sleep_until("2026-03-29T00:59:59Z").await;
@@ -53,7 +52,7 @@ fn a_local_time_that_daylight_saving_skips_runs_at_the_first_instant_after_it() 
 
 #[test]
 fn a_local_time_that_comes_twice_runs_at_the_first_and_not_at_the_second() {
-    story_from("2026-10-24T12:00:00Z", async |world| {
+    story_of_days("2026-10-24T12:00:00Z", async |world| {
         let seller = world.seller(daily_at("02:30", Berlin)).await;
         let shop = seller.shop("corner", &["A"]).await;
         world.sleep_until("2026-10-25T00:30:02Z").await;
@@ -81,7 +80,7 @@ fn nothing_runs_twice_for_one_date_whatever_restarts() {
 
 #[test]
 fn nothing_runs_twice_when_the_clock_steps_back_over_its_time() {
-    story(async |world| {
+    story_of_days(START, async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
         world.sleep(hours(2)).await;
@@ -155,7 +154,7 @@ fn a_time_missed_for_longer_is_recorded_as_missed_and_not_run() {
 
 #[test]
 fn after_days_of_outage_each_date_is_missed_visibly_and_the_newest_caught_up() {
-    story(async |world| {
+    story_of_days(START, async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
         world.a_moment().await;
@@ -252,10 +251,7 @@ fn a_run_shows_its_progress_with_what_failed() {
 #[test]
 fn thirty_days_of_three_stores_with_sales_at_the_platform() {
     const SKUS: [&str; 3] = ["A", "B", "C"];
-    let quiet = |settings: &mut stocktide::actors::Settings| {
-        (settings.poll_every, settings.prune_every) = (Duration::from_secs(600), Duration::from_secs(24 * 3600));
-    };
-    story_with("2026-03-10T12:00:00Z", quiet, async |world| {
+    story_of_days("2026-03-10T12:00:00Z", async |world| {
         let seller = world.seller(daily_at("02:30", Berlin)).await;
         let mut shops = Vec::new();
         for name in ["corner", "market", "harbour"] {

@@ -62,6 +62,14 @@ pub fn story_from(start: &str, tell: impl AsyncFn(&World)) {
     story_with(start, |_| (), tell);
 }
 
+/// Tells a story of many days, of a service that looks for work without hints and for old rows less often.
+pub fn story_of_days(start: &str, tell: impl AsyncFn(&World)) {
+    let quiet = |settings: &mut actors::Settings| {
+        (settings.poll_every, settings.prune_every) = (Duration::from_secs(600), Duration::from_secs(24 * 3600));
+    };
+    story_with(start, quiet, tell);
+}
+
 /// Tells a story of a service with these settings.
 pub fn story_with(start: &str, settings: impl Fn(&mut actors::Settings), tell: impl AsyncFn(&World)) {
     for backend in Backend::wanted() {
@@ -155,6 +163,16 @@ impl World {
         let mut faults = self.platform.faults();
         change(&mut faults);
         self.platform.set_faults(faults);
+    }
+
+    /// What changes something never arrives, and nobody can tell.
+    pub fn loses_requests(&self) {
+        self.faults(|f| (f.late, f.late_ms) = (1.0, u64::from(u32::MAX) * 1000));
+    }
+
+    /// What changes something is applied, and its answer never arrives.
+    pub fn loses_answers(&self) {
+        self.faults(|f| f.lose_answer = 1.0);
     }
 
     /// The platform works again; what it can do and how fast stays.

@@ -5,7 +5,7 @@
 //! overwrite applied leaves owed what came after its target was read. When all is quiet nothing may be owed.
 //!
 //! What no service could know or prevent is excused by name, and only where history shows it: see [`Excuse`].
-use crate::journal::{Entry, Push, Run, State};
+use crate::journal::{Entry, Listing, Push, Run, State};
 use crate::model::Seller;
 use crate::network::{Happening, Item, Noted, Sending};
 use crate::story::{Ability, NetFault};
@@ -26,9 +26,29 @@ struct Listed {
     owed: i64,
     /// What of it came after the target of the overwrite that is on its way was read.
     since_target: i64,
-    wrong: Option<Excuse>,
+    wrong: Option<Wrong>,
+    /// Sold by the store itself since a platform applied an increase last.
+    sold: i64,
     /// Pushes that are neither finished nor rejected, by id.
     active: BTreeMap<String, Push>,
+    /// Rejected increases that no overwrite contains yet: a seller can have them sent again.
+    rejected: BTreeMap<String, i64>,
+    /// Those of them that the overwrite on its way contains.
+    rejected_before_target: Vec<String>,
+}
+
+/// Shows something else than it should, for a reason.
+#[derive(Debug)]
+struct Wrong {
+    excuse: Excuse,
+    /// By so many units, for an increase.
+    units: i64,
+    /// An increase that was applied since: its answer tells what is shown.
+    told_by: Option<String>,
+    /// That answer came.
+    told: bool,
+    /// Sold since by the store itself; as many as there are too many, and nobody can see it.
+    sold: i64,
 }
 
 struct Request {
@@ -38,6 +58,12 @@ struct Request {
     /// The push that each item carries; none for reads.
     pushes: Vec<Option<Push>>,
     applied: bool,
+}
+
+impl Wrong {
+    fn new(excuse: Excuse, units: i64) -> Self {
+        Self { excuse, units, told_by: None, told: false, sold: 0 }
+    }
 }
 
 pub struct Checker<'w> {
@@ -55,6 +81,8 @@ pub struct Checker<'w> {
     recorded: BTreeSet<(String, String)>,
     sendings: Vec<Sending>,
     abilities: BTreeMap<String, Ability>,
+    /// Listings that are unpaired in the end: what waits for them is called off just before.
+    unpaired: BTreeSet<String>,
     pub excused: BTreeMap<Excuse, u64>,
     pub heals: u64,
 }
@@ -67,7 +95,12 @@ pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
         let abilities = state.shops.iter().map(|(name, shop)| (name.clone(), shop.ability)).collect();
         (state.history.clone(), state.sendings.clone(), abilities)
     };
+    let unpaired = journal.iter().filter_map(|(_, entry)| match entry {
+        Entry::Listing { listing, gone: true, .. } => Some(listing.id.clone()),
+        _ => None,
+    });
     let mut checker = Checker {
+        unpaired: unpaired.collect(),
         world,
         sellers: BTreeMap::new(),
         listed: BTreeMap::new(),
@@ -195,13 +228,23 @@ impl Checker<'_> {
             }
             if push.overwrite {
                 listed.since_target = 0;
+                listed.rejected_before_target = listed.rejected.keys().cloned().collect();
             }
+        }
+        listed.rejected.remove(&push.id);
+        if push.state == State::Rejected && !push.overwrite {
+            listed.rejected.insert(push.id.clone(), push.quantity.unwrap_or(0));
         }
         if is_active(push.state) {
             listed.active.insert(push.id.clone(), push);
             return Ok(());
         }
         listed.active.remove(&push.id);
+        if push.state == State::Confirmed
+            && let Some(wrong) = &mut listed.wrong
+        {
+            wrong.told |= wrong.told_by.as_ref() == Some(&push.id);
+        }
         if push.state == State::Cancelled && was != Some(State::Cancelled) {
             self.cancelled(seller, &push)?;
         }
@@ -214,14 +257,14 @@ impl Checker<'_> {
         let of_seller = &self.sellers[seller];
         let settings = of_seller.settings.as_ref().unwrap();
         let store_on = of_seller.stores.get(&push.store).is_some_and(|s| s.enabled);
-        let paired = of_seller.listings.contains_key(&push.listing);
+        let paired = !self.unpaired.contains(&push.listing);
         let asked = push.cancel_requested;
         if settings.auto_sync && store_on && paired && !unpushed && !asked {
             return fail("push called off by nobody", format!("{push:?}"));
         }
         if let Some(listed) = self.listed.get_mut(&push.listing) {
             // What waits still is owed still; the rest went with what was called off.
-            let waits: i64 = listed.active.values().filter(|p| !p.overwrite).filter_map(|p| p.quantity).sum();
+            let waits: i64 = listed.active.values().filter(|p| !p.overwrite).filter_map(|p| p.quantity).chain(listed.rejected.values().copied()).sum();
             let gone = listed.owed - waits;
             listed.owed = waits;
             listed.since_target = (listed.since_target - gone.max(0)).max(0).min(waits);
@@ -267,7 +310,18 @@ impl Checker<'_> {
                 }
                 Ok(())
             }
-            Happening::Sold { .. } => Ok(()),
+            Happening::Sold { store, external_id, quantity } => {
+                for seller in self.sellers.values() {
+                    let here = |l: &&Listing| l.external_id == external_id && seller.stores.get(&l.store).is_some_and(|s| s.name == store);
+                    if let Some(listed) = seller.listings.values().find(here).and_then(|l| self.listed.get_mut(&l.id)) {
+                        listed.sold += quantity;
+                        if let Some(wrong) = listed.wrong.as_mut().filter(|wrong| !wrong.told) {
+                            wrong.sold += quantity;
+                        }
+                    }
+                }
+                Ok(())
+            }
         }
     }
 
@@ -311,7 +365,7 @@ impl Checker<'_> {
         match self.sendings[request].fault {
             Some(NetFault::LateBeyond { .. }) => true,
             // The settle time is measured by a clock that was stepped.
-            Some(NetFault::LateWithin { .. } | NetFault::Slow { .. } | NetFault::LostAnswer) => stepped,
+            Some(NetFault::LateWithin { .. }) => stepped,
             _ => false,
         }
     }
@@ -338,8 +392,11 @@ impl Checker<'_> {
             if current {
                 listed.owed = listed.since_target;
                 listed.wrong = None;
+                for id in std::mem::take(&mut listed.rejected_before_target) {
+                    listed.rejected.remove(&id);
+                }
             } else if any_late && !ability.keys() {
-                listed.wrong = Some(Excuse::AppliedLate);
+                listed.wrong = Some(Wrong::new(Excuse::AppliedLate, change));
                 *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
             } else {
                 return fail("overwrite applied behind what came after it", format!("{now:?}"));
@@ -347,18 +404,23 @@ impl Checker<'_> {
             return Ok(());
         }
         listed.owed -= n;
+        let sold = std::mem::take(&mut listed.sold);
+        if let Some(wrong) = listed.wrong.as_mut().filter(|_| current) {
+            wrong.told_by = Some(push.id.clone());
+        }
         if listed.owed >= 0 {
             return Ok(());
         }
-        let weak = !ability.keys();
+        // Keys protect additions; what is set under one is read back instead.
+        let weak = ability != Ability::Keys;
         let excuse = if any_late && weak {
             Excuse::AppliedLate
-        } else if before_this && weak {
+        } else if before_this && weak && sold >= n {
             Excuse::SoldAsManyAsAdded
         } else {
             return fail("increase applied twice", format!("{now:?}; owed {}", listed.owed));
         };
-        listed.wrong = Some(excuse);
+        listed.wrong = Some(Wrong::new(excuse, n));
         *self.excused.entry(excuse).or_default() += 1;
         Ok(())
     }
@@ -396,7 +458,8 @@ impl Checker<'_> {
                     format!("{name}: {} owed", listed.owed),
                 );
             }
-            if answers_are_in && listed.wrong == Some(Excuse::AppliedLate) {
+            let unseen = |wrong: &Wrong| wrong.excuse == Excuse::AppliedLate && wrong.told && wrong.sold != wrong.units;
+            if answers_are_in && listed.wrong.as_ref().is_some_and(unseen) {
                 return fail("request applied late was not healed", format!("{name}: {} owed", listed.owed));
             }
         }
@@ -481,6 +544,23 @@ impl Checker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How everything stands: what is shown, what is available, which runs there were.
+    pub fn end(&self) -> Vec<String> {
+        let mut end = Vec::new();
+        for seller in self.sellers.values() {
+            end.extend(seller.available.iter().map(|((sku, warehouse), n)| format!("{n} of {sku} in {warehouse}")));
+            for listing in seller.listings.values() {
+                let store = &seller.stores[&listing.store].name;
+                let shown = self.world.network.quantity(store, &listing.external_id);
+                end.push(format!("{} of {store} shows {shown}", listing.external_id));
+            }
+        }
+        // A manual sync whose answer was lost is asked for again, and is another then.
+        let runs: BTreeSet<String> = self.runs.values().map(|r| format!("{} {:?} {}", r.kind, r.date, r.state)).collect();
+        end.extend(runs);
+        end
     }
 
     pub fn sellers_count(&self) -> usize {

@@ -18,7 +18,7 @@ pub enum Entry {
     Store { seller: String, store: Store },
     Listing { seller: String, listing: Listing, gone: bool },
     Push { seller: String, push: Push },
-    Run { seller: String, run: Run },
+    Run { run: Run },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -313,7 +313,6 @@ fn entry(text: &str) -> Option<Entry> {
         },
         "run" if gone => return None,
         "run" => Entry::Run {
-            seller,
             run: Run {
                 id: text(2),
                 kind: text(3),

@@ -12,33 +12,27 @@ use stocktide::db::interference::Interference;
 use stocktide::db::{Error, Result};
 use tokio::sync::Notify;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Point {
-    BeforeWork,
-    AfterWork,
-    Send,
-    Answer,
-}
-
 /// What outlives a process: the draws for its database, and the faults that wait.
 pub struct Fortune {
     rng: Rng,
     /// Work to skip, the fault, how often.
-    faults: Vec<(u32, DbFault, u32)>,
+    faults: Vec<(u64, DbFault, u64)>,
     pub counts: BTreeMap<String, u64>,
     /// How long work takes, in milliseconds, at most.
     pub slowest_ms: u64,
     /// Points passed since the story began, of all lives.
     pub points: u64,
+    /// Pieces of work on the database since then.
+    pub works: u64,
 }
 
 impl Fortune {
     pub fn new(rng: Rng) -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { rng, faults: Vec::new(), counts: BTreeMap::new(), slowest_ms: 3, points: 0 }))
+        Arc::new(Mutex::new(Self { rng, faults: Vec::new(), counts: BTreeMap::new(), slowest_ms: 3, points: 0, works: 0 }))
     }
 
-    pub fn plan(&mut self, fault: DbFault, after: u8, times: u8) {
-        self.faults.push((after.into(), fault, times.into()));
+    pub fn plan(&mut self, fault: DbFault, after: u64, times: u64) {
+        self.faults.push((after, fault, times));
     }
 
     pub fn calms(&mut self) {
@@ -46,6 +40,7 @@ impl Fortune {
     }
 
     fn fault(&mut self) -> Option<DbFault> {
+        self.works += 1;
         let mut found = None;
         for (skip, fault, times) in &mut self.faults {
             if *skip > 0 {
@@ -123,7 +118,7 @@ impl Life {
     }
 
     /// A place at which the process may die; then nothing comes behind it.
-    pub async fn point(&self, _: Point) {
+    pub async fn point(&self) {
         if !self.pass() {
             std::future::pending::<()>().await;
         }

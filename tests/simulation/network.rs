@@ -3,7 +3,7 @@
 //!
 //! Each store is a simulated platform of its own, without faults. What was sent before the service died still arrives.
 use crate::journal::Ruler;
-use crate::life::{Life, Point};
+use crate::life::Life;
 use crate::story::{Ability, NetFault, Outage, Rng};
 use futures_util::future::BoxFuture;
 use rand::RngExt;
@@ -49,7 +49,6 @@ pub struct Noted {
 /// What the network did to one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Sending {
-    pub at: Instant,
     pub fault: Option<NetFault>,
 }
 
@@ -289,13 +288,13 @@ impl Transport for Wire {
     fn send(&self, request: Request, timeout: Duration) -> BoxFuture<'static, Result<Reply, SendError>> {
         let (network, life) = (self.network.clone(), Arc::clone(&self.life));
         Box::pin(async move {
-            life.point(Point::Send).await;
+            life.point().await;
             let (name, action, items, incoming) = parse(&request);
             let (id, fate) = {
                 let mut state = network.state();
                 let (fate, fault) = state.fate(&name, incoming.post);
                 let id = state.sendings.len();
-                state.sendings.push(Sending { at: Instant::now(), fault });
+                state.sendings.push(Sending { fault });
                 state.shops.get_mut(&name).unwrap().sent_at.push(Instant::now());
                 // A connection that was refused took nothing along.
                 if !matches!(fate, Fate::Refused) {
@@ -359,7 +358,7 @@ impl Transport for Wire {
                 Err(SendError::Lost("connection cut".to_owned()))
             };
             let reply = tokio::time::timeout(timeout, exchange).await.unwrap_or_else(|_| Err(SendError::Lost("timeout".to_owned())));
-            life.point(Point::Answer).await;
+            life.point().await;
             reply
         })
     }

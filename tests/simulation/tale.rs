@@ -1,6 +1,6 @@
 //! Tells a story from beginning to end and says what came of it; makes a story that fails shorter.
 use crate::checker::{self, walk};
-use crate::story::{Step, Story};
+use crate::story::{DbFault, Step, Story};
 use crate::world::{Failure, Verdict, World, fail};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,6 +14,18 @@ pub struct Told {
     pub failure: Option<Failure>,
     pub days: f64,
     pub counts: BTreeMap<String, u64>,
+    /// Points at which the process could die, and pieces of work on the database, while the story was told.
+    pub points: u64,
+    pub works: u64,
+    /// How everything stood once all was quiet.
+    pub end: Vec<String>,
+}
+
+/// What is different from the undisturbed telling.
+#[derive(Debug, Clone, Copy)]
+pub enum Disturbance {
+    Dies { at: u64 },
+    Database { at: u64, fault: DbFault },
 }
 
 impl Told {
@@ -27,33 +39,57 @@ impl Told {
 
 /// Tells a story in a world of its own.
 pub fn tell(story: &Story) -> Told {
+    tell_disturbed(story, None)
+}
+
+/// Tells it with something different.
+pub fn tell_disturbed(story: &Story, disturbance: Option<Disturbance>) -> Told {
     let story = story.clone();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     actix::System::with_tokio_rt(runtime).block_on(async move {
         let began = tokio::time::Instant::now();
         let mut world = World::new(&story).await;
-        let mut counts = BTreeMap::new();
-        let failure = to_the_end(&mut world, &story, &mut counts).await.err();
+        let mut told = Told::default();
+        told.failure = to_the_end(&mut world, &story, disturbance, &mut told).await.err();
         let world = world.end().await;
-        counts.extend(world.counts.clone());
-        counts.extend(world.network.state().faults.clone());
-        counts.extend(world.fortune.lock().unwrap().counts.clone());
-        counts.insert("points at which the process could die".to_owned(), world.fortune.lock().unwrap().points);
-        counts.insert("requests to platforms".to_owned(), u64::try_from(world.network.state().sendings.len()).unwrap());
-        Told { failure, days: began.elapsed().as_secs_f64() / 86_400.0, counts }
+        told.counts.extend(world.counts.clone());
+        told.counts.extend(world.network.state().faults.clone());
+        told.counts.extend(world.fortune.lock().unwrap().counts.clone());
+        told.counts.insert("requests to platforms".to_owned(), u64::try_from(world.network.state().sendings.len()).unwrap());
+        told.counts.insert("points at which the process could die".to_owned(), world.fortune.lock().unwrap().points);
+        told.days = began.elapsed().as_secs_f64() / 86_400.0;
+        told
     })
 }
 
-async fn to_the_end(world: &mut World, story: &Story, counts: &mut BTreeMap<String, u64>) -> Verdict {
+async fn to_the_end(world: &mut World, story: &Story, disturbance: Option<Disturbance>, told: &mut Told) -> Verdict {
     world.set_up().await?;
+    let passed = |world: &World| {
+        let fortune = world.fortune.lock().unwrap();
+        (fortune.points, fortune.works)
+    };
+    let before = passed(world);
+    match disturbance {
+        None => {}
+        Some(Disturbance::Dies { at }) => world.dies_at(at),
+        Some(Disturbance::Database { at, fault }) => world.fortune.lock().unwrap().plan(fault, at - 1, 1),
+    }
     for step in &story.steps {
         world.step(step).await?;
     }
+    let after = passed(world);
+    (told.points, told.works) = (after.0 - before.0, after.1 - before.1);
     world.mend_everything().await?;
     // Longer than any request is late.
     world.travel(15 * 60_000).await;
+    // What was refused just before it was mended.
+    world.retry_rejected().await?;
     world.quiet().await?;
-    check(world, |checker| checker.check_owed(false)).await?;
+    check(world, |checker| {
+        told.end = checker.end();
+        checker.check_owed(false)
+    })
+    .await?;
     // One more answer for every listing, by which a request that was applied too late is seen; then what heals it.
     for round in 0..2 {
         for seller in 0..world.sellers.len() {
@@ -61,14 +97,11 @@ async fn to_the_end(world: &mut World, story: &Story, counts: &mut BTreeMap<Stri
         }
         world.quiet().await?;
     }
-    let mut healed = Vec::new();
     check(world, |checker| {
-        healed =
-            (0..checker.sellers_count()).map(|s| checker.of(s).settings.as_ref().is_some_and(|s| s.auto_sync && s.incremental)).collect();
         for (excuse, n) in &checker.excused {
-            *counts.entry(format!("excused: {excuse:?}")).or_default() += n;
+            *told.counts.entry(format!("excused: {excuse:?}")).or_default() += n;
         }
-        *counts.entry("overwrites that healed".to_owned()).or_default() += checker.heals;
+        *told.counts.entry("overwrites that healed".to_owned()).or_default() += checker.heals;
         checker.check_owed(true)
     })
     .await?;
@@ -78,8 +111,8 @@ async fn to_the_end(world: &mut World, story: &Story, counts: &mut BTreeMap<Stri
     }
     world.quiet().await?;
     check(world, |checker| {
-        *counts.entry("sync runs".to_owned()).or_default() += u64::try_from(checker.runs().count()).unwrap();
-        *counts.entry("daily runs".to_owned()).or_default() += u64::try_from(checker.runs().filter(|r| r.date.is_some()).count()).unwrap();
+        *told.counts.entry("sync runs".to_owned()).or_default() += u64::try_from(checker.runs().count()).unwrap();
+        *told.counts.entry("daily runs".to_owned()).or_default() += u64::try_from(checker.runs().filter(|r| r.date.is_some()).count()).unwrap();
         checker.check_shown()?;
         checker.check_rates()
     })
@@ -117,6 +150,12 @@ async fn timed(world: &mut World) -> Verdict {
         return Ok(());
     }
     world.travel(25 * 3_600_000).await;
+    world.quiet().await?;
+    if check(world, |checker| checker.check_timed()).await.is_ok() {
+        return Ok(());
+    }
+    // A date that had its run already when the daily time was moved behind it has no other.
+    world.travel(24 * 3_600_000).await;
     world.quiet().await?;
     check(world, |checker| checker.check_timed()).await
 }

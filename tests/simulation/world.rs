@@ -466,6 +466,12 @@ impl World {
         Ok(())
     }
 
+    /// The process dies at the so many-th point from now, and comes back soon.
+    pub fn dies_at(&mut self, points: u64) {
+        self.down_ms = 50;
+        self.process().life.light(points);
+    }
+
     pub async fn step(&mut self, step: &Step) -> Verdict {
         match step {
             Step::Events { seller, events, ndjson } => self.record(*seller, vec![events.clone()], *ndjson).await?,
@@ -577,7 +583,7 @@ impl World {
                     f.reject_items.retain(|id| id != SKUS[*sku]);
                 });
             }
-            Step::Db { fault, after, times } => self.fortune.lock().unwrap().plan(*fault, *after, *times),
+            Step::Db { fault, after, times } => self.fortune.lock().unwrap().plan(*fault, (*after).into(), (*times).into()),
             Step::CrashAt { points, down_ms } => {
                 self.down_ms = *down_ms;
                 self.process().life.light((*points).into());
@@ -659,6 +665,12 @@ impl World {
                 self.new_token(seller, store).await?;
                 self.expect(seller, "PATCH", &format!("/v1/stores/{id}"), Some(json!({ "paused": false }))).await?;
             }
+        }
+        self.retry_rejected().await
+    }
+
+    pub async fn retry_rejected(&mut self) -> Verdict {
+        for seller in 0..self.sellers.len() {
             self.expect(seller, "POST", "/v1/pushes/retry", Some(json!({ "state": "rejected" }))).await?;
         }
         Ok(())

@@ -31,7 +31,9 @@ impl Backend {
                 assert_ne!(std::env::var("STOCKTIDE_TEST_REQUIRE").as_deref(), Ok("all"), "STOCKTIDE_TEST_POSTGRES names no server");
                 static SAID: Once = Once::new();
                 // Not eprintln: that is kept back while a test passes.
-                SAID.call_once(|| writeln!(std::io::stderr(), "SKIPPED on PostgreSQL: STOCKTIDE_TEST_POSTGRES names no server").unwrap());
+                SAID.call_once(|| {
+                    std::io::stderr().write_all(b"SKIPPED on PostgreSQL: STOCKTIDE_TEST_POSTGRES names no server\n").unwrap()
+                });
                 vec![Self::Sqlite]
             }
         }

@@ -226,7 +226,13 @@ impl Config {
         let node = some("node").map_or_else(default_node, str::to_owned);
         Ok(Self {
             listen,
-            db: db::Settings { url, connections: small("database_connections")?, lanes: size("database_lanes")?, limits },
+            db: db::Settings {
+                url,
+                connections: small("database_connections")?,
+                lanes: size("database_lanes")?,
+                limits,
+                interference: None,
+            },
             actors: actors::Settings {
                 retry,
                 calls_under_way: size("calls_per_store")?,
@@ -238,6 +244,7 @@ impl Config {
                     pushes_ms: DAY_MS * signed("pushes_retention_days")?,
                 },
                 stop_within: seconds("stop_within_s")?,
+                ..actors::Settings::default()
             },
             http: http::Settings {
                 operator_key,

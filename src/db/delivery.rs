@@ -18,7 +18,9 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::{StoreRules, resolve};
 use crate::domain::stock::Levels;
 use crate::domain::{CallId, ListingId, PushId, StoreId, WarehouseCode};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The most stores whose rules are looked at for one SKU.
@@ -199,6 +201,7 @@ impl Tenant<'_> {
                 .filter(diesel::dsl::not(diesel::dsl::exists(other
                     .filter(other.field(pushes::seller_id).eq(pushes::seller_id))
                     .filter(other.field(pushes::listing_id).eq(pushes::listing_id))
+                    .filter(sql::<Bool>("other.state IN (0, 1, 3, 4, 6)"))
                     .filter(other.field(pushes::state).eq_any([PushState::Sending.code(), PushState::Uncertain.code()])))))
                 .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c)?
         });

@@ -278,7 +278,7 @@ impl Checker<'_> {
             let key = (run.store.clone(), date.clone());
             let first = self.run_of_date.entry(key).or_insert_with(|| run.id.clone());
             if *first != run.id {
-                return fail("two runs of one store and date", format!("{first}"));
+                return fail("two runs of one store and date", first.to_string());
             }
         }
         if run.done + run.failed > run.total {

@@ -49,7 +49,9 @@ pub fn fail<T>(name: &'static str, detail: impl Into<String>) -> Verdict<T> {
     Err(Failure { name, detail: detail.into() })
 }
 
-type Call = Rc<dyn Fn(TestRequest) -> LocalBoxFuture<'static, (u16, Value)>>;
+/// Status and body.
+type Answer = (u16, Value);
+type Call = Rc<dyn Fn(TestRequest) -> LocalBoxFuture<'static, Answer>>;
 
 struct Process {
     life: Arc<Life>,
@@ -247,7 +249,7 @@ impl World {
     /// Sends requests side by side, each again until it is answered for good. `lost` says of which one an answer may
     /// have been lost.
     async fn ask_all(&mut self, requests: Vec<Box<dyn Fn() -> TestRequest>>) -> Vec<(u16, Value, bool)> {
-        let answers: Rc<RefCell<Vec<Option<(u16, Value)>>>> = Rc::new(RefCell::new(vec![None; requests.len()]));
+        let answers: Rc<RefCell<Vec<Option<Answer>>>> = Rc::new(RefCell::new(vec![None; requests.len()]));
         let mut lost = vec![false; requests.len()];
         loop {
             let open: Vec<usize> = answers.borrow().iter().enumerate().filter(|(_, a)| a.is_none()).map(|(i, _)| i).collect();

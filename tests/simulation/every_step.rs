@@ -31,7 +31,7 @@ fn story(timed: bool, stores: Vec<StoreSetup>, steps: Vec<Step>) -> Story {
 
 /// Each with a name.
 fn stories() -> Vec<(&'static str, Story)> {
-    use Ability::{Adds, AddsBlindly, CompareAndSet, Keys, KeyedSets, Sets, SetsBlindly};
+    use Ability::{Adds, AddsBlindly, CompareAndSet, KeyedSets, Keys, Sets, SetsBlindly};
     // A sale that the ledger is told of comes while nothing is on its way: an overwrite between the two would rightly
     // undo the sale.
     let a_few_increases = |sells_1: usize| {

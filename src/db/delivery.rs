@@ -176,10 +176,13 @@ impl Tenant<'_> {
             _ => {
                 let mut changes = Vec::new();
                 found.retain(|push| push.resolution_at(&plan.abilities, now) == Resolution::Overwrite || push.call_id.is_none());
+                let before = found.clone();
                 for push in &mut found {
                     changes.push((push.listing_id, push.repeat_or_overwrite(settling(plan, now, 1))));
                 }
                 self.put(&found)?;
+                // One that was called off meanwhile, or is too old, ends here.
+                self.count_run_progress(&before, &found, now)?;
                 self.change_listings(store, changes, now)?;
                 self.uncertain_work(store, plan, now)
             }

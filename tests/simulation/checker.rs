@@ -404,25 +404,32 @@ impl Checker<'_> {
             }
             return Ok(());
         }
-        listed.owed -= n;
         let sold = std::mem::take(&mut listed.sold);
-        if let Some(wrong) = listed.wrong.as_mut().filter(|_| current) {
+        // Keys protect additions; what is set under one is read back instead.
+        let weak = ability != Ability::Keys;
+        if !current {
+            // The service has decided otherwise about it already.
+            if !(any_late && weak) {
+                return fail("increase applied behind what was decided about it", format!("{now:?}"));
+            }
+            let units = listed.wrong.as_ref().map_or(0, |wrong| wrong.units);
+            listed.wrong = Some(Wrong::new(Excuse::AppliedLate, units + n));
+            *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
+            return Ok(());
+        }
+        if let Some(wrong) = &mut listed.wrong {
             wrong.told_by = Some(push.id.clone());
         }
+        listed.owed -= n;
         if listed.owed >= 0 {
             return Ok(());
         }
-        // Keys protect additions; what is set under one is read back instead.
-        let weak = ability != Ability::Keys;
-        let excuse = if any_late && weak {
-            Excuse::AppliedLate
-        } else if before_this && weak && sold >= n {
-            Excuse::SoldAsManyAsAdded
-        } else {
+        if !(before_this && weak && sold >= n) {
             return fail("increase applied twice", format!("{now:?}; owed {}", listed.owed));
-        };
-        listed.wrong = Some(Wrong::new(excuse, n));
-        *self.excused.entry(excuse).or_default() += 1;
+        }
+        listed.owed += n;
+        listed.wrong = Some(Wrong::new(Excuse::SoldAsManyAsAdded, n));
+        *self.excused.entry(Excuse::SoldAsManyAsAdded).or_default() += 1;
         Ok(())
     }
 
@@ -453,7 +460,7 @@ impl Checker<'_> {
             let Some(seller) = self.sellers.values().find(|s| s.listings.contains_key(id)) else { continue };
             let listing = &seller.listings[id];
             let name = format!("{} of {}", listing.external_id, seller.stores[&listing.store].name);
-            if listed.owed != 0 && listed.wrong.is_none() {
+            if listed.owed != 0 {
                 return fail(
                     if listed.owed > 0 { "increase lost" } else { "increase applied twice" },
                     format!("{name}: {} owed", listed.owed),
@@ -562,6 +569,44 @@ impl Checker<'_> {
         let runs: BTreeSet<String> = self.runs.values().map(|r| format!("{} {:?} {}", r.kind, r.date, r.state)).collect();
         end.extend(runs);
         end
+    }
+
+    /// The end of history, for people.
+    pub fn story_so_far(world: &mut World, lines: usize) -> Vec<String> {
+        let names: BTreeMap<String, String> = world
+            .sellers
+            .iter()
+            .flat_map(|client| client.shops.iter().map(|shop| (crate::world::hex_of(&shop.id), shop.name.clone())))
+            .collect();
+        let short = |id: &str| id.get(id.len().saturating_sub(4)..).unwrap_or(id).to_owned();
+        let mut history: Vec<(i64, String)> = Vec::new();
+        for (seq, entry) in world.ruler.read(0) {
+            let line = match entry {
+                Entry::Push { push: p, .. } => format!(
+                    "push {} {} of {}: {} {:?} {:?} call {} base {:?}{} run {} {}",
+                    short(&p.id),
+                    p.external_id,
+                    names.get(&p.store).map_or("?", String::as_str),
+                    if p.overwrite { "=" } else { "+" },
+                    p.quantity,
+                    p.state,
+                    short(&p.call),
+                    p.base,
+                    if p.cancel_requested { " to be cancelled" } else { "" },
+                    short(&p.run),
+                    p.reason.unwrap_or_default()
+                ),
+                Entry::Event { event_id, .. } => format!("event {event_id}"),
+                other => format!("{other:?}"),
+            };
+            history.push((2 * seq, line));
+        }
+        for noted in world.network.state().history.iter() {
+            history.push((2 * noted.after + 1, format!("    {:?}", noted.what)));
+        }
+        history.sort_by_key(|(place, _)| *place);
+        let skip = history.len().saturating_sub(lines);
+        history.into_iter().skip(skip).map(|(_, line)| line).collect()
     }
 
     pub fn sellers_count(&self) -> usize {

@@ -378,7 +378,7 @@ fn draw_setup(rng: &mut Rng) -> Setup {
             }
         })
         .collect();
-    Setup { start: pick(rng, &STARTS), poll_s: pick(rng, &[30, 120, 600]), calls_under_way: pick(rng, &[1, 2, 4]), sellers }
+    Setup { start: pick(rng, &STARTS), poll_s: pick(rng, &[60, 300, 600]), calls_under_way: pick(rng, &[1, 2, 4]), sellers }
 }
 
 pub fn daily_at(index: usize) -> &'static str {

@@ -1,12 +1,14 @@
 //! Tells a story from beginning to end and says what came of it; makes a story that fails shorter.
 use crate::checker::{self, walk};
-use crate::story::{DbFault, Step, Story};
+use crate::story::{DbFault, Story};
 use crate::world::{Failure, Verdict, World, fail};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// How often a story is told again to make it shorter, at most.
 const TRIES: usize = 400;
+/// Lines of history that are shown of a story that failed.
+const HISTORY_LINES: usize = 200;
 
 /// What came of a story, or of many.
 #[derive(Debug, Default)]
@@ -19,6 +21,8 @@ pub struct Told {
     pub works: u64,
     /// How everything stood once all was quiet.
     pub end: Vec<String>,
+    /// What happened, where it failed.
+    pub history: Vec<String>,
 }
 
 /// What is different from the undisturbed telling.
@@ -51,6 +55,9 @@ pub fn tell_disturbed(story: &Story, disturbance: Option<Disturbance>) -> Told {
         let mut world = World::new(&story).await;
         let mut told = Told::default();
         told.failure = to_the_end(&mut world, &story, disturbance, &mut told).await.err();
+        if told.failure.is_some() {
+            told.history = checker::Checker::story_so_far(&mut world, HISTORY_LINES);
+        }
         let world = world.end().await;
         told.counts.extend(world.counts.clone());
         told.counts.extend(world.network.state().faults.clone());
@@ -165,12 +172,13 @@ async fn timed(world: &mut World) -> Verdict {
 pub fn shorten(story: Story, name: &str) -> String {
     let mut story = story;
     let mut tries = 0;
-    let mut detail = String::new();
+    let (mut detail, mut history) = (String::new(), Vec::new());
     let mut fails = |story: &Story| {
         tries += 1;
-        let failure = tell(story).failure.filter(|failure| failure.name == name);
+        let told = tell(story);
+        let failure = told.failure.filter(|failure| failure.name == name);
         if let Some(failure) = &failure {
-            detail = failure.detail.clone();
+            (detail, history) = (failure.detail.clone(), told.history);
         }
         (failure.is_some(), tries >= TRIES)
     };
@@ -194,11 +202,11 @@ pub fn shorten(story: Story, name: &str) -> String {
     }
     let mut text = format!("  the same in {} steps: {name}: {detail}\n  {:?}\n", story.steps.len(), story.setup);
     for (n, step) in story.steps.iter().enumerate() {
-        writeln!(text, "  {n:>3} {}", line(step)).unwrap();
+        writeln!(text, "  {n:>3} {step:?}").unwrap();
+    }
+    writeln!(text, "  history:").unwrap();
+    for line in history {
+        writeln!(text, "    {line}").unwrap();
     }
     text
-}
-
-fn line(step: &Step) -> String {
-    format!("{step:?}")
 }

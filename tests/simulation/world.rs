@@ -684,7 +684,9 @@ impl World {
                 return Ok(());
             }
         }
-        fail("work is stuck", "hours after everything worked again, pushes, runs or marked listings are left")
+        let left = ["pushes WHERE state IN (0, 1, 3, 4, 6)", "sync_runs WHERE finished_at IS NULL", "listings WHERE marked"]
+            .map(|of| format!("{} of {of}", self.ruler.count(&format!("SELECT count(*) AS seq FROM {of}"))));
+        fail("work is stuck", format!("hours after everything worked again there are left {}", left.join(", ")))
     }
 
     pub async fn sync_everything(&mut self, seller: usize) -> Verdict {

@@ -6,6 +6,7 @@
 
 #[path = "support/backends.rs"]
 mod backends;
+#[expect(dead_code, reason = "each bench uses its part of it")]
 mod support;
 
 use backends::backends;
@@ -17,7 +18,7 @@ use stocktide::app;
 use stocktide::clock::{Clock, millis};
 use stocktide::config::Config;
 use stocktide::db::sellers::{create_key, key_hash};
-use stocktide::db::{DatabaseUrl, Db, Settings};
+use stocktide::db::{DatabaseUrl, Db};
 use stocktide::domain::{KeyId, SellerId};
 use support::{Database, is_measuring};
 
@@ -64,10 +65,13 @@ async fn add_key(db: &Db, seller: SellerId, now: i64) {
 
 async fn measure(server: Option<&str>) {
     let database = Database::fresh(server);
-    let (url, backend) = (database.address(), if server.is_some() { "PostgreSQL" } else { "SQLite" });
+    let (url, backend) = match &database.url {
+        DatabaseUrl::Sqlite(path) => (format!("sqlite://{path}"), "SQLite"),
+        DatabaseUrl::Postgres(url) => (url.clone(), "PostgreSQL"),
+    };
     let now = millis(Clock::system().now());
     let (stores, skus, records) = if is_measuring() { (STORES, SKUS, RECORDS) } else { (2, 10, 200) };
-    let db = Db::open(&Settings::new(DatabaseUrl::parse(&url).unwrap()));
+    let db = database.open();
     let (seller, ids) = support::seller(&db, stores, skus, now).await;
     add_key(&db, seller, now).await;
     write_records(&url, records / (stores * skus), now);

@@ -132,7 +132,12 @@ impl World {
         settings.interference = Some(Arc::new(Door(Arc::clone(&life))));
         settings.connections = 1;
         let db = Db::open(&settings);
-        let client = Client::new(self.network.transport(Arc::clone(&life)), Arc::new(Limits::default()), Duration::from_secs(10), self.clock.clone());
+        let client = Client::new(
+            self.network.transport(Arc::clone(&life)),
+            Arc::new(Limits::default()),
+            Duration::from_secs(10),
+            self.clock.clone(),
+        );
         let sealer = Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap());
         let setup = &self.story.setup;
         let of_actors = actors::Settings {

@@ -5,7 +5,7 @@
 //! that was lost is harmless: what is `sending` without anybody sending it becomes `uncertain` and is found out.
 use super::connection::{Backend, on};
 use super::ledger::blank_push;
-use super::pushes::{PushRow, read_pushes};
+use super::pushes::{PushRow, is_in_flight, read_pushes};
 use super::schema::{listings, pushes, rules, stock_levels, stores};
 use super::settings::RuleRow;
 use super::stores::Store;
@@ -20,7 +20,7 @@ use crate::domain::stock::Levels;
 use crate::domain::{CallId, ListingId, PushId, StoreId, WarehouseCode};
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{BigInt, Bool};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The most stores whose rules are looked at for one SKU.
@@ -130,9 +130,7 @@ impl Tenant<'_> {
                 }
             }
         }
-        let key = self.key();
-        let next_due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
-            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.gt(now)).first(c))?;
+        let next_due = self.next_due(store, now)?;
         Ok(Work::Nothing { next_due: next_due.into_iter().chain(row.probe_at).min() })
     }
 
@@ -141,12 +139,22 @@ impl Tenant<'_> {
     /// # Errors
     /// Those of the database.
     pub fn peek_work(&mut self, store: StoreId, now: i64) -> Result<(bool, Option<i64>)> {
-        let key = self.key();
         let probe_at = self.store(store)?.probe_at;
-        let next_due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
-            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null()).first(c))?;
-        let next_due = next_due.into_iter().chain(probe_at).min();
+        let next_due = self.next_due(store, i64::MIN)?.into_iter().chain(probe_at).min();
         Ok((next_due.is_some_and(|at| at <= now), next_due))
+    }
+
+    /// When the first push of this store is due behind `after`. Asked kind by kind, as their index stands.
+    fn next_due(&mut self, store: StoreId, after: i64) -> Result<Option<i64>> {
+        let key = self.key();
+        let mut first = None;
+        for kind in [PushKind::Increase, PushKind::Overwrite] {
+            let due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
+                .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
+                .filter(pushes::kind.eq(super::pushes::kind_code(kind))).filter(pushes::due_at.gt(after)).first(c))?;
+            first = first.into_iter().chain(due).min();
+        }
+        Ok(first)
     }
 
     /// What is perhaps applied comes before everything else of its listing.
@@ -155,8 +163,8 @@ impl Tenant<'_> {
         let limit = i64::try_from(plan.limit.max(1000)).unwrap_or(i64::MAX);
         let rows: Vec<PushRow> = on!(self.conn, c => pushes::table
             .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
-            .filter(pushes::due_at.le(now)).filter(pushes::state.eq(PushState::Uncertain.code()))
-            .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
+            .filter(is_in_flight()).filter(sql::<Bool>("+pushes.due_at <= ").bind::<BigInt, _>(now))
+            .filter(pushes::state.eq(PushState::Uncertain.code())).order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
         let mut found = read_pushes(rows)?;
         let Some(first) = found.first().cloned() else { return Ok(None) };
         match (first.resolution_at(&plan.abilities, now), first.call_id) {

@@ -41,6 +41,11 @@ pub(super) fn is_active() -> SqlLiteral<Bool> {
     sql("pushes.state IN (0, 1, 3, 4, 6)")
 }
 
+/// Pushes that are on their way or perhaps applied; likewise.
+pub(super) fn is_in_flight() -> SqlLiteral<Bool> {
+    sql("pushes.state IN (1, 4)")
+}
+
 /// The number of a kind in the database.
 pub(super) fn kind_code(kind: PushKind) -> i16 {
     match kind {

@@ -16,7 +16,7 @@
 //! console alone: `rate_limit` says it.
 //!
 //! Quirks: quantities are XML inside a form. Unknown elements are ignored and answered with a success, so that a wrong one
-//! ([`UNCONFIRMED`]) would not be noticed by the answer: look at one listing after the first push to a store with
+//! (`UNCONFIRMED`) would not be noticed by the answer: look at one listing after the first push to a store with
 //! warehouses. Code `0` may carry failures in `detail`: what is not in there was written. A quantity cannot go below what
 //! campaigns lock; what an adjustment below zero does is unconfirmed.
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //! `partner_key`, and `refresh_token` with or without `access_token`, or the `auth_code` that Shopee gives back when the
 //! seller allows the app (once, within 10 minutes: add the store, then check it).
 //!
-//! Limits: Shopee publishes none (its descriptors say 0), so [`UNCONFIRMED`] begins with a few calls a second and the
+//! Limits: Shopee publishes none (its descriptors say 0), so `UNCONFIRMED` begins with a few calls a second and the
 //! store's `rate_limit` says otherwise. `error_limit` is the app's daily limit, which ends at midnight, UTC+8.
 //!
 //! Quirks: failures mostly come with status 200, told by `error` alone. The body is not signed. A refresh token is good

@@ -1,4 +1,4 @@
-//! SHOPLINE, the developer platform of shops at `*.myshopline.com`, Admin REST API of [`VERSION`] (quarterly, supported
+//! SHOPLINE, the developer platform of shops at `*.myshopline.com`, Admin REST API of `VERSION` (quarterly, supported
 //! for twelve months; the store's `api_version` says otherwise). Checked in November 2026. The other product of that
 //! name, of shops at `*.shoplineapp.com`, has another host, other ids, other tokens and other limits; it is
 //! [`super::shopline_open`], a platform of its own, as a seller knows which one he uses and every field differs.
@@ -16,7 +16,7 @@
 //! Limits: a leaky bucket 40 deep, 4 calls a second, per app and store (SHOPLINE's page on flow control).
 //!
 //! Quirks: ids are text of up to 64 characters. Calls are not signed, those about tokens are. What is unconfirmed is in
-//! [`UNCONFIRMED`]; also whether a negative result is refused.
+//! `UNCONFIRMED`; also whether a negative result is refused.
 #[cfg(test)]
 mod tests;
 

@@ -14,7 +14,7 @@
 //! first tokens.
 //!
 //! Limits: per app and shop, changing with TikTok's load, no number is promised; `Retry-After` is sent and obeyed.
-//! [`UNCONFIRMED`] begins with about 3 reads or 1 write a second, counted in points: a read costs 1, a write 3.
+//! `UNCONFIRMED` begins with about 3 reads or 1 write a second, counted in points: a read costs 1, a write 3.
 //!
 //! Quirks: the query and the very bytes of the body are signed. Code 0 may carry failures in `data.errors`. The end of an
 //! access token is told as an instant. Quantities go up to 99,999. That what is written is what is read as

@@ -75,6 +75,7 @@ async fn listings_are_paired_by_discovery_and_by_a_csv_whose_bad_rows_are_told()
     browser.follow("Stores").await;
     browser.says("No store yet").await;
     browser.press("Add store").await;
+    browser.press("Simulated platform or HTTP bridge").await;
     browser.fill("#name", "Shop").await;
     browser.fill("#base_url", "ftp://nowhere").await;
     browser.press("Add store").await;
@@ -182,6 +183,7 @@ async fn everything_works_without_javascript() {
 
     browser.follow("Stores").await;
     browser.press("Add store").await;
+    browser.press("Simulated platform or HTTP bridge").await;
     browser.fill("#name", "Shop").await;
     browser.fill("#base_url", &world.platform_url).await;
     browser.fill("#external_store", "shop").await;

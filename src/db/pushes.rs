@@ -272,12 +272,14 @@ impl Tenant<'_> {
         if !page.iter().all(alike) {
             return self.put(page);
         }
+        // First, so that no row is ever `sending` without its quantity, not even within the transaction.
+        self.put_amounts(page)?;
         let ids: Vec<Vec<u8>> = page.iter().map(|push| push.id.bytes()).collect();
         on!(self.conn, c => diesel::update(pushes::table)
             .filter(pushes::seller_id.eq(&shared.seller_id)).filter(pushes::id.eq_any(&ids))
             .set((pushes::state.eq(shared.state), pushes::attempts.eq(pushes::attempts + 1), pushes::call_id.eq(&shared.call_id),
                 pushes::resolution.eq(shared.resolution), pushes::due_at.eq(shared.due_at), pushes::updated_at.eq(shared.updated_at))).execute(c))?;
-        self.put_amounts(page)
+        Ok(())
     }
 
     fn put_amounts(&mut self, page: &[Push]) -> Result<()> {

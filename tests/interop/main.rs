@@ -14,6 +14,7 @@
 
 #[path = "../api/client.rs"]
 mod client;
+#[expect(dead_code, reason = "this test needs no PostgreSQL of its own")]
 #[path = "../api/database.rs"]
 mod database;
 #[expect(dead_code, reason = "the tests of the process need more of it")]

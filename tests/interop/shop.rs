@@ -4,8 +4,9 @@ use crate::program::pause;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -31,32 +32,39 @@ impl Shop {
         if !scripts.join("setup.sh").is_file() {
             // Nothing beside the package is nobody's mistake; a wrong name is.
             assert!(named.is_none(), "STOCKTIDE_TEST_VENDURE: there is no setup.sh in {}", scripts.display());
-            println!("SKIPPED: {} is not there, so there is no Vendure to test against.", scripts.display());
-            return None;
+            return skipped(&format!("{} is not there, so there is no Vendure to test against", scripts.display()));
         }
-        let all = std::env::var("STOCKTIDE_TEST_REQUIRE").is_ok_and(|required| required == "all");
-        let began = Instant::now();
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("vendure");
         std::fs::create_dir_all(folder.join("run")).unwrap();
-        let (here, port) = (folder.display().to_string(), free_port());
-        let ready = || -> Result<(), String> {
-            if !folder.join("pg/data/PG_VERSION").is_file() {
-                run(Command::new(scripts.join("setup.sh")).arg(&here), &folder)?;
-            }
-            run(Command::new(scripts.join("start.sh")).args([&here, &port.to_string()]), &folder)
-        };
-        if let Err(why) = ready() {
+        let (began, port) = (Instant::now(), free_port());
+        let mut shop = Self { scripts, folder, address: SocketAddr::from(([127, 0, 0, 1], port)), told: Value::Null };
+        if let Err(why) = shop.is_installed_and_started(port) {
+            let all = std::env::var("STOCKTIDE_TEST_REQUIRE").is_ok_and(|required| required == "all");
             assert!(!all, "Vendure cannot be installed or started: {why}");
-            println!("SKIPPED: Vendure cannot be installed or started: {why}");
-            return None;
+            return skipped(&format!("Vendure cannot be installed or started: {why}"));
         }
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut shop = Self { scripts, folder, address, told: Value::Null };
         let file = shop.folder.join("run/store.json");
-        run(Command::new("node").arg(shop.scripts.join("seed.mjs")).arg(&file).arg(skus.to_string()), &shop.folder).unwrap();
+        shop.runs(Command::new("node").arg(shop.scripts.join("seed.mjs")).arg(&file).arg(skus.to_string())).unwrap();
         shop.told = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         println!("Vendure is there after {:.0} s", began.elapsed().as_secs_f64());
         Some(shop)
+    }
+
+    fn is_installed_and_started(&self, port: u16) -> Result<(), String> {
+        if !self.folder.join("pg/data/PG_VERSION").is_file() {
+            self.runs(Command::new(self.scripts.join("setup.sh")).arg(&self.folder))?;
+        }
+        self.runs(Command::new(self.scripts.join("start.sh")).arg(&self.folder).arg(port.to_string()))
+    }
+
+    /// Runs a script to its end; its output is in the folder.
+    fn runs(&self, command: &mut Command) -> Result<(), String> {
+        let log = self.folder.join("run/script.log");
+        let file = File::create(&log).map_err(|e| e.to_string())?;
+        let errors = file.try_clone().map_err(|e| e.to_string())?;
+        let status = command.stdin(Stdio::null()).stdout(file).stderr(errors).status().map_err(|e| format!("{command:?}: {e}"))?;
+        let told = || format!("{command:?} ended with {status}: {}", std::fs::read_to_string(&log).unwrap_or_default());
+        if status.success() { Ok(()) } else { Err(told()) }
     }
 
     /// What a seller enters to connect it.
@@ -140,18 +148,14 @@ impl Shop {
 
 impl Drop for Shop {
     fn drop(&mut self) {
-        run(Command::new(self.scripts.join("stop.sh")).arg(&self.folder), &self.folder).ok();
+        self.runs(Command::new(self.scripts.join("stop.sh")).arg(&self.folder)).ok();
     }
 }
 
-/// Runs a script to its end; its output is in the folder.
-fn run(command: &mut Command, folder: &Path) -> Result<(), String> {
-    let log = folder.join("run/script.log");
-    let file = File::create(&log).map_err(|e| e.to_string())?;
-    let errors = file.try_clone().map_err(|e| e.to_string())?;
-    let status = command.stdin(Stdio::null()).stdout(file).stderr(errors).status().map_err(|e| format!("{command:?}: {e}"))?;
-    let told = || format!("{command:?} ended with {status}: {}", std::fs::read_to_string(&log).unwrap_or_default());
-    if status.success() { Ok(()) } else { Err(told()) }
+/// Not println, which is kept back while a test passes.
+fn skipped(why: &str) -> Option<Shop> {
+    std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes()).unwrap();
+    None
 }
 
 fn free_port() -> u16 {

@@ -159,6 +159,10 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        let log = self.log.take().and_then(|log| log.join().ok());
+        if let Some(log) = log.filter(|_| std::thread::panicking()) {
+            println!("the log of the program:\n{log}");
+        }
     }
 }
 

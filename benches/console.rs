@@ -17,7 +17,7 @@ use stocktide::app;
 use stocktide::clock::{Clock, millis};
 use stocktide::config::Config;
 use stocktide::db::sellers::{create_key, key_hash};
-use stocktide::db::{DatabaseUrl, Db, Settings};
+use stocktide::db::{DatabaseUrl, Db};
 use stocktide::domain::{KeyId, SellerId};
 use support::{Database, is_measuring};
 
@@ -39,16 +39,27 @@ const RECORDS_OF_LISTINGS: &str = "
         CASE WHEN n.n % 50 = 2 THEN {now} + 86400000 END, CASE WHEN n.n % 50 > 2 THEN {now} - n.n END, {no}, {no}
     FROM listings l CROSS JOIN (WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {each}) SELECT n FROM n) n";
 
-fn write_records(url: &str, each: usize, now: i64) {
+/// As a setting has it.
+fn address(url: &DatabaseUrl) -> String {
+    match url {
+        DatabaseUrl::Sqlite(path) => format!("sqlite://{path}"),
+        DatabaseUrl::Postgres(url) => url.clone(),
+    }
+}
+
+fn write_records(url: &DatabaseUrl, each: usize, now: i64) {
     let sql = RECORDS_OF_LISTINGS.replace("{now}", &now.to_string()).replace("{each}", &each.to_string());
-    if let DatabaseUrl::Sqlite(path) = DatabaseUrl::parse(url).unwrap() {
-        let mut conn = SqliteConnection::establish(&path).unwrap();
-        conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
-        diesel::sql_query(sql.replace("{id}", "randomblob(16)").replace("{no}", "0")).execute(&mut conn).unwrap();
-    } else {
-        let mut conn = PgConnection::establish(url).unwrap();
-        diesel::sql_query(sql.replace("{id}", "uuid_send(gen_random_uuid())").replace("{no}", "false")).execute(&mut conn).unwrap();
-        conn.batch_execute("ANALYZE").unwrap();
+    match url {
+        DatabaseUrl::Sqlite(path) => {
+            let mut conn = SqliteConnection::establish(path).unwrap();
+            conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
+            diesel::sql_query(sql.replace("{id}", "randomblob(16)").replace("{no}", "0")).execute(&mut conn).unwrap();
+        }
+        DatabaseUrl::Postgres(url) => {
+            let mut conn = PgConnection::establish(url).unwrap();
+            diesel::sql_query(sql.replace("{id}", "uuid_send(gen_random_uuid())").replace("{no}", "false")).execute(&mut conn).unwrap();
+            conn.batch_execute("ANALYZE").unwrap();
+        }
     }
 }
 
@@ -64,13 +75,15 @@ async fn add_key(db: &Db, seller: SellerId, now: i64) {
 
 async fn measure(server: Option<&str>) {
     let database = Database::fresh(server);
-    let (url, backend) = (database.address(), if server.is_some() { "PostgreSQL" } else { "SQLite" });
-    let now = millis(Clock::system().now());
+    let (url, backend) = (address(&database.url), if server.is_some() { "PostgreSQL" } else { "SQLite" });
+    let clock = Clock::system();
+    let now = millis(clock.now());
     let (stores, skus, records) = if is_measuring() { (STORES, SKUS, RECORDS) } else { (2, 10, 200) };
-    let db = Db::open(&Settings::new(DatabaseUrl::parse(&url).unwrap()));
+    let db = database.open();
     let (seller, ids) = support::seller(&db, stores, skus, now).await;
     add_key(&db, seller, now).await;
-    write_records(&url, records / (stores * skus), now);
+    db.record(support::purchases(seller, 0..skus, "first", &clock)).await.unwrap();
+    write_records(&database.url, records / (stores * skus), now);
     let settings = [
         ("listen", "127.0.0.1:0"),
         ("database_url", &url),

@@ -56,6 +56,8 @@ fn resident_bytes() -> Option<usize> {
 }
 
 async fn measure() {
+    // First, as later ones would live on memory that others have freed.
+    let (bare, _bare_actors) = bare_actors().await;
     let database = Database::fresh(None);
     let (db, clock) = (database.open(), Clock::system());
     let handle = start(&db, &clock);
@@ -69,12 +71,11 @@ async fn measure() {
     let mut before = resident_bytes().unwrap();
     let mut grown = Vec::new();
     for (number, wave) in waves.iter().enumerate() {
-        wake(&handle, wave, (number + 1) * SELLERS).await;
+        wake(&handle, &db, wave, (number + 1) * SELLERS).await;
         let after = resident_bytes().unwrap();
         grown.push(after.saturating_sub(before) / SELLERS);
         before = after;
     }
-    let bare = bare_actors().await;
     let (first, second) = (grown.first().copied().unwrap(), grown.get(1).copied().unwrap());
     #[expect(clippy::cast_precision_loss, reason = "some kilobytes")]
     let ratio = second as f64 / bare.max(1) as f64;
@@ -95,24 +96,33 @@ fn start(db: &Db, clock: &Clock) -> Handle {
     Handle::start(Arc::new(Deps::new(db.clone(), client, clock.clone(), Arc::new(sealer), Settings::default())), 0)
 }
 
-/// Starts the actors of these sellers, some at a time, and waits until `all` run and have looked at their rows.
-async fn wake(handle: &Handle, sellers: &[SellerId], all: usize) {
+/// Starts the actors of these sellers and waits until `all` run and have looked at their rows: some at a time, behind
+/// each other's writes, so that nobody finds the lane full and comes back later.
+async fn wake(handle: &Handle, db: &Db, sellers: &[SellerId], all: usize) {
     let already = all - sellers.len();
     for (number, some) in sellers.chunks(100).enumerate() {
         some.iter().for_each(|seller| handle.hint(*seller));
         while handle.status().await.stores < STORES * (already + number * 100 + some.len()) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        behind_all_writes(db, some).await;
     }
     tokio::time::sleep(SETTLED_AFTER).await;
+    behind_all_writes(db, sellers).await;
+}
+
+/// A lane answers in order.
+async fn behind_all_writes(db: &Db, sellers: &[SellerId]) {
+    let seller = sellers.last().copied().unwrap();
+    db.seller(seller).write(|_| Ok(())).await.unwrap();
 }
 
 /// Bytes for as many bare actors as a seller has: its supervisor and its stores.
-async fn bare_actors() -> usize {
+async fn bare_actors() -> (usize, Vec<Addr<Bare>>) {
     let before = resident_bytes().unwrap();
     let actors: Vec<Addr<Bare>> = (0..SELLERS * (1 + STORES)).map(|_| Bare.start()).collect();
     tokio::time::sleep(SETTLED_AFTER).await;
     let grown = resident_bytes().unwrap().saturating_sub(before);
     assert!(actors.iter().all(Addr::connected));
-    grown / SELLERS
+    (grown / SELLERS, actors)
 }

@@ -58,12 +58,7 @@ pub const SETTINGS: &[Setting] = &[
     secret("operator_key", "at least 32 characters", "Opens /admin; without one /admin stays shut."),
     secret("credential_key", "32 bytes in base64", "Seals the stores' credentials. Without one the key file is used."),
     text("credential_key_file", "", "path", "With SQLite the default is the database's path and .key, made on first start."),
-    text(
-        "console_https",
-        "false",
-        "true or false",
-        "Whether browsers reach the console by https; a proxy's X-Forwarded-Proto says so, too.",
-    ),
+    text("console_https", "false", "true or false", "Whether browsers come by https, whatever a proxy says of itself."),
     text("allow_private_targets", "false", "true or false", "Whether stores may be at http, loopback and private addresses."),
     number("request_timeout_ms", "10000", "milliseconds", 100, 120_000, "How long a call to a platform may take."),
     number("settle_ms", "0", "milliseconds", 0, 600_000, "How long a request without an answer may still arrive; 0: its timeout and 1 s."),
@@ -226,7 +221,13 @@ impl Config {
         let node = some("node").map_or_else(default_node, str::to_owned);
         Ok(Self {
             listen,
-            db: db::Settings { url, connections: small("database_connections")?, lanes: size("database_lanes")?, limits },
+            db: db::Settings {
+                url,
+                connections: small("database_connections")?,
+                lanes: size("database_lanes")?,
+                limits,
+                interference: None,
+            },
             actors: actors::Settings {
                 retry,
                 calls_under_way: size("calls_per_store")?,
@@ -238,6 +239,7 @@ impl Config {
                     pushes_ms: DAY_MS * signed("pushes_retention_days")?,
                 },
                 stop_within: seconds("stop_within_s")?,
+                ..actors::Settings::default()
             },
             http: http::Settings {
                 operator_key,

@@ -216,7 +216,8 @@ async fn set_up(api: &Api, operator: &str, platform: &str) -> anyhow::Result<Vec
 
 fn introduce(api: &Api, operator: &str, platform: &str, folder: &std::path::Path, sellers: &[DemoSeller]) {
     println!("Stocktide demo");
-    println!("  service             {}   (its interface, browsable: {}/docs)", api.base, api.base);
+    println!("  console             {}/console   (sign in with a seller's key, or the operator's)", api.base);
+    println!("  interface           {}   (browsable: {}/docs)", api.base, api.base);
     println!("  simulated platform  {platform}   (faults on: 2 % throttled, 2 % answers lost, 1 % errors after applying, 1 % cut)");
     println!("  database            {}", folder.join("stocktide.db").display());
     println!("  operator key        {operator}");

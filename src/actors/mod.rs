@@ -48,6 +48,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How long a graceful stop waits for what is on its way.
     pub stop_within: Duration,
+    /// The draws for backoff, from 0 to 1: chance, but for simulations, which want the same chances again.
+    pub draw: fn() -> f64,
 }
 
 impl Default for Settings {
@@ -61,6 +63,7 @@ impl Default for Settings {
             prune_every: Duration::from_secs(60),
             retention: Retention { events_ms: 90 * DAY_MS, pushes_ms: 30 * DAY_MS },
             stop_within: Duration::from_secs(30),
+            draw: rand::random,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{Deps, NODE_MAILBOX};
 use crate::db::fleet;
 use crate::domain::SellerId;
 use actix::prelude::*;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,13 +30,13 @@ pub struct Node {
     deps: Arc<Deps>,
     index: usize,
     of: usize,
-    sellers: HashMap<SellerId, Child>,
+    sellers: BTreeMap<SellerId, Child>,
     shutting_down: bool,
 }
 
 impl Node {
     fn new(deps: Arc<Deps>, index: usize, of: usize) -> Self {
-        Self { deps, index, of, sellers: HashMap::new(), shutting_down: false }
+        Self { deps, index, of, sellers: BTreeMap::new(), shutting_down: false }
     }
 
     pub(super) fn start_here(deps: Arc<Deps>, index: usize, of: usize) -> Addr<Self> {
@@ -200,7 +200,7 @@ impl Handler<ShutDown> for Node {
     type Result = ResponseActFuture<Self, ()>;
     fn handle(&mut self, _: ShutDown, _: &mut Self::Context) -> Self::Result {
         self.shutting_down = true;
-        let children: Vec<_> = self.sellers.drain().map(|(_, child)| child.address).collect();
+        let children: Vec<_> = std::mem::take(&mut self.sellers).into_values().map(|child| child.address).collect();
         let ended = async move { futures_util::future::join_all(children.iter().map(|child| child.send(seller::Stop))).await };
         // Its timers would keep it looking at the rows for ever.
         Box::pin(ended.into_actor(self).map(|_, _, ctx| ctx.stop()))

@@ -11,7 +11,7 @@ use crate::db::delivery::MAX_STORES;
 use crate::db::{Error, SellerDb, fleet};
 use crate::domain::{SellerId, StoreId};
 use actix::prelude::*;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct SellerSupervisor {
     deps: Arc<Deps>,
     db: SellerDb,
     node: Addr<Node>,
-    stores: HashMap<StoreId, Child>,
+    stores: BTreeMap<StoreId, Child>,
     hints: u64,
     loading: bool,
     load_again: bool,
@@ -49,7 +49,7 @@ impl SellerSupervisor {
                 deps,
                 db,
                 node,
-                stores: HashMap::new(),
+                stores: BTreeMap::new(),
                 hints: 0,
                 loading: false,
                 load_again: false,
@@ -98,7 +98,7 @@ impl SellerSupervisor {
     }
 
     fn adopt(&mut self, configs: Vec<Arc<StoreConfig>>, ctx: &mut Context<Self>) {
-        let wanted: HashMap<StoreId, Arc<StoreConfig>> = configs.into_iter().map(|config| (config.store.id, config)).collect();
+        let wanted: BTreeMap<StoreId, Arc<StoreConfig>> = configs.into_iter().map(|config| (config.store.id, config)).collect();
         let gone: Vec<StoreId> = self.stores.keys().filter(|id| !wanted.contains_key(id)).copied().collect();
         let gone: Vec<Child> = gone.iter().filter_map(|id| self.stores.remove(id)).collect();
         for child in gone {
@@ -192,7 +192,7 @@ impl SellerSupervisor {
 
     fn stop_stores(&mut self) -> impl Future<Output = ()> + use<> {
         self.stopping = true;
-        let stores: Vec<_> = self.stores.drain().map(|(_, child)| child.address).collect();
+        let stores: Vec<_> = std::mem::take(&mut self.stores).into_values().map(|child| child.address).collect();
         async move {
             futures_util::future::join_all(stores.iter().map(|store| store.send(store::Stop))).await;
         }

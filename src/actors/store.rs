@@ -163,7 +163,8 @@ impl StoreActor {
         let platform = crate::platforms::by_name(&connection.platform)?;
         let Facts { abilities, group_by, .. } = platform.facts(connection);
         let limit = if probe { 1 } else { abilities.max_items.max(1) };
-        Some(ClaimPlan { abilities, limit, group_by, overwrites_first, policy: self.deps.settings.retry, jitter: rand::random() })
+        let (policy, jitter) = (self.deps.settings.retry, (self.deps.settings.draw)());
+        Some(ClaimPlan { abilities, limit, group_by, overwrites_first, policy, jitter })
     }
 
     fn claim(&mut self, probe: bool, overwrites_first: bool, ctx: &mut Context<Self>) {

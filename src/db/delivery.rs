@@ -5,7 +5,7 @@
 //! that was lost is harmless: what is `sending` without anybody sending it becomes `uncertain` and is found out.
 use super::connection::{Backend, on};
 use super::ledger::blank_push;
-use super::pushes::{PushRow, read_pushes};
+use super::pushes::{PushRow, is_in_flight, read_pushes};
 use super::schema::{listings, pushes, rules, stock_levels, stores};
 use super::settings::RuleRow;
 use super::stores::Store;
@@ -18,7 +18,9 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::{StoreRules, resolve};
 use crate::domain::stock::Levels;
 use crate::domain::{CallId, ListingId, PushId, StoreId, WarehouseCode};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The most stores whose rules are looked at for one SKU.
@@ -128,9 +130,7 @@ impl Tenant<'_> {
                 }
             }
         }
-        let key = self.key();
-        let next_due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
-            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.gt(now)).first(c))?;
+        let next_due = self.next_due(store, now)?;
         Ok(Work::Nothing { next_due: next_due.into_iter().chain(row.probe_at).min() })
     }
 
@@ -139,12 +139,22 @@ impl Tenant<'_> {
     /// # Errors
     /// Those of the database.
     pub fn peek_work(&mut self, store: StoreId, now: i64) -> Result<(bool, Option<i64>)> {
-        let key = self.key();
         let probe_at = self.store(store)?.probe_at;
-        let next_due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
-            .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null()).first(c))?;
-        let next_due = next_due.into_iter().chain(probe_at).min();
+        let next_due = self.next_due(store, i64::MIN)?.into_iter().chain(probe_at).min();
         Ok((next_due.is_some_and(|at| at <= now), next_due))
+    }
+
+    /// When the first push of this store is due behind `after`. Asked kind by kind, as their index stands.
+    fn next_due(&mut self, store: StoreId, after: i64) -> Result<Option<i64>> {
+        let key = self.key();
+        let mut first = None;
+        for kind in [PushKind::Increase, PushKind::Overwrite] {
+            let due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
+                .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
+                .filter(pushes::kind.eq(super::pushes::kind_code(kind))).filter(pushes::due_at.gt(after)).first(c))?;
+            first = first.into_iter().chain(due).min();
+        }
+        Ok(first)
     }
 
     /// What is perhaps applied comes before everything else of its listing.
@@ -153,11 +163,11 @@ impl Tenant<'_> {
         let limit = i64::try_from(plan.limit.max(1000)).unwrap_or(i64::MAX);
         let rows: Vec<PushRow> = on!(self.conn, c => pushes::table
             .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
-            .filter(pushes::due_at.le(now)).filter(pushes::state.eq(PushState::Uncertain.code()))
-            .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
+            .filter(is_in_flight()).filter(sql::<Bool>("+pushes.due_at <= ").bind::<BigInt, _>(now))
+            .filter(pushes::state.eq(PushState::Uncertain.code())).order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
         let mut found = read_pushes(rows)?;
         let Some(first) = found.first().cloned() else { return Ok(None) };
-        match (first.resolution_at(&plan.abilities), first.call_id) {
+        match (first.resolution_at(&plan.abilities, now), first.call_id) {
             (Resolution::SameCallAgain, Some(call_id)) => {
                 // All of the call that are still uncertain, due or not: under one key there is one call.
                 let mut same = self.of_call(store, call_id, PushState::Uncertain)?;
@@ -167,17 +177,20 @@ impl Tenant<'_> {
             (Resolution::ReadBack, _) => {
                 let group = |p: &Push| plan.group_by.map(|field| p.extra_field(field));
                 let of_first = group(&first);
-                found.retain(|push| push.resolution_at(&plan.abilities) == Resolution::ReadBack && group(push) == of_first);
+                found.retain(|push| push.resolution_at(&plan.abilities, now) == Resolution::ReadBack && group(push) == of_first);
                 found.truncate(found.iter().filter_map(batch_limit).min().unwrap_or(usize::MAX).min(plan.limit));
                 Ok(Some(Work::ReadBack(found)))
             }
             _ => {
                 let mut changes = Vec::new();
-                found.retain(|push| push.resolution_at(&plan.abilities) == Resolution::Overwrite || push.call_id.is_none());
+                found.retain(|push| push.resolution_at(&plan.abilities, now) == Resolution::Overwrite || push.call_id.is_none());
+                let before = found.clone();
                 for push in &mut found {
                     changes.push((push.listing_id, push.repeat_or_overwrite(settling(plan, now, 1))));
                 }
                 self.put(&found)?;
+                // One that was called off meanwhile, or is too old, ends here.
+                self.count_run_progress(&before, &found, now)?;
                 self.change_listings(store, changes, now)?;
                 self.uncertain_work(store, plan, now)
             }
@@ -199,6 +212,7 @@ impl Tenant<'_> {
                 .filter(diesel::dsl::not(diesel::dsl::exists(other
                     .filter(other.field(pushes::seller_id).eq(pushes::seller_id))
                     .filter(other.field(pushes::listing_id).eq(pushes::listing_id))
+                    .filter(sql::<Bool>("other.state IN (0, 1, 3, 4, 6)"))
                     .filter(other.field(pushes::state).eq_any([PushState::Sending.code(), PushState::Uncertain.code()])))))
                 .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c)?
         });
@@ -231,7 +245,7 @@ impl Tenant<'_> {
             push.due_at = None;
             push.updated_at = now;
         }
-        self.put(page)?;
+        self.put_sending(page)?;
         Ok(ClaimedCall { id, kind, method, pushes: std::mem::take(page) })
     }
 
@@ -457,10 +471,11 @@ impl Tenant<'_> {
         let mut changes = Vec::with_capacity(items);
         for (push, verdict) in page.iter_mut().zip(verdicts(outcome, items)) {
             let account = accounts.get(&push.listing_id).map(|row| row.account).unwrap_or_default();
-            push.raw_answer = raw.map(str::to_owned);
             changes.push((push.listing_id, push.settle(&account, &verdict, settling(plan, now, items))));
+            // What went well needs no answer beside it, and a page's answer beside each push would be most of what is written.
+            push.raw_answer = raw.filter(|_| push.state != PushState::Confirmed).map(str::to_owned);
         }
-        self.put(&page)?;
+        self.put_settled(&page, now)?;
         changes.extend(self.moved_targets(&before, &page)?);
         let confirmed: Vec<&Push> = page.iter().filter(|p| p.state == PushState::Confirmed).collect();
         let overwritten: Vec<(ListingId, i64)> = confirmed
@@ -752,8 +767,10 @@ fn read_verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
     let mut all = verdicts(outcome, items);
     for verdict in &mut all {
         match verdict {
-            Verdict::Item(ItemResult::Unknown { reason }) => *verdict = again(reason),
-            Verdict::Item(ItemResult::Applied { shown: None } | ItemResult::Stale { .. }) => *verdict = again(&nothing),
+            Verdict::Item(ItemResult::Unknown { reason } | ItemResult::NeverApplied { reason }) => *verdict = again(reason),
+            Verdict::Item(ItemResult::Applied { shown: None } | ItemResult::Accepted | ItemResult::Stale { .. }) => {
+                *verdict = again(&nothing)
+            }
             _ => {}
         }
     }

@@ -8,6 +8,7 @@ pub mod connection;
 pub mod delivery;
 pub mod error;
 pub mod fleet;
+pub mod interference;
 pub mod ledger;
 pub mod listings;
 pub mod overview;
@@ -44,7 +45,7 @@ const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/po
 pub const ROWS_PER_STATEMENT: usize = 1000;
 
 /// How the database is used.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// Where it is.
     pub url: DatabaseUrl,
@@ -54,12 +55,20 @@ pub struct Settings {
     pub lanes: usize,
     /// Bounds of the ledger.
     pub limits: ledger::Limits,
+    /// For simulations: work is done in place, and these may delay it or make it fail.
+    pub interference: Option<Arc<dyn interference::Interference>>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("url", &self.url).field("connections", &self.connections).finish_non_exhaustive()
+    }
 }
 
 impl Settings {
     /// The defaults for `url`.
     pub fn new(url: DatabaseUrl) -> Self {
-        Self { url, connections: 10, lanes: 4, limits: ledger::Limits::default() }
+        Self { url, connections: 10, lanes: 4, limits: ledger::Limits::default(), interference: None }
     }
 }
 
@@ -69,6 +78,7 @@ pub struct Db {
     pool: r2d2::Pool<Manager>,
     writer: writer::Writer,
     hook: Arc<OnceLock<Hook>>,
+    blocking: interference::Blocking,
     url: DatabaseUrl,
 }
 
@@ -138,8 +148,9 @@ impl Db {
             .build_unchecked(Manager(settings.url.clone()));
         let hook = Arc::new(OnceLock::new());
         let lanes = if matches!(settings.url, DatabaseUrl::Sqlite(_)) { 1 } else { settings.lanes };
-        let writer = writer::Writer::start(&pool, lanes, settings.limits, &hook);
-        Self { pool, writer, hook, url: settings.url.clone() }
+        let blocking = interference::Blocking::new(settings.interference.clone());
+        let writer = writer::Writer::start(&pool, lanes, settings.limits, &hook, &blocking);
+        Self { pool, writer, hook, blocking, url: settings.url.clone() }
     }
 
     /// Who is told, after a commit, that a seller has new pushes. Set once.
@@ -158,7 +169,7 @@ impl Db {
     /// Those of `work`; [`Error::Unavailable`] without a connection.
     pub async fn read<T: Send + 'static>(&self, mut work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
         let pool = self.pool.clone();
-        let task = tokio::task::spawn_blocking(move || {
+        let work = move || {
             let mut once = || {
                 let mut conn = pool.get()?;
                 let result = work(&mut conn);
@@ -171,8 +182,8 @@ impl Db {
                 Err(Error::Unavailable(_)) => once(),
                 other => other,
             }
-        });
-        task.await.unwrap_or_else(|e| Err(Error::Unavailable(e.to_string())))
+        };
+        self.blocking.run(work).await.unwrap_or_else(Err)
     }
 
     /// Writes rows that belong to no seller yet (a new seller), or to several: a transaction of its own.

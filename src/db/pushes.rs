@@ -1,12 +1,15 @@
 //! Pushes of one seller: listed, held, released, cancelled, tried again. How they are claimed and finished is in
 //! [`delivery`](super::delivery).
-use super::connection::{Conn, on};
+use super::connection::{Backend, Conn, on};
 use super::schema::{listings, pushes, stores};
 use super::{Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::delivery::Resolution;
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::{CallId, ListingId, PushId, RunId, Sku, StoreId};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel::upsert::excluded;
 use std::collections::{BTreeSet, HashMap};
 
@@ -32,6 +35,17 @@ pub enum CancelScope {
     Listing(ListingId),
 }
 
+/// Pushes that are neither at their end nor rejected. Written out, not bound, so that both backends see that it is the
+/// partial index's own condition, and do not walk all that a seller ever had.
+pub(super) fn is_active() -> SqlLiteral<Bool> {
+    sql("pushes.state IN (0, 1, 3, 4, 6)")
+}
+
+/// Pushes that are on their way or perhaps applied; likewise.
+pub(super) fn is_in_flight() -> SqlLiteral<Bool> {
+    sql("pushes.state IN (1, 4)")
+}
+
 /// The number of a kind in the database.
 pub(super) fn kind_code(kind: PushKind) -> i16 {
     match kind {
@@ -40,7 +54,7 @@ pub(super) fn kind_code(kind: PushKind) -> i16 {
     }
 }
 
-const RESOLUTIONS: [Resolution; 3] = [Resolution::SameCallAgain, Resolution::ReadBack, Resolution::Overwrite];
+const RESOLUTIONS: [Resolution; 4] = [Resolution::SameCallAgain, Resolution::ReadBack, Resolution::Overwrite, Resolution::AwaitShown];
 
 #[derive(Queryable, Insertable, Debug)]
 #[diesel(table_name = pushes, treat_none_as_default_value = false)]
@@ -246,6 +260,68 @@ impl Tenant<'_> {
         put_pushes(self.conn, &rows)
     }
 
+    /// Saves a call that gets on its way. What all its pushes share is one statement; only quantity and base, which no
+    /// index has, are written row by row.
+    pub(super) fn put_sending(&mut self, page: &[Push]) -> Result<()> {
+        let Some(first) = page.first() else { return Ok(()) };
+        let shared = PushRow::new(&self.key(), first);
+        let alike = |push: &Push| {
+            (push.state, push.call_id, push.resolution, push.due_at, push.updated_at)
+                == (first.state, first.call_id, first.resolution, first.due_at, first.updated_at)
+        };
+        if !page.iter().all(alike) {
+            return self.put(page);
+        }
+        let ids: Vec<Vec<u8>> = page.iter().map(|push| push.id.bytes()).collect();
+        on!(self.conn, c => diesel::update(pushes::table)
+            .filter(pushes::seller_id.eq(&shared.seller_id)).filter(pushes::id.eq_any(&ids))
+            .set((pushes::state.eq(shared.state), pushes::attempts.eq(pushes::attempts + 1), pushes::call_id.eq(&shared.call_id),
+                pushes::resolution.eq(shared.resolution), pushes::due_at.eq(shared.due_at), pushes::updated_at.eq(shared.updated_at))).execute(c))?;
+        self.put_amounts(page)
+    }
+
+    fn put_amounts(&mut self, page: &[Push]) -> Result<()> {
+        use diesel::sql_types::{Array, BigInt, Binary, Nullable};
+        let key = self.key();
+        match &mut self.conn.backend {
+            Backend::Sqlite(c) => {
+                for push in page {
+                    diesel::update(pushes::table.find((&key, push.id.bytes())))
+                        .set((pushes::quantity.eq(push.quantity), pushes::base.eq(push.base)))
+                        .execute(c)?;
+                }
+            }
+            // One statement where each costs a round trip.
+            Backend::Postgres(c) => {
+                diesel::sql_query(
+                    "UPDATE pushes SET quantity = v.quantity, base = v.base FROM unnest($1, $2, $3) AS v (id, quantity, base) \
+                     WHERE pushes.seller_id = $4 AND pushes.id = v.id",
+                )
+                .bind::<Array<Binary>, _>(page.iter().map(|push| push.id.bytes()).collect::<Vec<_>>())
+                .bind::<Array<Nullable<BigInt>>, _>(page.iter().map(|push| push.quantity).collect::<Vec<_>>())
+                .bind::<Array<Nullable<BigInt>>, _>(page.iter().map(|push| push.base).collect::<Vec<_>>())
+                .bind::<Binary, _>(&key)
+                .execute(c)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves what an answer made of a call's pushes: those that are confirmed, which end all alike, in one statement.
+    pub(super) fn put_settled(&mut self, page: &[Push], now: i64) -> Result<()> {
+        let key = self.key();
+        let (confirmed, others): (Vec<&Push>, Vec<&Push>) = page.iter().partition(|push| push.state == PushState::Confirmed);
+        let ids: Vec<Vec<u8>> = confirmed.iter().map(|push| push.id.bytes()).collect();
+        if !ids.is_empty() {
+            on!(self.conn, c => diesel::update(pushes::table).filter(pushes::seller_id.eq(&key)).filter(pushes::id.eq_any(&ids))
+                .set((pushes::state.eq(PushState::Confirmed.code()), pushes::updated_at.eq(now), pushes::confirmed_at.eq(now),
+                    pushes::due_at.eq(None::<i64>), pushes::failing_since.eq(None::<i64>), pushes::in_doubt.eq(false),
+                    pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>), pushes::raw_answer.eq(None::<String>))).execute(c))?;
+        }
+        let rows: Vec<PushRow> = others.into_iter().map(|push| PushRow::new(&key, push)).collect();
+        put_pushes(self.conn, &rows)
+    }
+
     /// Pushes of these listings that are neither finished nor rejected.
     pub(super) fn active_pushes(&mut self, of: &[ListingId]) -> Result<Vec<Push>> {
         let key = self.key();
@@ -253,10 +329,11 @@ impl Tenant<'_> {
         for chunk in of.chunks(ROWS_PER_STATEMENT) {
             let ids: Vec<Vec<u8>> = chunk.iter().map(|id| id.bytes()).collect();
             let rows: Vec<PushRow> = on!(self.conn, c => pushes::table
-                .filter(pushes::seller_id.eq(&key)).filter(pushes::listing_id.eq_any(ids))
-                .filter(pushes::state.eq_any([0i16, 1, 3, 4, 6])).order(pushes::id).load(c))?;
+                .filter(pushes::seller_id.eq(&key)).filter(pushes::listing_id.eq_any(ids)).filter(is_active()).load(c))?;
             found.extend(read_pushes(rows)?);
         }
+        // In the order of their birth. Asked to sort, SQLite walks all the seller's pushes in that order instead.
+        found.sort_unstable_by_key(|push| push.id);
         Ok(found)
     }
 

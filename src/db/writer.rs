@@ -5,6 +5,7 @@
 //! always has the same lane. SQLite has one lane because it has one writer; PostgreSQL has a few.
 use super::connection::{Conn, Manager};
 use super::error::{Error, Result};
+use super::interference::Blocking;
 use super::ledger::{self, RecordRequest, Recorded};
 use crate::domain::SellerId;
 use std::sync::{Arc, OnceLock};
@@ -68,11 +69,17 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the lanes on the current runtime; they end when the last handle is dropped.
-    pub(super) fn start(pool: &r2d2::Pool<Manager>, lanes: usize, limits: ledger::Limits, hook: &Arc<OnceLock<Hook>>) -> Self {
+    pub(super) fn start(
+        pool: &r2d2::Pool<Manager>,
+        lanes: usize,
+        limits: ledger::Limits,
+        hook: &Arc<OnceLock<Hook>>,
+        blocking: &Blocking,
+    ) -> Self {
         let lanes = (0..lanes.max(1))
             .map(|_| {
                 let (sender, receiver) = mpsc::channel(LANE_CAPACITY);
-                tokio::spawn(lane(pool.clone(), receiver, limits, Arc::clone(hook)));
+                tokio::spawn(lane(pool.clone(), receiver, limits, Arc::clone(hook), blocking.clone()));
                 sender
             })
             .collect();
@@ -103,7 +110,13 @@ impl Writer {
     }
 }
 
-async fn lane(pool: r2d2::Pool<Manager>, mut receiver: mpsc::Receiver<Item>, limits: ledger::Limits, hook: Arc<OnceLock<Hook>>) {
+async fn lane(
+    pool: r2d2::Pool<Manager>,
+    mut receiver: mpsc::Receiver<Item>,
+    limits: ledger::Limits,
+    hook: Arc<OnceLock<Hook>>,
+    blocking: Blocking,
+) {
     let mut jobs = Vec::new();
     let mut events = Vec::new();
     while let Some(first) = receiver.recv().await {
@@ -120,17 +133,50 @@ async fn lane(pool: r2d2::Pool<Manager>, mut receiver: mpsc::Receiver<Item>, lim
             next = if jobs.len() + events.len() < GROUP_JOBS && count < GROUP_EVENTS { receiver.try_recv().ok() } else { None };
         }
         let (group_pool, group_jobs, group_events) = (pool.clone(), std::mem::take(&mut jobs), std::mem::take(&mut events));
-        let done = tokio::task::spawn_blocking(move || commit_group(&group_pool, group_jobs, group_events, limits)).await;
-        match (done, hook.get()) {
-            (Ok(sellers), Some(hook)) => sellers.into_iter().for_each(|seller| hook(seller)),
-            (Ok(_), None) => {}
-            (Err(error), _) => tracing::error!(%error, "a group of writes panicked; its callers were told to come back"),
+        let done = blocking.run(move || commit_group(&group_pool, group_jobs, group_events, limits)).await;
+        match done {
+            Ok(group) => {
+                let sellers = group.answer();
+                if let Some(hook) = hook.get() {
+                    sellers.into_iter().for_each(|seller| hook(seller));
+                }
+            }
+            Err(error) => tracing::error!(%error, "a group of writes was lost; its callers were told to come back"),
         }
     }
 }
 
-/// Runs a group in one transaction and answers it; returns the sellers with new pushes.
-fn commit_group(pool: &r2d2::Pool<Manager>, mut jobs: Vec<Box<dyn Job>>, events: Vec<Events>, limits: ledger::Limits) -> Vec<SellerId> {
+/// A group that was committed, or not, and is to be answered.
+struct Group {
+    jobs: Vec<Box<dyn Job>>,
+    replies: Vec<oneshot::Sender<Result<Recorded>>>,
+    recorded: Vec<Result<Recorded>>,
+    committed: Result<()>,
+}
+
+impl Group {
+    /// Tells everybody; returns the sellers with new pushes.
+    fn answer(self) -> Vec<SellerId> {
+        let mut sellers: Vec<SellerId> = Vec::new();
+        if self.committed.is_ok() {
+            sellers = self.recorded.iter().flatten().filter(|r| r.has_pushes).map(|r| r.seller).collect();
+            sellers.sort_unstable();
+            sellers.dedup();
+        }
+        for job in self.jobs {
+            job.answer(self.committed.clone());
+        }
+        let mut recorded = self.recorded.into_iter();
+        for reply in self.replies {
+            let result = self.committed.clone().and_then(|()| recorded.next().unwrap_or(Err(Error::Busy)));
+            reply.send(result).ok();
+        }
+        sellers
+    }
+}
+
+/// Runs a group in one transaction.
+fn commit_group(pool: &r2d2::Pool<Manager>, mut jobs: Vec<Box<dyn Job>>, events: Vec<Events>, limits: ledger::Limits) -> Group {
     let (requests, replies): (Vec<_>, Vec<_>) = events.into_iter().map(|e| (e.request, e.reply)).unzip();
     let mut recorded: Vec<Result<Recorded>> = Vec::new();
     let committed = pool.get().map_err(Error::from).and_then(|mut conn| {
@@ -146,21 +192,7 @@ fn commit_group(pool: &r2d2::Pool<Manager>, mut jobs: Vec<Box<dyn Job>>, events:
     if let Err(error) = &committed {
         tracing::warn!(%error, jobs = jobs.len(), requests = requests.len(), "a group of writes was not committed");
     }
-    let mut sellers: Vec<SellerId> = Vec::new();
-    if committed.is_ok() {
-        sellers = recorded.iter().flatten().filter(|r| r.has_pushes).map(|r| r.seller).collect();
-        sellers.sort_unstable();
-        sellers.dedup();
-    }
-    for job in jobs {
-        job.answer(committed.clone());
-    }
-    let mut recorded = recorded.into_iter();
-    for reply in replies {
-        let result = committed.clone().and_then(|()| recorded.next().unwrap_or(Err(Error::Busy)));
-        reply.send(result).ok();
-    }
-    sellers
+    Group { jobs, replies, recorded, committed }
 }
 
 /// All together; if that fails for a reason that lies in the rows of one, each by itself.

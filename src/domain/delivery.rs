@@ -2,6 +2,10 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// How long a platform is trusted to know an idempotency key. Shopify forgets after 24 h, and a key that was forgotten
+/// would be applied a second time; an hour of that is left for clocks and for what is on its way.
+pub const KEYS_TRUSTED_FOR: Duration = Duration::from_secs(23 * 3600);
+
 /// What a store's platform can do. Data, not code: a connector states it, the rules of delivery choose by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abilities {
@@ -71,6 +75,8 @@ pub enum Resolution {
     SameCallAgain,
     /// After the settle time read what is shown, and decide by what was shown before.
     ReadBack,
+    /// The platform has accepted it and applies it later: read until it shows.
+    AwaitShown,
     /// After the settle time overwrite with the target (an overwrite is simply repeated, with a fresh target).
     Overwrite,
 }
@@ -88,6 +94,8 @@ pub enum ItemResult {
         /// Units shown instead.
         shown: i64,
     },
+    /// Taken, and applied later: a read shows it after a while.
+    Accepted,
     /// Never will be, until somebody changes something.
     Rejected {
         /// Why, in plain words.
@@ -97,6 +105,12 @@ pub enum ItemResult {
     },
     /// Surely not applied; later it may be.
     TryAgain {
+        /// Why, in plain words.
+        reason: String,
+    },
+    /// Surely not applied, neither by this sending nor by an earlier one of the very same call (the platform knows the
+    /// call by its key, and says that it failed): it goes out again in another call.
+    NeverApplied {
         /// Why, in plain words.
         reason: String,
     },

@@ -3,7 +3,7 @@
 //! `queued → sending → confirmed`, or `→ retrying` (surely not applied), `→ uncertain` (perhaps applied),
 //! `→ rejected` (for this listing, permanently), `→ held` (store paused or not authorised), `→ superseded`,
 //! `→ cancelled`. An uncertain push is never sent again blindly: [`Resolution`] says how its outcome is found out.
-use super::delivery::{Abilities, ItemResult, Outcome, Resolution};
+use super::delivery::{Abilities, ItemResult, KEYS_TRUSTED_FOR, Outcome, Resolution};
 use super::retry::RetryPolicy;
 use super::{CallId, ListingId, PushId, RunId, StoreId};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How long after a request may have been overtaken by its own repetition every answer about its listing is compared
 /// with the account, in milliseconds.
 pub const DOUBT_FOR_MS: i64 = 24 * 3600 * 1000;
+
+/// How long a change that was accepted may take to show, in milliseconds. Amazon speaks of minutes.
+pub const SHOWN_WITHIN_MS: i64 = 30 * 60 * 1000;
 
 /// Relative or absolute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -292,6 +295,7 @@ impl Push {
         let (now, was_in_doubt) = (ctx.now, self.in_doubt);
         match verdict {
             Verdict::Item(ItemResult::Applied { shown }) => self.confirm(account, *shown, now),
+            Verdict::Item(ItemResult::Accepted) => self.accept(account, ctx),
             Verdict::Item(ItemResult::Stale { shown }) => {
                 let change = ListingChange { shown: Some(*shown), ..ListingChange::default() };
                 if !was_in_doubt {
@@ -312,6 +316,10 @@ impl Push {
                 ListingChange { mark: was_in_doubt, ..ListingChange::default() }
             }
             Verdict::Item(ItemResult::TryAgain { reason }) => self.not_applied(reason, None, ctx),
+            Verdict::Item(ItemResult::NeverApplied { reason }) => {
+                self.in_doubt = false;
+                self.not_applied(reason, None, ctx)
+            }
             Verdict::TryAgain { reason, after } => self.not_applied(reason, *after, ctx),
             Verdict::Item(ItemResult::Unknown { reason }) => {
                 if self.is_too_old(ctx) && was_in_doubt {
@@ -354,6 +362,14 @@ impl Push {
     pub fn read_back(&mut self, account: &Account, shown: i64, ctx: Settling<'_>) -> ListingChange {
         match (self.base, self.quantity) {
             (Some(base), Some(added)) if base.saturating_add(added) == shown => self.confirm(account, Some(shown), ctx.now),
+            (Some(base), Some(_)) if base == shown && self.resolution == Some(Resolution::AwaitShown) => {
+                if self.failing_since.is_some_and(|since| ctx.now - since >= SHOWN_WITHIN_MS) {
+                    return ListingChange { heal: self.give_way_to_overwrite(ctx.now), ..ListingChange::default() };
+                }
+                self.attempts = self.attempts.saturating_add(1);
+                self.touch(ctx.now, Some(ctx.now + to_ms(ctx.policy.settle_for).max(pause_ms(self.attempts, None, ctx))));
+                ListingChange::default()
+            }
             (Some(base), Some(_)) if base == shown => {
                 self.in_doubt = false;
                 let change =
@@ -388,15 +404,25 @@ impl Push {
     }
 
     /// How its unknown outcome is to be found out at a store that can do this now: what was possible when it was sent may
-    /// not be any more, and a key that is not honoured must not be relied upon.
-    pub fn resolution_at(&self, abilities: &Abilities) -> Resolution {
+    /// not be any more, and a key that is not honoured, or that may be forgotten by now, must not be relied upon.
+    pub fn resolution_at(&self, abilities: &Abilities, now: i64) -> Resolution {
+        let keyed = abilities.idempotency && !self.key_may_be_forgotten(now);
         match (self.kind, self.resolution, self.base) {
-            (PushKind::Overwrite, Some(Resolution::SameCallAgain), _) if abilities.idempotency => Resolution::SameCallAgain,
-            (PushKind::Increase, Some(Resolution::SameCallAgain), None) if abilities.idempotency => Resolution::SameCallAgain,
+            (PushKind::Overwrite, Some(Resolution::SameCallAgain), _) if keyed => Resolution::SameCallAgain,
+            (PushKind::Increase, Some(Resolution::SameCallAgain), None) if keyed => Resolution::SameCallAgain,
             (PushKind::Increase, Some(Resolution::SameCallAgain), Some(_)) if abilities.compare_and_set => Resolution::SameCallAgain,
-            (PushKind::Increase, Some(Resolution::SameCallAgain | Resolution::ReadBack), Some(_)) if abilities.read => Resolution::ReadBack,
+            (PushKind::Increase, Some(Resolution::SameCallAgain | Resolution::ReadBack | Resolution::AwaitShown), Some(_))
+                if abilities.read =>
+            {
+                Resolution::ReadBack
+            }
             _ => Resolution::Overwrite,
         }
+    }
+
+    fn key_may_be_forgotten(&self, now: i64) -> bool {
+        let born_at = self.call_id.and_then(|call| call.born_at_ms());
+        born_at.is_some_and(|born_at| now.saturating_sub(born_at) > to_ms(KEYS_TRUSTED_FOR))
     }
 
     /// What the listing shows if this was applied and nothing else happened.
@@ -421,6 +447,20 @@ impl Push {
                 .then(|| "A request that was given up was applied late; the listing is overwritten with its target.".to_owned()),
             ..ListingChange::default()
         }
+    }
+
+    /// The platform applies it later. An increase is not confirmed, and nothing is sent behind it, before a read shows it:
+    /// the next one would be added to the number of before. An overwrite needs no base; but whoever reads meanwhile and
+    /// finds another number than this overwrites again.
+    fn accept(&mut self, account: &Account, ctx: Settling<'_>) -> ListingChange {
+        if self.kind == PushKind::Overwrite || self.base.is_none() {
+            let change = self.confirm(account, None, ctx.now);
+            return ListingChange { doubt_until: Some(ctx.now + SHOWN_WITHIN_MS).max(account.doubt_until), ..change };
+        }
+        self.resolution = Some(Resolution::AwaitShown);
+        self.failing_since = None;
+        self.become_uncertain("The store has accepted this and does not show it yet.", ctx.now, ctx.policy, ctx.jitter);
+        ListingChange::default()
     }
 
     fn not_applied(&mut self, reason: &str, after: Option<Duration>, ctx: Settling<'_>) -> ListingChange {
@@ -601,6 +641,15 @@ mod tests {
     }
 
     #[test]
+    fn a_keyed_call_that_the_platform_says_failed_is_no_longer_in_doubt() {
+        let policy = RetryPolicy::default();
+        let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
+        push.settle(&Account::default(), &unknown(), ctx(0, &policy));
+        push.settle(&Account::default(), &Verdict::Item(ItemResult::NeverApplied { reason: "failed".into() }), ctx(1000, &policy));
+        assert_eq!((push.state, push.in_doubt, push.call_id), (Retrying, false, None), "it goes out in another call");
+    }
+
+    #[test]
     fn read_back_decides_or_gives_way_to_an_overwrite() {
         let policy = RetryPolicy::default();
         let after = |shown: i64| {
@@ -613,6 +662,29 @@ mod tests {
         assert_eq!(after(13), (Confirmed, false, false));
         assert_eq!(after(10), (Retrying, false, true));
         assert_eq!(after(12), (Superseded, true, false));
+    }
+
+    #[test]
+    fn what_is_applied_later_is_confirmed_when_it_shows() {
+        let policy = RetryPolicy::default();
+        let mut push = sent(PushKind::Increase, Resolution::ReadBack);
+        push.settle(&Account::default(), &Verdict::Item(ItemResult::Accepted), ctx(0, &policy));
+        assert_eq!((push.state, push.due_at), (Uncertain, Some(10_000)));
+        let change = push.read_back(&Account::default(), 10, ctx(10_000, &policy));
+        assert_eq!((push.state, change), (Uncertain, ListingChange::default()), "not yet: it is not sent again");
+        let mut late = push.clone();
+        push.read_back(&Account::default(), 13, ctx(60_000, &policy));
+        assert_eq!(push.state, Confirmed);
+        let change = late.read_back(&Account::default(), 10, ctx(SHOWN_WITHIN_MS, &policy));
+        assert_eq!((late.state, change.heal.is_some()), (Superseded, true), "in the end the target is sent");
+    }
+
+    #[test]
+    fn an_accepted_overwrite_is_confirmed_and_what_is_read_soon_after_it_is_doubted() {
+        let policy = RetryPolicy::default();
+        let mut push = Push { base: None, ..sent(PushKind::Overwrite, Resolution::Overwrite) };
+        let change = push.settle(&Account::default(), &Verdict::Item(ItemResult::Accepted), ctx(0, &policy));
+        assert_eq!((push.state, change.shown, change.doubt_until), (Confirmed, Some(3), Some(SHOWN_WITHIN_MS)));
     }
 
     #[test]
@@ -707,10 +779,13 @@ mod tests {
         let all = Abilities { adjust: true, idempotency: true, compare_and_set: true, read: true, max_items: 1 };
         let with_base = sent(PushKind::Increase, Resolution::SameCallAgain);
         let without = Push { base: None, ..with_base.clone() };
-        assert_eq!(with_base.resolution_at(&all), Resolution::SameCallAgain);
-        assert_eq!(with_base.resolution_at(&Abilities { compare_and_set: false, ..all }), Resolution::ReadBack);
-        assert_eq!(without.resolution_at(&all), Resolution::SameCallAgain);
-        assert_eq!(without.resolution_at(&Abilities { idempotency: false, ..all }), Resolution::Overwrite);
+        assert_eq!(with_base.resolution_at(&all, 0), Resolution::SameCallAgain);
+        assert_eq!(with_base.resolution_at(&Abilities { compare_and_set: false, ..all }, 0), Resolution::ReadBack);
+        assert_eq!(without.resolution_at(&all, 0), Resolution::SameCallAgain);
+        assert_eq!(without.resolution_at(&Abilities { idempotency: false, ..all }, 0), Resolution::Overwrite);
+        let keyed = Push { call_id: Some(CallId(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 0, 0)))), ..without };
+        assert_eq!(keyed.resolution_at(&all, to_ms(KEYS_TRUSTED_FOR)), Resolution::SameCallAgain);
+        assert_eq!(keyed.resolution_at(&all, to_ms(KEYS_TRUSTED_FOR) + 1), Resolution::Overwrite, "it may be forgotten");
     }
 
     #[test]

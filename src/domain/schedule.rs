@@ -10,6 +10,9 @@ use chrono_tz::Tz;
 
 /// How many days back missed runs are looked for, so that a long outage leaves a bounded trail.
 pub const LOOK_BACK_DAYS: u64 = 31;
+/// A time noticed this late is still on time, whatever the catch-up window: timers and looks at the rows are never
+/// exact, and a window of 0 means that an outage is not caught up, not that no run ever happens.
+const ON_TIME: TimeDelta = TimeDelta::minutes(15);
 
 /// The instant at which `time` comes on `date` in `zone`.
 pub fn instant_of(date: NaiveDate, time: NaiveTime, zone: Tz) -> DateTime<Utc> {
@@ -68,7 +71,7 @@ pub fn due_runs(settings: &SyncSettings, now: DateTime<Utc>, since: DateTime<Utc
     let earliest = today.checked_sub_days(Days::new(LOOK_BACK_DAYS)).unwrap_or(today);
     let first = since.with_timezone(&zone).date_naive().max(earliest);
     let first = last.and_then(|date| date.succ_opt()).map_or(first, |next| next.max(first));
-    let window = TimeDelta::hours(settings.catch_up_hours);
+    let window = TimeDelta::hours(settings.catch_up_hours).max(ON_TIME);
     let mut due: Vec<DueRun> = first
         .iter_days()
         .take_while(|date| *date <= today)
@@ -130,6 +133,14 @@ mod tests {
         assert_eq!(due("2026-05-10T07:00:00Z"), [("2026-05-10".to_owned(), false)]);
         assert_eq!(due("2026-05-10T07:00:01Z"), [("2026-05-10".to_owned(), true)]);
         assert_eq!(due("2026-05-11T04:00:00Z"), [("2026-05-10".to_owned(), true), ("2026-05-11".to_owned(), false)]);
+    }
+
+    #[test]
+    fn without_a_catch_up_window_a_run_still_happens_at_its_time() {
+        let settings = SyncSettings { catch_up_hours: 0, ..timed("03:00", chrono_tz::UTC) };
+        let missed = |now: &str| due_runs(&settings, utc(now), utc("2026-05-01T00:00:00Z"), NaiveDate::from_ymd_opt(2026, 5, 9))[0].missed;
+        assert!(!missed("2026-05-10T03:00:09Z"));
+        assert!(missed("2026-05-10T03:15:01Z"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::domain::ids::check_text;
 use crate::domain::problem::pointer_to;
 use crate::domain::{FieldError, ListingId, Sku, StoreId};
 use crate::platforms::by_name;
+use crate::platforms::call::StoreConnection;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, put};
 use chrono::{DateTime, Utc};
@@ -69,7 +70,29 @@ pub(super) struct ListingsAnswer {
     pub results: Vec<RowResult>,
 }
 
-fn checked(row: ListingRow, known_fields: &[&str]) -> Result<NewListing, Vec<FieldError>> {
+/// The connector's own fields of a listing of this store: which there are, and which one it cannot do without, as the
+/// items of one call must share it.
+#[derive(Clone, Copy)]
+struct Fields {
+    known: &'static [&'static str],
+    needed: Option<&'static str>,
+}
+
+impl Fields {
+    fn of(store: &Store) -> Self {
+        let Some(platform) = by_name(&store.platform) else { return Self { known: &[], needed: None } };
+        let connection = StoreConnection {
+            store_id: store.id,
+            platform: store.platform.clone(),
+            base_url: store.base_url.clone(),
+            config: serde_json::from_str(&store.config).unwrap_or_default(),
+            credentials: BTreeMap::new(),
+        };
+        Self { known: platform.listing_fields(), needed: platform.facts(&connection).group_by }
+    }
+}
+
+fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError>> {
     let mut checks = Checks::default();
     let sku = checks.take("/sku", Sku::parse(&row.sku));
     checks.take("/external_id", check_text(&row.external_id, "an external_id", MAX_TEXT));
@@ -77,13 +100,16 @@ fn checked(row: ListingRow, known_fields: &[&str]) -> Result<NewListing, Vec<Fie
     for (name, value) in row.extra {
         let pointer = pointer_to(&name);
         match value {
-            _ if !known_fields.contains(&name.as_str()) => checks.note(pointer, "is not a field of a listing of this platform"),
+            _ if !fields.known.contains(&name.as_str()) => checks.note(pointer, "is not a field of a listing of this platform"),
             Value::String(text) => {
                 checks.take(&pointer, check_text(&text, "it", MAX_TEXT));
                 extra.insert(name, text);
             }
             _ => checks.note(pointer, "must be text"),
         }
+    }
+    if let Some(name) = fields.needed.filter(|name| !extra.contains_key(*name)) {
+        checks.note(pointer_to(name), "is needed for a listing of this platform");
     }
     checks.done()?;
     let Some(sku) = sku else { return Err(Vec::new()) };
@@ -92,19 +118,19 @@ fn checked(row: ListingRow, known_fields: &[&str]) -> Result<NewListing, Vec<Fie
 
 type Row = Result<NewListing, (Option<String>, Vec<FieldError>)>;
 
-fn rows_of_json(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError> {
+fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
     let read = |raw: &RawValue| {
         let row: ListingRow = object_at(raw.get().as_bytes()).map_err(|error| match error {
             JsonError::Syntax(detail) => (None, vec![FieldError::new("", detail)]),
             JsonError::Field(error) => (None, vec![error]),
         })?;
         let external_id = row.external_id.clone();
-        checked(row, known_fields).map_err(|errors| (Some(external_id), errors))
+        checked(row, fields).map_err(|errors| (Some(external_id), errors))
     };
     Ok(items(bytes, "rows")?.iter().map(|raw| read(raw)).collect())
 }
 
-fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError> {
+fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes);
     let header = reader.headers().map_err(|e| ApiError::malformed(format!("The CSV's header cannot be read: {e}.")))?.clone();
     let names: Vec<String> = header.iter().map(str::to_ascii_lowercase).collect();
@@ -114,7 +140,7 @@ fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError
             errors.push(FieldError::new(format!("/{needed}"), "is needed as a column, named in the first line"));
         }
     }
-    for name in names.iter().filter(|name| !matches!(name.as_str(), "sku" | "external_id") && !known_fields.contains(&name.as_str())) {
+    for name in names.iter().filter(|name| !matches!(name.as_str(), "sku" | "external_id") && !fields.known.contains(&name.as_str())) {
         errors.push(FieldError::new(pointer_to(name), "is not a column of a listing of this platform"));
     }
     for (index, name) in names.iter().enumerate() {
@@ -151,7 +177,7 @@ fn rows_of_csv(bytes: &[u8], known_fields: &[&str]) -> Result<Vec<Row>, ApiError
             }
         }
         let name = Some(row.external_id.clone()).filter(|id| !id.is_empty());
-        rows.push(checked(row, known_fields).map_err(|errors| (name, errors)));
+        rows.push(checked(row, fields).map_err(|errors| (name, errors)));
     }
     Ok(rows)
 }
@@ -174,8 +200,8 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body:
 /// Reads rows, pairs those that are right, and enters that in the audit log.
 pub(super) async fn pair(caller: &Caller, state: &State, store: Store, bytes: &[u8], csv: bool) -> Result<ListingsAnswer, ApiError> {
     let id = store.id;
-    let known_fields = by_name(&store.platform).map_or(&[][..], |platform| platform.listing_fields());
-    let rows = if csv { rows_of_csv(bytes, known_fields)? } else { rows_of_json(bytes, known_fields)? };
+    let fields = Fields::of(&store);
+    let rows = if csv { rows_of_csv(bytes, fields)? } else { rows_of_json(bytes, fields)? };
     if rows.len() > MAX_BULK {
         return Err(ApiError::field("", format!("may have at most {MAX_BULK} rows; send them in parts")));
     }
@@ -302,4 +328,21 @@ pub(super) async fn unpair(caller: &Caller, state: &State, store: StoreId, listi
         })
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_without_the_field_that_groups_calls_is_rejected_by_its_name() {
+        let fields = Fields { known: &["item_id", "location_id"], needed: Some("item_id") };
+        let rows =
+            rows_of_json(br#"[{"sku": "A", "external_id": "1", "item_id": "7"}, {"sku": "B", "external_id": "2"}]"#, fields).ok().unwrap();
+        assert!(rows[0].is_ok());
+        let Err((_, errors)) = &rows[1] else { panic!() };
+        assert_eq!(errors.iter().map(|e| e.pointer.as_str()).collect::<Vec<_>>(), ["/item_id"]);
+        let rows = rows_of_csv(b"sku,external_id,item_id\nA,1,7\nB,2,\n", fields).ok().unwrap();
+        assert!(rows[0].is_ok() && rows[1].is_err());
+    }
 }

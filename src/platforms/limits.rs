@@ -10,7 +10,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::ops::Add;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,8 @@ use tokio::time::Instant;
 
 /// Buckets kept at most, of stores and of apps; those that have been quiet for long are forgotten first.
 const MOST_BUCKETS: usize = 100_000;
+/// Different costs that one store's calls are known to have at most.
+const MOST_COSTS: usize = 32;
 /// How long a bucket must have been quiet to be forgotten.
 const QUIET: Duration = Duration::from_secs(3600);
 
@@ -115,12 +117,33 @@ struct Entry {
     /// Points of permits whose answers are not there yet: what the platform told does not count them.
     in_flight: u32,
     used_at: Instant,
+    /// What calls cost by the platform's own account, by what the connector states.
+    told_costs: BTreeMap<u32, u32>,
 }
 
 impl Entry {
-    fn wait(&self, cost: u32) -> Duration {
+    fn new(limit: RateLimit, filled_for: Duration, now: Instant) -> Self {
+        let gate = Gate::filling(limit, filled_for);
+        Self { gate, stated: limit, not_before: None, in_flight: 0, used_at: now, told_costs: BTreeMap::new() }
+    }
+
+    /// What a call costs that is stated to cost `stated`.
+    fn cost(&self, stated: u32) -> u32 {
+        self.told_costs.get(&stated).copied().unwrap_or(stated)
+    }
+
+    /// The platform asked `told` points for a call stated to cost `stated`. Calls of one statement may differ, so the
+    /// dearer one is believed at once, and a cheaper one by halves.
+    fn learn_cost(&mut self, stated: u32, told: u32) {
+        let known = self.cost(stated);
+        if known != told && (self.told_costs.len() < MOST_COSTS || self.told_costs.contains_key(&stated)) {
+            self.told_costs.insert(stated, if told > known { told } else { told.midpoint(known) });
+        }
+    }
+
+    fn wait(&self, stated: u32) -> Duration {
         let pause = self.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
-        self.gate.wait(cost).max(pause)
+        self.gate.wait(self.cost(stated)).max(pause)
     }
 }
 
@@ -163,6 +186,9 @@ impl std::fmt::Debug for Limits {
 pub struct Permit {
     limits: Arc<Limits>,
     store: StoreId,
+    /// As the connector states it.
+    stated: u32,
+    /// As it was taken.
     cost: u32,
 }
 
@@ -172,7 +198,15 @@ impl Permit {
         if let Some(entry) = self.limits.lock().stores.get_mut(&self.store) {
             let limit = RateLimit { per_second: told.per_second, burst: told.burst.max(1) };
             let others = entry.in_flight.saturating_sub(self.cost);
-            entry.gate = Gate::new(limit, told.available.saturating_sub(others));
+            match told.available {
+                Some(available) => entry.gate = Gate::new(limit, available.saturating_sub(others)),
+                // What is left in a bucket of another rate is not known, so it begins empty.
+                None if entry.gate.limit != limit => entry.gate = Gate::new(limit, 0),
+                None => {}
+            }
+            if let Some(cost) = told.cost {
+                entry.learn_cost(self.stated, cost);
+            }
         }
     }
 }
@@ -190,10 +224,9 @@ impl Limits {
     /// looked at in one instant: points taken before a wait for others would be used beside those that came in
     /// meanwhile. Stores of one app that wait for its bucket come in the order of their asking, so that they share it
     /// fairly. Dropping the future after it is ready gives nothing back.
-    pub async fn acquire(self: &Arc<Self>, store: StoreId, facts: &Facts, cost: u32) -> Permit {
-        let permit = || Permit { limits: Arc::clone(self), store, cost };
+    pub async fn acquire(self: &Arc<Self>, store: StoreId, facts: &Facts, stated: u32) -> Permit {
         loop {
-            let of_store = self.with_entries(store, facts, |entry, _| entry.wait(cost));
+            let of_store = self.with_entries(store, facts, |entry, _| entry.wait(stated));
             if !of_store.is_zero() {
                 tokio::time::sleep(of_store).await;
                 continue;
@@ -204,32 +237,31 @@ impl Limits {
                 None => None,
             };
             // A store that has to wait for itself again lets the others of its app go first.
-            while self.with_entries(store, facts, |entry, _| entry.wait(cost)).is_zero() {
-                let wait = self.try_acquire(store, facts, cost);
-                if wait.is_zero() {
-                    return permit();
+            while self.with_entries(store, facts, |entry, _| entry.wait(stated)).is_zero() {
+                match self.try_acquire(store, facts, stated) {
+                    Ok(cost) => return Permit { limits: Arc::clone(self), store, stated, cost },
+                    Err(wait) => tokio::time::sleep(wait).await,
                 }
-                tokio::time::sleep(wait).await;
             }
         }
     }
 
-    /// Takes the points, or says when to try again.
-    fn try_acquire(&self, store: StoreId, facts: &Facts, cost: u32) -> Duration {
+    /// Takes the points and says how many, or when to try again.
+    fn try_acquire(&self, store: StoreId, facts: &Facts, stated: u32) -> Result<u32, Duration> {
         self.with_entries(store, facts, |of_store, of_app| {
-            let wait = wait_of(of_store, of_app.as_deref(), cost);
-            if wait.is_zero() && of_store.gate.take(cost) && of_app.is_none_or(|app| app.entry.gate.take(cost)) {
+            let (wait, cost) = (wait_of(of_store, of_app.as_deref(), stated), of_store.cost(stated));
+            if wait.is_zero() && of_store.gate.take(cost) && of_app.is_none_or(|app| app.entry.gate.take(stated)) {
                 of_store.in_flight = of_store.in_flight.saturating_add(cost);
-                return Duration::ZERO;
+                return Ok(cost);
             }
             // Never at once: where governor counts a nanosecond otherwise than we do it has the last word.
-            wait.max(Duration::from_micros(100))
+            Err(wait.max(Duration::from_micros(100)))
         })
     }
 
     /// How long the next permit of this store will take at least, as far as is known without taking it.
-    pub fn expected_wait(&self, store: StoreId, facts: &Facts, cost: u32) -> Duration {
-        self.with_entries(store, facts, |of_store, of_app| wait_of(of_store, of_app.as_deref(), cost))
+    pub fn expected_wait(&self, store: StoreId, facts: &Facts, stated: u32) -> Duration {
+        self.with_entries(store, facts, |of_store, of_app| wait_of(of_store, of_app.as_deref(), stated))
     }
 
     /// The platform asked us to let this store be for a while.
@@ -255,7 +287,7 @@ impl Limits {
         if apps.len() >= MOST_BUCKETS {
             apps.retain(|_, app| !quiet(&app.entry));
         }
-        let new = |limit| Entry { gate: Gate::filling(limit, filled_for), stated: limit, not_before: None, in_flight: 0, used_at: now };
+        let new = |limit| Entry::new(limit, filled_for, now);
         let follow = |entry: &mut Entry, limit: RateLimit| {
             entry.used_at = now;
             if entry.stated != limit {
@@ -275,8 +307,8 @@ impl Limits {
     }
 }
 
-fn wait_of(of_store: &Entry, of_app: Option<&App>, cost: u32) -> Duration {
-    of_store.wait(cost).max(of_app.map_or(Duration::ZERO, |app| app.entry.wait(cost)))
+fn wait_of(of_store: &Entry, of_app: Option<&App>, stated: u32) -> Duration {
+    of_store.wait(stated).max(of_app.map_or(Duration::ZERO, |app| app.entry.wait(stated)))
 }
 
 #[cfg(test)]
@@ -403,11 +435,24 @@ mod tests {
         let first = limits.acquire(store, &stated, 13).await;
         let second = limits.acquire(store, &stated, 13).await;
         // Someone else of the same app has used most of it; the second call is not in that number yet.
-        first.learn(QuotaTold { per_second: 50.0, burst: 1000, available: 20 });
+        first.learn(QuotaTold { per_second: 50.0, burst: 1000, available: Some(20), cost: None });
         drop((first, second));
         let began = Instant::now();
         drop(limits.acquire(store, &stated, 13).await);
         assert!(began.elapsed() >= Duration::from_millis(120), "7 are left, 13 are wanted, at 50/s: {:?}", began.elapsed());
         assert!(began.elapsed() < Duration::from_millis(130), "and no more waiting than that");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_call_costs_what_the_platform_says_it_costs() {
+        let limits = Arc::new(Limits::default());
+        let (store, stated) = (StoreId(Uuid::from_u128(1)), facts(50.0, 1000, None));
+        let first = limits.acquire(store, &stated, 13).await;
+        first.learn(QuotaTold { per_second: 50.0, burst: 1000, available: Some(0), cost: Some(100) });
+        drop(first);
+        let began = Instant::now();
+        drop(limits.acquire(store, &stated, 13).await);
+        assert!(began.elapsed() >= Duration::from_secs(2), "100 points at 50/s: {:?}", began.elapsed());
+        drop(limits.acquire(store, &stated, 5).await);
+        assert!(began.elapsed() < Duration::from_millis(2200), "other calls cost what they did: {:?}", began.elapsed());
     }
 }

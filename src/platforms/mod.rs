@@ -13,13 +13,26 @@
 //! 4. `check_config`: which fields a store of this kind needs, each named in its error.
 //! 5. Add it to [`registry`], and what a person fills in to connect a store to [`form::FORMS`].
 //! 6. Tests: success, partial success, throttled, token expired, unknown listing, lost answer.
+pub mod amazon;
 pub mod call;
+mod check;
 pub mod client;
+pub mod codes;
+pub mod ebay;
+pub mod fields;
 pub mod form;
+pub mod lazada;
 pub mod limits;
+mod oauth;
+pub mod shopee;
+pub mod shopify;
+pub mod shopline;
+pub mod shopline_open;
 pub mod sign;
 pub mod simulated;
+pub mod tiktok_shop;
 pub mod transport;
+pub mod woocommerce;
 
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
@@ -68,8 +81,11 @@ pub struct QuotaTold {
     pub per_second: f64,
     /// Points when it is full.
     pub burst: u32,
-    /// Points that were in it after the call.
-    pub available: u32,
+    /// Points that were in it after the call, where it says so.
+    pub available: Option<u32>,
+    /// Points that a call like this one is asked for beforehand, where it says so: they may differ from what
+    /// [`Platform::cost`] states.
+    pub cost: Option<u32>,
 }
 
 /// What a request may depend on beside the store and the call, so that connectors stay pure.
@@ -164,7 +180,18 @@ pub trait Platform: Send + Sync {
 
 /// The connectors there are.
 pub fn registry() -> &'static [&'static dyn Platform] {
-    &[&simulated::Simulated]
+    &[
+        &simulated::Simulated,
+        &shopify::Shopify,
+        &shopline::Shopline,
+        &shopline_open::ShoplineOpen,
+        &shopee::Shopee,
+        &woocommerce::WooCommerce,
+        &lazada::Lazada,
+        &tiktok_shop::TikTokShop,
+        &amazon::Amazon,
+        &ebay::Ebay,
+    ]
 }
 
 /// The connector of this name.

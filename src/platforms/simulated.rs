@@ -8,12 +8,12 @@
 //! 50 calls/s with a burst of 50 and 100 items a call.
 use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
 use super::client::by_status;
+use super::fields::{object, rate_limit};
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use crate::domain::problem::pointer_to;
 use secrecy::ExposeSecret;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
@@ -36,19 +36,8 @@ struct AbilitiesConfig {
     max_items: Option<usize>,
 }
 
-/// One of the store's own settings, which is an object.
-fn setting<T: DeserializeOwned>(store: &StoreConnection, name: &str) -> Result<Option<T>, FieldError> {
-    let Some(value) = store.config.get(name) else { return Ok(None) };
-    // serde would take a list of values in the order of the fields, too.
-    if !value.is_object() {
-        return Err(FieldError::new(pointer_to(name), "must be a JSON object"));
-    }
-    let read = serde_path_to_error::deserialize(value);
-    read.map(Some).map_err(|error| FieldError::of_serde(error.path(), error.inner()).under(&pointer_to(name)))
-}
-
 fn abilities(store: &StoreConnection) -> Result<Abilities, FieldError> {
-    let given: AbilitiesConfig = setting(store, "abilities")?.unwrap_or_default();
+    let given: AbilitiesConfig = object(store, "abilities")?.unwrap_or_default();
     let max_items = given.max_items.unwrap_or(100);
     if !(1..=MOST_ITEMS).contains(&max_items) {
         return Err(FieldError::new("/abilities/max_items", format!("must be from 1 to {MOST_ITEMS}")));
@@ -60,17 +49,6 @@ fn abilities(store: &StoreConnection) -> Result<Abilities, FieldError> {
         read: given.read.unwrap_or(true),
         max_items,
     })
-}
-
-fn rate(store: &StoreConnection) -> Result<RateLimit, FieldError> {
-    let Some(limit) = setting::<RateLimit>(store, "rate_limit")? else { return Ok(DEFAULT_RATE) };
-    if !(0.001..=10_000.0).contains(&limit.per_second) {
-        return Err(FieldError::new("/rate_limit/per_second", "must be from 0.001 to 10000 calls per second"));
-    }
-    if !(1..=100_000).contains(&limit.burst) {
-        return Err(FieldError::new("/rate_limit/burst", "must be from 1 to 100000 calls"));
-    }
-    Ok(limit)
 }
 
 #[derive(Serialize)]
@@ -148,7 +126,7 @@ impl Platform for Simulated {
                     None => errors.push(FieldError::new("/external_store", "must be text")),
                 },
                 "abilities" => errors.extend(abilities(store).err()),
-                "rate_limit" => errors.extend(rate(store).err()),
+                "rate_limit" => errors.extend(rate_limit(store, DEFAULT_RATE).err()),
                 _ => errors.push(FieldError::new(pointer_to(name), "is not a setting of a store of this platform")),
             }
         }
@@ -173,7 +151,7 @@ impl Platform for Simulated {
         Facts {
             abilities: abilities(store).unwrap_or(careful),
             group_by: None,
-            per_store: rate(store).unwrap_or(DEFAULT_RATE),
+            per_store: rate_limit(store, DEFAULT_RATE).unwrap_or(DEFAULT_RATE),
             per_app: None,
         }
     }

@@ -41,7 +41,9 @@ impl Args {
         let simulator = Simulator::new(self.seed);
         simulator.set_faults(self.initial_faults()?);
         let listener = listener(self.listen).map_err(|e| format!("cannot listen on {}: {e}", self.listen))?;
-        tracing::info!(address = %self.listen, "the simulated platform listens; its control face is /control");
+        // The port that was found, where 0 asked for a free one.
+        let address = listener.local_addr().map_err(|e| e.to_string())?;
+        tracing::info!(%address, "the simulated platform listens; its control face is /control");
         serve::serve(listener, simulator, shutdown).await.map_err(|e| e.to_string())
     }
 }

@@ -34,7 +34,7 @@ impl Transport for InProcess {
                 authorization: request
                     .secret_headers
                     .iter()
-                    .find(|(key, _)| *key == "authorization")
+                    .find(|(key, _)| matches!(*key, "authorization" | "x-shopify-access-token"))
                     .map(|(_, v)| v.expose_secret().to_owned()),
                 key: header("idempotency-key"),
                 body: request.body.clone().unwrap_or_default(),

@@ -1,11 +1,19 @@
 //! The simulated platform itself: many stores, a quantity for each item, faults on demand. In process for tests
 //! ([`in_process`]), served over HTTP for demo and load ([`serve`]).
 //!
-//! It shares no code with the connector that talks to it: what it understands is its own.
+//! It has several faces: the small protocol of its own, and the wire formats of real platforms ([`shopee`], and
+//! Shopify's under `/shopify/{shop}`, see `shopify.rs`). Stores, faults, limits and receipts are the same behind all of
+//! them.
+//!
+//! It shares no code with the connectors that talk to it: what it understands is its own.
 pub mod args;
+mod faces;
 pub mod in_process;
 pub mod serve;
+pub mod shopee;
+mod shopify;
 
+use faces::{Asked, Failure};
 use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -20,13 +28,13 @@ const MOST_KEYS: usize = 1_000_000;
 /// Items in one call at most, as the protocol says; bridges with more say so in their store's settings.
 const MOST_ITEMS: usize = 1000;
 
-/// A bucket that every store has for itself.
+/// A bucket that every store has for itself, of calls or of points.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// Calls per second.
+    /// Calls or points per second.
     pub per_second: f64,
-    /// Calls at once.
+    /// Calls or points at once.
     pub burst: f64,
 }
 
@@ -85,8 +93,12 @@ pub struct Faults {
     pub reject_items: Vec<String>,
     /// A call with one of these is answered 400 as a whole.
     pub poison_items: Vec<String>,
-    /// The token that callers must have.
+    /// The token that callers must have. A renewal at a Shopify shop hands it out.
     pub token: Option<String>,
+    /// Each Shopify shop's bucket, in points; what goes beyond is answered THROTTLED and counted.
+    pub shopify_points: Rate,
+    /// What each row of a Shopify mutation costs beside the mutation itself. Nothing, as far as was recorded.
+    pub shopify_points_per_row: f64,
 }
 
 impl Default for Faults {
@@ -112,6 +124,21 @@ impl Default for Faults {
             reject_items: Vec::new(),
             poison_items: Vec::new(),
             token: None,
+            shopify_points: Rate { per_second: 100.0, burst: 2000.0 },
+            shopify_points_per_row: 0.0,
+        }
+    }
+}
+
+impl Faults {
+    /// Whether a caller has the token that it must have.
+    fn lets_in(&self, asked: &Asked, incoming: &Incoming) -> bool {
+        let Some(token) = &self.token else { return true };
+        match asked {
+            Asked::Own { .. } => incoming.authorization.as_deref() == Some(&format!("Bearer {token}")),
+            Asked::Shopify(endpoint) => endpoint.renews || incoming.authorization.as_ref() == Some(token),
+            // Its own tokens are checked with its signature.
+            Asked::Shopee(_) => true,
         }
     }
 }
@@ -185,12 +212,26 @@ pub struct Incoming {
     pub target: String,
     /// Whether it is a POST.
     pub post: bool,
-    /// `Authorization`.
+    /// `Authorization`, or Shopify's `X-Shopify-Access-Token`.
     pub authorization: Option<String>,
     /// `Idempotency-Key`.
     pub key: Option<String>,
     /// The body.
     pub body: String,
+}
+
+impl Incoming {
+    /// The path without its first slash, and the query.
+    fn parts(&self) -> (&str, &str) {
+        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        (path.trim_start_matches('/'), query)
+    }
+
+    /// The first value of this name in the query.
+    fn given(&self, name: &str) -> Option<String> {
+        let (_, query) = self.parts();
+        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| decode(value))
+    }
 }
 
 /// What comes of a request.
@@ -236,6 +277,7 @@ struct State {
     stats: Stats,
     keep_instants: bool,
     rng: ChaCha8Rng,
+    shopee: shopee::Shops,
 }
 
 /// The simulated platform. Clones are the same platform.
@@ -261,6 +303,7 @@ impl Simulator {
             stats: Stats::default(),
             keep_instants: false,
             rng: ChaCha8Rng::seed_from_u64(seed),
+            shopee: shopee::Shops::default(),
         })))
     }
 
@@ -339,28 +382,26 @@ impl Simulator {
         if state.faults.down {
             return Decision::Refuse;
         }
-        let (path, query) = incoming.target.split_once('?').unwrap_or((&incoming.target, ""));
-        let mut parts = path.trim_start_matches('/').split('/').map(decode);
-        let (Some(stores), Some(store), Some(action), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-            return Decision::Answer(problem(404, "no such path"));
-        };
-        if stores != "stores" {
-            return Decision::Answer(problem(404, "no such path"));
-        }
+        let Some(asked) = Asked::of(incoming) else { return Decision::Answer(problem(404, "no such path")) };
         state.stats.calls += 1;
-        if !state.take_token(&store, now_us) {
+        if let Asked::Shopee(call) = &asked
+            && call.is_about_tokens()
+        {
+            // Renewals are spared: a lost answer to one costs the shop its authorisation, which no test of other faults means.
+            return Decision::Answer(state.shopee(now_us, call, incoming));
+        }
+        if let Some(over) = state.over_limit(now_us, &asked, incoming) {
             state.stats.over_limit += 1;
-            let wait = state.faults.rate_limit.map_or(1.0, |r| 1.0 / r.per_second);
-            return Decision::Answer(Answer { retry_after: Some(wait), ..problem(429, "over the limit") });
+            return Decision::Answer(over);
         }
         let faults = state.faults.clone();
-        let token_ok = faults.token.as_ref().is_none_or(|t| incoming.authorization.as_deref() == Some(&format!("Bearer {t}")));
-        if faults.unauthorized || faults.unauthorized_stores.contains(&store) || !token_ok {
+        if faults.unauthorized || faults.unauthorized_stores.iter().any(|store| store == asked.store()) || !faults.lets_in(&asked, incoming)
+        {
             state.note("unauthorized");
-            return Decision::Answer(problem(401, "unauthorized"));
+            return Decision::Answer(asked.failure(Failure::Unauthorized));
         }
         if state.draw(faults.throttle, "throttle") {
-            return Decision::Answer(Answer { retry_after: Some(faults.retry_after_s), ..problem(429, "slow down") });
+            return Decision::Answer(Answer { retry_after: Some(faults.retry_after_s), ..asked.failure(Failure::SlowDown) });
         }
         if state.draw(faults.cut, "cut") {
             return Decision::Cut;
@@ -369,17 +410,17 @@ impl Simulator {
             return Decision::Silence;
         }
         if state.draw(faults.error_before, "error_before") {
-            return Decision::Answer(problem(500, "error"));
+            return Decision::Answer(asked.failure(Failure::Broken));
         }
         if incoming.post && state.draw(faults.late, "late") {
             return Decision::CutAndApplyLater(faults.late_ms);
         }
-        let answer = state.answer(now_us, &store, &action, query, incoming);
+        let answer = state.answer_to(now_us, &asked, incoming);
         if incoming.post && state.draw(faults.lose_answer, "lose_answer") {
             return Decision::Cut;
         }
         if incoming.post && state.draw(faults.error_after, "error_after") {
-            return Decision::Answer(problem(500, "error"));
+            return Decision::Answer(asked.failure(Failure::Broken));
         }
         Decision::Answer(answer)
     }
@@ -387,10 +428,8 @@ impl Simulator {
     /// Applies a request whose answer was lost earlier.
     pub fn apply_late(&self, now_us: i64, incoming: &Incoming) {
         let mut state = self.state();
-        let (path, query) = incoming.target.split_once('?').unwrap_or((&incoming.target, ""));
-        let parts: Vec<String> = path.trim_start_matches('/').split('/').map(decode).collect();
-        if let [_, store, action] = parts.as_slice() {
-            state.answer(now_us, store, action, query, incoming);
+        if let Some(asked) = Asked::of(incoming) {
+            state.answer_to(now_us, &asked, incoming);
         }
     }
 }
@@ -449,25 +488,42 @@ impl State {
         hit
     }
 
-    fn take_token(&mut self, store: &str, now_us: i64) -> bool {
-        let rate = self.faults.rate_limit;
-        let keep = self.keep_instants;
-        let entry = self.stores.entry(store.to_owned()).or_default();
-        if keep {
-            entry.calls_at.push(now_us);
+    /// The answer to a call beyond the store's bucket.
+    fn over_limit(&mut self, now_us: i64, asked: &Asked, incoming: &Incoming) -> Option<Answer> {
+        if self.keep_instants {
+            self.stores.entry(asked.store().to_owned()).or_default().calls_at.push(now_us);
         }
-        let Some(rate) = rate else { return true };
+        if let Asked::Shopify(endpoint) = asked {
+            return self.shopify_throttled(now_us, endpoint, incoming);
+        }
+        let rate = self.faults.rate_limit?;
+        let over = self.take_tokens(asked.store(), now_us, rate, 1.0).is_none();
+        over.then(|| Answer { retry_after: Some(1.0 / rate.per_second), ..asked.failure(Failure::OverLimit) })
+    }
+
+    /// What is left in the store's bucket after so much was taken from it; `None` when there was not enough.
+    fn take_tokens(&mut self, store: &str, now_us: i64, rate: Rate, asked: f64) -> Option<f64> {
+        let entry = self.stores.entry(store.to_owned()).or_default();
         let (tokens, at) = entry.tokens.unwrap_or((rate.burst, now_us));
         #[expect(clippy::cast_precision_loss, reason = "microseconds between two calls")]
         let refilled = (tokens + (now_us - at).max(0) as f64 / 1e6 * rate.per_second).min(rate.burst);
-        let granted = refilled >= 1.0 - 1e-6;
-        entry.tokens = Some((if granted { refilled - 1.0 } else { refilled }, now_us));
-        granted
+        let left = (refilled >= asked - 1e-6).then_some(refilled - asked);
+        entry.tokens = Some((left.unwrap_or(refilled), now_us));
+        left
     }
 
-    fn answer(&mut self, now_us: i64, store: &str, action: &str, query: &str, incoming: &Incoming) -> Answer {
+    fn answer_to(&mut self, now_us: i64, asked: &Asked, incoming: &Incoming) -> Answer {
+        match asked {
+            Asked::Own { store, action } => self.answer(now_us, store, action, incoming),
+            Asked::Shopee(call) => self.shopee(now_us, call, incoming),
+            Asked::Shopify(endpoint) => self.shopify_answer(now_us, endpoint, incoming),
+        }
+    }
+
+    fn answer(&mut self, now_us: i64, store: &str, action: &str, incoming: &Incoming) -> Answer {
+        let (_, query) = incoming.parts();
         if !incoming.post && !query.split('&').any(|pair| pair.starts_with("external_id=")) {
-            return self.list(store, query);
+            return self.list(store, incoming);
         }
         if !incoming.post {
             let ids: Vec<String> = query.split('&').filter_map(|pair| pair.strip_prefix("external_id=")).map(decode).collect();
@@ -504,21 +560,24 @@ impl State {
         let items: Vec<Value> = body.items.iter().map(|item| self.apply(now_us, store, action, item)).collect();
         let answer = json!({ "items": items });
         if let Some(key) = key {
-            self.keys.insert(key.clone(), answer.clone());
-            self.key_order.push_back(key);
-            while self.key_order.len() > MOST_KEYS {
-                self.key_order.pop_front().and_then(|old| self.keys.remove(&old));
-            }
+            self.remember(key, answer.clone());
         }
         Answer { status: 200, retry_after: None, body: answer }
     }
 
+    fn remember(&mut self, key: (String, String), answer: Value) {
+        if self.keys.insert(key.clone(), answer).is_none() {
+            self.key_order.push_back(key);
+        }
+        while self.key_order.len() > MOST_KEYS {
+            self.key_order.pop_front().and_then(|old| self.keys.remove(&old));
+        }
+    }
+
     /// The items of a store, for pairing.
-    fn list(&self, store: &str, query: &str) -> Answer {
-        let given =
-            |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| decode(v));
-        let limit = given("limit").and_then(|n| n.parse().ok()).unwrap_or(100).clamp(1, MOST_ITEMS);
-        let after = given("after");
+    fn list(&self, store: &str, incoming: &Incoming) -> Answer {
+        let limit = incoming.given("limit").and_then(|n| n.parse().ok()).unwrap_or(100).clamp(1, MOST_ITEMS);
+        let after = incoming.given("after");
         let items = self.stores.get(store).map(|s| &s.items);
         let behind = |id: &&String| after.as_ref().is_none_or(|after| *id > after);
         let ids: Vec<&String> = items.into_iter().flat_map(|items| items.keys()).filter(behind).take(limit).collect();
@@ -532,8 +591,7 @@ impl State {
         if self.faults.reject_items.contains(id) {
             return json!({"external_id": id, "error": "unknown item"});
         }
-        let entry = self.stores.entry(store.to_owned()).or_default();
-        let before = entry.items.get(id).copied().unwrap_or(0);
+        let before = self.stores.get(store).and_then(|s| s.items.get(id)).copied().unwrap_or(0);
         let after = match (action, item.delta, item.quantity) {
             ("adjust", Some(delta), None) => before.saturating_add(delta),
             ("set", None, Some(quantity)) => {
@@ -544,15 +602,22 @@ impl State {
             }
             _ => return json!({"external_id": id, "error": "needs delta for adjust, quantity for set"}),
         };
-        entry.items.insert(id.clone(), after);
+        self.change(now_us, store, id, action, after);
+        json!({"external_id": id, "quantity": after})
+    }
+
+    /// Makes an item show `after`, and keeps a receipt.
+    fn change(&mut self, now_us: i64, store: &str, id: &str, action: &str, after: i64) {
+        let items = &mut self.stores.entry(store.to_owned()).or_default().items;
+        let before = items.insert(id.to_owned(), after).unwrap_or(0);
         self.stats.items += 1;
         let receipt = Receipt {
             seq: self.next_seq,
             at_us: now_us,
             store: store.to_owned(),
-            external_id: id.clone(),
+            external_id: id.to_owned(),
             action: action.to_owned(),
-            change: after - before,
+            change: after.saturating_sub(before),
             quantity: after,
         };
         self.next_seq += 1;
@@ -560,6 +625,5 @@ impl State {
         if self.receipts.len() > MOST_RECEIPTS {
             self.receipts.pop_front();
         }
-        json!({"external_id": id, "quantity": after})
     }
 }

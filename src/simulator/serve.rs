@@ -1,6 +1,7 @@
 //! The simulated platform over HTTP, with a control face under `/control` for switching faults and looking inside.
 //!
 //! One worker: all stores share one lock anyway, and a call of a hundred items holds it for well under a millisecond.
+use super::shopee::{NewShop, Tokens};
 use super::{Answer, Decision, Faults, Incoming, Simulator};
 use crate::clock::Clock;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -62,6 +63,8 @@ pub async fn serve(
             .route("/control/stores/{store}/items", web::get().to(items))
             .route("/control/stores/{store}/items", web::put().to(set_items))
             .route("/control/stores/{store}/sell", web::post().to(sell))
+            .route("/control/shopee/{shop}", web::put().to(open_shopee_shop))
+            .route("/control/shopee/{shop}", web::delete().to(close_shopee_shop))
             .default_service(web::to(platform_call))
     })
     .keep_alive(KEEP_ALIVE)
@@ -83,7 +86,7 @@ async fn platform_call(request: HttpRequest, body: Bytes, platform: Data<Platfor
     let incoming = Incoming {
         target: request.uri().to_string(),
         post: request.method() == actix_web::http::Method::POST,
-        authorization: header("authorization"),
+        authorization: header("authorization").or_else(|| header("x-shopify-access-token")),
         key: header("idempotency-key"),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
@@ -198,6 +201,16 @@ async fn set_items(platform: Data<Platform>, store: Path<String>, body: Json<Ite
 
 async fn sell(platform: Data<Platform>, store: Path<String>, item: Json<Item>) -> HttpResponse {
     platform.simulator.sell(&store, &item.external_id, item.quantity);
+    HttpResponse::NoContent().finish()
+}
+
+async fn open_shopee_shop(platform: Data<Platform>, shop: Path<u64>, new: Json<NewShop>) -> Json<Tokens> {
+    let now_us = platform.clock.now().timestamp_micros();
+    Json(platform.simulator.open_shopee_shop(now_us, shop.into_inner(), new.into_inner()))
+}
+
+async fn close_shopee_shop(platform: Data<Platform>, shop: Path<u64>) -> HttpResponse {
+    platform.simulator.close_shopee_shop(shop.into_inner());
     HttpResponse::NoContent().finish()
 }
 

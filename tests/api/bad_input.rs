@@ -152,7 +152,7 @@ fn stores_name_each_bad_field(on: Backend) {
     let store = ada.store("corner", platform.address, json!({ "credentials": { "token": "t" } }));
     let cases = [
         ("name", vec![json!(""), json!(7), json!("a\u{0}"), json!("x".repeat(201))]),
-        ("platform", vec![json!("amazon"), json!(""), json!(7)]),
+        ("platform", vec![json!("bazaar"), json!(""), json!(7)]),
         (
             "base_url",
             vec![

@@ -40,6 +40,7 @@ fn table() -> Vec<(&'static str, &'static str, Door, Value)> {
         ("PATCH", "/v1/stores/{id}", Seller, json!({ "name": "mine" })),
         ("DELETE", "/v1/stores/{id}", Seller, Value::Null),
         ("POST", "/v1/stores/{id}/check", Seller, Value::Null),
+        ("GET", "/v1/stream", Seller, Value::Null),
         ("POST", "/v1/stores/{id}/discover", Seller, json!({ "apply": true })),
         ("PUT", "/v1/stores/{id}/listings", Seller, json!([{ "sku": "X", "external_id": "x" }])),
         ("GET", "/v1/stores/{id}/listings", Seller, Value::Null),

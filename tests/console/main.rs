@@ -3,7 +3,13 @@
 //!
 //! Needs Debian's packages chromium and chromium-driver; says so and skips without them, and fails instead with
 //! `STOCKTIDE_TEST_REQUIRE=all`.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should say so at once")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should say so at once"
+)]
 
 #[path = "../api/database.rs"]
 mod database;

@@ -256,7 +256,13 @@ impl Browser {
     }
 
     pub async fn text(&self) -> String {
-        self.find("main").await.text().await.unwrap()
+        // The page may be taken away by the next one between the two questions: then that one is asked.
+        for _ in 0..20 {
+            if let Ok(text) = self.find("main").await.text().await {
+                return text;
+            }
+        }
+        panic!("the page changes without end");
     }
 
     /// Waits until the page says so, reloading it where it does not keep itself up to date.

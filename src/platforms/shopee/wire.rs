@@ -1,0 +1,155 @@
+//! Shopee's bodies: what is sent begins with `Out`, what comes with `In`. Fields that are not read here are left out.
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+#[derive(Serialize)]
+pub(super) struct OutUpdate<'a> {
+    pub(super) item_id: u64,
+    pub(super) stock_list: Vec<OutModel<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct OutModel<'a> {
+    pub(super) model_id: u64,
+    pub(super) seller_stock: [OutStock<'a>; 1],
+}
+
+#[derive(Serialize)]
+pub(super) struct OutStock<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) location_id: Option<&'a str>,
+    pub(super) stock: i64,
+}
+
+#[derive(Serialize)]
+pub(super) struct OutCode<'a> {
+    pub(super) code: &'a str,
+    pub(super) partner_id: u64,
+    pub(super) shop_id: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct OutRefresh<'a> {
+    pub(super) refresh_token: &'a str,
+    pub(super) partner_id: u64,
+    pub(super) shop_id: u64,
+}
+
+/// What every answer is wrapped in.
+#[derive(Deserialize)]
+pub(super) struct Envelope {
+    /// Empty for a success.
+    #[serde(default)]
+    pub(super) error: String,
+    #[serde(default)]
+    pub(super) message: String,
+    #[serde(default)]
+    pub(super) response: Value,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct InLists {
+    pub(super) success_list: Vec<InDone>,
+    pub(super) failure_list: Vec<InFailed>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InDone {
+    #[serde(default)]
+    pub(super) model_id: u64,
+    pub(super) location_id: Option<String>,
+    pub(super) stock: Option<i64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InFailed {
+    #[serde(default)]
+    pub(super) model_id: u64,
+    #[serde(default)]
+    pub(super) failed_reason: String,
+}
+
+/// Both detail calls answer with one of these lists.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct InItems {
+    pub(super) item_list: Vec<InItem>,
+    pub(super) model: Vec<InModel>,
+    pub(super) tier_variation: Vec<InTier>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InItem {
+    pub(super) item_id: u64,
+    #[serde(default)]
+    pub(super) item_name: String,
+    pub(super) item_sku: Option<String>,
+    #[serde(default)]
+    pub(super) has_model: bool,
+    pub(super) stock_info_v2: Option<InStockInfo>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InModel {
+    pub(super) model_id: u64,
+    pub(super) model_sku: Option<String>,
+    #[serde(default)]
+    pub(super) tier_index: Vec<usize>,
+    pub(super) stock_info_v2: Option<InStockInfo>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InStockInfo {
+    #[serde(default)]
+    pub(super) seller_stock: Vec<InStock>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InStock {
+    pub(super) location_id: Option<String>,
+    pub(super) stock: i64,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InTier {
+    #[serde(default)]
+    pub(super) option_list: Vec<InOption>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InOption {
+    #[serde(default)]
+    pub(super) option: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InWarehouse {
+    #[serde(default)]
+    pub(super) location_id: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InList {
+    #[serde(default)]
+    pub(super) item: Vec<InListed>,
+    #[serde(default)]
+    pub(super) has_next_page: bool,
+    pub(super) next_offset: Option<u64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InListed {
+    pub(super) item_id: u64,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InTokens {
+    #[serde(default)]
+    pub(super) error: String,
+    #[serde(default)]
+    pub(super) message: String,
+    pub(super) access_token: Option<String>,
+    pub(super) refresh_token: Option<String>,
+    pub(super) expire_in: Option<i64>,
+}

@@ -1,0 +1,211 @@
+//! Shopify's wire types: what goes into variables, and what comes back.
+use super::super::Variant;
+use super::super::call::StoreConnection;
+use super::gid;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+
+#[derive(Serialize)]
+pub(super) struct Document<'a, V> {
+    pub(super) query: &'a str,
+    pub(super) variables: V,
+}
+
+#[derive(Serialize)]
+pub(super) struct Variables<'a> {
+    pub(super) input: Input,
+    pub(super) key: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Input {
+    pub(super) name: &'static str,
+    pub(super) reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) changes: Option<Vec<Row>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quantities: Option<Vec<Row>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Row {
+    pub(super) inventory_item_id: String,
+    pub(super) location_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) delta: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quantity: Option<i64>,
+    /// Written even when it is null.
+    pub(super) change_from_quantity: Option<i64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Answer {
+    pub(super) data: Option<Value>,
+    /// A list, or a text in some refusals.
+    pub(super) errors: Option<Value>,
+    pub(super) extensions: Option<Extensions>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Extensions {
+    pub(super) cost: Option<Cost>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Cost {
+    pub(super) requested_query_cost: Option<f64>,
+    pub(super) throttle_status: Option<ThrottleStatus>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ThrottleStatus {
+    pub(super) maximum_available: f64,
+    pub(super) currently_available: f64,
+    pub(super) restore_rate: f64,
+}
+
+impl Cost {
+    /// How long until the bucket has what this call asked for.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        let (asked, status) = (self.requested_query_cost?, self.throttle_status.as_ref()?);
+        let seconds = (asked - status.currently_available) / status.restore_rate;
+        // A millisecond more than computed: the numbers in the answer are rounded.
+        (status.restore_rate > 0.0 && seconds.is_finite()).then(|| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0) + 0.001))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Payload {
+    #[serde(rename = "inventoryAdjustmentGroup")]
+    pub(super) group: Option<Group>,
+    pub(super) user_errors: Vec<UserError>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Group {
+    #[serde(default)]
+    pub(super) changes: Vec<Change>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Change {
+    pub(super) name: String,
+    pub(super) item: Option<Named>,
+    pub(super) location: Option<Named>,
+}
+
+impl Change {
+    /// Which item at which location, of a change of the quantity that we write; `on_hand` is told beside it.
+    pub(super) fn place(self) -> Option<(String, String)> {
+        (self.name == "available").then_some((self.item?.id, self.location?.id))
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Named {
+    pub(super) id: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct UserError {
+    pub(super) code: Option<String>,
+    /// A path such as `["input", "quantities", "0", "locationId"]`.
+    pub(super) field: Option<Vec<Value>>,
+    #[serde(default)]
+    pub(super) message: String,
+}
+
+impl UserError {
+    /// The row that is meant, where one is.
+    pub(super) fn row(&self) -> Option<usize> {
+        let number = |part: &Value| part.as_u64().and_then(|n| usize::try_from(n).ok()).or_else(|| part.as_str()?.parse().ok());
+        self.field.iter().flatten().find_map(number)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReadNode {
+    /// Missing when the name is that of something else than an inventory item.
+    pub(super) id: Option<String>,
+    #[serde(default)]
+    pub(super) tracked: bool,
+    pub(super) inventory_level: Option<Level>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Level {
+    pub(super) quantities: Vec<NamedQuantity>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct NamedQuantity {
+    pub(super) name: String,
+    pub(super) quantity: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FoundVariants {
+    pub(super) nodes: Vec<FoundVariant>,
+    pub(super) page_info: PageInfo,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PageInfo {
+    pub(super) has_next_page: bool,
+    pub(super) end_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FoundVariant {
+    pub(super) sku: Option<String>,
+    pub(super) display_name: String,
+    pub(super) inventory_item: FoundItem,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FoundItem {
+    pub(super) id: String,
+    pub(super) tracked: bool,
+    pub(super) inventory_levels: Nodes<FoundLevel>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Nodes<T> {
+    pub(super) nodes: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FoundLevel {
+    pub(super) is_active: bool,
+    pub(super) location: Named,
+}
+
+impl FoundVariant {
+    /// The variant with the location of its stock: the store's own where it is stocked there, otherwise its first.
+    pub(super) fn variant(self, store: &StoreConnection) -> Variant {
+        let preferred = store.setting("location_id").and_then(|id| gid("Location", id).ok());
+        let mut active: Vec<String> =
+            self.inventory_item.inventory_levels.nodes.into_iter().filter(|level| level.is_active).map(|level| level.location.id).collect();
+        active.sort_by_key(|id| Some(id) != preferred.as_ref());
+        let location = active.into_iter().next().map(|id| ("location_id".to_owned(), id));
+        let untracked = if self.inventory_item.tracked { "" } else { " (inventory not tracked)" };
+        Variant {
+            sku: self.sku.filter(|sku| !sku.is_empty()),
+            external_id: self.inventory_item.id,
+            extra: location.into_iter().collect(),
+            title: format!("{}{untracked}", self.display_name),
+        }
+    }
+}

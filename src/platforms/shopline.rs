@@ -1,0 +1,385 @@
+//! SHOPLINE, the developer platform of shops at `*.myshopline.com`, Admin REST API of `VERSION` (quarterly, supported
+//! for twelve months; the store's `api_version` says otherwise). Checked in November 2026. The other product of that
+//! name, of shops at `*.shoplineapp.com`, has another host, other ids, other tokens and other limits; it is
+//! [`super::shopline_open`], a platform of its own, as a seller knows which one he uses and every field differs.
+//!
+//! What it can do: set and adjust one inventory item at one location a call, and read it; no idempotency keys, no
+//! compare-and-set. So an increase is read, then added; a lost answer is decided by reading back. The GraphQL API is not
+//! used: its address and limits are not published.
+//!
+//! Listings: `external_id` is the inventory item (not the variant); `location_id`, of the listing or else of the store.
+//!
+//! Settings: `handle` (the name before `.myshopline.com`), `location_id`, `api_version`, `app_key`, `rate_limit` (shops of
+//! the Enterprise plan have no limit). Credentials: `access_token`, and `app_secret` where tokens are to be renewed (they
+//! live 10 hours; a private app's live 3 years and need no renewal), or `auth_code` and `app_secret` for the first token.
+//!
+//! Limits: a leaky bucket 40 deep, 4 calls a second, per app and store (SHOPLINE's page on flow control).
+//!
+//! Quirks: ids are text of up to 64 characters. Calls are not signed, those about tokens are. What is unconfirmed is in
+//! `UNCONFIRMED`; also whether a negative result is refused.
+#[cfg(test)]
+mod tests;
+
+use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
+use super::client::by_status;
+use super::codes::Class::{Listing, Location, SignIn, Soon, Store, Throttled, TokenExpired};
+use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
+use super::fields::{Check, Need, base, needed, needed_with, own_or_stores, rate_limit};
+use super::sign::{ends_soon, hmac_sha256_hex, percent, with_access_token};
+use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
+use crate::domain::FieldError;
+use crate::domain::delivery::{Abilities, ItemResult, Outcome};
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+
+/// What no source that could be read says for sure.
+struct Unconfirmed {
+    /// The pause after a 429: the time that one call takes to leak away. No `Retry-After` is documented.
+    throttled: Duration,
+    /// The products of a shop, page by page, with the part of each that is wanted.
+    products: &'static str,
+    /// What an access token lives, in seconds, when its `expireTime` cannot be read.
+    token_lives_s: i64,
+}
+const UNCONFIRMED: Unconfirmed = Unconfirmed {
+    throttled: Duration::from_millis(250),
+    products: "products/products.json?limit=50&fields=id,title,variants",
+    token_lives_s: 10 * 3600,
+};
+
+const VERSION: &str = "v20260601";
+const RATE: RateLimit = RateLimit { per_second: 4.0, burst: 40 };
+const LOCATION_ID: &str = "location_id";
+
+const PAIR: &str = "Check that the variant exists in SHOPLINE and is stocked at the location, pair it again, then retry.";
+const TRACK: &str = "Switch on 'Track inventory' for this variant in SHOPLINE, then retry.";
+const LOCATION: &str = "Set location_id, of the store or of the listing, to one of the shop's locations; then check the store.";
+const SCOPE: &str = "The app may not write inventory: let the seller allow it again with the scope write_inventory.";
+const SHOP: &str = "Put this right in the SHOPLINE admin, or ask SHOPLINE; then check the store.";
+const FLOOD: &str = "SHOPLINE's flood control has stepped in; if it goes on, ask SHOPLINE.";
+const BUG: &str = "SHOPLINE found the request itself wrong: report this with the answer, and retry once it is mended.";
+const RECONNECT: &str = "Install the app in the shop again.";
+
+/// What statuses and the codes of token calls mean. 5xx are read as everywhere: perhaps applied.
+const CODES: &[Row] = &[
+    ("429", "", Throttled),
+    ("434", "", Soon(FLOOD)),
+    ("435", "", Soon(FLOOD)),
+    ("436", "", Soon(FLOOD)),
+    ("401", "", TokenExpired),
+    ("403", "", SignIn(SCOPE)),
+    ("402", "", Store(SHOP)),
+    ("412", "", Store(SHOP)),
+    ("423", "", Store(SHOP)),
+    ("433", "", Store(SHOP)),
+    ("422", "track", Listing(TRACK)),
+    ("422", "location", Location(LOCATION)),
+    ("404", "", Listing(PAIR)),
+    ("422", "", Listing(PAIR)),
+    ("400", "", Listing(BUG)),
+    ("406", "", Listing(BUG)),
+    ("REQUEST_FREQUENTLY", "", Throttled),
+    ("STORE_NOT_INSTALL_APP", "", SignIn(RECONNECT)),
+    ("APP_AUDIT_NOT_PASS", "", SignIn(RECONNECT)),
+    ("OAUTH_CODE_INVALID", "", SignIn(RECONNECT)),
+    ("REQUEST_NOT_IN_APP_IP_WHITELIST", "", SignIn("Add this service's address to the app's list.")),
+];
+
+/// The connector.
+#[derive(Debug)]
+pub struct Shopline;
+
+fn host(store: &StoreConnection) -> Result<String, String> {
+    match store.base_url {
+        Some(_) => Ok(base(store, "").to_owned()),
+        None => Ok(format!("https://{}.myshopline.com", needed(store, "handle")?)),
+    }
+}
+
+fn api(store: &StoreConnection, method: Method, path: &str) -> Result<Request, String> {
+    let version = store.setting("api_version").unwrap_or(VERSION);
+    let mut request = Request::get(format!("{}/admin/openapi/{version}/{path}", host(store)?))
+        .header("content-type", "application/json; charset=utf-8")
+        .secret_header("authorization", format!("Bearer {}", store.secret("access_token")?.expose_secret()));
+    request.method = method;
+    Ok(request)
+}
+
+fn location_of<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<&'a str, String> {
+    own_or_stores(item, store, LOCATION_ID).ok_or_else(|| "Neither the listing nor the store has a location_id.".to_owned())
+}
+
+fn write_request(store: &StoreConnection, call: &Call) -> Result<Request, String> {
+    let [item] = call.items.as_slice() else { return Err("SHOPLINE takes one item in a call.".to_owned()) };
+    let adjusts = call.action == Action::Adjust;
+    let body = OutLevel {
+        inventory_item_id: &item.external_id,
+        location_id: location_of(store, item)?,
+        available: (!adjusts).then_some(item.quantity),
+        available_adjustment: adjusts.then_some(item.quantity),
+    };
+    let path = if adjusts { "inventory_levels/adjust.json" } else { "inventory_levels/set.json" };
+    let mut request = api(store, Method::Post, path)?;
+    request.body = Some(serde_json::to_string(&body).map_err(|e| e.to_string())?);
+    Ok(request)
+}
+
+fn read_request(store: &StoreConnection, items: &[CallItem]) -> Result<Request, String> {
+    let ids: Vec<String> = items.iter().map(|item| percent(&item.external_id)).collect();
+    let mut locations = items.iter().map(|item| location_of(store, item).map(percent)).collect::<Result<Vec<_>, _>>()?;
+    locations.sort_unstable();
+    locations.dedup();
+    let path = format!("inventory_levels.json?inventory_item_ids={}&location_ids={}", ids.join(","), locations.join(","));
+    api(store, Method::Get, &path)
+}
+
+/// What a reply that is no success means.
+fn failure(call: &Call, reply: &Reply) -> Option<Outcome> {
+    let general = by_status(reply)?;
+    let status = reply.status.to_string();
+    let body: InErrors = serde_json::from_str(&reply.body).unwrap_or_default();
+    let message = if body.errors.is_null() { text(&body.message) } else { text(&body.errors) };
+    let said = said("SHOPLINE", &status, &message);
+    Some(match find(CODES, &status, &message) {
+        Some(Throttled) => Outcome::TryAgain { reason: said, after: reply.retry_after().or(Some(UNCONFIRMED.throttled)), throttled: true },
+        Some(class) => outcome(class, said, call, reply, LOCATION_ID),
+        None => general,
+    })
+}
+
+/// `rel="next"` of a `Link` header: what its address has as `page_info`.
+fn next_page(reply: &Reply) -> Option<String> {
+    let link = reply.header("link")?.split(',').find(|link| link.contains("rel=\"next\"") || link.contains("rel=next"))?;
+    let url = link.trim().strip_prefix('<')?.split('>').next()?;
+    let (_, query) = url.split_once('?')?;
+    query.split('&').find_map(|pair| pair.strip_prefix("page_info=")).map(str::to_owned)
+}
+
+impl Platform for Shopline {
+    fn name(&self) -> &'static str {
+        "shopline"
+    }
+
+    fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
+        let handle = if store.base_url.is_some() { Need::Optional } else { Need::Needed };
+        let by_code = needed_with(store, "auth_code");
+        Check::new(store, Need::Optional)
+            .label("handle", handle)
+            .text(LOCATION_ID, Need::Needed)
+            .label("api_version", Need::Optional)
+            .text("app_key", if by_code == Need::Needed { by_code } else { needed_with(store, "app_secret") })
+            .rate_limit()
+            .secret("app_secret", by_code)
+            .tokens(&["access_token", "auth_code"])
+            .done()
+    }
+
+    fn listing_fields(&self) -> &'static [&'static str] {
+        &[LOCATION_ID]
+    }
+
+    fn facts(&self, store: &StoreConnection) -> Facts {
+        Facts {
+            abilities: Abilities { adjust: true, idempotency: false, compare_and_set: false, read: true, max_items: 1 },
+            group_by: None,
+            per_store: rate_limit(store, RATE).unwrap_or(RATE),
+            per_app: None,
+        }
+    }
+
+    fn cost(&self, _: &Call) -> u32 {
+        1
+    }
+
+    fn request(&self, store: &StoreConnection, call: &Call, _: &Stamp) -> Result<Request, String> {
+        match call.action {
+            Action::Set | Action::Adjust => write_request(store, call),
+            Action::Read => read_request(store, &call.items),
+            // Whatever it says of an item that nobody has: the shop answered, and took the token.
+            Action::Check => {
+                let nobodys = CallItem { external_id: "0".to_owned(), extra: Default::default(), quantity: 0, expected: None };
+                read_request(store, &[nobodys])
+            }
+        }
+    }
+
+    fn outcome(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Outcome {
+        if call.action == Action::Check && matches!(reply.status, 404 | 422) {
+            return Outcome::Answered(Vec::new());
+        }
+        if let Some(outcome) = failure(call, reply) {
+            return outcome;
+        }
+        let Ok(body) = serde_json::from_str::<InLevels>(&reply.body) else { return unreadable() };
+        let levels: Vec<InLevel> = body.inventory_level.into_iter().chain(body.inventory_levels).collect();
+        let result = |item: &CallItem| {
+            let at = own_or_stores(item, store, LOCATION_ID).unwrap_or_default();
+            let mut mine = levels.iter().filter(|level| text(&level.inventory_item_id) == item.external_id);
+            match mine.find(|level| text(&level.location_id) == at) {
+                Some(level) if level.available.is_some() => ItemResult::Applied { shown: level.available },
+                None if call.action == Action::Read => {
+                    ItemResult::Rejected { reason: "SHOPLINE has no stock of this at the location.".to_owned(), next_step: PAIR.to_owned() }
+                }
+                _ => ItemResult::Unknown { reason: "SHOPLINE's answer gives no quantity for this listing.".to_owned() },
+            }
+        };
+        Outcome::Answered(call.items.iter().map(result).collect())
+    }
+
+    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+        None
+    }
+
+    fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
+        let page = cursor.map(|cursor| format!("&page_info={}", percent(&decoded(cursor)))).unwrap_or_default();
+        api(store, Method::Get, &format!("{}{page}", UNCONFIRMED.products))
+    }
+
+    fn variants(&self, _: &StoreConnection, _: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
+        let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
+        if let Some(outcome) = failure(&call, reply) {
+            return Err(outcome);
+        }
+        let body: InProducts = serde_json::from_str(&reply.body).map_err(|_| unreadable())?;
+        let of_product = |product: InProduct| {
+            let name = product.title;
+            product.variants.into_iter().map(move |variant| {
+                let options = [variant.option1, variant.option2, variant.option3].into_iter().flatten().filter(|option| !option.is_empty());
+                Variant {
+                    sku: variant.sku.filter(|sku| !sku.is_empty()),
+                    external_id: text(&variant.inventory_item_id),
+                    extra: Default::default(),
+                    title: std::iter::once(name.clone()).chain(options).collect::<Vec<_>>().join(", "),
+                }
+            })
+        };
+        let variants = body.products.into_iter().flat_map(of_product).filter(|variant| !variant.external_id.is_empty());
+        Ok(VariantPage { variants: variants.collect(), next: next_page(reply) })
+    }
+
+    fn renewal_request(&self, store: &StoreConnection, stamp: &Stamp, refused: bool) -> Option<Request> {
+        let (app_key, secret) = (store.setting("app_key")?, store.credentials.get("app_secret")?);
+        let code = store.credentials.get("auth_code");
+        if code.is_none() && !refused && !ends_soon(store, stamp) {
+            return None;
+        }
+        let body = code.map(|code| serde_json::json!({ "code": code.expose_secret() }).to_string());
+        let timestamp = stamp.now.timestamp_millis();
+        let sign = hmac_sha256_hex(secret, &format!("{}{timestamp}", body.as_deref().unwrap_or_default()));
+        let step = if body.is_some() { "create" } else { "refresh" };
+        let mut request = Request::get(format!("{}/admin/oauth/token/{step}", host(store).ok()?))
+            .header("content-type", "application/json")
+            .header("appkey", app_key)
+            .header("timestamp", timestamp.to_string())
+            .header("sign", sign);
+        (request.method, request.body) = (Method::Post, body);
+        Some(request)
+    }
+
+    fn renewal(&self, store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
+        let Ok(body) = serde_json::from_str::<InToken>(&reply.body) else {
+            return match by_status(reply) {
+                Some(Outcome::Unauthorized { reason }) => Renewal::Refused { reason },
+                _ => Renewal::TryAgain { reason: "SHOPLINE's answer about a new token could not be read.".to_owned() },
+            };
+        };
+        let Some(token) = body.data.map(|data| (data.access_token, data.expire_time)).filter(|_| body.i18n_code == "SUCCESS") else {
+            if reply.status >= 500 || reply.status == 429 {
+                return Renewal::TryAgain { reason: said("SHOPLINE", &body.i18n_code, &body.message) };
+            }
+            return renewal(find(CODES, &body.i18n_code, &body.message), said("SHOPLINE", &body.i18n_code, &body.message));
+        };
+        let (token, ends_at) = token;
+        let ends_at = ends_at
+            .as_str()
+            .and_then(|text| text.parse::<DateTime<Utc>>().ok())
+            .or_else(|| ends_at.as_i64().and_then(DateTime::from_timestamp_millis));
+        let lives_s = ends_at.map_or(UNCONFIRMED.token_lives_s, |at| (at - stamp.now).num_seconds());
+        let mut credentials = with_access_token(store, &token, lives_s, stamp);
+        credentials.remove("auth_code");
+        Renewal::Renewed(credentials)
+    }
+}
+
+/// A cursor as the `Link` header has it is percent-encoded already.
+fn decoded(cursor: &str) -> String {
+    let url = reqwest::Url::parse(&format!("x:?c={cursor}"));
+    url.ok().and_then(|url| url.query_pairs().next().map(|(_, value)| value.into_owned())).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct OutLevel<'a> {
+    inventory_item_id: &'a str,
+    location_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available_adjustment: Option<i64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct InErrors {
+    errors: Value,
+    message: Value,
+}
+
+/// A write answers with one, a read with many.
+#[derive(Deserialize)]
+struct InLevels {
+    inventory_level: Option<InLevel>,
+    #[serde(default)]
+    inventory_levels: Vec<InLevel>,
+}
+
+#[derive(Deserialize)]
+struct InLevel {
+    #[serde(default)]
+    inventory_item_id: Value,
+    #[serde(default)]
+    location_id: Value,
+    available: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct InProducts {
+    products: Vec<InProduct>,
+}
+
+#[derive(Deserialize)]
+struct InProduct {
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    variants: Vec<InVariant>,
+}
+
+#[derive(Deserialize)]
+struct InVariant {
+    sku: Option<String>,
+    #[serde(default)]
+    inventory_item_id: Value,
+    option1: Option<String>,
+    option2: Option<String>,
+    option3: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct InToken {
+    #[serde(default, rename = "i18nCode")]
+    i18n_code: String,
+    #[serde(default)]
+    message: String,
+    data: Option<InTokenData>,
+}
+
+#[derive(Deserialize)]
+struct InTokenData {
+    #[serde(rename = "accessToken")]
+    access_token: String,
+    #[serde(default, rename = "expireTime")]
+    expire_time: Value,
+}

@@ -1,0 +1,321 @@
+//! SHOPLINE Open API, of shops at `*.shoplineapp.com` (Taiwan, Hong Kong), `/v1`. Checked in November 2026. Shops at
+//! `*.myshopline.com` are another product: [`super::shopline`].
+//!
+//! What it can do: set and adjust one product or one variation a call; the answer holds the new quantity. No idempotency
+//! keys, no compare-and-set. So an increase is read, then added; a lost answer is decided by reading back. A bulk call is
+//! seen in a third party's tool alone and not used.
+//!
+//! Listings: `product_id` is the product, `external_id` the variation in it; for a product without variations
+//! `external_id` is the product's own id again. There are no locations.
+//!
+//! Settings: `handle` (sent as `User-Agent`, which the API requires), `client_id`, `redirect_uri`, `rate_limit`.
+//! Credentials: `access_token` (a token made by staff may never end), and `refresh_token` with `client_secret` where
+//! tokens are to be renewed, or `auth_code` with `client_secret` for the first ones.
+//!
+//! Limits: 20 calls a second, counted in windows of a second, whose scope is not stated and taken as the token. An older
+//! text says 1000 calls in 5 minutes for one address; the store's `rate_limit` can say so.
+//!
+//! Quirks: an access token lives about 6 months, the refresh token ends within a day after it. A product with
+//! `unlimited_quantity` has no stock. Of failures only the body of a 429 is documented, the rest is read by the meaning
+//! of the status.
+#[cfg(test)]
+mod tests;
+
+use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
+use super::client::by_status;
+use super::codes::Class::{Listing, SignIn, Throttled, TokenExpired};
+use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
+use super::fields::{Check, Need, base, needed, needed_with, rate_limit, whole};
+use super::sign::{ends_soon, percent, with_access_token};
+use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
+use crate::domain::FieldError;
+use crate::domain::delivery::{Abilities, ItemResult, Outcome};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What no source that could be read says for sure.
+struct Unconfirmed {
+    /// The products of a shop; one of them is behind its id. That products are read there is documented, the names of
+    /// the answer's fields are not.
+    products: &'static str,
+    /// What an access token lives, in seconds, when the answer does not say.
+    token_lives_s: i64,
+}
+const UNCONFIRMED: Unconfirmed = Unconfirmed { products: "/v1/products", token_lives_s: 15_778_476 };
+
+const HOST: &str = "https://open.shopline.io";
+const TOKEN_HOST: &str = "https://developers.shoplineapp.com";
+/// Any second holds at most 20: what is there at once and what comes in within it.
+const RATE: RateLimit = RateLimit { per_second: 18.0, burst: 2 };
+/// Products on a page: they come with all their texts, and an answer is bounded.
+const PRODUCTS_PAGE: u32 = 20;
+const PRODUCT_ID: &str = "product_id";
+
+const PAIR: &str = "Check that the product and its variation exist in SHOPLINE and pair the listing again, then retry.";
+const UNLIMITED: &str = "Switch off 'unlimited quantity' for this product in SHOPLINE, then retry.";
+const RECONNECT: &str = "Let the seller allow the app in SHOPLINE again, or enter a token with the right to write products.";
+const BUG: &str = "SHOPLINE found the request itself wrong: report this with the answer, and retry once it is mended.";
+
+/// What statuses and the codes of token calls mean. 5xx are read as everywhere: perhaps applied.
+const CODES: &[Row] = &[
+    ("429", "", Throttled),
+    ("401", "", TokenExpired),
+    ("403", "", SignIn(RECONNECT)),
+    ("422", "unlimited", Listing(UNLIMITED)),
+    ("404", "", Listing(PAIR)),
+    ("422", "", Listing(PAIR)),
+    ("400", "", Listing(BUG)),
+    ("406", "", Listing(BUG)),
+    ("invalid_grant", "", SignIn(RECONNECT)),
+    ("invalid_client", "", SignIn(RECONNECT)),
+];
+
+/// The connector.
+#[derive(Debug)]
+pub struct ShoplineOpen;
+
+fn product_of(item: &CallItem) -> Result<&str, String> {
+    item.extra.get(PRODUCT_ID).map(String::as_str).ok_or_else(|| "The listing has no product_id: pair it again with it.".to_owned())
+}
+
+fn api(store: &StoreConnection, path: &str) -> Result<Request, String> {
+    Ok(Request::get(format!("{}{path}", base(store, HOST)))
+        .header("content-type", "application/json")
+        .header("user-agent", needed(store, "handle")?)
+        .secret_header("authorization", format!("Bearer {}", store.secret("access_token")?.expose_secret())))
+}
+
+fn write_request(store: &StoreConnection, item: &CallItem, replace: bool) -> Result<Request, String> {
+    let (product, variation) = (product_of(item)?, &item.external_id);
+    let path = if product == variation {
+        format!("/v1/products/{}/update_quantity", percent(product))
+    } else {
+        format!("/v1/products/{}/variations/{}/update_quantity", percent(product), percent(variation))
+    };
+    let mut request = api(store, &path)?;
+    request.method = Method::Put;
+    request.body = Some(serde_json::to_string(&OutQuantity { quantity: item.quantity, replace }).map_err(|e| e.to_string())?);
+    Ok(request)
+}
+
+/// What a reply that is no success means.
+fn failure(call: &Call, reply: &Reply) -> Option<Outcome> {
+    let general = by_status(reply)?;
+    let status = reply.status.to_string();
+    let body: InError = serde_json::from_str(&reply.body).unwrap_or_default();
+    let message = [body.error, body.message, body.errors].iter().find(|value| !value.is_null()).map(text).unwrap_or_default();
+    Some(find(CODES, &status, &message).map_or(general, |class| outcome(class, said("SHOPLINE", &status, &message), call, reply, "")))
+}
+
+fn shown(item: &CallItem, product: &InProduct) -> ItemResult {
+    let rejected = |reason: &str, next_step: &str| ItemResult::Rejected { reason: reason.to_owned(), next_step: next_step.to_owned() };
+    if product.unlimited_quantity == Some(true) {
+        return rejected("This product has unlimited quantity in SHOPLINE, so no stock is kept.", UNLIMITED);
+    }
+    let quantity = if product.id == item.external_id {
+        product.quantity
+    } else {
+        match product.variations.iter().find(|variation| variation.id == item.external_id) {
+            Some(variation) => variation.quantity,
+            None => return rejected("SHOPLINE does not know this variation of the product.", PAIR),
+        }
+    };
+    match quantity {
+        Some(shown) => ItemResult::Applied { shown: Some(shown) },
+        None => ItemResult::Unknown { reason: "SHOPLINE's answer gives no quantity for this listing.".to_owned() },
+    }
+}
+
+impl Platform for ShoplineOpen {
+    fn name(&self) -> &'static str {
+        "shopline_open"
+    }
+
+    fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
+        let renewed = ["refresh_token", "auth_code"].map(|name| needed_with(store, name)).contains(&Need::Needed);
+        let need = if renewed { Need::Needed } else { Need::Optional };
+        Check::new(store, Need::Optional)
+            .label("handle", Need::Needed)
+            .text("client_id", need)
+            .text("redirect_uri", need)
+            .rate_limit()
+            .secret("client_secret", need)
+            .tokens(&["access_token", "refresh_token", "auth_code"])
+            .done()
+    }
+
+    fn listing_fields(&self) -> &'static [&'static str] {
+        &[PRODUCT_ID]
+    }
+
+    fn facts(&self, store: &StoreConnection) -> Facts {
+        Facts {
+            abilities: Abilities { adjust: true, idempotency: false, compare_and_set: false, read: true, max_items: 1 },
+            group_by: None,
+            per_store: rate_limit(store, RATE).unwrap_or(RATE),
+            per_app: None,
+        }
+    }
+
+    fn cost(&self, _: &Call) -> u32 {
+        1
+    }
+
+    fn request(&self, store: &StoreConnection, call: &Call, _: &Stamp) -> Result<Request, String> {
+        if call.action == Action::Check {
+            return api(store, &format!("{}?per_page=1&page=1", UNCONFIRMED.products));
+        }
+        let [item] = call.items.as_slice() else { return Err("SHOPLINE takes one item in a call.".to_owned()) };
+        match call.action {
+            Action::Set => write_request(store, item, true),
+            Action::Adjust => write_request(store, item, false),
+            Action::Read | Action::Check => api(store, &format!("{}/{}", UNCONFIRMED.products, percent(product_of(item)?))),
+        }
+    }
+
+    fn outcome(&self, _: &StoreConnection, call: &Call, reply: &Reply) -> Outcome {
+        if let Some(outcome) = failure(call, reply) {
+            return outcome;
+        }
+        if call.action == Action::Check {
+            return Outcome::Answered(Vec::new());
+        }
+        let Ok(product) = serde_json::from_str::<InProduct>(&reply.body) else { return unreadable() };
+        let result = |item: &CallItem| match (call.action, product.quantity) {
+            (Action::Read | Action::Check, _) => shown(item, &product),
+            // It answers with the very thing that was changed, product or variation.
+            (_, Some(quantity)) if product.id == item.external_id => ItemResult::Applied { shown: Some(quantity) },
+            _ => ItemResult::Unknown { reason: "SHOPLINE's answer gives no quantity for this listing.".to_owned() },
+        };
+        Outcome::Answered(call.items.iter().map(result).collect())
+    }
+
+    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+        None
+    }
+
+    fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
+        let page = cursor.map_or(Some(1), whole).ok_or("This is not where a list of this store's variants goes on.")?;
+        api(store, &format!("{}?per_page={PRODUCTS_PAGE}&page={page}", UNCONFIRMED.products))
+    }
+
+    fn variants(&self, _: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
+        let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
+        if let Some(outcome) = failure(&call, reply) {
+            return Err(outcome);
+        }
+        let body: InPage = serde_json::from_str(&reply.body).map_err(|_| unreadable())?;
+        let of_product = |product: InProduct| {
+            let title = product.title_translations.into_values().find_map(|title| title).unwrap_or_default();
+            let extra = BTreeMap::from([(PRODUCT_ID.to_owned(), product.id.clone())]);
+            let variant = move |id: String, sku: Option<String>| Variant {
+                sku: sku.filter(|sku| !sku.is_empty()),
+                external_id: id,
+                extra: extra.clone(),
+                title: title.clone(),
+            };
+            if product.variations.is_empty() {
+                return vec![variant(product.id, product.sku)];
+            }
+            product.variations.into_iter().map(|variation| variant(variation.id, variation.sku)).collect()
+        };
+        let page = cursor.and_then(whole).unwrap_or(1);
+        let more = body.pagination.is_some_and(|pagination| page < pagination.total_pages);
+        Ok(VariantPage { variants: body.items.into_iter().flat_map(of_product).collect(), next: more.then(|| (page + 1).to_string()) })
+    }
+
+    fn renewal_request(&self, store: &StoreConnection, stamp: &Stamp, refused: bool) -> Option<Request> {
+        let secret = |name: &str| store.credentials.get(name).map(ExposeSecret::expose_secret);
+        let (client_id, redirect_uri) = (store.setting("client_id")?, store.setting("redirect_uri")?);
+        let grant = match (secret("auth_code"), secret("refresh_token")) {
+            (Some(code), _) => format!("grant_type=authorization_code&code={}", percent(code)),
+            (None, _) if !refused && secret("access_token").is_some() && !ends_soon(store, stamp) => return None,
+            (None, Some(token)) => format!("grant_type=refresh_token&refresh_token={}", percent(token)),
+            (None, None) => return None,
+        };
+        let app = [client_id, secret("client_secret")?, redirect_uri].map(percent);
+        let [client_id, client_secret, redirect_uri] = app;
+        let mut request = Request::get(format!("{}/oauth/token", base(store, TOKEN_HOST)));
+        request.method = Method::Post;
+        request.body = Some(format!("{grant}&client_id={client_id}&client_secret={client_secret}&redirect_uri={redirect_uri}"));
+        Some(request.header("content-type", "application/x-www-form-urlencoded"))
+    }
+
+    fn renewal(&self, store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
+        let Ok(body) = serde_json::from_str::<InTokens>(&reply.body) else {
+            return Renewal::TryAgain { reason: "SHOPLINE's answer about new tokens could not be read.".to_owned() };
+        };
+        let Some(token) = body.access_token else {
+            let said = said("SHOPLINE", &body.error, &body.error_description);
+            if reply.status >= 500 || reply.status == 429 {
+                return Renewal::TryAgain { reason: said };
+            }
+            return renewal(find(CODES, &body.error, &body.error_description), said);
+        };
+        let mut credentials = with_access_token(store, &token, body.expires_in.unwrap_or(UNCONFIRMED.token_lives_s), stamp);
+        if let Some(refresh) = body.refresh_token {
+            credentials.insert("refresh_token".to_owned(), refresh.into());
+        }
+        credentials.remove("auth_code");
+        Renewal::Renewed(credentials)
+    }
+}
+
+#[derive(Serialize)]
+struct OutQuantity {
+    quantity: i64,
+    replace: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct InError {
+    error: Value,
+    message: Value,
+    errors: Value,
+}
+
+/// A product, or in the answer to a write the variation itself.
+#[derive(Deserialize)]
+struct InProduct {
+    id: String,
+    sku: Option<String>,
+    quantity: Option<i64>,
+    unlimited_quantity: Option<bool>,
+    #[serde(default)]
+    title_translations: BTreeMap<String, Option<String>>,
+    #[serde(default)]
+    variations: Vec<InVariation>,
+}
+
+#[derive(Deserialize)]
+struct InVariation {
+    id: String,
+    sku: Option<String>,
+    quantity: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct InPage {
+    items: Vec<InProduct>,
+    pagination: Option<InPagination>,
+}
+
+#[derive(Deserialize)]
+struct InPagination {
+    #[serde(default)]
+    total_pages: u64,
+}
+
+#[derive(Deserialize)]
+struct InTokens {
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    error_description: String,
+    access_token: Option<String>,
+    refresh_token: Option<String>,
+    expires_in: Option<i64>,
+}

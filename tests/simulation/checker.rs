@@ -1,0 +1,623 @@
+//! Walks history, entry by entry and happening by happening, and says what must never be.
+//!
+//! For every listing it keeps what is *owed*: the increases that the rules give for the events in the ledger and that the
+//! platform has not yet applied. An increase applied takes its units off; one unit too many was applied twice. An
+//! overwrite applied leaves owed what came after its target was read. When all is quiet nothing may be owed.
+//!
+//! What no service could know or prevent is excused by name, and only where history shows it: see [`Excuse`].
+use crate::journal::{Entry, Listing, Push, Run, State};
+use crate::model::Seller;
+use crate::network::{Happening, Item, Noted, Sending};
+use crate::story::{Ability, NetFault};
+use crate::world::{Failure, Verdict, World, fail};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a listing may show something else until its next overwrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Excuse {
+    /// A request was applied later than the settle time, on a platform where nothing tells that.
+    AppliedLate,
+    /// Compare-and-set or a read found the very quantity of before, because as many were sold as were added.
+    SoldAsManyAsAdded,
+}
+
+#[derive(Debug, Default)]
+struct Listed {
+    owed: i64,
+    /// What of it came after the target of the overwrite that is on its way was read.
+    since_target: i64,
+    wrong: Option<Wrong>,
+    /// Sold by the store itself since a platform applied an increase last.
+    sold: i64,
+    /// Pushes that are neither finished nor rejected, by id.
+    active: BTreeMap<String, Push>,
+    /// Rejected increases that no overwrite contains yet: a seller can have them sent again.
+    rejected: BTreeMap<String, i64>,
+    /// Those of them that the overwrite on its way contains.
+    rejected_before_target: Vec<String>,
+}
+
+/// Shows something else than it should, for a reason.
+#[derive(Debug)]
+struct Wrong {
+    excuse: Excuse,
+    /// By so many units, for an increase.
+    units: i64,
+    /// An increase that was applied since: its answer tells what is shown.
+    told_by: Option<String>,
+    /// That answer came.
+    told: bool,
+    /// Sold since by the store itself; as many as there are too many, and nobody can see it.
+    sold: i64,
+}
+
+struct Request {
+    store: String,
+    action: String,
+    items: Vec<Item>,
+    /// The push that each item carries; none for reads.
+    pushes: Vec<Option<Push>>,
+    applied: bool,
+}
+
+impl Wrong {
+    fn new(excuse: Excuse, units: i64) -> Self {
+        Self { excuse, units, told_by: None, told: false, sold: 0 }
+    }
+}
+
+pub struct Checker<'w> {
+    world: &'w World,
+    sellers: BTreeMap<String, Seller>,
+    listed: BTreeMap<String, Listed>,
+    pushes: BTreeMap<String, Push>,
+    requests: BTreeMap<usize, Request>,
+    /// Requests that carried a push.
+    carried: BTreeMap<String, Vec<usize>>,
+    /// What each item showed when a read of it came back last.
+    last_read: BTreeMap<(String, String), i64>,
+    runs: BTreeMap<String, Run>,
+    run_of_date: BTreeMap<(String, String), String>,
+    recorded: BTreeSet<(String, String)>,
+    sendings: Vec<Sending>,
+    abilities: BTreeMap<String, Ability>,
+    /// Listings that are unpaired in the end: what waits for them is called off just before.
+    unpaired: BTreeSet<String>,
+    pub excused: BTreeMap<Excuse, u64>,
+    pub heals: u64,
+}
+
+/// Reads the whole of history.
+pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
+    let journal = world.ruler.read(0);
+    let (history, sendings, abilities) = {
+        let state = world.network.state();
+        let abilities = state.shops.iter().map(|(name, shop)| (name.clone(), shop.ability)).collect();
+        (state.history.clone(), state.sendings.clone(), abilities)
+    };
+    let unpaired = journal.iter().filter_map(|(_, entry)| match entry {
+        Entry::Listing { listing, gone: true, .. } => Some(listing.id.clone()),
+        _ => None,
+    });
+    let mut checker = Checker {
+        unpaired: unpaired.collect(),
+        world,
+        sellers: BTreeMap::new(),
+        listed: BTreeMap::new(),
+        pushes: BTreeMap::new(),
+        requests: BTreeMap::new(),
+        carried: BTreeMap::new(),
+        last_read: BTreeMap::new(),
+        runs: BTreeMap::new(),
+        run_of_date: BTreeMap::new(),
+        recorded: BTreeSet::new(),
+        sendings,
+        abilities,
+        excused: BTreeMap::new(),
+        heals: 0,
+    };
+    let mut happenings = history.into_iter().peekable();
+    for (seq, entry) in journal {
+        while let Some(noted) = happenings.next_if(|noted| noted.after < seq) {
+            checker.happening(noted)?;
+        }
+        checker.entry(entry.clone()).map_err(|f| Failure { detail: format!("{}\n  at entry {seq}: {entry:?}", f.detail), ..f })?;
+    }
+    for noted in happenings {
+        checker.happening(noted)?;
+    }
+    Ok(checker)
+}
+
+fn is_active(state: State) -> bool {
+    matches!(state, State::Queued | State::Sending | State::Retrying | State::Uncertain | State::Held)
+}
+
+fn is_in_flight(state: State) -> bool {
+    matches!(state, State::Sending | State::Uncertain)
+}
+
+impl Checker<'_> {
+    fn seller(&mut self, id: &str) -> &mut Seller {
+        self.sellers.entry(id.to_owned()).or_default()
+    }
+
+    fn entry(&mut self, entry: Entry) -> Verdict {
+        match entry {
+            Entry::Event { seller, event_id } => self.event(&seller, &event_id)?,
+            Entry::Settings { seller, settings } => self.seller(&seller).settings = Some(settings),
+            Entry::Rule { seller, rule, gone } => {
+                let rules = &mut self.seller(&seller).rules;
+                rules.retain(|r| (&r.sku, &r.store) != (&rule.sku, &rule.store));
+                if !gone {
+                    rules.push(rule);
+                }
+            }
+            Entry::Store { seller, store } => drop(self.seller(&seller).stores.insert(store.id.clone(), store)),
+            Entry::Listing { seller, listing, gone } => {
+                if gone {
+                    self.seller(&seller).listings.remove(&listing.id);
+                    self.listed.remove(&listing.id);
+                } else {
+                    self.listed.entry(listing.id.clone()).or_default();
+                    self.seller(&seller).listings.insert(listing.id.clone(), listing);
+                }
+            }
+            Entry::Push { seller, push } => self.push(&seller, push)?,
+            Entry::Run { run, .. } => self.run(run)?,
+        }
+        Ok(())
+    }
+
+    /// The ledger took an event: it was sent, it was not there before, and it makes these increases.
+    fn event(&mut self, seller: &str, event_id: &str) -> Verdict {
+        if !self.recorded.insert((seller.to_owned(), event_id.to_owned())) {
+            return fail("event applied twice", event_id);
+        }
+        let client = self.world.sellers.iter().find(|client| client.id == seller);
+        let Some(event) = client.and_then(|client| client.events.get(event_id)).cloned() else {
+            return fail("event that nobody sent", event_id);
+        };
+        let of_seller = self.seller(seller);
+        let before = of_seller.targets(&event.sku);
+        of_seller.apply(&event);
+        if !of_seller.triggers(&event.kind) {
+            return Ok(());
+        }
+        for (listing, after) in of_seller.targets(&event.sku) {
+            if let (Some(after), Some(Some(before))) = (after, before.get(&listing).copied())
+                && after > before
+            {
+                let listed = self.listed.entry(listing).or_default();
+                listed.owed += after - before;
+                listed.since_target += after - before;
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&mut self, seller: &str, listing: &str) -> Option<i64> {
+        let of_seller = self.seller(seller);
+        let sku = of_seller.listings.get(listing)?.sku.clone();
+        of_seller.targets(&sku).get(listing).copied().flatten()
+    }
+
+    fn push(&mut self, seller: &str, push: Push) -> Verdict {
+        let before = self.pushes.insert(push.id.clone(), push.clone());
+        let was = before.as_ref().map(|p| p.state);
+        if was.is_none() && push.overwrite && push.run.is_empty() {
+            self.heals += 1;
+            if push.reason.is_none() {
+                return fail("overwrite without a reason", format!("{push:?}"));
+            }
+        }
+        if matches!(was, Some(State::Confirmed | State::Superseded | State::Cancelled)) && was != Some(push.state) {
+            return fail("push came back from its end", format!("{before:?}"));
+        }
+        let begins = push.state == State::Sending && matches!(was, None | Some(State::Queued | State::Retrying));
+        if begins && push.overwrite {
+            let target = self.target(seller, &push.listing);
+            if push.quantity != target {
+                return fail("overwrite with another number than the target", format!("the target is {target:?}"));
+            }
+        }
+        let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
+        if begins {
+            if let Some(other) = listed.active.values().find(|p| p.id != push.id && is_in_flight(p.state)) {
+                return fail("two pushes of a listing in flight", format!("{other:?}"));
+            }
+            if push.overwrite {
+                listed.since_target = 0;
+                listed.rejected_before_target = listed.rejected.keys().cloned().collect();
+            }
+        }
+        listed.rejected.remove(&push.id);
+        if push.state == State::Rejected && !push.overwrite {
+            listed.rejected.insert(push.id.clone(), push.quantity.unwrap_or(0));
+        }
+        if is_active(push.state) {
+            listed.active.insert(push.id.clone(), push);
+            return Ok(());
+        }
+        listed.active.remove(&push.id);
+        if push.state == State::Confirmed
+            && let Some(wrong) = &mut listed.wrong
+        {
+            wrong.told |= wrong.told_by.as_ref() == Some(&push.id);
+        }
+        if push.state == State::Cancelled && was != Some(State::Cancelled) {
+            self.cancelled(seller, &push)?;
+        }
+        Ok(())
+    }
+
+    /// Only a seller calls off: by switching off, unpairing, or by rules that leave nothing to be pushed.
+    fn cancelled(&mut self, seller: &str, push: &Push) -> Verdict {
+        let unpushed = push.overwrite && self.target(seller, &push.listing).is_none();
+        let of_seller = &self.sellers[seller];
+        let settings = of_seller.settings.as_ref().unwrap();
+        let store_on = of_seller.stores.get(&push.store).is_some_and(|s| s.enabled);
+        let paired = !self.unpaired.contains(&push.listing);
+        let asked = push.cancel_requested;
+        if settings.auto_sync && store_on && paired && !unpushed && !asked {
+            return fail("push called off by nobody", format!("{push:?}"));
+        }
+        if let Some(listed) = self.listed.get_mut(&push.listing) {
+            // What waits still is owed still; the rest went with what was called off.
+            let waits: i64 =
+                listed.active.values().filter(|p| !p.overwrite).filter_map(|p| p.quantity).chain(listed.rejected.values().copied()).sum();
+            let gone = listed.owed - waits;
+            listed.owed = waits;
+            listed.since_target = (listed.since_target - gone.max(0)).max(0).min(waits);
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, run: Run) -> Verdict {
+        if let Some(date) = &run.date {
+            let key = (run.store.clone(), date.clone());
+            let first = self.run_of_date.entry(key).or_insert_with(|| run.id.clone());
+            if *first != run.id {
+                return fail("two runs of one store and date", first.to_string());
+            }
+        }
+        if run.done + run.failed > run.total {
+            return fail("run with more ends than listings", format!("{run:?}"));
+        }
+        let before = self.runs.insert(run.id.clone(), run.clone());
+        match before {
+            Some(before) if before.state != "running" && before.state != run.state => {
+                fail("run came back from its end", format!("{before:?}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn happening(&mut self, noted: Noted) -> Verdict {
+        let place = format!("\n  after entry {}: {:?}", noted.after, noted.what);
+        self.happened(noted.what).map_err(|f| Failure { detail: f.detail + &place, ..f })
+    }
+
+    fn happened(&mut self, what: Happening) -> Verdict {
+        match what {
+            Happening::Sent { request, store, action, items, key } => self.sent(request, store, action, items, key),
+            Happening::Applied { request, item, before, after } => self.applied(request, item, before, after),
+            Happening::ReadAnswered { request, shown } => {
+                let Some(request) = self.requests.get(&request) else { return Ok(()) };
+                for (item, shown) in request.items.iter().zip(shown) {
+                    if let Some(shown) = shown {
+                        self.last_read.insert((request.store.clone(), item.external_id.clone()), shown);
+                    }
+                }
+                Ok(())
+            }
+            Happening::Sold { store, external_id, quantity } => {
+                for seller in self.sellers.values() {
+                    let here = |l: &&Listing| l.external_id == external_id && seller.stores.get(&l.store).is_some_and(|s| s.name == store);
+                    if let Some(listed) = seller.listings.values().find(here).and_then(|l| self.listed.get_mut(&l.id)) {
+                        listed.sold += quantity;
+                        if let Some(wrong) = listed.wrong.as_mut().filter(|wrong| !wrong.told) {
+                            wrong.sold += quantity;
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What leaves must stand as `sending` in the rows, with the very numbers.
+    fn sent(&mut self, id: usize, store: String, action: String, items: Vec<Item>, key: Option<String>) -> Verdict {
+        let ability = self.abilities[&store];
+        let mut pushes = Vec::new();
+        for item in &items {
+            if action == "items" {
+                pushes.push(None);
+                continue;
+            }
+            let sending = self.pushes.values().find(|p| {
+                p.state == State::Sending
+                    && p.external_id == item.external_id
+                    && self.sellers.values().any(|s| s.stores.get(&p.store).is_some_and(|s| s.name == store))
+            });
+            let Some(push) = sending else { return fail("request that no push stands for", format!("{item:?}")) };
+            let n = push.quantity.unwrap_or(i64::MIN);
+            let right = if push.overwrite {
+                action == "set" && item.quantity == Some(n) && item.expected.is_none()
+            } else if action == "adjust" {
+                item.quantity == Some(n) && ability.adjust()
+            } else {
+                let base = push.base.unwrap_or(i64::MIN);
+                let read = self.last_read.get(&(store.clone(), item.external_id.clone()));
+                item.quantity == Some(base + n) && read == Some(&base) && item.expected == ability.compare().then_some(base)
+            };
+            if !right || n < 0 || (ability.keys() && key.as_deref().is_none_or(|key| crate::world::hex_of(key) != push.call)) {
+                return fail("request with other numbers than its push", format!("{push:?}"));
+            }
+            self.carried.entry(push.id.clone()).or_default().push(id);
+            pushes.push(Some(push.clone()));
+        }
+        self.requests.insert(id, Request { store, action, items, pushes, applied: false });
+        Ok(())
+    }
+
+    fn late_beyond(&self, request: usize) -> bool {
+        let stepped = self.world.clock_steps.iter().any(|ms| *ms > 0);
+        match self.sendings[request].fault {
+            Some(NetFault::LateBeyond { .. }) => true,
+            // The settle time is measured by a clock that was stepped.
+            Some(NetFault::LateWithin { .. }) => stepped,
+            _ => false,
+        }
+    }
+
+    fn applied(&mut self, id: usize, item: usize, before: i64, after: i64) -> Verdict {
+        let request = self.requests.get_mut(&id).unwrap();
+        request.applied = true;
+        let (action, store) = (request.action.clone(), request.store.clone());
+        let Some(push) = request.pushes[item].clone() else { return Ok(()) };
+        let n = push.quantity.unwrap_or(0);
+        let ability = self.abilities[&store];
+        let change = after - before;
+        if action == "adjust" && change != n {
+            return fail("platform applied something else", format!("{push:?}"));
+        }
+        // Is it still on its way, as far as the service knows?
+        let now = self.pushes[&push.id].clone();
+        let current = is_in_flight(now.state) && now.call == push.call;
+        let of_push = self.carried[&push.id].clone();
+        let any_late = of_push.iter().any(|request| self.late_beyond(*request));
+        let before_this = of_push.iter().any(|r| *r != id && self.requests[r].applied);
+        let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
+        if push.overwrite {
+            if current {
+                listed.owed = listed.since_target;
+                listed.wrong = None;
+                for id in std::mem::take(&mut listed.rejected_before_target) {
+                    listed.rejected.remove(&id);
+                }
+            } else if any_late && !ability.keys() {
+                listed.wrong = Some(Wrong::new(Excuse::AppliedLate, change));
+                *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
+            } else {
+                return fail("overwrite applied behind what came after it", format!("{now:?}"));
+            }
+            return Ok(());
+        }
+        let sold = std::mem::take(&mut listed.sold);
+        // Keys protect additions; what is set under one is read back instead.
+        let weak = ability != Ability::Keys;
+        if !current {
+            // The service has decided otherwise about it already.
+            if !(any_late && weak) {
+                return fail("increase applied behind what was decided about it", format!("{now:?}"));
+            }
+            let units = listed.wrong.as_ref().map_or(0, |wrong| wrong.units);
+            listed.wrong = Some(Wrong::new(Excuse::AppliedLate, units + n));
+            *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
+            return Ok(());
+        }
+        if let Some(wrong) = &mut listed.wrong {
+            wrong.told_by = Some(push.id.clone());
+        }
+        listed.owed -= n;
+        if listed.owed >= 0 {
+            return Ok(());
+        }
+        if !(before_this && weak && sold >= n) {
+            return fail("increase applied twice", format!("{now:?}; owed {}", listed.owed));
+        }
+        listed.owed += n;
+        listed.wrong = Some(Wrong::new(Excuse::SoldAsManyAsAdded, n));
+        *self.excused.entry(Excuse::SoldAsManyAsAdded).or_default() += 1;
+        Ok(())
+    }
+
+    /// The ledger: available is the sum of the distinct events accepted, and all that were acknowledged are there.
+    pub fn check_ledger(&self, stock: &BTreeMap<(String, String, String), i64>) -> Verdict {
+        for client in &self.world.sellers {
+            for id in &client.acknowledged {
+                if !self.recorded.contains(&(client.id.clone(), id.clone())) {
+                    return fail("acknowledged event is gone", id.as_str());
+                }
+            }
+            for ((sku, warehouse), available) in &self.sellers[&client.id].available {
+                let kept = stock.get(&(client.id.clone(), sku.clone(), warehouse.clone())).copied().unwrap_or(0);
+                if kept != *available {
+                    return fail("available is not the sum of its events", format!("{sku} in {warehouse}: {kept}, should be {available}"));
+                }
+            }
+        }
+        if self.recorded.iter().any(|(seller, id)| !self.world.sellers.iter().any(|c| c.id == *seller && c.acknowledged.contains(id))) {
+            return fail("event that nobody knows of", "recorded, never acknowledged, though asked until answered");
+        }
+        Ok(())
+    }
+
+    /// Nothing is owed; what is shown wrong may only be so where one more answer is still to come.
+    pub fn check_owed(&self, answers_are_in: bool) -> Verdict {
+        for (id, listed) in &self.listed {
+            let Some(seller) = self.sellers.values().find(|s| s.listings.contains_key(id)) else { continue };
+            let listing = &seller.listings[id];
+            let name = format!("{} of {}", listing.external_id, seller.stores[&listing.store].name);
+            if listed.owed != 0 {
+                return fail(
+                    if listed.owed > 0 { "increase lost" } else { "increase applied twice" },
+                    format!("{name}: {} owed", listed.owed),
+                );
+            }
+            let unseen = |wrong: &Wrong| wrong.excuse == Excuse::AppliedLate && wrong.told && wrong.sold != wrong.units;
+            if answers_are_in && listed.wrong.as_ref().is_some_and(unseen) {
+                return fail("request applied late was not healed", format!("{name}: {} owed", listed.owed));
+            }
+        }
+        Ok(())
+    }
+
+    /// After an overwrite of everything with nothing else going on.
+    pub fn check_shown(&self) -> Verdict {
+        for seller in self.sellers.values() {
+            for listing in seller.listings.values() {
+                let store = &seller.stores[&listing.store];
+                let Some(target) = seller.targets(&listing.sku)[&listing.id] else { continue };
+                let shown = self.world.network.quantity(&store.name, &listing.external_id);
+                if shown != target {
+                    return fail(
+                        "shown is not the target",
+                        format!("{} of {}: {shown}, should be {target}", listing.external_id, store.name),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A bucket that starts full must never run dry: that is the same as "no window holds more than burst + rate × time".
+    pub fn check_rates(&self) -> Verdict {
+        let setups = self.world.setup().sellers.iter().enumerate().flat_map(|(s, seller)| {
+            seller.stores.iter().enumerate().map(move |(p, store)| (format!("s{s}x{p}"), store.per_second, store.burst))
+        });
+        let state = self.world.network.state();
+        for (name, per_second, burst) in setups {
+            let Some(shop) = state.shops.get(&name) else { continue };
+            let mut tokens = f64::from(burst);
+            let mut last: Option<tokio::time::Instant> = None;
+            for at in &shop.sent_at {
+                let passed = last.map_or(0.0, |last| (*at - last).as_secs_f64());
+                tokens = (tokens + passed * per_second).min(f64::from(burst)) - 1.0;
+                last = Some(*at);
+                // Timers and instants are exact to a microsecond here.
+                if tokens < -1e-3 {
+                    return fail(
+                        "more requests than the rate allows",
+                        format!("{name}: {per_second}/s, burst {burst}, at {at:?}: {tokens}"),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every store of a timed seller that is switched on had its run of the last day, and shows its targets.
+    pub fn check_timed(&self) -> Verdict {
+        let now = self.world.now();
+        for seller in self.sellers.values() {
+            let settings = seller.settings.as_ref().unwrap();
+            if !settings.auto_sync || settings.incremental {
+                continue;
+            }
+            for store in seller.stores.values().filter(|store| store.enabled) {
+                let ran = |run: &&Run| {
+                    run.store == store.id
+                        && run.kind == "daily"
+                        && run.state == "finished"
+                        && (now.timestamp_millis() - run.started_at) < 26 * 3_600_000
+                };
+                if !self.runs.values().any(|run| ran(&run)) {
+                    return fail(
+                        "a day without its run",
+                        format!("{} by {now}: {:?}", store.name, self.runs.values().filter(|r| r.store == store.id).collect::<Vec<_>>()),
+                    );
+                }
+                for listing in seller.listings.values().filter(|l| l.store == store.id) {
+                    let Some(target) = seller.targets(&listing.sku)[&listing.id] else { continue };
+                    let shown = self.world.network.quantity(&store.name, &listing.external_id);
+                    if shown != target {
+                        return fail(
+                            "shown is not the target after a daily run",
+                            format!("{} of {}: {shown}, should be {target}", listing.external_id, store.name),
+                        );
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How everything stands: what is shown, what is available, which runs there were.
+    pub fn end(&self) -> Vec<String> {
+        let mut end = Vec::new();
+        for seller in self.sellers.values() {
+            end.extend(seller.available.iter().map(|((sku, warehouse), n)| format!("{n} of {sku} in {warehouse}")));
+            for listing in seller.listings.values() {
+                let store = &seller.stores[&listing.store].name;
+                let shown = self.world.network.quantity(store, &listing.external_id);
+                end.push(format!("{} of {store} shows {shown}", listing.external_id));
+            }
+        }
+        // A manual sync whose answer was lost is asked for again, and is another then.
+        let runs: BTreeSet<String> = self.runs.values().map(|r| format!("{} {:?} {}", r.kind, r.date, r.state)).collect();
+        end.extend(runs);
+        end
+    }
+
+    /// The end of history, for people.
+    pub fn story_so_far(world: &mut World, lines: usize) -> Vec<String> {
+        let names: BTreeMap<String, String> = world
+            .sellers
+            .iter()
+            .flat_map(|client| client.shops.iter().map(|shop| (crate::world::hex_of(&shop.id), shop.name.clone())))
+            .collect();
+        let short = |id: &str| id.get(id.len().saturating_sub(4)..).unwrap_or(id).to_owned();
+        let mut history: Vec<(i64, String)> = Vec::new();
+        for (seq, entry) in world.ruler.read(0) {
+            let line = match entry {
+                Entry::Push { push: p, .. } => format!(
+                    "push {} {} of {}: {} {:?} {:?} call {} base {:?}{} run {} {}",
+                    short(&p.id),
+                    p.external_id,
+                    names.get(&p.store).map_or("?", String::as_str),
+                    if p.overwrite { "=" } else { "+" },
+                    p.quantity,
+                    p.state,
+                    short(&p.call),
+                    p.base,
+                    if p.cancel_requested { " to be cancelled" } else { "" },
+                    short(&p.run),
+                    p.reason.unwrap_or_default()
+                ),
+                Entry::Event { event_id, .. } => format!("event {event_id}"),
+                other => format!("{other:?}"),
+            };
+            history.push((2 * seq, line));
+        }
+        for noted in world.network.state().history.iter() {
+            history.push((2 * noted.after + 1, format!("    {:?}", noted.what)));
+        }
+        history.sort_by_key(|(place, _)| *place);
+        let skip = history.len().saturating_sub(lines);
+        history.into_iter().skip(skip).map(|(_, line)| line).collect()
+    }
+
+    pub fn sellers_count(&self) -> usize {
+        self.world.sellers.len()
+    }
+
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values()
+    }
+
+    pub fn of(&self, seller: usize) -> &Seller {
+        &self.sellers[&self.world.sellers[seller].id]
+    }
+}

@@ -1,0 +1,335 @@
+//! What the service wrote, in the order in which it was committed: kept by triggers that the service knows nothing of.
+//!
+//! The triggers run inside the service's own transactions, so an entry stands if and only if the change does.
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel::{Connection, SqliteConnection};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use stocktide::db::{self, DatabaseUrl};
+
+/// One change of a row.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    Event { seller: String, event_id: String },
+    Settings { seller: String, settings: Settings },
+    Rule { seller: String, rule: Rule, gone: bool },
+    Store { seller: String, store: Store },
+    Listing { seller: String, listing: Listing, gone: bool },
+    Push { seller: String, push: Push },
+    Run { run: Run },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    pub auto_sync: bool,
+    pub incremental: bool,
+    pub daily_at: String,
+    pub zone: String,
+    pub catch_up_hours: i64,
+    pub exclusive: bool,
+    pub buffer: i64,
+    pub cancellations: bool,
+    pub timed_since: i64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    pub sku: Option<String>,
+    pub store: Option<String>,
+    pub share: Option<i64>,
+    pub buffer: Option<i64>,
+    pub threshold: Option<i64>,
+    pub max_shown: Option<i64>,
+    pub enabled: Option<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Store {
+    pub id: String,
+    pub name: String,
+    pub warehouses: Option<Vec<String>>,
+    pub share: Option<i64>,
+    pub enabled: bool,
+    pub paused: bool,
+    pub unauthorised: bool,
+    pub created_at: i64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listing {
+    pub id: String,
+    pub store: String,
+    pub sku: String,
+    pub external_id: String,
+    pub marked: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Queued,
+    Sending,
+    Confirmed,
+    Retrying,
+    Uncertain,
+    Rejected,
+    Held,
+    Superseded,
+    Cancelled,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Push {
+    pub id: String,
+    pub store: String,
+    pub listing: String,
+    pub external_id: String,
+    pub overwrite: bool,
+    pub quantity: Option<i64>,
+    pub state: State,
+    pub call: String,
+    pub base: Option<i64>,
+    pub cancel_requested: bool,
+    pub run: String,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub id: String,
+    pub kind: String,
+    pub state: String,
+    pub store: String,
+    pub date: Option<String>,
+    pub total: i64,
+    pub done: i64,
+    pub failed: i64,
+    pub started_at: i64,
+}
+
+const COLUMNS: [(&str, &str, &str); 7] = [
+    ("event", "stock_events", "event_id"),
+    (
+        "settings",
+        "sync_settings",
+        "auto_sync, frequency, daily_at, timezone, catch_up_hours, allocation_mode, buffer, trigger_on_cancellation, timed_since",
+    ),
+    ("rule", "rules", "sku, hex:store_id, share, buffer, threshold, max_shown, sync_enabled"),
+    ("store", "stores", "hex:id, name, warehouses, share, sync_enabled, paused, needs_reauthorisation, created_at"),
+    ("listing", "listings", "hex:id, hex:store_id, sku, external_id, marked"),
+    (
+        "push",
+        "pushes",
+        "hex:id, hex:store_id, hex:listing_id, external_id, kind, quantity, state, hex:call_id, base, cancel_requested, hex:run_id, reason",
+    ),
+    ("run", "sync_runs", "hex:id, kind, state, hex:store_id, local_date, total, done, failed, started_at"),
+];
+
+/// Triggers on the tables, each of which adds a JSON array to the journal.
+fn triggers() -> String {
+    let mut sql = "CREATE TABLE sim_journal (seq INTEGER PRIMARY KEY, entry TEXT NOT NULL);".to_owned();
+    for (word, table, columns) in COLUMNS {
+        let columns: Vec<&str> = columns.split(", ").collect();
+        let value = |row: &str, column: &str| match column.strip_prefix("hex:") {
+            Some(column) => format!("hex({row}.{column})"),
+            None => format!("{row}.{column}"),
+        };
+        let row = |row: &str| columns.iter().map(|c| value(row, c)).collect::<Vec<_>>().join(", ");
+        let plain = |c: &&str| c.strip_prefix("hex:").unwrap_or(c).to_owned();
+        let changed: Vec<String> = columns.iter().map(|c| format!("NEW.{0} IS NOT OLD.{0}", plain(c))).collect();
+        let changed = changed.join(" OR ");
+        for (when, of, condition, prefix) in [
+            ("INSERT", "NEW", String::new(), ""),
+            ("UPDATE", "NEW", format!("WHEN {changed}"), ""),
+            ("DELETE", "OLD", String::new(), "no "),
+        ] {
+            sql += &format!(
+                "CREATE TRIGGER sim_{table}_{when} AFTER {when} ON {table} {condition} BEGIN \
+                 INSERT INTO sim_journal (entry) VALUES (json_array('{prefix}{word}', hex({of}.seller_id), {})); END;",
+                row(of)
+            );
+        }
+    }
+    sql
+}
+
+/// A database file with all tables and the triggers, to be copied.
+fn template() -> &'static Path {
+    static TEMPLATE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = TEMPLATE.get_or_init(|| {
+        let folder = tempfile::tempdir_in(fast_folder()).unwrap();
+        let path = folder.path().join("template.db");
+        db::migrate(&DatabaseUrl::Sqlite(path.display().to_string())).unwrap();
+        let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        diesel::connection::SimpleConnection::batch_execute(&mut conn, &triggers()).unwrap();
+        diesel::connection::SimpleConnection::batch_execute(&mut conn, "PRAGMA wal_checkpoint(TRUNCATE);").unwrap();
+        drop(conn);
+        (folder, path)
+    });
+    path
+}
+
+/// In memory where that can be had: the files are real, the disk need not be.
+fn fast_folder() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
+/// A fresh database with a journal.
+pub struct Database {
+    _folder: tempfile::TempDir,
+    pub path: PathBuf,
+}
+
+impl Database {
+    pub fn fresh() -> Self {
+        let folder = tempfile::tempdir_in(fast_folder()).unwrap();
+        let path = folder.path().join("stocktide.db");
+        std::fs::copy(template(), &path).unwrap();
+        Self { _folder: folder, path }
+    }
+
+    pub fn url(&self) -> DatabaseUrl {
+        DatabaseUrl::Sqlite(self.path.display().to_string())
+    }
+}
+
+#[derive(QueryableByName)]
+struct Position {
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = Text)]
+    entry: String,
+}
+
+/// Says how far the journal is, so that what happens elsewhere finds its place in it; and reads it.
+pub struct Ruler(SqliteConnection);
+
+impl Ruler {
+    pub fn on(database: &Database) -> Self {
+        Self(SqliteConnection::establish(database.path.to_str().unwrap()).unwrap())
+    }
+
+    pub fn position(&mut self) -> i64 {
+        let row: Position = diesel::sql_query("SELECT coalesce(max(seq), 0) AS seq FROM sim_journal").get_result(&mut self.0).unwrap();
+        row.seq
+    }
+
+    /// A number that a query answers as `seq`.
+    pub fn count(&mut self, query: &str) -> i64 {
+        let row: Position = diesel::sql_query(query).get_result(&mut self.0).unwrap();
+        row.seq
+    }
+
+    pub fn read(&mut self, after: i64) -> Vec<(i64, Entry)> {
+        let query = diesel::sql_query("SELECT seq, entry FROM sim_journal WHERE seq > ? ORDER BY seq").bind::<BigInt, _>(after);
+        let lines: Vec<Line> = query.load(&mut self.0).unwrap();
+        lines.into_iter().filter_map(|line| Some((line.seq, entry(&line.entry)?))).collect()
+    }
+}
+
+fn entry(text: &str) -> Option<Entry> {
+    let row: Vec<Value> = serde_json::from_str(text).unwrap();
+    let text = |i: usize| row[i].as_str().unwrap_or_default().to_owned();
+    let some = |i: usize| row[i].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+    let number = |i: usize| row[i].as_i64();
+    let flag = |i: usize| row[i].as_i64() == Some(1);
+    let seller = text(1);
+    let word = text(0);
+    let gone = word.starts_with("no ");
+    Some(match word.trim_start_matches("no ") {
+        "event" => Entry::Event { seller, event_id: text(2) },
+        "settings" => Entry::Settings {
+            seller,
+            settings: Settings {
+                auto_sync: flag(2),
+                incremental: text(3) == "incremental",
+                daily_at: text(4),
+                zone: text(5),
+                catch_up_hours: number(6).unwrap(),
+                exclusive: text(7) == "exclusive",
+                buffer: number(8).unwrap(),
+                cancellations: flag(9),
+                timed_since: number(10).unwrap(),
+            },
+        },
+        "rule" => Entry::Rule {
+            seller,
+            gone,
+            rule: Rule {
+                sku: some(2),
+                store: some(3),
+                share: number(4),
+                buffer: number(5),
+                threshold: number(6),
+                max_shown: number(7),
+                enabled: number(8).map(|n| n == 1),
+            },
+        },
+        "store" if gone => return None,
+        "store" => Entry::Store {
+            seller,
+            store: Store {
+                id: text(2),
+                name: text(3),
+                warehouses: some(4).map(|t| serde_json::from_str(&t).unwrap()),
+                share: number(5),
+                enabled: flag(6),
+                paused: flag(7),
+                unauthorised: flag(8),
+                created_at: number(9).unwrap(),
+            },
+        },
+        "listing" => Entry::Listing {
+            seller,
+            gone,
+            listing: Listing { id: text(2), store: text(3), sku: text(4), external_id: text(5), marked: flag(6) },
+        },
+        // Finished ones are pruned in time.
+        "push" if gone => return None,
+        "push" => Entry::Push {
+            seller,
+            push: Push {
+                id: text(2),
+                store: text(3),
+                listing: text(4),
+                external_id: text(5),
+                overwrite: number(6) == Some(1),
+                quantity: number(7),
+                state: state(number(8).unwrap()),
+                call: text(9),
+                base: number(10),
+                cancel_requested: flag(11),
+                run: text(12),
+                reason: some(13),
+            },
+        },
+        "run" if gone => return None,
+        "run" => Entry::Run {
+            run: Run {
+                id: text(2),
+                kind: text(3),
+                state: text(4),
+                store: text(5),
+                date: some(6),
+                total: number(7).unwrap(),
+                done: number(8).unwrap(),
+                failed: number(9).unwrap(),
+                started_at: number(10).unwrap(),
+            },
+        },
+        other => panic!("the journal says {other}"),
+    })
+}
+
+fn state(code: i64) -> State {
+    use State::{Cancelled, Confirmed, Held, Queued, Rejected, Retrying, Sending, Superseded, Uncertain};
+    [Queued, Sending, Confirmed, Retrying, Uncertain, Rejected, Held, Superseded, Cancelled][usize::try_from(code).unwrap()]
+}

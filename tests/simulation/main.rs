@@ -1,0 +1,142 @@
+//! Deterministic simulation: the whole service on one thread in virtual time, in a world that goes wrong.
+//!
+//! `cargo test --test simulation` runs a modest number of fresh seeds and prints them; `-- --seed N` repeats one;
+//! `-- --seeds K --steps S` runs more (in release mode for many). A story that fails is made as short as it can be and
+//! printed, with the command that repeats it.
+//!
+//! [`story`] draws what happens, [`world`] makes it happen, [`network`] and [`life`] bring the faults, [`journal`] keeps
+//! what the service wrote, and [`checker`] holds it against [`model`], the rules said once more without the service.
+//! [`every_step`] stops a few short stories at each of their steps.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may end by a panic, and does")]
+mod checker;
+mod every_step;
+mod journal;
+mod life;
+mod model;
+mod network;
+mod story;
+mod tale;
+mod world;
+
+use every_step::EveryStep;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use story::Story;
+use tale::{Told, tell};
+
+const DEFAULT_SEEDS: u64 = 20;
+const DEFAULT_STEPS: usize = 200;
+/// A prime, so that over the runs all kinds of steps come up; the long run stops at every one.
+const DEFAULT_EVERY_STEP: usize = 31;
+
+struct Wanted {
+    first: u64,
+    seeds: u64,
+    steps: usize,
+    threads: usize,
+    shrink: bool,
+    /// Of the steps of the short stories every so many-th is stopped at; none with 0.
+    every_step: usize,
+}
+
+fn wanted() -> Wanted {
+    let from_env = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let fresh = || rand::random::<u64>() % 1_000_000_000;
+    let mut wanted = Wanted {
+        first: from_env("STOCKTIDE_SIM_SEED").unwrap_or_else(fresh),
+        seeds: from_env("STOCKTIDE_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS),
+        steps: DEFAULT_STEPS,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        shrink: true,
+        every_step: DEFAULT_EVERY_STEP,
+    };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut number = || args.next().and_then(|text| text.parse::<u64>().ok());
+        match arg.as_str() {
+            "--seed" => (wanted.first, wanted.seeds, wanted.every_step) = (number().unwrap(), 1, 0),
+            "--first" => wanted.first = number().unwrap(),
+            "--seeds" => wanted.seeds = number().unwrap(),
+            "--steps" => wanted.steps = usize::try_from(number().unwrap()).unwrap(),
+            "--threads" => wanted.threads = usize::try_from(number().unwrap()).unwrap(),
+            "--every-step" => wanted.every_step = usize::try_from(number().unwrap()).unwrap(),
+            "--no-shrink" => wanted.shrink = false,
+            // What the test runner of others understands is not for us.
+            _ => {}
+        }
+    }
+    wanted
+}
+
+/// Does `work` for every number below `count`, on all threads.
+fn side_by_side(threads: usize, count: u64, work: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= count {
+                        break;
+                    }
+                    work(n);
+                }
+            });
+        }
+    });
+}
+
+fn main() {
+    let wanted = wanted();
+    if std::env::args().any(|arg| arg == "--list") {
+        return;
+    }
+    let (passed, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+    let count = |good: bool| if good { &passed } else { &failed }.fetch_add(1, Ordering::Relaxed);
+    if wanted.seeds > 0 {
+        println!("seeds {} to {}, {} steps each", wanted.first, wanted.first + wanted.seeds - 1, wanted.steps);
+        let began = tokio::time::Instant::now();
+        let total = Mutex::new(Told::default());
+        side_by_side(wanted.threads, wanted.seeds, |n| {
+            let story = Story::draw(wanted.first + n, wanted.steps);
+            let told = tell(&story);
+            count(told.failure.is_none());
+            if let Some(failure) = &told.failure {
+                println!("seed {}: {}: {}", story.seed, failure.name, failure.detail);
+                println!("  again: cargo test --test simulation -- --seed {} --steps {}", story.seed, wanted.steps);
+                if wanted.shrink {
+                    println!("{}", tale::shorten(story, failure.name));
+                }
+            }
+            total.lock().unwrap().add(told);
+        });
+        let total = total.into_inner().unwrap();
+        let took = began.elapsed().as_secs_f64();
+        println!("{:.1} simulated days in {took:.1} s, {:.2} seeds per second", total.days, wanted.seeds as f64 / took);
+        for (what, n) in total.counts.iter().filter(|(_, n)| **n > 0) {
+            println!("{n:>9}  {what}");
+        }
+    }
+    if wanted.every_step > 0 {
+        let every = EveryStep::of(wanted.every_step);
+        for wrong in every.undisturbed() {
+            count(false);
+            println!("undisturbed: {wrong}");
+        }
+        println!("{} tellings, each stopped at another step", every.len());
+        let began = tokio::time::Instant::now();
+        side_by_side(wanted.threads, u64::try_from(every.len()).unwrap(), |n| {
+            let (name, told) = every.tell(usize::try_from(n).unwrap());
+            count(told.failure.is_none());
+            if let Some(failure) = &told.failure {
+                println!("{name}: {}: {}", failure.name, failure.detail);
+            }
+        });
+        println!("in {:.1} s", began.elapsed().as_secs_f64());
+    }
+    let (passed, failed) = (passed.into_inner(), failed.into_inner());
+    println!("{passed} passed, {failed} failed");
+    if failed > 0 {
+        std::process::exit(1);
+    }
+}

@@ -1,0 +1,128 @@
+//! The rules once more, as plainly as they can be said, to hold the service against. Shares nothing with it.
+use crate::journal::{Listing, Rule, Settings, Store};
+use std::collections::BTreeMap;
+
+/// What the ledger and the settings say of one seller.
+#[derive(Debug, Clone, Default)]
+pub struct Seller {
+    pub settings: Option<Settings>,
+    /// By SKU and warehouse.
+    pub available: BTreeMap<(String, String), i64>,
+    /// By id, which is by age.
+    pub stores: BTreeMap<String, Store>,
+    pub rules: Vec<Rule>,
+    /// By id.
+    pub listings: BTreeMap<String, Listing>,
+}
+
+/// An event as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub sku: String,
+    pub kind: String,
+    pub quantity: i64,
+    pub warehouse: String,
+    pub to_warehouse: Option<String>,
+}
+
+/// The rules of one listing.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    pub share: Option<i64>,
+    pub buffer: i64,
+    pub threshold: Option<i64>,
+    pub max_shown: Option<i64>,
+    pub enabled: bool,
+}
+
+impl Seller {
+    fn settings(&self) -> &Settings {
+        self.settings.as_ref().unwrap()
+    }
+
+    pub fn apply(&mut self, event: &Event) {
+        let here = (event.sku.clone(), event.warehouse.clone());
+        let level = self.available.entry(here).or_default();
+        match event.kind.as_str() {
+            "purchase" | "return" | "cancellation" | "adjustment" => *level += event.quantity,
+            "sale" => *level -= event.quantity,
+            "count" => *level = event.quantity,
+            "transfer" => {
+                *level -= event.quantity;
+                let there = (event.sku.clone(), event.to_warehouse.clone().unwrap());
+                *self.available.entry(there).or_default() += event.quantity;
+            }
+            other => panic!("no such event: {other}"),
+        }
+    }
+
+    /// Whether an event of this kind is forwarded as increases now.
+    pub fn triggers(&self, kind: &str) -> bool {
+        let settings = self.settings();
+        settings.auto_sync && settings.incremental && (kind != "sale" && (kind != "cancellation" || settings.cancellations))
+    }
+
+    fn rule(&self, sku: Option<&str>, store: Option<&str>) -> Option<&Rule> {
+        self.rules.iter().find(|r| r.sku.as_deref() == sku && r.store.as_deref() == store)
+    }
+
+    pub fn resolved(&self, store: &Store, sku: &str) -> Resolved {
+        let narrow = [self.rule(Some(sku), Some(&store.id)), self.rule(Some(sku), None), self.rule(None, Some(&store.id))];
+        let wide = self.rule(None, None);
+        fn first<T>(rules: &[Option<&Rule>], field: impl Fn(&Rule) -> Option<T>) -> Option<T> {
+            rules.iter().find_map(|rule| rule.and_then(&field))
+        }
+        let all = [narrow[0], narrow[1], narrow[2], wide];
+        Resolved {
+            share: first(&narrow, |r| r.share).or(store.share).or_else(|| wide.and_then(|r| r.share)),
+            buffer: first(&all, |r| r.buffer).unwrap_or(self.settings().buffer),
+            threshold: first(&all, |r| r.threshold),
+            max_shown: first(&all, |r| r.max_shown),
+            enabled: store.enabled && wide.and_then(|r| r.enabled).unwrap_or(true) && first(&narrow, |r| r.enabled).unwrap_or(true),
+        }
+    }
+
+    fn pool(&self, store: &Store, rules: &Resolved, sku: &str) -> i64 {
+        let feeds = |warehouse: &String| store.warehouses.as_ref().is_none_or(|all| all.contains(warehouse));
+        let sum: i64 = self.available.iter().filter(|((s, w), _)| s == sku && feeds(w)).map(|(_, n)| n).sum();
+        (sum - rules.buffer).max(0)
+    }
+
+    /// What each listing of a SKU should show, by its id; `None` for one that is not to be pushed.
+    pub fn targets(&self, sku: &str) -> BTreeMap<String, Option<i64>> {
+        let mut listed: Vec<(&Listing, &Store)> =
+            self.listings.values().filter(|l| l.sku == sku).map(|l| (l, &self.stores[&l.store])).collect();
+        listed.sort_by_key(|(listing, store)| (&store.id, &listing.id));
+        let rules: Vec<Resolved> = listed.iter().map(|(_, store)| self.resolved(store, sku)).collect();
+        let shares: Vec<i64> = rules.iter().map(|r| r.share.unwrap_or(0)).collect();
+        let mut targets = BTreeMap::new();
+        for (place, ((listing, store), rules)) in listed.iter().zip(&rules).enumerate() {
+            let target = rules.share.filter(|_| rules.enabled).map(|share| {
+                let pool = self.pool(store, rules, sku);
+                let part = if self.settings().exclusive { split(pool, &shares)[place] } else { pool * share / 10_000 };
+                let part = if rules.threshold.is_some_and(|t| part < t) { 0 } else { part };
+                rules.max_shown.map_or(part, |most| part.min(most))
+            });
+            targets.insert(listing.id.clone(), target);
+        }
+        targets
+    }
+}
+
+/// Sainte-Laguë, one unit after another; the part of the pool that nobody has a share in is one more party.
+fn split(pool: i64, shares: &[i64]) -> Vec<i64> {
+    let mut weights = shares.to_vec();
+    weights.push((10_000 - shares.iter().sum::<i64>()).max(0));
+    let mut parts = vec![0; weights.len()];
+    for _ in 0..pool {
+        let best = (0..weights.len()).filter(|i| weights[*i] > 0).reduce(|a, b| {
+            // The larger quotient; of equal ones the earlier.
+            if weights[b] * (2 * parts[a] + 1) > weights[a] * (2 * parts[b] + 1) { b } else { a }
+        });
+        let Some(best) = best else { break };
+        parts[best] += 1;
+    }
+    assert_eq!(parts.iter().sum::<i64>(), if weights.iter().any(|w| *w > 0) { pool } else { 0 });
+    parts.pop();
+    parts
+}

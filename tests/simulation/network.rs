@@ -1,0 +1,365 @@
+//! Between the service and the platforms: takes each request there and its answer back in virtual time, does to them
+//! what the story wants, and writes down what happened, in the order in which it happened.
+//!
+//! Each store is a simulated platform of its own, without faults. What was sent before the service died still arrives.
+use crate::journal::Ruler;
+use crate::life::Life;
+use crate::story::{Ability, NetFault, Outage, Rng};
+use futures_util::future::BoxFuture;
+use rand::RngExt;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use stocktide::clock::Clock;
+use stocktide::platforms::call::{Method, Reply, Request};
+use stocktide::platforms::transport::{SendError, Transport};
+use stocktide::simulator::{Decision, Faults, Incoming, Simulator};
+use tokio::time::Instant;
+
+/// One thing that happened at a platform.
+#[derive(Debug, Clone)]
+pub enum Happening {
+    /// A request left the service.
+    Sent { request: usize, store: String, action: String, items: Vec<Item>, key: Option<String> },
+    /// A platform applied a request to one item.
+    Applied { request: usize, item: usize, before: i64, after: i64 },
+    /// A read was answered and its answer came back: quantities in the order of its items.
+    ReadAnswered { request: usize, shown: Vec<Option<i64>> },
+    /// The store sold some by itself.
+    Sold { store: String, external_id: String, quantity: i64 },
+}
+
+#[derive(Debug, Clone)]
+pub struct Item {
+    pub external_id: String,
+    /// The change, for an adjustment; the new quantity, for a set.
+    pub quantity: Option<i64>,
+    pub expected: Option<i64>,
+}
+
+/// A happening, and its place in history: behind this entry of the journal.
+#[derive(Debug, Clone)]
+pub struct Noted {
+    pub after: i64,
+    pub what: Happening,
+}
+
+/// What the network did to one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Sending {
+    pub fault: Option<NetFault>,
+}
+
+pub struct Shop {
+    pub simulator: Simulator,
+    pub ability: Ability,
+    faults: VecDeque<NetFault>,
+    down: Option<(Outage, Instant)>,
+    /// When each request left, for the check of the rate.
+    pub sent_at: Vec<Instant>,
+}
+
+pub struct State {
+    pub shops: BTreeMap<String, Shop>,
+    pub history: Vec<Noted>,
+    pub sendings: Vec<Sending>,
+    pub faults: BTreeMap<String, u64>,
+    ruler: Ruler,
+    rng: Rng,
+    /// No more faults: the story is over.
+    pub calm: bool,
+}
+
+#[derive(Clone)]
+pub struct Network {
+    state: Arc<Mutex<State>>,
+    clock: Clock,
+}
+
+enum Fate {
+    Refused,
+    Status(u16, Option<u8>),
+    /// Sent on: arrives after so long, and then this is seen of it.
+    Arrives {
+        after_ms: u64,
+        seen: Seen,
+    },
+    Lost {
+        seen: Seen,
+    },
+}
+
+#[derive(Clone, Copy)]
+enum Seen {
+    Answer { after_ms: u64 },
+    Status(u16),
+    Rubbish,
+    Cut { after_ms: u64 },
+    Nothing,
+}
+
+impl Network {
+    pub fn new(clock: Clock, ruler: Ruler, rng: Rng) -> Self {
+        let state =
+            State { shops: BTreeMap::new(), history: Vec::new(), sendings: Vec::new(), faults: BTreeMap::new(), ruler, rng, calm: false };
+        Self { state: Arc::new(Mutex::new(state)), clock }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub fn open(&self, name: &str, ability: Ability, token: &str) {
+        let simulator = Simulator::new(0);
+        simulator.set_faults(Faults {
+            idempotency: ability.keys(),
+            compare_and_set: ability.compare(),
+            adjust: ability.adjust(),
+            token: Some(token.to_owned()),
+            ..Faults::default()
+        });
+        let shop = Shop { simulator, ability, faults: VecDeque::new(), down: None, sent_at: Vec::new() };
+        self.state().shops.insert(name.to_owned(), shop);
+    }
+
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut Faults)) {
+        let state = self.state();
+        let simulator = &state.shops[name].simulator;
+        let mut faults = simulator.faults();
+        change(&mut faults);
+        simulator.set_faults(faults);
+    }
+
+    pub fn plan(&self, name: &str, fault: NetFault, calls: u8) {
+        let mut state = self.state();
+        let shop = state.shops.get_mut(name).unwrap();
+        shop.faults.extend(std::iter::repeat_n(fault, calls.into()));
+    }
+
+    pub fn goes_down(&self, name: &str, how: Outage, for_ms: u64) {
+        let mut state = self.state();
+        state.shops.get_mut(name).unwrap().down = Some((how, Instant::now() + Duration::from_millis(for_ms)));
+    }
+
+    pub fn sells(&self, name: &str, external_id: &str, quantity: i64) {
+        let mut state = self.state();
+        state.shops[name].simulator.sell(name, external_id, quantity);
+        state.note(Happening::Sold { store: name.to_owned(), external_id: external_id.to_owned(), quantity });
+    }
+
+    pub fn quantity(&self, name: &str, external_id: &str) -> i64 {
+        self.state().shops[name].simulator.quantity(name, external_id)
+    }
+
+    /// Everything works from now on; what is on its way late still arrives.
+    pub fn calms(&self) {
+        let mut state = self.state();
+        state.calm = true;
+        for shop in state.shops.values_mut() {
+            shop.faults.clear();
+            shop.down = None;
+        }
+    }
+
+    pub fn transport(&self, life: Arc<Life>) -> Arc<dyn Transport> {
+        Arc::new(Wire { network: self.clone(), life })
+    }
+}
+
+impl State {
+    fn note(&mut self, what: Happening) {
+        let after = self.ruler.position();
+        self.history.push(Noted { after, what });
+    }
+
+    fn count(&mut self, fault: &str) {
+        *self.faults.entry(fault.to_owned()).or_default() += 1;
+    }
+
+    fn fate(&mut self, name: &str, post: bool) -> (Fate, Option<NetFault>) {
+        let way = self.rng.random_range(0..60);
+        let back = self.rng.random_range(0..60);
+        let calm = self.calm;
+        let shop = self.shops.get_mut(name).unwrap();
+        if let Some((how, until)) = shop.down {
+            if until > Instant::now() {
+                let (word, fate) = match how {
+                    Outage::Refused => ("outage: refused", Fate::Refused),
+                    Outage::Errors => ("outage: 503", Fate::Status(503, None)),
+                    Outage::Silence => ("outage: silence", Fate::Lost { seen: Seen::Nothing }),
+                    Outage::Throttled => ("outage: 429", Fate::Status(429, Some(5))),
+                };
+                self.count(word);
+                return (fate, None);
+            }
+            shop.down = None;
+        }
+        let Some(fault) = shop.faults.pop_front().filter(|_| !calm) else {
+            return (Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: back } }, None);
+        };
+        let (word, fate) = match fault {
+            NetFault::Refused => ("connection refused", Fate::Refused),
+            NetFault::Throttled { retry_after_s } => ("429", Fate::Status(429, Some(retry_after_s))),
+            NetFault::ErrorBefore => ("5xx before applying", Fate::Status(500, None)),
+            NetFault::ErrorAfter => ("5xx after applying", Fate::Arrives { after_ms: way, seen: Seen::Status(502) }),
+            NetFault::CutBefore => ("cut before applying", Fate::Lost { seen: Seen::Cut { after_ms: back } }),
+            NetFault::LostAnswer => ("answer lost", Fate::Arrives { after_ms: way, seen: Seen::Cut { after_ms: back } }),
+            NetFault::Silence => ("silence", Fate::Lost { seen: Seen::Nothing }),
+            NetFault::Rubbish => ("rubbish", Fate::Arrives { after_ms: way, seen: Seen::Rubbish }),
+            NetFault::Slow { ms } => ("slow answer", Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: ms.into() } }),
+            NetFault::LateWithin { ms } if post => {
+                ("applied late, within the settle time", Fate::Arrives { after_ms: ms.into(), seen: Seen::Cut { after_ms: 5 } })
+            }
+            NetFault::LateBeyond { ms } if post => {
+                ("applied late, beyond the settle time", Fate::Arrives { after_ms: ms.into(), seen: Seen::Cut { after_ms: 5 } })
+            }
+            NetFault::LateWithin { .. } | NetFault::LateBeyond { .. } => {
+                ("cut before applying", Fate::Lost { seen: Seen::Cut { after_ms: 5 } })
+            }
+        };
+        self.count(word);
+        (fate, Some(fault))
+    }
+
+    fn arrive(&mut self, request: usize, name: &str, now_us: i64, incoming: &Incoming, items: &[Item]) -> (u16, Value) {
+        let simulator = self.shops[name].simulator.clone();
+        let ids: Vec<&str> = items.iter().map(|item| item.external_id.as_str()).collect();
+        let shown = |id: &&str| simulator.quantity(name, id);
+        let before: Vec<i64> = ids.iter().map(shown).collect();
+        let receipts = simulator.stats().items;
+        let decision = simulator.decide(now_us, incoming);
+        let Decision::Answer(answer) = decision else { unreachable!("the simulator itself has no faults") };
+        if incoming.post && simulator.stats().items > receipts {
+            for receipt in simulator.receipts(receipts, usize::MAX) {
+                let item = ids.iter().position(|id| **id == receipt.external_id).unwrap();
+                self.note(Happening::Applied { request, item, before: before[item], after: receipt.quantity });
+            }
+        }
+        if answer.status == 401 {
+            self.count("401");
+        }
+        (answer.status, answer.body)
+    }
+}
+
+struct Wire {
+    network: Network,
+    life: Arc<Life>,
+}
+
+fn parse(request: &Request) -> (String, String, Vec<Item>, Incoming) {
+    let target = request.url.splitn(4, '/').nth(3).unwrap_or_default().to_owned();
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let mut parts = path.split('/').skip(1);
+    let (name, action) = (parts.next().unwrap().to_owned(), parts.next().unwrap().to_owned());
+    let post = request.method != Method::Get;
+    let items = if post {
+        let body: Value = serde_json::from_str(request.body.as_deref().unwrap()).unwrap();
+        let item = |item: &Value| Item {
+            external_id: item["external_id"].as_str().unwrap().to_owned(),
+            quantity: item["delta"].as_i64().or(item["quantity"].as_i64()),
+            expected: item["expected"].as_i64(),
+        };
+        body["items"].as_array().unwrap().iter().map(item).collect()
+    } else {
+        let ids = query.split('&').filter_map(|pair| pair.strip_prefix("external_id="));
+        ids.map(|id| Item { external_id: id.to_owned(), quantity: None, expected: None }).collect()
+    };
+    let secret = request.secret_headers.iter().find(|(key, _)| *key == "authorization");
+    let incoming = Incoming {
+        post,
+        authorization: secret.map(|(_, value)| value.expose_secret().to_owned()),
+        key: request.headers.iter().find(|(key, _)| *key == "idempotency-key").map(|(_, value)| value.clone()),
+        body: request.body.clone().unwrap_or_default(),
+        target,
+    };
+    (name, action, items, incoming)
+}
+
+async fn pause(ms: u64) {
+    if ms > 0 {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+impl Transport for Wire {
+    fn send(&self, request: Request, timeout: Duration) -> BoxFuture<'static, Result<Reply, SendError>> {
+        let (network, life) = (self.network.clone(), Arc::clone(&self.life));
+        Box::pin(async move {
+            life.point().await;
+            let (name, action, items, incoming) = parse(&request);
+            let (id, fate) = {
+                let mut state = network.state();
+                let (fate, fault) = state.fate(&name, incoming.post);
+                let id = state.sendings.len();
+                state.sendings.push(Sending { fault });
+                state.shops.get_mut(&name).unwrap().sent_at.push(Instant::now());
+                // A connection that was refused took nothing along.
+                if !matches!(fate, Fate::Refused) {
+                    let key = incoming.key.clone();
+                    state.note(Happening::Sent { request: id, store: name.clone(), action, items: items.clone(), key });
+                }
+                (id, fate)
+            };
+            let exchange = async {
+                let (arrived, seen) = match fate {
+                    Fate::Refused => return Err(SendError::NotConnected("connection refused".to_owned())),
+                    Fate::Status(status, retry_after) => {
+                        pause(10).await;
+                        let headers = retry_after.map(|s| ("retry-after".to_owned(), s.to_string())).into_iter().collect();
+                        return Ok(Reply { status, headers, body: r#"{"error":"no"}"#.to_owned() });
+                    }
+                    Fate::Lost { seen } => (None, seen),
+                    Fate::Arrives { after_ms, seen } => {
+                        let (tell, told) = tokio::sync::oneshot::channel();
+                        let (network, name, items, incoming) = (network.clone(), name.clone(), items.clone(), incoming.clone());
+                        // Not a part of the process: it arrives whatever becomes of who sent it.
+                        tokio::spawn(async move {
+                            pause(after_ms).await;
+                            let now_us = network.clock.now().timestamp_micros();
+                            tell.send(network.state().arrive(id, &name, now_us, &incoming, &items)).ok();
+                        });
+                        (Some(told), seen)
+                    }
+                };
+                match (seen, arrived) {
+                    (Seen::Cut { after_ms }, Some(_)) if after_ms == 5 => pause(after_ms).await,
+                    (Seen::Cut { after_ms }, arrived) => {
+                        if let Some(arrived) = arrived {
+                            arrived.await.ok();
+                        }
+                        pause(after_ms).await;
+                    }
+                    (Seen::Nothing, _) | (_, None) => pause(3_600_000).await,
+                    (seen, Some(arrived)) => {
+                        let (status, body) = arrived.await.map_err(|_| SendError::Lost("gone".to_owned()))?;
+                        let reply = |status, body: String| Ok(Reply { status, headers: Vec::new(), body });
+                        return match seen {
+                            Seen::Status(status) => reply(status, String::new()),
+                            Seen::Rubbish => reply(200, "<html>".to_owned()),
+                            Seen::Answer { after_ms } => {
+                                pause(after_ms).await;
+                                if !incoming.post && status == 200 {
+                                    let shown = |item: &Item| {
+                                        let all = body["items"].as_array()?;
+                                        all.iter().find(|i| i["external_id"] == item.external_id)?["quantity"].as_i64()
+                                    };
+                                    let shown = items.iter().map(shown).collect();
+                                    network.state().note(Happening::ReadAnswered { request: id, shown });
+                                }
+                                reply(status, body.to_string())
+                            }
+                            Seen::Cut { .. } | Seen::Nothing => unreachable!("handled above"),
+                        };
+                    }
+                }
+                Err(SendError::Lost("connection cut".to_owned()))
+            };
+            let reply = tokio::time::timeout(timeout, exchange).await.unwrap_or_else(|_| Err(SendError::Lost("timeout".to_owned())));
+            life.point().await;
+            reply
+        })
+    }
+}

@@ -1,0 +1,599 @@
+//! A story: the world as it is at the beginning, and what happens in it, all drawn from one seed before anything runs.
+//!
+//! Steps name things by their places ("the second store of the first seller"), so that a story with some of its steps
+//! taken out is still a story: that is how a failing one is made short.
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+pub type Rng = ChaCha8Rng;
+
+/// The SKUs that every seller has. That they are called the same is on purpose: nobody's may be mixed up.
+pub const SKUS: [&str; 3] = ["A", "B", "C"];
+pub const WAREHOUSES: [&str; 2] = ["main", "north"];
+/// Zones with daylight saving at different dates, by an hour and by half of one, and one without.
+pub const ZONES: [&str; 6] =
+    ["Europe/Berlin", "America/New_York", "Asia/Taipei", "Australia/Lord_Howe", "America/Sao_Paulo", "Pacific/Apia"];
+/// Shortly before days on which clocks change in some of them, and an ordinary one.
+const STARTS: [&str; 6] = [
+    "2026-03-28T20:00:00Z",
+    "2026-10-24T19:30:00Z",
+    "2026-03-07T23:00:00Z",
+    "2026-10-31T22:00:00Z",
+    "2026-04-04T10:00:00Z",
+    "2026-06-15T08:00:00Z",
+];
+const DAILY: [&str; 6] = ["00:00", "02:30", "01:45", "03:00", "12:15", "23:59"];
+
+/// What a platform can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ability {
+    /// Adds, and knows keys.
+    Keys,
+    /// Sets if unchanged.
+    CompareAndSet,
+    /// Adds; can be read.
+    Adds,
+    /// Sets; can be read.
+    Sets,
+    /// Sets, and knows keys; can be read.
+    KeyedSets,
+    /// Adds; cannot be read.
+    AddsBlindly,
+    /// Sets; cannot be read.
+    SetsBlindly,
+    /// Adds and sets if unchanged.
+    AddsOrCompares,
+}
+
+impl Ability {
+    const ALL: [Self; 8] = [
+        Self::Keys,
+        Self::CompareAndSet,
+        Self::Adds,
+        Self::Sets,
+        Self::KeyedSets,
+        Self::AddsBlindly,
+        Self::SetsBlindly,
+        Self::AddsOrCompares,
+    ];
+    pub fn adjust(self) -> bool {
+        matches!(self, Self::Keys | Self::Adds | Self::AddsBlindly | Self::AddsOrCompares)
+    }
+    pub fn keys(self) -> bool {
+        matches!(self, Self::Keys | Self::KeyedSets)
+    }
+    pub fn compare(self) -> bool {
+        matches!(self, Self::CompareAndSet | Self::AddsOrCompares)
+    }
+    pub fn read(self) -> bool {
+        !matches!(self, Self::AddsBlindly | Self::SetsBlindly)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct StoreSetup {
+    pub ability: Ability,
+    pub share: f64,
+    pub max_items: usize,
+    pub per_second: f64,
+    pub burst: u32,
+    pub warehouses: Option<Vec<usize>>,
+    /// Which SKUs it sells.
+    pub skus: Vec<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SellerSetup {
+    pub zone: usize,
+    pub timed: bool,
+    pub daily_at: usize,
+    pub exclusive: bool,
+    pub catch_up_hours: i64,
+    pub initial_overwrite: bool,
+    pub stores: Vec<StoreSetup>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub start: &'static str,
+    pub poll_s: u64,
+    pub calls_under_way: usize,
+    pub sellers: Vec<SellerSetup>,
+}
+
+/// A stock event, before it has an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub kind: &'static str,
+    pub sku: usize,
+    pub warehouse: usize,
+    pub quantity: i64,
+    pub id: EventId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventId {
+    /// Its own, drawn with the story, so that it stays the same when other steps are taken out.
+    Fresh(u32),
+    /// The very event sent so many before, again.
+    Again(usize),
+    /// The id of the event sent so many before, on another body.
+    Stolen(usize),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Setting {
+    Off,
+    Incremental { initial: bool },
+    Timed { daily_at: usize },
+    Buffer(i64),
+    Zone(usize),
+    Cancellations(bool),
+    Exclusive(bool),
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RuleChange {
+    pub sku: Option<usize>,
+    pub store: Option<usize>,
+    pub share: Option<f64>,
+    pub buffer: Option<i64>,
+    pub threshold: Option<i64>,
+    pub max_shown: Option<i64>,
+    pub enabled: Option<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreChange {
+    Share(f64),
+    Enabled(bool),
+    Warehouses(Option<Vec<usize>>),
+    Paused(bool),
+}
+
+/// What becomes of the next call to a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NetFault {
+    Refused,
+    Throttled {
+        retry_after_s: u8,
+    },
+    ErrorBefore,
+    ErrorAfter,
+    CutBefore,
+    LostAnswer,
+    /// Nothing is applied and nothing comes back.
+    Silence,
+    /// Applied, and the answer is rubbish with status 200.
+    Rubbish,
+    /// Applied; the answer takes so long.
+    Slow {
+        ms: u32,
+    },
+    /// Cut at once, applied after so long: within the settle time.
+    LateWithin {
+        ms: u32,
+    },
+    /// Cut at once, applied after so long: beyond it.
+    LateBeyond {
+        ms: u32,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DbFault {
+    /// The work is not done, and says so.
+    Fails,
+    /// The work is done, and the answer of the commit is lost.
+    AnswerLost,
+    /// The work takes so long.
+    Slow { ms: u32 },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    Refused,
+    Errors,
+    Silence,
+    Throttled,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    Events {
+        seller: usize,
+        events: Vec<Event>,
+        ndjson: bool,
+    },
+    /// Several requests at once.
+    Burst {
+        seller: usize,
+        requests: Vec<Vec<Event>>,
+    },
+    /// A store sells; told to the ledger or not.
+    Sell {
+        seller: usize,
+        store: usize,
+        sku: usize,
+        quantity: i64,
+        told: Option<u32>,
+    },
+    Sleep {
+        ms: u64,
+    },
+    /// To shortly before (or after, below 0) the next daily time of a seller.
+    ToDailyTime {
+        seller: usize,
+        before_ms: i64,
+    },
+    Set {
+        seller: usize,
+        setting: Setting,
+    },
+    Rule {
+        seller: usize,
+        rule: RuleChange,
+    },
+    Store {
+        seller: usize,
+        store: usize,
+        change: StoreChange,
+    },
+    Sync {
+        seller: usize,
+        store: Option<usize>,
+        sku: Option<usize>,
+    },
+    RetryByHand {
+        seller: usize,
+        rejected: bool,
+    },
+    Unpair {
+        seller: usize,
+        store: usize,
+        sku: usize,
+    },
+    Pair {
+        seller: usize,
+        store: usize,
+        sku: usize,
+    },
+    TokenExpires {
+        seller: usize,
+        store: usize,
+    },
+    NewToken {
+        seller: usize,
+        store: usize,
+    },
+    CheckStore {
+        seller: usize,
+        store: usize,
+    },
+    Net {
+        seller: usize,
+        store: usize,
+        fault: NetFault,
+        calls: u8,
+    },
+    Down {
+        seller: usize,
+        store: usize,
+        how: Outage,
+        for_ms: u64,
+    },
+    Refuses {
+        seller: usize,
+        store: usize,
+        sku: usize,
+        whole_call: bool,
+    },
+    Mended {
+        seller: usize,
+        store: usize,
+        sku: usize,
+    },
+    Db {
+        fault: DbFault,
+        after: u8,
+        times: u8,
+    },
+    /// The process dies at the so many-th await from now.
+    CrashAt {
+        points: u32,
+        down_ms: u64,
+    },
+    Crash {
+        down_ms: u64,
+    },
+    Restart {
+        down_ms: u64,
+    },
+    ClockSteps {
+        ms: i64,
+    },
+    /// One seller asks for another's things.
+    Trespass {
+        seller: usize,
+        victim: usize,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub struct Story {
+    pub seed: u64,
+    pub setup: Setup,
+    pub steps: Vec<Step>,
+}
+
+impl Story {
+    pub fn draw(seed: u64, steps: usize) -> Self {
+        let mut rng = Rng::seed_from_u64(seed);
+        let setup = draw_setup(&mut rng);
+        let mut drawer = Drawer { rng, setup, next_id: 0 };
+        let steps = (0..steps).map(|_| drawer.step()).collect();
+        Self { seed, setup: drawer.setup, steps }
+    }
+}
+
+fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
+    from[rng.random_range(0..from.len())]
+}
+
+fn draw_setup(rng: &mut Rng) -> Setup {
+    let sellers = (0..rng.random_range(1..=3))
+        .map(|_| {
+            let count = rng.random_range(1..=3usize);
+            let exclusive = rng.random_bool(0.35);
+            let stores = (0..count)
+                .map(|_| {
+                    let mut skus: Vec<usize> = (0..SKUS.len()).filter(|_| rng.random_bool(0.8)).collect();
+                    if skus.is_empty() {
+                        skus.push(0);
+                    }
+                    let share: f64 = if exclusive {
+                        pick(rng, &[100.0 / 3.0, 20.0, 33.33, 10.5])
+                    } else {
+                        pick(rng, &[100.0, 100.0, 100.0, 50.0, 33.33, 75.5])
+                    };
+                    StoreSetup {
+                        ability: pick(rng, &Ability::ALL),
+                        share: (share * 100.0).floor() / 100.0,
+                        max_items: pick(rng, &[1, 2, 3, 100]),
+                        per_second: pick(rng, &[0.5, 2.0, 10.0, 50.0]),
+                        burst: pick(rng, &[1, 2, 5, 40]),
+                        warehouses: pick(rng, &[None, None, Some(0usize), Some(1)]).map(|w| vec![w]),
+                        skus,
+                    }
+                })
+                .collect();
+            SellerSetup {
+                zone: rng.random_range(0..ZONES.len()),
+                timed: rng.random_bool(0.25),
+                daily_at: rng.random_range(0..DAILY.len()),
+                exclusive,
+                catch_up_hours: pick(rng, &[0, 1, 4, 23]),
+                initial_overwrite: rng.random_bool(0.7),
+                stores,
+            }
+        })
+        .collect();
+    Setup { start: pick(rng, &STARTS), poll_s: pick(rng, &[60, 300, 600]), calls_under_way: pick(rng, &[1, 2, 4]), sellers }
+}
+
+pub fn daily_at(index: usize) -> &'static str {
+    DAILY[index]
+}
+
+struct Drawer {
+    rng: Rng,
+    setup: Setup,
+    next_id: u32,
+}
+
+impl Drawer {
+    fn seller(&mut self) -> usize {
+        self.rng.random_range(0..self.setup.sellers.len())
+    }
+    fn store(&mut self) -> (usize, usize) {
+        let seller = self.seller();
+        (seller, self.rng.random_range(0..self.setup.sellers[seller].stores.len()))
+    }
+    fn store_of(&mut self, seller: usize) -> usize {
+        self.rng.random_range(0..self.setup.sellers[seller].stores.len())
+    }
+    fn sku(&mut self) -> usize {
+        self.rng.random_range(0..SKUS.len())
+    }
+    fn fresh(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn event(&mut self) -> Event {
+        let kind = match self.rng.random_range(0..100) {
+            0..=34 => "purchase",
+            35..=49 => "sale",
+            50..=62 => "adjustment",
+            63..=72 => "count",
+            73..=82 => "return",
+            83..=91 => "transfer",
+            _ => "cancellation",
+        };
+        let quantity = match kind {
+            "adjustment" => {
+                let size = self.rng.random_range(1..=8i64);
+                if self.rng.random_bool(0.5) { size } else { -size }
+            }
+            "count" => self.rng.random_range(0..=20),
+            _ => pick(&mut self.rng, &[1, 1, 2, 3, 5, 7, 10]),
+        };
+        let id = match self.rng.random_range(0..100) {
+            0..=7 => EventId::Again(self.rng.random_range(0..6)),
+            8..=9 => EventId::Stolen(self.rng.random_range(0..6)),
+            _ => EventId::Fresh(self.fresh()),
+        };
+        Event { kind, sku: self.sku(), warehouse: self.rng.random_range(0..WAREHOUSES.len()), quantity, id }
+    }
+
+    fn events(&mut self, most: usize) -> Vec<Event> {
+        (0..self.rng.random_range(1..=most)).map(|_| self.event()).collect()
+    }
+
+    fn down_ms(&mut self) -> u64 {
+        match self.rng.random_range(0..10) {
+            0..=6 => self.rng.random_range(1..2_000),
+            7..=8 => self.rng.random_range(2_000..600_000),
+            _ => self.rng.random_range(600_000..8 * 3_600_000),
+        }
+    }
+
+    fn net_fault(&mut self) -> NetFault {
+        match self.rng.random_range(0..14) {
+            0 => NetFault::Refused,
+            1 => NetFault::Throttled { retry_after_s: self.rng.random_range(0..30) },
+            2 => NetFault::ErrorBefore,
+            3 | 4 => NetFault::ErrorAfter,
+            5 => NetFault::CutBefore,
+            6 | 7 => NetFault::LostAnswer,
+            8 => NetFault::Silence,
+            9 => NetFault::Rubbish,
+            10 => NetFault::Slow { ms: self.rng.random_range(100..15_000) },
+            11 | 12 => NetFault::LateWithin { ms: self.rng.random_range(100..9_900) },
+            _ => NetFault::LateBeyond { ms: self.rng.random_range(10_700..600_000) },
+        }
+    }
+
+    fn setting(&mut self) -> Setting {
+        match self.rng.random_range(0..12) {
+            0 | 1 => Setting::Off,
+            2..=5 => Setting::Incremental { initial: self.rng.random_bool(0.7) },
+            6 | 7 => Setting::Timed { daily_at: self.rng.random_range(0..DAILY.len()) },
+            8 => Setting::Buffer(self.rng.random_range(0..4)),
+            9 => Setting::Zone(self.rng.random_range(0..ZONES.len())),
+            10 => Setting::Cancellations(self.rng.random_bool(0.5)),
+            _ => Setting::Exclusive(self.rng.random_bool(0.5)),
+        }
+    }
+
+    fn rule(&mut self, seller: usize) -> RuleChange {
+        let mut rule = RuleChange {
+            sku: self.rng.random_bool(0.6).then(|| self.sku()),
+            store: self.rng.random_bool(0.6).then(|| self.store_of(seller)),
+            ..RuleChange::default()
+        };
+        let r = &mut self.rng;
+        rule.share = r.random_bool(0.25).then(|| pick(r, &[100.0, 60.0, 12.34, 0.0, 20.0]));
+        rule.buffer = r.random_bool(0.25).then(|| r.random_range(0..5));
+        rule.threshold = r.random_bool(0.25).then(|| r.random_range(0..6));
+        rule.max_shown = r.random_bool(0.25).then(|| r.random_range(0..30));
+        rule.enabled = r.random_bool(0.2).then(|| r.random_bool(0.6));
+        rule
+    }
+
+    fn step(&mut self) -> Step {
+        match self.rng.random_range(0..1000) {
+            0..=299 => {
+                let seller = self.seller();
+                Step::Events { seller, events: self.events(4), ndjson: self.rng.random_bool(0.2) }
+            }
+            300..=339 => {
+                let seller = self.seller();
+                Step::Burst { seller, requests: (0..self.rng.random_range(2..5)).map(|_| self.events(3)).collect() }
+            }
+            340..=419 => {
+                let (seller, store) = self.store();
+                let told = self.rng.random_bool(0.5).then(|| self.fresh());
+                Step::Sell { seller, store, sku: self.sku(), quantity: self.rng.random_range(1..=3), told }
+            }
+            420..=519 => Step::Sleep { ms: self.rng.random_range(0..300) },
+            520..=599 => Step::Sleep { ms: self.rng.random_range(300..30_000) },
+            600..=624 => Step::Sleep { ms: self.rng.random_range(30_000..2 * 3_600_000) },
+            625..=629 => Step::Sleep { ms: self.rng.random_range(2 * 3_600_000..30 * 3_600_000) },
+            630..=644 => Step::ToDailyTime { seller: self.seller(), before_ms: self.rng.random_range(-2_000..20_000) },
+            645..=669 => Step::Set { seller: self.seller(), setting: self.setting() },
+            670..=689 => {
+                let seller = self.seller();
+                Step::Rule { seller, rule: self.rule(seller) }
+            }
+            690..=709 => {
+                let (seller, store) = self.store();
+                let change = match self.rng.random_range(0..6) {
+                    0 => StoreChange::Share(pick(&mut self.rng, &[100.0, 33.0, 0.0, 66.67])),
+                    1 => StoreChange::Enabled(self.rng.random_bool(0.6)),
+                    2 => StoreChange::Warehouses(pick(&mut self.rng, &[None, Some(0), Some(1)]).map(|w| vec![w])),
+                    n => StoreChange::Paused(n == 3),
+                };
+                Step::Store { seller, store, change }
+            }
+            710..=729 => {
+                let seller = self.seller();
+                let store = self.rng.random_bool(0.4).then(|| self.store_of(seller));
+                Step::Sync { seller, store, sku: self.rng.random_bool(0.4).then(|| self.sku()) }
+            }
+            730..=739 => Step::RetryByHand { seller: self.seller(), rejected: self.rng.random_bool(0.7) },
+            740..=744 => {
+                let (seller, store) = self.store();
+                Step::Unpair { seller, store, sku: self.sku() }
+            }
+            745..=754 => {
+                let (seller, store) = self.store();
+                Step::Pair { seller, store, sku: self.sku() }
+            }
+            755..=762 => {
+                let (seller, store) = self.store();
+                Step::TokenExpires { seller, store }
+            }
+            763..=774 => {
+                let (seller, store) = self.store();
+                Step::NewToken { seller, store }
+            }
+            775..=779 => {
+                let (seller, store) = self.store();
+                Step::CheckStore { seller, store }
+            }
+            780..=899 => {
+                let (seller, store) = self.store();
+                Step::Net { seller, store, fault: self.net_fault(), calls: pick(&mut self.rng, &[1, 1, 1, 2, 3]) }
+            }
+            900..=914 => {
+                let (seller, store) = self.store();
+                let how = pick(&mut self.rng, &[Outage::Refused, Outage::Errors, Outage::Silence, Outage::Throttled]);
+                let for_ms = match self.rng.random_range(0..10) {
+                    0..=5 => self.rng.random_range(1_000..60_000),
+                    6..=8 => self.rng.random_range(60_000..3 * 3_600_000),
+                    _ => self.rng.random_range(20 * 3_600_000..40 * 3_600_000),
+                };
+                Step::Down { seller, store, how, for_ms }
+            }
+            915..=921 => {
+                let (seller, store) = self.store();
+                Step::Refuses { seller, store, sku: self.sku(), whole_call: self.rng.random_bool(0.5) }
+            }
+            922..=931 => {
+                let (seller, store) = self.store();
+                Step::Mended { seller, store, sku: self.sku() }
+            }
+            932..=954 => {
+                let fault = match self.rng.random_range(0..3) {
+                    0 => DbFault::Fails,
+                    1 => DbFault::AnswerLost,
+                    _ => DbFault::Slow { ms: self.rng.random_range(5..3_000) },
+                };
+                Step::Db { fault, after: self.rng.random_range(0..12), times: pick(&mut self.rng, &[1, 1, 2, 5, 20]) }
+            }
+            955..=974 => Step::CrashAt { points: self.rng.random_range(1..80), down_ms: self.down_ms() },
+            975..=981 => Step::Crash { down_ms: self.down_ms() },
+            982..=987 => Step::Restart { down_ms: self.down_ms() },
+            988..=992 => {
+                let size = match self.rng.random_range(0..3) {
+                    0 => self.rng.random_range(1..2_000),
+                    1 => self.rng.random_range(2_000..120_000),
+                    _ => self.rng.random_range(120_000..3 * 3_600_000),
+                };
+                Step::ClockSteps { ms: if self.rng.random_bool(0.5) { size } else { -size } }
+            }
+            _ => Step::Trespass { seller: self.seller(), victim: self.seller() },
+        }
+    }
+}

@@ -1,0 +1,757 @@
+//! Runs a story: one process of the service after another on one database, and the sellers' client software, which
+//! sends each request again until it is answered.
+use crate::journal::{Database, Ruler};
+use crate::life::{Door, Fortune, Life};
+use crate::model;
+use crate::network::Network;
+use crate::story::{Event, EventId, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at};
+use actix_web::App;
+use actix_web::test::{TestRequest, init_service, read_body};
+use actix_web::web::Data;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::{LocalBoxFuture, join_all};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use stocktide::actors::{self, Deps, Handle};
+use stocktide::clock::Clock;
+use stocktide::db::{self, Db, ledger, sealing::Sealer};
+use stocktide::http::{self, AppState, console::Console, quota::Quota};
+use stocktide::platforms::client::Client;
+use stocktide::platforms::limits::Limits;
+
+const OPERATOR_KEY: &str = "an operator key of a simulated service";
+
+thread_local! {
+    static DRAWS: RefCell<Rng> = RefCell::new(Rng::seed_from_u64(0));
+}
+
+/// The service's draws for backoff.
+fn draw() -> f64 {
+    DRAWS.with_borrow_mut(|rng| rng.random())
+}
+
+/// Something that must never be. The name tells one kind of failure from another when a story is made shorter.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub name: &'static str,
+    pub detail: String,
+}
+
+pub type Verdict<T = ()> = Result<T, Failure>;
+
+pub fn fail<T>(name: &'static str, detail: impl Into<String>) -> Verdict<T> {
+    Err(Failure { name, detail: detail.into() })
+}
+
+/// Status and body.
+type Answer = (u16, Value);
+type Call = Rc<dyn Fn(TestRequest) -> LocalBoxFuture<'static, Answer>>;
+
+struct Process {
+    life: Arc<Life>,
+    handle: Handle,
+    call: Call,
+    actors: tokio::task::JoinHandle<()>,
+}
+
+pub struct Shop {
+    pub id: String,
+    pub name: String,
+    token: u32,
+}
+
+pub struct Client_ {
+    pub id: String,
+    key: String,
+    pub shops: Vec<Shop>,
+    /// Every event sent, in order.
+    sent: Vec<(String, model::Event)>,
+    /// What each id stands for: the body that was sent with it first.
+    pub events: BTreeMap<String, model::Event>,
+    /// Ids that were answered as accepted or, when an answer had been lost, as duplicates.
+    pub acknowledged: BTreeSet<String>,
+}
+
+pub struct World {
+    pub clock: Clock,
+    pub network: Network,
+    pub database: Database,
+    pub fortune: Arc<Mutex<Fortune>>,
+    pub ruler: Ruler,
+    pub sellers: Vec<Client_>,
+    /// When the process was down, in wall time; the last one may be open.
+    pub down: Vec<(DateTime<Utc>, DateTime<Utc>)>,
+    pub clock_steps: Vec<i64>,
+    pub counts: BTreeMap<String, u64>,
+    story: Story,
+    process: Option<Process>,
+    /// How long the process stays down when it dies by its fuse.
+    down_ms: u64,
+}
+
+impl World {
+    pub async fn new(story: &Story) -> Self {
+        let draws = |n: u64| Rng::seed_from_u64(story.seed.wrapping_mul(1_000_003).wrapping_add(n));
+        DRAWS.set(draws(1));
+        let clock = Clock::starting_at(story.setup.start.parse().unwrap());
+        let database = Database::fresh();
+        let network = Network::new(clock.clone(), Ruler::on(&database), draws(2));
+        let ruler = Ruler::on(&database);
+        let fortune = Fortune::new(draws(3));
+        let mut world = Self {
+            clock,
+            network,
+            database,
+            fortune,
+            ruler,
+            sellers: Vec::new(),
+            down: Vec::new(),
+            clock_steps: Vec::new(),
+            counts: BTreeMap::new(),
+            story: story.clone(),
+            process: None,
+            down_ms: 1,
+        };
+        world.start().await;
+        world
+    }
+
+    pub fn count(&mut self, what: &str) {
+        *self.counts.entry(what.to_owned()).or_default() += 1;
+    }
+
+    async fn start(&mut self) {
+        let life = Life::new(&self.fortune);
+        let mut settings = db::Settings::new(self.database.url());
+        settings.interference = Some(Arc::new(Door(Arc::clone(&life))));
+        settings.connections = 1;
+        let db = Db::open(&settings);
+        let client = Client::new(
+            self.network.transport(Arc::clone(&life)),
+            Arc::new(Limits::default()),
+            Duration::from_secs(10),
+            self.clock.clone(),
+        );
+        let sealer = Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap());
+        let setup = &self.story.setup;
+        let of_actors = actors::Settings {
+            poll_every: Duration::from_secs(setup.poll_s),
+            prune_every: Duration::from_secs(3600),
+            calls_under_way: setup.calls_under_way,
+            draw,
+            ..actors::Settings::default()
+        };
+        let deps = Deps::new(db.clone(), client.clone(), self.clock.clone(), Arc::clone(&sealer), of_actors);
+        let renewals = Arc::clone(&deps.renewals);
+        // What runs in this set ends with the process.
+        let set = tokio::task::LocalSet::new();
+        let handle = {
+            let _inside = set.enter();
+            Handle::start(Arc::new(deps), 0)
+        };
+        let state = Data::new(AppState {
+            db,
+            handle: handle.clone(),
+            client,
+            renewals,
+            started_at: self.clock.now(),
+            clock: self.clock.clone(),
+            sealer,
+            settings: http::Settings {
+                operator_key: Some(OPERATOR_KEY.into()),
+                max_body_bytes: 1 << 20,
+                requests_per_second: 10_000,
+                allow_private_targets: true,
+                limits: ledger::Limits::default(),
+                node: "simulated".to_owned(),
+            },
+            quota: Quota::new(10_000),
+            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            console: Console::default(),
+        });
+        let app = Rc::new(init_service(App::new().app_data(state).wrap_fn(http::harden).configure(http::configure)).await);
+        let call: Call = Rc::new(move |request: TestRequest| {
+            let app = Rc::clone(&app);
+            Box::pin(async move {
+                let response = actix_web::test::call_service(&*app, request.to_request()).await;
+                let status = response.status().as_u16();
+                let body = read_body(response).await;
+                (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+            })
+        });
+        self.process = Some(Process { life, handle, call, actors: actix::spawn(set) });
+    }
+
+    fn process(&self) -> &Process {
+        self.process.as_ref().unwrap()
+    }
+
+    pub fn setup(&self) -> &crate::story::Setup {
+        &self.story.setup
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// The process is gone, between two instructions.
+    async fn crash(&mut self, down_ms: u64) {
+        let process = self.process.take().unwrap();
+        process.life.die();
+        process.actors.abort();
+        drop(process);
+        self.stay_down(down_ms).await;
+        self.count("crash");
+    }
+
+    async fn stay_down(&mut self, down_ms: u64) {
+        let from = self.now();
+        tokio::time::sleep(Duration::from_millis(down_ms)).await;
+        self.down.push((from, self.now()));
+        self.start().await;
+    }
+
+    async fn restart(&mut self, down_ms: u64) {
+        // Dying while it stops is allowed.
+        let (handle, life) = (self.process().handle.clone(), Arc::clone(&self.process().life));
+        tokio::select! {
+            biased;
+            () = life.died.notified() => {}
+            () = handle.shut_down() => {}
+        }
+        drop(handle);
+        let process = self.process.take().unwrap();
+        process.life.die();
+        process.actors.abort();
+        drop(process);
+        self.stay_down(down_ms).await;
+        self.count("graceful restart");
+    }
+
+    /// Lets time pass; a process that dies meanwhile is started again.
+    pub async fn travel(&mut self, ms: u64) {
+        let until = tokio::time::Instant::now() + Duration::from_millis(ms);
+        loop {
+            let life = Arc::clone(&self.process().life);
+            let died = tokio::select! {
+                biased;
+                () = life.died.notified() => true,
+                () = tokio::time::sleep_until(until) => false,
+            };
+            if !died {
+                return;
+            }
+            self.crash(self.down_ms).await;
+        }
+    }
+
+    /// Sends requests side by side, each again until it is answered for good. `lost` says of which one an answer may
+    /// have been lost.
+    async fn ask_all(&mut self, requests: Vec<Box<dyn Fn() -> TestRequest>>) -> Vec<(u16, Value, bool)> {
+        let answers: Rc<RefCell<Vec<Option<Answer>>>> = Rc::new(RefCell::new(vec![None; requests.len()]));
+        let mut lost = vec![false; requests.len()];
+        loop {
+            let open: Vec<usize> = answers.borrow().iter().enumerate().filter(|(_, a)| a.is_none()).map(|(i, _)| i).collect();
+            if open.is_empty() {
+                break;
+            }
+            let (life, call) = (Arc::clone(&self.process().life), Rc::clone(&self.process().call));
+            let asked = open.iter().map(|i| {
+                let (answers, sent, i) = (Rc::clone(&answers), call(requests[*i]()), *i);
+                async move {
+                    let (status, body) = sent.await;
+                    if !matches!(status, 429 | 503) {
+                        answers.borrow_mut()[i] = Some((status, body));
+                    }
+                }
+            });
+            let died = tokio::select! {
+                biased;
+                () = life.died.notified() => true,
+                _ = join_all(asked) => false,
+            };
+            for i in open {
+                lost[i] |= answers.borrow()[i].is_none();
+            }
+            if died {
+                self.crash(self.down_ms).await;
+            } else if lost.iter().any(|l| *l) {
+                self.travel(250).await;
+            }
+        }
+        let answers = Rc::try_unwrap(answers).unwrap().into_inner();
+        answers.into_iter().flatten().zip(lost).map(|((status, body), lost)| (status, body, lost)).collect()
+    }
+
+    pub async fn ask(&mut self, request: impl Fn() -> TestRequest + 'static) -> (u16, Value) {
+        let (status, body, _) = self.ask_all(vec![Box::new(request)]).await.remove(0);
+        (status, body)
+    }
+
+    fn request(&self, seller: usize, method: &str, path: &str, body: Option<Value>) -> impl Fn() -> TestRequest + use<> {
+        let (key, path) = (self.sellers[seller].key.clone(), path.to_owned());
+        let method = actix_web::http::Method::from_bytes(method.as_bytes()).unwrap();
+        move || {
+            let request = TestRequest::with_uri(&path).method(method.clone()).insert_header(("authorization", format!("Bearer {key}")));
+            match &body {
+                Some(body) => request.insert_header(("content-type", "application/json")).set_payload(body.to_string()),
+                None => request,
+            }
+        }
+    }
+
+    pub async fn as_seller(&mut self, seller: usize, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let request = self.request(seller, method, path, body);
+        self.ask(request).await
+    }
+
+    async fn expect(&mut self, seller: usize, method: &str, path: &str, body: Option<Value>) -> Verdict<Value> {
+        let (status, answer) = self.as_seller(seller, method, path, body.clone()).await;
+        if (200..300).contains(&status) {
+            Ok(answer)
+        } else {
+            fail("request refused", format!("{method} {path} {body:?}: {status} {answer}"))
+        }
+    }
+
+    pub async fn set_up(&mut self) -> Verdict {
+        for (number, setup) in self.story.setup.sellers.clone().into_iter().enumerate() {
+            let body = json!({ "name": format!("seller {number}"), "timezone": ZONES[setup.zone] }).to_string();
+            let create = move || {
+                TestRequest::post()
+                    .uri("/admin/sellers")
+                    .insert_header(("authorization", format!("Bearer {OPERATOR_KEY}")))
+                    .insert_header(("content-type", "application/json"))
+                    .set_payload(body.clone())
+            };
+            let (status, answer) = self.ask(create).await;
+            if status != 201 {
+                return fail("request refused", answer.to_string());
+            }
+            let text = |field: &str| answer[field].as_str().unwrap().to_owned();
+            self.sellers.push(Client_ {
+                id: hex_of(&text("id")),
+                key: text("api_key"),
+                shops: Vec::new(),
+                sent: Vec::new(),
+                events: BTreeMap::new(),
+                acknowledged: BTreeSet::new(),
+            });
+            self.expect(number, "POST", "/v1/warehouses", Some(json!({ "code": "north", "name": "North" }))).await?;
+            let mode = if setup.exclusive { "exclusive" } else { "shared" };
+            self.expect(
+                number,
+                "PUT",
+                "/v1/sync-settings",
+                Some(json!({ "allocation_mode": mode, "catch_up_hours": setup.catch_up_hours })),
+            )
+            .await?;
+            for (place, store) in setup.stores.iter().enumerate() {
+                let name = format!("s{number}x{place}");
+                self.network.open(&name, store.ability, "t0");
+                let body = json!({
+                    "name": name, "platform": "simulated", "base_url": "http://platform", "external_store": name,
+                    "credentials": { "token": "t0" }, "share_percent": store.share,
+                    "warehouses": store.warehouses.as_ref().map(|all| all.iter().map(|w| WAREHOUSES[*w]).collect::<Vec<_>>()),
+                    "abilities": {
+                        "adjust": store.ability.adjust(), "idempotency": store.ability.keys(),
+                        "compare_and_set": store.ability.compare(), "read": store.ability.read(), "max_items": store.max_items,
+                    },
+                    "rate_limit": { "per_second": store.per_second, "burst": store.burst },
+                });
+                let answer = self.expect(number, "POST", "/v1/stores", Some(body)).await?;
+                let id = answer["id"].as_str().unwrap().to_owned();
+                self.sellers[number].shops.push(Shop { id, name, token: 0 });
+            }
+            let stock: Vec<Event> = (0..SKUS.len())
+                .flat_map(|sku| (0..WAREHOUSES.len()).map(move |warehouse| (sku, warehouse)))
+                .enumerate()
+                .map(|(n, (sku, warehouse))| Event {
+                    kind: "count",
+                    sku,
+                    warehouse,
+                    quantity: i64::try_from(7 * (n + 1) % 12).unwrap(),
+                    id: EventId::Fresh(1_000_000 + u32::try_from(n).unwrap()),
+                })
+                .collect();
+            self.record(number, vec![stock], false).await?;
+            for (place, store) in setup.stores.iter().enumerate() {
+                for sku in &store.skus {
+                    self.pair(number, place, *sku).await?;
+                }
+            }
+            let setting = if setup.timed {
+                json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": daily_at(setup.daily_at), "initial_overwrite": setup.initial_overwrite })
+            } else {
+                json!({ "auto_sync": true, "initial_overwrite": setup.initial_overwrite })
+            };
+            self.expect(number, "PUT", "/v1/sync-settings", Some(setting)).await?;
+        }
+        Ok(())
+    }
+
+    fn shop(&self, seller: usize, store: usize) -> (String, String) {
+        let shop = &self.sellers[seller].shops[store];
+        (shop.id.clone(), shop.name.clone())
+    }
+
+    async fn pair(&mut self, seller: usize, store: usize, sku: usize) -> Verdict {
+        let (id, _) = self.shop(seller, store);
+        let row = json!([{ "sku": SKUS[sku], "external_id": SKUS[sku] }]);
+        let answer = self.expect(seller, "PUT", &format!("/v1/stores/{id}/listings"), Some(row)).await?;
+        if answer["rejected"] == 0 { Ok(()) } else { fail("request refused", answer.to_string()) }
+    }
+
+    /// Sends stock events, in one request or several side by side, and checks each answer.
+    async fn record(&mut self, seller: usize, requests: Vec<Vec<Event>>, ndjson: bool) -> Verdict {
+        let mut sent: Vec<Vec<(String, model::Event)>> = Vec::new();
+        for events in requests {
+            let mut bodies = Vec::new();
+            for event in &events {
+                bodies.push(self.sellers[seller].body(event));
+            }
+            sent.push(bodies);
+        }
+        let key = self.sellers[seller].key.clone();
+        let asked = sent.iter().map(|bodies| {
+            let rows: Vec<Value> = bodies.iter().map(|(id, event)| as_json(id, event)).collect();
+            let (kind, text) = match rows.as_slice() {
+                rows if ndjson => ("application/x-ndjson", rows.iter().map(|row| format!("{row}\n")).collect()),
+                [row] => ("application/json", row.to_string()),
+                rows => ("application/json", json!(rows).to_string()),
+            };
+            let key = key.clone();
+            let request = move || {
+                TestRequest::post()
+                    .uri("/v1/stock-events")
+                    .insert_header(("authorization", format!("Bearer {key}")))
+                    .insert_header(("content-type", kind))
+                    .set_payload(text.clone())
+            };
+            Box::new(request) as Box<dyn Fn() -> TestRequest>
+        });
+        let answers = self.ask_all(asked.collect()).await;
+        let side_by_side = sent.len() > 1;
+        let known_before = self.sellers[seller].acknowledged.clone();
+        for (bodies, (status, answer, lost)) in sent.iter().zip(answers) {
+            if !matches!(status, 200 | 409) {
+                return fail("request refused", format!("{bodies:?}: {status} {answer}"));
+            }
+            for (place, (id, event)) in bodies.iter().enumerate() {
+                let result = &answer["results"][place];
+                let client = &mut self.sellers[seller];
+                let first = client.events.get(id).is_none_or(|known| known == event);
+                let known = client.acknowledged.contains(id);
+                let known_before = known_before.contains(id);
+                let word = result["status"].as_str().unwrap_or_default();
+                let right = match word {
+                    "accepted" => !known_before && (!known || side_by_side),
+                    "duplicate" => first && (known || lost || side_by_side),
+                    "rejected" => !first || side_by_side,
+                    _ => false,
+                };
+                if !right || (word == "rejected" && result["errors"][0]["pointer"].as_str().is_none_or(|p| !p.ends_with("/event_id"))) {
+                    return fail("event answered wrongly", format!("{id} {event:?}: {status} {result}, known {known}, lost {lost}"));
+                }
+                if word != "rejected" {
+                    // Of two that were sent side by side under one id either may have been first.
+                    client.events.insert(id.clone(), event.clone());
+                    client.acknowledged.insert(id.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The process dies at the so many-th point from now, and comes back soon.
+    pub fn dies_at(&mut self, points: u64) {
+        self.down_ms = 50;
+        self.process().life.light(points);
+    }
+
+    pub async fn step(&mut self, step: &Step) -> Verdict {
+        match step {
+            Step::Events { seller, events, ndjson } => self.record(*seller, vec![events.clone()], *ndjson).await?,
+            Step::Burst { seller, requests } => self.record(*seller, requests.clone(), false).await?,
+            Step::Sell { seller, store, sku, quantity, told } => {
+                let (_, name) = self.shop(*seller, *store);
+                self.network.sells(&name, SKUS[*sku], *quantity);
+                self.count("store sale");
+                if let Some(id) = told {
+                    let event = Event { kind: "sale", sku: *sku, warehouse: 0, quantity: *quantity, id: EventId::Fresh(*id) };
+                    self.record(*seller, vec![vec![event]], false).await?;
+                }
+            }
+            Step::Sleep { ms } => self.travel(*ms).await,
+            Step::ToDailyTime { seller, before_ms } => {
+                let settings = self.expect(*seller, "GET", "/v1/sync-settings", None).await?;
+                if let Some(at) = settings["next_run_at"].as_str() {
+                    let at: DateTime<Utc> = at.parse().unwrap();
+                    let wait = (at - self.now()).num_milliseconds() - before_ms;
+                    self.travel(u64::try_from(wait).unwrap_or(0)).await;
+                }
+            }
+            Step::Set { seller, setting } => {
+                let body = match setting {
+                    Setting::Off => json!({ "auto_sync": false }),
+                    Setting::Incremental { initial } => {
+                        json!({ "auto_sync": true, "frequency": "incremental", "initial_overwrite": initial })
+                    }
+                    Setting::Timed { daily_at: at } => json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": daily_at(*at) }),
+                    Setting::Buffer(buffer) => json!({ "buffer": buffer }),
+                    Setting::Zone(zone) => json!({ "timezone": ZONES[*zone] }),
+                    Setting::Cancellations(on) => json!({ "trigger_on_cancellation": on }),
+                    Setting::Exclusive(on) => json!({ "allocation_mode": if *on { "exclusive" } else { "shared" } }),
+                };
+                // Shares that do not go together are refused, rightly.
+                let (status, answer) = self.as_seller(*seller, "PUT", "/v1/sync-settings", Some(body)).await;
+                if !matches!(status, 200 | 422) {
+                    return fail("request refused", format!("{setting:?}: {status} {answer}"));
+                }
+            }
+            Step::Rule { seller, rule } => self.rule(*seller, rule).await?,
+            Step::Store { seller, store, change } => {
+                let body = match change {
+                    StoreChange::Share(share) => json!({ "share_percent": share }),
+                    StoreChange::Enabled(on) => json!({ "sync_enabled": on }),
+                    StoreChange::Paused(on) => json!({ "paused": on }),
+                    StoreChange::Warehouses(all) => {
+                        json!({ "warehouses": all.as_ref().map(|all| all.iter().map(|w| WAREHOUSES[*w]).collect::<Vec<_>>()) })
+                    }
+                };
+                let (id, _) = self.shop(*seller, *store);
+                let (status, answer) = self.as_seller(*seller, "PATCH", &format!("/v1/stores/{id}"), Some(body)).await;
+                if !matches!(status, 200 | 422) {
+                    return fail("request refused", format!("{change:?}: {status} {answer}"));
+                }
+            }
+            Step::Sync { seller, store, sku } => {
+                let store_ids = store.map(|store| vec![self.shop(*seller, store).0]);
+                let body = json!({ "store_ids": store_ids, "skus": sku.map(|sku| vec![SKUS[sku]]) });
+                self.expect(*seller, "POST", "/v1/syncs", Some(body)).await?;
+            }
+            Step::RetryByHand { seller, rejected } => {
+                let state = if *rejected { "rejected" } else { "held" };
+                self.expect(*seller, "POST", "/v1/pushes/retry", Some(json!({ "state": state }))).await?;
+            }
+            Step::Unpair { seller, store, sku } => {
+                let (id, _) = self.shop(*seller, *store);
+                let listings = self.expect(*seller, "GET", &format!("/v1/stores/{id}/listings"), None).await?;
+                let listing = listings["items"].as_array().unwrap().iter().find(|l| l["sku"] == SKUS[*sku]);
+                if let Some(listing) = listing {
+                    let path = format!("/v1/stores/{id}/listings/{}", listing["id"].as_str().unwrap());
+                    // Deleted already by a request whose answer was lost.
+                    let (status, answer) = self.as_seller(*seller, "DELETE", &path, None).await;
+                    if !matches!(status, 204 | 404) {
+                        return fail("request refused", format!("{status} {answer}"));
+                    }
+                }
+            }
+            Step::Pair { seller, store, sku } => self.pair(*seller, *store, *sku).await?,
+            Step::TokenExpires { seller, store } => {
+                let shop = &mut self.sellers[*seller].shops[*store];
+                shop.token += 1;
+                let (name, token) = (shop.name.clone(), format!("t{}", shop.token));
+                self.network.change(&name, |faults| faults.token = Some(token));
+            }
+            Step::NewToken { seller, store } => self.new_token(*seller, *store).await?,
+            Step::CheckStore { seller, store } => {
+                let (id, _) = self.shop(*seller, *store);
+                self.expect(*seller, "POST", &format!("/v1/stores/{id}/check"), None).await?;
+            }
+            Step::Net { seller, store, fault, calls } => {
+                let (_, name) = self.shop(*seller, *store);
+                self.network.plan(&name, *fault, *calls);
+            }
+            Step::Down { seller, store, how, for_ms } => {
+                let (_, name) = self.shop(*seller, *store);
+                self.network.goes_down(&name, *how, *for_ms);
+            }
+            Step::Refuses { seller, store, sku, whole_call } => {
+                let (_, name) = self.shop(*seller, *store);
+                let item = SKUS[*sku].to_owned();
+                self.network.change(&name, |f| if *whole_call { f.poison_items.push(item) } else { f.reject_items.push(item) });
+                self.count(if *whole_call { "call refused as a whole" } else { "item refused" });
+            }
+            Step::Mended { seller, store, sku } => {
+                let (_, name) = self.shop(*seller, *store);
+                self.network.change(&name, |f| {
+                    f.poison_items.retain(|id| id != SKUS[*sku]);
+                    f.reject_items.retain(|id| id != SKUS[*sku]);
+                });
+            }
+            Step::Db { fault, after, times } => self.fortune.lock().unwrap().plan(*fault, (*after).into(), (*times).into()),
+            Step::CrashAt { points, down_ms } => {
+                self.down_ms = *down_ms;
+                self.process().life.light((*points).into());
+            }
+            Step::Crash { down_ms } => self.crash(*down_ms).await,
+            Step::Restart { down_ms } => self.restart(*down_ms).await,
+            Step::ClockSteps { ms } => {
+                self.clock.step(TimeDelta::milliseconds(*ms));
+                self.clock_steps.push(*ms);
+                self.count(if *ms < 0 { "clock stepped back" } else { "clock stepped ahead" });
+            }
+            Step::Trespass { seller, victim } => self.trespass(*seller, *victim).await?,
+        }
+        Ok(())
+    }
+
+    pub async fn new_token(&mut self, seller: usize, store: usize) -> Verdict {
+        let shop = &self.sellers[seller].shops[store];
+        let (id, token) = (shop.id.clone(), format!("t{}", shop.token));
+        self.expect(seller, "PATCH", &format!("/v1/stores/{id}"), Some(json!({ "credentials": { "token": token } }))).await.map(drop)
+    }
+
+    async fn rule(&mut self, seller: usize, rule: &RuleChange) -> Verdict {
+        let body = json!([{
+            "sku": rule.sku.map(|sku| SKUS[sku]), "store_id": rule.store.map(|store| self.shop(seller, store).0),
+            "share_percent": rule.share, "buffer": rule.buffer, "threshold": rule.threshold, "max_shown": rule.max_shown,
+            "sync_enabled": rule.enabled,
+        }]);
+        let (status, answer) = self.as_seller(seller, "PUT", "/v1/rules", Some(body)).await;
+        if matches!(status, 200 | 422) { Ok(()) } else { fail("request refused", format!("{rule:?}: {status} {answer}")) }
+    }
+
+    /// Whatever a seller asks of another's things is answered as if they were not there, and changes nothing.
+    async fn trespass(&mut self, seller: usize, victim: usize) -> Verdict {
+        if seller == victim {
+            return Ok(());
+        }
+        let pushes = self.expect(victim, "GET", "/v1/pushes?limit=1", None).await?;
+        let runs = self.expect(victim, "GET", "/v1/syncs?limit=1", None).await?;
+        let first = |list: &Value| list["items"][0]["id"].as_str().map(str::to_owned);
+        let id = self.shop(victim, 0).0;
+        let mut tries = vec![
+            ("GET", format!("/v1/stores/{id}"), None),
+            ("PATCH", format!("/v1/stores/{id}"), Some(json!({ "paused": true }))),
+            ("DELETE", format!("/v1/stores/{id}"), None),
+            ("POST", format!("/v1/stores/{id}/check"), None),
+            ("GET", format!("/v1/stores/{id}/listings"), None),
+            ("PUT", format!("/v1/stores/{id}/listings"), Some(json!([{ "sku": "A", "external_id": "A" }]))),
+            ("POST", "/v1/syncs".to_owned(), Some(json!({ "store_ids": [id] }))),
+            ("PUT", "/v1/rules".to_owned(), Some(json!([{ "store_id": id, "buffer": 3 }]))),
+            ("GET", format!("/v1/pushes?store_id={id}"), None),
+        ];
+        if let Some(push) = first(&pushes) {
+            tries.push(("GET", format!("/v1/pushes/{push}"), None));
+            tries.push(("POST", "/v1/pushes/retry".to_owned(), Some(json!({ "ids": [push] }))));
+        }
+        if let Some(run) = first(&runs) {
+            tries.push(("GET", format!("/v1/syncs/{run}"), None));
+        }
+        for (method, path, body) in tries {
+            let (status, answer) = self.as_seller(seller, method, &path, body).await;
+            if status != 404 {
+                return fail("another seller's thing was there", format!("{method} {path}: {status} {answer}"));
+            }
+        }
+        self.count("trespass");
+        Ok(())
+    }
+
+    /// The story is over: everything works again, and whatever a seller can mend is mended.
+    pub async fn mend_everything(&mut self) -> Verdict {
+        self.process().life.put_out();
+        self.fortune.lock().unwrap().calms();
+        self.network.calms();
+        for seller in 0..self.sellers.len() {
+            for store in 0..self.sellers[seller].shops.len() {
+                let (id, name) = self.shop(seller, store);
+                self.network.change(&name, |f| (f.poison_items, f.reject_items) = (Vec::new(), Vec::new()));
+                self.new_token(seller, store).await?;
+                self.expect(seller, "PATCH", &format!("/v1/stores/{id}"), Some(json!({ "paused": false }))).await?;
+            }
+        }
+        self.retry_rejected().await
+    }
+
+    pub async fn retry_rejected(&mut self) -> Verdict {
+        for seller in 0..self.sellers.len() {
+            self.expect(seller, "POST", "/v1/pushes/retry", Some(json!({ "state": "rejected" }))).await?;
+        }
+        Ok(())
+    }
+
+    /// Until nothing waits, or it is clear that something is stuck.
+    pub async fn quiet(&mut self) -> Verdict {
+        const LEFT: &str = "SELECT (SELECT count(*) FROM pushes WHERE state IN (0, 1, 3, 4, 6)) + \
+            (SELECT count(*) FROM sync_runs WHERE finished_at IS NULL) + (SELECT count(*) FROM listings WHERE marked) AS seq";
+        for n in 0..240 {
+            self.travel(if n < 20 { 3_000 } else { 60_000 }).await;
+            if self.ruler.count(LEFT) == 0 {
+                return Ok(());
+            }
+        }
+        let left = ["pushes WHERE state IN (0, 1, 3, 4, 6)", "sync_runs WHERE finished_at IS NULL", "listings WHERE marked"]
+            .map(|of| format!("{} of {of}", self.ruler.count(&format!("SELECT count(*) AS seq FROM {of}"))));
+        fail("work is stuck", format!("hours after everything worked again there are left {}", left.join(", ")))
+    }
+
+    pub async fn sync_everything(&mut self, seller: usize) -> Verdict {
+        self.expect(seller, "POST", "/v1/syncs", Some(json!({}))).await.map(drop)
+    }
+
+    /// An event for each SKU, so that every incremental listing gets one more answer.
+    pub async fn touch(&mut self, seller: usize, round: u32) -> Verdict {
+        let event = |(n, sku): (u32, usize)| Event {
+            kind: "purchase",
+            sku,
+            warehouse: usize::try_from(round % 2).unwrap(),
+            quantity: 50,
+            id: EventId::Fresh(2_000_000 + 100 * round + n),
+        };
+        let events = (0..).zip(0..SKUS.len()).map(event).collect();
+        self.record(seller, vec![events], false).await
+    }
+
+    pub async fn end(mut self) -> Self {
+        let process = self.process.take().unwrap();
+        process.handle.shut_down().await;
+        process.life.die();
+        process.actors.abort();
+        drop(process);
+        self
+    }
+}
+
+impl Client_ {
+    fn body(&mut self, event: &Event) -> (String, model::Event) {
+        let of = |event: &Event| model::Event {
+            sku: SKUS[event.sku].to_owned(),
+            kind: event.kind.to_owned(),
+            quantity: event.quantity,
+            warehouse: WAREHOUSES[event.warehouse].to_owned(),
+            to_warehouse: (event.kind == "transfer").then(|| WAREHOUSES[1 - event.warehouse].to_owned()),
+        };
+        let earlier = |back: usize| self.sent.len().checked_sub(back + 1).and_then(|i| self.sent.get(i)).cloned();
+        let body = match event.id {
+            EventId::Fresh(n) => (format!("e{n}"), of(event)),
+            EventId::Again(back) => earlier(back).unwrap_or_else(|| (format!("again{back}"), of(event))),
+            EventId::Stolen(back) => (earlier(back).map_or_else(|| format!("stolen{back}"), |(id, _)| id), of(event)),
+        };
+        self.sent.push(body.clone());
+        body
+    }
+}
+
+fn as_json(id: &str, event: &model::Event) -> Value {
+    let mut row = json!({
+        "event_id": id, "sku": event.sku, "kind": event.kind, "quantity": event.quantity, "warehouse": event.warehouse,
+    });
+    if let Some(to) = &event.to_warehouse {
+        row["to_warehouse"] = json!(to);
+    }
+    row
+}
+
+/// A UUID as the journal writes it.
+pub fn hex_of(uuid: &str) -> String {
+    uuid.replace('-', "").to_uppercase()
+}

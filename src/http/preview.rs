@@ -87,6 +87,8 @@ pub(super) struct Preview {
     pub total: usize,
     /// Of these, known to show their target already.
     pub unchanged: usize,
+    /// Of these, nothing is known of what they show.
+    pub unknown: usize,
     /// Of these, would show 0 and do not show 0 now, as far as is known.
     pub to_zero: usize,
     /// Listings that the rules keep from being pushed.
@@ -108,9 +110,10 @@ pub(super) async fn preview(caller: &Caller, state: &State, filter: RunFilter) -
     let rest = items.split_off(total.min(MOST_ITEMS));
     let not_asked = ask(caller, state, &mut items, by_id).await;
     let count = |which: fn(&PreviewItem) -> bool| items.iter().chain(&rest).filter(|item| which(item)).count();
-    let (unchanged, to_zero) = (count(|item| item.change == Some(0)), count(PreviewItem::goes_to_zero));
+    let (unchanged, unknown) = (count(|item| item.change == Some(0)), count(|item| item.change.is_none()));
+    let to_zero = count(PreviewItem::goes_to_zero);
     items.sort_by_key(|item| !item.goes_to_zero());
-    Ok(Preview { dry_run: true, total, unchanged, to_zero, left_out, not_asked, truncated: !rest.is_empty(), items })
+    Ok(Preview { dry_run: true, total, unchanged, unknown, to_zero, left_out, not_asked, truncated: !rest.is_empty(), items })
 }
 
 type Stores = HashMap<StoreId, Store>;

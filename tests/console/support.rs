@@ -6,7 +6,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
@@ -172,11 +172,26 @@ impl Drop for World {
     }
 }
 
+/// Says that a check is skipped and why; with `STOCKTIDE_TEST_REQUIRE=all` that is a failure.
+pub fn say_skipped(why: &str) {
+    assert_ne!(std::env::var("STOCKTIDE_TEST_REQUIRE").as_deref(), Ok("all"), "{why}");
+    // Not println, which is kept back while a test passes.
+    std::io::stderr().write_all(format!("SKIPPED in the console's tests: {why}\n").as_bytes()).unwrap();
+}
+
 /// A browser with a fresh profile.
 pub struct Browser {
     pub client: Client,
     driver: Child,
     _profile: tempfile::TempDir,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // A test that fails leaves no driver behind.
+        self.driver.kill().ok();
+        self.driver.wait().ok();
+    }
 }
 
 fn found(names: &[&str]) -> Option<String> {
@@ -189,9 +204,7 @@ impl Browser {
     /// `None`, in words, where this machine has no browser; with `STOCKTIDE_TEST_REQUIRE=all` that is a failure.
     pub async fn open(javascript: bool) -> Option<Self> {
         let (Some(chromium), Some(chromedriver)) = (found(&["chromium", "chromium-browser"]), found(&["chromedriver"])) else {
-            let told = "skipped: a browser is missing; install Debian's packages chromium and chromium-driver";
-            assert_ne!(std::env::var("STOCKTIDE_TEST_REQUIRE").as_deref(), Ok("all"), "{told}");
-            eprintln!("{told}");
+            say_skipped("a browser is missing; install Debian's packages chromium and chromium-driver");
             return None;
         };
         let profile = tempfile::tempdir().unwrap();
@@ -218,10 +231,8 @@ impl Browser {
     }
 
     /// Ends the browser, then its driver.
-    pub async fn close(mut self) {
+    pub async fn close(self) {
         self.client.clone().close().await.ok();
-        self.driver.kill().ok();
-        self.driver.wait().ok();
     }
 
     pub async fn go(&self, url: &str) {
@@ -253,6 +264,12 @@ impl Browser {
         let field = self.find(css).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
+    }
+
+    /// Sends the form of this page as it is, whatever the browser thinks of what stands in it.
+    pub async fn submit_unchecked(&self) {
+        let send = "const form = document.querySelector('main form[method=post].panel'); form.noValidate = true; form.requestSubmit()";
+        self.client.execute(send, vec![]).await.unwrap();
     }
 
     pub async fn text(&self) -> String {

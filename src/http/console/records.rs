@@ -1,9 +1,9 @@
 //! Records: every push and every run, why they stand where they stand, and what to do next; and who changed what.
 use super::components::{RunRow, run_kind};
 use super::form::Posted;
-use super::page::{Frame, PageAnswer, go_saying};
+use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
-use super::show::{self, Badge, Stamp, count, query_value};
+use super::show::{self, Badge, Stamp, count, query_value, sentence_case};
 use crate::db::audit::AuditEntry;
 use crate::db::delivery::MAX_STORES;
 use crate::db::pushes::PushFilter;
@@ -47,7 +47,7 @@ impl PushRow {
             state: show::push_state(push.state),
             store: stores.get(&push.store_id).cloned().unwrap_or_else(|| "a store that was removed".to_owned()),
             sku: push.sku,
-            reason: push.reason,
+            reason: push.reason.or_else(|| (push.state == PushState::Held).then(|| show::push_state_meaning(push.state).to_owned())),
             created: frame.stamp(push.created_at),
         }
     }
@@ -85,7 +85,7 @@ impl ChangeRow {
                 Some(last) => format!("key …{last}"),
                 None => entry.actor,
             },
-            action: entry.action.replace('_', " ").replace('.', ": "),
+            action: sentence_case(&entry.action.replace(['_', '.'], " ")),
             subject: entry.subject,
             before: entry.before.map(pretty),
             after: entry.after.map(pretty),
@@ -231,11 +231,18 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
 
 async fn runs(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPage<'_>) -> Result<(), ApiError> {
     let after: Option<RunId> = query.after.as_deref().and_then(|id| id.parse().ok());
-    let mut found = visit.caller.db.read(move |t| t.runs(after, PAGE_AND_ONE)).await?;
+    let mut found = visit
+        .caller
+        .db
+        .read(move |t| {
+            let runs = t.runs(after, PAGE_AND_ONE)?;
+            t.with_held(runs)
+        })
+        .await?;
     let more = found.len() > PAGE;
     found.truncate(PAGE);
-    page.next = found.last().filter(|_| more).map(|last| format!("{HERE}?show=runs&after={}", last.id));
-    page.runs = found.into_iter().map(|run| RunRow::new(&visit.frame, run)).collect();
+    page.next = found.last().filter(|_| more).map(|(last, _)| format!("{HERE}?show=runs&after={}", last.id));
+    page.runs = found.into_iter().map(|(run, held)| RunRow::new(&visit.frame, run, held)).collect();
     Ok(())
 }
 
@@ -294,7 +301,7 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
         frame,
         here: "records",
         id: push.id.to_string(),
-        title: format!("{} for {}", show::effect(push.kind, push.quantity), push.sku),
+        title: format!("{}: {}", push.sku, show::effect(push.kind, push.quantity)),
         kind: match push.kind {
             PushKind::Increase => "Increase: added to what the store shows",
             PushKind::Overwrite => "Overwrite: replaces what the store shows",
@@ -323,9 +330,12 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
 pub(super) async fn retry_one(posted: Posted<SellerVisit>, state: State, id: Path<PushId>) -> PageAnswer {
     let id = id.into_inner();
     let queued = retry(&posted.visit.caller, &state, Retry { ids: Some(vec![id]), ..Retry::default() }).await?;
-    let notice =
-        if queued > 0 { "It is queued again." } else { "It is not queued again: it has moved on, or a later overwrite contains it." };
-    Ok(go_saying(&format!("{HERE}/pushes/{id}"), notice))
+    let here = format!("{HERE}/pushes/{id}");
+    Ok(if queued > 0 {
+        go_saying(&here, "It is queued again.")
+    } else {
+        go_warning(&here, "It is not queued again: it has moved on, or a later overwrite contains it.")
+    })
 }
 
 /// Queues all that the filter found again.
@@ -355,11 +365,18 @@ struct RunPage<'a> {
 /// One run.
 pub(super) async fn run(visit: SellerVisit, id: Path<RunId>) -> PageAnswer {
     let id = id.into_inner();
-    let (run, failed, stores) =
-        visit.caller.db.read(move |t| Ok((t.run(id)?, t.failed_of_run(id, FAILURES)?, t.stores(None, MAX_STORES)?))).await?;
+    let (run, failed, stores) = visit
+        .caller
+        .db
+        .read(move |t| {
+            let run = t.run(id)?;
+            Ok((t.with_held(vec![run])?, t.failed_of_run(id, FAILURES)?, t.stores(None, MAX_STORES)?))
+        })
+        .await?;
+    let (run, held) = run.into_iter().next().ok_or_else(|| ApiError::not_found("run"))?;
     let names: StoreNames = stores.into_iter().map(|store| (store.id, store.name)).collect();
     let frame = &visit.frame;
-    let run = RunRow::new(frame, run);
+    let run = RunRow::new(frame, run, held);
     let pushes = failed.into_iter().map(|push| PushRow::new(frame, push, &names)).collect();
     frame.page(&RunPage { frame, here: "records", running: run.progress.running, run, pushes })
 }

@@ -121,7 +121,7 @@ async fn look_at_what_forms_answer(tour: &mut Tour, world: &World, key: &str, vi
     let path_of = |name: &str| visits.iter().find(|visit| visit.name == name).unwrap().path.clone();
     let address = |path: &str| format!("{}{path}", world.base);
     tour.browser.go(&address(&path_of("import"))).await;
-    tour.browser.fill("#rows", "sku,external_id\nKETTLE-1,kettle-1\n,kettle-2\nMUG-BLUE,soap-sea").await;
+    tour.browser.fill("#rows", "sku,external_id\nKETTLE-1,KETTLE-1\n,KETTLE-3\nMUG-BLUE,SOAP-SEA").await;
     tour.browser.press("Import").await;
     tour.browser.says("rejected").await;
     tour.look("imported").await;

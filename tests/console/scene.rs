@@ -123,7 +123,7 @@ async fn add_stores(world: &World, key: &str, unhelpful: &str) -> Stores {
             &listings(|n, sku| json!({"sku": sku, "external_id": (91_500 + n).to_string(), "item_id": (6_600 + n).to_string()})),
         )
         .await,
-        stall: add_store(world, key, stall, &listings(|_, sku| json!({"sku": sku, "external_id": sku.to_lowercase()}))).await,
+        stall: add_store(world, key, stall, &listings(|_, sku| json!({"sku": sku, "external_id": sku}))).await,
     };
     world.call("PATCH", &format!("/v1/stores/{}", stores.paused), key, json!({"paused": true})).await;
     stores
@@ -146,7 +146,7 @@ pub async fn busy_seller(world: &World, unhelpful: &str) -> (String, Vec<Visit>)
         world.call("POST", "/v1/stock-events", &key, there).await;
     }
     let mut faults = world.platform.faults();
-    faults.reject_items = vec!["lamp-ash".to_owned(), "bag-waxed".to_owned()];
+    faults.reject_items = vec!["LAMP-ASH".to_owned(), "BAG-WAXED".to_owned()];
     world.platform.set_faults(faults);
     let settings = json!({"auto_sync": true, "allocation_mode": "exclusive", "buffer": 2});
     world.call("PUT", "/v1/sync-settings", &key, settings).await;
@@ -164,7 +164,7 @@ pub async fn busy_seller(world: &World, unhelpful: &str) -> (String, Vec<Visit>)
     };
     eventually("the manual sync ends", finished).await;
     // The platform sells on its own, so what it shows and what it should show differ here and there.
-    world.platform.sell("stall", "soap-sea", 3);
+    world.platform.sell("stall", "SOAP-SEA", 3);
     world.platform.sell("harbour-goods", "44018828", 2);
     let runs = world.call("GET", "/v1/syncs", &key, json!(null)).await;
     let run_of = |kind: &str| {

@@ -122,8 +122,10 @@ pub(super) struct Progress {
     pub running: bool,
     pub expanded: bool,
     pub left: Option<String>,
+    /// So many pushes are held.
+    pub held: i64,
     /// All that is left is held, so that no time can be told.
-    pub held: bool,
+    pub stands_still: bool,
 }
 impl HtmlSafe for Progress {}
 
@@ -131,14 +133,15 @@ impl Progress {
     /// Of this run.
     pub fn new(frame: &Frame, run: &Run, held: i64) -> Self {
         let ended = run.done + run.failed;
-        let held = held > 0 && run.expanded && held >= run.total - ended;
-        let eta = run.eta(frame.now.timestamp_millis()).filter(|_| !held);
+        let stands_still = held > 0 && run.expanded && held >= run.total - ended;
+        let eta = run.eta(frame.now.timestamp_millis()).filter(|_| !stands_still);
         let left = eta.map(|at| show::span((instant(at) - frame.now).max(TimeDelta::seconds(1))));
         Self {
             done: run.done,
             failed: run.failed,
             ended,
             held,
+            stands_still,
             total: run.total,
             running: run.state == RunState::Running,
             expanded: run.expanded,

@@ -69,7 +69,7 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
     }
     plots.push(Plot::new(
         "Oldest waiting push",
-        "seconds old",
+        "s old",
         minutes,
         of(&|p| Some(p.sample.oldest_waiting.map_or(0.0, |from| float(p.at - from) / 1000.0))),
     ));

@@ -234,6 +234,11 @@ impl FormErrors {
         (!found.is_empty()).then(|| sentence(&found.join("; ")))
     }
 
+    /// What is wrong with just this, not with what is within it.
+    pub fn of(&self, pointer: &str) -> Option<String> {
+        self.0.iter().find(|error| error.pointer == pointer).map(|error| sentence(&error.detail))
+    }
+
     /// What is wrong with no field of the form.
     pub fn elsewhere(&self, pointers: &[&str]) -> Vec<String> {
         let shown = |error: &FieldError| {

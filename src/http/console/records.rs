@@ -7,11 +7,13 @@ use super::show::{self, Badge, Stamp, count, query_value, sentence_case};
 use crate::db::audit::AuditEntry;
 use crate::db::delivery::MAX_STORES;
 use crate::db::pushes::PushFilter;
+use crate::db::stores::Store;
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::{PushId, RunId, Sku, StoreId};
 use crate::http::State;
 use crate::http::error::ApiError;
 use crate::http::pushes::{Retry, retry};
+use crate::http::stores::{StoreState, state_of};
 use actix_web::web::{Path, Query};
 use askama::Template;
 use serde::Deserialize;
@@ -37,17 +39,38 @@ struct PushRow {
     created: Stamp,
 }
 
-type StoreNames = HashMap<StoreId, String>;
+/// What a row tells of its store.
+struct StoreFacts {
+    name: String,
+    /// Why pushes wait there, where they do.
+    holds: Option<&'static str>,
+}
+
+type StoresById = HashMap<StoreId, StoreFacts>;
+
+fn by_id(stores: Vec<Store>) -> StoresById {
+    let facts = |store: Store| {
+        let holds = match state_of(&store) {
+            StoreState::NeedsReauthorisation => Some("The store needs re-authorisation."),
+            StoreState::Paused => Some("The store is paused."),
+            StoreState::Off | StoreState::Working => None,
+        };
+        (store.id, StoreFacts { name: store.name, holds })
+    };
+    stores.into_iter().map(facts).collect()
+}
 
 impl PushRow {
-    fn new(frame: &Frame, push: Push, stores: &StoreNames) -> Self {
+    fn new(frame: &Frame, push: Push, stores: &StoresById) -> Self {
+        let store = stores.get(&push.store_id);
+        let holds = store.and_then(|store| store.holds).filter(|_| push.state == PushState::Held);
         Self {
             id: push.id.to_string(),
             effect: show::effect(push.kind, push.quantity),
             state: show::push_state(push.state),
-            store: stores.get(&push.store_id).cloned().unwrap_or_else(|| "a store that was removed".to_owned()),
+            store: store.map_or_else(|| "a store that was removed".to_owned(), |store| store.name.clone()),
             sku: push.sku,
-            reason: push.reason.or_else(|| (push.state == PushState::Held).then(|| show::push_state_meaning(push.state).to_owned())),
+            reason: push.reason.or_else(|| holds.map(str::to_owned)),
             created: frame.stamp(push.created_at),
         }
     }
@@ -212,19 +235,16 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
             chosen: filter.state == Some(state),
         })
         .collect();
-    let option = |store: &crate::db::stores::Store| StoreOption {
-        id: store.id.to_string(),
-        name: store.name.clone(),
-        chosen: filter.store_id == Some(store.id),
-    };
+    let option =
+        |store: &Store| StoreOption { id: store.id.to_string(), name: store.name.clone(), chosen: filter.store_id == Some(store.id) };
     page.stores = stores.iter().map(option).collect();
     page.retryable = (again > 0).then(|| match again {
         COUNTED.. => format!("Retry all, {} or more", show::units(COUNTED)),
         1 => "Retry this one".to_owned(),
         _ => format!("Retry all {}", show::units(again)),
     });
-    let names: StoreNames = stores.into_iter().map(|store| (store.id, store.name)).collect();
-    page.pushes = found.into_iter().map(|push| PushRow::new(&visit.frame, push, &names)).collect();
+    let stores = by_id(stores);
+    page.pushes = found.into_iter().map(|push| PushRow::new(&visit.frame, push, &stores)).collect();
     page.unknown_filter = unknown;
     Ok(())
 }
@@ -374,9 +394,9 @@ pub(super) async fn run(visit: SellerVisit, id: Path<RunId>) -> PageAnswer {
         })
         .await?;
     let (run, held) = run.into_iter().next().ok_or_else(|| ApiError::not_found("run"))?;
-    let names: StoreNames = stores.into_iter().map(|store| (store.id, store.name)).collect();
+    let stores = by_id(stores);
     let frame = &visit.frame;
     let run = RunRow::new(frame, run, held);
-    let pushes = failed.into_iter().map(|push| PushRow::new(frame, push, &names)).collect();
+    let pushes = failed.into_iter().map(|push| PushRow::new(frame, push, &stores)).collect();
     frame.page(&RunPage { frame, here: "records", running: run.progress.running, run, pushes })
 }

@@ -7,4 +7,4 @@ trap 'rm -rf "$folder"' EXIT
 tests/console/screenshots.sh "$folder"
 mkdir -p src/doc/img
 cp "$folder/sales-channel-light-1440.png" src/doc/img/sales-channel.png
-cp "$folder/sku-light-1440.png" src/doc/img/sku.png
+cp "$folder/sku-mug-light-1440.png" src/doc/img/sku.png

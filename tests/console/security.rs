@@ -93,6 +93,44 @@ async fn what_another_site_sends_is_refused_and_so_is_a_form_without_its_token()
 }
 
 #[actix_web::test]
+async fn a_page_of_another_site_changes_nothing_and_reads_nothing() {
+    let Some(browser) = Browser::open(true).await else { return };
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    // Another port is the same site to a browser, another name is not.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+    let form = format!(
+        "<main><form method=post action='{}/console/sales-channel/auto-sync'><input type=hidden name=auto_sync value=on>\
+         <button>Win a prize</button></form></main>",
+        world.base
+    );
+    let server = HttpServer::new(move || {
+        let form = form.clone();
+        App::new().route("/", web::get().to(move || std::future::ready(HttpResponse::Ok().content_type("text/html").body(form.clone()))))
+    });
+    let server = server.workers(1).listen(listener).unwrap().disable_signals().run();
+    let stop = server.handle();
+    tokio::spawn(server);
+
+    browser.sign_in(&world, &key).await;
+    for address in ["/console/stores", "/v1/stream", "/v1/sync-settings"] {
+        browser.go(&elsewhere).await;
+        let read = format!(
+            "const done = arguments[0]; fetch('{}{address}', {{credentials: 'include'}}).then(() => done('read'), () => done('refused'))",
+            world.base
+        );
+        assert_eq!(browser.client.execute_async(&read, vec![]).await.unwrap(), "refused", "{address}");
+    }
+    browser.press("Win a prize").await;
+    browser.says("This was not sent from here").await;
+    let settings = world.call("GET", "/v1/sync-settings", &key, json!(null)).await;
+    assert_eq!(settings["auto_sync"], false);
+    stop.stop(false).await;
+    browser.close().await;
+}
+
+#[actix_web::test]
 async fn a_session_ends_with_its_key_and_with_signing_out() {
     let world = World::start().await;
     let seller = world.call("POST", "/admin/sellers", OPERATOR_KEY, json!({"name": "Ada"})).await;

@@ -5,7 +5,7 @@ use super::schema::{pushes, sellers, stock_events, stores};
 use super::sellers::Seller;
 use super::{Conn, Result, id_of};
 use crate::domain::SellerId;
-use crate::domain::push::PushKind;
+use crate::domain::push::{PushKind, PushState};
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -92,7 +92,7 @@ pub struct SellerLoad {
     pub seller: Seller,
     /// Its stores.
     pub stores: i64,
-    /// Its pushes that are due now or later.
+    /// Its pushes that are due now or later, or held.
     pub waiting: i64,
 }
 
@@ -108,11 +108,13 @@ pub fn seller_loads(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Res
     };
     let stores = read(on!(conn, c => stores::table.filter(stores::seller_id.eq_any(&ids)).group_by(stores::seller_id)
         .select((stores::seller_id, count_star())).load(c))?)?;
-    let waiting = read(on!(conn, c => pushes::table.filter(pushes::seller_id.eq_any(&ids)).filter(pushes::due_at.is_not_null())
+    let due = read(on!(conn, c => pushes::table.filter(pushes::seller_id.eq_any(&ids)).filter(pushes::due_at.is_not_null())
+        .group_by(pushes::seller_id).select((pushes::seller_id, count_star())).load(c))?)?;
+    let held = read(on!(conn, c => pushes::table.filter(pushes::seller_id.eq_any(&ids)).filter(pushes::state.eq(PushState::Held.code()))
         .group_by(pushes::seller_id).select((pushes::seller_id, count_star())).load(c))?)?;
     let count = |of: &HashMap<SellerId, i64>, id| of.get(&id).copied().unwrap_or(0);
     Ok(found
         .into_iter()
-        .map(|seller| SellerLoad { stores: count(&stores, seller.id), waiting: count(&waiting, seller.id), seller })
+        .map(|seller| SellerLoad { stores: count(&stores, seller.id), waiting: count(&due, seller.id) + count(&held, seller.id), seller })
         .collect())
 }

@@ -1,6 +1,7 @@
 //! Pushes of one seller as its people look at them: counted, filtered, as they change. For the console and `/v1/stream`.
 use super::connection::on;
 use super::pushes::{PushFilter, PushRow, read_pushes};
+use super::runs::Run;
 use super::schema::pushes;
 use super::{Result, Tenant};
 use crate::domain::RunId;
@@ -50,6 +51,25 @@ impl Tenant<'_> {
             .filter(pushes::run_id.eq(run.bytes())).filter(pushes::state.eq_any(failed))
             .order(pushes::id.desc()).limit(limit).load(c))?;
         read_pushes(rows)
+    }
+
+    /// These runs with, for each that is still open, how many of its pushes are held.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn with_held(&mut self, runs: Vec<Run>) -> Result<Vec<(Run, i64)>> {
+        let key = self.key();
+        let mut found = Vec::with_capacity(runs.len());
+        for run in runs {
+            let held = if run.finished_at.is_some() {
+                0
+            } else {
+                on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::run_id.eq(run.id.bytes()))
+                    .filter(pushes::state.eq(PushState::Held.code())).count().get_result(c))?
+            };
+            found.push((run, held));
+        }
+        Ok(found)
     }
 
     /// Pushes that changed after `since`, newest change first.

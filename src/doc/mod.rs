@@ -28,4 +28,6 @@ pub mod decisions {
     pub mod d0007_one_event_or_many {}
     #[doc = include_str!("decisions/0008-actix-without-its-supervisor.md")]
     pub mod d0008_actix_without_its_supervisor {}
+    #[doc = include_str!("decisions/0009-sessions-of-the-console.md")]
+    pub mod d0009_sessions_of_the_console {}
 }

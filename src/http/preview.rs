@@ -87,6 +87,8 @@ pub(super) struct Preview {
     pub total: usize,
     /// Of these, known to show their target already.
     pub unchanged: usize,
+    /// Of these, nothing is known of what they show.
+    pub unknown: usize,
     /// Of these, would show 0 and do not show 0 now, as far as is known.
     pub to_zero: usize,
     /// Listings that the rules keep from being pushed.
@@ -108,9 +110,10 @@ pub(super) async fn preview(caller: &Caller, state: &State, filter: RunFilter) -
     let rest = items.split_off(total.min(MOST_ITEMS));
     let not_asked = ask(caller, state, &mut items, by_id).await;
     let count = |which: fn(&PreviewItem) -> bool| items.iter().chain(&rest).filter(|item| which(item)).count();
-    let (unchanged, to_zero) = (count(|item| item.change == Some(0)), count(PreviewItem::goes_to_zero));
+    let (unchanged, unknown) = (count(|item| item.change == Some(0)), count(|item| item.change.is_none()));
+    let to_zero = count(PreviewItem::goes_to_zero);
     items.sort_by_key(|item| !item.goes_to_zero());
-    Ok(Preview { dry_run: true, total, unchanged, to_zero, left_out, not_asked, truncated: !rest.is_empty(), items })
+    Ok(Preview { dry_run: true, total, unchanged, unknown, to_zero, left_out, not_asked, truncated: !rest.is_empty(), items })
 }
 
 type Stores = HashMap<StoreId, Store>;
@@ -187,6 +190,15 @@ async fn ask(caller: &Caller, state: &State, items: &mut [PreviewItem], (stores,
     not_asked
 }
 
+/// Cuts what is asked into calls as a platform takes them: so many items at most and, where it wants that, all of one
+/// product.
+fn calls(mut asked: Vec<CallItem>, group_by: Option<&str>, max_items: usize) -> Vec<Vec<CallItem>> {
+    let product = |item: &CallItem| group_by.and_then(|field| item.extra.get(field).cloned());
+    asked.sort_by_key(product);
+    let of_one_product = asked.chunk_by(|a, b| product(a) == product(b));
+    of_one_product.flat_map(|items| items.chunks(max_items.max(1))).map(<[CallItem]>::to_vec).collect()
+}
+
 /// What a store's listings show, as far as it could be asked in time, and why not all of it.
 async fn ask_store<'s>(
     caller: &Caller,
@@ -200,18 +212,18 @@ async fn ask_store<'s>(
         Ok(connection) => connection,
         Err(reason) => return (store, seen, Some(reason)),
     };
-    let Some(abilities) = by_name(&store.platform).map(|platform| platform.facts(&connection).abilities).filter(|a| a.read) else {
+    let Some(facts) = by_name(&store.platform).map(|platform| platform.facts(&connection)).filter(|facts| facts.abilities.read) else {
         return (store, seen, Some("This platform cannot be asked what it shows.".to_owned()));
     };
     if store.needs_reauthorisation {
         return (store, seen, Some("The store needs re-authorisation.".to_owned()));
     }
-    for (calls, page) in asked.chunks(abilities.max_items.max(1)).enumerate() {
-        if calls == MOST_CALLS {
+    for (sent, page) in calls(asked, facts.group_by, facts.abilities.max_items).into_iter().enumerate() {
+        if sent == MOST_CALLS {
             let reason = format!("Only the first {} listings were asked.", seen.len());
             return (store, seen, Some(reason));
         }
-        let call = Call { action: Action::Read, items: page.to_vec(), idempotency_key: None };
+        let call = Call { action: Action::Read, items: page.clone(), idempotency_key: None };
         let answer = tokio::time::timeout_at(deadline, stores::ask(caller, state, &mut connection, &call)).await;
         match answer {
             Err(_) => return (store, seen, Some("The store's rate limit or its answer took too long.".to_owned())),
@@ -223,4 +235,25 @@ async fn ask_store<'s>(
         }
     }
     (store, seen, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_asks_for_so_many_items_and_where_wanted_for_one_product_alone() {
+        let item = |id: &str, product: Option<&str>| CallItem {
+            external_id: id.to_owned(),
+            extra: product.map(|product| ("parent_id".to_owned(), product.to_owned())).into_iter().collect(),
+            quantity: 0,
+            expected: None,
+        };
+        let asked = vec![item("1", Some("a")), item("2", Some("b")), item("3", None), item("4", Some("a")), item("5", Some("a"))];
+        let ids = |calls: Vec<Vec<CallItem>>| -> Vec<Vec<String>> {
+            calls.into_iter().map(|call| call.into_iter().map(|item| item.external_id).collect()).collect()
+        };
+        assert_eq!(ids(calls(asked.clone(), Some("parent_id"), 2)), [vec!["3"], vec!["1", "4"], vec!["5"], vec!["2"]]);
+        assert_eq!(ids(calls(asked, None, 4)), [vec!["1", "2", "3", "4"], vec!["5"]]);
+    }
 }

@@ -3,6 +3,8 @@
 # Needs npm, and the browser of the console's tests.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-npm --prefix tests/console/axe ci --no-audit --no-fund --ignore-scripts
-export STOCKTIDE_TEST_AXE="$PWD/tests/console/axe/node_modules/axe-core/axe.min.js"
-exec cargo test --locked --test console every_page_fits_its_screen_and_is_accessible
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+STOCKTIDE_TEST_AXE=$(tests/console/axe/fetch.sh "$folder")
+export STOCKTIDE_TEST_AXE
+cargo test --locked --test console every_page_fits_its_screen_and_is_accessible

@@ -14,6 +14,7 @@
 #[path = "../api/database.rs"]
 mod database;
 mod pages;
+mod scene;
 mod security;
 mod seller;
 mod stream;

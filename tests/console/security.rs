@@ -55,6 +55,9 @@ async fn another_sellers_ids_open_nothing_and_change_nothing() {
         let answer = world.form(&path, &form).header("cookie", &foreign).send().await.unwrap();
         assert_eq!(answer.status(), 404, "{path}");
     }
+    let sellers = world.call("GET", "/admin/sellers", OPERATOR_KEY, json!(null)).await;
+    let seller = sellers["items"][0]["id"].as_str().unwrap();
+    assert_eq!(world.page(&foreign, &format!("/console/operator/sellers/{seller}")).await.0, 404);
     let after = world.call("GET", &format!("/v1/stores/{store}"), &ada, json!(null)).await;
     assert_eq!((after["name"].as_str(), after["paused"].as_bool()), (Some("corner"), Some(false)));
 }
@@ -87,6 +90,44 @@ async fn what_another_site_sends_is_refused_and_so_is_a_form_without_its_token()
     assert!(is_on().await);
     let sign_in = world.form("/console/sign-in", &[("key", &key)]).header("sec-fetch-site", "cross-site");
     assert_eq!(sign_in.send().await.unwrap().status(), 403, "nobody is signed in by another site");
+}
+
+#[actix_web::test]
+async fn a_page_of_another_site_changes_nothing_and_reads_nothing() {
+    let Some(browser) = Browser::open(true).await else { return };
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    // Another port is the same site to a browser, another name is not.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+    let form = format!(
+        "<main><form method=post action='{}/console/sales-channel/auto-sync'><input type=hidden name=auto_sync value=on>\
+         <button>Win a prize</button></form></main>",
+        world.base
+    );
+    let server = HttpServer::new(move || {
+        let form = form.clone();
+        App::new().route("/", web::get().to(move || std::future::ready(HttpResponse::Ok().content_type("text/html").body(form.clone()))))
+    });
+    let server = server.workers(1).listen(listener).unwrap().disable_signals().run();
+    let stop = server.handle();
+    tokio::spawn(server);
+
+    browser.sign_in(&world, &key).await;
+    for address in ["/console/stores", "/v1/stream", "/v1/sync-settings"] {
+        browser.go(&elsewhere).await;
+        let read = format!(
+            "const done = arguments[0]; fetch('{}{address}', {{credentials: 'include'}}).then(() => done('read'), () => done('refused'))",
+            world.base
+        );
+        assert_eq!(browser.client.execute_async(&read, vec![]).await.unwrap(), "refused", "{address}");
+    }
+    browser.press("Win a prize").await;
+    browser.says("This was not sent from here").await;
+    let settings = world.call("GET", "/v1/sync-settings", &key, json!(null)).await;
+    assert_eq!(settings["auto_sync"], false);
+    stop.stop(false).await;
+    browser.close().await;
 }
 
 #[actix_web::test]
@@ -179,15 +220,113 @@ async fn html_in_every_text_is_shown_as_text_and_scripts_reach_no_cookie() {
     pages.push(format!("/console/stores/{store}?search={query}"));
     for page in pages {
         browser.go(&format!("{}{page}", world.base)).await;
-        let images =
-            browser.client.execute("return document.querySelectorAll('main img, main script, main b').length", vec![]).await.unwrap();
-        assert_eq!(images, 0, "{page} has markup that came as data");
-        assert!(!browser.client.title().await.unwrap().starts_with("owned"), "{page}");
+        no_markup_came_as_data(&browser, &page).await;
     }
+    // What stands on pages that only follow from a form: a preview, and the notice of what was done.
+    browser.go(&format!("{}/console/manual-sync", world.base)).await;
+    browser.press("Preview").await;
+    browser.find("dl.facts").await;
+    no_markup_came_as_data(&browser, "the preview").await;
+    browser.go(&format!("{}/console/stores/{store}", world.base)).await;
+    browser.press("Pause").await;
+    browser.says("is paused").await;
+    no_markup_came_as_data(&browser, "a notice").await;
     let seen = browser.client.execute("return document.cookie", vec![]).await.unwrap();
     assert_eq!(seen, "", "no script reads the session");
     let inline = "const s = document.createElement('script'); s.textContent = 'document.title = \"owned\"'; document.head.append(s); return document.title";
     assert_ne!(browser.client.execute(inline, vec![]).await.unwrap(), "owned", "the policy lets no inline script run");
+    browser.press("Sign out").await;
+    browser.sign_in(&world, OPERATOR_KEY).await;
+    let sellers = world.call("GET", "/admin/sellers", OPERATOR_KEY, json!(null)).await;
+    let seller = format!("/console/operator/sellers/{}", sellers["items"][0]["id"].as_str().unwrap());
+    for page in ["/console/operator/sellers", &seller] {
+        browser.go(&format!("{}{page}", world.base)).await;
+        browser.says("onerror=").await;
+        no_markup_came_as_data(&browser, page).await;
+    }
     stop.stop(false).await;
     browser.close().await;
+}
+
+async fn no_markup_came_as_data(browser: &Browser, page: &str) {
+    let found = "return document.querySelectorAll('main img, main script, main b, nav img').length";
+    assert_eq!(browser.client.execute(found, vec![]).await.unwrap(), 0, "{page} has markup that came as data");
+    assert!(!browser.client.title().await.unwrap().starts_with("owned"), "{page}");
+}
+
+#[actix_web::test]
+async fn html_in_every_field_of_every_form_comes_back_as_text() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let store = world.store(&key, "corner", 100, &["A"], 5).await;
+    let (cookie, csrf) = world.session(&key).await;
+    let share = format!("share-{store}");
+    let forms = [
+        ("/console/sales-channel/frequency".to_owned(), vec!["frequency", "daily_at", "timezone", "catch_up_hours", "do"]),
+        ("/console/sales-channel/allocation".to_owned(), vec!["allocation_mode", "buffer", &share, "do"]),
+        ("/console/stores/new".to_owned(), vec!["name", "base_url", "external_store", "token", "share_percent", "warehouses"]),
+        (format!("/console/stores/{store}/edit"), vec!["name", "base_url", "external_store", "token", "share_percent", "warehouses"]),
+        (format!("/console/stores/{store}/import"), vec!["rows"]),
+        (format!("/console/stores/{store}/discover"), vec!["cursor", "do"]),
+        ("/console/manual-sync/preview".to_owned(), vec!["skus", "store"]),
+        ("/console/manual-sync/overwrite".to_owned(), vec!["skus", "store"]),
+        ("/console/records/retry".to_owned(), vec!["state", "store", "sku"]),
+        ("/console/sign-in".to_owned(), vec!["key", "next"]),
+    ];
+    for (path, fields) in forms {
+        let mut form = vec![("csrf", csrf.as_str()), ("platform", "simulated")];
+        form.extend(fields.iter().map(|name| (*name, HTML)));
+        // Some of it is fine where it stands: then what comes next shows it.
+        let answer = world.form(&path, &form).header("cookie", &cookie).send().await.unwrap();
+        let next = answer.headers().get("location").map(|next| next.to_str().unwrap().to_owned());
+        let text = match next {
+            Some(next) => world.page(&cookie, &next).await.1,
+            None => answer.text().await.unwrap(),
+        };
+        assert!(!text.contains("<img src=x"), "{path}: {text}");
+    }
+}
+
+#[actix_web::test]
+async fn every_answer_carries_a_policy_that_lets_nothing_inline_run() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let (cookie, csrf) = world.session(&key).await;
+    let page = world.page(&cookie, "/console/stores").await.1;
+    let script = page.split("<script src=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let get = |path: &str| world.request(reqwest::Method::GET, path).header("cookie", &cookie);
+    let answers = [
+        ("a page", get("/console/stores"), 200),
+        ("a script", get(&script), 200),
+        ("no such page", get("/console/nothing"), 404),
+        ("no such store", get("/console/stores/01a21424-d155-7765-a020-d43747a50df5"), 404),
+        ("the start", get("/console"), 303),
+        ("a visitor", world.request(reqwest::Method::GET, "/console/stores"), 303),
+        ("signing in", world.request(reqwest::Method::GET, "/console/sign-in"), 200),
+        ("a wrong key", world.form("/console/sign-in", &[("key", "stk_wrong")]), 401),
+        ("a form without its token", world.form("/console/manual-sync/preview", &[]).header("cookie", &cookie), 403),
+        (
+            "a form that is refused",
+            world.form("/console/stores/new", &[("csrf", &csrf), ("platform", "simulated")]).header("cookie", &cookie),
+            422,
+        ),
+    ];
+    for (what, request, status) in answers {
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{what}");
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+        let directives: Vec<&str> = policy.split(';').map(str::trim).collect();
+        for wanted in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(directives.contains(&wanted), "{what}: {policy}");
+        }
+        assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'), "{what}: {policy}");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{what}");
+    }
 }

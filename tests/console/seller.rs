@@ -215,6 +215,7 @@ async fn everything_works_without_javascript() {
     browser.fill("[name^='share-']", "50").await;
     browser.press("Save").await;
     browser.says("Allocation is saved. 1 listing in 1 store will be overwritten once now.").await;
+    // Half of 9, and the last unit is not left to nobody.
     world.until("the new target", || world.platform.quantity("shop", "item-A") == 5).await;
 
     world.platform.set_quantity("shop", "item-A", 1);

@@ -60,8 +60,8 @@ async fn a_stream_needs_a_seller_and_an_open_one_does_not_hold_the_shutdown() {
     assert_eq!(asked(OPERATOR_KEY.to_owned()).await.unwrap().status(), 401);
     let mut open = asked(key).await.unwrap().bytes_stream();
     open.next().await.expect("the stream begins").unwrap();
-    let mut running = world.stop();
+    let stopped = tokio::task::spawn_blocking(move || world.stop());
     let ended = async { while open.next().await.is_some_and(|chunk| chunk.is_ok()) {} };
     tokio::time::timeout(Duration::from_secs(60), ended).await.expect("the stream ends");
-    running.recv().await.expect("the service ended").expect("without an error");
+    stopped.await.unwrap().expect("the service ends without an error");
 }

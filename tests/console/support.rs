@@ -6,28 +6,49 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use stocktide::config::Config;
 use stocktide::simulator::{Simulator, serve};
 use stocktide::{app, telemetry};
+use tokio_util::sync::CancellationToken;
 
 pub const OPERATOR_KEY: &str = "operator-0123456789-0123456789-0123456789";
 /// How long something that a page waits for may take, on a machine with much else to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A service on a fresh database, and a platform.
+/// A service on a fresh database, and a platform, on a thread of their own until this goes away.
 pub struct World {
     pub base: String,
     pub platform: Simulator,
     pub platform_url: String,
     http: reqwest::Client,
-    stop: tokio_util::sync::CancellationToken,
-    running: tokio::sync::mpsc::Receiver<anyhow::Result<()>>,
+    stop: CancellationToken,
+    running: Option<JoinHandle<anyhow::Result<()>>>,
     pub database: TestDatabase,
+}
+
+/// What runs on the thread.
+async fn serve_all(
+    config: Config,
+    platform: (TcpListener, Simulator),
+    stop: CancellationToken,
+    tell: tokio::sync::oneshot::Sender<String>,
+) -> anyhow::Result<()> {
+    tokio::spawn(serve::serve(platform.0, platform.1, stop.clone().cancelled_owned()));
+    app::migrate(&config).await?;
+    let service = app::start(&config).await?;
+    tell.send(format!("http://{}", service.address)).ok();
+    let token = service.stop_token();
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        token.cancel();
+    });
+    service.run().await
 }
 
 impl World {
@@ -36,13 +57,11 @@ impl World {
     }
 
     pub async fn start_on(backend: Backend) -> Self {
-        telemetry::start_logging("warn,actix_http=off", false);
+        telemetry::start_logging("error,actix_http=off", false);
         let database = TestDatabase::fresh(backend);
         let platform = Simulator::new(3);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let platform_url = format!("http://{}", listener.local_addr().unwrap());
-        let stop = tokio_util::sync::CancellationToken::new();
-        tokio::spawn(serve::serve(listener, platform.clone(), stop.clone().cancelled_owned()));
         let settings = [
             ("listen", "127.0.0.1:0".to_owned()),
             ("database_url", database.url.clone()),
@@ -52,21 +71,26 @@ impl World {
             ("stop_within_s", "5".to_owned()),
         ];
         let config = Config::load(None, [], settings.map(|(name, value)| (name.to_owned(), value))).unwrap();
-        app::migrate(&config).await.unwrap();
-        let service = app::start(&config).await.unwrap();
-        let (base, token) = (format!("http://{}", service.address), service.stop_token());
-        let (ended, running) = tokio::sync::mpsc::channel(1);
-        tokio::spawn(async move {
-            let result = service.run().await;
-            ended.send(result).await.ok();
+        let stop = CancellationToken::new();
+        let (tell, base) = tokio::sync::oneshot::channel();
+        let on_thread = (config, (listener, platform.clone()), stop.clone());
+        let running = std::thread::spawn(move || {
+            let (config, platform, stop) = on_thread;
+            actix_web::rt::System::new().block_on(serve_all(config, platform, stop, tell))
         });
-        let told = stop.clone();
-        tokio::spawn(async move {
-            told.cancelled().await;
-            token.cancel();
-        });
+        let base = base.await.expect("the service starts");
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { base, platform, platform_url, http, stop, running, database }
+        Self { base, platform, platform_url, http, stop, running: Some(running), database }
+    }
+
+    /// Stops the service and waits for its end.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.running.take().map_or(Ok(()), |running| running.join().expect("the service does not panic"))
     }
 
     pub async fn call(&self, method: &str, path: &str, key: &str, body: Value) -> Value {
@@ -112,13 +136,6 @@ impl World {
         id
     }
 
-    /// Stops the service; what is returned gets its end.
-    pub fn stop(mut self) -> tokio::sync::mpsc::Receiver<anyhow::Result<()>> {
-        self.stop.cancel();
-        let (_, none) = tokio::sync::mpsc::channel(1);
-        std::mem::replace(&mut self.running, none)
-    }
-
     /// Asks until it is so.
     pub async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -148,8 +165,18 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.stop.cancel();
+        // Before the database goes away.
+        if let Err(error) = self.end() {
+            eprintln!("the service did not end well: {error:#}");
+        }
     }
+}
+
+/// Says that a check is skipped and why; with `STOCKTIDE_TEST_REQUIRE=all` that is a failure.
+pub fn say_skipped(why: &str) {
+    assert_ne!(std::env::var("STOCKTIDE_TEST_REQUIRE").as_deref(), Ok("all"), "{why}");
+    // Not println, which is kept back while a test passes.
+    std::io::stderr().write_all(format!("SKIPPED in the console's tests: {why}\n").as_bytes()).unwrap();
 }
 
 /// A browser with a fresh profile.
@@ -157,6 +184,14 @@ pub struct Browser {
     pub client: Client,
     driver: Child,
     _profile: tempfile::TempDir,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // A test that fails leaves no driver behind.
+        self.driver.kill().ok();
+        self.driver.wait().ok();
+    }
 }
 
 fn found(names: &[&str]) -> Option<String> {
@@ -169,9 +204,7 @@ impl Browser {
     /// `None`, in words, where this machine has no browser; with `STOCKTIDE_TEST_REQUIRE=all` that is a failure.
     pub async fn open(javascript: bool) -> Option<Self> {
         let (Some(chromium), Some(chromedriver)) = (found(&["chromium", "chromium-browser"]), found(&["chromedriver"])) else {
-            let told = "skipped: a browser is missing; install Debian's packages chromium and chromium-driver";
-            assert_ne!(std::env::var("STOCKTIDE_TEST_REQUIRE").as_deref(), Ok("all"), "{told}");
-            eprintln!("{told}");
+            say_skipped("a browser is missing; install Debian's packages chromium and chromium-driver");
             return None;
         };
         let profile = tempfile::tempdir().unwrap();
@@ -198,10 +231,8 @@ impl Browser {
     }
 
     /// Ends the browser, then its driver.
-    pub async fn close(mut self) {
+    pub async fn close(self) {
         self.client.clone().close().await.ok();
-        self.driver.kill().ok();
-        self.driver.wait().ok();
     }
 
     pub async fn go(&self, url: &str) {
@@ -233,6 +264,12 @@ impl Browser {
         let field = self.find(css).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
+    }
+
+    /// Sends the form of this page as it is, whatever the browser thinks of what stands in it.
+    pub async fn submit_unchecked(&self) {
+        let send = "const form = document.querySelector('main form[method=post].panel'); form.noValidate = true; form.requestSubmit()";
+        self.client.execute(send, vec![]).await.unwrap();
     }
 
     pub async fn text(&self) -> String {

@@ -8,8 +8,10 @@ use crate::db::delivery::MAX_STORES;
 use crate::db::runs::{Run, RunKind, RunState};
 use crate::db::stores::{Store, StoreLoad};
 use crate::http::stores::{StoreState, state_of};
+use crate::platforms::form::form_of;
 use askama::Template;
 use askama::filters::HtmlSafe;
+use chrono::TimeDelta;
 
 /// A circuit counts as open for so long after its pause has ended, since the trial that follows takes a while, in
 /// milliseconds.
@@ -19,15 +21,22 @@ const TRIAL_MS: i64 = 15_000;
 pub(super) struct StoreRow {
     pub id: String,
     pub name: String,
-    pub platform: String,
+    pub platform: &'static str,
     pub state: Badge,
     /// What is wrong, and what to do.
     pub problem: Option<String>,
     pub share: String,
     pub waiting: String,
     pub held: i64,
+    /// Nothing waits that is not held.
+    pub all_held: bool,
     pub listings: String,
     pub last_success: Option<Stamp>,
+}
+
+/// Circuits that were open at this instant or later count as open.
+pub(super) fn circuits_since(frame: &Frame) -> i64 {
+    frame.now.timestamp_millis() - TRIAL_MS
 }
 
 /// How a store stands, in a word and a sentence.
@@ -45,10 +54,14 @@ fn standing(frame: &Frame, store: &Store, open_until: Option<i64>) -> (Badge, Op
         }
         (StoreState::Off, _) => (Badge::new("Off", "quiet"), Some("Synchronization is switched off for this store.".to_owned())),
         (StoreState::Working, Some(until)) => {
-            let at = instant(until).with_timezone(&frame.zone).format("%H:%M:%S");
+            let next = if instant(until) > frame.now {
+                format!("next at {}", instant(until).with_timezone(&frame.zone).format("%H:%M:%S"))
+            } else {
+                "just now".to_owned()
+            };
             (
                 Badge::new("Circuit open", "bad"),
-                Some(format!("The store keeps failing, so it is only tried now and then; next at {at}. What is due waits.")),
+                Some(format!("The store keeps failing, so it is only tried now and then, {next}. What is due waits, and nothing is lost.")),
             )
         }
         (StoreState::Working, None) => (Badge::new("Working", "good"), store.problem.clone()),
@@ -62,12 +75,13 @@ impl StoreRow {
         Self {
             id: store.id.to_string(),
             name: store.name.clone(),
-            platform: store.platform.clone(),
+            platform: form_of(&store.platform).map_or("Unknown platform", |form| form.label),
             state,
             problem,
             share: store.share.map_or_else(|| "none".to_owned(), |share| show::percent(share.percent())),
             waiting: show::units(load.waiting + load.held),
             held: load.held,
+            all_held: load.waiting == 0,
             listings: show::units(load.listings),
             last_success: frame.stamp_of(store.last_success_at),
         }
@@ -75,7 +89,7 @@ impl StoreRow {
 
     /// All stores of the visitor.
     pub async fn all(visit: &SellerVisit) -> Result<Vec<Self>, db::Error> {
-        let since = visit.frame.now.timestamp_millis() - TRIAL_MS;
+        let since = circuits_since(&visit.frame);
         let (stores, loads, circuits) =
             visit.caller.db.read(move |t| Ok((t.stores(None, MAX_STORES)?, t.store_loads()?, t.open_circuits(since)?))).await?;
         let row = |store: &Store| {
@@ -108,17 +122,26 @@ pub(super) struct Progress {
     pub running: bool,
     pub expanded: bool,
     pub left: Option<String>,
+    /// So many pushes are held.
+    pub held: i64,
+    /// All that is left is held, so that no time can be told.
+    pub stands_still: bool,
 }
 impl HtmlSafe for Progress {}
 
 impl Progress {
     /// Of this run.
-    pub fn new(frame: &Frame, run: &Run) -> Self {
-        let left = run.eta(frame.now.timestamp_millis()).map(|at| show::span(instant(at) - frame.now));
+    pub fn new(frame: &Frame, run: &Run, held: i64) -> Self {
+        let ended = run.done + run.failed;
+        let stands_still = held > 0 && run.expanded && held >= run.total - ended;
+        let eta = run.eta(frame.now.timestamp_millis()).filter(|_| !stands_still);
+        let left = eta.map(|at| show::span((instant(at) - frame.now).max(TimeDelta::seconds(1))));
         Self {
             done: run.done,
             failed: run.failed,
-            ended: run.done + run.failed,
+            ended,
+            held,
+            stands_still,
             total: run.total,
             running: run.state == RunState::Running,
             expanded: run.expanded,
@@ -141,8 +164,8 @@ pub(super) fn run_kind(kind: RunKind) -> &'static str {
 }
 
 impl RunRow {
-    /// One run.
-    pub fn new(frame: &Frame, run: Run) -> Self {
+    /// One run, of whose pushes so many are held.
+    pub fn new(frame: &Frame, run: Run, held: i64) -> Self {
         let state = match run.state {
             RunState::Running => Badge::new("Running", "wait"),
             RunState::Finished if run.failed > 0 => Badge::new("Finished with failures", "warn"),
@@ -154,7 +177,7 @@ impl RunRow {
             id: run.id.to_string(),
             kind: run_kind(run.kind),
             state,
-            progress: Progress::new(frame, &run),
+            progress: Progress::new(frame, &run, held),
             started: frame.stamp(run.started_at),
             finished: frame.stamp_of(run.finished_at),
             took: run.finished_at.map(|at| show::span(instant(at) - instant(run.started_at))),

@@ -15,6 +15,8 @@ pub(super) struct Field {
     help: String,
     error: Option<String>,
     optional: bool,
+    /// Optional, and it goes without saying.
+    unmarked: bool,
     list: &'static str,
     min: Option<i64>,
     max: Option<i64>,
@@ -47,6 +49,13 @@ impl Field {
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.optional = true;
+        self
+    }
+
+    /// The same, where all fields around it may be left empty and a word above them says so.
+    #[must_use]
+    pub fn optional_like_its_neighbours(mut self) -> Self {
+        (self.optional, self.unmarked) = (true, true);
         self
     }
 

@@ -7,6 +7,7 @@ use crate::db::delivery::MAX_STORES;
 use crate::db::stores::Store;
 use crate::domain::StoreId;
 use crate::http::State;
+use crate::http::error::ApiError;
 use crate::http::preview::{Preview, PreviewItem, ShownFrom, preview};
 use crate::http::syncs::{self, NewSync};
 use askama::Template;
@@ -38,8 +39,10 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn read(fields: &Fields) -> Self {
-        Self { stores: fields.all("store").filter_map(|id| id.parse().ok()).collect(), skus: fields.text("skus").to_owned() }
+    /// A store that is none is an error: left out, it would mean all of them.
+    fn read(fields: &Fields) -> Result<Self, ApiError> {
+        let stores = fields.all("store").map(|id| id.parse().map_err(|_| ApiError::not_found("store")));
+        Ok(Self { stores: stores.collect::<Result<_, _>>()?, skus: fields.text("skus").to_owned() })
     }
 
     fn sku_list(&self) -> Vec<String> {
@@ -133,6 +136,7 @@ struct PreviewPage<'a> {
     total_text: String,
     changing: String,
     unchanged: String,
+    unknown: Option<String>,
     to_zero: Option<String>,
     left_out: Option<String>,
     not_asked: Vec<String>,
@@ -153,8 +157,9 @@ impl<'a> PreviewPage<'a> {
             chosen,
             total: preview.total,
             total_text: count(number(preview.total), "listing", "listings"),
-            changing: units(number(preview.total - preview.unchanged)),
+            changing: units(number(preview.total.saturating_sub(preview.unchanged + preview.unknown))),
             unchanged: units(number(preview.unchanged)),
+            unknown: (preview.unknown > 0).then(|| units(number(preview.unknown))),
             to_zero: (preview.to_zero > 0).then(|| count(number(preview.to_zero), "listing", "listings")),
             left_out: (preview.left_out > 0).then(|| count(number(preview.left_out), "listing is", "listings are")),
             not_asked: preview.not_asked.into_iter().map(|store| format!("{}: {}", store.store, store.reason)).collect(),
@@ -166,7 +171,7 @@ impl<'a> PreviewPage<'a> {
 
 /// *Preview*.
 pub(super) async fn preview_page(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
-    let (visit, chosen) = (&posted.visit, Chosen::read(&posted.fields));
+    let (visit, chosen) = (&posted.visit, Chosen::read(&posted.fields)?);
     let filter = match field_errors(syncs::checked(&visit.caller, chosen.new_sync()).await)? {
         Ok(filter) => filter,
         Err(errors) => return visit.frame.rejected(&chosen.page(&visit.frame, &stores(visit).await?, &errors)),
@@ -177,7 +182,7 @@ pub(super) async fn preview_page(posted: Posted<SellerVisit>, state: State) -> P
 
 /// *Overwrite now*.
 pub(super) async fn overwrite(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
-    let (visit, chosen) = (&posted.visit, Chosen::read(&posted.fields));
+    let (visit, chosen) = (&posted.visit, Chosen::read(&posted.fields)?);
     let filter = match field_errors(syncs::checked(&visit.caller, chosen.new_sync()).await)? {
         Ok(filter) => filter,
         Err(errors) => return visit.frame.rejected(&chosen.page(&visit.frame, &stores(visit).await?, &errors)),

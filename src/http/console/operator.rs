@@ -1,16 +1,16 @@
 //! For the operator: live figures over all sellers, and the sellers with their stores and queues.
-use super::components::StoreRow;
+use super::components::{StoreRow, circuits_since};
 use super::figures::{EVERY, Point, percentile};
 use super::page::{Frame, PageAnswer};
 use super::plot::Plot;
 use super::session::OperatorVisit;
 use super::show::{self, Badge, Stamp, units};
-use crate::clock::instant;
 use crate::db::delivery::MAX_STORES;
 use crate::db::overview::{self, SellerLoad};
 use crate::db::sellers;
 use crate::domain::SellerId;
 use crate::http::State;
+use crate::platforms::form::form_of;
 use actix_web::web::{Path, Query};
 use askama::Template;
 use chrono::TimeDelta;
@@ -41,6 +41,8 @@ struct FiguresPage<'a> {
     frame: &'a Frame,
     here: &'static str,
     every_s: u64,
+    /// How far the plots reach back.
+    minutes: u64,
     counts: Vec<Count>,
     queues: Vec<(String, String)>,
     plots: Vec<Plot>,
@@ -62,11 +64,12 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
     let mut plots = vec![Plot::new("Stock events accepted", "per second", minutes, of(&|p| Some(float(p.sample.events) / p.seconds)))];
     for platform in platforms {
         let count = |p: &Point| p.sample.confirmed.iter().find(|(name, _)| name == platform).map_or(0, |(_, count)| *count);
-        plots.push(Plot::new(format!("Pushes confirmed, {platform}"), "per second", minutes, of(&|p| Some(float(count(p)) / p.seconds))));
+        let label = form_of(platform).map_or(platform, |form| form.label);
+        plots.push(Plot::new(format!("Pushes confirmed, {label}"), "per second", minutes, of(&|p| Some(float(count(p)) / p.seconds))));
     }
     plots.push(Plot::new(
         "Oldest waiting push",
-        "seconds old",
+        "s old",
         minutes,
         of(&|p| Some(p.sample.oldest_waiting.map_or(0.0, |from| float(p.at - from) / 1000.0))),
     ));
@@ -76,25 +79,25 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
         minutes,
         of(&|p| (p.calls > 0).then(|| count(p.throttled) / count(p.calls) * 100.0)),
     ));
-    plots.push(Plot::new("Acceptance to confirmation, median", "ms", minutes, of(&|p| percentile(&p.sample.times_ms, 50).map(float))));
-    plots.push(Plot::new(
-        "Acceptance to confirmation, 99th percentile",
-        "ms",
-        minutes,
-        of(&|p| percentile(&p.sample.times_ms, 99).map(float)),
-    ));
+    plots.push(Plot::new("Acceptance to confirmation, p50", "ms", minutes, of(&|p| percentile(&p.sample.times_ms, 50).map(float))));
+    plots.push(Plot::new("Acceptance to confirmation, p99", "ms", minutes, of(&|p| percentile(&p.sample.times_ms, 99).map(float))));
     frame.page(&FiguresPage {
         frame,
         here: "figures",
         every_s: EVERY.as_secs(),
+        minutes,
         counts: vec![
             Count { name: "Sellers", value: units(found.sellers) },
             Count { name: "Suspended", value: units(found.suspended) },
             Count { name: "Stores", value: units(found.stores) },
-            Count { name: "Events in the last minute", value: units(found.events) },
-            Count { name: "Pushes confirmed in it", value: units(found.pushes) },
+            Count { name: "Events, last minute", value: units(found.events) },
+            Count { name: "Pushes confirmed, last minute", value: units(found.pushes) },
         ],
-        queues: found.queue.into_iter().map(|(platform, depth)| (platform, units(depth))).collect(),
+        queues: found
+            .queue
+            .into_iter()
+            .map(|(platform, depth)| (form_of(&platform).map_or(platform, |form| form.label.to_owned()), units(depth)))
+            .collect(),
         plots,
         nodes: vec![NodeLine {
             name: state.settings.node.clone(),
@@ -134,7 +137,7 @@ impl SellerLine {
             stores: units(load.stores),
             skus: units(load.seller.sku_count),
             waiting: units(load.waiting),
-            created: frame.stamp(load.seller.created_at),
+            created: frame.day(load.seller.created_at),
         }
     }
 }
@@ -188,9 +191,9 @@ pub(super) async fn seller(visit: OperatorVisit, state: State, id: Path<SellerId
     let id = id.into_inner();
     let frame = &visit.frame;
     let seller = state.db.read(move |conn| sellers::seller(conn, id)).await?;
-    let now = frame.now.timestamp_millis();
+    let since = circuits_since(frame);
     let (stores, loads, circuits) =
-        state.db.seller(id).read(move |t| Ok((t.stores(None, MAX_STORES)?, t.store_loads()?, t.open_circuits(now)?))).await?;
+        state.db.seller(id).read(move |t| Ok((t.stores(None, MAX_STORES)?, t.store_loads()?, t.open_circuits(since)?))).await?;
     let row = |store: &crate::db::stores::Store| {
         StoreRow::new(frame, store, loads.get(&store.id).copied().unwrap_or_default(), circuits.get(&store.id).copied())
     };
@@ -198,8 +201,8 @@ pub(super) async fn seller(visit: OperatorVisit, state: State, id: Path<SellerId
         frame,
         here: "sellers",
         state: if seller.suspended { Badge::new("Suspended", "bad") } else { Badge::new("Active", "good") },
-        zone: show::zone_name(seller.timezone, instant(now)),
-        created: frame.stamp(seller.created_at),
+        zone: show::zone_name(seller.timezone, frame.now),
+        created: frame.day(seller.created_at),
         skus: units(seller.sku_count),
         id: seller.id.to_string(),
         name: seller.name,

@@ -19,8 +19,26 @@ pub(super) type PageAnswer = Result<HttpResponse, Refusal>;
 
 /// Tells the next page what was done.
 const NOTICE: &str = "stocktide_notice";
+/// Stands in front of a notice of what did not work out.
+const FAILED: char = '!';
 /// The longest notice, in characters.
 const MAX_NOTICE: usize = 500;
+
+/// What was done just before, in a sentence.
+pub(super) struct Notice {
+    /// The sentence.
+    pub text: String,
+    /// Whether it did not work out.
+    pub failed: bool,
+}
+
+impl Notice {
+    /// What the cookie carries: what did not work out has a mark in front.
+    fn read(text: &str) -> Option<Self> {
+        let (text, failed) = text.strip_prefix(FAILED).map_or((text, false), |rest| (rest, true));
+        (!text.is_empty()).then(|| Self { text: text.to_owned(), failed })
+    }
+}
 
 /// What stands around a page's content.
 pub(super) struct Frame {
@@ -35,14 +53,14 @@ pub(super) struct Frame {
     /// When the page was asked for.
     pub now: DateTime<Utc>,
     /// What was done just before.
-    pub notice: Option<String>,
+    pub notice: Option<Notice>,
 }
 
 impl Frame {
     /// For this request.
     pub fn new(request: &HttpRequest, now: DateTime<Utc>, who: String, csrf: String, zone: Tz, operator: bool) -> Self {
         let notice = request.cookie(NOTICE).and_then(|cookie| URL_SAFE_NO_PAD.decode(cookie.value()).ok());
-        let notice = notice.and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty());
+        let notice = notice.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| Notice::read(&text));
         Self { who, operator, csrf, zone, now, notice }
     }
 
@@ -54,6 +72,11 @@ impl Frame {
     /// The same, for what may not have happened yet.
     pub fn stamp_of(&self, ms: Option<i64>) -> Option<Stamp> {
         ms.map(|ms| self.stamp(ms))
+    }
+
+    /// The day of an instant.
+    pub fn day(&self, ms: i64) -> Stamp {
+        Stamp::day(instant(ms), self.zone)
     }
 
     /// The zone's name and its offset now.
@@ -114,6 +137,11 @@ pub(super) fn go_saying(to: &str, notice: &str) -> HttpResponse {
     let short: String = notice.chars().take(MAX_NOTICE).collect();
     add_cookie(&mut response, &notice_cookie(&short));
     response
+}
+
+/// The same, where what was asked for did not work out.
+pub(super) fn go_warning(to: &str, notice: &str) -> HttpResponse {
+    go_saying(to, &format!("{FAILED}{notice}"))
 }
 
 /// Why there is no page.
@@ -206,6 +234,11 @@ impl FormErrors {
         (!found.is_empty()).then(|| sentence(&found.join("; ")))
     }
 
+    /// What is wrong with just this, not with what is within it.
+    pub fn of(&self, pointer: &str) -> Option<String> {
+        self.0.iter().find(|error| error.pointer == pointer).map(|error| sentence(&error.detail))
+    }
+
     /// What is wrong with no field of the form.
     pub fn elsewhere(&self, pointers: &[&str]) -> Vec<String> {
         let shown = |error: &FieldError| {
@@ -217,9 +250,7 @@ impl FormErrors {
 
 /// Errors of the interface are parts of sentences: "must be from 0 to 23".
 fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
-    format!("{first}{}{}", chars.as_str(), if text.ends_with('.') { "" } else { "." })
+    format!("{}{}", super::show::sentence_case(text), if text.ends_with('.') { "" } else { "." })
 }
 
 /// Splits the errors that belong beside fields from all other failures.

@@ -14,7 +14,7 @@ const HEIGHT: f64 = 60.0;
 pub(super) struct Plot {
     title: String,
     unit: &'static str,
-    now: String,
+    now: Option<String>,
     highest: String,
     lines: Vec<String>,
     area: Vec<String>,
@@ -55,7 +55,7 @@ impl Plot {
             lines.push(line.trim_end().to_owned());
         }
         let now = values.last().copied().flatten();
-        Self { title: title.into(), unit, minutes, now: now.map_or_else(|| "none".to_owned(), short), highest: short(highest), lines, area }
+        Self { title: title.into(), unit, minutes, now: now.map(short), highest: short(highest), lines, area }
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
     fn a_gap_breaks_the_line_and_the_highest_touches_the_top() {
         let plot = Plot::new("t", "u", 1, vec![Some(1.0), Some(2.0), None, Some(0.0)]);
         assert_eq!(plot.lines, ["0.0,30.0 100.0,0.0", "300.0,60.0"]);
-        assert_eq!((plot.now.as_str(), plot.highest.as_str()), ("0", "2"));
-        assert_eq!(Plot::new("t", "u", 1, vec![None, None]).now, "none");
+        assert_eq!((plot.now.as_deref(), plot.highest.as_str()), (Some("0"), "2"));
+        assert_eq!(Plot::new("t", "u", 1, vec![None, None]).now, None);
     }
 }

@@ -1,17 +1,19 @@
 //! Records: every push and every run, why they stand where they stand, and what to do next; and who changed what.
 use super::components::{RunRow, run_kind};
 use super::form::Posted;
-use super::page::{Frame, PageAnswer, go_saying};
+use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
-use super::show::{self, Badge, Stamp, count, query_value};
+use super::show::{self, Badge, Stamp, count, query_value, sentence_case};
 use crate::db::audit::AuditEntry;
 use crate::db::delivery::MAX_STORES;
 use crate::db::pushes::PushFilter;
+use crate::db::stores::Store;
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::{PushId, RunId, Sku, StoreId};
 use crate::http::State;
 use crate::http::error::ApiError;
 use crate::http::pushes::{Retry, retry};
+use crate::http::stores::{StoreState, state_of};
 use actix_web::web::{Path, Query};
 use askama::Template;
 use serde::Deserialize;
@@ -37,17 +39,38 @@ struct PushRow {
     created: Stamp,
 }
 
-type StoreNames = HashMap<StoreId, String>;
+/// What a row tells of its store.
+struct StoreFacts {
+    name: String,
+    /// Why pushes wait there, where they do.
+    holds: Option<&'static str>,
+}
+
+type StoresById = HashMap<StoreId, StoreFacts>;
+
+fn by_id(stores: Vec<Store>) -> StoresById {
+    let facts = |store: Store| {
+        let holds = match state_of(&store) {
+            StoreState::NeedsReauthorisation => Some("The store needs re-authorisation."),
+            StoreState::Paused => Some("The store is paused."),
+            StoreState::Off | StoreState::Working => None,
+        };
+        (store.id, StoreFacts { name: store.name, holds })
+    };
+    stores.into_iter().map(facts).collect()
+}
 
 impl PushRow {
-    fn new(frame: &Frame, push: Push, stores: &StoreNames) -> Self {
+    fn new(frame: &Frame, push: Push, stores: &StoresById) -> Self {
+        let store = stores.get(&push.store_id);
+        let holds = store.and_then(|store| store.holds).filter(|_| push.state == PushState::Held);
         Self {
             id: push.id.to_string(),
             effect: show::effect(push.kind, push.quantity),
             state: show::push_state(push.state),
-            store: stores.get(&push.store_id).cloned().unwrap_or_else(|| "a store that was removed".to_owned()),
+            store: store.map_or_else(|| "a store that was removed".to_owned(), |store| store.name.clone()),
             sku: push.sku,
-            reason: push.reason,
+            reason: push.reason.or_else(|| holds.map(str::to_owned)),
             created: frame.stamp(push.created_at),
         }
     }
@@ -85,7 +108,7 @@ impl ChangeRow {
                 Some(last) => format!("key …{last}"),
                 None => entry.actor,
             },
-            action: entry.action.replace('_', " ").replace('.', ": "),
+            action: sentence_case(&entry.action.replace(['_', '.'], " ")),
             subject: entry.subject,
             before: entry.before.map(pretty),
             after: entry.after.map(pretty),
@@ -212,30 +235,34 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
             chosen: filter.state == Some(state),
         })
         .collect();
-    let option = |store: &crate::db::stores::Store| StoreOption {
-        id: store.id.to_string(),
-        name: store.name.clone(),
-        chosen: filter.store_id == Some(store.id),
-    };
+    let option =
+        |store: &Store| StoreOption { id: store.id.to_string(), name: store.name.clone(), chosen: filter.store_id == Some(store.id) };
     page.stores = stores.iter().map(option).collect();
     page.retryable = (again > 0).then(|| match again {
         COUNTED.. => format!("Retry all, {} or more", show::units(COUNTED)),
         1 => "Retry this one".to_owned(),
         _ => format!("Retry all {}", show::units(again)),
     });
-    let names: StoreNames = stores.into_iter().map(|store| (store.id, store.name)).collect();
-    page.pushes = found.into_iter().map(|push| PushRow::new(&visit.frame, push, &names)).collect();
+    let stores = by_id(stores);
+    page.pushes = found.into_iter().map(|push| PushRow::new(&visit.frame, push, &stores)).collect();
     page.unknown_filter = unknown;
     Ok(())
 }
 
 async fn runs(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPage<'_>) -> Result<(), ApiError> {
     let after: Option<RunId> = query.after.as_deref().and_then(|id| id.parse().ok());
-    let mut found = visit.caller.db.read(move |t| t.runs(after, PAGE_AND_ONE)).await?;
+    let mut found = visit
+        .caller
+        .db
+        .read(move |t| {
+            let runs = t.runs(after, PAGE_AND_ONE)?;
+            t.with_held(runs)
+        })
+        .await?;
     let more = found.len() > PAGE;
     found.truncate(PAGE);
-    page.next = found.last().filter(|_| more).map(|last| format!("{HERE}?show=runs&after={}", last.id));
-    page.runs = found.into_iter().map(|run| RunRow::new(&visit.frame, run)).collect();
+    page.next = found.last().filter(|_| more).map(|(last, _)| format!("{HERE}?show=runs&after={}", last.id));
+    page.runs = found.into_iter().map(|(run, held)| RunRow::new(&visit.frame, run, held)).collect();
     Ok(())
 }
 
@@ -294,7 +321,7 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
         frame,
         here: "records",
         id: push.id.to_string(),
-        title: format!("{} for {}", show::effect(push.kind, push.quantity), push.sku),
+        title: format!("{}: {}", push.sku, show::effect(push.kind, push.quantity)),
         kind: match push.kind {
             PushKind::Increase => "Increase: added to what the store shows",
             PushKind::Overwrite => "Overwrite: replaces what the store shows",
@@ -323,9 +350,12 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
 pub(super) async fn retry_one(posted: Posted<SellerVisit>, state: State, id: Path<PushId>) -> PageAnswer {
     let id = id.into_inner();
     let queued = retry(&posted.visit.caller, &state, Retry { ids: Some(vec![id]), ..Retry::default() }).await?;
-    let notice =
-        if queued > 0 { "It is queued again." } else { "It is not queued again: it has moved on, or a later overwrite contains it." };
-    Ok(go_saying(&format!("{HERE}/pushes/{id}"), notice))
+    let here = format!("{HERE}/pushes/{id}");
+    Ok(if queued > 0 {
+        go_saying(&here, "It is queued again.")
+    } else {
+        go_warning(&here, "It is not queued again: it has moved on, or a later overwrite contains it.")
+    })
 }
 
 /// Queues all that the filter found again.
@@ -355,11 +385,18 @@ struct RunPage<'a> {
 /// One run.
 pub(super) async fn run(visit: SellerVisit, id: Path<RunId>) -> PageAnswer {
     let id = id.into_inner();
-    let (run, failed, stores) =
-        visit.caller.db.read(move |t| Ok((t.run(id)?, t.failed_of_run(id, FAILURES)?, t.stores(None, MAX_STORES)?))).await?;
-    let names: StoreNames = stores.into_iter().map(|store| (store.id, store.name)).collect();
+    let (run, failed, stores) = visit
+        .caller
+        .db
+        .read(move |t| {
+            let run = t.run(id)?;
+            Ok((t.with_held(vec![run])?, t.failed_of_run(id, FAILURES)?, t.stores(None, MAX_STORES)?))
+        })
+        .await?;
+    let (run, held) = run.into_iter().next().ok_or_else(|| ApiError::not_found("run"))?;
+    let stores = by_id(stores);
     let frame = &visit.frame;
-    let run = RunRow::new(frame, run);
-    let pushes = failed.into_iter().map(|push| PushRow::new(frame, push, &names)).collect();
+    let run = RunRow::new(frame, run, held);
+    let pushes = failed.into_iter().map(|push| PushRow::new(frame, push, &stores)).collect();
     frame.page(&RunPage { frame, here: "records", running: run.progress.running, run, pushes })
 }

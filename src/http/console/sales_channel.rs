@@ -79,16 +79,17 @@ struct Facts {
     settings: SyncSettings,
     stores: Vec<Store>,
     extent: Extent,
-    runs: Vec<Run>,
+    runs: Vec<(Run, i64)>,
 }
 
 async fn facts(visit: &SellerVisit) -> Result<Facts, crate::db::Error> {
     let read = visit.caller.db.read(|t| {
+        let latest = t.runs(None, 5)?;
         Ok(Facts {
             settings: t.sync_settings()?,
             stores: t.stores(None, MAX_STORES)?,
             extent: t.overwrite_extent()?,
-            runs: t.runs(None, 5)?,
+            runs: t.with_held(latest)?,
         })
     });
     read.await
@@ -112,7 +113,7 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
         split: split(&facts.stores),
         exclusive: settings.allocation_mode == AllocationMode::Exclusive,
         stores,
-        runs: facts.runs.into_iter().map(|run| RunRow::new(frame, run)).collect(),
+        runs: facts.runs.into_iter().map(|(run, held)| RunRow::new(frame, run, held)).collect(),
         settings,
     })
 }

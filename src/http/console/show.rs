@@ -17,6 +17,12 @@ pub(super) struct Stamp {
 impl HtmlSafe for Stamp {}
 
 impl Stamp {
+    /// Its date alone, for what is long ago or hardly needs a time.
+    pub fn day(at: DateTime<Utc>, zone: Tz) -> Self {
+        let local = at.with_timezone(&zone);
+        Self { iso: iso(at), whole: whole(at, zone), short: local.format("%-d %b %Y").to_string() }
+    }
+
     /// As it is read in this zone, on this day.
     pub fn new(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> Self {
         let local = at.with_timezone(&zone);
@@ -28,8 +34,12 @@ impl Stamp {
         } else {
             local.format("%-d %b %Y, %H:%M")
         };
-        Self { iso: at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(), whole: whole(at, zone), short: short.to_string() }
+        Self { iso: iso(at), whole: whole(at, zone), short: short.to_string() }
     }
+}
+
+fn iso(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// An instant with its date, its zone and its distance from UTC.
@@ -65,6 +75,12 @@ pub(super) fn count(number: i64, one: &str, many: &str) -> String {
     format!("{} {}", units(number), if number == 1 { one } else { many })
 }
 
+/// With its first letter as a capital.
+pub(super) fn sentence_case(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
 /// A change, with its sign.
 pub(super) fn change(value: i64) -> String {
     match value {
@@ -74,12 +90,12 @@ pub(super) fn change(value: i64) -> String {
     }
 }
 
-/// What a push does: `+3` or `=12`.
+/// What a push does: "+3" or "set to 12".
 pub(super) fn effect(kind: PushKind, quantity: Option<i64>) -> String {
     match (kind, quantity) {
         (PushKind::Increase, Some(units_)) => format!("+{}", units(units_)),
-        (PushKind::Overwrite, Some(units_)) => format!("={}", units(units_)),
-        (PushKind::Overwrite, None) => "=target".to_owned(),
+        (PushKind::Overwrite, Some(units_)) => format!("set to {}", units(units_)),
+        (PushKind::Overwrite, None) => "set to target".to_owned(),
         (PushKind::Increase, None) => "+?".to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use super::sales_channel::extent_text;
 use super::session::SellerVisit;
 use super::show::percent;
 use crate::db::delivery::MAX_STORES;
-use crate::db::runs::RunFilter;
+use crate::db::runs::{Extent, RunFilter};
 use crate::db::stores::Store;
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::settings::{MAX_RULE_UNITS, SyncSettings};
@@ -33,6 +33,8 @@ struct Part {
 #[template(path = "part/split.html")]
 pub(super) struct Split {
     parts: Vec<Part>,
+    /// How long the bar is: the pool, or the shares where they are more.
+    whole: i64,
     unallocated: Option<Part>,
     /// How far the shares go beyond 100 %.
     beyond: Option<String>,
@@ -59,7 +61,7 @@ fn split_of(shares: impl Iterator<Item = (String, Share)>) -> Split {
     let unallocated =
         (rest > 0).then(|| Part { name: "Unallocated".to_owned(), percent: as_percent(rest), from, width: rest, colour: COLOURS });
     let told: Vec<String> = parts.iter().chain(&unallocated).map(|part| format!("{} {}", part.name, part.percent)).collect();
-    Split { label: told.join(", "), beyond: (rest < 0).then(|| as_percent(from)), parts, unallocated }
+    Split { label: told.join(", "), beyond: (rest < 0).then(|| as_percent(from)), whole: from.max(10_000), parts, unallocated }
 }
 
 struct ShareRow {
@@ -77,7 +79,10 @@ struct AllocationPage<'a> {
     rows: Vec<ShareRow>,
     split: Split,
     extent: String,
+    /// Whether there is anything to overwrite.
+    any_listing: bool,
     overwrite: bool,
+    shares_error: Option<String>,
     errors: Vec<String>,
 }
 
@@ -100,21 +105,18 @@ impl AllocationForm {
         }
     }
 
-    fn page<'a>(&self, frame: &'a Frame, stores: &[Store], extent: String, errors: &FormErrors) -> AllocationPage<'a> {
+    fn page<'a>(&self, frame: &'a Frame, stores: &[Store], extent: Extent, errors: &FormErrors) -> AllocationPage<'a> {
         let row = |(store, text): (&Store, &String)| ShareRow {
             off: !store.sync_enabled,
-            field: Field::new(format!("share-{}", store.id), format!("Share of {}", store.name), "number")
+            field: Field::new(format!("share-{}", store.id), store.name.clone(), "number")
                 .value(text)
                 .within(0, 100, "0.01")
                 .suffix("%")
-                .optional()
+                .optional_like_its_neighbours()
                 .checked(errors, &format!("/shares/{}", store.id)),
         };
         let typed = stores.iter().zip(&self.shares).filter(|(store, _)| store.sync_enabled);
         let typed = typed.filter_map(|(store, text)| Some((store.name.clone(), Share::from_percent(text.parse().ok()?)?)));
-        let mut told: Vec<&str> = vec!["/buffer"];
-        let pointers: Vec<String> = stores.iter().map(|store| format!("/shares/{}", store.id)).collect();
-        told.extend(pointers.iter().map(String::as_str));
         AllocationPage {
             frame,
             here: "sales-channel",
@@ -127,15 +129,17 @@ impl AllocationForm {
                 .checked(errors, "/buffer"),
             rows: stores.iter().zip(&self.shares).map(row).collect(),
             split: split_of(typed),
-            extent,
+            any_listing: extent.listings > 0,
+            extent: extent_text(extent),
             overwrite: self.overwrite,
-            errors: errors.elsewhere(&told),
+            shares_error: errors.of("/shares"),
+            errors: errors.elsewhere(&["/buffer", "/shares"]),
         }
     }
 }
 
-async fn facts(visit: &SellerVisit) -> Result<(SyncSettings, Vec<Store>, String), crate::db::Error> {
-    visit.caller.db.read(|t| Ok((t.sync_settings()?, t.stores(None, MAX_STORES)?, extent_text(t.overwrite_extent()?)))).await
+async fn facts(visit: &SellerVisit) -> Result<(SyncSettings, Vec<Store>, Extent), crate::db::Error> {
+    visit.caller.db.read(|t| Ok((t.sync_settings()?, t.stores(None, MAX_STORES)?, t.overwrite_extent()?))).await
 }
 
 /// The form.
@@ -167,10 +171,12 @@ pub(super) async fn save(posted: Posted<SellerVisit>, state: State) -> PageAnswe
     if let Err(errors) = field_errors(allocate(&visit.caller, &state, wanted).await)? {
         return visit.frame.rejected(&form.page(&visit.frame, &stores, extent, &errors));
     }
-    let notice = if form.overwrite {
+    let notice = if form.overwrite && extent.listings > 0 {
         syncs::start(&visit.caller, &state, RunFilter::default()).await?;
         let extent = visit.caller.db.read(|t| t.overwrite_extent()).await?;
         format!("Allocation is saved. {} will be overwritten once now.", extent_text(extent))
+    } else if extent.listings == 0 {
+        "Allocation is saved.".to_owned()
     } else {
         "Allocation is saved. Stores keep what they show until the next increase or overwrite.".to_owned()
     };

@@ -1,13 +1,15 @@
 //! Adding a store with its platform's own fields, and changing one.
 use super::field::Field;
 use super::form::{Fields, Posted};
-use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
+use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying, go_warning};
 use super::session::SellerVisit;
 use super::show::percent;
-use super::stores::checked;
+use super::stores::{WORKS, works_not};
+use crate::db::delivery::MAX_STORES;
 use crate::db::stores::Store;
 use crate::db::warehouses::{MAX_WAREHOUSES, Warehouse};
 use crate::domain::StoreId;
+use crate::domain::allocation::{AllocationMode, Share};
 use crate::http::State;
 use crate::http::error::ApiError;
 use crate::http::stores::{self, StoreFields};
@@ -78,9 +80,15 @@ fn pointer(field: &StoreField) -> String {
 }
 
 impl Typed {
-    fn new_store(form: &StoreForm) -> Self {
+    fn new_store(form: &StoreForm, share: f64) -> Self {
         let own = vec![String::new(); form.fields.len()];
-        Self { name: String::new(), share: "100".to_owned(), own, warehouses: Vec::new(), sync_enabled: true }
+        Self {
+            name: String::new(),
+            share: percent(share).trim_end_matches(" %").to_owned(),
+            own,
+            warehouses: Vec::new(),
+            sync_enabled: true,
+        }
     }
 
     fn of(store: &Store, form: &StoreForm) -> Self {
@@ -193,6 +201,16 @@ pub(super) struct NewQuery {
     platform: Option<String>,
 }
 
+/// The share that a new store can have: all, or what the others leave of an exclusive split.
+async fn free_share(visit: &SellerVisit) -> Result<f64, crate::db::Error> {
+    let (settings, stores) = visit.caller.db.read(|t| Ok((t.sync_settings()?, t.stores(None, MAX_STORES)?))).await?;
+    if settings.allocation_mode == AllocationMode::Shared {
+        return Ok(100.0);
+    }
+    let taken: f64 = stores.iter().filter_map(|store| store.share).map(Share::percent).sum();
+    Ok((100.0 - taken).max(0.0))
+}
+
 /// Which platform, then its form. Where there is one platform only there is nothing to choose.
 pub(super) async fn new_page(visit: SellerVisit, query: Query<NewQuery>) -> PageAnswer {
     let chosen = match (&query.platform, FORMS) {
@@ -203,7 +221,8 @@ pub(super) async fn new_page(visit: SellerVisit, query: Query<NewQuery>) -> Page
     let Some(form) = chosen else {
         return visit.frame.page(&PlatformsPage { frame: &visit.frame, here: "stores", forms: FORMS });
     };
-    let page = Typed::new_store(form).page(&visit.frame, form, None, warehouses(&visit).await?, &FormErrors::default());
+    let page =
+        Typed::new_store(form, free_share(&visit).await?).page(&visit.frame, form, None, warehouses(&visit).await?, &FormErrors::default());
     visit.frame.page(&page)
 }
 
@@ -219,9 +238,11 @@ pub(super) async fn create(posted: Posted<SellerVisit>, state: State) -> PageAns
     match field_errors(stores::create(&visit.caller, &state, wanted).await)? {
         Err(errors) => visit.frame.rejected(&typed.page(&visit.frame, form, None, warehouses(visit).await?, &errors)),
         Ok(store) => {
-            let check = checked(visit, &state, store.id).await?;
-            let notice = format!("{} is added. {check} Next, pair its listings with your SKUs.", store.name);
-            Ok(go_saying(&format!("/console/stores/{}", store.id), &notice))
+            let here = format!("/console/stores/{}", store.id);
+            Ok(match stores::check(&visit.caller, &state, store.id).await? {
+                None => go_saying(&here, &format!("{} is added. {WORKS} Next, pair its listings with your SKUs.", store.name)),
+                Some(reason) => go_warning(&here, &format!("{} is added. {}", store.name, works_not(&reason))),
+            })
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Stores: the list, one store with its listings, pause, check, removal.
-use super::components::StoreRow;
+use super::components::{StoreRow, circuits_since};
 use super::form::Posted;
-use super::page::{Frame, PageAnswer, go_saying};
+use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
 use super::show::{Stamp, count, query_value, units};
 use crate::db::listings::Listing;
@@ -9,7 +9,6 @@ use crate::domain::{ListingId, StoreId};
 use crate::http::State;
 use crate::http::stores::{self, StoreFields};
 use crate::http::{listings, stores::StoreState};
-use crate::platforms::form::form_of;
 use actix_web::web::{Path, Query};
 use askama::Template;
 use serde::Deserialize;
@@ -61,7 +60,6 @@ struct StorePage<'a> {
     frame: &'a Frame,
     here: &'static str,
     store: StoreRow,
-    platform: &'static str,
     address: Option<String>,
     warehouses: String,
     paused: bool,
@@ -84,14 +82,14 @@ pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<List
     let id = id.into_inner();
     let search = query.search.as_deref().unwrap_or_default().trim().to_owned();
     let (text, after) = (search.clone(), query.after.clone());
-    let now = visit.frame.now.timestamp_millis();
+    let since = circuits_since(&visit.frame);
     let (store, mut found, loads, circuits) = visit
         .caller
         .db
         .read(move |t| {
             let store = t.store(id)?;
             let found = t.search_listings(id, &text, after.as_deref(), PAGE_AND_ONE)?;
-            Ok((store, found, t.store_loads()?, t.open_circuits(now)?))
+            Ok((store, found, t.store_loads()?, t.open_circuits(since)?))
         })
         .await?;
     let more = found.len() > PAGE;
@@ -101,7 +99,6 @@ pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<List
     frame.page(&StorePage {
         frame,
         here: "stores",
-        platform: form_of(&store.platform).map_or("Unknown platform", |form| form.label),
         address: store.base_url.clone(),
         warehouses: store
             .warehouses
@@ -109,7 +106,7 @@ pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<List
             .map_or_else(|| "all warehouses".to_owned(), |codes| codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         paused: store.paused,
         needs_credentials: stores::state_of(&store) == StoreState::NeedsReauthorisation,
-        added: frame.stamp(store.created_at),
+        added: frame.day(store.created_at),
         store: StoreRow::new(frame, &store, loads.get(&id).copied().unwrap_or_default(), circuits.get(&id).copied()),
         next: last.map(|after| format!("/console/stores/{id}?search={}&after={after}", query_value(&search))),
         first: query.after.is_none(),
@@ -125,16 +122,18 @@ fn address_of(id: StoreId) -> String {
 /// *Check connection*.
 pub(super) async fn check(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
-    let notice = checked(&posted.visit, &state, id).await?;
-    Ok(go_saying(&address_of(id), &notice))
+    Ok(match stores::check(&posted.visit.caller, &state, id).await? {
+        None => go_saying(&address_of(id), WORKS),
+        Some(reason) => go_warning(&address_of(id), &works_not(&reason)),
+    })
 }
 
-/// What a check says, in a sentence.
-pub(super) async fn checked(visit: &SellerVisit, state: &State, id: StoreId) -> Result<String, crate::http::error::ApiError> {
-    Ok(match stores::check(&visit.caller, state, id).await? {
-        None => "The connection works: the store answered.".to_owned(),
-        Some(reason) => format!("The connection does not work yet. {reason}"),
-    })
+/// What a check says.
+pub(super) const WORKS: &str = "The connection works: the store answered.";
+
+/// The same, where the store did not answer as it should.
+pub(super) fn works_not(reason: &str) -> String {
+    format!("The connection does not work yet. {reason}")
 }
 
 /// Holds a store's pushes, or lets them flow again.
@@ -156,6 +155,8 @@ pub(super) async fn pause(posted: Posted<SellerVisit>, state: State, id: Path<St
 struct ConfirmPage<'a> {
     frame: &'a Frame,
     here: &'static str,
+    /// Whose question it is.
+    store: String,
     question: String,
     consequences: Vec<String>,
     action: String,
@@ -172,9 +173,13 @@ pub(super) async fn delete_page(visit: SellerVisit, id: Path<StoreId>) -> PageAn
         frame: &visit.frame,
         here: "stores",
         question: format!("Remove {}?", store.name),
+        store: store.name.clone(),
         consequences: vec![
             format!("{} and the rules of this store are removed.", count(load.listings, "pairing", "pairings")),
-            format!("{} for it will be cancelled.", count(load.waiting + load.held, "waiting push", "waiting pushes")),
+            match load.waiting + load.held {
+                0 => "Nothing waits to be sent to it.".to_owned(),
+                waiting => format!("{} for it will be cancelled.", count(waiting, "waiting push", "waiting pushes")),
+            },
             "What the store shows stays as it is; nothing is sent to it any more. This cannot be undone.".to_owned(),
         ],
         action: format!("/console/stores/{id}/delete"),
@@ -192,11 +197,12 @@ pub(super) async fn delete(posted: Posted<SellerVisit>, state: State, id: Path<S
 /// Asks once before a listing is unpaired.
 pub(super) async fn unpair_page(visit: SellerVisit, path: Path<(StoreId, ListingId)>) -> PageAnswer {
     let (store, id) = path.into_inner();
-    let listing = visit.caller.db.read(move |t| t.listing(store, id)).await?;
+    let (listing, of) = visit.caller.db.read(move |t| Ok((t.listing(store, id)?, t.store(store)?))).await?;
     visit.frame.page(&ConfirmPage {
         frame: &visit.frame,
         here: "stores",
         question: format!("Unpair {}?", listing.sku),
+        store: of.name,
         consequences: vec![
             format!("The listing {} keeps what it shows now and is not pushed to any more.", listing.external_id),
             "What waits for it is cancelled. You can pair it again at any time.".to_owned(),

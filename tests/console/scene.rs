@@ -1,0 +1,290 @@
+//! What the pages are looked at with: a seller whose stores are on several platforms and stand in every state, others
+//! whose stock keeps moving, and one who has just begun.
+//!
+//! The stores that work are on the simulated platform (one of them as a Shopify shop); those that do not are on a
+//! platform that answers every call with a refusal or with an error.
+use crate::support::{OPERATOR_KEY, World};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use serde_json::{Value, json};
+use std::net::TcpListener;
+use std::time::Duration;
+
+/// How long the seller's stores may take until each stands where it should.
+const SETTLED_WITHIN: Duration = Duration::from_secs(90);
+/// How often stock of the other sellers moves.
+const BEAT: Duration = Duration::from_millis(700);
+/// How many stock events come with each beat, again and again.
+const WAVE: [usize; 12] = [1, 2, 4, 7, 9, 8, 5, 3, 2, 1, 1, 2];
+
+const GOODS: [(&str, &str, i64); 14] = [
+    ("BAG-CANVAS", "Canvas tote, natural", 64),
+    ("BAG-WAXED", "Waxed weekender, olive", 12),
+    ("BLANKET-WOOL", "Wool blanket, 140 × 200 cm", 37),
+    ("CANDLE-FIG", "Candle, fig and cedar", 210),
+    ("CHAIR-ASH", "Folding chair, ash", 18),
+    ("JUG-STONE", "Stoneware jug, 1.2 l", 45),
+    ("LAMP-ASH", "Desk lamp, ash", 26),
+    ("LAMP-OAK", "Desk lamp, oak", 31),
+    ("MUG-BLUE", "Mug, harbour blue", 164),
+    ("MUG-SAND", "Mug, sand", 148),
+    ("PLATE-27", "Dinner plate, 27 cm", 96),
+    ("ROPE-8MM", "Mooring rope, 8 mm, 10 m", 0),
+    ("SOAP-SEA", "Soap bar, sea salt", 320),
+    ("TOWEL-LINEN", "Linen towel, striped", 58),
+];
+
+/// A page to look at, and what its picture is called.
+pub struct Visit {
+    pub name: &'static str,
+    pub path: String,
+}
+
+pub fn page(name: &'static str, path: impl Into<String>) -> Visit {
+    Visit { name, path: path.into() }
+}
+
+/// A platform that refuses every call below `/refusing` and fails at all others.
+pub struct Unhelpful {
+    pub url: String,
+    server: actix_web::dev::ServerHandle,
+}
+
+impl Unhelpful {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = |path: web::Path<String>| async move {
+            if path.starts_with("refusing") {
+                HttpResponse::Unauthorized().json(json!({"error": "invalid_grant", "error_description": "the refresh token is revoked"}))
+            } else {
+                HttpResponse::ServiceUnavailable().json(json!({"code": "maintenance", "message": "The shop is being updated."}))
+            }
+        };
+        let server = HttpServer::new(move || App::new().route("/{path:.*}", web::to(answer)));
+        let server = server.workers(1).listen(listener).unwrap().disable_signals().run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        Self { url, server: handle }
+    }
+
+    pub async fn stop(self) {
+        self.server.stop(false).await;
+    }
+}
+
+async fn add_store(world: &World, key: &str, body: Value, listings: &[Value]) -> String {
+    let id = world.call("POST", "/v1/stores", key, body).await["id"].as_str().unwrap().to_owned();
+    world.call("PUT", &format!("/v1/stores/{id}/listings"), key, json!(listings)).await;
+    id
+}
+
+/// Listings of all goods, the number in the row making the external id.
+fn listings(of: impl Fn(usize, &str) -> Value) -> Vec<Value> {
+    GOODS.iter().enumerate().map(|(number, (sku, _, _))| of(number, sku)).collect()
+}
+
+/// The stores of the busy seller.
+struct Stores {
+    shopify: String,
+    failing: String,
+    refused: String,
+    paused: String,
+    stall: String,
+}
+
+async fn add_stores(world: &World, key: &str, unhelpful: &str) -> Stores {
+    for number in 0..GOODS.len() {
+        world.platform.set_quantity("harbour-goods", &(44_018_820 + number).to_string(), 3);
+    }
+    let shop = json!({"name": "harbourgoods.com", "platform": "shopify", "base_url": format!("{}/shopify/harbour-goods", world.platform_url),
+        "shop": "harbour-goods", "location_id": "1", "credentials": {"access_token": "token"}, "share_percent": 40});
+    let woo = json!({"name": "Harbour Goods Trade", "platform": "woocommerce", "base_url": format!("{unhelpful}/failing"),
+        "credentials": {"consumer_key": "ck", "consumer_secret": "cs"}, "share_percent": 15});
+    let ebay = json!({"name": "Harbour Outlet", "platform": "ebay", "base_url": format!("{unhelpful}/refusing"),
+        "credentials": {"refresh_token": "r", "client_id": "c", "client_secret": "s"}, "share_percent": 20});
+    let shopee = json!({"name": "Harbour Goods SG", "platform": "shopee", "base_url": format!("{unhelpful}/failing"),
+        "partner_id": "1000001", "shop_id": "220000045", "credentials": {"partner_key": "k", "refresh_token": "r"}, "share_percent": 10});
+    let stall = json!({"name": "Market stall", "platform": "simulated", "base_url": world.platform_url, "external_store": "stall",
+        "share_percent": 10});
+    let stores = Stores {
+        shopify: add_store(world, key, shop, &listings(|n, sku| json!({"sku": sku, "external_id": (44_018_820 + n).to_string()}))).await,
+        refused: add_store(world, key, ebay, &listings(|_, sku| json!({"sku": sku, "external_id": sku}))).await,
+        failing: add_store(
+            world,
+            key,
+            woo,
+            &listings(|n, sku| json!({"sku": sku, "external_id": (2_100 + n).to_string(), "parent_id": (700 + n).to_string()})),
+        )
+        .await,
+        paused: add_store(
+            world,
+            key,
+            shopee,
+            &listings(|n, sku| json!({"sku": sku, "external_id": (91_500 + n).to_string(), "item_id": (6_600 + n).to_string()})),
+        )
+        .await,
+        stall: add_store(world, key, stall, &listings(|_, sku| json!({"sku": sku, "external_id": sku}))).await,
+    };
+    world.call("PATCH", &format!("/v1/stores/{}", stores.paused), key, json!({"paused": true})).await;
+    stores
+}
+
+/// A seller with something on every page: the key, and the pages.
+pub async fn busy_seller(world: &World, unhelpful: &str) -> (String, Vec<Visit>) {
+    let key = world.seller("Harbour Goods", "Europe/Berlin").await;
+    world.call("POST", "/v1/warehouses", &key, json!({"code": "hamburg", "name": "Hamburg, Speicherstadt"})).await;
+    let stores = add_stores(world, &key, unhelpful).await;
+    let names: Vec<Value> = GOODS.iter().map(|(sku, name, _)| json!({"sku": sku, "name": name})).collect();
+    world.call("PUT", "/v1/skus", &key, json!(names)).await;
+    world.call("PUT", "/v1/rules", &key, json!([{"sku": "CHAIR-ASH", "threshold": 3, "max_shown": 5}])).await;
+    for (sku, _, available) in GOODS {
+        let main = json!({"event_id": format!("main-{sku}"), "sku": sku, "kind": "count", "quantity": available});
+        world.call("POST", "/v1/stock-events", &key, main).await;
+    }
+    for (sku, quantity) in [("MUG-BLUE", 36), ("CHAIR-ASH", 24), ("SOAP-SEA", 80)] {
+        let there = json!({"event_id": format!("hh-{sku}"), "sku": sku, "kind": "count", "quantity": quantity, "warehouse": "hamburg"});
+        world.call("POST", "/v1/stock-events", &key, there).await;
+    }
+    let mut faults = world.platform.faults();
+    faults.reject_items = vec!["LAMP-ASH".to_owned(), "BAG-WAXED".to_owned()];
+    world.platform.set_faults(faults);
+    let settings = json!({"auto_sync": true, "allocation_mode": "exclusive", "buffer": 2});
+    world.call("PUT", "/v1/sync-settings", &key, settings).await;
+    let (cookie, _) = world.session(&key).await;
+    let rejected = settled(world, &key, &cookie, &stores).await;
+    for (number, (sku, _, _)) in GOODS.iter().enumerate().filter(|(number, _)| number % 3 != 2) {
+        let event = json!({"event_id": format!("po-1187-{sku}"), "sku": sku, "kind": "purchase", "quantity": 6 + 5 * (number % 4)});
+        world.call("POST", "/v1/stock-events", &key, event).await;
+    }
+    let wanted = json!({"store_ids": [stores.shopify, stores.stall], "skus": ["MUG-BLUE", "MUG-SAND", "SOAP-SEA", "LAMP-ASH"]});
+    world.call("POST", "/v1/syncs", &key, wanted).await;
+    let finished = async || {
+        let runs = world.call("GET", "/v1/syncs", &key, json!(null)).await;
+        runs["items"].as_array().unwrap().iter().any(|run| run["kind"] == "manual" && run["state"] == "finished")
+    };
+    eventually("the manual sync ends", finished).await;
+    // The platform sells on its own, so what it shows and what it should show differ here and there.
+    world.platform.sell("stall", "SOAP-SEA", 3);
+    world.platform.sell("harbour-goods", "44018828", 2);
+    let runs = world.call("GET", "/v1/syncs", &key, json!(null)).await;
+    let run_of = |kind: &str| {
+        let of_kind = runs["items"].as_array().unwrap().iter().find(|run| run["kind"] == kind);
+        of_kind.unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let listings = world.call("GET", &format!("/v1/stores/{}/listings", stores.shopify), &key, json!(null)).await;
+    let listing = listings["items"][8]["id"].as_str().unwrap().to_owned();
+    (key, visits(&stores, &listing, &rejected, &run_of("initial"), &run_of("manual")))
+}
+
+/// Waits until each store stands where it should, and answers with a rejected push.
+async fn settled(world: &World, key: &str, cookie: &str, stores: &Stores) -> String {
+    let stand = async || {
+        let page = world.page(cookie, "/console/stores").await.1;
+        ["Needs re-authorisation", "Circuit open", "Held", "Working"].iter().all(|state| page.contains(state))
+    };
+    eventually("the stores stand in every state", stand).await;
+    let confirmed = async || {
+        let pushes = world.call("GET", &format!("/v1/pushes?state=confirmed&store_id={}", stores.shopify), key, json!(null)).await;
+        pushes["items"].as_array().unwrap().len() == GOODS.len()
+    };
+    eventually("the Shopify shop shows everything", confirmed).await;
+    let rejected = world.call("GET", "/v1/pushes?state=rejected", key, json!(null)).await;
+    rejected["items"][0]["id"].as_str().expect("the stall refuses two listings").to_owned()
+}
+
+async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(SETTLED_WITHIN, waiting).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
+fn visits(stores: &Stores, listing: &str, rejected: &str, initial: &str, manual: &str) -> Vec<Visit> {
+    let Stores { shopify, failing, refused, paused, stall } = stores;
+    vec![
+        page("sales-channel", "/console/sales-channel"),
+        page("frequency", "/console/sales-channel/frequency"),
+        page("allocation", "/console/sales-channel/allocation"),
+        page("switch-off", "/console/sales-channel/off"),
+        page("stores", "/console/stores"),
+        page("store", format!("/console/stores/{shopify}")),
+        page("store-failing", format!("/console/stores/{failing}")),
+        page("store-refused", format!("/console/stores/{refused}")),
+        page("store-paused", format!("/console/stores/{paused}")),
+        page("platforms", "/console/stores/new"),
+        page("store-new", "/console/stores/new?platform=shopify"),
+        page("store-edit", format!("/console/stores/{refused}/edit")),
+        page("store-remove", format!("/console/stores/{paused}/delete")),
+        page("import", format!("/console/stores/{stall}/import")),
+        page("discover", format!("/console/stores/{stall}/discover")),
+        page("unpair", format!("/console/stores/{shopify}/listings/{listing}/unpair")),
+        page("stock", "/console/stock"),
+        page("stock-none", "/console/stock?search=kettle"),
+        page("sku", "/console/stock/sku?sku=CHAIR-ASH"),
+        page("sku-mug", "/console/stock/sku?sku=MUG-BLUE"),
+        page("records", "/console/records"),
+        page("records-rejected", "/console/records?state=rejected"),
+        page("records-held", format!("/console/records?state=held&store={refused}")),
+        page("push", format!("/console/records/pushes/{rejected}")),
+        page("runs", "/console/records?show=runs"),
+        page("run", format!("/console/records/runs/{initial}")),
+        page("run-done", format!("/console/records/runs/{manual}")),
+        page("changes", "/console/records?show=changes"),
+        page("manual-sync", "/console/manual-sync"),
+    ]
+}
+
+/// The pages of a seller who has just begun: empty states.
+pub fn empty_visits() -> Vec<Visit> {
+    vec![
+        page("empty-sales-channel", "/console/sales-channel"),
+        page("empty-allocation", "/console/sales-channel/allocation"),
+        page("empty-stores", "/console/stores"),
+        page("empty-stock", "/console/stock"),
+        page("empty-records", "/console/records"),
+        page("empty-runs", "/console/records?show=runs"),
+        page("empty-manual-sync", "/console/manual-sync"),
+    ]
+}
+
+/// Two more sellers, whose stock keeps moving until the task is told to stop.
+pub async fn traffic(world: &World) -> tokio::task::JoinHandle<()> {
+    let mut keys = Vec::new();
+    for (name, zone) in [("Nordlicht Outdoor", "Europe/Oslo"), ("Taipei Tea House", "Asia/Taipei")] {
+        let key = world.seller(name, zone).await;
+        let shop = if zone == "Europe/Oslo" { "nordlicht" } else { "tea-house" };
+        let items: Vec<String> = (0..6).map(|number| (70_100 + number).to_string()).collect();
+        let rows: Vec<Value> = items.iter().map(|item| json!({"sku": format!("SKU-{item}"), "external_id": item})).collect();
+        for item in &items {
+            world.platform.set_quantity(shop, item, 10);
+        }
+        let body = json!({"name": format!("{shop}.example"), "platform": "shopify", "location_id": "1", "shop": shop,
+            "base_url": format!("{}/shopify/{shop}", world.platform_url), "credentials": {"access_token": "token"}});
+        add_store(world, &key, body, &rows).await;
+        let body =
+            json!({"name": "Till", "platform": "simulated", "base_url": world.platform_url, "external_store": format!("till-{shop}")});
+        add_store(world, &key, body, &rows).await;
+        world.call("PUT", "/v1/sync-settings", &key, json!({"auto_sync": true})).await;
+        keys.push(key);
+    }
+    world.call("POST", "/admin/sellers", OPERATOR_KEY, json!({"name": "Fjord & Fern", "timezone": "Europe/Oslo"})).await;
+    let post = world.request(reqwest::Method::POST, "/v1/stock-events");
+    tokio::spawn(async move {
+        for (beat, events) in (0u64..).zip(WAVE.iter().cycle()) {
+            for key in &keys {
+                let event = |number: usize| {
+                    let sku = format!("SKU-{}", 70_100 + number % 6);
+                    json!({"event_id": format!("{beat}-{number}"), "sku": sku, "kind": "purchase", "quantity": 1 + number % 4})
+                };
+                let body: Vec<Value> = (0..*events).map(event).collect();
+                // A world that is being taken away answers no more.
+                if let Some(request) = post.try_clone() {
+                    request.bearer_auth(key).json(&body).send().await.ok();
+                }
+            }
+            tokio::time::sleep(BEAT).await;
+        }
+    })
+}

@@ -51,6 +51,13 @@ impl Program {
         Self::start(Self::service(program(&[]), url, settings))
     }
 
+    /// The service on the database of this URL, with other keys.
+    pub fn serve_with(url: &str, environment: &[(&str, &str)]) -> Self {
+        let mut command = Self::service(program(&[]), url, &[]);
+        command.envs(environment.iter().copied());
+        Self::start(command)
+    }
+
     /// The service on this database, as a process that is told of a write beyond its limit and not ended by it.
     pub fn serve_that_survives_file_limits(database: &TestDatabase) -> Self {
         let mut command = Command::new("sh");

@@ -7,8 +7,10 @@ use serde_json::{Map, Value, json};
 
 /// Models of one item of Shopee's.
 const MODELS: usize = 50;
+/// The first of these items: none has the number of a model, which would stand for the item itself.
+const FIRST_ITEM: usize = 1_000_000_000;
 const PARTNER_ID: u64 = 1_000_001;
-const PARTNER_KEY: &str = "a key of the load generator's";
+const PARTNER_KEY: &str = "a-key-of-the-load-generator";
 /// An access token that does not end within a run.
 const LIVES_S: i64 = 30 * 86_400;
 
@@ -47,7 +49,7 @@ impl Face {
     pub(super) fn item(self, number: usize) -> String {
         match self {
             Self::Own | Self::Shopify => self.external_id(number),
-            Self::Shopee => format!("{}/{}", number / MODELS + 1, self.external_id(number)),
+            Self::Shopee => format!("{}/{}", shopee_item(number), self.external_id(number)),
         }
     }
 
@@ -55,7 +57,7 @@ impl Face {
     pub(super) fn listing(self, sku: &str, number: usize) -> Value {
         let mut row = json!({ "sku": sku, "external_id": self.external_id(number) });
         if let (Self::Shopee, Some(row)) = (self, row.as_object_mut()) {
-            row.insert("item_id".to_owned(), json!((number / MODELS + 1).to_string()));
+            row.insert("item_id".to_owned(), json!(shopee_item(number).to_string()));
         }
         row
     }
@@ -90,6 +92,10 @@ impl Face {
         };
         Ok(fields.as_object().cloned().unwrap_or_default())
     }
+}
+
+fn shopee_item(number: usize) -> usize {
+    FIRST_ITEM + number / MODELS
 }
 
 fn own_fields(plan: &Plan, store: &str) -> Value {
@@ -134,7 +140,7 @@ mod tests {
                 assert_eq!(number_of(&face.external_id(number)), Some(number), "{face:?}");
             }
         }
-        assert_eq!(Face::Shopee.item(50), "2/51");
+        assert_eq!(Face::Shopee.item(50), "1000000001/51");
         assert_eq!((number_of("0"), number_of("mug")), (None, None));
     }
 }

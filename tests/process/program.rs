@@ -66,6 +66,21 @@ impl Program {
         Self::start(Self::service(command, &database.url, &[]))
     }
 
+    /// The service on this database, as a process for which files are what their permissions say, also when it is root's;
+    /// it brings no tables up to date.
+    pub fn serve_that_obeys_permissions(database: &TestDatabase) -> Self {
+        let mut command = Command::new("setpriv");
+        command.env_clear().stdin(Stdio::null());
+        let is_root = std::fs::metadata("/proc/self").is_ok_and(|of_self| std::os::unix::fs::MetadataExt::uid(&of_self) == 0);
+        if is_root {
+            command.arg("--bounding-set=-dac_override,-dac_read_search");
+        }
+        command.arg(env!("CARGO_BIN_EXE_stocktide"));
+        let mut command = Self::service(command, &database.url, &[]);
+        command.arg("--no-migrate");
+        Self::start(command)
+    }
+
     fn service(mut command: Command, url: &str, settings: &[&str]) -> Command {
         command.args(["serve", "--listen", "127.0.0.1:0", "--database", url]);
         let own = [

@@ -6,8 +6,7 @@
 use super::connection::{Backend, on};
 use super::ledger::blank_push;
 use super::pushes::{PushRow, is_in_flight, read_pushes};
-use super::schema::{listings, pushes, rules, stock_levels, stores};
-use super::settings::RuleRow;
+use super::schema::{listings, pushes, stock_levels, stores};
 use super::stores::Store;
 use super::{Error, Result, Tenant, id_of};
 use crate::clock::instant;
@@ -326,13 +325,13 @@ impl Tenant<'_> {
             .filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids)).load(c))?;
         skus.sort_unstable();
         skus.dedup();
-        let rows: Vec<RuleRow> = on!(self.conn, c => rules::table.filter(rules::seller_id.eq(&key))
-            .filter(rules::sku.is_null().or(rules::sku.eq_any(&skus)).assume_not_null()).load(c))?;
-        let all_rules = rows.iter().map(RuleRow::rule).collect::<Result<Vec<_>>>()?;
+        let all_rules = self.rules_of(&skus)?;
         let mut by_sku: BTreeMap<String, Vec<(StoreId, ListingId)>> = BTreeMap::new();
-        let siblings: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => listings::table
+        let mut siblings: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => listings::table
             .select((listings::store_id, listings::id, listings::sku)).filter(listings::seller_id.eq(&key))
-            .filter(listings::sku.eq_any(&skus)).order((listings::store_id, listings::id)).load(c))?;
+            .filter(listings::sku.eq_any(&skus)).load(c))?;
+        // Asked to sort, SQLite walks all the seller's listings in that order instead.
+        siblings.sort_unstable();
         for (store, id, sku) in siblings {
             let entry = (id_of(&store, StoreId::from_bytes, "listings.store_id")?, id_of(&id, ListingId::from_bytes, "listings.id")?);
             by_sku.entry(sku).or_default().push(entry);
@@ -554,19 +553,19 @@ impl Tenant<'_> {
         Ok(lost.len())
     }
 
-    /// What is in this state of one call, in the order of its items.
+    /// What is in this state, `sending` or `uncertain`, of one call, in the order of its items.
     fn of_call(&mut self, store: StoreId, call: CallId, state: PushState) -> Result<Vec<Push>> {
         let key = self.key();
         let rows: Vec<PushRow> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
-            .filter(pushes::state.eq(state.code())).filter(pushes::call_id.eq(call.bytes())).order(pushes::id).load(c))?;
-        read_pushes(rows)
+            .filter(is_in_flight()).filter(pushes::state.eq(state.code())).filter(pushes::call_id.eq(call.bytes())).load(c))?;
+        read_in_order(rows)
     }
 
     fn sending(&mut self, store: StoreId) -> Result<Vec<Push>> {
         let key = self.key();
         let rows: Vec<PushRow> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
-            .filter(pushes::state.eq(PushState::Sending.code())).order(pushes::id).load(c))?;
-        read_pushes(rows)
+            .filter(is_in_flight()).filter(pushes::state.eq(PushState::Sending.code())).load(c))?;
+        read_in_order(rows)
     }
 
     fn still(&mut self, store: StoreId, ids: &[PushId], wanted: impl Fn(PushState) -> bool) -> Result<HashMap<PushId, Push>> {
@@ -750,6 +749,13 @@ impl Tenant<'_> {
 /// The most items in the next call of this push.
 fn batch_limit(push: &Push) -> Option<usize> {
     push.batch_limit.and_then(|n| usize::try_from(n).ok()).map(|n| n.max(1))
+}
+
+/// In the order of their ids. Asked to sort, SQLite walks all that the store ever had in that order instead.
+fn read_in_order(rows: Vec<PushRow>) -> Result<Vec<Push>> {
+    let mut read = read_pushes(rows)?;
+    read.sort_unstable_by_key(|push| push.id);
+    Ok(read)
 }
 
 fn before_of(before: &[Push], id: PushId) -> Option<&Push> {

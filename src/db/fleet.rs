@@ -25,7 +25,9 @@ pub const PRUNE_STEP: i64 = 500;
 pub fn sellers_with_work(conn: &mut Conn, now: i64) -> Result<Vec<SellerId>> {
     let mut found: Vec<Vec<u8>> =
         on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::due_at.is_not_null()).load(c))?;
-    found.extend(on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::state.eq(1i16)).load::<Vec<u8>>(c))?);
+    found.extend(
+        on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(super::pushes::is_in_flight()).load::<Vec<u8>>(c))?,
+    );
     found.extend(on!(conn, c => sync_runs::table.select(sync_runs::seller_id).distinct().filter(sync_runs::finished_at.is_null()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => sync_settings::table.select(sync_settings::seller_id).filter(sync_settings::next_run_at.le(now)).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::probe_at.le(now)).load::<Vec<u8>>(c))?);

@@ -371,8 +371,10 @@ fn load(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTreeMap<SellerId
             Ok(())
         })?;
     }
-    for row in of_sellers!(conn, &wanted, rules, |w| rules::sku.is_null().or(rules::sku.eq_any(w.skus.clone())).assume_not_null(), RuleRow)
-    {
+    // Two queries: under one, both backends walk all rules of a seller.
+    let mut of_rules = of_sellers!(conn, &wanted, rules, |_w| rules::sku.is_null(), RuleRow);
+    of_rules.extend(of_sellers!(conn, &wanted, rules, |w| rules::sku.eq_any(w.skus.clone()).assume_not_null(), RuleRow));
+    for row in of_rules {
         let rule = row.rule()?;
         book_of(&mut books, &row.seller_id, &mut |book| {
             book.rules.push(rule.clone());
@@ -456,17 +458,18 @@ fn load_listings(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, books: &m
         return Ok(());
     }
     type Row = (Vec<u8>, Vec<u8>, Vec<u8>, String, String, Option<String>);
-    let rows: Vec<Row> = on!(conn, c => {
+    let mut rows: Vec<Row> = on!(conn, c => {
         let mut query = listings::table
-            .select((listings::seller_id, listings::id, listings::store_id, listings::sku, listings::external_id, listings::extra))
-            .order((listings::seller_id, listings::store_id, listings::id)).into_boxed();
+            .select((listings::seller_id, listings::store_id, listings::id, listings::sku, listings::external_id, listings::extra)).into_boxed();
         for (seller, w) in &incremental {
             query = query.or_filter(listings::seller_id.eq(seller.bytes()).and(listings::sku.eq_any(w.skus.clone())));
         }
         query.load(c)?
     });
+    // By store. Asked to sort, SQLite walks all the sellers' listings in that order instead.
+    rows.sort_unstable();
     let mut ids: BTreeMap<SellerId, Vec<Vec<u8>>> = BTreeMap::new();
-    for (key, id, store, sku, external_id, extra) in rows {
+    for (key, store, id, sku, external_id, extra) in rows {
         let seller = id_of(&key, SellerId::from_bytes, "listings.seller_id")?;
         let listed = Listed {
             id: id_of(&id, ListingId::from_bytes, "listings.id")?,

@@ -5,8 +5,7 @@
 use super::connection::on;
 use super::ledger::blank_push;
 use super::listings::{Listing, ListingRow};
-use super::schema::{listings, rules, sync_runs};
-use super::settings::RuleRow;
+use super::schema::{listings, sync_runs};
 use super::{Error, Result, Tenant, id_of};
 use crate::clock::instant;
 use crate::domain::push::{Push, PushKind, PushState};
@@ -19,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Listings that become pushes in one transaction.
-pub const EXPAND_PAGE: i64 = 2000;
+pub const EXPAND_PAGE: i64 = 500;
 
 /// Why it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -376,14 +375,11 @@ impl Tenant<'_> {
 
     /// Overwrites of those of the page's listings that the rules allow to be pushed.
     fn overwrites_of(&mut self, page: Vec<ListingPick>, run: RunId, now: i64) -> Result<Vec<Push>> {
-        let key = self.key();
         let settings = self.sync_settings()?;
         let stores: BTreeMap<StoreId, (StoreRules, bool)> =
             self.stores(None, super::delivery::MAX_STORES)?.iter().map(|s| (s.id, (s.rules(), s.is_held()))).collect();
         let skus: Vec<String> = page.iter().map(|row| row.2.clone()).collect();
-        let rows: Vec<RuleRow> = on!(self.conn, c => rules::table.filter(rules::seller_id.eq(&key))
-            .filter(rules::sku.is_null().or(rules::sku.eq_any(&skus)).assume_not_null()).load(c))?;
-        let mut all_rules = rows.iter().map(RuleRow::rule).collect::<Result<Vec<_>>>()?;
+        let mut all_rules = self.rules_of(&skus)?;
         let general: Vec<_> = all_rules.extract_if(.., |rule| rule.sku.is_none()).collect();
         let mut queued = Vec::with_capacity(page.len());
         for (id, store, sku, external_id, extra) in page {

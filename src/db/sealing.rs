@@ -1,7 +1,8 @@
 //! Seals the stores' credentials: AES-256-GCM under a key that is not in the database, with seller and store as
 //! associated data, so that a sealed text moved to another row does not open.
 //!
-//! A sealed text is: version (1 byte), key id (4), nonce (12), ciphertext and tag.
+//! A sealed text is: version (1 byte), key id (4), nonce (12), ciphertext and tag. While keys are changed, what the key
+//! before has sealed still opens; [`Sealer::reseal`] brings it under the present one.
 use crate::domain::{SellerId, StoreId};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -29,11 +30,30 @@ pub enum SealError {
     NoRandomness,
 }
 
-/// Seals and opens. Cheap to clone; prints nothing of its key.
+/// Seals and opens. Cheap to clone; prints nothing of its keys.
 #[derive(Clone)]
 pub struct Sealer {
+    present: Key,
+    previous: Option<Key>,
+}
+
+#[derive(Clone)]
+struct Key {
     cipher: Aes256Gcm,
-    key_id: [u8; 4],
+    id: [u8; 4],
+}
+
+impl Key {
+    fn from_base64(text: &str) -> Result<Self, String> {
+        let bytes = STANDARD.decode(text.trim()).map_err(|_| "must be 32 bytes in base64".to_owned())?;
+        if bytes.len() != KEY_BYTES {
+            return Err(format!("must be {KEY_BYTES} bytes in base64, these are {}", bytes.len()));
+        }
+        let cipher = Aes256Gcm::new_from_slice(&bytes).map_err(|_| "must be 32 bytes in base64".to_owned())?;
+        let digest: [u8; 32] = Sha256::new().chain_update(b"stocktide credential key id").chain_update(&bytes).finalize().into();
+        let [a, b, c, d, ..] = digest;
+        Ok(Self { cipher, id: [a, b, c, d] })
+    }
 }
 
 impl std::fmt::Debug for Sealer {
@@ -48,14 +68,26 @@ impl Sealer {
     /// # Errors
     /// What is wrong, in words that do not repeat the key.
     pub fn from_base64(text: &str) -> Result<Self, String> {
-        let bytes = STANDARD.decode(text.trim()).map_err(|_| "must be 32 bytes in base64".to_owned())?;
-        if bytes.len() != KEY_BYTES {
-            return Err(format!("must be {KEY_BYTES} bytes in base64, these are {}", bytes.len()));
+        Ok(Self { present: Key::from_base64(text)?, previous: None })
+    }
+
+    /// Opens what this key has sealed, too.
+    ///
+    /// # Errors
+    /// As [`Self::from_base64`].
+    pub fn and_previous(self, text: &str) -> Result<Self, String> {
+        Ok(Self { previous: Some(Key::from_base64(text)?), ..self })
+    }
+
+    /// What is sealed under the previous key, sealed under the present one; `None` for what is already.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`] and [`Self::seal`].
+    pub fn reseal(&self, seller: SellerId, store: StoreId, sealed: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
+        if sealed.get(1..1 + self.present.id.len()) == Some(&self.present.id[..]) {
+            return Ok(None);
         }
-        let cipher = Aes256Gcm::new_from_slice(&bytes).map_err(|_| "must be 32 bytes in base64".to_owned())?;
-        let digest: [u8; 32] = Sha256::new().chain_update(b"stocktide credential key id").chain_update(&bytes).finalize().into();
-        let [a, b, c, d, ..] = digest;
-        Ok(Self { cipher, key_id: [a, b, c, d] })
+        self.seal(seller, store, &self.open(seller, store, sealed)?).map(Some)
     }
 
     /// Seals `plain` for one store.
@@ -66,8 +98,9 @@ impl Sealer {
         let mut nonce = [0u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| SealError::NoRandomness)?;
         let aad = associated(seller, store);
-        let sealed = self.cipher.encrypt(&Nonce::from(nonce), Payload { msg: plain, aad: &aad }).map_err(|_| SealError::Damaged)?;
-        Ok([&[VERSION][..], &self.key_id, &nonce, &sealed].concat())
+        let Key { cipher, id } = &self.present;
+        let sealed = cipher.encrypt(&Nonce::from(nonce), Payload { msg: plain, aad: &aad }).map_err(|_| SealError::Damaged)?;
+        Ok([&[VERSION][..], id, &nonce, &sealed].concat())
     }
 
     /// Opens what [`Self::seal`] made for the same store.
@@ -76,16 +109,15 @@ impl Sealer {
     /// [`SealError::OtherKey`] or [`SealError::Damaged`].
     pub fn open(&self, seller: SellerId, store: StoreId, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         let (version, rest) = sealed.split_first().ok_or(SealError::Damaged)?;
-        let (key_id, rest) = rest.split_at_checked(self.key_id.len()).ok_or(SealError::Damaged)?;
+        let (key_id, rest) = rest.split_at_checked(self.present.id.len()).ok_or(SealError::Damaged)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Damaged)?;
         if *version != VERSION {
             return Err(SealError::Damaged);
         }
-        if key_id != self.key_id {
-            return Err(SealError::OtherKey);
-        }
+        let mut keys = std::iter::once(&self.present).chain(&self.previous);
+        let key = keys.find(|key| key.id == key_id).ok_or(SealError::OtherKey)?;
         let aad = associated(seller, store);
-        self.cipher.decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad: &aad }).map_err(|_| SealError::Damaged)
+        key.cipher.decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad: &aad }).map_err(|_| SealError::Damaged)
     }
 }
 

@@ -156,6 +156,15 @@ impl Tenant<'_> {
         rows.iter().map(RuleRow::rule).collect()
     }
 
+    /// The rules of these SKUs, and those that are of no SKU. Two queries: under one, both backends walk all rules.
+    pub(super) fn rules_of(&mut self, skus: &[String]) -> Result<Vec<Rule>> {
+        let key = self.key();
+        let of_seller = || rules::table.filter(rules::seller_id.eq(&key));
+        let mut rows: Vec<RuleRow> = on!(self.conn, c => of_seller().filter(rules::sku.is_null()).load(c))?;
+        rows.extend(on!(self.conn, c => of_seller().filter(rules::sku.eq_any(skus)).load::<RuleRow>(c))?);
+        rows.iter().map(RuleRow::rule).collect()
+    }
+
     /// Saves rules, each in the place of an earlier one of the same scope; an empty one is removed.
     ///
     /// # Errors

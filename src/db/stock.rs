@@ -1,8 +1,7 @@
 //! The read side of stock: what is available of a SKU, and what each of its listings should show and does show.
 use super::connection::on;
 use super::listings::{Listing, ListingRow};
-use super::schema::{listings, rules, skus, stock_levels, stores};
-use super::settings::RuleRow;
+use super::schema::{listings, skus, stock_levels, stores};
 use super::stores::{Store, StoreRow};
 use super::{Error, Result, Tenant};
 use crate::domain::allocation::{ListingRules, targets};
@@ -66,9 +65,7 @@ impl Tenant<'_> {
         let name: Option<String> = on!(self.conn, c => skus::table.find((&key, sku.as_str())).select(skus::name).first(c))?;
         let levels = self.levels(sku)?;
         let settings = self.sync_settings()?;
-        let of_sku: Vec<RuleRow> = on!(self.conn, c => rules::table.filter(rules::seller_id.eq(&key))
-            .filter(rules::sku.eq(sku.as_str()).or(rules::sku.is_null())).load(c))?;
-        let of_sku = of_sku.iter().map(RuleRow::rule).collect::<Result<Vec<_>>>()?;
+        let of_sku = self.rules_of(&[sku.to_string()])?;
         let rows: Vec<(ListingRow, StoreRow)> = on!(self.conn, c => listings::table
             .inner_join(stores::table.on(stores::seller_id.eq(listings::seller_id).and(stores::id.eq(listings::store_id))))
             .filter(listings::seller_id.eq(&key)).filter(listings::sku.eq(sku.as_str())).order(listings::store_id).load(c))?;

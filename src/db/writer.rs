@@ -3,13 +3,19 @@
 //! A commit that waits for the disk costs more than all the statements in it, so whatever arrives while one commit is
 //! under way forms the next. Each piece of work runs in a savepoint and is answered only after the commit. A seller
 //! always has the same lane. SQLite has one lane because it has one writer; PostgreSQL has a few.
+//!
+//! In a lane the sellers take turns, and a group ends after a while: a seller with much to write fills the time that
+//! others leave, and does not delay them by more than one group.
 use super::connection::{Conn, Manager};
 use super::error::{Error, Result};
 use super::interference::Blocking;
 use super::ledger::{self, RecordRequest, Recorded};
 use crate::domain::SellerId;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// What waits in one lane at most; beyond it callers are told to come back.
 pub const LANE_CAPACITY: usize = 2048;
@@ -17,6 +23,8 @@ pub const LANE_CAPACITY: usize = 2048;
 const GROUP_JOBS: usize = 256;
 /// The most stock events in one transaction (a single request may bring more).
 const GROUP_EVENTS: usize = 10_000;
+/// After this time no further job joins a transaction; those that are left form the next.
+const GROUP_TIME: Duration = Duration::from_millis(10);
 
 /// Told, after a commit, which sellers have new work.
 pub type Hook = Arc<dyn Fn(SellerId) + Send + Sync>;
@@ -56,8 +64,14 @@ struct Events {
     reply: oneshot::Sender<Result<Recorded>>,
 }
 
+/// A job that waits for its transaction.
+struct Waiting {
+    seller: SellerId,
+    job: Box<dyn Job>,
+}
+
 enum Item {
-    Job(Box<dyn Job>),
+    Job(Waiting),
     Events(Events),
 }
 
@@ -97,8 +111,8 @@ impl Writer {
         work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let job = Item::Job(Box::new(Work { work, result: None, reply }));
-        self.lane_of(seller)?.try_send(job).map_err(|_| Error::Busy)?;
+        let job = Box::new(Work { work, result: None, reply });
+        self.lane_of(seller)?.try_send(Item::Job(Waiting { seller, job })).map_err(|_| Error::Busy)?;
         answer.await.unwrap_or(Err(Error::Busy))
     }
 
@@ -117,11 +131,14 @@ async fn lane(
     hook: Arc<OnceLock<Hook>>,
     blocking: Blocking,
 ) {
-    let mut jobs = Vec::new();
-    let mut events = Vec::new();
-    while let Some(first) = receiver.recv().await {
+    let mut jobs: Vec<Waiting> = Vec::new();
+    loop {
+        let mut next = if jobs.is_empty() { receiver.recv().await } else { receiver.try_recv().ok() };
+        if next.is_none() && jobs.is_empty() {
+            return;
+        }
+        let mut events = Vec::new();
         let mut count = 0;
-        let mut next = Some(first);
         while let Some(item) = next {
             match item {
                 Item::Job(job) => jobs.push(job),
@@ -132,10 +149,11 @@ async fn lane(
             }
             next = if jobs.len() + events.len() < GROUP_JOBS && count < GROUP_EVENTS { receiver.try_recv().ok() } else { None };
         }
-        let (group_pool, group_jobs, group_events) = (pool.clone(), std::mem::take(&mut jobs), std::mem::take(&mut events));
-        let done = blocking.run(move || commit_group(&group_pool, group_jobs, group_events, limits)).await;
+        let (group_pool, group_jobs) = (pool.clone(), in_turns(std::mem::take(&mut jobs), |waiting| waiting.seller));
+        let done = blocking.run(move || commit_group(&group_pool, group_jobs, events, limits)).await;
         match done {
-            Ok(group) => {
+            Ok((group, left)) => {
+                jobs = left;
                 let sellers = group.answer();
                 if let Some(hook) = hook.get() {
                     sellers.into_iter().for_each(|seller| hook(seller));
@@ -144,6 +162,21 @@ async fn lane(
             Err(error) => tracing::error!(%error, "a group of writes was lost; its callers were told to come back"),
         }
     }
+}
+
+/// The first of each seller, then the second of each, and so on; those of one seller keep their order.
+fn in_turns<T>(waiting: Vec<T>, seller_of: impl Fn(&T) -> SellerId) -> Vec<T> {
+    let mut turns: BTreeMap<SellerId, usize> = BTreeMap::new();
+    let mut in_turns: Vec<(usize, T)> = waiting
+        .into_iter()
+        .map(|one| {
+            let turn = turns.entry(seller_of(&one)).or_default();
+            *turn += 1;
+            (*turn, one)
+        })
+        .collect();
+    in_turns.sort_by_key(|(turn, _)| *turn);
+    in_turns.into_iter().map(|(_, one)| one).collect()
 }
 
 /// A group that was committed, or not, and is to be answered.
@@ -175,24 +208,38 @@ impl Group {
     }
 }
 
-/// Runs a group in one transaction.
-fn commit_group(pool: &r2d2::Pool<Manager>, mut jobs: Vec<Box<dyn Job>>, events: Vec<Events>, limits: ledger::Limits) -> Group {
+/// Runs a group in one transaction; returns the jobs for which no time was left.
+fn commit_group(pool: &r2d2::Pool<Manager>, jobs: Vec<Waiting>, events: Vec<Events>, limits: ledger::Limits) -> (Group, Vec<Waiting>) {
     let (requests, replies): (Vec<_>, Vec<_>) = events.into_iter().map(|e| (e.request, e.reply)).unzip();
     let mut recorded: Vec<Result<Recorded>> = Vec::new();
+    let mut waiting = jobs.into_iter();
+    let mut jobs: Vec<Box<dyn Job>> = Vec::new();
     let committed = pool.get().map_err(Error::from).and_then(|mut conn| {
         let result = conn.transaction(|conn| {
             recorded = record_all(conn, &requests, limits)?;
-            jobs.iter_mut().try_for_each(|job| job.run(conn))
+            let started = Instant::now();
+            while let Some(Waiting { mut job, .. }) = waiting.next() {
+                let done = job.run(conn);
+                jobs.push(job);
+                done?;
+                if started.elapsed() > GROUP_TIME {
+                    break;
+                }
+            }
+            Ok(())
         });
         if result.is_err() {
             conn.mark_broken();
         }
         result
     });
+    let mut left: Vec<Waiting> = waiting.collect();
     if let Err(error) = &committed {
         tracing::warn!(%error, jobs = jobs.len(), requests = requests.len(), "a group of writes was not committed");
+        // What the first of them met, the others need not wait for.
+        jobs.extend(left.drain(..).map(|waiting| waiting.job));
     }
-    Group { jobs, replies, recorded, committed }
+    (Group { jobs, replies, recorded, committed }, left)
 }
 
 /// All together; if that fails for a reason that lies in the rows of one, each by itself.
@@ -216,5 +263,20 @@ fn record_all(conn: &mut Conn, requests: &[RecordRequest], limits: ledger::Limit
             }
             Ok(results)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_turns;
+    use crate::domain::SellerId;
+    use uuid::Uuid;
+
+    #[test]
+    fn sellers_take_turns_and_what_one_of_them_wrote_first_stays_first() {
+        let [busy, other] = [1, 2].map(|n| SellerId(Uuid::from_u128(n)));
+        let waiting = vec![(busy, 1), (busy, 2), (busy, 3), (other, 1), (other, 2)];
+        let expected = [(busy, 1), (other, 1), (busy, 2), (other, 2), (busy, 3)];
+        assert_eq!(in_turns(waiting, |(seller, _)| *seller), expected);
     }
 }

@@ -8,6 +8,8 @@ use secrecy::ExposeSecret;
 
 /// Characters of a setting at most.
 const MAX_TEXT: usize = 256;
+/// Credentials that people think of. They go in bodies, never in headers, so they may have any characters.
+const THOUGHT_OF: [&str; 3] = ["username", "email", "password"];
 
 /// What is found while a store's fields are looked at.
 #[derive(Debug)]
@@ -77,6 +79,8 @@ impl<'a> Checks<'a> {
             let (pointer, value) = (format!("/credentials/{name}"), value.expose_secret());
             if !needed.contains(&name.as_str()) && !optional.contains(&name.as_str()) {
                 self.note(&pointer, "is not a credential of this platform");
+            } else if THOUGHT_OF.contains(&name.as_str()) {
+                check_text(value, "it", MAX_TEXT).unwrap_or_else(|detail| self.note(&pointer, detail));
             } else if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
                 self.note(&pointer, "must be visible ASCII characters");
             } else if name == EXPIRES_AT && value.parse::<DateTime<Utc>>().is_err() {
@@ -94,6 +98,20 @@ impl<'a> Checks<'a> {
                 self.errors.push(FieldError::new(format!("/credentials/{name}"), format!("is needed beside {}", names.join(", "))));
             }
         }
+    }
+
+    /// The store has a key that does not end, or what it logs in with to be given a token that may.
+    pub(super) fn key_or_login(&mut self, key: &'static str, login: &[&str; 2]) {
+        let there = |name: &str| self.store.credentials.contains_key(name);
+        if !there(key) && !login.iter().any(|name| there(name)) {
+            self.note(
+                &format!("/credentials/{key}"),
+                format!("is needed for a store of this platform, or {} instead", login.join(" and ")),
+            );
+        }
+        self.together(login);
+        let [name, password] = *login;
+        self.credentials(&[], &[key, name, password, "access_token", EXPIRES_AT]);
     }
 
     pub(super) fn done(self) -> Result<(), Vec<FieldError>> {
@@ -138,6 +156,21 @@ pub(super) fn test_stamp(now: &str) -> super::Stamp {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_key_or_a_whole_login_is_needed_and_passwords_may_be_any_text() {
+        let wrong = |credentials: &[(&str, &str)]| {
+            let store = test_store("x", json!({}), credentials);
+            let mut checks = Checks::of(&store);
+            checks.key_or_login("api_key", &["email", "password"]);
+            test_pointers(checks.done())
+        };
+        assert_eq!(wrong(&[]), ["/credentials/api_key"]);
+        assert_eq!(wrong(&[("email", "a@b.example")]), ["/credentials/password"]);
+        assert_eq!(wrong(&[("email", "a@b.example"), ("password", "grüne Wiese!")]), [""; 0]);
+        assert_eq!(wrong(&[("api_key", "k"), ("access_token", "t")]), [""; 0]);
+        assert_eq!(wrong(&[("api_key", "a b"), ("email", ""), ("password", "a\nb")]).len(), 3);
+    }
 
     #[test]
     fn every_bad_field_is_named_by_its_pointer() {

@@ -183,6 +183,35 @@ pub const FORMS: &[StoreForm] = &[
         ],
     ),
     form(
+        "vendure",
+        "Vendure",
+        &[
+            field(
+                "base_url",
+                "Address",
+                "Of Vendure's server, without /admin-api, such as https://shop.example.com.",
+                FieldKind::Address,
+                true,
+            ),
+            setting("location_id", "Stock location", "Where stock is written when a listing names none. Left empty, Vendure's default."),
+            setting("channel_token", "Channel token", "For servers with several channels. Left empty, the default channel."),
+            secret("username", "Administrator", "Name of an administrator who may read and update the catalog."),
+            secret("password", "Password", "Of the administrator."),
+            secret("api_key", "API key", "Instead of an administrator, where the server takes keys."),
+        ],
+    ),
+    form(
+        "medusa",
+        "Medusa",
+        &[
+            field("base_url", "Address", "Of Medusa's server, without /admin, such as https://shop.example.com.", FieldKind::Address, true),
+            setting("location_id", "Stock location", "Where stock is written when a listing names none: sloc_ and more."),
+            secret("api_key", "Secret API key", "From Medusa's Settings > Secret API keys."),
+            secret("email", "E-mail", "Instead of a key: of a user of the Medusa admin."),
+            secret("password", "Password", "Of that user."),
+        ],
+    ),
+    form(
         "simulated",
         "Simulated platform or HTTP bridge",
         &[

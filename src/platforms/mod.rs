@@ -23,6 +23,7 @@ pub mod fields;
 pub mod form;
 pub mod lazada;
 pub mod limits;
+pub mod medusa;
 mod oauth;
 pub mod shopee;
 pub mod shopify;
@@ -32,6 +33,7 @@ pub mod sign;
 pub mod simulated;
 pub mod tiktok_shop;
 pub mod transport;
+pub mod vendure;
 pub mod woocommerce;
 
 use crate::domain::FieldError;
@@ -191,6 +193,8 @@ pub fn registry() -> &'static [&'static dyn Platform] {
         &tiktok_shop::TikTokShop,
         &amazon::Amazon,
         &ebay::Ebay,
+        &vendure::Vendure,
+        &medusa::Medusa,
     ]
 }
 

@@ -44,6 +44,10 @@ impl HttpTransport {
     /// # Errors
     /// The TLS backend cannot be set up.
     pub fn new(allow_private: bool) -> Result<Self, String> {
+        Self::looking_up(allow_private, system_lookup)
+    }
+
+    fn looking_up(allow_private: bool, lookup: Lookup) -> Result<Self, String> {
         // Fails when it is installed already, which is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let mut builder = reqwest::Client::builder()
@@ -53,7 +57,7 @@ impl HttpTransport {
             .no_proxy()
             .user_agent(concat!("stocktide/", env!("CARGO_PKG_VERSION")));
         if !allow_private {
-            builder = builder.https_only(true).dns_resolver(Arc::new(PublicOnly));
+            builder = builder.https_only(true).dns_resolver(Arc::new(PublicOnly(lookup)));
         }
         let client = builder.build().map_err(|e| e.to_string())?;
         Ok(Self { client, allow_private })
@@ -131,13 +135,22 @@ fn chain(error: &reqwest::Error) -> String {
     text
 }
 
-/// Resolves names, and leaves out addresses that are not public.
-struct PublicOnly;
+/// The addresses of a name.
+type Lookup = fn(String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;
+
+fn system_lookup(name: String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
+    Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
+}
+
+/// Resolves names, and leaves out addresses that are not public: what is left is connected to, so that a name which
+/// resolves otherwise the next time gains nothing.
+struct PublicOnly(Lookup);
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
+        let found = (self.0)(name.as_str().to_owned());
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.filter(|a| is_public(a.ip())).collect();
+            let found: Vec<SocketAddr> = found.await?.into_iter().filter(|address| is_public(address.ip())).collect();
             if found.is_empty() {
                 return Err("this name has no public address".into());
             }
@@ -191,50 +204,4 @@ fn v4_within(v6: Ipv6Addr) -> Option<std::net::Ipv4Addr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_public_addresses_are_targets() {
-        for private in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "0.0.0.0",
-            "100.64.0.1",
-            "224.0.0.1",
-            "::1",
-            "::",
-            "fe80::1",
-            "fd00::1",
-            "::ffff:10.0.0.1",
-            "64:ff9b::7f00:1",
-            "2002:7f00:1::",
-            "2001:db8::1",
-        ] {
-            assert!(!is_public(private.parse().unwrap()), "{private}");
-        }
-        for public in ["8.8.8.8", "23.227.38.65", "2606:4700::1111"] {
-            assert!(is_public(public.parse().unwrap()), "{public}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_seller_cannot_make_the_service_call_private_addresses() {
-        let transport = HttpTransport::new(false).unwrap();
-        for url in [
-            "http://example.com/",
-            "https://127.0.0.1/",
-            "https://[::1]/",
-            "https://169.254.169.254/latest",
-            "https://10.0.0.1/",
-            "https://localhost/",
-        ] {
-            let request = Request { method: Method::Get, url: url.into(), headers: vec![], secret_headers: vec![], body: None };
-            let sent = transport.send(request, Duration::from_secs(2)).await;
-            assert!(matches!(sent, Err(SendError::NotConnected(_))), "{url}: {sent:?}");
-        }
-    }
-}
+mod tests;

@@ -42,11 +42,16 @@ pub struct Verdict {
 impl Driver {
     /// Makes the seller and starts its clients.
     pub fn start(seed: u64, service: &Program, platform: &Program) -> Self {
+        Self::start_by_way_of(seed, service, platform.address)
+    }
+
+    /// Likewise, with stores at a platform that the service reaches there.
+    pub fn start_by_way_of(seed: u64, service: &Program, platform: SocketAddr) -> Self {
         let made = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
         let key = made["api_key"].as_str().unwrap().to_owned();
         let skus: Vec<Vec<String>> = (0..CLIENTS).map(|c| (0..SKUS_PER_CLIENT).map(|s| format!("SKU-{c}-{s}")).collect()).collect();
         for name in STORES {
-            let url = format!("http://{}", platform.address);
+            let url = format!("http://{platform}");
             // Small calls, so that there are many of them for the kills and the faults to hit.
             let store = json!({ "name": name, "platform": "simulated", "base_url": url, "external_store": name,
                 "abilities": { "max_items": 5 }, "rate_limit": { "per_second": 2000, "burst": 2000 } });

@@ -13,11 +13,14 @@
 
 #[path = "../api/client.rs"]
 mod client;
+mod cluster;
 #[path = "../api/database.rs"]
 mod database;
 mod driver;
 mod program;
+mod wire;
 
+mod faults;
 mod killing;
 mod logs;
 mod settings;

@@ -26,6 +26,13 @@ pub fn output(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     program(arguments).envs(environment.iter().copied()).output().unwrap()
 }
 
+/// What a process holds of the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Resources {
+    pub resident_kb: u64,
+    pub descriptors: usize,
+}
+
 /// A process that listens.
 pub struct Program {
     pub address: SocketAddr,
@@ -36,7 +43,24 @@ pub struct Program {
 impl Program {
     /// The service on this database; quick to retry, so that tests are.
     pub fn serve(database: &TestDatabase, settings: &[&str]) -> Self {
-        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--database", &database.url];
+        Self::serve_at(&database.url, settings)
+    }
+
+    /// The service on the database of this URL.
+    pub fn serve_at(url: &str, settings: &[&str]) -> Self {
+        Self::start(Self::service(program(&[]), url, settings))
+    }
+
+    /// The service on this database, as a process that is told of a write beyond its limit and not ended by it.
+    pub fn serve_that_survives_file_limits(database: &TestDatabase) -> Self {
+        let mut command = Command::new("sh");
+        command.env_clear().stdin(Stdio::null());
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_stocktide")]);
+        Self::start(Self::service(command, &database.url, &[]))
+    }
+
+    fn service(mut command: Command, url: &str, settings: &[&str]) -> Command {
+        command.args(["serve", "--listen", "127.0.0.1:0", "--database", url]);
         let own = [
             "retry_base_ms=20",
             "retry_cap_ms=1000",
@@ -48,12 +72,11 @@ impl Program {
             "http_workers=1",
         ];
         for setting in own.iter().chain(settings) {
-            arguments.extend(["--set", setting]);
+            command.args(["--set", setting]);
         }
-        let mut command = program(&arguments);
         command.env("STOCKTIDE_OPERATOR_KEY", OPERATOR_KEY).env("STOCKTIDE_CREDENTIAL_KEY", CREDENTIAL_KEY);
         command.env("STOCKTIDE_ALLOW_PRIVATE_TARGETS", "true");
-        Self::start(command)
+        command
     }
 
     pub fn simulate_platform() -> Self {
@@ -84,6 +107,24 @@ impl Program {
 
     fn first(receiver: &Receiver<Option<SocketAddr>>) -> Option<SocketAddr> {
         receiver.recv_timeout(STARTS_WITHIN).ok().flatten()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A request without a key, whatever its answer.
+    pub fn ask(&self, method: &str, path: &str) -> Answer {
+        call(self.address, method, path, "", &Value::Null).unwrap()
+    }
+
+    /// What it holds of the machine now.
+    pub fn resources(&self) -> Resources {
+        let of_process = format!("/proc/{}", self.child.id());
+        let status = std::fs::read_to_string(format!("{of_process}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let resident_kb = line.trim().split(' ').next().unwrap().parse().unwrap();
+        Resources { resident_kb, descriptors: std::fs::read_dir(format!("{of_process}/fd")).unwrap().count() }
     }
 
     /// Sends a signal by its name, such as `TERM`.
@@ -118,6 +159,10 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        let log = self.log.take().and_then(|log| log.join().ok());
+        if let Some(log) = log.filter(|_| std::thread::panicking()) {
+            println!("the log of the program:\n{log}");
+        }
     }
 }
 

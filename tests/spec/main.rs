@@ -14,6 +14,7 @@ mod incremental;
 mod invariants;
 mod isolation;
 mod manual;
+mod query_plans;
 mod rate_limits;
 mod recovery;
 mod stock_events;

@@ -8,8 +8,11 @@
 mod amazon;
 mod ebay;
 mod graphql;
+mod medusa;
 mod rest;
 mod shopify;
+mod vendure;
+mod woocommerce;
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -32,7 +35,11 @@ fn description(path: &str) -> Option<Value> {
         true => flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).map(drop).unwrap(),
         false => text = String::from_utf8(bytes).unwrap(),
     }
-    Some(serde_json::from_str(&text).unwrap())
+    Some(if path.ends_with(".yaml") || path.ends_with(".yml") {
+        serde_yaml_ng::from_str(&text).unwrap()
+    } else {
+        serde_json::from_str(&text).unwrap()
+    })
 }
 
 /// A store of a platform, as its connector sees it.

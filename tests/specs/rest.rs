@@ -30,7 +30,9 @@ impl Described<'_> {
         let of = |place: &str| parameters.iter().copied().filter(|p| p["in"] == place).collect::<Vec<_>>();
         let given: Vec<(&str, &str)> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
         for (name, value) in &given {
-            match of("query").into_iter().find(|parameter| parameter["name"] == *name) {
+            // A list's elements may each have the list's name with brackets behind it.
+            let own = name.strip_suffix("[]").unwrap_or(name);
+            match of("query").into_iter().find(|parameter| parameter["name"] == *own) {
                 None => wrong.push(format!("{name} is not a parameter of {method} {path}")),
                 Some(parameter) => wrong.extend(parameter_is_wrong(parameter, name, value)),
             }

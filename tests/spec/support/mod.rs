@@ -130,6 +130,10 @@ impl World {
         self.process.borrow().db.clone()
     }
 
+    pub fn database_url(&self) -> db::DatabaseUrl {
+        self.database.url.clone()
+    }
+
     pub fn handle(&self) -> Handle {
         self.process.borrow().handle.clone()
     }

@@ -1,0 +1,124 @@
+//! Where the network transport goes, and where it does not, whatever a name or an answer says.
+use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A server on 127.0.0.1 that gives everybody this answer, and counts them.
+async fn server(answer: String) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let mut head = [0; 4096];
+            stream.read(&mut head).await.ok();
+            stream.write_all(answer.as_bytes()).await.ok();
+        }
+    });
+    (address, count)
+}
+
+fn post(url: String) -> Request {
+    Request { method: Method::Post, body: Some("{}".to_owned()), ..Request::get(url) }
+}
+
+#[test]
+fn only_public_addresses_are_targets() {
+    for private in [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "0.0.0.0",
+        "100.64.0.1",
+        "224.0.0.1",
+        "::1",
+        "::",
+        "fe80::1",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "2001:db8::1",
+    ] {
+        assert!(!is_public(private.parse().unwrap()), "{private}");
+    }
+    for public in ["8.8.8.8", "23.227.38.65", "2606:4700::1111"] {
+        assert!(is_public(public.parse().unwrap()), "{public}");
+    }
+}
+
+#[tokio::test]
+async fn a_seller_cannot_make_the_service_call_private_addresses() {
+    let transport = HttpTransport::new(false).unwrap();
+    for url in [
+        "http://example.com/",
+        "https://127.0.0.1/",
+        "https://[::1]/",
+        "https://169.254.169.254/latest",
+        "https://10.0.0.1/",
+        "https://localhost/",
+    ] {
+        let sent = transport.send(Request::get(url), PATIENCE).await;
+        assert!(matches!(sent, Err(SendError::NotConnected(_))), "{url}: {sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_public_name_that_resolves_to_a_private_address_is_not_called() {
+    fn lookup(name: String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
+        let address = match name.as_str() {
+            "loopback.example" => "127.0.0.1",
+            "metadata.example" => "169.254.169.254",
+            "six.example" => "::1",
+            "mapped.example" => "::ffff:127.0.0.1",
+            _ => "10.0.0.1",
+        };
+        Box::pin(async move { Ok(vec![SocketAddr::new(address.parse().unwrap(), 0)]) })
+    }
+    let (trap, caught) = server(String::new()).await;
+    let transport = HttpTransport::looking_up(false, lookup).unwrap();
+    for name in ["loopback.example", "metadata.example", "six.example", "mapped.example", "intranet.example"] {
+        let sent = transport.send(post(format!("https://{name}:{}/", trap.port())), PATIENCE).await;
+        assert!(matches!(&sent, Err(SendError::NotConnected(why)) if why.contains("no public address")), "{name}: {sent:?}");
+    }
+    assert_eq!(caught.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn of_a_names_addresses_only_the_public_ones_are_called() {
+    let both: Lookup = |_| Box::pin(async { Ok(vec!["10.0.0.1:0".parse().unwrap(), "8.8.8.8:0".parse().unwrap()]) });
+    let left: Vec<SocketAddr> = PublicOnly(both).resolve("shop.example".parse().unwrap()).await.unwrap().collect();
+    assert_eq!(left, ["8.8.8.8:0".parse().unwrap()]);
+}
+
+/// Redirects are not followed wherever they lead and wherever they come from, so this is shown with a server that can be
+/// reached here.
+#[tokio::test]
+async fn a_public_name_that_redirects_to_a_private_address_is_not_followed() {
+    let (trap, caught) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()).await;
+    let transport = HttpTransport::new(true).unwrap();
+    let targets = [
+        format!("http://{trap}/"),
+        format!("http://localhost:{}/", trap.port()),
+        "http://169.254.169.254/latest/meta-data/".to_owned(),
+        "http://[::1]/".to_owned(),
+        "https://10.0.0.1/".to_owned(),
+    ];
+    for target in &targets {
+        for status in [301, 302, 303, 307, 308] {
+            let answer = format!("HTTP/1.1 {status} Moved\r\nlocation: {target}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let (shop, _) = server(answer).await;
+            for request in [post(format!("http://{shop}/admin")), Request::get(format!("http://{shop}/admin"))] {
+                let reply = transport.send(request, PATIENCE).await.unwrap();
+                assert_eq!((reply.status, reply.header("location")), (status, Some(target.as_str())), "the redirect is the answer");
+            }
+        }
+    }
+    assert_eq!(caught.load(Ordering::Relaxed), 0, "nobody went there");
+}

@@ -1,0 +1,143 @@
+//! Vendure's wire types: what goes into variables, and what comes back.
+use super::super::Variant;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+#[derive(Serialize)]
+pub(super) struct Document<'a, V> {
+    pub(super) query: &'a str,
+    pub(super) variables: &'a V,
+}
+
+/// A row of a set. Stock on hand stands at a location, or by itself for the default location.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Input<'a> {
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stock_levels: Option<[LevelInput<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stock_on_hand: Option<i64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LevelInput<'a> {
+    stock_location_id: &'a str,
+    stock_on_hand: i64,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(id: &'a str, location: Option<&'a str>, quantity: i64) -> Self {
+        let level = |stock_location_id| [LevelInput { stock_location_id, stock_on_hand: quantity }];
+        Self { id, stock_levels: location.map(level), stock_on_hand: location.is_none().then_some(quantity) }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Answer {
+    pub(super) data: Option<Value>,
+    #[serde(default)]
+    pub(super) errors: Vec<Value>,
+}
+
+impl Answer {
+    /// A field of the data that is there.
+    pub(super) fn field(&self, name: &str) -> Option<&Value> {
+        self.data.as_ref()?.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Code (often empty) and message.
+    pub(super) fn first_error(&self) -> Option<(&str, &str)> {
+        let error = self.errors.first()?;
+        let text = |at: &str| error.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        Some((text("/extensions/code"), text("/message")))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page {
+    /// Not asked for in a read.
+    #[serde(default)]
+    pub(super) total_items: usize,
+    pub(super) items: Vec<Found>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GlobalSettings {
+    pub(super) track_inventory: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Found {
+    pub(super) id: String,
+    sku: Option<String>,
+    name: Option<String>,
+    /// `TRUE`, `FALSE`, or `INHERIT` from the global settings.
+    track_inventory: Option<String>,
+    pub(super) stock_levels: Vec<Level>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Level {
+    stock_location_id: String,
+    pub(super) stock_on_hand: i64,
+    stock_location: Option<FoundLocation>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FoundLocation {
+    created_at: String,
+}
+
+impl Found {
+    pub(super) fn at(&self, location: &str) -> Option<i64> {
+        self.stock_levels.iter().find(|level| level.stock_location_id == location).map(|level| level.stock_on_hand)
+    }
+
+    pub(super) fn is_untracked(&self) -> bool {
+        self.track_inventory.as_deref() == Some("FALSE")
+    }
+
+    pub(super) fn goes_by_global(&self) -> bool {
+        self.track_inventory.as_deref() == Some("INHERIT")
+    }
+
+    /// The variant with the location of its stock: the store's own where it is stocked there, otherwise the oldest of its
+    /// locations, as Vendure's own default is.
+    pub(super) fn variant(mut self, preferred: Option<&str>) -> Variant {
+        let age = |level: &Level| level.stock_location.as_ref().map(|location| location.created_at.clone());
+        self.stock_levels.sort_by_cached_key(|level| {
+            (
+                Some(level.stock_location_id.as_str()) != preferred,
+                age(level),
+                level.stock_location_id.len(),
+                level.stock_location_id.clone(),
+            )
+        });
+        let untracked = if self.is_untracked() { " (inventory not tracked)" } else { "" };
+        let location = self.stock_levels.into_iter().next().map(|level| ("location_id".to_owned(), level.stock_location_id));
+        let name = self.name.unwrap_or_else(|| format!("#{}", self.id));
+        Variant {
+            sku: self.sku.filter(|sku| !sku.is_empty()),
+            external_id: self.id,
+            extra: location.into_iter().collect(),
+            title: format!("{name}{untracked}"),
+        }
+    }
+}
+
+/// `CurrentUser`, or an error as data.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LoggedIn {
+    #[serde(rename = "__typename")]
+    pub(super) typename: String,
+    pub(super) error_code: Option<String>,
+    pub(super) message: Option<String>,
+}

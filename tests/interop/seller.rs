@@ -1,0 +1,115 @@
+//! A seller of the service who has one store, and the service itself, which may be killed.
+use crate::database::{Backend, TestDatabase};
+use crate::program::{OPERATOR_KEY, Program, pause};
+use crate::shop::Shop;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A slow machine works on the shop's side of it for long.
+const QUIET_WITHIN: Duration = Duration::from_secs(300);
+/// A set of a page on a busy machine takes seconds, and while it may still run nothing else may be sent.
+const PATIENT: [&str; 2] = ["request_timeout_ms=10000", "settle_ms=11000"];
+
+pub struct Seller {
+    database: TestDatabase,
+    service: Option<Program>,
+    key: String,
+    store: String,
+    events: usize,
+}
+
+/// What discovery answered, over all its pages.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub matched: usize,
+    pub ambiguous: usize,
+    pub paired: usize,
+}
+
+impl Seller {
+    /// With so much of each SKU in the warehouse, and a SKU that two variants of the shop have.
+    pub fn new(shop: &Shop, available: &BTreeMap<String, i64>) -> Self {
+        let database = TestDatabase::fresh(Backend::Sqlite);
+        let service = Program::serve(&database, &PATIENT);
+        let made = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
+        let key = made["api_key"].as_str().unwrap().to_owned();
+        let mut seller = Self { database, service: Some(service), key, store: String::new(), events: 0 };
+        seller.records("count", available);
+        seller.records("count", &[("SKU-DUP".to_owned(), 1)].into());
+        seller.call("PUT", "/v1/sync-settings", &json!({ "auto_sync": true, "initial_overwrite": false }));
+        let store = seller.call("POST", "/v1/stores", &shop.as_store());
+        seller.store = store["id"].as_str().unwrap().to_owned();
+        seller
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.service.as_ref().unwrap().call(method, path, &self.key, body)
+    }
+
+    /// Reads the shop's variants to their end.
+    pub fn discovers(&self, apply: bool) -> Found {
+        let (mut found, mut body) = (Found::default(), json!({ "apply": apply }));
+        loop {
+            let page = self.call("POST", &format!("/v1/stores/{}/discover", self.store), &body);
+            let count = |name: &str| page[name].as_array().unwrap().len();
+            found.matched += count("matched");
+            found.ambiguous += count("ambiguous");
+            found.paired += usize::try_from(page["paired"].as_u64().unwrap()).unwrap();
+            if page["next_cursor"].is_null() {
+                return found;
+            }
+            body["cursor"] = page["next_cursor"].clone();
+        }
+    }
+
+    /// Sends one stock event for each SKU.
+    pub fn records(&mut self, kind: &str, units: &BTreeMap<String, i64>) {
+        let event = |(sku, quantity): (&String, &i64)| {
+            self.events += 1;
+            json!({ "event_id": format!("e{}", self.events), "sku": sku, "kind": kind, "quantity": quantity })
+        };
+        let events: Vec<Value> = units.iter().map(event).collect();
+        let answer = self.call("POST", "/v1/stock-events", &json!(events));
+        assert_eq!(answer["rejected"], 0, "{answer}");
+    }
+
+    /// Starts a manual sync of everything.
+    pub fn overwrites(&self) {
+        self.call("POST", "/v1/syncs", &json!({}));
+    }
+
+    /// `kill -9`, and another process on the same database.
+    pub fn is_killed(&mut self) {
+        self.service.take().unwrap().kill();
+        self.service = Some(Program::serve(&self.database, &PATIENT));
+    }
+
+    fn any(&self, state: &str) -> bool {
+        self.call("GET", &format!("/v1/pushes?limit=1&state={state}"), &Value::Null)["items"][0].is_object()
+    }
+
+    /// Waits until nothing is on its way or waits, and no run goes on.
+    pub fn until_quiet(&self) {
+        let began = Instant::now();
+        loop {
+            let runs = self.call("GET", "/v1/syncs", &Value::Null);
+            let runs_go_on = runs["items"].as_array().unwrap().iter().any(|run| run["finished_at"].is_null());
+            let waiting: Vec<&str> =
+                ["queued", "sending", "retrying", "uncertain", "held"].into_iter().filter(|state| self.any(state)).collect();
+            if !runs_go_on && waiting.is_empty() {
+                println!("quiet after {:.1} s", began.elapsed().as_secs_f64());
+                return;
+            }
+            let last = || self.call("GET", "/v1/pushes?limit=3", &Value::Null);
+            assert!(began.elapsed() < QUIET_WITHIN, "still {waiting:?}: {}", last());
+            pause(Duration::from_millis(100));
+        }
+    }
+
+    /// Pushes that were given up.
+    pub fn rejected(&self) -> usize {
+        self.call("GET", "/v1/pushes?state=rejected", &Value::Null)["items"].as_array().unwrap().len()
+    }
+}

@@ -1,0 +1,163 @@
+//! A real Vendure on 127.0.0.1, and what its own interface says of it.
+use crate::client::{exchange, request};
+use crate::program::pause;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the shop may take for what it is told, in looks.
+const LOOKS: usize = 600;
+
+/// It ends with this.
+pub struct Shop {
+    scripts: PathBuf,
+    folder: PathBuf,
+    address: SocketAddr,
+    /// Address and credentials, as the scripts tell them.
+    told: Value,
+}
+
+impl Shop {
+    /// Installed, if it is not, started, and filled with so many SKUs; `None`, said aloud, where that cannot be had.
+    pub fn start(skus: usize) -> Option<Self> {
+        let named = std::env::var_os("STOCKTIDE_TEST_VENDURE");
+        let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/real/vendure");
+        let scripts = named.clone().map_or(beside, PathBuf::from);
+        if !scripts.join("setup.sh").is_file() {
+            // Nothing beside the package is nobody's mistake; a wrong name is.
+            assert!(named.is_none(), "STOCKTIDE_TEST_VENDURE: there is no setup.sh in {}", scripts.display());
+            return skipped(&format!("{} is not there, so there is no Vendure to test against", scripts.display()));
+        }
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("vendure");
+        std::fs::create_dir_all(folder.join("run")).unwrap();
+        let (began, port) = (Instant::now(), free_port());
+        let mut shop = Self { scripts, folder, address: SocketAddr::from(([127, 0, 0, 1], port)), told: Value::Null };
+        if let Err(why) = shop.is_installed_and_started(port) {
+            let all = std::env::var("STOCKTIDE_TEST_REQUIRE").is_ok_and(|required| required == "all");
+            assert!(!all, "Vendure cannot be installed or started: {why}");
+            return skipped(&format!("Vendure cannot be installed or started: {why}"));
+        }
+        let file = shop.folder.join("run/store.json");
+        shop.runs(Command::new("node").arg(shop.scripts.join("seed.mjs")).arg(&file).arg(skus.to_string())).unwrap();
+        shop.told = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        println!("Vendure is there after {:.0} s", began.elapsed().as_secs_f64());
+        Some(shop)
+    }
+
+    fn is_installed_and_started(&self, port: u16) -> Result<(), String> {
+        if !self.folder.join("pg/data/PG_VERSION").is_file() {
+            self.runs(Command::new(self.scripts.join("setup.sh")).arg(&self.folder))?;
+        }
+        self.runs(Command::new(self.scripts.join("start.sh")).arg(&self.folder).arg(port.to_string()))
+    }
+
+    /// Runs a script to its end; its output is in the folder.
+    fn runs(&self, command: &mut Command) -> Result<(), String> {
+        let log = self.folder.join("run/script.log");
+        let file = File::create(&log).map_err(|e| e.to_string())?;
+        let errors = file.try_clone().map_err(|e| e.to_string())?;
+        let status = command.stdin(Stdio::null()).stdout(file).stderr(errors).status().map_err(|e| format!("{command:?}: {e}"))?;
+        let told = || format!("{command:?} ended with {status}: {}", std::fs::read_to_string(&log).unwrap_or_default());
+        if status.success() { Ok(()) } else { Err(told()) }
+    }
+
+    /// What a seller enters to connect it.
+    pub fn as_store(&self) -> Value {
+        // Small calls, so that a kill finds some sent, some on the way and some waiting.
+        json!({ "name": "shop", "platform": "vendure", "base_url": self.told["base_url"], "max_items": 20,
+            "credentials": { "username": self.told["username"], "password": self.told["password"] } })
+    }
+
+    fn asks(&self, query: &str, variables: &Value) -> Value {
+        let bearer = format!("Bearer {}", self.told["token"].as_str().unwrap());
+        let body = json!({ "query": query, "variables": variables }).to_string();
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let answer = exchange(self.address, &request("POST", "/admin-api", &headers, Some(body.as_bytes()))).unwrap().json();
+        assert!(answer["errors"].is_null(), "{answer}");
+        answer["data"].clone()
+    }
+
+    fn location(&self) -> &str {
+        self.told["locations"][0]["id"].as_str().unwrap()
+    }
+
+    /// Variant id and stock on hand at the first location, of each SKU that the test knows.
+    fn variants(&self) -> BTreeMap<String, (String, i64)> {
+        let query = "{ productVariants(options: { take: 1000, filter: { sku: { regex: \"^SKU-[0-9]{4}$\" } } }) \
+                     { items { id sku stockLevels { stockLocationId stockOnHand } } } }";
+        let data = self.asks(query, &json!({}));
+        let on_hand = |variant: &Value| {
+            let levels = variant["stockLevels"].as_array().unwrap();
+            levels
+                .iter()
+                .find(|level| level["stockLocationId"] == self.location())
+                .map_or(0, |level| level["stockOnHand"].as_i64().unwrap())
+        };
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let items = data["productVariants"]["items"].as_array().unwrap();
+        items.iter().map(|variant| (text(&variant["sku"]), (text(&variant["id"]), on_hand(variant)))).collect()
+    }
+
+    /// Stock on hand of each SKU.
+    pub fn shown(&self) -> BTreeMap<String, i64> {
+        self.variants().into_iter().map(|(sku, (_, shown))| (sku, shown)).collect()
+    }
+
+    /// Every SKU shows exactly this.
+    pub fn shows(&self, expected: &BTreeMap<String, i64>, when: &str) {
+        let shown = self.shown();
+        let off: Vec<String> = expected
+            .iter()
+            .filter(|(sku, units)| shown.get(*sku) != Some(units))
+            .map(|(sku, units)| format!("{sku} shows {:?} instead of {units}", shown.get(sku)))
+            .collect();
+        assert!(off.is_empty(), "{when}, {} of {} are wrong: {off:?}", off.len(), expected.len());
+        println!("{when}: all {} exactly right", expected.len());
+    }
+
+    /// Waits until at least so many SKUs show something else than before; says how many do.
+    pub fn until_changed(&self, before: &BTreeMap<String, i64>, count: usize) -> usize {
+        for _ in 0..LOOKS {
+            let shown = self.shown();
+            let changed = before.iter().filter(|(sku, units)| shown.get(*sku) != Some(units)).count();
+            if changed >= count {
+                return changed;
+            }
+            pause(Duration::from_millis(50));
+        }
+        panic!("nothing arrives at the shop");
+    }
+
+    /// The shop's own doing: sales that were shipped.
+    pub fn changes_by_itself(&self, by: &BTreeMap<String, i64>) {
+        let variants = self.variants();
+        let row = |(sku, change): (&String, &i64)| {
+            let (id, shown) = &variants[sku];
+            json!({ "id": id, "stockLevels": [{ "stockLocationId": self.location(), "stockOnHand": shown + change }] })
+        };
+        let rows: Vec<Value> = by.iter().map(row).collect();
+        self.asks("mutation ($i: [UpdateProductVariantInput!]!) { updateProductVariants(input: $i) { id } }", &json!({ "i": rows }));
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.runs(Command::new(self.scripts.join("stop.sh")).arg(&self.folder)).ok();
+    }
+}
+
+/// Not println, which is kept back while a test passes.
+fn skipped(why: &str) -> Option<Shop> {
+    std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes()).unwrap();
+    None
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

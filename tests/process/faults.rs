@@ -1,0 +1,137 @@
+//! What goes wrong around a running service: its database's disk, its database's server, the wire to it, and platforms
+//! that answer as no platform should. Nothing is lost, nothing comes twice, and the service recovers by itself.
+use crate::cluster::Cluster;
+use crate::database::{Backend, TestDatabase};
+use crate::driver::{Driver, Verdict};
+use crate::program::{Program, pause};
+use crate::wire::{Mode, Wire};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::Command;
+use std::time::Duration;
+
+/// Commits cut before, and as many cut after, they are done.
+const CUTS: usize = 15;
+
+fn lose_answers(platform: &Program) {
+    platform.call("PUT", "/control/faults", "", &serde_json::json!({ "lose_answer": 0.1, "cut": 0.05, "latency_ms": 5 }));
+}
+
+/// Where the server of this URL listens, and the URL by another way.
+fn by_way_of(url: &str, wire: impl FnOnce(SocketAddr) -> SocketAddr) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (authority, database) = rest.split_once('/').unwrap();
+    let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+    let host = if host.contains(':') { host.to_owned() } else { format!("{host}:5432") };
+    let address = wire(host.to_socket_addrs().unwrap().find(SocketAddr::is_ipv4).unwrap());
+    format!("{scheme}://{}{address}/{database}", user.map(|user| format!("{user}@")).unwrap_or_default())
+}
+
+#[test]
+fn connections_cut_in_the_middle_of_a_commit_lose_nothing_and_double_nothing() {
+    Backend::on_postgres(|on| {
+        let (database, platform) = (TestDatabase::fresh(on), Program::simulate_platform());
+        let mut wire = None;
+        let url = by_way_of(&database.url, |server| wire.insert(Wire::to(server)).address);
+        let wire = wire.unwrap();
+        lose_answers(&platform);
+        let service = Program::serve_at(&url, &[]);
+        let driver = Driver::start(11, &service, &platform);
+        for cut in 0..2 * CUTS {
+            wire.becomes(if cut % 2 == 0 { Mode::CutBeforeCommit } else { Mode::CutAfterCommit });
+            (0..500).take_while(|_| wire.cuts() <= cut).for_each(|_| pause(Duration::from_millis(10)));
+            pause(Duration::from_millis(60));
+        }
+        assert_eq!(wire.cuts(), 2 * CUTS, "nothing was being written");
+        assert_eq!(driver.verdict(&service, &platform), Verdict::default());
+    });
+}
+
+#[test]
+fn a_database_server_that_is_stopped_and_started_under_load_loses_nothing_and_doubles_nothing() {
+    let Some(cluster) = Cluster::make() else { return };
+    let platform = Program::simulate_platform();
+    lose_answers(&platform);
+    let service = Program::serve_at(&cluster.url(), &[]);
+    let driver = Driver::start(12, &service, &platform);
+    for how in ["fast", "immediate", "fast"] {
+        pause(Duration::from_millis(500));
+        cluster.stop(how);
+        let answer = service.ask("GET", "/readyz");
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert_eq!(service.ask("GET", "/healthz").status, 200, "the process lives");
+        pause(Duration::from_millis(500));
+        cluster.start();
+    }
+    pause(Duration::from_millis(500));
+    assert_eq!(driver.verdict(&service, &platform), Verdict::default());
+    let (status, log) = {
+        service.signal("TERM");
+        service.ends()
+    };
+    assert!(status == Some(0) && !log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn a_full_disk_is_answered_with_503_and_everything_goes_on_when_there_is_room_again() {
+    let (database, platform) = (TestDatabase::fresh(Backend::Sqlite), Program::simulate_platform());
+    lose_answers(&platform);
+    let service = Program::serve_that_survives_file_limits(&database);
+    let driver = Driver::start(13, &service, &platform);
+    for _ in 0..2 {
+        pause(Duration::from_millis(500));
+        let refused = driver.repeats();
+        // The log of writes cannot grow any more, as on a full disk.
+        let path = format!("{}-wal", database.url.trim_start_matches("sqlite://"));
+        let size = std::fs::metadata(&path).unwrap().len().max(4096);
+        limit_files(&service, &size.to_string());
+        (0..500).take_while(|_| driver.repeats() < refused + 20).for_each(|_| pause(Duration::from_millis(10)));
+        assert!(driver.repeats() >= refused + 20, "the disk was not full");
+        assert_eq!(service.ask("GET", "/healthz").status, 200, "the process lives");
+        limit_files(&service, "unlimited");
+    }
+    pause(Duration::from_millis(500));
+    assert_eq!(driver.verdict(&service, &platform), Verdict::default());
+}
+
+fn limit_files(service: &Program, bytes: &str) {
+    let told = Command::new("prlimit").args([&format!("--pid={}", service.id()), &format!("--fsize={bytes}:unlimited")]).status();
+    assert!(told.unwrap().success());
+}
+
+/// While a platform answers like this, and after it.
+fn a_platform_that_answers_like(mode: Mode) {
+    let (database, platform) = (TestDatabase::fresh(Backend::Sqlite), Program::simulate_platform());
+    let service = Program::serve(&database, &[]);
+    let wire = Wire::to(platform.address);
+    let driver = Driver::start_by_way_of(21, &service, wire.address);
+    pause(Duration::from_millis(700));
+    let before = service.resources();
+    wire.becomes(mode);
+    pause(Duration::from_secs(4));
+    let spoiled = service.resources();
+    wire.becomes(Mode::Whole);
+    assert_eq!(driver.verdict(&service, &platform), Verdict::default());
+    println!("{before:?}, then {spoiled:?}");
+    assert!(spoiled.descriptors < before.descriptors + 200, "{before:?}, then {spoiled:?}");
+    assert!(spoiled.resident_kb < before.resident_kb + 64 * 1024, "{before:?}, then {spoiled:?}");
+}
+
+#[test]
+fn a_platform_that_never_answers_costs_neither_units_nor_memory_nor_descriptors() {
+    a_platform_that_answers_like(Mode::Silent);
+}
+
+#[test]
+fn a_platform_that_answers_a_byte_a_second_costs_neither_units_nor_memory_nor_descriptors() {
+    a_platform_that_answers_like(Mode::Dripping);
+}
+
+#[test]
+fn a_platform_that_answers_rubbish_costs_neither_units_nor_memory_nor_descriptors() {
+    a_platform_that_answers_like(Mode::Rubbish);
+}
+
+#[test]
+fn a_platform_that_answers_with_50_megabytes_costs_neither_units_nor_memory_nor_descriptors() {
+    a_platform_that_answers_like(Mode::Huge);
+}

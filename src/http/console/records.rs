@@ -93,7 +93,8 @@ struct ChangeRow {
     at: Stamp,
     actor: String,
     action: String,
-    subject: String,
+    /// Whose change it was, where the action does not say so already.
+    subject: Option<String>,
     before: Option<String>,
     after: Option<String>,
 }
@@ -101,6 +102,7 @@ struct ChangeRow {
 impl ChangeRow {
     fn new(frame: &Frame, entry: AuditEntry) -> Self {
         let pretty = |value: serde_json::Value| serde_json::to_string_pretty(&value).unwrap_or_default();
+        let of_all = entry.action.split('.').next().is_some_and(|what| what.replace('_', "-") == entry.subject);
         Self {
             at: frame.stamp(entry.at),
             actor: match entry.actor.strip_prefix("key:").and_then(|id| id.get(id.len().saturating_sub(8)..)) {
@@ -108,8 +110,8 @@ impl ChangeRow {
                 Some(last) => format!("key …{last}"),
                 None => entry.actor,
             },
-            action: sentence_case(&entry.action.replace(['_', '.'], " ")),
-            subject: entry.subject,
+            action: sentence_case(&entry.action.replace(['_', '.'], " ")).replace("Skus", "SKUs"),
+            subject: (!of_all).then_some(entry.subject),
             before: entry.before.map(pretty),
             after: entry.after.map(pretty),
         }

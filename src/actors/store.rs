@@ -168,6 +168,12 @@ impl StoreActor {
     }
 
     fn claim(&mut self, probe: bool, overwrites_first: bool, ctx: &mut Context<Self>) {
+        if !self.supervisor.connected() && !self.stop.is_cancelled() {
+            // It died, and the next one has an actor of its own for this store.
+            self.stop.cancel();
+            self.input(Input::Stop, ctx);
+            return self.input(Input::NothingDue(None), ctx);
+        }
         let config = Arc::clone(&self.config);
         let planned = config.connection.clone().and_then(|c| self.plan(&c, probe, overwrites_first).map(|plan| (c, plan)));
         let Some((connection, plan)) = planned else {

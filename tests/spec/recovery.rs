@@ -1,6 +1,7 @@
 //! Unknown outcomes and crashes: an increase is never applied twice and never lost, whatever the platform offers.
 use crate::support::*;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use stocktide::db::runs::RunFilter;
 use stocktide::domain::push::PushState::{Cancelled, Confirmed, Rejected, Superseded, Uncertain};
 
@@ -426,6 +427,36 @@ fn a_crash_between_the_claim_and_the_first_byte_loses_nothing() {
             assert_eq!((world.shown(&shop, "A"), world.received(&shop).len()), (5, 1));
         }
     });
+}
+
+/// Panics in the store's actor at every fourth claim.
+fn draws_badly() -> f64 {
+    static DRAWS: AtomicUsize = AtomicUsize::new(0);
+    assert!(DRAWS.fetch_add(1, Ordering::Relaxed) % 4 != 3, "a panic that the test has planted");
+    0.5
+}
+
+#[test]
+fn an_actor_that_panics_is_replaced_and_what_it_was_doing_is_found_out() {
+    story_with(
+        START,
+        |settings| settings.draw = draws_badly,
+        async |world| {
+            let seller = world.seller(incremental).await;
+            let [keys, reads] = [
+                seller.shop_on(platform_that::knows_keys(), "keys", &["A"]).await,
+                seller.shop_on(platform_that::only_adds(), "reads", &["A"]).await,
+            ];
+            world.faults(|f| (f.latency_ms, f.lose_answer) = (700, 0.2));
+            for _ in 0..20 {
+                seller.purchase("A", 5).await;
+                world.sleep(seconds(2)).await;
+            }
+            world.all_is_well();
+            world.sleep(minutes(30)).await;
+            assert_eq!([world.shown(&keys, "A"), world.shown(&reads, "A")], [100, 100], "{:?}", seller.lines().await);
+        },
+    );
 }
 
 #[test]

@@ -22,6 +22,10 @@ enum Command {
     Demo(demo::Args),
     /// Brings the database's tables up to date, or takes them away.
     Migrate(Migrate),
+    /// Writes a copy of an SQLite database to a new file, while the service goes on. PostgreSQL has pg_dump.
+    Backup(Backup),
+    /// Brings all stores' credentials under the present credential key, while the service goes on.
+    Reseal(Settings),
     /// Serves the simulated platform, with faults on demand.
     SimulatePlatform(simulator::args::Args),
     /// Sends synthetic stock events to a running service, and checks what a running simulated platform shows then.
@@ -83,6 +87,14 @@ struct Migrate {
     down: bool,
 }
 
+#[derive(Debug, Args)]
+struct Backup {
+    #[command(flatten)]
+    settings: Settings,
+    /// The file to write; it must not be there yet.
+    file: PathBuf,
+}
+
 /// Runs the program.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -119,6 +131,16 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
             println!("{} migrations ran{}", ran.len(), ran.iter().map(|name| format!("\n  {name}")).collect::<String>());
             Ok(())
         }
+        Command::Backup(backup) => {
+            let config = backup.settings.load()?;
+            telemetry::start_logging(&config.log, config.log_json);
+            db::back_up(&config.db.url, &backup.file).context("the database could not be backed up")
+        }
+        Command::Reseal(settings) => {
+            let config = settings.load()?;
+            telemetry::start_logging(&config.log, config.log_json);
+            reseal(&config)
+        }
         Command::SimulatePlatform(args) => {
             telemetry::start_logging("info", false);
             in_system(async move { args.run(app::told_to_stop()).await.map_err(anyhow::Error::msg) })
@@ -133,6 +155,16 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
 
 fn in_system<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     actix::System::new().block_on(work)
+}
+
+/// Exit status 0 only when nothing is left under another key.
+fn reseal(config: &Config) -> anyhow::Result<()> {
+    let sealer = config.sealer()?;
+    let mut conn = db::Conn::establish(&config.db.url)?;
+    let db::fleet::Resealed { resealed, present, unopened } = db::fleet::reseal_credentials(&mut conn, &sealer)?;
+    println!("{resealed} stores' credentials were sealed under the present key; {present} were already");
+    anyhow::ensure!(unopened == 0, "the credentials of {unopened} stores open under neither key");
+    Ok(())
 }
 
 async fn run_service(config: Config, migrate: bool) -> anyhow::Result<()> {

@@ -57,6 +57,7 @@ pub const SETTINGS: &[Setting] = &[
     text("database_url", "sqlite://stocktide.db", "sqlite://… or postgres://…", "Where the rows are. SQLite is made when it is not there."),
     secret("operator_key", "at least 32 characters", "Opens /admin; without one /admin stays shut."),
     secret("credential_key", "32 bytes in base64", "Seals the stores' credentials. Without one the key file is used."),
+    secret("credential_key_previous", "32 bytes in base64", "While keys are changed: opens what the key before has sealed."),
     text("credential_key_file", "", "path", "With SQLite the default is the database's path and .key, made on first start."),
     text("console_https", "false", "true or false", "Whether browsers come by https, whatever a proxy says of itself."),
     text("allow_private_targets", "false", "true or false", "Whether stores may be at http, loopback and private addresses."),
@@ -70,6 +71,7 @@ pub const SETTINGS: &[Setting] = &[
     number("database_lanes", "4", "transactions", 1, 64, "Write transactions at once on PostgreSQL; SQLite has one writer."),
     number("max_body_bytes", "16777216", "bytes", 1024, 268_435_456, "A request's body at most."),
     number("requests_per_second", "200", "requests per second", 1, 100_000, "Requests of one seller; twice as many at once."),
+    number("failed_keys_per_minute", "1000", "requests per minute", 10, 1_000_000, "Requests of one address with wrong keys; then 429."),
     number("skus_per_seller", "100000", "SKUs", 1, 10_000_000, "SKUs that a seller may have."),
     number("events_retention_days", "90", "days", 1, 3650, "How long stock events are kept; a repeat of an older one counts again."),
     number("pushes_retention_days", "30", "days", 1, 3650, "How long finished pushes, runs and the audit log are kept."),
@@ -122,6 +124,7 @@ pub struct Config {
     /// Whether the log is JSON.
     pub log_json: bool,
     credential_key: CredentialKey,
+    credential_key_previous: Option<SecretString>,
     values: BTreeMap<&'static str, SecretString>,
 }
 
@@ -203,6 +206,10 @@ impl Config {
                 return Err(wrong("credential_key", "is needed with PostgreSQL, where every node must have the same: 32 bytes in base64"));
             }
         };
+        let credential_key_previous = some("credential_key_previous").map(SecretString::from);
+        if let Some(key) = &credential_key_previous {
+            Sealer::from_base64(key.expose_secret()).map_err(|e| wrong("credential_key_previous", e))?;
+        }
         let request_timeout = millis("request_timeout_ms")?;
         let settle_for = match millis("settle_ms")? {
             Duration::ZERO => request_timeout + Duration::from_secs(1),
@@ -245,6 +252,7 @@ impl Config {
                 operator_key,
                 max_body_bytes: size("max_body_bytes")?,
                 requests_per_second: small("requests_per_second")?,
+                failed_keys_per_minute: small("failed_keys_per_minute")?,
                 allow_private_targets: choice("allow_private_targets", "true", "false")?,
                 limits,
                 node,
@@ -256,6 +264,7 @@ impl Config {
             log: filter.to_owned(),
             log_json: choice("log_format", "json", "text")?,
             credential_key,
+            credential_key_previous,
             values,
         })
     }
@@ -265,6 +274,14 @@ impl Config {
     /// # Errors
     /// The key file cannot be read or made, or has no key in it.
     pub fn sealer(&self) -> Result<Sealer, ConfigError> {
+        let sealer = self.present_sealer()?;
+        match &self.credential_key_previous {
+            Some(key) => sealer.and_previous(key.expose_secret()).map_err(|e| wrong("credential_key_previous", e)),
+            None => Ok(sealer),
+        }
+    }
+
+    fn present_sealer(&self) -> Result<Sealer, ConfigError> {
         match &self.credential_key {
             CredentialKey::Given(key) => Sealer::from_base64(key.expose_secret()).map_err(|e| wrong("credential_key", e)),
             CredentialKey::File(path) => {

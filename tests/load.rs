@@ -4,7 +4,7 @@
 
 use secrecy::SecretString;
 use stocktide::config::Config;
-use stocktide::loadgen::{self, EventsReport, Mix, Offers, Plan, Report, Task};
+use stocktide::loadgen::{self, EventsReport, Face, Mix, Offers, Plan, Report, Task};
 use stocktide::simulator::args::FaultArgs;
 use stocktide::simulator::{Simulator, serve};
 
@@ -78,6 +78,19 @@ async fn every_listing_is_right_on_a_platform_that_fails_in_every_way() {
         assert!(report.delivered_in.count > 0 && (report.not_followed == 0 || report.verdict.healed > 0), "{report}");
     }
     assert_eq!(world.simulator.faults(), stocktide::simulator::Faults::default(), "the platform is left as it was found");
+}
+
+#[actix_web::test]
+async fn every_listing_is_right_in_the_wire_formats_of_shopify_and_shopee() {
+    let world = world().await;
+    let faults = FaultArgs { throttle: Some(0.05), lose_answer: Some(0.05), error_after: Some(0.05), ..FaultArgs::default() };
+    for face in [Face::Shopify, Face::Shopee] {
+        // More than one item of Shopee's: a call carries the models of one.
+        let report = events(Plan { face, skus: 60, faults: faults.clone(), ..world.plan.clone() }).await;
+        assert!(report.passed, "{face:?}: {report}");
+        assert_eq!((report.verdict.listings, report.platform.over_limit), (540, 0));
+        assert!(report.platform.faults.len() >= 3, "nothing failed: {report}");
+    }
 }
 
 #[actix_web::test]

@@ -136,9 +136,12 @@ impl Renewals {
         };
         let sealed = seal(db.id(), id, &credentials, &self.sealer).map_err(|error| Stale::TryAgain(error.to_string()))?;
         let (before, now) = (row.credentials, self.clock.now().timestamp_millis());
+        let (sealer, seller) = (Arc::clone(&self.sealer), db.id());
         let kept = db.write(move |t| {
             let mut store = t.store(id)?;
-            if store.credentials == before {
+            // The same ones may have been sealed anew meanwhile, under another key.
+            let open = |sealed: &Option<Vec<u8>>| sealed.as_ref().and_then(|sealed| sealer.open(seller, id, sealed).ok());
+            if store.credentials == before || (before.is_some() && open(&store.credentials) == open(&before)) {
                 (store.credentials, store.updated_at) = (sealed.clone(), now);
                 t.save_store(&store)?;
             }

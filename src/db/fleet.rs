@@ -1,8 +1,10 @@
-//! The few queries that cross sellers: who has work, and what is old enough to go. For the node alone.
+//! The few queries that cross sellers: who has work, what is old enough to go, what is sealed under which key. For the
+//! node and the command line alone.
 use super::connection::{Conn, on};
 use super::schema::{audit, pushes, sellers, stock_events, stores, sync_runs, sync_settings};
+use super::sealing::Sealer;
 use super::{Result, id_of};
-use crate::domain::SellerId;
+use crate::domain::{SellerId, StoreId};
 use diesel::prelude::*;
 
 /// How long finished things are kept, in milliseconds.
@@ -76,4 +78,62 @@ pub fn prune(conn: &mut Conn, retention: Retention, now: i64) -> Result<usize> {
         removed += on!(conn, c => diesel::delete(audit::table.find((seller, id))).execute(c))?;
     }
     Ok(removed)
+}
+
+/// What became of the stores' credentials when keys were changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Brought under the present key.
+    pub resealed: usize,
+    /// Under the present key before.
+    pub present: usize,
+    /// Under neither the present nor the previous key, or damaged; left as they are.
+    pub unopened: usize,
+}
+
+/// Stores looked at in one step.
+const RESEAL_STEP: i64 = 200;
+
+/// Brings the credentials of all stores under the sealer's present key, while the service goes on. A row is replaced only
+/// as it was read: tokens that were renewed in between stay, and are looked at once more.
+///
+/// # Errors
+/// Those of the database; what was done until then stays done.
+pub fn reseal_credentials(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> {
+    let mut done = Resealed::default();
+    let mut after: (Vec<u8>, Vec<u8>) = Default::default();
+    loop {
+        let page: Vec<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)> = on!(conn, c => stores::table
+            .select((stores::seller_id, stores::id, stores::credentials))
+            .filter(stores::seller_id.gt(&after.0).or(stores::seller_id.eq(&after.0).and(stores::id.gt(&after.1))))
+            .order((stores::seller_id, stores::id)).limit(RESEAL_STEP).load(c))?;
+        let Some((seller, id, _)) = page.last() else { return Ok(done) };
+        after = (seller.clone(), id.clone());
+        for (seller, id, sealed) in page {
+            let mut sealed = sealed;
+            while let Some(before) = sealed {
+                let of = (id_of(&seller, SellerId::from_bytes, "stores.seller_id")?, id_of(&id, StoreId::from_bytes, "stores.id")?);
+                let resealed = match sealer.reseal(of.0, of.1, &before) {
+                    Ok(Some(resealed)) => resealed,
+                    Ok(None) => {
+                        done.present += 1;
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, seller.id = %of.0, store.id = %of.1, "a store's credentials were left as they are");
+                        done.unopened += 1;
+                        break;
+                    }
+                };
+                let row = stores::table.find((&seller, &id));
+                let changed = on!(conn, c => diesel::update(row).filter(stores::credentials.eq(&before))
+                    .set(stores::credentials.eq(&resealed)).execute(c))?;
+                if changed > 0 {
+                    done.resealed += 1;
+                    break;
+                }
+                sealed = on!(conn, c => row.select(stores::credentials).first::<Option<Vec<u8>>>(c).optional())?.flatten();
+            }
+        }
+    }
 }

@@ -31,10 +31,11 @@ pub use error::{Error, Result};
 pub use writer::Hook;
 
 use crate::domain::SellerId;
-use connection::{Backend, Manager};
+use connection::{Backend, Manager, on};
 use diesel::migration::MigrationSource;
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -135,6 +136,37 @@ pub fn migrate_down(url: &DatabaseUrl) -> Result<()> {
         Backend::Sqlite(c) => c.revert_all_migrations(SQLITE_MIGRATIONS).map(drop).map_err(failed),
         Backend::Postgres(c) => c.revert_all_migrations(POSTGRES_MIGRATIONS).map(drop).map_err(failed),
     }
+}
+
+/// Writes a copy of an SQLite database, as it is at one instant, to a new file, for its owner's eyes only, while the
+/// service goes on.
+///
+/// # Errors
+/// [`Error::Conflict`] when the database is not SQLite, [`Error::Unavailable`] when it is not there, or the file is, or
+/// cannot be written.
+pub fn back_up(url: &DatabaseUrl, to: &Path) -> Result<()> {
+    let DatabaseUrl::Sqlite(from) = url else {
+        return Err(Error::Conflict("PostgreSQL is backed up by pg_dump".to_owned()));
+    };
+    let failed = |path: &Path, error: &dyn std::fmt::Display| Error::Unavailable(format!("{}: {error}", path.display()));
+    // Opening would make it.
+    std::fs::metadata(from).map_err(|e| failed(Path::new(from), &e))?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(to).map_err(|e| failed(to, &e))?;
+    let written = Conn::establish(url).and_then(|mut conn| {
+        let name = to.to_str().ok_or_else(|| failed(to, &"the name is not UTF-8"))?;
+        // It takes a file that is empty.
+        Ok(on!(conn, c => diesel::sql_query("VACUUM INTO $1").bind::<diesel::sql_types::Text, _>(name).execute(c))?)
+    });
+    let written = written.and_then(|_| file.sync_all().map_err(|e| failed(to, &e)));
+    if written.is_err() {
+        // Half a backup is none.
+        std::fs::remove_file(to).ok();
+    }
+    written
 }
 
 impl Db {

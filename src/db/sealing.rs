@@ -177,6 +177,19 @@ mod tests {
     }
 
     #[test]
+    fn while_keys_change_what_the_previous_one_sealed_opens_and_comes_under_the_present_one() {
+        let (seller, store) = (SellerId(Uuid::from_u128(1)), StoreId(Uuid::from_u128(2)));
+        let [old_key, new_key] = [7u8, 8].map(|byte| STANDARD.encode([byte; 32]));
+        let sealed = Sealer::from_base64(&old_key).unwrap().seal(seller, store, b"secret").unwrap();
+        let both = Sealer::from_base64(&new_key).unwrap().and_previous(&old_key).unwrap();
+        assert_eq!(both.open(seller, store, &sealed).unwrap(), b"secret");
+        let resealed = both.reseal(seller, store, &sealed).unwrap().unwrap();
+        assert_eq!(both.reseal(seller, store, &resealed).unwrap(), None);
+        assert_eq!(Sealer::from_base64(&new_key).unwrap().open(seller, store, &resealed).unwrap(), b"secret");
+        assert_eq!(both.reseal(seller, StoreId(Uuid::from_u128(3)), &sealed), Err(SealError::Damaged));
+    }
+
+    #[test]
     fn a_key_file_is_made_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");

@@ -1,9 +1,13 @@
 //! Pages that are not about one file: [why things are as they are](decisions), [what an error means](errors), [what
-//! has changed](changes). Prose only; the texts are Markdown files beside this one.
+//! goes wrong and what then happens](faults), [what has changed](changes). Prose only; the texts are Markdown files beside this one.
 
 /// What each kind of problem answer means, and what a client does next.
 #[doc = include_str!("errors.md")]
 pub mod errors {}
+
+/// Fault by fault: what has to happen, and the test that shows it.
+#[doc = include_str!("faults.md")]
+pub mod faults {}
 
 /// What has changed from release to release, for those who run it and for those who call it.
 #[doc = include_str!("changes.md")]

@@ -1,6 +1,7 @@
 //! From the request's key to who is calling. Handlers take an [`Operator`] or a [`Caller`], never a raw id.
 use super::AppState;
 use super::error::ApiError;
+use super::throttle::{Throttle, address};
 use crate::db::SellerDb;
 use crate::db::sellers::{find_key, key_hash};
 use crate::domain::KeyId;
@@ -12,7 +13,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::LocalBoxFuture;
 use secrecy::{ExposeSecret, SecretString};
+use std::collections::HashSet;
 use std::future::{Ready, ready};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 /// The longest key that is looked at, in bytes.
@@ -48,6 +53,49 @@ fn bearer(request: &HttpRequest) -> Result<SecretString, ApiError> {
     Ok(SecretString::from(key))
 }
 
+/// Requests with keys that open nothing, by address: beyond a bound they are refused without a look at the database. Keys
+/// that were right lately are looked at in any case: behind one proxy are many sellers.
+pub struct FailedKeys {
+    throttle: Throttle,
+    right: Mutex<HashSet<KeyHash>>,
+}
+
+type KeyHash = [u8; 32];
+
+/// Right keys remembered at most.
+const MOST_REMEMBERED: usize = 50_000;
+
+impl FailedKeys {
+    /// So many failures a minute.
+    pub fn new(per_minute: u32) -> Self {
+        Self { throttle: Throttle::new(per_minute, Duration::from_secs(60)), right: Mutex::default() }
+    }
+
+    fn right(&self) -> MutexGuard<'_, HashSet<KeyHash>> {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn may_try(&self, address: IpAddr, key: &KeyHash) -> Result<(), ApiError> {
+        match self.throttle.check(address) {
+            Err(wait) if !self.right().contains(key) => Err(ApiError::quota(wait)),
+            _ => Ok(()),
+        }
+    }
+
+    fn failed(&self, address: IpAddr, key: &KeyHash) {
+        self.right().remove(key);
+        self.throttle.failed(address);
+    }
+
+    fn was_right(&self, key: KeyHash) {
+        let mut right = self.right();
+        if right.len() >= MOST_REMEMBERED {
+            right.clear();
+        }
+        right.insert(key);
+    }
+}
+
 fn wrong() -> ApiError {
     ApiError::unauthorized("This key is not valid here.")
 }
@@ -62,8 +110,14 @@ impl FromRequest for Operator {
             let state = request.app_data::<Data<AppState>>().ok_or_else(wrong)?;
             let expected = state.settings.operator_key.as_ref().ok_or_else(wrong)?;
             // Digests have one length, so the comparison tells nothing, not even that.
-            let same = key_hash(given.expose_secret()).ct_eq(&key_hash(expected.expose_secret()));
-            if bool::from(same) { Ok(Self) } else { Err(wrong()) }
+            let hash = key_hash(given.expose_secret());
+            if bool::from(hash.ct_eq(&key_hash(expected.expose_secret()))) {
+                return Ok(Self);
+            }
+            let address = address(request);
+            state.failed_keys.may_try(address, &hash)?;
+            state.failed_keys.failed(address, &hash);
+            Err(wrong())
         };
         ready(check())
     }
@@ -75,17 +129,20 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request.app_data::<Data<AppState>>().cloned();
-        let given = bearer(request);
+        let (given, address) = (bearer(request), address(request));
         Box::pin(async move {
             let (state, given) = (state.ok_or_else(wrong)?, given?);
             let hash = key_hash(given.expose_secret());
-            let owner = state.db.read(move |conn| find_key(conn, &hash)).await.map_err(|error| match error {
-                crate::db::Error::NotFound => wrong(),
-                other => other.into(),
-            })?;
-            if owner.revoked {
-                return Err(wrong());
-            }
+            state.failed_keys.may_try(address, &hash)?;
+            let owner = match state.db.read(move |conn| find_key(conn, &hash)).await {
+                Ok(owner) if !owner.revoked => owner,
+                Ok(_) | Err(crate::db::Error::NotFound) => {
+                    state.failed_keys.failed(address, &hash);
+                    return Err(wrong());
+                }
+                Err(error) => return Err(error.into()),
+            };
+            state.failed_keys.was_right(hash);
             if owner.suspended {
                 return Err(ApiError::suspended());
             }

@@ -24,6 +24,7 @@ mod stock_events;
 mod stores;
 mod stream;
 mod syncs;
+mod throttle;
 mod warehouses;
 
 use crate::actors::Handle;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// Requests per second of one seller; twice as many at once.
     pub requests_per_second: u32,
+    /// Requests of one address with keys that open nothing, per minute.
+    pub failed_keys_per_minute: u32,
     /// Whether stores may point at loopback and private addresses.
     pub allow_private_targets: bool,
     /// Bounds of the ledger.
@@ -84,6 +87,8 @@ pub struct AppState {
     pub settings: Settings,
     /// The sellers' buckets.
     pub quota: quota::Quota,
+    /// Who tries keys that open nothing.
+    pub failed_keys: auth::FailedKeys,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     /// What the console keeps.

@@ -242,7 +242,8 @@ impl Api {
         if !(200..300).contains(&answer.status) {
             return Err(Error::Refused { what: what(), status: answer.status, detail: excerpt(&answer.body) });
         }
-        serde_json::from_slice(&answer.body).map_err(|e| Error::Refused { what: what(), status: answer.status, detail: e.to_string() })
+        let body = if answer.body.is_empty() { b"null" } else { answer.body.as_slice() };
+        serde_json::from_slice(body).map_err(|e| Error::Refused { what: what(), status: answer.status, detail: e.to_string() })
     }
 
     /// Reads.

@@ -1,4 +1,5 @@
 //! The options of `stocktide load` on the command line.
+use super::face::Face;
 use super::plan::{Mix, Offers, Plan, Task};
 use crate::simulator::Rate;
 use crate::simulator::args::FaultArgs;
@@ -39,13 +40,16 @@ pub struct Args {
     /// Every so many sellers share exclusively; 0 for none [default: 3, with --overwrite 0].
     #[arg(long)]
     exclusive_every: Option<usize>,
+    /// Whose wire format the service and the platform speak.
+    #[arg(long, value_enum, default_value_t = Face::Own)]
+    face: Face,
     /// What the platform offers for bringing an increase there exactly once.
     #[arg(long, value_enum, default_value_t = Offers::Keys)]
     offers: Offers,
     /// Items in one call to the platform at most.
     #[arg(long, default_value_t = 100)]
     max_items: usize,
-    /// The rate limit in the stores' settings, PER_SECOND or PER_SECOND:BURST [default: the connector's own; with --overwrite 50:50].
+    /// The rate limit in the settings of stores of the platform's own face, PER_SECOND or PER_SECOND:BURST [default: the connector's own; with --overwrite 50:50].
     #[arg(long, value_name = "RATE")]
     store_rate: Option<Rate>,
     /// Stock events to send.
@@ -122,6 +126,7 @@ impl Args {
             warehouses: self.warehouses,
             shares: self.shares.clone(),
             exclusive_every: self.exclusive_every.unwrap_or(usual.exclusive_every),
+            face: self.face,
             offers: self.offers,
             max_items: self.max_items,
             store_rate: self.store_rate.or(usual.store_rate),

@@ -5,6 +5,7 @@
 use super::api::{Api, Error, Lost};
 use super::model::Feeds;
 use super::plan::{Plan, Task};
+use super::platform::Platform;
 use super::progress::Progress;
 use futures_util::{StreamExt, TryStreamExt};
 use reqwest::Method;
@@ -40,16 +41,6 @@ pub(super) fn sku(number: usize) -> String {
     format!("SKU-{number:05}")
 }
 
-/// The platform's id of the listing that shows it.
-pub(super) fn external_id(number: usize) -> String {
-    format!("item-{number:05}")
-}
-
-/// The number of the SKU that this listing shows.
-pub(super) fn number_of(external_id: &str) -> Option<usize> {
-    external_id.strip_prefix("item-")?.parse().ok()
-}
-
 #[derive(Deserialize)]
 struct Created {
     id: String,
@@ -63,18 +54,18 @@ struct Paired {
 }
 
 /// Creates all sellers of the plan.
-pub(super) async fn create(plan: &Plan, api: &Api, run: &str, progress: &Progress) -> Result<Vec<Seller>, Error> {
+pub(super) async fn create(plan: &Plan, api: &Api, platform: &Platform, run: &str, progress: &Progress) -> Result<Vec<Seller>, Error> {
     let one = |number| async move {
-        let seller = create_seller(plan, api, run, number).await?;
+        let seller = create_seller(plan, api, platform, run, number).await?;
         progress.advance(1);
         Ok(seller)
     };
     futures_util::stream::iter(0..plan.sellers).map(one).buffered(plan.connections).try_collect().await
 }
 
-async fn create_seller(plan: &Plan, api: &Api, run: &str, number: usize) -> Result<Seller, Error> {
+async fn create_seller(plan: &Plan, api: &Api, platform: &Platform, run: &str, number: usize) -> Result<Seller, Error> {
     for attempt in 0..MOST_TRIES {
-        match try_seller(plan, api, &format!("{run}-{number}-{attempt}"), number).await {
+        match try_seller(plan, api, platform, &format!("{run}-{number}-{attempt}"), number).await {
             Err(Error::Lost { .. }) => {}
             other => return other,
         }
@@ -82,7 +73,7 @@ async fn create_seller(plan: &Plan, api: &Api, run: &str, number: usize) -> Resu
     Err(Error::Internal(format!("a seller could not be created in {MOST_TRIES} tries without losing an answer")))
 }
 
-async fn try_seller(plan: &Plan, api: &Api, name: &str, number: usize) -> Result<Seller, Error> {
+async fn try_seller(plan: &Plan, api: &Api, platform: &Platform, name: &str, number: usize) -> Result<Seller, Error> {
     let body = json!({"name": format!("load {name}"), "timezone": "UTC"});
     let created: Created = api.json(Method::POST, "/admin/sellers", Some(&plan.operator_key), Some(&body), Lost::Tell).await?;
     let key = created.api_key.map(SecretString::from).ok_or_else(|| Error::Internal("a new seller came without its key".to_owned()))?;
@@ -93,8 +84,9 @@ async fn try_seller(plan: &Plan, api: &Api, name: &str, number: usize) -> Result
     let (shares, exclusive) = plan.shares_of(number);
     let mut stores = Vec::with_capacity(plan.stores);
     for (index, share) in shares.into_iter().enumerate() {
-        let external = format!("load-{name}-{index}");
-        let body = store_body(plan, &external, index, share);
+        let external = plan.face.store_name(name, index);
+        let at_platform = plan.face.open(plan, platform, &external).await?;
+        let body = store_body(plan, at_platform, &external, index, share);
         let created: Created = api.json(Method::POST, "/v1/stores", Some(&key), Some(&body), Lost::Tell).await?;
         pair(plan, api, &key, &created.id).await?;
         stores.push(Store { id: created.id, external });
@@ -106,32 +98,12 @@ async fn try_seller(plan: &Plan, api: &Api, name: &str, number: usize) -> Result
     Ok(Seller { key, stores })
 }
 
-fn store_body(plan: &Plan, external: &str, index: usize, share: i64) -> Value {
-    let abilities = plan.offers.abilities();
+fn store_body(plan: &Plan, mut body: Map<String, Value>, external: &str, index: usize, share: i64) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "at most ten thousand hundredths")]
     let share = share as f64 / 100.0;
-    let mut body = Map::new();
     let mut put = |name: &str, value: Value| body.insert(name.to_owned(), value);
     put("name", json!(external));
-    put("platform", json!("simulated"));
-    put("base_url", json!(plan.platform));
-    put("external_store", json!(external));
     put("share_percent", json!(share));
-    put(
-        "abilities",
-        json!({
-            "adjust": abilities.adjust,
-            "idempotency": abilities.idempotency,
-            "compare_and_set": abilities.compare_and_set,
-            "read": abilities.read,
-            "max_items": plan.max_items,
-        }),
-    );
-    if let Some(rate) = plan.store_rate {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a burst of calls")]
-        let burst = rate.burst.round().max(1.0) as u32;
-        put("rate_limit", json!({"per_second": rate.per_second, "burst": burst}));
-    }
     match Feeds::of(plan, index) {
         Feeds::All => {}
         Feeds::Only(0) => drop(put("warehouses", json!(["main"]))),
@@ -143,7 +115,7 @@ fn store_body(plan: &Plan, external: &str, index: usize, share: i64) -> Value {
 async fn pair(plan: &Plan, api: &Api, key: &SecretString, store: &str) -> Result<(), Error> {
     let numbers: Vec<usize> = (0..plan.skus).collect();
     for chunk in numbers.chunks(BULK) {
-        let rows: Vec<Value> = chunk.iter().map(|n| json!({"sku": sku(*n), "external_id": external_id(*n)})).collect();
+        let rows: Vec<Value> = chunk.iter().map(|n| plan.face.listing(&sku(*n), *n)).collect();
         let path = format!("/v1/stores/{store}/listings");
         let paired: Paired = api.json(Method::PUT, &path, Some(key), Some(&rows), Lost::Tell).await?;
         if paired.created != chunk.len() {

@@ -14,6 +14,7 @@
 //! must run by one clock, that is on one machine.
 mod api;
 mod args;
+mod face;
 mod fleet;
 mod latency;
 mod model;
@@ -30,6 +31,7 @@ mod workload;
 
 pub use api::Error;
 pub use args::Args;
+pub use face::Face;
 pub use latency::Latencies;
 pub use plan::{Kind, Mix, Offers, Plan, Task};
 pub use report::{EventsReport, OverwriteReport, Report, Retries, Sending, Setting, Settled};

@@ -2,7 +2,8 @@
 //! platform against what the stores' rate limit allows. Nothing is sent meanwhile, so every listing must end at the
 //! target that the model has for it.
 use super::api::{Error, Lost};
-use super::fleet::{Seller, external_id, number_of};
+use super::face::number_of;
+use super::fleet::Seller;
 use super::plan::Mix;
 use super::platform::counted;
 use super::progress::Progress;
@@ -58,7 +59,7 @@ pub(super) async fn run(scene: &Scene<'_>, timed: bool) -> Result<OverwriteRepor
     let (mut listings, mut listings_off) = (0, 0);
     scene.each_listing(&workload, &sent.accepted, |(seller, store, sku), trace| {
         let target = trace.last().map_or(0, |step| step.target);
-        let shows = shown.get(&(seller, store)).and_then(|items| items.get(&external_id(sku)));
+        let shows = shown.get(&(seller, store)).and_then(|items| items.get(&scene.plan.face.item(sku)));
         listings += 1;
         listings_off += u64::from(shows != Some(&target));
     });

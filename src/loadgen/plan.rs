@@ -1,4 +1,5 @@
 //! What a run is to do: every option once, with its default and its bounds.
+use super::face::Face;
 use crate::simulator::Rate;
 use crate::simulator::args::FaultArgs;
 use secrecy::SecretString;
@@ -159,6 +160,8 @@ pub struct Plan {
     pub shares: Vec<f64>,
     /// Every so many sellers share exclusively, with these shares scaled to the whole; 0 for none.
     pub exclusive_every: usize,
+    /// Whose wire format is spoken.
+    pub face: Face,
     /// What the platform offers.
     pub offers: Offers,
     /// Items in one call at most.
@@ -195,6 +198,7 @@ impl Plan {
             warehouses: 1,
             shares: vec![100.0, 60.0, 35.0],
             exclusive_every: 3,
+            face: Face::Own,
             offers: Offers::Keys,
             max_items: 100,
             store_rate: None,
@@ -247,6 +251,9 @@ impl Plan {
                 return Err("rate must be above 0 events per second".to_owned());
             }
         }
+        if self.face != Face::Own && self.offers != Offers::Keys {
+            return Err("offers is for the simulated platform's own face; a real platform's offers what it does".to_owned());
+        }
         if let Some((name, _, least, most)) = bounds.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
             return Err(format!("{name} must be from {least} to {most}"));
         }
@@ -286,6 +293,7 @@ mod tests {
         assert_eq!(Plan { sellers: 0, ..plan.clone() }.check(), Err("sellers must be from 1 to 10000".to_owned()));
         assert!(Plan { shares: vec![33.333], ..plan.clone() }.check().is_err());
         assert!(Plan { sellers: 1000, skus: 10_000, ..plan }.check().unwrap_err().contains('×'));
+        assert!(Plan { face: Face::Shopee, offers: Offers::Blind, ..Plan::events("", "".into(), "") }.check().is_err());
         assert!("purchase=1,gift=2".parse::<Mix>().is_err());
         assert_eq!("sale=7".parse::<Mix>().unwrap().0, [0, 0, 0, 0, 7, 0, 0]);
     }

@@ -1,9 +1,11 @@
 //! The running simulated platform, by its control face: faults on and off, what its items show, what it received.
 use super::api::{Api, Error, Lost};
 use super::plan::Plan;
+use crate::simulator::shopee::{NewShop, Tokens};
 use crate::simulator::{Faults, Receipt, Stats};
 use reqwest::Method;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Receipts and items in one page.
@@ -60,6 +62,18 @@ impl Platform {
             page.items.into_iter().for_each(&mut take);
             after = last;
         }
+    }
+
+    /// Gives a store these items, none of which is there.
+    pub(super) async fn stock(&self, store: &str, items: Vec<String>) -> Result<(), Error> {
+        let item = |external_id: &String| json!({ "external_id": external_id, "quantity": 0 });
+        let body = json!({ "items": items.iter().map(item).collect::<Vec<_>>() });
+        self.api.json::<Value>(Method::PUT, &format!("/control/stores/{store}/items"), None, Some(&body), Lost::Repeat).await.map(drop)
+    }
+
+    /// Opens a shop at the Shopee face.
+    pub(super) async fn open_shopee_shop(&self, shop: &str, new: &NewShop) -> Result<Tokens, Error> {
+        self.api.json(Method::PUT, &format!("/control/shopee/{shop}"), None, Some(new), Lost::Repeat).await
     }
 
     /// All that a store shows.

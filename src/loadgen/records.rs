@@ -1,6 +1,7 @@
 //! Waits until the service has nothing under way any more, then reads its records of every push.
 use super::api::{Api, Error};
-use super::fleet::{Seller, number_of};
+use super::face::number_of;
+use super::fleet::Seller;
 use super::plan::Plan;
 use super::progress::Progress;
 use chrono::{DateTime, Utc};

@@ -1,4 +1,5 @@
 //! What a run found: for people, and as JSON for machines.
+use super::face::Face;
 use super::latency::Latencies;
 use super::plan::Offers;
 use super::verdict::Verdict;
@@ -45,17 +46,19 @@ pub struct Setting {
     pub sellers: usize,
     pub stores: usize,
     pub skus: usize,
+    pub face: Face,
     pub offers: Offers,
 }
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { run, seed, sellers, stores, skus, offers } = self;
+        let Self { run, seed, sellers, stores, skus, face, offers } = self;
         let listings = sellers * stores * skus;
-        write!(
-            f,
-            "run {run}, seed {seed}: {sellers} sellers × {stores} stores × {skus} SKUs = {listings} listings; the platform offers {offers:?}"
-        )
+        write!(f, "run {run}, seed {seed}: {sellers} sellers × {stores} stores × {skus} SKUs = {listings} listings; ")?;
+        match face {
+            Face::Own => write!(f, "the platform offers {offers:?}"),
+            _ => write!(f, "the platform has the face of {face:?}"),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A run from beginning to end: prepares the platform, sends, waits, compares, reports.
 use super::api::{Api, Error};
-use super::fleet::{self, Seller, external_id, number_of};
+use super::face::number_of;
+use super::fleet::{self, Seller};
 use super::latency::{Arrival, Durations, delays};
 use super::model::{Rules, Step, Times, replay};
 use super::overwrite;
@@ -73,7 +74,7 @@ impl Scene<'_> {
         self.each_listing(&workload, &sent.accepted, |at, trace| {
             let (seller, store, sku) = at;
             let recorded = records.get(seller).and_then(|records| records.listings.get(&(store, sku)));
-            let shows = shown.get(&(seller, store)).and_then(|items| items.get(&external_id(sku))).copied().unwrap_or(0);
+            let shows = shown.get(&(seller, store)).and_then(|items| items.get(&self.plan.face.item(sku))).copied().unwrap_or(0);
             verdict.add(trace, shows, recorded);
             let healed = recorded.is_some_and(|recorded| recorded.overwrite.is_some());
             for delay in delays(trace, arrivals.get(&at).map_or(&[], Vec::as_slice)) {
@@ -103,13 +104,13 @@ impl Scene<'_> {
     }
 
     pub(super) fn setting(&self) -> Setting {
-        let Plan { seed, sellers, stores, skus, offers, .. } = *self.plan;
-        Setting { run: self.run.clone(), seed, sellers, stores, skus, offers }
+        let Plan { seed, sellers, stores, skus, face, offers, .. } = *self.plan;
+        Setting { run: self.run.clone(), seed, sellers, stores, skus, face, offers }
     }
 
     pub(super) async fn create(&self) -> Result<Vec<Seller>, Error> {
         let progress = Progress::new(self.plan.progress, "sellers", self.plan.sellers);
-        let sellers = fleet::create(self.plan, &self.api, &self.run, &progress).await?;
+        let sellers = fleet::create(self.plan, &self.api, &self.platform, &self.run, &progress).await?;
         progress.done();
         Ok(sellers)
     }

@@ -37,6 +37,20 @@ fn a_seller_above_its_quota_is_told_to_come_back_and_others_are_not() {
     assert_eq!(available["total_available"], taken);
 }
 
+#[test]
+fn an_address_that_keeps_sending_wrong_keys_is_told_to_come_back_and_right_keys_from_there_go_on() {
+    let api = Api::start_with(Backend::Sqlite, &[("failed_keys_per_minute", "10")]);
+    let ada = api.seller("Ada");
+    assert_eq!(ada.get("/v1/stores").status, 200);
+    for _ in 0..10 {
+        assert_eq!(api.caller("stk_wrong").get("/v1/stores").status, 401);
+    }
+    come_back(&api.caller("stk_wrong").get("/v1/stores"), 429);
+    come_back(&api.caller("stk_wrong").get("/admin/sellers"), 429);
+    assert_eq!(ada.get("/v1/stores").status, 200);
+    assert_eq!(api.operator().get("/admin/sellers").status, 200);
+}
+
 fn a_busy_database_is_told_and_recovers_without_a_trace(on: Backend) {
     let api = Api::start(on);
     let ada = api.seller("Ada");

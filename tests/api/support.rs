@@ -106,6 +106,11 @@ impl Api {
         Caller { api: self, key: OPERATOR_KEY.to_owned(), id: String::new(), key_id: String::new() }
     }
 
+    /// Somebody with this key.
+    pub fn caller(&self, key: &str) -> Caller<'_> {
+        Caller { api: self, key: key.to_owned(), id: String::new(), key_id: String::new() }
+    }
+
     /// A new seller with its first key.
     pub fn seller(&self, name: &str) -> Caller<'_> {
         let made = self.operator().post("/admin/sellers", &json!({ "name": name, "timezone": "Asia/Taipei" })).is(201);

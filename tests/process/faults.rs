@@ -5,7 +5,11 @@ use crate::database::{Backend, TestDatabase};
 use crate::driver::{Driver, Verdict};
 use crate::program::{Program, pause};
 use crate::wire::{Mode, Wire};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::fs::Permissions;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -96,6 +100,53 @@ fn a_full_disk_is_answered_with_503_and_everything_goes_on_when_there_is_room_ag
 fn limit_files(service: &Program, bytes: &str) {
     let told = Command::new("prlimit").args([&format!("--pid={}", service.id()), &format!("--fsize={bytes}:unlimited")]).status();
     assert!(told.unwrap().success());
+}
+
+#[test]
+fn a_database_that_may_only_be_read_is_answered_with_503_until_it_may_be_written() {
+    let (database, platform) = (TestDatabase::fresh(Backend::Sqlite), Program::simulate_platform());
+    let service = Program::serve(&database, &[]);
+    let driver = Driver::start(14, &service, &platform);
+    pause(Duration::from_millis(500));
+    service.signal("TERM");
+    service.ends();
+    let file = PathBuf::from(database.url.trim_start_matches("sqlite://"));
+    let folder = file.parent().unwrap().to_owned();
+    let may = |of_file: u32, of_folder: u32| {
+        std::fs::set_permissions(&file, Permissions::from_mode(of_file)).unwrap();
+        std::fs::set_permissions(&folder, Permissions::from_mode(of_folder)).unwrap();
+    };
+    may(0o444, 0o555);
+    let service = Program::serve_that_obeys_permissions(&database);
+    driver.goes_on_with(&service);
+    let refused = driver.repeats();
+    // Each request waits for a connection first.
+    (0..300).take_while(|_| driver.repeats() < refused + 8).for_each(|_| pause(Duration::from_millis(100)));
+    assert!(driver.repeats() >= refused + 8, "something was written");
+    may(0o644, 0o755);
+    pause(Duration::from_millis(500));
+    assert_eq!(driver.verdict(&service, &platform), Verdict::default());
+}
+
+#[test]
+fn a_client_that_sends_a_byte_a_second_is_cut_off() {
+    let database = TestDatabase::fresh(Backend::Sqlite);
+    let service = Program::serve(&database, &[]);
+    let head = "POST /v1/stock-events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer stk_wrong\r\ncontent-length: 1000\r\n\r\n";
+    for slow_from in [10, head.len()] {
+        let (at_once, slowly) = head.split_at(slow_from);
+        let mut client = TcpStream::connect(service.address).unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(1000))).unwrap();
+        client.write_all(at_once.as_bytes()).unwrap();
+        let mut slowly = slowly.bytes().chain(std::iter::repeat(b' '));
+        // The bounds are 10 s for the headers and 30 s for the body.
+        let ended = (0..45).any(|_| {
+            let sent = client.write_all(&[slowly.next().unwrap()]);
+            let mut answer = [0; 1024];
+            sent.is_err() || !matches!(client.read(&mut answer), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        });
+        assert!(ended, "it may go on for ever, slow from byte {slow_from} on");
+    }
 }
 
 /// While a platform answers like this, and after it.

@@ -23,5 +23,6 @@ mod wire;
 mod faults;
 mod killing;
 mod logs;
+mod recovery;
 mod settings;
 mod signals;

@@ -51,12 +51,34 @@ impl Program {
         Self::start(Self::service(program(&[]), url, settings))
     }
 
+    /// The service on the database of this URL, with other keys.
+    pub fn serve_with(url: &str, environment: &[(&str, &str)]) -> Self {
+        let mut command = Self::service(program(&[]), url, &[]);
+        command.envs(environment.iter().copied());
+        Self::start(command)
+    }
+
     /// The service on this database, as a process that is told of a write beyond its limit and not ended by it.
     pub fn serve_that_survives_file_limits(database: &TestDatabase) -> Self {
         let mut command = Command::new("sh");
         command.env_clear().stdin(Stdio::null());
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_stocktide")]);
         Self::start(Self::service(command, &database.url, &[]))
+    }
+
+    /// The service on this database, as a process for which files are what their permissions say, also when it is root's;
+    /// it brings no tables up to date.
+    pub fn serve_that_obeys_permissions(database: &TestDatabase) -> Self {
+        let mut command = Command::new("setpriv");
+        command.env_clear().stdin(Stdio::null());
+        let is_root = std::fs::metadata("/proc/self").is_ok_and(|of_self| std::os::unix::fs::MetadataExt::uid(&of_self) == 0);
+        if is_root {
+            command.arg("--bounding-set=-dac_override,-dac_read_search");
+        }
+        command.arg(env!("CARGO_BIN_EXE_stocktide"));
+        let mut command = Self::service(command, &database.url, &[]);
+        command.arg("--no-migrate");
+        Self::start(command)
     }
 
     fn service(mut command: Command, url: &str, settings: &[&str]) -> Command {

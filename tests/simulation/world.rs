@@ -167,6 +167,7 @@ impl World {
                 operator_key: Some(OPERATOR_KEY.into()),
                 max_body_bytes: 1 << 20,
                 requests_per_second: 10_000,
+                failed_keys_per_minute: 1000,
                 allow_private_targets: true,
                 limits: ledger::Limits::default(),
                 node: "simulated".to_owned(),

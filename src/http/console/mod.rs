@@ -25,23 +25,28 @@ mod split;
 mod stock;
 mod store_form;
 mod stores;
-mod throttle;
 
 use super::error::ApiError;
 use super::stream::Streams;
+use super::throttle::Throttle;
 use actix_web::dev::Service;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 use actix_web::web::{self, get, post};
 pub use figures::keep as keep_figures;
 use page::Refusal;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Scripts, styles and pictures from here alone, none of them within a page; forms go nowhere else; nobody frames it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// Failed sign-ins from one address; then it waits.
+const MOST_FAILED_SIGN_INS: u32 = 10;
+const FAILED_SIGN_INS_WITHIN: Duration = Duration::from_secs(300);
+
 /// What the console keeps while the service runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Console {
     /// Whether browsers come by https, whatever a proxy says.
     pub https: bool,
@@ -49,14 +54,15 @@ pub struct Console {
     pub stopping: CancellationToken,
     /// Open streams.
     pub(super) streams: Streams,
-    throttle: throttle::Throttle,
+    throttle: Throttle,
     figures: figures::Figures,
 }
 
 impl Console {
     /// With nothing remembered yet.
     pub fn new(https: bool, stopping: CancellationToken) -> Self {
-        Self { https, stopping, ..Self::default() }
+        let throttle = Throttle::new(MOST_FAILED_SIGN_INS, FAILED_SIGN_INS_WITHIN);
+        Self { https, stopping, streams: Streams::default(), throttle, figures: figures::Figures::default() }
     }
 }
 

@@ -6,14 +6,13 @@ use super::session::{self, AnyVisit, is_https, session_cookie};
 use crate::domain::FieldError;
 use crate::http::State;
 use crate::http::request::Body;
-use crate::platforms::transport::is_public;
+use crate::http::throttle::address;
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::Query;
 use askama::Template;
 use secrecy::SecretString;
 use serde::Deserialize;
-use std::net::{IpAddr, Ipv4Addr};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -39,14 +38,6 @@ fn within_console(next: &str) -> &str {
     let rest = next.strip_prefix("/console");
     let fine = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) && next.bytes().all(|byte| byte.is_ascii_graphic());
     if fine && !next.contains(['\\', '#']) { next } else { "" }
-}
-
-/// Who tries. A proxy beside us tells for whom; from anywhere else that header is anybody's word.
-fn address(request: &HttpRequest) -> IpAddr {
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let told = request.headers().get_all("x-forwarded-for").last().and_then(|value| value.to_str().ok());
-    let told = told.and_then(|list| list.rsplit(',').next()).and_then(|last| last.trim().parse().ok());
-    if is_public(peer) { peer } else { told.unwrap_or(peer) }
 }
 
 /// The start: on to where this visitor belongs.

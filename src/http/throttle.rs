@@ -1,20 +1,31 @@
-//! Slows down whoever tries keys: failed sign-ins are counted by address, on each node for itself. Keys have 256 random
-//! bits, so this is about noise and load, not about guessing.
+//! Slows down whoever tries keys: what fails is counted by address, on each node for itself. Keys have 256 random bits, so
+//! this is about noise and load, not about guessing.
+use crate::platforms::transport::is_public;
+use actix_web::HttpRequest;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Failed sign-ins from one address within [`WINDOW`].
-const MOST_FAILURES: u32 = 10;
-const WINDOW: Duration = Duration::from_secs(300);
 /// Addresses remembered at most.
 const MOST_ADDRESSES: usize = 10_000;
 
 /// The failures of each address.
-#[derive(Debug, Default)]
-pub(super) struct Throttle(Mutex<HashMap<IpAddr, (u32, Instant)>>);
+#[derive(Debug)]
+pub struct Throttle {
+    most: u32,
+    window: Duration,
+    failures: Mutex<HashMap<IpAddr, (u32, Instant)>>,
+}
+
+/// Who tries. A proxy beside us tells for whom; from anywhere else that header is anybody's word.
+pub fn address(request: &HttpRequest) -> IpAddr {
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let told = request.headers().get_all("x-forwarded-for").last().and_then(|value| value.to_str().ok());
+    let told = told.and_then(|list| list.rsplit(',').next()).and_then(|last| last.trim().parse().ok());
+    if is_public(peer) { peer } else { told.unwrap_or(peer) }
+}
 
 /// A whole IPv6 network belongs to one customer of a provider.
 fn network(address: IpAddr) -> IpAddr {
@@ -28,8 +39,13 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Throttle {
+    /// So many failures of one address within `window`; then it waits for the rest of it.
+    pub fn new(most: u32, window: Duration) -> Self {
+        Self { most, window, failures: Mutex::default() }
+    }
+
     fn map(&self) -> MutexGuard<'_, HashMap<IpAddr, (u32, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this address may try.
@@ -38,7 +54,7 @@ impl Throttle {
     /// How long it has to wait.
     pub fn check(&self, address: IpAddr) -> Result<(), Duration> {
         match self.map().get(&network(address)) {
-            Some((failures, since)) if *failures >= MOST_FAILURES && since.elapsed() < WINDOW => Err(WINDOW - since.elapsed()),
+            Some((failures, since)) if *failures >= self.most && since.elapsed() < self.window => Err(self.window - since.elapsed()),
             _ => Ok(()),
         }
     }
@@ -47,14 +63,14 @@ impl Throttle {
     pub fn failed(&self, address: IpAddr) {
         let mut map = self.map();
         if map.len() >= MOST_ADDRESSES {
-            map.retain(|_, (_, since)| since.elapsed() < WINDOW);
+            map.retain(|_, (_, since)| since.elapsed() < self.window);
         }
         if map.len() >= MOST_ADDRESSES {
             // Whoever has that many addresses is not stopped by counting them.
             map.clear();
         }
         let entry = map.entry(network(address)).or_insert((0, Instant::now()));
-        if entry.1.elapsed() >= WINDOW {
+        if entry.1.elapsed() >= self.window {
             *entry = (0, Instant::now());
         }
         entry.0 = entry.0.saturating_add(1);
@@ -73,15 +89,16 @@ mod tests {
     #[actix_web::test]
     async fn an_address_that_keeps_failing_waits_and_others_do_not() {
         tokio::time::pause();
-        let throttle = Throttle::default();
+        let (most, window) = (10, Duration::from_secs(300));
+        let throttle = Throttle::new(most, window);
         let (bad, neighbour, other) = ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap(), "192.0.2.1".parse().unwrap());
-        for _ in 0..MOST_FAILURES {
+        for _ in 0..most {
             assert_eq!(throttle.check(bad), Ok(()));
             throttle.failed(bad);
         }
         assert!(throttle.check(bad).is_err() && throttle.check(neighbour).is_err());
         assert_eq!(throttle.check(other), Ok(()));
-        tokio::time::sleep(WINDOW).await;
+        tokio::time::sleep(window).await;
         assert_eq!(throttle.check(bad), Ok(()));
     }
 }

@@ -1,0 +1,173 @@
+//! What an operator does on a bad day: goes back to a backup, changes the credential key, takes a migration back.
+use crate::database::{Backend, TestDatabase};
+use crate::driver::{Driver, Verdict};
+use crate::on_both_backends;
+use crate::program::{CREDENTIAL_KEY, OPERATOR_KEY, Program, output, pause, program};
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+const OTHER_CREDENTIAL_KEY: &str = "OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg=";
+
+/// A seller with one store, `corner`, that takes this token, and the SKU `A` in it. Its API key.
+fn seller_with_a_store(service: &Program, platform: &Program, token: &str) -> String {
+    let made = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
+    let key = made["api_key"].as_str().unwrap().to_owned();
+    let store = json!({ "name": "corner", "platform": "simulated", "base_url": format!("http://{}", platform.address),
+        "external_store": "corner", "credentials": { "token": token } });
+    let store = service.call("POST", "/v1/stores", &key, &store)["id"].as_str().unwrap().to_owned();
+    service.call("PUT", &format!("/v1/stores/{store}/listings"), &key, &json!([{ "sku": "A", "external_id": "A" }]));
+    service.call("PUT", "/v1/sync-settings", &key, &json!({ "auto_sync": true, "initial_overwrite": false }));
+    key
+}
+
+fn purchase(service: &Program, key: &str, event: &str, quantity: i64) {
+    let event = json!({ "event_id": event, "sku": "A", "kind": "purchase", "quantity": quantity });
+    service.call("POST", "/v1/stock-events", key, &event);
+}
+
+fn available(service: &Program, key: &str) -> i64 {
+    service.call("GET", "/v1/stock?sku=A", key, &Value::Null)["total_available"].as_i64().unwrap()
+}
+
+/// Waits until the store shows this.
+fn shows(platform: &Program, expected: i64) {
+    let shown = || platform.call("GET", "/control/stores/corner/items?external_id=A", "", &Value::Null)["items"][0]["quantity"].as_i64();
+    (0..500).take_while(|_| shown() != Some(expected)).for_each(|_| pause(Duration::from_millis(20)));
+    assert_eq!(shown(), Some(expected));
+}
+
+/// Takes a backup of `database` while a service writes to it; a database that is restored from it.
+fn backed_up_and_restored(database: &TestDatabase, on: Backend) -> TestDatabase {
+    let restored = TestDatabase::fresh(on);
+    match on {
+        Backend::Sqlite => {
+            let file = restored.url.trim_start_matches("sqlite://");
+            let taken = output(&["backup", "--database", &database.url, file], &[]);
+            assert_eq!(taken.status.code(), Some(0), "{}", String::from_utf8_lossy(&taken.stderr));
+            assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "others may read it");
+            let again = output(&["backup", "--database", &database.url, file], &[]);
+            assert_eq!(again.status.code(), Some(1), "an earlier backup is not written over");
+        }
+        Backend::Postgres => {
+            let piped = format!("pg_dump --no-owner '{}' | psql --quiet --set ON_ERROR_STOP=1 '{}'", database.url, restored.url);
+            let done = Command::new("bash").args(["-c", &format!("set -o pipefail; {piped} >/dev/null")]).status().unwrap();
+            assert!(done.success());
+        }
+    }
+    restored
+}
+
+fn a_backup_taken_under_load_holds_all_that_was_answered_before_it(on: Backend) {
+    let (database, platform) = (TestDatabase::fresh(on), Program::simulate_platform());
+    let service = Program::serve(&database, &[]);
+    let key = seller_with_a_store(&service, &platform, "t");
+    let driver = Driver::start(31, &service, &platform);
+    purchase(&service, &key, "before", 5);
+    shows(&platform, 5);
+    let restored = backed_up_and_restored(&database, on);
+    purchase(&service, &key, "after", 7);
+    shows(&platform, 12);
+    assert_eq!(driver.verdict(&service, &platform), Verdict::default(), "the backup has disturbed the service");
+    service.kill();
+    let service = Program::serve(&restored, &[]);
+    assert_eq!(available(&service, &key), 5);
+    // The seller sends what came after the backup once more, and overwrites: the store shows the truth again.
+    purchase(&service, &key, "after", 7);
+    service.call("POST", "/v1/syncs", &key, &json!({}));
+    (0..200)
+        .take_while(|_| service.call("GET", "/v1/syncs?limit=1", &key, &Value::Null)["items"][0]["state"] != "finished")
+        .for_each(|_| pause(Duration::from_millis(50)));
+    shows(&platform, 12);
+}
+
+fn the_credential_key_is_changed_while_the_service_goes_on(on: Backend) {
+    let (database, platform) = (TestDatabase::fresh(on), Program::simulate_platform());
+    platform.call("PUT", "/control/faults", "", &json!({ "token": "tok" }));
+    let service = Program::serve(&database, &[]);
+    let key = seller_with_a_store(&service, &platform, "tok");
+    purchase(&service, &key, "e1", 1);
+    shows(&platform, 1);
+    service.signal("TERM");
+    service.ends();
+    let keys = [("STOCKTIDE_CREDENTIAL_KEY", OTHER_CREDENTIAL_KEY), ("STOCKTIDE_CREDENTIAL_KEY_PREVIOUS", CREDENTIAL_KEY)];
+    let service = Program::serve_with(&database.url, &keys);
+    purchase(&service, &key, "e2", 1);
+    shows(&platform, 2);
+    let reseal = |keys: &[(&str, &str)]| {
+        let done = program(&["reseal", "--database", &database.url, "--set", "log=error"]).envs(keys.iter().copied()).output().unwrap();
+        (done.status.code(), String::from_utf8(done.stdout).unwrap())
+    };
+    let without = reseal(&keys[..1]);
+    assert_eq!(without.0, Some(1), "the key before is needed: {}", without.1);
+    let (status, told) = reseal(&keys);
+    assert!(status == Some(0) && told.starts_with("1 stores"), "{told}");
+    let (status, told) = reseal(&keys[..1]);
+    assert!(status == Some(0) && told.starts_with("0 stores"), "{told}");
+    service.signal("TERM");
+    service.ends();
+    let service = Program::serve_with(&database.url, &keys[..1]);
+    purchase(&service, &key, "e3", 1);
+    shows(&platform, 3);
+}
+
+fn every_migration_goes_down_and_up_again_with_data_in_place(on: Backend) {
+    let (database, platform) = (TestDatabase::fresh(on), Program::simulate_platform());
+    let service = Program::serve(&database, &[]);
+    let key = seller_with_a_store(&service, &platform, "t");
+    purchase(&service, &key, "e1", 5);
+    shows(&platform, 5);
+    service.signal("TERM");
+    service.ends();
+    let migrations = |backend: &str| {
+        FileBasedMigrations::from_path(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(backend)).unwrap()
+    };
+    // All but the first, which makes the tables.
+    match on {
+        Backend::Sqlite => {
+            let mut conn = SqliteConnection::establish(database.url.trim_start_matches("sqlite://")).unwrap();
+            conn.batch_execute("PRAGMA foreign_keys = ON").unwrap();
+            down_and_up(&mut conn, migrations("sqlite"));
+        }
+        Backend::Postgres => down_and_up(&mut PgConnection::establish(&database.url).unwrap(), migrations("postgres")),
+    }
+    let service = Program::serve(&database, &[]);
+    assert_eq!(available(&service, &key), 5);
+    purchase(&service, &key, "e2", 2);
+    shows(&platform, 7);
+    service.signal("TERM");
+    service.ends();
+    let setting = ["--database", &database.url];
+    for arguments in [&["migrate", "--down"][..], &["migrate"]] {
+        let arguments = [arguments, &setting].concat();
+        let keys = [("STOCKTIDE_CREDENTIAL_KEY", CREDENTIAL_KEY)];
+        assert_eq!(output(&arguments, &keys).status.code(), Some(0), "{arguments:?}");
+    }
+    let service = Program::serve(&database, &[]);
+    seller_with_a_store(&service, &platform, "t");
+}
+
+/// Takes the migrations behind the first back, the last one first, and runs them again.
+fn down_and_up<C: MigrationHarness<DB>, DB: diesel::backend::Backend>(conn: &mut C, migrations: FileBasedMigrations)
+where
+    FileBasedMigrations: diesel::migration::MigrationSource<DB>,
+{
+    let count = conn.applied_migrations().unwrap().len();
+    assert!(count > 1);
+    for down in 1..count {
+        for _ in 0..down {
+            conn.revert_last_migration(migrations.clone()).unwrap();
+        }
+        assert_eq!(conn.run_pending_migrations(migrations.clone()).unwrap().len(), down);
+    }
+}
+
+on_both_backends![
+    a_backup_taken_under_load_holds_all_that_was_answered_before_it,
+    the_credential_key_is_changed_while_the_service_goes_on,
+    every_migration_goes_down_and_up_again_with_data_in_place,
+];

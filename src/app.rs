@@ -95,6 +95,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     .workers(config.http_workers)
     .max_connections(CONNECTIONS)
     .client_request_timeout(HEADERS_WITHIN)
+    // The last piece of a compressed answer would wait for the client to acknowledge the others, for 40 ms.
+    .tcp_nodelay(true)
     .shutdown_timeout(config.actors.stop_within.as_secs())
     .disable_signals()
     .listen(listener)?

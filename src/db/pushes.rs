@@ -219,7 +219,8 @@ impl Tenant<'_> {
             let row: Option<PushRow> = on!(self.conn, c => {
                 let mut query = pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::sku.eq(sku.as_str()))
                     .filter(pushes::listing_id.eq(listing.bytes())).order(pushes::id.desc()).into_boxed();
-                if let Some(state) = state { query = query.filter(pushes::state.eq(state.code())); }
+                // The plus keeps SQLite from the index by state, in which it would walk all that the seller has in it.
+                if let Some(state) = state { query = query.filter(diesel::dsl::sql::<Bool>(&format!("+state = {}", state.code()))); }
                 query.first(c).optional()?
             });
             if let Some(row) = row {

@@ -68,13 +68,15 @@ impl Tenant<'_> {
         let of_sku = self.rules_of(&[sku.to_string()])?;
         let rows: Vec<(ListingRow, StoreRow)> = on!(self.conn, c => listings::table
             .inner_join(stores::table.on(stores::seller_id.eq(listings::seller_id).and(stores::id.eq(listings::store_id))))
-            .filter(listings::seller_id.eq(&key)).filter(listings::sku.eq(sku.as_str())).order(listings::store_id).load(c))?;
+            .filter(listings::seller_id.eq(&key)).filter(listings::sku.eq(sku.as_str())).load(c))?;
         let mut found = Vec::with_capacity(rows.len());
         for (listing, store) in rows {
             let (listing, store) = (listing.listing()?, store.store()?);
             let resolved = resolve(&settings, &store.rules(), sku.as_str(), &of_sku);
             found.push(ListingStock { listing, store, rules: resolved, target: 0, last_push: None, last_confirmed: None });
         }
+        // Sorted here: to have them in order, SQLite would walk all listings of the seller.
+        found.sort_by_key(|listing| listing.store.id);
         let resolved: Vec<ListingRules> = found.iter().map(|l| l.rules.clone()).collect();
         let ids: Vec<ListingId> = found.iter().map(|l| l.listing.id).collect();
         let mut last = self.last_pushes(sku, &ids, None)?;

@@ -91,6 +91,9 @@ pub struct Resealed {
     pub unopened: usize,
 }
 
+/// A seller, a store, its credentials.
+type Sealed = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+
 /// Stores looked at in one step.
 const RESEAL_STEP: i64 = 200;
 
@@ -103,7 +106,7 @@ pub fn reseal_credentials(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> 
     let mut done = Resealed::default();
     let mut after: (Vec<u8>, Vec<u8>) = Default::default();
     loop {
-        let page: Vec<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)> = on!(conn, c => stores::table
+        let page: Vec<Sealed> = on!(conn, c => stores::table
             .select((stores::seller_id, stores::id, stores::credentials))
             .filter(stores::seller_id.gt(&after.0).or(stores::seller_id.eq(&after.0).and(stores::id.gt(&after.1))))
             .order((stores::seller_id, stores::id)).limit(RESEAL_STEP).load(c))?;

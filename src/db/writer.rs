@@ -218,7 +218,7 @@ fn commit_group(pool: &r2d2::Pool<Manager>, jobs: Vec<Waiting>, events: Vec<Even
         let result = conn.transaction(|conn| {
             recorded = record_all(conn, &requests, limits)?;
             let started = Instant::now();
-            while let Some(Waiting { mut job, .. }) = waiting.next() {
+            for Waiting { mut job, .. } in waiting.by_ref() {
                 let done = job.run(conn);
                 jobs.push(job);
                 done?;

@@ -5,10 +5,10 @@ use super::schema::{pushes, sellers, stock_events, stores};
 use super::sellers::Seller;
 use super::{Conn, Result, id_of};
 use crate::domain::SellerId;
-use crate::domain::push::{PushKind, PushState};
+use crate::domain::push::PushKind;
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{BigInt, Bool, Text};
 use std::collections::HashMap;
 
 /// Confirmed pushes whose time is looked at in one sample, at most.
@@ -36,19 +36,37 @@ pub struct Overview {
 /// # Errors
 /// Those of the database.
 pub fn overview(conn: &mut Conn, since: i64) -> Result<Overview> {
-    // Written out, so that both backends see that these are the partial indices' own conditions.
-    let active = sql::<Bool>("pushes.state IN (0, 1, 3, 4, 6)");
+    // Written out, so that both backends see that it is the partial index's own condition.
     let ended = sql::<Bool>("state IN (2, 5, 7, 8) AND state = 2");
+    let queue: Vec<Queue> = on!(conn, c => diesel::sql_query(QUEUES).load(c))?;
     Ok(Overview {
         sellers: on!(conn, c => sellers::table.count().get_result(c))?,
         suspended: on!(conn, c => sellers::table.filter(sellers::suspended.eq(true)).count().get_result(c))?,
         stores: on!(conn, c => stores::table.count().get_result(c))?,
-        queue: on!(conn, c => pushes::table
-            .inner_join(stores::table.on(stores::seller_id.eq(pushes::seller_id).and(stores::id.eq(pushes::store_id))))
-            .filter(active).group_by(stores::platform).select((stores::platform, count_star())).order(stores::platform).load(c))?,
+        queue: queue.into_iter().map(|queue| (queue.platform, queue.pushes)).collect(),
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
         pushes: on!(conn, c => pushes::table.filter(ended).filter(pushes::updated_at.gt(since)).count().get_result(c))?,
     })
+}
+
+/// Pushes that are not at their end, by platform: what is due some day, what is held, what is on its way. Counted by store
+/// in three partial indices, before the few stores are looked up.
+const QUEUES: &str = "\
+    SELECT stores.platform, CAST(SUM(queue.pushes) AS BIGINT) AS pushes FROM ( \
+        SELECT seller_id, store_id, COUNT(*) AS pushes FROM pushes WHERE due_at IS NOT NULL GROUP BY seller_id, store_id \
+        UNION ALL \
+        SELECT seller_id, store_id, COUNT(*) AS pushes FROM pushes WHERE state = 6 GROUP BY seller_id, store_id \
+        UNION ALL \
+        SELECT seller_id, store_id, COUNT(*) AS pushes FROM pushes WHERE state IN (1, 4) AND due_at IS NULL GROUP BY seller_id, store_id \
+    ) AS queue JOIN stores ON stores.seller_id = queue.seller_id AND stores.id = queue.store_id \
+    GROUP BY stores.platform ORDER BY stores.platform";
+
+#[derive(QueryableByName)]
+struct Queue {
+    #[diesel(sql_type = Text)]
+    platform: String,
+    #[diesel(sql_type = BigInt)]
+    pushes: i64,
 }
 
 /// What happened since the last look, for the operator's plots.
@@ -110,7 +128,7 @@ pub fn seller_loads(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Res
         .select((stores::seller_id, count_star())).load(c))?)?;
     let due = read(on!(conn, c => pushes::table.filter(pushes::seller_id.eq_any(&ids)).filter(pushes::due_at.is_not_null())
         .group_by(pushes::seller_id).select((pushes::seller_id, count_star())).load(c))?)?;
-    let held = read(on!(conn, c => pushes::table.filter(pushes::seller_id.eq_any(&ids)).filter(pushes::state.eq(PushState::Held.code()))
+    let held = read(on!(conn, c => pushes::table.filter(pushes::seller_id.eq_any(&ids)).filter(sql::<Bool>("state = 6"))
         .group_by(pushes::seller_id).select((pushes::seller_id, count_star())).load(c))?)?;
     let count = |of: &HashMap<SellerId, i64>, id| of.get(&id).copied().unwrap_or(0);
     Ok(found

@@ -77,7 +77,7 @@ impl FailedKeys {
 
     fn may_try(&self, address: IpAddr, key: &KeyHash) -> Result<(), ApiError> {
         match self.throttle.check(address) {
-            Err(wait) if !self.right().contains(key) => Err(ApiError::quota(wait)),
+            Err(wait) if !self.right().contains(key) => Err(ApiError::wrong_keys(wait)),
             _ => Ok(()),
         }
     }

@@ -46,8 +46,8 @@ fn add_common_problems(path: &str, operation: &mut Operation) {
     let with_query = operation.parameters.iter().flatten().any(|p| matches!(p, RefOr::T(p) if p.parameter_in == ParameterIn::Query));
     for (status, ..) in KINDS {
         let possible = match status {
-            401 | 503 => of_seller || path.starts_with("/admin/"),
-            403 | 429 => of_seller,
+            401 | 429 | 503 => of_seller || path.starts_with("/admin/"),
+            403 => of_seller,
             400 | 408 | 413 | 415 => with_body,
             422 => with_body || with_query,
             _ => false,

@@ -51,7 +51,7 @@ pub const KINDS: [(u16, &str, &str); 13] = [
     (413, "too-large", "The request is too large"),
     (415, "unsupported-media-type", "The request's media type is not understood"),
     (422, "invalid", "Some fields are not right"),
-    (429, "quota", "This seller sends too much"),
+    (429, "quota", "Too much was sent"),
     (500, "internal", "Something went wrong inside"),
     (503, "unavailable", "The service cannot do this now"),
 ];
@@ -132,6 +132,13 @@ impl ApiError {
     pub fn quota(wait: std::time::Duration) -> Self {
         let seconds = wait.as_secs().max(1);
         Self { retry_after_s: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, format!("Come back in {seconds} s.")) }
+    }
+
+    /// 429 for an address that keeps trying keys.
+    pub fn wrong_keys(wait: std::time::Duration) -> Self {
+        let seconds = wait.as_secs().max(1);
+        let detail = format!("Too many requests with wrong keys came from this address. Come back in {seconds} s.");
+        Self { retry_after_s: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
     /// 503.

@@ -29,12 +29,92 @@ const DEFAULT_STEPS: usize = 200;
 /// A prime, so that over the runs all kinds of steps come up; the long run stops at every one.
 const DEFAULT_EVERY_STEP: usize = 31;
 
+/// From so many seeds on, everything in [`MUST_OCCUR`] must have occurred: a kind of fault that never does shows nothing.
+const ENOUGH_SEEDS: u64 = 300;
+const MUST_OCCUR: [&str; 73] = [
+    "401",
+    "429",
+    "5xx after applying",
+    "5xx before applying",
+    "Adds: adjust",
+    "AddsBlindly: adjust",
+    "AddsOrCompares: adjust",
+    "CompareAndSet: set",
+    "KeyedSets: set",
+    "Keys: adjust",
+    "Keys: set",
+    "Sets: items",
+    "Sets: set",
+    "SetsBlindly: set",
+    "answer lost",
+    "applied late, beyond the settle time",
+    "applied late, within the settle time",
+    "batch of events",
+    "batch of events as lines",
+    "call refused as a whole",
+    "clock stepped ahead",
+    "clock stepped back",
+    "connection refused",
+    "crash at a point on its way",
+    "crash while it waits",
+    "cut before applying",
+    "daily run",
+    "daily run at an hour that came twice",
+    "daily run at an hour that was skipped",
+    "daily run caught up",
+    "daily run missed",
+    "database: answer of the commit lost",
+    "database: failed",
+    "database: slow",
+    "event: adjustment",
+    "event: cancellation",
+    "event: count",
+    "event: duplicate",
+    "event: id of another",
+    "event: purchase",
+    "event: return",
+    "event: sale",
+    "event: transfer",
+    "excused: AppliedLate",
+    "graceful restart",
+    "item refused",
+    "listing unpaired",
+    "manual sync",
+    "outage: 429",
+    "outage: 503",
+    "outage: refused",
+    "outage: silence",
+    "overwrites that healed",
+    "requests side by side",
+    "rubbish",
+    "setting: Buffer",
+    "setting: Cancellations",
+    "setting: Exclusive",
+    "setting: Incremental",
+    "setting: Off",
+    "setting: Rule",
+    "setting: Timed",
+    "setting: Zone",
+    "silence",
+    "slow answer",
+    "store sale",
+    "store: Enabled",
+    "store: Paused",
+    "store: Share",
+    "store: Warehouses",
+    "sync runs",
+    "token expired",
+    "trespass",
+];
+
 struct Wanted {
     first: u64,
     seeds: u64,
     steps: usize,
     threads: usize,
     shrink: bool,
+    /// Ends with the first seed that fails.
+    until_failure: bool,
     /// Of the steps of the short stories every so many-th is stopped at; none with 0.
     every_step: usize,
 }
@@ -48,6 +128,7 @@ fn wanted() -> Wanted {
         steps: DEFAULT_STEPS,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         shrink: true,
+        until_failure: false,
         every_step: DEFAULT_EVERY_STEP,
     };
     let mut args = std::env::args().skip(1);
@@ -61,6 +142,7 @@ fn wanted() -> Wanted {
             "--threads" => wanted.threads = usize::try_from(number().unwrap()).unwrap(),
             "--every-step" => wanted.every_step = usize::try_from(number().unwrap()).unwrap(),
             "--no-shrink" => wanted.shrink = false,
+            "--until-failure" => wanted.until_failure = true,
             // What the test runner of others understands is not for us.
             _ => {}
         }
@@ -98,6 +180,9 @@ fn main() {
         let began = tokio::time::Instant::now();
         let total = Mutex::new(Told::default());
         side_by_side(wanted.threads, wanted.seeds, |n| {
+            if wanted.until_failure && failed.load(Ordering::Relaxed) > 0 {
+                return;
+            }
             let story = Story::draw(wanted.first + n, wanted.steps);
             let told = tell(&story);
             count(told.failure.is_none());
@@ -115,6 +200,11 @@ fn main() {
         println!("{:.1} simulated days in {took:.1} s, {:.2} seeds per second", total.days, wanted.seeds as f64 / took);
         for (what, n) in total.counts.iter().filter(|(_, n)| **n > 0) {
             println!("{n:>9}  {what}");
+        }
+        let never = MUST_OCCUR.iter().filter(|what| total.counts.get(**what).is_none_or(|n| *n == 0));
+        for what in never.filter(|_| wanted.seeds >= ENOUGH_SEEDS) {
+            count(false);
+            println!("never occurred: {what}");
         }
     }
     if wanted.every_step > 0 {

@@ -70,6 +70,8 @@ pub struct State {
     rng: Rng,
     /// No more faults: the story is over.
     pub calm: bool,
+    /// The answer to this request, and no other, is lost.
+    pub loses_answer_of: Option<usize>,
 }
 
 #[derive(Clone)]
@@ -102,8 +104,16 @@ enum Seen {
 
 impl Network {
     pub fn new(clock: Clock, ruler: Ruler, rng: Rng) -> Self {
-        let state =
-            State { shops: BTreeMap::new(), history: Vec::new(), sendings: Vec::new(), faults: BTreeMap::new(), ruler, rng, calm: false };
+        let state = State {
+            shops: BTreeMap::new(),
+            history: Vec::new(),
+            sendings: Vec::new(),
+            faults: BTreeMap::new(),
+            ruler,
+            rng,
+            calm: false,
+            loses_answer_of: None,
+        };
         Self { state: Arc::new(Mutex::new(state)), clock }
     }
 
@@ -196,7 +206,8 @@ impl State {
             }
             shop.down = None;
         }
-        let Some(fault) = shop.faults.pop_front().filter(|_| !calm) else {
+        let of_this = (self.loses_answer_of == Some(self.sendings.len())).then_some(NetFault::LostAnswer);
+        let Some(fault) = of_this.or_else(|| shop.faults.pop_front().filter(|_| !calm)) else {
             return (Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: back } }, None);
         };
         let (word, fate) = match fault {
@@ -299,6 +310,8 @@ impl Transport for Wire {
                 // A connection that was refused took nothing along.
                 if !matches!(fate, Fate::Refused) {
                     let key = incoming.key.clone();
+                    let how = format!("{:?}: {action}", state.shops[&name].ability);
+                    state.count(&how);
                     state.note(Happening::Sent { request: id, store: name.clone(), action, items: items.clone(), key });
                 }
                 (id, fate)

@@ -50,8 +50,16 @@ pub fn tell(story: &Story) -> Told {
     tell_disturbed(story, None)
 }
 
-/// Tells it with something different.
+/// Tells it with something different. A panic is a failure like others.
 pub fn tell_disturbed(story: &Story, disturbance: Option<Disturbance>) -> Told {
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tell_to_the_end(story, disturbance)));
+    told.unwrap_or_else(|_| {
+        let failure = Failure { name: "panic", detail: "printed above".to_owned() };
+        Told { failure: Some(failure), ..Told::default() }
+    })
+}
+
+fn tell_to_the_end(story: &Story, disturbance: Option<Disturbance>) -> Told {
     let story = story.clone();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     actix::System::with_tokio_rt(runtime).block_on(async move {

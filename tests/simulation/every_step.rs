@@ -10,8 +10,7 @@ use crate::tale::{Disturbance, Told, tell_disturbed};
 use crate::world::Failure;
 
 /// What is different each time.
-const WAYS: [&str; 4] =
-    ["dies", "loses an answer of the database", "cannot reach the database", "loses an answer of a platform"];
+const WAYS: [&str; 4] = ["dies", "loses an answer of the database", "cannot reach the database", "loses an answer of a platform"];
 
 fn store(ability: Ability, skus: &[usize]) -> StoreSetup {
     StoreSetup { ability, share: 100.0, max_items: 2, per_second: 50.0, burst: 40, warehouses: None, skus: skus.to_vec() }

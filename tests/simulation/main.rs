@@ -114,6 +114,8 @@ struct Wanted {
     steps: usize,
     threads: usize,
     shrink: bool,
+    /// Other tests are asked for.
+    nothing: bool,
     /// Ends with the first seed that fails.
     until_failure: bool,
     /// Of the steps of the short stories every so many-th is stopped at; none with 0.
@@ -129,6 +131,7 @@ fn wanted() -> Wanted {
         steps: usize::try_from(from_env("STOCKTIDE_SIM_STEPS").unwrap_or(DEFAULT_STEPS)).unwrap(),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         shrink: true,
+        nothing: false,
         until_failure: false,
         every_step: DEFAULT_EVERY_STEP,
     };
@@ -144,8 +147,11 @@ fn wanted() -> Wanted {
             "--every-step" => wanted.every_step = usize::try_from(number().unwrap()).unwrap(),
             "--no-shrink" => wanted.shrink = false,
             "--until-failure" => wanted.until_failure = true,
-            // What the test runner of others understands is not for us.
-            _ => {}
+            // What the test runner of others understands: a part of a name, which chooses us or not, and options.
+            "--test-threads" | "--skip" | "--format" | "--color" | "--report-time" | "-Z" => drop(args.next()),
+            "--list" => wanted.nothing = true,
+            option if option.starts_with('-') => {}
+            part => wanted.nothing |= !"simulation".contains(part),
         }
     }
     wanted
@@ -171,7 +177,7 @@ fn side_by_side(threads: usize, count: u64, work: impl Fn(u64) + Sync) {
 
 fn main() {
     let wanted = wanted();
-    if std::env::args().any(|arg| arg == "--list") {
+    if wanted.nothing {
         return;
     }
     let (passed, failed) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -179,7 +185,7 @@ fn main() {
     if wanted.seeds > 0 {
         println!("seeds {} to {}, {} steps each", wanted.first, wanted.first + wanted.seeds - 1, wanted.steps);
         let began = tokio::time::Instant::now();
-        let total = Mutex::new(Told::default());
+        let (total, first) = (Mutex::new(Told::default()), Mutex::new(None));
         side_by_side(wanted.threads, wanted.seeds, |n| {
             if wanted.until_failure && failed.load(Ordering::Relaxed) > 0 {
                 return;
@@ -194,8 +200,17 @@ fn main() {
                     println!("{}", tale::shorten(story, failure.name));
                 }
             }
+            if n == 0 {
+                *first.lock().unwrap() = Some(told.traces());
+            }
             total.lock().unwrap().add(told);
         });
+        // Now behind all the others, and not beside any.
+        let again = first.into_inner().unwrap().map(|traces| (traces, tell(&Story::draw(wanted.first, wanted.steps)).traces()));
+        if let Some((before, after)) = again.filter(|(before, after)| before != after) {
+            count(false);
+            println!("seed {} was told otherwise the second time:\n  {before}\n  {after}", wanted.first);
+        }
         let total = total.into_inner().unwrap();
         let took = began.elapsed().as_secs_f64();
         println!("{:.1} simulated days in {took:.1} s, {:.2} seeds per second", total.days, wanted.seeds as f64 / took);

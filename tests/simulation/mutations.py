@@ -4,7 +4,7 @@
     tests/simulation/mutations.py [NAME ...]
 
 Each bug is a few replacements in the sources, behind a switch (`planted`), so that one build serves for all. The copy
-is built into this tree's own target folder, where only the crate itself is compiled again. For each bug the simulation
+is built into this tree's own target folder, where only the crate itself is compiled again, under another version. For each bug the simulation
 runs until a seed fails; where none does, the named test of `tests/spec` must fail. With no bug switched on the first
 seeds must pass. Exits with 1 when something is not as it must be.
 """
@@ -221,7 +221,11 @@ def plant(copy):
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / file, copy / file)
     replacements = [r for of_bug, _ in MUTATIONS.values() for r in of_bug]
-    for file, stands, then in [*replacements, ("src/lib.rs", "pub mod actors;\n", "pub mod actors;\n" + SWITCH)]:
+    switch = ("src/lib.rs", "pub mod actors;\n", "pub mod actors;\n" + SWITCH)
+    # Another version, so that cargo never takes what is built here for what is built of the real sources.
+    name = 'name = "stocktide"\nversion = "0.1.0'
+    versions = [(file, name, name + "-planted") for file in ("Cargo.toml", "Cargo.lock")]
+    for file, stands, then in [*replacements, switch, *versions]:
         text = (copy / file).read_text()
         if text.count(stands) != 1:
             sys.exit(f"{file} has {text.count(stands)} of {stands!r}")

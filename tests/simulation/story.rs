@@ -4,6 +4,7 @@
 //! taken out is still a story: that is how a failing one is made short.
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::VecDeque;
 
 pub type Rng = ChaCha8Rng;
 
@@ -331,7 +332,7 @@ impl Story {
     pub fn draw(seed: u64, steps: usize) -> Self {
         let mut rng = Rng::seed_from_u64(seed);
         let setup = draw_setup(&mut rng);
-        let mut drawer = Drawer { rng, setup, next_id: 0 };
+        let mut drawer = Drawer { rng, setup, next_id: 0, soon: VecDeque::new() };
         let steps = (0..steps).map(|_| drawer.step()).collect();
         Self { seed, setup: drawer.setup, steps }
     }
@@ -396,6 +397,8 @@ struct Drawer {
     rng: Rng,
     setup: Setup,
     next_id: u32,
+    /// What comes next in any case: steps that belong together.
+    soon: VecDeque<Step>,
 }
 
 impl Drawer {
@@ -498,7 +501,41 @@ impl Drawer {
         rule
     }
 
+    /// An increase is on its way to a store, and will not arrive, while auto-sync is switched off or the store is.
+    fn called_off_on_its_way(&mut self) -> Step {
+        let (seller, store) = self.store();
+        let skus = self.setup.sellers[seller].stores[store].skus.clone();
+        let sku = pick(&mut self.rng, &skus);
+        let event = Event {
+            kind: "purchase",
+            sku,
+            warehouse: self.rng.random_range(0..WAREHOUSES.len()),
+            quantity: 5,
+            id: EventId::Fresh(self.fresh()),
+        };
+        let off = if self.rng.random_bool(0.7) {
+            Step::Set { seller, setting: Setting::Off }
+        } else {
+            Step::Store { seller, store, change: StoreChange::Enabled(false) }
+        };
+        self.soon.push_back(Step::Events { seller, events: vec![event], ndjson: false });
+        self.soon.push_back(Step::Sleep { ms: self.rng.random_range(0..60) });
+        self.soon.push_back(off);
+        self.soon.push_back(Step::Sleep { ms: self.rng.random_range(0..90_000) });
+        self.soon.push_back(Step::Store { seller, store, change: StoreChange::Enabled(true) });
+        self.soon.push_back(Step::Set { seller, setting: Setting::Incremental { initial: self.rng.random_bool(0.7) } });
+        let fault =
+            pick(&mut self.rng, &[NetFault::CutBefore, NetFault::Silence, NetFault::ErrorBefore, NetFault::Throttled { retry_after_s: 1 }]);
+        Step::Net { seller, store, fault, calls: 1 }
+    }
+
     fn step(&mut self) -> Step {
+        if let Some(step) = self.soon.pop_front() {
+            return step;
+        }
+        if self.rng.random_bool(0.01) {
+            return self.called_off_on_its_way();
+        }
         match self.rng.random_range(0..1000) {
             0..=299 => {
                 let seller = self.seller();

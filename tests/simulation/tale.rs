@@ -30,13 +30,25 @@ pub struct Told {
 /// What is different from the undisturbed telling.
 #[derive(Debug, Clone, Copy)]
 pub enum Disturbance {
-    Dies { at: u64 },
-    Database { at: u64, fault: DbFault },
+    Dies {
+        at: u64,
+    },
+    Database {
+        at: u64,
+        fault: DbFault,
+    },
     /// The answer to this request does not come back.
-    Platform { at: u64 },
+    Platform {
+        at: u64,
+    },
 }
 
 impl Told {
+    /// What must be the same each time that a seed is told.
+    pub fn traces(&self) -> String {
+        format!("{:?} {:?} {:?} {} {} {}", self.failure.as_ref().map(|f| f.name), self.counts, self.end, self.points, self.works, self.days)
+    }
+
     pub fn add(&mut self, other: Self) {
         self.days += other.days;
         for (what, n) in other.counts {

@@ -63,6 +63,35 @@ fn a_local_time_that_comes_twice_runs_at_the_first_and_not_at_the_second() {
 }
 
 #[test]
+fn a_daily_time_that_was_changed_elsewhere_a_moment_ago_is_the_one_that_counts() {
+    story_of_days(START, async |world| {
+        let seller = world.seller(daily_at("12:55", UTC)).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.sleep_until("2026-03-02T12:54:59Z").await;
+        seller.settings_saved_elsewhere(daily_at("14:05", UTC)).await;
+        world.sleep_until("2026-03-02T14:04:59Z").await;
+        assert_eq!(seller.dates(&shop).await, []);
+        world.sleep_until("2026-03-02T14:05:02Z").await;
+        assert_eq!(seller.dates(&shop).await, [("2026-03-02".to_owned(), Finished)]);
+    });
+}
+
+#[test]
+fn a_date_whose_run_was_called_off_at_the_last_moment_has_one_at_a_later_time() {
+    story_of_days(START, async |world| {
+        let seller = world.seller(daily_at("12:55", UTC)).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.sleep_until("2026-03-02T12:54:59Z").await;
+        seller.settings_saved_elsewhere(incremental).await;
+        world.sleep_until("2026-03-02T12:55:02Z").await;
+        assert_eq!(seller.dates(&shop).await, []);
+        seller.settings(daily_at("14:05", UTC)).await;
+        world.sleep_until("2026-03-02T14:05:02Z").await;
+        assert_eq!(seller.dates(&shop).await, [("2026-03-02".to_owned(), Finished)]);
+    });
+}
+
+#[test]
 fn nothing_runs_twice_for_one_date_whatever_restarts() {
     story(async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;

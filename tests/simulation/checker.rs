@@ -33,6 +33,8 @@ struct Listed {
     sold: i64,
     /// Pushes that are neither finished nor rejected, by id.
     active: BTreeMap<String, Push>,
+    /// Increases whose units are no longer owed since the platform has applied them, answered or not.
+    arrived: BTreeSet<String>,
     /// Rejected increases that no overwrite contains yet: a seller can have them sent again.
     rejected: BTreeMap<String, i64>,
     /// Those of them that the overwrite on its way contains.
@@ -243,6 +245,7 @@ impl Checker<'_> {
         }
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
         if begins {
+            listed.arrived.remove(&push.id);
             if let Some(other) = listed.active.values().find(|p| p.id != push.id && is_in_flight(p.state)) {
                 return fail("two pushes of a listing in flight", format!("{other:?}"));
             }
@@ -283,9 +286,9 @@ impl Checker<'_> {
             return fail("push called off by nobody", format!("{push:?}"));
         }
         if let Some(listed) = self.listed.get_mut(&push.listing) {
-            // What waits still is owed still; the rest went with what was called off.
-            let waits: i64 =
-                listed.active.values().filter(|p| !p.overwrite).filter_map(|p| p.quantity).chain(listed.rejected.values().copied()).sum();
+            // What waits, or is on its way and not there yet, is owed still; the rest went with what was called off.
+            let open = listed.active.values().filter(|p| !p.overwrite && !listed.arrived.contains(&p.id));
+            let waits: i64 = open.filter_map(|p| p.quantity).chain(listed.rejected.values().copied()).sum();
             let gone = listed.owed - waits;
             listed.owed = waits;
             listed.since_target = (listed.since_target - gone.max(0)).max(0).min(waits);
@@ -467,6 +470,7 @@ impl Checker<'_> {
             wrong.told_by = Some(push.id.clone());
         }
         listed.owed -= n;
+        listed.arrived.insert(push.id.clone());
         if listed.owed >= 0 {
             return Ok(());
         }

@@ -13,6 +13,12 @@ use crate::network::{Happening, Item, Noted, Sending};
 use crate::story::{Ability, NetFault};
 use crate::world::{Failure, Verdict, World, fail};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The service compares answers with what it believes for 24 hours after a request was given up: later ones differ by what
+/// the store has sold. Its clock may be stepped meanwhile, so only the first half of that is asked of it.
+const WATCHED_FOR: Duration = Duration::from_secs(12 * 3600);
 
 /// Why a listing may show something else until its next overwrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,8 +55,9 @@ struct Wrong {
     units: i64,
     /// An increase that was applied since: its answer tells what is shown.
     told_by: Option<String>,
-    /// That answer came.
+    /// That answer came, while such answers are looked for.
     told: bool,
+    since: Instant,
     /// Sold since by the store itself; as many as there are too many, and nobody can see it.
     sold: i64,
 }
@@ -65,8 +72,8 @@ struct Request {
 }
 
 impl Wrong {
-    fn new(excuse: Excuse, units: i64) -> Self {
-        Self { excuse, units, told_by: None, told: false, sold: 0 }
+    fn new(excuse: Excuse, units: i64, since: Instant) -> Self {
+        Self { excuse, units, told_by: None, told: false, since, sold: 0 }
     }
 }
 
@@ -89,6 +96,8 @@ pub struct Checker<'w> {
     abilities: BTreeMap<String, Ability>,
     /// Listings that are unpaired in the end: what waits for them is called off just before.
     unpaired: BTreeSet<String>,
+    /// Of the happening before.
+    at: Instant,
     pub excused: BTreeMap<Excuse, u64>,
     pub heals: u64,
     /// What there was of daily runs.
@@ -124,6 +133,7 @@ pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
         recorded: BTreeSet::new(),
         sendings,
         abilities,
+        at: Instant::now(),
         excused: BTreeMap::new(),
         heals: 0,
         counts: BTreeMap::new(),
@@ -266,7 +276,7 @@ impl Checker<'_> {
         if push.state == State::Confirmed
             && let Some(wrong) = &mut listed.wrong
         {
-            wrong.told |= wrong.told_by.as_ref() == Some(&push.id);
+            wrong.told |= wrong.told_by.as_ref() == Some(&push.id) && self.at - wrong.since < WATCHED_FOR;
         }
         if push.state == State::Cancelled && was != Some(State::Cancelled) {
             self.cancelled(seller, &push)?;
@@ -343,6 +353,7 @@ impl Checker<'_> {
     }
 
     fn happening(&mut self, noted: Noted) -> Verdict {
+        self.at = noted.at;
         let place = format!("\n  after entry {}: {:?}", noted.after, noted.what);
         self.happened(noted.what).map_err(|f| Failure { detail: f.detail + &place, ..f })
     }
@@ -446,7 +457,9 @@ impl Checker<'_> {
                     listed.rejected.remove(&id);
                 }
             } else if any_late && !ability.keys() {
-                listed.wrong = Some(Wrong::new(Excuse::AppliedLate, change));
+                // One that finds the very number it sets changes nothing.
+                let units = listed.wrong.as_ref().map_or(0, |wrong| wrong.units) + change;
+                listed.wrong = (units != 0).then(|| Wrong::new(Excuse::AppliedLate, units, self.at));
                 *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
             } else {
                 return fail("overwrite applied behind what came after it", format!("{now:?}"));
@@ -458,11 +471,12 @@ impl Checker<'_> {
         let weak = ability != Ability::Keys;
         if !current {
             // The service has decided otherwise about it already.
-            if !(any_late && weak) {
+            // Nor do keys where the platform refused the repetition: that was left undecided, and must be healed like others.
+            if !(any_late && (weak || now.state == State::Superseded)) {
                 return fail("increase applied behind what was decided about it", format!("{now:?}"));
             }
             let units = listed.wrong.as_ref().map_or(0, |wrong| wrong.units);
-            listed.wrong = Some(Wrong::new(Excuse::AppliedLate, units + n));
+            listed.wrong = Some(Wrong::new(Excuse::AppliedLate, units + n, self.at));
             *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
             return Ok(());
         }
@@ -474,11 +488,13 @@ impl Checker<'_> {
         if listed.owed >= 0 {
             return Ok(());
         }
-        if !(before_this && weak && sold >= n) {
+        // Of a push that was merged with later ones only what it was before is there twice.
+        let twice = -listed.owed;
+        if !(before_this && weak && sold >= twice) {
             return fail("increase applied twice", format!("{now:?}; owed {}", listed.owed));
         }
-        listed.owed += n;
-        listed.wrong = Some(Wrong::new(Excuse::SoldAsManyAsAdded, n));
+        listed.owed = 0;
+        listed.wrong = Some(Wrong::new(Excuse::SoldAsManyAsAdded, twice, self.at));
         *self.excused.entry(Excuse::SoldAsManyAsAdded).or_default() += 1;
         Ok(())
     }

@@ -43,6 +43,7 @@ pub struct Item {
 #[derive(Debug, Clone)]
 pub struct Noted {
     pub after: i64,
+    pub at: Instant,
     pub what: Happening,
 }
 
@@ -181,7 +182,7 @@ impl Network {
 impl State {
     fn note(&mut self, what: Happening) {
         let after = self.ruler.position();
-        self.history.push(Noted { after, what });
+        self.history.push(Noted { after, at: Instant::now(), what });
     }
 
     fn count(&mut self, fault: &str) {

@@ -395,25 +395,31 @@ impl Checker<'_> {
                 pushes.push(None);
                 continue;
             }
-            let sending = self.pushes.values().find(|p| {
+            let sending = self.pushes.values().filter(|p| {
                 p.state == State::Sending
                     && p.external_id == item.external_id
                     && self.sellers.values().any(|s| s.stores.get(&p.store).is_some_and(|s| s.name == store))
             });
-            let Some(push) = sending else { return fail("request that no push stands for", format!("{item:?}")) };
-            let n = push.quantity.unwrap_or(i64::MIN);
-            let right = if push.overwrite {
-                action == "set" && item.quantity == Some(n) && item.expected.is_none()
-            } else if action == "adjust" {
-                item.quantity == Some(n) && ability.adjust()
-            } else {
-                let base = push.base.unwrap_or(i64::MIN);
-                let read = self.last_read.get(&(store.clone(), item.external_id.clone()));
-                item.quantity == Some(base + n) && read == Some(&base) && item.expected == ability.compare().then_some(base)
+            let fits = |push: &Push| {
+                let n = push.quantity.unwrap_or(i64::MIN);
+                let right = if push.overwrite {
+                    action == "set" && item.quantity == Some(n) && item.expected.is_none()
+                } else if action == "adjust" {
+                    item.quantity == Some(n) && ability.adjust()
+                } else {
+                    let base = push.base.unwrap_or(i64::MIN);
+                    let read = self.last_read.get(&(store.clone(), item.external_id.clone()));
+                    item.quantity == Some(base + n) && read == Some(&base) && item.expected == ability.compare().then_some(base)
+                };
+                let under_key = !ability.keys() || key.as_deref().is_some_and(|key| crate::world::hex_of(key) == push.call);
+                right && n >= 0 && under_key
             };
-            if !right || n < 0 || (ability.keys() && key.as_deref().is_none_or(|key| crate::world::hex_of(key) != push.call)) {
-                return fail("request with other numbers than its push", format!("{push:?}"));
-            }
+            // There are two where a listing was unpaired with a push on its way and its item was paired again.
+            let sending: Vec<&Push> = sending.collect();
+            let Some(push) = sending.iter().find(|push| fits(push)) else {
+                return fail("request that no push stands for", format!("{item:?} under {key:?}; sending: {sending:?}"));
+            };
+            let push = Push::clone(push);
             self.carried.entry(push.id.clone()).or_default().push(id);
             pushes.push(Some(push.clone()));
         }

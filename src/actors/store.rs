@@ -262,28 +262,28 @@ impl StoreActor {
         };
         let since = instant(settings.timed_since.max(self.config.store.created_at));
         let due = due_runs(&settings, now, since, last);
-        let Some(newest) = due.last().map(|run| run.date) else { return };
+        if due.is_empty() {
+            return;
+        }
         self.last_run = LastRun::Reading;
-        let now = now.timestamp_millis();
+        let created_at = self.config.store.created_at;
         let started = async move {
             db.write(move |t| {
                 // The row may have changed since: a setting takes effect once it is saved.
                 let settings = t.sync_settings()?;
-                if !settings.is_timed() {
-                    return Ok(0);
-                }
-                let mut started = 0;
+                let due = due_runs(&settings, now, instant(settings.timed_since.max(created_at)), last);
+                let now = now.timestamp_millis();
                 for run in &due {
-                    started += usize::from(t.start_daily_run(store, run, now)?.is_some());
+                    t.start_daily_run(store, run, now)?;
                 }
                 t.schedule_next_run(&settings, now)?;
-                Ok(started)
+                Ok(due.last().map(|run| run.date).or(last))
             })
             .await
         };
         ctx.spawn(started.into_actor(self).map(move |started, act, ctx| match started {
-            Ok(_) => {
-                act.last_run = LastRun::Known(Some(newest));
+            Ok(last) => {
+                act.last_run = LastRun::Known(last);
                 act.supervisor.try_send(RunStarted).ok();
             }
             Err(error) => {

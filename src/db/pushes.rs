@@ -386,6 +386,13 @@ impl Tenant<'_> {
         let of: Vec<ListingId> = page.iter().map(|p| p.listing_id).collect();
         let overwritten = self.overwritten_at(&of)?;
         let held = self.held_stores(page.iter().map(|p| p.store_id))?;
+        // While one is on its way nothing else of its listing is sent, so what is rejected was so before its target was read.
+        let on_its_way: HashMap<ListingId, Push> = self
+            .active_pushes(&of)?
+            .into_iter()
+            .filter(|p| p.kind == PushKind::Overwrite && p.state.is_in_flight())
+            .map(|p| (p.listing_id, p))
+            .collect();
         let (mut changed, mut again) = (Vec::new(), Vec::new());
         let mut queued = 0;
         for mut push in page {
@@ -393,7 +400,12 @@ impl Tenant<'_> {
             if push.state == PushState::Rejected {
                 // Its run has counted it as failed, and is over as far as it is concerned.
                 push.run_id = None;
-                if push.kind == PushKind::Increase && overwritten_at.is_some_and(|at| at >= push.updated_at) {
+                let overwrite = on_its_way.get(&push.listing_id).filter(|_| push.kind == PushKind::Increase);
+                if overwrite.is_some_and(|overwrite| overwrite.cancel_requested) {
+                    // It may end either way, and only then can be said whether it contained this.
+                    continue;
+                }
+                if overwrite.is_some() || (push.kind == PushKind::Increase && overwritten_at.is_some_and(|at| at >= push.updated_at)) {
                     push.superseded("An overwrite of the listing came after this and contains it.", now);
                     changed.push(push);
                     continue;

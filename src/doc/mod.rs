@@ -1,5 +1,6 @@
-//! Pages that are not about one file: [why things are as they are](decisions), [what an error means](errors), [what
-//! goes wrong and what then happens](faults), [what has changed](changes). Prose only; the texts are Markdown files beside this one.
+//! Pages that are not about one file: [why things are as they are](decisions), [what an error means](errors), [what goes
+//! wrong and what then happens](faults), [how the promise is tried out](simulation), [what has changed](changes). Prose
+//! only; the texts are Markdown files beside this one.
 
 /// What each kind of problem answer means, and what a client does next.
 #[doc = include_str!("errors.md")]
@@ -8,6 +9,10 @@ pub mod errors {}
 /// Fault by fault: what has to happen, and the test that shows it.
 #[doc = include_str!("faults.md")]
 pub mod faults {}
+
+/// Whole services in a world that goes wrong: what is simulated, what is checked, how a failure is repeated.
+#[doc = include_str!("simulation.md")]
+pub mod simulation {}
 
 /// What has changed from release to release, for those who run it and for those who call it.
 #[doc = include_str!("changes.md")]

@@ -1,6 +1,8 @@
 //! Names of things, each its own type, parsed once at the edge. Ids are UUIDv7, so they sort by birth.
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::sync::{LazyLock, Mutex};
 use uuid::Uuid;
 
 macro_rules! uuid_id {
@@ -58,12 +60,25 @@ uuid_id! {
     KeyId,
 }
 
+thread_local! {
+    static OWN_CONTEXT: RefCell<Option<uuid::ContextV7>> = const { RefCell::new(None) };
+}
+
+/// For simulations, each of which has a time and a thread of its own: ids made on this thread are in order among
+/// themselves from now on, whatever the time of those before them or on other threads.
+pub fn begin_order_of_this_thread() {
+    OWN_CONTEXT.set(Some(uuid::ContextV7::new()));
+}
+
 /// A UUIDv7 whose time part is `now`, with a process-wide counter so that ids of one millisecond keep their order.
 fn new_uuid(now: DateTime<Utc>) -> Uuid {
-    use std::sync::{LazyLock, Mutex};
     static CONTEXT: LazyLock<Mutex<uuid::ContextV7>> = LazyLock::new(|| Mutex::new(uuid::ContextV7::new()));
-    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    Uuid::new_v7(uuid::Timestamp::from_unix(&*CONTEXT, seconds, now.timestamp_subsec_nanos()))
+    let (seconds, nanos) = (u64::try_from(now.timestamp()).unwrap_or(0), now.timestamp_subsec_nanos());
+    let timestamp = OWN_CONTEXT.with_borrow(|own| match own {
+        Some(own) => uuid::Timestamp::from_unix(own, seconds, nanos),
+        None => uuid::Timestamp::from_unix(&*CONTEXT, seconds, nanos),
+    });
+    Uuid::new_v7(timestamp)
 }
 
 macro_rules! text_id {

@@ -323,7 +323,7 @@ impl Push {
             Verdict::TryAgain { reason, after } => self.not_applied(reason, *after, ctx),
             Verdict::Item(ItemResult::Unknown { reason }) => {
                 if self.is_too_old(ctx) && was_in_doubt {
-                    return ListingChange { heal: self.give_way_to_overwrite(now), ..ListingChange::default() };
+                    return self.leave_undecided(now);
                 }
                 self.become_uncertain(reason, now, ctx.policy, ctx.jitter);
                 ListingChange::default()
@@ -343,7 +343,7 @@ impl Push {
             }
             Verdict::Refused { reason, next_step } => {
                 if was_in_doubt {
-                    return ListingChange { heal: self.give_way_to_overwrite(now), ..ListingChange::default() };
+                    return self.leave_undecided(now);
                 }
                 if self.cancel_requested {
                     self.end(PushState::Cancelled, now);
@@ -394,13 +394,12 @@ impl Push {
     /// The settle time of an uncertain push that nothing can be asked about is over: an overwrite is repeated with a
     /// fresh target, an increase gives way to one.
     pub fn repeat_or_overwrite(&mut self, ctx: Settling<'_>) -> ListingChange {
-        let doubt_until = Some(ctx.now + DOUBT_FOR_MS);
         if self.kind == PushKind::Overwrite {
             self.in_doubt = false;
             let change = self.surely_not_applied("The answer was lost; the overwrite is repeated with the current target.", ctx.now, ctx);
-            return ListingChange { doubt_until, ..change };
+            return ListingChange { doubt_until: Some(ctx.now + DOUBT_FOR_MS), ..change };
         }
-        ListingChange { doubt_until, heal: self.give_way_to_overwrite(ctx.now), ..ListingChange::default() }
+        self.leave_undecided(ctx.now)
     }
 
     /// How its unknown outcome is to be found out at a store that can do this now: what was possible when it was sent may
@@ -470,7 +469,7 @@ impl Push {
         }
         // This sending was not applied; the earlier one is as unknown as before.
         if self.is_too_old(ctx) {
-            return ListingChange { heal: self.give_way_to_overwrite(ctx.now), ..ListingChange::default() };
+            return self.leave_undecided(ctx.now);
         }
         self.failing_since.get_or_insert(ctx.now);
         self.state = PushState::Uncertain;
@@ -520,6 +519,11 @@ impl Push {
         self.reason = Some(reason.to_owned());
         self.next_step = None;
         self.touch(now, Some(now + pause));
+    }
+
+    /// Gives way with nothing known of an earlier sending, which may arrive yet: its listing is watched for that.
+    fn leave_undecided(&mut self, now: i64) -> ListingChange {
+        ListingChange { doubt_until: Some(now + DOUBT_FOR_MS), heal: self.give_way_to_overwrite(now), ..ListingChange::default() }
     }
 
     /// The reason for the overwrite that takes the place of this; none if this was called off, as then nothing more may
@@ -638,6 +642,16 @@ mod tests {
         assert_eq!((push.state, push.in_doubt, push.call_id.is_some()), (Uncertain, true, true));
         push.settle(&Account::default(), &applied(13), ctx(2000, &policy));
         assert_eq!((push.state, push.in_doubt), (Confirmed, false));
+    }
+
+    #[test]
+    fn what_is_refused_while_an_earlier_sending_may_arrive_yet_gives_way_and_its_listing_is_watched() {
+        let policy = RetryPolicy::default();
+        let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
+        push.settle(&Account::default(), &unknown(), ctx(0, &policy));
+        let refused = Verdict::Refused { reason: "400".into(), next_step: String::new() };
+        let change = push.settle(&Account::default(), &refused, ctx(1000, &policy));
+        assert_eq!((push.state, change.heal.is_some(), change.doubt_until), (Superseded, true, Some(1000 + DOUBT_FOR_MS)));
     }
 
     #[test]

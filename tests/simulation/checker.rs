@@ -5,12 +5,20 @@
 //! overwrite applied leaves owed what came after its target was read. When all is quiet nothing may be owed.
 //!
 //! What no service could know or prevent is excused by name, and only where history shows it: see [`Excuse`].
+mod quiet;
+
 use crate::journal::{Entry, Listing, Push, Run, State};
-use crate::model::Seller;
+use crate::model::{self, Seller};
 use crate::network::{Happening, Item, Noted, Sending};
 use crate::story::{Ability, NetFault};
 use crate::world::{Failure, Verdict, World, fail};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The service compares answers with what it believes for 24 hours after a request was given up: later ones differ by what
+/// the store has sold. Its clock may be stepped meanwhile, so only the first half of that is asked of it.
+const WATCHED_FOR: Duration = Duration::from_secs(12 * 3600);
 
 /// Why a listing may show something else until its next overwrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +39,8 @@ struct Listed {
     sold: i64,
     /// Pushes that are neither finished nor rejected, by id.
     active: BTreeMap<String, Push>,
+    /// Increases whose units are no longer owed since the platform has applied them, answered or not.
+    arrived: BTreeSet<String>,
     /// Rejected increases that no overwrite contains yet: a seller can have them sent again.
     rejected: BTreeMap<String, i64>,
     /// Those of them that the overwrite on its way contains.
@@ -45,8 +55,9 @@ struct Wrong {
     units: i64,
     /// An increase that was applied since: its answer tells what is shown.
     told_by: Option<String>,
-    /// That answer came.
+    /// That answer came, while such answers are looked for.
     told: bool,
+    since: Instant,
     /// Sold since by the store itself; as many as there are too many, and nobody can see it.
     sold: i64,
 }
@@ -61,8 +72,8 @@ struct Request {
 }
 
 impl Wrong {
-    fn new(excuse: Excuse, units: i64) -> Self {
-        Self { excuse, units, told_by: None, told: false, sold: 0 }
+    fn new(excuse: Excuse, units: i64, since: Instant) -> Self {
+        Self { excuse, units, told_by: None, told: false, since, sold: 0 }
     }
 }
 
@@ -78,18 +89,26 @@ pub struct Checker<'w> {
     last_read: BTreeMap<(String, String), i64>,
     runs: BTreeMap<String, Run>,
     run_of_date: BTreeMap<(String, String), String>,
+    /// Pushes that a seller had sent again after they were rejected.
+    by_hand: BTreeSet<String>,
     recorded: BTreeSet<(String, String)>,
     sendings: Vec<Sending>,
     abilities: BTreeMap<String, Ability>,
     /// Listings that are unpaired in the end: what waits for them is called off just before.
     unpaired: BTreeSet<String>,
+    /// Of the happening before.
+    at: Instant,
     pub excused: BTreeMap<Excuse, u64>,
     pub heals: u64,
+    /// What there was of daily runs.
+    pub counts: BTreeMap<&'static str, u64>,
 }
 
 /// Reads the whole of history.
 pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
-    let journal = world.ruler.read(0);
+    world.read_journal();
+    let world: &World = world;
+    let journal = &world.journal;
     let (history, sendings, abilities) = {
         let state = world.network.state();
         let abilities = state.shops.iter().map(|(name, shop)| (name.clone(), shop.ability)).collect();
@@ -110,15 +129,18 @@ pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
         last_read: BTreeMap::new(),
         runs: BTreeMap::new(),
         run_of_date: BTreeMap::new(),
+        by_hand: BTreeSet::new(),
         recorded: BTreeSet::new(),
         sendings,
         abilities,
+        at: Instant::now(),
         excused: BTreeMap::new(),
         heals: 0,
+        counts: BTreeMap::new(),
     };
     let mut happenings = history.into_iter().peekable();
     for (seq, entry) in journal {
-        while let Some(noted) = happenings.next_if(|noted| noted.after < seq) {
+        while let Some(noted) = happenings.next_if(|noted| noted.after < *seq) {
             checker.happening(noted)?;
         }
         checker.entry(entry.clone()).map_err(|f| Failure { detail: format!("{}\n  at entry {seq}: {entry:?}", f.detail), ..f })?;
@@ -211,10 +233,20 @@ impl Checker<'_> {
                 return fail("overwrite without a reason", format!("{push:?}"));
             }
         }
+        if was == Some(State::Rejected) && is_active(push.state) {
+            self.by_hand.insert(push.id.clone());
+        }
         if matches!(was, Some(State::Confirmed | State::Superseded | State::Cancelled)) && was != Some(push.state) {
             return fail("push came back from its end", format!("{before:?}"));
         }
         let begins = push.state == State::Sending && matches!(was, None | Some(State::Queued | State::Retrying));
+        if begins && !push.overwrite && !self.by_hand.contains(&push.id) {
+            let of_seller = &self.sellers[seller];
+            let on = of_seller.settings.as_ref().is_some_and(|s| s.auto_sync) && of_seller.stores[&push.store].enabled;
+            if !on || push.cancel_requested {
+                return fail("increase sent though it was called off", format!("{push:?}"));
+            }
+        }
         if begins && push.overwrite {
             let target = self.target(seller, &push.listing);
             if push.quantity != target {
@@ -223,6 +255,7 @@ impl Checker<'_> {
         }
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
         if begins {
+            listed.arrived.remove(&push.id);
             if let Some(other) = listed.active.values().find(|p| p.id != push.id && is_in_flight(p.state)) {
                 return fail("two pushes of a listing in flight", format!("{other:?}"));
             }
@@ -243,7 +276,7 @@ impl Checker<'_> {
         if push.state == State::Confirmed
             && let Some(wrong) = &mut listed.wrong
         {
-            wrong.told |= wrong.told_by.as_ref() == Some(&push.id);
+            wrong.told |= wrong.told_by.as_ref() == Some(&push.id) && self.at - wrong.since < WATCHED_FOR;
         }
         if push.state == State::Cancelled && was != Some(State::Cancelled) {
             self.cancelled(seller, &push)?;
@@ -263,9 +296,9 @@ impl Checker<'_> {
             return fail("push called off by nobody", format!("{push:?}"));
         }
         if let Some(listed) = self.listed.get_mut(&push.listing) {
-            // What waits still is owed still; the rest went with what was called off.
-            let waits: i64 =
-                listed.active.values().filter(|p| !p.overwrite).filter_map(|p| p.quantity).chain(listed.rejected.values().copied()).sum();
+            // What waits, or is on its way and not there yet, is owed still; the rest went with what was called off.
+            let open = listed.active.values().filter(|p| !p.overwrite && !listed.arrived.contains(&p.id));
+            let waits: i64 = open.filter_map(|p| p.quantity).chain(listed.rejected.values().copied()).sum();
             let gone = listed.owed - waits;
             listed.owed = waits;
             listed.since_target = (listed.since_target - gone.max(0)).max(0).min(waits);
@@ -275,7 +308,7 @@ impl Checker<'_> {
 
     fn run(&mut self, run: Run) -> Verdict {
         if let Some(date) = &run.date {
-            let key = (run.store.clone(), date.clone());
+            let key = (run.store.clone(), date.get(..10).unwrap_or(date).to_owned());
             let first = self.run_of_date.entry(key).or_insert_with(|| run.id.clone());
             if *first != run.id {
                 return fail("two runs of one store and date", first.to_string());
@@ -285,6 +318,9 @@ impl Checker<'_> {
             return fail("run with more ends than listings", format!("{run:?}"));
         }
         let before = self.runs.insert(run.id.clone(), run.clone());
+        if before.is_none() && run.kind == "daily" {
+            self.on_time(&run)?;
+        }
         match before {
             Some(before) if before.state != "running" && before.state != run.state => {
                 fail("run came back from its end", format!("{before:?}"))
@@ -293,7 +329,31 @@ impl Checker<'_> {
         }
     }
 
+    /// A daily run begins at its local time, or as long behind it as it may be caught up.
+    fn on_time(&mut self, run: &Run) -> Verdict {
+        let seller = self.sellers.values().find(|s| s.stores.contains_key(&run.store));
+        let (Some(settings), Some(date)) = (seller.and_then(|s| s.settings.as_ref()), &run.date) else {
+            return fail("daily run of no store", format!("{run:?}"));
+        };
+        let time = model::daily_time(settings, date.get(..10).unwrap_or(date));
+        let late_ms = run.started_at - time.at_ms;
+        let window_ms = (settings.catch_up_hours * 3_600_000).max(model::ON_TIME_MS);
+        if late_ms < 0 || (run.state != "missed" && late_ms > window_ms) {
+            return fail("daily run at a wrong time", format!("{late_ms} ms late: {settings:?}"));
+        }
+        let kind = match (run.state.as_str(), time.skipped, time.repeated) {
+            ("missed", ..) => "daily run missed",
+            (_, true, _) => "daily run at an hour that was skipped",
+            (_, _, true) => "daily run at an hour that came twice",
+            _ if late_ms > model::ON_TIME_MS => "daily run caught up",
+            _ => "daily run",
+        };
+        *self.counts.entry(kind).or_default() += 1;
+        Ok(())
+    }
+
     fn happening(&mut self, noted: Noted) -> Verdict {
+        self.at = noted.at;
         let place = format!("\n  after entry {}: {:?}", noted.after, noted.what);
         self.happened(noted.what).map_err(|f| Failure { detail: f.detail + &place, ..f })
     }
@@ -335,25 +395,31 @@ impl Checker<'_> {
                 pushes.push(None);
                 continue;
             }
-            let sending = self.pushes.values().find(|p| {
+            let sending = self.pushes.values().filter(|p| {
                 p.state == State::Sending
                     && p.external_id == item.external_id
                     && self.sellers.values().any(|s| s.stores.get(&p.store).is_some_and(|s| s.name == store))
             });
-            let Some(push) = sending else { return fail("request that no push stands for", format!("{item:?}")) };
-            let n = push.quantity.unwrap_or(i64::MIN);
-            let right = if push.overwrite {
-                action == "set" && item.quantity == Some(n) && item.expected.is_none()
-            } else if action == "adjust" {
-                item.quantity == Some(n) && ability.adjust()
-            } else {
-                let base = push.base.unwrap_or(i64::MIN);
-                let read = self.last_read.get(&(store.clone(), item.external_id.clone()));
-                item.quantity == Some(base + n) && read == Some(&base) && item.expected == ability.compare().then_some(base)
+            let fits = |push: &Push| {
+                let n = push.quantity.unwrap_or(i64::MIN);
+                let right = if push.overwrite {
+                    action == "set" && item.quantity == Some(n) && item.expected.is_none()
+                } else if action == "adjust" {
+                    item.quantity == Some(n) && ability.adjust()
+                } else {
+                    let base = push.base.unwrap_or(i64::MIN);
+                    let read = self.last_read.get(&(store.clone(), item.external_id.clone()));
+                    item.quantity == Some(base + n) && read == Some(&base) && item.expected == ability.compare().then_some(base)
+                };
+                let under_key = !ability.keys() || key.as_deref().is_some_and(|key| crate::world::hex_of(key) == push.call);
+                right && n >= 0 && under_key
             };
-            if !right || n < 0 || (ability.keys() && key.as_deref().is_none_or(|key| crate::world::hex_of(key) != push.call)) {
-                return fail("request with other numbers than its push", format!("{push:?}"));
-            }
+            // There are two where a listing was unpaired with a push on its way and its item was paired again.
+            let sending: Vec<&Push> = sending.collect();
+            let Some(push) = sending.iter().find(|push| fits(push)) else {
+                return fail("request that no push stands for", format!("{item:?} under {key:?}; sending: {sending:?}"));
+            };
+            let push = Push::clone(push);
             self.carried.entry(push.id.clone()).or_default().push(id);
             pushes.push(Some(push.clone()));
         }
@@ -397,7 +463,9 @@ impl Checker<'_> {
                     listed.rejected.remove(&id);
                 }
             } else if any_late && !ability.keys() {
-                listed.wrong = Some(Wrong::new(Excuse::AppliedLate, change));
+                // One that finds the very number it sets changes nothing.
+                let units = listed.wrong.as_ref().map_or(0, |wrong| wrong.units) + change;
+                listed.wrong = (units != 0).then(|| Wrong::new(Excuse::AppliedLate, units, self.at));
                 *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
             } else {
                 return fail("overwrite applied behind what came after it", format!("{now:?}"));
@@ -409,11 +477,12 @@ impl Checker<'_> {
         let weak = ability != Ability::Keys;
         if !current {
             // The service has decided otherwise about it already.
-            if !(any_late && weak) {
+            // Nor do keys where the platform refused the repetition: that was left undecided, and must be healed like others.
+            if !(any_late && (weak || now.state == State::Superseded)) {
                 return fail("increase applied behind what was decided about it", format!("{now:?}"));
             }
             let units = listed.wrong.as_ref().map_or(0, |wrong| wrong.units);
-            listed.wrong = Some(Wrong::new(Excuse::AppliedLate, units + n));
+            listed.wrong = Some(Wrong::new(Excuse::AppliedLate, units + n, self.at));
             *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
             return Ok(());
         }
@@ -421,154 +490,19 @@ impl Checker<'_> {
             wrong.told_by = Some(push.id.clone());
         }
         listed.owed -= n;
+        listed.arrived.insert(push.id.clone());
         if listed.owed >= 0 {
             return Ok(());
         }
-        if !(before_this && weak && sold >= n) {
+        // Of a push that was merged with later ones only what it was before is there twice.
+        let twice = -listed.owed;
+        if !(before_this && weak && sold >= twice) {
             return fail("increase applied twice", format!("{now:?}; owed {}", listed.owed));
         }
-        listed.owed += n;
-        listed.wrong = Some(Wrong::new(Excuse::SoldAsManyAsAdded, n));
+        listed.owed = 0;
+        listed.wrong = Some(Wrong::new(Excuse::SoldAsManyAsAdded, twice, self.at));
         *self.excused.entry(Excuse::SoldAsManyAsAdded).or_default() += 1;
         Ok(())
-    }
-
-    /// The ledger: available is the sum of the distinct events accepted, and all that were acknowledged are there.
-    pub fn check_ledger(&self, stock: &BTreeMap<(String, String, String), i64>) -> Verdict {
-        for client in &self.world.sellers {
-            for id in &client.acknowledged {
-                if !self.recorded.contains(&(client.id.clone(), id.clone())) {
-                    return fail("acknowledged event is gone", id.as_str());
-                }
-            }
-            for ((sku, warehouse), available) in &self.sellers[&client.id].available {
-                let kept = stock.get(&(client.id.clone(), sku.clone(), warehouse.clone())).copied().unwrap_or(0);
-                if kept != *available {
-                    return fail("available is not the sum of its events", format!("{sku} in {warehouse}: {kept}, should be {available}"));
-                }
-            }
-        }
-        if self.recorded.iter().any(|(seller, id)| !self.world.sellers.iter().any(|c| c.id == *seller && c.acknowledged.contains(id))) {
-            return fail("event that nobody knows of", "recorded, never acknowledged, though asked until answered");
-        }
-        Ok(())
-    }
-
-    /// Nothing is owed; what is shown wrong may only be so where one more answer is still to come.
-    pub fn check_owed(&self, answers_are_in: bool) -> Verdict {
-        for (id, listed) in &self.listed {
-            let Some(seller) = self.sellers.values().find(|s| s.listings.contains_key(id)) else { continue };
-            let listing = &seller.listings[id];
-            let name = format!("{} of {}", listing.external_id, seller.stores[&listing.store].name);
-            if listed.owed != 0 {
-                return fail(
-                    if listed.owed > 0 { "increase lost" } else { "increase applied twice" },
-                    format!("{name}: {} owed", listed.owed),
-                );
-            }
-            let unseen = |wrong: &Wrong| wrong.excuse == Excuse::AppliedLate && wrong.told && wrong.sold != wrong.units;
-            if answers_are_in && listed.wrong.as_ref().is_some_and(unseen) {
-                return fail("request applied late was not healed", format!("{name}: {} owed", listed.owed));
-            }
-        }
-        Ok(())
-    }
-
-    /// After an overwrite of everything with nothing else going on.
-    pub fn check_shown(&self) -> Verdict {
-        for seller in self.sellers.values() {
-            for listing in seller.listings.values() {
-                let store = &seller.stores[&listing.store];
-                let Some(target) = seller.targets(&listing.sku)[&listing.id] else { continue };
-                let shown = self.world.network.quantity(&store.name, &listing.external_id);
-                if shown != target {
-                    return fail(
-                        "shown is not the target",
-                        format!("{} of {}: {shown}, should be {target}", listing.external_id, store.name),
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A bucket that starts full must never run dry: that is the same as "no window holds more than burst + rate × time".
-    pub fn check_rates(&self) -> Verdict {
-        let setups = self.world.setup().sellers.iter().enumerate().flat_map(|(s, seller)| {
-            seller.stores.iter().enumerate().map(move |(p, store)| (format!("s{s}x{p}"), store.per_second, store.burst))
-        });
-        let state = self.world.network.state();
-        for (name, per_second, burst) in setups {
-            let Some(shop) = state.shops.get(&name) else { continue };
-            let mut tokens = f64::from(burst);
-            let mut last: Option<tokio::time::Instant> = None;
-            for at in &shop.sent_at {
-                let passed = last.map_or(0.0, |last| (*at - last).as_secs_f64());
-                tokens = (tokens + passed * per_second).min(f64::from(burst)) - 1.0;
-                last = Some(*at);
-                // Timers and instants are exact to a microsecond here.
-                if tokens < -1e-3 {
-                    return fail(
-                        "more requests than the rate allows",
-                        format!("{name}: {per_second}/s, burst {burst}, at {at:?}: {tokens}"),
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Every store of a timed seller that is switched on had its run of the last day, and shows its targets.
-    pub fn check_timed(&self) -> Verdict {
-        let now = self.world.now();
-        for seller in self.sellers.values() {
-            let settings = seller.settings.as_ref().unwrap();
-            if !settings.auto_sync || settings.incremental {
-                continue;
-            }
-            for store in seller.stores.values().filter(|store| store.enabled) {
-                let ran = |run: &&Run| {
-                    run.store == store.id
-                        && run.kind == "daily"
-                        && run.state == "finished"
-                        && (now.timestamp_millis() - run.started_at) < 26 * 3_600_000
-                };
-                if !self.runs.values().any(|run| ran(&run)) {
-                    return fail(
-                        "a day without its run",
-                        format!("{} by {now}: {:?}", store.name, self.runs.values().filter(|r| r.store == store.id).collect::<Vec<_>>()),
-                    );
-                }
-                for listing in seller.listings.values().filter(|l| l.store == store.id) {
-                    let Some(target) = seller.targets(&listing.sku)[&listing.id] else { continue };
-                    let shown = self.world.network.quantity(&store.name, &listing.external_id);
-                    if shown != target {
-                        return fail(
-                            "shown is not the target after a daily run",
-                            format!("{} of {}: {shown}, should be {target}", listing.external_id, store.name),
-                        );
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// How everything stands: what is shown, what is available, which runs there were.
-    pub fn end(&self) -> Vec<String> {
-        let mut end = Vec::new();
-        for seller in self.sellers.values() {
-            end.extend(seller.available.iter().map(|((sku, warehouse), n)| format!("{n} of {sku} in {warehouse}")));
-            for listing in seller.listings.values() {
-                let store = &seller.stores[&listing.store].name;
-                let shown = self.world.network.quantity(store, &listing.external_id);
-                end.push(format!("{} of {store} shows {shown}", listing.external_id));
-            }
-        }
-        // A manual sync whose answer was lost is asked for again, and is another then.
-        let runs: BTreeSet<String> = self.runs.values().map(|r| format!("{} {:?} {}", r.kind, r.date, r.state)).collect();
-        end.extend(runs);
-        end
     }
 
     /// The end of history, for people.
@@ -580,7 +514,8 @@ impl Checker<'_> {
             .collect();
         let short = |id: &str| id.get(id.len().saturating_sub(4)..).unwrap_or(id).to_owned();
         let mut history: Vec<(i64, String)> = Vec::new();
-        for (seq, entry) in world.ruler.read(0) {
+        world.read_journal();
+        for (seq, entry) in &world.journal {
             let line = match entry {
                 Entry::Push { push: p, .. } => format!(
                     "push {} {} of {}: {} {:?} {:?} call {} base {:?}{} run {} {}",
@@ -594,7 +529,7 @@ impl Checker<'_> {
                     p.base,
                     if p.cancel_requested { " to be cancelled" } else { "" },
                     short(&p.run),
-                    p.reason.unwrap_or_default()
+                    p.reason.as_deref().unwrap_or_default()
                 ),
                 Entry::Event { event_id, .. } => format!("event {event_id}"),
                 other => format!("{other:?}"),

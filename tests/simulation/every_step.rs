@@ -3,14 +3,14 @@
 //! A few short stories are told again and again: once undisturbed, then once for every point that the process passes in
 //! them (before and behind each piece of work on the database and each request), each time with the process dying
 //! there; then once for every piece of work on the database with its answer lost, so that it is done and asked for
-//! again; then with it failing. Every telling must come to the very end of the undisturbed one: the same numbers
+//! again; then with it failing; then for every request with its answer lost. Every telling must come to the very end of the undisturbed one: the same numbers
 //! available, the same numbers shown, the same runs.
 use crate::story::{Ability, DbFault, Event, EventId, NetFault, SellerSetup, Setting, Setup, Step, StoreChange, StoreSetup, Story};
 use crate::tale::{Disturbance, Told, tell_disturbed};
 use crate::world::Failure;
 
 /// What is different each time.
-const WAYS: [&str; 3] = ["dies", "loses an answer of the database", "cannot reach the database"];
+const WAYS: [&str; 4] = ["dies", "loses an answer of the database", "cannot reach the database", "loses an answer of a platform"];
 
 fn store(ability: Ability, skus: &[usize]) -> StoreSetup {
     StoreSetup { ability, share: 100.0, max_items: 2, per_second: 50.0, burst: 40, warehouses: None, skus: skus.to_vec() }
@@ -111,7 +111,7 @@ impl EveryStep {
         let stories: Vec<_> = stories().into_iter().map(|(name, story)| (name, story.clone(), tell_disturbed(&story, None))).collect();
         let mut cases = Vec::new();
         for (number, (_, _, calm)) in stories.iter().enumerate() {
-            for (way, most) in [(0, calm.points), (1, calm.works), (2, calm.works)] {
+            for (way, most) in [(0, calm.points), (1, calm.works), (2, calm.works), (3, calm.requests)] {
                 cases.extend((1..=most).map(|at| (number, way, at)));
             }
         }
@@ -134,7 +134,8 @@ impl EveryStep {
         let disturbance = match way {
             0 => Disturbance::Dies { at },
             1 => Disturbance::Database { at, fault: DbFault::AnswerLost },
-            _ => Disturbance::Database { at, fault: DbFault::Fails },
+            2 => Disturbance::Database { at, fault: DbFault::Fails },
+            _ => Disturbance::Platform { at },
         };
         let mut told = tell_disturbed(story, Some(disturbance));
         if told.failure.is_none() && told.end != calm.end {

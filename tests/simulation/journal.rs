@@ -176,6 +176,13 @@ fn fast_folder() -> PathBuf {
     if memory.is_dir() { memory } else { std::env::temp_dir() }
 }
 
+diesel::table! {
+    sim_journal (seq) {
+        seq -> BigInt,
+        entry -> Text,
+    }
+}
+
 /// A fresh database with a journal.
 pub struct Database {
     _folder: tempfile::TempDir,
@@ -218,8 +225,9 @@ impl Ruler {
     }
 
     pub fn position(&mut self) -> i64 {
-        let row: Position = diesel::sql_query("SELECT coalesce(max(seq), 0) AS seq FROM sim_journal").get_result(&mut self.0).unwrap();
-        row.seq
+        // Prepared once: it is asked at every happening.
+        let last = sim_journal::table.select(diesel::dsl::max(sim_journal::seq)).first::<Option<i64>>(&mut self.0);
+        last.unwrap().unwrap_or(0)
     }
 
     /// A number that a query answers as `seq`.

@@ -1,8 +1,9 @@
 //! Deterministic simulation: the whole service on one thread in virtual time, in a world that goes wrong.
 //!
 //! `cargo test --test simulation` runs a modest number of fresh seeds and prints them; `-- --seed N` repeats one;
-//! `-- --seeds K --steps S` runs more (in release mode for many). A story that fails is made as short as it can be and
-//! printed, with the command that repeats it.
+//! `-- --seeds K --steps S` runs more (in release mode for many), and so do the variables `STOCKTIDE_SIM_SEEDS` and
+//! `STOCKTIDE_SIM_STEPS`. A story that fails is made as short as it can be and printed, with the command that repeats
+//! it. `src/doc/simulation.md` tells what is simulated and what is checked; `mutations.py` shows that bugs are found.
 //!
 //! [`story`] draws what happens, [`world`] makes it happen, [`network`] and [`life`] bring the faults, [`journal`] keeps
 //! what the service wrote, and [`checker`] holds it against [`model`], the rules said once more without the service.
@@ -24,10 +25,88 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use story::Story;
 use tale::{Told, tell};
 
-const DEFAULT_SEEDS: u64 = 20;
-const DEFAULT_STEPS: usize = 200;
+const DEFAULT_SEEDS: u64 = 12;
+const DEFAULT_STEPS: u64 = 200;
 /// A prime, so that over the runs all kinds of steps come up; the long run stops at every one.
 const DEFAULT_EVERY_STEP: usize = 31;
+
+/// From so many seeds on, everything in [`MUST_OCCUR`] must have occurred: a kind of fault that never does shows nothing.
+const ENOUGH_SEEDS: u64 = 300;
+const MUST_OCCUR: [&str; 73] = [
+    "401",
+    "429",
+    "5xx after applying",
+    "5xx before applying",
+    "Adds: adjust",
+    "AddsBlindly: adjust",
+    "AddsOrCompares: set",
+    "CompareAndSet: set",
+    "KeyedSets: set",
+    "Keys: adjust",
+    "Keys: set",
+    "Sets: items",
+    "Sets: set",
+    "SetsBlindly: set",
+    "answer lost",
+    "applied late, beyond the settle time",
+    "applied late, within the settle time",
+    "batch of events",
+    "batch of events as lines",
+    "call refused as a whole",
+    "clock stepped ahead",
+    "clock stepped back",
+    "connection refused",
+    "crash at a point on its way",
+    "crash while it waits",
+    "cut before applying",
+    "daily run",
+    "daily run at an hour that came twice",
+    "daily run at an hour that was skipped",
+    "daily run caught up",
+    "daily run missed",
+    "database: answer of the commit lost",
+    "database: failed",
+    "database: slow",
+    "event: adjustment",
+    "event: cancellation",
+    "event: count",
+    "event: duplicate",
+    "event: id of another",
+    "event: purchase",
+    "event: return",
+    "event: sale",
+    "event: transfer",
+    "excused: AppliedLate",
+    "graceful restart",
+    "item refused",
+    "listing unpaired",
+    "manual sync",
+    "outage: 429",
+    "outage: 503",
+    "outage: refused",
+    "outage: silence",
+    "overwrites that healed",
+    "requests side by side",
+    "rubbish",
+    "setting: Buffer",
+    "setting: Cancellations",
+    "setting: Exclusive",
+    "setting: Incremental",
+    "setting: Off",
+    "setting: Rule",
+    "setting: Timed",
+    "setting: Zone",
+    "silence",
+    "slow answer",
+    "store sale",
+    "store: Enabled",
+    "store: Paused",
+    "store: Share",
+    "store: Warehouses",
+    "sync runs",
+    "token expired",
+    "trespass",
+];
 
 struct Wanted {
     first: u64,
@@ -35,6 +114,10 @@ struct Wanted {
     steps: usize,
     threads: usize,
     shrink: bool,
+    /// Other tests are asked for.
+    nothing: bool,
+    /// Ends with the first seed that fails.
+    until_failure: bool,
     /// Of the steps of the short stories every so many-th is stopped at; none with 0.
     every_step: usize,
 }
@@ -45,9 +128,11 @@ fn wanted() -> Wanted {
     let mut wanted = Wanted {
         first: from_env("STOCKTIDE_SIM_SEED").unwrap_or_else(fresh),
         seeds: from_env("STOCKTIDE_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS),
-        steps: DEFAULT_STEPS,
+        steps: usize::try_from(from_env("STOCKTIDE_SIM_STEPS").unwrap_or(DEFAULT_STEPS)).unwrap(),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         shrink: true,
+        nothing: false,
+        until_failure: false,
         every_step: DEFAULT_EVERY_STEP,
     };
     let mut args = std::env::args().skip(1);
@@ -61,8 +146,12 @@ fn wanted() -> Wanted {
             "--threads" => wanted.threads = usize::try_from(number().unwrap()).unwrap(),
             "--every-step" => wanted.every_step = usize::try_from(number().unwrap()).unwrap(),
             "--no-shrink" => wanted.shrink = false,
-            // What the test runner of others understands is not for us.
-            _ => {}
+            "--until-failure" => wanted.until_failure = true,
+            // What the test runner of others understands: a part of a name, which chooses us or not, and options.
+            "--test-threads" | "--skip" | "--format" | "--color" | "--report-time" | "-Z" => drop(args.next()),
+            "--list" => wanted.nothing = true,
+            option if option.starts_with('-') => {}
+            part => wanted.nothing |= !"simulation".contains(part),
         }
     }
     wanted
@@ -88,7 +177,7 @@ fn side_by_side(threads: usize, count: u64, work: impl Fn(u64) + Sync) {
 
 fn main() {
     let wanted = wanted();
-    if std::env::args().any(|arg| arg == "--list") {
+    if wanted.nothing {
         return;
     }
     let (passed, failed) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -96,8 +185,11 @@ fn main() {
     if wanted.seeds > 0 {
         println!("seeds {} to {}, {} steps each", wanted.first, wanted.first + wanted.seeds - 1, wanted.steps);
         let began = tokio::time::Instant::now();
-        let total = Mutex::new(Told::default());
+        let (total, first) = (Mutex::new(Told::default()), Mutex::new(None));
         side_by_side(wanted.threads, wanted.seeds, |n| {
+            if wanted.until_failure && failed.load(Ordering::Relaxed) > 0 {
+                return;
+            }
             let story = Story::draw(wanted.first + n, wanted.steps);
             let told = tell(&story);
             count(told.failure.is_none());
@@ -108,13 +200,27 @@ fn main() {
                     println!("{}", tale::shorten(story, failure.name));
                 }
             }
+            if n == 0 {
+                *first.lock().unwrap() = Some(told.traces());
+            }
             total.lock().unwrap().add(told);
         });
+        // Now behind all the others, and not beside any.
+        let again = first.into_inner().unwrap().map(|traces| (traces, tell(&Story::draw(wanted.first, wanted.steps)).traces()));
+        if let Some((before, after)) = again.filter(|(before, after)| before != after) {
+            count(false);
+            println!("seed {} was told otherwise the second time:\n  {before}\n  {after}", wanted.first);
+        }
         let total = total.into_inner().unwrap();
         let took = began.elapsed().as_secs_f64();
         println!("{:.1} simulated days in {took:.1} s, {:.2} seeds per second", total.days, wanted.seeds as f64 / took);
         for (what, n) in total.counts.iter().filter(|(_, n)| **n > 0) {
             println!("{n:>9}  {what}");
+        }
+        let never = MUST_OCCUR.iter().filter(|what| total.counts.get(**what).is_none_or(|n| *n == 0));
+        for what in never.filter(|_| wanted.seeds >= ENOUGH_SEEDS && !wanted.until_failure) {
+            count(false);
+            println!("never occurred: {what}");
         }
     }
     if wanted.every_step > 0 {

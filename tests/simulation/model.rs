@@ -1,6 +1,10 @@
 //! The rules once more, as plainly as they can be said, to hold the service against. Shares nothing with it.
 use crate::journal::{Listing, Rule, Settings, Store};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
+
+/// What is begun so late is on time still, even where nothing is caught up.
+pub const ON_TIME_MS: i64 = 15 * 60_000;
 
 /// What the ledger and the settings say of one seller.
 #[derive(Debug, Clone, Default)]
@@ -107,6 +111,35 @@ impl Seller {
         }
         targets
     }
+}
+
+/// When the daily time of a date comes.
+pub struct DailyTime {
+    pub at_ms: i64,
+    /// The clock jumps over it.
+    pub skipped: bool,
+    /// The clock shows it twice.
+    pub repeated: bool,
+}
+
+/// Looks at a clock in the seller's zone minute after minute: the first one at which it shows the time, or has jumped over it.
+pub fn daily_time(settings: &Settings, date: &str) -> DailyTime {
+    let (zone, date) = (settings.zone.parse::<chrono_tz::Tz>().unwrap(), date.parse::<NaiveDate>().unwrap());
+    let time = settings.daily_at.get(..5).and_then(|text| NaiveTime::parse_from_str(text, "%H:%M").ok()).unwrap();
+    let wanted = date.and_time(time);
+    let shown = |at: DateTime<Utc>| at.with_timezone(&zone).naive_local();
+    // No zone is further away than that.
+    let mut at = wanted.and_utc() - TimeDelta::hours(15);
+    while shown(at) < wanted {
+        at += TimeDelta::minutes(1);
+    }
+    let again = (1..=180).any(|minutes| shown(at + TimeDelta::minutes(minutes)) == wanted);
+    DailyTime { at_ms: at.timestamp_millis(), skipped: shown(at) != wanted, repeated: again }
+}
+
+pub fn local_date(settings: &Settings, at_ms: i64) -> NaiveDate {
+    let zone: chrono_tz::Tz = settings.zone.parse().unwrap();
+    DateTime::from_timestamp_millis(at_ms).unwrap().with_timezone(&zone).date_naive()
 }
 
 /// Sainte-Laguë, one unit after another; the part of the pool that nobody has a share in is one more party.

@@ -43,6 +43,7 @@ pub struct Item {
 #[derive(Debug, Clone)]
 pub struct Noted {
     pub after: i64,
+    pub at: Instant,
     pub what: Happening,
 }
 
@@ -70,6 +71,8 @@ pub struct State {
     rng: Rng,
     /// No more faults: the story is over.
     pub calm: bool,
+    /// The answer to this request, and no other, is lost.
+    pub loses_answer_of: Option<usize>,
 }
 
 #[derive(Clone)]
@@ -102,8 +105,16 @@ enum Seen {
 
 impl Network {
     pub fn new(clock: Clock, ruler: Ruler, rng: Rng) -> Self {
-        let state =
-            State { shops: BTreeMap::new(), history: Vec::new(), sendings: Vec::new(), faults: BTreeMap::new(), ruler, rng, calm: false };
+        let state = State {
+            shops: BTreeMap::new(),
+            history: Vec::new(),
+            sendings: Vec::new(),
+            faults: BTreeMap::new(),
+            ruler,
+            rng,
+            calm: false,
+            loses_answer_of: None,
+        };
         Self { state: Arc::new(Mutex::new(state)), clock }
     }
 
@@ -171,7 +182,7 @@ impl Network {
 impl State {
     fn note(&mut self, what: Happening) {
         let after = self.ruler.position();
-        self.history.push(Noted { after, what });
+        self.history.push(Noted { after, at: Instant::now(), what });
     }
 
     fn count(&mut self, fault: &str) {
@@ -196,7 +207,8 @@ impl State {
             }
             shop.down = None;
         }
-        let Some(fault) = shop.faults.pop_front().filter(|_| !calm) else {
+        let of_this = (self.loses_answer_of == Some(self.sendings.len())).then_some(NetFault::LostAnswer);
+        let Some(fault) = of_this.or_else(|| shop.faults.pop_front().filter(|_| !calm)) else {
             return (Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: back } }, None);
         };
         let (word, fate) = match fault {
@@ -299,6 +311,8 @@ impl Transport for Wire {
                 // A connection that was refused took nothing along.
                 if !matches!(fate, Fate::Refused) {
                     let key = incoming.key.clone();
+                    let how = format!("{:?}: {action}", state.shops[&name].ability);
+                    state.count(&how);
                     state.note(Happening::Sent { request: id, store: name.clone(), action, items: items.clone(), key });
                 }
                 (id, fate)

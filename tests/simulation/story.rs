@@ -4,6 +4,7 @@
 //! taken out is still a story: that is how a failing one is made short.
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::VecDeque;
 
 pub type Rng = ChaCha8Rng;
 
@@ -13,14 +14,15 @@ pub const WAREHOUSES: [&str; 2] = ["main", "north"];
 /// Zones with daylight saving at different dates, by an hour and by half of one, and one without.
 pub const ZONES: [&str; 6] =
     ["Europe/Berlin", "America/New_York", "Asia/Taipei", "Australia/Lord_Howe", "America/Sao_Paulo", "Pacific/Apia"];
-/// Shortly before days on which clocks change in some of them, and an ordinary one.
-const STARTS: [&str; 6] = [
-    "2026-03-28T20:00:00Z",
-    "2026-10-24T19:30:00Z",
-    "2026-03-07T23:00:00Z",
-    "2026-10-31T22:00:00Z",
-    "2026-04-04T10:00:00Z",
-    "2026-06-15T08:00:00Z",
+/// Shortly before clocks change in one of them, named by its place, and an ordinary day.
+const STARTS: [(&str, usize); 7] = [
+    ("2026-03-28T20:00:00Z", 0),
+    ("2026-10-24T19:30:00Z", 0),
+    ("2026-03-07T23:00:00Z", 1),
+    ("2026-10-31T22:00:00Z", 1),
+    ("2026-04-04T10:00:00Z", 3),
+    ("2026-10-03T10:00:00Z", 3),
+    ("2026-06-15T08:00:00Z", 2),
 ];
 const DAILY: [&str; 6] = ["00:00", "02:30", "01:45", "03:00", "12:15", "23:59"];
 
@@ -330,7 +332,7 @@ impl Story {
     pub fn draw(seed: u64, steps: usize) -> Self {
         let mut rng = Rng::seed_from_u64(seed);
         let setup = draw_setup(&mut rng);
-        let mut drawer = Drawer { rng, setup, next_id: 0 };
+        let mut drawer = Drawer { rng, setup, next_id: 0, soon: VecDeque::new() };
         let steps = (0..steps).map(|_| drawer.step()).collect();
         Self { seed, setup: drawer.setup, steps }
     }
@@ -341,24 +343,30 @@ fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
 }
 
 fn draw_setup(rng: &mut Rng) -> Setup {
+    let (start, zone_of_start) = pick(rng, &STARTS);
     let sellers = (0..rng.random_range(1..=3))
         .map(|_| {
             let count = rng.random_range(1..=3usize);
             let exclusive = rng.random_bool(0.35);
+            // Of exclusive stores, often shares that make a whole.
+            let whole = exclusive && rng.random_bool(0.5);
             let stores = (0..count)
-                .map(|_| {
+                .map(|place| {
                     let mut skus: Vec<usize> = (0..SKUS.len()).filter(|_| rng.random_bool(0.8)).collect();
                     if skus.is_empty() {
                         skus.push(0);
                     }
-                    let share: f64 = if exclusive {
+                    let share: f64 = if whole {
+                        let each = 10_000 / count;
+                        f64::from(u32::try_from(if place == 0 { 10_000 - each * (count - 1) } else { each }).unwrap()) / 100.0
+                    } else if exclusive {
                         pick(rng, &[100.0 / 3.0, 20.0, 33.33, 10.5])
                     } else {
                         pick(rng, &[100.0, 100.0, 100.0, 50.0, 33.33, 75.5])
                     };
                     StoreSetup {
                         ability: pick(rng, &Ability::ALL),
-                        share: (share * 100.0).floor() / 100.0,
+                        share: (share * 100.0 + 1e-6).floor() / 100.0,
                         max_items: pick(rng, &[1, 2, 3, 100]),
                         per_second: pick(rng, &[0.5, 2.0, 10.0, 50.0]),
                         burst: pick(rng, &[1, 2, 5, 40]),
@@ -368,7 +376,7 @@ fn draw_setup(rng: &mut Rng) -> Setup {
                 })
                 .collect();
             SellerSetup {
-                zone: rng.random_range(0..ZONES.len()),
+                zone: if rng.random_bool(0.5) { zone_of_start } else { rng.random_range(0..ZONES.len()) },
                 timed: rng.random_bool(0.25),
                 daily_at: rng.random_range(0..DAILY.len()),
                 exclusive,
@@ -378,7 +386,7 @@ fn draw_setup(rng: &mut Rng) -> Setup {
             }
         })
         .collect();
-    Setup { start: pick(rng, &STARTS), poll_s: pick(rng, &[60, 300, 600]), calls_under_way: pick(rng, &[1, 2, 4]), sellers }
+    Setup { start, poll_s: pick(rng, &[60, 300, 600]), calls_under_way: pick(rng, &[1, 2, 4]), sellers }
 }
 
 pub fn daily_at(index: usize) -> &'static str {
@@ -389,6 +397,8 @@ struct Drawer {
     rng: Rng,
     setup: Setup,
     next_id: u32,
+    /// What comes next in any case: steps that belong together.
+    soon: VecDeque<Step>,
 }
 
 impl Drawer {
@@ -491,7 +501,41 @@ impl Drawer {
         rule
     }
 
+    /// An increase is on its way to a store, and will not arrive, while auto-sync is switched off or the store is.
+    fn called_off_on_its_way(&mut self) -> Step {
+        let (seller, store) = self.store();
+        let skus = self.setup.sellers[seller].stores[store].skus.clone();
+        let sku = pick(&mut self.rng, &skus);
+        let event = Event {
+            kind: "purchase",
+            sku,
+            warehouse: self.rng.random_range(0..WAREHOUSES.len()),
+            quantity: 5,
+            id: EventId::Fresh(self.fresh()),
+        };
+        let off = if self.rng.random_bool(0.7) {
+            Step::Set { seller, setting: Setting::Off }
+        } else {
+            Step::Store { seller, store, change: StoreChange::Enabled(false) }
+        };
+        self.soon.push_back(Step::Events { seller, events: vec![event], ndjson: false });
+        self.soon.push_back(Step::Sleep { ms: self.rng.random_range(0..60) });
+        self.soon.push_back(off);
+        self.soon.push_back(Step::Sleep { ms: self.rng.random_range(0..90_000) });
+        self.soon.push_back(Step::Store { seller, store, change: StoreChange::Enabled(true) });
+        self.soon.push_back(Step::Set { seller, setting: Setting::Incremental { initial: self.rng.random_bool(0.7) } });
+        let fault =
+            pick(&mut self.rng, &[NetFault::CutBefore, NetFault::Silence, NetFault::ErrorBefore, NetFault::Throttled { retry_after_s: 1 }]);
+        Step::Net { seller, store, fault, calls: 1 }
+    }
+
     fn step(&mut self) -> Step {
+        if let Some(step) = self.soon.pop_front() {
+            return step;
+        }
+        if self.rng.random_bool(0.01) {
+            return self.called_off_on_its_way();
+        }
         match self.rng.random_range(0..1000) {
             0..=299 => {
                 let seller = self.seller();
@@ -593,7 +637,11 @@ impl Drawer {
                 };
                 Step::ClockSteps { ms: if self.rng.random_bool(0.5) { size } else { -size } }
             }
-            _ => Step::Trespass { seller: self.seller(), victim: self.seller() },
+            _ => {
+                let seller = self.seller();
+                let sellers = self.setup.sellers.len();
+                Step::Trespass { seller, victim: (seller + self.rng.random_range(0..2)) % sellers }
+            }
         }
     }
 }

@@ -16,9 +16,11 @@ pub struct Told {
     pub failure: Option<Failure>,
     pub days: f64,
     pub counts: BTreeMap<String, u64>,
-    /// Points at which the process could die, and pieces of work on the database, while the story was told.
+    /// Points at which the process could die, pieces of work on the database, and requests to platforms, while the
+    /// story was told.
     pub points: u64,
     pub works: u64,
+    pub requests: u64,
     /// How everything stood once all was quiet.
     pub end: Vec<String>,
     /// What happened, where it failed.
@@ -28,11 +30,25 @@ pub struct Told {
 /// What is different from the undisturbed telling.
 #[derive(Debug, Clone, Copy)]
 pub enum Disturbance {
-    Dies { at: u64 },
-    Database { at: u64, fault: DbFault },
+    Dies {
+        at: u64,
+    },
+    Database {
+        at: u64,
+        fault: DbFault,
+    },
+    /// The answer to this request does not come back.
+    Platform {
+        at: u64,
+    },
 }
 
 impl Told {
+    /// What must be the same each time that a seed is told.
+    pub fn traces(&self) -> String {
+        format!("{:?} {:?} {:?} {} {} {}", self.failure.as_ref().map(|f| f.name), self.counts, self.end, self.points, self.works, self.days)
+    }
+
     pub fn add(&mut self, other: Self) {
         self.days += other.days;
         for (what, n) in other.counts {
@@ -46,8 +62,16 @@ pub fn tell(story: &Story) -> Told {
     tell_disturbed(story, None)
 }
 
-/// Tells it with something different.
+/// Tells it with something different. A panic is a failure like others.
 pub fn tell_disturbed(story: &Story, disturbance: Option<Disturbance>) -> Told {
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tell_to_the_end(story, disturbance)));
+    told.unwrap_or_else(|_| {
+        let failure = Failure { name: "panic", detail: "printed above".to_owned() };
+        Told { failure: Some(failure), ..Told::default() }
+    })
+}
+
+fn tell_to_the_end(story: &Story, disturbance: Option<Disturbance>) -> Told {
     let story = story.clone();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     actix::System::with_tokio_rt(runtime).block_on(async move {
@@ -73,19 +97,23 @@ async fn to_the_end(world: &mut World, story: &Story, disturbance: Option<Distur
     world.set_up().await?;
     let passed = |world: &World| {
         let fortune = world.fortune.lock().unwrap();
-        (fortune.points, fortune.works)
+        (fortune.points, fortune.works, u64::try_from(world.network.state().sendings.len()).unwrap())
     };
     let before = passed(world);
     match disturbance {
         None => {}
         Some(Disturbance::Dies { at }) => world.dies_at(at),
+        Some(Disturbance::Platform { at }) => {
+            let mut state = world.network.state();
+            state.loses_answer_of = Some(state.sendings.len() + usize::try_from(at - 1).unwrap());
+        }
         Some(Disturbance::Database { at, fault }) => world.fortune.lock().unwrap().plan(fault, at - 1, 1),
     }
     for step in &story.steps {
         world.step(step).await?;
     }
     let after = passed(world);
-    (told.points, told.works) = (after.0 - before.0, after.1 - before.1);
+    (told.points, told.works, told.requests) = (after.0 - before.0, after.1 - before.1, after.2 - before.2);
     world.mend_everything().await?;
     // Longer than any request is late.
     world.travel(15 * 60_000).await;
@@ -119,9 +147,11 @@ async fn to_the_end(world: &mut World, story: &Story, disturbance: Option<Distur
     world.quiet().await?;
     check(world, |checker| {
         *told.counts.entry("sync runs".to_owned()).or_default() += u64::try_from(checker.runs().count()).unwrap();
-        *told.counts.entry("daily runs".to_owned()).or_default() +=
-            u64::try_from(checker.runs().filter(|r| r.date.is_some()).count()).unwrap();
+        for (what, n) in &checker.counts {
+            *told.counts.entry((*what).to_owned()).or_default() += n;
+        }
         checker.check_shown()?;
+        checker.check_exclusive()?;
         checker.check_rates()
     })
     .await

@@ -1,6 +1,8 @@
 //! Runs a story: one process of the service after another on one database, and the sellers' client software, which
 //! sends each request again until it is answered.
-use crate::journal::{Database, Ruler};
+mod trespass;
+
+use crate::journal::{Database, Entry, Ruler};
 use crate::life::{Door, Fortune, Life};
 use crate::model;
 use crate::network::Network;
@@ -84,6 +86,8 @@ pub struct World {
     pub database: Database,
     pub fortune: Arc<Mutex<Fortune>>,
     pub ruler: Ruler,
+    /// The journal, as far as it was read.
+    pub journal: Vec<(i64, Entry)>,
     pub sellers: Vec<Client_>,
     /// When the process was down, in wall time; the last one may be open.
     pub down: Vec<(DateTime<Utc>, DateTime<Utc>)>,
@@ -99,6 +103,7 @@ impl World {
     pub async fn new(story: &Story) -> Self {
         let draws = |n: u64| Rng::seed_from_u64(story.seed.wrapping_mul(1_000_003).wrapping_add(n));
         DRAWS.set(draws(1));
+        stocktide::domain::ids::begin_order_of_this_thread();
         let clock = Clock::starting_at(story.setup.start.parse().unwrap());
         let database = Database::fresh();
         let network = Network::new(clock.clone(), Ruler::on(&database), draws(2));
@@ -110,6 +115,7 @@ impl World {
             database,
             fortune,
             ruler,
+            journal: Vec::new(),
             sellers: Vec::new(),
             down: Vec::new(),
             clock_steps: Vec::new(),
@@ -122,8 +128,15 @@ impl World {
         world
     }
 
-    pub fn count(&mut self, what: &str) {
-        *self.counts.entry(what.to_owned()).or_default() += 1;
+    pub fn count(&mut self, what: impl Into<String>) {
+        *self.counts.entry(what.into()).or_default() += 1;
+    }
+
+    /// Reads on in the journal.
+    pub fn read_journal(&mut self) {
+        let read_to = self.journal.last().map_or(0, |(seq, _)| *seq);
+        let more = self.ruler.read(read_to);
+        self.journal.extend(more);
     }
 
     async fn start(&mut self) {
@@ -208,7 +221,12 @@ impl World {
         process.actors.abort();
         drop(process);
         self.stay_down(down_ms).await;
-        self.count("crash");
+    }
+
+    /// It died by its fuse, at a point of its own.
+    async fn crash_at_point(&mut self) {
+        self.crash(self.down_ms).await;
+        self.count("crash at a point on its way");
     }
 
     async fn stay_down(&mut self, down_ms: u64) {
@@ -248,7 +266,7 @@ impl World {
             if !died {
                 return;
             }
-            self.crash(self.down_ms).await;
+            self.crash_at_point().await;
         }
     }
 
@@ -281,7 +299,7 @@ impl World {
                 lost[i] |= answers.borrow()[i].is_none();
             }
             if died {
-                self.crash(self.down_ms).await;
+                self.crash_at_point().await;
             } else if lost.iter().any(|l| *l) {
                 self.travel(250).await;
             }
@@ -439,13 +457,24 @@ impl World {
         });
         let answers = self.ask_all(asked.collect()).await;
         let side_by_side = sent.len() > 1;
+        if side_by_side {
+            self.count("requests side by side");
+        }
         let known_before = self.sellers[seller].acknowledged.clone();
         for (bodies, (status, answer, lost)) in sent.iter().zip(answers) {
             if !matches!(status, 200 | 409) {
                 return fail("request refused", format!("{bodies:?}: {status} {answer}"));
             }
+            if bodies.len() > 1 {
+                self.count(if ndjson { "batch of events as lines" } else { "batch of events" });
+            }
             for (place, (id, event)) in bodies.iter().enumerate() {
                 let result = &answer["results"][place];
+                self.count(match result["status"].as_str() {
+                    Some("duplicate") => "event: duplicate".to_owned(),
+                    Some("rejected") => "event: id of another".to_owned(),
+                    _ => format!("event: {}", event.kind),
+                });
                 let client = &mut self.sellers[seller];
                 let first = client.events.get(id).is_none_or(|known| known == event);
                 let known = client.acknowledged.contains(id);
@@ -515,8 +544,12 @@ impl World {
                 if !matches!(status, 200 | 422) {
                     return fail("request refused", format!("{setting:?}: {status} {answer}"));
                 }
+                self.count(format!("setting: {}", word(setting)));
             }
-            Step::Rule { seller, rule } => self.rule(*seller, rule).await?,
+            Step::Rule { seller, rule } => {
+                self.rule(*seller, rule).await?;
+                self.count("setting: Rule");
+            }
             Step::Store { seller, store, change } => {
                 let body = match change {
                     StoreChange::Share(share) => json!({ "share_percent": share }),
@@ -531,11 +564,13 @@ impl World {
                 if !matches!(status, 200 | 422) {
                     return fail("request refused", format!("{change:?}: {status} {answer}"));
                 }
+                self.count(format!("store: {}", word(change)));
             }
             Step::Sync { seller, store, sku } => {
                 let store_ids = store.map(|store| vec![self.shop(*seller, store).0]);
                 let body = json!({ "store_ids": store_ids, "skus": sku.map(|sku| vec![SKUS[sku]]) });
                 self.expect(*seller, "POST", "/v1/syncs", Some(body)).await?;
+                self.count("manual sync");
             }
             Step::RetryByHand { seller, rejected } => {
                 let state = if *rejected { "rejected" } else { "held" };
@@ -552,6 +587,7 @@ impl World {
                     if !matches!(status, 204 | 404) {
                         return fail("request refused", format!("{status} {answer}"));
                     }
+                    self.count("listing unpaired");
                 }
             }
             Step::Pair { seller, store, sku } => self.pair(*seller, *store, *sku).await?,
@@ -560,6 +596,7 @@ impl World {
                 shop.token += 1;
                 let (name, token) = (shop.name.clone(), format!("t{}", shop.token));
                 self.network.change(&name, |faults| faults.token = Some(token));
+                self.count("token expired");
             }
             Step::NewToken { seller, store } => self.new_token(*seller, *store).await?,
             Step::CheckStore { seller, store } => {
@@ -592,7 +629,10 @@ impl World {
                 self.down_ms = *down_ms;
                 self.process().life.light((*points).into());
             }
-            Step::Crash { down_ms } => self.crash(*down_ms).await,
+            Step::Crash { down_ms } => {
+                self.crash(*down_ms).await;
+                self.count("crash while it waits");
+            }
             Step::Restart { down_ms } => self.restart(*down_ms).await,
             Step::ClockSteps { ms } => {
                 self.clock.step(TimeDelta::milliseconds(*ms));
@@ -618,43 +658,6 @@ impl World {
         }]);
         let (status, answer) = self.as_seller(seller, "PUT", "/v1/rules", Some(body)).await;
         if matches!(status, 200 | 422) { Ok(()) } else { fail("request refused", format!("{rule:?}: {status} {answer}")) }
-    }
-
-    /// Whatever a seller asks of another's things is answered as if they were not there, and changes nothing.
-    async fn trespass(&mut self, seller: usize, victim: usize) -> Verdict {
-        if seller == victim {
-            return Ok(());
-        }
-        let pushes = self.expect(victim, "GET", "/v1/pushes?limit=1", None).await?;
-        let runs = self.expect(victim, "GET", "/v1/syncs?limit=1", None).await?;
-        let first = |list: &Value| list["items"][0]["id"].as_str().map(str::to_owned);
-        let id = self.shop(victim, 0).0;
-        let mut tries = vec![
-            ("GET", format!("/v1/stores/{id}"), None),
-            ("PATCH", format!("/v1/stores/{id}"), Some(json!({ "paused": true }))),
-            ("DELETE", format!("/v1/stores/{id}"), None),
-            ("POST", format!("/v1/stores/{id}/check"), None),
-            ("GET", format!("/v1/stores/{id}/listings"), None),
-            ("PUT", format!("/v1/stores/{id}/listings"), Some(json!([{ "sku": "A", "external_id": "A" }]))),
-            ("POST", "/v1/syncs".to_owned(), Some(json!({ "store_ids": [id] }))),
-            ("PUT", "/v1/rules".to_owned(), Some(json!([{ "store_id": id, "buffer": 3 }]))),
-            ("GET", format!("/v1/pushes?store_id={id}"), None),
-        ];
-        if let Some(push) = first(&pushes) {
-            tries.push(("GET", format!("/v1/pushes/{push}"), None));
-            tries.push(("POST", "/v1/pushes/retry".to_owned(), Some(json!({ "ids": [push] }))));
-        }
-        if let Some(run) = first(&runs) {
-            tries.push(("GET", format!("/v1/syncs/{run}"), None));
-        }
-        for (method, path, body) in tries {
-            let (status, answer) = self.as_seller(seller, method, &path, body).await;
-            if status != 404 {
-                return fail("another seller's thing was there", format!("{method} {path}: {status} {answer}"));
-            }
-        }
-        self.count("trespass");
-        Ok(())
     }
 
     /// The story is over: everything works again, and whatever a seller can mend is mended.
@@ -740,6 +743,11 @@ impl Client_ {
         self.sent.push(body.clone());
         body
     }
+}
+
+/// What kind of thing it is, without its particulars.
+fn word(of: &impl std::fmt::Debug) -> String {
+    format!("{of:?}").split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
 fn as_json(id: &str, event: &model::Event) -> Value {

@@ -256,6 +256,26 @@ fn a_rejected_increase_that_is_retried_is_sent_once() {
 }
 
 #[test]
+fn a_rejected_increase_is_not_sent_again_when_an_overwrite_that_contains_it_is_on_its_way() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.faults(|f| f.reject_items = vec!["A".into()]);
+        seller.purchase("A", 5).await;
+        world.a_moment().await;
+        world.all_is_well();
+        let id = seller.pushes().await[0].id;
+        world.faults(|f| f.latency_ms = 900);
+        seller.sync(RunFilter::default()).await;
+        world.sleep(ms(300)).await;
+        assert_eq!(seller.retries(&[id]).await, 0, "the overwrite contains it, and has not been answered");
+        world.sleep(minutes(1)).await;
+        assert_eq!(world.received(&shop), [set("A", 5)]);
+        assert_eq!(seller.lines().await, [increase(5, Superseded), overwrite(5, Confirmed)]);
+    });
+}
+
+#[test]
 fn a_rejected_overwrite_that_is_retried_brings_the_target_of_now_with_all_that_it_had_contained() {
     story(async |world| {
         let seller = world.seller(incremental).await;

@@ -62,6 +62,45 @@ fn a_local_time_that_comes_twice_runs_at_the_first_and_not_at_the_second() {
     });
 }
 
+/// A store's actor that knows of 13:00, and looks at the rows again some seconds after it.
+fn shortly_before_13_o_clock(tell: impl AsyncFn(&World, &Seller<'_>, &Shop)) {
+    story_with(
+        START,
+        |settings| settings.poll_every = std::time::Duration::from_secs(7),
+        async |world| {
+            let seller = world.seller(daily_at("13:00", UTC)).await;
+            let shop = seller.shop("corner", &["A"]).await;
+            world.sleep_until("2026-03-02T12:59:55Z").await;
+            seller.settings(|_| ()).await;
+            world.sleep_until("2026-03-02T12:59:59Z").await;
+            tell(world, &seller, &shop).await;
+        },
+    );
+}
+
+#[test]
+fn a_daily_time_that_was_changed_elsewhere_a_moment_ago_is_the_one_that_counts() {
+    shortly_before_13_o_clock(async |world, seller, shop| {
+        seller.settings_saved_elsewhere(daily_at("14:10", UTC)).await;
+        world.sleep_until("2026-03-02T14:09:59Z").await;
+        assert_eq!(seller.dates(shop).await, []);
+        world.sleep_until("2026-03-02T14:10:10Z").await;
+        assert_eq!(seller.dates(shop).await, [("2026-03-02".to_owned(), Finished)]);
+    });
+}
+
+#[test]
+fn a_date_whose_run_was_called_off_at_the_last_moment_has_one_at_a_later_time() {
+    shortly_before_13_o_clock(async |world, seller, shop| {
+        seller.settings_saved_elsewhere(incremental).await;
+        world.sleep_until("2026-03-02T13:00:02Z").await;
+        assert_eq!(seller.dates(shop).await, []);
+        seller.settings(daily_at("13:01", UTC)).await;
+        world.sleep_until("2026-03-02T13:01:10Z").await;
+        assert_eq!(seller.dates(shop).await, [("2026-03-02".to_owned(), Finished)]);
+    });
+}
+
 #[test]
 fn nothing_runs_twice_for_one_date_whatever_restarts() {
     story(async |world| {

@@ -339,6 +339,12 @@ impl Seller<'_> {
 
     /// Saves settings as the interface does, without an initial overwrite.
     pub async fn settings(&self, change: impl FnOnce(&mut SyncSettings)) {
+        self.settings_saved_elsewhere(change).await;
+        self.look_again();
+    }
+
+    /// The same by another process: the actors here hear of it when they look at the rows by themselves.
+    pub async fn settings_saved_elsewhere(&self, change: impl FnOnce(&mut SyncSettings)) {
         let old = self.db().read(|t| t.sync_settings()).await.unwrap();
         let (mut new, now) = (old.clone(), self.world.now());
         change(&mut new);
@@ -353,7 +359,6 @@ impl Seller<'_> {
             })
             .await
             .unwrap();
-        self.look_again();
     }
 
     pub async fn switches_off(&self) {

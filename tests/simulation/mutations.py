@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""Plants ten bugs in a copy of the tree and shows what catches each.
+
+    tests/simulation/mutations.py [NAME ...]
+
+Each bug is a few replacements in the sources, behind a switch (`planted`), so that one build serves for all. The copy
+is built into this tree's own target folder, where only the crate itself is compiled again, under another version. For each bug the simulation
+runs until a seed fails; where none does, the named test of `tests/spec` must fail. With no bug switched on the first
+seeds must pass. Exits with 1 when something is not as it must be.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SEEDS = os.environ.get("SEEDS", "300")
+FIRST = os.environ.get("FIRST", "1")
+
+SWITCH = """
+/// Whether this bug is switched on.
+pub fn planted(bug: &str) -> bool {
+    static BUG: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    BUG.get_or_init(|| std::env::var("STOCKTIDE_PLANTED").ok()).as_deref() == Some(bug)
+}
+"""
+
+# Name; replacements as (file, what stands there once, what stands there then); a test of tests/spec.
+MUTATIONS = {
+    "blind resend": (
+        [
+            (
+                "src/domain/push.rs",
+                "                self.become_uncertain(reason, now, ctx.policy, ctx.jitter);\n"
+                "                ListingChange::default()\n            }\n            Verdict::Held",
+                '                if crate::planted("blind resend") {\n'
+                "                    return self.surely_not_applied(reason, now, ctx);\n                }\n"
+                "                self.become_uncertain(reason, now, ctx.policy, ctx.jitter);\n"
+                "                ListingChange::default()\n            }\n            Verdict::Held",
+            )
+        ],
+        "an_increase_whose_answer_is_lost_is_not_applied_twice",
+    ),
+    "no dedupe": (
+        [
+            (
+                "src/db/ledger.rs",
+                "= self.seen.get(event.event_id.as_str()) {",
+                '= self.seen.get(event.event_id.as_str()).filter(|_| !crate::planted("no dedupe")) {',
+            ),
+            (
+                "src/db/ledger.rs",
+                "insert_into(stock_events::table).values(chunk).execute(c))?;",
+                "insert_into(stock_events::table).values(chunk).on_conflict_do_nothing().execute(c))?;",
+            ),
+        ],
+        "an_event_is_applied_once_however_often_it_is_sent",
+    ),
+    "supersede without transaction": (
+        [
+            (
+                "src/db/delivery.rs",
+                "        ended.extend(contained);\n",
+                '        if !crate::planted("supersede without transaction") {\n            ended.extend(contained);\n        }\n',
+            ),
+            (
+                "src/db/delivery.rs",
+                "    /// The targets of listings by the rules and levels as they are now;",
+                "    /// What waits for these listings gives way.\n    ///\n    /// # Errors\n    /// Those of the database.\n"
+                "    pub fn supersede_waiting(&mut self, of: &[ListingId], now: i64) -> Result<()> {\n"
+                "        let mut contained: Vec<Push> = self.active_pushes(of)?.into_iter().filter(Push::is_mergeable).collect();\n"
+                '        contained.iter_mut().for_each(|push| push.superseded("An overwrite of the listing contains this.", now));\n'
+                "        self.put(&contained)\n    }\n\n"
+                "    /// The targets of listings by the rules and levels as they are now;",
+            ),
+            (
+                "src/actors/store.rs",
+                "            Work::Send(call) => self.permitted(call).await,\n",
+                "            Work::Send(call) => {\n"
+                '                if call.kind == PushKind::Overwrite && crate::planted("supersede without transaction") {\n'
+                "                    let of: Vec<_> = call.pushes.iter().map(|p| p.listing_id).collect();\n"
+                "                    self.db.write(move |t| t.supersede_waiting(&of, now)).await?;\n"
+                "                }\n                self.permitted(call).await\n            }\n",
+            ),
+        ],
+        "an_event_that_comes_as_an_overwrite_is_claimed",
+    ),
+    "wrong rounding": (
+        [
+            (
+                "src/domain/allocation.rs",
+                "i128::from(pool) * i128::from(share.0) / 10_000;",
+                '(i128::from(pool) * i128::from(share.0) + if crate::planted("wrong rounding") { 5_000 } else { 0 }) / 10_000;',
+            )
+        ],
+        "in_shared_mode_each_store_shows_its_share",
+    ),
+    "one tenant filter missing": (
+        [
+            (
+                "src/db/delivery.rs",
+                ".filter(stock_levels::seller_id.eq(&key)).filter(stock_levels::sku.eq_any(&skus)).load(c))?;\n        for (sku, code",
+                ".filter(stock_levels::seller_id.eq(&key)\n"
+                '                .or(sql::<Bool>(if crate::planted("one tenant filter missing") { "1 = 1" } else { "1 = 0" })))\n'
+                "            .filter(stock_levels::sku.eq_any(&skus)).load(c))?;\n        for (sku, code",
+            )
+        ],
+        "the_same_event_ids_skus_and_item_names_of_two_sellers",
+    ),
+    "limiter off by one": (
+        [
+            (
+                "src/platforms/limits.rs",
+                "    fn new(limit: RateLimit, available: u32) -> Self {\n",
+                "    fn new(limit: RateLimit, available: u32) -> Self {\n"
+                '        let limit = RateLimit { burst: limit.burst.saturating_add(u32::from(crate::planted("limiter off by one"))), ..limit };\n',
+            )
+        ],
+        "no_window_holds_more_calls",
+    ),
+    "lost on restart": (
+        [
+            (
+                "src/domain/push.rs",
+                '            self.become_uncertain("The service stopped while this was being sent.", now, policy, 0.0);\n',
+                '            if crate::planted("lost on restart") {\n                return self.end(PushState::Superseded, now);\n            }\n'
+                '            self.become_uncertain("The service stopped while this was being sent.", now, policy, 0.0);\n',
+            )
+        ],
+        "after_a_crash_what_was_being_sent",
+    ),
+    "double daily run at the repeated hour": (
+        [
+            (
+                "src/domain/schedule.rs",
+                "        .map(|date| (date, instant_of(date, settings.daily_at, zone)))\n        .filter(|(_, at)| *at <= now && *at >= since)",
+                "        .flat_map(|date| {\n"
+                "            let again = zone.from_local_datetime(&date.and_time(settings.daily_at)).latest().map(|at| at.to_utc());\n"
+                "            let again = again.filter(|_| crate::planted(\"double daily run at the repeated hour\"));\n"
+                "            let first = instant_of(date, settings.daily_at, zone);\n"
+                "            [Some(first), again.filter(|at| *at != first)].into_iter().flatten().map(move |at| (date, at))\n"
+                "        })\n"
+                "        .filter(|(_, at)| *at <= now && *at >= since)",
+            ),
+            (
+                "src/domain/schedule.rs",
+                "let first = last.and_then(|date| date.succ_opt()).map_or(",
+                'let first = last.and_then(|date| if crate::planted("double daily run at the repeated hour") { Some(date) } else { date.succ_opt() }).map_or(',
+            ),
+            (
+                "src/db/runs.rs",
+                "            local_date: Some(due.date.to_string()),",
+                '            local_date: Some(if crate::planted("double daily run at the repeated hour") {\n'
+                '                format!("{} {}", due.date, due.scheduled_for.timestamp())\n'
+                "            } else {\n                due.date.to_string()\n            }),",
+            ),
+            (
+                "src/db/runs.rs",
+                "latest.map(|text| text.parse().map_err",
+                'latest.map(|text| text.get(..10).unwrap_or("").parse().map_err',
+            ),
+        ],
+        "a_local_time_that_comes_twice",
+    ),
+    "order of two pushes swapped": (
+        [
+            (
+                "src/db/delivery.rs",
+                ".filter(other.field(pushes::state).eq_any([PushState::Sending.code(), PushState::Uncertain.code()])))))",
+                '.filter(other.field(pushes::state).eq_any(if crate::planted("order of two pushes swapped") { [-1, -1] }\n'
+                "                        else { [PushState::Sending.code(), PushState::Uncertain.code()] })))))",
+            )
+        ],
+        "at_most_one_push_per_listing",
+    ),
+    "cancel forgotten": (
+        [
+            (
+                "src/domain/push.rs",
+                "        } else if self.state.is_in_flight() {\n            self.cancel_requested = true;",
+                '        } else if self.state.is_in_flight() && !crate::planted("cancel forgotten") {\n            self.cancel_requested = true;',
+            )
+        ],
+        "what_is_on_its_way_while_auto_sync_is_switched_off",
+    ),
+}
+
+
+def cargo_test(copy, bug, *args):
+    """The status and all that was printed."""
+    env = dict(os.environ, CARGO_TARGET_DIR=str(ROOT / "target"), CARGO_TERM_COLOR="never", STOCKTIDE_PLANTED=bug)
+    command = ["cargo", "test", "--locked", *args]
+    run = subprocess.run(command, cwd=copy, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if "could not compile" in run.stdout:
+        sys.exit(run.stdout[-4000:] + "\nthe bugs do not compile any more")
+    return run.returncode, run.stdout
+
+
+def simulate(copy, bug, seeds):
+    args = ["--first", FIRST, "--seeds", seeds, "--no-shrink", "--until-failure", "--every-step", "0"]
+    return cargo_test(copy, bug, "--test", "simulation", "--", *args)
+
+
+def caught_by(copy, bug, test):
+    code, out = simulate(copy, bug, SEEDS)
+    found = re.search(r"^seed (\d+): ([^:\n]+)", out, re.M)
+    if code != 0:
+        return f"seed {found[1]}: {found[2]}" if found else "the simulation: " + out.strip().splitlines()[-1]
+    code, out = cargo_test(copy, bug, "--test", "spec", test)
+    failed = re.findall(r"^test (\S+) \.\.\. FAILED", out, re.M)
+    return "tests/spec: " + ", ".join(failed) if code != 0 and failed else None
+
+
+def plant(copy):
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode().split("\0")
+    for file in filter(None, files):
+        (copy / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / file, copy / file)
+    replacements = [r for of_bug, _ in MUTATIONS.values() for r in of_bug]
+    switch = ("src/lib.rs", "pub mod actors;\n", "pub mod actors;\n" + SWITCH)
+    # Another version, so that cargo never takes what is built here for what is built of the real sources.
+    name = 'name = "stocktide"\nversion = "0.1.0'
+    versions = [(file, name, name + "-planted") for file in ("Cargo.toml", "Cargo.lock")]
+    for file, stands, then in [*replacements, switch, *versions]:
+        text = (copy / file).read_text()
+        if text.count(stands) != 1:
+            sys.exit(f"{file} has {text.count(stands)} of {stands!r}")
+        (copy / file).write_text(text.replace(stands, then))
+
+
+def main():
+    wanted = sys.argv[1:] or list(MUTATIONS)
+    wrong = 0
+    with tempfile.TemporaryDirectory(prefix="stocktide-mutations-") as folder:
+        copy = pathlib.Path(folder)
+        plant(copy)
+        code, out = simulate(copy, "", "3")
+        print("no bug:", "passes" if code == 0 else out[-2000:], flush=True)
+        wrong += code != 0
+        for bug in wanted:
+            began = time.monotonic()
+            caught = caught_by(copy, bug, MUTATIONS[bug][1])
+            wrong += caught is None
+            print(f"{bug}: {caught or 'SURVIVED'} ({time.monotonic() - began:.0f} s)", flush=True)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

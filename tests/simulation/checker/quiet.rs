@@ -182,8 +182,10 @@ impl Checker<'_> {
                 end.push(format!("{} of {store} shows {shown}", listing.external_id));
             }
         }
-        // A manual sync whose answer was lost is asked for again, and is another then.
-        let runs: BTreeSet<String> = self.runs.values().map(|r| format!("{} {:?} {}", r.kind, r.date, r.state)).collect();
+        // A manual sync whose answer was lost is asked for again, and is another then. Whether a run is still open to be
+        // called off by a switch depends on how long the process was down.
+        let lasting = self.runs.values().filter(|r| r.state != "cancelled");
+        let runs: BTreeSet<String> = lasting.map(|r| format!("{} {:?} {}", r.kind, r.date, r.state)).collect();
         end.extend(runs);
         end
     }

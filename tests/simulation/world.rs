@@ -23,9 +23,10 @@ use std::time::Duration;
 use stocktide::actors::{self, Deps, Handle};
 use stocktide::clock::Clock;
 use stocktide::db::{self, Db, ledger, sealing::Sealer};
-use stocktide::http::{self, AppState, console::Console, quota::Quota};
+use stocktide::http::{self, AppState, auth::FailedKeys, console::Console, quota::Quota};
 use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
+use tokio_util::sync::CancellationToken;
 
 const OPERATOR_KEY: &str = "an operator key of a simulated service";
 
@@ -180,14 +181,15 @@ impl World {
                 operator_key: Some(OPERATOR_KEY.into()),
                 max_body_bytes: 1 << 20,
                 requests_per_second: 10_000,
-                failed_keys_per_minute: 1000,
+                failed_keys_per_minute: 1_000_000,
                 allow_private_targets: true,
                 limits: ledger::Limits::default(),
                 node: "simulated".to_owned(),
             },
             quota: Quota::new(10_000),
+            failed_keys: FailedKeys::new(1_000_000),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
-            console: Console::default(),
+            console: Console::new(false, CancellationToken::new()),
         });
         let app = Rc::new(init_service(App::new().app_data(state).wrap_fn(http::harden).configure(http::configure)).await);
         let call: Call = Rc::new(move |request: TestRequest| {

@@ -84,6 +84,7 @@ struct PushRow {
     cancel_requested: bool,
     run_id: Option<Vec<u8>>,
     in_doubt: bool,
+    contained: bool,
 }
 
 fn main() {

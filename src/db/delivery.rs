@@ -445,6 +445,7 @@ impl Tenant<'_> {
             changed.push(push);
         }
         self.put(&changed)?;
+        self.note_contained(&changed)?;
         self.note_outcome(store, outcome, now)?;
         self.change_listings(store, changes, now)?;
         self.line_up(store, &changed, now)
@@ -476,16 +477,10 @@ impl Tenant<'_> {
         }
         self.put_settled(&page, now)?;
         changes.extend(self.moved_targets(&before, &page)?);
-        let confirmed: Vec<&Push> = page.iter().filter(|p| p.state == PushState::Confirmed).collect();
-        let overwritten: Vec<(ListingId, i64)> = confirmed
-            .iter()
-            .filter(|p| p.kind == PushKind::Overwrite)
-            .filter_map(|p| before_of(&before, p.id).map(|b| (p.listing_id, b.updated_at)))
-            .collect();
-        let finished = Finished { confirmed: confirmed.len() };
+        let finished = Finished { confirmed: page.iter().filter(|push| push.state == PushState::Confirmed).count() };
         self.count_run_progress(&before, &page, now)?;
         self.change_listings(store, changes, now)?;
-        self.note_overwritten(&overwritten)?;
+        self.note_contained(&page)?;
         self.note_outcome(store, outcome, now)?;
         if finished.confirmed > 0 {
             self.note_success(store, now)?;
@@ -671,19 +666,6 @@ impl Tenant<'_> {
             queued.push(push);
         }
         self.put(&queued)
-    }
-
-    fn note_overwritten(&mut self, of: &[(ListingId, i64)]) -> Result<()> {
-        let key = self.key();
-        let mut by_time: BTreeMap<i64, Vec<Vec<u8>>> = BTreeMap::new();
-        for (id, claimed_at) in of {
-            by_time.entry(*claimed_at).or_default().push(id.bytes());
-        }
-        for (claimed_at, ids) in by_time {
-            on!(self.conn, c => diesel::update(listings::table).filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids))
-                .set(listings::overwritten_at.eq(claimed_at)).execute(c))?;
-        }
-        Ok(())
     }
 
     /// A store that refuses its credentials, or takes nothing, is held, and looked at again now and then.

@@ -315,6 +315,7 @@ pub(super) fn blank_push(
         cancel_requested: false,
         run_id: None,
         in_doubt: false,
+        contained: false,
     }
 }
 

@@ -33,8 +33,6 @@ pub struct Listing {
     pub shown_at: Option<i64>,
     /// It wants an overwrite once its store works again.
     pub marked: bool,
-    /// When it was overwritten last.
-    pub overwritten_at: Option<i64>,
     /// When it was paired.
     pub created_at: i64,
 }
@@ -76,7 +74,6 @@ pub(super) struct ListingRow {
     shown_at: Option<i64>,
     doubt_until: Option<i64>,
     marked: bool,
-    overwritten_at: Option<i64>,
     created_at: i64,
 }
 
@@ -92,7 +89,6 @@ impl ListingRow {
             shown: self.shown,
             shown_at: self.shown_at,
             marked: self.marked,
-            overwritten_at: self.overwritten_at,
             created_at: self.created_at,
         })
     }
@@ -249,7 +245,6 @@ impl Tenant<'_> {
                 shown_at: None,
                 doubt_until: None,
                 marked: false,
-                overwritten_at: None,
                 created_at: millis(now),
             });
             standing.by_sku.insert(row.sku.to_string(), row.external_id.clone());

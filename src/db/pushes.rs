@@ -46,6 +46,11 @@ pub(super) fn is_in_flight() -> SqlLiteral<Bool> {
     sql("pushes.state IN (1, 4)")
 }
 
+/// Increases that were rejected; likewise.
+fn is_rejected_increase() -> SqlLiteral<Bool> {
+    sql("pushes.state = 5 AND pushes.kind = 0")
+}
+
 /// The number of a kind in the database.
 pub(super) fn kind_code(kind: PushKind) -> i16 {
     match kind {
@@ -85,6 +90,7 @@ pub(super) struct PushRow {
     cancel_requested: bool,
     run_id: Option<Vec<u8>>,
     in_doubt: bool,
+    contained: bool,
 }
 
 impl PushRow {
@@ -117,6 +123,7 @@ impl PushRow {
             cancel_requested: push.cancel_requested,
             run_id: push.run_id.map(|id| id.bytes()),
             in_doubt: push.in_doubt,
+            contained: push.contained,
         }
     }
 
@@ -155,6 +162,7 @@ impl PushRow {
             cancel_requested: self.cancel_requested,
             run_id: self.run_id.map(|b| id_of(&b, RunId::from_bytes, "pushes.run_id")).transpose()?,
             in_doubt: self.in_doubt,
+            contained: self.contained,
         })
     }
 }
@@ -181,6 +189,7 @@ pub(super) fn put_pushes(conn: &mut Conn, rows: &[PushRow]) -> Result<()> {
                 pushes::cancel_requested.eq(excluded(pushes::cancel_requested)),
                 pushes::run_id.eq(excluded(pushes::run_id)),
                 pushes::in_doubt.eq(excluded(pushes::in_doubt)),
+                pushes::contained.eq(excluded(pushes::contained)),
             )).execute(c))?;
     }
     Ok(())
@@ -384,7 +393,7 @@ impl Tenant<'_> {
 
     fn retry_page(&mut self, page: Vec<Push>, now: i64) -> Result<usize> {
         let of: Vec<ListingId> = page.iter().map(|p| p.listing_id).collect();
-        let overwritten = self.overwritten_at(&of)?;
+        let paired = self.still_paired(&of)?;
         let held = self.held_stores(page.iter().map(|p| p.store_id))?;
         // While one is on its way nothing else of its listing is sent, so what is rejected was so before its target was read.
         let on_its_way: HashMap<ListingId, Push> = self
@@ -396,7 +405,9 @@ impl Tenant<'_> {
         let (mut changed, mut again) = (Vec::new(), Vec::new());
         let mut queued = 0;
         for mut push in page {
-            let Some(overwritten_at) = overwritten.get(&push.listing_id) else { continue };
+            if !paired.contains(&push.listing_id) {
+                continue;
+            }
             if push.state == PushState::Rejected {
                 // Its run has counted it as failed, and is over as far as it is concerned.
                 push.run_id = None;
@@ -405,7 +416,7 @@ impl Tenant<'_> {
                     // It may end either way, and only then can be said whether it contained this.
                     continue;
                 }
-                if overwrite.is_some() || (push.kind == PushKind::Increase && overwritten_at.is_some_and(|at| at >= push.updated_at)) {
+                if overwrite.is_some() || push.contained {
                     push.superseded("An overwrite of the listing came after this and contains it.", now);
                     changed.push(push);
                     continue;
@@ -461,12 +472,27 @@ impl Tenant<'_> {
         self.put(&changed)
     }
 
-    fn overwritten_at(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Option<i64>>> {
+    fn still_paired(&mut self, of: &[ListingId]) -> Result<BTreeSet<ListingId>> {
         let key = self.key();
         let ids: Vec<Vec<u8>> = of.iter().map(|id| id.bytes()).collect();
-        let rows: Vec<(Vec<u8>, Option<i64>)> = on!(self.conn, c => listings::table
-            .filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids)).select((listings::id, listings::overwritten_at)).load(c))?;
-        rows.into_iter().map(|(id, at)| Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, at))).collect()
+        let rows: Vec<Vec<u8>> = on!(self.conn, c => listings::table
+            .filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids)).select(listings::id).load(c))?;
+        rows.iter().map(|id| id_of(id, ListingId::from_bytes, "listings.id")).collect()
+    }
+
+    /// Notes what overwrites that have just been confirmed contain of what was rejected: while they were on their way
+    /// nothing else of their listings was sent, so all that is rejected now was so before their targets were read. No
+    /// clock is asked, as it may have stepped back.
+    pub(super) fn note_contained(&mut self, page: &[Push]) -> Result<()> {
+        let key = self.key();
+        let confirmed = page.iter().filter(|push| push.kind == PushKind::Overwrite && push.state == PushState::Confirmed);
+        let of: Vec<Vec<u8>> = confirmed.map(|push| push.listing_id.bytes()).collect();
+        if !of.is_empty() {
+            on!(self.conn, c => diesel::update(pushes::table)
+                .filter(pushes::seller_id.eq(&key)).filter(pushes::listing_id.eq_any(&of)).filter(is_rejected_increase())
+                .set(pushes::contained.eq(true)).execute(c))?;
+        }
+        Ok(())
     }
 
     /// Calls off what waits; what is on its way is called off as soon as it is known not to have been applied.

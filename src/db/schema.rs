@@ -99,7 +99,6 @@ diesel::table! {
         shown_at -> Nullable<BigInt>,
         doubt_until -> Nullable<BigInt>,
         marked -> Bool,
-        overwritten_at -> Nullable<BigInt>,
         created_at -> BigInt,
     }
 }
@@ -162,6 +161,7 @@ diesel::table! {
         cancel_requested -> Bool,
         run_id -> Nullable<Binary>,
         in_doubt -> Bool,
+        contained -> Bool,
     }
 }
 

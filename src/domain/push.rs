@@ -154,6 +154,8 @@ pub struct Push {
     pub run_id: Option<RunId>,
     /// Whether an earlier sending of this very call is unresolved.
     pub in_doubt: bool,
+    /// Rejected, and part of what an overwrite of its listing has shown since: a retry does not send it again.
+    pub contained: bool,
 }
 
 /// What the service believes that a listing shows.
@@ -618,6 +620,7 @@ mod tests {
             cancel_requested: false,
             run_id: None,
             in_doubt: false,
+            contained: false,
         }
     }
     fn ctx(now: i64, policy: &RetryPolicy) -> Settling<'_> {

@@ -276,6 +276,32 @@ fn a_rejected_increase_is_not_sent_again_when_an_overwrite_that_contains_it_is_o
 }
 
 #[test]
+fn a_clock_that_steps_changes_nothing_about_which_rejected_increases_an_overwrite_contains() {
+    for step in [hours(-3), hours(3)] {
+        story(async |world| {
+            let seller = world.seller(incremental).await;
+            let shop = seller.shop("corner", &["A"]).await;
+            let rejected = async |quantity| {
+                world.faults(|f| f.reject_items = vec!["A".into()]);
+                seller.purchase("A", quantity).await;
+                world.a_moment().await;
+                world.all_is_well();
+                seller.pushes().await.into_iter().find(|push| push.quantity == Some(quantity)).unwrap().id
+            };
+            let before = rejected(5).await;
+            world.clock.step(step);
+            seller.sync(RunFilter::default()).await;
+            world.a_moment().await;
+            world.clock.step(step);
+            let after = rejected(7).await;
+            assert_eq!(seller.retries(&[before, after]).await, 1);
+            world.a_moment().await;
+            assert_eq!(world.received(&shop), [set("A", 5), add("A", 7)]);
+        });
+    }
+}
+
+#[test]
 fn a_rejected_overwrite_that_is_retried_brings_the_target_of_now_with_all_that_it_had_contained() {
     story(async |world| {
         let seller = world.seller(incremental).await;

@@ -1,0 +1,2 @@
+DROP INDEX pushes_rejected;
+ALTER TABLE pushes DROP COLUMN contained;

@@ -22,7 +22,7 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Items of a page where none are asked for.
 const DEFAULT_LIMIT: i64 = 100;
 /// Items of a page at most.
-const MAX_LIMIT: i64 = 1000;
+pub(super) const MAX_LIMIT: i64 = 1000;
 
 /// A whole body, within the bound, and what its media type says.
 pub struct Body {

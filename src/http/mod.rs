@@ -5,6 +5,8 @@
 pub mod auth;
 pub mod console;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod quota;
 pub mod request;
 

@@ -181,7 +181,15 @@ pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Resul
 /// # Errors
 /// 422 with the parameter that is unknown or stands there twice.
 pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
-    let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+    query_of(request.query_string())
+}
+
+/// Like [`query`], of the text behind the question mark.
+///
+/// # Errors
+/// Those of [`query`].
+pub fn query_of<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
+    let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(text);
     let mut object = serde_json::Map::new();
     for (name, value) in pairs.map(actix_web::web::Query::into_inner).unwrap_or_default() {
         let pointer = pointer_to(&name);

@@ -45,12 +45,14 @@ impl Caller {
 fn bearer(request: &HttpRequest) -> Result<SecretString, ApiError> {
     let missing = || ApiError::unauthorized("Send the header Authorization: Bearer <key>.");
     let value = request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok()).ok_or_else(missing)?;
-    let (scheme, key) = value.split_once(' ').ok_or_else(missing)?;
+    key_of(value).map(SecretString::from).ok_or_else(missing)
+}
+
+/// The key in the value of an Authorization header.
+pub(super) fn key_of(value: &str) -> Option<&str> {
+    let (scheme, key) = value.split_once(' ')?;
     let key = key.trim();
-    if !scheme.eq_ignore_ascii_case("bearer") || key.is_empty() || key.len() > MAX_KEY_BYTES {
-        return Err(missing());
-    }
-    Ok(SecretString::from(key))
+    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty() && key.len() <= MAX_KEY_BYTES).then_some(key)
 }
 
 /// Requests with keys that open nothing, by address: beyond a bound they are refused without a look at the database. Keys

@@ -1,6 +1,7 @@
 //! What the description of the interface says of every route alike, so that no route has to: which keys there are, and
 //! which problems any request may meet. Also repairs what the macros leave out of OpenAPI 3.1.
 use super::error::KINDS;
+use super::request::MAX_LIMIT;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -19,6 +20,7 @@ impl utoipa::Modify for Common {
             let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
             for operation in operations.into_iter().flatten() {
                 add_path_parameters(path, operation);
+                bound_pages(operation);
                 add_common_problems(path, operation);
                 operation.responses.responses.iter_mut().for_each(|(status, response)| complete(status, response));
             }
@@ -37,6 +39,17 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
         let schema = if name == "code" { schema } else { schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid))) };
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True).schema(Some(schema));
         parameters.push(parameter.build().into());
+    }
+}
+
+/// A page's size has the same bounds in every list.
+fn bound_pages(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else { continue };
+        if parameter.parameter_in == ParameterIn::Query && parameter.name == "limit" {
+            let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_LIMIT));
+            parameter.schema = Some(schema.into());
+        }
     }
 }
 

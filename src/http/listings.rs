@@ -73,9 +73,9 @@ pub(super) struct ListingsAnswer {
 /// The connector's own fields of a listing of this store: which there are, and which one it cannot do without, as the
 /// items of one call must share it.
 #[derive(Clone, Copy)]
-struct Fields {
-    known: &'static [&'static str],
-    needed: Option<&'static str>,
+pub(super) struct Fields {
+    pub known: &'static [&'static str],
+    pub needed: Option<&'static str>,
 }
 
 impl Fields {
@@ -116,9 +116,9 @@ fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError
     Ok(NewListing { sku, external_id: row.external_id, extra: (!extra.is_empty()).then_some(extra) })
 }
 
-type Row = Result<NewListing, (Option<String>, Vec<FieldError>)>;
+pub(super) type Row = Result<NewListing, (Option<String>, Vec<FieldError>)>;
 
-fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
+pub(super) fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
     let read = |raw: &RawValue| {
         let row: ListingRow = object_at(raw.get().as_bytes()).map_err(|error| match error {
             JsonError::Syntax(detail) => (None, vec![FieldError::new("", detail)]),
@@ -130,7 +130,7 @@ fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
     Ok(items(bytes, "rows")?.iter().map(|raw| read(raw)).collect())
 }
 
-fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
+pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes);
     let header = reader.headers().map_err(|e| ApiError::malformed(format!("The CSV's header cannot be read: {e}.")))?.clone();
     let names: Vec<String> = header.iter().map(str::to_ascii_lowercase).collect();

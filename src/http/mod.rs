@@ -5,6 +5,8 @@
 pub mod auth;
 pub mod console;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod quota;
 pub mod request;
 
@@ -36,6 +38,7 @@ use crate::db::ledger::Limits;
 use crate::db::sealing::Sealer;
 use crate::platforms::client::Client;
 use actix_web::dev::Service;
+use actix_web::error::InternalError;
 use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use chrono::{DateTime, Utc};
@@ -190,8 +193,14 @@ pub fn configure(config: &mut web::ServiceConfig) {
             .config(utoipa_swagger_ui::Config::default().validator_url("none")),
     );
     config.route("/docs", web::get().to(|| async { HttpResponse::PermanentRedirect().insert_header(("location", "/docs/")).finish() }));
-    config.default_service(web::to(elsewhere));
-    config.app_data(web::PathConfig::default().error_handler(|_, _| ApiError::not_found("thing").into()));
+    config.default_service(web::to(|request: HttpRequest| async move { elsewhere(&methods_of(request.path())) }));
+    config.app_data(web::PathConfig::default().error_handler(|error, request| {
+        let methods = methods_of(request.path());
+        // What is written out in the table is no id: `/v1/pushes/retry` names no push that is missing.
+        let response =
+            if methods.contains(&request.method().as_str()) { ApiError::not_found("thing").error_response() } else { elsewhere(&methods) };
+        InternalError::from_response(error, response).into()
+    }));
 }
 
 /// Addresses by their parts, and the methods that each has.
@@ -204,14 +213,20 @@ static ADDRESSES: LazyLock<Vec<(Vec<String>, Vec<&str>)>> = LazyLock::new(|| {
     openapi().paths.paths.into_iter().map(address).collect()
 });
 
-/// What no route matches: another method of a known address, or nothing at all.
-async fn elsewhere(request: HttpRequest) -> HttpResponse {
-    let asked: Vec<&str> = request.path().split('/').collect();
+/// The methods of the address that this path is; one that is written out goes before one with a variable in it.
+fn methods_of(path: &str) -> Vec<&'static str> {
+    let asked: Vec<&str> = path.split('/').collect();
     let matches = |parts: &[String]| {
         parts.len() == asked.len()
             && parts.iter().zip(&asked).all(|(part, given)| if part.starts_with('{') { !given.is_empty() } else { part == given })
     };
-    let methods: Vec<&str> = ADDRESSES.iter().filter(|(parts, _)| matches(parts)).flat_map(|(_, methods)| methods.clone()).collect();
+    let written_out = ADDRESSES.iter().find(|(parts, _)| *parts == asked);
+    let address = written_out.or_else(|| ADDRESSES.iter().find(|(parts, _)| matches(parts)));
+    address.map(|(_, methods)| methods.clone()).unwrap_or_default()
+}
+
+/// What no route matches: another method of an address that has `methods`, or nothing at all.
+fn elsewhere(methods: &[&str]) -> HttpResponse {
     if methods.is_empty() {
         return ApiError::not_found("address").error_response();
     }

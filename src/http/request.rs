@@ -22,7 +22,7 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Items of a page where none are asked for.
 const DEFAULT_LIMIT: i64 = 100;
 /// Items of a page at most.
-const MAX_LIMIT: i64 = 1000;
+pub(super) const MAX_LIMIT: i64 = 1000;
 
 /// A whole body, within the bound, and what its media type says.
 pub struct Body {
@@ -181,7 +181,15 @@ pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Resul
 /// # Errors
 /// 422 with the parameter that is unknown or stands there twice.
 pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
-    let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+    query_of(request.query_string())
+}
+
+/// Like [`query`], of the text behind the question mark.
+///
+/// # Errors
+/// Those of [`query`].
+pub fn query_of<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
+    let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(text);
     let mut object = serde_json::Map::new();
     for (name, value) in pairs.map(actix_web::web::Query::into_inner).unwrap_or_default() {
         let pointer = pointer_to(&name);

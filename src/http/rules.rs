@@ -23,7 +23,7 @@ const AUDITED: usize = 20;
 /// that is left out is decided by the next wider rule.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct RuleFields {
+pub(super) struct RuleFields {
     sku: Option<String>,
     store_id: Option<StoreId>,
     /// Part of the pool, in percent with at most two decimals.
@@ -39,7 +39,7 @@ struct RuleFields {
     sync_enabled: Option<bool>,
 }
 
-fn answer(rule: Rule) -> RuleFields {
+pub(super) fn answer(rule: Rule) -> RuleFields {
     RuleFields {
         sku: rule.sku.map(|sku| sku.to_string()),
         store_id: rule.store_id,
@@ -66,32 +66,7 @@ struct RulesAnswer {
     responses((status = 200, body = RulesAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/rules")]
 pub async fn put_rules(caller: Caller, state: State, body: Body) -> Answer {
-    let rows: Vec<RuleFields> = body.objects("rules")?;
-    let mut checks = Checks::default();
-    let mut seen = HashSet::new();
-    let mut changed = Vec::with_capacity(rows.len());
-    for (index, row) in rows.into_iter().enumerate() {
-        let at = |field: &str| format!("/{index}/{field}");
-        let sku = row.sku.as_deref().and_then(|sku| checks.take(&at("sku"), Sku::parse(sku)));
-        let share = row.share_percent.and_then(|share| checks.take(&at("share_percent"), share_of(share)));
-        for (field, value) in [("buffer", row.buffer), ("threshold", row.threshold), ("max_shown", row.max_shown)] {
-            checks.within(&at(field), value, 0, MAX_RULE_UNITS);
-        }
-        let rule = Rule {
-            sku,
-            store_id: row.store_id,
-            share,
-            buffer: row.buffer,
-            threshold: row.threshold,
-            max_shown: row.max_shown,
-            sync_enabled: row.sync_enabled,
-        };
-        if !seen.insert(rule_scope(&rule)) {
-            checks.note(format!("/{index}"), "is about the same SKU and store as an earlier rule of this request");
-        }
-        changed.push(rule);
-    }
-    checks.finish()?;
+    let changed = read_rules(&body)?;
     let empty = changed.iter().filter(|rule| **rule == Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() }).count();
     let saved = changed.len() - empty;
     let (now, actor) = (state.now_ms(), caller.actor());
@@ -122,6 +97,36 @@ pub async fn put_rules(caller: Caller, state: State, body: Body) -> Answer {
         .await?;
     state.handle.reconfigure(caller.db.id());
     Ok(HttpResponse::Ok().json(RulesAnswer { saved, removed: empty }))
+}
+
+/// The rules of a body, each checked, no two of them about the same.
+pub(super) fn read_rules(body: &Body) -> Result<Vec<Rule>, ApiError> {
+    let rows: Vec<RuleFields> = body.objects("rules")?;
+    let mut checks = Checks::default();
+    let mut seen = HashSet::new();
+    let mut changed = Vec::with_capacity(rows.len());
+    for (index, row) in rows.into_iter().enumerate() {
+        let at = |field: &str| format!("/{index}/{field}");
+        let sku = row.sku.as_deref().and_then(|sku| checks.take(&at("sku"), Sku::parse(sku)));
+        let share = row.share_percent.and_then(|share| checks.take(&at("share_percent"), share_of(share)));
+        for (field, value) in [("buffer", row.buffer), ("threshold", row.threshold), ("max_shown", row.max_shown)] {
+            checks.within(&at(field), value, 0, MAX_RULE_UNITS);
+        }
+        let rule = Rule {
+            sku,
+            store_id: row.store_id,
+            share,
+            buffer: row.buffer,
+            threshold: row.threshold,
+            max_shown: row.max_shown,
+            sync_enabled: row.sync_enabled,
+        };
+        if !seen.insert(rule_scope(&rule)) {
+            checks.note(format!("/{index}"), "is about the same SKU and store as an earlier rule of this request");
+        }
+        changed.push(rule);
+    }
+    checks.finish().map(|()| changed)
 }
 
 /// Rules are about SKUs that exist, which also bounds how many there can be.

@@ -17,7 +17,8 @@ use crate::domain::settings::{
 };
 use crate::domain::{RunId, StoreId};
 use actix_web::{HttpResponse, get, put};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -99,15 +100,25 @@ pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answ
     Ok(HttpResponse::Ok().json(SettingsAnswer { initial_sync_id: initial, ..answer(&settings, state.clock.now()) }))
 }
 
+/// Daily time and zone of a change, where it has them.
+type Schedule = (Option<NaiveTime>, Option<Tz>);
+
+impl SettingsChange {
+    /// Checks the fields, each by itself.
+    pub(super) fn check(&self) -> Result<Schedule, ApiError> {
+        let mut checks = Checks::default();
+        let daily_at = self.daily_at.as_deref().and_then(|text| checks.take("/daily_at", parse_daily_at(text)));
+        let timezone = self.timezone.as_deref().and_then(|text| checks.take("/timezone", parse_timezone(text)));
+        checks.within("/catch_up_hours", self.catch_up_hours, 0, MAX_CATCH_UP_HOURS);
+        checks.within("/buffer", self.buffer, 0, MAX_RULE_UNITS);
+        checks.finish().map(|()| (daily_at, timezone))
+    }
+}
+
 /// Checks and saves a change of the sync settings, enters it in the audit log, and begins or calls off what follows
 /// from it. Returns the settings from now on and the initial overwrite that was begun.
 pub(super) async fn change(caller: &Caller, state: &State, change: SettingsChange) -> Result<(SyncSettings, Option<RunId>), ApiError> {
-    let mut checks = Checks::default();
-    let daily_at = change.daily_at.as_deref().and_then(|text| checks.take("/daily_at", parse_daily_at(text)));
-    let timezone = change.timezone.as_deref().and_then(|text| checks.take("/timezone", parse_timezone(text)));
-    checks.within("/catch_up_hours", change.catch_up_hours, 0, MAX_CATCH_UP_HOURS);
-    checks.within("/buffer", change.buffer, 0, MAX_RULE_UNITS);
-    checks.finish()?;
+    let (daily_at, timezone) = change.check()?;
     let (now, actor) = (state.now_ms(), caller.actor());
     let saved = caller
         .db

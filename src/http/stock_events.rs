@@ -89,7 +89,7 @@ impl EventFields {
 }
 
 /// What tells a repeat from another event with the same id: every field, defaults filled in.
-fn body_hash(event: &StockEvent) -> [u8; 32] {
+pub(super) fn body_hash(event: &StockEvent) -> [u8; 32] {
     let canonical = serde_json::json!([
         event.event_id,
         event.sku,
@@ -131,12 +131,12 @@ struct EventsAnswer {
 }
 
 /// An event that is not right: its id, where that can be read, and what is wrong.
-struct Bad {
+pub(super) struct Bad {
     event_id: Option<String>,
-    errors: Vec<FieldError>,
+    pub(super) errors: Vec<FieldError>,
 }
 
-fn read_event(bytes: &[u8]) -> Result<StockEvent, Bad> {
+pub(super) fn read_event(bytes: &[u8]) -> Result<StockEvent, Bad> {
     #[derive(Deserialize)]
     struct IdOnly {
         event_id: String,
@@ -153,7 +153,7 @@ fn read_event(bytes: &[u8]) -> Result<StockEvent, Bad> {
 }
 
 /// The events of a body, and whether it was a single object.
-fn read_body(body: &Body) -> Result<(Vec<Result<StockEvent, Bad>>, bool), ApiError> {
+pub(super) fn read_body(body: &Body) -> Result<(Vec<Result<StockEvent, Bad>>, bool), ApiError> {
     if matches!(body.media_type.as_str(), "application/x-ndjson" | "application/jsonl" | "application/ndjson") {
         let lines = body.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
         let events: Vec<_> = lines.take(MAX_BULK + 1).map(read_event).collect();

@@ -2,7 +2,7 @@
 use super::call::{Action, Call, Reply, Request, StoreConnection};
 use super::limits::{Limits, Permit};
 use super::transport::{SendError, Transport};
-use super::{Renewal, Stamp, VariantPage, by_name};
+use super::{Platform, Renewal, Stamp, VariantPage, by_name};
 use crate::clock::Clock;
 use crate::domain::delivery::Outcome;
 use std::sync::Arc;
@@ -127,7 +127,7 @@ impl Client {
         if let (Some(permit), Some(told)) = (&permit, platform.quota(&reply)) {
             permit.learn(told);
         }
-        platform.variants(store, cursor, &reply).inspect_err(|outcome| self.note(store, outcome))
+        read_variants(platform, store, cursor, &reply).inspect_err(|outcome| self.note(store, outcome))
     }
 
     /// Whether [`Self::renew`] would ask for anything.
@@ -142,7 +142,7 @@ impl Client {
         let stamp = self.stamp();
         let request = platform.renewal_request(store, &stamp, refused)?;
         Some(match self.exchange(request).await {
-            Ok(reply) => platform.renewal(store, &reply, &stamp),
+            Ok(reply) => read_renewal(platform, store, &reply, &stamp),
             Err(Outcome::TryAgain { reason, .. } | Outcome::Unknown { reason }) => Renewal::TryAgain { reason },
             Err(_) => Renewal::TryAgain { reason: "The tokens could not be renewed.".to_owned() },
         })
@@ -170,6 +170,41 @@ impl Client {
             Err(_) => Err(lost("timeout")),
         }
     }
+}
+
+/// A page as its connector reads it, but for what no page may hold, whatever the platform sends: variants without a name,
+/// which no listing could be paired with, and a next page that is the page itself, which would never end. A reply that is
+/// no success is no page.
+pub(super) fn read_variants(
+    platform: &dyn Platform,
+    store: &StoreConnection,
+    cursor: Option<&str>,
+    reply: &Reply,
+) -> Result<VariantPage, Outcome> {
+    let mut page = platform.variants(store, cursor, reply)?;
+    if let Some(outcome) = by_status(reply) {
+        return Err(outcome);
+    }
+    page.variants.retain(|variant| !variant.external_id.is_empty());
+    page.next = page.next.filter(|next| Some(next.as_str()) != cursor);
+    Ok(page)
+}
+
+/// What came of asking for new tokens as its connector reads it. Tokens that the store could not have been set up with
+/// would take the place of some that work, and a reply that is no success has none, whatever stands in it.
+pub(super) fn read_renewal(platform: &dyn Platform, store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
+    let credentials = match platform.renewal(store, reply, stamp) {
+        Renewal::Renewed(credentials) => credentials,
+        other => return other,
+    };
+    let renewed = StoreConnection { credentials: credentials.clone(), ..store.clone() };
+    let errors = platform.check_config(&renewed).err().unwrap_or_default();
+    if !(200..300).contains(&reply.status) || errors.iter().any(|error| error.pointer.starts_with("/credentials/")) {
+        return Renewal::TryAgain {
+            reason: format!("The platform's answer about new tokens holds none that can be used ({}).", reply.status),
+        };
+    }
+    Renewal::Renewed(credentials)
 }
 
 fn lost(why: &str) -> Outcome {
@@ -211,4 +246,44 @@ pub fn by_status(reply: &Reply) -> Option<Outcome> {
             next_step: "Look at the store's answer, mend the listing or the store's settings, then retry.".to_owned(),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::{test_reply, test_stamp, test_store};
+    use super::super::{shopee::Shopee, shopline::Shopline, simulated::Simulated};
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn tokens_that_could_not_be_sent_or_come_with_no_success_do_not_take_the_place_of_others() {
+        let config = json!({ "handle": "acme", "location_id": "1", "app_key": "k" });
+        let store = test_store("shopline", config, &[("access_token", "old"), ("app_secret", "s")]);
+        let renewal = |status, token: &str| {
+            let body =
+                json!({ "code": 200, "i18nCode": "SUCCESS", "data": { "accessToken": token, "expireTime": "2027-01-01T00:00:00Z" } });
+            read_renewal(&Shopline, &store, &test_reply(status, &[], &body.to_string()), &test_stamp("2026-11-24T12:00:00Z"))
+        };
+        assert!(matches!(renewal(200, "new"), Renewal::Renewed(kept) if kept.contains_key("app_secret")));
+        for (status, token) in [(301, "new"), (200, ""), (200, "new\u{7f}"), (200, "né")] {
+            assert!(matches!(renewal(status, token), Renewal::TryAgain { .. }), "{status} {token:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_no_variant_without_a_name_and_is_not_followed_by_itself() {
+        let store = test_store("simulated", json!({}), &[]);
+        let reply = test_reply(200, &[], r#"{"items": [{"external_id": ""}, {"external_id": "a"}], "next": "2"}"#);
+        let page = |cursor| read_variants(&Simulated, &store, cursor, &reply).unwrap();
+        assert_eq!(page(Some("1")).variants.iter().map(|v| v.external_id.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert_eq!((page(Some("1")).next.as_deref(), page(Some("2")).next), (Some("2"), None));
+    }
+
+    #[test]
+    fn a_page_that_comes_with_an_error_is_no_page() {
+        let store = test_store("shopee", json!({}), &[]);
+        let body = r#"{"error": "", "response": {"item": [], "has_next_page": false}}"#;
+        let read = |status| read_variants(&Shopee, &store, None, &test_reply(status, &[], body));
+        assert_eq!((read(200).is_ok(), read(408).is_ok()), (true, false));
+    }
 }

@@ -21,6 +21,8 @@ pub mod codes;
 pub mod ebay;
 pub mod fields;
 pub mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod lazada;
 pub mod limits;
 pub mod medusa;

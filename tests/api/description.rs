@@ -95,6 +95,17 @@ fn it_says_that_stock_events_come_one_by_one_as_a_list_or_as_ndjson() {
     assert!(content["application/x-ndjson"].is_object());
 }
 
+#[test]
+fn it_says_how_large_a_page_may_be_in_every_list() {
+    let parameters = DOCUMENT["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let limits = parameters.flat_map(|operation| operation["parameters"].as_array().into_iter().flatten()).filter(|p| p["name"] == "limit");
+    let schemas: Vec<&Value> = limits.map(|limit| &limit["schema"]).collect();
+    assert!(schemas.len() >= 8, "{schemas:?}");
+    for schema in schemas {
+        assert_eq!((schema["minimum"].as_i64(), schema["maximum"].as_i64()), (Some(1), Some(1000)));
+    }
+}
+
 fn references(value: &Value) -> Vec<String> {
     match value {
         Value::Object(members) => {

@@ -28,7 +28,7 @@ pub fn misfits(document: &Value, method: &str, path: &str, status: u16, media_ty
     }
 }
 
-/// The described path that this path is an instance of; where there are several, one with this method.
+/// The described path that this path is, or is an instance of; where there are several, one with this method.
 fn template_of(document: &Value, method: &str, path: &str) -> Option<String> {
     let given: Vec<&str> = path.split('/').collect();
     let fits = |template: &&String| {
@@ -36,7 +36,7 @@ fn template_of(document: &Value, method: &str, path: &str) -> Option<String> {
         parts.len() == given.len() && parts.iter().zip(&given).all(|(part, given)| part.starts_with('{') || part == given)
     };
     let mut fitting: Vec<&String> = document["paths"].as_object()?.keys().filter(fits).collect();
-    fitting.sort_by_key(|template| document["paths"][*template].get(method.to_lowercase()).is_none());
+    fitting.sort_by_key(|template| (*template != path, document["paths"][*template].get(method.to_lowercase()).is_none()));
     fitting.first().map(|template| (*template).clone())
 }
 

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Fuzzes each target for some seconds under coverage and prints what came of it: inputs tried, coverage, crashes.
+#
+#   tests/fuzz/run.sh                          every target for 60 s
+#   tests/fuzz/run.sh 3600                     for an hour each
+#   JOBS=6 tests/fuzz/run.sh 3600 replies …    these, so many side by side
+#
+# Needs a C++ compiler and cargo-fuzz (`cargo install cargo-fuzz --locked`), and runs on the stable toolchain. The first
+# build compiles every dependency once more, for its coverage. What is found while it runs is kept in `target/fuzz`; a
+# crash is written to `target/fuzz/crashes/TARGET`: mend it, and put it into `tests/fuzz/corpus/TARGET` under a name that
+# says what it was, where `cargo test` replays it. `KEEP=1` puts what is new into the corpus, as few inputs as cover it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+seconds="${1:-60}"
+shift || true
+[ $# -gt 0 ] || set -- $(sed -n 's/^name = "\(.*\)"$/\1/p' tests/fuzz/Cargo.toml | tail -n +2)
+jobs="${JOBS:-2}"
+out="${CARGO_TARGET_DIR:-$PWD/target}/fuzz"
+fuzz() { cargo fuzz "$1" --fuzz-dir tests/fuzz --sanitizer none --target-dir "$out/build" "${@:2}"; }
+fuzz build
+
+one() {
+  local target=$1 began=$SECONDS
+  mkdir -p "$out/found/$target" "$out/crashes/$target"
+  fuzz run "$target" "$out/found/$target" "tests/fuzz/corpus/$target" -- -max_total_time="$seconds" -max_len=4096 -timeout=20 \
+    -use_value_profile=1 -print_final_stats=1 -artifact_prefix="$out/crashes/$target/" >"$out/$target.log" 2>&1 || true
+  local tried covered crashes
+  tried=$(sed -n 's/^stat::number_of_executed_units: *//p' "$out/$target.log" | tail -n 1)
+  covered=$(grep -o 'cov: [0-9]*' "$out/$target.log" | tail -n 1)
+  crashes=$(find "$out/crashes/$target" -type f | wc -l)
+  printf '%-18s %5s s %12s inputs  %-12s %s crashes\n' "$target" "$((SECONDS - began))" "${tried:-?}" "$covered" "$crashes"
+}
+# The shell knows when one of its children ends; so a target begins when another one has ended.
+for target in "$@"; do
+  while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+  one "$target" &
+done
+wait
+if [ -n "${KEEP:-}" ]; then
+  for target in "$@"; do
+    fuzz run "$target" "tests/fuzz/corpus/$target" "$out/found/$target" -- -merge=1 -max_len=512 >/dev/null 2>&1
+  done
+fi
+[ -z "$(find "$out/crashes" -type f)" ] || { find "$out/crashes" -type f; exit 1; }

@@ -1,7 +1,7 @@
 //! What the lock file brings in: every crate's licence is one that we may pass on, every crate comes from the one registry,
 //! and which crates are there in several versions is printed (`cargo test --test dependencies -- --nocapture`). Asks
 //! cargo alone, offline. Known weaknesses of crates are not looked for: that needs a database from elsewhere.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should say so at once")]
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -83,13 +83,13 @@ async fn every_listing_is_right_on_a_platform_that_fails_in_every_way() {
 #[actix_web::test]
 async fn every_listing_is_right_in_the_wire_formats_of_shopify_and_shopee() {
     let world = world().await;
-    let faults = FaultArgs { throttle: Some(0.05), lose_answer: Some(0.05), error_after: Some(0.05), ..FaultArgs::default() };
+    let faults = FaultArgs { throttle: Some(0.1), lose_answer: Some(0.1), error_after: Some(0.1), ..FaultArgs::default() };
     for face in [Face::Shopify, Face::Shopee] {
         // More than one item of Shopee's: a call carries the models of one.
         let report = events(Plan { face, skus: 60, faults: faults.clone(), ..world.plan.clone() }).await;
         assert!(report.passed, "{face:?}: {report}");
         assert_eq!((report.verdict.listings, report.platform.over_limit), (540, 0));
-        assert!(report.platform.faults.len() >= 3, "nothing failed: {report}");
+        assert!(report.platform.faults.len() >= 2, "nothing failed: {report}");
     }
 }
 

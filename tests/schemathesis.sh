@@ -71,15 +71,15 @@ draw() (
   cd "$work" && "$tool" ${config:+--config-file "$config"} run "$service/openapi.json" -H "Authorization: Bearer $authorization" --checks "$checks" --seed "$seed" \
     --max-examples "$examples" --exclude-path /v1/stream --request-timeout 20 --continue-on-failure --no-color "$@"
 )
-# Drawn ids lead to nothing, so the addresses of one store are asked once more with the id of one that is there; not
-# DELETE, which would end that.
-cat >"$work/schemathesis.toml" <<EOF
+# Drawn ids lead to nothing, so the addresses of one store are asked with the id of one that is there: first, as what
+# follows may find and delete it, and without DELETE.
+cat >"$work/store.toml" <<EOF
 [parameters]
 "path.id" = "$store"
 EOF
 status=0
+config="$work/store.toml" draw "the seller, about a store" "$key" --include-path-regex '^/v1/stores/\{id\}' --exclude-method DELETE || status=1
 draw "the seller" "$key" --include-path-regex '^/v1/' || status=1
-config="$work/schemathesis.toml" draw "the seller, about a store" "$key" --include-path-regex '^/v1/stores/\{id\}' --exclude-method DELETE || status=1
 draw "the operator" "$operator" --include-path-regex '^/(admin/|healthz|readyz|metrics)' || status=1
 # A request that is no HTTP is an error of whoever sent it, in actix's words.
 if grep -E ' ERROR |panicked' "$work/service.log" | grep -v 'actix_http::h1::dispatcher: stream error: request parse error'; then

@@ -188,7 +188,8 @@ fn envelope(call: &Call, reply: &Reply) -> Result<Envelope, Outcome> {
     };
     let partly = body.response.get("failure_list").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
     if bare(&body.error) == "error_busi_update_stock_failed" && partly {
-        return Ok(body);
+        // With a status that is no success, the two contradict each other: neither is taken for sure.
+        return if (200..300).contains(&reply.status) { Ok(body) } else { Err(unreadable()) };
     }
     if !body.error.is_empty() {
         return Err(failure(&body.error, &body.message, call, reply));

@@ -8,7 +8,7 @@
 # Needs a C++ compiler and cargo-fuzz (`cargo install cargo-fuzz --locked`), and runs on the stable toolchain. The first
 # build compiles every dependency once more, for its coverage. What is found while it runs is kept in `target/fuzz`; a
 # crash is written to `target/fuzz/crashes/TARGET`: mend it, and put it into `tests/fuzz/corpus/TARGET` under a name that
-# says what it was, where `cargo test` replays it. `KEEP=1` puts what is new into the corpus, as few inputs as cover it.
+# says what it was, where `cargo test` replays it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds="${1:-60}"
@@ -36,9 +36,4 @@ for target in "$@"; do
   one "$target" &
 done
 wait
-if [ -n "${KEEP:-}" ]; then
-  for target in "$@"; do
-    fuzz run "$target" "tests/fuzz/corpus/$target" "$out/found/$target" -- -merge=1 -max_len=512 >/dev/null 2>&1
-  done
-fi
 [ -z "$(find "$out/crashes" -type f)" ] || { find "$out/crashes" -type f; exit 1; }

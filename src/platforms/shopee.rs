@@ -183,13 +183,16 @@ fn failure(code: &str, message: &str, call: &Call, reply: &Reply) -> Outcome {
 
 /// The answer to a call that worked at least in part.
 fn envelope(call: &Call, reply: &Reply) -> Result<Envelope, Outcome> {
-    let Ok(body) = serde_json::from_str::<Envelope>(&reply.body) else {
+    let Ok(mut body) = serde_json::from_str::<Envelope>(&reply.body) else {
         return Err(by_status(reply).unwrap_or_else(unreadable));
     };
     let partly = body.response.get("failure_list").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
     if bare(&body.error) == "error_busi_update_stock_failed" && partly {
-        // With a status that is no success, the two contradict each other: neither is taken for sure.
-        return if (200..300).contains(&reply.status) { Ok(body) } else { Err(unreadable()) };
+        // Under a status that is no success, what is said to have worked contradicts it, and is unknown.
+        if let Some(response) = body.response.as_object_mut().filter(|_| !(200..300).contains(&reply.status)) {
+            response.remove("success_list");
+        }
+        return Ok(body);
     }
     if !body.error.is_empty() {
         return Err(failure(&body.error, &body.message, call, reply));

@@ -116,8 +116,8 @@ fn one_failing_model_does_not_take_the_others_along() {
     }
     let partly = json!({"error": "product.error_busi_update_stock_failed", "response":
         {"success_list": [{"model_id": 71, "stock": 7}], "failure_list": [{"model_id": 77, "failed_reason": "Wrong model_id."}]}});
-    let throttled = Shopee.outcome(&store(json!({})), &call(Action::Set), &Reply { status: 429, ..reply(partly) });
-    assert!(matches!(throttled, Outcome::Unknown { .. }), "neither applied for sure nor surely not: {throttled:?}");
+    let results = answered(Shopee.outcome(&store(json!({})), &call(Action::Set), &Reply { status: 403, ..reply(partly) }));
+    assert!(matches!(&results[..], [ItemResult::Unknown { .. }, ItemResult::Rejected { .. }]), "not applied for sure: {results:?}");
     let reserved = json!({"error": "", "response": {"failure_list": [{"model_id": 71, "failed_reason": "Stock should be larger than reserved stock."}]}});
     let results = answered(Shopee.outcome(&store(json!({})), &call(Action::Set), &reply(reserved)));
     assert!(matches!(results[0], ItemResult::TryAgain { .. }), "it passes: {results:?}");

@@ -59,17 +59,16 @@ impl Tenant<'_> {
     /// Those of the database.
     pub fn with_held(&mut self, runs: Vec<Run>) -> Result<Vec<(Run, i64)>> {
         let key = self.key();
-        let mut found = Vec::with_capacity(runs.len());
-        for run in runs {
-            let held = if run.finished_at.is_some() {
-                0
-            } else {
-                on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::run_id.eq(run.id.bytes()))
-                    .filter(pushes::state.eq(PushState::Held.code())).count().get_result(c))?
-            };
-            found.push((run, held));
+        let open: Vec<Vec<u8>> = runs.iter().filter(|run| run.finished_at.is_none()).map(|run| run.id.bytes()).collect();
+        let mut held: HashMap<Vec<u8>, i64> = HashMap::new();
+        if !open.is_empty() {
+            let rows: Vec<(Option<Vec<u8>>, i64)> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key))
+                .filter(pushes::run_id.eq_any(open)).filter(pushes::state.eq(PushState::Held.code()))
+                .group_by(pushes::run_id).select((pushes::run_id, count_star())).load(c))?;
+            held.extend(rows.into_iter().filter_map(|(run, count)| Some((run?, count))));
         }
-        Ok(found)
+        let of_run = |run: &Run| held.get(&run.id.bytes()).copied().unwrap_or(0);
+        Ok(runs.into_iter().map(|run| (of_run(&run), run)).map(|(held, run)| (run, held)).collect())
     }
 
     /// Pushes that changed after `since`, newest change first.

@@ -53,8 +53,11 @@ impl Throttle {
     /// # Errors
     /// How long it has to wait.
     pub fn check(&self, address: IpAddr) -> Result<(), Duration> {
-        match self.map().get(&network(address)) {
-            Some((failures, since)) if *failures >= self.most && since.elapsed() < self.window => Err(self.window - since.elapsed()),
+        let map = self.map();
+        let Some((_, since)) = map.get(&network(address)).filter(|(failures, _)| *failures >= self.most) else { return Ok(()) };
+        // Asked once: between two looks at the clock the window may end.
+        match self.window.checked_sub(since.elapsed()) {
+            Some(left) if !left.is_zero() => Err(left),
             _ => Ok(()),
         }
     }

@@ -19,8 +19,8 @@
 //! Unconfirmed: `ANY_PRODUCT_TYPE` as a type for every listing (a listing's own `product_type` is better); whether
 //! `Retry-After` is ever sent (it is obeyed); how late reads are.
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
-use super::check::Checks;
-use super::sign::{EXPIRES_AT, ends_soon, percent};
+use super::check::{Check, Need};
+use super::sign::{ends_soon, percent};
 use super::{AppLimit, Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage, oauth};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -121,20 +121,20 @@ impl Platform for Amazon {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let mut checks = Checks::of(store);
-        checks.base_url();
-        checks.only_settings(&["region", "seller_id", "marketplace_id", "fulfillment_channel"]);
-        let region = if store.base_url.is_some() { checks.text("region") } else { checks.needed_text("region") };
-        if region.is_some_and(|region| HOSTS.iter().all(|(name, _)| *name != region)) {
-            checks.note("/region", "must be na, eu or fe");
-        }
-        checks.needed_text("seller_id");
-        checks.needed_text("marketplace_id");
-        if checks.text("fulfillment_channel").is_some_and(is_amazons) {
-            checks.note("/fulfillment_channel", "must be a channel of the seller's own, such as DEFAULT: Amazon's own stock cannot be set");
-        }
-        checks.credentials(&["refresh_token", "client_id", "client_secret"], &["access_token", EXPIRES_AT]);
-        checks.done()
+        let sellers_own = |channel: &str| match is_amazons(channel) {
+            true => Err("must be a channel of the seller's own, such as DEFAULT: Amazon's own stock cannot be set".to_owned()),
+            false => Ok(()),
+        };
+        Check::new(store, Need::Optional)
+            .word("region", Need::unless(store.base_url.is_some()), &HOSTS.map(|(name, _)| name))
+            .text("seller_id", Need::Needed)
+            .text("marketplace_id", Need::Needed)
+            .text_that("fulfillment_channel", Need::Optional, sellers_own)
+            .secret("refresh_token", Need::Needed)
+            .secret("client_id", Need::Needed)
+            .secret("client_secret", Need::Needed)
+            .access_token(Need::Optional)
+            .done()
     }
 
     fn listing_fields(&self) -> &'static [&'static str] {

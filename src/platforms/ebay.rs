@@ -17,8 +17,8 @@
 //! offers of one item (a refused call is split down to one item); `Retry-After`; the error ids of 401 and 429, which are
 //! told by their status here.
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
-use super::check::Checks;
-use super::sign::{EXPIRES_AT, ends_soon};
+use super::check::{Check, Need};
+use super::sign::ends_soon;
 use super::{AppLimit, Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage, oauth};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -88,15 +88,14 @@ impl Platform for Ebay {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let mut checks = Checks::of(store);
-        checks.base_url();
-        checks.only_settings(&["environment", "merchant_location_key"]);
-        if checks.text("environment").is_some_and(|environment| !matches!(environment, "production" | "sandbox")) {
-            checks.note("/environment", "must be production or sandbox");
-        }
-        checks.text("merchant_location_key");
-        checks.credentials(&["refresh_token", "client_id", "client_secret"], &["access_token", EXPIRES_AT]);
-        checks.done()
+        Check::new(store, Need::Optional)
+            .word("environment", Need::Optional, &["production", "sandbox"])
+            .text("merchant_location_key", Need::Optional)
+            .secret("refresh_token", Need::Needed)
+            .secret("client_id", Need::Needed)
+            .secret("client_secret", Need::Needed)
+            .access_token(Need::Optional)
+            .done()
     }
 
     fn listing_fields(&self) -> &'static [&'static str] {

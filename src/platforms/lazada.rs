@@ -24,10 +24,11 @@ mod tests;
 mod wire;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
+use super::check::{Check, Need};
 use super::client::by_status;
 use super::codes::Class::{Listing, Location, SignIn, Store, Throttled, TokenExpired, Uncertain};
 use super::codes::{Row, UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
-use super::fields::{Check, Need, base, needed, number, own_or_stores, rate_limit, whole};
+use super::fields::{base, needed, number, own_or_stores, rate_limit, whole};
 use super::sign::{ends_soon, hmac_sha256, percent, with_access_token};
 use super::{AppLimit, Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;

@@ -57,8 +57,20 @@ impl GovernorClock for TokioClock {
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>;
 
+/// Rates and buckets that are reckoned with, whatever a platform tells: slower ones would stop a store for good, and a
+/// larger bucket's time to fill would not fit governor's 64 bits of nanoseconds.
+const SLOWEST: f64 = 0.001;
+const FASTEST: f64 = 1e6;
+const LARGEST: u32 = 10_000_000;
+
+fn within_bounds(limit: RateLimit) -> RateLimit {
+    let per_second = if limit.per_second.is_nan() { SLOWEST } else { limit.per_second.clamp(SLOWEST, FASTEST) };
+    RateLimit { per_second, burst: limit.burst.clamp(1, LARGEST) }
+}
+
+/// The time in which a bucket within bounds gets one point.
 fn period(limit: RateLimit) -> Duration {
-    Duration::from_secs_f64(1.0 / limit.per_second.clamp(1e-6, 1e6))
+    Duration::from_secs_f64(1.0 / limit.per_second)
 }
 
 /// A bucket, and when it will be full again: governor keeps that too, but tells nobody who does not take a permit.
@@ -71,6 +83,7 @@ struct Gate {
 impl Gate {
     /// A bucket with so many points in it.
     fn new(limit: RateLimit, available: u32) -> Self {
+        let limit = within_bounds(limit);
         let period = period(limit);
         let burst = NonZeroU32::new(limit.burst).unwrap_or(NonZeroU32::MIN);
         // A period is never zero: the rate is clamped.
@@ -85,6 +98,7 @@ impl Gate {
 
     /// A bucket that has been filling for `filled_for` since it was empty.
     fn filling(limit: RateLimit, filled_for: Duration) -> Self {
+        let limit = within_bounds(limit);
         Self::new(limit, u32::try_from(filled_for.as_nanos() / period(limit).as_nanos().max(1)).unwrap_or(u32::MAX))
     }
 
@@ -196,7 +210,7 @@ impl Permit {
     /// The platform told of its bucket in its answer to this permit's call.
     pub(super) fn learn(&self, told: QuotaTold) {
         if let Some(entry) = self.limits.lock().stores.get_mut(&self.store) {
-            let limit = RateLimit { per_second: told.per_second, burst: told.burst.max(1) };
+            let limit = within_bounds(RateLimit { per_second: told.per_second, burst: told.burst });
             let others = entry.in_flight.saturating_sub(self.cost);
             match told.available {
                 Some(available) => entry.gate = Gate::new(limit, available.saturating_sub(others)),
@@ -442,6 +456,21 @@ mod tests {
         assert!(began.elapsed() >= Duration::from_millis(120), "7 are left, 13 are wanted, at 50/s: {:?}", began.elapsed());
         assert!(began.elapsed() < Duration::from_millis(130), "and no more waiting than that");
     }
+    #[tokio::test(start_paused = true)]
+    async fn whatever_a_platform_tells_of_its_bucket_the_store_goes_on_within_a_day() {
+        for per_second in [f64::MIN_POSITIVE, 1e-6, f64::MAX, f64::INFINITY, f64::NAN] {
+            for burst in [0, 1, u32::MAX] {
+                let limits = Arc::new(Limits::default());
+                let (store, stated) = (StoreId(Uuid::from_u128(1)), facts(50.0, 1000, None));
+                let told = QuotaTold { per_second, burst, available: Some(0), cost: Some(40) };
+                limits.acquire(store, &stated, 13).await.learn(told);
+                let began = Instant::now();
+                drop(limits.acquire(store, &stated, 13).await);
+                assert!(began.elapsed() <= Duration::from_secs(24 * 3600), "{told:?}: {:?}", began.elapsed());
+            }
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_call_costs_what_the_platform_says_it_costs() {
         let limits = Arc::new(Limits::default());

@@ -22,9 +22,9 @@
 //! the source; `available_quantity` then is negative). The batch route is absent from the description of 2.0
 //! (`NO_ROUTE` is what is said then).
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
-use super::check::Checks;
+use super::check::{Check, Need};
 use super::codes::{self, Class, said};
-use super::fields::own_or_stores;
+use super::fields::{max_items, own_or_stores};
 use super::sign::{ends_soon, percent, with_access_token};
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
@@ -33,7 +33,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Rows of a call at most: a read names all its items in the address.
@@ -116,18 +116,11 @@ impl Platform for Medusa {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let mut checks = Checks::of(store);
-        if store.base_url.is_none() {
-            checks.note("/base_url", "is needed for a store of this platform: where its server is, without /admin");
-        }
-        checks.base_url();
-        checks.only_settings(&["location_id", "max_items"]);
-        if let Some(Err(detail)) = checks.text("location_id").map(|text| id(text, "a stock location (sloc_…)")) {
-            checks.note("/location_id", detail);
-        }
-        checks.number("max_items", 1, MAX_ROWS);
-        checks.key_or_login("api_key", &["email", "password"]);
-        checks.done()
+        Check::new(store, Need::Needed)
+            .text_that("location_id", Need::Optional, |text| id(text, "a stock location (sloc_…)").map(drop))
+            .max_items(MAX_ROWS)
+            .key_or_login("api_key", ["email", "password"])
+            .done()
     }
 
     fn listing_fields(&self) -> &'static [&'static str] {
@@ -135,8 +128,7 @@ impl Platform for Medusa {
     }
 
     fn facts(&self, store: &StoreConnection) -> Facts {
-        let max_items = store.config.get("max_items").and_then(Value::as_u64).unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS);
-        let max_items = usize::try_from(max_items).unwrap_or(1);
+        let max_items = max_items(store, MAX_ROWS, MAX_ROWS);
         Facts {
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: None,

@@ -24,9 +24,10 @@ mod tests;
 mod wire;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
+use super::check::{Check, Need};
 use super::client::by_status;
 use super::codes::{Class, UNKNOWN_CODE, find, item, outcome, renewal, said, unreadable};
-use super::fields::{Check, Need, base, number, own_or_stores, rate_limit, whole};
+use super::fields::{base, number, own_or_stores, rate_limit, whole};
 use super::sign::{ends_soon, hmac_sha256_hex, percent, with_access_token};
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;

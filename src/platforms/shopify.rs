@@ -21,8 +21,9 @@
 //! parameters of the token renewal (`RENEWAL_GRANT`); buckets other than the recorded one (`STATED_LIMIT`); the
 //! status of a throttled reply (200 and 429 are both understood).
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
-use super::check::Checks;
-use super::sign::{EXPIRES_AT, ends_soon};
+use super::check::{Check, Need};
+use super::fields::max_items;
+use super::sign::ends_soon;
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, VariantPage, oauth};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -164,24 +165,18 @@ impl Platform for Shopify {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let mut checks = Checks::of(store);
-        checks.base_url();
-        checks.only_settings(&["shop", "location_id", "max_items"]);
-        let shop = if store.base_url.is_some() { checks.text("shop") } else { checks.needed_text("shop") };
         let is_shop = |shop: &str| {
             let name = shop.trim_end_matches(".myshopify.com");
-            (1..=63).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            let fits = (1..=63).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            fits.then_some(()).ok_or_else(|| "must be the shop's name at Shopify, such as acme or acme.myshopify.com".to_owned())
         };
-        if shop.is_some_and(|shop| !is_shop(shop)) {
-            checks.note("/shop", "must be the shop's name at Shopify, such as acme or acme.myshopify.com");
-        }
-        if let Some(Err(detail)) = checks.text("location_id").map(|id| gid("Location", id)) {
-            checks.note("/location_id", detail);
-        }
-        checks.number("max_items", 1, MAX_ROWS);
-        checks.credentials(&["access_token"], &[EXPIRES_AT, "refresh_token", "client_id", "client_secret"]);
-        checks.together(&["refresh_token", "client_id", "client_secret"]);
-        checks.done()
+        Check::new(store, Need::Optional)
+            .text_that("shop", Need::unless(store.base_url.is_some()), is_shop)
+            .text_that("location_id", Need::Optional, |id| gid("Location", id).map(drop))
+            .max_items(MAX_ROWS)
+            .access_token(Need::Needed)
+            .together(&["refresh_token", "client_id", "client_secret"])
+            .done()
     }
 
     fn listing_fields(&self) -> &'static [&'static str] {
@@ -189,8 +184,7 @@ impl Platform for Shopify {
     }
 
     fn facts(&self, store: &StoreConnection) -> Facts {
-        let max_items = store.config.get("max_items").and_then(Value::as_u64).unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS);
-        let max_items = usize::try_from(max_items).unwrap_or(1);
+        let max_items = max_items(store, MAX_ROWS, MAX_ROWS);
         Facts {
             abilities: Abilities { adjust: true, idempotency: true, compare_and_set: true, read: true, max_items },
             group_by: None,

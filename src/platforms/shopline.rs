@@ -21,10 +21,11 @@
 mod tests;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
+use super::check::{Check, Need, needed_with};
 use super::client::by_status;
 use super::codes::Class::{Listing, Location, SignIn, Soon, Store, Throttled, TokenExpired};
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
-use super::fields::{Check, Need, base, needed, needed_with, own_or_stores, rate_limit};
+use super::fields::{base, needed, own_or_stores, rate_limit};
 use super::sign::{ends_soon, hmac_sha256_hex, percent, with_access_token};
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;

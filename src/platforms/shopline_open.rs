@@ -22,10 +22,11 @@
 mod tests;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
+use super::check::{Check, Need, needed_with};
 use super::client::by_status;
 use super::codes::Class::{Listing, SignIn, Throttled, TokenExpired};
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
-use super::fields::{Check, Need, base, needed, needed_with, rate_limit, whole};
+use super::fields::{base, needed, rate_limit, whole};
 use super::sign::{ends_soon, percent, with_access_token};
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;

@@ -41,7 +41,8 @@ pub fn percent(text: &str) -> String {
 /// Whether the access token has ended or soon will, as far as is known.
 pub fn ends_soon(store: &StoreConnection, stamp: &Stamp) -> bool {
     let ends_at = store.credentials.get(EXPIRES_AT).and_then(|text| text.expose_secret().parse::<DateTime<Utc>>().ok());
-    ends_at.is_some_and(|at| at - RENEW_BEFORE <= stamp.now)
+    // The other way round, an instant at the far end of the calendar would have none before it.
+    ends_at.is_some_and(|at| at <= stamp.now + RENEW_BEFORE)
 }
 
 /// The store's credentials with a new access token that lives for `lives_s` seconds from now.
@@ -63,6 +64,17 @@ mod tests {
             hmac_sha256_hex(&"Jefe".into(), "what do ya want for nothing?"),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
+    }
+
+    #[test]
+    fn an_end_that_is_centuries_away_is_an_end_like_any_other() {
+        use super::super::check::{test_stamp, test_store};
+        let ends_soon_at = |at: &str| {
+            let store = test_store("x", serde_json::json!({}), &[(EXPIRES_AT, at)]);
+            ends_soon(&store, &test_stamp("2026-11-24T12:00:00Z"))
+        };
+        assert!(ends_soon_at(&DateTime::<Utc>::MIN_UTC.to_rfc3339()) && ends_soon_at("2026-11-24T12:04:00Z"));
+        assert!(!ends_soon_at(&DateTime::<Utc>::MAX_UTC.to_rfc3339()) && !ends_soon_at("2026-11-24T12:06:00Z"));
     }
 
     #[test]

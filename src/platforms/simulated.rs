@@ -7,12 +7,12 @@
 //! an item without a SKU is taken to have its external id for one. Source: the project's own interface page, November 2026. Limits: the store's own settings, by default
 //! 50 calls/s with a burst of 50 and 100 items a call.
 use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
+use super::check::{Check, Need};
 use super::client::by_status;
 use super::fields::{object, rate_limit};
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
-use crate::domain::problem::pointer_to;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -105,40 +105,12 @@ impl Platform for Simulated {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let mut errors = Vec::new();
-        match store.base_url.as_deref().map(reqwest::Url::parse) {
-            None => errors.push(FieldError::new("/base_url", "is needed for a store of this platform")),
-            Some(Ok(url)) if !url.username().is_empty() || url.password().is_some() => errors.push(FieldError::new(
-                "/base_url",
-                "must not hold a user or a password, as it is shown; give a secret as credentials.token",
-            )),
-            Some(Ok(url))
-                if matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none() => {}
-            Some(_) => errors
-                .push(FieldError::new("/base_url", "must be an http or https address without query, such as https://bridge.example.com")),
-        }
-        for (name, value) in &store.config {
-            match name.as_str() {
-                "external_store" => match value.as_str() {
-                    Some(text) => {
-                        errors.extend(crate::domain::ids::check_text(text, "it", 128).err().map(|e| FieldError::new("/external_store", e)))
-                    }
-                    None => errors.push(FieldError::new("/external_store", "must be text")),
-                },
-                "abilities" => errors.extend(abilities(store).err()),
-                "rate_limit" => errors.extend(rate_limit(store, DEFAULT_RATE).err()),
-                _ => errors.push(FieldError::new(pointer_to(name), "is not a setting of a store of this platform")),
-            }
-        }
-        for (name, value) in &store.credentials {
-            let pointer = format!("/credentials{}", pointer_to(name));
-            if name != "token" {
-                errors.push(FieldError::new(pointer, "is not a credential of this platform; it has only token"));
-            } else if value.expose_secret().is_empty() || !value.expose_secret().bytes().all(|b| b.is_ascii_graphic()) {
-                errors.push(FieldError::new(pointer, "must be visible ASCII characters"));
-            }
-        }
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
+        Check::new(store, Need::Needed)
+            .text("external_store", Need::Optional)
+            .read("abilities", abilities(store))
+            .rate_limit()
+            .secret("token", Need::Optional)
+            .done()
     }
 
     fn listing_fields(&self) -> &'static [&'static str] {

@@ -26,9 +26,9 @@
 //! Unconfirmed: the race on other databases than PostgreSQL; what several channels do with a wrong channel token
 //! (`WRONG_CHANNEL` is relied on; with one channel a wrong token was ignored).
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
-use super::check::Checks;
+use super::check::{Check, Need};
 use super::codes::{self, Class, Row, said};
-use super::fields::own_or_stores;
+use super::fields::{max_items, own_or_stores};
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -134,19 +134,16 @@ impl Platform for Vendure {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let mut checks = Checks::of(store);
-        if store.base_url.is_none() {
-            checks.note("/base_url", "is needed for a store of this platform: where its server is, without /admin-api");
-        }
-        checks.base_url();
-        checks.only_settings(&["channel_token", "location_id", "max_items"]);
-        if checks.text("channel_token").is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            checks.note("/channel_token", "must be visible ASCII characters");
-        }
-        checks.text("location_id");
-        checks.number("max_items", 1, MAX_ROWS);
-        checks.key_or_login("api_key", &["username", "password"]);
-        checks.done()
+        let goes_into_a_header = |token: &str| match token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(()),
+            false => Err("must be visible ASCII characters".to_owned()),
+        };
+        Check::new(store, Need::Needed)
+            .text_that("channel_token", Need::Optional, goes_into_a_header)
+            .text("location_id", Need::Optional)
+            .max_items(MAX_ROWS)
+            .key_or_login("api_key", ["username", "password"])
+            .done()
     }
 
     fn listing_fields(&self) -> &'static [&'static str] {
@@ -154,8 +151,7 @@ impl Platform for Vendure {
     }
 
     fn facts(&self, store: &StoreConnection) -> Facts {
-        let max_items = store.config.get("max_items").and_then(Value::as_u64).unwrap_or(USUAL_ROWS).clamp(1, MAX_ROWS);
-        let max_items = usize::try_from(max_items).unwrap_or(1);
+        let max_items = max_items(store, USUAL_ROWS, MAX_ROWS);
         Facts {
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: None,

@@ -18,7 +18,8 @@
 //! Unconfirmed: the codes `rest_no_route` and `rest_invalid_param` are WordPress's own (`NO_ROUTE` is relied on); what
 //! becomes of a quantity under 0 (it is sent as it is).
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
-use super::check::Checks;
+use super::check::{Check, Need};
+use super::fields::max_items;
 use super::sign::{hmac_sha256, percent};
 use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
@@ -143,24 +144,14 @@ impl Platform for WooCommerce {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let mut checks = Checks::of(store);
-        if store.base_url.is_none() {
-            checks.note("/base_url", "is needed for a store of this platform: the shop's address, such as https://shop.example.com");
-        }
-        checks.base_url();
-        checks.only_settings(&["permalinks", "auth", "manage_stock", "max_items"]);
-        if checks.text("permalinks").is_some_and(|kind| !matches!(kind, "pretty" | "plain")) {
-            checks.note("/permalinks", "must be pretty or plain");
-        }
-        if checks.text("auth").is_some_and(|kind| !matches!(kind, "header" | "query")) {
-            checks.note("/auth", "must be header or query");
-        }
-        if store.config.get("manage_stock").is_some_and(|value| !value.is_boolean()) {
-            checks.note("/manage_stock", "must be true or false");
-        }
-        checks.number("max_items", 1, MAX_ROWS);
-        checks.credentials(&["consumer_key", "consumer_secret"], &[]);
-        checks.done()
+        Check::new(store, Need::Needed)
+            .word("permalinks", Need::Optional, &["pretty", "plain"])
+            .word("auth", Need::Optional, &["header", "query"])
+            .flag("manage_stock")
+            .max_items(MAX_ROWS)
+            .secret("consumer_key", Need::Needed)
+            .secret("consumer_secret", Need::Needed)
+            .done()
     }
 
     fn listing_fields(&self) -> &'static [&'static str] {
@@ -168,8 +159,7 @@ impl Platform for WooCommerce {
     }
 
     fn facts(&self, store: &StoreConnection) -> Facts {
-        let max_items = store.config.get("max_items").and_then(Value::as_u64).unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS);
-        let max_items = usize::try_from(max_items).unwrap_or(1);
+        let max_items = max_items(store, MAX_ROWS, MAX_ROWS);
         Facts {
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: Some("parent_id"),

@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 const VERSION: &str = "2026-10";
 /// Rows of a call at most.
 const MOST_ROWS: usize = 250;
+/// Objects on one page at most.
+const LONGEST_PAGE: usize = 250;
 /// What a mutation asks for, and what it costs when it is refused.
 const MUTATION_POINTS: f64 = 13.0;
 const REFUSED_POINTS: f64 = 10.0;
@@ -98,8 +100,9 @@ impl Asked {
         self.variables.get("input")?.get(list)?.as_array()
     }
 
+    /// How many are asked for; no page of Shopify's is longer.
     fn number(&self, name: &str) -> usize {
-        self.variables.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(1)
+        self.variables.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(1).min(LONGEST_PAGE)
     }
 
     /// Points: each object that is asked for is one.

@@ -431,11 +431,14 @@ fn a_crash_between_the_claim_and_the_first_byte_loses_nothing() {
 
 /// Whether stores' actors panic at every fourth claim.
 static PANICS: AtomicBool = AtomicBool::new(false);
+static PANICKED: AtomicUsize = AtomicUsize::new(0);
 
 fn draws_badly() -> f64 {
     static DRAWS: AtomicUsize = AtomicUsize::new(0);
-    let is_fourth = DRAWS.fetch_add(1, Ordering::Relaxed) % 4 == 3;
-    assert!(!is_fourth || !PANICS.load(Ordering::Relaxed), "a panic that the test has planted");
+    if PANICS.load(Ordering::Relaxed) && DRAWS.fetch_add(1, Ordering::Relaxed) % 4 == 3 {
+        PANICKED.fetch_add(1, Ordering::Relaxed);
+        panic!("a panic that the test has planted");
+    }
     0.5
 }
 
@@ -451,10 +454,13 @@ fn an_actor_that_panics_is_replaced_and_what_it_was_doing_is_found_out() {
                 seller.shop_on(platform_that::only_adds(), "reads", &["A"]).await,
             ];
             world.faults(|f| (f.latency_ms, f.lose_answer) = (700, 0.2));
+            PANICS.store(true, Ordering::Relaxed);
             for _ in 0..20 {
                 seller.purchase("A", 5).await;
                 world.sleep(seconds(2)).await;
             }
+            PANICS.store(false, Ordering::Relaxed);
+            assert!(PANICKED.swap(0, Ordering::Relaxed) > 0, "no actor has died");
             world.all_is_well();
             world.sleep(minutes(30)).await;
             assert_eq!([world.shown(&keys, "A"), world.shown(&reads, "A")], [100, 100], "{:?}", seller.lines().await);

@@ -157,7 +157,7 @@ CREATE TABLE pushes (
     PRIMARY KEY (seller_id, id)
 );
 -- states: 0 queued, 1 sending, 2 confirmed, 3 retrying, 4 uncertain, 5 rejected, 6 held, 7 superseded, 8 cancelled
-CREATE INDEX pushes_due ON pushes (seller_id, store_id, kind, due_at, call_id, id) WHERE due_at IS NOT NULL;
+CREATE INDEX pushes_due ON pushes (seller_id, store_id, due_at, call_id, id) WHERE due_at IS NOT NULL;
 CREATE INDEX pushes_active ON pushes (seller_id, listing_id, state) WHERE state IN (0, 1, 3, 4, 6);
 CREATE INDEX pushes_in_flight ON pushes (seller_id, store_id) WHERE state IN (1, 4);
 CREATE INDEX pushes_state ON pushes (seller_id, state, id);

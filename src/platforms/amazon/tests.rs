@@ -1,5 +1,6 @@
 //! The connector held against replies as the platform gives them; ids and keys are invented.
 use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+use super::super::sign::EXPIRES_AT;
 use super::*;
 use serde_json::json;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The connector held against replies as a running Medusa 2.21.2 gave them; ids and keys are invented.
 use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
 use super::*;
+use serde_json::Value;
 use std::time::Duration;
 
 const NOW: &str = "2026-11-25T12:00:00Z";

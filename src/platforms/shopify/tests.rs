@@ -1,5 +1,6 @@
 //! The connector held against replies as Shopify gives them; ids are invented.
 use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+use super::super::sign::EXPIRES_AT;
 use super::*;
 use std::time::Duration;
 

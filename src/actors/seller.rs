@@ -30,6 +30,8 @@ pub struct SellerSupervisor {
     db: SellerDb,
     node: Addr<Node>,
     stores: BTreeMap<StoreId, Child>,
+    /// Of stores that were removed; they end after what is on its way.
+    ending: Vec<Addr<StoreActor>>,
     hints: u64,
     loading: bool,
     load_again: bool,
@@ -50,6 +52,7 @@ impl SellerSupervisor {
                 db,
                 node,
                 stores: BTreeMap::new(),
+                ending: Vec::new(),
                 hints: 0,
                 loading: false,
                 load_again: false,
@@ -83,6 +86,10 @@ impl SellerSupervisor {
         };
         ctx.spawn(read.into_actor(self).map(|read, act, ctx| {
             act.loading = false;
+            if act.stopping {
+                // Whatever it would start now, nobody would end.
+                return;
+            }
             match read {
                 Ok(configs) => act.adopt(configs, ctx),
                 Err(Error::NotFound) => act.retire(ctx),
@@ -101,7 +108,9 @@ impl SellerSupervisor {
         let wanted: BTreeMap<StoreId, Arc<StoreConfig>> = configs.into_iter().map(|config| (config.store.id, config)).collect();
         let gone: Vec<StoreId> = self.stores.keys().filter(|id| !wanted.contains_key(id)).copied().collect();
         let gone: Vec<Child> = gone.iter().filter_map(|id| self.stores.remove(id)).collect();
+        self.ending.retain(Addr::connected);
         for child in gone {
+            self.ending.push(child.address.clone());
             ctx.spawn(async move { child.address.send(store::Stop).await.ok() }.into_actor(self).map(|_, _, _| ()));
         }
         for (id, config) in wanted {
@@ -190,9 +199,10 @@ impl SellerSupervisor {
         }));
     }
 
+    /// Starts nothing more; done when all stores have ended, also those that were told before.
     fn stop_stores(&mut self) -> impl Future<Output = ()> + use<> {
         self.stopping = true;
-        let stores: Vec<_> = std::mem::take(&mut self.stores).into_values().map(|child| child.address).collect();
+        let stores: Vec<_> = self.stores.values().map(|child| &child.address).chain(&self.ending).cloned().collect();
         async move {
             futures_util::future::join_all(stores.iter().map(|store| store.send(store::Stop))).await;
         }

@@ -485,6 +485,38 @@ fn a_graceful_stop_waits_for_what_is_on_its_way_and_loses_nothing() {
 }
 
 #[test]
+fn a_graceful_stop_while_settings_are_read_starts_nothing_more() {
+    on_every_platform(async |world, seller, shop, _| {
+        world.faults(|f| f.latency_ms = 3_000);
+        seller.purchase("A", 5).await;
+        world.sleep(ms(500)).await;
+        world.handle().reconfigure(seller.id);
+        world.stops().await;
+        assert!(seller.pushes().await.iter().all(|push| !push.state.is_in_flight()), "{:?}", seller.lines().await);
+        world.all_is_well();
+        world.starts();
+        world.sleep(minutes(1)).await;
+        assert_eq!(world.shown(shop, "A"), 15, "{:?}", world.received(shop));
+    });
+}
+
+#[test]
+fn a_graceful_stop_waits_also_for_a_store_that_was_just_removed() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.faults(|f| f.latency_ms = 3_000);
+        seller.purchase("A", 5).await;
+        world.sleep(ms(500)).await;
+        seller.removes(&shop).await;
+        world.sleep(ms(500)).await;
+        world.stops().await;
+        assert_eq!(world.received(&shop), [add("A", 5)], "it was on its way");
+        world.starts();
+    });
+}
+
+#[test]
 fn a_restart_goes_on_with_retries_and_holds_as_they_were() {
     story(async |world| {
         let seller = world.seller(incremental).await;

@@ -180,8 +180,13 @@ impl World {
 
     /// The service stops gracefully; nothing runs until [`Self::starts`].
     pub async fn stops(&self) {
-        self.handle().shut_down().await;
+        self.shuts_down().await;
         self.crashes().await;
+    }
+
+    async fn shuts_down(&self) {
+        self.handle().shut_down().await;
+        assert_eq!(self.handle().status().await.stores, 0, "a store's actor still runs");
     }
 
     /// The service ends between two instructions; nothing runs until [`Self::starts`].
@@ -226,8 +231,7 @@ impl World {
     }
 
     async fn finish(self) {
-        self.handle().shut_down().await;
-        assert_eq!(self.handle().status().await.stores, 0, "a store's actor still runs");
+        self.shuts_down().await;
         let now = self.now();
         let left = self.db().read(move |conn| db::fleet::sellers_with_work(conn, now)).await.unwrap();
         assert!(self.leftovers_allowed.get() || left.is_empty(), "work is left");
@@ -439,6 +443,12 @@ impl Seller<'_> {
     pub async fn resumes(&self, shop: &Shop) {
         self.change_shop(shop, |store| store.paused = false).await;
         self.releases(shop).await;
+    }
+
+    pub async fn removes(&self, shop: &Shop) {
+        let (id, now) = (shop.id, self.world.now());
+        self.db().write(move |t| t.delete_store(id, now)).await.unwrap();
+        self.world.handle().reconfigure(self.id);
     }
 
     /// What the interface does once new credentials are saved.

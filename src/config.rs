@@ -20,7 +20,6 @@ use std::time::Duration;
 pub const ENV_PREFIX: &str = "STOCKTIDE";
 /// The least characters of an operator key.
 const MIN_OPERATOR_KEY: usize = 32;
-const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// One setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +72,15 @@ pub const SETTINGS: &[Setting] = &[
     number("requests_per_second", "200", "requests per second", 1, 100_000, "Requests of one seller; twice as many at once."),
     number("failed_keys_per_minute", "1000", "requests per minute", 10, 1_000_000, "Requests of one address with wrong keys; then 429."),
     number("skus_per_seller", "100000", "SKUs", 1, 10_000_000, "SKUs that a seller may have."),
-    number("events_retention_days", "90", "days", 1, 3650, "How long stock events are kept; a repeat of an older one counts again."),
-    number("pushes_retention_days", "30", "days", 1, 3650, "How long finished pushes, runs and the audit log are kept."),
+    number(
+        "events_retention_s",
+        "7776000",
+        "seconds",
+        60,
+        315_360_000,
+        "How long stock events are kept; a repeat of an older one counts again.",
+    ),
+    number("pushes_retention_s", "2592000", "seconds", 60, 315_360_000, "How long finished pushes, runs and the audit log are kept."),
     number("idle_stop_s", "300", "seconds", 1, 86_400, "A seller's actors without work are let go after this long."),
     number("poll_every_s", "10", "seconds", 1, 600, "How often the rows are searched for work that no message told of."),
     number("prune_every_s", "60", "seconds", 1, 86_400, "How often what is older than its retention is removed, in small steps."),
@@ -241,10 +247,7 @@ impl Config {
                 idle_stop: seconds("idle_stop_s")?,
                 poll_every: seconds("poll_every_s")?,
                 prune_every: seconds("prune_every_s")?,
-                retention: Retention {
-                    events_ms: DAY_MS * signed("events_retention_days")?,
-                    pushes_ms: DAY_MS * signed("pushes_retention_days")?,
-                },
+                retention: Retention { events_ms: 1000 * signed("events_retention_s")?, pushes_ms: 1000 * signed("pushes_retention_s")? },
                 stop_within: seconds("stop_within_s")?,
                 ..actors::Settings::default()
             },

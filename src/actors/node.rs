@@ -95,7 +95,7 @@ impl Node {
         let pruned = async move {
             // Small steps, each a transaction of its own, so that nobody waits long for the writer.
             let mut total = 0;
-            for _ in 0..200 {
+            loop {
                 let removed = db.write(move |conn| fleet::prune(conn, retention, now)).await?;
                 total += removed;
                 if i64::try_from(removed).unwrap_or(0) < fleet::PRUNE_STEP {

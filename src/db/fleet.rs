@@ -1,11 +1,12 @@
 //! The few queries that cross sellers: who has work, what is old enough to go, what is sealed under which key. For the
 //! node and the command line alone.
 use super::connection::{Conn, on};
-use super::schema::{audit, pushes, sellers, stock_events, stores, sync_runs, sync_settings};
+use super::schema::{pushes, sellers, stores, sync_runs, sync_settings};
 use super::sealing::Sealer;
 use super::{Result, id_of};
 use crate::domain::{SellerId, StoreId};
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 /// How long finished things are kept, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,30 +55,23 @@ pub fn is_active(conn: &mut Conn, seller: SellerId) -> Result<bool> {
 /// # Errors
 /// Those of the database.
 pub fn prune(conn: &mut Conn, retention: Retention, now: i64) -> Result<usize> {
-    let events_before = now - retention.events_ms;
-    let before = now - retention.pushes_ms;
-    let mut removed = 0;
-    let old: Vec<(Vec<u8>, String)> = on!(conn, c => stock_events::table.select((stock_events::seller_id, stock_events::event_id))
-        .filter(stock_events::accepted_at.lt(events_before)).order(stock_events::accepted_at).limit(PRUNE_STEP).load(c))?;
-    for (seller, id) in &old {
-        removed += on!(conn, c => diesel::delete(stock_events::table.find((seller, id))).execute(c))?;
-    }
-    let old: Vec<(Vec<u8>, Vec<u8>)> = on!(conn, c => pushes::table.select((pushes::seller_id, pushes::id))
-        .filter(pushes::state.eq_any([2i16, 5, 7, 8])).filter(pushes::updated_at.lt(before)).order(pushes::updated_at).limit(PRUNE_STEP).load(c))?;
-    for (seller, id) in &old {
-        removed += on!(conn, c => diesel::delete(pushes::table.find((seller, id))).execute(c))?;
-    }
-    let old: Vec<(Vec<u8>, Vec<u8>)> = on!(conn, c => sync_runs::table.select((sync_runs::seller_id, sync_runs::id))
-        .filter(sync_runs::finished_at.lt(before)).order(sync_runs::finished_at).limit(PRUNE_STEP).load(c))?;
-    for (seller, id) in &old {
-        removed += on!(conn, c => diesel::delete(sync_runs::table.find((seller, id))).execute(c))?;
-    }
-    let old: Vec<(Vec<u8>, Vec<u8>)> = on!(conn, c => audit::table.select((audit::seller_id, audit::id))
-        .filter(audit::at.lt(before)).order(audit::at).limit(PRUNE_STEP).load(c))?;
-    for (seller, id) in &old {
-        removed += on!(conn, c => diesel::delete(audit::table.find((seller, id))).execute(c))?;
-    }
-    Ok(removed)
+    let (events_before, before) = (now - retention.events_ms, now - retention.pushes_ms);
+    let events = prune_table(conn, "stock_events", "event_id", "accepted_at", "accepted_at < $1", events_before)?;
+    // The states are those of the index, which is of use only where they stand in the statement itself.
+    let pushes = prune_table(conn, "pushes", "id", "updated_at", "state IN (2, 5, 7, 8) AND updated_at < $1", before)?;
+    let runs = prune_table(conn, "sync_runs", "id", "finished_at", "finished_at < $1", before)?;
+    let audit = prune_table(conn, "audit", "id", "at", "at < $1", before)?;
+    Ok(events + pushes + runs + audit)
+}
+
+/// Removes the oldest rows that are `old`. That is asked once more of each row that is removed: meanwhile a seller may
+/// have had it tried again.
+fn prune_table(conn: &mut Conn, table: &str, id: &str, age: &str, old: &str, before: i64) -> Result<usize> {
+    let sql = format!(
+        "DELETE FROM {table} WHERE (seller_id, {id}) IN \
+         (SELECT seller_id, {id} FROM {table} WHERE {old} ORDER BY {age} LIMIT {PRUNE_STEP}) AND {old}"
+    );
+    Ok(on!(conn, c => diesel::sql_query(sql.as_str()).bind::<BigInt, _>(before).execute(c))?)
 }
 
 /// What became of the stores' credentials when keys were changed.

@@ -82,7 +82,8 @@ fn tell_to_the_end(story: &Story, disturbance: Option<Disturbance>) -> Told {
         if told.failure.is_some() {
             told.history = checker::Checker::story_so_far(&mut world, HISTORY_LINES);
         }
-        let world = world.end().await;
+        let ended = world.end().await;
+        told.failure = told.failure.or(ended.err());
         told.counts.extend(world.counts.clone());
         told.counts.extend(world.network.state().faults.clone());
         told.counts.extend(world.fortune.lock().unwrap().counts.clone());

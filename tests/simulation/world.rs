@@ -238,13 +238,13 @@ impl World {
         self.start().await;
     }
 
-    async fn restart(&mut self, down_ms: u64) {
+    async fn restart(&mut self, down_ms: u64) -> Verdict {
         // Dying while it stops is allowed.
         let (handle, life) = (self.process().handle.clone(), Arc::clone(&self.process().life));
         tokio::select! {
             biased;
             () = life.died.notified() => {}
-            () = handle.shut_down() => {}
+            stopped = stop(&handle) => stopped?,
         }
         drop(handle);
         let process = self.process.take().unwrap();
@@ -253,6 +253,7 @@ impl World {
         drop(process);
         self.stay_down(down_ms).await;
         self.count("graceful restart");
+        Ok(())
     }
 
     /// Lets time pass; a process that dies meanwhile is started again.
@@ -635,7 +636,7 @@ impl World {
                 self.crash(*down_ms).await;
                 self.count("crash while it waits");
             }
-            Step::Restart { down_ms } => self.restart(*down_ms).await,
+            Step::Restart { down_ms } => self.restart(*down_ms).await?,
             Step::ClockSteps { ms } => {
                 self.clock.step(TimeDelta::milliseconds(*ms));
                 self.clock_steps.push(*ms);
@@ -717,14 +718,25 @@ impl World {
         self.record(seller, vec![events], false).await
     }
 
-    pub async fn end(mut self) -> Self {
+    pub async fn end(&mut self) -> Verdict {
         let process = self.process.take().unwrap();
-        process.handle.shut_down().await;
+        let stopped = stop(&process.handle).await;
         process.life.die();
         process.actors.abort();
         drop(process);
-        self
+        stopped
     }
+}
+
+/// A graceful stop: whatever was on its way has ended, unless that took longer than it may.
+async fn stop(handle: &Handle) -> Verdict {
+    let asked_at = tokio::time::Instant::now();
+    handle.shut_down().await;
+    let running = handle.status().await.stores;
+    if running == 0 || asked_at.elapsed() >= actors::Settings::default().stop_within {
+        return Ok(());
+    }
+    fail("outlives a graceful stop", format!("{running} stores' actors still run"))
 }
 
 impl Client_ {

@@ -7,7 +7,6 @@ use diesel::sql_types::Text;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use stocktide::actors;
 use stocktide::db::DatabaseUrl;
 use stocktide::db::runs::RunFilter;
 use stocktide::domain::settings::Rule;
@@ -69,8 +68,7 @@ fn no_statement_on_the_path_of_a_push_walks_all_that_a_seller_or_a_store_ever_ha
     }
     set_default_instrumentation(|| Some(Box::new(Recorder::default()))).unwrap();
     let of_story = Arc::new(Mutex::new(String::new()));
-    let unpruned = |settings: &mut actors::Settings| settings.prune_every = std::time::Duration::from_secs(24 * 3600);
-    story_with(START, unpruned, async |world| {
+    story(async |world| {
         let DatabaseUrl::Sqlite(path) = world.database_url() else { return };
         let seller = world.seller(exclusive).await;
         let stores = [

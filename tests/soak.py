@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Half an hour of load with faults on, and whether anything grows: memory, descriptors, the database, the queue's age.
+
+    cargo build --release
+    tests/soak.py FOLDER                    30 minutes at 2,300 stock events a second
+    tests/soak.py FOLDER --minutes 5 --rate 500
+
+Starts a service on a fresh SQLite database that keeps ended rows for a minute, a simulated platform with faults, and the
+load tool, all on free ports of 127.0.0.1, and looks at the service every 10 s. Writes `soak.csv`, `soak.svg` and what the
+programs printed into FOLDER, prints the verdict of the load tool, and compares the second quarter of the run with the last.
+Needs Linux's /proc and nothing but Python's own library.
+"""
+import argparse
+import os
+import pathlib
+import signal
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+
+EVERY_S = 10
+FAULTS = "--throttle 0.05 --lose-answer 0.02 --error-before 0.01 --error-after 0.01 --cut 0.01".split()
+# What is kept, so that a run sees rows come and go many times.
+KEPT = {"EVENTS_RETENTION_S": "60", "PUSHES_RETENTION_S": "60", "PRUNE_EVERY_S": "5"}
+WAITING = "state IN (0, 1, 3, 4, 6) AND state <> 6"
+# A sample: what it is, and how it is read on the plot.
+COLUMNS = {
+    "memory": "resident memory, MB",
+    "descriptors": "open descriptors",
+    "database": "database and its log, MB",
+    "rows": "pushes kept, thousands",
+    "waiting": "pushes waiting",
+    "oldest": "age of the push that waits longest, s",
+}
+
+
+def free_address():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def until_it_listens(address, program):
+    host, port = address.split(":")
+    for _ in range(300):
+        if program.poll() is not None:
+            sys.exit(f"{program.args[1]} ended with status {program.returncode}")
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    sys.exit(f"nothing listens at {address}")
+
+
+def look(pid, database):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    resident_kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+    files = [database, database.with_name(database.name + "-wal")]
+    rows = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
+    (kept,) = rows.execute("SELECT count(*) FROM pushes").fetchone()
+    waiting, oldest = rows.execute(f"SELECT count(*), min(created_at) FROM pushes WHERE {WAITING}").fetchone()
+    rows.close()
+    return {
+        "memory": resident_kb / 1024,
+        "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+        "database": sum(file.stat().st_size for file in files if file.exists()) / 1e6,
+        "rows": kept / 1000,
+        "waiting": waiting,
+        "oldest": time.time() - oldest / 1000 if oldest else 0.0,
+    }
+
+
+def plot(samples):
+    """A column of plots over the same minutes."""
+    wide, high, left = 900, 150, 70
+    minutes = samples[-1]["minute"] or 1
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide + left + 30}" height="{high * len(COLUMNS)}"'
+        ' font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
+    ]
+    for n, (name, title) in enumerate(COLUMNS.items()):
+        most = max(sample[name] for sample in samples) * 1.1 or 1
+        top, bottom = n * high + 28, n * high + high - 18
+        points = " ".join(
+            f"{left + wide * s['minute'] / minutes:.1f},{bottom - (bottom - top) * s[name] / most:.1f}" for s in samples
+        )
+        out += [
+            f'<text x="{left}" y="{top - 10}" font-weight="bold">{title}</text>',
+            f'<line x1="{left}" y1="{bottom}" x2="{left + wide}" y2="{bottom}" stroke="#999"/>',
+            f'<text x="{left - 8}" y="{top + 4}" text-anchor="end">{most:.4g}</text>',
+            f'<text x="{left - 8}" y="{bottom + 4}" text-anchor="end">0</text>',
+            f'<text x="{left + wide}" y="{bottom + 14}" text-anchor="end">{minutes:.0f} min</text>',
+            f'<polyline points="{points}" fill="none" stroke="#0b62c4" stroke-width="1.5"/>',
+        ]
+    return "\n".join([*out, "</svg>\n"])
+
+
+def main():
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("folder", type=pathlib.Path)
+    asked.add_argument("--minutes", type=float, default=30)
+    asked.add_argument("--rate", type=int, default=2300, help="stock events per second")
+    asked.add_argument("--binary", default=os.environ.get("CARGO_TARGET_DIR", "target") + "/release/stocktide")
+    asked = asked.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    database = asked.folder / "soak.db"
+    for old in asked.folder.glob("soak.db*"):
+        old.unlink()
+
+    def start(name, *arguments, **settings):
+        log = (asked.folder / f"{name}.log").open("w")
+        env = {name: value for name, value in os.environ.items() if not name.startswith("STOCKTIDE_")}
+        env |= {f"STOCKTIDE_{name}": value for name, value in settings.items()}
+        return subprocess.Popen([asked.binary, *arguments], stdout=log, stderr=subprocess.STDOUT, env=env)
+
+    key = os.urandom(24).hex()
+    service, platform = free_address(), free_address()
+    serving = start(
+        "serve", "serve", "--listen", service, DATABASE_URL=f"sqlite://{database}", OPERATOR_KEY=key,
+        ALLOW_PRIVATE_TARGETS="true", REQUESTS_PER_SECOND="10000", LOG="warn", **KEPT,
+    )
+    simulating = start("platform", "simulate-platform", "--listen", platform)
+    programs = [serving, simulating]
+    try:
+        until_it_listens(service, serving)
+        until_it_listens(platform, simulating)
+        events = int(asked.minutes * 60 * asked.rate)
+        loading = start(
+            "load", "load", "--service", f"http://{service}", "--platform", f"http://{platform}", "--operator-key", key,
+            "--events", str(events), "--rate", str(asked.rate), "--no-progress", *FAULTS,
+        )
+        programs.append(loading)
+        began, samples = time.time(), []
+        while loading.poll() is None:
+            samples.append({"minute": (time.time() - began) / 60, **look(serving.pid, database)})
+            try:
+                loading.wait(EVERY_S)
+            except subprocess.TimeoutExpired:
+                pass
+    finally:
+        for program in reversed(programs):
+            program.send_signal(signal.SIGTERM)
+            program.wait()
+    lines = [",".join(samples[0])] + [",".join(f"{value:.3f}" for value in sample.values()) for sample in samples]
+    (asked.folder / "soak.csv").write_text("\n".join(lines) + "\n")
+    (asked.folder / "soak.svg").write_text(plot(samples))
+    print((asked.folder / "load.log").read_text())
+    quarter = len(samples) // 4
+    for name, title in COLUMNS.items():
+        second, last = (statistics.median(s[name] for s in part) for part in (samples[quarter : 2 * quarter], samples[-quarter:]))
+        most = max(sample[name] for sample in samples)
+        print(f"{title:40} second quarter {second:10.1f}   last quarter {last:10.1f}   most {most:10.1f}")
+    sys.exit(loading.returncode)
+
+
+if __name__ == "__main__":
+    main()

@@ -173,7 +173,10 @@ pub fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], ru
         stores.iter().filter_map(|store| resolve(settings, store, sku, rules).share).map(Share::hundredths).sum()
     };
     let refuse = |sum: i64, whose: String| {
-        let percent = format!("{}.{:02}", sum / 100, sum % 100);
+        let percent = match (sum / 100, sum % 100) {
+            (whole, 0) => whole.to_string(),
+            (whole, hundredths) => format!("{whole}.{hundredths:02}"),
+        };
         FieldError::new(pointer, format!("in exclusive mode the shares of {whose} may sum to at most 100 %, these sum to {percent} %"))
     };
     let all = sum("", &general);

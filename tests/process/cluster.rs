@@ -1,4 +1,6 @@
 //! A PostgreSQL server of a test's own, to be stopped and started.
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -44,6 +46,13 @@ impl Cluster {
     /// `fast` ends what is under way; `immediate` is a crash.
     pub fn stop(&self, how: &str) {
         self.run("pg_ctl", &["-w", "-m", how, "stop"]);
+    }
+
+    /// Like a server that has become a standby: sessions go on, and whatever would write fails.
+    pub fn may_be_written(&self, may: bool) {
+        let mut conn = PgConnection::establish(&self.url()).unwrap();
+        conn.batch_execute(&format!("ALTER SYSTEM SET default_transaction_read_only = {}", if may { "off" } else { "on" })).unwrap();
+        conn.batch_execute("SELECT pg_reload_conf()").unwrap();
     }
 
     fn run(&self, name: &str, arguments: &[&str]) {

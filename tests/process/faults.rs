@@ -128,6 +128,25 @@ fn a_database_that_may_only_be_read_is_answered_with_503_until_it_may_be_written
     assert_eq!(driver.verdict(&service, &platform), Verdict::default());
 }
 
+#[test]
+fn a_server_that_only_lets_read_for_a_while_is_answered_with_503_and_loses_nothing() {
+    let Some(cluster) = Cluster::make() else { return };
+    let platform = Program::simulate_platform();
+    lose_answers(&platform);
+    let service = Program::serve_at(&cluster.url(), &[]);
+    let driver = Driver::start(15, &service, &platform);
+    for _ in 0..2 {
+        pause(Duration::from_millis(500));
+        let refused = driver.repeats();
+        cluster.may_be_written(false);
+        (0..500).take_while(|_| driver.repeats() < refused + 20).for_each(|_| pause(Duration::from_millis(10)));
+        assert!(driver.repeats() >= refused + 20, "something was written");
+        cluster.may_be_written(true);
+    }
+    pause(Duration::from_millis(500));
+    assert_eq!(driver.verdict(&service, &platform), Verdict::default());
+}
+
 /// Whether the service lets go of a client that sends `at_once`, and then a byte a second, within this time. Nothing is
 /// answered before: it is the waiting that ends.
 fn lets_go_of(service: SocketAddr, at_once: &str, slowly: &str, within: Duration) -> bool {

@@ -37,6 +37,8 @@ struct Listed {
     wrong: Option<Wrong>,
     /// Sold by the store itself since a platform applied an increase last.
     sold: i64,
+    /// Sold by the store itself since an answer told last what is shown.
+    sold_untold: i64,
     /// Pushes that are neither finished nor rejected, by id.
     active: BTreeMap<String, Push>,
     /// Increases whose units are no longer owed since the platform has applied them, answered or not.
@@ -58,7 +60,8 @@ struct Wrong {
     /// That answer came, while such answers are looked for.
     told: bool,
     since: Instant,
-    /// Sold since by the store itself; as many as there are too many, and nobody can see it.
+    /// Sold by the store itself since an answer told last what is shown, before or after this; as many as there are too
+    /// many, and nobody can see it.
     sold: i64,
 }
 
@@ -69,6 +72,15 @@ struct Request {
     /// The push that each item carries; none for reads.
     pushes: Vec<Option<Push>>,
     applied: bool,
+}
+
+impl Listed {
+    /// A late request has changed what is shown by so many units more.
+    fn is_wrong_by(&mut self, units: i64, now: Instant) {
+        let (before, sold) = self.wrong.as_ref().map_or((0, self.sold_untold), |wrong| (wrong.units, wrong.sold));
+        let wrong = Wrong { sold, ..Wrong::new(Excuse::AppliedLate, before + units, now) };
+        self.wrong = (wrong.units != 0).then_some(wrong);
+    }
 }
 
 impl Wrong {
@@ -364,26 +376,35 @@ impl Checker<'_> {
             Happening::Applied { request, item, before, after } => self.applied(request, item, before, after),
             Happening::ReadAnswered { request, shown } => {
                 let Some(request) = self.requests.get(&request) else { return Ok(()) };
-                for (item, shown) in request.items.iter().zip(shown) {
-                    if let Some(shown) = shown {
-                        self.last_read.insert((request.store.clone(), item.external_id.clone()), shown);
-                    }
+                let items: Vec<String> = request.items.iter().map(|item| item.external_id.clone()).collect();
+                let store = request.store.clone();
+                for (external_id, shown) in items.into_iter().zip(shown).filter_map(|(id, shown)| Some((id, shown?))) {
+                    self.of_item(&store, &external_id).for_each(|listed| listed.sold_untold = 0);
+                    self.last_read.insert((store.clone(), external_id), shown);
                 }
                 Ok(())
             }
             Happening::Sold { store, external_id, quantity } => {
-                for seller in self.sellers.values() {
-                    let here = |l: &&Listing| l.external_id == external_id && seller.stores.get(&l.store).is_some_and(|s| s.name == store);
-                    if let Some(listed) = seller.listings.values().find(here).and_then(|l| self.listed.get_mut(&l.id)) {
-                        listed.sold += quantity;
-                        if let Some(wrong) = listed.wrong.as_mut().filter(|wrong| !wrong.told) {
-                            wrong.sold += quantity;
-                        }
+                self.of_item(&store, &external_id).for_each(|listed| {
+                    listed.sold += quantity;
+                    listed.sold_untold += quantity;
+                    if let Some(wrong) = listed.wrong.as_mut().filter(|wrong| !wrong.told) {
+                        wrong.sold += quantity;
                     }
-                }
+                });
                 Ok(())
             }
         }
+    }
+
+    /// The listing of an item, where it is paired.
+    fn of_item(&mut self, store: &str, external_id: &str) -> impl Iterator<Item = &mut Listed> {
+        let here = |seller: &&Seller| seller.stores.values().any(|s| s.name == store);
+        let paired = self.sellers.values().find(here).and_then(|seller| {
+            let this = |l: &&Listing| l.external_id == external_id && seller.stores.get(&l.store).is_some_and(|s| s.name == store);
+            seller.listings.values().find(this)
+        });
+        paired.and_then(|listing| self.listed.get_mut(&listing.id)).into_iter()
     }
 
     /// What leaves must stand as `sending` in the rows, with the very numbers.
@@ -458,14 +479,13 @@ impl Checker<'_> {
         if push.overwrite {
             if current {
                 listed.owed = listed.since_target;
-                listed.wrong = None;
+                (listed.wrong, listed.sold_untold) = (None, 0);
                 for id in std::mem::take(&mut listed.rejected_before_target) {
                     listed.rejected.remove(&id);
                 }
             } else if any_late && !ability.keys() {
                 // One that finds the very number it sets changes nothing.
-                let units = listed.wrong.as_ref().map_or(0, |wrong| wrong.units) + change;
-                listed.wrong = (units != 0).then(|| Wrong::new(Excuse::AppliedLate, units, self.at));
+                listed.is_wrong_by(change, self.at);
                 *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
             } else {
                 return fail("overwrite applied behind what came after it", format!("{now:?}"));
@@ -481,14 +501,14 @@ impl Checker<'_> {
             if !(any_late && (weak || now.state == State::Superseded)) {
                 return fail("increase applied behind what was decided about it", format!("{now:?}"));
             }
-            let units = listed.wrong.as_ref().map_or(0, |wrong| wrong.units);
-            listed.wrong = Some(Wrong::new(Excuse::AppliedLate, units + n, self.at));
+            listed.is_wrong_by(n, self.at);
             *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
             return Ok(());
         }
         if let Some(wrong) = &mut listed.wrong {
             wrong.told_by = Some(push.id.clone());
         }
+        listed.sold_untold = 0;
         listed.owed -= n;
         listed.arrived.insert(push.id.clone());
         if listed.owed >= 0 {

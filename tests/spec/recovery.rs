@@ -468,6 +468,16 @@ fn an_actor_that_panics_is_replaced_and_what_it_was_doing_is_found_out() {
     );
 }
 
+/// A graceful stop, and what is found when the service has started again and the platform works.
+async fn stops_and_goes_on(world: &World, seller: &Seller<'_>, shop: &Shop, shown: i64) {
+    world.stops().await;
+    assert!(seller.pushes().await.iter().all(|push| !push.state.is_in_flight()), "{:?}", seller.lines().await);
+    world.all_is_well();
+    world.starts();
+    world.sleep(minutes(1)).await;
+    assert_eq!(world.shown(shop, "A"), shown, "{:?}", world.received(shop));
+}
+
 #[test]
 fn a_graceful_stop_waits_for_what_is_on_its_way_and_loses_nothing() {
     on_every_platform(async |world, seller, shop, _| {
@@ -475,12 +485,7 @@ fn a_graceful_stop_waits_for_what_is_on_its_way_and_loses_nothing() {
         seller.purchase("A", 5).await;
         world.sleep(ms(500)).await;
         seller.purchase("A", 2).await;
-        world.stops().await;
-        assert!(seller.pushes().await.iter().all(|push| !push.state.is_in_flight()), "{:?}", seller.lines().await);
-        world.all_is_well();
-        world.starts();
-        world.sleep(minutes(1)).await;
-        assert_eq!(world.shown(shop, "A"), 17, "{:?}", world.received(shop));
+        stops_and_goes_on(world, seller, shop, 17).await;
     });
 }
 
@@ -491,12 +496,7 @@ fn a_graceful_stop_while_settings_are_read_starts_nothing_more() {
         seller.purchase("A", 5).await;
         world.sleep(ms(500)).await;
         world.handle().reconfigure(seller.id);
-        world.stops().await;
-        assert!(seller.pushes().await.iter().all(|push| !push.state.is_in_flight()), "{:?}", seller.lines().await);
-        world.all_is_well();
-        world.starts();
-        world.sleep(minutes(1)).await;
-        assert_eq!(world.shown(shop, "A"), 15, "{:?}", world.received(shop));
+        stops_and_goes_on(world, seller, shop, 15).await;
     });
 }
 

@@ -200,6 +200,38 @@ mod tests {
     }
 
     #[test]
+    fn a_share_is_a_percentage_of_two_decimals_up_to_the_whole() {
+        for (percent, hundredths) in [(0.0, 0), (0.01, 1), (0.29, 29), (1.1, 110), (33.33, 3333), (99.99, 9999), (100.0, 10_000)] {
+            let share = Share::from_percent(percent);
+            assert_eq!(share.map(Share::hundredths), Some(hundredths), "{percent}");
+            assert_eq!(share.map(Share::percent), Some(percent));
+        }
+        for percent in [-0.01, 0.001, 33.333, 99.995, 100.01, 1e300, f64::INFINITY, f64::NAN] {
+            assert_eq!(Share::from_percent(percent), None, "{percent}");
+        }
+    }
+
+    #[test]
+    fn a_listing_is_pushed_that_has_a_share_and_is_not_switched_off() {
+        let pushed = |share, sync_enabled| ListingRules { share, sync_enabled, ..rules(1) }.is_pushed();
+        let share = Share::from_hundredths(0);
+        assert_eq!([pushed(share, true), pushed(share, false), pushed(None, true), pushed(None, false)], [true, false, false, false]);
+    }
+
+    #[test]
+    fn each_listing_has_its_part_of_its_own_pool() {
+        let careful = ListingRules { buffer: 4, ..rules(5000) };
+        let listings = [rules(5000), careful.clone(), careful, rules(0)];
+        assert_eq!(targets(AllocationMode::Exclusive, &levels(20), &listings), [7, 5, 5, 0]);
+    }
+
+    #[test]
+    fn many_small_parties_come_before_the_next_unit_of_a_large_one() {
+        let small = [[1].repeat(35), [0].repeat(15)].concat();
+        assert_eq!(apportion(60, &shares(&[&[5000][..], &[100].repeat(50)].concat())), [vec![25], small].concat());
+    }
+
+    #[test]
     fn the_last_unit_is_never_stranded() {
         assert_eq!(apportion(1, &shares(&[3333, 3333, 3334])), [0, 0, 1]);
         assert_eq!(apportion(10, &shares(&[3333, 3333, 3334])).iter().sum::<i64>(), 10);

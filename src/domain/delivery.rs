@@ -167,3 +167,35 @@ pub enum Outcome {
         reason: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_increase_goes_the_best_way_that_a_platform_offers() {
+        let way = |adjust, idempotency, compare_and_set, read| {
+            let method = Abilities { adjust, idempotency, compare_and_set, read, max_items: 1 }.increase_method()?;
+            Some((method, method.reads_first()))
+        };
+        let ways = [
+            (way(true, true, true, true), Some((Method::KeyedAdjust, false))),
+            (way(true, true, false, false), Some((Method::KeyedAdjust, false))),
+            (way(true, false, true, true), Some((Method::CompareAndSet, true))),
+            (way(false, true, true, true), Some((Method::CompareAndSet, true))),
+            (way(true, false, false, true), Some((Method::ReadAndAdjust, true))),
+            (way(false, true, false, true), Some((Method::ReadAndSet, true))),
+            (way(true, false, true, false), Some((Method::BlindAdjust, false))),
+            (way(false, true, true, false), None),
+            (way(false, false, false, false), None),
+        ];
+        for (found, expected) in ways {
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_key_is_trusted_for_less_than_the_day_that_platforms_remember_it() {
+        assert_eq!(KEYS_TRUSTED_FOR, Duration::from_secs(82_800));
+    }
+}

@@ -162,8 +162,10 @@ mod tests {
 
     #[test]
     fn a_sku_may_be_in_any_script_but_not_blank_long_or_controlled() {
-        assert!(Sku::parse("赤い靴-42 ½ 👟").is_ok());
-        for bad in ["", " a", "a ", "a\0b", "a\nb", &"x".repeat(129)] {
+        for good in ["赤い靴-42 ½ 👟", "\u{fdcf}\u{fdf0}\u{fffd}\u{1fffd}", &"靴".repeat(128)] {
+            assert!(Sku::parse(good).is_ok(), "{good:?}");
+        }
+        for bad in ["", " a", "a ", "a\0b", "a\nb", "\u{fdd0}", "\u{fdef}", "a\u{fffe}", "a\u{1ffff}", &"x".repeat(129)] {
             assert!(Sku::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -66,7 +66,7 @@ fn segment(segment: &serde_path_to_error::Segment) -> String {
 }
 
 fn what_would_fit(message: &str) -> String {
-    let (found, expected) = message.rsplit_once("expected ").unwrap_or((message, ""));
+    let (found, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
     if found.starts_with("unknown variant") {
         let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
         return format!("must be one of {}", words.join(", "));
@@ -81,16 +81,99 @@ fn what_would_fit(message: &str) -> String {
         "an RFC 3339 formatted date and time string" => INSTANT,
         text if text.contains("UUID") => ID,
         text if text.starts_with("struct") => "must be a JSON object",
-        text if text.starts_with("enum") => "must be text",
+        // Where one word of several is wanted.
+        "string or map" => "must be text",
         _ if found.starts_with("UUID") => ID,
         _ if found.starts_with("number out of range") => "is too large a number",
         _ if found.starts_with("recursion limit") => "is nested too deeply",
         _ if ["surrogate", "hex escape", "unicode"].iter().any(|word| found.contains(word)) => "is not valid Unicode text",
-        // What is left are the words of chrono about an instant.
-        _ => INSTANT,
+        // serde_json's words for the same.
+        _ if found == "expected value" => "must be text",
+        // Chrono's words about an instant.
+        _ if found.contains("input") => INSTANT,
+        _ => "is of the wrong kind",
     }
     .to_owned()
 }
 
 const ID: &str = "must be an id (a UUID)";
 const INSTANT: &str = "must be an instant, such as 2026-03-02T12:00:00Z";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "what is read does not matter, only what cannot be")]
+    struct Probe {
+        id: Option<uuid::Uuid>,
+        whole: Option<i64>,
+        real: Option<f64>,
+        text: Option<String>,
+        choice: Option<bool>,
+        list: Option<Vec<Self>>,
+        map: Option<BTreeMap<String, i32>>,
+        at: Option<chrono::DateTime<chrono::Utc>>,
+        word: Option<Word>,
+    }
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Word {
+        Shared,
+        Exclusive,
+    }
+
+    /// What is told of this request.
+    fn told(json: &str) -> String {
+        let mut reader = serde_json::Deserializer::from_str(json);
+        let error = serde_path_to_error::deserialize::<_, Probe>(&mut reader).unwrap_err();
+        let FieldError { pointer, detail } = FieldError::of_serde(error.path(), error.inner());
+        format!("{pointer} {detail}")
+    }
+
+    #[test]
+    fn a_bad_field_is_told_by_its_pointer_and_by_what_would_fit() {
+        for (json, expected) in [
+            (r#"{"whole":"1"}"#, "/whole must be a whole number of at most 64 bits"),
+            (r#"{"map":{"a/b~c":1.5}}"#, "/map/a~1b~0c must be a whole number of at most 64 bits"),
+            (r#"{"whole":1e999}"#, "/whole is too large a number"),
+            (r#"{"real":"1"}"#, "/real must be a number"),
+            (r#"{"text":1}"#, "/text must be text"),
+            (r#"{"text":"\ud800"}"#, "/text is not valid Unicode text"),
+            (r#"{"choice":1}"#, "/choice must be true or false"),
+            (r#"{"list":1}"#, "/list must be a list"),
+            (r#"{"list":[{},1]}"#, "/list/1 must be a JSON object"),
+            (r#"{"list":[{},{"whole":true}]}"#, "/list/1/whole must be a whole number of at most 64 bits"),
+            (r#"{"map":1}"#, "/map must be a JSON object"),
+            (r#"{"at":1}"#, "/at must be an instant, such as 2026-03-02T12:00:00Z"),
+            (r#"{"at":"yesterday"}"#, "/at must be an instant, such as 2026-03-02T12:00:00Z"),
+            (r#"{"id":"1"}"#, "/id must be an id (a UUID)"),
+            (r#"{"id":1}"#, "/id must be an id (a UUID)"),
+            (r#"{"word":"none"}"#, "/word must be one of shared, exclusive"),
+            (r#"{"word":1}"#, "/word must be text"),
+            (r#"{"word":{"shared":1}}"#, "/word is of the wrong kind"),
+            (r#"{"other":1}"#, "/other is not a field here"),
+            (r#"{"list":[{"other":1}]}"#, "/list/0/other is not a field here"),
+            (r#"{"whole":1,"whole":2}"#, "/whole stands here more than once"),
+            (r#"1"#, " must be a JSON object"),
+        ] {
+            assert_eq!(told(json), expected, "{json}");
+        }
+        let deep = format!(r#"{{"list":[{}"#, r#"{"list":["#.repeat(130));
+        assert!(told(&deep).ends_with(" is nested too deeply"), "{}", told(&deep));
+    }
+
+    #[test]
+    fn a_word_of_several_is_asked_for_as_text_also_of_a_value_that_was_read_before() {
+        let error = serde_path_to_error::deserialize::<_, Probe>(serde_json::json!({ "word": 1 })).unwrap_err();
+        assert_eq!(FieldError::of_serde(error.path(), error.inner()).detail, "must be text");
+    }
+
+    #[test]
+    fn an_error_is_shown_with_the_name_of_its_field() {
+        assert_eq!(FieldError::new("/quantity", "is needed").under("/3").to_string(), "3/quantity: is needed");
+        assert_eq!(FieldError::new("", "must be a JSON object").to_string(), "must be a JSON object");
+    }
+}

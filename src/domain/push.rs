@@ -590,7 +590,7 @@ fn to_ms(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use PushState::{Cancelled, Confirmed, Held, Rejected, Retrying, Sending, Superseded, Uncertain};
+    use PushState::{Cancelled, Confirmed, Held, Queued, Rejected, Retrying, Sending, Superseded, Uncertain};
     use uuid::Uuid;
 
     fn sent(kind: PushKind, resolution: Resolution) -> Push {
@@ -634,6 +634,118 @@ mod tests {
     }
     fn later() -> Verdict {
         Verdict::TryAgain { reason: "429".into(), after: None }
+    }
+
+    #[test]
+    fn a_state_has_one_number_and_one_word_and_waits_or_is_in_flight_or_neither() {
+        let known = [
+            (Queued, 0, "queued", true, false),
+            (Sending, 1, "sending", false, true),
+            (Confirmed, 2, "confirmed", false, false),
+            (Retrying, 3, "retrying", true, false),
+            (Uncertain, 4, "uncertain", false, true),
+            (Rejected, 5, "rejected", false, false),
+            (Held, 6, "held", true, false),
+            (Superseded, 7, "superseded", false, false),
+            (Cancelled, 8, "cancelled", false, false),
+        ];
+        for (state, code, word, waits, in_flight) in known {
+            assert_eq!((state.code(), PushState::from_code(code), state.as_str()), (code, Some(state), word));
+            assert_eq!((state.is_waiting(), state.is_in_flight()), (waits, in_flight), "{word}");
+        }
+        assert_eq!((PushState::from_code(-1), PushState::from_code(9)), (None, None));
+    }
+
+    #[test]
+    fn an_answer_with_another_number_of_items_says_nothing_of_any() {
+        let (one, two) = (ItemResult::Accepted, ItemResult::Applied { shown: None });
+        let answered = Outcome::Answered(vec![one.clone(), two.clone()]);
+        assert_eq!(verdicts(&answered, 2), [Verdict::Item(one), Verdict::Item(two)]);
+        for items in [1, 3] {
+            let unknown = verdicts(&answered, items);
+            assert_eq!(unknown.len(), items);
+            assert!(unknown.iter().all(|verdict| matches!(verdict, Verdict::Item(ItemResult::Unknown { .. }))), "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn only_increases_that_wait_and_are_not_called_off_are_merged() {
+        let push = |kind, state, cancel_requested| Push { state, cancel_requested, ..sent(kind, Resolution::ReadBack) };
+        assert!(push(PushKind::Increase, Queued, false).is_mergeable());
+        assert!(!push(PushKind::Increase, Queued, true).is_mergeable());
+        assert!(!push(PushKind::Increase, Sending, false).is_mergeable());
+        assert!(!push(PushKind::Overwrite, Queued, false).is_mergeable());
+        let mut first = push(PushKind::Increase, Queued, false);
+        first.take_in(&Push { quantity: Some(4), ..first.clone() }, 9);
+        assert_eq!((first.quantity, first.updated_at), (Some(7), 9));
+    }
+
+    #[test]
+    fn a_claim_that_is_given_back_is_as_before_it() {
+        let mut fresh = sent(PushKind::Increase, Resolution::ReadBack);
+        fresh.unclaimed(7);
+        assert_eq!((fresh.state, fresh.due_at, fresh.call_id, fresh.base), (Queued, Some(7), None, None));
+        let mut doubted = Push { in_doubt: true, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
+        doubted.unclaimed(7);
+        assert_eq!((doubted.state, doubted.due_at, doubted.in_doubt), (Uncertain, Some(7), true));
+        assert_eq!((doubted.call_id.is_some(), doubted.base), (true, Some(10)), "the very same call goes out again");
+    }
+
+    #[test]
+    fn the_connectors_own_field_is_found_by_its_name() {
+        let push = Push { extra: Some(r#"{"location_id":"7"}"#.into()), ..sent(PushKind::Increase, Resolution::ReadBack) };
+        assert_eq!((push.extra_field("location_id"), push.extra_field("other")), ("7".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn what_failed_for_a_day_is_left_undecided_only_where_something_is_in_doubt() {
+        let policy = RetryPolicy::default();
+        let day = to_ms(policy.max_age);
+        for (in_doubt, since, expected) in [(true, 0, Superseded), (true, 1, Uncertain), (false, 0, Uncertain)] {
+            let failing = Push { in_doubt, failing_since: Some(since), ..sent(PushKind::Increase, Resolution::SameCallAgain) };
+            let mut push = failing.clone();
+            push.settle(&Account::default(), &unknown(), ctx(day, &policy));
+            assert_eq!(push.state, expected, "in doubt: {in_doubt}, since {since}");
+        }
+    }
+
+    #[test]
+    fn a_listing_whose_earlier_request_may_arrive_yet_is_overwritten_once_its_push_is_rejected() {
+        let policy = RetryPolicy::default();
+        let rejected = Verdict::Item(ItemResult::Rejected { reason: "gone".into(), next_step: "pair it again".into() });
+        for in_doubt in [false, true] {
+            let mut push = Push { in_doubt, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
+            let change = push.settle(&Account::default(), &rejected, ctx(0, &policy));
+            assert_eq!((push.state, change.mark), (Rejected, in_doubt));
+        }
+    }
+
+    #[test]
+    fn what_an_answer_or_a_read_shows_is_noted_whatever_becomes_of_the_push() {
+        let policy = RetryPolicy::default();
+        let stale = |in_doubt| {
+            let mut push = Push { in_doubt, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
+            push.settle(&Account::default(), &Verdict::Item(ItemResult::Stale { shown: 9 }), ctx(0, &policy)).shown
+        };
+        assert_eq!((stale(false), stale(true)), (Some(9), Some(9)));
+        let read = |shown| sent(PushKind::Increase, Resolution::ReadBack).read_back(&Account::default(), shown, ctx(5, &policy));
+        assert_eq!((read(10).shown, read(10).doubt_until), (Some(10), Some(5 + DOUBT_FOR_MS)));
+        assert_eq!((read(12).shown, read(12).doubt_until), (Some(12), None));
+        assert_eq!((DOUBT_FOR_MS, SHOWN_WITHIN_MS), (86_400_000, 1_800_000));
+    }
+
+    #[test]
+    fn pauses_are_counted_from_now() {
+        let policy = RetryPolicy::default();
+        let mut doubted = Push { in_doubt: true, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
+        let held = Verdict::Held { reason: "401".into(), next_step: String::new() };
+        doubted.settle(&Account::default(), &held, ctx(7_000, &policy));
+        assert_eq!((doubted.state, doubted.due_at), (Uncertain, Some(7_500)));
+        let mut awaited = Push { state: Uncertain, failing_since: Some(1_000), ..sent(PushKind::Increase, Resolution::AwaitShown) };
+        awaited.read_back(&Account::default(), 10, ctx(SHOWN_WITHIN_MS + 999, &policy));
+        assert_eq!((awaited.state, awaited.attempts, awaited.due_at), (Uncertain, 2, Some(SHOWN_WITHIN_MS + 10_999)));
+        awaited.read_back(&Account::default(), 10, ctx(SHOWN_WITHIN_MS + 1_000, &policy));
+        assert_eq!(awaited.state, Superseded);
     }
 
     #[test]

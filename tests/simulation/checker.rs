@@ -286,9 +286,13 @@ impl Checker<'_> {
         }
         listed.active.remove(&push.id);
         if push.state == State::Confirmed
-            && let Some(wrong) = &mut listed.wrong
+            && let Some(wrong) = listed.wrong.as_mut().filter(|wrong| wrong.told_by.as_ref() == Some(&push.id))
         {
-            wrong.told |= wrong.told_by.as_ref() == Some(&push.id) && self.at - wrong.since < WATCHED_FOR;
+            wrong.told |= self.at - wrong.since < WATCHED_FOR;
+            if push.cancel_requested {
+                // It is seen, and nothing more may be sent for a push that was called off.
+                listed.wrong = None;
+            }
         }
         if push.state == State::Cancelled && was != Some(State::Cancelled) {
             self.cancelled(seller, &push)?;
@@ -501,7 +505,7 @@ impl Checker<'_> {
             if !(any_late && (weak || now.state == State::Superseded)) {
                 return fail("increase applied behind what was decided about it", format!("{now:?}"));
             }
-            listed.is_wrong_by(n, self.at);
+            listed.is_wrong_by(change, self.at);
             *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
             return Ok(());
         }

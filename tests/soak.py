@@ -131,7 +131,7 @@ def main():
         events = int(asked.minutes * 60 * asked.rate)
         loading = start(
             "load", "load", "--service", f"http://{service}", "--platform", f"http://{platform}", "--operator-key", key,
-            "--events", str(events), "--rate", str(asked.rate), "--no-progress", *FAULTS,
+            "--events", str(events), "--rate", str(asked.rate), "--no-progress", "--records-pruned", *FAULTS,
         )
         programs.append(loading)
         began, samples = time.time(), []

@@ -58,6 +58,9 @@ mod tests {
         assert!(circuit.is_probing(now));
         circuit.failed(now);
         assert_eq!(circuit.open_until(now), Some(now + TimeDelta::seconds(4)));
+        (0..100).for_each(|_| circuit.failed(now));
+        assert_eq!(circuit.open_until(now), Some(now + TimeDelta::minutes(5)), "the longest pause");
+        assert!(!circuit.is_probing(now + TimeDelta::seconds(299)) && circuit.is_probing(now + TimeDelta::minutes(5)));
         circuit.succeeded();
         assert!(!circuit.is_probing(now) && circuit.open_until(now).is_none());
     }

@@ -136,6 +136,20 @@ mod tests {
     }
 
     #[test]
+    fn of_several_dates_within_the_window_only_the_newest_is_caught_up() {
+        let settings = SyncSettings { catch_up_hours: 72, ..timed("03:00", chrono_tz::UTC) };
+        let due = due_runs(&settings, utc("2026-05-12T04:00:00Z"), utc("2026-05-10T00:00:00Z"), None);
+        assert_eq!(due.iter().map(|run| run.missed).collect::<Vec<_>>(), [true, true, false]);
+    }
+
+    #[test]
+    fn a_date_that_a_zone_skipped_runs_as_the_next_one_begins() {
+        let date = NaiveDate::from_ymd_opt(2011, 12, 30).unwrap();
+        let at = NaiveTime::from_hms_opt(3, 30, 0).unwrap();
+        assert_eq!(instant_of(date, at, chrono_tz::Pacific::Apia), utc("2011-12-30T10:00:00Z"));
+    }
+
+    #[test]
     fn without_a_catch_up_window_a_run_still_happens_at_its_time() {
         let settings = SyncSettings { catch_up_hours: 0, ..timed("03:00", chrono_tz::UTC) };
         let missed = |now: &str| due_runs(&settings, utc(now), utc("2026-05-01T00:00:00Z"), NaiveDate::from_ymd_opt(2026, 5, 9))[0].missed;

@@ -228,11 +228,63 @@ mod tests {
     }
 
     #[test]
+    fn auto_sync_is_incremental_or_timed_or_off() {
+        let of = |auto_sync, frequency| {
+            let settings = SyncSettings { auto_sync, frequency, ..settings() };
+            (settings.is_incremental(), settings.is_timed())
+        };
+        assert_eq!((of(true, Frequency::Incremental), of(true, Frequency::TimedFull)), ((true, false), (false, true)));
+        assert_eq!((of(false, Frequency::Incremental), of(false, Frequency::TimedFull)), ((false, false), (false, false)));
+    }
+
+    #[test]
+    fn a_stores_own_share_stands_between_its_rules_and_the_sellers() {
+        let share = |own: Option<i64>, rules: &[Rule]| {
+            let store = StoreRules { share: own.and_then(Share::from_hundredths), ..store() };
+            resolve(&settings(), &store, "A", rules).share.map(Share::hundredths)
+        };
+        let by_seller = Rule { share: Share::from_hundredths(1000), ..Rule::default() };
+        let by_store = Rule { store_id: Some(store().store_id), share: Share::from_hundredths(3000), ..Rule::default() };
+        let others = Rule { store_id: Some(StoreId(uuid::Uuid::from_u128(9))), share: Share::from_hundredths(7000), ..Rule::default() };
+        assert_eq!(share(None, &[]), None);
+        assert_eq!(share(None, &[others.clone(), by_seller.clone()]), Some(1000));
+        assert_eq!(share(Some(2000), std::slice::from_ref(&by_seller)), Some(2000));
+        assert_eq!(share(Some(2000), &[by_seller, others, by_store]), Some(3000));
+    }
+
+    #[test]
+    fn what_is_switched_off_stays_off_whatever_a_narrower_rule_says() {
+        let enabled =
+            |own: bool, rules: &[Rule]| resolve(&settings(), &StoreRules { sync_enabled: own, ..store() }, "A", rules).sync_enabled;
+        let by_seller = |enabled| Rule { sync_enabled: Some(enabled), ..Rule::default() };
+        let by_sku = |enabled| Rule { sku: Sku::parse("A").ok(), ..by_seller(enabled) };
+        assert!(enabled(true, &[]) && enabled(true, &[by_seller(true)]) && enabled(true, &[by_sku(true)]));
+        assert!(!enabled(true, &[by_sku(false)]));
+        assert!(!enabled(false, &[by_seller(true), by_sku(true)]));
+        assert!(!enabled(true, &[by_seller(false), by_sku(true)]));
+    }
+
+    #[test]
+    fn a_threshold_is_taken_from_the_narrowest_rule_and_a_zone_from_the_database() {
+        let by_seller = Rule { threshold: Some(3), ..Rule::default() };
+        let by_sku = Rule { sku: Sku::parse("A").ok(), threshold: Some(4), ..Rule::default() };
+        let threshold = |rules: &[Rule]| resolve(&settings(), &store(), "A", rules).threshold;
+        assert_eq!((threshold(std::slice::from_ref(&by_seller)), threshold(&[by_seller, by_sku])), (Some(3), Some(4)));
+        assert_eq!(parse_timezone("Asia/Taipei"), Ok(chrono_tz::Asia::Taipei));
+        assert!(parse_timezone("Taipei").unwrap_err().contains("IANA"));
+    }
+
+    #[test]
     fn exclusive_shares_above_the_whole_are_refused_also_for_one_sku() {
         let exclusive = SyncSettings { allocation_mode: AllocationMode::Exclusive, ..settings() };
         let other = StoreRules { store_id: StoreId(uuid::Uuid::from_u128(2)), ..store() };
         let stores = [store(), other];
         assert!(check_exclusive_shares(&exclusive, &stores, &[], "/x").is_ok());
+        let just = Rule { sku: Sku::parse("A").ok(), share: Share::from_hundredths(5000), ..Rule::default() };
+        assert!(check_exclusive_shares(&exclusive, &stores, &[just], "/x").is_ok(), "the whole may be given away");
+        let more = Rule { share: Share::from_hundredths(7000), store_id: Some(store().store_id), ..Rule::default() };
+        let refused = check_exclusive_shares(&exclusive, &stores, &[more], "/x").unwrap_err();
+        assert!(refused.detail.contains("these sum to 120 %"), "{refused}");
         let greedy = Rule { sku: Sku::parse("A").ok(), share: Share::from_hundredths(5001), ..Rule::default() };
         let refused = check_exclusive_shares(&exclusive, &stores, std::slice::from_ref(&greedy), "/x").unwrap_err();
         assert!(refused.detail.contains("100.02 %"), "{refused}");
@@ -242,7 +294,7 @@ mod tests {
     #[test]
     fn local_times_are_strict() {
         assert!(parse_daily_at("03:30").is_ok());
-        for bad in ["25:00", "3:30", "03:60", "24:00", "03:30:00", "+3:30", ""] {
+        for bad in ["25:00", "3:30", "03:60", "24:00", "03:30:00", "+3:30", " 3:30", "3: 30", "03:3", ""] {
             assert!(parse_daily_at(bad).is_err(), "{bad}");
         }
     }

@@ -89,7 +89,7 @@ impl StockEvent {
                 vec![(self.warehouse.clone(), self.quantity)]
             }
             EventKind::Sale => vec![(self.warehouse.clone(), -self.quantity)],
-            EventKind::Count => vec![(self.warehouse.clone(), self.quantity - here)],
+            EventKind::Count => vec![(self.warehouse.clone(), self.quantity.saturating_sub(here))],
             EventKind::Transfer => match &self.to_warehouse {
                 Some(to) => vec![(self.warehouse.clone(), -self.quantity), (to.clone(), self.quantity)],
                 None => Vec::new(),
@@ -105,8 +105,62 @@ impl StockEvent {
         let mut after = before.clone();
         for (warehouse, delta) in self.deltas(before) {
             let level = after.entry(warehouse.clone()).or_insert(0);
-            *level = level.checked_add(delta).filter(|sum| sum.abs() <= MAX_AVAILABLE).ok_or(warehouse)?;
+            *level = level.checked_add(delta).filter(|sum| (-MAX_AVAILABLE..=MAX_AVAILABLE).contains(sum)).ok_or(warehouse)?;
         }
         Ok(after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EventKind::*;
+    use super::*;
+
+    fn event(kind: EventKind, quantity: i64) -> StockEvent {
+        StockEvent {
+            event_id: EventId::parse("e1").unwrap(),
+            sku: Sku::parse("A").unwrap(),
+            kind,
+            quantity,
+            warehouse: WarehouseCode::main(),
+            to_warehouse: (kind == Transfer).then(east),
+            occurred_at: None,
+            note: None,
+        }
+    }
+    fn east() -> WarehouseCode {
+        WarehouseCode::parse("east").unwrap()
+    }
+
+    #[test]
+    fn each_kind_has_its_word_its_change_and_its_trigger() {
+        let before = Levels::from([(WarehouseCode::main(), 10)]);
+        for (kind, quantity, word, main, elsewhere, triggers) in [
+            (Purchase, 3, "purchase", 13, None, true),
+            (Return, 3, "return", 13, None, true),
+            (Adjustment, -3, "adjustment", 7, None, true),
+            (Count, 3, "count", 3, None, true),
+            (Transfer, 3, "transfer", 7, Some(3), true),
+            (Sale, 13, "sale", -3, None, false),
+            (Cancellation, 3, "cancellation", 13, None, false),
+        ] {
+            let after = event(kind, quantity).apply(&before).unwrap();
+            assert_eq!((kind.as_str(), kind.triggers(false)), (word, triggers));
+            assert_eq!((after[&WarehouseCode::main()], after.get(&east()).copied()), (main, elsewhere), "{word}");
+        }
+        assert!(Cancellation.triggers(true) && !Sale.triggers(true));
+        assert_eq!(event(Count, 3).apply(&Levels::new()).unwrap()[&WarehouseCode::main()], 3);
+    }
+
+    #[test]
+    fn available_keeps_its_bounds_on_both_sides() {
+        let near = Levels::from([(WarehouseCode::main(), MAX_AVAILABLE - 1)]);
+        assert_eq!(event(Purchase, 1).apply(&near).unwrap()[&WarehouseCode::main()], MAX_AVAILABLE);
+        assert_eq!(event(Purchase, 2).apply(&near), Err(WarehouseCode::main()));
+        let far = Levels::from([(WarehouseCode::main(), i64::MAX - 1)]);
+        assert_eq!(event(Purchase, 2).apply(&far), Err(WarehouseCode::main()), "without an overflow");
+        let below = Levels::from([(WarehouseCode::main(), 1 - MAX_AVAILABLE)]);
+        assert_eq!(event(Sale, 1).apply(&below).unwrap()[&WarehouseCode::main()], -MAX_AVAILABLE);
+        assert_eq!(event(Sale, 2).apply(&below), Err(WarehouseCode::main()));
     }
 }

@@ -82,6 +82,9 @@ pub struct Args {
     /// Switch the faults off when everything is sent, instead of when everything is quiet.
     #[arg(long)]
     calm_settling: bool,
+    /// Do not compare the service's records: it prunes them while the run goes on.
+    #[arg(long)]
+    records_pruned: bool,
     /// Instead of events: one overwrite of every listing, by a manual sync.
     #[arg(long)]
     overwrite: bool,
@@ -132,6 +135,7 @@ impl Args {
             store_rate: self.store_rate.or(usual.store_rate),
             faults: self.faults.clone(),
             calm_settling: self.calm_settling,
+            records_pruned: self.records_pruned,
             connections: self.connections,
             patience: self.patience,
             quiet_within: self.quiet_within,

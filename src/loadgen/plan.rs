@@ -172,6 +172,8 @@ pub struct Plan {
     pub faults: FaultArgs,
     /// Switches the faults off when everything is sent, instead of when everything is quiet.
     pub calm_settling: bool,
+    /// The service prunes records while the run goes on, so that they cannot be compared.
+    pub records_pruned: bool,
     /// Connections to the service, each with one request under way.
     pub connections: usize,
     /// How long one request may go unanswered (the service may be restarting) before the run is given up.
@@ -204,6 +206,7 @@ impl Plan {
             store_rate: None,
             faults: FaultArgs::default(),
             calm_settling: false,
+            records_pruned: false,
             connections: 8,
             patience: Duration::from_secs(120),
             quiet_within: Duration::from_secs(900),

@@ -200,15 +200,14 @@ impl fmt::Display for EventsReport {
         writeln!(f, "delivered  {}, {} not followed", self.delivered_in, self.not_followed)?;
         write!(f, "{}", self.settled)?;
         write_platform(f, &self.platform)?;
-        let Verdict { listings, units_due, units_lost, units_twice, listings_off, healed, healed_off_target, records_off } = self.verdict;
+        let Verdict { listings, units_due, units_lost, units_twice, listings_off, healed, healed_off_target, records_off, records_pruned } =
+            self.verdict;
+        let records = if records_pruned { "records not compared".to_owned() } else { format!("{records_off} listings with other records") };
         writeln!(
             f,
             "verdict    {listings} listings compared, {units_due} units due: {units_lost} lost, {units_twice} twice ({listings_off} listings off)"
         )?;
-        writeln!(
-            f,
-            "           {healed} listings healed by an overwrite ({healed_off_target} off target), {records_off} listings with other records"
-        )?;
+        writeln!(f, "           {healed} listings healed by an overwrite ({healed_off_target} off target), {records}")?;
         write!(f, "{}", verdict_word(self.passed))
     }
 }

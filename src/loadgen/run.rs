@@ -68,7 +68,7 @@ impl Scene<'_> {
         let (settled, records) = self.settle(&sellers).await?;
         let shown = self.shown(&sellers).await?;
         let arrivals = self.arrivals(&sellers, stats.items).await?;
-        let mut verdict = Verdict::default();
+        let mut verdict = Verdict { records_pruned: self.plan.records_pruned, ..Verdict::default() };
         let mut delivered_in = Durations::new().map_err(Error::Internal)?;
         let mut not_followed = 0;
         self.each_listing(&workload, &sent.accepted, |at, trace| {

@@ -31,6 +31,8 @@ pub struct Verdict {
     pub healed_off_target: u64,
     /// Listings without an overwrite whose recorded increases do not sum to what was due.
     pub records_off: u64,
+    /// The service keeps only the newest records, so they are not compared.
+    pub records_pruned: bool,
 }
 
 impl Verdict {
@@ -46,7 +48,8 @@ impl Verdict {
         self.units_due += due;
         let difference = match recorded.and_then(|recorded| recorded.overwrite.as_ref()) {
             None => {
-                self.records_off += u64::from(recorded.map_or(0, |recorded| recorded.increases) != due);
+                let recorded = recorded.map_or(0, |recorded| recorded.increases);
+                self.records_off += u64::from(!self.records_pruned && recorded != due);
                 shown - due
             }
             Some(overwrite) => {
@@ -107,6 +110,11 @@ mod tests {
         assert_eq!((both.units_lost, both.units_twice, both.listings_off, both.units_due), (3, 4, 2, 18));
         assert!(!both.is_right());
         assert_eq!(judge(&trace, 9, 8, None).records_off, 1);
+        let mut pruned = Verdict { records_pruned: true, ..Verdict::default() };
+        pruned.add(&trace, 9, Some(&Recorded { increases: 8, overwrite: None }));
+        assert!(pruned.is_right());
+        pruned.add(&trace, 8, None);
+        assert_eq!(pruned.units_lost, 1);
     }
 
     #[test]

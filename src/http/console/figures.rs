@@ -18,8 +18,12 @@ pub(super) struct Point {
     pub at: i64,
     /// Seconds since the look before.
     pub seconds: f64,
-    /// What the rows tell.
+    /// What the rows tell, but for the times, of which there are thousands.
     pub sample: Sample,
+    /// Of the times from acceptance to confirmation: half took no longer, in milliseconds.
+    pub p50_ms: Option<i64>,
+    /// 99 in a hundred took no longer, in milliseconds.
+    pub p99_ms: Option<i64>,
     /// Calls of this node since then.
     pub calls: u64,
     /// Of these, throttled by the platform.
@@ -50,7 +54,7 @@ impl Figures {
 }
 
 /// The part in a hundred of values, the smallest first; `None` without any.
-pub(super) fn percentile(values: &[i64], hundredths: usize) -> Option<i64> {
+fn percentile(values: &[i64], hundredths: usize) -> Option<i64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     let rank = (sorted.len() * hundredths).div_ceil(100).max(1);
@@ -88,11 +92,13 @@ impl Before {
 async fn look(state: &State, before: &mut Before) -> Result<Point, crate::db::Error> {
     let since = before.at;
     let now = Before::new(state);
-    let sample = state.db.read(move |conn| sample(conn, since)).await?;
+    let mut sample = state.db.read(move |conn| sample(conn, since)).await?;
+    let times_ms = std::mem::take(&mut sample.times_ms);
+    let (p50_ms, p99_ms) = (percentile(&times_ms, 50), percentile(&times_ms, 99));
     #[expect(clippy::cast_precision_loss, reason = "a pause in milliseconds is far below 2^52")]
     let seconds = (now.at - before.at).max(1) as f64 / 1000.0;
     let (calls, throttled) = (now.calls.saturating_sub(before.calls), now.throttled.saturating_sub(before.throttled));
-    let point = Point { at: now.at, seconds, sample, calls, throttled };
+    let point = Point { at: now.at, seconds, sample, p50_ms, p99_ms, calls, throttled };
     *before = now;
     Ok(point)
 }

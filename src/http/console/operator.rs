@@ -1,6 +1,6 @@
 //! For the operator: live figures over all sellers, and the sellers with their stores and queues.
 use super::components::{StoreRow, circuits_since};
-use super::figures::{EVERY, Point, percentile};
+use super::figures::{EVERY, Point};
 use super::page::{Frame, PageAnswer};
 use super::plot::Plot;
 use super::session::OperatorVisit;
@@ -79,8 +79,8 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
         minutes,
         of(&|p| (p.calls > 0).then(|| count(p.throttled) / count(p.calls) * 100.0)),
     ));
-    plots.push(Plot::new("Acceptance to confirmation, p50", "ms", minutes, of(&|p| percentile(&p.sample.times_ms, 50).map(float))));
-    plots.push(Plot::new("Acceptance to confirmation, p99", "ms", minutes, of(&|p| percentile(&p.sample.times_ms, 99).map(float))));
+    plots.push(Plot::new("Acceptance to confirmation, p50", "ms", minutes, of(&|p| p.p50_ms.map(float))));
+    plots.push(Plot::new("Acceptance to confirmation, p99", "ms", minutes, of(&|p| p.p99_ms.map(float))));
     frame.page(&FiguresPage {
         frame,
         here: "figures",

@@ -223,6 +223,42 @@ mod tests {
     }
 
     #[test]
+    fn it_is_idle_with_nothing_claimed_under_way_hinted_or_due() {
+        let mut sync = StoreSync::new(2);
+        let idle = |sync: &StoreSync| (sync.is_idle(at(1_000)), sync.under_way());
+        assert_eq!(idle(&sync), (false, 0), "it has not looked yet");
+        sync.step(at(0), Input::Hint);
+        assert_eq!(idle(&sync), (false, 0), "it looks");
+        sync.step(at(1), Input::NothingDue(None));
+        assert_eq!(idle(&sync), (true, 0));
+        for (due, is_idle) in [(999, false), (1_000, false), (1_001, true)] {
+            sync.step(at(2), Input::Hint);
+            sync.step(at(2), Input::NothingDue(Some(due)));
+            assert_eq!(idle(&sync), (is_idle, 0), "due at {due}");
+        }
+        sync.step(at(3), Input::Hint);
+        sync.step(at(3), Input::Sending);
+        sync.step(at(3), Input::NothingDue(None));
+        assert_eq!(idle(&sync), (false, 1), "a call is on its way");
+        sync.step(at(4), Input::CallEnded { answered: true });
+        sync.step(at(4), Input::NothingDue(None));
+        assert_eq!(idle(&sync), (true, 0));
+    }
+
+    #[test]
+    fn a_store_that_keeps_failing_says_until_when_it_is_left_alone() {
+        let mut sync = StoreSync::new(1);
+        let told = |sync: &StoreSync, ms| (sync.circuit_open_until(at(ms)), sync.is_probing(at(ms)));
+        assert_eq!(told(&sync, 0), (None, false));
+        for _ in 0..Circuit::TRIP_AFTER {
+            sync.step(at(0), Input::ReadEnded { answered: false });
+        }
+        assert_eq!((told(&sync, 0), told(&sync, 2_000)), ((Some(at(2_000)), false), (None, true)));
+        sync.step(at(2_000), Input::ReadEnded { answered: true });
+        assert_eq!(told(&sync, 2_000), (None, false));
+    }
+
+    #[test]
     fn a_stop_waits_for_what_is_under_way() {
         let mut sync = StoreSync::new(1);
         sync.step(at(0), Input::Hint);

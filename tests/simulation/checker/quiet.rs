@@ -162,10 +162,10 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Of all dates that began since the schedule was set, and ended, each has a run, if only as missed.
+    /// Of all dates that began since the schedule was set, and ended a while ago, each has a run, if only as missed.
     fn date_without_run(&self, settings: &Settings, store: &Store) -> Option<String> {
         let since = model::local_date(settings, settings.timed_since.max(store.created_at));
-        let today = model::local_date(settings, self.world.now().timestamp_millis());
+        let today = model::local_date(settings, self.world.now().timestamp_millis() - model::ON_TIME_MS);
         let dates = since.iter_days().skip(1).take_while(|date| *date < today).map(|date| date.to_string());
         let mut dates = dates.filter(|date| !self.run_of_date.contains_key(&(store.id.clone(), date.clone())));
         dates.next()

@@ -6,7 +6,7 @@
 #
 # The domain is pure and names nothing outside itself, so it is copied into a package of its own, which compiles in
 # seconds. Needs cargo-mutants (`cargo install cargo-mutants --locked`). Ends with status 2 where something survived;
-# src/doc/mutants.md says of each survivor why it may.
+# src/doc/simulation.md says of each survivor why it may.
 set -euo pipefail
 repository="$(cd "$(dirname "$0")/.." && pwd)"
 folder="$1"

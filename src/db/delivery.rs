@@ -5,7 +5,8 @@
 //! that was lost is harmless: what is `sending` without anybody sending it becomes `uncertain` and is found out.
 use super::connection::{Backend, on};
 use super::ledger::blank_push;
-use super::pushes::{PushRow, is_in_flight, read_pushes};
+use super::literal::{Literal, is, literal};
+use super::pushes::{PushRow, is_in_flight, is_of_kind, is_sending, is_uncertain, read_pushes};
 use super::schema::{listings, pushes, stock_levels, stores};
 use super::stores::Store;
 use super::{Error, Result, Tenant, id_of};
@@ -17,9 +18,8 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::{StoreRules, resolve};
 use crate::domain::stock::Levels;
 use crate::domain::{CallId, ListingId, PushId, StoreId, WarehouseCode};
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::{BigInt, Bool, Nullable};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The most stores whose rules are looked at for one SKU.
@@ -150,7 +150,7 @@ impl Tenant<'_> {
         for kind in [PushKind::Increase, PushKind::Overwrite] {
             let due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
                 .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
-                .filter(pushes::kind.eq(super::pushes::kind_code(kind))).filter(pushes::due_at.gt(after)).first(c))?;
+                .filter(is_of_kind(kind)).filter(pushes::due_at.gt(after)).first(c))?;
             first = first.into_iter().chain(due).min();
         }
         Ok(first)
@@ -162,14 +162,14 @@ impl Tenant<'_> {
         let limit = i64::try_from(plan.limit.max(1000)).unwrap_or(i64::MAX);
         let rows: Vec<PushRow> = on!(self.conn, c => pushes::table
             .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
-            .filter(is_in_flight()).filter(sql::<Bool>("+pushes.due_at <= ").bind::<BigInt, _>(now))
-            .filter(pushes::state.eq(PushState::Uncertain.code())).order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
+            .filter(is_in_flight()).filter(literal::<Nullable<BigInt>>("+pushes.due_at").le(now))
+            .filter(is_uncertain()).order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
         let mut found = read_pushes(rows)?;
         let Some(first) = found.first().cloned() else { return Ok(None) };
         match (first.resolution_at(&plan.abilities, now), first.call_id) {
             (Resolution::SameCallAgain, Some(call_id)) => {
                 // All of the call that are still uncertain, due or not: under one key there is one call.
-                let mut same = self.of_call(store, call_id, PushState::Uncertain)?;
+                let mut same = self.of_call(store, call_id, is_uncertain())?;
                 let method = if first.base.is_some() { Method::CompareAndSet } else { Method::KeyedAdjust };
                 Ok(Some(Work::Send(self.begin(&mut same, call_id, first.kind, method, now)?)))
             }
@@ -206,13 +206,11 @@ impl Tenant<'_> {
             let other = diesel::alias!(pushes as other);
             pushes::table
                 .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.le(now))
-                .filter(pushes::state.eq_any([PushState::Queued.code(), PushState::Retrying.code()]))
-                .filter(pushes::kind.eq(super::pushes::kind_code(kind)))
+                .filter(is("pushes.state IN (0, 3)")).filter(is_of_kind(kind))
                 .filter(diesel::dsl::not(diesel::dsl::exists(other
                     .filter(other.field(pushes::seller_id).eq(pushes::seller_id))
                     .filter(other.field(pushes::listing_id).eq(pushes::listing_id))
-                    .filter(sql::<Bool>("other.state IN (0, 1, 3, 4, 6)"))
-                    .filter(other.field(pushes::state).eq_any([PushState::Sending.code(), PushState::Uncertain.code()])))))
+                    .filter(is("other.state IN (0, 1, 3, 4, 6) AND other.state IN (1, 4)")))))
                 .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c)?
         });
         let mut page: Vec<Push> = Vec::new();
@@ -464,7 +462,7 @@ impl Tenant<'_> {
         plan: &ClaimPlan,
         now: i64,
     ) -> Result<Finished> {
-        let mut page = self.of_call(store, id, PushState::Sending)?;
+        let mut page = self.of_call(store, id, is_sending())?;
         let before = page.clone();
         let accounts = self.listing_rows(page.iter().map(|p| p.listing_id))?;
         let items = page.len();
@@ -529,7 +527,7 @@ impl Tenant<'_> {
     /// # Errors
     /// Those of the database.
     pub fn release_call(&mut self, store: StoreId, id: CallId, now: i64) -> Result<()> {
-        let mut page = self.of_call(store, id, PushState::Sending)?;
+        let mut page = self.of_call(store, id, is_sending())?;
         page.iter_mut().for_each(|push| push.unclaimed(now));
         self.put(&page)?;
         self.line_up(store, &page, now)
@@ -549,17 +547,17 @@ impl Tenant<'_> {
     }
 
     /// What is in this state, `sending` or `uncertain`, of one call, in the order of its items.
-    fn of_call(&mut self, store: StoreId, call: CallId, state: PushState) -> Result<Vec<Push>> {
+    fn of_call(&mut self, store: StoreId, call: CallId, state: Literal<Bool>) -> Result<Vec<Push>> {
         let key = self.key();
         let rows: Vec<PushRow> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
-            .filter(is_in_flight()).filter(pushes::state.eq(state.code())).filter(pushes::call_id.eq(call.bytes())).load(c))?;
+            .filter(is_in_flight()).filter(state).filter(pushes::call_id.eq(call.bytes())).load(c))?;
         read_in_order(rows)
     }
 
     fn sending(&mut self, store: StoreId) -> Result<Vec<Push>> {
         let key = self.key();
         let rows: Vec<PushRow> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
-            .filter(is_in_flight()).filter(pushes::state.eq(PushState::Sending.code())).load(c))?;
+            .filter(is_in_flight()).filter(is_sending()).load(c))?;
         read_in_order(rows)
     }
 

@@ -4,7 +4,8 @@
 //! All that the events touch is read first, a statement a table whatever the number of sellers; then the events are
 //! applied in memory, in order; then what changed is written, up to a thousand rows a statement.
 use super::connection::{Backend, Conn, on};
-use super::pushes::{PushRow, is_active, put_pushes};
+use super::literal::is;
+use super::pushes::{PushRow, is_active, is_of_kind, put_pushes};
 use super::schema::{listings, pushes, rules, sellers, skus, stock_events, stock_levels, stores, sync_settings, warehouses};
 use super::settings::{RuleRow, SettingsRow};
 use super::stores::StoreRow;
@@ -490,12 +491,11 @@ fn load_listings(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, books: &m
         for (seller, id) in chunk {
             by_seller.entry(*seller).or_default().push(id.clone());
         }
-        let waiting = [PushState::Queued.code(), PushState::Retrying.code(), PushState::Held.code()];
         let rows: Vec<PushRow> = on!(conn, c => {
             let mut query = pushes::table.into_boxed();
             for (seller, ids) in &by_seller {
                 query = query.or_filter(pushes::seller_id.eq(seller.bytes()).and(pushes::listing_id.eq_any(ids.clone()))
-                    .and(is_active()).and(pushes::state.eq_any(waiting)).and(pushes::kind.eq(super::pushes::kind_code(PushKind::Increase))));
+                    .and(is_active()).and(is("pushes.state IN (0, 3, 6)")).and(is_of_kind(PushKind::Increase)));
             }
             query.load(c)?
         });

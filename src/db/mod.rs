@@ -11,6 +11,7 @@ pub mod fleet;
 pub mod interference;
 pub mod ledger;
 pub mod listings;
+mod literal;
 pub mod overview;
 pub mod pushes;
 pub mod records;

@@ -1,13 +1,12 @@
 //! Pushes of one seller: listed, held, released, cancelled, tried again. How they are claimed and finished is in
 //! [`delivery`](super::delivery).
 use super::connection::{Backend, Conn, on};
+use super::literal::{Literal, is};
 use super::schema::{listings, pushes, stores};
 use super::{Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::delivery::Resolution;
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::{CallId, ListingId, PushId, RunId, Sku, StoreId};
-use diesel::dsl::sql;
-use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel::upsert::excluded;
@@ -35,20 +34,37 @@ pub enum CancelScope {
     Listing(ListingId),
 }
 
-/// Pushes that are neither at their end nor rejected. Written out, not bound, so that both backends see that it is the
-/// partial index's own condition, and do not walk all that a seller ever had.
-pub(super) fn is_active() -> SqlLiteral<Bool> {
-    sql("pushes.state IN (0, 1, 3, 4, 6)")
+/// Pushes that are neither at their end nor rejected: the partial index's own condition.
+pub(super) fn is_active() -> Literal<Bool> {
+    is("pushes.state IN (0, 1, 3, 4, 6)")
 }
 
-/// Pushes that are on their way or perhaps applied; likewise.
-pub(super) fn is_in_flight() -> SqlLiteral<Bool> {
-    sql("pushes.state IN (1, 4)")
+/// Pushes that are on their way or perhaps applied: likewise.
+pub(super) fn is_in_flight() -> Literal<Bool> {
+    is("pushes.state IN (1, 4)")
 }
 
-/// Increases that were rejected; likewise.
-fn is_rejected_increase() -> SqlLiteral<Bool> {
-    sql("pushes.state = 5 AND pushes.kind = 0")
+/// Pushes that are on their way.
+pub(super) fn is_sending() -> Literal<Bool> {
+    is("pushes.state = 1")
+}
+
+/// Pushes that are perhaps applied.
+pub(super) fn is_uncertain() -> Literal<Bool> {
+    is("pushes.state = 4")
+}
+
+/// Increases that were rejected: the partial index's own condition.
+fn is_rejected_increase() -> Literal<Bool> {
+    is("pushes.state = 5 AND pushes.kind = 0")
+}
+
+/// Pushes of this kind.
+pub(super) fn is_of_kind(kind: PushKind) -> Literal<Bool> {
+    match kind {
+        PushKind::Increase => is("pushes.kind = 0"),
+        PushKind::Overwrite => is("pushes.kind = 1"),
+    }
 }
 
 /// The number of a kind in the database.

@@ -150,7 +150,7 @@ impl Tenant<'_> {
         for kind in [PushKind::Increase, PushKind::Overwrite] {
             let due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
                 .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
-                .filter(is_of_kind(kind)).filter(pushes::due_at.gt(after)).first(c))?;
+                .filter(is_of_kind(kind)).filter(pushes::due_at.gt(after)).get_result(c))?;
             first = first.into_iter().chain(due).min();
         }
         Ok(first)

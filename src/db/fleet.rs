@@ -46,7 +46,7 @@ pub fn sellers_with_work(conn: &mut Conn, now: i64) -> Result<Vec<SellerId>> {
 /// # Errors
 /// Those of the database.
 pub fn is_active(conn: &mut Conn, seller: SellerId) -> Result<bool> {
-    let suspended: Option<bool> = on!(conn, c => sellers::table.find(seller.bytes()).select(sellers::suspended).first(c).optional())?;
+    let suspended: Option<bool> = on!(conn, c => sellers::table.find(seller.bytes()).select(sellers::suspended).get_result(c).optional())?;
     Ok(suspended == Some(false))
 }
 
@@ -129,7 +129,7 @@ pub fn reseal_credentials(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> 
                     done.resealed += 1;
                     break;
                 }
-                sealed = on!(conn, c => row.select(stores::credentials).first::<Option<Vec<u8>>>(c).optional())?.flatten();
+                sealed = on!(conn, c => row.select(stores::credentials).get_result::<Option<Vec<u8>>>(c).optional())?.flatten();
             }
         }
     }

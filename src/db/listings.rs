@@ -140,7 +140,7 @@ impl Tenant<'_> {
     pub fn listing(&mut self, store: StoreId, id: ListingId) -> Result<Listing> {
         let key = self.key();
         let row: ListingRow = on!(self.conn, c => listings::table.find((&key, id.bytes()))
-            .filter(listings::store_id.eq(store.bytes())).first(c))?;
+            .filter(listings::store_id.eq(store.bytes())).get_result(c))?;
         row.listing()
     }
 
@@ -167,7 +167,7 @@ impl Tenant<'_> {
     pub fn delete_listing(&mut self, store: StoreId, id: ListingId, now: i64) -> Result<Listing> {
         let key = self.key();
         let row: ListingRow = on!(self.conn, c => listings::table.find((&key, id.bytes()))
-            .filter(listings::store_id.eq(store.bytes())).first(c))?;
+            .filter(listings::store_id.eq(store.bytes())).get_result(c))?;
         self.cancel_pushes(CancelScope::Listing(id), "The listing was unpaired.", now)?;
         on!(self.conn, c => diesel::delete(listings::table.find((&key, id.bytes()))).execute(c))?;
         row.listing()

@@ -2,7 +2,9 @@
 //!
 //! Everything that belongs to a seller is a method of [`Tenant`], which holds the seller's id: a query without its
 //! tenant does not compile. What crosses sellers is in [`fleet`] and [`sellers`] alone. Instants are milliseconds
-//! since 1970, ids sixteen bytes. Writes go through a few lanes and share commits.
+//! since 1970, ids sixteen bytes. Writes go through a few lanes and share commits. One row is read
+//! with `get_result` wherever there can be no other: `first` binds a `LIMIT`, for which SQLite plans the statement anew each
+//! time.
 pub mod audit;
 pub mod connection;
 pub mod delivery;
@@ -311,8 +313,8 @@ impl Tenant<'_> {
         let key = self.key();
         let own = s::sellers.select(s::id).filter(s::id.eq(&key));
         let _found: Vec<u8> = match &mut self.conn.backend {
-            Backend::Sqlite(c) => own.first(c)?,
-            Backend::Postgres(c) => own.for_update().first(c)?,
+            Backend::Sqlite(c) => own.get_result(c)?,
+            Backend::Postgres(c) => own.for_update().get_result(c)?,
         };
         Ok(())
     }

@@ -98,7 +98,7 @@ pub fn sample(conn: &mut Conn, since: i64) -> Result<Sample> {
             .inner_join(stores::table.on(stores::seller_id.eq(pushes::seller_id).and(stores::id.eq(pushes::store_id))))
             .filter(ended()).filter(pushes::updated_at.gt(since)).group_by(stores::platform)
             .select((stores::platform, count_star())).order(stores::platform).load(c))?,
-        oldest_waiting: on!(conn, c => pushes::table.filter(waiting).select(diesel::dsl::min(pushes::created_at)).first(c))?,
+        oldest_waiting: on!(conn, c => pushes::table.filter(waiting).select(diesel::dsl::min(pushes::created_at)).get_result(c))?,
         times_ms: times.into_iter().filter_map(|(from, to)| Some(to? - from)).collect(),
     })
 }

@@ -261,7 +261,7 @@ impl Tenant<'_> {
     /// [`Error::NotFound`] when there is none, or it is another seller's.
     pub fn push(&mut self, id: PushId) -> Result<Push> {
         let key = self.key();
-        let row: PushRow = on!(self.conn, c => pushes::table.find((&key, id.bytes())).first(c))?;
+        let row: PushRow = on!(self.conn, c => pushes::table.find((&key, id.bytes())).get_result(c))?;
         row.push()
     }
 

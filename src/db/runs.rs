@@ -239,7 +239,7 @@ impl Tenant<'_> {
     pub fn last_run_date(&mut self, store: StoreId) -> Result<Option<NaiveDate>> {
         let key = self.key();
         let latest: Option<String> = on!(self.conn, c => sync_runs::table.select(diesel::dsl::max(sync_runs::local_date))
-            .filter(sync_runs::seller_id.eq(&key)).filter(sync_runs::store_id.eq(store.bytes())).first(c))?;
+            .filter(sync_runs::seller_id.eq(&key)).filter(sync_runs::store_id.eq(store.bytes())).get_result(c))?;
         latest.map(|text| text.parse().map_err(|_| Error::Corrupt("sync_runs.local_date".to_owned()))).transpose()
     }
 
@@ -249,7 +249,7 @@ impl Tenant<'_> {
     /// [`Error::NotFound`] when there is none, or it is another seller's.
     pub fn run(&mut self, id: RunId) -> Result<Run> {
         let key = self.key();
-        let row: RunRow = on!(self.conn, c => sync_runs::table.find((&key, id.bytes())).first(c))?;
+        let row: RunRow = on!(self.conn, c => sync_runs::table.find((&key, id.bytes())).get_result(c))?;
         row.run()
     }
 

@@ -114,7 +114,7 @@ pub fn create_seller(conn: &mut Conn, seller: &Seller, key: KeyId, hash: &[u8; 3
 /// # Errors
 /// [`Error::NotFound`] when there is none.
 pub fn seller(conn: &mut Conn, id: SellerId) -> Result<Seller> {
-    let row: SellerRow = on!(conn, c => sellers::table.find(id.bytes()).first(c))?;
+    let row: SellerRow = on!(conn, c => sellers::table.find(id.bytes()).get_result(c))?;
     row.seller()
 }
 
@@ -189,7 +189,7 @@ fn insert_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], no
 /// [`Error::NotFound`] when that seller has no such key.
 pub fn revoke_key(conn: &mut Conn, seller: SellerId, key: KeyId, now: i64) -> Result<()> {
     let row = api_keys::table.find((seller.bytes(), key.bytes()));
-    let revoked: Option<i64> = on!(conn, c => row.clone().select(api_keys::revoked_at).first(c))?;
+    let revoked: Option<i64> = on!(conn, c => row.clone().select(api_keys::revoked_at).get_result(c))?;
     if revoked.is_none() {
         on!(conn, c => diesel::update(row).set(api_keys::revoked_at.eq(now)).execute(c))?;
     }
@@ -215,7 +215,7 @@ pub fn keys(conn: &mut Conn, seller: SellerId) -> Result<Vec<ApiKey>> {
 pub fn find_key(conn: &mut Conn, hash: &[u8; 32]) -> Result<KeyOwner> {
     let row: (Vec<u8>, Vec<u8>, Vec<u8>, Option<i64>, bool) = on!(conn, c => api_keys::table
         .inner_join(sellers::table.on(sellers::id.eq(api_keys::seller_id))).filter(api_keys::hash.eq(&hash[..]))
-        .select((api_keys::seller_id, api_keys::id, api_keys::hash, api_keys::revoked_at, sellers::suspended)).first(c))?;
+        .select((api_keys::seller_id, api_keys::id, api_keys::hash, api_keys::revoked_at, sellers::suspended)).get_result(c))?;
     // The index has compared already, but not in constant time.
     if !bool::from(row.2.ct_eq(&hash[..])) {
         return Err(Error::NotFound);

@@ -72,17 +72,17 @@ type SessionRow = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
 /// [`Error::NotFound`] when there is none, it has expired, or its key was revoked.
 pub fn find_session(conn: &mut Conn, token: &Digest, now: i64) -> Result<Session> {
     let row: SessionRow = on!(conn, c => sessions::table.find(token.to_vec()).filter(sessions::expires_at.gt(now))
-        .select((sessions::seller_id, sessions::key_id, sessions::operator_proof)).first(c))?;
+        .select((sessions::seller_id, sessions::key_id, sessions::operator_proof)).get_result(c))?;
     let (of, key) = match row {
         (Some(of), Some(key), None) => (of, key),
         (None, None, Some(proof)) => return Ok(Session::Operator { proof }),
         _ => return Err(Error::Corrupt("sessions".to_owned())),
     };
-    let revoked: Option<i64> = on!(conn, c => api_keys::table.find((&of, &key)).select(api_keys::revoked_at).first(c))?;
+    let revoked: Option<i64> = on!(conn, c => api_keys::table.find((&of, &key)).select(api_keys::revoked_at).get_result(c))?;
     if revoked.is_some() {
         return Err(Error::NotFound);
     }
-    let zone: String = on!(conn, c => sync_settings::table.find(&of).select(sync_settings::timezone).first(c))?;
+    let zone: String = on!(conn, c => sync_settings::table.find(&of).select(sync_settings::timezone).get_result(c))?;
     Ok(Session::Seller {
         seller: seller(conn, id_of(&of, SellerId::from_bytes, "sessions.seller_id")?)?,
         key: id_of(&key, KeyId::from_bytes, "sessions.key_id")?,

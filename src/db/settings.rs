@@ -117,7 +117,7 @@ impl Tenant<'_> {
     /// [`Error::NotFound`] when the seller is gone.
     pub fn sync_settings(&mut self) -> Result<SyncSettings> {
         let key = self.key();
-        let row: SettingsRow = on!(self.conn, c => sync_settings::table.find(&key).first(c))?;
+        let row: SettingsRow = on!(self.conn, c => sync_settings::table.find(&key).get_result(c))?;
         row.settings()
     }
 

@@ -171,7 +171,7 @@ impl Tenant<'_> {
     /// How many more SKUs this seller may have.
     pub(super) fn room_for_skus(&mut self, limits: Limits) -> Result<usize> {
         let key = self.key();
-        let count: i64 = on!(self.conn, c => sellers::table.find(&key).select(sellers::sku_count).first(c))?;
+        let count: i64 = on!(self.conn, c => sellers::table.find(&key).select(sellers::sku_count).get_result(c))?;
         Ok(usize::try_from(limits.skus_per_seller.saturating_sub(count)).unwrap_or(0))
     }
 

@@ -62,7 +62,7 @@ impl Tenant<'_> {
     /// [`Error::NotFound`] when there is no such SKU.
     pub fn stock(&mut self, sku: &Sku) -> Result<StockOfSku> {
         let key = self.key();
-        let name: Option<String> = on!(self.conn, c => skus::table.find((&key, sku.as_str())).select(skus::name).first(c))?;
+        let name: Option<String> = on!(self.conn, c => skus::table.find((&key, sku.as_str())).select(skus::name).get_result(c))?;
         let levels = self.levels(sku)?;
         let settings = self.sync_settings()?;
         let of_sku = self.rules_of(&[sku.to_string()])?;

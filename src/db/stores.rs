@@ -204,7 +204,7 @@ impl Tenant<'_> {
     /// [`Error::NotFound`] when there is none, or it is another seller's.
     pub fn store(&mut self, id: StoreId) -> Result<Store> {
         let key = self.key();
-        let row: StoreRow = on!(self.conn, c => stores::table.find((&key, id.bytes())).first(c))?;
+        let row: StoreRow = on!(self.conn, c => stores::table.find((&key, id.bytes())).get_result(c))?;
         row.store()
     }
 

@@ -45,7 +45,7 @@ impl Tenant<'_> {
     pub fn warehouse(&mut self, code: &WarehouseCode) -> Result<Warehouse> {
         let key = self.key();
         let row = on!(self.conn, c => warehouses::table.find((&key, code.as_str()))
-            .select((warehouses::code, warehouses::name, warehouses::created_at)).first(c))?;
+            .select((warehouses::code, warehouses::name, warehouses::created_at)).get_result(c))?;
         warehouse(row)
     }
 

@@ -749,6 +749,80 @@ mod tests {
     }
 
     #[test]
+    fn a_read_that_is_refused_is_asked_in_smaller_pages_until_a_listing_stands_alone() {
+        let policy = RetryPolicy::default();
+        let mut push = Push { state: Uncertain, in_doubt: true, ..sent(PushKind::Increase, Resolution::ReadBack) };
+        for (items, halved) in [(5, 3), (2, 1)] {
+            let change = push.read_back_refused("400", Settling { items, ..ctx(7, &policy) });
+            assert_eq!((push.state, push.batch_limit, push.due_at, change), (Uncertain, Some(halved), Some(7), ListingChange::default()));
+        }
+        let change = push.read_back_refused("400", Settling { items: 1, ..ctx(8, &policy) });
+        assert_eq!((push.state, change.heal.is_some()), (Superseded, true));
+    }
+
+    #[test]
+    fn where_nothing_can_be_asked_an_overwrite_is_repeated_and_an_increase_gives_way() {
+        let policy = RetryPolicy::default();
+        let settled = |kind| {
+            let mut push = Push { state: Uncertain, in_doubt: true, ..sent(kind, Resolution::Overwrite) };
+            let change = push.repeat_or_overwrite(ctx(9, &policy));
+            (push.state, push.in_doubt, change.heal.is_some(), change.doubt_until)
+        };
+        assert_eq!(settled(PushKind::Overwrite), (Retrying, false, false, Some(9 + DOUBT_FOR_MS)));
+        assert_eq!(settled(PushKind::Increase), (Superseded, false, true, Some(9 + DOUBT_FOR_MS)));
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_found_out_by_what_the_store_can_do_now() {
+        let all = Abilities { adjust: true, idempotency: true, compare_and_set: true, read: true, max_items: 1 };
+        let at = |kind, resolution, abilities: Abilities| sent(kind, resolution).resolution_at(&abilities, 0);
+        assert_eq!(at(PushKind::Overwrite, Resolution::SameCallAgain, all), Resolution::SameCallAgain);
+        assert_eq!(at(PushKind::Overwrite, Resolution::SameCallAgain, Abilities { idempotency: false, ..all }), Resolution::Overwrite);
+        assert_eq!(at(PushKind::Increase, Resolution::ReadBack, all), Resolution::ReadBack);
+        assert_eq!(at(PushKind::Increase, Resolution::ReadBack, Abilities { read: false, ..all }), Resolution::Overwrite);
+    }
+
+    #[test]
+    fn an_answer_is_doubted_while_a_late_request_may_come_and_the_push_was_not_called_off() {
+        let policy = RetryPolicy::default();
+        let heals = |shown, until, cancel_requested| {
+            let account = Account { shown: Some(10), doubt_until: Some(until) };
+            let mut push = Push { cancel_requested, ..sent(PushKind::Increase, Resolution::ReadBack) };
+            push.settle(&account, &applied(shown), ctx(100, &policy)).heal.is_some()
+        };
+        assert!(heals(16, 101, false));
+        assert!(!heals(13, 101, false), "as expected");
+        assert!(!heals(16, 100, false), "too long ago");
+        assert!(!heals(16, 101, true), "nothing more may be sent");
+    }
+
+    #[test]
+    fn what_is_accepted_and_needs_no_read_is_confirmed() {
+        let policy = RetryPolicy::default();
+        let accepted = |kind, base| {
+            let mut push = Push { base, ..sent(kind, Resolution::Overwrite) };
+            push.settle(&Account::default(), &Verdict::Item(ItemResult::Accepted), ctx(0, &policy));
+            push.state
+        };
+        assert_eq!((accepted(PushKind::Overwrite, Some(10)), accepted(PushKind::Increase, None)), (Confirmed, Confirmed));
+        assert_eq!(accepted(PushKind::Increase, Some(10)), Uncertain);
+    }
+
+    #[test]
+    fn what_can_be_sent_again_need_not_wait_for_the_settle_time() {
+        let policy = RetryPolicy::default();
+        let due = |resolution, verdict: &Verdict| {
+            let mut push = sent(PushKind::Increase, resolution);
+            push.settle(&Account::default(), verdict, ctx(1_000, &policy));
+            push.due_at
+        };
+        assert_eq!(due(Resolution::SameCallAgain, &unknown()), Some(1_500));
+        assert_eq!(due(Resolution::ReadBack, &unknown()), Some(11_000));
+        assert_eq!(due(Resolution::SameCallAgain, &Verdict::Item(ItemResult::Stale { shown: 9 })), Some(1_100), "read again at once");
+        assert_eq!(to_ms(Duration::MAX), i64::MAX / 4);
+    }
+
+    #[test]
     fn a_throttled_repetition_of_an_unknown_call_stays_unknown() {
         let policy = RetryPolicy::default();
         let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);

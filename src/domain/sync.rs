@@ -246,6 +246,13 @@ mod tests {
     }
 
     #[test]
+    fn what_was_due_before_is_looked_at_in_the_next_instant() {
+        let mut sync = StoreSync::new(1);
+        sync.step(at(0), Input::Hint);
+        assert_eq!(sync.step(at(10), Input::NothingDue(Some(5))), [Effect::WakeAt(at(11))]);
+    }
+
+    #[test]
     fn a_store_that_keeps_failing_says_until_when_it_is_left_alone() {
         let mut sync = StoreSync::new(1);
         let told = |sync: &StoreSync, ms| (sync.circuit_open_until(at(ms)), sync.is_probing(at(ms)));

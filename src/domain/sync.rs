@@ -246,10 +246,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_due_before_is_looked_at_in_the_next_instant() {
+    fn what_was_due_before_is_looked_at_in_the_next_instant_and_nothing_after_a_while() {
         let mut sync = StoreSync::new(1);
         sync.step(at(0), Input::Hint);
         assert_eq!(sync.step(at(10), Input::NothingDue(Some(5))), [Effect::WakeAt(at(11))]);
+        sync.step(at(20), Input::Hint);
+        assert_eq!(sync.step(at(20), Input::NothingDue(None)), [Effect::WakeAt(at(20) + LONGEST_SLEEP)]);
     }
 
     #[test]

@@ -105,7 +105,7 @@ MUTATIONS = {
                 "src/db/delivery.rs",
                 ".filter(stock_levels::seller_id.eq(&key)).filter(stock_levels::sku.eq_any(&skus)).load(c))?;\n        for (sku, code",
                 ".filter(stock_levels::seller_id.eq(&key)\n"
-                '                .or(sql::<Bool>(if crate::planted("one tenant filter missing") { "1 = 1" } else { "1 = 0" })))\n'
+                '                .or(is(if crate::planted("one tenant filter missing") { "1 = 1" } else { "1 = 0" })))\n'
                 "            .filter(stock_levels::sku.eq_any(&skus)).load(c))?;\n        for (sku, code",
             )
         ],

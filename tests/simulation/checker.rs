@@ -295,6 +295,10 @@ impl Checker<'_> {
             }
         }
         if push.state == State::Cancelled && was != Some(State::Cancelled) {
+            if push.overwrite && listed.wrong.as_ref().is_some_and(|wrong| wrong.told) {
+                // What was to heal it was called off.
+                listed.wrong = None;
+            }
             self.cancelled(seller, &push)?;
         }
         Ok(())

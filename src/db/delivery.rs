@@ -4,7 +4,6 @@
 //! [`Tenant::finish_call`] takes in the outcome. Both are idempotent by the call's id, so an answer of the database
 //! that was lost is harmless: what is `sending` without anybody sending it becomes `uncertain` and is found out.
 use super::connection::{Backend, on};
-use super::ledger::blank_push;
 use super::literal::{Literal, is, literal};
 use super::pushes::{PushRow, is_in_flight, is_of_kind, is_sending, is_uncertain, read_pushes};
 use super::schema::{listings, pushes, stock_levels, stores};
@@ -656,7 +655,7 @@ impl Tenant<'_> {
         let mut queued = Vec::new();
         for (id, reason) in of.iter().filter(|(id, _)| !waiting.contains(id)) {
             let Some(row) = rows.get(id) else { continue };
-            let mut push = blank_push(PushKind::Overwrite, *id, row.store_id, &row.sku, &row.external_id, row.extra.as_deref(), now);
+            let mut push = Push::new(PushKind::Overwrite, *id, row.store_id, &row.sku, &row.external_id, row.extra.as_deref(), now);
             push.reason = Some(reason.clone());
             if held.contains(&row.store_id) {
                 push.hold(now);

@@ -10,12 +10,11 @@ use super::schema::{listings, pushes, rules, sellers, skus, stock_events, stock_
 use super::settings::{RuleRow, SettingsRow};
 use super::stores::StoreRow;
 use super::{Error, ROWS_PER_STATEMENT, Result, id_of};
-use crate::clock::instant;
 use crate::domain::allocation::{ListingRules, targets};
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::settings::{Rule, StoreRules, SyncSettings, resolve};
 use crate::domain::stock::{Levels, StockEvent};
-use crate::domain::{EventId, FieldError, ListingId, PushId, SellerId, StoreId, WarehouseCode};
+use crate::domain::{EventId, FieldError, ListingId, SellerId, StoreId, WarehouseCode};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -276,47 +275,7 @@ fn new_push(listing: &Listed, sku: &str, increase: i64, held: bool, now: i64) ->
         quantity: Some(increase),
         state: if held { PushState::Held } else { PushState::Queued },
         due_at: (!held).then_some(now),
-        ..blank_push(PushKind::Increase, listing.id, listing.store_id, sku, &listing.external_id, listing.extra.as_deref(), now)
-    }
-}
-
-/// A push that waits, due now.
-pub(super) fn blank_push(
-    kind: PushKind,
-    listing: ListingId,
-    store: StoreId,
-    sku: &str,
-    external_id: &str,
-    extra: Option<&str>,
-    now: i64,
-) -> Push {
-    Push {
-        id: PushId::new(instant(now)),
-        store_id: store,
-        listing_id: listing,
-        sku: sku.to_owned(),
-        external_id: external_id.to_owned(),
-        extra: extra.map(str::to_owned),
-        kind,
-        quantity: None,
-        state: PushState::Queued,
-        attempts: 0,
-        reason: None,
-        next_step: None,
-        raw_answer: None,
-        created_at: now,
-        updated_at: now,
-        due_at: Some(now),
-        confirmed_at: None,
-        call_id: None,
-        base: None,
-        resolution: None,
-        failing_since: None,
-        batch_limit: None,
-        cancel_requested: false,
-        run_id: None,
-        in_doubt: false,
-        contained: false,
+        ..Push::new(PushKind::Increase, listing.id, listing.store_id, sku, &listing.external_id, listing.extra.as_deref(), now)
     }
 }
 

@@ -3,7 +3,6 @@
 //! Every listing of a run is a push of its own, so a run goes on after a restart where it was, and its progress is
 //! counted as its pushes end.
 use super::connection::on;
-use super::ledger::blank_push;
 use super::listings::{Listing, ListingRow};
 use super::schema::{listings, sync_runs};
 use super::{Error, Result, Tenant, id_of};
@@ -396,7 +395,7 @@ impl Tenant<'_> {
                 continue;
             }
             let listing = id_of(&id, ListingId::from_bytes, "listings.id")?;
-            let mut push = blank_push(PushKind::Overwrite, listing, store_id, &sku, &external_id, extra.as_deref(), now);
+            let mut push = Push::new(PushKind::Overwrite, listing, store_id, &sku, &external_id, extra.as_deref(), now);
             push.run_id = Some(run);
             if *held {
                 push.hold(now);

@@ -6,6 +6,7 @@
 use super::delivery::{Abilities, ItemResult, KEYS_TRUSTED_FOR, Outcome, Resolution};
 use super::retry::RetryPolicy;
 use super::{CallId, ListingId, PushId, RunId, StoreId};
+use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -242,6 +243,38 @@ const CHECK_STORE: &str = "Check in the store that the listing shows the right n
 const RECONNECT: &str = "Enter the store's credentials again; everything that waits is sent then.";
 
 impl Push {
+    /// One that waits, due now. An increase is given its quantity, and the run of an overwrite its id, by who makes it.
+    pub fn new(kind: PushKind, listing: ListingId, store: StoreId, sku: &str, external_id: &str, extra: Option<&str>, now: i64) -> Self {
+        Self {
+            id: PushId::new(DateTime::from_timestamp_millis(now).unwrap_or(DateTime::UNIX_EPOCH)),
+            store_id: store,
+            listing_id: listing,
+            sku: sku.to_owned(),
+            external_id: external_id.to_owned(),
+            extra: extra.map(str::to_owned),
+            kind,
+            quantity: None,
+            state: PushState::Queued,
+            attempts: 0,
+            reason: None,
+            next_step: None,
+            raw_answer: None,
+            created_at: now,
+            updated_at: now,
+            due_at: Some(now),
+            confirmed_at: None,
+            call_id: None,
+            base: None,
+            resolution: None,
+            failing_since: None,
+            batch_limit: None,
+            cancel_requested: false,
+            run_id: None,
+            in_doubt: false,
+            contained: false,
+        }
+    }
+
     /// The connector's own field of the listing; empty when it has none of that name.
     pub fn extra_field(&self, name: &str) -> String {
         let fields: BTreeMap<String, String> = self.extra.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();

@@ -5,32 +5,14 @@ use uuid::Uuid;
 
 fn sent(kind: PushKind, resolution: Resolution) -> Push {
     Push {
-        id: PushId(Uuid::nil()),
-        store_id: StoreId(Uuid::nil()),
-        listing_id: ListingId(Uuid::nil()),
-        sku: "A".into(),
-        external_id: "a".into(),
-        extra: None,
-        kind,
         quantity: Some(3),
         state: Sending,
         attempts: 1,
-        reason: None,
-        next_step: None,
-        raw_answer: None,
-        created_at: 0,
-        updated_at: 0,
         due_at: None,
-        confirmed_at: None,
         call_id: Some(CallId(Uuid::nil())),
         base: Some(10),
         resolution: Some(resolution),
-        failing_since: None,
-        batch_limit: None,
-        cancel_requested: false,
-        run_id: None,
-        in_doubt: false,
-        contained: false,
+        ..Push::new(kind, ListingId(Uuid::nil()), StoreId(Uuid::nil()), "A", "a", None, 0)
     }
 }
 fn ctx(now: i64, policy: &RetryPolicy) -> Settling<'_> {

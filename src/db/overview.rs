@@ -1,14 +1,16 @@
 //! The operator's view over all sellers: counts, queues, and what happened in the last minute. Nothing of any
 //! seller's data.
 use super::connection::on;
+use super::literal::is;
+use super::pushes::{is_active, is_confirmed, is_held, is_of_kind};
 use super::schema::{pushes, sellers, stock_events, stores};
 use super::sellers::Seller;
 use super::{Conn, Result, id_of};
 use crate::domain::SellerId;
 use crate::domain::push::PushKind;
-use diesel::dsl::{count_star, sql};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Text};
 use std::collections::HashMap;
 
 /// Confirmed pushes whose time is looked at in one sample, at most.
@@ -37,7 +39,6 @@ pub struct Overview {
 /// Those of the database.
 pub fn overview(conn: &mut Conn, since: i64) -> Result<Overview> {
     // Written out, so that both backends see that it is the partial index's own condition.
-    let ended = sql::<Bool>("state IN (2, 5, 7, 8) AND state = 2");
     let queue: Vec<Queue> = on!(conn, c => diesel::sql_query(QUEUES).load(c))?;
     Ok(Overview {
         sellers: on!(conn, c => sellers::table.count().get_result(c))?,
@@ -45,7 +46,7 @@ pub fn overview(conn: &mut Conn, since: i64) -> Result<Overview> {
         stores: on!(conn, c => stores::table.count().get_result(c))?,
         queue: queue.into_iter().map(|queue| (queue.platform, queue.pushes)).collect(),
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
-        pushes: on!(conn, c => pushes::table.filter(ended).filter(pushes::updated_at.gt(since)).count().get_result(c))?,
+        pushes: on!(conn, c => pushes::table.filter(is_confirmed()).filter(pushes::updated_at.gt(since)).count().get_result(c))?,
     })
 }
 
@@ -87,18 +88,17 @@ pub struct Sample {
 /// # Errors
 /// Those of the database.
 pub fn sample(conn: &mut Conn, since: i64) -> Result<Sample> {
-    let waiting = sql::<Bool>("state IN (0, 1, 3, 4, 6) AND state <> 6");
-    let ended = || sql::<Bool>("pushes.state IN (2, 5, 7, 8) AND pushes.state = 2");
-    let times: Vec<(i64, Option<i64>)> = on!(conn, c => pushes::table.filter(ended()).filter(pushes::updated_at.gt(since))
-        .filter(pushes::kind.eq(super::pushes::kind_code(PushKind::Increase)))
+    let times: Vec<(i64, Option<i64>)> = on!(conn, c => pushes::table.filter(is_confirmed()).filter(pushes::updated_at.gt(since))
+        .filter(is_of_kind(PushKind::Increase))
         .select((pushes::created_at, pushes::confirmed_at)).order(pushes::updated_at.desc()).limit(MOST_TIMES).load(c))?;
     Ok(Sample {
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
         confirmed: on!(conn, c => pushes::table
             .inner_join(stores::table.on(stores::seller_id.eq(pushes::seller_id).and(stores::id.eq(pushes::store_id))))
-            .filter(ended()).filter(pushes::updated_at.gt(since)).group_by(stores::platform)
+            .filter(is_confirmed()).filter(pushes::updated_at.gt(since)).group_by(stores::platform)
             .select((stores::platform, count_star())).order(stores::platform).load(c))?,
-        oldest_waiting: on!(conn, c => pushes::table.filter(waiting).select(diesel::dsl::min(pushes::created_at)).get_result(c))?,
+        oldest_waiting: on!(conn, c => pushes::table.filter(is_active()).filter(is("pushes.state <> 6"))
+            .select(diesel::dsl::min(pushes::created_at)).get_result(c))?,
         times_ms: times.into_iter().filter_map(|(from, to)| Some(to? - from)).collect(),
     })
 }
@@ -128,7 +128,7 @@ pub fn seller_loads(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Res
         .select((stores::seller_id, count_star())).load(c))?)?;
     let due = read(on!(conn, c => pushes::table.filter(pushes::seller_id.eq_any(&ids)).filter(pushes::due_at.is_not_null())
         .group_by(pushes::seller_id).select((pushes::seller_id, count_star())).load(c))?)?;
-    let held = read(on!(conn, c => pushes::table.filter(pushes::seller_id.eq_any(&ids)).filter(sql::<Bool>("state = 6"))
+    let held = read(on!(conn, c => pushes::table.filter(pushes::seller_id.eq_any(&ids)).filter(is_held())
         .group_by(pushes::seller_id).select((pushes::seller_id, count_star())).load(c))?)?;
     let count = |of: &HashMap<SellerId, i64>, id| of.get(&id).copied().unwrap_or(0);
     Ok(found

@@ -44,6 +44,21 @@ pub(super) fn is_in_flight() -> Literal<Bool> {
     is("pushes.state IN (1, 4)")
 }
 
+/// Pushes that wait for their store: likewise.
+pub(super) fn is_held() -> Literal<Bool> {
+    is("pushes.state = 6")
+}
+
+/// Pushes at their end, or rejected: likewise.
+pub(super) fn has_ended() -> Literal<Bool> {
+    is("pushes.state IN (2, 5, 7, 8)")
+}
+
+/// Pushes that are confirmed, by the index of those at their end.
+pub(super) fn is_confirmed() -> Literal<Bool> {
+    is("pushes.state IN (2, 5, 7, 8) AND pushes.state = 2")
+}
+
 /// Pushes that are on their way.
 pub(super) fn is_sending() -> Literal<Bool> {
     is("pushes.state = 1")
@@ -68,7 +83,7 @@ pub(super) fn is_of_kind(kind: PushKind) -> Literal<Bool> {
 }
 
 /// The number of a kind in the database.
-pub(super) fn kind_code(kind: PushKind) -> i16 {
+fn kind_code(kind: PushKind) -> i16 {
     match kind {
         PushKind::Increase => 0,
         PushKind::Overwrite => 1,

@@ -1,6 +1,6 @@
 //! Pushes of one seller as its people look at them: counted, filtered, as they change. For the console and `/v1/stream`.
 use super::connection::on;
-use super::pushes::{PushFilter, PushRow, read_pushes};
+use super::pushes::{PushFilter, PushRow, has_ended, is_active, is_held, read_pushes};
 use super::runs::Run;
 use super::schema::pushes;
 use super::{Result, Tenant};
@@ -63,12 +63,15 @@ impl Tenant<'_> {
         let mut held: HashMap<Vec<u8>, i64> = HashMap::new();
         if !open.is_empty() {
             let rows: Vec<(Option<Vec<u8>>, i64)> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key))
-                .filter(pushes::run_id.eq_any(open)).filter(pushes::state.eq(PushState::Held.code()))
+                .filter(pushes::run_id.eq_any(open)).filter(is_held())
                 .group_by(pushes::run_id).select((pushes::run_id, count_star())).load(c))?;
             held.extend(rows.into_iter().filter_map(|(run, count)| Some((run?, count))));
         }
-        let of_run = |run: &Run| held.get(&run.id.bytes()).copied().unwrap_or(0);
-        Ok(runs.into_iter().map(|run| (of_run(&run), run)).map(|(held, run)| (run, held)).collect())
+        let with_held = |run: Run| {
+            let held = held.get(&run.id.bytes()).copied().unwrap_or(0);
+            (run, held)
+        };
+        Ok(runs.into_iter().map(with_held).collect())
     }
 
     /// Pushes that changed after `since`, newest change first.
@@ -78,11 +81,9 @@ impl Tenant<'_> {
     pub fn pushes_changed_since(&mut self, since: i64, limit: i64) -> Result<Vec<Push>> {
         let key = self.key();
         // Two questions, so that each has its index: by seller for what is open, by age for what has ended.
-        let open = diesel::dsl::sql::<diesel::sql_types::Bool>("state IN (0, 1, 3, 4, 6)");
-        let ended = diesel::dsl::sql::<diesel::sql_types::Bool>("state IN (2, 5, 7, 8)");
-        let mut rows: Vec<PushRow> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key)).filter(open)
+        let mut rows: Vec<PushRow> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key)).filter(is_active())
             .filter(pushes::updated_at.gt(since)).order(pushes::updated_at.desc()).limit(limit).load(c))?;
-        rows.extend(on!(self.conn, c => pushes::table.filter(pushes::updated_at.gt(since)).filter(ended)
+        rows.extend(on!(self.conn, c => pushes::table.filter(pushes::updated_at.gt(since)).filter(has_ended())
             .filter(pushes::seller_id.eq(&key)).order(pushes::updated_at.desc()).limit(limit).load::<PushRow>(c))?);
         rows.sort_by_key(|row| std::cmp::Reverse(row.updated_at));
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));

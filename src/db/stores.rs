@@ -1,6 +1,6 @@
 //! Stores of one seller, and whether they work.
 use super::connection::on;
-use super::pushes::CancelScope;
+use super::pushes::{CancelScope, is_held};
 use super::schema::{listings, pushes, rules, store_circuits, stores};
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::allocation::Share;
@@ -8,7 +8,6 @@ use crate::domain::settings::StoreRules;
 use crate::domain::{StoreId, WarehouseCode};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 use std::collections::HashMap;
 
 /// A store, as it stands in its row. Credentials are sealed.
@@ -153,9 +152,8 @@ impl Tenant<'_> {
         let key = self.key();
         let waiting: Vec<(Vec<u8>, i64)> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key))
             .filter(pushes::due_at.is_not_null()).group_by(pushes::store_id).select((pushes::store_id, count_star())).load(c))?;
-        // Written out, so that both backends see that it is the condition of the partial index.
         let held: Vec<(Vec<u8>, i64)> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key))
-            .filter(diesel::dsl::sql::<Bool>("state = 6")).group_by(pushes::store_id).select((pushes::store_id, count_star())).load(c))?;
+            .filter(is_held()).group_by(pushes::store_id).select((pushes::store_id, count_star())).load(c))?;
         let listed: Vec<(Vec<u8>, i64)> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
             .group_by(listings::store_id).select((listings::store_id, count_star())).load(c))?;
         let mut loads: HashMap<StoreId, StoreLoad> = HashMap::new();

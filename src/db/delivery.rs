@@ -119,6 +119,10 @@ impl Tenant<'_> {
                 if waiting.is_empty() {
                     break;
                 }
+                let waiting = self.put_off(store, waiting, now)?;
+                if waiting.is_empty() {
+                    continue;
+                }
                 let work = match kind {
                     PushKind::Overwrite => self.claim_overwrites(waiting, plan, now)?,
                     PushKind::Increase => self.claim_increases(waiting, plan, now)?,
@@ -230,6 +234,20 @@ impl Tenant<'_> {
             }
         }
         Ok(page)
+    }
+
+    /// Has pushes of listings that are settling wait until then; the others stay.
+    fn put_off(&mut self, store: StoreId, mut waiting: Vec<Push>, now: i64) -> Result<Vec<Push>> {
+        let key = self.key();
+        let rows: Vec<(Vec<u8>, Option<i64>)> = on!(self.conn, c => listings::table.select((listings::id, listings::settles_at))
+            .filter(listings::seller_id.eq(&key)).filter(listings::store_id.eq(store.bytes())).filter(listings::settles_at.gt(now)).load(c))?;
+        let settles_at: HashMap<Vec<u8>, Option<i64>> = rows.into_iter().collect();
+        let mut later: Vec<Push> = waiting.extract_if(.., |push| settles_at.contains_key(&push.listing_id.bytes())).collect();
+        for push in &mut later {
+            push.due_at = settles_at.get(&push.listing_id.bytes()).copied().flatten();
+        }
+        self.put(&later)?;
+        Ok(waiting)
     }
 
     fn begin(&mut self, page: &mut Vec<Push>, id: CallId, kind: PushKind, method: Method, now: i64) -> Result<ClaimedCall> {
@@ -599,6 +617,10 @@ impl Tenant<'_> {
             if change.doubt_until.is_some() {
                 on!(self.conn, c => diesel::update(listings::table.find((&key, &id_bytes)))
                     .set(listings::doubt_until.eq(change.doubt_until)).execute(c))?;
+            }
+            if change.settles_at.is_some() {
+                on!(self.conn, c => diesel::update(listings::table.find((&key, &id_bytes)))
+                    .set(listings::settles_at.eq(change.settles_at)).execute(c))?;
             }
             if change.mark {
                 on!(self.conn, c => diesel::update(listings::table.find((&key, &id_bytes))).set(listings::marked.eq(true)).execute(c))?;

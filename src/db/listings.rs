@@ -75,6 +75,7 @@ pub(super) struct ListingRow {
     doubt_until: Option<i64>,
     marked: bool,
     created_at: i64,
+    settles_at: Option<i64>,
 }
 
 impl ListingRow {
@@ -246,6 +247,7 @@ impl Tenant<'_> {
                 doubt_until: None,
                 marked: false,
                 created_at: millis(now),
+                settles_at: None,
             });
             standing.by_sku.insert(row.sku.to_string(), row.external_id.clone());
             return Ok(ListingChange::Created(id));

@@ -100,6 +100,7 @@ diesel::table! {
         doubt_until -> Nullable<BigInt>,
         marked -> Bool,
         created_at -> BigInt,
+        settles_at -> Nullable<BigInt>,
     }
 }
 

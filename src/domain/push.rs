@@ -175,6 +175,8 @@ pub struct ListingChange {
     pub shown: Option<i64>,
     /// Watch its answers until then.
     pub doubt_until: Option<i64>,
+    /// Send nothing to it before then: a request without an answer may still arrive, and the push is at its end.
+    pub settles_at: Option<i64>,
     /// Overwrite it with its target, for this reason.
     pub heal: Option<String>,
     /// Overwrite it once its store works again.
@@ -327,6 +329,16 @@ impl Push {
 
     /// Takes in what is known after a call.
     pub fn settle(&mut self, account: &Account, verdict: &Verdict, ctx: Settling<'_>) -> ListingChange {
+        let was_in_doubt = self.in_doubt;
+        let change = self.take_verdict(account, verdict, ctx);
+        // An earlier sending may arrive behind this answer. Where a key was honoured it changes nothing any more; one that
+        // compares does, as soon as something else brings the quantity of before back.
+        let by_key = self.state == PushState::Confirmed && self.base.is_none();
+        let settles = was_in_doubt && !by_key && !self.state.is_waiting() && !self.state.is_in_flight();
+        ListingChange { settles_at: settles.then(|| ctx.now + to_ms(ctx.policy.settle_for)), ..change }
+    }
+
+    fn take_verdict(&mut self, account: &Account, verdict: &Verdict, ctx: Settling<'_>) -> ListingChange {
         let (now, was_in_doubt) = (ctx.now, self.in_doubt);
         match verdict {
             Verdict::Item(ItemResult::Applied { shown }) => self.confirm(account, *shown, now),
@@ -346,6 +358,8 @@ impl Push {
                 }
                 ListingChange { heal: self.give_way_to_overwrite(now), ..change }
             }
+            // The earlier sending is perhaps applied, and a seller who retries this would have it twice.
+            Verdict::Item(ItemResult::Rejected { .. }) if was_in_doubt && self.kind == PushKind::Increase => self.leave_undecided(now),
             Verdict::Item(ItemResult::Rejected { reason, next_step }) => {
                 self.reject(reason, next_step, now);
                 ListingChange { mark: was_in_doubt, ..ListingChange::default() }

@@ -35,14 +35,14 @@ struct Listed {
     /// What of it came after the target of the overwrite that is on its way was read.
     since_target: i64,
     wrong: Option<Wrong>,
-    /// Sold by the store itself since a platform applied an increase last.
-    sold: i64,
+    /// Taken off since a platform applied an increase last: by the store's own sales, and by requests that came late.
+    taken: i64,
     /// Sold by the store itself since an answer told last what is shown.
     sold_untold: i64,
     /// Pushes that are neither finished nor rejected, by id.
     active: BTreeMap<String, Push>,
-    /// Increases whose units are no longer owed since the platform has applied them, answered or not.
-    arrived: BTreeSet<String>,
+    /// Increases that the platform has applied, answered or not, with the units that are no longer owed since.
+    there: BTreeMap<String, i64>,
     /// Rejected increases that no overwrite contains yet: a seller can have them sent again.
     rejected: BTreeMap<String, i64>,
     /// Those of them that the overwrite on its way contains.
@@ -71,15 +71,20 @@ struct Request {
     items: Vec<Item>,
     /// The push that each item carries; none for reads.
     pushes: Vec<Option<Push>>,
-    applied: bool,
 }
 
 impl Listed {
     /// A late request has changed what is shown by so many units more.
     fn is_wrong_by(&mut self, units: i64, now: Instant) {
+        self.taken -= units;
         let (before, sold) = self.wrong.as_ref().map_or((0, self.sold_untold), |wrong| (wrong.units, wrong.sold));
         let wrong = Wrong { sold, ..Wrong::new(Excuse::AppliedLate, before + units, now) };
         self.wrong = (wrong.units != 0).then_some(wrong);
+    }
+
+    /// What this increase will still bring.
+    fn outstanding(&self, push: &Push) -> i64 {
+        push.quantity.unwrap_or(0) - self.there.get(&push.id).unwrap_or(&0)
     }
 }
 
@@ -267,7 +272,6 @@ impl Checker<'_> {
         }
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
         if begins {
-            listed.arrived.remove(&push.id);
             if let Some(other) = listed.active.values().find(|p| p.id != push.id && is_in_flight(p.state)) {
                 return fail("two pushes of a listing in flight", format!("{other:?}"));
             }
@@ -278,7 +282,7 @@ impl Checker<'_> {
         }
         listed.rejected.remove(&push.id);
         if push.state == State::Rejected && !push.overwrite {
-            listed.rejected.insert(push.id.clone(), push.quantity.unwrap_or(0));
+            listed.rejected.insert(push.id.clone(), listed.outstanding(&push));
         }
         if is_active(push.state) {
             listed.active.insert(push.id.clone(), push);
@@ -317,8 +321,8 @@ impl Checker<'_> {
         }
         if let Some(listed) = self.listed.get_mut(&push.listing) {
             // What waits, or is on its way and not there yet, is owed still; the rest went with what was called off.
-            let open = listed.active.values().filter(|p| !p.overwrite && !listed.arrived.contains(&p.id));
-            let waits: i64 = open.filter_map(|p| p.quantity).chain(listed.rejected.values().copied()).sum();
+            let open = listed.active.values().filter(|p| !p.overwrite).map(|p| listed.outstanding(p));
+            let waits: i64 = open.chain(listed.rejected.values().copied()).sum();
             let gone = listed.owed - waits;
             listed.owed = waits;
             listed.since_target = (listed.since_target - gone.max(0)).max(0).min(waits);
@@ -394,7 +398,7 @@ impl Checker<'_> {
             }
             Happening::Sold { store, external_id, quantity } => {
                 self.of_item(&store, &external_id).for_each(|listed| {
-                    listed.sold += quantity;
+                    listed.taken += quantity;
                     listed.sold_untold += quantity;
                     if let Some(wrong) = listed.wrong.as_mut().filter(|wrong| !wrong.told) {
                         wrong.sold += quantity;
@@ -452,7 +456,7 @@ impl Checker<'_> {
             self.carried.entry(push.id.clone()).or_default().push(id);
             pushes.push(Some(push.clone()));
         }
-        self.requests.insert(id, Request { store, action, items, pushes, applied: false });
+        self.requests.insert(id, Request { store, action, items, pushes });
         Ok(())
     }
 
@@ -467,8 +471,7 @@ impl Checker<'_> {
     }
 
     fn applied(&mut self, id: usize, item: usize, before: i64, after: i64) -> Verdict {
-        let request = self.requests.get_mut(&id).unwrap();
-        request.applied = true;
+        let request = &self.requests[&id];
         let (action, store) = (request.action.clone(), request.store.clone());
         let Some(push) = request.pushes[item].clone() else { return Ok(()) };
         let n = push.quantity.unwrap_or(0);
@@ -482,12 +485,12 @@ impl Checker<'_> {
         let current = is_in_flight(now.state) && now.call == push.call;
         let of_push = self.carried[&push.id].clone();
         let any_late = of_push.iter().any(|request| self.late_beyond(*request));
-        let before_this = of_push.iter().any(|r| *r != id && self.requests[r].applied);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
         if push.overwrite {
             if current {
                 listed.owed = listed.since_target;
                 (listed.wrong, listed.sold_untold) = (None, 0);
+                listed.there.clear();
                 for id in std::mem::take(&mut listed.rejected_before_target) {
                     listed.rejected.remove(&id);
                 }
@@ -500,13 +503,15 @@ impl Checker<'_> {
             }
             return Ok(());
         }
-        let sold = std::mem::take(&mut listed.sold);
+        let taken = std::mem::take(&mut listed.taken);
         // Keys protect additions; what is set under one is read back instead.
         let weak = ability != Ability::Keys;
         if !current {
-            // The service has decided otherwise about it already.
-            // Nor do keys where the platform refused the repetition: that was left undecided, and must be healed like others.
-            if !(any_late && (weak || now.state == State::Superseded)) {
+            // The service has decided otherwise about it already, or overwrites the listing because it cannot decide.
+            // Nor do keys help where the platform refused the repetition: that was left undecided, and must be healed like others.
+            let undecided = now.state == State::Superseded;
+            let healing = undecided && listed.active.values().any(|p| p.overwrite && !is_in_flight(p.state));
+            if !(healing || any_late && (weak || undecided)) {
                 return fail("increase applied behind what was decided about it", format!("{now:?}"));
             }
             listed.is_wrong_by(change, self.at);
@@ -517,19 +522,17 @@ impl Checker<'_> {
             wrong.told_by = Some(push.id.clone());
         }
         listed.sold_untold = 0;
-        listed.owed -= n;
-        listed.arrived.insert(push.id.clone());
-        if listed.owed >= 0 {
-            return Ok(());
+        // Of a push that was merged with later ones only what it was before can be there twice.
+        let twice = listed.there.insert(push.id.clone(), n).unwrap_or(0).min(n);
+        listed.owed -= n - twice;
+        if listed.owed < 0 || twice > 0 && !(weak && taken >= twice) {
+            return fail("increase applied twice", format!("{now:?}; owed {}, twice {twice}, taken {taken}", listed.owed));
         }
-        // Of a push that was merged with later ones only what it was before is there twice.
-        let twice = -listed.owed;
-        if !(before_this && weak && sold >= twice) {
-            return fail("increase applied twice", format!("{now:?}; owed {}", listed.owed));
+        if twice > 0 {
+            let units = twice + listed.wrong.as_ref().map_or(0, |wrong| wrong.units);
+            listed.wrong = (units != 0).then(|| Wrong::new(Excuse::SoldAsManyAsAdded, units, self.at));
+            *self.excused.entry(Excuse::SoldAsManyAsAdded).or_default() += 1;
         }
-        listed.owed = 0;
-        listed.wrong = Some(Wrong::new(Excuse::SoldAsManyAsAdded, twice, self.at));
-        *self.excused.entry(Excuse::SoldAsManyAsAdded).or_default() += 1;
         Ok(())
     }
 

@@ -131,6 +131,47 @@ fn compare_and_set_tells_its_own_lost_answer_from_a_change_by_somebody_else() {
 }
 
 #[test]
+fn a_request_that_arrives_behind_its_own_repetition_changes_nothing_although_an_overwrite_came_in_between() {
+    on_every_platform(async |world, seller, shop, _| {
+        world.faults(|f| (f.late, f.late_ms) = (1.0, 7_000));
+        seller.purchase("A", 5).await;
+        world.sleep(ms(300)).await;
+        world.all_is_well();
+        world.sleep(seconds(1)).await;
+        // The target is what the listing showed before: whoever compares with that finds it again.
+        seller.sale("A", 5).await;
+        seller.sync(RunFilter::default()).await;
+        world.sleep(minutes(1)).await;
+        assert_eq!(world.shown(shop, "A"), 10, "{:?}", world.received(shop));
+    });
+}
+
+#[test]
+fn an_increase_that_is_refused_when_it_has_perhaps_arrived_is_never_sent_again_not_even_by_hand() {
+    on_every_platform(async |world, seller, shop, _| {
+        world.loses_answers();
+        seller.purchase("A", 5).await;
+        world.sleep(ms(300)).await;
+        world.all_is_well();
+        world.faults(|f| f.reject_items = vec!["A".into()]);
+        world.sleep(seconds(15)).await;
+        world.all_is_well();
+        let all: Vec<_> = seller.pushes().await.iter().map(|push| push.id).collect();
+        seller.retries(&all).await;
+        world.sleep(minutes(1)).await;
+        let mut shown = 0;
+        for (_, change) in world.received(shop) {
+            shown = match change {
+                Applied::Add(units) => shown + units,
+                Applied::Set(units) => units,
+            };
+            assert!(shown <= 15, "not for a moment: {:?}", world.received(shop));
+        }
+        assert_eq!(world.shown(shop, "A"), 15, "{:?}", world.received(shop));
+    });
+}
+
+#[test]
 fn a_read_decides_not_before_the_settle_time() {
     story(async |world| {
         let seller = world.seller(incremental).await;

@@ -102,13 +102,34 @@ fn what_failed_for_a_day_is_left_undecided_only_where_something_is_in_doubt() {
 }
 
 #[test]
-fn a_listing_whose_earlier_request_may_arrive_yet_is_overwritten_once_its_push_is_rejected() {
+fn what_is_rejected_while_an_earlier_request_may_have_arrived_is_overwritten_and_never_retried() {
     let policy = RetryPolicy::default();
     let rejected = Verdict::Item(ItemResult::Rejected { reason: "gone".into(), next_step: "pair it again".into() });
-    for in_doubt in [false, true] {
-        let mut push = Push { in_doubt, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
+    let becomes = |kind, in_doubt| {
+        let mut push = Push { in_doubt, ..sent(kind, Resolution::SameCallAgain) };
         let change = push.settle(&Account::default(), &rejected, ctx(0, &policy));
-        assert_eq!((push.state, change.mark), (Rejected, in_doubt));
+        (push.state, change.heal.is_some(), change.mark)
+    };
+    assert_eq!(becomes(PushKind::Increase, true), (Superseded, true, false));
+    assert_eq!(becomes(PushKind::Increase, false), (Rejected, false, false));
+    assert_eq!(becomes(PushKind::Overwrite, true), (Rejected, false, true));
+}
+
+#[test]
+fn a_listing_settles_when_a_push_ends_while_an_earlier_request_may_still_arrive() {
+    let policy = RetryPolicy::default();
+    let settles_at = |in_doubt, base, verdict: &Verdict| {
+        let mut push = Push { in_doubt, base, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
+        push.settle(&Account::default(), verdict, ctx(1_000, &policy)).settles_at
+    };
+    let stale = Verdict::Item(ItemResult::Stale { shown: 9 });
+    assert_eq!(settles_at(true, Some(10), &applied(13)), Some(11_000), "one that compares may find the quantity of before again");
+    assert_eq!(settles_at(true, Some(10), &stale), Some(11_000));
+    assert_eq!(settles_at(true, None, &applied(13)), None, "the key was honoured");
+    assert_eq!(settles_at(true, Some(10), &unknown()), None, "it is still on its way");
+    assert_eq!(settles_at(true, None, &Verdict::Item(ItemResult::NeverApplied { reason: "failed".into() })), None);
+    for verdict in [applied(13), stale] {
+        assert_eq!(settles_at(false, Some(10), &verdict), None, "nothing else was sent");
     }
 }
 

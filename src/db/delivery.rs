@@ -545,8 +545,10 @@ impl Tenant<'_> {
     /// Those of the database.
     pub fn release_call(&mut self, store: StoreId, id: CallId, now: i64) -> Result<()> {
         let mut page = self.of_call(store, id, is_sending())?;
+        let before = page.clone();
         page.iter_mut().for_each(|push| push.unclaimed(now));
         self.put(&page)?;
+        self.count_run_progress(&before, &page, now)?;
         self.line_up(store, &page, now)
     }
 

@@ -300,6 +300,9 @@ impl Push {
         if self.in_doubt {
             self.state = PushState::Uncertain;
             self.due_at = Some(now);
+        } else if self.cancel_requested {
+            self.end(PushState::Cancelled, now);
+            self.reason = Some("Called off before it was sent.".to_owned());
         } else {
             self.wait(PushState::Queued, None, now, now);
         }

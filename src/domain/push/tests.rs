@@ -77,6 +77,9 @@ fn a_claim_that_is_given_back_is_as_before_it() {
     let mut fresh = sent(PushKind::Increase, Resolution::ReadBack);
     fresh.unclaimed(7);
     assert_eq!((fresh.state, fresh.due_at, fresh.call_id, fresh.base), (Queued, Some(7), None, None));
+    let mut called_off = Push { cancel_requested: true, ..sent(PushKind::Increase, Resolution::ReadBack) };
+    called_off.unclaimed(7);
+    assert_eq!((called_off.state, called_off.due_at), (Cancelled, None), "what was called off is not sent any more");
     let mut doubted = Push { in_doubt: true, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
     doubted.unclaimed(7);
     assert_eq!((doubted.state, doubted.due_at, doubted.in_doubt), (Uncertain, Some(7), true));

@@ -234,9 +234,10 @@ impl Tenant<'_> {
         let paired = self.still_paired(&of)?;
         let held = self.held_stores(page.iter().map(|p| p.store_id))?;
         // While one is on its way nothing else of its listing is sent, so what is rejected was so before its target was read.
+        // One that was sent before and waits for its next time is perhaps applied, and may be called off yet.
         let active = self.active_pushes(&of)?;
-        let on_its_way = active.iter().filter(|p| p.kind == PushKind::Overwrite && p.state.is_in_flight());
-        let called_off: HashMap<ListingId, bool> = on_its_way.map(|p| (p.listing_id, p.cancel_requested)).collect();
+        let sent = active.iter().chain(&page).filter(|p| p.kind == PushKind::Overwrite && p.attempts > 0);
+        let open: HashMap<ListingId, bool> = sent.map(|p| (p.listing_id, p.cancel_requested || !p.state.is_in_flight())).collect();
         let (mut changed, mut again) = (Vec::new(), Vec::new());
         let mut queued = 0;
         for mut push in page {
@@ -246,8 +247,8 @@ impl Tenant<'_> {
             if push.state == PushState::Rejected {
                 // Its run has counted it as failed, and is over as far as it is concerned.
                 push.run_id = None;
-                let overwrite = called_off.get(&push.listing_id).filter(|_| push.kind == PushKind::Increase);
-                if overwrite == Some(&true) {
+                let overwrite = open.get(&push.listing_id).filter(|_| push.kind == PushKind::Increase);
+                if overwrite == Some(&true) && !push.contained {
                     // It may end either way, and only then can be said whether it contained this.
                     continue;
                 }

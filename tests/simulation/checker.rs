@@ -489,8 +489,9 @@ impl Checker<'_> {
         let of_push = self.carried[&push.id].clone();
         let any_late = of_push.iter().any(|request| self.late_beyond(*request));
         // Keys do not help where the platform refused the repetition: that was left undecided, and is healed like others.
-        let undecided = matches!(now.state, State::Superseded | State::Cancelled);
+        let undecided = matches!(now.state, State::Superseded | State::Cancelled | State::Rejected);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
+        let healing = now.state == State::Superseded && listed.active.values().any(|p| p.overwrite && !is_in_flight(p.state));
         if push.overwrite {
             if current {
                 listed.owed = listed.since_target;
@@ -499,7 +500,7 @@ impl Checker<'_> {
                 for id in std::mem::take(&mut listed.rejected_before_target) {
                     listed.rejected.remove(&id);
                 }
-            } else if any_late && (!ability.keys() || undecided) {
+            } else if healing || now.state == State::Rejected || any_late && (!ability.keys() || undecided) {
                 // One that finds the very number it sets changes nothing.
                 listed.is_wrong_by(change, self.at);
                 *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
@@ -512,7 +513,6 @@ impl Checker<'_> {
         let weak = ability != Ability::Keys;
         if !current {
             // The service has decided otherwise about it already, or overwrites the listing because it cannot decide.
-            let healing = now.state == State::Superseded && listed.active.values().any(|p| p.overwrite && !is_in_flight(p.state));
             if !(healing || any_late && (weak || undecided)) {
                 return fail("increase applied behind what was decided about it", format!("{now:?}"));
             }

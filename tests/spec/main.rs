@@ -17,6 +17,7 @@ mod manual;
 mod query_plans;
 mod rate_limits;
 mod recovery;
+mod rejection;
 mod stock_events;
 mod support;
 mod switching;

@@ -1,0 +1,148 @@
+//! Rejected pushes: what they say, what they hold up, and what a retry by hand may send.
+use crate::support::*;
+use stocktide::db::runs::RunFilter;
+use stocktide::domain::push::PushState::{Confirmed, Rejected, Retrying, Superseded};
+
+#[test]
+fn a_rejected_push_says_why_and_what_to_do_beside_the_raw_answer_and_never_blocks_another_listing() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A", "B"]).await;
+        world.faults(|f| f.reject_items = vec!["A".into()]);
+        seller.purchase("A", 5).await;
+        seller.purchase("B", 3).await;
+        world.a_moment().await;
+        assert_eq!(world.received(&shop), [add("B", 3)]);
+        let push = seller.pushes().await.remove(0);
+        assert_eq!(push.state, Rejected);
+        assert!(push.reason.unwrap().contains("unknown item") && push.next_step.is_some());
+        assert!(push.raw_answer.unwrap().starts_with("200 {"));
+    });
+}
+
+#[test]
+fn a_rejected_push_does_not_block_the_next_of_its_own_listing() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.faults(|f| f.reject_items = vec!["A".into()]);
+        seller.purchase("A", 5).await;
+        world.a_moment().await;
+        world.all_is_well();
+        seller.purchase("A", 2).await;
+        world.a_moment().await;
+        assert_eq!(world.received(&shop), [add("A", 2)]);
+    });
+}
+
+#[test]
+fn a_rejected_increase_that_is_retried_is_sent_once() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.faults(|f| f.reject_items = vec!["A".into()]);
+        seller.purchase("A", 5).await;
+        world.a_moment().await;
+        world.all_is_well();
+        let id = seller.pushes().await[0].id;
+        assert_eq!(seller.retries(&[id]).await, 1);
+        world.a_moment().await;
+        assert_eq!(seller.retries(&[id]).await, 0, "it is confirmed now");
+        world.a_moment().await;
+        assert_eq!(world.received(&shop), [add("A", 5)]);
+    });
+}
+
+#[test]
+fn a_rejected_increase_is_not_sent_again_when_an_overwrite_that_contains_it_is_on_its_way() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.faults(|f| f.reject_items = vec!["A".into()]);
+        seller.purchase("A", 5).await;
+        world.a_moment().await;
+        world.all_is_well();
+        let id = seller.pushes().await[0].id;
+        world.faults(|f| f.latency_ms = 900);
+        seller.sync(RunFilter::default()).await;
+        world.sleep(ms(300)).await;
+        assert_eq!(seller.retries(&[id]).await, 0, "the overwrite contains it, and has not been answered");
+        world.sleep(minutes(1)).await;
+        assert_eq!(world.received(&shop), [set("A", 5)]);
+        assert_eq!(seller.lines().await, [increase(5, Superseded), overwrite(5, Confirmed)]);
+    });
+}
+
+#[test]
+fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_perhaps_contains_it_waits_to_be_repeated() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        // One listing a call and a call in ten seconds: of two overwrites that are to be repeated one waits.
+        let mut platform = platform_that::only_adds();
+        platform["abilities"]["max_items"] = 1.into();
+        platform["rate_limit"] = platform_that::allows(0.1, 2)["rate_limit"].take();
+        let shop = seller.shop_on(platform, "corner", &["A", "B"]).await;
+        world.faults(|f| f.reject_items = vec!["A".into(), "B".into()]);
+        seller.purchase("A", 5).await;
+        seller.purchase("B", 3).await;
+        world.sleep(minutes(1)).await;
+        let rejected: Vec<_> = seller.pushes().await.iter().map(|push| push.id).collect();
+        assert_eq!(seller.lines().await, [increase(5, Rejected), increase(3, Rejected)]);
+        world.all_is_well();
+        world.loses_answers();
+        seller.sync(RunFilter::default()).await;
+        world.sleep(ms(500)).await;
+        world.all_is_well();
+        world.sleep(seconds(12)).await;
+        assert!(seller.lines().await.contains(&overwrite(3, Retrying)), "{:?}", seller.lines().await);
+        assert_eq!(seller.retries(&rejected).await, 0, "the overwrites may be there, and are sent again in any case");
+        world.sleep(minutes(1)).await;
+        assert!(world.received(&shop).iter().all(|change| [set("A", 5), set("B", 3)].contains(change)), "{:?}", world.received(&shop));
+    });
+}
+
+#[test]
+fn a_clock_that_steps_changes_nothing_about_which_rejected_increases_an_overwrite_contains() {
+    for step in [hours(-3), hours(3)] {
+        story(async |world| {
+            let seller = world.seller(incremental).await;
+            let shop = seller.shop("corner", &["A"]).await;
+            let rejected = async |quantity| {
+                world.faults(|f| f.reject_items = vec!["A".into()]);
+                seller.purchase("A", quantity).await;
+                world.a_moment().await;
+                world.all_is_well();
+                seller.pushes().await.into_iter().find(|push| push.quantity == Some(quantity)).unwrap().id
+            };
+            let before = rejected(5).await;
+            world.clock.step(step);
+            seller.sync(RunFilter::default()).await;
+            world.a_moment().await;
+            world.clock.step(step);
+            let after = rejected(7).await;
+            assert_eq!(seller.retries(&[before, after]).await, 1);
+            world.a_moment().await;
+            assert_eq!(world.received(&shop), [set("A", 5), add("A", 7)]);
+        });
+    }
+}
+
+#[test]
+fn a_rejected_overwrite_that_is_retried_brings_the_target_of_now_with_all_that_it_had_contained() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.faults(|f| f.down = true);
+        seller.purchase("A", 5).await;
+        seller.sync(RunFilter::default()).await;
+        world.faults(|f| (f.down, f.reject_items) = (false, vec!["A".into()]));
+        world.sleep(minutes(5)).await;
+        world.all_is_well();
+        seller.purchase("A", 2).await;
+        world.a_moment().await;
+        let rejected = seller.pushes().await.into_iter().filter(|push| push.state == Rejected).map(|push| push.id);
+        seller.retries(&rejected.collect::<Vec<_>>()).await;
+        world.a_moment().await;
+        assert_eq!(world.shown(&shop, "A"), 7, "{:?}", world.received(&shop));
+    });
+}

@@ -33,6 +33,13 @@ impl Checker<'_> {
             let Some(seller) = self.sellers.values().find(|s| s.listings.contains_key(id)) else { continue };
             let listing = &seller.listings[id];
             let name = format!("{} of {}", listing.external_id, seller.stores[&listing.store].name);
+            // To a listing that is not to be pushed nothing is owed, and it stays as it is until it is pushed again.
+            if seller.targets(&listing.sku)[&listing.id].is_none() {
+                continue;
+            }
+            if listing.marked {
+                return fail("marked listing was not overwritten", name);
+            }
             if listed.owed != 0 {
                 return fail(
                     if listed.owed > 0 { "increase lost" } else { "increase applied twice" },

@@ -3,13 +3,16 @@
 //! `queued → sending → confirmed`, or `→ retrying` (surely not applied), `→ uncertain` (perhaps applied),
 //! `→ rejected` (for this listing, permanently), `→ held` (store paused or not authorised), `→ superseded`,
 //! `→ cancelled`. An uncertain push is never sent again blindly: [`Resolution`] says how its outcome is found out.
-use super::delivery::{Abilities, ItemResult, KEYS_TRUSTED_FOR, Outcome, Resolution};
+mod verdict;
+
+use super::delivery::{Abilities, ItemResult, KEYS_TRUSTED_FOR, Resolution};
 use super::retry::RetryPolicy;
 use super::{CallId, ListingId, PushId, RunId, StoreId};
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+pub use verdict::{Verdict, verdicts};
 
 /// How long after a request may have been overtaken by its own repetition every answer about its listing is compared
 /// with the account, in milliseconds.
@@ -196,53 +199,7 @@ pub struct Settling<'a> {
     pub items: usize,
 }
 
-/// What an outcome says of each of `items` pushes.
-pub fn verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
-    let all = |verdict: Verdict| vec![verdict; items];
-    match outcome {
-        Outcome::Answered(results) if results.len() == items => results.iter().cloned().map(Verdict::Item).collect(),
-        Outcome::Answered(_) => {
-            all(Verdict::Item(ItemResult::Unknown { reason: "The platform's answer does not fit the request.".to_owned() }))
-        }
-        Outcome::Refused { reason, next_step } => all(Verdict::Refused { reason: reason.clone(), next_step: next_step.clone() }),
-        Outcome::TryAgain { reason, after, .. } => all(Verdict::TryAgain { reason: reason.clone(), after: *after }),
-        Outcome::TokenExpired { reason } => all(Verdict::TryAgain { reason: reason.clone(), after: None }),
-        Outcome::Unauthorized { reason } => all(Verdict::Held { reason: reason.clone(), next_step: RECONNECT.to_owned() }),
-        Outcome::Closed { reason, next_step } => all(Verdict::Held { reason: reason.clone(), next_step: next_step.clone() }),
-        Outcome::Unknown { reason } => all(Verdict::Item(ItemResult::Unknown { reason: reason.clone() })),
-    }
-}
-
-/// What is known of one push after its call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// The platform spoke of it by itself.
-    Item(ItemResult),
-    /// Its call was refused as a whole.
-    Refused {
-        /// Why.
-        reason: String,
-        /// What to do.
-        next_step: String,
-    },
-    /// Its call surely did not arrive, or was throttled.
-    TryAgain {
-        /// Why.
-        reason: String,
-        /// Not before this pause.
-        after: Option<Duration>,
-    },
-    /// The store takes nothing until somebody acts: refused credentials, a frozen shop.
-    Held {
-        /// Why.
-        reason: String,
-        /// What to do.
-        next_step: String,
-    },
-}
-
 const CHECK_STORE: &str = "Check in the store that the listing shows the right number.";
-const RECONNECT: &str = "Enter the store's credentials again; everything that waits is sent then.";
 
 impl Push {
     /// One that waits, due now. An increase is given its quantity, and the run of an overwrite its id, by who makes it.

@@ -1,5 +1,6 @@
 //! What becomes of a push: each verdict of a platform, each read, each crash and each change of mind, case by case.
 use super::*;
+use crate::domain::delivery::Outcome;
 use PushState::{Cancelled, Confirmed, Held, Queued, Rejected, Retrying, Sending, Superseded, Uncertain};
 use uuid::Uuid;
 

@@ -234,10 +234,10 @@ impl Tenant<'_> {
         let paired = self.still_paired(&of)?;
         let held = self.held_stores(page.iter().map(|p| p.store_id))?;
         // While one is on its way nothing else of its listing is sent, so what is rejected was so before its target was read.
-        // One that was sent before and waits for its next time is perhaps applied, and may be called off yet.
+        // One that waits brings it too, unless it is called off; and it, or another whose place it took, is perhaps applied.
         let active = self.active_pushes(&of)?;
-        let sent = active.iter().chain(&page).filter(|p| p.kind == PushKind::Overwrite && p.attempts > 0);
-        let open: HashMap<ListingId, bool> = sent.map(|p| (p.listing_id, p.cancel_requested || !p.state.is_in_flight())).collect();
+        let overwrites = active.iter().chain(&page).filter(|p| p.kind == PushKind::Overwrite);
+        let open: HashMap<ListingId, bool> = overwrites.map(|p| (p.listing_id, p.cancel_requested || !p.state.is_in_flight())).collect();
         let (mut changed, mut again) = (Vec::new(), Vec::new());
         let mut queued = 0;
         for mut push in page {
@@ -249,7 +249,7 @@ impl Tenant<'_> {
                 push.run_id = None;
                 let overwrite = open.get(&push.listing_id).filter(|_| push.kind == PushKind::Increase);
                 if overwrite == Some(&true) && !push.contained {
-                    // It may end either way, and only then can be said whether it contained this.
+                    // It may end either way, and only then can be said whether this was part of what it brought.
                     continue;
                 }
                 if overwrite.is_some() || push.contained {

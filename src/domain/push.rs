@@ -373,7 +373,7 @@ impl Push {
             (Some(base), Some(added)) if base.saturating_add(added) == shown => self.confirm(account, Some(shown), ctx.now),
             (Some(base), Some(_)) if base == shown && self.resolution == Some(Resolution::AwaitShown) => {
                 if self.failing_since.is_some_and(|since| ctx.now - since >= SHOWN_WITHIN_MS) {
-                    return ListingChange { heal: self.give_way_to_overwrite(ctx.now), ..ListingChange::default() };
+                    return self.leave_undecided(ctx.now);
                 }
                 self.attempts = self.attempts.saturating_add(1);
                 self.touch(ctx.now, Some(ctx.now + to_ms(ctx.policy.settle_for).max(pause_ms(self.attempts, None, ctx))));
@@ -385,14 +385,14 @@ impl Push {
                     self.surely_not_applied("The answer was lost, and the store shows that the increase did not arrive.", ctx.now, ctx);
                 ListingChange { shown: Some(shown), doubt_until: Some(ctx.now + DOUBT_FOR_MS), ..change }
             }
-            _ => ListingChange { shown: Some(shown), heal: self.give_way_to_overwrite(ctx.now), ..ListingChange::default() },
+            _ => ListingChange { shown: Some(shown), ..self.leave_undecided(ctx.now) },
         }
     }
 
     /// The read that was to decide an uncertain increase was refused as a whole: a smaller page is read next.
     pub fn read_back_refused(&mut self, reason: &str, ctx: Settling<'_>) -> ListingChange {
         if ctx.items < 2 {
-            return ListingChange { heal: self.give_way_to_overwrite(ctx.now), ..ListingChange::default() };
+            return self.leave_undecided(ctx.now);
         }
         self.halve_batch(ctx.items);
         self.reason = Some(reason.to_owned());

@@ -147,6 +147,29 @@ fn a_request_that_arrives_behind_its_own_repetition_changes_nothing_although_an_
 }
 
 #[test]
+fn a_request_that_arrives_after_a_read_could_not_decide_about_it_is_healed_at_the_next_answer() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop_on(platform_that::only_adds(), "corner", &["A"]).await;
+        seller.purchase("A", 10).await;
+        world.a_moment().await;
+        world.faults(|f| (f.late, f.late_ms) = (1.0, 60_000));
+        seller.purchase("A", 5).await;
+        world.sleep(ms(300)).await;
+        world.all_is_well();
+        // With these gone the read after the settle time finds neither 10 nor 15.
+        world.sells(&shop, "A", 2);
+        world.sleep(seconds(30)).await;
+        assert_eq!(world.shown(&shop, "A"), 15, "overwritten with the target");
+        world.sleep(minutes(2)).await;
+        assert_eq!(world.shown(&shop, "A"), 20, "the request came late");
+        seller.purchase("A", 1).await;
+        world.sleep(minutes(1)).await;
+        assert_eq!(world.shown(&shop, "A"), 16, "{:?}", world.received(&shop));
+    });
+}
+
+#[test]
 fn an_increase_that_is_refused_when_it_has_perhaps_arrived_is_never_sent_again_not_even_by_hand() {
     on_every_platform(async |world, seller, shop, _| {
         world.loses_answers();

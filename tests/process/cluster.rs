@@ -1,10 +1,20 @@
 //! A PostgreSQL server of a test's own, to be stopped and started.
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, RunQueryDsl};
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// Error codes: PostgreSQL's documentation, appendix A, class 53.
+const NO_ROOM: &str = "CREATE OR REPLACE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    RAISE EXCEPTION 'could not extend file \"base/5/16385\": No space left on device' USING ERRCODE = 'disk_full'; END $$";
+
+#[derive(diesel::QueryableByName)]
+struct Table {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    name: String,
+}
 
 /// Gone with the value.
 pub struct Cluster {
@@ -53,6 +63,22 @@ impl Cluster {
         let mut conn = PgConnection::establish(&self.url()).unwrap();
         conn.batch_execute(&format!("ALTER SYSTEM SET default_transaction_read_only = {}", if may { "off" } else { "on" })).unwrap();
         conn.batch_execute("SELECT pg_reload_conf()").unwrap();
+    }
+
+    /// Like a server whose tables find no room to grow: whatever would write a row fails with what PostgreSQL says then.
+    /// (Where its log finds none it crashes, as in [`Cluster::stop`].)
+    pub fn has_room(&self, has: bool) {
+        let mut conn = PgConnection::establish(&self.url()).unwrap();
+        conn.batch_execute(NO_ROOM).unwrap();
+        let tables: Vec<Table> =
+            diesel::sql_query("SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public'").load(&mut conn).unwrap();
+        assert!(!tables.is_empty());
+        // One at a time: together they would lock tables in another order than the service does.
+        for Table { name } in tables {
+            let made = format!("CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON {name} FOR EACH ROW EXECUTE FUNCTION no_room()");
+            let gone = format!("DROP TRIGGER no_room ON {name}");
+            conn.batch_execute(if has { &gone } else { &made }).unwrap();
+        }
     }
 
     fn run(&self, name: &str, arguments: &[&str]) {

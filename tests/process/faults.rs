@@ -97,6 +97,26 @@ fn a_full_disk_is_answered_with_503_and_everything_goes_on_when_there_is_room_ag
     assert_eq!(driver.verdict(&service, &platform), Verdict::default());
 }
 
+#[test]
+fn a_server_whose_disk_is_full_is_answered_with_503_and_everything_goes_on_when_there_is_room_again() {
+    let Some(cluster) = Cluster::make() else { return };
+    let platform = Program::simulate_platform();
+    lose_answers(&platform);
+    let service = Program::serve_at(&cluster.url(), &[]);
+    let driver = Driver::start(16, &service, &platform);
+    for _ in 0..2 {
+        pause(Duration::from_millis(500));
+        let refused = driver.repeats();
+        cluster.has_room(false);
+        (0..500).take_while(|_| driver.repeats() < refused + 20).for_each(|_| pause(Duration::from_millis(10)));
+        assert!(driver.repeats() >= refused + 20, "something was written");
+        assert_eq!(service.ask("GET", "/healthz").status, 200, "the process lives");
+        cluster.has_room(true);
+    }
+    pause(Duration::from_millis(500));
+    assert_eq!(driver.verdict(&service, &platform), Verdict::default());
+}
+
 fn limit_files(service: &Program, bytes: &str) {
     let told = Command::new("prlimit").args([&format!("--pid={}", service.id()), &format!("--fsize={bytes}:unlimited")]).status();
     assert!(told.unwrap().success());

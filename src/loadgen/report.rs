@@ -140,7 +140,8 @@ pub struct EventsReport {
     pub sending: Sending,
     /// From an event's acceptance to the platform's receipt of its increase.
     pub delivered_in: Latencies,
-    /// Increases without such a latency: their listing was healed by an overwrite, or never got them.
+    /// Increases without such a latency: their listing was healed by an overwrite, or never got them, or the platform
+    /// has forgotten receipts of this run.
     pub not_followed: u64,
     /// The end.
     pub settled: Settled,
@@ -197,7 +198,10 @@ impl fmt::Display for EventsReport {
             writeln!(f, "refused    {refused}: {}", self.sending.refusals.join(" | "))?;
         }
         writeln!(f, "answered   {}", self.sending.answered_in)?;
-        writeln!(f, "delivered  {}, {} not followed", self.delivered_in, self.not_followed)?;
+        match self.delivered_in.count {
+            0 => writeln!(f, "delivered  none measured, {} not followed", self.not_followed)?,
+            _ => writeln!(f, "delivered  {}, {} not followed", self.delivered_in, self.not_followed)?,
+        }
         write!(f, "{}", self.settled)?;
         write_platform(f, &self.platform)?;
         let Verdict { listings, units_due, units_lost, units_twice, listings_off, healed, healed_off_target, records_off, records_pruned } =

@@ -154,7 +154,8 @@ impl Scene<'_> {
         futures_util::stream::iter(stores.collect::<Vec<_>>()).map(read).buffer_unordered(self.plan.connections).try_collect().await
     }
 
-    /// What the platform received for each listing, from behind the receipt `after`.
+    /// What the platform received for each listing, from behind the receipt `after`. Nothing for any where it has
+    /// forgotten some: what came first is then not known, and every later event would seem to have waited for longer.
     async fn arrivals(&self, sellers: &[Seller], after: u64) -> Result<HashMap<(usize, usize, usize), Vec<Arrival>>, Error> {
         let place_of: HashMap<&str, (usize, usize)> = places(sellers).collect();
         let mut arrivals: HashMap<_, Vec<Arrival>> = HashMap::new();
@@ -164,7 +165,8 @@ impl Scene<'_> {
             }
         };
         if !self.platform.receipts(after, take).await? {
-            eprintln!("the platform no longer has all receipts of this run: some latencies are missing");
+            eprintln!("the platform no longer has all receipts of this run: no event is followed to its arrival");
+            arrivals.clear();
         }
         Ok(arrivals)
     }

@@ -35,6 +35,8 @@ struct Listed {
     /// What of it came after the target of the overwrite that is on its way was read.
     since_target: i64,
     wrong: Option<Wrong>,
+    /// A push of it was answered: before that nobody knows what it shows, and no answer can contradict it.
+    known: bool,
     /// Sold by the store itself since an answer told last what is shown.
     sold_untold: i64,
     /// Pushes that are neither finished nor rejected, by id.
@@ -78,7 +80,7 @@ impl Listed {
     fn is_wrong_by(&mut self, units: i64, now: Instant) {
         let (before, sold) = self.wrong.as_ref().map_or((0, self.sold_untold), |wrong| (wrong.units, wrong.sold));
         let wrong = Wrong { sold, ..Wrong::new(Excuse::AppliedLate, before + units, now) };
-        self.wrong = (wrong.units != 0).then_some(wrong);
+        self.wrong = (self.known && wrong.units != 0).then_some(wrong);
     }
 
     /// What this increase will still bring.
@@ -288,6 +290,7 @@ impl Checker<'_> {
             return Ok(());
         }
         listed.active.remove(&push.id);
+        listed.known |= push.state == State::Confirmed;
         if push.state == State::Confirmed
             && let Some(wrong) = listed.wrong.as_mut().filter(|wrong| wrong.told_by.as_ref() == Some(&push.id))
         {

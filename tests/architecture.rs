@@ -187,6 +187,26 @@ fn migration_pairs(files: &[File]) -> Vec<String> {
     found
 }
 
+/// What the version before this one reads or writes stays as it is: it may be started again, or run beside, on these tables.
+/// What no version uses any more is taken away by a migration that is listed in `contracts`.
+fn migrations_that_take_away(files: &[File], contracts: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| file.path.starts_with("migrations/") && file.path.ends_with("/up.sql")) {
+        if file.path.ends_with("_base/up.sql") || contracts.iter().any(|name| file.path.contains(name)) {
+            continue;
+        }
+        for (index, line) in file.text.lines().enumerate() {
+            let sql = line.split("--").next().unwrap_or_default().to_uppercase();
+            let takes = ["DROP TABLE", "DROP COLUMN", "RENAME ", "ALTER COLUMN"].iter().any(|words| sql.contains(words));
+            let demands = sql.contains("ADD COLUMN") && sql.contains("NOT NULL") && !sql.contains("DEFAULT");
+            if takes || demands {
+                found.push(format!("{}:{}: the version before this one could not go on", file.path, index + 1));
+            }
+        }
+    }
+    found
+}
+
 /// The problem kinds that `src/http/error.rs` lists: line, status, name, title.
 fn problem_kinds(source: &str) -> Vec<(usize, String, String, String)> {
     let row = |(index, line): (usize, &str)| {
@@ -380,6 +400,14 @@ fn both_backends_have_the_same_migrations_up_and_down() {
     assert_eq!(migration_pairs(&files(&["sqlite/1_a/up.sql", "sqlite/1_a/down.sql"])).len(), 2);
     assert_eq!(migration_pairs(&files(&["sqlite/1_a/up.sql", "postgres/1_a/up.sql"])).len(), 2);
     assert_eq!(migration_pairs(&[]).len(), 1);
+}
+
+#[test]
+fn migrations_add_and_take_nothing_away_from_the_version_before() {
+    assert_none(&migrations_that_take_away(&repository(), &[]));
+    let found = |sql: &str| migrations_that_take_away(&[File::new("migrations/sqlite/2_b/up.sql", sql)], &[]).len();
+    assert_eq!(found("ALTER TABLE a DROP COLUMN b;\nALTER TABLE a RENAME TO b;\nALTER TABLE a ADD COLUMN c BIGINT NOT NULL;"), 3);
+    assert_eq!(found("ALTER TABLE a ADD COLUMN c BIGINT NOT NULL DEFAULT 0; -- DROP TABLE\nDROP INDEX d;"), 0);
 }
 
 #[test]

@@ -166,7 +166,41 @@ where
     }
 }
 
+/// What a later version may do to the tables that this one uses: it adds.
+const LATER: &str = "ALTER TABLE stock_events ADD COLUMN later BIGINT; ALTER TABLE stock_levels ADD COLUMN later BIGINT NOT NULL DEFAULT 7; \
+    ALTER TABLE pushes ADD COLUMN later BIGINT NOT NULL DEFAULT 7; ALTER TABLE listings ADD COLUMN later BIGINT; \
+    ALTER TABLE stores ADD COLUMN later BIGINT NOT NULL DEFAULT 7; ALTER TABLE sync_runs ADD COLUMN later BIGINT; \
+    CREATE TABLE later (id BIGINT PRIMARY KEY); CREATE INDEX later_pushes ON pushes (later, id); \
+    INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')";
+
+fn yesterdays_program_goes_on_with_tables_to_which_a_later_version_has_added(on: Backend) {
+    let (database, platform) = (TestDatabase::fresh(on), Program::simulate_platform());
+    let service = Program::serve(&database, &[]);
+    let key = seller_with_a_store(&service, &platform, "t");
+    purchase(&service, &key, "before", 5);
+    shows(&platform, 5);
+    match on {
+        Backend::Sqlite => {
+            let mut conn = SqliteConnection::establish(database.url.trim_start_matches("sqlite://")).unwrap();
+            conn.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
+            conn.batch_execute(LATER).unwrap();
+        }
+        Backend::Postgres => PgConnection::establish(&database.url).unwrap().batch_execute(LATER).unwrap(),
+    }
+    purchase(&service, &key, "meanwhile", 2);
+    shows(&platform, 7);
+    service.kill();
+    let service = Program::serve(&database, &[]);
+    purchase(&service, &key, "started again", 3);
+    shows(&platform, 10);
+    platform.call("PUT", "/control/stores/corner/items", "", &json!({ "items": [{ "external_id": "A", "quantity": 1 }] }));
+    service.call("POST", "/v1/syncs", &key, &json!({}));
+    shows(&platform, 10);
+    seller_with_a_store(&service, &platform, "t");
+}
+
 on_both_backends![
+    yesterdays_program_goes_on_with_tables_to_which_a_later_version_has_added,
     a_backup_taken_under_load_holds_all_that_was_answered_before_it,
     the_credential_key_is_changed_while_the_service_goes_on,
     every_migration_goes_down_and_up_again_with_data_in_place,

@@ -35,8 +35,6 @@ struct Listed {
     /// What of it came after the target of the overwrite that is on its way was read.
     since_target: i64,
     wrong: Option<Wrong>,
-    /// A push of it was answered: before that nobody knows what it shows, and no answer can contradict it.
-    known: bool,
     /// Sold by the store itself since an answer told last what is shown.
     sold_untold: i64,
     /// Pushes that are neither finished nor rejected, by id.
@@ -57,7 +55,7 @@ struct Wrong {
     excuse: Excuse,
     /// By so many units, for an increase.
     units: i64,
-    /// An increase that was applied since: its answer tells what is shown.
+    /// An increase that was applied since, and whose answer tells another number than the service must expect.
     told_by: Option<String>,
     /// That answer came, while such answers are looked for.
     told: bool,
@@ -80,7 +78,7 @@ impl Listed {
     fn is_wrong_by(&mut self, units: i64, now: Instant) {
         let (before, sold) = self.wrong.as_ref().map_or((0, self.sold_untold), |wrong| (wrong.units, wrong.sold));
         let wrong = Wrong { sold, ..Wrong::new(Excuse::AppliedLate, before + units, now) };
-        self.wrong = (self.known && wrong.units != 0).then_some(wrong);
+        self.wrong = (wrong.units != 0).then_some(wrong);
     }
 
     /// What this increase will still bring.
@@ -290,7 +288,6 @@ impl Checker<'_> {
             return Ok(());
         }
         listed.active.remove(&push.id);
-        listed.known |= push.state == State::Confirmed;
         if push.state == State::Confirmed
             && let Some(wrong) = listed.wrong.as_mut().filter(|wrong| wrong.told_by.as_ref() == Some(&push.id))
         {
@@ -493,6 +490,7 @@ impl Checker<'_> {
         let any_late = of_push.iter().any(|request| self.late_beyond(*request));
         // Keys do not help where the platform refused the repetition: that was left undecided, and is healed like others.
         let undecided = matches!(now.state, State::Superseded | State::Cancelled | State::Rejected);
+        let believed = self.sellers.values().find_map(|seller| seller.listings.get(&push.listing)?.shown);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
         let healing = now.state == State::Superseded && listed.active.values().any(|p| p.overwrite && !is_in_flight(p.state));
         if push.overwrite {
@@ -523,7 +521,8 @@ impl Checker<'_> {
             *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
             return Ok(());
         }
-        if let Some(wrong) = &mut listed.wrong {
+        // Where it never knew what is shown, or what it called off without knowing makes up for this, nobody can tell.
+        if let Some(wrong) = listed.wrong.as_mut().filter(|_| believed.is_some_and(|believed| after != believed + n)) {
             wrong.told_by = Some(push.id.clone());
         }
         listed.sold_untold = 0;

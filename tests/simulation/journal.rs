@@ -64,6 +64,8 @@ pub struct Listing {
     pub sku: String,
     pub external_id: String,
     pub marked: bool,
+    /// What the service believes that it shows.
+    pub shown: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +119,7 @@ const COLUMNS: [(&str, &str, &str); 7] = [
     ),
     ("rule", "rules", "sku, hex:store_id, share, buffer, threshold, max_shown, sync_enabled"),
     ("store", "stores", "hex:id, name, warehouses, share, sync_enabled, paused, needs_reauthorisation, created_at"),
-    ("listing", "listings", "hex:id, hex:store_id, sku, external_id, marked"),
+    ("listing", "listings", "hex:id, hex:store_id, sku, external_id, marked, shown"),
     (
         "push",
         "pushes",
@@ -298,7 +300,7 @@ fn entry(text: &str) -> Option<Entry> {
         "listing" => Entry::Listing {
             seller,
             gone,
-            listing: Listing { id: text(2), store: text(3), sku: text(4), external_id: text(5), marked: flag(6) },
+            listing: Listing { id: text(2), store: text(3), sku: text(4), external_id: text(5), marked: flag(6), shown: number(7) },
         },
         // Finished ones are pruned in time.
         "push" if gone => return None,

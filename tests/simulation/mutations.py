@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Plants ten bugs in a copy of the tree and shows what catches each.
+"""Plants bugs in a copy of the tree and shows what catches each.
 
     tests/simulation/mutations.py [NAME ...]
 
@@ -176,6 +176,21 @@ MUTATIONS = {
             )
         ],
         "at_most_one_push_per_listing",
+    ),
+    "late request not healed": (
+        [
+            (
+                "src/domain/push.rs",
+                "        let contradicted = !self.cancel_requested\n",
+                '        let contradicted = !crate::planted("late request not healed")\n            && !self.cancel_requested\n',
+            ),
+            (
+                "src/db/delivery.rs",
+                "if account.doubt_until.is_some_and(|until| until > now) && account.shown",
+                'if !crate::planted("late request not healed") && account.doubt_until.is_some_and(|until| until > now) && account.shown',
+            ),
+        ],
+        "a_request_that_is_applied_after_the_settle_time_is_healed",
     ),
     "cancel forgotten": (
         [

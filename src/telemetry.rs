@@ -18,6 +18,9 @@ const BUCKETS: [f64; 14] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5
 pub fn start_logging(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
+    // A line that cannot be written (a full disk, a reader that is gone) would otherwise be told on standard error by a macro
+    // that panics when that fails as well, and so end whatever task wanted to log.
+    let builder = builder.log_internal_errors(false);
     // Colours are for people at a terminal; in a file they are in the way.
     let builder = builder.with_ansi(std::io::stderr().is_terminal());
     // Fails when there is a subscriber already, which is as good.

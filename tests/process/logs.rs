@@ -1,5 +1,6 @@
-//! The log at its loudest, of everything that the process links: it names no secret.
+//! The log: at its loudest, of everything that the process links, it names no secret; and where it breaks nothing else does.
 use crate::database::{Backend, TestDatabase};
+use crate::driver::{Driver, Verdict};
 use crate::program::{CREDENTIAL_KEY, OPERATOR_KEY, Program, pause};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -46,4 +47,16 @@ fn the_log_at_trace_names_no_secret() {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret} stands in the log");
     }
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let (database, platform) = (TestDatabase::fresh(Backend::Sqlite), Program::simulate_platform());
+    let service = Program::serve_whose_log_breaks(&database);
+    let driver = Driver::start(17, &service, &platform);
+    pause(Duration::from_secs(1));
+    assert_eq!(driver.repeats(), 0, "requests went unanswered");
+    assert_eq!(driver.verdict(&service, &platform), Verdict::default());
+    service.signal("TERM");
+    assert_eq!(service.ends().0, Some(0));
 }

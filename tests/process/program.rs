@@ -105,7 +105,17 @@ impl Program {
         Self::start(program(&["simulate-platform", "--listen", "127.0.0.1:0", "--seed", "7"]))
     }
 
-    fn start(mut command: Command) -> Self {
+    /// The service with a log that nobody reads any more once it listens: whatever it writes there fails.
+    pub fn serve_whose_log_breaks(database: &TestDatabase) -> Self {
+        Self::start_and_read(Self::service(program(&[]), &database.url, &["log=trace"]), |line| !line.contains(" listens"))
+    }
+
+    fn start(command: Command) -> Self {
+        Self::start_and_read(command, |_| true)
+    }
+
+    /// Reads the log up to the line for which `goes_on` says so, and closes it then.
+    fn start_and_read(mut command: Command, goes_on: fn(&str) -> bool) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (sender, receiver) = channel();
@@ -117,6 +127,9 @@ impl Program {
                 }
                 log.push_str(&line);
                 log.push('\n');
+                if !goes_on(&line) {
+                    break;
+                }
             }
             log
         });

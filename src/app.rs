@@ -121,13 +121,21 @@ impl Service {
     pub async fn run(self) -> anyhow::Result<()> {
         let server = self.server.handle();
         let serving = tokio::spawn(self.server);
-        self.stop.cancelled().await;
+        let crippled = tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = self.handle.node_ended() => true,
+        };
+        if crippled {
+            tracing::error!("a node has ended by a panic; the service stops, so that it is started anew");
+            self.stop.cancel();
+        }
         tracing::info!("stopping: answering what is under way");
         if tokio::time::timeout(self.stop_within, server.stop(true)).await.is_err() {
             tracing::warn!("not every request was answered in time");
         }
         self.handle.shut_down().await;
         serving.await??;
+        anyhow::ensure!(!crippled, "a node has ended by a panic");
         tracing::info!("stopped");
         Ok(())
     }

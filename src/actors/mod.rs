@@ -9,7 +9,8 @@
 //! survives a restart is in the rows alone.
 //!
 //! Supervision: a panic ends an actor for good. Parents look after their children's addresses and start a new one;
-//! its `started` finds what the old one had on its way.
+//! its `started` finds what the old one had on its way. A node has no parent: the process ends with it, and whoever runs
+//! the process starts it anew.
 pub mod connection;
 pub mod node;
 pub mod seller;
@@ -30,6 +31,9 @@ use std::time::Duration;
 pub const NODE_MAILBOX: usize = 8192;
 /// Messages that a supervisor's or a store's mailbox holds.
 pub const CHILD_MAILBOX: usize = 256;
+
+/// How often it is looked whether all nodes run.
+const LOOK_AT_NODES_EVERY: Duration = Duration::from_secs(1);
 
 /// How actors behave.
 #[derive(Debug, Clone)]
@@ -178,6 +182,13 @@ impl Handle {
             sellers: running.sellers.load(Ordering::Relaxed),
             stores: running.stores.load(Ordering::Relaxed),
             confirmed: running.confirmed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Returns once a node has ended, which only a panic or [`Self::shut_down`] does: its sellers' pushes stand still then.
+    pub async fn node_ended(&self) {
+        while self.nodes.iter().all(Addr::connected) {
+            tokio::time::sleep(LOOK_AT_NODES_EVERY).await;
         }
     }
 

@@ -554,6 +554,18 @@ fn a_graceful_stop_waits_for_what_is_on_its_way_and_loses_nothing() {
 }
 
 #[test]
+fn a_node_that_ends_is_noticed_within_seconds() {
+    story(async |world| {
+        let handle = world.handle();
+        let ends_within = async |seconds| tokio::time::timeout(std::time::Duration::from_secs(seconds), handle.node_ended()).await.is_ok();
+        assert!(!ends_within(3600).await, "it goes on");
+        world.stops().await;
+        assert!(ends_within(2).await);
+        world.starts();
+    });
+}
+
+#[test]
 fn a_graceful_stop_while_settings_are_read_starts_nothing_more() {
     on_every_platform(async |world, seller, shop, _| {
         world.faults(|f| f.latency_ms = 3_000);

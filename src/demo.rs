@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     seconds: u64,
     /// Stock events per second.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
     /// Where the database and the key file are put; a fresh temporary folder when not given.
     #[arg(long, value_name = "FOLDER")]
@@ -137,7 +137,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let sellers = set_up(&api, &operator_key, &platform_url).await?;
     introduce(&api, &operator_key, &platform_url, &folder, &sellers);
 
-    let flowing = flow(&api, &operator_key, &platform, &sellers, args.rate.max(1));
+    let flowing = flow(&api, &operator_key, &platform, &sellers, args.rate);
     let told = async {
         match args.seconds {
             0 => app::told_to_stop().await,

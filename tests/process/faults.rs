@@ -103,22 +103,27 @@ fn a_full_disk_is_answered_with_503_and_everything_goes_on_when_there_is_room_ag
     assert_eq!(driver.verdict(&service, &platform), Verdict::default());
 }
 
-#[test]
-fn a_server_whose_disk_is_full_is_answered_with_503_and_everything_goes_on_when_there_is_room_again() {
+/// While a server of PostgreSQL lets nothing be written, twice.
+fn a_server_that_refuses_to_write(seed: u64, may_write: fn(&Cluster, bool)) {
     let Some(cluster) = Cluster::make() else { return };
     let platform = Program::simulate_platform();
     lose_answers(&platform);
     let service = Program::serve_at(&cluster.url(), &[]);
-    let driver = Driver::start(16, &service, &platform);
+    let driver = Driver::start(seed, &service, &platform);
     for _ in 0..2 {
         pause(Duration::from_millis(500));
-        cluster.has_room(false);
+        may_write(&cluster, false);
         until_refused(&driver, 20);
         assert_eq!(service.ask("GET", "/healthz").status, 200, "the process lives");
-        cluster.has_room(true);
+        may_write(&cluster, true);
     }
     pause(Duration::from_millis(500));
     assert_eq!(driver.verdict(&service, &platform), Verdict::default());
+}
+
+#[test]
+fn a_server_whose_disk_is_full_is_answered_with_503_and_everything_goes_on_when_there_is_room_again() {
+    a_server_that_refuses_to_write(16, Cluster::has_room);
 }
 
 fn limit_files(service: &Program, bytes: &str) {
@@ -152,19 +157,7 @@ fn a_database_that_may_only_be_read_is_answered_with_503_until_it_may_be_written
 
 #[test]
 fn a_server_that_only_lets_read_for_a_while_is_answered_with_503_and_loses_nothing() {
-    let Some(cluster) = Cluster::make() else { return };
-    let platform = Program::simulate_platform();
-    lose_answers(&platform);
-    let service = Program::serve_at(&cluster.url(), &[]);
-    let driver = Driver::start(15, &service, &platform);
-    for _ in 0..2 {
-        pause(Duration::from_millis(500));
-        cluster.may_be_written(false);
-        until_refused(&driver, 20);
-        cluster.may_be_written(true);
-    }
-    pause(Duration::from_millis(500));
-    assert_eq!(driver.verdict(&service, &platform), Verdict::default());
+    a_server_that_refuses_to_write(15, Cluster::may_be_written);
 }
 
 /// Whether the service lets go of a client that sends `at_once`, and then a byte a second, within this time. Nothing is

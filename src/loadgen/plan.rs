@@ -250,8 +250,8 @@ impl Plan {
             if !(0.0..=10.0).contains(&zipf) {
                 return Err("zipf must be from 0 to 10".to_owned());
             }
-            if rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
-                return Err("rate must be above 0 events per second".to_owned());
+            if rate.is_some_and(|rate| !(0.001..=1e6).contains(&rate)) {
+                return Err("rate must be from 0.001 to 1000000 events per second".to_owned());
             }
         }
         if self.face != Face::Own && self.offers != Offers::Keys {
@@ -297,6 +297,11 @@ mod tests {
         assert!(Plan { shares: vec![33.333], ..plan.clone() }.check().is_err());
         assert!(Plan { sellers: 1000, skus: 10_000, ..plan }.check().unwrap_err().contains('×'));
         assert!(Plan { face: Face::Shopee, offers: Offers::Blind, ..Plan::events("", "".into(), "") }.check().is_err());
+        let at = |rate| Plan {
+            task: Task::Events { count: 1, batch: 1, rate: Some(rate), zipf: 0.0, mix: Mix::default(), repeat: 0.0 },
+            ..Plan::events("", "".into(), "")
+        };
+        assert!(at(0.001).check().is_ok() && [0.0, 1e-300, f64::NAN, f64::INFINITY].iter().all(|rate| at(*rate).check().is_err()));
         assert!("purchase=1,gift=2".parse::<Mix>().is_err());
         assert_eq!("sale=7".parse::<Mix>().unwrap().0, [0, 0, 0, 0, 7, 0, 0]);
     }

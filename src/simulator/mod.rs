@@ -42,8 +42,8 @@ impl std::str::FromStr for Rate {
     type Err = &'static str;
     /// `PER_SECOND` or `PER_SECOND:BURST`; without a burst, what a second brings, and at least one.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = "must be PER_SECOND or PER_SECOND:BURST, such as 50:100";
-        let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0).ok_or(wrong);
+        let wrong = "must be PER_SECOND or PER_SECOND:BURST, such as 50:100, each from 0.001 to 1000000";
+        let number = |text: &str| text.parse::<f64>().ok().filter(|n| (0.001..=1e6).contains(n)).ok_or(wrong);
         let (per_second, burst) = text.split_once(':').map_or((text, None), |(rate, burst)| (rate, Some(burst)));
         let per_second = number(per_second)?;
         let burst = burst.map(number).transpose()?.unwrap_or(per_second).max(1.0);

@@ -142,7 +142,7 @@ impl Service {
 }
 
 /// Completes at SIGTERM or SIGINT.
-pub async fn told_to_stop() {
+pub async fn shutdown_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

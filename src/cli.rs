@@ -143,7 +143,7 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
         }
         Command::SimulatePlatform(args) => {
             telemetry::start_logging("info", false);
-            in_system(async move { args.run(app::told_to_stop()).await.map_err(anyhow::Error::msg) })
+            in_system(async move { args.run(app::shutdown_signal()).await.map_err(anyhow::Error::msg) })
         }
         Command::Load(args) => in_system(load(args)),
         Command::CheckConfig(settings) => {
@@ -176,7 +176,7 @@ async fn run_service(config: Config, migrate: bool) -> anyhow::Result<()> {
     let service = app::start(&config).await?;
     let stop = service.stop_token();
     tokio::spawn(async move {
-        app::told_to_stop().await;
+        app::shutdown_signal().await;
         stop.cancel();
     });
     service.run().await

@@ -232,7 +232,7 @@ impl Config {
                 connections: small("database_connections")?,
                 lanes: size("database_lanes")?,
                 limits,
-                interference: None,
+                fault_injection: None,
             },
             actors: actors::Settings {
                 retry,

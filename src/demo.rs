@@ -140,9 +140,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let flowing = flow(&api, &operator_key, &platform, &sellers, args.rate);
     let told = async {
         match args.seconds {
-            0 => app::told_to_stop().await,
+            0 => app::shutdown_signal().await,
             seconds => tokio::select! {
-                () = app::told_to_stop() => {}
+                () = app::shutdown_signal() => {}
                 () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
             },
         }

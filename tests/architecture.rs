@@ -40,8 +40,8 @@ const IMPURE_STD: [&str; 5] = ["env", "fs", "net", "process", "thread"];
 
 /// Lines that a file may have, its tests among them: what a reader takes in at one sitting.
 const MOST_LINES: usize = 500;
-/// The same for spec tests, which are sentences and are read one by one.
-const MOST_SPEC_LINES: usize = 700;
+/// The same for contract tests, which are sentences and are read one by one.
+const MOST_CONTRACT_LINES: usize = 700;
 /// Longer ones: file, lines, why it is not cut.
 const LONGER: [(&str, usize, &str); 7] = [
     ("src/actors/store.rs", 600, "the actor and its one claim: who waits for whom is one story"),
@@ -139,7 +139,7 @@ fn lengths(files: &[File]) -> Vec<String> {
     for file in files.iter().filter(|file| file.is_rust()) {
         let lines = file.text.lines().count();
         let longer = LONGER.iter().find(|(path, ..)| *path == file.path);
-        let usual = if file.path.starts_with("tests/spec/") { MOST_SPEC_LINES } else { MOST_LINES };
+        let usual = if file.path.starts_with("tests/contract/") { MOST_CONTRACT_LINES } else { MOST_LINES };
         let most = longer.map_or(usual, |(_, most, _)| *most);
         if lines > most {
             found.push(format!("{}:{lines}: more than {most} lines: cut it where its nouns part", file.path));

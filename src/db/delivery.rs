@@ -119,7 +119,7 @@ impl Tenant<'_> {
                 if waiting.is_empty() {
                     break;
                 }
-                let waiting = self.put_off(store, waiting, now)?;
+                let waiting = self.postpone(store, waiting, now)?;
                 if waiting.is_empty() {
                     continue;
                 }
@@ -237,7 +237,7 @@ impl Tenant<'_> {
     }
 
     /// Has pushes of listings that are settling wait until then; the others stay.
-    fn put_off(&mut self, store: StoreId, mut waiting: Vec<Push>, now: i64) -> Result<Vec<Push>> {
+    fn postpone(&mut self, store: StoreId, mut waiting: Vec<Push>, now: i64) -> Result<Vec<Push>> {
         let key = self.key();
         let rows: Vec<(Vec<u8>, Option<i64>)> = on!(self.conn, c => listings::table.select((listings::id, listings::settles_at))
             .filter(listings::seller_id.eq(&key)).filter(listings::store_id.eq(store.bytes())).filter(listings::settles_at.gt(now)).load(c))?;

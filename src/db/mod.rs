@@ -9,8 +9,8 @@ pub mod audit;
 pub mod connection;
 pub mod delivery;
 pub mod error;
+pub mod fault_injection;
 pub mod fleet;
-pub mod interference;
 pub mod ledger;
 pub mod listings;
 mod literal;
@@ -60,7 +60,7 @@ pub struct Settings {
     /// Bounds of the ledger.
     pub limits: ledger::Limits,
     /// For simulations: work is done in place, and these may delay it or make it fail.
-    pub interference: Option<Arc<dyn interference::Interference>>,
+    pub fault_injection: Option<Arc<dyn fault_injection::FaultInjection>>,
 }
 
 impl std::fmt::Debug for Settings {
@@ -72,7 +72,7 @@ impl std::fmt::Debug for Settings {
 impl Settings {
     /// The defaults for `url`.
     pub fn new(url: DatabaseUrl) -> Self {
-        Self { url, connections: 10, lanes: 4, limits: ledger::Limits::default(), interference: None }
+        Self { url, connections: 10, lanes: 4, limits: ledger::Limits::default(), fault_injection: None }
     }
 }
 
@@ -82,7 +82,7 @@ pub struct Db {
     pool: r2d2::Pool<Manager>,
     writer: writer::Writer,
     hook: Arc<OnceLock<Hook>>,
-    blocking: interference::Blocking,
+    blocking: fault_injection::Blocking,
     url: DatabaseUrl,
 }
 
@@ -183,7 +183,7 @@ impl Db {
             .build_unchecked(Manager(settings.url.clone()));
         let hook = Arc::new(OnceLock::new());
         let lanes = if matches!(settings.url, DatabaseUrl::Sqlite(_)) { 1 } else { settings.lanes };
-        let blocking = interference::Blocking::new(settings.interference.clone());
+        let blocking = fault_injection::Blocking::new(settings.fault_injection.clone());
         let writer = writer::Writer::start(&pool, lanes, settings.limits, &hook, &blocking);
         Self { pool, writer, hook, blocking, url: settings.url.clone() }
     }

@@ -292,7 +292,7 @@ impl Tenant<'_> {
         for mut push in self.active_pushes(of)?.into_iter().filter(Push::is_mergeable) {
             match oldest.get_mut(&push.listing_id) {
                 Some(first) => {
-                    first.take_in(&push, now);
+                    first.merge(&push, now);
                     push.superseded("Merged into an earlier increase of the same listing.", now);
                     changed.push(push);
                 }

@@ -8,7 +8,7 @@
 //! others leave, and does not delay them by more than one group.
 use super::connection::{Conn, Manager};
 use super::error::{Error, Result};
-use super::interference::Blocking;
+use super::fault_injection::Blocking;
 use super::ledger::{self, RecordRequest, Recorded};
 use crate::domain::SellerId;
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ macro_rules! uuid_id {
                 Self(new_uuid(now))
             }
             /// When it was born, in milliseconds since 1970, where it says.
-            pub fn born_at_ms(&self) -> Option<i64> {
+            pub fn created_at_ms(&self) -> Option<i64> {
                 let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
                 i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
             }
@@ -157,7 +157,7 @@ mod tests {
         let ids: Vec<_> = (0..1000).map(|_| PushId::new(now)).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
         let half_past = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 1_800_000_000, 500_000_000));
-        assert_eq!(PushId(half_past).born_at_ms(), Some(1_800_000_000_500));
+        assert_eq!(PushId(half_past).created_at_ms(), Some(1_800_000_000_500));
     }
 
     #[test]

@@ -282,7 +282,7 @@ impl Push {
     }
 
     /// Another increase of the same listing that waits becomes part of this one.
-    pub fn take_in(&mut self, other: &Self, now: i64) {
+    pub fn merge(&mut self, other: &Self, now: i64) {
         self.quantity = self.quantity.zip(other.quantity).map(|(a, b)| a.saturating_add(b));
         self.updated_at = now;
     }
@@ -429,7 +429,7 @@ impl Push {
     }
 
     fn key_may_be_forgotten(&self, now: i64) -> bool {
-        let born_at = self.call_id.and_then(|call| call.born_at_ms());
+        let born_at = self.call_id.and_then(|call| call.created_at_ms());
         born_at.is_some_and(|born_at| now.saturating_sub(born_at) > to_ms(KEYS_TRUSTED_FOR))
     }
 

@@ -58,7 +58,7 @@ pub enum Effect {
 /// The state of one store's actor.
 #[derive(Debug, Clone)]
 pub struct StoreSync {
-    most_under_way: usize,
+    max_in_flight: usize,
     under_way: usize,
     claiming: bool,
     hinted: bool,
@@ -72,9 +72,9 @@ pub struct StoreSync {
 
 impl StoreSync {
     /// A store of which nothing is known yet: it looks for work first.
-    pub fn new(most_under_way: usize) -> Self {
+    pub fn new(max_in_flight: usize) -> Self {
         Self {
-            most_under_way: most_under_way.max(1),
+            max_in_flight: max_in_flight.max(1),
             under_way: 0,
             claiming: false,
             hinted: true,
@@ -162,7 +162,7 @@ impl StoreSync {
         }
         let pause = self.circuit.open_until(now).or(self.db_retry_at.filter(|at| *at > now));
         let probe = self.circuit.is_probing(now);
-        let most = if probe { 1 } else { self.most_under_way };
+        let most = if probe { 1 } else { self.max_in_flight };
         if self.hinted && pause.is_none() {
             if self.under_way >= most {
                 return Vec::new();

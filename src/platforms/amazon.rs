@@ -21,7 +21,7 @@
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::sign::{ends_soon, percent};
-use super::{AppLimit, Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage, oauth};
+use super::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage, oauth};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -184,9 +184,9 @@ impl Platform for Amazon {
         result.map_or_else(unreadable, |result| Outcome::Answered(vec![result]))
     }
 
-    fn quota(&self, reply: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, reply: &Reply) -> Option<ReportedQuota> {
         let per_second: f64 = reply.header("x-amzn-ratelimit-limit")?.trim().parse().ok()?;
-        let told = QuotaTold { per_second, burst: PER_ACCOUNT.burst, available: None, cost: None };
+        let told = ReportedQuota { per_second, burst: PER_ACCOUNT.burst, available: None, cost: None };
         (per_second.is_finite() && per_second > 0.0).then_some(told)
     }
 

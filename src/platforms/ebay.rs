@@ -19,7 +19,7 @@
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::sign::ends_soon;
-use super::{AppLimit, Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage, oauth};
+use super::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage, oauth};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use base64::Engine as _;
@@ -158,7 +158,7 @@ impl Platform for Ebay {
         Outcome::Answered(call.items.iter().map(result).collect())
     }
 
-    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 

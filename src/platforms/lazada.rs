@@ -30,7 +30,7 @@ use super::codes::Class::{Listing, Location, SignIn, Store, Throttled, TokenExpi
 use super::codes::{Row, UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
 use super::fields::{base, needed, number, own_or_stores, rate_limit, whole};
 use super::sign::{ends_soon, hmac_sha256, percent, with_access_token};
-use super::{AppLimit, Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
+use super::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::{ExposeSecret, SecretString};
@@ -349,7 +349,7 @@ impl Platform for Lazada {
         }
     }
 
-    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 

@@ -3,7 +3,7 @@
 //! governor waits on a real timer, so nobody asks it to wait: the pause is slept on tokio's clock, which tests may pause.
 //! A platform that throttles us makes the store wait as long as it says; one that tells of its own bucket has ours made
 //! like it.
-use super::{Facts, QuotaTold, RateLimit};
+use super::{Facts, RateLimit, ReportedQuota};
 use crate::domain::StoreId;
 use governor::clock::{Clock as GovernorClock, Reference};
 use governor::middleware::NoOpMiddleware;
@@ -208,7 +208,7 @@ pub struct Permit {
 
 impl Permit {
     /// The platform told of its bucket in its answer to this permit's call.
-    pub(super) fn learn(&self, told: QuotaTold) {
+    pub(super) fn learn(&self, told: ReportedQuota) {
         if let Some(entry) = self.limits.lock().stores.get_mut(&self.store) {
             let limit = within_bounds(RateLimit { per_second: told.per_second, burst: told.burst });
             let others = entry.in_flight.saturating_sub(self.cost);
@@ -449,7 +449,7 @@ mod tests {
         let first = limits.acquire(store, &stated, 13).await;
         let second = limits.acquire(store, &stated, 13).await;
         // Someone else of the same app has used most of it; the second call is not in that number yet.
-        first.learn(QuotaTold { per_second: 50.0, burst: 1000, available: Some(20), cost: None });
+        first.learn(ReportedQuota { per_second: 50.0, burst: 1000, available: Some(20), cost: None });
         drop((first, second));
         let began = Instant::now();
         drop(limits.acquire(store, &stated, 13).await);
@@ -462,7 +462,7 @@ mod tests {
             for burst in [0, 1, u32::MAX] {
                 let limits = Arc::new(Limits::default());
                 let (store, stated) = (StoreId(Uuid::from_u128(1)), facts(50.0, 1000, None));
-                let told = QuotaTold { per_second, burst, available: Some(0), cost: Some(40) };
+                let told = ReportedQuota { per_second, burst, available: Some(0), cost: Some(40) };
                 limits.acquire(store, &stated, 13).await.learn(told);
                 let began = Instant::now();
                 drop(limits.acquire(store, &stated, 13).await);
@@ -476,7 +476,7 @@ mod tests {
         let limits = Arc::new(Limits::default());
         let (store, stated) = (StoreId(Uuid::from_u128(1)), facts(50.0, 1000, None));
         let first = limits.acquire(store, &stated, 13).await;
-        first.learn(QuotaTold { per_second: 50.0, burst: 1000, available: Some(0), cost: Some(100) });
+        first.learn(ReportedQuota { per_second: 50.0, burst: 1000, available: Some(0), cost: Some(100) });
         drop(first);
         let began = Instant::now();
         drop(limits.acquire(store, &stated, 13).await);

@@ -26,7 +26,7 @@ use super::check::{Check, Need};
 use super::codes::{self, Class, said};
 use super::fields::{max_items, own_or_stores};
 use super::sign::{ends_soon, percent, with_access_token};
-use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
+use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use base64::Engine as _;
@@ -166,7 +166,7 @@ impl Platform for Medusa {
         answered.map_or_else(codes::unreadable, Outcome::Answered)
     }
 
-    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 

@@ -80,7 +80,7 @@ pub struct AppLimit {
 
 /// What a platform told of the store's bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QuotaTold {
+pub struct ReportedQuota {
     /// Points per second.
     pub per_second: f64,
     /// Points when it is full.
@@ -164,7 +164,7 @@ pub trait Platform: Send + Sync {
     /// What a reply says of the call.
     fn outcome(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Outcome;
     /// What a reply tells of the store's bucket.
-    fn quota(&self, reply: &Reply) -> Option<QuotaTold>;
+    fn quota(&self, reply: &Reply) -> Option<ReportedQuota>;
     /// The request for a page of the store's variants, from `cursor` on.
     ///
     /// # Errors

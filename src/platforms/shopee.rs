@@ -29,7 +29,7 @@ use super::client::by_status;
 use super::codes::{Class, UNKNOWN_CODE, find, item, outcome, renewal, said, unreadable};
 use super::fields::{base, number, own_or_stores, rate_limit, whole};
 use super::sign::{ends_soon, hmac_sha256_hex, percent, with_access_token};
-use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
+use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -384,7 +384,7 @@ impl Platform for Shopee {
         }
     }
 
-    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 

@@ -24,7 +24,7 @@ use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnectio
 use super::check::{Check, Need};
 use super::fields::max_items;
 use super::sign::ends_soon;
-use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, VariantPage, oauth};
+use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage, oauth};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -224,11 +224,11 @@ impl Platform for Shopify {
         found.unwrap_or_else(|| answer.failure())
     }
 
-    fn quota(&self, reply: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, reply: &Reply) -> Option<ReportedQuota> {
         let cost = serde_json::from_str::<Answer>(&reply.body).ok()?.extensions?.cost?;
         let status = cost.throttle_status?;
         let whole = |points: f64| if points.is_finite() { points.clamp(0.0, 1e9) as u32 } else { 0 };
-        (status.restore_rate > 0.0 && status.restore_rate.is_finite()).then(|| QuotaTold {
+        (status.restore_rate > 0.0 && status.restore_rate.is_finite()).then(|| ReportedQuota {
             per_second: status.restore_rate,
             burst: whole(status.maximum_available),
             available: Some(whole(status.currently_available)),

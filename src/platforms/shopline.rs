@@ -27,7 +27,7 @@ use super::codes::Class::{Listing, Location, SignIn, Soon, Store, Throttled, Tok
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
 use super::fields::{base, needed, own_or_stores, rate_limit};
 use super::sign::{ends_soon, hmac_sha256_hex, percent, with_access_token};
-use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
+use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use chrono::{DateTime, Utc};
@@ -230,7 +230,7 @@ impl Platform for Shopline {
         Outcome::Answered(call.items.iter().map(result).collect())
     }
 
-    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 

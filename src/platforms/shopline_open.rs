@@ -28,7 +28,7 @@ use super::codes::Class::{Listing, SignIn, Throttled, TokenExpired};
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
 use super::fields::{base, needed, rate_limit, whole};
 use super::sign::{ends_soon, percent, with_access_token};
-use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
+use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -193,7 +193,7 @@ impl Platform for ShoplineOpen {
         Outcome::Answered(call.items.iter().map(result).collect())
     }
 
-    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 

@@ -10,7 +10,7 @@ use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::client::by_status;
 use super::fields::{object, rate_limit};
-use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
+use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -164,7 +164,7 @@ impl Platform for Simulated {
         Ok(request)
     }
 
-    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 

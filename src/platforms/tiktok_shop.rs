@@ -30,7 +30,7 @@ use super::codes::Class::{Again, Listing, Location, SignIn, Store, Throttled, To
 use super::codes::{Row, UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
 use super::fields::{base, needed, own_or_stores, rate_limit, whole};
 use super::sign::{ends_soon, hmac_sha256_hex, percent, with_access_token};
-use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
+use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -317,7 +317,7 @@ impl Platform for TikTokShop {
         }
     }
 
-    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 

@@ -29,7 +29,7 @@ use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnectio
 use super::check::{Check, Need};
 use super::codes::{self, Class, Row, said};
 use super::fields::{max_items, own_or_stores};
-use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, VariantPage};
+use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -189,7 +189,7 @@ impl Platform for Vendure {
         found.unwrap_or_else(|| failure(store, call, reply, &answer))
     }
 
-    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 

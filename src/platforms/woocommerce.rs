@@ -21,7 +21,7 @@ use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnectio
 use super::check::{Check, Need};
 use super::fields::max_items;
 use super::sign::{hmac_sha256, percent};
-use super::{Facts, Platform, QuotaTold, RateLimit, Renewal, Stamp, Variant, VariantPage};
+use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use base64::Engine as _;
@@ -228,7 +228,7 @@ impl Platform for WooCommerce {
         Outcome::Answered(call.items.iter().map(&mut result).collect())
     }
 
-    fn quota(&self, _: &Reply) -> Option<QuotaTold> {
+    fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 

@@ -8,7 +8,7 @@ use rand::RngExt;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use stocktide::db::interference::Interference;
+use stocktide::db::fault_injection::FaultInjection;
 use stocktide::db::{Error, Result};
 use tokio::sync::Notify;
 
@@ -141,7 +141,7 @@ impl Door {
     }
 }
 
-impl Interference for Door {
+impl FaultInjection for Door {
     fn before(&self) -> BoxFuture<'static, Result<()>> {
         let life = Arc::clone(&self.0);
         let delay = self.delay();

@@ -5,7 +5,7 @@
 
 Each bug is a few replacements in the sources, behind a switch (`planted`), so that one build serves for all. The copy
 is built into this tree's own target folder, where only the crate itself is compiled again, under another version. For each bug the simulation
-runs until a seed fails; where none does, the named test of `tests/spec` must fail. With no bug switched on the first
+runs until a seed fails; where none does, the named test of `tests/contract` must fail. With no bug switched on the first
 seeds must pass. Exits with 1 when something is not as it must be.
 """
 import os
@@ -29,7 +29,7 @@ pub fn planted(bug: &str) -> bool {
 }
 """
 
-# Name; replacements as (file, what stands there once, what stands there then); a test of tests/spec.
+# Name; replacements as (file, what stands there once, what stands there then); a test of tests/contract.
 MUTATIONS = {
     "blind resend": (
         [
@@ -225,9 +225,9 @@ def caught_by(copy, bug, test):
     found = re.search(r"^seed (\d+): ([^:\n]+)", out, re.M)
     if code != 0:
         return f"seed {found[1]}: {found[2]}" if found else "the simulation: " + out.strip().splitlines()[-1]
-    code, out = cargo_test(copy, bug, "--test", "spec", test)
+    code, out = cargo_test(copy, bug, "--test", "contract", test)
     failed = re.findall(r"^test (\S+) \.\.\. FAILED", out, re.M)
-    return "tests/spec: " + ", ".join(failed) if code != 0 and failed else None
+    return "tests/contract: " + ", ".join(failed) if code != 0 and failed else None
 
 
 def plant(copy):

@@ -143,7 +143,7 @@ impl World {
     async fn start(&mut self) {
         let life = Life::new(&self.fortune);
         let mut settings = db::Settings::new(self.database.url());
-        settings.interference = Some(Arc::new(Door(Arc::clone(&life))));
+        settings.fault_injection = Some(Arc::new(Door(Arc::clone(&life))));
         settings.connections = 1;
         let db = Db::open(&settings);
         let client = Client::new(

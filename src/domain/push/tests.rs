@@ -69,7 +69,7 @@ fn only_increases_that_wait_and_are_not_called_off_are_merged() {
     assert!(!push(PushKind::Increase, Sending, false).is_mergeable());
     assert!(!push(PushKind::Overwrite, Queued, false).is_mergeable());
     let mut first = push(PushKind::Increase, Queued, false);
-    first.take_in(&Push { quantity: Some(4), ..first.clone() }, 9);
+    first.merge(&Push { quantity: Some(4), ..first.clone() }, 9);
     assert_eq!((first.quantity, first.updated_at), (Some(7), 9));
 }
 

@@ -91,7 +91,7 @@ fn throttled_waits_and_the_rate_is_told_in_a_header() {
     let told = Amazon.outcome(&store(), &call(Action::Set, 7), &test_reply(429, &[("retry-after", "3")], body));
     assert!(matches!(told, Outcome::TryAgain { after: Some(after), .. } if after == Duration::from_secs(3)));
     let quota = Amazon.quota(&test_reply(200, &[("x-amzn-ratelimit-limit", "2.0")], ""));
-    assert_eq!(quota, Some(QuotaTold { per_second: 2.0, burst: 5, available: None, cost: None }));
+    assert_eq!(quota, Some(ReportedQuota { per_second: 2.0, burst: 5, available: None, cost: None }));
 }
 
 #[test]

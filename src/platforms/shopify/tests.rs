@@ -221,7 +221,7 @@ fn throttled_waits_until_the_bucket_has_what_the_call_asks_for() {
 #[test]
 fn every_reply_tells_of_the_bucket_and_of_the_cost() {
     let told = Shopify.quota(&test_reply(200, &[], &throttled().to_string()));
-    assert_eq!(told, Some(QuotaTold { per_second: 50.0, burst: 1000, available: Some(3), cost: Some(13) }));
+    assert_eq!(told, Some(ReportedQuota { per_second: 50.0, burst: 1000, available: Some(3), cost: Some(13) }));
     assert_eq!(Shopify.quota(&test_reply(200, &[], "rubbish")), None);
 }
 

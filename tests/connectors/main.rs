@@ -1,6 +1,7 @@
 //! Whole services in virtual time that speak the wire format of real platforms, over the strict faces of the simulated one.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should say so at once")]
 
+mod shopee;
 mod shopify;
 
 use chrono::{DateTime, Utc};

@@ -10,6 +10,7 @@ mod ebay;
 mod graphql;
 mod medusa;
 mod rest;
+mod shopee;
 mod shopify;
 mod vendure;
 mod woocommerce;

@@ -18,7 +18,7 @@ mod client;
 #[path = "../api/database.rs"]
 mod database;
 #[expect(dead_code, reason = "the tests of the process need more of it")]
-#[path = "../process/program.rs"]
+#[path = "../processes/program.rs"]
 mod program;
 mod seller;
 mod shop;

@@ -235,25 +235,25 @@ fn refusal(reply: &Reply) -> Option<Refusal> {
 fn failure(store: &StoreConnection, call: &Call, reply: &Reply) -> Option<Outcome> {
     let refusal = refusal(reply);
     let said = || refusal.as_ref().map_or_else(|| format!("Medusa refused the request ({}).", reply.status), Refusal::said);
-    let classified = |class| codes::outcome(class, said(), call, reply, "location_id");
+    let by_class = |class| codes::outcome(class, said(), call, reply, "location_id");
     Some(match reply.status {
         200..=299 => return None,
         401 if store.credentials.contains_key("api_key") => {
-            classified(Class::SignIn("The API key is wrong or was revoked. Enter a secret key from Medusa (Settings > Secret API Keys)."))
+            by_class(Class::SignIn("The API key is wrong or was revoked. Enter a secret key from Medusa (Settings > Secret API Keys)."))
         }
-        401 => classified(Class::TokenExpired),
-        403 => classified(Class::SignIn("The key or the user has no permission for inventory in Medusa.")),
+        401 => by_class(Class::TokenExpired),
+        403 => by_class(Class::SignIn("The key or the user has no permission for inventory in Medusa.")),
         404 => match refusal.as_ref().filter(|refusal| refusal.kind == "not_found") {
             Some(refusal) if call.action == Action::Set => reject_unstocked(store, call, refusal),
-            Some(_) => classified(Class::Listing(PAIR_AGAIN)),
-            None => classified(Class::Store(NO_ROUTE)),
+            Some(_) => by_class(Class::Listing(PAIR_AGAIN)),
+            None => by_class(Class::Store(NO_ROUTE)),
         },
-        300..=399 => classified(Class::Store("Enter the final address of the Medusa server, with https, as the store's base_url.")),
-        409 => classified(Class::Again),
-        413 => classified(Class::Listing("The shop's server accepts fewer rows per call. Lower the store's max_items.")),
-        429 => classified(Class::Throttled),
+        300..=399 => by_class(Class::Store("Enter the final address of the Medusa server, with https, as the store's base_url.")),
+        409 => by_class(Class::Again),
+        413 => by_class(Class::Listing("The shop's server accepts fewer rows per call. Lower the store's max_items.")),
+        429 => by_class(Class::Throttled),
         408 | 500.. => Outcome::Unknown { reason: said() },
-        _ => classified(Class::Listing(CHECK_LISTING)),
+        _ => by_class(Class::Listing(CHECK_LISTING)),
     })
 }
 

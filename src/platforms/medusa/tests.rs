@@ -169,7 +169,7 @@ fn throttling_waits_as_long_as_the_host_asks() {
 
 #[test]
 fn every_refusal_is_classified_with_a_next_step() {
-    let body = |kind: &str| json!({"type": kind, "message": "It is so."}).to_string();
+    let body = |kind: &str| json!({"type": kind, "message": "A message."}).to_string();
     for (status, kind) in [(400, "invalid_data"), (422, "duplicate_error"), (422, "invalid_request_error"), (413, ""), (404, "not_found")] {
         assert!(matches!(outcome(Action::Set, status, &body(kind)), Outcome::Refused { .. }), "{status} {kind}");
     }

@@ -59,11 +59,11 @@ fn refused(errors: &Value) -> Value {
 }
 
 fn refused_row(row: usize, code: &str) -> Value {
-    refused(&json!([{"code": code, "field": ["input", "changes", row.to_string(), "inventoryItemId"], "message": "It is so."}]))
+    refused(&json!([{"code": code, "field": ["input", "changes", row.to_string(), "inventoryItemId"], "message": "A message."}]))
 }
 
 fn refused_call(code: &str) -> Value {
-    refused(&json!([{"code": code, "field": null, "message": "It is so."}]))
+    refused(&json!([{"code": code, "field": null, "message": "A message."}]))
 }
 
 #[test]

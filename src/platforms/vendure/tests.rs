@@ -199,12 +199,12 @@ fn throttling_waits_as_long_as_the_host_asks() {
 #[test]
 fn every_code_is_classified_with_a_next_step() {
     for (code, word) in [("CHANNEL_NOT_FOUND", "channel_token"), ("ILLEGAL_OPERATION", "Vendure")] {
-        let found = outcome(&set(), 200, &error(Some(code), "It is so."));
+        let found = outcome(&set(), 200, &error(Some(code), "A message."));
         assert!(matches!(&found, Outcome::Closed { next_step, .. } if next_step.contains(word)), "{code}: {found:?}");
     }
     for code in ["USER_INPUT_ERROR", "BAD_USER_INPUT", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "SOME_NEW_ERROR"] {
         for status in [200, 400] {
-            assert!(matches!(outcome(&set(), status, &error(Some(code), "It is so.")), Outcome::Refused { .. }), "{code}");
+            assert!(matches!(outcome(&set(), status, &error(Some(code), "A message.")), Outcome::Refused { .. }), "{code}");
         }
     }
     let one = call(Action::Set, vec![item("7", 12)]);

@@ -84,7 +84,7 @@ struct Before {
 
 impl Before {
     fn new(state: &AppState) -> Self {
-        let counted = state.client.counted();
+        let counted = state.client.call_counts();
         Self { at: state.now_ms(), calls: counted.calls, throttled: counted.throttled }
     }
 }

@@ -114,9 +114,9 @@ MUTATIONS = {
     "limiter off by one": (
         [
             (
-                "src/platforms/limits.rs",
-                "    fn new(limit: RateLimit, available: u32) -> Self {\n",
-                "    fn new(limit: RateLimit, available: u32) -> Self {\n"
+                "src/platforms/limits/bucket.rs",
+                "    pub(super) fn new(limit: RateLimit, available: u32) -> Self {\n",
+                "    pub(super) fn new(limit: RateLimit, available: u32) -> Self {\n"
                 '        let limit = RateLimit { burst: limit.burst.saturating_add(u32::from(crate::planted("limiter off by one"))), ..limit };\n',
             )
         ],

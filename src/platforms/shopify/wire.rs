@@ -1,5 +1,5 @@
 //! Shopify's wire types: the variables of requests, and the data of replies.
-use super::super::Variant;
+use super::super::connector::Variant;
 use super::super::call::StoreConnection;
 use super::requests::gid;
 use serde::{Deserialize, Serialize};

@@ -1,17 +1,17 @@
-//! The only source of "now". Wall time is a start date plus the tokio time elapsed since, so that under
-//! `tokio::time::pause` wall clock, timers and rate limits move together and whole days pass in milliseconds.
+//! The only source of "now". In tests, wall time is a start date plus the tokio time elapsed since, so that under
+//! `tokio::time::pause` the wall clock, timers and rate limits advance together and whole days pass in milliseconds.
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Tells the time. Cheap to clone; clones share one clock.
+/// A wall clock, real or virtual. Cheap to clone; clones share one clock.
 #[derive(Debug, Clone)]
 pub struct Clock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
     System,
-    /// For tests: virtual, follows tokio's clock and can be stepped.
+    /// For tests: follows tokio's clock and can be stepped.
     Virtual {
         start: DateTime<Utc>,
         origin: tokio::time::Instant,
@@ -20,20 +20,20 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// The system clock.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that shows `start` now and then follows tokio's time, paused or not.
+    /// A virtual clock that starts at `start` and follows tokio's time, paused or not.
     pub fn starting_at(start: DateTime<Utc>) -> Self {
         Self(Source::Virtual { start, origin: tokio::time::Instant::now(), step_ms: Arc::default() })
     }
 
-    /// Now, in UTC.
+    /// The current time.
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
-            #[expect(clippy::disallowed_methods, reason = "this is the Clock that everybody else is told to ask")]
+            #[expect(clippy::disallowed_methods, reason = "this is the Clock that all other code must use")]
             Source::System => Utc::now(),
             Source::Virtual { start, origin, step_ms } => {
                 let elapsed = TimeDelta::from_std(origin.elapsed()).unwrap_or(TimeDelta::MAX);
@@ -42,7 +42,7 @@ impl Clock {
         }
     }
 
-    /// Steps a virtual clock, as an operator or NTP may step a real one; the machine's clock is left alone.
+    /// Steps a virtual clock, as an operator or NTP may step a real one. Has no effect on the system clock.
     pub fn step(&self, by: TimeDelta) {
         if let Source::Virtual { step_ms, .. } = &self.0 {
             step_ms.fetch_add(by.num_milliseconds(), Ordering::Relaxed);
@@ -50,12 +50,12 @@ impl Clock {
     }
 }
 
-/// Milliseconds since 1970, as instants stand in the database.
+/// Milliseconds since 1970, as the database stores instants.
 pub fn millis(at: DateTime<Utc>) -> i64 {
     at.timestamp_millis()
 }
 
-/// The instant that stands in the database as `ms`; 1970 when it is out of range.
+/// The instant that the database stores as `ms`; 1970 if out of range.
 pub fn instant(ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(ms).unwrap_or(DateTime::UNIX_EPOCH)
 }

@@ -27,9 +27,9 @@
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::codes::{self, Class, said};
-use super::fields::{max_items, listing_or_store_setting};
-use super::sign::{expires_soon, percent, with_access_token};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::fields::{listing_or_store_setting, max_items};
+use super::sign::{expires_soon, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use base64::Engine as _;

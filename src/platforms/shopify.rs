@@ -28,10 +28,10 @@ mod wire;
 
 use super::call::{Action, Call, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::fields::max_items;
-use super::sign::expires_soon;
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
+use super::fields::max_items;
 use super::oauth;
+use super::sign::expires_soon;
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
 use outcomes::{failure, mutation_outcome, parse, read_outcome, unreadable};

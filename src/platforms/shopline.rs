@@ -24,12 +24,12 @@ mod tests;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need, needed_with};
-use super::codes::by_status;
 use super::codes::Class::{Listing, Location, SignIn, Soon, Store, Throttled, TokenExpired};
+use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
-use super::fields::{base, needed, listing_or_store_setting, rate_limit};
-use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::fields::{base, listing_or_store_setting, needed, rate_limit};
+use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use chrono::{DateTime, Utc};

@@ -23,12 +23,12 @@ mod tests;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need, needed_with};
-use super::codes::by_status;
 use super::codes::Class::{Listing, SignIn, Throttled, TokenExpired};
+use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use super::fields::{base, needed, rate_limit, whole};
 use super::sign::{expires_soon, percent, with_access_token};
-use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;

@@ -25,12 +25,12 @@ mod wire;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::codes::by_status;
 use super::codes::Class::{Again, Listing, Location, SignIn, Store, Throttled, TokenExpired, Uncertain};
+use super::codes::by_status;
 use super::codes::{Row, UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
-use super::fields::{base, needed, listing_or_store_setting, rate_limit, whole};
-use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::fields::{base, listing_or_store_setting, needed, rate_limit, whole};
+use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;

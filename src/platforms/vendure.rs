@@ -30,8 +30,8 @@
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::codes::{self, Class, Row, said};
-use super::fields::{max_items, listing_or_store_setting};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
+use super::fields::{listing_or_store_setting, max_items};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;

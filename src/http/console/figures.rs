@@ -84,13 +84,8 @@ struct Before {
 
 impl Before {
     fn new(state: &AppState) -> Self {
-<<<<<<< HEAD
-        let counted = state.client.counted();
-        Self { at: state.now(), calls: counted.calls, throttled: counted.throttled }
-=======
         let counted = state.client.call_counts();
-        Self { at: state.now_ms(), calls: counted.calls, throttled: counted.throttled }
->>>>>>> plat1
+        Self { at: state.now(), calls: counted.calls, throttled: counted.throttled }
     }
 }
 

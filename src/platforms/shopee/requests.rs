@@ -1,7 +1,7 @@
 //! Shopee's requests: their signed URLs, and the bodies of the calls about stock.
-use super::super::connector::Stamp;
 use super::super::call::{Call, CallItem, Method, Request, StoreConnection};
-use super::super::fields::{base, number, listing_or_store_setting, whole};
+use super::super::connector::Stamp;
+use super::super::fields::{base, listing_or_store_setting, number, whole};
 use super::super::sign::{hmac_sha256_hex, percent};
 use super::wire::{OutModel, OutStock, OutUpdate};
 use super::{HOSTS, ITEM_ID, LOCATION_ID};

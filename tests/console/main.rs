@@ -11,7 +11,7 @@
     reason = "a test that cannot go on should say so at once"
 )]
 
-#[path = "../api/database.rs"]
+#[path = "../support/database.rs"]
 mod database;
 mod pages;
 mod scene;

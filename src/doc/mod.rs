@@ -1,25 +1,25 @@
-//! Pages that are not about one file: [why things are as they are](decisions), [what an error means](errors), [what goes
-//! wrong and what then happens](faults), [how the promise is tried out](simulation), [what has changed](changes). Prose
-//! only; the texts are Markdown files beside this one.
+//! Pages that are not about one file: [why things are as they are](decisions), [what each error means](errors), [what can
+//! go wrong and what happens then](faults), [how the promise is tested](simulation), [what has changed](changes). Prose
+//! only, from Markdown files in this folder and `CHANGELOG.md`; the README has an index of them.
 
-/// What each kind of problem answer means, and what a client does next.
+/// What each kind of problem response means, and what a client does next.
 #[doc = include_str!("errors.md")]
 pub mod errors {}
 
-/// Fault by fault: what has to happen, and the test that shows it.
+/// Fault by fault: what has to happen, and the test that checks it.
 #[doc = include_str!("faults.md")]
 pub mod faults {}
 
-/// Whole services in a world that goes wrong: what is simulated, what is checked, how a failure is repeated.
+/// The simulation of whole services under faults: what is simulated, what is checked, how to reproduce a failure.
 #[doc = include_str!("simulation.md")]
 pub mod simulation {}
 
-/// What has changed from release to release, for those who run it and for those who call it.
-#[doc = include_str!("changes.md")]
+/// What has changed from release to release, for operators and for clients.
+#[doc = include_str!("../../CHANGELOG.md")]
 pub mod changes {}
 
-/// Decisions: context, decision, consequences, half a page each. A decision that is changed keeps its page, which
-/// then names its successor.
+/// Decisions: context, decision, consequences, half a page each. A decision that is replaced keeps its page and names its
+/// successor.
 pub mod decisions {
     #[doc = include_str!("decisions/0001-the-row-is-the-truth.md")]
     pub mod d0001_the_row_is_the_truth {}

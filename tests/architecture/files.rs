@@ -8,9 +8,9 @@ const MOST_LINES: usize = 400;
 const MOST_CONTRACT_LINES: usize = 650;
 /// Exceptions, none of them under `src`: file, lines, why it is in one piece.
 const LONGER: [(&str, usize, &str); 3] = [
-    ("tests/simulation/checker.rs", 600, "the invariants, one after another"),
-    ("tests/simulation/story.rs", 650, "everything that may happen in a story, drawn in one place"),
-    ("tests/simulation/world.rs", 790, "the world in which a story happens"),
+    ("tests/simulation/checker.rs", 620, "the invariants, one after another"),
+    ("tests/simulation/story.rs", 660, "everything that may happen in a story, drawn in one place"),
+    ("tests/simulation/world.rs", 800, "the world in which a story happens"),
 ];
 
 /// Module names that say nothing about the contents.

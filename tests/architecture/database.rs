@@ -75,8 +75,9 @@ fn unscoped_tables(files: &[File]) -> Vec<String> {
         let named = tokens.iter().enumerate().filter(|(_, token)| SELLERS_TABLES.contains(&token.text));
         for (at, token) in named {
             let is_table = text(at + 1) == "::" && matches!(text(at + 2), "table" | "dsl" | "*") && !is_inserted_into(&tokens, at);
-            // `use schema::x as y` and `alias!(x as y)` would hide the table's name.
-            if is_table || text(at + 1) == "as" {
+            // `use schema::x as y`, `alias!(x as y)` and `use schema::x::{table as y}` would hide the table's name.
+            let is_list = at > 1 && text(at - 2) == "schema" && text(at + 1) == "::" && text(at + 2) == "{";
+            if is_table || is_list || text(at + 1) == "as" {
                 found.push(format!(
                     "{}:{}: `{}`: start from a method of src/db/scope.rs, which adds the seller",
                     file.path, token.line, token.text
@@ -227,6 +228,7 @@ fn every_query_of_a_sellers_table_starts_from_its_scope() {
         "fn f() { let other = diesel::alias!(pushes as other); }",
         "use super::schema::stores as shops;",
         "use super::schema::rules::dsl;",
+        "use super::schema::skus::{self, table};",
     ] {
         assert_eq!(at(unscoped_tables, "src/db/runs.rs", bad), 1, "{bad}");
     }
@@ -234,7 +236,7 @@ fn every_query_of_a_sellers_table_starts_from_its_scope() {
         "fn f() { scope.pushes().filter(pushes::state.eq(1)) }",
         "fn f() { diesel::insert_into(super::schema::pushes::table).values(rows) }",
         "fn f() { sessions::table.filter(x) }",
-        "use super::schema::{listings, pushes};",
+        "use super::schema::{listings, pushes}; use super::pushes::{self, Filter};",
     ] {
         assert_eq!(at(unscoped_tables, "src/db/runs.rs", good), 0, "{good}");
     }

@@ -1,6 +1,7 @@
-//! What users look up: a page for each kind of problem, a sentence for each setting.
+//! What people look up: a page for each kind of problem, a sentence for each setting, and guides whose paths exist.
 use super::assert_none;
-use super::source::{repository, text_of};
+use super::source::{File, repository, text_of};
+use std::path::Path;
 
 /// The problem kinds that `src/http/error.rs` lists: line, status, name, title.
 fn problem_kinds(source: &str) -> Vec<(usize, String, String, String)> {
@@ -62,6 +63,22 @@ fn setting_docs(config_rs: &str) -> Vec<String> {
     found
 }
 
+/// Paths that a guide names and that do not exist; those of its examples contain `acme` or a date in the future.
+fn dead_paths(files: &[File], exists: impl Fn(&str) -> bool) -> Vec<String> {
+    const EXAMPLES: [&str; 2] = ["acme", "2027-"];
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| file.path.ends_with(".md") && !file.path.contains('/')) {
+        for (index, line) in file.text.lines().enumerate() {
+            let words = line.split(|c: char| c.is_whitespace() || "`()[],;:*".contains(c)).map(|word| word.trim_end_matches(['.', '/']));
+            let paths =
+                words.filter(|word| ["src/", "tests/", "migrations/", "benches/", ".ci/"].iter().any(|start| word.starts_with(start)));
+            let wanted = paths.filter(|path| !EXAMPLES.iter().any(|example| path.contains(example)));
+            found.extend(wanted.filter(|path| !exists(path)).map(|path| format!("{}:{}: `{path}` does not exist", file.path, index + 1)));
+        }
+    }
+    found
+}
+
 #[test]
 fn every_problem_kind_is_explained_to_clients() {
     let files = repository();
@@ -80,4 +97,12 @@ fn every_setting_is_described_and_used() {
     assert_eq!(setting_docs(table).len(), 1, "never read");
     assert_eq!(setting_docs(&format!("{}get(\"log\")", table.replace("What is logged.", ""))).len(), 1, "not described");
     assert_eq!(setting_docs("").len(), 1);
+}
+
+#[test]
+fn every_path_in_a_guide_exists() {
+    assert_none(&dead_paths(&repository(), |path| Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists()));
+    let found = |text: &str| dead_paths(&[File::new("CONTRIBUTING.md", text)], |path| path == "src/db" || path == "tests/a.sh").len();
+    assert_eq!(found("In `src/db/`, run `tests/a.sh 60`, or see [this](src/db). Create `src/platforms/acme.rs`."), 0);
+    assert_eq!(found("See `src/nowhere.rs` and [that](tests/gone)."), 2);
 }

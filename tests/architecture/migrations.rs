@@ -162,7 +162,7 @@ fn both_backends_have_the_same_migrations_up_and_down() {
 }
 
 #[test]
-fn migrations_remove_nothing_that_the_previous_version_uses() {
+fn migrations_add_and_take_nothing_away_from_the_version_before() {
     assert_none(&breaking(&repository()));
     let found = |sql: &str| breaking(&[File::new("migrations/sqlite/2_b/up.sql", sql)]).len();
     assert_eq!(found("ALTER TABLE a DROP COLUMN b;\nALTER TABLE a RENAME TO b;\nALTER TABLE a ADD COLUMN c\n  BIGINT NOT NULL;"), 3);

@@ -1,6 +1,7 @@
 //! The only source of "now". Wall time is a start date plus the tokio time elapsed since, so that under
 //! `tokio::time::pause` wall clock, timers and rate limits move together and whole days pass in milliseconds.
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::domain::Timestamp;
+use chrono::TimeDelta;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -13,7 +14,7 @@ enum Source {
     System,
     /// For tests: virtual, follows tokio's clock and can be stepped.
     Virtual {
-        start: DateTime<Utc>,
+        start: Timestamp,
         origin: tokio::time::Instant,
         step_ms: Arc<AtomicI64>,
     },
@@ -26,18 +27,30 @@ impl Clock {
     }
 
     /// A clock that shows `start` now and then follows tokio's time, paused or not.
-    pub fn starting_at(start: DateTime<Utc>) -> Self {
+    pub fn starting_at(start: Timestamp) -> Self {
         Self(Source::Virtual { start, origin: tokio::time::Instant::now(), step_ms: Arc::default() })
     }
 
-    /// Now, in UTC.
-    pub fn now(&self) -> DateTime<Utc> {
+    /// Now.
+    pub fn now(&self) -> Timestamp {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "this is the Clock that everybody else is told to ask")]
-            Source::System => Utc::now(),
+            Source::System => chrono::Utc::now().into(),
             Source::Virtual { start, origin, step_ms } => {
-                let elapsed = TimeDelta::from_std(origin.elapsed()).unwrap_or(TimeDelta::MAX);
-                *start + elapsed + TimeDelta::milliseconds(step_ms.load(Ordering::Relaxed))
+                *start + origin.elapsed() + TimeDelta::milliseconds(step_ms.load(Ordering::Relaxed))
+            }
+        }
+    }
+
+    /// Now in microseconds since 1970, for what measures latencies.
+    pub fn now_us(&self) -> i64 {
+        match &self.0 {
+            #[expect(clippy::disallowed_methods, reason = "this is the Clock that everybody else is told to ask")]
+            Source::System => chrono::Utc::now().timestamp_micros(),
+            Source::Virtual { start, origin, step_ms } => {
+                let ms = start.as_millis().saturating_add(step_ms.load(Ordering::Relaxed));
+                let elapsed_us = i64::try_from(origin.elapsed().as_micros()).unwrap_or(i64::MAX);
+                ms.saturating_mul(1000).saturating_add(elapsed_us)
             }
         }
     }
@@ -48,14 +61,4 @@ impl Clock {
             step_ms.fetch_add(by.num_milliseconds(), Ordering::Relaxed);
         }
     }
-}
-
-/// Milliseconds since 1970, as instants stand in the database.
-pub fn millis(at: DateTime<Utc>) -> i64 {
-    at.timestamp_millis()
-}
-
-/// The instant that stands in the database as `ms`; 1970 when it is out of range.
-pub fn instant(ms: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(ms).unwrap_or(DateTime::UNIX_EPOCH)
 }

@@ -240,7 +240,7 @@ impl Config {
                 idle_stop: seconds("idle_stop_s")?,
                 poll_every: seconds("poll_every_s")?,
                 prune_every: seconds("prune_every_s")?,
-                retention: Retention { events_ms: 1000 * signed("events_retention_s")?, pushes_ms: 1000 * signed("pushes_retention_s")? },
+                retention: Retention { events: seconds("events_retention_s")?, pushes: seconds("pushes_retention_s")? },
                 stop_within: seconds("stop_within_s")?,
                 ..actors::Settings::default()
             },

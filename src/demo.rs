@@ -170,7 +170,7 @@ fn sku(number: usize) -> String {
 
 async fn set_up(api: &Api, operator: &str, platform: &str) -> anyhow::Result<Vec<DemoSeller>> {
     // The timed seller's next full minute but one: whoever watches sees a daily run soon.
-    let soon = Clock::system().now().with_timezone(&ZONE) + TimeDelta::seconds(90);
+    let soon = Clock::system().now().in_zone(ZONE) + TimeDelta::seconds(90);
     let kinds = [
         (
             "Ada, shared, incremental",

@@ -135,7 +135,7 @@ impl Renewals {
             Some(Renewal::TryAgain { reason }) => return Err(Stale::TryAgain(reason)),
         };
         let sealed = seal(db.id(), id, &credentials, &self.sealer).map_err(|error| Stale::TryAgain(error.to_string()))?;
-        let (before, now) = (row.credentials, self.clock.now().timestamp_millis());
+        let (before, now) = (row.credentials, self.clock.now());
         let (sealer, seller) = (Arc::clone(&self.sealer), db.id());
         let kept = db.write(move |t| {
             let mut store = t.store(id)?;

@@ -19,8 +19,8 @@ pub mod store;
 use crate::clock::Clock;
 use crate::db::sealing::Sealer;
 use crate::db::{Db, fleet::Retention};
-use crate::domain::SellerId;
 use crate::domain::retry::RetryPolicy;
+use crate::domain::{SellerId, Timestamp};
 use crate::platforms::client::Client;
 use actix::{Addr, Arbiter};
 use std::sync::Arc;
@@ -58,14 +58,14 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        const DAY_MS: i64 = 24 * 3600 * 1000;
+        const DAY: Duration = Duration::from_secs(24 * 3600);
         Self {
             retry: RetryPolicy::default(),
             calls_under_way: 4,
             idle_stop: Duration::from_secs(300),
             poll_every: Duration::from_secs(10),
             prune_every: Duration::from_secs(60),
-            retention: Retention { events_ms: 90 * DAY_MS, pushes_ms: 30 * DAY_MS },
+            retention: Retention { events: 90 * DAY, pushes: 30 * DAY },
             stop_within: Duration::from_secs(30),
             draw: rand::random,
         }
@@ -97,8 +97,8 @@ impl Deps {
         Self { db, client, clock, sealer, renewals, settings, running: Running::default() }
     }
 
-    fn now_ms(&self) -> i64 {
-        self.clock.now().timestamp_millis()
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 }
 

@@ -73,7 +73,7 @@ impl Node {
 
     /// Looks at the rows for work that no hint told of: after a start, a crash, a dropped hint, at a daily time.
     fn look(&mut self, ctx: &mut Context<Self>) {
-        let (db, now) = (self.deps.db.clone(), self.deps.now_ms());
+        let (db, now) = (self.deps.db.clone(), self.deps.now());
         let found = async move { db.read(move |conn| fleet::sellers_with_work(conn, now)).await };
         ctx.spawn(found.into_actor(self).map(|found, node, ctx| {
             match found {
@@ -91,7 +91,7 @@ impl Node {
     }
 
     fn prune(&mut self, ctx: &mut Context<Self>) {
-        let (db, now, retention) = (self.deps.db.clone(), self.deps.now_ms(), self.deps.settings.retention);
+        let (db, now, retention) = (self.deps.db.clone(), self.deps.now(), self.deps.settings.retention);
         let pruned = async move {
             // Small steps, each a transaction of its own, so that nobody waits long for the writer.
             let mut total = 0;

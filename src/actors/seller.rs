@@ -141,7 +141,7 @@ impl SellerSupervisor {
             return;
         }
         (self.expanding, self.expand_again) = (true, false);
-        let (db, now) = (self.db.clone(), self.deps.now_ms());
+        let (db, now) = (self.db.clone(), self.deps.now());
         let page = async move { db.write(move |t| t.expand_runs(now)).await };
         ctx.spawn(page.into_actor(self).map(|page, act, ctx| {
             act.expanding = false;

@@ -8,7 +8,6 @@
 use super::connection::{Stale, connection};
 use super::seller::RunStarted;
 use super::{CHILD_MAILBOX, Deps};
-use crate::clock::instant;
 use crate::db::delivery::{ClaimPlan, ClaimedCall, Work};
 use crate::db::sealing::Sealer;
 use crate::db::stores::Store;
@@ -18,7 +17,7 @@ use crate::domain::push::{Push, PushKind};
 use crate::domain::schedule::{due_runs, next_run};
 use crate::domain::settings::SyncSettings;
 use crate::domain::sync::{Effect, Input, LONGEST_SLEEP, StoreSync};
-use crate::domain::{CallId, PushId, SellerId};
+use crate::domain::{CallId, PushId, SellerId, Timestamp};
 use crate::platforms::Facts;
 use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
 use crate::platforms::client::Sent;
@@ -78,7 +77,7 @@ pub struct StoreActor {
     stopped: Vec<oneshot::Sender<()>>,
     last_run: LastRun,
     /// Until when the circuit is open, as the row for people says.
-    circuit_noted: Option<chrono::DateTime<chrono::Utc>>,
+    circuit_noted: Option<Timestamp>,
 }
 
 /// The latest date with a daily run, as far as known.
@@ -136,7 +135,7 @@ impl StoreActor {
             return;
         }
         self.circuit_noted = open_until;
-        let (db, store, until) = (self.db.clone(), self.config.store.id, open_until.map(|at| at.timestamp_millis()));
+        let (db, store, until) = (self.db.clone(), self.config.store.id, open_until.map(|at| at));
         ctx.spawn(async move { db.write(move |t| t.note_circuit(store, until)).await }.into_actor(self).map(|noted, act, _| {
             if let Err(error) = noted {
                 tracing::debug!(%error, store.id = %act.config.store.id, "could not note the state of a circuit");
@@ -144,7 +143,7 @@ impl StoreActor {
         }));
     }
 
-    fn wake_at(&mut self, at: chrono::DateTime<chrono::Utc>, ctx: &mut Context<Self>) {
+    fn wake_at(&mut self, at: Timestamp, ctx: &mut Context<Self>) {
         let now = self.deps.clock.now();
         let daily = self.config.settings.is_timed().then(|| next_run(&self.config.settings, now));
         let wait = daily.map_or(at, |daily| at.min(daily)) - now;
@@ -260,7 +259,7 @@ impl StoreActor {
             }
             LastRun::Known(last) => last,
         };
-        let since = instant(settings.timed_since.max(self.config.store.created_at));
+        let since = settings.timed_since.max(self.config.store.created_at);
         let due = due_runs(&settings, now, since, last);
         if due.is_empty() {
             return;
@@ -271,8 +270,7 @@ impl StoreActor {
             db.write(move |t| {
                 // The row may have changed since: a setting takes effect once it is saved.
                 let settings = t.sync_settings()?;
-                let due = due_runs(&settings, now, instant(settings.timed_since.max(created_at)), last);
-                let now = now.timestamp_millis();
+                let due = due_runs(&settings, now, settings.timed_since.max(created_at), last);
                 for run in &due {
                     t.start_daily_run(store, run, now)?;
                 }
@@ -382,7 +380,7 @@ struct Claim {
 }
 
 enum Claimed {
-    Nothing(Option<i64>),
+    Nothing(Option<Timestamp>),
     Read { answered: bool },
     Call(ClaimedCall, Option<Permit>),
 }
@@ -391,7 +389,7 @@ impl Claim {
     async fn run(&mut self) -> Result<Claimed, Error> {
         let store = self.connection.store_id;
         if self.recover.is_none() {
-            let now = self.deps.now_ms();
+            let now = self.deps.now();
             let (due, next_due) = self.db.read(move |t| t.peek_work(store, now)).await?;
             if !due {
                 return Ok(Claimed::Nothing(next_due));
@@ -408,12 +406,12 @@ impl Claim {
                 return Ok(Claimed::Read { answered: false });
             }
             Err(Stale::Refused(reason)) => {
-                let (outcome, now) = (Outcome::Unauthorized { reason }, self.deps.now_ms());
+                let (outcome, now) = (Outcome::Unauthorized { reason }, self.deps.now());
                 self.db.write(move |t| t.note_outcome(store, &outcome, now)).await?;
                 return Ok(Claimed::Nothing(None));
             }
         }
-        let (plan, now, recover) = (self.plan, self.deps.now_ms(), self.recover.clone());
+        let (plan, now, recover) = (self.plan, self.deps.now(), self.recover.clone());
         let work = self
             .db
             .write(move |t| {
@@ -427,7 +425,7 @@ impl Claim {
             Work::Nothing { next_due } => Ok(Claimed::Nothing(next_due)),
             Work::ReadBack(page) => {
                 let Some((sent, ids)) = self.read(&page).await else { return Ok(Claimed::Nothing(None)) };
-                let (plan, now, answered) = (self.plan, self.deps.now_ms(), sent.answered);
+                let (plan, now, answered) = (self.plan, self.deps.now(), sent.answered);
                 self.db.write(move |t| t.decide_by_read(store, &ids, &sent.outcome, sent.raw.as_deref(), &plan, now)).await?;
                 Ok(Claimed::Read { answered })
             }
@@ -436,7 +434,7 @@ impl Claim {
                 if !self.until_permit_is_near().await {
                     return Ok(Claimed::Nothing(None));
                 }
-                let (plan, now, answered) = (self.plan, self.deps.now_ms(), sent.answered);
+                let (plan, now, answered) = (self.plan, self.deps.now(), sent.answered);
                 let call = self.db.write(move |t| t.claim_after_read(store, &ids, &sent.outcome, sent.raw.as_deref(), &plan, now)).await?;
                 match call {
                     Some(call) => self.permitted(call).await,
@@ -453,7 +451,7 @@ impl Claim {
         if let Some(permit) = self.unless_stopped(self.deps.client.permit(&self.connection, &outbound)).await {
             return Ok(Claimed::Call(call, permit));
         }
-        let (store, now) = (self.connection.store_id, self.deps.now_ms());
+        let (store, now) = (self.connection.store_id, self.deps.now());
         self.db.write(move |t| t.release_call(store, call.id, now)).await?;
         Ok(Claimed::Nothing(None))
     }
@@ -515,7 +513,7 @@ impl Claim {
         let (outcome, raw) = (Arc::new(sent.outcome), sent.raw);
         let mut pause = Duration::from_millis(100);
         loop {
-            let (plan, id, now, outcome, raw) = (self.plan, claimed.id, self.deps.now_ms(), Arc::clone(&outcome), raw.clone());
+            let (plan, id, now, outcome, raw) = (self.plan, claimed.id, self.deps.now(), Arc::clone(&outcome), raw.clone());
             match self.db.write(move |t| t.finish_call(store, id, &outcome, raw.as_deref(), &plan, now)).await {
                 Ok(finished) => return (sent.answered, finished.confirmed),
                 Err(Error::NotFound) => return (sent.answered, 0),

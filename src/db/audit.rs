@@ -2,8 +2,7 @@
 use super::connection::on;
 use super::schema::audit;
 use super::{Error, Result, Tenant};
-use crate::clock::instant;
-use crate::domain::RunId;
+use crate::domain::{RunId, Timestamp};
 use diesel::prelude::*;
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,7 +13,7 @@ pub struct AuditEntry {
     /// Its id.
     pub id: Uuid,
     /// When. Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
     /// Who: `operator`, or `key:` and the key's id.
     pub actor: String,
     /// What was done, such as `store.update`.
@@ -32,7 +31,7 @@ pub struct AuditEntry {
 struct AuditRow {
     seller_id: Vec<u8>,
     id: Vec<u8>,
-    at: i64,
+    at: Timestamp,
     actor: String,
     action: String,
     subject: String,
@@ -60,11 +59,11 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn append_audit(&mut self, change: &Change<'_>, now: i64) -> Result<()> {
+    pub fn append_audit(&mut self, change: &Change<'_>, now: Timestamp) -> Result<()> {
         let row = AuditRow {
             seller_id: self.key(),
             // Any id that sorts by birth will do: nothing refers to an entry.
-            id: RunId::new(instant(now)).bytes(),
+            id: RunId::new(now).bytes(),
             at: now,
             actor: change.actor.to_owned(),
             action: change.action.to_owned(),

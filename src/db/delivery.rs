@@ -9,17 +9,17 @@ use super::pushes::{PushRow, is_in_flight, is_of_kind, is_sending, is_uncertain,
 use super::schema::{listings, pushes, stock_levels, stores};
 use super::stores::Store;
 use super::{Error, Result, Tenant, id_of};
-use crate::clock::instant;
 use crate::domain::allocation::targets;
 use crate::domain::delivery::{Abilities, ItemResult, Method, Outcome, Resolution};
 use crate::domain::push::{Account, ListingChange, Push, PushKind, PushState, Settling, Verdict, verdicts};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::{StoreRules, resolve};
 use crate::domain::stock::Levels;
-use crate::domain::{CallId, ListingId, PushId, StoreId, WarehouseCode};
+use crate::domain::{CallId, ListingId, PushId, StoreId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 /// The most stores whose rules are looked at for one SKU.
 pub const MAX_STORES: i64 = 1000;
@@ -27,10 +27,10 @@ pub const MAX_STORES: i64 = 1000;
 const GROUP_AMONG: usize = 1000;
 /// Marked listings that are healed in one step.
 const HEAL_PAGE: i64 = 500;
-/// How often `last_success_at` is written, in milliseconds.
-const SUCCESS_EVERY_MS: i64 = 30_000;
+/// How often `last_success_at` is written.
+const SUCCESS_EVERY: Duration = Duration::from_secs(30);
 /// The pause before refused credentials, or a store with marked listings, are tried again by themselves.
-const PROBE_AFTER_MS: i64 = 15 * 60 * 1000;
+const PROBE_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// What the next call may look like.
 #[derive(Debug, Clone, Copy)]
@@ -65,10 +65,10 @@ pub struct ClaimedCall {
 /// What there is to do for a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
-    /// Nothing now; something at this instant, in milliseconds since 1970.
+    /// Nothing now; something at this instant.
     Nothing {
         /// When the next one is due.
-        next_due: Option<i64>,
+        next_due: Option<Timestamp>,
     },
     /// Send this.
     Send(ClaimedCall),
@@ -98,7 +98,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn next_work(&mut self, store: StoreId, plan: &ClaimPlan, now: i64) -> Result<Work> {
+    pub fn next_work(&mut self, store: StoreId, plan: &ClaimPlan, now: Timestamp) -> Result<Work> {
         let mut row = self.store(store)?;
         if row.probe_at.is_some_and(|at| at <= now) {
             self.probe_store(&row, now)?;
@@ -140,18 +140,18 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn peek_work(&mut self, store: StoreId, now: i64) -> Result<(bool, Option<i64>)> {
+    pub fn peek_work(&mut self, store: StoreId, now: Timestamp) -> Result<(bool, Option<Timestamp>)> {
         let probe_at = self.store(store)?.probe_at;
-        let next_due = self.next_due(store, i64::MIN)?.into_iter().chain(probe_at).min();
+        let next_due = self.next_due(store, Timestamp::MIN)?.into_iter().chain(probe_at).min();
         Ok((next_due.is_some_and(|at| at <= now), next_due))
     }
 
     /// When the first push of this store is due behind `after`. Asked kind by kind, as their index stands.
-    fn next_due(&mut self, store: StoreId, after: i64) -> Result<Option<i64>> {
+    fn next_due(&mut self, store: StoreId, after: Timestamp) -> Result<Option<Timestamp>> {
         let key = self.key();
         let mut first = None;
         for kind in [PushKind::Increase, PushKind::Overwrite] {
-            let due: Option<i64> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
+            let due: Option<Timestamp> = on!(self.conn, c => pushes::table.select(diesel::dsl::min(pushes::due_at))
                 .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes()))
                 .filter(is_of_kind(kind)).filter(pushes::due_at.gt(after)).get_result(c))?;
             first = first.into_iter().chain(due).min();
@@ -160,7 +160,7 @@ impl Tenant<'_> {
     }
 
     /// What is perhaps applied comes before everything else of its listing.
-    fn uncertain_work(&mut self, store: StoreId, plan: &ClaimPlan, now: i64) -> Result<Option<Work>> {
+    fn uncertain_work(&mut self, store: StoreId, plan: &ClaimPlan, now: Timestamp) -> Result<Option<Work>> {
         let key = self.key();
         let limit = i64::try_from(plan.limit.max(1000)).unwrap_or(i64::MAX);
         let rows: Vec<PushRow> = on!(self.conn, c => pushes::table
@@ -200,7 +200,7 @@ impl Tenant<'_> {
     }
 
     /// What is due of one kind and goes into one call: of listings with nothing on its way, one push a listing.
-    fn waiting(&mut self, store: StoreId, kind: PushKind, plan: &ClaimPlan, now: i64) -> Result<Vec<Push>> {
+    fn waiting(&mut self, store: StoreId, kind: PushKind, plan: &ClaimPlan, now: Timestamp) -> Result<Vec<Push>> {
         let key = self.key();
         // Where only some go together, those are looked for among more.
         let rows = if plan.group_by.is_some() { plan.limit.max(GROUP_AMONG) } else { plan.limit };
@@ -237,11 +237,11 @@ impl Tenant<'_> {
     }
 
     /// Has pushes of listings that are settling wait until then; the others stay.
-    fn postpone(&mut self, store: StoreId, mut waiting: Vec<Push>, now: i64) -> Result<Vec<Push>> {
+    fn postpone(&mut self, store: StoreId, mut waiting: Vec<Push>, now: Timestamp) -> Result<Vec<Push>> {
         let key = self.key();
-        let rows: Vec<(Vec<u8>, Option<i64>)> = on!(self.conn, c => listings::table.select((listings::id, listings::settles_at))
+        let rows: Vec<(Vec<u8>, Option<Timestamp>)> = on!(self.conn, c => listings::table.select((listings::id, listings::settles_at))
             .filter(listings::seller_id.eq(&key)).filter(listings::store_id.eq(store.bytes())).filter(listings::settles_at.gt(now)).load(c))?;
-        let settles_at: HashMap<Vec<u8>, Option<i64>> = rows.into_iter().collect();
+        let settles_at: HashMap<Vec<u8>, Option<Timestamp>> = rows.into_iter().collect();
         let mut later: Vec<Push> = waiting.extract_if(.., |push| settles_at.contains_key(&push.listing_id.bytes())).collect();
         for push in &mut later {
             push.due_at = settles_at.get(&push.listing_id.bytes()).copied().flatten();
@@ -250,7 +250,7 @@ impl Tenant<'_> {
         Ok(waiting)
     }
 
-    fn begin(&mut self, page: &mut Vec<Push>, id: CallId, kind: PushKind, method: Method, now: i64) -> Result<ClaimedCall> {
+    fn begin(&mut self, page: &mut Vec<Push>, id: CallId, kind: PushKind, method: Method, now: Timestamp) -> Result<ClaimedCall> {
         page.sort_unstable_by_key(|push| push.id);
         for push in page.iter_mut() {
             push.state = PushState::Sending;
@@ -263,12 +263,12 @@ impl Tenant<'_> {
         Ok(ClaimedCall { id, kind, method, pushes: std::mem::take(page) })
     }
 
-    fn claim_increases(&mut self, mut page: Vec<Push>, plan: &ClaimPlan, now: i64) -> Result<Option<Work>> {
+    fn claim_increases(&mut self, mut page: Vec<Push>, plan: &ClaimPlan, now: Timestamp) -> Result<Option<Work>> {
         match plan.abilities.increase_method() {
             Some(method) if method.reads_first() => Ok(Some(Work::ReadFirst(page))),
             Some(method) => {
                 page.iter_mut().for_each(|push| push.resolution = Some(method.resolution()));
-                self.begin(&mut page, CallId::new(instant(now)), PushKind::Increase, method, now).map(|call| Some(Work::Send(call)))
+                self.begin(&mut page, CallId::new(now), PushKind::Increase, method, now).map(|call| Some(Work::Send(call)))
             }
             None => {
                 // It can neither add nor be read: only the target can be brought there.
@@ -288,7 +288,7 @@ impl Tenant<'_> {
     }
 
     /// Reads the targets and, in the same transaction, takes the place of the increases that wait.
-    fn claim_overwrites(&mut self, page: Vec<Push>, plan: &ClaimPlan, now: i64) -> Result<Option<Work>> {
+    fn claim_overwrites(&mut self, page: Vec<Push>, plan: &ClaimPlan, now: Timestamp) -> Result<Option<Work>> {
         let of: Vec<ListingId> = page.iter().map(|p| p.listing_id).collect();
         let target_of = self.targets_of(&of)?;
         let resolution = if plan.abilities.idempotency { Resolution::SameCallAgain } else { Resolution::Overwrite };
@@ -323,7 +323,7 @@ impl Tenant<'_> {
         on!(self.conn, c => diesel::update(listings::table)
             .filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids)).filter(listings::marked)
             .set(listings::marked.eq(false)).execute(c))?;
-        let call = self.begin(&mut claimed, CallId::new(instant(now)), PushKind::Overwrite, Method::KeyedAdjust, now)?;
+        let call = self.begin(&mut claimed, CallId::new(now), PushKind::Overwrite, Method::KeyedAdjust, now)?;
         Ok(Some(Work::Send(call)))
     }
 
@@ -382,7 +382,7 @@ impl Tenant<'_> {
         outcome: &Outcome,
         raw: Option<&str>,
         plan: &ClaimPlan,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Option<ClaimedCall>> {
         let Some(method) = plan.abilities.increase_method() else { return Ok(None) };
         if self.store(store)?.is_held() {
@@ -425,7 +425,7 @@ impl Tenant<'_> {
         if claimed.is_empty() {
             return Ok(None);
         }
-        self.begin(&mut claimed, CallId::new(instant(now)), PushKind::Increase, method, now).map(Some)
+        self.begin(&mut claimed, CallId::new(now), PushKind::Increase, method, now).map(Some)
     }
 
     /// Decides uncertain increases by what their listings show: `outcome` is the answer to a read, in order.
@@ -439,7 +439,7 @@ impl Tenant<'_> {
         outcome: &Outcome,
         raw: Option<&str>,
         plan: &ClaimPlan,
-        now: i64,
+        now: Timestamp,
     ) -> Result<()> {
         let mut uncertain = self.still(store, page, |state| state == PushState::Uncertain)?;
         let accounts = self.listing_rows(uncertain.values().map(|p| p.listing_id))?;
@@ -477,7 +477,7 @@ impl Tenant<'_> {
         outcome: &Outcome,
         raw: Option<&str>,
         plan: &ClaimPlan,
-        now: i64,
+        now: Timestamp,
     ) -> Result<Finished> {
         let mut page = self.of_call(store, id, is_sending())?;
         let before = page.clone();
@@ -528,7 +528,7 @@ impl Tenant<'_> {
     }
 
     /// What came back to wait: held where its store is held by now, merged with what came behind it.
-    fn line_up(&mut self, store: StoreId, page: &[Push], now: i64) -> Result<()> {
+    fn line_up(&mut self, store: StoreId, page: &[Push], now: Timestamp) -> Result<()> {
         let of: Vec<ListingId> = page.iter().filter(|p| p.state.is_waiting()).map(|p| p.listing_id).collect();
         if of.is_empty() {
             return Ok(());
@@ -543,7 +543,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn release_call(&mut self, store: StoreId, id: CallId, now: i64) -> Result<()> {
+    pub fn release_call(&mut self, store: StoreId, id: CallId, now: Timestamp) -> Result<()> {
         let mut page = self.of_call(store, id, is_sending())?;
         let before = page.clone();
         page.iter_mut().for_each(|push| push.unclaimed(now));
@@ -557,7 +557,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn recover_store(&mut self, store: StoreId, under_way: &[CallId], policy: &RetryPolicy, now: i64) -> Result<usize> {
+    pub fn recover_store(&mut self, store: StoreId, under_way: &[CallId], policy: &RetryPolicy, now: Timestamp) -> Result<usize> {
         let mut lost = self.sending(store)?;
         lost.retain(|push| push.call_id.is_none_or(|id| !under_way.contains(&id)));
         lost.iter_mut().for_each(|push| push.crashed(now, policy));
@@ -589,7 +589,7 @@ impl Tenant<'_> {
     }
 
     fn listing_rows(&mut self, of: impl Iterator<Item = ListingId>) -> Result<HashMap<ListingId, ListingRow>> {
-        type Row = (Vec<u8>, Vec<u8>, String, String, Option<String>, Option<i64>, Option<i64>);
+        type Row = (Vec<u8>, Vec<u8>, String, String, Option<String>, Option<i64>, Option<Timestamp>);
         let key = self.key();
         let ids: Vec<Vec<u8>> = of.map(|id| id.bytes()).collect();
         let rows: Vec<Row> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids))
@@ -609,7 +609,7 @@ impl Tenant<'_> {
     }
 
     /// Writes what answers changed about listings, and queues the overwrites that heal them.
-    fn change_listings(&mut self, store: StoreId, changes: Vec<(ListingId, ListingChange)>, now: i64) -> Result<()> {
+    fn change_listings(&mut self, store: StoreId, changes: Vec<(ListingId, ListingChange)>, now: Timestamp) -> Result<()> {
         let key = self.key();
         let mut heal: Vec<(ListingId, String)> = Vec::new();
         let shown: Vec<(Vec<u8>, i64)> = changes.iter().filter_map(|(id, change)| change.shown.map(|shown| (id.bytes(), shown))).collect();
@@ -627,7 +627,7 @@ impl Tenant<'_> {
             if change.mark {
                 on!(self.conn, c => diesel::update(listings::table.find((&key, &id_bytes))).set(listings::marked.eq(true)).execute(c))?;
                 on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes()))).filter(stores::probe_at.is_null())
-                    .set(stores::probe_at.eq(now + PROBE_AFTER_MS)).execute(c))?;
+                    .set(stores::probe_at.eq(now + PROBE_AFTER)).execute(c))?;
             }
             heal.extend(change.heal.map(|reason| (id, reason)));
         }
@@ -635,7 +635,7 @@ impl Tenant<'_> {
     }
 
     /// What listings show: one statement on PostgreSQL, where each costs a round trip.
-    fn note_shown(&mut self, shown: &[(Vec<u8>, i64)], now: i64) -> Result<()> {
+    fn note_shown(&mut self, shown: &[(Vec<u8>, i64)], now: Timestamp) -> Result<()> {
         use diesel::sql_types::{Array, BigInt, Binary};
         let key = self.key();
         match &mut self.conn.backend {
@@ -663,7 +663,7 @@ impl Tenant<'_> {
     }
 
     /// Queues an overwrite for each of these listings that has none waiting.
-    fn overwrite_listings(&mut self, of: &[(ListingId, String)], now: i64) -> Result<()> {
+    fn overwrite_listings(&mut self, of: &[(ListingId, String)], now: Timestamp) -> Result<()> {
         if of.is_empty() {
             return Ok(());
         }
@@ -693,19 +693,19 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn note_outcome(&mut self, store: StoreId, outcome: &Outcome, now: i64) -> Result<()> {
+    pub fn note_outcome(&mut self, store: StoreId, outcome: &Outcome, now: Timestamp) -> Result<()> {
         let (Outcome::Unauthorized { reason } | Outcome::Closed { reason, .. }) = outcome else { return Ok(()) };
         let key = self.key();
         on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes())))
-            .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(reason), stores::probe_at.eq(now + PROBE_AFTER_MS))).execute(c))?;
+            .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(reason), stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
         self.hold_store(store, now).map(drop)
     }
 
     /// The store works: marked listings get their overwrite.
-    fn note_success(&mut self, store: StoreId, now: i64) -> Result<()> {
+    fn note_success(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         let key = self.key();
         on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes())))
-            .filter(stores::last_success_at.is_null().or(stores::last_success_at.lt(now - SUCCESS_EVERY_MS)).assume_not_null())
+            .filter(stores::last_success_at.is_null().or(stores::last_success_at.lt(now - SUCCESS_EVERY)).assume_not_null())
             .set(stores::last_success_at.eq(now)).execute(c))?;
         self.heal_marked(store, HEAL_PAGE, now).map(drop)
     }
@@ -714,7 +714,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn heal_marked(&mut self, store: StoreId, limit: i64, now: i64) -> Result<usize> {
+    pub fn heal_marked(&mut self, store: StoreId, limit: i64, now: Timestamp) -> Result<usize> {
         let key = self.key();
         let ids: Vec<Vec<u8>> = on!(self.conn, c => listings::table.select(listings::id)
             .filter(listings::seller_id.eq(&key)).filter(listings::store_id.eq(store.bytes())).filter(listings::marked)
@@ -731,19 +731,19 @@ impl Tenant<'_> {
     }
 
     /// It is time to look at this store again: refused credentials are tried, one marked listing is overwritten.
-    fn probe_store(&mut self, row: &Store, now: i64) -> Result<()> {
+    fn probe_store(&mut self, row: &Store, now: Timestamp) -> Result<()> {
         let key = self.key();
         let store = row.id;
         if row.needs_reauthorisation {
             self.release_store(store, now)?;
         } else {
-            on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes()))).set(stores::probe_at.eq(None::<i64>)).execute(c))?;
+            on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes()))).set(stores::probe_at.eq(None::<Timestamp>)).execute(c))?;
         }
         self.heal_marked(store, 1, now)?;
         let more: i64 = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
             .filter(listings::store_id.eq(store.bytes())).filter(listings::marked).count().get_result(c))?;
         if more > 0 {
-            on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes()))).set(stores::probe_at.eq(now + PROBE_AFTER_MS)).execute(c))?;
+            on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes()))).set(stores::probe_at.eq(now + PROBE_AFTER)).execute(c))?;
         }
         Ok(())
     }
@@ -765,7 +765,7 @@ fn before_of(before: &[Push], id: PushId) -> Option<&Push> {
     before.iter().find(|push| push.id == id)
 }
 
-fn settling(plan: &ClaimPlan, now: i64, items: usize) -> Settling<'_> {
+fn settling(plan: &ClaimPlan, now: Timestamp, items: usize) -> Settling<'_> {
     Settling { now, jitter: plan.jitter, policy: &plan.policy, items }
 }
 

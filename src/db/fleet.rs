@@ -4,17 +4,18 @@ use super::connection::{Conn, on};
 use super::schema::{pushes, sellers, stores, sync_runs, sync_settings};
 use super::sealing::Sealer;
 use super::{Result, id_of};
-use crate::domain::{SellerId, StoreId};
+use crate::domain::{SellerId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
+use std::time::Duration;
 
-/// How long finished things are kept, in milliseconds.
+/// How long finished things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Stock events; a repeat of an older one would be applied again.
-    pub events_ms: i64,
+    pub events: Duration,
     /// Finished pushes, runs and the audit log.
-    pub pushes_ms: i64,
+    pub pushes: Duration,
 }
 
 /// Rows removed of one kind in one step.
@@ -25,7 +26,7 @@ pub const PRUNE_STEP: i64 = 500;
 ///
 /// # Errors
 /// Those of the database.
-pub fn sellers_with_work(conn: &mut Conn, now: i64) -> Result<Vec<SellerId>> {
+pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId>> {
     let mut found: Vec<Vec<u8>> =
         on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::due_at.is_not_null()).load(c))?;
     found.extend(
@@ -54,8 +55,8 @@ pub fn is_active(conn: &mut Conn, seller: SellerId) -> Result<bool> {
 ///
 /// # Errors
 /// Those of the database.
-pub fn prune(conn: &mut Conn, retention: Retention, now: i64) -> Result<usize> {
-    let (events_before, before) = (now - retention.events_ms, now - retention.pushes_ms);
+pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<usize> {
+    let (events_before, before) = (now - retention.events, now - retention.pushes);
     let events = prune_table(conn, "stock_events", "event_id", "accepted_at", "accepted_at < $1", events_before)?;
     // The states are those of the index, which is of use only where they stand in the statement itself.
     let pushes = prune_table(conn, "pushes", "id", "updated_at", "state IN (2, 5, 7, 8) AND updated_at < $1", before)?;
@@ -66,7 +67,7 @@ pub fn prune(conn: &mut Conn, retention: Retention, now: i64) -> Result<usize> {
 
 /// Removes the oldest rows that are `old`. That is asked once more of each row that is removed: meanwhile a seller may
 /// have had it tried again.
-fn prune_table(conn: &mut Conn, table: &str, id: &str, age: &str, old: &str, before: i64) -> Result<usize> {
+fn prune_table(conn: &mut Conn, table: &str, id: &str, age: &str, old: &str, before: Timestamp) -> Result<usize> {
     let sql = format!(
         "DELETE FROM {table} WHERE (seller_id, {id}) IN \
          (SELECT seller_id, {id} FROM {table} WHERE {old} ORDER BY {age} LIMIT {PRUNE_STEP}) AND {old}"

@@ -14,7 +14,7 @@ use crate::domain::allocation::{ListingRules, targets};
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::settings::{Rule, StoreRules, SyncSettings, resolve};
 use crate::domain::stock::{Levels, StockEvent};
-use crate::domain::{EventId, FieldError, ListingId, SellerId, StoreId, WarehouseCode};
+use crate::domain::{EventId, FieldError, ListingId, SellerId, StoreId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -38,7 +38,7 @@ pub struct RecordRequest {
     /// Whose.
     pub seller: SellerId,
     /// When they were received.
-    pub now: i64,
+    pub now: Timestamp,
     /// The events; `hash` tells a repeat from another event with the same id.
     pub events: Vec<NewEvent>,
 }
@@ -69,12 +69,12 @@ pub enum EventResult {
     /// Recorded.
     Accepted {
         /// Milliseconds since 1970.
-        at: i64,
+        at: Timestamp,
     },
     /// Recorded before.
     Duplicate {
         /// When it was accepted first.
-        at: i64,
+        at: Timestamp,
     },
     /// Not recorded; nothing changed. The pointer is within the event.
     Rejected {
@@ -98,9 +98,9 @@ struct EventRow {
     quantity: i64,
     warehouse: String,
     to_warehouse: Option<String>,
-    occurred_at: Option<i64>,
+    occurred_at: Option<Timestamp>,
     note: Option<String>,
-    accepted_at: i64,
+    accepted_at: Timestamp,
 }
 
 #[derive(Insertable)]
@@ -118,7 +118,7 @@ struct SkuRow {
     seller_id: Vec<u8>,
     sku: String,
     name: Option<String>,
-    created_at: i64,
+    created_at: Timestamp,
 }
 
 /// A listing, as far as the ledger needs it.
@@ -151,7 +151,7 @@ struct Book {
     resolved: HashMap<String, Vec<ListingRules>>,
     pushes: HashMap<ListingId, Push>,
     changed_pushes: BTreeSet<ListingId>,
-    seen: HashMap<String, (Vec<u8>, i64)>,
+    seen: HashMap<String, (Vec<u8>, Timestamp)>,
 }
 
 /// Records the events of many requests; one answer for each request. All in the caller's transaction.
@@ -181,7 +181,7 @@ fn rejected(event: &StockEvent, pointer: &str, detail: &str, conflict: bool) -> 
 }
 
 impl Book {
-    fn apply(&mut self, new: &NewEvent, now: i64, limits: Limits, rows: &mut Vec<EventRow>) -> EventResult {
+    fn apply(&mut self, new: &NewEvent, now: Timestamp, limits: Limits, rows: &mut Vec<EventRow>) -> EventResult {
         let event = &new.event;
         if let Some((hash, at)) = self.seen.get(event.event_id.as_str()) {
             return if hash.as_slice() == new.hash {
@@ -239,7 +239,7 @@ impl Book {
     }
 
     /// The increase of one event at each listing is target(after) − target(before), if above 0.
-    fn push_increases(&mut self, sku: &str, before: &Levels, after: &Levels, now: i64) {
+    fn push_increases(&mut self, sku: &str, before: &Levels, after: &Levels, now: Timestamp) {
         let Some(listed) = self.listings.get(sku) else { return };
         let resolved = self.resolved.entry(sku.to_owned()).or_insert_with(|| {
             let of = |l: &Listed| self.stores.get(&l.store_id).map(|s| resolve(&self.settings, &s.rules, sku, &self.rules));
@@ -270,7 +270,7 @@ impl Book {
     }
 }
 
-fn new_push(listing: &Listed, sku: &str, increase: i64, held: bool, now: i64) -> Push {
+fn new_push(listing: &Listed, sku: &str, increase: i64, held: bool, now: Timestamp) -> Push {
     Push {
         quantity: Some(increase),
         state: if held { PushState::Held } else { PushState::Queued },
@@ -317,7 +317,7 @@ fn load(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTreeMap<SellerId
         let seller = id_of(key, SellerId::from_bytes, "seller_id")?;
         books.get_mut(&seller).map_or(Ok(()), then)
     };
-    for row in of_sellers!(conn, &wanted, stores, |_w| stores::created_at.ge(0), StoreRow) {
+    for row in of_sellers!(conn, &wanted, stores, |_w| stores::created_at.ge(Timestamp::MIN), StoreRow) {
         let key = row.seller_id.clone();
         let store = row.store()?;
         book_of(&mut books, &key, &mut |book| {
@@ -325,7 +325,9 @@ fn load(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTreeMap<SellerId
             Ok(())
         })?;
     }
-    for (key, code, ..) in of_sellers!(conn, &wanted, warehouses, |_w| warehouses::created_at.ge(0), (Vec<u8>, String, String, i64)) {
+    for (key, code, ..) in
+        of_sellers!(conn, &wanted, warehouses, |_w| warehouses::created_at.ge(Timestamp::MIN), (Vec<u8>, String, String, Timestamp))
+    {
         let code = WarehouseCode::parse(&code).map_err(Error::Corrupt)?;
         book_of(&mut books, &key, &mut |book| {
             book.warehouses.insert(code.clone());
@@ -342,7 +344,9 @@ fn load(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTreeMap<SellerId
             Ok(())
         })?;
     }
-    for (key, sku, ..) in of_sellers!(conn, &wanted, skus, |w| skus::sku.eq_any(w.skus.clone()), (Vec<u8>, String, Option<String>, i64)) {
+    for (key, sku, ..) in
+        of_sellers!(conn, &wanted, skus, |w| skus::sku.eq_any(w.skus.clone()), (Vec<u8>, String, Option<String>, Timestamp))
+    {
         book_of(&mut books, &key, &mut |book| {
             book.skus.insert(sku.clone());
             Ok(())
@@ -362,7 +366,7 @@ fn load(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTreeMap<SellerId
         for (seller, w) in &wanted {
             query = query.or_filter(stock_events::seller_id.eq(seller.bytes()).and(stock_events::event_id.eq_any(w.events.clone())));
         }
-        query.load::<(Vec<u8>, String, Vec<u8>, i64)>(c)?
+        query.load::<(Vec<u8>, String, Vec<u8>, Timestamp)>(c)?
     });
     for (key, event_id, hash, at) in events {
         book_of(&mut books, &key, &mut |book| {
@@ -479,7 +483,7 @@ fn write<'a>(conn: &mut Conn, books: impl Iterator<Item = &'a mut Book>, events:
         if !book.new_skus.is_empty() {
             on!(conn, c => diesel::update(sellers::table.find(&key)).set(sellers::sku_count.eq(book.sku_count)).execute(c))?;
         }
-        let created_at = events.first().map_or(0, |e| e.accepted_at);
+        let created_at = events.first().map(|e| e.accepted_at).unwrap_or_default();
         sku_rows.extend(book.new_skus.drain(..).map(|sku| SkuRow { seller_id: key.clone(), sku, name: None, created_at }));
         for (sku, warehouse) in &book.changed_levels {
             let available = book.levels.get(sku).and_then(|levels| levels.get(warehouse)).copied().unwrap_or(0);

@@ -7,9 +7,7 @@ use super::ledger::Limits;
 use super::pushes::CancelScope;
 use super::schema::listings;
 use super::{Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
-use crate::clock::millis;
-use crate::domain::{FieldError, ListingId, Sku, StoreId};
-use chrono::{DateTime, Utc};
+use crate::domain::{FieldError, ListingId, Sku, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -30,11 +28,11 @@ pub struct Listing {
     /// What it showed last.
     pub shown: Option<i64>,
     /// When it did.
-    pub shown_at: Option<i64>,
+    pub shown_at: Option<Timestamp>,
     /// It wants an overwrite once its store works again.
     pub marked: bool,
     /// When it was paired.
-    pub created_at: i64,
+    pub created_at: Timestamp,
 }
 
 /// A row of a bulk upsert, checked by itself.
@@ -71,11 +69,11 @@ pub(super) struct ListingRow {
     external_id: String,
     extra: Option<String>,
     shown: Option<i64>,
-    shown_at: Option<i64>,
-    doubt_until: Option<i64>,
+    shown_at: Option<Timestamp>,
+    doubt_until: Option<Timestamp>,
     marked: bool,
-    created_at: i64,
-    settles_at: Option<i64>,
+    created_at: Timestamp,
+    settles_at: Option<Timestamp>,
 }
 
 impl ListingRow {
@@ -165,7 +163,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`] when that store has no such listing.
-    pub fn delete_listing(&mut self, store: StoreId, id: ListingId, now: i64) -> Result<Listing> {
+    pub fn delete_listing(&mut self, store: StoreId, id: ListingId, now: Timestamp) -> Result<Listing> {
         let key = self.key();
         let row: ListingRow = on!(self.conn, c => listings::table.find((&key, id.bytes()))
             .filter(listings::store_id.eq(store.bytes())).get_result(c))?;
@@ -178,7 +176,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`] without that store.
-    pub fn save_listings(&mut self, store: StoreId, rows: &[NewListing], limits: Limits, now: DateTime<Utc>) -> Result<Vec<ListingChange>> {
+    pub fn save_listings(&mut self, store: StoreId, rows: &[NewListing], limits: Limits, now: Timestamp) -> Result<Vec<ListingChange>> {
         self.store(store)?;
         let mut standing = self.standing(store, rows)?;
         let skus: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
@@ -209,9 +207,9 @@ impl Tenant<'_> {
             }
             results.push(self.place(store, row, &mut standing, &mut write, &mut repaired, now)?);
         }
-        self.insert_skus(new_skus.into_iter(), millis(now))?;
+        self.insert_skus(new_skus.into_iter(), now)?;
         for id in repaired {
-            self.cancel_pushes(CancelScope::Listing(id), "The listing was paired with another SKU.", millis(now))?;
+            self.cancel_pushes(CancelScope::Listing(id), "The listing was paired with another SKU.", now)?;
         }
         for chunk in write.chunks(ROWS_PER_STATEMENT) {
             on!(self.conn, c => diesel::insert_into(listings::table).values(chunk)
@@ -229,7 +227,7 @@ impl Tenant<'_> {
         standing: &mut Standing,
         write: &mut Vec<ListingRow>,
         repaired: &mut Vec<ListingId>,
-        now: DateTime<Utc>,
+        now: Timestamp,
     ) -> Result<ListingChange> {
         let extra = row.extra.as_ref().filter(|extra| !extra.is_empty()).map(serde_json::to_string).transpose();
         let extra = extra.map_err(|e| Error::Corrupt(e.to_string()))?;
@@ -246,7 +244,7 @@ impl Tenant<'_> {
                 shown_at: None,
                 doubt_until: None,
                 marked: false,
-                created_at: millis(now),
+                created_at: now,
                 settles_at: None,
             });
             standing.by_sku.insert(row.sku.to_string(), row.external_id.clone());

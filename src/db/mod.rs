@@ -19,6 +19,7 @@ pub mod pushes;
 pub mod records;
 pub mod runs;
 pub mod schema;
+mod scope;
 pub mod sealing;
 pub mod sellers;
 pub mod sessions;
@@ -26,6 +27,7 @@ pub mod settings;
 pub mod skus;
 pub mod stock;
 pub mod stores;
+mod timestamp;
 pub mod warehouses;
 mod writer;
 

@@ -6,8 +6,8 @@ use super::pushes::{is_active, is_confirmed, is_held, is_of_kind};
 use super::schema::{pushes, sellers, stock_events, stores};
 use super::sellers::Seller;
 use super::{Conn, Result, id_of};
-use crate::domain::SellerId;
 use crate::domain::push::PushKind;
+use crate::domain::{SellerId, Timestamp};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -37,7 +37,7 @@ pub struct Overview {
 ///
 /// # Errors
 /// Those of the database.
-pub fn overview(conn: &mut Conn, since: i64) -> Result<Overview> {
+pub fn overview(conn: &mut Conn, since: Timestamp) -> Result<Overview> {
     // Written out, so that both backends see that it is the partial index's own condition.
     let queue: Vec<Queue> = on!(conn, c => diesel::sql_query(QUEUES).load(c))?;
     Ok(Overview {
@@ -78,7 +78,7 @@ pub struct Sample {
     /// Pushes confirmed, by platform.
     pub confirmed: Vec<(String, i64)>,
     /// When the push that waits longest was made; held ones do not count.
-    pub oldest_waiting: Option<i64>,
+    pub oldest_waiting: Option<Timestamp>,
     /// From acceptance to confirmation, in milliseconds, of the increases confirmed; not in order.
     pub times_ms: Vec<i64>,
 }
@@ -87,8 +87,8 @@ pub struct Sample {
 ///
 /// # Errors
 /// Those of the database.
-pub fn sample(conn: &mut Conn, since: i64) -> Result<Sample> {
-    let times: Vec<(i64, Option<i64>)> = on!(conn, c => pushes::table.filter(is_confirmed()).filter(pushes::updated_at.gt(since))
+pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
+    let times: Vec<(Timestamp, Option<Timestamp>)> = on!(conn, c => pushes::table.filter(is_confirmed()).filter(pushes::updated_at.gt(since))
         .filter(is_of_kind(PushKind::Increase))
         .select((pushes::created_at, pushes::confirmed_at)).order(pushes::updated_at.desc()).limit(MOST_TIMES).load(c))?;
     Ok(Sample {
@@ -99,7 +99,7 @@ pub fn sample(conn: &mut Conn, since: i64) -> Result<Sample> {
             .select((stores::platform, count_star())).order(stores::platform).load(c))?,
         oldest_waiting: on!(conn, c => pushes::table.filter(is_active()).filter(is("pushes.state <> 6"))
             .select(diesel::dsl::min(pushes::created_at)).get_result(c))?,
-        times_ms: times.into_iter().filter_map(|(from, to)| Some(to? - from)).collect(),
+        times_ms: times.into_iter().filter_map(|(from, to)| Some((to? - from).num_milliseconds())).collect(),
     })
 }
 

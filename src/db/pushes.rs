@@ -6,7 +6,7 @@ use super::connection::{Backend, on};
 use super::schema::{listings, pushes, stores};
 use super::{Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::push::{Push, PushKind, PushState};
-use crate::domain::{ListingId, PushId, RunId, Sku, StoreId};
+use crate::domain::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use row::is_rejected_increase;
@@ -158,14 +158,14 @@ impl Tenant<'_> {
     }
 
     /// Saves what an answer made of a call's pushes: those that are confirmed, which end all alike, in one statement.
-    pub(super) fn put_settled(&mut self, page: &[Push], now: i64) -> Result<()> {
+    pub(super) fn put_settled(&mut self, page: &[Push], now: Timestamp) -> Result<()> {
         let key = self.key();
         let (confirmed, others): (Vec<&Push>, Vec<&Push>) = page.iter().partition(|push| push.state == PushState::Confirmed);
         let ids: Vec<Vec<u8>> = confirmed.iter().map(|push| push.id.bytes()).collect();
         if !ids.is_empty() {
             on!(self.conn, c => diesel::update(pushes::table).filter(pushes::seller_id.eq(&key)).filter(pushes::id.eq_any(&ids))
                 .set((pushes::state.eq(PushState::Confirmed.code()), pushes::updated_at.eq(now), pushes::confirmed_at.eq(now),
-                    pushes::due_at.eq(None::<i64>), pushes::failing_since.eq(None::<i64>), pushes::in_doubt.eq(false),
+                    pushes::due_at.eq(None::<Timestamp>), pushes::failing_since.eq(None::<Timestamp>), pushes::in_doubt.eq(false),
                     pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>), pushes::raw_answer.eq(None::<String>))).execute(c))?;
         }
         let rows: Vec<PushRow> = others.into_iter().map(|push| PushRow::new(&key, push)).collect();
@@ -194,7 +194,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn retry_pushes(&mut self, ids: Option<&[PushId]>, state: Option<PushState>, now: i64) -> Result<usize> {
+    pub fn retry_pushes(&mut self, ids: Option<&[PushId]>, state: Option<PushState>, now: Timestamp) -> Result<usize> {
         self.retry_all(ids, &PushFilter { state, ..PushFilter::default() }, now)
     }
 
@@ -202,11 +202,11 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn retry_filtered(&mut self, filter: &PushFilter, now: i64) -> Result<usize> {
+    pub fn retry_filtered(&mut self, filter: &PushFilter, now: Timestamp) -> Result<usize> {
         self.retry_all(None, filter, now)
     }
 
-    fn retry_all(&mut self, ids: Option<&[PushId]>, filter: &PushFilter, now: i64) -> Result<usize> {
+    fn retry_all(&mut self, ids: Option<&[PushId]>, filter: &PushFilter, now: Timestamp) -> Result<usize> {
         let key = self.key();
         let again = [PushState::Rejected.code(), PushState::Held.code()];
         let states: Vec<i16> = filter.state.map_or(again.to_vec(), |s| again.into_iter().filter(|code| *code == s.code()).collect());
@@ -229,7 +229,7 @@ impl Tenant<'_> {
         Ok(queued)
     }
 
-    fn retry_page(&mut self, page: Vec<Push>, now: i64) -> Result<usize> {
+    fn retry_page(&mut self, page: Vec<Push>, now: Timestamp) -> Result<usize> {
         let of: Vec<ListingId> = page.iter().map(|p| p.listing_id).collect();
         let paired = self.still_paired(&of)?;
         let held = self.held_stores(page.iter().map(|p| p.store_id))?;
@@ -286,7 +286,7 @@ impl Tenant<'_> {
     }
 
     /// Merges increases of one listing that wait side by side, as they do when one comes back, into the oldest.
-    pub(super) fn merge_waiting(&mut self, of: &[ListingId], now: i64) -> Result<()> {
+    pub(super) fn merge_waiting(&mut self, of: &[ListingId], now: Timestamp) -> Result<()> {
         let mut oldest: HashMap<ListingId, Push> = HashMap::new();
         let mut changed = Vec::new();
         for mut push in self.active_pushes(of)?.into_iter().filter(Push::is_mergeable) {
@@ -336,7 +336,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn cancel_pushes(&mut self, scope: CancelScope, reason: &str, now: i64) -> Result<usize> {
+    pub fn cancel_pushes(&mut self, scope: CancelScope, reason: &str, now: Timestamp) -> Result<usize> {
         let key = self.key();
         let manual: Vec<RunId> = match scope {
             CancelScope::AutoSync => {
@@ -381,13 +381,13 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn hold_store(&mut self, store: StoreId, now: i64) -> Result<usize> {
+    pub fn hold_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         let key = self.key();
         Ok(on!(self.conn, c => diesel::update(pushes::table)
             .filter(pushes::seller_id.eq(&key)).filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null())
             .filter(pushes::state.eq_any([PushState::Queued.code(), PushState::Retrying.code()]))
-            .set((pushes::state.eq(PushState::Held.code()), pushes::due_at.eq(None::<i64>), pushes::updated_at.eq(now),
-                pushes::failing_since.eq(None::<i64>))).execute(c))?)
+            .set((pushes::state.eq(PushState::Held.code()), pushes::due_at.eq(None::<Timestamp>), pushes::updated_at.eq(now),
+                pushes::failing_since.eq(None::<Timestamp>))).execute(c))?)
     }
 
     /// Lets what is held for this store flow again, and takes the mark of refused credentials from it. A store that is
@@ -395,10 +395,10 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn release_store(&mut self, store: StoreId, now: i64) -> Result<usize> {
+    pub fn release_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         let key = self.key();
         on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes())))
-            .set((stores::needs_reauthorisation.eq(false), stores::problem.eq(None::<String>), stores::probe_at.eq(None::<i64>))).execute(c))?;
+            .set((stores::needs_reauthorisation.eq(false), stores::problem.eq(None::<String>), stores::probe_at.eq(None::<Timestamp>))).execute(c))?;
         if self.store(store)?.paused {
             return Ok(0);
         }

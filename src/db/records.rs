@@ -4,8 +4,8 @@ use super::pushes::{PushFilter, PushRow, has_ended, is_active, is_held, read_pus
 use super::runs::Run;
 use super::schema::pushes;
 use super::{Result, Tenant};
-use crate::domain::RunId;
 use crate::domain::push::{Push, PushState};
+use crate::domain::{RunId, Timestamp};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use std::collections::HashMap;
@@ -78,7 +78,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn pushes_changed_since(&mut self, since: i64, limit: i64) -> Result<Vec<Push>> {
+    pub fn pushes_changed_since(&mut self, since: Timestamp, limit: i64) -> Result<Vec<Push>> {
         let key = self.key();
         // Two questions, so that each has its index: by seller for what is open, by age for what has ended.
         let mut rows: Vec<PushRow> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key)).filter(is_active())

@@ -6,15 +6,15 @@ use super::connection::on;
 use super::listings::{Listing, ListingRow};
 use super::schema::{listings, sync_runs};
 use super::{Error, Result, Tenant, id_of};
-use crate::clock::instant;
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::schedule::DueRun;
 use crate::domain::settings::{StoreRules, resolve};
-use crate::domain::{ListingId, RunId, Sku, StoreId};
+use crate::domain::{ListingId, RunId, Sku, StoreId, Timestamp};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Listings that become pushes in one transaction.
 pub const EXPAND_PAGE: i64 = 500;
@@ -99,22 +99,23 @@ pub struct Run {
     /// In plain words.
     pub reason: Option<String>,
     /// When it should have begun (daily). Milliseconds since 1970.
-    pub scheduled_for: Option<i64>,
+    pub scheduled_for: Option<Timestamp>,
     /// When it began.
-    pub started_at: i64,
+    pub started_at: Timestamp,
     /// When it ended.
-    pub finished_at: Option<i64>,
+    pub finished_at: Option<Timestamp>,
 }
 
 impl Run {
     /// When it will be at its end, at its pace so far; `None` while that is not known, and when it has ended.
-    pub fn eta(&self, now: i64) -> Option<i64> {
+    pub fn eta(&self, now: Timestamp) -> Option<Timestamp> {
         let ended = self.done + self.failed;
         if self.state != RunState::Running || !self.expanded || ended == 0 {
             return None;
         }
-        let per_listing = i128::from((now - self.started_at).max(0)) * i128::from((self.total - ended).max(0)) / i128::from(ended);
-        Some(now.saturating_add(i64::try_from(per_listing).unwrap_or(i64::MAX)))
+        let per_listing =
+            i128::from((now - self.started_at).num_milliseconds().max(0)) * i128::from((self.total - ended).max(0)) / i128::from(ended);
+        Some(now + Duration::from_millis(u64::try_from(per_listing).unwrap_or(u64::MAX)))
     }
 }
 
@@ -134,16 +135,16 @@ struct RunRow {
     expanded_to: Option<Vec<u8>>,
     expanded: bool,
     reason: Option<String>,
-    scheduled_for: Option<i64>,
-    started_at: i64,
-    finished_at: Option<i64>,
+    scheduled_for: Option<Timestamp>,
+    started_at: Timestamp,
+    finished_at: Option<Timestamp>,
 }
 
 impl RunRow {
-    fn new(seller_id: Vec<u8>, kind: RunKind, now: i64) -> Self {
+    fn new(seller_id: Vec<u8>, kind: RunKind, now: Timestamp) -> Self {
         Self {
             seller_id,
-            id: RunId::new(instant(now)).bytes(),
+            id: RunId::new(now).bytes(),
             kind: kind.word().to_owned(),
             state: RunState::Running.word().to_owned(),
             store_id: None,
@@ -197,7 +198,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn start_run(&mut self, kind: RunKind, filter: &RunFilter, now: i64) -> Result<Run> {
+    pub fn start_run(&mut self, kind: RunKind, filter: &RunFilter, now: Timestamp) -> Result<Run> {
         let json = FilterJson {
             store_ids: filter.store_ids.clone(),
             skus: filter.skus.as_ref().map(|skus| skus.iter().map(ToString::to_string).collect()),
@@ -213,11 +214,11 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn start_daily_run(&mut self, store: StoreId, due: &DueRun, now: i64) -> Result<Option<Run>> {
+    pub fn start_daily_run(&mut self, store: StoreId, due: &DueRun, now: Timestamp) -> Result<Option<Run>> {
         let mut row = RunRow {
             store_id: Some(store.bytes()),
             local_date: Some(due.date.to_string()),
-            scheduled_for: Some(due.scheduled_for.timestamp_millis()),
+            scheduled_for: Some(due.scheduled_for),
             ..RunRow::new(self.key(), RunKind::Daily, now)
         };
         if due.missed {
@@ -326,7 +327,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn live_runs(&mut self, since: i64, limit: i64) -> Result<Vec<Run>> {
+    pub fn live_runs(&mut self, since: Timestamp, limit: i64) -> Result<Vec<Run>> {
         let key = self.key();
         let rows: Vec<RunRow> = on!(self.conn, c => sync_runs::table.filter(sync_runs::seller_id.eq(&key))
             .filter(sync_runs::finished_at.is_null().or(sync_runs::finished_at.gt(since)).assume_not_null())
@@ -338,7 +339,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn expand_runs(&mut self, now: i64) -> Result<bool> {
+    pub fn expand_runs(&mut self, now: Timestamp) -> Result<bool> {
         let key = self.key();
         let row: Option<RunRow> = on!(self.conn, c => sync_runs::table.filter(sync_runs::seller_id.eq(&key))
             .filter(sync_runs::finished_at.is_null()).filter(sync_runs::expanded.eq(false)).order(sync_runs::id).first(c).optional())?;
@@ -373,7 +374,7 @@ impl Tenant<'_> {
     }
 
     /// Overwrites of those of the page's listings that the rules allow to be pushed.
-    fn overwrites_of(&mut self, page: Vec<ListingPick>, run: RunId, now: i64) -> Result<Vec<Push>> {
+    fn overwrites_of(&mut self, page: Vec<ListingPick>, run: RunId, now: Timestamp) -> Result<Vec<Push>> {
         let settings = self.sync_settings()?;
         let stores: BTreeMap<StoreId, (StoreRules, bool)> =
             self.stores(None, super::delivery::MAX_STORES)?.iter().map(|s| (s.id, (s.rules(), s.is_held()))).collect();
@@ -406,7 +407,7 @@ impl Tenant<'_> {
     }
 
     /// A store may be held for days: the overwrites of its earlier runs need not be sent one after another then.
-    fn supersede_held_overwrites(&mut self, by: &[Push], now: i64) -> Result<()> {
+    fn supersede_held_overwrites(&mut self, by: &[Push], now: Timestamp) -> Result<()> {
         let of: Vec<ListingId> = by.iter().filter(|push| push.state == PushState::Held).map(|push| push.listing_id).collect();
         let mut earlier = self.active_pushes(&of)?;
         earlier.retain(|push| push.kind == PushKind::Overwrite && push.state == PushState::Held);
@@ -417,7 +418,7 @@ impl Tenant<'_> {
     }
 
     /// Counts pushes of runs that ended between `before` and `after`.
-    pub(super) fn count_run_progress(&mut self, before: &[Push], after: &[Push], now: i64) -> Result<()> {
+    pub(super) fn count_run_progress(&mut self, before: &[Push], after: &[Push], now: Timestamp) -> Result<()> {
         let key = self.key();
         let ended =
             |state: PushState| matches!(state, PushState::Confirmed | PushState::Rejected | PushState::Superseded | PushState::Cancelled);
@@ -437,7 +438,7 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    fn end_run_if_complete(&mut self, run: RunId, now: i64) -> Result<()> {
+    fn end_run_if_complete(&mut self, run: RunId, now: Timestamp) -> Result<()> {
         let key = self.key();
         on!(self.conn, c => diesel::update(sync_runs::table.find((&key, run.bytes())))
             .filter(sync_runs::finished_at.is_null()).filter(sync_runs::expanded)
@@ -453,7 +454,7 @@ impl Tenant<'_> {
         ids.iter().map(|id| id_of(id, RunId::from_bytes, "sync_runs.id")).collect()
     }
 
-    pub(super) fn cancel_auto_runs(&mut self, reason: &str, now: i64) -> Result<()> {
+    pub(super) fn cancel_auto_runs(&mut self, reason: &str, now: Timestamp) -> Result<()> {
         let key = self.key();
         on!(self.conn, c => diesel::update(sync_runs::table).filter(sync_runs::seller_id.eq(&key))
             .filter(sync_runs::finished_at.is_null()).filter(sync_runs::kind.ne(RunKind::Manual.word()))

@@ -5,7 +5,7 @@ use super::schema::{api_keys, pushes, sellers, stock_events, sync_settings, ware
 use super::settings::SettingsRow;
 use super::{Conn, Error, Result, id_of};
 use crate::domain::settings::{SyncSettings, parse_timezone};
-use crate::domain::{KeyId, SellerId, WarehouseCode};
+use crate::domain::{KeyId, SellerId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -29,7 +29,7 @@ pub struct Seller {
     /// How many SKUs it has.
     pub sku_count: i64,
     /// When it was added.
-    pub created_at: i64,
+    pub created_at: Timestamp,
 }
 
 /// An API key, without its secret.
@@ -38,9 +38,9 @@ pub struct ApiKey {
     /// Its name.
     pub id: KeyId,
     /// When it was made.
-    pub created_at: i64,
+    pub created_at: Timestamp,
     /// When it was revoked.
-    pub revoked_at: Option<i64>,
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// Whom a key belongs to.
@@ -69,7 +69,7 @@ struct SellerRow {
     timezone: String,
     suspended: bool,
     sku_count: i64,
-    created_at: i64,
+    created_at: Timestamp,
 }
 
 impl SellerRow {
@@ -167,7 +167,7 @@ pub fn delete_seller_step(conn: &mut Conn, id: SellerId) -> Result<bool> {
 ///
 /// # Errors
 /// [`Error::NotFound`] without that seller, [`Error::Conflict`] when it has too many.
-pub fn create_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], now: i64) -> Result<()> {
+pub fn create_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], now: Timestamp) -> Result<()> {
     self::seller(conn, seller)?;
     let count: i64 = on!(conn, c => api_keys::table.filter(api_keys::seller_id.eq(seller.bytes())).count().get_result(c))?;
     if count >= MAX_KEYS {
@@ -176,7 +176,7 @@ pub fn create_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32]
     insert_key(conn, seller, key, hash, now)
 }
 
-fn insert_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], now: i64) -> Result<()> {
+fn insert_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], now: Timestamp) -> Result<()> {
     on!(conn, c => diesel::insert_into(api_keys::table).values((
         api_keys::seller_id.eq(seller.bytes()), api_keys::id.eq(key.bytes()), api_keys::hash.eq(&hash[..]), api_keys::created_at.eq(now),
     )).execute(c))?;
@@ -187,9 +187,9 @@ fn insert_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], no
 ///
 /// # Errors
 /// [`Error::NotFound`] when that seller has no such key.
-pub fn revoke_key(conn: &mut Conn, seller: SellerId, key: KeyId, now: i64) -> Result<()> {
+pub fn revoke_key(conn: &mut Conn, seller: SellerId, key: KeyId, now: Timestamp) -> Result<()> {
     let row = api_keys::table.find((seller.bytes(), key.bytes()));
-    let revoked: Option<i64> = on!(conn, c => row.clone().select(api_keys::revoked_at).get_result(c))?;
+    let revoked: Option<Timestamp> = on!(conn, c => row.clone().select(api_keys::revoked_at).get_result(c))?;
     if revoked.is_none() {
         on!(conn, c => diesel::update(row).set(api_keys::revoked_at.eq(now)).execute(c))?;
     }
@@ -201,7 +201,7 @@ pub fn revoke_key(conn: &mut Conn, seller: SellerId, key: KeyId, now: i64) -> Re
 /// # Errors
 /// Those of the database.
 pub fn keys(conn: &mut Conn, seller: SellerId) -> Result<Vec<ApiKey>> {
-    let rows: Vec<(Vec<u8>, i64, Option<i64>)> = on!(conn, c => api_keys::table.filter(api_keys::seller_id.eq(seller.bytes()))
+    let rows: Vec<(Vec<u8>, Timestamp, Option<Timestamp>)> = on!(conn, c => api_keys::table.filter(api_keys::seller_id.eq(seller.bytes()))
         .select((api_keys::id, api_keys::created_at, api_keys::revoked_at)).order(api_keys::id).load(c))?;
     rows.into_iter()
         .map(|(id, created_at, revoked_at)| Ok(ApiKey { id: id_of(&id, KeyId::from_bytes, "api_keys.id")?, created_at, revoked_at }))
@@ -213,7 +213,7 @@ pub fn keys(conn: &mut Conn, seller: SellerId) -> Result<Vec<ApiKey>> {
 /// # Errors
 /// [`Error::NotFound`] when nobody's has.
 pub fn find_key(conn: &mut Conn, hash: &[u8; 32]) -> Result<KeyOwner> {
-    let row: (Vec<u8>, Vec<u8>, Vec<u8>, Option<i64>, bool) = on!(conn, c => api_keys::table
+    let row: (Vec<u8>, Vec<u8>, Vec<u8>, Option<Timestamp>, bool) = on!(conn, c => api_keys::table
         .inner_join(sellers::table.on(sellers::id.eq(api_keys::seller_id))).filter(api_keys::hash.eq(&hash[..]))
         .select((api_keys::seller_id, api_keys::id, api_keys::hash, api_keys::revoked_at, sellers::suspended)).get_result(c))?;
     // The index has compared already, but not in constant time.

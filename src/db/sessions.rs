@@ -5,7 +5,7 @@ use super::schema::{api_keys, sessions, sync_settings};
 use super::sellers::{Seller, seller};
 use super::{Conn, Error, Result, id_of};
 use crate::domain::settings::parse_timezone;
-use crate::domain::{KeyId, SellerId};
+use crate::domain::{KeyId, SellerId, Timestamp};
 use diesel::prelude::*;
 
 /// The digest under which something secret is kept.
@@ -51,7 +51,7 @@ pub enum Session {
 ///
 /// # Errors
 /// Those of the database.
-pub fn begin_session(conn: &mut Conn, token: &Digest, of: &SessionOf, now: i64, expires_at: i64) -> Result<()> {
+pub fn begin_session(conn: &mut Conn, token: &Digest, of: &SessionOf, now: Timestamp, expires_at: Timestamp) -> Result<()> {
     on!(conn, c => diesel::delete(sessions::table.filter(sessions::expires_at.le(now))).execute(c))?;
     let (seller, key, proof) = match of {
         SessionOf::Seller { seller, key } => (Some(seller.bytes()), Some(key.bytes()), None),
@@ -70,7 +70,7 @@ type SessionRow = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is none, it has expired, or its key was revoked.
-pub fn find_session(conn: &mut Conn, token: &Digest, now: i64) -> Result<Session> {
+pub fn find_session(conn: &mut Conn, token: &Digest, now: Timestamp) -> Result<Session> {
     let row: SessionRow = on!(conn, c => sessions::table.find(token.to_vec()).filter(sessions::expires_at.gt(now))
         .select((sessions::seller_id, sessions::key_id, sessions::operator_proof)).get_result(c))?;
     let (of, key) = match row {
@@ -78,7 +78,7 @@ pub fn find_session(conn: &mut Conn, token: &Digest, now: i64) -> Result<Session
         (None, None, Some(proof)) => return Ok(Session::Operator { proof }),
         _ => return Err(Error::Corrupt("sessions".to_owned())),
     };
-    let revoked: Option<i64> = on!(conn, c => api_keys::table.find((&of, &key)).select(api_keys::revoked_at).get_result(c))?;
+    let revoked: Option<Timestamp> = on!(conn, c => api_keys::table.find((&of, &key)).select(api_keys::revoked_at).get_result(c))?;
     if revoked.is_some() {
         return Err(Error::NotFound);
     }

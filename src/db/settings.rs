@@ -2,11 +2,10 @@
 use super::connection::on;
 use super::schema::{rules, sync_settings};
 use super::{Error, Result, Tenant, id_of};
-use crate::clock::instant;
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::schedule::next_run;
 use crate::domain::settings::{Frequency, Rule, SyncSettings, parse_daily_at, parse_timezone};
-use crate::domain::{Sku, StoreId};
+use crate::domain::{Sku, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 
@@ -22,12 +21,12 @@ pub(super) struct SettingsRow {
     allocation_mode: String,
     buffer: i64,
     trigger_on_cancellation: bool,
-    timed_since: i64,
-    next_run_at: Option<i64>,
+    timed_since: Timestamp,
+    next_run_at: Option<Timestamp>,
 }
 
 impl SettingsRow {
-    pub(super) fn new(seller_id: Vec<u8>, settings: &SyncSettings, now: i64) -> Self {
+    pub(super) fn new(seller_id: Vec<u8>, settings: &SyncSettings, now: Timestamp) -> Self {
         Self {
             seller_id,
             auto_sync: settings.auto_sync,
@@ -47,7 +46,7 @@ impl SettingsRow {
             buffer: settings.buffer,
             trigger_on_cancellation: settings.trigger_on_cancellation,
             timed_since: settings.timed_since,
-            next_run_at: settings.is_timed().then(|| next_run(settings, instant(now)).timestamp_millis()),
+            next_run_at: settings.is_timed().then(|| next_run(settings, now)),
         }
     }
 
@@ -125,7 +124,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn save_sync_settings(&mut self, settings: &SyncSettings, now: i64) -> Result<()> {
+    pub fn save_sync_settings(&mut self, settings: &SyncSettings, now: Timestamp) -> Result<()> {
         let row = SettingsRow::new(self.key(), settings, now);
         on!(self.conn, c => diesel::insert_into(sync_settings::table).values(&row)
             .on_conflict(sync_settings::seller_id).do_update().set(&row).execute(c))?;
@@ -136,9 +135,9 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn schedule_next_run(&mut self, settings: &SyncSettings, now: i64) -> Result<()> {
+    pub fn schedule_next_run(&mut self, settings: &SyncSettings, now: Timestamp) -> Result<()> {
         let key = self.key();
-        let at = settings.is_timed().then(|| next_run(settings, instant(now)).timestamp_millis());
+        let at = settings.is_timed().then(|| next_run(settings, now));
         on!(self.conn, c => diesel::update(sync_settings::table.find(&key)).set(sync_settings::next_run_at.eq(at)).execute(c))?;
         Ok(())
     }

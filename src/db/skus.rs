@@ -3,7 +3,7 @@ use super::connection::{containing, lower, on};
 use super::ledger::Limits;
 use super::schema::{listings, sellers, skus, stock_levels};
 use super::{Error, ROWS_PER_STATEMENT, Result, Tenant};
-use crate::domain::Sku;
+use crate::domain::{Sku, Timestamp};
 use diesel::dsl::{count_star, exists, not};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
@@ -17,7 +17,7 @@ pub struct SkuItem {
     /// Its name.
     pub name: Option<String>,
     /// When it was first seen.
-    pub created_at: i64,
+    pub created_at: Timestamp,
     /// Whether any listing is paired with it.
     pub paired: bool,
 }
@@ -52,7 +52,7 @@ struct SkuRow {
     seller_id: Vec<u8>,
     sku: String,
     name: Option<String>,
-    created_at: i64,
+    created_at: Timestamp,
 }
 
 impl Tenant<'_> {
@@ -138,7 +138,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// [`Error::Conflict`] when there would be too many.
-    pub fn save_skus(&mut self, changes: &[(Sku, Option<Option<String>>)], limits: Limits, now: i64) -> Result<Vec<SkuChange>> {
+    pub fn save_skus(&mut self, changes: &[(Sku, Option<Option<String>>)], limits: Limits, now: Timestamp) -> Result<Vec<SkuChange>> {
         let wanted: Vec<&str> = changes.iter().map(|(sku, _)| sku.as_str()).collect();
         let known = self.sku_names(&wanted)?;
         let mut rows = Vec::new();
@@ -176,7 +176,7 @@ impl Tenant<'_> {
     }
 
     /// Inserts SKUs that are known to be new, each once.
-    pub(super) fn insert_skus<'s>(&mut self, new: impl Iterator<Item = &'s str>, now: i64) -> Result<()> {
+    pub(super) fn insert_skus<'s>(&mut self, new: impl Iterator<Item = &'s str>, now: Timestamp) -> Result<()> {
         let rows: Vec<SkuRow> = new.map(|sku| SkuRow { seller_id: self.key(), sku: sku.to_owned(), name: None, created_at: now }).collect();
         for chunk in rows.chunks(ROWS_PER_STATEMENT) {
             on!(self.conn, c => diesel::insert_into(skus::table).values(chunk).execute(c))?;

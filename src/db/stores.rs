@@ -5,7 +5,7 @@ use super::schema::{listings, pushes, rules, store_circuits, stores};
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::allocation::Share;
 use crate::domain::settings::StoreRules;
-use crate::domain::{StoreId, WarehouseCode};
+use crate::domain::{StoreId, Timestamp, WarehouseCode};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use std::collections::HashMap;
@@ -38,13 +38,13 @@ pub struct Store {
     /// What is wrong with it, in plain words.
     pub problem: Option<String>,
     /// When it is to be looked at again: refused credentials are tried, marked listings overwritten.
-    pub probe_at: Option<i64>,
+    pub probe_at: Option<Timestamp>,
     /// When a push was confirmed last.
-    pub last_success_at: Option<i64>,
+    pub last_success_at: Option<Timestamp>,
     /// When it was added.
-    pub created_at: i64,
+    pub created_at: Timestamp,
     /// When it changed last.
-    pub updated_at: i64,
+    pub updated_at: Timestamp,
 }
 
 impl Store {
@@ -75,10 +75,10 @@ pub(super) struct StoreRow {
     paused: bool,
     needs_reauthorisation: bool,
     problem: Option<String>,
-    probe_at: Option<i64>,
-    last_success_at: Option<i64>,
-    created_at: i64,
-    updated_at: i64,
+    probe_at: Option<Timestamp>,
+    last_success_at: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
 }
 
 impl StoreRow {
@@ -173,9 +173,9 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn open_circuits(&mut self, now: i64) -> Result<HashMap<StoreId, i64>> {
+    pub fn open_circuits(&mut self, now: Timestamp) -> Result<HashMap<StoreId, Timestamp>> {
         let key = self.key();
-        let rows: Vec<(Vec<u8>, i64)> = on!(self.conn, c => store_circuits::table.filter(store_circuits::seller_id.eq(&key))
+        let rows: Vec<(Vec<u8>, Timestamp)> = on!(self.conn, c => store_circuits::table.filter(store_circuits::seller_id.eq(&key))
             .filter(store_circuits::open_until.gt(now)).select((store_circuits::store_id, store_circuits::open_until)).load(c))?;
         rows.into_iter().map(|(id, until)| Ok((id_of(&id, StoreId::from_bytes, "store_circuits.store_id")?, until))).collect()
     }
@@ -184,7 +184,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn note_circuit(&mut self, store: StoreId, open_until: Option<i64>) -> Result<()> {
+    pub fn note_circuit(&mut self, store: StoreId, open_until: Option<Timestamp>) -> Result<()> {
         let row = (store_circuits::seller_id.eq(self.key()), store_circuits::store_id.eq(store.bytes()));
         match open_until {
             Some(until) => on!(self.conn, c => diesel::insert_into(store_circuits::table)
@@ -249,7 +249,7 @@ impl Tenant<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none, or it is another seller's.
-    pub fn delete_store(&mut self, id: StoreId, now: i64) -> Result<Store> {
+    pub fn delete_store(&mut self, id: StoreId, now: Timestamp) -> Result<Store> {
         let (key, store_id) = (self.key(), id.bytes());
         let store = self.store(id)?;
         self.cancel_pushes(CancelScope::Store(id), "The store was removed.", now)?;

@@ -2,7 +2,7 @@
 use super::connection::on;
 use super::schema::{stock_levels, warehouses};
 use super::{Error, Result, Tenant};
-use crate::domain::WarehouseCode;
+use crate::domain::{Timestamp, WarehouseCode};
 use diesel::prelude::*;
 
 /// Warehouses that one seller may have.
@@ -16,10 +16,10 @@ pub struct Warehouse {
     /// Its name.
     pub name: String,
     /// When it was added.
-    pub created_at: i64,
+    pub created_at: Timestamp,
 }
 
-fn warehouse((code, name, created_at): (String, String, i64)) -> Result<Warehouse> {
+fn warehouse((code, name, created_at): (String, String, Timestamp)) -> Result<Warehouse> {
     let code = WarehouseCode::parse(&code).map_err(|_| Error::Corrupt("warehouses.code".to_owned()))?;
     Ok(Warehouse { code, name, created_at })
 }
@@ -32,7 +32,7 @@ impl Tenant<'_> {
     pub fn warehouses(&mut self, after: Option<&str>, limit: i64) -> Result<Vec<Warehouse>> {
         let key = self.key();
         let after = after.unwrap_or_default().to_owned();
-        let rows: Vec<(String, String, i64)> = on!(self.conn, c => warehouses::table
+        let rows: Vec<(String, String, Timestamp)> = on!(self.conn, c => warehouses::table
             .filter(warehouses::seller_id.eq(&key)).filter(warehouses::code.gt(&after))
             .select((warehouses::code, warehouses::name, warehouses::created_at)).order(warehouses::code).limit(limit).load(c))?;
         rows.into_iter().map(warehouse).collect()

@@ -1,12 +1,13 @@
 //! A circuit breaker per store: a store that keeps failing is probed, not hammered.
 //! Closed until [`Circuit::TRIP_AFTER`] calls in a row have failed; then open for a growing pause; then one probe.
-use chrono::{DateTime, TimeDelta, Utc};
+use super::Timestamp;
+use chrono::TimeDelta;
 
 /// The breaker of one store. Lives in memory: a restart begins closed and finds out again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Circuit {
     failures: u32,
-    open_until: Option<DateTime<Utc>>,
+    open_until: Option<Timestamp>,
 }
 
 impl Circuit {
@@ -21,7 +22,7 @@ impl Circuit {
     }
 
     /// A call was not answered, or with a server error.
-    pub fn failed(&mut self, now: DateTime<Utc>) {
+    pub fn failed(&mut self, now: Timestamp) {
         self.failures = self.failures.saturating_add(1);
         if let Some(beyond) = self.failures.checked_sub(Self::TRIP_AFTER) {
             let pause = Self::FIRST_PAUSE_MS.saturating_mul(1 << beyond.min(16)).min(Self::LONGEST_PAUSE_MS);
@@ -30,12 +31,12 @@ impl Circuit {
     }
 
     /// Until when nothing may be sent.
-    pub fn open_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.open_until.filter(|until| *until > now)
     }
 
     /// Whether the next call is a probe, which goes alone.
-    pub fn is_probing(&self, now: DateTime<Utc>) -> bool {
+    pub fn is_probing(&self, now: Timestamp) -> bool {
         self.open_until.is_some_and(|until| until <= now)
     }
 }
@@ -46,7 +47,7 @@ mod tests {
 
     #[test]
     fn it_opens_after_failures_in_a_row_then_probes_then_closes() {
-        let mut now = DateTime::UNIX_EPOCH;
+        let mut now = Timestamp::default();
         let mut circuit = Circuit::default();
         for _ in 1..Circuit::TRIP_AFTER {
             circuit.failed(now);

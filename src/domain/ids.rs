@@ -1,5 +1,5 @@
 //! Names of things, each its own type, parsed once at the edge. Ids are UUIDv7, so they sort by birth.
-use chrono::{DateTime, Utc};
+use super::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::sync::{LazyLock, Mutex};
@@ -14,13 +14,14 @@ macro_rules! uuid_id {
 
         impl $name {
             /// A new id, born at `now`: later ids sort behind earlier ones.
-            pub fn new(now: DateTime<Utc>) -> Self {
+            pub fn new(now: Timestamp) -> Self {
                 Self(new_uuid(now))
             }
-            /// When it was born, in milliseconds since 1970, where it says.
-            pub fn created_at_ms(&self) -> Option<i64> {
+            /// The time part of the id; `None` for an id of another kind of UUID.
+            pub fn created_at(&self) -> Option<Timestamp> {
                 let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
-                i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
+                let ms = i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))?;
+                Some(Timestamp::from_millis(ms))
             }
             /// The sixteen bytes, as they stand in the database.
             pub fn bytes(&self) -> Vec<u8> {
@@ -71,9 +72,10 @@ pub fn begin_order_of_this_thread() {
 }
 
 /// A UUIDv7 whose time part is `now`, with a process-wide counter so that ids of one millisecond keep their order.
-fn new_uuid(now: DateTime<Utc>) -> Uuid {
+fn new_uuid(now: Timestamp) -> Uuid {
     static CONTEXT: LazyLock<Mutex<uuid::ContextV7>> = LazyLock::new(|| Mutex::new(uuid::ContextV7::new()));
-    let (seconds, nanos) = (u64::try_from(now.timestamp()).unwrap_or(0), now.timestamp_subsec_nanos());
+    let ms = u64::try_from(now.as_millis()).unwrap_or(0);
+    let (seconds, nanos) = (ms / 1000, u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000);
     let timestamp = OWN_CONTEXT.with_borrow(|own| match own {
         Some(own) => uuid::Timestamp::from_unix(own, seconds, nanos),
         None => uuid::Timestamp::from_unix(&*CONTEXT, seconds, nanos),
@@ -153,11 +155,11 @@ mod tests {
 
     #[test]
     fn ids_of_one_instant_sort_by_birth() {
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let now = Timestamp::from_millis(1_800_000_000_000);
         let ids: Vec<_> = (0..1000).map(|_| PushId::new(now)).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
         let half_past = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 1_800_000_000, 500_000_000));
-        assert_eq!(PushId(half_past).created_at_ms(), Some(1_800_000_000_500));
+        assert_eq!(PushId(half_past).created_at(), Some(now + std::time::Duration::from_millis(500)));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub mod schedule;
 pub mod settings;
 pub mod stock;
 pub mod sync;
+mod timestamp;
 
 pub use ids::{CallId, EventId, KeyId, ListingId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode};
 pub use problem::FieldError;
+pub use timestamp::Timestamp;

@@ -5,21 +5,21 @@
 //! `→ cancelled`. An uncertain push is never sent again blindly: [`Resolution`] says how its outcome is found out.
 mod verdict;
 
+use super::Timestamp;
 use super::delivery::{Abilities, ItemResult, KEYS_TRUSTED_FOR, Resolution};
 use super::retry::RetryPolicy;
 use super::{CallId, ListingId, PushId, RunId, StoreId};
-use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 pub use verdict::{Verdict, verdicts};
 
 /// How long after a request may have been overtaken by its own repetition every answer about its listing is compared
-/// with the account, in milliseconds.
-pub const DOUBT_FOR_MS: i64 = 24 * 3600 * 1000;
+/// with the account.
+pub const DOUBT_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a change that was accepted may take to show, in milliseconds. Amazon speaks of minutes.
-pub const SHOWN_WITHIN_MS: i64 = 30 * 60 * 1000;
+/// How long a change that was accepted may take to show. Amazon speaks of minutes.
+pub const SHOWN_WITHIN: Duration = Duration::from_secs(30 * 60);
 
 /// Relative or absolute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -135,13 +135,13 @@ pub struct Push {
     /// The platform's last answer, shortened.
     pub raw_answer: Option<String>,
     /// When it was made. Instants are milliseconds since 1970.
-    pub created_at: i64,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated_at: i64,
+    pub updated_at: Timestamp,
     /// When it wants attention; `None` when it does not.
-    pub due_at: Option<i64>,
+    pub due_at: Option<Timestamp>,
     /// When its success was known.
-    pub confirmed_at: Option<i64>,
+    pub confirmed_at: Option<Timestamp>,
     /// The call that carried it last.
     pub call_id: Option<CallId>,
     /// What the listing showed before it was sent, where that was read.
@@ -149,7 +149,7 @@ pub struct Push {
     /// How an unknown outcome of its last call is found out.
     pub resolution: Option<Resolution>,
     /// Since when it has been failing without a break.
-    pub failing_since: Option<i64>,
+    pub failing_since: Option<Timestamp>,
     /// The most items in its next call, after a call was refused as a whole.
     pub batch_limit: Option<i32>,
     /// Cancelled while on its way: must not be sent again if it was not applied.
@@ -168,7 +168,7 @@ pub struct Account {
     /// Units shown last, from a confirmed answer or a read.
     pub shown: Option<i64>,
     /// Until when an answer that differs from the account means that a late request was applied.
-    pub doubt_until: Option<i64>,
+    pub doubt_until: Option<Timestamp>,
 }
 
 /// What an answer changes about the listing of a push.
@@ -177,9 +177,9 @@ pub struct ListingChange {
     /// It shows this.
     pub shown: Option<i64>,
     /// Watch its answers until then.
-    pub doubt_until: Option<i64>,
+    pub doubt_until: Option<Timestamp>,
     /// Send nothing to it before then: a request without an answer may still arrive, and the push is at its end.
-    pub settles_at: Option<i64>,
+    pub settles_at: Option<Timestamp>,
     /// Overwrite it with its target, for this reason.
     pub heal: Option<String>,
     /// Overwrite it once its store works again.
@@ -190,7 +190,7 @@ pub struct ListingChange {
 #[derive(Debug, Clone, Copy)]
 pub struct Settling<'a> {
     /// Now, in milliseconds since 1970.
-    pub now: i64,
+    pub now: Timestamp,
     /// The draw for backoff, from 0 to 1.
     pub jitter: f64,
     /// The retry policy.
@@ -203,9 +203,17 @@ const CHECK_STORE: &str = "Check in the store that the listing shows the right n
 
 impl Push {
     /// One that waits, due now. An increase is given its quantity, and the run of an overwrite its id, by who makes it.
-    pub fn new(kind: PushKind, listing: ListingId, store: StoreId, sku: &str, external_id: &str, extra: Option<&str>, now: i64) -> Self {
+    pub fn new(
+        kind: PushKind,
+        listing: ListingId,
+        store: StoreId,
+        sku: &str,
+        external_id: &str,
+        extra: Option<&str>,
+        now: Timestamp,
+    ) -> Self {
         Self {
-            id: PushId::new(DateTime::from_timestamp_millis(now).unwrap_or(DateTime::UNIX_EPOCH)),
+            id: PushId::new(now),
             store_id: store,
             listing_id: listing,
             sku: sku.to_owned(),
@@ -246,14 +254,14 @@ impl Push {
     }
 
     /// The process died while this was on its way: perhaps applied.
-    pub fn crashed(&mut self, now: i64, policy: &RetryPolicy) {
+    pub fn crashed(&mut self, now: Timestamp, policy: &RetryPolicy) {
         if self.state == PushState::Sending {
             self.become_uncertain("The service stopped while this was being sent.", now, policy, 0.0);
         }
     }
 
     /// It was claimed, and surely not one byte of it was sent.
-    pub fn unclaimed(&mut self, now: i64) {
+    pub fn unclaimed(&mut self, now: Timestamp) {
         if self.in_doubt {
             self.state = PushState::Uncertain;
             self.due_at = Some(now);
@@ -266,7 +274,7 @@ impl Push {
     }
 
     /// Called off: at once while it waits, otherwise as soon as it is known not to have been applied.
-    pub fn cancel(&mut self, reason: &str, now: i64) {
+    pub fn cancel(&mut self, reason: &str, now: Timestamp) {
         if self.state.is_waiting() {
             self.end(PushState::Cancelled, now);
             self.reason = Some(reason.to_owned());
@@ -276,13 +284,13 @@ impl Push {
     }
 
     /// An overwrite's target was read, and this increase is part of it already.
-    pub fn superseded(&mut self, reason: &str, now: i64) {
+    pub fn superseded(&mut self, reason: &str, now: Timestamp) {
         self.end(PushState::Superseded, now);
         self.reason = Some(reason.to_owned());
     }
 
     /// Another increase of the same listing that waits becomes part of this one.
-    pub fn merge(&mut self, other: &Self, now: i64) {
+    pub fn merge(&mut self, other: &Self, now: Timestamp) {
         self.quantity = self.quantity.zip(other.quantity).map(|(a, b)| a.saturating_add(b));
         self.updated_at = now;
     }
@@ -295,7 +303,7 @@ impl Push {
         // compares does, as soon as something else brings the quantity of before back.
         let by_key = self.state == PushState::Confirmed && self.base.is_none();
         let settles = was_in_doubt && !by_key && !self.state.is_waiting() && !self.state.is_in_flight();
-        ListingChange { settles_at: settles.then(|| ctx.now + to_ms(ctx.policy.settle_for)), ..change }
+        ListingChange { settles_at: settles.then(|| ctx.now + ctx.policy.settle_for), ..change }
     }
 
     fn take_verdict(&mut self, account: &Account, verdict: &Verdict, ctx: Settling<'_>) -> ListingChange {
@@ -340,7 +348,7 @@ impl Push {
             Verdict::Held { reason, next_step } => {
                 if was_in_doubt {
                     self.state = PushState::Uncertain;
-                    self.touch(now, Some(now + pause_ms(self.attempts, None, ctx)));
+                    self.touch(now, Some(now + pause(self.attempts, None, ctx)));
                 } else if self.cancel_requested {
                     self.end(PushState::Cancelled, now);
                 } else {
@@ -372,18 +380,18 @@ impl Push {
         match (self.base, self.quantity) {
             (Some(base), Some(added)) if base.saturating_add(added) == shown => self.confirm(account, Some(shown), ctx.now),
             (Some(base), Some(_)) if base == shown && self.resolution == Some(Resolution::AwaitShown) => {
-                if self.failing_since.is_some_and(|since| ctx.now - since >= SHOWN_WITHIN_MS) {
+                if self.failing_since.is_some_and(|since| ctx.now >= since + SHOWN_WITHIN) {
                     return self.leave_undecided(ctx.now);
                 }
                 self.attempts = self.attempts.saturating_add(1);
-                self.touch(ctx.now, Some(ctx.now + to_ms(ctx.policy.settle_for).max(pause_ms(self.attempts, None, ctx))));
+                self.touch(ctx.now, Some(ctx.now + ctx.policy.settle_for.max(pause(self.attempts, None, ctx))));
                 ListingChange::default()
             }
             (Some(base), Some(_)) if base == shown => {
                 self.in_doubt = false;
                 let change =
                     self.surely_not_applied("The answer was lost, and the store shows that the increase did not arrive.", ctx.now, ctx);
-                ListingChange { shown: Some(shown), doubt_until: Some(ctx.now + DOUBT_FOR_MS), ..change }
+                ListingChange { shown: Some(shown), doubt_until: Some(ctx.now + DOUBT_FOR), ..change }
             }
             _ => ListingChange { shown: Some(shown), ..self.leave_undecided(ctx.now) },
         }
@@ -406,14 +414,14 @@ impl Push {
         if self.kind == PushKind::Overwrite {
             self.in_doubt = false;
             let change = self.surely_not_applied("The answer was lost; the overwrite is repeated with the current target.", ctx.now, ctx);
-            return ListingChange { doubt_until: Some(ctx.now + DOUBT_FOR_MS), ..change };
+            return ListingChange { doubt_until: Some(ctx.now + DOUBT_FOR), ..change };
         }
         self.leave_undecided(ctx.now)
     }
 
     /// How its unknown outcome is to be found out at a store that can do this now: what was possible when it was sent may
     /// not be any more, and a key that is not honoured, or that may be forgotten by now, must not be relied upon.
-    pub fn resolution_at(&self, abilities: &Abilities, now: i64) -> Resolution {
+    pub fn resolution_at(&self, abilities: &Abilities, now: Timestamp) -> Resolution {
         let keyed = abilities.idempotency && !self.key_may_be_forgotten(now);
         match (self.kind, self.resolution, self.base) {
             (PushKind::Overwrite, Some(Resolution::SameCallAgain), _) if keyed => Resolution::SameCallAgain,
@@ -428,9 +436,9 @@ impl Push {
         }
     }
 
-    fn key_may_be_forgotten(&self, now: i64) -> bool {
-        let born_at = self.call_id.and_then(|call| call.created_at_ms());
-        born_at.is_some_and(|born_at| now.saturating_sub(born_at) > to_ms(KEYS_TRUSTED_FOR))
+    fn key_may_be_forgotten(&self, now: Timestamp) -> bool {
+        let created_at = self.call_id.and_then(|call| call.created_at());
+        created_at.is_some_and(|created_at| now > created_at + KEYS_TRUSTED_FOR)
     }
 
     /// What the listing shows if this was applied and nothing else happened.
@@ -441,7 +449,7 @@ impl Push {
         }
     }
 
-    fn confirm(&mut self, account: &Account, shown: Option<i64>, now: i64) -> ListingChange {
+    fn confirm(&mut self, account: &Account, shown: Option<i64>, now: Timestamp) -> ListingChange {
         let expected = self.expected_after().or_else(|| account.shown?.checked_add(self.quantity?));
         let contradicted = !self.cancel_requested
             && account.doubt_until.is_some_and(|until| until > now)
@@ -463,7 +471,7 @@ impl Push {
     fn accept(&mut self, account: &Account, ctx: Settling<'_>) -> ListingChange {
         if self.kind == PushKind::Overwrite || self.base.is_none() {
             let change = self.confirm(account, None, ctx.now);
-            return ListingChange { doubt_until: Some(ctx.now + SHOWN_WITHIN_MS).max(account.doubt_until), ..change };
+            return ListingChange { doubt_until: Some(ctx.now + SHOWN_WITHIN).max(account.doubt_until), ..change };
         }
         self.resolution = Some(Resolution::AwaitShown);
         self.failing_since = None;
@@ -472,7 +480,7 @@ impl Push {
     }
 
     fn not_applied(&mut self, reason: &str, after: Option<Duration>, ctx: Settling<'_>) -> ListingChange {
-        let due = ctx.now + pause_ms(self.attempts, after, ctx);
+        let due = ctx.now + pause(self.attempts, after, ctx);
         if !self.in_doubt {
             return self.surely_not_applied(reason, due, ctx);
         }
@@ -488,7 +496,7 @@ impl Push {
     }
 
     /// Not applied by any sending so far: tried again when `due`, unless it was called off or is too old.
-    fn surely_not_applied(&mut self, reason: &str, due: i64, ctx: Settling<'_>) -> ListingChange {
+    fn surely_not_applied(&mut self, reason: &str, due: Timestamp, ctx: Settling<'_>) -> ListingChange {
         if self.cancel_requested {
             self.end(PushState::Cancelled, ctx.now);
         } else if self.is_too_old(ctx) {
@@ -509,18 +517,18 @@ impl Push {
         if self.cancel_requested {
             self.end(PushState::Cancelled, ctx.now);
         } else {
-            self.wait(PushState::Retrying, Some(reason), ctx.now, ctx.now + to_ms(pause));
+            self.wait(PushState::Retrying, Some(reason), ctx.now, ctx.now + pause);
         }
     }
 
     fn is_too_old(&self, ctx: Settling<'_>) -> bool {
-        self.failing_since.is_some_and(|since| ctx.now - since >= to_ms(ctx.policy.max_age))
+        self.failing_since.is_some_and(|since| ctx.now >= since + ctx.policy.max_age)
     }
 
-    fn become_uncertain(&mut self, reason: &str, now: i64, policy: &RetryPolicy, jitter: f64) {
+    fn become_uncertain(&mut self, reason: &str, now: Timestamp, policy: &RetryPolicy, jitter: f64) {
         let pause = match self.resolution {
-            Some(Resolution::SameCallAgain) => to_ms(policy.pause(u32::try_from(self.attempts).unwrap_or(1), jitter, None)),
-            _ => to_ms(policy.settle_for),
+            Some(Resolution::SameCallAgain) => policy.pause(u32::try_from(self.attempts).unwrap_or(1), jitter, None),
+            _ => policy.settle_for,
         };
         self.state = PushState::Uncertain;
         self.in_doubt = true;
@@ -531,13 +539,13 @@ impl Push {
     }
 
     /// Gives way with nothing known of an earlier sending, which may arrive yet: its listing is watched for that.
-    fn leave_undecided(&mut self, now: i64) -> ListingChange {
-        ListingChange { doubt_until: Some(now + DOUBT_FOR_MS), heal: self.give_way_to_overwrite(now), ..ListingChange::default() }
+    fn leave_undecided(&mut self, now: Timestamp) -> ListingChange {
+        ListingChange { doubt_until: Some(now + DOUBT_FOR), heal: self.give_way_to_overwrite(now), ..ListingChange::default() }
     }
 
     /// The reason for the overwrite that takes the place of this; none if this was called off, as then nothing more may
     /// be sent for it.
-    fn give_way_to_overwrite(&mut self, now: i64) -> Option<String> {
+    fn give_way_to_overwrite(&mut self, now: Timestamp) -> Option<String> {
         self.next_step = Some(CHECK_STORE.to_owned());
         if self.cancel_requested {
             self.end(PushState::Cancelled, now);
@@ -552,20 +560,20 @@ impl Push {
         self.batch_limit = i32::try_from(items.div_ceil(2)).ok();
     }
 
-    fn reject(&mut self, reason: &str, next_step: &str, now: i64) {
+    fn reject(&mut self, reason: &str, next_step: &str, now: Timestamp) {
         self.end(PushState::Rejected, now);
         self.reason = Some(reason.to_owned());
         self.next_step = Some(next_step.to_owned());
     }
 
     /// Waits for its store.
-    pub fn hold(&mut self, now: i64) {
+    pub fn hold(&mut self, now: Timestamp) {
         self.state = PushState::Held;
         (self.call_id, self.base, self.in_doubt, self.failing_since) = (None, None, false, None);
         self.touch(now, None);
     }
 
-    fn wait(&mut self, state: PushState, reason: Option<&str>, now: i64, due: i64) {
+    fn wait(&mut self, state: PushState, reason: Option<&str>, now: Timestamp, due: Timestamp) {
         self.state = state;
         (self.call_id, self.base, self.in_doubt) = (None, None, false);
         if let Some(reason) = reason {
@@ -574,24 +582,20 @@ impl Push {
         self.touch(now, Some(due));
     }
 
-    fn end(&mut self, state: PushState, now: i64) {
+    fn end(&mut self, state: PushState, now: Timestamp) {
         self.state = state;
         self.in_doubt = false;
         self.touch(now, None);
     }
 
-    fn touch(&mut self, now: i64, due: Option<i64>) {
+    fn touch(&mut self, now: Timestamp, due: Option<Timestamp>) {
         self.updated_at = now;
         self.due_at = due;
     }
 }
 
-fn pause_ms(attempts: i32, after: Option<Duration>, ctx: Settling<'_>) -> i64 {
-    to_ms(ctx.policy.pause(u32::try_from(attempts).unwrap_or(1), ctx.jitter, after))
-}
-
-fn to_ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+fn pause(attempts: i32, after: Option<Duration>, ctx: Settling<'_>) -> Duration {
+    ctx.policy.pause(u32::try_from(attempts).unwrap_or(1), ctx.jitter, after)
 }
 
 #[cfg(test)]

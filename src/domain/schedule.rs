@@ -4,8 +4,9 @@
 //! * A local time that comes twice runs at the first.
 //! * Each local date is run at most once; a time missed within the catch-up window is run late, otherwise it is
 //!   recorded as missed.
+use super::Timestamp;
 use super::settings::SyncSettings;
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{Days, NaiveDate, NaiveTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 
 /// How many days back missed runs are looked for, so that a long outage leaves a bounded trail.
@@ -15,16 +16,16 @@ pub const LOOK_BACK_DAYS: u64 = 31;
 const ON_TIME: TimeDelta = TimeDelta::minutes(15);
 
 /// The instant at which `time` comes on `date` in `zone`.
-pub fn instant_of(date: NaiveDate, time: NaiveTime, zone: Tz) -> DateTime<Utc> {
+pub fn instant_of(date: NaiveDate, time: NaiveTime, zone: Tz) -> Timestamp {
     let mut local = date.and_time(time);
     // No gap in the database is longer than a day (Samoa skipped one); minutes are as fine as offsets get today.
     for _ in 0..=24 * 60 {
         if let Some(found) = zone.from_local_datetime(&local).earliest() {
-            return found.to_utc();
+            return found.to_utc().into();
         }
         local = local.with_second_zero() + TimeDelta::minutes(1);
     }
-    Utc.from_utc_datetime(&date.and_time(time))
+    date.and_time(time).and_utc().into()
 }
 
 trait WithSecondZero {
@@ -38,8 +39,8 @@ impl WithSecondZero for chrono::NaiveDateTime {
 }
 
 /// The first daily time after `now`.
-pub fn next_run(settings: &SyncSettings, now: DateTime<Utc>) -> DateTime<Utc> {
-    let today = now.with_timezone(&settings.timezone).date_naive();
+pub fn next_run(settings: &SyncSettings, now: Timestamp) -> Timestamp {
+    let today = now.in_zone(settings.timezone).date_naive();
     let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);
     yesterday
         .iter_days()
@@ -55,21 +56,21 @@ pub struct DueRun {
     /// The local date it belongs to.
     pub date: NaiveDate,
     /// When it should have begun.
-    pub scheduled_for: DateTime<Utc>,
+    pub scheduled_for: Timestamp,
     /// Too late to be caught up: only recorded.
     pub missed: bool,
 }
 
 /// The runs of one store that are due at `now` and not yet recorded, oldest first. `since` is when the store or the
 /// schedule came to be, whichever is later; `last` is the latest date with a record. At most one is not `missed`.
-pub fn due_runs(settings: &SyncSettings, now: DateTime<Utc>, since: DateTime<Utc>, last: Option<NaiveDate>) -> Vec<DueRun> {
+pub fn due_runs(settings: &SyncSettings, now: Timestamp, since: Timestamp, last: Option<NaiveDate>) -> Vec<DueRun> {
     if !settings.is_timed() {
         return Vec::new();
     }
     let zone = settings.timezone;
-    let today = now.with_timezone(&zone).date_naive();
+    let today = now.in_zone(zone).date_naive();
     let earliest = today.checked_sub_days(Days::new(LOOK_BACK_DAYS)).unwrap_or(today);
-    let first = since.with_timezone(&zone).date_naive().max(earliest);
+    let first = since.in_zone(zone).date_naive().max(earliest);
     let first = last.and_then(|date| date.succ_opt()).map_or(first, |next| next.max(first));
     let window = TimeDelta::hours(settings.catch_up_hours).max(ON_TIME);
     let mut due: Vec<DueRun> = first
@@ -99,7 +100,7 @@ mod tests {
             ..SyncSettings::new(zone, 0)
         }
     }
-    fn utc(text: &str) -> DateTime<Utc> {
+    fn utc(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 

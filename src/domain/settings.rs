@@ -2,6 +2,7 @@
 //!
 //! Rules resolve field by field: listing (SKU and store) over SKU over store over seller. A store's own share and
 //! switch are its rule, and the buffer in the settings is the seller's.
+use super::Timestamp;
 use super::allocation::{AllocationMode, ListingRules, Share};
 use super::{FieldError, Sku, StoreId, WarehouseCode};
 use chrono::NaiveTime;
@@ -42,13 +43,13 @@ pub struct SyncSettings {
     pub buffer: i64,
     /// Whether a cancellation triggers increases like a return.
     pub trigger_on_cancellation: bool,
-    /// When the daily time last changed: earlier times are not due. Milliseconds since 1970.
-    pub timed_since: i64,
+    /// When the daily time last changed: earlier times are not due.
+    pub timed_since: Timestamp,
 }
 
 impl SyncSettings {
     /// What a new seller has: auto-sync off, and incremental once it is switched on.
-    pub fn new(timezone: chrono_tz::Tz, now_ms: i64) -> Self {
+    pub fn new(timezone: chrono_tz::Tz, now: Timestamp) -> Self {
         Self {
             auto_sync: false,
             frequency: Frequency::Incremental,
@@ -58,7 +59,7 @@ impl SyncSettings {
             allocation_mode: AllocationMode::Shared,
             buffer: 0,
             trigger_on_cancellation: false,
-            timed_since: now_ms,
+            timed_since: now,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! An event is applied once, in the order in which the ledger takes it. Available is never clamped: it may be below
 //! zero when more was sold than was there.
+use super::Timestamp;
 use super::{EventId, Sku, WarehouseCode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -72,7 +73,7 @@ pub struct StockEvent {
     /// For a transfer, to where.
     pub to_warehouse: Option<WarehouseCode>,
     /// When it happened, by the client's clock; milliseconds since 1970.
-    pub occurred_at: Option<i64>,
+    pub occurred_at: Option<Timestamp>,
     /// The client's own words.
     pub note: Option<String>,
 }

@@ -2,8 +2,9 @@
 //!
 //! At most one claim at a time and a few calls on their way; nothing while the circuit is open; a probe goes alone;
 //! a wake-up for whatever comes first. After a stop it only waits for what is on its way.
+use super::Timestamp;
 use super::circuit::Circuit;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 /// Timers are never armed for longer: then the schedule is asked again, since clocks step and settings change.
 pub const LONGEST_SLEEP: TimeDelta = TimeDelta::minutes(15);
@@ -19,8 +20,8 @@ pub enum Input {
     Hint,
     /// The timer.
     Wake,
-    /// The claim found nothing to send now; something is due then, in milliseconds since 1970.
-    NothingDue(Option<i64>),
+    /// The claim found nothing to send now; something is due then.
+    NothingDue(Option<Timestamp>),
     /// The claim is on its way to the platform.
     Sending,
     /// The claim was used up by a read; the platform answered it, or not.
@@ -50,7 +51,7 @@ pub enum Effect {
         overwrites_first: bool,
     },
     /// Wake up then at the latest.
-    WakeAt(DateTime<Utc>),
+    WakeAt(Timestamp),
     /// Nothing is on its way any more, and nothing will be.
     Stopped,
 }
@@ -63,11 +64,11 @@ pub struct StoreSync {
     claiming: bool,
     hinted: bool,
     stopping: bool,
-    next_due: Option<i64>,
+    next_due: Option<Timestamp>,
     circuit: Circuit,
     claims: u64,
     db_failures: u32,
-    db_retry_at: Option<DateTime<Utc>>,
+    db_retry_at: Option<Timestamp>,
 }
 
 impl StoreSync {
@@ -88,10 +89,10 @@ impl StoreSync {
     }
 
     /// Takes in what happened; says what to do.
-    pub fn step(&mut self, now: DateTime<Utc>, input: Input) -> Vec<Effect> {
+    pub fn step(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
         match input {
             Input::Hint => self.hinted = true,
-            Input::Wake => self.hinted |= self.next_due.is_none_or(|due| due <= now.timestamp_millis()),
+            Input::Wake => self.hinted |= self.next_due.is_none_or(|due| due <= now),
             Input::NothingDue(next_due) => {
                 self.claim_ended();
                 self.next_due = next_due;
@@ -124,8 +125,8 @@ impl StoreSync {
     }
 
     /// Whether nothing is under way and nothing is known to be due before `until`.
-    pub fn is_idle(&self, until: DateTime<Utc>) -> bool {
-        self.under_way == 0 && !self.claiming && !self.hinted && self.next_due.is_none_or(|due| due > until.timestamp_millis())
+    pub fn is_idle(&self, until: Timestamp) -> bool {
+        self.under_way == 0 && !self.claiming && !self.hinted && self.next_due.is_none_or(|due| due > until)
     }
 
     /// Calls on their way.
@@ -134,12 +135,12 @@ impl StoreSync {
     }
 
     /// Whether the circuit was open and is being tried.
-    pub fn is_probing(&self, now: DateTime<Utc>) -> bool {
+    pub fn is_probing(&self, now: Timestamp) -> bool {
         self.circuit.is_probing(now)
     }
 
     /// Until when the circuit is open.
-    pub fn circuit_open_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub fn circuit_open_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.circuit.open_until(now)
     }
 
@@ -149,11 +150,11 @@ impl StoreSync {
         self.db_retry_at = None;
     }
 
-    fn note(&mut self, now: DateTime<Utc>, answered: bool) {
+    fn note(&mut self, now: Timestamp, answered: bool) {
         if answered { self.circuit.succeeded() } else { self.circuit.failed(now) }
     }
 
-    fn next(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
+    fn next(&mut self, now: Timestamp) -> Vec<Effect> {
         if self.stopping {
             return if self.under_way == 0 && !self.claiming { vec![Effect::Stopped] } else { Vec::new() };
         }
@@ -172,8 +173,7 @@ impl StoreSync {
             self.claims = self.claims.wrapping_add(1);
             return vec![Effect::Claim { probe, overwrites_first: self.claims.is_multiple_of(OVERWRITES_EVERY) }];
         }
-        let due = self.next_due.and_then(DateTime::from_timestamp_millis);
-        let wake = pause.or(due).unwrap_or(now + LONGEST_SLEEP);
+        let wake = pause.or(self.next_due).unwrap_or(now + LONGEST_SLEEP);
         vec![Effect::WakeAt(wake.clamp(now + TimeDelta::milliseconds(1), now + LONGEST_SLEEP))]
     }
 }
@@ -184,8 +184,8 @@ mod tests {
 
     const CLAIM: Effect = Effect::Claim { probe: false, overwrites_first: false };
 
-    fn at(ms: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(ms).unwrap()
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(ms)
     }
 
     #[test]

@@ -3,20 +3,19 @@ use super::auth::{Operator, new_api_key};
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, query};
 use super::{Answer, State, audited};
-use crate::clock::instant;
 use crate::db::audit::Change;
 use crate::db::sellers::{self, ApiKey, Seller, key_hash};
 use crate::db::{Conn, Error, Tenant};
 use crate::domain::ids::check_text;
 use crate::domain::settings::parse_timezone;
-use crate::domain::{KeyId, SellerId};
+use crate::domain::{KeyId, SellerId, Timestamp};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
-use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Characters of a name at most.
 pub(super) const MAX_NAME: usize = 200;
@@ -41,7 +40,7 @@ struct SellerAnswer {
     suspended: bool,
     /// SKUs it has.
     sku_count: i64,
-    created_at: DateTime<Utc>,
+    created_at: Timestamp,
     /// Only when created: shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<String>,
@@ -58,7 +57,7 @@ impl From<Seller> for SellerAnswer {
             timezone: seller.timezone.name().to_owned(),
             suspended: seller.suspended,
             sku_count: seller.sku_count,
-            created_at: instant(seller.created_at),
+            created_at: seller.created_at,
             api_key: None,
             key_id: None,
         }
@@ -82,7 +81,7 @@ pub async fn create_seller(_operator: Operator, state: State, body: Body) -> Ans
         timezone: timezone.unwrap_or(chrono_tz::UTC),
         suspended: false,
         sku_count: 0,
-        created_at: now.timestamp_millis(),
+        created_at: now,
     };
     let (key, key_id) = (new_api_key()?, KeyId::new(now));
     let (row, hash) = (seller.clone(), key_hash(key.expose_secret()));
@@ -96,7 +95,7 @@ pub async fn create_seller(_operator: Operator, state: State, body: Body) -> Ans
     Ok(HttpResponse::Created().json(answer))
 }
 
-fn audit(conn: &mut Conn, seller: SellerId, change: Change<'_>, now: i64) -> Result<(), Error> {
+fn audit(conn: &mut Conn, seller: SellerId, change: Change<'_>, now: Timestamp) -> Result<(), Error> {
     Tenant::of(conn, seller).append_audit(&change, now)
 }
 
@@ -141,7 +140,7 @@ pub async fn patch_seller(_operator: Operator, state: State, id: Path<SellerId>,
     if let Some(name) = &change.name {
         check_text(name, "a name", MAX_NAME).map_err(|e| ApiError::field("/name", e))?;
     }
-    let now = state.now_ms();
+    let now = state.now();
     let change = move |conn: &mut Conn| {
         let old = sellers::seller(conn, id)?;
         let name = change.name.clone().unwrap_or_else(|| old.name.clone());
@@ -186,8 +185,8 @@ pub async fn delete_seller(_operator: Operator, state: State, id: Path<SellerId>
 #[derive(Serialize, utoipa::ToSchema)]
 struct KeyAnswer {
     id: KeyId,
-    created_at: DateTime<Utc>,
-    revoked_at: Option<DateTime<Utc>>,
+    created_at: Timestamp,
+    revoked_at: Option<Timestamp>,
     /// Only when created: shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<String>,
@@ -195,7 +194,7 @@ struct KeyAnswer {
 
 impl From<ApiKey> for KeyAnswer {
     fn from(key: ApiKey) -> Self {
-        Self { id: key.id, created_at: instant(key.created_at), revoked_at: key.revoked_at.map(instant), api_key: None }
+        Self { id: key.id, created_at: key.created_at, revoked_at: key.revoked_at, api_key: None }
     }
 }
 
@@ -207,7 +206,7 @@ pub async fn create_key(_operator: Operator, state: State, id: Path<SellerId>) -
     let (id, now) = (id.into_inner(), state.clock.now());
     let (key, key_id) = (new_api_key()?, KeyId::new(now));
     let hash = key_hash(key.expose_secret());
-    let now_ms = now.timestamp_millis();
+    let now_ms = now;
     let change = move |conn: &mut Conn| {
         sellers::create_key(conn, id, key_id, &hash, now_ms)?;
         audit(conn, id, audited("operator", "key.created", &key_id.to_string()), now_ms)
@@ -242,7 +241,7 @@ pub async fn list_keys(_operator: Operator, state: State, id: Path<SellerId>, re
     responses((status = 204, description = "Revoked."), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[delete("/admin/sellers/{id}/keys/{key_id}")]
 pub async fn revoke_key(_operator: Operator, state: State, path: Path<(SellerId, KeyId)>) -> Answer {
-    let ((id, key), now) = (path.into_inner(), state.now_ms());
+    let ((id, key), now) = (path.into_inner(), state.now());
     let change = move |conn: &mut Conn| {
         sellers::revoke_key(conn, id, key, now)?;
         audit(conn, id, audited("operator", "key.revoked", &key.to_string()), now)
@@ -255,7 +254,7 @@ pub async fn revoke_key(_operator: Operator, state: State, path: Path<(SellerId,
 #[derive(Serialize, utoipa::ToSchema)]
 struct NodeAnswer {
     name: String,
-    started_at: DateTime<Utc>,
+    started_at: Timestamp,
     /// Sellers with a running supervisor.
     active_sellers: usize,
     /// Stores with a running actor.
@@ -284,12 +283,12 @@ struct OverviewAnswer {
     responses((status = 200, body = OverviewAnswer), (status = 401, body = Problem)))]
 #[get("/admin/overview")]
 pub async fn overview(_operator: Operator, state: State) -> Answer {
-    const WINDOW_S: i32 = 60;
-    let since = state.now_ms() - i64::from(WINDOW_S) * 1000;
+    const WINDOW: Duration = Duration::from_secs(60);
+    let since = state.now() - WINDOW;
     let found = state.db.read(move |conn| crate::db::overview::overview(conn, since)).await?;
     let status = state.handle.status().await;
     #[expect(clippy::cast_precision_loss, reason = "a minute's count stays far below 2^52")]
-    let per_second = |count: i64| (count as f64 / f64::from(WINDOW_S) * 100.0).round() / 100.0;
+    let per_second = |count: i64| (count as f64 / WINDOW.as_secs_f64() * 100.0).round() / 100.0;
     let node = NodeAnswer {
         name: state.settings.node.clone(),
         started_at: state.started_at,

@@ -3,10 +3,9 @@ use super::auth::Caller;
 use super::error::Problem;
 use super::request::{Page, PageQuery, id_cursor, limit, query};
 use super::{Answer, State};
-use crate::clock::instant;
 use crate::db::audit::AuditEntry;
+use crate::domain::Timestamp;
 use actix_web::{HttpRequest, HttpResponse, get};
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,7 +14,7 @@ use uuid::Uuid;
 #[derive(Serialize, utoipa::ToSchema)]
 struct AuditAnswer {
     id: Uuid,
-    at: DateTime<Utc>,
+    at: Timestamp,
     /// `operator`, or `key:` and the key's id.
     actor: String,
     /// What was done, such as `store.changed`.
@@ -33,7 +32,7 @@ struct AuditAnswer {
 impl From<AuditEntry> for AuditAnswer {
     fn from(entry: AuditEntry) -> Self {
         let AuditEntry { id, at, actor, action, subject, before, after } = entry;
-        Self { id, at: instant(at), actor, action, subject, before, after }
+        Self { id, at: at, actor, action, subject, before, after }
     }
 }
 

@@ -202,7 +202,7 @@ async fn pair(caller: &Caller, state: &State, id: StoreId, name: String, matched
             let changes = t.save_listings(id, &rows, limits, now)?;
             let mut entry = audited(&actor, "listings.discovered", &name);
             entry.after = Some(json!({ "store_id": id, "paired": changes.len() }));
-            t.append_audit(&entry, now.timestamp_millis())?;
+            t.append_audit(&entry, now)?;
             Ok(changes)
         })
         .await?;

@@ -8,15 +8,14 @@ use super::request::{Body, PageQuery, id_cursor, limit, query_of, read_text_curs
 use super::rules::{answer, read_rules};
 use super::settings::SettingsChange;
 use super::stock_events::{body_hash, read_body, read_event};
-use crate::clock::instant;
 use crate::db::listings::NewListing;
 use crate::domain::schedule::{LOOK_BACK_DAYS, due_runs, next_run};
 use crate::domain::settings::{Frequency, SyncSettings, parse_daily_at, parse_timezone};
 use crate::domain::stock::StockEvent;
-use crate::domain::{FieldError, PushId};
+use crate::domain::{FieldError, PushId, Timestamp};
 use crate::platforms::registry;
 use actix_web::web::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -71,7 +70,7 @@ pub fn stock_events(bytes: &[u8]) {
 fn written(event: &StockEvent) -> String {
     let mut fields = json!({
         "event_id": event.event_id, "sku": event.sku, "kind": event.kind, "quantity": event.quantity, "warehouse": event.warehouse,
-        "occurred_at": event.occurred_at.map(instant), "note": event.note,
+        "occurred_at": event.occurred_at, "note": event.note,
     });
     if let (Some(to), Some(fields)) = (&event.to_warehouse, fields.as_object_mut()) {
         fields.insert("to_warehouse".to_owned(), json!(to));
@@ -158,7 +157,7 @@ pub fn settings(bytes: &[u8]) {
     schedule(&settings, now);
 }
 
-fn schedule(settings: &SyncSettings, now: DateTime<Utc>) {
+fn schedule(settings: &SyncSettings, now: Timestamp) {
     let next = next_run(settings, now);
     assert!(next > now && next - now <= TimeDelta::days(2), "{next} is not the next after {now}");
     let after = next_run(settings, next);

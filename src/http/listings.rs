@@ -3,17 +3,15 @@ use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, JsonError, Page, PageQuery, id_cursor, items, limit, object_at, query};
 use super::{Answer, MAX_BULK, State, audited};
-use crate::clock::instant;
 use crate::db::listings::{Listing, ListingChange, NewListing};
 use crate::db::stores::Store;
 use crate::domain::ids::check_text;
 use crate::domain::problem::pointer_to;
-use crate::domain::{FieldError, ListingId, Sku, StoreId};
+use crate::domain::{FieldError, ListingId, Sku, StoreId, Timestamp};
 use crate::platforms::by_name;
 use crate::platforms::call::StoreConnection;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, put};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -216,7 +214,7 @@ pub(super) async fn pair(caller: &Caller, state: &State, store: Store, bytes: &[
             if created + updated > 0 {
                 let mut entry = audited(&actor, "listings.changed", &store.name);
                 entry.after = Some(json!({ "store_id": id, "created": created, "updated": updated }));
-                t.append_audit(&entry, now.timestamp_millis())?;
+                t.append_audit(&entry, now)?;
             }
             Ok(changes)
         })
@@ -265,8 +263,8 @@ struct ListingAnswer {
     external_id: String,
     /// What the store showed last, from a confirmed answer or a read.
     shown: Option<i64>,
-    shown_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
+    shown_at: Option<Timestamp>,
+    created_at: Timestamp,
     /// The connector's own fields.
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -280,8 +278,8 @@ fn answer(listing: Listing) -> ListingAnswer {
         sku: listing.sku,
         external_id: listing.external_id,
         shown: listing.shown,
-        shown_at: listing.shown_at.map(instant),
-        created_at: instant(listing.created_at),
+        shown_at: listing.shown_at,
+        created_at: listing.created_at,
         extra: listing.extra,
     }
 }
@@ -317,7 +315,7 @@ pub async fn delete_listing(caller: Caller, state: State, path: Path<(StoreId, L
 
 /// Unpairs a listing, and enters that in the audit log.
 pub(super) async fn unpair(caller: &Caller, state: &State, store: StoreId, listing: ListingId) -> Result<(), ApiError> {
-    let (now, actor) = (state.now_ms(), caller.actor());
+    let (now, actor) = (state.now(), caller.actor());
     caller
         .db
         .write(move |t| {

@@ -36,12 +36,12 @@ use crate::db::Db;
 use crate::db::audit::Change;
 use crate::db::ledger::Limits;
 use crate::db::sealing::Sealer;
+use crate::domain::Timestamp;
 use crate::platforms::client::Client;
 use actix_web::dev::Service;
 use actix_web::error::InternalError;
 use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
-use chrono::{DateTime, Utc};
 use description::Common;
 use error::ApiError;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -97,12 +97,12 @@ pub struct AppState {
     /// What the console keeps.
     pub console: console::Console,
     /// When the process started.
-    pub started_at: DateTime<Utc>,
+    pub started_at: Timestamp,
 }
 
 impl AppState {
-    fn now_ms(&self) -> i64 {
-        self.clock.now().timestamp_millis()
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 }
 

@@ -6,15 +6,13 @@
 use super::auth::Caller;
 use super::error::ApiError;
 use super::{State, stores};
-use crate::clock::instant;
 use crate::db::listings::Listing;
 use crate::db::runs::{EXPAND_PAGE, RunFilter};
 use crate::db::stores::Store;
 use crate::domain::delivery::ItemResult;
-use crate::domain::{ListingId, StoreId};
+use crate::domain::{ListingId, StoreId, Timestamp};
 use crate::platforms::by_name;
 use crate::platforms::call::{Action, Call, CallItem};
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -50,7 +48,7 @@ pub(super) struct PreviewItem {
     /// What it shows now.
     pub shown: Option<i64>,
     pub shown_from: ShownFrom,
-    pub shown_at: Option<DateTime<Utc>>,
+    pub shown_at: Option<Timestamp>,
     /// What it would show.
     pub target: i64,
     /// `target` less `shown`; null where that is not known.
@@ -58,7 +56,7 @@ pub(super) struct PreviewItem {
 }
 
 impl PreviewItem {
-    fn saw(&mut self, shown: i64, at: DateTime<Utc>) {
+    fn saw(&mut self, shown: i64, at: Timestamp) {
         (self.shown, self.shown_from, self.shown_at) = (Some(shown), ShownFrom::Platform, Some(at));
         self.change = Some(self.target.saturating_sub(shown));
     }
@@ -151,7 +149,7 @@ async fn targets(caller: &Caller, filter: RunFilter) -> Result<(Vec<PreviewItem>
                 external_id: listing.external_id.clone(),
                 shown: listing.shown,
                 shown_from: if listing.shown.is_some() { ShownFrom::LastKnown } else { ShownFrom::Unknown },
-                shown_at: listing.shown_at.map(instant),
+                shown_at: listing.shown_at,
                 target,
                 change: listing.shown.map(|shown| target.saturating_sub(shown)),
             });

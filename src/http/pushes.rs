@@ -3,13 +3,11 @@ use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Page, id_cursor, limit, parameter, query};
 use super::{Answer, State, audited};
-use crate::clock::instant;
 use crate::db::pushes::PushFilter;
 use crate::domain::push::{Push, PushKind, PushState};
-use crate::domain::{ListingId, PushId, RunId, Sku, StoreId};
+use crate::domain::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get, post};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -43,11 +41,11 @@ pub(super) struct PushAnswer {
     /// The run it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     sync_id: Option<RunId>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
     /// When it is tried next.
-    due_at: Option<DateTime<Utc>>,
-    confirmed_at: Option<DateTime<Utc>>,
+    due_at: Option<Timestamp>,
+    confirmed_at: Option<Timestamp>,
 }
 
 impl From<Push> for PushAnswer {
@@ -66,10 +64,10 @@ impl From<Push> for PushAnswer {
             next_step: push.next_step,
             raw_answer: push.raw_answer,
             sync_id: push.run_id,
-            created_at: instant(push.created_at),
-            updated_at: instant(push.updated_at),
-            due_at: push.due_at.map(instant),
-            confirmed_at: push.confirmed_at.map(instant),
+            created_at: push.created_at,
+            updated_at: push.updated_at,
+            due_at: push.due_at,
+            confirmed_at: push.confirmed_at,
         }
     }
 }
@@ -170,7 +168,7 @@ pub(super) async fn retry(caller: &Caller, state: &State, wanted: Retry) -> Resu
     }
     let sku = wanted.sku.as_deref().map(Sku::parse).transpose().map_err(|e| ApiError::field("/sku", e))?;
     let filter = PushFilter { state: wanted.state, store_id: wanted.store_id, sku };
-    let (now, actor, ids) = (state.now_ms(), caller.actor(), wanted.ids.clone().unwrap_or_default());
+    let (now, actor, ids) = (state.now(), caller.actor(), wanted.ids.clone().unwrap_or_default());
     if let Some(missing) = caller.db.read(move |t| t.missing_push(&ids)).await? {
         return Err(ApiError::not_found_at(format!("/ids/{missing}"), "push"));
     }

@@ -69,7 +69,7 @@ pub async fn put_rules(caller: Caller, state: State, body: Body) -> Answer {
     let changed = read_rules(&body)?;
     let empty = changed.iter().filter(|rule| **rule == Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() }).count();
     let saved = changed.len() - empty;
-    let (now, actor) = (state.now_ms(), caller.actor());
+    let (now, actor) = (state.now(), caller.actor());
     let stores: Vec<(usize, StoreId)> = changed.iter().enumerate().filter_map(|(i, rule)| rule.store_id.map(|id| (i, id))).collect();
     let known: HashSet<StoreId> = caller.db.read(|t| t.stores(None, MAX_STORES)).await?.iter().map(|s| s.id).collect();
     if let Some((index, _)) = stores.iter().find(|(_, id)| !known.contains(id)) {

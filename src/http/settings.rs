@@ -4,7 +4,6 @@ use super::error::{ApiError, Problem};
 use super::request::{Body, Checks};
 use super::stores::{share_of, without_secrets};
 use super::{Answer, State, audited};
-use crate::clock::instant;
 use crate::db::delivery::MAX_STORES;
 use crate::db::pushes::CancelScope;
 use crate::db::runs::{RunFilter, RunKind};
@@ -15,9 +14,9 @@ use crate::domain::schedule::next_run;
 use crate::domain::settings::{
     Frequency, MAX_CATCH_UP_HOURS, MAX_RULE_UNITS, SyncSettings, check_exclusive_shares, parse_daily_at, parse_timezone,
 };
-use crate::domain::{RunId, StoreId};
+use crate::domain::{RunId, StoreId, Timestamp};
 use actix_web::{HttpResponse, get, put};
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::NaiveTime;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -36,13 +35,13 @@ struct SettingsAnswer {
     buffer: i64,
     trigger_on_cancellation: bool,
     /// When the next daily run is due, where there is one.
-    next_run_at: Option<DateTime<Utc>>,
+    next_run_at: Option<Timestamp>,
     /// The initial overwrite that this change began.
     #[serde(skip_serializing_if = "Option::is_none")]
     initial_sync_id: Option<RunId>,
 }
 
-fn answer(settings: &SyncSettings, now: DateTime<Utc>) -> SettingsAnswer {
+fn answer(settings: &SyncSettings, now: Timestamp) -> SettingsAnswer {
     SettingsAnswer {
         auto_sync: settings.auto_sync,
         frequency: settings.frequency,
@@ -119,7 +118,7 @@ impl SettingsChange {
 /// from it. Returns the settings from now on and the initial overwrite that was begun.
 pub(super) async fn change(caller: &Caller, state: &State, change: SettingsChange) -> Result<(SyncSettings, Option<RunId>), ApiError> {
     let (daily_at, timezone) = change.check()?;
-    let (now, actor) = (state.now_ms(), caller.actor());
+    let (now, actor) = (state.now(), caller.actor());
     let saved = caller
         .db
         .write(move |t| {
@@ -153,8 +152,8 @@ pub(super) async fn change(caller: &Caller, state: &State, change: SettingsChang
             let begins = switched_on && change.initial_overwrite.unwrap_or(true);
             let initial = begins.then(|| t.start_run(RunKind::Initial, &RunFilter::default(), now)).transpose()?;
             let mut entry = audited(&actor, "sync_settings.changed", "sync-settings");
-            entry.before = Some(json!(answer(&old, instant(now))));
-            entry.after = Some(json!(answer(&new, instant(now))));
+            entry.before = Some(json!(answer(&old, now)));
+            entry.after = Some(json!(answer(&new, now)));
             t.append_audit(&entry, now)?;
             Ok((new, initial.map(|run| run.id)))
         })
@@ -183,7 +182,7 @@ pub(super) async fn allocate(caller: &Caller, state: &State, wanted: Allocation)
         shares.push((store, share));
     }
     checks.finish()?;
-    let (now, actor) = (state.now_ms(), caller.actor());
+    let (now, actor) = (state.now(), caller.actor());
     caller
         .db
         .write(move |t| {
@@ -192,7 +191,7 @@ pub(super) async fn allocate(caller: &Caller, state: &State, wanted: Allocation)
             if new != old {
                 t.save_sync_settings(&new, now)?;
                 let mut entry = audited(&actor, "sync_settings.changed", "sync-settings");
-                (entry.before, entry.after) = (Some(json!(answer(&old, instant(now)))), Some(json!(answer(&new, instant(now)))));
+                (entry.before, entry.after) = (Some(json!(answer(&old, now))), Some(json!(answer(&new, now))));
                 t.append_audit(&entry, now)?;
             }
             for (id, share) in &shares {

@@ -4,12 +4,10 @@ use super::auth::Caller;
 use super::error::Problem;
 use super::request::{Body, Checks, Page, limit, parameter, present, query, read_text_cursor, text_cursor};
 use super::{Answer, State, audited};
-use crate::clock::instant;
 use crate::db::skus::SkuChange;
-use crate::domain::Sku;
 use crate::domain::ids::check_text;
+use crate::domain::{Sku, Timestamp};
 use actix_web::{HttpRequest, HttpResponse, get, put};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -65,7 +63,7 @@ pub async fn put_skus(caller: Caller, state: State, body: Body) -> Answer {
         changes.extend(sku.map(|sku| (sku, row.name)));
     }
     checks.finish()?;
-    let (limits, now, actor) = (state.settings.limits, state.now_ms(), caller.actor());
+    let (limits, now, actor) = (state.settings.limits, state.now(), caller.actor());
     let results = caller
         .db
         .write(move |t| {
@@ -96,7 +94,7 @@ struct SkuAnswer {
     name: Option<String>,
     /// Whether any listing shows it.
     paired: bool,
-    created_at: DateTime<Utc>,
+    created_at: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -117,11 +115,6 @@ pub async fn list_skus(caller: Caller, request: HttpRequest) -> Answer {
     let (limit, after) = (limit(asked.limit.as_deref())?, read_text_cursor(asked.cursor.as_deref())?);
     let unpaired = parameter("unpaired", asked.unpaired.as_deref(), "true or false")?.unwrap_or(false);
     let found = caller.db.read(move |t| t.skus(after.as_deref(), unpaired, limit + 1)).await?;
-    let item = |s: crate::db::skus::SkuItem| SkuAnswer {
-        sku: s.sku.to_string(),
-        name: s.name,
-        paired: s.paired,
-        created_at: instant(s.created_at),
-    };
+    let item = |s: crate::db::skus::SkuItem| SkuAnswer { sku: s.sku.to_string(), name: s.name, paired: s.paired, created_at: s.created_at };
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |s| text_cursor(s.sku.as_str()), item)))
 }

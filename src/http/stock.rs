@@ -4,12 +4,10 @@ use super::error::{ApiError, Problem};
 use super::pushes::PushAnswer;
 use super::request::query;
 use super::{Answer, stores::percent};
-use crate::clock::instant;
 use crate::db::stock::ListingStock;
 use crate::domain::allocation::Share;
-use crate::domain::{ListingId, Sku, StoreId};
+use crate::domain::{ListingId, Sku, StoreId, Timestamp};
 use actix_web::{HttpRequest, HttpResponse, get};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,7 +34,7 @@ struct ListingStockAnswer {
     target: i64,
     /// What it showed last, as far as is known.
     shown: Option<i64>,
-    shown_at: Option<DateTime<Utc>>,
+    shown_at: Option<Timestamp>,
     /// Whether it is pushed at all.
     pushed: bool,
     /// Available in the warehouses that feed its store, less the buffer.
@@ -74,7 +72,7 @@ pub async fn get_stock(caller: Caller, request: HttpRequest) -> Answer {
         external_id: l.listing.external_id,
         target: l.target,
         shown: l.listing.shown,
-        shown_at: l.listing.shown_at.map(instant),
+        shown_at: l.listing.shown_at,
         pushed: l.rules.is_pushed(),
         pool: l.rules.pool(&levels),
         buffer: l.rules.buffer,

@@ -4,12 +4,10 @@ use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, JsonError, items, object_at, raw};
 use super::{Answer, MAX_BULK, State};
-use crate::clock::millis;
 use crate::db::ledger::{EventResult, NewEvent, RecordRequest};
 use crate::domain::stock::{EventKind, MAX_AVAILABLE, MAX_QUANTITY, StockEvent};
-use crate::domain::{EventId, FieldError, Sku, WarehouseCode};
+use crate::domain::{EventId, FieldError, Sku, Timestamp, WarehouseCode};
 use actix_web::{HttpResponse, post};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -30,7 +28,7 @@ pub(super) struct EventFields {
     warehouse: Option<String>,
     /// For a transfer: to where.
     to_warehouse: Option<String>,
-    occurred_at: Option<DateTime<Utc>>,
+    occurred_at: Option<Timestamp>,
     note: Option<String>,
 }
 
@@ -82,7 +80,7 @@ impl EventFields {
             quantity: self.quantity,
             warehouse,
             to_warehouse,
-            occurred_at: self.occurred_at.map(millis),
+            occurred_at: self.occurred_at,
             note: self.note.clone(),
         })
     }
@@ -112,7 +110,7 @@ struct ResultAnswer {
     status: &'static str,
     /// When it was accepted; for a duplicate, when it was accepted first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    accepted_at: Option<DateTime<Utc>>,
+    accepted_at: Option<Timestamp>,
     /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -199,18 +197,13 @@ pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answ
     let ids: Vec<EventId> = events.iter().map(|new| new.event.event_id.clone()).collect();
     let recorded = match events.is_empty() {
         true => Vec::new(),
-        false => state.db.record(RecordRequest { seller: caller.db.id(), now: state.now_ms(), events }).await?.results,
+        false => state.db.record(RecordRequest { seller: caller.db.id(), now: state.now(), events }).await?.results,
     };
     for ((place, event_id), result) in places.into_iter().zip(ids).zip(recorded) {
         conflict |= matches!(result, EventResult::Rejected { conflict: true, .. });
         let event_id = Some(event_id.to_string());
-        let taken = |status, at| ResultAnswer {
-            event_id: event_id.clone(),
-            status,
-            accepted_at: Some(crate::clock::instant(at)),
-            reason: None,
-            errors: Vec::new(),
-        };
+        let taken =
+            |status, at| ResultAnswer { event_id: event_id.clone(), status, accepted_at: Some(at), reason: None, errors: Vec::new() };
         let answer = match result {
             EventResult::Accepted { at } => taken("accepted", at),
             EventResult::Duplicate { at } => taken("duplicate", at),

@@ -6,7 +6,6 @@ use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, present, q
 use super::settings::check_shares;
 use super::{Answer, AppState, State, audited};
 use crate::actors::connection::{self, Credentials, Stale, connection};
-use crate::clock::instant;
 use crate::db::delivery::MAX_STORES;
 use crate::db::pushes::CancelScope;
 use crate::db::stores::Store;
@@ -15,12 +14,11 @@ use crate::domain::allocation::Share;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::ids::check_text;
 use crate::domain::problem::pointer_to;
-use crate::domain::{FieldError, StoreId, WarehouseCode};
+use crate::domain::{FieldError, StoreId, Timestamp, WarehouseCode};
 use crate::platforms::call::{Action, Call, StoreConnection};
 use crate::platforms::{by_name, registry, transport};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
-use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -64,9 +62,9 @@ pub(super) struct StoreAnswer {
     problem: Option<String>,
     /// Whether credentials are kept for it; they are never shown.
     has_credentials: bool,
-    last_success_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    last_success_at: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
     /// The connector's own settings.
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -109,9 +107,9 @@ fn answer(store: &Store) -> StoreAnswer {
         state: state_of(store),
         problem: store.problem.clone(),
         has_credentials: store.credentials.is_some(),
-        last_success_at: store.last_success_at.map(instant),
-        created_at: instant(store.created_at),
-        updated_at: instant(store.updated_at),
+        last_success_at: store.last_success_at,
+        created_at: store.created_at,
+        updated_at: store.updated_at,
         config: serde_json::from_str(&store.config).unwrap_or_default(),
     }
 }
@@ -299,13 +297,13 @@ pub(super) async fn create(caller: &Caller, state: &State, fields: StoreFields) 
         problem: None,
         probe_at: None,
         last_success_at: None,
-        created_at: now.timestamp_millis(),
-        updated_at: now.timestamp_millis(),
+        created_at: now,
+        updated_at: now,
     };
     let mut credentials = Credentials::new();
     fields.apply(&mut store, &mut credentials).map_err(ApiError::invalid)?;
     check_with_platform(state, &store, &credentials).map_err(ApiError::invalid)?;
-    let (inner, actor, now) = (state.clone(), caller.actor(), now.timestamp_millis());
+    let (inner, actor, now) = (state.clone(), caller.actor(), now);
     let store = caller
         .db
         .write(move |t| {
@@ -354,7 +352,7 @@ pub async fn patch_store(caller: Caller, state: State, id: Path<StoreId>, body: 
 /// Checks and saves a change of a store, holds, releases or calls off what waits for it accordingly, and enters it in
 /// the audit log.
 pub(super) async fn change(caller: &Caller, state: &State, id: StoreId, fields: StoreFields) -> Result<Store, ApiError> {
-    let (now, actor, inner) = (state.now_ms(), caller.actor(), state.clone());
+    let (now, actor, inner) = (state.now(), caller.actor(), state.clone());
     let store = caller
         .db
         .write(move |t| {
@@ -404,7 +402,7 @@ pub async fn delete_store(caller: Caller, state: State, id: Path<StoreId>) -> An
 
 /// Removes a store, and enters that in the audit log.
 pub(super) async fn delete(caller: &Caller, state: &State, id: StoreId) -> Result<(), ApiError> {
-    let (now, actor) = (state.now_ms(), caller.actor());
+    let (now, actor) = (state.now(), caller.actor());
     caller
         .db
         .write(move |t| {
@@ -444,7 +442,7 @@ pub(super) fn connect(caller: &Caller, state: &AppState, store: &Store) -> Resul
 
 /// Calls the platform; returns why the store does not answer, if it does not.
 pub(super) async fn check(caller: &Caller, state: &State, id: StoreId) -> Result<Option<String>, ApiError> {
-    let now = state.now_ms();
+    let now = state.now();
     let store = caller.db.read(move |t| t.store(id)).await?;
     let reason = match connect(caller, state, &store) {
         Err(reason) => Some(reason),

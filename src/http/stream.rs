@@ -10,14 +10,12 @@ use super::pushes::PushAnswer;
 use super::stores::{StoreState, state_of};
 use super::syncs::SyncAnswer;
 use super::{Answer, State};
-use crate::clock::instant;
 use crate::db::delivery::MAX_STORES;
 use crate::db::runs::Run;
-use crate::domain::{PushId, RunId, SellerId, StoreId};
+use crate::domain::{PushId, RunId, SellerId, StoreId, Timestamp};
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING};
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, get};
-use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use serde::Serialize;
@@ -31,10 +29,10 @@ use tokio::time::Instant;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A look that takes long is followed by a pause so many times as long, so that watching never costs more than a tenth.
 const PAUSE_FACTOR: u32 = 10;
-/// Rows become visible a little after the instant that stands in them, in milliseconds.
-const OVERLAP_MS: i64 = 5_000;
-/// How far back a stream that was cut off is taken up, in milliseconds.
-const LOOK_BACK_MS: i64 = 60_000;
+/// Rows become visible a little after the instant that stands in them.
+const OVERLAP: Duration = Duration::from_secs(5);
+/// How far back a stream that was cut off is taken up.
+const LOOK_BACK: Duration = Duration::from_secs(60);
 /// Changes of one kind told at once, at most.
 const MOST_AT_ONCE: i64 = 200;
 /// Something is sent at least so often, so that proxies keep the connection.
@@ -95,9 +93,9 @@ struct StoreStanding {
     state: StoreState,
     /// While it keeps failing: until when it is left alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    circuit_open_until: Option<DateTime<Utc>>,
+    circuit_open_until: Option<Timestamp>,
     problem: Option<String>,
-    last_success_at: Option<DateTime<Utc>>,
+    last_success_at: Option<Timestamp>,
 }
 
 /// Server-sent events of this seller: `push`, `run` and `store`, each with the thing as it stands now. For people who
@@ -113,9 +111,9 @@ pub async fn stream(request: HttpRequest, state: State) -> Answer {
         caller_by_cookie(&state, &request).await?
     };
     let ticket = state.console.streams.take(caller.db.id())?;
-    let now = state.now_ms();
-    let last: Option<i64> = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let since = last.map_or(now, |last| last.clamp(now - LOOK_BACK_MS, now));
+    let now = state.now();
+    let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).map(Timestamp::from_millis);
+    let since = last.map_or(now, |last| last.clamp(now - LOOK_BACK, now));
     let stopping = state.console.stopping.clone();
     let watch = Watch::new(caller, state, ticket, since);
     let events = unfold(watch, |mut watch| async move {
@@ -139,16 +137,16 @@ struct Watch {
     _ticket: Ticket,
     begun: bool,
     /// Changes up to here were told.
-    since: i64,
+    since: Timestamp,
     pause: Duration,
     /// What was told of late, so that the overlap tells nothing twice.
-    pushes: HashMap<PushId, i64>,
+    pushes: HashMap<PushId, Timestamp>,
     runs: HashMap<RunId, Run>,
     stores: HashMap<StoreId, StoreStanding>,
 }
 
 impl Watch {
-    fn new(caller: Caller, state: State, ticket: Ticket, since: i64) -> Self {
+    fn new(caller: Caller, state: State, ticket: Ticket, since: Timestamp) -> Self {
         Self {
             caller,
             state,
@@ -186,7 +184,7 @@ impl Watch {
     /// Looks at the rows; what is new in them, as events.
     async fn look(&mut self, first: bool) -> Result<String, crate::db::Error> {
         let began = Instant::now();
-        let (since, now) = (self.since - OVERLAP_MS, self.state.now_ms());
+        let (since, now) = (self.since - OVERLAP, self.state.now());
         let (pushes, runs, stores, circuits) = self
             .caller
             .db
@@ -196,7 +194,7 @@ impl Watch {
                 Ok((pushes, runs, t.stores(None, MAX_STORES)?, t.open_circuits(now)?))
             })
             .await?;
-        let mut events = Events { text: String::new(), id: now };
+        let mut events = Events { text: String::new(), id: now.as_millis() };
         for push in pushes.into_iter().rev() {
             if self.pushes.insert(push.id, push.updated_at) != Some(push.updated_at) && (!first || push.updated_at > self.since) {
                 events.add("push", &PushAnswer::from(push));
@@ -215,9 +213,9 @@ impl Watch {
             let standing = StoreStanding {
                 id: store.id,
                 state: state_of(&store),
-                circuit_open_until: circuits.get(&store.id).map(|until| instant(*until)),
+                circuit_open_until: circuits.get(&store.id).copied(),
                 problem: store.problem,
-                last_success_at: store.last_success_at.map(instant),
+                last_success_at: store.last_success_at,
                 name: store.name,
             };
             if told.get(&standing.id) != Some(&standing) && !first {

@@ -4,12 +4,10 @@ use super::error::{ApiError, Problem};
 use super::preview::{Preview, preview};
 use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, query};
 use super::{Answer, MAX_BULK, State, audited};
-use crate::clock::instant;
 use crate::db::runs::{Run, RunFilter, RunKind, RunState};
-use crate::domain::{FieldError, RunId, Sku, StoreId};
+use crate::domain::{FieldError, RunId, Sku, StoreId, Timestamp};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get, post};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -26,7 +24,7 @@ pub(super) struct SyncAnswer {
     /// Rejected or called off.
     failed: i64,
     /// When it will be at its end, at the pace so far; null while that is not known.
-    eta: Option<DateTime<Utc>>,
+    eta: Option<Timestamp>,
     /// The store of a daily run.
     #[serde(skip_serializing_if = "Option::is_none")]
     store_id: Option<StoreId>,
@@ -35,19 +33,19 @@ pub(super) struct SyncAnswer {
     local_date: Option<String>,
     /// When a daily run should have begun.
     #[serde(skip_serializing_if = "Option::is_none")]
-    scheduled_for: Option<DateTime<Utc>>,
+    scheduled_for: Option<Timestamp>,
     /// In plain words.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    started_at: DateTime<Utc>,
-    finished_at: Option<DateTime<Utc>>,
+    started_at: Timestamp,
+    finished_at: Option<Timestamp>,
 }
 
 impl SyncAnswer {
     /// As it stands `now`.
-    pub(super) fn new(run: Run, now: i64) -> Self {
+    pub(super) fn new(run: Run, now: Timestamp) -> Self {
         Self {
-            eta: run.eta(now).map(instant),
+            eta: run.eta(now),
             id: run.id,
             kind: run.kind,
             state: run.state,
@@ -56,10 +54,10 @@ impl SyncAnswer {
             failed: run.failed,
             store_id: run.store_id,
             local_date: run.local_date,
-            scheduled_for: run.scheduled_for.map(instant),
+            scheduled_for: run.scheduled_for,
             reason: run.reason,
-            started_at: instant(run.started_at),
-            finished_at: run.finished_at.map(instant),
+            started_at: run.started_at,
+            finished_at: run.finished_at,
         }
     }
 }
@@ -87,7 +85,7 @@ pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
         return Ok(HttpResponse::Ok().json(preview(&caller, &state, filter).await?));
     }
     let run = start(&caller, &state, filter).await?;
-    Ok(HttpResponse::Accepted().json(SyncAnswer::new(run, state.now_ms())))
+    Ok(HttpResponse::Accepted().json(SyncAnswer::new(run, state.now())))
 }
 
 /// Refuses stores and SKUs that are not there.
@@ -130,7 +128,7 @@ pub(super) async fn checked(caller: &Caller, new: NewSync) -> Result<RunFilter, 
 
 /// Starts a manual run, and enters that in the audit log.
 pub(super) async fn start(caller: &Caller, state: &State, filter: RunFilter) -> Result<Run, ApiError> {
-    let (now, actor) = (state.now_ms(), caller.actor());
+    let (now, actor) = (state.now(), caller.actor());
     let run = caller
         .db
         .write(move |t| {
@@ -154,7 +152,7 @@ pub async fn list_syncs(caller: Caller, state: State, request: HttpRequest) -> A
     let asked: PageQuery = query(&request)?;
     let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
     let found = caller.db.read(move |t| t.runs(after, limit + 1)).await?;
-    let now = state.now_ms();
+    let now = state.now();
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |r| r.id.to_string(), |r| SyncAnswer::new(r, now))))
 }
 
@@ -165,5 +163,5 @@ pub async fn list_syncs(caller: Caller, state: State, request: HttpRequest) -> A
 pub async fn get_sync(caller: Caller, state: State, id: Path<RunId>) -> Answer {
     let id = id.into_inner();
     let run = caller.db.read(move |t| t.run(id)).await?;
-    Ok(HttpResponse::Ok().json(SyncAnswer::new(run, state.now_ms())))
+    Ok(HttpResponse::Ok().json(SyncAnswer::new(run, state.now())))
 }

@@ -4,13 +4,11 @@ use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
 use super::{Answer, State, audited};
-use crate::clock::instant;
 use crate::db::warehouses::Warehouse;
-use crate::domain::WarehouseCode;
 use crate::domain::ids::check_text;
+use crate::domain::{Timestamp, WarehouseCode};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -19,12 +17,12 @@ use serde_json::json;
 struct WarehouseAnswer {
     code: String,
     name: String,
-    created_at: DateTime<Utc>,
+    created_at: Timestamp,
 }
 
 impl From<Warehouse> for WarehouseAnswer {
     fn from(warehouse: Warehouse) -> Self {
-        Self { code: warehouse.code.to_string(), name: warehouse.name, created_at: instant(warehouse.created_at) }
+        Self { code: warehouse.code.to_string(), name: warehouse.name, created_at: warehouse.created_at }
     }
 }
 
@@ -62,7 +60,7 @@ pub async fn create_warehouse(caller: Caller, state: State, body: Body) -> Answe
     checks.take("/name", check_text(&name, "a name", MAX_NAME));
     checks.finish()?;
     let Some(code) = code else { return Err(ApiError::field("/code", "is needed")) };
-    let (now, actor) = (state.now_ms(), caller.actor());
+    let (now, actor) = (state.now(), caller.actor());
     let warehouse = Warehouse { code, name, created_at: now };
     let row = warehouse.clone();
     caller
@@ -96,7 +94,7 @@ pub async fn patch_warehouse(caller: Caller, state: State, code: Path<String>, b
     let code = code_of(&code)?;
     let change: WarehouseChange = body.object()?;
     check_text(&change.name, "a name", MAX_NAME).map_err(|e| ApiError::field("/name", e))?;
-    let (now, actor) = (state.now_ms(), caller.actor());
+    let (now, actor) = (state.now(), caller.actor());
     let warehouse = caller
         .db
         .write(move |t| {
@@ -117,7 +115,7 @@ pub async fn patch_warehouse(caller: Caller, state: State, code: Path<String>, b
 #[delete("/v1/warehouses/{code}")]
 pub async fn delete_warehouse(caller: Caller, state: State, code: Path<String>) -> Answer {
     let code = code_of(&code)?;
-    let (now, actor) = (state.now_ms(), caller.actor());
+    let (now, actor) = (state.now(), caller.actor());
     caller
         .db
         .write(move |t| {

@@ -99,7 +99,7 @@ fn nominal_seconds(listings: usize, max_items: usize, per_second: Option<f64>) -
 }
 
 async fn order_manual(scene: &Scene<'_>, sellers: &[Seller]) -> Result<DateTime<Utc>, Error> {
-    let ordered_at = scene.clock.now();
+    let ordered_at = scene.clock.now().to_utc();
     for seller in sellers {
         loop {
             match scene.api.json::<Value>(Method::POST, "/v1/syncs", Some(&seller.key), Some(&json!({})), Lost::Tell).await {
@@ -114,7 +114,7 @@ async fn order_manual(scene: &Scene<'_>, sellers: &[Seller]) -> Result<DateTime<
 }
 
 async fn order_timed(scene: &Scene<'_>, sellers: &[Seller]) -> Result<DateTime<Utc>, Error> {
-    let earliest = scene.clock.now() + TIMED_AHEAD;
+    let earliest = (scene.clock.now() + TIMED_AHEAD).to_utc();
     let minute = earliest.timestamp().div_euclid(60) + 1;
     let daily_at = DateTime::from_timestamp(minute * 60, 0).unwrap_or(earliest);
     for seller in sellers {

@@ -150,7 +150,7 @@ impl Sender<'_> {
     }
 
     fn now_us(&self) -> i64 {
-        self.clock.now().timestamp_micros()
+        self.clock.now_us()
     }
 
     fn body(&self, batch: &Batch) -> Result<String, Error> {

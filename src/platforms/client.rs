@@ -149,7 +149,7 @@ impl Client {
     }
 
     fn stamp(&self) -> Stamp {
-        Stamp { now: self.clock.now(), nonce: format!("{:032x}", rand::random::<u128>()) }
+        Stamp { now: self.clock.now().to_utc(), nonce: format!("{:032x}", rand::random::<u128>()) }
     }
 
     fn note(&self, store: &StoreConnection, outcome: &Outcome) {

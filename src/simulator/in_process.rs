@@ -39,7 +39,7 @@ impl Transport for InProcess {
                 key: header("idempotency-key"),
                 body: request.body.clone().unwrap_or_default(),
             };
-            let decision = simulator.decide(clock.now().timestamp_micros(), &incoming);
+            let decision = simulator.decide(clock.now_us(), &incoming);
             let latency = Duration::from_millis(simulator.latency_ms());
             if latency > timeout {
                 tokio::time::sleep(timeout).await;
@@ -55,7 +55,7 @@ impl Transport for InProcess {
                 Decision::CutAndApplyLater(ms) => {
                     tokio::spawn(async move {
                         tokio::time::sleep(Duration::from_millis(ms)).await;
-                        simulator.apply_late(clock.now().timestamp_micros(), &incoming);
+                        simulator.apply_late(clock.now_us(), &incoming);
                     });
                     Err(SendError::Lost("connection cut".to_owned()))
                 }

@@ -90,7 +90,7 @@ async fn platform_call(request: HttpRequest, body: Bytes, platform: Data<Platfor
         key: header("idempotency-key"),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    let decision = platform.simulator.decide(platform.clock.now().timestamp_micros(), &incoming);
+    let decision = platform.simulator.decide(platform.clock.now_us(), &incoming);
     match platform.simulator.latency_ms() {
         0 => {}
         ms => tokio::time::sleep(Duration::from_millis(ms)).await,
@@ -107,7 +107,7 @@ async fn platform_call(request: HttpRequest, body: Bytes, platform: Data<Platfor
         Decision::CutAndApplyLater(ms) => {
             actix_web::rt::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
-                platform.simulator.apply_late(platform.clock.now().timestamp_micros(), &incoming);
+                platform.simulator.apply_late(platform.clock.now_us(), &incoming);
             });
             cut()
         }
@@ -205,7 +205,7 @@ async fn sell(platform: Data<Platform>, store: Path<String>, item: Json<Item>) -
 }
 
 async fn open_shopee_shop(platform: Data<Platform>, shop: Path<u64>, new: Json<NewShop>) -> Json<Tokens> {
-    let now_us = platform.clock.now().timestamp_micros();
+    let now_us = platform.clock.now_us();
     Json(platform.simulator.open_shopee_shop(now_us, shop.into_inner(), new.into_inner()))
 }
 

@@ -5,7 +5,7 @@ use crate::db::schema::pushes;
 use crate::db::{Error, ROWS_PER_STATEMENT, Result, id_of};
 use crate::domain::delivery::Resolution;
 use crate::domain::push::{Push, PushKind, PushState};
-use crate::domain::{CallId, ListingId, PushId, RunId, StoreId};
+use crate::domain::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel::upsert::excluded;
@@ -85,14 +85,14 @@ pub(in crate::db) struct PushRow {
     reason: Option<String>,
     next_step: Option<String>,
     raw_answer: Option<String>,
-    created_at: i64,
-    pub(in crate::db) updated_at: i64,
-    pub(super) due_at: Option<i64>,
-    confirmed_at: Option<i64>,
+    created_at: Timestamp,
+    pub(in crate::db) updated_at: Timestamp,
+    pub(super) due_at: Option<Timestamp>,
+    confirmed_at: Option<Timestamp>,
     pub(super) call_id: Option<Vec<u8>>,
     base: Option<i64>,
     pub(super) resolution: Option<i16>,
-    failing_since: Option<i64>,
+    failing_since: Option<Timestamp>,
     batch_limit: Option<i32>,
     cancel_requested: bool,
     run_id: Option<Vec<u8>>,

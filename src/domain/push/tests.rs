@@ -13,11 +13,22 @@ fn sent(kind: PushKind, resolution: Resolution) -> Push {
         call_id: Some(CallId(Uuid::nil())),
         base: Some(10),
         resolution: Some(resolution),
-        ..Push::new(kind, ListingId(Uuid::nil()), StoreId(Uuid::nil()), "A", "a", None, 0)
+        ..Push::new(kind, ListingId(Uuid::nil()), StoreId(Uuid::nil()), "A", "a", None, at(0))
     }
 }
+/// Milliseconds of what the policy knows as durations.
+const DAY_MS: i64 = 86_400_000;
+const DOUBT_FOR_MS: i64 = 86_400_000;
+const SHOWN_WITHIN_MS: i64 = 1_800_000;
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(ms)
+}
+fn ms(at: Option<Timestamp>) -> Option<i64> {
+    at.map(Timestamp::as_millis)
+}
 fn ctx(now: i64, policy: &RetryPolicy) -> Settling<'_> {
-    Settling { now, jitter: 0.5, policy, items: 4 }
+    Settling { now: at(now), jitter: 0.5, policy, items: 4 }
 }
 fn unknown() -> Verdict {
     Verdict::Item(ItemResult::Unknown { reason: "timeout".into() })
@@ -69,21 +80,21 @@ fn only_increases_that_wait_and_are_not_called_off_are_merged() {
     assert!(!push(PushKind::Increase, Sending, false).is_mergeable());
     assert!(!push(PushKind::Overwrite, Queued, false).is_mergeable());
     let mut first = push(PushKind::Increase, Queued, false);
-    first.merge(&Push { quantity: Some(4), ..first.clone() }, 9);
-    assert_eq!((first.quantity, first.updated_at), (Some(7), 9));
+    first.merge(&Push { quantity: Some(4), ..first.clone() }, at(9));
+    assert_eq!((first.quantity, first.updated_at), (Some(7), at(9)));
 }
 
 #[test]
 fn a_claim_that_is_given_back_is_as_before_it() {
     let mut fresh = sent(PushKind::Increase, Resolution::ReadBack);
     fresh.unclaimed(7);
-    assert_eq!((fresh.state, fresh.due_at, fresh.call_id, fresh.base), (Queued, Some(7), None, None));
+    assert_eq!((fresh.state, ms(fresh.due_at), fresh.call_id, fresh.base), (Queued, Some(7), None, None));
     let mut called_off = Push { cancel_requested: true, ..sent(PushKind::Increase, Resolution::ReadBack) };
     called_off.unclaimed(7);
-    assert_eq!((called_off.state, called_off.due_at), (Cancelled, None), "what was called off is not sent any more");
+    assert_eq!((called_off.state, ms(called_off.due_at)), (Cancelled, None), "what was called off is not sent any more");
     let mut doubted = Push { in_doubt: true, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
     doubted.unclaimed(7);
-    assert_eq!((doubted.state, doubted.due_at, doubted.in_doubt), (Uncertain, Some(7), true));
+    assert_eq!((doubted.state, ms(doubted.due_at), doubted.in_doubt), (Uncertain, Some(7), true));
     assert_eq!((doubted.call_id.is_some(), doubted.base), (true, Some(10)), "the very same call goes out again");
 }
 
@@ -96,9 +107,9 @@ fn the_connectors_own_field_is_found_by_its_name() {
 #[test]
 fn what_failed_for_a_day_is_left_undecided_only_where_something_is_in_doubt() {
     let policy = RetryPolicy::default();
-    let day = to_ms(policy.max_age);
+    let day = DAY_MS;
     for (in_doubt, since, expected) in [(true, 0, Superseded), (true, 1, Uncertain), (false, 0, Uncertain)] {
-        let failing = Push { in_doubt, failing_since: Some(since), ..sent(PushKind::Increase, Resolution::SameCallAgain) };
+        let failing = Push { in_doubt, failing_since: Some(at(since)), ..sent(PushKind::Increase, Resolution::SameCallAgain) };
         let mut push = failing.clone();
         push.settle(&Account::default(), &unknown(), ctx(day, &policy));
         assert_eq!(push.state, expected, "in doubt: {in_doubt}, since {since}");
@@ -146,9 +157,9 @@ fn what_an_answer_or_a_read_shows_is_noted_whatever_becomes_of_the_push() {
     };
     assert_eq!((stale(false), stale(true)), (Some(9), Some(9)));
     let read = |shown| sent(PushKind::Increase, Resolution::ReadBack).read_back(&Account::default(), shown, ctx(5, &policy));
-    assert_eq!((read(10).shown, read(10).doubt_until), (Some(10), Some(5 + DOUBT_FOR_MS)));
-    assert_eq!((read(12).shown, read(12).doubt_until), (Some(12), Some(5 + DOUBT_FOR_MS)), "it may arrive yet");
-    assert_eq!((DOUBT_FOR_MS, SHOWN_WITHIN_MS), (86_400_000, 1_800_000));
+    assert_eq!((read(10).shown, ms(read(10).doubt_until)), (Some(10), Some(5 + DOUBT_FOR_MS)));
+    assert_eq!((read(12).shown, ms(read(12).doubt_until)), (Some(12), Some(5 + DOUBT_FOR_MS)), "it may arrive yet");
+    assert_eq!((at(0) + DOUBT_FOR, at(0) + SHOWN_WITHIN), (at(DOUBT_FOR_MS), at(SHOWN_WITHIN_MS)));
 }
 
 #[test]
@@ -157,10 +168,10 @@ fn pauses_are_counted_from_now() {
     let mut doubted = Push { in_doubt: true, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
     let held = Verdict::Held { reason: "401".into(), next_step: String::new() };
     doubted.settle(&Account::default(), &held, ctx(7_000, &policy));
-    assert_eq!((doubted.state, doubted.due_at), (Uncertain, Some(7_500)));
-    let mut awaited = Push { state: Uncertain, failing_since: Some(1_000), ..sent(PushKind::Increase, Resolution::AwaitShown) };
+    assert_eq!((doubted.state, ms(doubted.due_at)), (Uncertain, Some(7_500)));
+    let mut awaited = Push { state: Uncertain, failing_since: Some(at(1_000)), ..sent(PushKind::Increase, Resolution::AwaitShown) };
     awaited.read_back(&Account::default(), 10, ctx(SHOWN_WITHIN_MS + 999, &policy));
-    assert_eq!((awaited.state, awaited.attempts, awaited.due_at), (Uncertain, 2, Some(SHOWN_WITHIN_MS + 10_999)));
+    assert_eq!((awaited.state, awaited.attempts, ms(awaited.due_at)), (Uncertain, 2, Some(SHOWN_WITHIN_MS + 10_999)));
     awaited.read_back(&Account::default(), 10, ctx(SHOWN_WITHIN_MS + 1_000, &policy));
     assert_eq!(awaited.state, Superseded);
 }
@@ -171,7 +182,7 @@ fn a_read_that_is_refused_is_asked_in_smaller_pages_until_a_listing_stands_alone
     let mut push = Push { state: Uncertain, in_doubt: true, ..sent(PushKind::Increase, Resolution::ReadBack) };
     for (items, halved) in [(5, 3), (2, 1)] {
         let change = push.read_back_refused("400", Settling { items, ..ctx(7, &policy) });
-        assert_eq!((push.state, push.batch_limit, push.due_at, change), (Uncertain, Some(halved), Some(7), ListingChange::default()));
+        assert_eq!((push.state, push.batch_limit, ms(push.due_at), change), (Uncertain, Some(halved), Some(7), ListingChange::default()));
     }
     let change = push.read_back_refused("400", Settling { items: 1, ..ctx(8, &policy) });
     assert_eq!((push.state, change.heal.is_some()), (Superseded, true));
@@ -183,7 +194,7 @@ fn where_nothing_can_be_asked_an_overwrite_is_repeated_and_an_increase_gives_way
     let settled = |kind| {
         let mut push = Push { state: Uncertain, in_doubt: true, ..sent(kind, Resolution::Overwrite) };
         let change = push.repeat_or_overwrite(ctx(9, &policy));
-        (push.state, push.in_doubt, change.heal.is_some(), change.doubt_until)
+        (push.state, push.in_doubt, change.heal.is_some(), ms(change.doubt_until))
     };
     assert_eq!(settled(PushKind::Overwrite), (Retrying, false, false, Some(9 + DOUBT_FOR_MS)));
     assert_eq!(settled(PushKind::Increase), (Superseded, false, true, Some(9 + DOUBT_FOR_MS)));
@@ -192,7 +203,7 @@ fn where_nothing_can_be_asked_an_overwrite_is_repeated_and_an_increase_gives_way
 #[test]
 fn an_unknown_outcome_is_found_out_by_what_the_store_can_do_now() {
     let all = Abilities { adjust: true, idempotency: true, compare_and_set: true, read: true, max_items: 1 };
-    let at = |kind, resolution, abilities: Abilities| sent(kind, resolution).resolution_at(&abilities, 0);
+    let now = |kind, resolution, abilities: Abilities| sent(kind, resolution).resolution_at(&abilities, at(0));
     assert_eq!(at(PushKind::Overwrite, Resolution::SameCallAgain, all), Resolution::SameCallAgain);
     assert_eq!(at(PushKind::Overwrite, Resolution::SameCallAgain, Abilities { idempotency: false, ..all }), Resolution::Overwrite);
     assert_eq!(at(PushKind::Increase, Resolution::ReadBack, all), Resolution::ReadBack);
@@ -203,7 +214,7 @@ fn an_unknown_outcome_is_found_out_by_what_the_store_can_do_now() {
 fn an_answer_is_doubted_while_a_late_request_may_come_and_the_push_was_not_called_off() {
     let policy = RetryPolicy::default();
     let heals = |shown, until, cancel_requested| {
-        let account = Account { shown: Some(10), doubt_until: Some(until) };
+        let account = Account { shown: Some(10), doubt_until: Some(at(until)) };
         let mut push = Push { cancel_requested, ..sent(PushKind::Increase, Resolution::ReadBack) };
         push.settle(&account, &applied(shown), ctx(100, &policy)).heal.is_some()
     };
@@ -231,12 +242,11 @@ fn what_can_be_sent_again_need_not_wait_for_the_settle_time() {
     let due = |resolution, verdict: &Verdict| {
         let mut push = sent(PushKind::Increase, resolution);
         push.settle(&Account::default(), verdict, ctx(1_000, &policy));
-        push.due_at
+        ms(push.due_at)
     };
     assert_eq!(due(Resolution::SameCallAgain, &unknown()), Some(1_500));
     assert_eq!(due(Resolution::ReadBack, &unknown()), Some(11_000));
     assert_eq!(due(Resolution::SameCallAgain, &Verdict::Item(ItemResult::Stale { shown: 9 })), Some(1_100), "read again at once");
-    assert_eq!(to_ms(Duration::MAX), i64::MAX / 4);
 }
 
 #[test]
@@ -257,7 +267,7 @@ fn what_is_refused_while_an_earlier_sending_may_arrive_yet_gives_way_and_its_lis
     push.settle(&Account::default(), &unknown(), ctx(0, &policy));
     let refused = Verdict::Refused { reason: "400".into(), next_step: String::new() };
     let change = push.settle(&Account::default(), &refused, ctx(1000, &policy));
-    assert_eq!((push.state, change.heal.is_some(), change.doubt_until), (Superseded, true, Some(1000 + DOUBT_FOR_MS)));
+    assert_eq!((push.state, change.heal.is_some(), ms(change.doubt_until)), (Superseded, true, Some(1000 + DOUBT_FOR_MS)));
 }
 
 #[test]
@@ -275,7 +285,7 @@ fn read_back_decides_or_gives_way_to_an_overwrite() {
     let after = |shown: i64| {
         let mut push = sent(PushKind::Increase, Resolution::ReadBack);
         push.settle(&Account::default(), &unknown(), ctx(0, &policy));
-        assert_eq!(push.due_at, Some(10_000), "not before the settle time");
+        assert_eq!(ms(push.due_at), Some(10_000), "not before the settle time");
         let change = push.read_back(&Account::default(), shown, ctx(10_000, &policy));
         (push.state, change.heal.is_some(), change.doubt_until.is_some())
     };
@@ -289,7 +299,7 @@ fn what_is_applied_later_is_confirmed_when_it_shows() {
     let policy = RetryPolicy::default();
     let mut push = sent(PushKind::Increase, Resolution::ReadBack);
     push.settle(&Account::default(), &Verdict::Item(ItemResult::Accepted), ctx(0, &policy));
-    assert_eq!((push.state, push.due_at), (Uncertain, Some(10_000)));
+    assert_eq!((push.state, ms(push.due_at)), (Uncertain, Some(10_000)));
     let change = push.read_back(&Account::default(), 10, ctx(10_000, &policy));
     assert_eq!((push.state, change), (Uncertain, ListingChange::default()), "not yet: it is not sent again");
     let mut late = push.clone();
@@ -304,13 +314,13 @@ fn an_accepted_overwrite_is_confirmed_and_what_is_read_soon_after_it_is_doubted(
     let policy = RetryPolicy::default();
     let mut push = Push { base: None, ..sent(PushKind::Overwrite, Resolution::Overwrite) };
     let change = push.settle(&Account::default(), &Verdict::Item(ItemResult::Accepted), ctx(0, &policy));
-    assert_eq!((push.state, change.shown, change.doubt_until), (Confirmed, Some(3), Some(SHOWN_WITHIN_MS)));
+    assert_eq!((push.state, change.shown, ms(change.doubt_until)), (Confirmed, Some(3), Some(SHOWN_WITHIN)));
 }
 
 #[test]
 fn a_request_applied_after_it_was_given_up_is_seen_at_the_next_answer() {
     let policy = RetryPolicy::default();
-    let account = Account { shown: Some(10), doubt_until: Some(DOUBT_FOR_MS) };
+    let account = Account { shown: Some(10), doubt_until: Some(at(DOUBT_FOR_MS)) };
     let mut push = sent(PushKind::Increase, Resolution::ReadBack);
     let change = push.settle(&account, &applied(16), ctx(1000, &policy));
     assert_eq!((push.state, change.shown, change.heal.is_some()), (Confirmed, Some(16), true));
@@ -356,7 +366,7 @@ fn a_refused_batch_is_split_until_the_bad_item_stands_alone() {
 fn a_cancellation_waits_for_what_is_on_its_way() {
     let policy = RetryPolicy::default();
     let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
-    push.cancel("off", 0);
+    push.cancel("off", at(0));
     assert_eq!(push.state, Sending);
     push.settle(&Account::default(), &later(), ctx(0, &policy));
     assert_eq!(push.state, Cancelled);
@@ -368,7 +378,7 @@ fn refused_credentials_hold_what_waits_and_keep_doubt() {
     let unauthorized = Verdict::Held { reason: "401".into(), next_step: "sign in again".into() };
     let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
     push.settle(&Account::default(), &unauthorized, ctx(0, &policy));
-    assert_eq!((push.state, push.due_at), (Held, None));
+    assert_eq!((push.state, ms(push.due_at)), (Held, None));
     let mut push = sent(PushKind::Increase, Resolution::SameCallAgain);
     push.settle(&Account::default(), &unknown(), ctx(0, &policy));
     push.settle(&Account::default(), &unauthorized, ctx(0, &policy));
@@ -381,7 +391,7 @@ fn a_retry_after_of_zero_still_backs_off() {
     let at_once = Verdict::TryAgain { reason: "429".into(), after: Some(Duration::ZERO) };
     let mut push = Push { attempts: 5, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
     push.settle(&Account::default(), &at_once, ctx(0, &policy));
-    assert_eq!((push.state, push.due_at, push.failing_since), (Retrying, Some(8_000), Some(0)));
+    assert_eq!((push.state, ms(push.due_at), ms(push.failing_since)), (Retrying, Some(8_000), Some(0)));
 }
 
 #[test]
@@ -389,7 +399,7 @@ fn what_was_called_off_and_cannot_be_decided_asks_for_no_overwrite() {
     let policy = RetryPolicy::default();
     let mut push = sent(PushKind::Increase, Resolution::ReadBack);
     push.settle(&Account::default(), &unknown(), ctx(0, &policy));
-    push.cancel("off", 1);
+    push.cancel("off", at(1));
     let change = push.read_back(&Account::default(), 12, ctx(10_000, &policy));
     assert_eq!((push.state, change.heal), (Cancelled, None));
 }
@@ -399,13 +409,13 @@ fn a_key_or_an_expectation_that_the_store_does_not_honour_any_more_is_not_relied
     let all = Abilities { adjust: true, idempotency: true, compare_and_set: true, read: true, max_items: 1 };
     let with_base = sent(PushKind::Increase, Resolution::SameCallAgain);
     let without = Push { base: None, ..with_base.clone() };
-    assert_eq!(with_base.resolution_at(&all, 0), Resolution::SameCallAgain);
-    assert_eq!(with_base.resolution_at(&Abilities { compare_and_set: false, ..all }, 0), Resolution::ReadBack);
-    assert_eq!(without.resolution_at(&all, 0), Resolution::SameCallAgain);
-    assert_eq!(without.resolution_at(&Abilities { idempotency: false, ..all }, 0), Resolution::Overwrite);
+    assert_eq!(with_base.resolution_at(&all, at(0)), Resolution::SameCallAgain);
+    assert_eq!(with_base.resolution_at(&Abilities { compare_and_set: false, ..all }, at(0)), Resolution::ReadBack);
+    assert_eq!(without.resolution_at(&all, at(0)), Resolution::SameCallAgain);
+    assert_eq!(without.resolution_at(&Abilities { idempotency: false, ..all }, at(0)), Resolution::Overwrite);
     let keyed = Push { call_id: Some(CallId(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 0, 0)))), ..without };
-    assert_eq!(keyed.resolution_at(&all, to_ms(KEYS_TRUSTED_FOR)), Resolution::SameCallAgain);
-    assert_eq!(keyed.resolution_at(&all, to_ms(KEYS_TRUSTED_FOR) + 1), Resolution::Overwrite, "it may be forgotten");
+    assert_eq!(keyed.resolution_at(&all, at(82_800_000)), Resolution::SameCallAgain);
+    assert_eq!(keyed.resolution_at(&all, at(82_800_000 + 1)), Resolution::Overwrite, "it may be forgotten");
 }
 
 #[test]
@@ -413,5 +423,5 @@ fn after_a_crash_sending_means_uncertain() {
     let policy = RetryPolicy::default();
     let mut push = sent(PushKind::Increase, Resolution::ReadBack);
     push.crashed(5, &policy);
-    assert_eq!((push.state, push.in_doubt, push.due_at), (Uncertain, true, Some(10_005)));
+    assert_eq!((push.state, push.in_doubt, ms(push.due_at)), (Uncertain, true, Some(10_005)));
 }

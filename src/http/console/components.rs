@@ -2,11 +2,11 @@
 use super::page::Frame;
 use super::session::SellerVisit;
 use super::show::{self, Badge, Stamp};
-use crate::clock::instant;
 use crate::db;
 use crate::db::delivery::MAX_STORES;
 use crate::db::runs::{Run, RunKind, RunState};
 use crate::db::stores::{Store, StoreLoad};
+use crate::domain::Timestamp;
 use crate::http::stores::{StoreState, state_of};
 use crate::platforms::form::form_of;
 use askama::Template;
@@ -15,7 +15,7 @@ use chrono::TimeDelta;
 
 /// A circuit counts as open for so long after its pause has ended, since the trial that follows takes a while, in
 /// milliseconds.
-const TRIAL_MS: i64 = 15_000;
+const TRIAL: TimeDelta = TimeDelta::seconds(15);
 
 /// A store in a list.
 pub(super) struct StoreRow {
@@ -35,12 +35,12 @@ pub(super) struct StoreRow {
 }
 
 /// Circuits that were open at this instant or later count as open.
-pub(super) fn circuits_since(frame: &Frame) -> i64 {
-    frame.now.timestamp_millis() - TRIAL_MS
+pub(super) fn circuits_since(frame: &Frame) -> Timestamp {
+    frame.now - TRIAL
 }
 
 /// How a store stands, in a word and a sentence.
-fn standing(frame: &Frame, store: &Store, open_until: Option<i64>) -> (Badge, Option<String>) {
+fn standing(frame: &Frame, store: &Store, open_until: Option<Timestamp>) -> (Badge, Option<String>) {
     match (state_of(store), open_until) {
         (StoreState::NeedsReauthorisation, _) => {
             let reason = store.problem.clone().unwrap_or_else(|| "The store refused its credentials.".to_owned());
@@ -54,11 +54,8 @@ fn standing(frame: &Frame, store: &Store, open_until: Option<i64>) -> (Badge, Op
         }
         (StoreState::Off, _) => (Badge::new("Off", "quiet"), Some("Synchronization is switched off for this store.".to_owned())),
         (StoreState::Working, Some(until)) => {
-            let next = if instant(until) > frame.now {
-                format!("next at {}", instant(until).with_timezone(&frame.zone).format("%H:%M:%S"))
-            } else {
-                "just now".to_owned()
-            };
+            let next =
+                if until > frame.now { format!("next at {}", until.in_zone(frame.zone).format("%H:%M:%S")) } else { "just now".to_owned() };
             (
                 Badge::new("Circuit open", "bad"),
                 Some(format!("The store keeps failing, so it is only tried now and then, {next}. What is due waits, and nothing is lost.")),
@@ -70,7 +67,7 @@ fn standing(frame: &Frame, store: &Store, open_until: Option<i64>) -> (Badge, Op
 
 impl StoreRow {
     /// One store.
-    pub fn new(frame: &Frame, store: &Store, load: StoreLoad, open_until: Option<i64>) -> Self {
+    pub fn new(frame: &Frame, store: &Store, load: StoreLoad, open_until: Option<Timestamp>) -> Self {
         let (state, problem) = standing(frame, store, open_until);
         Self {
             id: store.id.to_string(),
@@ -134,8 +131,8 @@ impl Progress {
     pub fn new(frame: &Frame, run: &Run, held: i64) -> Self {
         let ended = run.done + run.failed;
         let stands_still = held > 0 && run.expanded && held >= run.total - ended;
-        let eta = run.eta(frame.now.timestamp_millis()).filter(|_| !stands_still);
-        let left = eta.map(|at| show::span((instant(at) - frame.now).max(TimeDelta::seconds(1))));
+        let eta = run.eta(frame.now).filter(|_| !stands_still);
+        let left = eta.map(|at| show::span((at - frame.now).max(TimeDelta::seconds(1))));
         Self {
             done: run.done,
             failed: run.failed,
@@ -180,7 +177,7 @@ impl RunRow {
             progress: Progress::new(frame, &run, held),
             started: frame.stamp(run.started_at),
             finished: frame.stamp_of(run.finished_at),
-            took: run.finished_at.map(|at| show::span(instant(at) - instant(run.started_at))),
+            took: run.finished_at.map(|at| show::span(at - run.started_at)),
             reason: run.reason,
         }
     }

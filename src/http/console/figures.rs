@@ -2,6 +2,7 @@
 //! Rows tell of all nodes together; calls to platforms are counted by each node for itself.
 use super::super::{AppState, State};
 use crate::db::overview::{Sample, sample};
+use crate::domain::Timestamp;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,8 +15,7 @@ const KEPT: usize = 180;
 /// One look.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Point {
-    /// When. Milliseconds since 1970.
-    pub at: i64,
+    pub at: Timestamp,
     /// Seconds since the look before.
     pub seconds: f64,
     /// What the rows tell, but for the times, of which there are thousands.
@@ -77,7 +77,7 @@ pub async fn keep(state: State) {
 }
 
 struct Before {
-    at: i64,
+    at: Timestamp,
     calls: u64,
     throttled: u64,
 }
@@ -85,7 +85,7 @@ struct Before {
 impl Before {
     fn new(state: &AppState) -> Self {
         let counted = state.client.counted();
-        Self { at: state.now_ms(), calls: counted.calls, throttled: counted.throttled }
+        Self { at: state.now(), calls: counted.calls, throttled: counted.throttled }
     }
 }
 
@@ -96,7 +96,7 @@ async fn look(state: &State, before: &mut Before) -> Result<Point, crate::db::Er
     let times_ms = std::mem::take(&mut sample.times_ms);
     let (p50_ms, p99_ms) = (percentile(&times_ms, 50), percentile(&times_ms, 99));
     #[expect(clippy::cast_precision_loss, reason = "a pause in milliseconds is far below 2^52")]
-    let seconds = (now.at - before.at).max(1) as f64 / 1000.0;
+    let seconds = (now.at - before.at).num_milliseconds().max(1) as f64 / 1000.0;
     let (calls, throttled) = (now.calls.saturating_sub(before.calls), now.throttled.saturating_sub(before.throttled));
     let point = Point { at: now.at, seconds, sample, p50_ms, p99_ms, calls, throttled };
     *before = now;

@@ -119,7 +119,7 @@ impl PreviewLine {
                 ShownFrom::LastKnown => "last known",
                 ShownFrom::Unknown => "unknown",
             },
-            shown_at: item.shown_at.filter(|_| item.shown_from == ShownFrom::LastKnown).map(|at| frame.stamp(at.timestamp_millis())),
+            shown_at: item.shown_at.filter(|_| item.shown_from == ShownFrom::LastKnown).map(|at| frame.stamp(at)),
             target: units(item.target),
             change: item.change.map(show::change),
         }

@@ -51,13 +51,13 @@ struct FiguresPage<'a> {
 
 /// The page of live figures.
 pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
-    let since = (state.clock.now() - WINDOW).timestamp_millis();
+    let since = state.clock.now() - WINDOW;
     let found = state.db.read(move |conn| overview::overview(conn, since)).await?;
     let status = state.handle.status().await;
     let points = state.console.figures.all();
     let frame = &visit.frame;
     let of = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<Option<f64>> { points.iter().map(value).collect() };
-    let minutes = points.first().map_or(0, |first| u64::try_from((state.now_ms() - first.at) / 60_000).unwrap_or(0)).max(1);
+    let minutes = points.first().map_or(0, |first| u64::try_from((state.now() - first.at).num_minutes()).unwrap_or(0)).max(1);
     let mut platforms: Vec<&str> = points.iter().flat_map(|p| p.sample.confirmed.iter().map(|(platform, _)| platform.as_str())).collect();
     platforms.sort_unstable();
     platforms.dedup();
@@ -71,7 +71,7 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
         "Oldest waiting push",
         "s old",
         minutes,
-        of(&|p| Some(p.sample.oldest_waiting.map_or(0.0, |from| float(p.at - from) / 1000.0))),
+        of(&|p| Some(p.sample.oldest_waiting.map_or(0.0, |from| float((p.at - from).num_milliseconds()) / 1000.0))),
     ));
     plots.push(Plot::new(
         "Throttled calls, this node",
@@ -101,7 +101,7 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
         plots,
         nodes: vec![NodeLine {
             name: state.settings.node.clone(),
-            started: frame.stamp(state.started_at.timestamp_millis()),
+            started: frame.stamp(state.started_at),
             sellers: status.sellers,
             stores: status.stores,
         }],

@@ -1,8 +1,7 @@
 //! What every page has: its frame, how it is answered, and what stands there instead when it cannot be.
 use super::show::Stamp;
-use crate::clock::instant;
 use crate::db;
-use crate::domain::FieldError;
+use crate::domain::{FieldError, Timestamp};
 use crate::http::error::ApiError;
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::http::StatusCode;
@@ -11,7 +10,6 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 /// What a page or a form answers.
@@ -51,32 +49,32 @@ pub(super) struct Frame {
     /// The zone in which times are shown.
     pub zone: Tz,
     /// When the page was asked for.
-    pub now: DateTime<Utc>,
+    pub now: Timestamp,
     /// What was done just before.
     pub notice: Option<Notice>,
 }
 
 impl Frame {
     /// For this request.
-    pub fn new(request: &HttpRequest, now: DateTime<Utc>, who: String, csrf: String, zone: Tz, operator: bool) -> Self {
+    pub fn new(request: &HttpRequest, now: Timestamp, who: String, csrf: String, zone: Tz, operator: bool) -> Self {
         let notice = request.cookie(NOTICE).and_then(|cookie| URL_SAFE_NO_PAD.decode(cookie.value()).ok());
         let notice = notice.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| Notice::read(&text));
         Self { who, operator, csrf, zone, now, notice }
     }
 
     /// An instant, as it is shown.
-    pub fn stamp(&self, ms: i64) -> Stamp {
-        Stamp::new(instant(ms), self.zone, self.now)
+    pub fn stamp(&self, at: Timestamp) -> Stamp {
+        Stamp::new(at, self.zone, self.now)
     }
 
     /// The same, for what may not have happened yet.
-    pub fn stamp_of(&self, ms: Option<i64>) -> Option<Stamp> {
-        ms.map(|ms| self.stamp(ms))
+    pub fn stamp_of(&self, at: Option<Timestamp>) -> Option<Stamp> {
+        at.map(|at| self.stamp(at))
     }
 
     /// The day of an instant.
-    pub fn day(&self, ms: i64) -> Stamp {
-        Stamp::day(instant(ms), self.zone)
+    pub fn day(&self, at: Timestamp) -> Stamp {
+        Stamp::day(at, self.zone)
     }
 
     /// The zone's name and its offset now.

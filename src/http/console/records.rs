@@ -342,7 +342,7 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
         changed: frame.stamp(push.updated_at),
         due: frame.stamp_of(push.due_at),
         confirmed: frame.stamp_of(push.confirmed_at),
-        took: push.confirmed_at.map(|at| show::span(chrono::TimeDelta::milliseconds(at - push.created_at))),
+        took: push.confirmed_at.map(|at| show::span(at - push.created_at)),
         run: run.map(|run| (run.id.to_string(), run_kind(run.kind))),
         retryable: matches!(push.state, PushState::Rejected | PushState::Held),
     })

@@ -10,13 +10,14 @@ use super::split::{Split, split};
 use crate::db::delivery::MAX_STORES;
 use crate::db::runs::{Extent, Run};
 use crate::db::stores::Store;
+use crate::domain::Timestamp;
 use crate::domain::allocation::AllocationMode;
 use crate::domain::schedule::next_run;
 use crate::domain::settings::{Frequency, MAX_CATCH_UP_HOURS, SyncSettings, parse_daily_at, parse_timezone};
 use crate::http::State;
 use crate::http::settings::{self, SettingsChange};
 use askama::Template;
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::NaiveTime;
 use chrono_tz::Tz;
 
 /// Runs shown ahead.
@@ -35,14 +36,14 @@ pub(super) struct NextRun {
 }
 
 /// The next runs at this time of the day in this zone, whatever clocks do there.
-fn runs_ahead(daily_at: NaiveTime, zone: Tz, now: DateTime<Utc>) -> Vec<NextRun> {
-    let settings = SyncSettings { auto_sync: true, frequency: Frequency::TimedFull, daily_at, ..SyncSettings::new(zone, 0) };
+fn runs_ahead(daily_at: NaiveTime, zone: Tz, now: Timestamp) -> Vec<NextRun> {
+    let settings = SyncSettings { auto_sync: true, frequency: Frequency::TimedFull, daily_at, ..SyncSettings::new(zone, now) };
     let mut at = now;
     let mut offset = None;
     (0..RUNS_AHEAD)
         .map(|_| {
             at = next_run(&settings, at);
-            let local = at.with_timezone(&zone);
+            let local = at.in_zone(zone);
             let before = offset.replace(chrono::Offset::fix(local.offset()));
             let remark = if local.time() != daily_at {
                 Some(format!("Clocks skip {} on this day, so the run begins at the first time after it.", daily_at.format("%H:%M")))

@@ -156,8 +156,8 @@ pub(super) async fn sign_in(state: &State, key: &SecretString) -> Result<Option<
             Err(error) => return Err(error.into()),
         }
     };
-    let (hash, now) = (token_digest(&token), state.now_ms());
-    let until = now + i64::try_from(SESSION_FOR.as_millis()).unwrap_or(0);
+    let (hash, now) = (token_digest(&token), state.now());
+    let until = now + SESSION_FOR;
     state.db.write(move |conn| begin_session(conn, &hash, &of, now, until)).await?;
     Ok(Some(token))
 }
@@ -174,7 +174,7 @@ pub(super) async fn sign_out(state: &State, request: &HttpRequest) -> Result<(),
 /// The session of this request, while it holds.
 async fn find(state: &State, request: &HttpRequest) -> Result<Option<(SecretString, Session)>, ApiError> {
     let Some(token) = token_of(state, request) else { return Ok(None) };
-    let (hash, now) = (token_digest(&token), state.now_ms());
+    let (hash, now) = (token_digest(&token), state.now());
     match state.db.read(move |conn| find_session(conn, &hash, now)).await {
         Ok(session) => Ok(Some((token, session))),
         Err(crate::db::Error::NotFound) => Ok(None),

@@ -1,9 +1,10 @@
 //! How values are shown: times in the seller's zone, units, states in words. Small pieces of HTML are templates of
 //! their own, so what stands in them is escaped like everywhere.
+use crate::domain::Timestamp;
 use crate::domain::push::{PushKind, PushState};
 use askama::Template;
 use askama::filters::HtmlSafe;
-use chrono::{DateTime, Datelike, Offset, TimeDelta, Utc};
+use chrono::{Datelike, Offset, TimeDelta};
 use chrono_tz::Tz;
 
 /// An instant: short to read, whole and with its zone as a title.
@@ -18,15 +19,15 @@ impl HtmlSafe for Stamp {}
 
 impl Stamp {
     /// Its date alone, for what is long ago or hardly needs a time.
-    pub fn day(at: DateTime<Utc>, zone: Tz) -> Self {
-        let local = at.with_timezone(&zone);
+    pub fn day(at: Timestamp, zone: Tz) -> Self {
+        let local = at.in_zone(zone);
         Self { iso: iso(at), whole: whole(at, zone), short: local.format("%-d %b %Y").to_string() }
     }
 
     /// As it is read in this zone, on this day.
-    pub fn new(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> Self {
-        let local = at.with_timezone(&zone);
-        let today = now.with_timezone(&zone);
+    pub fn new(at: Timestamp, zone: Tz, now: Timestamp) -> Self {
+        let local = at.in_zone(zone);
+        let today = now.in_zone(zone);
         let short = if local.date_naive() == today.date_naive() {
             local.format("%H:%M:%S")
         } else if local.year() == today.year() {
@@ -38,19 +39,19 @@ impl Stamp {
     }
 }
 
-fn iso(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+fn iso(at: Timestamp) -> String {
+    at.to_utc().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// An instant with its date, its zone and its distance from UTC.
-pub(super) fn whole(at: DateTime<Utc>, zone: Tz) -> String {
-    let local = at.with_timezone(&zone);
+pub(super) fn whole(at: Timestamp, zone: Tz) -> String {
+    let local = at.in_zone(zone);
     format!("{}, {}", local.format("%a %-d %b %Y, %H:%M:%S"), zone_name(zone, at))
 }
 
 /// A zone and its distance from UTC at this instant: `Europe/Berlin (UTC+02:00)`.
-pub(super) fn zone_name(zone: Tz, at: DateTime<Utc>) -> String {
-    let offset = at.with_timezone(&zone).offset().fix();
+pub(super) fn zone_name(zone: Tz, at: Timestamp) -> String {
+    let offset = at.in_zone(zone).offset().fix();
     if zone == Tz::UTC || zone == Tz::Etc__UTC { "UTC".to_owned() } else { format!("{} (UTC{offset})", zone.name()) }
 }
 

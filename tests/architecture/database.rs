@@ -8,8 +8,21 @@ const DECIDED_IN_DOMAIN: [(&str, &str); 3] =
     [("PushState", "src/db/pushes/codes.rs"), ("PushKind", "src/db/pushes/codes.rs"), ("Frequency", "src/db/settings.rs")];
 
 /// The tables whose rows belong to a seller and are reached through `src/db/scope.rs`.
-const SELLERS_TABLES: [&str; 11] =
-    ["pushes", "listings", "stores", "rules", "skus", "stock_levels", "stock_events", "warehouses", "sync_settings", "sync_runs", "audit"];
+const SELLERS_TABLES: [&str; 13] = [
+    "pushes",
+    "listings",
+    "stores",
+    "rules",
+    "skus",
+    "stock_levels",
+    "stock_events",
+    "warehouses",
+    "sync_settings",
+    "sync_runs",
+    "audit",
+    "api_keys",
+    "store_circuits",
+];
 /// The files that may name those tables, each with its reason.
 const ACROSS_SELLERS: [(&str, &str); 6] = [
     ("src/db/scope.rs", "adds the seller to each query"),

@@ -79,6 +79,32 @@ fn dead_paths(files: &[File], exists: impl Fn(&str) -> bool) -> Vec<String> {
     found
 }
 
+/// Tests that `src/doc/faults.md` names as `suite path::name` and that are not there; a name may end with an ellipsis.
+fn missing_tests(faults_md: &str, files: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, line) in faults_md.lines().enumerate() {
+        let mut suite = "";
+        for code in line.split('`').skip(1).step_by(2) {
+            let Some((named_suite, path)) = code.split_once(' ').or_else(|| code.strip_prefix("::").map(|name| (suite, name))) else {
+                continue;
+            };
+            let start = [format!("tests/{named_suite}/"), format!("tests/{named_suite}.rs")];
+            let mut sources =
+                files.iter().filter(|file| file.is_rust() && start.iter().any(|start| file.path.starts_with(start))).peekable();
+            if path.contains(' ') || sources.peek().is_none() {
+                continue;
+            }
+            suite = named_suite;
+            let name = path.rsplit("::").next().unwrap_or_default();
+            let function = name.strip_suffix('…').map_or_else(|| format!("fn {name}("), |start| format!("fn {start}"));
+            if !sources.any(|file| file.text.contains(&function) || file.path.ends_with(&format!("/{name}.rs"))) {
+                found.push(format!("src/doc/faults.md:{}: there is no test `{code}` in tests/{suite}", index + 1));
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn every_problem_kind_is_explained_to_clients() {
     let files = repository();
@@ -105,4 +131,16 @@ fn every_path_in_a_guide_exists() {
     let found = |text: &str| dead_paths(&[File::new("CONTRIBUTING.md", text)], |path| path == "src/db" || path == "tests/a.sh").len();
     assert_eq!(found("In `src/db/`, run `tests/a.sh 60`, or see [this](src/db). Create `src/platforms/acme.rs`."), 0);
     assert_eq!(found("See `src/nowhere.rs` and [that](tests/gone)."), 2);
+}
+
+#[test]
+fn every_test_named_for_a_fault_exists() {
+    let files = repository();
+    assert_none(&missing_tests(&text_of(&files, "src/doc/faults.md"), &files));
+    let suite = [File::new("tests/api/keys.rs", "fn a_wrong_key_is_refused() {}\nfn a_key() {}")];
+    assert_none(&missing_tests(
+        "| `api keys::a_wrong_key_is_refused`, `::a_key`, `::a_wr…`, `api keys`, `kill -9`, `stocktide load --x` |",
+        &suite,
+    ));
+    assert_eq!(missing_tests("| `api keys::a_right_key`, `::another` |", &suite).len(), 2);
 }

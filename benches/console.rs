@@ -15,11 +15,11 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 use std::time::Duration;
 use stocktide::app;
-use stocktide::clock::{Clock, millis};
+use stocktide::clock::Clock;
 use stocktide::config::Config;
 use stocktide::db::sellers::{create_key, key_hash};
 use stocktide::db::{DatabaseUrl, Db};
-use stocktide::domain::{KeyId, SellerId};
+use stocktide::domain::{KeyId, SellerId, Timestamp};
 use support::{Database, is_measuring};
 
 const STORES: usize = 10;
@@ -40,8 +40,8 @@ const RECORDS_OF_LISTINGS: &str = "
         CASE WHEN n.n % 50 = 2 THEN {now} + 86400000 END, CASE WHEN n.n % 50 > 2 THEN {now} - n.n END, {no}, {no}
     FROM listings l CROSS JOIN (WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {each}) SELECT n FROM n) n";
 
-fn write_records(url: &str, each: usize, now: i64) {
-    let sql = RECORDS_OF_LISTINGS.replace("{now}", &now.to_string()).replace("{each}", &each.to_string());
+fn write_records(url: &str, each: usize, now: Timestamp) {
+    let sql = RECORDS_OF_LISTINGS.replace("{now}", &now.as_millis().to_string()).replace("{each}", &each.to_string());
     if let DatabaseUrl::Sqlite(path) = DatabaseUrl::parse(url).unwrap() {
         let mut conn = SqliteConnection::establish(&path).unwrap();
         conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
@@ -59,8 +59,8 @@ async fn sign_in(client: &reqwest::Client, base: &str, key: &str) -> String {
     answer.headers().get("set-cookie").expect("the key opens").to_str().unwrap().split(';').next().unwrap().to_owned()
 }
 
-async fn add_key(db: &Db, seller: SellerId, now: i64) {
-    db.write(move |conn| create_key(conn, seller, KeyId::new(stocktide::clock::instant(now)), &key_hash(KEY), now)).await.unwrap();
+async fn add_key(db: &Db, seller: SellerId, now: Timestamp) {
+    db.write(move |conn| create_key(conn, seller, KeyId::new(now), &key_hash(KEY), now)).await.unwrap();
 }
 
 async fn measure(server: Option<&str>) {
@@ -69,7 +69,7 @@ async fn measure(server: Option<&str>) {
         DatabaseUrl::Sqlite(path) => (format!("sqlite://{path}"), "SQLite"),
         DatabaseUrl::Postgres(url) => (url.clone(), "PostgreSQL"),
     };
-    let now = millis(Clock::system().now());
+    let now = Clock::system().now();
     let (stores, skus, records) = if is_measuring() { (STORES, SKUS, RECORDS) } else { (2, 10, 200) };
     let db = database.open();
     let (seller, ids) = support::seller(&db, stores, skus, now).await;

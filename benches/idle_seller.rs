@@ -13,7 +13,7 @@ use actix::{Actor, Addr, Context};
 use std::sync::Arc;
 use std::time::Duration;
 use stocktide::actors::{Deps, Handle, Settings};
-use stocktide::clock::{Clock, millis};
+use stocktide::clock::Clock;
 use stocktide::db::Db;
 use stocktide::db::sealing::Sealer;
 use stocktide::domain::SellerId;
@@ -64,7 +64,7 @@ async fn measure() {
     let mut waves = vec![Vec::new(), Vec::new()];
     for wave in &mut waves {
         for _ in 0..SELLERS {
-            let id = support::seller(&db, STORES, SKUS, millis(clock.now())).await.0;
+            let id = support::seller(&db, STORES, SKUS, clock.now()).await.0;
             wave.push(id);
         }
     }

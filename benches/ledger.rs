@@ -15,7 +15,7 @@ use diesel::prelude::*;
 use diesel::{PgConnection, SqliteConnection};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use stocktide::clock::{Clock, millis};
+use stocktide::clock::Clock;
 use stocktide::db::ledger::{EventResult, RecordRequest};
 use stocktide::db::schema::{pushes, stock_events, stock_levels};
 use stocktide::db::{DatabaseUrl, Db};
@@ -115,7 +115,7 @@ fn round(server: Option<&str>, clients: usize, batch: usize) -> (f64, f64) {
         let (db, clock) = (database.open(), Clock::system());
         let mut sellers = Vec::new();
         for _ in 0..SELLERS {
-            sellers.push(support::seller(&db, STORES, SKUS, millis(clock.now())).await.0);
+            sellers.push(support::seller(&db, STORES, SKUS, clock.now()).await.0);
         }
         through_the_ledger(&db, requests(&sellers, batch, &clock), clients).await
     });

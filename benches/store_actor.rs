@@ -17,7 +17,7 @@ use std::time::Duration;
 use stocktide::actors::seller::RunStarted;
 use stocktide::actors::store::{Hint, IsIdle, Stop, StoreActor, StoreConfig};
 use stocktide::actors::{Deps, Settings};
-use stocktide::clock::{Clock, millis};
+use stocktide::clock::Clock;
 use stocktide::db::Db;
 use stocktide::db::sealing::Sealer;
 use stocktide::domain::{SellerId, StoreId};
@@ -114,7 +114,7 @@ async fn stage(db: Db) -> Stage {
     let transport = Arc::new(InProcess::new(simulator.clone(), clock.clone()));
     let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
     let sealer = Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap());
-    let (seller, stores) = support::seller(&db, 1, LISTINGS, millis(clock.now())).await;
+    let (seller, stores) = support::seller(&db, 1, LISTINGS, clock.now()).await;
     let deps = Deps::new(db, client, clock, sealer, Settings::default());
     Stage { deps: Arc::new(deps), simulator, seller, store: stores.first().copied().unwrap() }
 }

@@ -5,16 +5,15 @@
 //! down without rules; for exclusive targets, Sainte-Laguë by its definition, one unit at a time.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on should say so at once")]
 
-use chrono::DateTime;
 use criterion::Criterion;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;
-use stocktide::domain::WarehouseCode;
 use stocktide::domain::allocation::{AllocationMode, ListingRules, Share, targets};
 use stocktide::domain::stock::Levels;
 use stocktide::domain::sync::{Effect, Input, StoreSync};
+use stocktide::domain::{Timestamp, WarehouseCode};
 use tokio::time::Instant;
 
 /// Units in the pool of the split: one at a time takes as many steps.
@@ -77,7 +76,7 @@ fn main() {
         .without_plots()
         .configure_from_args();
     let best = Best::default();
-    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let now = Timestamp::from_millis(1_800_000_000_000);
 
     best.measure(&mut criterion, "a Vec of one effect", || {
         black_box(vec![Effect::Claim { probe: black_box(false), overwrites_first: false }]);

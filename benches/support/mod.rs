@@ -1,7 +1,6 @@
 //! What the benches share: fresh databases, and sellers whose stores are on the simulated platform.
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
-use stocktide::clock::{instant, millis};
 use stocktide::db::ledger::{Limits, NewEvent, RecordRequest};
 use stocktide::db::listings::NewListing;
 use stocktide::db::sellers::{Seller, create_seller};
@@ -9,7 +8,7 @@ use stocktide::db::stores::Store;
 use stocktide::db::{self, DatabaseUrl, Db, Settings};
 use stocktide::domain::allocation::Share;
 use stocktide::domain::stock::{EventKind, StockEvent};
-use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, WarehouseCode};
+use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 
 /// Whether this is `cargo bench`, and not a test run that only wants to see that benches compile and start.
 pub fn is_measuring() -> bool {
@@ -63,14 +62,13 @@ pub fn sku(n: usize) -> Sku {
 }
 
 /// A seller with incremental sync on and this many stores, each of which lists all of this many SKUs.
-pub async fn seller(db: &Db, stores: usize, skus: usize, now: i64) -> (SellerId, Vec<StoreId>) {
-    let at = instant(now);
-    let id = SellerId::new(at);
+pub async fn seller(db: &Db, stores: usize, skus: usize, now: Timestamp) -> (SellerId, Vec<StoreId>) {
+    let id = SellerId::new(now);
     let row = Seller { id, name: "Ada".to_owned(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now };
-    db.write(move |conn| create_seller(conn, &row, KeyId::new(at), &rand::random())).await.unwrap();
+    db.write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
     let listings: Vec<NewListing> =
         (0..skus).map(|n| NewListing { sku: sku(n), external_id: format!("variant-{n}"), extra: None }).collect();
-    let ids: Vec<StoreId> = (0..stores).map(|_| StoreId::new(at)).collect();
+    let ids: Vec<StoreId> = (0..stores).map(|_| StoreId::new(now)).collect();
     let made = ids.clone();
     db.seller(id)
         .write(move |t| {
@@ -79,7 +77,7 @@ pub async fn seller(db: &Db, stores: usize, skus: usize, now: i64) -> (SellerId,
             t.save_sync_settings(&settings, now)?;
             for store in &made {
                 t.save_store(&store_row(*store, now))?;
-                t.save_listings(*store, &listings, Limits::default(), at)?;
+                t.save_listings(*store, &listings, Limits::default(), now)?;
             }
             Ok(())
         })
@@ -88,7 +86,7 @@ pub async fn seller(db: &Db, stores: usize, skus: usize, now: i64) -> (SellerId,
     (id, ids)
 }
 
-fn store_row(id: StoreId, now: i64) -> Store {
+fn store_row(id: StoreId, now: Timestamp) -> Store {
     Store {
         id,
         name: format!("shop {id}"),
@@ -122,5 +120,5 @@ pub fn purchases(seller: SellerId, skus: impl Iterator<Item = usize>, round: &st
         occurred_at: None,
         note: None,
     };
-    RecordRequest { seller, now: millis(clock.now()), events: skus.map(|n| NewEvent { event: event(n), hash: rand::random() }).collect() }
+    RecordRequest { seller, now: clock.now(), events: skus.map(|n| NewEvent { event: event(n), hash: rand::random() }).collect() }
 }

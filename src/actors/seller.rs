@@ -7,8 +7,8 @@
 use super::node::{Node, Retired};
 use super::store::{self, StoreActor, StoreConfig};
 use super::{CHILD_MAILBOX, Deps};
-use crate::db::delivery::MAX_STORES;
 use crate::db::{Error, SellerDb, fleet};
+use crate::domain::limits::MAX_STORES;
 use crate::domain::{SellerId, StoreId};
 use actix::prelude::*;
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ use super::stores::Store;
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::allocation::targets;
 use crate::domain::delivery::{Abilities, ItemResult, Method, Outcome, Resolution};
+use crate::domain::limits::MAX_STORES;
 use crate::domain::push::{Account, ListingChange, Push, PushKind, PushState, Settling, Verdict, verdicts};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::{StoreRules, resolve};
@@ -21,8 +22,6 @@ use diesel::sql_types::{BigInt, Bool, Nullable};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-/// The most stores whose rules are looked at for one SKU.
-pub const MAX_STORES: i64 = 1000;
 /// How many pushes are looked at for those that go into one call together.
 const GROUP_AMONG: usize = 1000;
 /// Marked listings that are healed in one step.

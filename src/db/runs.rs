@@ -6,6 +6,7 @@ use super::connection::on;
 use super::listings::{Listing, ListingRow};
 use super::schema::{listings, sync_runs};
 use super::{Error, Result, Tenant, id_of};
+use crate::domain::limits::MAX_STORES;
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::schedule::DueRun;
 use crate::domain::settings::{StoreRules, resolve};
@@ -275,7 +276,7 @@ impl Tenant<'_> {
         let key = self.key();
         let settings = self.sync_settings()?;
         let all_rules = self.rules(None, i64::MAX)?;
-        let stores = self.stores(None, super::delivery::MAX_STORES)?;
+        let stores = self.stores(None, MAX_STORES)?;
         let counts = self.store_loads()?;
         // A SKU's own rules decide only over its own listings: those few are looked at one by one.
         let particular: Vec<String> = all_rules.iter().filter_map(|rule| rule.sku.as_ref().map(ToString::to_string)).collect();
@@ -377,7 +378,7 @@ impl Tenant<'_> {
     fn overwrites_of(&mut self, page: Vec<ListingPick>, run: RunId, now: Timestamp) -> Result<Vec<Push>> {
         let settings = self.sync_settings()?;
         let stores: BTreeMap<StoreId, (StoreRules, bool)> =
-            self.stores(None, super::delivery::MAX_STORES)?.iter().map(|s| (s.id, (s.rules(), s.is_held()))).collect();
+            self.stores(None, MAX_STORES)?.iter().map(|s| (s.id, (s.rules(), s.is_held()))).collect();
         let skus: Vec<String> = page.iter().map(|row| row.2.clone()).collect();
         let mut all_rules = self.rules_of(&skus)?;
         let general: Vec<_> = all_rules.extract_if(.., |rule| rule.sku.is_none()).collect();

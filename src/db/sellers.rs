@@ -4,6 +4,7 @@ use super::connection::on;
 use super::schema::{api_keys, pushes, sellers, stock_events, sync_settings, warehouses};
 use super::settings::SettingsRow;
 use super::{Conn, Error, Result, id_of};
+use crate::domain::limits::MAX_KEYS;
 use crate::domain::settings::{SyncSettings, parse_timezone};
 use crate::domain::{KeyId, SellerId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
@@ -12,8 +13,6 @@ use subtle::ConstantTimeEq;
 
 /// Rows removed in one transaction while a seller is being deleted.
 const DELETE_STEP: i64 = 5_000;
-/// Keys that one seller may have, revoked ones included.
-pub const MAX_KEYS: i64 = 100;
 
 /// A seller.
 #[derive(Debug, Clone, PartialEq, Eq)]

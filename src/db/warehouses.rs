@@ -2,11 +2,9 @@
 use super::connection::on;
 use super::schema::{stock_levels, warehouses};
 use super::{Error, Result, Tenant};
+use crate::domain::limits::MAX_WAREHOUSES;
 use crate::domain::{Timestamp, WarehouseCode};
 use diesel::prelude::*;
-
-/// Warehouses that one seller may have.
-pub const MAX_WAREHOUSES: i64 = 1000;
 
 /// A warehouse.
 #[derive(Debug, Clone, PartialEq, Eq)]

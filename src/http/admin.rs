@@ -7,6 +7,7 @@ use crate::db::audit::Change;
 use crate::db::sellers::{self, ApiKey, Seller, key_hash};
 use crate::db::{Conn, Error, Tenant};
 use crate::domain::ids::check_text;
+use crate::domain::limits::MAX_NAME_CHARS;
 use crate::domain::settings::parse_timezone;
 use crate::domain::{KeyId, SellerId, Timestamp};
 use actix_web::web::Path;
@@ -16,9 +17,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Characters of a name at most.
-pub(super) const MAX_NAME: usize = 200;
 
 /// A new seller.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -71,7 +69,7 @@ impl From<Seller> for SellerAnswer {
 pub async fn create_seller(_operator: Operator, state: State, body: Body) -> Answer {
     let new: NewSeller = body.object()?;
     let mut checks = Checks::default();
-    checks.take("/name", check_text(&new.name, "a name", MAX_NAME));
+    checks.take("/name", check_text(&new.name, "a name", MAX_NAME_CHARS));
     let timezone = checks.take("/timezone", parse_timezone(new.timezone.as_deref().unwrap_or("UTC")));
     checks.finish()?;
     let now = state.clock.now();
@@ -138,7 +136,7 @@ pub async fn patch_seller(_operator: Operator, state: State, id: Path<SellerId>,
     let id = id.into_inner();
     let change: SellerChange = body.object()?;
     if let Some(name) = &change.name {
-        check_text(name, "a name", MAX_NAME).map_err(|e| ApiError::field("/name", e))?;
+        check_text(name, "a name", MAX_NAME_CHARS).map_err(|e| ApiError::field("/name", e))?;
     }
     let now = state.now();
     let change = move |conn: &mut Conn| {

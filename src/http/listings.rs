@@ -2,10 +2,11 @@
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, JsonError, Page, PageQuery, id_cursor, items, limit, object_at, query};
-use super::{Answer, MAX_BULK, State, audited};
+use super::{Answer, State, audited};
 use crate::db::listings::{Listing, ListingChange, NewListing};
 use crate::db::stores::Store;
 use crate::domain::ids::check_text;
+use crate::domain::limits::MAX_BULK;
 use crate::domain::problem::pointer_to;
 use crate::domain::{FieldError, ListingId, Sku, StoreId, Timestamp};
 use crate::platforms::by_name;

@@ -50,9 +50,6 @@ use std::sync::{Arc, LazyLock};
 use utoipa::OpenApi;
 use utoipa::openapi::path::PathItem;
 
-/// Rows in one bulk request at most.
-pub const MAX_BULK: usize = 10_000;
-
 /// How requests are taken.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -10,6 +10,7 @@ use crate::db::listings::Listing;
 use crate::db::runs::{EXPAND_PAGE, RunFilter};
 use crate::db::stores::Store;
 use crate::domain::delivery::ItemResult;
+use crate::domain::limits::MAX_STORES;
 use crate::domain::{ListingId, StoreId, Timestamp};
 use crate::platforms::by_name;
 use crate::platforms::call::{Action, Call, CallItem};
@@ -119,8 +120,7 @@ type Extras = HashMap<ListingId, Listing>;
 
 /// Every listing with its target and what is known of it, how many are left out, and where they are.
 async fn targets(caller: &Caller, filter: RunFilter) -> Result<(Vec<PreviewItem>, usize, (Stores, Extras)), ApiError> {
-    let stores: Stores =
-        caller.db.read(|t| t.stores(None, crate::db::delivery::MAX_STORES)).await?.into_iter().map(|s| (s.id, s)).collect();
+    let stores: Stores = caller.db.read(|t| t.stores(None, MAX_STORES)).await?.into_iter().map(|s| (s.id, s)).collect();
     let (mut items, mut left_out, mut listings, mut after) = (Vec::new(), 0, Extras::new(), None);
     loop {
         let filter = filter.clone();

@@ -1,7 +1,8 @@
 //! Requests become values: bodies with a bound and a deadline, JSON with the pointer to what is wrong in it, pages.
+use super::AppState;
 use super::error::ApiError;
-use super::{AppState, MAX_BULK};
 use crate::domain::FieldError;
+use crate::domain::limits::MAX_BULK;
 use crate::domain::problem::pointer_to;
 use actix_web::dev::Payload;
 use actix_web::http::header;

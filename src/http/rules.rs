@@ -5,10 +5,10 @@ use super::request::{Body, Checks, Page, PageQuery, limit, query, read_text_curs
 use super::settings::check_shares;
 use super::stores::{percent, share_of};
 use super::{Answer, State, audited};
-use crate::db::delivery::MAX_STORES;
 use crate::db::settings::rule_scope;
 use crate::db::{Error, Tenant};
 use crate::domain::allocation::Share;
+use crate::domain::limits::MAX_STORES;
 use crate::domain::settings::{MAX_RULE_UNITS, Rule};
 use crate::domain::{FieldError, Sku, StoreId};
 use actix_web::{HttpRequest, HttpResponse, get, put};

@@ -4,12 +4,12 @@ use super::error::{ApiError, Problem};
 use super::request::{Body, Checks};
 use super::stores::{share_of, without_secrets};
 use super::{Answer, State, audited};
-use crate::db::delivery::MAX_STORES;
 use crate::db::pushes::CancelScope;
 use crate::db::runs::{RunFilter, RunKind};
 use crate::db::stores::Store;
 use crate::db::{Error, Tenant};
 use crate::domain::allocation::AllocationMode;
+use crate::domain::limits::MAX_STORES;
 use crate::domain::schedule::next_run;
 use crate::domain::settings::{
     Frequency, MAX_CATCH_UP_HOURS, MAX_RULE_UNITS, SyncSettings, check_exclusive_shares, parse_daily_at, parse_timezone,

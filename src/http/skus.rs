@@ -1,11 +1,11 @@
 //! SKUs: named in bulk, listed.
-use super::admin::MAX_NAME;
 use super::auth::Caller;
 use super::error::Problem;
 use super::request::{Body, Checks, Page, limit, parameter, present, query, read_text_cursor, text_cursor};
 use super::{Answer, State, audited};
 use crate::db::skus::SkuChange;
 use crate::domain::ids::check_text;
+use crate::domain::limits::MAX_NAME_CHARS;
 use crate::domain::{Sku, Timestamp};
 use actix_web::{HttpRequest, HttpResponse, get, put};
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub async fn put_skus(caller: Caller, state: State, body: Body) -> Answer {
     for (index, row) in rows.into_iter().enumerate() {
         let sku = checks.take(&format!("/{index}/sku"), Sku::parse(&row.sku));
         if let Some(Some(name)) = &row.name {
-            checks.take(&format!("/{index}/name"), check_text(name, "a name", MAX_NAME));
+            checks.take(&format!("/{index}/name"), check_text(name, "a name", MAX_NAME_CHARS));
         }
         if row.components.is_some() {
             checks.note(format!("/{index}/components"), "bundles are not built yet");

@@ -3,8 +3,9 @@
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, JsonError, items, object_at, raw};
-use super::{Answer, MAX_BULK, State};
+use super::{Answer, State};
 use crate::db::ledger::{EventResult, NewEvent, RecordRequest};
+use crate::domain::limits::MAX_BULK;
 use crate::domain::stock::{EventKind, MAX_AVAILABLE, MAX_QUANTITY, StockEvent};
 use crate::domain::{EventId, FieldError, Sku, Timestamp, WarehouseCode};
 use actix_web::{HttpResponse, post};

@@ -1,18 +1,17 @@
 //! Stores: where stock is shown. Credentials go in and never come out.
-use super::admin::MAX_NAME;
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, present, query};
 use super::settings::check_shares;
 use super::{Answer, AppState, State, audited};
 use crate::actors::connection::{self, Credentials, Stale, connection};
-use crate::db::delivery::MAX_STORES;
 use crate::db::pushes::CancelScope;
 use crate::db::stores::Store;
 use crate::db::{Error, Tenant};
 use crate::domain::allocation::Share;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::ids::check_text;
+use crate::domain::limits::{MAX_NAME_CHARS, MAX_STORES};
 use crate::domain::problem::pointer_to;
 use crate::domain::{FieldError, StoreId, Timestamp, WarehouseCode};
 use crate::platforms::call::{Action, Call, StoreConnection};
@@ -155,7 +154,7 @@ impl StoreFields {
     fn apply(&self, store: &mut Store, credentials: &mut Credentials) -> Result<(), Vec<FieldError>> {
         let mut checks = Checks::default();
         if let Some(name) = &self.name {
-            checks.take("/name", check_text(name, "a name", MAX_NAME));
+            checks.take("/name", check_text(name, "a name", MAX_NAME_CHARS));
             store.name = name.clone();
         }
         if let Some(platform) = &self.platform

@@ -1,11 +1,11 @@
 //! Warehouses: where stock is.
-use super::admin::MAX_NAME;
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
 use super::{Answer, State, audited};
 use crate::db::warehouses::Warehouse;
 use crate::domain::ids::check_text;
+use crate::domain::limits::MAX_NAME_CHARS;
 use crate::domain::{Timestamp, WarehouseCode};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
@@ -57,7 +57,7 @@ pub async fn create_warehouse(caller: Caller, state: State, body: Body) -> Answe
     let mut checks = Checks::default();
     let code = checks.take("/code", WarehouseCode::parse(&new.code));
     let name = new.name.unwrap_or(new.code);
-    checks.take("/name", check_text(&name, "a name", MAX_NAME));
+    checks.take("/name", check_text(&name, "a name", MAX_NAME_CHARS));
     checks.finish()?;
     let Some(code) = code else { return Err(ApiError::field("/code", "is needed")) };
     let (now, actor) = (state.now(), caller.actor());
@@ -93,7 +93,7 @@ fn code_of(path: &str) -> Result<WarehouseCode, ApiError> {
 pub async fn patch_warehouse(caller: Caller, state: State, code: Path<String>, body: Body) -> Answer {
     let code = code_of(&code)?;
     let change: WarehouseChange = body.object()?;
-    check_text(&change.name, "a name", MAX_NAME).map_err(|e| ApiError::field("/name", e))?;
+    check_text(&change.name, "a name", MAX_NAME_CHARS).map_err(|e| ApiError::field("/name", e))?;
     let (now, actor) = (state.now(), caller.actor());
     let warehouse = caller
         .db

@@ -4,7 +4,6 @@
 mod shopee;
 mod shopify;
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -21,7 +20,7 @@ use stocktide::db::{self, DatabaseUrl, Db, SellerDb};
 use stocktide::domain::allocation::Share;
 use stocktide::domain::push::Push;
 use stocktide::domain::stock::{EventKind, StockEvent};
-use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, WarehouseCode};
+use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 use stocktide::platforms::call::{Reply, Request};
 use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
@@ -76,15 +75,15 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::parse(&format!("sqlite://{}", folder.path().join("test.db").display())).unwrap();
         db::migrate(&url).unwrap();
-        let clock = Clock::starting_at("2026-03-02T12:00:00Z".parse::<DateTime<Utc>>().unwrap());
+        let clock = Clock::starting_at("2026-03-02T12:00:00Z".parse::<Timestamp>().unwrap());
         let (all, simulator, sent) = (Db::open(&db::Settings::new(url)), Simulator::new(7), Sent::default());
         let transport = Recording { inner: InProcess::new(simulator.clone(), clock.clone()), sent: Arc::clone(&sent) };
         let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
         let sealer = Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap());
 
-        let (seller, store, now) = (SellerId::new(clock.now()), StoreId::new(clock.now()), clock.now().timestamp_millis());
+        let (seller, store, now) = (SellerId::new(clock.now()), StoreId::new(clock.now()), clock.now());
         let row = Seller { id: seller, name: "Ada".into(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now };
-        all.write(move |conn| create_seller(conn, &row, KeyId::new(stocktide::clock::instant(now)), &rand::random())).await.unwrap();
+        all.write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
         let row = Store {
             id: store,
             name: "shop".to_owned(),
@@ -122,8 +121,8 @@ impl World {
         world
     }
 
-    fn now(&self) -> i64 {
-        self.clock.now().timestamp_millis()
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Time passes.

@@ -2,7 +2,7 @@
 //! signatures, tokens that end, calls that work in part, answers that are lost.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so at once")]
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stocktide::actors::connection::{Credentials, Renewals, seal};
 use stocktide::actors::{self, Deps, Handle, Running};
-use stocktide::clock::{Clock, instant};
+use stocktide::clock::Clock;
 use stocktide::db::ledger::{EventResult, NewEvent, RecordRequest};
 use stocktide::db::listings::NewListing;
 use stocktide::db::pushes::PushFilter;
@@ -22,7 +22,7 @@ use stocktide::db::{self, DatabaseUrl, Db, SellerDb};
 use stocktide::domain::allocation::Share;
 use stocktide::domain::push::{Push, PushState};
 use stocktide::domain::stock::{EventKind, StockEvent};
-use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, WarehouseCode};
+use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
 use stocktide::simulator::in_process::InProcess;
@@ -63,7 +63,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::parse(&format!("sqlite://{}", dir.path().join("test.db").display())).unwrap();
         db::migrate(&url).unwrap();
-        let clock = Clock::starting_at(START.parse::<DateTime<Utc>>().unwrap());
+        let clock = Clock::starting_at(START.parse::<Timestamp>().unwrap());
         let (db, platform) = (Db::open(&db::Settings::new(url)), Simulator::new(7));
         let sealer = Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap());
         let transport = Arc::new(InProcess::new(platform.clone(), clock.clone()));
@@ -81,8 +81,7 @@ impl World {
         let handle = Handle::start(Arc::new(deps), 0);
         let now = clock.now();
         let (id, store) = (SellerId::new(now), StoreId::new(now));
-        let row =
-            Seller { id, name: "Ada".into(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now.timestamp_millis() };
+        let row = Seller { id, name: "Ada".into(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now };
         db.write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
         let world = Self { clock, platform, seller: db.seller(id), db, store, handle, sealer, events: Cell::new(0), _dir: dir };
         let tokens = world.opens_shop(access_lives_s);
@@ -93,7 +92,7 @@ impl World {
     /// The seller allows the app, as if for the first time.
     fn opens_shop(&self, access_lives_s: i64) -> Tokens {
         let shop = NewShop { partner_id: 1_000_001, partner_key: KEY.into(), access_lives_s, locations: vec![] };
-        self.platform.open_shopee_shop(self.clock.now().timestamp_micros(), SHOP, shop)
+        self.platform.open_shopee_shop(self.clock.now_us(), SHOP, shop)
     }
 
     async fn adds_store(&self, tokens: &Tokens) {
@@ -125,7 +124,7 @@ impl World {
         self.seller
             .write(move |t| {
                 t.save_store(&store)?;
-                t.save_listings(id, &rows, Default::default(), instant(now))?;
+                t.save_listings(id, &rows, Default::default(), now)?;
                 let mut settings = t.sync_settings()?;
                 settings.auto_sync = true;
                 t.save_sync_settings(&settings, now)
@@ -158,8 +157,8 @@ impl World {
         self.handle.reconfigure(self.seller.id());
     }
 
-    fn now(&self) -> i64 {
-        self.clock.now().timestamp_millis()
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     async fn sleep(&self, span: TimeDelta) {

@@ -332,7 +332,7 @@ impl Transport for Wire {
                         // Not a part of the process: it arrives whatever becomes of who sent it.
                         tokio::spawn(async move {
                             pause(after_ms).await;
-                            let now_us = network.clock.now().timestamp_micros();
+                            let now_us = network.clock.now_us();
                             tell.send(network.state().arrive(id, &name, now_us, &incoming, &items)).ok();
                         });
                         (Some(told), seen)

@@ -213,7 +213,7 @@ impl World {
     }
 
     pub fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
+        self.clock.now().to_utc()
     }
 
     /// The process is gone, between two instructions.

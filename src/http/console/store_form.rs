@@ -5,11 +5,11 @@ use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying, go_war
 use super::session::SellerVisit;
 use super::show::percent;
 use super::stores::{WORKS, works_not};
-use crate::db::delivery::MAX_STORES;
 use crate::db::stores::Store;
-use crate::db::warehouses::{MAX_WAREHOUSES, Warehouse};
+use crate::db::warehouses::Warehouse;
 use crate::domain::StoreId;
 use crate::domain::allocation::{AllocationMode, Share};
+use crate::domain::limits::{MAX_STORES, MAX_WAREHOUSES};
 use crate::http::State;
 use crate::http::error::ApiError;
 use crate::http::stores::{self, StoreFields};

@@ -15,7 +15,7 @@ pub mod faults {}
 pub mod simulation {}
 
 /// What has changed in each release, for operators and API clients.
-#[doc = include_str!("changes.md")]
+#[doc = include_str!("../../CHANGELOG.md")]
 pub mod changes {}
 
 /// Decisions: context, decision and consequences, half a page each. A decision that is superseded keeps its page, which

@@ -27,7 +27,7 @@ mod store_form;
 mod stores;
 
 use super::error::ApiError;
-use super::stream::Streams;
+use super::open_streams::Streams;
 use super::throttle::Throttle;
 use actix_web::dev::Service;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};

@@ -1,5 +1,4 @@
 //! What becomes of a push: each verdict of a platform, each read, each crash and each change of mind, case by case.
-use super::Timestamp;
 use super::*;
 use crate::domain::delivery::Outcome;
 use PushState::{Cancelled, Confirmed, Held, Queued, Rejected, Retrying, Sending, Superseded, Uncertain};
@@ -28,7 +27,7 @@ fn at(ms: i64) -> Timestamp {
 fn ms(at: Option<Timestamp>) -> Option<i64> {
     at.map(Timestamp::as_millis)
 }
-fn ctx(now: Timestamp, policy: &RetryPolicy) -> Settling<'_> {
+fn ctx(now: i64, policy: &RetryPolicy) -> Settling<'_> {
     Settling { now: at(now), jitter: 0.5, policy, items: 4 }
 }
 fn unknown() -> Verdict {

@@ -3,16 +3,12 @@
 //! A log message reads well alone; its fields are fixed: `seller.id`, `store.id`, `platform`, `push.id`, `attempt`,
 //! `duration_ms`, `error`. No bodies, no secrets. Metric labels are platforms, outcomes, routes and statuses; never a
 //! seller or a SKU.
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use std::io::IsTerminal;
-use std::sync::OnceLock;
-use std::time::Duration;
-use tracing_subscriber::EnvFilter;
+mod metrics;
 
-/// How often old samples are dropped.
-const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// The bounds of latency histograms, in seconds.
-const BUCKETS: [f64; 14] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
+use metrics::Metrics;
+use std::io::IsTerminal;
+use std::sync::{Arc, OnceLock};
+use tracing_subscriber::EnvFilter;
 
 /// Sends logs to standard error, as text or JSON. A second call changes nothing.
 pub fn start_logging(filter: &str, json: bool) {
@@ -31,27 +27,17 @@ pub fn start_logging(filter: &str, json: bool) {
     };
 }
 
-/// Starts counting; returns what renders the counts. Services in one process share one recorder, as the macros that
-/// count know only one.
+/// Installs the recorder of metrics, once per process, and returns the function that renders them as Prometheus text.
 ///
 /// # Errors
-/// What went wrong, in words.
-pub fn start_metrics() -> Result<PrometheusHandle, String> {
-    static STARTED: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+/// If another recorder is already installed.
+pub fn start_metrics() -> Result<Arc<dyn Fn() -> String + Send + Sync>, String> {
+    static STARTED: OnceLock<Result<Metrics, String>> = OnceLock::new();
     let start = || {
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS);
-        let recorder = builder.map_err(|e| e.to_string())?.build_recorder();
-        let handle = recorder.handle();
-        metrics::set_global_recorder(recorder).map_err(|e| e.to_string())?;
-        Ok(handle)
+        let metrics = Metrics::default();
+        ::metrics::set_global_recorder(metrics.clone()).map_err(|e| e.to_string())?;
+        Ok(metrics)
     };
-    STARTED.get_or_init(start).clone()
-}
-
-/// Drops old samples now and then, for as long as the process runs.
-pub async fn keep_up(handle: PrometheusHandle) {
-    loop {
-        tokio::time::sleep(UPKEEP_EVERY).await;
-        handle.run_upkeep();
-    }
+    let metrics = STARTED.get_or_init(start).clone()?;
+    Ok(Arc::new(move || metrics.render()))
 }

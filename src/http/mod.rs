@@ -44,7 +44,6 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use chrono::{DateTime, Utc};
 use description::Common;
 use error::ApiError;
-use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
 use std::sync::{Arc, LazyLock};
 use utoipa::OpenApi;
@@ -93,7 +92,7 @@ pub struct AppState {
     /// Who tries keys that open nothing.
     pub failed_keys: auth::FailedKeys,
     /// Renders `/metrics`.
-    pub metrics: PrometheusHandle,
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// What the console keeps.
     pub console: console::Console,
     /// When the process started.

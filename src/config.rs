@@ -8,6 +8,7 @@ use crate::db::sealing::Sealer;
 use crate::db::{self, DatabaseUrl, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::http;
+use crate::telemetry;
 use config::{Environment, File, FileFormat};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -223,7 +224,7 @@ impl Config {
         };
         let limits = Limits { skus_per_seller: signed("skus_per_seller")? };
         let filter = get("log");
-        filter.parse::<tracing_subscriber::EnvFilter>().map_err(|e| wrong("log", format!("is not a log filter: {e}")))?;
+        telemetry::parse_filter(filter).map_err(|e| wrong("log", format!("is not a log filter: {e}")))?;
         let node = some("node").map_or_else(default_node, str::to_owned);
         Ok(Self {
             listen,

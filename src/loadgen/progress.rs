@@ -1,103 +1,66 @@
-//! Progress of a run, on stderr: a bar on a terminal, a plain line now and then in a file.
-use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+//! How far it is, on stderr: a bar where somebody looks, a plain line now and then where it goes to a file.
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The pause between two plain lines, and between two drawings of the bar.
+/// The pause between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
-const BAR_EVERY: Duration = Duration::from_millis(100);
-/// Characters of a full bar.
-const BAR_WIDTH: usize = 40;
-
-/// How progress is shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Bar,
-    Lines,
-    Silent,
-}
 
 /// One step of a run.
 pub(super) struct Progress {
-    form: Form,
+    bar: ProgressBar,
     what: &'static str,
-    total: usize,
-    began: Instant,
-    state: Mutex<State>,
-}
-
-struct State {
-    done: usize,
-    message: String,
-    shown_at: Instant,
+    /// When the last plain line was written; `None` where there is a bar, or nobody is to be told.
+    last_line: Option<Mutex<Instant>>,
 }
 
 impl Progress {
     pub(super) fn new(told: bool, what: &'static str, total: usize) -> Self {
-        let form = match (told, std::io::stderr().is_terminal()) {
-            (false, _) => Form::Silent,
-            (true, true) => Form::Bar,
-            (true, false) => Form::Lines,
-        };
-        let began = Instant::now();
-        let progress = Self { form, what, total, began, state: Mutex::new(State { done: 0, message: String::new(), shown_at: began }) };
-        match form {
-            Form::Bar => write(&progress.bar(0, "")),
-            Form::Lines => write(&format!("{what}: {total} to do\n")),
-            Form::Silent => {}
+        let terminal = std::io::stderr().is_terminal();
+        let target = if told && terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(u64::try_from(total).ok(), target).with_prefix(what);
+        if let Ok(style) = ProgressStyle::with_template("{prefix:>10} {wide_bar} {pos}/{len} {per_sec} {msg}") {
+            bar.set_style(style);
+        }
+        let progress = Self { bar, what, last_line: (told && !terminal).then(|| Mutex::new(Instant::now())) };
+        if progress.last_line.is_some() {
+            eprintln!("{what}: {total} to do");
         }
         progress
     }
 
     pub(super) fn advance(&self, by: usize) {
-        self.update(|state| state.done = state.done.saturating_add(by));
+        self.bar.inc(u64::try_from(by).unwrap_or(0));
+        self.line_now_and_then();
     }
 
-    /// Sets how much is done, and what the step is waiting for.
+    /// So much is done; what it waits for now.
     pub(super) fn at(&self, done: usize, message: String) {
-        self.update(|state| {
-            state.done = done;
-            state.message = message;
-        });
+        self.bar.set_message(message);
+        self.bar.set_position(u64::try_from(done).unwrap_or(0));
+        self.line_now_and_then();
     }
 
-    fn update(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
-        let pause = if self.form == Form::Bar { BAR_EVERY } else { LINE_EVERY };
-        if self.form == Form::Silent || state.shown_at.elapsed() < pause {
-            return;
+    fn line_now_and_then(&self) {
+        let Some(mut last) = self.last_line.as_ref().and_then(|last| last.lock().ok()) else { return };
+        if last.elapsed() >= LINE_EVERY {
+            *last = Instant::now();
+            eprintln!("{}: {} of {} {}", self.what, self.bar.position(), self.bar.length().unwrap_or(0), self.bar.message());
         }
-        state.shown_at = Instant::now();
-        match self.form {
-            Form::Bar => write(&self.bar(state.done, &state.message)),
-            _ => write(&format!("{}: {} of {} {}\n", self.what, state.done, self.total, state.message)),
-        }
-    }
-
-    /// The bar, over the one before.
-    fn bar(&self, done: usize, message: &str) -> String {
-        let filled = done.min(self.total).saturating_mul(BAR_WIDTH).checked_div(self.total).unwrap_or(BAR_WIDTH);
-        #[expect(clippy::cast_precision_loss, reason = "a rate to be looked at")]
-        let per_second = done as f64 / self.began.elapsed().as_secs_f64().max(0.001);
-        let (full, empty) = ("█".repeat(filled), "░".repeat(BAR_WIDTH - filled));
-        format!("\r{:>10} {full}{empty} {done}/{} {per_second:.0}/s {message}\x1b[K", self.what, self.total)
     }
 
     pub(super) fn done(self) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.form {
-            Form::Bar => write(&format!("{}\n", self.bar(state.done, &state.message))),
-            Form::Lines => {
-                write(&format!("{}: {} of {} in {:.1} s\n", self.what, state.done, self.total, self.began.elapsed().as_secs_f64()));
-            }
-            Form::Silent => {}
+        if self.last_line.is_some() {
+            eprintln!(
+                "{}: {} of {} in {:.1} s",
+                self.what,
+                self.bar.position(),
+                self.bar.length().unwrap_or(0),
+                self.bar.elapsed().as_secs_f64()
+            );
         }
+        self.bar.finish();
     }
-}
-
-/// Nobody is harmed when progress cannot be shown.
-fn write(text: &str) {
-    std::io::stderr().lock().write_all(text.as_bytes()).ok();
 }

@@ -8,7 +8,8 @@ use rand::RngExt;
 use rand::SeedableRng;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
-use rand::rngs::ChaCha8Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::Zipf;
 use std::collections::BTreeMap;
 
 /// Of ten requests, so many carry a single event as an object, and so many an array; the others are NDJSON.
@@ -51,47 +52,6 @@ pub(super) struct Batch {
     pub(super) events: Vec<usize>,
 }
 
-/// Zipf's distribution over the ranks from 1 to a greatest one: a rank is drawn in proportion to its power -exponent.
-struct Zipf {
-    exponent: f64,
-    /// The area under the curve that covers all ranks.
-    area: f64,
-}
-
-impl Zipf {
-    fn new(greatest: f64, exponent: f64) -> Result<Self, String> {
-        if !(greatest >= 1.0 && exponent >= 0.0 && exponent.is_finite()) {
-            return Err(format!("zipf: there is no distribution with exponent {exponent} over {greatest} ranks"));
-        }
-        let area =
-            if exponent == 1.0 { 1.0 + greatest.ln() } else { (greatest.powf(1.0 - exponent) - exponent) * (1.0 / (1.0 - exponent)) };
-        Ok(Self { exponent, area })
-    }
-
-    /// Where the area under the covering curve reaches this share: the curve is 1 up to 1, and `x` to the power -exponent
-    /// from there.
-    fn at(&self, share: f64) -> f64 {
-        let area = share * self.area;
-        match self.exponent {
-            _ if area <= 1.0 => area,
-            1.0 => (area - 1.0).exp(),
-            exponent => (area * (1.0 - exponent) + exponent).powf(1.0 / (1.0 - exponent)),
-        }
-    }
-
-    /// Draws under the covering curve until the point is in the rank's own bar as well.
-    fn sample(&self, rng: &mut ChaCha8Rng) -> f64 {
-        loop {
-            let x = self.at(rng.random());
-            let rank = (x + 1.0).floor();
-            let bar = rank.powf(-self.exponent) * if rank > 1.0 { x.powf(self.exponent) } else { 1.0 };
-            if rng.random::<f64>() < bar {
-                return rank;
-            }
-        }
-    }
-}
-
 /// What is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Workload {
@@ -123,7 +83,7 @@ impl Workload {
         }
         let kinds = WeightedIndex::new(weights).map_err(|e| format!("mix: {e}"))?;
         #[expect(clippy::cast_precision_loss, reason = "at most a hundred thousand")]
-        let ranks = Zipf::new(plan.skus as f64, shape.zipf)?;
+        let ranks = Zipf::new(plan.skus as f64, shape.zipf).map_err(|e| format!("zipf: {e}"))?;
         let event = |rng: &mut ChaCha8Rng| {
             let kind = Kind::ALL.get(kinds.sample(rng)).copied().unwrap_or(Kind::Purchase);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank from 1 to the number of SKUs")]

@@ -114,18 +114,18 @@ impl Conn {
     /// Those of `work`, and of the commit.
     pub fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.begin()?;
-        match work(self) {
-            Ok(value) => {
-                on!(self, c => AnsiTransactionManager::commit_transaction(c))?;
-                Ok(value)
-            }
-            Err(error) => {
-                if on!(self, c => AnsiTransactionManager::rollback_transaction(c)).is_err() {
-                    self.mark_broken();
-                }
-                Err(error)
-            }
+        let result = work(self);
+        self.end(result.is_ok())?;
+        result
+    }
+
+    fn end(&mut self, commit: bool) -> Result<()> {
+        if commit {
+            on!(self, c => AnsiTransactionManager::commit_transaction(c))?;
+        } else if on!(self, c => AnsiTransactionManager::rollback_transaction(c)).is_err() {
+            self.mark_broken();
         }
+        Ok(())
     }
 
     /// SQLite takes the write lock at once: a transaction that reads first and writes later is refused when another

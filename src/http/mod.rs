@@ -14,6 +14,7 @@ mod admin;
 mod audit;
 mod description;
 mod discover;
+mod docs;
 mod health;
 mod listings;
 mod open_streams;
@@ -45,7 +46,6 @@ use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use description::Common;
 use error::ApiError;
-use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
 use std::sync::{Arc, LazyLock};
 use utoipa::OpenApi;
@@ -91,7 +91,7 @@ pub struct AppState {
     /// Who tries keys that open nothing.
     pub failed_keys: auth::FailedKeys,
     /// Renders `/metrics`.
-    pub metrics: PrometheusHandle,
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// What the console keeps.
     pub console: console::Console,
     /// When the process started.
@@ -185,12 +185,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn configure(config: &mut web::ServiceConfig) {
     services(config);
     console::configure(config);
-    config.service(
-        utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}")
-            .url("/openapi.json", openapi())
-            .config(utoipa_swagger_ui::Config::default().validator_url("none")),
-    );
-    config.route("/docs", web::get().to(|| async { HttpResponse::PermanentRedirect().insert_header(("location", "/docs/")).finish() }));
+    docs::configure(config);
     config.default_service(web::to(|request: HttpRequest| async move { elsewhere(&methods_of(request.path())) }));
     config.app_data(web::PathConfig::default().error_handler(|error, request| {
         let methods = methods_of(request.path());

@@ -11,7 +11,6 @@
 //! Supervision: a panic ends an actor for good. Parents look after their children's addresses and start a new one;
 //! its `started` finds what the old one had on its way. A node has no parent: the process ends with it, and whoever runs
 //! the process starts it anew.
-pub mod connection;
 pub mod node;
 pub mod seller;
 pub mod store;
@@ -22,6 +21,7 @@ use crate::db::{Db, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{SellerId, Timestamp};
 use crate::platforms::client::Client;
+use crate::service::connection::Renewals;
 use actix::{Addr, Arbiter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -83,7 +83,7 @@ pub struct Deps {
     /// Opens stores' credentials.
     pub sealer: Arc<Sealer>,
     /// Renews stores' tokens.
-    pub renewals: Arc<connection::Renewals>,
+    pub renewals: Arc<Renewals>,
     /// How actors behave.
     pub settings: Settings,
     /// What runs.
@@ -93,7 +93,7 @@ pub struct Deps {
 impl Deps {
     /// All of it, with nothing running yet.
     pub fn new(db: Db, client: Client, clock: Clock, sealer: Arc<Sealer>, settings: Settings) -> Self {
-        let renewals = Arc::new(connection::Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
+        let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
         Self { db, client, clock, sealer, renewals, settings, running: Running::default() }
     }
 

@@ -2,7 +2,7 @@
 use super::auth::{Operator, new_api_key};
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, query};
-use super::{Answer, State, audited};
+use super::state::{Answer, State, audited};
 use crate::db::audit::Change;
 use crate::db::sellers::{self, ApiKey, Seller, key_hash};
 use crate::db::{Conn, Error, Tenant};

@@ -1,6 +1,6 @@
 //! From the request's key to who is calling. Handlers take an [`Operator`] or a [`Caller`], never a raw id.
-use super::AppState;
 use super::error::ApiError;
+use super::state::AppState;
 use super::throttle::{Throttle, address};
 use crate::db::SellerDb;
 use crate::db::sellers::{find_key, key_hash};

@@ -2,13 +2,13 @@
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::Body;
-use super::{Answer, AppState, State, audited};
-use crate::actors::connection::{Stale, connection};
+use super::state::{Answer, AppState, State, audited};
 use crate::db::listings::{ListingChange, NewListing};
 use crate::domain::delivery::Outcome;
 use crate::domain::{Sku, StoreId};
 use crate::platforms::Variant;
 use crate::platforms::call::StoreConnection;
+use crate::service::connection::{Stale, connection};
 use actix_web::web::Path;
 use actix_web::{HttpResponse, post};
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, JsonError, Page, PageQuery, id_cursor, items, limit, object_at, query};
-use super::{Answer, State, audited};
+use super::state::{Answer, State, audited};
 use crate::db::listings::{Listing, ListingChange, NewListing};
 use crate::db::stores::Store;
 use crate::domain::ids::check_text;

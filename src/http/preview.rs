@@ -5,7 +5,8 @@
 //! written down: what a read says here decides over no push.
 use super::auth::Caller;
 use super::error::ApiError;
-use super::{State, stores};
+use super::state::State;
+use super::stores;
 use crate::db::listings::Listing;
 use crate::db::runs::{EXPAND_PAGE, RunFilter};
 use crate::db::stores::Store;

@@ -2,7 +2,7 @@
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Page, id_cursor, limit, parameter, query};
-use super::{Answer, State, audited};
+use super::state::{Answer, State, audited};
 use crate::db::pushes::PushFilter;
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};

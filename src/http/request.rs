@@ -1,6 +1,6 @@
 //! Requests become values: bodies with a bound and a deadline, JSON with the pointer to what is wrong in it, pages.
-use super::AppState;
 use super::error::ApiError;
+use super::state::AppState;
 use crate::domain::FieldError;
 use crate::domain::limits::MAX_BULK;
 use crate::domain::problem::pointer_to;

@@ -2,8 +2,8 @@
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks};
+use super::state::{Answer, State, audited};
 use super::stores::{share_of, without_secrets};
-use super::{Answer, State, audited};
 use crate::db::pushes::CancelScope;
 use crate::db::runs::{RunFilter, RunKind};
 use crate::db::stores::Store;

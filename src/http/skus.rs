@@ -2,7 +2,7 @@
 use super::auth::Caller;
 use super::error::Problem;
 use super::request::{Body, Checks, Page, limit, parameter, present, query, read_text_cursor, text_cursor};
-use super::{Answer, State, audited};
+use super::state::{Answer, State, audited};
 use crate::db::skus::SkuChange;
 use crate::domain::ids::check_text;
 use crate::domain::limits::MAX_NAME_CHARS;

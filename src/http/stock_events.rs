@@ -3,7 +3,7 @@
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Checks, JsonError, items, object_at, raw};
-use super::{Answer, State};
+use super::state::{Answer, State};
 use crate::db::ledger::{EventResult, NewEvent, RecordRequest};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::stock::{EventKind, MAX_AVAILABLE, MAX_QUANTITY, StockEvent};

@@ -3,7 +3,7 @@ use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::preview::{Preview, preview};
 use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, query};
-use super::{Answer, State, audited};
+use super::state::{Answer, State, audited};
 use crate::db::runs::{Run, RunFilter, RunKind, RunState};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::{FieldError, RunId, Sku, StoreId, Timestamp};

@@ -1,8 +1,8 @@
 //! What happened lately, for the operator's plots: every node looks every few seconds and remembers half an hour.
 //! Rows tell of all nodes together; calls to platforms are counted by each node for itself.
-use super::super::{AppState, State};
 use crate::db::overview::{Sample, sample};
 use crate::domain::Timestamp;
+use crate::http::state::{AppState, State};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

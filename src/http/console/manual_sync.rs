@@ -6,9 +6,9 @@ use super::show::{self, Stamp, count, query_value, units};
 use crate::db::stores::Store;
 use crate::domain::StoreId;
 use crate::domain::limits::MAX_STORES;
-use crate::http::State;
 use crate::http::error::ApiError;
 use crate::http::preview::{Preview, PreviewItem, ShownFrom, preview};
+use crate::http::state::State;
 use crate::http::syncs::{self, NewSync};
 use askama::Template;
 

@@ -8,7 +8,7 @@ use crate::db::sellers::key_hash;
 use crate::db::sessions::{Digest, Session, SessionOf, begin_session, end_session, find_session};
 use crate::http::auth::Caller;
 use crate::http::error::ApiError;
-use crate::http::{AppState, State};
+use crate::http::state::{AppState, State};
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::dev::Payload;
 use actix_web::http::header::HeaderMap;

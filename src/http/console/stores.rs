@@ -6,7 +6,7 @@ use super::session::SellerVisit;
 use super::show::{Stamp, count, query_value, units};
 use crate::db::listings::Listing;
 use crate::domain::{ListingId, StoreId};
-use crate::http::State;
+use crate::http::state::State;
 use crate::http::stores::{self, StoreFields};
 use crate::http::{listings, stores::StoreState};
 use actix_web::web::{Path, Query};

@@ -17,7 +17,7 @@ pub mod store;
 
 use crate::clock::Clock;
 use crate::db::sealing::Sealer;
-use crate::db::{Db, fleet::Retention};
+use crate::db::{Changed, Db, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{SellerId, Timestamp};
 use crate::platforms::client::Client;
@@ -149,7 +149,9 @@ impl Handle {
         };
         // The hook has the addresses alone: with the rest of the handle it would keep the database that keeps it.
         let to = Arc::clone(&nodes);
-        deps.db.on_new_work(Arc::new(move |seller| hint(&to, node::Hint { seller, reconfigure: false })));
+        deps.db.on_change(Arc::new(move |seller, changed| {
+            hint(&to, node::Hint { seller, reconfigure: changed == Changed::Configuration });
+        }));
         Self { nodes, deps }
     }
 

@@ -74,14 +74,26 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     let renewals = Arc::clone(&deps.renewals);
     let handle = Handle::start(Arc::new(deps), config.arbiters);
     let stop = CancellationToken::new();
+    let to_forget = handle.clone();
+    let service = crate::service::Service {
+        db: db.clone(),
+        clock: clock.clone(),
+        sealer,
+        client,
+        renewals,
+        limits: config.http.limits,
+        allow_private_targets: config.http.allow_private_targets,
+        forget: Arc::new(move |seller| {
+            let handle = to_forget.clone();
+            Box::pin(async move { handle.forget(seller).await })
+        }),
+    };
     let state = Data::new(AppState {
         db,
         handle: handle.clone(),
-        client,
-        renewals,
+        service,
         started_at: clock.now(),
         clock,
-        sealer,
         settings: config.http.clone(),
         quota: Quota::new(config.http.requests_per_second),
         failed_keys: http::auth::FailedKeys::new(config.http.failed_keys_per_minute),

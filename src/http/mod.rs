@@ -16,7 +16,6 @@ mod description;
 mod discover;
 mod health;
 mod listings;
-mod preview;
 mod pushes;
 mod rules;
 mod settings;

@@ -6,16 +6,12 @@ use super::quota::Quota;
 use crate::actors::Handle;
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::db::audit::Change;
 use crate::db::ledger::Limits;
-use crate::db::sealing::Sealer;
 use crate::domain::Timestamp;
-use crate::platforms::client::Client;
-use crate::service::connection::Renewals;
+use crate::service::Service;
 use actix_web::{HttpResponse, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
-use std::sync::Arc;
 
 /// How requests are taken.
 #[derive(Debug, Clone)]
@@ -40,16 +36,12 @@ pub struct Settings {
 pub struct AppState {
     /// Rows.
     pub db: Db,
+    /// What use cases need.
+    pub service: Service,
     /// The actors.
     pub handle: Handle,
-    /// For calling a store on request.
-    pub client: Client,
-    /// Renews stores' tokens.
-    pub renewals: Arc<Renewals>,
     /// Now.
     pub clock: Clock,
-    /// Seals credentials.
-    pub sealer: Arc<Sealer>,
     /// How requests are taken.
     pub settings: Settings,
     /// The sellers' buckets.
@@ -73,7 +65,3 @@ impl AppState {
 
 pub(super) type State = web::Data<AppState>;
 pub(super) type Answer = Result<HttpResponse, ApiError>;
-
-pub(super) fn audited<'a>(actor: &'a str, action: &'a str, subject: &'a str) -> Change<'a> {
-    Change { actor, action, subject, before: None, after: None }
-}

@@ -84,7 +84,7 @@ struct Before {
 
 impl Before {
     fn new(state: &AppState) -> Self {
-        let counted = state.client.counted();
+        let counted = state.service.client.counted();
         Self { at: state.now(), calls: counted.calls, throttled: counted.throttled }
     }
 }

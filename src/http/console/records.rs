@@ -11,9 +11,9 @@ use crate::domain::limits::MAX_STORES;
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::{PushId, RunId, Sku, StoreId};
 use crate::http::error::ApiError;
-use crate::http::pushes::{Retry, retry};
 use crate::http::state::State;
-use crate::http::stores::{StoreState, state_of};
+use crate::service::pushes::{Retry, retry};
+use crate::service::stores::{StoreState, state_of};
 use actix_web::web::{Path, Query};
 use askama::Template;
 use serde::Deserialize;
@@ -351,7 +351,7 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
 /// Queues one push again.
 pub(super) async fn retry_one(posted: Posted<SellerVisit>, state: State, id: Path<PushId>) -> PageAnswer {
     let id = id.into_inner();
-    let queued = retry(&posted.visit.caller, &state, Retry { ids: Some(vec![id]), ..Retry::default() }).await?;
+    let queued = retry(&state.service, &posted.visit.caller, Retry { ids: Some(vec![id]), ..Retry::default() }).await?;
     let here = format!("{HERE}/pushes/{id}");
     Ok(if queued > 0 {
         go_saying(&here, "It is queued again.")
@@ -369,7 +369,7 @@ pub(super) async fn retry_all(posted: Posted<SellerVisit>, state: State) -> Page
         return Err(ApiError::not_found("filter").into());
     }
     let wanted = Retry { ids: None, state: filter.state, store_id: filter.store_id, sku: filter.sku.map(|sku| sku.to_string()) };
-    let queued = retry(&posted.visit.caller, &state, wanted).await?;
+    let queued = retry(&state.service, &posted.visit.caller, wanted).await?;
     let notice = format!("{} queued again.", count(i64::try_from(queued).unwrap_or(i64::MAX), "push is", "pushes are"));
     Ok(go_saying(HERE, &notice))
 }

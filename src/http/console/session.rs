@@ -192,7 +192,7 @@ pub(in crate::http) async fn caller_by_cookie(state: &State, request: &HttpReque
         Some((_, Session::Seller { seller, .. })) if seller.suspended => Err(ApiError::suspended()),
         Some((_, Session::Seller { seller, key, .. })) => {
             state.quota.check(seller.id)?;
-            Ok(Caller { db: state.db.seller(seller.id), key })
+            Ok(Caller::by_key(state.db.seller(seller.id), key))
         }
         _ => Err(ApiError::unauthorized("Send the header Authorization: Bearer <key>, or sign in at /console.")),
     }
@@ -214,7 +214,7 @@ async fn seller_visit(request: HttpRequest) -> Result<SellerVisit, Refusal> {
         Some((token, Session::Seller { seller, key, zone })) => {
             state.quota.check(seller.id)?;
             let frame = Frame::new(&request, state.clock.now(), seller.name, csrf_of(&token), zone, false);
-            Ok(SellerVisit { caller: Caller { db: state.db.seller(seller.id), key }, frame })
+            Ok(SellerVisit { caller: Caller::by_key(state.db.seller(seller.id), key), frame })
         }
         // The operator has no stores: these pages are not there for it.
         Some((_, Session::Operator { .. })) => Err(ApiError::not_found("page").into()),

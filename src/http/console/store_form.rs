@@ -12,8 +12,8 @@ use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::limits::{MAX_STORES, MAX_WAREHOUSES};
 use crate::http::error::ApiError;
 use crate::http::state::State;
-use crate::http::stores::{self, StoreFields};
 use crate::platforms::form::{FORMS, FieldKind, StoreField, StoreForm, form_of};
+use crate::service::stores::{self, StoreChange};
 use actix_web::web::{Path, Query};
 use askama::Template;
 use secrecy::SecretString;
@@ -113,14 +113,14 @@ impl Typed {
     }
 
     /// The same, as the interface takes it.
-    fn fields(&self, fields: &Fields, form: &StoreForm) -> StoreFields {
-        let mut wanted = StoreFields {
+    fn fields(&self, fields: &Fields, form: &StoreForm) -> StoreChange {
+        let mut wanted = StoreChange {
             name: Some(self.name.clone()),
             // What is no number is out of bounds, too, and is answered so.
             share_percent: Some((!self.share.is_empty()).then(|| self.share.parse().unwrap_or(-1.0))),
             warehouses: Some((!self.warehouses.is_empty()).then(|| self.warehouses.clone())),
             sync_enabled: Some(self.sync_enabled),
-            ..StoreFields::default()
+            ..StoreChange::default()
         };
         let mut secrets = Vec::new();
         for (field, value) in form.fields.iter().zip(&self.own) {
@@ -235,11 +235,11 @@ pub(super) async fn create(posted: Posted<SellerVisit>, state: State) -> PageAns
     wanted.platform = Some(form.platform.to_owned());
     // A new store has no settings that could be taken back to their defaults.
     wanted.config.retain(|_, value| !value.is_null());
-    match field_errors(stores::create(&visit.caller, &state, wanted).await)? {
+    match field_errors(stores::create(&state.service, &visit.caller, wanted).await)? {
         Err(errors) => visit.frame.rejected(&typed.page(&visit.frame, form, None, warehouses(visit).await?, &errors)),
         Ok(store) => {
             let here = format!("/console/stores/{}", store.id);
-            Ok(match stores::check(&visit.caller, &state, store.id).await? {
+            Ok(match stores::check(&state.service, &visit.caller, store.id).await? {
                 None => go_saying(&here, &format!("{} is added. {WORKS} Next, pair its listings with your SKUs.", store.name)),
                 Some(reason) => go_warning(&here, &format!("{} is added. {}", store.name, works_not(&reason))),
             })
@@ -266,7 +266,7 @@ pub(super) async fn edit(posted: Posted<SellerVisit>, state: State, id: Path<Sto
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
     let form = form_of_store(&store)?;
     let typed = Typed::read(fields, form);
-    match field_errors(stores::change(&visit.caller, &state, id, typed.fields(fields, form)).await)? {
+    match field_errors(stores::change(&state.service, &visit.caller, id, typed.fields(fields, form)).await)? {
         Err(errors) => visit.frame.rejected(&typed.page(&visit.frame, form, Some(&store), warehouses(visit).await?, &errors)),
         Ok(store) => Ok(go_saying(&format!("/console/stores/{id}"), &format!("{} is saved.", store.name))),
     }

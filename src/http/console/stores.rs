@@ -7,8 +7,8 @@ use super::show::{Stamp, count, query_value, units};
 use crate::db::listings::Listing;
 use crate::domain::{ListingId, StoreId};
 use crate::http::state::State;
-use crate::http::stores::{self, StoreFields};
-use crate::http::{listings, stores::StoreState};
+use crate::service::listings;
+use crate::service::stores::{self, StoreChange, StoreState};
 use actix_web::web::{Path, Query};
 use askama::Template;
 use serde::Deserialize;
@@ -122,7 +122,7 @@ fn address_of(id: StoreId) -> String {
 /// *Check connection*.
 pub(super) async fn check(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
-    Ok(match stores::check(&posted.visit.caller, &state, id).await? {
+    Ok(match stores::check(&state.service, &posted.visit.caller, id).await? {
         None => go_saying(&address_of(id), WORKS),
         Some(reason) => go_warning(&address_of(id), &works_not(&reason)),
     })
@@ -140,8 +140,8 @@ pub(super) fn works_not(reason: &str) -> String {
 pub(super) async fn pause(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
     let paused = posted.fields.text("paused") == "on";
-    let change = StoreFields { paused: Some(paused), ..StoreFields::default() };
-    let store = stores::change(&posted.visit.caller, &state, id, change).await?;
+    let change = StoreChange { paused: Some(paused), ..StoreChange::default() };
+    let store = stores::change(&state.service, &posted.visit.caller, id, change).await?;
     let notice = if paused {
         format!("{} is paused. What is due for it is held, nothing is lost.", store.name)
     } else {
@@ -190,7 +190,7 @@ pub(super) async fn delete_page(visit: SellerVisit, id: Path<StoreId>) -> PageAn
 
 /// Removes a store.
 pub(super) async fn delete(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
-    stores::delete(&posted.visit.caller, &state, id.into_inner()).await?;
+    stores::delete(&state.service, &posted.visit.caller, id.into_inner()).await?;
     Ok(go_saying("/console/stores", "The store is removed."))
 }
 
@@ -216,6 +216,6 @@ pub(super) async fn unpair_page(visit: SellerVisit, path: Path<(StoreId, Listing
 /// Unpairs a listing.
 pub(super) async fn unpair(posted: Posted<SellerVisit>, state: State, path: Path<(StoreId, ListingId)>) -> PageAnswer {
     let (store, id) = path.into_inner();
-    listings::unpair(&posted.visit.caller, &state, store, id).await?;
+    listings::unpair(&state.service, &posted.visit.caller, store, id).await?;
     Ok(go_saying(&address_of(store), "The listing is unpaired."))
 }

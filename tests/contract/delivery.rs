@@ -463,7 +463,7 @@ fn for_each_listing_the_service_keeps_what_the_store_showed_last_and_when() {
         world.a_moment().await;
         let listing = seller.listing(&shop, "A").await;
         assert_eq!(listing.shown, Some(8), "from the answer");
-        assert!(world.now() - listing.shown_at.unwrap() <= 2_000);
+        assert!(world.now() - listing.shown_at.unwrap() <= seconds(2));
     });
 }
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Plants bugs in a copy of the tree and shows what catches each.
+"""Plants bugs in a copy of the sources and shows which test catches each.
 
     tests/simulation/mutations.py [NAME ...]
 
-Each bug is a few replacements in the sources, behind a switch (`planted`), so that one build serves for all. The copy
-is built into this tree's own target folder, where only the crate itself is compiled again, under another version. For each bug the simulation
-runs until a seed fails; where none does, the named test of `tests/contract` must fail. With no bug switched on the first
-seeds must pass. Exits with 1 when something is not as it must be.
+Each bug consists of a few replacements in the sources, behind a switch (`planted`), so that one build serves all bugs.
+The copy is built in this repository's target folder, where only the crate itself has to be compiled again, under another
+version. For each bug the simulation runs until a seed fails; if none does, the named test of `tests/contract` must fail.
+With no bug switched on, the first seeds must pass. Exits with 1 if any of this does not hold.
 """
 import os
 import pathlib
@@ -29,7 +29,7 @@ pub fn planted(bug: &str) -> bool {
 }
 """
 
-# Name; replacements as (file, what stands there once, what stands there then); a test of tests/contract.
+# Name: replacements as (file, original, which must occur exactly once, replacement); a test in tests/contract.
 MUTATIONS = {
     "blind resend": (
         [
@@ -114,9 +114,9 @@ MUTATIONS = {
     "limiter off by one": (
         [
             (
-                "src/platforms/limits.rs",
-                "    fn new(limit: RateLimit, available: u32) -> Self {\n",
-                "    fn new(limit: RateLimit, available: u32) -> Self {\n"
+                "src/platforms/limits/bucket.rs",
+                "    pub(super) fn new(limit: RateLimit, available: u32) -> Self {\n",
+                "    pub(super) fn new(limit: RateLimit, available: u32) -> Self {\n"
                 '        let limit = RateLimit { burst: limit.burst.saturating_add(u32::from(crate::planted("limiter off by one"))), ..limit };\n',
             )
         ],
@@ -206,12 +206,12 @@ MUTATIONS = {
 
 
 def cargo_test(copy, bug, *args):
-    """The status and all that was printed."""
+    """Returns the exit status and the output."""
     env = dict(os.environ, CARGO_TARGET_DIR=str(ROOT / "target"), CARGO_TERM_COLOR="never", STOCKTIDE_PLANTED=bug)
     command = ["cargo", "test", "--locked", *args]
     run = subprocess.run(command, cwd=copy, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if "could not compile" in run.stdout:
-        sys.exit(run.stdout[-4000:] + "\nthe bugs do not compile any more")
+        sys.exit(run.stdout[-4000:] + "\nthe planted bugs no longer compile")
     return run.returncode, run.stdout
 
 
@@ -237,14 +237,14 @@ def plant(copy):
         shutil.copy2(ROOT / file, copy / file)
     replacements = [r for of_bug, _ in MUTATIONS.values() for r in of_bug]
     switch = ("src/lib.rs", "pub mod actors;\n", "pub mod actors;\n" + SWITCH)
-    # Another version, so that cargo never takes what is built here for what is built of the real sources.
+    # Another version, so that cargo never confuses this build with one of the real sources.
     name = 'name = "stocktide"\nversion = "0.1.0'
     versions = [(file, name, name + "-planted") for file in ("Cargo.toml", "Cargo.lock")]
-    for file, stands, then in [*replacements, switch, *versions]:
+    for file, original, replacement in [*replacements, switch, *versions]:
         text = (copy / file).read_text()
-        if text.count(stands) != 1:
-            sys.exit(f"{file} has {text.count(stands)} of {stands!r}")
-        (copy / file).write_text(text.replace(stands, then))
+        if text.count(original) != 1:
+            sys.exit(f"{file} contains {text.count(original)} occurrences of {original!r}")
+        (copy / file).write_text(text.replace(original, replacement))
 
 
 def main():
@@ -257,10 +257,10 @@ def main():
         print("no bug:", "passes" if code == 0 else out[-2000:], flush=True)
         wrong += code != 0
         for bug in wanted:
-            began = time.monotonic()
+            started = time.monotonic()
             caught = caught_by(copy, bug, MUTATIONS[bug][1])
             wrong += caught is None
-            print(f"{bug}: {caught or 'SURVIVED'} ({time.monotonic() - began:.0f} s)", flush=True)
+            print(f"{bug}: {caught or 'SURVIVED'} ({time.monotonic() - started:.0f} s)", flush=True)
     sys.exit(1 if wrong else 0)
 
 

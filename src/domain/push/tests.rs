@@ -87,13 +87,13 @@ fn only_increases_that_wait_and_are_not_called_off_are_merged() {
 #[test]
 fn a_claim_that_is_given_back_is_as_before_it() {
     let mut fresh = sent(PushKind::Increase, Resolution::ReadBack);
-    fresh.unclaimed(7);
+    fresh.unclaimed(at(7));
     assert_eq!((fresh.state, ms(fresh.due_at), fresh.call_id, fresh.base), (Queued, Some(7), None, None));
     let mut called_off = Push { cancel_requested: true, ..sent(PushKind::Increase, Resolution::ReadBack) };
-    called_off.unclaimed(7);
+    called_off.unclaimed(at(7));
     assert_eq!((called_off.state, ms(called_off.due_at)), (Cancelled, None), "what was called off is not sent any more");
     let mut doubted = Push { in_doubt: true, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
-    doubted.unclaimed(7);
+    doubted.unclaimed(at(7));
     assert_eq!((doubted.state, ms(doubted.due_at), doubted.in_doubt), (Uncertain, Some(7), true));
     assert_eq!((doubted.call_id.is_some(), doubted.base), (true, Some(10)), "the very same call goes out again");
 }
@@ -135,7 +135,7 @@ fn a_listing_settles_when_a_push_ends_while_an_earlier_request_may_still_arrive(
     let policy = RetryPolicy::default();
     let settles_at = |in_doubt, base, verdict: &Verdict| {
         let mut push = Push { in_doubt, base, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
-        push.settle(&Account::default(), verdict, ctx(1_000, &policy)).settles_at
+        ms(push.settle(&Account::default(), verdict, ctx(1_000, &policy)).settles_at)
     };
     let stale = Verdict::Item(ItemResult::Stale { shown: 9 });
     assert_eq!(settles_at(true, Some(10), &applied(13)), Some(11_000), "one that compares may find the quantity of before again");
@@ -203,11 +203,11 @@ fn where_nothing_can_be_asked_an_overwrite_is_repeated_and_an_increase_gives_way
 #[test]
 fn an_unknown_outcome_is_found_out_by_what_the_store_can_do_now() {
     let all = Abilities { adjust: true, idempotency: true, compare_and_set: true, read: true, max_items: 1 };
-    let now = |kind, resolution, abilities: Abilities| sent(kind, resolution).resolution_at(&abilities, at(0));
-    assert_eq!(at(PushKind::Overwrite, Resolution::SameCallAgain, all), Resolution::SameCallAgain);
-    assert_eq!(at(PushKind::Overwrite, Resolution::SameCallAgain, Abilities { idempotency: false, ..all }), Resolution::Overwrite);
-    assert_eq!(at(PushKind::Increase, Resolution::ReadBack, all), Resolution::ReadBack);
-    assert_eq!(at(PushKind::Increase, Resolution::ReadBack, Abilities { read: false, ..all }), Resolution::Overwrite);
+    let found = |kind, resolution, abilities: Abilities| sent(kind, resolution).resolution_at(&abilities, at(0));
+    assert_eq!(found(PushKind::Overwrite, Resolution::SameCallAgain, all), Resolution::SameCallAgain);
+    assert_eq!(found(PushKind::Overwrite, Resolution::SameCallAgain, Abilities { idempotency: false, ..all }), Resolution::Overwrite);
+    assert_eq!(found(PushKind::Increase, Resolution::ReadBack, all), Resolution::ReadBack);
+    assert_eq!(found(PushKind::Increase, Resolution::ReadBack, Abilities { read: false, ..all }), Resolution::Overwrite);
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn an_accepted_overwrite_is_confirmed_and_what_is_read_soon_after_it_is_doubted(
     let policy = RetryPolicy::default();
     let mut push = Push { base: None, ..sent(PushKind::Overwrite, Resolution::Overwrite) };
     let change = push.settle(&Account::default(), &Verdict::Item(ItemResult::Accepted), ctx(0, &policy));
-    assert_eq!((push.state, change.shown, ms(change.doubt_until)), (Confirmed, Some(3), Some(SHOWN_WITHIN)));
+    assert_eq!((push.state, change.shown, ms(change.doubt_until)), (Confirmed, Some(3), Some(SHOWN_WITHIN_MS)));
 }
 
 #[test]
@@ -422,6 +422,6 @@ fn a_key_or_an_expectation_that_the_store_does_not_honour_any_more_is_not_relied
 fn after_a_crash_sending_means_uncertain() {
     let policy = RetryPolicy::default();
     let mut push = sent(PushKind::Increase, Resolution::ReadBack);
-    push.crashed(5, &policy);
+    push.crashed(at(5), &policy);
     assert_eq!((push.state, push.in_doubt, ms(push.due_at)), (Uncertain, true, Some(10_005)));
 }

@@ -70,24 +70,10 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     tokio::spawn(telemetry::keep_up(metrics.clone()));
     let transport = HttpTransport::new(config.http.allow_private_targets).map_err(anyhow::Error::msg)?;
     let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), config.request_timeout, clock.clone());
-    let deps = Deps::new(db.clone(), client.clone(), clock.clone(), Arc::clone(&sealer), config.actors.clone());
-    let renewals = Arc::clone(&deps.renewals);
+    let deps = Deps::new(db.clone(), client, clock.clone(), sealer, config.actors.clone());
     let handle = Handle::start(Arc::new(deps), config.arbiters);
     let stop = CancellationToken::new();
-    let to_forget = handle.clone();
-    let service = crate::service::Service {
-        db: db.clone(),
-        clock: clock.clone(),
-        sealer,
-        client,
-        renewals,
-        limits: config.http.limits,
-        allow_private_targets: config.http.allow_private_targets,
-        forget: Arc::new(move |seller| {
-            let handle = to_forget.clone();
-            Box::pin(async move { handle.forget(seller).await })
-        }),
-    };
+    let service = handle.service(config.http.limits, config.http.allow_private_targets);
     let state = Data::new(AppState {
         db,
         handle: handle.clone(),

@@ -16,11 +16,13 @@ pub mod seller;
 pub mod store;
 
 use crate::clock::Clock;
+use crate::db::ledger::Limits;
 use crate::db::sealing::Sealer;
 use crate::db::{Changed, Db, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{SellerId, Timestamp};
 use crate::platforms::client::Client;
+use crate::service::Service;
 use crate::service::connection::Renewals;
 use actix::{Addr, Arbiter};
 use std::sync::Arc;
@@ -173,6 +175,25 @@ impl Handle {
     pub async fn forget(&self, seller: SellerId) {
         if let Some(node) = self.node(seller) {
             node.send(node::Forget { seller }).await.ok();
+        }
+    }
+
+    /// The use cases on the same rows, platforms and tokens as these actors, which they ask to forget a seller.
+    pub fn service(&self, limits: Limits, allow_private_targets: bool) -> Service {
+        let Deps { db, client, clock, sealer, renewals, .. } = &*self.deps;
+        let to_forget = self.clone();
+        Service {
+            db: db.clone(),
+            clock: clock.clone(),
+            sealer: Arc::clone(sealer),
+            client: client.clone(),
+            renewals: Arc::clone(renewals),
+            limits,
+            allow_private_targets,
+            forget: Arc::new(move |seller| {
+                let handle = to_forget.clone();
+                Box::pin(async move { handle.forget(seller).await })
+            }),
         }
     }
 

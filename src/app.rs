@@ -69,18 +69,16 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
     let transport = HttpTransport::new(config.http.allow_private_targets).map_err(anyhow::Error::msg)?;
     let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), config.request_timeout, clock.clone());
-    let deps = Deps::new(db.clone(), client.clone(), clock.clone(), Arc::clone(&sealer), config.actors.clone());
-    let renewals = Arc::clone(&deps.renewals);
+    let deps = Deps::new(db.clone(), client, clock.clone(), sealer, config.actors.clone());
     let handle = Handle::start(Arc::new(deps), config.arbiters);
     let stop = CancellationToken::new();
+    let service = handle.service(config.http.limits, config.http.allow_private_targets);
     let state = Data::new(AppState {
         db,
         handle: handle.clone(),
-        client,
-        renewals,
+        service,
         started_at: clock.now(),
         clock,
-        sealer,
         settings: config.http.clone(),
         quota: Quota::new(config.http.requests_per_second),
         failed_keys: http::auth::FailedKeys::new(config.http.failed_keys_per_minute),

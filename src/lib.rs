@@ -57,5 +57,6 @@ pub mod domain;
 pub mod http;
 pub mod loadgen;
 pub mod platforms;
+pub mod service;
 pub mod simulator;
 pub mod telemetry;

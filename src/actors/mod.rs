@@ -11,17 +11,19 @@
 //! Supervision: a panic ends an actor for good. Parents look after their children's addresses and start a new one;
 //! its `started` finds what the old one had on its way. A node has no parent: the process ends with it, and whoever runs
 //! the process starts it anew.
-pub mod connection;
 pub mod node;
 pub mod seller;
 pub mod store;
 
 use crate::clock::Clock;
+use crate::db::ledger::Limits;
 use crate::db::sealing::Sealer;
-use crate::db::{Db, fleet::Retention};
+use crate::db::{Changed, Db, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{SellerId, Timestamp};
 use crate::platforms::client::Client;
+use crate::service::Service;
+use crate::service::connection::Renewals;
 use actix::{Addr, Arbiter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -83,7 +85,7 @@ pub struct Deps {
     /// Opens stores' credentials.
     pub sealer: Arc<Sealer>,
     /// Renews stores' tokens.
-    pub renewals: Arc<connection::Renewals>,
+    pub renewals: Arc<Renewals>,
     /// How actors behave.
     pub settings: Settings,
     /// What runs.
@@ -93,7 +95,7 @@ pub struct Deps {
 impl Deps {
     /// All of it, with nothing running yet.
     pub fn new(db: Db, client: Client, clock: Clock, sealer: Arc<Sealer>, settings: Settings) -> Self {
-        let renewals = Arc::new(connection::Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
+        let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
         Self { db, client, clock, sealer, renewals, settings, running: Running::default() }
     }
 
@@ -149,7 +151,9 @@ impl Handle {
         };
         // The hook has the addresses alone: with the rest of the handle it would keep the database that keeps it.
         let to = Arc::clone(&nodes);
-        deps.db.on_new_work(Arc::new(move |seller| hint(&to, node::Hint { seller, reconfigure: false })));
+        deps.db.on_change(Arc::new(move |seller, changed| {
+            hint(&to, node::Hint { seller, reconfigure: changed == Changed::Configuration });
+        }));
         Self { nodes, deps }
     }
 
@@ -171,6 +175,25 @@ impl Handle {
     pub async fn forget(&self, seller: SellerId) {
         if let Some(node) = self.node(seller) {
             node.send(node::Forget { seller }).await.ok();
+        }
+    }
+
+    /// The use cases on the same rows, platforms and tokens as these actors, which they ask to forget a seller.
+    pub fn service(&self, limits: Limits, allow_private_targets: bool) -> Service {
+        let Deps { db, client, clock, sealer, renewals, .. } = &*self.deps;
+        let to_forget = self.clone();
+        Service {
+            db: db.clone(),
+            clock: clock.clone(),
+            sealer: Arc::clone(sealer),
+            client: client.clone(),
+            renewals: Arc::clone(renewals),
+            limits,
+            allow_private_targets,
+            forget: Arc::new(move |seller| {
+                let handle = to_forget.clone();
+                Box::pin(async move { handle.forget(seller).await })
+            }),
         }
     }
 

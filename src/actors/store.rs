@@ -5,7 +5,6 @@
 //! in:  `Hint` (supervisor) · `Configure` (supervisor) · `IsIdle` (supervisor) · `Stop` · own timer, own sends
 //! out: rows in `pushes` and `sync_runs`; calls through `platforms::Client`; `seller::RunStarted`
 //! Survives a restart: nothing in memory. The rows in `pushes` do, and the first claim reads them.
-use super::connection::{Stale, connection};
 use super::seller::RunStarted;
 use super::{CHILD_MAILBOX, Deps};
 use crate::db::delivery::{ClaimPlan, ClaimedCall, Work};
@@ -22,6 +21,7 @@ use crate::platforms::Facts;
 use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
 use crate::platforms::client::Sent;
 use crate::platforms::limits::Permit;
+use crate::service::connection::{Stale, connection};
 use actix::prelude::*;
 use chrono::NaiveDate;
 use std::sync::Arc;

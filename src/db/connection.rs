@@ -1,7 +1,9 @@
 //! One connection, to whichever backend the URL names, and the pool's manager.
 //!
 //! The scheme decides, never a trial: with PostgreSQL down a trial would open an SQLite *file* named like its host.
+use super::changed::Changed;
 use super::error::{Error, Result};
+use crate::domain::SellerId;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::r2d2::R2D2Connection;
 use diesel::{Connection, PgConnection, SqliteConnection};
@@ -62,6 +64,8 @@ pub enum Backend {
 pub struct Conn {
     pub(crate) backend: Backend,
     broken: bool,
+    /// What the transaction under way has changed, in order.
+    pub(super) noted: Vec<(SellerId, Changed)>,
 }
 
 /// Compiles one diesel body for both backends.
@@ -100,7 +104,7 @@ impl Conn {
                 Backend::Postgres(c)
             }
         };
-        Ok(Self { backend, broken: false })
+        Ok(Self { backend, broken: false, noted: Vec::new() })
     }
 
     /// Not to be used again.
@@ -114,7 +118,11 @@ impl Conn {
     /// Those of `work`, and of the commit.
     pub fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.begin()?;
+        let noted = self.noted.len();
         let result = work(self);
+        if result.is_err() {
+            self.noted.truncate(noted);
+        }
         self.end(result.is_ok())?;
         result
     }

@@ -6,7 +6,7 @@ use super::connection::{containing, lower, on};
 use super::ledger::Limits;
 use super::pushes::CancelScope;
 use super::schema::listings;
-use super::{Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
+use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::{FieldError, ListingId, Sku, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
@@ -167,6 +167,7 @@ impl Tenant<'_> {
         let key = self.key();
         let row: ListingRow = on!(self.conn, c => listings::table.find((&key, id.bytes()))
             .filter(listings::store_id.eq(store.bytes())).get_result(c))?;
+        self.note(Changed::Work);
         self.cancel_pushes(CancelScope::Listing(id), "The listing was unpaired.", now)?;
         on!(self.conn, c => diesel::delete(listings::table.find((&key, id.bytes()))).execute(c))?;
         row.listing()
@@ -178,6 +179,7 @@ impl Tenant<'_> {
     /// [`Error::NotFound`] without that store.
     pub fn save_listings(&mut self, store: StoreId, rows: &[NewListing], limits: Limits, now: Timestamp) -> Result<Vec<ListingChange>> {
         self.store(store)?;
+        self.note(Changed::Work);
         let mut standing = self.standing(store, rows)?;
         let skus: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
         let known = self.sku_names(&skus)?;

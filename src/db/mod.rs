@@ -6,6 +6,7 @@
 //! with `get_result` wherever there can be no other: `first` binds a `LIMIT`, for which SQLite plans the statement anew each
 //! time.
 pub mod audit;
+mod changed;
 pub mod connection;
 pub mod delivery;
 pub mod error;
@@ -32,10 +33,10 @@ mod timestamp;
 pub mod warehouses;
 mod writer;
 
+pub use changed::{Changed, Hook};
 pub use connection::{Conn, DatabaseUrl};
 pub use error::{Error, Result};
 pub use migrations::{migrate, migrate_down, migrations};
-pub use writer::Hook;
 
 use crate::domain::SellerId;
 use connection::{Backend, Manager, on};
@@ -142,8 +143,8 @@ impl Db {
         Self { pool, writer, hook, blocking, url: settings.url.clone() }
     }
 
-    /// Who is told, after a commit, that a seller has new pushes. Set once.
-    pub fn on_new_work(&self, hook: Hook) {
+    /// Sets who is called after a commit that changed something for a seller. Once.
+    pub fn on_change(&self, hook: Hook) {
         self.hook.set(hook).ok();
     }
 
@@ -186,7 +187,16 @@ impl Db {
     /// # Errors
     /// Those of `work` and of the commit.
     pub async fn write<T: Send + 'static>(&self, mut work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
-        self.read(move |conn| conn.transaction(&mut work)).await
+        let written = self.read(move |conn| {
+            conn.take_changes();
+            let value = conn.transaction(&mut work)?;
+            Ok((value, conn.take_changes()))
+        });
+        let (value, changes) = written.await?;
+        if let Some(hook) = self.hook.get() {
+            changes.into_iter().for_each(|(seller, changed)| hook(seller, changed));
+        }
+        Ok(value)
     }
 
     /// All that belongs to one seller.

@@ -4,7 +4,7 @@ mod row;
 
 use super::connection::{Backend, on};
 use super::schema::{listings, pushes, stores};
-use super::{Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
+use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};
 use diesel::prelude::*;
@@ -208,6 +208,7 @@ impl Tenant<'_> {
 
     fn retry_all(&mut self, ids: Option<&[PushId]>, filter: &PushFilter, now: Timestamp) -> Result<usize> {
         let key = self.key();
+        self.note(Changed::Work);
         let again = [PushState::Rejected.code(), PushState::Held.code()];
         let states: Vec<i16> = filter.state.map_or(again.to_vec(), |s| again.into_iter().filter(|code| *code == s.code()).collect());
         let mut queued = 0;
@@ -397,6 +398,7 @@ impl Tenant<'_> {
     /// Those of the database.
     pub fn release_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         let key = self.key();
+        self.note(Changed::Configuration);
         on!(self.conn, c => diesel::update(stores::table.find((&key, store.bytes())))
             .set((stores::needs_reauthorisation.eq(false), stores::problem.eq(None::<String>), stores::probe_at.eq(None::<Timestamp>))).execute(c))?;
         if self.store(store)?.paused {

@@ -5,7 +5,7 @@
 use super::connection::on;
 use super::listings::{Listing, ListingRow};
 use super::schema::{listings, sync_runs};
-use super::{Error, Result, Tenant, id_of};
+use super::{Changed, Error, Result, Tenant, id_of};
 use crate::domain::limits::MAX_STORES;
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::schedule::DueRun;
@@ -206,6 +206,7 @@ impl Tenant<'_> {
         };
         let filter = serde_json::to_string(&json).map_err(|e| Error::Corrupt(e.to_string()))?;
         let row = RunRow { filter: Some(filter), ..RunRow::new(self.key(), kind, now) };
+        self.note(Changed::Configuration);
         on!(self.conn, c => diesel::insert_into(sync_runs::table).values(&row).execute(c))?;
         row.run()
     }

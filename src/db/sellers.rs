@@ -3,7 +3,7 @@
 use super::connection::on;
 use super::schema::{api_keys, pushes, sellers, stock_events, sync_settings, warehouses};
 use super::settings::SettingsRow;
-use super::{Conn, Error, Result, id_of};
+use super::{Changed, Conn, Error, Result, id_of};
 use crate::domain::limits::MAX_KEYS;
 use crate::domain::settings::{SyncSettings, parse_timezone};
 use crate::domain::{KeyId, SellerId, Timestamp, WarehouseCode};
@@ -132,6 +132,9 @@ pub fn sellers(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Result<V
 /// # Errors
 /// [`Error::NotFound`] when there is none.
 pub fn save_seller(conn: &mut Conn, seller: &Seller) -> Result<()> {
+    if !seller.suspended {
+        conn.note(seller.id, Changed::Configuration);
+    }
     let changed = on!(conn, c => diesel::update(sellers::table.find(seller.id.bytes())).set((
         sellers::name.eq(&seller.name), sellers::timezone.eq(seller.timezone.name()), sellers::suspended.eq(seller.suspended),
     )).execute(c))?;

@@ -1,7 +1,7 @@
 //! Sync settings and rules of one seller.
 use super::connection::on;
 use super::schema::{rules, sync_settings};
-use super::{Error, Result, Tenant, id_of};
+use super::{Changed, Error, Result, Tenant, id_of};
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::schedule::next_run;
 use crate::domain::settings::{Frequency, Rule, SyncSettings, parse_daily_at, parse_timezone};
@@ -126,6 +126,7 @@ impl Tenant<'_> {
     /// Those of the database.
     pub fn save_sync_settings(&mut self, settings: &SyncSettings, now: Timestamp) -> Result<()> {
         let row = SettingsRow::new(self.key(), settings, now);
+        self.note(Changed::Configuration);
         on!(self.conn, c => diesel::insert_into(sync_settings::table).values(&row)
             .on_conflict(sync_settings::seller_id).do_update().set(&row).execute(c))?;
         Ok(())
@@ -170,6 +171,7 @@ impl Tenant<'_> {
     /// Those of the database.
     pub fn save_rules(&mut self, changed: &[Rule]) -> Result<()> {
         let key = self.key();
+        self.note(Changed::Configuration);
         for rule in changed {
             let scope = rule_scope(rule);
             let empty = Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() };

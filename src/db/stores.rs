@@ -2,7 +2,7 @@
 use super::connection::on;
 use super::pushes::{CancelScope, is_held};
 use super::schema::{listings, pushes, rules, store_circuits, stores};
-use super::{Error, Result, Tenant, id_of};
+use super::{Changed, Error, Result, Tenant, id_of};
 use crate::domain::allocation::Share;
 use crate::domain::settings::StoreRules;
 use crate::domain::{StoreId, Timestamp, WarehouseCode};
@@ -240,6 +240,7 @@ impl Tenant<'_> {
     /// Those of the database.
     pub fn save_store(&mut self, store: &Store) -> Result<()> {
         let row = StoreRow::new(self.key(), store)?;
+        self.note(Changed::Configuration);
         on!(self.conn, c => diesel::insert_into(stores::table).values(&row)
             .on_conflict((stores::seller_id, stores::id)).do_update().set(&row).execute(c))?;
         Ok(())
@@ -252,6 +253,7 @@ impl Tenant<'_> {
     pub fn delete_store(&mut self, id: StoreId, now: Timestamp) -> Result<Store> {
         let (key, store_id) = (self.key(), id.bytes());
         let store = self.store(id)?;
+        self.note(Changed::Configuration);
         self.cancel_pushes(CancelScope::Store(id), "The store was removed.", now)?;
         on!(self.conn, c => diesel::delete(listings::table.filter(listings::seller_id.eq(&key))
             .filter(listings::store_id.eq(&store_id))).execute(c))?;

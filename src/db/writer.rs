@@ -6,6 +6,7 @@
 //!
 //! In a lane the sellers take turns, and a group ends after a while: a seller with much to write fills the time that
 //! others leave, and does not delay them by more than one group.
+use super::changed::{Changed, Changes, Hook, merge};
 use super::connection::{Conn, Manager};
 use super::error::{Error, Result};
 use super::fault_injection::Blocking;
@@ -25,9 +26,6 @@ const GROUP_JOBS: usize = 256;
 const GROUP_EVENTS: usize = 10_000;
 /// After this time no further job joins a transaction; those that are left form the next.
 const GROUP_TIME: Duration = Duration::from_millis(10);
-
-/// Told, after a commit, which sellers have new work.
-pub type Hook = Arc<dyn Fn(SellerId) + Send + Sync>;
 
 trait Job: Send {
     fn run(&mut self, conn: &mut Conn) -> Result<()>;
@@ -154,9 +152,9 @@ async fn lane(
         match done {
             Ok((group, left)) => {
                 jobs = left;
-                let sellers = group.answer();
+                let changes = group.answer();
                 if let Some(hook) = hook.get() {
-                    sellers.into_iter().for_each(|seller| hook(seller));
+                    changes.into_iter().for_each(|(seller, changed)| hook(seller, changed));
                 }
             }
             Err(error) => tracing::error!(%error, "a group of writes was lost; its callers were told to come back"),
@@ -184,17 +182,20 @@ struct Group {
     jobs: Vec<Box<dyn Job>>,
     replies: Vec<oneshot::Sender<Result<Recorded>>>,
     recorded: Vec<Result<Recorded>>,
+    /// What the jobs have changed.
+    changes: Changes,
     committed: Result<()>,
 }
 
 impl Group {
-    /// Tells everybody; returns the sellers with new pushes.
-    fn answer(self) -> Vec<SellerId> {
-        let mut sellers: Vec<SellerId> = Vec::new();
+    /// Answers everybody; returns what was changed for whom.
+    fn answer(self) -> Changes {
+        let mut changes = Changes::new();
         if self.committed.is_ok() {
-            sellers = self.recorded.iter().flatten().filter(|r| r.has_pushes).map(|r| r.seller).collect();
-            sellers.sort_unstable();
-            sellers.dedup();
+            changes = self.changes;
+            for recorded in self.recorded.iter().flatten().filter(|recorded| recorded.has_pushes) {
+                merge(&mut changes, recorded.seller, Changed::Work);
+            }
         }
         for job in self.jobs {
             job.answer(self.committed.clone());
@@ -204,7 +205,7 @@ impl Group {
             let result = self.committed.clone().and_then(|()| recorded.next().unwrap_or(Err(Error::Busy)));
             reply.send(result).ok();
         }
-        sellers
+        changes
     }
 }
 
@@ -214,7 +215,9 @@ fn commit_group(pool: &r2d2::Pool<Manager>, jobs: Vec<Waiting>, events: Vec<Even
     let mut recorded: Vec<Result<Recorded>> = Vec::new();
     let mut waiting = jobs.into_iter();
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();
+    let mut changes = Changes::new();
     let committed = pool.get().map_err(Error::from).and_then(|mut conn| {
+        conn.take_changes();
         let result = conn.transaction(|conn| {
             recorded = record_all(conn, &requests, limits)?;
             let started = Instant::now();
@@ -231,6 +234,7 @@ fn commit_group(pool: &r2d2::Pool<Manager>, jobs: Vec<Waiting>, events: Vec<Even
         if result.is_err() {
             conn.mark_broken();
         }
+        changes = conn.take_changes();
         result
     });
     let mut left: Vec<Waiting> = waiting.collect();
@@ -239,7 +243,7 @@ fn commit_group(pool: &r2d2::Pool<Manager>, jobs: Vec<Waiting>, events: Vec<Even
         // What the first of them met, the others need not wait for.
         jobs.extend(left.drain(..).map(|waiting| waiting.job));
     }
-    (Group { jobs, replies, recorded, committed }, left)
+    (Group { jobs, replies, recorded, changes, committed }, left)
 }
 
 /// All together; if that fails for a reason that lies in the rows of one, each by itself.

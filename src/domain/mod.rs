@@ -16,6 +16,7 @@ pub mod retry;
 pub mod schedule;
 pub mod settings;
 pub mod stock;
+pub mod switching;
 pub mod sync;
 mod timestamp;
 

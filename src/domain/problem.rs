@@ -99,6 +99,42 @@ fn what_would_fit(message: &str) -> String {
 const ID: &str = "must be an id (a UUID)";
 const INSTANT: &str = "must be an instant, such as 2026-03-02T12:00:00Z";
 
+/// Collects the errors of several fields.
+#[derive(Debug, Default)]
+pub struct Checks(Vec<FieldError>);
+
+impl Checks {
+    /// Takes the value, or notes what is wrong at `pointer`.
+    pub fn take<T>(&mut self, pointer: &str, result: Result<T, impl Into<String>>) -> Option<T> {
+        result.map_err(|detail| self.0.push(FieldError::new(pointer, detail))).ok()
+    }
+
+    /// Notes an error.
+    pub fn note(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.0.push(FieldError::new(pointer, detail));
+    }
+
+    /// Notes errors.
+    pub fn extend(&mut self, errors: impl IntoIterator<Item = FieldError>) {
+        self.0.extend(errors);
+    }
+
+    /// A whole number within bounds.
+    pub fn within(&mut self, pointer: &str, value: Option<i64>, min: i64, max: i64) {
+        if value.is_some_and(|value| !(min..=max).contains(&value)) {
+            self.note(pointer, format!("must be from {min} to {max}"));
+        }
+    }
+
+    /// Whether nothing was wrong.
+    ///
+    /// # Errors
+    /// All that was.
+    pub fn done(self) -> Result<(), Vec<FieldError>> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,15 +1,15 @@
 //! The operator's part: sellers, their keys, and the view over all.
-use super::auth::{Operator, new_api_key};
+use super::auth::Operator;
 use super::error::{ApiError, Problem};
-use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, query};
-use super::{Answer, State, audited};
-use crate::db::audit::Change;
-use crate::db::sellers::{self, ApiKey, Seller, key_hash};
-use crate::db::{Conn, Error, Tenant};
+use super::request::{Body, Page, PageQuery, id_cursor, limit, query};
+use super::state::{Answer, State};
+use crate::db::sellers::{self, ApiKey, Seller};
 use crate::domain::ids::check_text;
 use crate::domain::limits::MAX_NAME_CHARS;
+use crate::domain::problem::Checks;
 use crate::domain::settings::parse_timezone;
 use crate::domain::{KeyId, SellerId, Timestamp};
+use crate::service::sellers::{self as service, NamedSeller, NewKey};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use secrecy::ExposeSecret;
@@ -66,35 +66,16 @@ impl From<Seller> for SellerAnswer {
 #[utoipa::path(tag = "operator", security(("operator_key" = [])), request_body = NewSeller,
     responses((status = 201, body = SellerAnswer), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[post("/admin/sellers")]
-pub async fn create_seller(_operator: Operator, state: State, body: Body) -> Answer {
+pub async fn create_seller(operator: Operator, state: State, body: Body) -> Answer {
     let new: NewSeller = body.object()?;
     let mut checks = Checks::default();
     checks.take("/name", check_text(&new.name, "a name", MAX_NAME_CHARS));
     let timezone = checks.take("/timezone", parse_timezone(new.timezone.as_deref().unwrap_or("UTC")));
-    checks.finish()?;
-    let now = state.clock.now();
-    let seller = Seller {
-        id: SellerId::new(now),
-        name: new.name,
-        timezone: timezone.unwrap_or(chrono_tz::UTC),
-        suspended: false,
-        sku_count: 0,
-        created_at: now,
-    };
-    let (key, key_id) = (new_api_key()?, KeyId::new(now));
-    let (row, hash) = (seller.clone(), key_hash(key.expose_secret()));
-    let change = move |conn: &mut Conn| {
-        sellers::create_seller(conn, &row, key_id, &hash)?;
-        let after = json!({ "name": row.name, "timezone": row.timezone.name(), "key_id": key_id });
-        audit(conn, row.id, Change { after: Some(after), ..audited("operator", "seller.created", &row.name) }, row.created_at)
-    };
-    state.db.write(change).await?;
+    checks.done()?;
+    let new = NamedSeller { name: new.name, timezone: timezone.unwrap_or(chrono_tz::UTC) };
+    let (seller, NewKey { id: key_id, secret: key, .. }) = service::create(&state.service, operator, new).await?;
     let answer = SellerAnswer { api_key: Some(key.expose_secret().to_owned()), key_id: Some(key_id), ..seller.into() };
     Ok(HttpResponse::Created().json(answer))
-}
-
-fn audit(conn: &mut Conn, seller: SellerId, change: Change<'_>, now: Timestamp) -> Result<(), Error> {
-    Tenant::of(conn, seller).append_audit(&change, now)
 }
 
 /// Sellers by age.
@@ -132,31 +113,13 @@ struct SellerChange {
 #[utoipa::path(tag = "operator", security(("operator_key" = [])), request_body = SellerChange,
     responses((status = 200, body = SellerAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[patch("/admin/sellers/{id}")]
-pub async fn patch_seller(_operator: Operator, state: State, id: Path<SellerId>, body: Body) -> Answer {
+pub async fn patch_seller(operator: Operator, state: State, id: Path<SellerId>, body: Body) -> Answer {
     let id = id.into_inner();
     let change: SellerChange = body.object()?;
     if let Some(name) = &change.name {
         check_text(name, "a name", MAX_NAME_CHARS).map_err(|e| ApiError::field("/name", e))?;
     }
-    let now = state.now();
-    let change = move |conn: &mut Conn| {
-        let old = sellers::seller(conn, id)?;
-        let name = change.name.clone().unwrap_or_else(|| old.name.clone());
-        let new = Seller { name, suspended: change.suspended.unwrap_or(old.suspended), ..old.clone() };
-        if new != old {
-            sellers::save_seller(conn, &new)?;
-            let values = |seller: &Seller| Some(json!({ "name": seller.name, "suspended": seller.suspended }));
-            let entry = Change { before: values(&old), after: values(&new), ..audited("operator", "seller.changed", &new.name) };
-            audit(conn, id, entry, now)?;
-        }
-        Ok(new)
-    };
-    let seller = state.db.write(change).await?;
-    if seller.suspended {
-        state.handle.forget(id).await;
-    } else {
-        state.handle.reconfigure(id);
-    }
+    let seller = service::change(&state.service, operator, id, change.name, change.suspended).await?;
     Ok(HttpResponse::Ok().json(SellerAnswer::from(seller)))
 }
 
@@ -164,18 +127,8 @@ pub async fn patch_seller(_operator: Operator, state: State, id: Path<SellerId>,
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
     responses((status = 204, description = "Gone."), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[delete("/admin/sellers/{id}")]
-pub async fn delete_seller(_operator: Operator, state: State, id: Path<SellerId>) -> Answer {
-    let id = id.into_inner();
-    state
-        .db
-        .write(move |conn| {
-            let seller = sellers::seller(conn, id)?;
-            sellers::save_seller(conn, &Seller { suspended: true, ..seller })
-        })
-        .await?;
-    state.handle.forget(id).await;
-    while !state.db.write(move |conn| sellers::delete_seller_step(conn, id)).await? {}
-    tracing::info!(seller.id = %id, "a seller was deleted with all its data");
+pub async fn delete_seller(operator: Operator, state: State, id: Path<SellerId>) -> Answer {
+    service::delete(&state.service, operator, id.into_inner()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -200,18 +153,10 @@ impl From<ApiKey> for KeyAnswer {
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
     responses((status = 201, body = KeyAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 #[post("/admin/sellers/{id}/keys")]
-pub async fn create_key(_operator: Operator, state: State, id: Path<SellerId>) -> Answer {
-    let (id, now) = (id.into_inner(), state.clock.now());
-    let (key, key_id) = (new_api_key()?, KeyId::new(now));
-    let hash = key_hash(key.expose_secret());
-    let now_ms = now;
-    let change = move |conn: &mut Conn| {
-        sellers::create_key(conn, id, key_id, &hash, now_ms)?;
-        audit(conn, id, audited("operator", "key.created", &key_id.to_string()), now_ms)
-    };
-    state.db.write(change).await?;
-    let api_key = Some(key.expose_secret().to_owned());
-    Ok(HttpResponse::Created().json(KeyAnswer { id: key_id, created_at: now, revoked_at: None, api_key }))
+pub async fn create_key(operator: Operator, state: State, id: Path<SellerId>) -> Answer {
+    let NewKey { id, secret, created_at } = service::create_key(&state.service, operator, id.into_inner()).await?;
+    let api_key = Some(secret.expose_secret().to_owned());
+    Ok(HttpResponse::Created().json(KeyAnswer { id, created_at, revoked_at: None, api_key }))
 }
 
 /// A seller's keys by age, revoked ones included.
@@ -238,13 +183,9 @@ pub async fn list_keys(_operator: Operator, state: State, id: Path<SellerId>, re
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
     responses((status = 204, description = "Revoked."), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[delete("/admin/sellers/{id}/keys/{key_id}")]
-pub async fn revoke_key(_operator: Operator, state: State, path: Path<(SellerId, KeyId)>) -> Answer {
-    let ((id, key), now) = (path.into_inner(), state.now());
-    let change = move |conn: &mut Conn| {
-        sellers::revoke_key(conn, id, key, now)?;
-        audit(conn, id, audited("operator", "key.revoked", &key.to_string()), now)
-    };
-    state.db.write(change).await?;
+pub async fn revoke_key(operator: Operator, state: State, path: Path<(SellerId, KeyId)>) -> Answer {
+    let (id, key) = path.into_inner();
+    service::revoke_key(&state.service, operator, id, key).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -2,7 +2,7 @@
 use super::auth::Caller;
 use super::error::Problem;
 use super::request::{Page, PageQuery, id_cursor, limit, query};
-use super::{Answer, State};
+use super::state::{Answer, State};
 use crate::db::audit::AuditEntry;
 use crate::domain::Timestamp;
 use actix_web::{HttpRequest, HttpResponse, get};

@@ -1,16 +1,12 @@
 //! From the request's key to who is calling. Handlers take an [`Operator`] or a [`Caller`], never a raw id.
-use super::AppState;
 use super::error::ApiError;
+use super::state::AppState;
 use super::throttle::{Throttle, address};
-use crate::db::SellerDb;
 use crate::db::sellers::{find_key, key_hash};
-use crate::domain::KeyId;
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::LocalBoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashSet;
@@ -20,27 +16,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
+pub use crate::service::{Caller, Operator};
+
 /// The longest key that is looked at, in bytes.
 const MAX_KEY_BYTES: usize = 512;
-
-/// Whoever has the operator key.
-pub struct Operator;
-
-/// A seller, by one of its keys.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// The way to its rows.
-    pub db: SellerDb,
-    /// By which key.
-    pub key: KeyId,
-}
-
-impl Caller {
-    /// As it stands in the audit log.
-    pub fn actor(&self) -> String {
-        format!("key:{}", self.key)
-    }
-}
 
 fn bearer(request: &HttpRequest) -> Result<SecretString, ApiError> {
     let missing = || ApiError::unauthorized("Send the header Authorization: Bearer <key>.");
@@ -149,17 +128,7 @@ impl FromRequest for Caller {
                 return Err(ApiError::suspended());
             }
             state.quota.check(owner.seller)?;
-            Ok(Self { db: state.db.seller(owner.seller), key: owner.key })
+            Ok(Self::by_key(state.db.seller(owner.seller), owner.key))
         })
     }
-}
-
-/// A new API key: shown once, kept as a digest.
-///
-/// # Errors
-/// 503 when no random numbers can be had.
-pub fn new_api_key() -> Result<SecretString, ApiError> {
-    let mut bytes = [0u8; 32];
-    getrandom::fill(&mut bytes).map_err(|_| ApiError::unavailable("No random numbers can be had."))?;
-    Ok(SecretString::from(format!("stk_{}", URL_SAFE_NO_PAD.encode(bytes))))
 }

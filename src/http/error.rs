@@ -2,6 +2,7 @@
 //! paths or secrets; what happened inside is logged here, once.
 use crate::db;
 use crate::domain::FieldError;
+use crate::service;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
@@ -236,5 +237,21 @@ impl From<db::Error> for ApiError {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something stored here cannot be read; the operator's log says more.")
             }
         }
+    }
+}
+
+impl From<service::Error> for ApiError {
+    fn from(error: service::Error) -> Self {
+        match error {
+            service::Error::Rows(error) => error.into(),
+            service::Error::NoSuch { pointer, what } => Self::not_found_at(pointer, what),
+            service::Error::NoRandomNumbers => Self::unavailable("No random numbers can be had."),
+        }
+    }
+}
+
+impl From<Vec<FieldError>> for ApiError {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::invalid(errors)
     }
 }

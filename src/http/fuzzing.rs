@@ -3,17 +3,20 @@
 //! for tests and with the feature `fuzzing` alone. Beside "nothing panics" stands what must hold: mostly, that what was
 //! taken can be written down and is then taken as the same.
 use super::auth::key_of;
-use super::listings::{Fields, Row, rows_of_csv, rows_of_json};
+use super::listings::{Fields, rows_of_csv, rows_of_json};
 use super::request::{Body, PageQuery, id_cursor, limit, query_of, read_text_cursor, text_cursor};
 use super::rules::{answer, read_rules};
 use super::settings::SettingsChange;
-use super::stock_events::{body_hash, read_body, read_event};
+use super::stock_events::{read_body, read_event};
 use crate::db::listings::NewListing;
 use crate::domain::schedule::{LOOK_BACK_DAYS, due_runs, next_run};
 use crate::domain::settings::{Frequency, SyncSettings, parse_daily_at, parse_timezone};
 use crate::domain::stock::StockEvent;
 use crate::domain::{FieldError, PushId, Timestamp};
 use crate::platforms::registry;
+use crate::service::listings::Row;
+use crate::service::settings::EnteredChange;
+use crate::service::stock_events::body_hash;
 use actix_web::web::Bytes;
 use chrono::TimeDelta;
 use serde_json::json;
@@ -143,12 +146,12 @@ pub fn settings(bytes: &[u8]) {
     let Some((seconds, text)) = bytes.split_first_chunk::<4>() else { return };
     let now = Timestamp::from_millis(i64::from(u32::from_be_bytes(*seconds)) * 1000);
     let Ok(change) = body(text, "application/json").object::<SettingsChange>() else { return };
-    let Ok((daily_at, timezone)) = change.check() else { return };
-    let usual = SyncSettings::new(timezone.unwrap_or(chrono_tz::UTC), now);
+    let Ok(change) = EnteredChange::from(change).check() else { return };
+    let usual = SyncSettings::new(change.timezone.unwrap_or(chrono_tz::UTC), now);
     let settings = SyncSettings {
         auto_sync: true,
         frequency: Frequency::TimedFull,
-        daily_at: daily_at.unwrap_or(usual.daily_at),
+        daily_at: change.daily_at.unwrap_or(usual.daily_at),
         catch_up_hours: change.catch_up_hours.unwrap_or(usual.catch_up_hours),
         ..usual
     };

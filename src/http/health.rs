@@ -1,6 +1,6 @@
 //! For load balancers and monitoring. Open to whoever reaches the port; says nothing of any seller.
 use super::error::ApiError;
-use super::{Answer, State};
+use super::state::{Answer, State};
 use actix_web::{HttpResponse, get};
 use serde_json::json;
 

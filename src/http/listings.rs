@@ -1,21 +1,22 @@
 //! Listings of a store: paired with SKUs in bulk, as JSON or CSV, with a result for each row.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
-use super::request::{Body, Checks, JsonError, Page, PageQuery, id_cursor, items, limit, object_at, query};
-use super::{Answer, State, audited};
-use crate::db::listings::{Listing, ListingChange, NewListing};
+use super::request::{Body, JsonError, Page, PageQuery, id_cursor, items, limit, object_at, query};
+use super::state::{Answer, State};
+use crate::db::listings::{Listing, NewListing};
 use crate::db::stores::Store;
 use crate::domain::ids::check_text;
 use crate::domain::limits::MAX_BULK;
-use crate::domain::problem::pointer_to;
+use crate::domain::problem::{Checks, pointer_to};
 use crate::domain::{FieldError, ListingId, Sku, StoreId, Timestamp};
 use crate::platforms::by_name;
 use crate::platforms::call::StoreConnection;
+use crate::service::listings::{self, Paired, Row};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, put};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Characters of an external id, and of a connector's own field, at most.
@@ -30,43 +31,6 @@ struct ListingRow {
     #[serde(flatten)]
     #[schema(value_type = Object)]
     extra: BTreeMap<String, Value>,
-}
-
-/// What became of a row.
-#[derive(Serialize, utoipa::ToSchema)]
-pub(super) struct RowResult {
-    /// Its place in the request, from 0; in CSV the first row after the header is 0.
-    pub row: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub external_id: Option<String>,
-    /// `created`, `updated`, `unchanged` or `rejected`.
-    pub status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<ListingId>,
-    /// Why it was rejected.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Each bad field; pointers begin at the request's body.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<FieldError>,
-}
-
-impl RowResult {
-    fn rejected(row: usize, external_id: Option<String>, errors: Vec<FieldError>) -> Self {
-        let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let errors = errors.into_iter().map(|error| error.under(&format!("/{row}"))).collect();
-        Self { row, external_id, status: "rejected", id: None, reason: Some(reason), errors }
-    }
-}
-
-/// What became of all rows.
-#[derive(Serialize, utoipa::ToSchema)]
-pub(super) struct ListingsAnswer {
-    pub created: usize,
-    pub updated: usize,
-    pub unchanged: usize,
-    pub rejected: usize,
-    pub results: Vec<RowResult>,
 }
 
 /// The connector's own fields of a listing of this store: which there are, and which one it cannot do without, as the
@@ -114,8 +78,6 @@ fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError
     let Some(sku) = sku else { return Err(Vec::new()) };
     Ok(NewListing { sku, external_id: row.external_id, extra: (!extra.is_empty()).then_some(extra) })
 }
-
-pub(super) type Row = Result<NewListing, (Option<String>, Vec<FieldError>)>;
 
 pub(super) fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
     let read = |raw: &RawValue| {
@@ -184,7 +146,7 @@ pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiE
 /// Pairs listings with SKUs, many at once: JSON `[{sku, external_id, …}]`, or `text/csv` with these columns. A row
 /// that is not right is rejected by itself; the others are taken. A SKU that is new is created.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])), request_body(content((Vec<ListingRow> = "application/json"), (String = "text/csv"))),
-    responses((status = 200, body = ListingsAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Paired), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/stores/{id}/listings")]
 pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
     let id = id.into_inner();
@@ -196,63 +158,11 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body:
     Ok(HttpResponse::Ok().json(pair(&caller, &state, store, &body.bytes, csv).await?))
 }
 
-/// Reads rows, pairs those that are right, and enters that in the audit log.
-pub(super) async fn pair(caller: &Caller, state: &State, store: Store, bytes: &[u8], csv: bool) -> Result<ListingsAnswer, ApiError> {
-    let id = store.id;
+/// Reads rows and pairs those that are right.
+pub(super) async fn pair(caller: &Caller, state: &State, store: Store, bytes: &[u8], csv: bool) -> Result<Paired, ApiError> {
     let fields = Fields::of(&store);
     let rows = if csv { rows_of_csv(bytes, fields)? } else { rows_of_json(bytes, fields)? };
-    if rows.len() > MAX_BULK {
-        return Err(ApiError::field("", format!("may have at most {MAX_BULK} rows; send them in parts")));
-    }
-    let good: Vec<NewListing> = rows.iter().filter_map(|row| row.as_ref().ok()).cloned().collect();
-    let (now, actor, limits) = (state.clock.now(), caller.actor(), state.settings.limits);
-    let changes = caller
-        .db
-        .write(move |t| {
-            let changes = t.save_listings(id, &good, limits, now)?;
-            let count = |f: fn(&ListingChange) -> bool| changes.iter().filter(|c| f(c)).count();
-            let (created, updated) = (count(|c| matches!(c, ListingChange::Created(_))), count(|c| matches!(c, ListingChange::Updated(_))));
-            if created + updated > 0 {
-                let mut entry = audited(&actor, "listings.changed", &store.name);
-                entry.after = Some(json!({ "store_id": id, "created": created, "updated": updated }));
-                t.append_audit(&entry, now)?;
-            }
-            Ok(changes)
-        })
-        .await?;
-    let mut changes = changes.into_iter();
-    let mut answer = ListingsAnswer { created: 0, updated: 0, unchanged: 0, rejected: 0, results: Vec::with_capacity(rows.len()) };
-    for (row, read) in rows.into_iter().enumerate() {
-        let result = match read {
-            Err((external_id, errors)) => RowResult::rejected(row, external_id, errors),
-            Ok(new) => {
-                let external_id = Some(new.external_id);
-                let done = |status, id| RowResult {
-                    row,
-                    external_id: external_id.clone(),
-                    status,
-                    id: Some(id),
-                    reason: None,
-                    errors: Vec::new(),
-                };
-                match changes.next() {
-                    Some(ListingChange::Created(id)) => done("created", id),
-                    Some(ListingChange::Updated(id)) => done("updated", id),
-                    Some(ListingChange::Unchanged(id)) => done("unchanged", id),
-                    Some(ListingChange::Rejected(errors)) => RowResult::rejected(row, external_id, errors),
-                    None => RowResult::rejected(row, external_id, Vec::new()),
-                }
-            }
-        };
-        match result.status {
-            "created" => answer.created += 1,
-            "updated" => answer.updated += 1,
-            "unchanged" => answer.unchanged += 1,
-            _ => answer.rejected += 1,
-        }
-        answer.results.push(result);
-    }
-    Ok(answer)
+    Ok(listings::pair(&state.service, caller, store.id, rows).await?)
 }
 
 /// A listing.
@@ -310,23 +220,8 @@ pub async fn list_listings(caller: Caller, id: Path<StoreId>, request: HttpReque
 #[delete("/v1/stores/{id}/listings/{listing_id}")]
 pub async fn delete_listing(caller: Caller, state: State, path: Path<(StoreId, ListingId)>) -> Answer {
     let (store, listing) = path.into_inner();
-    unpair(&caller, &state, store, listing).await?;
+    listings::unpair(&state.service, &caller, store, listing).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// Unpairs a listing, and enters that in the audit log.
-pub(super) async fn unpair(caller: &Caller, state: &State, store: StoreId, listing: ListingId) -> Result<(), ApiError> {
-    let (now, actor) = (state.now(), caller.actor());
-    caller
-        .db
-        .write(move |t| {
-            let gone = t.delete_listing(store, listing, now)?;
-            let mut entry = audited(&actor, "listing.unpaired", &gone.external_id);
-            entry.before = Some(json!({ "store_id": store, "sku": gone.sku, "external_id": gone.external_id }));
-            t.append_audit(&entry, now)
-        })
-        .await?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -18,11 +18,11 @@ mod docs;
 mod health;
 mod listings;
 mod open_streams;
-mod preview;
 mod pushes;
 mod rules;
 mod settings;
 mod skus;
+mod state;
 mod stock;
 mod stock_events;
 mod stores;
@@ -31,85 +31,17 @@ mod syncs;
 mod throttle;
 mod warehouses;
 
-use crate::actors::Handle;
-use crate::actors::connection::Renewals;
-use crate::clock::Clock;
-use crate::db::Db;
-use crate::db::audit::Change;
-use crate::db::ledger::Limits;
-use crate::db::sealing::Sealer;
-use crate::domain::Timestamp;
-use crate::platforms::client::Client;
 use actix_web::dev::Service;
 use actix_web::error::InternalError;
 use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use description::Common;
 use error::ApiError;
-use secrecy::SecretString;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use utoipa::OpenApi;
 use utoipa::openapi::path::PathItem;
 
-/// How requests are taken.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Opens `/admin`; without one it stays shut.
-    pub operator_key: Option<SecretString>,
-    /// Bytes of a body at most.
-    pub max_body_bytes: usize,
-    /// Requests per second of one seller; twice as many at once.
-    pub requests_per_second: u32,
-    /// Requests of one address with keys that open nothing, per minute.
-    pub failed_keys_per_minute: u32,
-    /// Whether stores may point at loopback and private addresses.
-    pub allow_private_targets: bool,
-    /// Bounds of the ledger.
-    pub limits: Limits,
-    /// The name of this node.
-    pub node: String,
-}
-
-/// What handlers need.
-pub struct AppState {
-    /// Rows.
-    pub db: Db,
-    /// The actors.
-    pub handle: Handle,
-    /// For calling a store on request.
-    pub client: Client,
-    /// Renews stores' tokens.
-    pub renewals: Arc<Renewals>,
-    /// Now.
-    pub clock: Clock,
-    /// Seals credentials.
-    pub sealer: Arc<Sealer>,
-    /// How requests are taken.
-    pub settings: Settings,
-    /// The sellers' buckets.
-    pub quota: quota::Quota,
-    /// Who tries keys that open nothing.
-    pub failed_keys: auth::FailedKeys,
-    /// Renders `/metrics`.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// What the console keeps.
-    pub console: console::Console,
-    /// When the process started.
-    pub started_at: Timestamp,
-}
-
-impl AppState {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-}
-
-type State = web::Data<AppState>;
-type Answer = Result<HttpResponse, ApiError>;
-
-fn audited<'a>(actor: &'a str, action: &'a str, subject: &'a str) -> Change<'a> {
-    Change { actor, action, subject, before: None, after: None }
-}
+pub use state::{AppState, Settings};
 
 /// The routes, and the description of the same.
 macro_rules! routes {

@@ -2,17 +2,14 @@
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Page, id_cursor, limit, parameter, query};
-use super::{Answer, State, audited};
+use super::state::{Answer, State};
 use crate::db::pushes::PushFilter;
 use crate::domain::push::{Push, PushKind, PushState};
 use crate::domain::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};
+use crate::service::pushes;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-
-/// Pushes that one request may name.
-const MAX_IDS: usize = 1000;
 
 /// A push.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -126,14 +123,14 @@ pub async fn get_push(caller: Caller, id: Path<PushId>) -> Answer {
 /// Which pushes to queue again: these, or all in this state.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Retry {
-    pub ids: Option<Vec<PushId>>,
+struct Retry {
+    ids: Option<Vec<PushId>>,
     /// `rejected` or `held`.
-    pub state: Option<PushState>,
+    state: Option<PushState>,
     /// With `state`: only of this store.
-    pub store_id: Option<StoreId>,
+    store_id: Option<StoreId>,
     /// With `state`: only of this SKU.
-    pub sku: Option<String>,
+    sku: Option<String>,
 }
 
 /// What was queued.
@@ -149,45 +146,7 @@ struct RetryAnswer {
     responses((status = 200, body = RetryAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/pushes/retry")]
 pub async fn retry_pushes(caller: Caller, state: State, body: Body) -> Answer {
-    let queued = retry(&caller, &state, body.object()?).await?;
+    let Retry { ids, state: of, store_id, sku } = body.object()?;
+    let queued = pushes::retry(&state.service, &caller, pushes::Retry { ids, state: of, store_id, sku }).await?;
     Ok(HttpResponse::Ok().json(RetryAnswer { queued }))
-}
-
-/// Queues pushes again, and enters that in the audit log. Returns how many.
-pub(super) async fn retry(caller: &Caller, state: &State, wanted: Retry) -> Result<usize, ApiError> {
-    match (&wanted.ids, wanted.state) {
-        (Some(ids), None) if ids.len() > MAX_IDS => {
-            return Err(ApiError::field("/ids", format!("may have at most {MAX_IDS} ids; send them in parts, or give the state instead")));
-        }
-        (Some(_), None) if wanted.store_id.is_some() || wanted.sku.is_some() => {
-            return Err(ApiError::field("/ids", "cannot be narrowed by store_id or sku: these go with state"));
-        }
-        (Some(_), None) | (None, Some(PushState::Rejected | PushState::Held)) => {}
-        (None, Some(_)) => return Err(ApiError::field("/state", "must be rejected or held: only these can be queued again")),
-        _ => return Err(ApiError::field("/ids", "give either ids or state")),
-    }
-    let sku = wanted.sku.as_deref().map(Sku::parse).transpose().map_err(|e| ApiError::field("/sku", e))?;
-    let filter = PushFilter { state: wanted.state, store_id: wanted.store_id, sku };
-    let (now, actor, ids) = (state.now(), caller.actor(), wanted.ids.clone().unwrap_or_default());
-    if let Some(missing) = caller.db.read(move |t| t.missing_push(&ids)).await? {
-        return Err(ApiError::not_found_at(format!("/ids/{missing}"), "push"));
-    }
-    let queued = caller
-        .db
-        .write(move |t| {
-            if let Some(id) = filter.store_id {
-                t.store(id)?;
-            }
-            let queued = match &wanted.ids {
-                Some(ids) => t.retry_pushes(Some(ids), None, now)?,
-                None => t.retry_filtered(&filter, now)?,
-            };
-            let mut entry = audited(&actor, "pushes.retried", "pushes");
-            entry.after = Some(json!({ "queued": queued }));
-            t.append_audit(&entry, now)?;
-            Ok(queued)
-        })
-        .await?;
-    state.handle.reconfigure(caller.db.id());
-    Ok(queued)
 }

@@ -1,9 +1,9 @@
 //! Requests become values: bodies with a bound and a deadline, JSON with the pointer to what is wrong in it, pages.
-use super::AppState;
 use super::error::ApiError;
+use super::state::AppState;
 use crate::domain::FieldError;
 use crate::domain::limits::MAX_BULK;
-use crate::domain::problem::pointer_to;
+use crate::domain::problem::{Checks, pointer_to};
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut, Data};
@@ -100,7 +100,8 @@ impl Body {
                 Err(JsonError::Syntax(detail)) => return Err(ApiError::malformed(detail)),
             }
         }
-        checks.finish().map(|()| objects)
+        checks.done()?;
+        Ok(objects)
     }
 
     /// Refuses what says that it is something else than JSON. No media type at all is taken for JSON.
@@ -275,48 +276,4 @@ pub fn read_text_cursor(cursor: Option<&str>) -> Result<Option<String>, ApiError
 /// 422.
 pub fn id_cursor<T: std::str::FromStr>(cursor: Option<&str>) -> Result<Option<T>, ApiError> {
     parameter("cursor", cursor, "a cursor of this list")
-}
-
-/// Collects the errors of several fields.
-#[derive(Debug, Default)]
-pub struct Checks(Vec<FieldError>);
-
-impl Checks {
-    /// Takes the value, or notes what is wrong at `pointer`.
-    pub fn take<T>(&mut self, pointer: &str, result: Result<T, impl Into<String>>) -> Option<T> {
-        result.map_err(|detail| self.0.push(FieldError::new(pointer, detail))).ok()
-    }
-
-    /// Notes an error.
-    pub fn note(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(FieldError::new(pointer, detail));
-    }
-
-    /// Notes errors.
-    pub fn extend(&mut self, errors: impl IntoIterator<Item = FieldError>) {
-        self.0.extend(errors);
-    }
-
-    /// A whole number within bounds.
-    pub fn within(&mut self, pointer: &str, value: Option<i64>, min: i64, max: i64) {
-        if value.is_some_and(|value| !(min..=max).contains(&value)) {
-            self.note(pointer, format!("must be from {min} to {max}"));
-        }
-    }
-
-    /// Whether nothing was wrong.
-    ///
-    /// # Errors
-    /// All that was.
-    pub fn done(self) -> Result<(), Vec<FieldError>> {
-        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
-    }
-
-    /// Like [`Self::done`], as an answer.
-    ///
-    /// # Errors
-    /// 422 with all of them.
-    pub fn finish(self) -> Result<(), ApiError> {
-        self.done().map_err(ApiError::invalid)
-    }
 }

@@ -1,23 +1,18 @@
 //! Rules of allocation: for a listing, a SKU, a store or the whole seller.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
-use super::request::{Body, Checks, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
-use super::settings::check_shares;
-use super::stores::{percent, share_of};
-use super::{Answer, State, audited};
+use super::request::{Body, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
+use super::state::{Answer, State};
 use crate::db::settings::rule_scope;
-use crate::db::{Error, Tenant};
 use crate::domain::allocation::Share;
-use crate::domain::limits::MAX_STORES;
+use crate::domain::problem::Checks;
 use crate::domain::settings::{MAX_RULE_UNITS, Rule};
-use crate::domain::{FieldError, Sku, StoreId};
+use crate::domain::{Sku, StoreId};
+use crate::service::rules::{self, Saved};
+use crate::service::shares::{percent, share_of};
 use actix_web::{HttpRequest, HttpResponse, get, put};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::collections::HashSet;
-
-/// Rules of one request that stand in the audit log in full.
-const AUDITED: usize = 20;
 
 /// A rule. With `sku` and `store_id` it is a listing's, with one of them that one's, with none the seller's. A field
 /// that is left out is decided by the next wider rule.
@@ -66,37 +61,8 @@ struct RulesAnswer {
     responses((status = 200, body = RulesAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/rules")]
 pub async fn put_rules(caller: Caller, state: State, body: Body) -> Answer {
-    let changed = read_rules(&body)?;
-    let empty = changed.iter().filter(|rule| **rule == Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() }).count();
-    let saved = changed.len() - empty;
-    let (now, actor) = (state.now(), caller.actor());
-    let stores: Vec<(usize, StoreId)> = changed.iter().enumerate().filter_map(|(i, rule)| rule.store_id.map(|id| (i, id))).collect();
-    let known: HashSet<StoreId> = caller.db.read(|t| t.stores(None, MAX_STORES)).await?.iter().map(|s| s.id).collect();
-    if let Some((index, _)) = stores.iter().find(|(_, id)| !known.contains(id)) {
-        return Err(ApiError::not_found_at(format!("/{index}/store_id"), "store"));
-    }
-    caller
-        .db
-        .write(move |t| {
-            check_skus(t, &changed)?;
-            let scopes: HashSet<String> = changed.iter().take(AUDITED).map(rule_scope).collect();
-            let before = t.rules(None, i64::MAX)?.into_iter().filter(|rule| scopes.contains(&rule_scope(rule))).map(answer);
-            let before: Vec<RuleFields> = before.collect();
-            t.save_rules(&changed)?;
-            let settings = t.sync_settings()?;
-            // The sum is over several; what this request gave of it is where to look.
-            let first = changed.iter().position(|rule| rule.share.is_some()).unwrap_or(0);
-            check_shares(t, &settings, &format!("/{first}/share_percent"))?;
-            let mut entry = audited(&actor, "rules.changed", "rules");
-            // What a bulk upload changed is told by number; a few rules are told in full.
-            let after: Vec<RuleFields> = changed.iter().take(AUDITED).cloned().map(answer).collect();
-            entry.before = Some(json!({ "first": before }));
-            entry.after = Some(json!({ "rules": changed.len(), "first": after }));
-            t.append_audit(&entry, now)
-        })
-        .await?;
-    state.handle.reconfigure(caller.db.id());
-    Ok(HttpResponse::Ok().json(RulesAnswer { saved, removed: empty }))
+    let Saved { saved, removed } = rules::save(&state.service, &caller, read_rules(&body)?).await?;
+    Ok(HttpResponse::Ok().json(RulesAnswer { saved, removed }))
 }
 
 /// The rules of a body, each checked, no two of them about the same.
@@ -126,17 +92,8 @@ pub(super) fn read_rules(body: &Body) -> Result<Vec<Rule>, ApiError> {
         }
         changed.push(rule);
     }
-    checks.finish().map(|()| changed)
-}
-
-/// Rules are about SKUs that exist, which also bounds how many there can be.
-fn check_skus(t: &mut Tenant<'_>, rules: &[Rule]) -> Result<(), Error> {
-    let wanted: Vec<&str> = rules.iter().filter_map(|rule| rule.sku.as_ref()).map(Sku::as_str).collect();
-    let known = t.sku_names(&wanted)?;
-    let error = |(index, _): (usize, &Rule)| FieldError::new(format!("/{index}/sku"), "there is no such SKU yet; create it first");
-    let unknown = |rule: &Rule| rule.sku.as_ref().is_some_and(|sku| !known.contains_key(sku.as_str()));
-    let errors: Vec<FieldError> = rules.iter().enumerate().filter(|(_, rule)| unknown(rule)).map(error).collect();
-    if errors.is_empty() { Ok(()) } else { Err(Error::Invalid(errors)) }
+    checks.done()?;
+    Ok(changed)
 }
 
 /// The rules, but for the stores' own shares and switches, which stand with the stores.

@@ -1,15 +1,17 @@
 //! SKUs: named in bulk, listed.
 use super::auth::Caller;
 use super::error::Problem;
-use super::request::{Body, Checks, Page, limit, parameter, present, query, read_text_cursor, text_cursor};
-use super::{Answer, State, audited};
+use super::request::{Body, Page, limit, parameter, present, query, read_text_cursor, text_cursor};
+use super::state::{Answer, State};
 use crate::db::skus::SkuChange;
 use crate::domain::ids::check_text;
 use crate::domain::limits::MAX_NAME_CHARS;
+use crate::domain::problem::Checks;
 use crate::domain::{Sku, Timestamp};
+use crate::service::skus;
 use actix_web::{HttpRequest, HttpResponse, get, put};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::HashSet;
 
 /// A SKU to be created or named.
@@ -62,22 +64,8 @@ pub async fn put_skus(caller: Caller, state: State, body: Body) -> Answer {
         }
         changes.extend(sku.map(|sku| (sku, row.name)));
     }
-    checks.finish()?;
-    let (limits, now, actor) = (state.settings.limits, state.now(), caller.actor());
-    let results = caller
-        .db
-        .write(move |t| {
-            let results = t.save_skus(&changes, limits, now)?;
-            let count = |which| results.iter().filter(|change| **change == which).count();
-            let (created, updated) = (count(SkuChange::Created), count(SkuChange::Updated));
-            if created + updated > 0 {
-                let mut entry = audited(&actor, "skus.changed", "skus");
-                entry.after = Some(json!({ "created": created, "updated": updated }));
-                t.append_audit(&entry, now)?;
-            }
-            Ok(changes.iter().map(|(sku, _)| sku.to_string()).zip(results).collect::<Vec<_>>())
-        })
-        .await?;
+    checks.done()?;
+    let results = skus::save(&state.service, &caller, changes).await?;
     let word = |change| match change {
         SkuChange::Created => "created",
         SkuChange::Updated => "updated",

@@ -2,15 +2,16 @@
 //! only after the commit, event by event.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
-use super::request::{Body, Checks, JsonError, items, object_at, raw};
-use super::{Answer, State};
-use crate::db::ledger::{EventResult, NewEvent, RecordRequest};
+use super::request::{Body, JsonError, items, object_at, raw};
+use super::state::{Answer, State};
+use crate::db::ledger::EventResult;
 use crate::domain::limits::MAX_BULK;
+use crate::domain::problem::Checks;
 use crate::domain::stock::{EventKind, MAX_AVAILABLE, MAX_QUANTITY, StockEvent};
 use crate::domain::{EventId, FieldError, Sku, Timestamp, WarehouseCode};
+use crate::service::stock_events;
 use actix_web::{HttpResponse, post};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// Characters of a note at most.
 const MAX_NOTE: usize = 1000;
@@ -85,21 +86,6 @@ impl EventFields {
             note: self.note.clone(),
         })
     }
-}
-
-/// What tells a repeat from another event with the same id: every field, defaults filled in.
-pub(super) fn body_hash(event: &StockEvent) -> [u8; 32] {
-    let canonical = serde_json::json!([
-        event.event_id,
-        event.sku,
-        event.kind,
-        event.quantity,
-        event.warehouse,
-        event.to_warehouse,
-        event.occurred_at,
-        event.note
-    ]);
-    Sha256::digest(canonical.to_string().as_bytes()).into()
 }
 
 /// What became of an event.
@@ -189,17 +175,14 @@ pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answ
         match read {
             Ok(event) => {
                 places.push(place);
-                events.push(NewEvent { hash: body_hash(&event), event });
+                events.push(event);
                 results.push(None);
             }
             Err(bad) => results.push(Some(rejected(bad.event_id, bad.errors, &prefix(place)))),
         }
     }
-    let ids: Vec<EventId> = events.iter().map(|new| new.event.event_id.clone()).collect();
-    let recorded = match events.is_empty() {
-        true => Vec::new(),
-        false => state.db.record(RecordRequest { seller: caller.db.id(), now: state.now(), events }).await?.results,
-    };
+    let ids: Vec<EventId> = events.iter().map(|event| event.event_id.clone()).collect();
+    let recorded = stock_events::record(&state.service, &caller, events).await?;
     for ((place, event_id), result) in places.into_iter().zip(ids).zip(recorded) {
         conflict |= matches!(result, EventResult::Rejected { conflict: true, .. });
         let event_id = Some(event_id.to_string());
@@ -238,6 +221,7 @@ fn rejected(event_id: Option<String>, errors: Vec<FieldError>, prefix: &str) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::stock_events::body_hash;
 
     fn errors_of(text: &str) -> Vec<String> {
         read_event(text.as_bytes()).err().map(|bad| bad.errors.into_iter().map(|e| e.pointer).collect()).unwrap_or_default()

@@ -1,16 +1,15 @@
 //! Sync runs: started by hand, listed, watched.
 use super::auth::Caller;
-use super::error::{ApiError, Problem};
-use super::preview::{Preview, preview};
-use super::request::{Body, Checks, Page, PageQuery, id_cursor, limit, query};
-use super::{Answer, State, audited};
-use crate::db::runs::{Run, RunFilter, RunKind, RunState};
-use crate::domain::limits::MAX_BULK;
-use crate::domain::{FieldError, RunId, Sku, StoreId, Timestamp};
+use super::error::Problem;
+use super::request::{Body, Page, PageQuery, id_cursor, limit, query};
+use super::state::{Answer, State};
+use crate::db::runs::{Run, RunKind, RunState};
+use crate::domain::{RunId, StoreId, Timestamp};
+use crate::service::preview::{Preview, preview};
+use crate::service::syncs::{self, Wanted};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// A sync run.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -66,11 +65,11 @@ impl SyncAnswer {
 /// What to overwrite; everything where a field is left out.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewSync {
-    pub store_ids: Option<Vec<StoreId>>,
-    pub skus: Option<Vec<String>>,
+struct NewSync {
+    store_ids: Option<Vec<StoreId>>,
+    skus: Option<Vec<String>>,
     /// Only says what would be sent.
-    pub dry_run: Option<bool>,
+    dry_run: Option<bool>,
 }
 
 /// Starts a manual sync: overwrites listings with their targets, also with auto-sync off. With `dry_run` nothing is
@@ -81,67 +80,12 @@ pub(super) struct NewSync {
 pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
     let new: NewSync = body.object()?;
     let dry_run = new.dry_run == Some(true);
-    let filter = checked(&caller, new).await?;
+    let filter = syncs::checked(&caller, Wanted { store_ids: new.store_ids, skus: new.skus }).await?;
     if dry_run {
-        return Ok(HttpResponse::Ok().json(preview(&caller, &state, filter).await?));
+        return Ok(HttpResponse::Ok().json(preview(&state.service, &caller, filter).await?));
     }
-    let run = start(&caller, &state, filter).await?;
+    let run = syncs::start(&state.service, &caller, filter).await?;
     Ok(HttpResponse::Accepted().json(SyncAnswer::new(run, state.now())))
-}
-
-/// Refuses stores and SKUs that are not there.
-pub(super) async fn checked(caller: &Caller, new: NewSync) -> Result<RunFilter, ApiError> {
-    let mut checks = Checks::default();
-    for (pointer, count) in [("/store_ids", new.store_ids.as_ref().map(Vec::len)), ("/skus", new.skus.as_ref().map(Vec::len))] {
-        if count == Some(0) {
-            checks.note(pointer, "is empty; leave it out for all");
-        } else if count.is_some_and(|count| count > MAX_BULK) {
-            checks.note(pointer, format!("may have at most {MAX_BULK} entries"));
-        }
-    }
-    let mut skus = new.skus.as_ref().map(|_| Vec::new());
-    for (index, sku) in new.skus.iter().flatten().enumerate() {
-        let sku = checks.take(&format!("/skus/{index}"), Sku::parse(sku));
-        if let Some(skus) = &mut skus {
-            skus.extend(sku);
-        }
-    }
-    checks.finish()?;
-    let filter = RunFilter { store_ids: new.store_ids, skus };
-    let wanted = filter.clone();
-    let (missing, unknown) = caller
-        .db
-        .read(move |t| {
-            let missing = t.missing_store(wanted.store_ids.as_deref().unwrap_or_default())?;
-            let skus: Vec<&str> = wanted.skus.iter().flatten().map(Sku::as_str).collect();
-            let known = t.sku_names(&skus)?;
-            let unknown = |(index, sku): (usize, &&str)| {
-                (!known.contains_key(*sku)).then(|| FieldError::new(format!("/skus/{index}"), "there is no such SKU"))
-            };
-            Ok((missing, skus.iter().enumerate().filter_map(unknown).collect::<Vec<_>>()))
-        })
-        .await?;
-    if let Some(missing) = missing {
-        return Err(ApiError::not_found_at(format!("/store_ids/{missing}"), "store"));
-    }
-    if unknown.is_empty() { Ok(filter) } else { Err(ApiError::invalid(unknown)) }
-}
-
-/// Starts a manual run, and enters that in the audit log.
-pub(super) async fn start(caller: &Caller, state: &State, filter: RunFilter) -> Result<Run, ApiError> {
-    let (now, actor) = (state.now(), caller.actor());
-    let run = caller
-        .db
-        .write(move |t| {
-            let run = t.start_run(RunKind::Manual, &filter, now)?;
-            let mut entry = audited(&actor, "sync.started", "manual");
-            entry.after = Some(json!({ "id": run.id, "store_ids": filter.store_ids, "skus": filter.skus.as_ref().map(Vec::len) }));
-            t.append_audit(&entry, now)?;
-            Ok(run)
-        })
-        .await?;
-    state.handle.reconfigure(caller.db.id());
-    Ok(run)
 }
 
 /// Runs, newest first.

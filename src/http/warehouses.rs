@@ -1,16 +1,17 @@
 //! Warehouses: where stock is.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
-use super::request::{Body, Checks, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
-use super::{Answer, State, audited};
+use super::request::{Body, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
+use super::state::{Answer, State};
 use crate::db::warehouses::Warehouse;
 use crate::domain::ids::check_text;
 use crate::domain::limits::MAX_NAME_CHARS;
+use crate::domain::problem::Checks;
 use crate::domain::{Timestamp, WarehouseCode};
+use crate::service::warehouses;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// A warehouse.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -58,20 +59,9 @@ pub async fn create_warehouse(caller: Caller, state: State, body: Body) -> Answe
     let code = checks.take("/code", WarehouseCode::parse(&new.code));
     let name = new.name.unwrap_or(new.code);
     checks.take("/name", check_text(&name, "a name", MAX_NAME_CHARS));
-    checks.finish()?;
+    checks.done()?;
     let Some(code) = code else { return Err(ApiError::field("/code", "is needed")) };
-    let (now, actor) = (state.now(), caller.actor());
-    let warehouse = Warehouse { code, name, created_at: now };
-    let row = warehouse.clone();
-    caller
-        .db
-        .write(move |t| {
-            t.create_warehouse(&row)?;
-            let mut entry = audited(&actor, "warehouse.created", row.code.as_str());
-            entry.after = Some(json!({ "name": row.name }));
-            t.append_audit(&entry, now)
-        })
-        .await?;
+    let warehouse = warehouses::create(&state.service, &caller, code, name).await?;
     Ok(HttpResponse::Created().json(WarehouseAnswer::from(warehouse)))
 }
 
@@ -94,18 +84,7 @@ pub async fn patch_warehouse(caller: Caller, state: State, code: Path<String>, b
     let code = code_of(&code)?;
     let change: WarehouseChange = body.object()?;
     check_text(&change.name, "a name", MAX_NAME_CHARS).map_err(|e| ApiError::field("/name", e))?;
-    let (now, actor) = (state.now(), caller.actor());
-    let warehouse = caller
-        .db
-        .write(move |t| {
-            let before = t.warehouse(&code)?;
-            t.rename_warehouse(&code, &change.name)?;
-            let mut entry = audited(&actor, "warehouse.renamed", code.as_str());
-            (entry.before, entry.after) = (Some(json!({ "name": before.name })), Some(json!({ "name": change.name })));
-            t.append_audit(&entry, now)?;
-            t.warehouse(&code)
-        })
-        .await?;
+    let warehouse = warehouses::rename(&state.service, &caller, code, change.name).await?;
     Ok(HttpResponse::Ok().json(WarehouseAnswer::from(warehouse)))
 }
 
@@ -114,17 +93,6 @@ pub async fn patch_warehouse(caller: Caller, state: State, code: Path<String>, b
     responses((status = 204, description = "Gone."), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 #[delete("/v1/warehouses/{code}")]
 pub async fn delete_warehouse(caller: Caller, state: State, code: Path<String>) -> Answer {
-    let code = code_of(&code)?;
-    let (now, actor) = (state.now(), caller.actor());
-    caller
-        .db
-        .write(move |t| {
-            let before = t.warehouse(&code)?;
-            t.delete_warehouse(&code)?;
-            let mut entry = audited(&actor, "warehouse.deleted", code.as_str());
-            entry.before = Some(json!({ "name": before.name }));
-            t.append_audit(&entry, now)
-        })
-        .await?;
+    warehouses::delete(&state.service, &caller, code_of(&code)?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -80,7 +80,7 @@ fn a_transfer_triggers_where_it_raises_the_pool_of_the_store() {
         let seller = world.seller(incremental).await;
         seller.warehouse("south").await;
         let (south, all) = (seller.shop("south", &["A"]).await, seller.shop("all", &["A"]).await);
-        seller.change_shop(&south, |store| store.warehouses = Some(vec![WarehouseCode::parse("south").unwrap()])).await;
+        seller.fed_by(&south, "south").await;
         seller.purchase("A", 10).await;
         let mut transfer = seller.an_event("A", Transfer, 4);
         transfer.to_warehouse = Some(WarehouseCode::parse("south").unwrap());

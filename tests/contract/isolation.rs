@@ -4,10 +4,10 @@ use stocktide::db::Error;
 use stocktide::db::ledger::EventResult;
 use stocktide::db::pushes::{CancelScope, PushFilter};
 use stocktide::db::runs::RunFilter;
-use stocktide::db::sellers;
 use stocktide::domain::Sku;
 use stocktide::domain::push::PushState::{Held, Rejected};
 use stocktide::domain::stock::EventKind::Purchase;
+use stocktide::service::{self, Operator};
 
 #[test]
 fn another_sellers_rows_are_not_there() {
@@ -28,7 +28,8 @@ fn another_sellers_rows_are_not_there() {
                 assert_eq!(t.runs(None, 100)?, []);
                 assert_eq!(t.list_pushes(&PushFilter { store_id: Some(store), ..PushFilter::default() }, None, 100)?, []);
                 assert!(t.targets_of(&[listing])?.is_empty());
-                assert_eq!(t.audit(None, 100)?, []);
+                let audited: Vec<String> = t.audit(None, 100)?.into_iter().map(|entry| entry.action).collect();
+                assert_eq!(audited, ["sync_settings.changed", "seller.created"], "its own alone");
                 Ok(())
             })
             .await
@@ -48,7 +49,8 @@ fn another_sellers_rows_are_not_changed() {
         ada.purchase("A", 5).await;
         let before = ada.pushes().await;
         let ids: Vec<_> = before.iter().map(|push| push.id).collect();
-        assert_eq!(ben.retries(&ids).await, 0);
+        let now = world.now();
+        assert_eq!(ben.db().write(move |t| t.retry_pushes(Some(&ids), None, now)).await.unwrap(), 0);
         let (store, listing, now) = (shop.id, ada.listing(&shop, "A").await.id, world.now());
         for scope in [CancelScope::AutoSync, CancelScope::Store(store), CancelScope::Listing(listing)] {
             assert_eq!(ben.db().write(move |t| t.cancel_pushes(scope, "mine?", now)).await.unwrap(), 0);
@@ -104,21 +106,14 @@ fn nothing_is_sent_for_a_suspended_seller_until_it_is_suspended_no_more() {
         let (of_ada, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
         let suspend = async |suspended: bool| {
             let id = ada.id;
-            let change = move |conn: &mut stocktide::db::Conn| {
-                let mut row = sellers::seller(conn, id)?;
-                row.suspended = suspended;
-                sellers::save_seller(conn, &row)
-            };
-            world.db().write(change).await.unwrap();
+            service::sellers::change(&world.service(), Operator, id, None, Some(suspended)).await.unwrap();
         };
         suspend(true).await;
-        world.handle().forget(ada.id).await;
         ada.purchase("A", 5).await;
         ben.purchase("A", 5).await;
         world.sleep(hours(1)).await;
         assert_eq!((world.received(&of_ada), world.received(&of_ben)), (vec![], vec![add("A", 5)]));
         suspend(false).await;
-        world.handle().reconfigure(ada.id);
         world.a_moment().await;
         assert_eq!(world.received(&of_ada), [add("A", 5)]);
     });
@@ -132,9 +127,7 @@ fn deleting_a_seller_leaves_nothing_of_it_and_all_of_the_others() {
         world.faults(|f| f.down = true);
         ada.purchase("A", 5).await;
         ben.purchase("A", 5).await;
-        let id = ada.id;
-        world.handle().forget(id).await;
-        while !world.db().write(move |conn| sellers::delete_seller_step(conn, id)).await.unwrap() {}
+        service::sellers::delete(&world.service(), Operator, ada.id).await.unwrap();
         world.all_is_well();
         world.sleep(minutes(5)).await;
         assert!(matches!(ada.db().read(|t| t.sync_settings()).await, Err(Error::NotFound)));

@@ -331,11 +331,13 @@ fn a_platform_that_stops_honouring_keys_is_not_relied_upon_for_what_is_unknown()
         seller.purchase("A", 5).await;
         world.sleep(ms(50)).await;
         seller
-            .change_shop(&shop, |store| {
-                let mut config: Value = serde_json::from_str(&store.config).unwrap();
-                config["abilities"] = json!({"idempotency": false});
-                store.config = config.to_string();
-            })
+            .change_shop(
+                &shop,
+                StoreChange {
+                    config: [("abilities".to_owned(), json!({"idempotency": false}))].into_iter().collect(),
+                    ..StoreChange::default()
+                },
+            )
             .await;
         world.all_is_well();
         world.sleep(minutes(1)).await;

@@ -27,7 +27,7 @@ fn the_pool_is_what_the_warehouses_that_feed_the_store_have() {
         let seller = world.seller(off).await;
         seller.warehouse("south").await;
         let (corner, market) = (seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await);
-        seller.change_shop(&corner, |store| store.warehouses = Some(vec![WarehouseCode::parse("south").unwrap()])).await;
+        seller.fed_by(&corner, "south").await;
         seller.purchase("A", 10).await;
         let mut south = seller.an_event("A", stocktide::domain::stock::EventKind::Purchase, 4);
         south.warehouse = WarehouseCode::parse("south").unwrap();
@@ -150,8 +150,8 @@ fn a_listing_without_a_share_or_with_sync_switched_off_is_never_pushed() {
         let seller = world.seller(incremental).await;
         let (shareless, off) = (seller.shop("shareless", &["A"]).await, seller.shop("off", &["A"]).await);
         let listing_off = seller.shop("listing off", &["A"]).await;
-        seller.change_shop(&shareless, |store| store.share = None).await;
-        seller.change_shop(&off, |store| store.sync_enabled = false).await;
+        seller.change_shop(&shareless, StoreChange { share_percent: Some(None), ..StoreChange::default() }).await;
+        seller.change_shop(&off, StoreChange { sync_enabled: Some(false), ..StoreChange::default() }).await;
         let sku = stocktide::domain::Sku::parse("A").ok();
         seller.rule(Rule { sku, store_id: Some(listing_off.id), sync_enabled: Some(false), ..Rule::default() }).await;
         seller.purchase("A", 5).await;

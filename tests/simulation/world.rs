@@ -160,8 +160,7 @@ impl World {
             draw,
             ..actors::Settings::default()
         };
-        let deps = Deps::new(db.clone(), client.clone(), self.clock.clone(), Arc::clone(&sealer), of_actors);
-        let renewals = Arc::clone(&deps.renewals);
+        let deps = Deps::new(db.clone(), client, self.clock.clone(), sealer, of_actors);
         // Tasks in this set end with the process.
         let set = tokio::task::LocalSet::new();
         let handle = {
@@ -170,12 +169,10 @@ impl World {
         };
         let state = Data::new(AppState {
             db,
+            service: handle.service(ledger::Limits::default(), true),
             handle: handle.clone(),
-            client,
-            renewals,
             started_at: self.clock.now(),
             clock: self.clock.clone(),
-            sealer,
             settings: http::Settings {
                 operator_key: Some(OPERATOR_KEY.into()),
                 max_body_bytes: 1 << 20,

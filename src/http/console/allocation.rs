@@ -11,9 +11,9 @@ use crate::db::stores::Store;
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::limits::MAX_STORES;
 use crate::domain::settings::{MAX_RULE_UNITS, SyncSettings};
-use crate::http::State;
-use crate::http::settings::{Allocation, allocate};
-use crate::http::syncs;
+use crate::http::state::State;
+use crate::service::settings::{Allocation, allocate};
+use crate::service::syncs;
 use askama::Template;
 
 struct ShareRow {
@@ -118,11 +118,11 @@ pub(super) async fn save(posted: Posted<SellerVisit>, state: State) -> PageAnswe
         buffer: form.buffer.parse().unwrap_or(-1),
         shares: stores.iter().map(|store| store.id).zip(form.shares.iter().map(percent)).collect(),
     };
-    if let Err(errors) = field_errors(allocate(&visit.caller, &state, wanted).await)? {
+    if let Err(errors) = field_errors(allocate(&state.service, &visit.caller, wanted).await)? {
         return visit.frame.rejected(&form.page(&visit.frame, &stores, extent, &errors));
     }
     let notice = if form.overwrite && extent.listings > 0 {
-        syncs::start(&visit.caller, &state, RunFilter::default()).await?;
+        syncs::start(&state.service, &visit.caller, RunFilter::default()).await?;
         let extent = visit.caller.db.read(|t| t.overwrite_extent()).await?;
         format!("Allocation is saved. Overwriting {} now.", extent_text(extent))
     } else if extent.listings == 0 {

@@ -6,10 +6,10 @@ use super::show::{self, Stamp, count, query_value, units};
 use crate::db::stores::Store;
 use crate::domain::StoreId;
 use crate::domain::limits::MAX_STORES;
-use crate::http::State;
 use crate::http::error::ApiError;
-use crate::http::preview::{Preview, PreviewItem, ShownFrom, preview};
-use crate::http::syncs::{self, NewSync};
+use crate::http::state::State;
+use crate::service::preview::{Preview, PreviewItem, ShownFrom, preview};
+use crate::service::syncs::{self, Wanted};
 use askama::Template;
 
 /// Listings shown in the preview; all are counted.
@@ -51,13 +51,9 @@ impl Selection {
         skus
     }
 
-    fn new_sync(&self) -> NewSync {
+    fn new_sync(&self) -> Wanted {
         let skus = self.sku_list();
-        NewSync {
-            store_ids: Some(self.stores.clone()).filter(|ids| !ids.is_empty()),
-            skus: Some(skus).filter(|skus| !skus.is_empty()),
-            dry_run: None,
-        }
+        Wanted { store_ids: Some(self.stores.clone()).filter(|ids| !ids.is_empty()), skus: Some(skus).filter(|skus| !skus.is_empty()) }
     }
 
     fn page<'a>(&self, frame: &'a Frame, stores: &[Store], errors: &FormErrors) -> ManualPage<'a> {
@@ -175,7 +171,7 @@ pub(super) async fn preview_page(posted: Posted<SellerVisit>, state: State) -> P
         Ok(filter) => filter,
         Err(errors) => return visit.frame.rejected(&selection.page(&visit.frame, &stores(visit).await?, &errors)),
     };
-    let preview = preview(&visit.caller, &state, filter).await?;
+    let preview = preview(&state.service, &visit.caller, filter).await?;
     visit.frame.page(&PreviewPage::new(&visit.frame, &selection, preview))
 }
 
@@ -186,6 +182,6 @@ pub(super) async fn overwrite(posted: Posted<SellerVisit>, state: State) -> Page
         Ok(filter) => filter,
         Err(errors) => return visit.frame.rejected(&selection.page(&visit.frame, &stores(visit).await?, &errors)),
     };
-    let run = syncs::start(&visit.caller, &state, filter).await?;
+    let run = syncs::start(&state.service, &visit.caller, filter).await?;
     Ok(go_saying(&format!("/console/records/runs/{}", run.id), "The overwrite has started."))
 }

@@ -9,7 +9,7 @@ use crate::db::overview::{self, SellerLoad};
 use crate::db::sellers;
 use crate::domain::SellerId;
 use crate::domain::limits::MAX_STORES;
-use crate::http::State;
+use crate::http::state::State;
 use crate::platforms::form::form_of;
 use actix_web::web::{Path, Query};
 use askama::Template;

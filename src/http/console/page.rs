@@ -3,6 +3,7 @@ use super::show::Stamp;
 use crate::db;
 use crate::domain::{FieldError, Timestamp};
 use crate::http::error::ApiError;
+use crate::service;
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{LOCATION, RETRY_AFTER};
@@ -163,6 +164,12 @@ impl From<ApiError> for Refusal {
     }
 }
 
+impl From<service::Error> for Refusal {
+    fn from(error: service::Error) -> Self {
+        Self::Api(error.into())
+    }
+}
+
 impl From<db::Error> for Refusal {
     fn from(error: db::Error) -> Self {
         Self::Api(error.into())
@@ -248,8 +255,8 @@ fn sentence(text: &str) -> String {
 }
 
 /// Separates errors that the form can show from all other failures.
-pub(super) fn field_errors<T>(result: Result<T, ApiError>) -> Result<Result<T, FormErrors>, Refusal> {
-    match result {
+pub(super) fn field_errors<T>(result: Result<T, service::Error>) -> Result<Result<T, FormErrors>, Refusal> {
+    match result.map_err(ApiError::from) {
         Ok(value) => Ok(Ok(value)),
         Err(error) if !error.errors().is_empty() && error.status_code() != StatusCode::NOT_FOUND => {
             Ok(Err(FormErrors(error.errors().to_vec())))

@@ -5,11 +5,12 @@ use super::session::SellerVisit;
 use super::show::count;
 use crate::db::stores::Store;
 use crate::domain::StoreId;
-use crate::http::State;
-use crate::http::discover::{Found, Proposal, discover};
 use crate::http::error::ApiError;
-use crate::http::listings::{ListingsAnswer, pair};
+use crate::http::listings::pair;
+use crate::http::state::State;
 use crate::platforms::by_name;
+use crate::service::discover::{Found, Proposal, discover};
+use crate::service::listings::Paired;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_DISPOSITION;
@@ -51,7 +52,7 @@ fn import_page<'a>(frame: &'a Frame, store: &'a Store) -> ImportPage<'a> {
 }
 
 impl Imported {
-    fn new(answer: ListingsAnswer) -> Self {
+    fn new(answer: Paired) -> Self {
         let summary =
             [(answer.created, "paired"), (answer.updated, "replaced"), (answer.unchanged, "unchanged"), (answer.rejected, "rejected")];
         let summary = summary.iter().filter(|(number, _)| *number > 0);
@@ -205,7 +206,7 @@ pub(super) async fn discovered(posted: Posted<SellerVisit>, state: State, id: Pa
         result: None,
         cursor: cursor.clone().unwrap_or_default(),
     };
-    match discover(&visit.caller, &state, id, cursor, apply).await {
+    match discover(&state.service, &visit.caller, id, cursor, apply).await.map_err(ApiError::from) {
         Ok(proposal) if apply && proposal.next_cursor.is_none() => {
             let paired = count(i64::try_from(proposal.paired).unwrap_or(i64::MAX), "listing", "listings");
             Ok(go_saying(&format!("/console/stores/{id}"), &format!("{paired} paired.")))

@@ -10,10 +10,10 @@ use crate::db::stores::Store;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::push::{Push, PushState};
 use crate::domain::{PushId, RunId, Sku, StoreId};
-use crate::http::State;
 use crate::http::error::ApiError;
-use crate::http::pushes::{Retry, retry};
-use crate::http::stores::{StoreState, state_of};
+use crate::http::state::State;
+use crate::service::pushes::{Retry, retry};
+use crate::service::stores::{StoreState, state_of};
 use actix_web::web::{Path, Query};
 use askama::Template;
 use serde::Deserialize;
@@ -277,7 +277,7 @@ async fn changes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPa
 /// Queues one push for a retry.
 pub(super) async fn retry_one(posted: Posted<SellerVisit>, state: State, id: Path<PushId>) -> PageAnswer {
     let id = id.into_inner();
-    let queued = retry(&posted.visit.caller, &state, Retry { ids: Some(vec![id]), ..Retry::default() }).await?;
+    let queued = retry(&state.service, &posted.visit.caller, Retry { ids: Some(vec![id]), ..Retry::default() }).await?;
     let here = format!("{HERE}/pushes/{id}");
     Ok(if queued > 0 {
         go_saying(&here, "Queued for retry.")
@@ -295,7 +295,7 @@ pub(super) async fn retry_all(posted: Posted<SellerVisit>, state: State) -> Page
         return Err(ApiError::not_found("filter").into());
     }
     let wanted = Retry { ids: None, state: filter.state, store_id: filter.store_id, sku: filter.sku.map(|sku| sku.to_string()) };
-    let queued = retry(&posted.visit.caller, &state, wanted).await?;
+    let queued = retry(&state.service, &posted.visit.caller, wanted).await?;
     let notice = format!("{} queued for retry.", count(i64::try_from(queued).unwrap_or(i64::MAX), "update", "updates"));
     Ok(go_saying(HERE, &notice))
 }

@@ -14,8 +14,8 @@ use crate::domain::allocation::AllocationMode;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::schedule::next_run;
 use crate::domain::settings::{Frequency, MAX_CATCH_UP_HOURS, SyncSettings, parse_daily_at, parse_timezone};
-use crate::http::State;
-use crate::http::settings::{self, SettingsChange};
+use crate::http::state::State;
+use crate::service::settings::{self, EnteredChange};
 use askama::Template;
 use chrono::NaiveTime;
 use chrono_tz::Tz;
@@ -134,8 +134,8 @@ pub(super) async fn switch(posted: Posted<SellerVisit>, state: State) -> PageAns
     let on = posted.fields.text("auto_sync") == "on";
     let initial = posted.fields.has("initial_overwrite");
     let caller = &posted.visit.caller;
-    let change = SettingsChange { auto_sync: Some(on), initial_overwrite: Some(initial), ..SettingsChange::default() };
-    let (settings, begun) = settings::change(caller, &state, change).await?;
+    let change = EnteredChange { auto_sync: Some(on), initial_overwrite: Some(initial), ..EnteredChange::default() };
+    let (settings, begun) = settings::change(&state.service, caller, change).await?;
     let notice = match (settings.auto_sync, begun) {
         (true, Some(_)) => {
             let extent = caller.db.read(|t| t.overwrite_extent()).await?;
@@ -231,15 +231,15 @@ pub(super) async fn frequency(posted: Posted<SellerVisit>, state: State) -> Page
     if fields.text("do") == "show" {
         return visit.frame.page(&form.page(&visit.frame, old.auto_sync, &FormErrors::default()));
     }
-    let change = SettingsChange {
+    let change = EnteredChange {
         frequency: Some(if timed { Frequency::TimedFull } else { Frequency::Incremental }),
         daily_at: Some(form.daily_at.clone()),
         timezone: Some(form.timezone.clone()),
         // -1 is out of bounds, so text that is not a number gets the same error.
         catch_up_hours: Some(form.catch_up_hours.parse().unwrap_or(-1)),
-        ..SettingsChange::default()
+        ..EnteredChange::default()
     };
-    match field_errors(settings::change(&visit.caller, &state, change).await)? {
+    match field_errors(settings::change(&state.service, &visit.caller, change).await)? {
         Err(errors) => visit.frame.rejected(&form.page(&visit.frame, old.auto_sync, &errors)),
         Ok((settings, _)) => {
             let when = if settings.auto_sync { "" } else { " It applies once automatic synchronization is on." };

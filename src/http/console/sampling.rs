@@ -2,7 +2,7 @@
 use super::figures::{Point, SAMPLE_EVERY, percentile};
 use crate::db::overview::sample;
 use crate::domain::Timestamp;
-use crate::http::{AppState, State};
+use crate::http::state::{AppState, State};
 
 /// Takes a sample every few seconds until the service stops.
 pub async fn keep_figures(state: State) {
@@ -27,7 +27,7 @@ struct Counters {
 
 impl Counters {
     fn read(state: &AppState) -> Self {
-        let counted = state.client.call_counts();
+        let counted = state.service.client.call_counts();
         Self { at: state.now(), calls: counted.calls, throttled: counted.throttled }
     }
 }

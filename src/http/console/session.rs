@@ -8,7 +8,7 @@ use crate::db::sellers::key_hash;
 use crate::db::sessions::{Digest, Session, SessionOf, begin_session, end_session, find_session};
 use crate::http::auth::Caller;
 use crate::http::error::ApiError;
-use crate::http::{AppState, State};
+use crate::http::state::{AppState, State};
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::dev::Payload;
 use actix_web::http::header::HeaderMap;
@@ -187,7 +187,7 @@ pub(in crate::http) async fn caller_by_cookie(state: &State, request: &HttpReque
         Some((_, Session::Seller { seller, .. })) if seller.suspended => Err(ApiError::suspended()),
         Some((_, Session::Seller { seller, key, .. })) => {
             state.quota.check(seller.id)?;
-            Ok(Caller { db: state.db.seller(seller.id), key })
+            Ok(Caller::by_key(state.db.seller(seller.id), key))
         }
         _ => Err(ApiError::unauthorized("Send the header Authorization: Bearer <key>, or sign in at /console.")),
     }
@@ -209,7 +209,7 @@ async fn seller_visit(request: HttpRequest) -> Result<SellerVisit, Refusal> {
         Some((token, Session::Seller { seller, key, zone })) => {
             state.quota.check(seller.id)?;
             let frame = Frame::new(&request, state.clock.now(), seller.name, csrf_token(&token), zone, false);
-            Ok(SellerVisit { caller: Caller { db: state.db.seller(seller.id), key }, frame })
+            Ok(SellerVisit { caller: Caller::by_key(state.db.seller(seller.id), key), frame })
         }
         // The operator has no stores, so a seller's pages do not exist for it.
         Some((_, Session::Operator { .. })) => Err(ApiError::not_found("page").into()),

@@ -10,10 +10,10 @@ use crate::db::warehouses::Warehouse;
 use crate::domain::StoreId;
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::limits::{MAX_STORES, MAX_WAREHOUSES};
-use crate::http::State;
 use crate::http::error::ApiError;
-use crate::http::stores::{self, StoreFields};
+use crate::http::state::State;
 use crate::platforms::form::{FORMS, FieldKind, StoreField, StoreForm, form_of};
+use crate::service::stores::{self, StoreChange};
 use actix_web::web::{Path, Query};
 use askama::Template;
 use secrecy::SecretString;
@@ -107,14 +107,14 @@ impl Typed {
     }
 
     /// The same, in the form that the API takes.
-    fn fields(&self, fields: &Fields, form: &StoreForm) -> StoreFields {
-        let mut wanted = StoreFields {
+    fn fields(&self, fields: &Fields, form: &StoreForm) -> StoreChange {
+        let mut wanted = StoreChange {
             name: Some(self.name.clone()),
             // -1 is out of bounds, so text that is not a number gets the same error.
             share_percent: Some((!self.share.is_empty()).then(|| self.share.parse().unwrap_or(-1.0))),
             warehouses: Some((!self.warehouses.is_empty()).then(|| self.warehouses.clone())),
             sync_enabled: Some(self.sync_enabled),
-            ..StoreFields::default()
+            ..StoreChange::default()
         };
         let mut secrets = Vec::new();
         for (field, value) in form.fields.iter().zip(&self.own) {
@@ -229,11 +229,11 @@ pub(super) async fn create(posted: Posted<SellerVisit>, state: State) -> PageAns
     wanted.platform = Some(form.platform.to_owned());
     // A new store has no settings to reset to their defaults.
     wanted.config.retain(|_, value| !value.is_null());
-    match field_errors(stores::create(&visit.caller, &state, wanted).await)? {
+    match field_errors(stores::create(&state.service, &visit.caller, wanted).await)? {
         Err(errors) => visit.frame.rejected(&typed.page(&visit.frame, form, None, warehouses(visit).await?, &errors)),
         Ok(store) => {
             let here = format!("/console/stores/{}", store.id);
-            Ok(match stores::check(&visit.caller, &state, store.id).await? {
+            Ok(match stores::check(&state.service, &visit.caller, store.id).await? {
                 None => go_saying(&here, &format!("{} is added. {WORKS} Next, pair its listings with your SKUs.", store.name)),
                 Some(reason) => go_warning(&here, &format!("{} is added. {}", store.name, does_not_work(&reason))),
             })
@@ -258,7 +258,7 @@ pub(super) async fn edit(posted: Posted<SellerVisit>, state: State, id: Path<Sto
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
     let form = form_of_store(&store)?;
     let typed = Typed::read(fields, form);
-    match field_errors(stores::change(&visit.caller, &state, id, typed.fields(fields, form)).await)? {
+    match field_errors(stores::change(&state.service, &visit.caller, id, typed.fields(fields, form)).await)? {
         Err(errors) => visit.frame.rejected(&typed.page(&visit.frame, form, Some(&store), warehouses(visit).await?, &errors)),
         Ok(store) => Ok(go_saying(&format!("/console/stores/{id}"), &format!("{} is saved.", store.name))),
     }

@@ -6,9 +6,9 @@ use super::session::SellerVisit;
 use super::show::{Stamp, count, query_value, units};
 use crate::db::listings::Listing;
 use crate::domain::{ListingId, StoreId};
-use crate::http::State;
-use crate::http::stores::{self, StoreFields};
-use crate::http::{listings, stores::StoreState};
+use crate::http::state::State;
+use crate::service::listings;
+use crate::service::stores::{self, StoreChange, StoreState};
 use actix_web::web::{Path, Query};
 use askama::Template;
 use serde::Deserialize;
@@ -120,7 +120,7 @@ fn address_of(id: StoreId) -> String {
 /// *Test connection*.
 pub(super) async fn check(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
-    Ok(match stores::check(&posted.visit.caller, &state, id).await? {
+    Ok(match stores::check(&state.service, &posted.visit.caller, id).await? {
         None => go_saying(&address_of(id), WORKS),
         Some(reason) => go_warning(&address_of(id), &does_not_work(&reason)),
     })
@@ -138,8 +138,8 @@ pub(super) fn does_not_work(reason: &str) -> String {
 pub(super) async fn pause(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
     let paused = posted.fields.text("paused") == "on";
-    let change = StoreFields { paused: Some(paused), ..StoreFields::default() };
-    let store = stores::change(&posted.visit.caller, &state, id, change).await?;
+    let change = StoreChange { paused: Some(paused), ..StoreChange::default() };
+    let store = stores::change(&state.service, &posted.visit.caller, id, change).await?;
     let notice = if paused {
         format!("{} is paused. Updates are held until you resume it.", store.name)
     } else {
@@ -186,7 +186,7 @@ pub(super) async fn delete_page(visit: SellerVisit, id: Path<StoreId>) -> PageAn
 }
 
 pub(super) async fn delete(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
-    stores::delete(&posted.visit.caller, &state, id.into_inner()).await?;
+    stores::delete(&state.service, &posted.visit.caller, id.into_inner()).await?;
     Ok(go_saying("/console/stores", "The store is removed."))
 }
 
@@ -211,6 +211,6 @@ pub(super) async fn unpair_page(visit: SellerVisit, path: Path<(StoreId, Listing
 
 pub(super) async fn unpair(posted: Posted<SellerVisit>, state: State, path: Path<(StoreId, ListingId)>) -> PageAnswer {
     let (store, id) = path.into_inner();
-    listings::unpair(&posted.visit.caller, &state, store, id).await?;
+    listings::unpair(&state.service, &posted.visit.caller, store, id).await?;
     Ok(go_saying(&address_of(store), "The listing is unpaired."))
 }

@@ -6,27 +6,30 @@ pub mod database;
 
 use database::{Backend, TestDatabase};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 use stocktide::actors::{self, Deps, Handle};
 use stocktide::clock::Clock;
-use stocktide::db::ledger::{EventResult, NewEvent, RecordRequest};
+use stocktide::db::ledger::EventResult;
 use stocktide::db::listings::{Listing, NewListing};
-use stocktide::db::pushes::{CancelScope, PushFilter};
-use stocktide::db::runs::{Run, RunFilter, RunKind, RunState};
+use stocktide::db::pushes::PushFilter;
+use stocktide::db::runs::{Run, RunFilter, RunState};
 use stocktide::db::sealing::Sealer;
-use stocktide::db::sellers::{Seller as SellerRow, create_seller};
 use stocktide::db::stores::Store;
 use stocktide::db::{self, Db, SellerDb};
 use stocktide::domain::allocation::{AllocationMode, Share};
 use stocktide::domain::push::{Push, PushKind, PushState};
 use stocktide::domain::settings::{Frequency, Rule, SyncSettings, parse_daily_at};
 use stocktide::domain::stock::{EventKind, StockEvent};
-use stocktide::domain::{EventId, KeyId, PushId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
+use stocktide::domain::{EventId, PushId, RunId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
+use stocktide::service::pushes::Retry;
+use stocktide::service::sellers::NamedSeller;
+use stocktide::service::settings::EnteredChange;
+pub use stocktide::service::stores::StoreChange;
+use stocktide::service::{self, Caller, Operator, Service};
 use stocktide::simulator::in_process::InProcess;
 use stocktide::simulator::{Faults, Simulator};
 
@@ -87,7 +90,7 @@ pub fn story_with(start: &str, settings: impl Fn(&mut actors::Settings), tell: i
 
 /// One run of the service; what it left in the database is found by the next.
 struct Process {
-    db: Db,
+    service: Service,
     handle: Handle,
     /// Drives the process's actors; aborting it is what `kill -9` does to them.
     actors: tokio::task::JoinHandle<()>,
@@ -108,13 +111,14 @@ fn start_process(database: &TestDatabase, clock: &Clock, platform: &Simulator, s
     let transport = Arc::new(InProcess::new(platform.clone(), clock.clone()));
     let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
     let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
-    let deps = Deps::new(db.clone(), client, clock.clone(), Arc::new(sealer), settings.clone());
+    let deps = Deps::new(db, client, clock.clone(), Arc::new(sealer), settings.clone());
     let set = tokio::task::LocalSet::new();
     let handle = {
         let _inside = set.enter();
         Handle::start(Arc::new(deps), 0)
     };
-    Process { db, handle, actors: actix::spawn(set) }
+    let service = handle.service(Default::default(), true);
+    Process { service, handle, actors: actix::spawn(set) }
 }
 
 impl World {
@@ -126,7 +130,18 @@ impl World {
     }
 
     pub fn db(&self) -> Db {
-        self.process.borrow().db.clone()
+        self.service().db
+    }
+
+    /// The use cases of the current process.
+    pub fn service(&self) -> Service {
+        self.process.borrow().service.clone()
+    }
+
+    /// A name that no other store of the platform has.
+    fn next_name(&self, name: &str) -> String {
+        self.counter.set(self.counter.get() + 1);
+        format!("{name}-{}", self.counter.get())
     }
 
     pub fn database_url(&self) -> db::DatabaseUrl {
@@ -201,9 +216,9 @@ impl World {
     }
 
     pub async fn seller(&self, change: impl FnOnce(&mut SyncSettings)) -> Seller<'_> {
-        let (id, now) = (SellerId::new(self.clock.now()), self.now());
-        let row = SellerRow { id, name: "Ada".into(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now };
-        self.db().write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
+        let new = NamedSeller { name: "Ada".into(), timezone: chrono_tz::UTC };
+        let (row, _) = service::sellers::create(&self.service(), Operator, new).await.unwrap();
+        let id = row.id;
         let seller = Seller { world: self, id };
         seller.settings(change).await;
         seller
@@ -336,48 +351,53 @@ impl Seller<'_> {
         self.world.db().seller(self.id)
     }
 
-    fn look_again(&self) {
-        self.world.handle().reconfigure(self.id);
+    /// The seller, as one who proved itself.
+    fn caller(&self) -> Caller {
+        Caller { db: self.db(), name: "contract".to_owned() }
     }
 
-    /// Saves settings as the interface does, without an initial overwrite.
+    /// Changes the settings without an initial overwrite.
     pub async fn settings(&self, change: impl FnOnce(&mut SyncSettings)) {
-        self.settings_saved_elsewhere(change).await;
-        self.look_again();
+        self.changes_settings(&self.world.service(), change, Some(false)).await;
     }
 
-    /// The same by another process: the actors here hear of it when they look at the rows by themselves.
+    /// The same in another process: the actors here notice it when they next look at the rows.
     pub async fn settings_saved_elsewhere(&self, change: impl FnOnce(&mut SyncSettings)) {
-        let old = self.db().read(|t| t.sync_settings()).await.unwrap();
-        let (mut new, now) = (old.clone(), self.world.now());
+        let db = Db::open(&db::Settings::new(self.world.database_url()));
+        self.changes_settings(&Service { db, ..self.world.service() }, change, Some(false)).await;
+    }
+
+    async fn changes_settings(&self, service: &Service, change: impl FnOnce(&mut SyncSettings), initial: Option<bool>) -> Option<RunId> {
+        let mut new = self.db().read(|t| t.sync_settings()).await.unwrap();
         change(&mut new);
-        new.timed_since = now;
-        self.db()
-            .write(move |t| {
-                t.save_sync_settings(&new, now)?;
-                if old.auto_sync && !new.auto_sync {
-                    t.cancel_pushes(CancelScope::AutoSync, "Auto-sync was switched off.", now)?;
-                }
-                Ok(())
-            })
-            .await
-            .unwrap();
+        let entered = EnteredChange {
+            auto_sync: Some(new.auto_sync),
+            frequency: Some(new.frequency),
+            daily_at: Some(new.daily_at.format("%H:%M").to_string()),
+            timezone: Some(new.timezone.name().to_owned()),
+            catch_up_hours: Some(new.catch_up_hours),
+            allocation_mode: Some(new.allocation_mode),
+            buffer: Some(new.buffer),
+            trigger_on_cancellation: Some(new.trigger_on_cancellation),
+            initial_overwrite: initial,
+        };
+        let caller = Caller { db: service.db.seller(self.id), name: "contract".to_owned() };
+        service::settings::change(service, &caller, entered).await.unwrap().1
     }
 
     pub async fn switches_off(&self) {
         self.settings(|settings| settings.auto_sync = false).await;
     }
 
-    /// Switches auto-sync on as the interface does when not told otherwise: with an initial overwrite.
+    /// Switches auto-sync on with an initial overwrite, as happens unless the seller declines it.
     pub async fn switches_on(&self, change: impl FnOnce(&mut SyncSettings)) -> Run {
-        self.settings(change).await;
-        self.starts_run(RunKind::Initial, RunFilter::default()).await
+        let id = self.changes_settings(&self.world.service(), change, None).await.expect("switching on starts a run");
+        self.db().read(move |t| t.run(id)).await.unwrap()
     }
 
     pub async fn warehouse(&self, code: &str) {
-        let row =
-            db::warehouses::Warehouse { code: WarehouseCode::parse(code).unwrap(), name: code.to_owned(), created_at: self.world.now() };
-        self.db().write(move |t| t.create_warehouse(&row)).await.unwrap();
+        let parsed = WarehouseCode::parse(code).unwrap();
+        service::warehouses::create(&self.world.service(), &self.caller(), parsed, code.to_owned()).await.unwrap();
     }
 
     /// A store on the platform with everything, which sells these SKUs.
@@ -386,75 +406,59 @@ impl Seller<'_> {
     }
 
     pub async fn shop_on(&self, platform: Value, name: &str, skus: &[&str]) -> Shop {
-        let now = self.world.now();
-        let id = StoreId::new(self.world.clock.now());
-        let external = format!("{name}-{id}");
+        let external = self.world.next_name(name);
         let mut config = platform;
         config["external_store"] = json!(external);
-        let store = Store {
-            id,
-            name: name.to_owned(),
-            platform: "simulated".to_owned(),
-            base_url: Some("http://platform".to_owned()),
-            config: config.to_string(),
-            credentials: None,
-            warehouses: None,
-            share: Some(Share::ALL),
-            sync_enabled: true,
-            paused: false,
-            needs_reauthorisation: false,
-            problem: None,
-            probe_at: None,
-            last_success_at: None,
-            created_at: now,
-            updated_at: now,
+        let new = StoreChange {
+            name: Some(name.to_owned()),
+            platform: Some("simulated".to_owned()),
+            base_url: Some(Some("http://platform".to_owned())),
+            share_percent: Some(Some(self.free_share().await)),
+            config: config.as_object().cloned().unwrap(),
+            ..StoreChange::default()
         };
-        self.db().write(move |t| t.save_store(&store)).await.unwrap();
-        let shop = Shop { id, external };
+        let store = service::stores::create(&self.world.service(), &self.caller(), new).await.unwrap();
+        let shop = Shop { id: store.id, external };
         self.pair(&shop, skus).await;
-        self.look_again();
         shop
     }
 
-    pub async fn change_shop(&self, shop: &Shop, change: impl Fn(&mut Store) + Send + 'static) {
-        let id = shop.id;
-        self.db()
-            .write(move |t| {
-                let mut store = t.store(id)?;
-                change(&mut store);
-                t.save_store(&store)
-            })
-            .await
-            .unwrap();
-        self.look_again();
+    /// All, or what the other stores leave of an exclusive split.
+    async fn free_share(&self) -> f64 {
+        let (settings, stores) = self.db().read(|t| Ok((t.sync_settings()?, t.stores(None, 100)?))).await.unwrap();
+        match settings.allocation_mode {
+            AllocationMode::Shared => 100.0,
+            AllocationMode::Exclusive => 100.0 - stores.iter().filter_map(|store| store.share).map(Share::percent).sum::<f64>(),
+        }
+    }
+
+    pub async fn change_shop(&self, shop: &Shop, change: StoreChange) {
+        service::stores::change(&self.world.service(), &self.caller(), shop.id, change).await.unwrap();
     }
 
     pub async fn share(&self, shop: &Shop, share: f64) {
-        self.change_shop(shop, move |store| store.share = percent(share)).await;
+        self.change_shop(shop, StoreChange { share_percent: Some(Some(share)), ..StoreChange::default() }).await;
+    }
+
+    pub async fn fed_by(&self, shop: &Shop, warehouse: &str) {
+        self.change_shop(shop, StoreChange { warehouses: Some(Some(vec![warehouse.to_owned()])), ..StoreChange::default() }).await;
     }
 
     pub async fn pauses(&self, shop: &Shop) {
-        let (id, now) = (shop.id, self.world.now());
-        self.change_shop(shop, |store| store.paused = true).await;
-        self.db().write(move |t| t.hold_store(id, now)).await.unwrap();
+        self.change_shop(shop, StoreChange { paused: Some(true), ..StoreChange::default() }).await;
     }
 
     pub async fn resumes(&self, shop: &Shop) {
-        self.change_shop(shop, |store| store.paused = false).await;
-        self.releases(shop).await;
+        self.change_shop(shop, StoreChange { paused: Some(false), ..StoreChange::default() }).await;
     }
 
     pub async fn removes(&self, shop: &Shop) {
-        let (id, now) = (shop.id, self.world.now());
-        self.db().write(move |t| t.delete_store(id, now)).await.unwrap();
-        self.world.handle().reconfigure(self.id);
+        service::stores::delete(&self.world.service(), &self.caller(), shop.id).await.unwrap();
     }
 
-    /// What the interface does once new credentials are saved.
+    /// Enters new credentials, of which a simulated store needs none.
     pub async fn releases(&self, shop: &Shop) {
-        let (id, now) = (shop.id, self.world.now());
-        self.db().write(move |t| t.release_store(id, now)).await.unwrap();
-        self.look_again();
+        self.change_shop(shop, StoreChange { credentials: Some(None), ..StoreChange::default() }).await;
     }
 
     pub async fn store(&self, shop: &Shop) -> Store {
@@ -472,9 +476,8 @@ impl Seller<'_> {
     pub async fn pair_as(&self, shop: &Shop, listings: &[(&str, &str)]) {
         let row =
             |(external, sku): &(&str, &str)| NewListing { sku: Sku::parse(sku).unwrap(), external_id: (*external).to_owned(), extra: None };
-        let rows: Vec<NewListing> = listings.iter().map(row).collect();
-        let (id, now) = (shop.id, self.world.clock.now());
-        self.db().write(move |t| t.save_listings(id, &rows, Default::default(), now)).await.unwrap();
+        let rows = listings.iter().map(row).map(Ok).collect();
+        service::listings::pair(&self.world.service(), &self.caller(), shop.id, rows).await.unwrap();
     }
 
     pub async fn listing(&self, shop: &Shop, sku: &str) -> Listing {
@@ -484,12 +487,12 @@ impl Seller<'_> {
     }
 
     pub async fn unpairs(&self, shop: &Shop, sku: &str) {
-        let (store, listing, now) = (shop.id, self.listing(shop, sku).await.id, self.world.now());
-        self.db().write(move |t| t.delete_listing(store, listing, now)).await.unwrap();
+        let listing = self.listing(shop, sku).await.id;
+        service::listings::unpair(&self.world.service(), &self.caller(), shop.id, listing).await.unwrap();
     }
 
     pub async fn rule(&self, rule: Rule) {
-        self.db().write(move |t| t.save_rules(std::slice::from_ref(&rule))).await.unwrap();
+        service::rules::save(&self.world.service(), &self.caller(), vec![rule]).await.unwrap();
     }
 
     pub fn an_event(&self, sku: &str, kind: EventKind, quantity: i64) -> StockEvent {
@@ -507,10 +510,7 @@ impl Seller<'_> {
     }
 
     pub async fn record(&self, events: Vec<StockEvent>) -> Vec<EventResult> {
-        let digest = |event: &StockEvent| Sha256::digest(format!("{event:?}")).into();
-        let events = events.into_iter().map(|event| NewEvent { hash: digest(&event), event }).collect();
-        let request = RecordRequest { seller: self.id, now: self.world.now(), events };
-        self.world.db().record(request).await.unwrap().results
+        service::stock_events::record(&self.world.service(), &self.caller(), events).await.unwrap()
     }
 
     /// Records one event, which is accepted.
@@ -538,16 +538,9 @@ impl Seller<'_> {
         self.db().read(move |t| t.targets_of(&[id])).await.unwrap()[&id]
     }
 
-    async fn starts_run(&self, kind: RunKind, filter: RunFilter) -> Run {
-        let now = self.world.now();
-        let run = self.db().write(move |t| t.start_run(kind, &filter, now)).await.unwrap();
-        self.look_again();
-        run
-    }
-
     /// Starts a manual sync.
     pub async fn sync(&self, filter: RunFilter) -> Run {
-        self.starts_run(RunKind::Manual, filter).await
+        service::syncs::start(&self.world.service(), &self.caller(), filter).await.unwrap()
     }
 
     pub async fn run(&self, run: &Run) -> Run {
@@ -583,9 +576,7 @@ impl Seller<'_> {
     }
 
     pub async fn retries(&self, ids: &[PushId]) -> usize {
-        let (ids, now) = (ids.to_vec(), self.world.now());
-        let queued = self.db().write(move |t| t.retry_pushes(Some(&ids), None, now)).await.unwrap();
-        self.look_again();
-        queued
+        let wanted = Retry { ids: Some(ids.to_vec()), ..Retry::default() };
+        service::pushes::retry(&self.world.service(), &self.caller(), wanted).await.unwrap()
     }
 }

@@ -1,9 +1,10 @@
-//! A store's row as its connector knows it: settings read, credentials opened, tokens renewed before they end. Used by
-//! the store actors and wherever a store is called on request.
+//! A store's row as its connector needs it: settings read, credentials opened, tokens renewed before they expire. Used
+//! by deliveries and wherever a store is called on request.
 use crate::clock::Clock;
 use crate::db::sealing::{SealError, Sealer};
 use crate::db::stores::Store;
 use crate::db::{Error, SellerDb};
+use crate::domain::delivery::Outcome;
 use crate::domain::{SellerId, StoreId};
 use crate::platforms::Renewal;
 use crate::platforms::call::StoreConnection;
@@ -79,8 +80,22 @@ pub enum Stale {
     Refused(String),
     /// Later it may work.
     TryAgain(String),
-    /// The new tokens could not be kept, so they are not used.
+    /// The new tokens could not be saved, so they are not used.
     Database(Error),
+}
+
+/// Why an exchange with a store brought no answer.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// The store's tokens do not work, and no others could be obtained.
+    Stale(Stale),
+    /// The store refused its token, and its platform has no way to renew it.
+    NotRenewable {
+        /// The platform's words.
+        reason: String,
+    },
+    /// The store's answer, or that there was none.
+    Outcome(Outcome),
 }
 
 /// Renews tokens: once at a time for each store, and keeps the new ones before anything uses them, since many platforms
@@ -94,7 +109,7 @@ pub struct Renewals {
 }
 
 impl Renewals {
-    /// Through `client`.
+    /// Renews through `client`.
     pub fn new(client: Client, sealer: Arc<Sealer>, clock: Clock) -> Self {
         Self { client, sealer, clock, turns: Mutex::default() }
     }
@@ -151,5 +166,48 @@ impl Renewals {
         *renewed_at = Some(Instant::now());
         tracing::info!(store.id = %id, platform = current.platform, "a store's tokens were renewed");
         connection(db.id(), &kept, &self.sealer).map(Some).map_err(|error| Stale::Refused(error.to_string()))
+    }
+
+    /// One exchange with a store: tokens about to expire are renewed first, and a token that the store refuses is
+    /// renewed and `send` is called once more. Only for calls that change nothing or that may be repeated within the
+    /// exchange; a delivery goes through its rows again, see [`Self::after_refusal`]. `connection` keeps the new tokens.
+    ///
+    /// # Errors
+    /// See [`Unanswered`].
+    pub async fn exchange<T>(
+        &self,
+        db: &SellerDb,
+        connection: &mut StoreConnection,
+        mut send: impl AsyncFnMut(&StoreConnection) -> Result<T, Outcome>,
+    ) -> Result<T, Unanswered> {
+        let mut refused: Option<String> = None;
+        loop {
+            match (self.renew(db, connection, refused.is_some()).await.map_err(Unanswered::Stale)?, &refused) {
+                (Some(renewed), _) => *connection = renewed,
+                (None, Some(reason)) => return Err(Unanswered::NotRenewable { reason: reason.clone() }),
+                (None, None) => {}
+            }
+            match send(connection).await {
+                Ok(answer) => return Ok(answer),
+                Err(Outcome::TokenExpired { reason }) if refused.is_none() => refused = Some(reason),
+                Err(outcome) => return Err(Unanswered::Outcome(outcome)),
+            }
+        }
+    }
+
+    /// The outcome of a delivery whose token the store refused. It is known not to have been applied, so with a renewed
+    /// token, which replaces the one in `connection`, it is due again at once. Also says whether the token was renewed.
+    pub async fn after_refusal(&self, db: &SellerDb, connection: &mut StoreConnection, reason: String) -> (Outcome, bool) {
+        let again = |reason, after| Outcome::TryAgain { reason, after, throttled: false };
+        match self.renew(db, connection, true).await {
+            Ok(Some(renewed)) => {
+                *connection = renewed;
+                (again(reason, Some(Duration::ZERO)), true)
+            }
+            Ok(None) => (Outcome::Unauthorized { reason }, false),
+            Err(Stale::Refused(reason)) => (Outcome::Unauthorized { reason }, false),
+            Err(Stale::TryAgain(reason)) => (again(reason, None), false),
+            Err(Stale::Database(_)) => (again("The renewed tokens could not be kept.".to_owned(), None), false),
+        }
     }
 }

@@ -3,9 +3,8 @@
 //! Targets are read like a run's. What a listing shows now is asked of its platform where that can be asked, within a
 //! number of calls and a time, and through the store's rate limit; otherwise it is what was known last. Nothing is
 //! written down: what a read says here decides over no push.
-use super::auth::Caller;
-use super::error::ApiError;
-use super::{State, stores};
+use super::context::{Caller, Result, Service};
+use super::stores;
 use crate::db::listings::Listing;
 use crate::db::runs::{EXPAND_PAGE, RunFilter};
 use crate::db::stores::Store;
@@ -29,7 +28,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(8);
 /// Where `shown` comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum ShownFrom {
+pub enum ShownFrom {
     /// The platform said so just now.
     Platform,
     /// From the last confirmed answer or read.
@@ -40,15 +39,22 @@ pub(super) enum ShownFrom {
 
 /// What would happen to one listing.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub(super) struct PreviewItem {
+pub struct PreviewItem {
+    /// The listing.
     pub listing: ListingId,
+    /// Where it is sold.
     pub store_id: StoreId,
+    /// The store's name.
     pub store: String,
+    /// The SKU that it shows.
     pub sku: String,
+    /// The platform's id of it.
     pub external_id: String,
     /// What it shows now.
     pub shown: Option<i64>,
+    /// Where that is known from.
     pub shown_from: ShownFrom,
+    /// When it was seen.
     pub shown_at: Option<Timestamp>,
     /// What it would show.
     pub target: i64,
@@ -70,8 +76,10 @@ impl PreviewItem {
 
 /// A store that could not be asked.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub(super) struct NotAsked {
+pub struct NotAsked {
+    /// The store.
     pub store_id: StoreId,
+    /// Its name.
     pub store: String,
     /// Why, in plain words.
     pub reason: String,
@@ -79,7 +87,7 @@ pub(super) struct NotAsked {
 
 /// What a manual sync would do. Nothing was sent and nothing was changed.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub(super) struct Preview {
+pub struct Preview {
     /// Always true.
     pub dry_run: bool,
     /// Listings that would be overwritten.
@@ -101,13 +109,16 @@ pub(super) struct Preview {
 }
 
 /// Looks at what a run with this filter would send.
-pub(super) async fn preview(caller: &Caller, state: &State, filter: RunFilter) -> Result<Preview, ApiError> {
+///
+/// # Errors
+/// If the database fails.
+pub async fn preview(service: &Service, caller: &Caller, filter: RunFilter) -> Result<Preview> {
     let (mut items, left_out, by_id) = targets(caller, filter).await?;
     let total = items.len();
     // Stable, so age decides within both parts.
     items.sort_by_key(|item| !item.goes_to_zero());
     let rest = items.split_off(total.min(MOST_ITEMS));
-    let not_asked = ask(caller, state, &mut items, by_id).await;
+    let not_asked = ask(service, caller, &mut items, by_id).await;
     let count = |which: fn(&PreviewItem) -> bool| items.iter().chain(&rest).filter(|item| which(item)).count();
     let (unchanged, unknown) = (count(|item| item.change == Some(0)), count(|item| item.change.is_none()));
     let to_zero = count(PreviewItem::goes_to_zero);
@@ -119,7 +130,7 @@ type Stores = HashMap<StoreId, Store>;
 type Extras = HashMap<ListingId, Listing>;
 
 /// Every listing with its target and what is known of it, how many are left out, and where they are.
-async fn targets(caller: &Caller, filter: RunFilter) -> Result<(Vec<PreviewItem>, usize, (Stores, Extras)), ApiError> {
+async fn targets(caller: &Caller, filter: RunFilter) -> Result<(Vec<PreviewItem>, usize, (Stores, Extras))> {
     let stores: Stores = caller.db.read(|t| t.stores(None, MAX_STORES)).await?.into_iter().map(|s| (s.id, s)).collect();
     let (mut items, mut left_out, mut listings, mut after) = (Vec::new(), 0, Extras::new(), None);
     loop {
@@ -163,8 +174,8 @@ async fn targets(caller: &Caller, filter: RunFilter) -> Result<(Vec<PreviewItem>
 }
 
 /// Asks the platforms what `items` show, all stores at once.
-async fn ask(caller: &Caller, state: &State, items: &mut [PreviewItem], (stores, listings): (Stores, Extras)) -> Vec<NotAsked> {
-    let deadline = Instant::now() + ASK_WITHIN.min(state.client.timeout());
+async fn ask(service: &Service, caller: &Caller, items: &mut [PreviewItem], (stores, listings): (Stores, Extras)) -> Vec<NotAsked> {
+    let deadline = Instant::now() + ASK_WITHIN.min(service.client.timeout());
     let mut by_store: HashMap<StoreId, Vec<CallItem>> = HashMap::new();
     for item in items.iter() {
         let extra = listings.get(&item.listing).map(|listing| listing.extra.clone()).unwrap_or_default();
@@ -172,8 +183,8 @@ async fn ask(caller: &Caller, state: &State, items: &mut [PreviewItem], (stores,
         by_store.entry(item.store_id).or_default().push(asked);
     }
     let asked = by_store.into_iter().filter_map(|(id, asked)| Some((stores.get(&id)?, asked)));
-    let answers = futures_util::future::join_all(asked.map(|(store, asked)| ask_store(caller, state, store, asked, deadline))).await;
-    let now = state.clock.now();
+    let answers = futures_util::future::join_all(asked.map(|(store, asked)| ask_store(service, caller, store, asked, deadline))).await;
+    let now = service.now();
     let (mut not_asked, mut seen) = (Vec::new(), HashMap::new());
     for (store, shown, reason) in answers {
         seen.extend(shown.into_iter().map(|(external_id, quantity)| ((store.id, external_id), quantity)));
@@ -199,14 +210,14 @@ fn calls(mut asked: Vec<CallItem>, group_by: Option<&str>, max_items: usize) -> 
 
 /// What a store's listings show, as far as it could be asked in time, and why not all of it.
 async fn ask_store<'s>(
+    service: &Service,
     caller: &Caller,
-    state: &State,
     store: &'s Store,
     asked: Vec<CallItem>,
     deadline: Instant,
 ) -> (&'s Store, Vec<(String, i64)>, Option<String>) {
     let mut seen = Vec::new();
-    let mut connection = match stores::connect(caller, state, store) {
+    let mut connection = match stores::connect(service, caller, store) {
         Ok(connection) => connection,
         Err(reason) => return (store, seen, Some(reason)),
     };
@@ -222,7 +233,7 @@ async fn ask_store<'s>(
             return (store, seen, Some(reason));
         }
         let call = Call { action: Action::Read, items: page.clone(), idempotency_key: None };
-        let answer = tokio::time::timeout_at(deadline, stores::ask(caller, state, &mut connection, &call)).await;
+        let answer = tokio::time::timeout_at(deadline, stores::ask(service, caller, &mut connection, &call)).await;
         match answer {
             Err(_) => return (store, seen, Some("The store's rate limit or its answer took too long.".to_owned())),
             Ok(Err(reason)) => return (store, seen, Some(reason)),

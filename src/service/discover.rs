@@ -1,0 +1,170 @@
+//! Pairing by discovery: reads a store's variants and proposes listings where a SKU is equal on both sides.
+use super::connection::{Stale, Unanswered, connection};
+use super::context::{Caller, Error, Result, Service, audited};
+use super::stores::reason_of;
+use crate::db::listings::{ListingChange, NewListing};
+use crate::domain::delivery::Outcome;
+use crate::domain::{Sku, StoreId};
+use crate::platforms::Variant;
+use crate::platforms::call::StoreConnection;
+use serde::Serialize;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Pages read in one request at most; the answer says where to go on.
+const MAX_PAGES: usize = 40;
+/// How long one request reads at most; the answer says where to go on.
+const READ_WITHIN: Duration = Duration::from_secs(20);
+
+/// A variant of the store.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Found {
+    /// Its SKU in the store.
+    pub sku: Option<String>,
+    /// The platform's id of it.
+    pub external_id: String,
+    /// For people.
+    pub title: String,
+    /// The connector's own fields of its listing.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub extra: BTreeMap<String, String>,
+    /// Why it was not matched, in plain words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Found {
+    fn new(variant: Variant, reason: Option<String>) -> Self {
+        Self { sku: variant.sku, external_id: variant.external_id, title: variant.title, extra: variant.extra, reason }
+    }
+}
+
+/// What was found in the part of the store that was read.
+#[derive(Debug, Default, Serialize, utoipa::ToSchema)]
+pub struct Proposal {
+    /// One variant, one SKU of the same name.
+    pub matched: Vec<Found>,
+    /// Several variants with the same SKU: the seller has to choose.
+    pub ambiguous: Vec<Found>,
+    /// No SKU, or none of that name here.
+    pub unmatched: Vec<Found>,
+    /// Matched and paired so already.
+    pub already_paired: usize,
+    /// Pairs made by this request.
+    pub paired: usize,
+    /// Where to go on; null when the whole store was read.
+    pub next_cursor: Option<String>,
+}
+
+/// Reads the store's variants and proposes listings by equal SKU; pairs them where `apply` says so.
+///
+/// # Errors
+/// No such store, a conflict when the store does not answer, or a cursor that is not one.
+pub async fn discover(service: &Service, caller: &Caller, id: StoreId, cursor: Option<String>, apply: bool) -> Result<Proposal> {
+    if cursor.as_ref().is_some_and(|cursor| cursor.len() > 1000 || cursor.chars().any(char::is_control)) {
+        return Err(Error::field("/cursor", "is not a cursor of this store"));
+    }
+    let store = caller.db.read(move |t| t.store(id)).await?;
+    let connection = connection(caller.db.id(), &store, &service.sealer)
+        .map_err(|error| Error::conflict(format!("The store's credentials cannot be used: {error}.")))?;
+    let (variants, next_cursor) = read_variants(service, caller, connection, cursor).await?;
+    let mut proposal = propose(caller, id, variants).await?;
+    proposal.next_cursor = next_cursor;
+    if apply && !proposal.matched.is_empty() {
+        proposal.paired = pair(service, caller, id, store.name, &proposal.matched).await?;
+    }
+    Ok(proposal)
+}
+
+async fn read_variants(
+    service: &Service,
+    caller: &Caller,
+    mut connection: StoreConnection,
+    mut cursor: Option<String>,
+) -> Result<(Vec<Variant>, Option<String>)> {
+    let deadline = Instant::now() + READ_WITHIN;
+    let (mut found, mut pages) = (Vec::new(), 0);
+    loop {
+        let read = async |connection: &StoreConnection| service.client.variants(connection, cursor.as_deref()).await;
+        match service.renewals.exchange(&caller.db, &mut connection, read).await {
+            Ok(page) => {
+                pages += 1;
+                found.extend(page.variants);
+                cursor = page.next;
+            }
+            // Throttled: the limiter waits as long as the store says before the next call.
+            Err(Unanswered::Outcome(Outcome::TryAgain { throttled: true, .. })) if Instant::now() < deadline => {}
+            Err(Unanswered::Outcome(outcome)) => return Err(Error::conflict(reason_of(outcome))),
+            Err(Unanswered::NotRenewable { reason } | Unanswered::Stale(Stale::Refused(reason) | Stale::TryAgain(reason))) => {
+                return Err(Error::conflict(reason));
+            }
+            Err(Unanswered::Stale(Stale::Database(error))) => return Err(error.into()),
+        }
+        if pages > 0 && (cursor.is_none() || pages >= MAX_PAGES || Instant::now() >= deadline) {
+            return Ok((found, cursor));
+        }
+    }
+}
+
+/// Sorts the variants by what of them is known here.
+async fn propose(caller: &Caller, id: StoreId, variants: Vec<Variant>) -> Result<Proposal> {
+    let mut count: HashMap<String, usize> = HashMap::new();
+    for sku in variants.iter().filter_map(|variant| variant.sku.clone()) {
+        *count.entry(sku).or_default() += 1;
+    }
+    let wanted: Vec<String> = count.keys().filter(|sku| Sku::parse(sku).is_ok()).cloned().collect();
+    let (known, paired) = caller
+        .db
+        .read(move |t| {
+            let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+            Ok((t.sku_names(&wanted)?, t.paired(id, &wanted)?))
+        })
+        .await?;
+    let mut proposal = Proposal::default();
+    for variant in variants {
+        let Some(sku) = variant.sku.clone().filter(|sku| !sku.is_empty()) else {
+            proposal.unmatched.push(Found::new(variant, Some("It has no SKU in the store.".to_owned())));
+            continue;
+        };
+        if !known.contains_key(&sku) {
+            proposal.unmatched.push(Found::new(variant, Some("There is no such SKU here.".to_owned())));
+        } else if count.get(&sku).copied().unwrap_or(0) > 1 {
+            let reason = "Several variants of the store have this SKU; pair the right one by hand.".to_owned();
+            proposal.ambiguous.push(Found::new(variant, Some(reason)));
+        } else {
+            match paired.get(&sku) {
+                Some(external_id) if *external_id == variant.external_id => proposal.already_paired += 1,
+                Some(_) => {
+                    let reason = "This SKU is paired with another listing of the store already.".to_owned();
+                    proposal.ambiguous.push(Found::new(variant, Some(reason)));
+                }
+                None => proposal.matched.push(Found::new(variant, None)),
+            }
+        }
+    }
+    Ok(proposal)
+}
+
+async fn pair(service: &Service, caller: &Caller, id: StoreId, name: String, matched: &[Found]) -> Result<usize> {
+    let new = |found: &Found| {
+        let sku = Sku::parse(found.sku.as_deref()?).ok()?;
+        let extra = (!found.extra.is_empty()).then(|| found.extra.clone());
+        Some(NewListing { sku, external_id: found.external_id.clone(), extra })
+    };
+    let rows: Vec<NewListing> = matched.iter().filter_map(new).collect();
+    let (limits, now, actor) = (service.limits, service.now(), caller.actor());
+    let changes = caller
+        .db
+        .write(move |t| {
+            let changes = t.save_listings(id, &rows, limits, now)?;
+            let mut entry = audited(&actor, "listings.discovered", &name);
+            entry.after = Some(json!({ "store_id": id, "paired": changes.len() }));
+            t.append_audit(&entry, now)?;
+            Ok(changes)
+        })
+        .await?;
+    Ok(changes.iter().filter(|change| matches!(change, ListingChange::Created(_) | ListingChange::Updated(_))).count())
+}

@@ -1,0 +1,133 @@
+//! Listings of a store: paired with SKUs in bulk, with a result for each row.
+use super::context::{Caller, Error, Result, Service, audited};
+use crate::db::listings::{ListingChange, NewListing};
+use crate::domain::limits::MAX_BULK;
+use crate::domain::{FieldError, ListingId, StoreId};
+use serde::Serialize;
+use serde_json::json;
+
+/// A row that is right, or its external id as far as it could be read and what is wrong with it.
+pub type Row = std::result::Result<NewListing, (Option<String>, Vec<FieldError>)>;
+
+/// What became of a row.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct RowResult {
+    /// Its place in the request, from 0; in CSV the first row after the header is 0.
+    pub row: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The platform's id of the variant, where it could be read.
+    pub external_id: Option<String>,
+    /// `created`, `updated`, `unchanged` or `rejected`.
+    pub status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The listing.
+    pub id: Option<ListingId>,
+    /// Why it was rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Each bad field; pointers begin at the request's body.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+impl RowResult {
+    fn rejected(row: usize, external_id: Option<String>, errors: Vec<FieldError>) -> Self {
+        let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let errors = errors.into_iter().map(|error| error.under(&format!("/{row}"))).collect();
+        Self { row, external_id, status: "rejected", id: None, reason: Some(reason), errors }
+    }
+}
+
+/// What became of all rows.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ListingsAnswer)]
+pub struct Paired {
+    /// Rows that were paired for the first time.
+    pub created: usize,
+    /// Rows that were paired differently before.
+    pub updated: usize,
+    /// Rows that were paired so already.
+    pub unchanged: usize,
+    /// Rows that were not right.
+    pub rejected: usize,
+    /// One for each row, in order.
+    pub results: Vec<RowResult>,
+}
+
+/// Pairs the rows that are right with SKUs; a SKU that is new is created.
+///
+/// # Errors
+/// No such store, or too many rows.
+pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row>) -> Result<Paired> {
+    if rows.len() > MAX_BULK {
+        return Err(Error::field("", format!("may have at most {MAX_BULK} rows; send them in parts")));
+    }
+    let good: Vec<NewListing> = rows.iter().filter_map(|row| row.as_ref().ok()).cloned().collect();
+    let (now, actor, limits) = (service.now(), caller.actor(), service.limits);
+    let changes = caller
+        .db
+        .write(move |t| {
+            let store = t.store(id)?;
+            let changes = t.save_listings(id, &good, limits, now)?;
+            let count = |f: fn(&ListingChange) -> bool| changes.iter().filter(|c| f(c)).count();
+            let (created, updated) = (count(|c| matches!(c, ListingChange::Created(_))), count(|c| matches!(c, ListingChange::Updated(_))));
+            if created + updated > 0 {
+                let mut entry = audited(&actor, "listings.changed", &store.name);
+                entry.after = Some(json!({ "store_id": id, "created": created, "updated": updated }));
+                t.append_audit(&entry, now)?;
+            }
+            Ok(changes)
+        })
+        .await?;
+    let mut changes = changes.into_iter();
+    let mut answer = Paired { created: 0, updated: 0, unchanged: 0, rejected: 0, results: Vec::with_capacity(rows.len()) };
+    for (row, read) in rows.into_iter().enumerate() {
+        let result = match read {
+            Err((external_id, errors)) => RowResult::rejected(row, external_id, errors),
+            Ok(new) => {
+                let external_id = Some(new.external_id);
+                let done = |status, id| RowResult {
+                    row,
+                    external_id: external_id.clone(),
+                    status,
+                    id: Some(id),
+                    reason: None,
+                    errors: Vec::new(),
+                };
+                match changes.next() {
+                    Some(ListingChange::Created(id)) => done("created", id),
+                    Some(ListingChange::Updated(id)) => done("updated", id),
+                    Some(ListingChange::Unchanged(id)) => done("unchanged", id),
+                    Some(ListingChange::Rejected(errors)) => RowResult::rejected(row, external_id, errors),
+                    None => RowResult::rejected(row, external_id, Vec::new()),
+                }
+            }
+        };
+        match result.status {
+            "created" => answer.created += 1,
+            "updated" => answer.updated += 1,
+            "unchanged" => answer.unchanged += 1,
+            _ => answer.rejected += 1,
+        }
+        answer.results.push(result);
+    }
+    Ok(answer)
+}
+
+/// Unpairs a listing and cancels what waits for it.
+///
+/// # Errors
+/// No such listing.
+pub async fn unpair(service: &Service, caller: &Caller, store: StoreId, listing: ListingId) -> Result<()> {
+    let (now, actor) = (service.now(), caller.actor());
+    caller
+        .db
+        .write(move |t| {
+            let gone = t.delete_listing(store, listing, now)?;
+            let mut entry = audited(&actor, "listing.unpaired", &gone.external_id);
+            entry.before = Some(json!({ "store_id": store, "sku": gone.sku, "external_id": gone.external_id }));
+            t.append_audit(&entry, now)
+        })
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Pushes that are queued again.
+use super::context::{Caller, Error, Result, Service, audited};
+use crate::db::pushes::PushFilter;
+use crate::domain::push::PushState;
+use crate::domain::{PushId, Sku, StoreId};
+use serde_json::json;
+
+/// Pushes that one request may name.
+const MAX_IDS: usize = 1000;
+
+/// Which pushes to queue again: these, or all in this state.
+#[derive(Debug, Clone, Default)]
+pub struct Retry {
+    /// These.
+    pub ids: Option<Vec<PushId>>,
+    /// Rejected or held.
+    pub state: Option<PushState>,
+    /// With `state`: only of this store.
+    pub store_id: Option<StoreId>,
+    /// With `state`: only of this SKU.
+    pub sku: Option<String>,
+}
+
+/// Queues pushes again. Returns how many.
+///
+/// # Errors
+/// A field that is not right, or a push or store that does not exist.
+pub async fn retry(service: &Service, caller: &Caller, wanted: Retry) -> Result<usize> {
+    match (&wanted.ids, wanted.state) {
+        (Some(ids), None) if ids.len() > MAX_IDS => {
+            return Err(Error::field("/ids", format!("may have at most {MAX_IDS} ids; send them in parts, or give the state instead")));
+        }
+        (Some(_), None) if wanted.store_id.is_some() || wanted.sku.is_some() => {
+            return Err(Error::field("/ids", "cannot be narrowed by store_id or sku: these go with state"));
+        }
+        (Some(_), None) | (None, Some(PushState::Rejected | PushState::Held)) => {}
+        (None, Some(_)) => return Err(Error::field("/state", "must be rejected or held: only these can be queued again")),
+        _ => return Err(Error::field("/ids", "give either ids or state")),
+    }
+    let sku = wanted.sku.as_deref().map(Sku::parse).transpose().map_err(|e| Error::field("/sku", e))?;
+    let filter = PushFilter { state: wanted.state, store_id: wanted.store_id, sku };
+    let (now, actor, ids) = (service.now(), caller.actor(), wanted.ids.clone().unwrap_or_default());
+    if let Some(missing) = caller.db.read(move |t| t.missing_push(&ids)).await? {
+        return Err(Error::NoSuch { pointer: format!("/ids/{missing}"), what: "push" });
+    }
+    let queued = caller
+        .db
+        .write(move |t| {
+            if let Some(id) = filter.store_id {
+                t.store(id)?;
+            }
+            let queued = match &wanted.ids {
+                Some(ids) => t.retry_pushes(Some(ids), None, now)?,
+                None => t.retry_filtered(&filter, now)?,
+            };
+            let mut entry = audited(&actor, "pushes.retried", "pushes");
+            entry.after = Some(json!({ "queued": queued }));
+            t.append_audit(&entry, now)?;
+            Ok(queued)
+        })
+        .await?;
+    Ok(queued)
+}

@@ -1,0 +1,94 @@
+//! Rules of allocation: for a listing, a SKU, a store or the whole seller.
+use super::context::{Caller, Error, Result, Service, audited};
+use super::shares::{check_shares, percent};
+use crate::db::settings::rule_scope;
+use crate::db::{self, Tenant};
+use crate::domain::allocation::Share;
+use crate::domain::limits::MAX_STORES;
+use crate::domain::settings::Rule;
+use crate::domain::{FieldError, Sku, StoreId};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::HashSet;
+
+/// Rules of one request that the audit log shows in full.
+const AUDITED: usize = 20;
+
+/// A rule, as the audit log keeps it.
+#[derive(Serialize)]
+struct AuditedRule {
+    sku: Option<String>,
+    store_id: Option<StoreId>,
+    #[serde(serialize_with = "percent")]
+    share_percent: Option<f64>,
+    buffer: Option<i64>,
+    threshold: Option<i64>,
+    max_shown: Option<i64>,
+    sync_enabled: Option<bool>,
+}
+
+fn audited_rule(rule: Rule) -> AuditedRule {
+    AuditedRule {
+        sku: rule.sku.map(|sku| sku.to_string()),
+        store_id: rule.store_id,
+        share_percent: rule.share.map(Share::percent),
+        buffer: rule.buffer,
+        threshold: rule.threshold,
+        max_shown: rule.max_shown,
+        sync_enabled: rule.sync_enabled,
+    }
+}
+
+/// How many rules were saved, and how many removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saved {
+    /// Rules that apply now.
+    pub saved: usize,
+    /// Rules that set nothing any more and were removed.
+    pub removed: usize,
+}
+
+/// Saves rules, each in the place of an earlier one for the same SKU and store; one that sets nothing is removed. No two
+/// of them may be about the same. All of them or, when one does not fit, none.
+///
+/// # Errors
+/// No such store or SKU, or shares that would sum to more than 100 %; pointers begin with the rule's place.
+pub async fn save(service: &Service, caller: &Caller, changed: Vec<Rule>) -> Result<Saved> {
+    let empty = changed.iter().filter(|rule| **rule == Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() }).count();
+    let saved = Saved { saved: changed.len() - empty, removed: empty };
+    let (now, actor) = (service.now(), caller.actor());
+    let known: HashSet<StoreId> = caller.db.read(|t| t.stores(None, MAX_STORES)).await?.iter().map(|s| s.id).collect();
+    let is_unknown = |rule: &Rule| rule.store_id.is_some_and(|id| !known.contains(&id));
+    if let Some(index) = changed.iter().position(is_unknown) {
+        return Err(Error::NoSuch { pointer: format!("/{index}/store_id"), what: "store" });
+    }
+    let write = caller.db.write(move |t| {
+        check_skus(t, &changed)?;
+        let scopes: HashSet<String> = changed.iter().take(AUDITED).map(rule_scope).collect();
+        let before = t.rules(None, i64::MAX)?.into_iter().filter(|rule| scopes.contains(&rule_scope(rule))).map(audited_rule);
+        let before: Vec<AuditedRule> = before.collect();
+        t.save_rules(&changed)?;
+        let settings = t.sync_settings()?;
+        // The sum is over several rules; the first share of this request is where to look.
+        let first = changed.iter().position(|rule| rule.share.is_some()).unwrap_or(0);
+        check_shares(t, &settings, &format!("/{first}/share_percent"))?;
+        let mut entry = audited(&actor, "rules.changed", "rules");
+        // A bulk upload is audited by its size and its first rules, a few rules in full.
+        let after: Vec<AuditedRule> = changed.iter().take(AUDITED).cloned().map(audited_rule).collect();
+        entry.before = Some(json!({ "first": before }));
+        entry.after = Some(json!({ "rules": changed.len(), "first": after }));
+        t.append_audit(&entry, now)
+    });
+    write.await?;
+    Ok(saved)
+}
+
+/// Rules are about SKUs that exist, which also bounds how many there can be.
+fn check_skus(t: &mut Tenant<'_>, rules: &[Rule]) -> db::Result<()> {
+    let wanted: Vec<&str> = rules.iter().filter_map(|rule| rule.sku.as_ref()).map(Sku::as_str).collect();
+    let known = t.sku_names(&wanted)?;
+    let error = |(index, _): (usize, &Rule)| FieldError::new(format!("/{index}/sku"), "there is no such SKU yet; create it first");
+    let unknown = |rule: &Rule| rule.sku.as_ref().is_some_and(|sku| !known.contains_key(sku.as_str()));
+    let errors: Vec<FieldError> = rules.iter().enumerate().filter(|(_, rule)| unknown(rule)).map(error).collect();
+    if errors.is_empty() { Ok(()) } else { Err(db::Error::Invalid(errors)) }
+}

@@ -1,0 +1,132 @@
+//! Sellers and their keys, as the operator changes them.
+use super::context::{Error, OPERATOR, Operator, Result, Service, audited};
+use crate::db::audit::Change;
+use crate::db::sellers::{self, Seller, key_hash};
+use crate::db::{self, Conn, Tenant};
+use crate::domain::{KeyId, SellerId, Timestamp};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+/// A seller to be added; the name is checked.
+#[derive(Debug, Clone)]
+pub struct NamedSeller {
+    /// For people.
+    pub name: String,
+    /// The zone in which its days begin.
+    pub timezone: chrono_tz::Tz,
+}
+
+/// A new key. Its secret is kept as a digest only, so this is the one time that it can be shown.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Its name.
+    pub id: KeyId,
+    /// What opens the interface.
+    pub secret: SecretString,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl NewKey {
+    fn random(now: Timestamp) -> Result<Self> {
+        let mut bytes = [0u8; 32];
+        getrandom::fill(&mut bytes).map_err(|_| Error::NoRandomNumbers)?;
+        let secret = SecretString::from(format!("stk_{}", URL_SAFE_NO_PAD.encode(bytes)));
+        Ok(Self { id: KeyId::new(now), secret, created_at: now })
+    }
+}
+
+fn audit(conn: &mut Conn, seller: SellerId, change: Change<'_>, now: Timestamp) -> db::Result<()> {
+    Tenant::of(conn, seller).append_audit(&change, now)
+}
+
+/// Adds a seller with its first key.
+///
+/// # Errors
+/// If the database fails, or no key can be made.
+pub async fn create(service: &Service, _: Operator, new: NamedSeller) -> Result<(Seller, NewKey)> {
+    let now = service.now();
+    let NamedSeller { name, timezone } = new;
+    let seller = Seller { id: SellerId::new(now), name, timezone, suspended: false, sku_count: 0, created_at: now };
+    let key = NewKey::random(now)?;
+    let (row, key_id, hash) = (seller.clone(), key.id, key_hash(key.secret.expose_secret()));
+    let create = move |conn: &mut Conn| {
+        sellers::create_seller(conn, &row, key_id, &hash)?;
+        let after = json!({ "name": row.name, "timezone": row.timezone.name(), "key_id": key_id });
+        audit(conn, row.id, Change { after: Some(after), ..audited(OPERATOR, "seller.created", &row.name) }, row.created_at)
+    };
+    service.db.write(create).await?;
+    Ok((seller, key))
+}
+
+/// Renames a seller, suspends it or lifts the suspension. Nothing of a suspended seller is sent once this returns.
+///
+/// # Errors
+/// No such seller.
+pub async fn change(service: &Service, _: Operator, id: SellerId, name: Option<String>, suspended: Option<bool>) -> Result<Seller> {
+    let now = service.now();
+    let change = move |conn: &mut Conn| {
+        let old = sellers::seller(conn, id)?;
+        let name = name.clone().unwrap_or_else(|| old.name.clone());
+        let new = Seller { name, suspended: suspended.unwrap_or(old.suspended), ..old.clone() };
+        if new != old {
+            sellers::save_seller(conn, &new)?;
+            let values = |seller: &Seller| Some(json!({ "name": seller.name, "suspended": seller.suspended }));
+            let entry = Change { before: values(&old), after: values(&new), ..audited(OPERATOR, "seller.changed", &new.name) };
+            audit(conn, id, entry, now)?;
+        }
+        Ok(new)
+    };
+    let seller = service.db.write(change).await?;
+    if seller.suspended {
+        (service.forget)(id).await;
+    }
+    Ok(seller)
+}
+
+/// Removes a seller with all its data: suspended first, so that nothing of it runs, then in short steps.
+///
+/// # Errors
+/// No such seller.
+pub async fn delete(service: &Service, _: Operator, id: SellerId) -> Result<()> {
+    let suspend = move |conn: &mut Conn| {
+        let seller = sellers::seller(conn, id)?;
+        sellers::save_seller(conn, &Seller { suspended: true, ..seller })
+    };
+    service.db.write(suspend).await?;
+    (service.forget)(id).await;
+    while !service.db.write(move |conn| sellers::delete_seller_step(conn, id)).await? {}
+    tracing::info!(seller.id = %id, "a seller was deleted with all its data");
+    Ok(())
+}
+
+/// Adds a key to a seller.
+///
+/// # Errors
+/// No such seller, or a conflict when it has too many keys.
+pub async fn create_key(service: &Service, _: Operator, id: SellerId) -> Result<NewKey> {
+    let now = service.now();
+    let key = NewKey::random(now)?;
+    let (key_id, hash) = (key.id, key_hash(key.secret.expose_secret()));
+    let create = move |conn: &mut Conn| {
+        sellers::create_key(conn, id, key_id, &hash, now)?;
+        audit(conn, id, audited(OPERATOR, "key.created", &key_id.to_string()), now)
+    };
+    service.db.write(create).await?;
+    Ok(key)
+}
+
+/// Revokes a key at once; again is no error.
+///
+/// # Errors
+/// No such seller or key.
+pub async fn revoke_key(service: &Service, _: Operator, id: SellerId, key: KeyId) -> Result<()> {
+    let now = service.now();
+    let revoke = move |conn: &mut Conn| {
+        sellers::revoke_key(conn, id, key, now)?;
+        audit(conn, id, audited(OPERATOR, "key.revoked", &key.to_string()), now)
+    };
+    Ok(service.db.write(revoke).await?)
+}

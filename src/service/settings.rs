@@ -1,0 +1,182 @@
+//! *Auto-sync inventory*: the switch, the frequency, the daily time, the allocation mode.
+use super::context::{Caller, Result, Service, audited};
+use super::shares::{check_shares, share_of};
+use super::stores::view as store_view;
+use crate::db::Tenant;
+use crate::db::pushes::CancelScope;
+use crate::db::runs::{RunFilter, RunKind};
+use crate::db::stores::Store;
+use crate::domain::allocation::AllocationMode;
+use crate::domain::problem::Checks;
+use crate::domain::schedule::next_run;
+use crate::domain::settings::{Frequency, MAX_CATCH_UP_HOURS, MAX_RULE_UNITS, SyncSettings, parse_daily_at, parse_timezone};
+use crate::domain::switching::SettingsChange;
+use crate::domain::{FieldError, RunId, StoreId, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+
+/// The sync settings, as they are shown and as the audit log keeps them.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = SettingsAnswer)]
+pub struct SettingsView {
+    auto_sync: bool,
+    frequency: Frequency,
+    #[schema(example = "03:30")]
+    daily_at: String,
+    #[schema(example = "Asia/Taipei")]
+    timezone: String,
+    catch_up_hours: i64,
+    allocation_mode: AllocationMode,
+    buffer: i64,
+    trigger_on_cancellation: bool,
+    /// When the next daily run is due, where there is one.
+    next_run_at: Option<Timestamp>,
+    /// The initial overwrite that this change began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_sync_id: Option<RunId>,
+}
+
+/// The settings as of `now`.
+pub fn view(settings: &SyncSettings, now: Timestamp) -> SettingsView {
+    SettingsView {
+        auto_sync: settings.auto_sync,
+        frequency: settings.frequency,
+        daily_at: settings.daily_at.format("%H:%M").to_string(),
+        timezone: settings.timezone.name().to_owned(),
+        catch_up_hours: settings.catch_up_hours,
+        allocation_mode: settings.allocation_mode,
+        buffer: settings.buffer,
+        trigger_on_cancellation: settings.trigger_on_cancellation,
+        next_run_at: settings.is_timed().then(|| next_run(settings, now)),
+        initial_sync_id: None,
+    }
+}
+
+/// A change of the sync settings as it was entered; a field that is left out keeps its value.
+#[derive(Debug, Clone, Default)]
+pub struct EnteredChange {
+    /// See [`SettingsChange::auto_sync`].
+    pub auto_sync: Option<bool>,
+    /// Incremental or timed full coverage.
+    pub frequency: Option<Frequency>,
+    /// Local time of the daily run, `HH:MM`.
+    pub daily_at: Option<String>,
+    /// IANA zone.
+    pub timezone: Option<String>,
+    /// How late a missed daily run is still caught up, 0 to 23 hours.
+    pub catch_up_hours: Option<i64>,
+    /// How stores share the pool.
+    pub allocation_mode: Option<AllocationMode>,
+    /// Units kept back of every SKU.
+    pub buffer: Option<i64>,
+    /// Whether a cancellation triggers increases like a return.
+    pub trigger_on_cancellation: Option<bool>,
+    /// See [`SettingsChange::initial_overwrite`].
+    pub initial_overwrite: Option<bool>,
+}
+
+impl EnteredChange {
+    /// Checks each field by itself.
+    ///
+    /// # Errors
+    /// Every bad field.
+    pub fn check(&self) -> Result<SettingsChange, Vec<FieldError>> {
+        let mut checks = Checks::default();
+        let daily_at = self.daily_at.as_deref().and_then(|text| checks.take("/daily_at", parse_daily_at(text)));
+        let timezone = self.timezone.as_deref().and_then(|text| checks.take("/timezone", parse_timezone(text)));
+        checks.within("/catch_up_hours", self.catch_up_hours, 0, MAX_CATCH_UP_HOURS);
+        checks.within("/buffer", self.buffer, 0, MAX_RULE_UNITS);
+        checks.done()?;
+        Ok(SettingsChange {
+            auto_sync: self.auto_sync,
+            frequency: self.frequency,
+            daily_at,
+            timezone,
+            catch_up_hours: self.catch_up_hours,
+            allocation_mode: self.allocation_mode,
+            buffer: self.buffer,
+            trigger_on_cancellation: self.trigger_on_cancellation,
+            initial_overwrite: self.initial_overwrite,
+        })
+    }
+}
+
+/// Changes the sync settings, and starts or cancels what follows from the change. Returns the settings from now on and
+/// the initial overwrite that was started.
+///
+/// # Errors
+/// Every bad field, or shares that would sum to more than 100 %.
+pub async fn change(service: &Service, caller: &Caller, entered: EnteredChange) -> Result<(SyncSettings, Option<RunId>)> {
+    let change = entered.check()?;
+    let (now, actor) = (service.now(), caller.actor());
+    let saved = caller.db.write(move |t| {
+        let old = t.sync_settings()?;
+        let Some(switched) = change.apply(&old, now) else { return Ok((old, None)) };
+        let new = switched.settings;
+        check_shares(t, &new, "/allocation_mode")?;
+        t.save_sync_settings(&new, now)?;
+        if switched.cancels {
+            t.cancel_pushes(CancelScope::AutoSync, "Auto-sync was switched off.", now)?;
+        }
+        let begins = switched.begins_initial_run;
+        let initial = begins.then(|| t.start_run(RunKind::Initial, &RunFilter::default(), now)).transpose()?;
+        audit_change(t, &actor, &old, &new, now)?;
+        Ok((new, initial.map(|run| run.id)))
+    });
+    Ok(saved.await?)
+}
+
+fn audit_change(t: &mut Tenant<'_>, actor: &str, old: &SyncSettings, new: &SyncSettings, now: Timestamp) -> Result<(), crate::db::Error> {
+    let mut entry = audited(actor, "sync_settings.changed", "sync-settings");
+    (entry.before, entry.after) = (Some(json!(view(old, now))), Some(json!(view(new, now))));
+    t.append_audit(&entry, now)
+}
+
+/// How the pool is to be shared among the stores.
+#[derive(Debug, Clone)]
+pub struct Allocation {
+    /// Shared or exclusive.
+    pub mode: AllocationMode,
+    /// Units kept back of every SKU.
+    pub buffer: i64,
+    /// The stores' own shares, in percent; `None` for a store that is not pushed to.
+    pub shares: Vec<(StoreId, Option<f64>)>,
+}
+
+/// Changes allocation mode, buffer and the stores' shares together: between one split and another the shares may sum to
+/// something else than 100 %.
+///
+/// # Errors
+/// Every bad field; pointers are `/buffer` and `/shares/{store id}`.
+pub async fn allocate(service: &Service, caller: &Caller, wanted: Allocation) -> Result<()> {
+    let mut checks = Checks::default();
+    checks.within("/buffer", Some(wanted.buffer), 0, MAX_RULE_UNITS);
+    let mut shares = Vec::with_capacity(wanted.shares.len());
+    for (store, percent) in wanted.shares {
+        let share = percent.and_then(|percent| checks.take(&format!("/shares/{store}"), share_of(percent)));
+        shares.push((store, share));
+    }
+    checks.done()?;
+    let (now, actor) = (service.now(), caller.actor());
+    let saved = caller.db.write(move |t| {
+        let old = t.sync_settings()?;
+        let new = SyncSettings { allocation_mode: wanted.mode, buffer: wanted.buffer, ..old.clone() };
+        if new != old {
+            t.save_sync_settings(&new, now)?;
+            audit_change(t, &actor, &old, &new, now)?;
+        }
+        for (id, share) in &shares {
+            let before = t.store(*id)?;
+            if before.share == *share {
+                continue;
+            }
+            let after = Store { share: *share, updated_at: now, ..before.clone() };
+            t.save_store(&after)?;
+            let mut entry = audited(&actor, "store.changed", &after.name);
+            (entry.before, entry.after) = (Some(json!(store_view(&before))), Some(json!(store_view(&after))));
+            t.append_audit(&entry, now)?;
+        }
+        check_shares(t, &new, "/shares")
+    });
+    Ok(saved.await?)
+}

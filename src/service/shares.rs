@@ -1,0 +1,39 @@
+//! Shares of the pool: read from percentages, shown as percentages, kept within the whole.
+use crate::db::stores::Store;
+use crate::db::{Error, Tenant};
+use crate::domain::allocation::{AllocationMode, Share};
+use crate::domain::limits::MAX_STORES;
+use crate::domain::settings::{SyncSettings, check_exclusive_shares};
+use serde::Serializer;
+
+/// Serializes a percentage, a whole one without a fraction: 30, not 30.0.
+///
+/// # Errors
+/// If the serializer fails.
+pub fn percent<S: Serializer>(share: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+    match share {
+        None => to.serialize_none(),
+        #[expect(clippy::cast_possible_truncation, reason = "a share is from 0 to 100")]
+        Some(share) if share.fract() == 0.0 => to.serialize_i64(*share as i64),
+        Some(share) => to.serialize_f64(*share),
+    }
+}
+
+/// Reads a percentage.
+///
+/// # Errors
+/// What would be right, in words.
+pub fn share_of(percent: f64) -> Result<Share, &'static str> {
+    Share::from_percent(percent).ok_or("must be from 0 to 100, with at most two decimals")
+}
+
+/// Refuses shares that sum to more than 100 % of an exclusive seller's pool; `pointer` is the field that would make
+/// them do so.
+pub(super) fn check_shares(t: &mut Tenant<'_>, settings: &SyncSettings, pointer: &str) -> Result<(), Error> {
+    if settings.allocation_mode != AllocationMode::Exclusive {
+        return Ok(());
+    }
+    let stores: Vec<_> = t.stores(None, MAX_STORES)?.iter().map(Store::rules).collect();
+    let rules = t.rules(None, i64::MAX)?;
+    check_exclusive_shares(settings, &stores, &rules, pointer).map_err(|error| Error::Invalid(vec![error]))
+}

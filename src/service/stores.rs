@@ -1,0 +1,394 @@
+//! Stores: where stock is shown. Credentials go in and never come out.
+use super::connection::{self, Credentials, Stale, Unanswered, connection};
+use super::context::{Caller, Result, Service, audited};
+use super::shares::{check_shares, percent, share_of};
+use crate::db::pushes::CancelScope;
+use crate::db::stores::Store;
+use crate::db::{self, Error, Tenant};
+use crate::domain::allocation::Share;
+use crate::domain::delivery::{ItemResult, Outcome};
+use crate::domain::ids::check_text;
+use crate::domain::limits::{MAX_NAME_CHARS, MAX_STORES};
+use crate::domain::problem::{Checks, pointer_to};
+use crate::domain::switching::StoreSwitches;
+use crate::domain::{FieldError, StoreId, Timestamp, WarehouseCode};
+use crate::platforms::call::{Action, Call, StoreConnection};
+use crate::platforms::{by_name, registry, transport};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// Characters of a base URL at most.
+const MAX_URL: usize = 2000;
+/// Bytes of one credential at most.
+const MAX_SECRET: usize = 8192;
+
+/// Whether a store is pushed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreState {
+    /// It is pushed to.
+    Working,
+    /// Its pushes are held until it is resumed.
+    Paused,
+    /// It refused its credentials; its pushes are held until new ones work.
+    NeedsReauthorisation,
+    /// It is not pushed to: switched off.
+    Off,
+}
+
+/// A store, as it is shown and as the audit log keeps it.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = StoreAnswer)]
+#[expect(missing_debug_implementations, reason = "a store's settings are its own business")]
+pub struct StoreView {
+    id: StoreId,
+    name: String,
+    platform: String,
+    base_url: Option<String>,
+    /// The warehouses that feed it; null for all.
+    warehouses: Option<Vec<String>>,
+    /// Its part of the pool, in percent; null for none.
+    #[serde(serialize_with = "percent")]
+    share_percent: Option<f64>,
+    sync_enabled: bool,
+    paused: bool,
+    state: StoreState,
+    /// What is wrong with it, in plain words.
+    problem: Option<String>,
+    /// Whether credentials are kept for it; they are never shown.
+    has_credentials: bool,
+    last_success_at: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    /// The connector's own settings.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    config: Map<String, Value>,
+}
+
+/// Whether a store is pushed to, as far as its row says.
+pub fn state_of(store: &Store) -> StoreState {
+    if store.needs_reauthorisation {
+        StoreState::NeedsReauthorisation
+    } else if store.paused {
+        StoreState::Paused
+    } else if !store.sync_enabled {
+        StoreState::Off
+    } else {
+        StoreState::Working
+    }
+}
+
+/// The store without its secrets.
+pub fn view(store: &Store) -> StoreView {
+    StoreView {
+        id: store.id,
+        name: store.name.clone(),
+        platform: store.platform.clone(),
+        base_url: store.base_url.clone(),
+        warehouses: store.warehouses.as_ref().map(|codes| codes.iter().map(ToString::to_string).collect()),
+        share_percent: store.share.map(Share::percent),
+        sync_enabled: store.sync_enabled,
+        paused: store.paused,
+        state: state_of(store),
+        problem: store.problem.clone(),
+        has_credentials: store.credentials.is_some(),
+        last_success_at: store.last_success_at,
+        created_at: store.created_at,
+        updated_at: store.updated_at,
+        config: serde_json::from_str(&store.config).unwrap_or_default(),
+    }
+}
+
+/// A store, new or changed, as it was entered; a field that is left out keeps its value.
+#[derive(Debug, Clone, Default)]
+pub struct StoreChange {
+    /// For people.
+    pub name: Option<String>,
+    /// Which connector; cannot be changed.
+    pub platform: Option<String>,
+    /// Where the store is; `Some(None)` takes it away.
+    pub base_url: Option<Option<String>>,
+    /// The connector's own secrets.
+    pub credentials: Option<Option<Credentials>>,
+    /// The warehouses that feed it; `Some(None)` for all.
+    pub warehouses: Option<Option<Vec<String>>>,
+    /// Its part of the pool, in percent; `Some(None)` for none.
+    pub share_percent: Option<Option<f64>>,
+    /// Whether its listings are pushed.
+    pub sync_enabled: Option<bool>,
+    /// While paused its pushes are held.
+    pub paused: Option<bool>,
+    /// The connector's own settings; null takes one back to its default.
+    pub config: Map<String, Value>,
+}
+
+impl StoreChange {
+    /// Applies the fields to `store` and `credentials`.
+    fn apply(&self, store: &mut Store, credentials: &mut Credentials) -> Result<(), Vec<FieldError>> {
+        let mut checks = Checks::default();
+        if let Some(name) = &self.name {
+            checks.take("/name", check_text(name, "a name", MAX_NAME_CHARS));
+            store.name = name.clone();
+        }
+        if let Some(platform) = &self.platform
+            && *platform != store.platform
+        {
+            checks.note("/platform", "cannot be changed; add another store");
+        }
+        if let Some(url) = &self.base_url {
+            if url.as_ref().is_some_and(|url| url.len() > MAX_URL || url.contains('\0')) {
+                checks.note("/base_url", format!("must be an address of at most {MAX_URL} characters"));
+            }
+            store.base_url = url.clone();
+        }
+        if let Some(given) = &self.credentials {
+            *credentials = given.clone().unwrap_or_default();
+            for (name, secret) in credentials.iter() {
+                if secret.expose_secret().len() > MAX_SECRET {
+                    checks.note(format!("/credentials{}", pointer_to(name)), format!("has at most {MAX_SECRET} bytes"));
+                }
+            }
+        }
+        if let Some(codes) = &self.warehouses {
+            let parsed = codes.as_ref().map(|codes| {
+                let parse = |(index, code): (usize, &String)| checks.take(&format!("/warehouses/{index}"), WarehouseCode::parse(code));
+                codes.iter().enumerate().filter_map(parse).collect::<Vec<_>>()
+            });
+            if parsed.as_ref().is_some_and(Vec::is_empty) {
+                checks.note("/warehouses", "must name at least one; leave it out for all");
+            }
+            store.warehouses = parsed.map(|mut codes| {
+                codes.sort();
+                codes.dedup();
+                codes
+            });
+        }
+        if let Some(share) = self.share_percent {
+            store.share = share.and_then(|percent| checks.take("/share_percent", share_of(percent)));
+        }
+        store.sync_enabled = self.sync_enabled.unwrap_or(store.sync_enabled);
+        store.paused = self.paused.unwrap_or(store.paused);
+        let mut config: Map<String, Value> = serde_json::from_str(&store.config).unwrap_or_default();
+        for (name, value) in &self.config {
+            if value.is_null() {
+                config.remove(name)
+            } else {
+                config.insert(name.clone(), value.clone())
+            };
+        }
+        store.config = Value::Object(config).to_string();
+        checks.done()
+    }
+}
+
+/// Asks the connector whether it could work with this store.
+fn check_with_platform(service: &Service, store: &Store, credentials: &Credentials) -> Result<(), Vec<FieldError>> {
+    let Some(platform) = by_name(&store.platform) else {
+        let known: Vec<&str> = registry().iter().map(|p| p.name()).collect();
+        return Err(vec![FieldError::new("/platform", format!("must be one of: {}", known.join(", ")))]);
+    };
+    let connection = StoreConnection {
+        store_id: store.id,
+        platform: store.platform.clone(),
+        base_url: store.base_url.clone(),
+        config: serde_json::from_str(&store.config).unwrap_or_default(),
+        credentials: credentials.clone(),
+    };
+    platform.check_config(&connection)?;
+    let literal = store.base_url.as_deref().and_then(transport::literal_address);
+    if !service.allow_private_targets && literal.is_some_and(|ip| !transport::is_public(ip)) {
+        return Err(vec![FieldError::new("/base_url", "must not be a loopback or private address")]);
+    }
+    Ok(())
+}
+
+fn seal(service: &Service, t: &Tenant<'_>, store: StoreId, credentials: &Credentials) -> db::Result<Option<Vec<u8>>> {
+    connection::seal(t.seller(), store, credentials, &service.sealer).map_err(|e| Error::Unavailable(e.to_string()))
+}
+
+fn check_warehouses(t: &mut Tenant<'_>, store: &Store) -> db::Result<()> {
+    let codes = store.warehouses.clone().unwrap_or_default();
+    let unknown = t.unknown_warehouses(&codes)?;
+    let error = |code: &WarehouseCode| FieldError::new("/warehouses", format!("there is no warehouse {code}; create it first"));
+    if unknown.is_empty() { Ok(()) } else { Err(Error::Invalid(unknown.iter().map(error).collect())) }
+}
+
+/// Adds a store.
+///
+/// # Errors
+/// Every bad field, or a conflict when the seller has too many stores.
+pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) -> Result<Store> {
+    let mut checks = Checks::default();
+    if entered.name.is_none() {
+        checks.note("/name", "is needed");
+    }
+    if entered.platform.is_none() {
+        checks.note("/platform", "is needed");
+    }
+    checks.done()?;
+    let now = service.now();
+    let mut store = Store {
+        id: StoreId::new(now),
+        name: String::new(),
+        platform: entered.platform.clone().unwrap_or_default(),
+        base_url: None,
+        config: "{}".to_owned(),
+        credentials: None,
+        warehouses: None,
+        share: Some(Share::ALL),
+        sync_enabled: true,
+        paused: false,
+        needs_reauthorisation: false,
+        problem: None,
+        probe_at: None,
+        last_success_at: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let mut credentials = Credentials::new();
+    entered.apply(&mut store, &mut credentials)?;
+    check_with_platform(service, &store, &credentials)?;
+    let (service, actor) = (service.clone(), caller.actor());
+    let saved = caller.db.write(move |t| {
+        if i64::try_from(t.stores(None, MAX_STORES)?.len()).unwrap_or(i64::MAX) >= MAX_STORES {
+            return Err(Error::Conflict(format!("a seller may have at most {MAX_STORES} stores")));
+        }
+        let mut store = store.clone();
+        check_warehouses(t, &store)?;
+        store.credentials = seal(&service, t, store.id, &credentials)?;
+        t.save_store(&store)?;
+        let settings = t.sync_settings()?;
+        check_shares(t, &settings, "/share_percent")?;
+        let mut entry = audited(&actor, "store.created", &store.name);
+        entry.after = Some(json!(view(&store)));
+        t.append_audit(&entry, now)?;
+        Ok(store)
+    });
+    Ok(saved.await?)
+}
+
+fn switches(store: &Store) -> StoreSwitches {
+    let Store { sync_enabled, paused, needs_reauthorisation, .. } = *store;
+    StoreSwitches { sync_enabled, paused, needs_reauthorisation }
+}
+
+/// Changes a store, and holds, releases or cancels what waits for it accordingly.
+///
+/// # Errors
+/// No such store, or every bad field.
+pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: StoreChange) -> Result<Store> {
+    let (now, actor, service) = (service.now(), caller.actor(), service.clone());
+    let saved = caller.db.write(move |t| {
+        let old = t.store(id)?;
+        let mut store = Store { updated_at: now, ..old.clone() };
+        let opened = connection(t.seller(), &old, &service.sealer);
+        let mut credentials = opened.map(|connection| connection.credentials).unwrap_or_default();
+        let new_credentials = entered.credentials.is_some();
+        entered.apply(&mut store, &mut credentials).map_err(Error::Invalid)?;
+        check_with_platform(&service, &store, &credentials).map_err(Error::Invalid)?;
+        check_warehouses(t, &store)?;
+        if new_credentials {
+            store.credentials = seal(&service, t, id, &credentials)?;
+        }
+        t.save_store(&store)?;
+        let settings = t.sync_settings()?;
+        check_shares(t, &settings, "/share_percent")?;
+        let effects = switches(&store).effects_after(switches(&old), new_credentials);
+        if effects.cancels {
+            t.cancel_pushes(CancelScope::Store(id), "The store was switched off.", now)?;
+        }
+        if effects.holds {
+            t.hold_store(id, now)?;
+        }
+        if effects.releases {
+            t.release_store(id, now)?;
+        }
+        let store = t.store(id)?;
+        let mut entry = audited(&actor, if new_credentials { "store.credentials_changed" } else { "store.changed" }, &store.name);
+        (entry.before, entry.after) = (Some(json!(view(&old))), Some(json!(view(&store))));
+        t.append_audit(&entry, now)?;
+        Ok(store)
+    });
+    Ok(saved.await?)
+}
+
+/// Removes a store with its listings and rules, and cancels what waits for it.
+///
+/// # Errors
+/// No such store.
+pub async fn delete(service: &Service, caller: &Caller, id: StoreId) -> Result<()> {
+    let (now, actor) = (service.now(), caller.actor());
+    let deleted = caller.db.write(move |t| {
+        let store = t.delete_store(id, now)?;
+        let mut entry = audited(&actor, "store.deleted", &store.name);
+        entry.before = Some(json!(view(&store)));
+        t.append_audit(&entry, now)
+    });
+    Ok(deleted.await?)
+}
+
+/// Calls the store's platform; returns why the store does not answer, if it does not. A store that needed
+/// reauthorization and answers again has its held pushes released.
+///
+/// # Errors
+/// No such store.
+pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Option<String>> {
+    let now = service.now();
+    let store = caller.db.read(move |t| t.store(id)).await?;
+    let reason = match connect(service, caller, &store) {
+        Err(reason) => Some(reason),
+        Ok(mut connection) => {
+            let check = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
+            ask(service, caller, &mut connection, &check).await.err()
+        }
+    };
+    if reason.is_none() && store.needs_reauthorisation {
+        caller.db.write(move |t| t.release_store(id, now).map(drop)).await?;
+    }
+    Ok(reason)
+}
+
+/// What is needed to call a store's platform, or why it cannot be had.
+pub(super) fn connect(service: &Service, caller: &Caller, store: &Store) -> Result<StoreConnection, String> {
+    connection(caller.db.id(), store, &service.sealer).map_err(|error| format!("Its credentials cannot be used: {error}."))
+}
+
+/// Asks a store something that changes nothing; or why it does not answer as it should, in plain words.
+pub(super) async fn ask(
+    service: &Service,
+    caller: &Caller,
+    connection: &mut StoreConnection,
+    call: &Call,
+) -> Result<Vec<ItemResult>, String> {
+    let client = &service.client;
+    let send = async |connection: &StoreConnection| {
+        // A store with a long queue may not have a permit for long; whoever asks should not wait for it.
+        let permit = tokio::time::timeout(client.timeout(), client.permit(connection, call)).await;
+        let no_room = || Outcome::TryAgain {
+            reason: "The store's rate limit left no room to ask it just now; try again.".to_owned(),
+            after: None,
+            throttled: false,
+        };
+        match client.send(connection, call, permit.map_err(|_| no_room())?).await.outcome {
+            Outcome::Answered(results) => Ok(results),
+            outcome => Err(outcome),
+        }
+    };
+    service.renewals.exchange(&caller.db, connection, send).await.map_err(|unanswered| match unanswered {
+        Unanswered::NotRenewable { .. } => "The store says that the access token has ended, and it cannot be renewed.".to_owned(),
+        Unanswered::Stale(Stale::Refused(reason) | Stale::TryAgain(reason)) => reason,
+        Unanswered::Stale(Stale::Database(_)) => "Its renewed tokens could not be kept; try again.".to_owned(),
+        Unanswered::Outcome(outcome) => reason_of(outcome),
+    })
+}
+
+/// The reason in an outcome that is no answer.
+pub(super) fn reason_of(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Answered(_) => "The store did not list its variants.".to_owned(),
+        Outcome::Refused { reason, .. } | Outcome::TryAgain { reason, .. } | Outcome::Unauthorized { reason } => reason,
+        Outcome::TokenExpired { reason } | Outcome::Closed { reason, .. } | Outcome::Unknown { reason } => reason,
+    }
+}

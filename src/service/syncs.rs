@@ -1,0 +1,76 @@
+//! Manual sync runs.
+use super::context::{Caller, Error, Result, Service, audited};
+use crate::db::runs::{Run, RunFilter, RunKind};
+use crate::domain::limits::MAX_BULK;
+use crate::domain::problem::Checks;
+use crate::domain::{FieldError, Sku, StoreId};
+use serde_json::json;
+
+/// What to overwrite; everything where a field is `None`.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// These stores.
+    pub store_ids: Option<Vec<StoreId>>,
+    /// These SKUs.
+    pub skus: Option<Vec<String>>,
+}
+
+/// Checks that the stores and SKUs exist.
+///
+/// # Errors
+/// Every SKU that is not right, or a store that does not exist.
+pub async fn checked(caller: &Caller, new: Wanted) -> Result<RunFilter> {
+    let mut checks = Checks::default();
+    for (pointer, count) in [("/store_ids", new.store_ids.as_ref().map(Vec::len)), ("/skus", new.skus.as_ref().map(Vec::len))] {
+        if count == Some(0) {
+            checks.note(pointer, "is empty; leave it out for all");
+        } else if count.is_some_and(|count| count > MAX_BULK) {
+            checks.note(pointer, format!("may have at most {MAX_BULK} entries"));
+        }
+    }
+    let mut skus = new.skus.as_ref().map(|_| Vec::new());
+    for (index, sku) in new.skus.iter().flatten().enumerate() {
+        let sku = checks.take(&format!("/skus/{index}"), Sku::parse(sku));
+        if let Some(skus) = &mut skus {
+            skus.extend(sku);
+        }
+    }
+    checks.done()?;
+    let filter = RunFilter { store_ids: new.store_ids, skus };
+    let wanted = filter.clone();
+    let (missing, unknown) = caller
+        .db
+        .read(move |t| {
+            let missing = t.missing_store(wanted.store_ids.as_deref().unwrap_or_default())?;
+            let skus: Vec<&str> = wanted.skus.iter().flatten().map(Sku::as_str).collect();
+            let known = t.sku_names(&skus)?;
+            let unknown = |(index, sku): (usize, &&str)| {
+                (!known.contains_key(*sku)).then(|| FieldError::new(format!("/skus/{index}"), "there is no such SKU"))
+            };
+            Ok((missing, skus.iter().enumerate().filter_map(unknown).collect::<Vec<_>>()))
+        })
+        .await?;
+    if let Some(missing) = missing {
+        return Err(Error::NoSuch { pointer: format!("/store_ids/{missing}"), what: "store" });
+    }
+    if unknown.is_empty() { Ok(filter) } else { Err(unknown.into()) }
+}
+
+/// Starts a manual run.
+///
+/// # Errors
+/// If the database fails.
+pub async fn start(service: &Service, caller: &Caller, filter: RunFilter) -> Result<Run> {
+    let (now, actor) = (service.now(), caller.actor());
+    let run = caller
+        .db
+        .write(move |t| {
+            let run = t.start_run(RunKind::Manual, &filter, now)?;
+            let mut entry = audited(&actor, "sync.started", "manual");
+            entry.after = Some(json!({ "id": run.id, "store_ids": filter.store_ids, "skus": filter.skus.as_ref().map(Vec::len) }));
+            t.append_audit(&entry, now)?;
+            Ok(run)
+        })
+        .await?;
+    Ok(run)
+}

@@ -67,7 +67,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     let clock = Clock::system();
     let db = Db::open(&config.db);
     let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
-    tokio::spawn(telemetry::keep_up(metrics.clone()));
     let transport = HttpTransport::new(config.http.allow_private_targets).map_err(anyhow::Error::msg)?;
     let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), config.request_timeout, clock.clone());
     let deps = Deps::new(db.clone(), client, clock.clone(), sealer, config.actors.clone());

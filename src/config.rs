@@ -8,8 +8,9 @@ use crate::db::sealing::Sealer;
 use crate::db::{self, DatabaseUrl, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::http;
-use config::{Environment, File, FileFormat};
+use crate::telemetry;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -143,18 +144,27 @@ impl Config {
         flags: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut given = BTreeMap::new();
-        let mut builder = config::Config::builder();
         if let Some(path) = file {
-            builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+            let unreadable = |error: &dyn std::fmt::Display| {
+                wrong("config", format!("the file cannot be read: {}: {error}", path.display()).replace('\n', " "))
+            };
+            let text = std::fs::read_to_string(path).map_err(|e| unreadable(&e))?;
+            let read: BTreeMap<String, Value> = basic_toml::from_str(&text).map_err(|e| unreadable(&e))?;
+            for (name, value) in read {
+                let value = match value {
+                    Value::String(text) => text,
+                    Value::Number(_) | Value::Bool(_) => value.to_string(),
+                    _ => return Err(wrong(&name, "must be a text, a number, true or false")),
+                };
+                given.insert(name, value);
+            }
         }
-        let environment = environment.into_iter().collect();
-        builder = builder.add_source(Environment::with_prefix(ENV_PREFIX).prefix_separator("_").source(Some(environment)));
-        let file_error = |error: config::ConfigError| wrong("config", format!("cannot read the file: {error}").replace('\n', " "));
-        let read: BTreeMap<String, config::Value> = builder.build().and_then(config::Config::try_deserialize).map_err(file_error)?;
-        for (name, value) in read {
-            // Variables of the test suite share the prefix.
-            if !name.starts_with("test_") {
-                given.insert(name.clone(), value.into_string().map_err(|_| wrong(&name, "must be a string, a number, true or false"))?);
+        for (variable, value) in environment {
+            let variable = variable.to_ascii_lowercase();
+            let name = variable.strip_prefix(&ENV_PREFIX.to_ascii_lowercase()).and_then(|name| name.strip_prefix('_'));
+            // The tests' own variables share the prefix.
+            if let Some(name) = name.filter(|name| !name.starts_with("test_")) {
+                given.insert(name.to_owned(), value);
             }
         }
         given.extend(flags);
@@ -222,7 +232,7 @@ impl Config {
         };
         let limits = Limits { skus_per_seller: signed("skus_per_seller")? };
         let filter = get("log");
-        filter.parse::<tracing_subscriber::EnvFilter>().map_err(|e| wrong("log", format!("is not a valid log filter: {e}")))?;
+        telemetry::parse_filter(filter).map_err(|e| wrong("log", format!("is not a valid log filter: {e}")))?;
         let node = some("node").map_or_else(default_node, str::to_owned);
         Ok(Self {
             listen,

@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod ledger;
 pub mod listings;
 mod literal;
+mod migrations;
 pub mod overview;
 pub mod pushes;
 pub mod records;
@@ -35,18 +36,15 @@ mod writer;
 pub use changed::{Changed, Hook};
 pub use connection::{Conn, DatabaseUrl};
 pub use error::{Error, Result};
+pub use migrations::{migrate, migrate_down, migrations};
 
 use crate::domain::SellerId;
 use connection::{Backend, Manager, on};
-use diesel::migration::MigrationSource;
 use diesel::prelude::*;
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::any::Any;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-
-const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// Rows in one multi-row statement at most: SQLite allows 32,766 binds, our widest row has 26.
 pub const ROWS_PER_STATEMENT: usize = 1000;
@@ -79,6 +77,9 @@ impl Settings {
     }
 }
 
+/// Work whose value has a type that only its caller knows.
+type AnyWork = Box<dyn FnMut(&mut Conn) -> Result<Box<dyn Any + Send>> + Send>;
+
 /// The database. Clones share one pool.
 #[derive(Clone)]
 pub struct Db {
@@ -92,55 +93,6 @@ pub struct Db {
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Db").field("backend", &self.url.backend()).finish_non_exhaustive()
-    }
-}
-
-/// Brings the tables up to date; returns the names of the migrations that ran.
-///
-/// # Errors
-/// The database is unavailable or a migration failed.
-pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>> {
-    let mut conn = Conn::establish(url)?;
-    let failed = |e: Box<dyn std::error::Error + Send + Sync>| Error::Unavailable(e.to_string());
-    let ran: Vec<String> = match &mut conn.backend {
-        Backend::Sqlite(c) => c.run_pending_migrations(SQLITE_MIGRATIONS).map_err(failed)?.iter().map(ToString::to_string).collect(),
-        Backend::Postgres(c) => {
-            // Nodes that start together migrate one after another.
-            diesel::sql_query("SELECT pg_advisory_lock(7305804402)").execute(c)?;
-            c.run_pending_migrations(POSTGRES_MIGRATIONS).map_err(failed)?.iter().map(ToString::to_string).collect()
-        }
-    };
-    Ok(ran)
-}
-
-/// How many of our migrations this database has, of how many there are.
-///
-/// # Errors
-/// Those of the database.
-pub fn migrations(conn: &mut Conn) -> Result<(usize, usize)> {
-    let unreadable = |e: Box<dyn std::error::Error + Send + Sync>| Error::Unavailable(e.to_string());
-    let (applied, all) = match &mut conn.backend {
-        Backend::Sqlite(c) => (c.applied_migrations().map_err(unreadable)?.len(), migration_count(&SQLITE_MIGRATIONS)),
-        Backend::Postgres(c) => (c.applied_migrations().map_err(unreadable)?.len(), migration_count(&POSTGRES_MIGRATIONS)),
-    };
-    Ok((applied, all))
-}
-
-fn migration_count(embedded: &EmbeddedMigrations) -> usize {
-    let all = MigrationSource::<diesel::sqlite::Sqlite>::migrations(embedded);
-    all.map_or(0, |all| all.len())
-}
-
-/// Undoes all migrations: for tests and for `migrate --down`.
-///
-/// # Errors
-/// The database is unavailable or a migration failed.
-pub fn migrate_down(url: &DatabaseUrl) -> Result<()> {
-    let mut conn = Conn::establish(url)?;
-    let failed = |e: Box<dyn std::error::Error + Send + Sync>| Error::Unavailable(e.to_string());
-    match &mut conn.backend {
-        Backend::Sqlite(c) => c.revert_all_migrations(SQLITE_MIGRATIONS).map(drop).map_err(failed),
-        Backend::Postgres(c) => c.revert_all_migrations(POSTGRES_MIGRATIONS).map(drop).map_err(failed),
     }
 }
 
@@ -206,6 +158,12 @@ impl Db {
     /// # Errors
     /// Those of `work`; [`Error::Unavailable`] without a connection.
     pub async fn read<T: Send + 'static>(&self, mut work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let value = self.read_any(Box::new(move |conn| Ok(Box::new(work(conn)?)))).await?;
+        value.downcast().map(|value| *value).map_err(|_| Error::Unavailable("a read answered with another type".to_owned()))
+    }
+
+    /// [`Self::read`] for values of any type: how work reaches the pool is compiled once instead of for each query.
+    async fn read_any(&self, mut work: AnyWork) -> Result<Box<dyn Any + Send>> {
         let pool = self.pool.clone();
         let work = move || {
             let mut once = || {
@@ -318,6 +276,11 @@ impl Tenant<'_> {
     /// Which seller.
     pub fn seller(&self) -> SellerId {
         self.seller
+    }
+
+    /// Notes a change of this seller's; reported once it is committed.
+    fn note(&mut self, changed: Changed) {
+        self.conn.note(self.seller, changed);
     }
 
     fn lock(&mut self) -> Result<()> {

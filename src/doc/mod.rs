@@ -1,6 +1,6 @@
 //! Pages about more than one file: [why things are as they are](decisions), [what errors mean](errors), [what can go wrong
-//! and what happens then](faults), [how the promise is tested](simulation), [what has changed](changes). Prose only; the
-//! texts are Markdown files beside this one.
+//! and what happens then](faults), [how the promise is tested](simulation), [what a build costs](build_time),
+//! [what has changed](changes). Prose only; the texts are Markdown files beside this one.
 
 /// What each kind of problem document means, and what a client should do next.
 #[doc = include_str!("errors.md")]
@@ -13,6 +13,10 @@ pub mod faults {}
 /// The whole service in a world full of faults: what is simulated, what is checked, and how to repeat a failure.
 #[doc = include_str!("simulation.md")]
 pub mod simulation {}
+
+/// What a release build costs, what dominated it, and what was tried to make it shorter.
+#[doc = include_str!("build-time.md")]
+pub mod build_time {}
 
 /// What has changed in each release, for operators and API clients.
 #[doc = include_str!("../../CHANGELOG.md")]
@@ -39,4 +43,6 @@ pub mod decisions {
     pub mod d0008_actix_without_its_supervisor {}
     #[doc = include_str!("decisions/0009-sessions-of-the-console.md")]
     pub mod d0009_sessions_of_the_console {}
+    #[doc = include_str!("decisions/0010-fewer-crates-for-small-jobs.md")]
+    pub mod d0010_fewer_crates_for_small_jobs {}
 }

@@ -31,5 +31,5 @@ pub async fn metrics(state: State) -> HttpResponse {
     let gauge = |name: &'static str, value: usize| ::metrics::gauge!(name).set(value as f64);
     gauge("stocktide_active_sellers", status.sellers);
     gauge("stocktide_active_stores", status.stores);
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(state.metrics.render())
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body((state.metrics)())
 }

@@ -14,6 +14,8 @@ mod admin;
 mod audit;
 mod description;
 mod discover;
+mod docs;
+mod failed_keys;
 mod health;
 mod listings;
 mod open_streams;
@@ -116,12 +118,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn configure(config: &mut web::ServiceConfig) {
     services(config);
     console::configure(config);
-    config.service(
-        utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}")
-            .url("/openapi.json", openapi())
-            .config(utoipa_swagger_ui::Config::default().validator_url("none")),
-    );
-    config.route("/docs", web::get().to(|| async { HttpResponse::PermanentRedirect().insert_header(("location", "/docs/")).finish() }));
+    docs::configure(config);
     config.default_service(web::to(|request: HttpRequest| async move { elsewhere(&methods_of(request.path())) }));
     config.app_data(web::PathConfig::default().error_handler(|error, request| {
         let methods = methods_of(request.path());

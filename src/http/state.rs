@@ -1,7 +1,7 @@
 //! What every handler is given: the service behind the interface, its settings and its counters.
-use super::auth::FailedKeys;
 use super::console::Console;
 use super::error::ApiError;
+use super::failed_keys::FailedKeys;
 use super::quota::Quota;
 use crate::actors::Handle;
 use crate::clock::Clock;
@@ -10,8 +10,8 @@ use crate::db::ledger::Limits;
 use crate::domain::Timestamp;
 use crate::service::Service;
 use actix_web::{HttpResponse, web};
-use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
+use std::sync::Arc;
 
 /// How requests are taken.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub struct AppState {
     /// Who tries keys that open nothing.
     pub failed_keys: FailedKeys,
     /// Renders `/metrics`.
-    pub metrics: PrometheusHandle,
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// What the console keeps.
     pub console: Console,
     /// When the process started.

@@ -2,7 +2,6 @@
 //!
 //! Whatever acts on rows learns of a change from here, so that nobody who writes has to remember to wake it. What a
 //! failed transaction or savepoint noted is forgotten with it.
-use super::{Conn, Tenant};
 use crate::domain::SellerId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,28 +25,6 @@ pub(super) type Changes = BTreeMap<SellerId, Changed>;
 pub(super) fn merge(changes: &mut Changes, seller: SellerId, changed: Changed) {
     let entry = changes.entry(seller).or_insert(changed);
     *entry = (*entry).max(changed);
-}
-
-impl Conn {
-    /// Notes a change; reported once it is committed.
-    pub(super) fn note(&mut self, seller: SellerId, changed: Changed) {
-        self.noted.push((seller, changed));
-    }
-
-    /// What was noted since this was called last.
-    pub(super) fn take_changes(&mut self) -> Changes {
-        let mut changes = Changes::new();
-        self.noted.drain(..).for_each(|(seller, changed)| merge(&mut changes, seller, changed));
-        changes
-    }
-}
-
-impl Tenant<'_> {
-    /// Notes a change of this seller's.
-    pub(super) fn note(&mut self, changed: Changed) {
-        let seller = self.seller();
-        self.conn.note(seller, changed);
-    }
 }
 
 #[cfg(test)]

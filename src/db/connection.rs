@@ -1,7 +1,7 @@
 //! One connection, to whichever backend the URL names, and the pool's manager.
 //!
 //! The scheme decides, never a trial: with PostgreSQL down a trial would open an SQLite *file* named like its host.
-use super::changed::Changed;
+use super::changed::{Changed, Changes, merge};
 use super::error::{Error, Result};
 use crate::domain::SellerId;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
@@ -65,7 +65,7 @@ pub struct Conn {
     pub(crate) backend: Backend,
     broken: bool,
     /// What the transaction under way has changed, in order.
-    pub(super) noted: Vec<(SellerId, Changed)>,
+    noted: Vec<(SellerId, Changed)>,
 }
 
 /// Compiles one diesel body for both backends.
@@ -105,6 +105,18 @@ impl Conn {
             }
         };
         Ok(Self { backend, broken: false, noted: Vec::new() })
+    }
+
+    /// Notes a change; reported once it is committed.
+    pub(super) fn note(&mut self, seller: SellerId, changed: Changed) {
+        self.noted.push((seller, changed));
+    }
+
+    /// What was noted since this was called last.
+    pub(super) fn take_changes(&mut self) -> Changes {
+        let mut changes = Changes::new();
+        self.noted.drain(..).for_each(|(seller, changed)| merge(&mut changes, seller, changed));
+        changes
     }
 
     /// Not to be used again.

@@ -278,6 +278,11 @@ impl Tenant<'_> {
         self.seller
     }
 
+    /// Notes a change of this seller's; reported once it is committed.
+    fn note(&mut self, changed: Changed) {
+        self.conn.note(self.seller, changed);
+    }
+
     fn lock(&mut self) -> Result<()> {
         use schema::sellers::dsl as s;
         let key = self.key();

@@ -1,7 +1,7 @@
 //! From the request's key to who is calling. Handlers take an [`Operator`] or a [`Caller`], never a raw id.
 use super::error::ApiError;
 use super::state::AppState;
-use super::throttle::{Throttle, address};
+use super::throttle::address;
 use crate::db::sellers::{find_key, key_hash};
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
@@ -9,13 +9,10 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use secrecy::{ExposeSecret, SecretString};
-use std::collections::HashSet;
 use std::future::{Ready, ready};
-use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use subtle::ConstantTimeEq;
 
+pub use super::failed_keys::FailedKeys;
 pub use crate::service::{Caller, Operator};
 
 /// The longest key that is looked at, in bytes.
@@ -32,49 +29,6 @@ pub(super) fn key_of(value: &str) -> Option<&str> {
     let (scheme, key) = value.split_once(' ')?;
     let key = key.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty() && key.len() <= MAX_KEY_BYTES).then_some(key)
-}
-
-/// Requests with keys that open nothing, by address: beyond a bound they are refused without a look at the database. Keys
-/// that were right lately are looked at in any case: behind one proxy are many sellers.
-pub struct FailedKeys {
-    throttle: Throttle,
-    right: Mutex<HashSet<KeyHash>>,
-}
-
-type KeyHash = [u8; 32];
-
-/// Right keys remembered at most.
-const MOST_REMEMBERED: usize = 50_000;
-
-impl FailedKeys {
-    /// So many failures a minute.
-    pub fn new(per_minute: u32) -> Self {
-        Self { throttle: Throttle::new(per_minute, Duration::from_secs(60)), right: Mutex::default() }
-    }
-
-    fn right(&self) -> MutexGuard<'_, HashSet<KeyHash>> {
-        self.right.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn may_try(&self, address: IpAddr, key: &KeyHash) -> Result<(), ApiError> {
-        match self.throttle.check(address) {
-            Err(wait) if !self.right().contains(key) => Err(ApiError::wrong_keys(wait)),
-            _ => Ok(()),
-        }
-    }
-
-    fn failed(&self, address: IpAddr, key: &KeyHash) {
-        self.right().remove(key);
-        self.throttle.failed(address);
-    }
-
-    fn was_right(&self, key: KeyHash) {
-        let mut right = self.right();
-        if right.len() >= MOST_REMEMBERED {
-            right.clear();
-        }
-        right.insert(key);
-    }
 }
 
 fn wrong() -> ApiError {

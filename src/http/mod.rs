@@ -15,6 +15,7 @@ mod audit;
 mod description;
 mod discover;
 mod docs;
+mod failed_keys;
 mod health;
 mod listings;
 mod open_streams;

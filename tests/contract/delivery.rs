@@ -21,7 +21,7 @@ fn a_push_is_in_the_database_before_it_is_sent() {
 }
 
 #[test]
-fn at_most_one_push_per_listing_is_in_flight_and_their_order_is_kept() {
+fn at_most_one_push_per_listing_is_in_flight_and_pushes_keep_their_order() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -41,7 +41,7 @@ fn at_most_one_push_per_listing_is_in_flight_and_their_order_is_kept() {
 }
 
 #[test]
-fn an_overwrite_takes_the_place_of_the_increases_queued_for_its_listing() {
+fn an_overwrite_supersedes_the_increases_queued_for_its_listing() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -73,7 +73,7 @@ fn an_overwrite_takes_the_place_of_the_increases_queued_for_its_listing() {
 }
 
 #[test]
-fn an_overwrite_waits_while_an_increase_of_its_listing_is_in_flight_or_uncertain() {
+fn an_overwrite_waits_while_an_increase_for_its_listing_is_in_flight_or_uncertain() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop_on(platform_that::only_adds(), "corner", &["A", "B"]).await;
@@ -90,7 +90,7 @@ fn an_overwrite_waits_while_an_increase_of_its_listing_is_in_flight_or_uncertain
 }
 
 #[test]
-fn an_event_that_comes_as_an_overwrite_is_claimed_is_in_its_target_or_behind_it_never_both_or_neither() {
+fn an_event_recorded_while_an_overwrite_is_claimed_is_counted_exactly_once() {
     story(async |world| {
         for delay in 0..12 {
             let seller = world.seller(incremental).await;
@@ -112,7 +112,7 @@ fn an_event_that_comes_as_an_overwrite_is_claimed_is_in_its_target_or_behind_it_
 }
 
 #[test]
-fn a_throttled_push_waits_as_long_as_the_platform_says() {
+fn a_throttled_push_waits_as_long_as_the_platform_asks() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -129,7 +129,7 @@ fn a_throttled_push_waits_as_long_as_the_platform_says() {
 }
 
 #[test]
-fn retries_back_off_and_have_no_end_by_count() {
+fn retries_back_off_and_are_not_limited_in_number() {
     story_of_days(START, async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -150,7 +150,7 @@ fn retries_back_off_and_have_no_end_by_count() {
 }
 
 #[test]
-fn an_increase_during_an_outage_is_delivered_once_after_it() {
+fn an_increase_recorded_during_an_outage_is_delivered_once_afterwards() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -165,7 +165,7 @@ fn an_increase_during_an_outage_is_delivered_once_after_it() {
 }
 
 #[test]
-fn after_a_day_of_failing_it_is_rejected_and_its_listing_gets_one_overwrite_when_the_store_works_again() {
+fn an_increase_is_rejected_after_a_day_of_failures_and_one_overwrite_follows_when_the_store_recovers() {
     story_of_days(START, async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -188,7 +188,7 @@ fn after_a_day_of_failing_it_is_rejected_and_its_listing_gets_one_overwrite_when
 }
 
 #[test]
-fn listings_given_up_during_an_outage_of_days_are_all_healed_after_it() {
+fn listings_given_up_during_an_outage_of_days_are_all_healed_afterwards() {
     story_of_days(START, async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A", "B", "C"]).await;
@@ -206,7 +206,7 @@ fn listings_given_up_during_an_outage_of_days_are_all_healed_after_it() {
 }
 
 #[test]
-fn a_batch_that_fails_because_of_one_item_is_split_until_the_bad_item_stands_alone() {
+fn a_batch_that_fails_because_of_one_item_is_split_until_that_item_is_on_its_own() {
     story(async |world| {
         let seller = world.seller(off).await;
         let skus: Vec<String> = (0..50).map(|n| format!("S{n:02}")).collect();
@@ -225,7 +225,7 @@ fn a_batch_that_fails_because_of_one_item_is_split_until_the_bad_item_stands_alo
 }
 
 #[test]
-fn a_batch_of_reads_that_fails_because_of_one_item_is_split_too() {
+fn a_batch_of_reads_that_fails_because_of_one_item_is_also_split() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop_on(platform_that::compares_and_sets(), "corner", &["A", "B", "C", "D"]).await;
@@ -243,7 +243,7 @@ fn a_batch_of_reads_that_fails_because_of_one_item_is_split_too() {
 }
 
 #[test]
-fn refused_credentials_hold_a_stores_pushes_and_they_flow_again_merged_when_the_credentials_work() {
+fn refused_credentials_hold_a_stores_pushes_which_are_sent_merged_once_the_credentials_work() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let (shop, other) = (seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await);
@@ -266,7 +266,7 @@ fn refused_credentials_hold_a_stores_pushes_and_they_flow_again_merged_when_the_
 }
 
 #[test]
-fn refused_credentials_are_tried_again_now_and_then_without_anybody_asking() {
+fn refused_credentials_are_retried_automatically_from_time_to_time() {
     story_of_days(START, async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -282,7 +282,7 @@ fn refused_credentials_are_tried_again_now_and_then_without_anybody_asking() {
 }
 
 #[test]
-fn nothing_of_a_store_with_refused_credentials_is_dropped_however_long_it_takes() {
+fn no_push_is_dropped_however_long_credentials_are_refused() {
     story_of_days(START, async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -298,7 +298,7 @@ fn nothing_of_a_store_with_refused_credentials_is_dropped_however_long_it_takes(
 }
 
 #[test]
-fn what_was_on_its_way_when_the_credentials_were_refused_merges_with_what_came_behind_it() {
+fn an_increase_in_flight_when_credentials_are_refused_merges_with_the_next_one() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -316,7 +316,7 @@ fn what_was_on_its_way_when_the_credentials_were_refused_merges_with_what_came_b
 }
 
 #[test]
-fn a_paused_store_holds_what_waits_and_resumes_it_merged() {
+fn a_paused_store_holds_pushes_and_sends_them_merged_when_resumed() {
     story_of_days(START, async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -334,7 +334,7 @@ fn a_paused_store_holds_what_waits_and_resumes_it_merged() {
 }
 
 #[test]
-fn held_pushes_of_a_paused_store_stay_held_when_they_are_retried() {
+fn held_pushes_of_a_paused_store_stay_held_when_retried() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -351,7 +351,7 @@ fn held_pushes_of_a_paused_store_stay_held_when_they_are_retried() {
 }
 
 #[test]
-fn what_comes_back_not_applied_to_a_store_paused_meanwhile_is_held() {
+fn a_throttled_push_is_held_if_its_store_was_paused_meanwhile() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -420,7 +420,7 @@ fn a_store_that_can_only_be_overwritten_gets_its_target_instead_of_increases() {
 }
 
 #[test]
-fn a_platform_that_can_only_set_is_read_then_added_to_then_set() {
+fn on_a_platform_that_can_only_set_an_increase_is_added_to_the_quantity_read() {
     story(async |world| {
         for platform in [platform_that::compares_and_sets, platform_that::only_sets, platform_that::only_sets_but_knows_keys] {
             let seller = world.seller(incremental).await;
@@ -436,7 +436,7 @@ fn a_platform_that_can_only_set_is_read_then_added_to_then_set() {
 }
 
 #[test]
-fn a_sale_between_the_read_and_the_set_is_noticed_by_compare_and_set() {
+fn a_sale_between_the_read_and_the_set_is_detected_by_compare_and_set() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let mut platform = platform_that::compares_and_sets();
@@ -453,7 +453,7 @@ fn a_sale_between_the_read_and_the_set_is_noticed_by_compare_and_set() {
 }
 
 #[test]
-fn for_each_listing_the_service_keeps_what_the_store_showed_last_and_when() {
+fn each_listing_records_what_its_store_last_showed_and_when() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -468,7 +468,7 @@ fn for_each_listing_the_service_keeps_what_the_store_showed_last_and_when() {
 }
 
 #[test]
-fn unpairing_a_listing_calls_off_what_waits_for_it_and_what_is_on_its_way_is_not_sent_again() {
+fn unpairing_a_listing_cancels_its_waiting_pushes_and_the_one_in_flight_is_not_sent_again() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A", "B"]).await;
@@ -486,7 +486,7 @@ fn unpairing_a_listing_calls_off_what_waits_for_it_and_what_is_on_its_way_is_not
 }
 
 #[test]
-fn pairing_a_listing_with_another_sku_calls_off_what_waits_for_the_first() {
+fn pairing_a_listing_with_another_sku_cancels_the_pushes_waiting_for_the_first() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &[]).await;
@@ -504,7 +504,7 @@ fn pairing_a_listing_with_another_sku_calls_off_what_waits_for_the_first() {
 }
 
 #[test]
-fn a_run_whose_listing_lost_its_share_meanwhile_counts_it_as_failed_and_ends() {
+fn a_listing_excluded_from_sync_during_a_run_counts_as_failed_and_the_run_finishes() {
     story(async |world| {
         let seller = world.seller(off).await;
         let shop = seller.shop("corner", &["A", "B"]).await;
@@ -523,7 +523,7 @@ fn a_run_whose_listing_lost_its_share_meanwhile_counts_it_as_failed_and_ends() {
 }
 
 #[test]
-fn increases_without_end_do_not_starve_a_run() {
+fn a_steady_stream_of_increases_does_not_starve_a_run() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let mut platform = platform_that::takes(1);
@@ -545,7 +545,7 @@ fn increases_without_end_do_not_starve_a_run() {
 }
 
 #[test]
-fn queued_is_the_state_of_a_push_that_waits_for_its_turn() {
+fn a_push_that_waits_for_its_turn_is_queued() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         seller.shop_on(platform_that::allows(0.01, 1), "corner", &["A", "B"]).await;

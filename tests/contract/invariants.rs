@@ -70,7 +70,7 @@ async fn all_is_quiet(world: &World, seller: &Seller<'_>) {
 }
 
 #[test]
-fn ledger_available_is_the_sum_of_the_deltas_of_the_distinct_events_accepted() {
+fn available_is_the_sum_of_the_deltas_of_distinct_accepted_events() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         seller.shop("corner", &SKUS).await;
@@ -113,7 +113,7 @@ fn ledger_available_is_the_sum_of_the_deltas_of_the_distinct_events_accepted() {
 }
 
 #[test]
-fn incremental_confirmed_increases_are_the_increases_computed_no_unit_twice_none_lost() {
+fn confirmed_increases_equal_the_computed_ones_with_no_unit_lost_or_duplicated() {
     story(async |world| {
         for seed in 0..4 {
             println!("seed {seed}");
@@ -150,7 +150,7 @@ fn incremental_confirmed_increases_are_the_increases_computed_no_unit_twice_none
 }
 
 #[test]
-fn incremental_units_are_exact_on_every_kind_of_platform_while_stock_only_grows() {
+fn units_are_exact_on_every_kind_of_platform_while_stock_only_grows() {
     let platforms = [
         platform_that::compares_and_sets(),
         platform_that::only_adds(),
@@ -183,7 +183,7 @@ fn incremental_units_are_exact_on_every_kind_of_platform_while_stock_only_grows(
 }
 
 #[test]
-fn timed_after_a_run_with_nothing_else_going_on_every_listing_shows_its_target() {
+fn after_a_timed_run_with_no_other_activity_every_listing_shows_its_target() {
     for seed in 0..3 {
         story(async |world| {
             println!("seed {seed}");
@@ -215,7 +215,7 @@ fn timed_after_a_run_with_nothing_else_going_on_every_listing_shows_its_target()
 }
 
 #[test]
-fn exclusive_targets_plus_the_unallocated_part_are_the_pool_whatever_happens() {
+fn exclusive_targets_add_up_to_the_pool_despite_faults_and_restarts() {
     story(async |world| {
         let seller = world.seller(exclusive).await;
         let mut rng = rng(3);
@@ -246,7 +246,7 @@ fn exclusive_targets_plus_the_unallocated_part_are_the_pool_whatever_happens() {
 }
 
 #[test]
-fn at_most_one_run_per_store_and_local_date_whatever_restarts_and_however_the_clock_steps() {
+fn there_is_at_most_one_run_per_store_and_local_date_despite_restarts_and_clock_steps() {
     story_of_days(START, async |world| {
         let seller = world.seller(daily_at("02:30", chrono_tz::Europe::Berlin)).await;
         let shops = [seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await];
@@ -278,7 +278,7 @@ fn at_most_one_run_per_store_and_local_date_whatever_restarts_and_however_the_cl
 }
 
 #[test]
-fn old_rows_are_pruned_in_small_steps_and_what_is_open_is_kept() {
+fn old_rows_are_pruned_in_small_steps_and_unfinished_ones_are_kept() {
     let settings = |settings: &mut actors::Settings| settings.prune_every = std::time::Duration::from_secs(1_000_000);
     story_with(START, settings, async |world| {
         let seller = world.seller(incremental).await;
@@ -311,7 +311,7 @@ fn old_rows_are_pruned_in_small_steps_and_what_is_open_is_kept() {
 }
 
 #[test]
-fn the_service_prunes_by_itself_what_is_older_than_its_retention() {
+fn rows_older_than_their_retention_are_pruned_automatically() {
     let settings = |settings: &mut actors::Settings| {
         settings.retention = Retention { events: Duration::from_secs(3600), pushes: Duration::from_secs(60) };
     };

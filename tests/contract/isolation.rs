@@ -10,7 +10,7 @@ use stocktide::domain::push::PushState::{Held, Rejected};
 use stocktide::domain::stock::EventKind::Purchase;
 
 #[test]
-fn another_sellers_rows_are_not_there() {
+fn another_sellers_rows_cannot_be_read() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
         let shop = ada.shop("corner", &["A"]).await;
@@ -37,7 +37,7 @@ fn another_sellers_rows_are_not_there() {
 }
 
 #[test]
-fn another_sellers_rows_are_not_changed() {
+fn another_sellers_rows_cannot_be_changed() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
         let shop = ada.shop("corner", &["A", "B"]).await;
@@ -66,7 +66,7 @@ fn another_sellers_rows_are_not_changed() {
 }
 
 #[test]
-fn the_same_event_ids_skus_and_item_names_of_two_sellers_have_nothing_to_do_with_each_other() {
+fn two_sellers_can_use_the_same_event_ids_skus_and_item_names_independently() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
         let (of_ada, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
@@ -82,7 +82,7 @@ fn the_same_event_ids_skus_and_item_names_of_two_sellers_have_nothing_to_do_with
 }
 
 #[test]
-fn switching_off_or_holding_concerns_one_seller() {
+fn switching_auto_sync_off_affects_only_that_seller() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
         let (of_ada, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
@@ -98,7 +98,7 @@ fn switching_off_or_holding_concerns_one_seller() {
 }
 
 #[test]
-fn nothing_is_sent_for_a_suspended_seller_until_it_is_suspended_no_more() {
+fn nothing_is_sent_for_a_seller_while_it_is_suspended() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
         let (of_ada, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
@@ -125,7 +125,7 @@ fn nothing_is_sent_for_a_suspended_seller_until_it_is_suspended_no_more() {
 }
 
 #[test]
-fn deleting_a_seller_leaves_nothing_of_it_and_all_of_the_others() {
+fn deleting_a_seller_removes_all_of_its_data_and_nobody_elses() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
         let (_, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);

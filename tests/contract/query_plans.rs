@@ -62,7 +62,7 @@ fn plan(conn: &mut SqliteConnection, sql: &str) -> Vec<Step> {
 }
 
 #[test]
-fn no_statement_on_the_path_of_a_push_walks_all_that_a_seller_or_a_store_ever_had() {
+fn no_statement_that_delivers_a_push_scans_all_rows_of_a_seller_or_a_store() {
     if !Backend::wanted().contains(&Backend::Sqlite) {
         return;
     }

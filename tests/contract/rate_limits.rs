@@ -20,7 +20,7 @@ fn skus() -> Vec<String> {
 }
 
 #[test]
-fn no_window_holds_more_calls_than_the_bucket_allows_whatever_goes_wrong() {
+fn no_window_has_more_calls_than_the_bucket_allows_even_with_faults() {
     for abilities in [json!({}), json!({"idempotency": false}), json!({"adjust": false, "idempotency": false, "compare_and_set": true})] {
         story(async |world| {
             let seller = world.seller(incremental).await;
@@ -47,7 +47,7 @@ fn no_window_holds_more_calls_than_the_bucket_allows_whatever_goes_wrong() {
 }
 
 #[test]
-fn no_window_holds_more_calls_than_the_bucket_allows_also_over_restarts_and_crashes() {
+fn no_window_has_more_calls_than_the_bucket_allows_across_restarts_and_crashes() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let platform = json!({"rate_limit": {"per_second": 1, "burst": 5}, "abilities": {"max_items": 1}});
@@ -90,7 +90,7 @@ fn a_backlog_is_sent_as_fast_as_the_bucket_allows() {
 }
 
 #[test]
-fn a_platform_that_allows_less_than_it_was_said_to_is_obeyed() {
+fn a_platform_that_allows_less_than_configured_is_obeyed() {
     story(async |world| {
         let seller = world.seller(off).await;
         let platform = json!({"rate_limit": {"per_second": 50, "burst": 50}, "abilities": {"max_items": 1}});
@@ -107,7 +107,7 @@ fn a_platform_that_allows_less_than_it_was_said_to_is_obeyed() {
 }
 
 #[test]
-fn a_throttled_store_pauses_as_a_whole_and_no_other_does() {
+fn a_throttled_store_pauses_completely_and_no_other_store_does() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let (corner, market) = (seller.shop("corner", &["A", "B"]).await, seller.shop("market", &["C"]).await);
@@ -125,7 +125,7 @@ fn a_throttled_store_pauses_as_a_whole_and_no_other_does() {
 }
 
 #[test]
-fn one_stores_backlog_never_delays_anothers() {
+fn one_stores_backlog_never_delays_another_store() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let (skus, other) = (skus(), world.seller(incremental).await);

@@ -46,7 +46,7 @@ fn an_increase_whose_answer_is_lost_is_not_applied_twice() {
 }
 
 #[test]
-fn an_increase_whose_request_is_lost_is_not_lost() {
+fn an_increase_whose_request_is_lost_is_still_applied() {
     on_every_platform(async |world, seller, shop, _| {
         world.loses_requests();
         seller.purchase("A", 5).await;
@@ -58,7 +58,7 @@ fn an_increase_whose_request_is_lost_is_not_lost() {
 }
 
 #[test]
-fn an_outcome_is_unknown_after_a_5xx_whether_it_was_applied_or_not() {
+fn after_a_5xx_an_increase_is_counted_once_whether_it_was_applied_or_not() {
     on_every_platform(async |world, seller, shop, _| {
         for (before, after) in [(1.0, 0.0), (0.0, 1.0)] {
             let shown = world.shown(shop, "A");
@@ -73,7 +73,7 @@ fn an_outcome_is_unknown_after_a_5xx_whether_it_was_applied_or_not() {
 }
 
 #[test]
-fn an_outcome_is_unknown_after_a_timeout() {
+fn after_a_timeout_an_increase_is_counted_once() {
     on_every_platform(async |world, seller, shop, _| {
         world.faults(|f| f.latency_ms = 30_000);
         seller.purchase("A", 5).await;
@@ -85,7 +85,7 @@ fn an_outcome_is_unknown_after_a_timeout() {
 }
 
 #[test]
-fn what_the_store_sold_while_an_outcome_was_unknown_stays_sold_or_the_target_is_overwritten() {
+fn units_sold_while_an_outcome_is_unknown_stay_sold_or_the_target_is_written() {
     on_every_platform(async |world, seller, shop, platform| {
         world.loses_requests();
         seller.purchase("A", 5).await;
@@ -99,7 +99,7 @@ fn what_the_store_sold_while_an_outcome_was_unknown_stays_sold_or_the_target_is_
 }
 
 #[test]
-fn the_same_idempotency_key_is_sent_again_and_decides_also_after_sales() {
+fn a_repetition_under_the_same_idempotency_key_decides_even_after_sales() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -116,7 +116,7 @@ fn the_same_idempotency_key_is_sent_again_and_decides_also_after_sales() {
 }
 
 #[test]
-fn compare_and_set_tells_its_own_lost_answer_from_a_change_by_somebody_else() {
+fn compare_and_set_distinguishes_its_own_lost_answer_from_a_change_by_somebody_else() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop_on(platform_that::compares_and_sets(), "corner", &["A"]).await;
@@ -131,7 +131,7 @@ fn compare_and_set_tells_its_own_lost_answer_from_a_change_by_somebody_else() {
 }
 
 #[test]
-fn a_request_that_arrives_behind_its_own_repetition_changes_nothing_although_an_overwrite_came_in_between() {
+fn a_request_that_arrives_after_its_own_repetition_and_an_overwrite_changes_nothing() {
     on_every_platform(async |world, seller, shop, _| {
         world.faults(|f| (f.late, f.late_ms) = (1.0, 7_000));
         seller.purchase("A", 5).await;
@@ -147,7 +147,7 @@ fn a_request_that_arrives_behind_its_own_repetition_changes_nothing_although_an_
 }
 
 #[test]
-fn a_request_that_arrives_after_a_read_could_not_decide_about_it_is_healed_at_the_next_answer() {
+fn a_request_that_arrives_after_an_inconclusive_read_is_healed_at_the_next_answer() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop_on(platform_that::only_adds(), "corner", &["A"]).await;
@@ -170,7 +170,7 @@ fn a_request_that_arrives_after_a_read_could_not_decide_about_it_is_healed_at_th
 }
 
 #[test]
-fn an_increase_that_is_refused_when_it_has_perhaps_arrived_is_never_sent_again_not_even_by_hand() {
+fn an_increase_refused_after_it_may_have_been_applied_is_never_sent_again_not_even_by_hand() {
     on_every_platform(async |world, seller, shop, _| {
         world.loses_answers();
         seller.purchase("A", 5).await;
@@ -195,7 +195,7 @@ fn an_increase_that_is_refused_when_it_has_perhaps_arrived_is_never_sent_again_n
 }
 
 #[test]
-fn a_read_decides_not_before_the_settle_time() {
+fn a_read_does_not_decide_before_the_settle_time_is_over() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop_on(platform_that::only_adds(), "corner", &["A"]).await;
@@ -212,7 +212,7 @@ fn a_read_decides_not_before_the_settle_time() {
 }
 
 #[test]
-fn the_settle_time_holds_also_when_the_store_is_paused_and_resumed_meanwhile() {
+fn pausing_and_resuming_a_store_does_not_shorten_the_settle_time() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop_on(platform_that::only_adds(), "corner", &["A"]).await;
@@ -229,7 +229,7 @@ fn the_settle_time_holds_also_when_the_store_is_paused_and_resumed_meanwhile() {
 }
 
 #[test]
-fn where_a_read_cannot_decide_the_target_is_written_and_recorded_as_such() {
+fn when_a_read_cannot_decide_the_target_is_written_and_the_reason_recorded() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop_on(platform_that::only_adds(), "corner", &["A"]).await;
@@ -250,7 +250,7 @@ fn where_a_read_cannot_decide_the_target_is_written_and_recorded_as_such() {
 }
 
 #[test]
-fn a_request_that_is_applied_late_but_within_the_settle_time_is_counted_once() {
+fn a_request_applied_late_but_within_the_settle_time_is_counted_once() {
     on_every_platform(async |world, seller, shop, _| {
         world.faults(|f| (f.late, f.late_ms) = (1.0, 8_000));
         seller.purchase("A", 5).await;
@@ -262,7 +262,7 @@ fn a_request_that_is_applied_late_but_within_the_settle_time_is_counted_once() {
 }
 
 #[test]
-fn a_request_that_is_applied_after_the_settle_time_is_healed_by_an_overwrite_at_the_next_answer() {
+fn a_request_applied_after_the_settle_time_is_healed_by_an_overwrite_at_the_next_answer() {
     on_every_platform(async |world, seller, shop, platform| {
         world.faults(|f| (f.late, f.late_ms) = (1.0, 60_000));
         seller.purchase("A", 5).await;
@@ -278,7 +278,7 @@ fn a_request_that_is_applied_after_the_settle_time_is_healed_by_an_overwrite_at_
 }
 
 #[test]
-fn increases_that_come_while_an_outcome_is_unknown_wait_and_merge_among_themselves() {
+fn increases_recorded_while_an_outcome_is_unknown_wait_and_merge_with_each_other() {
     on_every_platform(async |world, seller, shop, _| {
         world.loses_answers();
         seller.purchase("A", 5).await;
@@ -297,7 +297,7 @@ fn increases_that_come_while_an_outcome_is_unknown_wait_and_merge_among_themselv
 }
 
 #[test]
-fn a_call_is_repeated_whole_under_its_key_also_when_its_items_have_failed_differently_often() {
+fn a_whole_call_is_repeated_under_its_key_even_if_its_items_differ_in_their_attempts() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A", "B"]).await;
@@ -322,7 +322,7 @@ fn a_call_is_repeated_whole_under_its_key_also_when_its_items_have_failed_differ
 }
 
 #[test]
-fn a_platform_that_stops_honouring_keys_is_not_relied_upon_for_what_is_unknown() {
+fn keys_do_not_resolve_unknown_outcomes_once_a_platform_stops_honouring_them() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -344,7 +344,7 @@ fn a_platform_that_stops_honouring_keys_is_not_relied_upon_for_what_is_unknown()
 }
 
 #[test]
-fn credentials_refused_while_an_outcome_is_unknown_leave_it_to_be_found_out_later() {
+fn an_outcome_unknown_when_credentials_are_refused_is_resolved_later() {
     on_every_platform(async |world, seller, shop, _| {
         world.loses_answers();
         seller.purchase("A", 5).await;
@@ -361,7 +361,7 @@ fn credentials_refused_while_an_outcome_is_unknown_leave_it_to_be_found_out_late
 }
 
 #[test]
-fn an_overwrite_whose_answer_is_lost_keeps_later_increases_exact() {
+fn increases_after_an_overwrite_whose_answer_is_lost_are_exact() {
     on_every_platform(async |world, seller, shop, _| {
         world.loses_answers();
         seller.sync(RunFilter::default()).await;
@@ -374,7 +374,7 @@ fn an_overwrite_whose_answer_is_lost_keeps_later_increases_exact() {
 }
 
 #[test]
-fn an_overwrite_whose_request_is_lost_does_not_bring_back_an_old_target() {
+fn an_overwrite_whose_request_is_lost_does_not_restore_an_old_target() {
     on_every_platform(async |world, seller, shop, platform| {
         world.loses_requests();
         let run = seller.sync(RunFilter::default()).await;
@@ -409,7 +409,7 @@ fn increases_contained_in_an_overwrite_that_is_given_up_are_not_lost() {
 }
 
 #[test]
-fn increases_contained_in_an_overwrite_that_is_throttled_are_in_its_next_target() {
+fn increases_contained_in_a_throttled_overwrite_are_in_its_next_target() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -427,7 +427,7 @@ fn increases_contained_in_an_overwrite_that_is_throttled_are_in_its_next_target(
 }
 
 #[test]
-fn after_a_crash_what_was_being_sent_is_uncertain_and_is_found_out() {
+fn after_a_crash_an_increase_that_was_being_sent_is_uncertain_and_then_resolved() {
     on_every_platform(async |world, seller, shop, _| {
         for arrives in [true, false] {
             let shown = world.shown(shop, "A");
@@ -448,7 +448,7 @@ fn after_a_crash_what_was_being_sent_is_uncertain_and_is_found_out() {
 }
 
 #[test]
-fn a_crash_at_any_instant_of_a_delivery_loses_nothing_and_doubles_nothing() {
+fn a_crash_at_any_instant_of_a_delivery_loses_nothing_and_duplicates_nothing() {
     on_every_platform(async |world, seller, shop, platform| {
         let mut expected = 10;
         for at in (0..1_300).step_by(100) {
@@ -507,7 +507,7 @@ fn draws_badly() -> f64 {
 }
 
 #[test]
-fn an_actor_that_panics_is_replaced_and_what_it_was_doing_is_found_out() {
+fn an_actor_that_panics_is_replaced_and_its_pushes_are_resolved() {
     story_with(
         START,
         |settings| settings.draw = draws_badly,
@@ -543,7 +543,7 @@ async fn stops_and_goes_on(world: &World, seller: &Seller<'_>, shop: &Shop, show
 }
 
 #[test]
-fn a_graceful_stop_waits_for_what_is_on_its_way_and_loses_nothing() {
+fn a_graceful_stop_waits_for_calls_in_flight_and_loses_nothing() {
     on_every_platform(async |world, seller, shop, _| {
         world.faults(|f| f.latency_ms = 3_000);
         seller.purchase("A", 5).await;
@@ -554,7 +554,7 @@ fn a_graceful_stop_waits_for_what_is_on_its_way_and_loses_nothing() {
 }
 
 #[test]
-fn a_node_that_ends_is_noticed_within_seconds() {
+fn the_end_of_a_node_is_noticed_within_seconds() {
     story(async |world| {
         let handle = world.handle();
         let ends_within = async |seconds| tokio::time::timeout(std::time::Duration::from_secs(seconds), handle.node_ended()).await.is_ok();
@@ -566,7 +566,7 @@ fn a_node_that_ends_is_noticed_within_seconds() {
 }
 
 #[test]
-fn a_graceful_stop_while_settings_are_read_starts_nothing_more() {
+fn a_graceful_stop_while_settings_are_being_read_starts_nothing_new() {
     on_every_platform(async |world, seller, shop, _| {
         world.faults(|f| f.latency_ms = 3_000);
         seller.purchase("A", 5).await;
@@ -577,7 +577,7 @@ fn a_graceful_stop_while_settings_are_read_starts_nothing_more() {
 }
 
 #[test]
-fn a_graceful_stop_waits_also_for_a_store_that_was_just_removed() {
+fn a_graceful_stop_also_waits_for_a_store_that_was_just_removed() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -593,7 +593,7 @@ fn a_graceful_stop_waits_also_for_a_store_that_was_just_removed() {
 }
 
 #[test]
-fn a_restart_goes_on_with_retries_and_holds_as_they_were() {
+fn retries_and_held_pushes_survive_a_restart() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let (corner, market) = (seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await);
@@ -613,7 +613,7 @@ fn a_restart_goes_on_with_retries_and_holds_as_they_were() {
 }
 
 #[test]
-fn an_unpaired_listing_whose_outcome_is_unknown_is_left_alone_in_the_end() {
+fn an_unknown_outcome_for_an_unpaired_listing_is_closed_without_sending_again() {
     on_every_platform(async |world, seller, shop, _| {
         world.loses_answers();
         seller.purchase("A", 5).await;

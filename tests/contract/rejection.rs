@@ -4,7 +4,7 @@ use stocktide::db::runs::RunFilter;
 use stocktide::domain::push::PushState::{Confirmed, Rejected, Retrying, Superseded};
 
 #[test]
-fn a_rejected_push_says_why_and_what_to_do_beside_the_raw_answer_and_never_blocks_another_listing() {
+fn a_rejected_push_gives_a_reason_a_next_step_and_the_raw_answer_and_blocks_no_other_listing() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A", "B"]).await;
@@ -21,7 +21,7 @@ fn a_rejected_push_says_why_and_what_to_do_beside_the_raw_answer_and_never_block
 }
 
 #[test]
-fn a_rejected_push_does_not_block_the_next_of_its_own_listing() {
+fn a_rejected_push_does_not_block_the_next_one_for_its_listing() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -54,7 +54,7 @@ fn a_rejected_increase_that_is_retried_is_sent_once() {
 }
 
 #[test]
-fn a_rejected_increase_is_not_sent_again_when_an_overwrite_that_contains_it_is_on_its_way() {
+fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_contains_it_is_in_flight() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -74,7 +74,7 @@ fn a_rejected_increase_is_not_sent_again_when_an_overwrite_that_contains_it_is_o
 }
 
 #[test]
-fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_perhaps_contains_it_waits_to_be_repeated() {
+fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_may_contain_it_waits_to_be_repeated() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         // One listing a call and a call in ten seconds: of two overwrites that are to be repeated one waits.
@@ -102,7 +102,7 @@ fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_perhaps_contain
 }
 
 #[test]
-fn a_clock_that_steps_changes_nothing_about_which_rejected_increases_an_overwrite_contains() {
+fn clock_steps_do_not_affect_which_rejected_increases_an_overwrite_contains() {
     for step in [hours(-3), hours(3)] {
         story(async |world| {
             let seller = world.seller(incremental).await;
@@ -128,7 +128,7 @@ fn a_clock_that_steps_changes_nothing_about_which_rejected_increases_an_overwrit
 }
 
 #[test]
-fn a_rejected_overwrite_that_is_retried_brings_the_target_of_now_with_all_that_it_had_contained() {
+fn a_retried_overwrite_writes_the_current_target_including_everything_it_contained() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;

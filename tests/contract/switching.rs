@@ -9,7 +9,7 @@ use stocktide::domain::push::PushState::{Cancelled, Confirmed};
 use stocktide::domain::settings::Frequency;
 
 #[test]
-fn switching_on_begins_with_one_overwrite_so_that_increases_start_from_the_truth() {
+fn switching_on_starts_with_one_overwrite_so_that_increases_build_on_correct_quantities() {
     story(async |world| {
         let seller = world.seller(off).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -57,7 +57,7 @@ fn a_setting_takes_effect_for_events_recorded_after_it_is_saved() {
 }
 
 #[test]
-fn increases_queued_before_a_switch_to_timed_are_still_delivered() {
+fn increases_queued_before_a_switch_to_timed_full_coverage_are_still_delivered() {
     story_of_days(START, async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -74,7 +74,7 @@ fn increases_queued_before_a_switch_to_timed_are_still_delivered() {
 }
 
 #[test]
-fn switching_off_cancels_what_is_queued_and_says_so() {
+fn switching_off_cancels_waiting_pushes_and_gives_the_reason() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A", "B"]).await;
@@ -92,7 +92,7 @@ fn switching_off_cancels_what_is_queued_and_says_so() {
 }
 
 #[test]
-fn switching_off_cancels_what_waits_for_a_paused_store() {
+fn switching_off_cancels_the_held_pushes_of_a_paused_store() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -107,7 +107,7 @@ fn switching_off_cancels_what_waits_for_a_paused_store() {
 }
 
 #[test]
-fn switching_off_ends_the_runs_of_auto_sync() {
+fn switching_off_cancels_the_runs_of_auto_sync() {
     story(async |world| {
         let seller = world.seller(off).await;
         let shop = seller.shop_on(platform_that::allows(0.1, 1), "corner", &["A", "B", "C"]).await;
@@ -123,7 +123,7 @@ fn switching_off_ends_the_runs_of_auto_sync() {
 }
 
 #[test]
-fn what_is_on_its_way_while_auto_sync_is_switched_off_is_not_sent_again() {
+fn a_push_in_flight_when_auto_sync_is_switched_off_is_not_sent_again() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -140,7 +140,7 @@ fn what_is_on_its_way_while_auto_sync_is_switched_off_is_not_sent_again() {
 }
 
 #[test]
-fn an_unknown_outcome_is_still_found_out_after_auto_sync_is_switched_off() {
+fn an_unknown_outcome_is_still_resolved_after_auto_sync_is_switched_off() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         for (name, platform) in [("keys", platform_that::knows_keys()), ("adds", platform_that::only_adds())] {
@@ -161,7 +161,7 @@ fn an_unknown_outcome_is_still_found_out_after_auto_sync_is_switched_off() {
 }
 
 #[test]
-fn an_outcome_that_cannot_be_decided_after_auto_sync_is_switched_off_sends_nothing() {
+fn an_outcome_that_cannot_be_decided_causes_no_overwrite_after_auto_sync_is_switched_off() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop_on(platform_that::only_adds(), "corner", &["A"]).await;
@@ -181,7 +181,7 @@ fn an_outcome_that_cannot_be_decided_after_auto_sync_is_switched_off_sends_nothi
 }
 
 #[test]
-fn switching_on_again_selects_the_frequency_that_is_told() {
+fn switching_on_again_uses_the_chosen_frequency() {
     story_of_days(START, async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -197,7 +197,7 @@ fn switching_on_again_selects_the_frequency_that_is_told() {
 }
 
 #[test]
-fn a_switch_from_timed_to_incremental_ends_the_daily_runs() {
+fn a_switch_from_timed_full_coverage_to_incremental_ends_the_daily_runs() {
     story_of_days(START, async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -211,7 +211,7 @@ fn a_switch_from_timed_to_incremental_ends_the_daily_runs() {
 }
 
 #[test]
-fn a_change_stands_in_the_audit_log_with_who_when_before_and_after_or_not_at_all() {
+fn the_audit_log_records_each_change_with_actor_time_and_values_but_no_failed_change() {
     story(async |world| {
         let seller = world.seller(off).await;
         let now = world.now();
@@ -235,7 +235,7 @@ fn a_change_stands_in_the_audit_log_with_who_when_before_and_after_or_not_at_all
 }
 
 #[test]
-fn a_manual_run_covers_what_was_cancelled() {
+fn a_manual_run_makes_up_for_cancelled_increases() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;

@@ -22,7 +22,7 @@ fn in_shared_mode_each_store_shows_its_share_of_the_pool_rounded_down() {
 }
 
 #[test]
-fn the_pool_is_what_the_warehouses_that_feed_the_store_have() {
+fn the_pool_is_the_stock_of_the_warehouses_that_supply_the_store() {
     story(async |world| {
         let seller = world.seller(off).await;
         seller.warehouse("south").await;
@@ -38,7 +38,7 @@ fn the_pool_is_what_the_warehouses_that_feed_the_store_have() {
 }
 
 #[test]
-fn a_pool_below_the_buffer_or_zero_shows_nothing() {
+fn a_pool_below_the_buffer_or_below_zero_shows_as_zero() {
     story(async |world| {
         let seller = world.seller(|s| s.buffer = 3).await;
         let shop = seller.shop("corner", &["A", "B"]).await;
@@ -52,7 +52,7 @@ fn a_pool_below_the_buffer_or_zero_shows_nothing() {
 }
 
 #[test]
-fn in_exclusive_mode_the_targets_and_the_unallocated_part_are_the_pool() {
+fn in_exclusive_mode_the_targets_and_the_unallocated_part_add_up_to_the_pool() {
     story(async |world| {
         let seller = world.seller(exclusive).await;
         let mut shops = Vec::new();
@@ -110,7 +110,7 @@ fn a_threshold_hides_the_last_units_and_a_maximum_caps_what_is_shown() {
 }
 
 #[test]
-fn rules_resolve_listing_over_sku_over_store_over_seller() {
+fn rules_take_precedence_by_listing_then_sku_then_store_then_seller() {
     story(async |world| {
         let seller = world.seller(off).await;
         let (corner, market) = (seller.shop("corner", &["A", "B"]).await, seller.shop("market", &["A", "B"]).await);
@@ -129,7 +129,7 @@ fn rules_resolve_listing_over_sku_over_store_over_seller() {
 }
 
 #[test]
-fn a_stores_own_share_counts_as_its_rule() {
+fn a_stores_own_share_ranks_as_a_rule_for_that_store() {
     story(async |world| {
         let seller = world.seller(off).await;
         let shop = seller.shop("corner", &["A"]).await;

@@ -1,4 +1,4 @@
-//! Delivery: what happens to pushes between their birth and their end, as long as their outcomes are known.
+//! Delivery: the order in which pushes are sent, and what becomes of them while their outcomes are known.
 use crate::support::*;
 use stocktide::db::runs::RunFilter;
 use stocktide::domain::push::PushKind;
@@ -49,7 +49,7 @@ fn an_overwrite_supersedes_the_increases_queued_for_its_listing() {
         seller.purchase("A", 5).await;
         seller.sync(RunFilter::default()).await;
         world.a_moment().await;
-        // The overwrite is claimed first, as its turn may come.
+        // Only the overwrite is retried, so that it is claimed before the increase.
         let id = shop.id;
         seller
             .db()
@@ -141,8 +141,8 @@ fn retries_back_off_and_are_not_limited_in_number() {
         let push = seller.pushes().await.remove(0);
         assert_eq!(push.state, Retrying);
         assert!(push.attempts > 100, "{}", push.attempts);
-        let an_hour = (world.platform.stats().calls - early) / 20;
-        assert!((12..60).contains(&an_hour), "every five minutes at most, on average half of that: {an_hour} an hour");
+        let per_hour = (world.platform.stats().calls - early) / 20;
+        assert!((12..60).contains(&per_hour), "delays average half of their five-minute limit, not {per_hour} calls an hour");
         world.all_is_well();
         world.sleep(minutes(10)).await;
         assert_eq!(world.received(&shop), [add("A", 5)]);
@@ -176,14 +176,14 @@ fn an_increase_is_rejected_after_a_day_of_failures_and_one_overwrite_follows_whe
         world.sleep(hours(2)).await;
         let push = seller.pushes().await.remove(0);
         assert_eq!(push.state, Rejected);
-        assert!(push.reason.clone().unwrap().contains("could not be reached"), "with the last reason: {push:?}");
+        assert!(push.reason.clone().unwrap().contains("could not be reached"), "the last reason is kept: {push:?}");
         world.all_is_well();
         world.sleep(hours(1)).await;
         assert_eq!(world.received(&shop), [set("A", 5)]);
         assert!(!seller.listing(&shop, "A").await.marked);
         seller.retries(&[push.id]).await;
         world.sleep(minutes(1)).await;
-        assert_eq!(world.received(&shop), [set("A", 5)], "the overwrite contains it");
+        assert_eq!(world.received(&shop), [set("A", 5)], "the overwrite already contained it");
     });
 }
 
@@ -219,7 +219,7 @@ fn a_batch_that_fails_because_of_one_item_is_split_until_that_item_is_on_its_own
         assert_eq!((run.done, run.failed), (49, 1));
         let rejected: Vec<_> = seller.pushes().await.into_iter().filter(|p| p.state == Rejected).map(|p| p.external_id).collect();
         assert_eq!(rejected, ["S17"]);
-        assert_eq!(world.received(&shop).len(), 49, "and nothing twice");
+        assert_eq!(world.received(&shop).len(), 49, "nothing is sent twice");
         assert!(world.platform.stats().calls < 20, "{} calls", world.platform.stats().calls);
     });
 }
@@ -254,7 +254,7 @@ fn refused_credentials_hold_a_stores_pushes_which_are_sent_merged_once_the_crede
         }
         let store = seller.store(&shop).await;
         assert!(store.needs_reauthorisation && store.problem.is_some());
-        assert_eq!(world.received(&other), [add("A", 5), add("A", 2), add("A", 1)], "another store is not concerned");
+        assert_eq!(world.received(&other), [add("A", 5), add("A", 2), add("A", 1)], "another store is not affected");
         let held: Vec<_> = seller.pushes().await.into_iter().filter(|push| push.store_id == shop.id).collect();
         assert!(held.iter().all(|push| push.state == Held && push.next_step.is_some()), "{held:?}");
         world.all_is_well();
@@ -397,8 +397,8 @@ fn a_store_that_keeps_failing_is_probed_not_hammered() {
         world.sleep(minutes(30)).await;
         let first = world.platform.stats().calls;
         world.sleep(hours(2)).await;
-        let an_hour = (world.platform.stats().calls - first) / 2;
-        assert!((8..=13).contains(&an_hour), "one probe every five minutes, not {an_hour} calls an hour");
+        let per_hour = (world.platform.stats().calls - first) / 2;
+        assert!((8..=13).contains(&per_hour), "one probe every five minutes, not {per_hour} calls an hour");
         world.all_is_well();
         world.sleep(minutes(15)).await;
         assert!(skus.iter().all(|sku| world.shown(&shop, sku) == 1));
@@ -462,7 +462,7 @@ fn each_listing_records_what_its_store_last_showed_and_when() {
         seller.purchase("A", 5).await;
         world.a_moment().await;
         let listing = seller.listing(&shop, "A").await;
-        assert_eq!(listing.shown, Some(8), "from the answer");
+        assert_eq!(listing.shown, Some(8), "taken from the answer");
         assert!(world.now() - listing.shown_at.unwrap() <= seconds(2));
     });
 }

@@ -1,4 +1,4 @@
-//! Incremental: each increase is added to what the store shows, at once, and increases telescope.
+//! Incremental inventory synchronization: each increase of a target is sent at once and added to what the store shows.
 use crate::support::*;
 use stocktide::db::ledger::EventResult;
 use stocktide::domain::WarehouseCode;
@@ -87,7 +87,7 @@ fn a_transfer_triggers_an_increase_where_it_raises_the_stores_pool() {
         seller.record(vec![transfer]).await;
         world.a_moment().await;
         assert_eq!(world.received(&south), [add("A", 4)]);
-        assert_eq!(world.received(&all), [add("A", 10)], "whose pool stayed the same");
+        assert_eq!(world.received(&all), [add("A", 10)], "its pool is unchanged");
     });
 }
 
@@ -101,7 +101,7 @@ fn an_increase_is_the_difference_of_two_targets_so_rounding_errors_never_accumul
             seller.purchase("A", 1).await;
             world.a_moment().await;
         }
-        assert_eq!(world.shown(&shop, "A"), 7, "floor(25 × 30 %), in {:?}", world.received(&shop));
+        assert_eq!(world.shown(&shop, "A"), 7, "25 × 30 %, rounded down: {:?}", world.received(&shop));
     });
 }
 

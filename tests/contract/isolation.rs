@@ -69,14 +69,14 @@ fn another_sellers_rows_cannot_be_changed() {
 fn two_sellers_can_use_the_same_event_ids_skus_and_item_names_independently() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
-        let (of_ada, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
+        let (ada_shop, ben_shop) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
         let event = ada.an_event("A", Purchase, 5);
         let mut other = event.clone();
         other.quantity = 7;
         assert!(matches!(ada.record(vec![event]).await[..], [EventResult::Accepted { .. }]));
         assert!(matches!(ben.record(vec![other]).await[..], [EventResult::Accepted { .. }]));
         world.a_moment().await;
-        assert_eq!((world.received(&of_ada), world.received(&of_ben)), (vec![add("A", 5)], vec![add("A", 7)]));
+        assert_eq!((world.received(&ada_shop), world.received(&ben_shop)), (vec![add("A", 5)], vec![add("A", 7)]));
         assert_eq!((ada.available("A").await, ben.available("A").await), (5, 7));
     });
 }
@@ -85,7 +85,7 @@ fn two_sellers_can_use_the_same_event_ids_skus_and_item_names_independently() {
 fn switching_auto_sync_off_affects_only_that_seller() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
-        let (of_ada, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
+        let (ada_shop, ben_shop) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
         world.faults(|f| f.down = true);
         ada.purchase("A", 5).await;
         ben.purchase("A", 5).await;
@@ -93,7 +93,7 @@ fn switching_auto_sync_off_affects_only_that_seller() {
         ada.switches_off().await;
         world.all_is_well();
         world.sleep(minutes(5)).await;
-        assert_eq!((world.received(&of_ada), world.received(&of_ben)), (vec![], vec![add("A", 5)]));
+        assert_eq!((world.received(&ada_shop), world.received(&ben_shop)), (vec![], vec![add("A", 5)]));
     });
 }
 
@@ -101,7 +101,7 @@ fn switching_auto_sync_off_affects_only_that_seller() {
 fn nothing_is_sent_for_a_seller_while_it_is_suspended() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
-        let (of_ada, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
+        let (ada_shop, ben_shop) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
         let suspend = async |suspended: bool| {
             let id = ada.id;
             let change = move |conn: &mut stocktide::db::Conn| {
@@ -116,11 +116,11 @@ fn nothing_is_sent_for_a_seller_while_it_is_suspended() {
         ada.purchase("A", 5).await;
         ben.purchase("A", 5).await;
         world.sleep(hours(1)).await;
-        assert_eq!((world.received(&of_ada), world.received(&of_ben)), (vec![], vec![add("A", 5)]));
+        assert_eq!((world.received(&ada_shop), world.received(&ben_shop)), (vec![], vec![add("A", 5)]));
         suspend(false).await;
         world.handle().reconfigure(ada.id);
         world.a_moment().await;
-        assert_eq!(world.received(&of_ada), [add("A", 5)]);
+        assert_eq!(world.received(&ada_shop), [add("A", 5)]);
     });
 }
 
@@ -128,7 +128,7 @@ fn nothing_is_sent_for_a_seller_while_it_is_suspended() {
 fn deleting_a_seller_removes_all_of_its_data_and_nobody_elses() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
-        let (_, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
+        let (_, ben_shop) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
         world.faults(|f| f.down = true);
         ada.purchase("A", 5).await;
         ben.purchase("A", 5).await;
@@ -139,6 +139,6 @@ fn deleting_a_seller_removes_all_of_its_data_and_nobody_elses() {
         world.sleep(minutes(5)).await;
         assert!(matches!(ada.db().read(|t| t.sync_settings()).await, Err(Error::NotFound)));
         assert_eq!(ada.pushes().await, []);
-        assert_eq!(world.received(&of_ben), [add("A", 5)]);
+        assert_eq!(world.received(&ben_shop), [add("A", 5)]);
     });
 }

@@ -1,13 +1,7 @@
-//! What the service promises, a module per promise: whole services (rows, actors, client) in virtual time, over the
-//! simulated platform in process. Every story is told on SQLite and, where a server is named, on PostgreSQL; see
+//! What the service promises, one module per promise. Each test runs a whole service (rows, actors, client) in virtual
+//! time against a simulated platform in the same process, on SQLite and, if a server is configured, on PostgreSQL; see
 //! [`support::database`].
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on says so at once"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failing test should stop at once")]
 
 mod delivery;
 mod incremental;

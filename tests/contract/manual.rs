@@ -1,4 +1,4 @@
-//! Manual sync: always an overwrite, of everything, some stores or some SKUs, whatever auto-sync is set to.
+//! Manual sync: an overwrite of everything or of the chosen stores or SKUs, whether or not auto-sync is on.
 use crate::support::*;
 use stocktide::db::runs::{RunFilter, RunKind, RunState};
 use stocktide::domain::Sku;

@@ -1,11 +1,11 @@
-//! Unknown outcomes and crashes: an increase is never applied twice and never lost, whatever the platform offers.
+//! Unknown outcomes: an increase is never applied twice and never lost, whatever the platform supports.
 use crate::support::*;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use stocktide::db::runs::RunFilter;
 use stocktide::domain::push::PushState::{Cancelled, Confirmed, Rejected, Superseded, Uncertain};
 
-/// Everything that a platform may offer, by name.
+/// The kinds of platforms, by the means they offer of resolving an unknown outcome.
 fn platforms() -> [(&'static str, Value); 6] {
     [
         ("keys", platform_that::knows_keys()),
@@ -17,11 +17,11 @@ fn platforms() -> [(&'static str, Value); 6] {
     ]
 }
 
-/// A listing that shows 10 of 10 available, on each platform in turn, each with a seller of its own.
-fn on_every_platform(tell: impl AsyncFn(&World, &Seller<'_>, &Shop, &str)) {
+/// Runs a story on each kind of platform in turn, with a new seller whose only listing shows all of its 10 available units.
+pub fn on_every_platform(tell: impl AsyncFn(&World, &Seller<'_>, &Shop, &str)) {
     story(async |world| {
         for (name, platform) in platforms() {
-            println!("on a platform: {name}");
+            println!("platform: {name}");
             let seller = world.seller(incremental).await;
             let shop = seller.shop_on(platform, "corner", &["A"]).await;
             seller.purchase("A", 10).await;
@@ -138,7 +138,7 @@ fn a_request_that_arrives_after_its_own_repetition_and_an_overwrite_changes_noth
         world.sleep(ms(300)).await;
         world.all_is_well();
         world.sleep(seconds(1)).await;
-        // The target is what the listing showed before: whoever compares with that finds it again.
+        // The target equals what the listing showed before, so a late compare-and-set with that quantity would succeed.
         seller.sale("A", 5).await;
         seller.sync(RunFilter::default()).await;
         world.sleep(minutes(1)).await;
@@ -157,12 +157,12 @@ fn a_request_that_arrives_after_an_inconclusive_read_is_healed_at_the_next_answe
         seller.purchase("A", 5).await;
         world.sleep(ms(300)).await;
         world.all_is_well();
-        // With these gone the read after the settle time finds neither 10 nor 15.
+        // Because of these sales the read after the settle time finds neither 10 nor 15.
         world.sells(&shop, "A", 2);
         world.sleep(seconds(30)).await;
         assert_eq!(world.shown(&shop, "A"), 15, "overwritten with the target");
         world.sleep(minutes(2)).await;
-        assert_eq!(world.shown(&shop, "A"), 20, "the request came late");
+        assert_eq!(world.shown(&shop, "A"), 20, "the late request was applied");
         seller.purchase("A", 1).await;
         world.sleep(minutes(1)).await;
         assert_eq!(world.shown(&shop, "A"), 16, "{:?}", world.received(&shop));
@@ -188,7 +188,7 @@ fn an_increase_refused_after_it_may_have_been_applied_is_never_sent_again_not_ev
                 Applied::Add(units) => shown + units,
                 Applied::Set(units) => units,
             };
-            assert!(shown <= 15, "not for a moment: {:?}", world.received(shop));
+            assert!(shown <= 15, "it never shows more, even briefly: {:?}", world.received(shop));
         }
         assert_eq!(world.shown(shop, "A"), 15, "{:?}", world.received(shop));
     });
@@ -270,7 +270,7 @@ fn a_request_applied_after_the_settle_time_is_healed_by_an_overwrite_at_the_next
         world.all_is_well();
         world.sleep(minutes(2)).await;
         let doubled = matches!(platform, "only adds" | "adds, no reads");
-        assert_eq!(world.shown(shop, "A"), if doubled { 20 } else { 15 }, "nothing can be known of it before the next answer");
+        assert_eq!(world.shown(shop, "A"), if doubled { 20 } else { 15 }, "it cannot be detected before the next answer");
         seller.purchase("A", 1).await;
         world.sleep(minutes(1)).await;
         assert_eq!(world.shown(shop, "A"), 16, "on {platform}: {:?}", world.received(shop));
@@ -289,7 +289,7 @@ fn increases_recorded_while_an_outcome_is_unknown_wait_and_merge_with_each_other
             seller.purchase("A", quantity).await;
         }
         let in_flight = seller.pushes().await.iter().filter(|push| push.state.is_in_flight()).map(|push| push.quantity).collect::<Vec<_>>();
-        assert_eq!(in_flight, [Some(5)], "nothing merges into what may have been applied");
+        assert_eq!(in_flight, [Some(5)], "nothing merges into an increase that may have been applied");
         world.all_is_well();
         world.sleep(minutes(10)).await;
         assert_eq!(world.shown(shop, "A"), 21, "{:?}", world.received(shop));
@@ -436,13 +436,13 @@ fn after_a_crash_an_increase_that_was_being_sent_is_uncertain_and_then_resolved(
                 world.faults(|f| f.never_answer = 1.0);
             }
             seller.purchase("A", 5).await;
-            // On platforms that are read first the read takes as long.
+            // Where the quantity is read first, that read takes another 400 ms.
             world.sleep(ms(if world.received(shop).last() == Some(&add("A", 10)) { 200 } else { 600 })).await;
             world.crashes().await;
             world.all_is_well();
             world.starts();
             world.sleep(minutes(1)).await;
-            assert_eq!(world.shown(shop, "A"), shown + 5, "arrives: {arrives}; {:?}", world.received(shop));
+            assert_eq!(world.shown(shop, "A"), shown + 5, "arrives: {arrives}, received: {:?}", world.received(shop));
         }
     });
 }
@@ -461,7 +461,7 @@ fn a_crash_at_any_instant_of_a_delivery_loses_nothing_and_duplicates_nothing() {
             world.all_is_well();
             world.starts();
             world.sleep(minutes(1)).await;
-            assert_eq!(world.shown(shop, "A"), expected, "on {platform}, crashed {at} ms after; {:?}", world.received(shop));
+            assert_eq!(world.shown(shop, "A"), expected, "on {platform}, crashed after {at} ms: {:?}", world.received(shop));
         }
     });
 }
@@ -486,22 +486,22 @@ fn a_crash_between_the_claim_and_the_first_byte_loses_nothing() {
                     break;
                 }
             }
-            assert!(crashed, "it was claimed for a while before it was sent");
+            assert!(crashed, "the push was never seen claimed but unsent");
             world.sleep(minutes(1)).await;
             assert_eq!((world.shown(&shop, "A"), world.received(&shop).len()), (5, 1));
         }
     });
 }
 
-/// Whether stores' actors panic at every fourth claim.
+/// Whether every fourth random draw by an actor panics.
 static PANICS: AtomicBool = AtomicBool::new(false);
 static PANICKED: AtomicUsize = AtomicUsize::new(0);
 
-fn draws_badly() -> f64 {
+fn sometimes_panics() -> f64 {
     static DRAWS: AtomicUsize = AtomicUsize::new(0);
     if PANICS.load(Ordering::Relaxed) && DRAWS.fetch_add(1, Ordering::Relaxed) % 4 == 3 {
         PANICKED.fetch_add(1, Ordering::Relaxed);
-        panic!("a panic that the test has planted");
+        panic!("planted by the test");
     }
     0.5
 }
@@ -510,7 +510,7 @@ fn draws_badly() -> f64 {
 fn an_actor_that_panics_is_replaced_and_its_pushes_are_resolved() {
     story_with(
         START,
-        |settings| settings.draw = draws_badly,
+        |settings| settings.draw = sometimes_panics,
         async |world| {
             let seller = world.seller(incremental).await;
             let [keys, reads] = [
@@ -524,7 +524,7 @@ fn an_actor_that_panics_is_replaced_and_its_pushes_are_resolved() {
                 world.sleep(seconds(2)).await;
             }
             PANICS.store(false, Ordering::Relaxed);
-            assert!(PANICKED.swap(0, Ordering::Relaxed) > 0, "no actor has died");
+            assert!(PANICKED.swap(0, Ordering::Relaxed) > 0, "no actor has panicked");
             world.all_is_well();
             world.sleep(minutes(30)).await;
             assert_eq!([world.shown(&keys, "A"), world.shown(&reads, "A")], [100, 100], "{:?}", seller.lines().await);
@@ -532,8 +532,8 @@ fn an_actor_that_panics_is_replaced_and_its_pushes_are_resolved() {
     );
 }
 
-/// A graceful stop, and what is found when the service has started again and the platform works.
-async fn stops_and_goes_on(world: &World, seller: &Seller<'_>, shop: &Shop, shown: i64) {
+/// Stops gracefully, starts again with a working platform, and checks what the listing then shows.
+async fn stops_and_starts_again(world: &World, seller: &Seller<'_>, shop: &Shop, shown: i64) {
     world.stops().await;
     assert!(seller.pushes().await.iter().all(|push| !push.state.is_in_flight()), "{:?}", seller.lines().await);
     world.all_is_well();
@@ -549,7 +549,7 @@ fn a_graceful_stop_waits_for_calls_in_flight_and_loses_nothing() {
         seller.purchase("A", 5).await;
         world.sleep(ms(500)).await;
         seller.purchase("A", 2).await;
-        stops_and_goes_on(world, seller, shop, 17).await;
+        stops_and_starts_again(world, seller, shop, 17).await;
     });
 }
 
@@ -558,7 +558,7 @@ fn the_end_of_a_node_is_noticed_within_seconds() {
     story(async |world| {
         let handle = world.handle();
         let ends_within = async |seconds| tokio::time::timeout(std::time::Duration::from_secs(seconds), handle.node_ended()).await.is_ok();
-        assert!(!ends_within(3600).await, "it goes on");
+        assert!(!ends_within(3600).await, "it is still running");
         world.stops().await;
         assert!(ends_within(2).await);
         world.starts();
@@ -572,7 +572,7 @@ fn a_graceful_stop_while_settings_are_being_read_starts_nothing_new() {
         seller.purchase("A", 5).await;
         world.sleep(ms(500)).await;
         world.handle().reconfigure(seller.id);
-        stops_and_goes_on(world, seller, shop, 15).await;
+        stops_and_starts_again(world, seller, shop, 15).await;
     });
 }
 
@@ -587,7 +587,7 @@ fn a_graceful_stop_also_waits_for_a_store_that_was_just_removed() {
         seller.removes(&shop).await;
         world.sleep(ms(500)).await;
         world.stops().await;
-        assert_eq!(world.received(&shop), [add("A", 5)], "it was on its way");
+        assert_eq!(world.received(&shop), [add("A", 5)], "it was in flight");
         world.starts();
     });
 }

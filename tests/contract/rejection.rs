@@ -1,4 +1,4 @@
-//! Rejected pushes: what they say, what they hold up, and what a retry by hand may send.
+//! Rejected pushes: what they report, which pushes they must not block, and what a manual retry may send.
 use crate::support::*;
 use stocktide::db::runs::RunFilter;
 use stocktide::domain::push::PushState::{Confirmed, Rejected, Retrying, Superseded};
@@ -66,7 +66,7 @@ fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_contains_it_is_
         world.faults(|f| f.latency_ms = 900);
         seller.sync(RunFilter::default()).await;
         world.sleep(ms(300)).await;
-        assert_eq!(seller.retries(&[id]).await, 0, "the overwrite contains it, and has not been answered");
+        assert_eq!(seller.retries(&[id]).await, 0, "the overwrite contains it, and has not been answered yet");
         world.sleep(minutes(1)).await;
         assert_eq!(world.received(&shop), [set("A", 5)]);
         assert_eq!(seller.lines().await, [increase(5, Superseded), overwrite(5, Confirmed)]);
@@ -77,7 +77,7 @@ fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_contains_it_is_
 fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_may_contain_it_waits_to_be_repeated() {
     story(async |world| {
         let seller = world.seller(incremental).await;
-        // One listing a call and a call in ten seconds: of two overwrites that are to be repeated one waits.
+        // With one listing per call and one call per ten seconds, one of the two overwrites has to wait to be repeated.
         let mut platform = platform_that::only_adds();
         platform["abilities"]["max_items"] = 1.into();
         platform["rate_limit"] = platform_that::allows(0.1, 2)["rate_limit"].take();
@@ -95,7 +95,7 @@ fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_may_contain_it_
         world.all_is_well();
         world.sleep(seconds(12)).await;
         assert!(seller.lines().await.contains(&overwrite(3, Retrying)), "{:?}", seller.lines().await);
-        assert_eq!(seller.retries(&rejected).await, 0, "the overwrites may be there, and are sent again in any case");
+        assert_eq!(seller.retries(&rejected).await, 0, "the overwrites may have been applied, and will be sent again anyway");
         world.sleep(minutes(1)).await;
         assert!(world.received(&shop).iter().all(|change| [set("A", 5), set("B", 3)].contains(change)), "{:?}", world.received(&shop));
     });

@@ -14,7 +14,7 @@ fn an_event_is_applied_once_however_often_it_is_sent() {
         world.sleep(hours(1)).await;
         let again = seller.record(vec![event.clone(), event]).await;
         let [EventResult::Accepted { at }] = first[..] else { panic!("{first:?}") };
-        assert_eq!(again, [EventResult::Duplicate { at }, EventResult::Duplicate { at }], "answered with the first result");
+        assert_eq!(again, [EventResult::Duplicate { at }, EventResult::Duplicate { at }], "duplicates get the first result");
         assert_eq!(seller.available("A").await, 5);
         world.a_moment().await;
         assert_eq!(world.received(&shop), [add("A", 5)]);

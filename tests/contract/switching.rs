@@ -1,4 +1,4 @@
-//! Switching auto-sync on, off, and from one frequency to the other.
+//! Switching auto-sync on and off, and between its two frequencies.
 use crate::support::*;
 use chrono_tz::UTC;
 use serde_json::json;
@@ -52,7 +52,7 @@ fn a_setting_takes_effect_for_events_recorded_after_it_is_saved() {
         seller.purchase("A", 1).await;
         world.all_is_well();
         world.sleep(minutes(5)).await;
-        assert_eq!(world.received(&shop), [add("A", 11)], "10 without the buffer, and from 10 - 4 to 11 - 4");
+        assert_eq!(world.received(&shop), [add("A", 11)], "10 without the buffer, then 1, from 10 - 4 to 11 - 4");
     });
 }
 
@@ -67,7 +67,7 @@ fn increases_queued_before_a_switch_to_timed_full_coverage_are_still_delivered()
         seller.purchase("A", 1).await;
         world.all_is_well();
         world.sleep(minutes(5)).await;
-        assert_eq!(world.received(&shop), [add("A", 10)], "and what came later waits for the daily run");
+        assert_eq!(world.received(&shop), [add("A", 10)], "the later purchase waits for the daily run");
         world.sleep_until("2026-03-03T03:31:00Z").await;
         assert_eq!(world.received(&shop), [add("A", 10), set("A", 11)]);
     });
@@ -134,7 +134,7 @@ fn a_push_in_flight_when_auto_sync_is_switched_off_is_not_sent_again() {
         world.sleep(seconds(5)).await;
         world.all_is_well();
         world.sleep(minutes(5)).await;
-        assert_eq!(world.received(&shop), [], "it was throttled, so surely not applied");
+        assert_eq!(world.received(&shop), [], "a throttled push is known not to have been applied");
         assert_eq!(seller.lines().await, [increase(10, Cancelled)]);
     });
 }
@@ -176,7 +176,7 @@ fn an_outcome_that_cannot_be_decided_causes_no_overwrite_after_auto_sync_is_swit
         world.sleep(minutes(5)).await;
         assert_eq!(world.received(&shop), [add("A", 10)], "no overwrite after auto-sync was switched off");
         assert_eq!(seller.lines().await, [increase(10, Confirmed), increase(5, Cancelled)]);
-        assert!(seller.pushes().await[1].next_step.is_some(), "the seller is told to look");
+        assert!(seller.pushes().await[1].next_step.is_some(), "the seller is advised what to do");
     });
 }
 
@@ -222,11 +222,11 @@ fn the_audit_log_records_each_change_with_actor_time_and_values_but_no_failed_ch
             before: Some(json!({"buffer": 0})),
             after: Some(json!({"buffer": 4})),
         };
-        let undone = move |t: &mut Tenant<'_>| -> Result<(), Error> {
+        let failing = move |t: &mut Tenant<'_>| -> Result<(), Error> {
             t.append_audit(&change(), now)?;
             Err(Error::Conflict("the change was refused".to_owned()))
         };
-        seller.db().write(undone).await.unwrap_err();
+        seller.db().write(failing).await.unwrap_err();
         seller.db().write(move |t| t.append_audit(&change(), now)).await.unwrap();
         let log = seller.db().read(|t| t.audit(None, 10)).await.unwrap();
         let read: Vec<_> = log.iter().map(|e| (e.actor.as_str(), e.at, e.before.clone(), e.after.clone())).collect();

@@ -1,4 +1,4 @@
-//! Timed full coverage: once per store and local date every listing is overwritten by its target.
+//! Timed full coverage: once per store and local date every listing is overwritten with its target.
 use crate::support::*;
 use chrono_tz::Asia::Taipei;
 use chrono_tz::Europe::Berlin;
@@ -13,7 +13,7 @@ fn every_listing_is_overwritten_with_its_target_at_the_chosen_local_time() {
         seller.purchase("A", 5).await;
         seller.purchase("B", 7).await;
         world.sleep_until("2026-03-02T19:29:59Z").await;
-        assert_eq!(world.received(&shop), [], "increases are not pushed, and 03:30 in Taipei is still to come");
+        assert_eq!(world.received(&shop), [], "increases are not pushed, and it is not yet 03:30 in Taipei");
         world.a_moment().await;
         assert_eq!(world.received(&shop), [set("A", 5), set("B", 7)]);
         assert_eq!(seller.dates(&shop).await, [("2026-03-03".to_owned(), Finished)]);
@@ -46,7 +46,7 @@ fn a_run_at_a_local_time_that_daylight_saving_skips_starts_at_the_first_instant_
         world.sleep_until("2026-03-30T00:29:00Z").await;
         assert_eq!(seller.dates(&shop).await.len(), 1);
         world.sleep_until("2026-03-30T00:31:00Z").await;
-        assert_eq!(seller.dates(&shop).await.len(), 2, "the next day at 02:30 again");
+        assert_eq!(seller.dates(&shop).await.len(), 2, "the next day it is at 02:30 again");
     });
 }
 
@@ -58,11 +58,11 @@ fn a_run_at_a_local_time_that_occurs_twice_starts_only_at_the_first() {
         world.sleep_until("2026-10-25T00:30:02Z").await;
         assert_eq!(seller.dates(&shop).await, [("2026-10-25".to_owned(), Finished)], "the first 02:30");
         world.sleep_until("2026-10-25T23:00:00Z").await;
-        assert_eq!(world.received(&shop), [set("A", 0)], "nothing at the second");
+        assert_eq!(world.received(&shop), [set("A", 0)], "nothing is sent at the second");
     });
 }
 
-/// A store's actor that knows of 13:00, and looks at the rows again some seconds after it.
+/// Starts a story one second before 13:00. The store's actor knows this daily time and rereads its settings only after it.
 fn one_second_before_the_daily_time(tell: impl AsyncFn(&World, &Seller<'_>, &Shop)) {
     story_with(
         START,
@@ -128,7 +128,7 @@ fn no_date_has_two_runs_when_the_clock_steps_back_over_the_daily_time() {
         assert_eq!(seller.dates(&shop).await, [("2026-03-02".to_owned(), Finished)]);
         assert_eq!(world.received(&shop), [set("A", 0)]);
         world.sleep(hours(24)).await;
-        assert_eq!(seller.dates(&shop).await.len(), 2, "and the next date has its run");
+        assert_eq!(seller.dates(&shop).await.len(), 2, "the next date has its own run");
     });
 }
 
@@ -140,7 +140,7 @@ fn no_date_is_skipped_when_the_clock_steps_forward_over_the_daily_time() {
         world.a_moment().await;
         world.clock.step(hours(2));
         world.sleep(minutes(16)).await;
-        assert_eq!(seller.dates(&shop).await, [("2026-03-02".to_owned(), Finished)], "timers sleep a quarter of an hour at most");
+        assert_eq!(seller.dates(&shop).await, [("2026-03-02".to_owned(), Finished)], "no timer is longer than a quarter of an hour");
     });
 }
 
@@ -240,7 +240,7 @@ fn a_run_continues_where_it_stopped_after_a_restart() {
         world.sleep(minutes(1)).await;
         let run = seller.run(&run).await;
         assert_eq!((run.state, run.total, run.done, run.failed), (Finished, 40, 40, 0));
-        assert_eq!(world.received(&shop).len(), 40, "each listing once");
+        assert_eq!(world.received(&shop).len(), 40, "each listing is overwritten once");
     });
 }
 
@@ -314,7 +314,7 @@ fn three_stores_with_sales_of_their_own_have_one_run_each_on_thirty_days() {
                 (11..=31).map(|d| format!("2026-03-{d}")).chain((1..=9).map(|d| format!("2026-04-{d:02}"))).collect();
             assert_eq!(dates.iter().map(|(date, _)| date).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
             assert!(dates.iter().all(|(_, state)| *state == Finished));
-            assert_eq!(world.received(shop).len(), 30 * SKUS.len(), "one overwrite a day and listing");
+            assert_eq!(world.received(shop).len(), 30 * SKUS.len(), "one overwrite per day and listing");
         }
     });
 }

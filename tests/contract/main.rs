@@ -4,16 +4,21 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failing test should stop at once")]
 
 mod delivery;
+mod held;
 mod incremental;
 mod invariants;
 mod isolation;
 mod manual;
+mod outages;
+mod pairing;
 mod query_plans;
 mod rate_limits;
-mod recovery;
 mod rejection;
+mod restarts;
+mod settle_time;
 mod stock_events;
 mod support;
 mod switching;
 mod targets;
 mod timed_full;
+mod unknown_outcomes;

@@ -25,7 +25,7 @@ fn any_kind(rng: &mut ChaCha8Rng) -> (EventKind, i64) {
     (kind, if kind == Adjustment && rng.random_bool(0.5) { -quantity } else { quantity })
 }
 
-/// Replaces the platform's faults by a random one.
+/// Replaces the platform's faults with a random one.
 fn random_fault(world: &World, rng: &mut ChaCha8Rng) {
     world.all_is_well();
     let p = rng.random_range(0.2..0.9);

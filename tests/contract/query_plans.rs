@@ -120,7 +120,7 @@ fn no_statement_that_delivers_a_push_scans_all_rows_of_a_seller_or_a_store() {
     }
     assert!(scans.is_empty(), "{}", scans.join("\n"));
 
-    // Partial indices have conditions on these columns. With a bound value SQLite plans the statement at every execution.
+    // Partial indices have conditions on these columns. With a bound value SQLite plans the statement again each time.
     let binds =
         |sql: &&String| ["`pushes`.`state` = ?", "`pushes`.`state` IN (?", "`pushes`.`kind` = ?"].iter().any(|part| sql.contains(part));
     let binding: Vec<&String> = statements.iter().filter(is_planned).filter(binds).collect();

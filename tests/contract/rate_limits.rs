@@ -4,7 +4,7 @@ use crate::support::*;
 use serde_json::json;
 use stocktide::db::runs::RunFilter;
 
-/// Checks every window from one call to another for at most burst + rate × time calls.
+/// Checks that no window between two calls has more than burst + rate × time calls.
 fn assert_within(world: &World, shop: &Shop, per_second: f64, burst: f64) {
     let instants = world.platform.call_instants(&shop.external);
     assert!(instants.len() > 20, "{} calls are too few to prove anything", instants.len());

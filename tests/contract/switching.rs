@@ -176,7 +176,7 @@ fn an_outcome_that_cannot_be_decided_causes_no_overwrite_after_auto_sync_is_swit
         world.sleep(minutes(5)).await;
         assert_eq!(world.received(&shop), [add("A", 10)], "no overwrite after auto-sync was switched off");
         assert_eq!(seller.lines().await, [increase(10, Confirmed), increase(5, Cancelled)]);
-        assert!(seller.pushes().await[1].next_step.is_some(), "the seller is advised what to do");
+        assert!(seller.pushes().await[1].next_step.is_some(), "a next step is suggested");
     });
 }
 
@@ -211,7 +211,7 @@ fn a_switch_from_timed_full_coverage_to_incremental_ends_the_daily_runs() {
 }
 
 #[test]
-fn the_audit_log_records_each_change_with_actor_time_and_values_but_no_failed_change() {
+fn the_audit_log_records_changes_with_actor_time_and_values_but_omits_failed_ones() {
     story(async |world| {
         let seller = world.seller(off).await;
         let now = world.now();

@@ -62,8 +62,9 @@ fn a_run_at_a_local_time_that_occurs_twice_starts_only_at_the_first() {
     });
 }
 
-/// Starts a story one second before 13:00. The store's actor knows this daily time and rereads its settings only after it.
-fn one_second_before_the_daily_time(tell: impl AsyncFn(&World, &Seller<'_>, &Shop)) {
+/// Starts a story one second before 13:00, the daily time that the store's actor has read and will not read again until
+/// afterwards.
+fn one_second_before_the_daily_time(test: impl AsyncFn(&World, &Seller<'_>, &Shop)) {
     story_with(
         START,
         |settings| settings.poll_every = std::time::Duration::from_secs(7),
@@ -73,7 +74,7 @@ fn one_second_before_the_daily_time(tell: impl AsyncFn(&World, &Seller<'_>, &Sho
             world.sleep_until("2026-03-02T12:59:55Z").await;
             seller.settings(|_| ()).await;
             world.sleep_until("2026-03-02T12:59:59Z").await;
-            tell(world, &seller, &shop).await;
+            test(world, &seller, &shop).await;
         },
     );
 }
@@ -223,7 +224,7 @@ fn the_seller_chooses_the_catch_up_window() {
 }
 
 #[test]
-fn a_run_continues_where_it_stopped_after_a_restart() {
+fn after_a_restart_a_run_continues_where_it_stopped() {
     story(async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let skus: Vec<String> = (0..40).map(|n| format!("S{n:02}")).collect();
@@ -288,7 +289,7 @@ fn a_run_reports_its_progress_including_failures() {
 }
 
 #[test]
-fn three_stores_with_sales_of_their_own_have_one_run_each_on_thirty_days() {
+fn three_stores_with_their_own_sales_each_have_one_run_a_day_for_thirty_days() {
     const SKUS: [&str; 3] = ["A", "B", "C"];
     story_of_days("2026-03-10T12:00:00Z", async |world| {
         let seller = world.seller(daily_at("02:30", Berlin)).await;

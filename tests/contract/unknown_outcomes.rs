@@ -17,7 +17,7 @@ fn platforms() -> [(&'static str, Value); 6] {
 }
 
 /// Runs a story on each kind of platform in turn, with a new seller whose only listing shows all of its 10 available units.
-pub fn on_every_platform(tell: impl AsyncFn(&World, &Seller<'_>, &Shop, &str)) {
+pub fn on_every_platform(test: impl AsyncFn(&World, &Seller<'_>, &Shop, &str)) {
     story(async |world| {
         for (name, platform) in platforms() {
             println!("platform: {name}");
@@ -26,7 +26,7 @@ pub fn on_every_platform(tell: impl AsyncFn(&World, &Seller<'_>, &Shop, &str)) {
             seller.purchase("A", 10).await;
             world.sleep(seconds(1)).await;
             assert_eq!(world.shown(&shop, "A"), 10);
-            tell(world, &seller, &shop, name).await;
+            test(world, &seller, &shop, name).await;
             world.all_is_well();
         }
     });

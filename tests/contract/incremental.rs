@@ -1,4 +1,4 @@
-//! Incremental: each increase is added to what the store shows, at once, and increases telescope.
+//! Incremental inventory synchronization: each increase of a target is sent at once and added to what the store shows.
 use crate::support::*;
 use stocktide::db::ledger::EventResult;
 use stocktide::domain::WarehouseCode;
@@ -7,7 +7,7 @@ use stocktide::domain::settings::Rule;
 use stocktide::domain::stock::EventKind::{Adjustment, Cancellation, Count, Purchase, Return, Sale, Transfer};
 
 #[test]
-fn it_is_the_default_when_auto_sync_is_switched_on() {
+fn incremental_is_the_default_when_auto_sync_is_switched_on() {
     story(async |world| {
         let seller = world.seller(|settings| settings.auto_sync = true).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -18,7 +18,7 @@ fn it_is_the_default_when_auto_sync_is_switched_on() {
 }
 
 #[test]
-fn an_increase_is_added_to_what_the_store_shows_and_what_it_sold_stays_sold() {
+fn an_increase_is_added_to_what_the_store_shows_and_units_it_sold_stay_sold() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -34,7 +34,7 @@ fn an_increase_is_added_to_what_the_store_shows_and_what_it_sold_stays_sold() {
 }
 
 #[test]
-fn purchases_returns_and_positive_adjustments_and_counts_trigger() {
+fn purchases_returns_and_upward_adjustments_and_counts_trigger_an_increase() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -63,7 +63,7 @@ fn sales_cancellations_and_every_decrease_trigger_nothing() {
 }
 
 #[test]
-fn a_cancellation_triggers_where_the_seller_switched_that_on() {
+fn a_cancellation_triggers_an_increase_if_the_seller_has_enabled_that() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         seller.settings(|settings| settings.trigger_on_cancellation = true).await;
@@ -75,7 +75,7 @@ fn a_cancellation_triggers_where_the_seller_switched_that_on() {
 }
 
 #[test]
-fn a_transfer_triggers_where_it_raises_the_pool_of_the_store() {
+fn a_transfer_triggers_an_increase_where_it_raises_the_stores_pool() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         seller.warehouse("south").await;
@@ -87,12 +87,12 @@ fn a_transfer_triggers_where_it_raises_the_pool_of_the_store() {
         seller.record(vec![transfer]).await;
         world.a_moment().await;
         assert_eq!(world.received(&south), [add("A", 4)]);
-        assert_eq!(world.received(&all), [add("A", 10)], "whose pool stayed the same");
+        assert_eq!(world.received(&all), [add("A", 10)], "its pool is unchanged");
     });
 }
 
 #[test]
-fn the_increase_is_the_difference_of_targets_so_rounding_never_drifts() {
+fn an_increase_is_the_difference_of_two_targets_so_rounding_errors_never_accumulate() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -101,12 +101,12 @@ fn the_increase_is_the_difference_of_targets_so_rounding_never_drifts() {
             seller.purchase("A", 1).await;
             world.a_moment().await;
         }
-        assert_eq!(world.shown(&shop, "A"), 7, "floor(25 × 30 %), in {:?}", world.received(&shop));
+        assert_eq!(world.shown(&shop, "A"), 7, "25 × 30 %, rounded down: {:?}", world.received(&shop));
     });
 }
 
 #[test]
-fn coming_up_from_an_oversold_minus_5_by_10_pushes_5() {
+fn a_purchase_of_10_when_oversold_by_5_pushes_5() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -132,7 +132,7 @@ fn an_increase_above_the_maximum_or_below_the_threshold_is_not_pushed() {
 }
 
 #[test]
-fn it_is_sent_at_once() {
+fn an_increase_is_sent_at_once() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -144,7 +144,7 @@ fn it_is_sent_at_once() {
 }
 
 #[test]
-fn increases_that_wait_for_the_rate_limit_merge() {
+fn increases_waiting_for_the_rate_limit_are_merged() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop_on(platform_that::allows(0.1, 1), "corner", &["A", "B"]).await;
@@ -164,7 +164,7 @@ fn increases_that_wait_for_the_rate_limit_merge() {
 }
 
 #[test]
-fn increases_that_wait_for_a_retry_or_for_a_store_that_is_down_merge() {
+fn increases_waiting_for_a_retry_or_for_a_store_that_is_down_are_merged() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -180,7 +180,7 @@ fn increases_that_wait_for_a_retry_or_for_a_store_that_is_down_merge() {
 }
 
 #[test]
-fn increases_that_come_while_one_is_on_its_way_merge_behind_it() {
+fn increases_recorded_while_one_is_in_flight_are_merged_with_each_other() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -195,7 +195,7 @@ fn increases_that_come_while_one_is_on_its_way_merge_behind_it() {
 }
 
 #[test]
-fn events_of_one_batch_merge_into_one_push_a_listing() {
+fn events_in_one_batch_are_merged_into_one_push_per_listing() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A", "B"]).await;

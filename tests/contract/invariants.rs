@@ -1,5 +1,5 @@
-//! The invariants, under everything at once: random events, faults, restarts, crashes, steps of the clock. Seeded, so a
-//! failure comes again.
+//! The invariants under random events combined with faults, restarts, crashes and clock steps. The seeds are fixed, so
+//! that a failure can be repeated.
 use crate::support::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,8 +25,8 @@ fn any_kind(rng: &mut ChaCha8Rng) -> (EventKind, i64) {
     (kind, if kind == Adjustment && rng.random_bool(0.5) { -quantity } else { quantity })
 }
 
-/// Trouble of one kind, or none.
-fn trouble(world: &World, rng: &mut ChaCha8Rng) {
+/// Replaces the platform's faults with a random one.
+fn random_fault(world: &World, rng: &mut ChaCha8Rng) {
     world.all_is_well();
     let p = rng.random_range(0.2..0.9);
     world.faults(|f: &mut Faults| match rng.random_range(0..10) {
@@ -43,7 +43,8 @@ fn trouble(world: &World, rng: &mut ChaCha8Rng) {
     });
 }
 
-async fn upheaval(world: &World, rng: &mut ChaCha8Rng) {
+/// A crash, a restart or, more often, a fault of the platform.
+async fn disturb(world: &World, rng: &mut ChaCha8Rng) {
     match rng.random_range(0..6) {
         0 => {
             world.crashes().await;
@@ -53,12 +54,12 @@ async fn upheaval(world: &World, rng: &mut ChaCha8Rng) {
             world.stops().await;
             world.starts();
         }
-        _ => trouble(world, rng),
+        _ => random_fault(world, rng),
     }
 }
 
-/// Until all that waited has been sent, refused credentials included.
-async fn all_is_quiet(world: &World, seller: &Seller<'_>) {
+/// Removes the faults and waits until no push is waiting or in flight, which takes longest after refused credentials.
+async fn recover(world: &World, seller: &Seller<'_>) {
     world.all_is_well();
     for _ in 0..12 {
         world.sleep(minutes(10)).await;
@@ -66,11 +67,11 @@ async fn all_is_quiet(world: &World, seller: &Seller<'_>) {
             return;
         }
     }
-    panic!("it does not become quiet: {:?}", seller.lines().await);
+    panic!("pushes are still pending after two hours: {:?}", seller.lines().await);
 }
 
 #[test]
-fn ledger_available_is_the_sum_of_the_deltas_of_the_distinct_events_accepted() {
+fn available_is_the_sum_of_the_deltas_of_distinct_accepted_events() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         seller.shop("corner", &SKUS).await;
@@ -92,11 +93,11 @@ fn ledger_available_is_the_sum_of_the_deltas_of_the_distinct_events_accepted() {
             let results = seller.record(batch.clone()).await;
             for (event, result) in batch.iter().zip(results) {
                 if matches!(result, EventResult::Accepted { .. }) {
-                    let of_sku = &mut available[SKUS.iter().position(|sku| *sku == event.sku.as_str()).unwrap()];
+                    let units = &mut available[SKUS.iter().position(|sku| *sku == event.sku.as_str()).unwrap()];
                     match event.kind {
-                        Sale => *of_sku -= event.quantity,
-                        Count => *of_sku = event.quantity,
-                        _ => *of_sku += event.quantity,
+                        Sale => *units -= event.quantity,
+                        Count => *units = event.quantity,
+                        _ => *units += event.quantity,
                     }
                 }
             }
@@ -113,7 +114,7 @@ fn ledger_available_is_the_sum_of_the_deltas_of_the_distinct_events_accepted() {
 }
 
 #[test]
-fn incremental_confirmed_increases_are_the_increases_computed_no_unit_twice_none_lost() {
+fn confirmed_increases_equal_the_computed_ones_with_no_unit_lost_or_duplicated() {
     story(async |world| {
         for seed in 0..4 {
             println!("seed {seed}");
@@ -135,10 +136,10 @@ fn incremental_confirmed_increases_are_the_increases_computed_no_unit_twice_none
                         computed[n] += (available[n].max(0) - before.max(0)).max(0);
                     }
                 }
-                upheaval(world, &mut rng).await;
+                disturb(world, &mut rng).await;
                 world.sleep(ms(rng.random_range(1..30_000))).await;
             }
-            all_is_quiet(world, &seller).await;
+            recover(world, &seller).await;
             for (sku, computed) in SKUS.iter().zip(computed) {
                 assert_eq!(world.shown(&shop, sku), computed, "{sku}: {:?}", world.received(&shop));
             }
@@ -150,7 +151,7 @@ fn incremental_confirmed_increases_are_the_increases_computed_no_unit_twice_none
 }
 
 #[test]
-fn incremental_units_are_exact_on_every_kind_of_platform_while_stock_only_grows() {
+fn units_are_exact_on_every_kind_of_platform_while_stock_only_grows() {
     let platforms = [
         platform_that::compares_and_sets(),
         platform_that::only_adds(),
@@ -171,10 +172,10 @@ fn incremental_units_are_exact_on_every_kind_of_platform_while_stock_only_grows(
                     seller.purchase(SKUS[n], quantity).await;
                     bought[n] += quantity;
                 }
-                upheaval(world, &mut rng).await;
+                disturb(world, &mut rng).await;
                 world.sleep(ms(rng.random_range(1..30_000))).await;
             }
-            all_is_quiet(world, &seller).await;
+            recover(world, &seller).await;
             for (sku, bought) in SKUS.iter().zip(bought) {
                 assert_eq!(world.shown(&shop, sku), bought, "{sku}: {:?}", world.received(&shop));
             }
@@ -183,7 +184,7 @@ fn incremental_units_are_exact_on_every_kind_of_platform_while_stock_only_grows(
 }
 
 #[test]
-fn timed_after_a_run_with_nothing_else_going_on_every_listing_shows_its_target() {
+fn after_a_timed_run_with_no_other_activity_every_listing_shows_its_target() {
     for seed in 0..3 {
         story(async |world| {
             println!("seed {seed}");
@@ -200,10 +201,10 @@ fn timed_after_a_run_with_nothing_else_going_on_every_listing_shows_its_target()
             }
             world.sleep_until("2026-03-02T13:00:00Z").await;
             for _ in 0..10 {
-                upheaval(world, &mut rng).await;
+                disturb(world, &mut rng).await;
                 world.sleep(ms(rng.random_range(1..5_000))).await;
             }
-            all_is_quiet(world, &seller).await;
+            recover(world, &seller).await;
             for shop in &shops {
                 assert_eq!(seller.dates(shop).await, [("2026-03-02".to_owned(), RunState::Finished)]);
                 for sku in SKUS {
@@ -215,7 +216,7 @@ fn timed_after_a_run_with_nothing_else_going_on_every_listing_shows_its_target()
 }
 
 #[test]
-fn exclusive_targets_plus_the_unallocated_part_are_the_pool_whatever_happens() {
+fn exclusive_targets_add_up_to_the_pool_despite_faults_and_restarts() {
     story(async |world| {
         let seller = world.seller(exclusive).await;
         let mut rng = rng(3);
@@ -228,7 +229,7 @@ fn exclusive_targets_plus_the_unallocated_part_are_the_pool_whatever_happens() {
             let (kind, quantity) = any_kind(&mut rng);
             seller.event("A", kind, quantity).await;
             if rng.random_bool(0.3) {
-                upheaval(world, &mut rng).await;
+                disturb(world, &mut rng).await;
             }
             let mut targets = 0;
             for shop in &shops {
@@ -237,16 +238,16 @@ fn exclusive_targets_plus_the_unallocated_part_are_the_pool_whatever_happens() {
             assert_eq!(targets, seller.available("A").await.max(0));
             world.sleep(seconds(5)).await;
         }
-        all_is_quiet(world, &seller).await;
+        recover(world, &seller).await;
         seller.sync(RunFilter::default()).await;
-        all_is_quiet(world, &seller).await;
+        recover(world, &seller).await;
         let shown: i64 = shops.iter().map(|shop| world.shown(shop, "A")).sum();
         assert_eq!(shown, seller.available("A").await.max(0));
     });
 }
 
 #[test]
-fn at_most_one_run_per_store_and_local_date_whatever_restarts_and_however_the_clock_steps() {
+fn there_is_at_most_one_run_per_store_and_local_date_despite_restarts_and_clock_steps() {
     story_of_days(START, async |world| {
         let seller = world.seller(daily_at("02:30", chrono_tz::Europe::Berlin)).await;
         let shops = [seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await];
@@ -272,13 +273,13 @@ fn at_most_one_run_per_store_and_local_date_whatever_restarts_and_however_the_cl
             assert!(dates.len() > 5, "{dates:?}");
             assert_eq!(dates, distinct);
             let finished = seller.dates(shop).await.iter().filter(|(_, state)| *state == RunState::Finished).count();
-            assert_eq!(world.received(shop).len(), finished, "each run has overwritten its listing once");
+            assert_eq!(world.received(shop).len(), finished, "each run overwrote its listing once");
         }
     });
 }
 
 #[test]
-fn old_rows_are_pruned_in_small_steps_and_what_is_open_is_kept() {
+fn old_rows_are_pruned_in_small_steps_and_unfinished_ones_are_kept() {
     let settings = |settings: &mut actors::Settings| settings.prune_every = std::time::Duration::from_secs(1_000_000);
     story_with(START, settings, async |world| {
         let seller = world.seller(incremental).await;
@@ -302,7 +303,7 @@ fn old_rows_are_pruned_in_small_steps_and_what_is_open_is_kept() {
         }
         assert!(steps.len() > 2 && steps.iter().all(|rows| *rows <= 2 * PRUNE_STEP as usize), "{steps:?}");
         assert_eq!(steps.iter().sum::<usize>() / 100, 12, "1200 events and a few pushes: {steps:?}");
-        assert_eq!(seller.lines().await, [increase(1200, PushState::Held)], "what waits is kept however old it is");
+        assert_eq!(seller.lines().await, [increase(1200, PushState::Held)], "a held push is kept, however old it is");
         assert_eq!(seller.available("A").await, 1200);
         seller.resumes(&paused).await;
         world.a_moment().await;
@@ -311,7 +312,7 @@ fn old_rows_are_pruned_in_small_steps_and_what_is_open_is_kept() {
 }
 
 #[test]
-fn the_service_prunes_by_itself_what_is_older_than_its_retention() {
+fn rows_older_than_their_retention_are_pruned_automatically() {
     let settings = |settings: &mut actors::Settings| {
         settings.retention = Retention { events: Duration::from_secs(3600), pushes: Duration::from_secs(60) };
     };
@@ -325,6 +326,6 @@ fn the_service_prunes_by_itself_what_is_older_than_its_retention() {
         world.sleep(minutes(3)).await;
         assert_eq!(seller.pushes().await, []);
         let again = seller.record(vec![event]).await;
-        assert!(matches!(again[..], [EventResult::Duplicate { .. }]), "events are remembered for longer");
+        assert!(matches!(again[..], [EventResult::Duplicate { .. }]), "events are kept for longer");
     });
 }

@@ -10,7 +10,7 @@ use stocktide::domain::stock::EventKind::Purchase;
 use stocktide::service::{self, Operator};
 
 #[test]
-fn another_sellers_rows_are_not_there() {
+fn another_sellers_rows_cannot_be_read() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
         let shop = ada.shop("corner", &["A"]).await;
@@ -38,7 +38,7 @@ fn another_sellers_rows_are_not_there() {
 }
 
 #[test]
-fn another_sellers_rows_are_not_changed() {
+fn another_sellers_rows_cannot_be_changed() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
         let shop = ada.shop("corner", &["A", "B"]).await;
@@ -68,26 +68,26 @@ fn another_sellers_rows_are_not_changed() {
 }
 
 #[test]
-fn the_same_event_ids_skus_and_item_names_of_two_sellers_have_nothing_to_do_with_each_other() {
+fn two_sellers_can_use_the_same_event_ids_skus_and_item_names_independently() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
-        let (of_ada, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
+        let (ada_shop, ben_shop) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
         let event = ada.an_event("A", Purchase, 5);
         let mut other = event.clone();
         other.quantity = 7;
         assert!(matches!(ada.record(vec![event]).await[..], [EventResult::Accepted { .. }]));
         assert!(matches!(ben.record(vec![other]).await[..], [EventResult::Accepted { .. }]));
         world.a_moment().await;
-        assert_eq!((world.received(&of_ada), world.received(&of_ben)), (vec![add("A", 5)], vec![add("A", 7)]));
+        assert_eq!((world.received(&ada_shop), world.received(&ben_shop)), (vec![add("A", 5)], vec![add("A", 7)]));
         assert_eq!((ada.available("A").await, ben.available("A").await), (5, 7));
     });
 }
 
 #[test]
-fn switching_off_or_holding_concerns_one_seller() {
+fn switching_auto_sync_off_affects_only_that_seller() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
-        let (of_ada, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
+        let (ada_shop, ben_shop) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
         world.faults(|f| f.down = true);
         ada.purchase("A", 5).await;
         ben.purchase("A", 5).await;
@@ -95,15 +95,15 @@ fn switching_off_or_holding_concerns_one_seller() {
         ada.switches_off().await;
         world.all_is_well();
         world.sleep(minutes(5)).await;
-        assert_eq!((world.received(&of_ada), world.received(&of_ben)), (vec![], vec![add("A", 5)]));
+        assert_eq!((world.received(&ada_shop), world.received(&ben_shop)), (vec![], vec![add("A", 5)]));
     });
 }
 
 #[test]
-fn nothing_is_sent_for_a_suspended_seller_until_it_is_suspended_no_more() {
+fn nothing_is_sent_for_a_seller_while_it_is_suspended() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
-        let (of_ada, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
+        let (ada_shop, ben_shop) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
         let suspend = async |suspended: bool| {
             let id = ada.id;
             service::sellers::change(&world.service(), Operator, id, None, Some(suspended)).await.unwrap();
@@ -112,18 +112,18 @@ fn nothing_is_sent_for_a_suspended_seller_until_it_is_suspended_no_more() {
         ada.purchase("A", 5).await;
         ben.purchase("A", 5).await;
         world.sleep(hours(1)).await;
-        assert_eq!((world.received(&of_ada), world.received(&of_ben)), (vec![], vec![add("A", 5)]));
+        assert_eq!((world.received(&ada_shop), world.received(&ben_shop)), (vec![], vec![add("A", 5)]));
         suspend(false).await;
         world.a_moment().await;
-        assert_eq!(world.received(&of_ada), [add("A", 5)]);
+        assert_eq!(world.received(&ada_shop), [add("A", 5)]);
     });
 }
 
 #[test]
-fn deleting_a_seller_leaves_nothing_of_it_and_all_of_the_others() {
+fn deleting_a_seller_removes_all_of_its_data_and_nobody_elses() {
     story(async |world| {
         let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
-        let (_, of_ben) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
+        let (_, ben_shop) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
         world.faults(|f| f.down = true);
         ada.purchase("A", 5).await;
         ben.purchase("A", 5).await;
@@ -132,6 +132,6 @@ fn deleting_a_seller_leaves_nothing_of_it_and_all_of_the_others() {
         world.sleep(minutes(5)).await;
         assert!(matches!(ada.db().read(|t| t.sync_settings()).await, Err(Error::NotFound)));
         assert_eq!(ada.pushes().await, []);
-        assert_eq!(world.received(&of_ben), [add("A", 5)]);
+        assert_eq!(world.received(&ben_shop), [add("A", 5)]);
     });
 }

@@ -1,25 +1,24 @@
-//! What the service promises, a module per promise: whole services (rows, actors, client) in virtual time, over the
-//! simulated platform in process. Every story is told on SQLite and, where a server is named, on PostgreSQL; see
+//! What the service promises, one module per promise. Each test runs a whole service (rows, actors, client) in virtual
+//! time against a simulated platform in the same process, on SQLite and, if a server is configured, on PostgreSQL; see
 //! [`support::database`].
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on says so at once"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failing test should stop at once")]
 
 mod delivery;
+mod held;
 mod incremental;
 mod invariants;
 mod isolation;
 mod manual;
+mod outages;
+mod pairing;
 mod query_plans;
 mod rate_limits;
-mod recovery;
 mod rejection;
+mod restarts;
+mod settle_time;
 mod stock_events;
 mod support;
 mod switching;
 mod targets;
 mod timed_full;
+mod unknown_outcomes;

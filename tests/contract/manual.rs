@@ -1,11 +1,11 @@
-//! Manual sync: always an overwrite, of everything, some stores or some SKUs, whatever auto-sync is set to.
+//! Manual sync: an overwrite of everything or of the chosen stores or SKUs, whether or not auto-sync is on.
 use crate::support::*;
 use stocktide::db::runs::{RunFilter, RunKind, RunState};
 use stocktide::domain::Sku;
 use stocktide::domain::push::PushState::Confirmed;
 
 #[test]
-fn it_is_an_overwrite_of_everything_and_works_with_auto_sync_off() {
+fn manual_sync_overwrites_everything_and_works_with_auto_sync_off() {
     story(async |world| {
         let seller = world.seller(off).await;
         let shops = [seller.shop("corner", &["A", "B"]).await, seller.shop("market", &["A"]).await];
@@ -23,7 +23,7 @@ fn it_is_an_overwrite_of_everything_and_works_with_auto_sync_off() {
 }
 
 #[test]
-fn it_covers_some_stores_where_told_so() {
+fn manual_sync_can_be_limited_to_some_stores() {
     story(async |world| {
         let seller = world.seller(off).await;
         let (corner, market) = (seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await);
@@ -35,7 +35,7 @@ fn it_covers_some_stores_where_told_so() {
 }
 
 #[test]
-fn it_covers_some_skus_where_told_so() {
+fn manual_sync_can_be_limited_to_some_skus() {
     story(async |world| {
         let seller = world.seller(off).await;
         let shop = seller.shop("corner", &["A", "B"]).await;
@@ -48,7 +48,7 @@ fn it_covers_some_skus_where_told_so() {
 }
 
 #[test]
-fn it_takes_the_place_of_increases_that_wait() {
+fn manual_sync_supersedes_waiting_increases() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -67,7 +67,7 @@ fn it_takes_the_place_of_increases_that_wait() {
 }
 
 #[test]
-fn it_goes_on_after_auto_sync_is_switched_off() {
+fn manual_sync_continues_after_auto_sync_is_switched_off() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -83,7 +83,7 @@ fn it_goes_on_after_auto_sync_is_switched_off() {
 }
 
 #[test]
-fn a_run_of_nothing_finishes_at_once() {
+fn a_run_without_listings_finishes_at_once() {
     story(async |world| {
         let seller = world.seller(off).await;
         let run = seller.sync(RunFilter::default()).await;

@@ -1,5 +1,5 @@
-//! The path of a push, by SQLite's own plans: nothing on it may walk all that a seller or a store ever had, since that
-//! is unnoticed with ten rows and the end of the service with a million.
+//! SQLite's plans for the statements that deliver a push. None may scan everything a seller or a store has ever had, which
+//! goes unnoticed with ten rows and would bring the service to a halt with a million.
 use crate::support::database::Backend;
 use crate::support::*;
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
@@ -11,12 +11,12 @@ use stocktide::db::DatabaseUrl;
 use stocktide::db::runs::RunFilter;
 use stocktide::domain::settings::Rule;
 
-/// Tables that hold many rows of one seller.
+/// Tables that may hold many rows of one seller.
 const LARGE: [&str; 5] = ["listings", "pushes", "rules", "stock_events", "stock_levels"];
-/// Indices that hold only what is under way or marked: to walk one of these is to look at what there is to do.
-const OF_WHAT_IS_OPEN: [&str; 5] = ["pushes_due", "pushes_active", "pushes_in_flight", "pushes_run", "listings_marked"];
+/// Partial indices over open pushes and marked listings, which may be scanned because they contain only what is still to do.
+const PARTIAL_INDICES: [&str; 5] = ["pushes_due", "pushes_active", "pushes_in_flight", "pushes_run", "listings_marked"];
 
-/// Every statement that any connection of this process has sent to the database at `url`.
+/// Adds every statement that a connection sends, with the URL of its database, to `SEEN`.
 #[derive(Default)]
 struct Recorder {
     url: String,
@@ -44,17 +44,17 @@ struct Step {
     detail: String,
 }
 
-/// The step of this plan that walks a large table, or all that a seller or a store has in one.
-fn walks(plan: &[Step]) -> Option<&str> {
-    let is_walk = |detail: &&str| {
+/// The first step of a plan that scans a large table, or all rows of a seller or a store in one.
+fn full_scan(plan: &[Step]) -> Option<&str> {
+    let is_scan = |detail: &&str| {
         let mut words = detail.split(' ');
         let (Some(how), Some(table)) = (words.next(), words.next()) else { return false };
-        let is_open = OF_WHAT_IS_OPEN.iter().any(|index| detail.split(' ').any(|word| word == *index));
+        let is_open = PARTIAL_INDICES.iter().any(|index| detail.split(' ').any(|word| word == *index));
         let prefix = ["(seller_id=?)", "(seller_id=? AND store_id=?)"].iter().any(|key| detail.ends_with(key));
         let is_few = detail.ends_with("rules_sku (seller_id=? AND sku=?)");
         LARGE.contains(&table) && !is_open && !is_few && (how == "SCAN" || prefix)
     };
-    plan.iter().map(|step| step.detail.as_str()).find(is_walk)
+    plan.iter().map(|step| step.detail.as_str()).find(is_scan)
 }
 
 fn plan(conn: &mut SqliteConnection, sql: &str) -> Vec<Step> {
@@ -62,12 +62,12 @@ fn plan(conn: &mut SqliteConnection, sql: &str) -> Vec<Step> {
 }
 
 #[test]
-fn no_statement_on_the_path_of_a_push_walks_all_that_a_seller_or_a_store_ever_had() {
+fn no_statement_that_delivers_a_push_scans_all_rows_of_a_seller_or_a_store() {
     if !Backend::wanted().contains(&Backend::Sqlite) {
         return;
     }
     set_default_instrumentation(|| Some(Box::new(Recorder::default()))).unwrap();
-    let of_story = Arc::new(Mutex::new(String::new()));
+    let story_path = Arc::new(Mutex::new(String::new()));
     story(async |world| {
         let DatabaseUrl::Sqlite(path) = world.database_url() else { return };
         let seller = world.seller(exclusive).await;
@@ -83,7 +83,7 @@ fn no_statement_on_the_path_of_a_push_walks_all_that_a_seller_or_a_store_ever_ha
             seller.share(&shop, 20.0).await;
         }
         seller.rule(Rule { sku: Some(stocktide::domain::Sku::parse("A").unwrap()), buffer: Some(1), ..Rule::default() }).await;
-        // What was asked until here set the story up.
+        // The statements so far only set up the story.
         SEEN.lock().unwrap().retain(|(url, _)| *url != path);
         for trouble in 0..3 {
             match trouble {
@@ -100,27 +100,27 @@ fn no_statement_on_the_path_of_a_push_walks_all_that_a_seller_or_a_store_ever_ha
         }
         world.all_is_well();
         world.sleep(minutes(10)).await;
-        path.clone_into(&mut of_story.lock().unwrap());
+        path.clone_into(&mut story_path.lock().unwrap());
     });
-    let path = of_story.lock().unwrap().clone();
+    let path = story_path.lock().unwrap().clone();
     let statements: Vec<String> = SEEN.lock().unwrap().iter().filter(|(url, _)| *url == path).map(|(_, sql)| sql.clone()).collect();
-    let asks = |word: &str| statements.iter().filter(|sql| sql.contains(word)).count();
-    assert!(asks("`pushes`") > 15 && asks("`stock_levels`") > 1, "the story has asked too little: {statements:#?}");
+    let count = |word: &str| statements.iter().filter(|sql| sql.contains(word)).count();
+    assert!(count("`pushes`") > 15 && count("`stock_levels`") > 1, "the story ran too few statements: {statements:#?}");
 
-    // The story's database is gone; an empty one has the same plans, since nothing counts the rows.
+    // The story's database is gone, but plans do not depend on the rows, so an empty database gives the same ones.
     let empty = crate::support::database::TestDatabase::fresh(Backend::Sqlite);
     let DatabaseUrl::Sqlite(path) = empty.url.clone() else { return };
     let mut conn = SqliteConnection::establish(&path).unwrap();
     let is_planned = |sql: &&String| ["SELECT", "UPDATE", "DELETE"].iter().any(|word| sql.starts_with(word));
-    let mut walking = Vec::new();
+    let mut scans = Vec::new();
     for sql in statements.iter().filter(is_planned) {
-        if let Some(step) = walks(&plan(&mut conn, sql)) {
-            walking.push(format!("{step}\n    {sql}"));
+        if let Some(step) = full_scan(&plan(&mut conn, sql)) {
+            scans.push(format!("{step}\n    {sql}"));
         }
     }
-    assert!(walking.is_empty(), "{}", walking.join("\n"));
+    assert!(scans.is_empty(), "{}", scans.join("\n"));
 
-    // Indices have conditions on these columns: with a bound value SQLite plans the statement anew whenever it is asked.
+    // Partial indices have conditions on these columns. With a bound value SQLite plans the statement again each time.
     let binds =
         |sql: &&String| ["`pushes`.`state` = ?", "`pushes`.`state` IN (?", "`pushes`.`kind` = ?"].iter().any(|part| sql.contains(part));
     let binding: Vec<&String> = statements.iter().filter(is_planned).filter(binds).collect();

@@ -1,12 +1,13 @@
-//! Rate limits: never above the bucket over any window, as much as it allows otherwise, and each store for itself.
+//! Rate limits: no window has more calls than the bucket allows, a backlog uses all of it, and stores do not slow each
+//! other down.
 use crate::support::*;
 use serde_json::json;
 use stocktide::db::runs::RunFilter;
 
-/// Over every window from one call to another: at most burst + rate × time.
+/// Checks that no window between two calls has more than burst + rate × time calls.
 fn assert_within(world: &World, shop: &Shop, per_second: f64, burst: f64) {
     let instants = world.platform.call_instants(&shop.external);
-    assert!(instants.len() > 20, "{} calls prove little", instants.len());
+    assert!(instants.len() > 20, "{} calls are too few to prove anything", instants.len());
     for (i, from) in instants.iter().enumerate() {
         for (j, to) in instants.iter().enumerate().skip(i) {
             let allowed = burst + per_second * (to - from) as f64 / 1e6;
@@ -20,7 +21,7 @@ fn skus() -> Vec<String> {
 }
 
 #[test]
-fn no_window_holds_more_calls_than_the_bucket_allows_whatever_goes_wrong() {
+fn no_window_has_more_calls_than_the_bucket_allows_even_with_faults() {
     for abilities in [json!({}), json!({"idempotency": false}), json!({"adjust": false, "idempotency": false, "compare_and_set": true})] {
         story(async |world| {
             let seller = world.seller(incremental).await;
@@ -47,7 +48,7 @@ fn no_window_holds_more_calls_than_the_bucket_allows_whatever_goes_wrong() {
 }
 
 #[test]
-fn no_window_holds_more_calls_than_the_bucket_allows_also_over_restarts_and_crashes() {
+fn no_window_has_more_calls_than_the_bucket_allows_across_restarts_and_crashes() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let platform = json!({"rate_limit": {"per_second": 1, "burst": 5}, "abilities": {"max_items": 1}});
@@ -90,7 +91,7 @@ fn a_backlog_is_sent_as_fast_as_the_bucket_allows() {
 }
 
 #[test]
-fn a_platform_that_allows_less_than_it_was_said_to_is_obeyed() {
+fn a_platform_that_allows_less_than_configured_is_obeyed() {
     story(async |world| {
         let seller = world.seller(off).await;
         let platform = json!({"rate_limit": {"per_second": 50, "burst": 50}, "abilities": {"max_items": 1}});
@@ -102,12 +103,17 @@ fn a_platform_that_allows_less_than_it_was_said_to_is_obeyed() {
         world.sleep(minutes(5)).await;
         let stats = world.platform.stats();
         assert_eq!(world.received(&shop).len(), 40);
-        assert!(stats.over_limit < stats.calls / 2, "it adapts: {} of {} calls were too many", stats.over_limit, stats.calls);
+        assert!(
+            stats.over_limit < stats.calls / 2,
+            "it should adapt, but {} of {} calls were over the limit",
+            stats.over_limit,
+            stats.calls
+        );
     });
 }
 
 #[test]
-fn a_throttled_store_pauses_as_a_whole_and_no_other_does() {
+fn a_throttled_store_pauses_completely_and_no_other_store_does() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let (corner, market) = (seller.shop("corner", &["A", "B"]).await, seller.shop("market", &["C"]).await);
@@ -125,14 +131,14 @@ fn a_throttled_store_pauses_as_a_whole_and_no_other_does() {
 }
 
 #[test]
-fn one_stores_backlog_never_delays_anothers() {
+fn one_stores_backlog_never_delays_another_store() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let (skus, other) = (skus(), world.seller(incremental).await);
         let skus: Vec<&str> = skus.iter().map(String::as_str).collect();
         let platform = json!({"rate_limit": {"per_second": 0.1, "burst": 1}, "abilities": {"max_items": 1}});
         let slow = seller.shop_on(platform, "slow", &skus).await;
-        let (quick, of_other) = (seller.shop("quick", &["Q"]).await, other.shop("corner", &["Q"]).await);
+        let (quick, others_shop) = (seller.shop("quick", &["Q"]).await, other.shop("corner", &["Q"]).await);
         for sku in &skus {
             seller.purchase(sku, 1).await;
         }
@@ -140,7 +146,7 @@ fn one_stores_backlog_never_delays_anothers() {
         seller.purchase("Q", 1).await;
         other.purchase("Q", 1).await;
         world.sleep(ms(200)).await;
-        assert_eq!((world.received(&quick), world.received(&of_other)), (vec![add("Q", 1)], vec![add("Q", 1)]));
+        assert_eq!((world.received(&quick), world.received(&others_shop)), (vec![add("Q", 1)], vec![add("Q", 1)]));
         assert!(world.received(&slow).len() < 6);
         world.leaves_work();
     });

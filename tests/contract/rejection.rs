@@ -1,10 +1,10 @@
-//! Rejected pushes: what they say, what they hold up, and what a retry by hand may send.
+//! Rejected pushes: what they report, which pushes they must not block, and what a manual retry may send.
 use crate::support::*;
 use stocktide::db::runs::RunFilter;
 use stocktide::domain::push::PushState::{Confirmed, Rejected, Retrying, Superseded};
 
 #[test]
-fn a_rejected_push_says_why_and_what_to_do_beside_the_raw_answer_and_never_blocks_another_listing() {
+fn a_rejected_push_gives_a_reason_a_next_step_and_the_raw_answer_and_blocks_no_other_listing() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A", "B"]).await;
@@ -21,7 +21,7 @@ fn a_rejected_push_says_why_and_what_to_do_beside_the_raw_answer_and_never_block
 }
 
 #[test]
-fn a_rejected_push_does_not_block_the_next_of_its_own_listing() {
+fn a_rejected_push_does_not_block_the_next_one_for_its_listing() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -54,7 +54,7 @@ fn a_rejected_increase_that_is_retried_is_sent_once() {
 }
 
 #[test]
-fn a_rejected_increase_is_not_sent_again_when_an_overwrite_that_contains_it_is_on_its_way() {
+fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_contains_it_is_in_flight() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -66,7 +66,7 @@ fn a_rejected_increase_is_not_sent_again_when_an_overwrite_that_contains_it_is_o
         world.faults(|f| f.latency_ms = 900);
         seller.sync(RunFilter::default()).await;
         world.sleep(ms(300)).await;
-        assert_eq!(seller.retries(&[id]).await, 0, "the overwrite contains it, and has not been answered");
+        assert_eq!(seller.retries(&[id]).await, 0, "the overwrite contains it, and has not been answered yet");
         world.sleep(minutes(1)).await;
         assert_eq!(world.received(&shop), [set("A", 5)]);
         assert_eq!(seller.lines().await, [increase(5, Superseded), overwrite(5, Confirmed)]);
@@ -74,10 +74,10 @@ fn a_rejected_increase_is_not_sent_again_when_an_overwrite_that_contains_it_is_o
 }
 
 #[test]
-fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_perhaps_contains_it_waits_to_be_repeated() {
+fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_may_contain_it_waits_to_be_repeated() {
     story(async |world| {
         let seller = world.seller(incremental).await;
-        // One listing a call and a call in ten seconds: of two overwrites that are to be repeated one waits.
+        // With one listing per call and one call per ten seconds, one of the two overwrites has to wait to be repeated.
         let mut platform = platform_that::only_adds();
         platform["abilities"]["max_items"] = 1.into();
         platform["rate_limit"] = platform_that::allows(0.1, 2)["rate_limit"].take();
@@ -95,14 +95,14 @@ fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_perhaps_contain
         world.all_is_well();
         world.sleep(seconds(12)).await;
         assert!(seller.lines().await.contains(&overwrite(3, Retrying)), "{:?}", seller.lines().await);
-        assert_eq!(seller.retries(&rejected).await, 0, "the overwrites may be there, and are sent again in any case");
+        assert_eq!(seller.retries(&rejected).await, 0, "the overwrites may have been applied, and will be sent again anyway");
         world.sleep(minutes(1)).await;
         assert!(world.received(&shop).iter().all(|change| [set("A", 5), set("B", 3)].contains(change)), "{:?}", world.received(&shop));
     });
 }
 
 #[test]
-fn a_clock_that_steps_changes_nothing_about_which_rejected_increases_an_overwrite_contains() {
+fn clock_steps_do_not_affect_which_rejected_increases_an_overwrite_contains() {
     for step in [hours(-3), hours(3)] {
         story(async |world| {
             let seller = world.seller(incremental).await;
@@ -128,7 +128,7 @@ fn a_clock_that_steps_changes_nothing_about_which_rejected_increases_an_overwrit
 }
 
 #[test]
-fn a_rejected_overwrite_that_is_retried_brings_the_target_of_now_with_all_that_it_had_contained() {
+fn a_retried_overwrite_writes_the_current_target_including_everything_it_contained() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;

@@ -14,7 +14,7 @@ fn an_event_is_applied_once_however_often_it_is_sent() {
         world.sleep(hours(1)).await;
         let again = seller.record(vec![event.clone(), event]).await;
         let [EventResult::Accepted { at }] = first[..] else { panic!("{first:?}") };
-        assert_eq!(again, [EventResult::Duplicate { at }, EventResult::Duplicate { at }], "answered with the first result");
+        assert_eq!(again, [EventResult::Duplicate { at }, EventResult::Duplicate { at }], "duplicates get the first result");
         assert_eq!(seller.available("A").await, 5);
         world.a_moment().await;
         assert_eq!(world.received(&shop), [add("A", 5)]);
@@ -33,7 +33,7 @@ fn an_event_sent_twice_in_one_batch_is_applied_once() {
 }
 
 #[test]
-fn the_same_id_with_another_body_is_an_error_and_changes_nothing() {
+fn an_event_id_reused_with_another_body_is_rejected_and_changes_nothing() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -49,7 +49,7 @@ fn the_same_id_with_another_body_is_an_error_and_changes_nothing() {
 }
 
 #[test]
-fn a_batch_answers_event_by_event() {
+fn each_event_in_a_batch_gets_its_own_result() {
     story(async |world| {
         let seller = world.seller(off).await;
         let mut lost = seller.an_event("A", Purchase, 7);
@@ -64,7 +64,7 @@ fn a_batch_answers_event_by_event() {
 }
 
 #[test]
-fn every_kind_of_event_changes_available_by_its_rule() {
+fn each_kind_of_event_changes_available_by_its_own_rule() {
     story(async |world| {
         let seller = world.seller(off).await;
         let steps = [
@@ -84,7 +84,7 @@ fn every_kind_of_event_changes_available_by_its_rule() {
 }
 
 #[test]
-fn a_transfer_moves_available_from_one_warehouse_to_another() {
+fn a_transfer_moves_available_units_from_one_warehouse_to_another() {
     story(async |world| {
         let seller = world.seller(off).await;
         seller.warehouse("south").await;
@@ -111,7 +111,7 @@ fn available_may_go_below_zero_and_is_never_clamped() {
 }
 
 #[test]
-fn an_acknowledged_event_and_its_increase_survive_a_crash_at_once_after_it() {
+fn an_acknowledged_event_and_its_increase_survive_an_immediate_crash() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;

@@ -1,4 +1,4 @@
-//! Switching auto-sync on, off, and from one frequency to the other.
+//! Switching auto-sync on and off, and between its two frequencies.
 use crate::support::*;
 use chrono_tz::UTC;
 use serde_json::json;
@@ -9,7 +9,7 @@ use stocktide::domain::push::PushState::{Cancelled, Confirmed};
 use stocktide::domain::settings::Frequency;
 
 #[test]
-fn switching_on_begins_with_one_overwrite_so_that_increases_start_from_the_truth() {
+fn switching_on_starts_with_one_overwrite_so_that_increases_build_on_correct_quantities() {
     story(async |world| {
         let seller = world.seller(off).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -52,12 +52,12 @@ fn a_setting_takes_effect_for_events_recorded_after_it_is_saved() {
         seller.purchase("A", 1).await;
         world.all_is_well();
         world.sleep(minutes(5)).await;
-        assert_eq!(world.received(&shop), [add("A", 11)], "10 without the buffer, and from 10 - 4 to 11 - 4");
+        assert_eq!(world.received(&shop), [add("A", 11)], "10 without the buffer, then 1, from 10 - 4 to 11 - 4");
     });
 }
 
 #[test]
-fn increases_queued_before_a_switch_to_timed_are_still_delivered() {
+fn increases_queued_before_a_switch_to_timed_full_coverage_are_still_delivered() {
     story_of_days(START, async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -67,14 +67,14 @@ fn increases_queued_before_a_switch_to_timed_are_still_delivered() {
         seller.purchase("A", 1).await;
         world.all_is_well();
         world.sleep(minutes(5)).await;
-        assert_eq!(world.received(&shop), [add("A", 10)], "and what came later waits for the daily run");
+        assert_eq!(world.received(&shop), [add("A", 10)], "the later purchase waits for the daily run");
         world.sleep_until("2026-03-03T03:31:00Z").await;
         assert_eq!(world.received(&shop), [add("A", 10), set("A", 11)]);
     });
 }
 
 #[test]
-fn switching_off_cancels_what_is_queued_and_says_so() {
+fn switching_off_cancels_waiting_pushes_and_gives_the_reason() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A", "B"]).await;
@@ -92,7 +92,7 @@ fn switching_off_cancels_what_is_queued_and_says_so() {
 }
 
 #[test]
-fn switching_off_cancels_what_waits_for_a_paused_store() {
+fn switching_off_cancels_the_held_pushes_of_a_paused_store() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -107,7 +107,7 @@ fn switching_off_cancels_what_waits_for_a_paused_store() {
 }
 
 #[test]
-fn switching_off_ends_the_runs_of_auto_sync() {
+fn switching_off_cancels_the_runs_of_auto_sync() {
     story(async |world| {
         let seller = world.seller(off).await;
         let shop = seller.shop_on(platform_that::allows(0.1, 1), "corner", &["A", "B", "C"]).await;
@@ -123,7 +123,7 @@ fn switching_off_ends_the_runs_of_auto_sync() {
 }
 
 #[test]
-fn what_is_on_its_way_while_auto_sync_is_switched_off_is_not_sent_again() {
+fn a_push_in_flight_when_auto_sync_is_switched_off_is_not_sent_again() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -134,13 +134,13 @@ fn what_is_on_its_way_while_auto_sync_is_switched_off_is_not_sent_again() {
         world.sleep(seconds(5)).await;
         world.all_is_well();
         world.sleep(minutes(5)).await;
-        assert_eq!(world.received(&shop), [], "it was throttled, so surely not applied");
+        assert_eq!(world.received(&shop), [], "a throttled push is known not to have been applied");
         assert_eq!(seller.lines().await, [increase(10, Cancelled)]);
     });
 }
 
 #[test]
-fn an_unknown_outcome_is_still_found_out_after_auto_sync_is_switched_off() {
+fn an_unknown_outcome_is_still_resolved_after_auto_sync_is_switched_off() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         for (name, platform) in [("keys", platform_that::knows_keys()), ("adds", platform_that::only_adds())] {
@@ -161,7 +161,7 @@ fn an_unknown_outcome_is_still_found_out_after_auto_sync_is_switched_off() {
 }
 
 #[test]
-fn an_outcome_that_cannot_be_decided_after_auto_sync_is_switched_off_sends_nothing() {
+fn an_outcome_that_cannot_be_decided_causes_no_overwrite_after_auto_sync_is_switched_off() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop_on(platform_that::only_adds(), "corner", &["A"]).await;
@@ -176,12 +176,12 @@ fn an_outcome_that_cannot_be_decided_after_auto_sync_is_switched_off_sends_nothi
         world.sleep(minutes(5)).await;
         assert_eq!(world.received(&shop), [add("A", 10)], "no overwrite after auto-sync was switched off");
         assert_eq!(seller.lines().await, [increase(10, Confirmed), increase(5, Cancelled)]);
-        assert!(seller.pushes().await[1].next_step.is_some(), "the seller is told to look");
+        assert!(seller.pushes().await[1].next_step.is_some(), "a next step is suggested");
     });
 }
 
 #[test]
-fn switching_on_again_selects_the_frequency_that_is_told() {
+fn switching_on_again_uses_the_chosen_frequency() {
     story_of_days(START, async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -197,7 +197,7 @@ fn switching_on_again_selects_the_frequency_that_is_told() {
 }
 
 #[test]
-fn a_switch_from_timed_to_incremental_ends_the_daily_runs() {
+fn a_switch_from_timed_full_coverage_to_incremental_ends_the_daily_runs() {
     story_of_days(START, async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -211,7 +211,7 @@ fn a_switch_from_timed_to_incremental_ends_the_daily_runs() {
 }
 
 #[test]
-fn a_change_stands_in_the_audit_log_with_who_when_before_and_after_or_not_at_all() {
+fn the_audit_log_records_changes_with_actor_time_and_values_but_omits_failed_ones() {
     story(async |world| {
         let seller = world.seller(off).await;
         let now = world.now();
@@ -222,11 +222,11 @@ fn a_change_stands_in_the_audit_log_with_who_when_before_and_after_or_not_at_all
             before: Some(json!({"buffer": 0})),
             after: Some(json!({"buffer": 4})),
         };
-        let undone = move |t: &mut Tenant<'_>| -> Result<(), Error> {
+        let failing = move |t: &mut Tenant<'_>| -> Result<(), Error> {
             t.append_audit(&change(), now)?;
             Err(Error::Conflict("the change was refused".to_owned()))
         };
-        seller.db().write(undone).await.unwrap_err();
+        seller.db().write(failing).await.unwrap_err();
         seller.db().write(move |t| t.append_audit(&change(), now)).await.unwrap();
         let log = seller.db().read(|t| t.audit(None, 10)).await.unwrap();
         let changes = log.iter().filter(|entry| entry.action == "sync_settings.changed");
@@ -236,7 +236,7 @@ fn a_change_stands_in_the_audit_log_with_who_when_before_and_after_or_not_at_all
 }
 
 #[test]
-fn a_manual_run_covers_what_was_cancelled() {
+fn a_manual_run_makes_up_for_cancelled_increases() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;

@@ -1,10 +1,10 @@
-//! Targets: what a listing should show by the rules, as far as the platform gets to see it.
+//! Targets: what each listing should show according to the rules, as seen on the platform.
 use crate::support::*;
 use stocktide::db::runs::RunFilter;
 use stocktide::domain::WarehouseCode;
 use stocktide::domain::settings::Rule;
 
-async fn synced(world: &World, seller: &Seller<'_>) {
+async fn sync_all(world: &World, seller: &Seller<'_>) {
     seller.sync(RunFilter::default()).await;
     world.a_moment().await;
 }
@@ -16,13 +16,13 @@ fn in_shared_mode_each_store_shows_its_share_of_the_pool_rounded_down() {
         let (corner, market) = (seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await);
         seller.share(&corner, 30.0).await;
         seller.purchase("A", 42).await;
-        synced(world, &seller).await;
+        sync_all(world, &seller).await;
         assert_eq!((world.shown(&corner, "A"), world.shown(&market, "A")), (12, 40));
     });
 }
 
 #[test]
-fn the_pool_is_what_the_warehouses_that_feed_the_store_have() {
+fn the_pool_is_the_stock_of_the_warehouses_that_supply_the_store() {
     story(async |world| {
         let seller = world.seller(off).await;
         seller.warehouse("south").await;
@@ -32,13 +32,13 @@ fn the_pool_is_what_the_warehouses_that_feed_the_store_have() {
         let mut south = seller.an_event("A", stocktide::domain::stock::EventKind::Purchase, 4);
         south.warehouse = WarehouseCode::parse("south").unwrap();
         seller.record(vec![south]).await;
-        synced(world, &seller).await;
+        sync_all(world, &seller).await;
         assert_eq!((world.shown(&corner, "A"), world.shown(&market, "A")), (4, 14));
     });
 }
 
 #[test]
-fn a_pool_below_the_buffer_or_zero_shows_nothing() {
+fn a_pool_below_the_buffer_or_below_zero_shows_as_zero() {
     story(async |world| {
         let seller = world.seller(|s| s.buffer = 3).await;
         let shop = seller.shop("corner", &["A", "B"]).await;
@@ -46,13 +46,13 @@ fn a_pool_below_the_buffer_or_zero_shows_nothing() {
         world.platform.set_quantity(&shop.external, "B", 9);
         seller.purchase("A", 2).await;
         seller.sale("B", 4).await;
-        synced(world, &seller).await;
+        sync_all(world, &seller).await;
         assert_eq!((world.shown(&shop, "A"), world.shown(&shop, "B")), (0, 0));
     });
 }
 
 #[test]
-fn in_exclusive_mode_the_targets_and_the_unallocated_part_are_the_pool() {
+fn in_exclusive_mode_the_targets_and_the_unallocated_part_add_up_to_the_pool() {
     story(async |world| {
         let seller = world.seller(exclusive).await;
         let mut shops = Vec::new();
@@ -64,12 +64,12 @@ fn in_exclusive_mode_the_targets_and_the_unallocated_part_are_the_pool() {
             seller.purchase("A", 1).await;
             world.a_moment().await;
             let shown: i64 = shops.iter().map(|shop| world.shown(shop, "A")).sum();
-            assert_eq!(shown, pool, "the last unit is not stranded where shares sum to 100 %");
+            assert_eq!(shown, pool, "no unit is left over if shares sum to 100 %");
         }
         seller.share(&shops[2], 20.0).await;
-        synced(world, &seller).await;
+        sync_all(world, &seller).await;
         let shown: Vec<i64> = shops.iter().map(|shop| world.shown(shop, "A")).collect();
-        assert_eq!(shown, [4, 4, 2], "and 2 of 12 unallocated");
+        assert_eq!(shown, [4, 4, 2], "2 of 12 are unallocated");
     });
 }
 
@@ -90,7 +90,7 @@ fn in_exclusive_mode_no_target_falls_when_the_pool_grows() {
             assert!(before.iter().zip(&after).all(|(b, a)| b <= a), "{before:?} then {after:?}");
             before = after;
         }
-        assert_eq!(before, [19, 12, 4], "increases have added up to the split of 40");
+        assert_eq!(before, [19, 12, 4], "the increases add up to the split of 40");
     });
 }
 
@@ -103,14 +103,14 @@ fn a_threshold_hides_the_last_units_and_a_maximum_caps_what_is_shown() {
         for (sku, available) in [("A", 4), ("B", 5), ("C", 30)] {
             seller.purchase(sku, available).await;
         }
-        synced(world, &seller).await;
+        sync_all(world, &seller).await;
         let shown: Vec<i64> = ["A", "B", "C"].map(|sku| world.shown(&shop, sku)).to_vec();
         assert_eq!(shown, [0, 5, 9]);
     });
 }
 
 #[test]
-fn rules_resolve_listing_over_sku_over_store_over_seller() {
+fn rules_take_precedence_by_listing_then_sku_then_store_then_seller() {
     story(async |world| {
         let seller = world.seller(off).await;
         let (corner, market) = (seller.shop("corner", &["A", "B"]).await, seller.shop("market", &["A", "B"]).await);
@@ -122,25 +122,25 @@ fn rules_resolve_listing_over_sku_over_store_over_seller() {
         seller.rule(Rule { store_id: Some(corner.id), max_shown: Some(30), ..Rule::default() }).await;
         seller.rule(Rule { sku: sku.clone(), max_shown: Some(20), ..Rule::default() }).await;
         seller.rule(Rule { sku, store_id: Some(corner.id), max_shown: Some(10), ..Rule::default() }).await;
-        synced(world, &seller).await;
-        assert_eq!([world.shown(&corner, "A"), world.shown(&market, "A")], [10, 20], "the listing's, the SKU's");
-        assert_eq!([world.shown(&corner, "B"), world.shown(&market, "B")], [30, 40], "the store's, the seller's");
+        sync_all(world, &seller).await;
+        assert_eq!([world.shown(&corner, "A"), world.shown(&market, "A")], [10, 20], "the rules for the listing and the SKU");
+        assert_eq!([world.shown(&corner, "B"), world.shown(&market, "B")], [30, 40], "the rules for the store and the seller");
     });
 }
 
 #[test]
-fn a_stores_own_share_counts_as_its_rule() {
+fn a_stores_own_share_ranks_as_a_rule_for_that_store() {
     story(async |world| {
         let seller = world.seller(off).await;
         let shop = seller.shop("corner", &["A"]).await;
         seller.share(&shop, 50.0).await;
         seller.rule(Rule { share: percent(10.0), ..Rule::default() }).await;
         seller.purchase("A", 100).await;
-        synced(world, &seller).await;
-        assert_eq!(world.shown(&shop, "A"), 50, "over the seller's rule");
+        sync_all(world, &seller).await;
+        assert_eq!(world.shown(&shop, "A"), 50, "it overrides the seller's rule");
         seller.rule(Rule { sku: stocktide::domain::Sku::parse("A").ok(), share: percent(20.0), ..Rule::default() }).await;
-        synced(world, &seller).await;
-        assert_eq!(world.shown(&shop, "A"), 20, "under the SKU's");
+        sync_all(world, &seller).await;
+        assert_eq!(world.shown(&shop, "A"), 20, "the SKU's rule overrides it");
     });
 }
 

@@ -1,4 +1,4 @@
-//! Timed full coverage: once per store and local date every listing is overwritten by its target.
+//! Timed full coverage: once per store and local date every listing is overwritten with its target.
 use crate::support::*;
 use chrono_tz::Asia::Taipei;
 use chrono_tz::Europe::Berlin;
@@ -6,14 +6,14 @@ use chrono_tz::UTC;
 use stocktide::db::runs::RunState::{Finished, Missed};
 
 #[test]
-fn every_listing_is_overwritten_by_its_target_at_the_chosen_local_time() {
+fn every_listing_is_overwritten_with_its_target_at_the_chosen_local_time() {
     story(async |world| {
         let seller = world.seller(daily_at("03:30", Taipei)).await;
         let shop = seller.shop("corner", &["A", "B"]).await;
         seller.purchase("A", 5).await;
         seller.purchase("B", 7).await;
         world.sleep_until("2026-03-02T19:29:59Z").await;
-        assert_eq!(world.received(&shop), [], "increases are not pushed, and 03:30 in Taipei is still to come");
+        assert_eq!(world.received(&shop), [], "increases are not pushed, and it is not yet 03:30 in Taipei");
         world.a_moment().await;
         assert_eq!(world.received(&shop), [set("A", 5), set("B", 7)]);
         assert_eq!(seller.dates(&shop).await, [("2026-03-03".to_owned(), Finished)]);
@@ -21,7 +21,7 @@ fn every_listing_is_overwritten_by_its_target_at_the_chosen_local_time() {
 }
 
 #[test]
-fn it_happens_once_per_store_and_local_date() {
+fn there_is_one_run_per_store_and_local_date() {
     story_of_days(START, async |world| {
         let seller = world.seller(daily_at("03:30", UTC)).await;
         let shops = [seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await];
@@ -35,7 +35,7 @@ fn it_happens_once_per_store_and_local_date() {
 }
 
 #[test]
-fn a_local_time_that_daylight_saving_skips_runs_at_the_first_instant_after_it() {
+fn a_run_at_a_local_time_that_daylight_saving_skips_starts_at_the_first_instant_after_it() {
     story_of_days("2026-03-28T12:00:00Z", async |world| {
         let seller = world.seller(daily_at("02:30", Berlin)).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -46,24 +46,25 @@ fn a_local_time_that_daylight_saving_skips_runs_at_the_first_instant_after_it() 
         world.sleep_until("2026-03-30T00:29:00Z").await;
         assert_eq!(seller.dates(&shop).await.len(), 1);
         world.sleep_until("2026-03-30T00:31:00Z").await;
-        assert_eq!(seller.dates(&shop).await.len(), 2, "the next day at 02:30 again");
+        assert_eq!(seller.dates(&shop).await.len(), 2, "the next day it is at 02:30 again");
     });
 }
 
 #[test]
-fn a_local_time_that_comes_twice_runs_at_the_first_and_not_at_the_second() {
+fn a_run_at_a_local_time_that_occurs_twice_starts_only_at_the_first() {
     story_of_days("2026-10-24T12:00:00Z", async |world| {
         let seller = world.seller(daily_at("02:30", Berlin)).await;
         let shop = seller.shop("corner", &["A"]).await;
         world.sleep_until("2026-10-25T00:30:02Z").await;
         assert_eq!(seller.dates(&shop).await, [("2026-10-25".to_owned(), Finished)], "the first 02:30");
         world.sleep_until("2026-10-25T23:00:00Z").await;
-        assert_eq!(world.received(&shop), [set("A", 0)], "nothing at the second");
+        assert_eq!(world.received(&shop), [set("A", 0)], "nothing is sent at the second");
     });
 }
 
-/// A store's actor that knows of 13:00, and looks at the rows again some seconds after it.
-fn shortly_before_13_o_clock(tell: impl AsyncFn(&World, &Seller<'_>, &Shop)) {
+/// Starts a story one second before 13:00, the daily time that the store's actor has read and will not read again until
+/// afterwards.
+fn one_second_before_the_daily_time(test: impl AsyncFn(&World, &Seller<'_>, &Shop)) {
     story_with(
         START,
         |settings| settings.poll_every = std::time::Duration::from_secs(7),
@@ -73,14 +74,14 @@ fn shortly_before_13_o_clock(tell: impl AsyncFn(&World, &Seller<'_>, &Shop)) {
             world.sleep_until("2026-03-02T12:59:55Z").await;
             seller.settings(|_| ()).await;
             world.sleep_until("2026-03-02T12:59:59Z").await;
-            tell(world, &seller, &shop).await;
+            test(world, &seller, &shop).await;
         },
     );
 }
 
 #[test]
-fn a_daily_time_that_was_changed_elsewhere_a_moment_ago_is_the_one_that_counts() {
-    shortly_before_13_o_clock(async |world, seller, shop| {
+fn a_daily_time_changed_elsewhere_at_the_last_moment_is_respected() {
+    one_second_before_the_daily_time(async |world, seller, shop| {
         seller.settings_saved_elsewhere(daily_at("14:10", UTC)).await;
         world.sleep_until("2026-03-02T14:09:59Z").await;
         assert_eq!(seller.dates(shop).await, []);
@@ -90,8 +91,8 @@ fn a_daily_time_that_was_changed_elsewhere_a_moment_ago_is_the_one_that_counts()
 }
 
 #[test]
-fn a_date_whose_run_was_called_off_at_the_last_moment_has_one_at_a_later_time() {
-    shortly_before_13_o_clock(async |world, seller, shop| {
+fn a_date_whose_run_was_prevented_at_the_last_moment_can_have_one_later() {
+    one_second_before_the_daily_time(async |world, seller, shop| {
         seller.settings_saved_elsewhere(incremental).await;
         world.sleep_until("2026-03-02T13:00:02Z").await;
         assert_eq!(seller.dates(shop).await, []);
@@ -102,7 +103,7 @@ fn a_date_whose_run_was_called_off_at_the_last_moment_has_one_at_a_later_time() 
 }
 
 #[test]
-fn nothing_runs_twice_for_one_date_whatever_restarts() {
+fn no_date_has_two_runs_despite_crashes_around_the_daily_time() {
     story(async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -118,7 +119,7 @@ fn nothing_runs_twice_for_one_date_whatever_restarts() {
 }
 
 #[test]
-fn nothing_runs_twice_when_the_clock_steps_back_over_its_time() {
+fn no_date_has_two_runs_when_the_clock_steps_back_over_the_daily_time() {
     story_of_days(START, async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -128,24 +129,24 @@ fn nothing_runs_twice_when_the_clock_steps_back_over_its_time() {
         assert_eq!(seller.dates(&shop).await, [("2026-03-02".to_owned(), Finished)]);
         assert_eq!(world.received(&shop), [set("A", 0)]);
         world.sleep(hours(24)).await;
-        assert_eq!(seller.dates(&shop).await.len(), 2, "and the next date has its run");
+        assert_eq!(seller.dates(&shop).await.len(), 2, "the next date has its own run");
     });
 }
 
 #[test]
-fn a_date_is_not_left_out_when_the_clock_steps_forward_over_its_time() {
+fn no_date_is_skipped_when_the_clock_steps_forward_over_the_daily_time() {
     story(async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
         world.a_moment().await;
         world.clock.step(hours(2));
         world.sleep(minutes(16)).await;
-        assert_eq!(seller.dates(&shop).await, [("2026-03-02".to_owned(), Finished)], "timers sleep a quarter of an hour at most");
+        assert_eq!(seller.dates(&shop).await, [("2026-03-02".to_owned(), Finished)], "no timer is longer than a quarter of an hour");
     });
 }
 
 #[test]
-fn the_target_is_read_when_its_batch_is_sent_not_when_the_run_starts() {
+fn targets_are_read_when_their_batch_is_sent_not_when_the_run_starts() {
     story(async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let mut platform = platform_that::takes(1);
@@ -160,7 +161,7 @@ fn the_target_is_read_when_its_batch_is_sent_not_when_the_run_starts() {
 }
 
 #[test]
-fn a_time_missed_while_nothing_was_running_is_caught_up_within_the_window() {
+fn a_run_missed_while_the_service_was_down_is_caught_up_within_the_window() {
     story(async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -175,7 +176,7 @@ fn a_time_missed_while_nothing_was_running_is_caught_up_within_the_window() {
 }
 
 #[test]
-fn a_time_missed_for_longer_is_recorded_as_missed_and_not_run() {
+fn a_run_missed_for_longer_than_the_window_is_recorded_as_missed() {
     story(async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -192,7 +193,7 @@ fn a_time_missed_for_longer_is_recorded_as_missed_and_not_run() {
 }
 
 #[test]
-fn after_days_of_outage_each_date_is_missed_visibly_and_the_newest_caught_up() {
+fn after_days_of_downtime_the_latest_run_is_caught_up_and_earlier_ones_are_recorded_as_missed() {
     story_of_days(START, async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let shop = seller.shop("corner", &["A"]).await;
@@ -208,7 +209,7 @@ fn after_days_of_outage_each_date_is_missed_visibly_and_the_newest_caught_up() {
 }
 
 #[test]
-fn the_catch_up_window_is_the_sellers_choice() {
+fn the_seller_chooses_the_catch_up_window() {
     story(async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         seller.settings(|settings| settings.catch_up_hours = 1).await;
@@ -223,7 +224,7 @@ fn the_catch_up_window_is_the_sellers_choice() {
 }
 
 #[test]
-fn a_run_survives_a_restart_and_goes_on_where_it_was() {
+fn after_a_restart_a_run_continues_where_it_stopped() {
     story(async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let skus: Vec<String> = (0..40).map(|n| format!("S{n:02}")).collect();
@@ -240,12 +241,12 @@ fn a_run_survives_a_restart_and_goes_on_where_it_was() {
         world.sleep(minutes(1)).await;
         let run = seller.run(&run).await;
         assert_eq!((run.state, run.total, run.done, run.failed), (Finished, 40, 40, 0));
-        assert_eq!(world.received(&shop).len(), 40, "each listing once");
+        assert_eq!(world.received(&shop).len(), 40, "each listing is overwritten once");
     });
 }
 
 #[test]
-fn a_run_survives_a_crash_in_its_middle() {
+fn a_run_survives_a_crash_halfway_through() {
     story(async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let skus: Vec<String> = (0..40).map(|n| format!("S{n:02}")).collect();
@@ -268,7 +269,7 @@ fn a_run_survives_a_crash_in_its_middle() {
 }
 
 #[test]
-fn a_run_shows_its_progress_with_what_failed() {
+fn a_run_reports_its_progress_including_failures() {
     story(async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;
         let mut platform = platform_that::takes(1);
@@ -288,7 +289,7 @@ fn a_run_shows_its_progress_with_what_failed() {
 }
 
 #[test]
-fn thirty_days_of_three_stores_with_sales_at_the_platform() {
+fn three_stores_with_their_own_sales_each_have_one_run_a_day_for_thirty_days() {
     const SKUS: [&str; 3] = ["A", "B", "C"];
     story_of_days("2026-03-10T12:00:00Z", async |world| {
         let seller = world.seller(daily_at("02:30", Berlin)).await;
@@ -314,7 +315,7 @@ fn thirty_days_of_three_stores_with_sales_at_the_platform() {
                 (11..=31).map(|d| format!("2026-03-{d}")).chain((1..=9).map(|d| format!("2026-04-{d:02}"))).collect();
             assert_eq!(dates.iter().map(|(date, _)| date).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
             assert!(dates.iter().all(|(_, state)| *state == Finished));
-            assert_eq!(world.received(shop).len(), 30 * SKUS.len(), "one overwrite a day and listing");
+            assert_eq!(world.received(shop).len(), 30 * SKUS.len(), "one overwrite per day and listing");
         }
     });
 }

@@ -87,7 +87,7 @@ MUTATIONS = {
                 "                }\n                self.permitted(call).await\n            }\n",
             ),
         ],
-        "an_event_that_comes_as_an_overwrite_is_claimed",
+        "an_event_recorded_while_an_overwrite_is_claimed",
     ),
     "wrong rounding": (
         [
@@ -109,7 +109,7 @@ MUTATIONS = {
                 "            .filter(stock_levels::sku.eq_any(&skus)).load(c))?;\n        for (sku, code",
             )
         ],
-        "the_same_event_ids_skus_and_item_names_of_two_sellers",
+        "two_sellers_can_use_the_same_event_ids_skus_and_item_names",
     ),
     "limiter off by one": (
         [
@@ -120,7 +120,7 @@ MUTATIONS = {
                 '        let limit = RateLimit { burst: limit.burst.saturating_add(u32::from(crate::planted("limiter off by one"))), ..limit };\n',
             )
         ],
-        "no_window_holds_more_calls",
+        "no_window_has_more_calls",
     ),
     "lost on restart": (
         [
@@ -131,7 +131,7 @@ MUTATIONS = {
                 '            self.become_uncertain("The service stopped while this was being sent.", now, policy, 0.0);\n',
             )
         ],
-        "after_a_crash_what_was_being_sent",
+        "after_a_crash_an_increase_that_was_being_sent",
     ),
     "double daily run at the repeated hour": (
         [
@@ -164,7 +164,7 @@ MUTATIONS = {
                 'latest.map(|text| text.get(..10).unwrap_or("").parse().map_err',
             ),
         ],
-        "a_local_time_that_comes_twice",
+        "a_run_at_a_local_time_that_occurs_twice",
     ),
     "order of two pushes swapped": (
         [
@@ -190,7 +190,7 @@ MUTATIONS = {
                 'if !crate::planted("late request not healed") && account.doubt_until.is_some_and(|until| until > now) && account.shown',
             ),
         ],
-        "a_request_that_is_applied_after_the_settle_time_is_healed",
+        "a_request_applied_after_the_settle_time_is_healed",
     ),
     "cancel forgotten": (
         [
@@ -200,7 +200,7 @@ MUTATIONS = {
                 '        } else if self.state.is_in_flight() && !crate::planted("cancel forgotten") {\n            self.cancel_requested = true;',
             )
         ],
-        "what_is_on_its_way_while_auto_sync_is_switched_off",
+        "a_push_in_flight_when_auto_sync_is_switched_off",
     ),
 }
 

@@ -166,7 +166,7 @@ pub fn object_at<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
         // What is JSON, but not what was expected, is a matter of a field: also a number that no machine can hold.
         raw(bytes).map_err(JsonError::Syntax)?;
     }
-    read.map_err(|error| JsonError::Field(FieldError::of_serde(error.path(), error.inner())))
+    read.map_err(|error| JsonError::Field(FieldError::from_serde(error.path(), error.inner())))
 }
 
 /// A field that may be left out, be null, or have a value: three different things in a PATCH.
@@ -200,7 +200,7 @@ pub fn query_of<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
     }
     // As a JSON object of texts, so that its errors read like those of bodies.
     serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
-        let FieldError { pointer, .. } = FieldError::of_serde(error.path(), error.inner());
+        let FieldError { pointer, .. } = FieldError::from_serde(error.path(), error.inner());
         ApiError::field(pointer, "is not a parameter of this address")
     })
 }

@@ -1,4 +1,4 @@
-//! From the request's key to who is calling. Handlers take an [`Operator`] or a [`Caller`], never a raw id.
+//! Authentication: turns a request's key into an [`Operator`] or a [`Caller`]. Handlers take one of these, never a raw id.
 use super::AppState;
 use super::error::ApiError;
 use super::throttle::{Throttle, address};
@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
-/// The longest key that is looked at, in bytes.
+/// Keys longer than this many bytes are refused without being looked up.
 const MAX_KEY_BYTES: usize = 512;
 
 /// Whoever has the operator key.
@@ -43,7 +43,7 @@ impl Caller {
 }
 
 fn bearer(request: &HttpRequest) -> Result<SecretString, ApiError> {
-    let missing = || ApiError::unauthorized("Send the header Authorization: Bearer <key>.");
+    let missing = || ApiError::unauthorized("Send your key in the header Authorization: Bearer <key>.");
     let value = request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok()).ok_or_else(missing)?;
     key_of(value).map(SecretString::from).ok_or_else(missing)
 }
@@ -55,51 +55,51 @@ pub(super) fn key_of(value: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty() && key.len() <= MAX_KEY_BYTES).then_some(key)
 }
 
-/// Requests with keys that open nothing, by address: beyond a bound they are refused without a look at the database. Keys
-/// that were right lately are looked at in any case: behind one proxy are many sellers.
+/// Counts requests with invalid keys by IP address and, above a limit, refuses them without querying the database. Keys that
+/// were recently valid are exempt, because many sellers may share the address of a proxy.
 pub struct FailedKeys {
     throttle: Throttle,
-    right: Mutex<HashSet<KeyHash>>,
+    known_valid: Mutex<HashSet<KeyHash>>,
 }
 
 type KeyHash = [u8; 32];
 
-/// Right keys remembered at most.
-const MOST_REMEMBERED: usize = 50_000;
+/// The most valid keys remembered.
+const MAX_KNOWN_VALID: usize = 50_000;
 
 impl FailedKeys {
-    /// So many failures a minute.
+    /// Allows this many failures per minute and address.
     pub fn new(per_minute: u32) -> Self {
-        Self { throttle: Throttle::new(per_minute, Duration::from_secs(60)), right: Mutex::default() }
+        Self { throttle: Throttle::new(per_minute, Duration::from_secs(60)), known_valid: Mutex::default() }
     }
 
-    fn right(&self) -> MutexGuard<'_, HashSet<KeyHash>> {
-        self.right.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known_valid(&self) -> MutexGuard<'_, HashSet<KeyHash>> {
+        self.known_valid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn may_try(&self, address: IpAddr, key: &KeyHash) -> Result<(), ApiError> {
         match self.throttle.check(address) {
-            Err(wait) if !self.right().contains(key) => Err(ApiError::wrong_keys(wait)),
+            Err(wait) if !self.known_valid().contains(key) => Err(ApiError::too_many_invalid_keys(wait)),
             _ => Ok(()),
         }
     }
 
     fn failed(&self, address: IpAddr, key: &KeyHash) {
-        self.right().remove(key);
+        self.known_valid().remove(key);
         self.throttle.failed(address);
     }
 
-    fn was_right(&self, key: KeyHash) {
-        let mut right = self.right();
-        if right.len() >= MOST_REMEMBERED {
-            right.clear();
+    fn succeeded(&self, key: KeyHash) {
+        let mut known = self.known_valid();
+        if known.len() >= MAX_KNOWN_VALID {
+            known.clear();
         }
-        right.insert(key);
+        known.insert(key);
     }
 }
 
-fn wrong() -> ApiError {
-    ApiError::unauthorized("This key is not valid here.")
+fn invalid_key() -> ApiError {
+    ApiError::unauthorized("This key is unknown, revoked, or not valid for this path.")
 }
 
 impl FromRequest for Operator {
@@ -109,9 +109,9 @@ impl FromRequest for Operator {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let check = || {
             let given = bearer(request)?;
-            let state = request.app_data::<Data<AppState>>().ok_or_else(wrong)?;
-            let expected = state.settings.operator_key.as_ref().ok_or_else(wrong)?;
-            // Digests have one length, so the comparison tells nothing, not even that.
+            let state = request.app_data::<Data<AppState>>().ok_or_else(invalid_key)?;
+            let expected = state.settings.operator_key.as_ref().ok_or_else(invalid_key)?;
+            // Comparing digests in constant time reveals nothing about the key, not even its length.
             let hash = key_hash(given.expose_secret());
             if bool::from(hash.ct_eq(&key_hash(expected.expose_secret()))) {
                 return Ok(Self);
@@ -119,7 +119,7 @@ impl FromRequest for Operator {
             let address = address(request);
             state.failed_keys.may_try(address, &hash)?;
             state.failed_keys.failed(address, &hash);
-            Err(wrong())
+            Err(invalid_key())
         };
         ready(check())
     }
@@ -133,18 +133,18 @@ impl FromRequest for Caller {
         let state = request.app_data::<Data<AppState>>().cloned();
         let (given, address) = (bearer(request), address(request));
         Box::pin(async move {
-            let (state, given) = (state.ok_or_else(wrong)?, given?);
+            let (state, given) = (state.ok_or_else(invalid_key)?, given?);
             let hash = key_hash(given.expose_secret());
             state.failed_keys.may_try(address, &hash)?;
             let owner = match state.db.read(move |conn| find_key(conn, &hash)).await {
                 Ok(owner) if !owner.revoked => owner,
                 Ok(_) | Err(crate::db::Error::NotFound) => {
                     state.failed_keys.failed(address, &hash);
-                    return Err(wrong());
+                    return Err(invalid_key());
                 }
                 Err(error) => return Err(error.into()),
             };
-            state.failed_keys.was_right(hash);
+            state.failed_keys.succeeded(hash);
             if owner.suspended {
                 return Err(ApiError::suspended());
             }

@@ -1,4 +1,5 @@
-//! The composition root: the only file that builds everything and knows in which order it starts and stops.
+//! The composition root: the only file that builds all parts of the service and knows the order in which they start and
+//! stop.
 use crate::actors::{Deps, Handle};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -17,51 +18,48 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// A slow sender of headers is cut off after this long.
-const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-/// Connections per HTTP worker at most.
-const CONNECTIONS: usize = 10_000;
-/// How long a start waits for the database, and how often it tries.
-const DATABASE_WITHIN: Duration = Duration::from_secs(60);
-const DATABASE_EVERY: Duration = Duration::from_secs(2);
+/// A client that has not sent its request headers by then is disconnected.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_CONNECTIONS_PER_WORKER: usize = 10_000;
+/// How long a start waits for a database server that does not answer.
+const MAX_DATABASE_WAIT: Duration = Duration::from_secs(60);
+const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A running service.
 pub struct Service {
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
-    /// The actors.
+    /// Controls the actors.
     pub handle: Handle,
     server: actix_web::dev::Server,
     stop: CancellationToken,
     stop_within: Duration,
 }
 
-/// Brings the tables up to date; waits a while for a database server that is not there yet.
-///
-/// # Errors
-/// The database cannot be reached or migrated.
+/// Migrates the database and returns the names of the migrations that ran. Waits a while for a database server that does
+/// not answer yet.
 pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
-    let deadline = tokio::time::Instant::now() + DATABASE_WITHIN;
+    let deadline = tokio::time::Instant::now() + MAX_DATABASE_WAIT;
     loop {
         let url = config.db.url.clone();
         let server = matches!(url, db::DatabaseUrl::Postgres(_));
         match tokio::task::spawn_blocking(move || db::migrate(&url)).await? {
             Ok(ran) => return Ok(ran),
             Err(error) if server && tokio::time::Instant::now() < deadline => {
-                tracing::warn!(%error, "the database does not answer yet; trying again");
-                tokio::time::sleep(DATABASE_EVERY).await;
+                tracing::warn!(%error, "the database is not answering yet; retrying");
+                tokio::time::sleep(DATABASE_RETRY_INTERVAL).await;
             }
-            Err(error) => return Err(error).context("the database cannot be brought up to date"),
+            Err(error) => return Err(error).context("the database cannot be migrated"),
         }
     }
 }
 
-/// Starts everything. Call it inside an actix system.
+/// Starts all parts of the service. Must be called inside an actix system.
 ///
 /// # Errors
-/// The address is taken, the credential key cannot be had, TLS cannot be set up.
+/// If the address is in use, the credential key cannot be loaded, or TLS cannot be set up.
 pub async fn start(config: &Config) -> anyhow::Result<Service> {
-    let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen at {}", config.listen))?;
+    let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let sealer = Arc::new(config.sealer()?);
     let clock = Clock::system();
@@ -90,55 +88,55 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         App::new().app_data(state.clone()).wrap_fn(http::harden).wrap(Compress::default()).configure(http::configure)
     })
     .workers(config.http_workers)
-    .max_connections(CONNECTIONS)
-    .client_request_timeout(HEADERS_WITHIN)
-    // The last piece of a compressed answer would wait for the client to acknowledge the others, for 40 ms.
+    .max_connections(MAX_CONNECTIONS_PER_WORKER)
+    .client_request_timeout(HEADER_TIMEOUT)
+    // Otherwise the last piece of a compressed answer waits up to 40 ms for the client to acknowledge the previous ones.
     .tcp_nodelay(true)
     .shutdown_timeout(config.actors.stop_within.as_secs())
     .disable_signals()
     .listen(listener)?
     .run();
     if config.http.operator_key.is_none() {
-        tracing::warn!("no operator_key is set: /admin stays shut");
+        tracing::warn!("no operator_key is set, so /admin is disabled");
     }
     tracing::info!(%address, backend = config.db.url.backend(), node = config.http.node, tz_database = chrono_tz::IANA_TZDB_VERSION, "stocktide listens");
     Ok(Service { address, handle, server, stop, stop_within: config.actors.stop_within })
 }
 
 impl Service {
-    /// Cancelling this stops the service gracefully.
+    /// Cancelling this token stops the service gracefully.
     pub fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// Serves until it is told to stop: requests under way are answered first, then sends on their way come back.
+    /// Serves until stopped, then answers the requests in progress and waits for sends in flight.
     ///
     /// # Errors
-    /// The server failed.
+    /// If the server fails or a node panics.
     pub async fn run(self) -> anyhow::Result<()> {
         let server = self.server.handle();
         let serving = tokio::spawn(self.server);
-        let crippled = tokio::select! {
+        let node_panicked = tokio::select! {
             () = self.stop.cancelled() => false,
             () = self.handle.node_ended() => true,
         };
-        if crippled {
-            tracing::error!("a node has ended by a panic; the service stops, so that it is started anew");
+        if node_panicked {
+            tracing::error!("a node panicked; stopping the service so that it can be restarted");
             self.stop.cancel();
         }
-        tracing::info!("stopping: answering what is under way");
+        tracing::info!("stopping; answering requests in progress");
         if tokio::time::timeout(self.stop_within, server.stop(true)).await.is_err() {
-            tracing::warn!("not every request was answered in time");
+            tracing::warn!("some requests were not answered in time");
         }
         self.handle.shut_down().await;
         serving.await??;
-        anyhow::ensure!(!crippled, "a node has ended by a panic");
+        anyhow::ensure!(!node_panicked, "a node panicked");
         tracing::info!("stopped");
         Ok(())
     }
 }
 
-/// Completes at SIGTERM or SIGINT.
+/// Completes on SIGTERM or SIGINT.
 pub async fn shutdown_signal() {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! The program: reads the command line and does what it says.
+//! The executable; see [`stocktide::cli`] for its commands.
 fn main() -> std::process::ExitCode {
     stocktide::cli::run()
 }

@@ -1,16 +1,16 @@
-//! Pages about more than one file: [why things are as they are](decisions), [what errors mean](errors), [what can go wrong
-//! and what happens then](faults), [how the promise is tested](simulation), [what a build costs](build_time),
-//! [what has changed](changes). Prose only; the texts are Markdown files beside this one.
+//! Documentation that concerns more than one file: [design decisions](decisions), [what API errors mean](errors), [what can
+//! go wrong and how it is handled](faults), [how the service is simulated](simulation), [what a build costs](build_time), [the changelog](changes). The pages
+//! are the Markdown files in this folder.
 
-/// What each kind of problem document means, and what a client should do next.
+/// What each kind of problem document means, and what the client should do about it.
 #[doc = include_str!("errors.md")]
 pub mod errors {}
 
-/// Fault by fault: what has to happen, and the test that proves it.
+/// For each fault: what must happen, and the test that proves it.
 #[doc = include_str!("faults.md")]
 pub mod faults {}
 
-/// The whole service in a world full of faults: what is simulated, what is checked, and how to repeat a failure.
+/// The simulation of the whole service under faults: what it simulates, what it checks, and how to reproduce a failure.
 #[doc = include_str!("simulation.md")]
 pub mod simulation {}
 
@@ -18,12 +18,12 @@ pub mod simulation {}
 #[doc = include_str!("build-time.md")]
 pub mod build_time {}
 
-/// What has changed in each release, for operators and API clients.
+/// What changed in each release, for operators and API clients.
 #[doc = include_str!("../../CHANGELOG.md")]
 pub mod changes {}
 
-/// Decisions: context, decision and consequences, half a page each. A decision that is superseded keeps its page, which
-/// then names its successor.
+/// Design decisions: context, decision and consequences, half a page each. A superseded decision keeps its page, which then
+/// names its successor.
 pub mod decisions {
     #[doc = include_str!("decisions/0001-the-row-is-the-truth.md")]
     pub mod d0001_the_row_is_the_truth {}

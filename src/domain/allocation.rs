@@ -1,18 +1,18 @@
-//! Targets: how many units a listing should show, given what is available.
+//! Targets: how many units a listing should show, given available stock.
 //!
-//! * pool = sum of available over the warehouses that feed the store, less the buffer, not under 0
-//! * shared mode: target = floor(pool × share), each store on its own
-//! * exclusive mode: the pool is split by [`apportion`]; shares sum to at most 100 %, the rest is unallocated
-//! * then the threshold (below it the target is 0) and the maximum to show
+//! * pool = sum of available over the warehouses that feed the store, minus the buffer, never below 0
+//! * shared mode: target = floor(pool × share), independently for each store
+//! * exclusive mode: the pool is split by [`apportion`]; shares add up to at most 100%, the rest is unallocated
+//! * finally the threshold (below it the target is 0) and the maximum to show are applied
 //!
-//! In exclusive mode stores may be fed by different warehouses or have different buffers, so each has a pool of its
-//! own. Every store takes *its* part of the split of *its* pool among all the parties. The split is house-monotone,
-//! so the parts together never exceed the largest pool, and equal it exactly where all the pools are the same.
+//! In exclusive mode, stores may be fed by different warehouses or have different buffers, so each has its own pool.
+//! Each store's pool is split among all stores and the unallocated rest, and the store gets its part of that split. The
+//! split is house-monotone, so all parts together never exceed the largest pool, and equal it if all pools are equal.
 use super::WarehouseCode;
 use super::stock::Levels;
 use serde::{Deserialize, Serialize};
 
-/// A share of a pool in hundredths of a percent, 0 to 10,000.
+/// A share of a pool, in hundredths of a percent from 0 to 10,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Share(u16);
 
@@ -20,12 +20,12 @@ impl Share {
     /// The whole pool.
     pub const ALL: Self = Self(10_000);
 
-    /// From hundredths of a percent; `None` above 100 %.
+    /// From hundredths of a percent; `None` unless from 0% to 100%.
     pub fn from_hundredths(value: i64) -> Option<Self> {
         u16::try_from(value).ok().filter(|v| *v <= 10_000).map(Self)
     }
 
-    /// From a percentage with at most two decimals.
+    /// From a percentage with at most two decimal places; `None` for any other number or outside 0% to 100%.
     pub fn from_percent(percent: f64) -> Option<Self> {
         let hundredths = (percent * 100.0).round();
         if !(0.0..=10_000.0).contains(&hundredths) || (hundredths / 100.0 - percent).abs() > 1e-9 {
@@ -40,7 +40,7 @@ impl Share {
         i64::from(self.0)
     }
 
-    /// In percent.
+    /// As a percentage.
     pub fn percent(self) -> f64 {
         f64::from(self.0) / 100.0
     }
@@ -50,31 +50,31 @@ impl Share {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AllocationMode {
-    /// Each store shows its share of the whole pool; shares may add up to more than 100 %.
+    /// Each store shows its share of the whole pool; shares may add up to more than 100%.
     Shared,
     /// The pool is split among the stores.
     Exclusive,
 }
 
-/// The rules of one listing, resolved: what stands between available and what it shows.
+/// The resolved rules of one listing: they turn available stock into the quantity to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingRules {
-    /// Its part of the pool; without one it is never pushed.
+    /// Its part of the pool; a listing without a share is never pushed.
     pub share: Option<Share>,
-    /// Units kept back from the pool.
+    /// Units withheld from the pool.
     pub buffer: i64,
     /// Below this the target is 0.
     pub threshold: Option<i64>,
-    /// The most to show.
+    /// The largest quantity to show.
     pub max_shown: Option<i64>,
-    /// Whether it may be pushed at all.
+    /// Whether it may be pushed.
     pub sync_enabled: bool,
     /// The warehouses that feed its store; all when `None`.
     pub warehouses: Option<Vec<WarehouseCode>>,
 }
 
 impl ListingRules {
-    /// The pool of this listing.
+    /// Units available to this listing's store after the buffer, never below 0.
     pub fn pool(&self, levels: &Levels) -> i64 {
         let sum: i64 = match &self.warehouses {
             None => levels.values().fold(0, |sum, level| sum.saturating_add(*level)),
@@ -83,7 +83,7 @@ impl ListingRules {
         sum.saturating_sub(self.buffer).max(0)
     }
 
-    /// Whether this listing is ever pushed.
+    /// Whether this listing is pushed: it has a share and is not switched off.
     pub fn is_pushed(&self) -> bool {
         self.sync_enabled && self.share.is_some()
     }
@@ -96,7 +96,8 @@ impl ListingRules {
     }
 }
 
-/// The targets of all the listings of one SKU, in the order given (by store, and always the same order).
+/// The targets of all listings of one SKU, in the order given. Ties depend on that order, so it must be the same every
+/// time: by store.
 pub fn targets(mode: AllocationMode, levels: &Levels, listings: &[ListingRules]) -> Vec<i64> {
     let shares: Vec<Share> = listings.iter().map(|l| l.share.unwrap_or(Share(0))).collect();
     let mut last_split: Option<(i64, Vec<i64>)> = None;
@@ -128,11 +129,11 @@ fn scaled(pool: i64, share: Share) -> i64 {
     i64::try_from(product).unwrap_or(i64::MAX)
 }
 
-/// Splits `pool` units among parties by their shares with Sainte-Laguë's method (Webster's), the unallocated rest of
-/// the shares being one more party, which is not in the answer. Where shares sum to 100 % the parts sum to the pool.
+/// Splits `pool` units among parties by their shares, using the Sainte-Laguë (Webster) method. The unallocated rest of
+/// the shares is one more party, whose part is not returned. If the shares add up to 100%, the parts add up to the pool.
 ///
-/// No part falls when the pool grows. Ties go to the earlier party, the unallocated last. Shares above 100 % in sum
-/// leave nothing unallocated and are split in proportion.
+/// No part shrinks when the pool grows. Ties go to the earlier party, and to the unallocated rest last. Shares that add
+/// up to more than 100% leave nothing unallocated and split the pool proportionally.
 pub fn apportion(pool: i64, shares: &[Share]) -> Vec<i64> {
     let sum: i64 = shares.iter().map(|s| s.hundredths()).sum();
     let mut weights: Vec<i128> = shares.iter().map(|s| i128::from(s.hundredths())).collect();
@@ -141,13 +142,13 @@ pub fn apportion(pool: i64, shares: &[Share]) -> Vec<i64> {
     let parties = i128::try_from(weights.iter().filter(|w| **w > 0).count()).unwrap_or(i128::MAX);
     let pool = i128::from(pool.max(0));
 
-    // With the final divisor every party has its exact part rounded, and the roundings of k parties sum to at most
-    // k / 2: so nobody ends below weight × (pool − k/2) / total − 1/2. Begin there and hand out the few that remain.
+    // With the final divisor, every party has its exact part rounded, and the rounding errors of k parties add up to at
+    // most k / 2, so no party ends below weight × (pool − k/2) / total − 1/2. Start there and hand out the few units left.
     let mut parts: Vec<i128> =
         weights.iter().map(|weight| ((weight * (2 * pool - parties) - total).div_euclid(2 * total)).max(0)).collect();
     let mut left = pool - parts.iter().sum::<i128>();
     while left > 0 {
-        // The next unit goes to the largest weight / (2 × part + 1): compared crosswise, without fractions.
+        // The next unit goes to the largest weight / (2 × part + 1), compared by cross-multiplication.
         let mut best: Option<(usize, i128, i128)> = None;
         for (index, (weight, part)) in weights.iter().zip(&parts).enumerate() {
             let divisor = 2 * part + 1;
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_hides_the_last_units_and_a_maximum_caps() {
+    fn a_threshold_hides_the_last_units_and_a_maximum_caps_the_rest() {
         let careful = ListingRules { threshold: Some(5), max_shown: Some(9), ..rules(10_000) };
         let shown: Vec<i64> =
             [4, 5, 9, 10].iter().map(|n| targets(AllocationMode::Shared, &levels(*n), std::slice::from_ref(&careful))[0]).collect();
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_a_percentage_of_two_decimals_up_to_the_whole() {
+    fn a_share_is_a_percentage_up_to_100_with_at_most_two_decimals() {
         for (percent, hundredths) in [(0.0, 0), (0.01, 1), (0.29, 29), (1.1, 110), (33.33, 3333), (99.99, 9999), (100.0, 10_000)] {
             let share = Share::from_percent(percent);
             assert_eq!(share.map(Share::hundredths), Some(hundredths), "{percent}");
@@ -212,21 +213,21 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_is_pushed_that_has_a_share_and_is_not_switched_off() {
+    fn a_listing_is_pushed_if_it_has_a_share_and_is_not_switched_off() {
         let pushed = |share, sync_enabled| ListingRules { share, sync_enabled, ..rules(1) }.is_pushed();
         let share = Share::from_hundredths(0);
         assert_eq!([pushed(share, true), pushed(share, false), pushed(None, true), pushed(None, false)], [true, false, false, false]);
     }
 
     #[test]
-    fn each_listing_has_its_part_of_its_own_pool() {
+    fn each_listing_gets_its_part_of_its_own_pool() {
         let careful = ListingRules { buffer: 4, ..rules(5000) };
         let listings = [rules(5000), careful.clone(), careful, rules(0)];
         assert_eq!(targets(AllocationMode::Exclusive, &levels(20), &listings), [7, 5, 5, 0]);
     }
 
     #[test]
-    fn many_small_parties_come_before_the_next_unit_of_a_large_one() {
+    fn many_small_parties_are_served_before_a_large_one_gets_its_next_unit() {
         let small = [[1].repeat(35), [0].repeat(15)].concat();
         assert_eq!(apportion(60, &shares(&[&[5000][..], &[100].repeat(50)].concat())), [vec![25], small].concat());
     }
@@ -238,7 +239,7 @@ mod tests {
         assert_eq!(apportion(1, &shares(&[5000, 5000])), [1, 0]);
     }
 
-    /// Sainte-Laguë by its definition, one unit at a time.
+    /// Sainte-Laguë by definition, one unit at a time.
     fn one_by_one(pool: i64, shares: &[Share]) -> Vec<i64> {
         let sum: i64 = shares.iter().map(|s| s.hundredths()).sum();
         let mut weights: Vec<i64> = shares.iter().map(|s| s.hundredths()).collect();
@@ -266,23 +267,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_split_is_sainte_lagues(pool in 0i64..400, shares in any_shares()) {
+        fn the_split_matches_the_definition_of_sainte_lague(pool in 0i64..400, shares in any_shares()) {
             prop_assert_eq!(apportion(pool, &shares), one_by_one(pool, &shares));
         }
         #[test]
-        fn the_parts_and_the_unallocated_rest_are_the_pool(pool in 0i64..=1_000_000_000_000_000, shares in any_shares()) {
+        fn the_parts_and_the_unallocated_rest_add_up_to_the_pool(pool in 0i64..=1_000_000_000_000_000, shares in any_shares()) {
             let parts = apportion(pool, &shares);
             let sum: i64 = parts.iter().sum();
             prop_assert!(sum <= pool);
             if shares.iter().map(|s| s.hundredths()).sum::<i64>() == 10_000 { prop_assert_eq!(sum, pool); }
         }
         #[test]
-        fn no_part_falls_when_the_pool_grows(pool in 0i64..1_000_000_000_000, more in 1i64..1000, shares in any_shares()) {
+        fn no_part_shrinks_when_the_pool_grows(pool in 0i64..1_000_000_000_000, more in 1i64..1000, shares in any_shares()) {
             let (before, after) = (apportion(pool, &shares), apportion(pool + more, &shares));
             prop_assert!(before.iter().zip(&after).all(|(b, a)| b <= a));
         }
         #[test]
-        fn stores_fed_by_different_warehouses_never_promise_more_than_there_is(a in 0i64..1000, b in 0i64..1000, shares in any_shares(), picks in proptest::collection::vec(0u8..3, 8)) {
+        fn stores_fed_by_different_warehouses_never_offer_more_than_is_available(a in 0i64..1000, b in 0i64..1000, shares in any_shares(), picks in proptest::collection::vec(0u8..3, 8)) {
             let other = WarehouseCode::parse("b").unwrap();
             let levels = Levels::from([(WarehouseCode::main(), a), (other.clone(), b)]);
             let listings: Vec<ListingRules> = shares.iter().zip(picks).map(|(share, pick)| ListingRules {

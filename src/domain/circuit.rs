@@ -1,9 +1,11 @@
 //! A circuit breaker per store: a store that keeps failing is probed, not hammered.
-//! Closed until [`Circuit::TRIP_AFTER`] calls in a row have failed; then open for a growing pause; then one probe.
+//!
+//! It stays closed until [`Circuit::TRIP_AFTER`] calls in a row have failed, then opens for a while, then lets one probe
+//! through. Each further failure doubles the pause, up to five minutes; a success closes it.
 use super::Timestamp;
 use chrono::TimeDelta;
 
-/// The breaker of one store. Lives in memory: a restart begins closed and finds out again.
+/// The breaker of one store. Kept in memory only: after a restart it is closed and has to trip again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Circuit {
     failures: u32,
@@ -11,31 +13,31 @@ pub struct Circuit {
 }
 
 impl Circuit {
-    /// Failures in a row that open it.
+    /// Consecutive failures that open the circuit.
     pub const TRIP_AFTER: u32 = 8;
     const FIRST_PAUSE_MS: i64 = 2_000;
     const LONGEST_PAUSE_MS: i64 = 300_000;
 
-    /// A call was answered, whatever it said.
+    /// Records that a call was answered, even with a refusal.
     pub fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    /// A call was not answered, or with a server error.
+    /// Records that a call was not answered, or only with a server error.
     pub fn failed(&mut self, now: Timestamp) {
         self.failures = self.failures.saturating_add(1);
-        if let Some(beyond) = self.failures.checked_sub(Self::TRIP_AFTER) {
-            let pause = Self::FIRST_PAUSE_MS.saturating_mul(1 << beyond.min(16)).min(Self::LONGEST_PAUSE_MS);
+        if let Some(doublings) = self.failures.checked_sub(Self::TRIP_AFTER) {
+            let pause = Self::FIRST_PAUSE_MS.saturating_mul(1 << doublings.min(16)).min(Self::LONGEST_PAUSE_MS);
             self.open_until = Some(now + TimeDelta::milliseconds(pause));
         }
     }
 
-    /// Until when nothing may be sent.
+    /// While the circuit is open, the instant until which nothing may be sent.
     pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.open_until.filter(|until| *until > now)
     }
 
-    /// Whether the next call is a probe, which goes alone.
+    /// Whether the next call is a probe, which must be the only call in flight.
     pub fn is_probing(&self, now: Timestamp) -> bool {
         self.open_until.is_some_and(|until| until <= now)
     }
@@ -46,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_opens_after_failures_in_a_row_then_probes_then_closes() {
+    fn it_opens_after_consecutive_failures_then_probes_then_closes() {
         let mut now = Timestamp::default();
         let mut circuit = Circuit::default();
         for _ in 1..Circuit::TRIP_AFTER {

@@ -1,4 +1,4 @@
-//! Names of things, each its own type, parsed once at the edge. Ids are UUIDv7, so they sort by birth.
+//! Ids, codes and names, each with its own type, parsed once where they come in. Ids are UUIDv7, so they sort by age.
 use super::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -13,21 +13,21 @@ macro_rules! uuid_id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new id, born at `now`: later ids sort behind earlier ones.
+            /// A new id created at `now`; later ids sort after earlier ones.
             pub fn new(now: Timestamp) -> Self {
                 Self(new_uuid(now))
             }
-            /// The time part of the id; `None` for an id of another kind of UUID.
+            /// The time part of the id; `None` if it is another kind of UUID.
             pub fn created_at(&self) -> Option<Timestamp> {
                 let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
                 let ms = i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))?;
                 Some(Timestamp::from_millis(ms))
             }
-            /// The sixteen bytes, as they stand in the database.
+            /// The 16 bytes stored in the database.
             pub fn bytes(&self) -> Vec<u8> {
                 self.0.as_bytes().to_vec()
             }
-            /// Reads what [`Self::bytes`] wrote; `None` when it is not sixteen bytes long.
+            /// Reads what [`Self::bytes`] returned; `None` unless it is 16 bytes long.
             pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
                 Uuid::from_slice(bytes).ok().map(Self)
             }
@@ -53,11 +53,11 @@ uuid_id! {
     PushId,
     /// A sync run.
     RunId,
-    /// One request to a platform, with up to a page of pushes in it; its text is the idempotency key.
+    /// One request to a platform, carrying up to one page of pushes; its text form is the idempotency key.
     CallId,
-    /// A rule.
+    /// An allocation rule.
     RuleId,
-    /// An API key (its name, not its secret).
+    /// An API key (identifies it without revealing its secret).
     KeyId,
 }
 
@@ -65,13 +65,13 @@ thread_local! {
     static OWN_CONTEXT: RefCell<Option<uuid::ContextV7>> = const { RefCell::new(None) };
 }
 
-/// For simulations, each of which has a time and a thread of its own: ids made on this thread are in order among
-/// themselves from now on, whatever the time of those before them or on other threads.
-pub fn begin_order_of_this_thread() {
+/// For simulations, each of which has its own thread and its own time: from now on, ids created on this thread are ordered
+/// among themselves only, unaffected by earlier ids and those of other threads.
+pub fn start_id_order_of_this_thread() {
     OWN_CONTEXT.set(Some(uuid::ContextV7::new()));
 }
 
-/// A UUIDv7 whose time part is `now`, with a process-wide counter so that ids of one millisecond keep their order.
+/// A UUIDv7 whose time part is `now`. A process-wide counter keeps ids of the same millisecond in order.
 fn new_uuid(now: Timestamp) -> Uuid {
     static CONTEXT: LazyLock<Mutex<uuid::ContextV7>> = LazyLock::new(|| Mutex::new(uuid::ContextV7::new()));
     let ms = u64::try_from(now.as_millis()).unwrap_or(0);
@@ -91,16 +91,13 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// The most characters that one may have.
+            /// The maximum length in characters.
             pub const MAX_CHARS: usize = $max;
-            /// Checks length and characters; any script is welcome, control characters and outer blanks are not.
-            ///
-            /// # Errors
-            /// What is wrong, in words.
+            /// Checks length and characters as [`check_text`] does, and returns what is wrong as a sentence fragment.
             pub fn parse(text: &str) -> Result<Self, String> {
                 check_text(text, $what, $max).map(|()| Self(text.to_owned()))
             }
-            /// As it was sent.
+            /// Exactly as the client sent it.
             pub fn as_str(&self) -> &str { &self.0 }
         }
         impl std::fmt::Display for $name {
@@ -115,9 +112,9 @@ macro_rules! text_id {
 text_id! {
     /// The seller's own stock-keeping unit.
     Sku, 128, "a SKU";
-    /// The client's own id of a stock event.
+    /// The client's own id for a stock event.
     EventId, 128, "an event_id";
-    /// The seller's code of a warehouse.
+    /// The seller's code for a warehouse.
     WarehouseCode, 64, "a warehouse code";
 }
 
@@ -128,23 +125,21 @@ impl WarehouseCode {
     }
 }
 
-/// Checks a short text of a person's: not empty, at most `max` characters, no control characters, no outer blanks.
-///
-/// # Errors
-/// What is wrong, in words that name `what`.
+/// Checks a short text: not empty, at most `max` characters, no control characters, no leading or trailing whitespace.
+/// Any script is accepted. The error is a sentence fragment for people, with `what` as its subject.
 pub fn check_text(text: &str, what: &str, max: usize) -> Result<(), String> {
     if text.is_empty() {
         return Err(format!("{what} must not be empty"));
     }
     let count = text.chars().count();
     if count > max {
-        return Err(format!("{what} has at most {max} characters, this one has {count}"));
+        return Err(format!("{what} may have at most {max} characters; this one has {count}"));
     }
     if text.chars().any(|c| c.is_control() || ('\u{fdd0}'..='\u{fdef}').contains(&c) || (c as u32 & 0xfffe) == 0xfffe) {
         return Err(format!("{what} must not contain control characters"));
     }
     if text.trim() != text {
-        return Err(format!("{what} must not begin or end with white space"));
+        return Err(format!("{what} must not start or end with whitespace"));
     }
     Ok(())
 }
@@ -154,16 +149,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_one_instant_sort_by_birth() {
+    fn ids_of_one_instant_sort_in_order_of_creation() {
         let now = Timestamp::from_millis(1_800_000_000_000);
         let ids: Vec<_> = (0..1000).map(|_| PushId::new(now)).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
-        let half_past = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 1_800_000_000, 500_000_000));
-        assert_eq!(PushId(half_past).created_at(), Some(now + std::time::Duration::from_millis(500)));
+        let half_a_second_later = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 1_800_000_000, 500_000_000));
+        assert_eq!(PushId(half_a_second_later).created_at(), Some(now + std::time::Duration::from_millis(500)));
     }
 
     #[test]
-    fn a_sku_may_be_in_any_script_but_not_blank_long_or_controlled() {
+    fn a_sku_may_use_any_script_but_no_control_characters_or_outer_whitespace() {
         for good in ["赤い靴-42 ½ 👟", "\u{fdcf}\u{fdf0}\u{fffd}\u{1fffd}", &"靴".repeat(128)] {
             assert!(Sku::parse(good).is_ok(), "{good:?}");
         }

@@ -1,12 +1,12 @@
-//! What is wrong with one field of a request, in words for the person who sent it.
+//! What is wrong with a field of a request, worded for the person who sent it.
 use serde::{Deserialize, Serialize};
 
-/// One bad field: where it stands (a JSON pointer, RFC 6901) and what is wrong with it.
+/// One invalid field: where it is (a JSON pointer, RFC 6901) and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// JSON pointer to the field, such as `/quantity`; empty for the whole document.
     pub pointer: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what would be valid.
     pub detail: String,
 }
 
@@ -16,32 +16,32 @@ pub fn pointer_to(name: &str) -> String {
 }
 
 impl FieldError {
-    /// What serde found wrong at `path`, in our words. They never repeat the value: it may be a secret.
-    pub fn of_serde(path: &serde_path_to_error::Path, error: &impl std::fmt::Display) -> Self {
+    /// Rewords an error that serde reported at `path`. Never repeats the value, which may be a secret.
+    pub fn from_serde(path: &serde_path_to_error::Path, error: &impl std::fmt::Display) -> Self {
         let (pointer, message) = (path.iter().map(segment).collect::<String>(), error.to_string());
         let message = message.split(" at line ").next().unwrap_or_default();
         let about_name = |detail: &str| {
-            // serde tells of unknown and missing fields at the object around them, with the name between backticks.
+            // serde reports unknown and missing fields at the enclosing object, with the name in backticks.
             let name = pointer_to(message.split('`').nth(1).unwrap_or_default());
             Self::new(if pointer.ends_with(&name) { pointer.clone() } else { format!("{pointer}{name}") }, detail)
         };
         if message.starts_with("unknown field") {
-            about_name("is not a field here")
+            about_name("is not a known field")
         } else if message.starts_with("missing field") {
-            about_name("is needed")
+            about_name("is required")
         } else if message.starts_with("duplicate field") {
-            about_name("stands here more than once")
+            about_name("appears more than once")
         } else {
-            Self::new(pointer, what_would_fit(message))
+            Self::new(pointer, expectation(message))
         }
     }
 
-    /// Names the field at `pointer`.
+    /// An error about the field at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
 
-    /// The same error, seen from one level further out: `/3` before `/quantity`.
+    /// The same error seen from an enclosing value: prepends a prefix such as `/3` to `/quantity`.
     #[must_use]
     pub fn under(mut self, prefix: &str) -> Self {
         self.pointer.insert_str(0, prefix);
@@ -65,14 +65,14 @@ fn segment(segment: &serde_path_to_error::Segment) -> String {
     }
 }
 
-fn what_would_fit(message: &str) -> String {
+fn expectation(message: &str) -> String {
     let (found, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
     if found.starts_with("unknown variant") {
         let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
         return format!("must be one of {}", words.join(", "));
     }
     match expected {
-        "i64" | "i32" | "u64" | "u32" => "must be a whole number of at most 64 bits",
+        "i64" | "i32" | "u64" | "u32" => "must be a 64-bit whole number",
         "f64" => "must be a number",
         "a string" => "must be text",
         "a boolean" => "must be true or false",
@@ -81,23 +81,23 @@ fn what_would_fit(message: &str) -> String {
         "an RFC 3339 formatted date and time string" => INSTANT,
         text if text.contains("UUID") => ID,
         text if text.starts_with("struct") => "must be a JSON object",
-        // Where one word of several is wanted.
+        // Where one of several words is expected.
         "string or map" => "must be text",
         _ if found.starts_with("UUID") => ID,
-        _ if found.starts_with("number out of range") => "is too large a number",
+        _ if found.starts_with("number out of range") => "is too large",
         _ if found.starts_with("recursion limit") => "is nested too deeply",
         _ if ["surrogate", "hex escape", "unicode"].iter().any(|word| found.contains(word)) => "is not valid Unicode text",
-        // serde_json's words for the same.
+        // serde_json's wording of the same.
         _ if found == "expected value" => "must be text",
-        // Chrono's words about an instant.
+        // Chrono's wording for an invalid timestamp.
         _ if found.contains("input") => INSTANT,
-        _ => "is of the wrong kind",
+        _ => "has the wrong type",
     }
     .to_owned()
 }
 
 const ID: &str = "must be an id (a UUID)";
-const INSTANT: &str = "must be an instant, such as 2026-03-02T12:00:00Z";
+const INSTANT: &str = "must be a date and time, such as 2026-03-02T12:00:00Z";
 
 /// Collects the errors of several fields.
 #[derive(Debug, Default)]
@@ -142,7 +142,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "what is read does not matter, only what cannot be")]
+    #[expect(dead_code, reason = "only the errors matter, not the values read")]
     struct Probe {
         id: Option<uuid::Uuid>,
         whole: Option<i64>,
@@ -161,55 +161,55 @@ mod tests {
         Exclusive,
     }
 
-    /// What is told of this request.
-    fn told(json: &str) -> String {
+    /// The error reported for this body.
+    fn error_of(json: &str) -> String {
         let mut reader = serde_json::Deserializer::from_str(json);
         let error = serde_path_to_error::deserialize::<_, Probe>(&mut reader).unwrap_err();
-        let FieldError { pointer, detail } = FieldError::of_serde(error.path(), error.inner());
+        let FieldError { pointer, detail } = FieldError::from_serde(error.path(), error.inner());
         format!("{pointer} {detail}")
     }
 
     #[test]
-    fn a_bad_field_is_told_by_its_pointer_and_by_what_would_fit() {
+    fn an_invalid_field_is_reported_with_its_pointer_and_what_would_be_valid() {
         for (json, expected) in [
-            (r#"{"whole":"1"}"#, "/whole must be a whole number of at most 64 bits"),
-            (r#"{"map":{"a/b~c":1.5}}"#, "/map/a~1b~0c must be a whole number of at most 64 bits"),
-            (r#"{"whole":1e999}"#, "/whole is too large a number"),
+            (r#"{"whole":"1"}"#, "/whole must be a 64-bit whole number"),
+            (r#"{"map":{"a/b~c":1.5}}"#, "/map/a~1b~0c must be a 64-bit whole number"),
+            (r#"{"whole":1e999}"#, "/whole is too large"),
             (r#"{"real":"1"}"#, "/real must be a number"),
             (r#"{"text":1}"#, "/text must be text"),
             (r#"{"text":"\ud800"}"#, "/text is not valid Unicode text"),
             (r#"{"choice":1}"#, "/choice must be true or false"),
             (r#"{"list":1}"#, "/list must be a list"),
             (r#"{"list":[{},1]}"#, "/list/1 must be a JSON object"),
-            (r#"{"list":[{},{"whole":true}]}"#, "/list/1/whole must be a whole number of at most 64 bits"),
+            (r#"{"list":[{},{"whole":true}]}"#, "/list/1/whole must be a 64-bit whole number"),
             (r#"{"map":1}"#, "/map must be a JSON object"),
-            (r#"{"at":1}"#, "/at must be an instant, such as 2026-03-02T12:00:00Z"),
-            (r#"{"at":"yesterday"}"#, "/at must be an instant, such as 2026-03-02T12:00:00Z"),
+            (r#"{"at":1}"#, "/at must be a date and time, such as 2026-03-02T12:00:00Z"),
+            (r#"{"at":"yesterday"}"#, "/at must be a date and time, such as 2026-03-02T12:00:00Z"),
             (r#"{"id":"1"}"#, "/id must be an id (a UUID)"),
             (r#"{"id":1}"#, "/id must be an id (a UUID)"),
             (r#"{"word":"none"}"#, "/word must be one of shared, exclusive"),
             (r#"{"word":1}"#, "/word must be text"),
-            (r#"{"word":{"shared":1}}"#, "/word is of the wrong kind"),
-            (r#"{"other":1}"#, "/other is not a field here"),
-            (r#"{"list":[{"other":1}]}"#, "/list/0/other is not a field here"),
-            (r#"{"whole":1,"whole":2}"#, "/whole stands here more than once"),
+            (r#"{"word":{"shared":1}}"#, "/word has the wrong type"),
+            (r#"{"other":1}"#, "/other is not a known field"),
+            (r#"{"list":[{"other":1}]}"#, "/list/0/other is not a known field"),
+            (r#"{"whole":1,"whole":2}"#, "/whole appears more than once"),
             (r#"1"#, " must be a JSON object"),
         ] {
-            assert_eq!(told(json), expected, "{json}");
+            assert_eq!(error_of(json), expected, "{json}");
         }
         let deep = format!(r#"{{"list":[{}"#, r#"{"list":["#.repeat(130));
-        assert!(told(&deep).ends_with(" is nested too deeply"), "{}", told(&deep));
+        assert!(error_of(&deep).ends_with(" is nested too deeply"), "{}", error_of(&deep));
     }
 
     #[test]
-    fn a_word_of_several_is_asked_for_as_text_also_of_a_value_that_was_read_before() {
+    fn an_enum_value_of_the_wrong_type_must_be_text_even_in_an_already_parsed_value() {
         let error = serde_path_to_error::deserialize::<_, Probe>(serde_json::json!({ "word": 1 })).unwrap_err();
-        assert_eq!(FieldError::of_serde(error.path(), error.inner()).detail, "must be text");
+        assert_eq!(FieldError::from_serde(error.path(), error.inner()).detail, "must be text");
     }
 
     #[test]
-    fn an_error_is_shown_with_the_name_of_its_field() {
-        assert_eq!(FieldError::new("/quantity", "is needed").under("/3").to_string(), "3/quantity: is needed");
+    fn an_error_is_displayed_with_the_name_of_its_field() {
+        assert_eq!(FieldError::new("/quantity", "is required").under("/3").to_string(), "3/quantity: is required");
         assert_eq!(FieldError::new("", "must be a JSON object").to_string(), "must be a JSON object");
     }
 }

@@ -1,44 +1,34 @@
 //! When the daily run is due.
 //!
-//! * A local time that daylight saving skips runs at the first instant after the gap: 02:30 becomes 03:00.
-//! * A local time that comes twice runs at the first.
-//! * Each local date is run at most once; a time missed within the catch-up window is run late, otherwise it is
-//!   recorded as missed.
+//! * If daylight saving time skips the chosen time, the run starts at the first instant after the gap: 02:30 becomes 03:00.
+//! * If the chosen time occurs twice, the run starts at the first.
+//! * There is at most one run per local date. A run that was missed starts late within the catch-up window; after it, the
+//!   run is only recorded as missed.
 use super::Timestamp;
 use super::settings::SyncSettings;
-use chrono::{Days, NaiveDate, NaiveTime, TimeDelta, TimeZone};
+use chrono::{Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Timelike};
 use chrono_tz::Tz;
 
-/// How many days back missed runs are looked for, so that a long outage leaves a bounded trail.
+/// How many days back missed runs are recorded, so that a long outage adds a bounded number of records.
 pub const LOOK_BACK_DAYS: u64 = 31;
-/// A time noticed this late is still on time, whatever the catch-up window: timers and looks at the rows are never
-/// exact, and a window of 0 means that an outage is not caught up, not that no run ever happens.
+/// A run that starts this late still counts as on time, even with a shorter catch-up window: timers and polling are never
+/// exact, and a window of 0 means that runs missed in an outage are skipped, not that no run ever happens.
 const ON_TIME: TimeDelta = TimeDelta::minutes(15);
 
-/// The instant at which `time` comes on `date` in `zone`.
+/// The instant of `time` on `date` in `zone`: the first if it occurs twice, the end of the gap if it is skipped.
 pub fn instant_of(date: NaiveDate, time: NaiveTime, zone: Tz) -> Timestamp {
     let mut local = date.and_time(time);
-    // No gap in the database is longer than a day (Samoa skipped one); minutes are as fine as offsets get today.
+    // No gap in the time zone database is longer than a day (Samoa skipped one), and today's offsets are whole minutes.
     for _ in 0..=24 * 60 {
         if let Some(found) = zone.from_local_datetime(&local).earliest() {
             return found.to_utc().into();
         }
-        local = local.with_second_zero() + TimeDelta::minutes(1);
+        local = local.with_second(0).unwrap_or(local) + TimeDelta::minutes(1);
     }
     date.and_time(time).and_utc().into()
 }
 
-trait WithSecondZero {
-    fn with_second_zero(self) -> Self;
-}
-impl WithSecondZero for chrono::NaiveDateTime {
-    fn with_second_zero(self) -> Self {
-        use chrono::Timelike;
-        self.with_second(0).unwrap_or(self)
-    }
-}
-
-/// The first daily time after `now`.
+/// When the first daily run after `now` is scheduled.
 pub fn next_run(settings: &SyncSettings, now: Timestamp) -> Timestamp {
     let today = now.in_zone(settings.timezone).date_naive();
     let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);
@@ -55,14 +45,14 @@ pub fn next_run(settings: &SyncSettings, now: Timestamp) -> Timestamp {
 pub struct DueRun {
     /// The local date it belongs to.
     pub date: NaiveDate,
-    /// When it should have begun.
+    /// When it should have started.
     pub scheduled_for: Timestamp,
-    /// Too late to be caught up: only recorded.
+    /// Too late to catch up: the run is only recorded as missed.
     pub missed: bool,
 }
 
-/// The runs of one store that are due at `now` and not yet recorded, oldest first. `since` is when the store or the
-/// schedule came to be, whichever is later; `last` is the latest date with a record. At most one is not `missed`.
+/// The runs of one store that are due at `now` and not yet recorded, oldest first. At most one is not `missed`. `since` is
+/// when the store or the schedule was created, whichever is later; `last` is the latest date with a recorded run.
 pub fn due_runs(settings: &SyncSettings, now: Timestamp, since: Timestamp, last: Option<NaiveDate>) -> Vec<DueRun> {
     if !settings.is_timed() {
         return Vec::new();
@@ -105,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn a_skipped_local_time_runs_at_the_first_instant_after_it() {
+    fn a_run_at_a_skipped_local_time_starts_at_the_first_instant_after_the_gap() {
         let settings = timed("02:30", chrono_tz::Europe::Berlin);
         assert_eq!(next_run(&settings, utc("2026-03-28T12:00:00Z")), utc("2026-03-29T01:00:00Z"));
     }
 
     #[test]
-    fn a_repeated_local_time_runs_at_the_first_and_once() {
+    fn a_run_at_a_repeated_local_time_starts_once_at_the_first() {
         let settings = timed("02:30", chrono_tz::Europe::Berlin);
         let first = utc("2026-10-25T00:30:00Z");
         assert_eq!(next_run(&settings, utc("2026-10-24T12:00:00Z")), first);
@@ -121,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_caught_up_within_the_window_and_missed_after_it() {
+    fn a_late_run_starts_within_the_catch_up_window_and_is_missed_after_it() {
         let settings = timed("03:00", chrono_tz::UTC);
         let last = NaiveDate::from_ymd_opt(2026, 5, 9);
         let due = |now: &str| {
@@ -137,21 +127,21 @@ mod tests {
     }
 
     #[test]
-    fn of_several_dates_within_the_window_only_the_newest_is_caught_up() {
+    fn only_the_newest_of_several_dates_within_the_window_is_caught_up() {
         let settings = SyncSettings { catch_up_hours: 72, ..timed("03:00", chrono_tz::UTC) };
         let due = due_runs(&settings, utc("2026-05-12T04:00:00Z"), utc("2026-05-10T00:00:00Z"), None);
         assert_eq!(due.iter().map(|run| run.missed).collect::<Vec<_>>(), [true, true, false]);
     }
 
     #[test]
-    fn a_date_that_a_zone_skipped_runs_as_the_next_one_begins() {
+    fn the_run_of_a_date_that_the_zone_skipped_starts_with_the_next_date() {
         let date = NaiveDate::from_ymd_opt(2011, 12, 30).unwrap();
         let at = NaiveTime::from_hms_opt(3, 30, 0).unwrap();
         assert_eq!(instant_of(date, at, chrono_tz::Pacific::Apia), utc("2011-12-30T10:00:00Z"));
     }
 
     #[test]
-    fn without_a_catch_up_window_a_run_still_happens_at_its_time() {
+    fn without_a_catch_up_window_a_run_still_starts_on_time() {
         let settings = SyncSettings { catch_up_hours: 0, ..timed("03:00", chrono_tz::UTC) };
         let missed = |now: &str| due_runs(&settings, utc(now), utc("2026-05-01T00:00:00Z"), NaiveDate::from_ymd_opt(2026, 5, 9))[0].missed;
         assert!(!missed("2026-05-10T03:00:09Z"));

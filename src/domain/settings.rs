@@ -1,7 +1,7 @@
-//! What a seller has set: auto-sync, its frequency, and the rules from listing up to seller.
+//! A seller's settings: auto-sync, its frequency, and the allocation rules.
 //!
-//! Rules resolve field by field: listing (SKU and store) over SKU over store over seller. A store's own share and
-//! switch are its rule, and the buffer in the settings is the seller's.
+//! Each field of a rule resolves separately: listing (SKU and store) over SKU over store over seller. A store's own share
+//! and switch count as a rule for that store, and the buffer in the settings as a rule of the seller's.
 use super::Timestamp;
 use super::allocation::{AllocationMode, ListingRules, Share};
 use super::{FieldError, Sku, StoreId, WarehouseCode};
@@ -14,41 +14,41 @@ pub const MAX_RULE_UNITS: i64 = super::stock::MAX_QUANTITY;
 /// The longest catch-up window, in hours.
 pub const MAX_CATCH_UP_HOURS: i64 = 23;
 
-/// How often stores are written to.
+/// How often stock is synchronized to the stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Frequency {
-    /// Each increase at once.
+    /// *Incremental inventory synchronization*: each increase is sent at once.
     Incremental,
-    /// Once a day, every listing overwritten.
+    /// *Timed full coverage*: every listing is overwritten once a day.
     TimedFull,
 }
 
 /// A seller's sync settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncSettings {
-    /// The switch of *Auto-sync inventory*.
+    /// Whether *Auto-sync inventory* is on.
     pub auto_sync: bool,
-    /// Incremental or timed full coverage.
+    /// The frequency that applies while auto-sync is on.
     pub frequency: Frequency,
-    /// Local time of the daily run.
+    /// The time of the daily run, in `timezone`.
     pub daily_at: NaiveTime,
-    /// The seller's zone.
+    /// The seller's time zone.
     pub timezone: chrono_tz::Tz,
-    /// How late a missed daily run is still caught up, in hours.
+    /// By how many hours a daily run may start late; after that it is skipped.
     pub catch_up_hours: i64,
     /// How stores share the pool.
     pub allocation_mode: AllocationMode,
     /// The seller's safety buffer, in units.
     pub buffer: i64,
-    /// Whether a cancellation triggers increases like a return.
+    /// Whether a cancelled order triggers increases, as a return does.
     pub trigger_on_cancellation: bool,
-    /// When the daily time last changed: earlier times are not due.
+    /// When the schedule last changed; no run is due for a time before that.
     pub timed_since: Timestamp,
 }
 
 impl SyncSettings {
-    /// What a new seller has: auto-sync off, and incremental once it is switched on.
+    /// The settings of a new seller: auto-sync is off, and incremental once it is switched on.
     pub fn new(timezone: chrono_tz::Tz, now: Timestamp) -> Self {
         Self {
             auto_sync: false,
@@ -63,21 +63,18 @@ impl SyncSettings {
         }
     }
 
-    /// Whether increases are computed now.
+    /// Whether stock events trigger increases.
     pub fn is_incremental(&self) -> bool {
         self.auto_sync && self.frequency == Frequency::Incremental
     }
 
-    /// Whether the daily run happens.
+    /// Whether there is a daily run.
     pub fn is_timed(&self) -> bool {
         self.auto_sync && self.frequency == Frequency::TimedFull
     }
 }
 
-/// Reads `HH:MM`.
-///
-/// # Errors
-/// What is wrong, in words.
+/// Parses a local time in the form `HH:MM`.
 pub fn parse_daily_at(text: &str) -> Result<NaiveTime, String> {
     let shape = text.len() == 5 && text.bytes().enumerate().all(|(i, b)| if i == 2 { b == b':' } else { b.is_ascii_digit() });
     NaiveTime::parse_from_str(text, "%H:%M")
@@ -86,47 +83,45 @@ pub fn parse_daily_at(text: &str) -> Result<NaiveTime, String> {
         .ok_or_else(|| "must be a local time from 00:00 to 23:59, such as 03:30".to_owned())
 }
 
-/// Reads an IANA zone.
-///
-/// # Errors
-/// What is wrong, in words.
+/// Parses the name of a time zone in the IANA database.
 pub fn parse_timezone(text: &str) -> Result<chrono_tz::Tz, String> {
-    text.parse().map_err(|_| "is not a time zone of the IANA database, such as Asia/Taipei".to_owned())
+    text.parse().map_err(|_| "unknown time zone; try \"Asia/Taipei\"".to_owned())
 }
 
-/// One rule. Where both `sku` and `store_id` are given it is a listing's; with neither it is the seller's.
+/// An allocation rule. With both `sku` and `store_id` it applies to one listing; with neither, to the whole seller.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rule {
-    /// For this SKU only.
+    /// Limits the rule to this SKU.
     pub sku: Option<Sku>,
-    /// For this store only.
+    /// Limits the rule to this store.
     pub store_id: Option<StoreId>,
-    /// Part of the pool.
+    /// The part of the pool to show.
     pub share: Option<Share>,
-    /// Units kept back.
+    /// Units withheld from the pool.
     pub buffer: Option<i64>,
     /// Below this the target is 0.
     pub threshold: Option<i64>,
-    /// The most to show.
+    /// The largest quantity to show.
     pub max_shown: Option<i64>,
-    /// Whether to push.
+    /// Whether to push to the listings the rule applies to.
     pub sync_enabled: Option<bool>,
 }
 
-/// What the store itself says about allocation.
+/// The allocation settings of a store itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoreRules {
-    /// The store.
+    /// The store these apply to.
     pub store_id: StoreId,
-    /// Its own share.
+    /// The store's share; rules may override it.
     pub share: Option<Share>,
-    /// Its own switch.
+    /// If false, nothing is pushed to this store, whatever the rules say.
     pub sync_enabled: bool,
-    /// The warehouses that feed it; all when `None`.
+    /// The warehouses that feed the store; all if `None`.
     pub warehouses: Option<Vec<WarehouseCode>>,
 }
 
-/// The rules of one listing, each field from the most particular rule that gives it. `rules` may hold others' too.
+/// The rules of one listing: each field comes from the most specific rule that sets it. `rules` may include rules for other
+/// listings.
 pub fn resolve(settings: &SyncSettings, store: &StoreRules, sku: &str, rules: &[Rule]) -> ListingRules {
     let of = |want_sku: bool, want_store: bool| {
         rules.iter().find(|rule| {
@@ -147,17 +142,14 @@ pub fn resolve(settings: &SyncSettings, store: &StoreRules, sku: &str, rules: &[
         buffer: first!(buffer).or(by_seller.and_then(|r| r.buffer)).unwrap_or(settings.buffer),
         threshold: first!(threshold).or(by_seller.and_then(|r| r.threshold)),
         max_shown: first!(max_shown).or(by_seller.and_then(|r| r.max_shown)),
-        // A store or a seller switched off stays off whatever a narrower rule says of itself.
+        // A more specific rule cannot turn on a store or a seller that is switched off.
         sync_enabled: store.sync_enabled && by_seller.and_then(|r| r.sync_enabled) != Some(false) && first!(sync_enabled).unwrap_or(true),
         warehouses: store.warehouses.clone(),
     }
 }
 
-/// Refuses shares of an exclusive seller's stores above 100 %, for the stores themselves and for every SKU that has
-/// shares of its own.
-///
-/// # Errors
-/// The field at `pointer`, with the sum that would arise.
+/// In exclusive mode, checks that the stores' shares add up to at most 100%, both in general and for each SKU that has its
+/// own shares. If not, the error is about the field at `pointer` and gives the total.
 pub fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], rules: &[Rule], pointer: &str) -> Result<(), FieldError> {
     if settings.allocation_mode != AllocationMode::Exclusive {
         return Ok(());
@@ -178,18 +170,18 @@ pub fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], ru
             (whole, 0) => whole.to_string(),
             (whole, hundredths) => format!("{whole}.{hundredths:02}"),
         };
-        FieldError::new(pointer, format!("in exclusive mode the shares of {whose} may sum to at most 100 %, these sum to {percent} %"))
+        FieldError::new(pointer, format!("in exclusive mode, the shares of {whose} may add up to at most 100%; these add up to {percent}%"))
     };
     let all = sum("", &general);
     if all > 10_000 {
         return Err(refuse(all, "all stores".to_owned()));
     }
-    for (sku, particular) in of_skus {
-        // The particular ones first: there are few of them, and of the general ones at most one for each store.
-        let applicable: Vec<Rule> = particular.into_iter().cloned().chain(general.iter().cloned()).collect();
+    for (sku, specific) in of_skus {
+        // The specific rules come first: there are few of them, and `resolve` searches from the front.
+        let applicable: Vec<Rule> = specific.into_iter().cloned().chain(general.iter().cloned()).collect();
         let of_sku = sum(sku, &applicable);
         if of_sku > 10_000 {
-            return Err(refuse(of_sku, format!("SKU {sku} over all stores")));
+            return Err(refuse(of_sku, format!("SKU {sku} across all stores")));
         }
     }
     Ok(())
@@ -239,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stores_own_share_stands_between_its_rules_and_the_sellers() {
+    fn a_stores_own_share_overrides_the_sellers_rule_but_not_the_stores() {
         let share = |own: Option<i64>, rules: &[Rule]| {
             let store = StoreRules { share: own.and_then(Share::from_hundredths), ..store() };
             resolve(&settings(), &store, "A", rules).share.map(Share::hundredths)
@@ -254,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_switched_off_stays_off_whatever_a_narrower_rule_says() {
+    fn a_more_specific_rule_does_not_turn_on_a_store_or_seller_that_is_off() {
         let enabled =
             |own: bool, rules: &[Rule]| resolve(&settings(), &StoreRules { sync_enabled: own, ..store() }, "A", rules).sync_enabled;
         let by_seller = |enabled| Rule { sync_enabled: Some(enabled), ..Rule::default() };
@@ -266,29 +258,29 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_is_taken_from_the_narrowest_rule_and_a_zone_from_the_database() {
+    fn the_threshold_comes_from_the_most_specific_rule_and_time_zones_have_iana_names() {
         let by_seller = Rule { threshold: Some(3), ..Rule::default() };
         let by_sku = Rule { sku: Sku::parse("A").ok(), threshold: Some(4), ..Rule::default() };
         let threshold = |rules: &[Rule]| resolve(&settings(), &store(), "A", rules).threshold;
         assert_eq!((threshold(std::slice::from_ref(&by_seller)), threshold(&[by_seller, by_sku])), (Some(3), Some(4)));
         assert_eq!(parse_timezone("Asia/Taipei"), Ok(chrono_tz::Asia::Taipei));
-        assert!(parse_timezone("Taipei").unwrap_err().contains("IANA"));
+        assert!(parse_timezone("Taipei").unwrap_err().contains("Asia/Taipei"));
     }
 
     #[test]
-    fn exclusive_shares_above_the_whole_are_refused_also_for_one_sku() {
+    fn exclusive_shares_above_100_percent_are_refused_even_for_one_sku() {
         let exclusive = SyncSettings { allocation_mode: AllocationMode::Exclusive, ..settings() };
         let other = StoreRules { store_id: StoreId(uuid::Uuid::from_u128(2)), ..store() };
         let stores = [store(), other];
         assert!(check_exclusive_shares(&exclusive, &stores, &[], "/x").is_ok());
-        let just = Rule { sku: Sku::parse("A").ok(), share: Share::from_hundredths(5000), ..Rule::default() };
-        assert!(check_exclusive_shares(&exclusive, &stores, &[just], "/x").is_ok(), "the whole may be given away");
+        let exact = Rule { sku: Sku::parse("A").ok(), share: Share::from_hundredths(5000), ..Rule::default() };
+        assert!(check_exclusive_shares(&exclusive, &stores, &[exact], "/x").is_ok(), "exactly 100% is allowed");
         let more = Rule { share: Share::from_hundredths(7000), store_id: Some(store().store_id), ..Rule::default() };
         let refused = check_exclusive_shares(&exclusive, &stores, &[more], "/x").unwrap_err();
-        assert!(refused.detail.contains("these sum to 120 %"), "{refused}");
+        assert!(refused.detail.contains("these add up to 120%"), "{refused}");
         let greedy = Rule { sku: Sku::parse("A").ok(), share: Share::from_hundredths(5001), ..Rule::default() };
         let refused = check_exclusive_shares(&exclusive, &stores, std::slice::from_ref(&greedy), "/x").unwrap_err();
-        assert!(refused.detail.contains("100.02 %"), "{refused}");
+        assert!(refused.detail.contains("100.02%"), "{refused}");
         assert!(check_exclusive_shares(&settings(), &stores, &[greedy], "/x").is_ok());
     }
 

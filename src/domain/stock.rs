@@ -1,39 +1,39 @@
-//! Stock events and what they do to available.
+//! Stock events and how they change available stock.
 //!
-//! An event is applied once, in the order in which the ledger takes it. Available is never clamped: it may be below
-//! zero when more was sold than was there.
+//! Each event is applied once, in the order in which the ledger records it. Available is never clamped: it falls below
+//! zero when more is sold than was in stock.
 use super::Timestamp;
 use super::{EventId, Sku, WarehouseCode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The largest change that one event may carry, in units. Far above any warehouse, far below overflow.
+/// The largest change by one event, in units: far more than any warehouse holds, far below overflow.
 pub const MAX_QUANTITY: i64 = 1_000_000_000_000;
-/// The largest available, either way, that the ledger keeps for one SKU in one warehouse, in units.
+/// The largest available quantity of one SKU in one warehouse, in units; its negative is the smallest.
 pub const MAX_AVAILABLE: i64 = 1_000_000_000_000_000;
 
 /// Why available changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// Goods bought in.
+    /// Goods received from a supplier.
     Purchase,
-    /// A customer sent goods back.
+    /// Goods returned by a customer.
     Return,
     /// A signed correction.
     Adjustment,
-    /// A count of what is there: sets available.
+    /// A stock count: sets available.
     Count,
-    /// From one warehouse to another.
+    /// Goods moved from one warehouse to another.
     Transfer,
     /// Goods sold.
     Sale,
-    /// A sale called off.
+    /// A cancelled sale.
     Cancellation,
 }
 
 impl EventKind {
-    /// The word in the interface.
+    /// The word used for it in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Purchase => "purchase",
@@ -46,8 +46,8 @@ impl EventKind {
         }
     }
 
-    /// Whether a change of available by an event of this kind may trigger increases. Decreases never raise a target,
-    /// so the sign needs no look here.
+    /// Whether an event of this kind may trigger increases. Its sign does not matter here, because a decrease never raises
+    /// a target.
     pub fn triggers(self, trigger_on_cancellation: bool) -> bool {
         match self {
             Self::Purchase | Self::Return | Self::Adjustment | Self::Count | Self::Transfer => true,
@@ -57,32 +57,32 @@ impl EventKind {
     }
 }
 
-/// One recorded change of available, checked.
+/// A change of available that has passed validation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StockEvent {
-    /// The client's own id; the event is applied once for each.
+    /// The client's own id for the event, which is applied only once.
     pub event_id: EventId,
-    /// What changed.
+    /// The SKU whose stock changed.
     pub sku: Sku,
-    /// Why.
+    /// Why it changed.
     pub kind: EventKind,
-    /// Size of the change; signed for an adjustment, the new available for a count.
+    /// Units; may be negative for an adjustment, and is the new available for a count.
     pub quantity: i64,
-    /// Where; for a transfer, from where.
+    /// The warehouse; for a transfer, the source.
     pub warehouse: WarehouseCode,
-    /// For a transfer, to where.
+    /// The destination of a transfer.
     pub to_warehouse: Option<WarehouseCode>,
-    /// When it happened, by the client's clock; milliseconds since 1970.
+    /// When it happened, by the client's clock.
     pub occurred_at: Option<Timestamp>,
-    /// The client's own words.
+    /// Free text from the client.
     pub note: Option<String>,
 }
 
-/// Available of one SKU by warehouse.
+/// Available units of one SKU by warehouse.
 pub type Levels = BTreeMap<WarehouseCode, i64>;
 
 impl StockEvent {
-    /// What this event changes, by warehouse, given what is available before.
+    /// How this event changes available by warehouse, given the levels before it.
     pub fn deltas(&self, before: &Levels) -> Vec<(WarehouseCode, i64)> {
         let here = before.get(&self.warehouse).copied().unwrap_or(0);
         match self.kind {
@@ -98,10 +98,7 @@ impl StockEvent {
         }
     }
 
-    /// Levels after this event.
-    ///
-    /// # Errors
-    /// The warehouse whose available would leave the bounds of [`MAX_AVAILABLE`].
+    /// The levels after this event, or the warehouse in which available would exceed [`MAX_AVAILABLE`] in either direction.
     pub fn apply(&self, before: &Levels) -> Result<Levels, WarehouseCode> {
         let mut after = before.clone();
         for (warehouse, delta) in self.deltas(before) {
@@ -134,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_has_its_word_its_change_and_its_trigger() {
+    fn each_kind_has_its_own_word_effect_and_trigger() {
         let before = Levels::from([(WarehouseCode::main(), 10)]);
         for (kind, quantity, word, main, elsewhere, triggers) in [
             (Purchase, 3, "purchase", 13, None, true),
@@ -154,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn available_keeps_its_bounds_on_both_sides() {
+    fn available_stays_within_its_bounds_in_both_directions() {
         let near = Levels::from([(WarehouseCode::main(), MAX_AVAILABLE - 1)]);
         assert_eq!(event(Purchase, 1).apply(&near).unwrap()[&WarehouseCode::main()], MAX_AVAILABLE);
         assert_eq!(event(Purchase, 2).apply(&near), Err(WarehouseCode::main()));
         let far = Levels::from([(WarehouseCode::main(), i64::MAX - 1)]);
-        assert_eq!(event(Purchase, 2).apply(&far), Err(WarehouseCode::main()), "without an overflow");
+        assert_eq!(event(Purchase, 2).apply(&far), Err(WarehouseCode::main()), "and does not overflow");
         let below = Levels::from([(WarehouseCode::main(), 1 - MAX_AVAILABLE)]);
         assert_eq!(event(Sale, 1).apply(&below).unwrap()[&WarehouseCode::main()], -MAX_AVAILABLE);
         assert_eq!(event(Sale, 2).apply(&below), Err(WarehouseCode::main()));

@@ -1,58 +1,58 @@
-//! What a store's actor does next: a state machine without I/O that the actor shell drives.
+//! What a store's actor does next: a state machine without I/O, driven by the actor.
 //!
-//! At most one claim at a time and a few calls on their way; nothing while the circuit is open; a probe goes alone;
-//! a wake-up for whatever comes first. After a stop it only waits for what is on its way.
+//! It makes one claim at a time, allows a few calls in flight, and sends nothing while the circuit is open; a probe is sent
+//! only on its own. It asks to be woken when the next work is due. Once stopping, it only waits for calls in flight.
 use super::Timestamp;
 use super::circuit::Circuit;
 use chrono::TimeDelta;
 
-/// Timers are never armed for longer: then the schedule is asked again, since clocks step and settings change.
+/// The longest timer. After it the schedule is consulted again, because clocks may jump and settings may change.
 pub const LONGEST_SLEEP: TimeDelta = TimeDelta::minutes(15);
-/// The longest pause after the database did not answer.
+/// The longest pause after the database failed.
 const LONGEST_DB_PAUSE_MS: i64 = 5_000;
-/// Every so many calls overwrites come first, so that increases without end do not starve a run.
+/// One claim in this many prefers overwrites, so that an endless flow of increases does not starve a run.
 const OVERWRITES_EVERY: u64 = 4;
 
-/// What happened.
+/// Something that happened to the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// There may be work.
+    /// There may be new work.
     Hint,
-    /// The timer.
+    /// The timer fired.
     Wake,
-    /// The claim found nothing to send now; something is due then.
+    /// The claim found nothing to send now; the next push, if any, is due at this instant.
     NothingDue(Option<Timestamp>),
-    /// The claim is on its way to the platform.
+    /// The claimed pushes are being sent to the platform.
     Sending,
-    /// The claim was used up by a read; the platform answered it, or not.
+    /// The claim led to a read from the platform, which has ended.
     ReadEnded {
-        /// It gave an answer below 500.
+        /// Whether the platform answered with a status below 500.
         answered: bool,
     },
-    /// The claim could not reach the database.
+    /// The claim failed because of the database.
     DatabaseFailed,
-    /// A call came back, and its outcome is in the database.
+    /// A call has ended, and its outcome is in the database.
     CallEnded {
-        /// It gave an answer below 500.
+        /// Whether the platform answered with a status below 500.
         answered: bool,
     },
-    /// Send nothing more.
+    /// Nothing more may be sent.
     Stop,
 }
 
-/// What to do.
+/// Something for the actor to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Claim the next call.
+    /// Claim the pushes of the next call.
     Claim {
-        /// A single item, to see whether the store is back.
+        /// Claim a single push, to see whether the store works again.
         probe: bool,
-        /// Overwrites first.
+        /// Prefer overwrites to increases.
         overwrites_first: bool,
     },
-    /// Wake up then at the latest.
+    /// Send [`Input::Wake`] at this instant.
     WakeAt(Timestamp),
-    /// Nothing is on its way any more, and nothing will be.
+    /// No call is in flight, and none will be.
     Stopped,
 }
 
@@ -72,7 +72,7 @@ pub struct StoreSync {
 }
 
 impl StoreSync {
-    /// A store of which nothing is known yet: it looks for work first.
+    /// A new state machine, which looks for work first. At most `max_in_flight` calls run at once.
     pub fn new(max_in_flight: usize) -> Self {
         Self {
             max_in_flight: max_in_flight.max(1),
@@ -88,7 +88,7 @@ impl StoreSync {
         }
     }
 
-    /// Takes in what happened; says what to do.
+    /// Processes an input and returns what to do.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
         match input {
             Input::Hint => self.hinted = true,
@@ -124,22 +124,22 @@ impl StoreSync {
         self.next(now)
     }
 
-    /// Whether nothing is under way and nothing is known to be due before `until`.
+    /// Whether no call is in flight and no work is known to be due by `until`.
     pub fn is_idle(&self, until: Timestamp) -> bool {
         self.under_way == 0 && !self.claiming && !self.hinted && self.next_due.is_none_or(|due| due > until)
     }
 
-    /// Calls on their way.
+    /// The number of calls in flight.
     pub fn under_way(&self) -> usize {
         self.under_way
     }
 
-    /// Whether the circuit was open and is being tried.
+    /// Whether the circuit was open and the next call is a probe.
     pub fn is_probing(&self, now: Timestamp) -> bool {
         self.circuit.is_probing(now)
     }
 
-    /// Until when the circuit is open.
+    /// The instant until which the circuit is open, if it is.
     pub fn circuit_open_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.circuit.open_until(now)
     }
@@ -163,9 +163,9 @@ impl StoreSync {
         }
         let pause = self.circuit.open_until(now).or(self.db_retry_at.filter(|at| *at > now));
         let probe = self.circuit.is_probing(now);
-        let most = if probe { 1 } else { self.max_in_flight };
+        let max_in_flight = if probe { 1 } else { self.max_in_flight };
         if self.hinted && pause.is_none() {
-            if self.under_way >= most {
+            if self.under_way >= max_in_flight {
                 return Vec::new();
             }
             self.hinted = false;
@@ -189,12 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn one_claim_at_a_time_and_a_few_calls_under_way() {
+    fn there_is_one_claim_at_a_time_and_a_few_calls_in_flight() {
         let mut sync = StoreSync::new(2);
         assert_eq!(sync.step(at(0), Input::Hint), [CLAIM]);
         assert_eq!(sync.step(at(0), Input::Hint), []);
         assert_eq!(sync.step(at(1), Input::Sending), [CLAIM]);
-        assert_eq!(sync.step(at(2), Input::Sending), [], "two are under way");
+        assert_eq!(sync.step(at(2), Input::Sending), [], "two calls are in flight");
         assert_eq!(sync.step(at(3), Input::CallEnded { answered: true }), [CLAIM]);
         assert_eq!(sync.step(at(4), Input::NothingDue(Some(at(50)))), [Effect::WakeAt(at(50))]);
         assert!(matches!(sync.step(at(50), Input::Wake)[..], [Effect::Claim { .. }]));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_keeps_failing_is_probed_with_one_call() {
+    fn a_store_that_keeps_failing_is_probed_with_a_single_call() {
         let mut sync = StoreSync::new(4);
         for _ in 0..Circuit::TRIP_AFTER {
             sync.step(at(0), Input::Hint);
@@ -219,16 +219,16 @@ mod tests {
         }
         assert_eq!(sync.step(at(1), Input::Hint), [Effect::WakeAt(at(2000))]);
         assert!(matches!(sync.step(at(2000), Input::Wake)[..], [Effect::Claim { probe: true, .. }]));
-        assert_eq!(sync.step(at(2001), Input::Sending), [], "the probe goes alone");
+        assert_eq!(sync.step(at(2001), Input::Sending), [], "nothing else is sent during a probe");
     }
 
     #[test]
-    fn it_is_idle_with_nothing_claimed_under_way_hinted_or_due() {
+    fn it_is_idle_without_claims_calls_hints_or_due_work() {
         let mut sync = StoreSync::new(2);
         let idle = |sync: &StoreSync| (sync.is_idle(at(1_000)), sync.under_way());
-        assert_eq!(idle(&sync), (false, 0), "it has not looked yet");
+        assert_eq!(idle(&sync), (false, 0), "it has not looked for work yet");
         sync.step(at(0), Input::Hint);
-        assert_eq!(idle(&sync), (false, 0), "it looks");
+        assert_eq!(idle(&sync), (false, 0), "it is looking for work");
         sync.step(at(1), Input::NothingDue(None));
         assert_eq!(idle(&sync), (true, 0));
         for (due, is_idle) in [(999, false), (1_000, false), (1_001, true)] {
@@ -239,14 +239,14 @@ mod tests {
         sync.step(at(3), Input::Hint);
         sync.step(at(3), Input::Sending);
         sync.step(at(3), Input::NothingDue(None));
-        assert_eq!(idle(&sync), (false, 1), "a call is on its way");
+        assert_eq!(idle(&sync), (false, 1), "a call is in flight");
         sync.step(at(4), Input::CallEnded { answered: true });
         sync.step(at(4), Input::NothingDue(None));
         assert_eq!(idle(&sync), (true, 0));
     }
 
     #[test]
-    fn what_was_due_before_is_looked_at_in_the_next_instant_and_nothing_after_a_while() {
+    fn it_wakes_at_once_for_overdue_work_and_after_a_while_without_any() {
         let mut sync = StoreSync::new(1);
         sync.step(at(0), Input::Hint);
         assert_eq!(sync.step(at(10), Input::NothingDue(Some(at(5)))), [Effect::WakeAt(at(11))]);
@@ -255,20 +255,20 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_keeps_failing_says_until_when_it_is_left_alone() {
+    fn a_store_that_keeps_failing_reports_until_when_its_circuit_is_open() {
         let mut sync = StoreSync::new(1);
-        let told = |sync: &StoreSync, ms| (sync.circuit_open_until(at(ms)), sync.is_probing(at(ms)));
-        assert_eq!(told(&sync, 0), (None, false));
+        let circuit = |sync: &StoreSync, ms| (sync.circuit_open_until(at(ms)), sync.is_probing(at(ms)));
+        assert_eq!(circuit(&sync, 0), (None, false));
         for _ in 0..Circuit::TRIP_AFTER {
             sync.step(at(0), Input::ReadEnded { answered: false });
         }
-        assert_eq!((told(&sync, 0), told(&sync, 2_000)), ((Some(at(2_000)), false), (None, true)));
+        assert_eq!((circuit(&sync, 0), circuit(&sync, 2_000)), ((Some(at(2_000)), false), (None, true)));
         sync.step(at(2_000), Input::ReadEnded { answered: true });
-        assert_eq!(told(&sync, 2_000), (None, false));
+        assert_eq!(circuit(&sync, 2_000), (None, false));
     }
 
     #[test]
-    fn a_stop_waits_for_what_is_under_way() {
+    fn a_stop_waits_for_calls_in_flight() {
         let mut sync = StoreSync::new(1);
         sync.step(at(0), Input::Hint);
         sync.step(at(0), Input::Sending);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_is_gone_is_asked_again_more_and_more_slowly() {
+    fn an_unreachable_database_is_retried_at_growing_intervals() {
         let mut sync = StoreSync::new(1);
         sync.step(at(0), Input::Hint);
         assert_eq!(sync.step(at(0), Input::DatabaseFailed), [Effect::WakeAt(at(200))]);

@@ -7,40 +7,40 @@ use std::ops::{Add, Sub};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// An instant in UTC with a resolution of one millisecond, counted from 1970. Arithmetic saturates.
+/// An instant in UTC, in milliseconds since 1970. Arithmetic saturates.
 ///
-/// Its JSON form is RFC 3339. Calendar questions are answered by [`Timestamp::to_utc`].
+/// Its JSON form is RFC 3339. For calendar computations, use [`Timestamp::to_utc`] or [`Timestamp::in_zone`].
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
 #[schema(value_type = String, format = DateTime)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Before every instant that a row can hold.
+    /// Earlier than any instant stored in a row.
     pub const MIN: Self = Self(i64::MIN);
 
-    /// `ms` milliseconds after 1970 began.
+    /// `ms` milliseconds after the start of 1970, UTC.
     pub const fn from_millis(ms: i64) -> Self {
         Self(ms)
     }
 
-    /// Milliseconds since 1970 began.
+    /// Milliseconds since the start of 1970, UTC.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// The same instant for calendars; the nearest one that chrono can express.
+    /// The same instant as a calendar date and time, or the nearest that chrono can represent.
     pub fn to_utc(self) -> DateTime<Utc> {
         let nearest = if self.0 < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
         DateTime::from_timestamp_millis(self.0).unwrap_or(nearest)
     }
 
-    /// The same instant as a clock in `zone` shows it.
+    /// The same instant in local time.
     pub fn in_zone(self, zone: Tz) -> DateTime<Tz> {
         self.to_utc().with_timezone(&zone)
     }
 }
 
-/// Whole milliseconds; what is longer than any of our instants is the longest.
+/// Whole milliseconds, saturating.
 fn millis_of(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -75,7 +75,7 @@ impl Sub<TimeDelta> for Timestamp {
 
 impl Sub for Timestamp {
     type Output = TimeDelta;
-    /// How much later `self` is; negative when it is earlier.
+    /// The time from `earlier` to `self`; negative if `self` is the earlier one.
     fn sub(self, earlier: Self) -> TimeDelta {
         let longest = if self > earlier { TimeDelta::MAX } else { TimeDelta::MIN };
         TimeDelta::try_milliseconds(self.0.saturating_sub(earlier.0)).unwrap_or(longest)
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn its_text_is_rfc_3339_in_both_directions() {
+    fn its_text_form_is_rfc_3339_in_both_directions() {
         for text in ["2026-11-29T09:26:17Z", "2026-11-29T09:26:17.250Z"] {
             let at: Timestamp = text.parse().unwrap();
             assert_eq!(at.to_string(), text);

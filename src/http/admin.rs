@@ -1,4 +1,4 @@
-//! The operator's part: sellers, their keys, and the view over all.
+//! For the operator: sellers, their keys, and an overview of the whole service.
 use super::auth::Operator;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Page, PageQuery, id_cursor, limit, query};
@@ -22,9 +22,9 @@ use std::time::Duration;
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewSeller {
-    /// For people.
+    /// A display name.
     name: String,
-    /// IANA zone; UTC when left out.
+    /// An IANA time zone; UTC by default.
     #[schema(example = "Asia/Taipei")]
     timezone: Option<String>,
 }
@@ -36,13 +36,13 @@ struct SellerAnswer {
     name: String,
     timezone: String,
     suspended: bool,
-    /// SKUs it has.
+    /// The number of SKUs.
     sku_count: i64,
     created_at: Timestamp,
-    /// Only when created: shown this once.
+    /// Only in the answer that creates it; it is never shown again.
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<String>,
-    /// Only when created: the name of that key.
+    /// The id of that key; only in the answer that creates it.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_id: Option<KeyId>,
 }
@@ -62,7 +62,7 @@ impl From<Seller> for SellerAnswer {
     }
 }
 
-/// Adds a seller; the answer shows its first API key this once.
+/// Creates a seller with a first API key, which only this answer shows.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])), request_body = NewSeller,
     responses((status = 201, body = SellerAnswer), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[post("/admin/sellers")]
@@ -78,7 +78,7 @@ pub async fn create_seller(operator: Operator, state: State, body: Body) -> Answ
     Ok(HttpResponse::Created().json(answer))
 }
 
-/// Sellers by age.
+/// Lists sellers, oldest first.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<SellerAnswer>), (status = 401, body = Problem)))]
@@ -90,7 +90,7 @@ pub async fn list_sellers(_operator: Operator, state: State, request: HttpReques
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |s| s.id.to_string(), SellerAnswer::from)))
 }
 
-/// One seller.
+/// Returns a seller.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
     responses((status = 200, body = SellerAnswer), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[get("/admin/sellers/{id}")]
@@ -100,16 +100,16 @@ pub async fn get_seller(_operator: Operator, state: State, id: Path<SellerId>) -
     Ok(HttpResponse::Ok().json(SellerAnswer::from(seller)))
 }
 
-/// What may change about a seller.
+/// A change to a seller; omitted fields stay as they are.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SellerChange {
     name: Option<String>,
-    /// A suspended seller's keys answer 403, and nothing of it is pushed. Nothing is lost.
+    /// While a seller is suspended, its requests are refused with 403 and nothing is pushed. Nothing is lost.
     suspended: Option<bool>,
 }
 
-/// Renames or suspends a seller, or lifts the suspension.
+/// Renames a seller, suspends it, or lifts its suspension.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])), request_body = SellerChange,
     responses((status = 200, body = SellerAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[patch("/admin/sellers/{id}")]
@@ -123,22 +123,22 @@ pub async fn patch_seller(operator: Operator, state: State, id: Path<SellerId>, 
     Ok(HttpResponse::Ok().json(SellerAnswer::from(seller)))
 }
 
-/// Removes a seller with all its data.
+/// Deletes a seller and all its data.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
-    responses((status = 204, description = "Gone."), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 204, description = "The seller was deleted."), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[delete("/admin/sellers/{id}")]
 pub async fn delete_seller(operator: Operator, state: State, id: Path<SellerId>) -> Answer {
     service::delete(&state.service, operator, id.into_inner()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// A key, without its secret but when created.
+/// An API key. Its secret appears only in the answer that creates it.
 #[derive(Serialize, utoipa::ToSchema)]
 struct KeyAnswer {
     id: KeyId,
     created_at: Timestamp,
     revoked_at: Option<Timestamp>,
-    /// Only when created: shown this once.
+    /// Only in the answer that creates it; it is never shown again.
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<String>,
 }
@@ -149,7 +149,7 @@ impl From<ApiKey> for KeyAnswer {
     }
 }
 
-/// Adds a key to a seller; the answer shows it this once.
+/// Creates an API key for a seller; only this answer shows its secret.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
     responses((status = 201, body = KeyAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 #[post("/admin/sellers/{id}/keys")]
@@ -159,7 +159,7 @@ pub async fn create_key(operator: Operator, state: State, id: Path<SellerId>) ->
     Ok(HttpResponse::Created().json(KeyAnswer { id, created_at, revoked_at: None, api_key }))
 }
 
-/// A seller's keys by age, revoked ones included.
+/// Lists a seller's keys, including revoked ones, oldest first.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<KeyAnswer>), (status = 401, body = Problem), (status = 404, body = Problem)))]
@@ -179,9 +179,9 @@ pub async fn list_keys(_operator: Operator, state: State, id: Path<SellerId>, re
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |k| k.id.to_string(), KeyAnswer::from)))
 }
 
-/// Revokes a key at once; again is no error.
+/// Revokes a key at once. Revoking it again is not an error.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
-    responses((status = 204, description = "Revoked."), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 204, description = "The key is revoked."), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[delete("/admin/sellers/{id}/keys/{key_id}")]
 pub async fn revoke_key(operator: Operator, state: State, path: Path<(SellerId, KeyId)>) -> Answer {
     let (id, key) = path.into_inner();
@@ -200,15 +200,15 @@ struct NodeAnswer {
     active_stores: usize,
 }
 
-/// The view over all sellers.
+/// An overview of all sellers.
 #[derive(Serialize, utoipa::ToSchema)]
 struct OverviewAnswer {
     sellers: i64,
     suspended: i64,
     stores: i64,
-    /// Supervisors and store actors that run here.
+    /// Supervisors and store actors running on this node.
     active_actors: usize,
-    /// Pushes not at their end, by platform.
+    /// Unfinished pushes, by platform.
     queue_depth: BTreeMap<String, i64>,
     /// Stock events accepted per second, over the last minute.
     events_per_second: f64,
@@ -217,7 +217,7 @@ struct OverviewAnswer {
     nodes: Vec<NodeAnswer>,
 }
 
-/// Sellers, stores, actors, queues and rates.
+/// Returns the numbers of sellers, stores and actors, the queue depths, and current rates.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
     responses((status = 200, body = OverviewAnswer), (status = 401, body = Problem)))]
 #[get("/admin/overview")]
@@ -226,7 +226,7 @@ pub async fn overview(_operator: Operator, state: State) -> Answer {
     let since = state.now() - WINDOW;
     let found = state.db.read(move |conn| crate::db::overview::overview(conn, since)).await?;
     let status = state.handle.status().await;
-    #[expect(clippy::cast_precision_loss, reason = "a minute's count stays far below 2^52")]
+    #[expect(clippy::cast_precision_loss, reason = "the count of one minute stays far below 2^52")]
     let per_second = |count: i64| (count as f64 / WINDOW.as_secs_f64() * 100.0).round() / 100.0;
     let node = NodeAnswer {
         name: state.settings.node.clone(),

@@ -1,4 +1,4 @@
-//! Who changed what, newest first.
+//! The audit log: who changed what.
 use super::auth::Caller;
 use super::error::Problem;
 use super::request::{Page, PageQuery, id_cursor, limit, query};
@@ -10,21 +10,21 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// An entry of the audit log. Secrets never stand in it.
+/// An entry of the audit log. It never contains secrets.
 #[derive(Serialize, utoipa::ToSchema)]
 struct AuditAnswer {
     id: Uuid,
     at: Timestamp,
-    /// `operator`, or `key:` and the key's id.
+    /// Who made the change: `operator`, or `key:` and the key's id.
     actor: String,
     /// What was done, such as `store.changed`.
     action: String,
-    /// To what.
+    /// What was changed, such as the name of a store.
     subject: String,
-    /// How it was.
+    /// The values before the change.
     #[schema(value_type = Option<Object>)]
     before: Option<Value>,
-    /// How it was from then on.
+    /// The values after the change.
     #[schema(value_type = Option<Object>)]
     after: Option<Value>,
 }
@@ -36,7 +36,7 @@ impl From<AuditEntry> for AuditAnswer {
     }
 }
 
-/// Changes of settings, rules, stores, listings and keys, newest first.
+/// Lists changes to settings, rules, stores, listings and keys, newest first.
 #[utoipa::path(tag = "records", security(("seller_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<AuditAnswer>), (status = 401, body = Problem), (status = 422, body = Problem)))]

@@ -1,4 +1,4 @@
-//! From the request's key to who is calling. Handlers take an [`Operator`] or a [`Caller`], never a raw id.
+//! Authentication: turns a request's key into an [`Operator`] or a [`Caller`]. Handlers take one of these, never a raw id.
 use super::error::ApiError;
 use super::state::AppState;
 use super::throttle::address;
@@ -15,11 +15,11 @@ use subtle::ConstantTimeEq;
 pub use super::failed_keys::FailedKeys;
 pub use crate::service::{Caller, Operator};
 
-/// The longest key that is looked at, in bytes.
+/// Keys longer than this many bytes are refused without being looked up.
 const MAX_KEY_BYTES: usize = 512;
 
 fn bearer(request: &HttpRequest) -> Result<SecretString, ApiError> {
-    let missing = || ApiError::unauthorized("Send the header Authorization: Bearer <key>.");
+    let missing = || ApiError::unauthorized("Send your key in the header Authorization: Bearer <key>.");
     let value = request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok()).ok_or_else(missing)?;
     key_of(value).map(SecretString::from).ok_or_else(missing)
 }
@@ -31,8 +31,8 @@ pub(super) fn key_of(value: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty() && key.len() <= MAX_KEY_BYTES).then_some(key)
 }
 
-fn wrong() -> ApiError {
-    ApiError::unauthorized("This key is not valid here.")
+fn invalid_key() -> ApiError {
+    ApiError::unauthorized("This key is unknown, revoked, or not valid for this path.")
 }
 
 impl FromRequest for Operator {
@@ -42,9 +42,9 @@ impl FromRequest for Operator {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let check = || {
             let given = bearer(request)?;
-            let state = request.app_data::<Data<AppState>>().ok_or_else(wrong)?;
-            let expected = state.settings.operator_key.as_ref().ok_or_else(wrong)?;
-            // Digests have one length, so the comparison tells nothing, not even that.
+            let state = request.app_data::<Data<AppState>>().ok_or_else(invalid_key)?;
+            let expected = state.settings.operator_key.as_ref().ok_or_else(invalid_key)?;
+            // Comparing digests in constant time reveals nothing about the key, not even its length.
             let hash = key_hash(given.expose_secret());
             if bool::from(hash.ct_eq(&key_hash(expected.expose_secret()))) {
                 return Ok(Self);
@@ -52,7 +52,7 @@ impl FromRequest for Operator {
             let address = address(request);
             state.failed_keys.may_try(address, &hash)?;
             state.failed_keys.failed(address, &hash);
-            Err(wrong())
+            Err(invalid_key())
         };
         ready(check())
     }
@@ -66,18 +66,18 @@ impl FromRequest for Caller {
         let state = request.app_data::<Data<AppState>>().cloned();
         let (given, address) = (bearer(request), address(request));
         Box::pin(async move {
-            let (state, given) = (state.ok_or_else(wrong)?, given?);
+            let (state, given) = (state.ok_or_else(invalid_key)?, given?);
             let hash = key_hash(given.expose_secret());
             state.failed_keys.may_try(address, &hash)?;
             let owner = match state.db.read(move |conn| find_key(conn, &hash)).await {
                 Ok(owner) if !owner.revoked => owner,
                 Ok(_) | Err(crate::db::Error::NotFound) => {
                     state.failed_keys.failed(address, &hash);
-                    return Err(wrong());
+                    return Err(invalid_key());
                 }
                 Err(error) => return Err(error.into()),
             };
-            state.failed_keys.was_right(hash);
+            state.failed_keys.succeeded(hash);
             if owner.suspended {
                 return Err(ApiError::suspended());
             }

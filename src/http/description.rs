@@ -1,13 +1,13 @@
-//! What the description of the interface says of every route alike, so that no route has to: which keys there are, and
-//! which problems any request may meet. Also repairs what the macros leave out of OpenAPI 3.1.
+//! The part of the OpenAPI description that all routes share, so that no route has to repeat it: the kinds of keys, and the
+//! problems that any request may run into. Also adds what the macros omit from OpenAPI 3.1.
 use super::error::KINDS;
-use super::request::MAX_LIMIT;
+use super::request::MAX_PAGE_SIZE;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Required, Response};
 
-/// The common part.
+/// Adds the shared part to the description.
 pub(super) struct Common;
 
 impl utoipa::Modify for Common {
@@ -28,7 +28,7 @@ impl utoipa::Modify for Common {
     }
 }
 
-/// The macros see the ids in an address only where they stand in a tuple.
+/// The macros recognize path parameters only if the handler takes them as a tuple.
 fn add_path_parameters(path: &str, operation: &mut Operation) {
     let parameters = operation.parameters.get_or_insert_default();
     for name in path.split(['{', '}']).skip(1).step_by(2) {
@@ -42,12 +42,12 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
     }
 }
 
-/// A page's size has the same bounds in every list.
+/// The page size has the same bounds in every list.
 fn bound_pages(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         let RefOr::T(parameter) = parameter else { continue };
         if parameter.parameter_in == ParameterIn::Query && parameter.name == "limit" {
-            let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_LIMIT));
+            let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_PAGE_SIZE));
             parameter.schema = Some(schema.into());
         }
     }
@@ -75,12 +75,17 @@ fn add_common_problems(path: &str, operation: &mut Operation) {
 
 const PROBLEM: &str = "application/problem+json";
 
-/// Every response needs a description, and problems have a media type of their own.
+/// Every response needs a description, and problem documents have their own media type.
 fn complete(status: &str, response: &mut RefOr<Response>) {
     let RefOr::T(response) = response else { return };
     if response.description.is_empty() {
         let kind = KINDS.iter().find(|(known, ..)| known.to_string() == status);
-        response.description = kind.map_or("As asked.", |(_, _, title)| title).to_owned();
+        let success = match status {
+            "201" => "The new resource.",
+            "202" => "The work that was started.",
+            _ => "The result.",
+        };
+        response.description = kind.map_or(success, |(_, _, title)| title).to_owned();
     }
     let problem = RefOr::from(Ref::from_schema_name("Problem"));
     let named_json = matches!(response.content.get("application/json"), Some(RefOr::T(content)) if content.schema == Some(problem));

@@ -1,5 +1,5 @@
-//! Problem answers (RFC 9457), and the only map from inner errors to status codes. Outside messages never show SQL,
-//! paths or secrets; what happened inside is logged here, once.
+//! Problem documents (RFC 9457), and the only mapping from internal errors to status codes. Messages to clients never
+//! contain SQL, paths or secrets; the internal cause is logged here, once.
 use crate::db;
 use crate::domain::FieldError;
 use crate::service;
@@ -9,7 +9,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// What a request is answered when it does not succeed.
+/// The answer to a request that did not succeed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
     status: StatusCode,
@@ -19,42 +19,42 @@ pub struct ApiError {
     extension: Option<Map<String, Value>>,
 }
 
-/// The body of a problem answer (RFC 9457).
+/// A problem document (RFC 9457).
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Problem {
-    /// What kind of problem: an anchor in the list of errors.
+    /// The kind of problem, to be checked by clients.
     #[schema(example = "urn:stocktide:problem:invalid")]
     pub r#type: String,
-    /// The kind, in words.
+    /// The kind of problem for people; the same text for every problem of this kind.
     pub title: String,
-    /// The HTTP status.
+    /// The HTTP status code.
     pub status: u16,
-    /// This case, in words.
+    /// What went wrong in this request, for people.
     pub detail: String,
-    /// Each bad field.
+    /// The invalid fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// Members of this kind of problem.
+    /// Further members that this kind of problem has.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extension: Option<Map<String, Value>>,
 }
 
-/// Status, last part of `type`, title. Each has an entry in `src/doc/errors.md`.
+/// The status, the last part of `type`, and the title of each kind. `src/doc/errors.md` explains each of them.
 pub const KINDS: [(u16, &str, &str); 13] = [
-    (400, "malformed", "The request cannot be read"),
-    (401, "unauthorized", "No valid key"),
-    (403, "suspended", "The seller is suspended"),
-    (404, "not-found", "There is no such thing here"),
-    (405, "method-not-allowed", "This address has no such method"),
-    (408, "too-slow", "The request took too long to arrive"),
-    (409, "conflict", "This contradicts what is there"),
-    (413, "too-large", "The request is too large"),
-    (415, "unsupported-media-type", "The request's media type is not understood"),
-    (422, "invalid", "Some fields are not right"),
-    (429, "quota", "Too much was sent"),
-    (500, "internal", "Something went wrong inside"),
-    (503, "unavailable", "The service cannot do this now"),
+    (400, "malformed", "Malformed request"),
+    (401, "unauthorized", "Missing or invalid key"),
+    (403, "suspended", "Seller suspended"),
+    (404, "not-found", "Not found"),
+    (405, "method-not-allowed", "Method not allowed"),
+    (408, "too-slow", "Request timed out"),
+    (409, "conflict", "Conflict with existing data"),
+    (413, "too-large", "Request too large"),
+    (415, "unsupported-media-type", "Unsupported media type"),
+    (422, "invalid", "Invalid fields"),
+    (429, "quota", "Too many requests"),
+    (500, "internal", "Internal error"),
+    (503, "unavailable", "Temporarily unavailable"),
 ];
 
 impl ApiError {
@@ -62,27 +62,27 @@ impl ApiError {
         Self { status, detail: detail.into(), errors: Vec::new(), retry_after_s: None, extension: None }
     }
 
-    /// 400: not what HTTP or JSON allow.
+    /// 400: the request violates HTTP or the format of its body.
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// 401, and how to do it right.
+    /// 401; `detail` says how to authenticate.
     pub fn unauthorized(detail: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, detail)
     }
 
     /// 403.
     pub fn suspended() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "This seller is suspended; its operator can lift that.")
+        Self::new(StatusCode::FORBIDDEN, "This seller is suspended. The operator can lift the suspension.")
     }
 
-    /// 404: there is none, or it is another seller's.
+    /// 404: it does not exist, or it belongs to another seller.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("There is no such {what}."))
     }
 
-    /// 404 that names the field whose id is not there.
+    /// 404, naming the field whose id does not exist.
     pub fn not_found_at(pointer: impl Into<String>, what: &str) -> Self {
         Self { errors: vec![FieldError::new(pointer, format!("there is no such {what}"))], ..Self::not_found(what) }
     }
@@ -94,7 +94,7 @@ impl ApiError {
 
     /// 408.
     pub fn too_slow() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.")
+        Self::new(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time.")
     }
 
     /// 409.
@@ -102,7 +102,7 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
-    /// 409 with the fields that contradict what is there.
+    /// 409, naming the fields that conflict with existing data.
     pub fn conflicting(errors: Vec<FieldError>) -> Self {
         let detail = errors.first().map(ToString::to_string).unwrap_or_default();
         Self { errors, ..Self::conflict(detail) }
@@ -110,7 +110,7 @@ impl ApiError {
 
     /// 413.
     pub fn too_large(limit: usize) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("A request may have at most {limit} bytes; send it in parts."))
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("A request body may have at most {limit} bytes. Send it in parts."))
     }
 
     /// 415.
@@ -118,27 +118,27 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
-    /// 422 with all the bad fields.
+    /// 422, naming all invalid fields.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = errors.first().map(ToString::to_string).unwrap_or_default();
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
     }
 
-    /// 422 with one bad field.
+    /// 422, naming one invalid field.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError::new(pointer, detail)])
     }
 
-    /// 429.
+    /// 429: the seller may send its next request after `wait`.
     pub fn quota(wait: std::time::Duration) -> Self {
         let seconds = wait.as_secs().max(1);
-        Self { retry_after_s: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, format!("Come back in {seconds} s.")) }
+        Self { retry_after_s: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, format!("Try again in {seconds} s.")) }
     }
 
-    /// 429 for an address that keeps trying keys.
-    pub fn wrong_keys(wait: std::time::Duration) -> Self {
+    /// 429: too many requests from this IP address had invalid keys.
+    pub fn too_many_invalid_keys(wait: std::time::Duration) -> Self {
         let seconds = wait.as_secs().max(1);
-        let detail = format!("Too many requests with wrong keys came from this address. Come back in {seconds} s.");
+        let detail = format!("Too many requests with invalid keys came from your IP address. Try again in {seconds} s.");
         Self { retry_after_s: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
@@ -147,39 +147,36 @@ impl ApiError {
         Self { retry_after_s: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
-    /// Adds members to the problem's body.
+    /// Adds members to the problem document.
     #[must_use]
     pub fn with(mut self, extension: Map<String, Value>) -> Self {
         self.extension = Some(extension);
         self
     }
 
-    /// What happened, in words.
+    /// What went wrong, for people.
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// Each bad field.
+    /// The invalid fields.
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
     }
 
-    /// When to come back, in seconds.
+    /// After how many seconds to try again.
     pub fn retry_after_s(&self) -> Option<u64> {
         self.retry_after_s
     }
 
-    /// The kind of problem, in words.
+    /// The kind of problem, for people.
     pub fn title(&self) -> &'static str {
         self.kind().1
     }
 
     fn kind(&self) -> (&'static str, &'static str) {
         let code = self.status.as_u16();
-        KINDS
-            .iter()
-            .find(|(status, ..)| *status == code)
-            .map_or(("internal", "Something went wrong inside"), |(_, name, title)| (name, title))
+        KINDS.iter().find(|(status, ..)| *status == code).map_or(("internal", "Internal error"), |(_, name, title)| (name, title))
     }
 }
 
@@ -224,17 +221,19 @@ impl ResponseError for ApiError {
 impl From<db::Error> for ApiError {
     fn from(error: db::Error) -> Self {
         match error {
-            db::Error::NotFound => Self::new(StatusCode::NOT_FOUND, "There is no such thing here."),
+            db::Error::NotFound => Self::new(StatusCode::NOT_FOUND, "This does not exist, or it belongs to another seller."),
             db::Error::Conflict(detail) => Self::conflict(detail),
             db::Error::Invalid(errors) => Self::invalid(errors),
             db::Error::Busy => Self::unavailable("The service is busy; nothing was changed."),
             db::Error::Unavailable(cause) => {
                 tracing::warn!(%cause, "the database is unavailable");
-                Self::unavailable("The database cannot be reached or written just now; nothing is known to have changed.")
+                Self::unavailable(
+                    "The database cannot be reached or written to at the moment. Check the current state before you repeat a change.",
+                )
             }
             db::Error::Corrupt(cause) => {
-                tracing::error!(%cause, "a row cannot be read");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something stored here cannot be read; the operator's log says more.")
+                tracing::error!(%cause, "a stored row is corrupt");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Stored data cannot be read. The log has the details for the operator.")
             }
         }
     }

@@ -1,7 +1,7 @@
-//! What is fuzzed of requests: stock events, listings, rules, settings, keys and cursors. `tests/fuzz` drives it under
-//! coverage; the test at the end replays the inputs that are kept there, among them every one that ever failed. Built
-//! for tests and with the feature `fuzzing` alone. Beside "nothing panics" stands what must hold: mostly, that what was
-//! taken can be written down and is then taken as the same.
+//! Fuzz targets for requests: stock events, listings, rules, settings, keys and cursors. `tests/fuzz` runs them guided by
+//! coverage; the test at the end replays the inputs stored there, including every one that ever failed. Built only for tests
+//! and with the feature `fuzzing`. Each target checks properties beyond not panicking: mostly that an accepted value, written
+//! out again, is read as the same value.
 use super::auth::key_of;
 use super::listings::{Fields, rows_of_csv, rows_of_json};
 use super::request::{Body, PageQuery, id_cursor, limit, query_of, read_text_cursor, text_cursor};
@@ -24,10 +24,10 @@ use std::collections::BTreeMap;
 
 pub use crate::platforms::fuzzing::replies;
 
-/// What takes an input, and panics when a property does not hold.
+/// Takes an input and panics if a property does not hold.
 pub type Target = fn(&[u8]);
 
-/// Every target by its name, which is also that of its folder in `tests/fuzz/corpus`.
+/// All targets by name, which is also the name of their folder in `tests/fuzz/corpus`.
 pub const TARGETS: [(&str, Target); 6] = [
     ("stock_events", stock_events),
     ("listings", listings),
@@ -41,18 +41,18 @@ fn body(bytes: &[u8], media_type: &str) -> Body {
     Body { bytes: Bytes::copy_from_slice(bytes), media_type: media_type.to_owned() }
 }
 
-fn says_what_is_wrong(errors: &[FieldError]) {
+fn check_errors(errors: &[FieldError]) {
     assert!(!errors.is_empty(), "rejected without a reason");
     for error in errors {
-        assert!(error.pointer.is_empty() || error.pointer.starts_with('/'), "{:?} is no pointer", error.pointer);
-        assert!(!error.detail.is_empty(), "{:?} is wrong, but why?", error.pointer);
+        assert!(error.pointer.is_empty() || error.pointer.starts_with('/'), "{:?} is not a JSON pointer", error.pointer);
+        assert!(!error.detail.is_empty(), "no reason is given for {:?}", error.pointer);
     }
 }
 
-/// The events of a body; the first byte is even for JSON, odd for NDJSON.
+/// Stock events in a body. If the first byte is even, the rest is JSON, otherwise NDJSON.
 ///
 /// # Panics
-/// When one of the properties does not hold.
+/// If a property does not hold.
 pub fn stock_events(bytes: &[u8]) {
     let Some((form, text)) = bytes.split_first() else { return };
     let media_type = if form % 2 == 0 { "application/json" } else { "application/x-ndjson" };
@@ -62,10 +62,10 @@ pub fn stock_events(bytes: &[u8]) {
         match event {
             Ok(event) => {
                 let again = read_event(written(&event).as_bytes()).ok();
-                assert_eq!(again.as_ref(), Some(&event), "the same event, written by us");
-                assert_eq!(again.as_ref().map(body_hash), Some(body_hash(&event)), "is a repeat");
+                assert_eq!(again.as_ref(), Some(&event), "an event written out is read as the same");
+                assert_eq!(again.as_ref().map(body_hash), Some(body_hash(&event)), "and counts as a repeat");
             }
-            Err(bad) => says_what_is_wrong(&bad.errors),
+            Err(bad) => check_errors(&bad.errors),
         }
     }
 }
@@ -81,15 +81,15 @@ fn written(event: &StockEvent) -> String {
     fields.to_string()
 }
 
-/// Rows of listings; the first byte says of which platform (`a` is the first of the table), the second is even for JSON,
-/// odd for CSV.
+/// Rows of listings. The first byte selects the platform (`a` is the first in the registry); if the second is even, the rest
+/// is JSON, otherwise CSV.
 ///
 /// # Panics
-/// When one of the properties does not hold.
+/// If a property does not hold.
 pub fn listings(bytes: &[u8]) {
     let [platform, form, text @ ..] = bytes else { return };
     let Some(platform) = registry().get(usize::from(platform.wrapping_sub(b'a')) % registry().len()) else { return };
-    // The first own field is needed where the connector has any: so both cases are seen.
+    // The first of the connector's own fields, if it has any, is required, so that both cases are covered.
     let fields = Fields { known: platform.listing_fields(), needed: platform.listing_fields().first().copied() };
     let read = if form % 2 == 0 { rows_of_json(text, fields) } else { rows_of_csv(text, fields) };
     for row in read.unwrap_or_default() {
@@ -99,7 +99,7 @@ pub fn listings(bytes: &[u8]) {
                 assert_eq!(only(rows_of_json(&json, fields).unwrap_or_default()).as_ref(), Some(&row), "the same row as JSON");
                 assert_eq!(only(rows_of_csv(&csv, fields).unwrap_or_default()).as_ref(), Some(&row), "the same row as CSV");
             }
-            Err((_, errors)) => says_what_is_wrong(&errors),
+            Err((_, errors)) => check_errors(&errors),
         }
     }
 }
@@ -116,7 +116,7 @@ fn as_json(row: &NewListing) -> Vec<u8> {
 fn as_csv(row: &NewListing) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let (names, values): (Vec<&str>, Vec<&str>) = columns(row).into_iter().unzip();
-    // Writing to memory fails for nothing; if it did, the row would be missed.
+    // Writing to memory cannot fail; if it did, the row would be missing and the assertion would fail.
     writer.write_record(names).and_then(|()| writer.write_record(values)).ok();
     writer.into_inner().unwrap_or_default()
 }
@@ -126,22 +126,21 @@ fn only(rows: Vec<Row>) -> Option<NewListing> {
     rows.into_iter().next().and_then(Result::ok)
 }
 
-/// Rules of allocation.
+/// Allocation rules.
 ///
 /// # Panics
-/// When one of the properties does not hold.
+/// If a property does not hold.
 pub fn rules(bytes: &[u8]) {
     let Ok(rules) = read_rules(&body(bytes, "application/json")) else { return };
     let shown: Vec<_> = rules.iter().cloned().map(answer).collect();
     let again = read_rules(&body(json!(shown).to_string().as_bytes(), "application/json"));
-    assert_eq!(again.ok(), Some(rules), "the rules, sent as they are shown");
+    assert_eq!(again.ok(), Some(rules), "rules sent back as they were shown");
 }
 
-/// A change of the sync settings, and the schedule that follows from it. The first four bytes are the time: seconds
-/// since 1970.
+/// A change of the sync settings and the resulting schedule. The first four bytes are the time in seconds since 1970.
 ///
 /// # Panics
-/// When one of the properties does not hold.
+/// If a property does not hold.
 pub fn settings(bytes: &[u8]) {
     let Some((seconds, text)) = bytes.split_first_chunk::<4>() else { return };
     let now = Timestamp::from_millis(i64::from(u32::from_be_bytes(*seconds)) * 1000);
@@ -162,25 +161,25 @@ pub fn settings(bytes: &[u8]) {
 
 fn schedule(settings: &SyncSettings, now: Timestamp) {
     let next = next_run(settings, now);
-    assert!(next > now && next - now <= TimeDelta::days(2), "{next} is not the next after {now}");
+    assert!(next > now && next - now <= TimeDelta::days(2), "{next} is not the next run after {now}");
     let after = next_run(settings, next);
-    assert!(after > next && after - next <= TimeDelta::days(2), "{after} is not the next after {next}");
+    assert!(after > next && after - next <= TimeDelta::days(2), "{after} is not the next run after {next}");
     let since = now - TimeDelta::days(i64::try_from(LOOK_BACK_DAYS).unwrap_or(31) * 2);
     let due = due_runs(settings, now, since, None);
     assert!(due.len() <= usize::try_from(LOOK_BACK_DAYS).unwrap_or(31) + 1, "{} runs are due", due.len());
-    // Midnight of a date that a zone has skipped comes at once with midnight of the next.
+    // A run at midnight of a skipped date has the same instant as that of the next date.
     assert!(due.is_sorted_by(|a, b| a.date < b.date && a.scheduled_for <= b.scheduled_for), "{due:?}");
     assert!(due.iter().all(|run| run.scheduled_for <= now) && due.iter().filter(|run| !run.missed).count() <= 1, "{due:?}");
     if let Some(newest) = due.last() {
-        assert_eq!(due_runs(settings, now, since, Some(newest.date)), [], "a date that is recorded is due no more");
-        assert_eq!(next_run(settings, newest.scheduled_for), next, "between the newest and the next there is none");
+        assert_eq!(due_runs(settings, now, since, Some(newest.date)), [], "a recorded date is no longer due");
+        assert_eq!(next_run(settings, newest.scheduled_for), next, "no run lies between the newest and the next");
     }
 }
 
-/// The value of an Authorization header, a query, cursors and page sizes.
+/// Values of an Authorization header, queries, cursors and page sizes.
 ///
 /// # Panics
-/// When one of the properties does not hold.
+/// If a property does not hold.
 pub fn keys_and_cursors(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Some(key) = key_of(text) {
@@ -206,7 +205,7 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    /// The inputs kept for a target, by name.
+    /// The stored inputs of a target, by path.
     fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
         let folder = [env!("CARGO_MANIFEST_DIR"), "tests/fuzz/corpus", target].iter().collect::<PathBuf>();
         let read = |entry: std::io::Result<fs::DirEntry>| {
@@ -217,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn whatever_fuzzing_has_kept_still_holds() {
+    fn every_stored_fuzzing_input_passes() {
         for (name, target) in TARGETS {
             let inputs = corpus(name);
-            assert!(inputs.len() >= 5, "{name} has hardly any inputs in tests/fuzz/corpus");
+            assert!(inputs.len() >= 5, "{name} has too few inputs in tests/fuzz/corpus");
             for (input, bytes) in inputs {
-                let held = std::panic::catch_unwind(|| target(&bytes));
-                assert!(held.is_ok(), "{input} makes {name} fail");
+                let passed = std::panic::catch_unwind(|| target(&bytes));
+                assert!(passed.is_ok(), "{input} makes {name} fail");
             }
         }
     }

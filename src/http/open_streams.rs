@@ -1,11 +1,11 @@
-//! Counts the open streams of this node and limits them, in total and by seller.
+//! Limits the streams that are open on this node, in total and per seller.
 use super::error::ApiError;
 use crate::domain::SellerId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A stream closes at this age; its reader must then authenticate again.
+/// A stream is closed at this age, so that its reader has to authenticate again.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(15 * 60);
 const MAX_PER_SELLER: usize = 20;
 const MAX_PER_NODE: usize = 1000;
@@ -14,7 +14,7 @@ const MAX_PER_NODE: usize = 1000;
 #[derive(Debug, Default, Clone)]
 pub struct Streams(Arc<Mutex<HashMap<SellerId, usize>>>);
 
-/// Counts one open stream until it is dropped.
+/// A place among the open streams, freed when dropped.
 #[derive(Debug)]
 pub(super) struct Ticket {
     streams: Streams,
@@ -29,7 +29,7 @@ impl Streams {
     pub(super) fn take(&self, seller: SellerId) -> Result<Ticket, ApiError> {
         let mut map = self.map();
         if map.values().sum::<usize>() >= MAX_PER_NODE {
-            return Err(ApiError::unavailable("Too many streams are open."));
+            return Err(ApiError::unavailable("Too many streams are open on this node."));
         }
         let own = map.entry(seller).or_default();
         if *own >= MAX_PER_SELLER {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_streams_of_a_seller_are_limited_until_one_closes() {
+    fn a_seller_at_its_limit_can_open_a_stream_again_after_closing_some() {
         let streams = Streams::default();
         let (one, other) = (SellerId(uuid::Uuid::from_u128(1)), SellerId(uuid::Uuid::from_u128(2)));
         let tickets: Vec<Ticket> = (0..MAX_PER_SELLER).map(|_| streams.take(one).unwrap()).collect();

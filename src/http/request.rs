@@ -1,4 +1,4 @@
-//! Requests become values: bodies with a bound and a deadline, JSON with the pointer to what is wrong in it, pages.
+//! Parses requests: bodies with a size limit and a deadline, JSON with a pointer to each error, and the pages of lists.
 use super::error::ApiError;
 use super::state::AppState;
 use crate::domain::FieldError;
@@ -17,19 +17,18 @@ use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// How long a body may take to arrive.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
-/// Spreadsheets and some editors begin a text with it; it is no part of the text.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Spreadsheets and some editors put it at the start of a file; it is not part of the text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-/// Items of a page where none are asked for.
-const DEFAULT_LIMIT: i64 = 100;
-/// Items of a page at most.
-pub(super) const MAX_LIMIT: i64 = 1000;
+/// Items on a page if the request does not say how many.
+const DEFAULT_PAGE_SIZE: i64 = 100;
+pub(super) const MAX_PAGE_SIZE: i64 = 1000;
 
-/// A whole body, within the bound, and what its media type says.
+/// A complete request body, no larger than the operator allows.
 pub struct Body {
-    /// The bytes.
+    /// The body without a byte order mark.
     pub bytes: Bytes,
-    /// `type/subtype`, in lower case, empty when not given.
+    /// The media type, `type/subtype` in lower case, without parameters; empty if the request has none.
     pub media_type: String,
 }
 
@@ -43,19 +42,19 @@ impl FromRequest for Body {
         let text = |name| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
         let media_type = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_owned();
         let encoding = text(header::CONTENT_ENCODING);
-        let announced = text(header::CONTENT_LENGTH).parse::<usize>().unwrap_or(0);
+        let declared = text(header::CONTENT_LENGTH).parse::<usize>().unwrap_or(0);
         let mut payload = payload.take();
         Box::pin(async move {
             if !matches!(encoding.as_str(), "" | "identity") {
-                return Err(ApiError::media_type("Send the body without a content-encoding."));
+                return Err(ApiError::media_type("Send the body without Content-Encoding."));
             }
-            if announced > limit {
+            if declared > limit {
                 return Err(ApiError::too_large(limit));
             }
             let read = async {
-                let mut bytes = BytesMut::with_capacity(announced.min(64 * 1024));
+                let mut bytes = BytesMut::with_capacity(declared.min(64 * 1024));
                 while let Some(chunk) = payload.next().await {
-                    let chunk = chunk.map_err(|_| ApiError::malformed("The body could not be read to its end."))?;
+                    let chunk = chunk.map_err(|_| ApiError::malformed("The request body is incomplete."))?;
                     if bytes.len() + chunk.len() > limit {
                         return Err(ApiError::too_large(limit));
                     }
@@ -63,7 +62,7 @@ impl FromRequest for Body {
                 }
                 Ok(bytes.freeze())
             };
-            let mut bytes = tokio::time::timeout(BODY_WITHIN, read).await.map_err(|_| ApiError::too_slow())??;
+            let mut bytes = tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| ApiError::too_slow())??;
             if bytes.starts_with(BYTE_ORDER_MARK) {
                 drop(bytes.split_to(BYTE_ORDER_MARK.len()));
             }
@@ -73,10 +72,10 @@ impl FromRequest for Body {
 }
 
 impl Body {
-    /// The body as one JSON object.
+    /// Parses the body as one JSON object.
     ///
     /// # Errors
-    /// 415 for another media type, 400 for what is not JSON, 422 with the field that does not fit.
+    /// 415 for another media type, 400 for invalid JSON, 422 with the invalid field.
     pub fn object<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         self.expect_json()?;
         object_at(&self.bytes).map_err(|error| match error {
@@ -85,10 +84,10 @@ impl Body {
         })
     }
 
-    /// The body as a list of at most [`MAX_BULK`] JSON objects, called `what` in words.
+    /// Parses the body as a list of at most [`MAX_BULK`] JSON objects; `what` is their name in error messages.
     ///
     /// # Errors
-    /// Like [`Self::object`], with the bad field of every item.
+    /// As [`Self::object`], but with the invalid field of every item.
     pub fn objects<T: DeserializeOwned>(&self, what: &str) -> Result<Vec<T>, ApiError> {
         self.expect_json()?;
         let mut checks = Checks::default();
@@ -104,12 +103,9 @@ impl Body {
         Ok(objects)
     }
 
-    /// Refuses what says that it is something else than JSON. No media type at all is taken for JSON.
-    ///
-    /// # Errors
-    /// 415.
+    /// Returns 415 if the body is declared as something other than JSON. A body without a media type counts as JSON.
     pub fn expect_json(&self) -> Result<(), ApiError> {
-        // `curl -d` says form-urlencoded for whatever it sends; the body itself will tell.
+        // `curl -d` labels everything as form-urlencoded, so only parsing the body shows whether it is JSON.
         match self.media_type.as_str() {
             "" | "application/json" | "application/x-www-form-urlencoded" | "text/json" => Ok(()),
             other if other.ends_with("+json") => Ok(()),
@@ -118,29 +114,26 @@ impl Body {
     }
 }
 
-/// Why something is not the JSON that was expected.
+/// Why a text is not the expected JSON.
 pub enum JsonError {
-    /// It is not JSON at all.
+    /// It is not valid JSON; the message is for the client.
     Syntax(String),
-    /// A field does not fit.
+    /// A field is invalid.
     Field(FieldError),
 }
 
-/// Whatever JSON value this is, unread.
-///
-/// # Errors
-/// Why it is not JSON, in words.
+/// Checks that a body is JSON without interpreting it; the error is a message for the client.
 pub fn raw(bytes: &[u8]) -> Result<&RawValue, String> {
     serde_json::from_slice(bytes).map_err(|error| match bytes.trim_ascii() {
-        [] => "The body is empty; JSON is expected.".to_owned(),
-        _ => format!("The body is not JSON: {error}."),
+        [] => "The body is empty, but must be JSON.".to_owned(),
+        _ => format!("The body is not valid JSON: {error}."),
     })
 }
 
-/// The items of a JSON list, each still unread, so that one that is wrong leaves the others alone.
+/// Splits a JSON list into items without parsing them, so that an invalid item does not affect the others.
 ///
 /// # Errors
-/// 400 for what is not JSON, 422 for what is not a list or too long.
+/// 400 for invalid JSON, 422 if it is not a list or has more than [`MAX_BULK`] items.
 pub fn items(bytes: &[u8], what: &str) -> Result<Vec<Box<RawValue>>, ApiError> {
     let whole = raw(bytes).map_err(ApiError::malformed)?;
     let items: Vec<Box<RawValue>> =
@@ -151,12 +144,9 @@ pub fn items(bytes: &[u8], what: &str) -> Result<Vec<Box<RawValue>>, ApiError> {
     Ok(items)
 }
 
-/// Reads a JSON object; the error knows its pointer.
-///
-/// # Errors
-/// See [`JsonError`].
+/// Parses a JSON object; an error about a field includes its pointer.
 pub fn object_at<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    // serde would take a list of values in the order of the fields for the object, too.
+    // serde would also accept a list of the values in the order of the fields.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         raw(bytes).map_err(JsonError::Syntax)?;
         return Err(JsonError::Field(FieldError::new("", "must be a JSON object")));
@@ -164,62 +154,50 @@ pub fn object_at<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader);
     if read.is_err() || reader.end().is_err() {
-        // What is JSON, but not what was expected, is a matter of a field: also a number that no machine can hold.
+        // If it is valid JSON, the error concerns a field, even if a number in it is out of any range.
         raw(bytes).map_err(JsonError::Syntax)?;
     }
-    read.map_err(|error| JsonError::Field(FieldError::of_serde(error.path(), error.inner())))
+    read.map_err(|error| JsonError::Field(FieldError::from_serde(error.path(), error.inner())))
 }
 
-/// A field that may be left out, be null, or have a value: three different things in a PATCH.
-///
-/// # Errors
-/// Those of the value.
+/// For serde's `deserialize_with`: distinguishes the three cases of a field in a PATCH, which may be omitted, null, or a value.
 pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(from).map(Some)
 }
 
-/// The query, as a type of its own per list.
+/// Parses the query parameters, of which each list has its own type.
 ///
 /// # Errors
-/// 422 with the parameter that is unknown or stands there twice.
+/// 422 with the parameter that is unknown or repeated.
 pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
     query_of(request.query_string())
 }
 
-/// Like [`query`], of the text behind the question mark.
-///
-/// # Errors
-/// Those of [`query`].
+/// As [`query`], given the part of the URL after the question mark.
 pub fn query_of<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
     let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(text);
     let mut object = serde_json::Map::new();
     for (name, value) in pairs.map(actix_web::web::Query::into_inner).unwrap_or_default() {
         let pointer = pointer_to(&name);
         if object.insert(name, Value::String(value)).is_some() {
-            return Err(ApiError::field(pointer, "stands here more than once"));
+            return Err(ApiError::field(pointer, "appears more than once"));
         }
     }
-    // As a JSON object of texts, so that its errors read like those of bodies.
+    // Parsed as a JSON object of strings, so that errors are reported like those of bodies.
     serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
-        let FieldError { pointer, .. } = FieldError::of_serde(error.path(), error.inner());
-        ApiError::field(pointer, "is not a parameter of this address")
+        let FieldError { pointer, .. } = FieldError::from_serde(error.path(), error.inner());
+        ApiError::field(pointer, "is not a known parameter")
     })
 }
 
-/// A page's size.
-///
-/// # Errors
-/// 422 unless from 1 to 1000.
+/// Parses the page size; returns 422 unless it is from 1 to [`MAX_PAGE_SIZE`].
 pub fn limit(text: Option<&str>) -> Result<i64, ApiError> {
-    let Some(text) = text else { return Ok(DEFAULT_LIMIT) };
-    let within = |n: &i64| (1..=MAX_LIMIT).contains(n);
-    text.parse().ok().filter(within).ok_or_else(|| ApiError::field("/limit", format!("must be a whole number from 1 to {MAX_LIMIT}")))
+    let Some(text) = text else { return Ok(DEFAULT_PAGE_SIZE) };
+    let within = |n: &i64| (1..=MAX_PAGE_SIZE).contains(n);
+    text.parse().ok().filter(within).ok_or_else(|| ApiError::field("/limit", format!("must be a whole number from 1 to {MAX_PAGE_SIZE}")))
 }
 
-/// Reads a parameter.
-///
-/// # Errors
-/// 422 that names it.
+/// Parses a parameter if it is present; on failure returns 422, saying that it must be `what`.
 pub fn parameter<T: std::str::FromStr>(name: &str, text: Option<&str>, what: &str) -> Result<Option<T>, ApiError> {
     text.map(|text| text.parse().map_err(|_| ApiError::field(format!("/{name}"), format!("must be {what}")))).transpose()
 }
@@ -227,14 +205,14 @@ pub fn parameter<T: std::str::FromStr>(name: &str, text: Option<&str>, what: &st
 /// A page of a list.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
-    /// What is on it.
+    /// The items on this page.
     pub items: Vec<T>,
-    /// Ask for the next page with `?cursor=` this; null on the last page.
+    /// Pass it as `?cursor=` to get the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// Of a query for one item more than fits: the extra one says that there is another page.
+    /// Builds a page from up to `limit + 1` rows: the extra row shows that there is another page.
     pub fn of<R>(mut found: Vec<R>, limit: i64, cursor: impl Fn(&R) -> String, item: impl Fn(R) -> T) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = found.len() > limit;
@@ -244,25 +222,22 @@ impl<T> Page<T> {
     }
 }
 
-/// A list's query where it has no filters.
+/// The query parameters of a list without filters.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
-    /// Items.
+    /// The page size.
     pub limit: Option<String>,
-    /// From behind here.
+    /// The previous page's `next_cursor`.
     pub cursor: Option<String>,
 }
 
-/// A text cursor: what it stands behind, in hexadecimal so that nobody builds one by hand.
+/// A cursor for the items after `after`, in hexadecimal to discourage clients from building their own.
 pub fn text_cursor(after: &str) -> String {
     hex::encode(after)
 }
 
-/// Reads a [`text_cursor`].
-///
-/// # Errors
-/// 422.
+/// Parses a cursor made by [`text_cursor`].
 pub fn read_text_cursor(cursor: Option<&str>) -> Result<Option<String>, ApiError> {
     let read = |text: &str| {
         hex::decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty() && !text.contains('\0'))
@@ -270,10 +245,7 @@ pub fn read_text_cursor(cursor: Option<&str>) -> Result<Option<String>, ApiError
     cursor.map(|text| read(text).ok_or_else(|| ApiError::field("/cursor", "is not a cursor of this list"))).transpose()
 }
 
-/// Reads a cursor that is an id.
-///
-/// # Errors
-/// 422.
+/// Parses a cursor that is an id.
 pub fn id_cursor<T: std::str::FromStr>(cursor: Option<&str>) -> Result<Option<T>, ApiError> {
     parameter("cursor", cursor, "a cursor of this list")
 }

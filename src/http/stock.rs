@@ -1,4 +1,4 @@
-//! What is available of a SKU, what each of its listings should show, and what became of the last push to it.
+//! The stock of a SKU: what is available, what each of its listings should show, and the last push to each listing.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::pushes::PushAnswer;
@@ -12,33 +12,33 @@ use actix_web::{HttpRequest, HttpResponse, get};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Stock of one SKU.
+/// The stock of one SKU.
 #[derive(Serialize, utoipa::ToSchema)]
 struct StockAnswer {
     sku: String,
     name: Option<String>,
-    /// Units by warehouse; below 0 where more was sold than was there.
+    /// Units by warehouse; below 0 if more was sold than was in stock.
     available: BTreeMap<String, i64>,
-    /// Units in all warehouses together.
+    /// Units in all warehouses.
     total_available: i64,
     listings: Vec<ListingStockAnswer>,
 }
 
-/// One listing, and the numbers its target comes from.
+/// A listing and the numbers that determine its target.
 #[derive(Serialize, utoipa::ToSchema)]
 struct ListingStockAnswer {
     listing: ListingId,
     store_id: StoreId,
     store: String,
     external_id: String,
-    /// What it should show.
+    /// The quantity it should show.
     target: i64,
-    /// What it showed last, as far as is known.
+    /// The last known quantity it showed.
     shown: Option<i64>,
     shown_at: Option<Timestamp>,
-    /// Whether it is pushed at all.
+    /// Whether it is synchronized: it has a share and is not switched off.
     pushed: bool,
-    /// Available in the warehouses that feed its store, less the buffer.
+    /// Units available in the warehouses that feed its store, minus the buffer.
     pool: i64,
     buffer: i64,
     #[serde(serialize_with = "percent")]
@@ -55,13 +55,13 @@ struct StockQuery {
     sku: Option<String>,
 }
 
-/// Available of a SKU by warehouse, and its listings.
+/// Returns the available units of a SKU by warehouse, and its listings.
 #[utoipa::path(tag = "stock", security(("seller_key" = [])), params(("sku" = String, Query)),
     responses((status = 200, body = StockAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[get("/v1/stock")]
 pub async fn get_stock(caller: Caller, request: HttpRequest) -> Answer {
     let asked: StockQuery = query(&request)?;
-    let sku = asked.sku.ok_or_else(|| ApiError::field("/sku", "is needed: stock?sku=…"))?;
+    let sku = asked.sku.ok_or_else(|| ApiError::field("/sku", "is required, as in stock?sku=…"))?;
     let sku = Sku::parse(&sku).map_err(|e| ApiError::field("/sku", e))?;
     let wanted = sku.clone();
     let stock = caller.db.read(move |t| t.stock(&wanted)).await?;

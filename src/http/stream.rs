@@ -1,8 +1,8 @@
-//! `/v1/stream`: server-sent events of what changes for a seller: pushes, runs, how stores stand.
+//! `/v1/stream`: server-sent events for a seller when a push, a sync run or the status of a store changes.
 //!
-//! Each stream looks at the rows now and then, so it tells what happens on every node; it is for people who watch, not
-//! a log: what changes faster than it is told is left out in favour of the newest. Streams are counted and bounded, and
-//! end after a while (browsers come back by themselves) and when the service stops.
+//! Each stream polls the rows, so it reports changes made by any node. It is meant for people who watch, not as a log: if
+//! more changes than it can send, it sends the newest. The number of streams is limited. A stream ends after a while, when
+//! browsers reconnect on their own, and when the service stops.
 use super::auth::Caller;
 use super::console::session::caller_by_cookie;
 use super::error::Problem;
@@ -25,34 +25,35 @@ use std::fmt::Write as _;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often a stream looks at the rows.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A look that takes long is followed by a pause so many times as long, so that watching never costs more than a tenth.
+/// How often a stream polls the rows.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// A pause lasts at least this many times as long as the poll before it, so that streams spend under a tenth of their time
+/// polling.
 const PAUSE_FACTOR: u32 = 10;
-/// Rows become visible a little after the instant that stands in them.
+/// Each poll overlaps the previous one by this much, because rows become visible a little after their own timestamps.
 const OVERLAP: Duration = Duration::from_secs(5);
-/// How far back a stream that was cut off is taken up.
-const LOOK_BACK: Duration = Duration::from_secs(60);
-/// Changes of one kind told at once, at most.
-const MOST_AT_ONCE: i64 = 200;
-/// Something is sent at least so often, so that proxies keep the connection.
+/// How far back a reconnecting client can resume.
+const RESUME_WITHIN: Duration = Duration::from_secs(60);
+/// The most changes of one kind that one poll sends.
+const MAX_PER_POLL: i64 = 200;
+/// A comment is sent after this long without events, so that proxies keep the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How a store stands.
+/// The status of a store.
 #[derive(Clone, PartialEq, Serialize, utoipa::ToSchema)]
-struct StoreStanding {
+struct StoreStatus {
     id: StoreId,
     name: String,
     state: StoreState,
-    /// While it keeps failing: until when it is left alone.
+    /// While the store is not responding: when it will be tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     circuit_open_until: Option<Timestamp>,
     problem: Option<String>,
     last_success_at: Option<Timestamp>,
 }
 
-/// Server-sent events of this seller: `push`, `run` and `store`, each with the thing as it stands now. For people who
-/// watch: when more changes than can be told, the newest is told. Opened by a key or by a session of the console.
+/// Streams server-sent events `push`, `run` and `store`, each with the current state of what changed. Meant for people who
+/// watch: if too much changes at once, only the newest changes are sent. Accepts a key or a session of the console.
 #[utoipa::path(tag = "records", security(("seller_key" = [])),
     responses((status = 200, description = "Events `push`, `run` and `store`.", content_type = "text/event-stream", body = String),
         (status = 401, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
@@ -66,7 +67,7 @@ pub async fn stream(request: HttpRequest, state: State) -> Answer {
     let ticket = state.console.streams.take(caller.db.id())?;
     let now = state.now();
     let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).map(Timestamp::from_millis);
-    let since = last.map_or(now, |last| last.clamp(now - LOOK_BACK, now));
+    let since = last.map_or(now, |last| last.clamp(now - RESUME_WITHIN, now));
     let stopping = state.console.stopping.clone();
     let watch = Watch::new(caller, state, ticket, since);
     let events = unfold(watch, |mut watch| async move {
@@ -77,25 +78,25 @@ pub async fn stream(request: HttpRequest, state: State) -> Answer {
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
-        // Neither our compression nor a proxy's buffer may hold events back.
+        // Neither compression here nor buffering in a proxy may delay events.
         .insert_header((CONTENT_ENCODING, "identity"))
         .insert_header(("x-accel-buffering", "no"))
         .streaming(Box::pin(events)))
 }
 
-/// One stream's view of the rows.
+/// What one stream has seen of the rows.
 struct Watch {
     caller: Caller,
     state: State,
     _ticket: Ticket,
-    begun: bool,
-    /// Changes up to here were told.
+    started: bool,
+    /// Changes up to this instant have been sent.
     since: Timestamp,
     pause: Duration,
-    /// What was told of late, so that the overlap tells nothing twice.
+    /// What was sent recently, so that the overlap sends nothing twice.
     pushes: HashMap<PushId, Timestamp>,
     runs: HashMap<RunId, Run>,
-    stores: HashMap<StoreId, StoreStanding>,
+    stores: HashMap<StoreId, StoreStatus>,
 }
 
 impl Watch {
@@ -104,7 +105,7 @@ impl Watch {
             caller,
             state,
             _ticket: ticket,
-            begun: false,
+            started: false,
             since,
             pause: Duration::ZERO,
             pushes: HashMap::new(),
@@ -113,37 +114,37 @@ impl Watch {
         }
     }
 
-    /// What to send next; waits until there is something.
+    /// Waits for the next text to send; `None` ends the stream.
     async fn next(&mut self) -> Option<String> {
-        if !self.begun {
-            // The first look only learns how things stand.
-            self.look(true).await.ok()?;
-            self.begun = true;
+        if !self.started {
+            // The first poll only establishes the current state.
+            self.poll(true).await.ok()?;
+            self.started = true;
             return Some("retry: 3000\n\n".to_owned());
         }
         let quiet_since = Instant::now();
         loop {
             tokio::time::sleep(self.pause).await;
-            match self.look(false).await {
+            match self.poll(false).await {
                 Ok(text) if !text.is_empty() => return Some(text),
                 Ok(_) if quiet_since.elapsed() >= KEEP_ALIVE => return Some(": still here\n\n".to_owned()),
                 Ok(_) => {}
                 Err(crate::db::Error::NotFound) => return None,
-                Err(error) => tracing::debug!(%error, "a stream could not look at the rows; trying again"),
+                Err(error) => tracing::debug!(%error, "a stream could not read the rows; retrying"),
             }
         }
     }
 
-    /// Looks at the rows; what is new in them, as events.
-    async fn look(&mut self, first: bool) -> Result<String, crate::db::Error> {
+    /// Reads the rows and returns what has changed as events.
+    async fn poll(&mut self, first: bool) -> Result<String, crate::db::Error> {
         let began = Instant::now();
         let (since, now) = (self.since - OVERLAP, self.state.now());
         let (pushes, runs, stores, circuits) = self
             .caller
             .db
             .read(move |t| {
-                let pushes = t.pushes_changed_since(since, MOST_AT_ONCE)?;
-                let runs = t.live_runs(since, MOST_AT_ONCE)?;
+                let pushes = t.pushes_changed_since(since, MAX_PER_POLL)?;
+                let runs = t.live_runs(since, MAX_PER_POLL)?;
                 Ok((pushes, runs, t.stores(None, MAX_STORES)?, t.open_circuits(now)?))
             })
             .await?;
@@ -154,16 +155,16 @@ impl Watch {
             }
         }
         self.pushes.retain(|_, at| *at > since);
-        let told = std::mem::take(&mut self.runs);
+        let sent = std::mem::take(&mut self.runs);
         for run in runs.into_iter().rev() {
-            if told.get(&run.id) != Some(&run) && !first {
+            if sent.get(&run.id) != Some(&run) && !first {
                 events.add("run", &SyncAnswer::new(run.clone(), now));
             }
             self.runs.insert(run.id, run);
         }
-        let told = std::mem::take(&mut self.stores);
+        let sent = std::mem::take(&mut self.stores);
         for store in stores {
-            let standing = StoreStanding {
+            let status = StoreStatus {
                 id: store.id,
                 state: state_of(&store),
                 circuit_open_until: circuits.get(&store.id).copied(),
@@ -171,13 +172,13 @@ impl Watch {
                 last_success_at: store.last_success_at,
                 name: store.name,
             };
-            if told.get(&standing.id) != Some(&standing) && !first {
-                events.add("store", &standing);
+            if sent.get(&status.id) != Some(&status) && !first {
+                events.add("store", &status);
             }
-            self.stores.insert(standing.id, standing);
+            self.stores.insert(status.id, status);
         }
         self.since = now;
-        self.pause = LOOK_EVERY.max(began.elapsed() * PAUSE_FACTOR);
+        self.pause = POLL_INTERVAL.max(began.elapsed() * PAUSE_FACTOR);
         Ok(events.text)
     }
 }
@@ -188,9 +189,9 @@ struct Events {
 }
 
 impl Events {
-    fn add(&mut self, kind: &str, of: &impl Serialize) {
-        // JSON on one line holds no line break, so no event can be forged from what stands in it.
-        let data = serde_json::to_string(of).unwrap_or_default();
+    fn add(&mut self, kind: &str, value: &impl Serialize) {
+        // JSON on one line contains no line break, so its content cannot forge another event.
+        let data = serde_json::to_string(value).unwrap_or_default();
         write!(self.text, "event: {kind}\nid: {}\ndata: {data}\n\n", self.id).ok();
     }
 }
@@ -200,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_event_can_be_forged_from_what_stands_in_one() {
+    fn the_content_of_an_event_cannot_forge_another() {
         let mut events = Events { text: String::new(), id: 1 };
         events.add("push", &serde_json::json!({"reason": "a\n\nevent: run\ndata: {}"}));
         assert_eq!(events.text.lines().filter(|line| line.starts_with("event:")).count(), 1);

@@ -1,5 +1,5 @@
-//! Slows down whoever tries keys: what fails is counted by address, on each node for itself. Keys have 256 random bits, so
-//! this is about noise and load, not about guessing.
+//! Throttles clients that keep sending invalid keys: failures are counted by IP address, separately on each node. Keys have
+//! 256 random bits, so this limits noise and load; guessing is hopeless anyway.
 use crate::platforms::transport::is_public;
 use actix_web::HttpRequest;
 use std::collections::HashMap;
@@ -8,26 +8,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Addresses remembered at most.
-const MOST_ADDRESSES: usize = 10_000;
+/// The most addresses remembered.
+const MAX_ADDRESSES: usize = 10_000;
 
-/// The failures of each address.
+/// Recent failures by address.
 #[derive(Debug)]
 pub struct Throttle {
-    most: u32,
+    max_failures: u32,
     window: Duration,
     failures: Mutex<HashMap<IpAddr, (u32, Instant)>>,
 }
 
-/// Who tries. A proxy beside us tells for whom; from anywhere else that header is anybody's word.
+/// The address of the client. A proxy on a private network is trusted to report it in `x-forwarded-for`; anybody else could
+/// put any address there.
 pub fn address(request: &HttpRequest) -> IpAddr {
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let told = request.headers().get_all("x-forwarded-for").last().and_then(|value| value.to_str().ok());
-    let told = told.and_then(|list| list.rsplit(',').next()).and_then(|last| last.trim().parse().ok());
-    if is_public(peer) { peer } else { told.unwrap_or(peer) }
+    let forwarded = request.headers().get_all("x-forwarded-for").last().and_then(|value| value.to_str().ok());
+    let forwarded = forwarded.and_then(|list| list.rsplit(',').next()).and_then(|last| last.trim().parse().ok());
+    if is_public(peer) { peer } else { forwarded.unwrap_or(peer) }
 }
 
-/// A whole IPv6 network belongs to one customer of a provider.
+/// What is counted as one address: a whole IPv6 /64 network, because providers assign at least that much to one customer.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -39,37 +40,34 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Throttle {
-    /// So many failures of one address within `window`; then it waits for the rest of it.
-    pub fn new(most: u32, window: Duration) -> Self {
-        Self { most, window, failures: Mutex::default() }
+    /// Allows `max_failures` by one address within `window`; after that it has to wait for the rest of the window.
+    pub fn new(max_failures: u32, window: Duration) -> Self {
+        Self { max_failures, window, failures: Mutex::default() }
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<IpAddr, (u32, Instant)>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this address may try.
-    ///
-    /// # Errors
-    /// How long it has to wait.
+    /// Whether this address may try; if not, how long it has to wait.
     pub fn check(&self, address: IpAddr) -> Result<(), Duration> {
         let map = self.map();
-        let Some((_, since)) = map.get(&network(address)).filter(|(failures, _)| *failures >= self.most) else { return Ok(()) };
-        // Asked once: between two looks at the clock the window may end.
+        let Some((_, since)) = map.get(&network(address)).filter(|(failures, _)| *failures >= self.max_failures) else { return Ok(()) };
+        // The clock is read only once, because the window might end between two readings.
         match self.window.checked_sub(since.elapsed()) {
             Some(left) if !left.is_zero() => Err(left),
             _ => Ok(()),
         }
     }
 
-    /// It tried a key that opens nothing.
+    /// Records that this address used an invalid key.
     pub fn failed(&self, address: IpAddr) {
         let mut map = self.map();
-        if map.len() >= MOST_ADDRESSES {
+        if map.len() >= MAX_ADDRESSES {
             map.retain(|_, (_, since)| since.elapsed() < self.window);
         }
-        if map.len() >= MOST_ADDRESSES {
-            // Whoever has that many addresses is not stopped by counting them.
+        if map.len() >= MAX_ADDRESSES {
+            // Counting does not stop anyone who has this many addresses.
             map.clear();
         }
         let entry = map.entry(network(address)).or_insert((0, Instant::now()));
@@ -79,7 +77,7 @@ impl Throttle {
         entry.0 = entry.0.saturating_add(1);
     }
 
-    /// It signed in.
+    /// Records that this address used a valid key.
     pub fn succeeded(&self, address: IpAddr) {
         self.map().remove(&network(address));
     }
@@ -90,12 +88,12 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn an_address_that_keeps_failing_waits_and_others_do_not() {
+    async fn an_address_that_keeps_failing_has_to_wait_but_others_do_not() {
         tokio::time::pause();
-        let (most, window) = (10, Duration::from_secs(300));
-        let throttle = Throttle::new(most, window);
+        let (max_failures, window) = (10, Duration::from_secs(300));
+        let throttle = Throttle::new(max_failures, window);
         let (bad, neighbour, other) = ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap(), "192.0.2.1".parse().unwrap());
-        for _ in 0..most {
+        for _ in 0..max_failures {
             assert_eq!(throttle.check(bad), Ok(()));
             throttle.failed(bad);
         }

@@ -56,7 +56,7 @@ pub fn object<T: DeserializeOwned>(store: &StoreConnection, name: &str) -> Resul
         return Err(FieldError::new(pointer_to(name), "must be a JSON object"));
     }
     let read = serde_path_to_error::deserialize(value);
-    read.map(Some).map_err(|error| FieldError::of_serde(error.path(), error.inner()).under(&pointer_to(name)))
+    read.map(Some).map_err(|error| FieldError::from_serde(error.path(), error.inner()).under(&pointer_to(name)))
 }
 
 /// The store's `rate_limit` or else `default`.

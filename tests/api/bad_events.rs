@@ -95,7 +95,7 @@ fn each_bad_field_is_named_and_nothing_is_changed(backend: Backend) {
         for missing in ["event_id", "sku", "kind", "quantity"] {
             let mut body: Value = serde_json::from_str(&event("note", "null")).unwrap();
             body.as_object_mut().unwrap().remove(missing);
-            assert_eq!(ada.post("/v1/stock-events", &body).names(422, &format!("/{missing}")), "is needed");
+            assert_eq!(ada.post("/v1/stock-events", &body).names(422, &format!("/{missing}")), "is required");
         }
         let twice = r#"{"event_id":"e","sku":"S","sku":"T","kind":"purchase","quantity":1}"#;
         ada.send_as("POST", "/v1/stock-events", "", twice.as_bytes()).names(422, "/sku");

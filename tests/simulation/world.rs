@@ -103,7 +103,7 @@ impl World {
     pub async fn new(story: &Story) -> Self {
         let draws = |n: u64| Rng::seed_from_u64(story.seed.wrapping_mul(1_000_003).wrapping_add(n));
         DRAWS.set(draws(1));
-        stocktide::domain::ids::begin_order_of_this_thread();
+        stocktide::domain::ids::start_id_order_of_this_thread();
         let clock = Clock::starting_at(story.setup.start.parse().unwrap());
         let database = Database::fresh();
         let network = Network::new(clock.clone(), JournalReader::on(&database), draws(2));

@@ -17,6 +17,7 @@ pub mod schedule;
 pub mod settings;
 pub mod stock;
 pub mod sync;
+pub mod targets;
 mod timestamp;
 
 pub use ids::{CallId, EventId, KeyId, ListingId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode};

@@ -9,6 +9,7 @@ pub mod allocation;
 pub mod circuit;
 pub mod delivery;
 pub mod ids;
+pub mod ledger;
 pub mod limits;
 pub mod problem;
 pub mod push;

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod problem;
 pub mod push;
 pub mod retry;
+pub mod run;
 pub mod schedule;
 pub mod settings;
 pub mod stock;

@@ -241,3 +241,6 @@ impl Book {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -264,3 +264,6 @@ pub fn progress(before: &[Push], after: &[Push]) -> BTreeMap<RunId, Progress> {
     }
     counts
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,3 +109,12 @@ impl Push {
         self.superseded(reason, now);
     }
 }
+
+#[cfg(test)]
+impl Push {
+    /// The same push in another state, for tests of what others do with it.
+    pub(in crate::domain) fn in_state(mut self, state: PushState) -> Self {
+        self.state = state;
+        self
+    }
+}

@@ -9,12 +9,9 @@ use super::pushes::{PushRow, is_in_flight, is_of_kind, is_sending, is_uncertain,
 use super::schema::{listings, pushes, stock_levels, stores};
 use super::stores::Store;
 use super::{Error, Result, Tenant, id_of};
-use crate::domain::allocation::targets;
 use crate::domain::delivery::{Abilities, ItemResult, Method, Outcome, Resolution};
-use crate::domain::limits::MAX_STORES;
 use crate::domain::push::{Account, ListingChange, Push, PushKind, PushState, Settling, Verdict, verdicts};
 use crate::domain::retry::RetryPolicy;
-use crate::domain::settings::{StoreRules, resolve};
 use crate::domain::stock::Levels;
 use crate::domain::{CallId, ListingId, PushId, StoreId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
@@ -332,14 +329,12 @@ impl Tenant<'_> {
     /// Those of the database.
     pub fn targets_of(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Option<i64>>> {
         let key = self.key();
-        let settings = self.sync_settings()?;
-        let stores: BTreeMap<StoreId, StoreRules> = self.stores(None, MAX_STORES)?.iter().map(|s| (s.id, s.rules())).collect();
         let ids: Vec<Vec<u8>> = of.iter().map(|id| id.bytes()).collect();
         let mut skus: Vec<String> = on!(self.conn, c => listings::table.select(listings::sku)
             .filter(listings::seller_id.eq(&key)).filter(listings::id.eq_any(ids)).load(c))?;
         skus.sort_unstable();
         skus.dedup();
-        let all_rules = self.rules_of(&skus)?;
+        let rules = self.seller_rules(&skus)?;
         let mut by_sku: BTreeMap<String, Vec<(StoreId, ListingId)>> = BTreeMap::new();
         let mut siblings: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => listings::table
             .select((listings::store_id, listings::id, listings::sku)).filter(listings::seller_id.eq(&key))
@@ -358,14 +353,10 @@ impl Tenant<'_> {
             levels.entry(sku).or_default().insert(WarehouseCode::parse(&code).map_err(Error::Corrupt)?, available);
         }
         let mut found = HashMap::new();
+        let none = Levels::new();
         for (sku, listed) in by_sku {
-            let resolved: Vec<_> =
-                listed.iter().filter_map(|(store, id)| stores.get(store).map(|s| (*id, resolve(&settings, s, &sku, &all_rules)))).collect();
-            let rules_only: Vec<_> = resolved.iter().map(|(_, rules)| rules.clone()).collect();
-            let values = targets(settings.allocation_mode, levels.get(&sku).unwrap_or(&Levels::new()), &rules_only);
-            for ((id, rules), target) in resolved.into_iter().zip(values) {
-                found.insert(id, rules.is_pushed().then_some(target));
-            }
+            let listings = rules.listings_of(&sku, listed);
+            found.extend(listings.targets(levels.get(&sku).unwrap_or(&none)).map(|(id, target)| (*id, target)));
         }
         Ok(found)
     }

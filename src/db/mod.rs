@@ -23,6 +23,7 @@ pub mod runs;
 pub mod schema;
 mod scope;
 pub mod sealing;
+mod seller_rules;
 pub mod sellers;
 pub mod sessions;
 pub mod settings;

@@ -1,126 +1,25 @@
-//! Sync runs: one overwrite of many listings. Started, expanded into pushes page by page, counted, ended.
-//!
-//! Every listing of a run is a push of its own, so a run goes on after a restart where it was, and its progress is
-//! counted as its pushes end.
+//! Sync runs as rows. What happens to a run is decided in [`run`](crate::domain::run); here are the statements before and
+//! after it.
 use super::connection::on;
 use super::listings::{Listing, ListingRow};
 use super::schema::{listings, sync_runs};
-use super::{Changed, Error, Result, Tenant, id_of};
+use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::limits::MAX_STORES;
-use crate::domain::push::{Push, PushKind, PushState};
+use crate::domain::push::{Addressee, Push};
+use crate::domain::run::{Expansion, held_listings, progress, supersede_held};
 use crate::domain::schedule::DueRun;
-use crate::domain::settings::{StoreRules, resolve};
+use crate::domain::targets::{Listed, SellerRules};
 use crate::domain::{ListingId, RunId, Sku, StoreId, Timestamp};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-/// Listings that become pushes in one transaction.
-pub const EXPAND_PAGE: i64 = 500;
+pub use crate::domain::run::{EXPAND_PAGE, Run, RunFilter, RunKind, RunState};
+pub use crate::domain::targets::Extent;
 
-/// Why it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RunKind {
-    /// The seller asked for it.
-    Manual,
-    /// Timed full coverage.
-    Daily,
-    /// Auto-sync was switched on.
-    Initial,
-}
-
-/// Where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// Under way.
-    Running,
-    /// All its listings were overwritten, or failed.
-    Finished,
-    /// Called off.
-    Cancelled,
-    /// Its time passed while nothing was running.
-    Missed,
-}
-
-macro_rules! words {
-    ($type:ident: $($variant:ident = $word:literal),+) => {
-        impl $type {
-            fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-            fn from_word(word: &str) -> Result<Self> {
-                match word { $($word => Ok(Self::$variant),)+ _ => Err(Error::Corrupt(format!("sync_runs: {word}"))) }
-            }
-        }
-    };
-}
-words!(RunKind: Manual = "manual", Daily = "daily", Initial = "initial");
-words!(RunState: Running = "running", Finished = "finished", Cancelled = "cancelled", Missed = "missed");
-
-/// What it covers; everything where a field is `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunFilter {
-    /// These stores.
-    pub store_ids: Option<Vec<StoreId>>,
-    /// These SKUs.
-    pub skus: Option<Vec<Sku>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct FilterJson {
-    store_ids: Option<Vec<StoreId>>,
-    skus: Option<Vec<String>>,
-}
-
-/// One sync run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// Its id.
-    pub id: RunId,
-    /// Why it runs.
-    pub kind: RunKind,
-    /// Where it stands.
-    pub state: RunState,
-    /// Its store, where it has just one (daily).
-    pub store_id: Option<StoreId>,
-    /// The local date it belongs to (daily).
-    pub local_date: Option<String>,
-    /// Listings it covers, as far as counted.
-    pub total: i64,
-    /// Overwritten.
-    pub done: i64,
-    /// Rejected, cancelled or otherwise not overwritten.
-    pub failed: i64,
-    /// Whether `total` is final.
-    pub expanded: bool,
-    /// In plain words.
-    pub reason: Option<String>,
-    /// When it should have begun (daily). Milliseconds since 1970.
-    pub scheduled_for: Option<Timestamp>,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-}
-
-impl Run {
-    /// When it will be at its end, at its pace so far; `None` while that is not known, and when it has ended.
-    pub fn eta(&self, now: Timestamp) -> Option<Timestamp> {
-        let ended = self.done + self.failed;
-        if self.state != RunState::Running || !self.expanded || ended == 0 {
-            return None;
-        }
-        let per_listing =
-            i128::from((now - self.started_at).num_milliseconds().max(0)) * i128::from((self.total - ended).max(0)) / i128::from(ended);
-        Some(now + Duration::from_millis(u64::try_from(per_listing).unwrap_or(u64::MAX)))
-    }
-}
-
-#[derive(Queryable, Insertable, Debug)]
+/// A run, but for what only its expansion needs: the filter, which may name thousands of SKUs, and how far it came.
+#[derive(Queryable, Selectable, Insertable, Debug)]
 #[diesel(table_name = sync_runs, treat_none_as_default_value = false)]
 struct RunRow {
     seller_id: Vec<u8>,
@@ -129,11 +28,9 @@ struct RunRow {
     state: String,
     store_id: Option<Vec<u8>>,
     local_date: Option<String>,
-    filter: Option<String>,
     total: i64,
     done: i64,
     failed: i64,
-    expanded_to: Option<Vec<u8>>,
     expanded: bool,
     reason: Option<String>,
     scheduled_for: Option<Timestamp>,
@@ -142,32 +39,32 @@ struct RunRow {
 }
 
 impl RunRow {
-    fn new(seller_id: Vec<u8>, kind: RunKind, now: Timestamp) -> Self {
+    fn new(seller_id: Vec<u8>, run: &Run) -> Self {
         Self {
             seller_id,
-            id: RunId::new(now).bytes(),
-            kind: kind.word().to_owned(),
-            state: RunState::Running.word().to_owned(),
-            store_id: None,
-            local_date: None,
-            filter: None,
-            total: 0,
-            done: 0,
-            failed: 0,
-            expanded_to: None,
-            expanded: false,
-            reason: None,
-            scheduled_for: None,
-            started_at: now,
-            finished_at: None,
+            id: run.id.bytes(),
+            kind: run.kind.as_str().to_owned(),
+            state: run.state.as_str().to_owned(),
+            store_id: run.store_id.map(|id| id.bytes()),
+            local_date: run.local_date.clone(),
+            total: run.total,
+            done: run.done,
+            failed: run.failed,
+            expanded: run.expanded,
+            reason: run.reason.clone(),
+            scheduled_for: run.scheduled_for,
+            started_at: run.started_at,
+            finished_at: run.finished_at,
         }
     }
 
     fn run(self) -> Result<Run> {
+        let id = id_of(&self.id, RunId::from_bytes, "sync_runs.id")?;
+        let unknown = |column: &str, word: &str| Error::Corrupt(format!("sync_runs {id}: {column} {word} is unknown"));
         Ok(Run {
-            id: id_of(&self.id, RunId::from_bytes, "sync_runs.id")?,
-            kind: RunKind::from_word(&self.kind)?,
-            state: RunState::from_word(&self.state)?,
+            id,
+            kind: RunKind::ALL.into_iter().find(|kind| kind.as_str() == self.kind).ok_or_else(|| unknown("kind", &self.kind))?,
+            state: RunState::ALL.into_iter().find(|state| state.as_str() == self.state).ok_or_else(|| unknown("state", &self.state))?,
             store_id: self.store_id.map(|b| id_of(&b, StoreId::from_bytes, "sync_runs.store_id")).transpose()?,
             local_date: self.local_date,
             total: self.total,
@@ -182,286 +79,208 @@ impl RunRow {
     }
 }
 
-/// What an overwrite would concern.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extent {
-    /// Listings that may be pushed.
-    pub listings: i64,
-    /// Stores they are in.
-    pub stores: i64,
+#[derive(Serialize, Deserialize)]
+struct FilterJson {
+    store_ids: Option<Vec<StoreId>>,
+    skus: Option<Vec<String>>,
 }
 
-/// A listing's id, store, SKU, external id and particulars.
-type ListingPick = (Vec<u8>, Vec<u8>, String, String, Option<String>);
+fn filter_to_json(filter: &RunFilter) -> Result<String> {
+    let skus = filter.skus.as_ref().map(|skus| skus.iter().map(ToString::to_string).collect());
+    serde_json::to_string(&FilterJson { store_ids: filter.store_ids.clone(), skus }).map_err(|e| Error::Corrupt(e.to_string()))
+}
+
+fn filter_from_json(text: &str) -> Result<RunFilter> {
+    let corrupt = || Error::Corrupt("sync_runs.filter".to_owned());
+    let json: FilterJson = serde_json::from_str(text).map_err(|_| corrupt())?;
+    let skus = json.skus.map(|skus| skus.iter().map(|sku| Sku::parse(sku).map_err(|_| corrupt())).collect());
+    Ok(RunFilter { store_ids: json.store_ids, skus: skus.transpose()? })
+}
+
+/// The next listings that this filter covers, in the order of their ids.
+macro_rules! covered {
+    ($scope:expr, $select:expr, $filter:expr, $after:expr, $limit:expr) => {{
+        let after = $after.map(|id: ListingId| id.bytes()).unwrap_or_default();
+        let mut query = $scope.listings().select($select).filter(listings::id.gt(after)).order(listings::id).limit($limit).into_boxed();
+        if let Some(ids) = &$filter.store_ids {
+            query = query.filter(listings::store_id.eq_any(ids.iter().map(StoreId::bytes).collect::<Vec<_>>()));
+        }
+        if let Some(skus) = &$filter.skus {
+            query = query.filter(listings::sku.eq_any(skus.iter().map(ToString::to_string).collect::<Vec<_>>()));
+        }
+        query
+    }};
+}
 
 impl Tenant<'_> {
     /// Starts a manual or initial run; its listings are counted soon after.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn start_run(&mut self, kind: RunKind, filter: &RunFilter, now: Timestamp) -> Result<Run> {
-        let json = FilterJson {
-            store_ids: filter.store_ids.clone(),
-            skus: filter.skus.as_ref().map(|skus| skus.iter().map(ToString::to_string).collect()),
-        };
-        let filter = serde_json::to_string(&json).map_err(|e| Error::Corrupt(e.to_string()))?;
-        let row = RunRow { filter: Some(filter), ..RunRow::new(self.key(), kind, now) };
+        let run = Run::start(kind, now);
+        let (row, filter) = (RunRow::new(self.key(), &run), filter_to_json(filter)?);
         self.note(Changed::Configuration);
-        on!(self.conn, c => diesel::insert_into(sync_runs::table).values(&row).execute(c))?;
-        row.run()
+        on!(self.conn, c => diesel::insert_into(sync_runs::table).values((&row, sync_runs::filter.eq(&filter))).execute(c))?;
+        Ok(run)
     }
 
-    /// Starts, or records as missed, a daily run of one store. `None` when its date has one already, whatever
-    /// happened in between: the unique key of seller, store and local date says so.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// Starts a daily run of one store, or records it as missed. `None` when its date has a run already: the unique key
+    /// of seller, store and local date decides, whatever happened in between.
     pub fn start_daily_run(&mut self, store: StoreId, due: &DueRun, now: Timestamp) -> Result<Option<Run>> {
-        let mut row = RunRow {
-            store_id: Some(store.bytes()),
-            local_date: Some(due.date.to_string()),
-            scheduled_for: Some(due.scheduled_for),
-            ..RunRow::new(self.key(), RunKind::Daily, now)
-        };
-        if due.missed {
-            row.state = RunState::Missed.word().to_owned();
-            row.expanded = true;
-            row.finished_at = Some(now);
-            row.reason = Some("Nothing was running at its time, nor within the catch-up window after it.".to_owned());
-        }
+        let run = Run::daily(store, due, now);
+        let row = RunRow::new(self.key(), &run);
         let inserted = on!(self.conn, c => diesel::insert_into(sync_runs::table).values(&row)
             .on_conflict((sync_runs::seller_id, sync_runs::store_id, sync_runs::local_date)).do_nothing().execute(c))?;
-        (inserted > 0).then(|| row.run()).transpose()
+        Ok((inserted > 0).then_some(run))
     }
 
     /// The latest local date for which this store has a daily run, missed ones included.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn last_run_date(&mut self, store: StoreId) -> Result<Option<NaiveDate>> {
-        let key = self.key();
-        let latest: Option<String> = on!(self.conn, c => sync_runs::table.select(diesel::dsl::max(sync_runs::local_date))
-            .filter(sync_runs::seller_id.eq(&key)).filter(sync_runs::store_id.eq(store.bytes())).get_result(c))?;
+        let scope = self.scope();
+        let latest: Option<String> = on!(self.conn, c => scope.sync_runs().select(diesel::dsl::max(sync_runs::local_date))
+            .filter(sync_runs::store_id.eq(store.bytes())).get_result(c))?;
         latest.map(|text| text.parse().map_err(|_| Error::Corrupt("sync_runs.local_date".to_owned()))).transpose()
     }
 
     /// One run.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none, or it is another seller's.
+    /// [`Error::NotFound`] when there is none, or it belongs to another seller.
     pub fn run(&mut self, id: RunId) -> Result<Run> {
-        let key = self.key();
-        let row: RunRow = on!(self.conn, c => sync_runs::table.find((&key, id.bytes())).get_result(c))?;
+        let scope = self.scope();
+        let row = on!(self.conn, c => scope.sync_runs().filter(sync_runs::id.eq(id.bytes())).select(RunRow::as_select()).get_result(c))?;
         row.run()
     }
 
-    /// Newest first, from below `after`.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// Newest first, starting below `after`.
     pub fn runs(&mut self, after: Option<RunId>, limit: i64) -> Result<Vec<Run>> {
-        let key = self.key();
+        let scope = self.scope();
         let rows: Vec<RunRow> = on!(self.conn, c => {
-            let mut query = sync_runs::table.filter(sync_runs::seller_id.eq(&key)).order(sync_runs::id.desc()).limit(limit).into_boxed();
+            let mut query = scope.sync_runs().select(RunRow::as_select()).order(sync_runs::id.desc()).limit(limit).into_boxed();
             if let Some(after) = after { query = query.filter(sync_runs::id.lt(after.bytes())); }
             query.load(c)?
         });
         rows.into_iter().map(RunRow::run).collect()
     }
 
-    /// How many listings an overwrite of everything would concern, in how many stores.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub fn overwrite_extent(&mut self) -> Result<Extent> {
-        let key = self.key();
-        let settings = self.sync_settings()?;
-        let all_rules = self.rules(None, i64::MAX)?;
-        let stores = self.stores(None, MAX_STORES)?;
-        let counts = self.store_loads()?;
-        // A SKU's own rules decide only over its own listings: those few are looked at one by one.
-        let particular: Vec<String> = all_rules.iter().filter_map(|rule| rule.sku.as_ref().map(ToString::to_string)).collect();
-        let mut exceptions: BTreeMap<StoreId, Vec<String>> = BTreeMap::new();
-        for chunk in particular.chunks(super::ROWS_PER_STATEMENT) {
-            let rows: Vec<(Vec<u8>, String)> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
-                .filter(listings::sku.eq_any(chunk)).select((listings::store_id, listings::sku)).distinct().load(c))?;
-            for (store, sku) in rows {
-                exceptions.entry(id_of(&store, StoreId::from_bytes, "listings.store_id")?).or_default().push(sku);
-            }
-        }
-        let general: Vec<_> = all_rules.iter().filter(|rule| rule.sku.is_none()).cloned().collect();
-        let mut extent = Extent::default();
-        for store in stores {
-            let mut own = exceptions.remove(&store.id).unwrap_or_default();
-            own.sort_unstable();
-            own.dedup();
-            let listed = counts.get(&store.id).map_or(0, |load| load.listings);
-            let plain = listed - i64::try_from(own.len()).unwrap_or(0);
-            let mut pushed = if resolve(&settings, &store.rules(), "", &general).is_pushed() { plain } else { 0 };
-            for sku in own {
-                pushed += i64::from(resolve(&settings, &store.rules(), &sku, &all_rules).is_pushed());
-            }
-            extent.listings += pushed;
-            extent.stores += i64::from(pushed > 0);
-        }
-        Ok(extent)
-    }
-
-    /// Listings that a run with this filter would cover, by age, from behind `after`.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub fn covered_listings(&mut self, filter: &RunFilter, after: Option<ListingId>, limit: i64) -> Result<Vec<Listing>> {
-        let (key, after) = (self.key(), after.map(|id| id.bytes()).unwrap_or_default());
-        let stores: Option<Vec<Vec<u8>>> = filter.store_ids.as_ref().map(|ids| ids.iter().map(StoreId::bytes).collect());
-        let skus: Option<Vec<String>> = filter.skus.as_ref().map(|skus| skus.iter().map(ToString::to_string).collect());
-        let rows: Vec<ListingRow> = on!(self.conn, c => {
-            let mut query = listings::table.filter(listings::seller_id.eq(&key)).filter(listings::id.gt(&after))
-                .order(listings::id).limit(limit).into_boxed();
-            if let Some(ids) = &stores { query = query.filter(listings::store_id.eq_any(ids.clone())); }
-            if let Some(skus) = &skus { query = query.filter(listings::sku.eq_any(skus.clone())); }
-            query.load(c)?
-        });
-        rows.into_iter().map(ListingRow::listing).collect()
-    }
-
     /// Runs that are open or ended after `since`, newest first.
-    ///
-    /// # Errors
-    /// Those of the database.
     pub fn live_runs(&mut self, since: Timestamp, limit: i64) -> Result<Vec<Run>> {
-        let key = self.key();
-        let rows: Vec<RunRow> = on!(self.conn, c => sync_runs::table.filter(sync_runs::seller_id.eq(&key))
+        let scope = self.scope();
+        let rows: Vec<RunRow> = on!(self.conn, c => scope.sync_runs().select(RunRow::as_select())
             .filter(sync_runs::finished_at.is_null().or(sync_runs::finished_at.gt(since)).assume_not_null())
             .order(sync_runs::id.desc()).limit(limit).load(c))?;
         rows.into_iter().map(RunRow::run).collect()
     }
 
-    /// Makes pushes of the next page of listings of some open run. Returns whether there is more to expand.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// How many listings an overwrite of everything would concern, in how many stores.
+    pub fn overwrite_extent(&mut self) -> Result<Extent> {
+        let scope = self.scope();
+        let settings = self.sync_settings()?;
+        let rules = self.rules(None, i64::MAX)?;
+        let stores = self.stores(None, MAX_STORES)?;
+        let loads = self.store_loads()?;
+        let total = |store: StoreId| loads.get(&store).map(|load| load.listings).unwrap_or_default();
+        let mut listed: BTreeMap<StoreId, Listed> =
+            stores.iter().map(|store| (store.id, Listed { total: total(store.id), ..Listed::default() })).collect();
+        let with_own_rules: Vec<String> = rules.iter().filter_map(|rule| rule.sku.as_ref().map(ToString::to_string)).collect();
+        for chunk in with_own_rules.chunks(ROWS_PER_STATEMENT) {
+            let rows: Vec<(Vec<u8>, String)> = on!(self.conn, c => scope.listings().filter(listings::sku.eq_any(chunk))
+                .select((listings::store_id, listings::sku)).distinct().load(c))?;
+            for (store, sku) in rows {
+                if let Some(listed) = listed.get_mut(&id_of(&store, StoreId::from_bytes, "listings.store_id")?) {
+                    listed.with_own_rules.insert(sku);
+                }
+            }
+        }
+        Ok(SellerRules::new(settings, stores.iter().map(|store| (store.rules(), store.is_held())), rules).extent(&listed))
+    }
+
+    /// Listings that a run with this filter would cover, in the order of their ids, starting behind `after`.
+    pub fn covered_listings(&mut self, filter: &RunFilter, after: Option<ListingId>, limit: i64) -> Result<Vec<Listing>> {
+        let scope = self.scope();
+        let rows: Vec<ListingRow> = on!(self.conn, c => covered!(scope, listings::all_columns, filter, after, limit).load(c))?;
+        rows.into_iter().map(ListingRow::listing).collect()
+    }
+
+    /// Turns the next page of listings of some open run into pushes. Returns whether there was such a run.
     pub fn expand_runs(&mut self, now: Timestamp) -> Result<bool> {
-        let key = self.key();
-        let row: Option<RunRow> = on!(self.conn, c => sync_runs::table.filter(sync_runs::seller_id.eq(&key))
-            .filter(sync_runs::finished_at.is_null()).filter(sync_runs::expanded.eq(false)).order(sync_runs::id).first(c).optional())?;
-        let Some(row) = row else { return Ok(false) };
-        let run_id = id_of(&row.id, RunId::from_bytes, "sync_runs.id")?;
-        let filter: FilterJson = match &row.filter {
-            Some(text) => serde_json::from_str(text).map_err(|_| Error::Corrupt("sync_runs.filter".to_owned()))?,
-            None => FilterJson { store_ids: None, skus: None },
-        };
-        let store_ids: Option<Vec<Vec<u8>>> = match &row.store_id {
-            Some(id) => Some(vec![id.clone()]),
-            None => filter.store_ids.map(|ids| ids.iter().map(StoreId::bytes).collect()),
-        };
-        let after = row.expanded_to.clone().unwrap_or_default();
-        let page: Vec<ListingPick> = on!(self.conn, c => {
-            let mut query = listings::table.select((listings::id, listings::store_id, listings::sku, listings::external_id, listings::extra))
-                .filter(listings::seller_id.eq(&key)).filter(listings::id.gt(&after)).order(listings::id).limit(EXPAND_PAGE).into_boxed();
-            if let Some(ids) = &store_ids { query = query.filter(listings::store_id.eq_any(ids.clone())); }
-            if let Some(skus) = &filter.skus { query = query.filter(listings::sku.eq_any(skus.clone())); }
-            query.load(c)?
-        });
-        let more = page.len() >= usize::try_from(EXPAND_PAGE).unwrap_or(usize::MAX);
-        let expanded_to = page.last().map_or(after, |row| row.0.clone());
-        let queued = self.overwrites_of(page, run_id, now)?;
-        self.supersede_held_overwrites(&queued, now)?;
-        self.put(&queued)?;
-        let added = i64::try_from(queued.len()).unwrap_or(0);
-        on!(self.conn, c => diesel::update(sync_runs::table.find((&key, &row.id)))
-            .set((sync_runs::total.eq(sync_runs::total + added), sync_runs::expanded_to.eq(&expanded_to), sync_runs::expanded.eq(!more))).execute(c))?;
-        self.end_run_if_complete(run_id, now)?;
+        let scope = self.scope();
+        let Some(mut expansion) = self.next_expansion()? else { return Ok(false) };
+        let page = self.next_addressees(&expansion)?;
+        let rules = self.seller_rules(&page.iter().map(|to| to.sku.clone()).collect::<Vec<_>>())?;
+        let overwrites = expansion.next_page(page, &rules, now);
+        let (before, superseded) = supersede_held(self.active_pushes(&held_listings(&overwrites))?, now);
+        self.put(&superseded)?;
+        self.count_run_progress(&before, &superseded, now)?;
+        self.put(&overwrites)?;
+        let (run, expanded_to) = (&expansion.run, expansion.expanded_to.map(|id| id.bytes()));
+        on!(self.conn, c => diesel::update(scope.sync_runs().filter(sync_runs::id.eq(run.id.bytes())))
+            .set((sync_runs::total.eq(run.total), sync_runs::expanded.eq(run.expanded), sync_runs::expanded_to.eq(expanded_to),
+                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at))).execute(c))?;
         Ok(true)
     }
 
-    /// Overwrites of those of the page's listings that the rules allow to be pushed.
-    fn overwrites_of(&mut self, page: Vec<ListingPick>, run: RunId, now: Timestamp) -> Result<Vec<Push>> {
-        let settings = self.sync_settings()?;
-        let stores: BTreeMap<StoreId, (StoreRules, bool)> =
-            self.stores(None, MAX_STORES)?.iter().map(|s| (s.id, (s.rules(), s.is_held()))).collect();
-        let skus: Vec<String> = page.iter().map(|row| row.2.clone()).collect();
-        let mut all_rules = self.rules_of(&skus)?;
-        let general: Vec<_> = all_rules.extract_if(.., |rule| rule.sku.is_none()).collect();
-        let mut queued = Vec::with_capacity(page.len());
-        for (id, store, sku, external_id, extra) in page {
-            let store_id = id_of(&store, StoreId::from_bytes, "listings.store_id")?;
-            let Some((store_rules, held)) = stores.get(&store_id) else { continue };
-            let pushed = if all_rules.is_empty() {
-                resolve(&settings, store_rules, &sku, &general).is_pushed()
-            } else {
-                let of_sku: Vec<_> =
-                    all_rules.iter().filter(|r| r.sku.as_ref().is_some_and(|s| s.as_str() == sku)).chain(&general).cloned().collect();
-                resolve(&settings, store_rules, &sku, &of_sku).is_pushed()
-            };
-            if !pushed {
-                continue;
-            }
-            let listing = id_of(&id, ListingId::from_bytes, "listings.id")?;
-            let mut push = Push::new(PushKind::Overwrite, listing, store_id, &sku, &external_id, extra.as_deref(), now);
-            push.run_id = Some(run);
-            if *held {
-                push.hold(now);
-            }
-            queued.push(push);
-        }
-        Ok(queued)
+    fn next_expansion(&mut self) -> Result<Option<Expansion>> {
+        let scope = self.scope();
+        let found: Option<(RunRow, Option<String>, Option<Vec<u8>>)> = on!(self.conn, c => scope.sync_runs()
+            .select((RunRow::as_select(), sync_runs::filter, sync_runs::expanded_to))
+            .filter(sync_runs::finished_at.is_null()).filter(sync_runs::expanded.eq(false)).order(sync_runs::id).first(c).optional())?;
+        let Some((row, filter, expanded_to)) = found else { return Ok(None) };
+        let filter = filter.as_deref().map(filter_from_json).transpose()?.unwrap_or_default();
+        // Before the first page a former version stored no bytes at all.
+        let expanded_to = expanded_to.filter(|id| !id.is_empty());
+        let expanded_to = expanded_to.map(|id| id_of(&id, ListingId::from_bytes, "sync_runs.expanded_to")).transpose()?;
+        Ok(Some(Expansion::new(row.run()?, filter, expanded_to)))
     }
 
-    /// A store may be held for days: the overwrites of its earlier runs need not be sent one after another then.
-    fn supersede_held_overwrites(&mut self, by: &[Push], now: Timestamp) -> Result<()> {
-        let of: Vec<ListingId> = by.iter().filter(|push| push.state == PushState::Held).map(|push| push.listing_id).collect();
-        let mut earlier = self.active_pushes(&of)?;
-        earlier.retain(|push| push.kind == PushKind::Overwrite && push.state == PushState::Held);
-        let before = earlier.clone();
-        earlier.iter_mut().for_each(|push| push.superseded("A later overwrite of the listing waits as well.", now));
-        self.put(&earlier)?;
-        self.count_run_progress(&before, &earlier, now)
+    fn next_addressees(&mut self, expansion: &Expansion) -> Result<Vec<Addressee>> {
+        type Row = (Vec<u8>, Vec<u8>, String, String, Option<String>);
+        let scope = self.scope();
+        let columns = (listings::id, listings::store_id, listings::sku, listings::external_id, listings::extra);
+        let rows: Vec<Row> = on!(self.conn, c => covered!(scope, columns, expansion.filter, expansion.expanded_to, EXPAND_PAGE).load(c))?;
+        let read = |(id, store, sku, external_id, extra): Row| {
+            let listing_id = id_of(&id, ListingId::from_bytes, "listings.id")?;
+            let store_id = id_of(&store, StoreId::from_bytes, "listings.store_id")?;
+            Ok(Addressee { store_id, listing_id, sku, external_id, extra })
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// Counts pushes of runs that ended between `before` and `after`.
     pub(super) fn count_run_progress(&mut self, before: &[Push], after: &[Push], now: Timestamp) -> Result<()> {
-        let key = self.key();
-        let ended =
-            |state: PushState| matches!(state, PushState::Confirmed | PushState::Rejected | PushState::Superseded | PushState::Cancelled);
-        let mut counts: BTreeMap<RunId, (i64, i64)> = BTreeMap::new();
-        for push in after.iter().filter(|p| ended(p.state)) {
-            let Some(run) = push.run_id else { continue };
-            if before.iter().any(|b| b.id == push.id && !ended(b.state)) {
-                let (done, failed) = counts.entry(run).or_default();
-                *(if push.state == PushState::Confirmed { done } else { failed }) += 1;
-            }
-        }
-        for (run, (done, failed)) in counts {
-            on!(self.conn, c => diesel::update(sync_runs::table.find((&key, run.bytes())))
-                .set((sync_runs::done.eq(sync_runs::done + done), sync_runs::failed.eq(sync_runs::failed + failed))).execute(c))?;
-            self.end_run_if_complete(run, now)?;
+        let scope = self.scope();
+        for (id, progress) in progress(before, after) {
+            let one = || scope.sync_runs().filter(sync_runs::id.eq(id.bytes()));
+            // A push may outlive its run.
+            let Some(row) = on!(self.conn, c => one().select(RunRow::as_select()).get_result(c).optional())? else { continue };
+            let mut run = row.run()?;
+            run.count(progress, now);
+            on!(self.conn, c => diesel::update(one()).set((sync_runs::done.eq(run.done), sync_runs::failed.eq(run.failed),
+                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at))).execute(c))?;
         }
         Ok(())
     }
 
-    fn end_run_if_complete(&mut self, run: RunId, now: Timestamp) -> Result<()> {
-        let key = self.key();
-        on!(self.conn, c => diesel::update(sync_runs::table.find((&key, run.bytes())))
-            .filter(sync_runs::finished_at.is_null()).filter(sync_runs::expanded)
-            .filter((sync_runs::done + sync_runs::failed).ge(sync_runs::total))
-            .set((sync_runs::state.eq(RunState::Finished.word()), sync_runs::finished_at.eq(now))).execute(c))?;
-        Ok(())
+    fn open_runs(&mut self) -> Result<Vec<Run>> {
+        let scope = self.scope();
+        let rows: Vec<RunRow> =
+            on!(self.conn, c => scope.sync_runs().filter(sync_runs::finished_at.is_null()).select(RunRow::as_select()).load(c))?;
+        rows.into_iter().map(RunRow::run).collect()
     }
 
     pub(super) fn open_manual_runs(&mut self) -> Result<Vec<RunId>> {
-        let key = self.key();
-        let ids: Vec<Vec<u8>> = on!(self.conn, c => sync_runs::table.select(sync_runs::id).filter(sync_runs::seller_id.eq(&key))
-            .filter(sync_runs::finished_at.is_null()).filter(sync_runs::kind.eq(RunKind::Manual.word())).load(c))?;
-        ids.iter().map(|id| id_of(id, RunId::from_bytes, "sync_runs.id")).collect()
+        Ok(self.open_runs()?.into_iter().filter(|run| !run.kind.is_automatic()).map(|run| run.id).collect())
     }
 
     pub(super) fn cancel_auto_runs(&mut self, reason: &str, now: Timestamp) -> Result<()> {
-        let key = self.key();
-        on!(self.conn, c => diesel::update(sync_runs::table).filter(sync_runs::seller_id.eq(&key))
-            .filter(sync_runs::finished_at.is_null()).filter(sync_runs::kind.ne(RunKind::Manual.word()))
-            .set((sync_runs::state.eq(RunState::Cancelled.word()), sync_runs::finished_at.eq(now), sync_runs::reason.eq(reason),
-                sync_runs::expanded.eq(true))).execute(c))?;
+        let scope = self.scope();
+        let mut runs = self.open_runs()?;
+        runs.retain(|run| run.kind.is_automatic());
+        runs.iter_mut().for_each(|run| run.cancel(reason, now));
+        let Some(any) = runs.first() else { return Ok(()) };
+        // All of them end in the same way.
+        let ids: Vec<Vec<u8>> = runs.iter().map(|run| run.id.bytes()).collect();
+        on!(self.conn, c => diesel::update(scope.sync_runs().filter(sync_runs::id.eq_any(ids)))
+            .set((sync_runs::state.eq(any.state.as_str()), sync_runs::finished_at.eq(any.finished_at), sync_runs::reason.eq(&any.reason),
+                sync_runs::expanded.eq(any.expanded))).execute(c))?;
         Ok(())
     }
 }

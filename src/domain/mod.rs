@@ -9,15 +9,18 @@ pub mod allocation;
 pub mod circuit;
 pub mod delivery;
 pub mod ids;
+pub mod ledger;
 pub mod limits;
 pub mod problem;
 pub mod push;
 pub mod retry;
+pub mod run;
 pub mod schedule;
 pub mod settings;
 pub mod stock;
 pub mod switching;
 pub mod sync;
+pub mod targets;
 mod timestamp;
 
 pub use ids::{CallId, EventId, KeyId, ListingId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode};

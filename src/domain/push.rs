@@ -4,6 +4,7 @@
 //! `→ rejected` (for this listing, permanently), `→ held` (store paused or not authorised), `→ superseded`,
 //! `→ cancelled`. An uncertain push is never sent again blindly: [`Resolution`] says how its outcome is found out.
 mod verdict;
+mod waiting;
 
 use super::Timestamp;
 use super::delivery::{Abilities, ItemResult, KEYS_TRUSTED_FOR, Resolution};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 pub use verdict::{Verdict, verdicts};
+pub use waiting::Addressee;
 
 /// How long after a request may have been overtaken by its own repetition every answer about its listing is compared
 /// with the account.

@@ -48,7 +48,7 @@ MUTATIONS = {
     "no dedupe": (
         [
             (
-                "src/db/ledger.rs",
+                "src/domain/ledger.rs",
                 "= self.seen.get(event.event_id.as_str()) {",
                 '= self.seen.get(event.event_id.as_str()).filter(|_| !crate::planted("no dedupe")) {',
             ),
@@ -139,7 +139,7 @@ MUTATIONS = {
                 "src/domain/schedule.rs",
                 "        .map(|date| (date, instant_of(date, settings.daily_at, zone)))\n        .filter(|(_, at)| *at <= now && *at >= since)",
                 "        .flat_map(|date| {\n"
-                "            let again = zone.from_local_datetime(&date.and_time(settings.daily_at)).latest().map(|at| at.to_utc());\n"
+                "            let again = zone.from_local_datetime(&date.and_time(settings.daily_at)).latest().map(|at| Timestamp::from(at.to_utc()));\n"
                 "            let again = again.filter(|_| crate::planted(\"double daily run at the repeated hour\"));\n"
                 "            let first = instant_of(date, settings.daily_at, zone);\n"
                 "            [Some(first), again.filter(|at| *at != first)].into_iter().flatten().map(move |at| (date, at))\n"
@@ -152,10 +152,10 @@ MUTATIONS = {
                 'let first = last.and_then(|date| if crate::planted("double daily run at the repeated hour") { Some(date) } else { date.succ_opt() }).map_or(',
             ),
             (
-                "src/db/runs.rs",
+                "src/domain/run.rs",
                 "            local_date: Some(due.date.to_string()),",
                 '            local_date: Some(if crate::planted("double daily run at the repeated hour") {\n'
-                '                format!("{} {}", due.date, due.scheduled_for.timestamp())\n'
+                '                format!("{} {}", due.date, due.scheduled_for.as_millis())\n'
                 "            } else {\n                due.date.to_string()\n            }),",
             ),
             (

@@ -50,6 +50,14 @@ pub(super) fn is_rejected_increase() -> Literal<Bool> {
     is("pushes.state = 5 AND pushes.kind = 0")
 }
 
+pub(in crate::db) fn is_waiting() -> Literal<Bool> {
+    is("pushes.state IN (0, 3, 6)")
+}
+
+pub(in crate::db) fn is_increase() -> Literal<Bool> {
+    is_of_kind(PushKind::Increase)
+}
+
 /// Pushes of this kind.
 pub(in crate::db) fn is_of_kind(kind: PushKind) -> Literal<Bool> {
     match kind {

@@ -1,0 +1,176 @@
+//! Loads the [`Book`]s of the sellers that a group of stock events concerns.
+use super::RecordRequest;
+use crate::db::connection::{Backend, Conn, on};
+use crate::db::pushes::{PushRow, is_active, is_increase, is_waiting};
+use crate::db::schema::{listings, pushes, rules, sellers, skus, stock_events, stock_levels, stores, sync_settings, warehouses};
+use crate::db::scope::of_sellers;
+use crate::db::settings::{RuleRow, SettingsRow};
+use crate::db::stores::StoreRow;
+use crate::db::{Error, ROWS_PER_STATEMENT, Result, id_of};
+use crate::domain::ledger::{Book, Facts};
+use crate::domain::push::Addressee;
+use crate::domain::{ListingId, SellerId, StoreId, Timestamp, WarehouseCode};
+use diesel::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What a seller's events touch.
+#[derive(Default)]
+struct Wanted {
+    skus: BTreeSet<String>,
+    events: BTreeSet<String>,
+}
+
+/// What is found, by seller. Sellers that are gone are missing.
+struct Found(BTreeMap<SellerId, Facts>);
+
+impl Found {
+    fn of(&mut self, key: &[u8]) -> Result<Option<&mut Facts>> {
+        Ok(self.0.get_mut(&id_of(key, SellerId::from_bytes, "seller_id")?))
+    }
+}
+
+/// The books of the requests' sellers; a seller that is gone has none.
+pub(super) fn books(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTreeMap<SellerId, Book>> {
+    let mut wanted: BTreeMap<SellerId, Wanted> = BTreeMap::new();
+    for request in requests {
+        let wants = wanted.entry(request.seller).or_default();
+        for new in &request.events {
+            wants.skus.insert(new.event.sku.to_string());
+            wants.events.insert(new.event.event_id.to_string());
+        }
+    }
+    let mut found = sellers(conn, &wanted)?;
+    wanted.retain(|seller, _| found.0.contains_key(seller));
+    if !wanted.is_empty() {
+        stores_and_rules(conn, &wanted, &mut found)?;
+        stock(conn, &wanted, &mut found)?;
+        seen_events(conn, &wanted, &mut found)?;
+        listings_and_pushes(conn, &wanted, &mut found)?;
+    }
+    Ok(found.0.into_iter().map(|(seller, facts)| (seller, Book::new(facts))).collect())
+}
+
+/// Sellers and settings. Locks the sellers in the order of their ids, so that two transactions never wait for each other
+/// and a change of settings comes either before an event or after it.
+fn sellers(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>) -> Result<Found> {
+    let keys: Vec<Vec<u8>> = wanted.keys().map(SellerId::bytes).collect();
+    let query = sellers::table.select((sellers::id, sellers::sku_count)).filter(sellers::id.eq_any(keys)).order(sellers::id);
+    let counts: Vec<(Vec<u8>, i64)> = match &mut conn.backend {
+        Backend::Sqlite(c) => query.load(c)?,
+        Backend::Postgres(c) => query.for_update().load(c)?,
+    };
+    let counts: HashMap<Vec<u8>, i64> = counts.into_iter().collect();
+    let mut found = BTreeMap::new();
+    if counts.is_empty() {
+        return Ok(Found(found));
+    }
+    let rows: Vec<SettingsRow> =
+        on!(conn, c => of_sellers!(sync_settings, wanted, |_w| sync_settings::timed_since.ge(Timestamp::MIN)).load(c)?);
+    for row in rows {
+        let Some(sku_count) = counts.get(&row.seller_id).copied() else { continue };
+        let seller = id_of(&row.seller_id, SellerId::from_bytes, "sync_settings.seller_id")?;
+        found.insert(seller, Facts::new(row.settings()?, sku_count));
+    }
+    Ok(Found(found))
+}
+
+fn stores_and_rules(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
+    let rows: Vec<StoreRow> = on!(conn, c => of_sellers!(stores, wanted, |_w| stores::created_at.ge(Timestamp::MIN)).load(c)?);
+    for row in rows {
+        let key = row.seller_id.clone();
+        let store = row.store()?;
+        if let Some(facts) = found.of(&key)? {
+            facts.stores.push((store.rules(), store.is_held()));
+        }
+    }
+    // Two queries: in a single one, both backends walk all the rules of a seller.
+    let mut rows: Vec<RuleRow> = on!(conn, c => of_sellers!(rules, wanted, |_w| rules::sku.is_null()).load(c)?);
+    let of_skus: Vec<RuleRow> =
+        on!(conn, c => of_sellers!(rules, wanted, |w| rules::sku.eq_any(w.skus.clone()).assume_not_null()).load(c)?);
+    rows.extend(of_skus);
+    for row in rows {
+        if let Some(facts) = found.of(&row.seller_id)? {
+            facts.rules.push(row.rule()?);
+        }
+    }
+    Ok(())
+}
+
+fn stock(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
+    let rows: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(warehouses, wanted, |_w| warehouses::created_at.ge(Timestamp::MIN))
+        .select((warehouses::seller_id, warehouses::code)).load(c)?);
+    for (key, code) in rows {
+        if let Some(facts) = found.of(&key)? {
+            facts.warehouses.insert(WarehouseCode::parse(&code).map_err(Error::Corrupt)?);
+        }
+    }
+    let rows: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(skus, wanted, |w| skus::sku.eq_any(w.skus.clone()))
+        .select((skus::seller_id, skus::sku)).load(c)?);
+    for (key, sku) in rows {
+        if let Some(facts) = found.of(&key)? {
+            facts.skus.insert(sku);
+        }
+    }
+    let rows: Vec<(Vec<u8>, String, String, i64)> =
+        on!(conn, c => of_sellers!(stock_levels, wanted, |w| stock_levels::sku.eq_any(w.skus.clone())).load(c)?);
+    for (key, sku, code, available) in rows {
+        if let Some(facts) = found.of(&key)? {
+            facts.levels.entry(sku).or_default().insert(WarehouseCode::parse(&code).map_err(Error::Corrupt)?, available);
+        }
+    }
+    Ok(())
+}
+
+fn seen_events(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
+    let columns = (stock_events::seller_id, stock_events::event_id, stock_events::body_hash, stock_events::accepted_at);
+    let rows: Vec<(Vec<u8>, String, Vec<u8>, Timestamp)> =
+        on!(conn, c => of_sellers!(stock_events, wanted, |w| stock_events::event_id.eq_any(w.events.clone())).select(columns).load(c)?);
+    for (key, event_id, hash, at) in rows {
+        if let Some(facts) = found.of(&key)? {
+            facts.seen.insert(event_id, (hash, at));
+        }
+    }
+    Ok(())
+}
+
+/// Listings of the incremental sellers' SKUs, by store, and the increases that wait for them.
+fn listings_and_pushes(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
+    type Row = (Vec<u8>, Vec<u8>, Vec<u8>, String, String, Option<String>);
+    let is_incremental = |seller: &SellerId| found.0.get(seller).is_some_and(|facts| facts.settings.is_incremental());
+    let incremental: Vec<(&SellerId, &Wanted)> = wanted.iter().filter(|(seller, _)| is_incremental(seller)).collect();
+    if incremental.is_empty() {
+        return Ok(());
+    }
+    let columns = (listings::seller_id, listings::store_id, listings::id, listings::sku, listings::external_id, listings::extra);
+    let mut rows: Vec<Row> =
+        on!(conn, c => of_sellers!(listings, &incremental, |w| listings::sku.eq_any(w.skus.clone())).select(columns).load(c)?);
+    // By store. Asked to sort, SQLite walks all the sellers' listings in that order instead.
+    rows.sort_unstable();
+    let mut ids: Vec<(SellerId, Vec<u8>)> = Vec::with_capacity(rows.len());
+    for (key, store, id, sku, external_id, extra) in rows {
+        let store_id = id_of(&store, StoreId::from_bytes, "listings.store_id")?;
+        let listing_id = id_of(&id, ListingId::from_bytes, "listings.id")?;
+        ids.push((id_of(&key, SellerId::from_bytes, "listings.seller_id")?, id));
+        if let Some(facts) = found.of(&key)? {
+            let to = Addressee { store_id, listing_id, sku: sku.clone(), external_id, extra };
+            facts.listings.entry(sku).or_default().push(to);
+        }
+    }
+    // Bounded statements: a group may touch tens of thousands of listings.
+    for chunk in ids.chunks(10 * ROWS_PER_STATEMENT) {
+        let mut by_seller: BTreeMap<SellerId, Vec<Vec<u8>>> = BTreeMap::new();
+        for (seller, id) in chunk {
+            by_seller.entry(*seller).or_default().push(id.clone());
+        }
+        let rows: Vec<PushRow> = on!(conn, c => of_sellers!(pushes, &by_seller,
+            |of| pushes::listing_id.eq_any(of.clone()).and(is_active()).and(is_waiting()).and(is_increase())).load(c)?);
+        for row in rows {
+            let key = row.seller_id.clone();
+            let push = row.push()?;
+            if let Some(facts) = found.of(&key)? {
+                facts.pushes.push(push);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! Sync runs: one overwrite of many listings. A run is started, expanded into pushes page by page, counted and ended.
+//!
+//! Every listing of a run has a push of its own. So a run continues where it was after a restart, and its progress is
+//! counted as its pushes end.
+use super::push::{Addressee, Push};
+use super::schedule::DueRun;
+use super::targets::SellerRules;
+use super::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+/// Listings that become pushes in one transaction.
+pub const EXPAND_PAGE: i64 = 500;
+
+/// Why a run was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// The seller asked for it.
+    Manual,
+    /// Timed full coverage.
+    Daily,
+    /// Auto-sync was switched on.
+    Initial,
+}
+
+impl RunKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Manual, Self::Daily, Self::Initial];
+
+    /// The word in the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Daily => "daily",
+            Self::Initial => "initial",
+        }
+    }
+
+    /// Started by auto-sync: switching that off cancels it.
+    pub fn is_automatic(self) -> bool {
+        self != Self::Manual
+    }
+}
+
+/// Where a run is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Under way.
+    Running,
+    /// Every listing was overwritten or failed.
+    Finished,
+    /// Cancelled.
+    Cancelled,
+    /// The service was not running when it was due, nor within the catch-up window.
+    Missed,
+}
+
+impl RunState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Cancelled, Self::Missed];
+
+    /// The word in the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Cancelled => "cancelled",
+            Self::Missed => "missed",
+        }
+    }
+}
+
+/// What a run covers; everything where a field is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// These stores.
+    pub store_ids: Option<Vec<StoreId>>,
+    /// These SKUs.
+    pub skus: Option<Vec<Sku>>,
+}
+
+/// One sync run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// Why it was started.
+    pub kind: RunKind,
+    /// Where it is in its life.
+    pub state: RunState,
+    /// Its only store (daily).
+    pub store_id: Option<StoreId>,
+    /// The local date it belongs to (daily).
+    pub local_date: Option<String>,
+    /// Listings it covers, as far as they have been counted.
+    pub total: i64,
+    /// Listings that were overwritten.
+    pub done: i64,
+    /// Listings whose overwrite was rejected, cancelled or superseded.
+    pub failed: i64,
+    /// Whether `total` is final.
+    pub expanded: bool,
+    /// Why it is in this state, in plain words.
+    pub reason: Option<String>,
+    /// When it was due (daily).
+    pub scheduled_for: Option<Timestamp>,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// How many pushes of a run ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Confirmed.
+    pub done: i64,
+    /// Rejected, cancelled or superseded.
+    pub failed: i64,
+}
+
+impl Run {
+    /// A manual or initial run; its listings are counted soon after.
+    pub fn start(kind: RunKind, now: Timestamp) -> Self {
+        Self {
+            id: RunId::new(now),
+            kind,
+            state: RunState::Running,
+            store_id: None,
+            local_date: None,
+            total: 0,
+            done: 0,
+            failed: 0,
+            expanded: false,
+            reason: None,
+            scheduled_for: None,
+            started_at: now,
+            finished_at: None,
+        }
+    }
+
+    /// The daily run of one store for one local date; it may be recorded as missed only.
+    pub fn daily(store: StoreId, due: &DueRun, now: Timestamp) -> Self {
+        let mut run = Self {
+            store_id: Some(store),
+            local_date: Some(due.date.to_string()),
+            scheduled_for: Some(due.scheduled_for),
+            ..Self::start(RunKind::Daily, now)
+        };
+        if due.missed {
+            run.expanded = true;
+            run.end(RunState::Missed, now);
+            run.reason = Some("The service was not running at the scheduled time or within the catch-up window after it.".to_owned());
+        }
+        run
+    }
+
+    /// Whether nothing more will happen to it.
+    pub fn has_ended(&self) -> bool {
+        self.finished_at.is_some()
+    }
+
+    /// Counts pushes that ended. Those that end after the run was cancelled count too.
+    pub fn count(&mut self, progress: Progress, now: Timestamp) {
+        self.done += progress.done;
+        self.failed += progress.failed;
+        self.finish_if_complete(now);
+    }
+
+    /// Cancels a run that has not ended: none of its listings will be turned into pushes any more. Its pushes are
+    /// cancelled separately.
+    pub fn cancel(&mut self, reason: &str, now: Timestamp) {
+        if !self.has_ended() {
+            self.expanded = true;
+            self.end(RunState::Cancelled, now);
+            self.reason = Some(reason.to_owned());
+        }
+    }
+
+    /// When it will be finished at its pace so far; `None` while that is unknown, and once it has ended.
+    pub fn eta(&self, now: Timestamp) -> Option<Timestamp> {
+        let ended = self.done + self.failed;
+        if self.state != RunState::Running || !self.expanded || ended == 0 {
+            return None;
+        }
+        let elapsed = i128::from((now - self.started_at).num_milliseconds().max(0));
+        let left = elapsed * i128::from((self.total - ended).max(0)) / i128::from(ended);
+        Some(now + Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX)))
+    }
+
+    fn finish_if_complete(&mut self, now: Timestamp) {
+        if !self.has_ended() && self.expanded && self.done + self.failed >= self.total {
+            self.end(RunState::Finished, now);
+        }
+    }
+
+    fn end(&mut self, state: RunState, now: Timestamp) {
+        self.state = state;
+        self.finished_at = Some(now);
+    }
+}
+
+/// A run whose listings are being turned into pushes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expansion {
+    /// The run.
+    pub run: Run,
+    /// What it covers.
+    pub filter: RunFilter,
+    /// The last listing that was looked at; listings are looked at in the order of their ids.
+    pub expanded_to: Option<ListingId>,
+}
+
+impl Expansion {
+    /// `filter` is what was asked for; a daily run covers its store.
+    pub fn new(run: Run, filter: RunFilter, expanded_to: Option<ListingId>) -> Self {
+        let store_ids = run.store_id.map(|store| vec![store]).or(filter.store_ids);
+        Self { run, filter: RunFilter { store_ids, ..filter }, expanded_to }
+    }
+
+    /// The overwrites of the next page of listings that it covers, out of [`EXPAND_PAGE`] or, in the end, fewer. A
+    /// listing that the rules do not push gets none; in a store that is held they wait for it.
+    pub fn next_page(&mut self, page: Vec<Addressee>, rules: &SellerRules, now: Timestamp) -> Vec<Push> {
+        self.run.expanded = i64::try_from(page.len()).is_ok_and(|listings| listings < EXPAND_PAGE);
+        self.expanded_to = page.last().map(|to| to.listing_id).or(self.expanded_to);
+        let pushed = page.into_iter().filter(|to| rules.is_pushed(to.store_id, &to.sku));
+        let overwrites: Vec<Push> = pushed
+            .map(|to| {
+                let held = rules.is_held(to.store_id);
+                Push::overwrite(to, now, Some(self.run.id), None, held)
+            })
+            .collect();
+        self.run.total = self.run.total.saturating_add_unsigned(overwrites.len() as u64);
+        self.run.finish_if_complete(now);
+        overwrites
+    }
+}
+
+/// The listings of these overwrites that are held.
+pub fn held_listings(overwrites: &[Push]) -> Vec<ListingId> {
+    overwrites.iter().filter(|push| push.is_held()).map(Push::listing_id).collect()
+}
+
+/// Supersedes those of the active pushes of a listing that a new held overwrite makes unnecessary: a store may be held for
+/// days, and the overwrites of its earlier runs need not be sent one after another then. Returns them before and after.
+pub fn supersede_held(active: Vec<Push>, now: Timestamp) -> (Vec<Push>, Vec<Push>) {
+    let before: Vec<Push> = active.into_iter().filter(|push| push.is_overwrite() && push.is_held()).collect();
+    let mut after = before.clone();
+    after.iter_mut().for_each(|push| push.supersede("A later overwrite of the listing is waiting too.", now));
+    (before, after)
+}
+
+/// How many pushes of each run ended between `before` and `after`.
+pub fn progress(before: &[Push], after: &[Push]) -> BTreeMap<RunId, Progress> {
+    let open: HashSet<PushId> = before.iter().filter(|push| !push.state().has_ended()).map(Push::id).collect();
+    let mut counts: BTreeMap<RunId, Progress> = BTreeMap::new();
+    for push in after.iter().filter(|push| push.state().has_ended() && open.contains(&push.id())) {
+        let Some(run) = push.run_id() else { continue };
+        let count = counts.entry(run).or_default();
+        *(if push.is_confirmed() { &mut count.done } else { &mut count.failed }) += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! What a seller's settings, stores and rules say about each listing: whether it is pushed, its target, and whether its
+//! pushes are held. The ledger, overwrites, runs and previews resolve rules and compute targets here and nowhere else.
+use super::StoreId;
+use super::allocation::{AllocationMode, ListingRules, targets};
+use super::ids::Sku;
+use super::settings::{Rule, StoreRules, SyncSettings, resolve};
+use super::stock::Levels;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Everything that a seller's targets depend on, except what is available.
+#[derive(Debug, Clone)]
+pub struct SellerRules {
+    settings: SyncSettings,
+    stores: BTreeMap<StoreId, StoreTerms>,
+    general: Vec<Rule>,
+    by_sku: HashMap<Sku, Vec<Rule>>,
+}
+
+#[derive(Debug, Clone)]
+struct StoreTerms {
+    rules: StoreRules,
+    held: bool,
+}
+
+impl SellerRules {
+    /// `stores` are all of the seller's stores, each with whether its pushes are held. `rules` may leave out the rules of
+    /// SKUs that are not asked about.
+    pub fn new(
+        settings: SyncSettings,
+        stores: impl IntoIterator<Item = (StoreRules, bool)>,
+        rules: impl IntoIterator<Item = Rule>,
+    ) -> Self {
+        let stores = stores.into_iter().map(|(rules, held)| (rules.store_id, StoreTerms { rules, held })).collect();
+        let mut own = Self { settings, stores, general: Vec::new(), by_sku: HashMap::new() };
+        for rule in rules {
+            match &rule.sku {
+                Some(sku) => own.by_sku.entry(sku.clone()).or_default().push(rule),
+                None => own.general.push(rule),
+            }
+        }
+        own
+    }
+
+    /// The seller's settings.
+    pub fn settings(&self) -> &SyncSettings {
+        &self.settings
+    }
+
+    /// Whether pushes to this store wait until it is resumed or reauthorized.
+    pub fn is_held(&self, store: StoreId) -> bool {
+        self.stores.get(&store).is_some_and(|terms| terms.held)
+    }
+
+    /// Whether a listing of this SKU in this store is pushed.
+    pub fn is_pushed(&self, store: StoreId, sku: &str) -> bool {
+        self.stores.get(&store).is_some_and(|terms| self.among(sku, |rules| resolve(&self.settings, &terms.rules, sku, rules).is_pushed()))
+    }
+
+    /// The listings of one SKU with their rules. In exclusive mode they share its pool, so all of them are needed, always
+    /// in the same order. A listing in a store that does not exist takes no part.
+    pub fn listings_of<L>(&self, sku: &str, listings: impl IntoIterator<Item = (StoreId, L)>) -> SkuListings<L> {
+        let of_store = |(store, listing)| self.stores.get(&store).map(|terms| (listing, &terms.rules));
+        self.among(sku, |rules| {
+            let resolved = |(listing, store): (L, &StoreRules)| (listing, resolve(&self.settings, store, sku, rules));
+            let (listings, rules) = listings.into_iter().filter_map(of_store).map(resolved).unzip();
+            SkuListings { mode: self.settings.allocation_mode, listings, rules }
+        })
+    }
+
+    /// How many listings are pushed, and in how many stores, given what each store lists.
+    pub fn extent(&self, listed: &BTreeMap<StoreId, Listed>) -> Extent {
+        let mut extent = Extent::default();
+        for (store, listed) in listed {
+            // A rule of a SKU concerns that SKU's listings alone; every other listing is decided by the general rules.
+            let own = listed.with_own_rules.iter().map(|sku| i64::from(self.is_pushed(*store, sku)));
+            let (own_pushed, own_count) = own.fold((0, 0), |(pushed, count), is_pushed| (pushed + is_pushed, count + 1));
+            let general = if self.is_pushed(*store, "") { listed.total - own_count } else { 0 };
+            extent.listings += own_pushed + general;
+            extent.stores += i64::from(own_pushed + general > 0);
+        }
+        extent
+    }
+
+    /// Calls `then` with the rules that can concern this SKU.
+    fn among<T>(&self, sku: &str, then: impl FnOnce(&[Rule]) -> T) -> T {
+        match self.by_sku.get(sku) {
+            None => then(&self.general),
+            Some(own) => then(&own.iter().chain(&self.general).cloned().collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// What a store lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// All its listings.
+    pub total: i64,
+    /// The SKUs among them that have rules of their own.
+    pub with_own_rules: BTreeSet<String>,
+}
+
+/// What an overwrite of everything would concern.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Listings that are pushed.
+    pub listings: i64,
+    /// Stores with such listings.
+    pub stores: i64,
+}
+
+/// The listings of one SKU with their rules.
+#[derive(Debug, Clone)]
+pub struct SkuListings<L> {
+    mode: AllocationMode,
+    listings: Vec<L>,
+    rules: Vec<ListingRules>,
+}
+
+impl<L> SkuListings<L> {
+    /// The target of each listing; `None` where it is not pushed.
+    pub fn targets(&self, levels: &Levels) -> impl Iterator<Item = (&L, Option<i64>)> {
+        let targets = targets(self.mode, levels, &self.rules);
+        self.listings.iter().zip(&self.rules).zip(targets).map(|((listing, rules), target)| (listing, rules.is_pushed().then_some(target)))
+    }
+
+    /// The listings whose target rises, each with target(after) − target(before).
+    pub fn increases(&self, before: &Levels, after: &Levels) -> impl Iterator<Item = (&L, i64)> {
+        let rise = |((listing, before), (_, after)): ((_, Option<i64>), (_, Option<i64>))| Some((listing, after? - before?));
+        self.targets(before).zip(self.targets(after)).filter_map(rise).filter(|(_, units)| *units > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::allocation::Share;
+    use crate::domain::{Timestamp, WarehouseCode};
+
+    fn store() -> StoreRules {
+        StoreRules { store_id: StoreId::new(Timestamp::default()), share: Some(Share::ALL), sync_enabled: true, warehouses: None }
+    }
+    fn off(sku: &str) -> Rule {
+        Rule { sku: Some(Sku::parse(sku).unwrap()), sync_enabled: Some(false), ..Rule::default() }
+    }
+    fn rules(stores: &[&StoreRules], rules: Vec<Rule>) -> SellerRules {
+        let settings = SyncSettings::new(chrono_tz::UTC, Timestamp::default());
+        SellerRules::new(settings, stores.iter().map(|store| ((*store).clone(), false)), rules)
+    }
+
+    #[test]
+    fn a_rule_of_a_sku_is_combined_with_the_general_rules() {
+        let shop = store();
+        let keep =
+            |sku: Option<&str>, buffer, threshold| Rule { sku: sku.map(|s| Sku::parse(s).unwrap()), buffer, threshold, ..Rule::default() };
+        let rules = rules(&[&shop], vec![keep(None, Some(2), Some(5)), keep(Some("A"), Some(4), None)]);
+        let target = |sku: &str, available| {
+            let levels = Levels::from([(WarehouseCode::main(), available)]);
+            rules.listings_of(sku, [(shop.store_id, ())]).targets(&levels).map(|(_, target)| target).collect::<Vec<_>>()
+        };
+        assert_eq!((target("A", 10), target("B", 10)), (vec![Some(6)], vec![Some(8)]));
+        assert_eq!((target("A", 8), target("B", 8)), (vec![Some(0)], vec![Some(6)]), "the threshold is for both");
+    }
+
+    #[test]
+    fn a_listing_that_is_not_pushed_has_no_target_and_one_without_a_store_takes_no_part() {
+        let (shop, gone) = (store(), store());
+        let rules = rules(&[&shop], vec![off("A")]);
+        assert!(!rules.is_pushed(shop.store_id, "A") && rules.is_pushed(shop.store_id, "B") && !rules.is_pushed(gone.store_id, "B"));
+        let listings = rules.listings_of("A", [(shop.store_id, 1), (gone.store_id, 2)]);
+        assert_eq!(listings.targets(&Levels::new()).collect::<Vec<_>>(), [(&1, None)]);
+    }
+
+    #[test]
+    fn an_extent_counts_the_listings_of_skus_with_rules_of_their_own_one_by_one() {
+        let (shop, closed) = (store(), StoreRules { sync_enabled: false, ..store() });
+        let rules = rules(&[&shop, &closed], vec![off("A")]);
+        let listed = |total, own: &[&str]| Listed { total, with_own_rules: own.iter().map(|sku| (*sku).to_owned()).collect() };
+        let of = |shop_lists| rules.extent(&BTreeMap::from([(shop.store_id, shop_lists), (closed.store_id, listed(7, &["A"]))]));
+        assert_eq!(of(listed(5, &["A", "B"])), Extent { listings: 4, stores: 1 });
+        assert_eq!(of(listed(1, &["A"])), Extent { listings: 0, stores: 0 });
+    }
+}

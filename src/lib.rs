@@ -56,5 +56,6 @@ pub mod domain;
 pub mod http;
 pub mod loadgen;
 pub mod platforms;
+pub mod service;
 pub mod simulator;
 pub mod telemetry;

@@ -4,14 +4,13 @@
 //! All that the events touch is read first, a statement a table whatever the number of sellers; then the events are
 //! applied in memory, in order; then what changed is written, up to a thousand rows a statement.
 use super::connection::{Backend, Conn, on};
-use super::literal::is;
-use super::pushes::{PushRow, is_active, is_of_kind, put_pushes};
+use super::pushes::{PushRow, is_active, is_increase, is_waiting, put_pushes};
 use super::schema::{listings, pushes, rules, sellers, skus, stock_events, stock_levels, stores, sync_settings, warehouses};
 use super::settings::{RuleRow, SettingsRow};
 use super::stores::StoreRow;
 use super::{Error, ROWS_PER_STATEMENT, Result, id_of};
 use crate::domain::allocation::{ListingRules, targets};
-use crate::domain::push::{Push, PushKind, PushState};
+use crate::domain::push::{Addressee, Push};
 use crate::domain::settings::{Rule, StoreRules, SyncSettings, resolve};
 use crate::domain::stock::{Levels, StockEvent};
 use crate::domain::{EventId, FieldError, ListingId, SellerId, StoreId, Timestamp, WarehouseCode};
@@ -257,8 +256,7 @@ impl Book {
             let held = self.stores.get(&listing.store_id).is_some_and(|s| s.held);
             match self.pushes.get_mut(&listing.id) {
                 Some(waiting) => {
-                    waiting.quantity = Some(waiting.quantity.unwrap_or(0).saturating_add(increase));
-                    waiting.updated_at = now;
+                    waiting.add(increase, now);
                 }
                 None => {
                     let push = new_push(listing, sku, increase, held, now);
@@ -271,12 +269,14 @@ impl Book {
 }
 
 fn new_push(listing: &Listed, sku: &str, increase: i64, held: bool, now: Timestamp) -> Push {
-    Push {
-        quantity: Some(increase),
-        state: if held { PushState::Held } else { PushState::Queued },
-        due_at: (!held).then_some(now),
-        ..Push::new(PushKind::Increase, listing.id, listing.store_id, sku, &listing.external_id, listing.extra.as_deref(), now)
-    }
+    let to = Addressee {
+        store_id: listing.store_id,
+        listing_id: listing.id,
+        sku: sku.to_owned(),
+        external_id: listing.external_id.clone(),
+        extra: listing.extra.clone(),
+    };
+    Push::increase(to, increase, now, held)
 }
 
 /// The rows of one table that belong to any of the sellers and have one of its keys.
@@ -458,7 +458,7 @@ fn load_listings(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, books: &m
             let mut query = pushes::table.into_boxed();
             for (seller, ids) in &by_seller {
                 query = query.or_filter(pushes::seller_id.eq(seller.bytes()).and(pushes::listing_id.eq_any(ids.clone()))
-                    .and(is_active()).and(is("pushes.state IN (0, 3, 6)")).and(is_of_kind(PushKind::Increase)));
+                    .and(is_active()).and(is_waiting()).and(is_increase()));
             }
             query.load(c)?
         });
@@ -466,7 +466,7 @@ fn load_listings(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, books: &m
             let seller = id_of(&row.seller_id, SellerId::from_bytes, "pushes.seller_id")?;
             let push = row.push()?;
             if let Some(book) = books.get_mut(&seller).filter(|_| push.is_mergeable()) {
-                book.pushes.insert(push.listing_id, push);
+                book.pushes.insert(push.listing_id(), push);
             }
         }
     }

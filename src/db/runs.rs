@@ -7,7 +7,7 @@ use super::listings::{Listing, ListingRow};
 use super::schema::{listings, sync_runs};
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::limits::MAX_STORES;
-use crate::domain::push::{Push, PushKind, PushState};
+use crate::domain::push::{Addressee, Push};
 use crate::domain::schedule::DueRun;
 use crate::domain::settings::{StoreRules, resolve};
 use crate::domain::{ListingId, RunId, Sku, StoreId, Timestamp};
@@ -396,24 +396,20 @@ impl Tenant<'_> {
             if !pushed {
                 continue;
             }
-            let listing = id_of(&id, ListingId::from_bytes, "listings.id")?;
-            let mut push = Push::new(PushKind::Overwrite, listing, store_id, &sku, &external_id, extra.as_deref(), now);
-            push.run_id = Some(run);
-            if *held {
-                push.hold(now);
-            }
-            queued.push(push);
+            let listing_id = id_of(&id, ListingId::from_bytes, "listings.id")?;
+            let to = Addressee { store_id, listing_id, sku, external_id, extra };
+            queued.push(Push::overwrite(to, now, Some(run), None, *held));
         }
         Ok(queued)
     }
 
     /// A store may be held for days: the overwrites of its earlier runs need not be sent one after another then.
     fn supersede_held_overwrites(&mut self, by: &[Push], now: Timestamp) -> Result<()> {
-        let of: Vec<ListingId> = by.iter().filter(|push| push.state == PushState::Held).map(|push| push.listing_id).collect();
+        let of: Vec<ListingId> = by.iter().filter(|push| push.is_held()).map(Push::listing_id).collect();
         let mut earlier = self.active_pushes(&of)?;
-        earlier.retain(|push| push.kind == PushKind::Overwrite && push.state == PushState::Held);
+        earlier.retain(|push| push.is_overwrite() && push.is_held());
         let before = earlier.clone();
-        earlier.iter_mut().for_each(|push| push.superseded("A later overwrite of the listing waits as well.", now));
+        earlier.iter_mut().for_each(|push| push.supersede("A later overwrite of the listing waits as well.", now));
         self.put(&earlier)?;
         self.count_run_progress(&before, &earlier, now)
     }
@@ -421,14 +417,12 @@ impl Tenant<'_> {
     /// Counts pushes of runs that ended between `before` and `after`.
     pub(super) fn count_run_progress(&mut self, before: &[Push], after: &[Push], now: Timestamp) -> Result<()> {
         let key = self.key();
-        let ended =
-            |state: PushState| matches!(state, PushState::Confirmed | PushState::Rejected | PushState::Superseded | PushState::Cancelled);
         let mut counts: BTreeMap<RunId, (i64, i64)> = BTreeMap::new();
-        for push in after.iter().filter(|p| ended(p.state)) {
-            let Some(run) = push.run_id else { continue };
-            if before.iter().any(|b| b.id == push.id && !ended(b.state)) {
+        for push in after.iter().filter(|p| p.state().has_ended()) {
+            let Some(run) = push.run_id() else { continue };
+            if before.iter().any(|b| b.id() == push.id() && !b.state().has_ended()) {
                 let (done, failed) = counts.entry(run).or_default();
-                *(if push.state == PushState::Confirmed { done } else { failed }) += 1;
+                *(if push.is_confirmed() { done } else { failed }) += 1;
             }
         }
         for (run, (done, failed)) in counts {

@@ -7,6 +7,7 @@
 //! many listings. The *target* is what a listing should show.
 pub mod allocation;
 pub mod circuit;
+pub mod claim;
 pub mod delivery;
 pub mod ids;
 pub mod limits;

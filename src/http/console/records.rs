@@ -62,6 +62,7 @@ fn by_id(stores: Vec<Store>) -> StoresById {
 
 impl PushRow {
     fn new(frame: &Frame, push: Push, stores: &StoresById) -> Self {
+        let push = push.into_record();
         let store = stores.get(&push.store_id);
         let holds = store.and_then(|store| store.holds).filter(|_| push.state == PushState::Held);
         Self {
@@ -226,7 +227,7 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
         filter.store_id.map(|id| id.to_string()).unwrap_or_default(),
         filter.sku.as_ref().map(|sku| query_value(sku.as_str())).unwrap_or_default()
     );
-    page.next = found.last().filter(|_| more).map(|last| format!("{HERE}?{query_text}&after={}", last.id));
+    page.next = found.last().filter(|_| more).map(|last| format!("{HERE}?{query_text}&after={}", last.id()));
     page.filtered = filter != PushFilter::default();
     page.states = PushState::ALL
         .into_iter()
@@ -312,7 +313,7 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
         .caller
         .db
         .read(move |t| {
-            let push = t.push(id)?;
+            let push = t.push(id)?.into_record();
             let store = t.store(push.store_id).ok();
             let run = push.run_id.and_then(|id| t.run(id).ok());
             Ok((push, store, run))

@@ -1,0 +1,2 @@
+//! Use cases: what can be done, apart from who asks for it and when.
+pub mod delivery;

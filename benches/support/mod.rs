@@ -1,7 +1,6 @@
-//! What the benches share: fresh databases, and sellers whose stores are on the simulated platform.
+//! Shared by the benches: new databases, and sellers with stores on the simulated platform.
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
-use stocktide::clock::{instant, millis};
 use stocktide::db::ledger::{Limits, NewEvent, RecordRequest};
 use stocktide::db::listings::NewListing;
 use stocktide::db::sellers::{Seller, create_seller};
@@ -9,14 +8,14 @@ use stocktide::db::stores::Store;
 use stocktide::db::{self, DatabaseUrl, Db, Settings};
 use stocktide::domain::allocation::Share;
 use stocktide::domain::stock::{EventKind, StockEvent};
-use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, WarehouseCode};
+use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 
-/// Whether this is `cargo bench`, and not a test run that only wants to see that benches compile and start.
+/// Whether this is `cargo bench` rather than a test run, which only checks that benches compile and start.
 pub fn is_measuring() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
-/// A database that goes away with this.
+/// A database that is deleted on drop.
 pub struct Database {
     pub url: DatabaseUrl,
     _dir: tempfile::TempDir,
@@ -24,14 +23,14 @@ pub struct Database {
 }
 
 impl Database {
-    /// Migrated and empty: a file under the target folder, whose disk is a real one, or a database on `server`.
+    /// Migrated and empty: a file under the target folder, which is on a real disk, or a database on `server`.
     pub fn fresh(server: Option<&str>) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let (url, on_server) = match server {
             None => (format!("sqlite://{}", dir.path().join("bench.db").display()), None),
             Some(server) => {
                 let name = format!("stocktide_bench_{}", uuid::Uuid::now_v7().simple());
-                let mut admin = diesel::PgConnection::establish(server).expect("the PostgreSQL server answers");
+                let mut admin = diesel::PgConnection::establish(server).expect("the PostgreSQL server is reachable");
                 admin.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
                 let (front, _) = server.rsplit_once('/').unwrap();
                 (format!("{front}/{name}"), Some((server.to_owned(), name)))
@@ -57,29 +56,27 @@ impl Drop for Database {
     }
 }
 
-/// The name of a seller's SKU number `n`.
 pub fn sku(n: usize) -> Sku {
     Sku::parse(&format!("SKU-{n:06}")).unwrap()
 }
 
-/// A seller with incremental sync on and this many stores, each of which lists all of this many SKUs.
-pub async fn seller(db: &Db, stores: usize, skus: usize, now: i64) -> (SellerId, Vec<StoreId>) {
-    let at = instant(now);
-    let id = SellerId::new(at);
+/// Creates a seller with incremental sync turned on, whose stores each list all SKUs.
+pub async fn seller(db: &Db, stores: usize, skus: usize, now: Timestamp) -> (SellerId, Vec<StoreId>) {
+    let id = SellerId::new(now);
     let row = Seller { id, name: "Ada".to_owned(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now };
-    db.write(move |conn| create_seller(conn, &row, KeyId::new(at), &rand::random())).await.unwrap();
+    db.write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
     let listings: Vec<NewListing> =
         (0..skus).map(|n| NewListing { sku: sku(n), external_id: format!("variant-{n}"), extra: None }).collect();
-    let ids: Vec<StoreId> = (0..stores).map(|_| StoreId::new(at)).collect();
-    let made = ids.clone();
+    let ids: Vec<StoreId> = (0..stores).map(|_| StoreId::new(now)).collect();
+    let new_stores = ids.clone();
     db.seller(id)
         .write(move |t| {
             let mut settings = t.sync_settings()?;
             settings.auto_sync = true;
             t.save_sync_settings(&settings, now)?;
-            for store in &made {
+            for store in &new_stores {
                 t.save_store(&store_row(*store, now))?;
-                t.save_listings(*store, &listings, Limits::default(), at)?;
+                t.save_listings(*store, &listings, Limits::default(), now)?;
             }
             Ok(())
         })
@@ -88,13 +85,13 @@ pub async fn seller(db: &Db, stores: usize, skus: usize, now: i64) -> (SellerId,
     (id, ids)
 }
 
-fn store_row(id: StoreId, now: i64) -> Store {
+fn store_row(id: StoreId, now: Timestamp) -> Store {
     Store {
         id,
         name: format!("shop {id}"),
         platform: "simulated".to_owned(),
         base_url: Some("http://platform".to_owned()),
-        // So many calls that no limit is ever in the way.
+        // High enough that the limit never matters.
         config: serde_json::json!({"external_store": id.to_string(), "rate_limit": {"per_second": 10_000.0, "burst": 100_000}}).to_string(),
         credentials: None,
         warehouses: None,
@@ -110,7 +107,7 @@ fn store_row(id: StoreId, now: i64) -> Store {
     }
 }
 
-/// One purchase of each of these SKUs, in one request.
+/// One request with a purchase of each of these SKUs; `round` makes the event ids unique.
 pub fn purchases(seller: SellerId, skus: impl Iterator<Item = usize>, round: &str, clock: &stocktide::clock::Clock) -> RecordRequest {
     let event = |n: usize| StockEvent {
         event_id: EventId::parse(&format!("{round}-{n}")).unwrap(),
@@ -122,5 +119,5 @@ pub fn purchases(seller: SellerId, skus: impl Iterator<Item = usize>, round: &st
         occurred_at: None,
         note: None,
     };
-    RecordRequest { seller, now: millis(clock.now()), events: skus.map(|n| NewEvent { event: event(n), hash: rand::random() }).collect() }
+    RecordRequest { seller, now: clock.now(), events: skus.map(|n| NewEvent { event: event(n), hash: rand::random() }).collect() }
 }

@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(circuit.open_until(now), None);
         circuit.failed(now);
         assert_eq!(circuit.open_until(now), Some(now + TimeDelta::seconds(2)));
-        now += TimeDelta::seconds(2);
+        now = now + TimeDelta::seconds(2);
         assert!(circuit.is_probing(now));
         circuit.failed(now);
         assert_eq!(circuit.open_until(now), Some(now + TimeDelta::seconds(4)));

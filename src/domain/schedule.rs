@@ -97,7 +97,7 @@ mod tests {
             auto_sync: true,
             frequency: Frequency::TimedFull,
             daily_at: parse_daily_at(at).unwrap(),
-            ..SyncSettings::new(zone, 0)
+            ..SyncSettings::new(zone, Timestamp::default())
         }
     }
     fn utc(text: &str) -> Timestamp {

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     fn settings() -> SyncSettings {
-        SyncSettings { buffer: 2, ..SyncSettings::new(chrono_tz::UTC, 0) }
+        SyncSettings { buffer: 2, ..SyncSettings::new(chrono_tz::UTC, Timestamp::default()) }
     }
     fn store() -> StoreRules {
         StoreRules {

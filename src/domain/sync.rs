@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(sync.step(at(1), Input::Sending), [CLAIM]);
         assert_eq!(sync.step(at(2), Input::Sending), [], "two are under way");
         assert_eq!(sync.step(at(3), Input::CallEnded { answered: true }), [CLAIM]);
-        assert_eq!(sync.step(at(4), Input::NothingDue(Some(50))), [Effect::WakeAt(at(50))]);
+        assert_eq!(sync.step(at(4), Input::NothingDue(Some(at(50)))), [Effect::WakeAt(at(50))]);
         assert!(matches!(sync.step(at(50), Input::Wake)[..], [Effect::Claim { .. }]));
     }
 
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(idle(&sync), (true, 0));
         for (due, is_idle) in [(999, false), (1_000, false), (1_001, true)] {
             sync.step(at(2), Input::Hint);
-            sync.step(at(2), Input::NothingDue(Some(due)));
+            sync.step(at(2), Input::NothingDue(Some(at(due))));
             assert_eq!(idle(&sync), (is_idle, 0), "due at {due}");
         }
         sync.step(at(3), Input::Hint);
@@ -249,7 +249,7 @@ mod tests {
     fn what_was_due_before_is_looked_at_in_the_next_instant_and_nothing_after_a_while() {
         let mut sync = StoreSync::new(1);
         sync.step(at(0), Input::Hint);
-        assert_eq!(sync.step(at(10), Input::NothingDue(Some(5))), [Effect::WakeAt(at(11))]);
+        assert_eq!(sync.step(at(10), Input::NothingDue(Some(at(5)))), [Effect::WakeAt(at(11))]);
         sync.step(at(20), Input::Hint);
         assert_eq!(sync.step(at(20), Input::NothingDue(None)), [Effect::WakeAt(at(20) + LONGEST_SLEEP)]);
     }

@@ -141,10 +141,10 @@ pub fn rules(bytes: &[u8]) {
 /// When one of the properties does not hold.
 pub fn settings(bytes: &[u8]) {
     let Some((seconds, text)) = bytes.split_first_chunk::<4>() else { return };
-    let now = DateTime::from_timestamp(u32::from_be_bytes(*seconds).into(), 0).unwrap_or_default();
+    let now = Timestamp::from_millis(i64::from(u32::from_be_bytes(*seconds)) * 1000);
     let Ok(change) = body(text, "application/json").object::<SettingsChange>() else { return };
     let Ok((daily_at, timezone)) = change.check() else { return };
-    let usual = SyncSettings::new(timezone.unwrap_or(chrono_tz::UTC), 0);
+    let usual = SyncSettings::new(timezone.unwrap_or(chrono_tz::UTC), now);
     let settings = SyncSettings {
         auto_sync: true,
         frequency: Frequency::TimedFull,

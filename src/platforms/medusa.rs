@@ -1,32 +1,35 @@
-//! Medusa: the Admin API of the shop's own server, version 2.
+//! Medusa: the Admin API, version 2, of the shop's own server.
 //!
-//! Sources (checked November 2026): docs.medusajs.com (Admin API reference) and its published OpenAPI; the source of the
-//! packages `@medusajs/medusa`, `core-flows` and `inventory` 2.21; calls to a running 2.21.2 with PostgreSQL.
+//! Sources (checked November 2026): docs.medusajs.com (Admin API reference) and the OpenAPI description published there;
+//! the source of the packages `@medusajs/medusa`, `core-flows` and `inventory` 2.21; calls to a running 2.21.2 with
+//! PostgreSQL.
 //!
-//! - Set only, by `POST inventory-items/location-levels/batch`; there is no key (the `Idempotency-Key` header is ignored)
-//!   and no comparison. An increase is read, added and set: what a fulfilment takes between the read and the write is
-//!   overwritten by the sum. Overlapping sets of one level end in one of them, never in a mixture.
-//! - What is written and read is `stocked_quantity` at a stock location. Sellable is less than that by what is reserved
-//!   for orders; a sale takes from it only when it is fulfilled.
-//! - A listing's `external_id` is an inventory item (`iitem_…`, not a variant: a variant whose inventory Medusa does not
-//!   manage has none), its `location_id` a stock location (`sloc_…`). The store's `location_id` stands in for listings
-//!   without their own; discovery takes the item's oldest location where the store names none.
-//! - An item must be stocked at the location: a level is not made by a write.
-//! - One bad row refuses the whole call, and the message names each bad pair of item and location.
-//! - Medusa takes fractions and numbers that lose digits, so quantities are checked here.
-//! - A seller gives a secret API key, which does not end, or e-mail and password of a user, which are exchanged for a
-//!   token that lives `TOKEN_LIVES_S`.
-//! - Limits: none of Medusa's own (`OUR_PACE` is ours).
+//! - Quantities can only be set, with `POST inventory-items/location-levels/batch`. There are no idempotency keys (the
+//!   `Idempotency-Key` header is ignored) and there is no compare-and-set. An increase is therefore read, added and
+//!   written back; whatever a fulfillment removes between the read and the write is overwritten. Concurrent writes to one
+//!   level leave one of the written values, never a mixture.
+//! - Reads and writes use `stocked_quantity` at a stock location. The sellable quantity is lower by the units reserved
+//!   for orders; a sale reduces `stocked_quantity` only when it is fulfilled.
+//! - A listing's `external_id` is an inventory item (`iitem_…`; not a variant, because a variant whose inventory Medusa
+//!   does not manage has no inventory item), and its `location_id` is a stock location (`sloc_…`). The store's
+//!   `location_id` applies to listings without their own; where the store has none, discovery uses the item's oldest
+//!   location.
+//! - An item must already be stocked at the location: a write does not create a level.
+//! - One bad row causes the whole call to be refused; the message names each bad pair of item and location.
+//! - Medusa accepts fractions, and integers too large to be stored exactly, so quantities are checked here.
+//! - Credentials are a secret API key, which does not expire, or the email and password of a user, which are exchanged
+//!   for a token that is valid for `TOKEN_LIFETIME_S`.
+//! - Limits: Medusa itself has none (`OUR_PACE` is our choice).
 //!
-//! Unconfirmed: what a proxy before the server allows; what becomes of a quantity below what is reserved (no check is in
-//! the source; `available_quantity` then is negative). The batch route is absent from the description of 2.0
-//! (`NO_ROUTE` is what is said then).
+//! Unconfirmed: what a proxy in front of the server allows; what happens to a quantity below the reserved quantity (the
+//! source has no check, and `available_quantity` becomes negative). The batch route is absent from the description of
+//! 2.0 (`NO_ROUTE` is the advice in that case).
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::codes::{self, Class, said};
-use super::fields::{max_items, own_or_stores};
-use super::sign::{ends_soon, percent, with_access_token};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::fields::{listing_or_store_setting, max_items};
+use super::sign::{expires_soon, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use base64::Engine as _;
@@ -36,24 +39,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Rows of a call at most: a read names all its items in the address.
+/// Rows per call. A read lists all its items in the URL.
 const MAX_ROWS: u64 = 100;
-/// A pace of our own: the shop's server works for its customers, too.
+/// Our own choice: the same server also serves the shop's customers.
 const OUR_PACE: RateLimit = RateLimit { per_second: 10.0, burst: 10 };
-/// Inventory items on a page.
+/// Inventory items per page.
 const ITEMS_PAGE: usize = 100;
-/// What a quantity may be; beyond 2^53 Medusa loses digits.
-const MOST_UNITS: i64 = 1_000_000_000;
-/// How long a user's token lives, as was seen.
-const TOKEN_LIVES_S: i64 = 86_400;
-/// What a batch route that is not there means (unconfirmed).
-const NO_ROUTE: &str = "Check the store's base_url, and that its server is a Medusa 2 that sets many levels at once (2.17 does).";
+/// The largest quantity that is sent. Above 2^53 Medusa loses digits.
+const MAX_UNITS: i64 = 1_000_000_000;
+/// The lifetime of a user's token, as observed.
+const TOKEN_LIFETIME_S: i64 = 86_400;
+/// The advice when the batch route is missing (unconfirmed).
+const NO_ROUTE: &str =
+    "Check the store's base_url, and that its server runs a Medusa 2 release with batch updates of stock levels, such as 2.17.";
 const BATCH: &str = "inventory-items/location-levels/batch";
-const STOCK_IT: &str = "Add the stock location to the inventory item in Medusa, or enter another location_id, then retry.";
-const PAIR: &str = "Pair the listing again by discovery, or remove it if the item was deleted in Medusa.";
-const OUR_FAULT: &str = "Check the listing's external_id and location_id and its quantity; if they are right, tell the operator.";
+const ADD_LOCATION: &str = "Add the stock location to the inventory item in Medusa, or enter another location_id, then retry.";
+const PAIR_AGAIN: &str = "Pair the listing again, or remove it if the item was deleted in Medusa.";
+const CHECK_LISTING: &str =
+    "Check the listing's external_id, location_id and quantity. If they are correct, contact the operator of this service.";
 
-/// The connector.
+/// The Medusa connector.
 #[derive(Debug)]
 pub struct Medusa;
 
@@ -63,7 +68,7 @@ fn base(store: &StoreConnection) -> Result<&str, String> {
 
 fn authorized(store: &StoreConnection, request: Request) -> Result<Request, String> {
     let credential = match store.secret("api_key") {
-        // A key goes as the name of basic authentication, without a password.
+        // The key is the user name of basic authentication; the password is empty.
         Ok(key) => format!("Basic {}", STANDARD.encode(format!("{}:", key.expose_secret()))),
         Err(_) => format!("Bearer {}", store.secret("access_token")?.expose_secret()),
     };
@@ -75,28 +80,27 @@ fn get(store: &StoreConnection, path: &str, query: &[(&str, &str)]) -> Result<Re
     authorized(store, Request::get(format!("{}/admin/{path}?{}", base(store)?, query.join("&"))))
 }
 
-/// An id as Medusa makes them: it stands in addresses and is looked for in messages.
-fn id<'a>(text: &'a str, kind: &str) -> Result<&'a str, String> {
+/// Checks an ID, because it becomes part of URLs and is searched for in error messages.
+fn checked_id<'a>(text: &'a str, kind: &str) -> Result<&'a str, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
         return Ok(text);
     }
     let text: String = text.chars().take(100).collect();
-    Err(format!("{text} is not the id of {kind} in Medusa."))
+    Err(format!("{text} is not the ID of {kind} in Medusa."))
 }
 
-/// The listing's inventory item and its location.
-fn level<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<(&'a str, &'a str), String> {
-    let location = own_or_stores(item, store, "location_id")
+fn item_and_location<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<(&'a str, &'a str), String> {
+    let location = listing_or_store_setting(item, store, "location_id")
         .filter(|id| !id.is_empty())
-        .ok_or("Neither the listing nor its store says at which stock location of Medusa's its stock is kept (location_id).")?;
-    Ok((id(&item.external_id, "an inventory item (iitem_…)")?, id(location, "a stock location (sloc_…)")?))
+        .ok_or("Neither the listing nor its store has a location_id, so its Medusa stock location is unknown.")?;
+    Ok((checked_id(&item.external_id, "an inventory item (iitem_…)")?, checked_id(location, "a stock location (sloc_…)")?))
 }
 
 fn row<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<Row<'a>, String> {
-    let (inventory_item_id, location_id) = level(store, item)?;
-    if !(0..=MOST_UNITS).contains(&item.quantity) {
-        return Err(format!("Medusa takes quantities from 0 to {MOST_UNITS} units; this one is {}.", item.quantity));
+    let (inventory_item_id, location_id) = item_and_location(store, item)?;
+    if !(0..=MAX_UNITS).contains(&item.quantity) {
+        return Err(format!("Medusa accepts quantities from 0 to {MAX_UNITS}; this one is {}.", item.quantity));
     }
     Ok(Row { inventory_item_id, location_id, stocked_quantity: item.quantity })
 }
@@ -105,7 +109,7 @@ fn read(store: &StoreConnection, call: &Call) -> Result<Request, String> {
     let count = call.items.len().to_string();
     let mut query = vec![("limit", count.as_str()), ("fields", "id,location_levels.location_id,location_levels.stocked_quantity")];
     for item in &call.items {
-        query.push(("id[]", level(store, item)?.0));
+        query.push(("id[]", item_and_location(store, item)?.0));
     }
     get(store, "inventory-items", &query)
 }
@@ -117,7 +121,7 @@ impl Platform for Medusa {
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
         Check::new(store, Need::Needed)
-            .text_that("location_id", Need::Optional, |text| id(text, "a stock location (sloc_…)").map(drop))
+            .text_that("location_id", Need::Optional, |text| checked_id(text, "a stock location (sloc_…)").map(drop))
             .max_items(MAX_ROWS)
             .key_or_login("api_key", ["email", "password"])
             .done()
@@ -143,7 +147,7 @@ impl Platform for Medusa {
 
     fn request(&self, store: &StoreConnection, call: &Call, _: &Stamp) -> Result<Request, String> {
         match call.action {
-            Action::Adjust => Err("Medusa cannot add to a quantity.".to_owned()),
+            Action::Adjust => Err("Medusa cannot add to a quantity; it can only set one.".to_owned()),
             Action::Set => {
                 let update = call.items.iter().map(|item| row(store, item)).collect::<Result<Vec<_>, _>>()?;
                 let url = format!("{}/admin/{BATCH}", base(store)?);
@@ -158,12 +162,14 @@ impl Platform for Medusa {
         if let Some(outcome) = failure(store, call, reply) {
             return outcome;
         }
-        let answered = match call.action {
+        let results = match call.action {
             Action::Check => serde_json::from_str::<Items>(&reply.body).ok().map(|_| Vec::new()),
-            Action::Read => serde_json::from_str::<Items>(&reply.body).ok().map(|items| shown(store, call, items)),
-            Action::Set | Action::Adjust => serde_json::from_str::<Updated>(&reply.body).ok().map(|updated| written(store, call, &updated)),
+            Action::Read => serde_json::from_str::<Items>(&reply.body).ok().map(|items| read_results(store, call, items)),
+            Action::Set | Action::Adjust => {
+                serde_json::from_str::<Updated>(&reply.body).ok().map(|updated| set_results(store, call, &updated))
+            }
         };
-        answered.map_or_else(codes::unreadable, Outcome::Answered)
+        results.map_or_else(codes::unreadable, Outcome::Answered)
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
@@ -171,7 +177,7 @@ impl Platform for Medusa {
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
-        let offset = place(cursor).ok_or("This is not a place in the shop's list of inventory items.")?.to_string();
+        let offset = offset(cursor).ok_or("This cursor does not belong to the shop's list of inventory items.")?.to_string();
         let limit = ITEMS_PAGE.to_string();
         let fields = "id,sku,title,location_levels.location_id";
         get(store, "inventory-items", &[("limit", &limit), ("offset", &offset), ("order", "id"), ("fields", fields)])
@@ -183,16 +189,16 @@ impl Platform for Medusa {
             return Err(outcome);
         }
         let page: Items = serde_json::from_str(&reply.body).map_err(|_| codes::unreadable())?;
-        let behind = place(cursor).ok_or_else(codes::unreadable)?.saturating_add(page.inventory_items.len());
-        let more = !page.inventory_items.is_empty() && behind < page.count;
+        let end = offset(cursor).ok_or_else(codes::unreadable)?.saturating_add(page.inventory_items.len());
+        let more = !page.inventory_items.is_empty() && end < page.count;
         let preferred = store.setting("location_id");
         let variants = page.inventory_items.into_iter().map(|item| item.variant(preferred)).collect();
-        Ok(VariantPage { variants, next: more.then(|| behind.to_string()) })
+        Ok(VariantPage { variants, next: more.then(|| end.to_string()) })
     }
 
     fn renewal_request(&self, store: &StoreConnection, stamp: &Stamp, refused: bool) -> Option<Request> {
         let has = |name| store.credentials.contains_key(name);
-        if has("api_key") || (has("access_token") && !refused && !ends_soon(store, stamp)) {
+        if has("api_key") || (has("access_token") && !refused && !expires_soon(store, stamp)) {
             return None;
         }
         let secret = |name| store.secret(name).ok().map(ExposeSecret::expose_secret);
@@ -202,20 +208,22 @@ impl Platform for Medusa {
     }
 
     fn renewal(&self, store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
-        let said = refusal(reply).map_or_else(|| format!("Medusa did not take the login ({}).", reply.status), |refusal| refusal.said());
+        let said = refusal(reply).map_or_else(|| format!("Medusa refused the login ({}).", reply.status), |refusal| refusal.said());
         match reply.status {
             200..=299 => match serde_json::from_str::<LoggedIn>(&reply.body) {
-                Ok(LoggedIn { token }) => Renewal::Renewed(with_access_token(store, &token, TOKEN_LIVES_S, stamp)),
-                Err(_) => Renewal::TryAgain { reason: "Medusa's answer to the login could not be read.".to_owned() },
+                Ok(LoggedIn { token }) => Renewal::Renewed(with_access_token(store, &token, TOKEN_LIFETIME_S, stamp)),
+                Err(_) => Renewal::TryAgain { reason: "Medusa's response to the login could not be read.".to_owned() },
             },
             408 | 429 | 500.. => Renewal::TryAgain { reason: said },
-            300..=399 | 404 => Renewal::Refused { reason: format!("There is no Medusa at this address ({}). {NO_ROUTE}", reply.status) },
-            _ => Renewal::Refused { reason: format!("{said} Enter e-mail and password of a user of the Medusa admin again.") },
+            300..=399 | 404 => {
+                Renewal::Refused { reason: format!("There is no Medusa server at this address ({}). {NO_ROUTE}", reply.status) }
+            }
+            _ => Renewal::Refused { reason: format!("{said} Enter the email and password of a Medusa admin user again.") },
         }
     }
 }
 
-fn place(cursor: Option<&str>) -> Option<usize> {
+fn offset(cursor: Option<&str>) -> Option<usize> {
     cursor.map_or(Some(0), |text| text.parse().ok())
 }
 
@@ -223,75 +231,78 @@ fn refusal(reply: &Reply) -> Option<Refusal> {
     serde_json::from_str(&reply.body).ok()
 }
 
-/// What a status says that is no success.
+/// The outcome of a reply whose status is not a success.
 fn failure(store: &StoreConnection, call: &Call, reply: &Reply) -> Option<Outcome> {
     let refusal = refusal(reply);
-    let said = || refusal.as_ref().map_or_else(|| format!("Medusa refused this ({}).", reply.status), Refusal::said);
-    let sorted = |class| codes::outcome(class, said(), call, reply, "location_id");
+    let said = || refusal.as_ref().map_or_else(|| format!("Medusa refused the request ({}).", reply.status), Refusal::said);
+    let by_class = |class| codes::outcome(class, said(), call, reply, "location_id");
     Some(match reply.status {
         200..=299 => return None,
         401 if store.credentials.contains_key("api_key") => {
-            sorted(Class::SignIn("The API key is wrong or was revoked: enter a secret key of Medusa's (Settings > Secret API keys)."))
+            by_class(Class::SignIn("The API key is wrong or was revoked. Enter a secret key from Medusa (Settings > Secret API Keys)."))
         }
-        401 => sorted(Class::TokenExpired),
-        403 => sorted(Class::SignIn("The key or the user lacks the right to inventory in Medusa.")),
+        401 => by_class(Class::TokenExpired),
+        403 => by_class(Class::SignIn("The key or the user has no permission for inventory in Medusa.")),
         404 => match refusal.as_ref().filter(|refusal| refusal.kind == "not_found") {
-            Some(refusal) if call.action == Action::Set => without_missing(store, call, refusal),
-            Some(_) => sorted(Class::Listing(PAIR)),
-            None => sorted(Class::Store(NO_ROUTE)),
+            Some(refusal) if call.action == Action::Set => reject_unstocked(store, call, refusal),
+            Some(_) => by_class(Class::Listing(PAIR_AGAIN)),
+            None => by_class(Class::Store(NO_ROUTE)),
         },
-        300..=399 => sorted(Class::Store("Enter the address of Medusa's server itself as base_url, with https.")),
-        409 => sorted(Class::Again),
-        413 => sorted(Class::Listing("The shop's server takes fewer rows at once: lower the store's max_items.")),
-        429 => sorted(Class::Throttled),
+        300..=399 => by_class(Class::Store("Enter the final address of the Medusa server, with https, as the store's base_url.")),
+        409 => by_class(Class::Again),
+        413 => by_class(Class::Listing("The shop's server accepts fewer rows per call. Lower the store's max_items.")),
+        429 => by_class(Class::Throttled),
         408 | 500.. => Outcome::Unknown { reason: said() },
-        _ => sorted(Class::Listing(OUR_FAULT)),
+        _ => by_class(Class::Listing(CHECK_LISTING)),
     })
 }
 
-/// The pairs of item and location that are named do not exist; the other rows were refused with them.
-fn without_missing(store: &StoreConnection, call: &Call, refusal: &Refusal) -> Outcome {
-    let is_named = |item: &CallItem| {
-        level(store, item).is_ok_and(|(id, location)| refusal.message.contains(&format!("{id} is not stocked at location {location}")))
+/// Rejects the rows that the message names; the other rows of the call were not applied either.
+fn reject_unstocked(store: &StoreConnection, call: &Call, refusal: &Refusal) -> Outcome {
+    let is_in_message = |item: &CallItem| {
+        item_and_location(store, item)
+            .is_ok_and(|(id, location)| refusal.message.contains(&format!("{id} is not stocked at location {location}")))
     };
-    if !call.items.iter().any(is_named) {
-        return Outcome::Refused { reason: refusal.said(), next_step: PAIR.to_owned() };
+    if !call.items.iter().any(is_in_message) {
+        return Outcome::Refused { reason: refusal.said(), next_step: PAIR_AGAIN.to_owned() };
     }
-    let result = |item: &CallItem| match is_named(item) {
+    let result = |item: &CallItem| match is_in_message(item) {
         true => not_stocked(),
-        false => ItemResult::NeverApplied { reason: "Medusa does not stock another listing of the same call.".to_owned() },
+        false => ItemResult::NeverApplied { reason: "Another listing in the same call is not stocked in Medusa.".to_owned() },
     };
     Outcome::Answered(call.items.iter().map(result).collect())
 }
 
-/// Medusa says the same of an item that it does not know, when it is written.
+/// On a write, Medusa gives the same message for an item it does not know.
 fn not_stocked() -> ItemResult {
     ItemResult::Rejected {
-        reason: "Medusa does not track this item's stock at its location, or does not know the item.".to_owned(),
-        next_step: STOCK_IT.to_owned(),
+        reason: "This item is not stocked at its location in Medusa, or Medusa does not know the item.".to_owned(),
+        next_step: ADD_LOCATION.to_owned(),
     }
 }
 
-/// What an answer says of the rows of a set. Its `available_quantity` is that of before.
-fn written(store: &StoreConnection, call: &Call, updated: &Updated) -> Vec<ItemResult> {
+/// The reply's `available_quantity` is the value from before the write, so it is not used.
+fn set_results(store: &StoreConnection, call: &Call, updated: &Updated) -> Vec<ItemResult> {
     let levels: HashSet<(&str, &str)> =
         updated.updated.iter().map(|level| (level.inventory_item_id.as_str(), level.location_id.as_str())).collect();
-    let result = |item: &CallItem| match level(store, item).is_ok_and(|level| levels.contains(&level)) {
+    let result = |item: &CallItem| match item_and_location(store, item).is_ok_and(|key| levels.contains(&key)) {
         true => ItemResult::Applied { shown: Some(item.quantity) },
-        false => ItemResult::Unknown { reason: "Medusa's answer does not mention this listing.".to_owned() },
+        false => ItemResult::Unknown { reason: "Medusa's response does not mention this listing.".to_owned() },
     };
     call.items.iter().map(result).collect()
 }
 
-/// What each item has at its location.
-fn shown(store: &StoreConnection, call: &Call, items: Items) -> Vec<ItemResult> {
+fn read_results(store: &StoreConnection, call: &Call, items: Items) -> Vec<ItemResult> {
     let by_id: HashMap<String, Item> = items.inventory_items.into_iter().map(|item| (item.id.clone(), item)).collect();
     let result = |item: &CallItem| {
-        let Some((found, (_, location))) = by_id.get(&item.external_id).zip(level(store, item).ok()) else {
-            return ItemResult::Rejected { reason: "Medusa does not know this inventory item.".to_owned(), next_step: PAIR.to_owned() };
+        let Some((found, (_, location))) = by_id.get(&item.external_id).zip(item_and_location(store, item).ok()) else {
+            return ItemResult::Rejected {
+                reason: "Medusa does not know this inventory item.".to_owned(),
+                next_step: PAIR_AGAIN.to_owned(),
+            };
         };
         match found.location_levels.iter().flatten().find(|level| level.location_id == location) {
-            #[expect(clippy::cast_possible_truncation, reason = "no shop has that many")]
+            #[expect(clippy::cast_possible_truncation, reason = "no shop has so many units")]
             Some(level) => ItemResult::Applied { shown: level.stocked_quantity.map(|stocked| stocked.floor() as i64) },
             None => not_stocked(),
         }
@@ -358,17 +369,17 @@ struct Item {
 #[derive(Deserialize)]
 struct Level {
     location_id: String,
-    /// Whole, but Medusa takes fractions.
+    /// Normally an integer, but Medusa accepts fractions.
     stocked_quantity: Option<f64>,
 }
 
 impl Item {
-    /// The item with the location of its stock: the store's own where it is stocked there, otherwise its oldest, which is
-    /// the first by id.
+    /// The variant with one location of its stock: the store's if the item is stocked there, otherwise the oldest one,
+    /// which is the first by ID.
     fn variant(self, preferred: Option<&str>) -> Variant {
         let mut locations: Vec<String> = self.location_levels.into_iter().flatten().map(|level| level.location_id).collect();
         locations.sort_by(|a, b| (Some(a.as_str()) != preferred, a).cmp(&(Some(b.as_str()) != preferred, b)));
-        let note = if locations.is_empty() { " (stocked nowhere)" } else { "" };
+        let note = if locations.is_empty() { " (not stocked anywhere)" } else { "" };
         let name = self.title.or_else(|| self.sku.clone()).unwrap_or_else(|| self.id.clone());
         Variant {
             sku: self.sku.filter(|sku| !sku.is_empty()),

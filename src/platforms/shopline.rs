@@ -1,33 +1,35 @@
-//! SHOPLINE, the developer platform of shops at `*.myshopline.com`, Admin REST API of `VERSION` (quarterly, supported
-//! for twelve months; the store's `api_version` says otherwise). Checked in November 2026. The other product of that
-//! name, of shops at `*.shoplineapp.com`, has another host, other ids, other tokens and other limits; it is
-//! [`super::shopline_open`], a platform of its own, as a seller knows which one he uses and every field differs.
+//! SHOPLINE: the Admin REST API of the developer platform for shops at `*.myshopline.com`, version `VERSION` (released
+//! quarterly, supported for twelve months; the store's `api_version` overrides it). Checked in November 2026. The other
+//! product of that name, for shops at `*.shoplineapp.com`, has a different host and different IDs, tokens and limits. It is
+//! a separate platform, [`super::shopline_open`], because sellers know which product they use and every setting differs.
 //!
-//! What it can do: set and adjust one inventory item at one location a call, and read it; no idempotency keys, no
-//! compare-and-set. So an increase is read, then added; a lost answer is decided by reading back. The GraphQL API is not
-//! used: its address and limits are not published.
+//! Abilities: sets, adjusts and reads one inventory item at one location per call. There are no idempotency keys and there
+//! is no compare-and-set, so the shown quantity is read before an increase is added, and a lost reply is resolved by reading
+//! again. The GraphQL API is not used, because its address and limits are not published.
 //!
-//! Listings: `external_id` is the inventory item (not the variant); `location_id`, of the listing or else of the store.
+//! Listings: `external_id` is the inventory item (not the variant); `location_id` comes from the listing or else from the
+//! store.
 //!
-//! Settings: `handle` (the name before `.myshopline.com`), `location_id`, `api_version`, `app_key`, `rate_limit` (shops of
-//! the Enterprise plan have no limit). Credentials: `access_token`, and `app_secret` where tokens are to be renewed (they
-//! live 10 hours; a private app's live 3 years and need no renewal), or `auth_code` and `app_secret` for the first token.
+//! Settings: `handle` (the name before `.myshopline.com`), `location_id`, `api_version`, `app_key`, `rate_limit` (shops on
+//! the Enterprise plan have no limit). Credentials: `access_token`, with `app_secret` if tokens are to be renewed (they
+//! are valid for 10 hours; a private app's are valid for 3 years and need no renewal), or `auth_code` and `app_secret` for
+//! the first token.
 //!
-//! Limits: a leaky bucket 40 deep, 4 calls a second, per app and store (SHOPLINE's page on flow control).
+//! Limits: a leaky bucket of 40 calls that drains at 4 calls per second, per app and store (SHOPLINE's page on flow control).
 //!
-//! Quirks: ids are text of up to 64 characters. Calls are not signed, those about tokens are. What is unconfirmed is in
-//! `UNCONFIRMED`; also whether a negative result is refused.
+//! Quirks: IDs are strings of up to 64 characters. Only the calls for tokens are signed. Unconfirmed facts are in
+//! `UNCONFIRMED`; it is also unconfirmed whether a negative result is refused.
 #[cfg(test)]
 mod tests;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need, needed_with};
-use super::client::by_status;
 use super::codes::Class::{Listing, Location, SignIn, Soon, Store, Throttled, TokenExpired};
+use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
-use super::fields::{base, needed, own_or_stores, rate_limit};
-use super::sign::{ends_soon, hmac_sha256_hex, percent, with_access_token};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::fields::{base, listing_or_store_setting, needed, rate_limit};
+use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use chrono::{DateTime, Utc};
@@ -36,35 +38,35 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 
-/// What no source that could be read says for sure.
+/// What could not be confirmed in any accessible source.
 struct Unconfirmed {
-    /// The pause after a 429: the time that one call takes to leak away. No `Retry-After` is documented.
+    /// The pause after a 429: the time in which one call drains. No `Retry-After` is documented.
     throttled: Duration,
-    /// The products of a shop, page by page, with the part of each that is wanted.
+    /// The path of a shop's products, with the fields that are needed.
     products: &'static str,
-    /// What an access token lives, in seconds, when its `expireTime` cannot be read.
-    token_lives_s: i64,
+    /// The lifetime of an access token, in seconds, if its `expireTime` cannot be read.
+    token_lifetime_s: i64,
 }
 const UNCONFIRMED: Unconfirmed = Unconfirmed {
     throttled: Duration::from_millis(250),
     products: "products/products.json?limit=50&fields=id,title,variants",
-    token_lives_s: 10 * 3600,
+    token_lifetime_s: 10 * 3600,
 };
 
 const VERSION: &str = "v20260601";
 const RATE: RateLimit = RateLimit { per_second: 4.0, burst: 40 };
 const LOCATION_ID: &str = "location_id";
 
-const PAIR: &str = "Check that the variant exists in SHOPLINE and is stocked at the location, pair it again, then retry.";
-const TRACK: &str = "Switch on 'Track inventory' for this variant in SHOPLINE, then retry.";
-const LOCATION: &str = "Set location_id, of the store or of the listing, to one of the shop's locations; then check the store.";
-const SCOPE: &str = "The app may not write inventory: let the seller allow it again with the scope write_inventory.";
-const SHOP: &str = "Put this right in the SHOPLINE admin, or ask SHOPLINE; then check the store.";
-const FLOOD: &str = "SHOPLINE's flood control has stepped in; if it goes on, ask SHOPLINE.";
-const BUG: &str = "SHOPLINE found the request itself wrong: report this with the answer, and retry once it is mended.";
+const PAIR_AGAIN: &str = "Check that the variant exists in SHOPLINE and is stocked at the location, pair it again, then retry.";
+const TRACK: &str = "Turn on 'Track inventory' for this variant in SHOPLINE, then retry.";
+const LOCATION: &str = "Set location_id, in the store or in the listing, to one of the shop's locations, then check the store.";
+const SCOPE: &str = "The app may not write inventory. Authorize it again with the scope write_inventory.";
+const SHOP: &str = "Fix this in the SHOPLINE admin or ask SHOPLINE, then check the store.";
+const FLOOD: &str = "SHOPLINE's flood control was triggered. If this persists, ask SHOPLINE.";
+const BUG: &str = "SHOPLINE rejected the request as invalid. Report this with SHOPLINE's response, and retry once it is fixed.";
 const RECONNECT: &str = "Install the app in the shop again.";
 
-/// What statuses and the codes of token calls mean. 5xx are read as everywhere: perhaps applied.
+/// What statuses and the codes of token calls mean. As everywhere, a 5xx may have been applied.
 const CODES: &[Row] = &[
     ("429", "", Throttled),
     ("434", "", Soon(FLOOD)),
@@ -78,18 +80,18 @@ const CODES: &[Row] = &[
     ("433", "", Store(SHOP)),
     ("422", "track", Listing(TRACK)),
     ("422", "location", Location(LOCATION)),
-    ("404", "", Listing(PAIR)),
-    ("422", "", Listing(PAIR)),
+    ("404", "", Listing(PAIR_AGAIN)),
+    ("422", "", Listing(PAIR_AGAIN)),
     ("400", "", Listing(BUG)),
     ("406", "", Listing(BUG)),
     ("REQUEST_FREQUENTLY", "", Throttled),
     ("STORE_NOT_INSTALL_APP", "", SignIn(RECONNECT)),
     ("APP_AUDIT_NOT_PASS", "", SignIn(RECONNECT)),
     ("OAUTH_CODE_INVALID", "", SignIn(RECONNECT)),
-    ("REQUEST_NOT_IN_APP_IP_WHITELIST", "", SignIn("Add this service's address to the app's list.")),
+    ("REQUEST_NOT_IN_APP_IP_WHITELIST", "", SignIn("Add this service's IP address to the app's allowlist.")),
 ];
 
-/// The connector.
+/// The SHOPLINE connector.
 #[derive(Debug)]
 pub struct Shopline;
 
@@ -110,11 +112,11 @@ fn api(store: &StoreConnection, method: Method, path: &str) -> Result<Request, S
 }
 
 fn location_of<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<&'a str, String> {
-    own_or_stores(item, store, LOCATION_ID).ok_or_else(|| "Neither the listing nor the store has a location_id.".to_owned())
+    listing_or_store_setting(item, store, LOCATION_ID).ok_or_else(|| "Neither the listing nor its store has a location_id.".to_owned())
 }
 
 fn write_request(store: &StoreConnection, call: &Call) -> Result<Request, String> {
-    let [item] = call.items.as_slice() else { return Err("SHOPLINE takes one item in a call.".to_owned()) };
+    let [item] = call.items.as_slice() else { return Err("SHOPLINE accepts one item per call.".to_owned()) };
     let adjusts = call.action == Action::Adjust;
     let body = OutLevel {
         inventory_item_id: &item.external_id,
@@ -137,7 +139,7 @@ fn read_request(store: &StoreConnection, items: &[CallItem]) -> Result<Request, 
     api(store, Method::Get, &path)
 }
 
-/// What a reply that is no success means.
+/// The outcome of a reply whose status is not a success.
 fn failure(call: &Call, reply: &Reply) -> Option<Outcome> {
     let general = by_status(reply)?;
     let status = reply.status.to_string();
@@ -151,7 +153,7 @@ fn failure(call: &Call, reply: &Reply) -> Option<Outcome> {
     })
 }
 
-/// `rel="next"` of a `Link` header: what its address has as `page_info`.
+/// The `page_info` of the URL with `rel="next"` in the `Link` header.
 fn next_page(reply: &Reply) -> Option<String> {
     let link = reply.header("link")?.split(',').find(|link| link.contains("rel=\"next\"") || link.contains("rel=next"))?;
     let url = link.trim().strip_prefix('<')?.split('>').next()?;
@@ -166,14 +168,14 @@ impl Platform for Shopline {
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
         let handle = if store.base_url.is_some() { Need::Optional } else { Need::Needed };
-        let by_code = needed_with(store, "auth_code");
+        let app_secret = needed_with(store, "auth_code");
         Check::new(store, Need::Optional)
             .label("handle", handle)
             .text(LOCATION_ID, Need::Needed)
             .label("api_version", Need::Optional)
-            .text("app_key", if by_code == Need::Needed { by_code } else { needed_with(store, "app_secret") })
+            .text("app_key", if app_secret == Need::Needed { app_secret } else { needed_with(store, "app_secret") })
             .rate_limit()
-            .secret("app_secret", by_code)
+            .secret("app_secret", app_secret)
             .tokens(&["access_token", "auth_code"])
             .done()
     }
@@ -199,10 +201,10 @@ impl Platform for Shopline {
         match call.action {
             Action::Set | Action::Adjust => write_request(store, call),
             Action::Read => read_request(store, &call.items),
-            // Whatever it says of an item that nobody has: the shop answered, and took the token.
+            // Any reply about an item that does not exist shows that the shop can be reached and accepts the token.
             Action::Check => {
-                let nobodys = CallItem { external_id: "0".to_owned(), extra: Default::default(), quantity: 0, expected: None };
-                read_request(store, &[nobodys])
+                let nonexistent = CallItem { external_id: "0".to_owned(), extra: Default::default(), quantity: 0, expected: None };
+                read_request(store, &[nonexistent])
             }
         }
     }
@@ -217,14 +219,15 @@ impl Platform for Shopline {
         let Ok(body) = serde_json::from_str::<InLevels>(&reply.body) else { return unreadable() };
         let levels: Vec<InLevel> = body.inventory_level.into_iter().chain(body.inventory_levels).collect();
         let result = |item: &CallItem| {
-            let at = own_or_stores(item, store, LOCATION_ID).unwrap_or_default();
-            let mut mine = levels.iter().filter(|level| text(&level.inventory_item_id) == item.external_id);
-            match mine.find(|level| text(&level.location_id) == at) {
+            let at = listing_or_store_setting(item, store, LOCATION_ID).unwrap_or_default();
+            let mut of_item = levels.iter().filter(|level| text(&level.inventory_item_id) == item.external_id);
+            match of_item.find(|level| text(&level.location_id) == at) {
                 Some(level) if level.available.is_some() => ItemResult::Applied { shown: level.available },
-                None if call.action == Action::Read => {
-                    ItemResult::Rejected { reason: "SHOPLINE has no stock of this at the location.".to_owned(), next_step: PAIR.to_owned() }
-                }
-                _ => ItemResult::Unknown { reason: "SHOPLINE's answer gives no quantity for this listing.".to_owned() },
+                None if call.action == Action::Read => ItemResult::Rejected {
+                    reason: "SHOPLINE has no stock of this item at the location.".to_owned(),
+                    next_step: PAIR_AGAIN.to_owned(),
+                },
+                _ => ItemResult::Unknown { reason: "SHOPLINE's response has no quantity for this listing.".to_owned() },
             }
         };
         Outcome::Answered(call.items.iter().map(result).collect())
@@ -264,7 +267,7 @@ impl Platform for Shopline {
     fn renewal_request(&self, store: &StoreConnection, stamp: &Stamp, refused: bool) -> Option<Request> {
         let (app_key, secret) = (store.setting("app_key")?, store.credentials.get("app_secret")?);
         let code = store.credentials.get("auth_code");
-        if code.is_none() && !refused && !ends_soon(store, stamp) {
+        if code.is_none() && !refused && !expires_soon(store, stamp) {
             return None;
         }
         let body = code.map(|code| serde_json::json!({ "code": code.expose_secret() }).to_string());
@@ -284,7 +287,7 @@ impl Platform for Shopline {
         let Ok(body) = serde_json::from_str::<InToken>(&reply.body) else {
             return match by_status(reply) {
                 Some(Outcome::Unauthorized { reason }) => Renewal::Refused { reason },
-                _ => Renewal::TryAgain { reason: "SHOPLINE's answer about a new token could not be read.".to_owned() },
+                _ => Renewal::TryAgain { reason: "SHOPLINE's response to the token renewal could not be read.".to_owned() },
             };
         };
         let Some(token) = body.data.map(|data| (data.access_token, data.expire_time)).filter(|_| body.i18n_code == "SUCCESS") else {
@@ -293,19 +296,19 @@ impl Platform for Shopline {
             }
             return renewal(find(CODES, &body.i18n_code, &body.message), said("SHOPLINE", &body.i18n_code, &body.message));
         };
-        let (token, ends_at) = token;
-        let ends_at = ends_at
+        let (token, expiry) = token;
+        let expires_at = expiry
             .as_str()
             .and_then(|text| text.parse::<DateTime<Utc>>().ok())
-            .or_else(|| ends_at.as_i64().and_then(DateTime::from_timestamp_millis));
-        let lives_s = ends_at.map_or(UNCONFIRMED.token_lives_s, |at| (at - stamp.now).num_seconds());
-        let mut credentials = with_access_token(store, &token, lives_s, stamp);
+            .or_else(|| expiry.as_i64().and_then(DateTime::from_timestamp_millis));
+        let lifetime_s = expires_at.map_or(UNCONFIRMED.token_lifetime_s, |at| (at - stamp.now).num_seconds());
+        let mut credentials = with_access_token(store, &token, lifetime_s, stamp);
         credentials.remove("auth_code");
         Renewal::Renewed(credentials)
     }
 }
 
-/// A cursor as the `Link` header has it is percent-encoded already.
+/// Decodes a cursor, which is percent-encoded in the `Link` header.
 fn decoded(cursor: &str) -> String {
     let url = reqwest::Url::parse(&format!("x:?c={cursor}"));
     url.ok().and_then(|url| url.query_pairs().next().map(|(_, value)| value.into_owned())).unwrap_or_default()
@@ -328,7 +331,7 @@ struct InErrors {
     message: Value,
 }
 
-/// A write answers with one, a read with many.
+/// A write returns one level, a read returns many.
 #[derive(Deserialize)]
 struct InLevels {
     inventory_level: Option<InLevel>,

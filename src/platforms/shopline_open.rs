@@ -1,34 +1,34 @@
-//! SHOPLINE Open API, of shops at `*.shoplineapp.com` (Taiwan, Hong Kong), `/v1`. Checked in November 2026. Shops at
-//! `*.myshopline.com` are another product: [`super::shopline`].
+//! SHOPLINE Open API (`/v1`), for shops at `*.shoplineapp.com` (Taiwan, Hong Kong). Checked in November 2026. Shops at
+//! `*.myshopline.com` use a different product: [`super::shopline`].
 //!
-//! What it can do: set and adjust one product or one variation a call; the answer holds the new quantity. No idempotency
-//! keys, no compare-and-set. So an increase is read, then added; a lost answer is decided by reading back. A bulk call is
-//! seen in a third party's tool alone and not used.
+//! Abilities: sets and adjusts one product or one variation per call; the reply has the new quantity. There are no
+//! idempotency keys and there is no compare-and-set, so the shown quantity is read before an increase is added, and a lost
+//! reply is resolved by reading again. A bulk call appears only in a third party's tool and is not used.
 //!
-//! Listings: `product_id` is the product, `external_id` the variation in it; for a product without variations
-//! `external_id` is the product's own id again. There are no locations.
+//! Listings: `product_id` is the product and `external_id` the variation in it; for a product without variations,
+//! `external_id` is the product's own ID again. There are no locations.
 //!
 //! Settings: `handle` (sent as `User-Agent`, which the API requires), `client_id`, `redirect_uri`, `rate_limit`.
-//! Credentials: `access_token` (a token made by staff may never end), and `refresh_token` with `client_secret` where
-//! tokens are to be renewed, or `auth_code` with `client_secret` for the first ones.
+//! Credentials: `access_token` (a token created by staff may never expire), with `refresh_token` and `client_secret` if
+//! tokens are to be renewed, or `auth_code` and `client_secret` for the first tokens.
 //!
-//! Limits: 20 calls a second, counted in windows of a second, whose scope is not stated and taken as the token. An older
-//! text says 1000 calls in 5 minutes for one address; the store's `rate_limit` can say so.
+//! Limits: 20 calls per second, counted in one-second windows; the scope is not documented and assumed to be the token. An
+//! older page says 1000 calls in 5 minutes per address; the store's `rate_limit` can be set to that.
 //!
-//! Quirks: an access token lives about 6 months, the refresh token ends within a day after it. A product with
-//! `unlimited_quantity` has no stock. Of failures only the body of a 429 is documented, the rest is read by the meaning
-//! of the status.
+//! Quirks: an access token is valid for about 6 months, and the refresh token expires within a day of it. A product with
+//! `unlimited_quantity` has no stock. The body of a 429 is the only documented failure; all others are interpreted by
+//! status.
 #[cfg(test)]
 mod tests;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need, needed_with};
-use super::client::by_status;
 use super::codes::Class::{Listing, SignIn, Throttled, TokenExpired};
+use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use super::fields::{base, needed, rate_limit, whole};
-use super::sign::{ends_soon, percent, with_access_token};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::sign::{expires_soon, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -36,49 +36,49 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What no source that could be read says for sure.
+/// What could not be confirmed in any accessible source.
 struct Unconfirmed {
-    /// The products of a shop; one of them is behind its id. That products are read there is documented, the names of
-    /// the answer's fields are not.
+    /// The path of a shop's products; a product's ID is appended to read that one. The path is documented, the field names
+    /// of the reply are not.
     products: &'static str,
-    /// What an access token lives, in seconds, when the answer does not say.
-    token_lives_s: i64,
+    /// The lifetime of an access token, in seconds, if the reply does not state it.
+    token_lifetime_s: i64,
 }
-const UNCONFIRMED: Unconfirmed = Unconfirmed { products: "/v1/products", token_lives_s: 15_778_476 };
+const UNCONFIRMED: Unconfirmed = Unconfirmed { products: "/v1/products", token_lifetime_s: 15_778_476 };
 
 const HOST: &str = "https://open.shopline.io";
 const TOKEN_HOST: &str = "https://developers.shoplineapp.com";
-/// Any second holds at most 20: what is there at once and what comes in within it.
+/// At most 20 calls in any second: the burst plus the refill of one second.
 const RATE: RateLimit = RateLimit { per_second: 18.0, burst: 2 };
-/// Products on a page: they come with all their texts, and an answer is bounded.
+/// Products per page. Replies include all texts of the products, and their size is limited.
 const PRODUCTS_PAGE: u32 = 20;
 const PRODUCT_ID: &str = "product_id";
 
-const PAIR: &str = "Check that the product and its variation exist in SHOPLINE and pair the listing again, then retry.";
-const UNLIMITED: &str = "Switch off 'unlimited quantity' for this product in SHOPLINE, then retry.";
-const RECONNECT: &str = "Let the seller allow the app in SHOPLINE again, or enter a token with the right to write products.";
-const BUG: &str = "SHOPLINE found the request itself wrong: report this with the answer, and retry once it is mended.";
+const PAIR_AGAIN: &str = "Check that the product and its variation exist in SHOPLINE, pair the listing again, then retry.";
+const UNLIMITED: &str = "Turn off 'unlimited quantity' for this product in SHOPLINE, then retry.";
+const RECONNECT: &str = "Authorize the app in SHOPLINE again, or enter a token with permission to write products.";
+const BUG: &str = "SHOPLINE rejected the request as invalid. Report this with SHOPLINE's response, and retry once it is fixed.";
 
-/// What statuses and the codes of token calls mean. 5xx are read as everywhere: perhaps applied.
+/// What statuses and the codes of token calls mean. As everywhere, a 5xx may have been applied.
 const CODES: &[Row] = &[
     ("429", "", Throttled),
     ("401", "", TokenExpired),
     ("403", "", SignIn(RECONNECT)),
     ("422", "unlimited", Listing(UNLIMITED)),
-    ("404", "", Listing(PAIR)),
-    ("422", "", Listing(PAIR)),
+    ("404", "", Listing(PAIR_AGAIN)),
+    ("422", "", Listing(PAIR_AGAIN)),
     ("400", "", Listing(BUG)),
     ("406", "", Listing(BUG)),
     ("invalid_grant", "", SignIn(RECONNECT)),
     ("invalid_client", "", SignIn(RECONNECT)),
 ];
 
-/// The connector.
+/// The SHOPLINE Open API connector.
 #[derive(Debug)]
 pub struct ShoplineOpen;
 
 fn product_of(item: &CallItem) -> Result<&str, String> {
-    item.extra.get(PRODUCT_ID).map(String::as_str).ok_or_else(|| "The listing has no product_id: pair it again with it.".to_owned())
+    item.extra.get(PRODUCT_ID).map(String::as_str).ok_or_else(|| "The listing has no product_id. Pair it again.".to_owned())
 }
 
 fn api(store: &StoreConnection, path: &str) -> Result<Request, String> {
@@ -101,7 +101,7 @@ fn write_request(store: &StoreConnection, item: &CallItem, replace: bool) -> Res
     Ok(request)
 }
 
-/// What a reply that is no success means.
+/// The outcome of a reply whose status is not a success.
 fn failure(call: &Call, reply: &Reply) -> Option<Outcome> {
     let general = by_status(reply)?;
     let status = reply.status.to_string();
@@ -110,22 +110,22 @@ fn failure(call: &Call, reply: &Reply) -> Option<Outcome> {
     Some(find(CODES, &status, &message).map_or(general, |class| outcome(class, said("SHOPLINE", &status, &message), call, reply, "")))
 }
 
-fn shown(item: &CallItem, product: &InProduct) -> ItemResult {
+fn read_result(item: &CallItem, product: &InProduct) -> ItemResult {
     let rejected = |reason: &str, next_step: &str| ItemResult::Rejected { reason: reason.to_owned(), next_step: next_step.to_owned() };
     if product.unlimited_quantity == Some(true) {
-        return rejected("This product has unlimited quantity in SHOPLINE, so no stock is kept.", UNLIMITED);
+        return rejected("This product has unlimited quantity in SHOPLINE, so it has no stock.", UNLIMITED);
     }
     let quantity = if product.id == item.external_id {
         product.quantity
     } else {
         match product.variations.iter().find(|variation| variation.id == item.external_id) {
             Some(variation) => variation.quantity,
-            None => return rejected("SHOPLINE does not know this variation of the product.", PAIR),
+            None => return rejected("SHOPLINE does not know this variation of the product.", PAIR_AGAIN),
         }
     };
     match quantity {
         Some(shown) => ItemResult::Applied { shown: Some(shown) },
-        None => ItemResult::Unknown { reason: "SHOPLINE's answer gives no quantity for this listing.".to_owned() },
+        None => ItemResult::Unknown { reason: "SHOPLINE's response has no quantity for this listing.".to_owned() },
     }
 }
 
@@ -135,8 +135,8 @@ impl Platform for ShoplineOpen {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let renewed = ["refresh_token", "auth_code"].map(|name| needed_with(store, name)).contains(&Need::Needed);
-        let need = if renewed { Need::Needed } else { Need::Optional };
+        let is_renewed = ["refresh_token", "auth_code"].map(|name| needed_with(store, name)).contains(&Need::Needed);
+        let need = if is_renewed { Need::Needed } else { Need::Optional };
         Check::new(store, Need::Optional)
             .label("handle", Need::Needed)
             .text("client_id", need)
@@ -168,7 +168,7 @@ impl Platform for ShoplineOpen {
         if call.action == Action::Check {
             return api(store, &format!("{}?per_page=1&page=1", UNCONFIRMED.products));
         }
-        let [item] = call.items.as_slice() else { return Err("SHOPLINE takes one item in a call.".to_owned()) };
+        let [item] = call.items.as_slice() else { return Err("SHOPLINE accepts one item per call.".to_owned()) };
         match call.action {
             Action::Set => write_request(store, item, true),
             Action::Adjust => write_request(store, item, false),
@@ -185,10 +185,10 @@ impl Platform for ShoplineOpen {
         }
         let Ok(product) = serde_json::from_str::<InProduct>(&reply.body) else { return unreadable() };
         let result = |item: &CallItem| match (call.action, product.quantity) {
-            (Action::Read | Action::Check, _) => shown(item, &product),
-            // It answers with the very thing that was changed, product or variation.
+            (Action::Read | Action::Check, _) => read_result(item, &product),
+            // The reply is the object that was changed, a product or a variation.
             (_, Some(quantity)) if product.id == item.external_id => ItemResult::Applied { shown: Some(quantity) },
-            _ => ItemResult::Unknown { reason: "SHOPLINE's answer gives no quantity for this listing.".to_owned() },
+            _ => ItemResult::Unknown { reason: "SHOPLINE's response has no quantity for this listing.".to_owned() },
         };
         Outcome::Answered(call.items.iter().map(result).collect())
     }
@@ -198,7 +198,7 @@ impl Platform for ShoplineOpen {
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
-        let page = cursor.map_or(Some(1), whole).ok_or("This is not where a list of this store's variants goes on.")?;
+        let page = cursor.map_or(Some(1), whole).ok_or("This cursor does not belong to this store's list of variants.")?;
         api(store, &format!("{}?per_page={PRODUCTS_PAGE}&page={page}", UNCONFIRMED.products))
     }
 
@@ -232,7 +232,7 @@ impl Platform for ShoplineOpen {
         let (client_id, redirect_uri) = (store.setting("client_id")?, store.setting("redirect_uri")?);
         let grant = match (secret("auth_code"), secret("refresh_token")) {
             (Some(code), _) => format!("grant_type=authorization_code&code={}", percent(code)),
-            (None, _) if !refused && secret("access_token").is_some() && !ends_soon(store, stamp) => return None,
+            (None, _) if !refused && secret("access_token").is_some() && !expires_soon(store, stamp) => return None,
             (None, Some(token)) => format!("grant_type=refresh_token&refresh_token={}", percent(token)),
             (None, None) => return None,
         };
@@ -246,7 +246,7 @@ impl Platform for ShoplineOpen {
 
     fn renewal(&self, store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
         let Ok(body) = serde_json::from_str::<InTokens>(&reply.body) else {
-            return Renewal::TryAgain { reason: "SHOPLINE's answer about new tokens could not be read.".to_owned() };
+            return Renewal::TryAgain { reason: "SHOPLINE's response to the token renewal could not be read.".to_owned() };
         };
         let Some(token) = body.access_token else {
             let said = said("SHOPLINE", &body.error, &body.error_description);
@@ -255,7 +255,7 @@ impl Platform for ShoplineOpen {
             }
             return renewal(find(CODES, &body.error, &body.error_description), said);
         };
-        let mut credentials = with_access_token(store, &token, body.expires_in.unwrap_or(UNCONFIRMED.token_lives_s), stamp);
+        let mut credentials = with_access_token(store, &token, body.expires_in.unwrap_or(UNCONFIRMED.token_lifetime_s), stamp);
         if let Some(refresh) = body.refresh_token {
             credentials.insert("refresh_token".to_owned(), refresh.into());
         }
@@ -278,7 +278,7 @@ struct InError {
     errors: Value,
 }
 
-/// A product, or in the answer to a write the variation itself.
+/// A product, or the variation in the reply to a write.
 #[derive(Deserialize)]
 struct InProduct {
     id: String,

@@ -1,36 +1,36 @@
-//! TikTok Shop, Partner API version 202309. Checked in November 2026 against public copies of the documents and the
+//! TikTok Shop: Partner API, version 202309. Checked in November 2026 against public copies of the documentation and the
 //! vendor's generated SDK.
 //!
-//! What it can do: set the quantities of SKUs of one product in a call, each by itself; no adjusting, no idempotency keys,
-//! no compare-and-set. So an increase is read, added to and set: what the shop sells between the read and the set, some
-//! tens of milliseconds, is overwritten.
+//! Abilities: sets the quantities of SKUs of one product per call; each SKU succeeds or fails separately. There is no
+//! adjusting, there are no idempotency keys, and there is no compare-and-set. An increase is therefore read, added and
+//! written back: what the shop sells between the read and the write, some tens of milliseconds, is overwritten.
 //!
-//! Listings: `product_id` is the product, `external_id` the SKU's id in it; `warehouse_id`, of the listing or else of the
-//! store, may be left out where a SKU has one warehouse. A SKU with several must name every one of them in a call, which
-//! this connector does not: such a listing is refused, in plain words, until it has one.
+//! Listings: `product_id` is the product and `external_id` the ID of the SKU in it. `warehouse_id`, from the listing or else
+//! from the store, may be omitted if a SKU has one warehouse. A call for a SKU with several warehouses must include all of
+//! them, which this connector does not support: such a listing is refused with an explanation until it has only one.
 //!
 //! Settings: `region` (`global`, `sandbox`), `app_key`, `shop_cipher` (from `/authorization/202309/shops`), `warehouse_id`,
-//! `rate_limit`. Credentials: `app_secret`, and `refresh_token` with or without `access_token`, or `auth_code` for the
-//! first tokens.
+//! `rate_limit`. Credentials: `app_secret`, and either `refresh_token` with or without `access_token`, or `auth_code` for
+//! the first tokens.
 //!
-//! Limits: per app and shop, changing with TikTok's load, no number is promised; `Retry-After` is sent and obeyed.
-//! `UNCONFIRMED` begins with about 3 reads or 1 write a second, counted in points: a read costs 1, a write 3.
+//! Limits: per app and shop, varying with TikTok's load, with no guaranteed number; `Retry-After` is sent and obeyed.
+//! `UNCONFIRMED` starts with about 3 reads or 1 write per second, counted in points: a read costs 1, a write 3.
 //!
-//! Quirks: the query and the very bytes of the body are signed. Code 0 may carry failures in `data.errors`. The end of an
-//! access token is told as an instant. Quantities go up to 99,999. That what is written is what is read as
-//! `available_quantity` is said in the SDK's comment alone.
+//! Quirks: the signature covers the query and the exact bytes of the body. Code 0 may come with failures in `data.errors`.
+//! The expiry of an access token is given as an instant. Quantities go up to 99,999. Only a comment in the SDK says that
+//! the quantity written is the one read as `available_quantity`.
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::client::by_status;
 use super::codes::Class::{Again, Listing, Location, SignIn, Store, Throttled, TokenExpired, Uncertain};
+use super::codes::by_status;
 use super::codes::{Row, UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
-use super::fields::{base, needed, own_or_stores, rate_limit, whole};
-use super::sign::{ends_soon, hmac_sha256_hex, percent, with_access_token};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::fields::{base, listing_or_store_setting, needed, rate_limit, whole};
+use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -38,20 +38,20 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use wire::{Envelope, InErrors, InInventory, InProduct, InProducts, InShops, InSku, InTokens, OutInventory, OutSku, OutUpdate};
 
-/// What no source that could be read says for sure.
+/// What could not be confirmed in any accessible source.
 struct Unconfirmed {
-    /// Points a second, see the module.
+    /// Points per second; see the module documentation.
     rate: RateLimit,
-    /// SKUs in one call. A product has at most 100.
-    most_skus: usize,
-    /// The products of a shop, page by page.
+    /// SKUs per call. A product has at most 100.
+    max_skus: usize,
+    /// The path of a shop's products.
     products: &'static str,
-    /// Products on a page.
+    /// Products per page.
     products_page: u32,
 }
 const UNCONFIRMED: Unconfirmed = Unconfirmed {
     rate: RateLimit { per_second: 3.0, burst: 3 },
-    most_skus: 50,
+    max_skus: 50,
     products: "/product/202309/products/search",
     products_page: 50,
 };
@@ -60,9 +60,9 @@ const UNCONFIRMED: Unconfirmed = Unconfirmed {
 const HOSTS: [(&str, &str); 2] =
     [("global", "https://open-api.tiktokglobalshop.com"), ("sandbox", "https://open-api-sandbox.tiktokglobalshop.com")];
 const TOKEN_HOST: &str = "https://auth.tiktok-shops.com";
-/// What a write costs, in points.
+/// The cost of a write, in points.
 const WRITE_COST: u32 = 3;
-const MOST_UNITS: i64 = 99_999;
+const MAX_UNITS: i64 = 99_999;
 
 const INVENTORY: &str = "/product/202309/inventory/search";
 const SHOPS: &str = "/authorization/202309/shops";
@@ -72,18 +72,18 @@ const TOKEN_REFRESH: &str = "/api/v2/token/refresh";
 const PRODUCT_ID: &str = "product_id";
 const WAREHOUSE_ID: &str = "warehouse_id";
 
-const PAIR: &str = "Check that the product is live and the SKU exists in TikTok Shop, pair the listing again, then retry.";
-const GLOBAL: &str = "This product is edited through its global product; unlink it in TikTok Shop, or unpair the listing.";
-const SELLER: &str = "Put this right in TikTok Shop Seller Center, or ask TikTok; then check the store.";
-const RECONNECT: &str = "Let the seller allow the app in TikTok Shop again, with all its rights, then enter the new tokens.";
+const PAIR_AGAIN: &str = "Check that the product is live and the SKU exists in TikTok Shop, pair the listing again, then retry.";
+const GLOBAL: &str = "This product is edited through its global product. Unlink it in TikTok Shop, or unpair the listing.";
+const SELLER: &str = "Fix this in TikTok Shop Seller Center or ask TikTok, then check the store.";
+const RECONNECT: &str = "Authorize the app in TikTok Shop again with all its permissions, then enter the new tokens.";
 const KEYS: &str = "Check the store's app_key and app_secret.";
-const CIPHER: &str = "Check the store's shop_cipher against the shops that the seller allowed; then check the store.";
+const CIPHER: &str = "Compare the store's shop_cipher with the authorized shops, then check the store.";
 const WAREHOUSE: &str =
-    "Set warehouse_id, of the store or of the listing, to the one warehouse of the seller's that holds this SKU; then check the store.";
-const VALUE: &str = "TikTok Shop shows 0 to 99,999 units: set a maximum for this listing in its rules, then retry.";
-const BUG: &str = "TikTok Shop found the request itself wrong: report this with the answer, and retry once it is mended.";
+    "Set warehouse_id, in the store or in the listing, to the only warehouse that holds this SKU, then check the store.";
+const VALUE: &str = "TikTok Shop accepts 0 to 99,999 units. Set a maximum for this listing in its rules, then retry.";
+const BUG: &str = "TikTok Shop rejected the request as invalid. Report this with TikTok's response, and retry once it is fixed.";
 
-/// What TikTok's codes mean, of calls and in `data.errors`.
+/// What TikTok's codes mean, both for calls and in `data.errors`.
 const CODES: &[Row] = &[
     ("36009002", "", Throttled),
     ("12052109", "", Throttled),
@@ -108,24 +108,24 @@ const CODES: &[Row] = &[
     ("36009004", "", Listing(BUG)),
     ("36009043", "", Store(SELLER)),
     ("36009044", "", Store(SELLER)),
-    ("12052094", "", Store("The seller may not use several warehouses: leave warehouse_id out; then check the store.")),
+    ("12052094", "", Store("The seller may not use several warehouses. Remove warehouse_id, then check the store.")),
     ("12052097", "", Location(WAREHOUSE)),
     ("12052115", "", Location(WAREHOUSE)),
     ("12019022", "", Location(WAREHOUSE)),
     ("12052144", "", Location(WAREHOUSE)),
-    ("12052557", "", Listing(PAIR)),
-    ("12052260", "", Listing(PAIR)),
+    ("12052557", "", Listing(PAIR_AGAIN)),
+    ("12052260", "", Listing(PAIR_AGAIN)),
     ("12052141", "", Listing(GLOBAL)),
     ("12052055", "", Listing(VALUE)),
     ("12052553", "", Listing(BUG)),
     ("12052555", "", Listing(BUG)),
 ];
 
-/// The connector.
+/// The TikTok Shop connector.
 #[derive(Debug)]
 pub struct TikTokShop;
 
-/// A call, signed over its query and the bytes of its body. Only a call for a shop names it.
+/// A request signed over its query and the bytes of its body. Only calls for a shop carry its cipher.
 fn signed(
     store: &StoreConnection,
     path: &str,
@@ -141,12 +141,12 @@ fn signed(
     query.extend(own.iter().cloned());
     let secret = store.secret("app_secret")?;
     let pairs: String = query.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
-    let around = secret.expose_secret();
-    let sign = hmac_sha256_hex(secret, &format!("{around}{path}{pairs}{}{around}", body.as_deref().unwrap_or_default()));
+    let wrapper = secret.expose_secret();
+    let sign = hmac_sha256_hex(secret, &format!("{wrapper}{path}{pairs}{}{wrapper}", body.as_deref().unwrap_or_default()));
     query.insert("sign", sign);
     let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect();
-    let [(_, usual), ..] = HOSTS;
-    let host = HOSTS.iter().find(|(name, _)| store.setting("region") == Some(name)).map_or(usual, |(_, host)| host);
+    let [(_, default), ..] = HOSTS;
+    let host = HOSTS.iter().find(|(name, _)| store.setting("region") == Some(name)).map_or(default, |(_, host)| host);
     let mut request = Request::get(format!("{}{path}?{}", base(store, host), query.join("&")))
         .header("content-type", "application/json")
         .secret_header("x-tts-access-token", store.secret("access_token")?.clone());
@@ -158,18 +158,18 @@ fn signed(
 
 fn set_request(store: &StoreConnection, call: &Call, stamp: &Stamp) -> Result<Request, String> {
     let product = call.items.first().and_then(|item| item.extra.get(PRODUCT_ID));
-    let product = product.ok_or("The listing has no product_id: pair it again with it.")?;
+    let product = product.ok_or("The listing has no product_id. Pair it again.")?;
     if whole(product).is_none() {
-        return Err(format!("The listing's product_id {product} is not a TikTok product's number."));
+        return Err(format!("The listing's product_id {product} is not the ID of a TikTok product."));
     }
     let skus = call.items.iter().map(|item| {
         if item.extra.get(PRODUCT_ID) != Some(product) {
-            return Err("TikTok Shop takes only SKUs of one product in a call.".to_owned());
+            return Err("TikTok Shop accepts only SKUs of one product per call.".to_owned());
         }
-        if !(0..=MOST_UNITS).contains(&item.quantity) {
-            return Err(format!("TikTok Shop shows 0 to {MOST_UNITS} units, not {}.", item.quantity));
+        if !(0..=MAX_UNITS).contains(&item.quantity) {
+            return Err(format!("TikTok Shop accepts quantities from 0 to {MAX_UNITS}; this one is {}.", item.quantity));
         }
-        let inventory = [OutInventory { warehouse_id: own_or_stores(item, store, WAREHOUSE_ID), quantity: item.quantity }];
+        let inventory = [OutInventory { warehouse_id: listing_or_store_setting(item, store, WAREHOUSE_ID), quantity: item.quantity }];
         Ok(OutSku { id: &item.external_id, inventory })
     });
     let body = OutUpdate { skus: skus.collect::<Result<_, _>>()? };
@@ -177,7 +177,7 @@ fn set_request(store: &StoreConnection, call: &Call, stamp: &Stamp) -> Result<Re
     signed(store, &format!("/product/202309/products/{product}/inventory/update"), true, &[], Some(body), stamp)
 }
 
-/// The data of a call that worked at least in part.
+/// The data of a reply to a call that succeeded at least in part.
 fn data(call: &Call, reply: &Reply) -> Result<Value, Outcome> {
     let body = serde_json::from_str::<Envelope>(&reply.body).ok().filter(|body| !body.code.is_null());
     let Some(body) = body else {
@@ -196,36 +196,38 @@ fn data(call: &Call, reply: &Reply) -> Result<Value, Outcome> {
     })
 }
 
-/// What was sent less what failed. A failure that speaks of no listing of the call may be any's.
+/// Everything that did not fail was applied. A failure without a SKU of the call could be that of any listing.
 fn set_results(call: &Call, data: Value) -> Outcome {
     let Ok(InErrors { errors }) = serde_json::from_value::<Option<InErrors>>(data).map(Option::unwrap_or_default) else {
         return unreadable();
     };
-    let alone = call.items.len() == 1;
-    let nobodys = errors.iter().any(|failed| !call.items.iter().any(|item| item.external_id == text(&failed.detail.sku_id)));
-    let result = |listing: &CallItem| match errors.iter().find(|failed| alone || text(&failed.detail.sku_id) == listing.external_id) {
+    let single = call.items.len() == 1;
+    let unattributed = errors.iter().any(|failed| !call.items.iter().any(|item| item.external_id == text(&failed.detail.sku_id)));
+    let result = |listing: &CallItem| match errors.iter().find(|failed| single || text(&failed.detail.sku_id) == listing.external_id) {
         Some(failed) => {
-            // The warehouse's own words say more where there are some.
+            // The warehouse's own error is more specific, if there is one.
             let inner = failed.detail.extra_errors.first().map(|inner| (text(&inner.code), inner.message.clone()));
             let (code, message) =
                 inner.filter(|(code, _)| find(CODES, code, "").is_some()).unwrap_or((text(&failed.code), failed.message.clone()));
-            item(find(CODES, &code, &message).unwrap_or(Listing(PAIR)), said("TikTok Shop", &code, &message))
+            item(find(CODES, &code, &message).unwrap_or(Listing(PAIR_AGAIN)), said("TikTok Shop", &code, &message))
         }
-        None if nobodys => ItemResult::Unknown { reason: "TikTok Shop's answer names a failure, but not whose.".to_owned() },
+        None if unattributed => {
+            ItemResult::Unknown { reason: "TikTok Shop's response reports a failure without naming its SKU.".to_owned() }
+        }
         None => ItemResult::Applied { shown: Some(listing.quantity) },
     };
     Outcome::Answered(call.items.iter().map(result).collect())
 }
 
-fn shown(store: &StoreConnection, listing: &CallItem, skus: &[InSku]) -> ItemResult {
+fn read_result(store: &StoreConnection, listing: &CallItem, skus: &[InSku]) -> ItemResult {
     let rejected = |reason: &str, next_step: &str| ItemResult::Rejected { reason: reason.to_owned(), next_step: next_step.to_owned() };
     let Some(sku) = skus.iter().find(|sku| text(&sku.id) == listing.external_id) else {
-        return rejected("TikTok Shop does not know this SKU.", PAIR);
+        return rejected("TikTok Shop does not know this SKU.", PAIR_AGAIN);
     };
-    let quantity = match (own_or_stores(listing, store, WAREHOUSE_ID), sku.warehouse_inventory.as_slice()) {
+    let quantity = match (listing_or_store_setting(listing, store, WAREHOUSE_ID), sku.warehouse_inventory.as_slice()) {
         (None, []) => sku.total_available_quantity,
         (None, [only]) => only.available_quantity,
-        (None, _) => return rejected("This SKU is in several warehouses, and no warehouse_id says which one is meant.", WAREHOUSE),
+        (None, _) => return rejected("This SKU is in several warehouses, and no warehouse_id selects one.", WAREHOUSE),
         (Some(id), at) => match at.iter().find(|at| text(&at.warehouse_id) == id) {
             Some(at) => at.available_quantity,
             None => return rejected("TikTok Shop has no stock of this SKU in the given warehouse.", WAREHOUSE),
@@ -233,12 +235,12 @@ fn shown(store: &StoreConnection, listing: &CallItem, skus: &[InSku]) -> ItemRes
     };
     match quantity {
         Some(shown) => ItemResult::Applied { shown: Some(shown) },
-        None => ItemResult::Unknown { reason: "TikTok Shop's answer gives no quantity for this SKU.".to_owned() },
+        None => ItemResult::Unknown { reason: "TikTok Shop's response has no quantity for this SKU.".to_owned() },
     }
 }
 
-/// Whether the store's shop is among those that the seller allowed.
-fn checked(store: &StoreConnection, data: Value) -> Outcome {
+/// The outcome of a check: whether the store's shop is among the authorized ones.
+fn check_result(store: &StoreConnection, data: Value) -> Outcome {
     let Ok(InShops { shops }) = serde_json::from_value(data) else { return unreadable() };
     let cipher = store.setting("shop_cipher").unwrap_or_default();
     if shops.iter().any(|shop| shop.cipher == cipher) {
@@ -246,7 +248,7 @@ fn checked(store: &StoreConnection, data: Value) -> Outcome {
     }
     let known: Vec<String> = shops.into_iter().map(|shop| format!("{} ({})", shop.cipher, shop.name)).collect();
     Outcome::Closed {
-        reason: format!("The seller did not allow the app in this shop. The shop_cipher of those where he did: {}.", known.join(", ")),
+        reason: format!("The app is not authorized for this shop. These shop_ciphers are authorized: {}.", known.join(", ")),
         next_step: CIPHER.to_owned(),
     }
 }
@@ -273,12 +275,12 @@ impl Platform for TikTokShop {
     }
 
     fn facts(&self, store: &StoreConnection) -> Facts {
-        let max_items = UNCONFIRMED.most_skus;
+        let max_items = UNCONFIRMED.max_skus;
         Facts {
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: Some(PRODUCT_ID),
             per_store: rate_limit(store, UNCONFIRMED.rate).unwrap_or(UNCONFIRMED.rate),
-            // Each shop of an app has a bucket of its own.
+            // Each shop of an app has its own bucket.
             per_app: None,
         }
     }
@@ -295,7 +297,7 @@ impl Platform for TikTokShop {
                 signed(store, INVENTORY, true, &[], Some(json!({ "sku_ids": ids }).to_string()), stamp)
             }
             Action::Check => signed(store, SHOPS, false, &[], None, stamp),
-            Action::Adjust => Err("TikTok Shop cannot add to a stock; it is read and set instead.".to_owned()),
+            Action::Adjust => Err("TikTok Shop cannot add to a quantity; it can only set one.".to_owned()),
         }
     }
 
@@ -306,11 +308,11 @@ impl Platform for TikTokShop {
         };
         match call.action {
             Action::Set | Action::Adjust => set_results(call, data),
-            Action::Check => checked(store, data),
+            Action::Check => check_result(store, data),
             Action::Read => match serde_json::from_value::<InInventory>(data) {
                 Ok(found) => {
                     let skus: Vec<InSku> = found.inventory.into_iter().flat_map(|product| product.skus).collect();
-                    Outcome::Answered(call.items.iter().map(|listing| shown(store, listing, &skus)).collect())
+                    Outcome::Answered(call.items.iter().map(|listing| read_result(store, listing, &skus)).collect())
                 }
                 Err(_) => unreadable(),
             },
@@ -349,7 +351,7 @@ impl Platform for TikTokShop {
         let secret = |name: &str| store.credentials.get(name).map(ExposeSecret::expose_secret);
         let (path, grant) = match (secret("auth_code"), secret("refresh_token")) {
             (Some(code), _) => (TOKEN_GET, format!("auth_code={}&grant_type=authorized_code", percent(code))),
-            (None, _) if !refused && secret("access_token").is_some() && !ends_soon(store, stamp) => return None,
+            (None, _) if !refused && secret("access_token").is_some() && !expires_soon(store, stamp) => return None,
             (None, Some(token)) => (TOKEN_REFRESH, format!("refresh_token={}&grant_type=refresh_token", percent(token))),
             (None, None) => return None,
         };
@@ -359,7 +361,7 @@ impl Platform for TikTokShop {
 
     fn renewal(&self, store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
         let Ok(body) = serde_json::from_str::<Envelope>(&reply.body) else {
-            return Renewal::TryAgain { reason: "TikTok Shop's answer about new tokens could not be read.".to_owned() };
+            return Renewal::TryAgain { reason: "TikTok Shop's response to the token renewal could not be read.".to_owned() };
         };
         let code = text(&body.code);
         let tokens = serde_json::from_value::<InTokens>(body.data).ok().filter(|_| code == "0");
@@ -370,9 +372,9 @@ impl Platform for TikTokShop {
             }
             return renewal(find(CODES, &code, &body.message), said);
         };
-        // Told as an instant, in seconds since 1970.
-        let lives_s = tokens.access_token_expire_in.saturating_sub(stamp.now.timestamp());
-        let mut credentials = with_access_token(store, &tokens.access_token, lives_s, stamp);
+        // Despite its name, this is the Unix time of the expiry.
+        let lifetime_s = tokens.access_token_expire_in.saturating_sub(stamp.now.timestamp());
+        let mut credentials = with_access_token(store, &tokens.access_token, lifetime_s, stamp);
         credentials.insert("refresh_token".to_owned(), tokens.refresh_token.into());
         credentials.remove("auth_code");
         Renewal::Renewed(credentials)

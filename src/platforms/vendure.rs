@@ -3,53 +3,55 @@
 //! Sources (checked November 2026): docs.vendure.io (stock control, authentication); the source of `@vendure/core`
 //! 3.7.3; its introspected Admin schema; calls to a running server with PostgreSQL, which `tests/interop` repeats.
 //!
-//! - Set only, by `updateProductVariants` with `stockLevels`; there is no key and no comparison. An increase is read,
-//!   added and set, and what changes between the read and the write is overwritten by the sum.
-//! - **Two sets of one variant at once can end in a number that nobody sent**: the server works out a difference and adds
-//!   it, without a lock. So no two stores here may write the same variant at the same location, and a request without an
-//!   answer is not followed by another before the settle time. An answer that shows another number than was written is
-//!   taken for an unknown outcome.
-//! - What is written and read is the stock on hand at a location. Saleable is less than that by what orders have
-//!   allocated and by the out-of-stock threshold; a sale takes from the stock on hand only when it is fulfilled.
-//! - A listing's `external_id` is a product variant's id (SKUs are not unique), its `location_id` a stock location. The
-//!   store's `location_id` stands in for listings without their own, and for that Vendure's default: the oldest location
-//!   of the channel. Where a variant has no level at the location, one is made.
-//! - One call is one transaction: one bad row undoes all of it. 100 kB a call and 5 to 17 ms a row, so `USUAL_ROWS`.
-//! - Errors come under status 200, refused credentials too (`FORBIDDEN`); an `errors` whose mutation has no data means
-//!   that nothing was written.
-//! - A seller gives a name and a password, which are exchanged for a session token (the server's `tokenMethod` must
-//!   have `bearer`; a session ends a year after its last use, and a new one is fetched when it is refused), or an API
-//!   key (`api-key`; it costs the server a quarter of a second of computing each call). Both need the rights to read
-//!   the catalog and to update it.
-//! - Limits: none of Vendure's own (`OUR_PACE` is ours).
+//! - Quantities can only be set, with `updateProductVariants` and its `stockLevels`. There are no idempotency keys and
+//!   there is no compare-and-set. An increase is therefore read, added and written back, and a change between the read
+//!   and the write is overwritten.
+//! - **Two concurrent sets of one variant can leave a number that nobody sent**: the server computes a difference and adds
+//!   it, without a lock. So no two of our stores may write the same variant at the same location, and after a request
+//!   without a reply no other is sent before the settle time. If the reply shows a different number from the one written,
+//!   the outcome is unknown.
+//! - Reads and writes use the stock on hand at a location. The saleable quantity is lower by the units allocated to orders
+//!   and by the out-of-stock threshold; a sale reduces the stock on hand only when it is fulfilled.
+//! - A listing's `external_id` is the ID of a product variant (SKUs are not unique), and its `location_id` a stock
+//!   location. The store's `location_id` applies to listings without their own; without either, Vendure's default
+//!   applies: the oldest location of the channel. If a variant has no level at the location, a write creates it.
+//! - A call is one transaction: one bad row rolls back all of it. The server accepts 100 kB per call, and a row takes
+//!   5 to 17 ms; hence `DEFAULT_ROWS`.
+//! - Errors arrive under status 200, and so do refused credentials (`FORBIDDEN`). If `errors` is present and the mutation
+//!   has no data, nothing was written.
+//! - Credentials are a username and a password, which are exchanged for a session token (the server's `tokenMethod` must
+//!   include `bearer`; a session expires a year after its last use, and a new one is fetched when it is refused), or an
+//!   API key (`api-key`; it costs the server a quarter of a second of CPU time per call). Both need permission to read and
+//!   to update the catalog.
+//! - Limits: Vendure itself has none (`OUR_PACE` is our choice).
 //!
-//! Unconfirmed: the race on other databases than PostgreSQL; what several channels do with a wrong channel token
-//! (`WRONG_CHANNEL` is relied on; with one channel a wrong token was ignored).
+//! Unconfirmed: the race on databases other than PostgreSQL; how a server with several channels treats a wrong channel
+//! token (`WRONG_CHANNEL` is expected; a server with one channel ignored a wrong token).
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::codes::{self, Class, Row, said};
-use super::fields::{max_items, own_or_stores};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
+use super::fields::{listing_or_store_setting, max_items};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use wire::{Answer, Document, Found, GlobalSettings, Input, LoggedIn, Page};
+use wire::{Document, Found, GlobalSettings, Input, LoggedIn, Page, ReplyBody};
 
-/// Rows of a call at most, and where the store does not say.
+/// Rows per call: the largest `max_items` of a store, and the default.
 const MAX_ROWS: u64 = 100;
-const USUAL_ROWS: u64 = 50;
-/// A pace of our own: the shop's server works for its customers, too.
+const DEFAULT_ROWS: u64 = 50;
+/// Our own choice: the same server also serves the shop's customers.
 const OUR_PACE: RateLimit = RateLimit { per_second: 10.0, burst: 10 };
-/// Variants on a page.
+/// Variants per page.
 const VARIANTS_PAGE: usize = 100;
-/// What a quantity may be: its numbers are 32 bits wide, and a difference of two of them must fit as well.
-const MOST_UNITS: i64 = 1_000_000_000;
-/// The channel's token is not one (unconfirmed).
+/// The largest quantity that is sent. Vendure's integers have 32 bits, and the difference of two quantities must fit too.
+const MAX_UNITS: i64 = 1_000_000_000;
+/// The code for a wrong channel token (unconfirmed).
 const WRONG_CHANNEL: &str = "CHANNEL_NOT_FOUND";
-/// The header in which a session's token comes; empty where the token that was sent is dead.
+/// The response header with the session token. It is empty if the token sent has expired.
 const SESSION_HEADER: &str = "vendure-auth-token";
 
 const SET: &str = "mutation Set($input: [UpdateProductVariantInput!]!) { updateProductVariants(input: $input) { \
@@ -57,12 +59,12 @@ const SET: &str = "mutation Set($input: [UpdateProductVariantInput!]!) { updateP
 const READ: &str = "query Read($ids: [String!]!, $take: Int!) { \
     productVariants(options: { take: $take, filter: { id: { in: $ids } } }) { items { \
     id trackInventory stockLevels { stockLocationId stockOnHand } } } globalSettings { trackInventory } }";
-/// The same, and which location is the channel's oldest.
+/// Like `READ`, and asks for the channel's oldest location too.
 const READ_DEFAULT: &str = "query Read($ids: [String!]!, $take: Int!) { \
     productVariants(options: { take: $take, filter: { id: { in: $ids } } }) { items { \
     id trackInventory stockLevels { stockLocationId stockOnHand } } } globalSettings { trackInventory } \
     stockLocations(options: { take: 1, sort: { createdAt: ASC, id: ASC } }) { items { id } } }";
-/// Asks for what the right to read the catalog is needed for.
+/// Succeeds only with permission to read the catalog.
 const CHECK: &str = "query Check { productVariants(options: { take: 1 }) { totalItems } }";
 const VARIANTS: &str = "query Variants($skip: Int!, $take: Int!) { \
     productVariants(options: { skip: $skip, take: $take, sort: { id: ASC } }) { totalItems items { \
@@ -70,22 +72,31 @@ const VARIANTS: &str = "query Variants($skip: Int!, $take: Int!) { \
 const LOGIN: &str = "mutation Login($username: String!, $password: String!) { login(username: $username, password: $password) { \
     __typename ... on CurrentUser { id } ... on ErrorResult { errorCode message } } }";
 
-const PAIR: &str = "Pair the listing again by discovery, or remove it if the variant was deleted in Vendure.";
-const OUR_FAULT: &str = "Check the listing's external_id and location_id and its quantity; if they are right, tell the operator.";
-/// The codes that refuse a call as a whole; a refused mutation has written nothing.
+const PAIR_AGAIN: &str = "Pair the listing again, or remove it if the variant was deleted in Vendure.";
+const CHECK_LISTING: &str =
+    "Check the listing's external_id, location_id and quantity. If they are correct, contact the operator of this service.";
+/// Codes that apply to a whole call. A refused mutation has written nothing.
 const CODES: &[Row] = &[
-    (WRONG_CHANNEL, "", Class::Store("Enter the token of one of the channels in Vendure (Settings > Channels) as channel_token.")),
-    ("ILLEGAL_OPERATION", "", Class::Store("Mend in Vendure what the message names, then check the store.")),
-    // The database's own words: there is no such stock location.
-    ("", "foreign key", Class::Location("Enter the id of a stock location of Vendure's as location_id, in the listing or in the store.")),
-    ("USER_INPUT_ERROR", "", Class::Listing("Mend the variant in Vendure, or its quantity here, as the message says, then retry.")),
-    ("BAD_USER_INPUT", "", Class::Listing(OUR_FAULT)),
-    ("GRAPHQL_PARSE_FAILED", "", Class::Listing("This server takes other requests than Vendure 3 does: tell the operator.")),
-    ("GRAPHQL_VALIDATION_FAILED", "", Class::Listing("This server takes other requests than Vendure 3 does: tell the operator.")),
-    ("ENTITY_NOT_FOUND", "", Class::Listing(PAIR)),
+    (WRONG_CHANNEL, "", Class::Store("Set channel_token to the token of a channel in Vendure (Settings > Channels).")),
+    ("ILLEGAL_OPERATION", "", Class::Store("Fix in Vendure what the message describes, then check the store.")),
+    // The database's error message for a stock location that does not exist.
+    ("", "foreign key", Class::Location("Set location_id, in the listing or in the store, to the ID of a stock location in Vendure.")),
+    ("USER_INPUT_ERROR", "", Class::Listing("Fix the variant in Vendure, or its quantity here, as the message says, then retry.")),
+    ("BAD_USER_INPUT", "", Class::Listing(CHECK_LISTING)),
+    (
+        "GRAPHQL_PARSE_FAILED",
+        "",
+        Class::Listing("This server does not accept the requests of Vendure 3. Contact the operator of this service."),
+    ),
+    (
+        "GRAPHQL_VALIDATION_FAILED",
+        "",
+        Class::Listing("This server does not accept the requests of Vendure 3. Contact the operator of this service."),
+    ),
+    ("ENTITY_NOT_FOUND", "", Class::Listing(PAIR_AGAIN)),
 ];
 
-/// The connector.
+/// The Vendure connector.
 #[derive(Debug)]
 pub struct Vendure;
 
@@ -107,17 +118,17 @@ fn authorized(store: &StoreConnection, query: &str, variables: &impl serde::Seri
     })
 }
 
-/// Where the listing's stock is kept; `None` is Vendure's default.
+/// The listing's stock location; `None` is Vendure's default location.
 fn location<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Option<&'a str> {
-    own_or_stores(item, store, "location_id").filter(|id| !id.is_empty())
+    listing_or_store_setting(item, store, "location_id").filter(|id| !id.is_empty())
 }
 
 fn row<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<Input<'a>, String> {
     if item.external_id.is_empty() {
-        return Err("The listing has no external_id: it must be the id of a product variant in Vendure.".to_owned());
+        return Err("The listing has no external_id. Enter the ID of a product variant in Vendure.".to_owned());
     }
-    if item.quantity.abs() > MOST_UNITS {
-        return Err(format!("Vendure takes no quantity beyond {MOST_UNITS} units; this one is {}.", item.quantity));
+    if item.quantity.abs() > MAX_UNITS {
+        return Err(format!("Vendure accepts quantities from -{MAX_UNITS} to {MAX_UNITS}; this one is {}.", item.quantity));
     }
     Ok(Input::new(&item.external_id, location(store, item), item.quantity))
 }
@@ -134,12 +145,12 @@ impl Platform for Vendure {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let goes_into_a_header = |token: &str| match token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let fits_a_header = |token: &str| match token.bytes().all(|byte| byte.is_ascii_graphic()) {
             true => Ok(()),
             false => Err("must be visible ASCII characters".to_owned()),
         };
         Check::new(store, Need::Needed)
-            .text_that("channel_token", Need::Optional, goes_into_a_header)
+            .text_that("channel_token", Need::Optional, fits_a_header)
             .text("location_id", Need::Optional)
             .max_items(MAX_ROWS)
             .key_or_login("api_key", ["username", "password"])
@@ -151,7 +162,7 @@ impl Platform for Vendure {
     }
 
     fn facts(&self, store: &StoreConnection) -> Facts {
-        let max_items = max_items(store, USUAL_ROWS, MAX_ROWS);
+        let max_items = max_items(store, DEFAULT_ROWS, MAX_ROWS);
         Facts {
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: None,
@@ -166,7 +177,7 @@ impl Platform for Vendure {
 
     fn request(&self, store: &StoreConnection, call: &Call, _: &Stamp) -> Result<Request, String> {
         match call.action {
-            Action::Adjust => Err("Vendure cannot add to a quantity.".to_owned()),
+            Action::Adjust => Err("Vendure cannot add to a quantity; it can only set one.".to_owned()),
             Action::Set => {
                 let rows = call.items.iter().map(|item| row(store, item)).collect::<Result<Vec<_>, _>>()?;
                 authorized(store, SET, &json!({ "input": rows }))
@@ -177,16 +188,16 @@ impl Platform for Vendure {
     }
 
     fn outcome(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Outcome {
-        let answer = match answer(reply) {
-            Ok(answer) => answer,
+        let body = match parse(reply) {
+            Ok(body) => body,
             Err(outcome) => return outcome,
         };
         let found = match call.action {
-            Action::Set | Action::Adjust => answer.field("updateProductVariants").and_then(|data| set_outcome(store, call, data)),
-            Action::Read => read_outcome(store, call, &answer),
-            Action::Check => answer.field("productVariants").map(|_| Outcome::Answered(Vec::new())),
+            Action::Set | Action::Adjust => body.field("updateProductVariants").and_then(|data| set_results(store, call, data)),
+            Action::Read => read_results(store, call, &body),
+            Action::Check => body.field("productVariants").map(|_| Outcome::Answered(Vec::new())),
         };
-        found.unwrap_or_else(|| failure(store, call, reply, &answer))
+        found.unwrap_or_else(|| failure(store, call, reply, &body))
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
@@ -194,20 +205,20 @@ impl Platform for Vendure {
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
-        let skip = place(cursor).ok_or("This is not a place in the shop's list of variants.")?;
+        let skip = offset(cursor).ok_or("This cursor does not belong to the shop's list of variants.")?;
         authorized(store, VARIANTS, &json!({ "skip": skip, "take": VARIANTS_PAGE }))
     }
 
     fn variants(&self, store: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
-        let answer = answer(reply)?;
+        let body = parse(reply)?;
         let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
-        let data = answer.field("productVariants").ok_or_else(|| failure(store, &call, reply, &answer))?;
+        let data = body.field("productVariants").ok_or_else(|| failure(store, &call, reply, &body))?;
         let page = Page::deserialize(data).map_err(|_| codes::unreadable())?;
-        let behind = place(cursor).ok_or_else(codes::unreadable)?.saturating_add(page.items.len());
-        let more = !page.items.is_empty() && behind < page.total_items;
+        let end = offset(cursor).ok_or_else(codes::unreadable)?.saturating_add(page.items.len());
+        let more = !page.items.is_empty() && end < page.total_items;
         let preferred = store.setting("location_id");
         let variants = page.items.into_iter().map(|found| found.variant(preferred)).collect();
-        Ok(VariantPage { variants, next: more.then(|| behind.to_string()) })
+        Ok(VariantPage { variants, next: more.then(|| end.to_string()) })
     }
 
     fn renewal_request(&self, store: &StoreConnection, _: &Stamp, refused: bool) -> Option<Request> {
@@ -220,16 +231,16 @@ impl Platform for Vendure {
 
     fn renewal(&self, store: &StoreConnection, reply: &Reply, _: &Stamp) -> Renewal {
         let refused = |reason: String| Renewal::Refused { reason };
-        let answer = match answer(reply) {
-            Ok(answer) => answer,
+        let body = match parse(reply) {
+            Ok(body) => body,
             Err(Outcome::TryAgain { reason, .. } | Outcome::Unknown { reason }) => return Renewal::TryAgain { reason },
             Err(Outcome::Closed { reason, next_step }) => return refused(format!("{reason} {next_step}")),
-            Err(_) => return refused(format!("Vendure did not take the login ({}).", reply.status)),
+            Err(_) => return refused(format!("Vendure refused the login ({}).", reply.status)),
         };
-        match answer.field("login").map(LoggedIn::deserialize) {
+        match body.field("login").map(LoggedIn::deserialize) {
             Some(Ok(LoggedIn { typename, .. })) if typename == "CurrentUser" => {
                 let Some(token) = reply.header(SESSION_HEADER).filter(|token| !token.is_empty()) else {
-                    let what = "Vendure gave no session token: its authOptions.tokenMethod must have 'bearer', or use an API key.";
+                    let what = "Vendure returned no session token. Add 'bearer' to its authOptions.tokenMethod, or use an API key.";
                     return refused(what.to_owned());
                 };
                 let mut credentials = store.credentials.clone();
@@ -238,125 +249,125 @@ impl Platform for Vendure {
             }
             Some(Ok(LoggedIn { error_code, message, .. })) => {
                 let said = said("Vendure", error_code.as_deref().unwrap_or_default(), message.as_deref().unwrap_or_default());
-                refused(format!("{said} Enter the name and the password of an administrator again."))
+                refused(format!("{said} Enter the username and password of an administrator again."))
             }
-            _ => Renewal::TryAgain { reason: "Vendure did not answer the login.".to_owned() },
+            _ => Renewal::TryAgain { reason: "Vendure returned no result for the login.".to_owned() },
         }
     }
 }
 
-fn place(cursor: Option<&str>) -> Option<usize> {
+fn offset(cursor: Option<&str>) -> Option<usize> {
     cursor.map_or(Some(0), |text| text.parse().ok())
 }
 
-/// What a reply says when its status lets it say anything.
-fn answer(reply: &Reply) -> Result<Answer, Outcome> {
-    let answer = serde_json::from_str::<Answer>(&reply.body).ok().filter(|answer| answer.data.is_some() || !answer.errors.is_empty());
+/// The body of a reply, or the outcome if its status rules the body out.
+fn parse(reply: &Reply) -> Result<ReplyBody, Outcome> {
+    let body = serde_json::from_str::<ReplyBody>(&reply.body).ok().filter(|body| body.data.is_some() || !body.errors.is_empty());
     let status = reply.status;
     Err(match status {
-        200..=299 => return answer.ok_or_else(codes::unreadable),
-        400 if answer.is_some() => return answer.ok_or_else(codes::unreadable),
+        200..=299 => return body.ok_or_else(codes::unreadable),
+        400 if body.is_some() => return body.ok_or_else(codes::unreadable),
         300..=399 | 404 => Outcome::Closed {
-            reason: format!("There is no Admin API of Vendure's at this address ({status})."),
-            next_step: "Enter the address of Vendure's server as base_url, without /admin-api.".to_owned(),
+            reason: format!("There is no Vendure Admin API at this address ({status})."),
+            next_step: "Set base_url to the address of the Vendure server, without /admin-api.".to_owned(),
         },
-        401 | 403 => Outcome::Unauthorized { reason: format!("What stands before Vendure's server keeps us out ({status}).") },
+        401 | 403 => Outcome::Unauthorized {
+            reason: format!("Something in front of the Vendure server, such as a proxy, denies access ({status})."),
+        },
         429 => Outcome::TryAgain {
-            reason: "The shop's host asked us to slow down (429).".to_owned(),
+            reason: "The shop's host limited our requests (429).".to_owned(),
             after: reply.retry_after(),
             throttled: true,
         },
-        // A body above the server's limit is answered so, too, with an empty message: ours are a seventh of that at most.
-        408 | 500.. => Outcome::Unknown { reason: format!("Vendure's server had an error of its own ({status}).") },
-        _ => Outcome::Refused {
-            reason: format!("Vendure did not take the request as it was asked ({status})."),
-            next_step: OUR_FAULT.to_owned(),
-        },
+        // A body above the server's limit also gets 500, with an empty message; ours are at most a seventh of that limit.
+        408 | 500.. => Outcome::Unknown { reason: format!("The Vendure server failed ({status}).") },
+        _ => Outcome::Refused { reason: format!("Vendure refused the request ({status})."), next_step: CHECK_LISTING.to_owned() },
     })
 }
 
-/// What the errors of a reply without data say. Nothing was written.
-fn failure(store: &StoreConnection, call: &Call, reply: &Reply, answer: &Answer) -> Outcome {
-    let Some((code, message)) = answer.first_error() else { return codes::unreadable() };
+/// The outcome of a reply that has errors and no data. Nothing was written.
+fn failure(store: &StoreConnection, call: &Call, reply: &Reply, body: &ReplyBody) -> Outcome {
+    let Some((code, message)) = body.first_error() else { return codes::unreadable() };
     let said = said("Vendure", code, message);
     match code {
         "FORBIDDEN" if store.credentials.contains_key("api_key") => {
             Outcome::Unauthorized { reason: format!("{said} The API key is wrong, or its role may not read and update the catalog.") }
         }
-        // A dead session and a missing right look the same: a login tells them apart.
-        "FORBIDDEN" => Outcome::TokenExpired { reason: format!("{said} The session has ended, or the user may not update the catalog.") },
-        "ENTITY_NOT_FOUND" if call.action == Action::Set && message.contains("ProductVariant") => without_unknown(call, &said, message),
+        // An expired session and a missing permission look the same; a new login distinguishes them.
+        "FORBIDDEN" => Outcome::TokenExpired { reason: format!("{said} The session has expired, or the user may not update the catalog.") },
+        "ENTITY_NOT_FOUND" if call.action == Action::Set && message.contains("ProductVariant") => reject_unknown(call, &said, message),
         "" | "INTERNAL_SERVER_ERROR" => match codes::find(CODES, code, message) {
             Some(class) => codes::outcome(class, said, call, reply, "location_id"),
-            // It may be one row's fault: split until it stands alone.
+            // A single row may be the cause, so the call is split until that row is alone.
             None if call.items.len() > 1 => {
-                Outcome::Refused { reason: said, next_step: "Nothing to do: it is tried again by itself.".to_owned() }
+                Outcome::Refused { reason: said, next_step: "Nothing to do: it will be retried automatically.".to_owned() }
             }
             None => codes::outcome(Class::Again, said, call, reply, "location_id"),
         },
-        _ => codes::outcome(codes::find(CODES, code, message).unwrap_or(Class::Listing(OUR_FAULT)), said, call, reply, "location_id"),
+        _ => codes::outcome(codes::find(CODES, code, message).unwrap_or(Class::Listing(CHECK_LISTING)), said, call, reply, "location_id"),
     }
 }
 
-/// The variant that is named is not there; the others were undone with it.
-fn without_unknown(call: &Call, said: &str, message: &str) -> Outcome {
-    let is_named = |item: &CallItem| message.contains(&format!("\"{}\"", item.external_id));
-    if !call.items.iter().any(is_named) {
-        return Outcome::Refused { reason: said.to_owned(), next_step: PAIR.to_owned() };
+/// Rejects the variant that the message names; the other rows were rolled back.
+fn reject_unknown(call: &Call, said: &str, message: &str) -> Outcome {
+    let is_in_message = |item: &CallItem| message.contains(&format!("\"{}\"", item.external_id));
+    if !call.items.iter().any(is_in_message) {
+        return Outcome::Refused { reason: said.to_owned(), next_step: PAIR_AGAIN.to_owned() };
     }
-    let result = |item: &CallItem| match is_named(item) {
+    let result = |item: &CallItem| match is_in_message(item) {
         true => unknown_variant(),
-        false => ItemResult::NeverApplied { reason: "Vendure does not know another listing of the same call.".to_owned() },
+        false => ItemResult::NeverApplied { reason: "Another listing in the same call is unknown to Vendure.".to_owned() },
     };
     Outcome::Answered(call.items.iter().map(result).collect())
 }
 
 fn unknown_variant() -> ItemResult {
-    ItemResult::Rejected { reason: "Vendure does not know this product variant.".to_owned(), next_step: PAIR.to_owned() }
+    ItemResult::Rejected { reason: "Vendure does not know this product variant.".to_owned(), next_step: PAIR_AGAIN.to_owned() }
 }
 
 fn not_tracked() -> ItemResult {
     ItemResult::Rejected {
         reason: "This variant does not track inventory in Vendure.".to_owned(),
-        next_step: "Switch on 'Track inventory' for it in Vendure (or in the global settings that it goes by), then retry.".to_owned(),
+        next_step: "Turn on 'Track inventory' for the variant in Vendure (or in the global settings, if it inherits them), then retry."
+            .to_owned(),
     }
 }
 
-/// What an answer says of the rows of a set; `None` when it says nothing of the mutation.
-fn set_outcome(store: &StoreConnection, call: &Call, data: &Value) -> Option<Outcome> {
+/// The results of a set; `None` if the data cannot be read.
+fn set_results(store: &StoreConnection, call: &Call, data: &Value) -> Option<Outcome> {
     let found: Vec<Option<Found>> = Deserialize::deserialize(data).ok()?;
     let by_id: HashMap<String, Found> = found.into_iter().flatten().map(|found| (found.id.clone(), found)).collect();
     let unknown = |reason: &str| ItemResult::Unknown { reason: reason.to_owned() };
     let result = |item: &CallItem| match by_id.get(&item.external_id) {
-        None => unknown("Vendure's answer does not mention this listing."),
+        None => unknown("Vendure's response does not mention this listing."),
         Some(found) if found.is_untracked() => not_tracked(),
         Some(found) => {
             let shown = match location(store, item) {
                 Some(location) => found.at(location),
-                // Which of its locations is the default is not in the answer.
+                // The reply does not say which location is the default.
                 None => found.stock_levels.iter().map(|level| level.stock_on_hand).find(|shown| *shown == item.quantity),
             };
             match shown {
                 Some(shown) if shown == item.quantity => ItemResult::Applied { shown: Some(shown) },
-                _ => unknown("Vendure shows another number than was written: somebody wrote at the same time."),
+                _ => unknown("Vendure shows a different number from the one written: it was changed at the same time."),
             }
         }
     };
     Some(Outcome::Answered(call.items.iter().map(result).collect()))
 }
 
-/// What each item shows; `None` when the answer has no data.
-fn read_outcome(store: &StoreConnection, call: &Call, answer: &Answer) -> Option<Outcome> {
-    let page = Page::deserialize(answer.field("productVariants")?).ok()?;
-    let globally = answer.field("globalSettings").and_then(|data| GlobalSettings::deserialize(data).ok());
-    let untracked_globally = globally.is_some_and(|settings| !settings.track_inventory);
-    let default = answer.field("stockLocations").and_then(|data| data.pointer("/items/0/id")?.as_str());
+/// The results of a read; `None` if the reply has no data.
+fn read_results(store: &StoreConnection, call: &Call, body: &ReplyBody) -> Option<Outcome> {
+    let page = Page::deserialize(body.field("productVariants")?).ok()?;
+    let global_settings = body.field("globalSettings").and_then(|data| GlobalSettings::deserialize(data).ok());
+    let untracked_by_default = global_settings.is_some_and(|settings| !settings.track_inventory);
+    let default = body.field("stockLocations").and_then(|data| data.pointer("/items/0/id")?.as_str());
     let by_id: HashMap<&str, &Found> = page.items.iter().map(|found| (found.id.as_str(), found)).collect();
     let result = |item: &CallItem| match by_id.get(item.external_id.as_str()) {
         None => unknown_variant(),
-        Some(found) if found.is_untracked() || (untracked_globally && found.goes_by_global()) => not_tracked(),
+        Some(found) if found.is_untracked() || (untracked_by_default && found.inherits_tracking()) => not_tracked(),
         Some(found) => match location(store, item).or(default) {
-            // Without a level nothing of it is on hand there.
+            // Without a level, no stock is on hand at that location.
             Some(location) => ItemResult::Applied { shown: Some(found.at(location).unwrap_or(0)) },
             None => ItemResult::Unknown { reason: "Vendure does not say which stock location is its default.".to_owned() },
         },

@@ -55,7 +55,7 @@ fn an_overwrite_takes_the_place_of_the_increases_queued_for_its_listing() {
             .db()
             .write(move |t| {
                 for push in t.list_pushes(&Default::default(), None, 10)? {
-                    assert_eq!(push.state, Held);
+                    assert_eq!(push.state(), Held);
                 }
                 let mut store = t.store(id)?;
                 store.paused = false;
@@ -463,7 +463,7 @@ fn for_each_listing_the_service_keeps_what_the_store_showed_last_and_when() {
         world.a_moment().await;
         let listing = seller.listing(&shop, "A").await;
         assert_eq!(listing.shown, Some(8), "from the answer");
-        assert!(world.now() - listing.shown_at.unwrap() <= 2_000);
+        assert!(world.now() - listing.shown_at.unwrap() <= seconds(2));
     });
 }
 

@@ -3,6 +3,7 @@
 use crate::support::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::time::Duration;
 use stocktide::actors;
 use stocktide::db::Db;
 use stocktide::db::fleet::{PRUNE_STEP, Retention, prune};
@@ -289,7 +290,8 @@ fn old_rows_are_pruned_in_small_steps_and_what_is_open_is_kept() {
             seller.record(events).await;
         }
         world.a_moment().await;
-        let (now, keep) = (world.now() + 1_000, Retention { events_ms: 1, pushes_ms: 1 });
+        let (now, keep) =
+            (world.now() + Duration::from_secs(1), Retention { events: Duration::from_millis(1), pushes: Duration::from_millis(1) });
         let step = async |db: Db| db.write(move |conn| prune(conn, keep, now)).await.unwrap();
         let mut steps = Vec::new();
         loop {
@@ -311,7 +313,7 @@ fn old_rows_are_pruned_in_small_steps_and_what_is_open_is_kept() {
 #[test]
 fn the_service_prunes_by_itself_what_is_older_than_its_retention() {
     let settings = |settings: &mut actors::Settings| {
-        settings.retention = Retention { events_ms: 3_600_000, pushes_ms: 60_000 };
+        settings.retention = Retention { events: Duration::from_secs(3600), pushes: Duration::from_secs(60) };
     };
     story_with(START, settings, async |world| {
         let seller = world.seller(incremental).await;

@@ -31,7 +31,9 @@ impl Tenant<'_> {
             by_sku.entry(sku).or_default().push(entry);
         }
         let mut levels: HashMap<String, Levels> = HashMap::new();
-        let rows: Vec<(String, String, i64)> = on!(self.conn, c => scope.stock_levels().select((stock_levels::sku, stock_levels::warehouse, stock_levels::available)).filter(stock_levels::sku.eq_any(&skus)).load(c))?;
+        let rows: Vec<(String, String, i64)> = on!(self.conn, c => scope.stock_levels()
+            .select((stock_levels::sku, stock_levels::warehouse, stock_levels::available))
+            .filter(stock_levels::sku.eq_any(&skus)).load(c))?;
         for (sku, code, available) in rows {
             levels.entry(sku).or_default().insert(WarehouseCode::parse(&code).map_err(Error::Corrupt)?, available);
         }

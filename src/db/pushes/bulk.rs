@@ -118,3 +118,6 @@ impl Tenant<'_> {
 fn ids<'a>(of: impl Iterator<Item = &'a Push>) -> Vec<Vec<u8>> {
     of.map(|push| push.id().bytes()).collect()
 }
+
+#[cfg(test)]
+mod tests;

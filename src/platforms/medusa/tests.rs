@@ -1,5 +1,5 @@
-//! The connector held against replies as a running Medusa 2.21.2 gave them; ids and keys are invented.
-use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+//! The connector against replies recorded from a running Medusa 2.21.2; IDs and keys are invented.
+use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::*;
 use serde_json::Value;
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn store() -> StoreConnection {
     shop(json!({"location_id": "sloc_1"}), &[("api_key", "sk_0123456789abcdef")])
 }
 
-/// Signed in with e-mail and password.
+/// A store that signs in with email and password.
 fn user(more: &[(&str, &str)]) -> StoreConnection {
     shop(json!({"location_id": "sloc_1"}), &[&[("email", "a@b.example"), ("password", "p")], more].concat())
 }
@@ -27,7 +27,7 @@ fn call(action: Action, items: Vec<CallItem>) -> Call {
     Call { action, items, idempotency_key: None }
 }
 
-/// The second is kept elsewhere.
+/// Two items; the second has a location of its own.
 fn two(action: Action) -> Call {
     let mut items = vec![item("iitem_1", 11), item("iitem_2", 0)];
     items[1].extra.insert("location_id".into(), "sloc_2".into());
@@ -42,7 +42,7 @@ fn outcome(action: Action, status: u16, body: &str) -> Outcome {
     Medusa.outcome(&store(), &two(action), &test_reply(status, &[], body))
 }
 
-fn answered(action: Action, status: u16, body: &Value) -> Vec<ItemResult> {
+fn results_of(action: Action, status: u16, body: &Value) -> Vec<ItemResult> {
     match outcome(action, status, &body.to_string()) {
         Outcome::Answered(results) => results,
         other => panic!("{other:?}"),
@@ -57,7 +57,7 @@ fn next_step(result: &ItemResult) -> &str {
 }
 
 #[test]
-fn a_set_is_one_batch_with_the_key_as_computed_by_hand() {
+fn a_set_is_one_batch_and_its_key_matches_the_value_computed_by_hand() {
     let request = requested(&store(), &two(Action::Set));
     assert_eq!(request.url, "https://shop.example/admin/inventory-items/location-levels/batch");
     assert_eq!(
@@ -71,62 +71,62 @@ fn a_set_is_one_batch_with_the_key_as_computed_by_hand() {
 }
 
 #[test]
-fn a_read_names_its_items_in_the_address() {
+fn a_read_lists_its_items_in_the_url() {
     let request = requested(&store(), &two(Action::Read));
     let url = "https://shop.example/admin/inventory-items?limit=2\
                &fields=id%2Clocation_levels.location_id%2Clocation_levels.stocked_quantity&id[]=iitem_1&id[]=iitem_2";
     assert_eq!(request.url, url);
     let longest = "i".repeat(64);
     let whole = call(Action::Read, vec![item(&longest, 0); usize::try_from(MAX_ROWS).unwrap()]);
-    assert!(requested(&store(), &whole).url.len() < 8000, "within what servers take as a request line");
+    assert!(requested(&store(), &whole).url.len() < 8000, "short enough for the request line that servers accept");
 }
 
 #[test]
-fn what_cannot_be_asked_is_said_in_plain_words() {
+fn requests_that_cannot_be_made_are_explained() {
     let refused =
         |store: &StoreConnection, item: CallItem| Medusa.request(store, &call(Action::Set, vec![item]), &test_stamp(NOW)).unwrap_err();
     assert!(refused(&shop(json!({}), &[("api_key", "k")]), item("iitem_1", 1)).contains("location_id"));
     assert!(refused(&store(), item("iitem_1&x=", 1)).contains("inventory item"));
     assert!(refused(&store(), item("iitem_1", -1)).contains("from 0"));
-    assert!(refused(&store(), item("iitem_1", MOST_UNITS + 1)).contains("1000000000"));
+    assert!(refused(&store(), item("iitem_1", MAX_UNITS + 1)).contains("1000000000"));
     assert!(Medusa.request(&store(), &two(Action::Adjust), &test_stamp(NOW)).is_err());
 }
 
 #[test]
-fn success_is_told_by_item_and_location_whatever_the_order() {
+fn results_are_matched_by_item_and_location_in_any_order() {
     let level = |item: &str, at: &str| json!({"id": "ilev_1", "inventory_item_id": item, "location_id": at, "stocked_quantity": 11, "available_quantity": 3});
     let body = json!({"created": [], "updated": [level("iitem_2", "sloc_2"), level("iitem_1", "sloc_1")], "deleted": []});
-    assert_eq!(answered(Action::Set, 200, &body), [ItemResult::Applied { shown: Some(11) }, ItemResult::Applied { shown: Some(0) }]);
+    assert_eq!(results_of(Action::Set, 200, &body), [ItemResult::Applied { shown: Some(11) }, ItemResult::Applied { shown: Some(0) }]);
     let body = json!({"created": [], "updated": [level("iitem_1", "sloc_1"), level("iitem_2", "sloc_1")], "deleted": []});
-    assert!(matches!(answered(Action::Set, 200, &body)[1], ItemResult::Unknown { .. }), "not mentioned: perhaps applied");
+    assert!(matches!(results_of(Action::Set, 200, &body)[1], ItemResult::Unknown { .. }), "not mentioned, so it may have been applied");
 }
 
 #[test]
-fn one_item_that_is_not_stocked_is_rejected_and_the_rest_goes_out_again() {
+fn one_unstocked_item_is_rejected_and_the_rest_are_sent_again() {
     let body = json!({"type": "not_found", "message": "Item iitem_2 is not stocked at location sloc_2"});
-    let results = answered(Action::Set, 404, &body);
+    let results = results_of(Action::Set, 404, &body);
     assert!(matches!(results[0], ItemResult::NeverApplied { .. }), "the call was refused: {results:?}");
     assert!(next_step(&results[1]).contains("stock location"));
     let other = json!({"type": "not_found", "message": "Item iitem_2 is not stocked at location sloc_9"});
-    assert!(matches!(outcome(Action::Set, 404, &other.to_string()), Outcome::Refused { .. }), "not one of ours: split");
+    assert!(matches!(outcome(Action::Set, 404, &other.to_string()), Outcome::Refused { .. }), "none of our rows, so the call is split");
 }
 
 #[test]
-fn unknown_items_and_items_that_are_not_stocked_are_told_apart_by_a_read() {
+fn a_read_distinguishes_unknown_items_from_unstocked_ones() {
     let found = json!({"id": "iitem_2", "location_levels": [{"location_id": "sloc_1", "stocked_quantity": 4}]});
-    let results = answered(Action::Read, 200, &json!({"inventory_items": [found], "count": 1, "offset": 0, "limit": 2}));
+    let results = results_of(Action::Read, 200, &json!({"inventory_items": [found], "count": 1, "offset": 0, "limit": 2}));
     assert!(next_step(&results[0]).contains("Pair"));
     assert!(next_step(&results[1]).contains("Add the stock location"));
     let found = |id: &str, at: &str, stocked: f64| json!({"id": id, "location_levels": [{"location_id": at, "stocked_quantity": stocked}]});
     let items = [found("iitem_2", "sloc_2", 1.5), found("iitem_1", "sloc_1", 9.0)];
     assert_eq!(
-        answered(Action::Read, 200, &json!({"inventory_items": items, "count": 2})),
+        results_of(Action::Read, 200, &json!({"inventory_items": items, "count": 2})),
         [ItemResult::Applied { shown: Some(9) }, ItemResult::Applied { shown: Some(1) }]
     );
 }
 
 #[test]
-fn a_users_token_is_renewed_and_a_revoked_key_is_for_the_seller() {
+fn an_expired_user_token_is_renewed_but_a_revoked_key_needs_the_seller() {
     let reply = test_reply(401, &[], r#"{"message":"Unauthorized"}"#);
     let outcome = Medusa.outcome(&user(&[("access_token", "old")]), &two(Action::Set), &reply);
     assert!(matches!(outcome, Outcome::TokenExpired { .. }));
@@ -135,31 +135,32 @@ fn a_users_token_is_renewed_and_a_revoked_key_is_for_the_seller() {
 }
 
 #[test]
-fn a_token_is_fetched_before_the_old_one_ends_and_kept_with_its_end() {
-    let ask = |more: &[(&str, &str)], refused| Medusa.renewal_request(&user(more), &test_stamp(NOW), refused);
+fn a_token_is_fetched_before_the_old_one_expires_and_stored_with_its_expiry() {
+    let renewal_request = |more: &[(&str, &str)], refused| Medusa.renewal_request(&user(more), &test_stamp(NOW), refused);
     let fresh = [("access_token", "t"), ("access_token_expires_at", "2026-11-25T13:00:00Z")];
-    assert!(ask(&fresh, false).is_none() && Medusa.renewal_request(&store(), &test_stamp(NOW), true).is_none());
+    assert!(renewal_request(&fresh, false).is_none() && Medusa.renewal_request(&store(), &test_stamp(NOW), true).is_none());
     assert!(
-        ask(&fresh, true).is_some() && ask(&[("access_token", "t"), ("access_token_expires_at", "2026-11-25T12:03:00Z")], false).is_some()
+        renewal_request(&fresh, true).is_some()
+            && renewal_request(&[("access_token", "t"), ("access_token_expires_at", "2026-11-25T12:03:00Z")], false).is_some()
     );
-    let request = ask(&[], false).unwrap();
+    let request = renewal_request(&[], false).unwrap();
     assert_eq!(request.url, "https://shop.example/auth/user/emailpass");
     assert_eq!(request.body.as_deref(), Some(r#"{"email":"a@b.example","password":"p"}"#));
 
-    let came_of = |status, body: &str| Medusa.renewal(&user(&[]), &test_reply(status, &[], body), &test_stamp(NOW));
-    let Renewal::Renewed(kept) = came_of(200, r#"{"token":"jwt"}"#) else { panic!() };
+    let renewal = |status, body: &str| Medusa.renewal(&user(&[]), &test_reply(status, &[], body), &test_stamp(NOW));
+    let Renewal::Renewed(kept) = renewal(200, r#"{"token":"jwt"}"#) else { panic!() };
     assert_eq!(kept["access_token"].expose_secret(), "jwt");
     assert_eq!(kept["access_token_expires_at"].expose_secret(), "2026-11-26T12:00:00+00:00");
     let wrong = r#"{"type":"unauthorized","message":"Invalid email or password"}"#;
-    assert!(matches!(came_of(401, wrong), Renewal::Refused { reason } if reason.contains("Invalid email or password")));
-    assert!(matches!(came_of(404, ""), Renewal::Refused { .. }));
+    assert!(matches!(renewal(401, wrong), Renewal::Refused { reason } if reason.contains("Invalid email or password")));
+    assert!(matches!(renewal(404, ""), Renewal::Refused { .. }));
     for status in [429, 500, 503, 200] {
-        assert!(matches!(came_of(status, "<html>"), Renewal::TryAgain { .. }), "{status}");
+        assert!(matches!(renewal(status, "<html>"), Renewal::TryAgain { .. }), "{status}");
     }
 }
 
 #[test]
-fn throttled_waits_as_long_as_the_host_says() {
+fn throttling_waits_as_long_as_the_host_asks() {
     let reply = test_reply(429, &[("retry-after", "3")], "");
     let outcome = Medusa.outcome(&store(), &two(Action::Set), &reply);
     assert!(matches!(outcome, Outcome::TryAgain { after: Some(after), throttled: true, .. } if after == Duration::from_secs(3)));
@@ -167,20 +168,20 @@ fn throttled_waits_as_long_as_the_host_says() {
 }
 
 #[test]
-fn every_refusal_is_sorted_with_the_next_step() {
-    let body = |kind: &str| json!({"type": kind, "message": "It is so."}).to_string();
+fn every_refusal_is_classified_with_a_next_step() {
+    let body = |kind: &str| json!({"type": kind, "message": "A message."}).to_string();
     for (status, kind) in [(400, "invalid_data"), (422, "duplicate_error"), (422, "invalid_request_error"), (413, ""), (404, "not_found")] {
         assert!(matches!(outcome(Action::Set, status, &body(kind)), Outcome::Refused { .. }), "{status} {kind}");
     }
     assert!(matches!(outcome(Action::Set, 409, &body("invalid_state_error")), Outcome::TryAgain { throttled: false, .. }));
-    assert!(matches!(outcome(Action::Set, 403, &body("forbidden")), Outcome::Unauthorized { reason } if reason.contains("right")));
+    assert!(matches!(outcome(Action::Set, 403, &body("forbidden")), Outcome::Unauthorized { reason } if reason.contains("permission")));
     for (status, body) in [(404, "<pre>Cannot POST</pre>"), (301, "")] {
         assert!(matches!(outcome(Action::Set, status, body), Outcome::Closed { next_step, .. } if next_step.contains("base_url")));
     }
 }
 
 #[test]
-fn an_error_of_theirs_or_an_unreadable_answer_may_have_been_applied() {
+fn a_server_error_or_an_unreadable_reply_leaves_the_outcome_unknown() {
     let unknown = r#"{"code":"unknown_error","type":"unknown_error","message":"An unknown error occurred."}"#;
     for (status, body) in [(500, unknown), (502, ""), (503, ""), (504, ""), (408, ""), (200, "<html>"), (200, "{}")] {
         assert!(matches!(outcome(Action::Set, status, body), Outcome::Unknown { .. }), "{status} {body}");
@@ -196,7 +197,7 @@ fn a_check_reads_one_item() {
 }
 
 #[test]
-fn items_come_page_by_page_with_the_location_of_their_stock() {
+fn items_are_listed_page_by_page_with_the_location_of_their_stock() {
     let item = |id: &str, sku: Option<&str>, at: &[&str]| {
         let levels: Vec<Value> = at.iter().map(|id| json!({"location_id": id})).collect();
         json!({"id": id, "sku": sku, "title": "Shirt", "location_levels": levels})
@@ -204,20 +205,20 @@ fn items_come_page_by_page_with_the_location_of_their_stock() {
     let items = [item("iitem_1", Some("A"), &["sloc_2", "sloc_1"]), item("iitem_2", Some("B"), &["sloc_2"]), item("iitem_3", None, &[])];
     let body = json!({"inventory_items": items, "count": 250, "offset": 0, "limit": 100}).to_string();
     let page = |store: StoreConnection, cursor| Medusa.variants(&store, cursor, &test_reply(200, &[], &body)).unwrap();
-    let nowhere = || shop(json!({}), &[("api_key", "k")]);
-    let first = page(nowhere(), None);
+    let without_location = || shop(json!({}), &[("api_key", "k")]);
+    let first = page(without_location(), None);
     let found: Vec<_> = first.variants.iter().map(|v| (v.sku.as_deref(), v.extra.get("location_id").map(String::as_str))).collect();
     assert_eq!(found, [(Some("A"), Some("sloc_1")), (Some("B"), Some("sloc_2")), (None, None)]);
-    assert!(first.variants[2].title.contains("stocked nowhere"));
+    assert!(first.variants[2].title.contains("not stocked anywhere"));
     assert_eq!(page(shop(json!({"location_id": "sloc_2"}), &[("api_key", "k")]), None).variants[0].extra["location_id"], "sloc_2");
-    assert_eq!((first.next.as_deref(), page(nowhere(), Some("247")).next), (Some("3"), None));
+    assert_eq!((first.next.as_deref(), page(without_location(), Some("247")).next), (Some("3"), None));
     let request = Medusa.variants_request(&store(), Some("3"), &test_stamp(NOW)).unwrap();
     assert!(request.url.contains("?limit=100&offset=3&order=id&fields=id%2Csku%2Ctitle%2C"), "{}", request.url);
     assert!(Medusa.variants_request(&store(), Some("x"), &test_stamp(NOW)).is_err());
 }
 
 #[test]
-fn bad_settings_are_named() {
+fn every_bad_setting_is_named_by_its_pointer() {
     let bad = test_store("medusa", json!({"location_id": "main store", "max_items": 0, "x": 1}), &[("email", "e")]);
     assert_eq!(test_pointers(Medusa.check_config(&bad)), ["/base_url", "/credentials/password", "/location_id", "/max_items", "/x"]);
     assert!(Medusa.check_config(&store()).is_ok() && Medusa.check_config(&user(&[])).is_ok());

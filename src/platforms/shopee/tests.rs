@@ -1,9 +1,13 @@
-//! Shopee's requests to the letter, and its replies, one per outcome.
+//! Shopee's exact requests, and its replies, at least one for each outcome.
+use super::super::call::CallItem;
+use super::outcomes::DAILY_LIMIT_PAUSE;
 use super::*;
 use crate::domain::StoreId;
+use crate::domain::delivery::ItemResult;
 use crate::platforms::sign::EXPIRES_AT;
+use chrono::DateTime;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const KEY: &str = "4a6b7c8d9e0f11223344556677889900aabbccddeeff00112233445566778899";
@@ -39,11 +43,11 @@ fn reply(body: Value) -> Reply {
     Reply { status: 200, headers: vec![], body: body.to_string() }
 }
 
-fn says(error: &str, message: &str) -> Outcome {
+fn outcome_for(error: &str, message: &str) -> Outcome {
     Shopee.outcome(&store(json!({})), &call(Action::Set), &reply(json!({"error": error, "message": message, "request_id": "1"})))
 }
 
-fn answered(outcome: Outcome) -> Vec<ItemResult> {
+fn results_of(outcome: Outcome) -> Vec<ItemResult> {
     match outcome {
         Outcome::Answered(results) => results,
         other => panic!("{other:?}"),
@@ -51,7 +55,7 @@ fn answered(outcome: Outcome) -> Vec<ItemResult> {
 }
 
 #[test]
-fn calls_are_signed_as_shopee_does() {
+fn calls_are_signed_the_way_shopee_requires() {
     let set = Shopee.request(&store(json!({})), &call(Action::Set), &stamp()).unwrap();
     assert_eq!(
         set.url,
@@ -65,11 +69,11 @@ fn calls_are_signed_as_shopee_does() {
         "https://partner.shopeemobile.com/api/v2/auth/access_token/get?partner_id=1000001&timestamp=1764547200\
          &sign=33f88ca0fb7a9b7a1c911a1dc7adb70df67813a920f7d6fed896b00cc72a5c5b"
     );
-    assert!(!format!("{set:?}{renewal:?}").contains("sign"), "nothing secret is printed");
+    assert!(!format!("{set:?}{renewal:?}").contains("sign"), "secrets are not printed");
 }
 
 #[test]
-fn models_of_one_item_are_set_in_one_call_and_nothing_else_is() {
+fn only_models_of_one_item_are_set_in_one_call() {
     let set = |store: &StoreConnection, call: &Call| Shopee.request(store, call, &stamp()).map(|request| request.body.unwrap());
     let with_location = store(json!({"location_id": "IDZ"}));
     assert_eq!(
@@ -85,7 +89,7 @@ fn models_of_one_item_are_set_in_one_call_and_nothing_else_is() {
 }
 
 #[test]
-fn reads_ask_the_item_or_its_models_at_the_stores_own_address() {
+fn reads_request_the_item_or_its_models_from_the_stores_base_url() {
     let mut store = store(json!({}));
     store.base_url = Some("http://127.0.0.1:9/mock/".into());
     let read = Shopee.request(&store, &call(Action::Read), &stamp()).unwrap();
@@ -97,36 +101,39 @@ fn reads_ask_the_item_or_its_models_at_the_stores_own_address() {
 }
 
 #[test]
-fn a_success_tells_what_each_model_shows() {
+fn a_success_reports_what_each_model_shows() {
     let body = json!({"error": "", "message": "", "warning": "", "response":
         {"success_list": [{"model_id": 77, "stock": 3}, {"model_id": 71, "location_id": "IDZ", "stock": 7}], "failure_list": []}});
-    let results = answered(Shopee.outcome(&store(json!({"location_id": "IDZ"})), &call(Action::Set), &reply(body)));
+    let results = results_of(Shopee.outcome(&store(json!({"location_id": "IDZ"})), &call(Action::Set), &reply(body)));
     assert_eq!(results, [ItemResult::Applied { shown: Some(7) }, ItemResult::Applied { shown: Some(3) }]);
 }
 
 #[test]
-fn one_failing_model_does_not_take_the_others_along() {
+fn one_failing_model_does_not_fail_the_other_models() {
     for error in ["", "product.error_busi_update_stock_failed"] {
         let body = json!({"error": error, "message": "", "response":
             {"success_list": [{"model_id": 71, "stock": 7}], "failure_list": [{"model_id": 77, "failed_reason": "Wrong model_id."}]}});
-        let results = answered(Shopee.outcome(&store(json!({})), &call(Action::Set), &reply(body)));
+        let results = results_of(Shopee.outcome(&store(json!({})), &call(Action::Set), &reply(body)));
         assert_eq!(results[0], ItemResult::Applied { shown: Some(7) });
         let ItemResult::Rejected { reason, next_step } = &results[1] else { panic!("{results:?}") };
         assert!(reason.contains("Wrong model_id") && next_step.contains("pair the listing again"), "{reason} {next_step}");
     }
     let partly = json!({"error": "product.error_busi_update_stock_failed", "response":
         {"success_list": [{"model_id": 71, "stock": 7}], "failure_list": [{"model_id": 77, "failed_reason": "Wrong model_id."}]}});
-    let results = answered(Shopee.outcome(&store(json!({})), &call(Action::Set), &Reply { status: 403, ..reply(partly) }));
-    assert!(matches!(&results[..], [ItemResult::Unknown { .. }, ItemResult::Rejected { .. }]), "not applied for sure: {results:?}");
+    let results = results_of(Shopee.outcome(&store(json!({})), &call(Action::Set), &Reply { status: 403, ..reply(partly) }));
+    assert!(
+        matches!(&results[..], [ItemResult::Unknown { .. }, ItemResult::Rejected { .. }]),
+        "the status contradicts the success: {results:?}"
+    );
     let reserved = json!({"error": "", "response": {"failure_list": [{"model_id": 71, "failed_reason": "Stock should be larger than reserved stock."}]}});
-    let results = answered(Shopee.outcome(&store(json!({})), &call(Action::Set), &reply(reserved)));
-    assert!(matches!(results[0], ItemResult::TryAgain { .. }), "it passes: {results:?}");
-    assert!(matches!(results[1], ItemResult::Unknown { .. }), "not mentioned: perhaps applied: {results:?}");
+    let results = results_of(Shopee.outcome(&store(json!({})), &call(Action::Set), &reply(reserved)));
+    assert!(matches!(results[0], ItemResult::TryAgain { .. }), "it is temporary: {results:?}");
+    assert!(matches!(results[1], ItemResult::Unknown { .. }), "not mentioned, so it may have been applied: {results:?}");
 }
 
 #[test]
 fn throttling_makes_the_store_wait() {
-    assert!(matches!(says("error_rate_limit", "Too many requests."), Outcome::TryAgain { throttled: true, .. }));
+    assert!(matches!(outcome_for("error_rate_limit", "Too many requests."), Outcome::TryAgain { throttled: true, .. }));
     let status = Reply { status: 429, headers: vec![("retry-after".into(), "3".into())], body: String::new() };
     let outcome = Shopee.outcome(&store(json!({})), &call(Action::Set), &status);
     assert!(matches!(outcome, Outcome::TryAgain { throttled: true, after: Some(after), .. } if after.as_secs() == 3), "{outcome:?}");
@@ -135,51 +142,51 @@ fn throttling_makes_the_store_wait() {
 #[test]
 fn the_daily_limit_ends_at_midnight_in_utc_plus_8() {
     let limit = json!({"error": "error_limit", "message": "The total API call number has reached the daily limit"});
-    let told = Reply { headers: vec![("date".into(), "Wed, 25 Nov 2026 15:30:00 GMT".into())], ..reply(limit.clone()) };
+    let dated = Reply { headers: vec![("date".into(), "Wed, 25 Nov 2026 15:30:00 GMT".into())], ..reply(limit.clone()) };
     let outcome = |reply: &Reply| Shopee.outcome(&store(json!({})), &call(Action::Set), reply);
-    assert!(matches!(outcome(&told), Outcome::TryAgain { throttled: true, after: Some(after), .. } if after.as_secs() == 1800));
+    assert!(matches!(outcome(&dated), Outcome::TryAgain { throttled: true, after: Some(after), .. } if after.as_secs() == 1800));
     assert!(matches!(outcome(&reply(limit)), Outcome::TryAgain { after: Some(after), .. } if after == DAILY_LIMIT_PAUSE));
 }
 
 #[test]
-fn tokens_that_ended_are_renewed_and_lost_permissions_need_the_seller() {
+fn expired_tokens_are_renewed_but_lost_permissions_need_the_seller() {
     for (error, message) in
         [("error_auth", "Invalid access_token."), ("invalid_acceess_token", "Invalid access_token, please have a check.")]
     {
-        assert!(matches!(says(error, message), Outcome::TokenExpired { .. }), "{error}");
+        assert!(matches!(outcome_for(error, message), Outcome::TokenExpired { .. }), "{error}");
     }
     let forbidden = Reply { status: 403, ..reply(json!({"error": "invalid_acceess_token", "message": ""})) };
     assert!(matches!(Shopee.outcome(&store(json!({})), &call(Action::Set), &forbidden), Outcome::TokenExpired { .. }));
     for error in ["error_sign", "shop_no_linked", "partner_shop_no_link", "shop_access_expired"] {
-        assert!(matches!(says(error, ""), Outcome::Unauthorized { .. }), "{error}");
+        assert!(matches!(outcome_for(error, ""), Outcome::Unauthorized { .. }), "{error}");
     }
     for error in ["shop_banned", "error_kyc_auth", "source_ip_undeclared", "invalid_partner_id", "error_wms_shop_block_upate_stock"] {
-        assert!(matches!(says(error, ""), Outcome::Closed { next_step, .. } if !next_step.is_empty()), "{error}");
+        assert!(matches!(outcome_for(error, ""), Outcome::Closed { next_step, .. } if !next_step.is_empty()), "{error}");
     }
 }
 
 #[test]
-fn an_unknown_listing_is_refused_with_what_to_do() {
+fn an_unknown_listing_is_refused_with_a_next_step() {
     for (error, message) in [("product.error_item_not_found", "Product not found"), ("error_param", "Wrong model_id.")] {
-        let outcome = says(error, message);
+        let outcome = outcome_for(error, message);
         assert!(matches!(&outcome, Outcome::Refused { next_step, .. } if next_step.contains("pair")), "{outcome:?}");
     }
     let models = json!({"error": "", "response": {"model": [{"model_id": 71, "stock_info_v2": {"seller_stock": [{"stock": 4}]}}]}});
-    let results = answered(Shopee.outcome(&store(json!({})), &call(Action::Read), &reply(models)));
+    let results = results_of(Shopee.outcome(&store(json!({})), &call(Action::Read), &reply(models)));
     assert_eq!(results[0], ItemResult::Applied { shown: Some(4) });
     assert!(matches!(&results[1], ItemResult::Rejected { reason, .. } if reason.contains("variation")));
 }
 
 #[test]
-fn stock_that_shopee_keeps_itself_is_not_the_sellers_to_set() {
+fn stock_that_shopee_keeps_itself_cannot_be_set() {
     assert!(matches!(
-        says("error_server", "The current item belong to the full FBS shop, so normal stock must be equal to 0"),
+        outcome_for("error_server", "The current item belong to the full FBS shop, so normal stock must be equal to 0"),
         Outcome::Refused { .. }
     ));
     let item = json!({"error": "", "response": {"item_list": [{"item_id": 1000, "has_model": false, "stock_info_v2": {"shopee_stock": [{"stock": 9}]}}]}});
     let simple = Call { items: vec![listing("1000", "1000", 0)], ..call(Action::Read) };
-    let results = answered(Shopee.outcome(&store(json!({})), &simple, &reply(item)));
-    assert!(matches!(&results[0], ItemResult::Rejected { reason, .. } if reason.contains("keeps it itself")), "{results:?}");
+    let results = results_of(Shopee.outcome(&store(json!({})), &simple, &reply(item)));
+    assert!(matches!(&results[0], ItemResult::Rejected { reason, .. } if reason.contains("keeps the stock itself")), "{results:?}");
 }
 
 #[test]
@@ -188,7 +195,7 @@ fn stock_is_read_at_the_listings_location() {
         [{"location_id": "IDZ", "stock": 4}, {"location_id": "IDY", "stock": 9}]}}]}});
     let read = |store: &StoreConnection| {
         let one = Call { items: vec![listing("1000", "71", 0)], ..call(Action::Read) };
-        answered(Shopee.outcome(store, &one, &reply(body.clone()))).remove(0)
+        results_of(Shopee.outcome(store, &one, &reply(body.clone()))).remove(0)
     };
     assert_eq!(read(&store(json!({"location_id": "IDY"}))), ItemResult::Applied { shown: Some(9) });
     assert!(matches!(read(&store(json!({}))), ItemResult::Rejected { reason, .. } if reason.contains("several warehouses")));
@@ -196,7 +203,7 @@ fn stock_is_read_at_the_listings_location() {
 }
 
 #[test]
-fn a_missing_location_stops_the_store_and_a_listings_own_only_the_listing() {
+fn a_missing_location_closes_the_store_unless_the_listing_has_its_own() {
     let body = reply(json!({"error": "error_auth", "message": "Lack of location_id, please double check."}));
     assert!(matches!(Shopee.outcome(&store(json!({})), &call(Action::Set), &body), Outcome::Closed { .. }));
     let mut own = call(Action::Set);
@@ -205,7 +212,7 @@ fn a_missing_location_stops_the_store_and_a_listings_own_only_the_listing() {
 }
 
 #[test]
-fn what_may_pass_by_itself_is_split_until_it_stands_alone() {
+fn a_temporary_refusal_is_split_until_one_listing_remains() {
     let body = reply(json!({"error": "error_param", "message": "Can not update item with stock less than reserved stock"}));
     assert!(matches!(Shopee.outcome(&store(json!({})), &call(Action::Set), &body), Outcome::Refused { .. }));
     let alone = Call { items: vec![listing("1000", "71", 0)], ..call(Action::Set) };
@@ -213,9 +220,9 @@ fn what_may_pass_by_itself_is_split_until_it_stands_alone() {
 }
 
 #[test]
-fn whatever_does_not_say_is_unknown() {
+fn replies_that_do_not_say_what_happened_are_unknown() {
     for error in ["error_system_busy", "error_server", "error_inner", "error_network", "error_never_heard_of"] {
-        assert!(matches!(says(error, "Our system is taking some time to respond."), Outcome::Unknown { .. }), "{error}");
+        assert!(matches!(outcome_for(error, "Our system is taking some time to respond."), Outcome::Unknown { .. }), "{error}");
     }
     let outcome = |status, body: &str| {
         let reply = Reply { status, headers: vec![], body: body.into() };
@@ -227,21 +234,21 @@ fn whatever_does_not_say_is_unknown() {
 }
 
 #[test]
-fn a_clock_that_is_wrong_is_no_reason_to_drop_anything() {
-    let outcome = says("error_param", "Timestamp is expired.");
+fn a_wrong_clock_does_not_make_a_push_fail() {
+    let outcome = outcome_for("error_param", "Timestamp is expired.");
     assert!(matches!(&outcome, Outcome::TryAgain { reason, .. } if reason.contains("clock")), "{outcome:?}");
 }
 
 #[test]
-fn variants_are_listed_page_by_page_item_by_item_model_by_model() {
+fn variants_are_listed_by_page_then_item_then_model() {
     let store = store(json!({}));
     let page = |cursor: Option<&str>, body: Value| Shopee.variants(&store, cursor, &reply(body)).unwrap();
-    let asked = |cursor: Option<&str>| Shopee.variants_request(&store, cursor, &stamp()).unwrap().url;
-    assert!(asked(None).contains("/get_item_list?") && asked(None).contains("&offset=0&page_size=40"));
+    let url_of = |cursor: Option<&str>| Shopee.variants_request(&store, cursor, &stamp()).unwrap().url;
+    assert!(url_of(None).contains("/get_item_list?") && url_of(None).contains("&offset=0&page_size=40"));
     let first =
         page(None, json!({"error": "", "response": {"item": [{"item_id": 1}, {"item_id": 2}], "has_next_page": true, "next_offset": 40}}));
     assert_eq!(first, VariantPage { variants: vec![], next: Some("items:40:1,2".into()) });
-    assert!(asked(first.next.as_deref()).ends_with("&item_id_list=1,2"));
+    assert!(url_of(first.next.as_deref()).ends_with("&item_id_list=1,2"));
     let second = page(
         first.next.as_deref(),
         json!({"error": "", "response": {"item_list": [
@@ -250,7 +257,7 @@ fn variants_are_listed_page_by_page_item_by_item_model_by_model() {
     assert_eq!((second.variants[0].sku.as_deref(), second.variants[0].external_id.as_str()), (Some("CUP"), "1"));
     assert_eq!(second.variants[0].extra["item_id"], "1");
     assert_eq!(second.next.as_deref(), Some("models:40:2"));
-    assert!(asked(second.next.as_deref()).ends_with("&item_id=2"));
+    assert!(url_of(second.next.as_deref()).ends_with("&item_id=2"));
     let third = page(
         second.next.as_deref(),
         json!({"error": "", "response": {
@@ -273,9 +280,9 @@ fn variants_are_listed_page_by_page_item_by_item_model_by_model() {
 }
 
 #[test]
-fn tokens_are_renewed_before_they_end_and_kept_as_a_pair() {
+fn tokens_are_renewed_before_they_expire_and_stored_as_a_pair() {
     let mut store = store(json!({}));
-    assert!(Shopee.renewal_request(&store, &stamp(), false).is_none(), "nobody knows when it ends: until it is refused it works");
+    assert!(Shopee.renewal_request(&store, &stamp(), false).is_none(), "its expiry is unknown, so it is used until it is refused");
     store.credentials.insert(EXPIRES_AT.into(), "2025-12-01T00:04:00Z".into());
     let request = Shopee.renewal_request(&store, &stamp(), false).unwrap();
     assert_eq!(request.body.as_deref(), Some(r#"{"refresh_token":"r1","partner_id":1000001,"shop_id":220000045}"#));
@@ -287,7 +294,7 @@ fn tokens_are_renewed_before_they_end_and_kept_as_a_pair() {
 }
 
 #[test]
-fn a_code_is_exchanged_for_the_first_tokens_and_forgotten() {
+fn a_code_is_exchanged_for_the_first_tokens_and_discarded() {
     let mut store = store(json!({}));
     store.credentials = [("partner_key".to_owned(), KEY.into()), ("auth_code".to_owned(), "c0de".into())].into();
     assert!(Shopee.check_config(&store).is_ok());
@@ -300,7 +307,7 @@ fn a_code_is_exchanged_for_the_first_tokens_and_forgotten() {
 }
 
 #[test]
-fn a_refused_renewal_needs_the_seller_and_a_failed_one_only_time() {
+fn a_refused_renewal_needs_the_seller_but_a_failed_one_is_retried() {
     let renewal = |body: Value| Shopee.renewal(&store(json!({})), &reply(body), &stamp());
     for error in ["error_shop_refresh_token", "refresh_token_expired", "shop_no_linked", "shop_banned"] {
         assert!(matches!(renewal(json!({"error": error, "message": ""})), Renewal::Refused { .. }), "{error}");
@@ -313,7 +320,7 @@ fn a_refused_renewal_needs_the_seller_and_a_failed_one_only_time() {
 }
 
 #[test]
-fn bad_settings_are_named() {
+fn every_bad_setting_is_named_by_its_pointer() {
     let mut bad = store(json!({"partner_id": "x", "region": "moon", "location_id": 3, "colour": 1}));
     bad.config.remove("shop_id");
     bad.base_url = Some("ftp://x".into());

@@ -1,4 +1,4 @@
-//! Shopee's bodies: what is sent begins with `Out`, what comes with `In`. Fields that are not read here are left out.
+//! Shopee's wire types: `Out…` is sent and `In…` is received. Fields that are not used are omitted.
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -35,10 +35,10 @@ pub(super) struct OutRefresh<'a> {
     pub(super) shop_id: u64,
 }
 
-/// What every answer is wrapped in.
+/// The wrapper of every reply.
 #[derive(Deserialize)]
 pub(super) struct Envelope {
-    /// Empty for a success.
+    /// Empty if the call succeeded.
     #[serde(default)]
     pub(super) error: String,
     #[serde(default)]
@@ -70,7 +70,7 @@ pub(super) struct InFailed {
     pub(super) failed_reason: String,
 }
 
-/// Both detail calls answer with one of these lists.
+/// The replies to both detail calls: one fills `item_list`, the other `model` and `tier_variation`.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct InItems {

@@ -1,7 +1,11 @@
-//! The connector held against replies as Shopify gives them; ids are invented.
-use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+//! The connector against replies in Shopify's format; IDs are invented.
+use super::super::call::CallItem;
+use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::super::sign::EXPIRES_AT;
 use super::*;
+use crate::domain::delivery::ItemResult;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn store() -> StoreConnection {
@@ -27,7 +31,6 @@ fn call(action: Action, items: Vec<CallItem>) -> Call {
     Call { action, items, idempotency_key: Some("key-1".into()) }
 }
 
-/// Two increases.
 fn adjust() -> Call {
     call(Action::Adjust, vec![item("101", 5), item("gid://shopify/InventoryItem/102", 2)])
 }
@@ -44,7 +47,7 @@ fn outcome(call: &Call, status: u16, body: &Value) -> Outcome {
     Shopify.outcome(&store(), call, &test_reply(status, &[], &body.to_string()))
 }
 
-fn answered(call: &Call, body: &Value) -> Vec<ItemResult> {
+fn results_of(call: &Call, body: &Value) -> Vec<ItemResult> {
     match outcome(call, 200, body) {
         Outcome::Answered(results) => results,
         other => panic!("{other:?}"),
@@ -56,15 +59,15 @@ fn refused(errors: &Value) -> Value {
 }
 
 fn refused_row(row: usize, code: &str) -> Value {
-    refused(&json!([{"code": code, "field": ["input", "changes", row.to_string(), "inventoryItemId"], "message": "It is so."}]))
+    refused(&json!([{"code": code, "field": ["input", "changes", row.to_string(), "inventoryItemId"], "message": "A message."}]))
 }
 
 fn refused_call(code: &str) -> Value {
-    refused(&json!([{"code": code, "field": null, "message": "It is so."}]))
+    refused(&json!([{"code": code, "field": null, "message": "A message."}]))
 }
 
 #[test]
-fn an_increase_carries_its_key_and_writes_the_comparison_in_every_row() {
+fn an_increase_carries_its_key_and_a_null_comparison_in_every_row() {
     let request = requested(&adjust());
     assert_eq!(request.url, "https://acme.myshopify.com/admin/api/2026-10/graphql.json");
     assert!(!format!("{request:?}").contains("shpat_1"));
@@ -79,7 +82,7 @@ fn an_increase_carries_its_key_and_writes_the_comparison_in_every_row() {
 }
 
 #[test]
-fn an_overwrite_compares_with_what_it_expects_at_the_listings_own_location() {
+fn an_overwrite_compares_with_the_expected_quantity_at_the_listings_own_location() {
     let mut own = item("101", 5);
     (own.expected, own.extra) = (Some(3), [("location_id".to_owned(), "gid://shopify/Location/8".to_owned())].into());
     let row = &body(&requested(&call(Action::Set, vec![own])))["variables"]["input"]["quantities"][0];
@@ -88,13 +91,13 @@ fn an_overwrite_compares_with_what_it_expects_at_the_listings_own_location() {
 }
 
 #[test]
-fn a_repetition_is_the_very_same_request() {
+fn a_repeated_call_makes_an_identical_request() {
     let again = Shopify.request(&store(), &adjust(), &test_stamp("2026-11-25T12:00:00Z")).unwrap();
     assert_eq!(requested(&adjust()).body, again.body);
 }
 
 #[test]
-fn what_cannot_be_asked_is_said_in_plain_words() {
+fn requests_that_cannot_be_made_are_explained() {
     let refused = |store: &StoreConnection, call: &Call| Shopify.request(store, call, &test_stamp("2026-11-24T12:00:00Z")).unwrap_err();
     assert!(refused(&expiring(), &adjust()).contains("location_id"));
     assert!(refused(&store(), &call(Action::Adjust, vec![item("gid://shopify/ProductVariant/1", 1)])).contains("InventoryItem"));
@@ -103,45 +106,45 @@ fn what_cannot_be_asked_is_said_in_plain_words() {
 }
 
 #[test]
-fn success_is_told_without_the_rows_that_change_nothing() {
+fn rows_that_change_nothing_are_missing_from_the_reply_and_succeed() {
     let change = |name: &str| json!({"name": name, "delta": 5, "item": {"id": "gid://shopify/InventoryItem/101"}, "location": {"id": "gid://shopify/Location/7"}});
     let group = json!({"id": "gid://shopify/InventoryAdjustmentGroup/1", "changes": [change("available"), change("on_hand")]});
     let body = json!({"data": {"inventoryAdjustQuantities": {"inventoryAdjustmentGroup": group, "userErrors": []}}});
-    assert_eq!(answered(&adjust(), &body), vec![ItemResult::Applied { shown: None }; 2]);
+    assert_eq!(results_of(&adjust(), &body), vec![ItemResult::Applied { shown: None }; 2]);
     let body = json!({"data": {"inventorySetQuantities": {"inventoryAdjustmentGroup": null, "userErrors": []}}});
-    assert_eq!(answered(&call(Action::Set, vec![item("101", 4)]), &body), [ItemResult::Applied { shown: Some(4) }]);
+    assert_eq!(results_of(&call(Action::Set, vec![item("101", 4)]), &body), [ItemResult::Applied { shown: Some(4) }]);
 }
 
 #[test]
-fn a_denied_field_beside_a_change_that_was_made_is_success() {
+fn a_denied_field_next_to_an_applied_change_is_a_success() {
     let body = json!({
         "errors": [{"message": "Access denied for staffMember field.", "extensions": {"code": "ACCESS_DENIED"}}],
         "data": {"inventoryAdjustQuantities": {"inventoryAdjustmentGroup": {"id": "x", "changes": []}, "userErrors": []}}
     });
-    assert!(answered(&adjust(), &body).iter().all(|result| matches!(result, ItemResult::Applied { .. })));
+    assert!(results_of(&adjust(), &body).iter().all(|result| matches!(result, ItemResult::Applied { .. })));
 }
 
 #[test]
-fn one_bad_row_is_rejected_and_the_rest_goes_out_again() {
-    let results = answered(&adjust(), &refused_row(1, "INVALID_INVENTORY_ITEM"));
+fn one_bad_row_is_rejected_and_the_rest_are_sent_again() {
+    let results = results_of(&adjust(), &refused_row(1, "INVALID_INVENTORY_ITEM"));
     assert!(matches!(&results[0], ItemResult::NeverApplied { .. }), "{results:?}");
     assert!(matches!(&results[1], ItemResult::Rejected { next_step, .. } if next_step.contains("Pair the listing again")), "{results:?}");
 }
 
 #[test]
-fn a_group_beside_failures_says_what_was_applied() {
+fn a_group_of_changes_next_to_failures_shows_what_was_applied() {
     let changes = json!([{"name": "available", "delta": 5, "item": {"id": "gid://shopify/InventoryItem/101"}, "location": {"id": "gid://shopify/Location/7"}}]);
     let mut body = refused_row(1, "INVALID_INVENTORY_ITEM");
     body["data"]["inventoryAdjustQuantities"]["inventoryAdjustmentGroup"] = json!({"id": "x", "changes": changes});
     let three = call(Action::Adjust, vec![item("101", 5), item("102", 2), item("103", 1)]);
-    let results = answered(&three, &body);
+    let results = results_of(&three, &body);
     assert!(matches!(results[0], ItemResult::Applied { .. }));
     assert!(matches!(results[1], ItemResult::Rejected { .. }));
     assert!(matches!(results[2], ItemResult::Unknown { .. }), "neither in the changes nor in the failures");
 }
 
 #[test]
-fn every_code_for_a_listing_has_its_next_step() {
+fn every_code_for_a_listing_has_a_next_step() {
     for (code, word) in [
         ("INVALID_INVENTORY_ITEM", "Pair"),
         ("NON_MUTABLE_INVENTORY_ITEM", "bundle"),
@@ -156,46 +159,46 @@ fn every_code_for_a_listing_has_its_next_step() {
         ("INVALID_AVAILABLE_DOCUMENT", "operator"),
         ("MAX_ONE_LEDGER_DOCUMENT", "operator"),
     ] {
-        let results = answered(&adjust(), &refused_row(0, code));
+        let results = results_of(&adjust(), &refused_row(0, code));
         assert!(matches!(&results[0], ItemResult::Rejected { next_step, .. } if next_step.contains(word)), "{code}: {results:?}");
     }
 }
 
 #[test]
-fn stock_that_is_not_tracked_is_told_with_what_to_do() {
+fn untracked_stock_is_rejected_with_a_next_step() {
     let body = refused(&json!([{"code": "X", "field": ["input", "changes", "0"], "message": "The item is not tracked."}]));
-    assert!(matches!(&answered(&adjust(), &body)[0], ItemResult::Rejected { next_step, .. } if next_step.contains("Track quantity")));
+    assert!(matches!(&results_of(&adjust(), &body)[0], ItemResult::Rejected { next_step, .. } if next_step.contains("Track quantity")));
     let node = json!({"id": "gid://shopify/InventoryItem/101", "tracked": false, "inventoryLevel": null});
     let read = call(Action::Read, vec![item("101", 0)]);
-    let results = answered(&read, &json!({"data": {"at0": [node]}}));
+    let results = results_of(&read, &json!({"data": {"at0": [node]}}));
     assert!(matches!(&results[0], ItemResult::Rejected { next_step, .. } if next_step.contains("Track quantity")));
 }
 
 #[test]
-fn a_wrong_location_of_the_store_holds_the_store_and_one_of_a_listing_only_that() {
+fn a_wrong_location_closes_the_store_only_if_it_is_the_stores_own() {
     let body = refused_row(0, "INVALID_LOCATION");
     assert!(matches!(outcome(&adjust(), 200, &body), Outcome::Closed { next_step, .. } if next_step.contains("location_id")));
     let mut own = adjust();
     own.items[0].extra.insert("location_id".into(), "9".into());
-    let results = answered(&own, &body);
+    let results = results_of(&own, &body);
     assert!(matches!((&results[0], &results[1]), (ItemResult::Rejected { .. }, ItemResult::NeverApplied { .. })));
     let both = refused(&json!([
         {"code": "INVALID_INVENTORY_ITEM", "field": ["input", "changes", "0", "inventoryItemId"], "message": ""},
         {"code": "INVALID_LOCATION", "field": ["input", "changes", "0", "locationId"], "message": ""}
     ]));
-    assert!(matches!(&answered(&adjust(), &both)[0], ItemResult::Rejected { next_step, .. } if next_step.contains("Pair")));
+    assert!(matches!(&results_of(&adjust(), &both)[0], ItemResult::Rejected { next_step, .. } if next_step.contains("Pair")));
 }
 
 #[test]
-fn what_failed_for_now_goes_out_again_under_another_key() {
+fn temporary_failures_are_sent_again_under_another_key() {
     for code in ["ADJUST_QUANTITIES_FAILED", "SERVICE_UNAVAILABLE", "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED", "CHANGE_FROM_QUANTITY_STALE"] {
-        let results = answered(&adjust(), &refused_call(code));
+        let results = results_of(&adjust(), &refused_call(code));
         assert!(results.iter().all(|result| matches!(result, ItemResult::NeverApplied { .. })), "{code}: {results:?}");
     }
 }
 
 #[test]
-fn a_key_that_is_at_work_is_asked_again_and_one_of_another_call_is_not() {
+fn a_key_in_progress_is_repeated_but_a_key_of_another_call_is_not() {
     assert!(matches!(outcome(&adjust(), 200, &refused_call("IDEMPOTENCY_CONCURRENT_REQUEST")), Outcome::Unknown { .. }));
     assert!(matches!(outcome(&adjust(), 200, &refused_call("IDEMPOTENCY_KEY_PARAMETER_MISMATCH")), Outcome::Refused { .. }));
 }
@@ -207,7 +210,7 @@ fn throttled() -> Value {
 }
 
 #[test]
-fn throttled_waits_until_the_bucket_has_what_the_call_asks_for() {
+fn throttling_waits_until_the_bucket_has_enough_points_for_the_call() {
     for status in [200, 429] {
         let Outcome::TryAgain { after: Some(after), throttled: true, .. } = outcome(&adjust(), status, &throttled()) else {
             panic!("{status}")
@@ -219,32 +222,32 @@ fn throttled_waits_until_the_bucket_has_what_the_call_asks_for() {
 }
 
 #[test]
-fn every_reply_tells_of_the_bucket_and_of_the_cost() {
-    let told = Shopify.quota(&test_reply(200, &[], &throttled().to_string()));
-    assert_eq!(told, Some(ReportedQuota { per_second: 50.0, burst: 1000, available: Some(3), cost: Some(13) }));
+fn every_reply_reports_the_bucket_and_the_cost() {
+    let reported = Shopify.quota(&test_reply(200, &[], &throttled().to_string()));
+    assert_eq!(reported, Some(ReportedQuota { per_second: 50.0, burst: 1000, available: Some(3), cost: Some(13) }));
     assert_eq!(Shopify.quota(&test_reply(200, &[], "rubbish")), None);
 }
 
 #[test]
-fn a_token_that_has_ended_is_renewed_where_it_can_be() {
+fn an_expired_token_is_renewed_if_it_can_be() {
     let reply = test_reply(401, &[], r#"{"errors":"[API] Invalid API key or access token"}"#);
     assert!(matches!(Shopify.outcome(&expiring(), &adjust(), &reply), Outcome::TokenExpired { .. }));
     assert!(matches!(Shopify.outcome(&store(), &adjust(), &reply), Outcome::Unauthorized { .. }));
 }
 
 #[test]
-fn tokens_are_renewed_before_they_end_and_when_they_are_refused() {
+fn tokens_are_renewed_before_they_expire_and_when_they_are_refused() {
     let at = |now: &str, refused| Shopify.renewal_request(&expiring(), &test_stamp(now), refused);
     assert!(at("2026-11-24T12:50:00Z", false).is_none());
     assert!(at("2026-11-24T12:50:00Z", true).is_some());
     let request = at("2026-11-24T12:56:00Z", false).unwrap();
     assert_eq!(request.url, "https://acme.myshopify.com/admin/oauth/access_token");
     assert_eq!(request.body.as_deref(), Some("client_id=id&client_secret=secret&grant_type=refresh_token&refresh_token=r1"));
-    assert!(Shopify.renewal_request(&store(), &test_stamp("2030-01-01T00:00:00Z"), true).is_none(), "this one does not end");
+    assert!(Shopify.renewal_request(&store(), &test_stamp("2030-01-01T00:00:00Z"), true).is_none(), "this one does not expire");
 }
 
 #[test]
-fn a_missing_right_is_for_the_seller_and_a_closed_shop_too() {
+fn a_missing_permission_and_a_closed_shop_need_the_seller() {
     let denied = json!({"errors": [{"message": "Required access: write_inventory.", "extensions": {"code": "ACCESS_DENIED"}}],
                         "data": {"inventoryAdjustQuantities": null}});
     assert!(matches!(outcome(&adjust(), 200, &denied), Outcome::Unauthorized { reason } if reason.contains("write_inventory")));
@@ -254,7 +257,7 @@ fn a_missing_right_is_for_the_seller_and_a_closed_shop_too() {
 }
 
 #[test]
-fn a_request_that_is_wrong_is_refused_as_a_whole() {
+fn an_invalid_request_is_refused_as_a_whole() {
     for code in ["BAD_REQUEST", "INVALID_FIELD_ARGUMENTS", "INVALID_VARIABLE", "MAX_INPUT_SIZE_EXCEEDED", "MAX_COST_EXCEEDED"] {
         let body = json!({"errors": [{"message": "No.", "extensions": {"code": code}}], "data": {"inventoryAdjustQuantities": null}});
         assert!(matches!(outcome(&adjust(), 200, &body), Outcome::Refused { .. }), "{code}");
@@ -262,7 +265,7 @@ fn a_request_that_is_wrong_is_refused_as_a_whole() {
 }
 
 #[test]
-fn an_error_of_theirs_or_an_unreadable_answer_may_have_been_applied() {
+fn a_server_error_or_an_unreadable_reply_leaves_the_outcome_unknown() {
     for (status, body) in [(500, ""), (503, "<html>"), (200, "rubbish"), (200, "{}"), (200, r#"{"data":{"inventoryAdjustQuantities":{}}}"#)]
     {
         let outcome = Shopify.outcome(&store(), &adjust(), &test_reply(status, &[], body));
@@ -273,7 +276,7 @@ fn an_error_of_theirs_or_an_unreadable_answer_may_have_been_applied() {
 }
 
 #[test]
-fn a_read_asks_each_location_once_and_tells_an_unknown_item() {
+fn a_read_queries_each_location_once_and_rejects_an_unknown_item() {
     let mut elsewhere = item("102", 0);
     elsewhere.extra.insert("location_id".into(), "8".into());
     let read = call(Action::Read, vec![item("101", 0), elsewhere, item("103", 0)]);
@@ -284,13 +287,13 @@ fn a_read_asks_each_location_once_and_tells_an_unknown_item() {
         json!({"id": format!("gid://shopify/InventoryItem/{id}"), "tracked": true,
                "inventoryLevel": {"quantities": [{"name": "available", "quantity": available}]}})
     };
-    let results = answered(&read, &json!({"data": {"at0": [node(101, -2), null], "at1": [node(102, 9)]}}));
+    let results = results_of(&read, &json!({"data": {"at0": [node(101, -2), null], "at1": [node(102, 9)]}}));
     assert_eq!(results[..2], [ItemResult::Applied { shown: Some(-2) }, ItemResult::Applied { shown: Some(9) }]);
     assert!(matches!(results[2], ItemResult::Rejected { .. }));
 }
 
 #[test]
-fn a_check_needs_the_right_to_read_inventory() {
+fn a_check_needs_permission_to_read_inventory() {
     let check = Call { action: Action::Check, items: vec![], idempotency_key: None };
     assert_eq!(outcome(&check, 200, &json!({"data": {"inventoryItems": {"nodes": []}}})), Outcome::Answered(vec![]));
     let denied = json!({"errors": [{"message": "Access denied.", "extensions": {"code": "ACCESS_DENIED"}}], "data": null});
@@ -298,7 +301,7 @@ fn a_check_needs_the_right_to_read_inventory() {
 }
 
 #[test]
-fn variants_come_with_the_location_of_their_stock() {
+fn variants_are_listed_with_the_location_of_their_stock() {
     let level = |id: u32, active: bool| json!({"isActive": active, "location": {"id": format!("gid://shopify/Location/{id}")}});
     let variant = |sku: &str, id: u32, levels: Vec<Value>| {
         json!({"sku": sku, "displayName": "Shirt - red", "inventoryItem": {"id": format!("gid://shopify/InventoryItem/{id}"),
@@ -320,7 +323,7 @@ fn variants_come_with_the_location_of_their_stock() {
 }
 
 #[test]
-fn bad_settings_are_named() {
+fn every_bad_setting_is_named_by_its_pointer() {
     let bad = test_store(
         "shopify",
         json!({"shop": "https://acme.example", "location_id": "main", "max_items": 251, "colour": 1}),

@@ -1,7 +1,7 @@
-//! Shopify's wire types: what goes into variables, and what comes back.
-use super::super::Variant;
+//! Shopify's wire types: the variables of requests, and the data of replies.
 use super::super::call::StoreConnection;
-use super::gid;
+use super::super::connector::Variant;
+use super::requests::gid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
@@ -37,16 +37,41 @@ pub(super) struct Row {
     pub(super) delta: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) quantity: Option<i64>,
-    /// Written even when it is null.
+    /// Serialized even if it is null.
     pub(super) change_from_quantity: Option<i64>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Answer {
+pub(super) struct ReplyBody {
     pub(super) data: Option<Value>,
-    /// A list, or a text in some refusals.
+    /// A list, or a string in some refusals.
     pub(super) errors: Option<Value>,
     pub(super) extensions: Option<Extensions>,
+}
+
+impl ReplyBody {
+    /// A field of the data, unless it is missing or null.
+    pub(super) fn field(&self, name: &str) -> Option<&Value> {
+        self.data.as_ref()?.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Whether every field of the data is missing or null.
+    pub(super) fn is_empty(&self) -> bool {
+        self.data.as_ref().and_then(Value::as_object).is_none_or(|data| data.values().all(Value::is_null))
+    }
+
+    /// The code and the message of each top-level error.
+    pub(super) fn errors(&self) -> impl Iterator<Item = (&str, &str)> {
+        let errors = self.errors.as_ref().and_then(Value::as_array).into_iter().flatten();
+        errors.map(|error| {
+            let text = |at: &str| error.pointer(at).and_then(Value::as_str).unwrap_or_default();
+            (text("/extensions/code"), text("/message"))
+        })
+    }
+
+    pub(super) fn has_code(&self, code: &str) -> bool {
+        self.errors().any(|(found, _)| found == code)
+    }
 }
 
 #[derive(Deserialize)]
@@ -70,11 +95,11 @@ pub(super) struct ThrottleStatus {
 }
 
 impl Cost {
-    /// How long until the bucket has what this call asked for.
+    /// The time until the bucket has the points that this call needs.
     pub(super) fn wait(&self) -> Option<Duration> {
-        let (asked, status) = (self.requested_query_cost?, self.throttle_status.as_ref()?);
-        let seconds = (asked - status.currently_available) / status.restore_rate;
-        // A millisecond more than computed: the numbers in the answer are rounded.
+        let (requested, status) = (self.requested_query_cost?, self.throttle_status.as_ref()?);
+        let seconds = (requested - status.currently_available) / status.restore_rate;
+        // One millisecond more than computed, because the numbers in the reply are rounded.
         (status.restore_rate > 0.0 && seconds.is_finite()).then(|| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0) + 0.001))
     }
 }
@@ -101,8 +126,8 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// Which item at which location, of a change of the quantity that we write; `on_hand` is told beside it.
-    pub(super) fn place(self) -> Option<(String, String)> {
+    /// The item and location of a change to `available`, the quantity we write; changes to `on_hand` are also reported.
+    pub(super) fn key(self) -> Option<(String, String)> {
         (self.name == "available").then_some((self.item?.id, self.location?.id))
     }
 }
@@ -122,7 +147,7 @@ pub(super) struct UserError {
 }
 
 impl UserError {
-    /// The row that is meant, where one is.
+    /// The index of the row at fault, if the error is about a row.
     pub(super) fn row(&self) -> Option<usize> {
         let number = |part: &Value| part.as_u64().and_then(|n| usize::try_from(n).ok()).or_else(|| part.as_str()?.parse().ok());
         self.field.iter().flatten().find_map(number)
@@ -132,7 +157,7 @@ impl UserError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReadNode {
-    /// Missing when the name is that of something else than an inventory item.
+    /// Missing if the requested ID is not that of an inventory item.
     pub(super) id: Option<String>,
     #[serde(default)]
     pub(super) tracked: bool,
@@ -193,7 +218,7 @@ pub(super) struct FoundLevel {
 }
 
 impl FoundVariant {
-    /// The variant with the location of its stock: the store's own where it is stocked there, otherwise its first.
+    /// The variant with one location of its stock: the store's if it is stocked there, otherwise its first.
     pub(super) fn variant(self, store: &StoreConnection) -> Variant {
         let preferred = store.setting("location_id").and_then(|id| gid("Location", id).ok());
         let mut active: Vec<String> =

@@ -1,4 +1,4 @@
-//! SHOPLINE's requests to the letter, and its replies, one per outcome.
+//! SHOPLINE's exact requests, and its replies, at least one for each outcome.
 use super::*;
 use crate::domain::StoreId;
 use crate::platforms::sign::EXPIRES_AT;
@@ -46,7 +46,7 @@ fn one_item_is_adjusted_set_or_read_at_its_location() {
 }
 
 #[test]
-fn calls_about_tokens_are_signed_as_shopline_does() {
+fn token_calls_are_signed_the_way_shopline_requires() {
     let sign = |request: &Request| request.headers.iter().find(|(name, _)| *name == "sign").unwrap().1.clone();
     let refresh = Shopline.renewal_request(&store(), &stamp(), true).unwrap();
     assert_eq!(refresh.url, "https://demo-store.myshopline.com/admin/oauth/token/refresh");
@@ -59,14 +59,14 @@ fn calls_about_tokens_are_signed_as_shopline_does() {
     let create = Shopline.renewal_request(&by_code, &stamp(), false).unwrap();
     assert_eq!(create.body.as_deref(), Some(r#"{"code":"auth-code-7f3e"}"#));
     assert_eq!(sign(&create), "b09834128a4487f27dfef7d55e553cb2b44030c4890f249ae30e28511abd6dfc");
-    // The one for GET callbacks, which nobody makes here yet, is the same over sorted pairs.
+    // GET callbacks, which are not used yet, are signed in the same way over their sorted pairs.
     let pairs = "appkey=appkey123&handle=demo-store&timestamp=1764547200000";
     let secret = "shpl_secret_0a1b2c3d4e5f".into();
     assert_eq!(hmac_sha256_hex(&secret, pairs), "fab363a94b4dcfeda5c6cb3b888aa3f4fd3809600bd8c3b90fcea0aa7caf09fd");
 }
 
 #[test]
-fn a_success_tells_what_is_shown() {
+fn a_success_reports_what_is_shown() {
     let level = json!({"inventory_item_id": "5703", "location_id": "5421", "variant_id": "1", "available": 7, "update_at": "x"});
     let shown = Outcome::Answered(vec![ItemResult::Applied { shown: Some(7) }]);
     assert_eq!(outcome_of(Action::Adjust, 200, json!({"inventory_level": level.clone()})), shown);
@@ -75,18 +75,18 @@ fn a_success_tells_what_is_shown() {
 }
 
 #[test]
-fn an_item_that_the_answer_leaves_out_is_not_there_for_a_read_and_unknown_for_a_write() {
+fn an_item_missing_from_the_reply_is_rejected_on_a_read_and_unknown_on_a_write() {
     let Outcome::Answered(read) = outcome_of(Action::Read, 200, json!({"inventory_levels": []})) else { panic!() };
     assert!(matches!(&read[0], ItemResult::Rejected { .. }));
     let elsewhere = json!({"inventory_item_id": "5703", "location_id": "1", "available": 7});
     let Outcome::Answered(read) = outcome_of(Action::Read, 200, json!({"inventory_levels": [elsewhere]})) else { panic!() };
-    assert!(matches!(&read[0], ItemResult::Rejected { .. }), "what is shown elsewhere is not what is shown here");
+    assert!(matches!(&read[0], ItemResult::Rejected { .. }), "a quantity at another location does not count");
     let Outcome::Answered(write) = outcome_of(Action::Adjust, 200, json!({"inventory_level": null})) else { panic!() };
     assert!(matches!(&write[0], ItemResult::Unknown { .. }));
 }
 
 #[test]
-fn throttling_waits_for_one_call_to_leak_away_and_flood_control_longer() {
+fn throttling_waits_until_one_call_drains_and_flood_control_waits_longer() {
     let throttled = outcome_of(Action::Set, 429, json!({"errors": "Too many request"}));
     assert!(matches!(throttled, Outcome::TryAgain { throttled: true, after: Some(after), .. } if after.as_millis() == 250));
     for status in [434, 435, 436] {
@@ -96,7 +96,7 @@ fn throttling_waits_for_one_call_to_leak_away_and_flood_control_longer() {
 }
 
 #[test]
-fn ended_tokens_lost_scopes_and_closed_shops_are_told_apart() {
+fn expired_tokens_lost_scopes_and_closed_shops_are_distinguished() {
     assert!(matches!(outcome_of(Action::Set, 401, json!({})), Outcome::TokenExpired { .. }));
     assert!(matches!(outcome_of(Action::Set, 403, json!({})), Outcome::Unauthorized { reason } if reason.contains("write_inventory")));
     for status in [402, 412, 423, 433] {
@@ -105,7 +105,7 @@ fn ended_tokens_lost_scopes_and_closed_shops_are_told_apart() {
 }
 
 #[test]
-fn an_unknown_listing_and_untracked_stock_are_refused_with_what_to_do() {
+fn an_unknown_listing_and_untracked_stock_are_refused_with_a_next_step() {
     assert!(
         matches!(outcome_of(Action::Set, 404, json!({"errors": "Not Found"})), Outcome::Refused { next_step, .. } if next_step.contains("pair"))
     );
@@ -119,7 +119,7 @@ fn an_unknown_listing_and_untracked_stock_are_refused_with_what_to_do() {
 }
 
 #[test]
-fn whatever_does_not_say_is_unknown() {
+fn replies_that_do_not_say_what_happened_are_unknown() {
     for status in [500, 501, 503, 504] {
         assert!(matches!(outcome_of(Action::Adjust, status, json!({})), Outcome::Unknown { .. }), "{status}");
     }
@@ -128,7 +128,7 @@ fn whatever_does_not_say_is_unknown() {
 }
 
 #[test]
-fn variants_are_listed_by_inventory_item_and_the_link_header_leads_on() {
+fn variants_are_listed_by_inventory_item_and_paged_by_the_link_header() {
     let link = r#"<https://x/products.json?limit=50&page_info=eyJ%3D>; rel="next""#;
     let body = json!({"products": [{"id": "1", "title": "Shirt", "variants": [
         {"id": "11", "sku": "S-RED", "inventory_item_id": "5703", "option1": "Red"}, {"id": "12", "sku": "", "inventory_item_id": "5704"}]}]});
@@ -140,7 +140,7 @@ fn variants_are_listed_by_inventory_item_and_the_link_header_leads_on() {
 }
 
 #[test]
-fn tokens_are_renewed_before_they_end_unless_they_never_do() {
+fn tokens_are_renewed_before_they_expire_if_they_can_be_renewed() {
     let mut store = store();
     assert!(Shopline.renewal_request(&store, &stamp(), false).is_none());
     store.credentials.insert(EXPIRES_AT.into(), "2025-12-01T00:04:00Z".into());
@@ -154,7 +154,7 @@ fn tokens_are_renewed_before_they_end_unless_they_never_do() {
 }
 
 #[test]
-fn a_refused_renewal_needs_the_seller_and_a_failed_one_only_time() {
+fn a_refused_renewal_needs_the_seller_but_a_failed_one_is_retried() {
     let renewal =
         |status, code: &str| Shopline.renewal(&store(), &reply(status, json!({"code": 500, "i18nCode": code, "data": null})), &stamp());
     for code in ["STORE_NOT_INSTALL_APP", "APP_AUDIT_NOT_PASS", "OAUTH_CODE_INVALID", "REQUEST_NOT_IN_APP_IP_WHITELIST"] {
@@ -165,7 +165,7 @@ fn a_refused_renewal_needs_the_seller_and_a_failed_one_only_time() {
 }
 
 #[test]
-fn bad_settings_are_named() {
+fn every_bad_setting_is_named_by_its_pointer() {
     let bad = StoreConnection {
         config: json!({"handle": "a.b/c", "colour": 1}).as_object().unwrap().clone(),
         credentials: [("auth_code".to_owned(), "c".into())].into(),

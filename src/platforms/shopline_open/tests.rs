@@ -1,4 +1,4 @@
-//! SHOPLINE Open API's requests to the letter, and its replies, one per outcome.
+//! The SHOPLINE Open API's exact requests, and its replies, at least one for each outcome.
 use super::*;
 use crate::domain::StoreId;
 use crate::platforms::sign::EXPIRES_AT;
@@ -49,16 +49,16 @@ fn a_variation_or_a_product_is_adjusted_set_or_read() {
 }
 
 #[test]
-fn a_success_tells_what_is_shown() {
+fn a_success_reports_what_is_shown() {
     let shown = Outcome::Answered(vec![ItemResult::Applied { shown: Some(7) }]);
     assert_eq!(outcome_of(Action::Adjust, 200, json!({"id": "v1", "sku": "A", "quantity": 7, "product_id": "p1"})), shown);
     assert_eq!(outcome_of(Action::Read, 200, json!({"id": "p1", "quantity": 0, "variations": [{"id": "v1", "quantity": 7}]})), shown);
     let Outcome::Answered(other) = outcome_of(Action::Adjust, 200, json!({"id": "v2", "quantity": 7})) else { panic!() };
-    assert!(matches!(other[0], ItemResult::Unknown { .. }), "another variation's answer says nothing of this one");
+    assert!(matches!(other[0], ItemResult::Unknown { .. }), "a reply about another variation does not count");
 }
 
 #[test]
-fn throttled_expired_and_forbidden_are_told_apart() {
+fn throttled_expired_and_forbidden_are_distinguished() {
     let throttled = json!({"error": "Rate limit exceeded", "code": "RateLimitExceeded"});
     assert!(matches!(outcome_of(Action::Set, 429, throttled), Outcome::TryAgain { throttled: true, .. }));
     assert!(matches!(outcome_of(Action::Set, 401, json!({})), Outcome::TokenExpired { .. }));
@@ -66,7 +66,7 @@ fn throttled_expired_and_forbidden_are_told_apart() {
 }
 
 #[test]
-fn an_unknown_listing_and_unlimited_stock_are_refused_with_what_to_do() {
+fn an_unknown_listing_and_unlimited_stock_are_refused_with_a_next_step() {
     assert!(matches!(outcome_of(Action::Set, 404, json!({})), Outcome::Refused { next_step, .. } if next_step.contains("pair")));
     let Outcome::Answered(read) = outcome_of(Action::Read, 200, json!({"id": "p1", "unlimited_quantity": true, "quantity": 0})) else {
         panic!()
@@ -77,7 +77,7 @@ fn an_unknown_listing_and_unlimited_stock_are_refused_with_what_to_do() {
 }
 
 #[test]
-fn whatever_does_not_say_is_unknown() {
+fn replies_that_do_not_say_what_happened_are_unknown() {
     assert!(matches!(outcome_of(Action::Adjust, 502, json!({})), Outcome::Unknown { .. }));
     assert!(matches!(outcome_of(Action::Adjust, 200, json!([1])), Outcome::Unknown { .. }));
 }
@@ -99,7 +99,7 @@ fn variants_are_listed_page_by_page() {
 }
 
 #[test]
-fn tokens_are_renewed_before_they_end_and_kept_as_a_pair() {
+fn tokens_are_renewed_before_they_expire_and_stored_as_a_pair() {
     let mut store = store();
     assert!(ShoplineOpen.renewal_request(&store, &stamp(), false).is_none());
     store.credentials.insert(EXPIRES_AT.into(), "2025-12-01T00:04:00Z".into());
@@ -119,12 +119,12 @@ fn tokens_are_renewed_before_they_end_and_kept_as_a_pair() {
 }
 
 #[test]
-fn bad_settings_are_named() {
+fn every_bad_setting_is_named_by_its_pointer() {
     let bad = StoreConnection { config: Default::default(), credentials: [("refresh_token".to_owned(), "r".into())].into(), ..store() };
     let mut named: Vec<String> = ShoplineOpen.check_config(&bad).unwrap_err().into_iter().map(|e| e.pointer).collect();
     named.sort();
     assert_eq!(named, ["/client_id", "/credentials/client_secret", "/handle", "/redirect_uri"]);
     assert!(ShoplineOpen.check_config(&store()).is_ok());
-    let staffs = StoreConnection { credentials: [("access_token".to_owned(), "t".into())].into(), ..store() };
-    assert!(ShoplineOpen.check_config(&staffs).is_ok(), "a token made by staff needs no app");
+    let staff_token = StoreConnection { credentials: [("access_token".to_owned(), "t".into())].into(), ..store() };
+    assert!(ShoplineOpen.check_config(&staff_token).is_ok(), "a token created by staff needs no app");
 }

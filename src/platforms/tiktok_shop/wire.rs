@@ -1,4 +1,4 @@
-//! TikTok Shop's bodies: what is sent begins with `Out`, what comes with `In`. Fields that are not read here are left out.
+//! TikTok Shop's wire types: `Out…` is sent and `In…` is received. Fields that are not used are omitted.
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! The connector held against replies as a running Vendure 3.7.3 gave them; keys are invented.
-use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+//! The connector against replies recorded from a running Vendure 3.7.3; keys are invented.
+use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ fn shop(config: Value, credentials: &[(&str, &str)]) -> StoreConnection {
     StoreConnection { base_url: Some("https://shop.example/".into()), ..test_store("vendure", config, credentials) }
 }
 
-/// Signed in with name and password.
+/// A store that signs in with username and password.
 fn store() -> StoreConnection {
     shop(json!({"location_id": "1"}), &[("username", "superadmin"), ("password", "pass word"), ("access_token", "s1")])
 }
@@ -45,7 +45,7 @@ fn outcome(call: &Call, status: u16, body: &Value) -> Outcome {
     Vendure.outcome(&store(), call, &test_reply(status, &[], &body.to_string()))
 }
 
-fn answered(call: &Call, body: &Value) -> Vec<ItemResult> {
+fn results_of(call: &Call, body: &Value) -> Vec<ItemResult> {
     match outcome(call, 200, body) {
         Outcome::Answered(results) => results,
         other => panic!("{other:?}"),
@@ -70,7 +70,7 @@ fn next_step(result: &ItemResult) -> &str {
 }
 
 #[test]
-fn a_set_names_each_variants_level_and_carries_the_session() {
+fn a_set_writes_each_variants_level_and_carries_the_session() {
     let request = requested(&store(), &call(Action::Set, vec![item("7", 12), at("2", item("8", 0))]));
     assert_eq!((request.method, request.url.as_str()), (Method::Post, "https://shop.example/admin-api"));
     let row = |id: &str, at: &str, on_hand: i64| json!({"id": id, "stockLevels": [{"stockLocationId": at, "stockOnHand": on_hand}]});
@@ -81,7 +81,7 @@ fn a_set_names_each_variants_level_and_carries_the_session() {
 }
 
 #[test]
-fn a_key_and_a_channel_have_headers_of_their_own() {
+fn the_api_key_and_the_channel_token_each_have_a_header() {
     let store = shop(json!({"channel_token": "eu"}), &[("api_key", "lookup:secret")]);
     let request = requested(&store, &set());
     assert_eq!((request.secret_headers[0].0, request.secret_headers[0].1.expose_secret()), ("vendure-api-key", "lookup:secret"));
@@ -89,7 +89,7 @@ fn a_key_and_a_channel_have_headers_of_their_own() {
 }
 
 #[test]
-fn without_a_location_vendures_default_is_written_and_read() {
+fn without_a_location_vendures_default_location_is_used() {
     let store = shop(json!({}), &[("api_key", "k")]);
     assert_eq!(body(&requested(&store, &set()))["variables"]["input"][0], json!({"id": "7", "stockOnHand": 12}));
     let read = call(Action::Read, vec![item("7", 0)]);
@@ -106,35 +106,35 @@ fn without_a_location_vendures_default_is_written_and_read() {
 }
 
 #[test]
-fn a_whole_call_stays_far_below_the_servers_limit_of_100_kb() {
+fn the_largest_call_stays_far_below_the_servers_limit_of_100_kb() {
     let uuid = "0198c0de-0000-7000-8000-000000000000";
-    let items = vec![at(uuid, item(uuid, MOST_UNITS)); usize::try_from(MAX_ROWS).unwrap()];
+    let items = vec![at(uuid, item(uuid, MAX_UNITS)); usize::try_from(MAX_ROWS).unwrap()];
     assert!(requested(&store(), &call(Action::Set, items)).body.unwrap().len() < 102_400 / 6);
 }
 
 #[test]
-fn success_is_told_by_id_whatever_the_order() {
+fn results_are_matched_by_id_in_any_order() {
     let rows = [variant("8", "TRUE", &[("1", 0)]), variant("7", "INHERIT", &[("2", 40), ("1", 12)])];
-    let results = answered(&set(), &json!({"data": {"updateProductVariants": rows}}));
+    let results = results_of(&set(), &json!({"data": {"updateProductVariants": rows}}));
     assert_eq!(results, [ItemResult::Applied { shown: Some(12) }, ItemResult::Applied { shown: Some(0) }]);
 }
 
 #[test]
-fn one_unknown_variant_is_rejected_and_the_rest_goes_out_again() {
+fn one_unknown_variant_is_rejected_and_the_rest_are_sent_again() {
     let body = error(Some("ENTITY_NOT_FOUND"), "No ProductVariant with the id \"8\" could be found");
-    let results = answered(&set(), &body);
-    assert!(matches!(results[0], ItemResult::NeverApplied { .. }), "the call was undone: {results:?}");
+    let results = results_of(&set(), &body);
+    assert!(matches!(results[0], ItemResult::NeverApplied { .. }), "the call was rolled back: {results:?}");
     assert!(next_step(&results[1]).contains("Pair"));
     let elsewhere = error(Some("ENTITY_NOT_FOUND"), "No ProductVariant with the id \"88\" could be found");
-    assert!(matches!(outcome(&set(), 200, &elsewhere), Outcome::Refused { .. }), "not one of ours: split");
+    assert!(matches!(outcome(&set(), 200, &elsewhere), Outcome::Refused { .. }), "none of our rows, so the call is split");
     let read = call(Action::Read, vec![item("8", 0)]);
-    let results = answered(&read, &json!({"data": {"productVariants": {"items": []}, "globalSettings": {"trackInventory": true}}}));
+    let results = results_of(&read, &json!({"data": {"productVariants": {"items": []}, "globalSettings": {"trackInventory": true}}}));
     assert!(next_step(&results[0]).contains("Pair"));
 }
 
 #[test]
-fn stock_that_is_not_tracked_is_told_with_what_to_do() {
-    let results = answered(
+fn untracked_stock_is_rejected_with_a_next_step() {
+    let results = results_of(
         &set(),
         &json!({"data": {"updateProductVariants": [variant("7", "FALSE", &[("1", 12)]), variant("8", "INHERIT", &[("1", 0)])]}}),
     );
@@ -142,20 +142,20 @@ fn stock_that_is_not_tracked_is_told_with_what_to_do() {
     assert_eq!(results[1], ItemResult::Applied { shown: Some(0) });
     let read = call(Action::Read, vec![item("7", 0), item("8", 0), item("9", 0)]);
     let items = [variant("7", "FALSE", &[("1", 3)]), variant("8", "INHERIT", &[("1", 4)]), variant("9", "TRUE", &[("2", 5)])];
-    let results = answered(&read, &json!({"data": {"productVariants": {"items": items}, "globalSettings": {"trackInventory": false}}}));
+    let results = results_of(&read, &json!({"data": {"productVariants": {"items": items}, "globalSettings": {"trackInventory": false}}}));
     assert!(next_step(&results[0]).contains("Track inventory") && next_step(&results[1]).contains("global settings"));
     assert_eq!(results[2], ItemResult::Applied { shown: Some(0) }, "it has no level at location 1");
 }
 
 #[test]
-fn a_number_that_nobody_sent_and_a_missing_row_may_or_may_not_be_ours() {
-    let results = answered(&set(), &json!({"data": {"updateProductVariants": [variant("7", "TRUE", &[("1", 24)]), null]}}));
-    assert!(matches!(&results[0], ItemResult::Unknown { reason } if reason.contains("another number")), "{results:?}");
+fn a_number_that_nobody_sent_or_a_missing_row_leaves_the_outcome_unknown() {
+    let results = results_of(&set(), &json!({"data": {"updateProductVariants": [variant("7", "TRUE", &[("1", 24)]), null]}}));
+    assert!(matches!(&results[0], ItemResult::Unknown { reason } if reason.contains("different number")), "{results:?}");
     assert!(matches!(&results[1], ItemResult::Unknown { .. }));
 }
 
 #[test]
-fn a_dead_session_is_renewed_and_a_wrong_key_is_for_the_seller() {
+fn an_expired_session_is_renewed_but_a_wrong_key_needs_the_seller() {
     let body = error(Some("FORBIDDEN"), "You are not currently authorized to perform this action");
     assert!(matches!(outcome(&set(), 200, &body), Outcome::TokenExpired { .. }));
     let outcome = Vendure.outcome(&keyed(), &set(), &test_reply(200, &[], &body.to_string()));
@@ -163,33 +163,33 @@ fn a_dead_session_is_renewed_and_a_wrong_key_is_for_the_seller() {
 }
 
 #[test]
-fn a_session_is_fetched_when_there_is_none_or_it_is_refused() {
+fn a_session_is_fetched_if_there_is_none_or_it_was_refused() {
     let stamp = test_stamp("2026-11-25T12:00:00Z");
-    let ask = |store: &StoreConnection, refused| Vendure.renewal_request(store, &stamp, refused);
-    assert!(ask(&store(), false).is_none() && ask(&keyed(), true).is_none());
-    let request = ask(&shop(json!({}), &[("username", "u"), ("password", "p")]), false).unwrap();
+    let renewal_request = |store: &StoreConnection, refused| Vendure.renewal_request(store, &stamp, refused);
+    assert!(renewal_request(&store(), false).is_none() && renewal_request(&keyed(), true).is_none());
+    let request = renewal_request(&shop(json!({}), &[("username", "u"), ("password", "p")]), false).unwrap();
     assert_eq!(body(&request)["variables"], json!({"username": "u", "password": "p"}));
-    assert!(request.secret_headers.is_empty() && ask(&store(), true).is_some());
+    assert!(request.secret_headers.is_empty() && renewal_request(&store(), true).is_some());
 
-    let came_of = |headers: &[(&str, &str)], login: Value| {
+    let renewal = |headers: &[(&str, &str)], login: Value| {
         Vendure.renewal(&store(), &test_reply(200, headers, &json!({"data": {"login": login}}).to_string()), &stamp)
     };
     let user = json!({"__typename": "CurrentUser", "id": "1"});
-    let Renewal::Renewed(kept) = came_of(&[(SESSION_HEADER, "s2")], user.clone()) else { panic!() };
+    let Renewal::Renewed(kept) = renewal(&[(SESSION_HEADER, "s2")], user.clone()) else { panic!() };
     assert_eq!((kept["access_token"].expose_secret(), kept["password"].expose_secret()), ("s2", "pass word"));
     for headers in [&[][..], &[(SESSION_HEADER, "")]] {
-        assert!(matches!(came_of(headers, user.clone()), Renewal::Refused { reason } if reason.contains("tokenMethod")));
+        assert!(matches!(renewal(headers, user.clone()), Renewal::Refused { reason } if reason.contains("tokenMethod")));
     }
     let wrong = json!({"__typename": "InvalidCredentialsError", "errorCode": "INVALID_CREDENTIALS_ERROR", "message": "The provided credentials are invalid"});
-    assert!(matches!(came_of(&[], wrong), Renewal::Refused { reason } if reason.contains("INVALID_CREDENTIALS_ERROR")));
+    assert!(matches!(renewal(&[], wrong), Renewal::Refused { reason } if reason.contains("INVALID_CREDENTIALS_ERROR")));
     for (status, later) in [(503, true), (429, true), (200, true), (404, false), (403, false)] {
-        let came_of = Vendure.renewal(&store(), &test_reply(status, &[], "<html>"), &stamp);
-        assert_eq!(matches!(came_of, Renewal::TryAgain { .. }), later, "{status}: {came_of:?}");
+        let renewal = Vendure.renewal(&store(), &test_reply(status, &[], "<html>"), &stamp);
+        assert_eq!(matches!(renewal, Renewal::TryAgain { .. }), later, "{status}: {renewal:?}");
     }
 }
 
 #[test]
-fn throttled_waits_as_long_as_the_host_says() {
+fn throttling_waits_as_long_as_the_host_asks() {
     let reply = test_reply(429, &[("retry-after", "3")], "");
     let outcome = Vendure.outcome(&store(), &set(), &reply);
     assert!(matches!(outcome, Outcome::TryAgain { after: Some(after), throttled: true, .. } if after == Duration::from_secs(3)));
@@ -197,26 +197,26 @@ fn throttled_waits_as_long_as_the_host_says() {
 }
 
 #[test]
-fn every_code_is_sorted_with_the_next_step() {
+fn every_code_is_classified_with_a_next_step() {
     for (code, word) in [("CHANNEL_NOT_FOUND", "channel_token"), ("ILLEGAL_OPERATION", "Vendure")] {
-        let found = outcome(&set(), 200, &error(Some(code), "It is so."));
+        let found = outcome(&set(), 200, &error(Some(code), "A message."));
         assert!(matches!(&found, Outcome::Closed { next_step, .. } if next_step.contains(word)), "{code}: {found:?}");
     }
     for code in ["USER_INPUT_ERROR", "BAD_USER_INPUT", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "SOME_NEW_ERROR"] {
         for status in [200, 400] {
-            assert!(matches!(outcome(&set(), status, &error(Some(code), "It is so.")), Outcome::Refused { .. }), "{code}");
+            assert!(matches!(outcome(&set(), status, &error(Some(code), "A message.")), Outcome::Refused { .. }), "{code}");
         }
     }
     let one = call(Action::Set, vec![item("7", 12)]);
     for code in [None, Some("INTERNAL_SERVER_ERROR")] {
         let error = error(code, "deadlock detected");
         assert!(matches!(outcome(&one, 200, &error), Outcome::TryAgain { throttled: false, .. }));
-        assert!(matches!(outcome(&set(), 200, &error), Outcome::Refused { .. }), "it may be one row's fault");
+        assert!(matches!(outcome(&set(), 200, &error), Outcome::Refused { .. }), "a single row may be the cause");
     }
 }
 
 #[test]
-fn a_wrong_location_of_the_store_holds_the_store_and_one_of_a_listing_only_that() {
+fn a_wrong_location_closes_the_store_only_if_it_is_the_stores_own() {
     let body = error(None, "insert or update on table \"stock_level\" violates foreign key constraint \"FK_984c48572468c69661a0b7b0494\"");
     assert!(matches!(outcome(&set(), 200, &body), Outcome::Closed { next_step, .. } if next_step.contains("location_id")));
     let own = call(Action::Set, vec![at("99", item("7", 12)), item("8", 1)]);
@@ -224,7 +224,7 @@ fn a_wrong_location_of_the_store_holds_the_store_and_one_of_a_listing_only_that(
 }
 
 #[test]
-fn a_closed_door_and_a_lost_answer_are_told_apart() {
+fn an_unreachable_api_and_a_lost_reply_are_distinguished() {
     for status in [301, 404] {
         assert!(matches!(outcome(&set(), status, &json!({})), Outcome::Closed { next_step, .. } if next_step.contains("base_url")));
     }
@@ -236,28 +236,28 @@ fn a_closed_door_and_a_lost_answer_are_told_apart() {
         let outcome = Vendure.outcome(&store(), &set(), &test_reply(status, &[], body));
         assert!(matches!(outcome, Outcome::Unknown { .. }), "{status} {body}: {outcome:?}");
     }
-    let no_json = r#"{"statusCode":400,"message":"Unexpected end of JSON input"}"#;
-    for (status, body) in [(413, "<html>"), (400, no_json)] {
+    let invalid_json = r#"{"statusCode":400,"message":"Unexpected end of JSON input"}"#;
+    for (status, body) in [(413, "<html>"), (400, invalid_json)] {
         assert!(matches!(Vendure.outcome(&store(), &set(), &test_reply(status, &[], body)), Outcome::Refused { .. }), "{status}");
     }
 }
 
 #[test]
-fn a_check_needs_the_right_to_read_the_catalog() {
+fn a_check_needs_permission_to_read_the_catalog() {
     let check = call(Action::Check, vec![]);
     assert_eq!(outcome(&check, 200, &json!({"data": {"productVariants": {"totalItems": 0}}})), Outcome::Answered(vec![]));
     assert!(matches!(outcome(&check, 200, &error(Some("FORBIDDEN"), "No.")), Outcome::TokenExpired { .. }));
 }
 
 #[test]
-fn quantities_that_vendure_would_garble_are_not_sent() {
-    let refused = Vendure.request(&store(), &call(Action::Set, vec![item("7", MOST_UNITS + 1)]), &test_stamp(""));
+fn quantities_that_vendure_would_corrupt_are_not_sent() {
+    let refused = Vendure.request(&store(), &call(Action::Set, vec![item("7", MAX_UNITS + 1)]), &test_stamp(""));
     assert!(refused.unwrap_err().contains("1000000000"));
     assert!(Vendure.request(&store(), &call(Action::Adjust, vec![item("7", 1)]), &test_stamp("")).is_err());
 }
 
 #[test]
-fn variants_come_page_by_page_with_the_location_of_their_stock() {
+fn variants_are_listed_page_by_page_with_the_location_of_their_stock() {
     let level = |id: &str, made: &str| json!({"stockLocationId": id, "stockOnHand": 1, "stockLocation": {"createdAt": made}});
     let variant = |id: &str, sku: &str, tracked: &str, levels: Value| json!({"id": id, "sku": sku, "name": "Shirt", "trackInventory": tracked, "stockLevels": levels});
     let levels = json!([level("2", "2026-02-01T00:00:00.000Z"), level("10", "2026-01-01T00:00:00.000Z")]);
@@ -280,7 +280,7 @@ fn variants_come_page_by_page_with_the_location_of_their_stock() {
 }
 
 #[test]
-fn bad_settings_are_named() {
+fn every_bad_setting_is_named_by_its_pointer() {
     let bad = test_store("vendure", json!({"channel_token": "a b", "location_id": 1, "max_items": 101, "x": 1}), &[("password", "p")]);
     assert_eq!(
         test_pointers(Vendure.check_config(&bad)),

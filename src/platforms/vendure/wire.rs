@@ -1,5 +1,5 @@
-//! Vendure's wire types: what goes into variables, and what comes back.
-use super::super::Variant;
+//! Vendure's wire types: the variables of requests, and the data of replies.
+use super::super::connector::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ pub(super) struct Document<'a, V> {
     pub(super) variables: &'a V,
 }
 
-/// A row of a set. Stock on hand stands at a location, or by itself for the default location.
+/// A row of a set: `stock_levels` for a given location, or `stock_on_hand` for the default location.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Input<'a> {
@@ -35,19 +35,19 @@ impl<'a> Input<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Answer {
+pub(super) struct ReplyBody {
     pub(super) data: Option<Value>,
     #[serde(default)]
     pub(super) errors: Vec<Value>,
 }
 
-impl Answer {
-    /// A field of the data that is there.
+impl ReplyBody {
+    /// A field of the data, unless it is missing or null.
     pub(super) fn field(&self, name: &str) -> Option<&Value> {
         self.data.as_ref()?.get(name).filter(|value| !value.is_null())
     }
 
-    /// Code (often empty) and message.
+    /// The code, which is often empty, and the message.
     pub(super) fn first_error(&self) -> Option<(&str, &str)> {
         let error = self.errors.first()?;
         let text = |at: &str| error.pointer(at).and_then(Value::as_str).unwrap_or_default();
@@ -58,7 +58,7 @@ impl Answer {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Page {
-    /// Not asked for in a read.
+    /// Missing in a read, which does not ask for it.
     #[serde(default)]
     pub(super) total_items: usize,
     pub(super) items: Vec<Found>,
@@ -104,12 +104,12 @@ impl Found {
         self.track_inventory.as_deref() == Some("FALSE")
     }
 
-    pub(super) fn goes_by_global(&self) -> bool {
+    pub(super) fn inherits_tracking(&self) -> bool {
         self.track_inventory.as_deref() == Some("INHERIT")
     }
 
-    /// The variant with the location of its stock: the store's own where it is stocked there, otherwise the oldest of its
-    /// locations, as Vendure's own default is.
+    /// The variant with one location of its stock: the store's if the variant is stocked there, otherwise its oldest one,
+    /// which is also Vendure's default.
     pub(super) fn variant(mut self, preferred: Option<&str>) -> Variant {
         let age = |level: &Level| level.stock_location.as_ref().map(|location| location.created_at.clone());
         self.stock_levels.sort_by_cached_key(|level| {
@@ -132,7 +132,7 @@ impl Found {
     }
 }
 
-/// `CurrentUser`, or an error as data.
+/// `CurrentUser`, or an error that is returned as data.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LoggedIn {

@@ -1,10 +1,12 @@
-//! The connector held against replies as the platform gives them; ids and keys are invented.
-use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+//! The connector against replies in the platform's format; IDs and keys are invented.
+use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
+use super::auth::{base_string, oauth_1};
 use super::*;
+use secrecy::ExposeSecret;
 use serde_json::json;
 use std::time::Duration;
 
-/// 1764547200 seconds after 1970.
+/// Unix time 1764547200.
 const NOW: &str = "2025-12-01T00:00:00Z";
 
 fn store(base_url: &str, config: Value) -> StoreConnection {
@@ -34,7 +36,7 @@ fn outcome(action: Action, status: u16, body: &str) -> Outcome {
     WooCommerce.outcome(&https(), &call(action, None), &test_reply(status, &[], body))
 }
 
-fn answered(action: Action, body: &Value) -> Vec<ItemResult> {
+fn results_of(action: Action, body: &Value) -> Vec<ItemResult> {
     match outcome(action, 200, &body.to_string()) {
         Outcome::Answered(results) => results,
         other => panic!("{other:?}"),
@@ -49,7 +51,7 @@ fn next_step(result: &ItemResult) -> &str {
 }
 
 #[test]
-fn over_https_the_keys_go_as_computed_by_hand() {
+fn over_https_the_authorization_header_matches_the_one_computed_by_hand() {
     let request = requested(&https(), &call(Action::Set, None));
     assert_eq!((request.method, request.url.as_str()), (Method::Post, "https://shop.example/wp-json/wc/v3/products/batch?_fields=update"));
     assert_eq!(request.body.as_deref(), Some(r#"{"update":[{"id":799,"stock_quantity":5},{"id":800,"stock_quantity":0}]}"#));
@@ -57,7 +59,7 @@ fn over_https_the_keys_go_as_computed_by_hand() {
 }
 
 #[test]
-fn over_http_the_signature_is_the_one_computed_by_hand() {
+fn over_http_the_signature_matches_the_one_computed_by_hand() {
     let url = "http://shop.example/wp-json/wc/v3/products/batch";
     let query = oauth_1(Method::Post, url, Vec::new(), "ck_0123456789abcdef", "cs_fedcba9876543210", &test_stamp(NOW));
     assert_eq!(
@@ -71,7 +73,7 @@ fn over_http_the_signature_is_the_one_computed_by_hand() {
 }
 
 #[test]
-fn variations_of_one_parent_go_together_and_shops_differ() {
+fn variations_of_one_parent_share_a_call_and_shop_settings_shape_it() {
     let request = requested(&store("https://shop.example/de", json!({"manage_stock": true})), &call(Action::Set, Some("12")));
     assert!(request.url.starts_with("https://shop.example/de/wp-json/wc/v3/products/12/variations/batch"));
     assert!(request.body.as_deref().unwrap().contains(r#""stock_quantity":5,"manage_stock":true"#));
@@ -86,36 +88,36 @@ fn variations_of_one_parent_go_together_and_shops_differ() {
 }
 
 #[test]
-fn success_and_partial_success_are_told_row_by_row() {
+fn success_and_partial_success_are_reported_row_by_row() {
     let error = json!({"code": "woocommerce_rest_product_invalid_id", "message": "Invalid ID.", "data": {"status": 400}});
     let results =
-        answered(Action::Set, &json!({"update": [{"id": 800, "error": error}, {"id": 799, "manage_stock": true, "stock_quantity": 5}]}));
+        results_of(Action::Set, &json!({"update": [{"id": 800, "error": error}, {"id": 799, "manage_stock": true, "stock_quantity": 5}]}));
     assert_eq!(results[0], ItemResult::Applied { shown: Some(5) });
     assert!(next_step(&results[1]).contains("parent_id"));
-    let results = answered(Action::Set, &json!({"update": [{"id": 799, "manage_stock": true, "stock_quantity": 5}]}));
-    assert!(matches!(results[1], ItemResult::Unknown { .. }), "not mentioned: perhaps applied");
+    let results = results_of(Action::Set, &json!({"update": [{"id": 799, "manage_stock": true, "stock_quantity": 5}]}));
+    assert!(matches!(results[1], ItemResult::Unknown { .. }), "not mentioned, so it may have been applied");
     let error = json!({"code": "product_invalid_sku", "message": "Bad SKU."});
-    let results = answered(Action::Set, &json!({"update": [{"id": 799, "error": error}]}));
+    let results = results_of(Action::Set, &json!({"update": [{"id": 799, "error": error}]}));
     assert!(matches!(&results[0], ItemResult::Rejected { reason, .. } if reason.contains("Bad SKU. (product_invalid_sku)")));
 }
 
 #[test]
-fn stock_that_is_not_tracked_or_is_the_parents_is_told_with_what_to_do() {
+fn untracked_stock_and_the_parents_stock_are_rejected_with_a_next_step() {
     let rows =
         json!([{"id": 799, "manage_stock": false, "stock_quantity": null}, {"id": 800, "manage_stock": "parent", "stock_quantity": 4}]);
     for (action, body) in [(Action::Read, rows.clone()), (Action::Set, json!({"update": rows.clone()}))] {
-        let results = answered(action, &body);
+        let results = results_of(action, &body);
         assert!(next_step(&results[0]).contains("Track stock quantity"));
         assert!(next_step(&results[1]).contains("parent product"));
     }
-    let willing = store("https://shop.example", json!({"manage_stock": true}));
-    let read = WooCommerce.outcome(&willing, &call(Action::Read, None), &test_reply(200, &[], &rows.to_string()));
+    let tracking = store("https://shop.example", json!({"manage_stock": true}));
+    let read = WooCommerce.outcome(&tracking, &call(Action::Read, None), &test_reply(200, &[], &rows.to_string()));
     assert_eq!(read, Outcome::Answered(vec![ItemResult::Applied { shown: Some(0) }, ItemResult::Applied { shown: Some(4) }]));
 }
 
 #[test]
-fn a_product_that_is_not_there_is_told_with_what_to_do() {
-    let results = answered(Action::Read, &json!([{"id": 799, "manage_stock": true, "stock_quantity": 3}]));
+fn an_unknown_product_is_rejected_with_a_next_step() {
+    let results = results_of(Action::Read, &json!([{"id": 799, "manage_stock": true, "stock_quantity": 3}]));
     assert_eq!(results[0], ItemResult::Applied { shown: Some(3) });
     assert!(next_step(&results[1]).contains("Pair"));
     let Outcome::Answered(results) = outcome(Action::Set, 404, r#"{"code":"woocommerce_rest_product_invalid_id","message":"x"}"#) else {
@@ -125,7 +127,7 @@ fn a_product_that_is_not_there_is_told_with_what_to_do() {
 }
 
 #[test]
-fn throttled_refused_closed_and_lost_are_told_apart() {
+fn throttled_refused_closed_and_lost_calls_are_distinguished() {
     for status in [429, 503] {
         let reply = test_reply(status, &[("retry-after", "3")], "<html>");
         let outcome = WooCommerce.outcome(&https(), &call(Action::Set, None), &reply);
@@ -170,13 +172,13 @@ fn products_are_listed_with_their_variations() {
         &json!([{"id": 21, "sku": "S-1", "manage_stock": true}, {"id": 22, "sku": "S-2", "manage_stock": "parent"}]),
     );
     assert_eq!(page.variants[0].extra["parent_id"], "2");
-    assert!(page.variants[1].title.contains("kept by the parent"));
+    assert!(page.variants[1].title.contains("stock of the parent"));
     assert_eq!(page.next, None);
     assert!(WooCommerce.variants_request(&https(), Some("x"), &test_stamp(NOW)).is_err());
 }
 
 #[test]
-fn bad_settings_are_named() {
+fn every_bad_setting_is_named_by_its_pointer() {
     let bad =
         test_store("woocommerce", json!({"permalinks": 1, "auth": "oauth", "manage_stock": "yes", "max_items": 0}), &[("token", "t")]);
     assert_eq!(

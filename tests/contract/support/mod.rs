@@ -4,7 +4,6 @@
 //! time. A story ends by a graceful stop, after which no work may be left.
 pub mod database;
 
-use chrono::{DateTime, Utc};
 use database::{Backend, TestDatabase};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -12,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 use stocktide::actors::{self, Deps, Handle};
-use stocktide::clock::{Clock, instant};
+use stocktide::clock::Clock;
 use stocktide::db::ledger::{EventResult, NewEvent, RecordRequest};
 use stocktide::db::listings::{Listing, NewListing};
 use stocktide::db::pushes::{CancelScope, PushFilter};
@@ -22,10 +21,10 @@ use stocktide::db::sellers::{Seller as SellerRow, create_seller};
 use stocktide::db::stores::Store;
 use stocktide::db::{self, Db, SellerDb};
 use stocktide::domain::allocation::{AllocationMode, Share};
-use stocktide::domain::push::{Push, PushKind, PushState};
+use stocktide::domain::push::{Push, PushKind, PushState, Record};
 use stocktide::domain::settings::{Frequency, Rule, SyncSettings, parse_daily_at};
 use stocktide::domain::stock::{EventKind, StockEvent};
-use stocktide::domain::{EventId, KeyId, PushId, SellerId, Sku, StoreId, WarehouseCode};
+use stocktide::domain::{EventId, KeyId, PushId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
 use stocktide::simulator::in_process::InProcess;
@@ -119,7 +118,7 @@ fn start_process(database: &TestDatabase, clock: &Clock, platform: &Simulator, s
 }
 
 impl World {
-    fn new(backend: Backend, start: DateTime<Utc>, settings: actors::Settings) -> Self {
+    fn new(backend: Backend, start: Timestamp, settings: actors::Settings) -> Self {
         let database = TestDatabase::fresh(backend);
         let (clock, platform) = (Clock::starting_at(start), Simulator::new(7));
         let process = RefCell::new(start_process(&database, &clock, &platform, &settings));
@@ -138,8 +137,8 @@ impl World {
         self.process.borrow().handle.clone()
     }
 
-    pub fn now(&self) -> i64 {
-        self.clock.now().timestamp_millis()
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub async fn sleep(&self, span: Span) {
@@ -147,7 +146,7 @@ impl World {
     }
 
     pub async fn sleep_until(&self, instant: &str) {
-        let instant: DateTime<Utc> = instant.parse().unwrap();
+        let instant: Timestamp = instant.parse().unwrap();
         self.sleep(instant - self.clock.now()).await;
     }
 
@@ -204,7 +203,7 @@ impl World {
     pub async fn seller(&self, change: impl FnOnce(&mut SyncSettings)) -> Seller<'_> {
         let (id, now) = (SellerId::new(self.clock.now()), self.now());
         let row = SellerRow { id, name: "Ada".into(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now };
-        self.db().write(move |conn| create_seller(conn, &row, KeyId::new(instant(now)), &rand::random())).await.unwrap();
+        self.db().write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
         let seller = Seller { world: self, id };
         seller.settings(change).await;
         seller
@@ -572,10 +571,10 @@ impl Seller<'_> {
     }
 
     /// Oldest first.
-    pub async fn pushes(&self) -> Vec<Push> {
+    pub async fn pushes(&self) -> Vec<Record> {
         let mut pushes = self.db().read(|t| t.list_pushes(&PushFilter::default(), None, 100_000)).await.unwrap();
         pushes.reverse();
-        pushes
+        pushes.into_iter().map(Push::into_record).collect()
     }
 
     /// Oldest first.

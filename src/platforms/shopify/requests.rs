@@ -1,0 +1,113 @@
+//! Shopify's requests: the GraphQL documents, and the variables built from a call.
+use super::super::call::{Action, Call, CallItem, Method, Request, StoreConnection};
+use super::wire::{Document, Input, Row, Variables};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde_json::{Map, json};
+
+const API_VERSION: &str = "2026-10";
+/// The largest quantity that is sent. GraphQL's integers have 32 bits, and Shopify's own bounds are narrower.
+const MAX_UNITS: i64 = 1_000_000_000;
+/// The reason for a change, as Shopify's inventory history shows it.
+const REASON: &str = "correction";
+
+const SET: &str = "mutation Set($input: InventorySetQuantitiesInput!, $key: String!) { \
+    inventorySetQuantities(input: $input) @idempotent(key: $key) { \
+    inventoryAdjustmentGroup { id changes { name delta item { id } location { id } } } userErrors { code field message } } }";
+const ADJUST: &str = "mutation Adjust($input: InventoryAdjustQuantitiesInput!, $key: String!) { \
+    inventoryAdjustQuantities(input: $input) @idempotent(key: $key) { \
+    inventoryAdjustmentGroup { id changes { name delta item { id } location { id } } } userErrors { code field message } } }";
+/// Succeeds only with permission to read inventory.
+pub(super) const CHECK: &str = "query Check { inventoryItems(first: 1) { nodes { id } } }";
+pub(super) const VARIANTS: &str = "query Variants($first: Int!, $levels: Int!, $after: String) { productVariants(first: $first, after: $after) { \
+    nodes { sku displayName inventoryItem { id tracked inventoryLevels(first: $levels) { nodes { isActive location { id } } } } } \
+    pageInfo { hasNextPage endCursor } } }";
+
+pub(super) fn base(store: &StoreConnection) -> Result<String, String> {
+    if let Some(url) = &store.base_url {
+        return Ok(url.trim_end_matches('/').to_owned());
+    }
+    let shop = store.setting("shop").ok_or("The store has neither shop nor base_url.")?;
+    Ok(format!("https://{}.myshopify.com", shop.trim_end_matches(".myshopify.com")))
+}
+
+/// A request with this document. It depends only on the arguments, so a repetition is identical.
+pub(super) fn graphql(store: &StoreConnection, query: &str, variables: impl Serialize) -> Result<Request, String> {
+    let url = format!("{}/admin/api/{API_VERSION}/graphql.json", base(store)?);
+    let token = store.secret("access_token")?;
+    let request = Request::json(Method::Post, url, &Document { query, variables })?;
+    Ok(request.header("accept", "application/json").secret_header("x-shopify-access-token", token.expose_secret()))
+}
+
+/// The full ID of a Shopify object, from a full ID or a bare number.
+pub(super) fn gid(kind: &str, text: &str) -> Result<String, String> {
+    let number = text.strip_prefix("gid://shopify/").and_then(|rest| rest.strip_prefix(kind)?.strip_prefix('/')).unwrap_or(text);
+    if number.is_empty() || number.len() > 20 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        let text: String = text.chars().take(100).collect();
+        return Err(format!("{text} is not a Shopify ID: it must be gid://shopify/{kind}/ followed by a number, or the number alone."));
+    }
+    Ok(format!("gid://shopify/{kind}/{number}"))
+}
+
+/// The full IDs of the listing's inventory item and location.
+pub(super) fn item_and_location(store: &StoreConnection, item: &CallItem) -> Result<(String, String), String> {
+    let location = own_location(item)
+        .or_else(|| store.setting("location_id"))
+        .ok_or("Neither the listing nor its store has a location_id, so its Shopify location is unknown.")?;
+    Ok((gid("InventoryItem", &item.external_id)?, gid("Location", location)?))
+}
+
+pub(super) fn own_location(item: &CallItem) -> Option<&str> {
+    item.extra.get("location_id").map(String::as_str).filter(|id| !id.is_empty())
+}
+
+fn units(item: &CallItem) -> Result<i64, String> {
+    if item.quantity.abs() <= MAX_UNITS {
+        return Ok(item.quantity);
+    }
+    Err(format!("Shopify accepts quantities from -{MAX_UNITS} to {MAX_UNITS}; this one is {}.", item.quantity))
+}
+
+fn row(store: &StoreConnection, item: &CallItem, action: Action) -> Result<Row, String> {
+    let ((inventory_item_id, location_id), units) = (item_and_location(store, item)?, units(item)?);
+    let (delta, quantity) = if action == Action::Adjust { (Some(units), None) } else { (None, Some(units)) };
+    Ok(Row { inventory_item_id, location_id, delta, quantity, change_from_quantity: item.expected })
+}
+
+pub(super) fn mutation(store: &StoreConnection, call: &Call) -> Result<Request, String> {
+    let key = call.idempotency_key.as_deref().ok_or("Shopify accepts no change without an idempotency key.")?;
+    let rows = call.items.iter().map(|item| row(store, item, call.action)).collect::<Result<Vec<_>, _>>()?;
+    let input = |changes, quantities| Input { name: "available", reason: REASON, changes, quantities };
+    let (query, input) = match call.action {
+        Action::Adjust => (ADJUST, input(Some(rows), None)),
+        _ => (SET, input(None, Some(rows))),
+    };
+    graphql(store, query, Variables { input, key })
+}
+
+/// The items of a read grouped by location, because levels are queried by location: (location, items).
+pub(super) fn by_location(store: &StoreConnection, call: &Call) -> Result<Vec<(String, Vec<String>)>, String> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for item in &call.items {
+        let (item, location) = item_and_location(store, item)?;
+        match groups.iter_mut().find(|(known, _)| *known == location) {
+            Some((_, items)) => items.push(item),
+            None => groups.push((location, vec![item])),
+        }
+    }
+    Ok(groups)
+}
+
+pub(super) fn read(store: &StoreConnection, call: &Call) -> Result<Request, String> {
+    let (mut parameters, mut fields, mut variables) = (Vec::new(), Vec::new(), Map::new());
+    for (n, (location, items)) in by_location(store, call)?.into_iter().enumerate() {
+        parameters.push(format!("$ids{n}: [ID!]!, $location{n}: ID!"));
+        fields.push(format!(
+            "at{n}: nodes(ids: $ids{n}) {{ ... on InventoryItem {{ id tracked \
+             inventoryLevel(locationId: $location{n}, includeInactive: true) {{ quantities(names: [\"available\"]) {{ name quantity }} }} }} }}"
+        ));
+        variables.insert(format!("ids{n}"), json!(items));
+        variables.insert(format!("location{n}"), json!(location));
+    }
+    graphql(store, &format!("query Read({}) {{ {} }}", parameters.join(", "), fields.join(" ")), variables)
+}

@@ -1,87 +1,49 @@
-//! One actor per store: a shell around [`StoreSync`], which decides what happens next. Forwards increases at once, or
-//! waits on a timer for the daily overwrite.
+//! One actor per store: a shell of timers around [`StoreSync`], which decides what happens next, and
+//! [`delivery`](crate::service::delivery), which does it. Forwards increases at once, or waits for the daily overwrite.
 //! Spawned by `SellerSupervisor`, ended by `Stop`.
 //!
 //! in:  `Hint` (supervisor) · `Configure` (supervisor) · `IsIdle` (supervisor) · `Stop` · own timer, own sends
 //! out: rows in `pushes` and `sync_runs`; calls through `platforms::Client`; `seller::RunStarted`
 //! Survives a restart: nothing in memory. The rows in `pushes` do, and the first claim reads them.
-use super::connection::connection;
 use super::seller::RunStarted;
+use super::store_config::StoreConfig;
 use super::{CHILD_MAILBOX, Deps};
-use crate::db::sealing::Sealer;
-use crate::db::stores::Store;
 use crate::db::{Error, SellerDb};
 use crate::domain::claim::ClaimedCall;
 use crate::domain::schedule::{due_runs, next_run};
-use crate::domain::settings::SyncSettings;
 use crate::domain::sync::{Effect, Input, LONGEST_SLEEP, StoreSync};
-use crate::domain::{CallId, SellerId, Timestamp};
-use crate::platforms::call::StoreConnection;
+use crate::domain::{CallId, Timestamp};
 use crate::platforms::limits::Permit;
-use crate::service::delivery::{Claim, Claimed, Outbound, claim_terms};
+use crate::service::daily::{LastRun, start_due_runs};
+use crate::service::delivery::{Claim, Claimed, Outbound};
 use actix::prelude::*;
-use chrono::NaiveDate;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// What a store's actor goes by.
-pub struct StoreConfig {
-    pub(super) store: Store,
-    settings: SyncSettings,
-    /// How to get in; without it nothing can be sent.
-    connection: Option<StoreConnection>,
-}
-
-impl PartialEq for StoreConfig {
-    fn eq(&self, other: &Self) -> bool {
-        self.store == other.store && self.settings == other.settings
-    }
-}
-
-impl StoreConfig {
-    /// From rows. Credentials that do not open are logged, and nothing is sent then.
-    pub fn new(seller: SellerId, store: Store, settings: SyncSettings, sealer: &Sealer) -> Self {
-        let connection = connection(seller, &store, sealer)
-            .inspect_err(
-                |error| tracing::error!(%error, seller.id = %seller, store.id = %store.id, "a store's credentials cannot be opened"),
-            )
-            .ok();
-        Self { store, settings, connection }
-    }
-}
-
-/// See the module.
+/// The actor of one store.
 pub struct StoreActor {
     deps: Arc<Deps>,
     db: SellerDb,
     config: Arc<StoreConfig>,
     supervisor: Recipient<RunStarted>,
     sync: StoreSync,
-    /// Calls on their way from here; whatever else is `sending` was cut off.
+    /// Calls in flight from here; any other push that is `sending` was cut off.
     under_way: Vec<CallId>,
-    /// Look for what was cut off before the next claim: after a start, and after the database did not answer.
+    /// Before the next claim, look for pushes that were cut off: after a start, and after the database did not answer.
     recover: bool,
     timer: Option<SpawnHandle>,
     stop: CancellationToken,
     stopped: Vec<oneshot::Sender<()>>,
     last_run: LastRun,
-    /// Until when the circuit is open, as the row for people says.
+    /// Until when the circuit is open according to the row that people see.
     circuit_noted: Option<Timestamp>,
 }
 
-/// The latest date with a daily run, as far as known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LastRun {
-    Unread,
-    Reading,
-    Known(Option<NaiveDate>),
-}
-
 impl StoreActor {
-    /// Starts one on the current arbiter. It looks for work first.
+    /// Starts an actor on the current arbiter. It looks for work first.
     pub fn launch(deps: Arc<Deps>, db: SellerDb, config: Arc<StoreConfig>, supervisor: Recipient<RunStarted>) -> Addr<Self> {
         Self::create(move |ctx| {
             ctx.set_mailbox_capacity(CHILD_MAILBOX);
@@ -109,8 +71,8 @@ impl StoreActor {
                 Effect::Claim { probe, overwrites_first } => self.claim(probe, overwrites_first, ctx),
                 Effect::WakeAt(at) => self.wake_at(at, ctx),
                 Effect::Stopped => {
-                    for told in self.stopped.drain(..) {
-                        told.send(()).ok();
+                    for waiting in self.stopped.drain(..) {
+                        waiting.send(()).ok();
                     }
                     ctx.stop();
                 }
@@ -119,7 +81,7 @@ impl StoreActor {
         self.note_circuit(ctx);
     }
 
-    /// Writes down for people that the circuit has opened, or closed again. Nothing goes by it.
+    /// Saves, for people to see, that the circuit has opened or closed. Nothing depends on it.
     fn note_circuit(&mut self, ctx: &mut Context<Self>) {
         let now = self.deps.clock.now();
         let open_until = self.sync.circuit_open_until(now);
@@ -127,7 +89,7 @@ impl StoreActor {
             return;
         }
         self.circuit_noted = open_until;
-        let (db, store, until) = (self.db.clone(), self.config.store.id, open_until.map(|at| at));
+        let (db, store, until) = (self.db.clone(), self.config.store.id, open_until);
         ctx.spawn(async move { db.write(move |t| t.note_circuit(store, until)).await }.into_actor(self).map(|noted, act, _| {
             if let Err(error) = noted {
                 tracing::debug!(%error, store.id = %act.config.store.id, "could not note the state of a circuit");
@@ -152,21 +114,21 @@ impl StoreActor {
 
     fn claim(&mut self, probe: bool, overwrites_first: bool, ctx: &mut Context<Self>) {
         if !self.supervisor.connected() && !self.stop.is_cancelled() {
-            // It died, and the next one has an actor of its own for this store.
+            // The supervisor died, and its successor starts its own actor for this store.
             self.stop.cancel();
             self.input(Input::Stop, ctx);
             return self.input(Input::NothingDue(None), ctx);
         }
         let config = Arc::clone(&self.config);
-        let (policy, jitter) = (self.deps.settings.retry, (self.deps.settings.draw)());
-        let terms = |c: StoreConnection| claim_terms(&c, probe, overwrites_first, policy, jitter).map(|terms| (c, terms));
-        let Some((connection, terms)) = config.connection.clone().and_then(terms) else {
+        // A store that cannot be reached was reported when it was configured; it waits for another configuration.
+        let Ok(reach) = &config.reach else {
             return self.input(Input::NothingDue(None), ctx);
         };
+        let terms = reach.terms(probe, overwrites_first, self.deps.settings.retry, (self.deps.settings.draw)());
         let recover = std::mem::take(&mut self.recover).then(|| self.under_way.clone());
         let deps = &self.deps;
         let outbound = Outbound { client: deps.client.clone(), renewals: Arc::clone(&deps.renewals), clock: deps.clock.clone() };
-        let claim = Claim::new(outbound, self.db.clone(), connection, terms, self.stop.clone(), recover);
+        let claim = Claim::new(outbound, self.db.clone(), reach.connection.clone(), terms, self.stop.clone(), recover);
         let claimed = async move {
             let mut claim = claim;
             (claim.run().await, claim)
@@ -204,16 +166,14 @@ impl StoreActor {
         self.input(Input::Sending, ctx);
     }
 
-    /// Goes by the tokens that a claim has renewed; the supervisor finds them in the row when it looks next.
+    /// Uses the tokens that a claim has renewed; the supervisor finds them in the row when it looks next.
     fn adopt(&mut self, claim: &Claim) {
         if let Some(connection) = claim.renewed() {
-            let StoreConfig { store, settings, .. } = &*self.config;
-            let connection = Some(connection.clone());
-            self.config = Arc::new(StoreConfig { store: store.clone(), settings: settings.clone(), connection });
+            self.config = Arc::new(self.config.with_connection(connection));
         }
     }
 
-    /// Starts the daily run whose time has come, and records those that were missed.
+    /// Starts the daily run that is due, and records those that were missed.
     fn start_due_runs(&mut self, ctx: &mut Context<Self>) {
         if !self.config.settings.is_timed() || !self.config.store.sync_enabled || self.stop.is_cancelled() {
             return;
@@ -231,7 +191,7 @@ impl StoreActor {
                         act.start_due_runs(ctx);
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "could not read when a store was overwritten last; trying again");
+                        tracing::warn!(%error, "could not read the date of a store's last daily run; trying again");
                         act.last_run = LastRun::Unread;
                         ctx.run_later(Duration::from_secs(1), Self::start_due_runs);
                     }
@@ -247,19 +207,7 @@ impl StoreActor {
         }
         self.last_run = LastRun::Reading;
         let created_at = self.config.store.created_at;
-        let started = async move {
-            db.write(move |t| {
-                // The row may have changed since: a setting takes effect once it is saved.
-                let settings = t.sync_settings()?;
-                let due = due_runs(&settings, now, settings.timed_since.max(created_at), last);
-                for run in &due {
-                    t.start_daily_run(store, run, now)?;
-                }
-                t.schedule_next_run(&settings, now)?;
-                Ok(due.last().map(|run| run.date).or(last))
-            })
-            .await
-        };
+        let started = async move { start_due_runs(&db, store, created_at, last, now).await };
         ctx.spawn(started.into_actor(self).map(move |started, act, ctx| match started {
             Ok(last) => {
                 act.last_run = LastRun::Known(last);
@@ -317,7 +265,7 @@ impl Handler<Configure> for StoreActor {
     }
 }
 
-/// Whether nothing is under way and nothing will be due within this time.
+/// Whether nothing is in flight and nothing will be due within this time.
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]
 pub struct IsIdle(pub Duration);
@@ -332,7 +280,7 @@ impl Handler<IsIdle> for StoreActor {
     }
 }
 
-/// End, after what is on its way.
+/// Stop once the calls in flight have ended.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Stop;
@@ -340,8 +288,8 @@ pub struct Stop;
 impl Handler<Stop> for StoreActor {
     type Result = ResponseFuture<()>;
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
-        let (told, done) = oneshot::channel();
-        self.stopped.push(told);
+        let (stopped, done) = oneshot::channel();
+        self.stopped.push(stopped);
         self.stop.cancel();
         self.input(Input::Stop, ctx);
         Box::pin(async move { done.await.unwrap_or(()) })

@@ -13,7 +13,8 @@ use crate::domain::{CallId, PushId, Timestamp};
 use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
 use crate::platforms::client::{Client, Sent};
 use crate::platforms::limits::Permit;
-use crate::platforms::{Facts, by_name};
+use crate::platforms::{Facts, Platform, by_name};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -34,17 +35,29 @@ pub struct Outbound {
     pub clock: Clock,
 }
 
-/// What the next call to this store may look like; `None` when there is no connector for its platform.
-pub fn claim_terms(
-    connection: &StoreConnection,
-    probe: bool,
-    overwrites_first: bool,
-    policy: RetryPolicy,
-    jitter: f64,
-) -> Option<ClaimTerms> {
-    let Facts { abilities, group_by, .. } = by_name(&connection.platform)?.facts(connection);
-    let limit = if probe { 1 } else { abilities.max_items.max(1) };
-    Some(ClaimTerms { abilities, limit, group_by, overwrites_first, policy, jitter })
+/// A store that can be reached, and the connector for its platform.
+pub struct Reach {
+    /// How it is reached.
+    pub connection: StoreConnection,
+    platform: &'static dyn Platform,
+}
+
+impl Reach {
+    /// Through the connector for its platform.
+    ///
+    /// # Errors
+    /// There is no such connector, in words.
+    pub fn new(connection: StoreConnection) -> Result<Self, String> {
+        let platform = by_name(&connection.platform).ok_or_else(|| format!("There is no connector for {}.", connection.platform))?;
+        Ok(Self { connection, platform })
+    }
+
+    /// What the next call may look like; a probe carries one item.
+    pub fn terms(&self, probe: bool, overwrites_first: bool, policy: RetryPolicy, jitter: f64) -> ClaimTerms {
+        let Facts { abilities, group_by, .. } = self.platform.facts(&self.connection);
+        let limit = if probe { 1 } else { abilities.max_items.max(1) };
+        ClaimTerms { abilities, limit, group_by, overwrites_first, policy, jitter }
+    }
 }
 
 /// One claim of one store.
@@ -244,7 +257,7 @@ impl Claim {
     }
 }
 
-fn extra_fields(json: Option<&str>) -> std::collections::BTreeMap<String, String> {
+fn extra_fields(json: Option<&str>) -> BTreeMap<String, String> {
     json.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 

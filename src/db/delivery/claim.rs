@@ -2,7 +2,7 @@
 use crate::db::connection::on;
 use crate::db::literal::{Literal, literal};
 use crate::db::pushes::{
-    PushRow, is_claimable, is_in_flight, is_increase, is_of_kind, is_overwrite, is_sending, is_uncertain, other_is_in_flight, read_pushes,
+    PushRow, is_claimable, is_in_flight, is_increase, is_of_kind, is_overwrite, is_sending, is_uncertain, nothing_is_in_flight, read_pushes,
 };
 use crate::db::schema::{listings, pushes};
 use crate::db::{Result, Tenant, id_of};
@@ -114,16 +114,10 @@ impl Tenant<'_> {
     fn due(&mut self, store: StoreId, kind: PushKind, terms: &ClaimTerms, now: Timestamp) -> Result<Vec<Push>> {
         let scope = self.scope();
         let limit = i64::try_from(terms.rows()).unwrap_or(i64::MAX);
-        let rows: Vec<PushRow> = on!(self.conn, c => {
-            let other = diesel::alias!(pushes as other);
-            scope.pushes().filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.le(now))
-                .filter(is_claimable()).filter(is_of_kind(kind))
-                .filter(diesel::dsl::not(diesel::dsl::exists(other
-                    .filter(other.field(pushes::seller_id).eq(pushes::seller_id))
-                    .filter(other.field(pushes::listing_id).eq(pushes::listing_id))
-                    .filter(other_is_in_flight()))))
-                .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c)?
-        });
+        let rows: Vec<PushRow> = on!(self.conn, c => scope.pushes()
+            .filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.le(now))
+            .filter(is_claimable()).filter(is_of_kind(kind)).filter(nothing_is_in_flight())
+            .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
         read_pushes(rows)
     }
 

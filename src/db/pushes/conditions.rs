@@ -30,8 +30,9 @@ conditions! {
     is_uncertain = "pushes.state = 4",
     is_claimable = "pushes.state IN (0, 3)",
     is_waiting = "pushes.state IN (0, 3, 6)",
-    /// Another push of the same listing, under the alias `other`; repeats the condition of `pushes_active`.
-    other_is_in_flight = "other.state IN (0, 1, 3, 4, 6) AND other.state IN (1, 4)",
+    /// No push of the same listing is in flight; repeats the condition of the partial index `pushes_active`.
+    nothing_is_in_flight = "NOT EXISTS (SELECT 1 FROM pushes AS other WHERE other.seller_id = pushes.seller_id \
+        AND other.listing_id = pushes.listing_id AND other.state IN (0, 1, 3, 4, 6) AND other.state IN (1, 4))",
     /// By the partial index `pushes_rejected`.
     is_rejected_increase = "pushes.state = 5 AND pushes.kind = 0",
     is_increase = "pushes.kind = 0",
@@ -41,10 +42,7 @@ conditions! {
 
 /// Pushes of this kind.
 pub(in crate::db) fn is_of_kind(kind: PushKind) -> Literal<Bool> {
-    match kind {
-        PushKind::Increase => is_increase(),
-        PushKind::Overwrite => is_overwrite(),
-    }
+    if kind.is_overwrite() { is_overwrite() } else { is_increase() }
 }
 
 #[cfg(test)]
@@ -57,7 +55,8 @@ mod tests {
     /// What a condition selects, where it is a conjunction of comparisons of `state` or `kind` with numbers.
     fn selects(text: &str) -> BTreeSet<(i16, i16)> {
         let holds = |state: i16, kind: i16| {
-            text.split(" AND ").all(|part| {
+            let of_other = text.split_once("other.listing_id = pushes.listing_id AND ").map_or(text, |(_, rest)| rest);
+            of_other.split(" AND ").all(|part| {
                 let (column, rest) = part.split_once(' ').unwrap();
                 let value = if column.ends_with("state") { state } else { kind };
                 let numbers: Vec<i16> = rest.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
@@ -79,7 +78,7 @@ mod tests {
         for (name, text) in CONDITIONS {
             let wanted = match *name {
                 "is_active" => expected(|state, _| state.is_active()),
-                "is_in_flight" | "other_is_in_flight" => expected(|state, _| state.is_in_flight()),
+                "is_in_flight" | "nothing_is_in_flight" => expected(|state, _| state.is_in_flight()),
                 "is_held" => expected(|state, _| state == PushState::Held),
                 "is_not_held" => expected(|state, _| state != PushState::Held),
                 "has_ended" => expected(|state, _| state.has_ended()),

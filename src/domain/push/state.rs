@@ -11,6 +11,13 @@ pub enum PushKind {
     Overwrite,
 }
 
+impl PushKind {
+    /// Whether it is absolute.
+    pub fn is_overwrite(self) -> bool {
+        self == Self::Overwrite
+    }
+}
+
 /// Where a push is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,12 +1,12 @@
-//! How long does a page of the console take, for a seller with 10,000 listings and 100,000 records?
+//! How long does a page of the console take for a seller with 10,000 listings and 100,000 records?
 //!
-//! The whole way: HTTP, session, queries, page. Each page is asked for one after another by one visitor; the first
-//! answer of each is not counted. The measure is 100 ms.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on should say so at once")]
+//! Measured end to end: HTTP, session, queries, rendering. One visitor requests each page several times in a row; the
+//! first response of each page is not counted. The target is 100 ms.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failing bench should stop at once")]
 
 #[path = "support/backends.rs"]
 mod backends;
-#[expect(dead_code, reason = "each bench uses its part of it")]
+#[expect(dead_code, reason = "each bench uses only a part of it")]
 mod support;
 
 use backends::backends;
@@ -26,12 +26,12 @@ const STORES: usize = 10;
 const SKUS: usize = 1_000;
 const RECORDS: usize = 100_000;
 const ROUNDS: usize = 20;
-const MEASURE: Duration = Duration::from_millis(100);
+const TARGET: Duration = Duration::from_millis(100);
 const KEY: &str = "stk_bench";
 const OPERATOR_KEY: &str = "operator-0123456789-0123456789-0123456789";
 
-/// Finished pushes of every listing, some of them rejected, held, or due tomorrow.
-const RECORDS_OF_LISTINGS: &str = "
+/// Inserts pushes for every listing: most of them confirmed, some rejected, held, or due tomorrow.
+const INSERT_RECORDS: &str = "
     INSERT INTO pushes (seller_id, id, store_id, listing_id, sku, external_id, kind, quantity, state, attempts, reason, created_at,
         updated_at, due_at, confirmed_at, cancel_requested, in_doubt)
     SELECT l.seller_id, {id}, l.store_id, l.id, l.sku, l.external_id, 0, 3,
@@ -41,7 +41,7 @@ const RECORDS_OF_LISTINGS: &str = "
     FROM listings l CROSS JOIN (WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {each}) SELECT n FROM n) n";
 
 fn write_records(url: &str, each: usize, now: Timestamp) {
-    let sql = RECORDS_OF_LISTINGS.replace("{now}", &now.as_millis().to_string()).replace("{each}", &each.to_string());
+    let sql = INSERT_RECORDS.replace("{now}", &now.as_millis().to_string()).replace("{each}", &each.to_string());
     if let DatabaseUrl::Sqlite(path) = DatabaseUrl::parse(url).unwrap() {
         let mut conn = SqliteConnection::establish(&path).unwrap();
         conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
@@ -56,7 +56,7 @@ fn write_records(url: &str, each: usize, now: Timestamp) {
 async fn sign_in(client: &reqwest::Client, base: &str, key: &str) -> String {
     let request = client.post(format!("{base}/console/sign-in")).header("content-type", "application/x-www-form-urlencoded");
     let answer = request.body(format!("key={key}")).send().await.unwrap();
-    answer.headers().get("set-cookie").expect("the key opens").to_str().unwrap().split(';').next().unwrap().to_owned()
+    answer.headers().get("set-cookie").expect("the key is accepted").to_str().unwrap().split(';').next().unwrap().to_owned()
 }
 
 async fn add_key(db: &Db, seller: SellerId, now: Timestamp) {
@@ -111,14 +111,14 @@ async fn measure(server: Option<&str>) {
         (&operator, "operator".to_owned()),
         (&operator, "operator/sellers".to_owned()),
     ];
-    println!("{backend}: {} listings, {records} records, median and longest of {ROUNDS}", stores * skus);
+    println!("{backend}: {} listings, {records} records, median and maximum of {ROUNDS}", stores * skus);
     for (cookie, page) in pages {
         let mut took = Vec::new();
         for round in 0..=if is_measuring() { ROUNDS } else { 1 } {
             let began = tokio::time::Instant::now();
-            let answer = client.get(format!("{base}/console/{page}")).header("cookie", cookie).send().await.unwrap();
-            assert_eq!(answer.status(), 200, "{page}");
-            answer.bytes().await.unwrap();
+            let response = client.get(format!("{base}/console/{page}")).header("cookie", cookie).send().await.unwrap();
+            assert_eq!(response.status(), 200, "{page}");
+            response.bytes().await.unwrap();
             if round > 0 {
                 took.push(began.elapsed());
             }
@@ -126,7 +126,7 @@ async fn measure(server: Option<&str>) {
         took.sort_unstable();
         let (median, longest) = (took.get(took.len() / 2).unwrap(), took.last().unwrap());
         let page = page.replace(&store.to_string(), "{id}");
-        println!("  {page:<44} {median:>9.1?} {longest:>9.1?}{}", if *median > MEASURE { "   ABOVE 100 ms" } else { "" });
+        println!("  {page:<44} {median:>9.1?} {longest:>9.1?}{}", if *median > TARGET { "   ABOVE 100 ms" } else { "" });
     }
     stop.cancel();
     running.await.unwrap().unwrap();

@@ -1,9 +1,10 @@
-//! How many stock events a second go through the ledger, when every event also writes three pushes, and how does that
-//! compare with inserting the very same rows without any ledger?
+//! How many stock events per second does the ledger record when every event also writes three pushes, and how does that
+//! compare with inserting the same rows without the ledger?
 //!
-//! Baseline: the rows that the ledger has written (event, level, pushes) are read back, the tables emptied, and the
-//! same rows inserted by one bare connection: up to 1,000 rows a statement, 10,000 rows a commit, no look at anything.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on should say so at once")]
+//! Baseline: the rows that the ledger has written (event, level, pushes) are read back, the tables are emptied, and the
+//! same rows are inserted over a bare connection, up to 1,000 rows per statement and 10,000 rows per commit, without
+//! reading anything.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failing bench should stop at once")]
 
 #[path = "support/backends.rs"]
 mod backends;
@@ -27,7 +28,7 @@ const SKUS: usize = 1_000;
 const STORES: usize = 3;
 const EVENTS: usize = SELLERS * SKUS;
 const ROUNDS: usize = 3;
-/// Clients at once, and events in each of their requests.
+/// Concurrent clients, and events per request.
 const SHAPES: [(usize, usize); 3] = [(256, 1), (32, 50), (8, 1_000)];
 
 #[derive(Queryable, Insertable)]
@@ -91,8 +92,8 @@ fn main() {
     if !is_measuring() {
         return;
     }
-    println!("ledger: stock events a second, each with {STORES} pushes, against a bare insert of the same rows");
-    println!("{EVENTS} events of {SELLERS} sellers, each of a SKU of its own; median of {ROUNDS} rounds on fresh databases");
+    println!("ledger: stock events per second, each with {STORES} pushes, compared with bare inserts of the same rows");
+    println!("{EVENTS} events of {SELLERS} sellers, each for a different SKU; median of {ROUNDS} rounds on new databases");
     for server in backends() {
         let name = server.as_ref().map_or("SQLite", |_| "PostgreSQL");
         for (clients, batch) in SHAPES {
@@ -100,14 +101,14 @@ fn main() {
             rounds.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
             let (ledger, bare) = rounds.get(ROUNDS / 2).copied().unwrap();
             println!(
-                "{name:>10}, {clients:>3} clients with {batch:>4} events a request: ledger {ledger:>7.0}/s, bare {bare:>7.0}/s, ratio 1 : {:.1}",
+                "{name:>10}, {clients:>3} clients with {batch:>4} events per request: ledger {ledger:>7.0}/s, bare {bare:>7.0}/s, ratio 1 : {:.1}",
                 bare / ledger
             );
         }
     }
 }
 
-/// Events a second through the ledger, and bare.
+/// Events per second through the ledger, and by bare inserts.
 fn round(server: Option<&str>, clients: usize, batch: usize) -> (f64, f64) {
     let database = Database::fresh(server);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -123,7 +124,7 @@ fn round(server: Option<&str>, clients: usize, batch: usize) -> (f64, f64) {
     (ledger, bare(&database.url))
 }
 
-/// Every SKU of every seller once, the sellers by turns.
+/// Every SKU of every seller once, alternating between sellers.
 fn requests(sellers: &[SellerId], batch: usize, clock: &Clock) -> VecDeque<RecordRequest> {
     let starts = (0..SKUS).step_by(batch);
     starts.flat_map(|at| sellers.iter().map(move |seller| purchases(*seller, at..(at + batch).min(SKUS), "e", clock))).collect()
@@ -153,12 +154,12 @@ async fn through_the_ledger(db: &Db, requests: VecDeque<RecordRequest>, clients:
     per_second(began)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "ten thousand fits")]
+#[expect(clippy::cast_precision_loss, reason = "ten thousand is exact")]
 fn per_second(began: tokio::time::Instant) -> f64 {
     EVENTS as f64 / began.elapsed().as_secs_f64()
 }
 
-/// Compiles one diesel body for both backends, as the library does.
+/// One diesel body for both backends, as in the library.
 macro_rules! insert_again {
     ($conn:expr, $empty:expr) => {{
         let conn = $conn;
@@ -192,7 +193,7 @@ fn bare(url: &DatabaseUrl) -> f64 {
     match url {
         DatabaseUrl::Sqlite(path) => {
             let conn = &mut SqliteConnection::establish(path).unwrap();
-            // As the service's own connections are set.
+            // The same settings as the service's connections.
             conn.batch_execute(
                 "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                  PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000;",

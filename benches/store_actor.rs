@@ -1,9 +1,9 @@
-//! How many messages a second does one store's actor take, and how many pushes a second does it bring to a platform
-//! that answers at once?
+//! How many messages per second does one store's actor handle, and how many pushes per second does it deliver to a
+//! platform that answers immediately?
 //!
 //! Baselines: for messages, the round trip of an actix actor that does nothing; for pushes, the same calls sent by the
-//! same client without actor and rows, so the ratio is the price of "in the database before it is sent".
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on should say so at once")]
+//! same client without actor and database, so that the ratio is the price of "in the database before it is sent".
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failing bench should stop at once")]
 
 #[path = "support/backends.rs"]
 mod backends;
@@ -30,14 +30,14 @@ use support::{Database, is_measuring, purchases};
 use tokio::time::Instant;
 
 const MESSAGES: u32 = 200_000;
-/// Senders that wait for their answers at the same time.
+/// Concurrent senders, each of which waits for every answer.
 const SENDERS: u32 = 64;
 const LISTINGS: usize = 20_000;
 /// Items in one call: the simulated platform's default.
 const ITEMS: usize = 100;
 const ROUNDS: usize = 3;
 
-/// Takes messages and does nothing: the baseline, and what stands in for a supervisor.
+/// Receives messages and does nothing: the baseline, and a stand-in for the supervisor.
 struct Bare;
 
 impl Actor for Bare {
@@ -58,7 +58,7 @@ impl Handler<RunStarted> for Bare {
     fn handle(&mut self, _: RunStarted, _: &mut Self::Context) {}
 }
 
-/// One seller with one store, and a platform in this process.
+/// One seller with one store, and a simulated platform in this process.
 struct Stage {
     deps: Arc<Deps>,
     simulator: Simulator,
@@ -70,9 +70,9 @@ fn main() {
     if !is_measuring() {
         return;
     }
-    println!("store_actor: messages a second to one store's actor, and pushes a second through it");
+    println!("store_actor: messages per second to one store's actor, and pushes per second through it");
     println!(
-        "{MESSAGES} messages from {SENDERS} senders that wait for each answer; {LISTINGS} pushes, {ITEMS} a call; median of {ROUNDS} rounds"
+        "{MESSAGES} messages from {SENDERS} senders that wait for each answer; {LISTINGS} pushes, {ITEMS} per call; median of {ROUNDS} rounds"
     );
     for server in backends() {
         actix::System::new().block_on(measure(server.as_deref()));
@@ -84,7 +84,7 @@ async fn measure(server: Option<&str>) {
     let name = server.map_or("SQLite", |_| "PostgreSQL");
     let stage = stage(database.open()).await;
     let (store, bare) = (stage.launch().await, Bare.start());
-    // What the stage was built with has settled: nothing is due.
+    // Wait until the pushes caused by the setup are done and nothing is due.
     while !store.send(IsIdle(Duration::from_secs(1))).await.unwrap() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -93,10 +93,7 @@ async fn measure(server: Option<&str>) {
     let hints = median(ROUNDS, || round_trips(&store, || Hint)).await;
     println!("{name:>10}: bare actor {pings:.0}/s");
     println!("{name:>10}: store's actor, a question (IsIdle) {questions:.0}/s, ratio 1 : {:.1}", pings / questions);
-    println!(
-        "{name:>10}: store's actor, Hint without work (several share a look at the rows) {hints:.0}/s, ratio 1 : {:.1}",
-        pings / hints
-    );
+    println!("{name:>10}: store's actor, Hint without work (several hints share one query) {hints:.0}/s, ratio 1 : {:.1}", pings / hints);
     store.send(Stop).await.unwrap();
 
     let (mut pushed, mut called) = (Vec::new(), Vec::new());
@@ -127,7 +124,7 @@ impl Stage {
         StoreActor::launch(Arc::clone(&self.deps), db, config, Bare.start().recipient())
     }
 
-    /// From the actor's start, with an increase queued for every listing, to the last confirmation.
+    /// Pushes per second, from the actor's start with an increase queued for every listing to the last confirmation.
     async fn pushes(&self, round: usize) -> f64 {
         for at in (0..LISTINGS).step_by(5_000) {
             let request = purchases(self.seller, at..at + 5_000, &format!("round-{round}"), &self.deps.clock);
@@ -145,7 +142,7 @@ impl Stage {
         rate
     }
 
-    /// The same calls by the same client, as many at once as the actor has.
+    /// Items per second of the same calls by the same client, with the actor's concurrency.
     async fn bare_calls(&self) -> f64 {
         let connection = StoreConnection {
             store_id: self.store,

@@ -1,9 +1,9 @@
-//! How many decisions a second do the pure rules make: steps of a store's state machine, and targets of a SKU's
-//! listings? They are asked for every message and every event, so they should cost nothing beside a commit.
+//! How many decisions per second do the pure rules make: steps of a store's state machine, and targets of a SKU's
+//! listings? They run for every message and every event, so their cost should be negligible next to a commit.
 //!
-//! Baselines: for a step, the `Vec` of one effect that it returns; for shared targets, `floor(pool × share)` written
-//! down without rules; for exclusive targets, Sainte-Laguë by its definition, one unit at a time.
-#![expect(clippy::unwrap_used, reason = "a bench that cannot go on should say so at once")]
+//! Baselines: for a step, the `Vec` of one effect that it returns; for shared targets, a plain `floor(pool × share)`; for
+//! exclusive targets, Sainte-Laguë by its definition, one unit at a time.
+#![expect(clippy::unwrap_used, reason = "a failing bench should stop at once")]
 
 use criterion::Criterion;
 use std::cell::RefCell;
@@ -16,12 +16,12 @@ use stocktide::domain::sync::{Effect, Input, StoreSync};
 use stocktide::domain::{Timestamp, WarehouseCode};
 use tokio::time::Instant;
 
-/// Units in the pool of the split: one at a time takes as many steps.
+/// Units in the pool; splitting them one at a time takes this many steps.
 const POOL: i64 = 1_000;
-/// Listings of one SKU: one store, a usual seller, a large one.
+/// Listings of one SKU: a single store, a typical seller, a large one.
 const LISTINGS: [u16; 3] = [1, 3, 20];
 
-/// The shortest time of each bench, for the ratios; criterion prints its own statistics.
+/// The shortest time of each benchmark, for the ratios; criterion prints its own statistics.
 #[derive(Default)]
 struct Best(RefCell<BTreeMap<String, f64>>);
 
@@ -81,7 +81,7 @@ fn main() {
     best.measure(&mut criterion, "a Vec of one effect", || {
         black_box(vec![Effect::Claim { probe: black_box(false), overwrites_first: false }]);
     });
-    // A hint makes it claim, the claim finds nothing: two steps, what an idle store does for every message.
+    // A hint triggers a claim, and the claim finds nothing: the two steps of an idle store for every message.
     let mut sync = StoreSync::new(4);
     let mut is_hint = false;
     best.measure(&mut criterion, "StoreSync::step", || {
@@ -111,7 +111,7 @@ fn main() {
     }
     criterion.final_summary();
 
-    println!("\nsync_step: decisions a second on one core; pool of {POOL} units, shares of 90 % in all");
+    println!("\nsync_step: decisions per second on one core; pool of {POOL} units, shares of 90 % in total");
     best.ratio("StoreSync::step", "a Vec of one effect");
     for listings in LISTINGS {
         let name = |what: &str| format!("{what}, {listings} listings");

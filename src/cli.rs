@@ -1,4 +1,4 @@
-//! The command line: one function a command. Exit status 0: done; 1: it failed; 2: a wrong setting or argument.
+//! The command line. Exit status 0: success; 1: failure; 2: an invalid setting or argument.
 use crate::config::{Config, ConfigError};
 use crate::{app, db, demo, loadgen, simulator, telemetry};
 use anyhow::Context;
@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Keeps the stock shown in sellers' online stores true.
+/// Keeps the stock shown in sellers' online stores accurate.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {
@@ -16,37 +16,37 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the service.
+    /// Run the service.
     Serve(Serve),
-    /// Shows the main job: service on SQLite, simulated stores, three sellers, events that keep flowing.
+    /// Run a live demonstration: a service on SQLite, simulated stores, three sellers and a steady flow of events.
     Demo(demo::Args),
-    /// Brings the database's tables up to date, or takes them away.
+    /// Migrate the database to the current schema, or drop its tables.
     Migrate(Migrate),
-    /// Writes a copy of an SQLite database to a new file, while the service goes on. PostgreSQL has pg_dump.
+    /// Copy an SQLite database to a new file; the service may keep running. For PostgreSQL, use pg_dump.
     Backup(Backup),
-    /// Brings all stores' credentials under the present credential key, while the service goes on.
+    /// Reseal all stores' credentials with the current credential key; the service may keep running.
     Reseal(Settings),
-    /// Serves the simulated platform, with faults on demand.
+    /// Run the simulated platform, with faults on demand.
     SimulatePlatform(simulator::args::Args),
-    /// Sends synthetic stock events to a running service, and checks what a running simulated platform shows then.
+    /// Send synthetic stock events to a running service and check what a running simulated platform shows afterwards.
     Load(Box<loadgen::Args>),
-    /// Checks the settings and prints them all with unit, bounds and default; secrets are masked.
+    /// Check the settings and print each with its value, unit, bounds and default; secrets are masked.
     CheckConfig(Settings),
 }
 
-/// Where settings come from; later ones stand over earlier ones.
+/// Sources of settings; flags override environment variables, which override the file.
 #[derive(Debug, Args)]
 struct Settings {
-    /// A TOML file with settings.
+    /// TOML file with settings.
     #[arg(long, env = "STOCKTIDE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to listen.
+    /// Address and port to listen on.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// The database: sqlite:///absolute/path.db, sqlite://relative.db or postgres://…
+    /// Database URL: sqlite:///absolute/path.db, sqlite://relative.db or postgres://…
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// Any setting, by its name; can be given several times.
+    /// Any setting by name; may be repeated.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
 }
@@ -63,7 +63,7 @@ impl Settings {
         }
         flags.extend(self.listen.clone().map(|value| ("listen".to_owned(), value)));
         flags.extend(self.database.clone().map(|value| ("database_url".to_owned(), value)));
-        // That one names the file itself.
+        // Names the file and is not a setting.
         let environment = std::env::vars().filter(|(name, _)| name != "STOCKTIDE_CONFIG");
         Config::load(self.config.as_deref(), environment, flags)
     }
@@ -73,7 +73,7 @@ impl Settings {
 struct Serve {
     #[command(flatten)]
     settings: Settings,
-    /// Does not bring the tables up to date at the start.
+    /// Do not migrate the database on startup.
     #[arg(long)]
     no_migrate: bool,
 }
@@ -82,7 +82,7 @@ struct Serve {
 struct Migrate {
     #[command(flatten)]
     settings: Settings,
-    /// Takes all tables away, with all that is in them.
+    /// Drop all tables and everything in them.
     #[arg(long)]
     down: bool,
 }
@@ -91,11 +91,11 @@ struct Migrate {
 struct Backup {
     #[command(flatten)]
     settings: Settings,
-    /// The file to write; it must not be there yet.
+    /// File to write; it must not exist yet.
     file: PathBuf,
 }
 
-/// Runs the program.
+/// Parses the command line and runs its command.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -104,7 +104,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match carry_out(cli.command) {
+    match execute(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("stocktide: {error:#}");
@@ -113,7 +113,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn carry_out(command: Command) -> anyhow::Result<()> {
+fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(serve) => {
             let config = serve.settings.load()?;
@@ -125,16 +125,16 @@ fn carry_out(command: Command) -> anyhow::Result<()> {
             let config = migrate.settings.load()?;
             telemetry::start_logging(&config.log, config.log_json);
             if migrate.down {
-                return db::migrate_down(&config.db.url).context("the tables could not be taken away");
+                return db::migrate_down(&config.db.url).context("could not drop the tables");
             }
-            let ran = in_system(async move { app::migrate(&config).await })?;
-            println!("{} migrations ran{}", ran.len(), ran.iter().map(|name| format!("\n  {name}")).collect::<String>());
+            let applied = in_system(async move { app::migrate(&config).await })?;
+            println!("applied {} migrations{}", applied.len(), applied.iter().map(|name| format!("\n  {name}")).collect::<String>());
             Ok(())
         }
         Command::Backup(backup) => {
             let config = backup.settings.load()?;
             telemetry::start_logging(&config.log, config.log_json);
-            db::back_up(&config.db.url, &backup.file).context("the database could not be backed up")
+            db::back_up(&config.db.url, &backup.file).context("could not back up the database")
         }
         Command::Reseal(settings) => {
             let config = settings.load()?;
@@ -157,20 +157,20 @@ fn in_system<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result
     actix::System::new().block_on(work)
 }
 
-/// Exit status 0 only when nothing is left under another key.
+/// Fails if any credentials could not be opened with either key.
 fn reseal(config: &Config) -> anyhow::Result<()> {
     let sealer = config.sealer()?;
     let mut conn = db::Conn::establish(&config.db.url)?;
     let db::fleet::Resealed { resealed, present, unopened } = db::fleet::reseal_credentials(&mut conn, &sealer)?;
-    println!("{resealed} stores' credentials were sealed under the present key; {present} were already");
-    anyhow::ensure!(unopened == 0, "the credentials of {unopened} stores open under neither key");
+    println!("resealed the credentials of {resealed} stores; those of {present} already used the current key");
+    anyhow::ensure!(unopened == 0, "the credentials of {unopened} stores could not be opened with either key");
     Ok(())
 }
 
 async fn run_service(config: Config, migrate: bool) -> anyhow::Result<()> {
     if migrate {
         for name in app::migrate(&config).await? {
-            tracing::info!(name, "a migration ran");
+            tracing::info!(name, "applied a migration");
         }
     }
     let service = app::start(&config).await?;
@@ -182,13 +182,13 @@ async fn run_service(config: Config, migrate: bool) -> anyhow::Result<()> {
     service.run().await
 }
 
-/// Exit status 0 only when nothing is lost, twice or left.
+/// Fails if anything was lost, applied twice or left unfinished.
 async fn load(args: Box<loadgen::Args>) -> anyhow::Result<()> {
     let report = loadgen::run(args.plan()).await?;
     println!("{report}");
     if let Some(path) = &args.json {
         std::fs::write(path, serde_json::to_string_pretty(&report)?).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    anyhow::ensure!(report.passed(), "the platform does not show what it must");
+    anyhow::ensure!(report.passed(), "the check failed: see the verdict above");
     Ok(())
 }

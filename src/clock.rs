@@ -1,18 +1,18 @@
-//! The only source of "now". Wall time is a start date plus the tokio time elapsed since, so that under
-//! `tokio::time::pause` wall clock, timers and rate limits move together and whole days pass in milliseconds.
+//! The only source of "now". In tests, wall time is a start date plus the tokio time elapsed since, so that under
+//! `tokio::time::pause` the wall clock, timers and rate limits advance together and whole days pass in milliseconds.
 use crate::domain::Timestamp;
 use chrono::TimeDelta;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Tells the time. Cheap to clone; clones share one clock.
+/// A wall clock, real or virtual. Cheap to clone; clones share one clock.
 #[derive(Debug, Clone)]
 pub struct Clock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
     System,
-    /// For tests: virtual, follows tokio's clock and can be stepped.
+    /// For tests: follows tokio's clock and can be stepped.
     Virtual {
         start: Timestamp,
         origin: tokio::time::Instant,
@@ -21,20 +21,20 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// The system clock.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that shows `start` now and then follows tokio's time, paused or not.
+    /// A virtual clock that starts at `start` and follows tokio's time, paused or not.
     pub fn starting_at(start: Timestamp) -> Self {
         Self(Source::Virtual { start, origin: tokio::time::Instant::now(), step_ms: Arc::default() })
     }
 
-    /// Now.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            #[expect(clippy::disallowed_methods, reason = "this is the Clock that everybody else is told to ask")]
+            #[expect(clippy::disallowed_methods, reason = "this is the Clock that all other code must use")]
             Source::System => chrono::Utc::now().into(),
             Source::Virtual { start, origin, step_ms } => {
                 *start + origin.elapsed() + TimeDelta::milliseconds(step_ms.load(Ordering::Relaxed))
@@ -45,7 +45,7 @@ impl Clock {
     /// Now in microseconds since 1970, for what measures latencies.
     pub fn now_us(&self) -> i64 {
         match &self.0 {
-            #[expect(clippy::disallowed_methods, reason = "this is the Clock that everybody else is told to ask")]
+            #[expect(clippy::disallowed_methods, reason = "this is the Clock that all other code must use")]
             Source::System => chrono::Utc::now().timestamp_micros(),
             Source::Virtual { start, origin, step_ms } => {
                 let ms = start.as_millis().saturating_add(step_ms.load(Ordering::Relaxed));
@@ -55,7 +55,7 @@ impl Clock {
         }
     }
 
-    /// Steps a virtual clock, as an operator or NTP may step a real one; the machine's clock is left alone.
+    /// Steps a virtual clock, as an operator or NTP may step a real one. Has no effect on the system clock.
     pub fn step(&self, by: TimeDelta) {
         if let Source::Virtual { step_ms, .. } = &self.0 {
             step_ms.fetch_add(by.num_milliseconds(), Ordering::Relaxed);

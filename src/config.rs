@@ -1,5 +1,5 @@
-//! Every setting once: name, default, unit, bounds. Read from a TOML file, then the environment, then flags; the later
-//! one stands. A wrong or unknown setting is refused by its name.
+//! All settings with their defaults, units and bounds. They are read from a TOML file, the environment and flags; flags
+//! override the environment, which overrides the file. An invalid or unknown setting is an error that names it.
 //!
 //! `stocktide check-config` prints this table with the values in force; secrets are masked.
 use crate::actors;
@@ -16,25 +16,24 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What environment variables begin with.
+/// The prefix of environment variables.
 pub const ENV_PREFIX: &str = "STOCKTIDE";
-/// The least characters of an operator key.
-const MIN_OPERATOR_KEY: usize = 32;
+const MIN_OPERATOR_KEY_CHARS: usize = 32;
 
-/// One setting.
+/// A row of the table of settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
-    /// Its name in the file; in the environment `STOCKTIDE_` and this in capitals.
+    /// The name in the file and on the command line; in the environment, `STOCKTIDE_` followed by the name in capitals.
     pub name: &'static str,
-    /// What stands when nothing is given; empty for "none".
+    /// The value if none is given; empty for "none".
     pub default: &'static str,
-    /// Its unit or form.
+    /// The unit or format.
     pub unit: &'static str,
-    /// The least and the greatest, for numbers.
+    /// Minimum and maximum of a number.
     pub bounds: Option<(u64, u64)>,
-    /// Masked wherever it is shown.
+    /// Whether to mask the value wherever it is shown.
     pub secret: bool,
-    /// What it does.
+    /// One sentence for `check-config`.
     pub help: &'static str,
 }
 
@@ -52,46 +51,46 @@ const fn number(name: &'static str, default: &'static str, unit: &'static str, m
 
 /// All settings, in the order in which `check-config` shows them.
 pub const SETTINGS: &[Setting] = &[
-    text("listen", "127.0.0.1:8080", "address:port", "Where the HTTP interface listens."),
-    text("database_url", "sqlite://stocktide.db", "sqlite://… or postgres://…", "Where the rows are. SQLite is made when it is not there."),
-    secret("operator_key", "at least 32 characters", "Opens /admin; without one /admin stays shut."),
-    secret("credential_key", "32 bytes in base64", "Seals the stores' credentials. Without one the key file is used."),
-    secret("credential_key_previous", "32 bytes in base64", "While keys are changed: opens what the key before has sealed."),
-    text("credential_key_file", "", "path", "With SQLite the default is the database's path and .key, made on first start."),
-    text("console_https", "false", "true or false", "Whether browsers come by https, whatever a proxy says of itself."),
-    text("allow_private_targets", "false", "true or false", "Whether stores may be at http, loopback and private addresses."),
-    number("request_timeout_ms", "10000", "milliseconds", 100, 120_000, "How long a call to a platform may take."),
-    number("settle_ms", "0", "milliseconds", 0, 600_000, "How long a request without an answer may still arrive; 0: its timeout and 1 s."),
-    number("retry_base_ms", "1000", "milliseconds", 10, 60_000, "The widest first pause before a failed push is tried again."),
-    number("retry_cap_ms", "300000", "milliseconds", 1000, 3_600_000, "The widest pause ever."),
-    number("retry_max_age_hours", "24", "hours", 1, 720, "A push that failed for this long is rejected."),
-    number("calls_per_store", "4", "calls", 1, 64, "Calls to one store on their way at once."),
-    number("database_connections", "10", "connections", 2, 200, "Connections to the database at most."),
-    number("database_lanes", "4", "transactions", 1, 64, "Write transactions at once on PostgreSQL; SQLite has one writer."),
-    number("max_body_bytes", "16777216", "bytes", 1024, 268_435_456, "A request's body at most."),
-    number("requests_per_second", "200", "requests per second", 1, 100_000, "Requests of one seller; twice as many at once."),
-    number("failed_keys_per_minute", "1000", "requests per minute", 10, 1_000_000, "Requests of one address with wrong keys; then 429."),
-    number("skus_per_seller", "100000", "SKUs", 1, 10_000_000, "SKUs that a seller may have."),
-    number("events_retention_s", "7776000", "seconds", 60, 315_360_000, "How long stock events are kept; a later repeat counts again."),
+    text("listen", "127.0.0.1:8080", "address:port", "Address and port of the HTTP interface."),
+    text("database_url", "sqlite://stocktide.db", "sqlite://… or postgres://…", "The database; an SQLite file is created if missing."),
+    secret("operator_key", "at least 32 characters", "Grants access to /admin; without a key, /admin is disabled."),
+    secret("credential_key", "32 bytes in base64", "Encrypts the stores' credentials. If not given, the key file is used."),
+    secret("credential_key_previous", "32 bytes in base64", "During a key change: decrypts what the previous key encrypted."),
+    text("credential_key_file", "", "path", "With SQLite, defaults to the database's path plus .key; created if it does not exist."),
+    text("console_https", "false", "true or false", "Whether browsers reach the console by HTTPS, even if no proxy header says so."),
+    text("allow_private_targets", "false", "true or false", "Whether store URLs may use http, loopback or private addresses."),
+    number("request_timeout_ms", "10000", "milliseconds", 100, 120_000, "Timeout of a call to a platform."),
+    number("settle_ms", "0", "milliseconds", 0, 600_000, "How long an unanswered request may still arrive; 0: its timeout plus 1 s."),
+    number("retry_base_ms", "1000", "milliseconds", 10, 60_000, "Upper bound of the first delay before a failed push is retried."),
+    number("retry_cap_ms", "300000", "milliseconds", 1000, 3_600_000, "Upper bound of every delay between retries."),
+    number("retry_max_age_hours", "24", "hours", 1, 720, "A push that has been failing for this long is rejected."),
+    number("calls_per_store", "4", "calls", 1, 64, "Most concurrent calls to one store."),
+    number("database_connections", "10", "connections", 2, 200, "Most connections to the database."),
+    number("database_lanes", "4", "transactions", 1, 64, "Most concurrent write transactions on PostgreSQL; SQLite has a single writer."),
+    number("max_body_bytes", "16777216", "bytes", 1024, 268_435_456, "Largest request body."),
+    number("requests_per_second", "200", "requests per second", 1, 100_000, "Rate limit per seller; bursts may be twice as large."),
+    number("failed_keys_per_minute", "1000", "requests per minute", 10, 1_000_000, "Requests with invalid keys per address; then 429."),
+    number("skus_per_seller", "100000", "SKUs", 1, 10_000_000, "Most SKUs per seller."),
+    number("events_retention_s", "7776000", "seconds", 60, 315_360_000, "How long stock events are kept; later repeats count as new."),
     number("pushes_retention_s", "2592000", "seconds", 60, 315_360_000, "How long finished pushes, runs and the audit log are kept."),
-    number("idle_stop_s", "300", "seconds", 1, 86_400, "A seller's actors without work are let go after this long."),
-    number("poll_every_s", "10", "seconds", 1, 600, "How often the rows are searched for work that no message told of."),
-    number("prune_every_s", "60", "seconds", 1, 86_400, "How often what is older than its retention is removed, in small steps."),
-    number("stop_within_s", "30", "seconds", 1, 600, "How long a graceful stop waits for what is on its way."),
-    number("arbiters", "0", "threads", 0, 256, "Threads for actors; 0: as many as cores."),
-    number("http_workers", "0", "threads", 0, 256, "Threads for HTTP; 0: as many as cores."),
-    text("log", "info", "filter", "What is logged, such as info or stocktide=debug,warn."),
-    text("log_format", "text", "text or json", "How it is logged."),
-    text("node", "", "name", "The name of this node; the machine's name and the process id when not given."),
+    number("idle_stop_s", "300", "seconds", 1, 86_400, "A seller's actors stop after this long without work."),
+    number("poll_every_s", "10", "seconds", 1, 600, "How often the database is checked for work that no message announced."),
+    number("prune_every_s", "60", "seconds", 1, 86_400, "How often records past their retention are deleted, in small batches."),
+    number("stop_within_s", "30", "seconds", 1, 600, "How long a graceful shutdown waits for work in progress."),
+    number("arbiters", "0", "threads", 0, 256, "Threads for actors; 0: one per core."),
+    number("http_workers", "0", "threads", 0, 256, "Threads for HTTP; 0: one per core."),
+    text("log", "info", "filter", "Log filter, such as info or stocktide=debug,warn."),
+    text("log_format", "text", "text or json", "Log format."),
+    text("node", "", "name", "Name of this node; by default the host name and the process id."),
 ];
 
-/// A setting that is not right.
+/// An invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {detail}")]
 pub struct ConfigError {
-    /// Which.
+    /// The name of the setting.
     pub name: String,
-    /// What is wrong with it.
+    /// What is wrong, to be read after the name.
     pub detail: String,
 }
 
@@ -102,25 +101,25 @@ fn wrong(name: &str, detail: impl Into<String>) -> ConfigError {
 /// The settings in force.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the HTTP interface listens.
+    /// Address and port of the HTTP interface.
     pub listen: SocketAddr,
-    /// The database.
+    /// Settings of the database.
     pub db: db::Settings,
-    /// The actors.
+    /// Settings of the actors.
     pub actors: actors::Settings,
-    /// The HTTP interface.
+    /// Settings of the HTTP interface.
     pub http: http::Settings,
-    /// Whether browsers reach the console by https.
+    /// Whether browsers reach the console by HTTPS.
     pub console_https: bool,
-    /// How long a call to a platform may take.
+    /// Timeout of a call to a platform.
     pub request_timeout: Duration,
     /// Threads for actors.
     pub arbiters: usize,
     /// Threads for HTTP.
     pub http_workers: usize,
-    /// The log filter.
+    /// Log filter.
     pub log: String,
-    /// Whether the log is JSON.
+    /// Whether the log is written as JSON.
     pub log_json: bool,
     credential_key: CredentialKey,
     credential_key_previous: Option<SecretString>,
@@ -134,10 +133,10 @@ enum CredentialKey {
 }
 
 impl Config {
-    /// Reads a file, if one is named, then `environment`, then `flags` (names and values).
+    /// Reads the file, if one is given, then `environment`, then `flags` (names and values).
     ///
     /// # Errors
-    /// The first setting that is not right.
+    /// If a setting is invalid or unknown; the error names the first one.
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -150,17 +149,17 @@ impl Config {
         }
         let environment = environment.into_iter().collect();
         builder = builder.add_source(Environment::with_prefix(ENV_PREFIX).prefix_separator("_").source(Some(environment)));
-        let file_error = |error: config::ConfigError| wrong("config", format!("the file cannot be read: {error}").replace('\n', " "));
+        let file_error = |error: config::ConfigError| wrong("config", format!("cannot read the file: {error}").replace('\n', " "));
         let read: BTreeMap<String, config::Value> = builder.build().and_then(config::Config::try_deserialize).map_err(file_error)?;
         for (name, value) in read {
-            // The tests' own variables share the prefix.
+            // Variables of the test suite share the prefix.
             if !name.starts_with("test_") {
-                given.insert(name.clone(), value.into_string().map_err(|_| wrong(&name, "must be a text, a number, true or false"))?);
+                given.insert(name.clone(), value.into_string().map_err(|_| wrong(&name, "must be a string, a number, true or false"))?);
             }
         }
         given.extend(flags);
         if let Some(unknown) = given.keys().find(|name| SETTINGS.iter().all(|setting| setting.name != name.as_str())) {
-            return Err(wrong(unknown, "is not a setting; `stocktide check-config` lists them all"));
+            return Err(wrong(unknown, "unknown setting; `stocktide check-config` lists all settings"));
         }
         let values = SETTINGS.iter().map(|setting| {
             let value = given.get(setting.name).map_or(setting.default, String::as_str);
@@ -191,8 +190,8 @@ impl Config {
         let listen = get("listen").parse().map_err(|_| wrong("listen", "must be an address and a port, such as 127.0.0.1:8080"))?;
         let url = DatabaseUrl::parse(get("database_url")).map_err(|e| wrong("database_url", e))?;
         let operator_key = some("operator_key").map(SecretString::from);
-        if operator_key.as_ref().is_some_and(|key| key.expose_secret().chars().count() < MIN_OPERATOR_KEY) {
-            return Err(wrong("operator_key", format!("must have at least {MIN_OPERATOR_KEY} characters")));
+        if operator_key.as_ref().is_some_and(|key| key.expose_secret().chars().count() < MIN_OPERATOR_KEY_CHARS) {
+            return Err(wrong("operator_key", format!("must have at least {MIN_OPERATOR_KEY_CHARS} characters")));
         }
         let credential_key = match (some("credential_key"), some("credential_key_file"), &url) {
             (Some(key), ..) => {
@@ -202,7 +201,7 @@ impl Config {
             (None, Some(path), _) => CredentialKey::File(path.into()),
             (None, None, DatabaseUrl::Sqlite(path)) => CredentialKey::File(format!("{path}.key").into()),
             (None, None, DatabaseUrl::Postgres(_)) => {
-                return Err(wrong("credential_key", "is needed with PostgreSQL, where every node must have the same: 32 bytes in base64"));
+                return Err(wrong("credential_key", "is required with PostgreSQL: 32 bytes in base64, the same on every node"));
             }
         };
         let credential_key_previous = some("credential_key_previous").map(SecretString::from);
@@ -213,7 +212,7 @@ impl Config {
         let settle_for = match millis("settle_ms")? {
             Duration::ZERO => request_timeout + Duration::from_secs(1),
             given if given > request_timeout => given,
-            _ => return Err(wrong("settle_ms", "must be more than request_timeout_ms: until then a request may still arrive")),
+            _ => return Err(wrong("settle_ms", "must exceed request_timeout_ms, because until then a request may still arrive")),
         };
         let retry = RetryPolicy {
             base: millis("retry_base_ms")?,
@@ -223,7 +222,7 @@ impl Config {
         };
         let limits = Limits { skus_per_seller: signed("skus_per_seller")? };
         let filter = get("log");
-        filter.parse::<tracing_subscriber::EnvFilter>().map_err(|e| wrong("log", format!("is not a log filter: {e}")))?;
+        filter.parse::<tracing_subscriber::EnvFilter>().map_err(|e| wrong("log", format!("is not a valid log filter: {e}")))?;
         let node = some("node").map_or_else(default_node, str::to_owned);
         Ok(Self {
             listen,
@@ -265,32 +264,32 @@ impl Config {
         })
     }
 
-    /// What seals credentials; a key file is made when it is not there, with a clear word about it.
+    /// The sealer for stores' credentials. A missing key file is created, and a warning is logged.
     ///
     /// # Errors
-    /// The key file cannot be read or made, or has no key in it.
+    /// If the key file cannot be read or created, or does not contain a key.
     pub fn sealer(&self) -> Result<Sealer, ConfigError> {
-        let sealer = self.present_sealer()?;
+        let sealer = self.current_sealer()?;
         match &self.credential_key_previous {
             Some(key) => sealer.and_previous(key.expose_secret()).map_err(|e| wrong("credential_key_previous", e)),
             None => Ok(sealer),
         }
     }
 
-    fn present_sealer(&self) -> Result<Sealer, ConfigError> {
+    fn current_sealer(&self) -> Result<Sealer, ConfigError> {
         match &self.credential_key {
             CredentialKey::Given(key) => Sealer::from_base64(key.expose_secret()).map_err(|e| wrong("credential_key", e)),
             CredentialKey::File(path) => {
-                let (key, made) = db::sealing::key_file(path).map_err(|e| wrong("credential_key_file", e))?;
-                if made {
-                    tracing::warn!(path = %path.display(), "made a new credential key; keep this file apart from the database's backups: without it the stores' credentials cannot be opened");
+                let (key, created) = db::sealing::key_file(path).map_err(|e| wrong("credential_key_file", e))?;
+                if created {
+                    tracing::warn!(path = %path.display(), "created a new credential key; keep a copy of this file, separate from backups of the database: without it, the stores' credentials cannot be decrypted");
                 }
                 Sealer::from_base64(&key).map_err(|e| wrong("credential_key_file", e))
             }
         }
     }
 
-    /// The table of settings with the values in force; secrets are masked.
+    /// All settings with the values in force; secrets are masked.
     pub fn table(&self) -> String {
         let mut out = String::new();
         for setting in SETTINGS {
@@ -309,8 +308,8 @@ impl Config {
     }
 }
 
-fn threads(asked: usize) -> usize {
-    if asked > 0 { asked } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+fn threads(setting: usize) -> usize {
+    if setting > 0 { setting } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
 }
 
 fn default_node() -> String {
@@ -328,14 +327,14 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_right() {
+    fn the_defaults_are_valid() {
         let config = load(&[]).unwrap();
         assert_eq!(config.actors.retry.settle_for, Duration::from_secs(11));
         assert_eq!(config.db.url, DatabaseUrl::Sqlite("stocktide.db".into()));
     }
 
     #[test]
-    fn a_wrong_setting_is_refused_by_its_name() {
+    fn an_error_names_the_invalid_setting() {
         for (name, value) in [
             ("listen", "nowhere"),
             ("database_url", "mysql://x"),
@@ -356,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_stand_over_the_environment_and_that_over_the_file() {
+    fn flags_override_the_environment_and_that_overrides_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("stocktide.toml");
         std::fs::write(&path, "retry_base_ms = 2000\nretry_cap_ms = 5000\ncalls_per_store = 3\n").unwrap();
@@ -372,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_shows_no_secret() {
+    fn the_table_shows_no_secrets() {
         let key = "0123456789012345678901234567890123456789";
         let config = load(&[
             ("operator_key", key),

@@ -1,7 +1,7 @@
-//! `stocktide demo`: the main job on real input, in one process and one fresh folder. A service on SQLite, a simulated
-//! platform, three sellers of different kinds, and stock events that keep flowing over HTTP.
+//! `stocktide demo`: a live demonstration in one process and one new folder. It runs a service on SQLite, a simulated
+//! platform, three sellers with different settings, and a steady flow of stock events over HTTP.
 //!
-//! It talks to the service as an outside client does; nothing here reaches past the HTTP interface.
+//! It talks to the service only through the HTTP interface, as an outside client does.
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::simulator::{Faults, Simulator, serve};
@@ -18,28 +18,28 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// SKUs of each seller.
+/// SKUs per seller.
 const SKUS: usize = 12;
-/// What each SKU begins with, in units.
-const BEGIN_WITH: i64 = 100;
-/// The zone of the timed seller.
+/// Units of each SKU at the start.
+const INITIAL_QUANTITY: i64 = 100;
+/// Time zone of the seller with timed full coverage.
 const ZONE: chrono_tz::Tz = chrono_tz::Asia::Taipei;
-/// How long the end waits for what is still on its way.
-const QUIET_WITHIN: Duration = Duration::from_secs(20);
+/// How long to wait at the end for pushes that are still under way.
+const SETTLE_WITHIN: Duration = Duration::from_secs(20);
 
-/// What to show.
+/// Options of `stocktide demo`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the service listens; a free port when this one is taken.
+    /// Address and port of the service; if the port is taken, a free one is used.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: String,
-    /// Ends by itself after so many seconds; 0 runs until Ctrl-C.
+    /// Stop after this many seconds; 0 runs until Ctrl-C.
     #[arg(long, default_value_t = 0)]
     seconds: u64,
     /// Stock events per second.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
-    /// Where the database and the key file are put; a fresh temporary folder when not given.
+    /// Folder for the database and the key file [default: a new temporary folder].
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }
@@ -77,26 +77,23 @@ impl Api {
 }
 
 fn text(value: &Value, field: &str) -> anyhow::Result<String> {
-    value.get(field).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("the answer has no {field}"))
+    value.get(field).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("the response has no {field}"))
 }
 
 struct DemoSeller {
     name: &'static str,
     key: String,
-    /// Names of its stores at the platform.
+    /// The names of the seller's stores at the platform.
     stores: Vec<String>,
 }
 
-/// Runs the demo until Ctrl-C, or for as long as asked.
-///
-/// # Errors
-/// Something could not be started.
+/// Runs the demo until Ctrl-C, or for as long as `args` say.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start_logging("warn,actix_http=off", false);
     let temporary = std::env::temp_dir().join(format!("stocktide-demo-{}", uuid::Uuid::now_v7().simple()));
     let folder = args.folder.clone().unwrap_or(temporary);
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    // Absolute, so that the printed address of the database is good from anywhere.
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    // Absolute, so that the printed path of the database works from any directory.
     let folder = folder.canonicalize()?;
 
     let platform = Simulator::new(1);
@@ -138,7 +135,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     introduce(&api, &operator_key, &platform_url, &folder, &sellers);
 
     let flowing = flow(&api, &operator_key, &platform, &sellers, args.rate);
-    let told = async {
+    let stopped = async {
         match args.seconds {
             0 => app::shutdown_signal().await,
             seconds => tokio::select! {
@@ -148,8 +145,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        ended = flowing => ended?,
-        () = told => {}
+        result = flowing => result?,
+        () = stopped => {}
     }
     verdict(&api, &platform, &sellers).await?;
     stop.cancel();
@@ -160,7 +157,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 fn random_key() -> anyhow::Result<String> {
     let mut bytes = [0u8; 32];
-    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no random numbers can be had: {e}"))?;
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("cannot generate random numbers: {e}"))?;
     Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
 }
 
@@ -169,7 +166,7 @@ fn sku(number: usize) -> String {
 }
 
 async fn set_up(api: &Api, operator: &str, platform: &str) -> anyhow::Result<Vec<DemoSeller>> {
-    // The timed seller's next full minute but one: whoever watches sees a daily run soon.
+    // One to two minutes from now, so that the audience soon sees a daily run.
     let soon = Clock::system().now().in_zone(ZONE) + TimeDelta::seconds(90);
     let kinds = [
         (
@@ -206,8 +203,9 @@ async fn set_up(api: &Api, operator: &str, platform: &str) -> anyhow::Result<Vec
             stores.push(external);
         }
         api.put("/v1/sync-settings", &key, settings).await?;
-        let counts: Vec<Value> =
-            (1..=SKUS).map(|n| json!({"event_id": format!("count-{n}"), "sku": sku(n), "kind": "count", "quantity": BEGIN_WITH})).collect();
+        let counts: Vec<Value> = (1..=SKUS)
+            .map(|n| json!({"event_id": format!("count-{n}"), "sku": sku(n), "kind": "count", "quantity": INITIAL_QUANTITY}))
+            .collect();
         api.post("/v1/stock-events", &key, json!(counts)).await?;
         sellers.push(DemoSeller { name, key, stores });
     }
@@ -216,9 +214,11 @@ async fn set_up(api: &Api, operator: &str, platform: &str) -> anyhow::Result<Vec
 
 fn introduce(api: &Api, operator: &str, platform: &str, folder: &std::path::Path, sellers: &[DemoSeller]) {
     println!("Stocktide demo");
-    println!("  console             {}/console   (sign in with a seller's key, or the operator's)", api.base);
-    println!("  interface           {}   (browsable: {}/docs)", api.base, api.base);
-    println!("  simulated platform  {platform}   (faults on: 2 % throttled, 2 % answers lost, 1 % errors after applying, 1 % cut)");
+    println!("  console             {}/console   (sign in with a seller's key or the operator key)", api.base);
+    println!("  API                 {}   (documentation: {}/docs)", api.base, api.base);
+    println!(
+        "  simulated platform  {platform}   (faults: 2 % throttled, 2 % answers lost, 1 % errors after applying, 1 % connections cut)"
+    );
     println!("  database            {}", folder.join("stocktide.db").display());
     println!("  operator key        {operator}");
     for seller in sellers {
@@ -236,7 +236,7 @@ fn introduce(api: &Api, operator: &str, platform: &str, folder: &std::path::Path
     println!("  curl -s -H 'Authorization: Bearer {operator}' {}/admin/overview\n", api.base);
 }
 
-/// Events without end, a store's own sales among them, and a line of live figures each second.
+/// Sends stock events until cancelled, and prints a line of live figures every second.
 async fn flow(api: &Api, operator: &str, platform: &Simulator, sellers: &[DemoSeller], rate: u32) -> anyhow::Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(rand::random());
     let kinds = ["purchase", "purchase", "return", "sale", "sale", "sale", "adjustment", "cancellation"];
@@ -253,7 +253,7 @@ async fn flow(api: &Api, operator: &str, platform: &Simulator, sellers: &[DemoSe
             json!({"event_id": format!("demo-{number}"), "sku": sku(rng.random_range(1..=SKUS)), "kind": kind, "quantity": quantity});
         match api.post("/v1/stock-events", &seller.key, event).await {
             Ok(_) => accepted += 1,
-            Err(error) => tracing::warn!(%error, "a stock event was not accepted"),
+            Err(error) => tracing::warn!(%error, "a stock event could not be sent"),
         }
         if number.is_multiple_of(u64::from(rate)) {
             let overview = api.get("/admin/overview", operator).await?;
@@ -265,7 +265,7 @@ async fn flow(api: &Api, operator: &str, platform: &Simulator, sellers: &[DemoSe
                 .map(|s| s.stores.iter().map(|store| platform.quantity(store, "item-01").to_string()).collect::<Vec<_>>().join("/"))
                 .collect();
             let line = format!(
-                "{} events accepted ({:.1}/s) · {:.1} pushes/s confirmed · {waiting} waiting · platform: {} calls, {} repeats answered from memory · SKU-01 shown: {}",
+                "{} events accepted ({:.1}/s) · {:.1} pushes/s confirmed · {waiting} waiting · platform: {} calls, {} repeated keys · SKU-01 shows {}",
                 accepted,
                 rate("events_per_second"),
                 rate("pushes_per_second"),
@@ -283,18 +283,18 @@ async fn flow(api: &Api, operator: &str, platform: &Simulator, sellers: &[DemoSe
     }
 }
 
-/// What every push says against what the platform got.
+/// Compares the increases that the service recorded as confirmed with those that the platform received.
 async fn verdict(api: &Api, platform: &Simulator, sellers: &[DemoSeller]) -> anyhow::Result<()> {
-    println!("\nStopping the events; waiting for what is on its way …");
-    let deadline = tokio::time::Instant::now() + QUIET_WITHIN;
+    println!("\nNo more events; waiting for pushes under way …");
+    let deadline = tokio::time::Instant::now() + SETTLE_WITHIN;
     for seller in sellers {
         loop {
-            let mut open = 0;
+            let mut unfinished = 0;
             for state in ["queued", "sending", "retrying", "uncertain"] {
                 let page = api.get(&format!("/v1/pushes?state={state}&limit=1000"), &seller.key).await?;
-                open += page.get("items").and_then(Value::as_array).map_or(0, Vec::len);
+                unfinished += page.get("items").and_then(Value::as_array).map_or(0, Vec::len);
             }
-            if open == 0 || tokio::time::Instant::now() > deadline {
+            if unfinished == 0 || tokio::time::Instant::now() > deadline {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -318,12 +318,12 @@ async fn verdict(api: &Api, platform: &Simulator, sellers: &[DemoSeller]) -> any
             .map(|r| r.change)
             .sum();
         println!(
-            "  {:<27} {increases} increases confirmed with {units} units; the platform received {received}: {}",
+            "  {:<27} {increases} increases of {units} units confirmed; the platform received {received} units: {}",
             seller.name,
             match received.cmp(&units) {
                 std::cmp::Ordering::Equal => "none lost, none twice".to_owned(),
                 std::cmp::Ordering::Less => format!("{} LOST", units - received),
-                std::cmp::Ordering::Greater => format!("{} TWICE", received - units),
+                std::cmp::Ordering::Greater => format!("{} APPLIED TWICE", received - units),
             }
         );
     }

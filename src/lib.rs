@@ -3,13 +3,14 @@
 //! applied twice**, whatever crashes, times out or is throttled on the way.
 //!
 //! # The picture
-//! Six levels. An arrow only points down: a module imports from lower levels, never up and never across a `|`.
-//! `tests/architecture.rs` reads every path in the source and holds it to this.
+//! Seven levels. Arrows only point down: a module imports from lower levels, never from higher ones and never across
+//! a `|`. `tests/architecture.rs` reads every path in the source and enforces this; it also finds circles of files.
 //!
 //! ```text
-//! 5   main cli app demo config telemetry doc     wire everything; nobody below imports them
-//! 4   http | loadgen                             requests in  |  synthetic events in, as an outside client
-//! 3   actors | simulator                         who runs, when  |  the platform that tests, demo and load talk to
+//! 6   main cli app demo config telemetry doc     wire everything together; nothing below imports them
+//! 5   http | loadgen                             parse, call a service, answer  |  synthetic events, as an outside client
+//! 4   actors | simulator                         who runs, and when  |  the platform used by tests, demo and load
+//! 3   service                                    use cases: load, decide, save; every way in goes through it
 //! 2   db | platforms                             rows  |  outbound HTTP
 //! 1   clock                                      the only source of "now"
 //! 0   domain                                     values and decisions: no async, no I/O, no framework
@@ -56,5 +57,6 @@ pub mod domain;
 pub mod http;
 pub mod loadgen;
 pub mod platforms;
+pub mod service;
 pub mod simulator;
 pub mod telemetry;

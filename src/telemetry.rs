@@ -1,29 +1,29 @@
 //! Logs and metrics: set up once, by the program.
 //!
-//! A log message reads well alone; its fields are fixed: `seller.id`, `store.id`, `platform`, `push.id`, `attempt`,
-//! `duration_ms`, `error`. No bodies, no secrets. Metric labels are platforms, outcomes, routes and statuses; never a
-//! seller or a SKU.
+//! A log message must be clear without its fields. Field names are fixed: `seller.id`, `store.id`, `platform`,
+//! `push.id`, `attempt`, `duration_ms`, `error`. No bodies, no secrets. Metric labels are platforms, outcomes, routes and
+//! statuses, never sellers or SKUs.
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
-/// How often old samples are dropped.
+/// How often old samples of histograms are dropped.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// The bounds of latency histograms, in seconds.
+/// Buckets of latency histograms, in seconds.
 const BUCKETS: [f64; 14] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
 
-/// Sends logs to standard error, as text or JSON. A second call changes nothing.
+/// Logs to standard error, as text or JSON. A second call has no effect.
 pub fn start_logging(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
-    // A line that cannot be written (a full disk, a reader that is gone) would otherwise be told on standard error by a macro
-    // that panics when that fails as well, and so end whatever task wanted to log.
+    // Otherwise a line that cannot be written (disk full, pipe closed) is reported on standard error by a macro that panics
+    // if that fails too, which would end the task that logged.
     let builder = builder.log_internal_errors(false);
-    // Colours are for people at a terminal; in a file they are in the way.
+    // Colors only for people at a terminal.
     let builder = builder.with_ansi(std::io::stderr().is_terminal());
-    // Fails when there is a subscriber already, which is as good.
+    // Fails if a subscriber is set already, which is just as good.
     if json {
         builder.json().flatten_event(true).try_init().ok()
     } else {
@@ -31,11 +31,8 @@ pub fn start_logging(filter: &str, json: bool) {
     };
 }
 
-/// Starts counting; returns what renders the counts. Services in one process share one recorder, as the macros that
-/// count know only one.
-///
-/// # Errors
-/// What went wrong, in words.
+/// Installs the recorder of metrics and returns the handle that renders them. All services in one process share it,
+/// because the recording macros are global.
 pub fn start_metrics() -> Result<PrometheusHandle, String> {
     static STARTED: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
     let start = || {
@@ -48,7 +45,7 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
     STARTED.get_or_init(start).clone()
 }
 
-/// Drops old samples now and then, for as long as the process runs.
+/// Drops old samples regularly, for as long as the process runs.
 pub async fn keep_up(handle: PrometheusHandle) {
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;

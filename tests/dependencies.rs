@@ -1,13 +1,13 @@
-//! What the lock file brings in: every crate's licence is one that we may pass on, every crate comes from the one registry,
-//! and which crates are there in several versions is printed (`cargo test --test dependencies -- --nocapture`). Asks
-//! cargo alone, offline. Known weaknesses of crates are not looked for: that needs a database from elsewhere.
+//! What the lock file brings in: every crate has a licence that permits redistribution and comes from the registry, and
+//! crates present in several versions are printed (`cargo test --test dependencies -- --nocapture`). Only asks cargo,
+//! offline. Known vulnerabilities are not checked: that would need an external database.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should say so at once")]
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// Licences that ask for no more than that their text and the authors' names are passed on.
+/// Licences that require no more than passing on their text and the copyright notices.
 const PERMISSIVE: [&str; 11] = [
     "0BSD",
     "Apache-2.0",
@@ -21,10 +21,10 @@ const PERMISSIVE: [&str; 11] = [
     "Unlicense",
     "Zlib",
 ];
-/// Crates with a licence that asks for more, and why they may stay.
+/// Crates whose licence requires more, and why they may stay.
 const EXCEPTIONS: [(&str, &str); 2] = [
-    ("webdriver", "MPL-2.0, which binds its own files alone; only the console's tests use it"),
-    ("jsonpath-rust", "ships the text of MIT without naming it; only the tests that read published descriptions use it"),
+    ("webdriver", "MPL-2.0, which covers only its own files; used by the console's tests alone"),
+    ("jsonpath-rust", "ships the MIT licence text without naming it; used only by the tests that read published descriptions"),
 ];
 
 /// The crates that a build, a test or a bench of this package uses.
@@ -35,16 +35,16 @@ fn crates() -> Vec<Value> {
         .output()
         .unwrap();
     assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
-    let told: Value = serde_json::from_slice(&cargo.stdout).unwrap();
-    told["packages"].as_array().unwrap().iter().filter(|package| package["source"].is_string()).cloned().collect()
+    let metadata: Value = serde_json::from_slice(&cargo.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().iter().filter(|package| package["source"].is_string()).cloned().collect()
 }
 
-/// Whether an SPDX expression leaves a choice that is permissive; AND binds closer than OR, and `/` is an old OR.
+/// Whether an SPDX expression offers a permissive choice; AND binds tighter than OR, and `/` is an old form of OR.
 fn is_permissive(expression: &str) -> bool {
     let expression = expression.replace('/', " OR ");
     match expression.split_once('(') {
         None => expression.split(" OR ").any(|choice| choice.split(" AND ").all(|licence| PERMISSIVE.contains(&licence.trim()))),
-        // What stands in brackets becomes a licence that is surely permissive, or surely none.
+        // A parenthesis is replaced by a licence that is known to be permissive, or by none.
         Some((before, rest)) => {
             let (inner, after) = rest.split_once(')').unwrap_or((rest, ""));
             is_permissive(&format!("{before}{}{after}", if is_permissive(inner) { "MIT" } else { "none" }))
@@ -53,7 +53,7 @@ fn is_permissive(expression: &str) -> bool {
 }
 
 #[test]
-fn every_crate_may_be_passed_on_and_comes_from_the_registry() {
+fn every_crate_may_be_redistributed_and_comes_from_the_registry() {
     for package in crates() {
         let (name, licence) = (package["name"].as_str().unwrap(), package["license"].as_str().unwrap_or("none"));
         let excepted = EXCEPTIONS.iter().any(|(exception, _)| *exception == name);
@@ -64,7 +64,7 @@ fn every_crate_may_be_passed_on_and_comes_from_the_registry() {
 }
 
 #[test]
-fn an_expression_is_read_as_it_is_written() {
+fn licence_expressions_are_understood() {
     for good in ["MIT", "GPL-3.0 OR MIT", "Unlicense/MIT", "(MIT OR GPL-3.0) AND BSD-3-Clause", "Apache-2.0 WITH LLVM-exception"] {
         assert!(is_permissive(good), "{good}");
     }
@@ -74,7 +74,7 @@ fn an_expression_is_read_as_it_is_written() {
 }
 
 #[test]
-fn crates_in_several_versions_are_listed_and_do_not_get_many_more() {
+fn crates_in_several_versions_are_listed_and_stay_few() {
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for package in crates() {
         let [name, version] = ["name", "version"].map(|member| package[member].as_str().unwrap().to_owned());
@@ -84,6 +84,6 @@ fn crates_in_several_versions_are_listed_and_do_not_get_many_more() {
     for (name, versions) in &versions {
         println!("{name}: {}", versions.iter().cloned().collect::<Vec<_>>().join(", "));
     }
-    // Most are between one generation of a framework and the next; each one more is compiled once more.
-    assert!(versions.len() <= 40, "{} crates are there in several versions: {:?}", versions.len(), versions.keys());
+    // Most belong to two generations of a framework; every additional version has to be compiled too.
+    assert!(versions.len() <= 40, "{} crates are present in several versions: {:?}", versions.len(), versions.keys());
 }

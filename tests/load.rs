@@ -1,6 +1,6 @@
-//! The load generator against a whole service and a served platform, all three in this process on free ports: it finds
-//! nothing wrong where nothing is wrong, whatever fails on the way, and it does find what somebody else did.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should say so at once")]
+//! The load generator against a complete service and a simulated platform, all in this process on free ports. It must
+//! report no error when calls fail but the service copes, and must detect units that something else added or removed.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failing test should stop at once")]
 
 use secrecy::SecretString;
 use stocktide::config::Config;
@@ -13,7 +13,7 @@ const OPERATOR_KEY: &str = "an operator key of 32 characters and more";
 struct World {
     plan: Plan,
     simulator: Simulator,
-    /// Its files are gone when it is dropped.
+    /// Deletes the database when dropped.
     _files: tempfile::TempDir,
 }
 
@@ -54,12 +54,12 @@ async fn world() -> World {
 async fn events(plan: Plan) -> EventsReport {
     match loadgen::run(plan).await.unwrap() {
         Report::Events(report) => report,
-        Report::Overwrite(_) => panic!("events were asked for"),
+        Report::Overwrite(_) => panic!("expected a report on events"),
     }
 }
 
 #[actix_web::test]
-async fn every_listing_is_right_on_a_platform_that_fails_in_every_way() {
+async fn every_listing_is_right_although_the_platform_fails_in_every_way() {
     let world = world().await;
     let faults = FaultArgs {
         throttle: Some(0.05),
@@ -74,11 +74,11 @@ async fn every_listing_is_right_on_a_platform_that_fails_in_every_way() {
         let report = events(Plan { offers, faults: faults.clone(), ..world.plan.clone() }).await;
         assert!(report.passed, "{offers:?}: {report}");
         assert_eq!((report.verdict.listings, report.sending.accepted), (72, 600));
-        // Each call is drawn for by itself: how many there are, and so how many kinds of failure come up, depends on the machine.
+        // Faults are drawn per call. How many calls there are, and so how many kinds of fault occur, depends on the machine's speed.
         assert!(report.platform.faults.len() >= 2 && report.sending.duplicates > 0, "nothing failed: {report}");
         assert!(report.delivered_in.count > 0 && (report.not_followed == 0 || report.verdict.healed > 0), "{report}");
     }
-    assert_eq!(world.simulator.faults(), stocktide::simulator::Faults::default(), "the platform is left as it was found");
+    assert_eq!(world.simulator.faults(), stocktide::simulator::Faults::default(), "the platform's faults were restored");
 }
 
 #[actix_web::test]
@@ -86,7 +86,7 @@ async fn every_listing_is_right_in_the_wire_formats_of_shopify_and_shopee() {
     let world = world().await;
     let faults = FaultArgs { throttle: Some(0.1), lose_answer: Some(0.1), error_after: Some(0.1), ..FaultArgs::default() };
     for face in [Face::Shopify, Face::Shopee] {
-        // More than one item of Shopee's: a call carries the models of one.
+        // Enough SKUs for more than one Shopee item, since a call carries the models of a single item.
         let report = events(Plan { face, skus: 60, faults: faults.clone(), ..world.plan.clone() }).await;
         assert!(report.passed, "{face:?}: {report}");
         assert_eq!((report.verdict.listings, report.platform.over_limit), (540, 0));
@@ -95,7 +95,7 @@ async fn every_listing_is_right_in_the_wire_formats_of_shopify_and_shopee() {
 }
 
 #[actix_web::test]
-async fn units_that_somebody_else_took_or_added_are_told_as_lost_and_twice() {
+async fn units_removed_or_added_by_others_are_reported_as_lost_or_applied_twice() {
     let world = world().await;
     let task = Task::Events { count: 600, batch: 20, rate: Some(300.0), zipf: 1.0, mix: Mix::default(), repeat: 0.0 };
     let simulator = world.simulator.clone();
@@ -123,7 +123,7 @@ async fn an_overwrite_brings_every_listing_to_its_target() {
         faults: FaultArgs { lose_answer: Some(0.1), ..FaultArgs::default() },
         ..world.plan
     };
-    let Report::Overwrite(report) = loadgen::run(plan).await.unwrap() else { panic!("an overwrite was asked for") };
+    let Report::Overwrite(report) = loadgen::run(plan).await.unwrap() else { panic!("expected a report on an overwrite") };
     assert!(report.passed, "{report}");
     assert_eq!((report.listings, report.done, report.listings_off), (2250, 2250, 0));
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Changes `src/domain` in hundreds of small ways and shows which of them its own tests do not notice.
+# Runs cargo-mutants on `src/domain`: makes hundreds of small changes and shows which ones its own tests do not catch.
 #
-#   tests/mutants.sh FOLDER             what came of it is written to FOLDER/mutants.out
-#   tests/mutants.sh FOLDER ARGUMENT …  arguments of cargo-mutants, such as `--file src/domain/retry.rs`
+#   tests/mutants.sh FOLDER             writes the results to FOLDER/mutants.out
+#   tests/mutants.sh FOLDER ARGUMENT …  passes arguments to cargo-mutants, such as `--file src/domain/retry.rs`
 #
-# The domain is pure and names nothing outside itself, so it is copied into a package of its own, which compiles in
-# seconds. Needs cargo-mutants (`cargo install cargo-mutants --locked`). Ends with status 2 where something survived;
-# src/doc/simulation.md says of each survivor why it may.
+# The domain is pure and refers to nothing outside itself, so it is copied into a separate package, which compiles in
+# seconds. Needs cargo-mutants (`cargo install cargo-mutants --locked`). Exits with status 2 if any mutant survived;
+# src/doc/simulation.md gives the reason for each known survivor.
 set -euo pipefail
 repository="$(cd "$(dirname "$0")/.." && pwd)"
 folder="$1"

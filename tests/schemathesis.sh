@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Requests drawn from the service's own description (/openapi.json), by schemathesis: no 5xx, no answer that is not
-# described, none that does not fit its schema. Starts the service on SQLite in a temporary folder and a simulated
-# platform for its stores, both on 127.0.0.1, and ends both.
+# Runs schemathesis, which generates requests from the service's own description (/openapi.json): no answer may be a 5xx,
+# undescribed, or at odds with its schema. Starts the service on SQLite in a temporary folder and a simulated platform
+# for its stores, both on 127.0.0.1, and stops both.
 #
-#   tests/schemathesis.sh                        the same requests each time
-#   SEED=7 EXAMPLES=200 tests/schemathesis.sh    others, and more of them for each address
+#   tests/schemathesis.sh                        the same requests every time
+#   SEED=7 EXAMPLES=200 tests/schemathesis.sh    other requests, and more of them for each path
 #
-# BINARY names a binary that is built already; SCHEMATHESIS one of the tool's own that is installed already.
+# BINARY names a binary that is already built, SCHEMATHESIS an installed executable of the tool.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seed="${SEED:-1}"
@@ -39,7 +39,7 @@ operator=$(python3 -c 'import secrets; print(secrets.token_hex(24))')
 
 "$binary" simulate-platform --listen "${platform#http://}" --throttle 0.05 --error-before 0.05 >"$work/platform.log" 2>&1 &
 started+=($!)
-# Quotas are switched out of the way: what they answer is described, but then nothing else would be seen.
+# Quotas are raised out of the way: otherwise most answers would be 429.
 STOCKTIDE_OPERATOR_KEY="$operator" STOCKTIDE_ALLOW_PRIVATE_TARGETS=true STOCKTIDE_REQUESTS_PER_SECOND=10000 \
   STOCKTIDE_FAILED_KEYS_PER_MINUTE=1000000 STOCKTIDE_REQUEST_TIMEOUT_MS=1000 \
   "$binary" serve --listen "${service#http://}" --database "sqlite://$work/stocktide.db" >"$work/service.log" 2>&1 &
@@ -49,7 +49,7 @@ if ! curl --silent --fail --output /dev/null --retry 20 --retry-delay 1 --retry-
   exit 1
 fi
 
-# A seller that has something of everything, so that not every drawn id leads to nothing.
+# A seller with data of every kind, so that some generated ids exist.
 ask() { curl --silent --show-error --fail-with-body -H "authorization: Bearer $1" -H 'content-type: application/json' -X "$2" "$service$3" -d "$4"; }
 key=$(ask "$operator" POST /admin/sellers '{"name": "Drawn", "timezone": "Europe/Berlin"}' | member api_key)
 store=$(ask "$key" POST /v1/stores "{\"name\": \"Simulated\", \"platform\": \"simulated\", \"base_url\": \"$platform\", \"credentials\": {}}" | member id)
@@ -57,22 +57,21 @@ ask "$key" PUT "/v1/stores/$store/listings" '[{"sku": "A", "external_id": "1"}, 
 ask "$key" PUT /v1/sync-settings '{"auto_sync": true}' >/dev/null
 ask "$key" POST /v1/stock-events '{"event_id": "first", "sku": "A", "kind": "purchase", "quantity": 5}' >/dev/null
 
-# positive_data_acceptance and negative_data_rejection ask that every request that fits the schema is taken and every
-# other refused. What is right is more than a schema says (a time zone, a share's two decimals, an id that is there), and
-# the service takes less strict forms on purpose (a body without a media type is JSON).
+# positive_data_acceptance and negative_data_rejection are left out: they require that every request that matches the
+# schema is accepted and every other refused. Validity is more than a schema can say (a time zone, a share with two
+# decimals, an id that exists), and the service is lenient on purpose in places (a body without a media type is JSON).
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance
 checks=$checks,unsupported_method,ignored_auth
 draw() (
   local who=$1 authorization=$2
   shift 2
   echo "schemathesis as $who, SEED=$seed EXAMPLES=$examples"
-  # /v1/stream never ends by itself: an answer that is waited for to its end does not come.
-  # It keeps notes in the folder that it is started in.
+  # /v1/stream is excluded because its answer never ends. The tool writes files into the current folder, so that is $work.
   cd "$work" && "$tool" ${config:+--config-file "$config"} run "$service/openapi.json" -H "Authorization: Bearer $authorization" --checks "$checks" --seed "$seed" \
     --max-examples "$examples" --exclude-path /v1/stream --request-timeout 20 --continue-on-failure --no-color "$@"
 )
-# Drawn ids lead to nothing, so the addresses of one store are asked with the id of one that is there: first, as what
-# follows may find and delete it, and without DELETE.
+# Generated ids rarely exist, so the paths of a single store are first tested with a real id, without DELETE. The
+# requests that follow may find and delete that store.
 cat >"$work/store.toml" <<EOF
 [parameters]
 "path.id" = "$store"
@@ -81,9 +80,9 @@ status=0
 config="$work/store.toml" draw "the seller, about a store" "$key" --include-path-regex '^/v1/stores/\{id\}' --exclude-method DELETE || status=1
 draw "the seller" "$key" --include-path-regex '^/v1/' || status=1
 draw "the operator" "$operator" --include-path-regex '^/(admin/|healthz|readyz|metrics)' || status=1
-# A request that is no HTTP is an error of whoever sent it, in actix's words.
+# actix logs a request that is not valid HTTP as an error, but it is the client's.
 if grep -E ' ERROR |panicked' "$work/service.log" | grep -v 'actix_http::h1::dispatcher: stream error: request parse error'; then
-  echo "the service's log holds errors"
+  echo "the service's log contains errors"
   status=1
 fi
 exit $status

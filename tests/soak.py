@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Half an hour of load with faults on, and whether anything grows: memory, descriptors, the database, the queue's age.
+"""Runs the service under load with faults for half an hour, and shows whether memory, descriptors or the database grow.
 
     cargo build --release
-    tests/soak.py FOLDER                    30 minutes at 2,300 stock events a second
+    tests/soak.py FOLDER                    30 minutes at 2,300 stock events per second
     tests/soak.py FOLDER --minutes 5 --rate 500
 
-Starts a service on a fresh SQLite database that keeps ended rows for a minute, a simulated platform with faults, and the
-load tool, all on free ports of 127.0.0.1, and looks at the service every 10 s. Writes `soak.csv`, `soak.svg` and what the
-programs printed into FOLDER, prints the verdict of the load tool, and compares the second quarter of the run with the last.
-Needs Linux's /proc and nothing but Python's own library.
+Starts a service on a new SQLite database that keeps finished rows for a minute, a simulated platform with faults, and the
+load tool, all on free ports of 127.0.0.1, and samples the service every 10 s. Writes `soak.csv`, `soak.svg` and the output
+of the programs into FOLDER, prints the report of the load tool, and compares the second quarter of the run with the last.
+Needs Linux's /proc and only Python's standard library.
 """
 import argparse
 import os
@@ -23,17 +23,18 @@ import time
 
 EVERY_S = 10
 FAULTS = "--throttle 0.05 --lose-answer 0.02 --error-before 0.01 --error-after 0.01 --cut 0.01".split()
-# What is kept, so that a run sees rows come and go many times.
-KEPT = {"EVENTS_RETENTION_S": "60", "PUSHES_RETENTION_S": "60", "PRUNE_EVERY_S": "5"}
+# Short retention, so that rows are created and pruned many times within a run.
+RETENTION = {"EVENTS_RETENTION_S": "60", "PUSHES_RETENTION_S": "60", "PRUNE_EVERY_S": "5"}
+# Held pushes (6) do not count; the first condition makes the partial index usable.
 WAITING = "state IN (0, 1, 3, 4, 6) AND state <> 6"
-# A sample: what it is, and how it is read on the plot.
+# The columns of a sample, with their titles on the plot.
 COLUMNS = {
     "memory": "resident memory, MB",
     "descriptors": "open descriptors",
-    "database": "database and its log, MB",
-    "rows": "pushes kept, thousands",
+    "database": "database and write-ahead log, MB",
+    "rows": "pushes in the database, thousands",
     "waiting": "pushes waiting",
-    "oldest": "age of the push that waits longest, s",
+    "oldest": "age of the oldest waiting push, s",
 }
 
 
@@ -43,20 +44,20 @@ def free_address():
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def until_it_listens(address, program):
+def wait_until_listening(address, program):
     host, port = address.split(":")
     for _ in range(300):
         if program.poll() is not None:
-            sys.exit(f"{program.args[1]} ended with status {program.returncode}")
+            sys.exit(f"{program.args[1]} exited with status {program.returncode}")
         try:
             socket.create_connection((host, int(port)), timeout=1).close()
             return
         except OSError:
             time.sleep(0.1)
-    sys.exit(f"nothing listens at {address}")
+    sys.exit(f"nothing is listening on {address}")
 
 
-def look(pid, database):
+def sample_service(pid, database):
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     resident_kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
     files = [database, database.with_name(database.name + "-wal")]
@@ -75,7 +76,7 @@ def look(pid, database):
 
 
 def plot(samples):
-    """A column of plots over the same minutes."""
+    """An SVG with one plot per column, on a common time axis."""
     wide, high, left = 900, 150, 70
     minutes = samples[-1]["minute"] or 1
     out = [
@@ -100,43 +101,43 @@ def plot(samples):
 
 
 def main():
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("folder", type=pathlib.Path)
-    asked.add_argument("--minutes", type=float, default=30)
-    asked.add_argument("--rate", type=int, default=2300, help="stock events per second")
-    asked.add_argument("--binary", default=os.environ.get("CARGO_TARGET_DIR", "target") + "/release/stocktide")
-    asked = asked.parse_args()
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    database = asked.folder / "soak.db"
-    for old in asked.folder.glob("soak.db*"):
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("folder", type=pathlib.Path)
+    options.add_argument("--minutes", type=float, default=30)
+    options.add_argument("--rate", type=int, default=2300, help="stock events per second")
+    options.add_argument("--binary", default=os.environ.get("CARGO_TARGET_DIR", "target") + "/release/stocktide")
+    options = options.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    database = options.folder / "soak.db"
+    for old in options.folder.glob("soak.db*"):
         old.unlink()
 
     def start(name, *arguments, **settings):
-        log = (asked.folder / f"{name}.log").open("w")
+        log = (options.folder / f"{name}.log").open("w")
         env = {name: value for name, value in os.environ.items() if not name.startswith("STOCKTIDE_")}
         env |= {f"STOCKTIDE_{name}": value for name, value in settings.items()}
-        return subprocess.Popen([asked.binary, *arguments], stdout=log, stderr=subprocess.STDOUT, env=env)
+        return subprocess.Popen([options.binary, *arguments], stdout=log, stderr=subprocess.STDOUT, env=env)
 
     key = os.urandom(24).hex()
     service, platform = free_address(), free_address()
     serving = start(
         "serve", "serve", "--listen", service, DATABASE_URL=f"sqlite://{database}", OPERATOR_KEY=key,
-        ALLOW_PRIVATE_TARGETS="true", REQUESTS_PER_SECOND="10000", LOG="warn", **KEPT,
+        ALLOW_PRIVATE_TARGETS="true", REQUESTS_PER_SECOND="10000", LOG="warn", **RETENTION,
     )
     simulating = start("platform", "simulate-platform", "--listen", platform)
     programs = [serving, simulating]
     try:
-        until_it_listens(service, serving)
-        until_it_listens(platform, simulating)
-        events = int(asked.minutes * 60 * asked.rate)
+        wait_until_listening(service, serving)
+        wait_until_listening(platform, simulating)
+        events = int(options.minutes * 60 * options.rate)
         loading = start(
             "load", "load", "--service", f"http://{service}", "--platform", f"http://{platform}", "--operator-key", key,
-            "--events", str(events), "--rate", str(asked.rate), "--no-progress", "--records-pruned", *FAULTS,
+            "--events", str(events), "--rate", str(options.rate), "--no-progress", "--records-pruned", *FAULTS,
         )
         programs.append(loading)
         began, samples = time.time(), []
         while loading.poll() is None:
-            samples.append({"minute": (time.time() - began) / 60, **look(serving.pid, database)})
+            samples.append({"minute": (time.time() - began) / 60, **sample_service(serving.pid, database)})
             try:
                 loading.wait(EVERY_S)
             except subprocess.TimeoutExpired:
@@ -146,14 +147,14 @@ def main():
             program.send_signal(signal.SIGTERM)
             program.wait()
     lines = [",".join(samples[0])] + [",".join(f"{value:.3f}" for value in sample.values()) for sample in samples]
-    (asked.folder / "soak.csv").write_text("\n".join(lines) + "\n")
-    (asked.folder / "soak.svg").write_text(plot(samples))
-    print((asked.folder / "load.log").read_text())
+    (options.folder / "soak.csv").write_text("\n".join(lines) + "\n")
+    (options.folder / "soak.svg").write_text(plot(samples))
+    print((options.folder / "load.log").read_text())
     quarter = len(samples) // 4
     for name, title in COLUMNS.items():
         second, last = (statistics.median(s[name] for s in part) for part in (samples[quarter : 2 * quarter], samples[-quarter:]))
         most = max(sample[name] for sample in samples)
-        print(f"{title:40} second quarter {second:10.1f}   last quarter {last:10.1f}   most {most:10.1f}")
+        print(f"{title:40} second quarter {second:10.1f}   last quarter {last:10.1f}   maximum {most:10.1f}")
     sys.exit(loading.returncode)
 
 

@@ -1,6 +1,6 @@
-//! Which databases a bench runs on: those that there are.
+//! The databases that a bench runs on.
 
-/// SQLite, and PostgreSQL where `STOCKTIDE_TEST_POSTGRES` names a server; says what is left out.
+/// SQLite (`None`), and PostgreSQL if `STOCKTIDE_TEST_POSTGRES` names a server; prints a notice if it does not.
 pub fn backends() -> Vec<Option<String>> {
     let server = std::env::var("STOCKTIDE_TEST_POSTGRES").ok();
     if server.is_none() {

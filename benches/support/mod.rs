@@ -1,4 +1,4 @@
-//! What the benches share: fresh databases, and sellers whose stores are on the simulated platform.
+//! Shared by the benches: new databases, and sellers with stores on the simulated platform.
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use stocktide::db::ledger::{Limits, NewEvent, RecordRequest};
@@ -10,12 +10,12 @@ use stocktide::domain::allocation::Share;
 use stocktide::domain::stock::{EventKind, StockEvent};
 use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 
-/// Whether this is `cargo bench`, and not a test run that only wants to see that benches compile and start.
+/// Whether this is `cargo bench` rather than a test run, which only checks that benches compile and start.
 pub fn is_measuring() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
-/// A database that goes away with this.
+/// A database that is deleted on drop.
 pub struct Database {
     pub url: DatabaseUrl,
     _dir: tempfile::TempDir,
@@ -23,14 +23,14 @@ pub struct Database {
 }
 
 impl Database {
-    /// Migrated and empty: a file under the target folder, whose disk is a real one, or a database on `server`.
+    /// Migrated and empty: a file under the target folder, which is on a real disk, or a database on `server`.
     pub fn fresh(server: Option<&str>) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let (url, on_server) = match server {
             None => (format!("sqlite://{}", dir.path().join("bench.db").display()), None),
             Some(server) => {
                 let name = format!("stocktide_bench_{}", uuid::Uuid::now_v7().simple());
-                let mut admin = diesel::PgConnection::establish(server).expect("the PostgreSQL server answers");
+                let mut admin = diesel::PgConnection::establish(server).expect("the PostgreSQL server is reachable");
                 admin.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
                 let (front, _) = server.rsplit_once('/').unwrap();
                 (format!("{front}/{name}"), Some((server.to_owned(), name)))
@@ -56,12 +56,11 @@ impl Drop for Database {
     }
 }
 
-/// The name of a seller's SKU number `n`.
 pub fn sku(n: usize) -> Sku {
     Sku::parse(&format!("SKU-{n:06}")).unwrap()
 }
 
-/// A seller with incremental sync on and this many stores, each of which lists all of this many SKUs.
+/// Creates a seller with incremental sync turned on, whose stores each list all SKUs.
 pub async fn seller(db: &Db, stores: usize, skus: usize, now: Timestamp) -> (SellerId, Vec<StoreId>) {
     let id = SellerId::new(now);
     let row = Seller { id, name: "Ada".to_owned(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now };
@@ -69,13 +68,13 @@ pub async fn seller(db: &Db, stores: usize, skus: usize, now: Timestamp) -> (Sel
     let listings: Vec<NewListing> =
         (0..skus).map(|n| NewListing { sku: sku(n), external_id: format!("variant-{n}"), extra: None }).collect();
     let ids: Vec<StoreId> = (0..stores).map(|_| StoreId::new(now)).collect();
-    let made = ids.clone();
+    let new_stores = ids.clone();
     db.seller(id)
         .write(move |t| {
             let mut settings = t.sync_settings()?;
             settings.auto_sync = true;
             t.save_sync_settings(&settings, now)?;
-            for store in &made {
+            for store in &new_stores {
                 t.save_store(&store_row(*store, now))?;
                 t.save_listings(*store, &listings, Limits::default(), now)?;
             }
@@ -92,7 +91,7 @@ fn store_row(id: StoreId, now: Timestamp) -> Store {
         name: format!("shop {id}"),
         platform: "simulated".to_owned(),
         base_url: Some("http://platform".to_owned()),
-        // So many calls that no limit is ever in the way.
+        // High enough that the limit never matters.
         config: serde_json::json!({"external_store": id.to_string(), "rate_limit": {"per_second": 10_000.0, "burst": 100_000}}).to_string(),
         credentials: None,
         warehouses: None,
@@ -108,7 +107,7 @@ fn store_row(id: StoreId, now: Timestamp) -> Store {
     }
 }
 
-/// One purchase of each of these SKUs, in one request.
+/// One request with a purchase of each of these SKUs; `round` makes the event ids unique.
 pub fn purchases(seller: SellerId, skus: impl Iterator<Item = usize>, round: &str, clock: &stocktide::clock::Clock) -> RecordRequest {
     let event = |n: usize| StockEvent {
         event_id: EventId::parse(&format!("{round}-{n}")).unwrap(),

@@ -15,6 +15,7 @@ pub mod connection;
 pub mod node;
 pub mod seller;
 pub mod store;
+mod store_config;
 
 use crate::clock::Clock;
 use crate::db::sealing::Sealer;

@@ -1,4 +1,4 @@
-//! The tables, as the migrations make them; `tests/contract/database.rs` compares the two.
+//! The tables as the migrations make them; `tests/architecture/migrations.rs` compares the two.
 #![expect(missing_docs, reason = "columns are explained where their rows are read")]
 
 diesel::table! {

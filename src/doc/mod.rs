@@ -1,24 +1,24 @@
-//! Pages that are not about one file: [why things are as they are](decisions), [what an error means](errors), [what goes
-//! wrong and what then happens](faults), [how the promise is tried out](simulation), [what has changed](changes). Prose
-//! only; the texts are Markdown files beside this one.
+//! Pages about more than one file: [why things are as they are](decisions), [what errors mean](errors), [what can go wrong
+//! and what happens then](faults), [how the promise is tested](simulation), [what has changed](changes). Prose only; the
+//! texts are Markdown files beside this one.
 
-/// What each kind of problem answer means, and what a client does next.
+/// What each kind of problem document means, and what a client should do next.
 #[doc = include_str!("errors.md")]
 pub mod errors {}
 
-/// Fault by fault: what has to happen, and the test that shows it.
+/// Fault by fault: what has to happen, and the test that proves it.
 #[doc = include_str!("faults.md")]
 pub mod faults {}
 
-/// Whole services in a world that goes wrong: what is simulated, what is checked, how a failure is repeated.
+/// The whole service in a world full of faults: what is simulated, what is checked, and how to repeat a failure.
 #[doc = include_str!("simulation.md")]
 pub mod simulation {}
 
-/// What has changed from release to release, for those who run it and for those who call it.
-#[doc = include_str!("changes.md")]
+/// What has changed in each release, for operators and API clients.
+#[doc = include_str!("../../CHANGELOG.md")]
 pub mod changes {}
 
-/// Decisions: context, decision, consequences, half a page each. A decision that is changed keeps its page, which
+/// Decisions: context, decision and consequences, half a page each. A decision that is superseded keeps its page, which
 /// then names its successor.
 pub mod decisions {
     #[doc = include_str!("decisions/0001-the-row-is-the-truth.md")]

@@ -16,6 +16,7 @@ mod description;
 mod discover;
 mod health;
 mod listings;
+mod open_streams;
 mod preview;
 mod pushes;
 mod rules;

@@ -5,14 +5,15 @@
 //! end after a while (browsers come back by themselves) and when the service stops.
 use super::auth::Caller;
 use super::console::session::caller_by_cookie;
-use super::error::{ApiError, Problem};
+use super::error::Problem;
+use super::open_streams::{MAX_AGE, Ticket};
 use super::pushes::PushAnswer;
 use super::stores::{StoreState, state_of};
 use super::syncs::SyncAnswer;
 use super::{Answer, State};
 use crate::db::runs::Run;
 use crate::domain::limits::MAX_STORES;
-use crate::domain::{PushId, RunId, SellerId, StoreId, Timestamp};
+use crate::domain::{PushId, RunId, StoreId, Timestamp};
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING};
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, get};
@@ -21,7 +22,6 @@ use futures_util::stream::unfold;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -37,53 +37,6 @@ const LOOK_BACK: Duration = Duration::from_secs(60);
 const MOST_AT_ONCE: i64 = 200;
 /// Something is sent at least so often, so that proxies keep the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// The longest life of a stream: then who watches proves again who it is.
-const LIFE: Duration = Duration::from_secs(15 * 60);
-/// Streams of one seller, and of all of them together on this node.
-const MOST_OF_SELLER: usize = 20;
-const MOST: usize = 1000;
-
-/// The open streams.
-#[derive(Debug, Default, Clone)]
-pub struct Streams(Arc<Mutex<HashMap<SellerId, usize>>>);
-
-/// One open stream; given back when it ends.
-#[derive(Debug)]
-struct Ticket {
-    streams: Streams,
-    seller: SellerId,
-}
-
-impl Streams {
-    fn map(&self) -> MutexGuard<'_, HashMap<SellerId, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, seller: SellerId) -> Result<Ticket, ApiError> {
-        let mut map = self.map();
-        if map.values().sum::<usize>() >= MOST {
-            return Err(ApiError::unavailable("Too many streams are open."));
-        }
-        let own = map.entry(seller).or_default();
-        if *own >= MOST_OF_SELLER {
-            return Err(ApiError::quota(LIFE));
-        }
-        *own += 1;
-        Ok(Ticket { streams: self.clone(), seller })
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let mut map = self.streams.map();
-        if let Some(own) = map.get_mut(&self.seller) {
-            *own -= 1;
-            if *own == 0 {
-                map.remove(&self.seller);
-            }
-        }
-    }
-}
 
 /// How a store stands.
 #[derive(Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -120,7 +73,7 @@ pub async fn stream(request: HttpRequest, state: State) -> Answer {
         let text = watch.next().await?;
         Some((Ok::<Bytes, actix_web::Error>(Bytes::from(text)), watch))
     });
-    let events = events.take_until(async move { stopping.cancelled().await }).take_until(tokio::time::sleep(LIFE));
+    let events = events.take_until(async move { stopping.cancelled().await }).take_until(tokio::time::sleep(MAX_AGE));
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -196,7 +149,7 @@ impl Watch {
             .await?;
         let mut events = Events { text: String::new(), id: now.as_millis() };
         for push in pushes.into_iter().rev() {
-            if self.pushes.insert(push.id, push.updated_at) != Some(push.updated_at) && (!first || push.updated_at > self.since) {
+            if self.pushes.insert(push.id(), push.updated_at()) != Some(push.updated_at()) && (!first || push.updated_at() > self.since) {
                 events.add("push", &PushAnswer::from(push));
             }
         }
@@ -245,18 +198,6 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_seller_can_only_open_so_many_streams_and_gets_them_back() {
-        let streams = Streams::default();
-        let (one, other) = (SellerId(uuid::Uuid::from_u128(1)), SellerId(uuid::Uuid::from_u128(2)));
-        let tickets: Vec<Ticket> = (0..MOST_OF_SELLER).map(|_| streams.take(one).unwrap()).collect();
-        assert!(streams.take(one).is_err());
-        assert!(streams.take(other).is_ok());
-        drop(tickets);
-        assert!(streams.take(one).is_ok());
-        assert!(streams.map().is_empty());
-    }
 
     #[test]
     fn no_event_can_be_forged_from_what_stands_in_one() {

@@ -1,74 +1,73 @@
-//! One HTTP client for the service and the platform: repeats what was not answered, obeys `Retry-After`, counts.
-use super::report::Retries;
+//! The HTTP client for both the service and the platform: retries unanswered requests, obeys `Retry-After`, and counts
+//! retries.
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long one request may take before it counts as lost.
-const REQUEST_WITHIN: Duration = Duration::from_secs(60);
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// The pause after a request that was not answered: doubled each time, up to the longest.
+/// A request that takes longer counts as lost.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before an unanswered request is retried: doubled each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// The longest `Retry-After` that is obeyed to the letter.
+/// A longer `Retry-After` is cut to this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// Characters of an answer that are told in an error.
-const EXCERPT: usize = 500;
+/// Characters of a response body that an error quotes.
+const EXCERPT_CHARS: usize = 500;
 
-/// Why a run could not go on.
+/// Why a run was abandoned.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An option is out of its bounds.
+    /// An option is out of bounds.
     #[error("{0}")]
     Plan(String),
-    /// An answer that makes no sense here.
+    /// A request was answered in a way that the run cannot continue from.
     #[error("{what} answered {status}: {detail}")]
     Refused {
         /// Method and path.
         what: String,
-        /// The status.
+        /// HTTP status.
         status: u16,
-        /// The beginning of the answer.
+        /// The start of the body.
         detail: String,
     },
-    /// A request was perhaps received, and must not simply be sent again.
+    /// A request that must not be repeated may have been received, but was not answered.
     #[error("{what} was not answered: {detail}")]
     Lost {
         /// Method and path.
         what: String,
-        /// Why not.
+        /// What happened instead.
         detail: String,
     },
-    /// Nobody answered for as long as the plan has patience.
+    /// No attempt was answered within the plan's patience.
     #[error("{what} went unanswered for {patience:?}: {detail}")]
     Silent {
         /// Method and path.
         what: String,
-        /// How long.
+        /// How long it was retried.
         patience: Duration,
-        /// The last reason.
+        /// What happened to the last attempt.
         detail: String,
     },
-    /// This program itself.
+    /// Anything else, such as a defect of this program.
     #[error("{0}")]
     Internal(String),
 }
 
-/// What may be done with a request whose answer is lost.
+/// What to do when the answer to a request is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lost {
-    /// Sent again: twice does no harm.
+pub(super) enum OnLost {
+    /// Send it again: it may be received twice.
     Repeat,
-    /// Told to the caller.
-    Tell,
+    /// Return [`Error::Lost`].
+    Fail,
 }
 
-/// A body to send.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Body<'a> {
     None,
@@ -76,28 +75,51 @@ pub(super) enum Body<'a> {
     Ndjson(&'a str),
 }
 
-/// An answer that is neither a throttle nor a failure of the service.
+/// A response that is neither a throttle nor a server error.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
-    /// From the last sending to this answer.
+    /// From the last attempt to this response.
     pub(super) took: Duration,
-    /// Whether an earlier sending of the same request may have been received.
-    pub(super) perhaps_repeated: bool,
+    /// Whether an earlier attempt at the same request may have been received.
+    pub(super) maybe_repeated: bool,
 }
 
-/// Sendings that did not bring an answer.
+/// Attempts that had to be retried, by reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Retries {
+    /// Answered 429.
+    pub throttled: u64,
+    /// Answered 503.
+    pub unavailable: u64,
+    /// Not answered, or answered with another server error: the request may have been processed.
+    pub lost: u64,
+    /// The connection could not be established.
+    pub not_connected: u64,
+}
+
+impl Retries {
+    pub(super) fn since(self, before: Self) -> Self {
+        Self {
+            throttled: self.throttled - before.throttled,
+            unavailable: self.unavailable - before.unavailable,
+            lost: self.lost - before.lost,
+            not_connected: self.not_connected - before.not_connected,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct RetryCounters {
     throttled: AtomicU64,
     unavailable: AtomicU64,
     lost: AtomicU64,
     not_connected: AtomicU64,
 }
 
-impl Counts {
-    pub(super) fn retries(&self) -> Retries {
+impl RetryCounters {
+    pub(super) fn read(&self) -> Retries {
         let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Retries {
             throttled: now(&self.throttled),
@@ -112,30 +134,30 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Speaks to one base address.
+/// Sends requests to one base URL.
 #[derive(Debug)]
 pub(super) struct Api {
     http: reqwest::Client,
     base: String,
     patience: Duration,
-    pub(super) counts: Counts,
+    pub(super) retries: RetryCounters,
 }
 
-enum Tried {
+enum Attempt {
     Answer(Answer),
-    /// Surely not taken; not before this pause, where there is one.
-    NotTaken(Option<Duration>, String),
+    /// Known not to have been processed; the pause before the next attempt, if the server named one.
+    NotProcessed(Option<Duration>, String),
     Lost(String),
 }
 
 impl Api {
     pub(super) fn new(base: &str, patience: Duration) -> Result<Self, Error> {
-        // Fails when it is installed already, which is as good.
+        // Fails if one is installed already, which is just as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_WITHIN)
-            .timeout(REQUEST_WITHIN)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .tcp_nodelay(true)
             .no_proxy()
             .user_agent(concat!("stocktide-load/", env!("CARGO_PKG_VERSION")))
@@ -143,30 +165,30 @@ impl Api {
             .map_err(|e| Error::Internal(e.to_string()))?;
         let base = base.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") && !base.starts_with("https://") {
-            return Err(Error::Plan(format!("{base:?} is not an http address")));
+            return Err(Error::Plan(format!("{base:?} is not an http or https URL")));
         }
-        Ok(Self { http, base, patience, counts: Counts::default() })
+        Ok(Self { http, base, patience, retries: RetryCounters::default() })
     }
 
-    /// Sends until there is an answer, or patience ends.
+    /// Sends, and retries until there is an answer or patience runs out.
     pub(super) async fn send(
         &self,
         method: Method,
         path: &str,
         key: Option<&SecretString>,
         body: Body<'_>,
-        lost: Lost,
+        on_lost: OnLost,
     ) -> Result<Answer, Error> {
         let what = || format!("{method} {}{path}", self.base);
         let began = Instant::now();
-        let (mut pause, mut perhaps_repeated) = (FIRST_PAUSE, false);
+        let (mut pause, mut maybe_repeated) = (FIRST_PAUSE, false);
         loop {
             let (wait, detail) = match self.try_once(&method, path, key, body).await {
-                Tried::Answer(answer) => return Ok(Answer { perhaps_repeated, ..answer }),
-                Tried::NotTaken(after, detail) => (after, detail),
-                Tried::Lost(detail) if lost == Lost::Tell => return Err(Error::Lost { what: what(), detail }),
-                Tried::Lost(detail) => {
-                    perhaps_repeated = true;
+                Attempt::Answer(answer) => return Ok(Answer { maybe_repeated, ..answer }),
+                Attempt::NotProcessed(after, detail) => (after, detail),
+                Attempt::Lost(detail) if on_lost == OnLost::Fail => return Err(Error::Lost { what: what(), detail }),
+                Attempt::Lost(detail) => {
+                    maybe_repeated = true;
                     (None, detail)
                 }
             };
@@ -178,7 +200,7 @@ impl Api {
         }
     }
 
-    async fn try_once(&self, method: &Method, path: &str, key: Option<&SecretString>, body: Body<'_>) -> Tried {
+    async fn try_once(&self, method: &Method, path: &str, key: Option<&SecretString>, body: Body<'_>) -> Attempt {
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
         if let Some(key) = key {
             request = request.bearer_auth(key.expose_secret());
@@ -195,12 +217,12 @@ impl Api {
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() || error.is_builder() => {
-                count(&self.counts.not_connected);
-                return Tried::NotTaken(None, words(&error));
+                count(&self.retries.not_connected);
+                return Attempt::NotProcessed(None, with_causes(&error));
             }
             Err(error) => {
-                count(&self.counts.lost);
-                return Tried::Lost(words(&error));
+                count(&self.retries.lost);
+                return Attempt::Lost(with_causes(&error));
             }
         };
         let status = response.status().as_u16();
@@ -208,37 +230,37 @@ impl Api {
         let after = after.and_then(|s| Duration::try_from_secs_f64(s).ok()).map(|wait| wait.min(LONGEST_RETRY_AFTER));
         match (status, response.bytes().await) {
             (429, _) => {
-                count(&self.counts.throttled);
-                Tried::NotTaken(after, "429".to_owned())
+                count(&self.retries.throttled);
+                Attempt::NotProcessed(after, "429".to_owned())
             }
             (503, _) => {
-                count(&self.counts.unavailable);
-                Tried::NotTaken(after, "503".to_owned())
+                count(&self.retries.unavailable);
+                Attempt::NotProcessed(after, "503".to_owned())
             }
             (500.., _) => {
-                count(&self.counts.lost);
-                Tried::Lost(status.to_string())
+                count(&self.retries.lost);
+                Attempt::Lost(status.to_string())
             }
             (_, Err(error)) => {
-                count(&self.counts.lost);
-                Tried::Lost(words(&error))
+                count(&self.retries.lost);
+                Attempt::Lost(with_causes(&error))
             }
-            (_, Ok(body)) => Tried::Answer(Answer { status, body: body.into(), took: began.elapsed(), perhaps_repeated: false }),
+            (_, Ok(body)) => Attempt::Answer(Answer { status, body: body.into(), took: began.elapsed(), maybe_repeated: false }),
         }
     }
 
-    /// Sends JSON and reads the JSON of an answer that says that all is well.
+    /// Sends JSON and parses the JSON of a 2xx response; any other response is [`Error::Refused`].
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         key: Option<&SecretString>,
         body: Option<&impl Serialize>,
-        lost: Lost,
+        on_lost: OnLost,
     ) -> Result<T, Error> {
         let text = body.map(serde_json::to_string).transpose().map_err(|e| Error::Internal(e.to_string()))?;
         let what = || format!("{method} {}{path}", self.base);
-        let answer = self.send(method.clone(), path, key, text.as_deref().map_or(Body::None, Body::Json), lost).await?;
+        let answer = self.send(method.clone(), path, key, text.as_deref().map_or(Body::None, Body::Json), on_lost).await?;
         if !(200..300).contains(&answer.status) {
             return Err(Error::Refused { what: what(), status: answer.status, detail: excerpt(&answer.body) });
         }
@@ -246,18 +268,17 @@ impl Api {
         serde_json::from_slice(body).map_err(|e| Error::Refused { what: what(), status: answer.status, detail: e.to_string() })
     }
 
-    /// Reads.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, key: Option<&SecretString>) -> Result<T, Error> {
-        self.json(Method::GET, path, key, None::<&Value>, Lost::Repeat).await
+        self.json(Method::GET, path, key, None::<&Value>, OnLost::Repeat).await
     }
 }
 
 pub(super) fn excerpt(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).chars().take(EXCERPT).collect()
+    String::from_utf8_lossy(body).chars().take(EXCERPT_CHARS).collect()
 }
 
-/// The error with its causes, without the address that stands beside it anyway.
-fn words(error: &reqwest::Error) -> String {
+/// The error and its causes; the caller names the URL.
+fn with_causes(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut next: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = next {

@@ -7,105 +7,105 @@ use secrecy::SecretString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Sends synthetic stock events to a running service and checks what a running simulated platform shows then.
+/// Options of `stocktide load`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The service.
+    /// URL of the service.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     service: String,
-    /// The operator's key.
+    /// Operator key of the service.
     #[arg(long, value_name = "KEY", env = "STOCKTIDE_OPERATOR_KEY", hide_env_values = true)]
     operator_key: SecretString,
-    /// The simulated platform, as both this command and the service reach it.
+    /// URL of the simulated platform; both this command and the service must reach it there.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8090")]
     platform: String,
-    /// The same seed draws the same events.
+    /// Seed of the event generator; the same seed draws the same events.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Sellers to create [default: 100, with --overwrite 1].
+    /// Sellers to create [default: 100; with --overwrite: 1].
     #[arg(long)]
     sellers: Option<usize>,
-    /// Stores of each seller [default: 3, with --overwrite 1].
+    /// Stores per seller [default: 3; with --overwrite: 1].
     #[arg(long)]
     stores: Option<usize>,
-    /// SKUs of each seller, all paired in each of its stores [default: 200, with --overwrite 50000].
+    /// SKUs per seller, each paired in all of the seller's stores [default: 200; with --overwrite: 50000].
     #[arg(long)]
     skus: Option<usize>,
-    /// Warehouses of each seller, 1 or 2; with two there are transfers.
+    /// Warehouses per seller, 1 or 2; with two there are also transfers.
     #[arg(long, default_value_t = 1)]
     warehouses: usize,
-    /// Shares of the stores, in percent, over and over.
+    /// Shares of a seller's stores in percent; the list is repeated as often as needed.
     #[arg(long, value_delimiter = ',', default_values_t = [100.0, 60.0, 35.0])]
     shares: Vec<f64>,
-    /// Every so many sellers share exclusively; 0 for none [default: 3, with --overwrite 0].
-    #[arg(long)]
+    /// Every Nth seller uses exclusive allocation; 0 for none [default: 3; with --overwrite: 0].
+    #[arg(long, value_name = "N")]
     exclusive_every: Option<usize>,
-    /// Whose wire format the service and the platform speak.
+    /// Wire format between the service and the platform.
     #[arg(long, value_enum, default_value_t = Face::Own)]
     face: Face,
-    /// What the platform offers for bringing an increase there exactly once.
+    /// What the platform offers to apply an increase exactly once.
     #[arg(long, value_enum, default_value_t = Offers::Keys)]
     offers: Offers,
-    /// Items in one call to the platform at most.
+    /// Most items in one call to the platform.
     #[arg(long, default_value_t = 100)]
     max_items: usize,
-    /// The rate limit in the settings of stores of the platform's own face, PER_SECOND or PER_SECOND:BURST [default: the connector's own; with --overwrite 50:50].
+    /// Rate limit in the settings of each store, with `--face own`: PER_SECOND or PER_SECOND:BURST calls [default: the connector's; with --overwrite: 50:50].
     #[arg(long, value_name = "RATE")]
     store_rate: Option<Rate>,
     /// Stock events to send.
     #[arg(long, default_value_t = 20_000, conflicts_with = "overwrite")]
     events: usize,
-    /// Stock events in one request; some requests carry a single one.
+    /// Most stock events in one request; some requests carry a single event.
     #[arg(long, default_value_t = 50)]
     batch: usize,
-    /// Stock events per second [default: as fast as it goes].
+    /// Stock events per second [default: as fast as possible].
     #[arg(long)]
     rate: Option<f64>,
-    /// Zipf's exponent for drawing SKUs; 0 draws all alike.
+    /// Zipf exponent for drawing SKUs; 0 draws all SKUs equally often.
     #[arg(long, default_value_t = 1.0)]
     zipf: f64,
-    /// Kinds and their weights, such as purchase=30,sale=70 [default: all kinds].
+    /// Event kinds and their weights, such as purchase=30,sale=70 [default: all kinds].
     #[arg(long)]
     mix: Option<Mix>,
-    /// The part of the requests that is sent twice, from 0 to 1.
+    /// Fraction of requests to send twice, from 0 to 1.
     #[arg(long, value_name = "P", default_value_t = 0.05)]
     repeat: f64,
-    /// Connections to the service.
+    /// Connections to the service, each with one request in flight.
     #[arg(long, default_value_t = 8)]
     connections: usize,
-    /// How long a request may go unanswered, while the service restarts, before the run is given up.
+    /// How long to retry an unanswered request, for example while the service restarts, before giving up.
     #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = humantime::parse_duration)]
     patience: Duration,
-    /// How long to wait for quiet after everything is sent.
+    /// How long to wait, once everything has been sent, until no push is under way.
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = humantime::parse_duration)]
     quiet_within: Duration,
-    /// Switch the faults off when everything is sent, instead of when everything is quiet.
+    /// Turn the faults off as soon as everything has been sent, instead of at the end.
     #[arg(long)]
     calm_settling: bool,
-    /// Do not compare the service's records: it prunes them while the run goes on.
+    /// Do not compare the service's records, because it prunes them during the run.
     #[arg(long)]
     records_pruned: bool,
-    /// Instead of events: one overwrite of every listing, by a manual sync.
+    /// Instead of sending events, overwrite every listing once by a manual sync.
     #[arg(long)]
     overwrite: bool,
-    /// With --overwrite: by a timed daily run in the next minute.
+    /// With --overwrite: by a timed daily run, due about a minute from now.
     #[arg(long, requires = "overwrite")]
     timed: bool,
-    /// Do not tell how far it is.
+    /// Do not show progress.
     #[arg(long)]
     no_progress: bool,
-    /// Write the report to this file too, as JSON.
+    /// Also write the report to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Faults during the run.
+    /// Faults of the simulated platform during the run.
     #[command(flatten)]
     faults: FaultArgs,
 }
 
 impl Args {
-    /// The run that was asked for.
+    /// The plan of the run; [`Plan::check`] has not been called yet.
     pub fn plan(&self) -> Plan {
-        let usual = if self.overwrite {
+        let defaults = if self.overwrite {
             Plan {
                 task: Task::Overwrite { timed: self.timed },
                 ..Plan::overwrite(&self.service, self.operator_key.clone(), &self.platform)
@@ -123,16 +123,16 @@ impl Args {
         };
         Plan {
             seed: self.seed,
-            sellers: self.sellers.unwrap_or(usual.sellers),
-            stores: self.stores.unwrap_or(usual.stores),
-            skus: self.skus.unwrap_or(usual.skus),
+            sellers: self.sellers.unwrap_or(defaults.sellers),
+            stores: self.stores.unwrap_or(defaults.stores),
+            skus: self.skus.unwrap_or(defaults.skus),
             warehouses: self.warehouses,
             shares: self.shares.clone(),
-            exclusive_every: self.exclusive_every.unwrap_or(usual.exclusive_every),
+            exclusive_every: self.exclusive_every.unwrap_or(defaults.exclusive_every),
             face: self.face,
             offers: self.offers,
             max_items: self.max_items,
-            store_rate: self.store_rate.or(usual.store_rate),
+            store_rate: self.store_rate.or(defaults.store_rate),
             faults: self.faults.clone(),
             calm_settling: self.calm_settling,
             records_pruned: self.records_pruned,
@@ -140,7 +140,7 @@ impl Args {
             patience: self.patience,
             quiet_within: self.quiet_within,
             progress: !self.no_progress,
-            ..usual
+            ..defaults
         }
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overwrite_has_defaults_of_its_own_which_options_go_over() {
+    fn an_overwrite_has_its_own_defaults_and_options_override_them() {
         let (events, overwrite) = (plan(""), plan("--overwrite --timed --stores 2 --cut 0.01"));
         assert_eq!((events.sellers, events.stores, events.skus, events.store_rate), (100, 3, 200, None));
         assert_eq!((overwrite.sellers, overwrite.stores, overwrite.skus), (1, 2, 50_000));

@@ -1,42 +1,40 @@
-//! Creates what a run needs at the service: sellers, each with its warehouses, stores, listings and settings.
+//! Creates what a run needs at the service: sellers, each with warehouses, stores, listings and settings.
 //!
-//! Creating a store twice would deliver everything twice, so where an answer is lost the half-made seller is left alone
-//! (its auto-sync was never switched on) and another one is made.
-use super::api::{Api, Error, Lost};
+//! Creating a store twice would deliver everything twice. So if an answer is lost, the half-created seller is abandoned
+//! (its auto-sync was never turned on) and another one is created.
+use super::api::{Api, Error, OnLost};
 use super::model::Feeds;
 use super::plan::{Plan, Task};
 use super::platform::Platform;
 use super::progress::Progress;
+use super::store::open_store;
 use futures_util::{StreamExt, TryStreamExt};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// Rows in one bulk request.
-const BULK: usize = 5_000;
-/// How often a seller is begun anew.
-const MOST_TRIES: usize = 20;
-/// The second warehouse.
+/// Listings in one bulk request.
+const BULK_ROWS: usize = 5_000;
+/// Attempts to create one seller.
+const MAX_ATTEMPTS: usize = 20;
+/// The code of the second warehouse.
 pub(super) const SECOND_WAREHOUSE: &str = "second";
 
-/// A seller at the service.
 #[derive(Debug, Clone)]
 pub(super) struct Seller {
     pub(super) key: SecretString,
     pub(super) stores: Vec<Store>,
 }
 
-/// One of its stores.
 #[derive(Debug, Clone)]
 pub(super) struct Store {
-    /// Its id at the service.
+    /// The id at the service.
     pub(super) id: String,
-    /// Its name at the platform.
+    /// The name at the platform.
     pub(super) external: String,
 }
 
-/// The SKU of this number.
 pub(super) fn sku(number: usize) -> String {
     format!("SKU-{number:05}")
 }
@@ -53,7 +51,6 @@ struct Paired {
     created: usize,
 }
 
-/// Creates all sellers of the plan.
 pub(super) async fn create(plan: &Plan, api: &Api, platform: &Platform, run: &str, progress: &Progress) -> Result<Vec<Seller>, Error> {
     let one = |number| async move {
         let seller = create_seller(plan, api, platform, run, number).await?;
@@ -64,37 +61,40 @@ pub(super) async fn create(plan: &Plan, api: &Api, platform: &Platform, run: &st
 }
 
 async fn create_seller(plan: &Plan, api: &Api, platform: &Platform, run: &str, number: usize) -> Result<Seller, Error> {
-    for attempt in 0..MOST_TRIES {
-        match try_seller(plan, api, platform, &format!("{run}-{number}-{attempt}"), number).await {
+    for attempt in 0..MAX_ATTEMPTS {
+        match try_create_seller(plan, api, platform, &format!("{run}-{number}-{attempt}"), number).await {
             Err(Error::Lost { .. }) => {}
             other => return other,
         }
     }
-    Err(Error::Internal(format!("a seller could not be created in {MOST_TRIES} tries without losing an answer")))
+    Err(Error::Internal(format!("a seller could not be created in {MAX_ATTEMPTS} attempts: each lost an answer")))
 }
 
-async fn try_seller(plan: &Plan, api: &Api, platform: &Platform, name: &str, number: usize) -> Result<Seller, Error> {
+async fn try_create_seller(plan: &Plan, api: &Api, platform: &Platform, name: &str, number: usize) -> Result<Seller, Error> {
     let body = json!({"name": format!("load {name}"), "timezone": "UTC"});
-    let created: Created = api.json(Method::POST, "/admin/sellers", Some(&plan.operator_key), Some(&body), Lost::Tell).await?;
-    let key = created.api_key.map(SecretString::from).ok_or_else(|| Error::Internal("a new seller came without its key".to_owned()))?;
+    let created: Created = api.json(Method::POST, "/admin/sellers", Some(&plan.operator_key), Some(&body), OnLost::Fail).await?;
+    let key = created
+        .api_key
+        .map(SecretString::from)
+        .ok_or_else(|| Error::Internal("a new seller was returned without its API key".to_owned()))?;
     if plan.warehouses > 1 {
         let body = json!({"code": SECOND_WAREHOUSE, "name": "Second"});
-        api.json::<Value>(Method::POST, "/v1/warehouses", Some(&key), Some(&body), Lost::Tell).await?;
+        api.json::<Value>(Method::POST, "/v1/warehouses", Some(&key), Some(&body), OnLost::Fail).await?;
     }
     let (shares, exclusive) = plan.shares_of(number);
     let mut stores = Vec::with_capacity(plan.stores);
     for (index, share) in shares.into_iter().enumerate() {
         let external = plan.face.store_name(name, index);
-        let at_platform = plan.face.open(plan, platform, &external).await?;
-        let body = store_body(plan, at_platform, &external, index, share);
-        let created: Created = api.json(Method::POST, "/v1/stores", Some(&key), Some(&body), Lost::Tell).await?;
+        let connection = open_store(plan, platform, &external).await?;
+        let body = store_body(plan, connection, &external, index, share);
+        let created: Created = api.json(Method::POST, "/v1/stores", Some(&key), Some(&body), OnLost::Fail).await?;
         pair(plan, api, &key, &created.id).await?;
         stores.push(Store { id: created.id, external });
     }
     let increases = matches!(plan.task, Task::Events { .. });
     let mode = if exclusive { "exclusive" } else { "shared" };
     let settings = json!({"auto_sync": increases, "frequency": "incremental", "allocation_mode": mode, "initial_overwrite": false});
-    api.json::<Value>(Method::PUT, "/v1/sync-settings", Some(&key), Some(&settings), Lost::Repeat).await?;
+    api.json::<Value>(Method::PUT, "/v1/sync-settings", Some(&key), Some(&settings), OnLost::Repeat).await?;
     Ok(Seller { key, stores })
 }
 
@@ -114,12 +114,12 @@ fn store_body(plan: &Plan, mut body: Map<String, Value>, external: &str, index: 
 
 async fn pair(plan: &Plan, api: &Api, key: &SecretString, store: &str) -> Result<(), Error> {
     let numbers: Vec<usize> = (0..plan.skus).collect();
-    for chunk in numbers.chunks(BULK) {
+    for chunk in numbers.chunks(BULK_ROWS) {
         let rows: Vec<Value> = chunk.iter().map(|n| plan.face.listing(&sku(*n), *n)).collect();
         let path = format!("/v1/stores/{store}/listings");
-        let paired: Paired = api.json(Method::PUT, &path, Some(key), Some(&rows), Lost::Tell).await?;
+        let paired: Paired = api.json(Method::PUT, &path, Some(key), Some(&rows), OnLost::Fail).await?;
         if paired.created != chunk.len() {
-            return Err(Error::Internal(format!("{} of {} listings were paired", paired.created, chunk.len())));
+            return Err(Error::Internal(format!("only {} of {} listings were paired", paired.created, chunk.len())));
         }
     }
     Ok(())

@@ -1,29 +1,29 @@
-//! How long from the acceptance of an event to the platform's receipt of its increase.
+//! How long it takes from the acceptance of an event until the platform receives its increase.
 //!
-//! Increases of one listing merge, so none can be followed by itself. An event's increase has arrived when all that
-//! the platform has received for the listing reaches all that is due up to and including this event.
+//! Increases of one listing merge, so they cannot be followed individually. The increase of an event has arrived once
+//! the platform has received at least as many units for the listing as were due up to and including this event.
 use super::model::Step;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// The longest that is told apart, in microseconds: an hour.
-const LONGEST_US: u64 = 3_600_000_000;
+/// Longer durations are counted as this: an hour, in microseconds.
+const MAX_US: u64 = 3_600_000_000;
 
-/// Durations, collected.
+/// A histogram of durations.
 #[derive(Debug, Clone)]
 pub(super) struct Durations(Histogram<u64>);
 
 impl Durations {
     pub(super) fn new() -> Result<Self, String> {
-        Histogram::new_with_bounds(1, LONGEST_US, 3).map(Self).map_err(|e| e.to_string())
+        Histogram::new_with_bounds(1, MAX_US, 3).map(Self).map_err(|e| e.to_string())
     }
 
     pub(super) fn add_us(&mut self, us: i64) {
-        self.0.saturating_record(u64::try_from(us).unwrap_or(0).clamp(1, LONGEST_US));
+        self.0.saturating_record(u64::try_from(us).unwrap_or(0).clamp(1, MAX_US));
     }
 
-    pub(super) fn join(&mut self, other: &Self) {
-        // Both have the same bounds, so nothing can be refused.
+    pub(super) fn merge(&mut self, other: &Self) {
+        // Cannot fail, because both have the same bounds.
         self.0.add(&other.0).ok();
     }
 
@@ -40,9 +40,9 @@ impl Durations {
     }
 }
 
-/// Latencies in milliseconds.
+/// Quantiles of a latency, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "they are what they are")]
+#[expect(missing_docs, reason = "the names say it all")]
 pub struct Latencies {
     pub count: u64,
     pub p50_ms: f64,
@@ -51,15 +51,15 @@ pub struct Latencies {
     pub max_ms: f64,
 }
 
-/// A change of one listing at the platform.
+/// A change of one listing, as the platform received it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) at_us: i64,
     pub(super) change: i64,
 }
 
-/// For each event that made an increase for this listing, from its acceptance to its arrival in microseconds; `None`
-/// for one that never arrived. What arrived before its acceptance was known took no time.
+/// For each event that caused an increase of this listing, the microseconds from acceptance to arrival; `None` if it
+/// never arrived. The delay is 0 if the increase arrived before this program knew that the event was accepted.
 pub(super) fn delays(trace: &[Step], arrivals: &[Arrival]) -> Vec<Option<i64>> {
     let mut arrivals = arrivals.iter();
     let (mut received, mut at_us) = (0, None);
@@ -99,19 +99,22 @@ mod tests {
     }
 
     #[test]
-    fn an_event_waits_until_all_that_is_due_with_it_has_arrived() {
+    fn an_event_waits_until_everything_due_up_to_it_has_arrived() {
         let trace = [step(100, 3), step(200, 8)];
         assert_eq!(delays(&trace, &[arrival(140, 3), arrival(260, 4), arrival(290, 1)]), [Some(40), Some(90)]);
         assert_eq!(delays(&trace, &[arrival(140, 3), arrival(260, 4)]), [Some(40), None]);
-        assert_eq!(delays(&trace, &[arrival(90, 3)]), [Some(0), None], "it may arrive before its acceptance is known here");
+        assert_eq!(delays(&trace, &[arrival(90, 3)]), [Some(0), None], "an increase may arrive before its acceptance is known here");
     }
 
     #[test]
-    fn quantiles_are_told_in_milliseconds() {
+    fn quantiles_are_reported_in_milliseconds() {
         let mut durations = Durations::new().unwrap();
         (1..=100).for_each(|n| durations.add_us(n * 1000));
-        let told = durations.summary();
-        assert_eq!(told.count, 100);
-        assert!((told.p50_ms - 50.0).abs() < 0.1 && (told.p99_ms - 99.0).abs() < 0.1 && (told.max_ms - 100.0).abs() < 0.1, "{told:?}");
+        let summary = durations.summary();
+        assert_eq!(summary.count, 100);
+        assert!(
+            (summary.p50_ms - 50.0).abs() < 0.1 && (summary.p99_ms - 99.0).abs() < 0.1 && (summary.max_ms - 100.0).abs() < 0.1,
+            "{summary:?}"
+        );
     }
 }

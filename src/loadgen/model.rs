@@ -1,9 +1,9 @@
-//! What each listing must show, written from the contract alone and without a line of the service's own rules.
+//! What each listing must show, written from the contract alone and without using any of the service's own rules.
 //!
-//! * pool of a store = sum of available over the warehouses that feed it, not under 0
-//! * shared: target = floor(pool × share); exclusive: the store's part of its pool, split by Sainte-Laguë among all
-//!   stores and the unallocated rest, one unit at a time, ties to the earlier store
-//! * the increase of an event = target after − target before, if above 0 and the event's kind triggers
+//! * Pool of a store = sum of available over the warehouses that feed it, at least 0.
+//! * Shared: target = floor(pool × share). Exclusive: the store's part of its pool, split by Sainte-Laguë among all
+//!   stores and the unallocated rest, one unit at a time; ties go to the earlier store.
+//! * The increase of an event = target after − target before, if positive and the event's kind triggers increases.
 use super::plan::{Kind, Plan};
 use super::workload::Event;
 
@@ -15,7 +15,7 @@ pub(super) enum Feeds {
 }
 
 impl Feeds {
-    /// With two warehouses every second store is fed by one of them alone.
+    /// With two warehouses, every second store is fed by just one of them.
     pub(super) fn of(plan: &Plan, store: usize) -> Self {
         if plan.warehouses < 2 || store.is_multiple_of(2) { Self::All } else { Self::Only(store / 2 % 2) }
     }
@@ -36,7 +36,7 @@ impl Rules {
         Self { split: exclusive.then(|| Split::new(&shares)), shares, feeds }
     }
 
-    /// The targets by store, given what is available by warehouse.
+    /// The target of each store, given the available quantity of each warehouse.
     pub(super) fn targets(&mut self, available: [i64; 2]) -> Vec<i64> {
         let [main, other] = available;
         let pool = |feeds: &Feeds| match feeds {
@@ -52,12 +52,13 @@ impl Rules {
     }
 }
 
-/// A split by Sainte-Laguë. Whom each next unit goes to depends on the shares alone, so it is found once.
+/// A split by Sainte-Laguë. Which store receives the next unit depends only on the shares and the units split so far,
+/// so the parts of each pool are computed once.
 #[derive(Debug, Clone)]
 struct Split {
-    /// Shares, the unallocated rest last.
+    /// The shares, followed by the unallocated rest.
     weights: Vec<i64>,
-    /// For every pool from 0 up, the parts.
+    /// The parts of every pool, by its size.
     parts: Vec<Vec<i64>>,
 }
 
@@ -72,15 +73,15 @@ impl Split {
         let pool = usize::try_from(pool).unwrap_or(0);
         while self.parts.len() <= pool {
             let mut next = self.parts.last().cloned().unwrap_or_default();
-            // The largest share / (2 × part + 1) gets the unit; compared crosswise.
+            // The unit goes to the largest share / (2 × part + 1); compared by cross-multiplication.
             let mut winner: Option<(usize, i64, i64)> = None;
-            for (party, (weight, part)) in self.weights.iter().zip(&next).enumerate() {
+            for (index, (weight, part)) in self.weights.iter().zip(&next).enumerate() {
                 let divisor = 2 * part + 1;
                 if winner.is_none_or(|(_, best, its_divisor)| weight * its_divisor > best * divisor) {
-                    winner = Some((party, *weight, divisor));
+                    winner = Some((index, *weight, divisor));
                 }
             }
-            if let Some(part) = winner.and_then(|(party, ..)| next.get_mut(party)) {
+            if let Some(part) = winner.and_then(|(index, ..)| next.get_mut(index)) {
                 *part += 1;
             }
             self.parts.push(next);
@@ -89,24 +90,24 @@ impl Split {
     }
 }
 
-/// When an event was sent first and when its acceptance was known, in microseconds since 1970.
+/// When an event was first sent, and when its acceptance was known here, in microseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Times {
     pub(super) sent_us: i64,
     pub(super) accepted_us: i64,
 }
 
-/// One accepted event, as one listing sees it.
+/// What one accepted event means for one listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) times: Times,
     /// The listing's target after it.
     pub(super) target: i64,
-    /// All increases of the listing so far, this one's among them.
+    /// The sum of the listing's increases so far, including this event's.
     pub(super) due: i64,
 }
 
-/// Replays one SKU's accepted events, in the order of acceptance; answers the steps of each store's listing.
+/// Replays the accepted events of one SKU in the order of acceptance, and returns the steps of each store's listing.
 pub(super) fn replay(rules: &mut Rules, events: impl Iterator<Item = (Event, Times)>) -> Vec<Vec<Step>> {
     let mut available = [0i64; 2];
     let mut before = rules.targets(available);
@@ -153,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn an_oversold_sku_pushes_only_what_rises_above_nothing() {
+    fn an_oversold_sku_pushes_only_what_rises_above_zero() {
         let mut rules = rules(&[10_000, 6_000], &[Feeds::All; 2], false);
         let events = [event(Kind::Sale, 5, 0), event(Kind::Purchase, 10, 0)];
         assert_eq!(due(&mut rules, &events), [5, 3]);
     }
 
     #[test]
-    fn rounding_does_not_drift_and_sales_take_nothing_away() {
+    fn rounding_does_not_drift_and_sales_push_nothing() {
         let mut rules = rules(&[3_500], &[Feeds::All], false);
         let ones = vec![event(Kind::Return, 1, 0); 20];
         assert_eq!(due(&mut rules, &ones), [7]);
@@ -169,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_raises_only_the_store_that_the_goods_arrive_for() {
+    fn a_transfer_raises_only_stores_fed_by_the_receiving_warehouse() {
         let mut rules = rules(&[10_000; 3], &[Feeds::All, Feeds::Only(0), Feeds::Only(1)], false);
         let events = [event(Kind::Purchase, 6, 0), event(Kind::Transfer, 4, 0), event(Kind::Transfer, 1, 1)];
         assert_eq!(due(&mut rules, &events), [6, 7, 4]);
     }
 
     #[test]
-    fn an_exclusive_split_leaves_the_last_unit_to_the_largest_quotient() {
+    fn an_exclusive_split_gives_the_last_unit_to_the_largest_quotient() {
         let mut halves = rules(&[5_000, 5_000], &[Feeds::All; 2], true);
         assert_eq!(halves.targets([1, 0]), [1, 0]);
         assert_eq!(halves.targets([7, 0]), [4, 3]);

@@ -1,4 +1,4 @@
-//! What a run is to do: every option once, with its default and its bounds.
+//! The plan of a run: every option with its default and bounds.
 use super::face::Face;
 use crate::simulator::Rate;
 use crate::simulator::args::FaultArgs;
@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Bounds of what one run may be told. All of it is kept in memory until the verdict.
+/// Bounds of the options: a run keeps everything in memory until the verdict.
 const MAX_SELLERS: usize = 10_000;
 const MAX_STORES: usize = 100;
 const MAX_SKUS: usize = 100_000;
@@ -16,10 +16,10 @@ const MAX_BATCH: usize = 10_000;
 const MAX_CONNECTIONS: usize = 1_000;
 const MAX_ITEMS: usize = 1_000;
 
-/// What kinds of stock events there are.
+/// Kinds of stock events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "they are the kinds of the interface")]
+#[expect(missing_docs, reason = "the kinds of the HTTP interface, documented there")]
 pub enum Kind {
     Purchase,
     Return,
@@ -31,7 +31,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them, in the order of [`Mix`].
+    /// All kinds, in the order of [`Mix`].
     pub const ALL: [Self; 7] =
         [Self::Purchase, Self::Return, Self::Adjustment, Self::Count, Self::Sale, Self::Cancellation, Self::Transfer];
 
@@ -48,7 +48,7 @@ impl Kind {
     }
 }
 
-/// How often each kind comes, as weights in the order of [`Kind::ALL`].
+/// How often each kind is drawn, as weights in the order of [`Kind::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mix(pub [u32; 7]);
 
@@ -60,7 +60,7 @@ impl Default for Mix {
 
 impl std::str::FromStr for Mix {
     type Err = String;
-    /// `purchase=30,sale=70`; what is not named does not come.
+    /// Parses `purchase=30,sale=70`; kinds that are not named are never drawn.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut weights = [0; 7];
         for part in text.split(',') {
@@ -70,27 +70,31 @@ impl std::str::FromStr for Mix {
             *slot = weight.trim().parse().map_err(|_| format!("{weight:?} is not a weight"))?;
         }
         let sum: u64 = weights.iter().map(|w| u64::from(*w)).sum();
-        if sum == 0 || sum > u64::from(u32::MAX) { Err("the weights must sum to something".to_owned()) } else { Ok(Self(weights)) }
+        if sum == 0 || sum > u64::from(u32::MAX) {
+            Err("the sum of the weights must be from 1 to 4294967295".to_owned())
+        } else {
+            Ok(Self(weights))
+        }
     }
 }
 
-/// What the platform offers for bringing an increase there exactly once.
+/// What the platform offers to apply an increase exactly once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Offers {
-    /// Adds, under idempotency keys.
+    /// It can add, with idempotency keys.
     Keys,
-    /// Only sets, and only if what is shown is what was expected.
+    /// It can only set, on condition that the item shows an expected quantity.
     CompareAndSet,
-    /// Adds and can be read, with neither keys nor compare-and-set.
+    /// It can add and be read, with neither keys nor compare-and-set.
     Neither,
-    /// Adds, with nothing to read back: what is unknown is overwritten.
+    /// It can add but not be read: listings with an unknown outcome are overwritten.
     Blind,
-    /// Only sets, unconditionally, and can be read.
+    /// It can only set, unconditionally, and be read.
     SetOnly,
 }
 
-/// The abilities of a platform, as a store's settings and the platform's switches name them.
+/// A platform's abilities, with the names used by store settings and the platform's faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Abilities {
     pub(super) adjust: bool,
@@ -112,82 +116,82 @@ impl Offers {
     }
 }
 
-/// What kind of run it is.
+/// The kind of run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Task {
-    /// Stock events, pushed as increases.
+    /// Send stock events, which the service pushes as increases.
     Events {
-        /// How many.
+        /// Events in total.
         count: usize,
-        /// In requests of so many.
+        /// Most events in one request.
         batch: usize,
-        /// Per second; as fast as it goes when `None`.
+        /// Events per second; `None` sends as fast as possible.
         rate: Option<f64>,
-        /// Zipf's exponent for drawing SKUs; 0 draws all alike.
+        /// Zipf exponent for drawing SKUs; 0 draws all SKUs equally often.
         zipf: f64,
-        /// The kinds.
+        /// How often each kind is drawn.
         mix: Mix,
-        /// The part of the requests that is sent twice, from 0 to 1.
+        /// Fraction of requests to send twice, from 0 to 1.
         repeat: f64,
     },
-    /// One overwrite of every listing.
+    /// Overwrite every listing once.
     Overwrite {
-        /// By a timed daily run in the next minute, instead of a manual sync.
+        /// By a timed daily run, due about a minute from now, instead of a manual sync.
         timed: bool,
     },
 }
 
-/// A run.
+/// Everything that defines a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The service's address.
+    /// URL of the service.
     pub service: String,
-    /// Opens `/admin`.
+    /// The service's operator key.
     pub operator_key: SecretString,
-    /// The simulated platform's address, for the stores and for its control face.
+    /// URL of the simulated platform.
     pub platform: String,
     /// The same seed draws the same events.
     pub seed: u64,
-    /// How many sellers.
+    /// Sellers to create.
     pub sellers: usize,
-    /// How many stores each has.
+    /// Stores per seller.
     pub stores: usize,
-    /// How many SKUs each has, all paired in each store.
+    /// SKUs per seller, each paired in all of the seller's stores.
     pub skus: usize,
-    /// One or two; with two, every second store is fed by one of them alone.
+    /// One or two; with two, every second store is fed by just one of them.
     pub warehouses: usize,
-    /// Shares of the stores in percent, over and over.
+    /// Shares of a seller's stores in percent; the list is repeated as often as needed.
     pub shares: Vec<f64>,
-    /// Every so many sellers share exclusively, with these shares scaled to the whole; 0 for none.
+    /// Every Nth seller uses exclusive allocation, with shares scaled down to 100 % if necessary; 0 for none.
     pub exclusive_every: usize,
-    /// Whose wire format is spoken.
+    /// Wire format between the service and the platform.
     pub face: Face,
-    /// What the platform offers.
+    /// What the platform offers to apply an increase exactly once.
     pub offers: Offers,
-    /// Items in one call at most.
+    /// Most items in one call to the platform.
     pub max_items: usize,
-    /// The rate limit in the stores' settings; the connector's default when `None`.
+    /// Rate limit in the stores' settings; `None` for the connector's default.
     pub store_rate: Option<Rate>,
-    /// Faults switched on at the platform during the run.
+    /// Faults of the platform during the run.
     pub faults: FaultArgs,
-    /// Switches the faults off when everything is sent, instead of when everything is quiet.
+    /// Whether faults are turned off as soon as everything has been sent, instead of at the end.
     pub calm_settling: bool,
-    /// The service prunes records while the run goes on, so that they cannot be compared.
+    /// Whether the service prunes its records during the run, so that they cannot be compared.
     pub records_pruned: bool,
-    /// Connections to the service, each with one request under way.
+    /// Connections to the service, each with one request in flight.
     pub connections: usize,
-    /// How long one request may go unanswered (the service may be restarting) before the run is given up.
+    /// How long an unanswered request is retried, for example while the service restarts, before the run is abandoned.
     pub patience: Duration,
-    /// How long to wait for quiet after everything is sent.
+    /// How long to wait, once everything has been sent, until no push is under way.
     pub quiet_within: Duration,
-    /// Whether to tell on stderr how far it is.
+    /// Whether to show progress on stderr.
     pub progress: bool,
-    /// What to do.
+    /// The kind of run.
     pub task: Task,
 }
 
 impl Plan {
-    /// Events, with sound defaults for the rest: 100 sellers, 3 stores each, 200 SKUs, 20,000 events.
+    /// A run of 20,000 events over 100 sellers with 3 stores and 200 SKUs each.
     pub fn events(service: &str, operator_key: SecretString, platform: &str) -> Self {
         Self {
             service: service.to_owned(),
@@ -215,7 +219,7 @@ impl Plan {
         }
     }
 
-    /// One overwrite of 50,000 listings of one store with 50 calls/s.
+    /// One overwrite of the 50,000 listings of a single store that allows 50 calls/s.
     pub fn overwrite(service: &str, operator_key: SecretString, platform: &str) -> Self {
         Self {
             sellers: 1,
@@ -228,10 +232,7 @@ impl Plan {
         }
     }
 
-    /// Checks the bounds.
-    ///
-    /// # Errors
-    /// The first option that is out of its bounds, in words.
+    /// Returns an error that names the first option out of bounds.
     pub fn check(&self) -> Result<(), String> {
         let mut bounds = vec![
             ("sellers", self.sellers, 1, MAX_SELLERS),
@@ -255,7 +256,7 @@ impl Plan {
             }
         }
         if self.face != Face::Own && self.offers != Offers::Keys {
-            return Err("offers is for the simulated platform's own face; a real platform's offers what it does".to_owned());
+            return Err("offers can only be chosen with face own: the other faces offer what the real platforms do".to_owned());
         }
         if let Some((name, _, least, most)) = bounds.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
             return Err(format!("{name} must be from {least} to {most}"));
@@ -267,14 +268,14 @@ impl Plan {
         Ok(())
     }
 
-    /// The shares of a seller's stores, in hundredths of a percent, and whether they split one pool.
+    /// The shares of a seller's stores in hundredths of a percent, and whether allocation is exclusive.
     pub(super) fn shares_of(&self, seller: usize) -> (Vec<i64>, bool) {
-        #[expect(clippy::cast_possible_truncation, reason = "checked to be from 0.01 to 100")]
-        let plain = self.shares.iter().cycle().take(self.stores).map(|share| (share * 100.0).round() as i64);
+        #[expect(clippy::cast_possible_truncation, reason = "`check` allows 0.01 to 100")]
+        let hundredths = self.shares.iter().cycle().take(self.stores).map(|share| (share * 100.0).round() as i64);
         let exclusive = self.exclusive_every > 0 && seller % self.exclusive_every == self.exclusive_every - 1;
-        let plain: Vec<i64> = plain.collect();
-        let sum: i64 = plain.iter().sum();
-        if exclusive && sum > 10_000 { (plain.iter().map(|share| share * 10_000 / sum).collect(), true) } else { (plain, exclusive) }
+        let shares: Vec<i64> = hundredths.collect();
+        let sum: i64 = shares.iter().sum();
+        if exclusive && sum > 10_000 { (shares.iter().map(|share| share * 10_000 / sum).collect(), true) } else { (shares, exclusive) }
     }
 }
 
@@ -283,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exclusive_shares_are_scaled_to_the_whole() {
+    fn exclusive_shares_are_scaled_down_to_one_hundred_percent() {
         let plan = Plan::events("", "".into(), "");
         assert_eq!(plan.shares_of(0), (vec![10_000, 6_000, 3_500], false));
         assert_eq!(plan.shares_of(2), (vec![5_128, 3_076, 1_794], true));
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_bounds_is_named() {
+    fn an_error_names_the_option_that_is_out_of_bounds() {
         let plan = Plan::events("", "".into(), "");
         assert_eq!(Plan { sellers: 0, ..plan.clone() }.check(), Err("sellers must be from 1 to 10000".to_owned()));
         assert!(Plan { shares: vec![33.333], ..plan.clone() }.check().is_err());

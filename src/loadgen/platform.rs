@@ -1,5 +1,5 @@
-//! The running simulated platform, by its control face: faults on and off, what its items show, what it received.
-use super::api::{Api, Error, Lost};
+//! A client for the `/control` endpoints of the running simulated platform: faults, quantities shown, receipts.
+use super::api::{Api, Error, OnLost};
 use super::plan::Plan;
 use crate::simulator::shopee::{NewShop, Tokens};
 use crate::simulator::{Faults, Receipt, Stats};
@@ -8,10 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Receipts and items in one page.
+/// Receipts or items per page.
 const PAGE: usize = 20_000;
 
-/// The control face.
 #[derive(Debug)]
 pub(super) struct Platform {
     api: Api,
@@ -44,15 +43,15 @@ impl Platform {
     }
 
     pub(super) async fn set_faults(&self, faults: &Faults) -> Result<(), Error> {
-        self.api.json::<Faults>(Method::PUT, "/control/faults", None, Some(faults), Lost::Repeat).await.map(drop)
+        self.api.json::<Faults>(Method::PUT, "/control/faults", None, Some(faults), OnLost::Repeat).await.map(drop)
     }
 
     pub(super) async fn stats(&self) -> Result<Stats, Error> {
         self.api.get("/control/stats", None).await
     }
 
-    /// Hands every receipt from behind `after` to `take`, in order. Answers whether none in between was forgotten by
-    /// the platform, which keeps a bounded number.
+    /// Passes every receipt after number `after` to `take`, in order. Returns whether there was no gap: the platform
+    /// keeps a bounded number of receipts and forgets the oldest.
     pub(super) async fn receipts(&self, mut after: u64, mut take: impl FnMut(Receipt)) -> Result<bool, Error> {
         let mut complete = true;
         loop {
@@ -64,19 +63,18 @@ impl Platform {
         }
     }
 
-    /// Gives a store these items, none of which is there.
-    pub(super) async fn stock(&self, store: &str, items: Vec<String>) -> Result<(), Error> {
+    /// Adds these items to a store, with a quantity of 0.
+    pub(super) async fn add_items(&self, store: &str, items: Vec<String>) -> Result<(), Error> {
         let item = |external_id: &String| json!({ "external_id": external_id, "quantity": 0 });
         let body = json!({ "items": items.iter().map(item).collect::<Vec<_>>() });
-        self.api.json::<Value>(Method::PUT, &format!("/control/stores/{store}/items"), None, Some(&body), Lost::Repeat).await.map(drop)
+        self.api.json::<Value>(Method::PUT, &format!("/control/stores/{store}/items"), None, Some(&body), OnLost::Repeat).await.map(drop)
     }
 
-    /// Opens a shop at the Shopee face.
     pub(super) async fn open_shopee_shop(&self, shop: &str, new: &NewShop) -> Result<Tokens, Error> {
-        self.api.json(Method::PUT, &format!("/control/shopee/{shop}"), None, Some(new), Lost::Repeat).await
+        self.api.json(Method::PUT, &format!("/control/shopee/{shop}"), None, Some(new), OnLost::Repeat).await
     }
 
-    /// All that a store shows.
+    /// The quantities that a store shows, by item.
     pub(super) async fn shown(&self, store: &str) -> Result<BTreeMap<String, i64>, Error> {
         let mut shown = BTreeMap::new();
         let mut after: Option<String> = None;
@@ -91,7 +89,7 @@ impl Platform {
         }
     }
 
-    /// Makes the platform offer what the plan says, with the plan's faults. Answers what it was like before.
+    /// Sets the abilities and faults of the plan, and returns the faults that were set before.
     pub(super) async fn prepare(&self, plan: &Plan) -> Result<Faults, Error> {
         let before = self.faults().await?;
         let mut faults = before.clone();
@@ -103,8 +101,8 @@ impl Platform {
         Ok(before)
     }
 
-    /// The platform without faults, offering what the plan says.
-    pub(super) async fn calm(&self, plan: &Plan) -> Result<(), Error> {
+    /// Removes all faults and keeps the plan's abilities, the rate limit and the token.
+    pub(super) async fn clear_faults(&self, plan: &Plan) -> Result<(), Error> {
         let now = self.faults().await?;
         let abilities = plan.offers.abilities();
         self.set_faults(&Faults {
@@ -119,8 +117,8 @@ impl Platform {
     }
 }
 
-/// What the platform counted from `before` to `after`.
-pub(super) fn counted(before: &Stats, after: Stats) -> Stats {
+/// What the platform counted between `before` and `after`.
+pub(super) fn stats_between(before: &Stats, after: Stats) -> Stats {
     let fault = |(name, count): (String, u64)| {
         let earlier = before.faults.get(&name).copied().unwrap_or(0);
         (count > earlier).then(|| (name, count - earlier))

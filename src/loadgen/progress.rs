@@ -1,30 +1,29 @@
-//! How far it is, on stderr: a bar where somebody looks, a plain line now and then where it goes to a file.
+//! Progress on stderr: a bar on a terminal, otherwise a plain line every few seconds.
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The pause between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// One step of a run.
+/// The progress of one step of a run.
 pub(super) struct Progress {
     bar: ProgressBar,
     what: &'static str,
-    /// When the last plain line was written; `None` where there is a bar, or nobody is to be told.
+    /// When the last plain line was written; `None` if there is a bar, or no progress is shown.
     last_line: Option<Mutex<Instant>>,
 }
 
 impl Progress {
-    pub(super) fn new(told: bool, what: &'static str, total: usize) -> Self {
+    pub(super) fn new(shown: bool, what: &'static str, total: usize) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target = if told && terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if shown && terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(u64::try_from(total).ok(), target).with_prefix(what);
         if let Ok(style) = ProgressStyle::with_template("{prefix:>10} {wide_bar} {pos}/{len} {per_sec} {msg}") {
             bar.set_style(style);
         }
-        let progress = Self { bar, what, last_line: (told && !terminal).then(|| Mutex::new(Instant::now())) };
+        let progress = Self { bar, what, last_line: (shown && !terminal).then(|| Mutex::new(Instant::now())) };
         if progress.last_line.is_some() {
             eprintln!("{what}: {total} to do");
         }
@@ -33,17 +32,16 @@ impl Progress {
 
     pub(super) fn advance(&self, by: usize) {
         self.bar.inc(u64::try_from(by).unwrap_or(0));
-        self.line_now_and_then();
+        self.print_line_if_due();
     }
 
-    /// So much is done; what it waits for now.
-    pub(super) fn at(&self, done: usize, message: String) {
+    pub(super) fn set(&self, done: usize, message: String) {
         self.bar.set_message(message);
         self.bar.set_position(u64::try_from(done).unwrap_or(0));
-        self.line_now_and_then();
+        self.print_line_if_due();
     }
 
-    fn line_now_and_then(&self) {
+    fn print_line_if_due(&self) {
         let Some(mut last) = self.last_line.as_ref().and_then(|last| last.lock().ok()) else { return };
         if last.elapsed() >= LINE_EVERY {
             *last = Instant::now();

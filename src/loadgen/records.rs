@@ -1,4 +1,4 @@
-//! Waits until the service has nothing under way any more, then reads its records of every push.
+//! Waits until the service has no push under way, then reads its records of every push.
 use super::api::{Api, Error};
 use super::face::number_of;
 use super::fleet::Seller;
@@ -11,14 +11,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// States in which a push is not at its end.
+/// The states of a push that is not finished.
 const UNDER_WAY: [&str; 5] = ["queued", "sending", "retrying", "uncertain", "held"];
-/// The pause between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Pushes in one page.
+const POLL_EVERY: Duration = Duration::from_millis(500);
+/// Pushes per page.
 const PAGE: usize = 1000;
-/// Reasons that are told word by word.
-pub(super) const REASONS_TOLD: usize = 5;
+/// How many reasons a report quotes.
+pub(super) const MAX_REASONS: usize = 5;
 
 #[derive(Deserialize)]
 struct Page {
@@ -46,7 +45,7 @@ enum PushKind {
     Overwrite,
 }
 
-/// A confirmed overwrite of a listing.
+/// A confirmed overwrite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Overwrite {
     pub(super) quantity: i64,
@@ -55,61 +54,61 @@ pub(super) struct Overwrite {
     id: String,
 }
 
-/// What the records say of one listing.
+/// What the records say about one listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Recorded {
-    /// The sum of the confirmed increases.
+    /// The sum of all confirmed increases.
     pub(super) increases: i64,
     /// The last confirmed overwrite.
     pub(super) overwrite: Option<Overwrite>,
 }
 
-/// The records of one seller.
 #[derive(Debug, Default)]
 pub(super) struct Records {
-    /// By store and SKU, both by number.
+    /// By store and SKU, both as numbers.
     pub(super) listings: BTreeMap<(usize, usize), Recorded>,
-    /// Pushes by state.
+    /// How many pushes are in each state.
     pub(super) states: BTreeMap<String, u64>,
-    /// Why pushes were rejected or are not at their end, the first few.
+    /// Why pushes were rejected, cancelled or are not finished: the first few reasons.
     pub(super) reasons: Vec<String>,
 }
 
-/// Waits until none of the sellers has a push under way. Answers whether that came within the plan's time.
+/// Waits until no seller has a push under way, and returns whether that happened within the plan's time.
 ///
-/// A seller that is quiet stays quiet, since nothing is sent to it any more.
+/// A seller without pushes under way is not checked again, because no more events are sent to it.
 pub(super) async fn wait_until_quiet(plan: &Plan, api: &Api, sellers: &[Seller], progress: &Progress) -> Result<bool, Error> {
     let began = Instant::now();
     let mut busy: Vec<(&Seller, usize)> = sellers.iter().map(|seller| (seller, 0)).collect();
     loop {
-        let look = |(seller, first)| async move { Ok::<_, Error>(busy_state(api, seller, first).await?.map(|state| (seller, state))) };
-        let looked: Vec<Option<(&Seller, usize)>> =
-            futures_util::stream::iter(busy).map(look).buffer_unordered(plan.connections).try_collect().await?;
-        busy = looked.into_iter().flatten().collect();
-        progress.at(sellers.len() - busy.len(), format!("{} sellers have pushes under way", busy.len()));
+        let check = |(seller, first)| async move { Ok::<_, Error>(busy_state(api, seller, first).await?.map(|state| (seller, state))) };
+        let checked: Vec<Option<(&Seller, usize)>> =
+            futures_util::stream::iter(busy).map(check).buffer_unordered(plan.connections).try_collect().await?;
+        busy = checked.into_iter().flatten().collect();
+        progress.set(sellers.len() - busy.len(), format!("{} sellers have pushes under way", busy.len()));
         if busy.is_empty() {
             return Ok(true);
         }
         if began.elapsed() >= plan.quiet_within {
             return Ok(false);
         }
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_EVERY).await;
     }
 }
 
-/// A state in which the seller has a push under way; looked for from `first` on, where there was one the last time.
+/// Returns a state in which the seller has a push under way, as an index into [`UNDER_WAY`]. Starts with `first`, the
+/// state found last time, which most likely still has one.
 async fn busy_state(api: &Api, seller: &Seller, first: usize) -> Result<Option<usize>, Error> {
-    for place in (0..UNDER_WAY.len()).map(|n| (first + n) % UNDER_WAY.len()) {
-        let Some(state) = UNDER_WAY.get(place) else { continue };
+    for index in (0..UNDER_WAY.len()).map(|n| (first + n) % UNDER_WAY.len()) {
+        let Some(state) = UNDER_WAY.get(index) else { continue };
         let page: Page = api.get(&format!("/v1/pushes?state={state}&limit=1"), Some(&seller.key)).await?;
         if !page.items.is_empty() {
-            return Ok(Some(place));
+            return Ok(Some(index));
         }
     }
     Ok(None)
 }
 
-/// Reads the records of all sellers, in their order.
+/// Reads the records of all sellers, in the order of `sellers`.
 pub(super) async fn read(plan: &Plan, api: &Api, sellers: &[Seller], progress: &Progress) -> Result<Vec<Records>, Error> {
     let one = |seller| async move {
         let records = read_seller(api, seller).await?;
@@ -128,9 +127,9 @@ async fn read_seller(api: &Api, seller: &Seller) -> Result<Records, Error> {
         for push in page.items {
             let store = seller.stores.iter().position(|store| store.id == push.store_id);
             let Some(listing) = store.zip(number_of(&push.external_id)) else {
-                return Err(Error::Internal(format!("the records tell of a push to {} that nobody paired", push.external_id)));
+                return Err(Error::Internal(format!("the records contain a push to {}, which was never paired", push.external_id)));
             };
-            records.note(listing, push);
+            records.add(listing, push);
         }
         match page.next_cursor {
             Some(next) => cursor = Some(next),
@@ -140,7 +139,7 @@ async fn read_seller(api: &Api, seller: &Seller) -> Result<Records, Error> {
 }
 
 impl Records {
-    fn note(&mut self, listing: (usize, usize), push: Push) {
+    fn add(&mut self, listing: (usize, usize), push: Push) {
         *self.states.entry(push.state.clone()).or_default() += 1;
         let recorded = self.listings.entry(listing).or_default();
         match (push.state.as_str(), push.kind, push.quantity, push.confirmed_at) {
@@ -154,14 +153,14 @@ impl Records {
                 }
             }
             ("confirmed" | "superseded", ..) => {}
-            (state, ..) if self.reasons.len() < REASONS_TOLD => {
+            (state, ..) if self.reasons.len() < MAX_REASONS => {
                 self.reasons.push(format!("{state}: {}", push.reason.unwrap_or_else(|| "no reason given".to_owned())));
             }
             _ => {}
         }
     }
 
-    /// Pushes in any of the states in which one is not at its end.
+    /// How many pushes are not finished.
     pub(super) fn under_way(&self) -> u64 {
         UNDER_WAY.iter().filter_map(|state| self.states.get(*state)).sum()
     }
@@ -169,7 +168,6 @@ impl Records {
 
 #[cfg(test)]
 impl Overwrite {
-    /// For tests of others.
     pub(super) fn new(quantity: i64, created_us: i64, confirmed_us: i64) -> Self {
         Self { quantity, created_us, confirmed_us, id: String::new() }
     }
@@ -189,14 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_confirmed_overwrite_counts_and_every_confirmed_increase() {
+    fn the_last_confirmed_overwrite_and_every_confirmed_increase_count() {
         let mut records = Records::default();
         let (early, late) = (Some("2026-11-01T00:00:01Z"), Some("2026-11-01T00:00:02Z"));
-        records.note((0, 1), push("4", "overwrite", 9, "confirmed", late));
-        records.note((0, 1), push("3", "increase", 2, "confirmed", early));
-        records.note((0, 1), push("2", "increase", 5, "superseded", None));
-        records.note((0, 1), push("1", "overwrite", 7, "confirmed", early));
-        records.note((0, 1), push("0", "increase", 1, "uncertain", None));
+        records.add((0, 1), push("4", "overwrite", 9, "confirmed", late));
+        records.add((0, 1), push("3", "increase", 2, "confirmed", early));
+        records.add((0, 1), push("2", "increase", 5, "superseded", None));
+        records.add((0, 1), push("1", "overwrite", 7, "confirmed", early));
+        records.add((0, 1), push("0", "increase", 1, "uncertain", None));
         let recorded = &records.listings[&(0, 1)];
         assert_eq!((recorded.increases, recorded.overwrite.as_ref().unwrap().quantity), (2, 9));
         assert_eq!((records.under_way(), records.states["confirmed"], records.reasons.len()), (1, 3, 1));

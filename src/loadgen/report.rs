@@ -1,4 +1,5 @@
-//! What a run found: for people, and as JSON for machines.
+//! The report of a run, for people as text and for programs as JSON.
+use super::api::Retries;
 use super::face::Face;
 use super::latency::Latencies;
 use super::plan::Offers;
@@ -8,18 +9,18 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a run found.
+/// The report of a run of either kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Report {
-    /// Of stock events.
+    /// Stock events were sent.
     Events(EventsReport),
-    /// Of an overwrite.
+    /// All listings were overwritten.
     Overwrite(OverwriteReport),
 }
 
 impl Report {
-    /// Whether all is well: nothing lost, nothing twice, nothing left.
+    /// Whether nothing was lost, applied twice or left unfinished.
     pub fn passed(&self) -> bool {
         match self {
             Self::Events(report) => report.passed,
@@ -37,9 +38,9 @@ impl fmt::Display for Report {
     }
 }
 
-/// What was run.
+/// The run's name, and the parts of its plan that identify it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "they are the plan's")]
+#[expect(missing_docs, reason = "documented in `Plan`")]
 pub struct Setting {
     pub run: String,
     pub seed: u64,
@@ -57,97 +58,76 @@ impl fmt::Display for Setting {
         write!(f, "run {run}, seed {seed}: {sellers} sellers × {stores} stores × {skus} SKUs = {listings} listings; ")?;
         match face {
             Face::Own => write!(f, "the platform offers {offers:?}"),
-            _ => write!(f, "the platform has the face of {face:?}"),
+            _ => write!(f, "wire format of {face:?}"),
         }
     }
 }
 
-/// Requests to the service that were not simply answered, and sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "they are what they are")]
-pub struct Retries {
-    pub throttled: u64,
-    pub unavailable: u64,
-    pub lost: u64,
-    pub not_connected: u64,
-}
-
-impl Retries {
-    pub(super) fn since(self, before: Self) -> Self {
-        Self {
-            throttled: self.throttled - before.throttled,
-            unavailable: self.unavailable - before.unavailable,
-            lost: self.lost - before.lost,
-            not_connected: self.not_connected - before.not_connected,
-        }
-    }
-}
-
-/// Sending the events.
+/// How the events were sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sending {
-    /// Events drawn.
+    /// Events sent.
     pub events: u64,
-    /// Events accepted, each counted once.
+    /// Events accepted; each event counts once.
     pub accepted: u64,
-    /// Events that the service refused.
+    /// Events that the service rejected.
     pub refused: u64,
-    /// The first refusals.
+    /// The first reasons for rejection.
     pub refusals: Vec<String>,
-    /// Events that were answered `duplicate`.
+    /// Results with the status `duplicate`.
     pub duplicates: u64,
-    /// Events that were accepted again when they were repeated.
+    /// Events that were accepted more than once, or reported as duplicates without ever having been accepted.
     pub accepted_twice: u64,
-    /// Requests that were answered, repetitions on purpose among them.
+    /// Requests answered, including deliberate repeats.
     pub requests: u64,
-    /// Requests that were sent twice on purpose.
+    /// Requests deliberately sent twice.
     pub repeated: u64,
-    /// Requests that were sent again because they had to be.
+    /// Requests retried because they were not answered.
     pub retries: Retries,
-    /// From the first request to the last answer.
+    /// From the first request to the last response.
     pub seconds: f64,
     /// Accepted events per second.
     pub events_per_second: f64,
     /// Answered requests per second.
     pub requests_per_second: f64,
-    /// How long the service took to answer.
+    /// Response times of the service.
     pub answered_in: Latencies,
 }
 
-/// What the records say when everything is quiet.
+/// The state of the service's pushes at the end.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Settled {
-    /// From the last answer until nothing was under way.
+    /// From the last response until no push was under way.
     pub seconds: f64,
-    /// Whether that came within the plan's time.
+    /// Whether that happened within the plan's time.
     pub quiet: bool,
-    /// Pushes by state.
+    /// How many pushes are in each state.
     pub states: BTreeMap<String, u64>,
-    /// Pushes that are still under way.
+    /// Pushes still under way.
     pub left: u64,
-    /// Why pushes were rejected, called off or are still under way: the first few.
+    /// Why pushes were rejected, cancelled or are still under way: the first few reasons.
     pub reasons: Vec<String>,
 }
 
-/// What a run of stock events found.
+/// The report of a run that sent stock events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventsReport {
-    /// Whether all is well.
+    /// Whether nothing was lost, applied twice or left unfinished.
     pub passed: bool,
-    /// What was run.
+    /// Which run this was.
     pub setting: Setting,
-    /// Sending.
+    /// How the events were sent.
     pub sending: Sending,
-    /// From an event's acceptance to the platform's receipt of its increase.
+    /// From the acceptance of an event until the platform received its increase.
     pub delivered_in: Latencies,
-    /// Increases without such a latency: their listing was healed by an overwrite, or never got them, or the platform
-    /// has forgotten receipts of this run.
+    /// Increases for which that could not be measured: the listing was overwritten, the increase never arrived, or the
+    /// platform has forgotten receipts of this run.
     pub not_followed: u64,
-    /// The end.
+    /// The state of the pushes at the end.
     pub settled: Settled,
-    /// The comparison.
+    /// What the platform shows, compared with the model.
     pub verdict: Verdict,
-    /// What the platform counted meanwhile.
+    /// What the platform counted during the run.
     pub platform: Stats,
 }
 
@@ -162,8 +142,8 @@ impl fmt::Display for Settled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let states: Vec<String> = self.states.iter().map(|(state, count)| format!("{count} {state}")).collect();
         let states = if states.is_empty() { "none".to_owned() } else { states.join(", ") };
-        let quiet = if self.quiet { "quiet after" } else { "NOT QUIET after" };
-        writeln!(f, "pushes     {states}; {quiet} {:.1} s, {} left", self.seconds, self.left)?;
+        let settled = if self.quiet { "settled after" } else { "NOT SETTLED after" };
+        writeln!(f, "pushes     {states}; {settled} {:.1} s, {} left", self.seconds, self.left)?;
         self.reasons.iter().try_for_each(|reason| writeln!(f, "           {reason}"))
     }
 }
@@ -172,7 +152,7 @@ fn write_platform(f: &mut fmt::Formatter<'_>, platform: &Stats) -> fmt::Result {
     let faults: Vec<String> = platform.faults.iter().map(|(name, count)| format!("{count} {name}")).collect();
     let faults = if faults.is_empty() { "no faults".to_owned() } else { faults.join(", ") };
     let Stats { calls, items, over_limit, repeats, .. } = platform;
-    writeln!(f, "platform   {calls} calls, {items} changes, {over_limit} over the limit, {repeats} keys repeated; {faults}")
+    writeln!(f, "platform   {calls} calls, {items} changes, {over_limit} over the limit, {repeats} repeated keys; {faults}")
 }
 
 fn verdict_word(passed: bool) -> &'static str {
@@ -190,62 +170,62 @@ impl fmt::Display for EventsReport {
         )?;
         writeln!(
             f,
-            "requests   {requests}, {repeated} repeated on purpose ({duplicates} duplicates, {accepted_twice} accepted twice); sent again: \
+            "requests   {requests}, {repeated} deliberately sent twice ({duplicates} duplicates, {accepted_twice} accepted twice); retried: \
              {} throttled, {} unavailable, {} lost, {} not connected",
             retries.throttled, retries.unavailable, retries.lost, retries.not_connected
         )?;
         if *refused > 0 {
-            writeln!(f, "refused    {refused}: {}", self.sending.refusals.join(" | "))?;
+            writeln!(f, "rejected   {refused}: {}", self.sending.refusals.join(" | "))?;
         }
         writeln!(f, "answered   {}", self.sending.answered_in)?;
         match self.delivered_in.count {
-            0 => writeln!(f, "delivered  none measured, {} not followed", self.not_followed)?,
-            _ => writeln!(f, "delivered  {}, {} not followed", self.delivered_in, self.not_followed)?,
+            0 => writeln!(f, "delivered  none measured, {} not measurable", self.not_followed)?,
+            _ => writeln!(f, "delivered  {}, {} not measurable", self.delivered_in, self.not_followed)?,
         }
         write!(f, "{}", self.settled)?;
         write_platform(f, &self.platform)?;
         let Verdict { listings, units_due, units_lost, units_twice, listings_off, healed, healed_off_target, records_off, records_pruned } =
             self.verdict;
-        let records = if records_pruned { "records not compared".to_owned() } else { format!("{records_off} listings with other records") };
+        let records = if records_pruned { "records not compared".to_owned() } else { format!("{records_off} listings with wrong records") };
         writeln!(
             f,
-            "verdict    {listings} listings compared, {units_due} units due: {units_lost} lost, {units_twice} twice ({listings_off} listings off)"
+            "verdict    {listings} listings compared, {units_due} units due: {units_lost} lost, {units_twice} applied twice ({listings_off} listings wrong)"
         )?;
-        writeln!(f, "           {healed} listings healed by an overwrite ({healed_off_target} off target), {records}")?;
+        writeln!(f, "           {healed} listings overwritten ({healed_off_target} off target), {records}")?;
         write!(f, "{}", verdict_word(self.passed))
     }
 }
 
-/// What a run of an overwrite found.
+/// The report of a run that overwrote all listings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OverwriteReport {
-    /// Whether all is well.
+    /// Whether nothing was lost, applied twice or left unfinished.
     pub passed: bool,
-    /// What was run.
+    /// Which run this was.
     pub setting: Setting,
-    /// Whether by a timed daily run.
+    /// Whether by a timed daily run instead of a manual sync.
     pub timed: bool,
-    /// From the order, or from the daily time, to the first receipt at the platform.
+    /// From the request for the manual sync, or the daily time, to the platform's first receipt.
     pub began_after_seconds: f64,
-    /// From the first to the last receipt of the slowest store.
+    /// From the first to the last receipt, in the slowest store.
     pub seconds: f64,
-    /// How long its calls take at the store's rate, where the plan names one; a burst makes it shorter.
+    /// How long a store's calls take at the plan's rate limit, if it has one; a burst makes it shorter.
     pub nominal_seconds: Option<f64>,
-    /// Runs by kind and state.
+    /// How many runs there are of each kind and state.
     pub runs: BTreeMap<String, u64>,
-    /// Listings of the runs that were overwritten.
+    /// Listings overwritten, according to the runs.
     pub done: u64,
-    /// Listings of the runs that were not.
+    /// Listings not overwritten, according to the runs.
     pub failed: u64,
     /// Listings compared.
     pub listings: u64,
-    /// Listings that show something else than their target.
+    /// Listings that do not show their target.
     pub listings_off: u64,
-    /// Listings that the platform received more than one overwrite for, as it may be after a lost answer.
+    /// Listings that the platform received more than one overwrite for, which is expected after lost answers.
     pub overwritten_again: u64,
-    /// The end.
+    /// The state of the pushes at the end.
     pub settled: Settled,
-    /// What the platform counted meanwhile.
+    /// What the platform counted during the run.
     pub platform: Stats,
 }
 
@@ -253,7 +233,7 @@ impl fmt::Display for OverwriteReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.setting)?;
         let by = if self.timed { "a timed daily run" } else { "a manual sync" };
-        let nominal = self.nominal_seconds.map(|s| format!("; its calls take {s:.1} s at the store's rate")).unwrap_or_default();
+        let nominal = self.nominal_seconds.map(|s| format!("; at the store's rate limit, its calls take {s:.1} s")).unwrap_or_default();
         writeln!(
             f,
             "overwrite  by {by}: first receipt after {:.1} s, first to last in {:.1} s{nominal}",
@@ -265,7 +245,7 @@ impl fmt::Display for OverwriteReport {
         write_platform(f, &self.platform)?;
         writeln!(
             f,
-            "verdict    {} listings compared, {} off target, {} overwritten again",
+            "verdict    {} listings compared, {} off target, {} overwritten more than once",
             self.listings, self.listings_off, self.overwritten_again
         )?;
         write!(f, "{}", verdict_word(self.passed))

@@ -1,47 +1,47 @@
-//! Compares what each listing shows with what the model says that it must show.
+//! Compares what each listing shows with what the model says it must show.
 //!
-//! A listing that only ever got increases must show their sum. One that was overwritten (because the outcome of an
-//! increase could not be found out) must show the target of the moment at which the overwrite was made, and every
-//! increase of later events. That moment lies somewhere between the overwrite's creation and its confirmation, so it
-//! is the model that decides: some event of that time must have left exactly the target that was sent, and the
-//! increases after this very event must have been added.
+//! A listing that only received increases must show their sum. A listing that was overwritten (because the outcome of an
+//! increase could not be determined) must show its target at the time of the overwrite plus the increases of all later
+//! events. That time lies somewhere between the overwrite's creation and its confirmation, so the model decides: some
+//! event of that interval must have led to exactly the target that was sent, and the increases after that event must
+//! have been added.
 use super::model::Step;
 use super::records::{Overwrite, Recorded};
 use serde::{Deserialize, Serialize};
 
-/// The service tells instants in whole milliseconds.
-const TOLD_WITHIN_US: i64 = 1_000;
+/// The service reports times in whole milliseconds.
+const TIMESTAMP_PRECISION_US: i64 = 1_000;
 
-/// The outcome for all listings of a run.
+/// The comparison of all listings of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Verdict {
     /// Listings compared.
     pub listings: u64,
-    /// Units that were to be added, over all listings.
+    /// Units due as increases, over all listings.
     pub units_due: i64,
-    /// Units that the platform shows less than due.
+    /// Units missing from what the platform shows.
     pub units_lost: i64,
-    /// Units that it shows more than due.
+    /// Units that the platform shows in excess.
     pub units_twice: i64,
-    /// Listings that show something else than due.
+    /// Listings that show a wrong quantity.
     pub listings_off: u64,
-    /// Listings that were overwritten with their target rather than guessed about.
+    /// Listings overwritten with their target because the outcome of an increase was unknown.
     pub healed: u64,
-    /// Of these, listings whose overwrite carried a quantity that was never their target at that time.
+    /// Those of them whose overwrite carried a quantity that was not their target at that time.
     pub healed_off_target: u64,
-    /// Listings without an overwrite whose recorded increases do not sum to what was due.
+    /// Listings without an overwrite whose recorded increases do not add up to what was due.
     pub records_off: u64,
-    /// The service keeps only the newest records, so they are not compared.
+    /// Whether records were not compared, because the service keeps only the newest.
     pub records_pruned: bool,
 }
 
 impl Verdict {
-    /// Whether nothing is wrong.
+    /// Whether there were listings, and all of them are right.
     pub fn is_right(&self) -> bool {
         self.listings > 0 && self.units_lost == 0 && self.units_twice == 0 && self.healed_off_target == 0 && self.records_off == 0
     }
 
-    /// Takes in one listing: its accepted events, what the platform shows, what the records say.
+    /// Adds one listing: its accepted events, what the platform shows, and what the records say.
     pub(super) fn add(&mut self, trace: &[Step], shown: i64, recorded: Option<&Recorded>) {
         let due = trace.last().map_or(0, |step| step.due);
         self.listings += 1;
@@ -65,16 +65,16 @@ impl Verdict {
     }
 }
 
-/// What is shown beyond what must be shown, and whether the overwrite's quantity was a target of its time at all.
+/// How much more is shown than must be, and whether the overwrite's quantity was the target at some point in its interval.
 fn after_overwrite(trace: &[Step], shown: i64, overwrite: &Overwrite) -> (i64, bool) {
     let due = trace.last().map_or(0, |step| step.due);
-    // What was accepted before the overwrite was created is in its target; what was sent after its confirmation is not.
+    // Events accepted before the overwrite was created are part of its target; events sent after its confirmation are not.
     let first = trace.partition_point(|step| step.times.accepted_us < overwrite.created_us);
-    let last = trace.partition_point(|step| step.times.sent_us < overwrite.confirmed_us + TOLD_WITHIN_US).max(first);
+    let last = trace.partition_point(|step| step.times.sent_us < overwrite.confirmed_us + TIMESTAMP_PRECISION_US).max(first);
     let before_all = std::iter::once((0, 0));
     let moments = before_all.chain(trace.iter().map(|step| (step.target, step.due))).take(last + 1).skip(first);
-    let beyond = |due_then: i64| shown - (overwrite.quantity + due - due_then);
-    let nearest = |found: &mut dyn Iterator<Item = (i64, i64)>| found.map(|(_, due_then)| beyond(due_then)).min_by_key(|d| d.abs());
+    let excess = |due_then: i64| shown - (overwrite.quantity + due - due_then);
+    let nearest = |found: &mut dyn Iterator<Item = (i64, i64)>| found.map(|(_, due_then)| excess(due_then)).min_by_key(|d| d.abs());
     let on_target = nearest(&mut moments.clone().filter(|(target, _)| *target == overwrite.quantity));
     match on_target {
         Some(difference) => (difference, true),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_and_twice_are_told_apart_and_do_not_cancel_out() {
+    fn lost_and_excess_units_are_counted_separately_and_do_not_cancel_out() {
         let trace = trace(&[(5, 5), (3, 5), (7, 9)]);
         assert!(judge(&trace, 9, 9, None).is_right());
         let mut both = judge(&trace, 6, 9, None);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_that_nothing_happened_to_shows_nothing() {
+    fn a_listing_without_events_must_show_zero() {
         let mut verdict = Verdict::default();
         verdict.add(&[], 0, None);
         assert!(verdict.is_right());
@@ -127,19 +127,19 @@ mod tests {
     }
 
     #[test]
-    fn a_healed_listing_shows_the_target_of_that_moment_and_later_increases() {
+    fn an_overwritten_listing_shows_its_target_at_that_time_plus_later_increases() {
         // Targets 10, 4 (sold), 9, 2 (sold), 6: increases 10, 5, 4.
         let trace = trace(&[(10, 10), (4, 10), (9, 15), (2, 15), (6, 19)]);
         let at = |quantity, ms: i64| Some(Overwrite::new(quantity, ms * 1000, (ms + 10) * 1000));
         assert!(judge(&trace, 4 + 9, 10, at(4, 2500)).is_right(), "the two later increases were added");
-        assert_eq!(judge(&trace, 4 + 4, 10, at(4, 2500)).units_lost, 5, "the increase of 5 was taken for a part of the target");
+        assert_eq!(judge(&trace, 4 + 4, 10, at(4, 2500)).units_lost, 5, "the increase of 5 was treated as part of the target");
         assert_eq!(judge(&trace, 9, 10, at(9, 2500)).healed_off_target, 1, "9 was not the target then");
         assert!(judge(&trace, 6, 10, at(6, 9000)).is_right());
         assert_eq!(judge(&trace, 10, 10, at(6, 9000)).units_twice, 4);
     }
 
     #[test]
-    fn an_overwrite_made_while_an_event_was_on_its_way_may_contain_it_or_not_but_not_half() {
+    fn an_overwrite_concurrent_with_an_event_may_include_it_or_not_but_not_in_part() {
         let trace = trace(&[(10, 10), (15, 15)]);
         let overlapping = |quantity| Some(Overwrite::new(quantity, 1_500_000, 2_500_000));
         assert!(judge(&trace, 15, 10, overlapping(15)).is_right());

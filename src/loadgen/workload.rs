@@ -1,8 +1,8 @@
-//! All events of a run, drawn from the seed before the first is sent, so that a run can be repeated exactly however
-//! fast it goes. Nothing here looks at a clock.
+//! All events of a run, drawn from the seed before the first is sent, so that a run can be repeated exactly, however fast
+//! it goes. Nothing here reads a clock.
 //!
-//! Every SKU belongs to one lane, a lane is one connection, and a lane sends its requests one after another: so the
-//! service accepts the events of one SKU in the order in which they were drawn, and that order is known here.
+//! Every SKU belongs to one lane. A lane is one connection, which sends its requests one after another, so the service
+//! accepts the events of one SKU in the order in which they were drawn here.
 use super::plan::{Kind, Mix, Plan};
 use rand::RngExt;
 use rand::SeedableRng;
@@ -12,22 +12,22 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::Zipf;
 use std::collections::BTreeMap;
 
-/// Of ten requests, so many carry a single event as an object, and so many an array; the others are NDJSON.
+/// Out of ten requests, how many carry a single event as an object, and how many an array; the rest are NDJSON.
 const SINGLE_OF_TEN: u32 = 2;
 const ARRAY_OF_TEN: u32 = 4;
 
-/// One stock event; its place in [`Workload::events`] is its name.
+/// One stock event, identified by its index in [`Workload::events`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) seller: usize,
     pub(super) sku: usize,
     pub(super) kind: Kind,
     pub(super) quantity: i64,
-    /// 0 or 1; for a transfer, from there to the other.
+    /// 0 or 1; a transfer goes from this warehouse to the other.
     pub(super) warehouse: usize,
 }
 
-/// How a request carries its events.
+/// The body format of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Single,
@@ -35,7 +35,7 @@ pub(super) enum Form {
     Ndjson,
 }
 
-/// Whether a request is sent twice on purpose.
+/// Whether a request is deliberately sent twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
     No,
@@ -43,24 +43,24 @@ pub(super) enum Repeat {
     AtTheSameTime,
 }
 
-/// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Batch {
     pub(super) seller: usize,
     pub(super) form: Form,
     pub(super) repeat: Repeat,
+    /// Indices into [`Workload::events`].
     pub(super) events: Vec<usize>,
 }
 
-/// What is sent.
+/// All events of a run, and the requests that carry them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Workload {
     pub(super) events: Vec<Event>,
-    /// For each connection its requests, in order.
+    /// The requests of each connection, in order.
     pub(super) lanes: Vec<Vec<Batch>>,
 }
 
-/// How events are drawn and put together.
+/// How events are drawn and batched; the fields are those of `Task::Events`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) count: usize,
@@ -71,10 +71,7 @@ pub(super) struct Shape {
 }
 
 impl Workload {
-    /// Draws it all.
-    ///
-    /// # Errors
-    /// In words, when nothing can be drawn like that.
+    /// Draws all events. Fails if the mix or the Zipf exponent cannot be drawn from.
     pub(super) fn draw(plan: &Plan, shape: &Shape) -> Result<Self, String> {
         let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
         let mut weights = shape.mix.0;
@@ -95,7 +92,7 @@ impl Workload {
         Ok(Self::batched(plan, shape, events, &mut rng))
     }
 
-    /// Stock for every SKU of every seller, one purchase each.
+    /// One purchase of every SKU of every seller.
     pub(super) fn stock(plan: &Plan, shape: &Shape) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
         let all = (0..plan.sellers).flat_map(|seller| (0..plan.skus).map(move |sku| (seller, sku)));
@@ -143,7 +140,7 @@ fn new_batch(seller: usize, shape: &Shape, rng: &mut ChaCha8Rng) -> Batch {
     Batch { seller, form, repeat, events: Vec::new() }
 }
 
-/// One seller's SKUs stand in one lane while there are sellers for all lanes; else they are dealt out.
+/// All SKUs of a seller share one lane if there are enough sellers for all lanes; otherwise they are spread over several.
 fn lane_of(plan: &Plan, event: &Event) -> usize {
     let groups = (plan.connections / plan.sellers).max(1);
     (event.seller + plan.sellers * (event.sku % groups)) % plan.connections
@@ -174,14 +171,14 @@ mod tests {
     const SHAPE: Shape = Shape { count: 5000, batch: 7, zipf: 1.0, mix: Mix([25, 10, 15, 5, 30, 5, 10]), repeat: 0.1 };
 
     #[test]
-    fn the_same_seed_draws_the_same_run_and_another_another() {
+    fn the_same_seed_draws_the_same_run_and_another_seed_a_different_one() {
         let draw = |seed| Workload::draw(&plan(seed, 5, 4), &SHAPE).unwrap();
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1).events, draw(2).events);
     }
 
     #[test]
-    fn every_event_is_sent_once_and_each_sku_in_order_by_one_lane() {
+    fn every_event_is_sent_once_and_those_of_one_sku_in_order_by_one_lane() {
         for (sellers, connections) in [(5, 4), (2, 8), (1, 16), (3, 7)] {
             let workload = Workload::draw(&plan(3, sellers, connections), &SHAPE).unwrap();
             let mut seen = HashSet::new();
@@ -205,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_skus_have_most_of_the_events() {
+    fn a_few_skus_receive_most_of_the_events() {
         let workload = Workload::draw(&plan(1, 1, 1), &SHAPE).unwrap();
         let of = |sku| workload.events.iter().filter(|event| event.sku == sku).count();
         assert!(of(0) > 4 * of(10) && of(10) > 0, "{} {}", of(0), of(10));

@@ -1,79 +1,79 @@
-//! Calls, requests and replies as plain values. Secrets are in a type that prints `[REDACTED]`.
+//! Calls, requests and replies as plain values. Secrets have a type that prints `[REDACTED]`.
 use crate::domain::StoreId;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Where a store is and how to get in: what a connector knows of it.
+/// A store as its connector sees it: its address, settings and credentials.
 #[derive(Debug, Clone)]
 pub struct StoreConnection {
-    /// Our id of the store.
+    /// Our own id for the store, not the platform's.
     pub store_id: StoreId,
-    /// The word in `platform`.
+    /// The name of its connector.
     pub platform: String,
-    /// Where it is, for platforms that are not in one place.
+    /// The address of its server, for platforms that sellers host themselves.
     pub base_url: Option<String>,
-    /// The connector's own settings of the store, as JSON (`external_store`, `abilities`, `rate_limit`, …).
+    /// Connector-specific settings as JSON (`external_store`, `abilities`, `rate_limit`, …).
     pub config: serde_json::Map<String, serde_json::Value>,
-    /// The connector's own secrets by name.
+    /// Connector-specific secrets by name.
     pub credentials: BTreeMap<String, SecretString>,
 }
 
 impl StoreConnection {
-    /// A secret that the store was checked to have.
+    /// A secret that `check_config` has required.
     ///
     /// # Errors
-    /// Its name, in words, when it is not there.
+    /// A sentence that names the missing secret.
     pub fn secret(&self, name: &str) -> Result<&SecretString, String> {
         self.credentials.get(name).ok_or_else(|| format!("The store's credential {name} is missing."))
     }
 
-    /// A setting that is text.
+    /// A text setting; `None` if it is missing or not text.
     pub fn setting(&self, name: &str) -> Option<&str> {
         self.config.get(name).and_then(serde_json::Value::as_str)
     }
 }
 
-/// What a call asks for.
+/// What a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Add each item's `quantity` (signed) to what is shown.
     Adjust,
-    /// Make each item show its `quantity`, if it shows `expected` where that is given.
+    /// Make each item show its `quantity`, but only if it shows `expected` where that is given.
     Set,
-    /// Ask what each item shows.
+    /// Read the quantity that each item shows.
     Read,
-    /// Ask anything that shows whether the store can be reached and the credentials work; no items.
+    /// Make any request that reveals whether the store is reachable and its credentials work. It has no items.
     Check,
 }
 
-/// One item of a call.
+/// One listing in a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallItem {
-    /// The platform's own name of the listing.
+    /// The platform's identifier for the listing.
     pub external_id: String,
-    /// The connector's own particulars of the listing (location, parent, …).
+    /// Connector-specific fields of the listing (location, parent, …).
     pub extra: BTreeMap<String, String>,
-    /// Units: the change, or the quantity to show; 0 in a read.
+    /// Units: the change for `Adjust`, the new quantity for `Set`, 0 for `Read`.
     pub quantity: i64,
-    /// For compare-and-set: what must be shown before.
+    /// For compare-and-set: the quantity that must be shown beforehand.
     pub expected: Option<i64>,
 }
 
-/// One call about up to a page of listings of one store.
+/// One call about some listings of one store, at most [`Abilities::max_items`](crate::domain::delivery::Abilities::max_items).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// What is asked for.
+    /// What to do with the items.
     pub action: Action,
-    /// For these listings.
+    /// Empty for [`Action::Check`].
     pub items: Vec<CallItem>,
-    /// The same key with the same call is applied once, where the platform has that.
+    /// Where the platform supports it, repeating a call with the same key has no further effect.
     pub idempotency_key: Option<String>,
 }
 
 /// HTTP methods that connectors use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are what they are")]
+#[expect(missing_docs, reason = "the names are those of HTTP")]
 pub enum Method {
     Get,
     Post,
@@ -81,18 +81,18 @@ pub enum Method {
     Patch,
 }
 
-/// One HTTP request, ready to be sent. Its query and its body may hold secrets too, so neither is ever printed.
+/// One HTTP request, ready to be sent. Its query and body may hold secrets, so neither is ever printed.
 #[derive(Clone)]
 pub struct Request {
-    /// Its method.
+    /// GET unless set otherwise.
     pub method: Method,
-    /// The whole address, with its query.
+    /// The full URL, including the query.
     pub url: String,
-    /// Plain headers.
+    /// Headers without secrets.
     pub headers: Vec<(&'static str, String)>,
-    /// Headers that nobody may see.
+    /// Headers that hold secrets, which are never printed.
     pub secret_headers: Vec<(&'static str, SecretString)>,
-    /// The body, JSON unless a header says otherwise.
+    /// The body: JSON unless a header says otherwise.
     pub body: Option<String>,
 }
 
@@ -105,20 +105,20 @@ impl Request {
     /// A request with a JSON body.
     ///
     /// # Errors
-    /// The body is not JSON's to write, in words.
+    /// If the body cannot be written as JSON.
     pub fn json(method: Method, url: impl Into<String>, body: &impl serde::Serialize) -> Result<Self, String> {
         let body = serde_json::to_string(body).map_err(|e| e.to_string())?;
         Ok(Self { method, headers: vec![("content-type", "application/json".to_owned())], body: Some(body), ..Self::get(url) })
     }
 
-    /// The same with one more header that nobody may see.
+    /// Adds a header that holds a secret.
     #[must_use]
     pub fn secret_header(mut self, name: &'static str, value: impl Into<SecretString>) -> Self {
         self.secret_headers.push((name, value.into()));
         self
     }
 
-    /// The same with one more header.
+    /// Adds a header without secrets.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
@@ -133,25 +133,25 @@ impl std::fmt::Debug for Request {
     }
 }
 
-/// One HTTP reply, whole and bounded.
+/// One complete HTTP reply, of bounded size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The status code.
+    /// The HTTP status code.
     pub status: u16,
-    /// Headers, names in lower case.
+    /// Headers, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body as text; bytes that are not UTF-8 are replaced.
     pub body: String,
 }
 
 impl Reply {
-    /// The first header of that (lower case) name.
+    /// The first header with this name, given in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// `Retry-After` in seconds (RFC 9110, section 10.2.3; the date form is not used by any platform here). Bounded
-    /// to a day, so that a wrong header cannot silence a store for good.
+    /// `Retry-After` in seconds (RFC 9110, section 10.2.3; none of these platforms uses the date form). Capped at a
+    /// day, so that a bad header cannot silence a store forever.
     pub fn retry_after(&self) -> Option<Duration> {
         let seconds: f64 = self.header("retry-after")?.trim().parse().ok()?;
         (seconds.is_finite() && seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(86_400.0)))

@@ -1,88 +1,90 @@
-//! The executor: waits for the limits, sends, times, classifies. The only place that sends.
+//! Waits for the rate limits, sends, measures and classifies. The only place that sends.
 use super::call::{Action, Call, Reply, Request, StoreConnection};
+use super::codes::by_status;
+use super::connector::{Platform, Renewal, Stamp, VariantPage};
 use super::limits::{Limits, Permit};
+use super::registry::by_name;
 use super::transport::{SendError, Transport};
-use super::{Platform, Renewal, Stamp, VariantPage, by_name};
 use crate::clock::Clock;
 use crate::domain::delivery::Outcome;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The longest excerpt of an answer that is kept beside a push, in bytes.
-const MAX_RAW_BYTES: usize = 1024;
-/// The pause after a 429 that names none.
+/// The longest excerpt of an answer that is stored with a push, in bytes.
+const MAX_EXCERPT_BYTES: usize = 1024;
+/// The pause after a 429 without a usable `Retry-After`.
 const DEFAULT_THROTTLE: Duration = Duration::from_secs(1);
 
-/// Sends calls to platforms. Clones share limits and connections.
+/// Sends calls to platforms. Clones share rate limits and connections.
 #[derive(Clone)]
 pub struct Client {
     transport: Arc<dyn Transport>,
     limits: Arc<Limits>,
     timeout: Duration,
     clock: Clock,
-    counts: Arc<Counts>,
+    counters: Arc<Counters>,
 }
 
-/// Calls since the start.
 #[derive(Debug, Default)]
-struct Counts {
+struct Counters {
     calls: AtomicU64,
     throttled: AtomicU64,
 }
 
-/// Calls since the start, as they were counted at one instant.
+/// Calls since the process started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// All of them.
+pub struct CallCounts {
+    /// Calls of any outcome.
     pub calls: u64,
-    /// Those that the platform throttled.
+    /// Calls that the platform throttled.
     pub throttled: u64,
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// What is known now.
+    /// What is now known about the items.
     pub outcome: Outcome,
-    /// Status and beginning of the answer, for the records.
+    /// The status and the start of the answer, for the records.
     pub raw: Option<String>,
-    /// Whether the platform gave an answer below 500.
+    /// Whether the store's circuit may count this as an answer: a status below 500, or a call that was never sent.
     pub answered: bool,
 }
 
 impl Client {
-    /// Over `transport`, each request within `timeout`.
+    /// Sends over `transport`, allowing each request `timeout`.
     pub fn new(transport: Arc<dyn Transport>, limits: Arc<Limits>, timeout: Duration, clock: Clock) -> Self {
-        Self { transport, limits, timeout, clock, counts: Arc::default() }
+        Self { transport, limits, timeout, clock, counters: Arc::default() }
     }
 
-    /// How long a request may take.
+    /// The longest that a request may take.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Calls since the start.
-    pub fn counted(&self) -> Counted {
-        Counted { calls: self.counts.calls.load(Ordering::Relaxed), throttled: self.counts.throttled.load(Ordering::Relaxed) }
+    /// Calls since the process started, shared by all clones.
+    pub fn call_counts(&self) -> CallCounts {
+        CallCounts { calls: self.counters.calls.load(Ordering::Relaxed), throttled: self.counters.throttled.load(Ordering::Relaxed) }
     }
 
-    /// Waits for the app's and the store's limits. `None` when there is no such connector, which [`Self::send`] tells.
+    /// Waits for the app's and the store's rate limits. `None` when there is no such connector, which [`Self::send`]
+    /// reports.
     pub async fn permit(&self, store: &StoreConnection, call: &Call) -> Option<Permit> {
         let platform = by_name(&store.platform)?;
         Some(self.limits.acquire(store.store_id, &platform.facts(store), platform.cost(call)).await)
     }
 
-    /// How long the next permit of this store will take at least, as far as is known.
+    /// A lower bound on the wait for this store's next permit.
     pub fn expected_wait(&self, store: &StoreConnection) -> Duration {
-        // What the next call will be is not known yet: it costs a point at least.
+        // The next call is not known yet, but it costs at least one point.
         by_name(&store.platform).map_or(Duration::ZERO, |p| self.limits.expected_wait(store.store_id, &p.facts(store), 1))
     }
 
-    /// Sends a call that has its permit.
+    /// Sends a call, once [`Self::permit`] has allowed it.
     pub async fn send(&self, store: &StoreConnection, call: &Call, permit: Option<Permit>) -> Sent {
         let Some(platform) = by_name(&store.platform) else {
-            let reason = format!("There is no connector for {}.", store.platform);
+            let reason = format!("There is no connector for the platform {}.", store.platform);
             return Sent { outcome: Outcome::Refused { reason, next_step: "Remove this store.".to_owned() }, raw: None, answered: true };
         };
         let request = match platform.request(store, call, &self.stamp()) {
@@ -92,50 +94,51 @@ impl Client {
                 return Sent { outcome: Outcome::Refused { reason, next_step }, raw: None, answered: true };
             }
         };
-        let began = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         let sent = match self.exchange(request).await {
             Ok(reply) => {
-                if let (Some(permit), Some(told)) = (&permit, platform.quota(&reply)) {
-                    permit.learn(told);
+                if let (Some(permit), Some(quota)) = (&permit, platform.quota(&reply)) {
+                    permit.learn(quota);
                 }
                 Sent { outcome: platform.outcome(store, call, &reply), raw: Some(excerpt(&reply)), answered: reply.status < 500 }
             }
             Err(outcome) => Sent { outcome, raw: None, answered: false },
         };
-        let took = began.elapsed();
-        self.note(store, &sent.outcome);
-        self.counts.calls.fetch_add(1, Ordering::Relaxed);
-        self.counts.throttled.fetch_add(u64::from(matches!(sent.outcome, Outcome::TryAgain { throttled: true, .. })), Ordering::Relaxed);
-        let word = word(&sent.outcome);
-        metrics::counter!("stocktide_platform_calls_total", "platform" => platform.name(), "outcome" => word).increment(1);
+        let took = started.elapsed();
+        self.pause_if_throttled(store, &sent.outcome);
+        self.counters.calls.fetch_add(1, Ordering::Relaxed);
+        self.counters.throttled.fetch_add(u64::from(matches!(sent.outcome, Outcome::TryAgain { throttled: true, .. })), Ordering::Relaxed);
+        let label = outcome_label(&sent.outcome);
+        metrics::counter!("stocktide_platform_calls_total", "platform" => platform.name(), "outcome" => label).increment(1);
         metrics::histogram!("stocktide_platform_call_seconds", "platform" => platform.name()).record(took.as_secs_f64());
-        tracing::debug!(store.id = %store.store_id, platform = platform.name(), outcome = word, items = call.items.len(), duration_ms = took.as_millis(), "called a platform");
+        tracing::debug!(store.id = %store.store_id, platform = platform.name(), outcome = label, items = call.items.len(), duration_ms = took.as_millis(), "called a platform");
         sent
     }
 
-    /// Reads a page of the store's variants, under the same limits.
+    /// Reads a page of the store's variants, within the same rate limits.
     ///
     /// # Errors
-    /// What the platform said instead, or that it said nothing.
+    /// What the platform's answer means when it is not a page, or that there was no answer.
     pub async fn variants(&self, store: &StoreConnection, cursor: Option<&str>) -> Result<VariantPage, Outcome> {
         let refused = |reason| Outcome::Refused { reason, next_step: "Check the settings of the store.".to_owned() };
-        let platform = by_name(&store.platform).ok_or_else(|| refused(format!("There is no connector for {}.", store.platform)))?;
+        let platform =
+            by_name(&store.platform).ok_or_else(|| refused(format!("There is no connector for the platform {}.", store.platform)))?;
         let request = platform.variants_request(store, cursor, &self.stamp()).map_err(refused)?;
         let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
         let permit = self.permit(store, &call).await;
         let reply = self.exchange(request).await?;
-        if let (Some(permit), Some(told)) = (&permit, platform.quota(&reply)) {
-            permit.learn(told);
+        if let (Some(permit), Some(quota)) = (&permit, platform.quota(&reply)) {
+            permit.learn(quota);
         }
-        read_variants(platform, store, cursor, &reply).inspect_err(|outcome| self.note(store, outcome))
+        read_variants(platform, store, cursor, &reply).inspect_err(|outcome| self.pause_if_throttled(store, outcome))
     }
 
-    /// Whether [`Self::renew`] would ask for anything.
+    /// Whether [`Self::renew`] would send a request.
     pub fn can_renew(&self, store: &StoreConnection, refused: bool) -> bool {
         by_name(&store.platform).is_some_and(|platform| platform.renewal_request(store, &self.stamp(), refused).is_some())
     }
 
-    /// Asks for new tokens where the old ones have ended, soon will, or were `refused`. `None` when there is nothing to
+    /// Requests new tokens if the old ones have expired, soon will, or were `refused`. `None` when there is nothing to
     /// renew.
     pub async fn renew(&self, store: &StoreConnection, refused: bool) -> Option<Renewal> {
         let platform = by_name(&store.platform)?;
@@ -152,13 +155,13 @@ impl Client {
         Stamp { now: self.clock.now().to_utc(), nonce: format!("{:032x}", rand::random::<u128>()) }
     }
 
-    fn note(&self, store: &StoreConnection, outcome: &Outcome) {
+    fn pause_if_throttled(&self, store: &StoreConnection, outcome: &Outcome) {
         if let Outcome::TryAgain { throttled: true, after, .. } = outcome {
             self.limits.pause(store.store_id, after.unwrap_or(DEFAULT_THROTTLE));
         }
     }
 
-    /// A whole reply, or what its absence means.
+    /// The complete reply, or what its absence means.
     async fn exchange(&self, request: Request) -> Result<Reply, Outcome> {
         let reply = tokio::time::timeout(self.timeout + Duration::from_millis(500), self.transport.send(request, self.timeout)).await;
         match reply {
@@ -172,9 +175,9 @@ impl Client {
     }
 }
 
-/// A page as its connector reads it, but for what no page may hold, whatever the platform sends: variants without a name,
-/// which no listing could be paired with, and a next page that is the page itself, which would never end. A reply that is
-/// no success is no page.
+/// Reads a page with its connector, then drops what no page may contain: variants without an id, which no listing could
+/// be paired with, and a cursor that leads back to the same page, which would loop forever. An unsuccessful reply is never
+/// a page.
 pub(super) fn read_variants(
     platform: &dyn Platform,
     store: &StoreConnection,
@@ -190,8 +193,8 @@ pub(super) fn read_variants(
     Ok(page)
 }
 
-/// What came of asking for new tokens as its connector reads it. Tokens that the store could not have been set up with
-/// would take the place of some that work, and a reply that is no success has none, whatever stands in it.
+/// Reads a renewal with its connector, but accepts no tokens that fail the store's own checks, because they would replace
+/// tokens that work, and none from an unsuccessful reply.
 pub(super) fn read_renewal(platform: &dyn Platform, store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
     let credentials = match platform.renewal(store, reply, stamp) {
         Renewal::Renewed(credentials) => credentials,
@@ -200,9 +203,7 @@ pub(super) fn read_renewal(platform: &dyn Platform, store: &StoreConnection, rep
     let renewed = StoreConnection { credentials: credentials.clone(), ..store.clone() };
     let errors = platform.check_config(&renewed).err().unwrap_or_default();
     if !(200..300).contains(&reply.status) || errors.iter().any(|error| error.pointer.starts_with("/credentials/")) {
-        return Renewal::TryAgain {
-            reason: format!("The platform's answer about new tokens holds none that can be used ({}).", reply.status),
-        };
+        return Renewal::TryAgain { reason: format!("The platform's answer contains no usable tokens ({}).", reply.status) };
     }
     Renewal::Renewed(credentials)
 }
@@ -213,14 +214,14 @@ fn lost(why: &str) -> Outcome {
 
 fn excerpt(reply: &Reply) -> String {
     let mut text = format!("{} {}", reply.status, reply.body);
-    if text.len() > MAX_RAW_BYTES {
-        let cut = (0..=MAX_RAW_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    if text.len() > MAX_EXCERPT_BYTES {
+        let cut = (0..=MAX_EXCERPT_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(cut);
     }
     text
 }
 
-fn word(outcome: &Outcome) -> &'static str {
+fn outcome_label(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Answered(_) => "answered",
         Outcome::Refused { .. } => "refused",
@@ -233,30 +234,15 @@ fn word(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// What a status says where a platform says nothing more particular; `None` for a success.
-pub fn by_status(reply: &Reply) -> Option<Outcome> {
-    let status = reply.status;
-    Some(match status {
-        200..=299 => return None,
-        429 => Outcome::TryAgain { reason: "The store asked us to slow down.".to_owned(), after: reply.retry_after(), throttled: true },
-        401 | 403 => Outcome::Unauthorized { reason: format!("The store refused our credentials ({status}).") },
-        408 | 500.. => Outcome::Unknown { reason: format!("The store had an error of its own ({status}).") },
-        _ => Outcome::Refused {
-            reason: format!("The store refused the request ({status})."),
-            next_step: "Look at the store's answer, mend the listing or the store's settings, then retry.".to_owned(),
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::check::{test_reply, test_stamp, test_store};
+    use super::super::fixtures::{test_reply, test_stamp, test_store};
     use super::super::{shopee::Shopee, shopline::Shopline, simulated::Simulated};
     use super::*;
     use serde_json::json;
 
     #[test]
-    fn tokens_that_could_not_be_sent_or_come_with_no_success_do_not_take_the_place_of_others() {
+    fn tokens_from_a_failed_renewal_or_unfit_for_a_header_do_not_replace_working_ones() {
         let config = json!({ "handle": "acme", "location_id": "1", "app_key": "k" });
         let store = test_store("shopline", config, &[("access_token", "old"), ("app_secret", "s")]);
         let renewal = |status, token: &str| {
@@ -271,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_no_variant_without_a_name_and_is_not_followed_by_itself() {
+    fn a_page_has_no_variant_without_an_id_and_is_never_its_own_next_page() {
         let store = test_store("simulated", json!({}), &[]);
         let reply = test_reply(200, &[], r#"{"items": [{"external_id": ""}, {"external_id": "a"}], "next": "2"}"#);
         let page = |cursor| read_variants(&Simulated, &store, cursor, &reply).unwrap();
@@ -280,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_comes_with_an_error_is_no_page() {
+    fn an_unsuccessful_reply_is_not_a_page() {
         let store = test_store("shopee", json!({}), &[]);
         let body = r#"{"error": "", "response": {"item": [], "has_next_page": false}}"#;
         let read = |status| read_variants(&Shopee, &store, None, &test_reply(status, &[], body));

@@ -3,23 +3,25 @@
 //! Sources (checked November 2026): the published description of Sell Inventory 1.18.4; developer.ebay.com, "API call
 //! limits", "OAuth: refresh token request"; knowledge base 5218 (revoked refresh tokens).
 //!
-//! - `POST bulk_update_price_quantity` sets quantities of inventory items, 25 a call. Set only; there is no key and no
-//!   comparison, so an increase is read, added and set, and what is sold between the read and the write is overwritten
-//!   by the sum: that is the risk of a platform of this kind.
-//! - What eBay shows is the smaller of the item's quantity and its offer's: a listing with an `offer_id` has both set. A
-//!   list of items tells no offers, so discovery leaves `offer_id` out.
-//! - Only listings made with this API are known to it; others must be migrated once in Seller Hub.
-//! - 207 (or 200) carries an entry for each item and each offer with a status of its own. 250 changes of a listing a
-//!   day; what goes beyond is tried again later.
-//! - Limits: calls of an application a day. Access tokens live two hours; the refresh token stays for 18 months.
+//! - `POST bulk_update_price_quantity` sets the quantities of inventory items, 25 per call. Quantities can only be set,
+//!   without idempotency keys or compare-and-set, so an increase means read, add, set. If something sells between the read
+//!   and the write, the write undoes its decrease. That risk comes with any platform of this kind.
+//! - eBay shows the smaller of the item's quantity and its offer's, so both are set for a listing with an `offer_id`. The
+//!   list of items does not include offers, so discovery leaves `offer_id` out.
+//! - The API knows only listings created with it; others must be migrated once in Seller Hub.
+//! - 207 (or 200) carries one entry per item and per offer, each with its own status. A listing may be changed 250 times a
+//!   day; further changes are retried later.
+//! - Limits: calls per application and day. Access tokens last two hours, refresh tokens 18 months.
 //!
-//! Unconfirmed: the calls a day (`CALLS_PER_DAY`; eBay tells them only by another API); whether 25 means items or the
-//! offers of one item (a refused call is split down to one item); `Retry-After`; the error ids of 401 and 429, which are
-//! told by their status here.
+//! Unconfirmed: the calls per day (`CALLS_PER_DAY`; eBay reports the number only through another API); whether 25 counts
+//! items or the offers of one item (a refused call is split down to one item); `Retry-After`; the error ids of 401 and
+//! 429, which are recognized by their status.
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::sign::ends_soon;
-use super::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage, oauth};
+use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::fields::base;
+use super::oauth;
+use super::sign::expires_soon;
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use base64::Engine as _;
@@ -32,25 +34,23 @@ const INVENTORY: &str = "sell/inventory/v1";
 const PRODUCTION: &str = "https://api.ebay.com";
 const SANDBOX: &str = "https://api.sandbox.ebay.com";
 const SCOPE: &str = "https://api.ebay.com/oauth/api_scope/sell.inventory";
-/// Items of a call at most.
 const MAX_ITEMS: usize = 25;
-/// Calls of an application to this API in a day (unconfirmed: said to be the default of an application that eBay has not
-/// looked at yet).
+/// Calls per application to this API in a day (unconfirmed; reportedly the default until eBay has reviewed the
+/// application).
 const CALLS_PER_DAY: u32 = 5000;
-/// A pace of our own for one seller: eBay states none.
+/// Our own choice; eBay states no limit per seller.
 const PER_STORE: RateLimit = RateLimit { per_second: 5.0, burst: 10 };
-/// Items on a page of the list.
-const PAGE: usize = 100;
-/// A system error: what came of the entry is not known.
+const ITEMS_PER_PAGE: usize = 100;
+/// The id of a system error, after which an entry may or may not have been applied.
 const SYSTEM_ERROR: i64 = 25001;
 
-/// The connector.
+/// The connector for eBay.
 #[derive(Debug)]
 pub struct Ebay;
 
 fn host(store: &StoreConnection) -> &str {
-    let fixed = if store.setting("environment") == Some("sandbox") { SANDBOX } else { PRODUCTION };
-    store.base_url.as_deref().unwrap_or(fixed).trim_end_matches('/')
+    let default = if store.setting("environment") == Some("sandbox") { SANDBOX } else { PRODUCTION };
+    base(store, default)
 }
 
 fn url(store: &StoreConnection, path: &str) -> String {
@@ -62,20 +62,21 @@ fn signed(store: &StoreConnection, request: Request) -> Result<Request, String> 
     Ok(request.header("accept", "application/json").secret_header("authorization", format!("Bearer {token}")))
 }
 
-fn own<'a>(item: &'a CallItem, name: &str) -> Option<&'a str> {
+/// A connector-specific field of the listing, unless it is empty.
+fn field<'a>(item: &'a CallItem, name: &str) -> Option<&'a str> {
     item.extra.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
 fn quantities(store: &StoreConnection, call: &Call) -> Result<Request, String> {
     let request = |item: &CallItem| {
         let quantity = i32::try_from(item.quantity).ok().filter(|quantity| *quantity >= 0);
-        let quantity = quantity.ok_or_else(|| format!("eBay takes no quantity of {}.", item.quantity))?;
-        let place = own(item, "merchant_location_key").or_else(|| store.setting("merchant_location_key"));
-        let at = place.map(|key| [Distribution { merchant_location_key: key.to_owned(), quantity }]);
+        let quantity = quantity.ok_or_else(|| format!("eBay does not accept a quantity of {}.", item.quantity))?;
+        let location = field(item, "merchant_location_key").or_else(|| store.setting("merchant_location_key"));
+        let distributions = location.map(|key| [Distribution { merchant_location_key: key.to_owned(), quantity }]);
         Ok(PriceQuantity {
             sku: item.external_id.clone(),
-            ship_to_location_availability: ShipToLocation { quantity, availability_distributions: at },
-            offers: own(item, "offer_id").map(|id| [OfferQuantity { offer_id: id.to_owned(), available_quantity: quantity }]),
+            ship_to_location_availability: ShipToLocation { quantity, availability_distributions: distributions },
+            offers: field(item, "offer_id").map(|id| [OfferQuantity { offer_id: id.to_owned(), available_quantity: quantity }]),
         })
     };
     let requests = call.items.iter().map(request).collect::<Result<Vec<_>, String>>()?;
@@ -104,12 +105,12 @@ impl Platform for Ebay {
 
     fn facts(&self, store: &StoreConnection) -> Facts {
         let client = store.credentials.get("client_id").map_or("", ExposeSecret::expose_secret);
-        let a_day = RateLimit { per_second: f64::from(CALLS_PER_DAY) / 86_400.0, burst: CALLS_PER_DAY };
+        let daily = RateLimit { per_second: f64::from(CALLS_PER_DAY) / 86_400.0, burst: CALLS_PER_DAY };
         Facts {
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: MAX_ITEMS },
             group_by: None,
             per_store: PER_STORE,
-            per_app: Some(AppLimit { name: format!("ebay {client}"), limit: a_day }),
+            per_app: Some(AppLimit { name: format!("ebay {client}"), limit: daily }),
         }
     }
 
@@ -119,7 +120,7 @@ impl Platform for Ebay {
 
     fn request(&self, store: &StoreConnection, call: &Call, _: &Stamp) -> Result<Request, String> {
         let request = match call.action {
-            Action::Adjust => return Err("eBay cannot add to a quantity.".to_owned()),
+            Action::Adjust => return Err("eBay can only set quantities, not add to them.".to_owned()),
             Action::Set => quantities(store, call)?,
             Action::Read => {
                 let requests = call.items.iter().map(|item| Sku { sku: &item.external_id }).collect();
@@ -139,18 +140,18 @@ impl Platform for Ebay {
         }
         let Ok(Responses { responses }) = serde_json::from_str::<Responses>(&reply.body) else { return unreadable() };
         let result = |item: &CallItem| {
-            let offer = own(item, "offer_id");
+            let offer = field(item, "offer_id");
             let mine =
                 |entry: &&Entry| entry.sku.as_deref() == Some(&item.external_id) || (offer.is_some() && entry.offer_id.as_deref() == offer);
             let entries: Vec<&Entry> = responses.iter().filter(mine).collect();
             if entries.is_empty() {
                 return ItemResult::Unknown { reason: "eBay's answer does not mention this listing.".to_owned() };
             }
-            // The item and its offer must both have taken it.
+            // The change must have been applied to both the item and its offer.
             if let Some(failed) = entries.iter().find_map(|entry| entry.failure()) {
                 return failed;
             }
-            // An item without a quantity is one of which nothing was ever offered.
+            // An item without a quantity has never been offered.
             let shown =
                 if call.action == Action::Set { item.quantity } else { entries.iter().find_map(|entry| entry.quantity()).unwrap_or(0) };
             ItemResult::Applied { shown: Some(shown) }
@@ -163,8 +164,8 @@ impl Platform for Ebay {
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
-        let offset: u64 = cursor.unwrap_or("0").parse().map_err(|_| "This is not a place in eBay's list of items.".to_owned())?;
-        signed(store, Request::get(url(store, &format!("inventory_item?limit={PAGE}&offset={offset}"))))
+        let offset: u64 = cursor.unwrap_or("0").parse().map_err(|_| "This cursor does not belong to eBay's list of items.".to_owned())?;
+        signed(store, Request::get(url(store, &format!("inventory_item?limit={ITEMS_PER_PAGE}&offset={offset}"))))
     }
 
     fn variants(&self, _: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
@@ -173,17 +174,17 @@ impl Platform for Ebay {
         }
         let page: InventoryItems = serde_json::from_str(&reply.body).map_err(|_| unreadable())?;
         let offset: usize = cursor.and_then(|offset| offset.parse().ok()).unwrap_or(0);
-        let behind = offset.saturating_add(page.inventory_items.len());
-        let more = !page.inventory_items.is_empty() && (page.next.is_some() || page.total.is_some_and(|total| behind < total));
+        let end = offset.saturating_add(page.inventory_items.len());
+        let more = !page.inventory_items.is_empty() && (page.next.is_some() || page.total.is_some_and(|total| end < total));
         Ok(VariantPage {
             variants: page.inventory_items.into_iter().map(FoundItem::variant).collect(),
-            next: more.then(|| behind.to_string()),
+            next: more.then(|| end.to_string()),
         })
     }
 
     fn renewal_request(&self, store: &StoreConnection, stamp: &Stamp, refused: bool) -> Option<Request> {
         let secret = |name| store.secret(name).ok().map(ExposeSecret::expose_secret);
-        if !refused && secret("access_token").is_some() && !ends_soon(store, stamp) {
+        if !refused && secret("access_token").is_some() && !expires_soon(store, stamp) {
             return None;
         }
         let fields = [("grant_type", "refresh_token"), ("refresh_token", secret("refresh_token")?), ("scope", SCOPE)];
@@ -196,7 +197,7 @@ impl Platform for Ebay {
     }
 }
 
-/// HTTP basic authentication (RFC 7617).
+/// The `Authorization` header of HTTP basic authentication (RFC 7617).
 fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
@@ -205,25 +206,27 @@ fn unreadable() -> Outcome {
     Outcome::Unknown { reason: "eBay's answer could not be read.".to_owned() }
 }
 
-/// What a status says that is no success.
+/// What an unsuccessful status means; `None` for a success.
 fn failure(reply: &Reply) -> Option<Outcome> {
     let first = || serde_json::from_str::<Errors>(&reply.body).ok().and_then(|body| body.errors.into_iter().next());
     Some(match reply.status {
         200..=299 => return None,
-        429 => Outcome::TryAgain { reason: "eBay takes no more calls for now.".to_owned(), after: reply.retry_after(), throttled: true },
+        429 => Outcome::TryAgain { reason: "eBay accepts no more calls for now.".to_owned(), after: reply.retry_after(), throttled: true },
         401 => Outcome::TokenExpired { reason: "eBay refused the access token (401).".to_owned() },
-        403 => Outcome::Unauthorized { reason: "eBay says that the app lacks the right to change inventory (403).".to_owned() },
-        408 | 500.. => Outcome::Unknown { reason: format!("eBay had an error of its own ({}).", reply.status) },
+        403 => Outcome::Unauthorized { reason: "eBay says that the app is not allowed to change inventory (403).".to_owned() },
+        408 | 500.. => Outcome::Unknown { reason: format!("eBay reported an internal error ({}).", reply.status) },
         status => {
-            let (reason, next_step) =
-                first().map_or_else(|| (format!("eBay did not take the request ({status})."), ASK.to_owned()), |error| error.words());
+            let (reason, next_step) = first().map_or_else(
+                || (format!("eBay refused the request ({status})."), CHECK_LISTING.to_owned()),
+                |error| error.reason_and_next_step(),
+            );
             Outcome::Refused { reason, next_step }
         }
     })
 }
 
-const ASK: &str =
-    "Check that the SKU and the offer are published on eBay and pair the listing again; if they are right, tell the operator.";
+const CHECK_LISTING: &str =
+    "Check that the SKU and the offer are published on eBay, then pair the listing again. If they are, contact the operator.";
 
 #[derive(Serialize)]
 struct Requests<T> {
@@ -297,34 +300,36 @@ struct Error {
 }
 
 impl Error {
-    /// What happened, and what to do about it.
-    fn words(&self) -> (String, String) {
-        let said: String = self.long_message.as_ref().unwrap_or(&self.message).chars().take(300).collect();
+    /// The reason and the seller's next step.
+    fn reason_and_next_step(&self) -> (String, String) {
+        let message: String = self.long_message.as_ref().unwrap_or(&self.message).chars().take(300).collect();
         let next_step = match self.error_id {
-            25759 => "An auction's quantity cannot be changed: remove this listing, or sell the item at a fixed price.",
-            25702 | 25713 => "eBay does not know this SKU or offer: check that it is published, and pair the listing again.",
+            25759 => "The quantity of an auction cannot be changed. Remove this listing, or sell the item at a fixed price.",
+            25702 | 25713 => "eBay does not recognize this SKU or offer. Check that it is published, then pair the listing again.",
             25709 => "Check the listing's external_id and offer_id, and the store's merchant_location_key, then retry.",
-            _ => ASK,
+            _ => CHECK_LISTING,
         };
-        (format!("eBay refused this listing: {said} ({})", self.error_id), next_step.to_owned())
+        (format!("eBay refused this listing: {message} ({})", self.error_id), next_step.to_owned())
     }
 }
 
 impl Entry {
-    /// Why this entry was not applied, if it was not.
+    /// Why this entry was not applied; `None` if it was.
     fn failure(&self) -> Option<ItemResult> {
         if self.status_code < 300 {
             return None;
         }
         let error = self.errors.first();
-        let (reason, next_step) =
-            error.map_or_else(|| (format!("eBay refused this listing ({}).", self.status_code), ASK.to_owned()), Error::words);
+        let (reason, next_step) = error.map_or_else(
+            || (format!("eBay refused this listing ({}).", self.status_code), CHECK_LISTING.to_owned()),
+            Error::reason_and_next_step,
+        );
         let lower = reason.to_lowercase();
         Some(match self.status_code {
             _ if error.is_some_and(|error| error.error_id == SYSTEM_ERROR) => ItemResult::Unknown { reason },
             500.. => ItemResult::Unknown { reason },
             429 => ItemResult::TryAgain { reason },
-            // 250 changes a day: it passes by itself.
+            // A listing's 250 changes a day are used up; it can be changed again the next day.
             _ if lower.contains("revision") && lower.contains("limit") => ItemResult::TryAgain { reason },
             _ => ItemResult::Rejected { reason, next_step },
         })

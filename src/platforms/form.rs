@@ -1,40 +1,40 @@
-//! What a person fills in to connect a store of each platform: for the console's forms. The interface takes the same
-//! names; what is right is decided by [`Platform::check_config`](super::Platform::check_config) alone.
+//! The fields that a person fills in to connect a store, for the console's forms. The HTTP API uses the same field names;
+//! only [`Platform::check_config`](super::Platform::check_config) decides what is valid.
 
-/// How a field is filled in.
+/// Where a field's value goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldKind {
-    /// An address: the store's `base_url`.
+    /// The store's `base_url`.
     Address,
-    /// A setting of the connector, as text.
+    /// A connector-specific setting, as text.
     Setting,
-    /// One of the credentials; never shown again.
+    /// A credential, never shown once saved.
     Secret,
 }
 
 /// One field of a store's form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreField {
-    /// Its name in the interface; of a credential, within `credentials`.
+    /// Its name in the API; credentials are nested under `credentials`.
     pub name: &'static str,
-    /// Its name for people.
+    /// Its name in the console.
     pub label: &'static str,
-    /// What it is and where it is found.
+    /// What to enter and where to find it.
     pub help: &'static str,
-    /// How it is filled in.
+    /// Where its value goes.
     pub kind: FieldKind,
-    /// Whether a store of this platform needs it.
+    /// Whether a store must have it.
     pub needed: bool,
 }
 
-/// The form of a platform's stores.
+/// The form for stores on one platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreForm {
-    /// The word in `platform`.
+    /// The connector's name.
     pub platform: &'static str,
-    /// The platform's name for people.
+    /// The platform's name in the console.
     pub label: &'static str,
-    /// Its fields, in order.
+    /// Its fields, in display order.
     pub fields: &'static [StoreField],
 }
 
@@ -62,25 +62,30 @@ const fn form(platform: &'static str, label: &'static str, fields: &'static [Sto
     StoreForm { platform, label, fields }
 }
 
-const APP_SECRET: StoreField = needed_secret("app_secret", "App secret", "From the app's page in the platform's console.");
+const APP_SECRET: StoreField = needed_secret("app_secret", "App secret", "From the app's page in the platform's developer console.");
 const REFRESH_TOKEN: StoreField =
-    secret("refresh_token", "Refresh token", "From the seller's authorisation of the app; renewed by itself.");
+    secret("refresh_token", "Refresh token", "Issued when the seller authorized the app. Renewed automatically.");
 const AUTH_CODE: StoreField =
-    secret("auth_code", "Authorisation code", "Instead of tokens, right after the seller has authorised the app.");
-const ACCESS_TOKEN: StoreField = secret("access_token", "Access token", "If there is one already; otherwise it is fetched.");
+    secret("auth_code", "Authorization code", "Instead of tokens, right after the seller has authorized the app.");
+const ACCESS_TOKEN: StoreField =
+    secret("access_token", "Access token", "If you already have one. Otherwise it is requested automatically.");
 
-/// The forms, one for each connector in [`registry`](super::registry).
+/// One form for each connector in [`registry`](super::registry()).
 pub const FORMS: &[StoreForm] = &[
     form(
         "shopify",
         "Shopify",
         &[
             needed("shop", "Shop", "The part before .myshopify.com."),
-            setting("location_id", "Location", "Where stock is written when a listing names no location: the number of the location."),
-            needed_secret("access_token", "Admin API access token", "Of a custom app with read_inventory and write_inventory."),
-            secret("refresh_token", "Refresh token", "For apps whose tokens end, together with client id and secret."),
-            secret("client_id", "Client id", "Of the app, together with a refresh token."),
-            secret("client_secret", "Client secret", "Of the app, together with a refresh token."),
+            setting("location_id", "Location", "The numeric ID of the location to update when a listing doesn't name one."),
+            needed_secret(
+                "access_token",
+                "Admin API access token",
+                "From a custom app with the scopes read_inventory and write_inventory.",
+            ),
+            secret("refresh_token", "Refresh token", "For apps whose tokens expire. Also needs a client ID and secret."),
+            secret("client_id", "Client ID", "The app's ID, needed with a refresh token."),
+            secret("client_secret", "Client secret", "The app's secret, needed with a refresh token."),
         ],
     ),
     form(
@@ -88,10 +93,10 @@ pub const FORMS: &[StoreForm] = &[
         "SHOPLINE (myshopline.com)",
         &[
             needed("handle", "Handle", "The part before .myshopline.com."),
-            needed("location_id", "Location", "Where stock is written when a listing names no location."),
+            needed("location_id", "Location", "The ID of the location to update when a listing doesn't name one."),
             ACCESS_TOKEN,
-            setting("app_key", "App key", "Of the app, where its token is to be renewed."),
-            secret("app_secret", "App secret", "Of the app, where its token is to be renewed."),
+            setting("app_key", "App key", "The app's key, needed to renew its token."),
+            secret("app_secret", "App secret", "The app's secret, needed to renew its token."),
             AUTH_CODE,
         ],
     ),
@@ -103,20 +108,20 @@ pub const FORMS: &[StoreForm] = &[
             ACCESS_TOKEN,
             REFRESH_TOKEN,
             AUTH_CODE,
-            setting("client_id", "Client id", "Of the app, where its token is to be renewed."),
-            setting("redirect_uri", "Redirect address", "Of the app, where its token is to be renewed."),
-            secret("client_secret", "Client secret", "Of the app, where its token is to be renewed."),
+            setting("client_id", "Client ID", "The app's ID, needed to renew its token."),
+            setting("redirect_uri", "Redirect URI", "The app's redirect URI, needed to renew its token."),
+            secret("client_secret", "Client secret", "The app's secret, needed to renew its token."),
         ],
     ),
     form(
         "shopee",
         "Shopee",
         &[
-            needed("partner_id", "Partner id", "Of the app in the Open Platform's console."),
-            needed("shop_id", "Shop id", "Of the shop that has authorised the app."),
-            setting("region", "Region", "Left empty, the common host is used."),
-            setting("location_id", "Location", "For shops with several warehouses, when a listing names none."),
-            needed_secret("partner_key", "Partner key", "Of the app."),
+            needed("partner_id", "Partner ID", "The app's partner ID, from the Open Platform console."),
+            needed("shop_id", "Shop ID", "The ID of the shop that authorized the app."),
+            setting("region", "Region", "Leave empty to use the global host."),
+            setting("location_id", "Location", "For shops with several warehouses: the one to update when a listing doesn't name one."),
+            needed_secret("partner_key", "Partner key", "The app's partner key, from the Open Platform console."),
             REFRESH_TOKEN,
             ACCESS_TOKEN,
             AUTH_CODE,
@@ -128,17 +133,21 @@ pub const FORMS: &[StoreForm] = &[
         &[
             field("base_url", "Address", "The shop's address, such as https://shop.example.com.", FieldKind::Address, true),
             setting("permalinks", "Permalinks", "pretty (the default) or plain."),
-            needed_secret("consumer_key", "Consumer key", "From WooCommerce > Settings > Advanced > REST API, with read and write."),
-            needed_secret("consumer_secret", "Consumer secret", "Shown with the key."),
+            needed_secret("consumer_key", "Consumer key", "From WooCommerce > Settings > Advanced > REST API, with Read/Write permission."),
+            needed_secret("consumer_secret", "Consumer secret", "Shown once, together with the key."),
         ],
     ),
     form(
         "lazada",
         "Lazada",
         &[
-            setting("region", "Country", "Two letters, such as sg."),
-            needed("app_key", "App key", "Of the app in the Open Platform's console."),
-            setting("warehouse_code", "Warehouse", "For sellers with several warehouses, when a listing names none."),
+            setting("region", "Country", "The two-letter country code, such as sg."),
+            needed("app_key", "App key", "The app's key, from the Open Platform console."),
+            setting(
+                "warehouse_code",
+                "Warehouse",
+                "For sellers with several warehouses: the code of the one to update when a listing doesn't name one.",
+            ),
             APP_SECRET,
             REFRESH_TOKEN,
             ACCESS_TOKEN,
@@ -149,9 +158,9 @@ pub const FORMS: &[StoreForm] = &[
         "tiktok_shop",
         "TikTok Shop",
         &[
-            needed("app_key", "App key", "Of the app in the Partner Center."),
-            needed("shop_cipher", "Shop cipher", "Of the shop that has authorised the app."),
-            setting("warehouse_id", "Warehouse", "For shops with several warehouses, when a listing names none."),
+            needed("app_key", "App key", "The app's key, from the Partner Center."),
+            needed("shop_cipher", "Shop cipher", "The cipher of the shop that authorized the app."),
+            setting("warehouse_id", "Warehouse", "For shops with several warehouses: the one to update when a listing doesn't name one."),
             APP_SECRET,
             REFRESH_TOKEN,
             ACCESS_TOKEN,
@@ -163,12 +172,12 @@ pub const FORMS: &[StoreForm] = &[
         "Amazon",
         &[
             needed("region", "Region", "na, eu or fe."),
-            needed("seller_id", "Seller id", "The merchant token of the account."),
-            needed("marketplace_id", "Marketplace id", "Such as ATVPDKIKX0DER for the United States."),
-            setting("fulfillment_channel", "Fulfilment channel", "DEFAULT, the seller's own, when left empty."),
-            needed_secret("refresh_token", "Refresh token", "From the seller's authorisation of the app."),
-            needed_secret("client_id", "Client id", "Of the app (Login with Amazon)."),
-            needed_secret("client_secret", "Client secret", "Of the app (Login with Amazon)."),
+            needed("seller_id", "Seller ID", "The account's merchant token."),
+            needed("marketplace_id", "Marketplace ID", "For example, ATVPDKIKX0DER for the United States."),
+            setting("fulfillment_channel", "Fulfillment channel", "Leave empty for DEFAULT, stock that you ship yourself."),
+            needed_secret("refresh_token", "Refresh token", "Issued when the seller authorized the app."),
+            needed_secret("client_id", "Client ID", "The app's Login with Amazon client ID."),
+            needed_secret("client_secret", "Client secret", "The app's Login with Amazon client secret."),
         ],
     ),
     form(
@@ -176,10 +185,10 @@ pub const FORMS: &[StoreForm] = &[
         "eBay",
         &[
             setting("environment", "Environment", "production (the default) or sandbox."),
-            setting("merchant_location_key", "Location", "For sellers who split stock by location."),
-            needed_secret("refresh_token", "Refresh token", "From the seller's authorisation of the keyset."),
-            needed_secret("client_id", "App id", "Of the keyset (client id)."),
-            needed_secret("client_secret", "Cert id", "Of the keyset (client secret)."),
+            setting("merchant_location_key", "Location", "For sellers who split stock by location: the location's key."),
+            needed_secret("refresh_token", "Refresh token", "Issued when the seller authorized the keyset."),
+            needed_secret("client_id", "App ID", "The keyset's client ID."),
+            needed_secret("client_secret", "Cert ID", "The keyset's client secret."),
         ],
     ),
     form(
@@ -189,26 +198,40 @@ pub const FORMS: &[StoreForm] = &[
             field(
                 "base_url",
                 "Address",
-                "Of Vendure's server, without /admin-api, such as https://shop.example.com.",
+                "The Vendure server's address without /admin-api, such as https://shop.example.com.",
                 FieldKind::Address,
                 true,
             ),
-            setting("location_id", "Stock location", "Where stock is written when a listing names none. Left empty, Vendure's default."),
-            setting("channel_token", "Channel token", "For servers with several channels. Left empty, the default channel."),
-            secret("username", "Administrator", "Name of an administrator who may read and update the catalog."),
-            secret("password", "Password", "Of the administrator."),
-            secret("api_key", "API key", "Instead of an administrator, where the server takes keys."),
+            setting(
+                "location_id",
+                "Stock location",
+                "The stock location to update when a listing doesn't name one. Leave empty for Vendure's default.",
+            ),
+            setting("channel_token", "Channel token", "For servers with several channels. Leave empty for the default channel."),
+            secret("username", "Administrator", "The username of an administrator who may read and update the catalog."),
+            secret("password", "Password", "The administrator's password."),
+            secret("api_key", "API key", "Instead of an administrator, if the server accepts API keys."),
         ],
     ),
     form(
         "medusa",
         "Medusa",
         &[
-            field("base_url", "Address", "Of Medusa's server, without /admin, such as https://shop.example.com.", FieldKind::Address, true),
-            setting("location_id", "Stock location", "Where stock is written when a listing names none: sloc_ and more."),
-            secret("api_key", "Secret API key", "From Medusa's Settings > Secret API keys."),
-            secret("email", "E-mail", "Instead of a key: of a user of the Medusa admin."),
-            secret("password", "Password", "Of that user."),
+            field(
+                "base_url",
+                "Address",
+                "The Medusa server's address without /admin, such as https://shop.example.com.",
+                FieldKind::Address,
+                true,
+            ),
+            setting(
+                "location_id",
+                "Stock location",
+                "The ID of the stock location to update when a listing doesn't name one. It starts with sloc_.",
+            ),
+            secret("api_key", "Secret API key", "From Settings > Secret API Keys in the Medusa admin."),
+            secret("email", "Email", "Instead of a key: the email address of a Medusa admin user."),
+            secret("password", "Password", "That user's password."),
         ],
     ),
     form(
@@ -218,17 +241,17 @@ pub const FORMS: &[StoreForm] = &[
             field(
                 "base_url",
                 "Address",
-                "Where the bridge or the simulated platform answers, such as https://bridge.example.com.",
+                "The address of the bridge or the simulated platform, such as https://bridge.example.com.",
                 FieldKind::Address,
                 true,
             ),
-            setting("external_store", "Name at the platform", "What the store is called there. Left empty, its id here is used."),
-            secret("token", "Access token", "Sent as a bearer token, if the bridge asks for one."),
+            setting("external_store", "Name on the platform", "The store's name there. Leave empty to use its ID here."),
+            secret("token", "Access token", "Sent as a bearer token, if the bridge needs one."),
         ],
     ),
 ];
 
-/// The form of this platform's stores.
+/// The form for stores on this platform.
 pub fn form_of(platform: &str) -> Option<&'static StoreForm> {
     FORMS.iter().find(|form| form.platform == platform)
 }
@@ -243,7 +266,7 @@ mod tests {
         for platform in registry() {
             assert!(
                 form_of(platform.name()).is_some(),
-                "add {} to FORMS: without it nobody can connect a store in the console",
+                "add {} to FORMS: without it nobody can connect such a store in the console",
                 platform.name()
             );
         }

@@ -1,53 +1,55 @@
-//! Lazada Open Platform, `/rest`. Checked in November 2026 against mirrored pages of Lazada's documents and public clients.
+//! Lazada Open Platform, `/rest`. Checked in November 2026 against mirrored pages of Lazada's documentation and against
+//! public clients.
 //!
-//! What it can do: set (`/product/stock/sellable/update`) and adjust (`…/adjust`) the sellable quantity of up to 20 SKUs a
-//! call (50 at most, 20 advised), each by itself; no idempotency keys, no compare-and-set. So an increase is read, then
-//! added; a lost answer is decided by reading back. A call holds SKUs of one item, as only one item can be asked for what
-//! it shows. `/product/price_quantity/update` sets the total quantity, is refused to some sellers and is not used.
+//! Abilities: sets (`/product/stock/sellable/update`) and adjusts (`…/adjust`) the sellable quantity of up to 20 SKUs per
+//! call (50 at most, 20 recommended), each independently of the others. No idempotency keys, no compare-and-set. So an
+//! increase is read, then added, and a lost answer is resolved by reading back. All SKUs of a call belong to one item,
+//! because a read covers only one item. `/product/price_quantity/update` is not used: it sets the total quantity, and some
+//! sellers may not call it.
 //!
-//! Listings: `item_id` is Lazada's item, `external_id` the SkuId in it, `seller_sku` (optional) the seller's own name of
-//! it; `warehouse_code`, of the listing or else of the store, where the seller has several warehouses.
+//! Listings: `item_id` is the Lazada item, `external_id` the SkuId within it and `seller_sku` (optional) the seller's own
+//! name for it. `warehouse_code`, from the listing or else from the store, is for sellers with several warehouses.
 //!
 //! Settings: `region`, `app_key`, `warehouse_code`, `app_calls_per_day`, `rate_limit`. Credentials: `app_secret`, and
-//! `refresh_token` with or without `access_token`, or `auth_code` for the first tokens.
+//! either `refresh_token` with or without `access_token`, or `auth_code` for the first tokens.
 //!
-//! Limits: 50 calls a second about inventory for one seller (Inventory Management document); 10,000,000 calls a day for
-//! one app, 10,000 for a test app (`app_calls_per_day` says so). The quota of a given app for one call stands in its
-//! console alone: `rate_limit` says it.
+//! Limits: 50 inventory calls a second per seller (Inventory Management document); 10,000,000 calls a day per app, 10,000
+//! for a test app (set with `app_calls_per_day`). Only the app's own console shows its quota for a particular call; it can
+//! be entered as `rate_limit`.
 //!
-//! Quirks: quantities are XML inside a form. Unknown elements are ignored and answered with a success, so that a wrong one
-//! (`UNCONFIRMED`) would not be noticed by the answer: look at one listing after the first push to a store with
-//! warehouses. Code `0` may carry failures in `detail`: what is not in there was written. A quantity cannot go below what
-//! campaigns lock; what an adjustment below zero does is unconfirmed.
+//! Quirks: quantities are XML inside a form. Lazada ignores unknown elements and still reports success, so a wrong element
+//! name (`UNCONFIRMED`) would go unnoticed: check one listing after the first push to a store with warehouses. Code `0` may
+//! come with failures in `detail`; whatever is not listed there was written. A quantity cannot fall below what campaigns
+//! lock. What an adjustment below zero does is unconfirmed.
+mod codes;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::client::by_status;
-use super::codes::Class::{Listing, Location, SignIn, Store, Throttled, TokenExpired, Uncertain};
-use super::codes::{Row, UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
-use super::fields::{base, needed, number, own_or_stores, rate_limit, whole};
-use super::sign::{ends_soon, hmac_sha256, percent, with_access_token};
-use super::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::codes::{Class, UNKNOWN_CODE, by_status, find, item, outcome, renewal, said, text, unreadable};
+use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::fields::{base, listing_or_store_setting, needed, number, rate_limit, whole};
+use super::sign::{expires_soon, hmac_sha256, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
+use codes::{CODES, EDIT, PAIR, WAREHOUSE};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use wire::{Envelope, InFailed, InItem, InPage, InSku, InTokens};
 
-/// What no source that could be read says for sure.
+/// Values that no readable source confirms.
 struct Unconfirmed {
-    /// The element with the quantity inside a warehouse's: one public team saw this one work for setting (June 2026),
-    /// another uses `SellableQuantity`.
+    /// The element that holds the quantity inside a warehouse's element. One public team reports that this name works for
+    /// setting (June 2026); another uses `SellableQuantity`.
     warehouse_quantity: &'static str,
-    /// What an access token lives, in seconds, when the answer does not say.
-    token_lives_s: i64,
+    /// The lifetime of an access token, in seconds, if the answer does not state it.
+    token_lifetime_s: i64,
 }
-const UNCONFIRMED: Unconfirmed = Unconfirmed { warehouse_quantity: "Quantity", token_lives_s: 7 * 86_400 };
+const UNCONFIRMED: Unconfirmed = Unconfirmed { warehouse_quantity: "Quantity", token_lifetime_s: 7 * 86_400 };
 
-/// Hosts by the setting `region`.
+/// Hosts by region.
 const HOSTS: [(&str, &str); 6] = [
     ("sg", "https://api.lazada.sg/rest"),
     ("th", "https://api.lazada.co.th/rest"),
@@ -57,13 +59,12 @@ const HOSTS: [(&str, &str); 6] = [
     ("id", "https://api.lazada.co.id/rest"),
 ];
 const TOKEN_HOST: &str = "https://auth.lazada.com/rest";
-/// Any second holds at most 50: what is there at once and what comes in within it.
+/// At most 50 calls in any second: the burst plus one second's refill.
 const RATE: RateLimit = RateLimit { per_second: 45.0, burst: 5 };
-/// Of a live app.
+/// The limit for a live app.
 const CALLS_PER_DAY: u64 = 10_000_000;
-const MOST_SKUS: usize = 20;
-/// Items on a page of the list.
-const ITEMS_PAGE: u64 = 20;
+const MAX_SKUS: usize = 20;
+const ITEMS_PER_PAGE: u64 = 20;
 
 const UPDATE: &str = "/product/stock/sellable/update";
 const ADJUST: &str = "/product/stock/sellable/adjust";
@@ -76,63 +77,11 @@ const ITEM_ID: &str = "item_id";
 const SELLER_SKU: &str = "seller_sku";
 const WAREHOUSE_CODE: &str = "warehouse_code";
 
-const PAIR: &str = "Check that the item and its SKU exist in Lazada and pair the listing again, then retry.";
-const EDIT: &str = "Look at the item in Lazada Seller Center, put right what Lazada says, then retry.";
-const SELLER: &str = "Put this right in Lazada Seller Center, or ask Lazada; then check the store.";
-const RECONNECT: &str = "Let the seller allow the app in Lazada again, then enter the new tokens.";
-const KEYS: &str = "Check the store's app_key and app_secret.";
-const WAREHOUSE: &str = "Set warehouse_code, of the store or of the listing, to one of the seller's warehouses; then check the store.";
-const BUG: &str = "Lazada found the request itself wrong: report this with the answer, and retry once it is mended.";
-
-/// What Lazada's codes mean, of calls and in `detail`.
-const CODES: &[Row] = &[
-    ("ApiCallLimit", "", Throttled),
-    ("AppCallLimit", "", Throttled),
-    ("AppApiCallLimit", "", Throttled),
-    ("SellerCallLimit", "", Throttled),
-    ("901", "", Throttled),
-    ("4154", "", Throttled),
-    ("E1002", "", Throttled),
-    ("E901", "", Throttled),
-    ("HOT_KEY_BLOCK_EXCEPTION", "", Throttled),
-    ("IllegalAccessToken", "", TokenExpired),
-    ("InvalidAccessToken", "", TokenExpired),
-    ("IllegalRefreshToken", "", SignIn(RECONNECT)),
-    ("InvalidCode", "", SignIn(RECONNECT)),
-    ("IncompleteSignature", "", SignIn(KEYS)),
-    ("UnsupportedHTTPMethod", "", Listing(BUG)),
-    ("E006", "", Listing(BUG)),
-    ("SellerNotActive", "", Store(SELLER)),
-    ("SellerNotVerified", "", Store(SELLER)),
-    ("InsufficientPermission", "", Store(SELLER)),
-    ("ONLY_CB_SELLER_SUPPORTED", "", Store(SELLER)),
-    ("SELLER_NOT_PERMITTED", "", Store(SELLER)),
-    ("ITEM_NOT_FOUND", "", Listing(PAIR)),
-    ("EDIT_ITEM_NOT_BELONG_SELLER", "", Listing(PAIR)),
-    ("", "warehouse", Location(WAREHOUSE)),
-    ("E0501", "", Listing(EDIT)),
-    ("ServiceTimeout", "", Uncertain),
-    ("SYS_ERROR", "", Uncertain),
-    ("THIRD_SERVICE_ERROR", "", Uncertain),
-    ("6", "", Uncertain),
-    ("300", "", Uncertain),
-    ("500", "", Uncertain),
-    ("501", "", Uncertain),
-    ("502", "", Uncertain),
-    ("503", "", Uncertain),
-    ("506", "", Uncertain),
-    ("513", "", Uncertain),
-    ("1000", "", Uncertain),
-    ("E500", "", Uncertain),
-    ("E501", "", Uncertain),
-    ("E503", "", Uncertain),
-];
-
-/// The connector.
+/// The connector for Lazada.
 #[derive(Debug)]
 pub struct Lazada;
 
-/// The signature of these parameters: before they are encoded, in the order of their names.
+/// Signs the parameters, which are sorted by name and not yet encoded.
 fn sign(secret: &SecretString, path: &str, parameters: &BTreeMap<&str, String>) -> String {
     let pairs: String = parameters.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
     hex::encode_upper(hmac_sha256(secret.expose_secret().as_bytes(), format!("{path}{pairs}").as_bytes()))
@@ -142,7 +91,7 @@ fn encoded(parameters: &BTreeMap<&str, String>) -> String {
     parameters.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect::<Vec<_>>().join("&")
 }
 
-/// A call with all its parameters signed; its own stand in the query of a GET and in the form of a POST.
+/// A request with all its parameters signed. The call's own parameters go in the query of a GET or the form of a POST.
 fn signed(
     store: &StoreConnection,
     host: &str,
@@ -173,8 +122,8 @@ fn signed(
 
 fn api(store: &StoreConnection, path: &str, own: BTreeMap<&'static str, String>, method: Method, stamp: &Stamp) -> Result<Request, String> {
     let region = store.setting("region");
-    let [(_, usual), ..] = HOSTS;
-    let host = HOSTS.iter().find(|(name, _)| region == Some(name)).map_or(usual, |(_, host)| host);
+    let [(_, default), ..] = HOSTS;
+    let host = HOSTS.iter().find(|(name, _)| region == Some(name)).map_or(default, |(_, host)| host);
     signed(store, host, path, Some(store.secret("access_token")?), own, method, stamp)
 }
 
@@ -183,16 +132,16 @@ fn xml(text: &str) -> String {
 }
 
 fn item_id(listing: &CallItem) -> Result<&str, String> {
-    let id = listing.extra.get(ITEM_ID).ok_or("The listing has no item_id: pair it again with the id of its Lazada item.")?;
-    if whole(id).is_some() { Ok(id) } else { Err(format!("The listing's item_id {id} is not a Lazada item's number.")) }
+    let id = listing.extra.get(ITEM_ID).ok_or("The listing has no item_id. Pair it again with the ID of its Lazada item.")?;
+    if whole(id).is_some() { Ok(id) } else { Err(format!("The listing's item_id {id} is not the number of a Lazada item.")) }
 }
 
-/// The one item of a call.
+/// The item that all listings of a call belong to.
 fn item_of(call: &Call) -> Result<&str, String> {
-    let first = item_id(call.items.first().ok_or("There is nothing in this call.")?)?;
+    let first = item_id(call.items.first().ok_or("This call contains no listings.")?)?;
     for listing in &call.items {
         if item_id(listing)? != first {
-            return Err("Lazada is asked about one item in a call.".to_owned());
+            return Err("A call to Lazada can cover only one item.".to_owned());
         }
     }
     Ok(first)
@@ -206,7 +155,7 @@ fn payload(store: &StoreConnection, call: &Call) -> Result<String, String> {
             return Err(format!("The listing's external_id {sku} is not a Lazada SkuId."));
         }
         let name = listing.extra.get(SELLER_SKU).map(|name| format!("<SellerSku>{}</SellerSku>", xml(name))).unwrap_or_default();
-        let stock = match own_or_stores(listing, store, WAREHOUSE_CODE) {
+        let stock = match listing_or_store_setting(listing, store, WAREHOUSE_CODE) {
             None => format!("<SellableQuantity>{quantity}</SellableQuantity>"),
             Some(code) => {
                 let (code, element) = (xml(code), UNCONFIRMED.warehouse_quantity);
@@ -226,7 +175,7 @@ fn list_request(store: &StoreConnection, offset: u64, limit: u64, stamp: &Stamp)
     api(store, ITEMS, own, Method::Get, stamp)
 }
 
-/// The answer to a call that worked at least in part.
+/// The answer to a call that succeeded at least in part.
 fn envelope(call: &Call, reply: &Reply) -> Result<Envelope, Outcome> {
     let Ok(body) = serde_json::from_str::<Envelope>(&reply.body) else {
         return Err(by_status(reply).unwrap_or_else(unreadable));
@@ -242,41 +191,42 @@ fn envelope(call: &Call, reply: &Reply) -> Result<Envelope, Outcome> {
     })
 }
 
-/// Whether a failure in `detail` is this listing's: its `field` holds the SkuId or the seller's SKU, in a form that is
-/// unconfirmed.
-fn speaks_of(failed: &InFailed, listing: &CallItem) -> bool {
+/// Whether a failure in `detail` belongs to this listing. Its `field` holds the SkuId or the seller's SKU, in an
+/// unconfirmed format.
+fn is_about(failed: &InFailed, listing: &CallItem) -> bool {
     let field = text(&failed.field);
     let seller_sku = listing.extra.get(SELLER_SKU);
     seller_sku.is_some_and(|sku| *sku == field) || field.split(|c: char| !c.is_ascii_digit()).any(|part| part == listing.external_id)
 }
 
-/// What was sent less what failed. A failure that speaks of no listing of the call may be any's.
+/// Every listing was written unless `detail` names it. A failure that cannot be matched to a listing may belong to any of
+/// them.
 fn write_results(call: &Call, body: &Envelope) -> Outcome {
     let detail = body.detail();
     let alone = call.items.len() == 1;
-    let nobodys = detail.iter().any(|failed| !call.items.iter().any(|listing| speaks_of(failed, listing)));
-    let result = |listing: &CallItem| match detail.iter().find(|failed| alone || speaks_of(failed, listing)) {
+    let unmatched = detail.iter().any(|failed| !call.items.iter().any(|listing| is_about(failed, listing)));
+    let result = |listing: &CallItem| match detail.iter().find(|failed| alone || is_about(failed, listing)) {
         Some(failed) => {
             let (code, message) = (text(&failed.code), text(&failed.message));
-            item(find(CODES, &code, &message).unwrap_or(Listing(EDIT)), said("Lazada", &code, &message))
+            item(find(CODES, &code, &message).unwrap_or(Class::Listing(EDIT)), said("Lazada", &code, &message))
         }
-        None if nobodys => ItemResult::Unknown { reason: "Lazada's answer names a failure, but not whose.".to_owned() },
+        None if unmatched => ItemResult::Unknown { reason: "Lazada reported a failure, but not for which listing.".to_owned() },
         None => ItemResult::Applied { shown: None },
     };
     Outcome::Answered(call.items.iter().map(result).collect())
 }
 
-fn shown(store: &StoreConnection, listing: &CallItem, skus: &[InSku]) -> ItemResult {
+fn read_result(store: &StoreConnection, listing: &CallItem, skus: &[InSku]) -> ItemResult {
     let rejected = |reason: &str, next_step: &str| ItemResult::Rejected { reason: reason.to_owned(), next_step: next_step.to_owned() };
     let Some(sku) = skus.iter().find(|sku| text(&sku.sku_id) == listing.external_id) else {
-        return rejected("Lazada does not know this SKU of the item.", PAIR);
+        return rejected("This SKU does not exist in the Lazada item.", PAIR);
     };
-    let quantity = match (own_or_stores(listing, store, WAREHOUSE_CODE), sku.warehouses.as_slice()) {
+    let quantity = match (listing_or_store_setting(listing, store, WAREHOUSE_CODE), sku.warehouses.as_slice()) {
         (None, [only]) => only.sellable.or(sku.quantity),
         (None, _) => sku.quantity,
-        (Some(code), warehouses) => match warehouses.iter().find(|at| at.code == code) {
-            Some(at) => at.sellable,
-            None => return rejected("Lazada has no stock of this SKU in the given warehouse.", WAREHOUSE),
+        (Some(code), warehouses) => match warehouses.iter().find(|warehouse| warehouse.code == code) {
+            Some(warehouse) => warehouse.sellable,
+            None => return rejected("Lazada lists no stock of this SKU in the given warehouse.", WAREHOUSE),
         },
     };
     match quantity {
@@ -291,9 +241,8 @@ impl Platform for Lazada {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let region = if store.base_url.is_some() { Need::Optional } else { Need::Needed };
         Check::new(store, Need::Optional)
-            .word("region", region, &HOSTS.map(|(name, _)| name))
+            .word("region", Need::unless(store.base_url.is_some()), &HOSTS.map(|(name, _)| name))
             .text("app_key", Need::Needed)
             .text(WAREHOUSE_CODE, Need::Optional)
             .number("app_calls_per_day", Need::Optional)
@@ -308,13 +257,13 @@ impl Platform for Lazada {
     }
 
     fn facts(&self, store: &StoreConnection) -> Facts {
-        // A tenth of the day's calls at once, the rest spread over the day: together never more than the day's.
-        let a_day = number(store, "app_calls_per_day").unwrap_or(CALLS_PER_DAY).clamp(1000, 1_000_000_000);
-        let burst = u32::try_from(a_day / 10).unwrap_or(u32::MAX);
+        // A tenth of the day's calls as a burst and the rest spread over the day, so that a day never exceeds its limit.
+        let calls_per_day = number(store, "app_calls_per_day").unwrap_or(CALLS_PER_DAY).clamp(1000, 1_000_000_000);
+        let burst = u32::try_from(calls_per_day / 10).unwrap_or(u32::MAX);
         #[expect(clippy::cast_precision_loss, reason = "a bounded number of calls")]
-        let per_second = (a_day - u64::from(burst)) as f64 / 86_400.0;
+        let per_second = (calls_per_day - u64::from(burst)) as f64 / 86_400.0;
         Facts {
-            abilities: Abilities { adjust: true, idempotency: false, compare_and_set: false, read: true, max_items: MOST_SKUS },
+            abilities: Abilities { adjust: true, idempotency: false, compare_and_set: false, read: true, max_items: MAX_SKUS },
             group_by: Some(ITEM_ID),
             per_store: rate_limit(store, RATE).unwrap_or(RATE),
             per_app: store.setting("app_key").map(|key| AppLimit { name: format!("lazada {key}"), limit: RateLimit { per_second, burst } }),
@@ -343,7 +292,7 @@ impl Platform for Lazada {
             Action::Set | Action::Adjust => write_results(call, &body),
             Action::Check => Outcome::Answered(Vec::new()),
             Action::Read => match serde_json::from_value::<InItem>(body.data) {
-                Ok(found) => Outcome::Answered(call.items.iter().map(|listing| shown(store, listing, &found.skus)).collect()),
+                Ok(found) => Outcome::Answered(call.items.iter().map(|listing| read_result(store, listing, &found.skus)).collect()),
                 Err(_) => unreadable(),
             },
         }
@@ -354,15 +303,15 @@ impl Platform for Lazada {
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, stamp: &Stamp) -> Result<Request, String> {
-        let offset = cursor.map_or(Some(0), whole).ok_or("This is not where a list of this store's variants goes on.")?;
-        list_request(store, offset, ITEMS_PAGE, stamp)
+        let offset = cursor.map_or(Some(0), whole).ok_or("This cursor does not belong to the store's list of variants.")?;
+        list_request(store, offset, ITEMS_PER_PAGE, stamp)
     }
 
     fn variants(&self, _: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
         let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
         let page: InPage = serde_json::from_value(envelope(&call, reply)?.data).map_err(|_| unreadable())?;
         let offset = cursor.and_then(whole).unwrap_or(0);
-        let full = page.products.len() as u64 >= ITEMS_PAGE;
+        let full = page.products.len() as u64 >= ITEMS_PER_PAGE;
         let of_item = |item: InItem| {
             let (id, title) = (text(&item.item_id), item.attributes.name);
             item.skus.into_iter().map(move |sku| {
@@ -378,7 +327,7 @@ impl Platform for Lazada {
         };
         Ok(VariantPage {
             variants: page.products.into_iter().flat_map(of_item).collect(),
-            next: full.then(|| (offset + ITEMS_PAGE).to_string()),
+            next: full.then(|| (offset + ITEMS_PER_PAGE).to_string()),
         })
     }
 
@@ -386,7 +335,7 @@ impl Platform for Lazada {
         let secret = |name: &str| store.credentials.get(name).map(|secret| secret.expose_secret().to_owned());
         let (path, own) = match (secret("auth_code"), secret("refresh_token")) {
             (Some(code), _) => (TOKEN_CREATE, BTreeMap::from([("code", code)])),
-            (None, _) if !refused && secret("access_token").is_some() && !ends_soon(store, stamp) => return None,
+            (None, _) if !refused && secret("access_token").is_some() && !expires_soon(store, stamp) => return None,
             (None, Some(token)) => (TOKEN_REFRESH, BTreeMap::from([("refresh_token", token)])),
             (None, None) => return None,
         };
@@ -395,14 +344,14 @@ impl Platform for Lazada {
 
     fn renewal(&self, store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
         let Ok(tokens) = serde_json::from_str::<InTokens>(&reply.body) else {
-            return Renewal::TryAgain { reason: "Lazada's answer about new tokens could not be read.".to_owned() };
+            return Renewal::TryAgain { reason: "Lazada's answer to the token renewal could not be read.".to_owned() };
         };
         let Some(access) = tokens.access_token else {
             let code = text(&tokens.code);
             return renewal(find(CODES, &code, &tokens.message), said("Lazada", &code, &tokens.message));
         };
-        let lives_s = tokens.expires_in.unwrap_or(UNCONFIRMED.token_lives_s);
-        let mut credentials = with_access_token(store, &access, lives_s, stamp);
+        let lifetime_s = tokens.expires_in.unwrap_or(UNCONFIRMED.token_lifetime_s);
+        let mut credentials = with_access_token(store, &access, lifetime_s, stamp);
         if let Some(refresh) = tokens.refresh_token {
             credentials.insert("refresh_token".to_owned(), refresh.into());
         }

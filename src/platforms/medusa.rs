@@ -27,9 +27,9 @@
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::codes::{self, Class, said};
-use super::fields::{max_items, own_or_stores};
-use super::sign::{ends_soon, percent, with_access_token};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::fields::{listing_or_store_setting, max_items};
+use super::sign::{expires_soon, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use base64::Engine as _;
@@ -91,7 +91,7 @@ fn checked_id<'a>(text: &'a str, kind: &str) -> Result<&'a str, String> {
 }
 
 fn item_and_location<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<(&'a str, &'a str), String> {
-    let location = own_or_stores(item, store, "location_id")
+    let location = listing_or_store_setting(item, store, "location_id")
         .filter(|id| !id.is_empty())
         .ok_or("Neither the listing nor its store has a location_id, so its Medusa stock location is unknown.")?;
     Ok((checked_id(&item.external_id, "an inventory item (iitem_…)")?, checked_id(location, "a stock location (sloc_…)")?))
@@ -198,7 +198,7 @@ impl Platform for Medusa {
 
     fn renewal_request(&self, store: &StoreConnection, stamp: &Stamp, refused: bool) -> Option<Request> {
         let has = |name| store.credentials.contains_key(name);
-        if has("api_key") || (has("access_token") && !refused && !ends_soon(store, stamp)) {
+        if has("api_key") || (has("access_token") && !refused && !expires_soon(store, stamp)) {
             return None;
         }
         let secret = |name| store.secret(name).ok().map(ExposeSecret::expose_secret);

@@ -1,12 +1,12 @@
-//! Renewal of OAuth 2 access tokens with a refresh token (RFC 6749, section 6): what Shopify, Amazon and eBay share. How
-//! the client is named differs, so each connector makes its own request.
+//! Renewal of OAuth 2 access tokens with a refresh token (RFC 6749, section 6), as Shopify, Amazon and eBay do it. They
+//! identify the client in different ways, so each connector builds its own request.
 use super::call::{Method, Reply, Request, StoreConnection};
+use super::connector::{Renewal, Stamp};
 use super::sign::{percent, with_access_token};
-use super::{Renewal, Stamp};
 use serde::Deserialize;
 
-/// The life of an access token whose answer does not tell it.
-const DEFAULT_LIFE_S: i64 = 3600;
+/// The lifetime of an access token if the answer does not state it, in seconds.
+const DEFAULT_LIFETIME_S: i64 = 3600;
 
 #[derive(Deserialize)]
 struct Tokens {
@@ -20,7 +20,7 @@ struct Refusal {
     error: String,
 }
 
-/// A POST of a form.
+/// A POST with URL-encoded form fields.
 pub(super) fn form(url: impl Into<String>, fields: &[(&str, &str)]) -> Request {
     let body: Vec<String> = fields.iter().map(|(name, value)| format!("{}={}", percent(name), percent(value))).collect();
     Request { method: Method::Post, body: Some(body.join("&")), ..Request::get(url) }
@@ -28,19 +28,19 @@ pub(super) fn form(url: impl Into<String>, fields: &[(&str, &str)]) -> Request {
         .header("accept", "application/json")
 }
 
-/// What came of asking for a new access token; a new refresh token, where there is one, takes the place of the old.
+/// Reads the reply to a renewal. A new refresh token, if there is one, replaces the old.
 pub(super) fn renewal(store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
     match reply.status {
         200..=299 => {}
         408 | 429 | 500.. => {
-            return Renewal::TryAgain { reason: format!("The platform could not renew the access token just now ({}).", reply.status) };
+            return Renewal::TryAgain { reason: format!("The platform could not renew the access token for now ({}).", reply.status) };
         }
         _ => return Renewal::Refused { reason: refusal(reply) },
     }
     let Ok(tokens) = serde_json::from_str::<Tokens>(&reply.body) else {
-        return Renewal::TryAgain { reason: "The platform's answer to the renewal of the access token could not be read.".to_owned() };
+        return Renewal::TryAgain { reason: "The platform's answer to the token renewal could not be read.".to_owned() };
     };
-    let mut credentials = with_access_token(store, &tokens.access_token, tokens.expires_in.unwrap_or(DEFAULT_LIFE_S), stamp);
+    let mut credentials = with_access_token(store, &tokens.access_token, tokens.expires_in.unwrap_or(DEFAULT_LIFETIME_S), stamp);
     if let Some(refresh) = tokens.refresh_token {
         credentials.insert("refresh_token".to_owned(), refresh.into());
     }
@@ -48,57 +48,55 @@ pub(super) fn renewal(store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> 
 }
 
 fn refusal(reply: &Reply) -> String {
-    let word = serde_json::from_str::<Refusal>(&reply.body).map(|refusal| refusal.error).unwrap_or_default();
-    match word.as_str() {
+    let error = serde_json::from_str::<Refusal>(&reply.body).map(|refusal| refusal.error).unwrap_or_default();
+    match error.as_str() {
         "invalid_grant" => {
-            "The platform no longer takes the refresh token (invalid_grant): the seller must connect the store again.".to_owned()
+            "The platform no longer accepts the refresh token (invalid_grant). The seller must connect the store again.".to_owned()
         }
         "invalid_client" | "unauthorized_client" => {
-            format!("The platform refuses the app's own client_id or client_secret ({word}): the operator must mend them.")
+            format!("The platform refused the app's client_id or client_secret ({error}). The operator must correct them.")
         }
         _ => {
-            let word: String = word.chars().take(100).collect();
-            format!("The platform refused to renew the access token ({} {word}).", reply.status)
+            let error: String = error.chars().take(100).collect();
+            format!("The platform refused to renew the access token ({} {error}).", reply.status)
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::{test_reply, test_stamp, test_store};
+    use super::super::fixtures::{test_reply, test_stamp, test_store};
     use super::super::sign::EXPIRES_AT;
     use super::*;
     use secrecy::ExposeSecret;
     use serde_json::json;
 
-    fn came_of(status: u16, body: &str) -> Renewal {
+    fn read(status: u16, body: &str) -> Renewal {
         let store = test_store("x", json!({}), &[("access_token", "old"), ("refresh_token", "r1")]);
         renewal(&store, &test_reply(status, &[], body), &test_stamp("2026-11-24T12:00:00Z"))
     }
 
     #[test]
-    fn a_new_token_is_kept_with_its_end_and_a_new_refresh_token_with_it() {
-        let Renewal::Renewed(kept) = came_of(200, r#"{"access_token":"new","expires_in":3600,"token_type":"bearer"}"#) else { panic!() };
+    fn a_new_access_token_is_stored_with_its_expiry_and_any_new_refresh_token() {
+        let Renewal::Renewed(kept) = read(200, r#"{"access_token":"new","expires_in":3600,"token_type":"bearer"}"#) else { panic!() };
         let kept: Vec<(&str, &str)> = kept.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
         assert_eq!(kept, [("access_token", "new"), (EXPIRES_AT, "2026-11-24T13:00:00+00:00"), ("refresh_token", "r1")]);
-        let Renewal::Renewed(kept) = came_of(200, r#"{"access_token":"new","expires_in":3600,"refresh_token":"r2"}"#) else { panic!() };
+        let Renewal::Renewed(kept) = read(200, r#"{"access_token":"new","expires_in":3600,"refresh_token":"r2"}"#) else { panic!() };
         assert_eq!(kept["refresh_token"].expose_secret(), "r2");
     }
 
     #[test]
-    fn a_refusal_is_for_the_seller_an_error_of_theirs_for_later() {
-        assert!(
-            matches!(came_of(400, r#"{"error":"invalid_grant"}"#), Renewal::Refused { reason } if reason.contains("connect the store"))
-        );
-        assert!(matches!(came_of(401, r#"{"error":"invalid_client"}"#), Renewal::Refused { reason } if reason.contains("operator")));
-        assert!(matches!(came_of(400, "rubbish"), Renewal::Refused { .. }));
+    fn a_refusal_is_final_but_a_server_error_may_be_retried() {
+        assert!(matches!(read(400, r#"{"error":"invalid_grant"}"#), Renewal::Refused { reason } if reason.contains("connect the store")));
+        assert!(matches!(read(401, r#"{"error":"invalid_client"}"#), Renewal::Refused { reason } if reason.contains("operator")));
+        assert!(matches!(read(400, "rubbish"), Renewal::Refused { .. }));
         for (status, body) in [(503, ""), (429, ""), (200, "rubbish")] {
-            assert!(matches!(came_of(status, body), Renewal::TryAgain { .. }), "{status}");
+            assert!(matches!(read(status, body), Renewal::TryAgain { .. }), "{status}");
         }
     }
 
     #[test]
-    fn a_form_is_encoded_and_its_secrets_are_not_printed() {
+    fn form_fields_are_encoded_and_their_secrets_never_printed() {
         let request = form("https://x.example/token", &[("grant_type", "refresh_token"), ("refresh_token", "Atzr|a b")]);
         assert_eq!(request.body.as_deref(), Some("grant_type=refresh_token&refresh_token=Atzr%7Ca%20b"));
         assert!(!format!("{request:?}").contains("Atzr"));

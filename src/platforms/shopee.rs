@@ -31,9 +31,9 @@ mod wire;
 use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::codes::{find, renewal, said, unreadable};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use super::fields::{number, rate_limit};
-use super::sign::{ends_soon, with_access_token};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::sign::{expires_soon, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
 use codes::CODES;
@@ -195,7 +195,7 @@ impl Platform for Shopee {
             let url = signed_url(store, TOKEN_GET, false, "", stamp).ok()?;
             return Request::json(Method::Post, url, &OutCode { code, partner_id, shop_id }).ok();
         }
-        if !refused && secret("access_token").is_some() && !ends_soon(store, stamp) {
+        if !refused && secret("access_token").is_some() && !expires_soon(store, stamp) {
             return None;
         }
         let refresh_token = secret("refresh_token")?;

@@ -28,9 +28,10 @@ mod wire;
 
 use super::call::{Action, Call, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
 use super::fields::max_items;
-use super::sign::ends_soon;
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage, oauth};
+use super::oauth;
+use super::sign::expires_soon;
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
 use outcomes::{failure, mutation_outcome, parse, read_outcome, unreadable};
@@ -149,7 +150,7 @@ impl Platform for Shopify {
     }
 
     fn renewal_request(&self, store: &StoreConnection, stamp: &Stamp, refused: bool) -> Option<Request> {
-        if !refused && !ends_soon(store, stamp) {
+        if !refused && !expires_soon(store, stamp) {
             return None;
         }
         let secret = |name| store.secret(name).ok().map(ExposeSecret::expose_secret);

@@ -24,12 +24,12 @@ mod tests;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need, needed_with};
-use super::client::by_status;
 use super::codes::Class::{Listing, Location, SignIn, Soon, Store, Throttled, TokenExpired};
+use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
-use super::fields::{base, needed, own_or_stores, rate_limit};
-use super::sign::{ends_soon, hmac_sha256_hex, percent, with_access_token};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::fields::{base, listing_or_store_setting, needed, rate_limit};
+use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use chrono::{DateTime, Utc};
@@ -112,7 +112,7 @@ fn api(store: &StoreConnection, method: Method, path: &str) -> Result<Request, S
 }
 
 fn location_of<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<&'a str, String> {
-    own_or_stores(item, store, LOCATION_ID).ok_or_else(|| "Neither the listing nor its store has a location_id.".to_owned())
+    listing_or_store_setting(item, store, LOCATION_ID).ok_or_else(|| "Neither the listing nor its store has a location_id.".to_owned())
 }
 
 fn write_request(store: &StoreConnection, call: &Call) -> Result<Request, String> {
@@ -219,7 +219,7 @@ impl Platform for Shopline {
         let Ok(body) = serde_json::from_str::<InLevels>(&reply.body) else { return unreadable() };
         let levels: Vec<InLevel> = body.inventory_level.into_iter().chain(body.inventory_levels).collect();
         let result = |item: &CallItem| {
-            let at = own_or_stores(item, store, LOCATION_ID).unwrap_or_default();
+            let at = listing_or_store_setting(item, store, LOCATION_ID).unwrap_or_default();
             let mut of_item = levels.iter().filter(|level| text(&level.inventory_item_id) == item.external_id);
             match of_item.find(|level| text(&level.location_id) == at) {
                 Some(level) if level.available.is_some() => ItemResult::Applied { shown: level.available },
@@ -267,7 +267,7 @@ impl Platform for Shopline {
     fn renewal_request(&self, store: &StoreConnection, stamp: &Stamp, refused: bool) -> Option<Request> {
         let (app_key, secret) = (store.setting("app_key")?, store.credentials.get("app_secret")?);
         let code = store.credentials.get("auth_code");
-        if code.is_none() && !refused && !ends_soon(store, stamp) {
+        if code.is_none() && !refused && !expires_soon(store, stamp) {
             return None;
         }
         let body = code.map(|code| serde_json::json!({ "code": code.expose_secret() }).to_string());

@@ -23,12 +23,12 @@ mod tests;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need, needed_with};
-use super::client::by_status;
 use super::codes::Class::{Listing, SignIn, Throttled, TokenExpired};
+use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use super::fields::{base, needed, rate_limit, whole};
-use super::sign::{ends_soon, percent, with_access_token};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::sign::{expires_soon, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -232,7 +232,7 @@ impl Platform for ShoplineOpen {
         let (client_id, redirect_uri) = (store.setting("client_id")?, store.setting("redirect_uri")?);
         let grant = match (secret("auth_code"), secret("refresh_token")) {
             (Some(code), _) => format!("grant_type=authorization_code&code={}", percent(code)),
-            (None, _) if !refused && secret("access_token").is_some() && !ends_soon(store, stamp) => return None,
+            (None, _) if !refused && secret("access_token").is_some() && !expires_soon(store, stamp) => return None,
             (None, Some(token)) => format!("grant_type=refresh_token&refresh_token={}", percent(token)),
             (None, None) => return None,
         };

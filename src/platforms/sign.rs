@@ -1,6 +1,6 @@
-//! What several connectors' authentication is made of: HMAC-SHA256, percent encoding, and tokens that end.
-use super::Stamp;
+//! Authentication that several connectors share: HMAC-SHA256, percent encoding, and access tokens that expire.
 use super::call::StoreConnection;
+use super::connector::Stamp;
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
@@ -8,14 +8,14 @@ use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The credential that says when the access token ends, as RFC 3339.
+/// The credential that holds the access token's expiry time, in RFC 3339 format.
 pub const EXPIRES_AT: &str = "access_token_expires_at";
-/// A token is renewed this long before it ends, so that none ends on the way.
+/// How long before its expiry a token is renewed, so that none expires in transit.
 const RENEW_BEFORE: TimeDelta = TimeDelta::minutes(5);
 
-/// HMAC-SHA256 (RFC 2104, FIPS 180-4). A key of any length is allowed.
+/// HMAC-SHA256 (RFC 2104, FIPS 180-4), with a key of any length.
 pub fn hmac_sha256(key: &[u8], text: &[u8]) -> [u8; 32] {
-    // Only a key of a wrong length is refused, and there is none for HMAC.
+    // Only a wrong key length could be refused, and HMAC has none.
     Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(text).finalize().into_bytes().into()).unwrap_or_default()
 }
 
@@ -24,7 +24,7 @@ pub fn hmac_sha256_hex(key: &SecretString, text: &str) -> String {
     hex::encode(hmac_sha256(key.expose_secret().as_bytes(), text.as_bytes()))
 }
 
-/// Percent encoding that leaves only RFC 3986's unreserved characters.
+/// Percent-encodes everything but RFC 3986's unreserved characters.
 pub fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -38,19 +38,19 @@ pub fn percent(text: &str) -> String {
     out
 }
 
-/// Whether the access token has ended or soon will, as far as is known.
-pub fn ends_soon(store: &StoreConnection, stamp: &Stamp) -> bool {
-    let ends_at = store.credentials.get(EXPIRES_AT).and_then(|text| text.expose_secret().parse::<DateTime<Utc>>().ok());
-    // The other way round, an instant at the far end of the calendar would have none before it.
-    ends_at.is_some_and(|at| at <= stamp.now + RENEW_BEFORE)
+/// Whether the access token has expired or soon will. False if its expiry time is unknown.
+pub fn expires_soon(store: &StoreConnection, stamp: &Stamp) -> bool {
+    let expires_at = store.credentials.get(EXPIRES_AT).and_then(|text| text.expose_secret().parse::<DateTime<Utc>>().ok());
+    // Subtracting from the expiry time instead could overflow at the start of the calendar.
+    expires_at.is_some_and(|at| at <= stamp.now + RENEW_BEFORE)
 }
 
-/// The store's credentials with a new access token that lives for `lives_s` seconds from now.
-pub fn with_access_token(store: &StoreConnection, token: &str, lives_s: i64, stamp: &Stamp) -> BTreeMap<String, SecretString> {
-    let ends_at = stamp.now.checked_add_signed(TimeDelta::seconds(lives_s.clamp(0, 10 * 365 * 86_400))).unwrap_or(stamp.now);
+/// The store's credentials with a new access token, valid for `lifetime_s` seconds from now.
+pub fn with_access_token(store: &StoreConnection, token: &str, lifetime_s: i64, stamp: &Stamp) -> BTreeMap<String, SecretString> {
+    let expires_at = stamp.now.checked_add_signed(TimeDelta::seconds(lifetime_s.clamp(0, 10 * 365 * 86_400))).unwrap_or(stamp.now);
     let mut credentials = store.credentials.clone();
     credentials.insert("access_token".to_owned(), token.into());
-    credentials.insert(EXPIRES_AT.to_owned(), ends_at.to_rfc3339().into());
+    credentials.insert(EXPIRES_AT.to_owned(), expires_at.to_rfc3339().into());
     credentials
 }
 
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hmac_is_rfc_4231s() {
+    fn hmac_agrees_with_rfc_4231() {
         assert_eq!(
             hmac_sha256_hex(&"Jefe".into(), "what do ya want for nothing?"),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
@@ -67,18 +67,18 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_centuries_away_is_an_end_like_any_other() {
-        use super::super::check::{test_stamp, test_store};
-        let ends_soon_at = |at: &str| {
+    fn an_expiry_time_at_either_end_of_the_calendar_is_handled() {
+        use super::super::fixtures::{test_stamp, test_store};
+        let expires_soon_at = |at: &str| {
             let store = test_store("x", serde_json::json!({}), &[(EXPIRES_AT, at)]);
-            ends_soon(&store, &test_stamp("2026-11-24T12:00:00Z"))
+            expires_soon(&store, &test_stamp("2026-11-24T12:00:00Z"))
         };
-        assert!(ends_soon_at(&DateTime::<Utc>::MIN_UTC.to_rfc3339()) && ends_soon_at("2026-11-24T12:04:00Z"));
-        assert!(!ends_soon_at(&DateTime::<Utc>::MAX_UTC.to_rfc3339()) && !ends_soon_at("2026-11-24T12:06:00Z"));
+        assert!(expires_soon_at(&DateTime::<Utc>::MIN_UTC.to_rfc3339()) && expires_soon_at("2026-11-24T12:04:00Z"));
+        assert!(!expires_soon_at(&DateTime::<Utc>::MAX_UTC.to_rfc3339()) && !expires_soon_at("2026-11-24T12:06:00Z"));
     }
 
     #[test]
-    fn only_unreserved_characters_stay() {
+    fn only_unreserved_characters_stay_unencoded() {
         assert_eq!(percent("a-._~Z 9/ü?&="), "a-._~Z%209%2F%C3%BC%3F%26%3D");
     }
 }

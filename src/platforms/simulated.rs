@@ -1,16 +1,21 @@
-//! The simulated platform's connector, which is also the generic HTTP bridge: any seller can point a store of this
-//! kind at a service of his own that speaks the small protocol below.
+//! The simulated platform's connector, which is also a generic HTTP bridge: a seller can point a store of this kind at a
+//! service of their own that speaks this small protocol.
 //!
-//! `POST {base_url}/stores/{store}/adjust` `{items: [{external_id, delta}]}`, `POST …/set` `{items: [{external_id,
-//! quantity, expected?}]}`, `GET …/items?external_id=…`; answers `{items: [{external_id, quantity} | {external_id,
-//! error}]}`. For pairing, `GET …/items?limit=…&after=…` without ids lists them: `{items: [{external_id, sku?}], next?}`;
-//! an item without a SKU is taken to have its external id for one. Source: the project's own interface page, November 2026. Limits: the store's own settings, by default
-//! 50 calls/s with a burst of 50 and 100 items a call.
+//! - `POST {base_url}/stores/{store}/adjust` with `{items: [{external_id, delta}]}`
+//! - `POST …/set` with `{items: [{external_id, quantity, expected?}]}`
+//! - `GET …/items?external_id=…`
+//!
+//! All three answer `{items: [{external_id, quantity} | {external_id, error}]}`. For pairing, `GET …/items?limit=…&after=…`
+//! without ids lists the items: `{items: [{external_id, sku?}], next?}`. An item without a SKU is given its external id as
+//! its SKU.
+//!
+//! Source: the project's own interface page, November 2026. Limits: the store's own settings, by default 50 calls/s with a
+//! burst of 50, and 100 items a call.
 use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::client::by_status;
+use super::codes::{by_status, unreadable};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use super::fields::{object, rate_limit};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -18,11 +23,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
 const DEFAULT_RATE: RateLimit = RateLimit { per_second: 50.0, burst: 50 };
-const MOST_ITEMS: usize = 1000;
-/// Variants on a page.
-const VARIANTS_PAGE: usize = 500;
+const MAX_ITEMS: usize = 1000;
+const VARIANTS_PER_PAGE: usize = 500;
 
-/// The connector.
+/// The connector for the simulated platform and for HTTP bridges.
 #[derive(Debug)]
 pub struct Simulated;
 
@@ -39,8 +43,8 @@ struct AbilitiesConfig {
 fn abilities(store: &StoreConnection) -> Result<Abilities, FieldError> {
     let given: AbilitiesConfig = object(store, "abilities")?.unwrap_or_default();
     let max_items = given.max_items.unwrap_or(100);
-    if !(1..=MOST_ITEMS).contains(&max_items) {
-        return Err(FieldError::new("/abilities/max_items", format!("must be from 1 to {MOST_ITEMS}")));
+    if !(1..=MAX_ITEMS).contains(&max_items) {
+        return Err(FieldError::new("/abilities/max_items", format!("must be from 1 to {MAX_ITEMS}")));
     }
     Ok(Abilities {
         adjust: given.adjust.unwrap_or(true),
@@ -70,7 +74,7 @@ struct OutBody<'a> {
 #[derive(Deserialize)]
 struct InBody {
     items: Vec<InItem>,
-    /// Where the next page of a list begins.
+    /// The cursor of the next page, when listing.
     next: Option<String>,
 }
 
@@ -82,12 +86,12 @@ struct InItem {
     sku: Option<String>,
 }
 
-fn items_url(store: &StoreConnection, last: &str) -> Result<reqwest::Url, String> {
+fn store_url(store: &StoreConnection, resource: &str) -> Result<reqwest::Url, String> {
     let base = store.base_url.as_deref().ok_or("The store has no base_url.")?;
-    let mut url = reqwest::Url::parse(base).map_err(|e| format!("The store's base_url is not an address: {e}."))?;
-    let own_name = store.store_id.to_string();
-    let name = store.config.get("external_store").and_then(|v| v.as_str()).unwrap_or(&own_name);
-    url.path_segments_mut().map_err(|()| "The store's base_url cannot have a path.")?.pop_if_empty().extend(["stores", name, last]);
+    let mut url = reqwest::Url::parse(base).map_err(|e| format!("The store's base_url is not a valid address: {e}."))?;
+    let our_id = store.store_id.to_string();
+    let name = store.config.get("external_store").and_then(|v| v.as_str()).unwrap_or(&our_id);
+    url.path_segments_mut().map_err(|()| "The store's base_url cannot have a path.")?.pop_if_empty().extend(["stores", name, resource]);
     Ok(url)
 }
 
@@ -118,10 +122,10 @@ impl Platform for Simulated {
     }
 
     fn facts(&self, store: &StoreConnection) -> Facts {
-        // Checked when the store was saved; a row that went bad gets the most careful reading.
-        let careful = Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: 1 };
+        // The settings were checked when the store was saved; if they have since become invalid, assume the least.
+        let minimal = Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: 1 };
         Facts {
-            abilities: abilities(store).unwrap_or(careful),
+            abilities: abilities(store).unwrap_or(minimal),
             group_by: None,
             per_store: rate_limit(store, DEFAULT_RATE).unwrap_or(DEFAULT_RATE),
             per_app: None,
@@ -133,12 +137,12 @@ impl Platform for Simulated {
     }
 
     fn request(&self, store: &StoreConnection, call: &Call, _: &Stamp) -> Result<Request, String> {
-        let last = match call.action {
+        let resource = match call.action {
             Action::Adjust => "adjust",
             Action::Set => "set",
             Action::Read | Action::Check => "items",
         };
-        let mut url = items_url(store, last)?;
+        let mut url = store_url(store, resource)?;
         if matches!(call.action, Action::Read | Action::Check) {
             let mut query = url.query_pairs_mut();
             for item in &call.items {
@@ -169,8 +173,8 @@ impl Platform for Simulated {
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
-        let mut url = items_url(store, "items")?;
-        url.query_pairs_mut().append_pair("limit", &VARIANTS_PAGE.to_string()).extend_pairs(cursor.map(|after| ("after", after)));
+        let mut url = store_url(store, "items")?;
+        url.query_pairs_mut().append_pair("limit", &VARIANTS_PER_PAGE.to_string()).extend_pairs(cursor.map(|after| ("after", after)));
         Ok(request_to(store, url))
     }
 
@@ -178,7 +182,6 @@ impl Platform for Simulated {
         if let Some(outcome) = by_status(reply) {
             return Err(outcome);
         }
-        let unreadable = || Outcome::Unknown { reason: "The store's answer could not be read.".to_owned() };
         let body: InBody = serde_json::from_str(&reply.body).map_err(|_| unreadable())?;
         let variant = |item: InItem| Variant {
             sku: item.sku.or_else(|| Some(item.external_id.clone())),
@@ -194,7 +197,7 @@ impl Platform for Simulated {
     }
 
     fn renewal(&self, _: &StoreConnection, _: &Reply, _: &Stamp) -> Renewal {
-        Renewal::Refused { reason: "The token of this store cannot be renewed.".to_owned() }
+        Renewal::Refused { reason: "This store's token cannot be renewed.".to_owned() }
     }
 
     fn outcome(&self, _: &StoreConnection, call: &Call, reply: &Reply) -> Outcome {
@@ -205,7 +208,7 @@ impl Platform for Simulated {
             return Outcome::Answered(Vec::new());
         }
         let Ok(body) = serde_json::from_str::<InBody>(&reply.body) else {
-            return Outcome::Unknown { reason: "The store's answer could not be read.".to_owned() };
+            return unreadable();
         };
         let mut answers: HashMap<String, InItem> = body.items.into_iter().map(|item| (item.external_id.clone(), item)).collect();
         let result = |answer: Option<InItem>| match answer {
@@ -214,7 +217,7 @@ impl Platform for Simulated {
             Some(InItem { error: Some(error), quantity: Some(shown), .. }) if error == "stale" => ItemResult::Stale { shown },
             Some(InItem { error: Some(error), .. }) => ItemResult::Rejected {
                 reason: format!("The store refused this listing: {}.", error.chars().take(200).collect::<String>()),
-                next_step: "Check that the listing exists in the store and pair it again, then retry.".to_owned(),
+                next_step: "Check that the listing exists in the store, pair it again, then retry.".to_owned(),
             },
             Some(_) => ItemResult::Unknown { reason: "The store's answer gives no quantity for this listing.".to_owned() },
         };
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_speak_the_protocol_and_hide_the_token() {
+    fn requests_follow_the_protocol_and_hide_the_token() {
         let request = Simulated.request(&store(json!({"external_store": "my shop/1"})), &call(Action::Adjust), &stamp()).unwrap();
         assert_eq!(request.url, "http://127.0.0.1:9/base/stores/my%20shop%2F1/adjust");
         assert_eq!(request.body.as_deref(), Some(r#"{"items":[{"external_id":"a","delta":3},{"external_id":"b/ü","delta":4}]}"#));
@@ -262,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn success_partial_success_and_stale_are_told_item_by_item() {
+    fn success_failure_and_stale_are_reported_item_by_item() {
         let body = r#"{"items":[{"external_id":"b/ü","error":"unknown item"},{"external_id":"a","quantity":7}]}"#;
         let Outcome::Answered(results) = Simulated.outcome(&store(json!({})), &call(Action::Adjust), &reply(200, body)) else { panic!() };
         assert_eq!(results[0], ItemResult::Applied { shown: Some(7) });
@@ -270,11 +273,11 @@ mod tests {
         let body = r#"{"items":[{"external_id":"a","error":"stale","quantity":7}]}"#;
         let Outcome::Answered(results) = Simulated.outcome(&store(json!({})), &call(Action::Set), &reply(200, body)) else { panic!() };
         assert_eq!(results[0], ItemResult::Stale { shown: 7 });
-        assert!(matches!(results[1], ItemResult::Unknown { .. }), "not mentioned: perhaps applied");
+        assert!(matches!(results[1], ItemResult::Unknown { .. }), "an item that is not mentioned may have been applied");
     }
 
     #[test]
-    fn throttled_expired_refused_and_lost_are_told_apart() {
+    fn statuses_are_classified() {
         let outcome = |status, body| Simulated.outcome(&store(json!({})), &call(Action::Adjust), &reply(status, body));
         assert!(
             matches!(outcome(429, ""), Outcome::TryAgain { after: Some(after), throttled: true, .. } if after == Duration::from_secs(2))
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_settings_are_named() {
+    fn bad_settings_are_named_by_their_pointers() {
         let bad = StoreConnection {
             base_url: Some("ftp://x".into()),
             ..store(json!({"abilities": {"max_items": 0}, "rate_limit": {"per_second": 0.0, "burst": 1}, "external_store": 3, "colour": 1}))

@@ -25,12 +25,12 @@ mod wire;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::client::by_status;
 use super::codes::Class::{Again, Listing, Location, SignIn, Store, Throttled, TokenExpired, Uncertain};
+use super::codes::by_status;
 use super::codes::{Row, UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
-use super::fields::{base, needed, own_or_stores, rate_limit, whole};
-use super::sign::{ends_soon, hmac_sha256_hex, percent, with_access_token};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::fields::{base, listing_or_store_setting, needed, rate_limit, whole};
+use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -169,7 +169,7 @@ fn set_request(store: &StoreConnection, call: &Call, stamp: &Stamp) -> Result<Re
         if !(0..=MAX_UNITS).contains(&item.quantity) {
             return Err(format!("TikTok Shop accepts quantities from 0 to {MAX_UNITS}; this one is {}.", item.quantity));
         }
-        let inventory = [OutInventory { warehouse_id: own_or_stores(item, store, WAREHOUSE_ID), quantity: item.quantity }];
+        let inventory = [OutInventory { warehouse_id: listing_or_store_setting(item, store, WAREHOUSE_ID), quantity: item.quantity }];
         Ok(OutSku { id: &item.external_id, inventory })
     });
     let body = OutUpdate { skus: skus.collect::<Result<_, _>>()? };
@@ -224,7 +224,7 @@ fn read_result(store: &StoreConnection, listing: &CallItem, skus: &[InSku]) -> I
     let Some(sku) = skus.iter().find(|sku| text(&sku.id) == listing.external_id) else {
         return rejected("TikTok Shop does not know this SKU.", PAIR_AGAIN);
     };
-    let quantity = match (own_or_stores(listing, store, WAREHOUSE_ID), sku.warehouse_inventory.as_slice()) {
+    let quantity = match (listing_or_store_setting(listing, store, WAREHOUSE_ID), sku.warehouse_inventory.as_slice()) {
         (None, []) => sku.total_available_quantity,
         (None, [only]) => only.available_quantity,
         (None, _) => return rejected("This SKU is in several warehouses, and no warehouse_id selects one.", WAREHOUSE),
@@ -351,7 +351,7 @@ impl Platform for TikTokShop {
         let secret = |name: &str| store.credentials.get(name).map(ExposeSecret::expose_secret);
         let (path, grant) = match (secret("auth_code"), secret("refresh_token")) {
             (Some(code), _) => (TOKEN_GET, format!("auth_code={}&grant_type=authorized_code", percent(code))),
-            (None, _) if !refused && secret("access_token").is_some() && !ends_soon(store, stamp) => return None,
+            (None, _) if !refused && secret("access_token").is_some() && !expires_soon(store, stamp) => return None,
             (None, Some(token)) => (TOKEN_REFRESH, format!("refresh_token={}&grant_type=refresh_token", percent(token))),
             (None, None) => return None,
         };

@@ -1,7 +1,8 @@
 //! How a request becomes a reply: over the network with reqwest, or from a script in tests.
 //!
-//! Stores' addresses come from sellers, so the network transport refuses whatever is not a public https address,
-//! after name resolution too, unless the operator allows private targets. Redirects are not followed: a 3xx is a reply.
+//! Sellers supply the addresses of their stores, so the network transport refuses anything but public https addresses,
+//! both before and after name resolution, unless the operator allows private targets. Redirects are not followed: a 3xx is
+//! returned as the reply.
 use super::call::{Method, Reply, Request};
 use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -10,28 +11,28 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The largest reply that is read, in bytes.
+/// The largest reply body that is read, in bytes.
 pub const MAX_REPLY_BYTES: usize = 1024 * 1024;
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// Surely not one byte left: no connection, no such host, a forbidden address.
+    /// Not a single byte was sent: no connection, no such host, or a forbidden address.
     #[error("not connected: {0}")]
     NotConnected(String),
-    /// Perhaps it was received: timeout, cut connection, an answer too large.
+    /// The request may have been received: a timeout, a dropped connection, or an answer that is too large.
     #[error("no answer: {0}")]
     Lost(String),
 }
 
-/// Sends one request.
+/// Turns a request into a reply.
 pub trait Transport: Send + Sync {
-    /// Sends it; the whole reply within `timeout`, or none.
+    /// Sends the request and returns the complete reply, or an error if it does not arrive within `timeout`.
     fn send(&self, request: Request, timeout: Duration) -> BoxFuture<'static, Result<Reply, SendError>>;
 }
 
-/// The network.
+/// Sends requests over the network.
 #[derive(Debug, Clone)]
 pub struct HttpTransport {
     client: reqwest::Client,
@@ -39,20 +40,20 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    /// A client with bounded times and sizes.
+    /// A transport that also reaches private addresses and plain http if `allow_private`.
     ///
     /// # Errors
-    /// The TLS backend cannot be set up.
+    /// If the TLS backend cannot be set up.
     pub fn new(allow_private: bool) -> Result<Self, String> {
-        Self::looking_up(allow_private, system_lookup)
+        Self::with_lookup(allow_private, system_lookup)
     }
 
-    fn looking_up(allow_private: bool, lookup: Lookup) -> Result<Self, String> {
-        // Fails when it is installed already, which is as good.
+    fn with_lookup(allow_private: bool, lookup: Lookup) -> Result<Self, String> {
+        // Fails only if a provider is already installed, which is just as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_WITHIN)
+            .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(60))
             .no_proxy()
             .user_agent(concat!("stocktide/", env!("CARGO_PKG_VERSION")));
@@ -64,12 +65,12 @@ impl HttpTransport {
     }
 
     fn check_target(&self, url: &str) -> Result<reqwest::Url, SendError> {
-        let url = reqwest::Url::parse(url).map_err(|e| SendError::NotConnected(format!("not an address: {e}")))?;
+        let url = reqwest::Url::parse(url).map_err(|e| SendError::NotConnected(format!("invalid address: {e}")))?;
         if self.allow_private {
             return Ok(url);
         }
         if url.scheme() != "https" || literal_address(url.as_str()).is_some_and(|ip| !is_public(ip)) {
-            return Err(SendError::NotConnected("stores may only be at public https addresses".to_owned()));
+            return Err(SendError::NotConnected("stores must have public https addresses".to_owned()));
         }
         Ok(url)
     }
@@ -92,7 +93,7 @@ impl Transport for HttpTransport {
             }
             for (name, value) in &request.secret_headers {
                 let mut value = reqwest::header::HeaderValue::from_str(value.expose_secret())
-                    .map_err(|_| SendError::NotConnected(format!("the header {name} cannot carry this secret")))?;
+                    .map_err(|_| SendError::NotConnected(format!("this secret contains characters that the header {name} cannot carry")))?;
                 value.set_sensitive(true);
                 builder = builder.header(*name, value);
             }
@@ -100,7 +101,7 @@ impl Transport for HttpTransport {
                 builder = builder.body(body);
             }
             let built = builder.build().map_err(|e| SendError::NotConnected(e.without_url().to_string()))?;
-            let mut response = client.execute(built).await.map_err(sort)?;
+            let mut response = client.execute(built).await.map_err(classify)?;
             let headers = response
                 .headers()
                 .iter()
@@ -108,7 +109,7 @@ impl Transport for HttpTransport {
                 .collect();
             let status = response.status().as_u16();
             let mut body: Vec<u8> = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(|e| SendError::Lost(chain(&e.without_url())))? {
+            while let Some(chunk) = response.chunk().await.map_err(|e| SendError::Lost(with_causes(&e.without_url())))? {
                 if body.len() + chunk.len() > MAX_REPLY_BYTES {
                     return Err(SendError::Lost(format!("the answer is larger than {MAX_REPLY_BYTES} bytes")));
                 }
@@ -119,13 +120,17 @@ impl Transport for HttpTransport {
     }
 }
 
-fn sort(error: reqwest::Error) -> SendError {
+fn classify(error: reqwest::Error) -> SendError {
     let error = error.without_url();
-    if error.is_connect() || error.is_builder() { SendError::NotConnected(chain(&error)) } else { SendError::Lost(chain(&error)) }
+    if error.is_connect() || error.is_builder() {
+        SendError::NotConnected(with_causes(&error))
+    } else {
+        SendError::Lost(with_causes(&error))
+    }
 }
 
-/// The error with its causes, as reqwest's own words say little.
-fn chain(error: &reqwest::Error) -> String {
+/// The error and its causes; reqwest's own message says little.
+fn with_causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
@@ -135,15 +140,15 @@ fn chain(error: &reqwest::Error) -> String {
     text
 }
 
-/// The addresses of a name.
+/// Resolves a host name.
 type Lookup = fn(String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;
 
 fn system_lookup(name: String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
     Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
 }
 
-/// Resolves names, and leaves out addresses that are not public: what is left is connected to, so that a name which
-/// resolves otherwise the next time gains nothing.
+/// Resolves names to public addresses only. The connection is made to the addresses returned here, so a name that later
+/// resolves to something else gains nothing.
 struct PublicOnly(Lookup);
 
 impl Resolve for PublicOnly {
@@ -159,7 +164,7 @@ impl Resolve for PublicOnly {
     }
 }
 
-/// The address that stands in a URL in the place of a name, if one does.
+/// The IP address in a URL whose host is an address rather than a name.
 pub fn literal_address(url: &str) -> Option<IpAddr> {
     let url = reqwest::Url::parse(url).ok()?;
     url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse().ok())
@@ -181,19 +186,19 @@ pub fn is_public(ip: IpAddr) -> bool {
                 || (a == 198 && (18..20).contains(&b))
                 || (a, b, c) == (192, 0, 0))
         }
-        IpAddr::V6(v6) => match v4_within(v6) {
+        IpAddr::V6(v6) => match embedded_v4(v6) {
             Some(v4) => is_public(IpAddr::V4(v4)),
             None => {
                 let [first, second, ..] = v6.segments();
-                // 2000::/3 is all that is assigned to the public; documentation and discard prefixes lie within.
+                // Only 2000::/3 is allocated to the public internet; it contains some special-purpose prefixes.
                 first & 0xe000 == 0x2000 && !(first == 0x2001 && (second == 0x0db8 || second < 0x0200)) && first != 0x3fff
             }
         },
     }
 }
 
-/// The IPv4 address inside mapped, compatible, NAT64 and 6to4 forms.
-fn v4_within(v6: Ipv6Addr) -> Option<std::net::Ipv4Addr> {
+/// The IPv4 address inside an IPv4-mapped, IPv4-compatible, NAT64 or 6to4 address.
+fn embedded_v4(v6: Ipv6Addr) -> Option<std::net::Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = v6.segments();
     let pack = |high: u16, low: u16| std::net::Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match (a, b, c, d, e, f) {

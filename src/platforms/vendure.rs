@@ -30,8 +30,8 @@
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::codes::{self, Class, Row, said};
-use super::fields::{max_items, own_or_stores};
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
+use super::fields::{listing_or_store_setting, max_items};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -120,7 +120,7 @@ fn authorized(store: &StoreConnection, query: &str, variables: &impl serde::Seri
 
 /// The listing's stock location; `None` is Vendure's default location.
 fn location<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Option<&'a str> {
-    own_or_stores(item, store, "location_id").filter(|id| !id.is_empty())
+    listing_or_store_setting(item, store, "location_id").filter(|id| !id.is_empty())
 }
 
 fn row<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<Input<'a>, String> {

@@ -26,8 +26,8 @@ mod wire;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
 use super::fields::max_items;
-use super::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use auth::authorized;

@@ -1,31 +1,29 @@
-//! What the command `simulate-platform` can be told, and the switches for faults that `load` shares with it.
-use super::serve::listener;
-use super::{Faults, Rate, Simulator, serve};
+//! Options of the `simulate-platform` command, and the fault options that it shares with `load`.
+use super::faults::{Faults, Rate};
+use super::platform::Simulator;
+use super::serve::{listener, serve};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// Options of the served simulated platform.
+/// Options of `stocktide simulate-platform`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where it listens.
+    /// Address and port to listen on.
     #[arg(long, default_value = "127.0.0.1:8090")]
     pub listen: SocketAddr,
-    /// The same seed draws the same faults.
+    /// Seed of the fault generator; the same seed draws the same faults.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// A JSON file with faults to begin with, as `GET /control/faults` shows them; switches given here go over it.
+    /// JSON file with the initial faults, in the format of `GET /control/faults`; the options below override it.
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
-    /// Switches for single faults.
+    /// Options for single faults.
     #[command(flatten)]
     pub switches: FaultArgs,
 }
 
 impl Args {
-    /// The faults to begin with.
-    ///
-    /// # Errors
-    /// The file cannot be read, or a fault is out of its bounds; in words.
+    /// The faults of the file, overridden by the options. Fails if the file cannot be read or a value is out of bounds.
     pub fn initial_faults(&self) -> Result<Faults, String> {
         let mut faults = self.faults.as_deref().map(read_faults).transpose()?.unwrap_or_default();
         self.switches.apply_to(&mut faults);
@@ -33,82 +31,79 @@ impl Args {
         Ok(faults)
     }
 
-    /// Serves until `shutdown` ends.
-    ///
-    /// # Errors
-    /// The faults are not right, or the address cannot be listened on; in words.
+    /// Serves until `shutdown` completes. Fails if the faults are invalid or the address cannot be bound.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), String> {
         let simulator = Simulator::new(self.seed);
         simulator.set_faults(self.initial_faults()?);
         let listener = listener(self.listen).map_err(|e| format!("cannot listen on {}: {e}", self.listen))?;
-        // The port that was found, where 0 asked for a free one.
+        // Shows the actual port if port 0 asked for any free one.
         let address = listener.local_addr().map_err(|e| e.to_string())?;
-        tracing::info!(%address, "the simulated platform listens; its control face is /control");
-        serve::serve(listener, simulator, shutdown).await.map_err(|e| e.to_string())
+        tracing::info!(%address, "the simulated platform is listening; control it under /control");
+        serve(listener, simulator, shutdown).await.map_err(|e| e.to_string())
     }
 }
 
 fn read_faults(path: &Path) -> Result<Faults, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    serde_json::from_str(&text).map_err(|e| format!("{} does not hold faults: {e}", path.display()))
+    serde_json::from_str(&text).map_err(|e| format!("{} is not a valid faults file: {e}", path.display()))
 }
 
-/// Switches for faults. What is not given stays as it is. Probabilities are from 0 to 1, for each call.
+/// Options for faults; those not given leave the fault unchanged. Probabilities are from 0 to 1 and apply to each call.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 #[command(next_help_heading = "Faults of the simulated platform")]
 pub struct FaultArgs {
-    /// Each store's bucket, PER_SECOND or PER_SECOND:BURST calls; what goes beyond is answered 429.
+    /// Rate limit of each store in calls, PER_SECOND or PER_SECOND:BURST; calls beyond it are answered 429.
     #[arg(long, value_name = "RATE")]
     pub limit_rate: Option<Rate>,
-    /// How long each answer takes, in milliseconds.
+    /// Delay before each answer, in milliseconds.
     #[arg(long, value_name = "MS")]
     pub latency_ms: Option<u64>,
-    /// Probability of a 429 out of the blue.
+    /// Probability of a 429 although the rate limit is not exceeded.
     #[arg(long, value_name = "P")]
     pub throttle: Option<f64>,
-    /// What `Retry-After` says then, in seconds.
+    /// `Retry-After` of these 429 answers, in seconds.
     #[arg(long, value_name = "S")]
     pub retry_after: Option<f64>,
-    /// Probability of a 500 without applying.
+    /// Probability of a 500 without applying the request.
     #[arg(long, value_name = "P")]
     pub error_before: Option<f64>,
-    /// Probability of a 500 after applying.
+    /// Probability of a 500 after applying the request.
     #[arg(long, value_name = "P")]
     pub error_after: Option<f64>,
-    /// Probability that the answer is lost after applying.
+    /// Probability that the request is applied and its answer lost.
     #[arg(long, value_name = "P")]
     pub lose_answer: Option<f64>,
-    /// Probability that the connection is cut before applying.
+    /// Probability that the connection is cut and the request not applied.
     #[arg(long, value_name = "P")]
     pub cut: Option<f64>,
     /// Probability that the connection is cut and the request applied `--late-ms` later.
     #[arg(long, value_name = "P")]
     pub late: Option<f64>,
-    /// How late, in milliseconds.
+    /// Delay of late requests, in milliseconds.
     #[arg(long, value_name = "MS")]
     pub late_ms: Option<u64>,
-    /// Probability that nothing ever comes back.
+    /// Probability that the request is neither answered nor applied.
     #[arg(long, value_name = "P")]
     pub never_answer: Option<f64>,
 }
 
 impl FaultArgs {
-    /// Writes what was given over `faults`.
+    /// Overrides `faults` with the options that were given.
     pub fn apply_to(&self, faults: &mut Faults) {
-        fn over<T: Copy>(place: &mut T, given: Option<T>) {
-            *place = given.unwrap_or(*place);
+        fn set<T: Copy>(value: &mut T, given: Option<T>) {
+            *value = given.unwrap_or(*value);
         }
         faults.rate_limit = self.limit_rate.or(faults.rate_limit);
-        over(&mut faults.latency_ms, self.latency_ms);
-        over(&mut faults.throttle, self.throttle);
-        over(&mut faults.retry_after_s, self.retry_after);
-        over(&mut faults.error_before, self.error_before);
-        over(&mut faults.error_after, self.error_after);
-        over(&mut faults.lose_answer, self.lose_answer);
-        over(&mut faults.cut, self.cut);
-        over(&mut faults.late, self.late);
-        over(&mut faults.late_ms, self.late_ms);
-        over(&mut faults.never_answer, self.never_answer);
+        set(&mut faults.latency_ms, self.latency_ms);
+        set(&mut faults.throttle, self.throttle);
+        set(&mut faults.retry_after_s, self.retry_after);
+        set(&mut faults.error_before, self.error_before);
+        set(&mut faults.error_after, self.error_after);
+        set(&mut faults.lose_answer, self.lose_answer);
+        set(&mut faults.cut, self.cut);
+        set(&mut faults.late, self.late);
+        set(&mut faults.late_ms, self.late_ms);
+        set(&mut faults.never_answer, self.never_answer);
     }
 }
 
@@ -128,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn switches_go_over_the_file_and_leave_the_rest_of_it() {
+    fn options_override_the_file_and_leave_the_rest_of_it() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), r#"{"cut": 0.5, "throttle": 0.25, "idempotency": false}"#).unwrap();
         let given = faults(&format!("--faults {} --throttle 0.05 --limit-rate 50:100", file.path().display())).unwrap();
@@ -137,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_out_of_its_bounds_is_named() {
+    fn an_error_names_the_fault_that_is_out_of_bounds() {
         assert_eq!(faults("--cut 1.5").unwrap_err(), "cut must be from 0 to 1");
         assert!(faults("--faults /nowhere/at/all").unwrap_err().contains("/nowhere/at/all"));
         for wrong in ["0", "1e-300", "nan", "5:0"] {

@@ -1,18 +1,18 @@
-//! The faces of the simulated platform: whose wire format a request speaks, and how that one words a failure.
-use super::{Answer, Incoming, decode, problem, shopee, shopify};
+//! The faces of the simulated platform: which wire format a request speaks, and how that format words an answer.
+use super::exchange::{Answer, Incoming, decode, problem};
+use super::faults::{Failure, Faults};
+use super::state::State;
+use super::{shopee, shopify};
 
-/// Who is asked for what.
-pub(super) enum Asked {
-    /// The simulated platform's own protocol.
+/// The face and the store that a request addresses.
+pub(super) enum Route {
     Own { store: String, action: String },
-    /// Shopee's.
     Shopee(shopee::Call),
-    /// Shopify's.
     Shopify(shopify::Endpoint),
 }
 
-impl Asked {
-    /// `None` when there is no such path.
+impl Route {
+    /// `None` if no face has this path.
     pub(super) fn of(incoming: &Incoming) -> Option<Self> {
         let (path, _) = incoming.parts();
         if let Some(call) = shopee::Call::of(incoming) {
@@ -34,25 +34,51 @@ impl Asked {
         }
     }
 
-    /// A failure as this face words it.
+    /// Whether the caller presents the token that `faults` demand.
+    pub(super) fn is_authorized(&self, faults: &Faults, incoming: &Incoming) -> bool {
+        if faults.unauthorized || faults.unauthorized_stores.iter().any(|store| store == self.store()) {
+            return false;
+        }
+        let Some(token) = &faults.token else { return true };
+        match self {
+            Self::Own { .. } => incoming.authorization.as_deref() == Some(&format!("Bearer {token}")),
+            Self::Shopify(endpoint) => endpoint.renews || incoming.authorization.as_ref() == Some(token),
+            // This face has tokens of its own and checks them together with the signature.
+            Self::Shopee(_) => true,
+        }
+    }
+
+    /// Takes the call from the store's bucket, and returns an answer if the bucket is empty.
+    pub(super) fn over_limit(&self, state: &mut State, now_us: i64, incoming: &Incoming) -> Option<Answer> {
+        if state.keep_instants {
+            state.store(self.store()).calls_at.push(now_us);
+        }
+        if let Self::Shopify(endpoint) = self {
+            return state.shopify_throttled(now_us, endpoint, incoming);
+        }
+        let rate = state.faults.rate_limit?;
+        let over = state.take_tokens(self.store(), now_us, rate, 1.0).is_none();
+        over.then(|| Answer { retry_after: Some(1.0 / rate.per_second), ..self.failure(Failure::OverLimit) })
+    }
+
+    /// Applies the request and answers it.
+    pub(super) fn answer(&self, state: &mut State, now_us: i64, incoming: &Incoming) -> Answer {
+        match self {
+            Self::Own { store, action } => state.answer_own(now_us, store, action, incoming),
+            Self::Shopee(call) => state.answer_shopee(now_us, call, incoming),
+            Self::Shopify(endpoint) => state.answer_shopify(now_us, endpoint, incoming),
+        }
+    }
+
     pub(super) fn failure(&self, failure: Failure) -> Answer {
         match self {
             Self::Own { .. } | Self::Shopify(_) => match failure {
                 Failure::OverLimit => problem(429, "over the limit"),
-                Failure::SlowDown => problem(429, "slow down"),
+                Failure::Throttled => problem(429, "slow down"),
                 Failure::Unauthorized => problem(401, "unauthorized"),
-                Failure::Broken => problem(500, "error"),
+                Failure::Internal => problem(500, "error"),
             },
             Self::Shopee(_) => shopee::failure(failure),
         }
     }
-}
-
-/// What goes wrong before or after a call itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Failure {
-    OverLimit,
-    SlowDown,
-    Unauthorized,
-    Broken,
 }

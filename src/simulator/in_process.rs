@@ -1,5 +1,6 @@
 //! The simulated platform without sockets: a [`Transport`] for tests in virtual time.
-use super::{Answer, Decision, Incoming, Simulator};
+use super::exchange::{Answer, Decision, Incoming};
+use super::platform::Simulator;
 use crate::clock::Clock;
 use crate::platforms::call::{Method, Reply, Request};
 use crate::platforms::transport::{SendError, Transport};
@@ -7,7 +8,7 @@ use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use std::time::Duration;
 
-/// Sends to a simulator in this process.
+/// Delivers requests to a [`Simulator`] in this process.
 #[derive(Debug, Clone)]
 pub struct InProcess {
     simulator: Simulator,
@@ -15,7 +16,7 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    /// To `simulator`, by `clock`.
+    /// Calls arrive at the time that `clock` shows.
     pub fn new(simulator: Simulator, clock: Clock) -> Self {
         Self { simulator, clock }
     }
@@ -25,7 +26,7 @@ impl Transport for InProcess {
     fn send(&self, request: Request, timeout: Duration) -> BoxFuture<'static, Result<Reply, SendError>> {
         let (simulator, clock) = (self.simulator.clone(), self.clock.clone());
         Box::pin(async move {
-            // Everything behind the host.
+            // Everything after the host.
             let target = request.url.splitn(4, '/').nth(3).unwrap_or_default().to_owned();
             let header = |name: &str| request.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
             let incoming = Incoming {

@@ -1,8 +1,10 @@
-//! The simulated platform over HTTP, with a control face under `/control` for switching faults and looking inside.
+//! The simulated platform over HTTP, with endpoints under `/control` for setting faults and reading its state.
 //!
-//! One worker: all stores share one lock anyway, and a call of a hundred items holds it for well under a millisecond.
-use super::shopee::{NewShop, Tokens};
-use super::{Answer, Decision, Faults, Incoming, Simulator};
+//! A single worker: all stores share one lock anyway, and a call of a hundred items holds it for well under a millisecond.
+use super::exchange::{Answer, Decision, Incoming};
+use super::faults::Faults;
+use super::platform::Simulator;
+use super::shops::{NewShop, Tokens};
 use crate::clock::Clock;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
@@ -17,18 +19,14 @@ use tokio::net::TcpSocket;
 
 /// Connections that may wait to be accepted: a service with hundreds of stores opens them all at once.
 const BACKLOG: u32 = 4096;
-/// Longer than callers keep idle connections, so that it is never we who close one just as a request comes in on it.
+/// Longer than callers keep idle connections, so that this side never closes one just as a request arrives on it.
 const KEEP_ALIVE: Duration = Duration::from_secs(300);
-/// Bytes of a body at most.
-const MAX_BODY: usize = 8 * 1024 * 1024;
-/// Receipts or items of a page of the control face, when not told and at most.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Receipts or items on a page under `/control`: default and maximum.
 const DEFAULT_PAGE: usize = 10_000;
 const MAX_PAGE: usize = 100_000;
 
-/// Listens on `address`, with room for many connections at once. Within a tokio runtime.
-///
-/// # Errors
-/// The address cannot be listened on.
+/// Binds `address` with a long backlog. Must be called within a tokio runtime.
 pub fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
@@ -41,10 +39,7 @@ struct Platform {
     clock: Clock,
 }
 
-/// Serves until `shutdown` ends.
-///
-/// # Errors
-/// The listener cannot be used.
+/// Serves `simulator` until `shutdown` completes.
 pub async fn serve(
     listener: TcpListener,
     simulator: Simulator,
@@ -54,8 +49,8 @@ pub async fn serve(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(platform.clone())
-            .app_data(web::JsonConfig::default().limit(MAX_BODY))
-            .app_data(web::PayloadConfig::default().limit(MAX_BODY))
+            .app_data(web::JsonConfig::default().limit(MAX_BODY_BYTES))
+            .app_data(web::PayloadConfig::default().limit(MAX_BODY_BYTES))
             .route("/control/faults", web::get().to(faults))
             .route("/control/faults", web::put().to(set_faults))
             .route("/control/stats", web::get().to(stats))
@@ -119,8 +114,8 @@ async fn platform_call(request: HttpRequest, body: Bytes, platform: Data<Platfor
     }
 }
 
-/// Cuts the connection: an answer whose body fails before its first byte makes the server drop the connection while
-/// the head still stands in its buffer, so the caller gets nothing at all.
+/// Cuts the connection: when the body fails before its first byte, the server drops the connection while the head is
+/// still in its buffer, so the caller receives nothing at all.
 fn cut() -> HttpResponse {
     HttpResponse::Ok().body(BoxBody::new(BrokenOff))
 }
@@ -219,18 +214,18 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    /// What comes back on a connection of its own, to the last byte.
+    /// Sends one request on a new connection and returns everything that comes back.
     async fn exchange(address: SocketAddr, body: &str) -> String {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let head = format!("POST /stores/s/adjust HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.ok();
-        String::from_utf8(answer).unwrap()
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await.ok();
+        String::from_utf8(response).unwrap()
     }
 
     #[actix_web::test]
-    async fn a_cut_connection_brings_back_not_one_byte() {
+    async fn a_cut_connection_returns_not_a_single_byte() {
         let simulator = Simulator::new(1);
         let listener = listener("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
@@ -240,10 +235,10 @@ mod tests {
         assert!(exchange(address, body).await.starts_with("HTTP/1.1 200"));
         simulator.set_faults(Faults { cut: 1.0, ..Faults::default() });
         assert_eq!(exchange(address, body).await, "");
-        assert_eq!(simulator.quantity("s", "a"), 3, "cut before it was applied");
+        assert_eq!(simulator.quantity("s", "a"), 3, "the connection was cut before the request was applied");
         simulator.set_faults(Faults { lose_answer: 1.0, ..Faults::default() });
         assert_eq!(exchange(address, body).await, "");
-        assert_eq!(simulator.quantity("s", "a"), 6, "applied, and the answer lost");
+        assert_eq!(simulator.quantity("s", "a"), 6, "the request was applied and its answer lost");
         stop.send(()).unwrap();
         served.await.unwrap().unwrap();
     }

@@ -2,38 +2,38 @@
 //! `/shopify/{shop}/admin/api/2026-10/graphql.json` and the token endpoint `/shopify/{shop}/admin/oauth/access_token`.
 //!
 //! It is strict where Shopify is: the idempotency key and `changeFromQuantity` are mandatory, unknown fields and items
-//! are refused, a call with one bad row is applied to none, keys are forgotten after 24 h, points are counted. It knows
-//! the documents that a stock service needs, not GraphQL as a whole; whether a document fits the schema is not its
-//! business. A shop has the items that it was given (their names are the numbers of its inventory items, and also their
-//! SKUs) and one location, number 1.
-use super::{Answer, Incoming, State, problem};
+//! are refused, a call with one bad row changes nothing, keys are forgotten after 24 h, and points are counted. It
+//! understands the documents that a stock service needs rather than all of GraphQL, and does not check documents against
+//! the schema. A shop has the items that it was given (named by their inventory item numbers, which are also their SKUs)
+//! and a single location, number 1.
+use super::exchange::{Answer, Incoming, problem};
+use super::state::State;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// The version that is served.
+/// The API version that is served.
 const VERSION: &str = "2026-10";
-/// Rows of a call at most.
-const MOST_ROWS: usize = 250;
-/// Objects on one page at most.
-const LONGEST_PAGE: usize = 250;
-/// What a mutation asks for, and what it costs when it is refused.
+/// Rows in one mutation.
+const MAX_ROWS: usize = 250;
+/// Objects on one page.
+const MAX_PAGE: usize = 250;
+/// The requested cost of a mutation, and its actual cost when it is refused.
 const MUTATION_POINTS: f64 = 13.0;
 const REFUSED_POINTS: f64 = 10.0;
-/// One request may not cost more.
-const MOST_POINTS: f64 = 1000.0;
-/// How long a key is known, in microseconds.
-const KEYS_KEPT_US: i64 = 24 * 3600 * 1_000_000;
-/// The shop's location.
-const LOCATION: &str = "gid://shopify/Location/1";
-/// The nearest quantities beyond Shopify's bounds.
+/// The most that one request may cost.
+const MAX_POINTS: f64 = 1000.0;
+/// How long an idempotency key is remembered, in microseconds.
+pub(super) const KEY_LIFE_US: i64 = 24 * 3600 * 1_000_000;
+/// The only location of every shop.
+pub(super) const LOCATION: &str = "gid://shopify/Location/1";
+/// The first quantities outside Shopify's bounds.
 const TOO_MANY: i64 = 1_000_000_001;
 const TOO_FEW: i64 = -TOO_MANY;
 
-/// One of a shop's addresses.
+/// One of a shop's two endpoints.
 pub(super) struct Endpoint {
-    /// The shop.
     pub(super) shop: String,
-    /// Whether it is the one that renews tokens.
+    /// Whether this is the token endpoint.
     pub(super) renews: bool,
 }
 
@@ -49,15 +49,15 @@ impl Endpoint {
     }
 }
 
-/// What a request asks for.
-struct Asked {
+/// A GraphQL request.
+struct Query {
     document: String,
     variables: Map<String, Value>,
     operation: Operation,
 }
 
 enum Operation {
-    /// `inventoryAdjustQuantities`, or with `sets` `inventorySetQuantities`.
+    /// `inventorySetQuantities` if `sets`, otherwise `inventoryAdjustQuantities`.
     Mutation {
         sets: bool,
     },
@@ -78,8 +78,8 @@ impl Operation {
     }
 }
 
-impl Asked {
-    fn read(body: &str) -> Option<Self> {
+impl Query {
+    fn parse(body: &str) -> Option<Self> {
         let body: Value = serde_json::from_str(body).ok()?;
         let document = body.get("query")?.as_str()?.to_owned();
         let variables = body.get("variables").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -100,12 +100,12 @@ impl Asked {
         self.variables.get("input")?.get(list)?.as_array()
     }
 
-    /// How many are asked for; no page of Shopify's is longer.
-    fn number(&self, name: &str) -> usize {
-        self.variables.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(1).min(LONGEST_PAGE)
+    /// The page size in this variable, capped as Shopify caps it.
+    fn page_size(&self, name: &str) -> usize {
+        self.variables.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(1).min(MAX_PAGE)
     }
 
-    /// Points: each object that is asked for is one.
+    /// The requested cost: one point for each object, and a fixed sum for a mutation.
     #[expect(clippy::cast_precision_loss, reason = "a few hundred objects")]
     fn points(&self, per_row: f64) -> f64 {
         match self.operation {
@@ -114,7 +114,7 @@ impl Asked {
                 let ids = self.variables.values().filter_map(Value::as_array).map(Vec::len).sum::<usize>();
                 3.0 * ids as f64
             }
-            Operation::Variants => (self.number("first") * (2 + 2 * self.number("levels"))) as f64,
+            Operation::Variants => (self.page_size("first") * (2 + 2 * self.page_size("levels"))) as f64,
             Operation::Items => 2.0,
         }
     }
@@ -128,60 +128,60 @@ fn text<'a>(row: &'a Value, name: &str) -> &'a str {
     row.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The item's name among the shop's items.
+/// The shop's name for the item with this global id.
 fn item_of(gid: &str) -> &str {
     gid.strip_prefix("gid://shopify/InventoryItem/").unwrap_or_default()
 }
 
 impl State {
-    /// The answer to a call beyond the shop's points; otherwise they are taken from its bucket.
+    /// Takes the cost of a call from the shop's bucket, and returns an answer if too few points are left.
     pub(super) fn shopify_throttled(&mut self, now_us: i64, endpoint: &Endpoint, incoming: &Incoming) -> Option<Answer> {
         if endpoint.renews {
             return None;
         }
-        let asked = Asked::read(&incoming.body)?;
-        let (points, rate) = (asked.points(self.faults.shopify_points_per_row), self.faults.shopify_points);
-        // What may never be asked is refused for that, not throttled.
-        if points > MOST_POINTS || self.take_tokens(&endpoint.shop, now_us, rate, points).is_some() {
+        let query = Query::parse(&incoming.body)?;
+        let (points, rate) = (query.points(self.faults.shopify_points_per_row), self.faults.shopify_points);
+        // A request that exceeds the maximum cost is refused for that reason later, not throttled.
+        if points > MAX_POINTS || self.take_tokens(&endpoint.shop, now_us, rate, points).is_some() {
             return None;
         }
         let body = json!({"errors": error("THROTTLED", "Throttled"), "extensions": {"cost": self.cost(endpoint, points, None)}});
-        Some(Answer { status: 200, retry_after: None, body })
+        Some(Answer::ok(body))
     }
 
     fn cost(&self, endpoint: &Endpoint, requested: f64, actual: Option<f64>) -> Value {
         let rate = self.faults.shopify_points;
         let left = self.stores.get(&endpoint.shop).and_then(|shop| shop.tokens).map_or(rate.burst, |(left, _)| left);
-        // Whole points, rounded down: nobody is told more than there is.
+        // Rounded down, so that callers never see more points than there are.
         json!({"requestedQueryCost": requested, "actualQueryCost": actual,
                "throttleStatus": {"maximumAvailable": rate.burst, "currentlyAvailable": left.floor(), "restoreRate": rate.per_second}})
     }
 
-    pub(super) fn shopify_answer(&mut self, now_us: i64, endpoint: &Endpoint, incoming: &Incoming) -> Answer {
-        let good = |body| Answer { status: 200, retry_after: None, body };
+    pub(super) fn answer_shopify(&mut self, now_us: i64, endpoint: &Endpoint, incoming: &Incoming) -> Answer {
         if endpoint.renews {
-            return self.renewed(incoming);
+            return self.renew_token(incoming);
         }
         if !incoming.post {
             return problem(404, "Not Found");
         }
-        let Some(asked) = Asked::read(&incoming.body) else { return problem(400, "not a document of this shop") };
-        let points = asked.points(self.faults.shopify_points_per_row);
-        if points > MOST_POINTS {
-            return good(json!({"errors": error("MAX_COST_EXCEEDED", "The query costs more than a single one may.")}));
+        let Some(query) = Query::parse(&incoming.body) else { return problem(400, "not a document of this shop") };
+        let points = query.points(self.faults.shopify_points_per_row);
+        if points > MAX_POINTS {
+            return Answer::ok(json!({"errors": error("MAX_COST_EXCEEDED", "The query costs more than a single one may.")}));
         }
-        let (data, errors) = match asked.operation {
-            Operation::Mutation { sets } => match self.mutate(now_us, &endpoint.shop, &asked, sets) {
+        let (data, errors) = match query.operation {
+            Operation::Mutation { sets } => match self.mutate(now_us, &endpoint.shop, &query, sets) {
                 Ok(payload) => (payload, None),
                 Err(errors) => (Value::Null, Some(errors)),
             },
             Operation::Levels => {
                 let cost = self.cost(endpoint, points, Some(points));
-                return good(json!({"data": self.levels(&endpoint.shop, &asked), "extensions": {"cost": cost}}));
+                return Answer::ok(json!({"data": self.levels(&endpoint.shop, &query), "extensions": {"cost": cost}}));
             }
-            Operation::Variants => (self.variants(&endpoint.shop, &asked), None),
+            Operation::Variants => (self.variants(&endpoint.shop, &query), None),
             Operation::Items => {
-                let ids = self.known(&endpoint.shop).take(1).map(|(id, _)| json!({"id": format!("gid://shopify/InventoryItem/{id}")}));
+                let ids =
+                    self.known_items(&endpoint.shop).take(1).map(|(id, _)| json!({"id": format!("gid://shopify/InventoryItem/{id}")}));
                 (json!({"nodes": ids.collect::<Vec<_>>()}), None)
             }
         };
@@ -190,26 +190,26 @@ impl State {
         if let Some((left, _)) = self.stores.get_mut(&endpoint.shop).and_then(|shop| shop.tokens.as_mut()) {
             *left = (*left + points - actual).min(self.faults.shopify_points.burst);
         }
-        let mut body = json!({"data": {asked.operation.field(): data}, "extensions": {"cost": self.cost(endpoint, points, Some(actual))}});
+        let mut body = json!({"data": {query.operation.field(): data}, "extensions": {"cost": self.cost(endpoint, points, Some(actual))}});
         if let (Some(errors), Some(body)) = (errors, body.as_object_mut()) {
             body.insert("errors".to_owned(), errors);
         }
-        good(body)
+        Answer::ok(body)
     }
 
-    fn renewed(&self, incoming: &Incoming) -> Answer {
-        let granted = incoming.body.contains("grant_type=refresh_token") && incoming.body.contains("refresh_token=");
-        match (&self.faults.token, granted) {
+    fn renew_token(&self, incoming: &Incoming) -> Answer {
+        let renews = incoming.body.contains("grant_type=refresh_token") && incoming.body.contains("refresh_token=");
+        match (&self.faults.token, renews) {
             (Some(token), true) => {
                 let body = json!({"access_token": token, "expires_in": 3600, "refresh_token": format!("next-{token}"), "scope": "write_inventory"});
-                Answer { status: 200, retry_after: None, body }
+                Answer::ok(body)
             }
-            _ => Answer { status: 400, retry_after: None, body: json!({"error": "invalid_grant"}) },
+            _ => problem(400, "invalid_grant"),
         }
     }
 
-    /// The shop's items that are not refused.
-    fn known(&self, shop: &str) -> impl Iterator<Item = (&String, i64)> {
+    /// The shop's items, without those that are to be rejected.
+    fn known_items(&self, shop: &str) -> impl Iterator<Item = (&String, i64)> {
         let items = self.stores.get(shop).map(|shop| &shop.items);
         items.into_iter().flatten().filter(|(id, _)| !self.faults.reject_items.contains(id)).map(|(id, quantity)| (id, *quantity))
     }
@@ -219,18 +219,18 @@ impl State {
         self.stores.get(shop).filter(|_| known)?.items.get(id).copied()
     }
 
-    /// The payload of a mutation, or the errors without one.
-    fn mutate(&mut self, now_us: i64, shop: &str, asked: &Asked, sets: bool) -> Result<Value, Value> {
-        if !asked.document.contains("@idempotent(key: $key)") {
+    /// Returns the payload of a mutation, or top-level errors if there is none.
+    fn mutate(&mut self, now_us: i64, shop: &str, query: &Query, sets: bool) -> Result<Value, Value> {
+        if !query.document.contains("@idempotent(key: $key)") {
             return Err(error("BAD_REQUEST", "The @idempotent directive is required for this mutation but was not provided."));
         }
-        let key = asked.variables.get("key").and_then(Value::as_str).unwrap_or_default();
-        let input = asked.variables.get("input").cloned().unwrap_or_default();
-        let rows = asked.rows().ok_or_else(|| error("INVALID_VARIABLE", "Variable $input was provided invalid value"))?;
+        let key = query.variables.get("key").and_then(Value::as_str).unwrap_or_default();
+        let input = query.variables.get("input").cloned().unwrap_or_default();
+        let rows = query.rows().ok_or_else(|| error("INVALID_VARIABLE", "Variable $input was provided invalid value"))?;
         if key.trim().is_empty() {
             return Err(error("BAD_REQUEST", "The idempotency key must not be blank."));
         }
-        if rows.len() > MOST_ROWS {
+        if rows.len() > MAX_ROWS {
             return Err(error("MAX_INPUT_SIZE_EXCEEDED", "The input array is too large."));
         }
         if rows.iter().any(|row| self.faults.poison_items.iter().any(|id| id == item_of(text(row, "inventoryItemId")))) {
@@ -248,7 +248,7 @@ impl State {
             }
         }
         let key = (shop.to_owned(), key.to_owned());
-        if let Some(known) = self.keys.get(&key).filter(|known| self.is_kept(known, now_us)) {
+        if let Some(known) = self.keys.get(&key).filter(|known| self.is_fresh(known, now_us)) {
             if known.get("input") != Some(&input) {
                 return Ok(refused(vec![user_error("IDEMPOTENCY_KEY_PARAMETER_MISMATCH", Value::Null)]));
             }
@@ -261,11 +261,11 @@ impl State {
         Ok(payload)
     }
 
-    fn is_kept(&self, known: &Value, now_us: i64) -> bool {
-        self.faults.idempotency && known.get("at_us").and_then(Value::as_i64).is_some_and(|at| now_us - at < KEYS_KEPT_US)
+    fn is_fresh(&self, known: &Value, now_us: i64) -> bool {
+        self.faults.idempotency && known.get("at_us").and_then(Value::as_i64).is_some_and(|at| now_us - at < KEY_LIFE_US)
     }
 
-    /// All rows, or none.
+    /// Applies all rows, or none.
     fn apply_rows(&mut self, now_us: i64, shop: &str, rows: &[Value], sets: bool, input: &Value) -> Value {
         let list = if sets { "quantities" } else { "changes" };
         let mut errors = Vec::new();
@@ -278,27 +278,27 @@ impl State {
         let mut planned = Vec::new();
         let mut seen = BTreeSet::new();
         for (n, row) in rows.iter().enumerate() {
-            let mut note = |code: &str, field: &str| errors.push(user_error(code, json!(["input", list, n.to_string(), field])));
+            let mut report = |code: &str, field: &str| errors.push(user_error(code, json!(["input", list, n.to_string(), field])));
             let (id, location) = (item_of(text(row, "inventoryItemId")), text(row, "locationId"));
             let before = self.available(shop, id);
             if before.is_none() {
-                note("INVALID_INVENTORY_ITEM", "inventoryItemId");
+                report("INVALID_INVENTORY_ITEM", "inventoryItemId");
             }
             if location != LOCATION {
-                note("INVALID_LOCATION", "locationId");
+                report("INVALID_LOCATION", "locationId");
             }
             if sets && !seen.insert(id) {
-                note("NO_DUPLICATE_INVENTORY_ITEM_ID_GROUP_ID_PAIR", "locationId");
+                report("NO_DUPLICATE_INVENTORY_ITEM_ID_GROUP_ID_PAIR", "locationId");
             }
             let Some(before) = before else { continue };
             let units = row.get(if sets { "quantity" } else { "delta" }).and_then(Value::as_i64).unwrap_or_default();
             match units {
-                TOO_MANY.. => note("INVALID_QUANTITY_TOO_HIGH", if sets { "quantity" } else { "delta" }),
-                ..=TOO_FEW => note("INVALID_QUANTITY_TOO_LOW", if sets { "quantity" } else { "delta" }),
+                TOO_MANY.. => report("INVALID_QUANTITY_TOO_HIGH", if sets { "quantity" } else { "delta" }),
+                ..=TOO_FEW => report("INVALID_QUANTITY_TOO_LOW", if sets { "quantity" } else { "delta" }),
                 _ => {}
             }
             if row.get("changeFromQuantity").and_then(Value::as_i64).is_some_and(|expected| expected != before) {
-                note("CHANGE_FROM_QUANTITY_STALE", "changeFromQuantity");
+                report("CHANGE_FROM_QUANTITY_STALE", "changeFromQuantity");
             }
             planned.push((id.to_owned(), before, units));
         }
@@ -307,7 +307,7 @@ impl State {
         }
         let mut changes = Vec::new();
         for (id, before, units) in planned {
-            // The same item may stand in several rows of an adjustment.
+            // The same item may appear in several rows of an adjustment.
             let before = if sets { before } else { self.available(shop, &id).unwrap_or(before) };
             let after = if sets { units } else { before.saturating_add(units) };
             self.change(now_us, shop, &id, if sets { "set" } else { "adjust" }, after);
@@ -322,17 +322,17 @@ impl State {
         json!({"inventoryAdjustmentGroup": if changes.is_empty() { Value::Null } else { group }, "userErrors": []})
     }
 
-    /// `at: nodes(ids: $ids) { … inventoryLevel(locationId: $location …) … }`, as often as it is asked for.
-    fn levels(&self, shop: &str, asked: &Asked) -> Value {
+    /// Answers every `alias: nodes(ids: $ids) { … inventoryLevel(locationId: $location …) … }` of the document.
+    fn levels(&self, shop: &str, query: &Query) -> Value {
         let mut data = Map::new();
         let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
         let mut before = "";
-        for part in asked.document.split("nodes(ids: $") {
+        for part in query.document.split("nodes(ids: $") {
             let alias = before.trim_end().strip_suffix(':').and_then(|rest| rest.rsplit([' ', '{']).next()).unwrap_or("nodes");
             if !before.is_empty() {
-                let location = part.split("locationId: $").nth(1).map(name).and_then(|name| asked.variables.get(&name));
+                let location = part.split("locationId: $").nth(1).map(name).and_then(|name| query.variables.get(&name));
                 let here = location.and_then(Value::as_str) == Some(LOCATION);
-                let ids = asked.variables.get(&name(part)).and_then(Value::as_array).cloned().unwrap_or_default();
+                let ids = query.variables.get(&name(part)).and_then(Value::as_array).cloned().unwrap_or_default();
                 let node = |gid: &Value| {
                     let available = self.available(shop, item_of(gid.as_str().unwrap_or_default()))?;
                     let level = json!({"isActive": true, "quantities": [{"name": "available", "quantity": available}]});
@@ -345,10 +345,10 @@ impl State {
         Value::Object(data)
     }
 
-    fn variants(&self, shop: &str, asked: &Asked) -> Value {
-        let (first, after) = (asked.number("first"), asked.variables.get("after").and_then(Value::as_str));
-        let behind = |(id, _): &(&String, i64)| after.is_none_or(|after| id.as_str() > after);
-        let ids: Vec<&String> = self.known(shop).filter(behind).take(first + 1).map(|(id, _)| id).collect();
+    fn variants(&self, shop: &str, query: &Query) -> Value {
+        let (first, after) = (query.page_size("first"), query.variables.get("after").and_then(Value::as_str));
+        let follows = |(id, _): &(&String, i64)| after.is_none_or(|after| id.as_str() > after);
+        let ids: Vec<&String> = self.known_items(shop).filter(follows).take(first + 1).map(|(id, _)| id).collect();
         let page = ids.get(..first).unwrap_or(&ids);
         let node = |id: &&String| {
             let levels = [json!({"isActive": true, "location": {"id": LOCATION}})];
@@ -366,91 +366,4 @@ fn user_error(code: &str, field: Value) -> Value {
 
 fn refused(errors: Vec<Value>) -> Value {
     json!({"inventoryAdjustmentGroup": null, "userErrors": errors})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{Decision, Faults, Rate, Simulator};
-    use super::*;
-
-    const ADJUST: &str = "mutation A($input: InventoryAdjustQuantitiesInput!, $key: String!) { \
-        inventoryAdjustQuantities(input: $input) @idempotent(key: $key) { userErrors { code } } }";
-
-    fn shop() -> Simulator {
-        let simulator = Simulator::new(1);
-        simulator.set_quantity("acme", "101", 5);
-        simulator
-    }
-
-    fn ask(simulator: &Simulator, at_us: i64, query: &str, variables: &Value) -> Value {
-        let incoming = Incoming {
-            target: "/shopify/acme/admin/api/2026-10/graphql.json".into(),
-            post: true,
-            authorization: None,
-            key: None,
-            body: json!({"query": query, "variables": variables}).to_string(),
-        };
-        match simulator.decide(at_us, &incoming) {
-            Decision::Answer(answer) => answer.body,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn plus(delta: i64, key: &str) -> Value {
-        let row = json!({"inventoryItemId": "gid://shopify/InventoryItem/101", "locationId": LOCATION, "delta": delta, "changeFromQuantity": null});
-        json!({"key": key, "input": {"name": "available", "reason": "correction", "changes": [row]}})
-    }
-
-    fn codes(answer: &Value) -> Vec<&str> {
-        let payload = answer.pointer("/data/inventoryAdjustQuantities/userErrors");
-        let all = payload.or_else(|| answer.get("errors")).and_then(Value::as_array).into_iter().flatten();
-        all.filter_map(|error| error.get("code").or_else(|| error.pointer("/extensions/code"))?.as_str()).collect()
-    }
-
-    #[test]
-    fn a_key_applies_once_for_24_hours_and_only_with_the_same_variables() {
-        let simulator = shop();
-        ask(&simulator, 0, ADJUST, &plus(3, "k"));
-        ask(&simulator, 1, ADJUST, &plus(3, "k"));
-        assert_eq!((simulator.quantity("acme", "101"), simulator.stats().repeats), (8, 1));
-        assert_eq!(codes(&ask(&simulator, 2, ADJUST, &plus(4, "k"))), ["IDEMPOTENCY_KEY_PARAMETER_MISMATCH"]);
-        ask(&simulator, KEYS_KEPT_US + 10, ADJUST, &plus(3, "k"));
-        assert_eq!(simulator.quantity("acme", "101"), 11, "after that the key counts as new");
-    }
-
-    #[test]
-    fn key_and_comparison_are_mandatory() {
-        let simulator = shop();
-        let without = ADJUST.replace("@idempotent(key: $key)", "");
-        assert_eq!(codes(&ask(&simulator, 0, &without, &plus(3, "k"))), ["BAD_REQUEST"]);
-        let mut bare = plus(3, "k");
-        bare["input"]["changes"][0].as_object_mut().unwrap().remove("changeFromQuantity");
-        assert_eq!(codes(&ask(&simulator, 0, ADJUST, &bare)), ["INVALID_FIELD_ARGUMENTS"]);
-        let mut stale = plus(3, "k");
-        stale["input"]["changes"][0]["changeFromQuantity"] = json!(4);
-        assert_eq!(codes(&ask(&simulator, 0, ADJUST, &stale)), ["CHANGE_FROM_QUANTITY_STALE"]);
-        assert_eq!(simulator.quantity("acme", "101"), 5);
-    }
-
-    #[test]
-    fn one_bad_row_stops_all_of_its_call() {
-        let simulator = shop();
-        let mut two = plus(3, "k");
-        let unknown =
-            json!({"inventoryItemId": "gid://shopify/InventoryItem/9", "locationId": LOCATION, "delta": 1, "changeFromQuantity": null});
-        two["input"]["changes"].as_array_mut().unwrap().push(unknown);
-        assert_eq!(codes(&ask(&simulator, 0, ADJUST, &two)), ["INVALID_INVENTORY_ITEM"]);
-        assert_eq!(simulator.quantity("acme", "101"), 5);
-    }
-
-    #[test]
-    fn points_are_counted_and_what_goes_beyond_is_throttled() {
-        let simulator = shop();
-        simulator.set_faults(Faults { shopify_points: Rate { per_second: 50.0, burst: 20.0 }, ..Faults::default() });
-        let left = ask(&simulator, 0, ADJUST, &plus(1, "a"));
-        assert_eq!(left.pointer("/extensions/cost/throttleStatus/currentlyAvailable"), Some(&json!(7.0)));
-        assert_eq!(codes(&ask(&simulator, 0, ADJUST, &plus(1, "b"))), ["THROTTLED"]);
-        assert_eq!((simulator.stats().over_limit, simulator.quantity("acme", "101")), (1, 6));
-        assert!(codes(&ask(&simulator, 120_000, ADJUST, &plus(1, "b"))).is_empty(), "six more points are there");
-    }
 }

@@ -1,15 +1,15 @@
-//! Who changed what: an entry for each change, with before and after, and never a secret. Secrets are also in no
-//! answer and not plain in the database's files.
+//! Who changed what: the audit log has an entry for each change, with before and after, and never a secret. Secrets
+//! appear in no answer either, and never in plain text in the database's files.
 use crate::database::Backend;
 use crate::on_both_backends;
-use crate::support::{Api, Caller, Judge, OPERATOR_KEY, Platform, until};
+use crate::support::{Api, Caller, Expect, OPERATOR_KEY, Platform, until};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "tok-c0ffee-planted-secret";
 const NEW_TOKEN: &str = "tok-decaf-another-secret";
 
-/// Makes one change of every kind; answers the actions that the audit log must show, newest first, and the secrets
-/// that came into being.
+/// Makes one change of every kind; returns the actions that the audit log must show, newest first, and the secrets
+/// involved.
 fn change_everything(api: &Api, ada: &Caller<'_>, platform: &Platform) -> (Vec<&'static str>, Vec<String>) {
     let path = format!("/admin/sellers/{}", ada.id);
     let key = api.operator().post(&format!("{path}/keys"), &Value::Null).is(201);
@@ -58,16 +58,16 @@ fn change_everything(api: &Api, ada: &Caller<'_>, platform: &Platform) -> (Vec<&
     (actions, secrets)
 }
 
-fn each_change_is_entered_with_who_before_and_after(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn each_change_is_recorded_with_its_actor_before_and_after(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     let (actions, _) = change_everything(&api, &ada, &platform);
     let entries = ada.get("/v1/audit?limit=1000").is(200)["items"].as_array().unwrap().clone();
     assert_eq!(entries.iter().map(|entry| entry["action"].as_str().unwrap()).collect::<Vec<_>>(), actions);
     let of = |action: &str| entries.iter().find(|entry| entry["action"] == action).unwrap();
     for entry in &entries {
-        let of_operator = ["seller.", "key."].iter().any(|part| entry["action"].as_str().unwrap().starts_with(part));
-        let actor = if of_operator { "operator".to_owned() } else { format!("key:{}", ada.key_id) };
+        let by_operator = ["seller.", "key."].iter().any(|part| entry["action"].as_str().unwrap().starts_with(part));
+        let actor = if by_operator { "operator".to_owned() } else { format!("key:{}", ada.key_id) };
         assert_eq!(entry["actor"], actor.as_str(), "{entry}");
         assert!(entry["at"].is_string() && entry["subject"].is_string());
     }
@@ -89,8 +89,8 @@ fn each_change_is_entered_with_who_before_and_after(on: Backend) {
     assert_eq!(of("store.deleted")["before"]["name"], "Corner");
 }
 
-fn what_changes_nothing_is_not_entered(on: Backend) {
-    let api = Api::start(on);
+fn a_request_that_changes_nothing_is_not_recorded(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     ada.put("/v1/skus", &json!([{ "sku": "A" }])).is(200);
     ada.changes_nothing(|| {
@@ -100,8 +100,8 @@ fn what_changes_nothing_is_not_entered(on: Backend) {
     });
 }
 
-fn secrets_are_in_no_answer_and_not_plain_in_the_files(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn secrets_appear_in_no_answer_and_never_in_plain_text_on_disk(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     let (_, secrets) = change_everything(&api, &ada, &platform);
     let store = ada.store("corner", platform.address, json!({ "credentials": { "token": TOKEN } }));
@@ -122,20 +122,20 @@ fn secrets_are_in_no_answer_and_not_plain_in_the_files(on: Backend) {
     for secret in &secrets {
         assert!(texts.iter().all(|text| !text.contains(secret.as_str())), "{secret} was shown: {texts:#?}");
     }
-    if on == Backend::Sqlite {
+    if backend == Backend::Sqlite {
         let folder = api.database_file().parent().unwrap().to_owned();
         let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(files.len() >= 2, "the database and its journal: {files:?}");
         for (file, secret) in files.iter().flat_map(|file| secrets.iter().map(move |secret| (file, secret))) {
             let bytes = std::fs::read(file).unwrap();
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!found, "{secret} stands plain in {}", file.display());
+            assert!(!found, "{secret} is in plain text in {}", file.display());
         }
     }
 }
 
 on_both_backends![
-    each_change_is_entered_with_who_before_and_after,
-    what_changes_nothing_is_not_entered,
-    secrets_are_in_no_answer_and_not_plain_in_the_files,
+    each_change_is_recorded_with_its_actor_before_and_after,
+    a_request_that_changes_nothing_is_not_recorded,
+    secrets_appear_in_no_answer_and_never_in_plain_text_on_disk,
 ];

@@ -1,10 +1,10 @@
-//! Stock events that are not right: refused by name, changing nothing, and leaving the right ones beside them alone.
+//! Invalid stock events: each bad field is named, nothing is changed, and valid events in the same batch are unaffected.
 use crate::database::Backend;
 use crate::on_both_backends;
-use crate::support::{Api, Judge};
+use crate::support::{Api, Expect};
 use serde_json::{Value, json};
 
-/// An event that is right but for what `text` puts into it.
+/// A valid event, except that `field` has the JSON `value`.
 fn event(field: &str, value: &str) -> String {
     let mut fields = vec![("event_id", r#""e""#), ("sku", r#""S""#), ("kind", r#""purchase""#), ("quantity", "1")];
     fields.retain(|(name, _)| *name != field);
@@ -12,8 +12,8 @@ fn event(field: &str, value: &str) -> String {
     format!("{{{}}}", fields.iter().map(|(name, value)| format!("{name:?}:{value}")).collect::<Vec<_>>().join(","))
 }
 
-fn each_bad_field_is_named_and_nothing_is_changed(on: Backend) {
-    let api = Api::start(on);
+fn each_bad_field_is_named_and_nothing_is_changed(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     let long = format!("{:?}", "x".repeat(129));
     let longer = format!("{:?}", "x".repeat(100_000));
@@ -107,8 +107,8 @@ fn each_bad_field_is_named_and_nothing_is_changed(on: Backend) {
     });
 }
 
-fn what_is_right_beside_what_is_wrong_is_recorded(on: Backend) {
-    let api = Api::start(on);
+fn valid_events_are_recorded_even_beside_invalid_ones(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     let batch = json!([
         { "event_id": "g1", "sku": "S", "kind": "purchase", "quantity": 1 },
@@ -148,8 +148,8 @@ fn what_is_right_beside_what_is_wrong_is_recorded(on: Backend) {
     assert_eq!(ada.available("S"), 11);
 }
 
-fn ndjson_is_read_line_by_line(on: Backend) {
-    let api = Api::start(on);
+fn ndjson_is_read_line_by_line(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     let good = |id: &str| format!(r#"{{"event_id":"{id}","sku":"S","kind":"purchase","quantity":1}}"#);
     let mut lines = vec![0xef, 0xbb, 0xbf];
@@ -165,8 +165,8 @@ fn ndjson_is_read_line_by_line(on: Backend) {
     assert_eq!(none["results"], json!([]));
 }
 
-fn the_same_id_with_another_body_is_refused_and_changes_nothing(on: Backend) {
-    let api = Api::start(on);
+fn the_same_id_with_another_body_is_refused_and_changes_nothing(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     ada.event("e1", "S", "purchase", 5);
     ada.changes_nothing(|| {
@@ -183,11 +183,15 @@ fn the_same_id_with_another_body_is_refused_and_changes_nothing(on: Backend) {
     });
     assert_eq!((ada.available("S"), ada.available("T")), (5, 0));
     let spelled_out = json!({ "warehouse": "main", "quantity": 5, "kind": "purchase", "sku": "S", "event_id": "e1", "note": null });
-    assert_eq!(ada.post("/v1/stock-events", &spelled_out).is(200)["duplicates"], 1, "a default filled in is the same body");
+    assert_eq!(
+        ada.post("/v1/stock-events", &spelled_out).is(200)["duplicates"],
+        1,
+        "spelling out a default does not make it another event"
+    );
 }
 
-fn odd_but_right_text_comes_back_as_it_was_sent(on: Backend) {
-    let api = Api::start(on);
+fn unusual_but_valid_text_comes_back_as_it_was_sent(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     let longest = "靴".repeat(128);
     for sku in [
@@ -216,8 +220,8 @@ fn odd_but_right_text_comes_back_as_it_was_sent(on: Backend) {
     assert_eq!(ada.available("M"), most);
 }
 
-fn available_never_leaves_its_bounds(on: Backend) {
-    let api = Api::start(on);
+fn available_never_leaves_its_bounds(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     let most = 1_000_000_000_000_i64;
     let thousand: Vec<Value> =
@@ -227,8 +231,8 @@ fn available_never_leaves_its_bounds(on: Backend) {
     assert_eq!(ada.available("S"), 1000 * most);
 }
 
-fn a_batch_has_at_most_ten_thousand_events_and_may_have_them(on: Backend) {
-    let api = Api::start(on);
+fn a_batch_may_have_ten_thousand_events_and_no_more(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     let lines = |count: usize| -> String {
         (0..count).map(|i| format!("{{\"event_id\":\"e{i}\",\"sku\":\"S{}\",\"kind\":\"purchase\",\"quantity\":1}}\n", i % 10)).collect()
@@ -244,10 +248,10 @@ fn a_batch_has_at_most_ten_thousand_events_and_may_have_them(on: Backend) {
 
 on_both_backends![
     each_bad_field_is_named_and_nothing_is_changed,
-    what_is_right_beside_what_is_wrong_is_recorded,
+    valid_events_are_recorded_even_beside_invalid_ones,
     ndjson_is_read_line_by_line,
     the_same_id_with_another_body_is_refused_and_changes_nothing,
-    odd_but_right_text_comes_back_as_it_was_sent,
+    unusual_but_valid_text_comes_back_as_it_was_sent,
     available_never_leaves_its_bounds,
-    a_batch_has_at_most_ten_thousand_events_and_may_have_them,
+    a_batch_may_have_ten_thousand_events_and_no_more,
 ];

@@ -1,10 +1,10 @@
-//! Bodies that are not right, for everything but stock events: each bad field is named, nothing is changed.
+//! Invalid bodies, for everything but stock events: each bad field is named and nothing is changed.
 use crate::database::Backend;
 use crate::on_both_backends;
-use crate::support::{Api, Caller, Judge, Platform};
+use crate::support::{Api, Caller, Expect, Platform};
 use serde_json::{Value, json};
 
-/// Every route that takes a body; `true` where the body is a list.
+/// Every route that takes a body; `true` if the body is a list.
 fn routes_with_bodies(seller: &str, store: &str) -> Vec<(&'static str, String, bool)> {
     vec![
         ("POST", "/admin/sellers".to_owned(), false),
@@ -23,8 +23,8 @@ fn routes_with_bodies(seller: &str, store: &str) -> Vec<(&'static str, String, b
     ]
 }
 
-fn what_is_not_json_is_told_so_on_every_route(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn every_route_refuses_a_body_that_is_not_json(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let (ada, operator) = (api.seller("Ada"), api.operator());
     let store = ada.store("corner", platform.address, json!({}));
     let deep = "[".repeat(100_000);
@@ -69,8 +69,8 @@ fn what_is_not_json_is_told_so_on_every_route(on: Backend) {
     });
 }
 
-fn sellers_settings_warehouses_and_skus_name_each_bad_field(on: Backend) {
-    let api = Api::start(on);
+fn sellers_settings_warehouses_and_skus_name_each_bad_field(backend: Backend) {
+    let api = Api::start(backend);
     let (ada, operator) = (api.seller("Ada"), api.operator());
     let long = "x".repeat(201);
     for (body, pointer) in [
@@ -145,8 +145,8 @@ fn sellers_settings_warehouses_and_skus_name_each_bad_field(on: Backend) {
     });
 }
 
-fn stores_name_each_bad_field(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn stores_name_each_bad_field(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     let url = format!("http://{}", platform.address);
     let store = ada.store("corner", platform.address, json!({ "credentials": { "token": "t" } }));
@@ -215,7 +215,7 @@ fn stores_name_each_bad_field(on: Backend) {
         }
         let huge = format!(r#"{{"name":"x","platform":"simulated","base_url":"{url}","share_percent":1e400}}"#);
         ada.send_as("POST", "/v1/stores", "", huge.as_bytes()).names(422, "/share_percent");
-        // What was sent may be a secret in the wrong place: it is never repeated.
+        // What was sent may be a secret in the wrong place, so it is never echoed.
         for body in [
             json!({ "credentials": { "token": 123_456_789 } }),
             json!({ "credentials": "123456789" }),
@@ -237,8 +237,8 @@ fn a_store_may_not_point_into_the_operators_network_unless_allowed() {
     }
 }
 
-fn listings_refuse_bad_rows_one_by_one(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn listings_refuse_bad_rows_one_by_one(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     let path = format!("/v1/stores/{}/listings", ada.store("corner", platform.address, json!({})));
     let rows = json!([
@@ -281,8 +281,8 @@ fn listed(seller: &Caller<'_>, path: &str) -> Vec<String> {
     items.iter().map(|listing| listing["external_id"].as_str().unwrap().to_owned()).collect()
 }
 
-fn rules_syncs_and_retries_name_each_bad_field(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn rules_syncs_and_retries_name_each_bad_field(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     let store = ada.store("corner", platform.address, json!({}));
     ada.pair(&store, &["A"]);
@@ -341,7 +341,7 @@ fn rules_syncs_and_retries_name_each_bad_field(on: Backend) {
 }
 
 on_both_backends![
-    what_is_not_json_is_told_so_on_every_route,
+    every_route_refuses_a_body_that_is_not_json,
     sellers_settings_warehouses_and_skus_name_each_bad_field,
     stores_name_each_bad_field,
     listings_refuse_bad_rows_one_by_one,

@@ -1,11 +1,11 @@
-//! The description at `/openapi.json`: it has every endpoint that was agreed, and is OpenAPI 3.1 in itself.
+//! The description at `/openapi.json`: it lists every agreed endpoint and is valid OpenAPI 3.1.
 use crate::client::{exchange, request};
 use crate::database::Backend;
-use crate::support::{Api, DOCUMENT, Judge};
+use crate::support::{Api, DOCUMENT, Expect};
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// The agreed endpoints, word by word; `/v1/stream` is not built yet.
+/// The endpoints of the specification, verbatim, without `/v1/stream`.
 const AGREED: &str = "
     POST /admin/sellers
     GET /admin/sellers
@@ -47,7 +47,7 @@ const AGREED: &str = "
     GET /metrics";
 
 #[test]
-fn it_has_every_agreed_endpoint() {
+fn it_lists_every_agreed_endpoint() {
     let api = Api::start(Backend::Sqlite);
     let served = api.call("GET", "/openapi.json", "", None).is(200);
     assert_eq!(served, *DOCUMENT);
@@ -58,26 +58,26 @@ fn it_has_every_agreed_endpoint() {
 }
 
 #[test]
-fn it_is_openapi_3_1_in_itself() {
+fn it_is_valid_openapi_3_1() {
     assert!(DOCUMENT["openapi"].as_str().unwrap().starts_with("3.1."));
     assert!(DOCUMENT["info"]["title"].is_string() && DOCUMENT["info"]["version"].is_string());
     for reference in references(&DOCUMENT) {
-        assert!(DOCUMENT.pointer(reference.trim_start_matches('#')).is_some(), "{reference} leads nowhere");
+        assert!(DOCUMENT.pointer(reference.trim_start_matches('#')).is_some(), "{reference} cannot be resolved");
     }
     let mut ids = HashSet::new();
     for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let id = operation["operationId"].as_str().unwrap();
-            assert!(ids.insert(id), "the operationId {id} is there twice");
+            assert!(ids.insert(id), "the operationId {id} is used twice");
             let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
             let in_path: Vec<&str> = parameters.iter().filter(|p| p["in"] == "path").filter_map(|p| p["name"].as_str()).collect();
             let in_template: Vec<&str> = path.split(['{', '}']).skip(1).step_by(2).collect();
             assert_eq!(in_path, in_template, "{method} {path}");
             assert!(parameters.iter().filter(|p| p["in"] == "path").all(|p| p["required"] == true), "{method} {path}");
             let responses = operation["responses"].as_object().unwrap();
-            assert!(responses.keys().any(|status| status.starts_with('2')), "{method} {path} has no good end");
+            assert!(responses.keys().any(|status| status.starts_with('2')), "{method} {path} describes no success");
             assert!(responses.values().all(|response| response["description"].is_string()), "{method} {path}");
-            assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path} says nothing about itself");
+            assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path} has no summary");
             for scheme in operation["security"].as_array().into_iter().flatten().flat_map(|s| s.as_object().unwrap().keys()) {
                 assert!(DOCUMENT["components"]["securitySchemes"][scheme].is_object(), "{scheme}");
             }
@@ -86,7 +86,7 @@ fn it_is_openapi_3_1_in_itself() {
 }
 
 #[test]
-fn it_says_that_stock_events_come_one_by_one_as_a_list_or_as_ndjson() {
+fn it_describes_stock_events_as_a_single_event_a_list_or_ndjson() {
     let content = &DOCUMENT["paths"]["/v1/stock-events"]["post"]["requestBody"]["content"];
     let reference = content["application/json"]["schema"]["$ref"].as_str().unwrap();
     let choices = &DOCUMENT.pointer(reference.trim_start_matches('#')).unwrap()["oneOf"];
@@ -96,7 +96,7 @@ fn it_says_that_stock_events_come_one_by_one_as_a_list_or_as_ndjson() {
 }
 
 #[test]
-fn it_says_how_large_a_page_may_be_in_every_list() {
+fn it_states_the_page_size_limits_of_every_list() {
     let parameters = DOCUMENT["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
     let limits = parameters.flat_map(|operation| operation["parameters"].as_array().into_iter().flatten()).filter(|p| p["name"] == "limit");
     let schemas: Vec<&Value> = limits.map(|limit| &limit["schema"]).collect();
@@ -118,7 +118,7 @@ fn references(value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn the_browsable_form_works_without_any_other_host() {
+fn the_browsable_docs_need_no_other_host() {
     let api = Api::start(Backend::Sqlite);
     let get = |path: &str| exchange(api.address, &request("GET", path, &[], None)).unwrap();
     let moved = get("/docs");

@@ -1,19 +1,19 @@
-//! HTTP itself: methods, addresses, headers, encodings, and what only a broken or a hostile client sends.
+//! HTTP itself: methods, paths, headers, encodings, and requests that only a broken or hostile client sends.
 use crate::client::{exchange, request};
 use crate::database::Backend;
 use crate::on_both_backends;
-use crate::support::{Api, DOCUMENT, Judge};
+use crate::support::{Api, DOCUMENT, Expect};
 use serde_json::json;
 
 #[test]
-fn another_method_of_a_known_address_is_told_which_there_are() {
+fn an_unsupported_method_is_answered_with_the_supported_ones() {
     let api = Api::start(Backend::Sqlite);
     for path in DOCUMENT["paths"].as_object().unwrap().keys() {
         let path = path.replace("{code}", "main").replace("{id}", "0190a3b4-0000-7000-8000-000000000000");
         let path = path.replace("{key_id}", "x").replace("{listing_id}", "x");
         let there: Vec<String> = methods_of(&path);
         for method in ["GET", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
-            // What could be a push is asked for a key first.
+            // This could be the path of a push, so the key is checked first.
             if there.iter().any(|known| known == method) || (method, path.as_str()) == ("GET", "/v1/pushes/retry") {
                 continue;
             }
@@ -29,14 +29,14 @@ fn another_method_of_a_known_address_is_told_which_there_are() {
 }
 
 #[test]
-fn an_address_that_is_written_out_names_no_push() {
+fn a_literal_path_is_not_taken_for_a_push_id() {
     let api = Api::start(Backend::Sqlite);
     let answer = api.seller("Ada").get("/v1/pushes/retry");
     answer.is_problem(405);
     assert_eq!(answer.header("allow"), Some("POST"));
 }
 
-/// What is written out goes first: `/v1/pushes/retry` is no push called `retry`.
+/// Literal paths take precedence: `/v1/pushes/retry` is not a push called `retry`.
 fn methods_of(path: &str) -> Vec<String> {
     let paths = DOCUMENT["paths"].as_object().unwrap();
     let fits = |template: &str| {
@@ -47,8 +47,8 @@ fn methods_of(path: &str) -> Vec<String> {
     item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect()
 }
 
-fn an_unknown_address_is_a_problem_whatever_it_looks_like(on: Backend) {
-    let api = Api::start(on);
+fn an_unknown_path_is_not_found_however_odd_it_looks(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     for path in [
         "/",
@@ -80,8 +80,8 @@ fn an_unknown_address_is_a_problem_whatever_it_looks_like(on: Backend) {
     }
 }
 
-fn odd_queries_are_named_and_never_guessed_at(on: Backend) {
-    let api = Api::start(on);
+fn bad_query_parameters_are_named_and_never_guessed_at(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     for (query, pointer) in [
         ("limit=0", "/limit"),
@@ -124,7 +124,7 @@ fn odd_queries_are_named_and_never_guessed_at(on: Backend) {
 }
 
 #[test]
-fn every_answer_is_safe_in_a_browser_and_kept_by_nobody() {
+fn every_answer_has_safe_browser_headers_and_is_never_cached() {
     let api = Api::start(Backend::Sqlite);
     let ada = api.seller("Ada");
     let answers = [
@@ -146,13 +146,13 @@ fn every_answer_is_safe_in_a_browser_and_kept_by_nobody() {
     assert_eq!(answers[0].header("cache-control"), Some("no-store"));
 }
 
-fn the_process_lives_is_ready_and_counts(on: Backend) {
-    let api = Api::start(on);
+fn health_readiness_and_metrics_are_reported(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     ada.event("e1", "S", "purchase", 3);
     api.call("GET", "/healthz", "", None).is(200);
     let ready = api.call("GET", "/readyz", "", None).is(200);
-    assert_eq!(ready["backend"], if on == Backend::Sqlite { "sqlite" } else { "postgres" });
+    assert_eq!(ready["backend"], if backend == Backend::Sqlite { "sqlite" } else { "postgres" });
     let metrics = api.call("GET", "/metrics", "", None);
     assert_eq!(metrics.status, 200);
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
@@ -161,12 +161,12 @@ fn the_process_lives_is_ready_and_counts(on: Backend) {
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
         assert!(value.parse::<f64>().is_ok() && name.starts_with(|c: char| c.is_ascii_alphabetic()), "{line}");
-        assert!(!name.contains(&ada.id) && !name.contains("SKU"), "a label without bounds: {line}");
+        assert!(!name.contains(&ada.id) && !name.contains("SKU"), "an unbounded label: {line}");
     }
 }
 
 #[test]
-fn a_large_answer_is_compressed_for_whoever_asks() {
+fn a_large_answer_is_compressed_on_request() {
     let api = Api::start(Backend::Sqlite);
     let bytes = request("GET", "/openapi.json", &[("accept-encoding", "gzip")], None);
     let answer = exchange(api.address, &bytes).unwrap();
@@ -175,7 +175,7 @@ fn a_large_answer_is_compressed_for_whoever_asks() {
 }
 
 #[test]
-fn a_body_that_is_too_large_is_refused_before_it_is_read() {
+fn an_oversized_body_is_refused_before_it_is_read() {
     let api = Api::start_with(Backend::Sqlite, &[("max_body_bytes", "2048")]);
     let ada = api.seller("Ada");
     let bearer = format!("Bearer {}", ada.key);
@@ -191,7 +191,7 @@ fn a_body_that_is_too_large_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn a_body_that_says_it_is_something_else_is_refused() {
+fn a_body_of_an_unsupported_media_type_is_refused() {
     let api = Api::start(Backend::Sqlite);
     let ada = api.seller("Ada");
     let event = br#"{"event_id":"e","sku":"S","kind":"purchase","quantity":1}"#;
@@ -209,7 +209,7 @@ fn a_body_that_says_it_is_something_else_is_refused() {
 }
 
 #[test]
-fn what_is_not_http_harms_nobody() {
+fn malformed_http_does_no_harm() {
     let api = Api::start(Backend::Sqlite);
     let ada = api.seller("Ada");
     for bytes in [
@@ -232,7 +232,7 @@ fn what_is_not_http_harms_nobody() {
 }
 
 on_both_backends![
-    an_unknown_address_is_a_problem_whatever_it_looks_like,
-    odd_queries_are_named_and_never_guessed_at,
-    the_process_lives_is_ready_and_counts,
+    an_unknown_path_is_not_found_however_odd_it_looks,
+    bad_query_parameters_are_named_and_never_guessed_at,
+    health_readiness_and_metrics_are_reported,
 ];

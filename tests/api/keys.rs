@@ -1,23 +1,24 @@
-//! Every route of the description with every wrong key, and with another seller's ids. A route that is missing from
-//! the table here fails the test, so a new one cannot be forgotten.
+//! Every described route, called with every kind of wrong key and with another seller's ids. A route that is missing from
+//! the table below fails the test, so a new one cannot be forgotten.
 use crate::database::Backend;
 use crate::on_both_backends;
-use crate::support::{Api, Caller, DOCUMENT, Judge, OPERATOR_KEY, Platform, until};
+use crate::support::{Api, Caller, DOCUMENT, Expect, OPERATOR_KEY, Platform, until};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
-/// Whose key opens a route.
+/// Whose key a route requires.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Door {
+enum Access {
     Operator,
     Seller,
     Open,
 }
-use Door::{Open, Operator, Seller};
+use Access::{Open, Operator, Seller};
 
-/// Every route, its door, and a body that would be taken if the key were right; `$store`, `$push`, … stand for ids.
+/// Every route, the access it requires, and a body that would be accepted with the right key; `$store` and `$push` are
+/// placeholders for ids.
 #[rustfmt::skip]
-fn table() -> Vec<(&'static str, &'static str, Door, Value)> {
+fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
     vec![
         ("POST", "/admin/sellers", Operator, json!({ "name": "Eve" })),
         ("GET", "/admin/sellers", Operator, Value::Null),
@@ -64,18 +65,18 @@ fn table() -> Vec<(&'static str, &'static str, Door, Value)> {
     ]
 }
 
-/// Lists that can be asked for one thing of a seller's, by its id.
+/// Lists that can be filtered by an id that belongs to a seller.
 const FILTERED: [&str; 1] = ["/v1/pushes?store_id=$store"];
 
-/// Things of one seller's, one of each kind that has an id.
-struct Things {
+/// One seller's data: one item of each kind that has an id.
+struct Fixture {
     store: String,
     listing: String,
     push: String,
     sync: String,
 }
 
-fn things_of(seller: &Caller<'_>, platform: SocketAddr) -> Things {
+fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
     let store = seller.store("corner", platform, json!({}));
     seller.pair(&store, &["SKU-1"]);
     seller.post("/v1/warehouses", &json!({ "code": "theirs" })).is(201);
@@ -83,13 +84,13 @@ fn things_of(seller: &Caller<'_>, platform: SocketAddr) -> Things {
     seller.event("e1", "SKU-1", "purchase", 5);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let sync = text(&seller.post("/v1/syncs", &json!({ "store_ids": [store] })).is(202)["id"]);
-    until("the sync is done", || (seller.get(&format!("/v1/syncs/{sync}")).is(200)["state"] == "finished").then_some(()));
+    until("the sync has finished", || (seller.get(&format!("/v1/syncs/{sync}")).is(200)["state"] == "finished").then_some(()));
     let listing = text(&seller.get(&format!("/v1/stores/{store}/listings")).is(200)["items"][0]["id"]);
     let push = text(&seller.get("/v1/pushes").is(200)["items"][0]["id"]);
-    Things { store, listing, push, sync }
+    Fixture { store, listing, push, sync }
 }
 
-impl Things {
+impl Fixture {
     fn path_of(&self, template: &str, seller: &Caller<'_>) -> String {
         let id = match template.split('/').nth(2) {
             Some("sellers") => &seller.id,
@@ -117,7 +118,7 @@ fn call(api: &Api, method: &str, path: &str, key: &str, body: &Value) -> crate::
 }
 
 #[test]
-fn the_table_has_every_route_of_the_description_and_says_its_door() {
+fn the_table_covers_every_described_route_and_the_access_it_requires() {
     let described = DOCUMENT["paths"].as_object().unwrap().iter();
     let mut described: Vec<(String, String)> = described
         .flat_map(|(path, item)| item.as_object().unwrap().keys().map(|method| (path.clone(), method.to_uppercase())).collect::<Vec<_>>())
@@ -125,10 +126,10 @@ fn the_table_has_every_route_of_the_description_and_says_its_door() {
     let mut known: Vec<(String, String)> = table().iter().map(|(method, path, ..)| ((*path).to_owned(), (*method).to_owned())).collect();
     described.sort();
     known.sort();
-    assert_eq!(described, known, "a new route belongs into the table of this test");
-    for (method, path, door, _) in table() {
+    assert_eq!(described, known, "add a new route to the table in this test");
+    for (method, path, access, _) in table() {
         let security = &DOCUMENT["paths"][path][method.to_lowercase()]["security"];
-        let expected = match door {
+        let expected = match access {
             Operator => json!([{ "operator_key": [] }]),
             Seller => json!([{ "seller_key": [] }]),
             Open => Value::Null,
@@ -137,10 +138,10 @@ fn the_table_has_every_route_of_the_description_and_says_its_door() {
     }
 }
 
-fn every_route_refuses_every_wrong_key(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn every_route_refuses_every_wrong_key(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
-    let things = things_of(&ada, platform.address);
+    let fixture = fixture_for(&ada, platform.address);
     let revoked = api.operator().post(&format!("/admin/sellers/{}/keys", ada.id), &Value::Null).is(201);
     let (revoked_id, revoked) = (revoked["id"].as_str().unwrap(), revoked["api_key"].as_str().unwrap());
     assert_eq!(api.call("GET", "/v1/stores", revoked, None).status, 200);
@@ -154,10 +155,10 @@ fn every_route_refuses_every_wrong_key(on: Backend) {
         }
     };
     ada.changes_nothing(|| {
-        for (method, template, door, body) in table() {
-            let path = things.path_of(template, &ada);
-            let body = serde_json::from_str(&things.with_ids(&body.to_string())).unwrap();
-            match door {
+        for (method, template, access, body) in table() {
+            let path = fixture.path_of(template, &ada);
+            let body = serde_json::from_str(&fixture.with_ids(&body.to_string())).unwrap();
+            match access {
                 Operator => refused(method, &path, &body, &["", "wrong", &ada.key, revoked, &OPERATOR_KEY.to_uppercase()]),
                 Seller => refused(method, &path, &body, &["", "wrong", OPERATOR_KEY, revoked, &almost]),
                 Open => assert_eq!(call(&api, method, &path, "", &body).status, 200, "{path}"),
@@ -166,17 +167,17 @@ fn every_route_refuses_every_wrong_key(on: Backend) {
     });
 }
 
-fn another_sellers_ids_are_not_there(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn another_sellers_ids_are_answered_as_not_found(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let (ada, bob) = (api.seller("Ada"), api.seller("Bob"));
-    let (mine, theirs) = (things_of(&ada, platform.address), things_of(&bob, platform.address));
+    let (mine, theirs) = (fixture_for(&ada, platform.address), fixture_for(&bob, platform.address));
     bob.changes_nothing(|| {
         let mut tried = 0;
-        for (method, template, _, body) in table().into_iter().filter(|(.., door, _)| *door == Seller) {
+        for (method, template, _, body) in table().into_iter().filter(|(.., access, _)| *access == Seller) {
             let body_text = body.to_string();
             if template.contains('{') || body_text.contains('$') {
                 let (path, body) = (theirs.path_of(template, &bob), serde_json::from_str(&theirs.with_ids(&body_text)).unwrap());
-                // The path is right, but for this: Ada has no warehouse of that name any more.
+                // Warehouse codes are only unique per seller, so Ada must not have one by this name.
                 ada.delete("/v1/warehouses/theirs");
                 call(&api, method, &path, &ada.key, &body).is_problem(404);
                 tried += 1;
@@ -195,7 +196,7 @@ fn another_sellers_ids_are_not_there(on: Backend) {
             ada.post("/v1/syncs", &json!({ "store_ids": [mine.store, theirs.store] })).names(404, "/store_ids/1"),
             "there is no such store"
         );
-        assert!(tried >= 12, "only {tried} routes have ids");
+        assert!(tried >= 12, "only {tried} routes take ids");
     });
     for list in ["/v1/stores", "/v1/pushes", "/v1/syncs", "/v1/skus", "/v1/audit"] {
         let text = ada.get(list).text();
@@ -206,21 +207,21 @@ fn another_sellers_ids_are_not_there(on: Backend) {
     assert_eq!(bob.available("SKU-1"), 5);
 }
 
-fn sellers_do_not_meet_in_events_or_skus(on: Backend) {
-    let api = Api::start(on);
+fn sellers_share_neither_event_ids_nor_skus(backend: Backend) {
+    let api = Api::start(backend);
     let (ada, bob) = (api.seller("Ada"), api.seller("Bob"));
     ada.event("same-id", "SAME", "purchase", 3);
     assert_eq!(bob.event("same-id", "SAME", "purchase", 7)["accepted"], 1);
     assert_eq!((ada.available("SAME"), bob.available("SAME")), (3, 7));
 }
 
-fn a_suspended_seller_is_told_so_and_comes_back_unharmed(on: Backend) {
-    let api = Api::start(on);
+fn a_suspended_seller_is_refused_and_is_intact_once_reinstated(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     ada.event("e1", "S", "purchase", 3);
     let path = format!("/admin/sellers/{}", ada.id);
     assert_eq!(api.operator().patch(&path, &json!({ "suspended": true })).is(200)["suspended"], true);
-    for (method, template, _, body) in table().into_iter().filter(|(.., door, _)| *door == Seller) {
+    for (method, template, _, body) in table().into_iter().filter(|(.., access, _)| *access == Seller) {
         let path = template.replace("{id}", &ada.id).replace("{listing_id}", &ada.id).replace("{code}", "main");
         call(&api, method, &path, &ada.key, &body).is_problem(403);
     }
@@ -228,11 +229,11 @@ fn a_suspended_seller_is_told_so_and_comes_back_unharmed(on: Backend) {
     assert_eq!(ada.available("S"), 3);
 }
 
-fn a_deleted_seller_is_gone_with_its_keys_and_nobody_elses(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn deleting_a_seller_removes_its_data_and_keys_and_nobody_elses(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let (ada, bob) = (api.seller("Ada"), api.seller("Bob"));
-    things_of(&ada, platform.address);
-    things_of(&bob, platform.address);
+    fixture_for(&ada, platform.address);
+    fixture_for(&bob, platform.address);
     api.operator().delete(&format!("/admin/sellers/{}", ada.id)).is(204);
     ada.get("/v1/stores").is_problem(401);
     for path in [format!("/admin/sellers/{}", ada.id), format!("/admin/sellers/{}/keys", ada.id)] {
@@ -244,7 +245,7 @@ fn a_deleted_seller_is_gone_with_its_keys_and_nobody_elses(on: Backend) {
 }
 
 #[test]
-fn odd_authorization_headers_are_no_keys() {
+fn malformed_authorization_headers_are_refused() {
     let api = Api::start(Backend::Sqlite);
     let ada = api.seller("Ada");
     let too_long = format!("Bearer {}", "k".repeat(5000));
@@ -255,13 +256,13 @@ fn odd_authorization_headers_are_no_keys() {
     }
     let lower = format!("bearer {}", ada.key);
     let bytes = crate::client::request("GET", "/v1/stores", &[("authorization", &lower)], None);
-    assert_eq!(crate::client::exchange(api.address, &bytes).unwrap().status, 200, "the scheme's name has no case");
+    assert_eq!(crate::client::exchange(api.address, &bytes).unwrap().status, 200, "the scheme's name is case-insensitive");
 }
 
 on_both_backends![
     every_route_refuses_every_wrong_key,
-    another_sellers_ids_are_not_there,
-    sellers_do_not_meet_in_events_or_skus,
-    a_suspended_seller_is_told_so_and_comes_back_unharmed,
-    a_deleted_seller_is_gone_with_its_keys_and_nobody_elses,
+    another_sellers_ids_are_answered_as_not_found,
+    sellers_share_neither_event_ids_nor_skus,
+    a_suspended_seller_is_refused_and_is_intact_once_reinstated,
+    deleting_a_seller_removes_its_data_and_keys_and_nobody_elses,
 ];

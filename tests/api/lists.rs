@@ -1,11 +1,11 @@
-//! Lists: pages that together hold everything once, in every list that there is.
+//! Pagination: in every list, the pages together hold each item exactly once.
 use crate::database::Backend;
 use crate::on_both_backends;
-use crate::support::{Api, Caller, Judge, Platform};
+use crate::support::{Api, Caller, Expect, Platform};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
-/// All items of a list, page by page.
+/// All items of a list, fetched page by page.
 fn walk(caller: &Caller<'_>, path: &str, limit: usize) -> Vec<Value> {
     let mut items = Vec::new();
     let mut cursor = String::new();
@@ -16,7 +16,7 @@ fn walk(caller: &Caller<'_>, path: &str, limit: usize) -> Vec<Value> {
         items.extend(on_page.iter().cloned());
         match page["next_cursor"].as_str() {
             Some(next) => {
-                assert_eq!(on_page.len(), limit, "{path}: a page before the last is full");
+                assert_eq!(on_page.len(), limit, "{path}: every page but the last is full");
                 cursor = format!("&cursor={next}");
             }
             None => return items,
@@ -24,8 +24,8 @@ fn walk(caller: &Caller<'_>, path: &str, limit: usize) -> Vec<Value> {
     }
 }
 
-fn every_list_is_whole_whatever_the_size_of_its_pages(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn every_list_is_complete_at_any_page_size(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     for name in ["Bob", "Cyd", "Dan", "Eve"] {
         api.seller(name);
@@ -63,8 +63,8 @@ fn every_list_is_whole_whatever_the_size_of_its_pages(on: Backend) {
                     .collect::<Vec<_>>()
             };
             let walked = names(&walk(caller, path, limit));
-            assert_eq!(walked, names(&whole), "{path} by {limit}");
-            assert_eq!(walked.iter().collect::<HashSet<_>>().len(), walked.len(), "{path}: an item came twice");
+            assert_eq!(walked, names(&whole), "{path} in pages of {limit}");
+            assert_eq!(walked.iter().collect::<HashSet<_>>().len(), walked.len(), "{path}: an item appeared twice");
         }
     }
     assert_eq!(ada.get("/v1/skus?unpaired=true").is(200)["items"], json!([]));
@@ -72,4 +72,4 @@ fn every_list_is_whole_whatever_the_size_of_its_pages(on: Backend) {
     assert!(newest_first.windows(2).all(|pair| pair[0].as_str() > pair[1].as_str()));
 }
 
-on_both_backends![every_list_is_whole_whatever_the_size_of_its_pages];
+on_both_backends![every_list_is_complete_at_any_page_size];

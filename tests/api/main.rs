@@ -1,9 +1,8 @@
-//! The HTTP interface, from outside: a whole service on a free port of this machine, on SQLite and, where
-//! `STOCKTIDE_TEST_POSTGRES` names a server, on PostgreSQL too. `STOCKTIDE_TEST_REQUIRE=all` makes the lack of one a
-//! failure.
+//! The HTTP API, from outside: a whole service on a free local port, on SQLite and, where `STOCKTIDE_TEST_POSTGRES`
+//! names a server, on PostgreSQL too. With `STOCKTIDE_TEST_REQUIRE=all` a missing server is a failure.
 //!
-//! Names and shapes are a contract for other people's clients: these tests are written against the agreed page, not
-//! against the code.
+//! Names and shapes are a contract with other people's clients, so these tests are written against the agreed
+//! specification rather than the code.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,7 +11,9 @@
     reason = "a test that cannot go on should say so at once"
 )]
 
+#[path = "../support/client.rs"]
 mod client;
+#[path = "../support/database.rs"]
 mod database;
 mod schema;
 mod support;

@@ -1,10 +1,10 @@
-//! The happy path of every endpoint, with the names and shapes that were agreed.
+//! The happy path of every endpoint, with the agreed names and shapes.
 use crate::database::Backend;
 use crate::on_both_backends;
-use crate::support::{Api, Caller, Judge, Platform, until};
+use crate::support::{Api, Caller, Expect, Platform, until};
 use serde_json::{Value, json};
 
-/// These members are there, with these values.
+/// Asserts that these members are present with these values.
 #[track_caller]
 fn has(value: &Value, members: Value) {
     for (name, expected) in members.as_object().unwrap() {
@@ -12,7 +12,7 @@ fn has(value: &Value, members: Value) {
     }
 }
 
-/// These members are there, whatever they are.
+/// Asserts that these members are present, with any value.
 #[track_caller]
 fn has_names(value: &Value, names: &[&str]) {
     for name in names {
@@ -28,29 +28,29 @@ fn is_instant(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.ends_with('Z') && text.parse::<chrono::DateTime<chrono::Utc>>().is_ok())
 }
 
-fn the_operator_keeps_sellers_and_their_keys(on: Backend) {
-    let api = Api::start(on);
+fn the_operator_manages_sellers_and_their_keys(backend: Backend) {
+    let api = Api::start(backend);
     let operator = api.operator();
-    let made = operator.post("/admin/sellers", &json!({ "name": "Ada", "timezone": "Asia/Taipei" })).is(201);
-    has(&made, json!({ "name": "Ada", "timezone": "Asia/Taipei", "suspended": false }));
-    assert!(is_id(&made["id"]) && is_instant(&made["created_at"]), "{made}");
-    let key = made["api_key"].as_str().unwrap();
+    let created = operator.post("/admin/sellers", &json!({ "name": "Ada", "timezone": "Asia/Taipei" })).is(201);
+    has(&created, json!({ "name": "Ada", "timezone": "Asia/Taipei", "suspended": false }));
+    assert!(is_id(&created["id"]) && is_instant(&created["created_at"]), "{created}");
+    let key = created["api_key"].as_str().unwrap();
     assert!(key.len() >= 40);
-    let path = format!("/admin/sellers/{}", made["id"].as_str().unwrap());
+    let path = format!("/admin/sellers/{}", created["id"].as_str().unwrap());
     let read = operator.get(&path).is(200);
-    has(&read, json!({ "id": made["id"], "name": "Ada", "timezone": "Asia/Taipei" }));
+    has(&read, json!({ "id": created["id"], "name": "Ada", "timezone": "Asia/Taipei" }));
     assert!(read.get("api_key").is_none(), "the key is shown once: {read}");
     has(&operator.patch(&path, &json!({ "name": "Ada & Sons" })).is(200), json!({ "name": "Ada & Sons", "suspended": false }));
     let listed = operator.get("/admin/sellers").is(200);
-    has(&listed["items"][0], json!({ "id": made["id"], "name": "Ada & Sons" }));
+    has(&listed["items"][0], json!({ "id": created["id"], "name": "Ada & Sons" }));
     assert_eq!(listed["next_cursor"], Value::Null);
 
     let second = operator.post(&format!("{path}/keys"), &Value::Null).is(201);
-    assert!(is_id(&second["id"]) && second["api_key"] != made["api_key"]);
+    assert!(is_id(&second["id"]) && second["api_key"] != created["api_key"]);
     for key in [key, second["api_key"].as_str().unwrap()] {
         assert_eq!(api.call("GET", "/v1/stores", key, None).status, 200);
     }
-    operator.delete(&format!("{path}/keys/{}", made["key_id"].as_str().unwrap())).is(204);
+    operator.delete(&format!("{path}/keys/{}", created["key_id"].as_str().unwrap())).is(204);
     assert_eq!(api.call("GET", "/v1/stores", key, None).status, 401);
     let keys = operator.get(&format!("{path}/keys")).is(200);
     assert!(is_instant(&keys["items"][0]["revoked_at"]) && keys["items"][1]["revoked_at"].is_null(), "{keys}");
@@ -67,8 +67,8 @@ fn the_operator_keeps_sellers_and_their_keys(on: Backend) {
     operator.get(&path).is_problem(404);
 }
 
-fn the_sync_settings_are_read_and_changed(on: Backend) {
-    let api = Api::start(on);
+fn sync_settings_can_be_read_and_changed(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     let first = json!({ "auto_sync": false, "frequency": "incremental", "daily_at": "03:30", "timezone": "Asia/Taipei", "catch_up_hours": 4,
         "allocation_mode": "shared", "buffer": 0, "trigger_on_cancellation": false });
@@ -90,11 +90,11 @@ fn the_sync_settings_are_read_and_changed(on: Backend) {
     let runs = ada.get("/v1/syncs").is(200);
     has(&runs["items"][0], json!({ "id": on_again["initial_sync_id"], "kind": "initial" }));
     ada.put("/v1/sync-settings", &json!({ "auto_sync": true })).is(200);
-    assert_eq!(ada.get("/v1/syncs").is(200)["items"].as_array().unwrap().len(), 1, "it acts only when auto-sync goes from off to on");
+    assert_eq!(ada.get("/v1/syncs").is(200)["items"].as_array().unwrap().len(), 1, "only a change from off to on starts a sync");
 }
 
-fn warehouses_come_and_go_but_main_stays(on: Backend) {
-    let api = Api::start(on);
+fn warehouses_come_and_go_but_main_stays(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     has(&ada.get("/v1/warehouses").is(200)["items"][0], json!({ "code": "main" }));
     has(&ada.post("/v1/warehouses", &json!({ "code": "ost/1", "name": "Ost" })).is(201), json!({ "code": "ost/1", "name": "Ost" }));
@@ -112,23 +112,23 @@ fn warehouses_come_and_go_but_main_stays(on: Backend) {
     assert!(refused["detail"].as_str().unwrap().contains("SKU S"), "{refused}");
 }
 
-fn stores_keep_their_settings_and_hide_their_credentials(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn stores_keep_their_settings_and_hide_their_credentials(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     ada.post("/v1/warehouses", &json!({ "code": "north" })).is(201);
     let url = format!("http://{}", platform.address);
     let body = json!({ "name": "Corner", "platform": "simulated", "base_url": url, "credentials": { "token": "tok-secret" }, "warehouses": ["north", "main"],
         "share_percent": 33.33, "external_store": "corner", "abilities": { "adjust": true, "max_items": 7 }, "rate_limit": { "per_second": 5, "burst": 9 } });
-    let made = ada.post("/v1/stores", &body).is(201);
+    let created = ada.post("/v1/stores", &body).is(201);
     has(
-        &made,
+        &created,
         json!({ "name": "Corner", "platform": "simulated", "base_url": url, "warehouses": ["main", "north"], "share_percent": 33.33,
         "sync_enabled": true, "external_store": "corner", "abilities": { "adjust": true, "max_items": 7 }, "rate_limit": { "per_second": 5, "burst": 9 } }),
     );
-    assert!(is_id(&made["id"]) && made.get("credentials").is_none(), "{made}");
-    let path = format!("/v1/stores/{}", made["id"].as_str().unwrap());
-    assert_eq!(ada.get(&path).is(200), made);
-    assert_eq!(ada.get("/v1/stores").is(200)["items"], json!([made]));
+    assert!(is_id(&created["id"]) && created.get("credentials").is_none(), "{created}");
+    let path = format!("/v1/stores/{}", created["id"].as_str().unwrap());
+    assert_eq!(ada.get(&path).is(200), created);
+    assert_eq!(ada.get("/v1/stores").is(200)["items"], json!([created]));
 
     platform.simulator.set_faults(stocktide::simulator::Faults { token: Some("tok-other".into()), ..Default::default() });
     let check = ada.post(&format!("{path}/check"), &Value::Null).is(200);
@@ -147,14 +147,14 @@ fn stores_keep_their_settings_and_hide_their_credentials(on: Backend) {
     ada.get(&path).is_problem(404);
 }
 
-fn listings_are_paired_in_bulk_as_json_and_as_csv(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn listings_are_paired_in_bulk_as_json_and_as_csv(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     let path = format!("/v1/stores/{}/listings", ada.store("corner", platform.address, json!({})));
     let rows = json!([{ "sku": "A", "external_id": "a" }, { "sku": "赤い靴", "external_id": "b" }]);
-    let made = ada.put(&path, &rows).is(200);
-    has(&made, json!({ "created": 2, "updated": 0, "unchanged": 0, "rejected": 0 }));
-    has(&made["results"][1], json!({ "row": 1, "external_id": "b", "status": "created" }));
+    let created = ada.put(&path, &rows).is(200);
+    has(&created, json!({ "created": 2, "updated": 0, "unchanged": 0, "rejected": 0 }));
+    has(&created["results"][1], json!({ "row": 1, "external_id": "b", "status": "created" }));
     let csv = "\u{feff}External_ID,sku\r\na,A\r\nb,\"B, large\"\r\nc,C\r\n";
     let again = ada.send_as("PUT", &path, "text/csv; charset=utf-8", csv.as_bytes()).is(200);
     has(&again, json!({ "created": 1, "updated": 1, "unchanged": 1, "rejected": 0 }));
@@ -169,8 +169,8 @@ fn listings_are_paired_in_bulk_as_json_and_as_csv(on: Backend) {
     assert_eq!(ada.get(&path).is(200)["items"].as_array().unwrap().len(), 2);
 }
 
-fn skus_are_named_and_rules_are_set(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn skus_can_be_named_and_rules_can_be_set(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     let store = ada.store("corner", platform.address, json!({}));
     let saved = ada.put("/v1/skus", &json!([{ "sku": "A", "name": "Red shoe" }, { "sku": "B" }])).is(200);
@@ -199,8 +199,8 @@ fn skus_are_named_and_rules_are_set(on: Backend) {
     assert_eq!(ada.get("/v1/rules").is(200)["items"].as_array().unwrap().len(), 3);
 }
 
-fn stock_events_answer_event_by_event(on: Backend) {
-    let api = Api::start(on);
+fn stock_events_are_answered_one_by_one(backend: Backend) {
+    let api = Api::start(backend);
     let ada = api.seller("Ada");
     let one = ada.post("/v1/stock-events", &json!({ "event_id": "e1", "sku": "A", "kind": "purchase", "quantity": 5 })).is(200);
     has(&one, json!({ "accepted": 1, "duplicates": 0, "rejected": 0 }));
@@ -227,8 +227,8 @@ fn stock_events_answer_event_by_event(on: Backend) {
     has(&ada.get("/v1/stock?sku=B").is(200), json!({ "sku": "B", "available": { "main": 5, "north": 3 }, "listings": [] }));
 }
 
-fn an_increase_goes_from_the_event_to_the_records(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn an_increase_travels_from_the_event_to_the_store_and_the_records(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     let store = ada.store("corner", platform.address, json!({ "external_store": "corner" }));
     ada.pair(&store, &["A"]);
@@ -255,26 +255,26 @@ fn an_increase_goes_from_the_event_to_the_records(on: Backend) {
     has(&sync, json!({ "kind": "manual", "done": 0, "failed": 0 }));
     has_names(&sync, &["id", "state", "total", "eta", "started_at"]);
     let path = format!("/v1/syncs/{}", sync["id"].as_str().unwrap());
-    let done = until("the sync is done", || Some(ada.get(&path).is(200)).filter(|run| run["state"] == "finished"));
+    let done = until("the sync has finished", || Some(ada.get(&path).is(200)).filter(|run| run["state"] == "finished"));
     has(&done, json!({ "total": 1, "done": 1, "failed": 0 }));
     assert!(is_instant(&done["finished_at"]));
-    assert_eq!(platform.simulator.quantity("corner", "A"), 5, "overwritten by the target");
+    assert_eq!(platform.simulator.quantity("corner", "A"), 5, "overwritten with the target");
     has(&ada.get("/v1/syncs").is(200)["items"][0], json!({ "id": sync["id"] }));
 }
 
-fn a_rejected_push_says_why_and_is_queued_again_on_request(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn a_rejected_push_says_why_and_is_queued_again_on_request(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     let store = ada.store("corner", platform.address, json!({ "external_store": "corner" }));
     ada.pair(&store, &["A"]);
     platform.simulator.set_faults(stocktide::simulator::Faults { reject_items: vec!["A".into()], ..Default::default() });
     ada.put("/v1/sync-settings", &json!({ "auto_sync": true, "initial_overwrite": false })).is(200);
     ada.event("e1", "A", "purchase", 5);
-    let push = until("it is rejected", || first_push(&ada, "?state=rejected"));
+    let push = until("the push is rejected", || first_push(&ada, "?state=rejected"));
     assert!(push["reason"].as_str().is_some_and(|text| !text.is_empty()) && push["next_step"].is_string(), "{push}");
     platform.simulator.set_faults(stocktide::simulator::Faults::default());
     assert_eq!(ada.post("/v1/pushes/retry", &json!({ "ids": [push["id"]] })).is(200), json!({ "queued": 1 }));
-    until("the store shows it", || (platform.simulator.quantity("corner", "A") == 5).then_some(()));
+    until("the store shows the increase", || (platform.simulator.quantity("corner", "A") == 5).then_some(()));
     assert_eq!(ada.post("/v1/pushes/retry", &json!({ "state": "rejected" })).is(200), json!({ "queued": 0 }));
 }
 
@@ -283,13 +283,13 @@ fn first_push(seller: &Caller<'_>, query: &str) -> Option<Value> {
 }
 
 on_both_backends![
-    the_operator_keeps_sellers_and_their_keys,
-    the_sync_settings_are_read_and_changed,
+    the_operator_manages_sellers_and_their_keys,
+    sync_settings_can_be_read_and_changed,
     warehouses_come_and_go_but_main_stays,
     stores_keep_their_settings_and_hide_their_credentials,
     listings_are_paired_in_bulk_as_json_and_as_csv,
-    skus_are_named_and_rules_are_set,
-    stock_events_answer_event_by_event,
-    an_increase_goes_from_the_event_to_the_records,
+    skus_can_be_named_and_rules_can_be_set,
+    stock_events_are_answered_one_by_one,
+    an_increase_travels_from_the_event_to_the_store_and_the_records,
     a_rejected_push_says_why_and_is_queued_again_on_request,
 ];

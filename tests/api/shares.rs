@@ -1,15 +1,15 @@
-//! Shares of an exclusive seller's stores above 100 % are refused wherever they would arise, and nothing is changed.
+//! Exclusive mode: store shares that sum to more than 100 % are refused wherever they would arise, and nothing changes.
 use crate::database::Backend;
 use crate::on_both_backends;
-use crate::support::{Api, Caller, Judge, Platform};
+use crate::support::{Api, Caller, Expect, Platform};
 use serde_json::json;
 
 fn exclusive(seller: &Caller<'_>) {
     seller.put("/v1/sync-settings", &json!({ "allocation_mode": "exclusive" })).is(200);
 }
 
-fn shares_above_the_whole_are_refused_wherever_they_would_arise(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn shares_over_100_percent_are_refused_wherever_they_would_arise(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     let url = format!("http://{}", platform.address);
     let one = ada.store("one", platform.address, json!({ "share_percent": 60 }));
@@ -37,8 +37,8 @@ fn shares_above_the_whole_are_refused_wherever_they_would_arise(on: Backend) {
     });
 }
 
-fn what_sums_to_the_whole_is_taken_and_a_later_change_is_measured_against_it(on: Backend) {
-    let (api, platform) = (Api::start(on), Platform::start());
+fn shares_of_exactly_100_percent_are_accepted_and_later_changes_are_checked_against_them(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
     let one = ada.store("one", platform.address, json!({ "share_percent": 33.33 }));
     let two = ada.store("two", platform.address, json!({ "share_percent": 66.67 }));
@@ -47,9 +47,9 @@ fn what_sums_to_the_whole_is_taken_and_a_later_change_is_measured_against_it(on:
     ada.put("/v1/rules", &json!([{ "sku": "A", "share_percent": 50 }])).is(200);
     ada.put("/v1/rules", &json!([{ "store_id": one, "share_percent": 10 }])).is(200);
     ada.patch(&format!("/v1/stores/{two}"), &json!({ "share_percent": 90 })).is(200);
-    // Without the rule the store's own share would stand again.
+    // Without the rule the store's own share would apply again.
     ada.changes_nothing(|| ada.put("/v1/rules", &json!([{ "store_id": one }])).names(422, "/0/share_percent"));
-    // A store without a share of its own takes the seller's.
+    // A store without a share of its own uses the seller's.
     ada.put("/v1/rules", &json!([{ "share_percent": 20 }])).is(200);
     ada.patch(&format!("/v1/stores/{one}"), &json!({ "share_percent": null })).is(200);
     ada.changes_nothing(|| ada.put("/v1/rules", &json!([{ "store_id": one }])).names(422, "/0/share_percent"));
@@ -59,6 +59,6 @@ fn what_sums_to_the_whole_is_taken_and_a_later_change_is_measured_against_it(on:
 }
 
 on_both_backends![
-    shares_above_the_whole_are_refused_wherever_they_would_arise,
-    what_sums_to_the_whole_is_taken_and_a_later_change_is_measured_against_it,
+    shares_over_100_percent_are_refused_wherever_they_would_arise,
+    shares_of_exactly_100_percent_are_accepted_and_later_changes_are_checked_against_them,
 ];

@@ -1,6 +1,6 @@
-//! The vocabulary of the tests of the interface: a whole service on a free port, its operator, its sellers, and the
-//! simulated platform beside it. Every answer that passes through here is held against the description of the
-//! interface, and every problem answer against what all of them have in common.
+//! The vocabulary of the API tests: a whole service on a free port, its operator, its sellers, and the simulated
+//! platform. Every answer that passes through here is checked against the OpenAPI description, and every problem
+//! document against what all of them have in common.
 use crate::client::{Answer, exchange, request};
 use crate::database::{Backend, TestDatabase};
 use crate::schema;
@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 pub const OPERATOR_KEY: &str = "an-operator-key-for-tests-0123456789";
 pub const CREDENTIAL_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
-/// The description of the interface.
+/// The OpenAPI description.
 pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(http::openapi()).unwrap());
 
-/// A service on a database of its own; stopped gracefully with it.
+/// A service on its own database; stopped gracefully when dropped.
 pub struct Api {
     pub address: SocketAddr,
     pub database: TestDatabase,
@@ -64,7 +64,7 @@ impl Api {
         Self { address, database, stop, running: Some(running) }
     }
 
-    /// Sends a request with this key (none when empty) and a body with this media type.
+    /// Sends a request with this key (none if empty) and a body of this media type.
     pub fn call(&self, method: &str, path: &str, key: &str, body: Option<(&str, &[u8])>) -> Answer {
         let bearer = format!("Bearer {key}");
         let mut headers = Vec::new();
@@ -75,29 +75,29 @@ impl Api {
             headers.push(("content-type", media_type));
         }
         let answer = exchange(self.address, &request(method, path, &headers, body.map(|(_, bytes)| bytes))).unwrap();
-        self.hold_against_description(method, path, &answer);
+        self.check_against_description(method, path, &answer);
         answer
     }
 
-    fn hold_against_description(&self, method: &str, path: &str, answer: &Answer) {
+    fn check_against_description(&self, method: &str, path: &str, answer: &Answer) {
         let media_type = answer.header("content-type").unwrap_or_default();
         if path.starts_with("/docs") || path == "/openapi.json" || method == "HEAD" {
             return;
         }
         let body = if media_type.contains("json") { answer.json() } else { Value::Null };
-        let misfits = schema::misfits(&DOCUMENT, method, path, answer.status, media_type, &body);
-        assert!(misfits.is_empty(), "{method} {path} answered {}: {}\n{misfits:#?}", answer.status, answer.text());
+        let mismatches = schema::mismatches(&DOCUMENT, method, path, answer.status, media_type, &body);
+        assert!(mismatches.is_empty(), "{method} {path} answered {}: {}\n{mismatches:#?}", answer.status, answer.text());
     }
 
-    /// Stops the service gracefully; its database stays.
+    /// Stops the service gracefully and keeps its database.
     pub fn stop(&mut self) {
         self.stop.cancel();
         let Some(running) = self.running.take() else { return };
         let ended = running.join();
-        assert!(std::thread::panicking() || matches!(ended, Ok(Ok(()))), "the service did not stop well: {ended:?}");
+        assert!(std::thread::panicking() || matches!(ended, Ok(Ok(()))), "the service did not stop cleanly: {ended:?}");
     }
 
-    /// Where the SQLite file is.
+    /// The path of the SQLite file.
     pub fn database_file(&self) -> &Path {
         Path::new(self.database.url.strip_prefix("sqlite://").expect("on SQLite"))
     }
@@ -106,15 +106,15 @@ impl Api {
         Caller { api: self, key: OPERATOR_KEY.to_owned(), id: String::new(), key_id: String::new() }
     }
 
-    /// Somebody with this key.
+    /// A caller with this key.
     pub fn caller(&self, key: &str) -> Caller<'_> {
         Caller { api: self, key: key.to_owned(), id: String::new(), key_id: String::new() }
     }
 
     /// A new seller with its first key.
     pub fn seller(&self, name: &str) -> Caller<'_> {
-        let made = self.operator().post("/admin/sellers", &json!({ "name": name, "timezone": "Asia/Taipei" })).is(201);
-        let text = |member: &str| made[member].as_str().unwrap().to_owned();
+        let created = self.operator().post("/admin/sellers", &json!({ "name": name, "timezone": "Asia/Taipei" })).is(201);
+        let text = |member: &str| created[member].as_str().unwrap().to_owned();
         Caller { api: self, key: text("api_key"), id: text("id"), key_id: text("key_id") }
     }
 }
@@ -125,13 +125,13 @@ impl Drop for Api {
     }
 }
 
-/// Whoever calls: the operator or a seller.
+/// The operator or a seller.
 pub struct Caller<'a> {
     api: &'a Api,
     pub key: String,
-    /// The seller's id.
+    /// The seller's id; empty for others.
     pub id: String,
-    /// The id of its first key.
+    /// The id of the seller's first key.
     pub key_id: String,
 }
 
@@ -160,12 +160,12 @@ impl Caller<'_> {
         self.send_as(method, path, "application/json", body.to_string().as_bytes())
     }
 
-    /// A body that may be anything.
+    /// Sends an arbitrary body.
     pub fn send_as(&self, method: &str, path: &str, media_type: &str, body: &[u8]) -> Answer {
         self.api.call(method, path, &self.key, Some((media_type, body)))
     }
 
-    /// A store on the simulated platform; `fields` beside what every store has.
+    /// Creates a store on the simulated platform, with these fields beside the required ones; returns its id.
     pub fn store(&self, name: &str, platform: SocketAddr, fields: Value) -> String {
         let mut body = json!({ "name": name, "platform": "simulated", "base_url": format!("http://{platform}") });
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -183,13 +183,13 @@ impl Caller<'_> {
         self.post("/v1/stock-events", &event).is(200)
     }
 
-    /// Units of a SKU in all warehouses; 0 when there is no such SKU.
+    /// Units of a SKU in all warehouses; 0 if there is no such SKU.
     pub fn available(&self, sku: &str) -> i64 {
         let answer = self.get(&format!("/v1/stock?sku={sku}"));
         if answer.status == 404 { 0 } else { answer.is(200)["total_available"].as_i64().unwrap() }
     }
 
-    /// All that can be read of this seller, to see that nothing was changed.
+    /// Everything that can be read about this seller, to check that nothing was changed.
     pub fn everything(&self) -> Vec<Value> {
         let stores = self.get("/v1/stores?limit=1000").is(200);
         let ids = stores["items"].as_array().unwrap().iter().map(|store| format!("/v1/stores/{}/listings", store["id"].as_str().unwrap()));
@@ -198,7 +198,7 @@ impl Caller<'_> {
         lists.into_iter().chain(ids).map(|path| self.get(&path).is(200)).collect()
     }
 
-    /// These requests must change nothing.
+    /// Asserts that these requests change nothing.
     pub fn changes_nothing<T>(&self, requests: impl FnOnce() -> T) -> T {
         let before = self.everything();
         let answer = requests();
@@ -207,17 +207,17 @@ impl Caller<'_> {
     }
 }
 
-/// What tests say about answers.
-pub trait Judge {
-    /// The body of an answer with this status.
+/// Assertions about answers.
+pub trait Expect {
+    /// Asserts the status and returns the body.
     fn is(&self, status: u16) -> Value;
-    /// A problem answer with this status, well formed.
+    /// Asserts that this is a well-formed problem document with this status and returns it.
     fn is_problem(&self, status: u16) -> Value;
-    /// A problem answer that names this field; answers what it says about it.
+    /// Asserts that the problem document names this field and returns the detail for it.
     fn names(&self, status: u16, pointer: &str) -> String;
 }
 
-impl Judge for Answer {
+impl Expect for Answer {
     #[track_caller]
     fn is(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
@@ -233,7 +233,7 @@ impl Judge for Answer {
         for member in ["type", "title", "detail"] {
             assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} is missing: {problem}");
         }
-        says_nothing_inside(&self.text());
+        reveals_no_internals(&self.text());
         problem
     }
 
@@ -248,17 +248,17 @@ impl Judge for Answer {
     }
 }
 
-/// Words that only someone inside should see: SQL, Rust's types, serde's grammar.
+/// Fails on words that should not leave the service: SQL, Rust's types, serde's grammar.
 #[track_caller]
-fn says_nothing_inside(text: &str) {
+fn reveals_no_internals(text: &str) {
     for word in
         ["SELECT ", "INSERT ", "constraint", "sqlite", "diesel", "panicked", "struct ", "i64", "expected a ", "invalid type", "src/"]
     {
-        assert!(!text.contains(word), "{word:?} is from the inside: {text}");
+        assert!(!text.contains(word), "{word:?} reveals internals: {text}");
     }
 }
 
-/// The simulated platform on a free port.
+/// The simulated platform on a free port; stopped when dropped.
 pub struct Platform {
     pub address: SocketAddr,
     pub simulator: Simulator,
@@ -285,7 +285,7 @@ impl Drop for Platform {
     }
 }
 
-/// Waits for what happens by itself.
+/// Polls until `look` finds what the service does in the background; fails after some 10 s.
 #[track_caller]
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     for _ in 0..500 {
@@ -294,10 +294,10 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         }
         pause(Duration::from_millis(20));
     }
-    panic!("did not come: {what}")
+    panic!("did not happen: {what}")
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests are threads of their own, not arbiters")]
+#[expect(clippy::disallowed_methods, reason = "tests run on their own threads, not on arbiters")]
 pub fn pause(span: Duration) {
     std::thread::sleep(span);
 }

@@ -1,27 +1,24 @@
-//! The repository as text, and Rust's words in it: what `tests/architecture.rs` reads. No parser: it finds paths, it
-//! does not understand them.
+//! The repository as text, and Rust source as tokens. There is no parser here: these functions find names and paths
+//! without understanding them.
 use std::path::Path;
 
-/// One file.
 pub struct File {
-    /// From the repository's root, with `/`.
+    /// Relative to the repository's root, with `/`.
     pub path: String,
-    /// All of it.
     pub text: String,
 }
 
 impl File {
-    /// One that need not exist.
+    /// The file need not exist on disk.
     pub fn new(path: &str, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
-    /// Whether the compiler reads it.
     pub fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
     }
 
-    /// The top module that a file under `src` belongs to, and its path within that.
+    /// The module path of a file under `src`, starting with its top folder.
     pub fn module(&self) -> Option<Vec<&str>> {
         let inner = self.path.strip_prefix("src/")?.strip_suffix(".rs")?;
         let mut parts: Vec<&str> = inner.split('/').collect();
@@ -30,9 +27,14 @@ impl File {
         }
         Some(parts)
     }
+
+    /// Whether the whole file is a test.
+    pub fn is_test(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+    }
 }
 
-/// All that people wrote: no build output, no lock file, nothing binary.
+/// Every file that people wrote: no build output, no lock file, nothing binary.
 pub fn repository() -> Vec<File> {
     const KINDS: [&str; 11] = ["rs", "md", "sql", "toml", "sh", "yml", "yaml", "html", "css", "js", "svg"];
     fn walk(root: &Path, under: &str, found: &mut Vec<File>) {
@@ -43,7 +45,7 @@ pub fn repository() -> Vec<File> {
             let path = if under.is_empty() { name.clone() } else { format!("{under}/{name}") };
             let full = root.join(&path);
             if full.is_dir() {
-                if name != "target" && (!name.starts_with('.') || matches!(name.as_str(), ".ci" | ".github")) {
+                if name != "target" && (!name.starts_with('.') || matches!(name.as_str(), ".cargo" | ".ci" | ".github")) {
                     walk(root, &path, found);
                 }
             } else if KINDS.iter().any(|kind| name.ends_with(&format!(".{kind}"))) || under == ".ci" {
@@ -56,22 +58,48 @@ pub fn repository() -> Vec<File> {
     found
 }
 
-/// A word or a sign.
+pub fn text_of(files: &[File], path: &str) -> String {
+    files.iter().find(|file| file.path == path).map(|file| file.text.clone()).unwrap_or_default()
+}
+
+/// A word, a sign or a string literal.
+#[derive(Clone, Copy)]
 pub struct Token<'a> {
-    /// As it stands there.
     pub text: &'a str,
-    /// Where, from 1.
+    /// Counted from 1.
     pub line: usize,
 }
 
-/// Rust's words and signs, without comments, text and characters; `::` is one sign.
+#[derive(PartialEq, Eq)]
+enum Lexeme {
+    /// White space, comments, characters, lifetimes' quotation marks.
+    Skipped,
+    Word,
+    Text,
+}
+
+/// Words and signs, without comments, strings and characters; `::` is one sign.
 pub fn tokens(source: &str) -> Vec<Token<'_>> {
+    lex(source).into_iter().filter(|(lexeme, _)| *lexeme == Lexeme::Word).map(|(_, token)| token).collect()
+}
+
+/// Words, signs and string literals, these with their quotation marks.
+pub fn tokens_and_strings(source: &str) -> Vec<Token<'_>> {
+    lex(source).into_iter().map(|(_, token)| token).collect()
+}
+
+/// Whether a token is a string literal.
+pub fn is_string(token: &Token<'_>) -> bool {
+    token.text.ends_with('"') || (token.text.ends_with('#') && token.text.contains('"'))
+}
+
+fn lex(source: &str) -> Vec<(Lexeme, Token<'_>)> {
     let (mut found, mut rest, mut line) = (Vec::new(), source, 1);
     while let Some(first) = rest.chars().next() {
-        let (length, is_token) = next_token(rest, first);
+        let (length, lexeme) = next_lexeme(rest, first);
         let (text, after) = rest.split_at(length);
-        if is_token {
-            found.push(Token { text, line });
+        if lexeme != Lexeme::Skipped {
+            found.push((lexeme, Token { text, line }));
         }
         line += text.matches('\n').count();
         rest = after;
@@ -79,23 +107,23 @@ pub fn tokens(source: &str) -> Vec<Token<'_>> {
     found
 }
 
-/// How long what stands first is, in bytes, and whether it is a word or sign.
-fn next_token(rest: &str, first: char) -> (usize, bool) {
+/// The length in bytes of what comes first, and what it is.
+fn next_lexeme(rest: &str, first: char) -> (usize, Lexeme) {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let until = |end: &str, from: usize| rest.get(from..).and_then(|t| t.find(end)).map_or(rest.len(), |at| from + at + end.len());
     if rest.starts_with("//") {
-        return (rest.find('\n').unwrap_or(rest.len()), false);
+        return (rest.find('\n').unwrap_or(rest.len()), Lexeme::Skipped);
     }
     if rest.starts_with("/*") {
-        return (until("*/", 2), false);
+        return (until("*/", 2), Lexeme::Skipped);
     }
     let prefix = rest.find(|c| !matches!(c, 'r' | 'b' | 'c')).unwrap_or(rest.len());
     let quoted = rest.get(prefix..).unwrap_or_default();
     let hashes = quoted.chars().take_while(|c| *c == '#').count();
-    if prefix <= 2 && quoted.get(hashes..).is_some_and(|t| t.starts_with('"')) && (hashes == 0 || rest.get(..prefix).unwrap().contains('r'))
-    {
-        if rest.get(..prefix).unwrap().contains('r') {
-            return (until(&format!("\"{}", "#".repeat(hashes)), prefix + hashes + 1), false);
+    let is_raw = rest.get(..prefix).unwrap().contains('r');
+    if prefix <= 2 && quoted.get(hashes..).is_some_and(|t| t.starts_with('"')) && (hashes == 0 || is_raw) {
+        if is_raw {
+            return (until(&format!("\"{}", "#".repeat(hashes)), prefix + hashes + 1), Lexeme::Text);
         }
         let mut escaped = false;
         let end = quoted.char_indices().skip(1).find(|(_, c)| {
@@ -103,69 +131,73 @@ fn next_token(rest: &str, first: char) -> (usize, bool) {
             escaped = *c == '\\' && !escaped;
             closes
         });
-        return (prefix + end.map_or(quoted.len(), |(at, _)| at + 1), false);
+        return (prefix + end.map_or(quoted.len(), |(at, _)| at + 1), Lexeme::Text);
     }
     if first == '\'' {
         // A character ends with a quotation mark; a lifetime does not.
         let escaped = rest.starts_with("'\\");
         let end = if escaped { rest.get(3..).and_then(|t| t.find('\'')).map(|at| at + 4) } else { None };
         let plain = rest.char_indices().nth(2).filter(|(_, c)| *c == '\'').map(|(at, _)| at + 1);
-        return (end.or(plain).unwrap_or(1), false);
+        return (end.or(plain).unwrap_or(1), Lexeme::Skipped);
     }
     if is_word(first) {
-        return (rest.find(|c| !is_word(c)).unwrap_or(rest.len()), true);
+        return (rest.find(|c| !is_word(c)).unwrap_or(rest.len()), Lexeme::Word);
     }
-    if rest.starts_with("::") { (2, true) } else { (first.len_utf8(), !first.is_whitespace()) }
+    match rest.starts_with("::") {
+        true => (2, Lexeme::Word),
+        false if first.is_whitespace() => (first.len_utf8(), Lexeme::Skipped),
+        false => (first.len_utf8(), Lexeme::Word),
+    }
 }
 
-/// The top modules that a source names, and where: by `crate::`, by `super::` up to the root, and in the program by
-/// the library's own name; in `use` and in the midst of code alike.
-pub fn named_modules<'a>(module: &[&str], tokens: &'a [Token<'a>]) -> Vec<(usize, &'a str)> {
-    let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
-    let mut found = Vec::new();
-    let (mut depth, mut inline): (usize, Vec<usize>) = (0, Vec::new());
-    for at in 0..tokens.len() {
-        match text(at) {
-            "{" => depth += 1,
-            "}" => {
-                depth = depth.saturating_sub(1);
-                inline.retain(|opened_at| *opened_at < depth);
-            }
-            "mod" if text(at + 2) == "{" => inline.push(depth),
-            "crate" if text(at + 1) == "::" => found.extend(first_names(tokens, at + 2)),
-            "stocktide" if module == ["main"] && text(at + 1) == "::" => found.extend(first_names(tokens, at + 2)),
-            "super" if at == 0 || text(at - 1) != "::" => {
-                let ups = (0..).take_while(|n| text(at + 2 * n) == "super" && text(at + 2 * n + 1) == "::").count();
-                let is_root = matches!(module, ["lib" | "main"]);
-                if ups > 0 && ups == (if is_root { 0 } else { module.len() }) + inline.len() {
-                    found.extend(first_names(tokens, at + 2 * ups));
-                }
-            }
-            _ => {}
+/// The tokens without the items under `#[cfg(test)]`.
+pub fn without_tests<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
+    const TEST: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let mut kept = Vec::new();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        if TEST.iter().enumerate().all(|(n, text)| tokens.get(at + n).is_some_and(|token| token.text == *text)) {
+            at = end_of_item(tokens, at + TEST.len());
+        } else {
+            kept.push(*token);
+            at += 1;
         }
     }
-    found
+    kept
 }
 
-/// The first name of a path, or of each path in a group.
-fn first_names<'a>(tokens: &'a [Token<'a>], from: usize) -> Vec<(usize, &'a str)> {
-    let mut rest = tokens.iter().skip(from).peekable();
-    if rest.peek().is_none_or(|token| token.text != "{") {
-        return rest.next().map(|token| (token.line, token.text)).into_iter().collect();
-    }
-    let (mut found, mut depth, mut begins) = (Vec::new(), 0, false);
-    for token in rest {
+/// The index after the item that starts at `from`: after its `;`, or after its block.
+fn end_of_item(tokens: &[Token<'_>], from: usize) -> usize {
+    let mut depth = 0_usize;
+    for (at, token) in tokens.iter().enumerate().skip(from) {
         match token.text {
-            "{" => (depth, begins) = (depth + 1, depth == 0),
-            "}" if depth == 1 => break,
-            "}" => depth -= 1,
-            "," => begins = depth == 1,
-            name if begins => {
-                found.push((token.line, name));
-                begins = false;
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" => depth = depth.saturating_sub(1),
+            "}" if depth == 1 => {
+                let is_use = tokens.get(at + 1).is_some_and(|next| next.text == ";");
+                return at + 1 + usize::from(is_use);
             }
+            "}" => depth = depth.saturating_sub(1),
+            ";" if depth == 0 => return at + 1,
             _ => {}
         }
     }
-    found
+    tokens.len()
+}
+
+#[test]
+fn only_code_is_read_as_tokens() {
+    let source = "fn f<'a>(c: &'a str) { g('\"', \"x::y\", r#\"\"z\"#) } // h\n/* i */ j::k";
+    let text = |tokens: Vec<Token<'_>>| tokens.iter().map(|token| token.text.to_owned()).collect::<Vec<_>>().join(" ");
+    assert_eq!(text(tokens(source)), "fn f < a > ( c : & a str ) { g ( , , ) } j :: k");
+    let strings = tokens_and_strings(source).into_iter().filter(is_string).collect();
+    assert_eq!(text(strings), "\"x::y\" r#\"\"z\"#");
+}
+
+#[test]
+fn what_is_compiled_for_tests_only_is_left_out() {
+    let source = "a; #[cfg(test)] use x::{y, z}; b; #[cfg(test)] mod tests; c; #[cfg(test)] mod tests { fn d(a: [u8; 2]) { {} } } e";
+    let tokens = tokens(source);
+    let kept: Vec<&str> = without_tests(&tokens).iter().map(|token| token.text).collect();
+    assert_eq!(kept.join(" "), "a ; b ; c ; e");
 }

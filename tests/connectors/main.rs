@@ -1,4 +1,5 @@
-//! Whole services in virtual time that speak the wire format of real platforms, over the strict faces of the simulated one.
+//! A whole service in virtual time that talks to the simulated platform in the wire formats of real ones, which it
+//! emulates strictly.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should say so at once")]
 
 mod shopee;
@@ -18,7 +19,7 @@ use stocktide::db::sellers::{Seller, create_seller};
 use stocktide::db::stores::Store;
 use stocktide::db::{self, DatabaseUrl, Db, SellerDb};
 use stocktide::domain::allocation::Share;
-use stocktide::domain::push::Push;
+use stocktide::domain::push::{Push, Record};
 use stocktide::domain::stock::{EventKind, StockEvent};
 use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 use stocktide::platforms::call::{Reply, Request};
@@ -28,10 +29,10 @@ use stocktide::platforms::transport::{SendError, Transport};
 use stocktide::simulator::in_process::InProcess;
 use stocktide::simulator::{Faults, Simulator};
 
-/// What was sent, and when.
+/// The requests sent, with the time of each.
 type Sent = Arc<Mutex<Vec<(tokio::time::Instant, Request)>>>;
 
-/// Hands on to the simulated platform, and keeps what it hands on.
+/// Forwards requests to the simulated platform and records them.
 struct Recording {
     inner: InProcess,
     sent: Sent,
@@ -44,9 +45,9 @@ impl Transport for Recording {
     }
 }
 
-/// One seller with one store, and the service that serves him.
+/// One seller with one store, and the service behind them.
 pub struct World {
-    /// The platform behind it.
+    /// The simulated platform.
     pub platform: Simulator,
     clock: Clock,
     handle: Handle,
@@ -57,16 +58,16 @@ pub struct World {
     _folder: tempfile::TempDir,
 }
 
-/// Tells a story of a seller with a store of this platform, in virtual time; at its end no work may be left.
-pub fn story(platform: &str, base_url: &str, config: Value, credentials: Value, tell: impl AsyncFn(&World)) {
+/// Runs a scenario with a store on this platform in virtual time, and asserts that no work is left at the end.
+pub fn story(platform: &str, base_url: &str, config: Value, credentials: Value, scenario: impl AsyncFn(&World)) {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     actix::System::with_tokio_rt(runtime).block_on(async {
         let world = World::new(platform, base_url, &config, &credentials).await;
-        tell(&world).await;
+        scenario(&world).await;
         world.handle.shut_down().await;
         let now = world.now();
         let left = world.all.read(move |conn| db::fleet::sellers_with_work(conn, now)).await.unwrap();
-        assert!(left.is_empty(), "work is left");
+        assert!(left.is_empty(), "no work may be left");
     });
 }
 
@@ -112,7 +113,7 @@ impl World {
         .await
         .unwrap();
 
-        // Hints and the stores' own timers find the work; days are told without a look at the rows every ten seconds.
+        // Hints and the stores' own timers find the work, so days pass without polling the rows every ten seconds.
         let settings = actors::Settings { poll_every: Duration::from_secs(600), ..actors::Settings::default() };
         let deps = Deps::new(all.clone(), client, clock.clone(), Arc::clone(&sealer), settings);
         let handle = Handle::start(Arc::new(deps), 0);
@@ -125,19 +126,19 @@ impl World {
         self.clock.now()
     }
 
-    /// Time passes.
+    /// Lets virtual time pass.
     pub async fn sleep(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
-    /// What goes wrong at the platform from now on.
+    /// Changes the platform's faults from now on.
     pub fn faults(&self, change: impl FnOnce(&mut Faults)) {
         let mut faults = self.platform.faults();
         change(&mut faults);
         self.platform.set_faults(faults);
     }
 
-    /// Pairs each SKU with the item of its own name at the platform, which then shows `shown`.
+    /// Pairs each SKU with the platform's item of the same name, which initially shows `shown`.
     pub async fn pair(&self, shop: &str, skus: &[String], shown: i64) {
         for sku in skus {
             self.platform.set_quantity(shop, sku, shown);
@@ -153,7 +154,7 @@ impl World {
             .unwrap();
     }
 
-    /// So many units of each SKU are bought in.
+    /// Records a purchase of `quantity` units of each SKU.
     pub async fn purchase(&self, skus: &[String], quantity: i64) {
         let event = |sku: &String| {
             let n = self.counter.get() + 1;
@@ -175,19 +176,19 @@ impl World {
         self.handle.hint(self.db.id());
     }
 
-    /// Oldest first.
-    pub async fn pushes(&self) -> Vec<Push> {
+    /// All pushes, oldest first.
+    pub async fn pushes(&self) -> Vec<Record> {
         let mut pushes = self.db.read(|t| t.list_pushes(&PushFilter::default(), None, 10_000)).await.unwrap();
         pushes.reverse();
-        pushes
+        pushes.into_iter().map(Push::into_record).collect()
     }
 
-    /// Requests so far, and when.
+    /// All requests so far, with the time of each.
     pub fn sent(&self) -> Vec<(tokio::time::Instant, Request)> {
         self.sent.lock().unwrap().clone()
     }
 
-    /// What the platform applied: (item, change), as often as it did.
+    /// Every change that the platform applied, as (item, change).
     pub fn applied(&self) -> Vec<(String, i64)> {
         self.platform.receipts(0, usize::MAX).into_iter().map(|receipt| (receipt.external_id, receipt.change)).collect()
     }

@@ -1,6 +1,6 @@
-//! A whole service (rows, actors, client) in virtual time, over the Shopee face of the simulated platform in process:
-//! signatures, tokens that end, calls that work in part, answers that are lost.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so at once")]
+//! A whole service (rows, actors, client) in virtual time against the simulated platform's emulation of Shopee:
+//! signatures, expiring tokens, calls that succeed in part, lost answers.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -20,7 +20,7 @@ use stocktide::db::sellers::{Seller, create_seller};
 use stocktide::db::stores::Store;
 use stocktide::db::{self, DatabaseUrl, Db, SellerDb};
 use stocktide::domain::allocation::Share;
-use stocktide::domain::push::{Push, PushState};
+use stocktide::domain::push::{Push, PushState, Record};
 use stocktide::domain::stock::{EventKind, StockEvent};
 use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 use stocktide::platforms::client::Client;
@@ -32,7 +32,7 @@ use stocktide::simulator::{Faults, Rate, Simulator};
 const START: &str = "2026-11-25T12:00:00Z";
 const SHOP: u64 = 220_000_045;
 const KEY: &str = "4a6b7c8d9e0f1122";
-/// What every model shows at first.
+/// What every model shows initially.
 const SHOWN: i64 = 10;
 
 struct World {
@@ -47,12 +47,12 @@ struct World {
     _dir: tempfile::TempDir,
 }
 
-/// A service with one Shopee store whose item 1000 has models 1 to 5, paired with the SKUs M-1 to M-5.
-fn story(access_lives_s: i64, tell: impl AsyncFn(&World)) {
+/// Runs a scenario with one Shopee store whose item 1000 has models 1 to 5, paired with the SKUs M-1 to M-5.
+fn story(access_lives_s: i64, scenario: impl AsyncFn(&World)) {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     actix::System::with_tokio_rt(runtime).block_on(async {
         let world = World::new(access_lives_s).await;
-        tell(&world).await;
+        scenario(&world).await;
         world.handle.shut_down().await;
         assert_eq!(world.handle.status().await.stores, 0, "a store's actor still runs");
     });
@@ -84,18 +84,18 @@ impl World {
         let row = Seller { id, name: "Ada".into(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now };
         db.write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
         let world = Self { clock, platform, seller: db.seller(id), db, store, handle, sealer, events: Cell::new(0), _dir: dir };
-        let tokens = world.opens_shop(access_lives_s);
-        world.adds_store(&tokens).await;
+        let tokens = world.open_shop(access_lives_s);
+        world.add_store(&tokens).await;
         world
     }
 
-    /// The seller allows the app, as if for the first time.
-    fn opens_shop(&self, access_lives_s: i64) -> Tokens {
+    /// The seller authorizes the app, as if for the first time.
+    fn open_shop(&self, access_lives_s: i64) -> Tokens {
         let shop = NewShop { partner_id: 1_000_001, partner_key: KEY.into(), access_lives_s, locations: vec![] };
         self.platform.open_shopee_shop(self.clock.now_us(), SHOP, shop)
     }
 
-    async fn adds_store(&self, tokens: &Tokens) {
+    async fn add_store(&self, tokens: &Tokens) {
         let (id, now) = (self.store, self.now());
         let store = Store {
             id,
@@ -142,8 +142,8 @@ impl World {
         seal(self.seller.id(), self.store, &credentials, &self.sealer).unwrap()
     }
 
-    /// The seller enters credentials, as `PATCH /v1/stores/{id}` does.
-    async fn enters(&self, key: &str, tokens: &Tokens) {
+    /// The seller enter_credentials credentials, as `PATCH /v1/stores/{id}` does.
+    async fn enter_credentials(&self, key: &str, tokens: &Tokens) {
         let (id, now, sealed) = (self.store, self.now(), self.sealed(key, tokens));
         self.seller
             .write(move |t| {
@@ -171,8 +171,8 @@ impl World {
         self.platform.set_faults(faults);
     }
 
-    /// So many units come in of each of these models, at once.
-    async fn purchases(&self, units: &[(u64, i64)]) {
+    /// Records purchase of these (model, units), all in one request.
+    async fn purchase(&self, units: &[(u64, i64)]) {
         let event = |(n, quantity): &(u64, i64)| {
             self.events.set(self.events.get() + 1);
             let id = format!("e{}", self.events.get());
@@ -197,8 +197,14 @@ impl World {
         self.platform.quantity(&SHOP.to_string(), &format!("1000/{model}"))
     }
 
-    async fn pushes(&self) -> Vec<Push> {
-        self.seller.read(|t| t.list_pushes(&PushFilter::default(), None, 10_000)).await.unwrap()
+    async fn pushes(&self) -> Vec<Record> {
+        self.seller
+            .read(|t| t.list_pushes(&PushFilter::default(), None, 10_000))
+            .await
+            .unwrap()
+            .into_iter()
+            .map(Push::into_record)
+            .collect()
     }
 
     async fn states(&self) -> Vec<PushState> {
@@ -214,9 +220,9 @@ impl World {
 const FOUR_HOURS: i64 = 4 * 3600;
 
 #[test]
-fn an_increase_is_read_and_set_and_shown() {
+fn an_increase_is_applied_by_reading_and_setting() {
     story(FOUR_HOURS, async |world| {
-        world.purchases(&[(1, 5)]).await;
+        world.purchase(&[(1, 5)]).await;
         world.sleep(TimeDelta::seconds(5)).await;
         assert_eq!(world.shown(1), SHOWN + 5);
         assert_eq!(world.states().await, [PushState::Confirmed]);
@@ -226,15 +232,15 @@ fn an_increase_is_read_and_set_and_shown() {
 #[test]
 fn a_wrong_signature_holds_the_store_until_the_right_key_is_entered() {
     story(FOUR_HOURS, async |world| {
-        let tokens = world.opens_shop(FOUR_HOURS);
-        world.enters("not the key", &tokens).await;
-        world.purchases(&[(1, 5)]).await;
+        let tokens = world.open_shop(FOUR_HOURS);
+        world.enter_credentials("not the key", &tokens).await;
+        world.purchase(&[(1, 5)]).await;
         world.sleep(TimeDelta::seconds(5)).await;
         let row = world.row().await;
         assert!(row.needs_reauthorisation);
         assert!(row.problem.as_ref().is_some_and(|why| why.contains("Wrong sign") && why.contains("partner_key")), "{:?}", row.problem);
         assert_eq!((world.states().await, world.shown(1)), (vec![PushState::Held], SHOWN));
-        world.enters(KEY, &tokens).await;
+        world.enter_credentials(KEY, &tokens).await;
         world.sleep(TimeDelta::seconds(5)).await;
         assert_eq!((world.states().await, world.shown(1)), (vec![PushState::Confirmed], SHOWN + 5));
         assert!(!world.row().await.needs_reauthorisation);
@@ -242,15 +248,15 @@ fn a_wrong_signature_holds_the_store_until_the_right_key_is_entered() {
 }
 
 #[test]
-fn tokens_end_in_the_middle_of_work_and_every_unit_arrives_once() {
-    // The seller's tokens come without an end: the first is found out by a refusal, the others end within the renewal's
-    // five minutes and are renewed ahead.
+fn tokens_expire_in_the_middle_of_work_and_every_unit_still_arrives_once() {
+    // The seller's own tokens have no known expiry: the first is found expired by a refusal; later ones expire within the
+    // renewal's five-minute margin and are renewed in advance.
     story(600, async |world| {
         let (mut expected, first) = ([0; 6], world.row().await.credentials);
         for round in 0..40 {
             let units: Vec<(u64, i64)> = (1..=5).map(|n| (n, round % 4 + i64::try_from(n).unwrap())).collect();
             units.iter().for_each(|(n, quantity)| expected[usize::try_from(*n).unwrap()] += quantity);
-            world.purchases(&units).await;
+            world.purchase(&units).await;
             world.sleep(TimeDelta::seconds(170)).await;
         }
         world.sleep(TimeDelta::minutes(1)).await;
@@ -259,20 +265,20 @@ fn tokens_end_in_the_middle_of_work_and_every_unit_arrives_once() {
         }
         assert!(world.states().await.iter().all(|state| *state == PushState::Confirmed));
         let row = world.row().await;
-        assert!(!row.needs_reauthorisation && row.credentials != first, "the new tokens are kept");
+        assert!(!row.needs_reauthorisation && row.credentials != first, "the new tokens are stored");
     });
 }
 
 #[test]
-fn one_failing_model_is_rejected_in_plain_words_and_the_rest_of_its_call_goes_through() {
+fn one_failing_model_is_rejected_in_plain_words_and_the_rest_of_its_call_succeeds() {
     story(FOUR_HOURS, async |world| {
         world.faults(|faults| faults.reject_items = vec!["1000/3".into()]);
-        world.purchases(&[(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]).await;
+        world.purchase(&[(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]).await;
         world.sleep(TimeDelta::seconds(5)).await;
         assert_eq!([1, 2, 3, 4, 5].map(|n| world.shown(n) - SHOWN), [1, 2, 0, 4, 5]);
         let receipts = world.platform.receipts(0, 100);
-        assert!(receipts.iter().all(|receipt| receipt.at_us == receipts[0].at_us), "they went in one call: {receipts:?}");
-        let rejected: Vec<Push> = world.pushes().await.into_iter().filter(|push| push.state == PushState::Rejected).collect();
+        assert!(receipts.iter().all(|receipt| receipt.at_us == receipts[0].at_us), "they were sent in one call: {receipts:?}");
+        let rejected: Vec<Record> = world.pushes().await.into_iter().filter(|push| push.state == PushState::Rejected).collect();
         let [rejected] = rejected.as_slice() else { panic!("{rejected:?}") };
         assert_eq!(rejected.sku, "M-3");
         assert_eq!(rejected.reason.as_deref(), Some("Shopee says: Can't edit this model."));
@@ -281,20 +287,20 @@ fn one_failing_model_is_rejected_in_plain_words_and_the_rest_of_its_call_goes_th
 }
 
 #[test]
-fn a_refused_renewal_holds_what_waits_and_new_credentials_let_it_flow() {
+fn a_refused_renewal_holds_pending_pushes_until_new_credentials_are_entered() {
     story(FOUR_HOURS, async |world| {
-        world.purchases(&[(1, 1)]).await;
+        world.purchase(&[(1, 1)]).await;
         world.sleep(TimeDelta::seconds(5)).await;
         world.platform.close_shopee_shop(SHOP);
-        world.purchases(&[(1, 2), (2, 4)]).await;
+        world.purchase(&[(1, 2), (2, 4)]).await;
         world.sleep(TimeDelta::minutes(1)).await;
-        world.purchases(&[(1, 8)]).await;
+        world.purchase(&[(1, 8)]).await;
         world.sleep(TimeDelta::minutes(1)).await;
         let row = world.row().await;
         assert!(row.needs_reauthorisation);
         assert!(row.problem.as_ref().is_some_and(|why| why.contains("refresh token") && why.contains("Sign in")), "{:?}", row.problem);
         assert_eq!([world.shown(1), world.shown(2)], [SHOWN + 1, SHOWN]);
-        world.enters(KEY, &world.opens_shop(FOUR_HOURS)).await;
+        world.enter_credentials(KEY, &world.open_shop(FOUR_HOURS)).await;
         world.sleep(TimeDelta::seconds(10)).await;
         assert_eq!([world.shown(1), world.shown(2)], [SHOWN + 11, SHOWN + 4]);
         assert!(!world.states().await.contains(&PushState::Held));
@@ -302,7 +308,7 @@ fn a_refused_renewal_holds_what_waits_and_new_credentials_let_it_flow() {
 }
 
 #[test]
-fn lost_answers_throttling_and_errors_neither_lose_nor_double_a_unit() {
+fn lost_answers_throttling_and_errors_neither_lose_nor_duplicate_a_unit() {
     story(1800, async |world| {
         world.faults(|faults| {
             (faults.lose_answer, faults.error_after, faults.error_before) = (0.15, 0.1, 0.1);
@@ -312,7 +318,7 @@ fn lost_answers_throttling_and_errors_neither_lose_nor_double_a_unit() {
         for round in 0..60_u64 {
             let (n, quantity) = (round % 5 + 1, i64::try_from(round % 7 + 1).unwrap());
             expected[usize::try_from(n).unwrap()] += quantity;
-            world.purchases(&[(n, quantity)]).await;
+            world.purchase(&[(n, quantity)]).await;
             world.sleep(TimeDelta::seconds(37)).await;
         }
         world.platform.set_faults(Faults::default());
@@ -320,15 +326,15 @@ fn lost_answers_throttling_and_errors_neither_lose_nor_double_a_unit() {
         for n in 1..=5 {
             assert_eq!(world.shown(n), SHOWN + expected[usize::try_from(n).unwrap()], "model {n}");
         }
-        assert!(world.platform.stats().faults.len() >= 5, "every fault was met: {:?}", world.platform.stats().faults);
+        assert!(world.platform.stats().faults.len() >= 5, "every kind of fault occurred: {:?}", world.platform.stats().faults);
     });
 }
 
 #[test]
-fn a_sync_overwrites_an_item_in_one_call_and_never_goes_above_the_shops_limit() {
+fn a_sync_overwrites_an_item_in_one_call_and_never_exceeds_the_shops_rate_limit() {
     story(FOUR_HOURS, async |world| {
         world.faults(|faults| faults.rate_limit = Some(Rate { per_second: 3.0, burst: 3.0 }));
-        world.purchases(&[(1, 7), (2, 7), (3, 7), (4, 7), (5, 7)]).await;
+        world.purchase(&[(1, 7), (2, 7), (3, 7), (4, 7), (5, 7)]).await;
         world.sleep(TimeDelta::seconds(5)).await;
         let now = world.now();
         for _ in 0..20 {
@@ -337,7 +343,7 @@ fn a_sync_overwrites_an_item_in_one_call_and_never_goes_above_the_shops_limit() 
             world.sleep(TimeDelta::milliseconds(100)).await;
         }
         world.sleep(TimeDelta::minutes(2)).await;
-        assert_eq!([1, 2, 3, 4, 5].map(|n| world.shown(n)), [7; 5], "the targets, whatever was shown");
+        assert_eq!([1, 2, 3, 4, 5].map(|n| world.shown(n)), [7; 5], "the targets, regardless of what was shown");
         assert_eq!(world.platform.stats().over_limit, 0);
     });
 }

@@ -1,4 +1,4 @@
-//! A service and a Shopify shop: points, keys, lost answers, bad rows, tokens.
+//! The service and a Shopify shop: query cost points, idempotency keys, lost answers, bad rows, tokens.
 use crate::{World, body, story};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -7,17 +7,17 @@ use stocktide::simulator::Rate;
 
 const SHOP: &str = "http://platform/shopify/acme";
 
-fn shop(config: Value, tell: impl AsyncFn(&World)) {
+fn shop(config: Value, scenario: impl AsyncFn(&World)) {
     let mut config = config;
     config["location_id"] = json!("1");
-    story("shopify", SHOP, config, json!({"access_token": "t1"}), tell);
+    story("shopify", SHOP, config, json!({"access_token": "t1"}), scenario);
 }
 
 fn skus(count: usize) -> Vec<String> {
     (0..count).map(|n| (1000 + n).to_string()).collect()
 }
 
-/// Every mutation so far: its key and its variables.
+/// Every mutation so far, as (idempotency key, variables).
 fn mutations(world: &World) -> Vec<(String, Value)> {
     let mutation = |body: Value| {
         let is_one = body["query"].as_str().is_some_and(|query| query.starts_with("mutation"));
@@ -27,12 +27,12 @@ fn mutations(world: &World) -> Vec<(String, Value)> {
 }
 
 #[test]
-fn three_hundred_increases_keep_within_the_points_and_lose_no_time() {
+fn three_hundred_increases_stay_within_the_points_and_waste_no_time() {
     shop(json!({"max_items": 1}), async |world| {
         let all = skus(300);
         world.pair("acme", &all, 10).await;
         world.faults(|faults| faults.shopify_points = Rate { per_second: 50.0, burst: 1000.0 });
-        let began = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         world.purchase(&all, 4).await;
         world.sleep(120).await;
 
@@ -42,15 +42,15 @@ fn three_hundred_increases_keep_within_the_points_and_lose_no_time() {
         let keys: HashSet<&String> = calls.iter().map(|(key, _)| key).collect();
         assert_eq!(keys.len(), 300);
         assert!(all.iter().all(|sku| world.platform.quantity("acme", sku) == 14), "each increase once");
-        // 300 calls of 13 points: what the full bucket does not hold is refilled at 50/s.
+        // 300 calls of 13 points: whatever exceeds the full bucket has to be refilled at 50/s.
         let least = f64::from(300 * 13 - 1000) / 50.0;
-        let took = world.sent().last().map_or(0.0, |(at, _)| (*at - began).as_secs_f64());
-        assert!((least..=1.1 * least).contains(&took), "{took} s, the quota's own minimum is {least} s");
+        let took = world.sent().last().map_or(0.0, |(at, _)| (*at - started).as_secs_f64());
+        assert!((least..=1.1 * least).contains(&took), "{took} s, while the quota allows {least} s at best");
     });
 }
 
 #[test]
-fn three_hundred_increases_are_two_calls() {
+fn three_hundred_increases_take_two_calls() {
     shop(json!({}), async |world| {
         let all = skus(300);
         world.pair("acme", &all, 0).await;
@@ -63,7 +63,7 @@ fn three_hundred_increases_are_two_calls() {
 }
 
 #[test]
-fn calls_that_cost_more_than_stated_are_learned_and_stay_within_the_points() {
+fn the_real_cost_of_calls_is_learned_and_the_points_are_not_exceeded() {
     shop(json!({"max_items": 10}), async |world| {
         let all = skus(300);
         world.pair("acme", &all, 0).await;
@@ -79,7 +79,7 @@ fn calls_that_cost_more_than_stated_are_learned_and_stay_within_the_points() {
 }
 
 #[test]
-fn a_lost_answer_never_doubles_an_increase() {
+fn a_lost_answer_never_duplicates_an_increase() {
     shop(json!({"max_items": 20}), async |world| {
         let all = skus(60);
         world.pair("acme", &all, 10).await;
@@ -90,7 +90,7 @@ fn a_lost_answer_never_doubles_an_increase() {
         }
         world.faults(|faults| (faults.lose_answer, faults.error_after, faults.late) = (0.0, 0.0, 0.0));
         world.sleep(600).await;
-        assert!(world.platform.stats().repeats > 0, "answers were lost, and the same calls came again");
+        assert!(world.platform.stats().repeats > 0, "lost answers made the service repeat calls");
         assert!(all.iter().all(|sku| world.platform.quantity("acme", sku) == 25), "{:?}", world.applied());
         for (key, variables) in mutations(world) {
             assert!(mutations(world).iter().all(|(other, same)| *other != key || *same == variables), "one key, one call");
@@ -110,13 +110,13 @@ fn a_key_that_the_platform_may_have_forgotten_is_not_sent_again() {
         world.sleep(24 * 3600 + 1).await;
         world.faults(|faults| faults.down = false);
         world.sleep(3600).await;
-        // The target is 5: the platform's 10 was never the warehouse's.
+        // The target is 5: the 10 that the shop showed before were never in the warehouse.
         assert_eq!(world.platform.quantity("acme", "1000"), 5, "overwritten with the target, not added to again: {:?}", world.applied());
     });
 }
 
 #[test]
-fn one_bad_row_is_rejected_with_what_to_do_and_the_rest_goes_through() {
+fn one_bad_row_is_rejected_with_a_next_step_and_the_rest_succeeds() {
     shop(json!({}), async |world| {
         let all = skus(20);
         world.pair("acme", &all, 0).await;
@@ -134,7 +134,7 @@ fn one_bad_row_is_rejected_with_what_to_do_and_the_rest_goes_through() {
 }
 
 #[test]
-fn a_token_that_has_ended_is_renewed_and_nothing_is_lost() {
+fn an_expired_token_is_renewed_and_nothing_is_lost() {
     let credentials = json!({"access_token": "old", "refresh_token": "r1", "client_id": "id", "client_secret": "s"});
     story("shopify", SHOP, json!({"location_id": "1"}), credentials, async |world| {
         let one = skus(1);

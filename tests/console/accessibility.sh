@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks every page of the console with axe-core, in light and dark, at 390 and 1440 px: no violation of WCAG 2.2 AA.
-# Needs npm, and the browser of the console's tests.
+# Checks every page of the console for violations of WCAG 2.2 AA with axe-core, in light and dark, at 390 and 1440 px.
+# Needs npm and the packages of the console tests.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$(mktemp -d)

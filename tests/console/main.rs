@@ -1,17 +1,17 @@
-//! The console as a seller uses it: a real browser, a whole service over HTTP, the simulated platform beside it. One
-//! journey without JavaScript; attacks; every page checked for accessibility, and its picture taken on request.
+//! The console as a seller uses it: a real browser, a whole service over HTTP and the simulated platform. Includes one
+//! journey without JavaScript, attacks, accessibility checks of every page and, on request, screenshots.
 //!
-//! Needs Debian's packages chromium and chromium-driver; says so and skips without them, and fails instead with
-//! `STOCKTIDE_TEST_REQUIRE=all`.
+//! Needs Debian's packages chromium and chromium-driver. Without them, browser tests report that they are skipped; with
+//! `STOCKTIDE_TEST_REQUIRE=all` they fail.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on should say so at once"
+    reason = "a test that cannot continue should fail at once"
 )]
 
-#[path = "../api/database.rs"]
+#[path = "../support/database.rs"]
 mod database;
 mod pages;
 mod scene;

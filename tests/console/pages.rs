@@ -1,10 +1,10 @@
-//! Every page once: checked by axe-core, and its picture taken, in light and dark, on a phone and on a desk.
+//! Visits every page, in light and dark, at phone and desktop size.
 //!
-//! `tests/console/accessibility.sh` fetches axe-core and runs the check; `tests/console/screenshots.sh FOLDER` takes the
-//! pictures. Without them there is nothing to do here but to see that every page answers and fits its screen.
+//! `tests/console/accessibility.sh` also checks the pages with axe-core, and `tests/console/screenshots.sh FOLDER` saves
+//! screenshots. A plain test run only checks that every page loads and fits its screen.
 use crate::database::Backend;
 use crate::scene::{Unhelpful, Visit, busy_seller, empty_visits, page, traffic};
-use crate::support::{Browser, OPERATOR_KEY, World, say_skipped};
+use crate::support::{Browser, OPERATOR_KEY, World, report_skipped};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -16,10 +16,10 @@ const SCHEMES: [&str; 2] = ["light", "dark"];
 /// The rules of WCAG 2.2, levels A and AA.
 const RULES: [&str; 5] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
-crate::on_both_backends![every_page_answers];
+crate::on_both_backends![every_page_loads];
 
-/// Queries are written for two backends, so every page is asked for on both.
-fn every_page_answers(backend: Backend) {
+/// The queries differ by backend, so both load every page.
+fn every_page_loads(backend: Backend) {
     actix_web::rt::System::new().block_on(async {
         let (world, unhelpful) = (World::start_on(backend).await, Unhelpful::start());
         let (key, mut visits) = busy_seller(&world, &unhelpful.url).await;
@@ -32,7 +32,7 @@ fn every_page_answers(backend: Backend) {
         for visit in &visits {
             let (status, text) = world.page(&cookie, &visit.path).await;
             assert_eq!(status, 200, "{}: {text}", visit.path);
-            nothing_inline(&visit.path, &text);
+            assert_nothing_inline(&visit.path, &text);
         }
         let retried = world.form("/console/records/retry", &[("csrf", &csrf), ("state", "rejected"), ("sku", "LAMP-ASH")]);
         assert_eq!(retried.header("cookie", &cookie).send().await.unwrap().status(), 303);
@@ -45,15 +45,15 @@ fn every_page_answers(backend: Backend) {
         for path in ["/console/operator", "/console/operator/sellers", &seller] {
             let (status, text) = world.page(&cookie, path).await;
             assert_eq!(status, 200, "{path}: {text}");
-            nothing_inline(path, &text);
+            assert_nothing_inline(path, &text);
             assert!(path.ends_with("operator") || text.contains("Harbour Goods"));
         }
         unhelpful.stop().await;
     });
 }
 
-/// The policy lets nothing run or paint that stands within a page, and nothing come from elsewhere: so no page tries.
-fn nothing_inline(path: &str, text: &str) {
+/// The content policy blocks inline scripts, inline styles and other origins, so no page may contain them.
+fn assert_nothing_inline(path: &str, text: &str) {
     for tag in text.split('<').skip(1) {
         let tag = tag.split('>').next().unwrap();
         let is_inline = tag.contains(" style=")
@@ -69,17 +69,17 @@ fn nothing_inline(path: &str, text: &str) {
 
 struct Tour {
     browser: Browser,
-    pictures: Option<PathBuf>,
+    screenshots: Option<PathBuf>,
     axe: Option<String>,
     violations: Vec<String>,
 }
 
 impl Tour {
-    /// What stands in the browser now, in both schemes and sizes.
-    async fn look(&mut self, name: &str) {
-        // Colours change nothing of what fits.
-        let is_looked_at = self.pictures.is_some() || self.axe.is_some();
-        for scheme in SCHEMES.into_iter().take(if is_looked_at { 2 } else { 1 }) {
+    /// Checks the current page in all schemes and sizes.
+    async fn inspect(&mut self, name: &str) {
+        // Without screenshots and axe-core only the layout is checked, which is the same in both schemes.
+        let uses_colors = self.screenshots.is_some() || self.axe.is_some();
+        for scheme in SCHEMES.into_iter().take(if uses_colors { 2 } else { 1 }) {
             let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
             self.browser.devtools("Emulation.setEmulatedMedia", media).await;
             for (width, height) in SIZES {
@@ -88,7 +88,7 @@ impl Tour {
                 let wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
                 let beyond = self.browser.client.execute(wide, vec![]).await.unwrap();
                 assert_eq!(beyond, 0, "{name} at {width} px is wider than the screen");
-                if let Some(folder) = &self.pictures {
+                if let Some(folder) = &self.screenshots {
                     let taken = self.browser.devtools("Page.captureScreenshot", json!({"captureBeyondViewport": true})).await;
                     let png = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
                     std::fs::write(folder.join(format!("{name}-{scheme}-{width}.png")), png).unwrap();
@@ -113,71 +113,71 @@ impl Tour {
             self.browser.go(&format!("{}{}", world.base, visit.path)).await;
             let title = self.browser.client.title().await.unwrap();
             assert!(title.ends_with("Stocktide"), "{}: {title}", visit.path);
-            self.look(visit.name).await;
+            self.inspect(visit.name).await;
         }
     }
 }
 
-/// The rest of what a seller does, where a page only follows from a form.
-async fn look_at_what_forms_answer(tour: &mut Tour, world: &World, key: &str, visits: &[Visit]) {
+/// Inspects the pages that only a submitted form leads to.
+async fn inspect_form_results(tour: &mut Tour, world: &World, key: &str, visits: &[Visit]) {
     let path_of = |name: &str| visits.iter().find(|visit| visit.name == name).unwrap().path.clone();
     let address = |path: &str| format!("{}{path}", world.base);
     tour.browser.go(&address(&path_of("import"))).await;
     tour.browser.fill("#rows", "sku,external_id\nKETTLE-1,KETTLE-1\n,KETTLE-3\nMUG-BLUE,SOAP-SEA").await;
     tour.browser.press("Import").await;
     tour.browser.says("rejected").await;
-    tour.look("imported").await;
+    tour.inspect("imported").await;
     world.platform.set_quantity("stall", "KETTLE-2", 4);
     world.platform.set_quantity("stall", "POT-7", 2);
     world.call("PUT", "/v1/skus", key, json!([{"sku": "KETTLE-2"}])).await;
     tour.browser.go(&address(&path_of("discover"))).await;
-    tour.browser.press("Read the store").await;
-    tour.browser.says("paired so already").await;
-    tour.look("discovered").await;
+    tour.browser.press("Find matches").await;
+    tour.browser.says("already paired").await;
+    tour.inspect("discovered").await;
     tour.browser.go(&address("/console/stores/new?platform=woocommerce")).await;
     tour.browser.fill("#name", "Harbour Goods Trade").await;
     tour.browser.fill("#base_url", "shop.example.com").await;
     tour.browser.submit_unchecked().await;
     tour.browser.says("Must be").await;
-    tour.look("store-new-refused").await;
+    tour.inspect("store-new-refused").await;
     tour.browser.go(&address(&path_of("store-failing"))).await;
-    tour.browser.press("Check connection").await;
-    tour.browser.says("The connection does not work yet").await;
-    tour.look("store-checked").await;
+    tour.browser.press("Test connection").await;
+    tour.browser.says("The connection does not work.").await;
+    tour.inspect("store-checked").await;
     tour.browser.go(&address("/console/sales-channel/allocation")).await;
     tour.browser.fill("[name^='share-']", "90").await;
     tour.browser.press("Save").await;
-    tour.browser.says("more than there is").await;
-    tour.look("allocation-refused").await;
+    tour.browser.says("over 100%").await;
+    tour.inspect("allocation-refused").await;
     tour.browser.go(&address("/console/manual-sync")).await;
     tour.browser.press("Preview").await;
     tour.browser.find("dl.facts").await;
-    tour.look("preview").await;
+    tour.inspect("preview").await;
     world.call("PUT", "/v1/sync-settings", key, json!({"frequency": "timed_full", "daily_at": "02:30"})).await;
     tour.visit(world, &[page("timed", "/console/sales-channel"), page("timed-frequency", "/console/sales-channel/frequency")]).await;
     tour.browser.fill("#catch_up_hours", "99").await;
-    // What the browser itself would refuse is refused by the server, too.
+    // The server refuses it even if the browser does not.
     tour.browser.submit_unchecked().await;
     tour.browser.says("Must be from 0 to 23.").await;
-    tour.look("frequency-refused").await;
+    tour.inspect("frequency-refused").await;
 }
 
 #[actix_web::test]
 async fn every_page_fits_its_screen_and_is_accessible() {
     let Some(browser) = Browser::open(true).await else { return };
     let (world, unhelpful) = (World::start().await, Unhelpful::start());
-    let pictures = std::env::var_os("STOCKTIDE_TEST_SCREENSHOTS").map(PathBuf::from);
+    let screenshots = std::env::var_os("STOCKTIDE_TEST_SCREENSHOTS").map(PathBuf::from);
     let axe = std::env::var_os("STOCKTIDE_TEST_AXE").map(|path| std::fs::read_to_string(path).expect("axe-core can be read"));
     if axe.is_none() {
-        say_skipped("axe-core is missing; tests/console/accessibility.sh runs this with it");
+        report_skipped("axe-core is missing; tests/console/accessibility.sh runs this with it");
     }
-    let mut tour = Tour { browser, pictures, axe, violations: Vec::new() };
+    let mut tour = Tour { browser, screenshots, axe, violations: Vec::new() };
     tour.browser.go(&format!("{}/console/sign-in", world.base)).await;
-    tour.look("sign-in").await;
+    tour.inspect("sign-in").await;
     tour.browser.fill("#key", "stk_wrong").await;
     tour.browser.press("Sign in").await;
     tour.browser.says("This key is not valid").await;
-    tour.look("sign-in-refused").await;
+    tour.inspect("sign-in-refused").await;
 
     let empty = world.seller("Olive & Thyme", "Asia/Taipei").await;
     tour.browser.sign_in(&world, &empty).await;
@@ -188,7 +188,7 @@ async fn every_page_fits_its_screen_and_is_accessible() {
     let (key, visits) = busy_seller(&world, &unhelpful.url).await;
     tour.browser.sign_in(&world, &key).await;
     tour.visit(&world, &visits).await;
-    look_at_what_forms_answer(&mut tour, &world, &key, &visits).await;
+    inspect_form_results(&mut tour, &world, &key, &visits).await;
     tour.browser.press("Sign out").await;
 
     let mut faults = world.platform.faults();
@@ -199,8 +199,8 @@ async fn every_page_fits_its_screen_and_is_accessible() {
     let busy = sellers["items"].as_array().unwrap().iter().find(|seller| seller["name"] == "Harbour Goods").unwrap();
     let seller = format!("/console/operator/sellers/{}", busy["id"].as_str().unwrap());
     tour.visit(&world, &[page("sellers", "/console/operator/sellers"), page("seller", seller)]).await;
-    if tour.pictures.is_some() {
-        // A plot wants some points.
+    if tour.screenshots.is_some() {
+        // Wait until the plots have a few points.
         tokio::time::sleep(Duration::from_secs(45)).await;
     }
     tour.visit(&world, &[page("figures", "/console/operator"), page("not-found", "/console/nothing")]).await;

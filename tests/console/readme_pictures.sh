@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes the two pictures of the README anew.
+# Retakes the two screenshots of the README.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$(mktemp -d)

@@ -1,19 +1,19 @@
-//! What the pages are looked at with: a seller whose stores are on several platforms and stand in every state, others
-//! whose stock keeps moving, and one who has just begun.
+//! Data for the pages: a seller with stores on several platforms and in every state, sellers whose stock keeps changing,
+//! and a seller without any data.
 //!
-//! The stores that work are on the simulated platform (one of them as a Shopify shop); those that do not are on a
-//! platform that answers every call with a refusal or with an error.
+//! The working stores are on the simulated platform (one of them as a Shopify shop). The other stores are on a platform
+//! that refuses every call or fails.
 use crate::support::{OPERATOR_KEY, World};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// How long the seller's stores may take until each stands where it should.
+/// How long the stores may take to reach their intended states.
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
-/// How often stock of the other sellers moves.
+/// The pause between two waves of stock events.
 const BEAT: Duration = Duration::from_millis(700);
-/// How many stock events come with each beat, again and again.
+/// How many stock events each beat sends; repeats.
 const WAVE: [usize; 12] = [1, 2, 4, 7, 9, 8, 5, 3, 2, 1, 1, 2];
 
 const GOODS: [(&str, &str, i64); 14] = [
@@ -33,7 +33,7 @@ const GOODS: [(&str, &str, i64); 14] = [
     ("TOWEL-LINEN", "Linen towel, striped", 58),
 ];
 
-/// A page to look at, and what its picture is called.
+/// A page to visit, and the name of its screenshot.
 pub struct Visit {
     pub name: &'static str,
     pub path: String,
@@ -43,7 +43,7 @@ pub fn page(name: &'static str, path: impl Into<String>) -> Visit {
     Visit { name, path: path.into() }
 }
 
-/// A platform that refuses every call below `/refusing` and fails at all others.
+/// A platform that refuses every call to paths starting with `refusing` and fails on all others.
 pub struct Unhelpful {
     pub url: String,
     server: actix_web::dev::ServerHandle,
@@ -78,9 +78,9 @@ async fn add_store(world: &World, key: &str, body: Value, listings: &[Value]) ->
     id
 }
 
-/// Listings of all goods, the number in the row making the external id.
-fn listings(of: impl Fn(usize, &str) -> Value) -> Vec<Value> {
-    GOODS.iter().enumerate().map(|(number, (sku, _, _))| of(number, sku)).collect()
+/// One listing for each of the goods, from its index and its SKU.
+fn listings(listing: impl Fn(usize, &str) -> Value) -> Vec<Value> {
+    GOODS.iter().enumerate().map(|(index, (sku, _, _))| listing(index, sku)).collect()
 }
 
 /// The stores of the busy seller.
@@ -129,7 +129,7 @@ async fn add_stores(world: &World, key: &str, unhelpful: &str) -> Stores {
     stores
 }
 
-/// A seller with something on every page: the key, and the pages.
+/// A seller with data on every page: its API key, and the pages.
 pub async fn busy_seller(world: &World, unhelpful: &str) -> (String, Vec<Visit>) {
     let key = world.seller("Harbour Goods", "Europe/Berlin").await;
     world.call("POST", "/v1/warehouses", &key, json!({"code": "hamburg", "name": "Hamburg, Speicherstadt"})).await;
@@ -162,8 +162,8 @@ pub async fn busy_seller(world: &World, unhelpful: &str) -> (String, Vec<Visit>)
         let runs = world.call("GET", "/v1/syncs", &key, json!(null)).await;
         runs["items"].as_array().unwrap().iter().any(|run| run["kind"] == "manual" && run["state"] == "finished")
     };
-    eventually("the manual sync ends", finished).await;
-    // The platform sells on its own, so what it shows and what it should show differ here and there.
+    eventually("the manual sync finishes", finished).await;
+    // Sales on the platform make shown quantities differ from targets.
     world.platform.sell("stall", "SOAP-SEA", 3);
     world.platform.sell("harbour-goods", "44018828", 2);
     let runs = world.call("GET", "/v1/syncs", &key, json!(null)).await;
@@ -176,20 +176,20 @@ pub async fn busy_seller(world: &World, unhelpful: &str) -> (String, Vec<Visit>)
     (key, visits(&stores, &listing, &rejected, &run_of("initial"), &run_of("manual")))
 }
 
-/// Waits until each store stands where it should, and answers with a rejected push.
+/// Waits until the stores are in their intended states; returns the id of a rejected push.
 async fn settled(world: &World, key: &str, cookie: &str, stores: &Stores) -> String {
-    let stand = async || {
+    let in_every_state = async || {
         let page = world.page(cookie, "/console/stores").await.1;
-        ["Needs re-authorisation", "Circuit open", "Held", "Working"].iter().all(|state| page.contains(state))
+        ["Needs reauthorization", "Not responding", "Paused", "Working"].iter().all(|state| page.contains(state))
     };
-    eventually("the stores stand in every state", stand).await;
+    eventually("the stores are in every state", in_every_state).await;
     let confirmed = async || {
         let pushes = world.call("GET", &format!("/v1/pushes?state=confirmed&store_id={}", stores.shopify), key, json!(null)).await;
         pushes["items"].as_array().unwrap().len() == GOODS.len()
     };
-    eventually("the Shopify shop shows everything", confirmed).await;
+    eventually("the Shopify store shows every listing", confirmed).await;
     let rejected = world.call("GET", "/v1/pushes?state=rejected", key, json!(null)).await;
-    rejected["items"][0]["id"].as_str().expect("the stall refuses two listings").to_owned()
+    rejected["items"][0]["id"].as_str().expect("the market stall rejects two listings").to_owned()
 }
 
 async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
@@ -198,7 +198,7 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    tokio::time::timeout(SETTLED_WITHIN, waiting).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+    tokio::time::timeout(SETTLED_WITHIN, waiting).await.unwrap_or_else(|_| panic!("timed out: {what}"));
 }
 
 fn visits(stores: &Stores, listing: &str, rejected: &str, initial: &str, manual: &str) -> Vec<Visit> {
@@ -236,7 +236,7 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, initial: &str, manual:
     ]
 }
 
-/// The pages of a seller who has just begun: empty states.
+/// The pages of a seller without any data.
 pub fn empty_visits() -> Vec<Visit> {
     vec![
         page("empty-sales-channel", "/console/sales-channel"),
@@ -249,7 +249,7 @@ pub fn empty_visits() -> Vec<Visit> {
     ]
 }
 
-/// Two more sellers, whose stock keeps moving until the task is told to stop.
+/// Adds two sellers whose stock keeps changing until the task is aborted.
 pub async fn traffic(world: &World) -> tokio::task::JoinHandle<()> {
     let mut keys = Vec::new();
     for (name, zone) in [("Nordlicht Outdoor", "Europe/Oslo"), ("Taipei Tea House", "Asia/Taipei")] {
@@ -279,7 +279,7 @@ pub async fn traffic(world: &World) -> tokio::task::JoinHandle<()> {
                     json!({"event_id": format!("{beat}-{number}"), "sku": sku, "kind": "purchase", "quantity": 1 + number % 4})
                 };
                 let body: Vec<Value> = (0..*events).map(event).collect();
-                // A world that is being taken away answers no more.
+                // Fails once the world has stopped.
                 if let Some(request) = post.try_clone() {
                     request.bearer_auth(key).json(&body).send().await.ok();
                 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes a picture of every page of the console, in light and dark, at 390 and 1440 px, into FOLDER.
+# Saves screenshots of every page of the console, in light and dark, at 390 and 1440 px, in FOLDER.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p "${1:?usage: tests/console/screenshots.sh FOLDER}"

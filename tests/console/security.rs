@@ -1,11 +1,11 @@
-//! Attacks: all harmless.
+//! Attacks, none of which succeeds.
 use crate::support::{Browser, OPERATOR_KEY, World};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::json;
 
 const HTML: &str = "<img src=x onerror=document.title='owned'>\"'&";
 
-/// Every page of a seller's that has an id in its address.
+/// A seller's pages whose addresses contain an id.
 fn pages_of(store: &str, listing: &str, push: &str, run: &str) -> Vec<String> {
     vec![
         format!("/console/stores/{store}"),
@@ -22,7 +22,7 @@ fn pages_of(store: &str, listing: &str, push: &str, run: &str) -> Vec<String> {
 }
 
 #[actix_web::test]
-async fn another_sellers_ids_open_nothing_and_change_nothing() {
+async fn ids_of_another_seller_give_no_access() {
     let world = World::start().await;
     let (ada, bo) = (world.seller("Ada", "UTC").await, world.seller("Bo", "UTC").await);
     let store = world.store(&ada, "corner", 100, &["A"], 5).await;
@@ -63,7 +63,7 @@ async fn another_sellers_ids_open_nothing_and_change_nothing() {
 }
 
 #[actix_web::test]
-async fn what_another_site_sends_is_refused_and_so_is_a_form_without_its_token() {
+async fn a_form_from_another_site_or_without_its_token_is_refused() {
     let world = World::start().await;
     let key = world.seller("Ada", "UTC").await;
     let (cookie, csrf) = world.session(&key).await;
@@ -89,11 +89,11 @@ async fn what_another_site_sends_is_refused_and_so_is_a_form_without_its_token()
     assert_eq!(send(foreign("origin", &world.base), Some(csrf)).await, 303);
     assert!(is_on().await);
     let sign_in = world.form("/console/sign-in", &[("key", &key)]).header("sec-fetch-site", "cross-site");
-    assert_eq!(sign_in.send().await.unwrap().status(), 403, "nobody is signed in by another site");
+    assert_eq!(sign_in.send().await.unwrap().status(), 403, "another site cannot sign anyone in");
 }
 
 #[actix_web::test]
-async fn a_page_of_another_site_changes_nothing_and_reads_nothing() {
+async fn a_page_of_another_site_can_change_and_read_nothing() {
     let Some(browser) = Browser::open(true).await else { return };
     let world = World::start().await;
     let key = world.seller("Ada", "UTC").await;
@@ -123,7 +123,7 @@ async fn a_page_of_another_site_changes_nothing_and_reads_nothing() {
         assert_eq!(browser.client.execute_async(&read, vec![]).await.unwrap(), "refused", "{address}");
     }
     browser.press("Win a prize").await;
-    browser.says("This was not sent from here").await;
+    browser.says("Form not accepted").await;
     let settings = world.call("GET", "/v1/sync-settings", &key, json!(null)).await;
     assert_eq!(settings["auto_sync"], false);
     stop.stop(false).await;
@@ -131,7 +131,7 @@ async fn a_page_of_another_site_changes_nothing_and_reads_nothing() {
 }
 
 #[actix_web::test]
-async fn a_session_ends_with_its_key_and_with_signing_out() {
+async fn signing_out_and_revoking_the_key_end_a_session() {
     let world = World::start().await;
     let seller = world.call("POST", "/admin/sellers", OPERATOR_KEY, json!({"name": "Ada"})).await;
     let (id, key) = (seller["id"].as_str().unwrap(), seller["api_key"].as_str().unwrap());
@@ -139,14 +139,14 @@ async fn a_session_ends_with_its_key_and_with_signing_out() {
     let (second, _) = world.session(key).await;
     let out = world.form("/console/sign-out", &[("csrf", &csrf)]).header("cookie", &first).send().await.unwrap();
     assert!(out.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
-    assert_eq!(world.page(&first, "/console/stores").await.0, 303, "the cookie alone opens nothing any more");
+    assert_eq!(world.page(&first, "/console/stores").await.0, 303, "the cookie alone gives no access");
     assert_eq!(world.page(&second, "/console/stores").await.0, 200);
     world.call("DELETE", &format!("/admin/sellers/{id}/keys/{}", seller["key_id"].as_str().unwrap()), OPERATOR_KEY, json!(null)).await;
     assert_eq!(world.page(&second, "/console/stores").await.0, 303);
 }
 
 #[actix_web::test]
-async fn the_session_cookie_is_secure_behind_https_and_sellers_see_no_page_of_the_operator() {
+async fn the_session_cookie_is_secure_behind_https_and_gives_sellers_no_operator_page() {
     let world = World::start().await;
     let key = world.seller("Ada", "UTC").await;
     let request = world.form("/console/sign-in", &[("key", &key)]).header("x-forwarded-proto", "https");
@@ -161,7 +161,7 @@ async fn the_session_cookie_is_secure_behind_https_and_sellers_see_no_page_of_th
 }
 
 #[actix_web::test]
-async fn whoever_tries_keys_has_to_wait() {
+async fn sign_ins_are_throttled_after_repeated_failures() {
     let world = World::start().await;
     let key = world.seller("Ada", "UTC").await;
     let try_key = |key: String| {
@@ -172,15 +172,15 @@ async fn whoever_tries_keys_has_to_wait() {
         assert_eq!(try_key("stk_wrong".to_owned()).await.status(), 401);
     }
     let refused = try_key(key).await;
-    assert_eq!(refused.status(), 429, "also with a right key: nothing is told to who guesses");
+    assert_eq!(refused.status(), 429, "a valid key is refused, too, so guessing reveals nothing");
     assert!(refused.headers().contains_key("retry-after") && !refused.headers().contains_key("set-cookie"));
 }
 
 #[actix_web::test]
-async fn html_in_every_text_is_shown_as_text_and_scripts_reach_no_cookie() {
+async fn html_in_data_is_shown_as_text_and_scripts_cannot_read_the_cookie() {
     let Some(browser) = Browser::open(true).await else { return };
     let world = World::start().await;
-    // A bridge that answers with markup.
+    // A bridge whose responses contain markup.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let bridge = format!("http://{}", listener.local_addr().unwrap());
     let answer = |body: web::Json<serde_json::Value>| async move {
@@ -220,21 +220,21 @@ async fn html_in_every_text_is_shown_as_text_and_scripts_reach_no_cookie() {
     pages.push(format!("/console/stores/{store}?search={query}"));
     for page in pages {
         browser.go(&format!("{}{page}", world.base)).await;
-        no_markup_came_as_data(&browser, &page).await;
+        assert_no_markup_from_data(&browser, &page).await;
     }
-    // What stands on pages that only follow from a form: a preview, and the notice of what was done.
+    // Pages that only a form leads to: a preview and a notice.
     browser.go(&format!("{}/console/manual-sync", world.base)).await;
     browser.press("Preview").await;
     browser.find("dl.facts").await;
-    no_markup_came_as_data(&browser, "the preview").await;
+    assert_no_markup_from_data(&browser, "the preview").await;
     browser.go(&format!("{}/console/stores/{store}", world.base)).await;
     browser.press("Pause").await;
     browser.says("is paused").await;
-    no_markup_came_as_data(&browser, "a notice").await;
+    assert_no_markup_from_data(&browser, "a notice").await;
     let seen = browser.client.execute("return document.cookie", vec![]).await.unwrap();
-    assert_eq!(seen, "", "no script reads the session");
+    assert_eq!(seen, "", "scripts cannot read the session cookie");
     let inline = "const s = document.createElement('script'); s.textContent = 'document.title = \"owned\"'; document.head.append(s); return document.title";
-    assert_ne!(browser.client.execute(inline, vec![]).await.unwrap(), "owned", "the policy lets no inline script run");
+    assert_ne!(browser.client.execute(inline, vec![]).await.unwrap(), "owned", "the content policy blocks inline scripts");
     browser.press("Sign out").await;
     browser.sign_in(&world, OPERATOR_KEY).await;
     let sellers = world.call("GET", "/admin/sellers", OPERATOR_KEY, json!(null)).await;
@@ -242,20 +242,20 @@ async fn html_in_every_text_is_shown_as_text_and_scripts_reach_no_cookie() {
     for page in ["/console/operator/sellers", &seller] {
         browser.go(&format!("{}{page}", world.base)).await;
         browser.says("onerror=").await;
-        no_markup_came_as_data(&browser, page).await;
+        assert_no_markup_from_data(&browser, page).await;
     }
     stop.stop(false).await;
     browser.close().await;
 }
 
-async fn no_markup_came_as_data(browser: &Browser, page: &str) {
+async fn assert_no_markup_from_data(browser: &Browser, page: &str) {
     let found = "return document.querySelectorAll('main img, main script, main b, nav img').length";
-    assert_eq!(browser.client.execute(found, vec![]).await.unwrap(), 0, "{page} has markup that came as data");
+    assert_eq!(browser.client.execute(found, vec![]).await.unwrap(), 0, "{page} renders data as markup");
     assert!(!browser.client.title().await.unwrap().starts_with("owned"), "{page}");
 }
 
 #[actix_web::test]
-async fn html_in_every_field_of_every_form_comes_back_as_text() {
+async fn html_in_any_form_field_comes_back_as_text() {
     let world = World::start().await;
     let key = world.seller("Ada", "UTC").await;
     let store = world.store(&key, "corner", 100, &["A"], 5).await;
@@ -276,7 +276,7 @@ async fn html_in_every_field_of_every_form_comes_back_as_text() {
     for (path, fields) in forms {
         let mut form = vec![("csrf", csrf.as_str()), ("platform", "simulated")];
         form.extend(fields.iter().map(|name| (*name, HTML)));
-        // Some of it is fine where it stands: then what comes next shows it.
+        // Some forms accept it and redirect; the next page must escape it.
         let answer = world.form(&path, &form).header("cookie", &cookie).send().await.unwrap();
         let next = answer.headers().get("location").map(|next| next.to_str().unwrap().to_owned());
         let text = match next {
@@ -288,7 +288,7 @@ async fn html_in_every_field_of_every_form_comes_back_as_text() {
 }
 
 #[actix_web::test]
-async fn every_answer_carries_a_policy_that_lets_nothing_inline_run() {
+async fn every_response_has_a_policy_that_blocks_inline_code() {
     let world = World::start().await;
     let key = world.seller("Ada", "UTC").await;
     let (cookie, csrf) = world.session(&key).await;

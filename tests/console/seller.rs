@@ -1,4 +1,4 @@
-//! What a seller does, step by step.
+//! What sellers do, step by step.
 use crate::support::{Browser, World};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -18,30 +18,30 @@ fn schedule(world: &World) -> (String, String) {
     (row.frequency, row.daily_at)
 }
 
-/// Types a time as the browser's field wants it, with or without a half of the day.
+/// Types a time into the browser's field, which ignores "AM" if its clock has 24 hours.
 async fn type_time(browser: &Browser, digits: &str) {
     browser.find("#daily_at").await.send_keys(&format!("{digits}AM")).await.unwrap();
 }
 
 #[actix_web::test]
-async fn the_feature_works_word_for_word_as_a_seller_reads_it() {
+async fn auto_sync_and_its_frequency_work_as_the_model_system_describes() {
     let Some(browser) = Browser::open(true).await else { return };
     let world = World::start().await;
     let key = world.seller("Ada", "Europe/Berlin").await;
     world.store(&key, "corner", 100, &["A", "B"], 7).await;
     browser.sign_in(&world, &key).await;
 
-    // Set up > Sales channel: enable Automatic synchronization in the Auto-sync inventory module (default: incremental).
+    // Set up > Sales channel: turn on automatic synchronization in the module Auto-sync inventory (default: incremental).
     browser.follow("Sales channel").await;
     let text = browser.text().await;
     assert!(text.contains("Set up › Sales channel") && text.contains("Auto-sync inventory"), "{text}");
-    assert!(text.contains("2 listings in 1 store once now"), "it says before what it will do: {text}");
+    assert!(text.contains("Overwrite 2 listings in 1 store now"), "the page says in advance what will happen: {text}");
     browser.find("button[role=switch][aria-checked=false]").await.click().await.unwrap();
-    browser.says("Automatic synchronization is on, incremental. 2 listings in 1 store will be overwritten once now.").await;
+    browser.says("Automatic synchronization is on: Incremental inventory synchronization. Overwriting 2 listings in 1 store now.").await;
     assert_eq!(schedule(&world).0, "incremental");
     world.until("the initial overwrite", || world.platform.quantity("corner", "item-A") == 7).await;
 
-    // Edit; choose; with timed also the update time; Complete.
+    // Edit; choose timed full coverage and the update time; Complete.
     browser.press("Edit synchronization frequency").await;
     browser.find("#timed").await.click().await.unwrap();
     type_time(&browser, "0330").await;
@@ -56,14 +56,14 @@ async fn the_feature_works_word_for_word_as_a_seller_reads_it() {
     }
 
     browser.press("Sign out").await;
-    browser.says("Use one of your API keys").await;
+    browser.says("Enter an API key").await;
     browser.go(&format!("{}/console/stores", world.base)).await;
     browser.says("Sign in").await;
     browser.close().await;
 }
 
 #[actix_web::test]
-async fn listings_are_paired_by_discovery_and_by_a_csv_whose_bad_rows_are_told() {
+async fn listings_are_paired_by_sku_and_by_a_csv_import_that_reports_bad_rows() {
     let Some(browser) = Browser::open(true).await else { return };
     let world = World::start().await;
     let key = world.seller("Ada", "UTC").await;
@@ -73,7 +73,7 @@ async fn listings_are_paired_by_discovery_and_by_a_csv_whose_bad_rows_are_told()
     browser.sign_in(&world, &key).await;
 
     browser.follow("Stores").await;
-    browser.says("No store yet").await;
+    browser.says("No stores yet").await;
     browser.press("Add store").await;
     browser.press("Simulated platform or HTTP bridge").await;
     browser.fill("#name", "Shop").await;
@@ -83,13 +83,13 @@ async fn listings_are_paired_by_discovery_and_by_a_csv_whose_bad_rows_are_told()
     browser.fill("#base_url", &world.platform_url).await;
     browser.fill("#external_store", "shop").await;
     browser.press("Add store").await;
-    browser.says("Shop is added. The connection works: the store answered.").await;
+    browser.says("Shop is added. The connection works.").await;
 
-    browser.press("Pair by discovery").await;
-    browser.press("Read the store").await;
+    browser.press("Pair by SKU").await;
+    browser.press("Find matches").await;
     browser.says("There is no such SKU here.").await;
     browser.press("Pair 1").await;
-    browser.says("1 listing is paired by discovery.").await;
+    browser.says("1 listing paired.").await;
 
     browser.press("Import CSV").await;
     let folder = tempfile::tempdir().unwrap();
@@ -109,7 +109,7 @@ async fn listings_are_paired_by_discovery_and_by_a_csv_whose_bad_rows_are_told()
 }
 
 #[actix_web::test]
-async fn a_manual_sync_is_previewed_and_brings_every_quantity_to_the_platform() {
+async fn a_manual_sync_is_previewed_and_then_overwrites_every_quantity() {
     let Some(browser) = Browser::open(true).await else { return };
     let world = World::start().await;
     let key = world.seller("Ada", "UTC").await;
@@ -126,14 +126,14 @@ async fn a_manual_sync_is_previewed_and_brings_every_quantity_to_the_platform() 
     browser.says("Z: there is no such SKU.").await;
     browser.fill("#skus", "").await;
     browser.press("Preview").await;
-    browser.says("1 listing would go to 0.").await;
+    browser.says("1 listing will go to 0.").await;
     let rows = browser.client.find_all(fantoccini::Locator::Css("tbody tr")).await.unwrap();
-    let mut told = Vec::new();
+    let mut texts = Vec::new();
     for row in rows {
-        told.push(row.text().await.unwrap().split_whitespace().collect::<Vec<_>>().join(" "));
+        texts.push(row.text().await.unwrap().split_whitespace().collect::<Vec<_>>().join(" "));
     }
-    // The listing that would go to 0 stands first: SKU, store, shown, target, change.
-    assert_eq!(told, ["B full 4 0 −4", "A full 10 10 0", "A half 0 5 +5"]);
+    // The listing that will go to 0 is listed first. Columns: SKU, store, shown, target, change.
+    assert_eq!(texts, ["B full 4 0 −4", "A full 10 10 0", "A half 0 5 +5"]);
     assert_eq!(world.platform.quantity("full", "item-B"), 4, "a preview sends nothing");
 
     browser.press("Overwrite now").await;
@@ -145,7 +145,7 @@ async fn a_manual_sync_is_previewed_and_brings_every_quantity_to_the_platform() 
 }
 
 #[actix_web::test]
-async fn a_rejected_push_says_what_to_do_and_goes_through_when_it_is_retried() {
+async fn a_rejected_push_says_what_to_do_and_succeeds_when_retried() {
     let Some(browser) = Browser::open(true).await else { return };
     let world = World::start().await;
     let key = world.seller("Ada", "UTC").await;
@@ -162,12 +162,12 @@ async fn a_rejected_push_says_what_to_do_and_goes_through_when_it_is_retried() {
     browser.says("What to do:").await;
     browser.says("The store refused this listing").await;
     browser.find("summary").await.click().await.unwrap();
-    assert!(browser.find("details pre").await.text().await.unwrap().starts_with("200 "), "the raw answer is one click deeper");
+    assert!(browser.find("details pre").await.text().await.unwrap().starts_with("200 "), "one click shows the raw response");
 
     faults.reject_items.clear();
     world.platform.set_faults(faults);
     browser.press("Retry").await;
-    browser.says("It is queued again.").await;
+    browser.says("Queued for retry.").await;
     world.until("the retry", || world.platform.quantity("corner", "item-A") == 5).await;
     browser.client.refresh().await.unwrap();
     browser.says("The store applied it.").await;
@@ -197,12 +197,12 @@ async fn everything_works_without_javascript() {
 
     browser.follow("Sales channel").await;
     browser.find("button.switch[aria-checked=false]").await.click().await.unwrap();
-    browser.says("1 listing in 1 store will be overwritten once now.").await;
+    browser.says("Overwriting 1 listing in 1 store now.").await;
     world.until("the initial overwrite", || world.platform.quantity("shop", "item-A") == 9).await;
     browser.press("Edit synchronization frequency").await;
     browser.find("#timed").await.click().await.unwrap();
     type_time(&browser, "0330").await;
-    browser.press("Show the next runs of this time").await;
+    browser.press("Update preview").await;
     browser.says(", 03:30 UTC").await;
     browser.press("Complete").await;
     browser.says("Timed full coverage is saved").await;
@@ -211,11 +211,11 @@ async fn everything_works_without_javascript() {
     browser.press("Edit allocation").await;
     browser.find("#exclusive").await.click().await.unwrap();
     browser.fill("[name^='share-']", "120").await;
-    browser.press("Draw the split again").await;
+    browser.press("Update preview").await;
     browser.fill("[name^='share-']", "50").await;
     browser.press("Save").await;
-    browser.says("Allocation is saved. 1 listing in 1 store will be overwritten once now.").await;
-    // Half of 9, and the last unit is not left to nobody.
+    browser.says("Allocation is saved. Overwriting 1 listing in 1 store now.").await;
+    // Half of 9 is rounded up: the last unit is allocated, too.
     world.until("the new target", || world.platform.quantity("shop", "item-A") == 5).await;
 
     world.platform.set_quantity("shop", "item-A", 1);
@@ -241,9 +241,9 @@ async fn everything_works_without_javascript() {
 
     browser.follow("Sales channel").await;
     browser.find("button.switch[aria-checked=true]").await.click().await.unwrap();
-    browser.press("Switch off").await;
+    browser.press("Turn off").await;
     browser.says("Automatic synchronization is off.").await;
     browser.press("Sign out").await;
-    browser.says("Use one of your API keys").await;
+    browser.says("Enter an API key").await;
     browser.close().await;
 }

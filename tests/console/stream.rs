@@ -1,26 +1,26 @@
-//! `/v1/stream`, as a program and as the console's script hear it.
+//! `/v1/stream`, read with an API key and with a session cookie.
 use crate::support::{OPERATOR_KEY, World};
 use futures_util::StreamExt;
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
 
-/// Reads a stream until these words have come by.
-async fn hear(answer: reqwest::Response, wanted: &[&str]) -> String {
+/// Reads a stream until it has contained all of these texts.
+async fn read_until(answer: reqwest::Response, wanted: &[&str]) -> String {
     let mut text = String::new();
     let mut chunks = answer.bytes_stream();
     let reading = async {
         while !wanted.iter().all(|words| text.contains(words)) {
-            let chunk = chunks.next().await.expect("the stream goes on").unwrap();
+            let chunk = chunks.next().await.expect("the stream continues").unwrap();
             text.push_str(&String::from_utf8_lossy(&chunk));
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), reading).await.expect("the events come");
+    tokio::time::timeout(Duration::from_secs(60), reading).await.expect("the events arrive");
     text
 }
 
 #[actix_web::test]
-async fn a_stream_tells_a_sellers_pushes_runs_and_stores_and_nobody_elses() {
+async fn a_stream_reports_only_the_sellers_own_pushes_runs_and_stores() {
     let world = World::start().await;
     let (ada, bo) = (world.seller("Ada", "UTC").await, world.seller("Bo", "UTC").await);
     let store = world.store(&ada, "corner", 100, &["A"], 5).await;
@@ -29,37 +29,37 @@ async fn a_stream_tells_a_sellers_pushes_runs_and_stores_and_nobody_elses() {
     let by_key = world.request(Method::GET, "/v1/stream").bearer_auth(&ada).send().await.unwrap();
     let by_cookie = world.request(Method::GET, "/v1/stream").header("cookie", cookie).send().await.unwrap();
     assert_eq!(by_key.headers()["content-type"], "text/event-stream");
-    // The first words come when the stream knows how things stand; what happens from then on is told.
-    let heard = async {
+    // A stream first reads the current state and then reports changes.
+    let received = async {
         let (key, session) = tokio::join!(
-            hear(
+            read_until(
                 by_key,
                 &["event: push", "\"state\":\"confirmed\"", "event: run", "\"state\":\"finished\"", "event: store", "\"state\":\"paused\""]
             ),
-            hear(by_cookie, &["event: push"])
+            read_until(by_cookie, &["event: push"])
         );
         (key, session)
     };
-    let happens = async {
+    let changes = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
         world.call("POST", "/v1/syncs", &bo, json!({})).await;
         world.call("POST", "/v1/syncs", &ada, json!({})).await;
         world.until("the overwrite", || world.platform.quantity("corner", "item-A") == 5).await;
         world.call("PATCH", &format!("/v1/stores/{store}"), &ada, json!({"paused": true})).await;
     };
-    let ((key, session), ()) = tokio::join!(heard, happens);
+    let ((key, session), ()) = tokio::join!(received, changes);
     assert!(!key.contains("SECRET") && !session.contains("SECRET"));
 }
 
 #[actix_web::test]
-async fn a_stream_needs_a_seller_and_an_open_one_does_not_hold_the_shutdown() {
+async fn a_stream_needs_a_seller_and_does_not_delay_shutdown() {
     let world = World::start().await;
     let key = world.seller("Ada", "UTC").await;
-    let asked = |key: String| world.request(Method::GET, "/v1/stream").bearer_auth(key).send();
-    assert_eq!(asked("stk_wrong".to_owned()).await.unwrap().status(), 401);
-    assert_eq!(asked(OPERATOR_KEY.to_owned()).await.unwrap().status(), 401);
-    let mut open = asked(key).await.unwrap().bytes_stream();
-    open.next().await.expect("the stream begins").unwrap();
+    let open_with = |key: String| world.request(Method::GET, "/v1/stream").bearer_auth(key).send();
+    assert_eq!(open_with("stk_wrong".to_owned()).await.unwrap().status(), 401);
+    assert_eq!(open_with(OPERATOR_KEY.to_owned()).await.unwrap().status(), 401);
+    let mut open = open_with(key).await.unwrap().bytes_stream();
+    open.next().await.expect("the stream starts").unwrap();
     let stopped = tokio::task::spawn_blocking(move || world.stop());
     let ended = async { while open.next().await.is_some_and(|chunk| chunk.is_ok()) {} };
     tokio::time::timeout(Duration::from_secs(60), ended).await.expect("the stream ends");

@@ -1,4 +1,4 @@
-//! What the browser tests stand on: a whole service over HTTP, the simulated platform beside it, and a browser.
+//! Support for the console tests: a whole service over HTTP, the simulated platform, and a browser.
 use crate::database::{Backend, TestDatabase};
 use fantoccini::elements::Element;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
@@ -18,10 +18,10 @@ use stocktide::{app, telemetry};
 use tokio_util::sync::CancellationToken;
 
 pub const OPERATOR_KEY: &str = "operator-0123456789-0123456789-0123456789";
-/// How long something that a page waits for may take, on a machine with much else to do.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long tests wait for a page or an effect; long, for busy machines.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A service on a fresh database, and a platform, on a thread of their own until this goes away.
+/// A service on a fresh database, and a platform; both run on their own thread until this is dropped.
 pub struct World {
     pub base: String,
     pub platform: Simulator,
@@ -32,17 +32,16 @@ pub struct World {
     pub database: TestDatabase,
 }
 
-/// What runs on the thread.
 async fn serve_all(
     config: Config,
     platform: (TcpListener, Simulator),
     stop: CancellationToken,
-    tell: tokio::sync::oneshot::Sender<String>,
+    started: tokio::sync::oneshot::Sender<String>,
 ) -> anyhow::Result<()> {
     tokio::spawn(serve::serve(platform.0, platform.1, stop.clone().cancelled_owned()));
     app::migrate(&config).await?;
     let service = app::start(&config).await?;
-    tell.send(format!("http://{}", service.address)).ok();
+    started.send(format!("http://{}", service.address)).ok();
     let token = service.stop_token();
     tokio::spawn(async move {
         stop.cancelled().await;
@@ -72,18 +71,18 @@ impl World {
         ];
         let config = Config::load(None, [], settings.map(|(name, value)| (name.to_owned(), value))).unwrap();
         let stop = CancellationToken::new();
-        let (tell, base) = tokio::sync::oneshot::channel();
+        let (started, base) = tokio::sync::oneshot::channel();
         let on_thread = (config, (listener, platform.clone()), stop.clone());
         let running = std::thread::spawn(move || {
             let (config, platform, stop) = on_thread;
-            actix_web::rt::System::new().block_on(serve_all(config, platform, stop, tell))
+            actix_web::rt::System::new().block_on(serve_all(config, platform, stop, started))
         });
         let base = base.await.expect("the service starts");
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { base, platform, platform_url, http, stop, running: Some(running), database }
     }
 
-    /// Stops the service and waits for its end.
+    /// Stops the service and waits for it to finish.
     pub fn stop(mut self) -> anyhow::Result<()> {
         self.end()
     }
@@ -108,7 +107,7 @@ impl World {
         self.http.request(method, format!("{}{path}", self.base))
     }
 
-    /// What a browser sends for a form.
+    /// The request that a browser sends for a form.
     pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> reqwest::RequestBuilder {
         let mut encoded = Url::parse("http://form").unwrap();
         encoded.query_pairs_mut().extend_pairs(fields);
@@ -116,13 +115,13 @@ impl World {
         self.request(Method::POST, path).header("content-type", "application/x-www-form-urlencoded").body(body)
     }
 
-    /// A new seller's key.
+    /// Adds a seller; returns its API key.
     pub async fn seller(&self, name: &str, zone: &str) -> String {
         let seller = self.call("POST", "/admin/sellers", OPERATOR_KEY, json!({"name": name, "timezone": zone})).await;
         seller["api_key"].as_str().unwrap().to_owned()
     }
 
-    /// A store with these SKUs paired, and so many of each in stock.
+    /// Adds a store, pairs these SKUs and sets their stock; returns the store's id.
     pub async fn store(&self, key: &str, name: &str, share: i64, skus: &[&str], available: i64) -> String {
         let body =
             json!({"name": name, "platform": "simulated", "base_url": self.platform_url, "external_store": name, "share_percent": share});
@@ -136,11 +135,11 @@ impl World {
         id
     }
 
-    /// Asks until it is so.
+    /// Waits until the condition holds.
     pub async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
         while !holds() {
-            assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
+            assert!(tokio::time::Instant::now() < deadline, "timed out: {what}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -165,18 +164,18 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // Before the database goes away.
+        // The service must stop before its database is dropped.
         if let Err(error) = self.end() {
-            eprintln!("the service did not end well: {error:#}");
+            eprintln!("the service failed: {error:#}");
         }
     }
 }
 
-/// Says that a check is skipped and why; with `STOCKTIDE_TEST_REQUIRE=all` that is a failure.
-pub fn say_skipped(why: &str) {
+/// Reports a skipped check; with `STOCKTIDE_TEST_REQUIRE=all`, fails instead.
+pub fn report_skipped(why: &str) {
     assert_ne!(std::env::var("STOCKTIDE_TEST_REQUIRE").as_deref(), Ok("all"), "{why}");
-    // Not println, which is kept back while a test passes.
-    std::io::stderr().write_all(format!("SKIPPED in the console's tests: {why}\n").as_bytes()).unwrap();
+    // println is captured while a test passes.
+    std::io::stderr().write_all(format!("SKIPPED in the console tests: {why}\n").as_bytes()).unwrap();
 }
 
 /// A browser with a fresh profile.
@@ -188,23 +187,24 @@ pub struct Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // A test that fails leaves no driver behind.
+        // Also after a failed test.
         self.driver.kill().ok();
         self.driver.wait().ok();
     }
 }
 
-fn found(names: &[&str]) -> Option<String> {
+fn find_program(names: &[&str]) -> Option<String> {
     let path = std::env::var("PATH").unwrap_or_default();
     let in_path = |name: &&str| path.split(':').map(|folder| format!("{folder}/{name}")).find(|file| std::path::Path::new(file).exists());
     names.iter().find_map(in_path)
 }
 
 impl Browser {
-    /// `None`, in words, where this machine has no browser; with `STOCKTIDE_TEST_REQUIRE=all` that is a failure.
+    /// Starts a browser. Without one installed, reports a skipped check and returns `None`.
     pub async fn open(javascript: bool) -> Option<Self> {
-        let (Some(chromium), Some(chromedriver)) = (found(&["chromium", "chromium-browser"]), found(&["chromedriver"])) else {
-            say_skipped("a browser is missing; install Debian's packages chromium and chromium-driver");
+        let (Some(chromium), Some(chromedriver)) = (find_program(&["chromium", "chromium-browser"]), find_program(&["chromedriver"]))
+        else {
+            report_skipped("a browser is missing; install Debian's packages chromium and chromium-driver");
             return None;
         };
         let profile = tempfile::tempdir().unwrap();
@@ -224,13 +224,13 @@ impl Browser {
         capabilities.insert("goog:chromeOptions".to_owned(), options);
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{}", port.expect("chromedriver says its port")))
+            .connect(&format!("http://127.0.0.1:{}", port.expect("chromedriver prints its port")))
             .await
             .expect("the browser starts");
         Some(Self { client, driver, _profile: profile })
     }
 
-    /// Ends the browser, then its driver.
+    /// Closes the browser, then its driver.
     pub async fn close(self) {
         self.client.clone().close().await.ok();
     }
@@ -240,17 +240,17 @@ impl Browser {
     }
 
     pub async fn find(&self, css: &str) -> Element {
-        let wait = self.client.wait().at_most(PATIENCE);
+        let wait = self.client.wait().at_most(TIMEOUT);
         wait.for_element(Locator::Css(css)).await.unwrap_or_else(|error| panic!("{css}: {error}"))
     }
 
-    /// Presses the button or follows the link of this name, as a person finds it.
+    /// Clicks the button or the link with this text or accessible name.
     pub async fn press(&self, name: &str) {
         let path = format!(
             "//main//*[self::button or self::a][not(@aria-hidden)][normalize-space(.)='{name}' or @aria-label='{name}'] \
              | //form[@class='account']//button[normalize-space(.)='{name}']"
         );
-        let wait = self.client.wait().at_most(PATIENCE);
+        let wait = self.client.wait().at_most(TIMEOUT);
         let element = wait.for_element(Locator::XPath(&path)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         element.click().await.unwrap();
     }
@@ -259,32 +259,32 @@ impl Browser {
         self.client.find(Locator::XPath(&format!("//nav//a[normalize-space(.)='{name}']"))).await.unwrap().click().await.unwrap();
     }
 
-    /// Fills in a field, in the place of what stands in it.
+    /// Replaces the content of a field.
     pub async fn fill(&self, css: &str, text: &str) {
         let field = self.find(css).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
-    /// Sends the form of this page as it is, whatever the browser thinks of what stands in it.
+    /// Submits the form of this page without the browser's own validation.
     pub async fn submit_unchecked(&self) {
         let send = "const form = document.querySelector('main form[method=post].panel'); form.noValidate = true; form.requestSubmit()";
         self.client.execute(send, vec![]).await.unwrap();
     }
 
     pub async fn text(&self) -> String {
-        // The page may be taken away by the next one between the two questions: then that one is asked.
+        // The browser may navigate between the two calls, so try again.
         for _ in 0..20 {
             if let Ok(text) = self.find("main").await.text().await {
                 return text;
             }
         }
-        panic!("the page changes without end");
+        panic!("the page keeps changing");
     }
 
-    /// Waits until the page says so, reloading it where it does not keep itself up to date.
+    /// Waits until the page contains this text.
     pub async fn says(&self, words: &str) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
         loop {
             let text = match self.client.find(Locator::Css("body")).await {
                 Ok(body) => body.text().await.unwrap_or_default(),
@@ -305,7 +305,7 @@ impl Browser {
         self.find(".shell").await;
     }
 
-    /// A command of the browser's own protocol.
+    /// Sends a command of the Chrome DevTools Protocol.
     pub async fn devtools(&self, command: &'static str, parameters: Value) -> Value {
         self.client.issue_cmd(DevTools { command, parameters }).await.unwrap()
     }

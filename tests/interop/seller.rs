@@ -1,4 +1,4 @@
-//! A seller of the service who has one store, and the service itself, which may be killed.
+//! A seller with one store, and the service itself, which may be killed.
 use crate::database::{Backend, TestDatabase};
 use crate::program::{OPERATOR_KEY, Program, pause};
 use crate::shop::Shop;
@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A slow machine works on the shop's side of it for long.
+/// Generous, because on a slow machine the shop itself takes long.
 const QUIET_WITHIN: Duration = Duration::from_secs(300);
-/// A set of a page on a busy machine takes seconds, and while it may still run nothing else may be sent.
+/// On a busy machine the shop takes seconds to set a page of quantities, and nothing else may be sent meanwhile.
 const PATIENT: [&str; 2] = ["request_timeout_ms=10000", "settle_ms=11000"];
 
 pub struct Seller {
@@ -20,7 +20,7 @@ pub struct Seller {
     events: usize,
 }
 
-/// What discovery answered, over all its pages.
+/// Totals over all pages of discovery.
 #[derive(Debug, Default)]
 pub struct Found {
     pub matched: usize,
@@ -29,15 +29,15 @@ pub struct Found {
 }
 
 impl Seller {
-    /// With so much of each SKU in the warehouse, and a SKU that two variants of the shop have.
+    /// With this much of each SKU in the warehouse, and one SKU that two of the shop's variants share.
     pub fn new(shop: &Shop, available: &BTreeMap<String, i64>) -> Self {
         let database = TestDatabase::fresh(Backend::Sqlite);
         let service = Program::serve(&database, &PATIENT);
-        let made = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
-        let key = made["api_key"].as_str().unwrap().to_owned();
+        let created = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
+        let key = created["api_key"].as_str().unwrap().to_owned();
         let mut seller = Self { database, service: Some(service), key, store: String::new(), events: 0 };
-        seller.records("count", available);
-        seller.records("count", &[("SKU-DUP".to_owned(), 1)].into());
+        seller.record("count", available);
+        seller.record("count", &[("SKU-DUP".to_owned(), 1)].into());
         seller.call("PUT", "/v1/sync-settings", &json!({ "auto_sync": true, "initial_overwrite": false }));
         let store = seller.call("POST", "/v1/stores", &shop.as_store());
         seller.store = store["id"].as_str().unwrap().to_owned();
@@ -48,8 +48,8 @@ impl Seller {
         self.service.as_ref().unwrap().call(method, path, &self.key, body)
     }
 
-    /// Reads the shop's variants to their end.
-    pub fn discovers(&self, apply: bool) -> Found {
+    /// Discovers all of the shop's variants.
+    pub fn discover(&self, apply: bool) -> Found {
         let (mut found, mut body) = (Found::default(), json!({ "apply": apply }));
         loop {
             let page = self.call("POST", &format!("/v1/stores/{}/discover", self.store), &body);
@@ -65,7 +65,7 @@ impl Seller {
     }
 
     /// Sends one stock event for each SKU.
-    pub fn records(&mut self, kind: &str, units: &BTreeMap<String, i64>) {
+    pub fn record(&mut self, kind: &str, units: &BTreeMap<String, i64>) {
         let event = |(sku, quantity): (&String, &i64)| {
             self.events += 1;
             json!({ "event_id": format!("e{}", self.events), "sku": sku, "kind": kind, "quantity": quantity })
@@ -76,12 +76,12 @@ impl Seller {
     }
 
     /// Starts a manual sync of everything.
-    pub fn overwrites(&self) {
+    pub fn overwrite_everything(&self) {
         self.call("POST", "/v1/syncs", &json!({}));
     }
 
-    /// `kill -9`, and another process on the same database.
-    pub fn is_killed(&mut self) {
+    /// `kill -9`, then another process on the same database.
+    pub fn kill_and_restart(&mut self) {
         self.service.take().unwrap().kill();
         self.service = Some(Program::serve(&self.database, &PATIENT));
     }
@@ -90,25 +90,25 @@ impl Seller {
         self.call("GET", &format!("/v1/pushes?limit=1&state={state}"), &Value::Null)["items"][0].is_object()
     }
 
-    /// Waits until nothing is on its way or waits, and no run goes on.
-    pub fn until_quiet(&self) {
-        let began = Instant::now();
+    /// Waits until no push is open and no run is in progress.
+    pub fn wait_until_quiet(&self) {
+        let started = Instant::now();
         loop {
             let runs = self.call("GET", "/v1/syncs", &Value::Null);
-            let runs_go_on = runs["items"].as_array().unwrap().iter().any(|run| run["finished_at"].is_null());
+            let is_running = runs["items"].as_array().unwrap().iter().any(|run| run["finished_at"].is_null());
             let waiting: Vec<&str> =
                 ["queued", "sending", "retrying", "uncertain", "held"].into_iter().filter(|state| self.any(state)).collect();
-            if !runs_go_on && waiting.is_empty() {
-                println!("quiet after {:.1} s", began.elapsed().as_secs_f64());
+            if !is_running && waiting.is_empty() {
+                println!("quiet after {:.1} s", started.elapsed().as_secs_f64());
                 return;
             }
             let last = || self.call("GET", "/v1/pushes?limit=3", &Value::Null);
-            assert!(began.elapsed() < QUIET_WITHIN, "still {waiting:?}: {}", last());
+            assert!(started.elapsed() < QUIET_WITHIN, "still {waiting:?}: {}", last());
             pause(Duration::from_millis(100));
         }
     }
 
-    /// Pushes that were given up.
+    /// The number of rejected pushes.
     pub fn rejected(&self) -> usize {
         self.call("GET", "/v1/pushes?state=rejected", &Value::Null)["items"].as_array().unwrap().len()
     }

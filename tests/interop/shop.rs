@@ -1,4 +1,4 @@
-//! A real Vendure on 127.0.0.1, and what its own interface says of it.
+//! A real Vendure server on 127.0.0.1, read and changed through its own API.
 use crate::client::{exchange, request};
 use crate::program::pause;
 use serde_json::{Value, json};
@@ -11,71 +11,72 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long the shop may take for what it is told, in looks.
-const LOOKS: usize = 600;
+/// Polls, 50 ms apart, before a change is considered lost.
+const POLLS: usize = 600;
 
-/// It ends with this.
+/// Stopped when dropped.
 pub struct Shop {
     scripts: PathBuf,
     folder: PathBuf,
     address: SocketAddr,
-    /// Address and credentials, as the scripts tell them.
-    told: Value,
+    /// Address and credentials, as the scripts report them.
+    details: Value,
 }
 
 impl Shop {
-    /// Installed, if it is not, started, and filled with so many SKUs; `None`, said aloud, where that cannot be had.
+    /// Installs the shop if necessary, starts it and seeds it with this many SKUs; `None`, with a note, if that is not
+    /// possible.
     pub fn start(skus: usize) -> Option<Self> {
         let named = std::env::var_os("STOCKTIDE_TEST_VENDURE");
         let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/real/vendure");
         let scripts = named.clone().map_or(beside, PathBuf::from);
         if !scripts.join("setup.sh").is_file() {
-            // Nothing beside the package is nobody's mistake; a wrong name is.
+            // Having no scripts beside the package is fine; naming a wrong folder is a mistake.
             assert!(named.is_none(), "STOCKTIDE_TEST_VENDURE: there is no setup.sh in {}", scripts.display());
             return skipped(&format!("{} is not there, so there is no Vendure to test against", scripts.display()));
         }
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("vendure");
         std::fs::create_dir_all(folder.join("run")).unwrap();
-        let (began, port) = (Instant::now(), free_port());
-        let mut shop = Self { scripts, folder, address: SocketAddr::from(([127, 0, 0, 1], port)), told: Value::Null };
-        if let Err(why) = shop.is_installed_and_started(port) {
+        let (started, port) = (Instant::now(), free_port());
+        let mut shop = Self { scripts, folder, address: SocketAddr::from(([127, 0, 0, 1], port)), details: Value::Null };
+        if let Err(why) = shop.install_and_start(port) {
             let all = std::env::var("STOCKTIDE_TEST_REQUIRE").is_ok_and(|required| required == "all");
             assert!(!all, "Vendure cannot be installed or started: {why}");
             return skipped(&format!("Vendure cannot be installed or started: {why}"));
         }
         let file = shop.folder.join("run/store.json");
-        shop.runs(Command::new("node").arg(shop.scripts.join("seed.mjs")).arg(&file).arg(skus.to_string())).unwrap();
-        shop.told = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-        println!("Vendure is there after {:.0} s", began.elapsed().as_secs_f64());
+        shop.run(Command::new("node").arg(shop.scripts.join("seed.mjs")).arg(&file).arg(skus.to_string())).unwrap();
+        shop.details = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        println!("Vendure is ready after {:.0} s", started.elapsed().as_secs_f64());
         Some(shop)
     }
 
-    fn is_installed_and_started(&self, port: u16) -> Result<(), String> {
+    fn install_and_start(&self, port: u16) -> Result<(), String> {
         if !self.folder.join("pg/data/PG_VERSION").is_file() {
-            self.runs(Command::new(self.scripts.join("setup.sh")).arg(&self.folder))?;
+            self.run(Command::new(self.scripts.join("setup.sh")).arg(&self.folder))?;
         }
-        self.runs(Command::new(self.scripts.join("start.sh")).arg(&self.folder).arg(port.to_string()))
+        self.run(Command::new(self.scripts.join("start.sh")).arg(&self.folder).arg(port.to_string()))
     }
 
-    /// Runs a script to its end; its output is in the folder.
-    fn runs(&self, command: &mut Command) -> Result<(), String> {
+    /// Runs a script; its output goes to `run/script.log`.
+    fn run(&self, command: &mut Command) -> Result<(), String> {
         let log = self.folder.join("run/script.log");
         let file = File::create(&log).map_err(|e| e.to_string())?;
         let errors = file.try_clone().map_err(|e| e.to_string())?;
         let status = command.stdin(Stdio::null()).stdout(file).stderr(errors).status().map_err(|e| format!("{command:?}: {e}"))?;
-        let told = || format!("{command:?} ended with {status}: {}", std::fs::read_to_string(&log).unwrap_or_default());
-        if status.success() { Ok(()) } else { Err(told()) }
+        let failure = || format!("{command:?} ended with {status}: {}", std::fs::read_to_string(&log).unwrap_or_default());
+        if status.success() { Ok(()) } else { Err(failure()) }
     }
 
-    /// What a seller enters to connect it.
+    /// What a seller enters to connect the shop.
     pub fn as_store(&self) -> Value {
-        // Small calls, so that a kill finds some sent, some on the way and some waiting.
-        json!({ "name": "shop", "platform": "vendure", "base_url": self.told["base_url"], "max_items": 20,
-            "credentials": { "username": self.told["username"], "password": self.told["password"] } })
+        // Small calls, so that a kill finds some finished, some in flight and some waiting.
+        json!({ "name": "shop", "platform": "vendure", "base_url": self.details["base_url"], "max_items": 20,
+            "credentials": { "username": self.details["username"], "password": self.details["password"] } })
     }
 
-    fn asks(&self, query: &str, variables: &Value) -> Value {
-        let bearer = format!("Bearer {}", self.told["token"].as_str().unwrap());
+    fn query(&self, query: &str, variables: &Value) -> Value {
+        let bearer = format!("Bearer {}", self.details["token"].as_str().unwrap());
         let body = json!({ "query": query, "variables": variables }).to_string();
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
         let answer = exchange(self.address, &request("POST", "/admin-api", &headers, Some(body.as_bytes()))).unwrap().json();
@@ -84,14 +85,14 @@ impl Shop {
     }
 
     fn location(&self) -> &str {
-        self.told["locations"][0]["id"].as_str().unwrap()
+        self.details["locations"][0]["id"].as_str().unwrap()
     }
 
-    /// Variant id and stock on hand at the first location, of each SKU that the test knows.
+    /// Variant id and stock on hand at the first location, for each of the test's SKUs.
     fn variants(&self) -> BTreeMap<String, (String, i64)> {
         let query = "{ productVariants(options: { take: 1000, filter: { sku: { regex: \"^SKU-[0-9]{4}$\" } } }) \
                      { items { id sku stockLevels { stockLocationId stockOnHand } } } }";
-        let data = self.asks(query, &json!({}));
+        let data = self.query(query, &json!({}));
         let on_hand = |variant: &Value| {
             let levels = variant["stockLevels"].as_array().unwrap();
             levels
@@ -109,8 +110,8 @@ impl Shop {
         self.variants().into_iter().map(|(sku, (_, shown))| (sku, shown)).collect()
     }
 
-    /// Every SKU shows exactly this.
-    pub fn shows(&self, expected: &BTreeMap<String, i64>, when: &str) {
+    /// Asserts that every SKU assert_shows exactly this quantity.
+    pub fn assert_shows(&self, expected: &BTreeMap<String, i64>, when: &str) {
         let shown = self.shown();
         let off: Vec<String> = expected
             .iter()
@@ -118,12 +119,12 @@ impl Shop {
             .map(|(sku, units)| format!("{sku} shows {:?} instead of {units}", shown.get(sku)))
             .collect();
         assert!(off.is_empty(), "{when}, {} of {} are wrong: {off:?}", off.len(), expected.len());
-        println!("{when}: all {} exactly right", expected.len());
+        println!("{when}: all {} listings exactly right", expected.len());
     }
 
-    /// Waits until at least so many SKUs show something else than before; says how many do.
-    pub fn until_changed(&self, before: &BTreeMap<String, i64>, count: usize) -> usize {
-        for _ in 0..LOOKS {
+    /// Waits until at least `count` SKUs show another quantity than before; returns how many do.
+    pub fn wait_until_changed(&self, before: &BTreeMap<String, i64>, count: usize) -> usize {
+        for _ in 0..POLLS {
             let shown = self.shown();
             let changed = before.iter().filter(|(sku, units)| shown.get(*sku) != Some(units)).count();
             if changed >= count {
@@ -131,28 +132,28 @@ impl Shop {
             }
             pause(Duration::from_millis(50));
         }
-        panic!("nothing arrives at the shop");
+        panic!("no change arrived at the shop");
     }
 
-    /// The shop's own doing: sales that were shipped.
-    pub fn changes_by_itself(&self, by: &BTreeMap<String, i64>) {
+    /// Changes stock in the shop itself, as shipped sales do.
+    pub fn change_stock(&self, by: &BTreeMap<String, i64>) {
         let variants = self.variants();
         let row = |(sku, change): (&String, &i64)| {
             let (id, shown) = &variants[sku];
             json!({ "id": id, "stockLevels": [{ "stockLocationId": self.location(), "stockOnHand": shown + change }] })
         };
         let rows: Vec<Value> = by.iter().map(row).collect();
-        self.asks("mutation ($i: [UpdateProductVariantInput!]!) { updateProductVariants(input: $i) { id } }", &json!({ "i": rows }));
+        self.query("mutation ($i: [UpdateProductVariantInput!]!) { updateProductVariants(input: $i) { id } }", &json!({ "i": rows }));
     }
 }
 
 impl Drop for Shop {
     fn drop(&mut self) {
-        self.runs(Command::new(self.scripts.join("stop.sh")).arg(&self.folder)).ok();
+        self.run(Command::new(self.scripts.join("stop.sh")).arg(&self.folder)).ok();
     }
 }
 
-/// Not println, which is kept back while a test passes.
+/// Not println, which is captured while a test passes.
 fn skipped(why: &str) -> Option<Shop> {
     std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes()).unwrap();
     None

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test's own, to be stopped and started.
+//! A PostgreSQL server that belongs to one test, which can stop and start it.
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, RunQueryDsl};
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Error codes: PostgreSQL's documentation, appendix A, class 53.
+/// The error is of class 53, appendix A of PostgreSQL's documentation.
 const NO_ROOM: &str = "CREATE OR REPLACE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
     RAISE EXCEPTION 'could not extend file \"base/5/16385\": No space left on device' USING ERRCODE = 'disk_full'; END $$";
 
@@ -16,7 +16,7 @@ struct Table {
     name: String,
 }
 
-/// Gone with the value.
+/// Stopped and removed when dropped.
 pub struct Cluster {
     dir: tempfile::TempDir,
     programs: PathBuf,
@@ -24,13 +24,13 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A started server; without PostgreSQL's programs on this machine it is said that the test was skipped.
+    /// A running server; `None`, with a note that the test was skipped, if PostgreSQL's programs are not installed.
     pub fn make() -> Option<Self> {
         let Some(programs) = programs() else {
             let all = std::env::var("STOCKTIDE_TEST_REQUIRE").is_ok_and(|required| required == "all");
-            assert!(!all, "STOCKTIDE_TEST_REQUIRE=all, but PostgreSQL's own programs are not on this machine");
-            // Not println, which is kept back while a test passes.
-            std::io::stderr().write_all(b"SKIPPED: PostgreSQL's own programs (initdb, pg_ctl) are not on this machine\n").unwrap();
+            assert!(!all, "STOCKTIDE_TEST_REQUIRE=all, but PostgreSQL's own programs are not installed");
+            // Not println, which is captured while a test passes.
+            std::io::stderr().write_all(b"SKIPPED: PostgreSQL's own programs (initdb, pg_ctl) are not installed\n").unwrap();
             return None;
         };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -53,31 +53,31 @@ impl Cluster {
         self.run("pg_ctl", &["-w", "-l", &log.display().to_string(), "-o", &options, "start"]);
     }
 
-    /// `fast` ends what is under way; `immediate` is a crash.
+    /// `fast` aborts open transactions and shuts down cleanly; `immediate` is a crash.
     pub fn stop(&self, how: &str) {
         self.run("pg_ctl", &["-w", "-m", how, "stop"]);
     }
 
-    /// Like a server that has become a standby: sessions go on, and whatever would write fails.
-    pub fn may_be_written(&self, may: bool) {
+    /// `false`: like a server that has become a standby, sessions continue but every write fails.
+    pub fn set_writable(&self, may: bool) {
         let mut conn = PgConnection::establish(&self.url()).unwrap();
         conn.batch_execute(&format!("ALTER SYSTEM SET default_transaction_read_only = {}", if may { "off" } else { "on" })).unwrap();
         conn.batch_execute("SELECT pg_reload_conf()").unwrap();
     }
 
-    /// Like a server whose tables find no room to grow: whatever would write a row fails with what PostgreSQL says then.
-    /// (Where its log finds none it crashes, as in [`Cluster::stop`].)
-    pub fn has_room(&self, has: bool) {
+    /// `false`: like a server whose tables have no room to grow, every write of a row fails with PostgreSQL's error for
+    /// that. (If its write-ahead log has no room it crashes, as in [`Cluster::stop`].)
+    pub fn set_has_room(&self, has: bool) {
         let mut conn = PgConnection::establish(&self.url()).unwrap();
         conn.batch_execute(NO_ROOM).unwrap();
         let tables: Vec<Table> =
             diesel::sql_query("SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public'").load(&mut conn).unwrap();
         assert!(!tables.is_empty());
-        // One at a time: together they would lock tables in another order than the service does.
+        // One at a time: a single transaction would lock tables in another order than the service does.
         for Table { name } in tables {
-            let made = format!("CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON {name} FOR EACH ROW EXECUTE FUNCTION no_room()");
-            let gone = format!("DROP TRIGGER no_room ON {name}");
-            conn.batch_execute(if has { &gone } else { &made }).unwrap();
+            let create = format!("CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON {name} FOR EACH ROW EXECUTE FUNCTION no_room()");
+            let drop = format!("DROP TRIGGER no_room ON {name}");
+            conn.batch_execute(if has { &drop } else { &create }).unwrap();
         }
     }
 
@@ -108,10 +108,10 @@ impl Drop for Cluster {
 }
 
 fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|of_self| std::os::unix::fs::MetadataExt::uid(&of_self) == 0)
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
-/// Debian keeps them out of the path.
+/// The folder of PostgreSQL's programs, which Debian keeps off the `PATH`.
 fn programs() -> Option<PathBuf> {
     let of_debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let of_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();

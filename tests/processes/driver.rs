@@ -1,6 +1,6 @@
-//! Sends stock events to a service that may be gone at any moment, as a careful client does: each SKU's events in
-//! order, every request repeated under the same event ids until it is answered. Keeps the plain model: a listing shows
-//! the sum of the increases.
+//! Sends stock events to a service that may disappear at any moment, as a careful client does: each SKU's events in
+//! order, and every request repeated with the same event ids until it is answered. Keeps a simple model: a listing
+//! should show the sum of its increases.
 use crate::program::{OPERATOR_KEY, Program, call, pause};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,20 +12,20 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Clients that send at once, each with SKUs of its own.
+/// Clients that send concurrently, each with SKUs of its own.
 const CLIENTS: usize = 4;
 const SKUS_PER_CLIENT: usize = 25;
 const STORES: [&str; 2] = ["corner", "square"];
 
-/// Everything is quiet within this long, or something is lost.
+/// If pushes are still open after this long, something is lost.
 const QUIET_WITHIN: Duration = Duration::from_secs(40);
 
-/// A seller with stores and listings, and clients that send its events.
+/// A seller with stores and listings, and the clients that send its events.
 pub struct Driver {
     key: String,
-    /// Where the service is now; it moves with every start.
+    /// The service's current address, which changes with every start.
     service: Arc<Mutex<SocketAddr>>,
-    enough: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
     repeats: Arc<AtomicUsize>,
     clients: Vec<JoinHandle<BTreeMap<String, i64>>>,
 }
@@ -33,26 +33,26 @@ pub struct Driver {
 /// Listings that do not show the sum of their increases.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Listing, units that are missing.
+    /// Listing and missing units.
     pub lost: Vec<(String, i64)>,
-    /// Listing, units too many.
-    pub twice: Vec<(String, i64)>,
+    /// Listing and surplus units.
+    pub duplicated: Vec<(String, i64)>,
 }
 
 impl Driver {
-    /// Makes the seller and starts its clients.
+    /// Creates the seller and starts its clients.
     pub fn start(seed: u64, service: &Program, platform: &Program) -> Self {
-        Self::start_by_way_of(seed, service, platform.address)
+        Self::start_with_platform_at(seed, service, platform.address)
     }
 
-    /// Likewise, with stores at a platform that the service reaches there.
-    pub fn start_by_way_of(seed: u64, service: &Program, platform: SocketAddr) -> Self {
-        let made = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
-        let key = made["api_key"].as_str().unwrap().to_owned();
+    /// Like [`Driver::start`], with a platform that the service reaches at this address.
+    pub fn start_with_platform_at(seed: u64, service: &Program, platform: SocketAddr) -> Self {
+        let created = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
+        let key = created["api_key"].as_str().unwrap().to_owned();
         let skus: Vec<Vec<String>> = (0..CLIENTS).map(|c| (0..SKUS_PER_CLIENT).map(|s| format!("SKU-{c}-{s}")).collect()).collect();
         for name in STORES {
             let url = format!("http://{platform}");
-            // Small calls, so that there are many of them for the kills and the faults to hit.
+            // Small calls, so that there are many for the kills and faults to hit.
             let store = json!({ "name": name, "platform": "simulated", "base_url": url, "external_store": name,
                 "abilities": { "max_items": 5 }, "rate_limit": { "per_second": 2000, "burst": 2000 } });
             let store = service.call("POST", "/v1/stores", &key, &store);
@@ -63,7 +63,7 @@ impl Driver {
         let mut driver = Self {
             key,
             service: Arc::new(Mutex::new(service.address)),
-            enough: Arc::default(),
+            stop: Arc::default(),
             repeats: Arc::default(),
             clients: Vec::new(),
         };
@@ -71,17 +71,17 @@ impl Driver {
             let client = Client {
                 key: driver.key.clone(),
                 service: Arc::clone(&driver.service),
-                enough: Arc::clone(&driver.enough),
+                stop: Arc::clone(&driver.stop),
                 repeats: Arc::clone(&driver.repeats),
                 random: ChaCha8Rng::seed_from_u64(seed ^ (number as u64 + 1)),
             };
-            driver.clients.push(std::thread::spawn(move || client.sends(number, &skus)));
+            driver.clients.push(std::thread::spawn(move || client.run(number, &skus)));
         }
         driver
     }
 
-    /// The service is another process now.
-    pub fn goes_on_with(&self, service: &Program) {
+    /// Sends to this process from now on.
+    pub fn switch_to(&self, service: &Program) {
         *self.service.lock().unwrap() = service.address;
     }
 
@@ -90,12 +90,12 @@ impl Driver {
         self.repeats.load(Ordering::Relaxed)
     }
 
-    /// The clients finish what they began; then, once all is quiet, what the platform shows is compared with the model.
+    /// Lets the clients finish, waits until no push is open, and compares what the platform shows with the model.
     pub fn verdict(self, service: &Program, platform: &Program) -> Verdict {
-        self.enough.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
         let mut model: BTreeMap<String, i64> = BTreeMap::new();
         for client in self.clients {
-            model.extend(client.join().expect("a client goes on to its end"));
+            model.extend(client.join().expect("a client does not panic"));
         }
         assert!(model.values().sum::<i64>() > 0);
         for (sku, expected) in &model {
@@ -132,7 +132,7 @@ fn compare(model: &BTreeMap<String, i64>, platform: &Program) -> Verdict {
             let off = shown.get(sku.as_str()).copied().unwrap_or(0) - expected;
             match off {
                 0 => {}
-                1.. => verdict.twice.push((format!("{store}/{sku}"), off)),
+                1.. => verdict.duplicated.push((format!("{store}/{sku}"), off)),
                 _ => verdict.lost.push((format!("{store}/{sku}"), -off)),
             }
         }
@@ -143,17 +143,17 @@ fn compare(model: &BTreeMap<String, i64>, platform: &Program) -> Verdict {
 struct Client {
     key: String,
     service: Arc<Mutex<SocketAddr>>,
-    enough: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
     repeats: Arc<AtomicUsize>,
     random: ChaCha8Rng,
 }
 
 impl Client {
-    /// Sends until there is enough; what each of its SKUs should show.
-    fn sends(mut self, number: usize, skus: &[String]) -> BTreeMap<String, i64> {
+    /// Sends until told to stop; returns what each of its SKUs should show.
+    fn run(mut self, number: usize, skus: &[String]) -> BTreeMap<String, i64> {
         let mut model: BTreeMap<String, i64> = skus.iter().map(|sku| (sku.clone(), 0)).collect();
         let mut events = 0;
-        while !self.enough.load(Ordering::Relaxed) {
+        while !self.stop.load(Ordering::Relaxed) {
             let size = self.random.random_range(1..=20);
             let batch: Vec<Value> = (0..size)
                 .map(|_| {
@@ -164,13 +164,13 @@ impl Client {
                     json!({ "event_id": format!("c{number}-{events}"), "sku": sku, "kind": "purchase", "quantity": quantity })
                 })
                 .collect();
-            self.until_answered(&json!(batch));
+            self.send_until_answered(&json!(batch));
             pause(Duration::from_millis(self.random.random_range(0..10)));
         }
         model
     }
 
-    fn until_answered(&self, batch: &Value) {
+    fn send_until_answered(&self, batch: &Value) {
         loop {
             let address = *self.service.lock().unwrap();
             match call(address, "POST", "/v1/stock-events", &self.key, batch) {

@@ -1,4 +1,4 @@
-//! The log: at its loudest, of everything that the process links, it names no secret; and where it breaks nothing else does.
+//! The log: even at trace level, for every linked crate, it contains no secret; and if it breaks, nothing else does.
 use crate::database::{Backend, TestDatabase};
 use crate::driver::{Driver, Verdict};
 use crate::program::{CREDENTIAL_KEY, OPERATOR_KEY, Program, pause};
@@ -8,11 +8,11 @@ use std::time::Duration;
 const TOKEN: &str = "tok-c0ffee-planted-secret";
 
 #[test]
-fn the_log_at_trace_names_no_secret() {
+fn the_trace_log_reveals_no_secret() {
     let (database, platform) = (TestDatabase::fresh(Backend::Sqlite), Program::simulate_platform());
     let service = Program::serve(&database, &["log=trace"]);
-    let made = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
-    let (key, id) = (made["api_key"].as_str().unwrap(), made["id"].as_str().unwrap());
+    let created = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
+    let (key, id) = (created["api_key"].as_str().unwrap(), created["id"].as_str().unwrap());
     let second = service.call("POST", &format!("/admin/sellers/{id}/keys"), OPERATOR_KEY, &Value::Null);
     let store = json!({ "name": "corner", "platform": "simulated", "base_url": format!("http://{}", platform.address), "external_store": "corner",
         "credentials": { "token": TOKEN } });
@@ -20,7 +20,7 @@ fn the_log_at_trace_names_no_secret() {
     service.call("PUT", &format!("/v1/stores/{store}/listings"), key, &json!([{ "sku": "A", "external_id": "a" }]));
     service.call("PUT", "/v1/sync-settings", key, &json!({ "auto_sync": true, "initial_overwrite": false }));
     service.call("POST", "/v1/stock-events", key, &json!({ "event_id": "e1", "sku": "A", "kind": "purchase", "quantity": 1 }));
-    // Refused credentials take the path that says most.
+    // Refused credentials take the path that logs the most.
     platform.call("PUT", "/control/faults", "", &json!({ "token": "another" }));
     service.call("POST", &format!("/v1/stores/{store}/check"), key, &Value::Null);
     service.call("POST", "/v1/stock-events", key, &json!({ "event_id": "e2", "sku": "A", "kind": "purchase", "quantity": 1 }));
@@ -40,23 +40,23 @@ fn the_log_at_trace_names_no_secret() {
     )
     .unwrap();
     service.signal("TERM");
-    let (status, log) = service.ends();
+    let (status, log) = service.wait_for_exit();
     assert_eq!(status, Some(0), "{log}");
-    assert!(log.contains("TRACE") && log.len() > 10_000, "the log is not at its loudest");
+    assert!(log.contains("TRACE") && log.len() > 10_000, "the log is not at trace level");
     for secret in [TOKEN, OPERATOR_KEY, CREDENTIAL_KEY, key, second["api_key"].as_str().unwrap()] {
         let line = log.lines().find(|line| line.contains(secret));
-        assert_eq!(line, None, "{secret} stands in the log");
+        assert_eq!(line, None, "{secret} is in the log");
     }
 }
 
 #[test]
-fn a_log_that_cannot_be_written_stops_nothing() {
+fn an_unwritable_log_stops_nothing() {
     let (database, platform) = (TestDatabase::fresh(Backend::Sqlite), Program::simulate_platform());
-    let service = Program::serve_whose_log_breaks(&database);
+    let service = Program::serve_with_a_log_that_breaks(&database);
     let driver = Driver::start(17, &service, &platform);
     pause(Duration::from_secs(1));
     assert_eq!(driver.repeats(), 0, "requests went unanswered");
     assert_eq!(driver.verdict(&service, &platform), Verdict::default());
     service.signal("TERM");
-    assert_eq!(service.ends().0, Some(0));
+    assert_eq!(service.wait_for_exit().0, Some(0));
 }

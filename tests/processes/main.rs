@@ -1,8 +1,8 @@
-//! What only real processes show: exit statuses, signals, logs, and that nothing is lost or doubled when the service
-//! is killed at any instant under load. Runs the built program; on SQLite and, where `STOCKTIDE_TEST_POSTGRES` names a
-//! server, on PostgreSQL too.
+//! What only real processes can show: exit statuses, signals, logs, and that nothing is lost or duplicated when the
+//! service is killed at any instant under load. Runs the built program on SQLite and, where `STOCKTIDE_TEST_POSTGRES`
+//! names a server, on PostgreSQL too.
 //!
-//! `STOCKTIDE_TEST_SEED` draws other instants than the usual ones; the seed is printed.
+//! The instants of the kills are drawn from a fixed seed, or from `STOCKTIDE_TEST_SEED`; the seed is printed.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,12 +11,13 @@
     reason = "a test that cannot go on should say so at once"
 )]
 
-#[path = "../api/client.rs"]
+#[path = "../support/client.rs"]
 mod client;
 mod cluster;
-#[path = "../api/database.rs"]
+#[path = "../support/database.rs"]
 mod database;
 mod driver;
+#[path = "../support/program.rs"]
 mod program;
 mod wire;
 

@@ -1,4 +1,4 @@
-//! What an operator does on a bad day: goes back to a backup, changes the credential key, takes a migration back.
+//! What an operator may have to do: restore a backup, rotate the credential key, revert a migration.
 use crate::database::{Backend, TestDatabase};
 use crate::driver::{Driver, Verdict};
 use crate::on_both_backends;
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 const OTHER_CREDENTIAL_KEY: &str = "OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg=";
 
-/// A seller with one store, `corner`, that takes this token, and the SKU `A` in it. Its API key.
-fn seller_with_a_store(service: &Program, platform: &Program, token: &str) -> String {
-    let made = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
-    let key = made["api_key"].as_str().unwrap().to_owned();
+/// Creates a seller with one store, `corner`, that has this token and lists the SKU `A`; returns the seller's API key.
+fn create_seller_with_a_store(service: &Program, platform: &Program, token: &str) -> String {
+    let created = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
+    let key = created["api_key"].as_str().unwrap().to_owned();
     let store = json!({ "name": "corner", "platform": "simulated", "base_url": format!("http://{}", platform.address),
         "external_store": "corner", "credentials": { "token": token } });
     let store = service.call("POST", "/v1/stores", &key, &store)["id"].as_str().unwrap().to_owned();
@@ -34,24 +34,24 @@ fn available(service: &Program, key: &str) -> i64 {
     service.call("GET", "/v1/stock?sku=A", key, &Value::Null)["total_available"].as_i64().unwrap()
 }
 
-/// Waits until the store shows this.
-fn shows(platform: &Program, expected: i64) {
+/// Waits until the store shows this quantity.
+fn wait_until_shown(platform: &Program, expected: i64) {
     let shown = || platform.call("GET", "/control/stores/corner/items?external_id=A", "", &Value::Null)["items"][0]["quantity"].as_i64();
     (0..500).take_while(|_| shown() != Some(expected)).for_each(|_| pause(Duration::from_millis(20)));
     assert_eq!(shown(), Some(expected));
 }
 
-/// Takes a backup of `database` while a service writes to it; a database that is restored from it.
-fn backed_up_and_restored(database: &TestDatabase, on: Backend) -> TestDatabase {
-    let restored = TestDatabase::fresh(on);
-    match on {
+/// Backs up `database` while a service writes to it; returns a database restored from the backup.
+fn back_up_and_restore(database: &TestDatabase, backend: Backend) -> TestDatabase {
+    let restored = TestDatabase::fresh(backend);
+    match backend {
         Backend::Sqlite => {
             let file = restored.url.trim_start_matches("sqlite://");
             let taken = output(&["backup", "--database", &database.url, file], &[]);
             assert_eq!(taken.status.code(), Some(0), "{}", String::from_utf8_lossy(&taken.stderr));
-            assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "others may read it");
+            assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "the backup is readable by its owner only");
             let again = output(&["backup", "--database", &database.url, file], &[]);
-            assert_eq!(again.status.code(), Some(1), "an earlier backup is not written over");
+            assert_eq!(again.status.code(), Some(1), "an earlier backup is never overwritten");
         }
         Backend::Postgres => {
             let piped = format!("pg_dump --no-owner '{}' | psql --quiet --set ON_ERROR_STOP=1 '{}'", database.url, restored.url);
@@ -62,85 +62,85 @@ fn backed_up_and_restored(database: &TestDatabase, on: Backend) -> TestDatabase 
     restored
 }
 
-fn a_backup_taken_under_load_holds_all_that_was_answered_before_it(on: Backend) {
-    let (database, platform) = (TestDatabase::fresh(on), Program::simulate_platform());
+fn a_backup_taken_under_load_holds_everything_acknowledged_before_it(backend: Backend) {
+    let (database, platform) = (TestDatabase::fresh(backend), Program::simulate_platform());
     let service = Program::serve(&database, &[]);
-    let key = seller_with_a_store(&service, &platform, "t");
+    let key = create_seller_with_a_store(&service, &platform, "t");
     let driver = Driver::start(31, &service, &platform);
     purchase(&service, &key, "before", 5);
-    shows(&platform, 5);
-    let restored = backed_up_and_restored(&database, on);
+    wait_until_shown(&platform, 5);
+    let restored = back_up_and_restore(&database, backend);
     purchase(&service, &key, "after", 7);
-    shows(&platform, 12);
-    assert_eq!(driver.verdict(&service, &platform), Verdict::default(), "the backup has disturbed the service");
+    wait_until_shown(&platform, 12);
+    assert_eq!(driver.verdict(&service, &platform), Verdict::default(), "the backup disturbed the service");
     service.kill();
     let service = Program::serve(&restored, &[]);
     assert_eq!(available(&service, &key), 5);
-    // The seller sends what came after the backup once more, and overwrites: the store shows the truth again.
+    // The seller sends the events since the backup again and starts an overwrite: the store is correct again.
     purchase(&service, &key, "after", 7);
     service.call("POST", "/v1/syncs", &key, &json!({}));
     (0..200)
         .take_while(|_| service.call("GET", "/v1/syncs?limit=1", &key, &Value::Null)["items"][0]["state"] != "finished")
         .for_each(|_| pause(Duration::from_millis(50)));
-    shows(&platform, 12);
+    wait_until_shown(&platform, 12);
 }
 
-fn the_credential_key_is_changed_while_the_service_goes_on(on: Backend) {
-    let (database, platform) = (TestDatabase::fresh(on), Program::simulate_platform());
+fn the_credential_key_is_rotated_while_the_service_keeps_working(backend: Backend) {
+    let (database, platform) = (TestDatabase::fresh(backend), Program::simulate_platform());
     platform.call("PUT", "/control/faults", "", &json!({ "token": "tok" }));
     let service = Program::serve(&database, &[]);
-    let key = seller_with_a_store(&service, &platform, "tok");
+    let key = create_seller_with_a_store(&service, &platform, "tok");
     purchase(&service, &key, "e1", 1);
-    shows(&platform, 1);
+    wait_until_shown(&platform, 1);
     service.signal("TERM");
-    service.ends();
+    service.wait_for_exit();
     let keys = [("STOCKTIDE_CREDENTIAL_KEY", OTHER_CREDENTIAL_KEY), ("STOCKTIDE_CREDENTIAL_KEY_PREVIOUS", CREDENTIAL_KEY)];
     let service = Program::serve_with(&database.url, &keys);
     purchase(&service, &key, "e2", 1);
-    shows(&platform, 2);
+    wait_until_shown(&platform, 2);
     let reseal = |keys: &[(&str, &str)]| {
         let done = program(&["reseal", "--database", &database.url, "--set", "log=error"]).envs(keys.iter().copied()).output().unwrap();
         (done.status.code(), String::from_utf8(done.stdout).unwrap())
     };
     let without = reseal(&keys[..1]);
-    assert_eq!(without.0, Some(1), "the key before is needed: {}", without.1);
-    let (status, told) = reseal(&keys);
-    assert!(status == Some(0) && told.starts_with("1 stores"), "{told}");
-    let (status, told) = reseal(&keys[..1]);
-    assert!(status == Some(0) && told.starts_with("0 stores"), "{told}");
+    assert_eq!(without.0, Some(1), "the previous key is required: {}", without.1);
+    let (status, printed) = reseal(&keys);
+    assert!(status == Some(0) && printed.starts_with("1 stores"), "{printed}");
+    let (status, printed) = reseal(&keys[..1]);
+    assert!(status == Some(0) && printed.starts_with("0 stores"), "{printed}");
     service.signal("TERM");
-    service.ends();
+    service.wait_for_exit();
     let service = Program::serve_with(&database.url, &keys[..1]);
     purchase(&service, &key, "e3", 1);
-    shows(&platform, 3);
+    wait_until_shown(&platform, 3);
 }
 
-fn every_migration_goes_down_and_up_again_with_data_in_place(on: Backend) {
-    let (database, platform) = (TestDatabase::fresh(on), Program::simulate_platform());
+fn every_migration_can_be_reverted_and_rerun_with_data_in_place(backend: Backend) {
+    let (database, platform) = (TestDatabase::fresh(backend), Program::simulate_platform());
     let service = Program::serve(&database, &[]);
-    let key = seller_with_a_store(&service, &platform, "t");
+    let key = create_seller_with_a_store(&service, &platform, "t");
     purchase(&service, &key, "e1", 5);
-    shows(&platform, 5);
+    wait_until_shown(&platform, 5);
     service.signal("TERM");
-    service.ends();
+    service.wait_for_exit();
     let migrations = |backend: &str| {
         FileBasedMigrations::from_path(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(backend)).unwrap()
     };
-    // All but the first, which makes the tables.
-    match on {
+    // All but the first, which creates the tables.
+    match backend {
         Backend::Sqlite => {
             let mut conn = SqliteConnection::establish(database.url.trim_start_matches("sqlite://")).unwrap();
             conn.batch_execute("PRAGMA foreign_keys = ON").unwrap();
-            down_and_up(&mut conn, migrations("sqlite"));
+            revert_and_rerun(&mut conn, migrations("sqlite"));
         }
-        Backend::Postgres => down_and_up(&mut PgConnection::establish(&database.url).unwrap(), migrations("postgres")),
+        Backend::Postgres => revert_and_rerun(&mut PgConnection::establish(&database.url).unwrap(), migrations("postgres")),
     }
     let service = Program::serve(&database, &[]);
     assert_eq!(available(&service, &key), 5);
     purchase(&service, &key, "e2", 2);
-    shows(&platform, 7);
+    wait_until_shown(&platform, 7);
     service.signal("TERM");
-    service.ends();
+    service.wait_for_exit();
     let setting = ["--database", &database.url];
     for arguments in [&["migrate", "--down"][..], &["migrate"]] {
         let arguments = [arguments, &setting].concat();
@@ -148,11 +148,11 @@ fn every_migration_goes_down_and_up_again_with_data_in_place(on: Backend) {
         assert_eq!(output(&arguments, &keys).status.code(), Some(0), "{arguments:?}");
     }
     let service = Program::serve(&database, &[]);
-    seller_with_a_store(&service, &platform, "t");
+    create_seller_with_a_store(&service, &platform, "t");
 }
 
-/// Takes the migrations behind the first back, the last one first, and runs them again.
-fn down_and_up<C: MigrationHarness<DB>, DB: diesel::backend::Backend>(conn: &mut C, migrations: FileBasedMigrations)
+/// Reverts the last migration, then the last two, and so on down to the second, and runs them again each time.
+fn revert_and_rerun<C: MigrationHarness<DB>, DB: diesel::backend::Backend>(conn: &mut C, migrations: FileBasedMigrations)
 where
     FileBasedMigrations: diesel::migration::MigrationSource<DB>,
 {
@@ -166,20 +166,20 @@ where
     }
 }
 
-/// What a later version may do to the tables that this one uses: it adds.
+/// What a later version may do to this version's tables: only additions.
 const LATER: &str = "ALTER TABLE stock_events ADD COLUMN later BIGINT; ALTER TABLE stock_levels ADD COLUMN later BIGINT NOT NULL DEFAULT 7; \
     ALTER TABLE pushes ADD COLUMN later BIGINT NOT NULL DEFAULT 7; ALTER TABLE listings ADD COLUMN later BIGINT; \
     ALTER TABLE stores ADD COLUMN later BIGINT NOT NULL DEFAULT 7; ALTER TABLE sync_runs ADD COLUMN later BIGINT; \
     CREATE TABLE later (id BIGINT PRIMARY KEY); CREATE INDEX later_pushes ON pushes (later, id); \
     INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')";
 
-fn yesterdays_program_goes_on_with_tables_to_which_a_later_version_has_added(on: Backend) {
-    let (database, platform) = (TestDatabase::fresh(on), Program::simulate_platform());
+fn yesterdays_program_keeps_working_on_tables_that_a_later_version_has_extended(backend: Backend) {
+    let (database, platform) = (TestDatabase::fresh(backend), Program::simulate_platform());
     let service = Program::serve(&database, &[]);
-    let key = seller_with_a_store(&service, &platform, "t");
+    let key = create_seller_with_a_store(&service, &platform, "t");
     purchase(&service, &key, "before", 5);
-    shows(&platform, 5);
-    match on {
+    wait_until_shown(&platform, 5);
+    match backend {
         Backend::Sqlite => {
             let mut conn = SqliteConnection::establish(database.url.trim_start_matches("sqlite://")).unwrap();
             conn.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
@@ -188,20 +188,20 @@ fn yesterdays_program_goes_on_with_tables_to_which_a_later_version_has_added(on:
         Backend::Postgres => PgConnection::establish(&database.url).unwrap().batch_execute(LATER).unwrap(),
     }
     purchase(&service, &key, "meanwhile", 2);
-    shows(&platform, 7);
+    wait_until_shown(&platform, 7);
     service.kill();
     let service = Program::serve(&database, &[]);
     purchase(&service, &key, "started again", 3);
-    shows(&platform, 10);
+    wait_until_shown(&platform, 10);
     platform.call("PUT", "/control/stores/corner/items", "", &json!({ "items": [{ "external_id": "A", "quantity": 1 }] }));
     service.call("POST", "/v1/syncs", &key, &json!({}));
-    shows(&platform, 10);
-    seller_with_a_store(&service, &platform, "t");
+    wait_until_shown(&platform, 10);
+    create_seller_with_a_store(&service, &platform, "t");
 }
 
 on_both_backends![
-    yesterdays_program_goes_on_with_tables_to_which_a_later_version_has_added,
-    a_backup_taken_under_load_holds_all_that_was_answered_before_it,
-    the_credential_key_is_changed_while_the_service_goes_on,
-    every_migration_goes_down_and_up_again_with_data_in_place,
+    yesterdays_program_keeps_working_on_tables_that_a_later_version_has_extended,
+    a_backup_taken_under_load_holds_everything_acknowledged_before_it,
+    the_credential_key_is_rotated_while_the_service_keeps_working,
+    every_migration_can_be_reverted_and_rerun_with_data_in_place,
 ];

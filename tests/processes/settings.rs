@@ -1,16 +1,16 @@
-//! Wrong settings: one line that names the setting, exit status 2, nothing started.
+//! Invalid settings: one line that names the setting, exit status 2, and nothing is started.
 use crate::database::{Backend, TestDatabase};
 use crate::program::{Program, output, program};
 use std::process::Output;
 
-/// The one line that it said.
+/// Asserts that the program printed a single line to stderr and returns it.
 #[track_caller]
 fn one_line(output: &Output, status: i32) -> String {
-    let said = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(status), "{said}");
+    let line = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{line}");
     assert!(output.stdout.is_empty());
-    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
-    said
+    assert_eq!(line.trim_end().lines().count(), 1, "{line}");
+    line
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn an_unknown_argument_is_refused_with_status_2() {
 }
 
 #[test]
-fn what_is_right_but_cannot_be_done_ends_with_status_1() {
+fn valid_settings_that_cannot_be_used_end_with_status_1() {
     let database = TestDatabase::fresh(Backend::Sqlite);
     let taken = Program::serve(&database, &[]);
     let listen = taken.address.to_string();

@@ -1,5 +1,4 @@
-//! A wire between a client and a server, with a pair of scissors: forwards what both say, and cuts, refuses or spoils it
-//! when it is told to.
+//! A proxy between a client and a server that forwards traffic and, on request, cuts, refuses or corrupts it.
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,24 +7,25 @@ use std::time::Duration;
 
 use crate::program::pause;
 
-/// What becomes of what is said.
+/// What happens to the traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// All is forwarded.
-    Whole,
-    /// Every connection is cut, and none is taken.
+    /// Everything is forwarded.
+    Forward,
+    /// Every connection is cut and none is accepted.
     Severed,
-    /// The next `COMMIT` does not reach the server: the connection is cut before it. Then all is forwarded again.
+    /// The connection is cut before the next `COMMIT` reaches the server; then everything is forwarded again.
     CutBeforeCommit,
-    /// The next `COMMIT` reaches the server, and its answer is lost with the connection. Then all is forwarded again.
+    /// The next `COMMIT` reaches the server, but its answer is lost with the connection; then everything is forwarded
+    /// again.
     CutAfterCommit,
-    /// Requests reach the server; nothing of its answers comes back.
+    /// Requests reach the server, but its answers do not come back.
     Silent,
-    /// One byte of an answer a second.
+    /// Answers come back at one byte per second.
     Dripping,
-    /// Requests reach the server; 200 and something that is no answer comes back.
-    Rubbish,
-    /// Requests reach the server; 200 and 50 MB of JSON come back.
+    /// Requests reach the server; a 200 with a truncated body comes back.
+    Garbage,
+    /// Requests reach the server; a 200 with 50 MB of JSON comes back.
     Huge,
 }
 
@@ -45,25 +45,25 @@ impl Wire {
     pub fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State { server, mode: Mutex::new(Mode::Whole), open: Mutex::default(), cuts: AtomicUsize::new(0) });
-        let of_thread = Arc::clone(&state);
+        let state = Arc::new(State { server, mode: Mutex::new(Mode::Forward), open: Mutex::default(), cuts: AtomicUsize::new(0) });
+        let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let state = Arc::clone(&of_thread);
+                let state = Arc::clone(&shared);
                 std::thread::spawn(move || state.connect(client));
             }
         });
         Self { address, state }
     }
 
-    pub fn becomes(&self, mode: Mode) {
+    pub fn set_mode(&self, mode: Mode) {
         *self.state.mode.lock().unwrap() = mode;
         if mode == Mode::Severed {
             self.state.cut_all();
         }
     }
 
-    /// How often a connection was cut at a commit.
+    /// How many connections were cut at a commit.
     pub fn cuts(&self) -> usize {
         self.state.cuts.load(Ordering::Relaxed)
     }
@@ -71,7 +71,7 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        self.becomes(Mode::Severed);
+        self.set_mode(Mode::Severed);
     }
 }
 
@@ -93,7 +93,7 @@ impl State {
         }
         {
             let mut open = self.open.lock().unwrap();
-            // Those that have ended are of no use here.
+            // Drop closed connections.
             open.retain(|stream| stream.peer_addr().is_ok());
             open.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
         }
@@ -111,9 +111,9 @@ impl State {
             let mode = self.mode();
             let cut = is_commit && matches!(mode, Mode::CutBeforeCommit | Mode::CutAfterCommit);
             if cut {
-                *self.mode.lock().unwrap() = Mode::Whole;
+                *self.mode.lock().unwrap() = Mode::Forward;
                 self.cuts.fetch_add(1, Ordering::Relaxed);
-                // Its answer has nowhere to go.
+                // The answer must not reach the client.
                 from.shutdown(Shutdown::Both).ok();
             }
             if mode != Mode::CutBeforeCommit || !cut {
@@ -123,7 +123,7 @@ impl State {
                 break;
             }
         }
-        // A server that has a commit to do does it before it notices that nobody listens.
+        // Time for the server to commit before it notices that the client is gone.
         pause(Duration::from_millis(20));
         to.shutdown(Shutdown::Both).ok();
     }
@@ -138,7 +138,7 @@ impl State {
                     pause(Duration::from_secs(1));
                     to.write_all(std::slice::from_ref(byte))
                 }),
-                Mode::Rubbish => to.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"items\":"),
+                Mode::Garbage => to.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"items\":"),
                 Mode::Huge => {
                     let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50000002\r\n\r\n[";
                     let zeros = [b'0'; 50_000];

@@ -1,4 +1,4 @@
-//! Amazon's requests against the published model of Listings Items.
+//! Requests to Amazon against its published model of the Listings Items API.
 use crate::rest::Described;
 use crate::{Shop, description, item};
 use serde_json::json;
@@ -24,12 +24,7 @@ fn every_request_fits_the_model_of_listings_items() {
 
     let mut wrong = requests[0].clone();
     wrong.body = wrong.body.map(|body| body.replace("merge", "increase").replace("productType", "kind"));
-    assert_eq!(
-        model.check(&wrong).len(),
-        3,
-        "an unknown word, an unknown field and a missing one are found out: {:?}",
-        model.check(&wrong)
-    );
+    assert_eq!(model.check(&wrong).len(), 3, "an unknown value, an unknown field and a missing one are found: {:?}", model.check(&wrong));
     wrong.url = wrong.url.replace("marketplaceIds", "marketplace");
-    assert_eq!(model.check(&wrong).len(), 5, "and so are parameters");
+    assert_eq!(model.check(&wrong).len(), 5, "wrong parameters are found too");
 }

@@ -1,4 +1,4 @@
-//! eBay's requests against the published description of Sell Inventory.
+//! Requests to eBay against its published description of the Sell Inventory API.
 use crate::rest::Described;
 use crate::{Shop, description, item};
 use serde_json::json;

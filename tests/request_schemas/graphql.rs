@@ -1,4 +1,4 @@
-//! A GraphQL schema from its introspection, and whether a request fits it.
+//! Builds a GraphQL schema from its introspection and checks requests against it.
 use apollo_compiler::response::JsonMap;
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Schema, request::coerce_variable_values};
@@ -13,12 +13,12 @@ impl Described {
     pub fn from_introspection(answer: &Value) -> Self {
         let schema = answer.pointer("/data/__schema").or_else(|| answer.get("__schema")).unwrap();
         let sdl = sdl(schema);
-        // The platform's schema is not ours to judge: what a validator would say of it does not matter.
+        // The platform's schema is taken as it is, even where a validator would complain.
         let schema = Schema::parse(sdl, "schema.graphql").unwrap_or_else(|errors| errors.partial);
         Self(Valid::assume_valid(schema))
     }
 
-    /// What is wrong with a request's document or its variables.
+    /// Checks a request's document and variables.
     pub fn check(&self, body: &Value) -> Result<(), String> {
         let document = body["query"].as_str().unwrap();
         let document = ExecutableDocument::parse_and_validate(&self.0, document, "request.graphql").map_err(|e| e.to_string())?;

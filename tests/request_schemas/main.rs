@@ -1,8 +1,8 @@
-//! What connectors send, held against the platforms' own published descriptions: documents and variables against the
-//! GraphQL schema, paths, parameters and bodies against Swagger and OpenAPI.
+//! What connectors send, checked against the platforms' own published descriptions: documents and variables against
+//! GraphQL schemas; paths, parameters and bodies against Swagger and OpenAPI.
 //!
-//! The descriptions are not part of this repository. They are looked for in `../shared/specs` beside the package, or
-//! where `STOCKTIDE_TEST_SPECS` says; where they are not, these tests say so and check nothing.
+//! The descriptions are not part of this repository. They are looked for in `../shared/specs` beside the package, or in
+//! the folder named by `STOCKTIDE_TEST_SPECS`; if they are missing, these tests report that and check nothing.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on should say so at once")]
 
 mod amazon;
@@ -23,12 +23,12 @@ use stocktide::domain::StoreId;
 use stocktide::platforms::call::{Action, Call, CallItem, Request, StoreConnection};
 use stocktide::platforms::{Platform, Stamp, by_name};
 
-/// A description as JSON; `None`, said aloud, where there is none.
+/// A description as JSON; `None`, with a note, if it is missing.
 fn description(path: &str) -> Option<Value> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/specs");
     let file = std::env::var_os("STOCKTIDE_TEST_SPECS").map_or(beside, PathBuf::from).join(path);
     let Ok(bytes) = std::fs::read(&file) else {
-        println!("Skipped: {} is not there; STOCKTIDE_TEST_SPECS names the folder of the descriptions.", file.display());
+        println!("Skipped: {} is missing; set STOCKTIDE_TEST_SPECS to the folder of the descriptions.", file.display());
         return None;
     };
     let mut text = String::new();

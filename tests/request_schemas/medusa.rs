@@ -1,5 +1,5 @@
-//! Medusa's requests against the published description of the Admin API, version 2.0.0, and for the batch route, which
-//! is not in that, against newer parts of it.
+//! Requests to Medusa against the published description of the Admin API, version 2.0.0; the batch route, which that
+//! version lacks, against parts of a newer one.
 use crate::rest::Described;
 use crate::{Shop, description, item};
 use serde_json::json;

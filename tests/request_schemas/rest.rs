@@ -1,10 +1,10 @@
-//! Whether a request fits a Swagger 2 or OpenAPI 3 description: its path and method, its query, its body. Stricter than
-//! JSON Schema in one thing: a field that is not described is wrong.
+//! Checks a request against a Swagger 2 or OpenAPI 3 description: its path and method, its query, its body. Stricter than
+//! JSON Schema in one respect: a field that is not described is wrong.
 use crate::body;
 use serde_json::Value;
 use stocktide::platforms::call::{Method, Request};
 
-/// A platform's description, and what stands before its paths in addresses.
+/// A platform's description, and the base URL of its paths.
 pub struct Described<'a> {
     pub document: &'a Value,
     pub base: &'a str,
@@ -13,8 +13,8 @@ pub struct Described<'a> {
 impl Described<'_> {
     /// Everything that is wrong with a request.
     pub fn check(&self, request: &Request) -> Vec<String> {
-        let behind = request.url.strip_prefix(self.base).unwrap_or_else(|| panic!("{} is not at {}", request.url, self.base));
-        let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
+        let relative = request.url.strip_prefix(self.base).unwrap_or_else(|| panic!("{} is not at {}", request.url, self.base));
+        let (path, query) = relative.split_once('?').unwrap_or((relative, ""));
         let method = match request.method {
             Method::Get => "get",
             Method::Post => "post",
@@ -30,7 +30,7 @@ impl Described<'_> {
         let of = |place: &str| parameters.iter().copied().filter(|p| p["in"] == place).collect::<Vec<_>>();
         let given: Vec<(&str, &str)> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
         for (name, value) in &given {
-            // A list's elements may each have the list's name with brackets behind it.
+            // The elements of a list may each be named like the list with brackets appended.
             let own = name.strip_suffix("[]").unwrap_or(name);
             match of("query").into_iter().find(|parameter| parameter["name"] == *own) {
                 None => wrong.push(format!("{name} is not a parameter of {method} {path}")),
@@ -94,14 +94,14 @@ impl Described<'_> {
     }
 }
 
-/// Whether a path is of this template: `{…}` stands for one segment.
+/// Whether a path matches this template, in which `{…}` stands for one segment.
 fn fits(template: &str, path: &str) -> bool {
     let (template, path): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
     template.len() == path.len() && template.iter().zip(&path).all(|(a, b)| a == b || (a.starts_with('{') && !b.is_empty()))
 }
 
 fn parameter_is_wrong(parameter: &Value, name: &str, value: &str) -> Option<String> {
-    // OpenAPI 3 has the type within a schema, Swagger 2 beside the name.
+    // OpenAPI 3 puts the type in a schema, Swagger 2 beside the name.
     let schema = if parameter["schema"].is_object() { &parameter["schema"] } else { parameter };
     let (words, elements) = match schema["type"].as_str() {
         Some("array") => (&schema["items"]["enum"], value.split(',').collect::<Vec<_>>()),

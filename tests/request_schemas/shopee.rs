@@ -1,7 +1,8 @@
-//! The Shopee connector against Shopee's own API descriptors: what it sends is described there, and every error that is
-//! described is sorted here. The descriptors are not part of this repository; where they are not found the tests say so
-//! and pass. `STOCKTIDE_TEST_SPECS` names their folder; otherwise it is `../shared/specs` beside the package.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on says so at once")]
+//! The Shopee connector against Shopee's own API descriptors: everything it sends is described there, and it classifies
+//! every error described there. The descriptors are not part of this repository; if they are missing the tests report
+//! that and pass. They are looked for in the folder named by `STOCKTIDE_TEST_SPECS`, by default `../shared/specs` beside
+//! the package.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on should say so at once")]
 
 use chrono::DateTime;
 use serde_json::{Value, json};
@@ -14,12 +15,15 @@ use stocktide::platforms::codes::UNKNOWN_CODE;
 use stocktide::platforms::shopee::Shopee;
 use stocktide::platforms::{Platform, Renewal, Stamp};
 
-/// The descriptors by the path of their call; `None`, told in plain words, when they are not there.
+/// The descriptors by the path of their call; `None`, with a note, if they are missing.
 fn descriptors() -> Option<BTreeMap<String, Value>> {
     let named = std::env::var_os("STOCKTIDE_TEST_SPECS").map(PathBuf::from);
     let folder = named.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/specs")).join("shopee");
     let Ok(files) = std::fs::read_dir(&folder) else {
-        println!("skipped: Shopee's descriptors are not in {}; STOCKTIDE_TEST_SPECS names another folder", folder.display());
+        println!(
+            "Skipped: Shopee's descriptors are not in {}; set STOCKTIDE_TEST_SPECS to the folder of the descriptions.",
+            folder.display()
+        );
         return None;
     };
     let read = |path: PathBuf| serde_json::from_str::<Value>(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -77,11 +81,11 @@ fn requests() -> Vec<Request> {
     ]
 }
 
-/// What is wrong with `value` as a value of a described type; `value` is text where it comes from a query.
+/// How `value`, which is a string if it comes from a query, differs from the described type.
 fn mismatch(described: &Value, value: &Value) -> Option<String> {
     let kind = described["type"].as_str().unwrap();
     let name = described["name"].as_str().unwrap();
-    let complain = || Some(format!("{name} is no {kind}: {value}"));
+    let complain = || Some(format!("{name} is not of type {kind}: {value}"));
     if let Some(one) = kind.strip_suffix("[]") {
         let mut of_one = described.clone();
         of_one["type"] = json!(one);
@@ -103,7 +107,7 @@ fn mismatch(described: &Value, value: &Value) -> Option<String> {
     if fits { None } else { complain() }
 }
 
-/// What is sent but not described, described otherwise, or needed and not sent.
+/// Fields that are sent but not described, sent with another type than described, or required but not sent.
 fn mismatches(described: &Value, sent: &serde_json::Map<String, Value>) -> Vec<String> {
     let described = described.as_array().cloned().unwrap_or_default();
     let known = |name: &str| described.iter().find(|it| it["name"] == name);
@@ -144,21 +148,21 @@ fn every_request_is_as_shopee_describes_it() {
 }
 
 #[test]
-fn a_request_that_is_not_as_described_is_found_out() {
+fn a_request_that_differs_from_the_description_is_detected() {
     let Some(descriptors) = descriptors() else { return };
     let described = &descriptors["/api/v2/product/update_stock"]["params"]["request_params"];
     let wrong = |body: Value| mismatches(described, body.as_object().unwrap());
     assert_eq!(wrong(json!({"item_id": 1, "stock_list": [{"model_id": 1, "seller_stock": [{"stock": 1}]}]})), Vec::<String>::new());
     assert_eq!(wrong(json!({"item_id": 1})), ["stock_list is missing"]);
-    assert_eq!(wrong(json!({"item_id": 1, "stock_list": [{"seller_stock": [{"stock": 1.5}]}]})), ["stock is no int64: 1.5"]);
+    assert_eq!(wrong(json!({"item_id": 1, "stock_list": [{"seller_stock": [{"stock": 1.5}]}]})), ["stock is not of type int64: 1.5"]);
     assert_eq!(
         wrong(json!({"item_id": 1, "stock_list": [{"seller_stock": [{"stock": 1, "normal_stock": 1}]}]})),
         ["normal_stock is not described"]
     );
 }
 
-/// What the connector says of an error, of a write, a read and a renewal; all that it can say with words.
-fn words(error: &str, message: &str, about_tokens: bool) -> Vec<String> {
+/// The reasons that the connector gives for an error: of a renewal, or else of a write and of a read.
+fn reasons(error: &str, message: &str, about_tokens: bool) -> Vec<String> {
     let reply = Reply { status: 200, headers: vec![], body: json!({"error": error, "message": message, "request_id": "1"}).to_string() };
     if about_tokens {
         return match Shopee.renewal(&store(json!({})), &reply, &stamp()) {
@@ -181,7 +185,7 @@ fn words(error: &str, message: &str, about_tokens: bool) -> Vec<String> {
 }
 
 #[test]
-fn every_described_error_is_sorted() {
+fn every_described_error_is_classified() {
     let Some(descriptors) = descriptors() else { return };
     let mut seen = 0;
     let paths: Vec<String> = requests().iter().map(|request| reqwest::Url::parse(&request.url).unwrap().path().to_owned()).collect();
@@ -189,8 +193,8 @@ fn every_described_error_is_sorted() {
         for list in ["error_list", "common_error_list"] {
             for error in described[list].as_array().unwrap() {
                 let (name, message) = (error["name"].as_str().unwrap(), error["description"].as_str().unwrap());
-                for reason in words(name, message, path.contains("/auth/")) {
-                    assert!(!reason.contains(UNKNOWN_CODE), "{path}: {name} ({message}) is not sorted");
+                for reason in reasons(name, message, path.contains("/auth/")) {
+                    assert!(!reason.contains(UNKNOWN_CODE), "{path}: {name} ({message}) is not classified");
                 }
                 seen += 1;
             }
@@ -198,7 +202,7 @@ fn every_described_error_is_sorted() {
     }
     assert!(seen > 300, "only {seen} errors were found");
     for about_tokens in [false, true] {
-        assert!(words("error_of_tomorrow", "", about_tokens).iter().all(|reason| reason.contains(UNKNOWN_CODE)));
+        assert!(reasons("error_of_tomorrow", "", about_tokens).iter().all(|reason| reason.contains(UNKNOWN_CODE)));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Shopify's documents against the Admin schema of the version that requests are made for.
+//! Documents sent to Shopify against the Admin schema of the API version they are written for.
 use crate::graphql::Described;
 use crate::{Shop, body, description, item};
 use serde_json::json;
@@ -26,8 +26,8 @@ fn every_document_and_its_variables_fit_the_schema_of_2026_10() {
 
     let mut unknown_field = body(&requests[0]);
     unknown_field["variables"]["input"]["changes"][0]["ledger"] = json!("x");
-    assert!(schema.check(&unknown_field).is_err(), "an input field that is not there is found out");
+    assert!(schema.check(&unknown_field).is_err(), "an unknown input field is detected");
     let mut unknown_selection = body(&requests[0]);
     unknown_selection["query"] = json!(unknown_selection["query"].as_str().unwrap().replace("userErrors", "failures"));
-    assert!(schema.check(&unknown_selection).is_err(), "a selection that is not there is found out");
+    assert!(schema.check(&unknown_selection).is_err(), "an unknown selection is detected");
 }

@@ -1,4 +1,4 @@
-//! Vendure's documents against the Admin schemas of 3.7.3, as a running server told it, and of 3.5.4.
+//! Documents sent to Vendure against the Admin schemas of 3.7.3, as reported by a running server, and of 3.5.4.
 use crate::graphql::Described;
 use crate::{Shop, body, description, item};
 use serde_json::json;
@@ -31,9 +31,9 @@ fn every_document_and_its_variables_fit_the_schemas_of_3_7_and_3_5() {
 
         let mut unknown_field = body(&requests[0]);
         unknown_field["variables"]["input"][0]["stockOnHold"] = json!(1);
-        assert!(schema.check(&unknown_field).is_err(), "an input field that is not there is found out");
+        assert!(schema.check(&unknown_field).is_err(), "an unknown input field is detected");
         let mut unknown_selection = body(&requests[1]);
         unknown_selection["query"] = json!(unknown_selection["query"].as_str().unwrap().replace("trackInventory", "tracksInventory"));
-        assert!(schema.check(&unknown_selection).is_err(), "a selection that is not there is found out");
+        assert!(schema.check(&unknown_selection).is_err(), "an unknown selection is detected");
     }
 }

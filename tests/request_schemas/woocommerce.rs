@@ -1,5 +1,5 @@
-//! WooCommerce's requests against a description of wc/v3. It has no batch routes, so each row of a batch is held against
-//! the update of one product or variation, which is what a batch is made of.
+//! Requests to WooCommerce against a description of wc/v3. It has no batch routes, so each row of a batch is checked as an
+//! update of one product or variation, which is what a batch consists of.
 use crate::rest::Described;
 use crate::{Shop, body, description, item};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use stocktide::platforms::call::{Action, CallItem, Method, Request};
 
 const BASE: &str = "https://shop.example/wp-json/wc/v3";
 
-/// Without WordPress's own parameter, which every route has and no description names.
+/// Drops WordPress's own `_fields` parameter, which every route accepts and no description mentions.
 fn without_fields(mut request: Request) -> Request {
     let (path, query) = request.url.split_once('?').unwrap();
     let query: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("_fields=")).collect();
@@ -15,7 +15,7 @@ fn without_fields(mut request: Request) -> Request {
     request
 }
 
-/// Each row of a batch as an update of its own.
+/// Turns each row of a batch into a separate update.
 fn rows(batch: &Request) -> Vec<Request> {
     let path = batch.url.split_once("/batch?").unwrap().0;
     let update = |row: &Value| {

@@ -1,67 +1,68 @@
-//! Walks history, entry by entry and happening by happening, and says what must never be.
+//! Walks through the history, journal entries and network events in order, and reports whatever must never happen.
 //!
-//! For every listing it keeps what is *owed*: the increases that the rules give for the events in the ledger and that the
-//! platform has not yet applied. An increase applied takes its units off; one unit too many was applied twice. An
-//! overwrite applied leaves owed what came after its target was read. When all is quiet nothing may be owed.
+//! For every listing it tracks what is *owed*: the increases that the rules give for the events in the ledger and that the
+//! platform has not yet applied. An applied increase reduces it by its units; if it falls below zero, something was applied
+//! twice. After an applied overwrite, only what came after its target was read is owed. Once all is quiet nothing may be
+//! owed.
 //!
-//! What no service could know or prevent is excused by name, and only where history shows it: see [`Excuse`].
+//! What no service could know or prevent is excused explicitly, and only where the history shows it: see [`Excuse`].
 mod quiet;
 
 use crate::journal::{Entry, Listing, Push, Run, State};
 use crate::model::{self, Seller};
-use crate::network::{Happening, Item, Noted, Sending};
+use crate::network::{HistoryEntry, Item, NetworkEvent, SentRequest};
 use crate::story::{Ability, NetFault};
 use crate::world::{Failure, Verdict, World, fail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The service compares answers with what it believes for 24 hours after a request was given up: later ones differ by what
-/// the store has sold. Its clock may be stepped meanwhile, so only the first half of that is asked of it.
+/// The service compares answers with the quantity it expects for 24 hours after it gave up on a request; later answers
+/// differ because of the store's own sales. Its clock may be stepped meanwhile, so only the first half is required here.
 const WATCHED_FOR: Duration = Duration::from_secs(12 * 3600);
 
-/// Why a listing may show something else until its next overwrite.
+/// Why a listing may show a wrong quantity until its next overwrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Excuse {
-    /// A request was applied later than the settle time, on a platform where nothing tells that.
+    /// A request was applied after the settle time, on a platform that gives no way to detect it.
     AppliedLate,
-    /// Compare-and-set or a read found the very quantity of before, because as many were sold as were added.
+    /// Compare-and-set or a read found the earlier quantity, because exactly as many units were sold as were added.
     SoldAsManyAsAdded,
 }
 
 #[derive(Debug, Default)]
-struct Listed {
+struct ListingState {
     owed: i64,
-    /// What of it came after the target of the overwrite that is on its way was read.
+    /// The part of it that came after the target of the overwrite in flight was read.
     since_target: i64,
     wrong: Option<Wrong>,
-    /// Sold by the store itself since an answer told last what is shown.
-    sold_untold: i64,
-    /// Pushes that are neither finished nor rejected, by id.
+    /// The store's own sales since an answer last reported what is shown.
+    unreported_sales: i64,
+    /// Pushes that are neither in a final state nor rejected, by id.
     active: BTreeMap<String, Push>,
-    /// Increases that the platform has applied, answered or not, with the units that are no longer owed since.
-    there: BTreeMap<String, i64>,
-    /// Those of them for which a read then showed what was there before them, since as many were taken off elsewhere.
+    /// Increases that the platform has applied, answered or not, with the units that are therefore no longer owed.
+    present: BTreeMap<String, i64>,
+    /// Those of them after which a read showed the earlier quantity, because as many units were sold.
     hidden: BTreeSet<String>,
     /// Rejected increases that no overwrite contains yet: a seller can have them sent again.
     rejected: BTreeMap<String, i64>,
-    /// Those of them that the overwrite on its way contains.
+    /// Those of them that the overwrite in flight contains.
     rejected_before_target: Vec<String>,
 }
 
-/// Shows something else than it should, for a reason.
+/// A listing shows a wrong quantity, for an excusable reason.
 #[derive(Debug)]
 struct Wrong {
     excuse: Excuse,
-    /// By so many units, for an increase.
+    /// How many units too many are shown because of an increase.
     units: i64,
-    /// An increase that was applied since, and whose answer tells another number than the service must expect.
-    told_by: Option<String>,
-    /// That answer came, while such answers are looked for.
-    told: bool,
+    /// An increase applied since then, whose answer reports another quantity than the service must expect.
+    reported_by: Option<String>,
+    /// That answer came while the service was still watching for it.
+    reported: bool,
     since: Instant,
-    /// Sold by the store itself since an answer told last what is shown, before or after this; as many as there are too
-    /// many, and nobody can see it.
+    /// The store's own sales since an answer last reported what is shown, before or after this. If they equal the surplus,
+    /// nobody can detect it.
     sold: i64,
 }
 
@@ -69,69 +70,69 @@ struct Request {
     store: String,
     action: String,
     items: Vec<Item>,
-    /// The push that each item carries; none for reads.
+    /// The push behind each item; `None` for reads.
     pushes: Vec<Option<Push>>,
 }
 
-impl Listed {
-    /// A late request has changed what is shown by so many units more.
-    fn is_wrong_by(&mut self, units: i64, now: Instant) {
-        let (before, sold) = self.wrong.as_ref().map_or((0, self.sold_untold), |wrong| (wrong.units, wrong.sold));
+impl ListingState {
+    /// Notes that a late request has changed what is shown by this many units.
+    fn add_late_change(&mut self, units: i64, now: Instant) {
+        let (before, sold) = self.wrong.as_ref().map_or((0, self.unreported_sales), |wrong| (wrong.units, wrong.sold));
         let wrong = Wrong { sold, ..Wrong::new(Excuse::AppliedLate, before + units, now) };
         self.wrong = (wrong.units != 0).then_some(wrong);
     }
 
-    /// What this increase will still bring.
+    /// The units that this increase has yet to add.
     fn outstanding(&self, push: &Push) -> i64 {
-        push.quantity.unwrap_or(0) - self.there.get(&push.id).unwrap_or(&0)
+        push.quantity.unwrap_or(0) - self.present.get(&push.id).unwrap_or(&0)
     }
 }
 
 impl Wrong {
     fn new(excuse: Excuse, units: i64, since: Instant) -> Self {
-        Self { excuse, units, told_by: None, told: false, since, sold: 0 }
+        Self { excuse, units, reported_by: None, reported: false, since, sold: 0 }
     }
 }
 
 pub struct Checker<'w> {
     world: &'w World,
     sellers: BTreeMap<String, Seller>,
-    listed: BTreeMap<String, Listed>,
+    listed: BTreeMap<String, ListingState>,
     pushes: BTreeMap<String, Push>,
     requests: BTreeMap<usize, Request>,
     /// Requests that carried a push.
     carried: BTreeMap<String, Vec<usize>>,
-    /// What each item showed when a read of it came back last.
+    /// What each item showed at the last read that was answered.
     last_read: BTreeMap<(String, String), i64>,
     runs: BTreeMap<String, Run>,
     run_of_date: BTreeMap<(String, String), String>,
-    /// Pushes that a seller had sent again after they were rejected.
+    /// Rejected pushes that a seller retried by hand.
     by_hand: BTreeSet<String>,
     recorded: BTreeSet<(String, String)>,
-    sendings: Vec<Sending>,
+    sent_requests: Vec<SentRequest>,
     abilities: BTreeMap<String, Ability>,
-    /// Listings that are unpaired in the end: what waits for them is called off just before.
+    /// Listings that are unpaired at some time: their pending pushes are cancelled just before.
     unpaired: BTreeSet<String>,
-    /// Of the happening before.
+    /// When the previous network event happened.
     at: Instant,
     pub excused: BTreeMap<Excuse, u64>,
     pub heals: u64,
-    /// What there was of daily runs.
+    /// The kinds of daily runs that occurred.
     pub counts: BTreeMap<&'static str, u64>,
 }
 
-/// Reads the whole of history.
+/// Checks the whole history so far.
 pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
     world.read_journal();
     let world: &World = world;
     let journal = &world.journal;
-    let (history, sendings, abilities) = {
+    let (history, sent_requests, abilities) = {
         let state = world.network.state();
         let abilities = state.shops.iter().map(|(name, shop)| (name.clone(), shop.ability)).collect();
-        (state.history.clone(), state.sendings.clone(), abilities)
+        (state.history.clone(), state.sent_requests.clone(), abilities)
     };
     let unpaired = journal.iter().filter_map(|(_, entry)| match entry {
-        Entry::Listing { listing, gone: true, .. } => Some(listing.id.clone()),
+        Entry::Listing { listing, deleted: true, .. } => Some(listing.id.clone()),
         _ => None,
     });
     let mut checker = Checker {
@@ -147,22 +148,22 @@ pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
         run_of_date: BTreeMap::new(),
         by_hand: BTreeSet::new(),
         recorded: BTreeSet::new(),
-        sendings,
+        sent_requests,
         abilities,
         at: Instant::now(),
         excused: BTreeMap::new(),
         heals: 0,
         counts: BTreeMap::new(),
     };
-    let mut happenings = history.into_iter().peekable();
+    let mut network_events = history.into_iter().peekable();
     for (seq, entry) in journal {
-        while let Some(noted) = happenings.next_if(|noted| noted.after < *seq) {
-            checker.happening(noted)?;
+        while let Some(event) = network_events.next_if(|event| event.after < *seq) {
+            checker.network_event(event)?;
         }
         checker.entry(entry.clone()).map_err(|f| Failure { detail: format!("{}\n  at entry {seq}: {entry:?}", f.detail), ..f })?;
     }
-    for noted in happenings {
-        checker.happening(noted)?;
+    for event in network_events {
+        checker.network_event(event)?;
     }
     Ok(checker)
 }
@@ -184,16 +185,16 @@ impl Checker<'_> {
         match entry {
             Entry::Event { seller, event_id } => self.event(&seller, &event_id)?,
             Entry::Settings { seller, settings } => self.seller(&seller).settings = Some(settings),
-            Entry::Rule { seller, rule, gone } => {
+            Entry::Rule { seller, rule, deleted } => {
                 let rules = &mut self.seller(&seller).rules;
                 rules.retain(|r| (&r.sku, &r.store) != (&rule.sku, &rule.store));
-                if !gone {
+                if !deleted {
                     rules.push(rule);
                 }
             }
             Entry::Store { seller, store } => drop(self.seller(&seller).stores.insert(store.id.clone(), store)),
-            Entry::Listing { seller, listing, gone } => {
-                if gone {
+            Entry::Listing { seller, listing, deleted } => {
+                if deleted {
                     self.seller(&seller).listings.remove(&listing.id);
                     self.listed.remove(&listing.id);
                 } else {
@@ -207,14 +208,14 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// The ledger took an event: it was sent, it was not there before, and it makes these increases.
+    /// A new event in the ledger: it must have been sent and must not be there already; adds the increases it triggers.
     fn event(&mut self, seller: &str, event_id: &str) -> Verdict {
         if !self.recorded.insert((seller.to_owned(), event_id.to_owned())) {
             return fail("event applied twice", event_id);
         }
         let client = self.world.sellers.iter().find(|client| client.id == seller);
         let Some(event) = client.and_then(|client| client.events.get(event_id)).cloned() else {
-            return fail("event that nobody sent", event_id);
+            return fail("event never sent", event_id);
         };
         let of_seller = self.seller(seller);
         let before = of_seller.targets(&event.sku);
@@ -253,26 +254,26 @@ impl Checker<'_> {
             self.by_hand.insert(push.id.clone());
         }
         if matches!(was, Some(State::Confirmed | State::Superseded | State::Cancelled)) && was != Some(push.state) {
-            return fail("push came back from its end", format!("{before:?}"));
+            return fail("push left a final state", format!("{before:?}"));
         }
-        let begins = push.state == State::Sending && matches!(was, None | Some(State::Queued | State::Retrying));
-        if begins && !push.overwrite && !self.by_hand.contains(&push.id) {
+        let starts = push.state == State::Sending && matches!(was, None | Some(State::Queued | State::Retrying));
+        if starts && !push.overwrite && !self.by_hand.contains(&push.id) {
             let of_seller = &self.sellers[seller];
             let on = of_seller.settings.as_ref().is_some_and(|s| s.auto_sync) && of_seller.stores[&push.store].enabled;
             if !on || push.cancel_requested {
-                return fail("increase sent though it was called off", format!("{push:?}"));
+                return fail("cancelled increase sent", format!("{push:?}"));
             }
         }
-        if begins && push.overwrite {
+        if starts && push.overwrite {
             let target = self.target(seller, &push.listing);
             if push.quantity != target {
-                return fail("overwrite with another number than the target", format!("the target is {target:?}"));
+                return fail("overwrite differs from the target", format!("the target is {target:?}"));
             }
         }
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
-        if begins {
+        if starts {
             if let Some(other) = listed.active.values().find(|p| p.id != push.id && is_in_flight(p.state)) {
-                return fail("two pushes of a listing in flight", format!("{other:?}"));
+                return fail("two pushes of one listing in flight", format!("{other:?}"));
             }
             if push.overwrite {
                 listed.since_target = 0;
@@ -289,17 +290,17 @@ impl Checker<'_> {
         }
         listed.active.remove(&push.id);
         if push.state == State::Confirmed
-            && let Some(wrong) = listed.wrong.as_mut().filter(|wrong| wrong.told_by.as_ref() == Some(&push.id))
+            && let Some(wrong) = listed.wrong.as_mut().filter(|wrong| wrong.reported_by.as_ref() == Some(&push.id))
         {
-            wrong.told |= self.at - wrong.since < WATCHED_FOR;
+            wrong.reported |= self.at - wrong.since < WATCHED_FOR;
             if push.cancel_requested {
-                // It is seen, and nothing more may be sent for a push that was called off.
+                // It was detected, but nothing more may be sent for a cancelled push.
                 listed.wrong = None;
             }
         }
         if push.state == State::Cancelled && was != Some(State::Cancelled) {
-            if push.overwrite && listed.wrong.as_ref().is_some_and(|wrong| wrong.told) {
-                // What was to heal it was called off.
+            if push.overwrite && listed.wrong.as_ref().is_some_and(|wrong| wrong.reported) {
+                // The healing overwrite was cancelled.
                 listed.wrong = None;
             }
             self.cancelled(seller, &push)?;
@@ -307,7 +308,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Only a seller calls off: by switching off, unpairing, or by rules that leave nothing to be pushed.
+    /// Only a seller's action cancels a push: switching sync off, unpairing, or rules under which the listing is not pushed.
     fn cancelled(&mut self, seller: &str, push: &Push) -> Verdict {
         let unpushed = push.overwrite && self.target(seller, &push.listing).is_none();
         let of_seller = &self.sellers[seller];
@@ -316,15 +317,15 @@ impl Checker<'_> {
         let paired = !self.unpaired.contains(&push.listing);
         let asked = push.cancel_requested;
         if settings.auto_sync && store_on && paired && !unpushed && !asked {
-            return fail("push called off by nobody", format!("{push:?}"));
+            return fail("push cancelled without a cause", format!("{push:?}"));
         }
         if let Some(listed) = self.listed.get_mut(&push.listing) {
-            // What waits, or is on its way and not there yet, is owed still; the rest went with what was called off.
+            // Pushes that wait, or are in flight and not yet applied, are still owed; the rest was cancelled with this push.
             let open = listed.active.values().filter(|p| !p.overwrite).map(|p| listed.outstanding(p));
             let waits: i64 = open.chain(listed.rejected.values().copied()).sum();
-            let gone = listed.owed - waits;
+            let dropped = listed.owed - waits;
             listed.owed = waits;
-            listed.since_target = (listed.since_target - gone.max(0)).max(0).min(waits);
+            listed.since_target = (listed.since_target - dropped.max(0)).max(0).min(waits);
         }
         Ok(())
     }
@@ -338,36 +339,34 @@ impl Checker<'_> {
             }
         }
         if run.done + run.failed > run.total {
-            return fail("run with more ends than listings", format!("{run:?}"));
+            return fail("run with more results than listings", format!("{run:?}"));
         }
         let before = self.runs.insert(run.id.clone(), run.clone());
         if before.is_none() && run.kind == "daily" {
             self.on_time(&run)?;
         }
         match before {
-            Some(before) if before.state != "running" && before.state != run.state => {
-                fail("run came back from its end", format!("{before:?}"))
-            }
+            Some(before) if before.state != "running" && before.state != run.state => fail("run left a final state", format!("{before:?}")),
             _ => Ok(()),
         }
     }
 
-    /// A daily run begins at its local time, or as long behind it as it may be caught up.
+    /// A daily run starts at its local time or, within the catch-up window, later.
     fn on_time(&mut self, run: &Run) -> Verdict {
         let seller = self.sellers.values().find(|s| s.stores.contains_key(&run.store));
         let (Some(settings), Some(date)) = (seller.and_then(|s| s.settings.as_ref()), &run.date) else {
-            return fail("daily run of no store", format!("{run:?}"));
+            return fail("daily run without a store", format!("{run:?}"));
         };
         let time = model::daily_time(settings, date.get(..10).unwrap_or(date));
         let late_ms = run.started_at - time.at_ms;
         let window_ms = (settings.catch_up_hours * 3_600_000).max(model::ON_TIME_MS);
         if late_ms < 0 || (run.state != "missed" && late_ms > window_ms) {
-            return fail("daily run at a wrong time", format!("{late_ms} ms late: {settings:?}"));
+            return fail("daily run at the wrong time", format!("{late_ms} ms late: {settings:?}"));
         }
         let kind = match (run.state.as_str(), time.skipped, time.repeated) {
             ("missed", ..) => "daily run missed",
-            (_, true, _) => "daily run at an hour that was skipped",
-            (_, _, true) => "daily run at an hour that came twice",
+            (_, true, _) => "daily run at a skipped hour",
+            (_, _, true) => "daily run at a repeated hour",
             _ if late_ms > model::ON_TIME_MS => "daily run caught up",
             _ => "daily run",
         };
@@ -375,34 +374,34 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn happening(&mut self, noted: Noted) -> Verdict {
-        self.at = noted.at;
-        let place = format!("\n  after entry {}: {:?}", noted.after, noted.what);
-        self.happened(noted.what).map_err(|f| Failure { detail: f.detail + &place, ..f })
+    fn network_event(&mut self, event: HistoryEntry) -> Verdict {
+        self.at = event.at;
+        let place = format!("\n  after entry {}: {:?}", event.after, event.what);
+        self.apply(event.what).map_err(|f| Failure { detail: f.detail + &place, ..f })
     }
 
-    fn happened(&mut self, what: Happening) -> Verdict {
+    fn apply(&mut self, what: NetworkEvent) -> Verdict {
         match what {
-            Happening::Sent { request, store, action, items, key } => self.sent(request, store, action, items, key),
-            Happening::Applied { request, item, before, after } => self.applied(request, item, before, after),
-            Happening::ReadAnswered { request, shown } => {
+            NetworkEvent::Sent { request, store, action, items, key } => self.sent(request, store, action, items, key),
+            NetworkEvent::Applied { request, item, before, after } => self.applied(request, item, before, after),
+            NetworkEvent::ReadAnswered { request, shown } => {
                 let Some(request) = self.requests.get(&request) else { return Ok(()) };
                 let items: Vec<String> = request.items.iter().map(|item| item.external_id.clone()).collect();
                 let store = request.store.clone();
                 for (external_id, shown) in items.into_iter().zip(shown).filter_map(|(id, shown)| Some((id, shown?))) {
-                    self.of_item(&store, &external_id).for_each(|listed| {
-                        listed.sold_untold = 0;
-                        let unseen = |p: &&Push| is_in_flight(p.state) && p.base == Some(shown) && listed.there.contains_key(&p.id);
+                    self.listing_of_item(&store, &external_id).for_each(|listed| {
+                        listed.unreported_sales = 0;
+                        let unseen = |p: &&Push| is_in_flight(p.state) && p.base == Some(shown) && listed.present.contains_key(&p.id);
                         listed.hidden.extend(listed.active.values().filter(unseen).map(|p| p.id.clone()));
                     });
                     self.last_read.insert((store.clone(), external_id), shown);
                 }
                 Ok(())
             }
-            Happening::Sold { store, external_id, quantity } => {
-                self.of_item(&store, &external_id).for_each(|listed| {
-                    listed.sold_untold += quantity;
-                    if let Some(wrong) = listed.wrong.as_mut().filter(|wrong| !wrong.told) {
+            NetworkEvent::Sold { store, external_id, quantity } => {
+                self.listing_of_item(&store, &external_id).for_each(|listed| {
+                    listed.unreported_sales += quantity;
+                    if let Some(wrong) = listed.wrong.as_mut().filter(|wrong| !wrong.reported) {
                         wrong.sold += quantity;
                     }
                 });
@@ -411,8 +410,8 @@ impl Checker<'_> {
         }
     }
 
-    /// The listing of an item, where it is paired.
-    fn of_item(&mut self, store: &str, external_id: &str) -> impl Iterator<Item = &mut Listed> {
+    /// The listing of an item, if it is paired.
+    fn listing_of_item(&mut self, store: &str, external_id: &str) -> impl Iterator<Item = &mut ListingState> {
         let here = |seller: &&Seller| seller.stores.values().any(|s| s.name == store);
         let paired = self.sellers.values().find(here).and_then(|seller| {
             let this = |l: &&Listing| l.external_id == external_id && seller.stores.get(&l.store).is_some_and(|s| s.name == store);
@@ -421,7 +420,7 @@ impl Checker<'_> {
         paired.and_then(|listing| self.listed.get_mut(&listing.id)).into_iter()
     }
 
-    /// What leaves must stand as `sending` in the rows, with the very numbers.
+    /// A request may only carry pushes that are stored as `sending`, with exactly their numbers.
     fn sent(&mut self, id: usize, store: String, action: String, items: Vec<Item>, key: Option<String>) -> Verdict {
         let ability = self.abilities[&store];
         let mut pushes = Vec::new();
@@ -449,10 +448,10 @@ impl Checker<'_> {
                 let under_key = !ability.keys() || key.as_deref().is_some_and(|key| crate::world::hex_of(key) == push.call);
                 right && n >= 0 && under_key
             };
-            // There are two where a listing was unpaired with a push on its way and its item was paired again.
+            // There are two if a listing was unpaired with a push in flight and its item was paired again.
             let sending: Vec<&Push> = sending.collect();
             let Some(push) = sending.iter().find(|push| fits(push)) else {
-                return fail("request that no push stands for", format!("{item:?} under {key:?}; sending: {sending:?}"));
+                return fail("request without a push", format!("{item:?} under {key:?}; sending: {sending:?}"));
             };
             let push = Push::clone(push);
             self.carried.entry(push.id.clone()).or_default().push(id);
@@ -462,11 +461,12 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn late_beyond(&self, request: usize) -> bool {
+    /// Whether this request may have been applied after the settle time.
+    fn may_be_too_late(&self, request: usize) -> bool {
         let stepped = self.world.clock_steps.iter().any(|ms| *ms > 0);
-        match self.sendings[request].fault {
-            Some(NetFault::LateBeyond { .. }) => true,
-            // The settle time is measured by a clock that was stepped.
+        match self.sent_requests[request].fault {
+            Some(NetFault::LateAfter { .. }) => true,
+            // The settle time is measured with a clock that may have been stepped.
             Some(NetFault::LateWithin { .. }) => stepped,
             _ => false,
         }
@@ -481,55 +481,55 @@ impl Checker<'_> {
         let ability = self.abilities[&store];
         let change = after - before;
         if action == "adjust" && change != n {
-            return fail("platform applied something else", format!("{push:?}"));
+            return fail("platform applied another change", format!("{push:?}"));
         }
-        // Is it still on its way, as far as the service knows?
+        // Is it still in flight, as far as the service knows?
         let now = self.pushes[&push.id].clone();
         let current = is_in_flight(now.state) && now.call == push.call;
         let of_push = self.carried[&push.id].clone();
-        let any_late = of_push.iter().any(|request| self.late_beyond(*request));
-        // Keys do not help where the platform refused the repetition: that was left undecided, and is healed like others.
-        let undecided = matches!(now.state, State::Superseded | State::Cancelled | State::Rejected);
+        let any_late = of_push.iter().any(|request| self.may_be_too_late(*request));
+        // Keys do not help if the platform refused the repetition: the push was left unresolved and is healed like others.
+        let unresolved = matches!(now.state, State::Superseded | State::Cancelled | State::Rejected);
         let believed = self.sellers.values().find_map(|seller| seller.listings.get(&push.listing)?.shown);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
         let healing = now.state == State::Superseded && listed.active.values().any(|p| p.overwrite && !is_in_flight(p.state));
         if push.overwrite {
             if current {
                 listed.owed = listed.since_target;
-                (listed.wrong, listed.sold_untold) = (None, 0);
-                (listed.there, listed.hidden) = Default::default();
+                (listed.wrong, listed.unreported_sales) = (None, 0);
+                (listed.present, listed.hidden) = Default::default();
                 for id in std::mem::take(&mut listed.rejected_before_target) {
                     listed.rejected.remove(&id);
                 }
-            } else if healing || now.state == State::Rejected || any_late && (!ability.keys() || undecided) {
-                // One that finds the very number it sets changes nothing.
-                listed.is_wrong_by(change, self.at);
+            } else if healing || now.state == State::Rejected || any_late && (!ability.keys() || unresolved) {
+                // If the platform already shows the number it sets, the change is zero.
+                listed.add_late_change(change, self.at);
                 *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
             } else {
-                return fail("overwrite applied behind what came after it", format!("{now:?}"));
+                return fail("overwrite applied after what followed it", format!("{now:?}"));
             }
             return Ok(());
         }
-        // Keys protect additions; what is set under one is read back instead.
+        // Keys protect additions only; a set with a key is read back instead.
         let weak = ability != Ability::Keys;
         if !current {
-            // The service has decided otherwise about it already, or overwrites the listing because it cannot decide.
-            if !(healing || any_late && (weak || undecided)) {
-                return fail("increase applied behind what was decided about it", format!("{now:?}"));
+            // The service has already resolved it differently, or overwrites the listing because it cannot resolve it.
+            if !(healing || any_late && (weak || unresolved)) {
+                return fail("increase applied after it was resolved", format!("{now:?}"));
             }
-            listed.is_wrong_by(change, self.at);
+            listed.add_late_change(change, self.at);
             *self.excused.entry(Excuse::AppliedLate).or_default() += 1;
             return Ok(());
         }
-        // Where it never knew what is shown, or what it called off without knowing makes up for this, nobody can tell.
+        // This is undetectable if the service never knew what is shown, or if a push cancelled unresolved makes up for it.
         if let Some(wrong) = listed.wrong.as_mut().filter(|_| believed.is_some_and(|believed| after != believed + n)) {
-            wrong.told_by = Some(push.id.clone());
+            wrong.reported_by = Some(push.id.clone());
         }
-        listed.sold_untold = 0;
-        // Of a push that was merged with later ones only what it was before can be there twice.
-        let twice = listed.there.insert(push.id.clone(), n).unwrap_or(0).min(n);
+        listed.unreported_sales = 0;
+        // If the push was merged with later ones, only its earlier quantity can have been applied twice.
+        let twice = listed.present.insert(push.id.clone(), n).unwrap_or(0).min(n);
         listed.owed -= n - twice;
-        // What compares has found the very quantity of before by itself.
+        // A comparing request has itself found the earlier quantity.
         let hidden = listed.hidden.contains(&push.id) || expected.is_some();
         if listed.owed < 0 || twice > 0 && !(weak && hidden) {
             return fail("increase applied twice", format!("{now:?}; owed {}, twice {twice}", listed.owed));
@@ -542,8 +542,8 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// The end of history, for people.
-    pub fn story_so_far(world: &mut World, lines: usize) -> Vec<String> {
+    /// The last lines of the history, in readable form.
+    pub fn recent_history(world: &mut World, lines: usize) -> Vec<String> {
         let names: BTreeMap<String, String> = world
             .sellers
             .iter()
@@ -573,10 +573,10 @@ impl Checker<'_> {
             };
             history.push((2 * seq, line));
         }
-        for noted in world.network.state().history.iter() {
-            history.push((2 * noted.after + 1, format!("    {:?}", noted.what)));
+        for event in world.network.state().history.iter() {
+            history.push((2 * event.after + 1, format!("    {:?}", event.what)));
         }
-        history.sort_by_key(|(place, _)| *place);
+        history.sort_by_key(|(position, _)| *position);
         let skip = history.len().saturating_sub(lines);
         history.into_iter().skip(skip).map(|(_, line)| line).collect()
     }
@@ -589,7 +589,7 @@ impl Checker<'_> {
         self.runs.values()
     }
 
-    pub fn of(&self, seller: usize) -> &Seller {
+    pub fn seller_at(&self, seller: usize) -> &Seller {
         &self.sellers[&self.world.sellers[seller].id]
     }
 }

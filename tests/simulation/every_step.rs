@@ -1,16 +1,17 @@
 //! Crash at every step, and every effect twice.
 //!
-//! A few short stories are told again and again: once undisturbed, then once for every point that the process passes in
-//! them (before and behind each piece of work on the database and each request), each time with the process dying
-//! there; then once for every piece of work on the database with its answer lost, so that it is done and asked for
-//! again; then with it failing; then for every request with its answer lost. Every telling must come to the very end of the undisturbed one: the same numbers
-//! available, the same numbers shown, the same runs.
+//! A few short stories are run repeatedly: once undisturbed; once for every point that the process passes (before and
+//! after each piece of database work and each request), with the process dying there; once for every piece of database
+//! work with its answer lost, so that it is done and then requested again; once for each with the work failing; and once
+//! for every request with its answer lost. Every run must end in exactly the same state as the undisturbed one: the same
+//! quantities available, the same quantities shown, the same sync runs.
+use crate::runner::{Disturbance, Outcome, run_disturbed};
 use crate::story::{Ability, DbFault, Event, EventId, NetFault, SellerSetup, Setting, Setup, Step, StoreChange, StoreSetup, Story};
-use crate::tale::{Disturbance, Told, tell_disturbed};
 use crate::world::Failure;
 
-/// What is different each time.
-const WAYS: [&str; 4] = ["dies", "loses an answer of the database", "cannot reach the database", "loses an answer of a platform"];
+/// The disturbances, in the words in which they are printed.
+const DISTURBANCES: [&str; 4] =
+    ["dies", "loses an answer from the database", "cannot reach the database", "loses an answer from a platform"];
 
 fn store(ability: Ability, skus: &[usize]) -> StoreSetup {
     StoreSetup { ability, share: 100.0, max_items: 2, per_second: 50.0, burst: 40, warehouses: None, skus: skus.to_vec() }
@@ -29,15 +30,14 @@ fn story(timed: bool, stores: Vec<StoreSetup>, steps: Vec<Step>) -> Story {
     Story { seed: 7, setup: Setup { start: "2026-06-15T03:00:00Z", poll_s: 60, calls_under_way: 2, sellers: vec![seller] }, steps }
 }
 
-/// Each with a name.
 fn stories() -> Vec<(&'static str, Story)> {
     use Ability::{Adds, AddsBlindly, CompareAndSet, KeyedSets, Keys, Sets, SetsBlindly};
-    // A sale that the ledger is told of comes while nothing is on its way: an overwrite between the two would rightly
-    // undo the sale.
+    // The sale happens while nothing is in flight, because an overwrite between the sale and its stock event would
+    // rightly undo it.
     let a_few_increases = |sells_1: usize| {
         vec![
             Step::Sleep { ms: 20_000 },
-            Step::Sell { seller: 0, store: sells_1, sku: 1, quantity: 2, told: Some(2) },
+            Step::Sell { seller: 0, store: sells_1, sku: 1, quantity: 2, reported: Some(2) },
             events(0, vec![event(1, "purchase", 0, 5), event(3, "return", 1, 1)]),
             Step::Sleep { ms: 150 },
             events(0, vec![event(4, "adjustment", 0, 3)]),
@@ -55,11 +55,11 @@ fn stories() -> Vec<(&'static str, Story)> {
     vec![
         ("increases with keys", story(false, vec![store(Keys, &[0, 1])], a_few_increases(0))),
         ("increases by compare-and-set", story(false, vec![store(CompareAndSet, &[0, 1])], a_few_increases(0))),
-        ("increases that are read back", story(false, vec![store(Adds, &[0, 1])], a_few_increases(0))),
-        ("increases by setting", story(false, vec![store(Sets, &[0, 1]), store(KeyedSets, &[0])], a_few_increases(0))),
+        ("increases with read-back", story(false, vec![store(Adds, &[0, 1])], a_few_increases(0))),
+        ("increases by reading and setting", story(false, vec![store(Sets, &[0, 1]), store(KeyedSets, &[0])], a_few_increases(0))),
         ("stores that cannot be read", story(false, vec![store(AddsBlindly, &[0]), store(SetsBlindly, &[1])], a_few_increases(1))),
         ("lost answers with keys", story(false, vec![store(Keys, &[0, 1])], lost(0, 1))),
-        ("lost answers without", story(false, vec![store(Adds, &[0]), store(CompareAndSet, &[0])], [lost(0, 1), lost(1, 2)].concat())),
+        ("lost answers without keys", story(false, vec![store(Adds, &[0]), store(CompareAndSet, &[0])], [lost(0, 1), lost(1, 2)].concat())),
         (
             "a daily run and a manual one",
             story(
@@ -76,7 +76,7 @@ fn stories() -> Vec<(&'static str, Story)> {
             ),
         ),
         (
-            "held, switched off and on",
+            "pushes held, auto-sync switched off and on",
             story(
                 false,
                 vec![store(Keys, &[0]), store(Adds, &[1])],
@@ -99,16 +99,15 @@ fn stories() -> Vec<(&'static str, Story)> {
     ]
 }
 
-/// All the tellings.
 pub struct EveryStep {
-    stories: Vec<(&'static str, Story, Told)>,
+    stories: Vec<(&'static str, Story, Outcome)>,
     cases: Vec<(usize, usize, u64)>,
 }
 
 impl EveryStep {
-    /// Of every so many-th step.
+    /// Disturbs every n-th step.
     pub fn of(every: usize) -> Self {
-        let stories: Vec<_> = stories().into_iter().map(|(name, story)| (name, story.clone(), tell_disturbed(&story, None))).collect();
+        let stories: Vec<_> = stories().into_iter().map(|(name, story)| (name, story.clone(), run_disturbed(&story, None))).collect();
         let mut cases = Vec::new();
         for (number, (_, _, calm)) in stories.iter().enumerate() {
             for (way, most) in [(0, calm.points), (1, calm.works), (2, calm.works), (3, calm.requests)] {
@@ -122,13 +121,13 @@ impl EveryStep {
         self.cases.len()
     }
 
-    /// What is wrong with the undisturbed tellings.
+    /// The failures of the undisturbed runs.
     pub fn undisturbed(&self) -> impl Iterator<Item = String> {
-        self.stories.iter().filter_map(|(name, _, told)| told.failure.as_ref().map(|f| format!("{name}: {}: {}", f.name, f.detail)))
+        self.stories.iter().filter_map(|(name, _, outcome)| outcome.failure.as_ref().map(|f| format!("{name}: {}: {}", f.name, f.detail)))
     }
 
-    /// Tells one, and holds its end against that of the undisturbed telling.
-    pub fn tell(&self, number: usize) -> (String, Told) {
+    /// Runs one case and compares its final state with that of the undisturbed run.
+    pub fn run(&self, number: usize) -> (String, Outcome) {
         let (story, way, at) = self.cases[number];
         let (name, story, calm) = &self.stories[story];
         let disturbance = match way {
@@ -137,11 +136,11 @@ impl EveryStep {
             2 => Disturbance::Database { at, fault: DbFault::Fails },
             _ => Disturbance::Platform { at },
         };
-        let mut told = tell_disturbed(story, Some(disturbance));
-        if told.failure.is_none() && told.end != calm.end {
-            let detail = format!("undisturbed {:?}\n  disturbed {:?}", calm.end, told.end);
-            told.failure = Some(Failure { name: "another end than undisturbed", detail });
+        let mut outcome = run_disturbed(story, Some(disturbance));
+        if outcome.failure.is_none() && outcome.final_state != calm.final_state {
+            let detail = format!("undisturbed {:?}\n  disturbed {:?}", calm.final_state, outcome.final_state);
+            outcome.failure = Some(Failure { name: "final state differs from undisturbed", detail });
         }
-        (format!("{name}; the process {} at {at}", WAYS[way]), told)
+        (format!("{name}; the process {} at {at}", DISTURBANCES[way]), outcome)
     }
 }

@@ -1,6 +1,6 @@
-//! What the service wrote, in the order in which it was committed: kept by triggers that the service knows nothing of.
+//! What the service wrote, in the order of its commits, recorded by triggers that the service knows nothing about.
 //!
-//! The triggers run inside the service's own transactions, so an entry stands if and only if the change does.
+//! The triggers run within the service's own transactions, so an entry exists if and only if the change was committed.
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, SqliteConnection};
@@ -14,9 +14,9 @@ use stocktide::db::{self, DatabaseUrl};
 pub enum Entry {
     Event { seller: String, event_id: String },
     Settings { seller: String, settings: Settings },
-    Rule { seller: String, rule: Rule, gone: bool },
+    Rule { seller: String, rule: Rule, deleted: bool },
     Store { seller: String, store: Store },
-    Listing { seller: String, listing: Listing, gone: bool },
+    Listing { seller: String, listing: Listing, deleted: bool },
     Push { seller: String, push: Push },
     Run { run: Run },
 }
@@ -64,7 +64,7 @@ pub struct Listing {
     pub sku: String,
     pub external_id: String,
     pub marked: bool,
-    /// What the service believes that it shows.
+    /// What the service believes it shows.
     pub shown: Option<i64>,
 }
 
@@ -128,7 +128,7 @@ const COLUMNS: [(&str, &str, &str); 7] = [
     ("run", "sync_runs", "hex:id, kind, state, hex:store_id, local_date, total, done, failed, started_at"),
 ];
 
-/// Triggers on the tables, each of which adds a JSON array to the journal.
+/// The SQL of the triggers, each of which appends a JSON array to the journal.
 fn triggers() -> String {
     let mut sql = "CREATE TABLE sim_journal (seq INTEGER PRIMARY KEY, entry TEXT NOT NULL);".to_owned();
     for (word, table, columns) in COLUMNS {
@@ -156,7 +156,7 @@ fn triggers() -> String {
     sql
 }
 
-/// A database file with all tables and the triggers, to be copied.
+/// A database file with all tables and triggers, copied for each story.
 fn template() -> &'static Path {
     static TEMPLATE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = TEMPLATE.get_or_init(|| {
@@ -172,7 +172,7 @@ fn template() -> &'static Path {
     path
 }
 
-/// In memory where that can be had: the files are real, the disk need not be.
+/// In memory if possible: the files must be real, but the disk need not be.
 fn fast_folder() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
@@ -185,7 +185,7 @@ diesel::table! {
     }
 }
 
-/// A fresh database with a journal.
+/// A fresh database with a journal; removed when dropped.
 pub struct Database {
     _folder: tempfile::TempDir,
     pub path: PathBuf,
@@ -218,21 +218,21 @@ struct Line {
     entry: String,
 }
 
-/// Says how far the journal is, so that what happens elsewhere finds its place in it; and reads it.
-pub struct Ruler(SqliteConnection);
+/// Reads the journal, and reports its current position so that events elsewhere can be ordered relative to it.
+pub struct JournalReader(SqliteConnection);
 
-impl Ruler {
+impl JournalReader {
     pub fn on(database: &Database) -> Self {
         Self(SqliteConnection::establish(database.path.to_str().unwrap()).unwrap())
     }
 
     pub fn position(&mut self) -> i64 {
-        // Prepared once: it is asked at every happening.
+        // A prepared statement, because this runs at every network event.
         let last = sim_journal::table.select(diesel::dsl::max(sim_journal::seq)).first::<Option<i64>>(&mut self.0);
         last.unwrap().unwrap_or(0)
     }
 
-    /// A number that a query answers as `seq`.
+    /// The number that this query returns as `seq`.
     pub fn count(&mut self, query: &str) -> i64 {
         let row: Position = diesel::sql_query(query).get_result(&mut self.0).unwrap();
         row.seq
@@ -253,7 +253,7 @@ fn entry(text: &str) -> Option<Entry> {
     let flag = |i: usize| row[i].as_i64() == Some(1);
     let seller = text(1);
     let word = text(0);
-    let gone = word.starts_with("no ");
+    let deleted = word.starts_with("no ");
     Some(match word.trim_start_matches("no ") {
         "event" => Entry::Event { seller, event_id: text(2) },
         "settings" => Entry::Settings {
@@ -272,7 +272,7 @@ fn entry(text: &str) -> Option<Entry> {
         },
         "rule" => Entry::Rule {
             seller,
-            gone,
+            deleted,
             rule: Rule {
                 sku: some(2),
                 store: some(3),
@@ -283,7 +283,7 @@ fn entry(text: &str) -> Option<Entry> {
                 enabled: number(8).map(|n| n == 1),
             },
         },
-        "store" if gone => return None,
+        "store" if deleted => return None,
         "store" => Entry::Store {
             seller,
             store: Store {
@@ -299,11 +299,11 @@ fn entry(text: &str) -> Option<Entry> {
         },
         "listing" => Entry::Listing {
             seller,
-            gone,
+            deleted,
             listing: Listing { id: text(2), store: text(3), sku: text(4), external_id: text(5), marked: flag(6), shown: number(7) },
         },
-        // Finished ones are pruned in time.
-        "push" if gone => return None,
+        // Finished pushes are pruned eventually.
+        "push" if deleted => return None,
         "push" => Entry::Push {
             seller,
             push: Push {
@@ -321,7 +321,7 @@ fn entry(text: &str) -> Option<Entry> {
                 reason: some(13),
             },
         },
-        "run" if gone => return None,
+        "run" if deleted => return None,
         "run" => Entry::Run {
             run: Run {
                 id: text(2),
@@ -335,7 +335,7 @@ fn entry(text: &str) -> Option<Entry> {
                 started_at: number(10).unwrap(),
             },
         },
-        other => panic!("the journal says {other}"),
+        other => panic!("unknown journal entry: {other}"),
     })
 }
 

@@ -1,7 +1,7 @@
-//! One life of the service's process: where it can die, and what its database does to it meanwhile.
+//! One lifetime of the service's process: where it can die, and the faults of its database.
 //!
-//! Every piece of work on the database and every request to a platform has a point before and a point behind it. A
-//! fuse of so many points ends the process there: nothing that it was about to do happens any more.
+//! There is a point before and after every piece of database work and every request to a platform. A fuse counts down
+//! these points and then ends the process: nothing that it was about to do happens.
 use crate::story::{DbFault, Rng};
 use futures_util::future::BoxFuture;
 use rand::RngExt;
@@ -12,21 +12,21 @@ use stocktide::db::fault_injection::FaultInjection;
 use stocktide::db::{Error, Result};
 use tokio::sync::Notify;
 
-/// What outlives a process: the draws for its database, and the faults that wait.
-pub struct Fortune {
+/// Outlives the process: random delays and planned faults of its database.
+pub struct FaultPlan {
     rng: Rng,
-    /// Work to skip, the fault, how often.
+    /// (pieces of work before it starts, the fault, how often it occurs).
     faults: Vec<(u64, DbFault, u64)>,
     pub counts: BTreeMap<String, u64>,
-    /// How long work takes, in milliseconds, at most.
+    /// The longest ordinary delay, in milliseconds.
     pub slowest_ms: u64,
-    /// Points passed since the story began, of all lives.
+    /// Points passed in all lifetimes since the story started.
     pub points: u64,
-    /// Pieces of work on the database since then.
+    /// Pieces of database work since then.
     pub works: u64,
 }
 
-impl Fortune {
+impl FaultPlan {
     pub fn new(rng: Rng) -> Arc<Mutex<Self>> {
         Arc::new(Mutex::new(Self { rng, faults: Vec::new(), counts: BTreeMap::new(), slowest_ms: 3, points: 0, works: 0 }))
     }
@@ -35,7 +35,7 @@ impl Fortune {
         self.faults.push((after, fault, times));
     }
 
-    pub fn calms(&mut self) {
+    pub fn clear(&mut self) {
         self.faults.clear();
     }
 
@@ -54,7 +54,7 @@ impl Fortune {
         if let Some(fault) = found {
             let word = match fault {
                 DbFault::Fails => "database: failed",
-                DbFault::AnswerLost => "database: answer of the commit lost",
+                DbFault::AnswerLost => "database: commit answer lost",
                 DbFault::Slow { .. } => "database: slow",
             };
             *self.counts.entry(word.to_owned()).or_default() += 1;
@@ -64,52 +64,52 @@ impl Fortune {
 }
 
 #[derive(Default)]
-struct Thread {
+struct Status {
     dead: bool,
     fuse: Option<u64>,
-    /// Of the work that is being done, which is done in place between before and after.
+    /// The answer to the current work will be lost. Set in `before`, read in `after`.
     answer_lost: bool,
 }
 
 pub struct Life {
-    thread: Mutex<Thread>,
+    status: Mutex<Status>,
     pub died: Notify,
-    fortune: Arc<Mutex<Fortune>>,
+    fault_plan: Arc<Mutex<FaultPlan>>,
 }
 
 impl Life {
-    pub fn new(fortune: &Arc<Mutex<Fortune>>) -> Arc<Self> {
-        Arc::new(Self { thread: Mutex::default(), died: Notify::new(), fortune: Arc::clone(fortune) })
+    pub fn new(fault_plan: &Arc<Mutex<FaultPlan>>) -> Arc<Self> {
+        Arc::new(Self { status: Mutex::default(), died: Notify::new(), fault_plan: Arc::clone(fault_plan) })
     }
 
-    fn thread(&self) -> MutexGuard<'_, Thread> {
-        self.thread.lock().unwrap()
+    fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap()
     }
 
-    /// Dies at the so many-th point from now.
-    pub fn light(&self, points: u64) {
-        self.thread().fuse = Some(points);
+    /// The process will die at this point, counted from now.
+    pub fn light_fuse(&self, points: u64) {
+        self.status().fuse = Some(points);
     }
 
-    pub fn put_out(&self) {
-        self.thread().fuse = None;
+    pub fn put_out_fuse(&self) {
+        self.status().fuse = None;
     }
 
     pub fn die(&self) {
-        self.thread().dead = true;
+        self.status().dead = true;
     }
 
-    /// Whether it goes on from here.
+    /// Passes a point; whether the process is still alive.
     fn pass(&self) -> bool {
-        let mut thread = self.thread();
-        if thread.dead {
+        let mut status = self.status();
+        if status.dead {
             return false;
         }
-        self.fortune.lock().unwrap().points += 1;
-        if let Some(fuse) = &mut thread.fuse {
+        self.fault_plan.lock().unwrap().points += 1;
+        if let Some(fuse) = &mut status.fuse {
             *fuse = fuse.saturating_sub(1);
             if *fuse == 0 {
-                thread.dead = true;
+                status.dead = true;
                 self.died.notify_one();
                 return false;
             }
@@ -117,31 +117,31 @@ impl Life {
         true
     }
 
-    /// A place at which the process may die; then nothing comes behind it.
-    pub async fn point(&self) {
+    /// A point at which the process may die; if so, this never returns.
+    pub async fn crash_point(&self) {
         if !self.pass() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// The process's way to its database.
-pub struct Door(pub Arc<Life>);
+/// The process's access to its database.
+pub struct DatabaseAccess(pub Arc<Life>);
 
-/// In a dead process; nobody is told.
+/// The error in a dead process, which nobody will see.
 fn dead() -> Error {
     Error::Unavailable("the process is dead".to_owned())
 }
 
-impl Door {
+impl DatabaseAccess {
     fn delay(&self) -> u64 {
-        let mut fortune = self.0.fortune.lock().unwrap();
-        let slowest = fortune.slowest_ms;
-        if fortune.rng.random_bool(0.6) { 0 } else { fortune.rng.random_range(0..=slowest) }
+        let mut fault_plan = self.0.fault_plan.lock().unwrap();
+        let slowest = fault_plan.slowest_ms;
+        if fault_plan.rng.random_bool(0.6) { 0 } else { fault_plan.rng.random_range(0..=slowest) }
     }
 }
 
-impl FaultInjection for Door {
+impl FaultInjection for DatabaseAccess {
     fn before(&self) -> BoxFuture<'static, Result<()>> {
         let life = Arc::clone(&self.0);
         let delay = self.delay();
@@ -152,15 +152,15 @@ impl FaultInjection for Door {
             if !life.pass() {
                 return Err(dead());
             }
-            let fault = life.fortune.lock().unwrap().fault();
+            let fault = life.fault_plan.lock().unwrap().fault();
             match fault {
                 Some(DbFault::Fails) => Err(Error::Unavailable("the database failed".to_owned())),
                 Some(DbFault::Slow { ms }) => {
                     tokio::time::sleep(Duration::from_millis(ms.into())).await;
-                    if life.thread().dead { Err(dead()) } else { Ok(()) }
+                    if life.status().dead { Err(dead()) } else { Ok(()) }
                 }
                 Some(DbFault::AnswerLost) => {
-                    life.thread().answer_lost = true;
+                    life.status().answer_lost = true;
                     Ok(())
                 }
                 None => Ok(()),
@@ -172,14 +172,14 @@ impl FaultInjection for Door {
         let life = Arc::clone(&self.0);
         let delay = self.delay();
         Box::pin(async move {
-            let lost = std::mem::take(&mut life.thread().answer_lost);
+            let lost = std::mem::take(&mut life.status().answer_lost);
             if delay > 0 {
                 tokio::time::sleep(Duration::from_millis(delay)).await;
             }
             if !life.pass() {
                 return Err(dead());
             }
-            if lost { Err(Error::Unavailable("the answer of the commit was lost".to_owned())) } else { Ok(()) }
+            if lost { Err(Error::Unavailable("the answer to the commit was lost".to_owned())) } else { Ok(()) }
         })
     }
 }

@@ -1,21 +1,20 @@
-//! The rules once more, as plainly as they can be said, to hold the service against. Shares nothing with it.
+//! A second implementation of the rules, as simple as possible, to compare the service with. Shares no code with it.
 use crate::journal::{Listing, Rule, Settings, Store};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
-/// What is begun so late is on time still, even where nothing is caught up.
+/// A run that starts this late still counts as on time, even if nothing is caught up.
 pub const ON_TIME_MS: i64 = 15 * 60_000;
 
-/// What the ledger and the settings say of one seller.
+/// One seller's ledger and settings.
 #[derive(Debug, Clone, Default)]
 pub struct Seller {
     pub settings: Option<Settings>,
     /// By SKU and warehouse.
     pub available: BTreeMap<(String, String), i64>,
-    /// By id, which is by age.
+    /// By id, and therefore by age.
     pub stores: BTreeMap<String, Store>,
     pub rules: Vec<Rule>,
-    /// By id.
     pub listings: BTreeMap<String, Listing>,
 }
 
@@ -29,7 +28,7 @@ pub struct Event {
     pub to_warehouse: Option<String>,
 }
 
-/// The rules of one listing.
+/// The rules that apply to one listing.
 #[derive(Debug, Clone)]
 pub struct Resolved {
     pub share: Option<i64>,
@@ -60,7 +59,7 @@ impl Seller {
         }
     }
 
-    /// Whether an event of this kind is forwarded as increases now.
+    /// Whether an event of this kind currently triggers increases.
     pub fn triggers(&self, kind: &str) -> bool {
         let settings = self.settings();
         settings.auto_sync && settings.incremental && (kind != "sale" && (kind != "cancellation" || settings.cancellations))
@@ -92,7 +91,7 @@ impl Seller {
         (sum - rules.buffer).max(0)
     }
 
-    /// What each listing of a SKU should show, by its id; `None` for one that is not to be pushed.
+    /// What each listing of a SKU should show, by its id; `None` if it must not be pushed.
     pub fn targets(&self, sku: &str) -> BTreeMap<String, Option<i64>> {
         let mut listed: Vec<(&Listing, &Store)> =
             self.listings.values().filter(|l| l.sku == sku).map(|l| (l, &self.stores[&l.store])).collect();
@@ -113,22 +112,23 @@ impl Seller {
     }
 }
 
-/// When the daily time of a date comes.
+/// When the daily time of a date occurs.
 pub struct DailyTime {
     pub at_ms: i64,
-    /// The clock jumps over it.
+    /// The clock skips it.
     pub skipped: bool,
     /// The clock shows it twice.
     pub repeated: bool,
 }
 
-/// Looks at a clock in the seller's zone minute after minute: the first one at which it shows the time, or has jumped over it.
+/// Reads a clock in the seller's zone minute by minute, and returns the first instant at which it shows the time or has
+/// skipped it.
 pub fn daily_time(settings: &Settings, date: &str) -> DailyTime {
     let (zone, date) = (settings.zone.parse::<chrono_tz::Tz>().unwrap(), date.parse::<NaiveDate>().unwrap());
     let time = settings.daily_at.get(..5).and_then(|text| NaiveTime::parse_from_str(text, "%H:%M").ok()).unwrap();
     let wanted = date.and_time(time);
     let shown = |at: DateTime<Utc>| at.with_timezone(&zone).naive_local();
-    // No zone is further away than that.
+    // No zone is further from UTC.
     let mut at = wanted.and_utc() - TimeDelta::hours(15);
     while shown(at) < wanted {
         at += TimeDelta::minutes(1);
@@ -142,14 +142,14 @@ pub fn local_date(settings: &Settings, at_ms: i64) -> NaiveDate {
     DateTime::from_timestamp_millis(at_ms).unwrap().with_timezone(&zone).date_naive()
 }
 
-/// Sainte-Laguë, one unit after another; the part of the pool that nobody has a share in is one more party.
+/// Sainte-Laguë, one unit at a time; the share that no listing has is one more party.
 fn split(pool: i64, shares: &[i64]) -> Vec<i64> {
     let mut weights = shares.to_vec();
     weights.push((10_000 - shares.iter().sum::<i64>()).max(0));
     let mut parts = vec![0; weights.len()];
     for _ in 0..pool {
         let best = (0..weights.len()).filter(|i| weights[*i] > 0).reduce(|a, b| {
-            // The larger quotient; of equal ones the earlier.
+            // The larger quotient wins; if they are equal, the earlier party.
             if weights[b] * (2 * parts[a] + 1) > weights[a] * (2 * parts[b] + 1) { b } else { a }
         });
         let Some(best) = best else { break };

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Plants bugs in a copy of the tree and shows what catches each.
+"""Plants bugs in a copy of the sources and shows which test catches each.
 
     tests/simulation/mutations.py [NAME ...]
 
-Each bug is a few replacements in the sources, behind a switch (`planted`), so that one build serves for all. The copy
-is built into this tree's own target folder, where only the crate itself is compiled again, under another version. For each bug the simulation
-runs until a seed fails; where none does, the named test of `tests/contract` must fail. With no bug switched on the first
-seeds must pass. Exits with 1 when something is not as it must be.
+Each bug consists of a few replacements in the sources, behind a switch (`planted`), so that one build serves all bugs.
+The copy is built in this repository's target folder, where only the crate itself has to be compiled again, under another
+version. For each bug the simulation runs until a seed fails; if none does, the named test of `tests/contract` must fail.
+With no bug switched on, the first seeds must pass. Exits with 1 if any of this does not hold.
 """
 import os
 import pathlib
@@ -29,18 +29,18 @@ pub fn planted(bug: &str) -> bool {
 }
 """
 
-# Name; replacements as (file, what stands there once, what stands there then); a test of tests/contract.
+# Name: replacements as (file, original, which must occur exactly once, replacement); a test in tests/contract.
 MUTATIONS = {
     "blind resend": (
         [
             (
-                "src/domain/push.rs",
+                "src/domain/push/outcome.rs",
                 "                self.become_uncertain(reason, now, ctx.policy, ctx.jitter);\n"
-                "                ListingChange::default()\n            }\n            Verdict::Held",
+                "                ListingUpdate::default()\n            }\n            Verdict::Held",
                 '                if crate::planted("blind resend") {\n'
-                "                    return self.surely_not_applied(reason, now, ctx);\n                }\n"
+                "                    return self.known_not_applied(reason, now, ctx);\n                }\n"
                 "                self.become_uncertain(reason, now, ctx.policy, ctx.jitter);\n"
-                "                ListingChange::default()\n            }\n            Verdict::Held",
+                "                ListingUpdate::default()\n            }\n            Verdict::Held",
             )
         ],
         "an_increase_whose_answer_is_lost_is_not_applied_twice",
@@ -63,26 +63,27 @@ MUTATIONS = {
     "supersede without transaction": (
         [
             (
-                "src/db/delivery.rs",
-                "        ended.extend(contained);\n",
-                '        if !crate::planted("supersede without transaction") {\n            ended.extend(contained);\n        }\n',
+                "src/db/delivery/claim.rs",
+                "        ended.extend(claim::contained(self.active_pushes(&of)?, now));\n",
+                '        if !crate::planted("supersede without transaction") {\n'
+                "            ended.extend(claim::contained(self.active_pushes(&of)?, now));\n        }\n",
             ),
             (
-                "src/db/delivery.rs",
-                "    /// The targets of listings by the rules and levels as they are now;",
-                "    /// What waits for these listings gives way.\n    ///\n    /// # Errors\n    /// Those of the database.\n"
-                "    pub fn supersede_waiting(&mut self, of: &[ListingId], now: i64) -> Result<()> {\n"
-                "        let mut contained: Vec<Push> = self.active_pushes(of)?.into_iter().filter(Push::is_mergeable).collect();\n"
-                '        contained.iter_mut().for_each(|push| push.superseded("An overwrite of the listing contains this.", now));\n'
+                "src/db/delivery/claim.rs",
+                "    /// Gives back a claimed call of which not one byte was sent.",
+                "    /// Waiting increases of these listings give way.\n"
+                "    pub fn supersede_waiting(&mut self, of: &[ListingId], now: Timestamp) -> Result<()> {\n"
+                "        let contained = claim::contained(self.active_pushes(of)?, now);\n"
                 "        self.put(&contained)\n    }\n\n"
-                "    /// The targets of listings by the rules and levels as they are now;",
+                "    /// Gives back a claimed call of which not one byte was sent.",
             ),
             (
-                "src/actors/store.rs",
+                "src/service/delivery.rs",
                 "            Work::Send(call) => self.permitted(call).await,\n",
                 "            Work::Send(call) => {\n"
-                '                if call.kind == PushKind::Overwrite && crate::planted("supersede without transaction") {\n'
-                "                    let of: Vec<_> = call.pushes.iter().map(|p| p.listing_id).collect();\n"
+                "                if call.kind == crate::domain::push::PushKind::Overwrite\n"
+                '                    && crate::planted("supersede without transaction") {\n'
+                "                    let of: Vec<_> = call.items.iter().map(|item| item.listing).collect();\n"
                 "                    self.db.write(move |t| t.supersede_waiting(&of, now)).await?;\n"
                 "                }\n                self.permitted(call).await\n            }\n",
             ),
@@ -102,11 +103,10 @@ MUTATIONS = {
     "one tenant filter missing": (
         [
             (
-                "src/db/delivery.rs",
-                ".filter(stock_levels::seller_id.eq(&key)).filter(stock_levels::sku.eq_any(&skus)).load(c))?;\n        for (sku, code",
-                ".filter(stock_levels::seller_id.eq(&key)\n"
-                '                .or(is(if crate::planted("one tenant filter missing") { "1 = 1" } else { "1 = 0" })))\n'
-                "            .filter(stock_levels::sku.eq_any(&skus)).load(c))?;\n        for (sku, code",
+                "src/db/delivery/targets.rs",
+                "on!(self.conn, c => scope.stock_levels()\n",
+                "on!(self.conn, c => stock_levels::table.filter(stock_levels::seller_id.eq(self.seller().bytes())\n"
+                '                .or(crate::db::literal::is(if crate::planted("one tenant filter missing") { "1 = 1" } else { "1 = 0" })))\n',
             )
         ],
         "the_same_event_ids_skus_and_item_names_of_two_sellers",
@@ -114,9 +114,9 @@ MUTATIONS = {
     "limiter off by one": (
         [
             (
-                "src/platforms/limits.rs",
-                "    fn new(limit: RateLimit, available: u32) -> Self {\n",
-                "    fn new(limit: RateLimit, available: u32) -> Self {\n"
+                "src/platforms/limits/bucket.rs",
+                "    pub(super) fn new(limit: RateLimit, available: u32) -> Self {\n",
+                "    pub(super) fn new(limit: RateLimit, available: u32) -> Self {\n"
                 '        let limit = RateLimit { burst: limit.burst.saturating_add(u32::from(crate::planted("limiter off by one"))), ..limit };\n',
             )
         ],
@@ -125,7 +125,7 @@ MUTATIONS = {
     "lost on restart": (
         [
             (
-                "src/domain/push.rs",
+                "src/domain/push/sending.rs",
                 '            self.become_uncertain("The service stopped while this was being sent.", now, policy, 0.0);\n',
                 '            if crate::planted("lost on restart") {\n                return self.end(PushState::Superseded, now);\n            }\n'
                 '            self.become_uncertain("The service stopped while this was being sent.", now, policy, 0.0);\n',
@@ -169,10 +169,9 @@ MUTATIONS = {
     "order of two pushes swapped": (
         [
             (
-                "src/db/delivery.rs",
-                '.filter(is("other.state IN (0, 1, 3, 4, 6) AND other.state IN (1, 4)")))))',
-                '.filter(is(if crate::planted("order of two pushes swapped") { "other.state = -1" }\n'
-                '                        else { "other.state IN (0, 1, 3, 4, 6) AND other.state IN (1, 4)" })))))',
+                "src/db/delivery/claim.rs",
+                ".filter(nothing_is_in_flight())\n",
+                '.filter(if crate::planted("order of two pushes swapped") { literal::<Bool>("1 = 1") } else { nothing_is_in_flight() })\n',
             )
         ],
         "at_most_one_push_per_listing",
@@ -180,38 +179,115 @@ MUTATIONS = {
     "late request not healed": (
         [
             (
-                "src/domain/push.rs",
-                "        let contradicted = !self.cancel_requested\n",
-                '        let contradicted = !crate::planted("late request not healed")\n            && !self.cancel_requested\n',
-            ),
-            (
-                "src/db/delivery.rs",
-                "if account.doubt_until.is_some_and(|until| until > now) && account.shown",
-                'if !crate::planted("late request not healed") && account.doubt_until.is_some_and(|until| until > now) && account.shown',
-            ),
+                "src/domain/push/outcome.rs",
+                "        self.doubt_until.is_some_and(|until| until > now)\n",
+                '        !crate::planted("late request not healed") && self.doubt_until.is_some_and(|until| until > now)\n',
+            )
         ],
         "a_request_that_is_applied_after_the_settle_time_is_healed",
     ),
     "cancel forgotten": (
         [
             (
-                "src/domain/push.rs",
+                "src/domain/push/waiting.rs",
                 "        } else if self.state.is_in_flight() {\n            self.cancel_requested = true;",
                 '        } else if self.state.is_in_flight() && !crate::planted("cancel forgotten") {\n            self.cancel_requested = true;',
             )
         ],
         "what_is_on_its_way_while_auto_sync_is_switched_off",
     ),
+    "merged into what is being sent": (
+        [
+            (
+                "src/domain/push/waiting.rs",
+                "        self.kind == PushKind::Increase && self.state.is_waiting() && !self.cancel_requested\n",
+                '        let sending = self.state == PushState::Sending && crate::planted("merged into what is being sent");\n'
+                "        self.kind == PushKind::Increase && (sending || self.state.is_waiting()) && !self.cancel_requested\n",
+            ),
+            (
+                "src/db/ledger/load.rs",
+                ".and(is_waiting())",
+                '.and(if crate::planted("merged into what is being sent") { is_active() } else { is_waiting() })',
+            ),
+        ],
+        "increases_that_come_while_an_outcome_is_unknown",
+    ),
+    "last item confirmed by its neighbour": (
+        [
+            (
+                "src/domain/claim/outcome.rs",
+                "    for (push, verdict) in page.iter_mut().zip(verdicts(answer.outcome, items)) {\n",
+                "    let mut given = verdicts(answer.outcome, items);\n"
+                '    if crate::planted("last item confirmed by its neighbour") && items > 1 {\n'
+                "        let neighbours = given.get(items - 2).cloned();\n"
+                "        if let (Some(last), Some(neighbours)) = (given.last_mut(), neighbours) {\n"
+                "            *last = neighbours;\n        }\n    }\n"
+                "    for (push, verdict) in page.iter_mut().zip(given) {\n",
+            )
+        ],
+        "a_rejected_push_says_why",
+    ),
+    "read back before the settle time": (
+        [
+            (
+                "src/domain/push/outcome.rs",
+                "            _ => policy.settle_for,\n",
+                '            _ if crate::planted("read back before the settle time") => Duration::from_millis(1),\n'
+                "            _ => policy.settle_for,\n",
+            )
+        ],
+        "a_read_decides_not_before_the_settle_time",
+    ),
+    "another tenant's event id": (
+        [
+            (
+                "src/db/ledger/load.rs",
+                "stock_events::event_id.eq_any(w.events.clone()))",
+                "stock_events::event_id.eq_any(w.events.clone()))\n            .or_filter(crate::db::literal::is("
+                'if crate::planted("another tenant\'s event id") { "1 = 1" } else { "1 = 0" }))',
+            ),
+            (
+                "src/db/ledger/load.rs",
+                "    for (key, event_id, hash, at) in rows {\n",
+                "    for (key, event_id, hash, at) in rows {\n"
+                '        if crate::planted("another tenant\'s event id") {\n'
+                "            for facts in found.0.values_mut() {\n"
+                "                facts.seen.insert(event_id.clone(), (hash.clone(), at));\n            }\n        }\n",
+            ),
+        ],
+        "the_same_event_ids_skus_and_item_names_of_two_sellers",
+    ),
+    "daily time read as UTC": (
+        [
+            (
+                "src/domain/schedule.rs",
+                "    let mut local = date.and_time(time);\n",
+                '    let zone = if crate::planted("daily time read as UTC") { chrono_tz::UTC } else { zone };\n'
+                "    let mut local = date.and_time(time);\n",
+            )
+        ],
+        "every_listing_is_overwritten_by_its_target_at_the_chosen_local_time",
+    ),
+    "pause drops what waits": (
+        [
+            (
+                "src/db/pushes/bulk.rs",
+                ".set((pushes::state.eq(HELD), pushes::due_at",
+                '.set((pushes::state.eq(if crate::planted("pause drops what waits") { 8 } else { HELD }), pushes::due_at',
+            )
+        ],
+        "a_paused_store_holds_what_waits",
+    ),
 }
 
 
 def cargo_test(copy, bug, *args):
-    """The status and all that was printed."""
+    """Returns the exit status and the output."""
     env = dict(os.environ, CARGO_TARGET_DIR=str(ROOT / "target"), CARGO_TERM_COLOR="never", STOCKTIDE_PLANTED=bug)
     command = ["cargo", "test", "--locked", *args]
     run = subprocess.run(command, cwd=copy, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if "could not compile" in run.stdout:
-        sys.exit(run.stdout[-4000:] + "\nthe bugs do not compile any more")
+        sys.exit(run.stdout[-4000:] + "\nthe planted bugs no longer compile")
     return run.returncode, run.stdout
 
 
@@ -237,14 +313,14 @@ def plant(copy):
         shutil.copy2(ROOT / file, copy / file)
     replacements = [r for of_bug, _ in MUTATIONS.values() for r in of_bug]
     switch = ("src/lib.rs", "pub mod actors;\n", "pub mod actors;\n" + SWITCH)
-    # Another version, so that cargo never takes what is built here for what is built of the real sources.
+    # Another version, so that cargo never confuses this build with one of the real sources.
     name = 'name = "stocktide"\nversion = "0.1.0'
     versions = [(file, name, name + "-planted") for file in ("Cargo.toml", "Cargo.lock")]
-    for file, stands, then in [*replacements, switch, *versions]:
+    for file, original, replacement in [*replacements, switch, *versions]:
         text = (copy / file).read_text()
-        if text.count(stands) != 1:
-            sys.exit(f"{file} has {text.count(stands)} of {stands!r}")
-        (copy / file).write_text(text.replace(stands, then))
+        if text.count(original) != 1:
+            sys.exit(f"{file} contains {text.count(original)} occurrences of {original!r}")
+        (copy / file).write_text(text.replace(original, replacement))
 
 
 def main():
@@ -257,10 +333,10 @@ def main():
         print("no bug:", "passes" if code == 0 else out[-2000:], flush=True)
         wrong += code != 0
         for bug in wanted:
-            began = time.monotonic()
+            started = time.monotonic()
             caught = caught_by(copy, bug, MUTATIONS[bug][1])
             wrong += caught is None
-            print(f"{bug}: {caught or 'SURVIVED'} ({time.monotonic() - began:.0f} s)", flush=True)
+            print(f"{bug}: {caught or 'SURVIVED'} ({time.monotonic() - started:.0f} s)", flush=True)
     sys.exit(1 if wrong else 0)
 
 

@@ -1,8 +1,9 @@
-//! Between the service and the platforms: takes each request there and its answer back in virtual time, does to them
-//! what the story wants, and writes down what happened, in the order in which it happened.
+//! The network between the service and the platforms: carries each request and its answer in virtual time, applies the
+//! story's faults to them, and records everything in the order in which it happened.
 //!
-//! Each store is a simulated platform of its own, without faults. What was sent before the service died still arrives.
-use crate::journal::Ruler;
+//! Each store has its own simulated platform, which itself has no faults. A request sent before the service died still
+//! arrives.
+use crate::journal::JournalReader;
 use crate::life::Life;
 use crate::story::{Ability, NetFault, Outage, Rng};
 use futures_util::future::BoxFuture;
@@ -18,16 +19,16 @@ use stocktide::platforms::transport::{SendError, Transport};
 use stocktide::simulator::{Decision, Faults, Incoming, Simulator};
 use tokio::time::Instant;
 
-/// One thing that happened at a platform.
+/// Something that happened at a platform.
 #[derive(Debug, Clone)]
-pub enum Happening {
+pub enum NetworkEvent {
     /// A request left the service.
     Sent { request: usize, store: String, action: String, items: Vec<Item>, key: Option<String> },
     /// A platform applied a request to one item.
     Applied { request: usize, item: usize, before: i64, after: i64 },
-    /// A read was answered and its answer came back: quantities in the order of its items.
+    /// The answer to a read came back, with quantities in the order of the request's items.
     ReadAnswered { request: usize, shown: Vec<Option<i64>> },
-    /// The store sold some by itself.
+    /// The store made a sale of its own.
     Sold { store: String, external_id: String, quantity: i64 },
 }
 
@@ -39,17 +40,17 @@ pub struct Item {
     pub expected: Option<i64>,
 }
 
-/// A happening, and its place in history: behind this entry of the journal.
+/// An event with its position in the history: after this entry of the journal.
 #[derive(Debug, Clone)]
-pub struct Noted {
+pub struct HistoryEntry {
     pub after: i64,
     pub at: Instant,
-    pub what: Happening,
+    pub what: NetworkEvent,
 }
 
-/// What the network did to one request.
+/// What the network did to a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Sending {
+pub struct SentRequest {
     pub fault: Option<NetFault>,
 }
 
@@ -58,21 +59,21 @@ pub struct Shop {
     pub ability: Ability,
     faults: VecDeque<NetFault>,
     down: Option<(Outage, Instant)>,
-    /// When each request left, for the check of the rate.
+    /// When each request was sent, for the check of the rate limit.
     pub sent_at: Vec<Instant>,
 }
 
 pub struct State {
     pub shops: BTreeMap<String, Shop>,
-    pub history: Vec<Noted>,
-    pub sendings: Vec<Sending>,
+    pub history: Vec<HistoryEntry>,
+    pub sent_requests: Vec<SentRequest>,
     pub faults: BTreeMap<String, u64>,
-    ruler: Ruler,
+    journal_reader: JournalReader,
     rng: Rng,
-    /// No more faults: the story is over.
+    /// The story is over, so there are no more faults.
     pub calm: bool,
-    /// The answer to this request, and no other, is lost.
-    pub loses_answer_of: Option<usize>,
+    /// The answer to this request is lost.
+    pub lose_answer_of: Option<usize>,
 }
 
 #[derive(Clone)]
@@ -84,7 +85,7 @@ pub struct Network {
 enum Fate {
     Refused,
     Status(u16, Option<u8>),
-    /// Sent on: arrives after so long, and then this is seen of it.
+    /// Reaches the platform after this delay, then the service sees this.
     Arrives {
         after_ms: u64,
         seen: Seen,
@@ -98,22 +99,22 @@ enum Fate {
 enum Seen {
     Answer { after_ms: u64 },
     Status(u16),
-    Rubbish,
+    Garbage,
     Cut { after_ms: u64 },
     Nothing,
 }
 
 impl Network {
-    pub fn new(clock: Clock, ruler: Ruler, rng: Rng) -> Self {
+    pub fn new(clock: Clock, journal_reader: JournalReader, rng: Rng) -> Self {
         let state = State {
             shops: BTreeMap::new(),
             history: Vec::new(),
-            sendings: Vec::new(),
+            sent_requests: Vec::new(),
             faults: BTreeMap::new(),
-            ruler,
+            journal_reader,
             rng,
             calm: false,
-            loses_answer_of: None,
+            lose_answer_of: None,
         };
         Self { state: Arc::new(Mutex::new(state)), clock }
     }
@@ -149,23 +150,23 @@ impl Network {
         shop.faults.extend(std::iter::repeat_n(fault, calls.into()));
     }
 
-    pub fn goes_down(&self, name: &str, how: Outage, for_ms: u64) {
+    pub fn take_down(&self, name: &str, how: Outage, for_ms: u64) {
         let mut state = self.state();
         state.shops.get_mut(name).unwrap().down = Some((how, Instant::now() + Duration::from_millis(for_ms)));
     }
 
-    pub fn sells(&self, name: &str, external_id: &str, quantity: i64) {
+    pub fn sell(&self, name: &str, external_id: &str, quantity: i64) {
         let mut state = self.state();
         state.shops[name].simulator.sell(name, external_id, quantity);
-        state.note(Happening::Sold { store: name.to_owned(), external_id: external_id.to_owned(), quantity });
+        state.note(NetworkEvent::Sold { store: name.to_owned(), external_id: external_id.to_owned(), quantity });
     }
 
     pub fn quantity(&self, name: &str, external_id: &str) -> i64 {
         self.state().shops[name].simulator.quantity(name, external_id)
     }
 
-    /// Everything works from now on; what is on its way late still arrives.
-    pub fn calms(&self) {
+    /// Everything works from now on; delayed requests still arrive.
+    pub fn end_faults(&self) {
         let mut state = self.state();
         state.calm = true;
         for shop in state.shops.values_mut() {
@@ -180,9 +181,9 @@ impl Network {
 }
 
 impl State {
-    fn note(&mut self, what: Happening) {
-        let after = self.ruler.position();
-        self.history.push(Noted { after, at: Instant::now(), what });
+    fn note(&mut self, what: NetworkEvent) {
+        let after = self.journal_reader.position();
+        self.history.push(HistoryEntry { after, at: Instant::now(), what });
     }
 
     fn count(&mut self, fault: &str) {
@@ -207,7 +208,7 @@ impl State {
             }
             shop.down = None;
         }
-        let of_this = (self.loses_answer_of == Some(self.sendings.len())).then_some(NetFault::LostAnswer);
+        let of_this = (self.lose_answer_of == Some(self.sent_requests.len())).then_some(NetFault::LostAnswer);
         let Some(fault) = of_this.or_else(|| shop.faults.pop_front().filter(|_| !calm)) else {
             return (Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: back } }, None);
         };
@@ -219,15 +220,15 @@ impl State {
             NetFault::CutBefore => ("cut before applying", Fate::Lost { seen: Seen::Cut { after_ms: back } }),
             NetFault::LostAnswer => ("answer lost", Fate::Arrives { after_ms: way, seen: Seen::Cut { after_ms: back } }),
             NetFault::Silence => ("silence", Fate::Lost { seen: Seen::Nothing }),
-            NetFault::Rubbish => ("rubbish", Fate::Arrives { after_ms: way, seen: Seen::Rubbish }),
+            NetFault::Garbage => ("garbage", Fate::Arrives { after_ms: way, seen: Seen::Garbage }),
             NetFault::Slow { ms } => ("slow answer", Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: ms.into() } }),
             NetFault::LateWithin { ms } if post => {
                 ("applied late, within the settle time", Fate::Arrives { after_ms: ms.into(), seen: Seen::Cut { after_ms: 5 } })
             }
-            NetFault::LateBeyond { ms } if post => {
-                ("applied late, beyond the settle time", Fate::Arrives { after_ms: ms.into(), seen: Seen::Cut { after_ms: 5 } })
+            NetFault::LateAfter { ms } if post => {
+                ("applied late, after the settle time", Fate::Arrives { after_ms: ms.into(), seen: Seen::Cut { after_ms: 5 } })
             }
-            NetFault::LateWithin { .. } | NetFault::LateBeyond { .. } => {
+            NetFault::LateWithin { .. } | NetFault::LateAfter { .. } => {
                 ("cut before applying", Fate::Lost { seen: Seen::Cut { after_ms: 5 } })
             }
         };
@@ -242,11 +243,11 @@ impl State {
         let before: Vec<i64> = ids.iter().map(shown).collect();
         let receipts = simulator.stats().items;
         let decision = simulator.decide(now_us, incoming);
-        let Decision::Answer(answer) = decision else { unreachable!("the simulator itself has no faults") };
+        let Decision::Answer(answer) = decision else { unreachable!("the simulator itself injects no faults") };
         if incoming.post && simulator.stats().items > receipts {
             for receipt in simulator.receipts(receipts, usize::MAX) {
                 let item = ids.iter().position(|id| **id == receipt.external_id).unwrap();
-                self.note(Happening::Applied { request, item, before: before[item], after: receipt.quantity });
+                self.note(NetworkEvent::Applied { request, item, before: before[item], after: receipt.quantity });
             }
         }
         if answer.status == 401 {
@@ -300,20 +301,20 @@ impl Transport for Wire {
     fn send(&self, request: Request, timeout: Duration) -> BoxFuture<'static, Result<Reply, SendError>> {
         let (network, life) = (self.network.clone(), Arc::clone(&self.life));
         Box::pin(async move {
-            life.point().await;
+            life.crash_point().await;
             let (name, action, items, incoming) = parse(&request);
             let (id, fate) = {
                 let mut state = network.state();
                 let (fate, fault) = state.fate(&name, incoming.post);
-                let id = state.sendings.len();
-                state.sendings.push(Sending { fault });
+                let id = state.sent_requests.len();
+                state.sent_requests.push(SentRequest { fault });
                 state.shops.get_mut(&name).unwrap().sent_at.push(Instant::now());
-                // A connection that was refused took nothing along.
+                // Nothing was sent over a connection that was refused.
                 if !matches!(fate, Fate::Refused) {
                     let key = incoming.key.clone();
                     let how = format!("{:?}: {action}", state.shops[&name].ability);
                     state.count(&how);
-                    state.note(Happening::Sent { request: id, store: name.clone(), action, items: items.clone(), key });
+                    state.note(NetworkEvent::Sent { request: id, store: name.clone(), action, items: items.clone(), key });
                 }
                 (id, fate)
             };
@@ -327,15 +328,15 @@ impl Transport for Wire {
                     }
                     Fate::Lost { seen } => (None, seen),
                     Fate::Arrives { after_ms, seen } => {
-                        let (tell, told) = tokio::sync::oneshot::channel();
+                        let (sender, receiver) = tokio::sync::oneshot::channel();
                         let (network, name, items, incoming) = (network.clone(), name.clone(), items.clone(), incoming.clone());
-                        // Not a part of the process: it arrives whatever becomes of who sent it.
+                        // Not part of the process: the request arrives even if its sender dies.
                         tokio::spawn(async move {
                             pause(after_ms).await;
                             let now_us = network.clock.now_us();
-                            tell.send(network.state().arrive(id, &name, now_us, &incoming, &items)).ok();
+                            sender.send(network.state().arrive(id, &name, now_us, &incoming, &items)).ok();
                         });
-                        (Some(told), seen)
+                        (Some(receiver), seen)
                     }
                 };
                 match (seen, arrived) {
@@ -348,11 +349,11 @@ impl Transport for Wire {
                     }
                     (Seen::Nothing, _) | (_, None) => pause(3_600_000).await,
                     (seen, Some(arrived)) => {
-                        let (status, body) = arrived.await.map_err(|_| SendError::Lost("gone".to_owned()))?;
+                        let (status, body) = arrived.await.map_err(|_| SendError::Lost("the request was dropped".to_owned()))?;
                         let reply = |status, body: String| Ok(Reply { status, headers: Vec::new(), body });
                         return match seen {
                             Seen::Status(status) => reply(status, String::new()),
-                            Seen::Rubbish => reply(200, "<html>".to_owned()),
+                            Seen::Garbage => reply(200, "<html>".to_owned()),
                             Seen::Answer { after_ms } => {
                                 pause(after_ms).await;
                                 if !incoming.post && status == 200 {
@@ -361,7 +362,7 @@ impl Transport for Wire {
                                         all.iter().find(|i| i["external_id"] == item.external_id)?["quantity"].as_i64()
                                     };
                                     let shown = items.iter().map(shown).collect();
-                                    network.state().note(Happening::ReadAnswered { request: id, shown });
+                                    network.state().note(NetworkEvent::ReadAnswered { request: id, shown });
                                 }
                                 reply(status, body.to_string())
                             }
@@ -372,7 +373,7 @@ impl Transport for Wire {
                 Err(SendError::Lost("connection cut".to_owned()))
             };
             let reply = tokio::time::timeout(timeout, exchange).await.unwrap_or_else(|_| Err(SendError::Lost("timeout".to_owned())));
-            life.point().await;
+            life.crash_point().await;
             reply
         })
     }

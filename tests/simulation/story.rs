@@ -1,20 +1,20 @@
-//! A story: the world as it is at the beginning, and what happens in it, all drawn from one seed before anything runs.
+//! A story: the initial state of the world and what happens in it, all drawn from one seed before anything runs.
 //!
-//! Steps name things by their places ("the second store of the first seller"), so that a story with some of its steps
-//! taken out is still a story: that is how a failing one is made short.
+//! Steps refer to things by position ("the second store of the first seller"), so that a story with some of its steps
+//! removed is still a valid story: that is how a failing one is shortened.
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 
 pub type Rng = ChaCha8Rng;
 
-/// The SKUs that every seller has. That they are called the same is on purpose: nobody's may be mixed up.
+/// Every seller has these SKUs. They share names on purpose, so that mixing up sellers is noticed.
 pub const SKUS: [&str; 3] = ["A", "B", "C"];
 pub const WAREHOUSES: [&str; 2] = ["main", "north"];
-/// Zones with daylight saving at different dates, by an hour and by half of one, and one without.
+/// Zones with daylight-saving time on different dates, of an hour and of half an hour, and zones without.
 pub const ZONES: [&str; 6] =
     ["Europe/Berlin", "America/New_York", "Asia/Taipei", "Australia/Lord_Howe", "America/Sao_Paulo", "Pacific/Apia"];
-/// Shortly before clocks change in one of them, named by its place, and an ordinary day.
+/// Instants shortly before the clocks change in one of `ZONES`, given by its index, and one on an ordinary day.
 const STARTS: [(&str, usize); 7] = [
     ("2026-03-28T20:00:00Z", 0),
     ("2026-10-24T19:30:00Z", 0),
@@ -26,24 +26,20 @@ const STARTS: [(&str, usize); 7] = [
 ];
 const DAILY: [&str; 6] = ["00:00", "02:30", "01:45", "03:00", "12:15", "23:59"];
 
-/// What a platform can do.
+/// What a platform can do. A name with `Blindly` means that it cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ability {
-    /// Adds, and knows keys.
+    /// Adds, with idempotency keys.
     Keys,
-    /// Sets if unchanged.
+    /// Sets if the quantity is unchanged.
     CompareAndSet,
-    /// Adds; can be read.
     Adds,
-    /// Sets; can be read.
     Sets,
-    /// Sets, and knows keys; can be read.
+    /// Sets, with idempotency keys.
     KeyedSets,
-    /// Adds; cannot be read.
     AddsBlindly,
-    /// Sets; cannot be read.
     SetsBlindly,
-    /// Adds and sets if unchanged.
+    /// Adds, and sets if the quantity is unchanged.
     AddsOrCompares,
 }
 
@@ -80,7 +76,7 @@ pub struct StoreSetup {
     pub per_second: f64,
     pub burst: u32,
     pub warehouses: Option<Vec<usize>>,
-    /// Which SKUs it sells.
+    /// The SKUs it sells, by index.
     pub skus: Vec<usize>,
 }
 
@@ -103,7 +99,6 @@ pub struct Setup {
     pub sellers: Vec<SellerSetup>,
 }
 
-/// A stock event, before it has an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     pub kind: &'static str,
@@ -115,11 +110,11 @@ pub struct Event {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventId {
-    /// Its own, drawn with the story, so that it stays the same when other steps are taken out.
+    /// Drawn with the story, so that it stays the same when other steps are removed.
     Fresh(u32),
-    /// The very event sent so many before, again.
+    /// Repeats the event sent this many events ago.
     Again(usize),
-    /// The id of the event sent so many before, on another body.
+    /// Uses the id of the event sent this many events ago, with another body.
     Stolen(usize),
 }
 
@@ -153,7 +148,7 @@ pub enum StoreChange {
     Paused(bool),
 }
 
-/// What becomes of the next call to a store.
+/// What happens to the next call to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NetFault {
     Refused,
@@ -164,31 +159,31 @@ pub enum NetFault {
     ErrorAfter,
     CutBefore,
     LostAnswer,
-    /// Nothing is applied and nothing comes back.
+    /// Nothing is applied and no answer comes.
     Silence,
-    /// Applied, and the answer is rubbish with status 200.
-    Rubbish,
-    /// Applied; the answer takes so long.
+    /// Applied, but the answer is garbage with status 200.
+    Garbage,
+    /// Applied; the answer takes this long.
     Slow {
         ms: u32,
     },
-    /// Cut at once, applied after so long: within the settle time.
+    /// Cut at once, applied after this delay, which is within the settle time.
     LateWithin {
         ms: u32,
     },
-    /// Cut at once, applied after so long: beyond it.
-    LateBeyond {
+    /// Cut at once, applied after this delay, which is longer than the settle time.
+    LateAfter {
         ms: u32,
     },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DbFault {
-    /// The work is not done, and says so.
+    /// The work is not done, and an error is returned.
     Fails,
-    /// The work is done, and the answer of the commit is lost.
+    /// The work is done, but the answer to the commit is lost.
     AnswerLost,
-    /// The work takes so long.
+    /// The work takes this long.
     Slow { ms: u32 },
 }
 
@@ -207,23 +202,23 @@ pub enum Step {
         events: Vec<Event>,
         ndjson: bool,
     },
-    /// Several requests at once.
+    /// Several concurrent requests.
     Burst {
         seller: usize,
         requests: Vec<Vec<Event>>,
     },
-    /// A store sells; told to the ledger or not.
+    /// A store sells some units; if `reported`, the ledger receives a sale event with this id.
     Sell {
         seller: usize,
         store: usize,
         sku: usize,
         quantity: i64,
-        told: Option<u32>,
+        reported: Option<u32>,
     },
     Sleep {
         ms: u64,
     },
-    /// To shortly before (or after, below 0) the next daily time of a seller.
+    /// Until this long before a seller's next daily time; if negative, after it.
     ToDailyTime {
         seller: usize,
         before_ms: i64,
@@ -284,13 +279,13 @@ pub enum Step {
         how: Outage,
         for_ms: u64,
     },
-    Refuses {
+    Refuse {
         seller: usize,
         store: usize,
         sku: usize,
         whole_call: bool,
     },
-    Mended {
+    AcceptAgain {
         seller: usize,
         store: usize,
         sku: usize,
@@ -300,7 +295,7 @@ pub enum Step {
         after: u8,
         times: u8,
     },
-    /// The process dies at the so many-th await from now.
+    /// The process dies at this point, counted from now.
     CrashAt {
         points: u32,
         down_ms: u64,
@@ -311,10 +306,10 @@ pub enum Step {
     Restart {
         down_ms: u64,
     },
-    ClockSteps {
+    StepClock {
         ms: i64,
     },
-    /// One seller asks for another's things.
+    /// One seller requests another's data.
     Trespass {
         seller: usize,
         victim: usize,
@@ -332,9 +327,9 @@ impl Story {
     pub fn draw(seed: u64, steps: usize) -> Self {
         let mut rng = Rng::seed_from_u64(seed);
         let setup = draw_setup(&mut rng);
-        let mut drawer = Drawer { rng, setup, next_id: 0, soon: VecDeque::new() };
-        let steps = (0..steps).map(|_| drawer.step()).collect();
-        Self { seed, setup: drawer.setup, steps }
+        let mut generator = Generator { rng, setup, next_id: 0, upcoming: VecDeque::new() };
+        let steps = (0..steps).map(|_| generator.step()).collect();
+        Self { seed, setup: generator.setup, steps }
     }
 }
 
@@ -348,7 +343,7 @@ fn draw_setup(rng: &mut Rng) -> Setup {
         .map(|_| {
             let count = rng.random_range(1..=3usize);
             let exclusive = rng.random_bool(0.35);
-            // Of exclusive stores, often shares that make a whole.
+            // The shares of exclusive stores often sum to 100 %.
             let whole = exclusive && rng.random_bool(0.5);
             let stores = (0..count)
                 .map(|place| {
@@ -393,15 +388,15 @@ pub fn daily_at(index: usize) -> &'static str {
     DAILY[index]
 }
 
-struct Drawer {
+struct Generator {
     rng: Rng,
     setup: Setup,
     next_id: u32,
-    /// What comes next in any case: steps that belong together.
-    soon: VecDeque<Step>,
+    /// Steps that must come next because they belong together.
+    upcoming: VecDeque<Step>,
 }
 
-impl Drawer {
+impl Generator {
     fn seller(&mut self) -> usize {
         self.rng.random_range(0..self.setup.sellers.len())
     }
@@ -467,10 +462,10 @@ impl Drawer {
             5 => NetFault::CutBefore,
             6 | 7 => NetFault::LostAnswer,
             8 => NetFault::Silence,
-            9 => NetFault::Rubbish,
+            9 => NetFault::Garbage,
             10 => NetFault::Slow { ms: self.rng.random_range(100..15_000) },
             11 | 12 => NetFault::LateWithin { ms: self.rng.random_range(100..9_900) },
-            _ => NetFault::LateBeyond { ms: self.rng.random_range(10_700..600_000) },
+            _ => NetFault::LateAfter { ms: self.rng.random_range(10_700..600_000) },
         }
     }
 
@@ -501,8 +496,8 @@ impl Drawer {
         rule
     }
 
-    /// An increase is on its way to a store, and will not arrive, while auto-sync is switched off or the store is.
-    fn called_off_on_its_way(&mut self) -> Step {
+    /// Auto-sync or the store is switched off while an increase that will not arrive is in flight.
+    fn cancelled_in_flight(&mut self) -> Step {
         let (seller, store) = self.store();
         let skus = self.setup.sellers[seller].stores[store].skus.clone();
         let sku = pick(&mut self.rng, &skus);
@@ -518,23 +513,23 @@ impl Drawer {
         } else {
             Step::Store { seller, store, change: StoreChange::Enabled(false) }
         };
-        self.soon.push_back(Step::Events { seller, events: vec![event], ndjson: false });
-        self.soon.push_back(Step::Sleep { ms: self.rng.random_range(0..60) });
-        self.soon.push_back(off);
-        self.soon.push_back(Step::Sleep { ms: self.rng.random_range(0..90_000) });
-        self.soon.push_back(Step::Store { seller, store, change: StoreChange::Enabled(true) });
-        self.soon.push_back(Step::Set { seller, setting: Setting::Incremental { initial: self.rng.random_bool(0.7) } });
+        self.upcoming.push_back(Step::Events { seller, events: vec![event], ndjson: false });
+        self.upcoming.push_back(Step::Sleep { ms: self.rng.random_range(0..60) });
+        self.upcoming.push_back(off);
+        self.upcoming.push_back(Step::Sleep { ms: self.rng.random_range(0..90_000) });
+        self.upcoming.push_back(Step::Store { seller, store, change: StoreChange::Enabled(true) });
+        self.upcoming.push_back(Step::Set { seller, setting: Setting::Incremental { initial: self.rng.random_bool(0.7) } });
         let fault =
             pick(&mut self.rng, &[NetFault::CutBefore, NetFault::Silence, NetFault::ErrorBefore, NetFault::Throttled { retry_after_s: 1 }]);
         Step::Net { seller, store, fault, calls: 1 }
     }
 
     fn step(&mut self) -> Step {
-        if let Some(step) = self.soon.pop_front() {
+        if let Some(step) = self.upcoming.pop_front() {
             return step;
         }
         if self.rng.random_bool(0.01) {
-            return self.called_off_on_its_way();
+            return self.cancelled_in_flight();
         }
         match self.rng.random_range(0..1000) {
             0..=299 => {
@@ -547,8 +542,8 @@ impl Drawer {
             }
             340..=419 => {
                 let (seller, store) = self.store();
-                let told = self.rng.random_bool(0.5).then(|| self.fresh());
-                Step::Sell { seller, store, sku: self.sku(), quantity: self.rng.random_range(1..=3), told }
+                let reported = self.rng.random_bool(0.5).then(|| self.fresh());
+                Step::Sell { seller, store, sku: self.sku(), quantity: self.rng.random_range(1..=3), reported }
             }
             420..=519 => Step::Sleep { ms: self.rng.random_range(0..300) },
             520..=599 => Step::Sleep { ms: self.rng.random_range(300..30_000) },
@@ -612,11 +607,11 @@ impl Drawer {
             }
             915..=921 => {
                 let (seller, store) = self.store();
-                Step::Refuses { seller, store, sku: self.sku(), whole_call: self.rng.random_bool(0.5) }
+                Step::Refuse { seller, store, sku: self.sku(), whole_call: self.rng.random_bool(0.5) }
             }
             922..=931 => {
                 let (seller, store) = self.store();
-                Step::Mended { seller, store, sku: self.sku() }
+                Step::AcceptAgain { seller, store, sku: self.sku() }
             }
             932..=954 => {
                 let fault = match self.rng.random_range(0..3) {
@@ -635,7 +630,7 @@ impl Drawer {
                     1 => self.rng.random_range(2_000..120_000),
                     _ => self.rng.random_range(120_000..3 * 3_600_000),
                 };
-                Step::ClockSteps { ms: if self.rng.random_bool(0.5) { size } else { -size } }
+                Step::StepClock { ms: if self.rng.random_bool(0.5) { size } else { -size } }
             }
             _ => {
                 let seller = self.seller();

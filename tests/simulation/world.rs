@@ -1,9 +1,9 @@
-//! Runs a story: one process of the service after another on one database, and the sellers' client software, which
-//! sends each request again until it is answered.
+//! The world of a story: the service, as one process after another on one database, and the sellers' client software,
+//! which repeats each request until it is answered.
 mod trespass;
 
-use crate::journal::{Database, Entry, Ruler};
-use crate::life::{Door, Fortune, Life};
+use crate::journal::{Database, Entry, JournalReader};
+use crate::life::{DatabaseAccess, FaultPlan, Life};
 use crate::model;
 use crate::network::Network;
 use crate::story::{Event, EventId, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at};
@@ -34,12 +34,12 @@ thread_local! {
     static DRAWS: RefCell<Rng> = RefCell::new(Rng::seed_from_u64(0));
 }
 
-/// The service's draws for backoff.
+/// The random numbers that the service uses for backoff.
 fn draw() -> f64 {
     DRAWS.with_borrow_mut(|rng| rng.random())
 }
 
-/// Something that must never be. The name tells one kind of failure from another when a story is made shorter.
+/// Something that must never happen. The name identifies the kind of failure when a story is shortened.
 #[derive(Debug, Clone)]
 pub struct Failure {
     pub name: &'static str,
@@ -69,15 +69,15 @@ pub struct Shop {
     token: u32,
 }
 
-pub struct Client_ {
+pub struct SellerClient {
     pub id: String,
     key: String,
     pub shops: Vec<Shop>,
     /// Every event sent, in order.
     sent: Vec<(String, model::Event)>,
-    /// What each id stands for: the body that was sent with it first.
+    /// The body that was first sent with each id.
     pub events: BTreeMap<String, model::Event>,
-    /// Ids that were answered as accepted or, when an answer had been lost, as duplicates.
+    /// Ids that were answered as accepted or, after a lost answer, as duplicates.
     pub acknowledged: BTreeSet<String>,
 }
 
@@ -85,18 +85,18 @@ pub struct World {
     pub clock: Clock,
     pub network: Network,
     pub database: Database,
-    pub fortune: Arc<Mutex<Fortune>>,
-    pub ruler: Ruler,
-    /// The journal, as far as it was read.
+    pub fault_plan: Arc<Mutex<FaultPlan>>,
+    pub journal_reader: JournalReader,
+    /// The journal, as far as it has been read.
     pub journal: Vec<(i64, Entry)>,
-    pub sellers: Vec<Client_>,
-    /// When the process was down, in wall time; the last one may be open.
+    pub sellers: Vec<SellerClient>,
+    /// When the process was down, in wall time.
     pub down: Vec<(DateTime<Utc>, DateTime<Utc>)>,
     pub clock_steps: Vec<i64>,
     pub counts: BTreeMap<String, u64>,
     story: Story,
     process: Option<Process>,
-    /// How long the process stays down when it dies by its fuse.
+    /// How long the process stays down when its fuse ends it.
     down_ms: u64,
 }
 
@@ -107,15 +107,15 @@ impl World {
         stocktide::domain::ids::begin_order_of_this_thread();
         let clock = Clock::starting_at(story.setup.start.parse().unwrap());
         let database = Database::fresh();
-        let network = Network::new(clock.clone(), Ruler::on(&database), draws(2));
-        let ruler = Ruler::on(&database);
-        let fortune = Fortune::new(draws(3));
+        let network = Network::new(clock.clone(), JournalReader::on(&database), draws(2));
+        let journal_reader = JournalReader::on(&database);
+        let fault_plan = FaultPlan::new(draws(3));
         let mut world = Self {
             clock,
             network,
             database,
-            fortune,
-            ruler,
+            fault_plan,
+            journal_reader,
             journal: Vec::new(),
             sellers: Vec::new(),
             down: Vec::new(),
@@ -133,17 +133,17 @@ impl World {
         *self.counts.entry(what.into()).or_default() += 1;
     }
 
-    /// Reads on in the journal.
+    /// Reads new entries of the journal.
     pub fn read_journal(&mut self) {
         let read_to = self.journal.last().map_or(0, |(seq, _)| *seq);
-        let more = self.ruler.read(read_to);
+        let more = self.journal_reader.read(read_to);
         self.journal.extend(more);
     }
 
     async fn start(&mut self) {
-        let life = Life::new(&self.fortune);
+        let life = Life::new(&self.fault_plan);
         let mut settings = db::Settings::new(self.database.url());
-        settings.fault_injection = Some(Arc::new(Door(Arc::clone(&life))));
+        settings.fault_injection = Some(Arc::new(DatabaseAccess(Arc::clone(&life))));
         settings.connections = 1;
         let db = Db::open(&settings);
         let client = Client::new(
@@ -163,7 +163,7 @@ impl World {
         };
         let deps = Deps::new(db.clone(), client.clone(), self.clock.clone(), Arc::clone(&sealer), of_actors);
         let renewals = Arc::clone(&deps.renewals);
-        // What runs in this set ends with the process.
+        // Tasks in this set end with the process.
         let set = tokio::task::LocalSet::new();
         let handle = {
             let _inside = set.enter();
@@ -216,7 +216,7 @@ impl World {
         self.clock.now().to_utc()
     }
 
-    /// The process is gone, between two instructions.
+    /// Ends the process between two instructions.
     async fn crash(&mut self, down_ms: u64) {
         let process = self.process.take().unwrap();
         process.life.die();
@@ -225,10 +225,10 @@ impl World {
         self.stay_down(down_ms).await;
     }
 
-    /// It died by its fuse, at a point of its own.
+    /// The fuse has ended the process at a point in its work.
     async fn crash_at_point(&mut self) {
         self.crash(self.down_ms).await;
-        self.count("crash at a point on its way");
+        self.count("crash at a point in its work");
     }
 
     async fn stay_down(&mut self, down_ms: u64) {
@@ -239,7 +239,7 @@ impl World {
     }
 
     async fn restart(&mut self, down_ms: u64) -> Verdict {
-        // Dying while it stops is allowed.
+        // It may die while it stops.
         let (handle, life) = (self.process().handle.clone(), Arc::clone(&self.process().life));
         tokio::select! {
             biased;
@@ -256,8 +256,8 @@ impl World {
         Ok(())
     }
 
-    /// Lets time pass; a process that dies meanwhile is started again.
-    pub async fn travel(&mut self, ms: u64) {
+    /// Lets time pass; if the process dies meanwhile, it is restarted.
+    pub async fn advance(&mut self, ms: u64) {
         let until = tokio::time::Instant::now() + Duration::from_millis(ms);
         loop {
             let life = Arc::clone(&self.process().life);
@@ -273,9 +273,9 @@ impl World {
         }
     }
 
-    /// Sends requests side by side, each again until it is answered for good. `lost` says of which one an answer may
-    /// have been lost.
-    async fn ask_all(&mut self, requests: Vec<Box<dyn Fn() -> TestRequest>>) -> Vec<(u16, Value, bool)> {
+    /// Sends requests concurrently and repeats each until it gets a final answer. The flag says whether an answer may have
+    /// been lost on the way.
+    async fn send_all(&mut self, requests: Vec<Box<dyn Fn() -> TestRequest>>) -> Vec<(u16, Value, bool)> {
         let answers: Rc<RefCell<Vec<Option<Answer>>>> = Rc::new(RefCell::new(vec![None; requests.len()]));
         let mut lost = vec![false; requests.len()];
         loop {
@@ -304,7 +304,7 @@ impl World {
             if died {
                 self.crash_at_point().await;
             } else if lost.iter().any(|l| *l) {
-                self.travel(250).await;
+                self.advance(250).await;
             }
         }
         let answers = Rc::try_unwrap(answers).unwrap().into_inner();
@@ -312,7 +312,7 @@ impl World {
     }
 
     pub async fn ask(&mut self, request: impl Fn() -> TestRequest + 'static) -> (u16, Value) {
-        let (status, body, _) = self.ask_all(vec![Box::new(request)]).await.remove(0);
+        let (status, body, _) = self.send_all(vec![Box::new(request)]).await.remove(0);
         (status, body)
     }
 
@@ -357,7 +357,7 @@ impl World {
                 return fail("request refused", answer.to_string());
             }
             let text = |field: &str| answer[field].as_str().unwrap().to_owned();
-            self.sellers.push(Client_ {
+            self.sellers.push(SellerClient {
                 id: hex_of(&text("id")),
                 key: text("api_key"),
                 shops: Vec::new(),
@@ -430,7 +430,7 @@ impl World {
         if answer["rejected"] == 0 { Ok(()) } else { fail("request refused", answer.to_string()) }
     }
 
-    /// Sends stock events, in one request or several side by side, and checks each answer.
+    /// Sends stock events, in one request or in several concurrent ones, and checks each answer.
     async fn record(&mut self, seller: usize, requests: Vec<Vec<Event>>, ndjson: bool) -> Verdict {
         let mut sent: Vec<Vec<(String, model::Event)>> = Vec::new();
         for events in requests {
@@ -458,10 +458,10 @@ impl World {
             };
             Box::new(request) as Box<dyn Fn() -> TestRequest>
         });
-        let answers = self.ask_all(asked.collect()).await;
-        let side_by_side = sent.len() > 1;
-        if side_by_side {
-            self.count("requests side by side");
+        let answers = self.send_all(asked.collect()).await;
+        let in_parallel = sent.len() > 1;
+        if in_parallel {
+            self.count("concurrent requests");
         }
         let known_before = self.sellers[seller].acknowledged.clone();
         for (bodies, (status, answer, lost)) in sent.iter().zip(answers) {
@@ -469,13 +469,13 @@ impl World {
                 return fail("request refused", format!("{bodies:?}: {status} {answer}"));
             }
             if bodies.len() > 1 {
-                self.count(if ndjson { "batch of events as lines" } else { "batch of events" });
+                self.count(if ndjson { "batch of events as NDJSON" } else { "batch of events" });
             }
             for (place, (id, event)) in bodies.iter().enumerate() {
                 let result = &answer["results"][place];
                 self.count(match result["status"].as_str() {
                     Some("duplicate") => "event: duplicate".to_owned(),
-                    Some("rejected") => "event: id of another".to_owned(),
+                    Some("rejected") => "event: id already taken".to_owned(),
                     _ => format!("event: {}", event.kind),
                 });
                 let client = &mut self.sellers[seller];
@@ -484,16 +484,16 @@ impl World {
                 let known_before = known_before.contains(id);
                 let word = result["status"].as_str().unwrap_or_default();
                 let right = match word {
-                    "accepted" => !known_before && (!known || side_by_side),
-                    "duplicate" => first && (known || lost || side_by_side),
-                    "rejected" => !first || side_by_side,
+                    "accepted" => !known_before && (!known || in_parallel),
+                    "duplicate" => first && (known || lost || in_parallel),
+                    "rejected" => !first || in_parallel,
                     _ => false,
                 };
                 if !right || (word == "rejected" && result["errors"][0]["pointer"].as_str().is_none_or(|p| !p.ends_with("/event_id"))) {
-                    return fail("event answered wrongly", format!("{id} {event:?}: {status} {result}, known {known}, lost {lost}"));
+                    return fail("wrong answer to an event", format!("{id} {event:?}: {status} {result}, known {known}, lost {lost}"));
                 }
                 if word != "rejected" {
-                    // Of two that were sent side by side under one id either may have been first.
+                    // If two were sent concurrently with the same id, either may have been first.
                     client.events.insert(id.clone(), event.clone());
                     client.acknowledged.insert(id.clone());
                 }
@@ -502,32 +502,32 @@ impl World {
         Ok(())
     }
 
-    /// The process dies at the so many-th point from now, and comes back soon.
-    pub fn dies_at(&mut self, points: u64) {
+    /// The process will die at this point, counted from now, and restart soon after.
+    pub fn die_at(&mut self, points: u64) {
         self.down_ms = 50;
-        self.process().life.light(points);
+        self.process().life.light_fuse(points);
     }
 
     pub async fn step(&mut self, step: &Step) -> Verdict {
         match step {
             Step::Events { seller, events, ndjson } => self.record(*seller, vec![events.clone()], *ndjson).await?,
             Step::Burst { seller, requests } => self.record(*seller, requests.clone(), false).await?,
-            Step::Sell { seller, store, sku, quantity, told } => {
+            Step::Sell { seller, store, sku, quantity, reported } => {
                 let (_, name) = self.shop(*seller, *store);
-                self.network.sells(&name, SKUS[*sku], *quantity);
+                self.network.sell(&name, SKUS[*sku], *quantity);
                 self.count("store sale");
-                if let Some(id) = told {
+                if let Some(id) = reported {
                     let event = Event { kind: "sale", sku: *sku, warehouse: 0, quantity: *quantity, id: EventId::Fresh(*id) };
                     self.record(*seller, vec![vec![event]], false).await?;
                 }
             }
-            Step::Sleep { ms } => self.travel(*ms).await,
+            Step::Sleep { ms } => self.advance(*ms).await,
             Step::ToDailyTime { seller, before_ms } => {
                 let settings = self.expect(*seller, "GET", "/v1/sync-settings", None).await?;
                 if let Some(at) = settings["next_run_at"].as_str() {
                     let at: DateTime<Utc> = at.parse().unwrap();
                     let wait = (at - self.now()).num_milliseconds() - before_ms;
-                    self.travel(u64::try_from(wait).unwrap_or(0)).await;
+                    self.advance(u64::try_from(wait).unwrap_or(0)).await;
                 }
             }
             Step::Set { seller, setting } => {
@@ -542,12 +542,12 @@ impl World {
                     Setting::Cancellations(on) => json!({ "trigger_on_cancellation": on }),
                     Setting::Exclusive(on) => json!({ "allocation_mode": if *on { "exclusive" } else { "shared" } }),
                 };
-                // Shares that do not go together are refused, rightly.
+                // Shares that sum to more than 100 % are rightly refused.
                 let (status, answer) = self.as_seller(*seller, "PUT", "/v1/sync-settings", Some(body)).await;
                 if !matches!(status, 200 | 422) {
                     return fail("request refused", format!("{setting:?}: {status} {answer}"));
                 }
-                self.count(format!("setting: {}", word(setting)));
+                self.count(format!("setting: {}", variant_name(setting)));
             }
             Step::Rule { seller, rule } => {
                 self.rule(*seller, rule).await?;
@@ -567,7 +567,7 @@ impl World {
                 if !matches!(status, 200 | 422) {
                     return fail("request refused", format!("{change:?}: {status} {answer}"));
                 }
-                self.count(format!("store: {}", word(change)));
+                self.count(format!("store: {}", variant_name(change)));
             }
             Step::Sync { seller, store, sku } => {
                 let store_ids = store.map(|store| vec![self.shop(*seller, store).0]);
@@ -585,7 +585,7 @@ impl World {
                 let listing = listings["items"].as_array().unwrap().iter().find(|l| l["sku"] == SKUS[*sku]);
                 if let Some(listing) = listing {
                     let path = format!("/v1/stores/{id}/listings/{}", listing["id"].as_str().unwrap());
-                    // Deleted already by a request whose answer was lost.
+                    // 404 if it was already deleted by a request whose answer was lost.
                     let (status, answer) = self.as_seller(*seller, "DELETE", &path, None).await;
                     if !matches!(status, 204 | 404) {
                         return fail("request refused", format!("{status} {answer}"));
@@ -612,35 +612,35 @@ impl World {
             }
             Step::Down { seller, store, how, for_ms } => {
                 let (_, name) = self.shop(*seller, *store);
-                self.network.goes_down(&name, *how, *for_ms);
+                self.network.take_down(&name, *how, *for_ms);
             }
-            Step::Refuses { seller, store, sku, whole_call } => {
+            Step::Refuse { seller, store, sku, whole_call } => {
                 let (_, name) = self.shop(*seller, *store);
                 let item = SKUS[*sku].to_owned();
                 self.network.change(&name, |f| if *whole_call { f.poison_items.push(item) } else { f.reject_items.push(item) });
                 self.count(if *whole_call { "call refused as a whole" } else { "item refused" });
             }
-            Step::Mended { seller, store, sku } => {
+            Step::AcceptAgain { seller, store, sku } => {
                 let (_, name) = self.shop(*seller, *store);
                 self.network.change(&name, |f| {
                     f.poison_items.retain(|id| id != SKUS[*sku]);
                     f.reject_items.retain(|id| id != SKUS[*sku]);
                 });
             }
-            Step::Db { fault, after, times } => self.fortune.lock().unwrap().plan(*fault, (*after).into(), (*times).into()),
+            Step::Db { fault, after, times } => self.fault_plan.lock().unwrap().plan(*fault, (*after).into(), (*times).into()),
             Step::CrashAt { points, down_ms } => {
                 self.down_ms = *down_ms;
-                self.process().life.light((*points).into());
+                self.process().life.light_fuse((*points).into());
             }
             Step::Crash { down_ms } => {
                 self.crash(*down_ms).await;
-                self.count("crash while it waits");
+                self.count("crash while idle");
             }
             Step::Restart { down_ms } => self.restart(*down_ms).await?,
-            Step::ClockSteps { ms } => {
+            Step::StepClock { ms } => {
                 self.clock.step(TimeDelta::milliseconds(*ms));
                 self.clock_steps.push(*ms);
-                self.count(if *ms < 0 { "clock stepped back" } else { "clock stepped ahead" });
+                self.count(if *ms < 0 { "clock stepped back" } else { "clock stepped forward" });
             }
             Step::Trespass { seller, victim } => self.trespass(*seller, *victim).await?,
         }
@@ -663,11 +663,11 @@ impl World {
         if matches!(status, 200 | 422) { Ok(()) } else { fail("request refused", format!("{rule:?}: {status} {answer}")) }
     }
 
-    /// The story is over: everything works again, and whatever a seller can mend is mended.
-    pub async fn mend_everything(&mut self) -> Verdict {
-        self.process().life.put_out();
-        self.fortune.lock().unwrap().calms();
-        self.network.calms();
+    /// The story is over: everything works again, and the seller fixes whatever a seller can fix.
+    pub async fn end_all_faults(&mut self) -> Verdict {
+        self.process().life.put_out_fuse();
+        self.fault_plan.lock().unwrap().clear();
+        self.network.end_faults();
         for seller in 0..self.sellers.len() {
             for store in 0..self.sellers[seller].shops.len() {
                 let (id, name) = self.shop(seller, store);
@@ -686,15 +686,15 @@ impl World {
         Ok(())
     }
 
-    /// Until nothing waits, or it is clear that something is stuck. Marked listings are the checker's to judge: one that is
-    /// not to be pushed stays marked until it is.
-    pub async fn quiet(&mut self) -> Verdict {
-        let left = |world: &mut Self, of: &str| world.ruler.count(&format!("SELECT count(*) AS seq FROM {of}"));
+    /// Waits until nothing is pending, or it is clear that something is stuck. Marked listings are left to the checker: one
+    /// that must not be pushed stays marked until it may be.
+    pub async fn wait_until_quiet(&mut self) -> Verdict {
+        let left = |world: &mut Self, of: &str| world.journal_reader.count(&format!("SELECT count(*) AS seq FROM {of}"));
         let work = ["pushes WHERE state IN (0, 1, 3, 4, 6)", "sync_runs WHERE finished_at IS NULL"];
-        // What was due before the clock stepped back is due that much later.
+        // Whatever was due before the clock stepped back is due that much later.
         let stepped_back: i64 = self.clock_steps.iter().filter(|ms| **ms < 0).map(|ms| -ms).sum();
         for n in 0..240 + stepped_back / 60_000 {
-            self.travel(if n < 20 { 3_000 } else { 60_000 }).await;
+            self.advance(if n < 20 { 3_000 } else { 60_000 }).await;
             if work.iter().chain(&["listings WHERE marked"]).all(|of| left(self, of) == 0) {
                 return Ok(());
             }
@@ -703,7 +703,7 @@ impl World {
         if still.is_empty() {
             return Ok(());
         }
-        fail("work is stuck", format!("hours after everything worked again there are left {}", still.join(", ")))
+        fail("work is stuck", format!("hours after all faults ended, still open: {}", still.join(", ")))
     }
 
     pub async fn sync_everything(&mut self, seller: usize) -> Verdict {
@@ -723,7 +723,7 @@ impl World {
         self.record(seller, vec![events], false).await
     }
 
-    pub async fn end(&mut self) -> Verdict {
+    pub async fn shut_down(&mut self) -> Verdict {
         let process = self.process.take().unwrap();
         let stopped = stop(&process.handle).await;
         process.life.die();
@@ -733,7 +733,7 @@ impl World {
     }
 }
 
-/// A graceful stop: whatever was on its way has ended, unless that took longer than it may.
+/// A graceful stop: everything in flight has ended, unless the time allowed for that has passed.
 async fn stop(handle: &Handle) -> Verdict {
     let asked_at = tokio::time::Instant::now();
     handle.shut_down().await;
@@ -741,10 +741,10 @@ async fn stop(handle: &Handle) -> Verdict {
     if running == 0 || asked_at.elapsed() >= actors::Settings::default().stop_within {
         return Ok(());
     }
-    fail("outlives a graceful stop", format!("{running} stores' actors still run"))
+    fail("actors outlive a graceful stop", format!("{running} store actors are still running"))
 }
 
-impl Client_ {
+impl SellerClient {
     fn body(&mut self, event: &Event) -> (String, model::Event) {
         let of = |event: &Event| model::Event {
             sku: SKUS[event.sku].to_owned(),
@@ -764,8 +764,8 @@ impl Client_ {
     }
 }
 
-/// What kind of thing it is, without its particulars.
-fn word(of: &impl std::fmt::Debug) -> String {
+/// The name of an enum's variant.
+fn variant_name(of: &impl std::fmt::Debug) -> String {
     format!("{of:?}").split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
@@ -779,7 +779,7 @@ fn as_json(id: &str, event: &model::Event) -> Value {
     row
 }
 
-/// A UUID as the journal writes it.
+/// A UUID in the form used in the journal.
 pub fn hex_of(uuid: &str) -> String {
     uuid.replace('-', "").to_uppercase()
 }

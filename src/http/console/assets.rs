@@ -1,10 +1,5 @@
-//! The style sheet, the script and the icon, in the binary. Their addresses change with their content, so browsers may
-//! keep them for good.
-use crate::http::console::page::PageAnswer;
-use crate::http::error::ApiError;
-use actix_web::HttpResponse;
-use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::Path;
+//! The style sheet, the script and the icon, embedded in the binary. Their addresses contain a digest of their content,
+//! so browsers may cache them forever.
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
@@ -18,32 +13,28 @@ fn versioned(name: &str, content: &str) -> String {
     format!("/console/assets/{version}/{name}")
 }
 
-static STYLE_AT: LazyLock<String> = LazyLock::new(|| versioned("console.css", STYLE));
-static SCRIPT_AT: LazyLock<String> = LazyLock::new(|| versioned("console.js", SCRIPT));
-static ICON_AT: LazyLock<String> = LazyLock::new(|| versioned("icon.svg", ICON));
+static STYLE_PATH: LazyLock<String> = LazyLock::new(|| versioned("console.css", STYLE));
+static SCRIPT_PATH: LazyLock<String> = LazyLock::new(|| versioned("console.js", SCRIPT));
+static ICON_PATH: LazyLock<String> = LazyLock::new(|| versioned("icon.svg", ICON));
 
-/// The address of the style sheet.
 pub(super) fn style() -> &'static str {
-    &STYLE_AT
+    &STYLE_PATH
 }
 
-/// The address of the script.
 pub(super) fn script() -> &'static str {
-    &SCRIPT_AT
+    &SCRIPT_PATH
 }
 
-/// The address of the icon.
 pub(super) fn icon() -> &'static str {
-    &ICON_AT
+    &ICON_PATH
 }
 
-/// Answers with one of them.
-pub(super) async fn asset(path: Path<(String, String)>) -> PageAnswer {
-    let (media_type, content) = match path.1.as_str() {
-        "console.css" => ("text/css; charset=utf-8", STYLE),
-        "console.js" => ("text/javascript; charset=utf-8", SCRIPT),
-        "icon.svg" => ("image/svg+xml", ICON),
-        _ => return Err(ApiError::not_found("file").into()),
-    };
-    Ok(HttpResponse::Ok().content_type(media_type).insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable")).body(content))
+/// The media type and the content of the asset with this file name.
+pub(super) fn content(name: &str) -> Option<(&'static str, &'static str)> {
+    match name {
+        "console.css" => Some(("text/css; charset=utf-8", STYLE)),
+        "console.js" => Some(("text/javascript; charset=utf-8", SCRIPT)),
+        "icon.svg" => Some(("image/svg+xml", ICON)),
+        _ => None,
+    }
 }

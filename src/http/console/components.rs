@@ -1,9 +1,9 @@
-//! Rows that more than one page shows: a store and how it stands, a run and how far it is.
+//! Rows that more than one page shows: stores with their state, runs with their progress.
 use super::page::Frame;
 use super::session::SellerVisit;
 use super::show::{self, Badge, Stamp};
 use crate::db;
-use crate::db::runs::{Run, RunKind, RunState};
+use crate::db::runs::{Extent, Run, RunKind, RunState};
 use crate::db::stores::{Store, StoreLoad};
 use crate::domain::Timestamp;
 use crate::domain::limits::MAX_STORES;
@@ -13,52 +13,57 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::TimeDelta;
 
-/// A circuit counts as open for so long after its pause has ended, since the trial that follows takes a while, in
-/// milliseconds.
+/// How long a circuit still counts as open after its pause: the trial call that follows takes a while.
 const TRIAL: TimeDelta = TimeDelta::seconds(15);
 
-/// A store in a list.
+/// "240 listings in 3 stores".
+pub(super) fn extent_text(extent: Extent) -> String {
+    format!("{} in {}", show::count(extent.listings, "listing", "listings"), show::count(extent.stores, "store", "stores"))
+}
+
 pub(super) struct StoreRow {
     pub id: String,
     pub name: String,
     pub platform: &'static str,
     pub state: Badge,
-    /// What is wrong, and what to do.
+    /// The problem, and what to do about it.
     pub problem: Option<String>,
     pub share: String,
-    pub waiting: String,
+    /// Pushes not sent yet, including held ones.
+    pub pending: String,
     pub held: i64,
-    /// Nothing waits that is not held.
+    /// Whether every pending push is held.
     pub all_held: bool,
     pub listings: String,
     pub last_success: Option<Stamp>,
 }
 
-/// Circuits that were open at this instant or later count as open.
+/// Circuits whose pause ended at this instant or later count as open.
 pub(super) fn circuits_since(frame: &Frame) -> Timestamp {
     frame.now - TRIAL
 }
 
-/// How a store stands, in a word and a sentence.
-fn standing(frame: &Frame, store: &Store, open_until: Option<Timestamp>) -> (Badge, Option<String>) {
+/// The state of a store, and its problem as a sentence.
+fn state_and_problem(frame: &Frame, store: &Store, open_until: Option<Timestamp>) -> (Badge, Option<String>) {
     match (state_of(store), open_until) {
         (StoreState::NeedsReauthorisation, _) => {
             let reason = store.problem.clone().unwrap_or_else(|| "The store refused its credentials.".to_owned());
             (
-                Badge::new("Needs re-authorisation", "bad"),
-                Some(format!("{reason} Enter new credentials; what is held then flows again, and nothing is lost.")),
+                Badge::new("Needs reauthorization", "bad"),
+                Some(format!("{reason} Enter new credentials; pending updates will then be sent.")),
             )
         }
-        (StoreState::Paused, _) => {
-            (Badge::new("Held", "warn"), Some("Paused by you. What is due waits here until you resume the store.".to_owned()))
-        }
-        (StoreState::Off, _) => (Badge::new("Off", "quiet"), Some("Synchronization is switched off for this store.".to_owned())),
+        (StoreState::Paused, _) => (Badge::new("Paused", "warn"), Some("Updates are held until you resume the store.".to_owned())),
+        (StoreState::Off, _) => (Badge::new("Off", "quiet"), Some("Synchronization is off for this store.".to_owned())),
         (StoreState::Working, Some(until)) => {
-            let next =
-                if until > frame.now { format!("next at {}", until.in_zone(frame.zone).format("%H:%M:%S")) } else { "just now".to_owned() };
+            let next = if until > frame.now {
+                format!("Next attempt at {}.", until.in_zone(frame.zone).format("%H:%M:%S"))
+            } else {
+                "Retrying now.".to_owned()
+            };
             (
-                Badge::new("Circuit open", "bad"),
-                Some(format!("The store keeps failing, so it is only tried now and then, {next}. What is due waits, and nothing is lost.")),
+                Badge::new("Not responding", "bad"),
+                Some(format!("The store keeps failing. {next} Pending updates are kept and sent when it responds again.")),
             )
         }
         (StoreState::Working, None) => (Badge::new("Working", "good"), store.problem.clone()),
@@ -66,9 +71,8 @@ fn standing(frame: &Frame, store: &Store, open_until: Option<Timestamp>) -> (Bad
 }
 
 impl StoreRow {
-    /// One store.
     pub fn new(frame: &Frame, store: &Store, load: StoreLoad, open_until: Option<Timestamp>) -> Self {
-        let (state, problem) = standing(frame, store, open_until);
+        let (state, problem) = state_and_problem(frame, store, open_until);
         Self {
             id: store.id.to_string(),
             name: store.name.clone(),
@@ -76,7 +80,7 @@ impl StoreRow {
             state,
             problem,
             share: store.share.map_or_else(|| "none".to_owned(), |share| show::percent(share.percent())),
-            waiting: show::units(load.waiting + load.held),
+            pending: show::units(load.waiting + load.held),
             held: load.held,
             all_held: load.waiting == 0,
             listings: show::units(load.listings),
@@ -84,7 +88,7 @@ impl StoreRow {
         }
     }
 
-    /// All stores of the visitor.
+    /// All stores of the seller.
     pub async fn all(visit: &SellerVisit) -> Result<Vec<Self>, db::Error> {
         let since = circuits_since(&visit.frame);
         let (stores, loads, circuits) =
@@ -96,7 +100,6 @@ impl StoreRow {
     }
 }
 
-/// A run in a list.
 pub(super) struct RunRow {
     pub id: String,
     pub kind: &'static str,
@@ -108,7 +111,6 @@ pub(super) struct RunRow {
     pub took: Option<String>,
 }
 
-/// How far a run is.
 #[derive(Template)]
 #[template(path = "part/progress.html")]
 pub(super) struct Progress {
@@ -119,26 +121,25 @@ pub(super) struct Progress {
     pub running: bool,
     pub expanded: bool,
     pub left: Option<String>,
-    /// So many pushes are held.
+    /// Pushes held.
     pub held: i64,
-    /// All that is left is held, so that no time can be told.
-    pub stands_still: bool,
+    /// Whether everything left is held, so the remaining time is unknown.
+    pub is_stalled: bool,
 }
 impl HtmlSafe for Progress {}
 
 impl Progress {
-    /// Of this run.
     pub fn new(frame: &Frame, run: &Run, held: i64) -> Self {
         let ended = run.done + run.failed;
-        let stands_still = held > 0 && run.expanded && held >= run.total - ended;
-        let eta = run.eta(frame.now).filter(|_| !stands_still);
+        let is_stalled = held > 0 && run.expanded && held >= run.total - ended;
+        let eta = run.eta(frame.now).filter(|_| !is_stalled);
         let left = eta.map(|at| show::span((at - frame.now).max(TimeDelta::seconds(1))));
         Self {
             done: run.done,
             failed: run.failed,
             ended,
             held,
-            stands_still,
+            is_stalled,
             total: run.total,
             running: run.state == RunState::Running,
             expanded: run.expanded,
@@ -151,7 +152,6 @@ impl Progress {
     }
 }
 
-/// A kind of run, in words.
 pub(super) fn run_kind(kind: RunKind) -> &'static str {
     match kind {
         RunKind::Manual => "Manual sync",
@@ -161,13 +161,13 @@ pub(super) fn run_kind(kind: RunKind) -> &'static str {
 }
 
 impl RunRow {
-    /// One run, of whose pushes so many are held.
+    /// `held` is the number of the run's pushes that are held.
     pub fn new(frame: &Frame, run: Run, held: i64) -> Self {
         let state = match run.state {
             RunState::Running => Badge::new("Running", "wait"),
             RunState::Finished if run.failed > 0 => Badge::new("Finished with failures", "warn"),
             RunState::Finished => Badge::new("Finished", "good"),
-            RunState::Cancelled => Badge::new("Cancelled", "quiet"),
+            RunState::Cancelled => Badge::new("Canceled", "quiet"),
             RunState::Missed => Badge::new("Missed", "bad"),
         };
         Self {

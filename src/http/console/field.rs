@@ -1,10 +1,10 @@
-//! One field of a form, with its label, its help and its error, always marked up alike so that it can be used by ear
-//! and by keyboard.
+//! One form field with its label, help and error. One template marks up all fields, so screen readers and keyboards
+//! work with every form.
 use super::page::FormErrors;
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-/// A field on one line.
+/// A single-line field.
 #[derive(Debug, Clone, Default, Template)]
 #[template(path = "part/field.html")]
 pub(super) struct Field {
@@ -15,7 +15,7 @@ pub(super) struct Field {
     help: String,
     error: Option<String>,
     optional: bool,
-    /// Optional, and it goes without saying.
+    /// Optional, but not labeled so.
     unmarked: bool,
     list: &'static str,
     min: Option<i64>,
@@ -26,61 +26,57 @@ pub(super) struct Field {
 impl HtmlSafe for Field {}
 
 impl Field {
-    /// A text; `kind` is the input's type.
+    /// `kind` is the type of the input element.
     pub fn new(name: impl Into<String>, label: impl Into<String>, kind: &'static str) -> Self {
         Self { name: name.into(), label: label.into(), kind, ..Self::default() }
     }
 
-    /// What stands in it.
     #[must_use]
     pub fn value(mut self, value: impl Into<String>) -> Self {
         self.value = value.into();
         self
     }
 
-    /// What it is for.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = help.into();
         self
     }
 
-    /// May be left empty.
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.optional = true;
         self
     }
 
-    /// The same, where all fields around it may be left empty and a word above them says so.
+    /// Optional without the label, for groups in which every field is optional.
     #[must_use]
-    pub fn optional_like_its_neighbours(mut self) -> Self {
+    pub fn optional_unmarked(mut self) -> Self {
         (self.optional, self.unmarked) = (true, true);
         self
     }
 
-    /// A number within these bounds.
     #[must_use]
     pub fn within(mut self, min: i64, max: i64, step: &'static str) -> Self {
         (self.min, self.max, self.step) = (Some(min), Some(max), step);
         self
     }
 
-    /// What stands behind it.
+    /// A unit shown after the input.
     #[must_use]
     pub fn suffix(mut self, suffix: &'static str) -> Self {
         self.suffix = suffix;
         self
     }
 
-    /// Offers the values of the list of this id.
+    /// Suggests the values of the `datalist` with this id.
     #[must_use]
-    pub fn offering(mut self, list: &'static str) -> Self {
+    pub fn suggesting(mut self, list: &'static str) -> Self {
         self.list = list;
         self
     }
 
-    /// Takes its error from those of the form.
+    /// Shows the form's error for this pointer, if there is one.
     #[must_use]
     pub fn checked(mut self, errors: &FormErrors, pointer: &str) -> Self {
         self.error = errors.at(pointer);

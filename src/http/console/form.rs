@@ -1,4 +1,4 @@
-//! Forms in: what a browser posts, taken only from a signed-in visitor's own page.
+//! Submitted forms, accepted only from a signed-in visitor's own page.
 use super::page::Refusal;
 use super::session::Visit;
 use crate::http::error::ApiError;
@@ -13,35 +13,34 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use subtle::ConstantTimeEq;
 
-/// Fields of one form at most.
+/// The maximum number of fields in one form.
 const MAX_FIELDS: usize = 20_000;
 
-/// The fields of a form, in its order.
+/// The fields of a form, in order.
 #[derive(Debug, Default)]
 pub(super) struct Fields(Vec<(String, Vec<u8>)>);
 
 impl Fields {
-    /// The first field of this name, without white space around it; empty when there is none.
+    /// The first field with this name, trimmed; empty if there is none.
     pub fn text(&self, name: &str) -> &str {
         self.raw(name).map(str::trim).unwrap_or_default()
     }
 
-    /// Like [`Self::text`], `None` when it is empty.
+    /// Like [`Self::text`], but `None` if it is empty.
     pub fn some(&self, name: &str) -> Option<&str> {
         Some(self.text(name)).filter(|text| !text.is_empty())
     }
 
-    /// Whether a box is ticked or a button was pressed.
+    /// Whether there is a field with this name: a checked box, a pressed button.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(other, _)| other == name)
     }
 
-    /// All the fields of this name.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(other, _)| other == name).filter_map(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// What a file field holds.
+    /// The content of a file field; empty if there is none.
     pub fn file(&self, name: &str) -> &[u8] {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_slice()).unwrap_or_default()
     }
@@ -50,7 +49,7 @@ impl Fields {
         self.0.iter().find(|(other, _)| other == name).and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// Reads a body that a browser's form made.
+    /// Parses a URL-encoded or a multipart form.
     pub async fn read(headers: &HeaderMap, body: Body) -> Result<Self, ApiError> {
         let too_many = || ApiError::malformed(format!("A form may have at most {MAX_FIELDS} fields."));
         if body.media_type != "multipart/form-data" {
@@ -79,8 +78,8 @@ impl Fields {
     }
 }
 
-/// Refuses what another site's page sent. Browsers say where a request comes from; what says nothing is no browser of
-/// today, and still needs the session's token.
+/// Refuses forms sent from another site's page. Browsers report where a request comes from; a client that does not
+/// still needs the session's CSRF token.
 pub(super) fn same_site(headers: &HeaderMap) -> Result<(), Refusal> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let foreign = match text("sec-fetch-site") {
@@ -90,14 +89,12 @@ pub(super) fn same_site(headers: &HeaderMap) -> Result<(), Refusal> {
             host.is_none() || host != text(HOST.as_str())
         }),
     };
-    if foreign { Err(Refusal::Forbidden("This form was sent by another site. Nothing was changed.")) } else { Ok(()) }
+    if foreign { Err(Refusal::Forbidden("This form was sent from another site. Nothing was changed.")) } else { Ok(()) }
 }
 
-/// A form that a signed-in visitor sent from a page of the console: the only way in for what changes something.
+/// A form that a signed-in visitor sent from a page of the console. Every handler that changes something takes one.
 pub(super) struct Posted<V> {
-    /// Whose.
     pub visit: V,
-    /// What it says.
     pub fields: Fields,
 }
 
@@ -115,7 +112,7 @@ impl<V: Visit> FromRequest for Posted<V> {
             let fields = Fields::read(&headers, body.await?).await?;
             let given = fields.text("csrf").as_bytes();
             if !bool::from(given.ct_eq(visit.frame().csrf.as_bytes())) {
-                return Err(Refusal::Forbidden("This form is out of date. Go back, reload the page and send it again."));
+                return Err(Refusal::Forbidden("This form has expired. Go back, reload the page and submit it again."));
             }
             Ok(Self { visit, fields })
         })
@@ -132,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_site_sends_is_refused() {
+    fn a_form_from_another_site_is_refused() {
         for foreign in [
             &[("sec-fetch-site", "cross-site"), ("host", "a.example")][..],
             &[("sec-fetch-site", "same-site"), ("host", "a.example")],
@@ -151,7 +148,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn both_kinds_of_form_are_read() {
+    async fn url_encoded_and_multipart_forms_are_read() {
         let plain = Body { bytes: Bytes::from_static(b"a=+x+&b=1&b=%F0%9F%9A%80"), media_type: "application/x-www-form-urlencoded".into() };
         let fields = Fields::read(&headers(&[]), plain).await.unwrap();
         assert_eq!((fields.text("a"), fields.all("b").collect::<Vec<_>>()), ("x", vec!["1", "🚀"]));

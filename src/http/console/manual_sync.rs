@@ -1,4 +1,4 @@
-//! Manual sync: choose stores and SKUs, see what would be sent, send it.
+//! Manual sync: choose stores and SKUs, preview what would be sent, send it.
 use super::form::{Fields, Posted};
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
 use super::session::SellerVisit;
@@ -12,8 +12,8 @@ use crate::http::preview::{Preview, PreviewItem, ShownFrom, preview};
 use crate::http::syncs::{self, NewSync};
 use askama::Template;
 
-/// Listings that the preview shows; all are counted.
-const MOST_SHOWN: usize = 200;
+/// Listings shown in the preview; all are counted.
+const MAX_SHOWN: usize = 200;
 
 struct StoreBox {
     id: String,
@@ -32,14 +32,14 @@ struct ManualPage<'a> {
     errors: Vec<String>,
 }
 
-/// What the form says, right or wrong.
-struct Chosen {
+/// What the seller chose, valid or not.
+struct Selection {
     stores: Vec<StoreId>,
     skus: String,
 }
 
-impl Chosen {
-    /// A store that is none is an error: left out, it would mean all of them.
+impl Selection {
+    /// An invalid store id is an error: ignoring it could leave no store, which means all stores.
     fn read(fields: &Fields) -> Result<Self, ApiError> {
         let stores = fields.all("store").map(|id| id.parse().map_err(|_| ApiError::not_found("store")));
         Ok(Self { stores: stores.collect::<Result<_, _>>()?, skus: fields.text("skus").to_owned() })
@@ -61,11 +61,11 @@ impl Chosen {
     }
 
     fn page<'a>(&self, frame: &'a Frame, stores: &[Store], errors: &FormErrors) -> ManualPage<'a> {
-        // The interface names a SKU by its place in the list; a person looks for the SKU itself.
+        // The API points to a SKU by its index; the seller needs the SKU itself.
         let skus = self.sku_list();
         let name = |error: &crate::domain::FieldError| {
-            let place: Option<usize> = error.pointer.strip_prefix("/skus/").and_then(|index| index.parse().ok());
-            place.and_then(|place| skus.get(place)).map(|sku| format!("{sku}: {}.", error.detail))
+            let index: Option<usize> = error.pointer.strip_prefix("/skus/").and_then(|index| index.parse().ok());
+            index.and_then(|index| skus.get(index)).map(|sku| format!("{sku}: {}.", error.detail))
         };
         let unknown: Vec<String> = errors.0.iter().filter_map(name).collect();
         ManualPage {
@@ -86,13 +86,12 @@ async fn stores(visit: &SellerVisit) -> Result<Vec<Store>, crate::db::Error> {
     visit.caller.db.read(|t| t.stores(None, MAX_STORES)).await
 }
 
-/// The form.
 pub(super) async fn page(visit: SellerVisit) -> PageAnswer {
     let stores = stores(&visit).await?;
-    visit.frame.page(&Chosen { stores: Vec::new(), skus: String::new() }.page(&visit.frame, &stores, &FormErrors::default()))
+    visit.frame.page(&Selection { stores: Vec::new(), skus: String::new() }.page(&visit.frame, &stores, &FormErrors::default()))
 }
 
-struct PreviewLine {
+struct PreviewRow {
     sku: String,
     sku_query: String,
     store: String,
@@ -105,7 +104,7 @@ struct PreviewLine {
     same: bool,
 }
 
-impl PreviewLine {
+impl PreviewRow {
     fn new(frame: &Frame, item: PreviewItem) -> Self {
         Self {
             to_zero: item.goes_to_zero(),
@@ -115,7 +114,7 @@ impl PreviewLine {
             store: item.store,
             shown: item.shown.map(units),
             from: match item.shown_from {
-                ShownFrom::Platform => "asked just now",
+                ShownFrom::Platform => "current",
                 ShownFrom::LastKnown => "last known",
                 ShownFrom::Unknown => "unknown",
             },
@@ -131,7 +130,7 @@ impl PreviewLine {
 struct PreviewPage<'a> {
     frame: &'a Frame,
     here: &'static str,
-    chosen: &'a Chosen,
+    selection: &'a Selection,
     total: usize,
     total_text: String,
     changing: String,
@@ -140,7 +139,7 @@ struct PreviewPage<'a> {
     to_zero: Option<String>,
     left_out: Option<String>,
     not_asked: Vec<String>,
-    lines: Vec<PreviewLine>,
+    lines: Vec<PreviewRow>,
     more: Option<String>,
 }
 
@@ -149,21 +148,21 @@ fn number(count: usize) -> i64 {
 }
 
 impl<'a> PreviewPage<'a> {
-    fn new(frame: &'a Frame, chosen: &'a Chosen, preview: Preview) -> Self {
-        let shown = preview.items.len().min(MOST_SHOWN);
+    fn new(frame: &'a Frame, selection: &'a Selection, preview: Preview) -> Self {
+        let shown = preview.items.len().min(MAX_SHOWN);
         Self {
             frame,
             here: "manual-sync",
-            chosen,
+            selection,
             total: preview.total,
             total_text: count(number(preview.total), "listing", "listings"),
             changing: units(number(preview.total.saturating_sub(preview.unchanged + preview.unknown))),
             unchanged: units(number(preview.unchanged)),
             unknown: (preview.unknown > 0).then(|| units(number(preview.unknown))),
             to_zero: (preview.to_zero > 0).then(|| count(number(preview.to_zero), "listing", "listings")),
-            left_out: (preview.left_out > 0).then(|| count(number(preview.left_out), "listing is", "listings are")),
+            left_out: (preview.left_out > 0).then(|| count(number(preview.left_out), "listing", "listings")),
             not_asked: preview.not_asked.into_iter().map(|store| format!("{}: {}", store.store, store.reason)).collect(),
-            lines: preview.items.into_iter().take(MOST_SHOWN).map(|item| PreviewLine::new(frame, item)).collect(),
+            lines: preview.items.into_iter().take(MAX_SHOWN).map(|item| PreviewRow::new(frame, item)).collect(),
             more: (preview.total > shown).then(|| units(number(preview.total - shown))),
         }
     }
@@ -171,22 +170,22 @@ impl<'a> PreviewPage<'a> {
 
 /// *Preview*.
 pub(super) async fn preview_page(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
-    let (visit, chosen) = (&posted.visit, Chosen::read(&posted.fields)?);
-    let filter = match field_errors(syncs::checked(&visit.caller, chosen.new_sync()).await)? {
+    let (visit, selection) = (&posted.visit, Selection::read(&posted.fields)?);
+    let filter = match field_errors(syncs::checked(&visit.caller, selection.new_sync()).await)? {
         Ok(filter) => filter,
-        Err(errors) => return visit.frame.rejected(&chosen.page(&visit.frame, &stores(visit).await?, &errors)),
+        Err(errors) => return visit.frame.rejected(&selection.page(&visit.frame, &stores(visit).await?, &errors)),
     };
     let preview = preview(&visit.caller, &state, filter).await?;
-    visit.frame.page(&PreviewPage::new(&visit.frame, &chosen, preview))
+    visit.frame.page(&PreviewPage::new(&visit.frame, &selection, preview))
 }
 
 /// *Overwrite now*.
 pub(super) async fn overwrite(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
-    let (visit, chosen) = (&posted.visit, Chosen::read(&posted.fields)?);
-    let filter = match field_errors(syncs::checked(&visit.caller, chosen.new_sync()).await)? {
+    let (visit, selection) = (&posted.visit, Selection::read(&posted.fields)?);
+    let filter = match field_errors(syncs::checked(&visit.caller, selection.new_sync()).await)? {
         Ok(filter) => filter,
-        Err(errors) => return visit.frame.rejected(&chosen.page(&visit.frame, &stores(visit).await?, &errors)),
+        Err(errors) => return visit.frame.rejected(&selection.page(&visit.frame, &stores(visit).await?, &errors)),
     };
     let run = syncs::start(&visit.caller, &state, filter).await?;
-    Ok(go_saying(&format!("/console/records/runs/{}", run.id), "The overwrite has begun."))
+    Ok(go_saying(&format!("/console/records/runs/{}", run.id), "The overwrite has started."))
 }

@@ -1,6 +1,6 @@
-//! For the operator: live figures over all sellers, and the sellers with their stores and queues.
+//! The operator's pages: live figures over all sellers, and each seller with its stores and pending pushes.
 use super::components::{StoreRow, circuits_since};
-use super::figures::{EVERY, Point};
+use super::figures::{Point, SAMPLE_EVERY};
 use super::page::{Frame, PageAnswer};
 use super::plot::Plot;
 use super::session::OperatorVisit;
@@ -16,11 +16,11 @@ use askama::Template;
 use chrono::TimeDelta;
 use serde::Deserialize;
 
-/// Sellers on a page.
+/// Sellers per page.
 const PAGE: usize = 50;
-/// As a query's limit: one more, which tells that there is another page.
+/// The query limit: one extra row shows that there is another page.
 const PAGE_AND_ONE: i64 = 51;
-/// What the counts at the head look back over.
+/// The period that the counts at the top cover.
 const WINDOW: TimeDelta = TimeDelta::seconds(60);
 
 struct Count {
@@ -28,7 +28,7 @@ struct Count {
     value: String,
 }
 
-struct NodeLine {
+struct NodeRow {
     name: String,
     started: Stamp,
     sellers: usize,
@@ -41,57 +41,56 @@ struct FiguresPage<'a> {
     frame: &'a Frame,
     here: &'static str,
     every_s: u64,
-    /// How far the plots reach back.
+    /// The period that the plots cover.
     minutes: u64,
     counts: Vec<Count>,
     queues: Vec<(String, String)>,
     plots: Vec<Plot>,
-    nodes: Vec<NodeLine>,
+    nodes: Vec<NodeRow>,
 }
 
-/// The page of live figures.
 pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
     let since = state.clock.now() - WINDOW;
     let found = state.db.read(move |conn| overview::overview(conn, since)).await?;
     let status = state.handle.status().await;
     let points = state.console.figures.all();
     let frame = &visit.frame;
-    let of = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<Option<f64>> { points.iter().map(value).collect() };
+    let series = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<Option<f64>> { points.iter().map(value).collect() };
     let minutes = points.first().map_or(0, |first| u64::try_from((state.now() - first.at).num_minutes()).unwrap_or(0)).max(1);
     let mut platforms: Vec<&str> = points.iter().flat_map(|p| p.sample.confirmed.iter().map(|(platform, _)| platform.as_str())).collect();
     platforms.sort_unstable();
     platforms.dedup();
-    let mut plots = vec![Plot::new("Stock events accepted", "per second", minutes, of(&|p| Some(float(p.sample.events) / p.seconds)))];
+    let mut plots = vec![Plot::new("Stock events accepted", "per second", minutes, series(&|p| Some(float(p.sample.events) / p.seconds)))];
     for platform in platforms {
         let count = |p: &Point| p.sample.confirmed.iter().find(|(name, _)| name == platform).map_or(0, |(_, count)| *count);
         let label = form_of(platform).map_or(platform, |form| form.label);
-        plots.push(Plot::new(format!("Pushes confirmed, {label}"), "per second", minutes, of(&|p| Some(float(count(p)) / p.seconds))));
+        plots.push(Plot::new(format!("Updates confirmed, {label}"), "per second", minutes, series(&|p| Some(float(count(p)) / p.seconds))));
     }
     plots.push(Plot::new(
-        "Oldest waiting push",
-        "s old",
+        "Oldest pending update",
+        "s",
         minutes,
-        of(&|p| Some(p.sample.oldest_waiting.map_or(0.0, |from| float((p.at - from).num_milliseconds()) / 1000.0))),
+        series(&|p| Some(p.sample.oldest_waiting.map_or(0.0, |from| float((p.at - from).num_milliseconds()) / 1000.0))),
     ));
     plots.push(Plot::new(
         "Throttled calls, this node",
         "% of calls",
         minutes,
-        of(&|p| (p.calls > 0).then(|| count(p.throttled) / count(p.calls) * 100.0)),
+        series(&|p| (p.calls > 0).then(|| count(p.throttled) / count(p.calls) * 100.0)),
     ));
-    plots.push(Plot::new("Acceptance to confirmation, p50", "ms", minutes, of(&|p| p.p50_ms.map(float))));
-    plots.push(Plot::new("Acceptance to confirmation, p99", "ms", minutes, of(&|p| p.p99_ms.map(float))));
+    plots.push(Plot::new("Acceptance to confirmation, p50", "ms", minutes, series(&|p| p.p50_ms.map(float))));
+    plots.push(Plot::new("Acceptance to confirmation, p99", "ms", minutes, series(&|p| p.p99_ms.map(float))));
     frame.page(&FiguresPage {
         frame,
         here: "figures",
-        every_s: EVERY.as_secs(),
+        every_s: SAMPLE_EVERY.as_secs(),
         minutes,
         counts: vec![
             Count { name: "Sellers", value: units(found.sellers) },
             Count { name: "Suspended", value: units(found.suspended) },
             Count { name: "Stores", value: units(found.stores) },
-            Count { name: "Events, last minute", value: units(found.events) },
-            Count { name: "Pushes confirmed, last minute", value: units(found.pushes) },
+            Count { name: "Stock events, last minute", value: units(found.events) },
+            Count { name: "Updates confirmed, last minute", value: units(found.pushes) },
         ],
         queues: found
             .queue
@@ -99,7 +98,7 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
             .map(|(platform, depth)| (form_of(&platform).map_or(platform, |form| form.label.to_owned()), units(depth)))
             .collect(),
         plots,
-        nodes: vec![NodeLine {
+        nodes: vec![NodeRow {
             name: state.settings.node.clone(),
             started: frame.stamp(state.started_at),
             sellers: status.sellers,
@@ -118,17 +117,17 @@ fn count(value: u64) -> f64 {
     value as f64
 }
 
-struct SellerLine {
+struct SellerRow {
     id: String,
     name: String,
     state: Badge,
     stores: String,
     skus: String,
-    waiting: String,
+    pending: String,
     created: Stamp,
 }
 
-impl SellerLine {
+impl SellerRow {
     fn new(frame: &Frame, load: SellerLoad) -> Self {
         Self {
             id: load.seller.id.to_string(),
@@ -136,7 +135,7 @@ impl SellerLine {
             state: if load.seller.suspended { Badge::new("Suspended", "bad") } else { Badge::new("Active", "good") },
             stores: units(load.stores),
             skus: units(load.seller.sku_count),
-            waiting: units(load.waiting),
+            pending: units(load.waiting),
             created: frame.day(load.seller.created_at),
         }
     }
@@ -147,7 +146,7 @@ impl SellerLine {
 struct SellersPage<'a> {
     frame: &'a Frame,
     here: &'static str,
-    sellers: Vec<SellerLine>,
+    sellers: Vec<SellerRow>,
     next: Option<String>,
     first: bool,
 }
@@ -157,7 +156,6 @@ pub(super) struct SellersQuery {
     after: Option<SellerId>,
 }
 
-/// All sellers.
 pub(super) async fn sellers(visit: OperatorVisit, state: State, query: Query<SellersQuery>) -> PageAnswer {
     let after = query.after;
     let mut found = state.db.read(move |conn| overview::seller_loads(conn, after, PAGE_AND_ONE)).await?;
@@ -168,7 +166,7 @@ pub(super) async fn sellers(visit: OperatorVisit, state: State, query: Query<Sel
         here: "sellers",
         next: found.last().filter(|_| more).map(|last| format!("/console/operator/sellers?after={}", last.seller.id)),
         first: after.is_none(),
-        sellers: found.into_iter().map(|load| SellerLine::new(&visit.frame, load)).collect(),
+        sellers: found.into_iter().map(|load| SellerRow::new(&visit.frame, load)).collect(),
     })
 }
 
@@ -186,7 +184,6 @@ struct SellerPage<'a> {
     stores: Vec<StoreRow>,
 }
 
-/// One seller with its stores and their queues.
 pub(super) async fn seller(visit: OperatorVisit, state: State, id: Path<SellerId>) -> PageAnswer {
     let id = id.into_inner();
     let frame = &visit.frame;

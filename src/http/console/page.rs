@@ -1,4 +1,4 @@
-//! What every page has: its frame, how it is answered, and what stands there instead when it cannot be.
+//! What all pages share: the frame around their content, responses, notices, refusals and form errors.
 use super::show::Stamp;
 use crate::db;
 use crate::domain::{FieldError, Timestamp};
@@ -12,82 +12,74 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono_tz::Tz;
 
-/// What a page or a form answers.
 pub(super) type PageAnswer = Result<HttpResponse, Refusal>;
 
-/// Tells the next page what was done.
-const NOTICE: &str = "stocktide_notice";
-/// Stands in front of a notice of what did not work out.
+/// The cookie that carries a notice to the next page.
+const NOTICE_COOKIE: &str = "stocktide_notice";
+/// Prefix of a notice that reports a failure.
 const FAILED: char = '!';
-/// The longest notice, in characters.
+/// Longer notices are cut off, since a cookie holds about 4 kB. In characters.
 const MAX_NOTICE: usize = 500;
 
-/// What was done just before, in a sentence.
+/// A sentence about what the previous form did.
 pub(super) struct Notice {
-    /// The sentence.
     pub text: String,
-    /// Whether it did not work out.
     pub failed: bool,
 }
 
 impl Notice {
-    /// What the cookie carries: what did not work out has a mark in front.
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let (text, failed) = text.strip_prefix(FAILED).map_or((text, false), |rest| (rest, true));
         (!text.is_empty()).then(|| Self { text: text.to_owned(), failed })
     }
 }
 
-/// What stands around a page's content.
+/// What surrounds a page's content.
 pub(super) struct Frame {
     /// The seller's name, or "Operator".
     pub who: String,
-    /// Whether this is the operator.
+    /// Whether the visitor is the operator.
     pub operator: bool,
     /// The session's CSRF token, for forms.
     pub csrf: String,
-    /// The zone in which times are shown.
+    /// Times are shown in this zone.
     pub zone: Tz,
-    /// When the page was asked for.
+    /// When the page was requested.
     pub now: Timestamp,
-    /// What was done just before.
     pub notice: Option<Notice>,
 }
 
 impl Frame {
-    /// For this request.
     pub fn new(request: &HttpRequest, now: Timestamp, who: String, csrf: String, zone: Tz, operator: bool) -> Self {
-        let notice = request.cookie(NOTICE).and_then(|cookie| URL_SAFE_NO_PAD.decode(cookie.value()).ok());
-        let notice = notice.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| Notice::read(&text));
+        let notice = request.cookie(NOTICE_COOKIE).and_then(|cookie| URL_SAFE_NO_PAD.decode(cookie.value()).ok());
+        let notice = notice.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| Notice::parse(&text));
         Self { who, operator, csrf, zone, now, notice }
     }
 
-    /// An instant, as it is shown.
     pub fn stamp(&self, at: Timestamp) -> Stamp {
         Stamp::new(at, self.zone, self.now)
     }
 
-    /// The same, for what may not have happened yet.
     pub fn stamp_of(&self, at: Option<Timestamp>) -> Option<Stamp> {
         at.map(|at| self.stamp(at))
     }
 
-    /// The day of an instant.
+    /// Only the date of an instant.
     pub fn day(&self, at: Timestamp) -> Stamp {
         Stamp::day(at, self.zone)
     }
 
-    /// The zone's name and its offset now.
+    /// The zone's name and its current offset.
     pub fn zone_name(&self) -> String {
         super::show::zone_name(self.zone, self.now)
     }
 
-    /// Answers with a page. A notice is shown once.
+    /// Responds with a page. A notice is shown once.
     pub fn page(&self, page: &impl Template) -> PageAnswer {
         self.answer(StatusCode::OK, page)
     }
 
-    /// Answers with a page whose form has errors.
+    /// Responds with a page whose form has errors.
     pub fn rejected(&self, page: &impl Template) -> PageAnswer {
         self.answer(StatusCode::UNPROCESSABLE_ENTITY, page)
     }
@@ -103,33 +95,37 @@ impl Frame {
 
 fn notice_cookie(text: &str) -> Cookie<'static> {
     let age = if text.is_empty() { time::Duration::ZERO } else { time::Duration::minutes(1) };
-    Cookie::build(NOTICE, URL_SAFE_NO_PAD.encode(text)).path("/console").http_only(true).same_site(SameSite::Lax).max_age(age).finish()
+    Cookie::build(NOTICE_COOKIE, URL_SAFE_NO_PAD.encode(text))
+        .path("/console")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .max_age(age)
+        .finish()
 }
 
-/// Adds a cookie to an answer; ours are always well-formed.
+/// Logs a failure, which only a malformed cookie could cause.
 pub(super) fn add_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     if let Err(error) = response.add_cookie(cookie) {
         tracing::error!(%error, "a cookie could not be set");
     }
 }
 
-/// A page as an answer.
 pub(super) fn html(status: StatusCode, page: &impl Template) -> HttpResponse {
     match page.render() {
         Ok(text) => HttpResponse::build(status).content_type("text/html; charset=utf-8").body(text),
         Err(error) => {
-            tracing::error!(%error, "a page could not be written");
-            HttpResponse::InternalServerError().content_type("text/plain; charset=utf-8").body("Something went wrong inside.")
+            tracing::error!(%error, "a page could not be rendered");
+            HttpResponse::InternalServerError().content_type("text/plain; charset=utf-8").body("Internal error.")
         }
     }
 }
 
-/// Goes on to another page, so that a reload repeats nothing.
+/// Redirects after a form, so that a reload does not submit it again.
 pub(super) fn go(to: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((LOCATION, to)).finish()
 }
 
-/// Goes on to another page, which says what was done.
+/// Redirects to a page that shows this notice.
 pub(super) fn go_saying(to: &str, notice: &str) -> HttpResponse {
     let mut response = go(to);
     let short: String = notice.chars().take(MAX_NOTICE).collect();
@@ -137,24 +133,24 @@ pub(super) fn go_saying(to: &str, notice: &str) -> HttpResponse {
     response
 }
 
-/// The same, where what was asked for did not work out.
+/// Redirects to a page that shows this notice as a failure.
 pub(super) fn go_warning(to: &str, notice: &str) -> HttpResponse {
     go_saying(to, &format!("{FAILED}{notice}"))
 }
 
-/// Why there is no page.
+/// Why a request gets no page.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// Sign in first; then on to this address.
+    /// The visitor must sign in, and then returns to this address.
     SignIn(String),
-    /// Not from here.
+    /// The form did not come from a page of this session.
     Forbidden(&'static str),
-    /// Like the same request to the interface.
+    /// The API would refuse the same request.
     Api(ApiError),
 }
 
 impl Refusal {
-    /// Sign in first, then back here.
+    /// Sends the visitor to the sign-in page, and back here if this was a page.
     pub fn sign_in(request: &HttpRequest) -> Self {
         let back = if request.method() == actix_web::http::Method::GET { request.uri().to_string() } else { String::new() };
         Self::SignIn(back)
@@ -207,7 +203,7 @@ impl ResponseError for Refusal {
             Self::SignIn(back) => {
                 return go(&format!("/console/sign-in?next={}", super::show::query_value(back)));
             }
-            Self::Forbidden(detail) => ("This was not sent from here", *detail),
+            Self::Forbidden(detail) => ("Form not accepted", *detail),
             Self::Api(error) => (error.title(), error.detail()),
         };
         let mut response = html(status, &RefusedPage { status: status.as_u16(), title, detail });
@@ -220,24 +216,24 @@ impl ResponseError for Refusal {
     }
 }
 
-/// The errors of a form, found again beside their fields by the pointers of the interface.
+/// The errors of a form. The API's pointers say which field each belongs to.
 #[derive(Debug, Default)]
 pub(super) struct FormErrors(pub Vec<FieldError>);
 
 impl FormErrors {
-    /// What is wrong with the field at this pointer, or within it.
+    /// The errors of the field at this pointer, or of anything within it.
     pub fn at(&self, pointer: &str) -> Option<String> {
-        let of = |error: &&FieldError| error.pointer.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let found: Vec<&str> = self.0.iter().filter(of).map(|error| error.detail.as_str()).collect();
+        let within = |error: &&FieldError| error.pointer.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let found: Vec<&str> = self.0.iter().filter(within).map(|error| error.detail.as_str()).collect();
         (!found.is_empty()).then(|| sentence(&found.join("; ")))
     }
 
-    /// What is wrong with just this, not with what is within it.
-    pub fn of(&self, pointer: &str) -> Option<String> {
+    /// The error of exactly this pointer.
+    pub fn exactly_at(&self, pointer: &str) -> Option<String> {
         self.0.iter().find(|error| error.pointer == pointer).map(|error| sentence(&error.detail))
     }
 
-    /// What is wrong with no field of the form.
+    /// The errors of none of these fields.
     pub fn elsewhere(&self, pointers: &[&str]) -> Vec<String> {
         let shown = |error: &FieldError| {
             pointers.iter().any(|p| error.pointer.strip_prefix(p).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
@@ -246,12 +242,12 @@ impl FormErrors {
     }
 }
 
-/// Errors of the interface are parts of sentences: "must be from 0 to 23".
+/// The API's errors are parts of sentences: "must be from 0 to 23".
 fn sentence(text: &str) -> String {
     format!("{}{}", super::show::sentence_case(text), if text.ends_with('.') { "" } else { "." })
 }
 
-/// Splits the errors that belong beside fields from all other failures.
+/// Separates errors that the form can show from all other failures.
 pub(super) fn field_errors<T>(result: Result<T, ApiError>) -> Result<Result<T, FormErrors>, Refusal> {
     match result {
         Ok(value) => Ok(Ok(value)),

@@ -1,4 +1,4 @@
-//! Pairing a store's listings with SKUs: CSV in and out, and by discovery.
+//! Pairing a store's listings with SKUs: CSV import and export, and discovery of the store's variants by SKU.
 use super::form::Posted;
 use super::page::{Frame, PageAnswer, go_saying};
 use super::session::SellerVisit;
@@ -16,10 +16,10 @@ use actix_web::http::header::CONTENT_DISPOSITION;
 use actix_web::web::Path;
 use askama::Template;
 
-/// Listings read at once for an export.
+/// Listings read per query of an export.
 const EXPORT_PAGE: i64 = 5_000;
-/// Rows and variants shown at most; all are counted.
-const MOST_SHOWN: usize = 200;
+/// Rows and variants shown; all are counted.
+const MAX_SHOWN: usize = 200;
 
 #[derive(Template)]
 #[template(path = "import.html")]
@@ -53,7 +53,7 @@ fn import_page<'a>(frame: &'a Frame, store: &'a Store) -> ImportPage<'a> {
 impl Imported {
     fn new(answer: ListingsAnswer) -> Self {
         let summary =
-            [(answer.created, "paired"), (answer.updated, "changed"), (answer.unchanged, "as before"), (answer.rejected, "rejected")];
+            [(answer.created, "paired"), (answer.updated, "replaced"), (answer.unchanged, "unchanged"), (answer.rejected, "rejected")];
         let summary = summary.iter().filter(|(number, _)| *number > 0);
         let summary = summary.map(|(number, word)| format!("{} {word}", super::show::units(i64::try_from(*number).unwrap_or(i64::MAX))));
         let rejected = answer.results.into_iter().filter(|row| row.status == "rejected").map(|row| RejectedRow {
@@ -63,20 +63,19 @@ impl Imported {
             reason: row.reason.unwrap_or_default(),
         });
         let mut rejected: Vec<RejectedRow> = rejected.collect();
-        let more = rejected.len().saturating_sub(MOST_SHOWN);
-        rejected.truncate(MOST_SHOWN);
+        let more = rejected.len().saturating_sub(MAX_SHOWN);
+        rejected.truncate(MAX_SHOWN);
         Self { summary: summary.collect::<Vec<_>>().join(", "), rejected, more }
     }
 }
 
-/// The form for a file.
 pub(super) async fn import_form(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
     visit.frame.page(&import_page(&visit.frame, &store))
 }
 
-/// Takes the file; rows that are not right are told one by one, the others are taken.
+/// Imports the valid rows of a file, or of the pasted text, and lists the rejected ones.
 pub(super) async fn import(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let (visit, id) = (&posted.visit, id.into_inner());
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
@@ -84,7 +83,7 @@ pub(super) async fn import(posted: Posted<SellerVisit>, state: State, id: Path<S
     let file = posted.fields.file("file");
     let rows = if file.is_empty() { posted.fields.file("rows") } else { file };
     if rows.iter().all(u8::is_ascii_whitespace) {
-        page.error = Some("Choose a file, or paste rows.".to_owned());
+        page.error = Some("Choose a file or paste rows.".to_owned());
         return visit.frame.rejected(&page);
     }
     match pair(&visit.caller, &state, store.clone(), rows, true).await {
@@ -99,29 +98,29 @@ pub(super) async fn import(posted: Posted<SellerVisit>, state: State, id: Path<S
         Err(error)
             if matches!(actix_web::ResponseError::status_code(&error), StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) =>
         {
-            let told: Vec<String> = error.errors().iter().map(ToString::to_string).collect();
-            page.error = Some(if told.is_empty() { error.detail().to_owned() } else { told.join("; ") });
+            let messages: Vec<String> = error.errors().iter().map(ToString::to_string).collect();
+            page.error = Some(if messages.is_empty() { error.detail().to_owned() } else { messages.join("; ") });
             visit.frame.rejected(&page)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// All listings of a store as a file that can be imported again.
+/// All listings of a store, in the format of the import.
 pub(super) async fn export(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
     let extra = by_name(&store.platform).map_or(&[][..], |platform| platform.listing_fields());
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let unwritten = |_| ApiError::unavailable("The file could not be written.");
-    writer.write_record(["sku", "external_id"].into_iter().chain(extra.iter().copied())).map_err(unwritten)?;
+    let not_written = |_| ApiError::unavailable("The file could not be written.");
+    writer.write_record(["sku", "external_id"].into_iter().chain(extra.iter().copied())).map_err(not_written)?;
     let mut after: Option<String> = None;
     loop {
         let from = after.clone();
         let page = visit.caller.db.read(move |t| t.search_listings(id, "", from.as_deref(), EXPORT_PAGE)).await?;
         for listing in &page {
             let own = extra.iter().map(|name| listing.extra.get(*name).map(String::as_str).unwrap_or_default());
-            writer.write_record([listing.sku.as_str(), listing.external_id.as_str()].into_iter().chain(own)).map_err(unwritten)?;
+            writer.write_record([listing.sku.as_str(), listing.external_id.as_str()].into_iter().chain(own)).map_err(not_written)?;
         }
         match page.last() {
             Some(last) if page.len() >= usize::try_from(EXPORT_PAGE).unwrap_or(usize::MAX) => after = Some(last.sku.clone()),
@@ -143,7 +142,7 @@ struct DiscoverPage<'a> {
     store: &'a Store,
     error: Option<String>,
     result: Option<Proposed>,
-    /// Where this part began.
+    /// Where the shown part of the store starts.
     cursor: String,
 }
 
@@ -164,8 +163,8 @@ struct Proposed {
 
 fn group(title: &'static str, explanation: &'static str, mut variants: Vec<Found>) -> Group {
     let total = count(i64::try_from(variants.len()).unwrap_or(i64::MAX), "variant", "variants");
-    let more = variants.len().saturating_sub(MOST_SHOWN);
-    variants.truncate(MOST_SHOWN);
+    let more = variants.len().saturating_sub(MAX_SHOWN);
+    variants.truncate(MAX_SHOWN);
     Group { title, explanation, variants, more, total }
 }
 
@@ -173,9 +172,9 @@ impl Proposed {
     fn new(proposal: Proposal) -> Self {
         let matched = proposal.matched.len();
         let groups = vec![
-            group("To be paired", "The SKU in the store equals one of yours.", proposal.matched),
-            group("Several with one SKU", "Pair the right one by CSV.", proposal.ambiguous),
-            group("No equal SKU", "Give the variant its SKU in the store, or pair it by CSV.", proposal.unmatched),
+            group("Ready to pair", "These SKUs match yours.", proposal.matched),
+            group("Duplicate SKUs", "Use a CSV import to choose which one to pair.", proposal.ambiguous),
+            group("No matching SKU", "Correct the SKU in the store, or pair the variant by CSV import.", proposal.unmatched),
         ];
         Self {
             matched,
@@ -186,14 +185,13 @@ impl Proposed {
     }
 }
 
-/// What discovery does.
 pub(super) async fn discover_form(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
     visit.frame.page(&DiscoverPage { frame: &visit.frame, here: "stores", store: &store, error: None, result: None, cursor: String::new() })
 }
 
-/// Reads the store and shows what would be paired; or, with the other button, pairs it.
+/// *Find matches* shows what would be paired; *Pair* pairs it.
 pub(super) async fn discovered(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let (visit, fields, id) = (&posted.visit, &posted.fields, id.into_inner());
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
@@ -209,8 +207,8 @@ pub(super) async fn discovered(posted: Posted<SellerVisit>, state: State, id: Pa
     };
     match discover(&visit.caller, &state, id, cursor, apply).await {
         Ok(proposal) if apply && proposal.next_cursor.is_none() => {
-            let paired = count(i64::try_from(proposal.paired).unwrap_or(i64::MAX), "listing is", "listings are");
-            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{paired} paired by discovery.")))
+            let paired = count(i64::try_from(proposal.paired).unwrap_or(i64::MAX), "listing", "listings");
+            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{paired} paired.")))
         }
         Ok(proposal) => {
             page.result = Some(Proposed::new(proposal));

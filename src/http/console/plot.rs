@@ -1,14 +1,13 @@
-//! A small plot, drawn here as SVG: one line over the last minutes, its value now, its highest.
+//! A small SVG plot: one line over the last minutes, with its current and its highest value.
 use super::show::units;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use std::fmt::Write as _;
 
-/// The drawing's own units.
+/// The size of the drawing, in SVG units.
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 60.0;
 
-/// See the module.
 #[derive(Debug, Template)]
 #[template(path = "part/plot.html")]
 pub(super) struct Plot {
@@ -35,16 +34,16 @@ fn short(value: f64) -> String {
 }
 
 impl Plot {
-    /// Of these values, oldest first and evenly spaced over so many minutes; there is a gap where one is missing.
+    /// Plots evenly spaced values, oldest first, over this many minutes. A missing value leaves a gap.
     pub fn new(title: impl Into<String>, unit: &'static str, minutes: u64, values: Vec<Option<f64>>) -> Self {
         let highest = values.iter().flatten().copied().fold(0.0, f64::max);
         let scale = if highest > 0.0 { HEIGHT / highest } else { 0.0 };
         #[expect(clippy::cast_precision_loss, reason = "a few hundred points")]
         let step = WIDTH / (values.len().saturating_sub(1).max(1)) as f64;
         let (mut lines, mut area) = (Vec::new(), Vec::new());
-        for run in runs(&values) {
+        for stretch in stretches(&values) {
             let (mut line, mut last_x, mut first_x) = (String::new(), 0.0, None);
-            for (index, value) in run {
+            for (index, value) in stretch {
                 #[expect(clippy::cast_precision_loss, reason = "a few hundred points")]
                 let x = index as f64 * step;
                 write!(line, "{x:.1},{:.1} ", HEIGHT - value * scale).ok();
@@ -59,13 +58,13 @@ impl Plot {
     }
 }
 
-/// The stretches without a gap.
-fn runs(values: &[Option<f64>]) -> Vec<Vec<(usize, f64)>> {
+/// The stretches without a gap, each value with its index.
+fn stretches(values: &[Option<f64>]) -> Vec<Vec<(usize, f64)>> {
     let mut found: Vec<Vec<(usize, f64)>> = Vec::new();
     let mut open = false;
     for (index, value) in values.iter().enumerate() {
         match (value, found.last_mut()) {
-            (Some(value), Some(run)) if open => run.push((index, *value)),
+            (Some(value), Some(stretch)) if open => stretch.push((index, *value)),
             (Some(value), _) => found.push(vec![(index, *value)]),
             (None, _) => {}
         }
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_breaks_the_line_and_the_highest_touches_the_top() {
+    fn a_gap_breaks_the_line_and_the_highest_value_reaches_the_top() {
         let plot = Plot::new("t", "u", 1, vec![Some(1.0), Some(2.0), None, Some(0.0)]);
         assert_eq!(plot.lines, ["0.0,30.0 100.0,0.0", "300.0,60.0"]);
         assert_eq!((plot.now.as_deref(), plot.highest.as_str()), (Some("0"), "2"));

@@ -1,5 +1,5 @@
-//! Records: every push and every run, why they stand where they stand, and what to do next; and who changed what.
-use super::components::{RunRow, run_kind};
+//! Records: lists of pushes, runs and changes, with the reason for each state. Retries rejected and held pushes.
+use super::components::RunRow;
 use super::form::Posted;
 use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
@@ -8,7 +8,7 @@ use crate::db::audit::AuditEntry;
 use crate::db::pushes::PushFilter;
 use crate::db::stores::Store;
 use crate::domain::limits::MAX_STORES;
-use crate::domain::push::{Push, PushKind, PushState};
+use crate::domain::push::{Push, PushState};
 use crate::domain::{PushId, RunId, Sku, StoreId};
 use crate::http::State;
 use crate::http::error::ApiError;
@@ -19,39 +19,36 @@ use askama::Template;
 use serde::Deserialize;
 use std::collections::HashMap;
 
-/// Records on a page.
+/// Records per page.
 const PAGE: usize = 50;
-/// As a query's limit: one more, which tells that there is another page.
+/// The query limit: one extra row shows that there is another page.
 const PAGE_AND_ONE: i64 = 51;
-/// What can be queued again is counted so far.
-const COUNTED: i64 = 10_000;
-/// Failures that the page of a run shows.
-const FAILURES: i64 = 100;
+/// Retryable pushes are counted up to this number.
+const MAX_COUNTED: i64 = 10_000;
 const HERE: &str = "/console/records";
 
-struct PushRow {
-    id: String,
-    sku: String,
-    store: String,
-    effect: String,
-    state: Badge,
-    reason: Option<String>,
-    created: Stamp,
+pub(super) struct PushRow {
+    pub id: String,
+    pub sku: String,
+    pub store: String,
+    pub effect: String,
+    pub state: Badge,
+    pub reason: Option<String>,
+    pub created: Stamp,
 }
 
-/// What a row tells of its store.
-struct StoreFacts {
+pub(super) struct StoreFacts {
     name: String,
-    /// Why pushes wait there, where they do.
+    /// Why the store holds its pushes, if it does.
     holds: Option<&'static str>,
 }
 
-type StoresById = HashMap<StoreId, StoreFacts>;
+pub(super) type StoresById = HashMap<StoreId, StoreFacts>;
 
-fn by_id(stores: Vec<Store>) -> StoresById {
+pub(super) fn by_id(stores: Vec<Store>) -> StoresById {
     let facts = |store: Store| {
         let holds = match state_of(&store) {
-            StoreState::NeedsReauthorisation => Some("The store needs re-authorisation."),
+            StoreState::NeedsReauthorisation => Some("The store needs reauthorization."),
             StoreState::Paused => Some("The store is paused."),
             StoreState::Off | StoreState::Working => None,
         };
@@ -61,14 +58,15 @@ fn by_id(stores: Vec<Store>) -> StoresById {
 }
 
 impl PushRow {
-    fn new(frame: &Frame, push: Push, stores: &StoresById) -> Self {
+    pub fn new(frame: &Frame, push: Push, stores: &StoresById) -> Self {
+        let push = push.into_record();
         let store = stores.get(&push.store_id);
         let holds = store.and_then(|store| store.holds).filter(|_| push.state == PushState::Held);
         Self {
             id: push.id.to_string(),
             effect: show::effect(push.kind, push.quantity),
             state: show::push_state(push.state),
-            store: store.map_or_else(|| "a store that was removed".to_owned(), |store| store.name.clone()),
+            store: store.map_or_else(|| "Removed store".to_owned(), |store| store.name.clone()),
             sku: push.sku,
             reason: push.reason.or_else(|| holds.map(str::to_owned)),
             created: frame.stamp(push.created_at),
@@ -93,7 +91,7 @@ struct ChangeRow {
     at: Stamp,
     actor: String,
     action: String,
-    /// Whose change it was, where the action does not say so already.
+    /// The changed item, unless the action already names it.
     subject: Option<String>,
     before: Option<String>,
     after: Option<String>,
@@ -102,16 +100,16 @@ struct ChangeRow {
 impl ChangeRow {
     fn new(frame: &Frame, entry: AuditEntry) -> Self {
         let pretty = |value: serde_json::Value| serde_json::to_string_pretty(&value).unwrap_or_default();
-        let of_all = entry.action.split('.').next().is_some_and(|what| what.replace('_', "-") == entry.subject);
+        let is_named_by_action = entry.action.split('.').next().is_some_and(|what| what.replace('_', "-") == entry.subject);
         Self {
             at: frame.stamp(entry.at),
             actor: match entry.actor.strip_prefix("key:").and_then(|id| id.get(id.len().saturating_sub(8)..)) {
-                // A key is told from its sisters by its last digits.
-                Some(last) => format!("key …{last}"),
+                // The last digits distinguish a seller's keys.
+                Some(last) => format!("API key …{last}"),
                 None => entry.actor,
             },
             action: sentence_case(&entry.action.replace(['_', '.'], " ")).replace("Skus", "SKUs"),
-            subject: (!of_all).then_some(entry.subject),
+            subject: (!is_named_by_action).then_some(entry.subject),
             before: entry.before.map(pretty),
             after: entry.after.map(pretty),
         }
@@ -131,7 +129,7 @@ struct RecordsPage<'a> {
     pushes: Vec<PushRow>,
     runs: Vec<RunRow>,
     changes: Vec<ChangeRow>,
-    /// How many of those found can be queued again, in words.
+    /// The label of the button that retries all matches, if any can be retried.
     retryable: Option<String>,
     state: String,
     store: String,
@@ -153,23 +151,22 @@ fn some(text: Option<&String>) -> Option<&str> {
     text.map(|text| text.trim()).filter(|text| !text.is_empty())
 }
 
-/// The filter, and a word about what of it is nothing that could be found.
+/// The filter, and a message about any part of it that is ignored because it is invalid.
 fn filter_of(query: &RecordsQuery) -> (PushFilter, Option<String>) {
     let mut unknown = None;
-    let mut take = |word: &str, what: &str| unknown = Some(format!("There is no {what} “{word}”, so it is left out of the filter."));
+    let mut ignore = |word: &str, what: &str| unknown = Some(format!("Unknown {what} “{word}”: not used as a filter."));
     let state = some(query.state.as_ref()).and_then(|word| {
         let found = PushState::ALL.into_iter().find(|state| state.as_str() == word);
         if found.is_none() {
-            take(word, "state");
+            ignore(word, "state");
         }
         found
     });
-    let store_id = some(query.store.as_ref()).and_then(|id| id.parse().map_err(|_| take(id, "store")).ok());
-    let sku = some(query.sku.as_ref()).and_then(|sku| Sku::parse(sku).map_err(|_| take(sku, "SKU")).ok());
+    let store_id = some(query.store.as_ref()).and_then(|id| id.parse().map_err(|_| ignore(id, "store")).ok());
+    let sku = some(query.sku.as_ref()).and_then(|sku| Sku::parse(sku).map_err(|_| ignore(sku, "SKU")).ok());
     (PushFilter { state, store_id, sku }, unknown)
 }
 
-/// All three lists.
 pub(super) async fn list(visit: SellerVisit, query: Query<RecordsQuery>) -> PageAnswer {
     let query = query.into_inner();
     let frame = &visit.frame;
@@ -209,13 +206,13 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
     let after: Option<PushId> = query.after.as_deref().and_then(|id| id.parse().ok());
     let wanted = filter.clone();
     let retryable = matches!(filter.state, Some(PushState::Rejected | PushState::Held));
-    let (mut found, stores, counts, again) = visit
+    let (mut found, stores, counts, retryable_count) = visit
         .caller
         .db
         .read(move |t| {
             wanted.store_id.map_or(Ok(()), |id| t.store(id).map(drop))?;
-            let again = if retryable { t.count_pushes(&wanted, COUNTED)? } else { 0 };
-            Ok((t.list_pushes(&wanted, after, PAGE_AND_ONE)?, t.stores(None, MAX_STORES)?, t.open_counts()?, again))
+            let count = if retryable { t.count_pushes(&wanted, MAX_COUNTED)? } else { 0 };
+            Ok((t.list_pushes(&wanted, after, PAGE_AND_ONE)?, t.stores(None, MAX_STORES)?, t.open_counts()?, count))
         })
         .await?;
     let more = found.len() > PAGE;
@@ -226,7 +223,7 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
         filter.store_id.map(|id| id.to_string()).unwrap_or_default(),
         filter.sku.as_ref().map(|sku| query_value(sku.as_str())).unwrap_or_default()
     );
-    page.next = found.last().filter(|_| more).map(|last| format!("{HERE}?{query_text}&after={}", last.id));
+    page.next = found.last().filter(|_| more).map(|last| format!("{HERE}?{query_text}&after={}", last.id()));
     page.filtered = filter != PushFilter::default();
     page.states = PushState::ALL
         .into_iter()
@@ -240,10 +237,10 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
     let option =
         |store: &Store| StoreOption { id: store.id.to_string(), name: store.name.clone(), chosen: filter.store_id == Some(store.id) };
     page.stores = stores.iter().map(option).collect();
-    page.retryable = (again > 0).then(|| match again {
-        COUNTED.. => format!("Retry all, {} or more", show::units(COUNTED)),
-        1 => "Retry this one".to_owned(),
-        _ => format!("Retry all {}", show::units(again)),
+    page.retryable = (retryable_count > 0).then(|| match retryable_count {
+        MAX_COUNTED.. => format!("Retry all ({} or more)", show::units(MAX_COUNTED)),
+        1 => "Retry 1 update".to_owned(),
+        _ => format!("Retry all {} updates", show::units(retryable_count)),
     });
     let stores = by_id(stores);
     page.pushes = found.into_iter().map(|push| PushRow::new(&visit.frame, push, &stores)).collect();
@@ -278,89 +275,19 @@ async fn changes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPa
     Ok(())
 }
 
-#[derive(Template)]
-#[template(path = "push.html")]
-struct PushPage<'a> {
-    frame: &'a Frame,
-    here: &'static str,
-    id: String,
-    title: String,
-    kind: &'static str,
-    sku: String,
-    sku_query: String,
-    external_id: String,
-    store: Option<(String, String)>,
-    state: Badge,
-    meaning: &'static str,
-    reason: Option<String>,
-    next_step: Option<String>,
-    raw: Option<String>,
-    attempts: i32,
-    created: Stamp,
-    changed: Stamp,
-    due: Option<Stamp>,
-    confirmed: Option<Stamp>,
-    took: Option<String>,
-    run: Option<(String, &'static str)>,
-    retryable: bool,
-}
-
-/// One push.
-pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
-    let id = id.into_inner();
-    let (push, store, run) = visit
-        .caller
-        .db
-        .read(move |t| {
-            let push = t.push(id)?;
-            let store = t.store(push.store_id).ok();
-            let run = push.run_id.and_then(|id| t.run(id).ok());
-            Ok((push, store, run))
-        })
-        .await?;
-    let frame = &visit.frame;
-    frame.page(&PushPage {
-        frame,
-        here: "records",
-        id: push.id.to_string(),
-        title: format!("{}: {}", push.sku, show::effect(push.kind, push.quantity)),
-        kind: match push.kind {
-            PushKind::Increase => "Increase: added to what the store shows",
-            PushKind::Overwrite => "Overwrite: replaces what the store shows",
-        },
-        sku_query: query_value(&push.sku),
-        sku: push.sku,
-        external_id: push.external_id,
-        store: store.map(|store| (store.id.to_string(), store.name)),
-        state: show::push_state(push.state),
-        meaning: show::push_state_meaning(push.state),
-        reason: push.reason,
-        next_step: push.next_step,
-        raw: push.raw_answer,
-        attempts: push.attempts,
-        created: frame.stamp(push.created_at),
-        changed: frame.stamp(push.updated_at),
-        due: frame.stamp_of(push.due_at),
-        confirmed: frame.stamp_of(push.confirmed_at),
-        took: push.confirmed_at.map(|at| show::span(at - push.created_at)),
-        run: run.map(|run| (run.id.to_string(), run_kind(run.kind))),
-        retryable: matches!(push.state, PushState::Rejected | PushState::Held),
-    })
-}
-
-/// Queues one push again.
+/// Queues one push for a retry.
 pub(super) async fn retry_one(posted: Posted<SellerVisit>, state: State, id: Path<PushId>) -> PageAnswer {
     let id = id.into_inner();
     let queued = retry(&posted.visit.caller, &state, Retry { ids: Some(vec![id]), ..Retry::default() }).await?;
     let here = format!("{HERE}/pushes/{id}");
     Ok(if queued > 0 {
-        go_saying(&here, "It is queued again.")
+        go_saying(&here, "Queued for retry.")
     } else {
-        go_warning(&here, "It is not queued again: it has moved on, or a later overwrite contains it.")
+        go_warning(&here, "No retry needed: its state has changed, or a later update replaced it.")
     })
 }
 
-/// Queues all that the filter found again.
+/// Queues all pushes that match the filter for a retry.
 pub(super) async fn retry_all(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
     let text = |name: &str| posted.fields.some(name).map(str::to_owned);
     let query = RecordsQuery { state: text("state"), store: text("store"), sku: text("sku"), ..RecordsQuery::default() };
@@ -370,35 +297,6 @@ pub(super) async fn retry_all(posted: Posted<SellerVisit>, state: State) -> Page
     }
     let wanted = Retry { ids: None, state: filter.state, store_id: filter.store_id, sku: filter.sku.map(|sku| sku.to_string()) };
     let queued = retry(&posted.visit.caller, &state, wanted).await?;
-    let notice = format!("{} queued again.", count(i64::try_from(queued).unwrap_or(i64::MAX), "push is", "pushes are"));
+    let notice = format!("{} queued for retry.", count(i64::try_from(queued).unwrap_or(i64::MAX), "update", "updates"));
     Ok(go_saying(HERE, &notice))
-}
-
-#[derive(Template)]
-#[template(path = "run.html")]
-struct RunPage<'a> {
-    frame: &'a Frame,
-    here: &'static str,
-    run: RunRow,
-    pushes: Vec<PushRow>,
-    running: bool,
-}
-
-/// One run.
-pub(super) async fn run(visit: SellerVisit, id: Path<RunId>) -> PageAnswer {
-    let id = id.into_inner();
-    let (run, failed, stores) = visit
-        .caller
-        .db
-        .read(move |t| {
-            let run = t.run(id)?;
-            Ok((t.with_held(vec![run])?, t.failed_of_run(id, FAILURES)?, t.stores(None, MAX_STORES)?))
-        })
-        .await?;
-    let (run, held) = run.into_iter().next().ok_or_else(|| ApiError::not_found("run"))?;
-    let stores = by_id(stores);
-    let frame = &visit.frame;
-    let run = RunRow::new(frame, run, held);
-    let pushes = failed.into_iter().map(|push| PushRow::new(frame, push, &stores)).collect();
-    frame.page(&RunPage { frame, here: "records", running: run.progress.running, run, pushes })
 }

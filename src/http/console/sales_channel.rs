@@ -1,12 +1,12 @@
-//! *Set up > Sales channel*: the module *Auto-sync inventory* with its switch and its frequency, and how the stores
-//! share what there is.
-use super::components::{RunRow, StoreRow};
+//! *Set up > Sales channel*: the module *Auto-sync inventory* with its switch and its frequency, and a summary of
+//! allocation, stores and runs.
+use super::components::{RunRow, StoreRow, extent_text};
 use super::field::Field;
 use super::form::Posted;
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
 use super::session::SellerVisit;
-use super::show::{self, count};
-use super::split::{Split, split};
+use super::show;
+use super::split::{self, Split};
 use crate::db::runs::{Extent, Run};
 use crate::db::stores::Store;
 use crate::domain::Timestamp;
@@ -20,22 +20,18 @@ use askama::Template;
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 
-/// Runs shown ahead.
+/// How many of the next daily runs are shown.
 const RUNS_AHEAD: usize = 5;
 const HERE: &str = "/console/sales-channel";
+const INCREMENTAL: &str = "Incremental inventory synchronization";
 
-/// "240 listings in 3 stores".
-pub(super) fn extent_text(extent: Extent) -> String {
-    format!("{} in {}", count(extent.listings, "listing", "listings"), count(extent.stores, "store", "stores"))
-}
-
-/// A daily run to come, and what is special about it.
-pub(super) struct NextRun {
+/// A future daily run, with a remark if daylight saving affects it.
+struct NextRun {
     at: String,
     remark: Option<String>,
 }
 
-/// The next runs at this time of the day in this zone, whatever clocks do there.
+/// The next daily runs at this time in this zone.
 fn runs_ahead(daily_at: NaiveTime, zone: Tz, now: Timestamp) -> Vec<NextRun> {
     let settings = SyncSettings { auto_sync: true, frequency: Frequency::TimedFull, daily_at, ..SyncSettings::new(zone, now) };
     let mut at = now;
@@ -44,11 +40,11 @@ fn runs_ahead(daily_at: NaiveTime, zone: Tz, now: Timestamp) -> Vec<NextRun> {
         .map(|_| {
             at = next_run(&settings, at);
             let local = at.in_zone(zone);
-            let before = offset.replace(chrono::Offset::fix(local.offset()));
+            let previous = offset.replace(chrono::Offset::fix(local.offset()));
             let remark = if local.time() != daily_at {
-                Some(format!("Clocks skip {} on this day, so the run begins at the first time after it.", daily_at.format("%H:%M")))
-            } else if before.is_some_and(|before| Some(before) != offset) {
-                Some("Clocks have changed since the run before.".to_owned())
+                Some(format!("Clocks skip {} on this day, so the run starts at {}.", daily_at.format("%H:%M"), local.format("%H:%M")))
+            } else if previous.is_some_and(|previous| Some(previous) != offset) {
+                Some("Clocks change before this run.".to_owned())
             } else {
                 None
             };
@@ -75,7 +71,6 @@ struct SalesChannelPage<'a> {
     runs: Vec<RunRow>,
 }
 
-/// What the page is made of.
 struct Facts {
     settings: SyncSettings,
     stores: Vec<Store>,
@@ -96,7 +91,6 @@ async fn facts(visit: &SellerVisit) -> Result<Facts, crate::db::Error> {
     read.await
 }
 
-/// The page.
 pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
     let facts = facts(&visit).await?;
     let stores = StoreRow::all(&visit).await?;
@@ -111,7 +105,7 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
         extent: extent_text(facts.extent),
         nothing_listed: facts.extent.listings == 0,
         runs_ahead: if settings.is_timed() { runs_ahead(settings.daily_at, settings.timezone, state.clock.now()) } else { Vec::new() },
-        split: split(&facts.stores),
+        split: split::of_stores(&facts.stores),
         exclusive: settings.allocation_mode == AllocationMode::Exclusive,
         stores,
         runs: facts.runs.into_iter().map(|(run, held)| RunRow::new(frame, run, held)).collect(),
@@ -124,18 +118,18 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
 struct SwitchOffPage<'a> {
     frame: &'a Frame,
     here: &'static str,
-    waiting: String,
+    pending: String,
 }
 
-/// Asks once before auto-sync is switched off.
+/// Asks for confirmation before automatic synchronization is turned off.
 pub(super) async fn switch_off_page(visit: SellerVisit) -> PageAnswer {
     let loads = visit.caller.db.read(|t| t.store_loads()).await?;
-    let waiting = loads.values().map(|load| load.waiting + load.held).sum();
+    let pending = loads.values().map(|load| load.waiting + load.held).sum();
     let frame = &visit.frame;
-    frame.page(&SwitchOffPage { frame, here: "sales-channel", waiting: count(waiting, "push", "pushes") })
+    frame.page(&SwitchOffPage { frame, here: "sales-channel", pending: show::units(pending) })
 }
 
-/// The switch.
+/// Turns automatic synchronization on or off.
 pub(super) async fn switch(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
     let on = posted.fields.text("auto_sync") == "on";
     let initial = posted.fields.has("initial_overwrite");
@@ -145,10 +139,10 @@ pub(super) async fn switch(posted: Posted<SellerVisit>, state: State) -> PageAns
     let notice = match (settings.auto_sync, begun) {
         (true, Some(_)) => {
             let extent = caller.db.read(|t| t.overwrite_extent()).await?;
-            format!("Automatic synchronization is on, incremental. {} will be overwritten once now.", extent_text(extent))
+            format!("Automatic synchronization is on: {INCREMENTAL}. Overwriting {} now.", extent_text(extent))
         }
-        (true, None) => "Automatic synchronization is on, incremental. Nothing is overwritten now.".to_owned(),
-        (false, _) => "Automatic synchronization is off. What was waiting for it is cancelled.".to_owned(),
+        (true, None) => format!("Automatic synchronization is on: {INCREMENTAL}."),
+        (false, _) => "Automatic synchronization is off. Its pending updates are canceled.".to_owned(),
     };
     Ok(go_saying(HERE, &notice))
 }
@@ -168,7 +162,7 @@ struct FrequencyPage<'a> {
     errors: Vec<String>,
 }
 
-/// What the form says, right or wrong.
+/// What the seller typed, valid or not.
 struct FrequencyForm {
     timed: bool,
     daily_at: String,
@@ -195,18 +189,18 @@ impl FrequencyForm {
             timed: self.timed,
             daily_at: Field::new("daily_at", "Update time", "time")
                 .value(&self.daily_at)
-                .help("When every listing is overwritten each day, as the clock shows it in this time zone.")
+                .help("Every listing is overwritten daily at this time.")
                 .checked(errors, "/daily_at"),
             timezone: Field::new("timezone", "Time zone", "text")
                 .value(&self.timezone)
-                .offering("zones")
-                .help("All times in this console are shown in it.")
+                .suggesting("zones")
+                .help("All times in this console use this time zone.")
                 .checked(errors, "/timezone"),
-            catch_up: Field::new("catch_up_hours", "Catch up within", "number")
+            catch_up: Field::new("catch_up_hours", "Run late by up to", "number")
                 .value(&self.catch_up_hours)
                 .within(0, MAX_CATCH_UP_HOURS, "1")
                 .suffix("hours")
-                .help("A run whose time passed while nothing was running begins late, but not later than this.")
+                .help("If the service is down at the update time, the run can still start up to this much later.")
                 .checked(errors, "/catch_up_hours"),
             zones: chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect(),
             runs_ahead: runs.map(|(at, zone)| runs_ahead(at, zone, frame.now)).unwrap_or_default(),
@@ -215,25 +209,24 @@ impl FrequencyForm {
     }
 }
 
-/// *Edit synchronization frequency*.
 pub(super) async fn frequency_page(visit: SellerVisit) -> PageAnswer {
     let settings = visit.caller.db.read(|t| t.sync_settings()).await?;
     visit.frame.page(&FrequencyForm::of(&settings).page(&visit.frame, settings.auto_sync, &FormErrors::default()))
 }
 
-/// *Complete*; or, with the other button, the next runs of what is in the form.
+/// *Complete* saves the form; *Update preview* only shows its next runs.
 pub(super) async fn frequency(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
     let (visit, fields) = (&posted.visit, &posted.fields);
     let old = visit.caller.db.read(|t| t.sync_settings()).await?;
     let timed = fields.text("frequency") == "timed_full";
-    // A field that a browser hides may be left out by it: what stands stays.
-    let or = |name: &str, kept: String| fields.some(name).map_or(kept, str::to_owned);
-    let kept = FrequencyForm::of(&old);
+    // A field that is missing or empty keeps its saved value.
+    let or = |name: &str, saved: String| fields.some(name).map_or(saved, str::to_owned);
+    let saved = FrequencyForm::of(&old);
     let form = FrequencyForm {
         timed,
-        daily_at: or("daily_at", kept.daily_at),
-        timezone: or("timezone", kept.timezone),
-        catch_up_hours: or("catch_up_hours", kept.catch_up_hours),
+        daily_at: or("daily_at", saved.daily_at),
+        timezone: or("timezone", saved.timezone),
+        catch_up_hours: or("catch_up_hours", saved.catch_up_hours),
     };
     if fields.text("do") == "show" {
         return visit.frame.page(&form.page(&visit.frame, old.auto_sync, &FormErrors::default()));
@@ -242,22 +235,22 @@ pub(super) async fn frequency(posted: Posted<SellerVisit>, state: State) -> Page
         frequency: Some(if timed { Frequency::TimedFull } else { Frequency::Incremental }),
         daily_at: Some(form.daily_at.clone()),
         timezone: Some(form.timezone.clone()),
-        // What is no number is out of bounds, too, and is answered so.
+        // -1 is out of bounds, so text that is not a number gets the same error.
         catch_up_hours: Some(form.catch_up_hours.parse().unwrap_or(-1)),
         ..SettingsChange::default()
     };
     match field_errors(settings::change(&visit.caller, &state, change).await)? {
         Err(errors) => visit.frame.rejected(&form.page(&visit.frame, old.auto_sync, &errors)),
         Ok((settings, _)) => {
-            let from = if settings.auto_sync { "" } else { " It takes effect once automatic synchronization is on." };
+            let when = if settings.auto_sync { "" } else { " It applies once automatic synchronization is on." };
             let notice = if timed {
-                let at = show::whole(next_run(&settings, state.clock.now()), settings.timezone);
+                let at = show::full(next_run(&settings, state.clock.now()), settings.timezone);
                 format!(
-                    "Timed full coverage is saved. Every listing is overwritten at {}, next on {at}.{from}",
+                    "Timed full coverage is saved. Every listing is overwritten daily at {}, next on {at}.{when}",
                     settings.daily_at.format("%H:%M")
                 )
             } else {
-                format!("Incremental is saved. Stock increases are sent as they happen.{from}")
+                format!("{INCREMENTAL} is saved. Stock increases are sent as they happen.{when}")
             };
             Ok(go_saying(HERE, &notice))
         }
@@ -274,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_runs_tell_what_daylight_saving_does_to_them() {
+    fn the_next_runs_show_the_effects_of_daylight_saving() {
         let runs = ahead("02:30", "2026-03-27T12:00:00Z");
         assert_eq!(runs[0], ("Sat 28 Mar 2026, 02:30 Europe/Berlin (UTC+01:00)".to_owned(), false));
         assert_eq!(runs[1], ("Sun 29 Mar 2026, 03:00 Europe/Berlin (UTC+02:00)".to_owned(), true));
@@ -282,6 +275,6 @@ mod tests {
         assert_eq!(runs.len(), RUNS_AHEAD);
         let autumn = ahead("02:30", "2026-10-24T12:00:00Z");
         assert_eq!(autumn[0].0, "Sun 25 Oct 2026, 02:30 Europe/Berlin (UTC+02:00)");
-        assert!(autumn[1].1, "clocks have changed");
+        assert!(autumn[1].1, "clocks change before this run");
     }
 }

@@ -1,8 +1,8 @@
-//! Who is looking at a page: sessions in a cookie, and the extractors that every handler takes.
+//! Who is visiting: sessions in a cookie, and the extractors that every handler takes.
 //!
-//! A session's token is only in the browser; its digest is in the database, so every node knows it, and it ends with
-//! the key it was begun with. What changes something is taken by [`Posted`](super::form::Posted) alone, which asks for
-//! the session's CSRF token and refuses what another site sent.
+//! Only the browser has a session's token. The database stores its digest, so every node recognizes the session, which
+//! ends when its API key is revoked. Handlers that change something also take a `Posted` form, which requires the
+//! session's CSRF token and refuses forms from other sites.
 use super::page::{Frame, Refusal};
 use crate::db::sellers::key_hash;
 use crate::db::sessions::{Digest, Session, SessionOf, begin_session, end_session, find_session};
@@ -21,26 +21,23 @@ use sha2::Digest as _;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
-/// How long a session lasts.
 const SESSION_FOR: Duration = Duration::from_secs(12 * 3600);
-/// The longest token that is looked at, in bytes.
+/// Longer tokens are ignored without hashing them.
 const MAX_TOKEN_BYTES: usize = 128;
 
-/// A seller's visit.
+/// A signed-in seller.
 pub(super) struct SellerVisit {
-    /// The way to its rows, as a key would give it.
+    /// Access to the seller's rows, as with an API key.
     pub caller: Caller,
-    /// What every page shows.
     pub frame: Frame,
 }
 
-/// The operator's visit.
+/// The signed-in operator.
 pub(super) struct OperatorVisit {
-    /// What every page shows.
     pub frame: Frame,
 }
 
-/// Whoever is signed in.
+/// A signed-in seller or operator.
 pub(super) struct AnyVisit {
     frame: Frame,
 }
@@ -66,9 +63,7 @@ impl FromRequest for AnyVisit {
     }
 }
 
-/// Either kind of visit.
 pub(super) trait Visit: FromRequest<Error = Refusal> + 'static {
-    /// What every page shows.
     fn frame(&self) -> &Frame;
 }
 
@@ -84,17 +79,17 @@ impl Visit for OperatorVisit {
     }
 }
 
-/// Whether the browser came by https, as far as is known here: behind a proxy the proxy says so.
+/// Whether the browser connected over https. Behind a proxy, the proxy reports it.
 pub(super) fn is_https(state: &AppState, headers: &HeaderMap) -> bool {
     state.console.https || headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
-/// With https the browser itself sees to it that no other host and no plain connection can set this cookie.
+/// With the prefix `__Host-`, browsers accept the cookie only over https and from this very host.
 fn cookie_name(https: bool) -> &'static str {
     if https { "__Host-stocktide" } else { "stocktide_session" }
 }
 
-/// The session's cookie; without a token it takes the cookie away.
+/// The session's cookie; without a token, one that deletes it.
 pub(super) fn session_cookie(https: bool, token: Option<&SecretString>) -> Cookie<'static> {
     let mut cookie = Cookie::build(cookie_name(https), token.map(|t| t.expose_secret().to_owned()).unwrap_or_default())
         .path("/")
@@ -108,15 +103,15 @@ pub(super) fn session_cookie(https: bool, token: Option<&SecretString>) -> Cooki
     cookie
 }
 
-fn token_of(state: &AppState, request: &HttpRequest) -> Option<SecretString> {
+fn session_token(state: &AppState, request: &HttpRequest) -> Option<SecretString> {
     let cookie = request.cookie(cookie_name(is_https(state, request.headers())))?;
     let token = cookie.value();
     (!token.is_empty() && token.len() <= MAX_TOKEN_BYTES).then(|| SecretString::from(token))
 }
 
-fn digest(what: &str, parts: &[&[u8]]) -> Digest {
+fn digest(purpose: &str, parts: &[&[u8]]) -> Digest {
     let mut hasher = sha2::Sha256::new();
-    hasher.update(what.as_bytes());
+    hasher.update(purpose.as_bytes());
     for part in parts {
         hasher.update([0]);
         hasher.update(part);
@@ -128,24 +123,24 @@ fn token_digest(token: &SecretString) -> Digest {
     digest("session", &[token.expose_secret().as_bytes()])
 }
 
-/// Only the session's token makes it, and it does not tell the token.
-fn csrf_of(token: &SecretString) -> String {
+/// Derived from the session's token, which cannot be computed back from it.
+fn csrf_token(token: &SecretString) -> String {
     hex::encode(digest("csrf", &[token.expose_secret().as_bytes()]))
 }
 
-/// Binds an operator's session to the operator key, without keeping anything from which the key could be guessed.
+/// Binds an operator's session to the operator key without storing anything that would help to guess the key.
 fn operator_proof(token: &SecretString, key: &SecretString) -> Digest {
     digest("operator", &[token.expose_secret().as_bytes(), &key_hash(key.expose_secret())])
 }
 
-/// Begins a session with this key. `None` when the key opens nothing.
+/// Begins a session with this key. `None` if the key is unknown or revoked.
 pub(super) async fn sign_in(state: &State, key: &SecretString) -> Result<Option<SecretString>, ApiError> {
     let mut bytes = [0u8; 32];
-    getrandom::fill(&mut bytes).map_err(|_| ApiError::unavailable("No random numbers can be had."))?;
+    getrandom::fill(&mut bytes).map_err(|_| ApiError::unavailable("The system provides no random numbers."))?;
     let token = SecretString::from(URL_SAFE_NO_PAD.encode(bytes));
     let hash = key_hash(key.expose_secret());
-    let operator = state.settings.operator_key.as_ref();
-    let of = if let Some(expected) = operator.filter(|o| bool::from(key_hash(o.expose_secret()).ct_eq(&hash))) {
+    let operator_key = state.settings.operator_key.as_ref();
+    let owner = if let Some(expected) = operator_key.filter(|key| bool::from(key_hash(key.expose_secret()).ct_eq(&hash))) {
         SessionOf::Operator { proof: operator_proof(&token, expected) }
     } else {
         match state.db.read(move |conn| crate::db::sellers::find_key(conn, &hash)).await {
@@ -158,22 +153,22 @@ pub(super) async fn sign_in(state: &State, key: &SecretString) -> Result<Option<
     };
     let (hash, now) = (token_digest(&token), state.now());
     let until = now + SESSION_FOR;
-    state.db.write(move |conn| begin_session(conn, &hash, &of, now, until)).await?;
+    state.db.write(move |conn| begin_session(conn, &hash, &owner, now, until)).await?;
     Ok(Some(token))
 }
 
 /// Ends the session of this request, if it has one.
 pub(super) async fn sign_out(state: &State, request: &HttpRequest) -> Result<(), ApiError> {
-    if let Some(token) = token_of(state, request) {
+    if let Some(token) = session_token(state, request) {
         let hash = token_digest(&token);
         state.db.write(move |conn| end_session(conn, &hash)).await?;
     }
     Ok(())
 }
 
-/// The session of this request, while it holds.
+/// The session of this request, if it has not ended.
 async fn find(state: &State, request: &HttpRequest) -> Result<Option<(SecretString, Session)>, ApiError> {
-    let Some(token) = token_of(state, request) else { return Ok(None) };
+    let Some(token) = session_token(state, request) else { return Ok(None) };
     let (hash, now) = (token_digest(&token), state.now());
     match state.db.read(move |conn| find_session(conn, &hash, now)).await {
         Ok(session) => Ok(Some((token, session))),
@@ -186,7 +181,7 @@ fn is_operator(state: &AppState, token: &SecretString, proof: &[u8]) -> bool {
     state.settings.operator_key.as_ref().is_some_and(|key| bool::from(operator_proof(token, key).ct_eq(proof)))
 }
 
-/// The seller whose session this is, for what answers data instead of pages (`/v1/stream`).
+/// The seller who is signed in, for endpoints that answer data instead of pages (`/v1/stream`).
 pub(in crate::http) async fn caller_by_cookie(state: &State, request: &HttpRequest) -> Result<Caller, ApiError> {
     match find(state, request).await? {
         Some((_, Session::Seller { seller, .. })) if seller.suspended => Err(ApiError::suspended()),
@@ -198,7 +193,7 @@ pub(in crate::http) async fn caller_by_cookie(state: &State, request: &HttpReque
     }
 }
 
-/// Where a visitor who is signed in belongs: `None` for one who is not.
+/// The visitor's home page; `None` for visitors who are not signed in.
 pub(super) async fn home(state: &State, request: &HttpRequest) -> Result<Option<&'static str>, ApiError> {
     Ok(match find(state, request).await? {
         Some((_, Session::Seller { .. })) => Some("/console/sales-channel"),
@@ -213,10 +208,10 @@ async fn seller_visit(request: HttpRequest) -> Result<SellerVisit, Refusal> {
         Some((_, Session::Seller { seller, .. })) if seller.suspended => Err(ApiError::suspended().into()),
         Some((token, Session::Seller { seller, key, zone })) => {
             state.quota.check(seller.id)?;
-            let frame = Frame::new(&request, state.clock.now(), seller.name, csrf_of(&token), zone, false);
+            let frame = Frame::new(&request, state.clock.now(), seller.name, csrf_token(&token), zone, false);
             Ok(SellerVisit { caller: Caller { db: state.db.seller(seller.id), key }, frame })
         }
-        // The operator has no stores: these pages are not there for it.
+        // The operator has no stores, so a seller's pages do not exist for it.
         Some((_, Session::Operator { .. })) => Err(ApiError::not_found("page").into()),
         None => Err(Refusal::sign_in(&request)),
     }
@@ -226,7 +221,7 @@ async fn operator_visit(request: HttpRequest) -> Result<OperatorVisit, Refusal> 
     let state = request.app_data::<State>().cloned().ok_or_else(|| ApiError::not_found("page"))?;
     match find(&state, &request).await? {
         Some((token, Session::Operator { proof })) if is_operator(&state, &token, &proof) => {
-            let frame = Frame::new(&request, state.clock.now(), "Operator".to_owned(), csrf_of(&token), chrono_tz::UTC, true);
+            let frame = Frame::new(&request, state.clock.now(), "Operator".to_owned(), csrf_token(&token), chrono_tz::UTC, true);
             Ok(OperatorVisit { frame })
         }
         Some((_, Session::Seller { .. })) => Err(ApiError::not_found("page").into()),

@@ -1,4 +1,4 @@
-//! Signing in with an API key, and out again.
+//! Signing in with an API key, and signing out.
 use super::field::Field;
 use super::form::{Fields, Posted, same_site};
 use super::page::{FormErrors, PageAnswer, add_cookie, go, html};
@@ -33,19 +33,19 @@ pub(super) struct Next {
     next: Option<String>,
 }
 
-/// Only pages of the console: whatever else is asked for would lead somewhere else after signing in.
+/// The address if it is a page of the console, otherwise empty: signing in must not redirect to other sites.
 fn within_console(next: &str) -> &str {
     let rest = next.strip_prefix("/console");
-    let fine = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) && next.bytes().all(|byte| byte.is_ascii_graphic());
-    if fine && !next.contains(['\\', '#']) { next } else { "" }
+    let valid =
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) && next.bytes().all(|byte| byte.is_ascii_graphic());
+    if valid && !next.contains(['\\', '#']) { next } else { "" }
 }
 
-/// The start: on to where this visitor belongs.
+/// Redirects to the visitor's home page.
 pub(super) async fn start(request: HttpRequest, state: State) -> PageAnswer {
     Ok(go(session::home(&state, &request).await?.unwrap_or("/console/sign-in")))
 }
 
-/// The form.
 pub(super) async fn page(request: HttpRequest, state: State, query: Query<Next>) -> PageAnswer {
     if let Some(home) = session::home(&state, &request).await? {
         return Ok(go(home));
@@ -53,33 +53,34 @@ pub(super) async fn page(request: HttpRequest, state: State, query: Query<Next>)
     Ok(html(StatusCode::OK, &SignInPage::new(within_console(query.next.as_deref().unwrap_or_default()), None)))
 }
 
-/// Signs in.
 pub(super) async fn sign_in(request: HttpRequest, state: State, body: Body) -> PageAnswer {
     same_site(request.headers())?;
     let fields = Fields::read(request.headers(), body).await?;
     let next = within_console(fields.text("next"));
     let address = address(&request);
-    if let Err(wait) = state.console.throttle.check(address) {
+    if let Err(wait) = state.console.sign_ins.check(address) {
         let minutes = wait.as_secs().div_ceil(60);
-        let told = format!("Too many keys from your address did not work. Try again in {minutes} min.");
-        let mut response = html(StatusCode::TOO_MANY_REQUESTS, &SignInPage::new(next, Some(&told)));
+        let message = format!("Too many failed sign-ins from your address. Try again in {minutes} min.");
+        let mut response = html(StatusCode::TOO_MANY_REQUESTS, &SignInPage::new(next, Some(&message)));
         response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, wait.as_secs().max(1).into());
         return Ok(response);
     }
     let key = SecretString::from(fields.text("key"));
     let Some(token) = session::sign_in(&state, &key).await? else {
-        state.console.throttle.failed(address);
-        return Ok(html(StatusCode::UNAUTHORIZED, &SignInPage::new(next, Some("This key is not valid. Check that you copied all of it."))));
+        state.console.sign_ins.failed(address);
+        return Ok(html(
+            StatusCode::UNAUTHORIZED,
+            &SignInPage::new(next, Some("This key is not valid. Check that you copied the whole key.")),
+        ));
     };
-    state.console.throttle.succeeded(address);
-    // Whatever session this browser had ends here: one browser, one session.
+    state.console.sign_ins.succeeded(address);
+    // A browser has one session: signing in again ends the previous one.
     session::sign_out(&state, &request).await?;
     let mut response = go(if next.is_empty() { "/console" } else { next });
     add_cookie(&mut response, &session_cookie(is_https(&state, request.headers()), Some(&token)));
     Ok(response)
 }
 
-/// Signs out.
 pub(super) async fn sign_out(request: HttpRequest, state: State, _posted: Posted<AnyVisit>) -> PageAnswer {
     session::sign_out(&state, &request).await?;
     let mut response = go("/console/sign-in");
@@ -92,9 +93,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_signing_in_only_the_console_is_gone_to() {
-        for fine in ["/console", "/console/stores?cursor=1", "/console?x=1"] {
-            assert_eq!(within_console(fine), fine);
+    fn signing_in_redirects_only_within_the_console() {
+        for own in ["/console", "/console/stores?cursor=1", "/console?x=1"] {
+            assert_eq!(within_console(own), own);
         }
         for foreign in ["//evil.example", "https://evil.example", "/consoles", "/console\\..", "/console/\r\nx", "/v1/stores"] {
             assert_eq!(within_console(foreign), "");

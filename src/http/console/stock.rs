@@ -1,4 +1,5 @@
-//! Stock: search a SKU; what is available of it, what each listing should show and does show, and why.
+//! Stock: a search for SKUs, and one SKU with its stock, the target and shown quantity of each listing, and the
+//! calculation of each target.
 use super::page::{Frame, PageAnswer};
 use super::session::SellerVisit;
 use super::show::{self, Badge, Stamp, query_value, units};
@@ -13,12 +14,12 @@ use actix_web::web::Query;
 use askama::Template;
 use serde::Deserialize;
 
-/// SKUs on a page.
+/// SKUs per page.
 const PAGE: usize = 50;
-/// As a query's limit: one more, which tells that there is another page.
+/// The query limit: one extra row shows that there is another page.
 const PAGE_AND_ONE: i64 = 51;
 
-struct SkuLine {
+struct SkuRow {
     sku: String,
     query: String,
     name: Option<String>,
@@ -33,7 +34,7 @@ struct StockPage<'a> {
     frame: &'a Frame,
     here: &'static str,
     search: String,
-    skus: Vec<SkuLine>,
+    skus: Vec<SkuRow>,
     next: Option<String>,
     first: bool,
 }
@@ -44,7 +45,6 @@ pub(super) struct SearchQuery {
     after: Option<String>,
 }
 
-/// The search.
 pub(super) async fn search(visit: SellerVisit, query: Query<SearchQuery>) -> PageAnswer {
     let search = query.search.as_deref().unwrap_or_default().trim().to_owned();
     let (text, after) = (search.clone(), query.after.clone());
@@ -52,7 +52,7 @@ pub(super) async fn search(visit: SellerVisit, query: Query<SearchQuery>) -> Pag
     let more = found.len() > PAGE;
     found.truncate(PAGE);
     let last = found.last().filter(|_| more).map(|sku| query_value(&sku.sku));
-    let line = |sku: SkuSummary| SkuLine {
+    let line = |sku: SkuSummary| SkuRow {
         query: query_value(&sku.sku),
         sku: sku.sku,
         name: sku.name,
@@ -70,25 +70,25 @@ pub(super) async fn search(visit: SellerVisit, query: Query<SearchQuery>) -> Pag
     })
 }
 
-struct PushLine {
+struct LastPush {
     id: String,
     effect: String,
     state: Badge,
     at: Stamp,
 }
 
-impl PushLine {
+impl LastPush {
     fn new(frame: &Frame, push: Push) -> Self {
         Self {
-            id: push.id.to_string(),
-            effect: show::effect(push.kind, push.quantity),
-            state: show::push_state(push.state),
-            at: frame.stamp(push.updated_at),
+            id: push.id().to_string(),
+            effect: show::effect(push.kind(), push.quantity()),
+            state: show::push_state(push.state()),
+            at: frame.stamp(push.updated_at()),
         }
     }
 }
 
-struct ListingCard {
+struct ListingRow {
     store: String,
     store_id: String,
     external_id: String,
@@ -97,8 +97,8 @@ struct ListingCard {
     shown: Option<String>,
     differs: bool,
     shown_at: Option<Stamp>,
-    why: String,
-    last_push: Option<PushLine>,
+    formula: String,
+    last_push: Option<LastPush>,
 }
 
 #[derive(Template)]
@@ -110,7 +110,7 @@ struct SkuPage<'a> {
     name: Option<String>,
     total: String,
     levels: Vec<(String, String)>,
-    listings: Vec<ListingCard>,
+    listings: Vec<ListingRow>,
     exclusive: bool,
 }
 
@@ -119,7 +119,6 @@ pub(super) struct SkuQuery {
     sku: Option<String>,
 }
 
-/// One SKU.
 pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswer {
     let sku = Sku::parse(query.sku.as_deref().unwrap_or_default()).map_err(|_| ApiError::not_found("SKU"))?;
     let wanted = sku.clone();
@@ -127,10 +126,10 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
     let frame = &visit.frame;
     let shares: Vec<Share> = stock.listings.iter().filter_map(|listing| listing.rules.share).collect();
     let levels = stock.levels;
-    let bare = |listing: &ListingStock| ListingRules { threshold: None, max_shown: None, ..listing.rules.clone() };
-    let parts = targets(mode, &levels, &stock.listings.iter().map(bare).collect::<Vec<_>>());
-    let card = |(listing, part): (ListingStock, i64)| ListingCard {
-        why: why(mode, &levels, &listing.rules, &shares, part),
+    let unlimited = |listing: &ListingStock| ListingRules { threshold: None, max_shown: None, ..listing.rules.clone() };
+    let parts = targets(mode, &levels, &stock.listings.iter().map(unlimited).collect::<Vec<_>>());
+    let row = |(listing, part): (ListingStock, i64)| ListingRow {
+        formula: formula(mode, &levels, &listing.rules, &shares, part),
         pushed: listing.rules.is_pushed(),
         target: units(listing.target),
         differs: listing.rules.is_pushed() && listing.listing.shown.is_some_and(|shown| shown != listing.target),
@@ -139,7 +138,7 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
         store: listing.store.name,
         store_id: listing.store.id.to_string(),
         external_id: listing.listing.external_id,
-        last_push: listing.last_push.map(|push| PushLine::new(frame, push)),
+        last_push: listing.last_push.map(|push| LastPush::new(frame, push)),
     };
     frame.page(&SkuPage {
         frame,
@@ -148,25 +147,26 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
         name: stock.name,
         total: units(levels.values().fold(0, |sum, level| sum.saturating_add(*level))),
         levels: levels.iter().map(|(code, level)| (code.to_string(), units(*level))).collect(),
-        listings: stock.listings.into_iter().zip(parts).map(card).collect(),
+        listings: stock.listings.into_iter().zip(parts).map(row).collect(),
         exclusive: mode == AllocationMode::Exclusive,
     })
 }
 
-/// The formula of a target with its inputs: "available 42 − buffer 2 = 40, × 30 % = 12".
+/// The calculation of a target: "available 42 − buffer 2 = 40, × 30% = 12".
 ///
-/// `part` is what the allocation gives, before the threshold and the maximum; `shares` are those of all its listings.
-fn why(mode: AllocationMode, levels: &Levels, rules: &ListingRules, shares: &[Share], part: i64) -> String {
+/// `part` is the result of the allocation before the threshold and the maximum; `shares` are those of all listings of
+/// the SKU.
+fn formula(mode: AllocationMode, levels: &Levels, rules: &ListingRules, shares: &[Share], part: i64) -> String {
     if !rules.sync_enabled {
-        return "Not pushed: synchronization is switched off for it.".to_owned();
+        return "Not updated: synchronization is off.".to_owned();
     }
-    let Some(share) = rules.share else { return "Not pushed: no rule gives it a share.".to_owned() };
+    let Some(share) = rules.share else { return "Not updated: this listing has no share.".to_owned() };
     let pool = rules.pool(levels);
-    let fed: Vec<_> = levels.iter().filter(|(code, _)| rules.warehouses.as_ref().is_none_or(|codes| codes.contains(code))).collect();
-    let available = fed.iter().fold(0i64, |sum, (_, level)| sum.saturating_add(**level));
-    let from = match (fed.as_slice(), levels.len()) {
+    let sources: Vec<_> = levels.iter().filter(|(code, _)| rules.warehouses.as_ref().is_none_or(|codes| codes.contains(code))).collect();
+    let available = sources.iter().fold(0i64, |sum, (_, level)| sum.saturating_add(**level));
+    let from = match (sources.as_slice(), levels.len()) {
         ([(code, _)], 2..) => format!(" in {code}"),
-        (_, all) if fed.len() < all => format!(" in {} of {all} warehouses", fed.len()),
+        (_, all) if sources.len() < all => format!(" in {} of {all} warehouses", sources.len()),
         _ => String::new(),
     };
     let mut text = format!("available {}{from}", units(available));
@@ -174,7 +174,7 @@ fn why(mode: AllocationMode, levels: &Levels, rules: &ListingRules, shares: &[Sh
         text.push_str(&format!(" − buffer {}", units(rules.buffer)));
     }
     if available.saturating_sub(rules.buffer) < 0 {
-        text.push_str(", not under 0");
+        text.push_str(", at least 0");
     }
     if rules.buffer != 0 || available < 0 {
         text.push_str(&format!(" = {}", units(pool)));
@@ -182,8 +182,8 @@ fn why(mode: AllocationMode, levels: &Levels, rules: &ListingRules, shares: &[Sh
     match mode {
         AllocationMode::Shared => text.push_str(&format!(", × {}", show::percent(share.percent()))),
         AllocationMode::Exclusive => {
-            let parties: Vec<String> = shares.iter().map(|share| show::percent(share.percent())).collect();
-            text.push_str(&format!(", split {}, its {}", parties.join(" : "), show::percent(share.percent())));
+            let parts: Vec<String> = shares.iter().map(|share| show::percent(share.percent())).collect();
+            text.push_str(&format!(", divided {}, this store {}", parts.join(" : "), show::percent(share.percent())));
         }
     }
     text.push_str(&format!(" = {}", units(part)));
@@ -210,29 +210,32 @@ mod tests {
             warehouses: None,
         }
     }
-    fn told(mode: AllocationMode, available: i64, rules: &ListingRules) -> String {
+    fn explained(mode: AllocationMode, available: i64, rules: &ListingRules) -> String {
         let levels = Levels::from([(WarehouseCode::main(), available)]);
-        let bare = ListingRules { threshold: None, max_shown: None, ..rules.clone() };
-        let part = targets(mode, &levels, &[bare])[0];
-        why(mode, &levels, rules, &[rules.share.unwrap()], part)
+        let unlimited = ListingRules { threshold: None, max_shown: None, ..rules.clone() };
+        let part = targets(mode, &levels, &[unlimited])[0];
+        formula(mode, &levels, rules, &[rules.share.unwrap()], part)
     }
 
     #[test]
-    fn a_number_is_explained_by_its_formula() {
-        assert_eq!(told(AllocationMode::Shared, 42, &rules(3000)), "available 42 − buffer 2 = 40, × 30 % = 12");
-        assert_eq!(told(AllocationMode::Shared, -5, &rules(10_000)), "available −5 − buffer 2, not under 0 = 0, × 100 % = 0");
-        assert_eq!(told(AllocationMode::Exclusive, 42, &rules(5000)), "available 42 − buffer 2 = 40, split 50 %, its 50 % = 20");
+    fn a_target_is_explained_by_its_formula() {
+        assert_eq!(explained(AllocationMode::Shared, 42, &rules(3000)), "available 42 − buffer 2 = 40, × 30% = 12");
+        assert_eq!(explained(AllocationMode::Shared, -5, &rules(10_000)), "available −5 − buffer 2, at least 0 = 0, × 100% = 0");
+        assert_eq!(
+            explained(AllocationMode::Exclusive, 42, &rules(5000)),
+            "available 42 − buffer 2 = 40, divided 50%, this store 50% = 20"
+        );
         let careful = ListingRules { threshold: Some(13), ..rules(3000) };
-        assert_eq!(told(AllocationMode::Shared, 42, &careful), "available 42 − buffer 2 = 40, × 30 % = 12, below the threshold 13 = 0");
+        assert_eq!(explained(AllocationMode::Shared, 42, &careful), "available 42 − buffer 2 = 40, × 30% = 12, below the threshold 13 = 0");
         let capped = ListingRules { max_shown: Some(9), buffer: 0, ..rules(10_000) };
-        assert_eq!(told(AllocationMode::Shared, 42, &capped), "available 42, × 100 % = 42, at most 9 = 9");
+        assert_eq!(explained(AllocationMode::Shared, 42, &capped), "available 42, × 100% = 42, at most 9 = 9");
     }
 
     #[test]
-    fn only_the_warehouses_that_feed_the_store_count() {
+    fn only_the_warehouses_of_the_store_count() {
         let north = WarehouseCode::parse("north").unwrap();
         let levels = Levels::from([(WarehouseCode::main(), 5), (north.clone(), 7)]);
-        let fed = ListingRules { warehouses: Some(vec![north]), buffer: 0, ..rules(10_000) };
-        assert_eq!(why(AllocationMode::Shared, &levels, &fed, &[], 7), "available 7 in north, × 100 % = 7");
+        let north_only = ListingRules { warehouses: Some(vec![north]), buffer: 0, ..rules(10_000) };
+        assert_eq!(formula(AllocationMode::Shared, &levels, &north_only, &[], 7), "available 7 in north, × 100% = 7");
     }
 }

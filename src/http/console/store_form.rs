@@ -1,10 +1,10 @@
-//! Adding a store with its platform's own fields, and changing one.
+//! Adding and editing a store, with the fields of its platform.
 use super::field::Field;
 use super::form::{Fields, Posted};
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying, go_warning};
 use super::session::SellerVisit;
-use super::show::percent;
-use super::stores::{WORKS, works_not};
+use super::show::percent_number;
+use super::stores::{WORKS, does_not_work};
 use crate::db::stores::Store;
 use crate::db::warehouses::Warehouse;
 use crate::domain::StoreId;
@@ -31,7 +31,7 @@ struct WarehouseBox {
 struct StoreFormPage<'a> {
     frame: &'a Frame,
     here: &'static str,
-    /// The store that is changed; none for a new one.
+    /// The id and name of the store; `None` for a new one.
     store: Option<(String, String)>,
     platform: &'static str,
     platform_label: &'static str,
@@ -52,7 +52,7 @@ struct PlatformsPage<'a> {
     forms: &'static [StoreForm],
 }
 
-/// What the form says, right or wrong. Secrets are not among it: they are typed again.
+/// What the seller typed, valid or not, except secrets, which must be typed again.
 struct Typed {
     name: String,
     share: String,
@@ -70,7 +70,7 @@ fn own_value(field: &StoreField, store: &Store) -> String {
     }
 }
 
-/// Where the interface reports errors of a field.
+/// The pointer that the API uses for errors of this field.
 fn pointer(field: &StoreField) -> String {
     match field.kind {
         FieldKind::Address => "/base_url".to_owned(),
@@ -82,19 +82,13 @@ fn pointer(field: &StoreField) -> String {
 impl Typed {
     fn new_store(form: &StoreForm, share: f64) -> Self {
         let own = vec![String::new(); form.fields.len()];
-        Self {
-            name: String::new(),
-            share: percent(share).trim_end_matches(" %").to_owned(),
-            own,
-            warehouses: Vec::new(),
-            sync_enabled: true,
-        }
+        Self { name: String::new(), share: percent_number(share), own, warehouses: Vec::new(), sync_enabled: true }
     }
 
     fn of(store: &Store, form: &StoreForm) -> Self {
         Self {
             name: store.name.clone(),
-            share: store.share.map(|share| percent(share.percent()).trim_end_matches(" %").to_owned()).unwrap_or_default(),
+            share: store.share.map(|share| percent_number(share.percent())).unwrap_or_default(),
             own: form.fields.iter().map(|field| own_value(field, store)).collect(),
             warehouses: store.warehouses.iter().flatten().map(ToString::to_string).collect(),
             sync_enabled: store.sync_enabled,
@@ -112,11 +106,11 @@ impl Typed {
         }
     }
 
-    /// The same, as the interface takes it.
+    /// The same, in the form that the API takes.
     fn fields(&self, fields: &Fields, form: &StoreForm) -> StoreFields {
         let mut wanted = StoreFields {
             name: Some(self.name.clone()),
-            // What is no number is out of bounds, too, and is answered so.
+            // -1 is out of bounds, so text that is not a number gets the same error.
             share_percent: Some((!self.share.is_empty()).then(|| self.share.parse().unwrap_or(-1.0))),
             warehouses: Some((!self.warehouses.is_empty()).then(|| self.warehouses.clone())),
             sync_enabled: Some(self.sync_enabled),
@@ -153,7 +147,7 @@ impl Typed {
             let kind = if field.kind == FieldKind::Secret { "password" } else { "text" };
             let help = match (store, field.kind) {
                 (Some(store), FieldKind::Secret) if store.credentials.is_some() => {
-                    format!("{} Kept, and never shown. Leave it empty to keep it.", field.help)
+                    format!("{} Saved, but never shown. Leave empty to keep it.", field.help)
                 }
                 _ => field.help.to_owned(),
             };
@@ -168,13 +162,13 @@ impl Typed {
             store: store.map(|store| (store.id.to_string(), store.name.clone())),
             platform: form.platform,
             platform_label: form.label,
-            name: Field::new("name", "Name", "text").value(&self.name).help("As you call the store.").checked(errors, "/name"),
+            name: Field::new("name", "Name", "text").value(&self.name).help("A name for your own use.").checked(errors, "/name"),
             share: Field::new("share_percent", "Share", "number")
                 .value(&self.share)
                 .within(0, 100, "0.01")
                 .suffix("%")
                 .optional()
-                .help("The part of what you have that this store shows. Without one it is never pushed to.")
+                .help("The percentage of your stock that this store shows. Stores without a share aren't updated.")
                 .checked(errors, "/share_percent"),
             own: form.fields.iter().zip(&self.own).map(own).collect(),
             warehouses: warehouses
@@ -201,7 +195,7 @@ pub(super) struct NewQuery {
     platform: Option<String>,
 }
 
-/// The share that a new store can have: all, or what the others leave of an exclusive split.
+/// The default share of a new store: all stock or, in exclusive mode, what is unallocated.
 async fn free_share(visit: &SellerVisit) -> Result<f64, crate::db::Error> {
     let (settings, stores) = visit.caller.db.read(|t| Ok((t.sync_settings()?, t.stores(None, MAX_STORES)?))).await?;
     if settings.allocation_mode == AllocationMode::Shared {
@@ -211,7 +205,7 @@ async fn free_share(visit: &SellerVisit) -> Result<f64, crate::db::Error> {
     Ok((100.0 - taken).max(0.0))
 }
 
-/// Which platform, then its form. Where there is one platform only there is nothing to choose.
+/// The choice of a platform, then its form. With a single platform, its form comes first.
 pub(super) async fn new_page(visit: SellerVisit, query: Query<NewQuery>) -> PageAnswer {
     let chosen = match (&query.platform, FORMS) {
         (None, [only]) => Some(only),
@@ -226,14 +220,14 @@ pub(super) async fn new_page(visit: SellerVisit, query: Query<NewQuery>) -> Page
     visit.frame.page(&page)
 }
 
-/// Adds a store, and asks it at once whether it answers.
+/// Adds a store and tests its connection.
 pub(super) async fn create(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
     let (visit, fields) = (&posted.visit, &posted.fields);
     let form = form_of(fields.text("platform")).ok_or_else(|| ApiError::not_found("platform"))?;
     let typed = Typed::read(fields, form);
     let mut wanted = typed.fields(fields, form);
     wanted.platform = Some(form.platform.to_owned());
-    // A new store has no settings that could be taken back to their defaults.
+    // A new store has no settings to reset to their defaults.
     wanted.config.retain(|_, value| !value.is_null());
     match field_errors(stores::create(&visit.caller, &state, wanted).await)? {
         Err(errors) => visit.frame.rejected(&typed.page(&visit.frame, form, None, warehouses(visit).await?, &errors)),
@@ -241,7 +235,7 @@ pub(super) async fn create(posted: Posted<SellerVisit>, state: State) -> PageAns
             let here = format!("/console/stores/{}", store.id);
             Ok(match stores::check(&visit.caller, &state, store.id).await? {
                 None => go_saying(&here, &format!("{} is added. {WORKS} Next, pair its listings with your SKUs.", store.name)),
-                Some(reason) => go_warning(&here, &format!("{} is added. {}", store.name, works_not(&reason))),
+                Some(reason) => go_warning(&here, &format!("{} is added. {}", store.name, does_not_work(&reason))),
             })
         }
     }
@@ -251,7 +245,6 @@ fn form_of_store(store: &Store) -> Result<&'static StoreForm, ApiError> {
     form_of(&store.platform).ok_or_else(|| ApiError::not_found("platform"))
 }
 
-/// The form of a store that is there.
 pub(super) async fn edit_page(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
@@ -260,7 +253,6 @@ pub(super) async fn edit_page(visit: SellerVisit, id: Path<StoreId>) -> PageAnsw
     visit.frame.page(&page)
 }
 
-/// Saves it.
 pub(super) async fn edit(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let (visit, fields, id) = (&posted.visit, &posted.fields, id.into_inner());
     let store = visit.caller.db.read(move |t| t.store(id)).await?;

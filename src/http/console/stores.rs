@@ -1,4 +1,4 @@
-//! Stores: the list, one store with its listings, pause, check, removal.
+//! Stores: the list, and one store with its listings. Pauses, tests and removes stores, and unpairs listings.
 use super::components::{StoreRow, circuits_since};
 use super::form::Posted;
 use super::page::{Frame, PageAnswer, go_saying, go_warning};
@@ -13,9 +13,9 @@ use actix_web::web::{Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
-/// Listings on a page.
+/// Listings per page.
 const PAGE: usize = 50;
-/// As a query's limit: one more, which tells that there is another page.
+/// The query limit: one extra row shows that there is another page.
 const PAGE_AND_ONE: i64 = 51;
 
 #[derive(Template)]
@@ -26,13 +26,12 @@ struct StoresPage<'a> {
     stores: Vec<StoreRow>,
 }
 
-/// All stores.
 pub(super) async fn list(visit: SellerVisit) -> PageAnswer {
     let stores = StoreRow::all(&visit).await?;
     visit.frame.page(&StoresPage { frame: &visit.frame, here: "stores", stores })
 }
 
-struct ListingLine {
+struct ListingRow {
     id: String,
     sku: String,
     sku_query: String,
@@ -41,7 +40,7 @@ struct ListingLine {
     shown_at: Option<Stamp>,
 }
 
-impl ListingLine {
+impl ListingRow {
     fn new(frame: &Frame, listing: Listing) -> Self {
         Self {
             id: listing.id.to_string(),
@@ -66,7 +65,7 @@ struct StorePage<'a> {
     needs_credentials: bool,
     added: Stamp,
     search: String,
-    listings: Vec<ListingLine>,
+    listings: Vec<ListingRow>,
     next: Option<String>,
     first: bool,
 }
@@ -77,7 +76,6 @@ pub(super) struct ListingsQuery {
     after: Option<String>,
 }
 
-/// One store.
 pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<ListingsQuery>) -> PageAnswer {
     let id = id.into_inner();
     let search = query.search.as_deref().unwrap_or_default().trim().to_owned();
@@ -103,7 +101,7 @@ pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<List
         warehouses: store
             .warehouses
             .as_ref()
-            .map_or_else(|| "all warehouses".to_owned(), |codes| codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            .map_or_else(|| "All warehouses".to_owned(), |codes| codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         paused: store.paused,
         needs_credentials: stores::state_of(&store) == StoreState::NeedsReauthorisation,
         added: frame.day(store.created_at),
@@ -111,7 +109,7 @@ pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<List
         next: last.map(|after| format!("/console/stores/{id}?search={}&after={after}", query_value(&search))),
         first: query.after.is_none(),
         search,
-        listings: found.into_iter().map(|listing| ListingLine::new(frame, listing)).collect(),
+        listings: found.into_iter().map(|listing| ListingRow::new(frame, listing)).collect(),
     })
 }
 
@@ -119,33 +117,33 @@ fn address_of(id: StoreId) -> String {
     format!("/console/stores/{id}")
 }
 
-/// *Check connection*.
+/// *Test connection*.
 pub(super) async fn check(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
     Ok(match stores::check(&posted.visit.caller, &state, id).await? {
         None => go_saying(&address_of(id), WORKS),
-        Some(reason) => go_warning(&address_of(id), &works_not(&reason)),
+        Some(reason) => go_warning(&address_of(id), &does_not_work(&reason)),
     })
 }
 
-/// What a check says.
-pub(super) const WORKS: &str = "The connection works: the store answered.";
+/// The notice after a successful connection test.
+pub(super) const WORKS: &str = "The connection works.";
 
-/// The same, where the store did not answer as it should.
-pub(super) fn works_not(reason: &str) -> String {
-    format!("The connection does not work yet. {reason}")
+/// The notice after a failed connection test.
+pub(super) fn does_not_work(reason: &str) -> String {
+    format!("The connection does not work. {reason}")
 }
 
-/// Holds a store's pushes, or lets them flow again.
+/// Pauses or resumes a store.
 pub(super) async fn pause(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
     let paused = posted.fields.text("paused") == "on";
     let change = StoreFields { paused: Some(paused), ..StoreFields::default() };
     let store = stores::change(&posted.visit.caller, &state, id, change).await?;
     let notice = if paused {
-        format!("{} is paused. What is due for it is held, nothing is lost.", store.name)
+        format!("{} is paused. Updates are held until you resume it.", store.name)
     } else {
-        format!("{} is resumed. What was held flows again.", store.name)
+        format!("{} is resumed. Pending updates will now be sent.", store.name)
     };
     Ok(go_saying(&address_of(id), &notice))
 }
@@ -155,7 +153,6 @@ pub(super) async fn pause(posted: Posted<SellerVisit>, state: State, id: Path<St
 struct ConfirmPage<'a> {
     frame: &'a Frame,
     here: &'static str,
-    /// Whose question it is.
     store: String,
     question: String,
     consequences: Vec<String>,
@@ -164,7 +161,7 @@ struct ConfirmPage<'a> {
     back: String,
 }
 
-/// Asks once before a store is removed.
+/// Asks for confirmation before a store is removed.
 pub(super) async fn delete_page(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
     let (store, loads) = visit.caller.db.read(move |t| Ok((t.store(id)?, t.store_loads()?))).await?;
@@ -175,12 +172,12 @@ pub(super) async fn delete_page(visit: SellerVisit, id: Path<StoreId>) -> PageAn
         question: format!("Remove {}?", store.name),
         store: store.name.clone(),
         consequences: vec![
-            format!("{} and the rules of this store are removed.", count(load.listings, "pairing", "pairings")),
+            format!("{} and the rules of this store will be deleted.", count(load.listings, "pairing", "pairings")),
             match load.waiting + load.held {
-                0 => "Nothing waits to be sent to it.".to_owned(),
-                waiting => format!("{} for it will be cancelled.", count(waiting, "waiting push", "waiting pushes")),
+                0 => "There are no pending updates.".to_owned(),
+                pending => format!("{} will be canceled.", count(pending, "pending update", "pending updates")),
             },
-            "What the store shows stays as it is; nothing is sent to it any more. This cannot be undone.".to_owned(),
+            "The store keeps its current quantities, and nothing more is sent to it. This cannot be undone.".to_owned(),
         ],
         action: format!("/console/stores/{id}/delete"),
         button: "Remove store",
@@ -188,24 +185,23 @@ pub(super) async fn delete_page(visit: SellerVisit, id: Path<StoreId>) -> PageAn
     })
 }
 
-/// Removes a store.
 pub(super) async fn delete(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     stores::delete(&posted.visit.caller, &state, id.into_inner()).await?;
     Ok(go_saying("/console/stores", "The store is removed."))
 }
 
-/// Asks once before a listing is unpaired.
+/// Asks for confirmation before a listing is unpaired.
 pub(super) async fn unpair_page(visit: SellerVisit, path: Path<(StoreId, ListingId)>) -> PageAnswer {
     let (store, id) = path.into_inner();
-    let (listing, of) = visit.caller.db.read(move |t| Ok((t.listing(store, id)?, t.store(store)?))).await?;
+    let (listing, store_row) = visit.caller.db.read(move |t| Ok((t.listing(store, id)?, t.store(store)?))).await?;
     visit.frame.page(&ConfirmPage {
         frame: &visit.frame,
         here: "stores",
         question: format!("Unpair {}?", listing.sku),
-        store: of.name,
+        store: store_row.name,
         consequences: vec![
-            format!("The listing {} keeps what it shows now and is not pushed to any more.", listing.external_id),
-            "What waits for it is cancelled. You can pair it again at any time.".to_owned(),
+            format!("Listing {} keeps its current quantity and is no longer updated.", listing.external_id),
+            "Its pending updates are canceled. You can pair it again at any time.".to_owned(),
         ],
         action: format!("/console/stores/{store}/listings/{id}/unpair"),
         button: "Unpair",
@@ -213,7 +209,6 @@ pub(super) async fn unpair_page(visit: SellerVisit, path: Path<(StoreId, Listing
     })
 }
 
-/// Unpairs a listing.
 pub(super) async fn unpair(posted: Posted<SellerVisit>, state: State, path: Path<(StoreId, ListingId)>) -> PageAnswer {
     let (store, id) = path.into_inner();
     listings::unpair(&posted.visit.caller, &state, store, id).await?;

@@ -1,5 +1,5 @@
-//! The connector held against replies as the platform gives them; ids and keys are invented.
-use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+//! Amazon's requests, and replies as the platform gives them. Ids and keys are invented.
+use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::super::sign::EXPIRES_AT;
 use super::*;
 use serde_json::json;
@@ -34,7 +34,7 @@ fn outcome(status: u16, body: &str) -> Outcome {
 }
 
 #[test]
-fn one_sku_is_merged_and_its_name_encoded() {
+fn a_request_merges_one_sku_whose_name_is_encoded() {
     let request = Amazon.request(&store(), &call(Action::Set, 7), &test_stamp("2026-11-24T12:00:00Z")).unwrap();
     assert_eq!(
         (request.method, request.url.as_str()),
@@ -53,7 +53,7 @@ fn one_sku_is_merged_and_its_name_encoded() {
 }
 
 #[test]
-fn the_listings_own_type_and_channel_come_first_and_amazons_stock_is_never_set() {
+fn a_listings_own_type_and_channel_take_precedence_and_stock_held_by_amazon_is_never_set() {
     let mut call = call(Action::Set, 7);
     call.items[0].extra = [("product_type".to_owned(), "SHIRT".to_owned()), ("fulfillment_channel".to_owned(), "EAST".to_owned())].into();
     let request = Amazon.request(&store(), &call, &test_stamp("2026-11-24T12:00:00Z")).unwrap();
@@ -63,7 +63,7 @@ fn the_listings_own_type_and_channel_come_first_and_amazons_stock_is_never_set()
 }
 
 #[test]
-fn accepted_is_applied_later_and_invalid_is_a_refusal_in_amazons_words() {
+fn accepted_is_applied_later_and_invalid_is_a_refusal_with_amazons_message() {
     assert_eq!(
         result(Action::Set, &json!({"sku": "MY SKU/1", "status": "ACCEPTED", "submissionId": "f1", "issues": []})),
         ItemResult::Accepted
@@ -74,7 +74,7 @@ fn accepted_is_applied_later_and_invalid_is_a_refusal_in_amazons_words() {
 }
 
 #[test]
-fn a_read_tells_the_quantity_of_the_channel_and_stock_that_is_amazons() {
+fn a_read_reports_the_channels_quantity_and_stock_held_by_amazon() {
     let found = |availability: Value| result(Action::Read, &json!({"sku": "MY SKU/1", "fulfillmentAvailability": availability}));
     let own = json!([{"fulfillmentChannelCode": "AMAZON_NA", "quantity": 50}, {"fulfillmentChannelCode": "DEFAULT", "quantity": 4}]);
     assert_eq!(found(own), ItemResult::Applied { shown: Some(4) });
@@ -85,17 +85,17 @@ fn a_read_tells_the_quantity_of_the_channel_and_stock_that_is_amazons() {
 }
 
 #[test]
-fn throttled_waits_and_the_rate_is_told_in_a_header() {
+fn a_throttled_call_waits_and_a_header_reports_the_rate() {
     let body = r#"{"errors":[{"code":"QuotaExceeded","message":"You exceeded your quota.","details":""}]}"#;
     assert!(matches!(outcome(429, body), Outcome::TryAgain { after: None, throttled: true, .. }));
-    let told = Amazon.outcome(&store(), &call(Action::Set, 7), &test_reply(429, &[("retry-after", "3")], body));
-    assert!(matches!(told, Outcome::TryAgain { after: Some(after), .. } if after == Duration::from_secs(3)));
+    let throttled = Amazon.outcome(&store(), &call(Action::Set, 7), &test_reply(429, &[("retry-after", "3")], body));
+    assert!(matches!(throttled, Outcome::TryAgain { after: Some(after), .. } if after == Duration::from_secs(3)));
     let quota = Amazon.quota(&test_reply(200, &[("x-amzn-ratelimit-limit", "2.0")], ""));
     assert_eq!(quota, Some(ReportedQuota { per_second: 2.0, burst: 5, available: None, cost: None }));
 }
 
 #[test]
-fn a_refused_token_is_renewed_and_an_error_of_theirs_may_have_been_applied() {
+fn a_refused_token_is_renewed_and_a_call_that_met_a_server_error_may_have_been_applied() {
     for status in [401, 403] {
         assert!(matches!(outcome(status, r#"{"errors":[{"code":"Unauthorized","message":"x"}]}"#), Outcome::TokenExpired { .. }));
     }
@@ -108,13 +108,13 @@ fn a_refused_token_is_renewed_and_an_error_of_theirs_may_have_been_applied() {
 }
 
 #[test]
-fn an_unknown_sku_is_told_with_what_to_do() {
+fn an_unknown_sku_is_rejected_with_a_next_step() {
     let Outcome::Answered(results) = outcome(404, r#"{"errors":[{"code":"NOT_FOUND","message":"x"}]}"#) else { panic!() };
     assert!(matches!(&results[0], ItemResult::Rejected { next_step, .. } if next_step.contains("marketplace_id")));
 }
 
 #[test]
-fn a_token_is_made_when_there_is_none_and_before_it_ends() {
+fn a_token_is_requested_if_there_is_none_and_before_one_expires() {
     let at = |store: &StoreConnection, now: &str| Amazon.renewal_request(store, &test_stamp(now), false);
     assert!(at(&store(), "2026-11-24T12:00:00Z").is_none());
     let mut fresh = store();
@@ -126,7 +126,7 @@ fn a_token_is_made_when_there_is_none_and_before_it_ends() {
 }
 
 #[test]
-fn variants_come_with_their_product_type_page_by_page() {
+fn variants_are_listed_page_by_page_with_their_product_types() {
     let items = json!([
         {"sku": "A", "summaries": [{"productType": "SHIRT", "itemName": "A shirt"}], "fulfillmentAvailability": [{"fulfillmentChannelCode": "DEFAULT", "quantity": 1}]},
         {"sku": "B", "summaries": [], "fulfillmentAvailability": [{"fulfillmentChannelCode": "AMAZON_EU", "quantity": 1}]}
@@ -134,13 +134,13 @@ fn variants_come_with_their_product_type_page_by_page() {
     let body = json!({"numberOfResults": 2, "items": items, "pagination": {"nextToken": "n/1"}});
     let page = Amazon.variants(&store(), None, &test_reply(200, &[], &body.to_string())).unwrap();
     assert_eq!(page.variants[0].extra["product_type"], "SHIRT");
-    assert!(page.variants[1].title.contains("kept by Amazon"));
+    assert!(page.variants[1].title.contains("held by Amazon"));
     let next = Amazon.variants_request(&store(), page.next.as_deref(), &test_stamp("2026-11-24T12:00:00Z")).unwrap();
     assert!(next.url.ends_with("&pageSize=20&pageToken=n%2F1"), "{}", next.url);
 }
 
 #[test]
-fn bad_settings_are_named() {
+fn bad_settings_are_named_by_their_pointers() {
     let bad = test_store("amazon", json!({"region": "us", "fulfillment_channel": "AMAZON_NA"}), &[("client_id", "id")]);
     let named = test_pointers(Amazon.check_config(&bad));
     assert_eq!(

@@ -1,5 +1,5 @@
-//! The connector held against replies as the platform gives them; ids and keys are invented.
-use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+//! eBay's requests, and replies as the platform gives them. Ids and keys are invented.
+use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::super::sign::EXPIRES_AT;
 use super::*;
 use serde_json::{Value, json};
@@ -55,13 +55,13 @@ fn items_and_their_offers_are_set_together() {
 }
 
 #[test]
-fn success_is_told_entry_by_entry() {
+fn success_is_reported_entry_by_entry() {
     let entries = json!([{"statusCode": 200, "sku": "ABC", "errors": []}, {"statusCode": 200, "sku": "DEF"}, {"statusCode": 200, "sku": "DEF", "offerId": "364"}]);
     assert_eq!(answered(Action::Set, 200, &entries), [ItemResult::Applied { shown: Some(7) }, ItemResult::Applied { shown: Some(0) }]);
 }
 
 #[test]
-fn a_failed_offer_fails_its_listing_and_no_other() {
+fn a_failed_offer_fails_only_its_own_listing() {
     let error = json!({"errorId": 25759, "message": "Auction."});
     let entries = json!([{"statusCode": 200, "sku": "ABC"}, {"statusCode": 200, "sku": "DEF"}, {"statusCode": 400, "offerId": "364", "errors": [error]}]);
     let results = answered(Action::Set, 207, &entries);
@@ -70,7 +70,7 @@ fn a_failed_offer_fails_its_listing_and_no_other() {
 }
 
 #[test]
-fn every_error_of_an_entry_is_sorted() {
+fn the_errors_of_entries_are_classified() {
     assert!(
         matches!(failed(25002, 400, "Any user error."), ItemResult::Rejected { reason, .. } if reason.contains("Any user error. (25002)"))
     );
@@ -79,11 +79,11 @@ fn every_error_of_an_entry_is_sorted() {
     assert!(matches!(failed(25001, 500, "System error."), ItemResult::Unknown { .. }));
     assert!(matches!(failed(25002, 400, "The revision limit of the day is reached."), ItemResult::TryAgain { .. }));
     let results = answered(Action::Set, 207, &json!([{"statusCode": 200, "sku": "DEF"}]));
-    assert!(matches!(results[0], ItemResult::Unknown { .. }), "not mentioned: perhaps applied");
+    assert!(matches!(results[0], ItemResult::Unknown { .. }), "an item that is not mentioned may have been applied");
 }
 
 #[test]
-fn a_read_tells_quantities_and_unknown_items() {
+fn a_read_reports_quantities_and_unknown_items() {
     let item = |n: i64| json!({"availability": {"shipToLocationAvailability": {"quantity": n}}});
     let entries = json!([{"statusCode": 404, "sku": "DEF", "errors": [{"errorId": 25702, "message": "Not found."}]}, {"statusCode": 200, "sku": "ABC", "inventoryItem": item(9)}]);
     let results = answered(Action::Read, 207, &entries);
@@ -94,7 +94,7 @@ fn a_read_tells_quantities_and_unknown_items() {
 }
 
 #[test]
-fn statuses_are_told_apart() {
+fn statuses_are_classified() {
     assert!(matches!(outcome(Action::Set, 429, ""), Outcome::TryAgain { throttled: true, .. }));
     assert!(matches!(outcome(Action::Set, 401, ""), Outcome::TokenExpired { .. }));
     assert!(matches!(outcome(Action::Set, 403, ""), Outcome::Unauthorized { .. }));
@@ -106,12 +106,12 @@ fn statuses_are_told_apart() {
 }
 
 #[test]
-fn the_client_is_named_as_computed_by_hand() {
+fn basic_authentication_matches_a_value_computed_by_hand() {
     assert_eq!(basic("Acme-Sync-PRD-0a1b2c3d4", "PRD-0a1b2c3d4e5f"), "Basic QWNtZS1TeW5jLVBSRC0wYTFiMmMzZDQ6UFJELTBhMWIyYzNkNGU1Zg==");
 }
 
 #[test]
-fn a_token_is_renewed_before_it_ends_with_the_scope_that_is_needed() {
+fn a_token_is_renewed_before_it_expires_with_the_required_scope() {
     assert!(Ebay.renewal_request(&store(), &test_stamp("2026-11-24T13:00:00Z"), false).is_none());
     let request = Ebay.renewal_request(&store(), &test_stamp("2026-11-24T13:58:00Z"), false).unwrap();
     assert_eq!(request.url, "https://api.ebay.com/identity/v1/oauth2/token");
@@ -123,7 +123,7 @@ fn a_token_is_renewed_before_it_ends_with_the_scope_that_is_needed() {
 }
 
 #[test]
-fn variants_come_page_by_page() {
+fn variants_are_listed_page_by_page() {
     let body = json!({"inventoryItems": [{"sku": "ABC", "product": {"title": "A shirt"}}, {"sku": "DEF"}], "total": 3}).to_string();
     let page = Ebay.variants(&store(), None, &test_reply(200, &[], &body)).unwrap();
     assert_eq!((page.variants[0].title.as_str(), page.next.as_deref()), ("A shirt", Some("2")));
@@ -136,7 +136,7 @@ fn variants_come_page_by_page() {
 }
 
 #[test]
-fn bad_settings_are_named() {
+fn bad_settings_are_named_by_their_pointers() {
     let bad = test_store("ebay", json!({"environment": "test", "colour": 1}), &[("access_token", "a")]);
     let named = test_pointers(Ebay.check_config(&bad));
     assert_eq!(named, ["/colour", "/credentials/client_id", "/credentials/client_secret", "/credentials/refresh_token", "/environment"]);

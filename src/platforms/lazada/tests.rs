@@ -1,4 +1,4 @@
-//! Lazada's requests to the letter, and its replies, one per outcome.
+//! Lazada's requests, compared literally, and a reply for each outcome.
 use super::*;
 use crate::domain::StoreId;
 use crate::platforms::sign::EXPIRES_AT;
@@ -50,7 +50,7 @@ fn sent(request: &Request) -> String {
 }
 
 #[test]
-fn calls_are_signed_as_lazada_does() {
+fn signatures_match_lazadas_own_example() {
     let pairs =
         [("app_key", "123456"), ("access_token", "test"), ("timestamp", "1517820392000"), ("sign_method", "sha256"), ("order_id", "1234")];
     let official = pairs.map(|(name, value)| (name, value.to_owned())).into();
@@ -63,11 +63,11 @@ fn calls_are_signed_as_lazada_does() {
         sent(&adjust),
         "<Request><Product><Skus><Sku><ItemId>234234234</ItemId><SkuId>234567890</SkuId><SellableQuantity>7</SellableQuantity></Sku></Skus></Product></Request>"
     );
-    assert!(!format!("{adjust:?}").contains("sign"), "nothing secret is printed");
+    assert!(!format!("{adjust:?}").contains("sign"), "no secret is printed");
 }
 
 #[test]
-fn quantities_are_escaped_xml_by_warehouse_where_there_is_one() {
+fn quantities_are_sent_as_escaped_xml_per_warehouse_if_there_is_one() {
     let set = Lazada.request(&store(json!({"warehouse_code": "a<b"})), &call(Action::Set), &stamp()).unwrap();
     assert!(set.url.contains("/product/stock/sellable/update?"));
     let text = sent(&set);
@@ -79,18 +79,18 @@ fn quantities_are_escaped_xml_by_warehouse_where_there_is_one() {
     let mut two_items = call(Action::Read);
     two_items.items[1].extra.insert("item_id".into(), "5".into());
     assert!(Lazada.request(&store(json!({})), &two_items, &stamp()).unwrap_err().contains("one item"));
-    let strange = Call { items: vec![CallItem { external_id: "1</SkuId>".into(), ..listing("", None) }], ..call(Action::Set) };
-    assert!(Lazada.request(&store(json!({})), &strange, &stamp()).is_err());
+    let malformed = Call { items: vec![CallItem { external_id: "1</SkuId>".into(), ..listing("", None) }], ..call(Action::Set) };
+    assert!(Lazada.request(&store(json!({})), &malformed, &stamp()).is_err());
 }
 
 #[test]
-fn code_0_without_details_is_a_success_for_all() {
+fn code_0_without_details_means_success_for_all() {
     let results = answered(outcome_of(Action::Adjust, json!({"code": "0", "request_id": "1", "data": {}})));
     assert_eq!(results, [ItemResult::Applied { shown: None }, ItemResult::Applied { shown: None }]);
 }
 
 #[test]
-fn code_0_with_details_is_a_failure_for_those_alone() {
+fn code_0_with_details_means_failure_only_for_those_named() {
     for (code, field) in [("0", "A&B <1>"), ("501", "SkuId:234567891"), ("E501", "234567891")] {
         let body = json!({"code": code, "detail": [{"field": field, "message": "no such item", "code": "ITEM_NOT_FOUND"}]});
         let results = answered(outcome_of(Action::Set, body));
@@ -101,31 +101,34 @@ fn code_0_with_details_is_a_failure_for_those_alone() {
     }
     let results =
         answered(outcome_of(Action::Set, json!({"code": "0", "data": {"detail": [{"field": "?", "message": "x", "code": "E0501"}]}})));
-    assert!(results.iter().all(|result| matches!(result, ItemResult::Unknown { .. })), "whose failure it is, it does not say");
+    assert!(results.iter().all(|result| matches!(result, ItemResult::Unknown { .. })), "the answer does not say which listing failed");
     let one = Call { items: vec![listing("1", None)], ..call(Action::Set) };
     let body = reply(json!({"code": "0", "detail": [{"field": "?", "message": "locked", "code": "E0501"}]}));
-    assert!(matches!(answered(Lazada.outcome(&store(json!({})), &one, &body))[0], ItemResult::Rejected { .. }), "there is only one");
+    assert!(
+        matches!(answered(Lazada.outcome(&store(json!({})), &one, &body))[0], ItemResult::Rejected { .. }),
+        "the only listing must be the failed one"
+    );
 }
 
 #[test]
-fn what_is_shown_is_read_by_warehouse() {
+fn a_read_reports_the_quantity_in_the_warehouse() {
     let body = json!({"code": "0", "data": {"item_id": 234_234_234, "skus": [
         {"SkuId": 234_567_890, "quantity": 12, "multiWarehouseInventories": [{"warehouseCode": "dropshipping", "sellableQuantity": 9}]}]}});
     let results = answered(outcome_of(Action::Read, body.clone()));
     assert_eq!(results[0], ItemResult::Applied { shown: Some(9) });
-    assert!(matches!(&results[1], ItemResult::Rejected { reason, .. } if reason.contains("does not know")));
+    assert!(matches!(&results[1], ItemResult::Rejected { reason, .. } if reason.contains("does not exist")));
     let elsewhere = Lazada.outcome(&store(json!({"warehouse_code": "w2"})), &call(Action::Read), &reply(body));
     assert!(matches!(&answered(elsewhere)[0], ItemResult::Rejected { next_step, .. } if next_step.contains("warehouse_code")));
 }
 
 #[test]
-fn throttled_expired_and_closed_are_told_apart() {
+fn error_codes_are_classified() {
     let code = |code: &str| outcome_of(Action::Adjust, json!({"type": "ISV", "code": code, "message": "m", "request_id": "1"}));
     for limit in ["ApiCallLimit", "AppCallLimit", "AppApiCallLimit", "SellerCallLimit", "901", "4154", "E1002", "HOT_KEY_BLOCK_EXCEPTION"] {
         assert!(matches!(code(limit), Outcome::TryAgain { throttled: true, .. }), "{limit}");
     }
-    for ended in ["IllegalAccessToken", "InvalidAccessToken"] {
-        assert!(matches!(code(ended), Outcome::TokenExpired { .. }), "{ended}");
+    for expired in ["IllegalAccessToken", "InvalidAccessToken"] {
+        assert!(matches!(code(expired), Outcome::TokenExpired { .. }), "{expired}");
     }
     assert!(matches!(code("IncompleteSignature"), Outcome::Unauthorized { reason } if reason.contains("app_secret")));
     for closed in ["SellerNotActive", "SellerNotVerified", "InsufficientPermission", "ONLY_CB_SELLER_SUPPORTED", "SELLER_NOT_PERMITTED"] {
@@ -137,7 +140,7 @@ fn throttled_expired_and_closed_are_told_apart() {
 }
 
 #[test]
-fn whatever_does_not_say_is_unknown() {
+fn inconclusive_answers_are_unknown() {
     for code in ["ServiceTimeout", "SYS_ERROR", "THIRD_SERVICE_ERROR", "6", "300", "500", "502", "506", "513", "1000", "Tomorrow"] {
         assert!(matches!(outcome_of(Action::Adjust, json!({"code": code})), Outcome::Unknown { .. }), "{code}");
     }
@@ -148,12 +151,12 @@ fn whatever_does_not_say_is_unknown() {
 }
 
 #[test]
-fn all_stores_of_an_app_share_its_day() {
+fn all_stores_of_an_app_share_its_daily_limit() {
     let facts = Lazada.facts(&store(json!({"app_calls_per_day": 10_000})));
     let app = facts.per_app.unwrap();
     assert_eq!((app.name.as_str(), app.limit.burst), ("lazada 123456", 1000));
-    assert!((app.limit.per_second * 86_400.0 + 1000.0 - 10_000.0).abs() < 1e-6, "a day holds no more than that");
-    assert!(facts.per_store.per_second + f64::from(facts.per_store.burst) <= 50.0, "nor a second more than 50");
+    assert!((app.limit.per_second * 86_400.0 + 1000.0 - 10_000.0).abs() < 1e-6, "a day never exceeds the limit");
+    assert!(facts.per_store.per_second + f64::from(facts.per_store.burst) <= 50.0, "a second never exceeds 50 calls");
 }
 
 #[test]
@@ -170,7 +173,7 @@ fn variants_are_listed_page_by_page() {
 }
 
 #[test]
-fn tokens_are_renewed_before_they_end_and_kept_as_a_pair() {
+fn tokens_are_renewed_before_they_expire_and_stored_as_a_pair() {
     let mut store = store(json!({}));
     assert!(Lazada.renewal_request(&store, &stamp(), false).is_none());
     store.credentials.insert(EXPIRES_AT.into(), "2025-12-01T00:04:00Z".into());
@@ -187,7 +190,7 @@ fn tokens_are_renewed_before_they_end_and_kept_as_a_pair() {
 }
 
 #[test]
-fn bad_settings_are_named() {
+fn bad_settings_are_named_by_their_pointers() {
     let bad =
         StoreConnection { credentials: BTreeMap::new(), ..store(json!({"region": "moon", "colour": 1, "app_calls_per_day": "many"})) };
     let mut named: Vec<String> = Lazada.check_config(&bad).unwrap_err().into_iter().map(|e| e.pointer).collect();

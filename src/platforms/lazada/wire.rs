@@ -1,4 +1,4 @@
-//! Lazada's answers. Fields that are not read here are left out.
+//! Lazada's answers, reduced to the fields that the connector reads.
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Failures stand beside the data or in it.
+    /// The failures, which Lazada puts either next to the data or inside it.
     pub(super) fn detail(&self) -> Vec<InFailed> {
         let within = self.data.get("detail").and_then(|detail| serde_json::from_value::<Vec<InFailed>>(detail.clone()).ok());
         self.detail.iter().cloned().chain(within.unwrap_or_default()).collect()

@@ -1,5 +1,5 @@
 //! The connector against replies recorded from a running Medusa 2.21.2; IDs and keys are invented.
-use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::*;
 use serde_json::Value;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! What Shopee's replies mean: for a call as a whole, and for each of its listings.
 use super::super::call::{Call, CallItem, Reply, StoreConnection};
-use super::super::client::by_status;
+use super::super::codes::by_status;
 use super::super::codes::{Class, UNKNOWN_CODE, find, item, outcome, said, unreadable};
-use super::super::fields::own_or_stores;
+use super::super::fields::listing_or_store_setting;
 use super::LOCATION_ID;
 use super::codes::{CODES, PAIR_AGAIN};
 use super::requests::ids;
@@ -69,7 +69,7 @@ pub(super) fn set_results(store: &StoreConnection, call: &Call, response: Value)
         if let Some(failed) = lists.failure_list.iter().find(|failed| failed.model_id == model_id) {
             return failed_model(&failed.failed_reason);
         }
-        let location = own_or_stores(listing, store, LOCATION_ID);
+        let location = listing_or_store_setting(listing, store, LOCATION_ID);
         let mut done = lists.success_list.iter().filter(|done| done.model_id == model_id);
         match done.find(|done| location.is_none() || done.location_id.is_none() || done.location_id.as_deref() == location) {
             Some(done) => ItemResult::Applied { shown: done.stock },
@@ -93,7 +93,7 @@ pub(super) fn read_results(store: &StoreConnection, call: &Call, response: Value
     let Ok(items) = serde_json::from_value::<InItems>(response) else { return unreadable() };
     let result = |listing: &CallItem| {
         let Ok((item_id, model_id)) = ids(listing) else { return unknown("This is not a Shopee listing.") };
-        let location = own_or_stores(listing, store, LOCATION_ID);
+        let location = listing_or_store_setting(listing, store, LOCATION_ID);
         if model_id != 0 {
             let model = items.model.iter().find(|model| model.model_id == model_id);
             return model.map_or_else(

@@ -1,7 +1,7 @@
 //! Shopee's requests: their signed URLs, and the bodies of the calls about stock.
-use super::super::Stamp;
 use super::super::call::{Call, CallItem, Method, Request, StoreConnection};
-use super::super::fields::{base, number, own_or_stores, whole};
+use super::super::connector::Stamp;
+use super::super::fields::{base, listing_or_store_setting, number, whole};
 use super::super::sign::{hmac_sha256_hex, percent};
 use super::wire::{OutModel, OutStock, OutUpdate};
 use super::{HOSTS, ITEM_ID, LOCATION_ID};
@@ -63,7 +63,7 @@ pub(super) fn set_request(store: &StoreConnection, call: &Call, stamp: &Stamp) -
         if item.quantity < 0 {
             return Err("Shopee accepts no quantity below 0.".to_owned());
         }
-        let stock = OutStock { location_id: own_or_stores(item, store, LOCATION_ID), stock: item.quantity };
+        let stock = OutStock { location_id: listing_or_store_setting(item, store, LOCATION_ID), stock: item.quantity };
         Ok(OutModel { model_id: ids(item)?.1, seller_stock: [stock] })
     });
     let body = OutUpdate { item_id, stock_list: models.collect::<Result<_, String>>()? };

@@ -1,6 +1,6 @@
 //! The connector against replies in Shopify's format; IDs are invented.
 use super::super::call::CallItem;
-use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::super::sign::EXPIRES_AT;
 use super::*;
 use crate::domain::delivery::ItemResult;

@@ -1,6 +1,6 @@
 //! Shopify's wire types: the variables of requests, and the data of replies.
-use super::super::Variant;
 use super::super::call::StoreConnection;
+use super::super::connector::Variant;
 use super::requests::gid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,13 +1,13 @@
-//! Where the network transport goes, and where it does not, whatever a name or an answer says.
+//! Which addresses the network transport contacts, and that neither a name nor an answer can lead it elsewhere.
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A server on 127.0.0.1 that gives everybody this answer, and counts them.
-async fn server(answer: String) -> (SocketAddr, Arc<AtomicUsize>) {
+/// A server on 127.0.0.1 that gives every client the same answer and counts the connections.
+async fn serve(answer: String) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&count);
@@ -15,7 +15,7 @@ async fn server(answer: String) -> (SocketAddr, Arc<AtomicUsize>) {
         while let Ok((mut stream, _)) = listener.accept().await {
             counted.fetch_add(1, Ordering::Relaxed);
             let mut head = [0; 4096];
-            // The whole of it: these requests are small.
+            // The requests are small enough to arrive in one read.
             if stream.read(&mut head).await.is_ok_and(|length| length > 0) {
                 stream.write_all(answer.as_bytes()).await.ok();
             }
@@ -29,7 +29,7 @@ fn post(url: String) -> Request {
 }
 
 #[test]
-fn only_public_addresses_are_targets() {
+fn special_purpose_addresses_are_not_public() {
     for private in [
         "127.0.0.1",
         "10.1.2.3",
@@ -66,7 +66,7 @@ async fn a_seller_cannot_make_the_service_call_private_addresses() {
         "https://10.0.0.1/",
         "https://localhost/",
     ] {
-        let sent = transport.send(Request::get(url), PATIENCE).await;
+        let sent = transport.send(Request::get(url), TIMEOUT).await;
         assert!(matches!(sent, Err(SendError::NotConnected(_))), "{url}: {sent:?}");
     }
 }
@@ -83,27 +83,26 @@ async fn a_public_name_that_resolves_to_a_private_address_is_not_called() {
         };
         Box::pin(async move { Ok(vec![SocketAddr::new(address.parse().unwrap(), 0)]) })
     }
-    let (trap, caught) = server(String::new()).await;
-    let transport = HttpTransport::looking_up(false, lookup).unwrap();
+    let (trap, hits) = serve(String::new()).await;
+    let transport = HttpTransport::with_lookup(false, lookup).unwrap();
     for name in ["loopback.example", "metadata.example", "six.example", "mapped.example", "intranet.example"] {
-        let sent = transport.send(post(format!("https://{name}:{}/", trap.port())), PATIENCE).await;
+        let sent = transport.send(post(format!("https://{name}:{}/", trap.port())), TIMEOUT).await;
         assert!(matches!(&sent, Err(SendError::NotConnected(why)) if why.contains("no public address")), "{name}: {sent:?}");
     }
-    assert_eq!(caught.load(Ordering::Relaxed), 0);
+    assert_eq!(hits.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
-async fn of_a_names_addresses_only_the_public_ones_are_called() {
+async fn only_the_public_addresses_of_a_name_are_called() {
     let both: Lookup = |_| Box::pin(async { Ok(vec!["10.0.0.1:0".parse().unwrap(), "8.8.8.8:0".parse().unwrap()]) });
-    let left: Vec<SocketAddr> = PublicOnly(both).resolve("shop.example".parse().unwrap()).await.unwrap().collect();
-    assert_eq!(left, ["8.8.8.8:0".parse().unwrap()]);
+    let kept: Vec<SocketAddr> = PublicOnly(both).resolve("shop.example".parse().unwrap()).await.unwrap().collect();
+    assert_eq!(kept, ["8.8.8.8:0".parse().unwrap()]);
 }
 
-/// Redirects are not followed wherever they lead and wherever they come from, so this is shown with a server that can be
-/// reached here.
+/// No redirect is ever followed, whatever its source and target, so a server on this machine can stand in for the shop.
 #[tokio::test]
-async fn a_public_name_that_redirects_to_a_private_address_is_not_followed() {
-    let (trap, caught) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()).await;
+async fn a_redirect_from_a_public_name_to_a_private_address_is_not_followed() {
+    let (trap, hits) = serve("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()).await;
     let transport = HttpTransport::new(true).unwrap();
     let targets = [
         format!("http://{trap}/"),
@@ -115,12 +114,12 @@ async fn a_public_name_that_redirects_to_a_private_address_is_not_followed() {
     for target in &targets {
         for status in [301, 302, 303, 307, 308] {
             let answer = format!("HTTP/1.1 {status} Moved\r\nlocation: {target}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-            let (shop, _) = server(answer).await;
+            let (shop, _) = serve(answer).await;
             for request in [post(format!("http://{shop}/admin")), Request::get(format!("http://{shop}/admin"))] {
-                let reply = transport.send(request, PATIENCE).await.unwrap();
-                assert_eq!((reply.status, reply.header("location")), (status, Some(target.as_str())), "the redirect is the answer");
+                let reply = transport.send(request, TIMEOUT).await.unwrap();
+                assert_eq!((reply.status, reply.header("location")), (status, Some(target.as_str())), "the redirect itself is the reply");
             }
         }
     }
-    assert_eq!(caught.load(Ordering::Relaxed), 0, "nobody went there");
+    assert_eq!(hits.load(Ordering::Relaxed), 0, "no redirect was followed");
 }

@@ -1,5 +1,5 @@
 //! The connector against replies recorded from a running Vendure 3.7.3; keys are invented.
-use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::*;
 use std::collections::BTreeMap;
 use std::time::Duration;

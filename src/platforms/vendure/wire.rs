@@ -1,5 +1,5 @@
 //! Vendure's wire types: the variables of requests, and the data of replies.
-use super::super::Variant;
+use super::super::connector::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

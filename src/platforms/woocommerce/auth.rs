@@ -1,6 +1,6 @@
 //! How WooCommerce requests are addressed and authenticated: basic authentication, keys in the query, or OAuth 1.0a.
-use super::super::Stamp;
 use super::super::call::{Method, Request, StoreConnection};
+use super::super::connector::Stamp;
 use super::super::sign::{hmac_sha256, percent};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,5 +1,5 @@
 //! The connector against replies in the platform's format; IDs and keys are invented.
-use super::super::check::{test_pointers, test_reply, test_stamp, test_store};
+use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::auth::{base_string, oauth_1};
 use super::*;
 use secrecy::ExposeSecret;

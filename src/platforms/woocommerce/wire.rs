@@ -1,5 +1,5 @@
 //! WooCommerce's wire types: the rows of a batch, and the products in replies.
-use super::super::Variant;
+use super::super::connector::Variant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

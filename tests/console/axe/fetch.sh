@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches axe-core, at the version locked beside this, into FOLDER, and prints the path of its script.
+# Installs axe-core in FOLDER, at the version locked next to this script, and prints the path of its script.
 set -euo pipefail
 folder=${1:?usage: tests/console/axe/fetch.sh FOLDER}
 cp "$(dirname "$0")"/package.json "$(dirname "$0")"/package-lock.json "$folder"

@@ -1,4 +1,4 @@
-//! What must hold once all is quiet.
+//! The invariants that must hold once all is quiet.
 use super::{Checker, Excuse, Wrong};
 use crate::journal::{Listing, Run, Settings, Store};
 use crate::model;
@@ -6,34 +6,34 @@ use crate::world::{Verdict, fail};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Checker<'_> {
-    /// The ledger: available is the sum of the distinct events accepted, and all that were acknowledged are there.
+    /// Available is the sum of the distinct events accepted, and every acknowledged event is in the ledger.
     pub fn check_ledger(&self, stock: &BTreeMap<(String, String, String), i64>) -> Verdict {
         for client in &self.world.sellers {
             for id in &client.acknowledged {
                 if !self.recorded.contains(&(client.id.clone(), id.clone())) {
-                    return fail("acknowledged event is gone", id.as_str());
+                    return fail("acknowledged event lost", id.as_str());
                 }
             }
             for ((sku, warehouse), available) in &self.sellers[&client.id].available {
                 let kept = stock.get(&(client.id.clone(), sku.clone(), warehouse.clone())).copied().unwrap_or(0);
                 if kept != *available {
-                    return fail("available is not the sum of its events", format!("{sku} in {warehouse}: {kept}, should be {available}"));
+                    return fail("available is not the sum of the events", format!("{sku} in {warehouse}: {kept}, should be {available}"));
                 }
             }
         }
         if self.recorded.iter().any(|(seller, id)| !self.world.sellers.iter().any(|c| c.id == *seller && c.acknowledged.contains(id))) {
-            return fail("event that nobody knows of", "recorded, never acknowledged, though asked until answered");
+            return fail("unknown event", "recorded but never acknowledged, although every request is repeated until it is answered");
         }
         Ok(())
     }
 
-    /// Nothing is owed; what is shown wrong may only be so where one more answer is still to come.
-    pub fn check_owed(&self, answers_are_in: bool) -> Verdict {
+    /// Nothing is owed. A listing may still show a wrong quantity only if one more answer is to come.
+    pub fn check_owed(&self, all_answers_received: bool) -> Verdict {
         for (id, listed) in &self.listed {
             let Some(seller) = self.sellers.values().find(|s| s.listings.contains_key(id)) else { continue };
             let listing = &seller.listings[id];
             let name = format!("{} of {}", listing.external_id, seller.stores[&listing.store].name);
-            // To a listing that is not to be pushed nothing is owed, and it stays as it is until it is pushed again.
+            // A listing that must not be pushed is owed nothing and stays as it is until it may be pushed again.
             if seller.targets(&listing.sku)[&listing.id].is_none() {
                 continue;
             }
@@ -46,15 +46,15 @@ impl Checker<'_> {
                     format!("{name}: {} owed", listed.owed),
                 );
             }
-            let unseen = |wrong: &Wrong| wrong.excuse == Excuse::AppliedLate && wrong.told && wrong.sold != wrong.units;
-            if answers_are_in && listed.wrong.as_ref().is_some_and(unseen) {
+            let unseen = |wrong: &Wrong| wrong.excuse == Excuse::AppliedLate && wrong.reported && wrong.sold != wrong.units;
+            if all_answers_received && listed.wrong.as_ref().is_some_and(unseen) {
                 return fail("request applied late was not healed", format!("{name}: {} owed", listed.owed));
             }
         }
         Ok(())
     }
 
-    /// After an overwrite of everything with nothing else going on.
+    /// After an overwrite of everything with nothing else going on, every listing shows its target.
     pub fn check_shown(&self) -> Verdict {
         for seller in self.sellers.values() {
             for listing in seller.listings.values() {
@@ -72,8 +72,8 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// In exclusive mode nothing is shown twice, and where the shares make a whole nothing is left over: said without the
-    /// rule of how it is split.
+    /// In exclusive mode no unit is shown twice, and if the shares sum to 100 % none is left over. Checked without knowing
+    /// how the pool is split.
     pub fn check_exclusive(&self) -> Verdict {
         for seller in self.sellers.values().filter(|s| s.settings.as_ref().is_some_and(|s| s.exclusive)) {
             let skus: BTreeSet<&str> = seller.listings.values().map(|l| l.sku.as_str()).collect();
@@ -97,14 +97,14 @@ impl Checker<'_> {
                 let shown: i64 = listings.iter().map(|l| self.world.network.quantity(&seller.stores[&l.store].name, &l.external_id)).sum();
                 let whole = rules.iter().filter_map(|(_, r)| r.share).sum::<i64>() == 10_000;
                 if shown > pool || (whole && shown != pool) {
-                    return fail("exclusive stores show another sum than the pool", format!("{sku}: {shown} of {pool}"));
+                    return fail("exclusive stores do not add up to the pool", format!("{sku}: {shown} of {pool}"));
                 }
             }
         }
         Ok(())
     }
 
-    /// A bucket that starts full must never run dry: that is the same as "no window holds more than burst + rate × time".
+    /// A bucket that starts full never runs dry, which is equivalent to "no window has more than burst + rate × time".
     pub fn check_rates(&self) -> Verdict {
         let setups = self.world.setup().sellers.iter().enumerate().flat_map(|(s, seller)| {
             seller.stores.iter().enumerate().map(move |(p, store)| (format!("s{s}x{p}"), store.per_second, store.burst))
@@ -118,19 +118,16 @@ impl Checker<'_> {
                 let passed = last.map_or(0.0, |last| (*at - last).as_secs_f64());
                 tokens = (tokens + passed * per_second).min(f64::from(burst)) - 1.0;
                 last = Some(*at);
-                // Timers and instants are exact to a microsecond here.
+                // Timers and instants are accurate to a microsecond here.
                 if tokens < -1e-3 {
-                    return fail(
-                        "more requests than the rate allows",
-                        format!("{name}: {per_second}/s, burst {burst}, at {at:?}: {tokens}"),
-                    );
+                    return fail("rate limit exceeded", format!("{name}: {per_second}/s, burst {burst}, at {at:?}: {tokens}"));
                 }
             }
         }
         Ok(())
     }
 
-    /// Every store of a timed seller that is switched on had its run of the last day, and shows its targets.
+    /// Every enabled store of a seller with timed full coverage had its run within the last day and shows its targets.
     pub fn check_timed(&self) -> Verdict {
         let now = self.world.now();
         for seller in self.sellers.values() {
@@ -146,15 +143,15 @@ impl Checker<'_> {
                         && (now.timestamp_millis() - run.started_at) < 26 * 3_600_000
                 };
                 if let Some(date) = self.date_without_run(settings, store) {
-                    return fail("a day without its run", format!("{} has none of {date}, not even a missed one", store.name));
+                    return fail("daily run missing", format!("{} has none for {date}, not even a missed one", store.name));
                 }
                 if !self.runs.values().any(|run| ran(&run)) {
-                    // In a zone to the west, or at a later time, the next date begins more than a day after the last.
+                    // After a change to a zone further west or to a later time, the next run is more than a day after the last.
                     if now.timestamp_millis() - settings.timed_since < 50 * 3_600_000 {
                         continue;
                     }
                     return fail(
-                        "a day without its run",
+                        "daily run missing",
                         format!("{} by {now}: {:?}", store.name, self.runs.values().filter(|r| r.store == store.id).collect::<Vec<_>>()),
                     );
                 }
@@ -173,7 +170,8 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Of all dates that began since the schedule was set, and ended a while ago, each has a run, if only as missed.
+    /// The first date without a run, not even a missed one, among those that started after the schedule was set and have
+    /// ended.
     fn date_without_run(&self, settings: &Settings, store: &Store) -> Option<String> {
         let since = model::local_date(settings, settings.timed_since.max(store.created_at));
         let today = model::local_date(settings, self.world.now().timestamp_millis() - model::ON_TIME_MS);
@@ -182,8 +180,8 @@ impl Checker<'_> {
         dates.next()
     }
 
-    /// How everything stands: what is shown, what is available, which runs there were.
-    pub fn end(&self) -> Vec<String> {
+    /// What is shown, what is available, and which runs there were.
+    pub fn final_state(&self) -> Vec<String> {
         let mut end = Vec::new();
         for seller in self.sellers.values() {
             end.extend(seller.available.iter().map(|((sku, warehouse), n)| format!("{n} of {sku} in {warehouse}")));
@@ -193,10 +191,10 @@ impl Checker<'_> {
                 end.push(format!("{} of {store} shows {shown}", listing.external_id));
             }
         }
-        // A manual sync whose answer was lost is asked for again, and is another then. Whether a run is still open to be
-        // called off by a switch depends on how long the process was down.
-        let lasting = self.runs.values().filter(|r| r.state != "cancelled");
-        let runs: BTreeSet<String> = lasting.map(|r| format!("{} {:?} {}", r.kind, r.date, r.state)).collect();
+        // A manual sync whose answer was lost is requested again and becomes another run. Whether a run is still open when
+        // a setting cancels it depends on how long the process was down.
+        let kept = self.runs.values().filter(|r| r.state != "cancelled");
+        let runs: BTreeSet<String> = kept.map(|r| format!("{} {:?} {}", r.kind, r.date, r.state)).collect();
         end.extend(runs);
         end
     }

@@ -1,9 +1,9 @@
-//! One seller asks for another's things.
+//! Requests of one seller for another's data.
 use super::{Verdict, World, fail};
 use serde_json::{Value, json};
 
 impl World {
-    /// Whatever a seller asks of another's things is answered as if they were not there, and changes nothing.
+    /// Requests for another seller's data are answered as if it did not exist, and change nothing.
     pub(super) async fn trespass(&mut self, seller: usize, victim: usize) -> Verdict {
         if seller == victim {
             return Ok(());
@@ -33,7 +33,7 @@ impl World {
         for (method, path, body) in tries {
             let (status, answer) = self.as_seller(seller, method, &path, body).await;
             if status != 404 {
-                return fail("another seller's thing was there", format!("{method} {path}: {status} {answer}"));
+                return fail("another seller's data was reachable", format!("{method} {path}: {status} {answer}"));
             }
         }
         self.count("trespass");

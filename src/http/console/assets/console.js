@@ -1,14 +1,14 @@
-// Keeps pages up to date. Everything works without it.
+// Keeps pages up to date. Every page also works without it.
 "use strict";
 (() => {
-  const pause = 1000;
+  const pauseMs = 1000;
   let source = null;
   let timer = 0;
   let fetching = false;
   let stale = false;
 
-  // A region is left alone while somebody works in it.
-  const busy = (region) => region.contains(document.activeElement) || region.querySelector("details[open]") !== null;
+  // Regions with the focus or with open details are not replaced.
+  const inUse = (region) => region.contains(document.activeElement) || region.querySelector("details[open]") !== null;
 
   const replace = (region, page) => {
     const fresh = page.getElementById(region.id);
@@ -16,8 +16,8 @@
     const table = region.querySelector(".table");
     const scrolled = table === null ? 0 : table.scrollLeft;
     region.replaceChildren(...document.adoptNode(fresh).childNodes);
-    const again = region.querySelector(".table");
-    if (again !== null) again.scrollLeft = scrolled;
+    const newTable = region.querySelector(".table");
+    if (newTable !== null) newTable.scrollLeft = scrolled;
   };
 
   const pageAt = async (address, options) => {
@@ -40,12 +40,12 @@
       const page = await pageAt(location.href);
       if (page === null) return;
       for (const region of document.querySelectorAll("[data-live][id]")) {
-        if (!busy(region)) replace(region, page);
+        if (!inUse(region)) replace(region, page);
       }
-      // What has come to its end changes no more.
+      // A finished run no longer changes.
       if (source !== null && page.body.dataset.stream === undefined) close();
     } catch {
-      // Offline for a moment: the next event tries again.
+      // Probably offline; the next event tries again.
     } finally {
       fetching = false;
       if (stale) {
@@ -56,13 +56,13 @@
   };
 
   const soon = () => {
-    if (timer === 0) timer = setTimeout(refresh, pause);
+    if (timer === 0) timer = setTimeout(refresh, pauseMs);
   };
 
   const open = () => {
     if (source !== null || document.body.dataset.stream === undefined) return;
     source = new EventSource(document.body.dataset.stream);
-    // What happened between the page and the stream, and while the stream was cut, is caught up with.
+    // Catches up on events missed before the stream opened or while it was interrupted.
     source.addEventListener("open", soon);
     for (const kind of ["push", "run", "store"]) source.addEventListener(kind, soon);
   };
@@ -72,7 +72,7 @@
     source = null;
   };
 
-  // Browsers allow a host few connections: a tab that nobody sees gives its own back.
+  // Browsers allow few connections per host, so hidden tabs close their stream.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       close();
@@ -87,7 +87,7 @@
   const every = Number(document.body.dataset.every);
   if (every > 0) setInterval(() => { if (!document.hidden) soon(); }, every * 1000);
 
-  // Forms that can show what would follow from them do so as they are filled in.
+  // Updates the preview of a form after each change.
   for (const form of document.querySelectorAll("form[data-shows]")) {
     form.addEventListener("change", async () => {
       const region = document.getElementById(form.dataset.shows);
@@ -98,7 +98,7 @@
         const page = await pageAt(form.action, { method: "POST", body: data });
         if (page !== null) replace(region, page);
       } catch {
-        // The button beside it does the same.
+        // The button "Update preview" still works.
       }
     });
   }

@@ -1,4 +1,5 @@
-//! The built program as a process: started, listened to, told to stop or killed, and never left behind.
+//! Used by the suites `processes` and `interop`: the built program as a process that is started, sent signals or killed,
+//! and never left running.
 use crate::client::{Answer, exchange, request};
 use crate::database::TestDatabase;
 use serde_json::Value;
@@ -11,29 +12,29 @@ use std::time::Duration;
 
 pub const OPERATOR_KEY: &str = "an-operator-key-for-tests-0123456789";
 pub const CREDENTIAL_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
-/// A debug build on a busy machine starts slowly.
+/// Generous, because a debug build on a busy machine starts slowly.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
-/// The program with these arguments and nothing of this process's environment.
+/// The program with these arguments and an empty environment.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stocktide"));
     command.env_clear().args(arguments).stdin(Stdio::null());
     command
 }
 
-/// Runs the program to its end.
+/// Runs the program until it exits.
 pub fn output(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     program(arguments).envs(environment.iter().copied()).output().unwrap()
 }
 
-/// What a process holds of the machine.
+/// What a process occupies on the machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Resources {
     pub resident_kb: u64,
     pub descriptors: usize,
 }
 
-/// A process that listens.
+/// A running process that listens for requests; killed when dropped.
 pub struct Program {
     pub address: SocketAddr,
     child: Child,
@@ -41,24 +42,25 @@ pub struct Program {
 }
 
 impl Program {
-    /// The service on this database; quick to retry, so that tests are.
+    /// The service on this database, with short delays before retries so that tests are fast.
     pub fn serve(database: &TestDatabase, settings: &[&str]) -> Self {
         Self::serve_at(&database.url, settings)
     }
 
-    /// The service on the database of this URL.
+    /// The service on the database at this URL.
     pub fn serve_at(url: &str, settings: &[&str]) -> Self {
         Self::start(Self::service(program(&[]), url, settings))
     }
 
-    /// The service on the database of this URL, with other keys.
+    /// The service on the database at this URL, with extra environment variables, such as other keys.
     pub fn serve_with(url: &str, environment: &[(&str, &str)]) -> Self {
         let mut command = Self::service(program(&[]), url, &[]);
         command.envs(environment.iter().copied());
         Self::start(command)
     }
 
-    /// The service on this database, as a process that is told of a write beyond its limit and not ended by it.
+    /// The service on this database, as a process that gets an error for a write beyond its file size limit instead of
+    /// being killed.
     pub fn serve_that_survives_file_limits(database: &TestDatabase) -> Self {
         let mut command = Command::new("sh");
         command.env_clear().stdin(Stdio::null());
@@ -66,12 +68,12 @@ impl Program {
         Self::start(Self::service(command, &database.url, &[]))
     }
 
-    /// The service on this database, as a process for which files are what their permissions say, also when it is root's;
-    /// it brings no tables up to date.
+    /// The service on this database, as a process that is bound by file permissions even when run by root; it does not
+    /// run migrations.
     pub fn serve_that_obeys_permissions(database: &TestDatabase) -> Self {
         let mut command = Command::new("setpriv");
         command.env_clear().stdin(Stdio::null());
-        let is_root = std::fs::metadata("/proc/self").is_ok_and(|of_self| std::os::unix::fs::MetadataExt::uid(&of_self) == 0);
+        let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
         if is_root {
             command.arg("--bounding-set=-dac_override,-dac_read_search");
         }
@@ -105,8 +107,8 @@ impl Program {
         Self::start(program(&["simulate-platform", "--listen", "127.0.0.1:0", "--seed", "7"]))
     }
 
-    /// The service with a log that nobody reads any more once it listens: whatever it writes there fails.
-    pub fn serve_whose_log_breaks(database: &TestDatabase) -> Self {
+    /// The service with a log that nobody reads once it listens: every write to it then fails.
+    pub fn serve_with_a_log_that_breaks(database: &TestDatabase) -> Self {
         Self::start_and_read(Self::service(program(&[]), &database.url, &["log=trace"]), |line| !line.contains(" listens"))
     }
 
@@ -114,8 +116,8 @@ impl Program {
         Self::start_and_read(command, |_| true)
     }
 
-    /// Reads the log up to the line for which `goes_on` says so, and closes it then.
-    fn start_and_read(mut command: Command, goes_on: fn(&str) -> bool) -> Self {
+    /// Reads the log until `keep_reading` returns false for a line, then closes it.
+    fn start_and_read(mut command: Command, keep_reading: fn(&str) -> bool) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (sender, receiver) = channel();
@@ -127,7 +129,7 @@ impl Program {
                 }
                 log.push_str(&line);
                 log.push('\n');
-                if !goes_on(&line) {
+                if !keep_reading(&line) {
                     break;
                 }
             }
@@ -135,7 +137,7 @@ impl Program {
         });
         let address = Self::first(&receiver).unwrap_or_else(|| {
             child.kill().ok();
-            panic!("the program does not listen: {:?}", child.wait());
+            panic!("the program did not start listening: {:?}", child.wait());
         });
         Self { address, child, log: Some(log) }
     }
@@ -148,28 +150,27 @@ impl Program {
         self.child.id()
     }
 
-    /// A request without a key, whatever its answer.
+    /// A request without a key; any answer will do.
     pub fn ask(&self, method: &str, path: &str) -> Answer {
         call(self.address, method, path, "", &Value::Null).unwrap()
     }
 
-    /// What it holds of the machine now.
     pub fn resources(&self) -> Resources {
-        let of_process = format!("/proc/{}", self.child.id());
-        let status = std::fs::read_to_string(format!("{of_process}/status")).unwrap();
+        let proc = format!("/proc/{}", self.child.id());
+        let status = std::fs::read_to_string(format!("{proc}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         let resident_kb = line.trim().split(' ').next().unwrap().parse().unwrap();
-        Resources { resident_kb, descriptors: std::fs::read_dir(format!("{of_process}/fd")).unwrap().count() }
+        Resources { resident_kb, descriptors: std::fs::read_dir(format!("{proc}/fd")).unwrap().count() }
     }
 
-    /// Sends a signal by its name, such as `TERM`.
+    /// Sends the signal of this name, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let told = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status().unwrap();
-        assert!(told.success(), "{name} could not be sent");
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status().unwrap();
+        assert!(sent.success(), "{name} could not be sent");
     }
 
-    /// Waits for its end; the exit status (none after a signal) and the log.
-    pub fn ends(mut self) -> (Option<i32>, String) {
+    /// Waits for the process to exit; returns the exit status (`None` after a signal) and the log.
+    pub fn wait_for_exit(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
         let log = self.log.take().map(JoinHandle::join).unwrap().unwrap();
         (status.code(), log)
@@ -178,8 +179,8 @@ impl Program {
     /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
-        let (status, log) = self.ends();
-        assert_eq!(status, None, "it had ended before it was killed:\n{log}");
+        let (status, log) = self.wait_for_exit();
+        assert_eq!(status, None, "it exited before it was killed:\n{log}");
     }
 
     /// A request that must succeed.
@@ -196,12 +197,12 @@ impl Drop for Program {
         self.child.wait().ok();
         let log = self.log.take().and_then(|log| log.join().ok());
         if let Some(log) = log.filter(|_| std::thread::panicking()) {
-            println!("the log of the program:\n{log}");
+            println!("the program's log:\n{log}");
         }
     }
 }
 
-/// A request that may go unanswered.
+/// A request that may fail to get an answer.
 pub fn call(address: SocketAddr, method: &str, path: &str, key: &str, body: &Value) -> std::io::Result<Answer> {
     let bearer = format!("Bearer {key}");
     let text = body.to_string();
@@ -213,7 +214,7 @@ fn address_in(line: &str) -> Option<SocketAddr> {
     line.split("address=").nth(1)?.split(' ').next()?.parse().ok()
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests are threads of their own, not arbiters")]
+#[expect(clippy::disallowed_methods, reason = "tests run on their own threads, not on arbiters")]
 pub fn pause(span: Duration) {
     std::thread::sleep(span);
 }

@@ -1,13 +1,13 @@
-//! The smallest HTTP client that can also say what no decent client would: one request, one connection, one answer.
+//! Used by the suites `api`, `processes` and `interop`: a minimal HTTP client that can also send what no well-behaved
+//! client would. One request, one connection, one answer.
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longer than any honest answer takes: the slowest waits for a lock in the database.
+/// Longer than any legitimate answer takes: the slowest waits for a lock in the database.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-/// What came back.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -29,7 +29,7 @@ impl Answer {
     }
 }
 
-/// A request, as bytes; the connection is closed after the answer.
+/// The bytes of a request that asks for the connection to be closed after the answer.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Vec<u8> {
     let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: stocktide\r\nconnection: close\r\n").into_bytes();
     for (name, value) in headers {
@@ -43,7 +43,7 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<
     bytes
 }
 
-/// Sends these bytes and reads the answer; an error when the connection gave none.
+/// Sends these bytes and reads the answer; an error if none arrives.
 pub fn exchange(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
@@ -56,7 +56,7 @@ pub fn exchange(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Answer> {
         return Err(error);
     }
     sent.or_else(|error| if answer.is_empty() { Err(error) } else { Ok(()) })?;
-    parse(&answer).ok_or_else(|| std::io::Error::other(format!("no whole answer: {:?}", String::from_utf8_lossy(&answer))))
+    parse(&answer).ok_or_else(|| std::io::Error::other(format!("incomplete answer: {:?}", String::from_utf8_lossy(&answer))))
 }
 
 fn parse(bytes: &[u8]) -> Option<Answer> {
@@ -69,7 +69,7 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let answer = Answer { status, headers, body: bytes[end + 4..].to_vec() };
     let body = match (answer.header("transfer-encoding"), answer.header("content-length")) {
         (Some("chunked"), _) => unchunked(&answer.body)?,
-        // Cut off in the middle, but for HEAD, whose length is that of the body it does not have.
+        // Cut off in the middle, unless it answers HEAD, whose length is that of the body left out.
         (_, Some(length)) if !answer.body.is_empty() && answer.body.len() < length.parse::<usize>().ok()? => return None,
         _ => answer.body.clone(),
     };

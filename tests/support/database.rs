@@ -1,11 +1,11 @@
-//! Databases for tests: an SQLite file in a folder of its own, or a database of its own on the PostgreSQL server that
-//! `STOCKTIDE_TEST_POSTGRES` names. Both go away with the value.
+//! Used by the suites `api`, `processes`, `interop` and `console`: a fresh database for each test, either an SQLite file
+//! in its own folder or a new database on the PostgreSQL server named by `STOCKTIDE_TEST_POSTGRES`. Both are removed when
+//! the value is dropped.
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use std::io::Write;
 use std::sync::Once;
 
-/// Which kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     Sqlite,
@@ -13,7 +13,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// Runs a test on PostgreSQL, or says that it was skipped.
+    /// Runs a test on PostgreSQL, or reports that it was skipped.
     pub fn on_postgres(test: impl FnOnce(Self)) {
         if std::env::var_os("STOCKTIDE_TEST_POSTGRES").is_some() {
             return test(Self::Postgres);
@@ -21,12 +21,12 @@ impl Backend {
         let all = std::env::var("STOCKTIDE_TEST_REQUIRE").is_ok_and(|required| required == "all");
         assert!(!all, "STOCKTIDE_TEST_REQUIRE=all, but STOCKTIDE_TEST_POSTGRES names no server");
         static SAID: Once = Once::new();
-        // Not println, which is kept back while a test passes.
+        // Not println, which is captured while a test passes.
         SAID.call_once(|| std::io::stderr().write_all(b"SKIPPED on PostgreSQL: STOCKTIDE_TEST_POSTGRES names no server\n").unwrap());
     }
 }
 
-/// Makes a test of each function, once on each backend, in the modules `sqlite` and `postgres`.
+/// Turns each function into two tests, one on each backend, in the modules `sqlite` and `postgres`.
 #[macro_export]
 macro_rules! on_both_backends {
     ($($test:ident),+ $(,)?) => {
@@ -39,7 +39,7 @@ macro_rules! on_both_backends {
     };
 }
 
-/// A database that goes away with it.
+/// Removed when dropped.
 pub struct TestDatabase {
     pub url: String,
     _dir: tempfile::TempDir,
@@ -54,16 +54,16 @@ impl TestDatabase {
         }
         let server = std::env::var("STOCKTIDE_TEST_POSTGRES").unwrap();
         let name = format!("stocktide_{}", uuid::Uuid::now_v7().simple());
-        let (front, _) = server.rsplit_once('/').expect("the URL of the server ends with /database");
+        let (front, _) = server.rsplit_once('/').expect("the server's URL ends with /database");
         let database = Self { url: format!("{front}/{name}"), _dir: dir, on_server: Some((server, name)) };
-        database.tell_server("CREATE DATABASE {name}");
+        database.run_on_server("CREATE DATABASE {name}");
         database
     }
 
-    /// Tells the server something about this database, from outside it; `{name}` stands for it.
-    pub fn tell_server(&self, sql: &str) {
-        let (server, name) = self.on_server.as_ref().expect("this database is on a server");
-        let mut admin = diesel::PgConnection::establish(server).expect("the PostgreSQL server answers");
+    /// Runs a statement on the server through another database; `{name}` is replaced by the name of this one.
+    pub fn run_on_server(&self, sql: &str) {
+        let (server, name) = self.on_server.as_ref().expect("this database is on a PostgreSQL server");
+        let mut admin = diesel::PgConnection::establish(server).expect("the PostgreSQL server is reachable");
         admin.batch_execute(&sql.replace("{name}", name)).unwrap();
     }
 }
@@ -71,7 +71,7 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if self.on_server.is_some() && !std::thread::panicking() {
-            self.tell_server("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+            self.run_on_server("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
         }
     }
 }

@@ -1,0 +1,134 @@
+//! *Edit allocation*: the mode, the safety buffer and the stores' shares.
+use super::components::extent_text;
+use super::field::Field;
+use super::form::Posted;
+use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
+use super::session::SellerVisit;
+use super::show::percent_number;
+use super::split::{self, Split};
+use crate::db::runs::{Extent, RunFilter};
+use crate::db::stores::Store;
+use crate::domain::allocation::{AllocationMode, Share};
+use crate::domain::limits::MAX_STORES;
+use crate::domain::settings::{MAX_RULE_UNITS, SyncSettings};
+use crate::http::State;
+use crate::http::settings::{Allocation, allocate};
+use crate::http::syncs;
+use askama::Template;
+
+struct ShareRow {
+    field: Field,
+    off: bool,
+}
+
+#[derive(Template)]
+#[template(path = "allocation.html")]
+struct AllocationPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    exclusive: bool,
+    buffer: Field,
+    rows: Vec<ShareRow>,
+    split: Split,
+    extent: String,
+    any_listing: bool,
+    overwrite: bool,
+    shares_error: Option<String>,
+    errors: Vec<String>,
+}
+
+/// What the seller typed, valid or not.
+struct AllocationForm {
+    exclusive: bool,
+    buffer: String,
+    shares: Vec<String>,
+    overwrite: bool,
+}
+
+impl AllocationForm {
+    fn of(settings: &SyncSettings, stores: &[Store]) -> Self {
+        let share = |store: &Store| store.share.map(|share| percent_number(share.percent())).unwrap_or_default();
+        Self {
+            exclusive: settings.allocation_mode == AllocationMode::Exclusive,
+            buffer: settings.buffer.to_string(),
+            shares: stores.iter().map(share).collect(),
+            overwrite: true,
+        }
+    }
+
+    fn page<'a>(&self, frame: &'a Frame, stores: &[Store], extent: Extent, errors: &FormErrors) -> AllocationPage<'a> {
+        let row = |(store, text): (&Store, &String)| ShareRow {
+            off: !store.sync_enabled,
+            field: Field::new(format!("share-{}", store.id), store.name.clone(), "number")
+                .value(text)
+                .within(0, 100, "0.01")
+                .suffix("%")
+                .optional_unmarked()
+                .checked(errors, &format!("/shares/{}", store.id)),
+        };
+        let typed = stores.iter().zip(&self.shares).filter(|(store, _)| store.sync_enabled);
+        let typed = typed.filter_map(|(store, text)| Some((store.name.clone(), Share::from_percent(text.parse().ok()?)?)));
+        AllocationPage {
+            frame,
+            here: "sales-channel",
+            exclusive: self.exclusive,
+            buffer: Field::new("buffer", "Safety buffer", "number")
+                .value(&self.buffer)
+                .within(0, MAX_RULE_UNITS, "1")
+                .suffix("units")
+                .help("Units of each SKU kept back from all stores.")
+                .checked(errors, "/buffer"),
+            rows: stores.iter().zip(&self.shares).map(row).collect(),
+            split: split::of_shares(typed),
+            any_listing: extent.listings > 0,
+            extent: extent_text(extent),
+            overwrite: self.overwrite,
+            shares_error: errors.exactly_at("/shares"),
+            errors: errors.elsewhere(&["/buffer", "/shares"]),
+        }
+    }
+}
+
+async fn facts(visit: &SellerVisit) -> Result<(SyncSettings, Vec<Store>, Extent), crate::db::Error> {
+    visit.caller.db.read(|t| Ok((t.sync_settings()?, t.stores(None, MAX_STORES)?, t.overwrite_extent()?))).await
+}
+
+pub(super) async fn page(visit: SellerVisit) -> PageAnswer {
+    let (settings, stores, extent) = facts(&visit).await?;
+    visit.frame.page(&AllocationForm::of(&settings, &stores).page(&visit.frame, &stores, extent, &FormErrors::default()))
+}
+
+/// *Save* saves the form and overwrites the listings if asked to; *Update preview* only redraws the bar.
+pub(super) async fn save(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
+    let (visit, fields) = (&posted.visit, &posted.fields);
+    let (_, stores, extent) = facts(visit).await?;
+    let form = AllocationForm {
+        exclusive: fields.text("allocation_mode") == "exclusive",
+        buffer: fields.text("buffer").to_owned(),
+        shares: stores.iter().map(|store| fields.text(&format!("share-{}", store.id)).to_owned()).collect(),
+        overwrite: fields.has("overwrite"),
+    };
+    if fields.text("do") == "show" {
+        return visit.frame.page(&form.page(&visit.frame, &stores, extent, &FormErrors::default()));
+    }
+    // -1 is out of bounds, so text that is not a number gets the same error.
+    let percent = |text: &String| (!text.is_empty()).then(|| text.parse().unwrap_or(-1.0));
+    let wanted = Allocation {
+        mode: if form.exclusive { AllocationMode::Exclusive } else { AllocationMode::Shared },
+        buffer: form.buffer.parse().unwrap_or(-1),
+        shares: stores.iter().map(|store| store.id).zip(form.shares.iter().map(percent)).collect(),
+    };
+    if let Err(errors) = field_errors(allocate(&visit.caller, &state, wanted).await)? {
+        return visit.frame.rejected(&form.page(&visit.frame, &stores, extent, &errors));
+    }
+    let notice = if form.overwrite && extent.listings > 0 {
+        syncs::start(&visit.caller, &state, RunFilter::default()).await?;
+        let extent = visit.caller.db.read(|t| t.overwrite_extent()).await?;
+        format!("Allocation is saved. Overwriting {} now.", extent_text(extent))
+    } else if extent.listings == 0 {
+        "Allocation is saved.".to_owned()
+    } else {
+        "Allocation is saved. Stores keep their current quantities until the next increase or overwrite.".to_owned()
+    };
+    Ok(go_saying("/console/sales-channel", &notice))
+}

@@ -1,0 +1,112 @@
+//! One record: a push, or a run with the pushes that failed.
+use super::components::{RunRow, run_kind};
+use super::page::{Frame, PageAnswer};
+use super::records::{PushRow, by_id};
+use super::session::SellerVisit;
+use super::show::{self, Badge, Stamp, query_value};
+use crate::domain::limits::MAX_STORES;
+use crate::domain::push::{PushKind, PushState};
+use crate::domain::{PushId, RunId};
+use crate::http::error::ApiError;
+use actix_web::web::Path;
+use askama::Template;
+
+/// How many failed pushes the page of a run shows.
+const MAX_FAILURES: i64 = 100;
+
+#[derive(Template)]
+#[template(path = "push.html")]
+struct PushPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    id: String,
+    title: String,
+    kind: &'static str,
+    sku: String,
+    sku_query: String,
+    external_id: String,
+    store: Option<(String, String)>,
+    state: Badge,
+    meaning: &'static str,
+    reason: Option<String>,
+    next_step: Option<String>,
+    raw: Option<String>,
+    attempts: i32,
+    created: Stamp,
+    changed: Stamp,
+    due: Option<Stamp>,
+    confirmed: Option<Stamp>,
+    took: Option<String>,
+    run: Option<(String, &'static str)>,
+    retryable: bool,
+}
+
+pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
+    let id = id.into_inner();
+    let (push, store, run) = visit
+        .caller
+        .db
+        .read(move |t| {
+            let push = t.push(id)?.into_record();
+            let store = t.store(push.store_id).ok();
+            let run = push.run_id.and_then(|id| t.run(id).ok());
+            Ok((push, store, run))
+        })
+        .await?;
+    let frame = &visit.frame;
+    frame.page(&PushPage {
+        frame,
+        here: "records",
+        id: push.id.to_string(),
+        title: format!("{}: {}", push.sku, show::effect(push.kind, push.quantity)),
+        kind: match push.kind {
+            PushKind::Increase => "Increase: adds to the quantity in the store",
+            PushKind::Overwrite => "Overwrite: replaces the quantity in the store",
+        },
+        sku_query: query_value(&push.sku),
+        sku: push.sku,
+        external_id: push.external_id,
+        store: store.map(|store| (store.id.to_string(), store.name)),
+        state: show::push_state(push.state),
+        meaning: show::push_state_meaning(push.state),
+        reason: push.reason,
+        next_step: push.next_step,
+        raw: push.raw_answer,
+        attempts: push.attempts,
+        created: frame.stamp(push.created_at),
+        changed: frame.stamp(push.updated_at),
+        due: frame.stamp_of(push.due_at),
+        confirmed: frame.stamp_of(push.confirmed_at),
+        took: push.confirmed_at.map(|at| show::span(at - push.created_at)),
+        run: run.map(|run| (run.id.to_string(), run_kind(run.kind))),
+        retryable: matches!(push.state, PushState::Rejected | PushState::Held),
+    })
+}
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct RunPage<'a> {
+    frame: &'a Frame,
+    here: &'static str,
+    run: RunRow,
+    pushes: Vec<PushRow>,
+    running: bool,
+}
+
+pub(super) async fn run(visit: SellerVisit, id: Path<RunId>) -> PageAnswer {
+    let id = id.into_inner();
+    let (run, failed, stores) = visit
+        .caller
+        .db
+        .read(move |t| {
+            let run = t.run(id)?;
+            Ok((t.with_held(vec![run])?, t.failed_of_run(id, MAX_FAILURES)?, t.stores(None, MAX_STORES)?))
+        })
+        .await?;
+    let (run, held) = run.into_iter().next().ok_or_else(|| ApiError::not_found("run"))?;
+    let stores = by_id(stores);
+    let frame = &visit.frame;
+    let run = RunRow::new(frame, run, held);
+    let pushes = failed.into_iter().map(|push| PushRow::new(frame, push, &stores)).collect();
+    frame.page(&RunPage { frame, here: "records", running: run.progress.running, run, pushes })
+}

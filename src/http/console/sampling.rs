@@ -1,0 +1,47 @@
+//! The background task that samples figures for the operator's plots.
+use super::figures::{Point, SAMPLE_EVERY, percentile};
+use crate::db::overview::sample;
+use crate::domain::Timestamp;
+use crate::http::{AppState, State};
+
+/// Takes a sample every few seconds until the service stops.
+pub async fn keep_figures(state: State) {
+    let mut previous = Counters::read(&state);
+    loop {
+        tokio::select! {
+            () = state.console.stopping.cancelled() => return,
+            () = tokio::time::sleep(SAMPLE_EVERY) => {}
+        }
+        match next_point(&state, &mut previous).await {
+            Ok(point) => state.console.figures.add(point),
+            Err(error) => tracing::debug!(%error, "could not sample the operator's figures"),
+        }
+    }
+}
+
+struct Counters {
+    at: Timestamp,
+    calls: u64,
+    throttled: u64,
+}
+
+impl Counters {
+    fn read(state: &AppState) -> Self {
+        let counted = state.client.call_counts();
+        Self { at: state.now(), calls: counted.calls, throttled: counted.throttled }
+    }
+}
+
+async fn next_point(state: &State, previous: &mut Counters) -> Result<Point, crate::db::Error> {
+    let since = previous.at;
+    let current = Counters::read(state);
+    let mut sample = state.db.read(move |conn| sample(conn, since)).await?;
+    let times_ms = std::mem::take(&mut sample.times_ms);
+    let (p50_ms, p99_ms) = (percentile(&times_ms, 50), percentile(&times_ms, 99));
+    #[expect(clippy::cast_precision_loss, reason = "a pause in milliseconds is far below 2^52")]
+    let seconds = (current.at - previous.at).num_milliseconds().max(1) as f64 / 1000.0;
+    let (calls, throttled) = (current.calls.saturating_sub(previous.calls), current.throttled.saturating_sub(previous.throttled));
+    let point = Point { at: current.at, seconds, sample, p50_ms, p99_ms, calls, throttled };
+    *previous = current;
+    Ok(point)
+}

@@ -14,6 +14,7 @@
 pub mod node;
 pub mod seller;
 pub mod store;
+mod store_config;
 
 use crate::clock::Clock;
 use crate::db::ledger::Limits;

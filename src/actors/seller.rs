@@ -5,7 +5,8 @@
 //! out: `store::Hint`, `store::Configure`, `store::Stop` to its stores; `node::Retired`
 //! Survives a restart: nothing. Settings, stores and open runs are read from their rows when it starts.
 use super::node::{Node, Retired};
-use super::store::{self, StoreActor, StoreConfig};
+use super::store::{self, StoreActor};
+use super::store_config::StoreConfig;
 use super::{CHILD_MAILBOX, Deps};
 use crate::db::{Error, SellerDb, fleet};
 use crate::domain::limits::MAX_STORES;

@@ -1,12 +1,10 @@
 //! The operator's view over all sellers: counts, queues, and what happened in the last minute. Nothing of any
 //! seller's data.
 use super::connection::on;
-use super::literal::is;
-use super::pushes::{is_active, is_confirmed, is_held, is_of_kind};
+use super::pushes::{is_active, is_confirmed, is_held, is_increase, is_not_held};
 use super::schema::{pushes, sellers, stock_events, stores};
 use super::sellers::Seller;
 use super::{Conn, Result, id_of};
-use crate::domain::push::PushKind;
 use crate::domain::{SellerId, Timestamp};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -89,7 +87,7 @@ pub struct Sample {
 /// Those of the database.
 pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
     let times: Vec<(Timestamp, Option<Timestamp>)> = on!(conn, c => pushes::table.filter(is_confirmed()).filter(pushes::updated_at.gt(since))
-        .filter(is_of_kind(PushKind::Increase))
+        .filter(is_increase())
         .select((pushes::created_at, pushes::confirmed_at)).order(pushes::updated_at.desc()).limit(MOST_TIMES).load(c))?;
     Ok(Sample {
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
@@ -97,7 +95,7 @@ pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
             .inner_join(stores::table.on(stores::seller_id.eq(pushes::seller_id).and(stores::id.eq(pushes::store_id))))
             .filter(is_confirmed()).filter(pushes::updated_at.gt(since)).group_by(stores::platform)
             .select((stores::platform, count_star())).order(stores::platform).load(c))?,
-        oldest_waiting: on!(conn, c => pushes::table.filter(is_active()).filter(is("pushes.state <> 6"))
+        oldest_waiting: on!(conn, c => pushes::table.filter(is_active()).filter(is_not_held())
             .select(diesel::dsl::min(pushes::created_at)).get_result(c))?,
         times_ms: times.into_iter().filter_map(|(from, to)| Some((to? - from).num_milliseconds())).collect(),
     })

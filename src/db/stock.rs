@@ -5,7 +5,7 @@ use super::schema::{listings, skus, stock_levels, stores};
 use super::stores::{Store, StoreRow};
 use super::{Error, Result, Tenant};
 use crate::domain::allocation::{ListingRules, targets};
-use crate::domain::push::{Push, PushState};
+use crate::domain::push::Push;
 use crate::domain::settings::resolve;
 use crate::domain::stock::Levels;
 use crate::domain::{ListingId, Sku, WarehouseCode};
@@ -79,8 +79,8 @@ impl Tenant<'_> {
         found.sort_by_key(|listing| listing.store.id);
         let resolved: Vec<ListingRules> = found.iter().map(|l| l.rules.clone()).collect();
         let ids: Vec<ListingId> = found.iter().map(|l| l.listing.id).collect();
-        let mut last = self.last_pushes(sku, &ids, None)?;
-        let mut confirmed = self.last_pushes(sku, &ids, Some(PushState::Confirmed))?;
+        let mut last = self.last_pushes(sku, &ids)?;
+        let mut confirmed = self.last_confirmed_pushes(sku, &ids)?;
         for (listing, target) in found.iter_mut().zip(targets(settings.allocation_mode, &levels, &resolved)) {
             listing.target = target;
             listing.last_push = last.remove(&listing.listing.id);

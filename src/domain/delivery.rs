@@ -1,44 +1,62 @@
-//! What platforms can do and what an answer of theirs means: the words between connectors and the rules of delivery.
+//! What platforms can do and what their answers mean: the vocabulary shared by connectors and the rules of delivery.
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long a platform is trusted to know an idempotency key. Shopify forgets after 24 h, and a key that was forgotten
-/// would be applied a second time; an hour of that is left for clocks and for what is on its way.
+/// How long a platform is trusted to remember an idempotency key. Shopify forgets one after 24 h, and a call whose key
+/// was forgotten would be applied a second time; one hour is left for clock differences and for calls in flight.
 pub const KEYS_TRUSTED_FOR: Duration = Duration::from_secs(23 * 3600);
 
-/// What a store's platform can do. Data, not code: a connector states it, the rules of delivery choose by it.
+/// What a store's platform can do. A connector states it as data; the rules of delivery choose the method from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abilities {
     /// Can add a signed number to what is shown.
     pub adjust: bool,
     /// Answers a repeated idempotency key with the first result instead of applying it again.
     pub idempotency: bool,
-    /// Sets only if what is shown is what we expect.
+    /// Sets a quantity only if the listing shows the expected one.
     pub compare_and_set: bool,
-    /// Can be asked what is shown.
+    /// Says what a listing shows.
     pub read: bool,
     /// The most items in one call.
     pub max_items: usize,
 }
 
-/// How an increase is brought to a platform, by what it offers; best first.
+/// What leaves for a platform, for one listing. Made by [`Push::begin`](super::push::Push::begin) from a push that has
+/// every number it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Add this many units to what is shown.
+    Add(i64),
+    /// Show this many units.
+    Set(i64),
+    /// Show `to` units if the listing shows `expected` now.
+    SetIf {
+        /// What must be shown before.
+        expected: i64,
+        /// What to show.
+        to: i64,
+    },
+}
+
+/// How an increase is applied, depending on what the platform offers; best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// Add, under an idempotency key: after an unknown outcome the same call again.
+    /// Add, under an idempotency key: after an unknown outcome, repeat the same call.
     KeyedAdjust,
-    /// Read, then set if unchanged: after an unknown outcome the same call again.
+    /// Read, then set if unchanged: after an unknown outcome, repeat the same call.
     CompareAndSet,
-    /// Read, then add: after an unknown outcome read back and decide.
+    /// Read, then add: after an unknown outcome, read back and decide.
     ReadAndAdjust,
-    /// Read, then set: the shortest window that can be had; read back and decide. Also where keys are honoured: the same
-    /// call again would set what was true when it was sent, and bring back what was sold since.
+    /// Read, then set, which leaves the shortest window possible; after an unknown outcome, read back and decide. Also
+    /// where keys are honored: repeating the call would set a quantity that is out of date and bring back what was sold
+    /// since.
     ReadAndSet,
-    /// Add, with nothing to read back: an unknown outcome is overwritten.
+    /// Add, with no way to read back: after an unknown outcome, overwrite.
     BlindAdjust,
 }
 
 impl Abilities {
-    /// How increases go out; `None` when nothing can be added to without guessing, so only overwrites work.
+    /// How increases are sent; `None` when an increase would be a guess, so that only overwrites work.
     pub fn increase_method(&self) -> Option<Method> {
         match *self {
             Self { adjust: true, idempotency: true, .. } => Some(Method::KeyedAdjust),
@@ -52,12 +70,12 @@ impl Abilities {
 }
 
 impl Method {
-    /// Whether what is shown is read before sending.
+    /// Whether the listing is read before sending.
     pub fn reads_first(self) -> bool {
         !matches!(self, Self::KeyedAdjust | Self::BlindAdjust)
     }
 
-    /// How an unknown outcome of this method is found out.
+    /// How an unknown outcome of this method is determined.
     pub fn resolution(self) -> Resolution {
         match self {
             Self::KeyedAdjust | Self::CompareAndSet => Resolution::SameCallAgain,
@@ -67,21 +85,21 @@ impl Method {
     }
 }
 
-/// How an unknown outcome is found out.
+/// How an unknown outcome is determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
-    /// Repeat the very same call: the platform knows it by its key, or by the quantity that it expects.
+    /// Repeat the very same call: the platform recognizes it by its key or by the quantity that it expects.
     SameCallAgain,
-    /// After the settle time read what is shown, and decide by what was shown before.
+    /// After the settle time, read what is shown and compare it with what was shown before.
     ReadBack,
-    /// The platform has accepted it and applies it later: read until it shows.
+    /// The platform has accepted it and applies it later: read until the listing shows it.
     AwaitShown,
-    /// After the settle time overwrite with the target (an overwrite is simply repeated, with a fresh target).
+    /// After the settle time, overwrite with the target (an overwrite is repeated with a fresh target).
     Overwrite,
 }
 
-/// What a platform says of one item.
+/// What a platform says about one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemResult {
     /// Done; what the listing shows now, where the answer says so. For a read: what is shown.
@@ -89,27 +107,27 @@ pub enum ItemResult {
         /// Units shown after it.
         shown: Option<i64>,
     },
-    /// Compare-and-set found another quantity: surely not applied by this request.
+    /// Compare-and-set found another quantity: this request was not applied.
     Stale {
         /// Units shown instead.
         shown: i64,
     },
-    /// Taken, and applied later: a read shows it after a while.
+    /// Accepted, and applied later: a read shows it after a while.
     Accepted,
-    /// Never will be, until somebody changes something.
+    /// Permanently not applied, until somebody changes something.
     Rejected {
         /// Why, in plain words.
         reason: String,
         /// What the seller can do about it.
         next_step: String,
     },
-    /// Surely not applied; later it may be.
+    /// Not applied; a later attempt may succeed.
     TryAgain {
         /// Why, in plain words.
         reason: String,
     },
-    /// Surely not applied, neither by this sending nor by an earlier one of the very same call (the platform knows the
-    /// call by its key, and says that it failed): it goes out again in another call.
+    /// Applied neither by this sending nor by an earlier one of the very same call (the platform recognizes the call by
+    /// its key and says that it failed): it is sent again in another call.
     NeverApplied {
         /// Why, in plain words.
         reason: String,
@@ -121,39 +139,39 @@ pub enum ItemResult {
     },
 }
 
-/// What is known after a call.
+/// What is known after a call as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The platform answered item by item: as many results as items, in the order of the call.
+    /// The platform answered for each item: as many results as items, in the order of the call.
     Answered(Vec<ItemResult>),
-    /// The call as a whole was refused because of what is in it: nothing was applied. It is split until the bad item
-    /// stands alone.
+    /// The call as a whole was refused because of its content: nothing was applied. It is split until the bad item is
+    /// alone in its call.
     Refused {
         /// Why, in plain words.
         reason: String,
         /// What the seller can do about it.
         next_step: String,
     },
-    /// Surely nothing was applied: no connection, throttled.
+    /// Nothing was applied: no connection, or throttled.
     TryAgain {
         /// Why, in plain words.
         reason: String,
-        /// Not before this pause.
+        /// The shortest pause the platform asked for.
         after: Option<Duration>,
-        /// The platform throttled us, so the whole store waits and its circuit is not to blame.
+        /// The platform throttled the call: the whole store waits, and it does not count as a failure for the circuit.
         throttled: bool,
     },
-    /// The credentials do not work (401, 403): surely nothing was applied.
+    /// The credentials do not work (401, 403): nothing was applied.
     Unauthorized {
         /// Why, in plain words.
         reason: String,
     },
-    /// The access token has ended (surely nothing was applied): it is renewed, and the call repeated.
+    /// The access token has expired (nothing was applied): it is renewed and the call repeated.
     TokenExpired {
         /// Why, in plain words.
         reason: String,
     },
-    /// The store takes nothing until somebody acts there (frozen, banned, a right is missing); surely nothing was
+    /// The store accepts nothing until somebody acts there (frozen, banned, a permission is missing); nothing was
     /// applied. Its pushes are held.
     Closed {
         /// Why, in plain words.
@@ -161,7 +179,7 @@ pub enum Outcome {
         /// What the seller can do about it.
         next_step: String,
     },
-    /// Perhaps applied: timeout, cut connection, 5xx, an answer that cannot be read.
+    /// It may have been applied: timeout, cut connection, 5xx, an unreadable answer.
     Unknown {
         /// Why, in plain words.
         reason: String,

@@ -5,8 +5,16 @@
 //! *Available* is what can be sold of a SKU in a warehouse. A *stock event* came in and changed it; a *push* goes
 //! out and changes one listing: an *increase* is relative, an *overwrite* absolute. A *sync run* is one overwrite of
 //! many listings. The *target* is what a listing should show.
+//!
+//! Delivery. A *claim* chooses what is sent to a store next; a *call* is one request with one or more pushes. A
+//! *verdict* is what is known of one push after its call. A push is *in doubt* while an earlier sending of its call is
+//! unresolved; its *resolution* is how that is resolved, not before the *settle time*, within which a request whose
+//! answer was lost may still arrive. The *account* is what the service believes a listing shows. To *heal* a listing is
+//! to overwrite it with its target because the account cannot be trusted; a *mark* says that it is healed once its
+//! store works again. A rejected increase is *contained* once an overwrite of its listing was confirmed after it.
 pub mod allocation;
 pub mod circuit;
+pub mod claim;
 pub mod delivery;
 pub mod ids;
 pub mod ledger;

@@ -47,6 +47,7 @@ pub(super) struct PushAnswer {
 
 impl From<Push> for PushAnswer {
     fn from(push: Push) -> Self {
+        let push = push.into_record();
         Self {
             id: push.id,
             listing: push.listing_id,
@@ -107,7 +108,7 @@ pub async fn list_pushes(caller: Caller, request: HttpRequest) -> Answer {
             t.list_pushes(&filter, after, limit + 1)
         })
         .await?;
-    Ok(HttpResponse::Ok().json(Page::of(found, limit, |p| p.id.to_string(), PushAnswer::from)))
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |p| p.id().to_string(), PushAnswer::from)))
 }
 
 /// One push.

@@ -150,7 +150,7 @@ impl Watch {
             .await?;
         let mut events = Events { text: String::new(), id: now.as_millis() };
         for push in pushes.into_iter().rev() {
-            if self.pushes.insert(push.id, push.updated_at) != Some(push.updated_at) && (!first || push.updated_at > self.since) {
+            if self.pushes.insert(push.id(), push.updated_at()) != Some(push.updated_at()) && (!first || push.updated_at() > self.since) {
                 events.add("push", &PushAnswer::from(push));
             }
         }

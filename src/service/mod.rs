@@ -4,6 +4,8 @@
 //! `http` and the console parse, call one of these and answer; another door, such as a message queue, would do the same.
 //! No use case wakes the actors: the database's hook does, after the commit, by what the transaction has changed.
 pub mod connection;
+pub mod daily;
+pub mod delivery;
 pub mod discover;
 pub mod listings;
 pub mod preview;

@@ -19,7 +19,7 @@ use stocktide::db::sellers::{Seller, create_seller};
 use stocktide::db::stores::Store;
 use stocktide::db::{self, DatabaseUrl, Db, SellerDb};
 use stocktide::domain::allocation::Share;
-use stocktide::domain::push::Push;
+use stocktide::domain::push::{Push, Record};
 use stocktide::domain::stock::{EventKind, StockEvent};
 use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 use stocktide::platforms::call::{Reply, Request};
@@ -177,10 +177,10 @@ impl World {
     }
 
     /// All pushes, oldest first.
-    pub async fn pushes(&self) -> Vec<Push> {
+    pub async fn pushes(&self) -> Vec<Record> {
         let mut pushes = self.db.read(|t| t.list_pushes(&PushFilter::default(), None, 10_000)).await.unwrap();
         pushes.reverse();
-        pushes
+        pushes.into_iter().map(Push::into_record).collect()
     }
 
     /// All requests so far, with the time of each.

@@ -19,7 +19,7 @@ use stocktide::db::sellers::{Seller, create_seller};
 use stocktide::db::stores::Store;
 use stocktide::db::{self, DatabaseUrl, Db, SellerDb};
 use stocktide::domain::allocation::Share;
-use stocktide::domain::push::{Push, PushState};
+use stocktide::domain::push::{Push, PushState, Record};
 use stocktide::domain::stock::{EventKind, StockEvent};
 use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 use stocktide::platforms::client::Client;
@@ -197,8 +197,14 @@ impl World {
         self.platform.quantity(&SHOP.to_string(), &format!("1000/{model}"))
     }
 
-    async fn pushes(&self) -> Vec<Push> {
-        self.seller.read(|t| t.list_pushes(&PushFilter::default(), None, 10_000)).await.unwrap()
+    async fn pushes(&self) -> Vec<Record> {
+        self.seller
+            .read(|t| t.list_pushes(&PushFilter::default(), None, 10_000))
+            .await
+            .unwrap()
+            .into_iter()
+            .map(Push::into_record)
+            .collect()
     }
 
     async fn states(&self) -> Vec<PushState> {
@@ -272,7 +278,7 @@ fn one_failing_model_is_rejected_in_plain_words_and_the_rest_of_its_call_succeed
         assert_eq!([1, 2, 3, 4, 5].map(|n| world.shown(n) - SHOWN), [1, 2, 0, 4, 5]);
         let receipts = world.platform.receipts(0, 100);
         assert!(receipts.iter().all(|receipt| receipt.at_us == receipts[0].at_us), "they were sent in one call: {receipts:?}");
-        let rejected: Vec<Push> = world.pushes().await.into_iter().filter(|push| push.state == PushState::Rejected).collect();
+        let rejected: Vec<Record> = world.pushes().await.into_iter().filter(|push| push.state == PushState::Rejected).collect();
         let [rejected] = rejected.as_slice() else { panic!("{rejected:?}") };
         assert_eq!(rejected.sku, "M-3");
         assert_eq!(rejected.reason.as_deref(), Some("Shopee says: Can't edit this model."));

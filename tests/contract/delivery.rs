@@ -54,7 +54,7 @@ fn an_overwrite_supersedes_the_increases_queued_for_its_listing() {
             .db()
             .write(move |t| {
                 for push in t.list_pushes(&Default::default(), None, 10)? {
-                    assert_eq!(push.state, Held);
+                    assert_eq!(push.state(), Held);
                 }
                 let mut store = t.store(id)?;
                 store.paused = false;

@@ -34,13 +34,13 @@ MUTATIONS = {
     "blind resend": (
         [
             (
-                "src/domain/push.rs",
+                "src/domain/push/outcome.rs",
                 "                self.become_uncertain(reason, now, ctx.policy, ctx.jitter);\n"
-                "                ListingChange::default()\n            }\n            Verdict::Held",
+                "                ListingUpdate::default()\n            }\n            Verdict::Held",
                 '                if crate::planted("blind resend") {\n'
-                "                    return self.surely_not_applied(reason, now, ctx);\n                }\n"
+                "                    return self.known_not_applied(reason, now, ctx);\n                }\n"
                 "                self.become_uncertain(reason, now, ctx.policy, ctx.jitter);\n"
-                "                ListingChange::default()\n            }\n            Verdict::Held",
+                "                ListingUpdate::default()\n            }\n            Verdict::Held",
             )
         ],
         "an_increase_whose_answer_is_lost_is_not_applied_twice",
@@ -63,26 +63,27 @@ MUTATIONS = {
     "supersede without transaction": (
         [
             (
-                "src/db/delivery.rs",
-                "        ended.extend(contained);\n",
-                '        if !crate::planted("supersede without transaction") {\n            ended.extend(contained);\n        }\n',
+                "src/db/delivery/claim.rs",
+                "        ended.extend(claim::contained(self.active_pushes(&of)?, now));\n",
+                '        if !crate::planted("supersede without transaction") {\n'
+                "            ended.extend(claim::contained(self.active_pushes(&of)?, now));\n        }\n",
             ),
             (
-                "src/db/delivery.rs",
-                "    /// The targets of listings by the rules and levels as they are now;",
-                "    /// What waits for these listings gives way.\n    ///\n    /// # Errors\n    /// Those of the database.\n"
-                "    pub fn supersede_waiting(&mut self, of: &[ListingId], now: i64) -> Result<()> {\n"
-                "        let mut contained: Vec<Push> = self.active_pushes(of)?.into_iter().filter(Push::is_mergeable).collect();\n"
-                '        contained.iter_mut().for_each(|push| push.superseded("An overwrite of the listing contains this.", now));\n'
+                "src/db/delivery/claim.rs",
+                "    /// Gives back a claimed call of which not one byte was sent.",
+                "    /// Waiting increases of these listings give way.\n"
+                "    pub fn supersede_waiting(&mut self, of: &[ListingId], now: Timestamp) -> Result<()> {\n"
+                "        let contained = claim::contained(self.active_pushes(of)?, now);\n"
                 "        self.put(&contained)\n    }\n\n"
-                "    /// The targets of listings by the rules and levels as they are now;",
+                "    /// Gives back a claimed call of which not one byte was sent.",
             ),
             (
-                "src/actors/store.rs",
+                "src/service/delivery.rs",
                 "            Work::Send(call) => self.permitted(call).await,\n",
                 "            Work::Send(call) => {\n"
-                '                if call.kind == PushKind::Overwrite && crate::planted("supersede without transaction") {\n'
-                "                    let of: Vec<_> = call.pushes.iter().map(|p| p.listing_id).collect();\n"
+                "                if call.kind == crate::domain::push::PushKind::Overwrite\n"
+                '                    && crate::planted("supersede without transaction") {\n'
+                "                    let of: Vec<_> = call.items.iter().map(|item| item.listing).collect();\n"
                 "                    self.db.write(move |t| t.supersede_waiting(&of, now)).await?;\n"
                 "                }\n                self.permitted(call).await\n            }\n",
             ),
@@ -102,11 +103,10 @@ MUTATIONS = {
     "one tenant filter missing": (
         [
             (
-                "src/db/delivery.rs",
-                ".filter(stock_levels::seller_id.eq(&key)).filter(stock_levels::sku.eq_any(&skus)).load(c))?;\n        for (sku, code",
-                ".filter(stock_levels::seller_id.eq(&key)\n"
-                '                .or(is(if crate::planted("one tenant filter missing") { "1 = 1" } else { "1 = 0" })))\n'
-                "            .filter(stock_levels::sku.eq_any(&skus)).load(c))?;\n        for (sku, code",
+                "src/db/delivery/targets.rs",
+                "on!(self.conn, c => scope.stock_levels()\n",
+                "on!(self.conn, c => stock_levels::table.filter(stock_levels::seller_id.eq(self.seller().bytes())\n"
+                '                .or(crate::db::literal::is(if crate::planted("one tenant filter missing") { "1 = 1" } else { "1 = 0" })))\n',
             )
         ],
         "two_sellers_can_use_the_same_event_ids_skus_and_item_names",
@@ -125,7 +125,7 @@ MUTATIONS = {
     "lost on restart": (
         [
             (
-                "src/domain/push.rs",
+                "src/domain/push/sending.rs",
                 '            self.become_uncertain("The service stopped while this was being sent.", now, policy, 0.0);\n',
                 '            if crate::planted("lost on restart") {\n                return self.end(PushState::Superseded, now);\n            }\n'
                 '            self.become_uncertain("The service stopped while this was being sent.", now, policy, 0.0);\n',
@@ -169,10 +169,9 @@ MUTATIONS = {
     "order of two pushes swapped": (
         [
             (
-                "src/db/delivery.rs",
-                '.filter(is("other.state IN (0, 1, 3, 4, 6) AND other.state IN (1, 4)")))))',
-                '.filter(is(if crate::planted("order of two pushes swapped") { "other.state = -1" }\n'
-                '                        else { "other.state IN (0, 1, 3, 4, 6) AND other.state IN (1, 4)" })))))',
+                "src/db/delivery/claim.rs",
+                ".filter(nothing_is_in_flight())\n",
+                '.filter(if crate::planted("order of two pushes swapped") { literal::<Bool>("1 = 1") } else { nothing_is_in_flight() })\n',
             )
         ],
         "at_most_one_push_per_listing",
@@ -180,27 +179,104 @@ MUTATIONS = {
     "late request not healed": (
         [
             (
-                "src/domain/push.rs",
-                "        let contradicted = !self.cancel_requested\n",
-                '        let contradicted = !crate::planted("late request not healed")\n            && !self.cancel_requested\n',
-            ),
-            (
-                "src/db/delivery.rs",
-                "if account.doubt_until.is_some_and(|until| until > now) && account.shown",
-                'if !crate::planted("late request not healed") && account.doubt_until.is_some_and(|until| until > now) && account.shown',
-            ),
+                "src/domain/push/outcome.rs",
+                "        self.doubt_until.is_some_and(|until| until > now)\n",
+                '        !crate::planted("late request not healed") && self.doubt_until.is_some_and(|until| until > now)\n',
+            )
         ],
         "a_request_applied_after_the_settle_time_is_healed",
     ),
     "cancel forgotten": (
         [
             (
-                "src/domain/push.rs",
+                "src/domain/push/waiting.rs",
                 "        } else if self.state.is_in_flight() {\n            self.cancel_requested = true;",
                 '        } else if self.state.is_in_flight() && !crate::planted("cancel forgotten") {\n            self.cancel_requested = true;',
             )
         ],
         "a_push_in_flight_when_auto_sync_is_switched_off",
+    ),
+    "merged into what is being sent": (
+        [
+            (
+                "src/domain/push/waiting.rs",
+                "        self.kind == PushKind::Increase && self.state.is_waiting() && !self.cancel_requested\n",
+                '        let sending = self.state == PushState::Sending && crate::planted("merged into what is being sent");\n'
+                "        self.kind == PushKind::Increase && (sending || self.state.is_waiting()) && !self.cancel_requested\n",
+            ),
+            (
+                "src/db/ledger/load.rs",
+                ".and(is_waiting())",
+                '.and(if crate::planted("merged into what is being sent") { is_active() } else { is_waiting() })',
+            ),
+        ],
+        "increases_that_come_while_an_outcome_is_unknown",
+    ),
+    "last item confirmed by its neighbour": (
+        [
+            (
+                "src/domain/claim/outcome.rs",
+                "    for (push, verdict) in page.iter_mut().zip(verdicts(answer.outcome, items)) {\n",
+                "    let mut given = verdicts(answer.outcome, items);\n"
+                '    if crate::planted("last item confirmed by its neighbour") && items > 1 {\n'
+                "        let neighbours = given.get(items - 2).cloned();\n"
+                "        if let (Some(last), Some(neighbours)) = (given.last_mut(), neighbours) {\n"
+                "            *last = neighbours;\n        }\n    }\n"
+                "    for (push, verdict) in page.iter_mut().zip(given) {\n",
+            )
+        ],
+        "a_rejected_push_says_why",
+    ),
+    "read back before the settle time": (
+        [
+            (
+                "src/domain/push/outcome.rs",
+                "            _ => policy.settle_for,\n",
+                '            _ if crate::planted("read back before the settle time") => Duration::from_millis(1),\n'
+                "            _ => policy.settle_for,\n",
+            )
+        ],
+        "a_read_decides_not_before_the_settle_time",
+    ),
+    "another tenant's event id": (
+        [
+            (
+                "src/db/ledger/load.rs",
+                "stock_events::event_id.eq_any(w.events.clone()))",
+                "stock_events::event_id.eq_any(w.events.clone()))\n            .or_filter(crate::db::literal::is("
+                'if crate::planted("another tenant\'s event id") { "1 = 1" } else { "1 = 0" }))',
+            ),
+            (
+                "src/db/ledger/load.rs",
+                "    for (key, event_id, hash, at) in rows {\n",
+                "    for (key, event_id, hash, at) in rows {\n"
+                '        if crate::planted("another tenant\'s event id") {\n'
+                "            for facts in found.0.values_mut() {\n"
+                "                facts.seen.insert(event_id.clone(), (hash.clone(), at));\n            }\n        }\n",
+            ),
+        ],
+        "the_same_event_ids_skus_and_item_names_of_two_sellers",
+    ),
+    "daily time read as UTC": (
+        [
+            (
+                "src/domain/schedule.rs",
+                "    let mut local = date.and_time(time);\n",
+                '    let zone = if crate::planted("daily time read as UTC") { chrono_tz::UTC } else { zone };\n'
+                "    let mut local = date.and_time(time);\n",
+            )
+        ],
+        "every_listing_is_overwritten_by_its_target_at_the_chosen_local_time",
+    ),
+    "pause drops what waits": (
+        [
+            (
+                "src/db/pushes/bulk.rs",
+                ".set((pushes::state.eq(HELD), pushes::due_at",
+                '.set((pushes::state.eq(if crate::planted("pause drops what waits") { 8 } else { HELD }), pushes::due_at',
+            )
+        ],
+        "a_paused_store_holds_what_waits",
     ),
 }
 

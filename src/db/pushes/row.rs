@@ -1,93 +1,25 @@
-//! A push as a row, and the conditions by which its indices find it.
+//! A push as a row.
+use super::codes::{kind_code, kind_of, resolution_code, resolution_of, state_code, state_of};
 use crate::db::connection::{Conn, on};
-use crate::db::literal::{Literal, is};
 use crate::db::schema::pushes;
 use crate::db::{Error, ROWS_PER_STATEMENT, Result, id_of};
-use crate::domain::delivery::Resolution;
-use crate::domain::push::{Push, PushKind, PushState};
+use crate::domain::push::{Invalid, Push, Record};
 use crate::domain::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 use diesel::upsert::excluded;
-
-/// Pushes that are neither at their end nor rejected: the partial index's own condition.
-pub(in crate::db) fn is_active() -> Literal<Bool> {
-    is("pushes.state IN (0, 1, 3, 4, 6)")
-}
-
-/// Pushes that are on their way or perhaps applied: likewise.
-pub(in crate::db) fn is_in_flight() -> Literal<Bool> {
-    is("pushes.state IN (1, 4)")
-}
-
-/// Pushes that wait for their store: likewise.
-pub(in crate::db) fn is_held() -> Literal<Bool> {
-    is("pushes.state = 6")
-}
-
-/// Pushes at their end, or rejected: likewise.
-pub(in crate::db) fn has_ended() -> Literal<Bool> {
-    is("pushes.state IN (2, 5, 7, 8)")
-}
-
-/// Pushes that are confirmed, by the index of those at their end.
-pub(in crate::db) fn is_confirmed() -> Literal<Bool> {
-    is("pushes.state IN (2, 5, 7, 8) AND pushes.state = 2")
-}
-
-/// Pushes that are on their way.
-pub(in crate::db) fn is_sending() -> Literal<Bool> {
-    is("pushes.state = 1")
-}
-
-/// Pushes that are perhaps applied.
-pub(in crate::db) fn is_uncertain() -> Literal<Bool> {
-    is("pushes.state = 4")
-}
-
-/// Increases that were rejected: the partial index's own condition.
-pub(super) fn is_rejected_increase() -> Literal<Bool> {
-    is("pushes.state = 5 AND pushes.kind = 0")
-}
-
-pub(in crate::db) fn is_waiting() -> Literal<Bool> {
-    is("pushes.state IN (0, 3, 6)")
-}
-
-pub(in crate::db) fn is_increase() -> Literal<Bool> {
-    is_of_kind(PushKind::Increase)
-}
-
-/// Pushes of this kind.
-pub(in crate::db) fn is_of_kind(kind: PushKind) -> Literal<Bool> {
-    match kind {
-        PushKind::Increase => is("pushes.kind = 0"),
-        PushKind::Overwrite => is("pushes.kind = 1"),
-    }
-}
-
-/// The number of a kind in the database.
-fn kind_code(kind: PushKind) -> i16 {
-    match kind {
-        PushKind::Increase => 0,
-        PushKind::Overwrite => 1,
-    }
-}
-
-const RESOLUTIONS: [Resolution; 4] = [Resolution::SameCallAgain, Resolution::ReadBack, Resolution::Overwrite, Resolution::AwaitShown];
 
 #[derive(Queryable, Insertable, Debug)]
 #[diesel(table_name = pushes, treat_none_as_default_value = false)]
 pub(in crate::db) struct PushRow {
     pub(in crate::db) seller_id: Vec<u8>,
-    id: Vec<u8>,
+    pub(super) id: Vec<u8>,
     store_id: Vec<u8>,
     listing_id: Vec<u8>,
     sku: String,
     external_id: String,
     extra: Option<String>,
     kind: i16,
-    quantity: Option<i64>,
+    pub(super) quantity: Option<i64>,
     pub(super) state: i16,
     attempts: i32,
     reason: Option<String>,
@@ -98,7 +30,7 @@ pub(in crate::db) struct PushRow {
     pub(super) due_at: Option<Timestamp>,
     confirmed_at: Option<Timestamp>,
     pub(super) call_id: Option<Vec<u8>>,
-    base: Option<i64>,
+    pub(super) base: Option<i64>,
     pub(super) resolution: Option<i16>,
     failing_since: Option<Timestamp>,
     batch_limit: Option<i32>,
@@ -110,29 +42,30 @@ pub(in crate::db) struct PushRow {
 
 impl PushRow {
     pub(in crate::db) fn new(seller: &[u8], push: &Push) -> Self {
+        let push = push.record();
         Self {
             seller_id: seller.to_vec(),
             id: push.id.bytes(),
             store_id: push.store_id.bytes(),
             listing_id: push.listing_id.bytes(),
-            sku: push.sku.clone(),
-            external_id: push.external_id.clone(),
-            extra: push.extra.clone(),
+            sku: push.sku,
+            external_id: push.external_id,
+            extra: push.extra,
             kind: kind_code(push.kind),
             quantity: push.quantity,
-            state: push.state.code(),
+            state: state_code(push.state),
             attempts: push.attempts,
-            reason: push.reason.clone(),
-            next_step: push.next_step.clone(),
+            reason: push.reason,
+            next_step: push.next_step,
             // PostgreSQL keeps no NUL in text, and platforms may answer anything.
-            raw_answer: push.raw_answer.as_ref().map(|text| text.replace('\0', "\u{fffd}")),
+            raw_answer: push.raw_answer.map(|text| if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }),
             created_at: push.created_at,
             updated_at: push.updated_at,
             due_at: push.due_at,
             confirmed_at: push.confirmed_at,
             call_id: push.call_id.map(|id| id.bytes()),
             base: push.base,
-            resolution: push.resolution.and_then(|r| RESOLUTIONS.iter().position(|x| *x == r)).and_then(|i| i16::try_from(i).ok()),
+            resolution: push.resolution.map(resolution_code),
             failing_since: push.failing_since,
             batch_limit: push.batch_limit,
             cancel_requested: push.cancel_requested,
@@ -143,21 +76,19 @@ impl PushRow {
     }
 
     pub(in crate::db) fn push(self) -> Result<Push> {
-        let corrupt = |column: &str| Error::Corrupt(format!("pushes.{column}"));
-        Ok(Push {
-            id: id_of(&self.id, PushId::from_bytes, "pushes.id")?,
-            store_id: id_of(&self.store_id, StoreId::from_bytes, "pushes.store_id")?,
-            listing_id: id_of(&self.listing_id, ListingId::from_bytes, "pushes.listing_id")?,
+        let id = id_of(&self.id, PushId::from_bytes, "pushes.id")?;
+        let unknown = |column: &str, code: i16| Error::Corrupt(format!("pushes {id}: {column} {code} is unknown"));
+        let no_id = |column: &'static str| move |_| Error::Corrupt(format!("pushes {id}: {column} is no id"));
+        let record = Record {
+            id,
+            store_id: id_of(&self.store_id, StoreId::from_bytes, "").map_err(no_id("store_id"))?,
+            listing_id: id_of(&self.listing_id, ListingId::from_bytes, "").map_err(no_id("listing_id"))?,
             sku: self.sku,
             external_id: self.external_id,
             extra: self.extra,
-            kind: match self.kind {
-                0 => PushKind::Increase,
-                1 => PushKind::Overwrite,
-                _ => return Err(corrupt("kind")),
-            },
+            kind: kind_of(self.kind).ok_or_else(|| unknown("kind", self.kind))?,
             quantity: self.quantity,
-            state: PushState::from_code(self.state).ok_or_else(|| corrupt("state"))?,
+            state: state_of(self.state).ok_or_else(|| unknown("state", self.state))?,
             attempts: self.attempts,
             reason: self.reason,
             next_step: self.next_step,
@@ -166,19 +97,23 @@ impl PushRow {
             updated_at: self.updated_at,
             due_at: self.due_at,
             confirmed_at: self.confirmed_at,
-            call_id: self.call_id.map(|b| id_of(&b, CallId::from_bytes, "pushes.call_id")).transpose()?,
+            call_id: self.call_id.map(|b| id_of(&b, CallId::from_bytes, "").map_err(no_id("call_id"))).transpose()?,
             base: self.base,
-            resolution: self
-                .resolution
-                .map(|code| usize::try_from(code).ok().and_then(|i| RESOLUTIONS.get(i).copied()).ok_or_else(|| corrupt("resolution")))
-                .transpose()?,
+            resolution: self.resolution.map(|code| resolution_of(code).ok_or_else(|| unknown("resolution", code))).transpose()?,
             failing_since: self.failing_since,
             batch_limit: self.batch_limit,
             cancel_requested: self.cancel_requested,
-            run_id: self.run_id.map(|b| id_of(&b, RunId::from_bytes, "pushes.run_id")).transpose()?,
+            run_id: self.run_id.map(|b| id_of(&b, RunId::from_bytes, "").map_err(no_id("run_id"))).transpose()?,
             in_doubt: self.in_doubt,
             contained: self.contained,
-        })
+        };
+        Ok(Push::from_record(record)?)
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        Self::Corrupt(format!("pushes {invalid}"))
     }
 }
 

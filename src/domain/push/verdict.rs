@@ -4,13 +4,13 @@ use std::time::Duration;
 
 const RECONNECT: &str = "Enter the store's credentials again; everything that waits is sent then.";
 
-/// What an outcome says of each of `items` pushes.
+/// What an outcome says about each of `items` pushes, in the order of the call.
 pub fn verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
     let all = |verdict: Verdict| vec![verdict; items];
     match outcome {
         Outcome::Answered(results) if results.len() == items => results.iter().cloned().map(Verdict::Item).collect(),
         Outcome::Answered(_) => {
-            all(Verdict::Item(ItemResult::Unknown { reason: "The platform's answer does not fit the request.".to_owned() }))
+            all(Verdict::Item(ItemResult::Unknown { reason: "The platform's answer does not match the request.".to_owned() }))
         }
         Outcome::Refused { reason, next_step } => all(Verdict::Refused { reason: reason.clone(), next_step: next_step.clone() }),
         Outcome::TryAgain { reason, after, .. } => all(Verdict::TryAgain { reason: reason.clone(), after: *after }),
@@ -21,10 +21,10 @@ pub fn verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
     }
 }
 
-/// What is known of one push after its call.
+/// What is known about one push after its call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The platform spoke of it by itself.
+    /// The platform answered for this item.
     Item(ItemResult),
     /// Its call was refused as a whole.
     Refused {
@@ -33,14 +33,14 @@ pub enum Verdict {
         /// What to do.
         next_step: String,
     },
-    /// Its call surely did not arrive, or was throttled.
+    /// Its call did not arrive, or was throttled.
     TryAgain {
         /// Why.
         reason: String,
-        /// Not before this pause.
+        /// The shortest pause the platform asked for.
         after: Option<Duration>,
     },
-    /// The store takes nothing until somebody acts: refused credentials, a frozen shop.
+    /// The store accepts nothing until somebody acts: refused credentials, a frozen shop.
     Held {
         /// Why.
         reason: String,

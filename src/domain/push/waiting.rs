@@ -1,101 +1,36 @@
-//! How a waiting push is made, merged into and superseded.
+//! What happens to a push while nothing of it is on its way: merged, held, released, cancelled, superseded, retried.
 use super::{Push, PushKind, PushState};
-use crate::domain::{ListingId, PushId, RunId, StoreId, Timestamp};
+use crate::domain::Timestamp;
 
-/// The listing that a push goes to, as it is paired when the push is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addressee {
-    /// Its store.
-    pub store_id: StoreId,
-    /// The listing.
-    pub listing_id: ListingId,
-    /// Its SKU.
-    pub sku: String,
-    /// The platform's name of it.
-    pub external_id: String,
-    /// The connector's own fields of it, as JSON.
-    pub extra: Option<String>,
+/// What is known of an overwrite of the listing of a rejected increase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverwriteBehind {
+    /// It is waiting or being cancelled: it may still end without having been sent.
+    Open,
+    /// It is in flight: its target was read after the increase was rejected, and contains it.
+    Contains,
 }
 
-impl PushState {
-    /// Over, unless the seller retries a rejected one.
-    pub fn has_ended(self) -> bool {
-        !self.is_waiting() && !self.is_in_flight()
-    }
+/// What a seller's retry does to a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It waits again.
+    Queued,
+    /// An overwrite contains it, so it is superseded.
+    Superseded,
+    /// Whether an overwrite will contain it is not known yet: it stays as it is.
+    Unchanged,
 }
 
 impl Push {
-    /// An increase, due now unless its store is held.
-    pub fn increase(to: Addressee, units: i64, now: Timestamp, held: bool) -> Self {
-        Self { quantity: Some(units), ..Self::waiting(PushKind::Increase, to, now, held) }
+    /// A waiting increase that is not being cancelled.
+    pub fn is_mergeable(&self) -> bool {
+        self.kind == PushKind::Increase && self.state.is_waiting() && !self.cancel_requested
     }
 
-    /// An overwrite, due now unless its store is held. Its target is read as it is sent.
-    pub fn overwrite(to: Addressee, now: Timestamp, run: Option<RunId>, reason: Option<&str>, held: bool) -> Self {
-        Self { run_id: run, reason: reason.map(str::to_owned), ..Self::waiting(PushKind::Overwrite, to, now, held) }
-    }
-
-    fn waiting(kind: PushKind, to: Addressee, now: Timestamp, held: bool) -> Self {
-        let mut push = Self::new(kind, to.listing_id, to.store_id, &to.sku, &to.external_id, to.extra.as_deref(), now);
-        if held {
-            push.hold(now);
-        }
-        push
-    }
-
-    /// Its id; ids sort by creation.
-    pub fn id(&self) -> PushId {
-        self.id
-    }
-
-    /// The store it goes to.
-    pub fn store_id(&self) -> StoreId {
-        self.store_id
-    }
-
-    /// The listing it goes to.
-    pub fn listing_id(&self) -> ListingId {
-        self.listing_id
-    }
-
-    /// Units.
-    pub fn quantity(&self) -> Option<i64> {
-        self.quantity
-    }
-
-    /// Where it is in its life.
-    pub fn state(&self) -> PushState {
-        self.state
-    }
-
-    /// When it needs attention.
-    pub fn due_at(&self) -> Option<Timestamp> {
-        self.due_at
-    }
-
-    /// When it last changed.
-    pub fn updated_at(&self) -> Timestamp {
-        self.updated_at
-    }
-
-    /// The run it belongs to.
-    pub fn run_id(&self) -> Option<RunId> {
-        self.run_id
-    }
-
-    /// Whether its success is known.
-    pub fn is_confirmed(&self) -> bool {
-        self.state == PushState::Confirmed
-    }
-
-    /// Whether it waits for its store.
-    pub fn is_held(&self) -> bool {
-        self.state == PushState::Held
-    }
-
-    /// Whether it is absolute.
-    pub fn is_overwrite(&self) -> bool {
-        self.kind == PushKind::Overwrite
+    /// A waiting overwrite that is not being cancelled: another one for its listing would be the same.
+    pub fn is_waiting_overwrite(&self) -> bool {
+        self.kind == PushKind::Overwrite && self.state.is_waiting() && !self.cancel_requested
     }
 
     /// More units of the same listing become part of this waiting increase.
@@ -104,9 +39,86 @@ impl Push {
         self.updated_at = now;
     }
 
+    /// Another waiting increase of the same listing becomes part of this one, and is superseded.
+    pub fn merge(&mut self, other: &mut Self, now: Timestamp) {
+        self.quantity = self.quantity.zip(other.quantity).map(|(a, b)| a.saturating_add(b));
+        self.updated_at = now;
+        other.supersede("Merged into an earlier increase of the same listing.", now);
+    }
+
     /// Another push takes its place.
     pub fn supersede(&mut self, reason: &str, now: Timestamp) {
-        self.superseded(reason, now);
+        self.end(PushState::Superseded, now);
+        self.reason = Some(reason.to_owned());
+    }
+
+    /// Cancelled: at once while it waits, otherwise as soon as it is known not to have been applied.
+    pub fn cancel(&mut self, reason: &str, now: Timestamp) {
+        if self.state.is_waiting() {
+            self.end(PushState::Cancelled, now);
+            self.reason = Some(reason.to_owned());
+        } else if self.state.is_in_flight() {
+            self.cancel_requested = true;
+        }
+    }
+
+    /// Its listing may still receive an earlier request until then, so nothing is sent to it before.
+    pub fn postpone(&mut self, until: Timestamp) {
+        self.due_at = Some(until);
+    }
+
+    /// Its store is held. What is in flight keeps its state, its due time and so its settle time.
+    pub fn hold_with_store(&mut self, now: Timestamp) {
+        if self.state.is_claimable() {
+            self.hold(now);
+        }
+    }
+
+    /// Its store is released.
+    pub fn release_with_store(&mut self, now: Timestamp) {
+        if self.state == PushState::Held {
+            self.state = PushState::Queued;
+            (self.reason, self.next_step) = (None, None);
+            self.touch(now, Some(now));
+        }
+    }
+
+    /// An overwrite of its listing was confirmed. Nothing of a listing is sent beside an overwrite, so what is rejected
+    /// now was rejected before the overwrite's target was read, and is part of it. No clock is compared, as it may have
+    /// been set back.
+    pub fn note_contained(&mut self) {
+        if self.kind == PushKind::Increase && self.state == PushState::Rejected {
+            self.contained = true;
+        }
+    }
+
+    /// The seller asks for a rejected or held push again.
+    pub fn retry(&mut self, overwrite: Option<OverwriteBehind>, held: bool, now: Timestamp) -> Retry {
+        if self.state == PushState::Rejected {
+            let overwrite = overwrite.filter(|_| self.kind == PushKind::Increase);
+            if overwrite == Some(OverwriteBehind::Open) && !self.contained {
+                return Retry::Unchanged;
+            }
+            // Its run has counted it as failed and does not wait for it any more.
+            self.run_id = None;
+            if overwrite.is_some() || self.contained {
+                self.supersede("An overwrite of the listing came after this and contains it.", now);
+                return Retry::Superseded;
+            }
+        }
+        (self.failing_since, self.batch_limit, self.cancel_requested) = (None, None, false);
+        if held {
+            self.hold(now);
+        } else {
+            self.wait(PushState::Queued, None, now, now);
+        }
+        Retry::Queued
+    }
+
+    pub(super) fn hold(&mut self, now: Timestamp) {
+        self.state = PushState::Held;
+        (self.call_id, self.base, self.in_doubt, self.failing_since) = (None, None, false, None);
+        self.touch(now, None);
     }
 }
 

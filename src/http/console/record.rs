@@ -47,7 +47,7 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
         .caller
         .db
         .read(move |t| {
-            let push = t.push(id)?;
+            let push = t.push(id)?.into_record();
             let store = t.store(push.store_id).ok();
             let run = push.run_id.and_then(|id| t.run(id).ok());
             Ok((push, store, run))

@@ -59,6 +59,7 @@ pub(super) fn by_id(stores: Vec<Store>) -> StoresById {
 
 impl PushRow {
     pub fn new(frame: &Frame, push: Push, stores: &StoresById) -> Self {
+        let push = push.into_record();
         let store = stores.get(&push.store_id);
         let holds = store.and_then(|store| store.holds).filter(|_| push.state == PushState::Held);
         Self {
@@ -222,7 +223,7 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
         filter.store_id.map(|id| id.to_string()).unwrap_or_default(),
         filter.sku.as_ref().map(|sku| query_value(sku.as_str())).unwrap_or_default()
     );
-    page.next = found.last().filter(|_| more).map(|last| format!("{HERE}?{query_text}&after={}", last.id));
+    page.next = found.last().filter(|_| more).map(|last| format!("{HERE}?{query_text}&after={}", last.id()));
     page.filtered = filter != PushFilter::default();
     page.states = PushState::ALL
         .into_iter()

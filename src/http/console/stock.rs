@@ -80,10 +80,10 @@ struct LastPush {
 impl LastPush {
     fn new(frame: &Frame, push: Push) -> Self {
         Self {
-            id: push.id.to_string(),
-            effect: show::effect(push.kind, push.quantity),
-            state: show::push_state(push.state),
-            at: frame.stamp(push.updated_at),
+            id: push.id().to_string(),
+            effect: show::effect(push.kind(), push.quantity()),
+            state: show::push_state(push.state()),
+            at: frame.stamp(push.updated_at()),
         }
     }
 }

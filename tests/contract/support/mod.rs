@@ -19,7 +19,7 @@ use stocktide::db::sealing::Sealer;
 use stocktide::db::stores::Store;
 use stocktide::db::{self, Db, SellerDb};
 use stocktide::domain::allocation::{AllocationMode, Share};
-use stocktide::domain::push::{Push, PushKind, PushState};
+use stocktide::domain::push::{Push, PushKind, PushState, Record};
 use stocktide::domain::settings::{Frequency, Rule, SyncSettings, parse_daily_at};
 use stocktide::domain::stock::{EventKind, StockEvent};
 use stocktide::domain::{EventId, PushId, RunId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
@@ -564,10 +564,10 @@ impl Seller<'_> {
     }
 
     /// Oldest first.
-    pub async fn pushes(&self) -> Vec<Push> {
+    pub async fn pushes(&self) -> Vec<Record> {
         let mut pushes = self.db().read(|t| t.list_pushes(&PushFilter::default(), None, 100_000)).await.unwrap();
         pushes.reverse();
-        pushes
+        pushes.into_iter().map(Push::into_record).collect()
     }
 
     /// Oldest first.

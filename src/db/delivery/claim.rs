@@ -1,0 +1,236 @@
+//! What is loaded and saved as pushes are claimed.
+use crate::db::connection::on;
+use crate::db::literal::{Literal, literal};
+use crate::db::pushes::{
+    PushRow, is_claimable, is_in_flight, is_increase, is_of_kind, is_overwrite, is_sending, is_uncertain, nothing_is_in_flight, read_pushes,
+};
+use crate::db::schema::{listings, pushes};
+use crate::db::{Result, Tenant, id_of};
+use crate::domain::claim::outcome::{self, Answer};
+use crate::domain::claim::{self, ClaimTerms, ClaimedCall, Step, Uncertain, Work};
+use crate::domain::delivery::Outcome;
+use crate::domain::push::{Push, PushKind, PushState, SendBy};
+use crate::domain::retry::RetryPolicy;
+use crate::domain::{CallId, ListingId, PushId, StoreId, Timestamp};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable};
+use std::collections::{BTreeSet, HashMap};
+
+/// How many pages of one kind are looked at in one claim. Claiming may find that nothing of a page can be sent, for
+/// instance because its listings have no share any more; then the next page is looked at.
+const PAGES: usize = 4;
+
+impl Tenant<'_> {
+    /// Claims what is to be sent to `store` next, or says what must be read first.
+    pub fn next_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Work> {
+        let mut row = self.store(store)?;
+        if row.probe_at.is_some_and(|at| at <= now) {
+            self.probe_store(&row, now)?;
+            row = self.store(store)?;
+        }
+        if row.is_held() {
+            return Ok(Work::Nothing { next_due: row.probe_at });
+        }
+        if let Some(work) = self.uncertain_work(store, terms, now)? {
+            return Ok(work);
+        }
+        for kind in terms.kinds() {
+            for _ in 0..PAGES {
+                let page = claim::page_of(self.due(store, kind, terms, now)?, terms);
+                if page.is_empty() {
+                    break;
+                }
+                let (page, postponed) = claim::postpone(page, &self.settling(store, now)?);
+                self.put(&postponed)?;
+                if page.is_empty() {
+                    continue;
+                }
+                let work = match claim::next_step(kind, page, &terms.abilities, now) {
+                    Step::Aim(page) => self.claim_overwrites(page, terms, now)?,
+                    Step::ReadFirst(page) => Some(Work::ReadFirst(page)),
+                    Step::Send(page, method) => Some(Work::Send(self.begin(page, CallId::new(now), SendBy::Increase(method), now)?)),
+                    Step::OverwriteInstead(page, updates) => {
+                        self.put(&page)?;
+                        self.update_listings(store, updates, now)?;
+                        None
+                    }
+                };
+                if let Some(work) = work {
+                    return Ok(work);
+                }
+            }
+        }
+        let next_due = self.next_due(store, now)?;
+        Ok(Work::Nothing { next_due: next_due.into_iter().chain(row.probe_at).min() })
+    }
+
+    /// Whether anything is due for this store, and when the next push is, without the writer's lock.
+    pub fn peek_work(&mut self, store: StoreId, now: Timestamp) -> Result<(bool, Option<Timestamp>)> {
+        let probe_at = self.store(store)?.probe_at;
+        let next_due = self.next_due(store, Timestamp::MIN)?.into_iter().chain(probe_at).min();
+        Ok((next_due.is_some_and(|at| at <= now), next_due))
+    }
+
+    /// When the first push of this store is due after `after`. Asked for each kind, as its index starts with the kind.
+    fn next_due(&mut self, store: StoreId, after: Timestamp) -> Result<Option<Timestamp>> {
+        let scope = self.scope();
+        let mut first = None;
+        for is_of_kind in [is_increase(), is_overwrite()] {
+            let due: Option<Timestamp> = on!(self.conn, c => scope.pushes().select(diesel::dsl::min(pushes::due_at)).filter(pushes::store_id.eq(store.bytes()))
+                .filter(is_of_kind).filter(pushes::due_at.gt(after)).get_result(c))?;
+            first = first.into_iter().chain(due).min();
+        }
+        Ok(first)
+    }
+
+    /// Uncertain pushes come before anything else of their listings.
+    fn uncertain_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Option<Work>> {
+        let scope = self.scope();
+        let limit = i64::try_from(terms.uncertain_rows()).unwrap_or(i64::MAX);
+        loop {
+            let rows: Vec<PushRow> = on!(self.conn, c => scope.pushes().filter(pushes::store_id.eq(store.bytes()))
+                .filter(is_in_flight()).filter(literal::<Nullable<BigInt>>("+pushes.due_at").le(now))
+                .filter(is_uncertain()).order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
+            match claim::resolve_uncertain(read_pushes(rows)?, terms, now) {
+                None => return Ok(None),
+                Some(Uncertain::ReadBack(page)) => return Ok(Some(Work::ReadBack(page))),
+                Some(Uncertain::Repeat(call)) => {
+                    let page = self.of_call(store, call, is_uncertain())?;
+                    return self.begin(page, call, SendBy::Repeat, now).map(|call| Some(Work::Send(call)));
+                }
+                Some(Uncertain::GiveUp(mut page)) => {
+                    let before = page.clone();
+                    let updates = claim::give_up(&mut page, terms.context(now, 1));
+                    self.put(&page)?;
+                    // One that was cancelled meanwhile, or is too old, ends here.
+                    self.count_run_progress(&before, &page, now)?;
+                    self.update_listings(store, updates, now)?;
+                }
+            }
+        }
+    }
+
+    /// Due pushes of one kind, of listings with nothing in flight.
+    fn due(&mut self, store: StoreId, kind: PushKind, terms: &ClaimTerms, now: Timestamp) -> Result<Vec<Push>> {
+        let scope = self.scope();
+        let limit = i64::try_from(terms.rows()).unwrap_or(i64::MAX);
+        let rows: Vec<PushRow> = on!(self.conn, c => scope.pushes()
+            .filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.le(now))
+            .filter(is_claimable()).filter(is_of_kind(kind)).filter(nothing_is_in_flight())
+            .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
+        read_pushes(rows)
+    }
+
+    /// Until when listings of this store may still receive an earlier request.
+    fn settling(&mut self, store: StoreId, now: Timestamp) -> Result<HashMap<ListingId, Timestamp>> {
+        let scope = self.scope();
+        let rows: Vec<(Vec<u8>, Option<Timestamp>)> = on!(self.conn, c => scope.listings().select((listings::id, listings::settles_at))
+            .filter(listings::store_id.eq(store.bytes())).filter(listings::settles_at.gt(now)).load(c))?;
+        let read = |(id, at): (Vec<u8>, Option<Timestamp>)| at.map(|at| Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, at)));
+        rows.into_iter().filter_map(read).collect()
+    }
+
+    fn begin(&mut self, mut page: Vec<Push>, id: CallId, by: SendBy, now: Timestamp) -> Result<ClaimedCall> {
+        let call = claim::begin(&mut page, id, by, now)?;
+        self.put_sending(&page)?;
+        Ok(call)
+    }
+
+    /// Reads the targets and, in the same transaction, supersedes the waiting increases that they contain.
+    fn claim_overwrites(&mut self, page: Vec<Push>, terms: &ClaimTerms, now: Timestamp) -> Result<Option<Work>> {
+        let of: Vec<ListingId> = page.iter().map(Push::listing_id).collect();
+        let aimed = claim::aim(page, &self.targets_of(&of)?, now);
+        let of: Vec<ListingId> = aimed.claimed.iter().map(Push::listing_id).collect();
+        let mut ended = aimed.cancelled;
+        ended.extend(claim::contained(self.active_pushes(&of)?, now));
+        self.put(&ended)?;
+        self.count_run_progress(&aimed.before, &ended, now)?;
+        if aimed.claimed.is_empty() {
+            return Ok(None);
+        }
+        let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
+        on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq_any(ids)).filter(listings::marked))
+            .set(listings::marked.eq(false)).execute(c))?;
+        let by = SendBy::Overwrite(claim::overwrite_resolution(&terms.abilities));
+        self.begin(aimed.claimed, CallId::new(now), by, now).map(|call| Some(Work::Send(call)))
+    }
+
+    /// Claims increases whose listings were read: `outcome` is the answer to a read of `page`'s listings, in order.
+    pub fn claim_after_read(
+        &mut self,
+        store: StoreId,
+        page: &[PushId],
+        outcome: &Outcome,
+        raw: Option<&str>,
+        terms: &ClaimTerms,
+        now: Timestamp,
+    ) -> Result<Option<ClaimedCall>> {
+        let Some(method) = terms.abilities.increase_method() else { return Ok(None) };
+        if self.store(store)?.is_held() {
+            return Ok(None);
+        }
+        let waiting = self.still(store, page, |state| state.is_waiting())?;
+        let of: Vec<ListingId> = waiting.values().map(Push::listing_id).collect();
+        let active = self.active_pushes(&of)?;
+        let busy: BTreeSet<ListingId> = active.iter().filter(|p| p.state().is_in_flight()).map(Push::listing_id).collect();
+        let accounts = self.accounts(of.into_iter().filter(|listing| !busy.contains(listing)))?;
+        let after = outcome::after_read(page, waiting, &busy, &accounts, Answer { outcome, raw, now }, terms);
+        self.put(&after.others)?;
+        self.note_outcome(store, outcome, now)?;
+        self.update_listings(store, after.updates, now)?;
+        if after.claimed.is_empty() {
+            return Ok(None);
+        }
+        self.begin(after.claimed, CallId::new(now), SendBy::Increase(method), now).map(Some)
+    }
+
+    /// Gives back a claimed call of which not one byte was sent.
+    pub fn release_call(&mut self, store: StoreId, id: CallId, now: Timestamp) -> Result<()> {
+        let mut page = self.of_call(store, id, is_sending())?;
+        let before = page.clone();
+        page.iter_mut().for_each(|push| push.give_back(now));
+        self.put(&page)?;
+        self.count_run_progress(&before, &page, now)?;
+        self.line_up(store, &page, now)
+    }
+
+    /// A push that is `sending` although nobody here sends it was cut off by a crash or by a lost answer of the
+    /// database: it becomes `uncertain`. Returns how many did.
+    pub fn recover_store(&mut self, store: StoreId, under_way: &[CallId], policy: &RetryPolicy, now: Timestamp) -> Result<usize> {
+        let mut lost = self.sending(store)?;
+        lost.retain(|push| push.call_id().is_none_or(|id| !under_way.contains(&id)));
+        lost.iter_mut().for_each(|push| push.crashed(now, policy));
+        self.put(&lost)?;
+        Ok(lost.len())
+    }
+
+    /// Pushes of one call in this state, `sending` or `uncertain`, in the order of its items.
+    pub(super) fn of_call(&mut self, store: StoreId, call: CallId, state: Literal<Bool>) -> Result<Vec<Push>> {
+        let scope = self.scope();
+        let rows: Vec<PushRow> = on!(self.conn, c => scope.pushes().filter(pushes::store_id.eq(store.bytes()))
+            .filter(is_in_flight()).filter(state).filter(pushes::call_id.eq(call.bytes())).load(c))?;
+        read_in_order(rows)
+    }
+
+    fn sending(&mut self, store: StoreId) -> Result<Vec<Push>> {
+        let scope = self.scope();
+        let rows: Vec<PushRow> = on!(self.conn, c => scope.pushes().filter(pushes::store_id.eq(store.bytes()))
+            .filter(is_in_flight()).filter(is_sending()).load(c))?;
+        read_in_order(rows)
+    }
+
+    pub(super) fn still(&mut self, store: StoreId, ids: &[PushId], wanted: impl Fn(PushState) -> bool) -> Result<HashMap<PushId, Push>> {
+        let scope = self.scope();
+        let ids: Vec<Vec<u8>> = ids.iter().map(|id| id.bytes()).collect();
+        let rows: Vec<PushRow> =
+            on!(self.conn, c => scope.pushes().filter(pushes::id.eq_any(ids)).filter(pushes::store_id.eq(store.bytes())).load(c))?;
+        Ok(read_pushes(rows)?.into_iter().filter(|push| wanted(push.state())).map(|push| (push.id(), push)).collect())
+    }
+}
+
+/// In the order of ids. Asked to sort, SQLite would walk all that the store ever had in that order instead.
+fn read_in_order(rows: Vec<PushRow>) -> Result<Vec<Push>> {
+    let mut read = read_pushes(rows)?;
+    read.sort_unstable_by_key(Push::id);
+    Ok(read)
+}

@@ -1,0 +1,87 @@
+//! What is loaded and saved as answers come in.
+use crate::db::pushes::is_sending;
+use crate::db::{Result, Tenant};
+use crate::domain::claim::ClaimTerms;
+use crate::domain::claim::outcome::{self, Answer, Updates};
+use crate::domain::delivery::Outcome;
+use crate::domain::push::Push;
+use crate::domain::{CallId, ListingId, PushId, StoreId, Timestamp};
+
+/// What a finished call amounts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Finished {
+    /// Pushes that were confirmed.
+    pub confirmed: usize,
+}
+
+impl Tenant<'_> {
+    /// Decides uncertain increases by what their listings show: `outcome` is the answer to a read of `page`'s listings,
+    /// in order.
+    pub fn decide_by_read(
+        &mut self,
+        store: StoreId,
+        page: &[PushId],
+        outcome: &Outcome,
+        raw: Option<&str>,
+        terms: &ClaimTerms,
+        now: Timestamp,
+    ) -> Result<()> {
+        let uncertain = self.still(store, page, |state| state.is_uncertain())?;
+        let accounts = self.accounts(uncertain.values().map(Push::listing_id))?;
+        let (changed, updates) = outcome::read_back(page, uncertain, &accounts, Answer { outcome, raw, now }, terms);
+        self.put(&changed)?;
+        self.note_contained(&outcome::overwritten(&changed))?;
+        self.note_outcome(store, outcome, now)?;
+        self.update_listings(store, updates, now)?;
+        self.line_up(store, &changed, now)
+    }
+
+    /// Applies the outcome of a call. When the database fails, it may simply be called again.
+    pub fn finish_call(
+        &mut self,
+        store: StoreId,
+        id: CallId,
+        outcome: &Outcome,
+        raw: Option<&str>,
+        terms: &ClaimTerms,
+        now: Timestamp,
+    ) -> Result<Finished> {
+        let mut page = self.of_call(store, id, is_sending())?;
+        let before = page.clone();
+        let accounts = self.accounts(page.iter().map(Push::listing_id))?;
+        let mut updates = outcome::finish(&mut page, &accounts, Answer { outcome, raw, now }, terms);
+        self.put_finished(&page, now)?;
+        updates.extend(self.moved_targets(&before, &page)?);
+        let finished = Finished { confirmed: outcome::confirmed(&page) };
+        self.count_run_progress(&before, &page, now)?;
+        self.update_listings(store, updates, now)?;
+        self.note_contained(&outcome::overwritten(&page))?;
+        self.note_outcome(store, outcome, now)?;
+        if finished.confirmed > 0 {
+            self.note_success(store, now)?;
+        }
+        self.line_up(store, &page, now)?;
+        Ok(finished)
+    }
+
+    fn moved_targets(&mut self, before: &[Push], page: &[Push]) -> Result<Updates> {
+        let applied = outcome::applied_after_doubt(before, page);
+        if applied.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of: Vec<ListingId> = applied.iter().map(|push| push.listing_id()).collect();
+        Ok(outcome::moved_targets(&applied, &self.targets_of(&of)?, &self.active_pushes(&of)?))
+    }
+
+    /// Pushes that wait again are held if their store is held by now, and merged with what came after them.
+    pub(super) fn line_up(&mut self, store: StoreId, page: &[Push], now: Timestamp) -> Result<()> {
+        let of = outcome::waiting_again(page);
+        if of.is_empty() {
+            return Ok(());
+        }
+        if self.store(store)?.is_held() {
+            self.hold_store(store, now)?;
+        }
+        self.merge_waiting(&of, now)
+    }
+}

@@ -1,0 +1,124 @@
+//! Transitions of many pushes in one statement, where saving them row by row would be too slow. Each statement does
+//! exactly what the domain's transition named beside it does; the tests compare the two for every state.
+use super::codes::{CONFIRMED, HELD, QUEUED, claimable_codes};
+use super::conditions::is_rejected_increase;
+use super::row::{PushRow, put_pushes};
+use crate::db::connection::{Backend, on};
+use crate::db::schema::{pushes, stores};
+use crate::db::{Changed, Result, Tenant};
+use crate::domain::push::Push;
+use crate::domain::{ListingId, StoreId, Timestamp};
+use diesel::prelude::*;
+
+impl Tenant<'_> {
+    pub(in crate::db) fn put(&mut self, changed: &[Push]) -> Result<()> {
+        let key = self.key();
+        let rows: Vec<PushRow> = changed.iter().map(|push| PushRow::new(&key, push)).collect();
+        put_pushes(self.conn, &rows)
+    }
+
+    /// Saves a page after [`Push::begin`]. What its pushes share is one statement; only quantity and base, which no
+    /// index has, are written row by row.
+    pub(in crate::db) fn put_sending(&mut self, page: &[Push]) -> Result<()> {
+        let key = self.key();
+        let rows: Vec<PushRow> = page.iter().map(|push| PushRow::new(&key, push)).collect();
+        let Some(first) = rows.first() else { return Ok(()) };
+        let shared = |row: &PushRow| (row.state, row.call_id.clone(), row.resolution, row.due_at, row.updated_at);
+        let of_first = shared(first);
+        if !rows.iter().all(|row| shared(row) == of_first) {
+            return put_pushes(self.conn, &rows);
+        }
+        // First, so that no row is ever `sending` without its quantity, not even within the transaction.
+        self.put_amounts(&rows)?;
+        let (scope, ids) = (self.scope(), ids(page.iter()));
+        on!(self.conn, c => diesel::update(scope.pushes().filter(pushes::id.eq_any(&ids)))
+            .set((pushes::state.eq(first.state), pushes::attempts.eq(pushes::attempts + 1), pushes::call_id.eq(&first.call_id),
+                pushes::resolution.eq(first.resolution), pushes::due_at.eq(first.due_at), pushes::updated_at.eq(first.updated_at))).execute(c))?;
+        Ok(())
+    }
+
+    fn put_amounts(&mut self, rows: &[PushRow]) -> Result<()> {
+        use diesel::sql_types::{Array, BigInt, Binary, Nullable};
+        let (key, scope) = (self.key(), self.scope());
+        match &mut self.conn.backend {
+            Backend::Sqlite(c) => {
+                for row in rows {
+                    diesel::update(scope.pushes().filter(pushes::id.eq(&row.id)))
+                        .set((pushes::quantity.eq(row.quantity), pushes::base.eq(row.base)))
+                        .execute(c)?;
+                }
+            }
+            // One statement where each costs a round trip.
+            Backend::Postgres(c) => {
+                diesel::sql_query(
+                    "UPDATE pushes SET quantity = v.quantity, base = v.base FROM unnest($1, $2, $3) AS v (id, quantity, base) \
+                     WHERE pushes.seller_id = $4 AND pushes.id = v.id",
+                )
+                .bind::<Array<Binary>, _>(rows.iter().map(|row| &row.id).collect::<Vec<_>>())
+                .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.quantity).collect::<Vec<_>>())
+                .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.base).collect::<Vec<_>>())
+                .bind::<Binary, _>(&key)
+                .execute(c)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves a call's pushes after [`Push::apply_verdict`]: the confirmed ones, which all end the same way, in one
+    /// statement.
+    pub(in crate::db) fn put_finished(&mut self, page: &[Push], now: Timestamp) -> Result<()> {
+        let (key, scope) = (self.key(), self.scope());
+        let (confirmed, others): (Vec<&Push>, Vec<&Push>) = page.iter().partition(|push| push.is_confirmed());
+        let ids = ids(confirmed.into_iter());
+        if !ids.is_empty() {
+            on!(self.conn, c => diesel::update(scope.pushes().filter(pushes::id.eq_any(&ids)))
+                .set((pushes::state.eq(CONFIRMED), pushes::updated_at.eq(now), pushes::confirmed_at.eq(now),
+                    pushes::due_at.eq(None::<Timestamp>), pushes::failing_since.eq(None::<Timestamp>), pushes::in_doubt.eq(false),
+                    pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>), pushes::raw_answer.eq(None::<String>))).execute(c))?;
+        }
+        let rows: Vec<PushRow> = others.into_iter().map(|push| PushRow::new(&key, push)).collect();
+        put_pushes(self.conn, &rows)
+    }
+
+    /// [`Push::note_contained`] for every push of listings whose overwrite has just been confirmed.
+    pub(in crate::db) fn note_contained(&mut self, overwritten: &[ListingId]) -> Result<()> {
+        if !overwritten.is_empty() {
+            let (scope, of) = (self.scope(), overwritten.iter().map(ListingId::bytes).collect::<Vec<_>>());
+            on!(self.conn, c => diesel::update(scope.pushes().filter(pushes::listing_id.eq_any(&of)).filter(is_rejected_increase()))
+                .set(pushes::contained.eq(true)).execute(c))?;
+        }
+        Ok(())
+    }
+
+    /// [`Push::hold_with_store`] for every push of this store. Returns how many are held.
+    pub fn hold_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
+        let (scope, states) = (self.scope(), claimable_codes());
+        Ok(on!(self.conn, c => diesel::update(scope.pushes()
+            .filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null()).filter(pushes::state.eq_any(&states)))
+            .set((pushes::state.eq(HELD), pushes::due_at.eq(None::<Timestamp>), pushes::updated_at.eq(now),
+                pushes::failing_since.eq(None::<Timestamp>))).execute(c))?)
+    }
+
+    /// [`Push::release_with_store`] for every push of this store, and clears the note of refused credentials. A paused
+    /// store stays held until it is resumed: the caller saves `paused` first.
+    pub fn release_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
+        self.note(Changed::Configuration);
+        let scope = self.scope();
+        on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
+            .set((stores::needs_reauthorisation.eq(false), stores::problem.eq(None::<String>), stores::probe_at.eq(None::<Timestamp>))).execute(c))?;
+        if self.store(store)?.paused {
+            return Ok(0);
+        }
+        Ok(on!(self.conn, c => diesel::update(scope.pushes()
+            .filter(pushes::store_id.eq(store.bytes())).filter(pushes::state.eq(HELD)))
+            .set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),
+                pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>))).execute(c))?)
+    }
+}
+
+fn ids<'a>(of: impl Iterator<Item = &'a Push>) -> Vec<Vec<u8>> {
+    of.map(|push| push.id().bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! What goes next to a store: in which order, in which call, by which method. Pure functions over loaded pushes; the
+//! database loads, calls them, and saves what they return.
+//!
+//! [`outcome`] decides what an answer or a read does to the pushes of a call, [`waiting`] what happens to those that wait.
+pub mod outcome;
+pub mod waiting;
+
+use super::delivery::{Abilities, Change, Method, Resolution};
+use super::push::{Invalid, ListingUpdate, Push, PushKind, SendBy, VerdictContext};
+use super::retry::RetryPolicy;
+use super::{CallId, ListingId, PushId, Timestamp};
+use std::collections::{BTreeSet, HashMap};
+
+/// How many pushes are searched for those that can share a call, where the platform does not accept any combination.
+const GROUP_AMONG: usize = 1000;
+
+/// What the next call may look like.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimTerms {
+    /// What the store can do.
+    pub abilities: Abilities,
+    /// The most items.
+    pub limit: usize,
+    /// The connector's own listing field that all items of one call must share, where the platform requires that.
+    pub group_by: Option<&'static str>,
+    /// Overwrites first this time, so that a steady flow of increases does not starve a run.
+    pub overwrites_first: bool,
+    /// The retry policy.
+    pub policy: RetryPolicy,
+    /// The random draw for backoff, from 0 to 1.
+    pub jitter: f64,
+}
+
+impl ClaimTerms {
+    /// What applying the outcome of a call with `items` items depends on.
+    pub fn context(&self, now: Timestamp, items: usize) -> VerdictContext<'_> {
+        VerdictContext { now, jitter: self.jitter, policy: &self.policy, items }
+    }
+
+    /// How many due pushes to load for one call.
+    pub fn rows(&self) -> usize {
+        if self.group_by.is_some() { self.limit.max(GROUP_AMONG) } else { self.limit }
+    }
+
+    /// How many uncertain pushes to load.
+    pub fn uncertain_rows(&self) -> usize {
+        self.limit.max(GROUP_AMONG)
+    }
+
+    /// The kinds in the order in which they are looked at. Overwrites follow increases in any case, since an increase
+    /// that cannot be sent becomes an overwrite.
+    pub fn kinds(&self) -> impl Iterator<Item = PushKind> + use<> {
+        let kinds = [PushKind::Overwrite, PushKind::Increase, PushKind::Overwrite];
+        kinds.into_iter().skip(usize::from(!self.overwrites_first))
+    }
+
+    fn group_of(&self, push: &Push) -> Option<String> {
+        self.group_by.map(|field| push.extra_field(field))
+    }
+}
+
+/// A call that is `sending` in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedCall {
+    /// Its id, which is also its idempotency key where the platform honors one.
+    pub id: CallId,
+    /// Relative or absolute; every push of a call is of the same kind.
+    pub kind: PushKind,
+    /// What it carries, in the order of the pushes' ids.
+    pub items: Vec<ClaimedItem>,
+}
+
+/// One push of a claimed call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedItem {
+    /// The push.
+    pub push: PushId,
+    /// Its listing.
+    pub listing: ListingId,
+    /// The platform's name of the listing.
+    pub external_id: String,
+    /// The connector's own fields of the listing, as JSON.
+    pub extra: Option<String>,
+    /// What is sent.
+    pub change: Change,
+}
+
+/// What there is to do for a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing at present.
+    Nothing {
+        /// When the next push is due.
+        next_due: Option<Timestamp>,
+    },
+    /// Send this call.
+    Send(ClaimedCall),
+    /// Read what the listings of these increases show, then claim them.
+    ReadFirst(Vec<Push>),
+    /// Read what the listings of these uncertain increases show, then decide them.
+    ReadBack(Vec<Push>),
+}
+
+/// How the uncertain pushes that are due first are resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Uncertain {
+    /// Send this call again. All its uncertain pushes take part, due or not: one key names one call.
+    Repeat(CallId),
+    /// Read the listings of these.
+    ReadBack(Vec<Push>),
+    /// The outcome of these cannot be determined: repeat or overwrite them.
+    GiveUp(Vec<Push>),
+}
+
+/// Chooses among uncertain pushes that are due, in the order in which they are due.
+pub fn resolve_uncertain(mut due: Vec<Push>, terms: &ClaimTerms, now: Timestamp) -> Option<Uncertain> {
+    let first = due.first()?;
+    let resolution = |push: &Push| push.resolution_at(&terms.abilities, now);
+    Some(match (resolution(first), first.call_id()) {
+        (Resolution::SameCallAgain, Some(call)) => Uncertain::Repeat(call),
+        (Resolution::ReadBack, _) => {
+            let group = terms.group_of(first);
+            due.retain(|push| resolution(push) == Resolution::ReadBack && terms.group_of(push) == group);
+            due.truncate(due.iter().filter_map(Push::batch_limit).min().unwrap_or(usize::MAX).min(terms.limit));
+            Uncertain::ReadBack(due)
+        }
+        _ => {
+            due.retain(|push| resolution(push) == Resolution::Overwrite || push.call_id().is_none());
+            Uncertain::GiveUp(due)
+        }
+    })
+}
+
+/// Repeats or overwrites pushes whose outcome cannot be determined.
+pub fn give_up(page: &mut [Push], ctx: VerdictContext<'_>) -> Vec<(ListingId, ListingUpdate)> {
+    page.iter_mut().map(|push| (push.listing_id(), push.repeat_or_overwrite(ctx))).collect()
+}
+
+/// The next call's pushes, out of due ones of one kind in the order in which they are due: one for each listing, all of
+/// one group, no more than the smallest batch limit among them allows.
+pub fn page_of(due: Vec<Push>, terms: &ClaimTerms) -> Vec<Push> {
+    let mut page: Vec<Push> = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut most = terms.limit.max(1);
+    let mut group = None;
+    for push in due {
+        let own = terms.group_of(&push);
+        if *group.get_or_insert_with(|| own.clone()) != own {
+            continue;
+        }
+        most = most.min(push.batch_limit().unwrap_or(usize::MAX));
+        if page.len() >= most {
+            break;
+        }
+        if seen.insert(push.listing_id()) {
+            page.push(push);
+        }
+    }
+    page
+}
+
+/// Splits off the pushes of listings that an earlier request may still reach: those wait until their listing has settled.
+pub fn postpone(mut page: Vec<Push>, settling: &HashMap<ListingId, Timestamp>) -> (Vec<Push>, Vec<Push>) {
+    let mut postponed: Vec<Push> = page.extract_if(.., |push| settling.contains_key(&push.listing_id())).collect();
+    for push in &mut postponed {
+        if let Some(until) = settling.get(&push.listing_id()) {
+            push.postpone(*until);
+        }
+    }
+    (page, postponed)
+}
+
+/// What to do with a page of due pushes of one kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Overwrites: read the targets of their listings, then send them.
+    Aim(Vec<Push>),
+    /// Increases: read their listings first.
+    ReadFirst(Vec<Push>),
+    /// Increases: send them by this method.
+    Send(Vec<Push>, Method),
+    /// Increases whose store can neither add nor be read: they are superseded, and their listings overwritten.
+    OverwriteInstead(Vec<Push>, Vec<(ListingId, ListingUpdate)>),
+}
+
+/// Chooses how a page of due pushes of this kind is sent.
+pub fn next_step(kind: PushKind, mut page: Vec<Push>, abilities: &Abilities, now: Timestamp) -> Step {
+    if kind == PushKind::Overwrite {
+        return Step::Aim(page);
+    }
+    match abilities.increase_method() {
+        Some(method) if method.reads_first() => Step::ReadFirst(page),
+        Some(method) => Step::Send(page, method),
+        None => {
+            let heal = || Some("This store can only be overwritten.".to_owned());
+            let updates = page.iter().map(|push| (push.listing_id(), ListingUpdate { heal: heal(), ..ListingUpdate::default() })).collect();
+            for push in &mut page {
+                push.supersede("This store can only be overwritten; its target contains the increase.", now);
+            }
+            Step::OverwriteInstead(page, updates)
+        }
+    }
+}
+
+/// Overwrites that are due, after their targets were read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aimed {
+    /// Those that are sent.
+    pub claimed: Vec<Push>,
+    /// Those whose listing is not to be pushed, before they were cancelled.
+    pub before: Vec<Push>,
+    /// The same, cancelled.
+    pub cancelled: Vec<Push>,
+}
+
+/// Gives overwrites the targets of their listings; one whose listing has none is cancelled.
+pub fn aim(page: Vec<Push>, targets: &HashMap<ListingId, Option<i64>>, now: Timestamp) -> Aimed {
+    let mut aimed = Aimed::default();
+    for mut push in page {
+        if let Some(target) = targets.get(&push.listing_id()).copied().flatten() {
+            push.aim(target);
+            aimed.claimed.push(push);
+        } else {
+            aimed.before.push(push.clone());
+            push.cancel("This listing is not to be pushed: it is unpaired, switched off, or its rules give it no share.", now);
+            aimed.cancelled.push(push);
+        }
+    }
+    aimed
+}
+
+/// How an unknown outcome of an overwrite is determined at a store that can do this.
+pub fn overwrite_resolution(abilities: &Abilities) -> Resolution {
+    if abilities.idempotency { Resolution::SameCallAgain } else { Resolution::Overwrite }
+}
+
+/// The waiting increases that the targets of overwrites contain, superseded by them.
+pub fn contained(active: Vec<Push>, now: Timestamp) -> Vec<Push> {
+    let mut contained: Vec<Push> = active.into_iter().filter(Push::is_mergeable).collect();
+    contained.iter_mut().for_each(|push| push.supersede("An overwrite of the listing contains this.", now));
+    contained
+}
+
+/// Puts a page on its way as one call, in the order of the pushes' ids.
+///
+/// # Errors
+/// One of the pushes may not be sent this way.
+pub fn begin(page: &mut [Push], id: CallId, by: SendBy, now: Timestamp) -> Result<ClaimedCall, Invalid> {
+    page.sort_unstable_by_key(Push::id);
+    let kind = page.first().map_or(PushKind::Increase, Push::kind);
+    let items = page.iter_mut().map(|push| {
+        let change = push.begin(id, by, now)?;
+        let (external_id, extra) = (push.external_id().to_owned(), push.extra().map(str::to_owned));
+        Ok(ClaimedItem { push: push.id(), listing: push.listing_id(), external_id, extra, change })
+    });
+    Ok(ClaimedCall { id, kind, items: items.collect::<Result<_, _>>()? })
+}
+
+#[cfg(test)]
+mod tests;

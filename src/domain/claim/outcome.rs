@@ -1,0 +1,155 @@
+//! What an answer or a read does to the pushes of a call. Each item's verdict goes to its own push.
+use super::ClaimTerms;
+use crate::domain::delivery::{ItemResult, Outcome};
+use crate::domain::push::{Account, ListingUpdate, Push, PushKind, PushState, Verdict, verdicts};
+use crate::domain::{ListingId, PushId, Timestamp};
+use std::collections::{BTreeSet, HashMap};
+
+/// Updates of listings, in the order in which they are applied.
+pub type Updates = Vec<(ListingId, ListingUpdate)>;
+
+/// The answer to a read or a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// What it means.
+    pub outcome: &'a Outcome,
+    /// The platform's words, shortened.
+    pub raw: Option<&'a str>,
+    /// When it came.
+    pub now: Timestamp,
+}
+
+/// Increases after their listings were read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AfterRead {
+    /// Those that are sent now, with their base.
+    pub claimed: Vec<Push>,
+    /// Those whose listings could not be read.
+    pub others: Vec<Push>,
+    /// What was learned about the listings.
+    pub updates: Updates,
+}
+
+/// Prepares increases whose listings were read, `page` being the order of the read. Those in `waiting` still wait;
+/// those of `busy` listings have something in flight by now and stay as they are.
+pub fn after_read(
+    page: &[PushId],
+    mut waiting: HashMap<PushId, Push>,
+    busy: &BTreeSet<ListingId>,
+    accounts: &HashMap<ListingId, Account>,
+    answer: Answer<'_>,
+    terms: &ClaimTerms,
+) -> AfterRead {
+    let mut after = AfterRead::default();
+    for (id, verdict) in page.iter().zip(read_verdicts(answer.outcome, page.len())) {
+        let Some(mut push) = waiting.remove(id).filter(|push| !busy.contains(&push.listing_id())) else { continue };
+        let listing = push.listing_id();
+        let account = accounts.get(&listing).copied().unwrap_or_default();
+        if let Verdict::Item(ItemResult::Applied { shown: Some(shown) }) = verdict {
+            let heal = account.contradiction(shown, answer.now).map(str::to_owned);
+            if heal.is_none() {
+                push.note_base(shown);
+                after.claimed.push(push);
+            }
+            after.updates.push((listing, ListingUpdate { shown: Some(shown), heal, ..ListingUpdate::default() }));
+        } else {
+            push.note_answer(answer.raw);
+            after.updates.push((listing, push.apply_failed_read(&account, &verdict, terms.context(answer.now, page.len()))));
+            after.others.push(push);
+        }
+    }
+    after
+}
+
+/// Decides uncertain increases by what their listings show, `page` being the order of the read.
+pub fn read_back(
+    page: &[PushId],
+    mut uncertain: HashMap<PushId, Push>,
+    accounts: &HashMap<ListingId, Account>,
+    answer: Answer<'_>,
+    terms: &ClaimTerms,
+) -> (Vec<Push>, Updates) {
+    let (mut changed, mut updates) = (Vec::new(), Vec::new());
+    let alone = terms.context(answer.now, 1);
+    for (id, verdict) in page.iter().zip(read_verdicts(answer.outcome, page.len())) {
+        let Some(mut push) = uncertain.remove(id) else { continue };
+        let account = accounts.get(&push.listing_id()).copied().unwrap_or_default();
+        let update = match verdict {
+            Verdict::Item(ItemResult::Applied { shown: Some(shown) }) => push.read_back(&account, shown, alone),
+            Verdict::Refused { reason, .. } => push.read_back_refused(&reason, terms.context(answer.now, page.len())),
+            other => push.apply_failed_read(&account, &other, alone),
+        };
+        push.note_answer(answer.raw);
+        updates.push((push.listing_id(), update));
+        changed.push(push);
+    }
+    (changed, updates)
+}
+
+/// Applies the outcome of a call to its pushes, which are in the order of the call's items.
+pub fn finish(page: &mut [Push], accounts: &HashMap<ListingId, Account>, answer: Answer<'_>, terms: &ClaimTerms) -> Updates {
+    let items = page.len();
+    let mut updates = Vec::with_capacity(items);
+    for (push, verdict) in page.iter_mut().zip(verdicts(answer.outcome, items)) {
+        let account = accounts.get(&push.listing_id()).copied().unwrap_or_default();
+        updates.push((push.listing_id(), push.apply_verdict(&account, &verdict, terms.context(answer.now, items))));
+        // A success needs no answer beside it, and a whole batch's answer beside each push would be most of what is written.
+        push.note_answer(answer.raw.filter(|_| !push.is_confirmed()));
+    }
+    updates
+}
+
+/// Overwrites that were in doubt and turn out to be applied. It may have been their repetition that was applied, with a
+/// target that is out of date.
+pub fn applied_after_doubt<'a>(before: &[Push], page: &'a [Push]) -> Vec<&'a Push> {
+    let doubted: BTreeSet<PushId> = before.iter().filter(|p| p.in_doubt() && !p.cancel_requested()).map(Push::id).collect();
+    page.iter().filter(|p| p.kind() == PushKind::Overwrite && p.is_confirmed() && doubted.contains(&p.id())).collect()
+}
+
+/// Overwrites the listings of such pushes again whose target has changed by more than what waiting increases explain.
+pub fn moved_targets(applied: &[&Push], targets: &HashMap<ListingId, Option<i64>>, active: &[Push]) -> Updates {
+    let mut expected: HashMap<ListingId, i64> = applied.iter().filter_map(|p| Some((p.listing_id(), p.quantity()?))).collect();
+    for waiting in active.iter().filter(|p| p.is_mergeable()) {
+        let added = |sum: &mut i64| *sum = waiting.quantity().map_or(*sum, |units| sum.saturating_add(units));
+        expected.entry(waiting.listing_id()).and_modify(added);
+    }
+    let why = "The target changed while it was not known whether an overwrite had been applied.";
+    let moved = |(listing, expected): (ListingId, i64)| {
+        let target = targets.get(&listing).copied().flatten()?;
+        (target != expected).then(|| (listing, ListingUpdate { heal: Some(why.to_owned()), ..ListingUpdate::default() }))
+    };
+    expected.into_iter().filter_map(moved).collect()
+}
+
+/// What a read says about each of `items` listings. A read changes nothing at the platform, so a listing without an
+/// answer is simply read again.
+fn read_verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
+    let again = |reason: &String| Verdict::TryAgain { reason: reason.clone(), after: None };
+    let nothing = "The store did not say what this listing shows.".to_owned();
+    let mut all = verdicts(outcome, items);
+    for verdict in &mut all {
+        match verdict {
+            Verdict::Item(ItemResult::Unknown { reason } | ItemResult::NeverApplied { reason }) => *verdict = again(reason),
+            Verdict::Item(ItemResult::Applied { shown: None } | ItemResult::Accepted | ItemResult::Stale { .. }) => {
+                *verdict = again(&nothing)
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// The listings of a call's pushes that wait again, and may do so beside another increase.
+pub fn waiting_again(page: &[Push]) -> Vec<ListingId> {
+    page.iter().filter(|push| push.state().is_waiting()).map(Push::listing_id).collect()
+}
+
+/// How many of a call's pushes were confirmed.
+pub fn confirmed(page: &[Push]) -> usize {
+    page.iter().filter(|push| push.state() == PushState::Confirmed).count()
+}
+
+/// The listings whose overwrite was confirmed, so that it contains every increase that was rejected before.
+pub fn overwritten(page: &[Push]) -> Vec<ListingId> {
+    page.iter().filter(|push| push.is_overwrite() && push.is_confirmed()).map(Push::listing_id).collect()
+}

@@ -1,0 +1,315 @@
+//! What a call's outcome or a read does to a push, and what it means for the push's listing.
+use super::{Push, PushKind, PushState, Verdict};
+use crate::domain::Timestamp;
+use crate::domain::delivery::{ItemResult, Resolution};
+use crate::domain::retry::RetryPolicy;
+use std::time::Duration;
+
+/// How long after a request may have been overtaken by its own repetition every answer about its listing is compared
+/// with the account.
+pub const DOUBT_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// How long an accepted change may take to show. Amazon speaks of minutes.
+pub const SHOWN_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+const APPLIED_LATE: &str = "A request that had been given up was applied late; the listing is overwritten with its target.";
+const CHECK_STORE: &str = "Check in the store that the listing shows the right number.";
+
+/// What the service believes a listing shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Units shown last, from a confirmed answer or a read.
+    pub shown: Option<i64>,
+    /// Until when an answer that differs from the account means that a late request was applied.
+    pub doubt_until: Option<Timestamp>,
+}
+
+impl Account {
+    fn is_in_doubt(&self, now: Timestamp) -> bool {
+        self.doubt_until.is_some_and(|until| until > now)
+    }
+
+    /// Why the listing is overwritten after a read that contradicts the account while a late request may arrive.
+    pub fn contradiction(&self, shown: i64, now: Timestamp) -> Option<&'static str> {
+        (self.is_in_doubt(now) && self.shown.is_some_and(|known| known != shown)).then_some(APPLIED_LATE)
+    }
+}
+
+/// What an answer changes about the listing of a push.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListingUpdate {
+    /// It shows this.
+    pub shown: Option<i64>,
+    /// Compare its answers with the account until then.
+    pub doubt_until: Option<Timestamp>,
+    /// Send nothing to it before then: a request without an answer may still arrive, although its push has ended.
+    pub settles_at: Option<Timestamp>,
+    /// Overwrite it with its target, for this reason.
+    pub heal: Option<String>,
+    /// Overwrite it once its store works again.
+    pub mark: bool,
+}
+
+/// What applying a verdict depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct VerdictContext<'a> {
+    /// The present.
+    pub now: Timestamp,
+    /// The random draw for backoff, from 0 to 1.
+    pub jitter: f64,
+    /// The retry policy.
+    pub policy: &'a RetryPolicy,
+    /// How many items were in the call.
+    pub items: usize,
+}
+
+impl Push {
+    /// Applies what is known after a call.
+    pub fn apply_verdict(&mut self, account: &Account, verdict: &Verdict, ctx: VerdictContext<'_>) -> ListingUpdate {
+        let was_in_doubt = self.in_doubt;
+        let change = self.verdict_applied(account, verdict, ctx);
+        // An earlier sending may arrive after this answer. Where a key was honored it changes nothing any more; a
+        // compare-and-set does, as soon as something else restores the earlier quantity.
+        let by_key = self.state == PushState::Confirmed && self.base.is_none();
+        let settles = was_in_doubt && !by_key && !self.state.is_waiting() && !self.state.is_in_flight();
+        ListingUpdate { settles_at: settles.then(|| ctx.now + ctx.policy.settle_for), ..change }
+    }
+
+    fn verdict_applied(&mut self, account: &Account, verdict: &Verdict, ctx: VerdictContext<'_>) -> ListingUpdate {
+        let (now, was_in_doubt) = (ctx.now, self.in_doubt);
+        match verdict {
+            Verdict::Item(ItemResult::Applied { shown }) => self.confirm(account, *shown, now),
+            Verdict::Item(ItemResult::Accepted) => self.accept(account, ctx),
+            Verdict::Item(ItemResult::Stale { shown }) => {
+                let change = ListingUpdate { shown: Some(*shown), ..ListingUpdate::default() };
+                if !was_in_doubt {
+                    self.try_again(
+                        "The store's quantity changed in the meantime.",
+                        ctx.policy.base.min(Duration::from_millis(200)).mul_f64(ctx.jitter),
+                        ctx,
+                    );
+                    return change;
+                }
+                if self.expected_after() == Some(*shown) {
+                    return self.confirm(account, Some(*shown), now);
+                }
+                ListingUpdate { heal: self.give_way_to_overwrite(now), ..change }
+            }
+            // The earlier sending may have been applied, and a seller's retry would apply it twice.
+            Verdict::Item(ItemResult::Rejected { .. }) if was_in_doubt && self.kind == PushKind::Increase => self.leave_undecided(now),
+            Verdict::Item(ItemResult::Rejected { reason, next_step }) => {
+                self.reject(reason, next_step, now);
+                ListingUpdate { mark: was_in_doubt, ..ListingUpdate::default() }
+            }
+            Verdict::Item(ItemResult::TryAgain { reason }) => self.not_applied(reason, None, ctx),
+            Verdict::Item(ItemResult::NeverApplied { reason }) => {
+                self.in_doubt = false;
+                self.not_applied(reason, None, ctx)
+            }
+            Verdict::TryAgain { reason, after } => self.not_applied(reason, *after, ctx),
+            Verdict::Item(ItemResult::Unknown { reason }) => {
+                if self.is_too_old(ctx) && was_in_doubt {
+                    return self.leave_undecided(now);
+                }
+                self.become_uncertain(reason, now, ctx.policy, ctx.jitter);
+                ListingUpdate::default()
+            }
+            Verdict::Held { reason, next_step } => {
+                if was_in_doubt {
+                    self.state = PushState::Uncertain;
+                    self.touch(now, Some(now + pause(self.attempts, None, ctx)));
+                } else if self.cancel_requested {
+                    self.end(PushState::Cancelled, now);
+                } else {
+                    self.hold(now);
+                }
+                self.reason = Some(reason.clone());
+                self.next_step = Some(next_step.clone());
+                ListingUpdate::default()
+            }
+            Verdict::Refused { reason, next_step } => {
+                if was_in_doubt {
+                    return self.leave_undecided(now);
+                }
+                if self.cancel_requested {
+                    self.end(PushState::Cancelled, now);
+                } else if ctx.items > 1 {
+                    self.halve_batch(ctx.items);
+                    self.wait(PushState::Retrying, Some(reason), now, now);
+                } else {
+                    self.reject(reason, next_step, now);
+                }
+                ListingUpdate::default()
+            }
+        }
+    }
+
+    /// Decides an uncertain increase by what its listing shows after the settle time.
+    pub fn read_back(&mut self, account: &Account, shown: i64, ctx: VerdictContext<'_>) -> ListingUpdate {
+        match (self.base, self.quantity) {
+            (Some(base), Some(added)) if base.saturating_add(added) == shown => self.confirm(account, Some(shown), ctx.now),
+            (Some(base), Some(_)) if base == shown && self.resolution == Some(Resolution::AwaitShown) => {
+                if self.failing_since.is_some_and(|since| ctx.now >= since + SHOWN_WITHIN) {
+                    return self.leave_undecided(ctx.now);
+                }
+                self.attempts = self.attempts.saturating_add(1);
+                self.touch(ctx.now, Some(ctx.now + ctx.policy.settle_for.max(pause(self.attempts, None, ctx))));
+                ListingUpdate::default()
+            }
+            (Some(base), Some(_)) if base == shown => {
+                self.in_doubt = false;
+                let change =
+                    self.known_not_applied("The answer was lost, but the store shows that the increase did not arrive.", ctx.now, ctx);
+                ListingUpdate { shown: Some(shown), doubt_until: Some(ctx.now + DOUBT_FOR), ..change }
+            }
+            _ => ListingUpdate { shown: Some(shown), ..self.leave_undecided(ctx.now) },
+        }
+    }
+
+    /// The read that was to decide an uncertain increase was refused as a whole: a smaller batch is read next.
+    pub fn read_back_refused(&mut self, reason: &str, ctx: VerdictContext<'_>) -> ListingUpdate {
+        if ctx.items < 2 {
+            return self.leave_undecided(ctx.now);
+        }
+        self.halve_batch(ctx.items);
+        self.reason = Some(reason.to_owned());
+        self.touch(ctx.now, Some(ctx.now));
+        ListingUpdate::default()
+    }
+
+    /// The settle time of an uncertain push whose outcome cannot be determined is over: an overwrite is repeated with a
+    /// fresh target, an increase gives way to an overwrite.
+    pub fn repeat_or_overwrite(&mut self, ctx: VerdictContext<'_>) -> ListingUpdate {
+        if self.kind == PushKind::Overwrite {
+            self.in_doubt = false;
+            let change = self.known_not_applied("The answer was lost; the overwrite is repeated with the current target.", ctx.now, ctx);
+            return ListingUpdate { doubt_until: Some(ctx.now + DOUBT_FOR), ..change };
+        }
+        self.leave_undecided(ctx.now)
+    }
+
+    fn confirm(&mut self, account: &Account, shown: Option<i64>, now: Timestamp) -> ListingUpdate {
+        let expected = self.expected_after().or_else(|| account.shown?.checked_add(self.quantity?));
+        let contradicted = !self.cancel_requested && account.is_in_doubt(now) && matches!((shown, expected), (Some(s), Some(e)) if s != e);
+        self.end(PushState::Confirmed, now);
+        self.confirmed_at = Some(now);
+        (self.reason, self.next_step, self.failing_since) = (None, None, None);
+        ListingUpdate { shown: shown.or(expected), heal: contradicted.then(|| APPLIED_LATE.to_owned()), ..ListingUpdate::default() }
+    }
+
+    /// The platform applies it later. An increase is not confirmed, and nothing more is sent to its listing, before a read
+    /// shows it: the next one would be added to the old number. An overwrite needs no base, but a read that finds another
+    /// number in the meantime leads to another overwrite.
+    fn accept(&mut self, account: &Account, ctx: VerdictContext<'_>) -> ListingUpdate {
+        if self.kind == PushKind::Overwrite || self.base.is_none() {
+            let change = self.confirm(account, None, ctx.now);
+            return ListingUpdate { doubt_until: Some(ctx.now + SHOWN_WITHIN).max(account.doubt_until), ..change };
+        }
+        self.resolution = Some(Resolution::AwaitShown);
+        self.failing_since = None;
+        self.become_uncertain("The store has accepted this but does not show it yet.", ctx.now, ctx.policy, ctx.jitter);
+        ListingUpdate::default()
+    }
+
+    fn not_applied(&mut self, reason: &str, after: Option<Duration>, ctx: VerdictContext<'_>) -> ListingUpdate {
+        let due = ctx.now + pause(self.attempts, after, ctx);
+        if !self.in_doubt {
+            return self.known_not_applied(reason, due, ctx);
+        }
+        // This sending was not applied; the outcome of the earlier one is still unknown.
+        if self.is_too_old(ctx) {
+            return self.leave_undecided(ctx.now);
+        }
+        self.failing_since.get_or_insert(ctx.now);
+        self.state = PushState::Uncertain;
+        self.reason = Some(reason.to_owned());
+        self.touch(ctx.now, Some(due));
+        ListingUpdate::default()
+    }
+
+    /// No sending so far was applied: tried again when `due`, unless it was cancelled or is too old.
+    fn known_not_applied(&mut self, reason: &str, due: Timestamp, ctx: VerdictContext<'_>) -> ListingUpdate {
+        if self.cancel_requested {
+            self.end(PushState::Cancelled, ctx.now);
+        } else if self.is_too_old(ctx) {
+            self.reject(
+                &format!("Given up after {} h of trying: {reason}", ctx.policy.max_age.as_secs() / 3600),
+                "Nothing to do: once the store works again, the listing is overwritten with its target.",
+                ctx.now,
+            );
+            return ListingUpdate { mark: true, ..ListingUpdate::default() };
+        } else {
+            self.failing_since.get_or_insert(ctx.now);
+            self.wait(PushState::Retrying, Some(reason), ctx.now, due);
+        }
+        ListingUpdate::default()
+    }
+
+    fn try_again(&mut self, reason: &str, pause: Duration, ctx: VerdictContext<'_>) {
+        if self.cancel_requested {
+            self.end(PushState::Cancelled, ctx.now);
+        } else {
+            self.wait(PushState::Retrying, Some(reason), ctx.now, ctx.now + pause);
+        }
+    }
+
+    fn is_too_old(&self, ctx: VerdictContext<'_>) -> bool {
+        self.failing_since.is_some_and(|since| ctx.now >= since + ctx.policy.max_age)
+    }
+
+    pub(super) fn become_uncertain(&mut self, reason: &str, now: Timestamp, policy: &RetryPolicy, jitter: f64) {
+        let pause = match self.resolution {
+            Some(Resolution::SameCallAgain) => policy.pause(u32::try_from(self.attempts).unwrap_or(1), jitter, None),
+            _ => policy.settle_for,
+        };
+        self.state = PushState::Uncertain;
+        self.in_doubt = true;
+        self.failing_since.get_or_insert(now);
+        self.reason = Some(reason.to_owned());
+        self.next_step = None;
+        self.touch(now, Some(now + pause));
+    }
+
+    /// Gives way to an overwrite with the outcome of an earlier sending unknown, which may still arrive: the account is
+    /// kept in doubt for that.
+    fn leave_undecided(&mut self, now: Timestamp) -> ListingUpdate {
+        ListingUpdate { doubt_until: Some(now + DOUBT_FOR), heal: self.give_way_to_overwrite(now), ..ListingUpdate::default() }
+    }
+
+    /// The reason for the overwrite that takes its place; none if it was cancelled, as nothing more may be sent then.
+    fn give_way_to_overwrite(&mut self, now: Timestamp) -> Option<String> {
+        self.next_step = Some(CHECK_STORE.to_owned());
+        if self.cancel_requested {
+            self.end(PushState::Cancelled, now);
+            self.reason = Some("Cancelled; whether it had been applied before could not be decided.".to_owned());
+            return None;
+        }
+        self.supersede("Whether this was applied could not be decided; the listing is overwritten with its target instead.", now);
+        Some("The outcome of an earlier push could not be decided, so the listing is overwritten with its target.".to_owned())
+    }
+
+    fn halve_batch(&mut self, items: usize) {
+        self.batch_limit = i32::try_from(items.div_ceil(2)).ok();
+    }
+
+    fn reject(&mut self, reason: &str, next_step: &str, now: Timestamp) {
+        self.end(PushState::Rejected, now);
+        self.reason = Some(reason.to_owned());
+        self.next_step = Some(next_step.to_owned());
+    }
+
+    /// Keeps the platform's answer beside it.
+    pub fn note_answer(&mut self, raw: Option<&str>) {
+        self.raw_answer = raw.map(str::to_owned);
+    }
+
+    /// The read that was needed for it failed.
+    pub fn apply_failed_read(&mut self, account: &Account, verdict: &Verdict, ctx: VerdictContext<'_>) -> ListingUpdate {
+        self.attempts = self.attempts.saturating_add(1);
+        self.apply_verdict(account, verdict, ctx)
+    }
+}
+
+fn pause(attempts: i32, after: Option<Duration>, ctx: VerdictContext<'_>) -> Duration {
+    ctx.policy.pause(u32::try_from(attempts).unwrap_or(1), ctx.jitter, after)
+}

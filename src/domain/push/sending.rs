@@ -1,0 +1,120 @@
+//! A push on its way: claimed, given back, cut off by a crash.
+use super::{Invalid, Push, PushKind, PushState};
+use crate::domain::delivery::{Abilities, Change, KEYS_TRUSTED_FOR, Method, Resolution};
+use crate::domain::retry::RetryPolicy;
+use crate::domain::{CallId, Timestamp};
+
+/// In which way a push goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendBy {
+    /// An increase, by this method.
+    Increase(Method),
+    /// An overwrite; an unknown outcome is determined this way.
+    Overwrite(Resolution),
+    /// The very same call again, whose outcome is unknown.
+    Repeat,
+}
+
+impl Push {
+    /// What its listing shows was read just before it is sent.
+    pub fn note_base(&mut self, shown: i64) {
+        self.base = Some(shown);
+    }
+
+    /// Its listing's target was read just before it is sent.
+    pub fn aim(&mut self, target: i64) {
+        self.quantity = Some(target);
+    }
+
+    /// It gets on its way. What leaves for the platform is made here and nowhere else.
+    ///
+    /// # Errors
+    /// It lacks what this way of sending needs, or it may not be sent now.
+    pub fn begin(&mut self, call: CallId, by: SendBy, now: Timestamp) -> Result<Change, Invalid> {
+        let quantity = self.quantity.ok_or_else(|| self.invalid("sent without a quantity"))?;
+        let base = self.base.ok_or_else(|| self.invalid("sent without a base"));
+        let change = match (by, self.kind) {
+            (SendBy::Increase(method), PushKind::Increase) => {
+                if !method.reads_first() {
+                    self.base = None;
+                }
+                self.resolution = Some(method.resolution());
+                match method {
+                    Method::KeyedAdjust | Method::BlindAdjust => Change::Add(quantity),
+                    Method::ReadAndAdjust => base.map(|_| Change::Add(quantity))?,
+                    Method::CompareAndSet => base.map(|base| Change::SetIf { expected: base, to: base.saturating_add(quantity) })?,
+                    Method::ReadAndSet => base.map(|base| Change::Set(base.saturating_add(quantity)))?,
+                }
+            }
+            (SendBy::Overwrite(resolution), PushKind::Overwrite) => {
+                self.resolution = Some(resolution);
+                Change::Set(quantity)
+            }
+            (SendBy::Repeat, PushKind::Overwrite) => Change::Set(quantity),
+            (SendBy::Repeat, PushKind::Increase) => match base {
+                Ok(base) => Change::SetIf { expected: base, to: base.saturating_add(quantity) },
+                Err(_) => Change::Add(quantity),
+            },
+            _ => return Err(self.invalid("sent as a push of the other kind")),
+        };
+        let may_be_sent = if by == SendBy::Repeat { self.state == PushState::Uncertain } else { self.state.is_waiting() };
+        if !may_be_sent {
+            return Err(self.invalid("sent while it is not waiting"));
+        }
+        self.state = PushState::Sending;
+        self.attempts = self.attempts.saturating_add(1);
+        self.call_id = Some(call);
+        self.touch(now, None);
+        Ok(change)
+    }
+
+    /// It was claimed, and not one byte of it was sent.
+    pub fn give_back(&mut self, now: Timestamp) {
+        if self.in_doubt {
+            self.state = PushState::Uncertain;
+            self.due_at = Some(now);
+        } else if self.cancel_requested {
+            self.end(PushState::Cancelled, now);
+            self.reason = Some("Cancelled before it was sent.".to_owned());
+        } else {
+            self.wait(PushState::Queued, None, now, now);
+        }
+    }
+
+    /// The process died while this was on its way: it may have been applied.
+    pub fn crashed(&mut self, now: Timestamp, policy: &RetryPolicy) {
+        if self.state == PushState::Sending {
+            self.become_uncertain("The service stopped while this was being sent.", now, policy, 0.0);
+        }
+    }
+
+    /// How its unknown outcome can be determined with what its store can do now. What was possible when it was sent may
+    /// not be any more, and a key that is no longer honored, or may have been forgotten, must not be relied upon.
+    pub fn resolution_at(&self, abilities: &Abilities, now: Timestamp) -> Resolution {
+        let keyed = abilities.idempotency && !self.key_may_be_forgotten(now);
+        match (self.kind, self.resolution, self.base) {
+            (PushKind::Overwrite, Some(Resolution::SameCallAgain), _) if keyed => Resolution::SameCallAgain,
+            (PushKind::Increase, Some(Resolution::SameCallAgain), None) if keyed => Resolution::SameCallAgain,
+            (PushKind::Increase, Some(Resolution::SameCallAgain), Some(_)) if abilities.compare_and_set => Resolution::SameCallAgain,
+            (PushKind::Increase, Some(Resolution::SameCallAgain | Resolution::ReadBack | Resolution::AwaitShown), Some(_))
+                if abilities.read =>
+            {
+                Resolution::ReadBack
+            }
+            _ => Resolution::Overwrite,
+        }
+    }
+
+    fn key_may_be_forgotten(&self, now: Timestamp) -> bool {
+        let created_at = self.call_id.and_then(|call| call.created_at());
+        created_at.is_some_and(|created_at| now > created_at + KEYS_TRUSTED_FOR)
+    }
+
+    /// What the listing shows if this was applied and nothing else happened.
+    pub fn expected_after(&self) -> Option<i64> {
+        match self.kind {
+            PushKind::Overwrite => self.quantity,
+            PushKind::Increase => self.base?.checked_add(self.quantity?),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Daily runs: started when they are due, recorded when they were missed.
+use crate::db::{Result, SellerDb};
+use crate::domain::schedule::due_runs;
+use crate::domain::{StoreId, Timestamp};
+use chrono::NaiveDate;
+
+/// The latest date with a daily run, as far as a store's actor knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastRun {
+    /// Not read yet.
+    Unread,
+    /// Being read, or being moved on by [`start_due_runs`].
+    Reading,
+    /// This date; `None` when there was no run.
+    Known(Option<NaiveDate>),
+}
+
+/// Starts the daily run of a store that is due, and records those that were missed since `last`, the latest date with a
+/// run. Returns the latest date with a run now.
+///
+/// # Errors
+/// The database fails; nothing was started.
+pub async fn start_due_runs(
+    db: &SellerDb,
+    store: StoreId,
+    created_at: Timestamp,
+    last: Option<NaiveDate>,
+    now: Timestamp,
+) -> Result<Option<NaiveDate>> {
+    let started = db.write(move |t| {
+        // The row may have changed since the actor was configured: a setting takes effect once it is saved.
+        let settings = t.sync_settings()?;
+        let due = due_runs(&settings, now, settings.timed_since.max(created_at), last);
+        for run in &due {
+            t.start_daily_run(store, run, now)?;
+        }
+        t.schedule_next_run(&settings, now)?;
+        Ok(due.last().map(|run| run.date).or(last))
+    });
+    started.await
+}

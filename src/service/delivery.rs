@@ -1,0 +1,275 @@
+//! Delivery: one claim for a store, from the look at the rows to the outcome that is written down.
+//!
+//! The store's actor says when; this says what happens then: wait for the limits with nothing claimed, renew tokens,
+//! read where a read is needed, claim, send, save the outcome. Cancelling the token gives an unsent claim back.
+use super::connection::{Renewals, Stale};
+use crate::clock::Clock;
+use crate::db::{Error, SellerDb};
+use crate::domain::claim::{ClaimTerms, ClaimedCall, ClaimedItem, Work};
+use crate::domain::delivery::{Change, Outcome};
+use crate::domain::push::Push;
+use crate::domain::retry::RetryPolicy;
+use crate::domain::{CallId, PushId, Timestamp};
+use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
+use crate::platforms::client::{Client, Sent};
+use crate::platforms::limits::Permit;
+use crate::platforms::{Facts, Platform, by_name};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// A claimed call may wait this long for its permit; until then nothing is claimed, so that increases still merge.
+const CLAIM_AHEAD: Duration = Duration::from_millis(30);
+/// The longest pause between two attempts to save an outcome.
+const LONGEST_WRITE_PAUSE: Duration = Duration::from_secs(5);
+
+/// What every delivery of a process uses.
+#[derive(Clone)]
+pub struct Outbound {
+    /// Outbound calls.
+    pub client: Client,
+    /// Renews stores' tokens.
+    pub renewals: Arc<Renewals>,
+    /// The present.
+    pub clock: Clock,
+}
+
+/// A store that can be reached, and the connector for its platform.
+pub struct Reach {
+    /// How it is reached.
+    pub connection: StoreConnection,
+    platform: &'static dyn Platform,
+}
+
+impl Reach {
+    /// Through the connector for its platform.
+    ///
+    /// # Errors
+    /// There is no such connector, in words.
+    pub fn new(connection: StoreConnection) -> Result<Self, String> {
+        let platform = by_name(&connection.platform).ok_or_else(|| format!("There is no connector for {}.", connection.platform))?;
+        Ok(Self { connection, platform })
+    }
+
+    /// What the next call may look like; a probe carries one item.
+    pub fn terms(&self, probe: bool, overwrites_first: bool, policy: RetryPolicy, jitter: f64) -> ClaimTerms {
+        let Facts { abilities, group_by, .. } = self.platform.facts(&self.connection);
+        let limit = if probe { 1 } else { abilities.max_items.max(1) };
+        ClaimTerms { abilities, limit, group_by, overwrites_first, policy, jitter }
+    }
+}
+
+/// One claim of one store.
+pub struct Claim {
+    outbound: Outbound,
+    db: SellerDb,
+    connection: StoreConnection,
+    terms: ClaimTerms,
+    stop: CancellationToken,
+    recover: Option<Vec<CallId>>,
+    renewed: bool,
+}
+
+/// What a claim led to.
+pub enum Claimed {
+    /// Nothing is due; something is at this instant.
+    Nothing(Option<Timestamp>),
+    /// Listings were read, or were to be read.
+    Read {
+        /// Whether the platform answered.
+        answered: bool,
+    },
+    /// This call may be sent now, and must be [delivered](Claim::deliver).
+    Call(ClaimedCall, Option<Permit>),
+}
+
+impl Claim {
+    /// A claim that looks for pushes cut off in flight first, if `recover` names the calls that are in flight here.
+    pub fn new(
+        outbound: Outbound,
+        db: SellerDb,
+        connection: StoreConnection,
+        terms: ClaimTerms,
+        stop: CancellationToken,
+        recover: Option<Vec<CallId>>,
+    ) -> Self {
+        Self { outbound, db, connection, terms, stop, recover, renewed: false }
+    }
+
+    /// The connection with the tokens that this claim has renewed, if it has.
+    pub fn renewed(&self) -> Option<&StoreConnection> {
+        Some(&self.connection).filter(|_| self.renewed)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.outbound.clock.now()
+    }
+
+    /// Claims what is due.
+    ///
+    /// # Errors
+    /// The database fails; what it had claimed by then must be recovered.
+    pub async fn run(&mut self) -> Result<Claimed, Error> {
+        let store = self.connection.store_id;
+        if self.recover.is_none() {
+            let now = self.now();
+            let (due, next_due) = self.db.read(move |t| t.peek_work(store, now)).await?;
+            if !due {
+                return Ok(Claimed::Nothing(next_due));
+            }
+        }
+        if !self.until_permit_is_near().await {
+            return Ok(Claimed::Nothing(None));
+        }
+        match self.renew(false).await {
+            Ok(_) => {}
+            Err(Stale::Database(error)) => return Err(error),
+            Err(Stale::TryAgain(reason)) => {
+                tracing::warn!(store.id = %store, reason, "a store's tokens could not be renewed; trying again");
+                return Ok(Claimed::Read { answered: false });
+            }
+            Err(Stale::Refused(reason)) => {
+                let (outcome, now) = (Outcome::Unauthorized { reason }, self.now());
+                self.db.write(move |t| t.note_outcome(store, &outcome, now)).await?;
+                return Ok(Claimed::Nothing(None));
+            }
+        }
+        let (terms, now, recover) = (self.terms, self.now(), self.recover.clone());
+        let work = self
+            .db
+            .write(move |t| {
+                if let Some(under_way) = &recover {
+                    t.recover_store(store, under_way, &terms.policy, now)?;
+                }
+                t.next_work(store, &terms, now)
+            })
+            .await?;
+        match work {
+            Work::Nothing { next_due } => Ok(Claimed::Nothing(next_due)),
+            Work::ReadBack(page) => {
+                let Some((sent, ids)) = self.read(&page).await else { return Ok(Claimed::Nothing(None)) };
+                let (terms, now, answered) = (self.terms, self.now(), sent.answered);
+                self.db.write(move |t| t.decide_by_read(store, &ids, &sent.outcome, sent.raw.as_deref(), &terms, now)).await?;
+                Ok(Claimed::Read { answered })
+            }
+            Work::ReadFirst(page) => {
+                let Some((sent, ids)) = self.read(&page).await else { return Ok(Claimed::Nothing(None)) };
+                if !self.until_permit_is_near().await {
+                    return Ok(Claimed::Nothing(None));
+                }
+                let (terms, now, answered) = (self.terms, self.now(), sent.answered);
+                let call = self.db.write(move |t| t.claim_after_read(store, &ids, &sent.outcome, sent.raw.as_deref(), &terms, now)).await?;
+                match call {
+                    Some(call) => self.permitted(call).await,
+                    None => Ok(Claimed::Read { answered }),
+                }
+            }
+            Work::Send(call) => self.permitted(call).await,
+        }
+    }
+
+    /// Waits for the limits. A claim that is stopped meanwhile is given back, as not one byte of it was sent.
+    async fn permitted(&self, call: ClaimedCall) -> Result<Claimed, Error> {
+        let outbound = platform_call(&call, self.terms.abilities.idempotency);
+        if let Some(permit) = self.unless_stopped(self.outbound.client.permit(&self.connection, &outbound)).await {
+            return Ok(Claimed::Call(call, permit));
+        }
+        let (store, now) = (self.connection.store_id, self.now());
+        self.db.write(move |t| t.release_call(store, call.id, now)).await?;
+        Ok(Claimed::Nothing(None))
+    }
+
+    /// Waits, with nothing claimed, for most of the time that the limits demand. False when it was stopped.
+    async fn until_permit_is_near(&self) -> bool {
+        let wait = self.outbound.client.expected_wait(&self.connection).saturating_sub(CLAIM_AHEAD);
+        self.unless_stopped(tokio::time::sleep(wait)).await.is_some()
+    }
+
+    async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            value = wait => Some(value),
+        }
+    }
+
+    /// Renews the tokens where necessary; says whether there are new ones.
+    async fn renew(&mut self, refused: bool) -> Result<bool, Stale> {
+        match self.outbound.renewals.renew(&self.db, &self.connection, refused).await? {
+            None => Ok(false),
+            Some(connection) => {
+                (self.connection, self.renewed) = (connection, true);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Sends. If the token has expired, it is renewed, and the call, which was not applied, is due again at once.
+    async fn exchange(&mut self, call: &Call, permit: Option<Permit>) -> Sent {
+        let mut sent = self.outbound.client.send(&self.connection, call, permit).await;
+        if let Outcome::TokenExpired { reason } = sent.outcome {
+            let renewed;
+            (sent.outcome, renewed) = self.outbound.renewals.after_refusal(&self.db, &mut self.connection, reason).await;
+            self.renewed |= renewed;
+        }
+        sent
+    }
+
+    async fn read(&mut self, page: &[Push]) -> Option<(Sent, Vec<PushId>)> {
+        let item = |push: &Push| CallItem {
+            external_id: push.external_id().to_owned(),
+            extra: extra_fields(push.extra()),
+            quantity: 0,
+            expected: None,
+        };
+        let items = page.iter().map(item).collect();
+        let call = Call { action: Action::Read, items, idempotency_key: None };
+        let permit = self.unless_stopped(self.outbound.client.permit(&self.connection, &call)).await?;
+        let sent = self.exchange(&call, permit).await;
+        Some((sent, page.iter().map(Push::id).collect()))
+    }
+
+    /// Sends the call and saves its outcome, however long the database takes. Returns whether the platform answered, and
+    /// how many pushes were confirmed.
+    pub async fn deliver(&mut self, claimed: &ClaimedCall, permit: Option<Permit>) -> (bool, usize) {
+        let store = self.connection.store_id;
+        let sent = self.exchange(&platform_call(claimed, self.terms.abilities.idempotency), permit).await;
+        let (outcome, raw) = (Arc::new(sent.outcome), sent.raw);
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let (terms, id, now, outcome, raw) = (self.terms, claimed.id, self.now(), Arc::clone(&outcome), raw.clone());
+            match self.db.write(move |t| t.finish_call(store, id, &outcome, raw.as_deref(), &terms, now)).await {
+                Ok(finished) => return (sent.answered, finished.confirmed),
+                Err(Error::NotFound) => return (sent.answered, 0),
+                Err(error) => {
+                    tracing::warn!(%error, store.id = %store, "could not save the outcome of a call; trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_WRITE_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+fn extra_fields(json: Option<&str>) -> BTreeMap<String, String> {
+    json.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+fn item(claimed: &ClaimedItem) -> CallItem {
+    let (quantity, expected) = match claimed.change {
+        Change::Add(units) | Change::Set(units) => (units, None),
+        Change::SetIf { expected, to } => (to, Some(expected)),
+    };
+    CallItem { external_id: claimed.external_id.clone(), extra: extra_fields(claimed.extra.as_deref()), quantity, expected }
+}
+
+/// The call as the platform receives it. Made from the rows alone, so that a repetition is identical.
+fn platform_call(claimed: &ClaimedCall, keyed: bool) -> Call {
+    let adds = claimed.items.iter().all(|item| matches!(item.change, Change::Add(_)));
+    Call {
+        action: if adds { Action::Adjust } else { Action::Set },
+        items: claimed.items.iter().map(item).collect(),
+        idempotency_key: keyed.then(|| claimed.id.to_string()),
+    }
+}

@@ -9,8 +9,3 @@ mod listings;
 mod outcome;
 mod stores;
 mod targets;
-
-use std::time::Duration;
-
-/// How long after refused credentials, or after listings were marked, the store is tried again automatically.
-const PROBE_AFTER: Duration = Duration::from_secs(15 * 60);

@@ -1,5 +1,5 @@
 //! What the service knows about listings: accounts, settle times, marks, and the overwrites that heal them.
-use super::PROBE_AFTER;
+use super::stores::PROBE_AFTER;
 use crate::db::connection::{Backend, on};
 use crate::db::schema::{listings, stores};
 use crate::db::{Result, Tenant, id_of};

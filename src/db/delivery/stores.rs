@@ -1,5 +1,4 @@
 //! What outcomes say about a store as a whole.
-use super::PROBE_AFTER;
 use crate::db::connection::on;
 use crate::db::schema::{listings, stores};
 use crate::db::stores::Store;
@@ -9,6 +8,8 @@ use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
 use std::time::Duration;
 
+/// How long after refused credentials, or after listings were marked, the store is tried again automatically.
+pub(super) const PROBE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Marked listings that are healed in one step.
 const HEAL_PAGE: i64 = 500;
 /// The shortest time between two writes of `last_success_at`.

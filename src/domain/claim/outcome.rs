@@ -1,5 +1,5 @@
 //! What an answer or a read does to the pushes of a call. Each item's verdict goes to its own push.
-use super::ClaimTerms;
+use super::terms::ClaimTerms;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::push::{Account, ListingUpdate, Push, PushKind, PushState, Verdict, verdicts};
 use crate::domain::{ListingId, PushId, Timestamp};

@@ -4,6 +4,7 @@ use super::waiting::{self, RetryFacts};
 use super::*;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::push::{Account, Addressee, PushState};
+use crate::domain::retry::RetryPolicy;
 use crate::domain::{PushId, StoreId};
 use proptest::prelude::*;
 use uuid::Uuid;

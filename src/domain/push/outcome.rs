@@ -1,5 +1,7 @@
 //! What a call's outcome or a read does to a push, and what it means for the push's listing.
-use super::{Push, PushKind, PushState, Verdict};
+use super::record::Push;
+use super::state::{PushKind, PushState};
+use super::verdict::Verdict;
 use crate::domain::Timestamp;
 use crate::domain::delivery::{ItemResult, Resolution};
 use crate::domain::retry::RetryPolicy;

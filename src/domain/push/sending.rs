@@ -1,5 +1,6 @@
 //! A push on its way: claimed, given back, cut off by a crash.
-use super::{Invalid, Push, PushKind, PushState};
+use super::record::{Invalid, Push};
+use super::state::{PushKind, PushState};
 use crate::domain::delivery::{Abilities, Change, KEYS_TRUSTED_FOR, Method, Resolution};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{CallId, Timestamp};

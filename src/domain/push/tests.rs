@@ -1,8 +1,9 @@
 //! The life of a push, case by case: every verdict, read, crash and cancellation.
 use super::*;
-use crate::domain::CallId;
+use crate::domain::delivery::Resolution;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use crate::domain::retry::RetryPolicy;
+use crate::domain::{CallId, ListingId, StoreId, Timestamp};
 use PushState::{Cancelled, Confirmed, Held, Queued, Rejected, Retrying, Sending, Superseded, Uncertain};
 use std::time::Duration;
 use uuid::Uuid;

@@ -1,5 +1,6 @@
 //! What happens to a push while nothing of it is on its way: merged, held, released, cancelled, superseded, retried.
-use super::{Push, PushKind, PushState};
+use super::record::Push;
+use super::state::{PushKind, PushState};
 use crate::domain::Timestamp;
 
 /// What is known of an overwrite of the listing of a rejected increase.

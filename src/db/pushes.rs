@@ -11,7 +11,8 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use row::is_rejected_increase;
 pub(super) use row::{
-    PushRow, has_ended, is_active, is_confirmed, is_held, is_in_flight, is_of_kind, is_sending, is_uncertain, put_pushes, read_pushes,
+    PushRow, has_ended, is_active, is_confirmed, is_held, is_in_flight, is_increase, is_not_held, is_of_kind, is_sending, is_uncertain,
+    put_pushes, read_pushes,
 };
 use std::collections::{BTreeSet, HashMap};
 

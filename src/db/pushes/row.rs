@@ -50,6 +50,14 @@ pub(super) fn is_rejected_increase() -> Literal<Bool> {
     is("pushes.state = 5 AND pushes.kind = 0")
 }
 
+pub(in crate::db) fn is_increase() -> Literal<Bool> {
+    is("pushes.kind = 0")
+}
+
+pub(in crate::db) fn is_not_held() -> Literal<Bool> {
+    is("pushes.state <> 6")
+}
+
 /// Pushes of this kind.
 pub(in crate::db) fn is_of_kind(kind: PushKind) -> Literal<Bool> {
     match kind {

@@ -3,11 +3,10 @@
 //! Spawned by `SellerSupervisor`, ended by `Stop`.
 //!
 //! in:  `Hint` (supervisor) · `Configure` (supervisor) · `IsIdle` (supervisor) · `Stop` · own timer, own sends
-//! out: rows in `pushes` and `sync_runs`; calls through `platforms::Client`; `seller::RunStarted`
+//! out: rows in `pushes` and `sync_runs`; calls through `platforms::Client`; `RunStarted` to the supervisor
 //! Survives a restart: nothing in memory. The rows in `pushes` do, and the first claim reads them.
 use super::connection::{Stale, connection};
-use super::seller::RunStarted;
-use super::{CHILD_MAILBOX, Deps};
+use super::deps::{CHILD_MAILBOX, Deps};
 use crate::db::delivery::{ClaimPlan, ClaimedCall, Work};
 use crate::db::sealing::Sealer;
 use crate::db::stores::Store;
@@ -308,6 +307,11 @@ impl Drop for StoreActor {
         self.deps.running.stores.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+/// A store has started a run; sent to its supervisor.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RunStarted;
 
 /// There may be work.
 #[derive(Debug, Message)]

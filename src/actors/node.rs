@@ -1,10 +1,10 @@
-//! Starts a `SellerSupervisor` for each seller that has something to do, and replaces one that died.
+//! Starts a `SellerSupervisor` for each seller that has work, and replaces those that died.
 //!
-//! in:  `Hint` (http, the ledger) · `Forget` (http) · `Retired` (a supervisor) · `ShutDown` · own timers
+//! in:  `Hint` and `Forget` (`Handle`) · `seller::Retired` (a supervisor) · `ShutDown` (`Handle`) · own timers
 //! out: `seller::Hint`, `seller::Stop`
-//! Survives a restart: nothing. The rows do, and the first look at them starts whoever has work.
-use super::seller::{self, SellerSupervisor};
-use super::{Deps, NODE_MAILBOX};
+//! Survives a restart: nothing. The rows do, and the first look at them starts every seller that has work.
+use super::deps::{Deps, NODE_MAILBOX};
+use super::seller::{self, Retired, SellerSupervisor};
 use crate::db::fleet;
 use crate::domain::SellerId;
 use actix::prelude::*;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Which of `of` nodes in this process has this seller.
+/// The index of the node, of `of` in this process, that runs this seller.
 pub(super) fn place(seller: SellerId, of: usize) -> usize {
     // The first bytes of a UUIDv7 are time; the last are random.
     let [.., a, b] = *seller.0.as_bytes();
@@ -21,11 +21,11 @@ pub(super) fn place(seller: SellerId, of: usize) -> usize {
 
 struct Child {
     address: Addr<SellerSupervisor>,
-    /// Hints passed on; a supervisor that retires says how many it saw.
+    /// Hints passed on; compared with the number that the supervisor received when it retires.
     hints: u64,
 }
 
-/// See the module.
+/// Runs the sellers of one arbiter; see the module.
 pub struct Node {
     deps: Arc<Deps>,
     index: usize,
@@ -58,12 +58,12 @@ impl Node {
             return;
         }
         let child = self.sellers.entry(seller).or_insert_with(|| {
-            let address = SellerSupervisor::launch(Arc::clone(&self.deps), seller, ctx.address());
+            let address = SellerSupervisor::launch(Arc::clone(&self.deps), seller, ctx.address().recipient());
             Child { address, hints: 0 }
         });
         if !child.address.connected() {
             tracing::warn!(seller.id = %seller, "a supervisor died; starting another");
-            child.address = SellerSupervisor::launch(Arc::clone(&self.deps), seller, ctx.address());
+            child.address = SellerSupervisor::launch(Arc::clone(&self.deps), seller, ctx.address().recipient());
             child.hints = 0;
         }
         if child.address.try_send(seller::Hint { reconfigure }).is_ok() {
@@ -71,8 +71,8 @@ impl Node {
         }
     }
 
-    /// Looks at the rows for work that no hint told of: after a start, a crash, a dropped hint, at a daily time.
-    fn look(&mut self, ctx: &mut Context<Self>) {
+    /// Reads from the rows who has work that no hint announced: after a start, a crash, a dropped hint, at a daily time.
+    fn look_for_work(&mut self, ctx: &mut Context<Self>) {
         let (db, now) = (self.deps.db.clone(), self.deps.now());
         let found = async move { db.read(move |conn| fleet::sellers_with_work(conn, now)).await };
         ctx.spawn(found.into_actor(self).map(|found, node, ctx| {
@@ -86,14 +86,14 @@ impl Node {
                 }
                 Err(error) => tracing::warn!(%error, "could not look for work; trying again"),
             }
-            ctx.run_later(node.deps.settings.poll_every, Self::look);
+            ctx.run_later(node.deps.settings.poll_every, Self::look_for_work);
         }));
     }
 
     fn prune(&mut self, ctx: &mut Context<Self>) {
         let (db, now, retention) = (self.deps.db.clone(), self.deps.now(), self.deps.settings.retention);
         let pruned = async move {
-            // Small steps, each a transaction of its own, so that nobody waits long for the writer.
+            // Small steps, each in a transaction of its own, so that nobody waits long for the writer.
             let mut total = 0;
             loop {
                 let removed = db.write(move |conn| fleet::prune(conn, retention, now)).await?;
@@ -108,8 +108,8 @@ impl Node {
         ctx.spawn(pruned.into_actor(self).map(|pruned, node, ctx| {
             match pruned {
                 Ok(0) => {}
-                Ok(rows) => tracing::info!(rows, "old rows were pruned"),
-                Err(error) => tracing::warn!(%error, "old rows could not be pruned; trying again"),
+                Ok(rows) => tracing::info!(rows, "deleted rows past their retention"),
+                Err(error) => tracing::warn!(%error, "could not delete rows past their retention; trying again"),
             }
             ctx.run_later(node.deps.settings.prune_every, Self::prune);
         }));
@@ -120,7 +120,7 @@ impl Actor for Node {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.look(ctx);
+        self.look_for_work(ctx);
         if self.index == 0 {
             ctx.run_later(self.deps.settings.prune_every, Self::prune);
         }
@@ -131,9 +131,9 @@ impl Actor for Node {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Hint {
-    /// Whose.
+    /// The seller.
     pub seller: SellerId,
-    /// Its settings, rules or stores may have changed.
+    /// Whether its settings, rules or stores may have changed.
     pub reconfigure: bool,
 }
 
@@ -144,11 +144,11 @@ impl Handler<Hint> for Node {
     }
 }
 
-/// End this seller's actors.
+/// End this seller's actors, after their calls in flight.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Forget {
-    /// Whose.
+    /// The seller.
     pub seller: SellerId,
 }
 
@@ -162,18 +162,6 @@ impl Handler<Forget> for Node {
             }
         })
     }
-}
-
-/// A supervisor has nothing to do and has ended its stores.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Retired {
-    /// Whose.
-    pub seller: SellerId,
-    /// Which one.
-    pub address: Addr<SellerSupervisor>,
-    /// The hints that it saw.
-    pub hints: u64,
 }
 
 impl Handler<Retired> for Node {
@@ -191,7 +179,7 @@ impl Handler<Retired> for Node {
     }
 }
 
-/// End everything.
+/// End all actors and then this node.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct ShutDown;
@@ -202,7 +190,7 @@ impl Handler<ShutDown> for Node {
         self.shutting_down = true;
         let children: Vec<_> = std::mem::take(&mut self.sellers).into_values().map(|child| child.address).collect();
         let ended = async move { futures_util::future::join_all(children.iter().map(|child| child.send(seller::Stop))).await };
-        // Its timers would keep it looking at the rows for ever.
+        // Its timers would otherwise keep it looking for work forever.
         Box::pin(ended.into_actor(self).map(|_, _, ctx| ctx.stop()))
     }
 }

@@ -1,13 +1,12 @@
 //! One supervisor per seller: holds the sync settings and keeps a `StoreActor` for each store.
-//! Spawned by `Node`, ended by `Stop` or by itself when there is nothing to do for long.
+//! Started by `Node`; ends on `Stop`, or on its own when it has been idle for long enough.
 //!
-//! in:  `Hint` (node, its stores) · `Stop` (node) · own timer
-//! out: `store::Hint`, `store::Configure`, `store::Stop` to its stores; `node::Retired`
+//! in:  `Hint` (node) · `store::RunStarted` (its stores) · `Stop` (node) · own timer
+//! out: `store::Hint`, `store::Configure`, `store::IsIdle`, `store::Stop` to its stores; `Retired` to the node
 //! Survives a restart: nothing. Settings, stores and open runs are read from their rows when it starts.
-use super::node::{Node, Retired};
-use super::store::{self, StoreActor};
+use super::deps::{CHILD_MAILBOX, Deps};
+use super::store::{self, RunStarted, StoreActor};
 use super::store_config::StoreConfig;
-use super::{CHILD_MAILBOX, Deps};
 use crate::db::{Error, SellerDb, fleet};
 use crate::domain::limits::MAX_STORES;
 use crate::domain::{SellerId, StoreId};
@@ -21,17 +20,17 @@ use tokio::sync::oneshot;
 struct Child {
     address: Addr<StoreActor>,
     config: Arc<StoreConfig>,
-    /// Starts in a row that did not last; a store that keeps dying is started more and more slowly.
+    /// How often in a row it was found dead; a store that keeps dying is restarted less and less often.
     restarts: u32,
 }
 
-/// See the module.
+/// Runs one seller's stores; see the module.
 pub struct SellerSupervisor {
     deps: Arc<Deps>,
     db: SellerDb,
-    node: Addr<Node>,
+    node: Recipient<Retired>,
     stores: BTreeMap<StoreId, Child>,
-    /// Of stores that were removed; they end after what is on its way.
+    /// The actors of stores that were removed; they end after their calls in flight.
     ending: Vec<Addr<StoreActor>>,
     hints: u64,
     loading: bool,
@@ -44,7 +43,7 @@ pub struct SellerSupervisor {
 }
 
 impl SellerSupervisor {
-    pub(super) fn launch(deps: Arc<Deps>, seller: SellerId, node: Addr<Node>) -> Addr<Self> {
+    pub(super) fn launch(deps: Arc<Deps>, seller: SellerId, node: Recipient<Retired>) -> Addr<Self> {
         Self::create(move |ctx| {
             ctx.set_mailbox_capacity(CHILD_MAILBOX);
             let db = deps.db.seller(seller);
@@ -66,7 +65,7 @@ impl SellerSupervisor {
         })
     }
 
-    /// Reads settings and stores, and makes the running stores be like them.
+    /// Reads settings and stores, and brings the running stores into line with them.
     fn load(&mut self, ctx: &mut Context<Self>) {
         if self.loading || self.stopping {
             self.load_again = true;
@@ -88,7 +87,7 @@ impl SellerSupervisor {
         ctx.spawn(read.into_actor(self).map(|read, act, ctx| {
             act.loading = false;
             if act.stopping {
-                // Whatever it would start now, nobody would end.
+                // Nobody would end what it started now.
                 return;
             }
             match read {
@@ -135,7 +134,7 @@ impl SellerSupervisor {
         self.expand(ctx);
     }
 
-    /// Makes pushes of the listings of open runs, page by page.
+    /// Turns the listings of open runs into pushes, page by page.
     fn expand(&mut self, ctx: &mut Context<Self>) {
         if self.expanding || self.stopping {
             self.expand_again = true;
@@ -164,12 +163,12 @@ impl SellerSupervisor {
 
     fn hint_stores(&self) {
         for child in self.stores.values() {
-            // A full mailbox holds hints already.
+            // A full mailbox already contains hints.
             child.address.try_send(store::Hint).ok();
         }
     }
 
-    /// Replaces stores that died, and retires when all are idle for long.
+    /// Replaces stores that died, and retires when all have been idle for long enough.
     fn look_after(&mut self, ctx: &mut Context<Self>) {
         if self.stopping {
             return;
@@ -200,7 +199,7 @@ impl SellerSupervisor {
         }));
     }
 
-    /// Starts nothing more; done when all stores have ended, also those that were told before.
+    /// Starts nothing more; completes when all stores have ended, including those that were already ending.
     fn stop_stores(&mut self) -> impl Future<Output = ()> + use<> {
         self.stopping = true;
         let stores: Vec<_> = self.stores.values().map(|child| &child.address).chain(&self.ending).cloned().collect();
@@ -209,7 +208,7 @@ impl SellerSupervisor {
         }
     }
 
-    /// Ends its stores, tells the node, and ends.
+    /// Ends its stores, reports to the node, and ends.
     fn retire(&mut self, ctx: &mut Context<Self>) {
         if self.stopping {
             return;
@@ -233,7 +232,7 @@ impl Actor for SellerSupervisor {
 
 impl Drop for SellerSupervisor {
     fn drop(&mut self) {
-        // Also when a panic ended it, which `stopped` does not see.
+        // Not in `stopped`, which is not called after a panic.
         self.deps.running.sellers.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -242,7 +241,7 @@ impl Drop for SellerSupervisor {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Hint {
-    /// Settings, rules or stores may have changed.
+    /// Whether settings, rules or stores may have changed.
     pub reconfigure: bool,
 }
 
@@ -262,10 +261,17 @@ impl Handler<Hint> for SellerSupervisor {
     }
 }
 
-/// One of its stores has started a run.
+/// A supervisor had nothing to do and has ended its stores.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct RunStarted;
+pub struct Retired {
+    /// Its seller.
+    pub seller: SellerId,
+    /// The supervisor itself: the node may already have replaced it.
+    pub address: Addr<SellerSupervisor>,
+    /// How many hints it received.
+    pub hints: u64,
+}
 
 impl Handler<RunStarted> for SellerSupervisor {
     type Result = ();
@@ -274,7 +280,7 @@ impl Handler<RunStarted> for SellerSupervisor {
     }
 }
 
-/// End, after what is on its way.
+/// End, after the calls in flight.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Stop;
@@ -282,11 +288,11 @@ pub struct Stop;
 impl Handler<Stop> for SellerSupervisor {
     type Result = ResponseFuture<()>;
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
-        let (done, told) = oneshot::channel();
+        let (ended, has_ended) = oneshot::channel();
         ctx.spawn(self.stop_stores().into_actor(self).map(|(), _, ctx| {
-            done.send(()).ok();
+            ended.send(()).ok();
             ctx.stop();
         }));
-        Box::pin(async move { told.await.unwrap_or(()) })
+        Box::pin(async move { has_ended.await.unwrap_or(()) })
     }
 }

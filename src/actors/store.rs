@@ -3,11 +3,10 @@
 //! Spawned by `SellerSupervisor`, ended by `Stop`.
 //!
 //! in:  `Hint` (supervisor) · `Configure` (supervisor) · `IsIdle` (supervisor) · `Stop` · own timer, own sends
-//! out: rows in `pushes` and `sync_runs`; calls through `platforms::Client`; `seller::RunStarted`
+//! out: rows in `pushes` and `sync_runs`; calls through `platforms::Client`; `RunStarted` to the supervisor
 //! Survives a restart: nothing in memory. The rows in `pushes` do, and the first claim reads them.
-use super::seller::RunStarted;
+use super::deps::{CHILD_MAILBOX, Deps};
 use super::store_config::StoreConfig;
-use super::{CHILD_MAILBOX, Deps};
 use crate::db::{Error, SellerDb};
 use crate::domain::claim::ClaimedCall;
 use crate::domain::schedule::{due_runs, next_run};
@@ -237,6 +236,11 @@ impl Drop for StoreActor {
         self.deps.running.stores.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+/// A store has started a run; sent to its supervisor.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RunStarted;
 
 /// There may be work.
 #[derive(Debug, Message)]

@@ -7,22 +7,22 @@ use diesel::prelude::*;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// One entry.
+/// One entry of the audit log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEntry {
-    /// Its id.
+    /// Sorts by time.
     pub id: Uuid,
-    /// When. Milliseconds since 1970.
+    /// When it was written.
     pub at: Timestamp,
-    /// Who: `operator`, or `key:` and the key's id.
+    /// `operator`, or `key:` and the key's id.
     pub actor: String,
-    /// What was done, such as `store.update`.
+    /// What was done, for example `store.update`.
     pub action: String,
-    /// To what.
+    /// What was changed.
     pub subject: String,
-    /// How it was.
+    /// The value before the change.
     pub before: Option<Value>,
-    /// How it is now.
+    /// The value after the change.
     pub after: Option<Value>,
 }
 
@@ -39,30 +39,27 @@ struct AuditRow {
     after: Option<String>,
 }
 
-/// A change, to be entered.
+/// A change to be written to the audit log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change<'a> {
-    /// Who.
+    /// See [`AuditEntry::actor`].
     pub actor: &'a str,
-    /// What was done.
+    /// See [`AuditEntry::action`].
     pub action: &'a str,
-    /// To what.
+    /// What was changed.
     pub subject: &'a str,
-    /// How it was.
+    /// The value before the change.
     pub before: Option<Value>,
-    /// How it is now.
+    /// The value after the change.
     pub after: Option<Value>,
 }
 
 impl Tenant<'_> {
-    /// Enters a change.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// Writes a change to the audit log.
     pub fn append_audit(&mut self, change: &Change<'_>, now: Timestamp) -> Result<()> {
         let row = AuditRow {
             seller_id: self.key(),
-            // Any id that sorts by birth will do: nothing refers to an entry.
+            // Any id that sorts by time will do: nothing refers to an entry.
             id: RunId::new(now).bytes(),
             at: now,
             actor: change.actor.to_owned(),
@@ -75,14 +72,11 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Newest first, from below `after`.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// The entries older than `after`, newest first.
     pub fn audit(&mut self, after: Option<Uuid>, limit: i64) -> Result<Vec<AuditEntry>> {
-        let key = self.key();
+        let scope = self.scope();
         let after = after.unwrap_or(Uuid::max()).as_bytes().to_vec();
-        let rows: Vec<AuditRow> = on!(self.conn, c => audit::table.filter(audit::seller_id.eq(&key))
+        let rows: Vec<AuditRow> = on!(self.conn, c => scope.audit()
             .filter(audit::id.lt(&after)).order(audit::id.desc()).limit(limit).load(c))?;
         let json = |text: Option<String>| text.map(|text| serde_json::from_str(&text)).transpose();
         rows.into_iter()

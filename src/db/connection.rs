@@ -1,6 +1,7 @@
-//! One connection, to whichever backend the URL names, and the pool's manager.
+//! A connection to either backend, and the pool's manager.
 //!
-//! The scheme decides, never a trial: with PostgreSQL down a trial would open an SQLite *file* named like its host.
+//! The URL's scheme selects the backend. Trying one after the other would not do: with PostgreSQL down, that would open an
+//! SQLite *file* named like its host.
 use super::changed::{Changed, Changes, merge};
 use super::error::{Error, Result};
 use crate::domain::SellerId;
@@ -8,12 +9,12 @@ use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionMa
 use diesel::r2d2::R2D2Connection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 
-/// Where the rows are.
+/// Which database to use.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// A file.
+    /// The path of a file.
     Sqlite(String),
-    /// A server; may hold a password, so it is never logged.
+    /// The URL of a server; may contain a password, so it is never logged.
     Postgres(String),
 }
 
@@ -24,10 +25,10 @@ impl std::fmt::Debug for DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Reads `sqlite:///absolute/path.db`, `sqlite://relative.db` or `postgres://…`.
+    /// Parses `sqlite:///absolute/path.db`, `sqlite://relative.db` or `postgres://…`.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// What is wrong with it, for people to read.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         if let Some(path) = text.strip_prefix("sqlite://") {
             if path.is_empty() || path.contains(['?', '\0']) {
@@ -37,11 +38,11 @@ impl DatabaseUrl {
         } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             Ok(Self::Postgres(text.to_owned()))
         } else {
-            Err("must begin with sqlite:// or postgres://".to_owned())
+            Err("must start with sqlite:// or postgres://".to_owned())
         }
     }
 
-    /// Which backend.
+    /// `sqlite` or `postgres`.
     pub fn backend(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "sqlite",
@@ -50,7 +51,7 @@ impl DatabaseUrl {
     }
 }
 
-/// The two kinds of connection.
+/// A connection to one of the two backends.
 #[expect(missing_debug_implementations, reason = "diesel's connections have none")]
 pub enum Backend {
     /// SQLite.
@@ -68,7 +69,7 @@ pub struct Conn {
     noted: Vec<(SellerId, Changed)>,
 }
 
-/// Compiles one diesel body for both backends.
+/// Compiles a diesel expression for both backends.
 macro_rules! on {
     ($conn:expr, $c:ident => $body:expr) => {
         match &mut $conn.backend {
@@ -80,16 +81,16 @@ macro_rules! on {
 pub(crate) use on;
 
 impl Conn {
-    /// Opens one.
+    /// Opens a connection.
     ///
     /// # Errors
-    /// The cause, without the URL.
+    /// [`Error::Unavailable`] with the cause, but without the URL.
     pub fn establish(url: &DatabaseUrl) -> Result<Self> {
         let gone = |e: diesel::ConnectionError| Error::Unavailable(e.to_string());
         let backend = match url {
             DatabaseUrl::Sqlite(path) => {
                 let mut c = SqliteConnection::establish(path).map_err(gone)?;
-                // The order matters: the timeout first, so that switching to WAL waits for others who do the same.
+                // The timeout comes first, so that switching to WAL waits for other connections that do the same.
                 c.batch_execute(
                     "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                      PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000;",
@@ -119,15 +120,15 @@ impl Conn {
         changes
     }
 
-    /// Not to be used again.
+    /// Makes the pool discard this connection.
     pub(super) fn mark_broken(&mut self) {
         self.broken = true;
     }
 
-    /// Does `work` in a write transaction, or in a savepoint of the one under way; undone if it fails.
+    /// Runs `work` in a write transaction, or in a savepoint if one is under way; rolled back if it fails.
     ///
     /// # Errors
-    /// Those of `work`, and of the commit.
+    /// Those of `work` and of the commit.
     pub fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.begin()?;
         let noted = self.noted.len();
@@ -148,8 +149,8 @@ impl Conn {
         Ok(())
     }
 
-    /// SQLite takes the write lock at once: a transaction that reads first and writes later is refused when another
-    /// wrote in between, whatever the timeout.
+    /// On SQLite it takes the write lock at once: a transaction that reads first and writes later is refused if another
+    /// one wrote in between, regardless of the timeout.
     fn begin(&mut self) -> Result<()> {
         match &mut self.backend {
             Backend::Postgres(c) => AnsiTransactionManager::begin_transaction(c)?,
@@ -166,7 +167,7 @@ impl Conn {
     }
 }
 
-/// A pattern that matches what contains `text`, to be used with `escape('\\\\')`.
+/// A `LIKE` pattern for text that contains `text`, to be used with `escape('\\\\')`.
 pub(super) fn containing(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
@@ -181,11 +182,11 @@ pub(super) fn containing(text: &str) -> String {
 }
 
 diesel::define_sql_function! {
-    /// Lower case, as far as the backend knows it: applied to both sides of a comparison.
+    /// Lower case as the backend defines it; to be applied to both sides of a comparison.
     fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
 }
 
-/// Makes connections for the pool.
+/// Opens and checks connections for the pool.
 #[derive(Debug)]
 pub struct Manager(pub(super) DatabaseUrl);
 

@@ -1,37 +1,37 @@
-//! What can go wrong with rows, sorted by what the caller does next.
+//! Errors of the database level, sorted by what the caller can do about them.
 use crate::domain::FieldError;
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
 
-/// An error of the database layer.
+/// Why a query failed.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
-    /// No such row, or not this seller's.
+    /// There is no such row, or it belongs to another seller.
     #[error("not found")]
     NotFound,
-    /// It contradicts what is there.
+    /// It contradicts existing rows.
     #[error("conflict: {0}")]
     Conflict(String),
-    /// Fields that do not go with the rows that are there.
+    /// Fields that contradict existing rows.
     #[error("invalid fields")]
     Invalid(Vec<FieldError>),
-    /// The service's own queue is full, or another writer held the database too long; later it will do.
+    /// The service's own queue is full, or another writer held the database for too long; trying again later helps.
     #[error("busy")]
     Busy,
-    /// The database is gone, full or read-only; nothing was committed, as far as is known.
+    /// The database is unreachable, full or read-only; as far as is known, nothing was committed.
     #[error("database unavailable: {0}")]
     Unavailable(String),
-    /// A row that no code of ours could have written.
+    /// A row that this service cannot have written.
     #[error("corrupt row: {0}")]
     Corrupt(String),
 }
 
 impl Error {
-    /// The connection and all that was done on it in this transaction are lost.
+    /// Whether the connection and its transaction are lost.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Busy | Self::Unavailable(_))
     }
 
-    /// One bad field.
+    /// An error in a single field; `pointer` is a JSON pointer.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(pointer, detail)])
     }
@@ -42,7 +42,7 @@ impl From<Diesel> for Error {
         match &error {
             Diesel::NotFound => Self::NotFound,
             Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => Self::Conflict(info.message().to_owned()),
-            // A foreign key to a seller that is being deleted.
+            // The seller that the row refers to is being deleted.
             Diesel::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Self::NotFound,
             Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Self::Busy,
             Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _) => {
@@ -55,7 +55,7 @@ impl From<Diesel> for Error {
     }
 }
 
-/// Neither backend gives us codes for these through diesel.
+/// By the text, since diesel passes no error codes on for these.
 fn sort_by_message(message: &str) -> Error {
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if says(&["database is locked", "database table is locked", "deadlock", "lock timeout", "statement timeout"]) {
@@ -81,5 +81,5 @@ impl From<r2d2::Error> for Error {
     }
 }
 
-/// What a query answers.
+/// The result of a query.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,21 +1,20 @@
-//! How blocking work is run: on tokio's blocking pool, or, in a simulation, in place.
+//! How blocking work runs: on tokio's blocking pool or, in a simulation, on the caller's thread.
 //!
-//! The pool's threads answer when they like, so nothing that waits for them happens in the same order twice. A
-//! simulation has the work done on its own thread instead, and by [`FaultInjection`] says how long that takes in its own
-//! time, whether it fails, and whether its answer is lost after the commit. The service itself never interferes.
+//! Threads of the pool finish in an unpredictable order, which no simulation could repeat. A simulation therefore runs the
+//! work on its own thread and decides through [`FaultInjection`] how long it takes in simulated time, whether it fails,
+//! and whether its result is lost after the commit. The service itself injects no faults.
 use super::error::{Error, Result};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-/// What a simulation does around every piece of work on the database.
+/// What a simulation does before and after each piece of work on the database.
 pub trait FaultInjection: Send + Sync {
-    /// Before the work; an error keeps it from being done.
+    /// Runs before the work; after an error the work is not done.
     fn before(&self) -> BoxFuture<'static, Result<()>>;
-    /// After the work, before anybody is told; an error takes the place of its result.
+    /// Runs after the work; an error replaces its result.
     fn after(&self) -> BoxFuture<'static, Result<()>>;
 }
 
-/// Runs blocking work.
 #[derive(Clone)]
 pub(super) struct Blocking(Option<Arc<dyn FaultInjection>>);
 
@@ -24,7 +23,7 @@ impl Blocking {
         Self(fault_injection)
     }
 
-    /// What `work` returned; an error when it panicked or was interfered with.
+    /// What `work` returned, or an error if it panicked or a fault was injected.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let Some(fault_injection) = &self.0 else {
             return tokio::task::spawn_blocking(work).await.map_err(|e| Error::Unavailable(e.to_string()));

@@ -1,7 +1,9 @@
-//! The few queries that cross sellers: who has work, what is old enough to go, what is sealed under which key. For the
-//! node and the command line alone.
+//! Queries across sellers, for the node and the command line alone: who has work, which rows are past their retention,
+//! which credentials are sealed under an old key.
 use super::connection::{Conn, on};
+use super::pushes::{has_ended, is_in_flight};
 use super::schema::{pushes, sellers, stores, sync_runs, sync_settings};
+use super::scope::Scope;
 use super::sealing::Sealer;
 use super::{Result, id_of};
 use crate::domain::{SellerId, StoreId, Timestamp};
@@ -9,29 +11,24 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use std::time::Duration;
 
-/// How long finished things are kept.
+/// How long rows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Stock events; a repeat of an older one would be applied again.
+    /// Stock events. A repeat of an event that was deleted is applied again.
     pub events: Duration,
     /// Finished pushes, runs and the audit log.
     pub pushes: Duration,
 }
 
-/// Rows removed of one kind in one step.
+/// The most rows deleted from one table in one step.
 pub const PRUNE_STEP: i64 = 500;
 
-/// Sellers that are not suspended and have something to do at `now`: pushes that are due or were cut off, runs that
-/// are open, daily times that have come, stores to look at again.
-///
-/// # Errors
-/// Those of the database.
+/// The sellers that are not suspended and have work at `now`: pushes that wait for their time or were interrupted, open
+/// runs, a daily run that is due, stores to check again.
 pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId>> {
     let mut found: Vec<Vec<u8>> =
         on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::due_at.is_not_null()).load(c))?;
-    found.extend(
-        on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(super::pushes::is_in_flight()).load::<Vec<u8>>(c))?,
-    );
+    found.extend(on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(is_in_flight()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => sync_runs::table.select(sync_runs::seller_id).distinct().filter(sync_runs::finished_at.is_null()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => sync_settings::table.select(sync_settings::seller_id).filter(sync_settings::next_run_at.le(now)).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::probe_at.le(now)).load::<Vec<u8>>(c))?);
@@ -43,30 +40,24 @@ pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId
 }
 
 /// Whether this seller exists and is not suspended.
-///
-/// # Errors
-/// Those of the database.
 pub fn is_active(conn: &mut Conn, seller: SellerId) -> Result<bool> {
     let suspended: Option<bool> = on!(conn, c => sellers::table.find(seller.bytes()).select(sellers::suspended).get_result(c).optional())?;
     Ok(suspended == Some(false))
 }
 
-/// Removes one step of what is older than its retention. Returns how many rows; fewer than [`PRUNE_STEP`] means done.
-///
-/// # Errors
-/// Those of the database.
+/// Deletes one step of the rows that are past their retention. Returns how many; fewer than [`PRUNE_STEP`] means done.
 pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<usize> {
     let (events_before, before) = (now - retention.events, now - retention.pushes);
     let events = prune_table(conn, "stock_events", "event_id", "accepted_at", "accepted_at < $1", events_before)?;
-    // The states are those of the index, which is of use only where they stand in the statement itself.
-    let pushes = prune_table(conn, "pushes", "id", "updated_at", "state IN (2, 5, 7, 8) AND updated_at < $1", before)?;
+    let ended = format!("{} AND updated_at < $1", has_ended().sql());
+    let pushes = prune_table(conn, "pushes", "id", "updated_at", &ended, before)?;
     let runs = prune_table(conn, "sync_runs", "id", "finished_at", "finished_at < $1", before)?;
     let audit = prune_table(conn, "audit", "id", "at", "at < $1", before)?;
     Ok(events + pushes + runs + audit)
 }
 
-/// Removes the oldest rows that are `old`. That is asked once more of each row that is removed: meanwhile a seller may
-/// have had it tried again.
+/// Deletes the oldest rows that are `old`. The condition is repeated for each row, because a seller may have retried a
+/// push in the meantime.
 fn prune_table(conn: &mut Conn, table: &str, id: &str, age: &str, old: &str, before: Timestamp) -> Result<usize> {
     let sql = format!(
         "DELETE FROM {table} WHERE (seller_id, {id}) IN \
@@ -75,28 +66,28 @@ fn prune_table(conn: &mut Conn, table: &str, id: &str, age: &str, old: &str, bef
     Ok(on!(conn, c => diesel::sql_query(sql.as_str()).bind::<BigInt, _>(before).execute(c))?)
 }
 
-/// What became of the stores' credentials when keys were changed.
+/// What a change of the credential key did to the stores' credentials.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resealed {
-    /// Brought under the present key.
+    /// Sealed again under the present key.
     pub resealed: usize,
-    /// Under the present key before.
+    /// Already sealed under the present key.
     pub present: usize,
-    /// Under neither the present nor the previous key, or damaged; left as they are.
+    /// Sealed under an unknown key, or damaged; not changed.
     pub unopened: usize,
 }
 
-/// A seller, a store, its credentials.
+/// Seller, store and credentials.
 type Sealed = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
 
-/// Stores looked at in one step.
+/// Stores read in one step.
 const RESEAL_STEP: i64 = 200;
 
-/// Brings the credentials of all stores under the sealer's present key, while the service goes on. A row is replaced only
-/// as it was read: tokens that were renewed in between stay, and are looked at once more.
+/// Seals the credentials of all stores under the sealer's present key. The service may keep running: a row is replaced
+/// only if it is still as it was read, and read again otherwise, so that renewed tokens are kept.
 ///
 /// # Errors
-/// Those of the database; what was done until then stays done.
+/// If the database fails; stores processed before that keep their new seal.
 pub fn reseal_credentials(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> {
     let mut done = Resealed::default();
     let mut after: (Vec<u8>, Vec<u8>) = Default::default();
@@ -109,28 +100,29 @@ pub fn reseal_credentials(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> 
         after = (seller.clone(), id.clone());
         for (seller, id, sealed) in page {
             let mut sealed = sealed;
+            let (seller, store) =
+                (id_of(&seller, SellerId::from_bytes, "stores.seller_id")?, id_of(&id, StoreId::from_bytes, "stores.id")?);
+            let row = || Scope::of(seller).stores().filter(stores::id.eq(&id));
             while let Some(before) = sealed {
-                let of = (id_of(&seller, SellerId::from_bytes, "stores.seller_id")?, id_of(&id, StoreId::from_bytes, "stores.id")?);
-                let resealed = match sealer.reseal(of.0, of.1, &before) {
+                let resealed = match sealer.reseal(seller, store, &before) {
                     Ok(Some(resealed)) => resealed,
                     Ok(None) => {
                         done.present += 1;
                         break;
                     }
                     Err(error) => {
-                        tracing::warn!(%error, seller.id = %of.0, store.id = %of.1, "a store's credentials were left as they are");
+                        tracing::warn!(%error, seller.id = %seller, store.id = %store, "a store's credentials could not be sealed again");
                         done.unopened += 1;
                         break;
                     }
                 };
-                let row = stores::table.find((&seller, &id));
-                let changed = on!(conn, c => diesel::update(row).filter(stores::credentials.eq(&before))
+                let changed = on!(conn, c => diesel::update(row()).filter(stores::credentials.eq(&before))
                     .set(stores::credentials.eq(&resealed)).execute(c))?;
                 if changed > 0 {
                     done.resealed += 1;
                     break;
                 }
-                sealed = on!(conn, c => row.select(stores::credentials).get_result::<Option<Vec<u8>>>(c).optional())?.flatten();
+                sealed = on!(conn, c => row().select(stores::credentials).get_result::<Option<Vec<u8>>>(c).optional())?.flatten();
             }
         }
     }

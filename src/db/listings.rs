@@ -1,7 +1,7 @@
 //! Listings of one seller: sellable variants in stores, each paired with one SKU.
 //!
-//! A bulk upsert is keyed by (store, external_id). Within a store a SKU has one listing. Rows are taken in order, so
-//! a row may use the SKU that an earlier row gave up; rows that do not fit are refused one by one.
+//! A bulk upsert is keyed by (store, external_id). Within a store a SKU has one listing. Rows are applied in order, so
+//! a row may use a SKU that an earlier row released. A row that conflicts is rejected without affecting the rest.
 use super::connection::{containing, lower, on};
 use super::ledger::Limits;
 use super::pushes::CancelScope;
@@ -12,50 +12,50 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// A listing.
+/// A sellable variant in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     /// Its id.
     pub id: ListingId,
-    /// Where it is sold.
+    /// The store that sells it.
     pub store_id: StoreId,
-    /// What it sells.
+    /// The SKU it is paired with.
     pub sku: String,
-    /// The platform's name of it.
+    /// The platform's id for it.
     pub external_id: String,
-    /// The connector's particulars of it.
+    /// What else the connector needs to address it.
     pub extra: BTreeMap<String, String>,
-    /// What it showed last.
+    /// The quantity that the store last showed, as far as known.
     pub shown: Option<i64>,
-    /// When it did.
+    /// When `shown` was learned.
     pub shown_at: Option<Timestamp>,
-    /// It wants an overwrite once its store works again.
+    /// It needs an overwrite once its store works again.
     pub marked: bool,
     /// When it was paired.
     pub created_at: Timestamp,
 }
 
-/// A row of a bulk upsert, checked by itself.
+/// A row of a bulk upsert, already validated on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewListing {
-    /// What it sells.
+    /// The SKU to pair it with.
     pub sku: Sku,
-    /// The platform's name of it.
+    /// The platform's id for it.
     pub external_id: String,
-    /// The connector's particulars; `None` leaves them alone.
+    /// What else the connector needs to address it; `None` keeps what is stored.
     pub extra: Option<BTreeMap<String, String>>,
 }
 
-/// What became of a row.
+/// The result for one row of a bulk upsert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListingChange {
-    /// It is new.
+    /// The listing is new.
     Created(ListingId),
-    /// It changed.
+    /// The listing was changed.
     Updated(ListingId),
-    /// It was so already.
+    /// The listing was already like this.
     Unchanged(ListingId),
-    /// It does not fit. Pointers are within the row.
+    /// The row conflicts with others. Pointers are relative to the row.
     Rejected(Vec<FieldError>),
 }
 
@@ -93,38 +93,32 @@ impl ListingRow {
     }
 }
 
-/// What stands in the store, as far as a request touches it.
+/// The store's existing listings with an external id or a SKU of the request.
 #[derive(Default)]
-struct Standing {
+struct Existing {
     by_external_id: HashMap<String, ListingRow>,
     /// SKU to external id.
     by_sku: HashMap<String, String>,
 }
 
 impl Tenant<'_> {
-    /// A store's listings by age, from behind `after`.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// A store's listings added after `after`, oldest first.
     pub fn listings(&mut self, store: StoreId, after: Option<ListingId>, limit: i64) -> Result<Vec<Listing>> {
-        let key = self.key();
+        let scope = self.scope();
         let after = after.map(|id| id.bytes()).unwrap_or_default();
-        let rows: Vec<ListingRow> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+        let rows: Vec<ListingRow> = on!(self.conn, c => scope.listings()
             .filter(listings::store_id.eq(store.bytes())).filter(listings::id.gt(&after)).order(listings::id).limit(limit).load(c))?;
         rows.into_iter().map(ListingRow::listing).collect()
     }
 
-    /// A store's listings whose SKU or external id contains `text`, in the order of their SKUs, from behind `after`.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// A store's listings with a SKU after `after` whose SKU or external id contains `text`, in the order of their SKUs.
     pub fn search_listings(&mut self, store: StoreId, text: &str, after: Option<&str>, limit: i64) -> Result<Vec<Listing>> {
-        let (key, pattern, after) = (self.key(), containing(text), after.unwrap_or_default().to_owned());
+        let (scope, pattern, after) = (self.scope(), containing(text), after.unwrap_or_default().to_owned());
         let found =
             lower(listings::sku).like(lower(&pattern)).escape('\\').or(lower(listings::external_id).like(lower(&pattern)).escape('\\'));
         // The unique index of seller, store and SKU has this order.
         let rows: Vec<ListingRow> = on!(self.conn, c => {
-            let mut query = listings::table.filter(listings::seller_id.eq(&key)).filter(listings::store_id.eq(store.bytes()))
+            let mut query = scope.listings().filter(listings::store_id.eq(store.bytes()))
                 .filter(listings::sku.gt(&after)).order(listings::sku).limit(limit).into_boxed();
             if !text.is_empty() { query = query.filter(found.clone()); }
             query.load(c)?
@@ -137,21 +131,18 @@ impl Tenant<'_> {
     /// # Errors
     /// [`Error::NotFound`] when that store has no such listing.
     pub fn listing(&mut self, store: StoreId, id: ListingId) -> Result<Listing> {
-        let key = self.key();
-        let row: ListingRow = on!(self.conn, c => listings::table.find((&key, id.bytes()))
+        let scope = self.scope();
+        let row: ListingRow = on!(self.conn, c => scope.listings().filter(listings::id.eq(id.bytes()))
             .filter(listings::store_id.eq(store.bytes())).get_result(c))?;
         row.listing()
     }
 
-    /// The external ids of this store's listings of these SKUs.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// The external ids of this store's listings of these SKUs, by SKU.
     pub fn paired(&mut self, store: StoreId, skus: &[&str]) -> Result<HashMap<String, String>> {
-        let key = self.key();
+        let scope = self.scope();
         let mut found = HashMap::new();
         for chunk in skus.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<(String, String)> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+            let rows: Vec<(String, String)> = on!(self.conn, c => scope.listings()
                 .filter(listings::store_id.eq(store.bytes())).filter(listings::sku.eq_any(chunk))
                 .select((listings::sku, listings::external_id)).load(c))?;
             found.extend(rows);
@@ -159,28 +150,28 @@ impl Tenant<'_> {
         Ok(found)
     }
 
-    /// Unpairs a listing and calls off what waits for it.
+    /// Unpairs a listing and cancels its pushes.
     ///
     /// # Errors
     /// [`Error::NotFound`] when that store has no such listing.
     pub fn delete_listing(&mut self, store: StoreId, id: ListingId, now: Timestamp) -> Result<Listing> {
-        let key = self.key();
-        let row: ListingRow = on!(self.conn, c => listings::table.find((&key, id.bytes()))
+        let scope = self.scope();
+        let row: ListingRow = on!(self.conn, c => scope.listings().filter(listings::id.eq(id.bytes()))
             .filter(listings::store_id.eq(store.bytes())).get_result(c))?;
         self.note(Changed::Work);
         self.cancel_pushes(CancelScope::Listing(id), "The listing was unpaired.", now)?;
-        on!(self.conn, c => diesel::delete(listings::table.find((&key, id.bytes()))).execute(c))?;
+        on!(self.conn, c => diesel::delete(scope.listings().filter(listings::id.eq(id.bytes()))).execute(c))?;
         row.listing()
     }
 
     /// Pairs many listings of one store.
     ///
     /// # Errors
-    /// [`Error::NotFound`] without that store.
+    /// [`Error::NotFound`] when there is no such store.
     pub fn save_listings(&mut self, store: StoreId, rows: &[NewListing], limits: Limits, now: Timestamp) -> Result<Vec<ListingChange>> {
         self.store(store)?;
         self.note(Changed::Work);
-        let mut standing = self.standing(store, rows)?;
+        let mut existing = self.existing(store, rows)?;
         let skus: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
         let known = self.sku_names(&skus)?;
         let mut room = self.room_for_skus(limits)?;
@@ -191,11 +182,11 @@ impl Tenant<'_> {
         let mut results = Vec::with_capacity(rows.len());
         for row in rows {
             if !seen.insert(&row.external_id) {
-                results.push(rejected("/external_id", "stands in this request more than once"));
+                results.push(rejected("/external_id", "occurs more than once in this request"));
                 continue;
             }
-            if let Some(holder) = standing.by_sku.get(row.sku.as_str()).filter(|holder| **holder != row.external_id) {
-                let detail = format!("is paired with the listing {holder} of this store already; a SKU has one listing in a store");
+            if let Some(current) = existing.by_sku.get(row.sku.as_str()).filter(|current| **current != row.external_id) {
+                let detail = format!("is already paired with the listing {current} of this store; a SKU has only one listing in a store");
                 results.push(rejected("/sku", &detail));
                 continue;
             }
@@ -207,7 +198,7 @@ impl Tenant<'_> {
                 room -= 1;
                 new_skus.insert(row.sku.as_str());
             }
-            results.push(self.place(store, row, &mut standing, &mut write, &mut repaired, now)?);
+            results.push(self.apply(store, row, &mut existing, &mut write, &mut repaired, now)?);
         }
         self.insert_skus(new_skus.into_iter(), now)?;
         for id in repaired {
@@ -221,19 +212,19 @@ impl Tenant<'_> {
         Ok(results)
     }
 
-    /// Takes one row that fits.
-    fn place(
+    /// Applies one row that conflicts with no other.
+    fn apply(
         &self,
         store: StoreId,
         row: &NewListing,
-        standing: &mut Standing,
+        existing: &mut Existing,
         write: &mut Vec<ListingRow>,
         repaired: &mut Vec<ListingId>,
         now: Timestamp,
     ) -> Result<ListingChange> {
         let extra = row.extra.as_ref().filter(|extra| !extra.is_empty()).map(serde_json::to_string).transpose();
         let extra = extra.map_err(|e| Error::Corrupt(e.to_string()))?;
-        let Some(old) = standing.by_external_id.get_mut(&row.external_id) else {
+        let Some(old) = existing.by_external_id.get_mut(&row.external_id) else {
             let id = ListingId::new(now);
             write.push(ListingRow {
                 seller_id: self.key(),
@@ -249,7 +240,7 @@ impl Tenant<'_> {
                 created_at: now,
                 settles_at: None,
             });
-            standing.by_sku.insert(row.sku.to_string(), row.external_id.clone());
+            existing.by_sku.insert(row.sku.to_string(), row.external_id.clone());
             return Ok(ListingChange::Created(id));
         };
         let id = id_of(&old.id, ListingId::from_bytes, "listings.id")?;
@@ -260,9 +251,9 @@ impl Tenant<'_> {
         }
         if other_sku {
             repaired.push(id);
-            standing.by_sku.remove(&old.sku);
+            existing.by_sku.remove(&old.sku);
             old.sku = row.sku.to_string();
-            standing.by_sku.insert(row.sku.to_string(), row.external_id.clone());
+            existing.by_sku.insert(row.sku.to_string(), row.external_id.clone());
         }
         if other_extra {
             old.extra = extra;
@@ -271,22 +262,22 @@ impl Tenant<'_> {
         Ok(ListingChange::Updated(id))
     }
 
-    fn standing(&mut self, store: StoreId, rows: &[NewListing]) -> Result<Standing> {
-        let (key, store) = (self.key(), store.bytes());
-        let mut standing = Standing::default();
+    fn existing(&mut self, store: StoreId, rows: &[NewListing]) -> Result<Existing> {
+        let (scope, store) = (self.scope(), store.bytes());
+        let mut existing = Existing::default();
         for chunk in rows.chunks(ROWS_PER_STATEMENT) {
             let external_ids: Vec<&str> = chunk.iter().map(|row| row.external_id.as_str()).collect();
             let skus: Vec<&str> = chunk.iter().map(|row| row.sku.as_str()).collect();
-            let of_store = listings::table.filter(listings::seller_id.eq(&key)).filter(listings::store_id.eq(&store));
-            // Two questions instead of one with OR: each has its own index.
-            let mut found: Vec<ListingRow> = on!(self.conn, c => of_store.filter(listings::external_id.eq_any(&external_ids)).load(c))?;
-            found.extend(on!(self.conn, c => of_store.filter(listings::sku.eq_any(&skus)).load::<ListingRow>(c))?);
+            let of_store = || scope.listings().filter(listings::store_id.eq(&store));
+            // Two queries instead of one with OR: each has its own index.
+            let mut found: Vec<ListingRow> = on!(self.conn, c => of_store().filter(listings::external_id.eq_any(&external_ids)).load(c))?;
+            found.extend(on!(self.conn, c => of_store().filter(listings::sku.eq_any(&skus)).load::<ListingRow>(c))?);
             for row in found {
-                standing.by_sku.insert(row.sku.clone(), row.external_id.clone());
-                standing.by_external_id.insert(row.external_id.clone(), row);
+                existing.by_sku.insert(row.sku.clone(), row.external_id.clone());
+                existing.by_external_id.insert(row.external_id.clone(), row);
             }
         }
-        Ok(standing)
+        Ok(existing)
     }
 }
 

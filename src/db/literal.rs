@@ -1,8 +1,8 @@
 //! Conditions that are written into a statement instead of being bound to it.
 //!
-//! A partial index is of use only where its condition stands in the statement itself; and where a bound value stands
-//! against a condition of an index, SQLite plans the statement anew each time that the value may be another. Unlike
-//! diesel's own `sql`, a statement with these is kept prepared.
+//! A partial index is used only by a statement that repeats its condition literally; and where a bound value meets the
+//! condition of an index, SQLite plans the statement again whenever the value may have changed. Unlike with diesel's own
+//! `sql`, a statement with these stays prepared.
 use diesel::backend::Backend;
 use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
 use diesel::prelude::QueryResult;
@@ -10,18 +10,23 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Bool, SingleValue};
 use std::marker::PhantomData;
 
-/// A piece of SQL of this type, the same on both backends.
+/// A piece of SQL of type `ST`, the same on both backends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Literal<ST>(&'static str, PhantomData<ST>);
 
-/// A condition.
 pub(super) fn is(condition: &'static str) -> Literal<Bool> {
     literal(condition)
 }
 
-/// A piece of SQL of type `ST`.
 pub(super) fn literal<ST>(text: &'static str) -> Literal<ST> {
     Literal(text, PhantomData)
+}
+
+impl<ST> Literal<ST> {
+    /// For a statement that is written as text.
+    pub(super) fn sql(self) -> &'static str {
+        self.0
+    }
 }
 
 impl<ST: SingleValue> Expression for Literal<ST> {
@@ -35,7 +40,7 @@ impl<ST, DB: Backend> QueryFragment<DB> for Literal<ST> {
     }
 }
 
-/// None of its own: prepared statements are told apart by their text.
+/// It has none of its own: prepared statements are distinguished by their text.
 impl<ST> QueryId for Literal<ST> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;

@@ -1,8 +1,8 @@
 //! Migrations: the folders of `migrations/`, embedded by `build.rs` and run in order, each in a transaction.
 //!
 //! The versions applied are kept in diesel's own table, so diesel's command line works on the same databases.
-use super::connection::{Backend, Conn, on};
-use super::{DatabaseUrl, Error, Result};
+use super::connection::{Backend, Conn, DatabaseUrl, on};
+use super::error::{Error, Result};
 use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationConnection;
 use diesel::prelude::*;

@@ -1,8 +1,8 @@
-//! The operator's view over all sellers: counts, queues, and what happened in the last minute. Nothing of any
-//! seller's data.
+//! The operator's view of all sellers: counts, queues and recent activity, but none of any seller's data.
 use super::connection::on;
-use super::pushes::{is_active, is_confirmed, is_held, is_increase, is_not_held};
+use super::pushes::{is_active, is_confirmed, is_held, is_in_flight, is_increase, is_not_held};
 use super::schema::{pushes, sellers, stock_events, stores};
+use super::scope::store_of;
 use super::sellers::Seller;
 use super::{Conn, Result, id_of};
 use crate::domain::{SellerId, Timestamp};
@@ -11,33 +11,30 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use std::collections::HashMap;
 
-/// Confirmed pushes whose time is looked at in one sample, at most.
+/// The most confirmed pushes whose duration is measured for one sample.
 const MOST_TIMES: i64 = 5_000;
 
-/// What the service holds.
+/// The size of the service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overview {
-    /// Sellers.
+    /// All sellers.
     pub sellers: i64,
-    /// Of these, suspended.
+    /// How many of them are suspended.
     pub suspended: i64,
-    /// Stores.
+    /// All stores.
     pub stores: i64,
-    /// Pushes that are not at their end, by platform.
+    /// Pushes that have not ended, by platform.
     pub queue: Vec<(String, i64)>,
-    /// Stock events accepted since the instant asked for.
+    /// Stock events accepted since the given instant.
     pub events: i64,
     /// Pushes confirmed since then.
     pub pushes: i64,
 }
 
-/// Counts it all, and what happened since `since`.
-///
-/// # Errors
-/// Those of the database.
+/// Counts everything, and events and pushes since `since`.
 pub fn overview(conn: &mut Conn, since: Timestamp) -> Result<Overview> {
-    // Written out, so that both backends see that it is the partial index's own condition.
-    let queue: Vec<Queue> = on!(conn, c => diesel::sql_query(QUEUES).load(c))?;
+    let sql = queues();
+    let queue: Vec<Queue> = on!(conn, c => diesel::sql_query(sql.as_str()).load(c))?;
     Ok(Overview {
         sellers: on!(conn, c => sellers::table.count().get_result(c))?,
         suspended: on!(conn, c => sellers::table.filter(sellers::suspended.eq(true)).count().get_result(c))?,
@@ -48,17 +45,21 @@ pub fn overview(conn: &mut Conn, since: Timestamp) -> Result<Overview> {
     })
 }
 
-/// Pushes that are not at their end, by platform: what is due some day, what is held, what is on its way. Counted by store
-/// in three partial indices, before the few stores are looked up.
-const QUEUES: &str = "\
-    SELECT stores.platform, CAST(SUM(queue.pushes) AS BIGINT) AS pushes FROM ( \
-        SELECT seller_id, store_id, COUNT(*) AS pushes FROM pushes WHERE due_at IS NOT NULL GROUP BY seller_id, store_id \
-        UNION ALL \
-        SELECT seller_id, store_id, COUNT(*) AS pushes FROM pushes WHERE state = 6 GROUP BY seller_id, store_id \
-        UNION ALL \
-        SELECT seller_id, store_id, COUNT(*) AS pushes FROM pushes WHERE state IN (1, 4) AND due_at IS NULL GROUP BY seller_id, store_id \
-    ) AS queue JOIN stores ON stores.seller_id = queue.seller_id AND stores.id = queue.store_id \
-    GROUP BY stores.platform ORDER BY stores.platform";
+/// Counts the pushes that have not ended by platform: those that wait for their time, those that are held, those in flight.
+/// Each is counted by store in a partial index, whose condition it repeats, before the few stores are looked up.
+fn queues() -> String {
+    let count = |condition: &str| {
+        format!("SELECT seller_id, store_id, COUNT(*) AS pushes FROM pushes WHERE {condition} GROUP BY seller_id, store_id")
+    };
+    let (held, in_flight) = (count(is_held().sql()), count(&format!("{} AND due_at IS NULL", is_in_flight().sql())));
+    format!(
+        "SELECT stores.platform, CAST(SUM(queue.pushes) AS BIGINT) AS pushes \
+         FROM ({} UNION ALL {held} UNION ALL {in_flight}) AS queue \
+         JOIN stores ON stores.seller_id = queue.seller_id AND stores.id = queue.store_id \
+         GROUP BY stores.platform ORDER BY stores.platform",
+        count("due_at IS NOT NULL")
+    )
+}
 
 #[derive(QueryableByName)]
 struct Queue {
@@ -68,23 +69,20 @@ struct Queue {
     pushes: i64,
 }
 
-/// What happened since the last look, for the operator's plots.
+/// What happened since the last sample, for the operator's charts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sample {
     /// Stock events accepted.
     pub events: i64,
     /// Pushes confirmed, by platform.
     pub confirmed: Vec<(String, i64)>,
-    /// When the push that waits longest was made; held ones do not count.
+    /// When the oldest push that has not ended was created; held ones do not count.
     pub oldest_waiting: Option<Timestamp>,
-    /// From acceptance to confirmation, in milliseconds, of the increases confirmed; not in order.
+    /// Milliseconds from creation to confirmation, for each increase confirmed; latest first.
     pub times_ms: Vec<i64>,
 }
 
-/// Looks at what happened since `since`.
-///
-/// # Errors
-/// Those of the database.
+/// Takes a sample of what happened since `since`.
 pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
     let times: Vec<(Timestamp, Option<Timestamp>)> = on!(conn, c => pushes::table.filter(is_confirmed()).filter(pushes::updated_at.gt(since))
         .filter(is_increase())
@@ -92,8 +90,7 @@ pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
     Ok(Sample {
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
         confirmed: on!(conn, c => pushes::table
-            .inner_join(stores::table.on(stores::seller_id.eq(pushes::seller_id).and(stores::id.eq(pushes::store_id))))
-            .filter(is_confirmed()).filter(pushes::updated_at.gt(since)).group_by(stores::platform)
+            .inner_join(store_of!(pushes)).filter(is_confirmed()).filter(pushes::updated_at.gt(since)).group_by(stores::platform)
             .select((stores::platform, count_star())).order(stores::platform).load(c))?,
         oldest_waiting: on!(conn, c => pushes::table.filter(is_active()).filter(is_not_held())
             .select(diesel::dsl::min(pushes::created_at)).get_result(c))?,
@@ -101,21 +98,18 @@ pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
     })
 }
 
-/// A seller, and what it has and waits for.
+/// A seller with its stores and queue counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SellerLoad {
-    /// The seller.
+    /// The seller itself.
     pub seller: Seller,
-    /// Its stores.
+    /// How many stores it has.
     pub stores: i64,
-    /// Its pushes that are due now or later, or held.
+    /// How many of its pushes are due now or later, or held.
     pub waiting: i64,
 }
 
-/// Sellers by age, from behind `after`, with their stores and queues counted.
-///
-/// # Errors
-/// Those of the database.
+/// The sellers added after `after`, oldest first.
 pub fn seller_loads(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Result<Vec<SellerLoad>> {
     let found = super::sellers::sellers(conn, after, limit)?;
     let ids: Vec<Vec<u8>> = found.iter().map(|seller| seller.id.bytes()).collect();

@@ -1,30 +1,30 @@
-//! Where every query on a seller's tables starts: a builder that already carries the seller.
+//! Where every query on a seller's tables starts: a builder that already selects the seller's rows.
 //!
-//! `scope.pushes()` is `SELECT … FROM pushes WHERE seller_id = …`, to be narrowed by further filters, and just as much
-//! the target of an `update` or a `delete`. A tenant's table cannot be reached in any other way: `tests/architecture.rs`
-//! finds a `pushes::table` that is written anywhere else in `db` (an `insert_into` names its seller in the row).
-use super::Tenant;
+//! `scope.pushes()` is `SELECT … FROM pushes WHERE seller_id = …`, to be narrowed by further filters, and can also be
+//! the target of an `update` or a `delete`. `tests/architecture.rs` rejects a `pushes::table` anywhere else in a seller's
+//! part of `db`, except in an `insert_into`, whose rows name the seller.
 use super::schema::{
     api_keys, audit, listings, pushes, rules, skus, stock_events, stock_levels, store_circuits, stores, sync_runs, sync_settings,
     warehouses,
 };
+use super::tenant::Tenant;
 use crate::domain::SellerId;
 use diesel::dsl::{Eq, Filter};
 use diesel::prelude::*;
 
-/// One seller's part of every table.
+/// One seller's rows in each table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope(SellerId);
 
 impl Scope {
-    /// For what crosses sellers and changes one of them.
+    /// For code that works across sellers and reaches one of them.
     pub(super) fn of(seller: SellerId) -> Self {
         Self(seller)
     }
 }
 
 impl Tenant<'_> {
-    /// This seller's part of every table.
+    /// This seller's rows in each table.
     pub(super) fn scope(&self) -> Scope {
         Scope(self.seller())
     }
@@ -56,8 +56,17 @@ scoped![
     warehouses,
 ];
 
-/// The rows of a table that belong to any of several sellers, each narrowed by a condition of its own. Takes a map from
-/// seller to what is wanted of it; without sellers there is nothing to ask, and it must not be asked.
+/// The store of each row, to be joined: `scope.listings().inner_join(store_of!(listings))`.
+macro_rules! store_of {
+    ($table:ident) => {{
+        use $crate::db::schema::{stores, $table};
+        stores::table.on(stores::seller_id.eq($table::seller_id).and(stores::id.eq($table::store_id)))
+    }};
+}
+pub(super) use store_of;
+
+/// The rows of a table that belong to any of several sellers, with a further condition for each. Takes a map from seller
+/// to whatever that condition needs; it must not be empty, since a query without conditions finds the rows of all sellers.
 macro_rules! of_sellers {
     ($table:ident, $wanted:expr, |$w:ident| $filter:expr) => {{
         let mut query = $crate::db::schema::$table::table.into_boxed();

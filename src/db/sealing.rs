@@ -1,8 +1,8 @@
 //! Seals the stores' credentials: AES-256-GCM under a key that is not in the database, with seller and store as
-//! associated data, so that a sealed text moved to another row does not open.
+//! associated data, so that a sealed text copied to another row does not open.
 //!
-//! A sealed text is: version (1 byte), key id (4), nonce (12), ciphertext and tag. While keys are changed, what the key
-//! before has sealed still opens; [`Sealer::reseal`] brings it under the present one.
+//! A sealed text is: version (1 byte), key id (4), nonce (12), ciphertext and tag. While the key is being replaced, what
+//! the previous key sealed still opens; [`Sealer::reseal`] seals it under the present one.
 use crate::domain::{SellerId, StoreId};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -16,21 +16,21 @@ const VERSION: u8 = 1;
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 
-/// Why something could not be sealed or opened. Says nothing of what is in it.
+/// Why sealing or opening failed. Reveals nothing about the contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// Sealed under another key.
     #[error("the credentials were sealed under another key; was credential_key changed?")]
     OtherKey,
-    /// Changed, cut, or moved here from another store.
+    /// Altered, truncated or copied from another store.
     #[error("the sealed credentials do not open")]
     Damaged,
-    /// The machine has no randomness.
-    #[error("no random numbers can be had")]
+    /// The machine provides no random numbers.
+    #[error("no random numbers are available")]
     NoRandomness,
 }
 
-/// Seals and opens. Cheap to clone; prints nothing of its keys.
+/// Seals and opens credentials. Cheap to clone; its `Debug` output contains no key.
 #[derive(Clone)]
 pub struct Sealer {
     present: Key,
@@ -63,23 +63,23 @@ impl std::fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// With a key of 32 bytes in base64.
+    /// Uses a key of 32 bytes in base64.
     ///
     /// # Errors
-    /// What is wrong, in words that do not repeat the key.
+    /// What is wrong with it, without repeating the key.
     pub fn from_base64(text: &str) -> Result<Self, String> {
         Ok(Self { present: Key::from_base64(text)?, previous: None })
     }
 
-    /// Opens what this key has sealed, too.
+    /// Also opens what this earlier key sealed.
     ///
     /// # Errors
-    /// As [`Self::from_base64`].
+    /// Those of [`Self::from_base64`].
     pub fn and_previous(self, text: &str) -> Result<Self, String> {
         Ok(Self { previous: Some(Key::from_base64(text)?), ..self })
     }
 
-    /// What is sealed under the previous key, sealed under the present one; `None` for what is already.
+    /// Seals under the present key what the previous one sealed; `None` if it is already sealed under the present key.
     ///
     /// # Errors
     /// Those of [`Self::open`] and [`Self::seal`].
@@ -103,7 +103,7 @@ impl Sealer {
         Ok([&[VERSION][..], id, &nonce, &sealed].concat())
     }
 
-    /// Opens what [`Self::seal`] made for the same store.
+    /// Opens what [`Self::seal`] returned for the same store.
     ///
     /// # Errors
     /// [`SealError::OtherKey`] or [`SealError::Damaged`].
@@ -125,10 +125,11 @@ fn associated(seller: SellerId, store: StoreId) -> Vec<u8> {
     [seller.bytes(), store.bytes()].concat()
 }
 
-/// The key in this file, which is made, for its owner's eyes only, when it is not there. Says whether it was made.
+/// Reads the key from a file, or creates the file, readable by its owner only, with a new key. Returns the key and whether
+/// it is new.
 ///
 /// # Errors
-/// What went wrong, in words.
+/// What went wrong, for people to read.
 pub fn key_file(path: &Path) -> Result<(String, bool), String> {
     let at = |error: std::io::Error| format!("the credential key file {} cannot be used: {error}", path.display());
     match std::fs::read_to_string(path) {
@@ -137,7 +138,7 @@ pub fn key_file(path: &Path) -> Result<(String, bool), String> {
         Err(error) => return Err(at(error)),
     }
     let mut key = [0u8; KEY_BYTES];
-    getrandom::fill(&mut key).map_err(|e| format!("no random numbers can be had: {e}"))?;
+    getrandom::fill(&mut key).map_err(|e| format!("no random numbers are available: {e}"))?;
     let text = STANDARD.encode(key);
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -145,7 +146,7 @@ pub fn key_file(path: &Path) -> Result<(String, bool), String> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = match options.open(path) {
         Ok(file) => file,
-        // Another process was faster: its key is the key.
+        // Another process created it first: its key is used.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             return std::fs::read_to_string(path).map(|text| (text.trim().to_owned(), false)).map_err(at);
         }
@@ -161,7 +162,7 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn what_is_sealed_opens_for_its_own_store_under_its_own_key_only() {
+    fn sealed_text_opens_only_for_its_own_store_and_under_its_own_key() {
         let ids = |n| (SellerId(Uuid::from_u128(n)), StoreId(Uuid::from_u128(n + 1)));
         let sealer = Sealer::from_base64(&STANDARD.encode([7u8; 32])).unwrap();
         let other = Sealer::from_base64(&STANDARD.encode([8u8; 32])).unwrap();
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn while_keys_change_what_the_previous_one_sealed_opens_and_comes_under_the_present_one() {
+    fn while_the_key_is_replaced_old_seals_open_and_can_be_renewed_under_the_present_key() {
         let (seller, store) = (SellerId(Uuid::from_u128(1)), StoreId(Uuid::from_u128(2)));
         let [old_key, new_key] = [7u8, 8].map(|byte| STANDARD.encode([byte; 32]));
         let sealed = Sealer::from_base64(&old_key).unwrap().seal(seller, store, b"secret").unwrap();
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_is_made_once() {
+    fn a_key_file_is_created_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let (key, made) = key_file(&path).unwrap();

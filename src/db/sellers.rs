@@ -1,7 +1,8 @@
-//! Sellers and their API keys: what has to be known before a tenant is. Used by the operator's part of the interface
-//! and to find out who calls. Keys are kept as SHA-256 only.
+//! Sellers and their API keys: what has to be known before there is a tenant. Used by the operator's API and to
+//! authenticate callers. Of a key only the SHA-256 is stored.
 use super::connection::on;
 use super::schema::{api_keys, pushes, sellers, stock_events, sync_settings, warehouses};
+use super::scope::Scope;
 use super::settings::SettingsRow;
 use super::{Changed, Conn, Error, Result, id_of};
 use crate::domain::limits::MAX_KEYS;
@@ -11,21 +12,21 @@ use diesel::prelude::*;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// Rows removed in one transaction while a seller is being deleted.
+/// Rows deleted in one transaction while a seller is being deleted.
 const DELETE_STEP: i64 = 5_000;
 
 /// A seller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seller {
-    /// Its id.
+    /// Sorts by age.
     pub id: SellerId,
-    /// Its name.
+    /// Its display name.
     pub name: String,
-    /// The zone in which its days begin; the sync settings have their own copy, which the seller may change.
+    /// The initial time zone; the sync settings have a copy that the seller may change.
     pub timezone: chrono_tz::Tz,
-    /// Its keys open nothing and nothing is sent for it.
+    /// While suspended, its keys are refused and nothing is sent for it.
     pub suspended: bool,
-    /// How many SKUs it has.
+    /// The number of its SKUs.
     pub sku_count: i64,
     /// When it was added.
     pub created_at: Timestamp,
@@ -34,28 +35,28 @@ pub struct Seller {
 /// An API key, without its secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its name.
+    /// Names the key in the API and in the audit log.
     pub id: KeyId,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was revoked.
+    /// When it was revoked; `None` while it is valid.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// Whom a key belongs to.
+/// Whose key it is, and whether it may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyOwner {
     /// The seller.
     pub seller: SellerId,
     /// The key.
     pub key: KeyId,
-    /// The key was revoked.
+    /// Whether the key was revoked.
     pub revoked: bool,
-    /// The seller is suspended.
+    /// Whether the seller is suspended.
     pub suspended: bool,
 }
 
-/// The digest under which a key is kept.
+/// The digest under which a key is stored.
 pub fn key_hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
@@ -84,10 +85,7 @@ impl SellerRow {
     }
 }
 
-/// Adds a seller with its settings, its first warehouse and its first key.
-///
-/// # Errors
-/// Those of the database.
+/// Adds a seller with default settings, its first warehouse and its first key.
 pub fn create_seller(conn: &mut Conn, seller: &Seller, key: KeyId, hash: &[u8; 32]) -> Result<()> {
     let row = SellerRow {
         id: seller.id.bytes(),
@@ -117,17 +115,14 @@ pub fn seller(conn: &mut Conn, id: SellerId) -> Result<Seller> {
     row.seller()
 }
 
-/// Sellers by age, from behind `after`.
-///
-/// # Errors
-/// Those of the database.
+/// The sellers added after `after`, oldest first.
 pub fn sellers(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Result<Vec<Seller>> {
     let after = after.map(|id| id.bytes()).unwrap_or_default();
     let rows: Vec<SellerRow> = on!(conn, c => sellers::table.filter(sellers::id.gt(&after)).order(sellers::id).limit(limit).load(c))?;
     rows.into_iter().map(SellerRow::seller).collect()
 }
 
-/// Saves name, zone and suspension.
+/// Saves name, time zone and suspension.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is none.
@@ -141,37 +136,32 @@ pub fn save_seller(conn: &mut Conn, seller: &Seller) -> Result<()> {
     if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
-/// Removes a part of a seller's rows, the last part with the seller itself. A large seller is removed in many short
-/// transactions, so that others' writes find their way in between. Answers whether the seller is gone.
-///
-/// # Errors
-/// Those of the database.
+/// Deletes a part of a seller's rows, and finally the seller. A large seller is deleted in many short transactions, so
+/// that others can write in between. Returns whether the seller is gone.
 pub fn delete_seller_step(conn: &mut Conn, id: SellerId) -> Result<bool> {
-    let key = id.bytes();
-    let bound: Option<Vec<u8>> = on!(conn, c => pushes::table.filter(pushes::seller_id.eq(&key))
-        .select(pushes::id).order(pushes::id).offset(DELETE_STEP).first(c).optional())?;
+    let scope = Scope::of(id);
+    let bound: Option<Vec<u8>> =
+        on!(conn, c => scope.pushes().select(pushes::id).order(pushes::id).offset(DELETE_STEP).first(c).optional())?;
     if let Some(bound) = bound {
-        on!(conn, c => diesel::delete(pushes::table.filter(pushes::seller_id.eq(&key)).filter(pushes::id.lt(&bound))).execute(c))?;
+        on!(conn, c => diesel::delete(scope.pushes().filter(pushes::id.lt(&bound))).execute(c))?;
         return Ok(false);
     }
-    let bound: Option<String> = on!(conn, c => stock_events::table.filter(stock_events::seller_id.eq(&key))
-        .select(stock_events::event_id).order(stock_events::event_id).offset(DELETE_STEP).first(c).optional())?;
+    let bound: Option<String> = on!(conn, c => scope.stock_events().select(stock_events::event_id).order(stock_events::event_id).offset(DELETE_STEP).first(c).optional())?;
     if let Some(bound) = bound {
-        on!(conn, c => diesel::delete(stock_events::table.filter(stock_events::seller_id.eq(&key))
-            .filter(stock_events::event_id.lt(&bound))).execute(c))?;
+        on!(conn, c => diesel::delete(scope.stock_events().filter(stock_events::event_id.lt(&bound))).execute(c))?;
         return Ok(false);
     }
-    on!(conn, c => diesel::delete(sellers::table.find(&key)).execute(c))?;
+    on!(conn, c => diesel::delete(sellers::table.find(id.bytes())).execute(c))?;
     Ok(true)
 }
 
 /// Adds a key to a seller.
 ///
 /// # Errors
-/// [`Error::NotFound`] without that seller, [`Error::Conflict`] when it has too many.
+/// [`Error::NotFound`] when there is no such seller; [`Error::Conflict`] when it has too many keys.
 pub fn create_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], now: Timestamp) -> Result<()> {
     self::seller(conn, seller)?;
-    let count: i64 = on!(conn, c => api_keys::table.filter(api_keys::seller_id.eq(seller.bytes())).count().get_result(c))?;
+    let count: i64 = on!(conn, c => Scope::of(seller).api_keys().count().get_result(c))?;
     if count >= MAX_KEYS {
         return Err(Error::Conflict(format!("a seller may have at most {MAX_KEYS} keys, revoked ones included")));
     }
@@ -185,12 +175,12 @@ fn insert_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], no
     Ok(())
 }
 
-/// Revokes a key; again is no error.
+/// Revokes a key. Revoking it again is no error.
 ///
 /// # Errors
 /// [`Error::NotFound`] when that seller has no such key.
 pub fn revoke_key(conn: &mut Conn, seller: SellerId, key: KeyId, now: Timestamp) -> Result<()> {
-    let row = api_keys::table.find((seller.bytes(), key.bytes()));
+    let row = Scope::of(seller).api_keys().filter(api_keys::id.eq(key.bytes()));
     let revoked: Option<Timestamp> = on!(conn, c => row.clone().select(api_keys::revoked_at).get_result(c))?;
     if revoked.is_none() {
         on!(conn, c => diesel::update(row).set(api_keys::revoked_at.eq(now)).execute(c))?;
@@ -198,27 +188,24 @@ pub fn revoke_key(conn: &mut Conn, seller: SellerId, key: KeyId, now: Timestamp)
     Ok(())
 }
 
-/// A seller's keys by age.
-///
-/// # Errors
-/// Those of the database.
+/// A seller's keys, oldest first.
 pub fn keys(conn: &mut Conn, seller: SellerId) -> Result<Vec<ApiKey>> {
-    let rows: Vec<(Vec<u8>, Timestamp, Option<Timestamp>)> = on!(conn, c => api_keys::table.filter(api_keys::seller_id.eq(seller.bytes()))
+    let rows: Vec<(Vec<u8>, Timestamp, Option<Timestamp>)> = on!(conn, c => Scope::of(seller).api_keys()
         .select((api_keys::id, api_keys::created_at, api_keys::revoked_at)).order(api_keys::id).load(c))?;
     rows.into_iter()
         .map(|(id, created_at, revoked_at)| Ok(ApiKey { id: id_of(&id, KeyId::from_bytes, "api_keys.id")?, created_at, revoked_at }))
         .collect()
 }
 
-/// Whose key has this digest.
+/// The owner of the key with this digest.
 ///
 /// # Errors
-/// [`Error::NotFound`] when nobody's has.
+/// [`Error::NotFound`] when there is no such key.
 pub fn find_key(conn: &mut Conn, hash: &[u8; 32]) -> Result<KeyOwner> {
     let row: (Vec<u8>, Vec<u8>, Vec<u8>, Option<Timestamp>, bool) = on!(conn, c => api_keys::table
         .inner_join(sellers::table.on(sellers::id.eq(api_keys::seller_id))).filter(api_keys::hash.eq(&hash[..]))
         .select((api_keys::seller_id, api_keys::id, api_keys::hash, api_keys::revoked_at, sellers::suspended)).get_result(c))?;
-    // The index has compared already, but not in constant time.
+    // The index has already compared, but not in constant time.
     if !bool::from(row.2.ct_eq(&hash[..])) {
         return Err(Error::NotFound);
     }

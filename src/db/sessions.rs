@@ -1,14 +1,15 @@
-//! Who is signed in to the console. A session is found by the digest of its token; the token itself is only in the
-//! browser. A seller's session ends with its key, an operator's with the operator key.
+//! Who is signed in to the console. A session is found by the digest of its token; only the browser has the token itself.
+//! A seller's session ends when its API key is revoked, an operator's when the operator key is changed.
 use super::connection::on;
 use super::schema::{api_keys, sessions, sync_settings};
+use super::scope::Scope;
 use super::sellers::{Seller, seller};
 use super::{Conn, Error, Result, id_of};
 use crate::domain::settings::parse_timezone;
 use crate::domain::{KeyId, SellerId, Timestamp};
 use diesel::prelude::*;
 
-/// The digest under which something secret is kept.
+/// A SHA-256 digest of a secret.
 pub type Digest = [u8; 32];
 
 /// Whose session it is.
@@ -21,36 +22,33 @@ pub enum SessionOf {
         /// The key.
         key: KeyId,
     },
-    /// The operator. The proof binds the session to the operator key of the day it began.
+    /// The operator. The proof binds the session to the operator key with which it began.
     Operator {
         /// A digest of the session's token and the operator key.
         proof: Digest,
     },
 }
 
-/// A session that holds, with what every page shows.
+/// A valid session, with what every page shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Session {
     /// A seller's.
     Seller {
         /// The seller.
         seller: Seller,
-        /// By which key.
+        /// The key used to sign in.
         key: KeyId,
-        /// The zone in which it reads times.
+        /// The zone in which it is shown times.
         zone: chrono_tz::Tz,
     },
-    /// The operator's; the caller compares the proof.
+    /// The operator's; the caller must compare the proof.
     Operator {
         /// See [`SessionOf::Operator`].
         proof: Vec<u8>,
     },
 }
 
-/// Begins a session, and forgets those that have expired.
-///
-/// # Errors
-/// Those of the database.
+/// Begins a session and deletes those that have expired.
 pub fn begin_session(conn: &mut Conn, token: &Digest, of: &SessionOf, now: Timestamp, expires_at: Timestamp) -> Result<()> {
     on!(conn, c => diesel::delete(sessions::table.filter(sessions::expires_at.le(now))).execute(c))?;
     let (seller, key, proof) = match of {
@@ -66,34 +64,33 @@ pub fn begin_session(conn: &mut Conn, token: &Digest, of: &SessionOf, now: Times
 
 type SessionRow = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// The session with this token, while it holds.
+/// The valid session with this token.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is none, it has expired, or its key was revoked.
 pub fn find_session(conn: &mut Conn, token: &Digest, now: Timestamp) -> Result<Session> {
     let row: SessionRow = on!(conn, c => sessions::table.find(token.to_vec()).filter(sessions::expires_at.gt(now))
         .select((sessions::seller_id, sessions::key_id, sessions::operator_proof)).get_result(c))?;
-    let (of, key) = match row {
-        (Some(of), Some(key), None) => (of, key),
+    let (id, key) = match row {
+        (Some(seller), Some(key), None) => (id_of(&seller, SellerId::from_bytes, "sessions.seller_id")?, key),
         (None, None, Some(proof)) => return Ok(Session::Operator { proof }),
         _ => return Err(Error::Corrupt("sessions".to_owned())),
     };
-    let revoked: Option<Timestamp> = on!(conn, c => api_keys::table.find((&of, &key)).select(api_keys::revoked_at).get_result(c))?;
+    let scope = Scope::of(id);
+    let revoked: Option<Timestamp> =
+        on!(conn, c => scope.api_keys().filter(api_keys::id.eq(&key)).select(api_keys::revoked_at).get_result(c))?;
     if revoked.is_some() {
         return Err(Error::NotFound);
     }
-    let zone: String = on!(conn, c => sync_settings::table.find(&of).select(sync_settings::timezone).get_result(c))?;
+    let zone: String = on!(conn, c => scope.sync_settings().select(sync_settings::timezone).get_result(c))?;
     Ok(Session::Seller {
-        seller: seller(conn, id_of(&of, SellerId::from_bytes, "sessions.seller_id")?)?,
+        seller: seller(conn, id)?,
         key: id_of(&key, KeyId::from_bytes, "sessions.key_id")?,
         zone: parse_timezone(&zone).map_err(|_| Error::Corrupt("sync_settings.timezone".to_owned()))?,
     })
 }
 
-/// Ends a session; again is no error.
-///
-/// # Errors
-/// Those of the database.
+/// Ends a session. Ending it again is no error.
 pub fn end_session(conn: &mut Conn, token: &Digest) -> Result<()> {
     on!(conn, c => diesel::delete(sessions::table.find(token.to_vec())).execute(c))?;
     Ok(())

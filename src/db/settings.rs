@@ -103,7 +103,7 @@ impl RuleRow {
     }
 }
 
-/// The name of what a rule is about: unique within a seller, also where SKU or store are not given.
+/// Identifies what a rule applies to: unique within a seller, even where the rule names no SKU or no store.
 pub fn rule_scope(rule: &Rule) -> String {
     let store = rule.store_id.map(|id| id.to_string()).unwrap_or_default();
     format!("{store}/{}", rule.sku.as_ref().map(Sku::as_str).unwrap_or_default())
@@ -113,17 +113,14 @@ impl Tenant<'_> {
     /// The seller's sync settings.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when the seller is gone.
+    /// [`Error::NotFound`] when the seller was deleted.
     pub fn sync_settings(&mut self) -> Result<SyncSettings> {
-        let key = self.key();
-        let row: SettingsRow = on!(self.conn, c => sync_settings::table.find(&key).get_result(c))?;
+        let scope = self.scope();
+        let row: SettingsRow = on!(self.conn, c => scope.sync_settings().get_result(c))?;
         row.settings()
     }
 
-    /// Saves the sync settings, and when the seller is next to be woken for a daily run.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// Saves the sync settings and the time at which the seller is next woken for a daily run.
     pub fn save_sync_settings(&mut self, settings: &SyncSettings, now: Timestamp) -> Result<()> {
         let row = SettingsRow::new(self.key(), settings, now);
         self.note(Changed::Configuration);
@@ -132,56 +129,45 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Sets when the seller is next to be woken for a daily run, now that those up to `now` are recorded.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// Sets the time at which the seller is next woken for a daily run, once the runs up to `now` are recorded.
     pub fn schedule_next_run(&mut self, settings: &SyncSettings, now: Timestamp) -> Result<()> {
-        let key = self.key();
+        let scope = self.scope();
         let at = settings.is_timed().then(|| next_run(settings, now));
-        on!(self.conn, c => diesel::update(sync_settings::table.find(&key)).set(sync_settings::next_run_at.eq(at)).execute(c))?;
+        on!(self.conn, c => diesel::update(scope.sync_settings()).set(sync_settings::next_run_at.eq(at)).execute(c))?;
         Ok(())
     }
 
-    /// All rules but the stores' own, in a fixed order, from behind `after` (a [`rule_scope`]).
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// The rules after `after` (a [`rule_scope`]), in a fixed order. What a store's own row says is not among them.
     pub fn rules(&mut self, after: Option<&str>, limit: i64) -> Result<Vec<Rule>> {
-        let key = self.key();
+        let scope = self.scope();
         let after = after.unwrap_or_default().to_owned();
-        let rows: Vec<RuleRow> = on!(self.conn, c => rules::table
-            .filter(rules::seller_id.eq(&key)).filter(rules::scope.gt(&after))
+        let rows: Vec<RuleRow> = on!(self.conn, c => scope.rules().filter(rules::scope.gt(&after))
             .order(rules::scope).limit(limit).load(c))?;
         rows.iter().map(RuleRow::rule).collect()
     }
 
-    /// The rules of these SKUs, and those that are of no SKU. Two queries: under one, both backends walk all rules.
+    /// The rules for these SKUs and those for no SKU. Two queries: for a single one, both backends scan all rules.
     pub(super) fn rules_of(&mut self, skus: &[String]) -> Result<Vec<Rule>> {
-        let key = self.key();
-        let of_seller = || rules::table.filter(rules::seller_id.eq(&key));
-        let mut rows: Vec<RuleRow> = on!(self.conn, c => of_seller().filter(rules::sku.is_null()).load(c))?;
-        rows.extend(on!(self.conn, c => of_seller().filter(rules::sku.eq_any(skus)).load::<RuleRow>(c))?);
+        let scope = self.scope();
+        let mut rows: Vec<RuleRow> = on!(self.conn, c => scope.rules().filter(rules::sku.is_null()).load(c))?;
+        rows.extend(on!(self.conn, c => scope.rules().filter(rules::sku.eq_any(skus)).load::<RuleRow>(c))?);
         rows.iter().map(RuleRow::rule).collect()
     }
 
-    /// Saves rules, each in the place of an earlier one of the same scope; an empty one is removed.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// Saves rules, replacing earlier ones with the same [`rule_scope`]; an empty rule is deleted.
     pub fn save_rules(&mut self, changed: &[Rule]) -> Result<()> {
-        let key = self.key();
         self.note(Changed::Configuration);
+        let (key, scope) = (self.key(), self.scope());
         for rule in changed {
-            let scope = rule_scope(rule);
+            let of = rule_scope(rule);
             let empty = Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() };
             if *rule == empty {
-                on!(self.conn, c => diesel::delete(rules::table.find((&key, &scope))).execute(c))?;
+                on!(self.conn, c => diesel::delete(scope.rules().filter(rules::scope.eq(&of))).execute(c))?;
                 continue;
             }
             let row = RuleRow {
                 seller_id: key.clone(),
-                scope,
+                scope: of,
                 sku: rule.sku.as_ref().map(ToString::to_string),
                 store_id: rule.store_id.map(|id| id.bytes()),
                 share: rule.share.map(Share::hundredths),

@@ -1,4 +1,4 @@
-//! SKUs of one seller: created on first sight by listings, stock events or by name.
+//! SKUs of one seller: created when a listing, a stock event or a request first names them.
 use super::connection::{containing, lower, on};
 use super::ledger::Limits;
 use super::schema::{listings, sellers, skus, stock_levels};
@@ -9,12 +9,12 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use std::collections::{HashMap, HashSet};
 
-/// A SKU.
+/// A SKU in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkuItem {
-    /// The SKU.
+    /// The code.
     pub sku: Sku,
-    /// Its name.
+    /// The seller's name for it.
     pub name: Option<String>,
     /// When it was first seen.
     pub created_at: Timestamp,
@@ -22,23 +22,23 @@ pub struct SkuItem {
     pub paired: bool,
 }
 
-/// A SKU at a glance.
+/// A SKU as a search shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkuSummary {
-    /// The SKU.
+    /// The code.
     pub sku: String,
-    /// Its name.
+    /// The seller's name for it.
     pub name: Option<String>,
-    /// Units in all warehouses together.
+    /// Units available, summed over all warehouses.
     pub available: i64,
-    /// How many listings show it.
+    /// The number of its listings.
     pub listings: i64,
 }
 
-/// What became of one row of a bulk upsert.
+/// The result for one row of a bulk upsert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SkuChange {
-    /// It is new.
+    /// The SKU is new.
     Created,
     /// Its name changed.
     Updated,
@@ -56,23 +56,20 @@ struct SkuRow {
 }
 
 impl Tenant<'_> {
-    /// SKUs in order, from behind `after`; only those without a listing where asked for.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// The SKUs after `after`, in order; with `unpaired_only`, only those without a listing.
     pub fn skus(&mut self, after: Option<&str>, unpaired_only: bool, limit: i64) -> Result<Vec<SkuItem>> {
-        let key = self.key();
+        let scope = self.scope();
         let after = after.unwrap_or_default().to_owned();
         let rows: Vec<SkuRow> = if unpaired_only {
-            let paired = listings::table.filter(listings::seller_id.eq(skus::seller_id)).filter(listings::sku.eq(skus::sku));
-            on!(self.conn, c => skus::table.filter(skus::seller_id.eq(&key)).filter(skus::sku.gt(&after))
+            let paired = scope.listings().filter(listings::sku.eq(skus::sku));
+            on!(self.conn, c => scope.skus().filter(skus::sku.gt(&after))
                 .filter(not(exists(paired))).order(skus::sku).limit(limit).load(c))?
         } else {
-            on!(self.conn, c => skus::table.filter(skus::seller_id.eq(&key)).filter(skus::sku.gt(&after))
+            on!(self.conn, c => scope.skus().filter(skus::sku.gt(&after))
                 .order(skus::sku).limit(limit).load(c))?
         };
         let names: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
-        let paired: Vec<String> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+        let paired: Vec<String> = on!(self.conn, c => scope.listings()
             .filter(listings::sku.eq_any(&names)).select(listings::sku).distinct().load(c))?;
         let paired: HashSet<String> = paired.into_iter().collect();
         rows.into_iter()
@@ -83,27 +80,24 @@ impl Tenant<'_> {
             .collect()
     }
 
-    /// SKUs that contain `text`, or whose name does, in order, from behind `after`: with what there is of each.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// The SKUs after `after` whose code or name contains `text`, in order.
     pub fn search_skus(&mut self, text: &str, after: Option<&str>, limit: i64) -> Result<Vec<SkuSummary>> {
-        let (key, pattern, after) = (self.key(), containing(text), after.unwrap_or_default().to_owned());
+        let (scope, pattern, after) = (self.scope(), containing(text), after.unwrap_or_default().to_owned());
         let found = lower(skus::sku)
             .like(lower(&pattern))
             .escape('\\')
             .or(skus::name.is_not_null().and(lower(skus::name.assume_not_null()).like(lower(&pattern)).escape('\\')));
         let rows: Vec<SkuRow> = on!(self.conn, c => {
-            let mut query = skus::table.filter(skus::seller_id.eq(&key)).filter(skus::sku.gt(&after))
+            let mut query = scope.skus().filter(skus::sku.gt(&after))
                 .order(skus::sku).limit(limit).into_boxed();
             if !text.is_empty() { query = query.filter(found.clone()); }
             query.load(c)?
         });
         let names: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
-        let listed: Vec<(String, i64)> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+        let listed: Vec<(String, i64)> = on!(self.conn, c => scope.listings()
             .filter(listings::sku.eq_any(&names)).group_by(listings::sku).select((listings::sku, count_star())).load(c))?;
         let listed: HashMap<String, i64> = listed.into_iter().collect();
-        let levels: Vec<(String, i64)> = on!(self.conn, c => stock_levels::table.filter(stock_levels::seller_id.eq(&key))
+        let levels: Vec<(String, i64)> = on!(self.conn, c => scope.stock_levels()
             .filter(stock_levels::sku.eq_any(&names)).select((stock_levels::sku, stock_levels::available)).load(c))?;
         let mut available: HashMap<String, i64> = HashMap::new();
         for (sku, level) in levels {
@@ -119,25 +113,22 @@ impl Tenant<'_> {
         Ok(rows.into_iter().map(summary).collect())
     }
 
-    /// Names of those of these SKUs that exist.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// The names of those of the wanted SKUs that exist.
     pub fn sku_names(&mut self, wanted: &[&str]) -> Result<HashMap<String, Option<String>>> {
-        let key = self.key();
+        let scope = self.scope();
         let mut found = HashMap::with_capacity(wanted.len());
         for chunk in wanted.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<(String, Option<String>)> = on!(self.conn, c => skus::table.filter(skus::seller_id.eq(&key))
+            let rows: Vec<(String, Option<String>)> = on!(self.conn, c => scope.skus()
                 .filter(skus::sku.eq_any(chunk)).select((skus::sku, skus::name)).load(c))?;
             found.extend(rows);
         }
         Ok(found)
     }
 
-    /// Creates SKUs and gives them names: `None` leaves a name alone, `Some(None)` takes it away. Each SKU once.
+    /// Creates and names SKUs: `None` keeps a name, `Some(None)` removes it. No SKU may occur twice.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when there would be too many.
+    /// [`Error::Conflict`] when the seller would have too many SKUs.
     pub fn save_skus(&mut self, changes: &[(Sku, Option<Option<String>>)], limits: Limits, now: Timestamp) -> Result<Vec<SkuChange>> {
         let wanted: Vec<&str> = changes.iter().map(|(sku, _)| sku.as_str()).collect();
         let known = self.sku_names(&wanted)?;

@@ -1,7 +1,8 @@
-//! The read side of stock: what is available of a SKU, and what each of its listings should show and does show.
+//! Reads the stock of a SKU: what is available, and what each of its listings should show and does show.
 use super::connection::on;
 use super::listings::{Listing, ListingRow};
-use super::schema::{listings, skus, stock_levels, stores};
+use super::schema::{listings, skus, stock_levels};
+use super::scope::store_of;
 use super::stores::{Store, StoreRow};
 use super::{Error, Result, Tenant};
 use crate::domain::allocation::{ListingRules, targets};
@@ -11,12 +12,12 @@ use crate::domain::stock::Levels;
 use crate::domain::{ListingId, Sku, WarehouseCode};
 use diesel::prelude::*;
 
-/// All about the stock of one SKU.
+/// The stock of one SKU.
 #[derive(Debug, Clone)]
 pub struct StockOfSku {
-    /// Its name.
+    /// The SKU's name.
     pub name: Option<String>,
-    /// Available by warehouse.
+    /// Units available, by warehouse.
     pub levels: Levels,
     /// Its listings, by store.
     pub listings: Vec<ListingStock>,
@@ -29,7 +30,7 @@ pub struct ListingStock {
     pub listing: Listing,
     /// Its store.
     pub store: Store,
-    /// Its rules, resolved.
+    /// The rules that apply to it.
     pub rules: ListingRules,
     /// What it should show.
     pub target: i64,
@@ -40,13 +41,10 @@ pub struct ListingStock {
 }
 
 impl Tenant<'_> {
-    /// Available of one SKU by warehouse.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// Units available of one SKU, by warehouse.
     pub fn levels(&mut self, sku: &Sku) -> Result<Levels> {
-        let key = self.key();
-        let rows: Vec<(String, i64)> = on!(self.conn, c => stock_levels::table.filter(stock_levels::seller_id.eq(&key))
+        let scope = self.scope();
+        let rows: Vec<(String, i64)> = on!(self.conn, c => scope.stock_levels()
             .filter(stock_levels::sku.eq(sku.as_str())).select((stock_levels::warehouse, stock_levels::available)).load(c))?;
         rows.into_iter()
             .map(|(code, available)| {
@@ -56,26 +54,25 @@ impl Tenant<'_> {
             .collect()
     }
 
-    /// Targets and what is shown, over all the listings of one SKU.
+    /// What is available of one SKU, and the targets of its listings.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such SKU.
     pub fn stock(&mut self, sku: &Sku) -> Result<StockOfSku> {
-        let key = self.key();
-        let name: Option<String> = on!(self.conn, c => skus::table.find((&key, sku.as_str())).select(skus::name).get_result(c))?;
+        let scope = self.scope();
+        let name: Option<String> = on!(self.conn, c => scope.skus().filter(skus::sku.eq(sku.as_str())).select(skus::name).get_result(c))?;
         let levels = self.levels(sku)?;
         let settings = self.sync_settings()?;
         let of_sku = self.rules_of(&[sku.to_string()])?;
-        let rows: Vec<(ListingRow, StoreRow)> = on!(self.conn, c => listings::table
-            .inner_join(stores::table.on(stores::seller_id.eq(listings::seller_id).and(stores::id.eq(listings::store_id))))
-            .filter(listings::seller_id.eq(&key)).filter(listings::sku.eq(sku.as_str())).load(c))?;
+        let rows: Vec<(ListingRow, StoreRow)> = on!(self.conn, c => scope.listings()
+            .inner_join(store_of!(listings)).filter(listings::sku.eq(sku.as_str())).load(c))?;
         let mut found = Vec::with_capacity(rows.len());
         for (listing, store) in rows {
             let (listing, store) = (listing.listing()?, store.store()?);
             let resolved = resolve(&settings, &store.rules(), sku.as_str(), &of_sku);
             found.push(ListingStock { listing, store, rules: resolved, target: 0, last_push: None, last_confirmed: None });
         }
-        // Sorted here: to have them in order, SQLite would walk all listings of the seller.
+        // Sorted here: to return them in order, SQLite would scan all the seller's listings.
         found.sort_by_key(|listing| listing.store.id);
         let resolved: Vec<ListingRules> = found.iter().map(|l| l.rules.clone()).collect();
         let ids: Vec<ListingId> = found.iter().map(|l| l.listing.id).collect();

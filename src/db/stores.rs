@@ -1,4 +1,4 @@
-//! Stores of one seller, and whether they work.
+//! Stores of one seller, and whether they can be reached.
 use super::connection::on;
 use super::pushes::{CancelScope, is_held};
 use super::schema::{listings, pushes, rules, store_circuits, stores};
@@ -10,50 +10,50 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use std::collections::HashMap;
 
-/// A store, as it stands in its row. Credentials are sealed.
+/// A store as stored: the credentials are sealed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Store {
     /// Its id.
     pub id: StoreId,
     /// The seller's name for it.
     pub name: String,
-    /// Which connector.
+    /// The connector's name.
     pub platform: String,
-    /// Where it is.
+    /// The address of the shop, where the platform has no common one.
     pub base_url: Option<String>,
     /// The connector's own settings, a JSON object.
     pub config: String,
-    /// The connector's own secrets, sealed.
+    /// The connector's own secrets, sealed; `None` without any.
     pub credentials: Option<Vec<u8>>,
-    /// The warehouses that feed it; all when `None`.
+    /// The warehouses whose stock it shows; all when `None`.
     pub warehouses: Option<Vec<WarehouseCode>>,
-    /// Its part of the pool.
+    /// Its share of the stock in exclusive mode.
     pub share: Option<Share>,
     /// Whether its listings are pushed.
     pub sync_enabled: bool,
-    /// Whether its pushes are held for the time being.
+    /// Whether the seller has paused it; its pushes are held until it is resumed.
     pub paused: bool,
-    /// Whether its credentials were refused.
+    /// Whether the platform refused its credentials; its pushes are held until they work again.
     pub needs_reauthorisation: bool,
-    /// What is wrong with it, in plain words.
+    /// What is wrong with it, for the seller to read.
     pub problem: Option<String>,
-    /// When it is to be looked at again: refused credentials are tried, marked listings overwritten.
+    /// When to check it again: refused credentials are tried, marked listings overwritten.
     pub probe_at: Option<Timestamp>,
-    /// When a push was confirmed last.
+    /// About when a push was last confirmed.
     pub last_success_at: Option<Timestamp>,
     /// When it was added.
     pub created_at: Timestamp,
-    /// When it changed last.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
 impl Store {
-    /// What it says about allocation.
+    /// What its own row says about allocation.
     pub fn rules(&self) -> StoreRules {
         StoreRules { store_id: self.id, share: self.share, sync_enabled: self.sync_enabled, warehouses: self.warehouses.clone() }
     }
 
-    /// Whether its pushes wait for it.
+    /// Whether its pushes are held.
     pub fn is_held(&self) -> bool {
         self.paused || self.needs_reauthorisation
     }
@@ -132,29 +132,26 @@ impl StoreRow {
     }
 }
 
-/// How much of a store is on its way or stuck.
+/// What a store has waiting, held and listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreLoad {
     /// Pushes that are due now or later.
     pub waiting: i64,
-    /// Pushes held until the store is resumed or authorised.
+    /// Pushes held until the store is resumed or reauthorized.
     pub held: i64,
-    /// Listings.
+    /// Paired listings.
     pub listings: i64,
 }
 
 impl Tenant<'_> {
-    /// What waits and what is listed, by store.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// Waiting pushes, held pushes and listings, counted by store.
     pub fn store_loads(&mut self) -> Result<HashMap<StoreId, StoreLoad>> {
-        let key = self.key();
-        let waiting: Vec<(Vec<u8>, i64)> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key))
+        let scope = self.scope();
+        let waiting: Vec<(Vec<u8>, i64)> = on!(self.conn, c => scope.pushes()
             .filter(pushes::due_at.is_not_null()).group_by(pushes::store_id).select((pushes::store_id, count_star())).load(c))?;
-        let held: Vec<(Vec<u8>, i64)> = on!(self.conn, c => pushes::table.filter(pushes::seller_id.eq(&key))
+        let held: Vec<(Vec<u8>, i64)> = on!(self.conn, c => scope.pushes()
             .filter(is_held()).group_by(pushes::store_id).select((pushes::store_id, count_star())).load(c))?;
-        let listed: Vec<(Vec<u8>, i64)> = on!(self.conn, c => listings::table.filter(listings::seller_id.eq(&key))
+        let listed: Vec<(Vec<u8>, i64)> = on!(self.conn, c => scope.listings()
             .group_by(listings::store_id).select((listings::store_id, count_star())).load(c))?;
         let mut loads: HashMap<StoreId, StoreLoad> = HashMap::new();
         let mut add = |rows: Vec<(Vec<u8>, i64)>, field: fn(&mut StoreLoad) -> &mut i64| -> Result<()> {
@@ -169,29 +166,24 @@ impl Tenant<'_> {
         Ok(loads)
     }
 
-    /// Stores whose circuit is open beyond `now`, and until when.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// The stores whose circuit is open after `now`, and until when.
     pub fn open_circuits(&mut self, now: Timestamp) -> Result<HashMap<StoreId, Timestamp>> {
-        let key = self.key();
-        let rows: Vec<(Vec<u8>, Timestamp)> = on!(self.conn, c => store_circuits::table.filter(store_circuits::seller_id.eq(&key))
+        let scope = self.scope();
+        let rows: Vec<(Vec<u8>, Timestamp)> = on!(self.conn, c => scope.store_circuits()
             .filter(store_circuits::open_until.gt(now)).select((store_circuits::store_id, store_circuits::open_until)).load(c))?;
         rows.into_iter().map(|(id, until)| Ok((id_of(&id, StoreId::from_bytes, "store_circuits.store_id")?, until))).collect()
     }
 
-    /// Notes for people that a store's circuit is open until then, or closed.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// Records until when a store's circuit is open, or that it is closed; only for people to see.
     pub fn note_circuit(&mut self, store: StoreId, open_until: Option<Timestamp>) -> Result<()> {
+        let scope = self.scope();
         let row = (store_circuits::seller_id.eq(self.key()), store_circuits::store_id.eq(store.bytes()));
         match open_until {
             Some(until) => on!(self.conn, c => diesel::insert_into(store_circuits::table)
                 .values((row.0.clone(), row.1.clone(), store_circuits::open_until.eq(until)))
                 .on_conflict((store_circuits::seller_id, store_circuits::store_id)).do_update()
                 .set(store_circuits::open_until.eq(until)).execute(c))?,
-            None => on!(self.conn, c => diesel::delete(store_circuits::table.filter(row.0.clone()).filter(row.1.clone())).execute(c))?,
+            None => on!(self.conn, c => diesel::delete(scope.store_circuits().filter(row.1.clone())).execute(c))?,
         };
         Ok(())
     }
@@ -199,17 +191,14 @@ impl Tenant<'_> {
     /// One store.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none, or it is another seller's.
+    /// [`Error::NotFound`] when this seller has no such store.
     pub fn store(&mut self, id: StoreId) -> Result<Store> {
-        let key = self.key();
-        let row: StoreRow = on!(self.conn, c => stores::table.find((&key, id.bytes())).get_result(c))?;
+        let scope = self.scope();
+        let row: StoreRow = on!(self.conn, c => scope.stores().filter(stores::id.eq(id.bytes())).get_result(c))?;
         row.store()
     }
 
-    /// The place of the first of these ids that names no store of this seller's.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// The position of the first id that is not one of this seller's stores.
     pub fn missing_store(&mut self, ids: &[StoreId]) -> Result<Option<usize>> {
         for (place, id) in ids.iter().enumerate() {
             match self.store(*id) {
@@ -221,23 +210,16 @@ impl Tenant<'_> {
         Ok(None)
     }
 
-    /// Stores by age, from behind `after`.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// The stores added after `after`, oldest first.
     pub fn stores(&mut self, after: Option<StoreId>, limit: i64) -> Result<Vec<Store>> {
-        let key = self.key();
+        let scope = self.scope();
         let after = after.map(|id| id.bytes()).unwrap_or_default();
-        let rows: Vec<StoreRow> = on!(self.conn, c => stores::table
-            .filter(stores::seller_id.eq(&key)).filter(stores::id.gt(&after))
+        let rows: Vec<StoreRow> = on!(self.conn, c => scope.stores().filter(stores::id.gt(&after))
             .order(stores::id).limit(limit).load(c))?;
         rows.into_iter().map(StoreRow::store).collect()
     }
 
-    /// Adds a store, or saves a changed one.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// Inserts or updates a store.
     pub fn save_store(&mut self, store: &Store) -> Result<()> {
         let row = StoreRow::new(self.key(), store)?;
         self.note(Changed::Configuration);
@@ -246,21 +228,21 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Removes a store with its listings and rules, and calls off what waits for it.
+    /// Deletes a store with its listings and rules, and cancels its pushes.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none, or it is another seller's.
+    /// [`Error::NotFound`] when this seller has no such store.
     pub fn delete_store(&mut self, id: StoreId, now: Timestamp) -> Result<Store> {
-        let (key, store_id) = (self.key(), id.bytes());
+        let (scope, store_id) = (self.scope(), id.bytes());
         let store = self.store(id)?;
         self.note(Changed::Configuration);
         self.cancel_pushes(CancelScope::Store(id), "The store was removed.", now)?;
-        on!(self.conn, c => diesel::delete(listings::table.filter(listings::seller_id.eq(&key))
+        on!(self.conn, c => diesel::delete(scope.listings()
             .filter(listings::store_id.eq(&store_id))).execute(c))?;
-        on!(self.conn, c => diesel::delete(rules::table.filter(rules::seller_id.eq(&key))
+        on!(self.conn, c => diesel::delete(scope.rules()
             .filter(rules::store_id.eq(&store_id))).execute(c))?;
-        on!(self.conn, c => diesel::delete(store_circuits::table.find((&key, &store_id))).execute(c))?;
-        on!(self.conn, c => diesel::delete(stores::table.find((&key, &store_id))).execute(c))?;
+        on!(self.conn, c => diesel::delete(scope.store_circuits().filter(store_circuits::store_id.eq(&store_id))).execute(c))?;
+        on!(self.conn, c => diesel::delete(scope.stores().filter(stores::id.eq(&store_id))).execute(c))?;
         Ok(store)
     }
 }

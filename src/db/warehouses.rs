@@ -6,12 +6,12 @@ use crate::domain::limits::MAX_WAREHOUSES;
 use crate::domain::{Timestamp, WarehouseCode};
 use diesel::prelude::*;
 
-/// A warehouse.
+/// A place where a seller keeps stock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warehouse {
-    /// The seller's code.
+    /// The seller's code for it.
     pub code: WarehouseCode,
-    /// Its name.
+    /// Its display name.
     pub name: String,
     /// When it was added.
     pub created_at: Timestamp,
@@ -23,15 +23,11 @@ fn warehouse((code, name, created_at): (String, String, Timestamp)) -> Result<Wa
 }
 
 impl Tenant<'_> {
-    /// Warehouses by code, from behind `after`.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// The warehouses after `after`, in the order of their codes.
     pub fn warehouses(&mut self, after: Option<&str>, limit: i64) -> Result<Vec<Warehouse>> {
-        let key = self.key();
+        let scope = self.scope();
         let after = after.unwrap_or_default().to_owned();
-        let rows: Vec<(String, String, Timestamp)> = on!(self.conn, c => warehouses::table
-            .filter(warehouses::seller_id.eq(&key)).filter(warehouses::code.gt(&after))
+        let rows: Vec<(String, String, Timestamp)> = on!(self.conn, c => scope.warehouses().filter(warehouses::code.gt(&after))
             .select((warehouses::code, warehouses::name, warehouses::created_at)).order(warehouses::code).limit(limit).load(c))?;
         rows.into_iter().map(warehouse).collect()
     }
@@ -41,24 +37,24 @@ impl Tenant<'_> {
     /// # Errors
     /// [`Error::NotFound`] when there is none.
     pub fn warehouse(&mut self, code: &WarehouseCode) -> Result<Warehouse> {
-        let key = self.key();
-        let row = on!(self.conn, c => warehouses::table.find((&key, code.as_str()))
+        let scope = self.scope();
+        let row = on!(self.conn, c => scope.warehouses().filter(warehouses::code.eq(code.as_str()))
             .select((warehouses::code, warehouses::name, warehouses::created_at)).get_result(c))?;
         warehouse(row)
     }
 
-    /// Adds one.
+    /// Adds a warehouse.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when its code is taken or there are too many.
+    /// [`Error::Conflict`] when the code is taken or there are too many.
     pub fn create_warehouse(&mut self, warehouse: &Warehouse) -> Result<()> {
-        let key = self.key();
+        let (key, scope) = (self.key(), self.scope());
         match self.warehouse(&warehouse.code) {
             Err(Error::NotFound) => {}
             Err(error) => return Err(error),
-            Ok(_) => return Err(Error::Conflict(format!("there is a warehouse with the code {} already", warehouse.code))),
+            Ok(_) => return Err(Error::Conflict(format!("there is already a warehouse with the code {}", warehouse.code))),
         }
-        let count: i64 = on!(self.conn, c => warehouses::table.filter(warehouses::seller_id.eq(&key)).count().get_result(c))?;
+        let count: i64 = on!(self.conn, c => scope.warehouses().count().get_result(c))?;
         if count >= MAX_WAREHOUSES {
             return Err(Error::Conflict(format!("a seller may have at most {MAX_WAREHOUSES} warehouses")));
         }
@@ -69,47 +65,46 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Gives one another name.
+    /// Renames a warehouse.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none.
     pub fn rename_warehouse(&mut self, code: &WarehouseCode, name: &str) -> Result<()> {
-        let key = self.key();
-        let changed = on!(self.conn, c => diesel::update(warehouses::table.find((&key, code.as_str())))
+        let scope = self.scope();
+        let changed = on!(self.conn, c => diesel::update(scope.warehouses().filter(warehouses::code.eq(code.as_str())))
             .set(warehouses::name.eq(name)).execute(c))?;
         if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
-    /// Removes one that is empty and feeds no store by name.
+    /// Deletes a warehouse that holds no stock and that no store names.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none, [`Error::Conflict`] when it is in use.
+    /// [`Error::NotFound`] when there is none; [`Error::Conflict`] when it is in use.
     pub fn delete_warehouse(&mut self, code: &WarehouseCode) -> Result<()> {
-        let key = self.key();
+        let scope = self.scope();
         self.warehouse(code)?;
         if *code == WarehouseCode::main() {
             return Err(Error::Conflict("the warehouse main always exists".to_owned()));
         }
-        let stocked: Option<String> = on!(self.conn, c => stock_levels::table.filter(stock_levels::seller_id.eq(&key))
+        let stocked: Option<String> = on!(self.conn, c => scope.stock_levels()
             .filter(stock_levels::warehouse.eq(code.as_str())).filter(stock_levels::available.ne(0))
             .select(stock_levels::sku).first(c).optional())?;
         if let Some(sku) = stocked {
-            return Err(Error::Conflict(format!("available of SKU {sku} in this warehouse is not 0; transfer or count it first")));
+            return Err(Error::Conflict(format!(
+                "SKU {sku} has available stock other than 0 in this warehouse; transfer it or set it to 0 first"
+            )));
         }
         let fed = self.stores(None, i64::MAX)?.into_iter().find(|s| s.warehouses.as_ref().is_some_and(|codes| codes.contains(code)));
         if let Some(store) = fed {
-            return Err(Error::Conflict(format!("this warehouse feeds the store {}; take it from the store first", store.name)));
+            return Err(Error::Conflict(format!("this warehouse supplies the store {}; remove it from that store first", store.name)));
         }
-        on!(self.conn, c => diesel::delete(stock_levels::table.filter(stock_levels::seller_id.eq(&key))
+        on!(self.conn, c => diesel::delete(scope.stock_levels()
             .filter(stock_levels::warehouse.eq(code.as_str()))).execute(c))?;
-        on!(self.conn, c => diesel::delete(warehouses::table.find((&key, code.as_str()))).execute(c))?;
+        on!(self.conn, c => diesel::delete(scope.warehouses().filter(warehouses::code.eq(code.as_str()))).execute(c))?;
         Ok(())
     }
 
-    /// Those of these codes that name no warehouse.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// The codes that no warehouse has.
     pub fn unknown_warehouses(&mut self, codes: &[WarehouseCode]) -> Result<Vec<WarehouseCode>> {
         let known = self.warehouses(None, i64::MAX)?;
         Ok(codes.iter().filter(|code| known.iter().all(|w| w.code != **code)).cloned().collect())

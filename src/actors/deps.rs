@@ -1,0 +1,91 @@
+//! What all actors of a process share.
+use crate::clock::Clock;
+use crate::db::sealing::Sealer;
+use crate::db::{Db, fleet::Retention};
+use crate::domain::Timestamp;
+use crate::domain::retry::RetryPolicy;
+use crate::platforms::client::Client;
+use crate::service::connection::Renewals;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+/// The most messages in a node's mailbox. Hints beyond that are dropped; the node's next look at the rows makes up for them.
+pub const NODE_MAILBOX: usize = 8192;
+/// The most messages in a supervisor's or a store's mailbox.
+pub const CHILD_MAILBOX: usize = 256;
+
+/// How actors behave.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// When failed sends are repeated, and when they are given up.
+    pub retry: RetryPolicy,
+    /// The most calls to one store at a time.
+    pub calls_under_way: usize,
+    /// How long a seller has to be without work before its actors end.
+    pub idle_stop: Duration,
+    /// How often nodes look for work that no hint announced, and supervisors check their stores.
+    pub poll_every: Duration,
+    /// How often the first node of a process deletes rows that are past their retention.
+    pub prune_every: Duration,
+    /// How long rows are kept.
+    pub retention: Retention,
+    /// How long a graceful shutdown waits for calls in flight.
+    pub stop_within: Duration,
+    /// Draws from 0 to 1 for the jitter of backoff: random, except in simulations, which must be repeatable.
+    pub draw: fn() -> f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self {
+            retry: RetryPolicy::default(),
+            calls_under_way: 4,
+            idle_stop: Duration::from_secs(300),
+            poll_every: Duration::from_secs(10),
+            prune_every: Duration::from_secs(60),
+            retention: Retention { events: 90 * DAY, pushes: 30 * DAY },
+            stop_within: Duration::from_secs(30),
+            draw: rand::random,
+        }
+    }
+}
+
+/// What all actors of a process share.
+pub struct Deps {
+    /// The database.
+    pub db: Db,
+    /// Calls the platforms.
+    pub client: Client,
+    /// The source of "now".
+    pub clock: Clock,
+    /// Opens stores' credentials.
+    pub sealer: Arc<Sealer>,
+    /// Renews stores' tokens.
+    pub renewals: Arc<Renewals>,
+    /// How actors behave.
+    pub settings: Settings,
+    /// Counts what is running.
+    pub running: Running,
+}
+
+impl Deps {
+    /// With nothing running yet.
+    pub fn new(db: Db, client: Client, clock: Clock, sealer: Arc<Sealer>, settings: Settings) -> Self {
+        let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
+        Self { db, client, clock, sealer, renewals, settings, running: Running::default() }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// Counts of running actors and of confirmed pushes.
+#[derive(Debug, Default)]
+pub struct Running {
+    pub(super) sellers: AtomicUsize,
+    pub(super) stores: AtomicUsize,
+    pub(super) confirmed: AtomicUsize,
+}

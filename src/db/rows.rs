@@ -1,0 +1,10 @@
+//! What the rows of all tables have in common.
+use super::error::{Error, Result};
+
+/// The most rows in one multi-row statement: SQLite allows 32,766 binds, our widest row has 26.
+pub const ROWS_PER_STATEMENT: usize = 1000;
+
+/// Reads an id from a row; `column` is named in the error.
+pub(crate) fn id_of<T>(bytes: &[u8], parse: impl Fn(&[u8]) -> Option<T>, column: &str) -> Result<T> {
+    parse(bytes).ok_or_else(|| Error::Corrupt(format!("{column} is not an id")))
+}

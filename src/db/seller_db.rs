@@ -1,0 +1,52 @@
+//! The database as one seller's code sees it.
+use super::database::Db;
+use super::error::Result;
+use super::tenant::Tenant;
+use crate::domain::SellerId;
+
+impl Db {
+    /// The rows of one seller.
+    pub fn seller(&self, id: SellerId) -> SellerDb {
+        SellerDb { db: self.clone(), seller: id }
+    }
+}
+
+/// Gives access to one seller's rows and to no others: work gets a [`Tenant`], never a connection.
+#[derive(Debug, Clone)]
+pub struct SellerDb {
+    db: Db,
+    seller: SellerId,
+}
+
+impl SellerDb {
+    /// The seller.
+    pub fn id(&self) -> SellerId {
+        self.seller
+    }
+
+    /// Reads; see [`Db::read`].
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Unavailable`](super::Error::Unavailable) without a connection.
+    pub async fn read<T: Send + 'static>(&self, mut work: impl FnMut(&mut Tenant<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        let seller = self.seller;
+        self.db.read(move |conn| work(&mut Tenant::of(conn, seller))).await
+    }
+
+    /// Writes in a transaction that holds the seller's lock, so that one seller's writes happen one after another.
+    /// `work` may run twice; only one run is committed.
+    ///
+    /// # Errors
+    /// Those of `work` and of the commit; [`Error::NotFound`](super::Error::NotFound) when the seller was deleted.
+    pub async fn write<T: Send + 'static>(&self, mut work: impl FnMut(&mut Tenant<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        let seller = self.seller;
+        self.db
+            .writer
+            .write(seller, move |conn| {
+                let mut tenant = Tenant::of(conn, seller);
+                tenant.lock()?;
+                work(&mut tenant)
+            })
+            .await
+    }
+}

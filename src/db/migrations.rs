@@ -89,10 +89,7 @@ fn step(conn: &mut Conn, sql: &str, record: impl FnOnce(&mut Conn) -> QueryResul
     })
 }
 
-/// How many of our migrations this database has, of how many there are.
-///
-/// # Errors
-/// If the database fails.
+/// How many migrations were applied to this database, and how many there are.
 pub fn migrations(conn: &mut Conn) -> Result<(usize, usize)> {
     Ok((applied(conn)?.len(), embedded(conn).len()))
 }

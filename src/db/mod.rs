@@ -2,7 +2,8 @@
 //!
 //! Everything that belongs to a seller is a method of [`Tenant`], which holds the seller's id and starts each query from
 //! a builder that adds it (`scope.rs`): a query without its tenant does not compile, and `tests/architecture.rs` rejects
-//! one that names a seller's table directly. Queries across sellers are in [`fleet`], [`sellers`] and [`overview`] alone.
+//! one that names a seller's table directly. Queries across sellers are in [`fleet`], [`sellers`] and [`overview`] alone;
+//! [`ledger`] reads the rows of several sellers in one query, each by its id.
 //!
 //! Instants are milliseconds since 1970, ids sixteen bytes. Writes go through a few lanes and share commits. A single row
 //! is read with `get_result` where there can be only one: `first` binds a `LIMIT`, for which SQLite plans the statement

@@ -24,13 +24,12 @@ const SELLERS_TABLES: [&str; 13] = [
     "store_circuits",
 ];
 /// The files that may name those tables, each with its reason.
-const ACROSS_SELLERS: [(&str, &str); 6] = [
+const ACROSS_SELLERS: [(&str, &str); 5] = [
     ("src/db/scope.rs", "adds the seller to each query"),
     ("src/db/schema.rs", "defines the tables"),
-    ("src/db/fleet.rs", "finds the sellers with work, deletes what is past its retention"),
-    ("src/db/sellers.rs", "lists sellers for the operator"),
+    ("src/db/fleet.rs", "finds the sellers with work, deletes rows past their retention, seals all credentials again under a new key"),
+    ("src/db/sellers.rs", "finds the owner of a key"),
     ("src/db/overview.rs", "counts over all sellers for the operator"),
-    ("src/db/sealing.rs", "seals all credentials again under a new key"),
 ];
 
 /// The file that has the SQL conditions on states and kinds.

@@ -18,7 +18,7 @@ mod handle;
 pub mod node;
 pub mod seller;
 pub mod store;
-mod store_config;
+pub mod store_config;
 
 pub use deps::{CHILD_MAILBOX, Deps, NODE_MAILBOX, Running, Settings};
 pub use handle::{Handle, NodeStatus};

@@ -4,6 +4,7 @@
 //! the events are applied in memory by [`Book`], in order; then the changes are written, up to a thousand rows in each
 //! statement.
 mod load;
+mod request;
 
 use super::connection::{Conn, on};
 use super::pushes::{PushRow, put_pushes};
@@ -16,28 +17,7 @@ use diesel::upsert::excluded;
 use std::collections::BTreeMap;
 
 pub use crate::domain::ledger::{EventResult, Limits, NewEvent};
-
-/// Stock events of one request, each valid on its own, in the order in which they are to be applied.
-#[derive(Debug, Clone)]
-pub struct RecordRequest {
-    /// The seller whose stock changed.
-    pub seller: SellerId,
-    /// When they were received.
-    pub now: Timestamp,
-    /// The events.
-    pub events: Vec<NewEvent>,
-}
-
-/// The result of a request.
-#[derive(Debug, Clone)]
-pub struct Recorded {
-    /// The seller whose stock changed.
-    pub seller: SellerId,
-    /// One for each event, in their order.
-    pub results: Vec<EventResult>,
-    /// Whether stores have new work.
-    pub has_pushes: bool,
-}
+pub use request::{RecordRequest, Recorded};
 
 #[derive(Insertable)]
 #[diesel(table_name = stock_events, treat_none_as_default_value = false)]

@@ -66,12 +66,18 @@ macro_rules! store_of {
 pub(super) use store_of;
 
 /// The rows of a table that belong to any of several sellers, with a further condition for each. Takes a map from seller
-/// to whatever that condition needs; it must not be empty, since a query without conditions finds the rows of all sellers.
+/// to whatever that condition needs; an empty one finds nothing.
 macro_rules! of_sellers {
     ($table:ident, $wanted:expr, |$w:ident| $filter:expr) => {{
         let mut query = $crate::db::schema::$table::table.into_boxed();
+        let mut nobody = true;
         for (seller, $w) in $wanted {
             query = query.or_filter($crate::db::schema::$table::seller_id.eq(seller.bytes()).and($filter));
+            nobody = false;
+        }
+        if nobody {
+            // Without a condition it would find every seller's rows. No id is empty.
+            query = query.filter($crate::db::schema::$table::seller_id.eq(Vec::new()));
         }
         query
     }};

@@ -42,9 +42,9 @@ static UNPACKED: LazyLock<BTreeMap<&str, (Bytes, &str)>> = LazyLock::new(|| {
     FILES.into_iter().filter_map(file).chain([initializer]).collect()
 });
 
-/// Adds the routes.
-pub(super) fn configure(config: &mut ServiceConfig) {
-    let document = web::Bytes::from(super::openapi().to_json().unwrap_or_default());
+/// Adds the routes that serve `description`, as JSON and as a page.
+pub(super) fn configure(config: &mut ServiceConfig, description: &utoipa::openapi::OpenApi) {
+    let document = web::Bytes::from(description.to_json().unwrap_or_default());
     let json = move || {
         let document = document.clone();
         async move { HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(document) }

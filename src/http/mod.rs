@@ -118,7 +118,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn configure(config: &mut web::ServiceConfig) {
     services(config);
     console::configure(config);
-    docs::configure(config);
+    docs::configure(config, &openapi());
     config.default_service(web::to(|request: HttpRequest| async move { elsewhere(&methods_of(request.path())) }));
     config.app_data(web::PathConfig::default().error_handler(|error, request| {
         let methods = methods_of(request.path());

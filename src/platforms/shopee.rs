@@ -22,6 +22,7 @@
 //! `requests` builds and signs the calls; `outcomes` reads the replies, with the table in `codes`.
 mod codes;
 mod cursor;
+mod fields;
 mod outcomes;
 mod requests;
 #[cfg(test)]
@@ -31,34 +32,19 @@ mod wire;
 use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::codes::{find, renewal, said, unreadable};
-use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+use super::connector::{Facts, Platform, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use super::fields::{number, rate_limit};
 use super::sign::{expires_soon, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
 use codes::CODES;
 use cursor::Cursor;
+use fields::{HOSTS, ITEM_ID, LOCATION_ID, UNCONFIRMED};
 use outcomes::{check_result, envelope, read_results, set_results, without_module};
 use requests::{ITEM_INFO, ITEM_LIST, MODEL_LIST, TOKEN_GET, TOKEN_REFRESH, check_request, read_request, set_request, signed_url};
 use secrecy::ExposeSecret;
 use wire::{InItems, InList, InTier, InTokens, OutCode, OutRefresh};
 
-/// What could not be confirmed in any accessible source.
-struct Unconfirmed {
-    /// Calls to one shop.
-    rate: RateLimit,
-    /// The host for apps registered in mainland China.
-    china: &'static str,
-}
-const UNCONFIRMED: Unconfirmed = Unconfirmed { rate: RateLimit { per_second: 3.0, burst: 3 }, china: "https://openplatform.shopee.cn" };
-
-/// Hosts by the setting `region`; the first is the default.
-const HOSTS: [(&str, &str); 4] = [
-    ("global", "https://partner.shopeemobile.com"),
-    ("brazil", "https://openplatform.shopee.com.br"),
-    ("sandbox", "https://partner.test-stable.shopeemobile.com"),
-    ("china", UNCONFIRMED.china),
-];
 /// Models per call.
 const MAX_MODELS: usize = 50;
 /// Items per page of the list. Shopee returns up to 100, but details only for 50 at a time, and the cursor's length is
@@ -66,9 +52,6 @@ const MAX_MODELS: usize = 50;
 const ITEMS_PAGE: usize = 40;
 /// The lifetime of an access token, in seconds, if the reply does not state it.
 const ACCESS_LIFETIME_S: i64 = 4 * 3600;
-
-const ITEM_ID: &str = "item_id";
-const LOCATION_ID: &str = "location_id";
 
 /// The Shopee connector.
 #[derive(Debug)]

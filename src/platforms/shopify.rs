@@ -20,6 +20,7 @@
 //! group with changes next to failures would be read from its changes); the cost of 250 rows; the parameters of the token
 //! renewal (`RENEWAL_GRANT`); buckets other than the recorded one (`STATED_LIMIT`); the status of a throttled reply (both
 //! 200 and 429 are understood).
+mod id;
 mod outcomes;
 mod requests;
 #[cfg(test)]
@@ -34,8 +35,9 @@ use super::oauth;
 use super::sign::expires_soon;
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
+use id::gid;
 use outcomes::{failure, mutation_outcome, parse, read_outcome, unreadable};
-use requests::{CHECK, VARIANTS, base, gid, graphql, mutation, read};
+use requests::{CHECK, VARIANTS, base, graphql, mutation, read};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;

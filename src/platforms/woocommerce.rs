@@ -31,7 +31,7 @@ use super::fields::max_items;
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use auth::authorized;
-use cursor::Cursor;
+use cursor::{Cursor, VARIATIONS_PAGE};
 use serde_json::Value;
 use std::collections::HashMap;
 use wire::{Batch, Failure, FoundProduct, FoundRow, ManageStock, Row, Updated};
@@ -41,7 +41,6 @@ const MAX_ROWS: u64 = 100;
 /// Our own choice: many shops run on small servers.
 const OUR_PACE: RateLimit = RateLimit { per_second: 5.0, burst: 5 };
 const PRODUCTS_PAGE: usize = 50;
-const VARIATIONS_PAGE: usize = 100;
 /// The fields of a product that are requested.
 const FIELDS: &str = "id,sku,name,type,manage_stock,stock_quantity,variations";
 /// WordPress's code for an unknown address (unconfirmed).

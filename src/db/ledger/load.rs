@@ -1,5 +1,5 @@
 //! Loads the [`Book`]s of the sellers that a group of stock events concerns.
-use super::RecordRequest;
+use super::request::RecordRequest;
 use crate::db::connection::{Backend, Conn, on};
 use crate::db::pushes::{PushRow, is_active, is_increase, is_waiting};
 use crate::db::schema::{listings, pushes, rules, sellers, skus, stock_events, stock_levels, stores, sync_settings, warehouses};

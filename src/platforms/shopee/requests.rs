@@ -3,8 +3,8 @@ use super::super::call::{Call, CallItem, Method, Request, StoreConnection};
 use super::super::connector::Stamp;
 use super::super::fields::{base, listing_or_store_setting, number, whole};
 use super::super::sign::{hmac_sha256_hex, percent};
+use super::fields::{HOSTS, ITEM_ID, LOCATION_ID};
 use super::wire::{OutModel, OutStock, OutUpdate};
-use super::{HOSTS, ITEM_ID, LOCATION_ID};
 use secrecy::ExposeSecret;
 
 const UPDATE_STOCK: &str = "/api/v2/product/update_stock";

@@ -1,5 +1,6 @@
 //! Shopify's requests: the GraphQL documents, and the variables built from a call.
 use super::super::call::{Action, Call, CallItem, Method, Request, StoreConnection};
+use super::id::gid;
 use super::wire::{Document, Input, Row, Variables};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -37,16 +38,6 @@ pub(super) fn graphql(store: &StoreConnection, query: &str, variables: impl Seri
     let token = store.secret("access_token")?;
     let request = Request::json(Method::Post, url, &Document { query, variables })?;
     Ok(request.header("accept", "application/json").secret_header("x-shopify-access-token", token.expose_secret()))
-}
-
-/// The full ID of a Shopify object, from a full ID or a bare number.
-pub(super) fn gid(kind: &str, text: &str) -> Result<String, String> {
-    let number = text.strip_prefix("gid://shopify/").and_then(|rest| rest.strip_prefix(kind)?.strip_prefix('/')).unwrap_or(text);
-    if number.is_empty() || number.len() > 20 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        let text: String = text.chars().take(100).collect();
-        return Err(format!("{text} is not a Shopify ID: it must be gid://shopify/{kind}/ followed by a number, or the number alone."));
-    }
-    Ok(format!("gid://shopify/{kind}/{number}"))
 }
 
 /// The full IDs of the listing's inventory item and location.

@@ -1,7 +1,7 @@
 //! Shopify's wire types: the variables of requests, and the data of replies.
 use super::super::call::StoreConnection;
 use super::super::connector::Variant;
-use super::requests::gid;
+use super::id::gid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The cursor of WooCommerce's product list: pages of products, each followed by the variations of its products.
-use super::VARIATIONS_PAGE;
+
+pub(super) const VARIATIONS_PAGE: usize = 100;
 
 /// What to read next: first the variations of products already listed, then the next page of products.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,0 +1,25 @@
+//! What the ledger is asked to record, and what it answers.
+use crate::domain::ledger::{EventResult, NewEvent};
+use crate::domain::{SellerId, Timestamp};
+
+/// Stock events of one request, each valid on its own, in the order in which they are to be applied.
+#[derive(Debug, Clone)]
+pub struct RecordRequest {
+    /// The seller whose stock changed.
+    pub seller: SellerId,
+    /// When they were received.
+    pub now: Timestamp,
+    /// The events.
+    pub events: Vec<NewEvent>,
+}
+
+/// The result of a request.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The seller whose stock changed.
+    pub seller: SellerId,
+    /// One for each event, in their order.
+    pub results: Vec<EventResult>,
+    /// Whether stores have new work.
+    pub has_pushes: bool,
+}

@@ -1,0 +1,23 @@
+//! The facts and field names that Shopee's connector shares among its files.
+use super::super::connector::RateLimit;
+
+/// What could not be confirmed in any accessible source.
+pub(super) struct Unconfirmed {
+    /// Calls to one shop.
+    pub(super) rate: RateLimit,
+    /// The host for apps registered in mainland China.
+    pub(super) china: &'static str,
+}
+pub(super) const UNCONFIRMED: Unconfirmed =
+    Unconfirmed { rate: RateLimit { per_second: 3.0, burst: 3 }, china: "https://openplatform.shopee.cn" };
+
+/// Hosts by the setting `region`; the first is the default.
+pub(super) const HOSTS: [(&str, &str); 4] = [
+    ("global", "https://partner.shopeemobile.com"),
+    ("brazil", "https://openplatform.shopee.com.br"),
+    ("sandbox", "https://partner.test-stable.shopeemobile.com"),
+    ("china", UNCONFIRMED.china),
+];
+
+pub(super) const ITEM_ID: &str = "item_id";
+pub(super) const LOCATION_ID: &str = "location_id";

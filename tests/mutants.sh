@@ -23,5 +23,6 @@ depends() { sed -n "s/^\($1\) = /\1 = /p" "$repository/Cargo.toml"; }
   depends 'serde\|serde_json\|serde_path_to_error\|chrono\|chrono-tz\|uuid\|thiserror\|utoipa'
   printf '\n[dev-dependencies]\n'
   depends 'proptest'
+  printf '\n[profile.dev]\ndebug = false\n'
 } >Cargo.toml
-cargo mutants --output .. --in-place --no-shuffle --timeout 60 "$@"
+cargo mutants --output .. --in-place --no-shuffle --timeout 60 "$@" -- --lib

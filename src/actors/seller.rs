@@ -65,7 +65,7 @@ impl SellerSupervisor {
         })
     }
 
-    /// Reads settings and stores, and brings the running stores into line with them.
+    /// Reads settings and stores, and starts, configures and ends store actors accordingly.
     fn load(&mut self, ctx: &mut Context<Self>) {
         if self.loading || self.stopping {
             self.load_again = true;
@@ -87,7 +87,7 @@ impl SellerSupervisor {
         ctx.spawn(read.into_actor(self).map(|read, act, ctx| {
             act.loading = false;
             if act.stopping {
-                // Nobody would end what it started now.
+                // Nothing would end the actors that it started now.
                 return;
             }
             match read {
@@ -186,8 +186,8 @@ impl SellerSupervisor {
             }
         }
         let (horizon, every) = (self.deps.settings.idle_stop, self.deps.settings.poll_every);
-        let asked: Vec<_> = self.stores.values().map(|child| child.address.send(store::IsIdle(horizon))).collect();
-        let all_idle = async move { futures_util::future::join_all(asked).await.into_iter().all(|idle| idle.unwrap_or(false)) };
+        let answers: Vec<_> = self.stores.values().map(|child| child.address.send(store::IsIdle(horizon))).collect();
+        let all_idle = async move { futures_util::future::join_all(answers).await.into_iter().all(|idle| idle.unwrap_or(false)) };
         ctx.spawn(all_idle.into_actor(self).map(move |all_idle, act, ctx| {
             let idle = all_idle && act.loaded && !act.loading && !act.expanding;
             act.idle_for = if idle { act.idle_for + every } else { Duration::ZERO };

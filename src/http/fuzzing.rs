@@ -63,7 +63,7 @@ pub fn stock_events(bytes: &[u8]) {
             Ok(event) => {
                 let again = read_event(written(&event).as_bytes()).ok();
                 assert_eq!(again.as_ref(), Some(&event), "an event written out is read as the same");
-                assert_eq!(again.as_ref().map(body_hash), Some(body_hash(&event)), "and counts as a repeat");
+                assert_eq!(again.as_ref().map(body_hash), Some(body_hash(&event)), "and is treated as a repeat");
             }
             Err(bad) => check_errors(&bad.errors),
         }
@@ -186,11 +186,11 @@ pub fn keys_and_cursors(bytes: &[u8]) {
         assert!(!key.is_empty() && key.trim() == key);
         assert_eq!(key_of(&format!("Bearer {key}")), Some(key));
     }
-    let asked = query_of::<PageQuery>(text).unwrap_or(PageQuery { limit: Some(text.to_owned()), cursor: Some(text.to_owned()) });
-    if let Ok(limit) = limit(asked.limit.as_deref()) {
+    let params = query_of::<PageQuery>(text).unwrap_or(PageQuery { limit: Some(text.to_owned()), cursor: Some(text.to_owned()) });
+    if let Ok(limit) = limit(params.limit.as_deref()) {
         assert!((1..=1000).contains(&limit));
     }
-    let cursor = asked.cursor.as_deref();
+    let cursor = params.cursor.as_deref();
     if let Ok(Some(after)) = read_text_cursor(cursor) {
         assert_eq!(read_text_cursor(Some(&text_cursor(&after))).ok().flatten(), Some(after));
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// The longest text setting or password, in characters.
 const MAX_TEXT: usize = 256;
 
-const NEEDED: &str = "is needed for stores on this platform";
+const NEEDED: &str = "is required for stores on this platform";
 
 /// Whether a field is mandatory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl<'a> Check<'a> {
     pub fn new(store: &'a StoreConnection, base_url: Need) -> Self {
         let mut check = Self { store, settings: Vec::new(), secrets: Vec::new(), errors: Vec::new() };
         match store.base_url.as_deref().map(check_base_url) {
-            None if base_url == Need::Needed => check.bad("/base_url", "is needed: the address of the store's server"),
+            None if base_url == Need::Needed => check.bad("/base_url", "is required: the address of the store's server"),
             Some(Err(detail)) => check.bad("/base_url", detail),
             None | Some(Ok(())) => {}
         }
@@ -79,7 +79,7 @@ impl<'a> Check<'a> {
         self.errors.push(FieldError::new(pointer, detail));
     }
 
-    /// The setting, if present. Reports it as missing if it is needed.
+    /// The setting, if present. Reports it as missing if it is required.
     fn setting(&mut self, name: &'static str, need: Need) -> Option<&'a Value> {
         self.settings.push(name);
         let value = self.store.config.get(name);
@@ -218,7 +218,7 @@ impl<'a> Check<'a> {
         }
         if !names.iter().any(|name| self.has_secret(name)) {
             let first = names.first().copied().unwrap_or_default();
-            self.bad(format!("/credentials/{first}"), format!("is needed: enter at least one of {}", names.join(", ")));
+            self.bad(format!("/credentials/{first}"), format!("is required: enter at least one of {}", names.join(", ")));
         }
         self.token_expiry()
     }
@@ -240,7 +240,7 @@ impl<'a> Check<'a> {
         let missing: Vec<&&str> = names.iter().filter(|name| !self.has_secret(name)).collect();
         if missing.len() < names.len() {
             for name in missing {
-                self.bad(format!("/credentials/{name}"), format!("is needed: enter all of {}, or none", names.join(", ")));
+                self.bad(format!("/credentials/{name}"), format!("is required: enter all of {}, or none", names.join(", ")));
             }
         }
         self

@@ -83,7 +83,7 @@ fn stores_and_rules(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found:
             facts.stores.push((store.rules(), store.is_held()));
         }
     }
-    // Two queries: in a single one, both backends walk all the rules of a seller.
+    // Two queries: for a single one, both backends would scan all the rules of a seller.
     let mut rows: Vec<RuleRow> = on!(conn, c => of_sellers!(rules, wanted, |_w| rules::sku.is_null()).load(c)?);
     let of_skus: Vec<RuleRow> =
         on!(conn, c => of_sellers!(rules, wanted, |w| rules::sku.eq_any(w.skus.clone()).assume_not_null()).load(c)?);
@@ -144,7 +144,7 @@ fn listings_and_pushes(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, fou
     let columns = (listings::seller_id, listings::store_id, listings::id, listings::sku, listings::external_id, listings::extra);
     let mut rows: Vec<Row> =
         on!(conn, c => of_sellers!(listings, &incremental, |w| listings::sku.eq_any(w.skus.clone())).select(columns).load(c)?);
-    // By store. Asked to sort, SQLite walks all the sellers' listings in that order instead.
+    // Sorted by store here: to return them in order, SQLite would scan all the sellers' listings.
     rows.sort_unstable();
     let mut ids: Vec<(SellerId, Vec<u8>)> = Vec::with_capacity(rows.len());
     for (key, store, id, sku, external_id, extra) in rows {

@@ -48,7 +48,7 @@ impl Tenant<'_> {
                         .execute(c)?;
                 }
             }
-            // One statement where each costs a round trip.
+            // One statement on PostgreSQL, where each costs a round trip.
             Backend::Postgres(c) => {
                 diesel::sql_query(
                     "UPDATE pushes SET quantity = v.quantity, base = v.base FROM unnest($1, $2, $3) AS v (id, quantity, base) \

@@ -106,10 +106,10 @@ impl SellerSupervisor {
 
     fn adopt(&mut self, configs: Vec<Arc<StoreConfig>>, ctx: &mut Context<Self>) {
         let wanted: BTreeMap<StoreId, Arc<StoreConfig>> = configs.into_iter().map(|config| (config.store.id, config)).collect();
-        let gone: Vec<StoreId> = self.stores.keys().filter(|id| !wanted.contains_key(id)).copied().collect();
-        let gone: Vec<Child> = gone.iter().filter_map(|id| self.stores.remove(id)).collect();
+        let removed: Vec<StoreId> = self.stores.keys().filter(|id| !wanted.contains_key(id)).copied().collect();
+        let removed: Vec<Child> = removed.iter().filter_map(|id| self.stores.remove(id)).collect();
         self.ending.retain(Addr::connected);
-        for child in gone {
+        for child in removed {
             self.ending.push(child.address.clone());
             ctx.spawn(async move { child.address.send(store::Stop).await.ok() }.into_actor(self).map(|_, _, _| ()));
         }

@@ -90,7 +90,7 @@ pub fn listings(bytes: &[u8]) {
     let [platform, form, text @ ..] = bytes else { return };
     let Some(platform) = registry().get(usize::from(platform.wrapping_sub(b'a')) % registry().len()) else { return };
     // The first of the connector's own fields, if it has any, is required, so that both cases are covered.
-    let fields = Fields { known: platform.listing_fields(), needed: platform.listing_fields().first().copied() };
+    let fields = Fields { known: platform.listing_fields(), required: platform.listing_fields().first().copied() };
     let read = if form % 2 == 0 { rows_of_json(text, fields) } else { rows_of_csv(text, fields) };
     for row in read.unwrap_or_default() {
         match row {

@@ -38,12 +38,12 @@ struct ListingRow {
 #[derive(Clone, Copy)]
 pub(super) struct Fields {
     pub known: &'static [&'static str],
-    pub needed: Option<&'static str>,
+    pub required: Option<&'static str>,
 }
 
 impl Fields {
     fn of(store: &Store) -> Self {
-        let Some(platform) = by_name(&store.platform) else { return Self { known: &[], needed: None } };
+        let Some(platform) = by_name(&store.platform) else { return Self { known: &[], required: None } };
         let connection = StoreConnection {
             store_id: store.id,
             platform: store.platform.clone(),
@@ -51,7 +51,7 @@ impl Fields {
             config: serde_json::from_str(&store.config).unwrap_or_default(),
             credentials: BTreeMap::new(),
         };
-        Self { known: platform.listing_fields(), needed: platform.facts(&connection).group_by }
+        Self { known: platform.listing_fields(), required: platform.facts(&connection).group_by }
     }
 }
 
@@ -71,7 +71,7 @@ fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError
             _ => checks.note(pointer, "must be text"),
         }
     }
-    if let Some(name) = fields.needed.filter(|name| !extra.contains_key(*name)) {
+    if let Some(name) = fields.required.filter(|name| !extra.contains_key(*name)) {
         checks.note(pointer_to(name), "is required for listings on this platform");
     }
     checks.done()?;
@@ -96,9 +96,9 @@ pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiE
     let header = reader.headers().map_err(|e| ApiError::malformed(format!("The CSV's header cannot be read: {e}.")))?.clone();
     let names: Vec<String> = header.iter().map(str::to_ascii_lowercase).collect();
     let mut errors = Vec::new();
-    for needed in ["sku", "external_id"] {
-        if !names.iter().any(|name| name == needed) {
-            errors.push(FieldError::new(format!("/{needed}"), "is required as a column, named in the first line"));
+    for required in ["sku", "external_id"] {
+        if !names.iter().any(|name| name == required) {
+            errors.push(FieldError::new(format!("/{required}"), "is required as a column, named in the first line"));
         }
     }
     for name in names.iter().filter(|name| !matches!(name.as_str(), "sku" | "external_id") && !fields.known.contains(&name.as_str())) {
@@ -229,8 +229,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_without_the_field_that_groups_calls_is_rejected_by_its_name() {
-        let fields = Fields { known: &["item_id", "location_id"], needed: Some("item_id") };
+    fn a_row_without_the_field_that_groups_calls_is_rejected_naming_that_field() {
+        let fields = Fields { known: &["item_id", "location_id"], required: Some("item_id") };
         let rows =
             rows_of_json(br#"[{"sku": "A", "external_id": "1", "item_id": "7"}, {"sku": "B", "external_id": "2"}]"#, fields).ok().unwrap();
         assert!(rows[0].is_ok());

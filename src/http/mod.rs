@@ -120,12 +120,15 @@ pub fn configure(config: &mut web::ServiceConfig) {
     services(config);
     console::configure(config);
     docs::configure(config, &openapi());
-    config.default_service(web::to(|request: HttpRequest| async move { elsewhere(&methods_of(request.path())) }));
+    config.default_service(web::to(|request: HttpRequest| async move { no_route(&methods_of(request.path())) }));
     config.app_data(web::PathConfig::default().error_handler(|error, request| {
         let methods = methods_of(request.path());
         // A literal segment of the table is never an id: `/v1/pushes/retry` does not name a missing push.
-        let response =
-            if methods.contains(&request.method().as_str()) { ApiError::not_found("thing").error_response() } else { elsewhere(&methods) };
+        let response = if methods.contains(&request.method().as_str()) {
+            ApiError::not_found("resource").error_response()
+        } else {
+            no_route(&methods)
+        };
         InternalError::from_response(error, response).into()
     }));
 }
@@ -153,7 +156,7 @@ fn methods_of(path: &str) -> Vec<&'static str> {
 }
 
 /// Answers requests that no route matches: 405 if the path allows other methods, 404 otherwise.
-fn elsewhere(methods: &[&str]) -> HttpResponse {
+fn no_route(methods: &[&str]) -> HttpResponse {
     if methods.is_empty() {
         return ApiError::not_found("address").error_response();
     }

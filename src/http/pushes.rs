@@ -147,7 +147,7 @@ struct RetryAnswer {
     responses((status = 200, body = RetryAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/pushes/retry")]
 pub async fn retry_pushes(caller: Caller, state: State, body: Body) -> Answer {
-    let Retry { ids, state: of, store_id, sku } = body.object()?;
-    let queued = pushes::retry(&state.service, &caller, pushes::Retry { ids, state: of, store_id, sku }).await?;
+    let Retry { ids, state: push_state, store_id, sku } = body.object()?;
+    let queued = pushes::retry(&state.service, &caller, pushes::Retry { ids, state: push_state, store_id, sku }).await?;
     Ok(HttpResponse::Ok().json(RetryAnswer { queued }))
 }

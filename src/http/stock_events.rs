@@ -171,22 +171,22 @@ pub(super) fn read_body(body: &Body) -> Result<(Vec<Result<StockEvent, Bad>>, bo
 pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answer {
     let (read, single) = read_body(&body)?;
     let mut results: Vec<Option<ResultAnswer>> = Vec::with_capacity(read.len());
-    let (mut places, mut events) = (Vec::new(), Vec::new());
+    let (mut indexes, mut events) = (Vec::new(), Vec::new());
     let mut conflict = false;
-    let prefix = |place: usize| if single { String::new() } else { format!("/{place}") };
-    for (place, read) in read.into_iter().enumerate() {
+    let prefix = |index: usize| if single { String::new() } else { format!("/{index}") };
+    for (index, read) in read.into_iter().enumerate() {
         match read {
             Ok(event) => {
-                places.push(place);
+                indexes.push(index);
                 events.push(event);
                 results.push(None);
             }
-            Err(bad) => results.push(Some(rejected(bad.event_id, bad.errors, &prefix(place)))),
+            Err(bad) => results.push(Some(rejected(bad.event_id, bad.errors, &prefix(index)))),
         }
     }
     let ids: Vec<EventId> = events.iter().map(|event| event.event_id.clone()).collect();
     let recorded = stock_events::record(&state.service, &caller, events).await?;
-    for ((place, event_id), result) in places.into_iter().zip(ids).zip(recorded) {
+    for ((index, event_id), result) in indexes.into_iter().zip(ids).zip(recorded) {
         conflict |= matches!(result, EventResult::Rejected { conflict: true, .. });
         let event_id = Some(event_id.to_string());
         let taken =
@@ -194,9 +194,9 @@ pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answ
         let answer = match result {
             EventResult::Accepted { at } => taken("accepted", at),
             EventResult::Duplicate { at } => taken("duplicate", at),
-            EventResult::Rejected { errors, .. } => rejected(event_id, errors, &prefix(place)),
+            EventResult::Rejected { errors, .. } => rejected(event_id, errors, &prefix(index)),
         };
-        if let Some(slot) = results.get_mut(place) {
+        if let Some(slot) = results.get_mut(index) {
             *slot = Some(answer);
         }
     }
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_filled_in_is_the_same_event() {
+    fn an_event_that_states_a_default_is_the_same_event() {
         let hash = |text: &str| read_event(text.as_bytes()).ok().map(|event| body_hash(&event));
         let plain = hash(r#"{"event_id":"e","sku":"S","kind":"sale","quantity":1}"#);
         assert!(plain.is_some());

@@ -21,7 +21,7 @@ pub type Credentials = BTreeMap<String, SecretString>;
 /// A token that is refused this soon after its renewal is not renewed again: the seller must reauthorize the app.
 const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// The most stores whose last renewals are remembered.
-const MOST_REMEMBERED: usize = 10_000;
+const MAX_REMEMBERED: usize = 10_000;
 
 /// Why there is no connection for a store's row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,7 +116,7 @@ impl Renewals {
 
     fn turn(&self, store: StoreId) -> Arc<tokio::sync::Mutex<Option<Instant>>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        if turns.len() >= MOST_REMEMBERED {
+        if turns.len() >= MAX_REMEMBERED {
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         }
         Arc::clone(turns.entry(store).or_default())
@@ -152,7 +152,7 @@ impl Renewals {
         let sealed = seal(db.id(), id, &credentials, &self.sealer).map_err(|error| Stale::TryAgain(error.to_string()))?;
         let (before, now) = (row.credentials, self.clock.now());
         let (sealer, seller) = (Arc::clone(&self.sealer), db.id());
-        let kept = db.write(move |t| {
+        let saved = db.write(move |t| {
             let mut store = t.store(id)?;
             // Meanwhile they may have been sealed again under another key.
             let open = |sealed: &Option<Vec<u8>>| sealed.as_ref().and_then(|sealed| sealer.open(seller, id, sealed).ok());
@@ -162,10 +162,10 @@ impl Renewals {
             }
             Ok(store)
         });
-        let kept = kept.await.map_err(Stale::Database)?;
+        let saved = saved.await.map_err(Stale::Database)?;
         *renewed_at = Some(Instant::now());
         tracing::info!(store.id = %id, platform = current.platform, "a store's tokens were renewed");
-        connection(db.id(), &kept, &self.sealer).map(Some).map_err(|error| Stale::Refused(error.to_string()))
+        connection(db.id(), &saved, &self.sealer).map(Some).map_err(|error| Stale::Refused(error.to_string()))
     }
 
     /// One exchange with a store: tokens about to expire are renewed first, and a token that the store refuses is

@@ -123,9 +123,9 @@ pub async fn unpair(service: &Service, caller: &Caller, store: StoreId, listing:
     caller
         .db
         .write(move |t| {
-            let gone = t.delete_listing(store, listing, now)?;
-            let mut entry = audited(&actor, "listing.unpaired", &gone.external_id);
-            entry.before = Some(json!({ "store_id": store, "sku": gone.sku, "external_id": gone.external_id }));
+            let removed = t.delete_listing(store, listing, now)?;
+            let mut entry = audited(&actor, "listing.unpaired", &removed.external_id);
+            entry.before = Some(json!({ "store_id": store, "sku": removed.sku, "external_id": removed.external_id }));
             t.append_audit(&entry, now)
         })
         .await?;

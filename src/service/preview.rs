@@ -19,9 +19,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The most listings in the answer; all are counted.
-const MOST_ITEMS: usize = 1000;
+const MAX_ITEMS: usize = 1000;
 /// The most calls to one store.
-const MOST_CALLS: usize = 10;
+const MAX_CALLS: usize = 10;
 /// How long to wait for all the platforms together.
 const ASK_WITHIN: Duration = Duration::from_secs(8);
 
@@ -117,7 +117,7 @@ pub async fn preview(service: &Service, caller: &Caller, filter: RunFilter) -> R
     let total = items.len();
     // Stable, so age decides within both parts.
     items.sort_by_key(|item| !item.goes_to_zero());
-    let rest = items.split_off(total.min(MOST_ITEMS));
+    let rest = items.split_off(total.min(MAX_ITEMS));
     let not_asked = ask(service, caller, &mut items, by_id).await;
     let count = |which: fn(&PreviewItem) -> bool| items.iter().chain(&rest).filter(|item| which(item)).count();
     let (unchanged, unknown) = (count(|item| item.change == Some(0)), count(|item| item.change.is_none()));
@@ -228,7 +228,7 @@ async fn ask_store<'s>(
         return (store, seen, Some("The store needs reauthorization.".to_owned()));
     }
     for (sent, page) in calls(items, facts.group_by, facts.abilities.max_items).into_iter().enumerate() {
-        if sent == MOST_CALLS {
+        if sent == MAX_CALLS {
             let reason = format!("Only the first {} listings were read.", seen.len());
             return (store, seen, Some(reason));
         }
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_asks_for_so_many_items_and_where_wanted_for_one_product_alone() {
+    fn a_call_has_a_limited_number_of_items_and_if_required_only_one_product() {
         let item = |id: &str, product: Option<&str>| CallItem {
             external_id: id.to_owned(),
             extra: product.map(|product| ("parent_id".to_owned(), product.to_owned())).into_iter().collect(),

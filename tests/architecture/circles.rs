@@ -1,4 +1,4 @@
-//! No circle of files: nobody should have to understand a file before they can understand that same file.
+//! No circular imports between files: understanding a file must not require understanding that same file first.
 //!
 //! A file depends on the file that defines a name that it uses. A `mod.rs` that only declares and re-exports its children
 //! depends on none of them; but if a child uses something that the `mod.rs` itself defines, the two form a circle.

@@ -70,12 +70,12 @@ MUTATIONS = {
             ),
             (
                 "src/db/delivery/claim.rs",
-                "    /// Gives back a claimed call of which not one byte was sent.",
+                "    /// Returns a claimed call of which not one byte was sent.",
                 "    /// Waiting increases of these listings give way.\n"
                 "    pub fn supersede_waiting(&mut self, of: &[ListingId], now: Timestamp) -> Result<()> {\n"
                 "        let contained = claim::contained(self.active_pushes(of)?, now);\n"
                 "        self.put(&contained)\n    }\n\n"
-                "    /// Gives back a claimed call of which not one byte was sent.",
+                "    /// Returns a claimed call of which not one byte was sent.",
             ),
             (
                 "src/service/delivery.rs",

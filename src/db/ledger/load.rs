@@ -13,14 +13,14 @@ use crate::domain::{ListingId, SellerId, StoreId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// What a seller's events touch.
+/// The rows that a seller's events touch.
 #[derive(Default)]
 struct Wanted {
     skus: BTreeSet<String>,
     events: BTreeSet<String>,
 }
 
-/// What is found, by seller. Sellers that are gone are missing.
+/// The rows that were found, by seller; deleted sellers are missing.
 struct Found(BTreeMap<SellerId, Facts>);
 
 impl Found {
@@ -29,7 +29,7 @@ impl Found {
     }
 }
 
-/// The books of the requests' sellers; a seller that is gone has none.
+/// The books of the requests' sellers; a deleted seller has none.
 pub(super) fn books(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTreeMap<SellerId, Book>> {
     let mut wanted: BTreeMap<SellerId, Wanted> = BTreeMap::new();
     for request in requests {

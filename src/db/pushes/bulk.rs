@@ -1,5 +1,5 @@
 //! Transitions of many pushes in one statement, where saving them row by row would be too slow. Each statement does
-//! exactly what the domain's transition named beside it does; the tests compare the two for every state.
+//! exactly what the domain transition named next to it does; the tests compare the two for every state.
 use super::codes::{CONFIRMED, HELD, QUEUED, claimable_codes};
 use super::conditions::is_rejected_increase;
 use super::row::{PushRow, put_pushes};

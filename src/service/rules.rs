@@ -52,7 +52,7 @@ pub struct Saved {
 /// them may be for the same SKU and store. Either all of them are saved or none.
 ///
 /// # Errors
-/// No such store or SKU, or shares that would sum to more than 100 %; pointers start with the rule's index.
+/// No such store or SKU, or shares that would sum to more than 100%; pointers start with the rule's index.
 pub async fn save(service: &Service, caller: &Caller, changed: Vec<Rule>) -> Result<Saved> {
     let empty = changed.iter().filter(|rule| **rule == Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() }).count();
     let saved = Saved { saved: changed.len() - empty, removed: empty };

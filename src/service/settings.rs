@@ -105,7 +105,7 @@ impl EnteredChange {
 /// overwrite that was started.
 ///
 /// # Errors
-/// Every invalid field, or shares that would sum to more than 100 %.
+/// Every invalid field, or shares that would sum to more than 100%.
 pub async fn change(service: &Service, caller: &Caller, entered: EnteredChange) -> Result<(SyncSettings, Option<RunId>)> {
     let change = entered.check()?;
     let (now, actor) = (service.now(), caller.actor());
@@ -144,7 +144,7 @@ pub struct Allocation {
 }
 
 /// Changes allocation mode, buffer and the stores' shares together: while a split is being changed share by share, the
-/// sum might exceed 100 %.
+/// sum might exceed 100%.
 ///
 /// # Errors
 /// Every invalid field; pointers are `/buffer` and `/shares/{store id}`.

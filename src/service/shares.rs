@@ -1,4 +1,4 @@
-//! Shares of the pool: parsed from percentages, shown as percentages, and limited to 100 % in total.
+//! Shares of the pool: parsed from percentages, shown as percentages, and limited to 100% in total.
 use crate::db::stores::Store;
 use crate::db::{Error, Tenant};
 use crate::domain::allocation::{AllocationMode, Share};
@@ -27,7 +27,7 @@ pub fn share_of(percent: f64) -> Result<Share, &'static str> {
     Share::from_percent(percent).ok_or("must be from 0 to 100, with at most two decimals")
 }
 
-/// Refuses shares that sum to more than 100 % of an exclusive seller's pool; `pointer` is the field to report.
+/// Refuses shares that sum to more than 100% of an exclusive seller's pool; `pointer` is the field to report.
 pub(super) fn check_shares(t: &mut Tenant<'_>, settings: &SyncSettings, pointer: &str) -> Result<(), Error> {
     if settings.allocation_mode != AllocationMode::Exclusive {
         return Ok(());

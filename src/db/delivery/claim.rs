@@ -71,7 +71,7 @@ impl Tenant<'_> {
         Ok((next_due.is_some_and(|at| at <= now), next_due))
     }
 
-    /// When the first push of this store is due after `after`. One query per kind, because the index starts with the kind.
+    /// When the first push of this store is due after `after`. One query per kind, which the index has before the time.
     fn next_due(&mut self, store: StoreId, after: Timestamp) -> Result<Option<Timestamp>> {
         let scope = self.scope();
         let mut first = None;

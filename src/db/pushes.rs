@@ -132,7 +132,7 @@ impl Tenant<'_> {
         self.retry_all(ids, &PushFilter { state, ..PushFilter::default() }, now)
     }
 
-    /// Queues every rejected or held push that matches this filter again; see [`Self::retry_pushes`].
+    /// Queues again every rejected or held push that matches this filter; see [`Self::retry_pushes`].
     pub fn retry_filtered(&mut self, filter: &PushFilter, now: Timestamp) -> Result<usize> {
         self.retry_all(None, filter, now)
     }

@@ -38,7 +38,7 @@ struct ListingStockAnswer {
     shown_at: Option<Timestamp>,
     /// Whether it is synchronized: it has a share and is not switched off.
     pushed: bool,
-    /// Units available in the warehouses that feed its store, minus the buffer.
+    /// Units available in the warehouses that its store ships from, minus the buffer.
     pool: i64,
     buffer: i64,
     #[serde(serialize_with = "percent")]

@@ -71,7 +71,8 @@ impl Tenant<'_> {
         Ok((next_due.is_some_and(|at| at <= now), next_due))
     }
 
-    /// When the first push of this store is due after `after`. One query per kind, which the index has before the time.
+    /// When the first push of this store is due after `after`. One query per kind, because in the index the kind comes
+    /// before the time.
     fn next_due(&mut self, store: StoreId, after: Timestamp) -> Result<Option<Timestamp>> {
         let scope = self.scope();
         let mut first = None;

@@ -18,11 +18,11 @@ pub const CHILD_MAILBOX: usize = 256;
 /// How actors behave.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// When failed sends are repeated, and when they are given up.
+    /// When failed sends are retried, and when to give up.
     pub retry: RetryPolicy,
     /// The most calls to one store at a time.
     pub calls_under_way: usize,
-    /// How long a seller has to be without work before its actors end.
+    /// How long a seller has to be idle before its actors end.
     pub idle_stop: Duration,
     /// How often nodes look for work that no hint announced, and supervisors check their stores.
     pub poll_every: Duration,
@@ -71,7 +71,7 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// With nothing running yet.
+    /// Starts with nothing running.
     pub fn new(db: Db, client: Client, clock: Clock, sealer: Arc<Sealer>, settings: Settings) -> Self {
         let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
         Self { db, client, clock, sealer, renewals, settings, running: Running::default() }

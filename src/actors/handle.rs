@@ -95,7 +95,7 @@ impl Handle {
     }
 
     /// Counts what is running in this process.
-    #[expect(clippy::unused_async, reason = "more nodes than this process's will be asked one day")]
+    #[expect(clippy::unused_async, reason = "will also query the nodes of other processes one day")]
     pub async fn status(&self) -> NodeStatus {
         let running = &self.deps.running;
         NodeStatus {
@@ -105,7 +105,7 @@ impl Handle {
         }
     }
 
-    /// Returns once a node has ended, by a panic or by [`Self::shut_down`]: from then on its sellers' pushes make no progress.
+    /// Returns once a node has ended, by a panic or by [`Self::shut_down`]: from then on its sellers' pushes are no longer processed.
     pub async fn node_ended(&self) {
         while self.nodes.iter().all(Addr::connected) {
             tokio::time::sleep(CHECK_NODES_EVERY).await;

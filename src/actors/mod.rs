@@ -1,4 +1,4 @@
-//! Who runs, when, and what happens with the answers.
+//! Actors: when stores are called, and how work continues after crashes and restarts.
 //!
 //! [`node::Node`] runs on an arbiter of its own and keeps one [`seller::SellerSupervisor`] for each seller that has work;
 //! the supervisor holds the sync settings and keeps one [`store::StoreActor`] for each store. Sellers are distributed over

@@ -71,7 +71,7 @@ impl Node {
         }
     }
 
-    /// Reads from the rows who has work that no hint announced: after a start, a crash, a dropped hint, at a daily time.
+    /// Finds sellers with work that no hint announced: after a start, a crash, a dropped hint, or at a daily time.
     fn look_for_work(&mut self, ctx: &mut Context<Self>) {
         let (db, now) = (self.deps.db.clone(), self.deps.now());
         let found = async move { db.read(move |conn| fleet::sellers_with_work(conn, now)).await };
@@ -93,7 +93,7 @@ impl Node {
     fn prune(&mut self, ctx: &mut Context<Self>) {
         let (db, now, retention) = (self.deps.db.clone(), self.deps.now(), self.deps.settings.retention);
         let pruned = async move {
-            // Small steps, each in a transaction of its own, so that nobody waits long for the writer.
+            // Small steps, each in a transaction of its own, so that no other write waits long.
             let mut total = 0;
             loop {
                 let removed = db.write(move |conn| fleet::prune(conn, retention, now)).await?;

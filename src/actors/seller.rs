@@ -65,7 +65,7 @@ impl SellerSupervisor {
         })
     }
 
-    /// Reads settings and stores, and brings the running stores into line with them.
+    /// Reads settings and stores, and starts, configures and ends store actors accordingly.
     fn load(&mut self, ctx: &mut Context<Self>) {
         if self.loading || self.stopping {
             self.load_again = true;
@@ -87,7 +87,7 @@ impl SellerSupervisor {
         ctx.spawn(read.into_actor(self).map(|read, act, ctx| {
             act.loading = false;
             if act.stopping {
-                // Nobody would end what it started now.
+                // Nothing would end the actors that it started now.
                 return;
             }
             match read {
@@ -106,10 +106,10 @@ impl SellerSupervisor {
 
     fn adopt(&mut self, configs: Vec<Arc<StoreConfig>>, ctx: &mut Context<Self>) {
         let wanted: BTreeMap<StoreId, Arc<StoreConfig>> = configs.into_iter().map(|config| (config.store.id, config)).collect();
-        let gone: Vec<StoreId> = self.stores.keys().filter(|id| !wanted.contains_key(id)).copied().collect();
-        let gone: Vec<Child> = gone.iter().filter_map(|id| self.stores.remove(id)).collect();
+        let removed: Vec<StoreId> = self.stores.keys().filter(|id| !wanted.contains_key(id)).copied().collect();
+        let removed: Vec<Child> = removed.iter().filter_map(|id| self.stores.remove(id)).collect();
         self.ending.retain(Addr::connected);
-        for child in gone {
+        for child in removed {
             self.ending.push(child.address.clone());
             ctx.spawn(async move { child.address.send(store::Stop).await.ok() }.into_actor(self).map(|_, _, _| ()));
         }
@@ -186,8 +186,8 @@ impl SellerSupervisor {
             }
         }
         let (horizon, every) = (self.deps.settings.idle_stop, self.deps.settings.poll_every);
-        let asked: Vec<_> = self.stores.values().map(|child| child.address.send(store::IsIdle(horizon))).collect();
-        let all_idle = async move { futures_util::future::join_all(asked).await.into_iter().all(|idle| idle.unwrap_or(false)) };
+        let answers: Vec<_> = self.stores.values().map(|child| child.address.send(store::IsIdle(horizon))).collect();
+        let all_idle = async move { futures_util::future::join_all(answers).await.into_iter().all(|idle| idle.unwrap_or(false)) };
         ctx.spawn(all_idle.into_actor(self).map(move |all_idle, act, ctx| {
             let idle = all_idle && act.loaded && !act.loading && !act.expanding;
             act.idle_for = if idle { act.idle_for + every } else { Duration::ZERO };

@@ -37,7 +37,7 @@ pub struct StoreActor {
     stop: CancellationToken,
     stopped: Vec<oneshot::Sender<()>>,
     last_run: LastRun,
-    /// Until when the circuit is open according to the row that people see.
+    /// Until when the circuit is open according to the row, which people see.
     circuit_noted: Option<Timestamp>,
 }
 

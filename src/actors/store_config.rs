@@ -22,7 +22,7 @@ impl PartialEq for StoreConfig {
 }
 
 impl StoreConfig {
-    /// From rows. A store that cannot be reached is reported here, once for each configuration; nothing is sent to it.
+    /// Built from rows. A store that cannot be reached is logged here, once per configuration; nothing is sent to it.
     pub fn new(seller: SellerId, store: Store, settings: SyncSettings, sealer: &Sealer) -> Self {
         let reach = connection(seller, &store, sealer).map_err(|error| error.to_string()).and_then(Reach::new);
         if let Err(reason) = &reach {

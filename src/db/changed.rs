@@ -1,7 +1,7 @@
 //! What a transaction has changed for sellers, noted as it is written and reported after the commit.
 //!
-//! Whatever acts on rows learns of a change from here, so that nobody who writes has to remember to wake it. What a
-//! failed transaction or savepoint noted is forgotten with it.
+//! The actors learn of changes from here, so no code that writes has to remember to wake them. Changes noted in a failed
+//! transaction or savepoint are discarded with it.
 use crate::domain::SellerId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ pub enum Changed {
     Configuration,
 }
 
-/// Called after a commit for each seller that it changed something for.
+/// Called after a commit for each seller whose rows it changed.
 pub type Hook = Arc<dyn Fn(SellerId, Changed) + Send + Sync>;
 
-/// What each seller is to be woken for.
+/// What has changed for each seller.
 pub(super) type Changes = BTreeMap<SellerId, Changed>;
 
-/// Notes one more change; of two the larger counts.
+/// Notes another change; of two changes for one seller, the larger counts.
 pub(super) fn merge(changes: &mut Changes, seller: SellerId, changed: Changed) {
     let entry = changes.entry(seller).or_insert(changed);
     *entry = (*entry).max(changed);
@@ -33,7 +33,7 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn of_two_changes_of_a_seller_the_larger_counts() {
+    fn of_two_changes_for_one_seller_the_larger_counts() {
         let [a, b] = [1, 2].map(|n| SellerId(Uuid::from_u128(n)));
         let mut changes = Changes::new();
         for (seller, changed) in [(a, Changed::Configuration), (b, Changed::Work), (a, Changed::Work)] {

@@ -28,7 +28,7 @@ impl DatabaseUrl {
     /// Parses `sqlite:///absolute/path.db`, `sqlite://relative.db` or `postgres://…`.
     ///
     /// # Errors
-    /// What is wrong with it, for people to read.
+    /// What is wrong with it, for people.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         if let Some(path) = text.strip_prefix("sqlite://") {
             if path.is_empty() || path.contains(['?', '\0']) {

@@ -182,7 +182,7 @@ impl Tenant<'_> {
         let mut results = Vec::with_capacity(rows.len());
         for row in rows {
             if !seen.insert(&row.external_id) {
-                results.push(rejected("/external_id", "occurs more than once in this request"));
+                results.push(rejected("/external_id", "appears more than once in this request"));
                 continue;
             }
             if let Some(current) = existing.by_sku.get(row.sku.as_str()).filter(|current| **current != row.external_id) {

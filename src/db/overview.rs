@@ -12,7 +12,7 @@ use diesel::sql_types::{BigInt, Text};
 use std::collections::HashMap;
 
 /// The most confirmed pushes whose duration is measured for one sample.
-const MOST_TIMES: i64 = 5_000;
+const MAX_TIMES: i64 = 5_000;
 
 /// The size of the service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub struct Sample {
 pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
     let times: Vec<(Timestamp, Option<Timestamp>)> = on!(conn, c => pushes::table.filter(is_confirmed()).filter(pushes::updated_at.gt(since))
         .filter(is_increase())
-        .select((pushes::created_at, pushes::confirmed_at)).order(pushes::updated_at.desc()).limit(MOST_TIMES).load(c))?;
+        .select((pushes::created_at, pushes::confirmed_at)).order(pushes::updated_at.desc()).limit(MAX_TIMES).load(c))?;
     Ok(Sample {
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
         confirmed: on!(conn, c => pushes::table

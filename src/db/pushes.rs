@@ -76,7 +76,7 @@ impl Tenant<'_> {
             let row: Option<PushRow> = on!(self.conn, c => {
                 let mut query = scope.pushes().filter(pushes::sku.eq(sku.as_str()))
                     .filter(pushes::listing_id.eq(listing.bytes())).order(pushes::id.desc()).into_boxed();
-                // The plus keeps SQLite from the index by state, in which it would walk all that the seller has in it.
+                // The plus keeps SQLite from using the index by state, in which it would scan all the seller's pushes in that state.
                 if let Some(state) = state { query = query.filter(diesel::dsl::sql::<Bool>(&format!("+state = {state}"))); }
                 query.first(c).optional()?
             });
@@ -90,14 +90,14 @@ impl Tenant<'_> {
     /// One push.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none, or it belongs to another seller.
+    /// [`Error::NotFound`] if it does not exist or belongs to another seller.
     pub fn push(&mut self, id: PushId) -> Result<Push> {
         let scope = self.scope();
         let row: PushRow = on!(self.conn, c => scope.pushes().filter(pushes::id.eq(id.bytes())).get_result(c))?;
         row.push()
     }
 
-    /// The index of the first of these ids that is no push of this seller.
+    /// The index of the first of these ids that does not belong to a push of this seller.
     pub fn missing_push(&mut self, ids: &[PushId]) -> Result<Option<usize>> {
         for (place, id) in ids.iter().enumerate() {
             match self.push(*id) {
@@ -119,20 +119,20 @@ impl Tenant<'_> {
                 on!(self.conn, c => scope.pushes().filter(pushes::listing_id.eq_any(ids)).filter(is_active()).load(c))?;
             found.extend(read_pushes(rows)?);
         }
-        // In the order of creation. Asked to sort, SQLite walks all the seller's pushes in that order instead.
+        // Sorted by age here: to return them in order, SQLite would scan all the seller's pushes.
         found.sort_unstable_by_key(Push::id);
         Ok(found)
     }
 
     /// Queues rejected or held pushes again: those with these ids, or all in this state. Returns how many.
     ///
-    /// An increase that a later overwrite of its listing contains is not sent again. One that would wait beside another
-    /// increase of the same listing is merged into it.
+    /// An increase that a later overwrite of its listing contains is not sent again. One that would wait together with
+    /// another increase of the same listing is merged into it.
     pub fn retry_pushes(&mut self, ids: Option<&[PushId]>, state: Option<PushState>, now: Timestamp) -> Result<usize> {
         self.retry_all(ids, &PushFilter { state, ..PushFilter::default() }, now)
     }
 
-    /// Queues every rejected or held push that this filter finds again; see [`Self::retry_pushes`].
+    /// Queues again every rejected or held push that matches this filter; see [`Self::retry_pushes`].
     pub fn retry_filtered(&mut self, filter: &PushFilter, now: Timestamp) -> Result<usize> {
         self.retry_all(None, filter, now)
     }
@@ -183,7 +183,7 @@ impl Tenant<'_> {
         Ok(held)
     }
 
-    /// Merges increases of one listing that wait beside each other; see [`waiting::merge`].
+    /// Merges waiting increases of the same listing; see [`waiting::merge`].
     pub(super) fn merge_waiting(&mut self, of: &[ListingId], now: Timestamp) -> Result<()> {
         let changed = waiting::merge(self.active_pushes(of)?, now);
         self.put(&changed)
@@ -196,13 +196,13 @@ impl Tenant<'_> {
         rows.iter().map(|id| id_of(id, ListingId::from_bytes, "listings.id")).collect()
     }
 
-    /// Cancels waiting pushes; what is in flight is cancelled as soon as it is known not to have been applied. Returns
-    /// the number of pushes concerned.
+    /// Cancels waiting pushes; those in flight are cancelled as soon as they are known not to have been applied. Returns
+    /// the number of both.
     pub fn cancel_pushes(&mut self, scope: CancelScope, reason: &str, now: Timestamp) -> Result<usize> {
         let own = self.scope();
         let manual: Vec<RunId> = match scope {
             CancelScope::AutoSync => {
-                // First, so that they end as cancelled, not as finished by their last push.
+                // Runs first, so that they end as cancelled instead of being finished by their last push.
                 self.cancel_auto_runs(reason, now)?;
                 self.open_manual_runs()?
             }

@@ -1,4 +1,4 @@
-//! Pushes of one seller for people to look at: counted, filtered, as they change. For the console and `/v1/stream`.
+//! Pushes of one seller as people view them: counted, filtered, or as they change. For the console and `/v1/stream`.
 use super::connection::on;
 use super::pushes::{
     PushFilter, PushRow, codes_of_interest, failure_codes, has_ended, is_active, is_held, read_pushes, state_code, state_of,

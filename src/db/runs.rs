@@ -1,5 +1,4 @@
-//! Sync runs as rows. What happens to a run is decided in [`run`](crate::domain::run); here are the statements before and
-//! after it.
+//! Sync runs as rows. [`run`](crate::domain::run) decides what happens to a run; here are the statements before and after.
 use super::connection::on;
 use super::listings::{Listing, ListingRow};
 use super::schema::{listings, sync_runs};
@@ -18,7 +17,7 @@ use std::collections::BTreeMap;
 pub use crate::domain::run::{EXPAND_PAGE, Run, RunFilter, RunKind, RunState};
 pub use crate::domain::targets::Extent;
 
-/// A run, but for what only its expansion needs: the filter, which may name thousands of SKUs, and how far it came.
+/// A run without the fields that only its expansion needs: its progress and its filter, which may name thousands of SKUs.
 #[derive(Queryable, Selectable, Insertable, Debug)]
 #[diesel(table_name = sync_runs, treat_none_as_default_value = false)]
 struct RunRow {
@@ -122,8 +121,8 @@ impl Tenant<'_> {
         Ok(run)
     }
 
-    /// Starts a daily run of one store, or records it as missed. `None` when its date has a run already: the unique key
-    /// of seller, store and local date decides, whatever happened in between.
+    /// Starts a daily run of one store, or records it as missed. `None` if its date already has a run: the unique key of
+    /// seller, store and local date decides, even if other writers were faster.
     pub fn start_daily_run(&mut self, store: StoreId, due: &DueRun, now: Timestamp) -> Result<Option<Run>> {
         let run = Run::daily(store, due, now);
         let row = RunRow::new(self.key(), &run);
@@ -143,7 +142,7 @@ impl Tenant<'_> {
     /// One run.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none, or it belongs to another seller.
+    /// [`Error::NotFound`] if it does not exist or belongs to another seller.
     pub fn run(&mut self, id: RunId) -> Result<Run> {
         let scope = self.scope();
         let row = on!(self.conn, c => scope.sync_runs().filter(sync_runs::id.eq(id.bytes())).select(RunRow::as_select()).get_result(c))?;
@@ -170,7 +169,7 @@ impl Tenant<'_> {
         rows.into_iter().map(RunRow::run).collect()
     }
 
-    /// How many listings an overwrite of everything would concern, in how many stores.
+    /// The number of listings that an overwrite of everything would cover, and the number of their stores.
     pub fn overwrite_extent(&mut self) -> Result<Extent> {
         let scope = self.scope();
         let settings = self.sync_settings()?;
@@ -193,7 +192,7 @@ impl Tenant<'_> {
         Ok(SellerRules::new(settings, stores.iter().map(|store| (store.rules(), store.is_held())), rules).extent(&listed))
     }
 
-    /// Listings that a run with this filter would cover, in the order of their ids, starting behind `after`.
+    /// Listings that a run with this filter would cover, in the order of their ids, starting after `after`.
     pub fn covered_listings(&mut self, filter: &RunFilter, after: Option<ListingId>, limit: i64) -> Result<Vec<Listing>> {
         let scope = self.scope();
         let rows: Vec<ListingRow> = on!(self.conn, c => covered!(scope, listings::all_columns, filter, after, limit).load(c))?;
@@ -225,7 +224,7 @@ impl Tenant<'_> {
             .filter(sync_runs::finished_at.is_null()).filter(sync_runs::expanded.eq(false)).order(sync_runs::id).first(c).optional())?;
         let Some((row, filter, expanded_to)) = found else { return Ok(None) };
         let filter = filter.as_deref().map(filter_from_json).transpose()?.unwrap_or_default();
-        // Before the first page a former version stored no bytes at all.
+        // Before the first page, an earlier version stored an empty value.
         let expanded_to = expanded_to.filter(|id| !id.is_empty());
         let expanded_to = expanded_to.map(|id| id_of(&id, ListingId::from_bytes, "sync_runs.expanded_to")).transpose()?;
         Ok(Some(Expansion::new(row.run()?, filter, expanded_to)))

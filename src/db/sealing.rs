@@ -129,7 +129,7 @@ fn associated(seller: SellerId, store: StoreId) -> Vec<u8> {
 /// it is new.
 ///
 /// # Errors
-/// What went wrong, for people to read.
+/// What went wrong, for people.
 pub fn key_file(path: &Path) -> Result<(String, bool), String> {
     let at = |error: std::io::Error| format!("the credential key file {} cannot be used: {error}", path.display());
     match std::fs::read_to_string(path) {

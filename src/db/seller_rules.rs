@@ -1,4 +1,4 @@
-//! Loads what decides over a seller's listings: see [`SellerRules`].
+//! Loads everything that determines the targets of a seller's listings: see [`SellerRules`].
 use super::{Result, Tenant};
 use crate::domain::limits::MAX_STORES;
 use crate::domain::targets::SellerRules;

@@ -43,7 +43,7 @@ pub struct ApiKey {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// Whose key it is, and whether it may be used.
+/// The owner of a key, and whether the key may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyOwner {
     /// The seller.

@@ -12,7 +12,7 @@ use diesel::prelude::*;
 /// A SHA-256 digest of a secret.
 pub type Digest = [u8; 32];
 
-/// Whose session it is.
+/// The owner of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionOf {
     /// A seller, by one of its keys.
@@ -22,7 +22,7 @@ pub enum SessionOf {
         /// The key.
         key: KeyId,
     },
-    /// The operator. The proof binds the session to the operator key with which it began.
+    /// The operator. The proof binds the session to the operator key used to sign in.
     Operator {
         /// A digest of the session's token and the operator key.
         proof: Digest,
@@ -38,7 +38,7 @@ pub enum Session {
         seller: Seller,
         /// The key used to sign in.
         key: KeyId,
-        /// The zone in which it is shown times.
+        /// The time zone in which the console shows times.
         zone: chrono_tz::Tz,
     },
     /// The operator's; the caller must compare the proof.

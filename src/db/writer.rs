@@ -1,11 +1,11 @@
-//! Group commit: everything that writes goes through a lane, and what waits in a lane shares one transaction.
+//! Group commit: every write goes through a lane, and all writes waiting in a lane share one transaction.
 //!
-//! A commit that waits for the disk costs more than all the statements in it, so whatever arrives while one commit is
-//! under way forms the next. Each piece of work runs in a savepoint and is answered only after the commit. A seller
-//! always has the same lane. SQLite has one lane because it has one writer; PostgreSQL has a few.
+//! Waiting for the disk makes a commit cost more than all the statements in it, so the writes that arrive during one
+//! commit form the next. Each job runs in its own savepoint and is answered only after the commit. A seller always uses
+//! the same lane. SQLite has one lane because it allows one writer; PostgreSQL has a few.
 //!
-//! In a lane the sellers take turns, and a group ends after a while: a seller with much to write fills the time that
-//! others leave, and does not delay them by more than one group.
+//! In a lane the sellers take turns, and a group has a time limit: a seller that writes a lot uses the time that others
+//! leave, and does not delay them by more than one group.
 use super::changed::{Changed, Changes, Hook, merge};
 use super::connection::{Conn, Manager};
 use super::error::{Error, Result};
@@ -18,13 +18,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// What waits in one lane at most; beyond it callers are told to come back.
+/// The most requests waiting in one lane; further callers get [`Error::Busy`].
 pub const LANE_CAPACITY: usize = 2048;
 /// The most jobs in one transaction.
 const GROUP_JOBS: usize = 256;
 /// The most stock events in one transaction (a single request may bring more).
 const GROUP_EVENTS: usize = 10_000;
-/// After this time no further job joins a transaction; those that are left form the next.
+/// After this time no further job joins a transaction; the remaining ones form the next.
 const GROUP_TIME: Duration = Duration::from_millis(10);
 
 trait Job: Send {
@@ -52,7 +52,7 @@ impl<T: Send, F: FnMut(&mut Conn) -> Result<T> + Send> Job for Work<T, F> {
             (Ok(()), Some(result)) => result,
             (Ok(()), None) => Err(Error::Busy),
         };
-        // Nobody waits any more: the caller was cancelled. The rows are the truth.
+        // Fails if the caller was cancelled; the rows are correct regardless.
         self.reply.send(result).ok();
     }
 }
@@ -73,7 +73,7 @@ enum Item {
     Events(Events),
 }
 
-/// The ways in.
+/// Sends writes to the lanes.
 #[derive(Clone)]
 pub(super) struct Writer {
     lanes: Arc<[mpsc::Sender<Item>]>,
@@ -157,12 +157,12 @@ async fn lane(
                     changes.into_iter().for_each(|(seller, changed)| hook(seller, changed));
                 }
             }
-            Err(error) => tracing::error!(%error, "a group of writes was lost; its callers were told to come back"),
+            Err(error) => tracing::error!(%error, "a group of writes was lost; its callers got an error and may try again"),
         }
     }
 }
 
-/// The first of each seller, then the second of each, and so on; those of one seller keep their order.
+/// Sorts jobs: the first of each seller, then the second of each, and so on; those of one seller keep their order.
 fn in_turns<T>(waiting: Vec<T>, seller_of: impl Fn(&T) -> SellerId) -> Vec<T> {
     let mut turns: BTreeMap<SellerId, usize> = BTreeMap::new();
     let mut in_turns: Vec<(usize, T)> = waiting
@@ -177,7 +177,7 @@ fn in_turns<T>(waiting: Vec<T>, seller_of: impl Fn(&T) -> SellerId) -> Vec<T> {
     in_turns.into_iter().map(|(_, one)| one).collect()
 }
 
-/// A group that was committed, or not, and is to be answered.
+/// A group whose transaction has ended, and whose callers wait for their answers.
 struct Group {
     jobs: Vec<Box<dyn Job>>,
     replies: Vec<oneshot::Sender<Result<Recorded>>>,
@@ -188,7 +188,7 @@ struct Group {
 }
 
 impl Group {
-    /// Answers everybody; returns what was changed for whom.
+    /// Answers all callers; returns what was changed for each seller.
     fn answer(self) -> Changes {
         let mut changes = Changes::new();
         if self.committed.is_ok() {
@@ -209,7 +209,7 @@ impl Group {
     }
 }
 
-/// Runs a group in one transaction; returns the jobs for which no time was left.
+/// Runs a group in one transaction; also returns the jobs for which there was no time left.
 fn commit_group(pool: &r2d2::Pool<Manager>, jobs: Vec<Waiting>, events: Vec<Events>, limits: ledger::Limits) -> (Group, Vec<Waiting>) {
     let (requests, replies): (Vec<_>, Vec<_>) = events.into_iter().map(|e| (e.request, e.reply)).unzip();
     let mut recorded: Vec<Result<Recorded>> = Vec::new();
@@ -240,13 +240,13 @@ fn commit_group(pool: &r2d2::Pool<Manager>, jobs: Vec<Waiting>, events: Vec<Even
     let mut left: Vec<Waiting> = waiting.collect();
     if let Err(error) = &committed {
         tracing::warn!(%error, jobs = jobs.len(), requests = requests.len(), "a group of writes was not committed");
-        // What the first of them met, the others need not wait for.
+        // The remaining jobs fail as well rather than wait for the same error.
         jobs.extend(left.drain(..).map(|waiting| waiting.job));
     }
     (Group { jobs, replies, recorded, changes, committed }, left)
 }
 
-/// All together; if that fails for a reason that lies in the rows of one, each by itself.
+/// Records all requests together, or each separately if that fails because of the rows of one.
 fn record_all(conn: &mut Conn, requests: &[RecordRequest], limits: ledger::Limits) -> Result<Vec<Result<Recorded>>> {
     if requests.is_empty() {
         return Ok(Vec::new());
@@ -255,7 +255,7 @@ fn record_all(conn: &mut Conn, requests: &[RecordRequest], limits: ledger::Limit
         Ok(recorded) => Ok(recorded.into_iter().map(Ok).collect()),
         Err(error) if error.is_fatal() => Err(error),
         Err(error) => {
-            tracing::warn!(%error, "stock events of several requests could not be recorded together; trying each by itself");
+            tracing::warn!(%error, "stock events of several requests could not be recorded together; trying each separately");
             let mut results = Vec::with_capacity(requests.len());
             for request in requests {
                 let one = conn.transaction(|conn| ledger::record(conn, std::slice::from_ref(request), limits));
@@ -277,7 +277,7 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn sellers_take_turns_and_what_one_of_them_wrote_first_stays_first() {
+    fn sellers_take_turns_and_the_jobs_of_each_keep_their_order() {
         let [busy, other] = [1, 2].map(|n| SellerId(Uuid::from_u128(n)));
         let waiting = vec![(busy, 1), (busy, 2), (busy, 3), (other, 1), (other, 2)];
         let expected = [(busy, 1), (other, 1), (busy, 2), (other, 2), (busy, 3)];

@@ -84,8 +84,8 @@ pub async fn create_seller(operator: Operator, state: State, body: Body) -> Answ
     responses((status = 200, body = Page<SellerAnswer>), (status = 401, body = Problem)))]
 #[get("/admin/sellers")]
 pub async fn list_sellers(_operator: Operator, state: State, request: HttpRequest) -> Answer {
-    let asked: PageQuery = query(&request)?;
-    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
+    let params: PageQuery = query(&request)?;
+    let (limit, after) = (limit(params.limit.as_deref())?, id_cursor(params.cursor.as_deref())?);
     let found = state.db.read(move |conn| sellers::sellers(conn, after, limit + 1)).await?;
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |s| s.id.to_string(), SellerAnswer::from)))
 }
@@ -166,8 +166,8 @@ pub async fn create_key(operator: Operator, state: State, id: Path<SellerId>) ->
 #[get("/admin/sellers/{id}/keys")]
 pub async fn list_keys(_operator: Operator, state: State, id: Path<SellerId>, request: HttpRequest) -> Answer {
     let id = id.into_inner();
-    let asked: PageQuery = query(&request)?;
-    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor::<KeyId>(asked.cursor.as_deref())?);
+    let params: PageQuery = query(&request)?;
+    let (limit, after) = (limit(params.limit.as_deref())?, id_cursor::<KeyId>(params.cursor.as_deref())?);
     let found = state
         .db
         .read(move |conn| {

@@ -42,8 +42,8 @@ impl From<AuditEntry> for AuditAnswer {
     responses((status = 200, body = Page<AuditAnswer>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/v1/audit")]
 pub async fn list_audit(caller: Caller, _state: State, request: HttpRequest) -> Answer {
-    let asked: PageQuery = query(&request)?;
-    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
+    let params: PageQuery = query(&request)?;
+    let (limit, after) = (limit(params.limit.as_deref())?, id_cursor(params.cursor.as_deref())?);
     let found = caller.db.read(move |t| t.audit(after, limit + 1)).await?;
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |e| e.id.to_string(), AuditAnswer::from)))
 }

@@ -13,9 +13,9 @@ use serde::Deserialize;
 #[derive(Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Discover {
-    /// Pairs what matched; without it nothing is changed.
+    /// Pairs the matches; without it nothing is changed.
     apply: Option<bool>,
-    /// Goes on where an earlier answer's `next_cursor` says.
+    /// The `next_cursor` of the previous answer, to continue from there.
     cursor: Option<String>,
 }
 
@@ -24,7 +24,7 @@ struct Discover {
     responses((status = 200, body = Proposal), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/stores/{id}/discover")]
 pub async fn discover_store(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
-    let asked: Discover = if body.bytes.is_empty() { Discover::default() } else { body.object()? };
-    let proposal = discover(&state.service, &caller, id.into_inner(), asked.cursor, asked.apply.unwrap_or(false)).await?;
+    let input: Discover = if body.bytes.is_empty() { Discover::default() } else { body.object()? };
+    let proposal = discover(&state.service, &caller, id.into_inner(), input.cursor, input.apply.unwrap_or(false)).await?;
     Ok(HttpResponse::Ok().json(proposal))
 }

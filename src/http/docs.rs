@@ -1,5 +1,5 @@
-//! `/openapi.json` and its browsable form at `/docs`: Swagger UI from a crate that holds its release as a zip archive, so
-//! that no other host is asked.
+//! `/openapi.json` and its browsable form at `/docs`: Swagger UI from a crate that contains its release as a zip archive, so
+//! that browsers load nothing from other hosts.
 use super::error::ApiError;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{self, Bytes, ServiceConfig};
@@ -21,7 +21,7 @@ const FILES: [(&str, &str); 7] = [
     ("favicon-32x32.png", "image/png"),
 ];
 
-/// Starts Swagger UI with our description, and without the validator, which would be asked over the network.
+/// Starts Swagger UI with our description, and without the validator, which would be called over the network.
 const INITIALIZER: &str = r##"window.onload = function () {
   window.ui = SwaggerUIBundle({
     url: "/openapi.json",
@@ -35,7 +35,7 @@ const INITIALIZER: &str = r##"window.onload = function () {
 };
 "##;
 
-/// [`FILES`] by name, unpacked when the first is asked for.
+/// [`FILES`] by name, unpacked on the first request for any of them.
 static UNPACKED: LazyLock<BTreeMap<&str, (Bytes, &str)>> = LazyLock::new(|| {
     let file = |(name, media_type)| Some((name, (Bytes::from(unpack(SWAGGER_UI_VENDORED, &format!("/dist/{name}"))?), media_type)));
     let initializer = ("swagger-initializer.js", (Bytes::from_static(INITIALIZER.as_bytes()), "text/javascript; charset=utf-8"));
@@ -60,18 +60,18 @@ async fn file(path: web::Path<String>) -> Result<impl Responder, ApiError> {
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, *media_type)).body(bytes.clone()))
 }
 
-/// Reads from a zip archive the file whose name ends like this.
+/// Reads the file whose name ends with `suffix` from a zip archive.
 ///
 /// An archive ends with a record that says where its directory starts; the directory says where each file starts
 /// (<https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>, 4.3.7, 4.3.12 and 4.3.16). `None` if there is no such
 /// file or the archive is damaged.
-fn unpack(archive: &[u8], name_end: &str) -> Option<Vec<u8>> {
+fn unpack(archive: &[u8], suffix: &str) -> Option<Vec<u8>> {
     let end = archive.windows(4).rposition(|window| window == b"PK\x05\x06")?;
     let mut entry = archive.get(number(archive, end + 16, 4)?..)?;
     while entry.starts_with(b"PK\x01\x02") {
         let [name_length, extra_length, comment_length] = [28, 30, 32].map(|at| number(entry, at, 2));
         let name = entry.get(46..46 + name_length?)?;
-        if name.ends_with(name_end.as_bytes()) {
+        if name.ends_with(suffix.as_bytes()) {
             let (method, packed_length, offset) = (number(entry, 10, 2)?, number(entry, 20, 4)?, number(entry, 42, 4)?);
             let file = archive.get(offset..)?;
             let start = 30 + number(file, 26, 2)? + number(file, 28, 2)?;
@@ -88,7 +88,7 @@ fn unpack(archive: &[u8], name_end: &str) -> Option<Vec<u8>> {
     None
 }
 
-/// A little-endian number of so many bytes.
+/// Reads a little-endian number of so many bytes.
 fn number(bytes: &[u8], at: usize, length: usize) -> Option<usize> {
     bytes.get(at..at + length)?.iter().rev().try_fold(0_usize, |number, byte| Some(number.checked_mul(256)? + usize::from(*byte)))
 }

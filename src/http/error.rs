@@ -244,7 +244,7 @@ impl From<service::Error> for ApiError {
         match error {
             service::Error::Rows(error) => error.into(),
             service::Error::NoSuch { pointer, what } => Self::not_found_at(pointer, what),
-            service::Error::NoRandomNumbers => Self::unavailable("No random numbers can be had."),
+            service::Error::NoRandomNumbers => Self::unavailable("No random numbers are available. Try again later."),
         }
     }
 }

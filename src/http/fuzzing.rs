@@ -63,7 +63,7 @@ pub fn stock_events(bytes: &[u8]) {
             Ok(event) => {
                 let again = read_event(written(&event).as_bytes()).ok();
                 assert_eq!(again.as_ref(), Some(&event), "an event written out is read as the same");
-                assert_eq!(again.as_ref().map(body_hash), Some(body_hash(&event)), "and counts as a repeat");
+                assert_eq!(again.as_ref().map(body_hash), Some(body_hash(&event)), "and is treated as a repeat");
             }
             Err(bad) => check_errors(&bad.errors),
         }
@@ -90,7 +90,7 @@ pub fn listings(bytes: &[u8]) {
     let [platform, form, text @ ..] = bytes else { return };
     let Some(platform) = registry().get(usize::from(platform.wrapping_sub(b'a')) % registry().len()) else { return };
     // The first of the connector's own fields, if it has any, is required, so that both cases are covered.
-    let fields = Fields { known: platform.listing_fields(), needed: platform.listing_fields().first().copied() };
+    let fields = Fields { known: platform.listing_fields(), required: platform.listing_fields().first().copied() };
     let read = if form % 2 == 0 { rows_of_json(text, fields) } else { rows_of_csv(text, fields) };
     for row in read.unwrap_or_default() {
         match row {
@@ -186,11 +186,11 @@ pub fn keys_and_cursors(bytes: &[u8]) {
         assert!(!key.is_empty() && key.trim() == key);
         assert_eq!(key_of(&format!("Bearer {key}")), Some(key));
     }
-    let asked = query_of::<PageQuery>(text).unwrap_or(PageQuery { limit: Some(text.to_owned()), cursor: Some(text.to_owned()) });
-    if let Ok(limit) = limit(asked.limit.as_deref()) {
+    let params = query_of::<PageQuery>(text).unwrap_or(PageQuery { limit: Some(text.to_owned()), cursor: Some(text.to_owned()) });
+    if let Ok(limit) = limit(params.limit.as_deref()) {
         assert!((1..=1000).contains(&limit));
     }
-    let cursor = asked.cursor.as_deref();
+    let cursor = params.cursor.as_deref();
     if let Ok(Some(after)) = read_text_cursor(cursor) {
         assert_eq!(read_text_cursor(Some(&text_cursor(&after))).ok().flatten(), Some(after));
     }

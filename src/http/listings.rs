@@ -19,10 +19,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// Characters of an external id, and of a connector's own field, at most.
+/// The most characters in an external id or in a connector's own field.
 const MAX_TEXT: usize = 256;
 
-/// A row: which listing of the store shows which SKU. Beside these stand the connector's own fields, as text.
+/// A row: which listing of the store shows which SKU. May also contain the connector's own fields, as text.
 #[derive(Deserialize, utoipa::ToSchema)]
 struct ListingRow {
     sku: String,
@@ -33,17 +33,17 @@ struct ListingRow {
     extra: BTreeMap<String, Value>,
 }
 
-/// The connector's own fields of a listing of this store: which there are, and which one it cannot do without, as the
-/// items of one call must share it.
+/// The connector's own fields of a listing of this store: those that exist, and the one that is required because all
+/// items of one call must share its value.
 #[derive(Clone, Copy)]
 pub(super) struct Fields {
     pub known: &'static [&'static str],
-    pub needed: Option<&'static str>,
+    pub required: Option<&'static str>,
 }
 
 impl Fields {
     fn of(store: &Store) -> Self {
-        let Some(platform) = by_name(&store.platform) else { return Self { known: &[], needed: None } };
+        let Some(platform) = by_name(&store.platform) else { return Self { known: &[], required: None } };
         let connection = StoreConnection {
             store_id: store.id,
             platform: store.platform.clone(),
@@ -51,7 +51,7 @@ impl Fields {
             config: serde_json::from_str(&store.config).unwrap_or_default(),
             credentials: BTreeMap::new(),
         };
-        Self { known: platform.listing_fields(), needed: platform.facts(&connection).group_by }
+        Self { known: platform.listing_fields(), required: platform.facts(&connection).group_by }
     }
 }
 
@@ -63,7 +63,7 @@ fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError
     for (name, value) in row.extra {
         let pointer = pointer_to(&name);
         match value {
-            _ if !fields.known.contains(&name.as_str()) => checks.note(pointer, "is not a field of a listing of this platform"),
+            _ if !fields.known.contains(&name.as_str()) => checks.note(pointer, "is not a listing field of this platform"),
             Value::String(text) => {
                 checks.take(&pointer, check_text(&text, "it", MAX_TEXT));
                 extra.insert(name, text);
@@ -71,8 +71,8 @@ fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError
             _ => checks.note(pointer, "must be text"),
         }
     }
-    if let Some(name) = fields.needed.filter(|name| !extra.contains_key(*name)) {
-        checks.note(pointer_to(name), "is needed for a listing of this platform");
+    if let Some(name) = fields.required.filter(|name| !extra.contains_key(*name)) {
+        checks.note(pointer_to(name), "is required for listings on this platform");
     }
     checks.done()?;
     let Some(sku) = sku else { return Err(Vec::new()) };
@@ -96,17 +96,17 @@ pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiE
     let header = reader.headers().map_err(|e| ApiError::malformed(format!("The CSV's header cannot be read: {e}.")))?.clone();
     let names: Vec<String> = header.iter().map(str::to_ascii_lowercase).collect();
     let mut errors = Vec::new();
-    for needed in ["sku", "external_id"] {
-        if !names.iter().any(|name| name == needed) {
-            errors.push(FieldError::new(format!("/{needed}"), "is needed as a column, named in the first line"));
+    for required in ["sku", "external_id"] {
+        if !names.iter().any(|name| name == required) {
+            errors.push(FieldError::new(format!("/{required}"), "is required as a column, named in the first line"));
         }
     }
     for name in names.iter().filter(|name| !matches!(name.as_str(), "sku" | "external_id") && !fields.known.contains(&name.as_str())) {
-        errors.push(FieldError::new(pointer_to(name), "is not a column of a listing of this platform"));
+        errors.push(FieldError::new(pointer_to(name), "is not a listing field of this platform"));
     }
     for (index, name) in names.iter().enumerate() {
         if names.iter().take(index).any(|earlier| earlier == name) {
-            errors.push(FieldError::new(pointer_to(name), "is a column more than once"));
+            errors.push(FieldError::new(pointer_to(name), "names more than one column"));
         }
     }
     if !errors.is_empty() {
@@ -143,8 +143,8 @@ pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiE
     Ok(rows)
 }
 
-/// Pairs listings with SKUs, many at once: JSON `[{sku, external_id, …}]`, or `text/csv` with these columns. A row
-/// that is not right is rejected by itself; the others are taken. A SKU that is new is created.
+/// Pairs many listings with SKUs at once: JSON `[{sku, external_id, …}]`, or `text/csv` with these columns. Invalid rows
+/// are rejected individually; valid ones are accepted. SKUs that do not exist yet are created.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])), request_body(content((Vec<ListingRow> = "application/json"), (String = "text/csv"))),
     responses((status = 200, body = Paired), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/stores/{id}/listings")]
@@ -158,7 +158,7 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body:
     Ok(HttpResponse::Ok().json(pair(&caller, &state, store, &body.bytes, csv).await?))
 }
 
-/// Reads rows and pairs those that are right.
+/// Parses rows and pairs the listings of the valid ones.
 pub(super) async fn pair(caller: &Caller, state: &State, store: Store, bytes: &[u8], csv: bool) -> Result<Paired, ApiError> {
     let fields = Fields::of(&store);
     let rows = if csv { rows_of_csv(bytes, fields)? } else { rows_of_json(bytes, fields)? };
@@ -172,7 +172,7 @@ struct ListingAnswer {
     store_id: StoreId,
     sku: String,
     external_id: String,
-    /// What the store showed last, from a confirmed answer or a read.
+    /// The last known quantity it showed, from a confirmed push or a read.
     shown: Option<i64>,
     shown_at: Option<Timestamp>,
     created_at: Timestamp,
@@ -195,15 +195,15 @@ fn answer(listing: Listing) -> ListingAnswer {
     }
 }
 
-/// A store's listings by age.
+/// Lists a store's listings, oldest first.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<ListingAnswer>), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[get("/v1/stores/{id}/listings")]
 pub async fn list_listings(caller: Caller, id: Path<StoreId>, request: HttpRequest) -> Answer {
     let id = id.into_inner();
-    let asked: PageQuery = query(&request)?;
-    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
+    let params: PageQuery = query(&request)?;
+    let (limit, after) = (limit(params.limit.as_deref())?, id_cursor(params.cursor.as_deref())?);
     let found = caller
         .db
         .read(move |t| {
@@ -214,7 +214,7 @@ pub async fn list_listings(caller: Caller, id: Path<StoreId>, request: HttpReque
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |l| l.id.to_string(), answer)))
 }
 
-/// Unpairs a listing and calls off what waits for it.
+/// Unpairs a listing and cancels its waiting pushes.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])),
     responses((status = 204, description = "Unpaired."), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[delete("/v1/stores/{id}/listings/{listing_id}")]
@@ -229,8 +229,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_without_the_field_that_groups_calls_is_rejected_by_its_name() {
-        let fields = Fields { known: &["item_id", "location_id"], needed: Some("item_id") };
+    fn a_row_without_the_field_that_groups_calls_is_rejected_naming_that_field() {
+        let fields = Fields { known: &["item_id", "location_id"], required: Some("item_id") };
         let rows =
             rows_of_json(br#"[{"sku": "A", "external_id": "1", "item_id": "7"}, {"sku": "B", "external_id": "2"}]"#, fields).ok().unwrap();
         assert!(rows[0].is_ok());

@@ -1,7 +1,8 @@
-//! Requests in: who is calling, what do they want, do it, answer. No SQL and no business rules here.
+//! The HTTP interface: authenticates and parses requests, calls use cases, and formats answers. No SQL and no business
+//! rules here.
 //!
-//! [`routes`](configure) is one table; the description at `/openapi.json` is made from the same table, so the two
-//! cannot differ. Every handler of a seller's takes a [`auth::Caller`], which holds the way to that seller's rows.
+//! The [routes](configure) are one table; the description at `/openapi.json` is generated from the same table, so the two
+//! cannot differ. Every handler for sellers takes an [`auth::Caller`], which gives access only to that seller's rows.
 pub mod auth;
 pub mod console;
 pub mod error;
@@ -44,13 +45,13 @@ use utoipa::openapi::path::PathItem;
 
 pub use state::{AppState, Settings};
 
-/// The routes, and the description of the same.
+/// Defines the routes and their description from one list.
 macro_rules! routes {
     ($($module:ident :: $handler:ident),+ $(,)?) => {
         #[derive(OpenApi)]
         #[openapi(
-            info(title = "Stocktide", description = "Keeps the stock shown in sellers' online stores true. \
-                Errors are problem answers (RFC 9457); lists take `limit` and `cursor`; overload answers 429 or 503 with `Retry-After`.",
+            info(title = "Stocktide", description = "Keeps the stock shown in sellers' online stores accurate. \
+                Errors are problem documents (RFC 9457); lists take `limit` and `cursor`; overload answers 429 or 503 with `Retry-After`.",
                 license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
             paths($($module::$handler),+),
             components(schemas(error::Problem)),
@@ -109,27 +110,30 @@ routes![
     health::metrics,
 ];
 
-/// The description of the interface (OpenAPI 3.1).
+/// The OpenAPI 3.1 description of the interface.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     Description::openapi()
 }
 
-/// All routes, the description, its browsable form, and problem answers for whatever else is asked.
+/// Adds all routes, the description, its browsable form, and problem documents for every other path.
 pub fn configure(config: &mut web::ServiceConfig) {
     services(config);
     console::configure(config);
     docs::configure(config, &openapi());
-    config.default_service(web::to(|request: HttpRequest| async move { elsewhere(&methods_of(request.path())) }));
+    config.default_service(web::to(|request: HttpRequest| async move { no_route(&methods_of(request.path())) }));
     config.app_data(web::PathConfig::default().error_handler(|error, request| {
         let methods = methods_of(request.path());
-        // What is written out in the table is no id: `/v1/pushes/retry` names no push that is missing.
-        let response =
-            if methods.contains(&request.method().as_str()) { ApiError::not_found("thing").error_response() } else { elsewhere(&methods) };
+        // A literal segment of the table is never an id: `/v1/pushes/retry` does not name a missing push.
+        let response = if methods.contains(&request.method().as_str()) {
+            ApiError::not_found("resource").error_response()
+        } else {
+            no_route(&methods)
+        };
         InternalError::from_response(error, response).into()
     }));
 }
 
-/// Addresses by their parts, and the methods that each has.
+/// The paths of the table by their segments, with the allowed methods of each.
 static ADDRESSES: LazyLock<Vec<(Vec<String>, Vec<&str>)>> = LazyLock::new(|| {
     let address = |(template, item): (String, PathItem)| {
         let methods = [("GET", item.get), ("PUT", item.put), ("POST", item.post), ("PATCH", item.patch), ("DELETE", item.delete)];
@@ -139,32 +143,32 @@ static ADDRESSES: LazyLock<Vec<(Vec<String>, Vec<&str>)>> = LazyLock::new(|| {
     openapi().paths.paths.into_iter().map(address).collect()
 });
 
-/// The methods of the address that this path is; one that is written out goes before one with a variable in it.
+/// The allowed methods of this path; a literal path takes precedence over one with a variable.
 fn methods_of(path: &str) -> Vec<&'static str> {
-    let asked: Vec<&str> = path.split('/').collect();
+    let segments: Vec<&str> = path.split('/').collect();
     let matches = |parts: &[String]| {
-        parts.len() == asked.len()
-            && parts.iter().zip(&asked).all(|(part, given)| if part.starts_with('{') { !given.is_empty() } else { part == given })
+        parts.len() == segments.len()
+            && parts.iter().zip(&segments).all(|(part, given)| if part.starts_with('{') { !given.is_empty() } else { part == given })
     };
-    let written_out = ADDRESSES.iter().find(|(parts, _)| *parts == asked);
-    let address = written_out.or_else(|| ADDRESSES.iter().find(|(parts, _)| matches(parts)));
+    let literal = ADDRESSES.iter().find(|(parts, _)| *parts == segments);
+    let address = literal.or_else(|| ADDRESSES.iter().find(|(parts, _)| matches(parts)));
     address.map(|(_, methods)| methods.clone()).unwrap_or_default()
 }
 
-/// What no route matches: another method of an address that has `methods`, or nothing at all.
-fn elsewhere(methods: &[&str]) -> HttpResponse {
+/// Answers requests that no route matches: 405 if the path allows other methods, 404 otherwise.
+fn no_route(methods: &[&str]) -> HttpResponse {
     if methods.is_empty() {
         return ApiError::not_found("address").error_response();
     }
     let methods = methods.join(", ");
-    let mut response = ApiError::method_not_allowed(format!("This address has: {methods}.")).error_response();
+    let mut response = ApiError::method_not_allowed(format!("Allowed: {methods}.")).error_response();
     if let Ok(value) = HeaderValue::try_from(methods) {
         response.headers_mut().insert(ALLOW, value);
     }
     response
 }
 
-/// Headers for every answer: nothing here is to be cached, sniffed or framed.
+/// Headers of every answer: no caching, no content sniffing, no framing.
 pub fn harden<S, B>(
     request: actix_web::dev::ServiceRequest,
     next: &S,
@@ -178,7 +182,7 @@ where
         let mut answer = answer.await?;
         let headers = answer.headers_mut();
         for (name, value) in [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("referrer-policy", "no-referrer")] {
-            // The console has a policy of its own for referrers.
+            // The console sets its own referrer policy.
             if !headers.contains_key(name) {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             }

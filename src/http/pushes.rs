@@ -1,4 +1,4 @@
-//! The records: every push, why it stands where it stands, and what to do about it.
+//! The records: every push, why it is in its state, and what to do about it.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Page, id_cursor, limit, parameter, query};
@@ -22,11 +22,11 @@ pub(super) struct PushAnswer {
     store_id: StoreId,
     sku: String,
     kind: PushKind,
-    /// Units; null for an overwrite whose target is not read yet, which happens as it is sent.
+    /// Units; null for an overwrite that is not sent yet, because its target is read only then.
     quantity: Option<i64>,
     state: PushState,
     attempts: i32,
-    /// Why it stands there, in plain words.
+    /// Why it is in this state, in plain words.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// What to do about it.
@@ -40,7 +40,7 @@ pub(super) struct PushAnswer {
     sync_id: Option<RunId>,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// When it is tried next.
+    /// When it will be tried next.
     due_at: Option<Timestamp>,
     confirmed_at: Option<Timestamp>,
 }
@@ -86,24 +86,24 @@ fn state_named(word: &str) -> Result<PushState, ApiError> {
     named.ok_or_else(|| ApiError::field("/state", format!("must be one of {}", words())))
 }
 
-/// Pushes, newest first.
+/// Lists pushes, newest first.
 #[utoipa::path(tag = "records", security(("seller_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query), ("state" = Option<PushState>, Query),
         ("store_id" = Option<StoreId>, Query), ("sku" = Option<String>, Query)),
     responses((status = 200, body = Page<PushAnswer>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[get("/v1/pushes")]
 pub async fn list_pushes(caller: Caller, request: HttpRequest) -> Answer {
-    let asked: PushesQuery = query(&request)?;
-    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
+    let params: PushesQuery = query(&request)?;
+    let (limit, after) = (limit(params.limit.as_deref())?, id_cursor(params.cursor.as_deref())?);
     let filter = PushFilter {
-        state: asked.state.as_deref().map(state_named).transpose()?,
-        store_id: parameter("store_id", asked.store_id.as_deref(), "the id of a store")?,
-        sku: asked.sku.as_deref().map(Sku::parse).transpose().map_err(|e| ApiError::field("/sku", e))?,
+        state: params.state.as_deref().map(state_named).transpose()?,
+        store_id: parameter("store_id", params.store_id.as_deref(), "the id of a store")?,
+        sku: params.sku.as_deref().map(Sku::parse).transpose().map_err(|e| ApiError::field("/sku", e))?,
     };
     let found = caller
         .db
         .read(move |t| {
-            // Another seller's store is not there, rather than without pushes.
+            // Another seller's store is reported as missing, not as a store without pushes.
             filter.store_id.map_or(Ok(()), |id| t.store(id).map(drop))?;
             t.list_pushes(&filter, after, limit + 1)
         })
@@ -111,7 +111,7 @@ pub async fn list_pushes(caller: Caller, request: HttpRequest) -> Answer {
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |p| p.id().to_string(), PushAnswer::from)))
 }
 
-/// One push.
+/// Returns a push.
 #[utoipa::path(tag = "records", security(("seller_key" = [])),
     responses((status = 200, body = PushAnswer), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[get("/v1/pushes/{id}")]
@@ -121,7 +121,7 @@ pub async fn get_push(caller: Caller, id: Path<PushId>) -> Answer {
     Ok(HttpResponse::Ok().json(PushAnswer::from(push)))
 }
 
-/// Which pushes to queue again: these, or all in this state.
+/// Which pushes to queue again: those with these `ids`, or all in this `state`.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Retry {
@@ -134,20 +134,20 @@ struct Retry {
     sku: Option<String>,
 }
 
-/// What was queued.
+/// The result of a retry.
 #[derive(Serialize, utoipa::ToSchema)]
 struct RetryAnswer {
-    /// Pushes that are tried again. One that is neither rejected nor held is left alone and not counted.
+    /// Pushes that are queued again. Those that are neither rejected nor held are not changed and not counted.
     queued: usize,
 }
 
-/// Queues rejected or held pushes again. What a later overwrite contains already is not sent again; what is held by a
-/// paused store stays held until it is resumed.
+/// Queues rejected or held pushes again. Pushes that a later overwrite already contains are not sent again; those of a
+/// paused store stay held until it is resumed.
 #[utoipa::path(tag = "records", security(("seller_key" = [])), request_body = Retry,
     responses((status = 200, body = RetryAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/pushes/retry")]
 pub async fn retry_pushes(caller: Caller, state: State, body: Body) -> Answer {
-    let Retry { ids, state: of, store_id, sku } = body.object()?;
-    let queued = pushes::retry(&state.service, &caller, pushes::Retry { ids, state: of, store_id, sku }).await?;
+    let Retry { ids, state: push_state, store_id, sku } = body.object()?;
+    let queued = pushes::retry(&state.service, &caller, pushes::Retry { ids, state: push_state, store_id, sku }).await?;
     Ok(HttpResponse::Ok().json(RetryAnswer { queued }))
 }

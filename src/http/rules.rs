@@ -1,4 +1,4 @@
-//! Rules of allocation: for a listing, a SKU, a store or the whole seller.
+//! Allocation rules: for a listing, a SKU, a store or the whole seller.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
@@ -14,21 +14,21 @@ use actix_web::{HttpRequest, HttpResponse, get, put};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// A rule. With `sku` and `store_id` it is a listing's, with one of them that one's, with none the seller's. A field
-/// that is left out is decided by the next wider rule.
+/// A rule. With both `sku` and `store_id` it applies to that listing, with one of them to that SKU or store, with neither
+/// to the whole seller. Omitted fields are decided by the next more general rule.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleFields {
     sku: Option<String>,
     store_id: Option<StoreId>,
-    /// Part of the pool, in percent with at most two decimals.
+    /// Share of the pool, in percent with at most two decimals.
     #[serde(serialize_with = "percent")]
     share_percent: Option<f64>,
-    /// Units kept back.
+    /// Units to keep back.
     buffer: Option<i64>,
     /// Below this many units the target is 0.
     threshold: Option<i64>,
-    /// The most to show.
+    /// The most units to show.
     max_shown: Option<i64>,
     /// Whether to push.
     sync_enabled: Option<bool>,
@@ -46,17 +46,17 @@ pub(super) fn answer(rule: Rule) -> RuleFields {
     }
 }
 
-/// What was done.
+/// How many rules were saved and removed.
 #[derive(Serialize, utoipa::ToSchema)]
 struct RulesAnswer {
-    /// Rules that stand now.
+    /// Rules that were saved.
     saved: usize,
-    /// Rules that gave nothing any more and were removed.
+    /// Rules that were removed because they set nothing.
     removed: usize,
 }
 
-/// Saves rules, each in the place of an earlier one for the same SKU and store; one that gives nothing is removed.
-/// All of them or, when a field is wrong, none.
+/// Saves rules, each replacing an earlier one for the same SKU and store; a rule that sets nothing is removed. If any
+/// field is invalid, nothing is saved.
 #[utoipa::path(tag = "stock", security(("seller_key" = [])), request_body = Vec<RuleFields>,
     responses((status = 200, body = RulesAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/rules")]
@@ -65,7 +65,7 @@ pub async fn put_rules(caller: Caller, state: State, body: Body) -> Answer {
     Ok(HttpResponse::Ok().json(RulesAnswer { saved, removed }))
 }
 
-/// The rules of a body, each checked, no two of them about the same.
+/// Parses and checks the rules of a body; no two of them may be for the same SKU and store.
 pub(super) fn read_rules(body: &Body) -> Result<Vec<Rule>, ApiError> {
     let rows: Vec<RuleFields> = body.objects("rules")?;
     let mut checks = Checks::default();
@@ -88,7 +88,7 @@ pub(super) fn read_rules(body: &Body) -> Result<Vec<Rule>, ApiError> {
             sync_enabled: row.sync_enabled,
         };
         if !seen.insert(rule_scope(&rule)) {
-            checks.note(format!("/{index}"), "is about the same SKU and store as an earlier rule of this request");
+            checks.note(format!("/{index}"), "has the same SKU and store as an earlier rule in this request");
         }
         changed.push(rule);
     }
@@ -96,14 +96,14 @@ pub(super) fn read_rules(body: &Body) -> Result<Vec<Rule>, ApiError> {
     Ok(changed)
 }
 
-/// The rules, but for the stores' own shares and switches, which stand with the stores.
+/// Lists the rules, except the stores' own shares and switches, which are fields of the stores.
 #[utoipa::path(tag = "stock", security(("seller_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<RuleFields>), (status = 401, body = Problem)))]
 #[get("/v1/rules")]
 pub async fn list_rules(caller: Caller, request: HttpRequest) -> Answer {
-    let asked: PageQuery = query(&request)?;
-    let (limit, after) = (limit(asked.limit.as_deref())?, read_text_cursor(asked.cursor.as_deref())?);
+    let params: PageQuery = query(&request)?;
+    let (limit, after) = (limit(params.limit.as_deref())?, read_text_cursor(params.cursor.as_deref())?);
     let found = caller.db.read(move |t| t.rules(after.as_deref(), limit + 1)).await?;
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |rule| text_cursor(&rule_scope(rule)), answer)))
 }

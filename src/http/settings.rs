@@ -18,7 +18,7 @@ pub async fn get_sync_settings(caller: Caller, state: State) -> Answer {
     Ok(HttpResponse::Ok().json(view(&settings, state.now())))
 }
 
-/// A change of the sync settings; what is left out stays as it is.
+/// A change of the sync settings; omitted fields stay as they are.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SettingsChange {
@@ -28,18 +28,18 @@ pub(super) struct SettingsChange {
     /// Local time of the daily run, 00:00 to 23:59.
     #[schema(example = "03:30")]
     daily_at: Option<String>,
-    /// IANA zone.
+    /// An IANA time zone.
     #[schema(example = "Asia/Taipei")]
     timezone: Option<String>,
     /// How late a missed daily run is still caught up, 0 to 23 hours.
     catch_up_hours: Option<i64>,
     allocation_mode: Option<AllocationMode>,
-    /// Units kept back of every SKU.
+    /// Units of every SKU to keep back.
     buffer: Option<i64>,
     /// Whether a cancellation triggers increases like a return.
     trigger_on_cancellation: Option<bool>,
-    /// Whether switching auto-sync on begins with one overwrite of every listing; true when left out. Acts only when
-    /// `auto_sync` goes from off to on.
+    /// Whether switching auto-sync on starts with one overwrite of every listing; true by default. Has an effect only
+    /// when `auto_sync` changes from off to on.
     initial_overwrite: Option<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! SKUs: named in bulk, listed.
+//! SKUs: created and named in bulk, and listed.
 use super::auth::Caller;
 use super::error::Problem;
 use super::request::{Body, Page, limit, parameter, present, query, read_text_cursor, text_cursor};
@@ -14,21 +14,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// A SKU to be created or named.
+/// A SKU to create or name.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewSku {
     sku: String,
-    /// For people; null takes it away.
+    /// A display name; null removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     name: Option<Option<String>>,
-    /// Bundles are not built yet; refused when given.
+    /// Reserved for bundles, which are not supported yet; must be omitted.
     #[schema(value_type = Option<Vec<Object>>)]
     components: Option<Value>,
 }
 
-/// What became of a SKU.
+/// The result of a SKU.
 #[derive(Serialize, utoipa::ToSchema)]
 struct SkuResult {
     sku: String,
@@ -36,13 +36,13 @@ struct SkuResult {
     status: &'static str,
 }
 
-/// What became of all.
+/// The results of all SKUs.
 #[derive(Serialize, utoipa::ToSchema)]
 struct SkusAnswer {
     results: Vec<SkuResult>,
 }
 
-/// Creates SKUs and gives them names, up to 10,000 at once; all of them or, when a field is wrong, none.
+/// Creates and names up to 10,000 SKUs at once. If any field is invalid, nothing is saved.
 #[utoipa::path(tag = "stock", security(("seller_key" = [])), request_body = Vec<NewSku>,
     responses((status = 200, body = SkusAnswer), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/skus")]
@@ -57,10 +57,10 @@ pub async fn put_skus(caller: Caller, state: State, body: Body) -> Answer {
             checks.take(&format!("/{index}/name"), check_text(name, "a name", MAX_NAME_CHARS));
         }
         if row.components.is_some() {
-            checks.note(format!("/{index}/components"), "bundles are not built yet");
+            checks.note(format!("/{index}/components"), "must be omitted: bundles are not supported yet");
         }
         if !seen.insert(row.sku) {
-            checks.note(format!("/{index}/sku"), "stands in this request more than once");
+            checks.note(format!("/{index}/sku"), "appears more than once in this request");
         }
         changes.extend(sku.map(|sku| (sku, row.name)));
     }
@@ -93,15 +93,15 @@ struct SkusQuery {
     unpaired: Option<String>,
 }
 
-/// SKUs in order; with `unpaired=true` only those that no listing shows.
+/// Lists SKUs in order; with `unpaired=true` only those that no listing shows.
 #[utoipa::path(tag = "stock", security(("seller_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query), ("unpaired" = Option<bool>, Query)),
     responses((status = 200, body = Page<SkuAnswer>), (status = 401, body = Problem)))]
 #[get("/v1/skus")]
 pub async fn list_skus(caller: Caller, request: HttpRequest) -> Answer {
-    let asked: SkusQuery = query(&request)?;
-    let (limit, after) = (limit(asked.limit.as_deref())?, read_text_cursor(asked.cursor.as_deref())?);
-    let unpaired = parameter("unpaired", asked.unpaired.as_deref(), "true or false")?.unwrap_or(false);
+    let params: SkusQuery = query(&request)?;
+    let (limit, after) = (limit(params.limit.as_deref())?, read_text_cursor(params.cursor.as_deref())?);
+    let unpaired = parameter("unpaired", params.unpaired.as_deref(), "true or false")?.unwrap_or(false);
     let found = caller.db.read(move |t| t.skus(after.as_deref(), unpaired, limit + 1)).await?;
     let item = |s: crate::db::skus::SkuItem| SkuAnswer { sku: s.sku.to_string(), name: s.name, paired: s.paired, created_at: s.created_at };
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |s| text_cursor(s.sku.as_str()), item)))

@@ -1,4 +1,4 @@
-//! What every handler is given: the service behind the interface, its settings and its counters.
+//! The state that all handlers share: the service behind the interface, its settings and its counters.
 use super::auth::FailedKeys;
 use super::console::Console;
 use super::error::ApiError;
@@ -14,44 +14,44 @@ use actix_web::{HttpResponse, web};
 use secrecy::SecretString;
 use std::sync::Arc;
 
-/// How requests are taken.
+/// Settings of the interface.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Opens `/admin`; without one it stays shut.
+    /// The key for `/admin`; without one, `/admin` refuses all requests.
     pub operator_key: Option<SecretString>,
-    /// Bytes of a body at most.
+    /// The most bytes in a body.
     pub max_body_bytes: usize,
-    /// Requests per second of one seller; twice as many at once.
+    /// Requests per second for each seller, with bursts of twice as many.
     pub requests_per_second: u32,
-    /// Requests of one address with keys that open nothing, per minute.
+    /// Requests with invalid keys per minute and address.
     pub failed_keys_per_minute: u32,
     /// Whether stores may point at loopback and private addresses.
     pub allow_private_targets: bool,
-    /// Bounds of the ledger.
+    /// Limits of the ledger.
     pub limits: Limits,
     /// The name of this node.
     pub node: String,
 }
 
-/// What handlers need.
+/// The state that all handlers share.
 pub struct AppState {
-    /// Rows.
+    /// The database.
     pub db: Db,
-    /// What use cases need.
+    /// The resources of the use cases.
     pub service: Service,
     /// The actors.
     pub handle: Handle,
-    /// Now.
+    /// The source of "now".
     pub clock: Clock,
-    /// How requests are taken.
+    /// Settings of the interface.
     pub settings: Settings,
-    /// The sellers' buckets.
+    /// The sellers' request quotas.
     pub quota: Quota,
-    /// Who tries keys that open nothing.
+    /// Addresses that sent invalid keys.
     pub failed_keys: FailedKeys,
     /// Renders `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// What the console keeps.
+    /// The console's own state.
     pub console: Console,
     /// When the process started.
     pub started_at: Timestamp,

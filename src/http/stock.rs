@@ -38,7 +38,7 @@ struct ListingStockAnswer {
     shown_at: Option<Timestamp>,
     /// Whether it is synchronized: it has a share and is not switched off.
     pushed: bool,
-    /// Units available in the warehouses that feed its store, minus the buffer.
+    /// Units available in the warehouses that its store ships from, minus the buffer.
     pool: i64,
     buffer: i64,
     #[serde(serialize_with = "percent")]
@@ -60,8 +60,8 @@ struct StockQuery {
     responses((status = 200, body = StockAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[get("/v1/stock")]
 pub async fn get_stock(caller: Caller, request: HttpRequest) -> Answer {
-    let asked: StockQuery = query(&request)?;
-    let sku = asked.sku.ok_or_else(|| ApiError::field("/sku", "is required, as in stock?sku=…"))?;
+    let params: StockQuery = query(&request)?;
+    let sku = params.sku.ok_or_else(|| ApiError::field("/sku", "is required, as in stock?sku=…"))?;
     let sku = Sku::parse(&sku).map_err(|e| ApiError::field("/sku", e))?;
     let wanted = sku.clone();
     let stock = caller.db.read(move |t| t.stock(&wanted)).await?;

@@ -1,5 +1,5 @@
-//! Stock events in: one, an array, or NDJSON. Each is checked by itself; what is right is recorded together, answered
-//! only after the commit, event by event.
+//! Receives stock events: one, an array, or NDJSON. Each is checked separately; the valid ones are recorded together, and
+//! the answer, with a result for each event, is sent only after the commit.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, JsonError, items, object_at, raw};
@@ -13,22 +13,22 @@ use crate::service::stock_events;
 use actix_web::{HttpResponse, post};
 use serde::{Deserialize, Serialize};
 
-/// Characters of a note at most.
+/// The most characters in a note.
 const MAX_NOTE: usize = 1000;
 
-/// A stock event as it is sent.
+/// A stock event as clients send it.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventFields {
-    /// The client's own id: the event is applied once for each.
+    /// The client's own id; an event is applied only once per id.
     event_id: String,
     sku: String,
     kind: EventKind,
-    /// The size of the change, above 0; signed for an adjustment; the new available for a count.
+    /// The size of the change, above 0; signed for an adjustment; the new available quantity for a count.
     quantity: i64,
-    /// `main` when left out. For a transfer: from where.
+    /// The warehouse, `main` by default; for a transfer, where the units come from.
     warehouse: Option<String>,
-    /// For a transfer: to where.
+    /// For a transfer: where the units go.
     to_warehouse: Option<String>,
     occurred_at: Option<Timestamp>,
     note: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct EventFields {
 /// One stock event, or a list of up to 10,000.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only describes what is read by hand, so that each event is answered by itself")]
+#[expect(dead_code, reason = "only describes the body; it is parsed by hand, so that each event gets its own result")]
 enum EventsBody {
     One(EventFields),
     Many(Vec<EventFields>),
@@ -54,15 +54,15 @@ impl EventFields {
         let warehouse = code(&mut checks, "/warehouse", &self.warehouse).unwrap_or_else(WarehouseCode::main);
         let to_warehouse = code(&mut checks, "/to_warehouse", &self.to_warehouse);
         match (self.kind, &self.to_warehouse) {
-            (EventKind::Transfer, None) => checks.note("/to_warehouse", "is needed for a transfer"),
+            (EventKind::Transfer, None) => checks.note("/to_warehouse", "is required for a transfer"),
             (EventKind::Transfer, Some(_)) if to_warehouse.as_ref() == Some(&warehouse) => {
-                checks.note("/to_warehouse", "must be another warehouse than the one it comes from");
+                checks.note("/to_warehouse", "must differ from the warehouse that the units come from");
             }
             (EventKind::Transfer, Some(_)) | (_, None) => {}
-            (_, Some(_)) => checks.note("/to_warehouse", "is only for a transfer"),
+            (_, Some(_)) => checks.note("/to_warehouse", "is allowed only for a transfer"),
         }
         match self.kind {
-            EventKind::Adjustment if self.quantity == 0 => checks.note("/quantity", "must not be 0: an adjustment adds or takes away"),
+            EventKind::Adjustment if self.quantity == 0 => checks.note("/quantity", "must not be 0: an adjustment adds or removes units"),
             EventKind::Adjustment => checks.within("/quantity", Some(self.quantity), -MAX_QUANTITY, MAX_QUANTITY),
             EventKind::Count => checks.within("/quantity", Some(self.quantity), 0, MAX_QUANTITY.min(MAX_AVAILABLE)),
             _ => checks.within("/quantity", Some(self.quantity), 1, MAX_QUANTITY),
@@ -70,7 +70,10 @@ impl EventFields {
         if let Some(note) = &self.note {
             let controlled = note.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
             if note.chars().count() > MAX_NOTE || controlled {
-                checks.note("/note", format!("may have at most {MAX_NOTE} characters, and no control characters but line ends and tabs"));
+                checks.note(
+                    "/note",
+                    format!("may have at most {MAX_NOTE} characters, and no control characters except line breaks and tabs"),
+                );
             }
         }
         checks.done()?;
@@ -88,25 +91,25 @@ impl EventFields {
     }
 }
 
-/// What became of an event.
+/// The result of an event.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 struct ResultAnswer {
-    /// Null when it could not even be read.
+    /// Null if the event had no readable id.
     event_id: Option<String>,
     /// `accepted`, `duplicate` or `rejected`.
     status: &'static str,
-    /// When it was accepted; for a duplicate, when it was accepted first.
+    /// When it was accepted; for a duplicate, when it was first accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted_at: Option<Timestamp>,
     /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// Each bad field; pointers begin at the request's body.
+    /// The invalid fields; pointers are relative to the request's body.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
 }
 
-/// What became of all events, in their order.
+/// The results of all events, in the order of the request.
 #[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
 struct EventsAnswer {
     accepted: usize,
@@ -115,7 +118,7 @@ struct EventsAnswer {
     results: Vec<ResultAnswer>,
 }
 
-/// An event that is not right: its id, where that can be read, and what is wrong.
+/// An invalid event: its id, if that could be read, and what is wrong with it.
 pub(super) struct Bad {
     event_id: Option<String>,
     pub(super) errors: Vec<FieldError>,
@@ -152,14 +155,14 @@ pub(super) fn read_body(body: &Body) -> Result<(Vec<Result<StockEvent, Bad>>, bo
         let items = items(&body.bytes, "stock events")?;
         return Ok((items.iter().map(|raw| read_event(raw.get().as_bytes())).collect(), false));
     }
-    // One object: what is not JSON at all is malformed, not a rejected event.
+    // A single object that is not valid JSON is a malformed request, not a rejected event.
     let raw = raw(&body.bytes).map_err(ApiError::malformed)?;
     Ok((vec![read_event(raw.get().as_bytes())], true))
 }
 
-/// Records stock events: one object, an array of up to 10,000, or NDJSON (`application/x-ndjson`). Answered after they
-/// are durable, event by event; an event is applied once for each `event_id`, however often it is sent. A single
-/// object that is rejected answers with a problem, which has the same members as the answer.
+/// Records stock events: one object, an array of up to 10,000, or NDJSON (`application/x-ndjson`). Answers once they
+/// are durable, with a result for each event; an event is applied only once per `event_id`, however often it is sent. If a
+/// single object is rejected, the answer is a problem document that also has the members of the normal answer.
 #[utoipa::path(tag = "stock", security(("seller_key" = [])),
     request_body(content((EventsBody = "application/json"), (String = "application/x-ndjson"))),
     responses((status = 200, body = EventsAnswer), (status = 400, body = Problem), (status = 401, body = Problem), (status = 409, body = Problem),
@@ -168,22 +171,22 @@ pub(super) fn read_body(body: &Body) -> Result<(Vec<Result<StockEvent, Bad>>, bo
 pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answer {
     let (read, single) = read_body(&body)?;
     let mut results: Vec<Option<ResultAnswer>> = Vec::with_capacity(read.len());
-    let (mut places, mut events) = (Vec::new(), Vec::new());
+    let (mut indexes, mut events) = (Vec::new(), Vec::new());
     let mut conflict = false;
-    let prefix = |place: usize| if single { String::new() } else { format!("/{place}") };
-    for (place, read) in read.into_iter().enumerate() {
+    let prefix = |index: usize| if single { String::new() } else { format!("/{index}") };
+    for (index, read) in read.into_iter().enumerate() {
         match read {
             Ok(event) => {
-                places.push(place);
+                indexes.push(index);
                 events.push(event);
                 results.push(None);
             }
-            Err(bad) => results.push(Some(rejected(bad.event_id, bad.errors, &prefix(place)))),
+            Err(bad) => results.push(Some(rejected(bad.event_id, bad.errors, &prefix(index)))),
         }
     }
     let ids: Vec<EventId> = events.iter().map(|event| event.event_id.clone()).collect();
     let recorded = stock_events::record(&state.service, &caller, events).await?;
-    for ((place, event_id), result) in places.into_iter().zip(ids).zip(recorded) {
+    for ((index, event_id), result) in indexes.into_iter().zip(ids).zip(recorded) {
         conflict |= matches!(result, EventResult::Rejected { conflict: true, .. });
         let event_id = Some(event_id.to_string());
         let taken =
@@ -191,9 +194,9 @@ pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answ
         let answer = match result {
             EventResult::Accepted { at } => taken("accepted", at),
             EventResult::Duplicate { at } => taken("duplicate", at),
-            EventResult::Rejected { errors, .. } => rejected(event_id, errors, &prefix(place)),
+            EventResult::Rejected { errors, .. } => rejected(event_id, errors, &prefix(index)),
         };
-        if let Some(slot) = results.get_mut(place) {
+        if let Some(slot) = results.get_mut(index) {
             *slot = Some(answer);
         }
     }
@@ -256,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_filled_in_is_the_same_event() {
+    fn an_event_that_states_a_default_is_the_same_event() {
         let hash = |text: &str| read_event(text.as_bytes()).ok().map(|event| body_hash(&event));
         let plain = hash(r#"{"event_id":"e","sku":"S","kind":"sale","quantity":1}"#);
         assert!(plain.is_some());

@@ -17,12 +17,12 @@ fn secrets<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Credentia
     Ok(given.map(|given| given.map(|map| map.into_iter().map(|(name, secret)| (name, secret.into())).collect())))
 }
 
-/// A store, new or changed. Beside these fields stand the connector's own settings, such as `external_store`,
-/// `abilities` and `rate_limit` of a simulated store.
+/// A new or changed store. May also contain the connector's own settings, such as `external_store`, `abilities` and
+/// `rate_limit` of a simulated store.
 #[derive(Default, Deserialize, utoipa::ToSchema)]
 struct StoreFields {
     name: Option<String>,
-    /// Which connector; cannot be changed.
+    /// The connector; cannot be changed.
     #[schema(example = "simulated")]
     platform: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -32,11 +32,11 @@ struct StoreFields {
     #[serde(default, deserialize_with = "secrets")]
     #[schema(value_type = Option<BTreeMap<String, String>>, write_only)]
     credentials: Option<Option<Credentials>>,
-    /// The warehouses that feed it; null for all.
+    /// The warehouses it ships from; null for all.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<String>>)]
     warehouses: Option<Option<Vec<String>>>,
-    /// Its part of the pool, in percent with at most two decimals; 100 when left out, null for none.
+    /// Its share of the pool, in percent with at most two decimals; 100 by default, null for none.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 100)]
     share_percent: Option<Option<f64>>,
@@ -55,14 +55,14 @@ impl From<StoreFields> for StoreChange {
     }
 }
 
-/// Stores by age.
+/// Lists stores, oldest first.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<StoreView>), (status = 401, body = Problem)))]
 #[get("/v1/stores")]
 pub async fn list_stores(caller: Caller, request: HttpRequest) -> Answer {
-    let asked: PageQuery = query(&request)?;
-    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
+    let params: PageQuery = query(&request)?;
+    let (limit, after) = (limit(params.limit.as_deref())?, id_cursor(params.cursor.as_deref())?);
     let found = caller.db.read(move |t| t.stores(after, limit + 1)).await?;
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |s| s.id.to_string(), |s| view(&s))))
 }
@@ -77,7 +77,7 @@ pub async fn create_store(caller: Caller, state: State, body: Body) -> Answer {
     Ok(HttpResponse::Created().json(view(&store)))
 }
 
-/// One store.
+/// Returns a store.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])),
     responses((status = 200, body = StoreView), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[get("/v1/stores/{id}")]
@@ -87,23 +87,23 @@ pub async fn get_store(caller: Caller, id: Path<StoreId>) -> Answer {
     Ok(HttpResponse::Ok().json(view(&store)))
 }
 
-/// Changes a store; what is left out stays as it is. New credentials let what was held flow again; `paused` holds
-/// what waits; `sync_enabled: false` calls off what waits.
+/// Changes a store; omitted fields stay as they are. New credentials release held pushes; `paused` holds waiting pushes;
+/// `sync_enabled: false` cancels them.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])), request_body = StoreFields,
     responses((status = 200, body = StoreView), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[patch("/v1/stores/{id}")]
 pub async fn patch_store(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
     let id = id.into_inner();
-    // Another seller's store is not there, whatever is sent to it.
+    // Another seller's store does not exist for this one, even if the body is invalid.
     caller.db.read(move |t| t.store(id).map(drop)).await?;
     let fields: StoreFields = body.object()?;
     let store = stores::change(&state.service, &caller, id, fields.into()).await?;
     Ok(HttpResponse::Ok().json(view(&store)))
 }
 
-/// Removes a store with its listings and rules, and calls off what waits for it.
+/// Removes a store with its listings and rules, and cancels its waiting pushes.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])),
-    responses((status = 204, description = "Gone."), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 204, description = "The store was removed."), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[delete("/v1/stores/{id}")]
 pub async fn delete_store(caller: Caller, state: State, id: Path<StoreId>) -> Answer {
     stores::delete(&state.service, &caller, id.into_inner()).await?;
@@ -119,8 +119,8 @@ struct CheckAnswer {
     reason: Option<String>,
 }
 
-/// Calls the platform and says whether the store answers. A store that needed re-authorisation and answers again has
-/// its held pushes released.
+/// Calls the platform and reports whether the store answers. If a store that needed reauthorization answers again, its
+/// held pushes are released.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])),
     responses((status = 200, body = CheckAnswer), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[post("/v1/stores/{id}/check")]

@@ -137,7 +137,7 @@ impl Watch {
 
     /// Reads the rows and returns what has changed as events.
     async fn poll(&mut self, first: bool) -> Result<String, crate::db::Error> {
-        let began = Instant::now();
+        let started_at = Instant::now();
         let (since, now) = (self.since - OVERLAP, self.state.now());
         let (pushes, runs, stores, circuits) = self
             .caller
@@ -178,7 +178,7 @@ impl Watch {
             self.stores.insert(status.id, status);
         }
         self.since = now;
-        self.pause = POLL_INTERVAL.max(began.elapsed() * PAUSE_FACTOR);
+        self.pause = POLL_INTERVAL.max(started_at.elapsed() * PAUSE_FACTOR);
         Ok(events.text)
     }
 }

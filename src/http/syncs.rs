@@ -1,4 +1,4 @@
-//! Sync runs: started by hand, listed, watched.
+//! Sync runs: started manually, listed and returned.
 use super::auth::Caller;
 use super::error::Problem;
 use super::request::{Body, Page, PageQuery, id_cursor, limit, query};
@@ -17,13 +17,13 @@ pub(super) struct SyncAnswer {
     id: RunId,
     kind: RunKind,
     state: RunState,
-    /// Listings it covers, as far as counted.
+    /// Listings it covers, as far as they have been counted.
     total: i64,
-    /// Overwritten.
+    /// Listings that were overwritten.
     done: i64,
-    /// Rejected or called off.
+    /// Listings whose push was rejected or cancelled.
     failed: i64,
-    /// When it will be at its end, at the pace so far; null while that is not known.
+    /// When it is expected to finish at the pace so far; null while that is unknown.
     eta: Option<Timestamp>,
     /// The store of a daily run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,10 +31,10 @@ pub(super) struct SyncAnswer {
     /// The local date of a daily run.
     #[serde(skip_serializing_if = "Option::is_none")]
     local_date: Option<String>,
-    /// When a daily run should have begun.
+    /// When a daily run was due.
     #[serde(skip_serializing_if = "Option::is_none")]
     scheduled_for: Option<Timestamp>,
-    /// In plain words.
+    /// Why it is in this state, in plain words.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     started_at: Timestamp,
@@ -42,7 +42,7 @@ pub(super) struct SyncAnswer {
 }
 
 impl SyncAnswer {
-    /// As it stands `now`.
+    /// Describes a run as of `now`.
     pub(super) fn new(run: Run, now: Timestamp) -> Self {
         Self {
             eta: run.eta(now),
@@ -62,18 +62,18 @@ impl SyncAnswer {
     }
 }
 
-/// What to overwrite; everything where a field is left out.
+/// What to overwrite; omitted fields do not restrict it.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewSync {
     store_ids: Option<Vec<StoreId>>,
     skus: Option<Vec<String>>,
-    /// Only says what would be sent.
+    /// Returns what would be sent, without sending it.
     dry_run: Option<bool>,
 }
 
-/// Starts a manual sync: overwrites listings with their targets, also with auto-sync off. With `dry_run` nothing is
-/// sent: the answer tells what would be.
+/// Starts a manual sync: overwrites listings with their targets, even if auto-sync is off. With `dry_run` nothing is
+/// sent; the answer says what would be.
 #[utoipa::path(tag = "syncs", security(("seller_key" = [])), request_body = NewSync,
     responses((status = 200, body = Preview, description = "With dry_run."), (status = 202, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/syncs")]
@@ -88,20 +88,20 @@ pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
     Ok(HttpResponse::Accepted().json(SyncAnswer::new(run, state.now())))
 }
 
-/// Runs, newest first.
+/// Lists runs, newest first.
 #[utoipa::path(tag = "syncs", security(("seller_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<SyncAnswer>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[get("/v1/syncs")]
 pub async fn list_syncs(caller: Caller, state: State, request: HttpRequest) -> Answer {
-    let asked: PageQuery = query(&request)?;
-    let (limit, after) = (limit(asked.limit.as_deref())?, id_cursor(asked.cursor.as_deref())?);
+    let params: PageQuery = query(&request)?;
+    let (limit, after) = (limit(params.limit.as_deref())?, id_cursor(params.cursor.as_deref())?);
     let found = caller.db.read(move |t| t.runs(after, limit + 1)).await?;
     let now = state.now();
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |r| r.id.to_string(), |r| SyncAnswer::new(r, now))))
 }
 
-/// One run.
+/// Returns a run.
 #[utoipa::path(tag = "syncs", security(("seller_key" = [])),
     responses((status = 200, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[get("/v1/syncs/{id}")]

@@ -1,4 +1,4 @@
-//! Warehouses: where stock is.
+//! Warehouses: listed, created, renamed, deleted.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
 use super::request::{Body, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
@@ -27,14 +27,14 @@ impl From<Warehouse> for WarehouseAnswer {
     }
 }
 
-/// Warehouses by code; `main` is always among them.
+/// Lists warehouses by code; `main` is always among them.
 #[utoipa::path(tag = "warehouses", security(("seller_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<WarehouseAnswer>), (status = 401, body = Problem)))]
 #[get("/v1/warehouses")]
 pub async fn list_warehouses(caller: Caller, request: HttpRequest) -> Answer {
-    let asked: PageQuery = query(&request)?;
-    let (limit, after) = (limit(asked.limit.as_deref())?, read_text_cursor(asked.cursor.as_deref())?);
+    let params: PageQuery = query(&request)?;
+    let (limit, after) = (limit(params.limit.as_deref())?, read_text_cursor(params.cursor.as_deref())?);
     let found = caller.db.read(move |t| t.warehouses(after.as_deref(), limit + 1)).await?;
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |w| text_cursor(w.code.as_str()), WarehouseAnswer::from)))
 }
@@ -45,7 +45,7 @@ pub async fn list_warehouses(caller: Caller, request: HttpRequest) -> Answer {
 struct NewWarehouse {
     /// Its code in stock events.
     code: String,
-    /// For people; the code when left out.
+    /// A display name; the code by default.
     name: Option<String>,
 }
 
@@ -60,12 +60,12 @@ pub async fn create_warehouse(caller: Caller, state: State, body: Body) -> Answe
     let name = new.name.unwrap_or(new.code);
     checks.take("/name", check_text(&name, "a name", MAX_NAME_CHARS));
     checks.done()?;
-    let Some(code) = code else { return Err(ApiError::field("/code", "is needed")) };
+    let Some(code) = code else { return Err(ApiError::field("/code", "is required")) };
     let warehouse = warehouses::create(&state.service, &caller, code, name).await?;
     Ok(HttpResponse::Created().json(WarehouseAnswer::from(warehouse)))
 }
 
-/// What may change about a warehouse.
+/// A change to a warehouse.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct WarehouseChange {
@@ -88,9 +88,9 @@ pub async fn patch_warehouse(caller: Caller, state: State, code: Path<String>, b
     Ok(HttpResponse::Ok().json(WarehouseAnswer::from(warehouse)))
 }
 
-/// Removes an empty warehouse that feeds no store. `main` stays.
+/// Deletes an empty warehouse that no store ships from. `main` cannot be deleted.
 #[utoipa::path(tag = "warehouses", security(("seller_key" = [])),
-    responses((status = 204, description = "Gone."), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 204, description = "The warehouse was deleted."), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 #[delete("/v1/warehouses/{code}")]
 pub async fn delete_warehouse(caller: Caller, state: State, code: Path<String>) -> Answer {
     warehouses::delete(&state.service, &caller, code_of(&code)?).await?;

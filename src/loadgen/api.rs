@@ -180,7 +180,7 @@ impl Api {
         on_lost: OnLost,
     ) -> Result<Answer, Error> {
         let what = || format!("{method} {}{path}", self.base);
-        let began = Instant::now();
+        let started_at = Instant::now();
         let (mut pause, mut maybe_repeated) = (FIRST_PAUSE, false);
         loop {
             let (wait, detail) = match self.try_once(&method, path, key, body).await {
@@ -192,7 +192,7 @@ impl Api {
                     (None, detail)
                 }
             };
-            if began.elapsed() >= self.patience {
+            if started_at.elapsed() >= self.patience {
                 return Err(Error::Silent { what: what(), patience: self.patience, detail });
             }
             sleep(wait.unwrap_or(pause)).await;
@@ -213,7 +213,7 @@ impl Api {
         if let Some(media_type) = media_type {
             request = request.header("content-type", media_type).body(text.to_owned());
         }
-        let began = Instant::now();
+        let started_at = Instant::now();
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() || error.is_builder() => {
@@ -245,7 +245,7 @@ impl Api {
                 count(&self.retries.lost);
                 Attempt::Lost(with_causes(&error))
             }
-            (_, Ok(body)) => Attempt::Answer(Answer { status, body: body.into(), took: began.elapsed(), maybe_repeated: false }),
+            (_, Ok(body)) => Attempt::Answer(Answer { status, body: body.into(), took: started_at.elapsed(), maybe_repeated: false }),
         }
     }
 

@@ -48,11 +48,11 @@ impl RunContext<'_> {
 
     /// Waits until no push is under way, then reads the records.
     pub(super) async fn settle(&self, sellers: &[Seller]) -> Result<(Settled, Vec<Records>), Error> {
-        let began = Instant::now();
+        let started_at = Instant::now();
         let progress = Progress::new(self.plan.progress, "settling", sellers.len());
         let quiet = records::wait_until_quiet(self.plan, &self.api, sellers, &progress).await?;
         progress.done();
-        let seconds = began.elapsed().as_secs_f64();
+        let seconds = started_at.elapsed().as_secs_f64();
         let progress = Progress::new(self.plan.progress, "records", sellers.len());
         let records = records::read(self.plan, &self.api, sellers, &progress).await?;
         progress.done();

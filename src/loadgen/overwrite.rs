@@ -132,7 +132,7 @@ async fn runs_of(context: &RunContext<'_>, seller: &Seller) -> Result<Vec<SyncRu
 
 /// Waits until every run has finished. Returns the runs, and whether exactly the requested ones exist and have finished.
 async fn wait_for_runs(context: &RunContext<'_>, sellers: &[Seller], timed: bool) -> Result<(Vec<SyncRun>, bool), Error> {
-    let (began, plan) = (Instant::now(), context.plan);
+    let (started_at, plan) = (Instant::now(), context.plan);
     let requested = if timed { plan.sellers * plan.stores } else { plan.sellers };
     let nominal = nominal_seconds(plan.skus, plan.max_items, plan.store_rate.map(|rate| rate.per_second)).unwrap_or(0.0);
     let time_limit = plan.quiet_within + Duration::from_secs_f64(nominal) + if timed { TIMED_START_WITHIN } else { Duration::ZERO };
@@ -150,7 +150,7 @@ async fn wait_for_runs(context: &RunContext<'_>, sellers: &[Seller], timed: bool
             progress.done();
             return Ok((runs, finished == requested));
         }
-        if began.elapsed() >= time_limit {
+        if started_at.elapsed() >= time_limit {
             progress.done();
             return Ok((runs, false));
         }

@@ -162,7 +162,7 @@ pub struct Plan {
     pub warehouses: usize,
     /// Shares of a seller's stores in percent; the list is repeated as often as needed.
     pub shares: Vec<f64>,
-    /// Every Nth seller uses exclusive allocation, with shares scaled down to 100 % if necessary; 0 for none.
+    /// Every Nth seller uses exclusive allocation, with shares scaled down to 100% if necessary; 0 for none.
     pub exclusive_every: usize,
     /// Wire format between the service and the platform.
     pub face: Face,

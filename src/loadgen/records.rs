@@ -77,7 +77,7 @@ pub(super) struct Records {
 ///
 /// A seller without pushes under way is not checked again, because no more events are sent to it.
 pub(super) async fn wait_until_quiet(plan: &Plan, api: &Api, sellers: &[Seller], progress: &Progress) -> Result<bool, Error> {
-    let began = Instant::now();
+    let started_at = Instant::now();
     let mut busy: Vec<(&Seller, usize)> = sellers.iter().map(|seller| (seller, 0)).collect();
     loop {
         let check = |(seller, first)| async move { Ok::<_, Error>(busy_state(api, seller, first).await?.map(|state| (seller, state))) };
@@ -88,7 +88,7 @@ pub(super) async fn wait_until_quiet(plan: &Plan, api: &Api, sellers: &[Seller],
         if busy.is_empty() {
             return Ok(true);
         }
-        if began.elapsed() >= plan.quiet_within {
+        if started_at.elapsed() >= plan.quiet_within {
             return Ok(false);
         }
         sleep(POLL_EVERY).await;

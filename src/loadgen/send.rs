@@ -85,16 +85,16 @@ pub(super) struct Sender<'a> {
 
 impl Sender<'_> {
     pub(super) async fn send(&self) -> Result<Sent, Error> {
-        let began = Instant::now();
-        let lanes = self.workload.lanes.iter().map(|lane| self.lane(lane, began));
+        let started_at = Instant::now();
+        let lanes = self.workload.lanes.iter().map(|lane| self.lane(lane, started_at));
         let lanes = futures_util::future::try_join_all(lanes).await?;
         let mut all = Sent::new()?;
         lanes.into_iter().for_each(|lane| all.merge(lane));
-        all.took = began.elapsed();
+        all.took = started_at.elapsed();
         Ok(all)
     }
 
-    async fn lane(&self, batches: &[Batch], began: Instant) -> Result<Sent, Error> {
+    async fn lane(&self, batches: &[Batch], started_at: Instant) -> Result<Sent, Error> {
         let mut sent = Sent::new()?;
         let in_lane: usize = batches.iter().map(|batch| batch.events.len()).sum();
         let mut before = 0;
@@ -103,7 +103,7 @@ impl Sender<'_> {
                 // A lane's part of the rate is its part of the events.
                 #[expect(clippy::cast_precision_loss, reason = "a few million events")]
                 let due = before as f64 / in_lane.max(1) as f64 * self.workload.events.len() as f64 / rate;
-                tokio::time::sleep_until(began + Duration::from_secs_f64(due)).await;
+                tokio::time::sleep_until(started_at + Duration::from_secs_f64(due)).await;
             }
             before += batch.events.len();
             self.batch(batch, &mut sent).await?;

@@ -21,7 +21,7 @@
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, needed};
+use super::fields::{base, required};
 use super::oauth;
 use super::sign::{expires_soon, percent};
 use crate::domain::FieldError;
@@ -58,14 +58,14 @@ fn host(store: &StoreConnection) -> Result<String, String> {
     if let Some(url) = &store.base_url {
         return Ok(url.trim_end_matches('/').to_owned());
     }
-    let region = needed(store, "region")?;
+    let region = required(store, "region")?;
     let host = HOSTS.iter().find(|(name, _)| *name == region).map(|(_, host)| (*host).to_owned());
     host.ok_or_else(|| format!("{region} is not an Amazon region."))
 }
 
 /// The URL of one listing in the store's marketplace, or of all the account's listings there.
 fn listings_url(store: &StoreConnection, sku: Option<&str>, query: &str) -> Result<String, String> {
-    let (seller, marketplace) = (percent(needed(store, "seller_id")?), percent(needed(store, "marketplace_id")?));
+    let (seller, marketplace) = (percent(required(store, "seller_id")?), percent(required(store, "marketplace_id")?));
     let sku = sku.map(|sku| format!("/{}", percent(sku))).unwrap_or_default();
     Ok(format!("{}/{LISTINGS}/{seller}{sku}?marketplaceIds={marketplace}{query}", host(store)?))
 }
@@ -126,12 +126,12 @@ impl Platform for Amazon {
             };
         Check::new(store, Need::Optional)
             .word("region", Need::unless(store.base_url.is_some()), &HOSTS.map(|(name, _)| name))
-            .text("seller_id", Need::Needed)
-            .text("marketplace_id", Need::Needed)
+            .text("seller_id", Need::Required)
+            .text("marketplace_id", Need::Required)
             .text_that("fulfillment_channel", Need::Optional, fulfilled_by_seller)
-            .secret("refresh_token", Need::Needed)
-            .secret("client_id", Need::Needed)
-            .secret("client_secret", Need::Needed)
+            .secret("refresh_token", Need::Required)
+            .secret("client_id", Need::Required)
+            .secret("client_secret", Need::Required)
             .access_token(Need::Optional)
             .done()
     }

@@ -13,13 +13,13 @@ use serde_json::Value;
 /// The longest text setting or password, in characters.
 const MAX_TEXT: usize = 256;
 
-const NEEDED: &str = "is needed for stores on this platform";
+const REQUIRED: &str = "is required for stores on this platform";
 
 /// Whether a field is mandatory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// The field must be present.
-    Needed,
+    Required,
     /// The field may be absent.
     Optional,
 }
@@ -27,13 +27,13 @@ pub enum Need {
 impl Need {
     /// Optional if the store has an alternative to the field.
     pub fn unless(has_alternative: bool) -> Self {
-        if has_alternative { Self::Optional } else { Self::Needed }
+        if has_alternative { Self::Optional } else { Self::Required }
     }
 }
 
 /// The need for a field that is mandatory only for stores with this credential.
-pub fn needed_with(store: &StoreConnection, credential: &str) -> Need {
-    if store.credentials.contains_key(credential) { Need::Needed } else { Need::Optional }
+pub fn required_with(store: &StoreConnection, credential: &str) -> Need {
+    if store.credentials.contains_key(credential) { Need::Required } else { Need::Optional }
 }
 
 /// Checks that paths can be appended to an address, and that it is safe to show to anyone who may see the store.
@@ -68,7 +68,7 @@ impl<'a> Check<'a> {
     pub fn new(store: &'a StoreConnection, base_url: Need) -> Self {
         let mut check = Self { store, settings: Vec::new(), secrets: Vec::new(), errors: Vec::new() };
         match store.base_url.as_deref().map(check_base_url) {
-            None if base_url == Need::Needed => check.bad("/base_url", "is needed: the address of the store's server"),
+            None if base_url == Need::Required => check.bad("/base_url", "is required: the address of the store's server"),
             Some(Err(detail)) => check.bad("/base_url", detail),
             None | Some(Ok(())) => {}
         }
@@ -79,12 +79,12 @@ impl<'a> Check<'a> {
         self.errors.push(FieldError::new(pointer, detail));
     }
 
-    /// The setting, if present. Reports it as missing if it is needed.
+    /// The setting, if present. Reports it as missing if it is required.
     fn setting(&mut self, name: &'static str, need: Need) -> Option<&'a Value> {
         self.settings.push(name);
         let value = self.store.config.get(name);
-        if value.is_none() && need == Need::Needed {
-            self.bad(format!("/{name}"), NEEDED);
+        if value.is_none() && need == Need::Required {
+            self.bad(format!("/{name}"), REQUIRED);
         }
         value
     }
@@ -187,7 +187,7 @@ impl<'a> Check<'a> {
         self.secrets.push(name);
         let checked = match self.store.credentials.get(name).map(ExposeSecret::expose_secret) {
             None if need == Need::Optional => Ok(()),
-            None => Err(NEEDED.to_owned()),
+            None => Err(REQUIRED.to_owned()),
             Some(text) => fits(text),
         };
         if let Err(detail) = checked {
@@ -218,7 +218,7 @@ impl<'a> Check<'a> {
         }
         if !names.iter().any(|name| self.has_secret(name)) {
             let first = names.first().copied().unwrap_or_default();
-            self.bad(format!("/credentials/{first}"), format!("is needed: enter at least one of {}", names.join(", ")));
+            self.bad(format!("/credentials/{first}"), format!("is required: enter at least one of {}", names.join(", ")));
         }
         self.token_expiry()
     }
@@ -240,7 +240,7 @@ impl<'a> Check<'a> {
         let missing: Vec<&&str> = names.iter().filter(|name| !self.has_secret(name)).collect();
         if missing.len() < names.len() {
             for name in missing {
-                self.bad(format!("/credentials/{name}"), format!("is needed: enter all of {}, or none", names.join(", ")));
+                self.bad(format!("/credentials/{name}"), format!("is required: enter all of {}, or none", names.join(", ")));
             }
         }
         self
@@ -250,7 +250,7 @@ impl<'a> Check<'a> {
     #[must_use]
     pub fn key_or_login(mut self, key: &'static str, login: [&'static str; 2]) -> Self {
         if !self.has_secret(key) && !login.iter().any(|name| self.has_secret(name)) {
-            self.bad(format!("/credentials/{key}"), format!("{NEEDED}; or enter {} instead", login.join(" and ")));
+            self.bad(format!("/credentials/{key}"), format!("{REQUIRED}; or enter {} instead", login.join(" and ")));
         }
         for name in login {
             self = self.password(name, Need::Optional);
@@ -303,9 +303,9 @@ mod tests {
             base_url: Some("ftp://x".into()),
             ..test_store("x", json!({"colour": "red", "region": 3, "max_items": 0}), &[("token", "a b"), ("id", "1"), (EXPIRES_AT, "soon")])
         };
-        let check = Check::new(&store, Need::Needed).text("region", Need::Optional).text("shop", Need::Needed).max_items(5);
+        let check = Check::new(&store, Need::Required).text("region", Need::Optional).text("shop", Need::Required).max_items(5);
         let check =
-            check.secret("token", Need::Needed).secret("key", Need::Needed).together(&["id", "secret"]).access_token(Need::Optional);
+            check.secret("token", Need::Required).secret("key", Need::Required).together(&["id", "secret"]).access_token(Need::Optional);
         assert_eq!(
             test_pointers(check.done()),
             [

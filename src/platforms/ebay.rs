@@ -92,9 +92,9 @@ impl Platform for Ebay {
         Check::new(store, Need::Optional)
             .word("environment", Need::Optional, &["production", "sandbox"])
             .text("merchant_location_key", Need::Optional)
-            .secret("refresh_token", Need::Needed)
-            .secret("client_id", Need::Needed)
-            .secret("client_secret", Need::Needed)
+            .secret("refresh_token", Need::Required)
+            .secret("client_id", Need::Required)
+            .secret("client_secret", Need::Required)
             .access_token(Need::Optional)
             .done()
     }

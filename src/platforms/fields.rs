@@ -25,7 +25,7 @@ pub fn whole(text: &str) -> Option<u64> {
 ///
 /// # Errors
 /// A sentence that names the missing setting.
-pub fn needed<'a>(store: &'a StoreConnection, name: &str) -> Result<&'a str, String> {
+pub fn required<'a>(store: &'a StoreConnection, name: &str) -> Result<&'a str, String> {
     store.setting(name).ok_or_else(|| format!("The store's setting {name} is missing."))
 }
 

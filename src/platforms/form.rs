@@ -24,7 +24,7 @@ pub struct StoreField {
     /// Where its value goes.
     pub kind: FieldKind,
     /// Whether a store must have it.
-    pub needed: bool,
+    pub required: bool,
 }
 
 /// The form for stores on one platform.
@@ -38,11 +38,11 @@ pub struct StoreForm {
     pub fields: &'static [StoreField],
 }
 
-const fn field(name: &'static str, label: &'static str, help: &'static str, kind: FieldKind, needed: bool) -> StoreField {
-    StoreField { name, label, help, kind, needed }
+const fn field(name: &'static str, label: &'static str, help: &'static str, kind: FieldKind, required: bool) -> StoreField {
+    StoreField { name, label, help, kind, required }
 }
 
-const fn needed(name: &'static str, label: &'static str, help: &'static str) -> StoreField {
+const fn required(name: &'static str, label: &'static str, help: &'static str) -> StoreField {
     field(name, label, help, FieldKind::Setting, true)
 }
 
@@ -50,7 +50,7 @@ const fn setting(name: &'static str, label: &'static str, help: &'static str) ->
     field(name, label, help, FieldKind::Setting, false)
 }
 
-const fn needed_secret(name: &'static str, label: &'static str, help: &'static str) -> StoreField {
+const fn required_secret(name: &'static str, label: &'static str, help: &'static str) -> StoreField {
     field(name, label, help, FieldKind::Secret, true)
 }
 
@@ -62,7 +62,7 @@ const fn form(platform: &'static str, label: &'static str, fields: &'static [Sto
     StoreForm { platform, label, fields }
 }
 
-const APP_SECRET: StoreField = needed_secret("app_secret", "App secret", "From the app's page in the platform's developer console.");
+const APP_SECRET: StoreField = required_secret("app_secret", "App secret", "From the app's page in the platform's developer console.");
 const REFRESH_TOKEN: StoreField =
     secret("refresh_token", "Refresh token", "Issued when the seller authorized the app. Renewed automatically.");
 const AUTH_CODE: StoreField =
@@ -76,9 +76,9 @@ pub const FORMS: &[StoreForm] = &[
         "shopify",
         "Shopify",
         &[
-            needed("shop", "Shop", "The part before .myshopify.com."),
+            required("shop", "Shop", "The part before .myshopify.com."),
             setting("location_id", "Location", "The numeric ID of the location to update when a listing doesn't name one."),
-            needed_secret(
+            required_secret(
                 "access_token",
                 "Admin API access token",
                 "From a custom app with the scopes read_inventory and write_inventory.",
@@ -92,8 +92,8 @@ pub const FORMS: &[StoreForm] = &[
         "shopline",
         "SHOPLINE (myshopline.com)",
         &[
-            needed("handle", "Handle", "The part before .myshopline.com."),
-            needed("location_id", "Location", "The ID of the location to update when a listing doesn't name one."),
+            required("handle", "Handle", "The part before .myshopline.com."),
+            required("location_id", "Location", "The ID of the location to update when a listing doesn't name one."),
             ACCESS_TOKEN,
             setting("app_key", "App key", "The app's key, needed to renew its token."),
             secret("app_secret", "App secret", "The app's secret, needed to renew its token."),
@@ -104,7 +104,7 @@ pub const FORMS: &[StoreForm] = &[
         "shopline_open",
         "SHOPLINE (shoplineapp.com)",
         &[
-            needed("handle", "Handle", "The store's handle, sent as the user agent."),
+            required("handle", "Handle", "The store's handle, sent as the user agent."),
             ACCESS_TOKEN,
             REFRESH_TOKEN,
             AUTH_CODE,
@@ -117,11 +117,11 @@ pub const FORMS: &[StoreForm] = &[
         "shopee",
         "Shopee",
         &[
-            needed("partner_id", "Partner ID", "The app's partner ID, from the Open Platform console."),
-            needed("shop_id", "Shop ID", "The ID of the shop that authorized the app."),
+            required("partner_id", "Partner ID", "The app's partner ID, from the Open Platform console."),
+            required("shop_id", "Shop ID", "The ID of the shop that authorized the app."),
             setting("region", "Region", "Leave empty to use the global host."),
             setting("location_id", "Location", "For shops with several warehouses: the one to update when a listing doesn't name one."),
-            needed_secret("partner_key", "Partner key", "The app's partner key, from the Open Platform console."),
+            required_secret("partner_key", "Partner key", "The app's partner key, from the Open Platform console."),
             REFRESH_TOKEN,
             ACCESS_TOKEN,
             AUTH_CODE,
@@ -133,8 +133,12 @@ pub const FORMS: &[StoreForm] = &[
         &[
             field("base_url", "Address", "The shop's address, such as https://shop.example.com.", FieldKind::Address, true),
             setting("permalinks", "Permalinks", "pretty (the default) or plain."),
-            needed_secret("consumer_key", "Consumer key", "From WooCommerce > Settings > Advanced > REST API, with Read/Write permission."),
-            needed_secret("consumer_secret", "Consumer secret", "Shown once, together with the key."),
+            required_secret(
+                "consumer_key",
+                "Consumer key",
+                "From WooCommerce > Settings > Advanced > REST API, with Read/Write permission.",
+            ),
+            required_secret("consumer_secret", "Consumer secret", "Shown once, together with the key."),
         ],
     ),
     form(
@@ -142,7 +146,7 @@ pub const FORMS: &[StoreForm] = &[
         "Lazada",
         &[
             setting("region", "Country", "The two-letter country code, such as sg."),
-            needed("app_key", "App key", "The app's key, from the Open Platform console."),
+            required("app_key", "App key", "The app's key, from the Open Platform console."),
             setting(
                 "warehouse_code",
                 "Warehouse",
@@ -158,8 +162,8 @@ pub const FORMS: &[StoreForm] = &[
         "tiktok_shop",
         "TikTok Shop",
         &[
-            needed("app_key", "App key", "The app's key, from the Partner Center."),
-            needed("shop_cipher", "Shop cipher", "The cipher of the shop that authorized the app."),
+            required("app_key", "App key", "The app's key, from the Partner Center."),
+            required("shop_cipher", "Shop cipher", "The cipher of the shop that authorized the app."),
             setting("warehouse_id", "Warehouse", "For shops with several warehouses: the one to update when a listing doesn't name one."),
             APP_SECRET,
             REFRESH_TOKEN,
@@ -171,13 +175,13 @@ pub const FORMS: &[StoreForm] = &[
         "amazon",
         "Amazon",
         &[
-            needed("region", "Region", "na, eu or fe."),
-            needed("seller_id", "Seller ID", "The account's merchant token."),
-            needed("marketplace_id", "Marketplace ID", "For example, ATVPDKIKX0DER for the United States."),
+            required("region", "Region", "na, eu or fe."),
+            required("seller_id", "Seller ID", "The account's merchant token."),
+            required("marketplace_id", "Marketplace ID", "For example, ATVPDKIKX0DER for the United States."),
             setting("fulfillment_channel", "Fulfillment channel", "Leave empty for DEFAULT, stock that you ship yourself."),
-            needed_secret("refresh_token", "Refresh token", "Issued when the seller authorized the app."),
-            needed_secret("client_id", "Client ID", "The app's Login with Amazon client ID."),
-            needed_secret("client_secret", "Client secret", "The app's Login with Amazon client secret."),
+            required_secret("refresh_token", "Refresh token", "Issued when the seller authorized the app."),
+            required_secret("client_id", "Client ID", "The app's Login with Amazon client ID."),
+            required_secret("client_secret", "Client secret", "The app's Login with Amazon client secret."),
         ],
     ),
     form(
@@ -186,9 +190,9 @@ pub const FORMS: &[StoreForm] = &[
         &[
             setting("environment", "Environment", "production (the default) or sandbox."),
             setting("merchant_location_key", "Location", "For sellers who split stock by location: the location's key."),
-            needed_secret("refresh_token", "Refresh token", "Issued when the seller authorized the keyset."),
-            needed_secret("client_id", "App ID", "The keyset's client ID."),
-            needed_secret("client_secret", "Cert ID", "The keyset's client secret."),
+            required_secret("refresh_token", "Refresh token", "Issued when the seller authorized the keyset."),
+            required_secret("client_id", "App ID", "The keyset's client ID."),
+            required_secret("client_secret", "Cert ID", "The keyset's client secret."),
         ],
     ),
     form(

@@ -30,7 +30,7 @@ use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnectio
 use super::check::{Check, Need};
 use super::codes::{Class, UNKNOWN_CODE, by_status, find, item, outcome, renewal, said, text, unreadable};
 use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, listing_or_store_setting, needed, number, rate_limit, whole};
+use super::fields::{base, listing_or_store_setting, number, rate_limit, required, whole};
 use super::sign::{expires_soon, hmac_sha256, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -102,7 +102,7 @@ fn signed(
     stamp: &Stamp,
 ) -> Result<Request, String> {
     let mut common = BTreeMap::from([
-        ("app_key", needed(store, "app_key")?.to_owned()),
+        ("app_key", required(store, "app_key")?.to_owned()),
         ("timestamp", stamp.now.timestamp_millis().to_string()),
         ("sign_method", "sha256".to_owned()),
     ]);
@@ -243,11 +243,11 @@ impl Platform for Lazada {
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
         Check::new(store, Need::Optional)
             .word("region", Need::unless(store.base_url.is_some()), &HOSTS.map(|(name, _)| name))
-            .text("app_key", Need::Needed)
+            .text("app_key", Need::Required)
             .text(WAREHOUSE_CODE, Need::Optional)
             .number("app_calls_per_day", Need::Optional)
             .rate_limit()
-            .secret("app_secret", Need::Needed)
+            .secret("app_secret", Need::Required)
             .tokens(&["refresh_token", "access_token", "auth_code"])
             .done()
     }

@@ -120,7 +120,7 @@ impl Platform for Medusa {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        Check::new(store, Need::Needed)
+        Check::new(store, Need::Required)
             .text_that("location_id", Need::Optional, |text| checked_id(text, "a stock location (sloc_…)").map(drop))
             .max_items(MAX_ROWS)
             .key_or_login("api_key", ["email", "password"])

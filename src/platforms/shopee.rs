@@ -64,12 +64,12 @@ impl Platform for Shopee {
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
         Check::new(store, Need::Optional)
-            .number("partner_id", Need::Needed)
-            .number("shop_id", Need::Needed)
+            .number("partner_id", Need::Required)
+            .number("shop_id", Need::Required)
             .word("region", Need::Optional, &HOSTS.map(|(name, _)| name))
             .text(LOCATION_ID, Need::Optional)
             .rate_limit()
-            .secret("partner_key", Need::Needed)
+            .secret("partner_key", Need::Required)
             .tokens(&["refresh_token", "access_token", "auth_code"])
             .done()
     }

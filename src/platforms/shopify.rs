@@ -77,7 +77,7 @@ impl Platform for Shopify {
             .text_that("shop", Need::unless(store.base_url.is_some()), is_shop)
             .text_that("location_id", Need::Optional, |id| gid("Location", id).map(drop))
             .max_items(MAX_ROWS)
-            .access_token(Need::Needed)
+            .access_token(Need::Required)
             .together(&["refresh_token", "client_id", "client_secret"])
             .done()
     }

@@ -23,12 +23,12 @@
 mod tests;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
-use super::check::{Check, Need, needed_with};
+use super::check::{Check, Need, required_with};
 use super::codes::Class::{Listing, Location, SignIn, Soon, Store, Throttled, TokenExpired};
 use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, listing_or_store_setting, needed, rate_limit};
+use super::fields::{base, listing_or_store_setting, rate_limit, required};
 use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -98,7 +98,7 @@ pub struct Shopline;
 fn host(store: &StoreConnection) -> Result<String, String> {
     match store.base_url {
         Some(_) => Ok(base(store, "").to_owned()),
-        None => Ok(format!("https://{}.myshopline.com", needed(store, "handle")?)),
+        None => Ok(format!("https://{}.myshopline.com", required(store, "handle")?)),
     }
 }
 
@@ -167,13 +167,13 @@ impl Platform for Shopline {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let handle = if store.base_url.is_some() { Need::Optional } else { Need::Needed };
-        let app_secret = needed_with(store, "auth_code");
+        let handle = if store.base_url.is_some() { Need::Optional } else { Need::Required };
+        let app_secret = required_with(store, "auth_code");
         Check::new(store, Need::Optional)
             .label("handle", handle)
-            .text(LOCATION_ID, Need::Needed)
+            .text(LOCATION_ID, Need::Required)
             .label("api_version", Need::Optional)
-            .text("app_key", if app_secret == Need::Needed { app_secret } else { needed_with(store, "app_secret") })
+            .text("app_key", if app_secret == Need::Required { app_secret } else { required_with(store, "app_secret") })
             .rate_limit()
             .secret("app_secret", app_secret)
             .tokens(&["access_token", "auth_code"])

@@ -22,12 +22,12 @@
 mod tests;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
-use super::check::{Check, Need, needed_with};
+use super::check::{Check, Need, required_with};
 use super::codes::Class::{Listing, SignIn, Throttled, TokenExpired};
 use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, needed, rate_limit, whole};
+use super::fields::{base, rate_limit, required, whole};
 use super::sign::{expires_soon, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -84,7 +84,7 @@ fn product_of(item: &CallItem) -> Result<&str, String> {
 fn api(store: &StoreConnection, path: &str) -> Result<Request, String> {
     Ok(Request::get(format!("{}{path}", base(store, HOST)))
         .header("content-type", "application/json")
-        .header("user-agent", needed(store, "handle")?)
+        .header("user-agent", required(store, "handle")?)
         .secret_header("authorization", format!("Bearer {}", store.secret("access_token")?.expose_secret())))
 }
 
@@ -135,10 +135,10 @@ impl Platform for ShoplineOpen {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        let is_renewed = ["refresh_token", "auth_code"].map(|name| needed_with(store, name)).contains(&Need::Needed);
-        let need = if is_renewed { Need::Needed } else { Need::Optional };
+        let is_renewed = ["refresh_token", "auth_code"].map(|name| required_with(store, name)).contains(&Need::Required);
+        let need = if is_renewed { Need::Required } else { Need::Optional };
         Check::new(store, Need::Optional)
-            .label("handle", Need::Needed)
+            .label("handle", Need::Required)
             .text("client_id", need)
             .text("redirect_uri", need)
             .rate_limit()

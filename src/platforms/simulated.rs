@@ -109,7 +109,7 @@ impl Platform for Simulated {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        Check::new(store, Need::Needed)
+        Check::new(store, Need::Required)
             .text("external_store", Need::Optional)
             .read("abilities", abilities(store))
             .rate_limit()

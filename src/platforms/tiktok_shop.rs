@@ -29,7 +29,7 @@ use super::codes::Class::{Again, Listing, Location, SignIn, Store, Throttled, To
 use super::codes::by_status;
 use super::codes::{Row, UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, listing_or_store_setting, needed, rate_limit, whole};
+use super::fields::{base, listing_or_store_setting, rate_limit, required, whole};
 use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -134,9 +134,9 @@ fn signed(
     body: Option<String>,
     stamp: &Stamp,
 ) -> Result<Request, String> {
-    let mut query = BTreeMap::from([("app_key", needed(store, "app_key")?.to_owned()), ("timestamp", stamp.now.timestamp().to_string())]);
+    let mut query = BTreeMap::from([("app_key", required(store, "app_key")?.to_owned()), ("timestamp", stamp.now.timestamp().to_string())]);
     if for_shop {
-        query.insert("shop_cipher", needed(store, "shop_cipher")?.to_owned());
+        query.insert("shop_cipher", required(store, "shop_cipher")?.to_owned());
     }
     query.extend(own.iter().cloned());
     let secret = store.secret("app_secret")?;
@@ -261,11 +261,11 @@ impl Platform for TikTokShop {
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
         Check::new(store, Need::Optional)
             .word("region", Need::Optional, &HOSTS.map(|(name, _)| name))
-            .text("app_key", Need::Needed)
-            .text("shop_cipher", Need::Needed)
+            .text("app_key", Need::Required)
+            .text("shop_cipher", Need::Required)
             .text(WAREHOUSE_ID, Need::Optional)
             .rate_limit()
-            .secret("app_secret", Need::Needed)
+            .secret("app_secret", Need::Required)
             .tokens(&["refresh_token", "access_token", "auth_code"])
             .done()
     }

@@ -149,7 +149,7 @@ impl Platform for Vendure {
             true => Ok(()),
             false => Err("must be visible ASCII characters".to_owned()),
         };
-        Check::new(store, Need::Needed)
+        Check::new(store, Need::Required)
             .text_that("channel_token", Need::Optional, fits_a_header)
             .text("location_id", Need::Optional)
             .max_items(MAX_ROWS)

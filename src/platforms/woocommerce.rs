@@ -83,13 +83,13 @@ impl Platform for WooCommerce {
     }
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
-        Check::new(store, Need::Needed)
+        Check::new(store, Need::Required)
             .word("permalinks", Need::Optional, &["pretty", "plain"])
             .word("auth", Need::Optional, &["header", "query"])
             .flag("manage_stock")
             .max_items(MAX_ROWS)
-            .secret("consumer_key", Need::Needed)
-            .secret("consumer_secret", Need::Needed)
+            .secret("consumer_key", Need::Required)
+            .secret("consumer_secret", Need::Required)
             .done()
     }
 

@@ -1,5 +1,5 @@
-//! A store's row as its connector needs it: settings read, credentials opened, tokens renewed before they expire. Used
-//! by deliveries and wherever a store is called on request.
+//! A store's row in the form that its connector needs: settings parsed, credentials decrypted, tokens renewed before they
+//! expire. Used by deliveries and by everything else that calls stores.
 use crate::clock::Clock;
 use crate::db::sealing::{SealError, Sealer};
 use crate::db::stores::Store;
@@ -18,26 +18,26 @@ use tokio::time::Instant;
 /// A connector's own secrets by name.
 pub type Credentials = BTreeMap<String, SecretString>;
 
-/// A token that is refused this soon after it was renewed is not renewed again: the seller must sign in.
+/// A token that is refused this soon after its renewal is not renewed again: the seller must reauthorize the app.
 const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(30);
-/// Stores whose renewals are remembered at most.
-const MOST_REMEMBERED: usize = 10_000;
+/// The most stores whose last renewals are remembered.
+const MAX_REMEMBERED: usize = 10_000;
 
-/// Why a store's row does not make a connection.
+/// Why there is no connection for a store's row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionError {
-    /// Its credentials do not open.
+    /// Its credentials cannot be decrypted.
     #[error(transparent)]
     Sealed(#[from] SealError),
-    /// What is in the row is not what was written there.
+    /// The row contains something that was not written by this service.
     #[error("the store's {0} cannot be read")]
     Unreadable(&'static str),
 }
 
-/// How this store is reached.
+/// Reads the connection from a store's row.
 ///
 /// # Errors
-/// The credentials do not open, or the row cannot be read.
+/// If the credentials cannot be decrypted or the row cannot be read.
 pub fn connection(seller: SellerId, store: &Store, sealer: &Sealer) -> Result<StoreConnection, ConnectionError> {
     let config = serde_json::from_str(&store.config).map_err(|_| ConnectionError::Unreadable("settings"))?;
     let credentials: BTreeMap<String, String> = match &store.credentials {
@@ -56,10 +56,10 @@ pub fn connection(seller: SellerId, store: &Store, sealer: &Sealer) -> Result<St
     })
 }
 
-/// The credentials as they stand in the row; `None` for none.
+/// Encrypts credentials for the row; `None` if there are none.
 ///
 /// # Errors
-/// No randomness to seal them with.
+/// If no random numbers are available.
 pub fn seal(seller: SellerId, store: StoreId, credentials: &Credentials, sealer: &Sealer) -> Result<Option<Vec<u8>>, SealError> {
     if credentials.is_empty() {
         return Ok(None);
@@ -73,18 +73,18 @@ fn same(a: &Credentials, b: &Credentials) -> bool {
     a.len() == b.len() && a.iter().all(|(name, secret)| b.get(name).is_some_and(|other| other.expose_secret() == secret.expose_secret()))
 }
 
-/// Why there are no tokens that work.
+/// Why a store has no working tokens.
 #[derive(Debug)]
 pub enum Stale {
-    /// The seller must sign in again.
+    /// The seller must reauthorize the app.
     Refused(String),
-    /// Later it may work.
+    /// It may work later.
     TryAgain(String),
     /// The new tokens could not be saved, so they are not used.
     Database(Error),
 }
 
-/// Why an exchange with a store brought no answer.
+/// Why an exchange with a store had no result.
 #[derive(Debug)]
 pub enum Unanswered {
     /// The store's tokens do not work, and no others could be obtained.
@@ -94,17 +94,17 @@ pub enum Unanswered {
         /// The platform's words.
         reason: String,
     },
-    /// The store's answer, or that there was none.
+    /// The call failed, or got no answer.
     Outcome(Outcome),
 }
 
-/// Renews tokens: once at a time for each store, and keeps the new ones before anything uses them, since many platforms
-/// take the old ones away with the first use of the new.
+/// Renews tokens, one renewal at a time for each store. New tokens are saved before anything uses them, because many
+/// platforms revoke the old ones when the new ones are first used.
 pub struct Renewals {
     client: Client,
     sealer: Arc<Sealer>,
     clock: Clock,
-    /// When each store's tokens were renewed last; the lock is the turn.
+    /// When each store's tokens were last renewed; holding the lock is having the turn.
     turns: Mutex<HashMap<StoreId, Arc<tokio::sync::Mutex<Option<Instant>>>>>,
 }
 
@@ -116,14 +116,14 @@ impl Renewals {
 
     fn turn(&self, store: StoreId) -> Arc<tokio::sync::Mutex<Option<Instant>>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        if turns.len() >= MOST_REMEMBERED {
+        if turns.len() >= MAX_REMEMBERED {
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         }
         Arc::clone(turns.entry(store).or_default())
     }
 
-    /// Another connection to use from now on, where the tokens of `old` have ended, soon will, or were `refused`; `None`
-    /// when there is nothing to renew.
+    /// Returns the connection to use from now on if the tokens of `old` have expired, soon will, or were `refused`; `None`
+    /// if there is nothing to renew.
     ///
     /// # Errors
     /// See [`Stale`].
@@ -141,7 +141,7 @@ impl Renewals {
             return Ok(Some(current));
         }
         if refused && renewed_at.is_some_and(|at| at.elapsed() < RENEW_AGAIN_AFTER) {
-            return Err(Stale::Refused("The store refuses the new access token, too.".to_owned()));
+            return Err(Stale::Refused("The store also refuses the new access token.".to_owned()));
         }
         let credentials = match self.client.renew(&current, refused).await {
             None => return Ok(None),
@@ -152,9 +152,9 @@ impl Renewals {
         let sealed = seal(db.id(), id, &credentials, &self.sealer).map_err(|error| Stale::TryAgain(error.to_string()))?;
         let (before, now) = (row.credentials, self.clock.now());
         let (sealer, seller) = (Arc::clone(&self.sealer), db.id());
-        let kept = db.write(move |t| {
+        let saved = db.write(move |t| {
             let mut store = t.store(id)?;
-            // The same ones may have been sealed anew meanwhile, under another key.
+            // Meanwhile they may have been sealed again under another key.
             let open = |sealed: &Option<Vec<u8>>| sealed.as_ref().and_then(|sealed| sealer.open(seller, id, sealed).ok());
             if store.credentials == before || (before.is_some() && open(&store.credentials) == open(&before)) {
                 (store.credentials, store.updated_at) = (sealed.clone(), now);
@@ -162,15 +162,15 @@ impl Renewals {
             }
             Ok(store)
         });
-        let kept = kept.await.map_err(Stale::Database)?;
+        let saved = saved.await.map_err(Stale::Database)?;
         *renewed_at = Some(Instant::now());
         tracing::info!(store.id = %id, platform = current.platform, "a store's tokens were renewed");
-        connection(db.id(), &kept, &self.sealer).map(Some).map_err(|error| Stale::Refused(error.to_string()))
+        connection(db.id(), &saved, &self.sealer).map(Some).map_err(|error| Stale::Refused(error.to_string()))
     }
 
     /// One exchange with a store: tokens about to expire are renewed first, and a token that the store refuses is
-    /// renewed and `send` is called once more. Only for calls that change nothing or that may be repeated within the
-    /// exchange; a delivery goes through its rows again, see [`Self::after_refusal`]. `connection` keeps the new tokens.
+    /// renewed and `send` is called once more. Only for calls that change nothing or may be repeated immediately; a
+    /// delivery has to start from its rows again, see [`Self::after_refusal`]. `connection` receives the new tokens.
     ///
     /// # Errors
     /// See [`Unanswered`].
@@ -195,8 +195,8 @@ impl Renewals {
         }
     }
 
-    /// The outcome of a delivery whose token the store refused. It is known not to have been applied, so with a renewed
-    /// token, which replaces the one in `connection`, it is due again at once. Also says whether the token was renewed.
+    /// The outcome of a delivery whose token the store refused, and whether the token was renewed. The delivery is known
+    /// not to have been applied, so with a renewed token, which replaces the one in `connection`, it is due again at once.
     pub async fn after_refusal(&self, db: &SellerDb, connection: &mut StoreConnection, reason: String) -> (Outcome, bool) {
         let again = |reason, after| Outcome::TryAgain { reason, after, throttled: false };
         match self.renew(db, connection, true).await {
@@ -207,7 +207,7 @@ impl Renewals {
             Ok(None) => (Outcome::Unauthorized { reason }, false),
             Err(Stale::Refused(reason)) => (Outcome::Unauthorized { reason }, false),
             Err(Stale::TryAgain(reason)) => (again(reason, None), false),
-            Err(Stale::Database(_)) => (again("The renewed tokens could not be kept.".to_owned(), None), false),
+            Err(Stale::Database(_)) => (again("The renewed tokens could not be saved.".to_owned(), None), false),
         }
     }
 }

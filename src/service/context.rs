@@ -1,4 +1,4 @@
-//! What use cases are given: who asks, and the means to do it.
+//! The context of every use case: the caller, and the resources it works with.
 use super::connection::Renewals;
 use crate::clock::Clock;
 use crate::db::audit::Change;
@@ -10,14 +10,14 @@ use crate::platforms::client::Client;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-/// Ends whatever runs for a seller; completes when nothing is on its way any more.
+/// Stops all activity for a seller; completes when nothing is in flight any more.
 pub type Forget = Arc<dyn Fn(SellerId) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// What use cases need. Cheap to clone.
+/// The resources that use cases need. Cheap to clone.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds keys and callbacks")]
 pub struct Service {
-    /// Rows.
+    /// The database.
     pub db: Db,
     /// The current time.
     pub clock: Clock,
@@ -27,12 +27,12 @@ pub struct Service {
     pub client: Client,
     /// Renews stores' tokens.
     pub renewals: Arc<Renewals>,
-    /// Bounds of the ledger.
+    /// Limits of the ledger.
     pub limits: Limits,
     /// Whether stores may point at loopback and private addresses.
     pub allow_private_targets: bool,
-    /// Called when a seller is suspended or deleted. Everything else that runs learns of a change from the database's
-    /// hook; this one must be waited for, as afterwards nothing may be sent.
+    /// Called when a seller is suspended or deleted. Other changes reach running actors through the database's hook; this
+    /// one must be awaited, because nothing may be sent afterwards.
     pub forget: Forget,
 }
 
@@ -43,17 +43,17 @@ impl Service {
     }
 }
 
-/// A seller who asks for something.
+/// An authenticated seller.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The way to its rows.
+    /// Access to its rows.
     pub db: SellerDb,
     /// Its name in the audit log.
     pub name: String,
 }
 
 impl Caller {
-    /// A seller that proved itself with one of its keys.
+    /// A seller that authenticated with one of its keys.
     pub fn by_key(db: SellerDb, key: KeyId) -> Self {
         Self { db, name: format!("key:{key}") }
     }
@@ -64,17 +64,17 @@ impl Caller {
     }
 }
 
-/// The operator, once it has proved itself.
+/// The authenticated operator.
 #[derive(Debug, Clone, Copy)]
 pub struct Operator;
 
 /// The operator's name in the audit log.
 pub(super) const OPERATOR: &str = "operator";
 
-/// Why a use case did nothing.
+/// Why a use case failed. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// The rows do not allow it, or cannot be reached.
+    /// The database does not allow it or cannot be reached.
     #[error(transparent)]
     Rows(#[from] db::Error),
     /// The field at `pointer` names something that this seller does not have.
@@ -85,16 +85,16 @@ pub enum Error {
         /// Such as `store`.
         what: &'static str,
     },
-    /// The machine has no random numbers to make a key of.
-    #[error("no random numbers can be had")]
+    /// The operating system supplied no random numbers for a new key.
+    #[error("no random numbers are available")]
     NoRandomNumbers,
 }
 
-/// What a use case returns.
+/// The result of a use case.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// One bad field.
+    /// One invalid field.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         vec![FieldError::new(pointer, detail)].into()
     }

@@ -9,17 +9,17 @@ use chrono::NaiveDate;
 pub enum LastRun {
     /// Not read yet.
     Unread,
-    /// Being read, or being moved on by [`start_due_runs`].
+    /// Being read, or being advanced by [`start_due_runs`].
     Reading,
-    /// This date; `None` when there was no run.
+    /// This date; `None` if there has been no run.
     Known(Option<NaiveDate>),
 }
 
-/// Starts the daily run of a store that is due, and records those that were missed since `last`, the latest date with a
-/// run. Returns the latest date with a run now.
+/// Starts a store's daily run if it is due, and records those missed since `last`, the latest date with a run. Returns
+/// the new latest date.
 ///
 /// # Errors
-/// The database fails; nothing was started.
+/// If the database fails; nothing was started then.
 pub async fn start_due_runs(
     db: &SellerDb,
     store: StoreId,

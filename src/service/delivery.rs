@@ -1,7 +1,7 @@
-//! Delivery: one claim for a store, from the look at the rows to the outcome that is written down.
+//! Delivery: one claim for a store, from reading the rows to saving the outcome.
 //!
-//! The store's actor says when; this says what happens then: wait for the limits with nothing claimed, renew tokens,
-//! read where a read is needed, claim, send, save the outcome. Cancelling the token gives an unsent claim back.
+//! The store's actor decides when to deliver. A delivery waits for the limits with nothing claimed, renews tokens, reads
+//! listings where that is necessary, claims, sends, and saves the outcome. Cancelling the token returns an unsent claim.
 use super::connection::{Renewals, Stale};
 use crate::clock::Clock;
 use crate::db::{Error, SellerDb};
@@ -24,35 +24,35 @@ const CLAIM_AHEAD: Duration = Duration::from_millis(30);
 /// The longest pause between two attempts to save an outcome.
 const LONGEST_WRITE_PAUSE: Duration = Duration::from_secs(5);
 
-/// What every delivery of a process uses.
+/// What all deliveries of a process share.
 #[derive(Clone)]
 pub struct Outbound {
     /// Outbound calls.
     pub client: Client,
     /// Renews stores' tokens.
     pub renewals: Arc<Renewals>,
-    /// The present.
+    /// The source of "now".
     pub clock: Clock,
 }
 
 /// A store that can be reached, and the connector for its platform.
 pub struct Reach {
-    /// How it is reached.
+    /// The address, settings and credentials of the store.
     pub connection: StoreConnection,
     platform: &'static dyn Platform,
 }
 
 impl Reach {
-    /// Through the connector for its platform.
+    /// Finds the connector for the store's platform.
     ///
     /// # Errors
-    /// There is no such connector, in words.
+    /// A reason for people, if there is no such connector.
     pub fn new(connection: StoreConnection) -> Result<Self, String> {
         let platform = by_name(&connection.platform).ok_or_else(|| format!("There is no connector for {}.", connection.platform))?;
         Ok(Self { connection, platform })
     }
 
-    /// What the next call may look like; a probe carries one item.
+    /// The limits of the next call; a probe carries one item.
     pub fn terms(&self, probe: bool, overwrites_first: bool, policy: RetryPolicy, jitter: f64) -> ClaimTerms {
         let Facts { abilities, group_by, .. } = self.platform.facts(&self.connection);
         let limit = if probe { 1 } else { abilities.max_items.max(1) };
@@ -60,7 +60,7 @@ impl Reach {
     }
 }
 
-/// One claim of one store.
+/// One claim for one store.
 pub struct Claim {
     outbound: Outbound,
     db: SellerDb,
@@ -71,11 +71,11 @@ pub struct Claim {
     renewed: bool,
 }
 
-/// What a claim led to.
+/// The result of a claim.
 pub enum Claimed {
-    /// Nothing is due; something is at this instant.
+    /// Nothing is due until this instant.
     Nothing(Option<Timestamp>),
-    /// Listings were read, or were to be read.
+    /// Listings were read, or the read failed.
     Read {
         /// Whether the platform answered.
         answered: bool,
@@ -85,7 +85,7 @@ pub enum Claimed {
 }
 
 impl Claim {
-    /// A claim that looks for pushes cut off in flight first, if `recover` names the calls that are in flight here.
+    /// If `recover` names the calls in flight here, the claim first looks for other pushes that were cut off in flight.
     pub fn new(
         outbound: Outbound,
         db: SellerDb,
@@ -97,7 +97,7 @@ impl Claim {
         Self { outbound, db, connection, terms, stop, recover, renewed: false }
     }
 
-    /// The connection with the tokens that this claim has renewed, if it has.
+    /// The connection with renewed tokens, if this claim has renewed them.
     pub fn renewed(&self) -> Option<&StoreConnection> {
         Some(&self.connection).filter(|_| self.renewed)
     }
@@ -109,7 +109,7 @@ impl Claim {
     /// Claims what is due.
     ///
     /// # Errors
-    /// The database fails; what it had claimed by then must be recovered.
+    /// If the database fails; anything already claimed must then be recovered.
     pub async fn run(&mut self) -> Result<Claimed, Error> {
         let store = self.connection.store_id;
         if self.recover.is_none() {
@@ -169,7 +169,7 @@ impl Claim {
         }
     }
 
-    /// Waits for the limits. A claim that is stopped meanwhile is given back, as not one byte of it was sent.
+    /// Waits for the limits. If delivery is stopped meanwhile, the claim is returned, because not one byte of it was sent.
     async fn permitted(&self, call: ClaimedCall) -> Result<Claimed, Error> {
         let outbound = platform_call(&call, self.terms.abilities.idempotency);
         if let Some(permit) = self.unless_stopped(self.outbound.client.permit(&self.connection, &outbound)).await {
@@ -180,7 +180,7 @@ impl Claim {
         Ok(Claimed::Nothing(None))
     }
 
-    /// Waits, with nothing claimed, for most of the time that the limits demand. False when it was stopped.
+    /// Waits, with nothing claimed, for most of the time that the limits demand. False if it was stopped.
     async fn until_permit_is_near(&self) -> bool {
         let wait = self.outbound.client.expected_wait(&self.connection).saturating_sub(CLAIM_AHEAD);
         self.unless_stopped(tokio::time::sleep(wait)).await.is_some()
@@ -194,7 +194,7 @@ impl Claim {
         }
     }
 
-    /// Renews the tokens where necessary; says whether there are new ones.
+    /// Renews the tokens if necessary; returns whether there are new ones.
     async fn renew(&mut self, refused: bool) -> Result<bool, Stale> {
         match self.outbound.renewals.renew(&self.db, &self.connection, refused).await? {
             None => Ok(false),
@@ -264,7 +264,7 @@ fn item(claimed: &ClaimedItem) -> CallItem {
     CallItem { external_id: claimed.external_id.clone(), extra: extra_fields(claimed.extra.as_deref()), quantity, expected }
 }
 
-/// The call as the platform receives it. Made from the rows alone, so that a repetition is identical.
+/// The call as the platform receives it. Built from the rows alone, so that a repetition is identical.
 fn platform_call(claimed: &ClaimedCall, keyed: bool) -> Call {
     let adds = claimed.items.iter().all(|item| matches!(item.change, Change::Add(_)));
     Call {

@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Pages read in one request at most; the answer says where to go on.
+/// The most pages read in one request; the answer says where to continue.
 const MAX_PAGES: usize = 40;
-/// How long one request reads at most; the answer says where to go on.
+/// The longest that one request keeps reading; the answer says where to continue.
 const READ_WITHIN: Duration = Duration::from_secs(20);
 
 /// A variant of the store.
@@ -23,9 +23,9 @@ const READ_WITHIN: Duration = Duration::from_secs(20);
 pub struct Found {
     /// Its SKU in the store.
     pub sku: Option<String>,
-    /// The platform's id of it.
+    /// The platform's id of the variant.
     pub external_id: String,
-    /// For people.
+    /// A display name.
     pub title: String,
     /// The connector's own fields of its listing.
     #[serde(flatten)]
@@ -42,27 +42,27 @@ impl Found {
     }
 }
 
-/// What was found in the part of the store that was read.
+/// The variants found in the part of the store that was read.
 #[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct Proposal {
-    /// One variant, one SKU of the same name.
+    /// Exactly one variant has the SKU.
     pub matched: Vec<Found>,
     /// Several variants with the same SKU: the seller has to choose.
     pub ambiguous: Vec<Found>,
-    /// No SKU, or none of that name here.
+    /// Without a SKU, or with one that does not exist here.
     pub unmatched: Vec<Found>,
-    /// Matched and paired so already.
+    /// Matched, and already paired that way.
     pub already_paired: usize,
     /// Pairs made by this request.
     pub paired: usize,
-    /// Where to go on; null when the whole store was read.
+    /// Where to continue; null once the whole store has been read.
     pub next_cursor: Option<String>,
 }
 
-/// Reads the store's variants and proposes listings by equal SKU; pairs them where `apply` says so.
+/// Reads the store's variants and proposes listings by equal SKU; pairs them if `apply` is set.
 ///
 /// # Errors
-/// No such store, a conflict when the store does not answer, or a cursor that is not one.
+/// No such store, a conflict if the store does not answer, or an invalid cursor.
 pub async fn discover(service: &Service, caller: &Caller, id: StoreId, cursor: Option<String>, apply: bool) -> Result<Proposal> {
     if cursor.as_ref().is_some_and(|cursor| cursor.len() > 1000 || cursor.chars().any(char::is_control)) {
         return Err(Error::field("/cursor", "is not a cursor of this store"));
@@ -95,7 +95,7 @@ async fn read_variants(
                 found.extend(page.variants);
                 cursor = page.next;
             }
-            // Throttled: the limiter waits as long as the store says before the next call.
+            // Throttled: the limiter waits as long as the store demands before the next call.
             Err(Unanswered::Outcome(Outcome::TryAgain { throttled: true, .. })) if Instant::now() < deadline => {}
             Err(Unanswered::Outcome(outcome)) => return Err(Error::conflict(reason_of(outcome))),
             Err(Unanswered::NotRenewable { reason } | Unanswered::Stale(Stale::Refused(reason) | Stale::TryAgain(reason))) => {
@@ -109,7 +109,7 @@ async fn read_variants(
     }
 }
 
-/// Sorts the variants by what of them is known here.
+/// Sorts the variants into the groups of a proposal.
 async fn propose(caller: &Caller, id: StoreId, variants: Vec<Variant>) -> Result<Proposal> {
     let mut count: HashMap<String, usize> = HashMap::new();
     for sku in variants.iter().filter_map(|variant| variant.sku.clone()) {
@@ -130,7 +130,7 @@ async fn propose(caller: &Caller, id: StoreId, variants: Vec<Variant>) -> Result
             continue;
         };
         if !known.contains_key(&sku) {
-            proposal.unmatched.push(Found::new(variant, Some("There is no such SKU here.".to_owned())));
+            proposal.unmatched.push(Found::new(variant, Some("This SKU doesn't exist here.".to_owned())));
         } else if count.get(&sku).copied().unwrap_or(0) > 1 {
             let reason = "Several variants of the store have this SKU; pair the right one by hand.".to_owned();
             proposal.ambiguous.push(Found::new(variant, Some(reason)));
@@ -138,7 +138,7 @@ async fn propose(caller: &Caller, id: StoreId, variants: Vec<Variant>) -> Result
             match paired.get(&sku) {
                 Some(external_id) if *external_id == variant.external_id => proposal.already_paired += 1,
                 Some(_) => {
-                    let reason = "This SKU is paired with another listing of the store already.".to_owned();
+                    let reason = "This SKU is already paired with another listing of the store.".to_owned();
                     proposal.ambiguous.push(Found::new(variant, Some(reason)));
                 }
                 None => proposal.matched.push(Found::new(variant, None)),

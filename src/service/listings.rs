@@ -6,13 +6,13 @@ use crate::domain::{FieldError, ListingId, StoreId};
 use serde::Serialize;
 use serde_json::json;
 
-/// A row that is right, or its external id as far as it could be read and what is wrong with it.
+/// A valid row, or the external id of an invalid one, if it could be read, and what is wrong with it.
 pub type Row = std::result::Result<NewListing, (Option<String>, Vec<FieldError>)>;
 
-/// What became of a row.
+/// The result of a row.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RowResult {
-    /// Its place in the request, from 0; in CSV the first row after the header is 0.
+    /// Its index in the request; in CSV the first row after the header is 0.
     pub row: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     /// The platform's id of the variant, where it could be read.
@@ -25,7 +25,7 @@ pub struct RowResult {
     /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Each bad field; pointers begin at the request's body.
+    /// The invalid fields; pointers are relative to the request's body.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }
@@ -38,7 +38,7 @@ impl RowResult {
     }
 }
 
-/// What became of all rows.
+/// The results of all rows.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = ListingsAnswer)]
 pub struct Paired {
@@ -46,15 +46,15 @@ pub struct Paired {
     pub created: usize,
     /// Rows that were paired differently before.
     pub updated: usize,
-    /// Rows that were paired so already.
+    /// Rows that were already paired that way.
     pub unchanged: usize,
-    /// Rows that were not right.
+    /// Invalid rows.
     pub rejected: usize,
     /// One for each row, in order.
     pub results: Vec<RowResult>,
 }
 
-/// Pairs the rows that are right with SKUs; a SKU that is new is created.
+/// Pairs the listings of valid rows with SKUs; SKUs that do not exist yet are created.
 ///
 /// # Errors
 /// No such store, or too many rows.
@@ -114,7 +114,7 @@ pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row
     Ok(answer)
 }
 
-/// Unpairs a listing and cancels what waits for it.
+/// Unpairs a listing and cancels its waiting pushes.
 ///
 /// # Errors
 /// No such listing.
@@ -123,9 +123,9 @@ pub async fn unpair(service: &Service, caller: &Caller, store: StoreId, listing:
     caller
         .db
         .write(move |t| {
-            let gone = t.delete_listing(store, listing, now)?;
-            let mut entry = audited(&actor, "listing.unpaired", &gone.external_id);
-            entry.before = Some(json!({ "store_id": store, "sku": gone.sku, "external_id": gone.external_id }));
+            let removed = t.delete_listing(store, listing, now)?;
+            let mut entry = audited(&actor, "listing.unpaired", &removed.external_id);
+            entry.before = Some(json!({ "store_id": store, "sku": removed.sku, "external_id": removed.external_id }));
             t.append_audit(&entry, now)
         })
         .await?;

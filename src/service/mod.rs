@@ -1,8 +1,9 @@
-//! Use cases: what sellers and operators can do, one file a resource. Each takes who asks and a typed input, then loads,
-//! decides by [`domain`](crate::domain), saves, and writes the audit log, in one transaction.
+//! Use cases: what sellers and operators can do, one file per resource. Each takes the caller and a typed input; in one
+//! transaction it loads rows, lets [`domain`](crate::domain) decide, saves, and writes the audit log.
 //!
-//! `http` and the console parse, call one of these and answer; another door, such as a message queue, would do the same.
-//! No use case wakes the actors: the database's hook does, after the commit, by what the transaction has changed.
+//! `http` and the console parse a request, call a use case and format the answer; another entrance, such as a message
+//! queue, would do the same. No use case wakes the actors: the database's hook does, after the commit, depending on what
+//! the transaction has changed.
 pub mod connection;
 pub mod daily;
 pub mod delivery;

@@ -1,8 +1,8 @@
 //! The dry run of a manual sync: what would be sent, without sending it. Used by `POST /v1/syncs` and the console.
 //!
-//! Targets are read like a run's. What a listing shows now is asked of its platform where that can be asked, within a
-//! number of calls and a time, and through the store's rate limit; otherwise it is what was known last. Nothing is
-//! written down: what a read says here decides over no push.
+//! Targets are read like those of a run. Platforms that support reads are asked what a listing shows now, with a limited
+//! number of calls, in limited time and within the store's rate limit; otherwise the last known quantity is used. Nothing
+//! is saved: reads made here affect no push.
 use super::context::{Caller, Result, Service};
 use super::stores;
 use crate::db::listings::Listing;
@@ -18,11 +18,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Listings that are answered one by one, at most; all are counted.
-const MOST_ITEMS: usize = 1000;
-/// Calls to one store at most.
-const MOST_CALLS: usize = 10;
-/// All the platforms together are given this long.
+/// The most listings in the answer; all are counted.
+const MAX_ITEMS: usize = 1000;
+/// The most calls to one store.
+const MAX_CALLS: usize = 10;
+/// How long to wait for all the platforms together.
 const ASK_WITHIN: Duration = Duration::from_secs(8);
 
 /// Where `shown` comes from.
@@ -33,7 +33,7 @@ pub enum ShownFrom {
     Platform,
     /// From the last confirmed answer or read.
     LastKnown,
-    /// It was never seen.
+    /// Unknown: the listing was never read or confirmed.
     Unknown,
 }
 
@@ -42,23 +42,23 @@ pub enum ShownFrom {
 pub struct PreviewItem {
     /// The listing.
     pub listing: ListingId,
-    /// Where it is sold.
+    /// The listing's store.
     pub store_id: StoreId,
     /// The store's name.
     pub store: String,
-    /// The SKU that it shows.
+    /// The SKU paired with it.
     pub sku: String,
-    /// The platform's id of it.
+    /// The platform's id of the listing.
     pub external_id: String,
-    /// What it shows now.
+    /// The quantity it shows now.
     pub shown: Option<i64>,
-    /// Where that is known from.
+    /// The source of `shown`.
     pub shown_from: ShownFrom,
-    /// When it was seen.
+    /// When `shown` was read or confirmed.
     pub shown_at: Option<Timestamp>,
-    /// What it would show.
+    /// The quantity it would show.
     pub target: i64,
-    /// `target` less `shown`; null where that is not known.
+    /// `target` minus `shown`; null if `shown` is unknown.
     pub change: Option<i64>,
 }
 
@@ -68,13 +68,13 @@ impl PreviewItem {
         self.change = Some(self.target.saturating_sub(shown));
     }
 
-    /// Whether it would go to 0 from something else.
+    /// Whether it would drop to 0.
     pub fn goes_to_zero(&self) -> bool {
         self.target == 0 && self.shown != Some(0)
     }
 }
 
-/// A store that could not be asked.
+/// A store whose listings could not all be read.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct NotAsked {
     /// The store.
@@ -92,23 +92,23 @@ pub struct Preview {
     pub dry_run: bool,
     /// Listings that would be overwritten.
     pub total: usize,
-    /// Of these, known to show their target already.
+    /// Those of them known to show their target already.
     pub unchanged: usize,
-    /// Of these, nothing is known of what they show.
+    /// Those of them whose shown quantity is unknown.
     pub unknown: usize,
-    /// Of these, would show 0 and do not show 0 now, as far as is known.
+    /// Those of them that would show 0 and, as far as is known, do not show 0 now.
     pub to_zero: usize,
-    /// Listings that the rules keep from being pushed.
+    /// Listings that the rules exclude from being pushed.
     pub left_out: usize,
-    /// Stores whose listings could not be asked, or not all of them; what was known last stands for them.
+    /// Stores whose listings could not all be read; the last known quantities are used for them.
     pub not_asked: Vec<NotAsked>,
-    /// Whether there are more listings than `items` has.
+    /// Whether there are more listings than `items` contains.
     pub truncated: bool,
-    /// The first thousand: those that would go to 0 first, then by age.
+    /// The first thousand: first those that would drop to 0, then the rest, each by age.
     pub items: Vec<PreviewItem>,
 }
 
-/// Looks at what a run with this filter would send.
+/// Determines what a run with this filter would send.
 ///
 /// # Errors
 /// If the database fails.
@@ -117,7 +117,7 @@ pub async fn preview(service: &Service, caller: &Caller, filter: RunFilter) -> R
     let total = items.len();
     // Stable, so age decides within both parts.
     items.sort_by_key(|item| !item.goes_to_zero());
-    let rest = items.split_off(total.min(MOST_ITEMS));
+    let rest = items.split_off(total.min(MAX_ITEMS));
     let not_asked = ask(service, caller, &mut items, by_id).await;
     let count = |which: fn(&PreviewItem) -> bool| items.iter().chain(&rest).filter(|item| which(item)).count();
     let (unchanged, unknown) = (count(|item| item.change == Some(0)), count(|item| item.change.is_none()));
@@ -129,7 +129,7 @@ pub async fn preview(service: &Service, caller: &Caller, filter: RunFilter) -> R
 type Stores = HashMap<StoreId, Store>;
 type Extras = HashMap<ListingId, Listing>;
 
-/// Every listing with its target and what is known of it, how many are left out, and where they are.
+/// Every listing with its target and last known quantity, how many are left out, and the stores and rows of the listings.
 async fn targets(caller: &Caller, filter: RunFilter) -> Result<(Vec<PreviewItem>, usize, (Stores, Extras))> {
     let stores: Stores = caller.db.read(|t| t.stores(None, MAX_STORES)).await?.into_iter().map(|s| (s.id, s)).collect();
     let (mut items, mut left_out, mut listings, mut after) = (Vec::new(), 0, Extras::new(), None);
@@ -179,11 +179,11 @@ async fn ask(service: &Service, caller: &Caller, items: &mut [PreviewItem], (sto
     let mut by_store: HashMap<StoreId, Vec<CallItem>> = HashMap::new();
     for item in items.iter() {
         let extra = listings.get(&item.listing).map(|listing| listing.extra.clone()).unwrap_or_default();
-        let asked = CallItem { external_id: item.external_id.clone(), extra, quantity: 0, expected: None };
-        by_store.entry(item.store_id).or_default().push(asked);
+        let call_item = CallItem { external_id: item.external_id.clone(), extra, quantity: 0, expected: None };
+        by_store.entry(item.store_id).or_default().push(call_item);
     }
-    let asked = by_store.into_iter().filter_map(|(id, asked)| Some((stores.get(&id)?, asked)));
-    let answers = futures_util::future::join_all(asked.map(|(store, asked)| ask_store(service, caller, store, asked, deadline))).await;
+    let requested = by_store.into_iter().filter_map(|(id, items)| Some((stores.get(&id)?, items)));
+    let answers = futures_util::future::join_all(requested.map(|(store, items)| ask_store(service, caller, store, items, deadline))).await;
     let now = service.now();
     let (mut not_asked, mut seen) = (Vec::new(), HashMap::new());
     for (store, shown, reason) in answers {
@@ -199,21 +199,21 @@ async fn ask(service: &Service, caller: &Caller, items: &mut [PreviewItem], (sto
     not_asked
 }
 
-/// Cuts what is asked into calls as a platform takes them: so many items at most and, where it wants that, all of one
+/// Splits the items into calls that the platform accepts: at most so many items and, where it requires that, all of one
 /// product.
-fn calls(mut asked: Vec<CallItem>, group_by: Option<&str>, max_items: usize) -> Vec<Vec<CallItem>> {
+fn calls(mut items: Vec<CallItem>, group_by: Option<&str>, max_items: usize) -> Vec<Vec<CallItem>> {
     let product = |item: &CallItem| group_by.and_then(|field| item.extra.get(field).cloned());
-    asked.sort_by_key(product);
-    let of_one_product = asked.chunk_by(|a, b| product(a) == product(b));
+    items.sort_by_key(product);
+    let of_one_product = items.chunk_by(|a, b| product(a) == product(b));
     of_one_product.flat_map(|items| items.chunks(max_items.max(1))).map(<[CallItem]>::to_vec).collect()
 }
 
-/// What a store's listings show, as far as it could be asked in time, and why not all of it.
+/// What a store's listings show, as far as they could be read in time, and why some could not.
 async fn ask_store<'s>(
     service: &Service,
     caller: &Caller,
     store: &'s Store,
-    asked: Vec<CallItem>,
+    items: Vec<CallItem>,
     deadline: Instant,
 ) -> (&'s Store, Vec<(String, i64)>, Option<String>) {
     let mut seen = Vec::new();
@@ -222,20 +222,20 @@ async fn ask_store<'s>(
         Err(reason) => return (store, seen, Some(reason)),
     };
     let Some(facts) = by_name(&store.platform).map(|platform| platform.facts(&connection)).filter(|facts| facts.abilities.read) else {
-        return (store, seen, Some("This platform cannot be asked what it shows.".to_owned()));
+        return (store, seen, Some("This platform doesn't report what its listings show.".to_owned()));
     };
     if store.needs_reauthorisation {
-        return (store, seen, Some("The store needs re-authorisation.".to_owned()));
+        return (store, seen, Some("The store needs reauthorization.".to_owned()));
     }
-    for (sent, page) in calls(asked, facts.group_by, facts.abilities.max_items).into_iter().enumerate() {
-        if sent == MOST_CALLS {
-            let reason = format!("Only the first {} listings were asked.", seen.len());
+    for (sent, page) in calls(items, facts.group_by, facts.abilities.max_items).into_iter().enumerate() {
+        if sent == MAX_CALLS {
+            let reason = format!("Only the first {} listings were read.", seen.len());
             return (store, seen, Some(reason));
         }
         let call = Call { action: Action::Read, items: page.clone(), idempotency_key: None };
         let answer = tokio::time::timeout_at(deadline, stores::ask(service, caller, &mut connection, &call)).await;
         match answer {
-            Err(_) => return (store, seen, Some("The store's rate limit or its answer took too long.".to_owned())),
+            Err(_) => return (store, seen, Some("Reading took too long, because of the store's rate limit or slow responses.".to_owned())),
             Ok(Err(reason)) => return (store, seen, Some(reason)),
             Ok(Ok(results)) => seen.extend(page.iter().zip(results).filter_map(|(item, result)| match result {
                 ItemResult::Applied { shown: Some(shown) } => Some((item.external_id.clone(), shown)),
@@ -251,18 +251,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_asks_for_so_many_items_and_where_wanted_for_one_product_alone() {
+    fn a_call_has_a_limited_number_of_items_and_if_required_only_one_product() {
         let item = |id: &str, product: Option<&str>| CallItem {
             external_id: id.to_owned(),
             extra: product.map(|product| ("parent_id".to_owned(), product.to_owned())).into_iter().collect(),
             quantity: 0,
             expected: None,
         };
-        let asked = vec![item("1", Some("a")), item("2", Some("b")), item("3", None), item("4", Some("a")), item("5", Some("a"))];
+        let items = vec![item("1", Some("a")), item("2", Some("b")), item("3", None), item("4", Some("a")), item("5", Some("a"))];
         let ids = |calls: Vec<Vec<CallItem>>| -> Vec<Vec<String>> {
             calls.into_iter().map(|call| call.into_iter().map(|item| item.external_id).collect()).collect()
         };
-        assert_eq!(ids(calls(asked.clone(), Some("parent_id"), 2)), [vec!["3"], vec!["1", "4"], vec!["5"], vec!["2"]]);
-        assert_eq!(ids(calls(asked, None, 4)), [vec!["1", "2", "3", "4"], vec!["5"]]);
+        assert_eq!(ids(calls(items.clone(), Some("parent_id"), 2)), [vec!["3"], vec!["1", "4"], vec!["5"], vec!["2"]]);
+        assert_eq!(ids(calls(items, None, 4)), [vec!["1", "2", "3", "4"], vec!["5"]]);
     }
 }

@@ -1,17 +1,17 @@
-//! Pushes that are queued again.
+//! Queues rejected and held pushes again.
 use super::context::{Caller, Error, Result, Service, audited};
 use crate::db::pushes::PushFilter;
 use crate::domain::push::PushState;
 use crate::domain::{PushId, Sku, StoreId};
 use serde_json::json;
 
-/// Pushes that one request may name.
+/// The most pushes that one request may name.
 const MAX_IDS: usize = 1000;
 
-/// Which pushes to queue again: these, or all in this state.
+/// Which pushes to queue again: those with these ids, or all in this state.
 #[derive(Debug, Clone, Default)]
 pub struct Retry {
-    /// These.
+    /// Their ids.
     pub ids: Option<Vec<PushId>>,
     /// Rejected or held.
     pub state: Option<PushState>,
@@ -21,17 +21,17 @@ pub struct Retry {
     pub sku: Option<String>,
 }
 
-/// Queues pushes again. Returns how many.
+/// Queues pushes again, and returns how many.
 ///
 /// # Errors
-/// A field that is not right, or a push or store that does not exist.
+/// An invalid field, or a push or store that does not exist.
 pub async fn retry(service: &Service, caller: &Caller, wanted: Retry) -> Result<usize> {
     match (&wanted.ids, wanted.state) {
         (Some(ids), None) if ids.len() > MAX_IDS => {
             return Err(Error::field("/ids", format!("may have at most {MAX_IDS} ids; send them in parts, or give the state instead")));
         }
         (Some(_), None) if wanted.store_id.is_some() || wanted.sku.is_some() => {
-            return Err(Error::field("/ids", "cannot be narrowed by store_id or sku: these go with state"));
+            return Err(Error::field("/ids", "cannot be combined with store_id or sku, which require state"));
         }
         (Some(_), None) | (None, Some(PushState::Rejected | PushState::Held)) => {}
         (None, Some(_)) => return Err(Error::field("/state", "must be rejected or held: only these can be queued again")),

@@ -1,4 +1,4 @@
-//! Rules of allocation: for a listing, a SKU, a store or the whole seller.
+//! Allocation rules: for a listing, a SKU, a store or the whole seller.
 use super::context::{Caller, Error, Result, Service, audited};
 use super::shares::{check_shares, percent};
 use crate::db::settings::rule_scope;
@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde_json::json;
 use std::collections::HashSet;
 
-/// Rules of one request that the audit log shows in full.
+/// How many rules of one request the audit log shows in full.
 const AUDITED: usize = 20;
 
-/// A rule, as the audit log keeps it.
+/// A rule as it appears in the audit log.
 #[derive(Serialize)]
 struct AuditedRule {
     sku: Option<String>,
@@ -39,20 +39,20 @@ fn audited_rule(rule: Rule) -> AuditedRule {
     }
 }
 
-/// How many rules were saved, and how many removed.
+/// How many rules were saved and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Saved {
-    /// Rules that apply now.
+    /// Rules that were saved.
     pub saved: usize,
-    /// Rules that set nothing any more and were removed.
+    /// Rules that were removed because they set nothing.
     pub removed: usize,
 }
 
-/// Saves rules, each in the place of an earlier one for the same SKU and store; one that sets nothing is removed. No two
-/// of them may be about the same. All of them or, when one does not fit, none.
+/// Saves rules, each replacing an earlier one for the same SKU and store; a rule that sets nothing is removed. No two of
+/// them may be for the same SKU and store. Either all of them are saved or none.
 ///
 /// # Errors
-/// No such store or SKU, or shares that would sum to more than 100 %; pointers begin with the rule's place.
+/// No such store or SKU, or shares that would sum to more than 100%; pointers start with the rule's index.
 pub async fn save(service: &Service, caller: &Caller, changed: Vec<Rule>) -> Result<Saved> {
     let empty = changed.iter().filter(|rule| **rule == Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() }).count();
     let saved = Saved { saved: changed.len() - empty, removed: empty };
@@ -69,11 +69,11 @@ pub async fn save(service: &Service, caller: &Caller, changed: Vec<Rule>) -> Res
         let before: Vec<AuditedRule> = before.collect();
         t.save_rules(&changed)?;
         let settings = t.sync_settings()?;
-        // The sum is over several rules; the first share of this request is where to look.
+        // The sum covers several rules; the error points to the first share in this request.
         let first = changed.iter().position(|rule| rule.share.is_some()).unwrap_or(0);
         check_shares(t, &settings, &format!("/{first}/share_percent"))?;
         let mut entry = audited(&actor, "rules.changed", "rules");
-        // A bulk upload is audited by its size and its first rules, a few rules in full.
+        // Of a bulk upload, the audit log shows the size and the first rules; a few rules appear in full.
         let after: Vec<AuditedRule> = changed.iter().take(AUDITED).cloned().map(audited_rule).collect();
         entry.before = Some(json!({ "first": before }));
         entry.after = Some(json!({ "rules": changed.len(), "first": after }));
@@ -83,11 +83,11 @@ pub async fn save(service: &Service, caller: &Caller, changed: Vec<Rule>) -> Res
     Ok(saved)
 }
 
-/// Rules are about SKUs that exist, which also bounds how many there can be.
+/// Rules may be only for SKUs that exist, which also limits how many rules there can be.
 fn check_skus(t: &mut Tenant<'_>, rules: &[Rule]) -> db::Result<()> {
     let wanted: Vec<&str> = rules.iter().filter_map(|rule| rule.sku.as_ref()).map(Sku::as_str).collect();
     let known = t.sku_names(&wanted)?;
-    let error = |(index, _): (usize, &Rule)| FieldError::new(format!("/{index}/sku"), "there is no such SKU yet; create it first");
+    let error = |(index, _): (usize, &Rule)| FieldError::new(format!("/{index}/sku"), "does not exist; create the SKU first");
     let unknown = |rule: &Rule| rule.sku.as_ref().is_some_and(|sku| !known.contains_key(sku.as_str()));
     let errors: Vec<FieldError> = rules.iter().enumerate().filter(|(_, rule)| unknown(rule)).map(error).collect();
     if errors.is_empty() { Ok(()) } else { Err(db::Error::Invalid(errors)) }

@@ -9,23 +9,23 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-/// A seller to be added; the name is checked.
+/// A new seller, whose name is already checked.
 #[derive(Debug, Clone)]
 pub struct NamedSeller {
-    /// For people.
+    /// A display name.
     pub name: String,
-    /// The zone in which its days begin.
+    /// The time zone of its daily runs.
     pub timezone: chrono_tz::Tz,
 }
 
-/// A new key. Its secret is kept as a digest only, so this is the one time that it can be shown.
+/// A new key. Only a digest of the secret is stored, so this is the only time that it can be shown.
 #[derive(Debug, Clone)]
 pub struct NewKey {
-    /// Its name.
+    /// Identifies the key without revealing it.
     pub id: KeyId,
-    /// What opens the interface.
+    /// What requests send to authenticate.
     pub secret: SecretString,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -45,7 +45,7 @@ fn audit(conn: &mut Conn, seller: SellerId, change: Change<'_>, now: Timestamp) 
 /// Adds a seller with its first key.
 ///
 /// # Errors
-/// If the database fails, or no key can be made.
+/// If the database fails, or no key can be generated.
 pub async fn create(service: &Service, _: Operator, new: NamedSeller) -> Result<(Seller, NewKey)> {
     let now = service.now();
     let NamedSeller { name, timezone } = new;
@@ -61,7 +61,7 @@ pub async fn create(service: &Service, _: Operator, new: NamedSeller) -> Result<
     Ok((seller, key))
 }
 
-/// Renames a seller, suspends it or lifts the suspension. Nothing of a suspended seller is sent once this returns.
+/// Renames a seller, suspends it or lifts the suspension. Once this returns, nothing more is sent for a suspended seller.
 ///
 /// # Errors
 /// No such seller.
@@ -86,7 +86,7 @@ pub async fn change(service: &Service, _: Operator, id: SellerId, name: Option<S
     Ok(seller)
 }
 
-/// Removes a seller with all its data: suspended first, so that nothing of it runs, then in short steps.
+/// Deletes a seller and all its data: suspends it first, so that nothing runs for it, then deletes in small steps.
 ///
 /// # Errors
 /// No such seller.
@@ -105,7 +105,7 @@ pub async fn delete(service: &Service, _: Operator, id: SellerId) -> Result<()> 
 /// Adds a key to a seller.
 ///
 /// # Errors
-/// No such seller, or a conflict when it has too many keys.
+/// No such seller, or a conflict if it has too many keys.
 pub async fn create_key(service: &Service, _: Operator, id: SellerId) -> Result<NewKey> {
     let now = service.now();
     let key = NewKey::random(now)?;
@@ -118,7 +118,7 @@ pub async fn create_key(service: &Service, _: Operator, id: SellerId) -> Result<
     Ok(key)
 }
 
-/// Revokes a key at once; again is no error.
+/// Revokes a key at once. Revoking it again is not an error.
 ///
 /// # Errors
 /// No such seller or key.

@@ -15,7 +15,7 @@ use crate::domain::{FieldError, RunId, StoreId, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
-/// The sync settings, as they are shown and as the audit log keeps them.
+/// The sync settings as they appear in answers and in the audit log.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = SettingsAnswer)]
 pub struct SettingsView {
@@ -29,9 +29,9 @@ pub struct SettingsView {
     allocation_mode: AllocationMode,
     buffer: i64,
     trigger_on_cancellation: bool,
-    /// When the next daily run is due, where there is one.
+    /// When the next daily run is due, if there will be one.
     next_run_at: Option<Timestamp>,
-    /// The initial overwrite that this change began.
+    /// The initial overwrite that this change started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_sync_id: Option<RunId>,
 }
@@ -52,7 +52,7 @@ pub fn view(settings: &SyncSettings, now: Timestamp) -> SettingsView {
     }
 }
 
-/// A change of the sync settings as it was entered; a field that is left out keeps its value.
+/// A change of the sync settings as it was entered; omitted fields keep their values.
 #[derive(Debug, Clone, Default)]
 pub struct EnteredChange {
     /// See [`SettingsChange::auto_sync`].
@@ -61,13 +61,13 @@ pub struct EnteredChange {
     pub frequency: Option<Frequency>,
     /// Local time of the daily run, `HH:MM`.
     pub daily_at: Option<String>,
-    /// IANA zone.
+    /// An IANA time zone.
     pub timezone: Option<String>,
     /// How late a missed daily run is still caught up, 0 to 23 hours.
     pub catch_up_hours: Option<i64>,
     /// How stores share the pool.
     pub allocation_mode: Option<AllocationMode>,
-    /// Units kept back of every SKU.
+    /// Units of every SKU to keep back.
     pub buffer: Option<i64>,
     /// Whether a cancellation triggers increases like a return.
     pub trigger_on_cancellation: Option<bool>,
@@ -76,10 +76,10 @@ pub struct EnteredChange {
 }
 
 impl EnteredChange {
-    /// Checks each field by itself.
+    /// Checks each field separately.
     ///
     /// # Errors
-    /// Every bad field.
+    /// Every invalid field.
     pub fn check(&self) -> Result<SettingsChange, Vec<FieldError>> {
         let mut checks = Checks::default();
         let daily_at = self.daily_at.as_deref().and_then(|text| checks.take("/daily_at", parse_daily_at(text)));
@@ -101,11 +101,11 @@ impl EnteredChange {
     }
 }
 
-/// Changes the sync settings, and starts or cancels what follows from the change. Returns the settings from now on and
-/// the initial overwrite that was started.
+/// Changes the sync settings, and starts or cancels runs and pushes accordingly. Returns the new settings and the initial
+/// overwrite that was started.
 ///
 /// # Errors
-/// Every bad field, or shares that would sum to more than 100 %.
+/// Every invalid field, or shares that would sum to more than 100%.
 pub async fn change(service: &Service, caller: &Caller, entered: EnteredChange) -> Result<(SyncSettings, Option<RunId>)> {
     let change = entered.check()?;
     let (now, actor) = (service.now(), caller.actor());
@@ -132,22 +132,22 @@ fn audit_change(t: &mut Tenant<'_>, actor: &str, old: &SyncSettings, new: &SyncS
     t.append_audit(&entry, now)
 }
 
-/// How the pool is to be shared among the stores.
+/// How to share the pool among the stores.
 #[derive(Debug, Clone)]
 pub struct Allocation {
     /// Shared or exclusive.
     pub mode: AllocationMode,
-    /// Units kept back of every SKU.
+    /// Units of every SKU to keep back.
     pub buffer: i64,
     /// The stores' own shares, in percent; `None` for a store that is not pushed to.
     pub shares: Vec<(StoreId, Option<f64>)>,
 }
 
-/// Changes allocation mode, buffer and the stores' shares together: between one split and another the shares may sum to
-/// something else than 100 %.
+/// Changes allocation mode, buffer and the stores' shares together: while a split is being changed share by share, the
+/// sum might exceed 100%.
 ///
 /// # Errors
-/// Every bad field; pointers are `/buffer` and `/shares/{store id}`.
+/// Every invalid field; pointers are `/buffer` and `/shares/{store id}`.
 pub async fn allocate(service: &Service, caller: &Caller, wanted: Allocation) -> Result<()> {
     let mut checks = Checks::default();
     checks.within("/buffer", Some(wanted.buffer), 0, MAX_RULE_UNITS);

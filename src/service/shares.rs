@@ -1,4 +1,4 @@
-//! Shares of the pool: read from percentages, shown as percentages, kept within the whole.
+//! Shares of the pool: parsed from percentages, shown as percentages, and limited to 100% in total.
 use crate::db::stores::Store;
 use crate::db::{Error, Tenant};
 use crate::domain::allocation::{AllocationMode, Share};
@@ -6,7 +6,7 @@ use crate::domain::limits::MAX_STORES;
 use crate::domain::settings::{SyncSettings, check_exclusive_shares};
 use serde::Serializer;
 
-/// Serializes a percentage, a whole one without a fraction: 30, not 30.0.
+/// Serializes a percentage; a whole number has no fraction: 30, not 30.0.
 ///
 /// # Errors
 /// If the serializer fails.
@@ -22,13 +22,12 @@ pub fn percent<S: Serializer>(share: &Option<f64>, to: S) -> Result<S::Ok, S::Er
 /// Reads a percentage.
 ///
 /// # Errors
-/// What would be right, in words.
+/// What a valid percentage is, for people.
 pub fn share_of(percent: f64) -> Result<Share, &'static str> {
     Share::from_percent(percent).ok_or("must be from 0 to 100, with at most two decimals")
 }
 
-/// Refuses shares that sum to more than 100 % of an exclusive seller's pool; `pointer` is the field that would make
-/// them do so.
+/// Refuses shares that sum to more than 100% of an exclusive seller's pool; `pointer` is the field to report.
 pub(super) fn check_shares(t: &mut Tenant<'_>, settings: &SyncSettings, pointer: &str) -> Result<(), Error> {
     if settings.allocation_mode != AllocationMode::Exclusive {
         return Ok(());

@@ -4,10 +4,10 @@ use crate::db::skus::SkuChange;
 use crate::domain::Sku;
 use serde_json::json;
 
-/// Creates SKUs and names them; `None` keeps a name, `Some(None)` takes it away. Each SKU may be given once.
+/// Creates SKUs and names them; `None` keeps a name, `Some(None)` removes it. No SKU may appear twice.
 ///
 /// # Errors
-/// A conflict when the seller would have too many; then nothing was changed.
+/// A conflict if the seller would have too many; nothing was changed then.
 pub async fn save(service: &Service, caller: &Caller, changes: Vec<(Sku, Option<Option<String>>)>) -> Result<Vec<(String, SkuChange)>> {
     let (limits, now, actor) = (service.limits, service.now(), caller.actor());
     let saved = caller.db.write(move |t| {

@@ -1,10 +1,10 @@
-//! Stock events, each checked by itself, recorded together.
+//! Stock events: checked separately, recorded together.
 use super::context::{Caller, Result, Service};
 use crate::db::ledger::{EventResult, NewEvent, RecordRequest};
 use crate::domain::stock::StockEvent;
 use sha2::{Digest, Sha256};
 
-/// What tells a repeat from another event with the same id: every field, defaults filled in.
+/// Distinguishes a repeat from another event with the same id: covers every field, with defaults filled in.
 pub fn body_hash(event: &StockEvent) -> [u8; 32] {
     let canonical = serde_json::json!([
         event.event_id,
@@ -19,11 +19,11 @@ pub fn body_hash(event: &StockEvent) -> [u8; 32] {
     Sha256::digest(canonical.to_string().as_bytes()).into()
 }
 
-/// Records events in their order and returns a result for each, once they are durable. An event is applied once for each
+/// Records events in their order and returns a result for each, once they are durable. An event is applied once per
 /// id, however often it is recorded.
 ///
 /// # Errors
-/// If nothing could be committed, or too many wait.
+/// If nothing could be committed, or too many requests are waiting.
 pub async fn record(service: &Service, caller: &Caller, events: Vec<StockEvent>) -> Result<Vec<EventResult>> {
     if events.is_empty() {
         return Ok(Vec::new());

@@ -18,9 +18,9 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// Characters of a base URL at most.
+/// The most characters in a base URL.
 const MAX_URL: usize = 2000;
-/// Bytes of one credential at most.
+/// The most bytes in one credential.
 const MAX_SECRET: usize = 8192;
 
 /// Whether a store is pushed to.
@@ -31,13 +31,13 @@ pub enum StoreState {
     Working,
     /// Its pushes are held until it is resumed.
     Paused,
-    /// It refused its credentials; its pushes are held until new ones work.
+    /// It refused its credentials; its pushes are held until it accepts them again or gets new ones.
     NeedsReauthorisation,
-    /// It is not pushed to: switched off.
+    /// Synchronization is switched off.
     Off,
 }
 
-/// A store, as it is shown and as the audit log keeps it.
+/// A store as it appears in answers and in the audit log.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = StoreAnswer)]
 #[expect(missing_debug_implementations, reason = "a store's settings are its own business")]
@@ -46,9 +46,9 @@ pub struct StoreView {
     name: String,
     platform: String,
     base_url: Option<String>,
-    /// The warehouses that feed it; null for all.
+    /// The warehouses it ships from; null for all.
     warehouses: Option<Vec<String>>,
-    /// Its part of the pool, in percent; null for none.
+    /// Its share of the pool, in percent; null for none.
     #[serde(serialize_with = "percent")]
     share_percent: Option<f64>,
     sync_enabled: bool,
@@ -56,7 +56,7 @@ pub struct StoreView {
     state: StoreState,
     /// What is wrong with it, in plain words.
     problem: Option<String>,
-    /// Whether credentials are kept for it; they are never shown.
+    /// Whether credentials are stored for it; they are never shown.
     has_credentials: bool,
     last_success_at: Option<Timestamp>,
     created_at: Timestamp,
@@ -67,7 +67,7 @@ pub struct StoreView {
     config: Map<String, Value>,
 }
 
-/// Whether a store is pushed to, as far as its row says.
+/// Whether a store is pushed to, according to its row.
 pub fn state_of(store: &Store) -> StoreState {
     if store.needs_reauthorisation {
         StoreState::NeedsReauthorisation
@@ -101,26 +101,26 @@ pub fn view(store: &Store) -> StoreView {
     }
 }
 
-/// A store, new or changed, as it was entered; a field that is left out keeps its value.
+/// A new or changed store as it was entered; omitted fields keep their values.
 #[derive(Debug, Clone, Default)]
 pub struct StoreChange {
-    /// For people.
+    /// A display name.
     pub name: Option<String>,
-    /// Which connector; cannot be changed.
+    /// The connector; cannot be changed.
     pub platform: Option<String>,
-    /// Where the store is; `Some(None)` takes it away.
+    /// The store's address; `Some(None)` removes it.
     pub base_url: Option<Option<String>>,
     /// The connector's own secrets.
     pub credentials: Option<Option<Credentials>>,
-    /// The warehouses that feed it; `Some(None)` for all.
+    /// The warehouses it ships from; `Some(None)` for all.
     pub warehouses: Option<Option<Vec<String>>>,
-    /// Its part of the pool, in percent; `Some(None)` for none.
+    /// Its share of the pool, in percent; `Some(None)` for none.
     pub share_percent: Option<Option<f64>>,
     /// Whether its listings are pushed.
     pub sync_enabled: Option<bool>,
     /// While paused its pushes are held.
     pub paused: Option<bool>,
-    /// The connector's own settings; null takes one back to its default.
+    /// The connector's own settings; null restores a default.
     pub config: Map<String, Value>,
 }
 
@@ -147,7 +147,7 @@ impl StoreChange {
             *credentials = given.clone().unwrap_or_default();
             for (name, secret) in credentials.iter() {
                 if secret.expose_secret().len() > MAX_SECRET {
-                    checks.note(format!("/credentials{}", pointer_to(name)), format!("has at most {MAX_SECRET} bytes"));
+                    checks.note(format!("/credentials{}", pointer_to(name)), format!("may have at most {MAX_SECRET} bytes"));
                 }
             }
         }
@@ -157,7 +157,7 @@ impl StoreChange {
                 codes.iter().enumerate().filter_map(parse).collect::<Vec<_>>()
             });
             if parsed.as_ref().is_some_and(Vec::is_empty) {
-                checks.note("/warehouses", "must name at least one; leave it out for all");
+                checks.note("/warehouses", "must name at least one; omit it for all");
             }
             store.warehouses = parsed.map(|mut codes| {
                 codes.sort();
@@ -183,7 +183,7 @@ impl StoreChange {
     }
 }
 
-/// Asks the connector whether it could work with this store.
+/// Checks with the connector that the store's settings and credentials are valid.
 fn check_with_platform(service: &Service, store: &Store, credentials: &Credentials) -> Result<(), Vec<FieldError>> {
     let Some(platform) = by_name(&store.platform) else {
         let known: Vec<&str> = registry().iter().map(|p| p.name()).collect();
@@ -211,21 +211,21 @@ fn seal(service: &Service, t: &Tenant<'_>, store: StoreId, credentials: &Credent
 fn check_warehouses(t: &mut Tenant<'_>, store: &Store) -> db::Result<()> {
     let codes = store.warehouses.clone().unwrap_or_default();
     let unknown = t.unknown_warehouses(&codes)?;
-    let error = |code: &WarehouseCode| FieldError::new("/warehouses", format!("there is no warehouse {code}; create it first"));
+    let error = |code: &WarehouseCode| FieldError::new("/warehouses", format!("warehouse {code} does not exist; create it first"));
     if unknown.is_empty() { Ok(()) } else { Err(Error::Invalid(unknown.iter().map(error).collect())) }
 }
 
 /// Adds a store.
 ///
 /// # Errors
-/// Every bad field, or a conflict when the seller has too many stores.
+/// Every invalid field, or a conflict if the seller has too many stores.
 pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) -> Result<Store> {
     let mut checks = Checks::default();
     if entered.name.is_none() {
-        checks.note("/name", "is needed");
+        checks.note("/name", "is required");
     }
     if entered.platform.is_none() {
-        checks.note("/platform", "is needed");
+        checks.note("/platform", "is required");
     }
     checks.done()?;
     let now = service.now();
@@ -274,10 +274,10 @@ fn switches(store: &Store) -> StoreSwitches {
     StoreSwitches { sync_enabled, paused, needs_reauthorisation }
 }
 
-/// Changes a store, and holds, releases or cancels what waits for it accordingly.
+/// Changes a store, and holds, releases or cancels its waiting pushes accordingly.
 ///
 /// # Errors
-/// No such store, or every bad field.
+/// No such store, or every invalid field.
 pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: StoreChange) -> Result<Store> {
     let (now, actor, service) = (service.now(), caller.actor(), service.clone());
     let saved = caller.db.write(move |t| {
@@ -314,7 +314,7 @@ pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: St
     Ok(saved.await?)
 }
 
-/// Removes a store with its listings and rules, and cancels what waits for it.
+/// Removes a store with its listings and rules, and cancels its waiting pushes.
 ///
 /// # Errors
 /// No such store.
@@ -329,8 +329,8 @@ pub async fn delete(service: &Service, caller: &Caller, id: StoreId) -> Result<(
     Ok(deleted.await?)
 }
 
-/// Calls the store's platform; returns why the store does not answer, if it does not. A store that needed
-/// reauthorization and answers again has its held pushes released.
+/// Calls the store's platform; if the store does not answer, returns the reason. If a store that needed reauthorization
+/// answers again, its held pushes are released.
 ///
 /// # Errors
 /// No such store.
@@ -350,12 +350,12 @@ pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Op
     Ok(reason)
 }
 
-/// What is needed to call a store's platform, or why it cannot be had.
+/// How to call a store's platform, or the reason why that is impossible.
 pub(super) fn connect(service: &Service, caller: &Caller, store: &Store) -> Result<StoreConnection, String> {
     connection(caller.db.id(), store, &service.sealer).map_err(|error| format!("Its credentials cannot be used: {error}."))
 }
 
-/// Asks a store something that changes nothing; or why it does not answer as it should, in plain words.
+/// Makes a call that changes nothing; if it fails, returns the reason in plain words.
 pub(super) async fn ask(
     service: &Service,
     caller: &Caller,
@@ -364,10 +364,10 @@ pub(super) async fn ask(
 ) -> Result<Vec<ItemResult>, String> {
     let client = &service.client;
     let send = async |connection: &StoreConnection| {
-        // A store with a long queue may not have a permit for long; whoever asks should not wait for it.
+        // While a store has a long queue, permits may take long; the caller should not wait that long.
         let permit = tokio::time::timeout(client.timeout(), client.permit(connection, call)).await;
         let no_room = || Outcome::TryAgain {
-            reason: "The store's rate limit left no room to ask it just now; try again.".to_owned(),
+            reason: "The store's rate limit is used up at the moment. Try again.".to_owned(),
             after: None,
             throttled: false,
         };
@@ -377,14 +377,14 @@ pub(super) async fn ask(
         }
     };
     service.renewals.exchange(&caller.db, connection, send).await.map_err(|unanswered| match unanswered {
-        Unanswered::NotRenewable { .. } => "The store says that the access token has ended, and it cannot be renewed.".to_owned(),
+        Unanswered::NotRenewable { .. } => "The store reports that the access token has expired, and it cannot be renewed.".to_owned(),
         Unanswered::Stale(Stale::Refused(reason) | Stale::TryAgain(reason)) => reason,
-        Unanswered::Stale(Stale::Database(_)) => "Its renewed tokens could not be kept; try again.".to_owned(),
+        Unanswered::Stale(Stale::Database(_)) => "Its renewed tokens could not be saved. Try again.".to_owned(),
         Unanswered::Outcome(outcome) => reason_of(outcome),
     })
 }
 
-/// The reason in an outcome that is no answer.
+/// Why an outcome is not an answer with results.
 pub(super) fn reason_of(outcome: Outcome) -> String {
     match outcome {
         Outcome::Answered(_) => "The store did not list its variants.".to_owned(),

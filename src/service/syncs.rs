@@ -6,24 +6,24 @@ use crate::domain::problem::Checks;
 use crate::domain::{FieldError, Sku, StoreId};
 use serde_json::json;
 
-/// What to overwrite; everything where a field is `None`.
+/// What to overwrite; a field that is `None` does not restrict it.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// These stores.
+    /// Only these stores.
     pub store_ids: Option<Vec<StoreId>>,
-    /// These SKUs.
+    /// Only these SKUs.
     pub skus: Option<Vec<String>>,
 }
 
 /// Checks that the stores and SKUs exist.
 ///
 /// # Errors
-/// Every SKU that is not right, or a store that does not exist.
+/// Every SKU that is invalid or does not exist, or a store that does not exist.
 pub async fn checked(caller: &Caller, new: Wanted) -> Result<RunFilter> {
     let mut checks = Checks::default();
     for (pointer, count) in [("/store_ids", new.store_ids.as_ref().map(Vec::len)), ("/skus", new.skus.as_ref().map(Vec::len))] {
         if count == Some(0) {
-            checks.note(pointer, "is empty; leave it out for all");
+            checks.note(pointer, "is empty; omit it for all");
         } else if count.is_some_and(|count| count > MAX_BULK) {
             checks.note(pointer, format!("may have at most {MAX_BULK} entries"));
         }

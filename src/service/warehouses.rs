@@ -1,4 +1,4 @@
-//! Warehouses: where stock is.
+//! Warehouses: created, renamed, deleted.
 use super::context::{Caller, Result, Service, audited};
 use crate::db::warehouses::Warehouse;
 use crate::domain::WarehouseCode;
@@ -7,7 +7,7 @@ use serde_json::json;
 /// Adds a warehouse.
 ///
 /// # Errors
-/// A conflict when the code is taken or there are too many.
+/// A conflict if the code is taken or there are too many warehouses.
 pub async fn create(service: &Service, caller: &Caller, code: WarehouseCode, name: String) -> Result<Warehouse> {
     let (now, actor) = (service.now(), caller.actor());
     let warehouse = Warehouse { code, name, created_at: now };
@@ -39,10 +39,10 @@ pub async fn rename(service: &Service, caller: &Caller, code: WarehouseCode, nam
     Ok(renamed.await?)
 }
 
-/// Removes an empty warehouse that feeds no store. `main` stays.
+/// Deletes an empty warehouse that no store ships from. `main` cannot be deleted.
 ///
 /// # Errors
-/// No such warehouse, or a conflict when it is in use.
+/// No such warehouse, or a conflict if it is in use.
 pub async fn delete(service: &Service, caller: &Caller, code: WarehouseCode) -> Result<()> {
     let (now, actor) = (service.now(), caller.actor());
     let deleted = caller.db.write(move |t| {

@@ -6,7 +6,7 @@ use crate::support::{Api, Caller, DOCUMENT, Expect, OPERATOR_KEY, Platform, unti
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
-/// Whose key a route requires.
+/// The kind of key that a route requires.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Access {
     Operator,

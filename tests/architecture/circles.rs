@@ -1,4 +1,4 @@
-//! No circle of files: nobody should have to understand a file before they can understand that same file.
+//! No circular imports between files: understanding a file must not require understanding that same file first.
 //!
 //! A file depends on the file that defines a name that it uses. A `mod.rs` that only declares and re-exports its children
 //! depends on none of them; but if a child uses something that the `mod.rs` itself defines, the two form a circle.
@@ -30,7 +30,7 @@ fn edges<'a>(modules: &'a Modules<'a>) -> (Edges<'a>, Doors<'a>) {
     (edges, doors)
 }
 
-/// The modules whose items a module uses, with line and name.
+/// The modules whose items a module uses, with lines and names.
 fn uses(modules: &Modules<'_>, module: &Module<'_>) -> Vec<(Vec<String>, usize, String)> {
     let mut found = Vec::new();
     let mut add = |target: Target, line: usize, name: &str| {
@@ -49,7 +49,7 @@ fn uses(modules: &Modules<'_>, module: &Module<'_>) -> Vec<(Vec<String>, usize, 
                     add(modules.resolve(&[&path[..], std::slice::from_ref(name)].concat()), import.line, name);
                 }
             }
-            // A door of other files is not yet what lies behind it; the paths through it are followed below.
+            // A `mod.rs` that only re-exports does not count itself; paths through it are followed below.
             Target::Module(path) if !is_door && modules.0.get(&path).is_some_and(|other| other.children.is_empty()) => {
                 add(Target::Item(path), import.line, &import.name);
             }
@@ -80,7 +80,7 @@ fn is_mentioned(module: &Module<'_>, import: &Import) -> bool {
     module.tokens.iter().zip(&module.in_use).any(|(token, in_use)| !in_use && token.text == import.name)
 }
 
-/// The paths of two parts and more outside `use`, with the index of their first token.
+/// The paths with two or more segments outside `use`, with the index of their first token.
 fn paths<'a>(module: &Module<'a>) -> Vec<(usize, Vec<&'a str>)> {
     let text = |at: usize| module.tokens.get(at).map_or("", |token| token.text);
     let is_start = |at: &usize| text(at + 1) == "::" && (*at == 0 || text(at - 1) != "::") && module.in_use.get(*at) == Some(&false);
@@ -92,7 +92,7 @@ fn paths<'a>(module: &Module<'a>) -> Vec<(usize, Vec<&'a str>)> {
     (0..module.tokens.len()).filter(is_start).map(path).filter(|(_, path): &(_, Vec<&str>)| path.len() > 1).collect()
 }
 
-/// The shortest way from a file back to itself.
+/// The shortest path from a file back to itself.
 fn shortest_circle<'a>(edges: &Edges<'a>, start: &'a str) -> Option<Vec<&'a str>> {
     let (mut queue, mut from) = (VecDeque::from([start]), BTreeMap::<&str, &str>::new());
     while let Some(file) = queue.pop_front() {

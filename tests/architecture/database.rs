@@ -3,7 +3,8 @@
 use super::assert_none;
 use super::source::{File, Token, is_string, repository, tokens, tokens_and_strings, without_tests};
 
-/// Types whose variants are decided on in `domain`, and the one file that may name them: it maps them to columns.
+/// Types whose variants only `domain` may decide on, each with the one other file that may name them: it maps them to
+/// columns.
 const DECIDED_IN_DOMAIN: [(&str, &str); 3] =
     [("PushState", "src/db/pushes/codes.rs"), ("PushKind", "src/db/pushes/codes.rs"), ("Frequency", "src/db/settings.rs")];
 
@@ -32,10 +33,10 @@ const ACROSS_SELLERS: [(&str, &str); 5] = [
     ("src/db/overview.rs", "counts over all sellers for the operator"),
 ];
 
-/// The file that has the SQL conditions on states and kinds.
+/// The file with the SQL conditions on states and kinds.
 const CONDITIONS: &str = "src/db/pushes/conditions.rs";
 
-/// Folders and files in which a missing quantity must be an error.
+/// Folders and files in which a missing quantity must be treated as an error.
 const NO_DEFAULT_QUANTITY: [&str; 4] = ["src/actors/", "src/service/", "src/db/", "src/domain/push"];
 const QUANTITIES: [&str; 3] = ["quantity", "base", "expected"];
 

@@ -23,12 +23,12 @@ const FRAMEWORKS: [(&[&str], &[&str]); 4] = [
     (&["reqwest", "rustls"], &["platforms", "loadgen"]),
 ];
 
-/// What the domain may not use: waiting, chance, logging.
+/// Crates and keywords that the domain may not use: for waiting, randomness and logging.
 const IMPURE: [&str; 9] = ["async", "await", "tokio", "futures_util", "rand", "getrandom", "tracing", "metrics", "actix_rt"];
 /// The same for modules of the standard library.
 const IMPURE_STD: [&str; 5] = ["env", "fs", "net", "process", "thread"];
 
-/// The level and the group of a top module.
+/// The level and the group of a top-level module.
 fn place(module: &str) -> Option<(usize, usize)> {
     LEVELS
         .iter()
@@ -60,8 +60,8 @@ fn arrows(files: &[File]) -> Vec<String> {
     found
 }
 
-/// The top modules that a source names, with lines: by `crate::`, by `super::` up to the root, and in the program by
-/// the library's own name; in `use` and in code alike.
+/// The top-level modules that a source names, with lines: through `crate::`, through `super::` up to the root and, in the
+/// program, through the library's name; in `use` as well as in code.
 fn named_modules<'a>(module: &[&str], tokens: &'a [Token<'a>]) -> Vec<(usize, &'a str)> {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
     let mut found = Vec::new();

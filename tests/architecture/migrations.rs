@@ -1,5 +1,5 @@
-//! Migrations: the same for both backends, up and down, and nothing that would stop the previous version; and
-//! `src/db/schema.rs` describes the tables that they make.
+//! Migrations: the same for both backends, up and down, and compatible with the previous version; and `src/db/schema.rs`
+//! describes the tables that they create.
 use super::assert_none;
 use super::source::{File, repository, text_of};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +92,7 @@ fn parts(list: &str) -> Vec<String> {
     parts
 }
 
-/// The columns that a backend's migrations make.
+/// The columns that a backend's migrations create.
 fn migrated(files: &[File], backend: &str) -> Columns {
     let prefix = format!("migrations/{backend}/");
     let ups = files.iter().filter(|file| file.path.starts_with(&prefix) && file.path.ends_with("/up.sql"));
@@ -139,13 +139,13 @@ fn schema_differences(files: &[File]) -> Vec<String> {
         for ((table, name), diesel) in &declared {
             match migrated.get(&(table.clone(), name.clone())) {
                 Some(made) if made == diesel => {}
-                Some(made) => found.push(format!("{SCHEMA}:1: {table}.{name} is {diesel}, but migrations/{backend} make it {made}")),
-                None => found.push(format!("{SCHEMA}:1: {table}.{name} is not made by migrations/{backend}")),
+                Some(made) => found.push(format!("{SCHEMA}:1: {table}.{name} is {diesel}, but migrations/{backend} create it as {made}")),
+                None => found.push(format!("{SCHEMA}:1: {table}.{name} is not created by migrations/{backend}")),
             }
         }
         for ((table, name), diesel) in &migrated {
             if !diesel.starts_with("Nullable") && !declared.contains_key(&(table.clone(), name.clone())) {
-                found.push(format!("{SCHEMA}:1: {table}.{name} is missing; migrations/{backend} make it {diesel}"));
+                found.push(format!("{SCHEMA}:1: {table}.{name} is missing; migrations/{backend} create it as {diesel}"));
             }
         }
     }

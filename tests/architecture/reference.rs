@@ -1,4 +1,4 @@
-//! What people look up: a page for each kind of problem, a sentence for each setting, and guides whose paths exist.
+//! Reference documentation: a section for each kind of problem, a sentence for each setting, guides whose paths exist.
 use super::assert_none;
 use super::source::{File, repository, text_of};
 use std::path::Path;

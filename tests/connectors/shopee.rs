@@ -142,7 +142,7 @@ impl World {
         seal(self.seller.id(), self.store, &credentials, &self.sealer).unwrap()
     }
 
-    /// The seller enter_credentials credentials, as `PATCH /v1/stores/{id}` does.
+    /// Enters credentials, as `PATCH /v1/stores/{id}` does.
     async fn enter_credentials(&self, key: &str, tokens: &Tokens) {
         let (id, now, sealed) = (self.store, self.now(), self.sealed(key, tokens));
         self.seller
@@ -171,7 +171,7 @@ impl World {
         self.platform.set_faults(faults);
     }
 
-    /// Records purchase of these (model, units), all in one request.
+    /// Records purchases of these units per model, all in one request.
     async fn purchase(&self, units: &[(u64, i64)]) {
         let event = |(n, quantity): &(u64, i64)| {
             self.events.set(self.events.get() + 1);

@@ -87,7 +87,7 @@ async fn listings_are_paired_by_sku_and_by_a_csv_import_that_reports_bad_rows() 
 
     browser.press("Pair by SKU").await;
     browser.press("Find matches").await;
-    browser.says("There is no such SKU here.").await;
+    browser.says("This SKU doesn't exist here.").await;
     browser.press("Pair 1").await;
     browser.says("1 listing paired.").await;
 

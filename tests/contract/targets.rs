@@ -64,7 +64,7 @@ fn in_exclusive_mode_the_targets_and_the_unallocated_part_add_up_to_the_pool() {
             seller.purchase("A", 1).await;
             world.a_moment().await;
             let shown: i64 = shops.iter().map(|shop| world.shown(shop, "A")).sum();
-            assert_eq!(shown, pool, "no unit is left over if shares sum to 100 %");
+            assert_eq!(shown, pool, "no unit is left over if shares sum to 100%");
         }
         seller.share(&shops[2], 20.0).await;
         sync_all(world, &seller).await;

@@ -70,12 +70,12 @@ MUTATIONS = {
             ),
             (
                 "src/db/delivery/claim.rs",
-                "    /// Gives back a claimed call of which not one byte was sent.",
+                "    /// Returns a claimed call of which not one byte was sent.",
                 "    /// Waiting increases of these listings give way.\n"
                 "    pub fn supersede_waiting(&mut self, of: &[ListingId], now: Timestamp) -> Result<()> {\n"
                 "        let contained = claim::contained(self.active_pushes(of)?, now);\n"
                 "        self.put(&contained)\n    }\n\n"
-                "    /// Gives back a claimed call of which not one byte was sent.",
+                "    /// Returns a claimed call of which not one byte was sent.",
             ),
             (
                 "src/service/delivery.rs",
@@ -210,7 +210,7 @@ MUTATIONS = {
                 '.and(if crate::planted("merged into what is being sent") { is_active() } else { is_waiting() })',
             ),
         ],
-        "increases_that_come_while_an_outcome_is_unknown",
+        "increases_recorded_while_an_outcome_is_unknown",
     ),
     "last item confirmed by its neighbour": (
         [
@@ -225,7 +225,7 @@ MUTATIONS = {
                 "    for (push, verdict) in page.iter_mut().zip(given) {\n",
             )
         ],
-        "a_rejected_push_says_why",
+        "a_rejected_push_gives_a_reason",
     ),
     "read back before the settle time": (
         [
@@ -236,7 +236,7 @@ MUTATIONS = {
                 "            _ => policy.settle_for,\n",
             )
         ],
-        "a_read_decides_not_before_the_settle_time",
+        "a_read_does_not_decide_before_the_settle_time",
     ),
     "another tenant's event id": (
         [
@@ -255,7 +255,7 @@ MUTATIONS = {
                 "                facts.seen.insert(event_id.clone(), (hash.clone(), at));\n            }\n        }\n",
             ),
         ],
-        "the_same_event_ids_skus_and_item_names_of_two_sellers",
+        "two_sellers_can_use_the_same_event_ids_skus_and_item_names",
     ),
     "daily time read as UTC": (
         [
@@ -266,7 +266,7 @@ MUTATIONS = {
                 "    let mut local = date.and_time(time);\n",
             )
         ],
-        "every_listing_is_overwritten_by_its_target_at_the_chosen_local_time",
+        "every_listing_is_overwritten_with_its_target_at_the_chosen_local_time",
     ),
     "pause drops what waits": (
         [
@@ -276,7 +276,7 @@ MUTATIONS = {
                 '.set((pushes::state.eq(if crate::planted("pause drops what waits") { 8 } else { HELD }), pushes::due_at',
             )
         ],
-        "a_paused_store_holds_what_waits",
+        "a_paused_store_holds_pushes",
     ),
 }
 

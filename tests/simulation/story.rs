@@ -343,7 +343,7 @@ fn draw_setup(rng: &mut Rng) -> Setup {
         .map(|_| {
             let count = rng.random_range(1..=3usize);
             let exclusive = rng.random_bool(0.35);
-            // The shares of exclusive stores often sum to 100 %.
+            // The shares of exclusive stores often sum to 100%.
             let whole = exclusive && rng.random_bool(0.5);
             let stores = (0..count)
                 .map(|place| {

@@ -538,7 +538,7 @@ impl World {
                     Setting::Cancellations(on) => json!({ "trigger_on_cancellation": on }),
                     Setting::Exclusive(on) => json!({ "allocation_mode": if *on { "exclusive" } else { "shared" } }),
                 };
-                // Shares that sum to more than 100 % are rightly refused.
+                // Shares that sum to more than 100% are rightly refused.
                 let (status, answer) = self.as_seller(*seller, "PUT", "/v1/sync-settings", Some(body)).await;
                 if !matches!(status, 200 | 422) {
                     return fail("request refused", format!("{setting:?}: {status} {answer}"));

@@ -1,5 +1,5 @@
--- Who is signed in to the console. A seller's session ends with its key; an operator's with the operator key, of which
--- operator_proof is a digest that only the session's token can make.
+-- Sessions of the console. A seller's session ends when its key is revoked, an operator's when the operator key changes:
+-- operator_proof is a digest of that key and the session's token.
 CREATE TABLE sessions (
     token_hash BYTEA NOT NULL PRIMARY KEY,
     seller_id BYTEA REFERENCES sellers (id) ON DELETE CASCADE,

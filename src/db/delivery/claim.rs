@@ -16,12 +16,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
 use std::collections::{BTreeSet, HashMap};
 
-/// How many pages of one kind are looked at in one claim. Claiming may find that nothing of a page can be sent, for
-/// instance because its listings have no share any more; then the next page is looked at.
+/// The most pages of one kind to examine in one claim. If no push of a page can be sent, for instance because its listings
+/// no longer have a share, the next page is examined.
 const PAGES: usize = 4;
 
 impl Tenant<'_> {
-    /// Claims what is to be sent to `store` next, or says what must be read first.
+    /// Claims the pushes to send to `store` next, or returns the listings that must be read first.
     pub fn next_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Work> {
         let mut row = self.store(store)?;
         if row.probe_at.is_some_and(|at| at <= now) {
@@ -71,7 +71,8 @@ impl Tenant<'_> {
         Ok((next_due.is_some_and(|at| at <= now), next_due))
     }
 
-    /// When the first push of this store is due after `after`. Asked for each kind, as its index starts with the kind.
+    /// When the first push of this store is due after `after`. One query per kind, because in the index the kind comes
+    /// before the time.
     fn next_due(&mut self, store: StoreId, after: Timestamp) -> Result<Option<Timestamp>> {
         let scope = self.scope();
         let mut first = None;
@@ -102,7 +103,7 @@ impl Tenant<'_> {
                     let before = page.clone();
                     let updates = claim::give_up(&mut page, terms.context(now, 1));
                     self.put(&page)?;
-                    // One that was cancelled meanwhile, or is too old, ends here.
+                    // Pushes that were cancelled meanwhile or are too old end here.
                     self.count_run_progress(&before, &page, now)?;
                     self.update_listings(store, updates, now)?;
                 }
@@ -121,7 +122,7 @@ impl Tenant<'_> {
         read_pushes(rows)
     }
 
-    /// Until when listings of this store may still receive an earlier request.
+    /// Until when earlier requests might still arrive at listings of this store.
     fn settling(&mut self, store: StoreId, now: Timestamp) -> Result<HashMap<ListingId, Timestamp>> {
         let scope = self.scope();
         let rows: Vec<(Vec<u8>, Option<Timestamp>)> = on!(self.conn, c => scope.listings().select((listings::id, listings::settles_at))
@@ -136,7 +137,7 @@ impl Tenant<'_> {
         Ok(call)
     }
 
-    /// Reads the targets and, in the same transaction, supersedes the waiting increases that they contain.
+    /// Reads the targets and, in the same transaction, supersedes the waiting increases contained in them.
     fn claim_overwrites(&mut self, page: Vec<Push>, terms: &ClaimTerms, now: Timestamp) -> Result<Option<Work>> {
         let of: Vec<ListingId> = page.iter().map(Push::listing_id).collect();
         let aimed = claim::aim(page, &self.targets_of(&of)?, now);
@@ -184,7 +185,7 @@ impl Tenant<'_> {
         self.begin(after.claimed, CallId::new(now), SendBy::Increase(method), now).map(Some)
     }
 
-    /// Gives back a claimed call of which not one byte was sent.
+    /// Returns a claimed call of which not one byte was sent.
     pub fn release_call(&mut self, store: StoreId, id: CallId, now: Timestamp) -> Result<()> {
         let mut page = self.of_call(store, id, is_sending())?;
         let before = page.clone();
@@ -194,8 +195,8 @@ impl Tenant<'_> {
         self.line_up(store, &page, now)
     }
 
-    /// A push that is `sending` although nobody here sends it was cut off by a crash or by a lost answer of the
-    /// database: it becomes `uncertain`. Returns how many did.
+    /// A push that is `sending` although nothing here is sending it was cut off by a crash or by a lost answer from the
+    /// database: it becomes `uncertain`. Returns the number of such pushes.
     pub fn recover_store(&mut self, store: StoreId, under_way: &[CallId], policy: &RetryPolicy, now: Timestamp) -> Result<usize> {
         let mut lost = self.sending(store)?;
         lost.retain(|push| push.call_id().is_none_or(|id| !under_way.contains(&id)));
@@ -228,7 +229,7 @@ impl Tenant<'_> {
     }
 }
 
-/// In the order of ids. Asked to sort, SQLite would walk all that the store ever had in that order instead.
+/// Sorts by id. To return them in order, SQLite would scan all the pushes that the store ever had.
 fn read_in_order(rows: Vec<PushRow>) -> Result<Vec<Push>> {
     let mut read = read_pushes(rows)?;
     read.sort_unstable_by_key(Push::id);

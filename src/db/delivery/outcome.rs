@@ -7,7 +7,7 @@ use crate::domain::delivery::Outcome;
 use crate::domain::push::Push;
 use crate::domain::{CallId, ListingId, PushId, StoreId, Timestamp};
 
-/// What a finished call amounts to.
+/// The result of a finished call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Finished {
     /// Pushes that were confirmed.
@@ -15,7 +15,7 @@ pub struct Finished {
 }
 
 impl Tenant<'_> {
-    /// Decides uncertain increases by what their listings show: `outcome` is the answer to a read of `page`'s listings,
+    /// Resolves uncertain increases by what their listings show: `outcome` is the answer to a read of `page`'s listings,
     /// in order.
     pub fn decide_by_read(
         &mut self,
@@ -73,7 +73,7 @@ impl Tenant<'_> {
         Ok(outcome::moved_targets(&applied, &self.targets_of(&of)?, &self.active_pushes(&of)?))
     }
 
-    /// Pushes that wait again are held if their store is held by now, and merged with what came after them.
+    /// Pushes that are waiting again are held if their store is held by now, and merged with later ones.
     pub(super) fn line_up(&mut self, store: StoreId, page: &[Push], now: Timestamp) -> Result<()> {
         let of = outcome::waiting_again(page);
         if of.is_empty() {

@@ -16,7 +16,7 @@ const HEAL_PAGE: i64 = 500;
 const SUCCESS_EVERY: Duration = Duration::from_secs(30);
 
 impl Tenant<'_> {
-    /// A store that refuses its credentials, or accepts nothing, is held, and tried again from time to time.
+    /// A store that refuses its credentials or rejects everything is held, and tried again from time to time.
     pub fn note_outcome(&mut self, store: StoreId, outcome: &Outcome, now: Timestamp) -> Result<()> {
         let (Outcome::Unauthorized { reason } | Outcome::Closed { reason, .. }) = outcome else { return Ok(()) };
         let scope = self.scope();

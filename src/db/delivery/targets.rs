@@ -19,7 +19,7 @@ impl Tenant<'_> {
         let mut by_sku: BTreeMap<String, Vec<(StoreId, ListingId)>> = BTreeMap::new();
         let mut siblings: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => scope.listings().select((listings::store_id, listings::id, listings::sku))
             .filter(listings::sku.eq_any(&skus)).load(c))?;
-        // Asked to sort, SQLite walks all the seller's listings in that order instead.
+        // Sorted here: to return them in order, SQLite would scan all the seller's listings.
         siblings.sort_unstable();
         for (store, id, sku) in siblings {
             let entry = (id_of(&store, StoreId::from_bytes, "listings.store_id")?, id_of(&id, ListingId::from_bytes, "listings.id")?);

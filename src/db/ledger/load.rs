@@ -13,14 +13,14 @@ use crate::domain::{ListingId, SellerId, StoreId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// What a seller's events touch.
+/// The rows that a seller's events touch.
 #[derive(Default)]
 struct Wanted {
     skus: BTreeSet<String>,
     events: BTreeSet<String>,
 }
 
-/// What is found, by seller. Sellers that are gone are missing.
+/// The rows that were found, by seller; deleted sellers are missing.
 struct Found(BTreeMap<SellerId, Facts>);
 
 impl Found {
@@ -29,7 +29,7 @@ impl Found {
     }
 }
 
-/// The books of the requests' sellers; a seller that is gone has none.
+/// The books of the requests' sellers; a deleted seller has none.
 pub(super) fn books(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTreeMap<SellerId, Book>> {
     let mut wanted: BTreeMap<SellerId, Wanted> = BTreeMap::new();
     for request in requests {
@@ -83,7 +83,7 @@ fn stores_and_rules(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found:
             facts.stores.push((store.rules(), store.is_held()));
         }
     }
-    // Two queries: in a single one, both backends walk all the rules of a seller.
+    // Two queries: for a single one, both backends would scan all the rules of a seller.
     let mut rows: Vec<RuleRow> = on!(conn, c => of_sellers!(rules, wanted, |_w| rules::sku.is_null()).load(c)?);
     let of_skus: Vec<RuleRow> =
         on!(conn, c => of_sellers!(rules, wanted, |w| rules::sku.eq_any(w.skus.clone()).assume_not_null()).load(c)?);
@@ -144,7 +144,7 @@ fn listings_and_pushes(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, fou
     let columns = (listings::seller_id, listings::store_id, listings::id, listings::sku, listings::external_id, listings::extra);
     let mut rows: Vec<Row> =
         on!(conn, c => of_sellers!(listings, &incremental, |w| listings::sku.eq_any(w.skus.clone())).select(columns).load(c)?);
-    // By store. Asked to sort, SQLite walks all the sellers' listings in that order instead.
+    // Sorted by store here: to return them in order, SQLite would scan all the sellers' listings.
     rows.sort_unstable();
     let mut ids: Vec<(SellerId, Vec<u8>)> = Vec::with_capacity(rows.len());
     for (key, store, id, sku, external_id, extra) in rows {

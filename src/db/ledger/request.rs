@@ -1,4 +1,4 @@
-//! What the ledger is asked to record, and what it answers.
+//! The ledger's input and output: stock events to record, and their results.
 use crate::domain::ledger::{EventResult, NewEvent};
 use crate::domain::{SellerId, Timestamp};
 

@@ -1,5 +1,5 @@
 //! Transitions of many pushes in one statement, where saving them row by row would be too slow. Each statement does
-//! exactly what the domain's transition named beside it does; the tests compare the two for every state.
+//! exactly what the domain transition named next to it does; the tests compare the two for every state.
 use super::codes::{CONFIRMED, HELD, QUEUED, claimable_codes};
 use super::conditions::is_rejected_increase;
 use super::row::{PushRow, put_pushes};
@@ -48,7 +48,7 @@ impl Tenant<'_> {
                         .execute(c)?;
                 }
             }
-            // One statement where each costs a round trip.
+            // One statement on PostgreSQL, where each costs a round trip.
             Backend::Postgres(c) => {
                 diesel::sql_query(
                     "UPDATE pushes SET quantity = v.quantity, base = v.base FROM unnest($1, $2, $3) AS v (id, quantity, base) \

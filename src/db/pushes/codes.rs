@@ -54,7 +54,7 @@ pub(super) fn codes_of(is: impl Fn(PushState) -> bool) -> Vec<i16> {
     PushState::ALL.into_iter().filter(|state| is(*state)).map(state_code).collect()
 }
 
-/// The states that a retry finds, out of all or of this one alone.
+/// The states that can be retried: all of them, or only this one.
 pub(super) fn retryable_codes(only: Option<PushState>) -> Vec<i16> {
     codes_of(|state| state.is_retryable() && only.is_none_or(|only| only == state))
 }

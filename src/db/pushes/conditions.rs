@@ -1,7 +1,7 @@
 //! Every condition on a push's state or kind that is written into a statement, each named once.
 //!
 //! A partial index is used only by a statement that repeats its condition literally, so these are literals; the tests
-//! hold them to the domain's predicates and to the indices of the migrations.
+//! compare them with the domain's predicates and with the indexes of the migrations.
 use crate::db::literal::{Literal, is};
 use crate::domain::push::PushKind;
 use diesel::sql_types::Bool;
@@ -96,7 +96,7 @@ mod tests {
         }
     }
 
-    /// The last definition of each index with a condition on `state`, out of the migrations in their order.
+    /// The latest definition, in the migrations, of each index with a condition on `state`.
     fn indices(migrations: &[&str]) -> Vec<(String, String)> {
         let mut found = std::collections::BTreeMap::new();
         let statements = migrations.iter().flat_map(|text| text.split(';'));

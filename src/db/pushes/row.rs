@@ -57,7 +57,7 @@ impl PushRow {
             attempts: push.attempts,
             reason: push.reason,
             next_step: push.next_step,
-            // PostgreSQL keeps no NUL in text, and platforms may answer anything.
+            // PostgreSQL does not accept NUL in text, and platforms may answer anything.
             raw_answer: push.raw_answer.map(|text| if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }),
             created_at: push.created_at,
             updated_at: push.updated_at,
@@ -78,7 +78,7 @@ impl PushRow {
     pub(in crate::db) fn push(self) -> Result<Push> {
         let id = id_of(&self.id, PushId::from_bytes, "pushes.id")?;
         let unknown = |column: &str, code: i16| Error::Corrupt(format!("pushes {id}: {column} {code} is unknown"));
-        let no_id = |column: &'static str| move |_| Error::Corrupt(format!("pushes {id}: {column} is no id"));
+        let no_id = |column: &'static str| move |_| Error::Corrupt(format!("pushes {id}: {column} is not an id"));
         let record = Record {
             id,
             store_id: id_of(&self.store_id, StoreId::from_bytes, "").map_err(no_id("store_id"))?,

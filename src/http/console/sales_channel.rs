@@ -135,8 +135,8 @@ pub(super) async fn switch(posted: Posted<SellerVisit>, state: State) -> PageAns
     let initial = posted.fields.has("initial_overwrite");
     let caller = &posted.visit.caller;
     let change = EnteredChange { auto_sync: Some(on), initial_overwrite: Some(initial), ..EnteredChange::default() };
-    let (settings, begun) = settings::change(&state.service, caller, change).await?;
-    let notice = match (settings.auto_sync, begun) {
+    let (settings, initial_run) = settings::change(&state.service, caller, change).await?;
+    let notice = match (settings.auto_sync, initial_run) {
         (true, Some(_)) => {
             let extent = caller.db.read(|t| t.overwrite_extent()).await?;
             format!("Automatic synchronization is on: {INCREMENTAL}. Overwriting {} now.", extent_text(extent))

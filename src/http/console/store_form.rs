@@ -152,7 +152,7 @@ impl Typed {
                 _ => field.help.to_owned(),
             };
             let shown = Field::new(field.name, field.label, kind).value(value).help(help).checked(errors, &pointer(field));
-            if field.needed { shown } else { shown.optional() }
+            if field.required { shown } else { shown.optional() }
         };
         let mut beside: Vec<String> = form.fields.iter().map(pointer).collect();
         beside.extend(["/name", "/share_percent", "/warehouses"].map(str::to_owned));

@@ -1,4 +1,4 @@
-//! One fresh database per story, gone after it.
+//! One empty database per story, deleted afterwards.
 //!
 //! SQLite always; PostgreSQL as well where `STOCKTIDE_TEST_POSTGRES` holds the URL of a server on which databases may be
 //! created. Without it the suite says what it left out, or fails if `STOCKTIDE_TEST_REQUIRE=all`.
@@ -11,7 +11,7 @@ use std::io::Write;
 use std::sync::{Mutex, Once, OnceLock, PoisonError};
 use stocktide::db::{DatabaseUrl, migrate};
 
-/// Where a story is told.
+/// The database on which a story runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     Sqlite,
@@ -19,7 +19,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// Those that the environment asks for.
+    /// The backends selected by the environment.
     pub fn wanted() -> Vec<Self> {
         let picked = std::env::var("STOCKTIDE_TEST_BACKEND").ok();
         match picked.as_deref() {
@@ -30,7 +30,7 @@ impl Backend {
             None => {
                 assert_ne!(std::env::var("STOCKTIDE_TEST_REQUIRE").as_deref(), Ok("all"), "STOCKTIDE_TEST_POSTGRES names no server");
                 static SAID: Once = Once::new();
-                // Not eprintln: that is kept back while a test passes.
+                // Not eprintln, whose output is hidden while a test passes.
                 SAID.call_once(|| {
                     std::io::stderr().write_all(b"SKIPPED on PostgreSQL: STOCKTIDE_TEST_POSTGRES names no server\n").unwrap()
                 });
@@ -44,7 +44,7 @@ fn server() -> Option<String> {
     std::env::var("STOCKTIDE_TEST_POSTGRES").ok()
 }
 
-/// A migrated database that goes away with it.
+/// A migrated database, deleted when this is dropped.
 pub struct TestDatabase {
     pub url: DatabaseUrl,
     _dir: Option<tempfile::TempDir>,
@@ -77,8 +77,8 @@ impl TestDatabase {
     }
 }
 
-/// Making and dropping a database costs the server a second of its disk, emptying one a moment: a story takes over the
-/// emptied database of an earlier one, and when no story is under way all are dropped.
+/// Databases for reuse. Creating and dropping one takes the server a second of disk activity, emptying one far less: a
+/// story reuses the emptied database of an earlier one, and all are dropped once no story is running.
 struct Pool {
     in_use: usize,
     empty: Vec<String>,
@@ -121,8 +121,8 @@ fn url_of(database: &str) -> DatabaseUrl {
     DatabaseUrl::parse(&format!("{front}/{database}")).unwrap()
 }
 
-/// A migrated database to copy: a copy takes a fraction of the time of the migrations. Named by what is in them, so it
-/// is made once and serves until they change.
+/// A migrated database to copy, which takes a fraction of the time of the migrations. It is named after a digest of the
+/// migrations, so it is created once and used until they change.
 fn template() -> &'static str {
     #[derive(QueryableByName)]
     struct Found {
@@ -133,7 +133,7 @@ fn template() -> &'static str {
     NAME.get_or_init(|| {
         let name = format!("stocktide_template_{}", &hex::encode(digest_of_migrations())[..16]);
         let mut admin = admin();
-        // Held until this connection closes, so that of several processes one makes it.
+        // Locked until this connection closes, so that only one of several processes creates it.
         admin.batch_execute("SELECT pg_advisory_lock(7305804403)").unwrap();
         let known = diesel::sql_query("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1) AS found");
         if !known.bind::<Text, _>(&name).get_result::<Found>(&mut admin).unwrap().found {

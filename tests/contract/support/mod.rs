@@ -1,7 +1,7 @@
-//! The vocabulary of the spec tests: a [`World`] with a platform and a service in it, its [`Seller`]s and their [`Shop`]s.
+//! The vocabulary of the contract tests: a [`World`] with a platform and a service, its [`Seller`]s and their [`Shop`]s.
 //!
-//! Everything runs on one arbiter in virtual time: travel by [`World::sleep`], and every timer on the way fires at its
-//! time. A story ends by a graceful stop, after which no work may be left.
+//! Everything runs on one arbiter in virtual time, which [`World::sleep`] advances; every timer fires at its time. A story
+//! ends with a graceful stop, after which no work may be left.
 pub mod database;
 
 use database::{Backend, TestDatabase};
@@ -33,7 +33,7 @@ use stocktide::service::{self, Caller, Operator, Service};
 use stocktide::simulator::in_process::InProcess;
 use stocktide::simulator::{Faults, Simulator};
 
-/// When most stories begin: a Monday noon without anything special.
+/// When most stories start: noon on an ordinary Monday.
 pub const START: &str = "2026-03-02T12:00:00Z";
 
 pub use chrono::TimeDelta as Span;
@@ -54,17 +54,17 @@ pub fn days(n: i64) -> Span {
     Span::days(n)
 }
 
-/// Tells a story, on every wanted backend.
+/// Runs a story on every selected backend.
 pub fn story(tell: impl AsyncFn(&World)) {
     story_from(START, tell);
 }
 
-/// Tells a story that begins at `start`.
+/// Runs a story that starts at `start`.
 pub fn story_from(start: &str, tell: impl AsyncFn(&World)) {
     story_with(start, |_| (), tell);
 }
 
-/// Tells a story of many days, of a service that looks for work without hints and for old rows less often.
+/// Runs a story of many days, in which the service polls for work and for old rows less often.
 pub fn story_of_days(start: &str, tell: impl AsyncFn(&World)) {
     let quiet = |settings: &mut actors::Settings| {
         (settings.poll_every, settings.prune_every) = (Duration::from_secs(600), Duration::from_secs(24 * 3600));
@@ -72,10 +72,10 @@ pub fn story_of_days(start: &str, tell: impl AsyncFn(&World)) {
     story_with(start, quiet, tell);
 }
 
-/// Tells a story of a service with these settings.
+/// Runs a story of a service with these settings.
 pub fn story_with(start: &str, settings: impl Fn(&mut actors::Settings), tell: impl AsyncFn(&World)) {
     for backend in Backend::wanted() {
-        // Shown when the story fails.
+        // Shown if the story fails.
         println!("on {backend:?}");
         let mut of_actors = actors::Settings::default();
         settings(&mut of_actors);
@@ -88,7 +88,7 @@ pub fn story_with(start: &str, settings: impl Fn(&mut actors::Settings), tell: i
     }
 }
 
-/// One run of the service; what it left in the database is found by the next.
+/// One run of the service; the next one continues with what it left in the database.
 struct Process {
     service: Service,
     handle: Handle,
@@ -138,7 +138,7 @@ impl World {
         self.process.borrow().service.clone()
     }
 
-    /// A name that no other store of the platform has.
+    /// A name that no other store on the platform has.
     fn next_name(&self, name: &str) -> String {
         self.counter.set(self.counter.get() + 1);
         format!("{name}-{}", self.counter.get())
@@ -165,7 +165,7 @@ impl World {
         self.sleep(instant - self.clock.now()).await;
     }
 
-    /// Time for whatever happens at once.
+    /// Enough time for everything that should happen immediately.
     pub async fn a_moment(&self) {
         self.sleep(seconds(2)).await;
     }
@@ -176,17 +176,17 @@ impl World {
         self.platform.set_faults(faults);
     }
 
-    /// What changes something never arrives, and nobody can tell.
+    /// Requests that change something never arrive, and the service cannot know that.
     pub fn loses_requests(&self) {
         self.faults(|f| (f.late, f.late_ms) = (1.0, u64::from(u32::MAX) * 1000));
     }
 
-    /// What changes something is applied, and its answer never arrives.
+    /// Requests that change something are applied, but their answers never arrive.
     pub fn loses_answers(&self) {
         self.faults(|f| f.lose_answer = 1.0);
     }
 
-    /// The platform works again; what it can do and how fast stays.
+    /// The platform works again; its abilities and rate limit stay the same.
     pub fn all_is_well(&self) {
         let Faults { idempotency, compare_and_set, adjust, rate_limit, .. } = self.platform.faults();
         self.platform.set_faults(Faults { idempotency, compare_and_set, adjust, rate_limit, ..Faults::default() });
@@ -206,7 +206,7 @@ impl World {
     /// The service ends between two instructions; nothing runs until [`Self::starts`].
     pub async fn crashes(&self) {
         self.process.borrow().actors.abort();
-        // What the database has been given it does to the end, as a real one would.
+        // The database finishes the statements that it has received, as a real one would.
         self.sleep(ms(1)).await;
     }
 
@@ -228,7 +228,7 @@ impl World {
         self.platform.quantity(&shop.external, sku)
     }
 
-    /// The store sells by itself, and nobody tells the ledger.
+    /// The store sells units, which no stock event reports.
     pub fn sells(&self, shop: &Shop, sku: &str, quantity: i64) {
         self.platform.sell(&shop.external, sku, quantity);
     }
@@ -253,7 +253,7 @@ impl World {
     }
 }
 
-/// A change that the platform applied: to which item, and what.
+/// A change that the platform applied: the item, and what was done.
 pub type Change = (String, Applied);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,7 +292,7 @@ pub fn percent(percent: f64) -> Option<Share> {
     Some(Share::from_percent(percent).unwrap())
 }
 
-/// What platforms can do, as the settings of a simulated store.
+/// Abilities of platforms, as settings of a simulated store.
 pub mod platform_that {
     use serde_json::{Value, json};
 
@@ -331,7 +331,7 @@ pub struct Seller<'w> {
 #[derive(Clone)]
 pub struct Shop {
     pub id: StoreId,
-    /// Its name at the platform.
+    /// Its name on the platform.
     pub external: String,
 }
 
@@ -351,7 +351,7 @@ impl Seller<'_> {
         self.world.db().seller(self.id)
     }
 
-    /// The seller, as one who proved itself.
+    /// The seller as an authenticated caller.
     fn caller(&self) -> Caller {
         Caller { db: self.db(), name: "contract".to_owned() }
     }
@@ -400,7 +400,7 @@ impl Seller<'_> {
         service::warehouses::create(&self.world.service(), &self.caller(), parsed, code.to_owned()).await.unwrap();
     }
 
-    /// A store on the platform with everything, which sells these SKUs.
+    /// A store that sells these SKUs, on the platform with all abilities.
     pub async fn shop(&self, name: &str, skus: &[&str]) -> Shop {
         self.shop_on(platform_that::knows_keys(), name, skus).await
     }
@@ -423,7 +423,7 @@ impl Seller<'_> {
         shop
     }
 
-    /// All, or what the other stores leave of an exclusive split.
+    /// The whole pool, or the rest of an exclusive split.
     async fn free_share(&self) -> f64 {
         let (settings, stores) = self.db().read(|t| Ok((t.sync_settings()?, t.stores(None, 100)?))).await.unwrap();
         match settings.allocation_mode {
@@ -456,7 +456,7 @@ impl Seller<'_> {
         service::stores::delete(&self.world.service(), &self.caller(), shop.id).await.unwrap();
     }
 
-    /// Enters new credentials, of which a simulated store needs none.
+    /// Enters new credentials; a simulated store needs none.
     pub async fn releases(&self, shop: &Shop) {
         self.change_shop(shop, StoreChange { credentials: Some(None), ..StoreChange::default() }).await;
     }
@@ -466,13 +466,13 @@ impl Seller<'_> {
         self.db().read(move |t| t.store(id)).await.unwrap()
     }
 
-    /// Pairs listings that are called like their SKUs.
+    /// Pairs listings that have the same names as their SKUs.
     pub async fn pair(&self, shop: &Shop, skus: &[&str]) {
         let listings: Vec<(&str, &str)> = skus.iter().map(|sku| (*sku, *sku)).collect();
         self.pair_as(shop, &listings).await;
     }
 
-    /// Pairs listings of these names with these SKUs.
+    /// Pairs listings with these names with these SKUs.
     pub async fn pair_as(&self, shop: &Shop, listings: &[(&str, &str)]) {
         let row =
             |(external, sku): &(&str, &str)| NewListing { sku: Sku::parse(sku).unwrap(), external_id: (*external).to_owned(), extra: None };
@@ -483,7 +483,7 @@ impl Seller<'_> {
     pub async fn listing(&self, shop: &Shop, sku: &str) -> Listing {
         let (id, sku) = (shop.id, sku.to_owned());
         let listings = self.db().read(move |t| t.listings(id, None, 10_000)).await.unwrap();
-        listings.into_iter().find(|l| l.sku == sku).expect("it is paired")
+        listings.into_iter().find(|l| l.sku == sku).expect("the SKU is paired")
     }
 
     pub async fn unpairs(&self, shop: &Shop, sku: &str) {
@@ -513,7 +513,7 @@ impl Seller<'_> {
         service::stock_events::record(&self.world.service(), &self.caller(), events).await.unwrap()
     }
 
-    /// Records one event, which is accepted.
+    /// Records one event, which must be accepted.
     pub async fn event(&self, sku: &str, kind: EventKind, quantity: i64) {
         let results = self.record(vec![self.an_event(sku, kind, quantity)]).await;
         assert!(matches!(results[..], [EventResult::Accepted { .. }]), "{results:?}");

@@ -72,7 +72,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// In exclusive mode no unit is shown twice, and if the shares sum to 100 % none is left over. Checked without knowing
+    /// In exclusive mode no unit is shown twice, and if the shares sum to 100% none is left over. Checked without knowing
     /// how the pool is split.
     pub fn check_exclusive(&self) -> Verdict {
         for seller in self.sellers.values().filter(|s| s.settings.as_ref().is_some_and(|s| s.exclusive)) {

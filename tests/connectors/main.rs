@@ -61,8 +61,6 @@ pub struct World {
 /// Runs a scenario with a store on this platform in virtual time, and asserts that no work is left at the end.
 pub fn story(platform: &str, base_url: &str, config: Value, credentials: Value, scenario: impl AsyncFn(&World)) {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    // Tests run at the same time on different dates, and an id must not carry the date of another test.
-    stocktide::domain::ids::start_id_order_of_this_thread();
     actix::System::with_tokio_rt(runtime).block_on(async {
         let world = World::new(platform, base_url, &config, &credentials).await;
         scenario(&world).await;

@@ -50,8 +50,6 @@ struct World {
 /// Runs a scenario with one Shopee store whose item 1000 has models 1 to 5, paired with the SKUs M-1 to M-5.
 fn story(access_lives_s: i64, scenario: impl AsyncFn(&World)) {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    // Tests run at the same time on different dates, and an id must not carry the date of another test.
-    stocktide::domain::ids::start_id_order_of_this_thread();
     actix::System::with_tokio_rt(runtime).block_on(async {
         let world = World::new(access_lives_s).await;
         scenario(&world).await;

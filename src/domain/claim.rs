@@ -201,6 +201,11 @@ pub fn contained(active: Vec<Push>, now: Timestamp) -> Vec<Push> {
 pub fn begin(page: &mut [Push], id: CallId, by: SendBy, now: Timestamp) -> Result<ClaimedCall, Invalid> {
     page.sort_unstable_by_key(Push::id);
     let kind = page.first().map_or(PushKind::Increase, Push::kind);
+    if by == SendBy::Repeat && page.iter().any(|push| push.base().is_none()) {
+        // The call was made without reading. A base that stands beside one of its pushes is of an earlier call (a former
+        // version kept it), and must not turn the repetition from additions into numbers to set.
+        page.iter_mut().for_each(Push::forget_base);
+    }
     let items = page.iter_mut().map(|push| {
         let change = push.begin(id, by, now)?;
         let (external_id, extra) = (push.external_id().to_owned(), push.extra().map(str::to_owned));

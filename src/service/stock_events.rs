@@ -1,10 +1,12 @@
 //! Stock events: checked separately, recorded together.
 use super::context::{Caller, Result, Service};
 use crate::db::ledger::{EventResult, NewEvent, RecordRequest};
+use crate::domain::Timestamp;
 use crate::domain::stock::StockEvent;
 use sha2::{Digest, Sha256};
 
-/// Distinguishes a repeat from another event with the same id: covers every field, with defaults filled in.
+/// Distinguishes a repeat from another event with the same id: covers every field, with defaults filled in. It is stored,
+/// so its form never changes: a repeat of an event that a former version recorded must still be recognized.
 pub fn body_hash(event: &StockEvent) -> [u8; 32] {
     let canonical = serde_json::json!([
         event.event_id,
@@ -13,7 +15,7 @@ pub fn body_hash(event: &StockEvent) -> [u8; 32] {
         event.quantity,
         event.warehouse,
         event.to_warehouse,
-        event.occurred_at,
+        event.occurred_at.map(Timestamp::as_millis),
         event.note
     ]);
     Sha256::digest(canonical.to_string().as_bytes()).into()
@@ -31,4 +33,37 @@ pub async fn record(service: &Service, caller: &Caller, events: Vec<StockEvent>)
     let events = events.into_iter().map(|event| NewEvent { hash: body_hash(&event), event }).collect();
     let request = RecordRequest { seller: caller.db.id(), now: service.now(), events };
     Ok(service.db.record(request).await?.results)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::stock::EventKind;
+    use crate::domain::{EventId, Sku, WarehouseCode};
+
+    /// Computed outside of this program.
+    #[test]
+    fn an_event_that_a_former_version_recorded_has_the_same_digest() {
+        let sale = StockEvent {
+            event_id: EventId::parse("e").unwrap(),
+            sku: Sku::parse("S").unwrap(),
+            kind: EventKind::Sale,
+            quantity: 1,
+            warehouse: WarehouseCode::main(),
+            to_warehouse: None,
+            occurred_at: None,
+            note: None,
+        };
+        assert_eq!(hex::encode(body_hash(&sale)), "7c637e719ad18659ff306595ad3646ac5e6185173b93020ee29fa0c8b13ebd04");
+        let transfer = StockEvent {
+            event_id: EventId::parse("e-2").unwrap(),
+            kind: EventKind::Transfer,
+            quantity: 7,
+            to_warehouse: WarehouseCode::parse("north").ok(),
+            occurred_at: "2025-11-29T09:26:17.250Z".parse().ok(),
+            note: Some("a \"note\"".to_owned()),
+            ..sale
+        };
+        assert_eq!(hex::encode(body_hash(&transfer)), "4f92507fe6c7752e63a7def60f8812297e32414404659599c53d0061f4297cc4");
+    }
 }

@@ -95,6 +95,20 @@ fn every_method_sends_its_own_change_and_nothing_without_the_numbers_it_needs() 
 }
 
 #[test]
+fn a_call_that_added_adds_again_even_if_a_push_still_has_the_base_of_an_earlier_call() {
+    for (first, second) in [(Some(10), None), (None, Some(10))] {
+        let mut page = uncertain(vec![increase(1, 3), increase(2, 4)], SendBy::Increase(Method::KeyedAdjust));
+        for (push, base) in page.iter_mut().zip([first, second]) {
+            base.into_iter().for_each(|base| push.note_base(base));
+        }
+        let id = page[0].call_id().unwrap();
+        let call = begin(&mut page, id, SendBy::Repeat, at(1)).unwrap();
+        assert_eq!(call.items.iter().map(|item| item.change).collect::<Vec<_>>(), [Change::Add(3), Change::Add(4)]);
+        assert!(page.iter().all(|push| push.base().is_none()));
+    }
+}
+
+#[test]
 fn an_uncertain_push_is_repeated_read_back_or_given_up_by_what_its_store_can_do() {
     let keyed = uncertain(vec![increase(1, 3)], SendBy::Increase(Method::KeyedAdjust));
     let call = keyed[0].call_id().unwrap();

@@ -22,6 +22,11 @@ impl Push {
         self.base = Some(shown);
     }
 
+    /// What its listing showed before an earlier call does not count any more.
+    pub fn forget_base(&mut self) {
+        self.base = None;
+    }
+
     /// Its listing's target was read just before it is sent.
     pub fn aim(&mut self, target: i64) {
         self.quantity = Some(target);

@@ -4,16 +4,8 @@
 //! ([`Platform`]). It never sends, sleeps, retries or logs; [`client`] does that for all of them, through [`limits`]
 //! and a [`transport`].
 //!
-//! # How to add a platform
-//! 1. Add one file, `platforms/<name>.rs`. Its docs state the API version, the limits with their source, the quirks
-//!    and the date they were checked.
-//! 2. State its [`Facts`]: abilities, items per call, rate limits per store and per app.
-//! 3. `request` turns a [`call::Call`] into a [`call::Request`]; `outcome` turns a [`call::Reply`] into an `Outcome`.
-//!    An inconclusive answer is `Unknown`, never `TryAgain`. Variants (for pairing) and token renewal, where the
-//!    platform has it, are pairs of the same kind.
-//! 4. `check_config` says which fields a store on this platform needs and names each bad one in its error.
-//! 5. Add the connector to [`registry`], and the fields that a person fills in to connect a store to [`form::FORMS`].
-//! 6. Test success, partial success, throttling, an expired token, an unknown listing and a lost answer.
+//! `CONTRIBUTING.md` says step by step how to add a platform: its file, its place in [`registry`], its form in
+//! [`form::FORMS`], its tests.
 pub mod amazon;
 pub mod call;
 mod check;

@@ -17,18 +17,24 @@ mod woocommerce;
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use stocktide::domain::StoreId;
 use stocktide::platforms::call::{Action, Call, CallItem, Request, StoreConnection};
 use stocktide::platforms::{Platform, Stamp, by_name};
+
+/// Not println, which is captured while a test passes.
+fn report_skipped(why: &str) {
+    let note = format!("SKIPPED: {why}; set STOCKTIDE_TEST_SPECS to the folder of the descriptions\n");
+    std::io::stderr().write_all(note.as_bytes()).unwrap();
+}
 
 /// A description as JSON; `None`, with a note, if it is missing.
 fn description(path: &str) -> Option<Value> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/specs");
     let file = std::env::var_os("STOCKTIDE_TEST_SPECS").map_or(beside, PathBuf::from).join(path);
     let Ok(bytes) = std::fs::read(&file) else {
-        println!("Skipped: {} is missing; set STOCKTIDE_TEST_SPECS to the folder of the descriptions.", file.display());
+        report_skipped(&format!("{} is missing", file.display()));
         return None;
     };
     let mut text = String::new();

@@ -20,10 +20,7 @@ fn descriptors() -> Option<BTreeMap<String, Value>> {
     let named = std::env::var_os("STOCKTIDE_TEST_SPECS").map(PathBuf::from);
     let folder = named.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/specs")).join("shopee");
     let Ok(files) = std::fs::read_dir(&folder) else {
-        println!(
-            "Skipped: Shopee's descriptors are not in {}; set STOCKTIDE_TEST_SPECS to the folder of the descriptions.",
-            folder.display()
-        );
+        crate::report_skipped(&format!("Shopee's descriptors are not in {}", folder.display()));
         return None;
     };
     let read = |path: PathBuf| serde_json::from_str::<Value>(&std::fs::read_to_string(path).unwrap()).unwrap();

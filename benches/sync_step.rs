@@ -3,7 +3,6 @@
 //!
 //! Baselines: for a step, the `Vec` of one effect that it returns; for shared targets, a plain `floor(pool × share)`; for
 //! exclusive targets, Sainte-Laguë by its definition, one unit at a time.
-#![expect(clippy::unwrap_used, reason = "a failing bench should stop at once")]
 
 use criterion::Criterion;
 use std::cell::RefCell;

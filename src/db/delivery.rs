@@ -1,7 +1,7 @@
 //! Claiming and finishing pushes: the only place where pushes enter and leave the state `sending`.
 //!
-//! [`Tenant::next_work`] claims; a claimed push is `sending` in the database before its first byte leaves.
-//! [`Tenant::finish_call`] applies the outcome. Both are idempotent by the call's id, so a lost answer
+//! [`Tenant::next_work`](super::Tenant::next_work) claims; a claimed push is `sending` in the database before its first byte leaves.
+//! [`Tenant::finish_call`](super::Tenant::finish_call) applies the outcome. Both are idempotent by the call's id, so a lost answer
 //! from the database does no harm: a push that is `sending` although nothing is sending it becomes `uncertain`, and its
 //! outcome is determined. [`claim`](crate::domain::claim) makes every decision; here are the statements before and after.
 mod claim;

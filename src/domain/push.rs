@@ -2,7 +2,7 @@
 //!
 //! `queued → sending → confirmed`, or `→ retrying` (known not to have been applied), `→ uncertain` (may have been
 //! applied), `→ rejected` (permanently, for this listing), `→ held` (store paused or not authorized), `→ superseded`,
-//! `→ cancelled`. An uncertain push is never sent again blindly: [`Resolution`] says how its outcome is determined.
+//! `→ cancelled`. An uncertain push is never sent again blindly: [`Resolution`](super::delivery::Resolution) says how its outcome is determined.
 //!
 //! Nothing outside this module changes a push: everything that may happen to one is a method here. The database saves a
 //! [`Record`] and loads it again through [`Push::from_record`], which refuses a combination that no transition produces.

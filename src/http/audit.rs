@@ -32,7 +32,7 @@ struct AuditAnswer {
 impl From<AuditEntry> for AuditAnswer {
     fn from(entry: AuditEntry) -> Self {
         let AuditEntry { id, at, actor, action, subject, before, after } = entry;
-        Self { id, at: at, actor, action, subject, before, after }
+        Self { id, at, actor, action, subject, before, after }
     }
 }
 

@@ -4,7 +4,7 @@
 //! ([`Platform`]). It never sends, sleeps, retries or logs; [`client`] does that for all of them, through [`limits`]
 //! and a [`transport`].
 //!
-//! `CONTRIBUTING.md` says step by step how to add a platform: its file, its place in [`registry`], its form in
+//! `CONTRIBUTING.md` says step by step how to add a platform: its file, its place in [`registry()`], its form in
 //! [`form::FORMS`], its tests.
 pub mod amazon;
 pub mod call;

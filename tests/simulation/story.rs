@@ -306,7 +306,7 @@ pub enum Step {
     Restart {
         down_ms: u64,
     },
-    StepClock {
+    SetClock {
         ms: i64,
     },
     /// One seller requests another's data.
@@ -630,7 +630,7 @@ impl Generator {
                     1 => self.rng.random_range(2_000..120_000),
                     _ => self.rng.random_range(120_000..3 * 3_600_000),
                 };
-                Step::StepClock { ms: if self.rng.random_bool(0.5) { size } else { -size } }
+                Step::SetClock { ms: if self.rng.random_bool(0.5) { size } else { -size } }
             }
             _ => {
                 let seller = self.seller();

@@ -633,7 +633,7 @@ impl World {
                 self.count("crash while idle");
             }
             Step::Restart { down_ms } => self.restart(*down_ms).await?,
-            Step::StepClock { ms } => {
+            Step::SetClock { ms } => {
                 self.clock.step(TimeDelta::milliseconds(*ms));
                 self.clock_steps.push(*ms);
                 self.count(if *ms < 0 { "clock stepped back" } else { "clock stepped forward" });

@@ -111,7 +111,8 @@ fn pushes_count_once_as_they_end_as_done_only_when_confirmed() {
     let gone = overwrites[0].clone().in_state(Confirmed);
     assert!(progress(&[], &[gone]).is_empty(), "what was not seen open is not counted");
     let alone = Push::increase(listed(&store(), "A"), 1, at(1), false);
-    assert!(progress(&[alone.clone()], &[alone.in_state(Confirmed)]).is_empty(), "it belongs to no run");
+    let confirmed = alone.clone().in_state(Confirmed);
+    assert!(progress(&[alone], &[confirmed]).is_empty(), "it belongs to no run");
 }
 
 #[test]

@@ -45,4 +45,6 @@ pub mod decisions {
     pub mod d0009_sessions_of_the_console {}
     #[doc = include_str!("decisions/0010-fewer-crates-for-small-jobs.md")]
     pub mod d0010_fewer_crates_for_small_jobs {}
+    #[doc = include_str!("decisions/0011-use-cases-and-decisions.md")]
+    pub mod d0011_use_cases_and_decisions {}
 }

@@ -99,7 +99,7 @@ async fn listings_are_paired_by_sku_and_by_a_csv_import_that_reports_bad_rows() 
     browser.press("Import").await;
     browser.says("2 paired, 2 rejected").await;
     let text = browser.text().await;
-    assert!(text.contains("must not be empty") && text.contains("is paired with the listing SKU-1"), "{text}");
+    assert!(text.contains("must not be empty") && text.contains("is already paired with the listing SKU-1"), "{text}");
     let stores = world.call("GET", "/v1/stores", &key, json!(null)).await;
     let id = stores["items"][0]["id"].as_str().unwrap().to_owned();
     let (cookie, _) = world.session(&key).await;

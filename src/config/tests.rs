@@ -1,0 +1,68 @@
+//! Settings from flags, the environment and a file, and what is said of wrong ones.
+use super::*;
+
+fn load(flags: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::load(None, [], flags.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())))
+}
+
+#[test]
+fn the_defaults_are_valid() {
+    let config = load(&[]).unwrap();
+    assert_eq!(config.actors.retry.settle_for, Duration::from_secs(11));
+    assert_eq!(config.db.url, DatabaseUrl::Sqlite("stocktide.db".into()));
+}
+
+#[test]
+fn an_error_names_the_invalid_setting() {
+    for (name, value) in [
+        ("listen", "nowhere"),
+        ("database_url", "mysql://x"),
+        ("operator_key", "short"),
+        ("credential_key", "AAAA"),
+        ("allow_private_targets", "yes"),
+        ("request_timeout_ms", "99"),
+        ("request_timeout_ms", "-1"),
+        ("settle_ms", "10000"),
+        ("max_body_bytes", "1e9"),
+        ("log", "stocktide=loud"),
+        ("log_format", "xml"),
+        ("colour", "red"),
+    ] {
+        assert_eq!(load(&[(name, value)]).unwrap_err().name, name, "{value}");
+    }
+    assert_eq!(load(&[("database_url", "postgres://x/y")]).unwrap_err().name, "credential_key");
+}
+
+#[test]
+fn flags_override_the_environment_and_that_overrides_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stocktide.toml");
+    std::fs::write(&path, "retry_base_ms = 2000\nretry_cap_ms = 5000\ncalls_per_store = 3\n").unwrap();
+    let environment =
+        [("STOCKTIDE_RETRY_CAP_MS", "6000"), ("STOCKTIDE_CALLS_PER_STORE", "5"), ("STOCKTIDE_TEST_REQUIRE", "all"), ("HOME", "/x")];
+    let environment = environment.map(|(n, v)| (n.to_owned(), v.to_owned()));
+    let config = Config::load(Some(&path), environment, [("calls_per_store".to_owned(), "7".to_owned())]).unwrap();
+    assert_eq!(config.actors.retry.base, Duration::from_secs(2));
+    assert_eq!(config.actors.retry.cap, Duration::from_secs(6));
+    assert_eq!(config.actors.calls_under_way, 7);
+    std::fs::write(&path, "colour = 'red'\n").unwrap();
+    assert_eq!(Config::load(Some(&path), [], []).unwrap_err().name, "colour");
+}
+
+#[test]
+fn the_table_shows_no_secrets() {
+    let key = "0123456789012345678901234567890123456789";
+    let config = load(&[
+        ("operator_key", key),
+        ("database_url", "postgres://u:pass@h/d"),
+        ("credential_key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
+    ]);
+    let config = config.unwrap();
+    let table = config.table();
+    assert!(!table.contains(key) && !table.contains("pass") && !table.contains("MDEy"), "{table}");
+    let debug = format!("{config:?}");
+    assert!(!debug.contains(key) && !debug.contains("pass@"), "{debug}");
+    for setting in SETTINGS {
+        assert!(table.contains(setting.help));
+    }
+}

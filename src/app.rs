@@ -99,7 +99,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     if config.http.operator_key.is_none() {
         tracing::warn!("no operator_key is set, so /admin is disabled");
     }
-    tracing::info!(%address, backend = config.db.url.backend(), node = config.http.node, tz_database = chrono_tz::IANA_TZDB_VERSION, "stocktide listens");
+    tracing::info!(%address, backend = config.db.url.backend(), node = config.http.node, tz_database = chrono_tz::IANA_TZDB_VERSION, "stocktide is listening");
     Ok(Service { address, handle, server, stop, stop_within: config.actors.stop_within })
 }
 

@@ -109,7 +109,7 @@ impl Program {
 
     /// The service with a log that nobody reads once it listens: every write to it then fails.
     pub fn serve_with_a_log_that_breaks(database: &TestDatabase) -> Self {
-        Self::start_and_read(Self::service(program(&[]), &database.url, &["log=trace"]), |line| !line.contains(" listens"))
+        Self::start_and_read(Self::service(program(&[]), &database.url, &["log=trace"]), |line| !line.contains(" is listening"))
     }
 
     fn start(command: Command) -> Self {
@@ -124,7 +124,7 @@ impl Program {
         let log = std::thread::spawn(move || {
             let mut log = String::new();
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if line.contains(" listens") {
+                if line.contains(" is listening") {
                     sender.send(address_in(&line)).ok();
                 }
                 log.push_str(&line);

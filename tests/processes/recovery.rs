@@ -105,9 +105,9 @@ fn the_credential_key_is_rotated_while_the_service_keeps_working(backend: Backen
     let without = reseal(&keys[..1]);
     assert_eq!(without.0, Some(1), "the previous key is required: {}", without.1);
     let (status, printed) = reseal(&keys);
-    assert!(status == Some(0) && printed.starts_with("1 stores"), "{printed}");
+    assert!(status == Some(0) && printed.starts_with("resealed the credentials of 1 stores"), "{printed}");
     let (status, printed) = reseal(&keys[..1]);
-    assert!(status == Some(0) && printed.starts_with("0 stores"), "{printed}");
+    assert!(status == Some(0) && printed.starts_with("resealed the credentials of 0 stores"), "{printed}");
     service.signal("TERM");
     service.wait_for_exit();
     let service = Program::serve_with(&database.url, &keys[..1]);

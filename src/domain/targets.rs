@@ -177,6 +177,7 @@ mod tests {
         let listed = |total, own: &[&str]| Listed { total, with_own_rules: own.iter().map(|sku| (*sku).to_owned()).collect() };
         let of = |shop_lists| rules.extent(&BTreeMap::from([(shop.store_id, shop_lists), (closed.store_id, listed(7, &["A"]))]));
         assert_eq!(of(listed(5, &["A", "B"])), Extent { listings: 4, stores: 1 });
+        assert_eq!(of(listed(5, &["A"])), Extent { listings: 4, stores: 1 }, "by the general rules alone");
         assert_eq!(of(listed(1, &["A"])), Extent { listings: 0, stores: 0 });
     }
 }

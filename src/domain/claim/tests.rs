@@ -252,3 +252,15 @@ proptest! {
         prop_assert!(page.iter().map(Push::is_confirmed).eq(answers));
     }
 }
+
+#[test]
+fn an_increase_that_nothing_can_resolve_gives_way_to_an_overwrite_of_its_own_listing() {
+    let terms = terms(READS);
+    let mut page = uncertain(vec![increase(1, 3), increase(2, 4)], SendBy::Increase(Method::BlindAdjust));
+    let updates = give_up(&mut page, terms.context(at(60_000), 1));
+    assert_eq!(
+        updates.iter().map(|(id, update)| (*id, update.heal.is_some())).collect::<Vec<_>>(),
+        [(listing(1), true), (listing(2), true)]
+    );
+    assert!(page.iter().all(|push| push.state() == PushState::Superseded));
+}

@@ -87,6 +87,17 @@ fn refusal(result: &EventResult) -> (&str, bool) {
 }
 
 #[test]
+fn a_book_counts_the_pushes_that_its_events_make_or_raise() {
+    let stores = [(store(100.0), false), (store(50.0), false)];
+    let mut book = Book::new(facts(AllocationMode::Shared, &stores));
+    assert_eq!(book.changed_pushes(), 0);
+    book.apply(&event("e1", Purchase, 4), at(1), LIMITS);
+    assert_eq!(book.changed_pushes(), 2, "one for each store");
+    book.apply(&event("e2", Purchase, 4), at(2), LIMITS);
+    assert_eq!(book.changed_pushes(), 2, "merged into the same two");
+}
+
+#[test]
 fn an_event_is_applied_once_and_its_repeat_gets_the_first_answer() {
     let mut book = Book::new(one_store());
     assert_eq!(book.apply(&event("1", Purchase, 5), at(1), LIMITS), EventResult::Accepted { at: at(1) });

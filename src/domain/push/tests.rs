@@ -9,6 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 mod reads;
+mod record;
 mod validity;
 
 fn addressee(listing: u128) -> Addressee {

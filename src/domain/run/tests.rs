@@ -156,6 +156,7 @@ fn the_end_of_a_run_is_expected_at_its_pace_so_far() {
         Run { state: RunState::Finished, ..run.clone() },
     ];
     assert_eq!(unknown.map(|run| run.eta(at(3_000))), [None; 3]);
+    assert_eq!(Run { total: 9, done: 2, ..run.clone() }.eta(at(4_000)), Some(at(10_000)), "1 s for each of 6 more");
     assert_eq!(Run { total: 1, ..run }.eta(at(3_000)), Some(at(3_000)));
 }
 

@@ -129,6 +129,8 @@ mod tests {
             let at: Timestamp = text.parse().unwrap();
             assert_eq!(at.to_string(), text);
             assert_eq!(serde_json::to_value(at).unwrap(), text);
+            assert_eq!(serde_json::from_value::<Timestamp>(text.into()).unwrap(), at);
+            assert_eq!(format!("{at:?}"), text);
             assert_eq!(Timestamp::from(at.to_utc()), at);
         }
     }
@@ -141,6 +143,12 @@ mod tests {
         assert_eq!(early + TimeDelta::milliseconds(2_500), late);
         assert_eq!(late - TimeDelta::milliseconds(2_500), early);
         assert_eq!((late - early, early - late), (TimeDelta::milliseconds(2_500), TimeDelta::milliseconds(-2_500)));
+        assert_eq!(early - early, TimeDelta::zero());
+        let (first, last) = (Timestamp::MIN, Timestamp::from_millis(i64::MAX));
+        assert_eq!(
+            (last - early - (last - late), first - last < TimeDelta::zero(), last - first > TimeDelta::zero()),
+            (late - early, true, true)
+        );
         assert_eq!((late + Duration::MAX).as_millis(), i64::MAX);
         assert_eq!(Timestamp::MIN - Duration::from_millis(1), Timestamp::MIN);
         assert_eq!(

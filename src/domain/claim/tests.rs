@@ -174,6 +174,8 @@ fn a_read_gives_each_increase_its_own_base_and_passes_over_listings_with_somethi
     let after = outcome::after_read(&ids, waiting, &BTreeSet::from([listing(2)]), &doubted, answer, &terms(READS));
     assert_eq!(after.claimed.iter().map(|p| (p.listing_id(), p.base())).collect::<Vec<_>>(), [(listing(1), Some(10))]);
     assert_eq!(after.others.iter().map(|p| (p.listing_id(), p.state())).collect::<Vec<_>>(), [(listing(3), PushState::Retrying)]);
+    let shown: HashMap<ListingId, Option<i64>> = after.updates.iter().map(|(of, update)| (*of, update.shown)).collect();
+    assert_eq!(shown, HashMap::from([(listing(1), Some(10)), (listing(3), None), (listing(4), Some(40))]));
     let healed: Vec<_> = after.updates.iter().filter(|(_, update)| update.heal.is_some()).map(|(of, _)| *of).collect();
     assert_eq!(healed, [listing(4)], "a late request was applied");
 }
@@ -263,4 +265,31 @@ fn an_increase_that_nothing_can_resolve_gives_way_to_an_overwrite_of_its_own_lis
         [(listing(1), true), (listing(2), true)]
     );
     assert!(page.iter().all(|push| push.state() == PushState::Superseded));
+}
+
+#[test]
+fn a_read_back_decides_each_uncertain_increase_by_its_own_listing() {
+    let pushes = (1..=3).map(|n| with_base(increase(n, 3), 10)).collect();
+    let page = uncertain(pushes, SendBy::Increase(Method::ReadAndAdjust));
+    let ids: Vec<PushId> = page.iter().map(Push::id).collect();
+    let uncertain = page.into_iter().map(|push| (push.id(), push)).collect();
+    let outcome = Outcome::Answered(vec![applied(13), applied(10), ItemResult::Unknown { reason: "?".into() }]);
+    let answer = Answer { outcome: &outcome, raw: Some("raw"), now: at(60_000) };
+    let (changed, updates) = outcome::read_back(&ids, uncertain, &HashMap::new(), answer, &terms(READS));
+    let states: Vec<_> = changed.iter().map(|push| (push.listing_id(), push.state())).collect();
+    let expected = [(listing(1), PushState::Confirmed), (listing(2), PushState::Retrying), (listing(3), PushState::Uncertain)];
+    assert_eq!(states, expected, "arrived, did not arrive, still unknown");
+    assert_eq!(
+        updates.iter().map(|(of, update)| (*of, update.shown)).collect::<Vec<_>>(),
+        [(listing(1), Some(13)), (listing(2), Some(10)), (listing(3), None)]
+    );
+}
+
+#[test]
+fn only_a_push_that_was_not_confirmed_keeps_the_platforms_answer() {
+    let (mut page, _) = sent(vec![increase(1, 3), increase(2, 3)], SendBy::Increase(Method::KeyedAdjust));
+    let outcome = Outcome::Answered(vec![applied(3), ItemResult::Unknown { reason: "?".into() }]);
+    outcome::finish(&mut page, &HashMap::new(), Answer { outcome: &outcome, raw: Some("raw"), now: at(1) }, &terms(ALL));
+    let kept: Vec<_> = page.iter().map(|push| (push.is_confirmed(), push.record().raw_answer)).collect();
+    assert_eq!(kept, [(true, None), (false, Some("raw".to_owned()))]);
 }

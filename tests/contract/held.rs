@@ -1,6 +1,6 @@
 //! Held pushes: those of stores that are paused or whose credentials are refused.
 use crate::support::*;
-use stocktide::domain::push::PushState::Held;
+use stocktide::domain::push::PushState::{Held, Retrying};
 
 #[test]
 fn refused_credentials_hold_a_stores_pushes_which_are_sent_merged_once_the_credentials_work() {
@@ -22,6 +22,26 @@ fn refused_credentials_hold_a_stores_pushes_which_are_sent_merged_once_the_crede
         world.a_moment().await;
         assert_eq!(world.received(&shop), [add("A", 8)]);
         assert!(!seller.store(&shop).await.needs_reauthorisation);
+    });
+}
+
+#[test]
+fn pushes_that_are_waiting_when_their_store_is_paused_are_held_until_it_is_resumed() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.faults(|f| f.down = true);
+        seller.purchase("A", 5).await;
+        world.a_moment().await;
+        assert_eq!(seller.lines().await, [increase(5, Retrying)]);
+        seller.pauses(&shop).await;
+        assert_eq!(seller.lines().await, [increase(5, Held)], "the record says that it waits for its store");
+        world.all_is_well();
+        world.sleep(hours(1)).await;
+        assert_eq!(world.received(&shop), []);
+        seller.resumes(&shop).await;
+        world.a_moment().await;
+        assert_eq!(world.received(&shop), [add("A", 5)]);
     });
 }
 

@@ -293,3 +293,23 @@ fn only_a_push_that_was_not_confirmed_keeps_the_platforms_answer() {
     let kept: Vec<_> = page.iter().map(|push| (push.is_confirmed(), push.record().raw_answer)).collect();
     assert_eq!(kept, [(true, None), (false, Some("raw".to_owned()))]);
 }
+
+#[test]
+fn a_finished_call_says_what_waits_again_what_was_confirmed_and_what_was_overwritten() {
+    let page =
+        [(1, PushState::Confirmed), (2, PushState::Retrying), (3, PushState::Rejected)].map(|(n, state)| increase(n, 3).in_state(state));
+    let overwrites = [(4, PushState::Confirmed), (5, PushState::Queued)].map(|(n, state)| overwrite(n).in_state(state));
+    let page = [page.to_vec(), overwrites.to_vec()].concat();
+    assert_eq!(outcome::waiting_again(&page), [listing(2), listing(5)]);
+    assert_eq!(outcome::confirmed(&page), 2);
+    assert_eq!(outcome::overwritten(&page), [listing(4)]);
+}
+
+#[test]
+fn more_due_pushes_are_loaded_where_only_some_fit_into_one_call() {
+    let plain = terms(ALL);
+    assert_eq!((plain.rows(), plain.uncertain_rows()), (10, 1000));
+    let large = ClaimTerms { limit: 5000, ..plain };
+    assert_eq!((large.rows(), large.uncertain_rows()), (5000, 5000));
+    assert_eq!(ClaimTerms { group_by: Some("location"), ..plain }.rows(), 1000);
+}

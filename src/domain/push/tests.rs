@@ -55,6 +55,7 @@ fn later() -> Verdict {
 
 #[test]
 fn a_state_has_one_word_and_waits_or_is_in_flight_or_neither() {
+    assert!(PushKind::Overwrite.is_overwrite() && !PushKind::Increase.is_overwrite());
     let known = [
         (Queued, "queued", true, false),
         (Sending, "sending", false, true),
@@ -67,7 +68,7 @@ fn a_state_has_one_word_and_waits_or_is_in_flight_or_neither() {
         (Cancelled, "cancelled", false, false),
     ];
     for (state, word, waits, in_flight) in known {
-        assert_eq!(state.as_str(), word);
+        assert_eq!((state.as_str(), state.is_uncertain()), (word, state == Uncertain));
         assert_eq!((state.is_waiting(), state.is_in_flight()), (waits, in_flight), "{word}");
     }
 }

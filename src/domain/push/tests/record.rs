@@ -30,3 +30,9 @@ fn a_read_contradicts_the_account_only_in_doubt_and_with_another_number() {
     assert!(!contradicts(account(None), 12), "there is no doubt");
     assert!(!contradicts(Account { shown: None, doubt_until: Some(at(6)) }, 12), "nothing is known to compare with");
 }
+
+#[test]
+fn a_batch_limit_is_at_least_one_and_none_unless_a_batch_was_refused() {
+    let limit = |batch_limit| Push { batch_limit, ..sent(PushKind::Increase, Resolution::ReadBack) }.batch_limit();
+    assert_eq!([limit(None), limit(Some(7)), limit(Some(0))], [None, Some(7), Some(1)]);
+}

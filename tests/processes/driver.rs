@@ -149,7 +149,7 @@ struct Client {
 }
 
 impl Client {
-    /// Sends until told to stop; returns what each of its SKUs should show.
+    /// Sends until the stop flag is set; returns what each of its SKUs should show.
     fn run(mut self, number: usize, skus: &[String]) -> BTreeMap<String, i64> {
         let mut model: BTreeMap<String, i64> = skus.iter().map(|sku| (sku.clone(), 0)).collect();
         let mut events = 0;

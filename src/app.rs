@@ -3,13 +3,14 @@
 use crate::actors::{Deps, Handle};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::db::sealing::Sealer;
 use crate::db::{self, Db};
 use crate::http::{self, AppState, console::Console, quota::Quota};
 use crate::platforms::client::Client;
 use crate::platforms::limits::Limits;
 use crate::platforms::transport::HttpTransport;
 use crate::telemetry;
-use actix_web::middleware::Compress;
+use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use anyhow::Context;
@@ -62,6 +63,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let sealer = Arc::new(config.sealer()?);
+    warn_of_files_and_keys(config, &sealer);
     let clock = Clock::system();
     let db = Db::open(&config.db);
     let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
@@ -85,7 +87,12 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     });
     tokio::spawn(http::console::keep_figures(state.clone()));
     let server = HttpServer::new(move || {
-        App::new().app_data(state.clone()).wrap_fn(http::harden).wrap(Compress::default()).configure(http::configure)
+        App::new()
+            .app_data(state.clone())
+            .wrap(from_fn(http::refuse_late))
+            .wrap_fn(http::harden)
+            .wrap(Compress::default())
+            .configure(http::configure)
     })
     .workers(config.http_workers)
     .max_connections(MAX_CONNECTIONS_PER_WORKER)
@@ -101,6 +108,27 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     }
     tracing::info!(%address, backend = config.db.url.backend(), node = config.http.node, tz_database = chrono_tz::IANA_TZDB_VERSION, "stocktide is listening");
     Ok(Service { address, handle, server, stop, stop_within: config.actors.stop_within })
+}
+
+/// Logs, in time, what the operator should know about files with secrets and about the credential key.
+fn warn_of_files_and_keys(config: &Config, sealer: &Arc<Sealer>) {
+    for (file, mode) in config.files_open_to_others() {
+        tracing::warn!(path = %file.display(), mode, "this file holds secrets, and others than its owner may open it; run chmod 600 on it");
+    }
+    let (url, sealer) = (config.db.url.clone(), Arc::clone(sealer));
+    // Not waited for: the service starts without its database, too.
+    tokio::task::spawn_blocking(move || {
+        match db::Conn::establish(&url).and_then(|mut conn| db::fleet::sealed_under_another_key(&mut conn, &sealer)) {
+            Ok(0) => {}
+            Ok(stores) => {
+                tracing::error!(
+                    stores,
+                    "the credentials of stores were sealed under another key, so nothing is sent to them; give that key as credential_key_previous"
+                );
+            }
+            Err(error) => tracing::debug!(%error, "could not look for credentials that were sealed under another key"),
+        }
+    });
 }
 
 impl Service {

@@ -124,6 +124,8 @@ pub struct Config {
     pub log_json: bool,
     credential_key: CredentialKey,
     credential_key_previous: Option<SecretString>,
+    /// The settings file, if there is a secret in it.
+    file_with_secrets: Option<PathBuf>,
     values: BTreeMap<&'static str, SecretString>,
 }
 
@@ -144,6 +146,8 @@ impl Config {
         flags: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut given = BTreeMap::new();
+        let is_secret = |name: &String| SETTINGS.iter().any(|setting| setting.secret && setting.name == name.as_str());
+        let mut file_with_secrets = None;
         if let Some(path) = file {
             let unreadable = |error: &dyn std::fmt::Display| {
                 wrong("config", format!("the file cannot be read: {}: {error}", path.display()).replace('\n', " "))
@@ -158,6 +162,7 @@ impl Config {
                 };
                 given.insert(name, value);
             }
+            file_with_secrets = given.keys().any(is_secret).then(|| path.to_owned());
         }
         for (variable, value) in environment {
             let variable = variable.to_ascii_lowercase();
@@ -175,7 +180,7 @@ impl Config {
             let value = given.get(setting.name).map_or(setting.default, String::as_str);
             (setting.name, SecretString::from(value))
         });
-        Self::from_values(values.collect())
+        Ok(Self { file_with_secrets, ..Self::from_values(values.collect())? })
     }
 
     fn from_values(values: BTreeMap<&'static str, SecretString>) -> Result<Self, ConfigError> {
@@ -270,33 +275,9 @@ impl Config {
             log_json: choice("log_format", "json", "text")?,
             credential_key,
             credential_key_previous,
+            file_with_secrets: None,
             values,
         })
-    }
-
-    /// The sealer for stores' credentials. A missing key file is created, and a warning is logged.
-    ///
-    /// # Errors
-    /// If the key file cannot be read or created, or does not contain a key.
-    pub fn sealer(&self) -> Result<Sealer, ConfigError> {
-        let sealer = self.current_sealer()?;
-        match &self.credential_key_previous {
-            Some(key) => sealer.and_previous(key.expose_secret()).map_err(|e| wrong("credential_key_previous", e)),
-            None => Ok(sealer),
-        }
-    }
-
-    fn current_sealer(&self) -> Result<Sealer, ConfigError> {
-        match &self.credential_key {
-            CredentialKey::Given(key) => Sealer::from_base64(key.expose_secret()).map_err(|e| wrong("credential_key", e)),
-            CredentialKey::File(path) => {
-                let (key, created) = db::sealing::key_file(path).map_err(|e| wrong("credential_key_file", e))?;
-                if created {
-                    tracing::warn!(path = %path.display(), "created a new credential key; keep a copy of this file, separate from backups of the database: without it, the stores' credentials cannot be decrypted");
-                }
-                Sealer::from_base64(&key).map_err(|e| wrong("credential_key_file", e))
-            }
-        }
     }
 
     /// All settings with the values in force; secrets are masked.
@@ -328,5 +309,6 @@ fn default_node() -> String {
     format!("{}-{}", if host.is_empty() { "node" } else { host }, std::process::id())
 }
 
+mod secret_files;
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,17 @@
-//! A connection to either backend, and the pool's manager.
+//! A connection to either backend.
 //!
 //! The URL's scheme selects the backend. Trying one after the other would not do: with PostgreSQL down, that would open an
 //! SQLite *file* named like its host.
 use super::changed::{Changed, Changes, merge};
 use super::error::{Error, Result};
+use super::files::{OpenFiles, SameDatabase};
+use super::writable::Writable;
 use crate::domain::SellerId;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::r2d2::R2D2Connection;
 use diesel::{Connection, PgConnection, SqliteConnection};
+use std::path::Path;
+use std::sync::Arc;
 
 /// Which database to use.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,7 +35,8 @@ impl DatabaseUrl {
     /// What is wrong with it, for people.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         if let Some(path) = text.strip_prefix("sqlite://") {
-            if path.is_empty() || path.contains(['?', '\0']) {
+            // SQLite would take the last two for something else than the path of a file.
+            if path.is_empty() || path.contains(['?', '\0']) || path.starts_with("file:") || path == ":memory:" {
                 return Err("names no file: use sqlite:///absolute/path.db or sqlite://relative.db".to_owned());
             }
             Ok(Self::Sqlite(path.to_owned()))
@@ -39,6 +44,14 @@ impl DatabaseUrl {
             Ok(Self::Postgres(text.to_owned()))
         } else {
             Err("must start with sqlite:// or postgres://".to_owned())
+        }
+    }
+
+    /// The file of an SQLite database.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(Path::new(path)),
+            Self::Postgres(_) => None,
         }
     }
 
@@ -63,8 +76,12 @@ pub enum Backend {
 /// A pooled connection.
 #[expect(missing_debug_implementations, reason = "diesel's connections have none")]
 pub struct Conn {
+    /// The files of an SQLite database; before the connection, because fields are dropped in this order.
+    files: Option<OpenFiles>,
     pub(crate) backend: Backend,
     broken: bool,
+    /// Told how writes fare, by connections of a pool.
+    writable: Option<Arc<Writable>>,
     /// What the transaction under way has changed, in order.
     noted: Vec<(SellerId, Changed)>,
 }
@@ -86,15 +103,27 @@ impl Conn {
     /// # Errors
     /// [`Error::Unavailable`] with the cause, but without the URL.
     pub fn establish(url: &DatabaseUrl) -> Result<Self> {
+        Self::establish_same(url, &Arc::new(SameDatabase::of(url.file())))
+    }
+
+    /// Opens a connection, but to no other SQLite database than `same`, which is at `url`.
+    pub(super) fn establish_same(url: &DatabaseUrl, same: &Arc<SameDatabase>) -> Result<Self> {
         let gone = |e: diesel::ConnectionError| Error::Unavailable(e.to_string());
+        let mut files = None;
         let backend = match url {
             DatabaseUrl::Sqlite(path) => {
-                let mut c = SqliteConnection::establish(path).map_err(gone)?;
-                // The timeout comes first, so that switching to WAL waits for other connections that do the same.
-                c.batch_execute(
-                    "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-                     PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000;",
-                )?;
+                let open = || {
+                    let mut c = SqliteConnection::establish(path).map_err(gone)?;
+                    // The timeout comes first, so that switching to WAL waits for other connections that do the same. What is
+                    // in the log cannot be moved to the database on a disk that the log has filled, so the log is kept short.
+                    c.batch_execute(
+                        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 1000;",
+                    )?;
+                    Ok(c)
+                };
+                let (c, opened) = OpenFiles::of(same, open)?;
+                files = Some(opened);
                 Backend::Sqlite(c)
             }
             DatabaseUrl::Postgres(url) => {
@@ -105,7 +134,7 @@ impl Conn {
                 Backend::Postgres(c)
             }
         };
-        Ok(Self { backend, broken: false, noted: Vec::new() })
+        Ok(Self { backend, broken: false, files, writable: None, noted: Vec::new() })
     }
 
     /// Notes a change; reported once it is committed.
@@ -120,9 +149,31 @@ impl Conn {
         changes
     }
 
+    /// Reports how its writes fare.
+    pub(super) fn reporting_to(self, writable: &Arc<Writable>) -> Self {
+        Self { writable: Some(Arc::clone(writable)), ..self }
+    }
+
+    /// Whether the pool has to discard this connection.
+    pub(super) fn is_broken(&mut self) -> bool {
+        self.broken || on!(self, c => c.is_broken())
+    }
+
     /// Makes the pool discard this connection.
     pub(super) fn mark_broken(&mut self) {
         self.broken = true;
+    }
+
+    pub(super) fn is_sqlite(&self) -> bool {
+        matches!(self.backend, Backend::Sqlite(_))
+    }
+
+    /// Checks that the database's files are still those that this connection has opened.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if not.
+    pub(super) fn check_files(&self) -> Result<()> {
+        self.files.as_ref().map_or(Ok(()), OpenFiles::check)
     }
 
     /// Runs `work` in a write transaction, or in a savepoint if one is under way; rolled back if it fails.
@@ -130,6 +181,30 @@ impl Conn {
     /// # Errors
     /// Those of `work` and of the commit.
     pub fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth()? > 0 {
+            return self.nested(work);
+        }
+        let result = self.make_room().and_then(|()| self.nested(work));
+        match (&self.writable, &result) {
+            (Some(writable), Err(Error::Unavailable(cause))) => writable.failed(cause),
+            // PostgreSQL takes a transaction that changes nothing even where it can write nothing.
+            (Some(writable), Ok(_)) if writable.is_failing() && self.is_sqlite() => writable.works(),
+            _ => {}
+        }
+        result
+    }
+
+    /// After a failed write, moves what is in SQLite's log to the database before anything else uses the room that there may
+    /// be again: the log is then written from its start.
+    fn make_room(&mut self) -> Result<()> {
+        if self.is_sqlite() && self.writable.as_ref().is_some_and(|writable| writable.is_failing()) {
+            self.check_files()?;
+            on!(self, c => c.batch_execute("PRAGMA wal_checkpoint(PASSIVE)"))?;
+        }
+        Ok(())
+    }
+
+    fn nested<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.begin()?;
         let noted = self.noted.len();
         let result = work(self);
@@ -140,28 +215,31 @@ impl Conn {
         result
     }
 
+    /// Transaction and savepoints under way.
+    fn depth(&mut self) -> Result<u32> {
+        let depth = on!(self, c => AnsiTransactionManager::transaction_manager_status_mut(c).transaction_depth())?;
+        Ok(depth.map_or(0, std::num::NonZero::get))
+    }
+
     fn end(&mut self, commit: bool) -> Result<()> {
-        if commit {
+        // Nothing is committed to files that nobody will open again.
+        let refused = if commit && self.depth()? == 1 { self.check_files().err() } else { None };
+        if commit && refused.is_none() {
             on!(self, c => AnsiTransactionManager::commit_transaction(c))?;
         } else if on!(self, c => AnsiTransactionManager::rollback_transaction(c)).is_err() {
             self.mark_broken();
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     /// On SQLite it takes the write lock at once: a transaction that reads first and writes later is refused if another
     /// one wrote in between, regardless of the timeout.
     fn begin(&mut self) -> Result<()> {
+        let is_outermost = self.depth()? == 0;
         match &mut self.backend {
+            Backend::Sqlite(c) if is_outermost => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")?,
+            Backend::Sqlite(c) => AnsiTransactionManager::begin_transaction(c)?,
             Backend::Postgres(c) => AnsiTransactionManager::begin_transaction(c)?,
-            Backend::Sqlite(c) => {
-                let depth = AnsiTransactionManager::transaction_manager_status_mut(c).transaction_depth()?;
-                if depth.is_none() {
-                    AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")?;
-                } else {
-                    AnsiTransactionManager::begin_transaction(c)?;
-                }
-            }
         }
         Ok(())
     }
@@ -184,26 +262,4 @@ pub(super) fn containing(text: &str) -> String {
 diesel::define_sql_function! {
     /// Lower case as the backend defines it; to be applied to both sides of a comparison.
     fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
-}
-
-/// Opens and checks connections for the pool.
-#[derive(Debug)]
-pub struct Manager(pub(super) DatabaseUrl);
-
-impl r2d2::ManageConnection for Manager {
-    type Connection = Conn;
-    type Error = Error;
-
-    fn connect(&self) -> Result<Conn> {
-        Conn::establish(&self.0)
-    }
-
-    fn is_valid(&self, conn: &mut Conn) -> Result<()> {
-        on!(conn, c => c.ping())?;
-        Ok(())
-    }
-
-    fn has_broken(&self, conn: &mut Conn) -> bool {
-        conn.broken || on!(conn, c => c.is_broken())
-    }
 }

@@ -1,13 +1,13 @@
 //! The pool of connections and the write lanes behind it.
 use super::changed::Hook;
-use super::connection::{Conn, DatabaseUrl, Manager};
+use super::connection::{Conn, DatabaseUrl};
 use super::error::{Error, Result};
 use super::fault_injection::{Blocking, FaultInjection};
 use super::ledger::{Limits, RecordRequest, Recorded};
+use super::pool::{Connector, Pool};
 use super::writer::Writer;
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 /// How the database is used.
 #[derive(Clone)]
@@ -43,11 +43,12 @@ type AnyWork = Box<dyn FnMut(&mut Conn) -> Result<Box<dyn Any + Send>> + Send>;
 /// The database. Clones share one pool.
 #[derive(Clone)]
 pub struct Db {
-    pool: r2d2::Pool<Manager>,
+    pool: Pool,
     pub(super) writer: Writer,
     hook: Arc<OnceLock<Hook>>,
     blocking: Blocking,
     url: DatabaseUrl,
+    pub(super) connector: Connector,
 }
 
 impl std::fmt::Debug for Db {
@@ -59,17 +60,13 @@ impl std::fmt::Debug for Db {
 impl Db {
     /// Opens the pool and starts the write lanes on the current runtime. Does not wait for the database to be available.
     pub fn open(settings: &Settings) -> Self {
-        let pool = r2d2::Pool::builder()
-            .max_size(settings.connections)
-            .min_idle(Some(1))
-            .test_on_check_out(false)
-            .connection_timeout(Duration::from_secs(5))
-            .build_unchecked(Manager(settings.url.clone()));
+        let connector = Connector::new(&settings.url);
+        let pool = Pool::new(&connector, settings.connections);
         let hook = Arc::new(OnceLock::new());
         let lanes = if matches!(settings.url, DatabaseUrl::Sqlite(_)) { 1 } else { settings.lanes };
         let blocking = Blocking::new(settings.fault_injection.clone());
         let writer = Writer::start(&pool, lanes, settings.limits, &hook, &blocking);
-        Self { pool, writer, hook, blocking, url: settings.url.clone() }
+        Self { pool, writer, hook, blocking, url: settings.url.clone(), connector }
     }
 
     /// Sets what is called after each commit that changed something for a seller. Only the first call counts.

@@ -5,7 +5,7 @@ use super::pushes::{has_ended, is_in_flight};
 use super::schema::{pushes, sellers, stores, sync_runs, sync_settings};
 use super::scope::Scope;
 use super::sealing::Sealer;
-use super::{Result, id_of};
+use super::{Error, Result, id_of};
 use crate::domain::{SellerId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -66,6 +66,42 @@ fn prune_table(conn: &mut Conn, table: &str, id: &str, age: &str, old: &str, bef
     Ok(on!(conn, c => diesel::sql_query(sql.as_str()).bind::<BigInt, _>(before).execute(c))?)
 }
 
+/// Whether any store has credentials. False where there are no tables yet.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn has_credentials(conn: &mut Conn) -> Result<bool> {
+    let sealed = stores::table.filter(stores::credentials.is_not_null()).select(stores::id);
+    match on!(conn, c => sealed.first::<Vec<u8>>(c).optional()).map_err(Error::from) {
+        // What a statement about a missing table is sorted into.
+        Err(Error::Corrupt(_)) => Ok(false),
+        found => Ok(found?.is_some()),
+    }
+}
+
+/// The number of stores whose credentials were sealed under a key that `sealer` does not have.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn sealed_under_another_key(conn: &mut Conn, sealer: &Sealer) -> Result<usize> {
+    let mut count = 0;
+    let mut after: (Vec<u8>, Vec<u8>) = Default::default();
+    loop {
+        let page = sealed_page(conn, &after)?;
+        let Some((seller, id, _)) = page.last() else { return Ok(count) };
+        after = (seller.clone(), id.clone());
+        count += page.iter().filter_map(|(.., sealed)| sealed.as_ref()).filter(|sealed| !sealer.has_key_of(sealed)).count();
+    }
+}
+
+/// The next stores with their credentials, in the order of sellers and stores.
+fn sealed_page(conn: &mut Conn, after: &(Vec<u8>, Vec<u8>)) -> Result<Vec<Sealed>> {
+    Ok(on!(conn, c => stores::table
+        .select((stores::seller_id, stores::id, stores::credentials))
+        .filter(stores::seller_id.gt(&after.0).or(stores::seller_id.eq(&after.0).and(stores::id.gt(&after.1))))
+        .order((stores::seller_id, stores::id)).limit(RESEAL_STEP).load(c))?)
+}
+
 /// What a change of the credential key did to the stores' credentials.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resealed {
@@ -92,10 +128,7 @@ pub fn reseal_credentials(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> 
     let mut done = Resealed::default();
     let mut after: (Vec<u8>, Vec<u8>) = Default::default();
     loop {
-        let page: Vec<Sealed> = on!(conn, c => stores::table
-            .select((stores::seller_id, stores::id, stores::credentials))
-            .filter(stores::seller_id.gt(&after.0).or(stores::seller_id.eq(&after.0).and(stores::id.gt(&after.1))))
-            .order((stores::seller_id, stores::id)).limit(RESEAL_STEP).load(c))?;
+        let page = sealed_page(conn, &after)?;
         let Some((seller, id, _)) = page.last() else { return Ok(done) };
         after = (seller.clone(), id.clone());
         for (seller, id, sealed) in page {

@@ -79,6 +79,11 @@ impl Sealer {
         Ok(Self { previous: Some(Key::from_base64(text)?), ..self })
     }
 
+    /// Whether one of its keys sealed this.
+    pub fn has_key_of(&self, sealed: &[u8]) -> bool {
+        std::iter::once(&self.present).chain(&self.previous).any(|key| sealed.get(1..1 + key.id.len()) == Some(&key.id[..]))
+    }
+
     /// Seals under the present key what the previous one sealed; `None` if it is already sealed under the present key.
     ///
     /// # Errors
@@ -125,18 +130,23 @@ fn associated(seller: SellerId, store: StoreId) -> Vec<u8> {
     [seller.bytes(), store.bytes()].concat()
 }
 
-/// Reads the key from a file, or creates the file, readable by its owner only, with a new key. Returns the key and whether
-/// it is new.
+/// The key in this file; `None` if there is no such file.
+///
+/// # Errors
+/// Why it cannot be read, for people.
+pub fn read_key_file(path: &Path) -> Result<Option<String>, String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unusable(path, &error)),
+    }
+}
+
+/// Creates the file, readable by its owner only, with a new key, and returns the key.
 ///
 /// # Errors
 /// What went wrong, for people.
-pub fn key_file(path: &Path) -> Result<(String, bool), String> {
-    let at = |error: std::io::Error| format!("the credential key file {} cannot be used: {error}", path.display());
-    match std::fs::read_to_string(path) {
-        Ok(text) => return Ok((text.trim().to_owned(), false)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(at(error)),
-    }
+pub fn create_key_file(path: &Path) -> Result<String, String> {
     let mut key = [0u8; KEY_BYTES];
     getrandom::fill(&mut key).map_err(|e| format!("no random numbers are available: {e}"))?;
     let text = STANDARD.encode(key);
@@ -148,12 +158,16 @@ pub fn key_file(path: &Path) -> Result<(String, bool), String> {
         Ok(file) => file,
         // Another process created it first: its key is used.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            return std::fs::read_to_string(path).map(|text| (text.trim().to_owned(), false)).map_err(at);
+            return read_key_file(path)?.ok_or_else(|| unusable(path, &error));
         }
-        Err(error) => return Err(at(error)),
+        Err(error) => return Err(unusable(path, &error)),
     };
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(at)?;
-    Ok((text, true))
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| unusable(path, &error))?;
+    Ok(text)
+}
+
+fn unusable(path: &Path, error: &std::io::Error) -> String {
+    format!("the credential key file {} cannot be used: {error}", path.display())
 }
 
 #[cfg(test)]
@@ -194,8 +208,9 @@ mod tests {
     fn a_key_file_is_created_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        let (key, made) = key_file(&path).unwrap();
-        assert!(made && Sealer::from_base64(&key).is_ok());
-        assert_eq!(key_file(&path).unwrap(), (key, false));
+        assert_eq!(read_key_file(&path), Ok(None));
+        let key = create_key_file(&path).unwrap();
+        assert!(Sealer::from_base64(&key).is_ok());
+        assert_eq!((read_key_file(&path), create_key_file(&path)), (Ok(Some(key.clone())), Ok(key)));
     }
 }

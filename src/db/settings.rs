@@ -1,6 +1,6 @@
 //! Sync settings and rules of one seller.
 use super::connection::on;
-use super::schema::{rules, sync_settings};
+use super::schema::{rules, stores, sync_settings};
 use super::{Changed, Error, Result, Tenant, id_of};
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::schedule::next_run;
@@ -152,6 +152,15 @@ impl Tenant<'_> {
         let mut rows: Vec<RuleRow> = on!(self.conn, c => scope.rules().filter(rules::sku.is_null()).load(c))?;
         rows.extend(on!(self.conn, c => scope.rules().filter(rules::sku.eq_any(skus)).load::<RuleRow>(c))?);
         rows.iter().map(RuleRow::rule).collect()
+    }
+
+    /// Deletes the rules of stores that are gone: an earlier version could save a rule while its store was being deleted.
+    pub fn delete_rules_of_missing_stores(&mut self) -> Result<()> {
+        let scope = self.scope();
+        let known = scope.stores().select(stores::id.nullable());
+        on!(self.conn, c => diesel::delete(scope.rules().filter(rules::store_id.is_not_null())
+            .filter(rules::store_id.ne_all(known).assume_not_null())).execute(c))?;
+        Ok(())
     }
 
     /// Saves rules, replacing earlier ones with the same [`rule_scope`]; an empty rule is deleted.

@@ -175,8 +175,12 @@ impl Tenant<'_> {
     }
 
     /// Records until when a store's circuit is open, or that it is closed; only for people to see.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the store was deleted.
     pub fn note_circuit(&mut self, store: StoreId, open_until: Option<Timestamp>) -> Result<()> {
         let scope = self.scope();
+        self.store(store)?;
         let row = (store_circuits::seller_id.eq(self.key()), store_circuits::store_id.eq(store.bytes()));
         match open_until {
             Some(until) => on!(self.conn, c => diesel::insert_into(store_circuits::table)

@@ -7,10 +7,11 @@
 //! In a lane the sellers take turns, and a group has a time limit: a seller that writes a lot uses the time that others
 //! leave, and does not delay them by more than one group.
 use super::changed::{Changed, Changes, Hook, merge};
-use super::connection::{Conn, Manager};
+use super::connection::Conn;
 use super::error::{Error, Result};
 use super::fault_injection::Blocking;
 use super::ledger::{self, RecordRequest, Recorded};
+use super::pool::Pool;
 use crate::domain::SellerId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -81,13 +82,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the lanes on the current runtime; they end when the last handle is dropped.
-    pub(super) fn start(
-        pool: &r2d2::Pool<Manager>,
-        lanes: usize,
-        limits: ledger::Limits,
-        hook: &Arc<OnceLock<Hook>>,
-        blocking: &Blocking,
-    ) -> Self {
+    pub(super) fn start(pool: &Pool, lanes: usize, limits: ledger::Limits, hook: &Arc<OnceLock<Hook>>, blocking: &Blocking) -> Self {
         let lanes = (0..lanes.max(1))
             .map(|_| {
                 let (sender, receiver) = mpsc::channel(LANE_CAPACITY);
@@ -122,13 +117,7 @@ impl Writer {
     }
 }
 
-async fn lane(
-    pool: r2d2::Pool<Manager>,
-    mut receiver: mpsc::Receiver<Item>,
-    limits: ledger::Limits,
-    hook: Arc<OnceLock<Hook>>,
-    blocking: Blocking,
-) {
+async fn lane(pool: Pool, mut receiver: mpsc::Receiver<Item>, limits: ledger::Limits, hook: Arc<OnceLock<Hook>>, blocking: Blocking) {
     let mut jobs: Vec<Waiting> = Vec::new();
     loop {
         let mut next = if jobs.is_empty() { receiver.recv().await } else { receiver.try_recv().ok() };
@@ -210,13 +199,13 @@ impl Group {
 }
 
 /// Runs a group in one transaction; also returns the jobs for which there was no time left.
-fn commit_group(pool: &r2d2::Pool<Manager>, jobs: Vec<Waiting>, events: Vec<Events>, limits: ledger::Limits) -> (Group, Vec<Waiting>) {
+fn commit_group(pool: &Pool, jobs: Vec<Waiting>, events: Vec<Events>, limits: ledger::Limits) -> (Group, Vec<Waiting>) {
     let (requests, replies): (Vec<_>, Vec<_>) = events.into_iter().map(|e| (e.request, e.reply)).unzip();
     let mut recorded: Vec<Result<Recorded>> = Vec::new();
     let mut waiting = jobs.into_iter();
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();
     let mut changes = Changes::new();
-    let committed = pool.get().map_err(Error::from).and_then(|mut conn| {
+    let committed = pool.get().and_then(|mut conn| {
         conn.take_changes();
         let result = conn.transaction(|conn| {
             recorded = record_all(conn, &requests, limits)?;

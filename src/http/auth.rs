@@ -3,10 +3,13 @@ use super::error::ApiError;
 use super::state::AppState;
 use super::throttle::address;
 use crate::db::sellers::{find_key, key_hash};
+use crate::db::sessions::{Digest, Session, find_session};
+use crate::db::{self, Conn};
+use crate::domain::Timestamp;
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::Data;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use std::future::{Ready, ready};
@@ -33,6 +36,36 @@ pub(super) fn key_of(value: &str) -> Option<&str> {
 
 fn invalid_key() -> ApiError {
     ApiError::unauthorized("This key is unknown, revoked, or not valid for this path.")
+}
+
+/// What a caller has shown to be let in; answers that take a while look at it again. Kept in the request's extensions.
+#[derive(Clone)]
+pub(super) enum Right {
+    /// The digest of an API key.
+    Key([u8; 32]),
+    /// The digest of the token of a seller's session.
+    Session(Digest),
+}
+
+impl Right {
+    /// Whether it still lets its bearer in: not revoked, not ended, the seller neither suspended nor deleted.
+    pub(super) fn holds(&self, conn: &mut Conn, now: Timestamp) -> db::Result<bool> {
+        let found = match self {
+            Self::Key(hash) => find_key(conn, hash).map(|owner| !owner.revoked && !owner.suspended),
+            Self::Session(token) => {
+                find_session(conn, token, now).map(|session| matches!(session, Session::Seller { seller, .. } if !seller.suspended))
+            }
+        };
+        match found {
+            Err(db::Error::NotFound) => Ok(false),
+            other => other,
+        }
+    }
+}
+
+/// The right of a request with an API key.
+pub(super) fn right_by_key(request: &HttpRequest) -> Result<Right, ApiError> {
+    Ok(Right::Key(key_hash(bearer(request)?.expose_secret())))
 }
 
 impl FromRequest for Operator {
@@ -65,13 +98,16 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request.app_data::<Data<AppState>>().cloned();
         let (given, address) = (bearer(request), address(request));
+        if let Ok(given) = &given {
+            request.extensions_mut().insert(Right::Key(key_hash(given.expose_secret())));
+        }
         Box::pin(async move {
             let (state, given) = (state.ok_or_else(invalid_key)?, given?);
             let hash = key_hash(given.expose_secret());
             state.failed_keys.may_try(address, &hash)?;
             let owner = match state.db.read(move |conn| find_key(conn, &hash)).await {
                 Ok(owner) if !owner.revoked => owner,
-                Ok(_) | Err(crate::db::Error::NotFound) => {
+                Ok(_) | Err(db::Error::NotFound) => {
                     state.failed_keys.failed(address, &hash);
                     return Err(invalid_key());
                 }

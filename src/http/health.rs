@@ -1,6 +1,7 @@
 //! Health checks and metrics, for load balancers and monitoring. They need no key and reveal nothing about sellers.
 use super::error::ApiError;
 use super::state::{Answer, State};
+use crate::db::NotReady;
 use actix_web::{HttpResponse, get};
 use serde_json::json;
 
@@ -11,13 +12,21 @@ pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// Reports whether requests can be served: the database answers and its tables are up to date.
+/// Reports whether requests can be served: the database answers, its tables are up to date, and the latest write succeeded.
+/// After a failed write, each request here tries a small one, at most one a second.
 #[utoipa::path(tag = "operations", responses((status = 200, description = "Ready."), (status = 503, description = "Not ready.", body = super::error::Problem)))]
 #[get("/readyz")]
 pub async fn readyz(state: State) -> Answer {
-    let (applied, all) = state.db.read(crate::db::migrations).await?;
-    if applied < all {
-        return Err(ApiError::unavailable("The database is not up to date. Run stocktide migrate."));
+    if let Some(reason) = state.db.not_ready().await? {
+        return Err(ApiError::unavailable(match reason {
+            NotReady::OldTables => "The database is not up to date. Run stocktide migrate.",
+            NotReady::Replaced => {
+                "The database file was removed or replaced while the service was running, so nothing is accepted. Put it back, or restart the service."
+            }
+            NotReady::Full => "The disk of the database is full. Once there is room, the service recovers by itself.",
+            NotReady::ReadOnly => "The database is read-only. Once it is writable, the service recovers by itself.",
+            NotReady::Unwritable => "The database cannot be written to. The log says why.",
+        }));
     }
     Ok(HttpResponse::Ok().json(json!({ "status": "ready", "backend": state.db.backend() })))
 }

@@ -18,6 +18,7 @@ mod discover;
 mod docs;
 mod failed_keys;
 mod health;
+mod late;
 mod listings;
 mod open_streams;
 mod pushes;
@@ -43,6 +44,7 @@ use std::sync::LazyLock;
 use utoipa::OpenApi;
 use utoipa::openapi::path::PathItem;
 
+pub use late::refuse_late;
 pub use state::{AppState, Settings};
 
 /// Defines the routes and their description from one list.

@@ -2,14 +2,16 @@
 //!
 //! Each stream polls the rows, so it reports changes made by any node. It is meant for people who watch, not as a log: if
 //! more changes than it can send, it sends the newest. The number of streams is limited. A stream ends after a while, when
-//! browsers reconnect on their own, and when the service stops.
-use super::auth::Caller;
+//! browsers reconnect on their own, when the service stops, and at the first poll after its reader lost the right to read: a
+//! revoked key, a session that was ended, a suspended or deleted seller.
+use super::auth::{Caller, Right, right_by_key};
 use super::console::session::caller_by_cookie;
 use super::error::Problem;
 use super::open_streams::{MAX_AGE, Ticket};
 use super::pushes::PushAnswer;
 use super::state::{Answer, State};
 use super::syncs::SyncAnswer;
+use crate::db::Tenant;
 use crate::db::runs::Run;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::{PushId, RunId, StoreId, Timestamp};
@@ -59,17 +61,17 @@ struct StoreStatus {
         (status = 401, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 #[get("/v1/stream")]
 pub async fn stream(request: HttpRequest, state: State) -> Answer {
-    let caller = if request.headers().contains_key(AUTHORIZATION) {
-        Caller::extract(&request).await?
+    let (caller, right) = if request.headers().contains_key(AUTHORIZATION) {
+        (Caller::extract(&request).await?, right_by_key(&request)?)
     } else {
         caller_by_cookie(&state, &request).await?
     };
     let ticket = state.console.streams.take(caller.db.id())?;
     let now = state.now();
     let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).map(Timestamp::from_millis);
-    let since = last.map_or(now, |last| last.clamp(now - RESUME_WITHIN, now));
+    let resumed_from = last.map(|last| last.clamp(now - RESUME_WITHIN, now));
     let stopping = state.console.stopping.clone();
-    let watch = Watch::new(caller, state, ticket, since);
+    let watch = Watch::new(caller, right, state, ticket, resumed_from);
     let events = unfold(watch, |mut watch| async move {
         let text = watch.next().await?;
         Some((Ok::<Bytes, actix_web::Error>(Bytes::from(text)), watch))
@@ -87,9 +89,12 @@ pub async fn stream(request: HttpRequest, state: State) -> Answer {
 /// What one stream has seen of the rows.
 struct Watch {
     caller: Caller,
+    right: Right,
     state: State,
     _ticket: Ticket,
     started: bool,
+    /// Whether the client has seen an earlier stream, so that the first poll also sends what has changed since then.
+    resumed: bool,
     /// Changes up to this instant have been sent.
     since: Timestamp,
     pause: Duration,
@@ -100,12 +105,15 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(caller: Caller, state: State, ticket: Ticket, since: Timestamp) -> Self {
+    fn new(caller: Caller, right: Right, state: State, ticket: Ticket, resumed_from: Option<Timestamp>) -> Self {
+        let since = resumed_from.unwrap_or_else(|| state.now());
         Self {
             caller,
+            right,
             state,
             _ticket: ticket,
             started: false,
+            resumed: resumed_from.is_some(),
             since,
             pause: Duration::ZERO,
             pushes: HashMap::new(),
@@ -117,10 +125,10 @@ impl Watch {
     /// Waits for the next text to send; `None` ends the stream.
     async fn next(&mut self) -> Option<String> {
         if !self.started {
-            // The first poll only establishes the current state.
-            self.poll(true).await.ok()?;
+            // For a new client, the first poll only establishes the current state.
+            let missed = self.poll(!self.resumed).await.ok()?;
             self.started = true;
-            return Some("retry: 3000\n\n".to_owned());
+            return Some(format!("retry: 3000\n\n{missed}"));
         }
         let quiet_since = Instant::now();
         loop {
@@ -135,29 +143,36 @@ impl Watch {
         }
     }
 
-    /// Reads the rows and returns what has changed as events.
-    async fn poll(&mut self, first: bool) -> Result<String, crate::db::Error> {
+    /// Reads the rows and returns what has changed as events; if `silently`, only remembers the rows.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::db::Error::NotFound) once the reader may not read any more.
+    async fn poll(&mut self, silently: bool) -> Result<String, crate::db::Error> {
         let started_at = Instant::now();
         let (since, now) = (self.since - OVERLAP, self.state.now());
+        let (seller, right) = (self.caller.db.id(), self.right.clone());
         let (pushes, runs, stores, circuits) = self
-            .caller
+            .state
             .db
-            .read(move |t| {
+            .read(move |conn| {
+                let t = &mut Tenant::of(conn, seller);
                 let pushes = t.pushes_changed_since(since, MAX_PER_POLL)?;
                 let runs = t.live_runs(since, MAX_PER_POLL)?;
-                Ok((pushes, runs, t.stores(None, MAX_STORES)?, t.open_circuits(now)?))
+                let read = (pushes, runs, t.stores(None, MAX_STORES)?, t.open_circuits(now)?);
+                // Checked after the rows were read, so that no row is sent that was written after the right ended.
+                if right.holds(conn, now)? { Ok(read) } else { Err(crate::db::Error::NotFound) }
             })
             .await?;
         let mut events = Events { text: String::new(), id: now.as_millis() };
         for push in pushes.into_iter().rev() {
-            if self.pushes.insert(push.id(), push.updated_at()) != Some(push.updated_at()) && (!first || push.updated_at() > self.since) {
+            if self.pushes.insert(push.id(), push.updated_at()) != Some(push.updated_at()) && !silently {
                 events.add("push", &PushAnswer::from(push));
             }
         }
         self.pushes.retain(|_, at| *at > since);
         let sent = std::mem::take(&mut self.runs);
         for run in runs.into_iter().rev() {
-            if sent.get(&run.id) != Some(&run) && !first {
+            if sent.get(&run.id) != Some(&run) && !silently {
                 events.add("run", &SyncAnswer::new(run.clone(), now));
             }
             self.runs.insert(run.id, run);
@@ -172,7 +187,7 @@ impl Watch {
                 last_success_at: store.last_success_at,
                 name: store.name,
             };
-            if sent.get(&status.id) != Some(&status) && !first {
+            if sent.get(&status.id) != Some(&status) && !silently {
                 events.add("store", &status);
             }
             self.stores.insert(status.id, status);

@@ -1,8 +1,10 @@
-//! Waits for the rate limits, sends, measures and classifies. The only place that sends.
+//! Waits for the rate limits, sends, measures and classifies. The only place that sends, and where the store's credentials
+//! are masked in whatever comes back.
 use super::call::{Action, Call, Reply, Request, StoreConnection};
-use super::codes::by_status;
+use super::codes::{by_status, unreadable};
 use super::connector::{Platform, Renewal, Stamp, VariantPage};
 use super::limits::{Limits, Permit};
+use super::mask::Mask;
 use super::registry::by_name;
 use super::transport::{SendError, Transport};
 use crate::clock::Clock;
@@ -46,7 +48,7 @@ pub struct CallCounts {
 pub struct Sent {
     /// What is now known about the items.
     pub outcome: Outcome,
-    /// The status and the start of the answer, for the records.
+    /// The status and the start of the answer, for the records; the store's credentials are masked in it, as in the outcome.
     pub raw: Option<String>,
     /// Whether the store's circuit may count this as an answer: a status below 500, or a call that was never sent.
     pub answered: bool,
@@ -90,19 +92,22 @@ impl Client {
         let request = match platform.request(store, call, &self.stamp()) {
             Ok(request) => request,
             Err(reason) => {
+                let reason = Mask::of(store, None).text(&reason).into_owned();
                 let next_step = "Check the settings of the store and of the listing.".to_owned();
                 return Sent { outcome: Outcome::Refused { reason, next_step }, raw: None, answered: true };
             }
         };
+        let mask = Mask::of(store, Some(&request));
         let started = tokio::time::Instant::now();
         let sent = match self.exchange(request).await {
             Ok(reply) => {
                 if let (Some(permit), Some(quota)) = (&permit, platform.quota(&reply)) {
                     permit.learn(quota);
                 }
-                Sent { outcome: platform.outcome(store, call, &reply), raw: Some(excerpt(&reply)), answered: reply.status < 500 }
+                let outcome = mask.outcome(&reply, |reply| platform.outcome(store, call, reply));
+                Sent { outcome, raw: Some(mask.excerpt(&reply, MAX_EXCERPT_BYTES)), answered: reply.status < 500 }
             }
-            Err(outcome) => Sent { outcome, raw: None, answered: false },
+            Err(outcome) => Sent { outcome: mask.in_texts(outcome), raw: None, answered: false },
         };
         let took = started.elapsed();
         self.pause_if_throttled(store, &sent.outcome);
@@ -120,17 +125,29 @@ impl Client {
     /// # Errors
     /// What the platform's answer means when it is not a page, or that there was no answer.
     pub async fn variants(&self, store: &StoreConnection, cursor: Option<&str>) -> Result<VariantPage, Outcome> {
-        let refused = |reason| Outcome::Refused { reason, next_step: "Check the settings of the store.".to_owned() };
+        let refused = |reason: String| {
+            let reason = Mask::of(store, None).text(&reason).into_owned();
+            Outcome::Refused { reason, next_step: "Check the settings of the store.".to_owned() }
+        };
         let platform =
             by_name(&store.platform).ok_or_else(|| refused(format!("There is no connector for the platform {}.", store.platform)))?;
         let request = platform.variants_request(store, cursor, &self.stamp()).map_err(refused)?;
         let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
         let permit = self.permit(store, &call).await;
-        let reply = self.exchange(request).await?;
+        let mask = Mask::of(store, Some(&request));
+        let reply = self.exchange(request).await.map_err(|outcome| mask.in_texts(outcome))?;
         if let (Some(permit), Some(quota)) = (&permit, platform.quota(&reply)) {
             permit.learn(quota);
         }
-        read_variants(platform, store, cursor, &reply).inspect_err(|outcome| self.pause_if_throttled(store, outcome))
+        let read = |reply: &Reply| read_variants(platform, store, cursor, reply);
+        match read(&reply) {
+            Ok(page) => Ok(mask.page(page)),
+            Err(_) => {
+                let outcome = mask.outcome(&reply, |reply| read(reply).err().unwrap_or_else(unreadable));
+                self.pause_if_throttled(store, &outcome);
+                Err(outcome)
+            }
+        }
     }
 
     /// Whether [`Self::renew`] would send a request.
@@ -144,8 +161,9 @@ impl Client {
         let platform = by_name(&store.platform)?;
         let stamp = self.stamp();
         let request = platform.renewal_request(store, &stamp, refused)?;
-        Some(match self.exchange(request).await {
-            Ok(reply) => read_renewal(platform, store, &reply, &stamp),
+        let mask = Mask::of(store, Some(&request));
+        Some(match self.exchange(request).await.map_err(|outcome| mask.in_texts(outcome)) {
+            Ok(reply) => mask.renewal(&reply, |reply| read_renewal(platform, store, reply, &stamp)),
             Err(Outcome::TryAgain { reason, .. } | Outcome::Unknown { reason }) => Renewal::TryAgain { reason },
             Err(_) => Renewal::TryAgain { reason: "The tokens could not be renewed.".to_owned() },
         })
@@ -210,15 +228,6 @@ pub(super) fn read_renewal(platform: &dyn Platform, store: &StoreConnection, rep
 
 fn lost(why: &str) -> Outcome {
     Outcome::Unknown { reason: format!("The store did not answer ({why}).") }
-}
-
-fn excerpt(reply: &Reply) -> String {
-    let mut text = format!("{} {}", reply.status, reply.body);
-    if text.len() > MAX_EXCERPT_BYTES {
-        let cut = (0..=MAX_EXCERPT_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(cut);
-    }
-    text
 }
 
 fn outcome_label(outcome: &Outcome) -> &'static str {

@@ -184,7 +184,62 @@ fn stamp() -> Stamp {
 
 #[cfg(test)]
 mod tests {
+    use super::super::call::Request;
+    use super::super::client::Client;
+    use super::super::limits::Limits;
+    use super::super::transport::{SendError, Transport};
     use super::*;
+    use crate::clock::Clock;
+    use futures_util::future::BoxFuture;
+    use secrecy::ExposeSecret;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    /// A platform that answers with this status and, in all the places where platforms put messages, everything it was sent.
+    struct Repeats(u16, Arc<std::sync::Mutex<Vec<String>>>);
+
+    impl Transport for Repeats {
+        fn send(&self, request: Request, _: Duration) -> BoxFuture<'static, Result<Reply, SendError>> {
+            let Request { url, headers, secret_headers, body, .. } = request;
+            let secret = secret_headers.iter().map(|(name, value)| format!("{name}: {}", value.expose_secret()));
+            let plain = headers.iter().map(|(name, value)| format!("{name}: {value}"));
+            let all: Vec<String> = [url].into_iter().chain(plain).chain(secret).chain(body).collect();
+            let all = all.join(" | ");
+            self.1.lock().unwrap().push(all.clone());
+            let item =
+                json!({ "external_id": IDS[0], "error": all, "message": all, "code": all, "title": all, "sku": all, "field": [all] });
+            let body = json!({
+                "error": all, "error_description": all, "message": all, "msg": all, "code": "1", "errors": [item], "data": all,
+                "items": [item], "failed": [item], "detail": all, "response": { "failure_list": [{ "failed_reason": all }] },
+            });
+            let reply = Reply { status: self.0, headers: vec![("location".to_owned(), all)], body: body.to_string() };
+            Box::pin(std::future::ready(Ok(reply)))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_connector_tells_back_a_credential_that_its_platform_repeats() {
+        for (subject, status) in SUBJECTS.iter().flat_map(|subject| [200, 400, 401, 403, 422, 429, 500].map(|status| (subject, status))) {
+            let seen = Arc::default();
+            let transport = Arc::new(Repeats(status, Arc::clone(&seen)));
+            let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(1), Clock::system());
+            let mut told = String::new();
+            for action in 0..=3 {
+                told += &format!("{:?}", client.send(&subject.store, &subject.call(action), None).await);
+            }
+            told += &format!("{:?}", client.variants(&subject.store, None).await);
+            let renewal = client.renew(&subject.store, true).await;
+            told += &renewal.map(|renewal| format!("{renewal:?}")).unwrap_or_default();
+            let name = subject.platform.name();
+            assert!(!seen.lock().unwrap().is_empty(), "{name} was not asked");
+            for secret in subject.store.credentials.values().map(ExposeSecret::expose_secret) {
+                assert!(!told.contains(secret), "{name} tells back {secret} with status {status}: {told}");
+            }
+            for header in seen.lock().unwrap().iter().flat_map(|all| all.split(" | ")).filter_map(|line| line.split_once("Basic ")) {
+                assert!(!told.contains(header.1), "{name} tells back {header:?}");
+            }
+        }
+    }
 
     #[test]
     fn no_connector_takes_an_empty_reply_for_a_success() {

@@ -21,6 +21,7 @@ pub mod form;
 pub mod fuzzing;
 pub mod lazada;
 pub mod limits;
+mod mask;
 pub mod medusa;
 mod oauth;
 mod registry;

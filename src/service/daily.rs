@@ -1,5 +1,5 @@
 //! Daily runs: started when they are due, recorded when they were missed.
-use crate::db::{Result, SellerDb};
+use crate::db::{Error, Result, SellerDb};
 use crate::domain::schedule::due_runs;
 use crate::domain::{StoreId, Timestamp};
 use chrono::NaiveDate;
@@ -28,8 +28,14 @@ pub async fn start_due_runs(
     now: Timestamp,
 ) -> Result<Option<NaiveDate>> {
     let started = db.write(move |t| {
-        // The row may have changed since the actor was configured: a setting takes effect once it is saved.
+        // The rows may have changed since the actor was configured: a setting takes effect once it is saved, and a store
+        // may have been deleted.
         let settings = t.sync_settings()?;
+        match t.store(store) {
+            Ok(row) if row.sync_enabled => {}
+            Ok(_) | Err(Error::NotFound) => return Ok(last),
+            Err(error) => return Err(error),
+        }
         let due = due_runs(&settings, now, settings.timed_since.max(created_at), last);
         for run in &due {
             t.start_daily_run(store, run, now)?;

@@ -57,12 +57,11 @@ pub async fn save(service: &Service, caller: &Caller, changed: Vec<Rule>) -> Res
     let empty = changed.iter().filter(|rule| **rule == Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() }).count();
     let saved = Saved { saved: changed.len() - empty, removed: empty };
     let (now, actor) = (service.now(), caller.actor());
-    let known: HashSet<StoreId> = caller.db.read(|t| t.stores(None, MAX_STORES)).await?.iter().map(|s| s.id).collect();
-    let is_unknown = |rule: &Rule| rule.store_id.is_some_and(|id| !known.contains(&id));
-    if let Some(index) = changed.iter().position(is_unknown) {
-        return Err(Error::NoSuch { pointer: format!("/{index}/store_id"), what: "store" });
-    }
     let write = caller.db.write(move |t| {
+        t.delete_rules_of_missing_stores()?;
+        if let Some(index) = rule_of_missing_store(t, &changed)? {
+            return Ok(Err(Error::NoSuch { pointer: format!("/{index}/store_id"), what: "store" }));
+        }
         check_skus(t, &changed)?;
         let scopes: HashSet<String> = changed.iter().take(AUDITED).map(rule_scope).collect();
         let before = t.rules(None, i64::MAX)?.into_iter().filter(|rule| scopes.contains(&rule_scope(rule))).map(audited_rule);
@@ -77,10 +76,17 @@ pub async fn save(service: &Service, caller: &Caller, changed: Vec<Rule>) -> Res
         let after: Vec<AuditedRule> = changed.iter().take(AUDITED).cloned().map(audited_rule).collect();
         entry.before = Some(json!({ "first": before }));
         entry.after = Some(json!({ "rules": changed.len(), "first": after }));
-        t.append_audit(&entry, now)
+        t.append_audit(&entry, now)?;
+        Ok(Ok(saved))
     });
-    write.await?;
-    Ok(saved)
+    write.await?
+}
+
+/// The position of the first rule for a store that does not exist. Looked up in the transaction that saves the rules, since
+/// a store may be deleted at any time.
+fn rule_of_missing_store(t: &mut Tenant<'_>, rules: &[Rule]) -> db::Result<Option<usize>> {
+    let known: HashSet<StoreId> = t.stores(None, MAX_STORES)?.iter().map(|store| store.id).collect();
+    Ok(rules.iter().position(|rule| rule.store_id.is_some_and(|id| !known.contains(&id))))
 }
 
 /// Rules may be only for SKUs that exist, which also limits how many rules there can be.

@@ -1,6 +1,7 @@
 //! Manual sync runs.
 use super::context::{Caller, Error, Result, Service, audited};
 use crate::db::runs::{Run, RunFilter, RunKind};
+use crate::db::{self, Tenant};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::problem::Checks;
 use crate::domain::{FieldError, Sku, StoreId};
@@ -38,39 +39,40 @@ pub async fn checked(caller: &Caller, new: Wanted) -> Result<RunFilter> {
     checks.done()?;
     let filter = RunFilter { store_ids: new.store_ids, skus };
     let wanted = filter.clone();
-    let (missing, unknown) = caller
-        .db
-        .read(move |t| {
-            let missing = t.missing_store(wanted.store_ids.as_deref().unwrap_or_default())?;
-            let skus: Vec<&str> = wanted.skus.iter().flatten().map(Sku::as_str).collect();
-            let known = t.sku_names(&skus)?;
-            let unknown = |(index, sku): (usize, &&str)| {
-                (!known.contains_key(*sku)).then(|| FieldError::new(format!("/skus/{index}"), "there is no such SKU"))
-            };
-            Ok((missing, skus.iter().enumerate().filter_map(unknown).collect::<Vec<_>>()))
-        })
-        .await?;
-    if let Some(missing) = missing {
-        return Err(Error::NoSuch { pointer: format!("/store_ids/{missing}"), what: "store" });
+    caller.db.read(move |t| missing(t, &wanted)).await?.map_or(Ok(filter), Err)
+}
+
+/// What the filter names that does not exist.
+fn missing(t: &mut Tenant<'_>, filter: &RunFilter) -> db::Result<Option<Error>> {
+    if let Some(index) = t.missing_store(filter.store_ids.as_deref().unwrap_or_default())? {
+        return Ok(Some(Error::NoSuch { pointer: format!("/store_ids/{index}"), what: "store" }));
     }
-    if unknown.is_empty() { Ok(filter) } else { Err(unknown.into()) }
+    let skus: Vec<&str> = filter.skus.iter().flatten().map(Sku::as_str).collect();
+    let known = t.sku_names(&skus)?;
+    let unknown = |(index, sku): (usize, &&str)| {
+        (!known.contains_key(*sku)).then(|| FieldError::new(format!("/skus/{index}"), "there is no such SKU"))
+    };
+    let unknown: Vec<FieldError> = skus.iter().enumerate().filter_map(unknown).collect();
+    Ok((!unknown.is_empty()).then(|| unknown.into()))
 }
 
 /// Starts a manual run.
 ///
 /// # Errors
-/// If the database fails.
+/// A store or SKU that does not exist any more.
 pub async fn start(service: &Service, caller: &Caller, filter: RunFilter) -> Result<Run> {
     let (now, actor) = (service.now(), caller.actor());
-    let run = caller
+    caller
         .db
         .write(move |t| {
+            if let Some(error) = missing(t, &filter)? {
+                return Ok(Err(error));
+            }
             let run = t.start_run(RunKind::Manual, &filter, now)?;
             let mut entry = audited(&actor, "sync.started", "manual");
             entry.after = Some(json!({ "id": run.id, "store_ids": filter.store_ids, "skus": filter.skus.as_ref().map(Vec::len) }));
             t.append_audit(&entry, now)?;
-            Ok(run)
+            Ok(Ok(run))
         })
-        .await?;
-    Ok(run)
+        .await?
 }

@@ -66,6 +66,9 @@ pub struct Faults {
     pub reject_items: Vec<String>,
     /// Items that make a whole call fail with 400.
     pub poison_items: Vec<String>,
+    /// Every answer over HTTP repeats the headers and the body of its request: in headers of its own, beside the data, and as
+    /// the text of every error.
+    pub repeat: bool,
     /// The token that callers must present. At the Shopify face, renewing a token returns it.
     pub token: Option<String>,
     /// Each Shopify shop's bucket, in points; calls beyond it are answered THROTTLED and counted.
@@ -96,6 +99,7 @@ impl Default for Faults {
             adjust: true,
             reject_items: Vec::new(),
             poison_items: Vec::new(),
+            repeat: false,
             token: None,
             shopify_points: Rate { per_second: 100.0, burst: 2000.0 },
             shopify_points_per_row: 0.0,

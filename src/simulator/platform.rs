@@ -91,6 +91,11 @@ impl Simulator {
         self.state().faults.latency_ms
     }
 
+    /// Whether the transport must repeat each request in its answer.
+    pub fn repeats(&self) -> bool {
+        self.state().faults.repeat
+    }
+
     /// Processes a request that arrives at `now_us` (microseconds since 1970).
     pub fn decide(&self, now_us: i64, incoming: &Incoming) -> Decision {
         let mut state = self.state();

@@ -91,8 +91,15 @@ async fn platform_call(request: HttpRequest, body: Bytes, platform: Data<Platfor
         ms => tokio::time::sleep(Duration::from_millis(ms)).await,
     }
     match decision {
-        Decision::Answer(Answer { status, retry_after, body }) => {
+        Decision::Answer(Answer { status, retry_after, mut body }) => {
             let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+            if platform.simulator.repeats() {
+                let sent: Vec<String> = request.headers().iter().map(|(name, value)| format!("{name}: {}", text_of(value))).collect();
+                for (n, line) in sent.iter().enumerate() {
+                    response.insert_header((format!("x-sent-{n}"), line.clone()));
+                }
+                repeat(&mut body, &format!("{} {} {}", incoming.target, sent.join(" "), incoming.body));
+            }
             if let Some(seconds) = retry_after {
                 response.insert_header(("retry-after", seconds.to_string()));
             }
@@ -111,6 +118,29 @@ async fn platform_call(request: HttpRequest, body: Bytes, platform: Data<Platfor
             cut()
         }
         Decision::Refuse => HttpResponse::ServiceUnavailable().finish(),
+    }
+}
+
+fn text_of(value: &actix_web::http::header::HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+/// Puts the request beside the data of an answer, and in the place of every text about an error.
+fn repeat(body: &mut serde_json::Value, sent: &str) {
+    fn replace_errors(value: &mut serde_json::Value, sent: &str) {
+        let Some(members) = value.as_object_mut() else {
+            return value.as_array_mut().into_iter().flatten().for_each(|value| replace_errors(value, sent));
+        };
+        for (name, value) in members {
+            if matches!(name.as_str(), "error" | "message") && value.is_string() && value != "stale" {
+                *value = sent.into();
+            }
+            replace_errors(value, sent);
+        }
+    }
+    replace_errors(body, sent);
+    if let Some(members) = body.as_object_mut() {
+        members.insert("sent".to_owned(), sent.into());
     }
 }
 

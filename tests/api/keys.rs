@@ -2,9 +2,11 @@
 //! the table below fails the test, so a new one cannot be forgotten.
 use crate::database::Backend;
 use crate::on_both_backends;
-use crate::support::{Api, Caller, DOCUMENT, Expect, OPERATOR_KEY, Platform, until};
+use crate::support::{Api, Caller, DOCUMENT, Expect, OPERATOR_KEY, Platform, pause, until};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::time::Duration;
+use stocktide::simulator::Faults;
 
 /// The kind of key that a route requires.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -242,6 +244,21 @@ fn deleting_a_seller_removes_its_data_and_keys_and_nobody_elses(backend: Backend
     api.operator().delete(&format!("/admin/sellers/{}", ada.id)).is_problem(404);
     assert_eq!(bob.available("SKU-1"), 5);
     assert_eq!(api.operator().get("/admin/sellers").is(200)["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn an_answer_that_takes_long_is_not_given_to_a_key_revoked_meanwhile() {
+    let (api, platform) = (Api::start(Backend::Sqlite), Platform::start());
+    let ada = api.seller("Ada");
+    let store = ada.store("corner", platform.address, json!({}));
+    platform.simulator.set_faults(Faults { latency_ms: 1500, ..Faults::default() });
+    ada.post(&format!("/v1/stores/{store}/discover"), &json!({})).is(200);
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| ada.post(&format!("/v1/stores/{store}/discover"), &json!({})));
+        pause(Duration::from_millis(500));
+        api.operator().delete(&format!("/admin/sellers/{}/keys/{}", ada.id, ada.key_id)).is(204);
+        asked.join().unwrap().is_problem(401);
+    });
 }
 
 #[test]

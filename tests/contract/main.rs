@@ -12,6 +12,7 @@ mod manual;
 mod outages;
 mod pairing;
 mod query_plans;
+mod races;
 mod rate_limits;
 mod rejection;
 mod restarts;

@@ -22,8 +22,10 @@ mod program;
 mod wire;
 
 mod faults;
+mod files;
 mod killing;
 mod logs;
 mod recovery;
 mod settings;
 mod signals;
+mod taint;

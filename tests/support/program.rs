@@ -62,10 +62,22 @@ impl Program {
     /// The service on this database, as a process that gets an error for a write beyond its file size limit instead of
     /// being killed.
     pub fn serve_that_survives_file_limits(database: &TestDatabase) -> Self {
+        Self::start(Self::service(Self::in_shell("trap '' XFSZ"), &database.url, &[]))
+    }
+
+    /// The service on this database, as a process whose new files are readable by everybody unless it says otherwise; its
+    /// credential key is in a file.
+    pub fn serve_with_an_open_umask(database: &TestDatabase) -> Self {
+        let mut command = Self::service(Self::in_shell("umask 022"), &database.url, &[]);
+        command.env("STOCKTIDE_CREDENTIAL_KEY", "");
+        Self::start(command)
+    }
+
+    fn in_shell(first: &str) -> Command {
         let mut command = Command::new("sh");
         command.env_clear().stdin(Stdio::null());
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_stocktide")]);
-        Self::start(Self::service(command, &database.url, &[]))
+        command.args(["-c", &format!("{first}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_stocktide")]);
+        command
     }
 
     /// The service on this database, as a process that is bound by file permissions even when run by root; it does not

@@ -6,13 +6,13 @@
 use super::page::{Frame, Refusal};
 use crate::db::sellers::key_hash;
 use crate::db::sessions::{Digest, Session, SessionOf, begin_session, end_session, find_session};
-use crate::http::auth::Caller;
+use crate::http::auth::{Caller, Right};
 use crate::http::error::ApiError;
 use crate::http::state::{AppState, State};
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::dev::Payload;
 use actix_web::http::header::HeaderMap;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::LocalBoxFuture;
@@ -182,12 +182,12 @@ fn is_operator(state: &AppState, token: &SecretString, proof: &[u8]) -> bool {
 }
 
 /// The seller who is signed in, for endpoints that answer data instead of pages (`/v1/stream`).
-pub(in crate::http) async fn caller_by_cookie(state: &State, request: &HttpRequest) -> Result<Caller, ApiError> {
+pub(in crate::http) async fn caller_by_cookie(state: &State, request: &HttpRequest) -> Result<(Caller, Right), ApiError> {
     match find(state, request).await? {
         Some((_, Session::Seller { seller, .. })) if seller.suspended => Err(ApiError::suspended()),
-        Some((_, Session::Seller { seller, key, .. })) => {
+        Some((token, Session::Seller { seller, key, .. })) => {
             state.quota.check(seller.id)?;
-            Ok(Caller::by_key(state.db.seller(seller.id), key))
+            Ok((Caller::by_key(state.db.seller(seller.id), key), Right::Session(token_digest(&token))))
         }
         _ => Err(ApiError::unauthorized("Send the header Authorization: Bearer <key>, or sign in at /console.")),
     }
@@ -207,6 +207,7 @@ async fn seller_visit(request: HttpRequest) -> Result<SellerVisit, Refusal> {
     match find(&state, &request).await? {
         Some((_, Session::Seller { seller, .. })) if seller.suspended => Err(ApiError::suspended().into()),
         Some((token, Session::Seller { seller, key, zone })) => {
+            request.extensions_mut().insert(Right::Session(token_digest(&token)));
             state.quota.check(seller.id)?;
             let frame = Frame::new(&request, state.clock.now(), seller.name, csrf_token(&token), zone, false);
             Ok(SellerVisit { caller: Caller::by_key(state.db.seller(seller.id), key), frame })

@@ -22,6 +22,7 @@ mod program;
 mod wire;
 
 mod faults;
+mod hostile;
 mod killing;
 mod logs;
 mod recovery;

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::sealing::Sealer;
 use crate::db::{self, Db};
-use crate::http::{self, AppState, console::Console, quota::Quota};
+use crate::http::{self, AppState, bodies::Bodies, console::Console, quota::Quota};
 use crate::platforms::client::Client;
 use crate::platforms::limits::Limits;
 use crate::platforms::transport::HttpTransport;
@@ -80,6 +80,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         started_at: clock.now(),
         clock,
         settings: config.http.clone(),
+        bodies: Bodies::new(config.http.max_bodies_in_flight_bytes),
         quota: Quota::new(config.http.requests_per_second),
         failed_keys: http::auth::FailedKeys::new(config.http.failed_keys_per_minute),
         metrics,

@@ -69,6 +69,14 @@ pub const SETTINGS: &[Setting] = &[
     number("database_connections", "10", "connections", 2, 200, "Most connections to the database."),
     number("database_lanes", "4", "transactions", 1, 64, "Most concurrent write transactions on PostgreSQL; SQLite has a single writer."),
     number("max_body_bytes", "16777216", "bytes", 1024, 268_435_456, "Largest request body."),
+    number(
+        "max_bodies_in_flight_bytes",
+        "67108864",
+        "bytes",
+        1_048_576,
+        17_179_869_184,
+        "Most bytes in all request bodies under way at once; then 503.",
+    ),
     number("requests_per_second", "200", "requests per second", 1, 100_000, "Rate limit per seller; bursts may be twice as large."),
     number("failed_keys_per_minute", "1000", "requests per minute", 10, 1_000_000, "Requests with invalid keys per address; then 429."),
     number("skus_per_seller", "100000", "SKUs", 1, 10_000_000, "Most SKUs per seller."),
@@ -261,6 +269,7 @@ impl Config {
             http: http::Settings {
                 operator_key,
                 max_body_bytes: size("max_body_bytes")?,
+                max_bodies_in_flight_bytes: size("max_bodies_in_flight_bytes")?,
                 requests_per_second: small("requests_per_second")?,
                 failed_keys_per_minute: small("failed_keys_per_minute")?,
                 allow_private_targets: choice("allow_private_targets", "true", "false")?,

@@ -1,4 +1,5 @@
 //! What is wrong with a field of a request, worded for the person who sent it.
+use super::names::is_repeatable;
 use serde::{Deserialize, Serialize};
 
 /// One invalid field: where it is (a JSON pointer, RFC 6901) and what is wrong with it.
@@ -16,17 +17,27 @@ pub fn pointer_to(name: &str) -> String {
 }
 
 impl FieldError {
-    /// Rewords an error that serde reported at `path`. Never repeats the value, which may be a secret.
+    /// Rewords an error that serde reported at `path`. Never repeats the value, which may be a secret, nor a name that may be
+    /// one.
     pub fn from_serde(path: &serde_path_to_error::Path, error: &impl std::fmt::Display) -> Self {
-        let (pointer, message) = (path.iter().map(segment).collect::<String>(), error.to_string());
+        let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or_default();
+        let Some(pointer) = path.iter().map(segment).collect::<Option<String>>() else {
+            let pointer = path.iter().map_while(segment).collect::<String>();
+            let unknown = message.starts_with("unknown field");
+            return Self::unnamed(pointer, "member", if unknown { UNKNOWN_FIELD.to_owned() } else { expectation(message) });
+        };
         let about_name = |detail: &str| {
             // serde reports unknown and missing fields at the enclosing object, with the name in backticks.
-            let name = pointer_to(message.split('`').nth(1).unwrap_or_default());
-            Self::new(if pointer.ends_with(&name) { pointer.clone() } else { format!("{pointer}{name}") }, detail)
+            let name = message.split('`').nth(1).unwrap_or_default();
+            if pointer.ends_with(&pointer_to(name)) {
+                Self::new(pointer.clone(), detail)
+            } else {
+                Self::named(&pointer, "member", name, detail)
+            }
         };
         if message.starts_with("unknown field") {
-            about_name("is not a known field")
+            about_name(UNKNOWN_FIELD)
         } else if message.starts_with("missing field") {
             about_name("is required")
         } else if message.starts_with("duplicate field") {
@@ -34,6 +45,17 @@ impl FieldError {
         } else {
             Self::new(pointer, expectation(message))
         }
+    }
+
+    /// An error about the member, parameter or column (`what`) of this name, which the client may have made up, within the
+    /// value at `pointer`. The name is left out if it may be a secret.
+    pub fn named(pointer: &str, what: &str, name: &str, detail: impl Into<String>) -> Self {
+        if is_repeatable(name) { Self::new(format!("{pointer}{}", pointer_to(name)), detail) } else { Self::unnamed(pointer, what, detail) }
+    }
+
+    fn unnamed(pointer: impl Into<String>, what: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::new(pointer, format!("has a {what} that {detail}; its name is not repeated, because it is long or may be a secret"))
     }
 
     /// An error about the field at `pointer`.
@@ -56,12 +78,13 @@ impl std::fmt::Display for FieldError {
     }
 }
 
-fn segment(segment: &serde_path_to_error::Segment) -> String {
+/// The segment as part of a pointer; `None` if it is a name that may be a secret.
+fn segment(segment: &serde_path_to_error::Segment) -> Option<String> {
     use serde_path_to_error::Segment;
     match segment {
-        Segment::Seq { index } => format!("/{index}"),
-        Segment::Map { key } => pointer_to(key),
-        Segment::Enum { .. } | Segment::Unknown => String::new(),
+        Segment::Seq { index } => Some(format!("/{index}")),
+        Segment::Map { key } => is_repeatable(key).then(|| pointer_to(key)),
+        Segment::Enum { .. } | Segment::Unknown => Some(String::new()),
     }
 }
 
@@ -96,6 +119,7 @@ fn expectation(message: &str) -> String {
     .to_owned()
 }
 
+const UNKNOWN_FIELD: &str = "is not a known field";
 const ID: &str = "must be an id (a UUID)";
 const INSTANT: &str = "must be a date and time, such as 2026-03-02T12:00:00Z";
 
@@ -199,6 +223,19 @@ mod tests {
         }
         let deep = format!(r#"{{"list":[{}"#, r#"{"list":["#.repeat(130));
         assert!(error_of(&deep).ends_with(" is nested too deeply"), "{}", error_of(&deep));
+    }
+
+    #[test]
+    fn a_name_that_may_be_a_secret_is_not_repeated() {
+        let key = "shpat_0f1e2d3c4b5a";
+        for (json, expected) in [
+            (format!(r#"{{"{key}":1}}"#), " has a member that is not a known field"),
+            (format!(r#"{{"list":[{{"{key}":1}}]}}"#), "/list/0 has a member that is not a known field"),
+            (format!(r#"{{"map":{{"{key}":"x"}}}}"#), "/map has a member that must be a 64-bit whole number"),
+        ] {
+            let error = error_of(&json);
+            assert!(error.starts_with(expected) && !error.contains("shpat"), "{json}: {error}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! For the operator: sellers, their keys, and an overview of the whole service.
 use super::auth::Operator;
+use super::body::Body;
 use super::error::{ApiError, Problem};
-use super::request::{Body, Page, PageQuery, id_cursor, limit, query};
+use super::request::{Page, PageQuery, id_cursor, limit, query};
 use super::state::{Answer, State};
 use crate::db::sellers::{self, ApiKey, Seller};
 use crate::domain::ids::check_text;
@@ -67,7 +68,7 @@ impl From<Seller> for SellerAnswer {
     responses((status = 201, body = SellerAnswer), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[post("/admin/sellers")]
 pub async fn create_seller(operator: Operator, state: State, body: Body) -> Answer {
-    let new: NewSeller = body.object()?;
+    let new: NewSeller = body.object().await?;
     let mut checks = Checks::default();
     checks.take("/name", check_text(&new.name, "a name", MAX_NAME_CHARS));
     let timezone = checks.take("/timezone", parse_timezone(new.timezone.as_deref().unwrap_or("UTC")));
@@ -115,7 +116,7 @@ struct SellerChange {
 #[patch("/admin/sellers/{id}")]
 pub async fn patch_seller(operator: Operator, state: State, id: Path<SellerId>, body: Body) -> Answer {
     let id = id.into_inner();
-    let change: SellerChange = body.object()?;
+    let change: SellerChange = body.object().await?;
     if let Some(name) = &change.name {
         check_text(name, "a name", MAX_NAME_CHARS).map_err(|e| ApiError::field("/name", e))?;
     }

@@ -1,4 +1,5 @@
 //! Authentication: turns a request's key into an [`Operator`] or a [`Caller`]. Handlers take one of these, never a raw id.
+use super::bodies::Owner;
 use super::error::ApiError;
 use super::state::AppState;
 use super::throttle::address;
@@ -19,7 +20,7 @@ pub use super::failed_keys::FailedKeys;
 pub use crate::service::{Caller, Operator};
 
 /// Keys longer than this many bytes are refused without being looked up.
-const MAX_KEY_BYTES: usize = 512;
+pub(super) const MAX_KEY_BYTES: usize = 512;
 
 fn bearer(request: &HttpRequest) -> Result<SecretString, ApiError> {
     let missing = || ApiError::unauthorized("Send your key in the header Authorization: Bearer <key>.");
@@ -82,10 +83,7 @@ impl FromRequest for Operator {
             if bool::from(hash.ct_eq(&key_hash(expected.expose_secret()))) {
                 return Ok(Self);
             }
-            let address = address(request);
-            state.failed_keys.may_try(address, &hash)?;
-            state.failed_keys.failed(address, &hash);
-            Err(invalid_key())
+            Err(state.failed_keys.refuse(address(request), &hash, invalid_key()))
         };
         ready(check())
     }
@@ -97,27 +95,28 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request.app_data::<Data<AppState>>().cloned();
-        let (given, address) = (bearer(request), address(request));
+        let (given, address, request) = (bearer(request), address(request), request.clone());
         if let Ok(given) = &given {
             request.extensions_mut().insert(Right::Key(key_hash(given.expose_secret())));
         }
         Box::pin(async move {
             let (state, given) = (state.ok_or_else(invalid_key)?, given?);
             let hash = key_hash(given.expose_secret());
-            state.failed_keys.may_try(address, &hash)?;
+            let attempt = state.failed_keys.attempt(address, &hash).await?;
             let owner = match state.db.read(move |conn| find_key(conn, &hash)).await {
                 Ok(owner) if !owner.revoked => owner,
                 Ok(_) | Err(db::Error::NotFound) => {
-                    state.failed_keys.failed(address, &hash);
-                    return Err(invalid_key());
+                    return Err(state.failed_keys.refuse(address, &hash, invalid_key()));
                 }
                 Err(error) => return Err(error.into()),
             };
             state.failed_keys.succeeded(hash);
+            drop(attempt);
             if owner.suspended {
                 return Err(ApiError::suspended());
             }
             state.quota.check(owner.seller)?;
+            request.extensions_mut().insert(Owner::Seller(owner.seller));
             Ok(Self::by_key(state.db.seller(owner.seller), owner.key))
         })
     }

@@ -1,7 +1,7 @@
 //! Pairing by discovery, as JSON.
 use super::auth::Caller;
+use super::body::Body;
 use super::error::Problem;
-use super::request::Body;
 use super::state::{Answer, State};
 use crate::domain::StoreId;
 use crate::service::discover::{Proposal, discover};
@@ -24,7 +24,7 @@ struct Discover {
     responses((status = 200, body = Proposal), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/stores/{id}/discover")]
 pub async fn discover_store(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
-    let input: Discover = if body.bytes.is_empty() { Discover::default() } else { body.object()? };
+    let input: Discover = body.parse(|content| if content.bytes.is_empty() { Ok(Discover::default()) } else { content.object() }).await?;
     let proposal = discover(&state.service, &caller, id.into_inner(), input.cursor, input.apply.unwrap_or(false)).await?;
     Ok(HttpResponse::Ok().json(proposal))
 }

@@ -15,6 +15,7 @@ pub struct ApiError {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
+    errors_omitted: usize,
     retry_after_s: Option<u64>,
     extension: Option<Map<String, Value>>,
 }
@@ -31,14 +32,22 @@ pub struct Problem {
     pub status: u16,
     /// What went wrong in this request, for people.
     pub detail: String,
-    /// The invalid fields.
+    /// The invalid fields, at most 100 of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 100)]
     pub errors: Vec<FieldError>,
+    /// How many more invalid fields there are, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub errors_omitted: Option<usize>,
     /// Further members that this kind of problem has.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extension: Option<Map<String, Value>>,
 }
+
+/// The most invalid fields that a problem document names, so that an answer cannot be made much larger than its request.
+const MAX_ERRORS: usize = 100;
 
 /// The status, the last part of `type`, and the title of each kind. `src/doc/errors.md` explains each of them.
 pub const KINDS: [(u16, &str, &str); 13] = [
@@ -59,7 +68,7 @@ pub const KINDS: [(u16, &str, &str); 13] = [
 
 impl ApiError {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), errors: Vec::new(), retry_after_s: None, extension: None }
+        Self { status, detail: detail.into(), errors: Vec::new(), errors_omitted: 0, retry_after_s: None, extension: None }
     }
 
     /// 400: the request violates HTTP or the format of its body.
@@ -84,7 +93,7 @@ impl ApiError {
 
     /// 404, naming the field whose id does not exist.
     pub fn not_found_at(pointer: impl Into<String>, what: &str) -> Self {
-        Self { errors: vec![FieldError::new(pointer, format!("there is no such {what}"))], ..Self::not_found(what) }
+        Self::not_found(what).naming(vec![FieldError::new(pointer, format!("there is no such {what}"))])
     }
 
     /// 405.
@@ -105,7 +114,7 @@ impl ApiError {
     /// 409, naming the fields that conflict with existing data.
     pub fn conflicting(errors: Vec<FieldError>) -> Self {
         let detail = errors.first().map(ToString::to_string).unwrap_or_default();
-        Self { errors, ..Self::conflict(detail) }
+        Self::conflict(detail).naming(errors)
     }
 
     /// 413.
@@ -118,10 +127,17 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
-    /// 422, naming all invalid fields.
+    fn naming(mut self, mut errors: Vec<FieldError>) -> Self {
+        self.errors_omitted = errors.len().saturating_sub(MAX_ERRORS);
+        errors.truncate(MAX_ERRORS);
+        self.errors = errors;
+        self
+    }
+
+    /// 422, naming the invalid fields.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = errors.first().map(ToString::to_string).unwrap_or_default();
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).naming(errors)
     }
 
     /// 422, naming one invalid field.
@@ -133,6 +149,12 @@ impl ApiError {
     pub fn quota(wait: std::time::Duration) -> Self {
         let seconds = wait.as_secs().max(1);
         Self { retry_after_s: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, format!("Try again in {seconds} s.")) }
+    }
+
+    /// 429: all that this seller, or this address, is sending at the moment is too large.
+    pub fn bodies_too_large() -> Self {
+        let detail = "The requests that you are sending at the moment are too large together. Wait until one of them is answered.";
+        Self { retry_after_s: Some(1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
     /// 429: too many requests from this IP address had invalid keys.
@@ -159,9 +181,14 @@ impl ApiError {
         &self.detail
     }
 
-    /// The invalid fields.
+    /// The invalid fields, at most [`MAX_ERRORS`] of them.
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
+    }
+
+    /// How many more there are.
+    pub fn errors_omitted(&self) -> usize {
+        self.errors_omitted
     }
 
     /// After how many seconds to try again.
@@ -199,6 +226,7 @@ impl ResponseError for ApiError {
             status: self.status.as_u16(),
             detail: self.detail.clone(),
             errors: self.errors.clone(),
+            errors_omitted: Some(self.errors_omitted).filter(|omitted| *omitted > 0),
             extension: self.extension.clone(),
         };
         let body = serde_json::to_string(&problem).unwrap_or_default();

@@ -1,13 +1,13 @@
 //! Counts requests with invalid keys by IP address.
 use super::error::ApiError;
-use super::throttle::Throttle;
+use super::throttle::{Attempt, Throttle};
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Refuses an address above its limit of invalid keys without querying the database. Keys that were recently valid are
-/// exempt, because many sellers may share the address of a proxy.
+/// Looks up the keys of an address above its limit of invalid keys only one after another. Keys that were recently valid do
+/// not wait, because many sellers may share the address of a proxy.
 pub struct FailedKeys {
     throttle: Throttle,
     known_valid: Mutex<HashSet<KeyHash>>,
@@ -27,16 +27,20 @@ impl FailedKeys {
         self.known_valid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn may_try(&self, address: IpAddr, key: &KeyHash) -> Result<(), ApiError> {
-        match self.throttle.check(address) {
-            Err(wait) if !self.known_valid().contains(key) => Err(ApiError::too_many_invalid_keys(wait)),
-            _ => Ok(()),
+    /// Begins to check a key; returns 429 if too many keys from this address are waiting.
+    pub(super) async fn attempt(&self, address: IpAddr, key: &KeyHash) -> Result<Attempt, ApiError> {
+        if self.known_valid().contains(key) {
+            return Ok(Attempt::default());
         }
+        self.throttle.attempt(address).await.map_err(ApiError::too_many_invalid_keys)
     }
 
-    pub(super) fn failed(&self, address: IpAddr, key: &KeyHash) {
+    /// The answer to an invalid key, which counts as a failure.
+    pub(super) fn refuse(&self, address: IpAddr, key: &KeyHash, otherwise: ApiError) -> ApiError {
+        let refusal = self.throttle.check(address).map_or_else(ApiError::too_many_invalid_keys, |()| otherwise);
         self.known_valid().remove(key);
         self.throttle.failed(address);
+        refusal
     }
 
     pub(super) fn succeeded(&self, key: KeyHash) {

@@ -3,8 +3,9 @@
 //! and with the feature `fuzzing`. Each target checks properties beyond not panicking: mostly that an accepted value, written
 //! out again, is read as the same value.
 use super::auth::key_of;
+use super::body::Content;
 use super::listings::{Fields, rows_of_csv, rows_of_json};
-use super::request::{Body, PageQuery, id_cursor, limit, query_of, read_text_cursor, text_cursor};
+use super::request::{PageQuery, id_cursor, limit, query_of, read_text_cursor, text_cursor};
 use super::rules::{answer, read_rules};
 use super::settings::SettingsChange;
 use super::stock_events::{read_body, read_event};
@@ -37,8 +38,8 @@ pub const TARGETS: [(&str, Target); 6] = [
     ("replies", replies),
 ];
 
-fn body(bytes: &[u8], media_type: &str) -> Body {
-    Body { bytes: Bytes::copy_from_slice(bytes), media_type: media_type.to_owned() }
+fn body(bytes: &[u8], media_type: &str) -> Content {
+    Content { bytes: Bytes::copy_from_slice(bytes), media_type: media_type.to_owned() }
 }
 
 fn check_errors(errors: &[FieldError]) {

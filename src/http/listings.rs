@@ -1,17 +1,19 @@
 //! Listings of a store: paired with SKUs in bulk, as JSON or CSV, with a result for each row.
 use super::auth::Caller;
+use super::body::{Body, Content};
+use super::columns;
 use super::error::{ApiError, Problem};
-use super::request::{Body, JsonError, Page, PageQuery, id_cursor, items, limit, object_at, query};
+use super::json::{JsonError, items, object_at};
+use super::request::{Page, PageQuery, id_cursor, limit, query};
 use super::state::{Answer, State};
 use crate::db::listings::{Listing, NewListing};
 use crate::db::stores::Store;
 use crate::domain::ids::check_text;
-use crate::domain::limits::MAX_BULK;
 use crate::domain::problem::{Checks, pointer_to};
 use crate::domain::{FieldError, ListingId, Sku, StoreId, Timestamp};
 use crate::platforms::by_name;
 use crate::platforms::call::StoreConnection;
-use crate::service::listings::{self, Paired, Row};
+use crate::service::listings::{self, MAX_ERRORS, Paired, Row};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, put};
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,7 @@ use std::collections::BTreeMap;
 
 /// The most characters in an external id or in a connector's own field.
 const MAX_TEXT: usize = 256;
+const UNKNOWN: &str = "is not a listing field of this platform";
 
 /// A row: which listing of the store shows which SKU. May also contain the connector's own fields, as text.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -61,20 +64,20 @@ fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError
     checks.take("/external_id", check_text(&row.external_id, "an external_id", MAX_TEXT));
     let mut extra = BTreeMap::new();
     for (name, value) in row.extra {
-        let pointer = pointer_to(&name);
         match value {
-            _ if !fields.known.contains(&name.as_str()) => checks.note(pointer, "is not a listing field of this platform"),
+            _ if !fields.known.contains(&name.as_str()) => checks.extend([FieldError::named("", "member", &name, UNKNOWN)]),
             Value::String(text) => {
-                checks.take(&pointer, check_text(&text, "it", MAX_TEXT));
+                checks.take(&pointer_to(&name), check_text(&text, "it", MAX_TEXT));
                 extra.insert(name, text);
             }
-            _ => checks.note(pointer, "must be text"),
+            _ => checks.note(pointer_to(&name), "must be text"),
         }
     }
     if let Some(name) = fields.required.filter(|name| !extra.contains_key(*name)) {
         checks.note(pointer_to(name), "is required for listings on this platform");
     }
-    checks.done()?;
+    // Here already, because ten thousand rows may have hundreds of unknown fields each.
+    checks.done().map_err(|errors| errors.into_iter().take(MAX_ERRORS).collect::<Vec<_>>())?;
     let Some(sku) = sku else { return Err(Vec::new()) };
     Ok(NewListing { sku, external_id: row.external_id, extra: (!extra.is_empty()).then_some(extra) })
 }
@@ -88,35 +91,16 @@ pub(super) fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, Api
         let external_id = row.external_id.clone();
         checked(row, fields).map_err(|errors| (Some(external_id), errors))
     };
-    Ok(items(bytes, "rows")?.iter().map(|raw| read(raw)).collect())
+    Ok(items(bytes, "rows")?.into_iter().map(read).collect())
 }
 
 pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
+    let names = columns::of(bytes)?;
+    columns::check(&names, &["sku", "external_id"], fields.known, UNKNOWN)?;
+    let names = names.shown;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes);
-    let header = reader.headers().map_err(|e| ApiError::malformed(format!("The CSV's header cannot be read: {e}.")))?.clone();
-    let names: Vec<String> = header.iter().map(str::to_ascii_lowercase).collect();
-    let mut errors = Vec::new();
-    for required in ["sku", "external_id"] {
-        if !names.iter().any(|name| name == required) {
-            errors.push(FieldError::new(format!("/{required}"), "is required as a column, named in the first line"));
-        }
-    }
-    for name in names.iter().filter(|name| !matches!(name.as_str(), "sku" | "external_id") && !fields.known.contains(&name.as_str())) {
-        errors.push(FieldError::new(pointer_to(name), "is not a listing field of this platform"));
-    }
-    for (index, name) in names.iter().enumerate() {
-        if names.iter().take(index).any(|earlier| earlier == name) {
-            errors.push(FieldError::new(pointer_to(name), "names more than one column"));
-        }
-    }
-    if !errors.is_empty() {
-        return Err(ApiError::invalid(errors));
-    }
     let mut rows = Vec::new();
     for record in reader.records() {
-        if rows.len() > MAX_BULK {
-            break;
-        }
         let record = match record {
             Ok(record) => record,
             Err(error) => {
@@ -151,17 +135,22 @@ pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiE
 pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
     let id = id.into_inner();
     let store = caller.db.read(move |t| t.store(id)).await?;
-    let csv = body.media_type == "text/csv";
-    if !csv {
-        body.expect_json()?;
-    }
-    Ok(HttpResponse::Ok().json(pair(&caller, &state, store, &body.bytes, csv).await?))
+    let fields = Fields::of(&store);
+    let read = move |content: &Content| {
+        if content.media_type == "text/csv" {
+            return rows_of_csv(&content.bytes, fields);
+        }
+        content.expect_json()?;
+        rows_of_json(&content.bytes, fields)
+    };
+    let rows = body.parse(read).await?;
+    Ok(HttpResponse::Ok().json(listings::pair(&state.service, &caller, id, rows).await?))
 }
 
-/// Parses rows and pairs the listings of the valid ones.
-pub(super) async fn pair(caller: &Caller, state: &State, store: Store, bytes: &[u8], csv: bool) -> Result<Paired, ApiError> {
-    let fields = Fields::of(&store);
-    let rows = if csv { rows_of_csv(bytes, fields)? } else { rows_of_json(bytes, fields)? };
+/// Pairs the listings of the valid rows of a CSV file.
+pub(super) async fn pair_csv(caller: &Caller, state: &State, store: &Store, file: Vec<u8>) -> Result<Paired, ApiError> {
+    let fields = Fields::of(store);
+    let rows = state.bodies.parse(file.len(), move || rows_of_csv(&file, fields)).await?;
     Ok(listings::pair(&state.service, caller, store.id, rows).await?)
 }
 

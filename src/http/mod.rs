@@ -4,15 +4,19 @@
 //! The [routes](configure) are one table; the description at `/openapi.json` is generated from the same table, so the two
 //! cannot differ. Every handler for sellers takes an [`auth::Caller`], which gives access only to that seller's rows.
 pub mod auth;
+pub mod bodies;
+pub mod body;
 pub mod console;
 pub mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod json;
 pub mod quota;
 pub mod request;
 
 mod admin;
 mod audit;
+mod columns;
 mod description;
 mod discover;
 mod docs;
@@ -170,7 +174,10 @@ fn no_route(methods: &[&str]) -> HttpResponse {
     response
 }
 
-/// Headers of every answer: no caching, no content sniffing, no framing.
+/// For whatever has no policy of its own: should a browser show such an answer as a page, it may load and do nothing.
+const NO_CONTENT: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Headers of every answer: no caching, no content sniffing, no framing, and no content of a page unless it says so.
 pub fn harden<S, B>(
     request: actix_web::dev::ServiceRequest,
     next: &S,
@@ -183,8 +190,14 @@ where
     async move {
         let mut answer = answer.await?;
         let headers = answer.headers_mut();
-        for (name, value) in [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("referrer-policy", "no-referrer")] {
-            // The console sets its own referrer policy.
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("content-security-policy", NO_CONTENT),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            // The console and the browsable description have policies of their own.
             if !headers.contains_key(name) {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             }

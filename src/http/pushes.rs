@@ -1,7 +1,8 @@
 //! The records: every push, why it is in its state, and what to do about it.
 use super::auth::Caller;
+use super::body::Body;
 use super::error::{ApiError, Problem};
-use super::request::{Body, Page, id_cursor, limit, parameter, query};
+use super::request::{Page, id_cursor, limit, parameter, query};
 use super::state::{Answer, State};
 use crate::db::pushes::PushFilter;
 use crate::domain::push::{Push, PushKind, PushState};
@@ -147,7 +148,7 @@ struct RetryAnswer {
     responses((status = 200, body = RetryAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/pushes/retry")]
 pub async fn retry_pushes(caller: Caller, state: State, body: Body) -> Answer {
-    let Retry { ids, state: push_state, store_id, sku } = body.object()?;
+    let Retry { ids, state: push_state, store_id, sku } = body.object().await?;
     let queued = pushes::retry(&state.service, &caller, pushes::Retry { ids, state: push_state, store_id, sku }).await?;
     Ok(HttpResponse::Ok().json(RetryAnswer { queued }))
 }

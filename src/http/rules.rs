@@ -1,7 +1,8 @@
 //! Allocation rules: for a listing, a SKU, a store or the whole seller.
 use super::auth::Caller;
+use super::body::{Body, Content};
 use super::error::{ApiError, Problem};
-use super::request::{Body, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
+use super::request::{Page, PageQuery, limit, query, read_text_cursor, text_cursor};
 use super::state::{Answer, State};
 use crate::db::settings::rule_scope;
 use crate::domain::allocation::Share;
@@ -61,12 +62,12 @@ struct RulesAnswer {
     responses((status = 200, body = RulesAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/rules")]
 pub async fn put_rules(caller: Caller, state: State, body: Body) -> Answer {
-    let Saved { saved, removed } = rules::save(&state.service, &caller, read_rules(&body)?).await?;
+    let Saved { saved, removed } = rules::save(&state.service, &caller, body.parse(read_rules).await?).await?;
     Ok(HttpResponse::Ok().json(RulesAnswer { saved, removed }))
 }
 
 /// Parses and checks the rules of a body; no two of them may be for the same SKU and store.
-pub(super) fn read_rules(body: &Body) -> Result<Vec<Rule>, ApiError> {
+pub(super) fn read_rules(body: &Content) -> Result<Vec<Rule>, ApiError> {
     let rows: Vec<RuleFields> = body.objects("rules")?;
     let mut checks = Checks::default();
     let mut seen = HashSet::new();

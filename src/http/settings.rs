@@ -1,7 +1,7 @@
 //! *Auto-sync inventory*: the switch, the frequency, the daily time, the allocation mode.
 use super::auth::Caller;
+use super::body::Body;
 use super::error::Problem;
-use super::request::Body;
 use super::state::{Answer, State};
 use crate::domain::allocation::AllocationMode;
 use crate::domain::settings::Frequency;
@@ -48,7 +48,7 @@ pub(super) struct SettingsChange {
     responses((status = 200, body = SettingsView), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/sync-settings")]
 pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answer {
-    let change: SettingsChange = body.object()?;
+    let change: SettingsChange = body.object().await?;
     let (settings, initial_sync_id) = settings::change(&state.service, &caller, change.into()).await?;
     let mut shown = view(&settings, state.now());
     shown.initial_sync_id = initial_sync_id;

@@ -1,7 +1,8 @@
 //! SKUs: created and named in bulk, and listed.
 use super::auth::Caller;
+use super::body::Body;
 use super::error::Problem;
-use super::request::{Body, Page, limit, parameter, present, query, read_text_cursor, text_cursor};
+use super::request::{Page, limit, parameter, present, query, read_text_cursor, text_cursor};
 use super::state::{Answer, State};
 use crate::db::skus::SkuChange;
 use crate::domain::ids::check_text;
@@ -10,8 +11,8 @@ use crate::domain::problem::Checks;
 use crate::domain::{Sku, Timestamp};
 use crate::service::skus;
 use actix_web::{HttpRequest, HttpResponse, get, put};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::HashSet;
 
 /// A SKU to create or name.
@@ -25,7 +26,7 @@ struct NewSku {
     name: Option<Option<String>>,
     /// Reserved for bundles, which are not supported yet; must be omitted.
     #[schema(value_type = Option<Vec<Object>>)]
-    components: Option<Value>,
+    components: Option<IgnoredAny>,
 }
 
 /// The result of a SKU.
@@ -47,7 +48,7 @@ struct SkusAnswer {
     responses((status = 200, body = SkusAnswer), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/skus")]
 pub async fn put_skus(caller: Caller, state: State, body: Body) -> Answer {
-    let rows: Vec<NewSku> = body.objects("SKUs")?;
+    let rows: Vec<NewSku> = body.objects("SKUs").await?;
     let mut checks = Checks::default();
     let mut seen = HashSet::new();
     let mut changes = Vec::with_capacity(rows.len());

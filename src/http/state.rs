@@ -1,5 +1,6 @@
 //! The state that all handlers share: the service behind the interface, its settings and its counters.
 use super::auth::FailedKeys;
+use super::bodies::Bodies;
 use super::console::Console;
 use super::error::ApiError;
 use super::quota::Quota;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub operator_key: Option<SecretString>,
     /// The most bytes in a body.
     pub max_body_bytes: usize,
+    /// The most bytes in all bodies under way at once.
+    pub max_bodies_in_flight_bytes: usize,
     /// Requests per second for each seller, with bursts of twice as many.
     pub requests_per_second: u32,
     /// Requests with invalid keys per minute and address.
@@ -45,6 +48,8 @@ pub struct AppState {
     pub clock: Clock,
     /// Settings of the interface.
     pub settings: Settings,
+    /// What the bodies under way occupy.
+    pub bodies: Bodies,
     /// The sellers' request quotas.
     pub quota: Quota,
     /// Addresses that sent invalid keys.

@@ -1,11 +1,13 @@
 //! Receives stock events: one, an array, or NDJSON. Each is checked separately; the valid ones are recorded together, and
 //! the answer, with a result for each event, is sent only after the commit.
 use super::auth::Caller;
+use super::body::{Body, Content};
 use super::error::{ApiError, Problem};
-use super::request::{Body, JsonError, items, object_at, raw};
+use super::json::{JsonError, items, object_at, raw};
 use super::state::{Answer, State};
 use crate::db::ledger::EventResult;
 use crate::domain::limits::MAX_BULK;
+use crate::domain::names::shortened;
 use crate::domain::problem::Checks;
 use crate::domain::stock::{EventKind, MAX_AVAILABLE, MAX_QUANTITY, StockEvent};
 use crate::domain::{EventId, FieldError, Sku, Timestamp, WarehouseCode};
@@ -141,14 +143,13 @@ pub(super) fn read_event(bytes: &[u8]) -> Result<StockEvent, Bad> {
 }
 
 /// The events of a body, and whether it was a single object.
-pub(super) fn read_body(body: &Body) -> Result<(Vec<Result<StockEvent, Bad>>, bool), ApiError> {
+pub(super) fn read_body(body: &Content) -> Result<(Vec<Result<StockEvent, Bad>>, bool), ApiError> {
     if matches!(body.media_type.as_str(), "application/x-ndjson" | "application/jsonl" | "application/ndjson") {
         let lines = body.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-        let events: Vec<_> = lines.take(MAX_BULK + 1).map(read_event).collect();
-        if events.len() > MAX_BULK {
+        if lines.clone().nth(MAX_BULK).is_some() {
             return Err(ApiError::field("", format!("may have at most {MAX_BULK} stock events; send them in parts")));
         }
-        return Ok((events, false));
+        return Ok((lines.map(read_event).collect(), false));
     }
     body.expect_json()?;
     if body.bytes.trim_ascii_start().first() == Some(&b'[') {
@@ -169,7 +170,7 @@ pub(super) fn read_body(body: &Body) -> Result<(Vec<Result<StockEvent, Bad>>, bo
         (status = 413, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 #[post("/v1/stock-events")]
 pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answer {
-    let (read, single) = read_body(&body)?;
+    let (read, single) = body.parse(read_body).await?;
     let mut results: Vec<Option<ResultAnswer>> = Vec::with_capacity(read.len());
     let (mut indexes, mut events) = (Vec::new(), Vec::new());
     let mut conflict = false;
@@ -216,6 +217,7 @@ pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answ
 }
 
 fn rejected(event_id: Option<String>, errors: Vec<FieldError>, prefix: &str) -> ResultAnswer {
+    let event_id = event_id.map(|id| shortened(&id, EventId::MAX_CHARS));
     let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let errors = errors.into_iter().map(|error| error.under(prefix)).collect();
     ResultAnswer { event_id, status: "rejected", accepted_at: None, reason: Some(reason), errors }

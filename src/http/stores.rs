@@ -1,7 +1,8 @@
 //! Stores: where stock is shown. Credentials go in and never come out.
 use super::auth::Caller;
+use super::body::Body;
 use super::error::Problem;
-use super::request::{Body, Page, PageQuery, id_cursor, limit, present, query};
+use super::request::{Page, PageQuery, id_cursor, limit, present, query};
 use super::state::{Answer, State};
 use crate::domain::StoreId;
 use crate::service::connection::Credentials;
@@ -72,7 +73,7 @@ pub async fn list_stores(caller: Caller, request: HttpRequest) -> Answer {
     responses((status = 201, body = StoreView), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/stores")]
 pub async fn create_store(caller: Caller, state: State, body: Body) -> Answer {
-    let fields: StoreFields = body.object()?;
+    let fields: StoreFields = body.object().await?;
     let store = stores::create(&state.service, &caller, fields.into()).await?;
     Ok(HttpResponse::Created().json(view(&store)))
 }
@@ -96,7 +97,7 @@ pub async fn patch_store(caller: Caller, state: State, id: Path<StoreId>, body: 
     let id = id.into_inner();
     // Another seller's store does not exist for this one, even if the body is invalid.
     caller.db.read(move |t| t.store(id).map(drop)).await?;
-    let fields: StoreFields = body.object()?;
+    let fields: StoreFields = body.object().await?;
     let store = stores::change(&state.service, &caller, id, fields.into()).await?;
     Ok(HttpResponse::Ok().json(view(&store)))
 }

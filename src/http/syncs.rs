@@ -1,7 +1,8 @@
 //! Sync runs: started manually, listed and returned.
 use super::auth::Caller;
+use super::body::Body;
 use super::error::Problem;
-use super::request::{Body, Page, PageQuery, id_cursor, limit, query};
+use super::request::{Page, PageQuery, id_cursor, limit, query};
 use super::state::{Answer, State};
 use crate::db::runs::{Run, RunKind, RunState};
 use crate::domain::{RunId, StoreId, Timestamp};
@@ -78,7 +79,7 @@ struct NewSync {
     responses((status = 200, body = Preview, description = "With dry_run."), (status = 202, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/syncs")]
 pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
-    let new: NewSync = body.object()?;
+    let new: NewSync = body.object().await?;
     let dry_run = new.dry_run == Some(true);
     let filter = syncs::checked(&caller, Wanted { store_ids: new.store_ids, skus: new.skus }).await?;
     if dry_run {

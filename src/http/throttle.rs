@@ -1,15 +1,20 @@
 //! Throttles clients that keep sending invalid keys: failures are counted by IP address, separately on each node. Keys have
-//! 256 random bits, so this limits noise and load; guessing is hopeless anyway.
+//! 256 random bits, so this limits noise and load; guessing is hopeless anyway. Many people may share an address, so one with
+//! too many failures is not locked out: its keys are checked one after another, and a valid one still gets in.
 use crate::platforms::transport::is_public;
 use actix_web::HttpRequest;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// The most addresses remembered.
 const MAX_ADDRESSES: usize = 10_000;
+
+/// How long a key waits for those before it, if its address has too many failures.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Recent failures by address.
 #[derive(Debug)]
@@ -17,6 +22,25 @@ pub struct Throttle {
     max_failures: u32,
     window: Duration,
     failures: Mutex<HashMap<IpAddr, (u32, Instant)>>,
+    turns: Arc<Mutex<Turns>>,
+}
+
+/// For each address with too many failures: who may check a key now. There is an entry only as long as someone does.
+type Turns = HashMap<IpAddr, Arc<Semaphore>>;
+
+/// What a key has to respect while it is checked. Ends the turn when dropped.
+#[derive(Debug, Default)]
+pub struct Attempt {
+    /// If the address has too many failures: how long until that is forgotten.
+    pub throttled: Option<Duration>,
+    _turn: Option<Turn>,
+}
+
+#[derive(Debug)]
+struct Turn {
+    address: IpAddr,
+    turns: Arc<Mutex<Turns>>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// The address of the client. A proxy on a private network is trusted to report it in `x-forwarded-for`; anybody else could
@@ -39,14 +63,29 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut turns = lock(&self.turns);
+        drop(self.permit.take());
+        // Whoever waits or has the turn holds the queue, too.
+        if turns.get(&self.address).is_some_and(|queue| Arc::strong_count(queue) == 1) {
+            turns.remove(&self.address);
+        }
+    }
+}
+
 impl Throttle {
     /// Allows `max_failures` by one address within `window`; after that it has to wait for the rest of the window.
     pub fn new(max_failures: u32, window: Duration) -> Self {
-        Self { max_failures, window, failures: Mutex::default() }
+        Self { max_failures, window, failures: Mutex::default(), turns: Arc::default() }
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<IpAddr, (u32, Instant)>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failures)
     }
 
     /// Whether this address may try; if not, how long it has to wait.
@@ -58,6 +97,21 @@ impl Throttle {
             Some(left) if !left.is_zero() => Err(left),
             _ => Ok(()),
         }
+    }
+
+    /// Begins to check a key from this address, after those before it if the address has too many failures.
+    ///
+    /// # Errors
+    /// If too many are before it: how long to wait.
+    pub async fn attempt(&self, address: IpAddr) -> Result<Attempt, Duration> {
+        let Err(wait) = self.check(address) else { return Ok(Attempt::default()) };
+        let address = network(address);
+        let queue = Arc::clone(lock(&self.turns).entry(address).or_insert_with(|| Arc::new(Semaphore::new(1))));
+        // Made before the turn comes, so that a client that no longer waits leaves nothing behind.
+        let mut turn = Turn { address, turns: Arc::clone(&self.turns), permit: None };
+        let permit = tokio::time::timeout(MAX_WAIT, queue.acquire_owned()).await;
+        turn.permit = Some(permit.ok().and_then(Result::ok).ok_or(wait)?);
+        Ok(Attempt { throttled: Some(wait), _turn: Some(turn) })
     }
 
     /// Records that this address used an invalid key.
@@ -101,5 +155,28 @@ mod tests {
         assert_eq!(throttle.check(other), Ok(()));
         tokio::time::sleep(window).await;
         assert_eq!(throttle.check(bad), Ok(()));
+    }
+
+    #[actix_web::test]
+    async fn keys_from_a_throttled_address_are_checked_one_after_another() {
+        tokio::time::pause();
+        let throttle = Throttle::new(1, Duration::from_secs(300));
+        let (bad, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let (first, second) = (throttle.attempt(bad).await.unwrap(), throttle.attempt(bad).await.unwrap());
+        assert!(first.throttled.is_none() && second.throttled.is_none(), "an address without failures is not held up");
+        throttle.failed(bad);
+        let first = throttle.attempt(bad).await.unwrap();
+        assert!(first.throttled.is_some());
+        assert!(throttle.attempt(bad).await.is_err(), "the second gives up");
+        assert!(throttle.attempt(other).await.is_ok());
+        let waiting = throttle.attempt(bad);
+        let after_a_while = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            drop(first);
+        };
+        let (second, ()) = tokio::join!(waiting, after_a_while);
+        assert!(second.is_ok(), "the next one has its turn");
+        drop(second);
+        assert!(lock(&throttle.turns).is_empty());
     }
 }

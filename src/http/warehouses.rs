@@ -1,7 +1,8 @@
 //! Warehouses: listed, created, renamed, deleted.
 use super::auth::Caller;
+use super::body::Body;
 use super::error::{ApiError, Problem};
-use super::request::{Body, Page, PageQuery, limit, query, read_text_cursor, text_cursor};
+use super::request::{Page, PageQuery, limit, query, read_text_cursor, text_cursor};
 use super::state::{Answer, State};
 use crate::db::warehouses::Warehouse;
 use crate::domain::ids::check_text;
@@ -54,7 +55,7 @@ struct NewWarehouse {
     responses((status = 201, body = WarehouseAnswer), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/warehouses")]
 pub async fn create_warehouse(caller: Caller, state: State, body: Body) -> Answer {
-    let new: NewWarehouse = body.object()?;
+    let new: NewWarehouse = body.object().await?;
     let mut checks = Checks::default();
     let code = checks.take("/code", WarehouseCode::parse(&new.code));
     let name = new.name.unwrap_or(new.code);
@@ -82,7 +83,7 @@ fn code_of(path: &str) -> Result<WarehouseCode, ApiError> {
 #[patch("/v1/warehouses/{code}")]
 pub async fn patch_warehouse(caller: Caller, state: State, code: Path<String>, body: Body) -> Answer {
     let code = code_of(&code)?;
-    let change: WarehouseChange = body.object()?;
+    let change: WarehouseChange = body.object().await?;
     check_text(&change.name, "a name", MAX_NAME_CHARS).map_err(|e| ApiError::field("/name", e))?;
     let warehouse = warehouses::rename(&state.service, &caller, code, change.name).await?;
     Ok(HttpResponse::Ok().json(WarehouseAnswer::from(warehouse)))

@@ -5,7 +5,6 @@ use super::fields::{number, rate_limit};
 use super::sign::EXPIRES_AT;
 use crate::domain::FieldError;
 use crate::domain::ids::check_text;
-use crate::domain::problem::pointer_to;
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -264,15 +263,10 @@ impl<'a> Check<'a> {
     /// All the bad fields.
     pub fn done(mut self) -> Result<(), Vec<FieldError>> {
         let settings = self.store.config.keys().filter(|name| !self.settings.contains(&name.as_str()));
-        let unknown_settings = settings.map(|name| FieldError::new(pointer_to(name), "is not a setting of this platform"));
+        let unknown_settings = settings.map(|name| FieldError::named("", "member", name, "is not a setting of this platform"));
         let secrets = self.store.credentials.keys().filter(|name| !self.secrets.contains(&name.as_str()));
-        let known = self.secrets.join(", ");
-        let unknown_secrets = secrets.map(|name| {
-            FieldError::new(
-                pointer_to(name).replacen('/', "/credentials/", 1),
-                format!("is not a credential of this platform; those are {known}"),
-            )
-        });
+        let detail = format!("is not a credential of this platform; those are {}", self.secrets.join(", "));
+        let unknown_secrets = secrets.map(|name| FieldError::named("/credentials", "member", name, detail.clone()));
         self.errors.extend(unknown_settings.chain(unknown_secrets).collect::<Vec<_>>());
         if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
     }

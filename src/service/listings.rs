@@ -2,9 +2,15 @@
 use super::context::{Caller, Error, Result, Service, audited};
 use crate::db::listings::{ListingChange, NewListing};
 use crate::domain::limits::MAX_BULK;
+use crate::domain::names::shortened;
 use crate::domain::{FieldError, ListingId, StoreId};
 use serde::Serialize;
 use serde_json::json;
+
+/// The most errors of one row that an answer names.
+pub const MAX_ERRORS: usize = 4;
+/// The most characters of an invalid row's external id that an answer repeats.
+const MAX_SHOWN_ID: usize = 256;
 
 /// A valid row, or the external id of an invalid one, if it could be read, and what is wrong with it.
 pub type Row = std::result::Result<NewListing, (Option<String>, Vec<FieldError>)>;
@@ -31,7 +37,10 @@ pub struct RowResult {
 }
 
 impl RowResult {
-    fn rejected(row: usize, external_id: Option<String>, errors: Vec<FieldError>) -> Self {
+    fn rejected(row: usize, external_id: Option<String>, mut errors: Vec<FieldError>) -> Self {
+        // A row may have more unknown fields than an answer should repeat, and an id of any length.
+        errors.truncate(MAX_ERRORS);
+        let external_id = external_id.map(|id| shortened(&id, MAX_SHOWN_ID));
         let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let errors = errors.into_iter().map(|error| error.under(&format!("/{row}"))).collect();
         Self { row, external_id, status: "rejected", id: None, reason: Some(reason), errors }

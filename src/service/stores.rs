@@ -9,7 +9,7 @@ use crate::domain::allocation::Share;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::ids::check_text;
 use crate::domain::limits::{MAX_NAME_CHARS, MAX_STORES};
-use crate::domain::problem::{Checks, pointer_to};
+use crate::domain::problem::Checks;
 use crate::domain::switching::StoreSwitches;
 use crate::domain::{FieldError, StoreId, Timestamp, WarehouseCode};
 use crate::platforms::call::{Action, Call, StoreConnection};
@@ -147,7 +147,7 @@ impl StoreChange {
             *credentials = given.clone().unwrap_or_default();
             for (name, secret) in credentials.iter() {
                 if secret.expose_secret().len() > MAX_SECRET {
-                    checks.note(format!("/credentials{}", pointer_to(name)), format!("may have at most {MAX_SECRET} bytes"));
+                    checks.extend([FieldError::named("/credentials", "member", name, format!("may have at most {MAX_SECRET} bytes"))]);
                 }
             }
         }

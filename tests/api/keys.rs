@@ -71,14 +71,14 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
 const FILTERED: [&str; 1] = ["/v1/pushes?store_id=$store"];
 
 /// One seller's data: one item of each kind that has an id.
-struct Fixture {
-    store: String,
-    listing: String,
-    push: String,
+pub struct Fixture {
+    pub store: String,
+    pub listing: String,
+    pub push: String,
     sync: String,
 }
 
-fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
+pub fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
     let store = seller.store("corner", platform, json!({}));
     seller.pair(&store, &["SKU-1"]);
     seller.post("/v1/warehouses", &json!({ "code": "theirs" })).is(201);
@@ -93,7 +93,7 @@ fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
 }
 
 impl Fixture {
-    fn path_of(&self, template: &str, seller: &Caller<'_>) -> String {
+    pub fn path_of(&self, template: &str, seller: &Caller<'_>) -> String {
         let id = match template.split('/').nth(2) {
             Some("sellers") => &seller.id,
             Some("stores") => &self.store,

@@ -18,13 +18,16 @@ mod database;
 mod schema;
 mod support;
 
+mod amplification;
 mod audit;
 mod bad_events;
 mod bad_input;
+mod bodies;
 mod description;
 mod http;
 mod keys;
 mod lists;
 mod overload;
+mod secrets;
 mod shapes;
 mod shares;

@@ -39,6 +39,15 @@ fn the_trace_log_reveals_no_secret() {
         &json!({ "credentials": { "token": TOKEN, "colour": TOKEN } }),
     )
     .unwrap();
+    // In the wrong place, as a name.
+    for (method, path, body) in [
+        ("PATCH", format!("/v1/stores/{store}"), json!({ "credentials": { TOKEN: 1 } })),
+        ("PUT", "/v1/sync-settings".to_owned(), json!({ TOKEN: 1 })),
+        ("POST", "/v1/stock-events".to_owned(), json!([{ TOKEN: 1 }])),
+    ] {
+        let answer = crate::program::call(service.address, method, &path, key, &body).unwrap();
+        assert!(!answer.text().contains(TOKEN), "{}", answer.text());
+    }
     service.signal("TERM");
     let (status, log) = service.wait_for_exit();
     assert_eq!(status, Some(0), "{log}");

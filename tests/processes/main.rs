@@ -23,6 +23,7 @@ mod wire;
 
 mod faults;
 mod files;
+mod hostile;
 mod killing;
 mod logs;
 mod recovery;

@@ -22,7 +22,7 @@ use std::time::Duration;
 use stocktide::actors::{self, Deps, Handle};
 use stocktide::clock::Clock;
 use stocktide::db::{self, Db, ledger, sealing::Sealer};
-use stocktide::http::{self, AppState, auth::FailedKeys, console::Console, quota::Quota};
+use stocktide::http::{self, AppState, auth::FailedKeys, bodies::Bodies, console::Console, quota::Quota};
 use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
 use tokio_util::sync::CancellationToken;
@@ -176,12 +176,14 @@ impl World {
             settings: http::Settings {
                 operator_key: Some(OPERATOR_KEY.into()),
                 max_body_bytes: 1 << 20,
+                max_bodies_in_flight_bytes: 1 << 24,
                 requests_per_second: 10_000,
                 failed_keys_per_minute: 1_000_000,
                 allow_private_targets: true,
                 limits: ledger::Limits::default(),
                 node: "simulated".to_owned(),
             },
+            bodies: Bodies::new(1 << 24),
             quota: Quota::new(10_000),
             failed_keys: FailedKeys::new(1_000_000),
             metrics: Arc::new(String::new),

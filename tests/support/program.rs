@@ -31,6 +31,8 @@ pub fn output(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 #[derive(Debug, Clone, Copy)]
 pub struct Resources {
     pub resident_kb: u64,
+    /// The most that was resident at any time.
+    pub peak_resident_kb: u64,
     pub descriptors: usize,
 }
 
@@ -170,9 +172,15 @@ impl Program {
     pub fn resources(&self) -> Resources {
         let proc = format!("/proc/{}", self.child.id());
         let status = std::fs::read_to_string(format!("{proc}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let resident_kb = line.trim().split(' ').next().unwrap().parse().unwrap();
-        Resources { resident_kb, descriptors: std::fs::read_dir(format!("{proc}/fd")).unwrap().count() }
+        let kb = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().split(' ').next().unwrap().parse().unwrap()
+        };
+        Resources {
+            resident_kb: kb("VmRSS:"),
+            peak_resident_kb: kb("VmHWM:"),
+            descriptors: std::fs::read_dir(format!("{proc}/fd")).unwrap().count(),
+        }
     }
 
     /// Sends the signal of this name, such as `TERM`.

@@ -1,11 +1,12 @@
 //! Manual sync: choose stores and SKUs, preview what would be sent, send it.
-use super::form::{Fields, Posted};
+use super::form::{Fields, Posted, WITH_SKUS};
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
 use super::session::SellerVisit;
 use super::show::{self, Stamp, count, query_value, units};
 use crate::db::stores::Store;
-use crate::domain::StoreId;
 use crate::domain::limits::MAX_STORES;
+use crate::domain::names::shortened;
+use crate::domain::{Sku, StoreId};
 use crate::http::error::ApiError;
 use crate::http::state::State;
 use crate::service::preview::{Preview, PreviewItem, ShownFrom, preview};
@@ -61,7 +62,7 @@ impl Selection {
         let skus = self.sku_list();
         let name = |error: &crate::domain::FieldError| {
             let index: Option<usize> = error.pointer.strip_prefix("/skus/").and_then(|index| index.parse().ok());
-            index.and_then(|index| skus.get(index)).map(|sku| format!("{sku}: {}.", error.detail))
+            index.and_then(|index| skus.get(index)).map(|sku| format!("{}: {}.", shortened(sku, Sku::MAX_CHARS), error.detail))
         };
         let unknown: Vec<String> = errors.0.iter().filter_map(name).collect();
         ManualPage {
@@ -165,7 +166,7 @@ impl<'a> PreviewPage<'a> {
 }
 
 /// *Preview*.
-pub(super) async fn preview_page(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
+pub(super) async fn preview_page(posted: Posted<SellerVisit, WITH_SKUS>, state: State) -> PageAnswer {
     let (visit, selection) = (&posted.visit, Selection::read(&posted.fields)?);
     let filter = match field_errors(syncs::checked(&visit.caller, selection.new_sync()).await)? {
         Ok(filter) => filter,
@@ -176,7 +177,7 @@ pub(super) async fn preview_page(posted: Posted<SellerVisit>, state: State) -> P
 }
 
 /// *Overwrite now*.
-pub(super) async fn overwrite(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
+pub(super) async fn overwrite(posted: Posted<SellerVisit, WITH_SKUS>, state: State) -> PageAnswer {
     let (visit, selection) = (&posted.visit, Selection::read(&posted.fields)?);
     let filter = match field_errors(syncs::checked(&visit.caller, selection.new_sync()).await)? {
         Ok(filter) => filter,

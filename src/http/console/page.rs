@@ -5,8 +5,8 @@ use crate::domain::{FieldError, Timestamp};
 use crate::http::error::ApiError;
 use crate::service;
 use actix_web::cookie::{Cookie, SameSite, time};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{LOCATION, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 use base64::Engine;
@@ -21,6 +21,8 @@ const NOTICE_COOKIE: &str = "stocktide_notice";
 const FAILED: char = '!';
 /// Longer notices are cut off, since a cookie holds about 4 kB. In characters.
 const MAX_NOTICE: usize = 500;
+/// The longest address that signing in returns to, in bytes. Percent-encoded it has to fit into the form.
+pub(super) const MAX_NEXT: usize = 800;
 
 /// A sentence about what the previous form did.
 pub(super) struct Notice {
@@ -153,8 +155,8 @@ pub(super) enum Refusal {
 impl Refusal {
     /// Sends the visitor to the sign-in page, and back here if this was a page.
     pub fn sign_in(request: &HttpRequest) -> Self {
-        let back = if request.method() == actix_web::http::Method::GET { request.uri().to_string() } else { String::new() };
-        Self::SignIn(back)
+        let back = Some(request.uri().to_string()).filter(|uri| request.method() == Method::GET && uri.len() <= MAX_NEXT);
+        Self::SignIn(back.unwrap_or_default())
     }
 }
 
@@ -259,7 +261,11 @@ pub(super) fn field_errors<T>(result: Result<T, service::Error>) -> Result<Resul
     match result.map_err(ApiError::from) {
         Ok(value) => Ok(Ok(value)),
         Err(error) if !error.errors().is_empty() && error.status_code() != StatusCode::NOT_FOUND => {
-            Ok(Err(FormErrors(error.errors().to_vec())))
+            let mut errors = error.errors().to_vec();
+            if error.errors_omitted() > 0 {
+                errors.push(FieldError::new("", format!("there are {} more errors", error.errors_omitted())));
+            }
+            Ok(Err(FormErrors(errors)))
         }
         Err(error) if error.status_code() == StatusCode::CONFLICT => Ok(Err(FormErrors(vec![FieldError::new("", error.detail())]))),
         Err(error) => Err(error.into()),

@@ -1,12 +1,12 @@
 //! Pairing a store's listings with SKUs: CSV import and export, and discovery of the store's variants by SKU.
-use super::form::Posted;
+use super::form::{Posted, WITH_FILE};
 use super::page::{Frame, PageAnswer, go_saying};
 use super::session::SellerVisit;
 use super::show::count;
 use crate::db::stores::Store;
 use crate::domain::StoreId;
 use crate::http::error::ApiError;
-use crate::http::listings::pair;
+use crate::http::listings::pair_csv;
 use crate::http::state::State;
 use crate::platforms::by_name;
 use crate::service::discover::{Found, Proposal, discover};
@@ -77,17 +77,17 @@ pub(super) async fn import_form(visit: SellerVisit, id: Path<StoreId>) -> PageAn
 }
 
 /// Imports the valid rows of a file, or of the pasted text, and lists the rejected ones.
-pub(super) async fn import(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
+pub(super) async fn import(mut posted: Posted<SellerVisit, WITH_FILE>, state: State, id: Path<StoreId>) -> PageAnswer {
+    let (file, pasted) = (posted.fields.take_file("file"), posted.fields.take_file("rows"));
     let (visit, id) = (&posted.visit, id.into_inner());
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
     let mut page = import_page(&visit.frame, &store);
-    let file = posted.fields.file("file");
-    let rows = if file.is_empty() { posted.fields.file("rows") } else { file };
+    let rows = if file.is_empty() { pasted } else { file };
     if rows.iter().all(u8::is_ascii_whitespace) {
         page.error = Some("Choose a file or paste rows.".to_owned());
         return visit.frame.rejected(&page);
     }
-    match pair(&visit.caller, &state, store.clone(), rows, true).await {
+    match pair_csv(&visit.caller, &state, &store, rows).await {
         Ok(answer) if answer.rejected == 0 => {
             let taken = count(i64::try_from(answer.results.len()).unwrap_or(i64::MAX), "row", "rows");
             Ok(go_saying(&format!("/console/stores/{id}"), &format!("{taken} imported: {}.", Imported::new(answer).summary)))
@@ -100,7 +100,11 @@ pub(super) async fn import(posted: Posted<SellerVisit>, state: State, id: Path<S
             if matches!(actix_web::ResponseError::status_code(&error), StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) =>
         {
             let messages: Vec<String> = error.errors().iter().map(ToString::to_string).collect();
-            page.error = Some(if messages.is_empty() { error.detail().to_owned() } else { messages.join("; ") });
+            let more = match error.errors_omitted() {
+                0 => String::new(),
+                more => format!("; and {more} more"),
+            };
+            page.error = Some(if messages.is_empty() { error.detail().to_owned() } else { format!("{}{more}", messages.join("; ")) });
             visit.frame.rejected(&page)
         }
         Err(error) => Err(error.into()),

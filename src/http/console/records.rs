@@ -8,6 +8,7 @@ use crate::db::audit::AuditEntry;
 use crate::db::pushes::PushFilter;
 use crate::db::stores::Store;
 use crate::domain::limits::MAX_STORES;
+use crate::domain::names::shortened;
 use crate::domain::push::{Push, PushState};
 use crate::domain::{PushId, RunId, Sku, StoreId};
 use crate::http::error::ApiError;
@@ -25,6 +26,8 @@ const PAGE: usize = 50;
 const PAGE_AND_ONE: i64 = 51;
 /// Retryable pushes are counted up to this number.
 const MAX_COUNTED: i64 = 10_000;
+/// The most characters that are repeated of an unknown filter.
+const MAX_SHOWN: usize = 128;
 const HERE: &str = "/console/records";
 
 pub(super) struct PushRow {
@@ -154,7 +157,8 @@ fn some(text: Option<&String>) -> Option<&str> {
 /// The filter, and a message about any part of it that is ignored because it is invalid.
 fn filter_of(query: &RecordsQuery) -> (PushFilter, Option<String>) {
     let mut unknown = None;
-    let mut ignore = |word: &str, what: &str| unknown = Some(format!("Unknown {what} “{word}”: not used as a filter."));
+    let mut ignore =
+        |word: &str, what: &str| unknown = Some(format!("Unknown {what} “{}”: not used as a filter.", shortened(word, MAX_SHOWN)));
     let state = some(query.state.as_ref()).and_then(|word| {
         let found = PushState::ALL.into_iter().find(|state| state.as_str() == word);
         if found.is_none() {
@@ -181,7 +185,7 @@ pub(super) async fn list(visit: SellerVisit, query: Query<RecordsQuery>) -> Page
         show,
         states: Vec::new(),
         stores: Vec::new(),
-        sku: query.sku.clone().unwrap_or_default(),
+        sku: query.sku.as_deref().map(|sku| shortened(sku, MAX_SHOWN)).unwrap_or_default(),
         filtered: false,
         pushes: Vec::new(),
         runs: Vec::new(),

@@ -7,6 +7,7 @@ use super::page::{Frame, Refusal};
 use crate::db::sellers::key_hash;
 use crate::db::sessions::{Digest, Session, SessionOf, begin_session, end_session, find_session};
 use crate::http::auth::{Caller, Right};
+use crate::http::bodies::Owner;
 use crate::http::error::ApiError;
 use crate::http::state::{AppState, State};
 use actix_web::cookie::{Cookie, SameSite, time};
@@ -146,7 +147,10 @@ pub(super) async fn sign_in(state: &State, key: &SecretString) -> Result<Option<
         match state.db.read(move |conn| crate::db::sellers::find_key(conn, &hash)).await {
             Ok(owner) if owner.revoked => return Ok(None),
             Ok(owner) if owner.suspended => return Err(ApiError::suspended()),
-            Ok(owner) => SessionOf::Seller { seller: owner.seller, key: owner.key },
+            Ok(owner) => {
+                state.quota.check(owner.seller)?;
+                SessionOf::Seller { seller: owner.seller, key: owner.key }
+            }
             Err(crate::db::Error::NotFound) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
@@ -209,6 +213,7 @@ async fn seller_visit(request: HttpRequest) -> Result<SellerVisit, Refusal> {
         Some((token, Session::Seller { seller, key, zone })) => {
             request.extensions_mut().insert(Right::Session(token_digest(&token)));
             state.quota.check(seller.id)?;
+            request.extensions_mut().insert(Owner::Seller(seller.id));
             let frame = Frame::new(&request, state.clock.now(), seller.name, csrf_token(&token), zone, false);
             Ok(SellerVisit { caller: Caller::by_key(state.db.seller(seller.id), key), frame })
         }

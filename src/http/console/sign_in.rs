@@ -1,18 +1,24 @@
 //! Signing in with an API key, and signing out.
 use super::field::Field;
 use super::form::{Fields, Posted, same_site};
-use super::page::{FormErrors, PageAnswer, add_cookie, go, html};
+use super::page::{FormErrors, MAX_NEXT, PageAnswer, add_cookie, go, html};
 use super::session::{self, AnyVisit, is_https, session_cookie};
 use crate::domain::FieldError;
-use crate::http::request::Body;
+use crate::http::auth::MAX_KEY_BYTES;
+use crate::http::body::Body;
 use crate::http::state::State;
 use crate::http::throttle::address;
-use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::web::Query;
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use secrecy::SecretString;
 use serde::Deserialize;
+use std::time::Duration;
+
+/// The most bytes in the form: it has a key and an address, and anybody may send one.
+const MAX_FORM: usize = 4096;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -38,7 +44,7 @@ fn within_console(next: &str) -> &str {
     let rest = next.strip_prefix("/console");
     let valid =
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) && next.bytes().all(|byte| byte.is_ascii_graphic());
-    if valid && !next.contains(['\\', '#']) { next } else { "" }
+    if valid && next.len() <= MAX_NEXT && !next.contains(['\\', '#']) { next } else { "" }
 }
 
 /// Redirects to the visitor's home page.
@@ -53,25 +59,38 @@ pub(super) async fn page(request: HttpRequest, state: State, query: Query<Next>)
     Ok(html(StatusCode::OK, &SignInPage::new(within_console(query.next.as_deref().unwrap_or_default()), None)))
 }
 
+/// The answer to another wrong key from an address that has sent too many of them.
+fn throttled(next: &str, wait: Duration) -> HttpResponse {
+    let minutes = wait.as_secs().div_ceil(60);
+    let message = format!("Too many failed sign-ins from your address. Check your key, or try again in {minutes} min.");
+    let mut response = html(StatusCode::TOO_MANY_REQUESTS, &SignInPage::new(next, Some(&message)));
+    response.headers_mut().insert(RETRY_AFTER, wait.as_secs().max(1).into());
+    response
+}
+
 pub(super) async fn sign_in(request: HttpRequest, state: State, body: Body) -> PageAnswer {
     same_site(request.headers())?;
-    let fields = Fields::read(request.headers(), body).await?;
+    let fields = Fields::read(request.headers(), body.read_up_to(MAX_FORM).await?, &state.bodies).await?;
     let next = within_console(fields.text("next"));
     let address = address(&request);
-    if let Err(wait) = state.console.sign_ins.check(address) {
-        let minutes = wait.as_secs().div_ceil(60);
-        let message = format!("Too many failed sign-ins from your address. Try again in {minutes} min.");
-        let mut response = html(StatusCode::TOO_MANY_REQUESTS, &SignInPage::new(next, Some(&message)));
-        response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, wait.as_secs().max(1).into());
-        return Ok(response);
-    }
-    let key = SecretString::from(fields.text("key"));
-    let Some(token) = session::sign_in(&state, &key).await? else {
+    let attempt = match state.console.sign_ins.attempt(address).await {
+        Ok(attempt) => attempt,
+        Err(wait) => return Ok(throttled(next, wait)),
+    };
+    let key = Some(fields.text("key")).filter(|key| key.len() <= MAX_KEY_BYTES).map(SecretString::from);
+    let token = match &key {
+        Some(key) => session::sign_in(&state, key).await?,
+        None => None,
+    };
+    let Some(token) = token else {
         state.console.sign_ins.failed(address);
-        return Ok(html(
-            StatusCode::UNAUTHORIZED,
-            &SignInPage::new(next, Some("This key is not valid. Check that you copied the whole key.")),
-        ));
+        return Ok(match attempt.throttled {
+            Some(wait) => throttled(next, wait),
+            None => {
+                let page = SignInPage::new(next, Some("This key is not valid. Check that you copied the whole key."));
+                html(StatusCode::UNAUTHORIZED, &page)
+            }
+        });
     };
     state.console.sign_ins.succeeded(address);
     // A browser has one session: signing in again ends the previous one.
@@ -97,7 +116,8 @@ mod tests {
         for own in ["/console", "/console/stores?cursor=1", "/console?x=1"] {
             assert_eq!(within_console(own), own);
         }
-        for foreign in ["//evil.example", "https://evil.example", "/consoles", "/console\\..", "/console/\r\nx", "/v1/stores"] {
+        let long = format!("/console/{}", "x".repeat(MAX_NEXT));
+        for foreign in [&long, "//evil.example", "https://evil.example", "/consoles", "/console\\..", "/console/\r\nx", "/v1/stores"] {
             assert_eq!(within_console(foreign), "");
         }
     }

@@ -1,6 +1,6 @@
 //! Sync settings and rules of one seller.
 use super::connection::on;
-use super::schema::{rules, sync_settings};
+use super::schema::{rules, stores, sync_settings};
 use super::{Changed, Error, Result, Tenant, id_of};
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::schedule::next_run;
@@ -134,6 +134,20 @@ impl Tenant<'_> {
         let scope = self.scope();
         let at = settings.is_timed().then(|| next_run(settings, now));
         on!(self.conn, c => diesel::update(scope.sync_settings()).set(sync_settings::next_run_at.eq(at)).execute(c))?;
+        Ok(())
+    }
+
+    /// The clock was set back after the schedule was saved or a store was added: both count from now on.
+    pub fn start_schedule_anew(&mut self, now: Timestamp) -> Result<()> {
+        let scope = self.scope();
+        let changed = on!(self.conn, c => diesel::update(scope.sync_settings().filter(sync_settings::timed_since.gt(now)))
+            .set(sync_settings::timed_since.eq(now)).execute(c))?
+            + on!(self.conn, c => diesel::update(scope.stores().filter(stores::created_at.gt(now))).set(stores::created_at.eq(now)).execute(c))?;
+        if changed > 0 {
+            self.note(Changed::Configuration);
+            let settings = self.sync_settings()?;
+            self.schedule_next_run(&settings, now)?;
+        }
         Ok(())
     }
 

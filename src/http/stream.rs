@@ -143,7 +143,8 @@ impl Watch {
             .caller
             .db
             .read(move |t| {
-                let pushes = t.pushes_changed_since(since, MAX_PER_POLL)?;
+                // What was written before the clock was set back would crowd out what changes now.
+                let pushes = t.pushes_changed_between(since, now + OVERLAP, MAX_PER_POLL)?;
                 let runs = t.live_runs(since, MAX_PER_POLL)?;
                 Ok((pushes, runs, t.stores(None, MAX_STORES)?, t.open_circuits(now)?))
             })

@@ -31,6 +31,7 @@ pub async fn start_due_runs(
         // The row may have changed since the actor was configured: a setting takes effect once it is saved.
         let settings = t.sync_settings()?;
         let due = due_runs(&settings, now, settings.timed_since.max(created_at), last);
+        t.forget_runs_missed_ahead(store, now)?;
         for run in &due {
             t.start_daily_run(store, run, now)?;
         }

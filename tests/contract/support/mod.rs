@@ -352,7 +352,7 @@ impl Seller<'_> {
     }
 
     /// The seller as an authenticated caller.
-    fn caller(&self) -> Caller {
+    pub fn caller(&self) -> Caller {
         Caller { db: self.db(), name: "contract".to_owned() }
     }
 

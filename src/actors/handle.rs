@@ -1,9 +1,9 @@
 //! How the rest of the process reaches the actors.
 use super::deps::Deps;
-use super::node::{Forget, Hint, Node, ShutDown, place};
+use super::node::{Asked, Forget, Hint, Node, ShutDown, place};
 use crate::db::Changed;
 use crate::db::ledger::Limits;
-use crate::domain::SellerId;
+use crate::domain::{SellerId, StoreId};
 use crate::service::Service;
 use actix::{Addr, Arbiter};
 use std::sync::Arc;
@@ -68,6 +68,13 @@ impl Handle {
         send_hint(&self.nodes, Hint { seller, reconfigure: true });
     }
 
+    /// Has these stores called at once, whatever pauses they are in: their seller wants to try again now.
+    pub fn try_now(&self, seller: SellerId, stores: Vec<StoreId>) {
+        if let Some(node) = node_of(&self.nodes, seller).filter(|_| !stores.is_empty()) {
+            node.try_send(Asked { seller, stores }).ok();
+        }
+    }
+
     /// Ends the actors of a seller that was suspended or deleted, after their calls in flight.
     pub async fn forget(&self, seller: SellerId) {
         if let Some(node) = node_of(&self.nodes, seller) {
@@ -78,7 +85,7 @@ impl Handle {
     /// The use cases on the same database, platforms and tokens as these actors, which they ask to forget a seller.
     pub fn service(&self, limits: Limits, allow_private_targets: bool) -> Service {
         let Deps { db, client, clock, sealer, renewals, .. } = &*self.deps;
-        let to_forget = self.clone();
+        let (to_forget, to_try) = (self.clone(), self.clone());
         Service {
             db: db.clone(),
             clock: clock.clone(),
@@ -91,6 +98,7 @@ impl Handle {
                 let handle = to_forget.clone();
                 Box::pin(async move { handle.forget(seller).await })
             }),
+            try_now: Arc::new(move |seller, stores| to_try.try_now(seller, stores)),
         }
     }
 

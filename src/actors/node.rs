@@ -1,12 +1,12 @@
 //! Starts a `SellerSupervisor` for each seller that has work, and replaces those that died.
 //!
-//! in:  `Hint` and `Forget` (`Handle`) · `seller::Retired` (a supervisor) · `ShutDown` (`Handle`) · own timers
-//! out: `seller::Hint`, `seller::Stop`
+//! in:  `Hint`, `Asked` and `Forget` (`Handle`) · `seller::Retired` (a supervisor) · `ShutDown` (`Handle`) · own timers
+//! out: `seller::Hint`, `seller::Asked`, `seller::Stop`
 //! Survives a restart: nothing. The rows do, and the first look at them starts every seller that has work.
 use super::deps::{Deps, NODE_MAILBOX};
 use super::seller::{self, Retired, SellerSupervisor};
 use crate::db::fleet;
-use crate::domain::SellerId;
+use crate::domain::{SellerId, StoreId};
 use actix::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,7 +74,12 @@ impl Node {
     /// Finds sellers with work that no hint announced: after a start, a crash, a dropped hint, or at a daily time.
     fn look_for_work(&mut self, ctx: &mut Context<Self>) {
         let (db, now) = (self.deps.db.clone(), self.deps.now());
-        let found = async move { db.read(move |conn| fleet::sellers_with_work(conn, now)).await };
+        let found = async move {
+            if db.read(move |conn| fleet::has_runs_too_far_ahead(conn, now)).await? {
+                db.write(move |conn| fleet::reschedule_runs(conn, now)).await?;
+            }
+            db.read(move |conn| fleet::sellers_with_work(conn, now)).await
+        };
         ctx.spawn(found.into_actor(self).map(|found, node, ctx| {
             match found {
                 Ok(sellers) => {
@@ -141,6 +146,26 @@ impl Handler<Hint> for Node {
     type Result = ();
     fn handle(&mut self, hint: Hint, ctx: &mut Self::Context) {
         self.pass_on(hint.seller, hint.reconfigure, ctx);
+    }
+}
+
+/// The seller has asked for a retry at these stores.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Asked {
+    /// The seller.
+    pub seller: SellerId,
+    /// The stores.
+    pub stores: Vec<StoreId>,
+}
+
+impl Handler<Asked> for Node {
+    type Result = ();
+    fn handle(&mut self, Asked { seller, stores }: Asked, ctx: &mut Self::Context) {
+        self.pass_on(seller, false, ctx);
+        if let Some(child) = self.sellers.get(&seller) {
+            child.address.try_send(seller::Asked { stores }).ok();
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! One supervisor per seller: holds the sync settings and keeps a `StoreActor` for each store.
 //! Started by `Node`; ends on `Stop`, or on its own when it has been idle for long enough.
 //!
-//! in:  `Hint` (node) · `store::RunStarted` (its stores) · `Stop` (node) · own timer
-//! out: `store::Hint`, `store::Configure`, `store::IsIdle`, `store::Stop` to its stores; `Retired` to the node
+//! in:  `Hint` and `Asked` (node) · `store::RunStarted` (its stores) · `Stop` (node) · own timer
+//! out: `store::Hint`, `store::Asked`, `store::Configure`, `store::IsIdle`, `store::Stop` to its stores; `Retired` to the node
 //! Survives a restart: nothing. Settings, stores and open runs are read from their rows when it starts.
 use super::deps::{CHILD_MAILBOX, Deps};
 use super::store::{self, RunStarted, StoreActor};
@@ -33,6 +33,8 @@ pub struct SellerSupervisor {
     /// The actors of stores that were removed; they end after their calls in flight.
     ending: Vec<Addr<StoreActor>>,
     hints: u64,
+    /// Stores at which the seller has asked for a retry, until they are loaded.
+    asked: Vec<StoreId>,
     loading: bool,
     load_again: bool,
     loaded: bool,
@@ -54,6 +56,7 @@ impl SellerSupervisor {
                 stores: BTreeMap::new(),
                 ending: Vec::new(),
                 hints: 0,
+                asked: Vec::new(),
                 loading: false,
                 load_again: false,
                 loaded: false,
@@ -131,6 +134,7 @@ impl SellerSupervisor {
             }
         }
         self.loaded = true;
+        self.ask_stores();
         self.expand(ctx);
     }
 
@@ -165,6 +169,14 @@ impl SellerSupervisor {
         for child in self.stores.values() {
             // A full mailbox already contains hints.
             child.address.try_send(store::Hint).ok();
+        }
+    }
+
+    fn ask_stores(&mut self) {
+        for id in std::mem::take(&mut self.asked) {
+            if let Some(child) = self.stores.get(&id) {
+                child.address.try_send(store::Asked).ok();
+            }
         }
     }
 
@@ -257,6 +269,24 @@ impl Handler<Hint> for SellerSupervisor {
             self.load(ctx);
         } else if self.loaded {
             self.hint_stores();
+        }
+    }
+}
+
+/// The seller has asked for a retry at these stores.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Asked {
+    /// The stores.
+    pub stores: Vec<StoreId>,
+}
+
+impl Handler<Asked> for SellerSupervisor {
+    type Result = ();
+    fn handle(&mut self, message: Asked, _: &mut Self::Context) {
+        self.asked = message.stores;
+        if self.loaded && !self.stopping {
+            self.ask_stores();
         }
     }
 }

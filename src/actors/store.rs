@@ -2,7 +2,7 @@
 //! [`delivery`](crate::service::delivery), which does it. Forwards increases at once, or waits for the daily overwrite.
 //! Spawned by `SellerSupervisor`, ended by `Stop`.
 //!
-//! in:  `Hint` (supervisor) · `Configure` (supervisor) · `IsIdle` (supervisor) · `Stop` · own timer, own sends
+//! in:  `Hint` and `Asked` (supervisor) · `Configure` (supervisor) · `IsIdle` (supervisor) · `Stop` · own timer, own sends
 //! out: rows in `pushes` and `sync_runs`; calls through `platforms::Client`; `RunStarted` to the supervisor
 //! Survives a restart: nothing in memory. The rows in `pushes` do, and the first claim reads them.
 use super::deps::{CHILD_MAILBOX, Deps};
@@ -37,6 +37,8 @@ pub struct StoreActor {
     stop: CancellationToken,
     stopped: Vec<oneshot::Sender<()>>,
     last_run: LastRun,
+    /// When daily runs were looked at last. If that is still to come, the clock was set back.
+    looked_at: Timestamp,
     /// Until when the circuit is open according to the row, which people see.
     circuit_noted: Option<Timestamp>,
 }
@@ -59,6 +61,7 @@ impl StoreActor {
                 stop: CancellationToken::new(),
                 stopped: Vec::new(),
                 last_run: LastRun::Unread,
+                looked_at: Timestamp::MIN,
                 circuit_noted: None,
             }
         })
@@ -67,7 +70,7 @@ impl StoreActor {
     fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
         for effect in self.sync.step(self.deps.clock.now(), input) {
             match effect {
-                Effect::Claim { probe, overwrites_first } => self.claim(probe, overwrites_first, ctx),
+                Effect::Claim { probe, overwrites_first, check_times } => self.claim(probe, overwrites_first, check_times, ctx),
                 Effect::WakeAt(at) => self.wake_at(at, ctx),
                 Effect::Stopped => {
                     for waiting in self.stopped.drain(..) {
@@ -111,7 +114,7 @@ impl StoreActor {
         }));
     }
 
-    fn claim(&mut self, probe: bool, overwrites_first: bool, ctx: &mut Context<Self>) {
+    fn claim(&mut self, probe: bool, overwrites_first: bool, check_times: bool, ctx: &mut Context<Self>) {
         if !self.supervisor.connected() && !self.stop.is_cancelled() {
             // The supervisor died, and its successor starts its own actor for this store.
             self.stop.cancel();
@@ -127,17 +130,17 @@ impl StoreActor {
         let recover = std::mem::take(&mut self.recover).then(|| self.under_way.clone());
         let deps = &self.deps;
         let outbound = Outbound { client: deps.client.clone(), renewals: Arc::clone(&deps.renewals), clock: deps.clock.clone() };
-        let claim = Claim::new(outbound, self.db.clone(), reach.connection.clone(), terms, self.stop.clone(), recover);
+        let claim = Claim::new(outbound, self.db.clone(), reach.connection.clone(), terms, self.stop.clone(), recover, check_times);
         let claimed = async move {
             let mut claim = claim;
             (claim.run().await, claim)
         };
-        ctx.spawn(claimed.into_actor(self).map(|(claimed, claim), act, ctx| {
-            act.adopt(&claim);
+        ctx.spawn(claimed.into_actor(self).map(move |(claimed, claim), act, ctx| {
+            act.adopt(&config, &claim);
             match claimed {
                 Ok(Claimed::Nothing(next_due)) => act.input(Input::NothingDue(next_due), ctx),
                 Ok(Claimed::Read { answered }) => act.input(Input::ReadEnded { answered }, ctx),
-                Ok(Claimed::Call(call, permit)) => act.send(claim, call, permit, ctx),
+                Ok(Claimed::Call(call, permit)) => act.send(&config, claim, call, permit, ctx),
                 Err(Error::NotFound) => act.input(Input::NothingDue(None), ctx),
                 Err(error) => {
                     tracing::warn!(%error, store.id = %act.config.store.id, "could not claim pushes; trying again");
@@ -148,17 +151,17 @@ impl StoreActor {
         }));
     }
 
-    fn send(&mut self, mut claim: Claim, call: ClaimedCall, permit: Option<Permit>, ctx: &mut Context<Self>) {
+    fn send(&mut self, config: &Arc<StoreConfig>, mut claim: Claim, call: ClaimedCall, permit: Option<Permit>, ctx: &mut Context<Self>) {
         let id = call.id;
         self.under_way.push(id);
-        let deps = Arc::clone(&self.deps);
+        let (deps, config) = (Arc::clone(&self.deps), Arc::clone(config));
         let sent = async move {
             let (answered, confirmed) = claim.deliver(&call, permit).await;
             deps.running.confirmed.fetch_add(confirmed, Ordering::Relaxed);
             (answered, claim)
         };
         ctx.spawn(sent.into_actor(self).map(move |(answered, claim), act, ctx| {
-            act.adopt(&claim);
+            act.adopt(&config, &claim);
             act.under_way.retain(|other| *other != id);
             act.input(Input::CallEnded { answered }, ctx);
         }));
@@ -166,10 +169,8 @@ impl StoreActor {
     }
 
     /// Uses the tokens that a claim has renewed; the supervisor finds them in the row when it looks next.
-    fn adopt(&mut self, claim: &Claim) {
-        if let Some(connection) = claim.renewed() {
-            self.config = Arc::new(self.config.with_connection(connection));
-        }
+    fn adopt(&mut self, from: &Arc<StoreConfig>, claim: &Claim) {
+        self.config = StoreConfig::after_claim(&self.config, from, claim.renewed());
     }
 
     /// Starts the daily run that is due, and records those that were missed.
@@ -179,11 +180,15 @@ impl StoreActor {
         }
         let (store, settings, now) = (self.config.store.id, self.config.settings.clone(), self.deps.clock.now());
         let db = self.db.clone();
+        if now < self.looked_at && self.last_run != LastRun::Reading {
+            self.last_run = LastRun::Unread;
+        }
+        self.looked_at = now;
         let last = match self.last_run {
             LastRun::Reading => return,
             LastRun::Unread => {
                 self.last_run = LastRun::Reading;
-                let read = async move { db.read(move |t| t.last_run_date(store)).await };
+                let read = async move { db.read(move |t| t.last_run_date(store, now)).await };
                 ctx.spawn(read.into_actor(self).map(|read, act, ctx| match read {
                     Ok(date) => {
                         act.last_run = LastRun::Known(date);
@@ -200,6 +205,15 @@ impl StoreActor {
             LastRun::Known(last) => last,
         };
         let since = settings.timed_since.max(self.config.store.created_at);
+        if since > now {
+            let saved = async move { db.write(move |t| t.start_schedule_anew(now)).await };
+            ctx.spawn(saved.into_actor(self).map(|saved, _, _| {
+                if let Err(error) = saved {
+                    tracing::warn!(%error, "could not start a schedule anew after the clock was set back; trying again");
+                }
+            }));
+            return;
+        }
         let due = due_runs(&settings, now, since, last);
         if due.is_empty() {
             return;
@@ -252,6 +266,19 @@ impl Handler<Hint> for StoreActor {
     fn handle(&mut self, _: Hint, ctx: &mut Self::Context) {
         self.start_due_runs(ctx);
         self.input(Input::Hint, ctx);
+    }
+}
+
+/// The seller has asked for a retry: the store is called once at once, whatever pause it is in.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Asked;
+
+impl Handler<Asked> for StoreActor {
+    type Result = ();
+    fn handle(&mut self, _: Asked, ctx: &mut Self::Context) {
+        self.deps.client.end_pause(self.config.store.id);
+        self.input(Input::Asked, ctx);
     }
 }
 

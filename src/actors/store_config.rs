@@ -6,6 +6,7 @@ use crate::domain::settings::SyncSettings;
 use crate::platforms::call::StoreConnection;
 use crate::service::connection::connection;
 use crate::service::delivery::Reach;
+use std::sync::Arc;
 
 /// The configuration of a store's actor.
 pub struct StoreConfig {
@@ -31,7 +32,60 @@ impl StoreConfig {
         Self { store, settings, reach }
     }
 
-    pub(super) fn with_connection(&self, connection: &StoreConnection) -> Self {
-        Self { store: self.store.clone(), settings: self.settings.clone(), reach: Reach::new(connection.clone()) }
+    /// The configuration after a claim that began with `from` and has perhaps renewed the store's tokens. If another
+    /// configuration has come in the meantime, the claim's connection may be older than that: it is not used, and the next
+    /// claim finds the new tokens in the row.
+    pub(super) fn after_claim(current: &Arc<Self>, from: &Arc<Self>, renewed: Option<&StoreConnection>) -> Arc<Self> {
+        match renewed {
+            Some(connection) if Arc::ptr_eq(current, from) => {
+                let (store, settings) = (current.store.clone(), current.settings.clone());
+                Arc::new(Self { store, settings, reach: Reach::new(connection.clone()) })
+            }
+            _ => Arc::clone(current),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{StoreId, Timestamp};
+    use uuid::Uuid;
+
+    fn config(base_url: &str) -> Arc<StoreConfig> {
+        let store = Store {
+            id: StoreId(Uuid::nil()),
+            name: "shop".to_owned(),
+            platform: "simulated".to_owned(),
+            base_url: Some(base_url.to_owned()),
+            config: "{}".to_owned(),
+            credentials: None,
+            warehouses: None,
+            share: None,
+            sync_enabled: true,
+            paused: false,
+            needs_reauthorisation: false,
+            problem: None,
+            probe_at: None,
+            last_success_at: None,
+            created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
+        };
+        let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
+        let settings = SyncSettings::new(chrono_tz::UTC, Timestamp::default());
+        Arc::new(StoreConfig::new(SellerId(Uuid::nil()), store, settings, &sealer))
+    }
+
+    fn address(config: &StoreConfig) -> Option<&str> {
+        config.reach.as_ref().unwrap().connection.base_url.as_deref()
+    }
+
+    #[test]
+    fn tokens_renewed_by_a_claim_do_not_bring_back_settings_that_have_changed_meanwhile() {
+        let (old, new) = (config("http://old"), config("http://new"));
+        let renewed = StoreConnection { base_url: Some("http://renewed".to_owned()), ..old.reach.as_ref().unwrap().connection.clone() };
+        assert_eq!(address(&StoreConfig::after_claim(&old, &old, Some(&renewed))), Some("http://renewed"));
+        assert_eq!(address(&StoreConfig::after_claim(&new, &old, Some(&renewed))), Some("http://new"));
+        assert_eq!(address(&StoreConfig::after_claim(&new, &new, None)), Some("http://new"));
     }
 }

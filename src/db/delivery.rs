@@ -5,6 +5,7 @@
 //! from the database does no harm: a push that is `sending` although nothing is sending it becomes `uncertain`, and its
 //! outcome is determined. [`claim`](crate::domain::claim) makes every decision; here are the statements before and after.
 mod claim;
+mod clock;
 mod listings;
 mod outcome;
 mod stores;

@@ -5,7 +5,10 @@ use super::pushes::{has_ended, is_in_flight};
 use super::schema::{pushes, sellers, stores, sync_runs, sync_settings};
 use super::scope::Scope;
 use super::sealing::Sealer;
-use super::{Error, Result, id_of};
+use super::settings::SettingsRow;
+use super::{Error, Result, Tenant, id_of};
+use crate::domain::circuit::PROBE_AFTER;
+use crate::domain::schedule::LONGEST_DAY;
 use crate::domain::{SellerId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -31,12 +34,30 @@ pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId
     found.extend(on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(is_in_flight()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => sync_runs::table.select(sync_runs::seller_id).distinct().filter(sync_runs::finished_at.is_null()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => sync_settings::table.select(sync_settings::seller_id).filter(sync_settings::next_run_at.le(now)).load::<Vec<u8>>(c))?);
-    found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::probe_at.le(now)).load::<Vec<u8>>(c))?);
+    found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::probe_at.le(now).or(stores::probe_at.gt(now + PROBE_AFTER))).load::<Vec<u8>>(c))?);
     found.sort_unstable();
     found.dedup();
     let suspended: Vec<Vec<u8>> = on!(conn, c => sellers::table.select(sellers::id).filter(sellers::suspended).load(c))?;
     found.retain(|id| !suspended.contains(id));
     found.iter().map(|id| id_of(id, SellerId::from_bytes, "seller_id")).collect()
+}
+
+/// Whether sellers' next runs are further ahead than any run can be, because the clock was set back since.
+pub fn has_runs_too_far_ahead(conn: &mut Conn, now: Timestamp) -> Result<bool> {
+    let found: Option<Vec<u8>> = on!(conn, c => sync_settings::table.select(sync_settings::seller_id)
+        .filter(sync_settings::next_run_at.gt(now + LONGEST_DAY)).first(c).optional())?;
+    Ok(found.is_some())
+}
+
+/// Computes such next runs again.
+pub fn reschedule_runs(conn: &mut Conn, now: Timestamp) -> Result<()> {
+    let rows: Vec<SettingsRow> = on!(conn, c => sync_settings::table.filter(sync_settings::next_run_at.gt(now + LONGEST_DAY)).load(c))?;
+    for row in rows {
+        let seller = id_of(&row.seller_id, SellerId::from_bytes, "sync_settings.seller_id")?;
+        let settings = row.settings()?;
+        Tenant::of(conn, seller).schedule_next_run(&settings, now)?;
+    }
+    Ok(())
 }
 
 /// Whether this seller exists and is not suspended.

@@ -1,6 +1,6 @@
 //! The operator's view of all sellers: counts, queues and recent activity, but none of any seller's data.
 use super::connection::on;
-use super::pushes::{is_active, is_confirmed, is_held, is_in_flight, is_increase, is_not_held};
+use super::pushes::{is_confirmed, is_held, is_in_flight, is_increase};
 use super::schema::{pushes, sellers, stock_events, stores};
 use super::scope::store_of;
 use super::sellers::Seller;
@@ -29,6 +29,8 @@ pub struct Overview {
     pub events: i64,
     /// Pushes confirmed since then.
     pub pushes: i64,
+    /// When the oldest push that has not ended was created; held ones do not count.
+    pub oldest_waiting: Option<Timestamp>,
 }
 
 /// Counts everything, and events and pushes since `since`.
@@ -42,7 +44,18 @@ pub fn overview(conn: &mut Conn, since: Timestamp) -> Result<Overview> {
         queue: queue.into_iter().map(|queue| (queue.platform, queue.pushes)).collect(),
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
         pushes: on!(conn, c => pushes::table.filter(is_confirmed()).filter(pushes::updated_at.gt(since)).count().get_result(c))?,
+        oldest_waiting: oldest_waiting(conn)?,
     })
+}
+
+/// When the oldest push that has not ended was created; held ones do not count. However many wait, this looks at the first
+/// entry of an index, and at the few that are in flight.
+fn oldest_waiting(conn: &mut Conn) -> Result<Option<Timestamp>> {
+    let waiting: Option<Timestamp> =
+        on!(conn, c => pushes::table.filter(pushes::due_at.is_not_null()).select(diesel::dsl::min(pushes::created_at)).get_result(c))?;
+    let in_flight: Option<Timestamp> =
+        on!(conn, c => pushes::table.filter(is_in_flight()).select(diesel::dsl::min(pushes::created_at)).get_result(c))?;
+    Ok(waiting.into_iter().chain(in_flight).min())
 }
 
 /// Counts the pushes that have not ended by platform: those that wait for their time, those that are held, those in flight.
@@ -92,8 +105,7 @@ pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
         confirmed: on!(conn, c => pushes::table
             .inner_join(store_of!(pushes)).filter(is_confirmed()).filter(pushes::updated_at.gt(since)).group_by(stores::platform)
             .select((stores::platform, count_star())).order(stores::platform).load(c))?,
-        oldest_waiting: on!(conn, c => pushes::table.filter(is_active()).filter(is_not_held())
-            .select(diesel::dsl::min(pushes::created_at)).get_result(c))?,
+        oldest_waiting: oldest_waiting(conn)?,
         times_ms: times.into_iter().filter_map(|(from, to)| Some((to? - from).num_milliseconds())).collect(),
     })
 }

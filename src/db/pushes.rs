@@ -14,8 +14,8 @@ use crate::domain::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};
 use codes::{CONFIRMED, active_codes, retryable_codes};
 pub(super) use codes::{codes_of_interest, failure_codes, state_code, state_of};
 pub(super) use conditions::{
-    has_ended, is_active, is_claimable, is_confirmed, is_held, is_in_flight, is_increase, is_not_held, is_of_kind, is_overwrite,
-    is_sending, is_uncertain, is_waiting, nothing_is_in_flight,
+    has_ended, is_active, is_claimable, is_confirmed, is_held, is_in_flight, is_increase, is_of_kind, is_overwrite, is_sending,
+    is_uncertain, is_waiting, nothing_is_in_flight,
 };
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -31,6 +31,15 @@ pub struct PushFilter {
     pub store_id: Option<StoreId>,
     /// Of this SKU.
     pub sku: Option<Sku>,
+}
+
+/// What a retry has queued.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requeued {
+    /// How many pushes.
+    pub pushes: usize,
+    /// Their stores.
+    pub stores: BTreeSet<StoreId>,
 }
 
 /// Which pushes to cancel.
@@ -124,24 +133,24 @@ impl Tenant<'_> {
         Ok(found)
     }
 
-    /// Queues rejected or held pushes again: those with these ids, or all in this state. Returns how many.
+    /// Queues pushes again that are rejected, held or tried again later: those with these ids, or all in this state.
     ///
     /// An increase that a later overwrite of its listing contains is not sent again. One that would wait together with
     /// another increase of the same listing is merged into it.
-    pub fn retry_pushes(&mut self, ids: Option<&[PushId]>, state: Option<PushState>, now: Timestamp) -> Result<usize> {
+    pub fn retry_pushes(&mut self, ids: Option<&[PushId]>, state: Option<PushState>, now: Timestamp) -> Result<Requeued> {
         self.retry_all(ids, &PushFilter { state, ..PushFilter::default() }, now)
     }
 
-    /// Queues again every rejected or held push that matches this filter; see [`Self::retry_pushes`].
-    pub fn retry_filtered(&mut self, filter: &PushFilter, now: Timestamp) -> Result<usize> {
+    /// Queues again every such push that matches this filter; see [`Self::retry_pushes`].
+    pub fn retry_filtered(&mut self, filter: &PushFilter, now: Timestamp) -> Result<Requeued> {
         self.retry_all(None, filter, now)
     }
 
-    fn retry_all(&mut self, ids: Option<&[PushId]>, filter: &PushFilter, now: Timestamp) -> Result<usize> {
+    fn retry_all(&mut self, ids: Option<&[PushId]>, filter: &PushFilter, now: Timestamp) -> Result<Requeued> {
         self.note(Changed::Work);
         let scope = self.scope();
         let states = retryable_codes(filter.state);
-        let mut queued = 0;
+        let mut requeued = Requeued::default();
         let mut after = Vec::new();
         loop {
             let rows: Vec<PushRow> = on!(self.conn, c => {
@@ -155,12 +164,12 @@ impl Tenant<'_> {
             let page = read_pushes(rows)?;
             let Some(last) = page.last() else { break };
             after = last.id().bytes();
-            queued += self.retry_page(page, now)?;
+            self.retry_page(page, &mut requeued, now)?;
         }
-        Ok(queued)
+        Ok(requeued)
     }
 
-    fn retry_page(&mut self, page: Vec<Push>, now: Timestamp) -> Result<usize> {
+    fn retry_page(&mut self, page: Vec<Push>, requeued: &mut Requeued, now: Timestamp) -> Result<()> {
         let of: Vec<ListingId> = page.iter().map(Push::listing_id).collect();
         let paired = self.still_paired(&of)?;
         let held = self.held_stores(page.iter().map(Push::store_id))?;
@@ -168,16 +177,20 @@ impl Tenant<'_> {
         let retried = waiting::retry(page, &RetryFacts { paired, held, active }, now);
         self.put(&retried.changed)?;
         self.merge_waiting(&retried.queued, now)?;
-        Ok(retried.queued.len())
+        requeued.pushes += retried.queued.len();
+        requeued.stores.extend(retried.changed.iter().filter(|push| push.state().is_claimable()).map(Push::store_id));
+        Ok(())
     }
 
-    /// Which of these stores are paused or need reauthorization.
+    /// Which of these stores are paused or need reauthorization. Those that were removed are not among them.
     pub(super) fn held_stores(&mut self, of: impl Iterator<Item = StoreId>) -> Result<BTreeSet<StoreId>> {
         let of: BTreeSet<StoreId> = of.collect();
         let mut held = BTreeSet::new();
         for store in of {
-            if self.store(store)?.is_held() {
-                held.insert(store);
+            match self.store(store) {
+                Ok(row) if row.is_held() => drop(held.insert(store)),
+                Ok(_) | Err(Error::NotFound) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(held)
@@ -187,6 +200,18 @@ impl Tenant<'_> {
     pub(super) fn merge_waiting(&mut self, of: &[ListingId], now: Timestamp) -> Result<()> {
         let changed = waiting::merge(self.active_pushes(of)?, now);
         self.put(&changed)
+    }
+
+    /// Ends what is still in flight at a store that is being removed: nothing would ever look at it again.
+    pub(super) fn abandon_pushes(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+        let scope = self.scope();
+        let rows: Vec<PushRow> =
+            on!(self.conn, c => scope.pushes().filter(pushes::store_id.eq(store.bytes())).filter(is_in_flight()).load(c))?;
+        let mut page = read_pushes(rows)?;
+        let before = page.clone();
+        page.iter_mut().for_each(|push| push.abandon(now));
+        self.put(&page)?;
+        self.count_run_progress(&before, &page, now)
     }
 
     fn still_paired(&mut self, of: &[ListingId]) -> Result<BTreeSet<ListingId>> {

@@ -58,14 +58,16 @@ impl Tenant<'_> {
         Ok(runs.into_iter().map(with_held).collect())
     }
 
-    /// Pushes that changed after `since`, latest change first.
-    pub fn pushes_changed_since(&mut self, since: Timestamp, limit: i64) -> Result<Vec<Push>> {
+    /// Pushes that changed after `since` and not after `until`, latest change first.
+    pub fn pushes_changed_between(&mut self, since: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Push>> {
         let scope = self.scope();
         // Two statements, so that each has its index: by seller for active pushes, by age for those that have ended.
         let mut rows: Vec<PushRow> = on!(self.conn, c => scope.pushes().filter(is_active())
-            .filter(pushes::updated_at.gt(since)).order(pushes::updated_at.desc()).limit(limit).load(c))?;
-        rows.extend(on!(self.conn, c => scope.pushes().filter(pushes::updated_at.gt(since)).filter(has_ended())
-            .order(pushes::updated_at.desc()).limit(limit).load::<PushRow>(c))?);
+            .filter(pushes::updated_at.gt(since)).filter(pushes::updated_at.le(until)).order(pushes::updated_at.desc()).limit(limit).load(c))?;
+        rows.extend(
+            on!(self.conn, c => scope.pushes().filter(pushes::updated_at.gt(since)).filter(pushes::updated_at.le(until)).filter(has_ended())
+            .order(pushes::updated_at.desc()).limit(limit).load::<PushRow>(c))?,
+        );
         rows.sort_by_key(|row| std::cmp::Reverse(row.updated_at));
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         read_pushes(rows)

@@ -131,12 +131,22 @@ impl Tenant<'_> {
         Ok((inserted > 0).then_some(run))
     }
 
-    /// The latest local date for which this store has a daily run, missed ones included.
-    pub fn last_run_date(&mut self, store: StoreId) -> Result<Option<NaiveDate>> {
+    /// The latest local date for which this store has a daily run, missed ones included unless they were recorded before
+    /// the clock was set back.
+    pub fn last_run_date(&mut self, store: StoreId, now: Timestamp) -> Result<Option<NaiveDate>> {
         let scope = self.scope();
         let latest: Option<String> = on!(self.conn, c => scope.sync_runs().select(diesel::dsl::max(sync_runs::local_date))
-            .filter(sync_runs::store_id.eq(store.bytes())).get_result(c))?;
+            .filter(sync_runs::store_id.eq(store.bytes()))
+            .filter(sync_runs::state.ne(RunState::Missed.as_str()).or(sync_runs::started_at.le(now))).get_result(c))?;
         latest.map(|text| text.parse().map_err(|_| Error::Corrupt("sync_runs.local_date".to_owned()))).transpose()
+    }
+
+    /// Deletes the records of runs that counted as missed before the clock was set back: their time is still to come.
+    pub fn forget_runs_missed_ahead(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+        let scope = self.scope();
+        on!(self.conn, c => diesel::delete(scope.sync_runs().filter(sync_runs::store_id.eq(store.bytes()))
+            .filter(sync_runs::state.eq(RunState::Missed.as_str())).filter(sync_runs::started_at.gt(now))).execute(c))?;
+        Ok(())
     }
 
     /// One run.

@@ -8,6 +8,10 @@ use super::{Conn, Error, Result, id_of};
 use crate::domain::settings::parse_timezone;
 use crate::domain::{KeyId, SellerId, Timestamp};
 use diesel::prelude::*;
+use std::time::Duration;
+
+/// A session that begins further ahead began before the clock was set back, and would last too long.
+const AHEAD: Duration = Duration::from_secs(60);
 
 /// A SHA-256 digest of a secret.
 pub type Digest = [u8; 32];
@@ -50,7 +54,7 @@ pub enum Session {
 
 /// Begins a session and deletes those that have expired.
 pub fn begin_session(conn: &mut Conn, token: &Digest, of: &SessionOf, now: Timestamp, expires_at: Timestamp) -> Result<()> {
-    on!(conn, c => diesel::delete(sessions::table.filter(sessions::expires_at.le(now))).execute(c))?;
+    on!(conn, c => diesel::delete(sessions::table.filter(sessions::expires_at.le(now).or(sessions::created_at.gt(now + AHEAD)))).execute(c))?;
     let (seller, key, proof) = match of {
         SessionOf::Seller { seller, key } => (Some(seller.bytes()), Some(key.bytes()), None),
         SessionOf::Operator { proof } => (None, None, Some(proof.to_vec())),
@@ -67,9 +71,10 @@ type SessionRow = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
 /// The valid session with this token.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none, it has expired, or its key was revoked.
+/// [`Error::NotFound`] when there is none, it has expired, its key was revoked, or the clock was set back since it began.
 pub fn find_session(conn: &mut Conn, token: &Digest, now: Timestamp) -> Result<Session> {
     let row: SessionRow = on!(conn, c => sessions::table.find(token.to_vec()).filter(sessions::expires_at.gt(now))
+        .filter(sessions::created_at.le(now + AHEAD))
         .select((sessions::seller_id, sessions::key_id, sessions::operator_proof)).get_result(c))?;
     let (id, key) = match row {
         (Some(seller), Some(key), None) => (id_of(&seller, SellerId::from_bytes, "sessions.seller_id")?, key),

@@ -137,6 +137,20 @@ impl Tenant<'_> {
         Ok(())
     }
 
+    /// The clock was set back after the schedule was saved or a store was added: both count from now on.
+    pub fn start_schedule_anew(&mut self, now: Timestamp) -> Result<()> {
+        let scope = self.scope();
+        let changed = on!(self.conn, c => diesel::update(scope.sync_settings().filter(sync_settings::timed_since.gt(now)))
+            .set(sync_settings::timed_since.eq(now)).execute(c))?
+            + on!(self.conn, c => diesel::update(scope.stores().filter(stores::created_at.gt(now))).set(stores::created_at.eq(now)).execute(c))?;
+        if changed > 0 {
+            self.note(Changed::Configuration);
+            let settings = self.sync_settings()?;
+            self.schedule_next_run(&settings, now)?;
+        }
+        Ok(())
+    }
+
     /// The rules after `after` (a [`rule_scope`]), in a fixed order. What a store's own row says is not among them.
     pub fn rules(&mut self, after: Option<&str>, limit: i64) -> Result<Vec<Rule>> {
         let scope = self.scope();

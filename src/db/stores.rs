@@ -4,6 +4,7 @@ use super::pushes::{CancelScope, is_held};
 use super::schema::{listings, pushes, rules, store_circuits, stores};
 use super::{Changed, Error, Result, Tenant, id_of};
 use crate::domain::allocation::Share;
+use crate::domain::circuit::Circuit;
 use crate::domain::settings::StoreRules;
 use crate::domain::{StoreId, Timestamp, WarehouseCode};
 use diesel::dsl::count_star;
@@ -166,11 +167,12 @@ impl Tenant<'_> {
         Ok(loads)
     }
 
-    /// The stores whose circuit is open after `now`, and until when.
+    /// The stores whose circuit is open after `now`, and until when. What was noted before the clock was set back is later
+    /// than any such time can be.
     pub fn open_circuits(&mut self, now: Timestamp) -> Result<HashMap<StoreId, Timestamp>> {
         let scope = self.scope();
         let rows: Vec<(Vec<u8>, Timestamp)> = on!(self.conn, c => scope.store_circuits()
-            .filter(store_circuits::open_until.gt(now)).select((store_circuits::store_id, store_circuits::open_until)).load(c))?;
+            .filter(store_circuits::open_until.gt(now)).filter(store_circuits::open_until.le(now + Circuit::LONGEST_PAUSE)).select((store_circuits::store_id, store_circuits::open_until)).load(c))?;
         rows.into_iter().map(|(id, until)| Ok((id_of(&id, StoreId::from_bytes, "store_circuits.store_id")?, until))).collect()
     }
 
@@ -241,6 +243,7 @@ impl Tenant<'_> {
         let store = self.store(id)?;
         self.note(Changed::Configuration);
         self.cancel_pushes(CancelScope::Store(id), "The store was removed.", now)?;
+        self.abandon_pushes(id, now)?;
         on!(self.conn, c => diesel::delete(scope.listings()
             .filter(listings::store_id.eq(&store_id))).execute(c))?;
         on!(self.conn, c => diesel::delete(scope.rules()

@@ -113,11 +113,11 @@ pub fn page_of(due: Vec<Push>, terms: &ClaimTerms) -> Vec<Push> {
 }
 
 /// Splits off the pushes of listings that an earlier request may still reach: those wait until their listing has settled.
-pub fn postpone(mut page: Vec<Push>, settling: &HashMap<ListingId, Timestamp>) -> (Vec<Push>, Vec<Push>) {
+pub fn postpone(mut page: Vec<Push>, settling: &HashMap<ListingId, Timestamp>, now: Timestamp) -> (Vec<Push>, Vec<Push>) {
     let mut postponed: Vec<Push> = page.extract_if(.., |push| settling.contains_key(&push.listing_id())).collect();
     for push in &mut postponed {
         if let Some(until) = settling.get(&push.listing_id()) {
-            push.postpone(*until);
+            push.postpone(*until, now);
         }
     }
     (page, postponed)

@@ -6,6 +6,7 @@
 //!
 //! Nothing outside this module changes a push: everything that may happen to one is a method here. The database saves a
 //! [`Record`] and loads it again through [`Push::from_record`], which refuses a combination that no transition produces.
+mod clock;
 mod outcome;
 mod record;
 mod sending;

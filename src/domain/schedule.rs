@@ -15,6 +15,9 @@ pub const LOOK_BACK_DAYS: u64 = 31;
 /// exact, and a window of 0 means that runs missed in an outage are skipped, not that no run ever happens.
 const ON_TIME: TimeDelta = TimeDelta::minutes(15);
 
+/// No run is scheduled further ahead, except where a zone skips a whole date: an hour is repeated in autumn.
+pub const LONGEST_DAY: TimeDelta = TimeDelta::hours(25);
+
 /// The instant of `time` on `date` in `zone`: the first if it occurs twice, the end of the gap if it is skipped.
 pub fn instant_of(date: NaiveDate, time: NaiveTime, zone: Tz) -> Timestamp {
     let mut local = date.and_time(time);

@@ -4,12 +4,16 @@
 //! only on its own. It asks to be woken when the next work is due. Once stopping, it only waits for calls in flight.
 use super::Timestamp;
 use super::circuit::Circuit;
+use super::retry::Pause;
 use chrono::TimeDelta;
+use std::time::Duration;
 
 /// The longest timer. After it the schedule is consulted again, because clocks may jump and settings may change.
 pub const LONGEST_SLEEP: TimeDelta = TimeDelta::minutes(15);
 /// The longest pause after the database failed.
-const LONGEST_DB_PAUSE_MS: i64 = 5_000;
+const LONGEST_DB_PAUSE: Duration = Duration::from_secs(5);
+/// How often a claim looks for pushes that were written before the clock was set back.
+const CHECK_TIMES_EVERY: TimeDelta = TimeDelta::seconds(10);
 /// One claim in this many prefers overwrites, so that an endless flow of increases does not starve a run.
 const OVERWRITES_EVERY: u64 = 4;
 
@@ -18,6 +22,8 @@ const OVERWRITES_EVERY: u64 = 4;
 pub enum Input {
     /// There may be new work.
     Hint,
+    /// The seller has asked for a retry: a single call is sent at once, whatever pause is on.
+    Asked,
     /// The timer fired.
     Wake,
     /// The claim found nothing to send now; the next push, if any, is due at this instant.
@@ -49,6 +55,8 @@ pub enum Effect {
         probe: bool,
         /// Prefer overwrites to increases.
         overwrites_first: bool,
+        /// Look for pushes that were written before the clock was set back, too.
+        check_times: bool,
     },
     /// Send [`Input::Wake`] at this instant.
     WakeAt(Timestamp),
@@ -68,7 +76,14 @@ pub struct StoreSync {
     circuit: Circuit,
     claims: u64,
     db_failures: u32,
-    db_retry_at: Option<Timestamp>,
+    db_pause: Option<Pause>,
+    /// The seller has asked for a retry that has not been claimed yet.
+    asked: bool,
+    /// The call that the seller has asked for is under way: the only one until it is answered.
+    asked_under_way: bool,
+    /// When anything last happened. Time does not go back unless the clock is set back.
+    seen_at: Timestamp,
+    times_checked_at: Option<Timestamp>,
 }
 
 impl StoreSync {
@@ -84,38 +99,54 @@ impl StoreSync {
             circuit: Circuit::default(),
             claims: 0,
             db_failures: 0,
-            db_retry_at: None,
+            db_pause: None,
+            asked: false,
+            asked_under_way: false,
+            seen_at: Timestamp::MIN,
+            times_checked_at: None,
         }
     }
 
     /// Processes an input and returns what to do.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
+        if now < self.seen_at {
+            // The clock was set back: what was to be due later may be due now.
+            (self.hinted, self.times_checked_at) = (true, None);
+        }
+        self.seen_at = now;
         match input {
             Input::Hint => self.hinted = true,
+            Input::Asked => self.asked = true,
             Input::Wake => self.hinted |= self.next_due.is_none_or(|due| due <= now),
             Input::NothingDue(next_due) => {
                 self.claim_ended();
+                self.asked_under_way = false;
                 self.next_due = next_due;
             }
             Input::Sending => {
                 self.claim_ended();
+                // A claim that was waiting for the pause to end has gone ahead.
+                self.asked_under_way |= std::mem::take(&mut self.asked);
                 self.under_way += 1;
                 self.hinted = true;
             }
             Input::ReadEnded { answered } => {
                 self.claim_ended();
+                self.asked_under_way = false;
                 self.note(now, answered);
                 self.hinted = true;
             }
             Input::DatabaseFailed => {
                 self.claiming = false;
+                self.asked_under_way = false;
                 self.hinted = true;
                 self.db_failures = self.db_failures.saturating_add(1);
-                let pause = 100i64.saturating_mul(1 << self.db_failures.min(6)).min(LONGEST_DB_PAUSE_MS);
-                self.db_retry_at = Some(now + TimeDelta::milliseconds(pause));
+                let pause = Duration::from_millis(100).saturating_mul(1 << self.db_failures.min(6)).min(LONGEST_DB_PAUSE);
+                self.db_pause = Some(Pause::new(now, pause));
             }
             Input::CallEnded { answered } => {
                 self.under_way = self.under_way.saturating_sub(1);
+                self.asked_under_way &= self.under_way > 0;
                 self.note(now, answered);
                 self.hinted = true;
             }
@@ -147,7 +178,7 @@ impl StoreSync {
     fn claim_ended(&mut self) {
         self.claiming = false;
         self.db_failures = 0;
-        self.db_retry_at = None;
+        self.db_pause = None;
     }
 
     fn note(&mut self, now: Timestamp, answered: bool) {
@@ -161,20 +192,32 @@ impl StoreSync {
         if self.claiming {
             return Vec::new();
         }
-        let pause = self.circuit.open_until(now).or(self.db_retry_at.filter(|at| *at > now));
+        if std::mem::take(&mut self.asked) {
+            self.asked_under_way = true;
+            return vec![self.claim(now, true)];
+        }
+        let pause = self.circuit.open_until(now).or(self.db_pause.and_then(|pause| pause.ends_at(now)));
         let probe = self.circuit.is_probing(now);
-        let max_in_flight = if probe { 1 } else { self.max_in_flight };
+        let max_in_flight = if probe || self.asked_under_way { 1 } else { self.max_in_flight };
         if self.hinted && pause.is_none() {
             if self.under_way >= max_in_flight {
                 return Vec::new();
             }
             self.hinted = false;
-            self.claiming = true;
-            self.claims = self.claims.wrapping_add(1);
-            return vec![Effect::Claim { probe, overwrites_first: self.claims.is_multiple_of(OVERWRITES_EVERY) }];
+            return vec![self.claim(now, probe)];
         }
         let wake = pause.or(self.next_due).unwrap_or(now + LONGEST_SLEEP);
         vec![Effect::WakeAt(wake.clamp(now + TimeDelta::milliseconds(1), now + LONGEST_SLEEP))]
+    }
+
+    fn claim(&mut self, now: Timestamp, probe: bool) -> Effect {
+        self.claiming = true;
+        self.claims = self.claims.wrapping_add(1);
+        let check_times = self.times_checked_at.is_none_or(|at| now - at >= CHECK_TIMES_EVERY);
+        if check_times {
+            self.times_checked_at = Some(now);
+        }
+        Effect::Claim { probe, overwrites_first: self.claims.is_multiple_of(OVERWRITES_EVERY), check_times }
     }
 }
 
@@ -182,7 +225,8 @@ impl StoreSync {
 mod tests {
     use super::*;
 
-    const CLAIM: Effect = Effect::Claim { probe: false, overwrites_first: false };
+    const CLAIM: Effect = Effect::Claim { probe: false, overwrites_first: false, check_times: false };
+    const FIRST_CLAIM: Effect = Effect::Claim { probe: false, overwrites_first: false, check_times: true };
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millis(ms)
@@ -191,7 +235,7 @@ mod tests {
     #[test]
     fn there_is_one_claim_at_a_time_and_a_few_calls_in_flight() {
         let mut sync = StoreSync::new(2);
-        assert_eq!(sync.step(at(0), Input::Hint), [CLAIM]);
+        assert_eq!(sync.step(at(0), Input::Hint), [FIRST_CLAIM]);
         assert_eq!(sync.step(at(0), Input::Hint), []);
         assert_eq!(sync.step(at(1), Input::Sending), [CLAIM]);
         assert_eq!(sync.step(at(2), Input::Sending), [], "two calls are in flight");
@@ -220,6 +264,38 @@ mod tests {
         assert_eq!(sync.step(at(1), Input::Hint), [Effect::WakeAt(at(2000))]);
         assert!(matches!(sync.step(at(2000), Input::Wake)[..], [Effect::Claim { probe: true, .. }]));
         assert_eq!(sync.step(at(2001), Input::Sending), [], "nothing else is sent during a probe");
+    }
+
+    #[test]
+    fn a_retry_by_hand_sends_one_call_at_once_even_while_the_circuit_is_open() {
+        let mut sync = StoreSync::new(4);
+        for _ in 0..Circuit::TRIP_AFTER {
+            sync.step(at(0), Input::ReadEnded { answered: false });
+        }
+        sync.step(at(0), Input::NothingDue(None));
+        assert_eq!(sync.step(at(1), Input::Hint), [Effect::WakeAt(at(2_000))]);
+        assert!(matches!(sync.step(at(2), Input::Asked)[..], [Effect::Claim { probe: true, .. }]));
+        assert_eq!(sync.step(at(3), Input::Sending), [Effect::WakeAt(at(2_000))], "nothing else is sent beside it");
+        assert_eq!(sync.step(at(4), Input::CallEnded { answered: false }), [Effect::WakeAt(at(4_004))], "it did not help");
+        sync.step(at(5), Input::Asked);
+        sync.step(at(6), Input::Sending);
+        assert!(matches!(sync.step(at(7), Input::CallEnded { answered: true })[..], [Effect::Claim { probe: false, .. }]), "it did");
+    }
+
+    #[test]
+    fn after_the_clock_was_set_back_it_looks_for_work_at_once_and_no_pause_of_before_is_waited_out() {
+        let mut sync = StoreSync::new(1);
+        let looks = |effects: Vec<Effect>| matches!(effects[..], [Effect::Claim { check_times: true, .. }]);
+        assert!(looks(sync.step(at(100_000), Input::Hint)));
+        sync.step(at(100_001), Input::NothingDue(Some(at(160_000))));
+        assert!(looks(sync.step(at(50_000), Input::Wake)));
+        assert_eq!(sync.step(at(50_000), Input::DatabaseFailed), [Effect::WakeAt(at(50_200))]);
+        assert!(looks(sync.step(at(49_000), Input::Wake)));
+        for _ in 0..Circuit::TRIP_AFTER {
+            sync.step(at(49_000), Input::ReadEnded { answered: false });
+        }
+        assert_eq!(sync.step(at(49_000), Input::NothingDue(None)), [Effect::WakeAt(at(51_000))]);
+        assert!(looks(sync.step(at(40_000), Input::Wake)), "the open circuit is probed");
     }
 
     #[test]

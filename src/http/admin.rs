@@ -215,6 +215,8 @@ struct OverviewAnswer {
     events_per_second: f64,
     /// Pushes confirmed per second, over the last minute.
     pushes_per_second: f64,
+    /// How long the oldest unfinished push has been waiting; pushes of held stores do not count.
+    oldest_waiting_push_seconds: f64,
     nodes: Vec<NodeAnswer>,
 }
 
@@ -243,6 +245,14 @@ pub async fn overview(_operator: Operator, state: State) -> Answer {
         queue_depth: found.queue.into_iter().collect(),
         events_per_second: per_second(found.events),
         pushes_per_second: per_second(found.pushes),
+        oldest_waiting_push_seconds: waiting_seconds(found.oldest_waiting, state.now()),
         nodes: vec![node],
     })))
+}
+
+/// How long something has been waiting since `from`; 0 if there is nothing, or the clock was set back since.
+pub(super) fn waiting_seconds(from: Option<Timestamp>, now: Timestamp) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds is far below 2^52")]
+    let seconds = |ms: i64| ms.max(0) as f64 / 1000.0;
+    from.map_or(0.0, |from| seconds((now - from).num_milliseconds()))
 }

@@ -127,7 +127,7 @@ pub async fn get_push(caller: Caller, id: Path<PushId>) -> Answer {
 #[serde(deny_unknown_fields)]
 struct Retry {
     ids: Option<Vec<PushId>>,
-    /// `rejected` or `held`.
+    /// `rejected`, `held` or `retrying`.
     state: Option<PushState>,
     /// With `state`: only of this store.
     store_id: Option<StoreId>,
@@ -138,12 +138,13 @@ struct Retry {
 /// The result of a retry.
 #[derive(Serialize, utoipa::ToSchema)]
 struct RetryAnswer {
-    /// Pushes that are queued again. Those that are neither rejected nor held are not changed and not counted.
+    /// Pushes that are queued again. Those that are neither rejected, held nor retrying are not changed and not counted.
     queued: usize,
 }
 
-/// Queues rejected or held pushes again. Pushes that a later overwrite already contains are not sent again; those of a
-/// paused store stay held until it is resumed.
+/// Queues rejected or held pushes again, and tries those now that would be retried later. A store that is not responding,
+/// or has asked for a pause, is called once at once. Pushes that a later overwrite already contains are not sent again;
+/// those of a paused store stay held until it is resumed.
 #[utoipa::path(tag = "records", security(("seller_key" = [])), request_body = Retry,
     responses((status = 200, body = RetryAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/pushes/retry")]

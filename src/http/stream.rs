@@ -156,7 +156,8 @@ impl Watch {
             .db
             .read(move |conn| {
                 let t = &mut Tenant::of(conn, seller);
-                let pushes = t.pushes_changed_since(since, MAX_PER_POLL)?;
+                // What was written before the clock was set back would crowd out what changes now.
+                let pushes = t.pushes_changed_between(since, now + OVERLAP, MAX_PER_POLL)?;
                 let runs = t.live_runs(since, MAX_PER_POLL)?;
                 let read = (pushes, runs, t.stores(None, MAX_STORES)?, t.open_circuits(now)?);
                 // Checked after the rows were read, so that no row is sent that was written after the right ended.

@@ -1,5 +1,7 @@
 //! Calls, requests and replies as plain values. Secrets have a type that prints `[REDACTED]`.
 use crate::domain::StoreId;
+use crate::domain::retry::LONGEST_ASKED;
+use chrono::DateTime;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -150,10 +152,50 @@ impl Reply {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// `Retry-After` in seconds (RFC 9110, section 10.2.3; none of these platforms uses the date form). Capped at a
-    /// day, so that a bad header cannot silence a store forever.
+    /// `Retry-After` (RFC 9110, section 10.2.3), in seconds or as a date, which counts from the reply's own `Date`. At most
+    /// [`LONGEST_ASKED`].
     pub fn retry_after(&self) -> Option<Duration> {
-        let seconds: f64 = self.header("retry-after")?.trim().parse().ok()?;
-        (seconds.is_finite() && seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(86_400.0)))
+        let text = self.header("retry-after")?.trim();
+        let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0);
+        let by_date = || {
+            let date = |text: &str| DateTime::parse_from_rfc2822(text.trim()).ok();
+            let wait = date(text)?.signed_duration_since(date(self.header("date")?)?);
+            Some(wait.to_std().unwrap_or(Duration::ZERO))
+        };
+        let longest = LONGEST_ASKED.as_secs_f64();
+        seconds.map(|seconds| Duration::from_secs_f64(seconds.min(longest))).or_else(by_date).map(|wait| wait.min(LONGEST_ASKED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_asked_for_in_seconds_or_by_date_and_never_lasts_longer_than_an_hour() {
+        let date = ("date".to_owned(), "Mon, 02 Mar 2026 12:00:00 GMT".to_owned());
+        let asked = |text: &str| {
+            let headers = vec![("retry-after".to_owned(), text.to_owned()), date.clone()];
+            Reply { status: 429, headers, body: String::new() }.retry_after()
+        };
+        for (text, seconds) in [
+            ("7", Some(7.0)),
+            (" 0.5 ", Some(0.5)),
+            ("0", Some(0.0)),
+            ("3601", Some(3600.0)),
+            ("99999999999", Some(3600.0)),
+            ("1e400", Some(3600.0)),
+            ("Mon, 02 Mar 2026 12:00:30 GMT", Some(30.0)),
+            ("Mon, 02 Mar 2026 11:00:00 GMT", Some(0.0)),
+            ("Tue, 02 Mar 2027 12:00:00 GMT", Some(3600.0)),
+            ("-1", None),
+            ("NaN", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(asked(text), seconds.map(Duration::from_secs_f64), "{text:?}");
+        }
+        let undated = Reply { status: 429, headers: vec![("retry-after".into(), date.1)], body: String::new() };
+        assert_eq!(undated.retry_after(), None);
     }
 }

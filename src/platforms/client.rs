@@ -3,11 +3,13 @@
 use super::call::{Action, Call, Reply, Request, StoreConnection};
 use super::codes::{by_status, unreadable};
 use super::connector::{Platform, Renewal, Stamp, VariantPage};
-use super::limits::{Limits, Permit};
+use super::limits::{Limits, Permit, Slept};
 use super::mask::Mask;
 use super::registry::by_name;
 use super::transport::{SendError, Transport};
 use crate::clock::Clock;
+use crate::domain::StoreId;
+use crate::domain::Timestamp;
 use crate::domain::delivery::Outcome;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,10 +79,21 @@ impl Client {
         Some(self.limits.acquire(store.store_id, &platform.facts(store), platform.cost(call)).await)
     }
 
-    /// A lower bound on the wait for this store's next permit.
-    pub fn expected_wait(&self, store: &StoreConnection) -> Duration {
-        // The next call is not known yet, but it costs at least one point.
-        by_name(&store.platform).map_or(Duration::ZERO, |p| self.limits.expected_wait(store.store_id, &p.facts(store), 1))
+    /// Waits for most of the time until this store's next permit: what remains is at most `ahead`, or unknown.
+    pub async fn until_permit_is_near(&self, store: &StoreConnection, ahead: Duration) {
+        let Some(platform) = by_name(&store.platform) else { return };
+        loop {
+            // The next call is not known yet, but it costs at least one point.
+            let wait = self.limits.expected_wait(store.store_id, &platform.facts(store), 1).saturating_sub(ahead);
+            if self.limits.sleep(wait).await == Slept::Whole {
+                return;
+            }
+        }
+    }
+
+    /// Ends the pause that this store's platform has asked for, because the seller wants to try again now.
+    pub fn end_pause(&self, store: StoreId) {
+        self.limits.end_pause(store);
     }
 
     /// Sends a call, once [`Self::permit`] has allowed it.
@@ -183,7 +196,7 @@ impl Client {
     async fn exchange(&self, request: Request) -> Result<Reply, Outcome> {
         let reply = tokio::time::timeout(self.timeout + Duration::from_millis(500), self.transport.send(request, self.timeout)).await;
         match reply {
-            Ok(Ok(reply)) => Ok(reply),
+            Ok(Ok(reply)) => Ok(dated(reply, self.clock.now())),
             Ok(Err(SendError::NotConnected(why))) => {
                 Err(Outcome::TryAgain { reason: format!("The store could not be reached ({why})."), after: None, throttled: false })
             }
@@ -224,6 +237,14 @@ pub(super) fn read_renewal(platform: &dyn Platform, store: &StoreConnection, rep
         return Renewal::TryAgain { reason: format!("The platform's answer contains no usable tokens ({}).", reply.status) };
     }
     Renewal::Renewed(credentials)
+}
+
+/// The reply with a `Date` if it asks for a pause and has none, since a pause may be given as a date.
+fn dated(mut reply: Reply, now: Timestamp) -> Reply {
+    if reply.header("retry-after").is_some() && reply.header("date").is_none() {
+        reply.headers.push(("date".to_owned(), now.to_utc().to_rfc2822()));
+    }
+    reply
 }
 
 fn lost(why: &str) -> Outcome {

@@ -11,11 +11,11 @@ use super::form::{FieldKind, form_of};
 use super::registry::registry;
 use crate::domain::StoreId;
 use crate::domain::delivery::{ItemResult, Outcome};
+use crate::domain::retry::LONGEST_ASKED;
 use chrono::DateTime;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 /// Statuses that platforms use, and some that they should not.
 const STATUSES: [u16; 20] = [200, 201, 202, 204, 207, 301, 304, 400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 999];
@@ -124,7 +124,7 @@ fn check_outcome(Subject { platform, store }: &Subject, call: &Call, reply: &Rep
     let outcome = platform.outcome(store, call, reply);
     assert_eq!(outcome, platform.outcome(store, call, reply), "the same reply must have the same outcome");
     if let Outcome::TryAgain { after: Some(after), .. } = &outcome {
-        assert!(*after <= Duration::from_secs(86_400), "no reply may silence a store for longer than a day: {after:?}");
+        assert!(*after <= LONGEST_ASKED, "no reply may silence a store for longer than an hour: {after:?}");
     }
     let printed = format!("{outcome:?}");
     assert!(reply.body.contains("planted-") || !printed.contains("planted-"), "a reason reveals a credential: {printed}");

@@ -9,10 +9,12 @@ pub use bucket::TokioClock;
 
 use super::connector::{Facts, RateLimit, ReportedQuota};
 use crate::domain::StoreId;
-use bucket::{Bucket, within_bounds};
+use crate::domain::retry::LONGEST_ASKED;
+use bucket::{Bucket, full_within};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Above this number of buckets, for stores and for apps separately, idle ones are dropped.
@@ -79,11 +81,22 @@ struct Buckets {
 pub struct Limits {
     started_at: Instant,
     buckets: Mutex<Buckets>,
+    /// Somebody has ended the pause of a store.
+    pause_ended: Notify,
+}
+
+/// Whether a sleep took its whole time, or a pause was ended meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slept {
+    /// All of it.
+    Whole,
+    /// A pause was ended, perhaps that of another store: what to wait for must be computed again.
+    Woken,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { started_at: Instant::now(), buckets: Mutex::default() }
+        Self { started_at: Instant::now(), buckets: Mutex::default(), pause_ended: Notify::new() }
     }
 }
 
@@ -109,7 +122,7 @@ impl Permit {
     /// Adjusts the store's bucket to what the platform reported in its answer to this call.
     pub(super) fn learn(&self, reported: ReportedQuota) {
         if let Some(entry) = self.limits.lock().stores.get_mut(&self.store) {
-            let limit = within_bounds(RateLimit { per_second: reported.per_second, burst: reported.burst });
+            let limit = full_within(LONGEST_ASKED, RateLimit { per_second: reported.per_second, burst: reported.burst });
             let others = entry.in_flight.saturating_sub(self.cost);
             match reported.available {
                 Some(available) => entry.bucket = Bucket::new(limit, available.saturating_sub(others)),
@@ -141,7 +154,7 @@ impl Limits {
         loop {
             let store_wait = self.with_entries(store, facts, |entry, _| entry.wait(stated));
             if !store_wait.is_zero() {
-                tokio::time::sleep(store_wait).await;
+                self.sleep(store_wait).await;
                 continue;
             }
             let turn = self.with_entries(store, facts, |_, app| app.map(|app| Arc::clone(&app.turn)));
@@ -177,9 +190,26 @@ impl Limits {
         self.with_entries(store, facts, |entry, app| combined_wait(entry, app.as_deref(), stated))
     }
 
-    /// Grants this store no permits for the length of `pause`, counted from now.
+    /// Sleeps, but not beyond the moment at which somebody ends a pause.
+    pub async fn sleep(&self, wait: Duration) -> Slept {
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(wait) => Slept::Whole,
+            () = self.pause_ended.notified() => Slept::Woken,
+        }
+    }
+
+    /// Ends this store's pause, if it has one.
+    pub fn end_pause(&self, store: StoreId) {
+        if let Some(entry) = self.lock().stores.get_mut(&store) {
+            entry.paused_until = None;
+        }
+        self.pause_ended.notify_waiters();
+    }
+
+    /// Grants this store no permits for the length of `pause`, but at most [`LONGEST_ASKED`], counted from now.
     pub fn pause(&self, store: StoreId, pause: Duration) {
-        let until = Instant::now() + pause;
+        let until = Instant::now() + pause.min(LONGEST_ASKED);
         if let Some(entry) = self.lock().stores.get_mut(&store) {
             entry.paused_until = Some(entry.paused_until.map_or(until, |at| at.max(until)));
         }

@@ -5,13 +5,16 @@ use crate::db::audit::Change;
 use crate::db::ledger::Limits;
 use crate::db::sealing::Sealer;
 use crate::db::{self, Db, SellerDb};
-use crate::domain::{FieldError, KeyId, SellerId, Timestamp};
+use crate::domain::{FieldError, KeyId, SellerId, StoreId, Timestamp};
 use crate::platforms::client::Client;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 /// Stops all activity for a seller; completes when nothing is in flight any more.
 pub type Forget = Arc<dyn Fn(SellerId) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Has these stores of a seller called at once, whatever pauses they are in.
+pub type TryNow = Arc<dyn Fn(SellerId, Vec<StoreId>) + Send + Sync>;
 
 /// The resources that use cases need. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +37,8 @@ pub struct Service {
     /// Called when a seller is suspended or deleted. Other changes reach running actors through the database's hook; this
     /// one must be awaited, because nothing may be sent afterwards.
     pub forget: Forget,
+    /// Called when a seller retries pushes by hand.
+    pub try_now: TryNow,
 }
 
 impl Service {

@@ -37,6 +37,7 @@ pub async fn start_due_runs(
             Err(error) => return Err(error),
         }
         let due = due_runs(&settings, now, settings.timed_since.max(created_at), last);
+        t.forget_runs_missed_ahead(store, now)?;
         for run in &due {
             t.start_daily_run(store, run, now)?;
         }

@@ -68,6 +68,7 @@ pub struct Claim {
     terms: ClaimTerms,
     stop: CancellationToken,
     recover: Option<Vec<CallId>>,
+    check_times: bool,
     renewed: bool,
 }
 
@@ -85,7 +86,8 @@ pub enum Claimed {
 }
 
 impl Claim {
-    /// If `recover` names the calls in flight here, the claim first looks for other pushes that were cut off in flight.
+    /// If `recover` names the calls in flight here, the claim first looks for other pushes that were cut off in flight; with
+    /// `check_times`, for those that were written before the clock was set back.
     pub fn new(
         outbound: Outbound,
         db: SellerDb,
@@ -93,8 +95,9 @@ impl Claim {
         terms: ClaimTerms,
         stop: CancellationToken,
         recover: Option<Vec<CallId>>,
+        check_times: bool,
     ) -> Self {
-        Self { outbound, db, connection, terms, stop, recover, renewed: false }
+        Self { outbound, db, connection, terms, stop, recover, check_times, renewed: false }
     }
 
     /// The connection with renewed tokens, if this claim has renewed them.
@@ -113,9 +116,10 @@ impl Claim {
     pub async fn run(&mut self) -> Result<Claimed, Error> {
         let store = self.connection.store_id;
         if self.recover.is_none() {
-            let now = self.now();
-            let (due, next_due) = self.db.read(move |t| t.peek_work(store, now)).await?;
-            if !due {
+            let (now, check_times) = (self.now(), self.check_times);
+            let (ahead, next_due) =
+                self.db.read(move |t| Ok((check_times && t.has_pushes_ahead(store, now)?, t.next_attention(store, now)?))).await?;
+            if !ahead && next_due.is_none_or(|at| at > now) {
                 return Ok(Claimed::Nothing(next_due));
             }
         }
@@ -135,12 +139,15 @@ impl Claim {
                 return Ok(Claimed::Nothing(None));
             }
         }
-        let (terms, now, recover) = (self.terms, self.now(), self.recover.clone());
+        let (terms, now, recover, check_times) = (self.terms, self.now(), self.recover.clone(), self.check_times);
         let work = self
             .db
             .write(move |t| {
                 if let Some(under_way) = &recover {
                     t.recover_store(store, under_way, &terms.policy, now)?;
+                }
+                if check_times {
+                    t.start_times_anew(store, &terms.policy, now)?;
                 }
                 t.next_work(store, &terms, now)
             })
@@ -182,8 +189,7 @@ impl Claim {
 
     /// Waits, with nothing claimed, for most of the time that the limits demand. False if it was stopped.
     async fn until_permit_is_near(&self) -> bool {
-        let wait = self.outbound.client.expected_wait(&self.connection).saturating_sub(CLAIM_AHEAD);
-        self.unless_stopped(tokio::time::sleep(wait)).await.is_some()
+        self.unless_stopped(self.outbound.client.until_permit_is_near(&self.connection, CLAIM_AHEAD)).await.is_some()
     }
 
     async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Option<T> {

@@ -1,4 +1,4 @@
-//! Queues rejected and held pushes again.
+//! Queues pushes again that are rejected, held or tried again later.
 use super::context::{Caller, Error, Result, Service, audited};
 use crate::db::pushes::PushFilter;
 use crate::domain::push::PushState;
@@ -13,7 +13,7 @@ const MAX_IDS: usize = 1000;
 pub struct Retry {
     /// Their ids.
     pub ids: Option<Vec<PushId>>,
-    /// Rejected or held.
+    /// Rejected, held or retrying.
     pub state: Option<PushState>,
     /// With `state`: only of this store.
     pub store_id: Option<StoreId>,
@@ -21,7 +21,8 @@ pub struct Retry {
     pub sku: Option<String>,
 }
 
-/// Queues pushes again, and returns how many.
+/// Queues pushes again, and returns how many. Their stores are tried at once, with a single call, even if they are not
+/// responding at present or have asked for a pause.
 ///
 /// # Errors
 /// An invalid field, or a push or store that does not exist.
@@ -33,8 +34,9 @@ pub async fn retry(service: &Service, caller: &Caller, wanted: Retry) -> Result<
         (Some(_), None) if wanted.store_id.is_some() || wanted.sku.is_some() => {
             return Err(Error::field("/ids", "cannot be combined with store_id or sku, which require state"));
         }
-        (Some(_), None) | (None, Some(PushState::Rejected | PushState::Held)) => {}
-        (None, Some(_)) => return Err(Error::field("/state", "must be rejected or held: only these can be queued again")),
+        (Some(_), None) => {}
+        (None, Some(state)) if state.is_retryable() => {}
+        (None, Some(_)) => return Err(Error::field("/state", "must be rejected, held or retrying: only these can be queued again")),
         _ => return Err(Error::field("/ids", "give either ids or state")),
     }
     let sku = wanted.sku.as_deref().map(Sku::parse).transpose().map_err(|e| Error::field("/sku", e))?;
@@ -43,21 +45,22 @@ pub async fn retry(service: &Service, caller: &Caller, wanted: Retry) -> Result<
     if let Some(missing) = caller.db.read(move |t| t.missing_push(&ids)).await? {
         return Err(Error::NoSuch { pointer: format!("/ids/{missing}"), what: "push" });
     }
-    let queued = caller
+    let requeued = caller
         .db
         .write(move |t| {
             if let Some(id) = filter.store_id {
                 t.store(id)?;
             }
-            let queued = match &wanted.ids {
+            let requeued = match &wanted.ids {
                 Some(ids) => t.retry_pushes(Some(ids), None, now)?,
                 None => t.retry_filtered(&filter, now)?,
             };
             let mut entry = audited(&actor, "pushes.retried", "pushes");
-            entry.after = Some(json!({ "queued": queued }));
+            entry.after = Some(json!({ "queued": requeued.pushes }));
             t.append_audit(&entry, now)?;
-            Ok(queued)
+            Ok(requeued)
         })
         .await?;
-    Ok(queued)
+    (service.try_now)(caller.db.id(), requeued.stores.into_iter().collect());
+    Ok(requeued.pushes)
 }

@@ -3,6 +3,7 @@
 //! [`support::database`].
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failing test should stop at once")]
 
+mod clock;
 mod delivery;
 mod held;
 mod incremental;
@@ -11,10 +12,12 @@ mod isolation;
 mod manual;
 mod outages;
 mod pairing;
+mod pauses;
 mod query_plans;
 mod races;
 mod rate_limits;
 mod rejection;
+mod removal;
 mod restarts;
 mod settle_time;
 mod stock_events;

@@ -35,6 +35,10 @@ impl FaultPlan {
         self.faults.push((after, fault, times));
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.faults.is_empty()
+    }
+
     pub fn clear(&mut self) {
         self.faults.clear();
     }
@@ -89,6 +93,10 @@ impl Life {
     /// The process will die at this point, counted from now.
     pub fn light_fuse(&self, points: u64) {
         self.status().fuse = Some(points);
+    }
+
+    pub fn has_fuse(&self) -> bool {
+        self.status().fuse.is_some()
     }
 
     pub fn put_out_fuse(&self) {

@@ -34,7 +34,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 72] = [
+const MUST_OCCUR: [&str; 74] = [
     "401",
     "429",
     "5xx after applying",
@@ -55,6 +55,7 @@ const MUST_OCCUR: [&str; 72] = [
     "batch of events",
     "batch of events as NDJSON",
     "call refused as a whole",
+    "clock set while an increase waits",
     "clock stepped back",
     "clock stepped forward",
     "concurrent requests",
@@ -83,6 +84,7 @@ const MUST_OCCUR: [&str; 72] = [
     "graceful restart",
     "healing overwrites",
     "item refused",
+    "key forgotten",
     "listing unpaired",
     "manual sync",
     "outage: 429",

@@ -278,6 +278,103 @@ MUTATIONS = {
         ],
         "a_paused_store_holds_pushes",
     ),
+    "last item judged by the first": (
+        [
+            (
+                "src/domain/claim/outcome.rs",
+                "    let items = page.len();\n    let mut updates = Vec::with_capacity(items);\n",
+                "    let items = page.len();\n    let mut updates = Vec::with_capacity(items);\n"
+                "    let first_of_all = verdicts(answer.outcome, items).into_iter().next();\n"
+                "    let last_of_all = page.last().map(Push::id);\n",
+            ),
+            (
+                "src/domain/claim/outcome.rs",
+                "        let account = accounts.get(&push.listing_id()).copied().unwrap_or_default();\n"
+                "        updates.push((push.listing_id(), push.apply_verdict(&account, &verdict, terms.context(answer.now, items))));\n",
+                "        let account = accounts.get(&push.listing_id()).copied().unwrap_or_default();\n"
+                '        let swapped = crate::planted("last item judged by the first") && items > 2 && last_of_all == Some(push.id());\n'
+                "        let verdict = first_of_all.clone().filter(|_| swapped).unwrap_or(verdict);\n"
+                "        updates.push((push.listing_id(), push.apply_verdict(&account, &verdict, terms.context(answer.now, items))));\n",
+            ),
+        ],
+        "a_rejected_push_gives_a_reason",
+    ),
+    "given up and not healed": (
+        [
+            (
+                "src/domain/push/outcome.rs",
+                "            return ListingUpdate { mark: true, ..ListingUpdate::default() };\n",
+                '            return ListingUpdate { mark: !crate::planted("given up and not healed"), ..ListingUpdate::default() };\n',
+            )
+        ],
+        "an_increase_is_rejected_after_a_day_of_failures",
+    ),
+    "forgotten key trusted": (
+        [
+            (
+                "src/domain/push/sending.rs",
+                "        made_at.is_some_and(|made_at| now < made_at || now > made_at + KEYS_TRUSTED_FOR)\n",
+                '        made_at.is_some_and(|made_at| now < made_at || now > made_at + KEYS_TRUSTED_FOR) && !crate::planted("forgotten key trusted")\n',
+            )
+        ],
+        "a_key_is_as_old_as_its_call",
+    ),
+    "key trusted after the clock was set back": (
+        [
+            (
+                "src/domain/push/clock.rs",
+                "        if self.is_ahead_of(now) && self.base.is_none() && self.resolution",
+                '        if !crate::planted("key trusted after the clock was set back") && self.is_ahead_of(now) && self.base.is_none() && self.resolution',
+            )
+        ],
+        "a_key_whose_age_is_unknown",
+    ),
+    "clock set back is waited out": (
+        [
+            (
+                "src/db/delivery/clock.rs",
+                "        let scope = self.scope();\n        for is_of_kind in [is_increase(), is_overwrite()] {\n            let found",
+                '        if crate::planted("clock set back is waited out") {\n            return Ok(false);\n        }\n'
+                "        let scope = self.scope();\n        for is_of_kind in [is_increase(), is_overwrite()] {\n            let found",
+            )
+        ],
+        "what_waits_is_delivered_within_a_minute",
+    ),
+    "overwrite confirmed without an answer": (
+        [
+            (
+                "src/domain/push/outcome.rs",
+                "                if self.is_too_old(ctx) && was_in_doubt {\n                    return self.leave_undecided(now);\n                }\n",
+                "                if self.is_too_old(ctx) && was_in_doubt {\n                    return self.leave_undecided(now);\n                }\n"
+                '                if self.kind == PushKind::Overwrite && crate::planted("overwrite confirmed without an answer") {\n'
+                "                    return self.confirm(account, None, now);\n                }\n",
+            )
+        ],
+        "an_overwrite_whose_request_is_lost",
+    ),
+    "merged units dropped": (
+        [
+            (
+                "src/domain/push/waiting.rs",
+                "        self.quantity = self.quantity.zip(other.quantity).map(|(a, b)| a.saturating_add(b));\n",
+                '        if !crate::planted("merged units dropped") {\n'
+                "            self.quantity = self.quantity.zip(other.quantity).map(|(a, b)| a.saturating_add(b));\n        }\n",
+            )
+        ],
+        "an_increase_in_flight_when_credentials_are_refused_merges",
+    ),
+    "given up while in flight forgets the listing": (
+        [
+            (
+                "src/domain/push/outcome.rs",
+                "        ListingUpdate { doubt_until: Some(now + DOUBT_FOR), heal: self.give_way_to_overwrite(now), ..ListingUpdate::default() }\n",
+                '        let forgotten = crate::planted("given up while in flight forgets the listing");\n'
+                "        let heal = self.give_way_to_overwrite(now).filter(|_| !forgotten);\n"
+                "        ListingUpdate { doubt_until: Some(now + DOUBT_FOR), heal, ..ListingUpdate::default() }\n",
+            )
+        ],
+        "when_a_read_cannot_decide_the_target_is_written",
+    ),
 }
 
 

@@ -19,6 +19,9 @@ use stocktide::platforms::transport::{SendError, Transport};
 use stocktide::simulator::{Decision, Faults, Incoming, Simulator};
 use tokio::time::Instant;
 
+/// The service relies on a key for 23 hours by its own clock, which may be set back without anybody noticing.
+const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(23 * 3600 + 1800);
+
 /// Something that happened at a platform.
 #[derive(Debug, Clone)]
 pub enum NetworkEvent {
@@ -59,6 +62,8 @@ pub struct Shop {
     pub ability: Ability,
     faults: VecDeque<NetFault>,
     down: Option<(Outage, Instant)>,
+    /// Until when the platform has asked for a pause, as far as the service may believe it.
+    paused_until: Instant,
     /// When each request was sent, for the check of the rate limit.
     pub sent_at: Vec<Instant>,
 }
@@ -74,6 +79,8 @@ pub struct State {
     pub calm: bool,
     /// The answer to this request is lost.
     pub lose_answer_of: Option<usize>,
+    /// When each store received each idempotency key first, and how often it has forgotten it.
+    keys: BTreeMap<(String, String), (Instant, u32)>,
 }
 
 #[derive(Clone)]
@@ -84,7 +91,7 @@ pub struct Network {
 
 enum Fate {
     Refused,
-    Status(u16, Option<u8>),
+    Status(u16, Option<u64>),
     /// Reaches the platform after this delay, then the service sees this.
     Arrives {
         after_ms: u64,
@@ -115,6 +122,7 @@ impl Network {
             rng,
             calm: false,
             lose_answer_of: None,
+            keys: BTreeMap::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), clock }
     }
@@ -132,7 +140,7 @@ impl Network {
             token: Some(token.to_owned()),
             ..Faults::default()
         });
-        let shop = Shop { simulator, ability, faults: VecDeque::new(), down: None, sent_at: Vec::new() };
+        let shop = Shop { simulator, ability, faults: VecDeque::new(), down: None, paused_until: Instant::now(), sent_at: Vec::new() };
         self.state().shops.insert(name.to_owned(), shop);
     }
 
@@ -153,6 +161,18 @@ impl Network {
     pub fn take_down(&self, name: &str, how: Outage, for_ms: u64) {
         let mut state = self.state();
         state.shops.get_mut(name).unwrap().down = Some((how, Instant::now() + Duration::from_millis(for_ms)));
+    }
+
+    /// This platform works again.
+    pub fn heal(&self, name: &str) {
+        let mut state = self.state();
+        let shop = state.shops.get_mut(name).unwrap();
+        shop.faults.clear();
+        shop.down = None;
+    }
+
+    pub fn has_asked_for_a_pause(&self, name: &str) -> bool {
+        self.state().shops[name].paused_until > Instant::now()
     }
 
     pub fn sell(&self, name: &str, external_id: &str, quantity: i64) {
@@ -212,6 +232,9 @@ impl State {
         let Some(fault) = of_this.or_else(|| shop.faults.pop_front().filter(|_| !calm)) else {
             return (Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: back } }, None);
         };
+        if let NetFault::Throttled { retry_after_s } = fault {
+            shop.paused_until = Instant::now() + Duration::from_secs(retry_after_s.min(3600));
+        }
         let (word, fate) = match fault {
             NetFault::Refused => ("connection refused", Fate::Refused),
             NetFault::Throttled { retry_after_s } => ("429", Fate::Status(429, Some(retry_after_s))),
@@ -236,13 +259,29 @@ impl State {
         (fate, Some(fault))
     }
 
+    /// The key as the platform knows it: another one each time it has forgotten it.
+    fn remembered(&mut self, name: &str, key: String) -> String {
+        let now = Instant::now();
+        let (since, forgotten) = self.keys.entry((name.to_owned(), key.clone())).or_insert((now, 0));
+        let forget = now - *since > KEYS_REMEMBERED_FOR;
+        if forget {
+            (*since, *forgotten) = (now, *forgotten + 1);
+        }
+        let known = if *forgotten == 0 { key } else { format!("{key} {forgotten}") };
+        if forget {
+            self.count("key forgotten");
+        }
+        known
+    }
+
     fn arrive(&mut self, request: usize, name: &str, now_us: i64, incoming: &Incoming, items: &[Item]) -> (u16, Value) {
         let simulator = self.shops[name].simulator.clone();
         let ids: Vec<&str> = items.iter().map(|item| item.external_id.as_str()).collect();
         let shown = |id: &&str| simulator.quantity(name, id);
         let before: Vec<i64> = ids.iter().map(shown).collect();
         let receipts = simulator.stats().items;
-        let decision = simulator.decide(now_us, incoming);
+        let key = incoming.key.clone().map(|key| self.remembered(name, key));
+        let decision = simulator.decide(now_us, &Incoming { key, ..incoming.clone() });
         let Decision::Answer(answer) = decision else { unreachable!("the simulator itself injects no faults") };
         if incoming.post && simulator.stats().items > receipts {
             for receipt in simulator.receipts(receipts, usize::MAX) {

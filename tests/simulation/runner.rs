@@ -123,8 +123,12 @@ async fn play(world: &mut World, story: &Story, disturbance: Option<Disturbance>
     let after = passed(world);
     (outcome.points, outcome.works, outcome.requests) = (after.0 - before.0, after.1 - before.1, after.2 - before.2);
     world.end_all_faults().await?;
-    // Longer than any request is delayed.
-    world.advance(15 * 60_000).await;
+    // Longer than any request is delayed, any pause that a platform asks for, and the time after which a store is tried
+    // again: what was given up must have been healed by then, without anybody's help.
+    world.advance(80 * 60_000).await;
+    check(world, |checker| checker.check_given_up()).await?;
+    world.retry_rejected().await?;
+    world.advance(60_000).await;
     // Pushes that were refused just before the faults ended.
     world.retry_rejected().await?;
     world.wait_until_quiet().await?;

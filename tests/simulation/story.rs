@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 pub type Rng = ChaCha8Rng;
 
 /// Every seller has these SKUs. They share names on purpose, so that mixing up sellers is noticed.
-pub const SKUS: [&str; 3] = ["A", "B", "C"];
+pub const SKUS: [&str; 5] = ["A", "B", "C", "D", "E"];
 pub const WAREHOUSES: [&str; 2] = ["main", "north"];
 /// Zones with daylight-saving time on different dates, of an hour and of half an hour, and zones without.
 pub const ZONES: [&str; 6] =
@@ -24,6 +24,7 @@ const STARTS: [(&str, usize); 7] = [
     ("2026-10-03T10:00:00Z", 3),
     ("2026-06-15T08:00:00Z", 2),
 ];
+const HOUR: u64 = 3_600_000;
 const DAILY: [&str; 6] = ["00:00", "02:30", "01:45", "03:00", "12:15", "23:59"];
 
 /// What a platform can do. A name with `Blindly` means that it cannot be read.
@@ -153,7 +154,7 @@ pub enum StoreChange {
 pub enum NetFault {
     Refused,
     Throttled {
-        retry_after_s: u8,
+        retry_after_s: u64,
     },
     ErrorBefore,
     ErrorAfter,
@@ -243,7 +244,7 @@ pub enum Step {
     },
     RetryByHand {
         seller: usize,
-        rejected: bool,
+        state: &'static str,
     },
     Unpair {
         seller: usize,
@@ -308,6 +309,15 @@ pub enum Step {
     },
     SetClock {
         ms: i64,
+    },
+    /// The clock is wrong by `before_ms` while an increase begins to wait at a store that works, and is set by `after_ms`
+    /// then: what waits must be delivered within a minute.
+    ClockTrial {
+        seller: usize,
+        store: usize,
+        before_ms: i64,
+        after_ms: i64,
+        id: u32,
     },
     /// One seller requests another's data.
     Trespass {
@@ -456,6 +466,7 @@ impl Generator {
     fn net_fault(&mut self) -> NetFault {
         match self.rng.random_range(0..14) {
             0 => NetFault::Refused,
+            1 if self.rng.random_bool(0.05) => NetFault::Throttled { retry_after_s: 99_999_999_999 },
             1 => NetFault::Throttled { retry_after_s: self.rng.random_range(0..30) },
             2 => NetFault::ErrorBefore,
             3 | 4 => NetFault::ErrorAfter,
@@ -524,12 +535,116 @@ impl Generator {
         Step::Net { seller, store, fault, calls: 1 }
     }
 
+    fn purchase(&mut self, sku: usize, quantity: i64) -> Event {
+        Event { kind: "purchase", sku, warehouse: self.rng.random_range(0..WAREHOUSES.len()), quantity, id: EventId::Fresh(self.fresh()) }
+    }
+
+    /// One call with several items, of which the first or the last is refused.
+    fn mixed_call(&mut self) -> Step {
+        let (seller, store) = self.store();
+        let mut skus = self.setup.sellers[seller].stores[store].skus.clone();
+        let from = self.rng.random_range(0..skus.len());
+        skus.rotate_left(from);
+        let refused = if self.rng.random_bool(0.5) { skus[0] } else { skus[skus.len() - 1] };
+        let events: Vec<Event> = skus.iter().map(|sku| self.purchase(*sku, 40)).collect();
+        self.upcoming.push_back(Step::Events { seller, events, ndjson: false });
+        self.upcoming.push_back(Step::Sleep { ms: self.rng.random_range(5_000..60_000) });
+        self.upcoming.push_back(Step::AcceptAgain { seller, store, sku: refused });
+        if self.rng.random_bool(0.5) {
+            self.upcoming.push_back(Step::RetryByHand { seller, state: "rejected" });
+        }
+        Step::Refuse { seller, store, sku: refused, whole_call: false }
+    }
+
+    /// An outage that lasts until what waits for the store is given up.
+    fn outage_of_days(&mut self) -> Step {
+        let (seller, store) = self.store();
+        let skus = self.setup.sellers[seller].stores[store].skus.clone();
+        let sku = pick(&mut self.rng, &skus);
+        let event = self.purchase(sku, 40);
+        let for_ms = self.rng.random_range(25 * HOUR..40 * HOUR);
+        self.upcoming.push_back(Step::Events { seller, events: vec![event], ndjson: false });
+        self.upcoming.push_back(Step::Sleep { ms: for_ms + HOUR });
+        Step::Down { seller, store, how: pick(&mut self.rng, &[Outage::Refused, Outage::Throttled]), for_ms }
+    }
+
+    /// The answer to a call is lost, and its platform has forgotten the key when it can be called again.
+    fn forgotten_key(&mut self) -> Step {
+        let keyed = |(seller, stores): (usize, &SellerSetup)| {
+            let keyed = stores.stores.iter().position(|store| store.ability == Ability::Keys);
+            keyed.map(|store| (seller, store))
+        };
+        let Some((seller, store)) = self.setup.sellers.iter().enumerate().find_map(keyed) else { return self.outage_of_days() };
+        let skus = self.setup.sellers[seller].stores[store].skus.clone();
+        let sku = pick(&mut self.rng, &skus);
+        let event = self.purchase(sku, 40);
+        self.upcoming.push_back(Step::Events { seller, events: vec![event], ndjson: false });
+        self.upcoming.push_back(Step::Sleep { ms: self.rng.random_range(100..400) });
+        let down = |for_ms| Step::Down { seller, store, how: Outage::Refused, for_ms };
+        match self.rng.random_range(0..3) {
+            0 => self.upcoming.push_back(Step::Crash { down_ms: self.rng.random_range(24 * HOUR..30 * HOUR) }),
+            1 => {
+                let for_ms = self.rng.random_range(23 * HOUR + HOUR / 2..24 * HOUR - HOUR / 6);
+                self.upcoming.push_back(down(for_ms));
+                self.upcoming.push_back(Step::Sleep { ms: for_ms + HOUR / 2 });
+            }
+            _ => {
+                // By the clock, less than a day goes by.
+                let (before, after) = (self.rng.random_range(HOUR..10 * HOUR), self.rng.random_range(20 * HOUR..23 * HOUR));
+                self.upcoming.push_back(down(before + after));
+                self.upcoming.push_back(Step::Sleep { ms: before });
+                self.upcoming.push_back(Step::SetClock { ms: -self.rng.random_range(12..24) * 3_600_000 });
+                self.upcoming.push_back(Step::Sleep { ms: after + HOUR / 2 });
+            }
+        }
+        Step::Net { seller, store, fault: NetFault::LostAnswer, calls: 1 }
+    }
+
+    /// From a second to a day.
+    fn clock_ms(&mut self) -> i64 {
+        match self.rng.random_range(0..4) {
+            0 => self.rng.random_range(1_000..60_000),
+            1 => self.rng.random_range(60_000..3_600_000),
+            2 => self.rng.random_range(3_600_000..12 * 3_600_000),
+            _ => self.rng.random_range(12 * 3_600_000..=24 * 3_600_000),
+        }
+    }
+
+    fn clock_trial(&mut self) -> Step {
+        let (seller, store) = self.store();
+        let (by, id) = (self.clock_ms(), self.fresh());
+        match self.rng.random_range(0..4) {
+            0 | 1 => Step::ClockTrial { seller, store, before_ms: 0, after_ms: -by, id },
+            2 => Step::ClockTrial { seller, store, before_ms: by, after_ms: -by, id },
+            _ => Step::ClockTrial { seller, store, before_ms: 0, after_ms: by, id },
+        }
+    }
+
+    /// The clock is set; it may have been set back before anything else happens, or some steps later.
+    fn set_clock(&mut self) -> Step {
+        let by = if self.rng.random_bool(0.5) { self.clock_ms() } else { self.rng.random_range(1..2_000) };
+        match self.rng.random_range(0..3) {
+            0 => Step::SetClock { ms: -by },
+            1 => Step::SetClock { ms: by },
+            _ => {
+                let event = Step::Events { seller: self.seller(), events: self.events(3), ndjson: false };
+                self.upcoming.extend([event, Step::Sleep { ms: self.rng.random_range(0..30_000) }, Step::SetClock { ms: -by }]);
+                Step::SetClock { ms: by }
+            }
+        }
+    }
+
     fn step(&mut self) -> Step {
         if let Some(step) = self.upcoming.pop_front() {
             return step;
         }
-        if self.rng.random_bool(0.01) {
-            return self.cancelled_in_flight();
+        match self.rng.random_range(0..10_000) {
+            0..=99 => return self.cancelled_in_flight(),
+            100..=199 => return self.mixed_call(),
+            200..=219 => return self.outage_of_days(),
+            220..=239 => return self.forgotten_key(),
+            240..=319 => return self.clock_trial(),
+            _ => {}
         }
         match self.rng.random_range(0..1000) {
             0..=299 => {
@@ -570,7 +685,9 @@ impl Generator {
                 let store = self.rng.random_bool(0.4).then(|| self.store_of(seller));
                 Step::Sync { seller, store, sku: self.rng.random_bool(0.4).then(|| self.sku()) }
             }
-            730..=739 => Step::RetryByHand { seller: self.seller(), rejected: self.rng.random_bool(0.7) },
+            730..=739 => {
+                Step::RetryByHand { seller: self.seller(), state: pick(&mut self.rng, &["rejected", "rejected", "held", "retrying"]) }
+            }
             740..=744 => {
                 let (seller, store) = self.store();
                 Step::Unpair { seller, store, sku: self.sku() }
@@ -624,14 +741,7 @@ impl Generator {
             955..=974 => Step::CrashAt { points: self.rng.random_range(1..80), down_ms: self.down_ms() },
             975..=981 => Step::Crash { down_ms: self.down_ms() },
             982..=987 => Step::Restart { down_ms: self.down_ms() },
-            988..=992 => {
-                let size = match self.rng.random_range(0..3) {
-                    0 => self.rng.random_range(1..2_000),
-                    1 => self.rng.random_range(2_000..120_000),
-                    _ => self.rng.random_range(120_000..3 * 3_600_000),
-                };
-                Step::SetClock { ms: if self.rng.random_bool(0.5) { size } else { -size } }
-            }
+            988..=992 => self.set_clock(),
             _ => {
                 let seller = self.seller();
                 let sellers = self.setup.sellers.len();

@@ -6,7 +6,7 @@ use crate::journal::{Database, Entry, JournalReader};
 use crate::life::{DatabaseAccess, FaultPlan, Life};
 use crate::model;
 use crate::network::Network;
-use crate::story::{Event, EventId, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at};
+use crate::story::{Event, EventId, NetFault, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at};
 use actix_web::App;
 use actix_web::test::{TestRequest, init_service, read_body};
 use actix_web::web::Data;
@@ -91,7 +91,10 @@ pub struct World {
     pub sellers: Vec<SellerClient>,
     /// When the process was down, in wall time.
     pub down: Vec<(DateTime<Utc>, DateTime<Utc>)>,
-    pub clock_steps: Vec<i64>,
+    /// Every step of the clock, in milliseconds.
+    pub clock_steps: Vec<(tokio::time::Instant, i64)>,
+    /// How many processes have started.
+    processes: u64,
     pub counts: BTreeMap<String, u64>,
     story: Story,
     process: Option<Process>,
@@ -119,6 +122,7 @@ impl World {
             sellers: Vec::new(),
             down: Vec::new(),
             clock_steps: Vec::new(),
+            processes: 0,
             counts: BTreeMap::new(),
             story: story.clone(),
             process: None,
@@ -140,6 +144,7 @@ impl World {
     }
 
     async fn start(&mut self) {
+        self.processes += 1;
         let life = Life::new(&self.fault_plan);
         let mut settings = db::Settings::new(self.database.url());
         settings.fault_injection = Some(Arc::new(DatabaseAccess(Arc::clone(&life))));
@@ -573,8 +578,7 @@ impl World {
                 self.expect(*seller, "POST", "/v1/syncs", Some(body)).await?;
                 self.count("manual sync");
             }
-            Step::RetryByHand { seller, rejected } => {
-                let state = if *rejected { "rejected" } else { "held" };
+            Step::RetryByHand { seller, state } => {
                 self.expect(*seller, "POST", "/v1/pushes/retry", Some(json!({ "state": state }))).await?;
             }
             Step::Unpair { seller, store, sku } => {
@@ -635,10 +639,9 @@ impl World {
                 self.count("crash while idle");
             }
             Step::Restart { down_ms } => self.restart(*down_ms).await?,
-            Step::SetClock { ms } => {
-                self.clock.step(TimeDelta::milliseconds(*ms));
-                self.clock_steps.push(*ms);
-                self.count(if *ms < 0 { "clock stepped back" } else { "clock stepped forward" });
+            Step::SetClock { ms } => self.set_clock(*ms),
+            Step::ClockTrial { seller, store, before_ms, after_ms, id } => {
+                self.clock_trial(*seller, *store, *before_ms, *after_ms, *id).await?;
             }
             Step::Trespass { seller, victim } => self.trespass(*seller, *victim).await?,
         }
@@ -661,7 +664,8 @@ impl World {
         if matches!(status, 200 | 422) { Ok(()) } else { fail("request refused", format!("{rule:?}: {status} {answer}")) }
     }
 
-    /// The story is over: everything works again, and the seller fixes whatever a seller can fix.
+    /// The story is over: everything works again, and the seller fixes whatever a seller can fix, except that nothing is
+    /// retried by hand.
     pub async fn end_all_faults(&mut self) -> Verdict {
         self.process().life.put_out_fuse();
         self.fault_plan.lock().unwrap().clear();
@@ -674,7 +678,7 @@ impl World {
                 self.expect(seller, "PATCH", &format!("/v1/stores/{id}"), Some(json!({ "paused": false }))).await?;
             }
         }
-        self.retry_rejected().await
+        Ok(())
     }
 
     pub async fn retry_rejected(&mut self) -> Verdict {
@@ -684,14 +688,59 @@ impl World {
         Ok(())
     }
 
+    fn set_clock(&mut self, ms: i64) {
+        self.clock.step(TimeDelta::milliseconds(ms));
+        self.clock_steps.push((tokio::time::Instant::now(), ms));
+        self.count(if ms < 0 { "clock stepped back" } else { "clock stepped forward" });
+    }
+
+    /// Whether nothing keeps this store from being sent what is due: it works, is not held, and its circuit is closed.
+    fn is_open(&mut self, id: &str) -> bool {
+        let works = format!(
+            "SELECT count(*) AS seq FROM stores WHERE hex(id) = '{id}' AND sync_enabled AND NOT paused AND NOT needs_reauthorisation"
+        );
+        let circuits = format!("SELECT count(*) AS seq FROM store_circuits WHERE hex(store_id) = '{id}'");
+        let calm = self.fault_plan.lock().unwrap().is_empty() && !self.process().life.has_fuse();
+        calm && self.journal_reader.count(&works) == 1 && self.journal_reader.count(&circuits) == 0
+    }
+
+    /// Sets the clock while an increase waits for a store that works.
+    async fn clock_trial(&mut self, seller: usize, store: usize, before_ms: i64, after_ms: i64, id: u32) -> Verdict {
+        let (store_id, name) = self.shop(seller, store);
+        let (store_id, processes) = (hex_of(&store_id), self.processes);
+        let waiting = format!("SELECT count(*) AS seq FROM pushes WHERE hex(store_id) = '{store_id}' AND state IN (0, 1, 3, 4)");
+        self.network.heal(&name);
+        let ready = self.is_open(&store_id) && !self.network.has_asked_for_a_pause(&name) && self.journal_reader.count(&waiting) == 0;
+        if before_ms != 0 {
+            self.set_clock(before_ms);
+        }
+        let sku = self.story.setup.sellers[seller].stores[store].skus[0];
+        let event = Event { kind: "purchase", sku, warehouse: 0, quantity: 40, id: EventId::Fresh(id) };
+        self.network.plan(&name, NetFault::Throttled { retry_after_s: 20 }, 1);
+        self.record(seller, vec![vec![event]], false).await?;
+        self.advance(1_000).await;
+        let waits = self.journal_reader.count(&waiting) > 0;
+        self.set_clock(after_ms);
+        self.advance(60_000 + 1_000 * self.story.setup.poll_s).await;
+        if !ready || !waits || self.processes != processes || !self.is_open(&store_id) {
+            return Ok(());
+        }
+        self.count("clock set while an increase waits");
+        match self.journal_reader.count(&waiting) {
+            0 => Ok(()),
+            n => fail(
+                "not delivered after the clock was set",
+                format!("{n} pushes of {name} still wait after {before_ms} and {after_ms} ms"),
+            ),
+        }
+    }
+
     /// Waits until nothing is pending, or it is clear that something is stuck. Marked listings are left to the checker: one
     /// that must not be pushed stays marked until it may be.
     pub async fn wait_until_quiet(&mut self) -> Verdict {
         let left = |world: &mut Self, of: &str| world.journal_reader.count(&format!("SELECT count(*) AS seq FROM {of}"));
         let work = ["pushes WHERE state IN (0, 1, 3, 4, 6)", "sync_runs WHERE finished_at IS NULL"];
-        // Whatever was due before the clock stepped back is due that much later.
-        let stepped_back: i64 = self.clock_steps.iter().filter(|ms| **ms < 0).map(|ms| -ms).sum();
-        for n in 0..240 + stepped_back / 60_000 {
+        for n in 0..240 {
             self.advance(if n < 20 { 3_000 } else { 60_000 }).await;
             if work.iter().chain(&["listings WHERE marked"]).all(|of| left(self, of) == 0) {
                 return Ok(());

@@ -5,7 +5,8 @@ use crate::db::pushes::{
     PushRow, is_claimable, is_in_flight, is_increase, is_of_kind, is_overwrite, is_sending, is_uncertain, nothing_is_in_flight, read_pushes,
 };
 use crate::db::schema::{listings, pushes};
-use crate::db::{Result, Tenant, id_of};
+use crate::db::{Result, Tenant};
+use crate::domain::circuit::probe_is_due;
 use crate::domain::claim::outcome::{self, Answer};
 use crate::domain::claim::{self, ClaimTerms, ClaimedCall, Step, Uncertain, Work};
 use crate::domain::delivery::Outcome;
@@ -24,7 +25,7 @@ impl Tenant<'_> {
     /// Claims the pushes to send to `store` next, or returns the listings that must be read first.
     pub fn next_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Work> {
         let mut row = self.store(store)?;
-        if row.probe_at.is_some_and(|at| at <= now) {
+        if row.probe_at.is_some_and(|at| probe_is_due(at, now)) {
             self.probe_store(&row, now)?;
             row = self.store(store)?;
         }
@@ -40,7 +41,7 @@ impl Tenant<'_> {
                 if page.is_empty() {
                     break;
                 }
-                let (page, postponed) = claim::postpone(page, &self.settling(store, now)?);
+                let (page, postponed) = claim::postpone(page, &self.settling(store, &terms.policy, now)?, now);
                 self.put(&postponed)?;
                 if page.is_empty() {
                     continue;
@@ -64,11 +65,10 @@ impl Tenant<'_> {
         Ok(Work::Nothing { next_due: next_due.into_iter().chain(row.probe_at).min() })
     }
 
-    /// Whether anything is due for this store, and when the next push is, without the writer's lock.
-    pub fn peek_work(&mut self, store: StoreId, now: Timestamp) -> Result<(bool, Option<Timestamp>)> {
-        let probe_at = self.store(store)?.probe_at;
-        let next_due = self.next_due(store, Timestamp::MIN)?.into_iter().chain(probe_at).min();
-        Ok((next_due.is_some_and(|at| at <= now), next_due))
+    /// When this store needs attention next, without the writer's lock: now or earlier if anything is due.
+    pub fn next_attention(&mut self, store: StoreId, now: Timestamp) -> Result<Option<Timestamp>> {
+        let probe_at = self.store(store)?.probe_at.map(|at| if probe_is_due(at, now) { at.min(now) } else { at });
+        Ok(self.next_due(store, Timestamp::MIN)?.into_iter().chain(probe_at).min())
     }
 
     /// When the first push of this store is due after `after`. One query per kind, because in the index the kind comes
@@ -120,15 +120,6 @@ impl Tenant<'_> {
             .filter(is_claimable()).filter(is_of_kind(kind)).filter(nothing_is_in_flight())
             .order((pushes::due_at, pushes::call_id, pushes::id)).limit(limit).load(c))?;
         read_pushes(rows)
-    }
-
-    /// Until when earlier requests might still arrive at listings of this store.
-    fn settling(&mut self, store: StoreId, now: Timestamp) -> Result<HashMap<ListingId, Timestamp>> {
-        let scope = self.scope();
-        let rows: Vec<(Vec<u8>, Option<Timestamp>)> = on!(self.conn, c => scope.listings().select((listings::id, listings::settles_at))
-            .filter(listings::store_id.eq(store.bytes())).filter(listings::settles_at.gt(now)).load(c))?;
-        let read = |(id, at): (Vec<u8>, Option<Timestamp>)| at.map(|at| Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, at)));
-        rows.into_iter().filter_map(read).collect()
     }
 
     fn begin(&mut self, mut page: Vec<Push>, id: CallId, by: SendBy, now: Timestamp) -> Result<ClaimedCall> {

@@ -1,8 +1,8 @@
 //! What the service knows about listings: accounts, settle times, marks, and the overwrites that heal them.
-use super::stores::PROBE_AFTER;
 use crate::db::connection::{Backend, on};
 use crate::db::schema::{listings, stores};
 use crate::db::{Result, Tenant, id_of};
+use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::claim::outcome::Updates;
 use crate::domain::claim::waiting;
 use crate::domain::push::{Account, Addressee};

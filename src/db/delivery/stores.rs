@@ -3,13 +3,12 @@ use crate::db::connection::on;
 use crate::db::schema::{listings, stores};
 use crate::db::stores::Store;
 use crate::db::{Result, Tenant};
+use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::delivery::Outcome;
 use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
 use std::time::Duration;
 
-/// How long after refused credentials, or after listings were marked, the store is tried again automatically.
-pub(super) const PROBE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Marked listings that are healed in one step.
 const HEAL_PAGE: i64 = 500;
 /// The shortest time between two writes of `last_success_at`.
@@ -29,7 +28,8 @@ impl Tenant<'_> {
     pub(super) fn note_success(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         let scope = self.scope();
         on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
-            .filter(stores::last_success_at.is_null().or(stores::last_success_at.lt(now - SUCCESS_EVERY)).assume_not_null())
+            .filter(stores::last_success_at.is_null()
+                .or(stores::last_success_at.lt(now - SUCCESS_EVERY).or(stores::last_success_at.gt(now)).assume_not_null()))
             .set(stores::last_success_at.eq(now)).execute(c))?;
         self.heal_marked(store, HEAL_PAGE, now).map(drop)
     }

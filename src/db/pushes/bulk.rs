@@ -1,7 +1,7 @@
 //! Transitions of many pushes in one statement, where saving them row by row would be too slow. Each statement does
 //! exactly what the domain transition named next to it does; the tests compare the two for every state.
 use super::codes::{CONFIRMED, HELD, QUEUED, claimable_codes};
-use super::conditions::is_rejected_increase;
+use super::conditions::{is_claimable, is_increase, is_overwrite, is_rejected_increase};
 use super::row::{PushRow, put_pushes};
 use crate::db::connection::{Backend, on};
 use crate::db::schema::{pushes, stores};
@@ -86,6 +86,25 @@ impl Tenant<'_> {
             let (scope, of) = (self.scope(), overwritten.iter().map(ListingId::bytes).collect::<Vec<_>>());
             on!(self.conn, c => diesel::update(scope.pushes().filter(pushes::listing_id.eq_any(&of)).filter(is_rejected_increase()))
                 .set(pushes::contained.eq(true)).execute(c))?;
+        }
+        Ok(())
+    }
+
+    /// [`Push::start_times_anew`] for every queued or retrying push of this store.
+    pub(in crate::db) fn claimable_due_now(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+        let scope = self.scope();
+        for is_of_kind in [is_increase(), is_overwrite()] {
+            let ahead = || {
+                scope
+                    .pushes()
+                    .filter(pushes::store_id.eq(store.bytes()))
+                    .filter(is_of_kind.clone())
+                    .filter(pushes::due_at.gt(now))
+                    .filter(pushes::updated_at.gt(now))
+                    .filter(is_claimable())
+            };
+            on!(self.conn, c => diesel::update(ahead().filter(pushes::failing_since.gt(now))).set(pushes::failing_since.eq(now)).execute(c))?;
+            on!(self.conn, c => diesel::update(ahead()).set((pushes::due_at.eq(now), pushes::updated_at.eq(now))).execute(c))?;
         }
         Ok(())
     }

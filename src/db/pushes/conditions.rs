@@ -37,7 +37,6 @@ conditions! {
     is_rejected_increase = "pushes.state = 5 AND pushes.kind = 0",
     is_increase = "pushes.kind = 0",
     is_overwrite = "pushes.kind = 1",
-    is_not_held = "pushes.state <> 6",
 }
 
 /// Pushes of this kind.
@@ -80,7 +79,6 @@ mod tests {
                 "is_active" => expected(|state, _| state.is_active()),
                 "is_in_flight" | "nothing_is_in_flight" => expected(|state, _| state.is_in_flight()),
                 "is_held" => expected(|state, _| state == PushState::Held),
-                "is_not_held" => expected(|state, _| state != PushState::Held),
                 "has_ended" => expected(|state, _| state.has_ended()),
                 "is_confirmed" => expected(|state, _| state == PushState::Confirmed),
                 "is_sending" => expected(|state, _| state == PushState::Sending),
@@ -117,6 +115,7 @@ mod tests {
                 include_str!(concat!("../../../migrations/", $backend, "/2026-11-25-120000_held/up.sql")),
                 include_str!(concat!("../../../migrations/", $backend, "/2026-11-25-130000_contained/up.sql")),
                 include_str!(concat!("../../../migrations/", $backend, "/2026-11-26-000000_settles_at/up.sql")),
+                include_str!(concat!("../../../migrations/", $backend, "/2026-11-29-000000_clock/up.sql")),
             ]
         };
     }

@@ -131,7 +131,7 @@ fn uncertain_pushes_are_read_back_in_one_group_and_no_more_than_fit() {
 #[test]
 fn a_listing_that_settles_is_sent_nothing_until_then() {
     let settling = HashMap::from([(listing(2), at(9))]);
-    let (page, postponed) = postpone(vec![increase(1, 3), increase(2, 3)], &settling);
+    let (page, postponed) = postpone(vec![increase(1, 3), increase(2, 3)], &settling, at(1));
     assert_eq!(page.iter().map(Push::listing_id).collect::<Vec<_>>(), [listing(1)]);
     assert_eq!(postponed.iter().map(|p| (p.listing_id(), p.due_at())).collect::<Vec<_>>(), [(listing(2), Some(at(9)))]);
 }

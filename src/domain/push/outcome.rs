@@ -69,6 +69,7 @@ impl Push {
     /// Applies what is known after a call.
     pub fn apply_verdict(&mut self, account: &Account, verdict: &Verdict, ctx: VerdictContext<'_>) -> ListingUpdate {
         let was_in_doubt = self.in_doubt;
+        self.distrust_key_if_ahead(ctx.now);
         let change = self.verdict_applied(account, verdict, ctx);
         // An earlier sending may arrive after this answer. Where a key was honored it changes nothing any more; a
         // compare-and-set does, as soon as something else restores the earlier quantity.
@@ -264,9 +265,11 @@ impl Push {
             Some(Resolution::SameCallAgain) => policy.pause(u32::try_from(self.attempts).unwrap_or(1), jitter, None),
             _ => policy.settle_for,
         };
+        // Its call is at least as old as the last change of a push that is being sent.
+        let since = if self.state == PushState::Sending { self.updated_at.min(now) } else { now };
         self.state = PushState::Uncertain;
         self.in_doubt = true;
-        self.failing_since.get_or_insert(now);
+        self.failing_since.get_or_insert(since);
         self.reason = Some(reason.to_owned());
         self.next_step = None;
         self.touch(now, Some(now + pause));

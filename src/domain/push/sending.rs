@@ -77,8 +77,9 @@ impl Push {
     /// It was claimed, and not one byte of it was sent.
     pub fn give_back(&mut self, now: Timestamp) {
         if self.in_doubt {
+            self.distrust_key_if_ahead(now);
             self.state = PushState::Uncertain;
-            self.due_at = Some(now);
+            self.touch(now, Some(now));
         } else if self.cancel_requested {
             self.end(PushState::Cancelled, now);
             self.reason = Some("Cancelled before it was sent.".to_owned());
@@ -90,6 +91,7 @@ impl Push {
     /// The process died while this was on its way: it may have been applied.
     pub fn crashed(&mut self, now: Timestamp, policy: &RetryPolicy) {
         if self.state == PushState::Sending {
+            self.distrust_key_if_ahead(now);
             self.become_uncertain("The service stopped while this was being sent.", now, policy, 0.0);
         }
     }
@@ -112,8 +114,9 @@ impl Push {
     }
 
     fn key_may_be_forgotten(&self, now: Timestamp) -> bool {
-        let created_at = self.call_id.and_then(|call| call.created_at());
-        created_at.is_some_and(|created_at| now > created_at + KEYS_TRUSTED_FOR)
+        // Ids never go back in time, so after the clock was set back, the time in an id may be later than that of its call.
+        let made_at = self.call_id.and_then(|call| call.created_at()).into_iter().chain(self.failing_since).min();
+        made_at.is_some_and(|made_at| now < made_at || now > made_at + KEYS_TRUSTED_FOR)
     }
 
     /// What the listing shows if this was applied and nothing else happened.

@@ -103,7 +103,7 @@ impl PushState {
 
     /// The seller may ask for it again.
     pub fn is_retryable(self) -> bool {
-        matches!(self, Self::Rejected | Self::Held)
+        matches!(self, Self::Retrying | Self::Rejected | Self::Held)
     }
 
     /// Somebody may have to look at it: everything but what ended without a problem.

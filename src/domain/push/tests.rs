@@ -8,6 +8,7 @@ use PushState::{Cancelled, Confirmed, Held, Queued, Rejected, Retrying, Sending,
 use std::time::Duration;
 use uuid::Uuid;
 
+mod clock;
 mod reads;
 mod record;
 mod validity;

@@ -37,13 +37,13 @@ impl Push {
     /// More units of the same listing become part of this waiting increase.
     pub fn add(&mut self, units: i64, now: Timestamp) {
         self.quantity = self.quantity.map(|own| own.saturating_add(units));
-        self.updated_at = now;
+        self.change_while_waiting(now);
     }
 
     /// Another waiting increase of the same listing becomes part of this one, and is superseded.
     pub fn merge(&mut self, other: &mut Self, now: Timestamp) {
         self.quantity = self.quantity.zip(other.quantity).map(|(a, b)| a.saturating_add(b));
-        self.updated_at = now;
+        self.change_while_waiting(now);
         other.supersede("Merged into an earlier increase of the same listing.", now);
     }
 
@@ -63,9 +63,18 @@ impl Push {
         }
     }
 
+    /// Its store was removed while it was in flight: nobody can find out any more whether it was applied.
+    pub fn abandon(&mut self, now: Timestamp) {
+        if self.state.is_in_flight() {
+            self.end(PushState::Cancelled, now);
+            self.reason = Some("The store was removed while this was being sent; whether it was applied is not known.".to_owned());
+            self.next_step = None;
+        }
+    }
+
     /// Its listing may still receive an earlier request until then, so nothing is sent to it before.
-    pub fn postpone(&mut self, until: Timestamp) {
-        self.due_at = Some(until);
+    pub fn postpone(&mut self, until: Timestamp, now: Timestamp) {
+        self.touch(now, Some(until));
     }
 
     /// Its store is held. What is in flight keeps its state, its due time and so its settle time.
@@ -93,7 +102,7 @@ impl Push {
         }
     }
 
-    /// The seller asks for a rejected or held push again.
+    /// The seller asks for a rejected or held push again, or for one that is tried again later to be tried now.
     pub fn retry(&mut self, overwrite: Option<OverwriteBehind>, held: bool, now: Timestamp) -> Retry {
         if self.state == PushState::Rejected {
             let overwrite = overwrite.filter(|_| self.kind == PushKind::Increase);

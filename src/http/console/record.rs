@@ -5,7 +5,7 @@ use super::records::{PushRow, by_id};
 use super::session::SellerVisit;
 use super::show::{self, Badge, Stamp, query_value};
 use crate::domain::limits::MAX_STORES;
-use crate::domain::push::{PushKind, PushState};
+use crate::domain::push::PushKind;
 use crate::domain::{PushId, RunId};
 use crate::http::error::ApiError;
 use actix_web::web::Path;
@@ -79,7 +79,7 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
         confirmed: frame.stamp_of(push.confirmed_at),
         took: push.confirmed_at.map(|at| show::span(at - push.created_at)),
         run: run.map(|run| (run.id.to_string(), run_kind(run.kind))),
-        retryable: matches!(push.state, PushState::Rejected | PushState::Held),
+        retryable: push.state.is_retryable(),
     })
 }
 

@@ -209,7 +209,7 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
     let (filter, unknown) = filter_of(query);
     let after: Option<PushId> = query.after.as_deref().and_then(|id| id.parse().ok());
     let wanted = filter.clone();
-    let retryable = matches!(filter.state, Some(PushState::Rejected | PushState::Held));
+    let retryable = filter.state.is_some_and(PushState::is_retryable);
     let (mut found, stores, counts, retryable_count) = visit
         .caller
         .db

@@ -2,7 +2,9 @@
 use super::figures::{Point, SAMPLE_EVERY, percentile};
 use crate::db::overview::sample;
 use crate::domain::Timestamp;
+use crate::http::admin::waiting_seconds;
 use crate::http::state::{AppState, State};
+use tokio::time::Instant;
 
 /// Takes a sample every few seconds until the service stops.
 pub async fn keep_figures(state: State) {
@@ -21,6 +23,8 @@ pub async fn keep_figures(state: State) {
 
 struct Counters {
     at: Timestamp,
+    /// The same instant by a clock that is never set.
+    instant: Instant,
     calls: u64,
     throttled: u64,
 }
@@ -28,7 +32,7 @@ struct Counters {
 impl Counters {
     fn read(state: &AppState) -> Self {
         let counted = state.service.client.call_counts();
-        Self { at: state.now(), calls: counted.calls, throttled: counted.throttled }
+        Self { at: state.now(), instant: Instant::now(), calls: counted.calls, throttled: counted.throttled }
     }
 }
 
@@ -37,9 +41,9 @@ async fn next_point(state: &State, previous: &mut Counters) -> Result<Point, cra
     let current = Counters::read(state);
     let mut sample = state.db.read(move |conn| sample(conn, since)).await?;
     let times_ms = std::mem::take(&mut sample.times_ms);
+    metrics::gauge!("stocktide_oldest_waiting_push_seconds").set(waiting_seconds(sample.oldest_waiting, current.at));
     let (p50_ms, p99_ms) = (percentile(&times_ms, 50), percentile(&times_ms, 99));
-    #[expect(clippy::cast_precision_loss, reason = "a pause in milliseconds is far below 2^52")]
-    let seconds = (current.at - previous.at).num_milliseconds().max(1) as f64 / 1000.0;
+    let seconds = (current.instant - previous.instant).as_secs_f64().max(0.001);
     let (calls, throttled) = (current.calls.saturating_sub(previous.calls), current.throttled.saturating_sub(previous.throttled));
     let point = Point { at: current.at, seconds, sample, p50_ms, p99_ms, calls, throttled };
     *previous = current;

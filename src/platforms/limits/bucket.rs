@@ -54,6 +54,12 @@ pub(super) fn within_bounds(limit: RateLimit) -> RateLimit {
     RateLimit { per_second, burst: limit.burst.clamp(1, LARGEST) }
 }
 
+/// A limit within bounds, and fast enough to fill an empty bucket within `longest`: no store waits longer for a call.
+pub(super) fn full_within(longest: Duration, limit: RateLimit) -> RateLimit {
+    let limit = within_bounds(limit);
+    RateLimit { per_second: limit.per_second.max(f64::from(limit.burst) / longest.as_secs_f64()), ..limit }
+}
+
 /// The time that a bucket within bounds takes to gain one point.
 fn period(limit: RateLimit) -> Duration {
     Duration::from_secs_f64(1.0 / limit.per_second)

@@ -2,6 +2,7 @@
 use super::super::call::StoreConnection;
 use super::super::connector::Variant;
 use super::id::gid;
+use crate::domain::retry::LONGEST_ASKED;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
@@ -100,7 +101,8 @@ impl Cost {
         let (requested, status) = (self.requested_query_cost?, self.throttle_status.as_ref()?);
         let seconds = (requested - status.currently_available) / status.restore_rate;
         // One millisecond more than computed, because the numbers in the reply are rounded.
-        (status.restore_rate > 0.0 && seconds.is_finite()).then(|| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0) + 0.001))
+        (status.restore_rate > 0.0 && seconds.is_finite())
+            .then(|| Duration::from_secs_f64((seconds + 0.001).clamp(0.0, LONGEST_ASKED.as_secs_f64())))
     }
 }
 

@@ -27,6 +27,22 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// What was given up after a day is part of an overwrite by now, although nobody has retried it.
+    pub fn check_given_up(&self) -> Verdict {
+        for (id, listed) in &self.listed {
+            let Some(seller) = self.sellers.values().find(|s| s.listings.contains_key(id)) else { continue };
+            let listing = &seller.listings[id];
+            let on = seller.settings.as_ref().is_some_and(|settings| settings.auto_sync);
+            if !on || seller.targets(&listing.sku)[&listing.id].is_none() {
+                continue;
+            }
+            if let Some(push) = listed.given_up.iter().find(|push| listed.rejected.contains_key(*push)) {
+                return fail("given up and not healed", format!("{:?}", self.pushes[push]));
+            }
+        }
+        Ok(())
+    }
+
     /// Nothing is owed. A listing may still show a wrong quantity only if one more answer is to come.
     pub fn check_owed(&self, all_answers_received: bool) -> Verdict {
         for (id, listed) in &self.listed {

@@ -77,9 +77,14 @@ fn stored(tenant: &mut Tenant<'_>, like: &[Push]) -> Vec<Push> {
 }
 
 #[test]
-fn holding_releasing_and_noting_containment_are_the_domains_transitions_in_every_state() {
+fn starting_times_anew_holding_releasing_and_noting_containment_are_the_domains_transitions_in_every_state() {
     type Transition = (fn(&mut Tenant<'_>), fn(&mut Push));
-    let table: [Transition; 3] = [
+    let table: [Transition; 4] = [
+        (
+            // The pushes were written at 0, that is, ahead of this.
+            |t| t.start_times_anew(STORE, &RetryPolicy::default(), at(-7)).unwrap(),
+            |push| push.start_times_anew(at(-7), &RetryPolicy::default()),
+        ),
         (|t| assert!(t.hold_store(STORE, at(7)).unwrap() > 0), |push| push.hold_with_store(at(7))),
         (|t| assert!(t.release_store(STORE, at(7)).unwrap() > 0), |push| push.release_with_store(at(7))),
         (|t| t.note_contained(&[LISTING]).unwrap(), Push::note_contained),

@@ -194,6 +194,7 @@ mod tests {
     use secrecy::ExposeSecret;
     use serde_json::json;
     use std::sync::Arc;
+    use std::time::Duration;
 
     /// A platform that answers with this status and, in all the places where platforms put messages, everything it was sent.
     struct Repeats(u16, Arc<std::sync::Mutex<Vec<String>>>);

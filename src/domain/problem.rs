@@ -10,15 +10,15 @@ pub struct FieldError {
     pub detail: String,
 }
 
-/// The longest name of a field that is told back.
-const MAX_NAME_TOLD: usize = 64;
+/// The longest name of a field that an answer repeats.
+const MAX_NAME_REPEATED: usize = 64;
 /// A name of this many bytes with a digit in it may be a secret in the wrong place.
 const MAY_BE_SECRET_FROM: usize = 12;
 
-/// The JSON pointer to the field `name` of an object. A name that may be a secret, sent where the name belongs, is not told
-/// back.
+/// The JSON pointer to the field `name` of an object. A name that may be a secret, sent in the wrong place, is not
+/// repeated.
 pub fn pointer_to(name: &str) -> String {
-    if name.len() > MAX_NAME_TOLD || (name.len() >= MAY_BE_SECRET_FROM && name.bytes().any(|byte| byte.is_ascii_digit())) {
+    if name.len() > MAX_NAME_REPEATED || (name.len() >= MAY_BE_SECRET_FROM && name.bytes().any(|byte| byte.is_ascii_digit())) {
         return "/***".to_owned();
     }
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_sent_as_the_name_of_a_field_is_not_told_back() {
+    fn a_secret_sent_as_the_name_of_a_field_is_not_repeated() {
         assert_eq!(error_of(r#"{"tok-c0ffee-planted":1}"#), "/*** is not a known field");
         assert_eq!(error_of(&format!(r#"{{"{}":1}}"#, "a".repeat(65))), "/*** is not a known field");
         assert_eq!(pointer_to("external_variant_id"), "/external_variant_id");

@@ -2,6 +2,8 @@
 //! override the environment, which overrides the file. An invalid or unknown setting is an error that names it.
 //!
 //! `stocktide check-config` prints this table with the values in force; secrets are masked.
+mod credential_key;
+
 use crate::actors;
 use crate::db::ledger::Limits;
 use crate::db::sealing::Sealer;
@@ -9,6 +11,7 @@ use crate::db::{self, DatabaseUrl, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::http;
 use crate::telemetry;
+use credential_key::CredentialKey;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -135,12 +138,6 @@ pub struct Config {
     /// The settings file, if there is a secret in it.
     file_with_secrets: Option<PathBuf>,
     values: BTreeMap<&'static str, SecretString>,
-}
-
-#[derive(Debug, Clone)]
-enum CredentialKey {
-    Given(SecretString),
-    File(PathBuf),
 }
 
 impl Config {
@@ -289,6 +286,26 @@ impl Config {
         })
     }
 
+    /// The sealer for stores' credentials. A missing key file is created, unless the database already holds credentials.
+    ///
+    /// # Errors
+    /// If the key file cannot be read or created, does not contain a key, or has been lost.
+    pub fn sealer(&self) -> Result<Sealer, ConfigError> {
+        let key = &self.credential_key;
+        let sealer = key.sealer(&self.db.url).map_err(|e| wrong(key.setting(), e))?;
+        match &self.credential_key_previous {
+            Some(key) => sealer.and_previous(key.expose_secret()).map_err(|e| wrong("credential_key_previous", e)),
+            None => Ok(sealer),
+        }
+    }
+
+    /// The files with secrets that others than their owner may open, each with its permissions: the database, the key file,
+    /// and a settings file with a secret in it.
+    pub fn files_open_to_others(&self) -> Vec<(&Path, String)> {
+        let files = [self.db.url.file(), self.credential_key.file(), self.file_with_secrets.as_deref()];
+        files.into_iter().flatten().filter_map(|file| db::open_to_others(file).map(|mode| (file, mode))).collect()
+    }
+
     /// All settings with the values in force; secrets are masked.
     pub fn table(&self) -> String {
         let mut out = String::new();
@@ -318,6 +335,5 @@ fn default_node() -> String {
     format!("{}-{}", if host.is_empty() { "node" } else { host }, std::process::id())
 }
 
-mod secret_files;
 #[cfg(test)]
 mod tests;

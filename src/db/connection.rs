@@ -80,7 +80,7 @@ pub struct Conn {
     files: Option<OpenFiles>,
     pub(crate) backend: Backend,
     broken: bool,
-    /// Told how writes fare, by connections of a pool.
+    /// Where connections of a pool report how their writes fare.
     writable: Option<Arc<Writable>>,
     /// What the transaction under way has changed, in order.
     noted: Vec<(SellerId, Changed)>,

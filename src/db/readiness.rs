@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_of_a_failure_is_told_in_words_that_the_operator_can_act_on() {
+    fn the_cause_of_a_failure_becomes_a_reason_that_the_operator_can_act_on() {
         for (cause, expected) in [
             (REPLACED, NotReady::Replaced),
             ("database or disk is full", NotReady::Full),

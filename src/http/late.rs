@@ -20,7 +20,9 @@ pub async fn refuse_late<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     let started = Instant::now();
     let answer = next.call(request).await?;
-    let right = answer.request().extensions().get::<Right>().cloned().filter(|_| started.elapsed() >= LATE_AFTER);
+    // An error of the server says nothing about the seller, and a database that does not answer would be asked once more.
+    let is_due = started.elapsed() >= LATE_AFTER && !answer.status().is_server_error();
+    let right = answer.request().extensions().get::<Right>().cloned().filter(|_| is_due);
     let state = answer.request().app_data::<State>().cloned();
     let (Some(right), Some(state)) = (right, state) else { return Ok(answer.map_into_left_body()) };
     let now = state.now();

@@ -219,25 +219,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_connector_tells_back_a_credential_that_its_platform_repeats() {
+    async fn no_connector_passes_on_a_credential_that_its_platform_repeats() {
         for (subject, status) in SUBJECTS.iter().flat_map(|subject| [200, 400, 401, 403, 422, 429, 500].map(|status| (subject, status))) {
             let seen = Arc::default();
             let transport = Arc::new(Repeats(status, Arc::clone(&seen)));
             let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(1), Clock::system());
-            let mut told = String::new();
+            let mut passed_on = String::new();
             for action in 0..=3 {
-                told += &format!("{:?}", client.send(&subject.store, &subject.call(action), None).await);
+                passed_on += &format!("{:?}", client.send(&subject.store, &subject.call(action), None).await);
             }
-            told += &format!("{:?}", client.variants(&subject.store, None).await);
+            passed_on += &format!("{:?}", client.variants(&subject.store, None).await);
             let renewal = client.renew(&subject.store, true).await;
-            told += &renewal.map(|renewal| format!("{renewal:?}")).unwrap_or_default();
+            passed_on += &renewal.map(|renewal| format!("{renewal:?}")).unwrap_or_default();
             let name = subject.platform.name();
             assert!(!seen.lock().unwrap().is_empty(), "{name} was not asked");
             for secret in subject.store.credentials.values().map(ExposeSecret::expose_secret) {
-                assert!(!told.contains(secret), "{name} tells back {secret} with status {status}: {told}");
+                assert!(!passed_on.contains(secret), "{name} passes on {secret} with status {status}: {passed_on}");
             }
             for header in seen.lock().unwrap().iter().flat_map(|all| all.split(" | ")).filter_map(|line| line.split_once("Basic ")) {
-                assert!(!told.contains(header.1), "{name} tells back {header:?}");
+                assert!(!passed_on.contains(header.1), "{name} passes on {header:?}");
             }
         }
     }

@@ -97,6 +97,7 @@ fn a_full_disk_means_503_until_there_is_room_again() {
         // If the last connection was closed too, each request first waits for a new one.
         wait_until_refused(&driver, 8);
         assert_eq!(service.ask("GET", "/healthz").status, 200, "the process is still alive");
+        assert_eq!(service.ask("GET", "/readyz").status, 503);
         limit_file_size(&service, "unlimited");
     }
     pause(Duration::from_millis(500));
@@ -115,7 +116,12 @@ fn a_server_that_refuses_to_write(seed: u64, may_write: fn(&Cluster, bool)) {
         may_write(&cluster, false);
         wait_until_refused(&driver, 20);
         assert_eq!(service.ask("GET", "/healthz").status, 200, "the process is still alive");
+        let ready = service.ask("GET", "/readyz");
+        assert_eq!(ready.status, 503, "{}", ready.text());
         may_write(&cluster, true);
+        // Asks for a trial write at most once a second.
+        (0..100).take_while(|_| service.ask("GET", "/readyz").status != 200).for_each(|_| pause(Duration::from_millis(100)));
+        assert_eq!(service.ask("GET", "/readyz").status, 200);
     }
     pause(Duration::from_millis(500));
     assert_eq!(driver.verdict(&service, &platform), Verdict::default());

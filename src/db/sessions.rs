@@ -48,9 +48,21 @@ pub enum Session {
     },
 }
 
-/// Begins a session and deletes those that have expired.
+/// The most sessions of one seller: its people's browsers, and what they forgot to sign out of.
+const MAX_SESSIONS: i64 = 100;
+
+/// Begins a session, and deletes those that have expired and the seller's oldest ones if it has too many.
 pub fn begin_session(conn: &mut Conn, token: &Digest, of: &SessionOf, now: Timestamp, expires_at: Timestamp) -> Result<()> {
     on!(conn, c => diesel::delete(sessions::table.filter(sessions::expires_at.le(now))).execute(c))?;
+    if let SessionOf::Seller { seller, .. } = of {
+        let own = sessions::table.filter(sessions::seller_id.eq(seller.bytes()));
+        let newest_first = own.order((sessions::created_at.desc(), sessions::token_hash));
+        let surplus: Vec<Vec<u8>> =
+            on!(conn, c => newest_first.select(sessions::token_hash).offset(MAX_SESSIONS - 1).limit(i64::MAX).load(c))?;
+        if !surplus.is_empty() {
+            on!(conn, c => diesel::delete(sessions::table.filter(sessions::token_hash.eq_any(&surplus))).execute(c))?;
+        }
+    }
     let (seller, key, proof) = match of {
         SessionOf::Seller { seller, key } => (Some(seller.bytes()), Some(key.bytes()), None),
         SessionOf::Operator { proof } => (None, None, Some(proof.to_vec())),

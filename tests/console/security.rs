@@ -182,6 +182,23 @@ async fn wrong_keys_are_throttled_but_do_not_lock_out_the_right_one() {
 }
 
 #[actix_web::test]
+async fn a_seller_has_a_bounded_number_of_sessions_and_keeps_the_newest() {
+    let world = World::start().await;
+    let (key, other) = (world.seller("Ada", "UTC").await, world.seller("Bob", "UTC").await);
+    let (first, _) = world.session(&key).await;
+    let (of_another, _) = world.session(&other).await;
+    for _ in 0..99 {
+        assert_eq!(world.form("/console/sign-in", &[("key", &key)]).send().await.unwrap().status(), 303);
+    }
+    assert_eq!(world.page(&first, "/console/stores").await.0, 200);
+    let (last, _) = world.session(&key).await;
+    assert_eq!(world.page(&first, "/console/stores").await.0, 303, "the oldest has ended");
+    for cookie in [last, of_another] {
+        assert_eq!(world.page(&cookie, "/console/stores").await.0, 200);
+    }
+}
+
+#[actix_web::test]
 async fn a_form_of_a_visitor_without_a_session_is_not_read() {
     let world = World::start().await;
     let key = world.seller("Ada", "UTC").await;

@@ -52,7 +52,7 @@ pub enum Session {
     },
 }
 
-/// Begins a session and deletes those that have expired.
+/// Begins a session, deletes those that have expired.
 pub fn begin_session(conn: &mut Conn, token: &Digest, of: &SessionOf, now: Timestamp, expires_at: Timestamp) -> Result<()> {
     on!(conn, c => diesel::delete(sessions::table.filter(sessions::expires_at.le(now).or(sessions::created_at.gt(now + AHEAD)))).execute(c))?;
     let (seller, key, proof) = match of {

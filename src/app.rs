@@ -78,7 +78,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         started_at: clock.now(),
         clock,
         settings: config.http.clone(),
-        quota: Quota::new(config.http.requests_per_second),
+        quota: Quota::new(config.http.requests_per_second, config.http.rows_per_second),
         failed_keys: http::auth::FailedKeys::new(config.http.failed_keys_per_minute),
         metrics,
         console: Console::new(config.console_https, stop.clone()),

@@ -162,6 +162,7 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body:
 pub(super) async fn pair(caller: &Caller, state: &State, store: Store, bytes: &[u8], csv: bool) -> Result<Paired, ApiError> {
     let fields = Fields::of(&store);
     let rows = if csv { rows_of_csv(bytes, fields)? } else { rows_of_json(bytes, fields)? };
+    state.quota.check_rows(caller.db.id(), rows.len().min(MAX_BULK))?;
     Ok(listings::pair(&state.service, caller, store.id, rows).await?)
 }
 

@@ -43,21 +43,27 @@ pub async fn retry(service: &Service, caller: &Caller, wanted: Retry) -> Result<
     if let Some(missing) = caller.db.read(move |t| t.missing_push(&ids)).await? {
         return Err(Error::NoSuch { pointer: format!("/ids/{missing}"), what: "push" });
     }
-    let queued = caller
-        .db
-        .write(move |t| {
+    // Each step has a transaction of its own, so that no other write waits for all of them.
+    let (mut queued, mut after) = (0, None);
+    loop {
+        let (filter, ids, actor) = (filter.clone(), wanted.ids.clone(), actor.clone());
+        let step = caller.db.write(move |t| {
             if let Some(id) = filter.store_id {
                 t.store(id)?;
             }
-            let queued = match &wanted.ids {
-                Some(ids) => t.retry_pushes(Some(ids), None, now)?,
-                None => t.retry_filtered(&filter, now)?,
-            };
-            let mut entry = audited(&actor, "pushes.retried", "pushes");
-            entry.after = Some(json!({ "queued": queued }));
-            t.append_audit(&entry, now)?;
-            Ok(queued)
-        })
-        .await?;
-    Ok(queued)
+            let step = t.retry_step(ids.as_deref(), &filter, after, now)?;
+            if step.last.is_none() {
+                let mut entry = audited(&actor, "pushes.retried", "pushes");
+                entry.after = Some(json!({ "queued": queued + step.queued }));
+                t.append_audit(&entry, now)?;
+            }
+            Ok(step)
+        });
+        let step = step.await?;
+        queued += step.queued;
+        after = step.last;
+        if after.is_none() {
+            return Ok(queued);
+        }
+    }
 }

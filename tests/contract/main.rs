@@ -9,6 +9,7 @@ mod incremental;
 mod invariants;
 mod isolation;
 mod manual;
+mod neighbours;
 mod outages;
 mod pairing;
 mod query_plans;

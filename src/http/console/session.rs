@@ -146,7 +146,10 @@ pub(super) async fn sign_in(state: &State, key: &SecretString) -> Result<Option<
         match state.db.read(move |conn| crate::db::sellers::find_key(conn, &hash)).await {
             Ok(owner) if owner.revoked => return Ok(None),
             Ok(owner) if owner.suspended => return Err(ApiError::suspended()),
-            Ok(owner) => SessionOf::Seller { seller: owner.seller, key: owner.key },
+            Ok(owner) => {
+                state.quota.check(owner.seller)?;
+                SessionOf::Seller { seller: owner.seller, key: owner.key }
+            }
             Err(crate::db::Error::NotFound) => return Ok(None),
             Err(error) => return Err(error.into()),
         }

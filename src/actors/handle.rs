@@ -3,8 +3,9 @@ use super::deps::Deps;
 use super::node::{Asked, Forget, Hint, Node, ShutDown, place};
 use crate::db::Changed;
 use crate::db::ledger::Limits;
+use crate::db::places::Places;
 use crate::domain::{SellerId, StoreId};
-use crate::service::Service;
+use crate::service::{OUTBOUND_AT_ONCE, Service};
 use actix::{Addr, Arbiter};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -92,6 +93,7 @@ impl Handle {
             sealer: Arc::clone(sealer),
             client: client.clone(),
             renewals: Arc::clone(renewals),
+            outbound: Arc::new(Places::new(OUTBOUND_AT_ONCE)),
             limits,
             allow_private_targets,
             forget: Arc::new(move |seller| {

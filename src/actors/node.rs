@@ -7,6 +7,7 @@ use super::deps::{Deps, NODE_MAILBOX};
 use super::seller::{self, Retired, SellerSupervisor};
 use crate::db::fleet;
 use crate::domain::{SellerId, StoreId};
+use crate::service::removal;
 use actix::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,12 +99,13 @@ impl Node {
     fn prune(&mut self, ctx: &mut Context<Self>) {
         let (db, now, retention) = (self.deps.db.clone(), self.deps.now(), self.deps.settings.retention);
         let pruned = async move {
+            removal::finish(&db, now).await?;
             // Small steps, each in a transaction of its own, so that no other write waits long.
             let mut total = 0;
             loop {
                 let removed = db.write(move |conn| fleet::prune(conn, retention, now)).await?;
                 total += removed;
-                if i64::try_from(removed).unwrap_or(0) < fleet::PRUNE_STEP {
+                if removed < fleet::PRUNE_STEP {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -17,6 +17,9 @@ pub enum Error {
     /// The service's own queue is full, or another writer held the database for too long; trying again later helps.
     #[error("busy")]
     Busy,
+    /// Too much is under way for this seller at once; trying again later helps.
+    #[error("too much at once")]
+    TooMuchAtOnce,
     /// The database is unreachable, full or read-only; as far as is known, nothing was committed.
     #[error("database unavailable: {0}")]
     Unavailable(String),

@@ -15,12 +15,18 @@ pub trait FaultInjection: Send + Sync {
     fn after(&self) -> BoxFuture<'static, Result<()>>;
 }
 
+/// Runs work on the database.
 #[derive(Clone)]
 pub(super) struct Blocking(Option<Arc<dyn FaultInjection>>);
 
 impl Blocking {
     pub(super) fn new(fault_injection: Option<Arc<dyn FaultInjection>>) -> Self {
         Self(fault_injection)
+    }
+
+    /// Whether it is a simulation, in which work has no threads or connections to wait for.
+    pub(super) fn is_simulated(&self) -> bool {
+        self.0.is_some()
     }
 
     /// What `work` returned, or an error if it panicked or a fault was injected.

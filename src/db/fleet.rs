@@ -23,8 +23,8 @@ pub struct Retention {
     pub pushes: Duration,
 }
 
-/// The most rows deleted from one table in one step.
-pub const PRUNE_STEP: i64 = 500;
+/// The most rows deleted in one step.
+pub const PRUNE_STEP: usize = 500;
 
 /// The sellers that are not suspended and have work at `now`: pushes that wait for their time or were interrupted, open
 /// runs, a daily run that is due, stores to check again.
@@ -69,20 +69,27 @@ pub fn is_active(conn: &mut Conn, seller: SellerId) -> Result<bool> {
 /// Deletes one step of the rows that are past their retention. Returns how many; fewer than [`PRUNE_STEP`] means done.
 pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<usize> {
     let (events_before, before) = (now - retention.events, now - retention.pushes);
-    let events = prune_table(conn, "stock_events", "event_id", "accepted_at", "accepted_at < $1", events_before)?;
     let ended = format!("{} AND updated_at < $1", has_ended().sql());
-    let pushes = prune_table(conn, "pushes", "id", "updated_at", &ended, before)?;
-    let runs = prune_table(conn, "sync_runs", "id", "finished_at", "finished_at < $1", before)?;
-    let audit = prune_table(conn, "audit", "id", "at", "at < $1", before)?;
-    Ok(events + pushes + runs + audit)
+    let tables = [
+        ("stock_events", "event_id", "accepted_at", "accepted_at < $1", events_before),
+        ("pushes", "id", "updated_at", ended.as_str(), before),
+        ("sync_runs", "id", "finished_at", "finished_at < $1", before),
+        ("audit", "id", "at", "at < $1", before),
+    ];
+    let mut pruned = 0;
+    for (table, id, age, old, before) in tables {
+        pruned += prune_table(conn, (table, id, age, old), before, PRUNE_STEP.saturating_sub(pruned))?;
+    }
+    Ok(pruned)
 }
 
 /// Deletes the oldest rows that are `old`. The condition is repeated for each row, because a seller may have retried a
 /// push in the meantime.
-fn prune_table(conn: &mut Conn, table: &str, id: &str, age: &str, old: &str, before: Timestamp) -> Result<usize> {
+fn prune_table(conn: &mut Conn, of: (&str, &str, &str, &str), before: Timestamp, limit: usize) -> Result<usize> {
+    let (table, id, age, old) = of;
     let sql = format!(
         "DELETE FROM {table} WHERE (seller_id, {id}) IN \
-         (SELECT seller_id, {id} FROM {table} WHERE {old} ORDER BY {age} LIMIT {PRUNE_STEP}) AND {old}"
+         (SELECT seller_id, {id} FROM {table} WHERE {old} ORDER BY {age} LIMIT {limit}) AND {old}"
     );
     Ok(on!(conn, c => diesel::sql_query(sql.as_str()).bind::<BigInt, _>(before).execute(c))?)
 }

@@ -78,13 +78,23 @@ struct SkuRow {
 /// If the database fails; then nothing may be committed.
 pub fn record(conn: &mut Conn, requests: &[RecordRequest], limits: Limits) -> Result<Vec<Recorded>> {
     let mut books = load::books(conn, requests)?;
+    let mut counts: BTreeMap<SellerId, usize> = BTreeMap::new();
+    for request in requests {
+        *counts.entry(request.seller).or_default() += request.events.len();
+    }
+    let listings: BTreeMap<SellerId, usize> = books.iter().map(|(seller, book)| (*seller, book.listing_count())).collect();
+    // A seller's listings are shared among its requests by their events.
+    let cost = |request: &RecordRequest| {
+        let of_seller = |map: &BTreeMap<SellerId, usize>| map.get(&request.seller).copied().unwrap_or(0);
+        (of_seller(&listings) * request.events.len()).checked_div(of_seller(&counts)).unwrap_or(0)
+    };
     let mut events = Vec::new();
     let mut recorded = Vec::with_capacity(requests.len());
     for request in requests {
         let seller = request.seller;
         let Some(book) = books.get_mut(&seller) else {
             let gone = |new: &NewEvent| EventResult::rejected(&new.event, "", "the seller no longer exists");
-            recorded.push(Recorded { seller, results: request.events.iter().map(gone).collect(), has_pushes: false });
+            recorded.push(Recorded { seller, results: request.events.iter().map(gone).collect(), has_pushes: false, listings: 0 });
             continue;
         };
         let before = book.changed_pushes();
@@ -96,7 +106,7 @@ pub fn record(conn: &mut Conn, requests: &[RecordRequest], limits: Limits) -> Re
             result
         };
         let results = request.events.iter().map(apply).collect();
-        recorded.push(Recorded { seller, results, has_pushes: book.changed_pushes() > before });
+        recorded.push(Recorded { seller, results, has_pushes: book.changed_pushes() > before, listings: cost(request) });
     }
     write(conn, books, &events)?;
     Ok(recorded)

@@ -4,7 +4,6 @@
 //! a row may use a SKU that an earlier row released. A row that conflicts is rejected without affecting the rest.
 use super::connection::{containing, lower, on};
 use super::ledger::Limits;
-use super::pushes::CancelScope;
 use super::schema::listings;
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::{FieldError, ListingId, Sku, StoreId, Timestamp};
@@ -159,7 +158,7 @@ impl Tenant<'_> {
         let row: ListingRow = on!(self.conn, c => scope.listings().filter(listings::id.eq(id.bytes()))
             .filter(listings::store_id.eq(store.bytes())).get_result(c))?;
         self.note(Changed::Work);
-        self.cancel_pushes(CancelScope::Listing(id), "The listing was unpaired.", now)?;
+        self.cancel_pushes_of(&[id], "The listing was unpaired.", now)?;
         on!(self.conn, c => diesel::delete(scope.listings().filter(listings::id.eq(id.bytes()))).execute(c))?;
         row.listing()
     }
@@ -201,9 +200,7 @@ impl Tenant<'_> {
             results.push(self.apply(store, row, &mut existing, &mut write, &mut repaired, now)?);
         }
         self.insert_skus(new_skus.into_iter(), now)?;
-        for id in repaired {
-            self.cancel_pushes(CancelScope::Listing(id), "The listing was paired with another SKU.", now)?;
-        }
+        self.cancel_pushes_of(&repaired, "The listing was paired with another SKU.", now)?;
         for chunk in write.chunks(ROWS_PER_STATEMENT) {
             on!(self.conn, c => diesel::insert_into(listings::table).values(chunk)
                 .on_conflict((listings::seller_id, listings::store_id, listings::external_id)).do_update()

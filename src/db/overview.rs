@@ -38,8 +38,8 @@ pub fn overview(conn: &mut Conn, since: Timestamp) -> Result<Overview> {
     let sql = queues();
     let queue: Vec<Queue> = on!(conn, c => diesel::sql_query(sql.as_str()).load(c))?;
     Ok(Overview {
-        sellers: on!(conn, c => sellers::table.count().get_result(c))?,
-        suspended: on!(conn, c => sellers::table.filter(sellers::suspended.eq(true)).count().get_result(c))?,
+        sellers: on!(conn, c => sellers::table.filter(sellers::deleted_at.is_null()).count().get_result(c))?,
+        suspended: on!(conn, c => sellers::table.filter(sellers::suspended.eq(true)).filter(sellers::deleted_at.is_null()).count().get_result(c))?,
         stores: on!(conn, c => stores::table.count().get_result(c))?,
         queue: queue.into_iter().map(|queue| (queue.platform, queue.pushes)).collect(),
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,

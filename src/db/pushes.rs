@@ -33,13 +33,18 @@ pub struct PushFilter {
     pub sku: Option<Sku>,
 }
 
-/// What a retry has queued.
+/// The most pushes examined by one step of a retry.
+pub const RETRY_STEP: i64 = 500;
+
+/// What one step of a retry did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Requeued {
-    /// How many pushes.
-    pub pushes: usize,
+pub struct Retried {
+    /// How many pushes were queued again.
+    pub queued: usize,
     /// Their stores.
     pub stores: BTreeSet<StoreId>,
+    /// Where the next step starts; `None` after the last.
+    pub last: Option<PushId>,
 }
 
 /// Which pushes to cancel.
@@ -49,8 +54,6 @@ pub enum CancelScope {
     AutoSync,
     /// Everything for one store.
     Store(StoreId),
-    /// Everything for one listing.
-    Listing(ListingId),
 }
 
 impl Tenant<'_> {
@@ -133,43 +136,30 @@ impl Tenant<'_> {
         Ok(found)
     }
 
-    /// Queues pushes again that are rejected, held or tried again later: those with these ids, or all in this state.
+    /// Queues pushes again that are rejected, held or tried again later: the next [`RETRY_STEP`] of them after `after`, in the
+    /// order of their ids, that match the filter and, if they are given, have one of these ids.
     ///
     /// An increase that a later overwrite of its listing contains is not sent again. One that would wait together with
     /// another increase of the same listing is merged into it.
-    pub fn retry_pushes(&mut self, ids: Option<&[PushId]>, state: Option<PushState>, now: Timestamp) -> Result<Requeued> {
-        self.retry_all(ids, &PushFilter { state, ..PushFilter::default() }, now)
-    }
-
-    /// Queues again every such push that matches this filter; see [`Self::retry_pushes`].
-    pub fn retry_filtered(&mut self, filter: &PushFilter, now: Timestamp) -> Result<Requeued> {
-        self.retry_all(None, filter, now)
-    }
-
-    fn retry_all(&mut self, ids: Option<&[PushId]>, filter: &PushFilter, now: Timestamp) -> Result<Requeued> {
+    pub fn retry_step(&mut self, ids: Option<&[PushId]>, filter: &PushFilter, after: Option<PushId>, now: Timestamp) -> Result<Retried> {
         self.note(Changed::Work);
         let scope = self.scope();
-        let states = retryable_codes(filter.state);
-        let mut requeued = Requeued::default();
-        let mut after = Vec::new();
-        loop {
-            let rows: Vec<PushRow> = on!(self.conn, c => {
-                let mut query = scope.pushes().filter(pushes::state.eq_any(&states))
-                    .filter(pushes::id.gt(&after)).order(pushes::id).limit(1000).into_boxed();
-                if let Some(ids) = ids { query = query.filter(pushes::id.eq_any(ids.iter().map(|id| id.bytes()).collect::<Vec<_>>())); }
-                if let Some(store) = filter.store_id { query = query.filter(pushes::store_id.eq(store.bytes())); }
-                if let Some(sku) = &filter.sku { query = query.filter(pushes::sku.eq(sku.to_string())); }
-                query.load(c)?
-            });
-            let page = read_pushes(rows)?;
-            let Some(last) = page.last() else { break };
-            after = last.id().bytes();
-            self.retry_page(page, &mut requeued, now)?;
-        }
-        Ok(requeued)
+        let (states, after) = (retryable_codes(filter.state), after.map(|id| id.bytes()).unwrap_or_default());
+        let rows: Vec<PushRow> = on!(self.conn, c => {
+            let mut query = scope.pushes().filter(pushes::state.eq_any(&states))
+                .filter(pushes::id.gt(&after)).order(pushes::id).limit(RETRY_STEP).into_boxed();
+            if let Some(ids) = ids { query = query.filter(pushes::id.eq_any(ids.iter().map(|id| id.bytes()).collect::<Vec<_>>())); }
+            if let Some(store) = filter.store_id { query = query.filter(pushes::store_id.eq(store.bytes())); }
+            if let Some(sku) = &filter.sku { query = query.filter(pushes::sku.eq(sku.to_string())); }
+            query.load(c)?
+        });
+        let page = read_pushes(rows)?;
+        let is_full = i64::try_from(page.len()).is_ok_and(|count| count >= RETRY_STEP);
+        let last = page.last().map(Push::id).filter(|_| is_full);
+        Ok(Retried { last, ..self.retry_page(page, now)? })
     }
 
-    fn retry_page(&mut self, page: Vec<Push>, requeued: &mut Requeued, now: Timestamp) -> Result<()> {
+    fn retry_page(&mut self, page: Vec<Push>, now: Timestamp) -> Result<Retried> {
         let of: Vec<ListingId> = page.iter().map(Push::listing_id).collect();
         let paired = self.still_paired(&of)?;
         let held = self.held_stores(page.iter().map(Push::store_id))?;
@@ -177,9 +167,8 @@ impl Tenant<'_> {
         let retried = waiting::retry(page, &RetryFacts { paired, held, active }, now);
         self.put(&retried.changed)?;
         self.merge_waiting(&retried.queued, now)?;
-        requeued.pushes += retried.queued.len();
-        requeued.stores.extend(retried.changed.iter().filter(|push| push.state().is_claimable()).map(Push::store_id));
-        Ok(())
+        let stores = retried.changed.iter().filter(|push| push.state().is_claimable()).map(Push::store_id).collect();
+        Ok(Retried { queued: retried.queued.len(), stores, last: None })
     }
 
     /// Which of these stores are paused or need reauthorization. Those that were removed are not among them.
@@ -221,6 +210,19 @@ impl Tenant<'_> {
         rows.iter().map(|id| id_of(id, ListingId::from_bytes, "listings.id")).collect()
     }
 
+    /// [`Self::cancel_pushes`] for everything that concerns these listings.
+    pub(super) fn cancel_pushes_of(&mut self, of: &[ListingId], reason: &str, now: Timestamp) -> Result<()> {
+        let active = self.active_pushes(of)?;
+        self.cancel_page(active, reason, now)
+    }
+
+    pub(super) fn cancel_page(&mut self, mut page: Vec<Push>, reason: &str, now: Timestamp) -> Result<()> {
+        let before = page.clone();
+        page.iter_mut().for_each(|push| push.cancel(reason, now));
+        self.put(&page)?;
+        self.count_run_progress(&before, &page, now)
+    }
+
     /// Cancels waiting pushes; those in flight are cancelled as soon as they are known not to have been applied. Returns
     /// the number of both.
     pub fn cancel_pushes(&mut self, scope: CancelScope, reason: &str, now: Timestamp) -> Result<usize> {
@@ -243,7 +245,6 @@ impl Tenant<'_> {
                 match scope {
                     CancelScope::AutoSync => {}
                     CancelScope::Store(store) => query = query.filter(pushes::store_id.eq(store.bytes())),
-                    CancelScope::Listing(listing) => query = query.filter(pushes::listing_id.eq(listing.bytes())),
                 }
                 query.load(c)?
             });
@@ -252,10 +253,7 @@ impl Tenant<'_> {
             after = last.id().bytes();
             page.retain(|push| push.run_id().is_none_or(|run| !manual.contains(&run)));
             count += page.len();
-            let before = page.clone();
-            page.iter_mut().for_each(|push| push.cancel(reason, now));
-            self.put(&page)?;
-            self.count_run_progress(&before, &page, now)?;
+            self.cancel_page(page, reason, now)?;
         }
         if scope == CancelScope::AutoSync {
             on!(self.conn, c => diesel::update(own.listings()).filter(listings::marked)

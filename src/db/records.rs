@@ -1,5 +1,5 @@
 //! Pushes of one seller as people view them: counted, filtered, or as they change. For the console and `/v1/stream`.
-use super::connection::on;
+use super::connection::{Backend, on};
 use super::pushes::{
     PushFilter, PushRow, codes_of_interest, failure_codes, has_ended, is_active, is_held, read_pushes, state_code, state_of,
 };
@@ -37,7 +37,8 @@ impl Tenant<'_> {
     pub fn failed_of_run(&mut self, run: RunId, limit: i64) -> Result<Vec<Push>> {
         let scope = self.scope();
         let rows: Vec<PushRow> = on!(self.conn, c => scope.pushes().filter(pushes::run_id.eq(run.bytes())).filter(pushes::state.eq_any(failure_codes()))
-            .order(pushes::id.desc()).limit(limit).load(c))?;
+            // Not by the id alone, in whose order SQLite would scan all the pushes that the seller ever had.
+            .order((pushes::created_at.desc(), pushes::id.desc())).limit(limit).load(c))?;
         read_pushes(rows)
     }
 
@@ -64,10 +65,20 @@ impl Tenant<'_> {
         // Two statements, so that each has its index: by seller for active pushes, by age for those that have ended.
         let mut rows: Vec<PushRow> = on!(self.conn, c => scope.pushes().filter(is_active())
             .filter(pushes::updated_at.gt(since)).filter(pushes::updated_at.le(until)).order(pushes::updated_at.desc()).limit(limit).load(c))?;
-        rows.extend(
-            on!(self.conn, c => scope.pushes().filter(pushes::updated_at.gt(since)).filter(pushes::updated_at.le(until)).filter(has_ended())
-            .order(pushes::updated_at.desc()).limit(limit).load::<PushRow>(c))?,
-        );
+        macro_rules! ended {
+            ($pushes:expr) => {
+                $pushes
+                    .filter(pushes::updated_at.gt(since))
+                    .filter(pushes::updated_at.le(until))
+                    .filter(has_ended())
+                    .order(pushes::updated_at.desc())
+                    .limit(limit)
+            };
+        }
+        rows.extend(match &mut self.conn.backend {
+            Backend::Sqlite(c) => ended!(scope.pushes_by_age()).load::<PushRow>(c)?,
+            Backend::Postgres(c) => ended!(scope.pushes()).load::<PushRow>(c)?,
+        });
         rows.sort_by_key(|row| std::cmp::Reverse(row.updated_at));
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         read_pushes(rows)

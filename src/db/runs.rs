@@ -1,5 +1,5 @@
 //! Sync runs as rows. [`run`](crate::domain::run) decides what happens to a run; here are the statements before and after.
-use super::connection::on;
+use super::connection::{Backend, on};
 use super::listings::{Listing, ListingRow};
 use super::schema::{listings, sync_runs};
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
@@ -173,9 +173,20 @@ impl Tenant<'_> {
     /// Runs that are open or ended after `since`, newest first.
     pub fn live_runs(&mut self, since: Timestamp, limit: i64) -> Result<Vec<Run>> {
         let scope = self.scope();
-        let rows: Vec<RunRow> = on!(self.conn, c => scope.sync_runs().select(RunRow::as_select())
-            .filter(sync_runs::finished_at.is_null().or(sync_runs::finished_at.gt(since)).assume_not_null())
-            .order(sync_runs::id.desc()).limit(limit).load(c))?;
+        // Two statements, so that each has its index: by seller for open runs, by age for those that have ended.
+        let mut rows: Vec<RunRow> = on!(self.conn, c => scope.sync_runs().select(RunRow::as_select())
+            .filter(sync_runs::finished_at.is_null()).order((sync_runs::started_at.desc(), sync_runs::id.desc())).limit(limit).load(c))?;
+        macro_rules! ended {
+            ($runs:expr) => {
+                $runs.select(RunRow::as_select()).filter(sync_runs::finished_at.gt(since)).order(sync_runs::finished_at.desc()).limit(limit)
+            };
+        }
+        rows.extend(match &mut self.conn.backend {
+            Backend::Sqlite(c) => ended!(scope.sync_runs_by_age()).load::<RunRow>(c)?,
+            Backend::Postgres(c) => ended!(scope.sync_runs()).load::<RunRow>(c)?,
+        });
+        rows.sort_by(|a, b| b.id.cmp(&a.id));
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         rows.into_iter().map(RunRow::run).collect()
     }
 
@@ -183,17 +194,20 @@ impl Tenant<'_> {
     pub fn overwrite_extent(&mut self) -> Result<Extent> {
         let scope = self.scope();
         let settings = self.sync_settings()?;
-        let rules = self.rules(None, i64::MAX)?;
+        let rules = self.rules_that_switch()?;
         let stores = self.stores(None, MAX_STORES)?;
         let loads = self.store_loads()?;
         let total = |store: StoreId| loads.get(&store).map(|load| load.listings).unwrap_or_default();
         let mut listed: BTreeMap<StoreId, Listed> =
             stores.iter().map(|store| (store.id, Listed { total: total(store.id), ..Listed::default() })).collect();
-        let with_own_rules: Vec<String> = rules.iter().filter_map(|rule| rule.sku.as_ref().map(ToString::to_string)).collect();
+        let mut with_own_rules: Vec<&str> = rules.iter().filter_map(|rule| rule.sku.as_ref().map(Sku::as_str)).collect();
+        with_own_rules.sort_unstable();
+        with_own_rules.dedup();
         for chunk in with_own_rules.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<(Vec<u8>, String)> = on!(self.conn, c => scope.listings().filter(listings::sku.eq_any(chunk))
-                .select((listings::store_id, listings::sku)).distinct().load(c))?;
-            for (store, sku) in rows {
+            // With the id, because SQLite would scan all the seller's listings in an index that holds the other two.
+            let rows: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => scope.listings().filter(listings::sku.eq_any(chunk))
+                .select((listings::id, listings::store_id, listings::sku)).load(c))?;
+            for (_, store, sku) in rows {
                 if let Some(listed) = listed.get_mut(&id_of(&store, StoreId::from_bytes, "listings.store_id")?) {
                     listed.with_own_rules.insert(sku);
                 }
@@ -231,7 +245,9 @@ impl Tenant<'_> {
         let scope = self.scope();
         let found: Option<(RunRow, Option<String>, Option<Vec<u8>>)> = on!(self.conn, c => scope.sync_runs()
             .select((RunRow::as_select(), sync_runs::filter, sync_runs::expanded_to))
-            .filter(sync_runs::finished_at.is_null()).filter(sync_runs::expanded.eq(false)).order(sync_runs::id).first(c).optional())?;
+            .filter(sync_runs::finished_at.is_null()).filter(sync_runs::expanded.eq(false))
+            // Not by the id alone, in whose order SQLite would scan all the runs that the seller ever had.
+            .order((sync_runs::started_at, sync_runs::id)).first(c).optional())?;
         let Some((row, filter, expanded_to)) = found else { return Ok(None) };
         let filter = filter.as_deref().map(filter_from_json).transpose()?.unwrap_or_default();
         // Before the first page, an earlier version stored an empty value.

@@ -9,6 +9,7 @@ diesel::table! {
         suspended -> Bool,
         sku_count -> BigInt,
         created_at -> BigInt,
+        deleted_at -> Nullable<BigInt>,
     }
 }
 
@@ -212,6 +213,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    removed_stores (seller_id, store_id) {
+        seller_id -> Binary,
+        store_id -> Binary,
+        removed_at -> BigInt,
+    }
+}
+
+diesel::table! {
     store_circuits (seller_id, store_id) {
         seller_id -> Binary,
         store_id -> Binary,
@@ -234,5 +243,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     sync_runs,
     audit,
     sessions,
-    store_circuits
+    store_circuits,
+    removed_stores
 );

@@ -24,13 +24,14 @@ impl SellerDb {
         self.seller
     }
 
-    /// Reads; see [`Db::read`].
+    /// Reads; see [`Db::read`]. Only a limited number of one seller's reads run at once.
     ///
     /// # Errors
-    /// Those of `work`; [`Error::Unavailable`](super::Error::Unavailable) without a connection.
+    /// Those of `work`; [`Error::Unavailable`](super::Error::Unavailable) without a connection,
+    /// [`Error::TooMuchAtOnce`](super::Error::TooMuchAtOnce) if the seller's other reads take too long.
     pub async fn read<T: Send + 'static>(&self, mut work: impl FnMut(&mut Tenant<'_>) -> Result<T> + Send + 'static) -> Result<T> {
         let seller = self.seller;
-        self.db.read(move |conn| work(&mut Tenant::of(conn, seller))).await
+        self.db.read_of(seller, move |conn| work(&mut Tenant::of(conn, seller))).await
     }
 
     /// Writes in a transaction that holds the seller's lock, so that one seller's writes happen one after another.

@@ -1,7 +1,7 @@
 //! Sellers and their API keys: what has to be known before there is a tenant. Used by the operator's API and to
 //! authenticate callers. Of a key only the SHA-256 is stored.
 use super::connection::on;
-use super::schema::{api_keys, pushes, sellers, stock_events, sync_settings, warehouses};
+use super::schema::{api_keys, sellers, sync_settings, warehouses};
 use super::scope::Scope;
 use super::settings::SettingsRow;
 use super::{Changed, Conn, Error, Result, id_of};
@@ -11,9 +11,6 @@ use crate::domain::{KeyId, SellerId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-
-/// Rows deleted in one transaction while a seller is being deleted.
-const DELETE_STEP: i64 = 5_000;
 
 /// A seller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +67,7 @@ struct SellerRow {
     suspended: bool,
     sku_count: i64,
     created_at: Timestamp,
+    deleted_at: Option<Timestamp>,
 }
 
 impl SellerRow {
@@ -94,6 +92,7 @@ pub fn create_seller(conn: &mut Conn, seller: &Seller, key: KeyId, hash: &[u8; 3
         suspended: seller.suspended,
         sku_count: 0,
         created_at: seller.created_at,
+        deleted_at: None,
     };
     on!(conn, c => diesel::insert_into(sellers::table).values(&row).execute(c))?;
     let settings = SyncSettings::new(seller.timezone, seller.created_at);
@@ -111,14 +110,15 @@ pub fn create_seller(conn: &mut Conn, seller: &Seller, key: KeyId, hash: &[u8; 3
 /// # Errors
 /// [`Error::NotFound`] when there is none.
 pub fn seller(conn: &mut Conn, id: SellerId) -> Result<Seller> {
-    let row: SellerRow = on!(conn, c => sellers::table.find(id.bytes()).get_result(c))?;
+    let row: SellerRow = on!(conn, c => sellers::table.find(id.bytes()).filter(sellers::deleted_at.is_null()).get_result(c))?;
     row.seller()
 }
 
 /// The sellers added after `after`, oldest first.
 pub fn sellers(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Result<Vec<Seller>> {
     let after = after.map(|id| id.bytes()).unwrap_or_default();
-    let rows: Vec<SellerRow> = on!(conn, c => sellers::table.filter(sellers::id.gt(&after)).order(sellers::id).limit(limit).load(c))?;
+    let rows: Vec<SellerRow> = on!(conn, c => sellers::table.filter(sellers::id.gt(&after))
+        .filter(sellers::deleted_at.is_null()).order(sellers::id).limit(limit).load(c))?;
     rows.into_iter().map(SellerRow::seller).collect()
 }
 
@@ -130,29 +130,10 @@ pub fn save_seller(conn: &mut Conn, seller: &Seller) -> Result<()> {
     if !seller.suspended {
         conn.note(seller.id, Changed::Configuration);
     }
-    let changed = on!(conn, c => diesel::update(sellers::table.find(seller.id.bytes())).set((
+    let changed = on!(conn, c => diesel::update(sellers::table.find(seller.id.bytes())).filter(sellers::deleted_at.is_null()).set((
         sellers::name.eq(&seller.name), sellers::timezone.eq(seller.timezone.name()), sellers::suspended.eq(seller.suspended),
     )).execute(c))?;
     if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
-}
-
-/// Deletes a part of a seller's rows, and finally the seller. A large seller is deleted in many short transactions, so
-/// that others can write in between. Returns whether the seller is gone.
-pub fn delete_seller_step(conn: &mut Conn, id: SellerId) -> Result<bool> {
-    let scope = Scope::of(id);
-    let bound: Option<Vec<u8>> =
-        on!(conn, c => scope.pushes().select(pushes::id).order(pushes::id).offset(DELETE_STEP).first(c).optional())?;
-    if let Some(bound) = bound {
-        on!(conn, c => diesel::delete(scope.pushes().filter(pushes::id.lt(&bound))).execute(c))?;
-        return Ok(false);
-    }
-    let bound: Option<String> = on!(conn, c => scope.stock_events().select(stock_events::event_id).order(stock_events::event_id).offset(DELETE_STEP).first(c).optional())?;
-    if let Some(bound) = bound {
-        on!(conn, c => diesel::delete(scope.stock_events().filter(stock_events::event_id.lt(&bound))).execute(c))?;
-        return Ok(false);
-    }
-    on!(conn, c => diesel::delete(sellers::table.find(id.bytes())).execute(c))?;
-    Ok(true)
 }
 
 /// Adds a key to a seller.
@@ -204,7 +185,7 @@ pub fn keys(conn: &mut Conn, seller: SellerId) -> Result<Vec<ApiKey>> {
 pub fn find_key(conn: &mut Conn, hash: &[u8; 32]) -> Result<KeyOwner> {
     let row: (Vec<u8>, Vec<u8>, Vec<u8>, Option<Timestamp>, bool) = on!(conn, c => api_keys::table
         .inner_join(sellers::table.on(sellers::id.eq(api_keys::seller_id))).filter(api_keys::hash.eq(&hash[..]))
-        .select((api_keys::seller_id, api_keys::id, api_keys::hash, api_keys::revoked_at, sellers::suspended)).get_result(c))?;
+        .filter(sellers::deleted_at.is_null()).select((api_keys::seller_id, api_keys::id, api_keys::hash, api_keys::revoked_at, sellers::suspended)).get_result(c))?;
     // The index has already compared, but not in constant time.
     if !bool::from(row.2.ct_eq(&hash[..])) {
         return Err(Error::NotFound);

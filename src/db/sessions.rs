@@ -13,6 +13,9 @@ use std::time::Duration;
 /// A session that begins further ahead began before the clock was set back, and would last too long.
 const AHEAD: Duration = Duration::from_secs(60);
 
+/// The most sessions of one key; beginning another ends the oldest.
+pub const SESSIONS_PER_KEY: i64 = 20;
+
 /// A SHA-256 digest of a secret.
 pub type Digest = [u8; 32];
 
@@ -52,7 +55,7 @@ pub enum Session {
     },
 }
 
-/// Begins a session, deletes those that have expired.
+/// Begins a session, and deletes those that have expired and the oldest ones of a key that has too many.
 pub fn begin_session(conn: &mut Conn, token: &Digest, of: &SessionOf, now: Timestamp, expires_at: Timestamp) -> Result<()> {
     on!(conn, c => diesel::delete(sessions::table.filter(sessions::expires_at.le(now).or(sessions::created_at.gt(now + AHEAD)))).execute(c))?;
     let (seller, key, proof) = match of {
@@ -63,6 +66,17 @@ pub fn begin_session(conn: &mut Conn, token: &Digest, of: &SessionOf, now: Times
         sessions::token_hash.eq(token.to_vec()), sessions::seller_id.eq(seller), sessions::key_id.eq(key),
         sessions::operator_proof.eq(proof), sessions::created_at.eq(now), sessions::expires_at.eq(expires_at),
     )).execute(c))?;
+    on!(conn, c => {
+        let mut surplus = sessions::table.select(sessions::token_hash).into_boxed();
+        surplus = match of {
+            SessionOf::Seller { seller, key } => surplus.filter(sessions::seller_id.eq(seller.bytes())).filter(sessions::key_id.eq(key.bytes())),
+            SessionOf::Operator { .. } => surplus.filter(sessions::seller_id.is_null()),
+        };
+        let surplus: Vec<Vec<u8>> = surplus.order((sessions::created_at.desc(), sessions::token_hash)).offset(SESSIONS_PER_KEY).limit(1000).load(c)?;
+        if !surplus.is_empty() {
+            diesel::delete(sessions::table.filter(sessions::token_hash.eq_any(surplus))).execute(c)?;
+        }
+    });
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Sync settings and rules of one seller.
 use super::connection::on;
 use super::schema::{rules, stores, sync_settings};
-use super::{Changed, Error, Result, Tenant, id_of};
+use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::schedule::next_run;
 use crate::domain::settings::{Frequency, Rule, SyncSettings, parse_daily_at, parse_timezone};
@@ -160,11 +160,10 @@ impl Tenant<'_> {
         rows.iter().map(RuleRow::rule).collect()
     }
 
-    /// The rules for these SKUs and those for no SKU. Two queries: for a single one, both backends scan all rules.
-    pub(super) fn rules_of(&mut self, skus: &[String]) -> Result<Vec<Rule>> {
+    /// The rules with these [`rule_scope`]s, in their order.
+    pub fn rules_at(&mut self, scopes: &[String]) -> Result<Vec<Rule>> {
         let scope = self.scope();
-        let mut rows: Vec<RuleRow> = on!(self.conn, c => scope.rules().filter(rules::sku.is_null()).load(c))?;
-        rows.extend(on!(self.conn, c => scope.rules().filter(rules::sku.eq_any(skus)).load::<RuleRow>(c))?);
+        let rows: Vec<RuleRow> = on!(self.conn, c => scope.rules().filter(rules::scope.eq_any(scopes)).order(rules::scope).load(c))?;
         rows.iter().map(RuleRow::rule).collect()
     }
 
@@ -177,29 +176,55 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Saves rules, replacing earlier ones with the same [`rule_scope`]; an empty rule is deleted.
+    /// The rules for these SKUs and those for no SKU. Two queries: for a single one, both backends scan all rules.
+    pub fn rules_of(&mut self, skus: &[String]) -> Result<Vec<Rule>> {
+        let scope = self.scope();
+        let mut rows: Vec<RuleRow> = on!(self.conn, c => scope.rules().filter(rules::sku.is_null()).load(c))?;
+        for chunk in skus.chunks(ROWS_PER_STATEMENT) {
+            rows.extend(on!(self.conn, c => scope.rules().filter(rules::sku.eq_any(chunk)).load::<RuleRow>(c))?);
+        }
+        rows.iter().map(RuleRow::rule).collect()
+    }
+
+    /// All rules that set a share.
+    pub fn rules_with_shares(&mut self) -> Result<Vec<Rule>> {
+        let scope = self.scope();
+        let rows: Vec<RuleRow> = on!(self.conn, c => scope.rules().filter(rules::share.is_not_null()).load(c))?;
+        rows.iter().map(RuleRow::rule).collect()
+    }
+
+    /// The rules that decide whether listings are pushed at all: those that set a share or switch something on or off.
+    pub(super) fn rules_that_switch(&mut self) -> Result<Vec<Rule>> {
+        let scope = self.scope();
+        let rows: Vec<RuleRow> = on!(self.conn, c => scope.rules()
+            .filter(rules::share.is_not_null().or(rules::sync_enabled.is_not_null())).load(c))?;
+        rows.iter().map(RuleRow::rule).collect()
+    }
+
+    /// Saves rules, replacing earlier ones with the same [`rule_scope`], which no two of them share; an empty rule is deleted.
     pub fn save_rules(&mut self, changed: &[Rule]) -> Result<()> {
         self.note(Changed::Configuration);
         let (key, scope) = (self.key(), self.scope());
-        for rule in changed {
-            let of = rule_scope(rule);
-            let empty = Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() };
-            if *rule == empty {
-                on!(self.conn, c => diesel::delete(scope.rules().filter(rules::scope.eq(&of))).execute(c))?;
-                continue;
-            }
-            let row = RuleRow {
-                seller_id: key.clone(),
-                scope: of,
-                sku: rule.sku.as_ref().map(ToString::to_string),
-                store_id: rule.store_id.map(|id| id.bytes()),
-                share: rule.share.map(Share::hundredths),
-                buffer: rule.buffer,
-                threshold: rule.threshold,
-                max_shown: rule.max_shown,
-                sync_enabled: rule.sync_enabled,
-            };
-            on!(self.conn, c => diesel::insert_into(rules::table).values(&row)
+        let is_empty = |rule: &&Rule| **rule == Rule { sku: rule.sku.clone(), store_id: rule.store_id, ..Rule::default() };
+        let (empty, set): (Vec<&Rule>, Vec<&Rule>) = changed.iter().partition(is_empty);
+        for chunk in empty.chunks(ROWS_PER_STATEMENT) {
+            let scopes: Vec<String> = chunk.iter().map(|rule| rule_scope(rule)).collect();
+            on!(self.conn, c => diesel::delete(scope.rules().filter(rules::scope.eq_any(&scopes))).execute(c))?;
+        }
+        let row = |rule: &&Rule| RuleRow {
+            seller_id: key.clone(),
+            scope: rule_scope(rule),
+            sku: rule.sku.as_ref().map(ToString::to_string),
+            store_id: rule.store_id.map(|id| id.bytes()),
+            share: rule.share.map(Share::hundredths),
+            buffer: rule.buffer,
+            threshold: rule.threshold,
+            max_shown: rule.max_shown,
+            sync_enabled: rule.sync_enabled,
+        };
+        for chunk in set.chunks(ROWS_PER_STATEMENT) {
+            let rows: Vec<RuleRow> = chunk.iter().map(row).collect();
+            on!(self.conn, c => diesel::insert_into(rules::table).values(&rows)
                 .on_conflict((rules::seller_id, rules::scope)).do_update().set((
                     rules::share.eq(excluded(rules::share)), rules::buffer.eq(excluded(rules::buffer)),
                     rules::threshold.eq(excluded(rules::threshold)), rules::max_shown.eq(excluded(rules::max_shown)),

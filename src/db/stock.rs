@@ -7,7 +7,7 @@ use super::stores::{Store, StoreRow};
 use super::{Error, Result, Tenant};
 use crate::domain::allocation::{ListingRules, targets};
 use crate::domain::push::Push;
-use crate::domain::settings::resolve;
+use crate::domain::settings::Rules;
 use crate::domain::stock::Levels;
 use crate::domain::{ListingId, Sku, WarehouseCode};
 use diesel::prelude::*;
@@ -63,13 +63,13 @@ impl Tenant<'_> {
         let name: Option<String> = on!(self.conn, c => scope.skus().filter(skus::sku.eq(sku.as_str())).select(skus::name).get_result(c))?;
         let levels = self.levels(sku)?;
         let settings = self.sync_settings()?;
-        let of_sku = self.rules_of(&[sku.to_string()])?;
+        let of_sku: Rules = self.rules_of(&[sku.to_string()])?.into_iter().collect();
         let rows: Vec<(ListingRow, StoreRow)> = on!(self.conn, c => scope.listings()
             .inner_join(store_of!(listings)).filter(listings::sku.eq(sku.as_str())).load(c))?;
         let mut found = Vec::with_capacity(rows.len());
         for (listing, store) in rows {
             let (listing, store) = (listing.listing()?, store.store()?);
-            let resolved = resolve(&settings, &store.rules(), sku.as_str(), &of_sku);
+            let resolved = of_sku.resolve(&settings, &store.rules(), sku.as_str());
             found.push(ListingStock { listing, store, rules: resolved, target: 0, last_push: None, last_confirmed: None });
         }
         // Sorted here: to return them in order, SQLite would scan all the seller's listings.

@@ -1,7 +1,7 @@
 //! Stores of one seller, and whether they can be reached.
 use super::connection::on;
-use super::pushes::{CancelScope, is_held};
-use super::schema::{listings, pushes, rules, store_circuits, stores};
+use super::pushes::is_held;
+use super::schema::{listings, pushes, store_circuits, stores};
 use super::{Changed, Error, Result, Tenant, id_of};
 use crate::domain::allocation::Share;
 use crate::domain::circuit::Circuit;
@@ -9,7 +9,7 @@ use crate::domain::settings::StoreRules;
 use crate::domain::{StoreId, Timestamp, WarehouseCode};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A store as stored: the credentials are sealed.
 #[derive(Debug, Clone, PartialEq)]
@@ -206,14 +206,13 @@ impl Tenant<'_> {
 
     /// The position of the first id that is not one of this seller's stores.
     pub fn missing_store(&mut self, ids: &[StoreId]) -> Result<Option<usize>> {
-        for (place, id) in ids.iter().enumerate() {
-            match self.store(*id) {
-                Ok(_) => {}
-                Err(Error::NotFound) => return Ok(Some(place)),
-                Err(error) => return Err(error),
-            }
+        if ids.is_empty() {
+            return Ok(None);
         }
-        Ok(None)
+        let scope = self.scope();
+        let known: Vec<Vec<u8>> = on!(self.conn, c => scope.stores().select(stores::id).load(c))?;
+        let known: HashSet<Vec<u8>> = known.into_iter().collect();
+        Ok(ids.iter().position(|id| !known.contains(&id.bytes())))
     }
 
     /// The stores added after `after`, oldest first.
@@ -232,24 +231,5 @@ impl Tenant<'_> {
         on!(self.conn, c => diesel::insert_into(stores::table).values(&row)
             .on_conflict((stores::seller_id, stores::id)).do_update().set(&row).execute(c))?;
         Ok(())
-    }
-
-    /// Deletes a store with its listings and rules, and cancels its pushes.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when this seller has no such store.
-    pub fn delete_store(&mut self, id: StoreId, now: Timestamp) -> Result<Store> {
-        let (scope, store_id) = (self.scope(), id.bytes());
-        let store = self.store(id)?;
-        self.note(Changed::Configuration);
-        self.cancel_pushes(CancelScope::Store(id), "The store was removed.", now)?;
-        self.abandon_pushes(id, now)?;
-        on!(self.conn, c => diesel::delete(scope.listings()
-            .filter(listings::store_id.eq(&store_id))).execute(c))?;
-        on!(self.conn, c => diesel::delete(scope.rules()
-            .filter(rules::store_id.eq(&store_id))).execute(c))?;
-        on!(self.conn, c => diesel::delete(scope.store_circuits().filter(store_circuits::store_id.eq(&store_id))).execute(c))?;
-        on!(self.conn, c => diesel::delete(scope.stores().filter(stores::id.eq(&store_id))).execute(c))?;
-        Ok(store)
     }
 }

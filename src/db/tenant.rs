@@ -39,7 +39,7 @@ impl Tenant<'_> {
     /// Waits until no other transaction writes for this seller. SQLite has one writer anyway.
     pub(super) fn lock(&mut self) -> Result<()> {
         let key = self.key();
-        let own = sellers::table.select(sellers::id).filter(sellers::id.eq(&key));
+        let own = sellers::table.select(sellers::id).filter(sellers::id.eq(&key)).filter(sellers::deleted_at.is_null());
         let _found: Vec<u8> = match &mut self.conn.backend {
             Backend::Sqlite(c) => own.get_result(c)?,
             Backend::Postgres(c) => own.for_update().get_result(c)?,

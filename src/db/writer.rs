@@ -1,37 +1,31 @@
-//! Group commit: every write goes through a lane, and all writes waiting in a lane share one transaction.
+//! Group commit: every write goes through a lane, and the writes waiting in a lane share one transaction.
 //!
 //! Waiting for the disk makes a commit cost more than all the statements in it, so the writes that arrive during one
 //! commit form the next. Each job runs in its own savepoint and is answered only after the commit. A seller always uses
-//! the same lane. SQLite has one lane because it allows one writer; PostgreSQL has a few.
+//! the same lane. SQLite has one lane because it allows one writer; PostgreSQL has a few. Each lane has a connection of its
+//! own, for which it never has to wait.
 //!
-//! In a lane the sellers take turns, and a group has a time limit: a seller that writes a lot uses the time that others
-//! leave, and does not delay them by more than one group.
+//! In a lane the sellers take turns, and a group is limited in size and time: a seller that writes a lot uses the time that
+//! others leave, and does not delay them by more than one group. The stock events of one request may need several groups;
+//! the request is answered after the last.
 use super::changed::{Changed, Changes, Hook, merge};
 use super::connection::Conn;
 use super::error::{Error, Result};
 use super::fault_injection::Blocking;
 use super::ledger::{self, RecordRequest, Recorded};
-use super::pool::Pool;
+use super::pool::Connector;
+use super::queue::{Events, Job, Queue, Waiting};
 use crate::domain::SellerId;
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// The most requests waiting in one lane; further callers get [`Error::Busy`].
-pub const LANE_CAPACITY: usize = 2048;
 /// The most jobs in one transaction.
 const GROUP_JOBS: usize = 256;
-/// The most stock events in one transaction (a single request may bring more).
-const GROUP_EVENTS: usize = 10_000;
 /// After this time no further job joins a transaction; the remaining ones form the next.
 const GROUP_TIME: Duration = Duration::from_millis(10);
-
-trait Job: Send {
-    fn run(&mut self, conn: &mut Conn) -> Result<()>;
-    fn answer(self: Box<Self>, committed: Result<()>);
-}
 
 struct Work<T, F> {
     work: F,
@@ -58,42 +52,51 @@ impl<T: Send, F: FnMut(&mut Conn) -> Result<T> + Send> Job for Work<T, F> {
     }
 }
 
-struct Events {
-    request: RecordRequest,
-    reply: oneshot::Sender<Result<Recorded>>,
-}
-
-/// A job that waits for its transaction.
-struct Waiting {
-    seller: SellerId,
-    job: Box<dyn Job>,
-}
-
-enum Item {
-    Job(Waiting),
-    Events(Events),
-}
-
 /// Sends writes to the lanes.
 #[derive(Clone)]
 pub(super) struct Writer {
-    lanes: Arc<[mpsc::Sender<Item>]>,
+    lanes: Arc<[Entrance]>,
+}
+
+/// Where writes enter a lane.
+struct Entrance {
+    queue: Arc<Mutex<Queue>>,
+    /// Wakes the lane; closed when the last handle is dropped.
+    bell: mpsc::Sender<()>,
+}
+
+fn open(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writer {
     /// Starts the lanes on the current runtime; they end when the last handle is dropped.
-    pub(super) fn start(pool: &Pool, lanes: usize, limits: ledger::Limits, hook: &Arc<OnceLock<Hook>>, blocking: &Blocking) -> Self {
+    pub(super) fn start(
+        connector: &Connector,
+        lanes: usize,
+        limits: ledger::Limits,
+        hook: &Arc<OnceLock<Hook>>,
+        blocking: &Blocking,
+    ) -> Self {
         let lanes = (0..lanes.max(1))
             .map(|_| {
-                let (sender, receiver) = mpsc::channel(LANE_CAPACITY);
-                tokio::spawn(lane(pool.clone(), receiver, limits, Arc::clone(hook), blocking.clone()));
-                sender
+                let (bell, rung) = mpsc::channel(1);
+                let queue = Arc::new(Mutex::new(Queue::default()));
+                let lane = Lane {
+                    connector: connector.clone(),
+                    queue: Arc::clone(&queue),
+                    limits,
+                    hook: Arc::clone(hook),
+                    blocking: blocking.clone(),
+                };
+                tokio::spawn(lane.run(rung));
+                Entrance { queue, bell }
             })
             .collect();
         Self { lanes }
     }
 
-    fn lane_of(&self, seller: SellerId) -> Result<&mpsc::Sender<Item>> {
+    fn lane_of(&self, seller: SellerId) -> Result<&Entrance> {
         let number = usize::from(seller.0.as_bytes().last().copied().unwrap_or(0)) % self.lanes.len().max(1);
         self.lanes.get(number).ok_or(Error::Busy)
     }
@@ -104,135 +107,150 @@ impl Writer {
         work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Work { work, result: None, reply });
-        self.lane_of(seller)?.try_send(Item::Job(Waiting { seller, job })).map_err(|_| Error::Busy)?;
+        let lane = self.lane_of(seller)?;
+        open(&lane.queue).push_job(seller, Box::new(Work { work, result: None, reply }))?;
+        // If it is full, the lane is awake already.
+        lane.bell.try_send(()).ok();
         answer.await.unwrap_or(Err(Error::Busy))
     }
 
     pub(super) async fn record(&self, request: RecordRequest) -> Result<Recorded> {
         let (reply, answer) = oneshot::channel();
         let lane = self.lane_of(request.seller)?;
-        lane.try_send(Item::Events(Events { request, reply })).map_err(|_| Error::Busy)?;
+        open(&lane.queue).push_events(Events::new(request, reply))?;
+        lane.bell.try_send(()).ok();
         answer.await.unwrap_or(Err(Error::Busy))
     }
 }
 
-async fn lane(pool: Pool, mut receiver: mpsc::Receiver<Item>, limits: ledger::Limits, hook: Arc<OnceLock<Hook>>, blocking: Blocking) {
-    let mut jobs: Vec<Waiting> = Vec::new();
-    loop {
-        let mut next = if jobs.is_empty() { receiver.recv().await } else { receiver.try_recv().ok() };
-        if next.is_none() && jobs.is_empty() {
-            return;
-        }
-        let mut events = Vec::new();
-        let mut count = 0;
-        while let Some(item) = next {
-            match item {
-                Item::Job(job) => jobs.push(job),
-                Item::Events(group) => {
-                    count += group.request.events.len();
-                    events.push(group);
+struct Lane {
+    connector: Connector,
+    queue: Arc<Mutex<Queue>>,
+    limits: ledger::Limits,
+    hook: Arc<OnceLock<Hook>>,
+    blocking: Blocking,
+}
+
+impl Lane {
+    async fn run(self, mut rung: mpsc::Receiver<()>) {
+        let mut conn: Option<Conn> = None;
+        loop {
+            if open(&self.queue).is_empty() {
+                if rung.recv().await.is_none() {
+                    return;
+                }
+                continue;
+            }
+            let (connector, queue, limits, own) = (self.connector.clone(), Arc::clone(&self.queue), self.limits, conn.take());
+            let done = self.blocking.run(move || commit_group(&connector, own, &queue, limits)).await;
+            match done {
+                Ok((group, own)) => {
+                    conn = own;
+                    let changes = group.answer(&self.queue);
+                    if let Some(hook) = self.hook.get() {
+                        changes.into_iter().for_each(|(seller, changed)| hook(seller, changed));
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a group of writes was lost; its callers got an error and may try again");
+                    // What is still waiting fails as well, so that a lasting failure does not keep this loop busy.
+                    refused(Group::default(), &self.queue, error).answer(&self.queue);
                 }
             }
-            next = if jobs.len() + events.len() < GROUP_JOBS && count < GROUP_EVENTS { receiver.try_recv().ok() } else { None };
-        }
-        let (group_pool, group_jobs) = (pool.clone(), in_turns(std::mem::take(&mut jobs), |waiting| waiting.seller));
-        let done = blocking.run(move || commit_group(&group_pool, group_jobs, events, limits)).await;
-        match done {
-            Ok((group, left)) => {
-                jobs = left;
-                let changes = group.answer();
-                if let Some(hook) = hook.get() {
-                    changes.into_iter().for_each(|(seller, changed)| hook(seller, changed));
-                }
-            }
-            Err(error) => tracing::error!(%error, "a group of writes was lost; its callers got an error and may try again"),
         }
     }
 }
 
-/// Sorts jobs: the first of each seller, then the second of each, and so on; those of one seller keep their order.
-fn in_turns<T>(waiting: Vec<T>, seller_of: impl Fn(&T) -> SellerId) -> Vec<T> {
-    let mut turns: BTreeMap<SellerId, usize> = BTreeMap::new();
-    let mut in_turns: Vec<(usize, T)> = waiting
-        .into_iter()
-        .map(|one| {
-            let turn = turns.entry(seller_of(&one)).or_default();
-            *turn += 1;
-            (*turn, one)
-        })
-        .collect();
-    in_turns.sort_by_key(|(turn, _)| *turn);
-    in_turns.into_iter().map(|(_, one)| one).collect()
-}
-
 /// A group whose transaction has ended, and whose callers wait for their answers.
+#[derive(Default)]
 struct Group {
     jobs: Vec<Box<dyn Job>>,
-    replies: Vec<oneshot::Sender<Result<Recorded>>>,
+    events: Vec<Events>,
     recorded: Vec<Result<Recorded>>,
     /// What the jobs have changed.
     changes: Changes,
-    committed: Result<()>,
+    failed: Option<Error>,
 }
 
 impl Group {
-    /// Answers all callers; returns what was changed for each seller.
-    fn answer(self) -> Changes {
-        let mut changes = Changes::new();
-        if self.committed.is_ok() {
-            changes = self.changes;
-            for recorded in self.recorded.iter().flatten().filter(|recorded| recorded.has_pushes) {
-                merge(&mut changes, recorded.seller, Changed::Work);
+    /// Answers all callers whose work is done, and puts back requests of which events are left. Returns what was changed
+    /// for each seller.
+    fn answer(self, queue: &Mutex<Queue>) -> Changes {
+        let mut changes = self.changes;
+        let committed = self.failed.map_or(Ok(()), Err);
+        let mut recorded = self.recorded.into_iter();
+        for request in self.events {
+            let seller = request.seller();
+            match committed.clone().and_then(|()| recorded.next().unwrap_or(Err(Error::Busy))) {
+                Err(error) => request.fail(error),
+                Ok(part) => {
+                    if part.has_pushes {
+                        merge(&mut changes, seller, Changed::Work);
+                    }
+                    let mut queue = open(queue);
+                    queue.note_cost(seller, part.results.len(), part.listings);
+                    if let Some(rest) = request.note(part) {
+                        queue.put_back(rest);
+                    }
+                }
             }
         }
         for job in self.jobs {
-            job.answer(self.committed.clone());
-        }
-        let mut recorded = self.recorded.into_iter();
-        for reply in self.replies {
-            let result = self.committed.clone().and_then(|()| recorded.next().unwrap_or(Err(Error::Busy)));
-            reply.send(result).ok();
+            job.answer(committed.clone());
         }
         changes
     }
 }
 
-/// Runs a group in one transaction; also returns the jobs for which there was no time left.
-fn commit_group(pool: &Pool, jobs: Vec<Waiting>, events: Vec<Events>, limits: ledger::Limits) -> (Group, Vec<Waiting>) {
-    let (requests, replies): (Vec<_>, Vec<_>) = events.into_iter().map(|e| (e.request, e.reply)).unzip();
-    let mut recorded: Vec<Result<Recorded>> = Vec::new();
-    let mut waiting = jobs.into_iter();
-    let mut jobs: Vec<Box<dyn Job>> = Vec::new();
-    let mut changes = Changes::new();
-    let committed = pool.get().and_then(|mut conn| {
-        conn.take_changes();
-        let result = conn.transaction(|conn| {
-            recorded = record_all(conn, &requests, limits)?;
-            let started = Instant::now();
-            for Waiting { mut job, .. } in waiting.by_ref() {
-                let done = job.run(conn);
-                jobs.push(job);
-                done?;
-                if started.elapsed() > GROUP_TIME {
-                    break;
-                }
-            }
-            Ok(())
-        });
-        if result.is_err() {
-            conn.mark_broken();
+/// Runs a group in one transaction on the lane's connection, which is opened if there is none. Returns it, too, unless
+/// it is no longer usable.
+fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, limits: ledger::Limits) -> (Group, Option<Conn>) {
+    let mut group = Group::default();
+    let (events, requests): (Vec<_>, Vec<_>) = open(queue).take_events().into_iter().unzip();
+    group.events = events;
+    let mut conn = match own.map_or_else(|| connector.connect(), Ok) {
+        Ok(conn) => conn,
+        Err(error) => return (refused(group, queue, error), None),
+    };
+    conn.take_changes();
+    let has_begun = Cell::new(false);
+    let mut work = |conn: &mut Conn| {
+        has_begun.set(true);
+        group.recorded = record_all(conn, &requests, limits)?;
+        let started = Instant::now();
+        while group.jobs.len() < GROUP_JOBS && started.elapsed() <= GROUP_TIME {
+            let Some(Waiting { mut job, .. }) = open(queue).next_job() else { break };
+            let done = job.run(conn);
+            group.jobs.push(job);
+            done?;
         }
-        changes = conn.take_changes();
-        result
-    });
-    let mut left: Vec<Waiting> = waiting.collect();
-    if let Err(error) = &committed {
-        tracing::warn!(%error, jobs = jobs.len(), requests = requests.len(), "a group of writes was not committed");
-        // The remaining jobs fail as well rather than wait for the same error.
-        jobs.extend(left.drain(..).map(|waiting| waiting.job));
+        Ok(())
+    };
+    let mut committed = conn.transaction(&mut work);
+    if committed.is_err() && !has_begun.get() {
+        // The server may have closed an idle connection; nothing was done yet.
+        committed = connector.connect().and_then(|fresh| {
+            conn = fresh;
+            conn.transaction(&mut work)
+        });
     }
-    (Group { jobs, replies, recorded, changes, committed }, left)
+    match committed {
+        Ok(()) => {
+            group.changes = conn.take_changes();
+            (group, Some(conn))
+        }
+        Err(error) => (refused(group, queue, error), None),
+    }
+}
+
+/// The group, whose transaction failed. What is waiting fails as well rather than wait for the same error.
+fn refused(mut group: Group, queue: &Mutex<Queue>, error: Error) -> Group {
+    tracing::warn!(%error, jobs = group.jobs.len(), requests = group.events.len(), "a group of writes was not committed");
+    let (jobs, events) = open(queue).take_all();
+    group.jobs.extend(jobs);
+    group.events.extend(events);
+    group.failed = Some(error);
+    group
 }
 
 /// Records all requests together, or each separately if that fails because of the rows of one.
@@ -256,20 +274,5 @@ fn record_all(conn: &mut Conn, requests: &[RecordRequest], limits: ledger::Limit
             }
             Ok(results)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::in_turns;
-    use crate::domain::SellerId;
-    use uuid::Uuid;
-
-    #[test]
-    fn sellers_take_turns_and_the_jobs_of_each_keep_their_order() {
-        let [busy, other] = [1, 2].map(|n| SellerId(Uuid::from_u128(n)));
-        let waiting = vec![(busy, 1), (busy, 2), (busy, 3), (other, 1), (other, 2)];
-        let expected = [(busy, 1), (other, 1), (busy, 2), (other, 2), (busy, 3)];
-        assert_eq!(in_turns(waiting, |(seller, _)| *seller), expected);
     }
 }

@@ -11,6 +11,8 @@
 use super::WarehouseCode;
 use super::stock::Levels;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, HashMap};
 
 /// A share of a pool, in hundredths of a percent from 0 to 10,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,7 +102,8 @@ impl ListingRules {
 /// time: by store.
 pub fn targets(mode: AllocationMode, levels: &Levels, listings: &[ListingRules]) -> Vec<i64> {
     let shares: Vec<Share> = listings.iter().map(|l| l.share.unwrap_or(Share(0))).collect();
-    let mut last_split: Option<(i64, Vec<i64>)> = None;
+    // One split for each pool: a thousand stores usually share a few.
+    let mut splits: HashMap<i64, Vec<i64>> = HashMap::new();
     listings
         .iter()
         .enumerate()
@@ -110,13 +113,7 @@ pub fn targets(mode: AllocationMode, levels: &Levels, listings: &[ListingRules])
             let part = match mode {
                 AllocationMode::Shared => scaled(pool, share),
                 AllocationMode::Exclusive => {
-                    let split = match last_split.take() {
-                        Some((same, split)) if same == pool => split,
-                        _ => apportion(pool, &shares),
-                    };
-                    let part = split.get(index).copied().unwrap_or(0);
-                    last_split = Some((pool, split));
-                    part
+                    splits.entry(pool).or_insert_with(|| apportion(pool, &shares)).get(index).copied().unwrap_or(0)
                 }
             };
             listing.shown(part)
@@ -147,22 +144,48 @@ pub fn apportion(pool: i64, shares: &[Share]) -> Vec<i64> {
     let mut parts: Vec<i128> =
         weights.iter().map(|weight| ((weight * (2 * pool - parties) - total).div_euclid(2 * total)).max(0)).collect();
     let mut left = pool - parts.iter().sum::<i128>();
+    let parties = weights.iter().zip(&parts).enumerate().filter(|(_, (weight, _))| **weight > 0);
+    let mut next: BinaryHeap<Claim> = parties.map(|(party, (weight, part))| Claim { weight: *weight, part: *part, party }).collect();
     while left > 0 {
-        // The next unit goes to the largest weight / (2 × part + 1), compared by cross-multiplication.
-        let mut best: Option<(usize, i128, i128)> = None;
-        for (index, (weight, part)) in weights.iter().zip(&parts).enumerate() {
-            let divisor = 2 * part + 1;
-            if *weight > 0 && best.is_none_or(|(_, w, d)| weight * d > w * divisor) {
-                best = Some((index, *weight, divisor));
-            }
+        let Some(mut first) = next.peek_mut() else { break };
+        first.part += 1;
+        if let Some(part) = parts.get_mut(first.party) {
+            *part = first.part;
         }
-        let Some(winner) = best.and_then(|(index, ..)| parts.get_mut(index)) else { break };
-        *winner += 1;
         left -= 1;
     }
     parts.truncate(shares.len());
     parts.into_iter().map(|part| i64::try_from(part).unwrap_or(i64::MAX)).collect()
 }
+
+/// A party's claim to the next unit, ordered by weight / (2 × part + 1); the earlier party comes first among equals.
+struct Claim {
+    weight: i128,
+    part: i128,
+    party: usize,
+}
+
+impl Ord for Claim {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Compared by cross-multiplication.
+        let (own, others) = (self.weight * (2 * other.part + 1), other.weight * (2 * self.part + 1));
+        own.cmp(&others).then_with(|| other.party.cmp(&self.party))
+    }
+}
+
+impl PartialOrd for Claim {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Claim {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Claim {}
 
 #[cfg(test)]
 mod tests {

@@ -188,6 +188,11 @@ impl Book {
         EventResult::Accepted { at: now }
     }
 
+    /// How many listings the events concern, before the first is applied.
+    pub fn listing_count(&self) -> usize {
+        self.unresolved.values().map(Vec::len).sum()
+    }
+
     /// How many pushes are new or were merged into.
     pub fn changed_pushes(&self) -> usize {
         self.changed_pushes.len()

@@ -7,7 +7,7 @@ use super::allocation::{AllocationMode, ListingRules, Share};
 use super::{FieldError, Sku, StoreId, WarehouseCode};
 use chrono::NaiveTime;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// The largest buffer, threshold or maximum to show, in units.
 pub const MAX_RULE_UNITS: i64 = super::stock::MAX_QUANTITY;
@@ -120,51 +120,78 @@ pub struct StoreRules {
     pub warehouses: Option<Vec<WarehouseCode>>,
 }
 
-/// The rules of one listing: each field comes from the most specific rule that sets it. `rules` may include rules for other
-/// listings.
-pub fn resolve(settings: &SyncSettings, store: &StoreRules, sku: &str, rules: &[Rule]) -> ListingRules {
-    let of = |want_sku: bool, want_store: bool| {
-        rules.iter().find(|rule| {
-            rule.sku.is_some() == want_sku
-                && rule.store_id.is_some() == want_store
-                && rule.sku.as_ref().is_none_or(|s| s.as_str() == sku)
-                && rule.store_id.is_none_or(|id| id == store.store_id)
-        })
-    };
-    let (listing, by_sku, by_store, by_seller) = (of(true, true), of(true, false), of(false, true), of(false, false));
-    macro_rules! first {
-        ($field:ident) => {
-            [listing, by_sku, by_store].into_iter().flatten().find_map(|rule| rule.$field)
-        };
+/// A seller's rules, each found by what it applies to: however many there are, resolving those of a listing is a few
+/// lookups. If two rules apply to the same, the first counts.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    by_seller: Option<Rule>,
+    by_store: HashMap<StoreId, Rule>,
+    by_sku: HashMap<Sku, OfSku>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct OfSku {
+    own: Option<Rule>,
+    by_store: HashMap<StoreId, Rule>,
+}
+
+impl FromIterator<Rule> for Rules {
+    fn from_iter<I: IntoIterator<Item = Rule>>(rules: I) -> Self {
+        let mut all = Self::default();
+        for rule in rules {
+            let (own, by_store) = match &rule.sku {
+                None => (&mut all.by_seller, &mut all.by_store),
+                Some(sku) => {
+                    let of_sku = all.by_sku.entry(sku.clone()).or_default();
+                    (&mut of_sku.own, &mut of_sku.by_store)
+                }
+            };
+            match rule.store_id {
+                None => {
+                    own.get_or_insert(rule);
+                }
+                Some(store) => {
+                    by_store.entry(store).or_insert(rule);
+                }
+            }
+        }
+        all
     }
-    ListingRules {
-        share: first!(share).or(store.share).or(by_seller.and_then(|r| r.share)),
-        buffer: first!(buffer).or(by_seller.and_then(|r| r.buffer)).unwrap_or(settings.buffer),
-        threshold: first!(threshold).or(by_seller.and_then(|r| r.threshold)),
-        max_shown: first!(max_shown).or(by_seller.and_then(|r| r.max_shown)),
-        // A more specific rule cannot turn on a store or a seller that is switched off.
-        sync_enabled: store.sync_enabled && by_seller.and_then(|r| r.sync_enabled) != Some(false) && first!(sync_enabled).unwrap_or(true),
-        warehouses: store.warehouses.clone(),
+}
+
+impl Rules {
+    /// The rules of one listing: each field comes from the most specific rule that sets it.
+    pub fn resolve(&self, settings: &SyncSettings, store: &StoreRules, sku: &str) -> ListingRules {
+        let of_sku = self.by_sku.get(sku);
+        let listing = of_sku.and_then(|of_sku| of_sku.by_store.get(&store.store_id));
+        let by_sku = of_sku.and_then(|of_sku| of_sku.own.as_ref());
+        let (by_store, by_seller) = (self.by_store.get(&store.store_id), self.by_seller.as_ref());
+        macro_rules! first {
+            ($field:ident) => {
+                [listing, by_sku, by_store].into_iter().flatten().find_map(|rule| rule.$field)
+            };
+        }
+        ListingRules {
+            share: first!(share).or(store.share).or(by_seller.and_then(|r| r.share)),
+            buffer: first!(buffer).or(by_seller.and_then(|r| r.buffer)).unwrap_or(settings.buffer),
+            threshold: first!(threshold).or(by_seller.and_then(|r| r.threshold)),
+            max_shown: first!(max_shown).or(by_seller.and_then(|r| r.max_shown)),
+            // A more specific rule cannot turn on a store or a seller that is switched off.
+            sync_enabled: store.sync_enabled
+                && by_seller.and_then(|r| r.sync_enabled) != Some(false)
+                && first!(sync_enabled).unwrap_or(true),
+            warehouses: store.warehouses.clone(),
+        }
     }
 }
 
 /// In exclusive mode, checks that the stores' shares add up to at most 100%, both in general and for each SKU that has its
-/// own shares. If not, the error is about the field at `pointer` and gives the total.
-pub fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], rules: &[Rule], pointer: &str) -> Result<(), FieldError> {
+/// own shares. If not, the error is about the field at `pointer` and gives the total. `rules` may leave out rules without
+/// a share, and those of SKUs that are known to fit.
+pub fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], rules: &Rules, pointer: &str) -> Result<(), FieldError> {
     if settings.allocation_mode != AllocationMode::Exclusive {
         return Ok(());
     }
-    let mut general: Vec<Rule> = Vec::new();
-    let mut of_skus: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
-    for rule in rules.iter().filter(|rule| rule.share.is_some()) {
-        match &rule.sku {
-            None => general.push(rule.clone()),
-            Some(sku) => of_skus.entry(sku.as_str()).or_default().push(rule),
-        }
-    }
-    let sum = |sku: &str, rules: &[Rule]| -> i64 {
-        stores.iter().filter_map(|store| resolve(settings, store, sku, rules).share).map(Share::hundredths).sum()
-    };
     let refuse = |sum: i64, whose: String| {
         let percent = match (sum / 100, sum % 100) {
             (whole, 0) => whole.to_string(),
@@ -172,16 +199,30 @@ pub fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], ru
         };
         FieldError::new(pointer, format!("in exclusive mode, the shares of {whose} may add up to at most 100%; these add up to {percent}%"))
     };
-    let all = sum("", &general);
+    let by_seller = rules.by_seller.as_ref().and_then(|rule| rule.share);
+    let general = |store: &StoreRules| {
+        let by_store = rules.by_store.get(&store.store_id).and_then(|rule| rule.share);
+        (store.store_id, by_store.or(store.share).or(by_seller).map_or(0, Share::hundredths))
+    };
+    let general: HashMap<StoreId, i64> = stores.iter().map(general).collect();
+    let all: i64 = general.values().sum();
     if all > 10_000 {
         return Err(refuse(all, "all stores".to_owned()));
     }
-    for (sku, specific) in of_skus {
-        // The specific rules come first: there are few of them, and `resolve` searches from the front.
-        let applicable: Vec<Rule> = specific.into_iter().cloned().chain(general.iter().cloned()).collect();
-        let of_sku = sum(sku, &applicable);
-        if of_sku > 10_000 {
-            return Err(refuse(of_sku, format!("SKU {sku} across all stores")));
+    let mut skus: Vec<(&Sku, &OfSku)> = rules.by_sku.iter().collect();
+    skus.sort_unstable_by_key(|(sku, _)| *sku);
+    for (sku, of_sku) in skus {
+        // Every store has the share of the SKU's rule or the general one, except those with a rule for this very listing.
+        let own = of_sku.own.as_ref().and_then(|rule| rule.share).map(Share::hundredths);
+        let count = i64::try_from(stores.len()).unwrap_or(i64::MAX);
+        let mut sum = own.map_or(all, |own| own.saturating_mul(count));
+        for (store, rule) in &of_sku.by_store {
+            if let (Some(share), Some(general)) = (rule.share, general.get(store)) {
+                sum += share.hundredths() - own.unwrap_or(*general);
+            }
+        }
+        if sum > 10_000 {
+            return Err(refuse(sum, format!("SKU {sku} across all stores")));
         }
     }
     Ok(())
@@ -190,6 +231,7 @@ pub fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], ru
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn settings() -> SyncSettings {
         SyncSettings { buffer: 2, ..SyncSettings::new(chrono_tz::UTC, Timestamp::default()) }
@@ -201,6 +243,14 @@ mod tests {
             sync_enabled: true,
             warehouses: None,
         }
+    }
+
+    fn resolve(settings: &SyncSettings, store: &StoreRules, sku: &str, rules: &[Rule]) -> ListingRules {
+        rules.iter().cloned().collect::<Rules>().resolve(settings, store, sku)
+    }
+
+    fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], rules: &[Rule], pointer: &str) -> Result<(), FieldError> {
+        super::check_exclusive_shares(settings, stores, &rules.iter().cloned().collect(), pointer)
     }
 
     #[test]
@@ -289,6 +339,29 @@ mod tests {
         assert!(parse_daily_at("03:30").is_ok());
         for bad in ["25:00", "3:30", "03:60", "24:00", "03:30:00", "+3:30", " 3:30", "3: 30", "03:3", ""] {
             assert!(parse_daily_at(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn shares_are_refused_exactly_when_those_of_some_listings_of_one_sku_exceed_100_percent(
+            own in proptest::collection::vec(proptest::option::of(0i64..6000), 1..4),
+            rules in proptest::collection::vec((proptest::option::of(0usize..2), proptest::option::of(0usize..4), proptest::option::of(0i64..6000)), 0..12),
+        ) {
+            let id = |n: usize| StoreId(uuid::Uuid::from_u128(n as u128));
+            let share = |hundredths: Option<i64>| hundredths.and_then(Share::from_hundredths);
+            let stores: Vec<StoreRules> =
+                own.iter().enumerate().map(|(n, own)| StoreRules { store_id: id(n), share: share(*own), ..store() }).collect();
+            let rule = |(sku, store, given): (Option<usize>, Option<usize>, Option<i64>)| Rule {
+                sku: sku.map(|n| Sku::parse(["A", "B"][n]).unwrap()), store_id: store.map(id), share: share(given), ..Rule::default()
+            };
+            let rules: Rules = rules.into_iter().map(rule).collect();
+            let exclusive = SyncSettings { allocation_mode: AllocationMode::Exclusive, ..settings() };
+            let sum = |sku: &str| -> i64 {
+                stores.iter().filter_map(|store| rules.resolve(&exclusive, store, sku).share).map(Share::hundredths).sum()
+            };
+            let fits = ["", "A", "B"].into_iter().all(|sku| sum(sku) <= 10_000);
+            prop_assert_eq!(super::check_exclusive_shares(&exclusive, &stores, &rules, "/x").is_ok(), fits);
         }
     }
 }

@@ -2,18 +2,16 @@
 //! pushes are held. The ledger, overwrites, runs and previews resolve rules and compute targets here and nowhere else.
 use super::StoreId;
 use super::allocation::{AllocationMode, ListingRules, targets};
-use super::ids::Sku;
-use super::settings::{Rule, StoreRules, SyncSettings, resolve};
+use super::settings::{Rule, Rules, StoreRules, SyncSettings};
 use super::stock::Levels;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a seller's targets depend on, except what is available.
 #[derive(Debug, Clone)]
 pub struct SellerRules {
     settings: SyncSettings,
     stores: BTreeMap<StoreId, StoreTerms>,
-    general: Vec<Rule>,
-    by_sku: HashMap<Sku, Vec<Rule>>,
+    rules: Rules,
 }
 
 #[derive(Debug, Clone)]
@@ -31,14 +29,7 @@ impl SellerRules {
         rules: impl IntoIterator<Item = Rule>,
     ) -> Self {
         let stores = stores.into_iter().map(|(rules, held)| (rules.store_id, StoreTerms { rules, held })).collect();
-        let mut own = Self { settings, stores, general: Vec::new(), by_sku: HashMap::new() };
-        for rule in rules {
-            match &rule.sku {
-                Some(sku) => own.by_sku.entry(sku.clone()).or_default().push(rule),
-                None => own.general.push(rule),
-            }
-        }
-        own
+        Self { settings, stores, rules: rules.into_iter().collect() }
     }
 
     /// The seller's settings.
@@ -53,18 +44,18 @@ impl SellerRules {
 
     /// Whether a listing of this SKU in this store is pushed.
     pub fn is_pushed(&self, store: StoreId, sku: &str) -> bool {
-        self.stores.get(&store).is_some_and(|terms| self.among(sku, |rules| resolve(&self.settings, &terms.rules, sku, rules).is_pushed()))
+        self.stores.get(&store).is_some_and(|terms| self.rules.resolve(&self.settings, &terms.rules, sku).is_pushed())
     }
 
     /// The listings of one SKU with their rules. In exclusive mode they share its pool, so all of them are needed, always
     /// in the same order. A listing in a store that does not exist takes no part.
     pub fn listings_of<L>(&self, sku: &str, listings: impl IntoIterator<Item = (StoreId, L)>) -> SkuListings<L> {
-        let of_store = |(store, listing)| self.stores.get(&store).map(|terms| (listing, &terms.rules));
-        self.among(sku, |rules| {
-            let resolved = |(listing, store): (L, &StoreRules)| (listing, resolve(&self.settings, store, sku, rules));
-            let (listings, rules) = listings.into_iter().filter_map(of_store).map(resolved).unzip();
-            SkuListings { mode: self.settings.allocation_mode, listings, rules }
-        })
+        let resolved = |(store, listing)| {
+            let terms = self.stores.get(&store)?;
+            Some((listing, self.rules.resolve(&self.settings, &terms.rules, sku)))
+        };
+        let (listings, rules) = listings.into_iter().filter_map(resolved).unzip();
+        SkuListings { mode: self.settings.allocation_mode, listings, rules }
     }
 
     /// How many listings are pushed, and in how many stores, given what each store lists.
@@ -79,14 +70,6 @@ impl SellerRules {
             extent.stores += i64::from(own_pushed + general > 0);
         }
         extent
-    }
-
-    /// Calls `then` with the rules that can concern this SKU.
-    fn among<T>(&self, sku: &str, then: impl FnOnce(&[Rule]) -> T) -> T {
-        match self.by_sku.get(sku) {
-            None => then(&self.general),
-            Some(own) => then(&own.iter().chain(&self.general).cloned().collect::<Vec<_>>()),
-        }
     }
 }
 
@@ -134,7 +117,7 @@ impl<L> SkuListings<L> {
 mod tests {
     use super::*;
     use crate::domain::allocation::Share;
-    use crate::domain::{Timestamp, WarehouseCode};
+    use crate::domain::{Sku, Timestamp, WarehouseCode};
 
     fn store() -> StoreRules {
         StoreRules { store_id: StoreId::new(Timestamp::default()), share: Some(Share::ALL), sync_enabled: true, warehouses: None }

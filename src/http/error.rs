@@ -147,13 +147,20 @@ impl ApiError {
 
     /// 429: the seller may send its next request after `wait`.
     pub fn quota(wait: std::time::Duration) -> Self {
-        let seconds = wait.as_secs().max(1);
+        // Rounded up: after a part of a second less it would be refused again.
+        let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
         Self { retry_after_s: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, format!("Try again in {seconds} s.")) }
     }
 
     /// 429: all that this seller, or this address, is sending at the moment is too large.
     pub fn bodies_too_large() -> Self {
         let detail = "The requests that you are sending at the moment are too large together. Wait until one of them is answered.";
+        Self { retry_after_s: Some(1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    }
+
+    /// 429: too many of this seller's requests are under way at once.
+    pub fn too_much_at_once() -> Self {
+        let detail = "Too many of your requests are under way at once. Wait for their answers, or try again in 1 s.";
         Self { retry_after_s: Some(1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
@@ -253,6 +260,7 @@ impl From<db::Error> for ApiError {
             db::Error::Conflict(detail) => Self::conflict(detail),
             db::Error::Invalid(errors) => Self::invalid(errors),
             db::Error::Busy => Self::unavailable("The service is busy; nothing was changed."),
+            db::Error::TooMuchAtOnce => Self::too_much_at_once(),
             db::Error::Unavailable(cause) => {
                 tracing::warn!(%cause, "the database is unavailable");
                 Self::unavailable(

@@ -62,7 +62,9 @@ struct RulesAnswer {
     responses((status = 200, body = RulesAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/rules")]
 pub async fn put_rules(caller: Caller, state: State, body: Body) -> Answer {
-    let Saved { saved, removed } = rules::save(&state.service, &caller, body.parse(read_rules).await?).await?;
+    let changed = body.parse(read_rules).await?;
+    state.quota.check_rows(caller.db.id(), changed.len())?;
+    let Saved { saved, removed } = rules::save(&state.service, &caller, changed).await?;
     Ok(HttpResponse::Ok().json(RulesAnswer { saved, removed }))
 }
 

@@ -49,6 +49,7 @@ struct SkusAnswer {
 #[put("/v1/skus")]
 pub async fn put_skus(caller: Caller, state: State, body: Body) -> Answer {
     let rows: Vec<NewSku> = body.objects("SKUs").await?;
+    state.quota.check_rows(caller.db.id(), rows.len())?;
     let mut checks = Checks::default();
     let mut seen = HashSet::new();
     let mut changes = Vec::with_capacity(rows.len());

@@ -26,6 +26,8 @@ pub struct Settings {
     pub max_bodies_in_flight_bytes: usize,
     /// Requests per second for each seller, with bursts of twice as many.
     pub requests_per_second: u32,
+    /// Stock events and rows of bulk requests per second for each seller.
+    pub rows_per_second: u32,
     /// Requests with invalid keys per minute and address.
     pub failed_keys_per_minute: u32,
     /// Whether stores may point at loopback and private addresses.

@@ -171,6 +171,7 @@ pub(super) fn read_body(body: &Content) -> Result<(Vec<Result<StockEvent, Bad>>,
 #[post("/v1/stock-events")]
 pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answer {
     let (read, single) = body.parse(read_body).await?;
+    state.quota.check_rows(caller.db.id(), read.len())?;
     let mut results: Vec<Option<ResultAnswer>> = Vec::with_capacity(read.len());
     let (mut indexes, mut events) = (Vec::new(), Vec::new());
     let mut conflict = false;

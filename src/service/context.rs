@@ -3,12 +3,16 @@ use super::connection::Renewals;
 use crate::clock::Clock;
 use crate::db::audit::Change;
 use crate::db::ledger::Limits;
+use crate::db::places::{Place, Places};
 use crate::db::sealing::Sealer;
 use crate::db::{self, Db, SellerDb};
 use crate::domain::{FieldError, KeyId, SellerId, StoreId, Timestamp};
 use crate::platforms::client::Client;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+
+/// The most checks, discoveries and dry runs of one seller at once. Each waits for a platform, for seconds if it is slow.
+pub const OUTBOUND_AT_ONCE: usize = 4;
 
 /// Stops all activity for a seller; completes when nothing is in flight any more.
 pub type Forget = Arc<dyn Fn(SellerId) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -30,6 +34,8 @@ pub struct Service {
     pub client: Client,
     /// Renews stores' tokens.
     pub renewals: Arc<Renewals>,
+    /// Bounds the calls to platforms that requests of one seller wait for.
+    pub outbound: Arc<Places>,
     /// Limits of the ledger.
     pub limits: Limits,
     /// Whether stores may point at loopback and private addresses.
@@ -45,6 +51,14 @@ impl Service {
     /// The current instant.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// A place for a request that calls a platform and waits for the answer.
+    ///
+    /// # Errors
+    /// If [`OUTBOUND_AT_ONCE`] such requests of the same seller are under way.
+    pub(super) fn outbound_place(&self, caller: &Caller) -> Result<Place> {
+        Ok(self.outbound.try_take(caller.db.id()).ok_or(db::Error::TooMuchAtOnce)?)
     }
 }
 

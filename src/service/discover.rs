@@ -1,6 +1,7 @@
 //! Pairing by discovery: reads a store's variants and proposes listings where a SKU is equal on both sides.
 use super::connection::{Stale, Unanswered, connection};
 use super::context::{Caller, Error, Result, Service, audited};
+use super::listings::ROWS_PER_STEP;
 use super::stores::reason_of;
 use crate::db::listings::{ListingChange, NewListing};
 use crate::domain::delivery::Outcome;
@@ -62,11 +63,12 @@ pub struct Proposal {
 /// Reads the store's variants and proposes listings by equal SKU; pairs them if `apply` is set.
 ///
 /// # Errors
-/// No such store, a conflict if the store does not answer, or an invalid cursor.
+/// No such store, a conflict if the store does not answer, an invalid cursor, or too many discoveries at once.
 pub async fn discover(service: &Service, caller: &Caller, id: StoreId, cursor: Option<String>, apply: bool) -> Result<Proposal> {
     if cursor.as_ref().is_some_and(|cursor| cursor.len() > 1000 || cursor.chars().any(char::is_control)) {
         return Err(Error::field("/cursor", "is not a cursor of this store"));
     }
+    let _place = service.outbound_place(caller)?;
     let store = caller.db.read(move |t| t.store(id)).await?;
     let connection = connection(caller.db.id(), &store, &service.sealer)
         .map_err(|error| Error::conflict(format!("The store's credentials cannot be used: {error}.")))?;
@@ -155,16 +157,19 @@ async fn pair(service: &Service, caller: &Caller, id: StoreId, name: String, mat
         Some(NewListing { sku, external_id: found.external_id.clone(), extra })
     };
     let rows: Vec<NewListing> = matched.iter().filter_map(new).collect();
-    let (limits, now, actor) = (service.limits, service.now(), caller.actor());
-    let changes = caller
-        .db
-        .write(move |t| {
+    let mut paired = 0;
+    // Each part has a transaction of its own, so that no other write waits for all of them.
+    for part in rows.chunks(ROWS_PER_STEP) {
+        let (rows, name) = (part.to_vec(), name.clone());
+        let (limits, now, actor) = (service.limits, service.now(), caller.actor());
+        let saved = caller.db.write(move |t| {
             let changes = t.save_listings(id, &rows, limits, now)?;
             let mut entry = audited(&actor, "listings.discovered", &name);
             entry.after = Some(json!({ "store_id": id, "paired": changes.len() }));
             t.append_audit(&entry, now)?;
             Ok(changes)
-        })
-        .await?;
-    Ok(changes.iter().filter(|change| matches!(change, ListingChange::Created(_) | ListingChange::Updated(_))).count())
+        });
+        paired += saved.await?.iter().filter(|change| matches!(change, ListingChange::Created(_) | ListingChange::Updated(_))).count();
+    }
+    Ok(paired)
 }

@@ -1,11 +1,20 @@
 //! Listings of a store: paired with SKUs in bulk, with a result for each row.
 use super::context::{Caller, Error, Result, Service, audited};
+use crate::db;
 use crate::db::listings::{ListingChange, NewListing};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::names::shortened;
 use crate::domain::{FieldError, ListingId, StoreId};
 use serde::Serialize;
 use serde_json::json;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// Rows saved in one transaction.
+pub(super) const ROWS_PER_STEP: usize = 1000;
+/// How often, and after which pause, a part of a request is tried while the database is busy.
+const MAX_ATTEMPTS: usize = 50;
+const PAUSE_WHILE_BUSY: Duration = Duration::from_millis(100);
 
 /// The most errors of one row that an answer names.
 pub const MAX_ERRORS: usize = 4;
@@ -71,23 +80,15 @@ pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row
     if rows.len() > MAX_BULK {
         return Err(Error::field("", format!("may have at most {MAX_BULK} rows; send them in parts")));
     }
+    let rows = without_repeats(rows);
     let good: Vec<NewListing> = rows.iter().filter_map(|row| row.as_ref().ok()).cloned().collect();
-    let (now, actor, limits) = (service.now(), caller.actor(), service.limits);
-    let changes = caller
-        .db
-        .write(move |t| {
-            let store = t.store(id)?;
-            let changes = t.save_listings(id, &good, limits, now)?;
-            let count = |f: fn(&ListingChange) -> bool| changes.iter().filter(|c| f(c)).count();
-            let (created, updated) = (count(|c| matches!(c, ListingChange::Created(_))), count(|c| matches!(c, ListingChange::Updated(_))));
-            if created + updated > 0 {
-                let mut entry = audited(&actor, "listings.changed", &store.name);
-                entry.after = Some(json!({ "store_id": id, "created": created, "updated": updated }));
-                t.append_audit(&entry, now)?;
-            }
-            Ok(changes)
-        })
-        .await?;
+    let mut changes = Vec::with_capacity(good.len());
+    if good.is_empty() {
+        caller.db.read(move |t| t.store(id).map(drop)).await?;
+    }
+    for part in good.chunks(ROWS_PER_STEP) {
+        changes.extend(pair_part(service, caller, id, part, !changes.is_empty()).await?);
+    }
     let mut changes = changes.into_iter();
     let mut answer = Paired { created: 0, updated: 0, unchanged: 0, rejected: 0, results: Vec::with_capacity(rows.len()) };
     for (row, read) in rows.into_iter().enumerate() {
@@ -121,6 +122,47 @@ pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row
         answer.results.push(result);
     }
     Ok(answer)
+}
+
+/// Rejects rows whose external id an earlier row has.
+fn without_repeats(rows: Vec<Row>) -> Vec<Row> {
+    let mut seen = HashSet::new();
+    let check = |row: Row| match row {
+        Ok(new) if !seen.insert(new.external_id.clone()) => {
+            Err((Some(new.external_id), vec![FieldError::new("/external_id", "appears more than once in this request")]))
+        }
+        row => row,
+    };
+    rows.into_iter().map(check).collect()
+}
+
+/// Pairs a part of a request in a transaction of its own, so that no other write waits for all of them. Once a part was
+/// `begun`, it waits for a busy database, because a client takes a 503 to mean that nothing was done.
+async fn pair_part(service: &Service, caller: &Caller, id: StoreId, part: &[NewListing], begun: bool) -> Result<Vec<ListingChange>> {
+    let mut attempts = 0;
+    loop {
+        let (now, actor, limits, rows) = (service.now(), caller.actor(), service.limits, part.to_vec());
+        let saved = caller.db.write(move |t| {
+            let store = t.store(id)?;
+            let changes = t.save_listings(id, &rows, limits, now)?;
+            let count = |f: fn(&ListingChange) -> bool| changes.iter().filter(|c| f(c)).count();
+            let (created, updated) = (count(|c| matches!(c, ListingChange::Created(_))), count(|c| matches!(c, ListingChange::Updated(_))));
+            if created + updated > 0 {
+                let mut entry = audited(&actor, "listings.changed", &store.name);
+                entry.after = Some(json!({ "store_id": id, "created": created, "updated": updated }));
+                t.append_audit(&entry, now)?;
+            }
+            Ok(changes)
+        });
+        match saved.await {
+            Err(db::Error::Busy) if begun && attempts < MAX_ATTEMPTS => {
+                attempts += 1;
+                tokio::time::sleep(PAUSE_WHILE_BUSY).await;
+            }
+            Err(db::Error::Busy) if begun => return Err(db::Error::Unavailable("only a part of the rows was saved".to_owned()).into()),
+            saved => return Ok(saved?),
+        }
+    }
 }
 
 /// Unpairs a listing and cancels its waiting pushes.

@@ -11,6 +11,7 @@ pub mod discover;
 pub mod listings;
 pub mod preview;
 pub mod pushes;
+pub mod removal;
 pub mod rules;
 pub mod sellers;
 pub mod settings;
@@ -23,4 +24,4 @@ pub mod warehouses;
 
 mod context;
 
-pub use context::{Caller, Error, Forget, Operator, Result, Service};
+pub use context::{Caller, Error, Forget, OUTBOUND_AT_ONCE, Operator, Result, Service};

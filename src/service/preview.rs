@@ -5,7 +5,6 @@
 //! is saved: reads made here affect no push.
 use super::context::{Caller, Result, Service};
 use super::stores;
-use crate::db::listings::Listing;
 use crate::db::runs::{EXPAND_PAGE, RunFilter};
 use crate::db::stores::Store;
 use crate::domain::delivery::ItemResult;
@@ -14,7 +13,7 @@ use crate::domain::{ListingId, StoreId, Timestamp};
 use crate::platforms::by_name;
 use crate::platforms::call::{Action, Call, CallItem};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -111,28 +110,60 @@ pub struct Preview {
 /// Determines what a run with this filter would send.
 ///
 /// # Errors
-/// If the database fails.
+/// If the database fails, or too many dry runs are under way.
 pub async fn preview(service: &Service, caller: &Caller, filter: RunFilter) -> Result<Preview> {
-    let (mut items, left_out, by_id) = targets(caller, filter).await?;
-    let total = items.len();
+    let _place = service.outbound_place(caller)?;
+    let Found { first, later, mut counts, left_out, stores } = targets(caller, filter).await?;
+    let mut items: Vec<(PreviewItem, Extra)> = first.into_iter().chain(later).collect();
+    items.split_off(items.len().min(MAX_ITEMS)).iter().for_each(|(item, _)| counts.add(item));
+    let not_asked = ask(service, caller, &mut items, stores).await;
+    let truncated = counts.total > 0;
+    let mut items: Vec<PreviewItem> = items.into_iter().map(|(item, _)| item).collect();
+    items.iter().for_each(|item| counts.add(item));
     // Stable, so age decides within both parts.
     items.sort_by_key(|item| !item.goes_to_zero());
-    let rest = items.split_off(total.min(MAX_ITEMS));
-    let not_asked = ask(service, caller, &mut items, by_id).await;
-    let count = |which: fn(&PreviewItem) -> bool| items.iter().chain(&rest).filter(|item| which(item)).count();
-    let (unchanged, unknown) = (count(|item| item.change == Some(0)), count(|item| item.change.is_none()));
-    let to_zero = count(PreviewItem::goes_to_zero);
-    items.sort_by_key(|item| !item.goes_to_zero());
-    Ok(Preview { dry_run: true, total, unchanged, unknown, to_zero, left_out, not_asked, truncated: !rest.is_empty(), items })
+    let Counts { total, unchanged, unknown, to_zero } = counts;
+    Ok(Preview { dry_run: true, total, unchanged, unknown, to_zero, left_out, not_asked, truncated, items })
+}
+
+/// Listings by what would happen to them.
+#[derive(Default)]
+struct Counts {
+    total: usize,
+    unchanged: usize,
+    unknown: usize,
+    to_zero: usize,
+}
+
+impl Counts {
+    fn add(&mut self, item: &PreviewItem) {
+        self.total += 1;
+        self.unchanged += usize::from(item.change == Some(0));
+        self.unknown += usize::from(item.change.is_none());
+        self.to_zero += usize::from(item.goes_to_zero());
+    }
 }
 
 type Stores = HashMap<StoreId, Store>;
-type Extras = HashMap<ListingId, Listing>;
+/// What else the connector needs to address a listing.
+type Extra = BTreeMap<String, String>;
 
-/// Every listing with its target and last known quantity, how many are left out, and the stores and rows of the listings.
-async fn targets(caller: &Caller, filter: RunFilter) -> Result<(Vec<PreviewItem>, usize, (Stores, Extras))> {
+/// Every listing's target and last known quantity. Only as many listings are kept as an answer shows.
+#[derive(Default)]
+struct Found {
+    /// The first of those that would drop to 0, by age.
+    first: Vec<(PreviewItem, Extra)>,
+    /// The first of the others, by age.
+    later: Vec<(PreviewItem, Extra)>,
+    /// What was counted without being kept.
+    counts: Counts,
+    left_out: usize,
+    stores: Stores,
+}
+
+async fn targets(caller: &Caller, filter: RunFilter) -> Result<Found> {
     let stores: Stores = caller.db.read(|t| t.stores(None, MAX_STORES)).await?.into_iter().map(|s| (s.id, s)).collect();
-    let (mut items, mut left_out, mut listings, mut after) = (Vec::new(), 0, Extras::new(), None);
+    let (mut found, mut after) = (Found::default(), None);
     loop {
         let filter = filter.clone();
         let (page, targets) = caller
@@ -149,37 +180,37 @@ async fn targets(caller: &Caller, filter: RunFilter) -> Result<(Vec<PreviewItem>
         let more = page.len() >= usize::try_from(EXPAND_PAGE).unwrap_or(usize::MAX);
         for listing in page {
             let (Some(target), Some(store)) = (targets.get(&listing.id).copied().flatten(), stores.get(&listing.store_id)) else {
-                left_out += 1;
+                found.left_out += 1;
                 continue;
             };
-            items.push(PreviewItem {
+            let item = PreviewItem {
                 listing: listing.id,
                 store_id: store.id,
                 store: store.name.clone(),
-                sku: listing.sku.clone(),
-                external_id: listing.external_id.clone(),
+                sku: listing.sku,
+                external_id: listing.external_id,
                 shown: listing.shown,
                 shown_from: if listing.shown.is_some() { ShownFrom::LastKnown } else { ShownFrom::Unknown },
                 shown_at: listing.shown_at,
                 target,
                 change: listing.shown.map(|shown| target.saturating_sub(shown)),
-            });
-            listings.insert(listing.id, listing);
+            };
+            let kept = if item.goes_to_zero() { &mut found.first } else { &mut found.later };
+            if kept.len() < MAX_ITEMS { kept.push((item, listing.extra)) } else { found.counts.add(&item) }
         }
         if !more {
             break;
         }
     }
-    Ok((items, left_out, (stores, listings)))
+    Ok(Found { stores, ..found })
 }
 
 /// Asks the platforms what `items` show, all stores at once.
-async fn ask(service: &Service, caller: &Caller, items: &mut [PreviewItem], (stores, listings): (Stores, Extras)) -> Vec<NotAsked> {
+async fn ask(service: &Service, caller: &Caller, items: &mut [(PreviewItem, Extra)], stores: Stores) -> Vec<NotAsked> {
     let deadline = Instant::now() + ASK_WITHIN.min(service.client.timeout());
     let mut by_store: HashMap<StoreId, Vec<CallItem>> = HashMap::new();
-    for item in items.iter() {
-        let extra = listings.get(&item.listing).map(|listing| listing.extra.clone()).unwrap_or_default();
-        let call_item = CallItem { external_id: item.external_id.clone(), extra, quantity: 0, expected: None };
+    for (item, extra) in items.iter() {
+        let call_item = CallItem { external_id: item.external_id.clone(), extra: extra.clone(), quantity: 0, expected: None };
         by_store.entry(item.store_id).or_default().push(call_item);
     }
     let requested = by_store.into_iter().filter_map(|(id, items)| Some((stores.get(&id)?, items)));
@@ -190,7 +221,7 @@ async fn ask(service: &Service, caller: &Caller, items: &mut [PreviewItem], (sto
         seen.extend(shown.into_iter().map(|(external_id, quantity)| ((store.id, external_id), quantity)));
         not_asked.extend(reason.map(|reason| NotAsked { store_id: store.id, store: store.name.clone(), reason }));
     }
-    for item in items {
+    for (item, _) in items {
         if let Some(shown) = seen.get(&(item.store_id, item.external_id.clone())) {
             item.saw(*shown, now);
         }

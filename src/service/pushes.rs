@@ -4,6 +4,7 @@ use crate::db::pushes::PushFilter;
 use crate::domain::push::PushState;
 use crate::domain::{PushId, Sku, StoreId};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// The most pushes that one request may name.
 const MAX_IDS: usize = 1000;
@@ -45,22 +46,30 @@ pub async fn retry(service: &Service, caller: &Caller, wanted: Retry) -> Result<
     if let Some(missing) = caller.db.read(move |t| t.missing_push(&ids)).await? {
         return Err(Error::NoSuch { pointer: format!("/ids/{missing}"), what: "push" });
     }
-    let requeued = caller
-        .db
-        .write(move |t| {
+    // Each step has a transaction of its own, so that no other write waits for all of them.
+    let (mut queued, mut stores, mut after) = (0, BTreeSet::new(), None);
+    loop {
+        let (filter, ids, actor) = (filter.clone(), wanted.ids.clone(), actor.clone());
+        let step = caller.db.write(move |t| {
             if let Some(id) = filter.store_id {
                 t.store(id)?;
             }
-            let requeued = match &wanted.ids {
-                Some(ids) => t.retry_pushes(Some(ids), None, now)?,
-                None => t.retry_filtered(&filter, now)?,
-            };
-            let mut entry = audited(&actor, "pushes.retried", "pushes");
-            entry.after = Some(json!({ "queued": requeued.pushes }));
-            t.append_audit(&entry, now)?;
-            Ok(requeued)
-        })
-        .await?;
-    (service.try_now)(caller.db.id(), requeued.stores.into_iter().collect());
-    Ok(requeued.pushes)
+            let step = t.retry_step(ids.as_deref(), &filter, after, now)?;
+            if step.last.is_none() {
+                let mut entry = audited(&actor, "pushes.retried", "pushes");
+                entry.after = Some(json!({ "queued": queued + step.queued }));
+                t.append_audit(&entry, now)?;
+            }
+            Ok(step)
+        });
+        let step = step.await?;
+        queued += step.queued;
+        stores.extend(step.stores);
+        after = step.last;
+        if after.is_none() {
+            break;
+        }
+    }
+    (service.try_now)(caller.db.id(), stores.into_iter().collect());
+    Ok(queued)
 }

@@ -1,6 +1,6 @@
 //! Allocation rules: for a listing, a SKU, a store or the whole seller.
 use super::context::{Caller, Error, Result, Service, audited};
-use super::shares::{check_shares, percent};
+use super::shares::{check_shares_of, percent};
 use crate::db::settings::rule_scope;
 use crate::db::{self, Tenant};
 use crate::domain::allocation::Share;
@@ -63,14 +63,15 @@ pub async fn save(service: &Service, caller: &Caller, changed: Vec<Rule>) -> Res
             return Ok(Err(Error::NoSuch { pointer: format!("/{index}/store_id"), what: "store" }));
         }
         check_skus(t, &changed)?;
-        let scopes: HashSet<String> = changed.iter().take(AUDITED).map(rule_scope).collect();
-        let before = t.rules(None, i64::MAX)?.into_iter().filter(|rule| scopes.contains(&rule_scope(rule))).map(audited_rule);
-        let before: Vec<AuditedRule> = before.collect();
+        let scopes: Vec<String> = changed.iter().take(AUDITED).map(rule_scope).collect();
+        let before: Vec<AuditedRule> = t.rules_at(&scopes)?.into_iter().map(audited_rule).collect();
         t.save_rules(&changed)?;
         let settings = t.sync_settings()?;
         // The sum covers several rules; the error points to the first share in this request.
         let first = changed.iter().position(|rule| rule.share.is_some()).unwrap_or(0);
-        check_shares(t, &settings, &format!("/{first}/share_percent"))?;
+        // A rule for all SKUs concerns the sum of every SKU, the rules of SKUs only their own.
+        let skus: Option<Vec<String>> = changed.iter().map(|rule| rule.sku.as_ref().map(ToString::to_string)).collect();
+        check_shares_of(t, &settings, skus.as_deref(), &format!("/{first}/share_percent"))?;
         let mut entry = audited(&actor, "rules.changed", "rules");
         // Of a bulk upload, the audit log shows the size and the first rules; a few rules appear in full.
         let after: Vec<AuditedRule> = changed.iter().take(AUDITED).cloned().map(audited_rule).collect();

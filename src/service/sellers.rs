@@ -1,6 +1,8 @@
 //! Sellers and their keys, as the operator changes them.
 use super::context::{Error, OPERATOR, Operator, Result, Service, audited};
+use super::removal::{self, Removed};
 use crate::db::audit::Change;
+use crate::db::removal::mark_seller_deleted;
 use crate::db::sellers::{self, Seller, key_hash};
 use crate::db::{self, Conn, Tenant};
 use crate::domain::{KeyId, SellerId, Timestamp};
@@ -86,18 +88,16 @@ pub async fn change(service: &Service, _: Operator, id: SellerId, name: Option<S
     Ok(seller)
 }
 
-/// Deletes a seller and all its data: suspends it first, so that nothing runs for it, then deletes in small steps.
+/// Deletes a seller and all its data. Once this returns, the seller is gone for everybody, but of a large one some rows are
+/// left, which the housekeeping deletes.
 ///
 /// # Errors
 /// No such seller.
 pub async fn delete(service: &Service, _: Operator, id: SellerId) -> Result<()> {
-    let suspend = move |conn: &mut Conn| {
-        let seller = sellers::seller(conn, id)?;
-        sellers::save_seller(conn, &Seller { suspended: true, ..seller })
-    };
-    service.db.write(suspend).await?;
+    let now = service.now();
+    service.db.write(move |conn| mark_seller_deleted(conn, id, now)).await?;
     (service.forget)(id).await;
-    while !service.db.write(move |conn| sellers::delete_seller_step(conn, id)).await? {}
+    removal::begin(&service.db, Removed::Seller(id), now).await;
     tracing::info!(seller.id = %id, "a seller was deleted with all its data");
     Ok(())
 }

@@ -29,10 +29,18 @@ pub fn share_of(percent: f64) -> Result<Share, &'static str> {
 
 /// Refuses shares that sum to more than 100% of an exclusive seller's pool; `pointer` is the field to report.
 pub(super) fn check_shares(t: &mut Tenant<'_>, settings: &SyncSettings, pointer: &str) -> Result<(), Error> {
+    check_shares_of(t, settings, None, pointer)
+}
+
+/// [`check_shares`] where only the shares of these SKUs have changed.
+pub(super) fn check_shares_of(t: &mut Tenant<'_>, settings: &SyncSettings, skus: Option<&[String]>, pointer: &str) -> Result<(), Error> {
     if settings.allocation_mode != AllocationMode::Exclusive {
         return Ok(());
     }
     let stores: Vec<_> = t.stores(None, MAX_STORES)?.iter().map(Store::rules).collect();
-    let rules = t.rules(None, i64::MAX)?;
-    check_exclusive_shares(settings, &stores, &rules, pointer).map_err(|error| Error::Invalid(vec![error]))
+    let rules = match skus {
+        Some(skus) => t.rules_of(skus)?,
+        None => t.rules_with_shares()?,
+    };
+    check_exclusive_shares(settings, &stores, &rules.into_iter().collect(), pointer).map_err(|error| Error::Invalid(vec![error]))
 }

@@ -1,6 +1,7 @@
 //! Stores: where stock is shown. Credentials go in and never come out.
 use super::connection::{self, Credentials, Stale, Unanswered, connection};
 use super::context::{Caller, Result, Service, audited};
+use super::removal::{self, Removed};
 use super::shares::{check_shares, percent, share_of};
 use crate::db::pushes::CancelScope;
 use crate::db::stores::Store;
@@ -314,7 +315,8 @@ pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: St
     Ok(saved.await?)
 }
 
-/// Removes a store with its listings and rules, and cancels its waiting pushes.
+/// Removes a store with its listings and rules, and cancels its waiting pushes. Once this returns, the store is gone, but
+/// of a large one some rows are left, which the housekeeping deletes.
 ///
 /// # Errors
 /// No such store.
@@ -326,15 +328,18 @@ pub async fn delete(service: &Service, caller: &Caller, id: StoreId) -> Result<(
         entry.before = Some(json!(view(&store)));
         t.append_audit(&entry, now)
     });
-    Ok(deleted.await?)
+    deleted.await?;
+    removal::begin(&service.db, Removed::Store(caller.db.id(), id), now).await;
+    Ok(())
 }
 
 /// Calls the store's platform; if the store does not answer, returns the reason. If a store that needed reauthorization
 /// answers again, its held pushes are released.
 ///
 /// # Errors
-/// No such store.
+/// No such store, or too many checks at once.
 pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Option<String>> {
+    let _place = service.outbound_place(caller)?;
     let now = service.now();
     let store = caller.db.read(move |t| t.store(id)).await?;
     let reason = match connect(service, caller, &store) {

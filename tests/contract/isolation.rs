@@ -50,9 +50,9 @@ fn another_sellers_rows_cannot_be_changed() {
         let before = ada.pushes().await;
         let ids: Vec<_> = before.iter().map(|push| push.id).collect();
         let now = world.now();
-        assert_eq!(ben.db().write(move |t| t.retry_pushes(Some(&ids), None, now)).await.unwrap().pushes, 0);
+        assert_eq!(ben.db().write(move |t| t.retry_step(Some(&ids), &PushFilter::default(), None, now)).await.unwrap().queued, 0);
         let (store, listing, now) = (shop.id, ada.listing(&shop, "A").await.id, world.now());
-        for scope in [CancelScope::AutoSync, CancelScope::Store(store), CancelScope::Listing(listing)] {
+        for scope in [CancelScope::AutoSync, CancelScope::Store(store)] {
             assert_eq!(ben.db().write(move |t| t.cancel_pushes(scope, "mine?", now)).await.unwrap(), 0);
         }
         ben.db().write(move |t| t.release_store(store, now).map(drop)).await.unwrap_err();

@@ -10,6 +10,7 @@ mod incremental;
 mod invariants;
 mod isolation;
 mod manual;
+mod neighbours;
 mod outages;
 mod pairing;
 mod pauses;

@@ -54,7 +54,11 @@ pub(super) fn books(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTree
 /// and a change of settings comes either before an event or after it.
 fn sellers(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>) -> Result<Found> {
     let keys: Vec<Vec<u8>> = wanted.keys().map(SellerId::bytes).collect();
-    let query = sellers::table.select((sellers::id, sellers::sku_count)).filter(sellers::id.eq_any(keys)).order(sellers::id);
+    let query = sellers::table
+        .select((sellers::id, sellers::sku_count))
+        .filter(sellers::id.eq_any(keys))
+        .filter(sellers::deleted_at.is_null())
+        .order(sellers::id);
     let counts: Vec<(Vec<u8>, i64)> = match &mut conn.backend {
         Backend::Sqlite(c) => query.load(c)?,
         Backend::Postgres(c) => query.for_update().load(c)?,

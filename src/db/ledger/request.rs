@@ -22,4 +22,6 @@ pub struct Recorded {
     pub results: Vec<EventResult>,
     /// Whether stores have new work.
     pub has_pushes: bool,
+    /// How many listings its events concern, which is what they cost beside themselves.
+    pub listings: usize,
 }

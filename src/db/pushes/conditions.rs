@@ -116,6 +116,7 @@ mod tests {
                 include_str!(concat!("../../../migrations/", $backend, "/2026-11-25-130000_contained/up.sql")),
                 include_str!(concat!("../../../migrations/", $backend, "/2026-11-26-000000_settles_at/up.sql")),
                 include_str!(concat!("../../../migrations/", $backend, "/2026-11-29-000000_clock/up.sql")),
+                include_str!(concat!("../../../migrations/", $backend, "/2026-11-29-010000_removals/up.sql")),
             ]
         };
     }

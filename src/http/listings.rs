@@ -151,7 +151,7 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body:
 pub(super) async fn pair_csv(caller: &Caller, state: &State, store: &Store, file: Vec<u8>) -> Result<Paired, ApiError> {
     let fields = Fields::of(store);
     let rows = state.bodies.parse(file.len(), move || rows_of_csv(&file, fields)).await?;
-    state.quota.check_rows(caller.db.id(), rows.len().min(MAX_BULK))?;
+    state.quota.check_rows(caller.db.id(), rows.len())?;
     Ok(listings::pair(&state.service, caller, store.id, rows).await?)
 }
 

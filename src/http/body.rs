@@ -179,11 +179,11 @@ mod tests {
     use super::*;
     use actix_web::error::PayloadError;
     use actix_web::test::TestRequest;
-    use futures_util::stream::{BoxStream, poll_fn};
+    use futures_util::stream::{LocalBoxStream, poll_fn};
 
     #[actix_web::test]
     async fn a_body_is_not_read_before_a_handler_asks() {
-        let read: BoxStream<'static, Result<Bytes, PayloadError>> = Box::pin(poll_fn(|_| panic!("it is read")));
+        let read: LocalBoxStream<'static, Result<Bytes, PayloadError>> = Box::pin(poll_fn(|_| panic!("it is read")));
         let request = TestRequest::default().to_http_request();
         assert!(Body::from_request(&request, &mut Payload::from(read)).await.is_ok());
     }

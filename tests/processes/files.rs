@@ -1,13 +1,13 @@
 //! The files of a service on SQLite: who may read them, and what happens when they are lost, replaced, or have no room.
 use crate::client::Answer;
 use crate::database::{Backend, TestDatabase};
-use crate::program::{CREDENTIAL_KEY, OPERATOR_KEY, Program, call, output, pause};
+use crate::program::{CREDENTIAL_KEY, OPERATOR_KEY, Program, call, pause, program};
 use serde_json::{Value, json};
 use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 fn file_of(database: &TestDatabase) -> PathBuf {
@@ -46,6 +46,15 @@ fn available(service: &Program, key: &str) -> i64 {
 fn wait_until_ready(service: &Program) {
     (0..100).take_while(|_| service.ask("GET", "/readyz").status != 200).for_each(|_| pause(Duration::from_millis(100)));
     assert_eq!(service.ask("GET", "/readyz").status, 200);
+}
+
+/// Runs the program, which should end soon; ends it otherwise.
+fn output_soon(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = program(arguments);
+    let mut running = command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    (0..300).take_while(|_| running.try_wait().unwrap().is_none()).for_each(|_| pause(Duration::from_millis(100)));
+    running.kill().ok();
+    running.wait_with_output().unwrap()
 }
 
 #[test]
@@ -91,7 +100,7 @@ fn the_start_is_refused_where_the_key_file_of_stored_credentials_is_gone() {
     let (key, elsewhere) = (beside(&file_of(&database), ".key"), beside(&file_of(&database), ".elsewhere"));
     std::fs::rename(&key, &elsewhere).unwrap();
     for command in ["serve", "reseal"] {
-        let refused = output(&[command, "--database", &database.url, "--set", "log=error"], &[("STOCKTIDE_LISTEN", "127.0.0.1:0")]);
+        let refused = output_soon(&[command, "--database", &database.url, "--set", "log=error"], &[("STOCKTIDE_LISTEN", "127.0.0.1:0")]);
         let said = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(2), "{command}: {said}");
         assert!(said.contains("credential_key_file") && said.contains("put the file back"), "{command}: {said}");

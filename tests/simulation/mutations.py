@@ -4,8 +4,8 @@
     tests/simulation/mutations.py [NAME ...]
 
 Each bug consists of a few replacements in the sources, behind a switch (`planted`), so that one build serves all bugs.
-The copy is built in this repository's target folder, where only the crate itself has to be compiled again, under another
-version. For each bug the simulation runs until a seed fails; if none does, the named test of `tests/contract` must fail.
+The copy is built for release in this repository's target folder, where only the crate itself has to be compiled again, under
+another version. For each bug the simulation runs until a seed fails; if none does, the named test of `tests/contract` must fail.
 With no bug switched on, the first seeds must pass. Exits with 1 if any of this does not hold.
 """
 import os
@@ -104,8 +104,13 @@ MUTATIONS = {
         [
             (
                 "src/db/delivery/targets.rs",
+                "        let rows: Vec<(String, String, i64)> =",
+                "        let own = self.seller().bytes();\n        let rows: Vec<(String, String, i64)> =",
+            ),
+            (
+                "src/db/delivery/targets.rs",
                 "on!(self.conn, c => scope.stock_levels()\n",
-                "on!(self.conn, c => stock_levels::table.filter(stock_levels::seller_id.eq(self.seller().bytes())\n"
+                "on!(self.conn, c => stock_levels::table.filter(stock_levels::seller_id.eq(own)\n"
                 '                .or(crate::db::literal::is(if crate::planted("one tenant filter missing") { "1 = 1" } else { "1 = 0" })))\n',
             )
         ],
@@ -381,7 +386,7 @@ MUTATIONS = {
 def cargo_test(copy, bug, *args):
     """Returns the exit status and the output."""
     env = dict(os.environ, CARGO_TARGET_DIR=str(ROOT / "target"), CARGO_TERM_COLOR="never", STOCKTIDE_PLANTED=bug)
-    command = ["cargo", "test", "--locked", *args]
+    command = ["cargo", "test", "--locked", "--release", *args]
     run = subprocess.run(command, cwd=copy, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if "could not compile" in run.stdout:
         sys.exit(run.stdout[-4000:] + "\nthe planted bugs no longer compile")

@@ -3,18 +3,20 @@
 //!
 //! Each store has its own simulated platform, which itself has no faults. A request sent before the service died still
 //! arrives.
+mod request;
+
 use crate::journal::JournalReader;
 use crate::life::Life;
 use crate::story::{Ability, NetFault, Outage, Rng};
 use futures_util::future::BoxFuture;
 use rand::RngExt;
-use secrecy::ExposeSecret;
+use request::parse;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use stocktide::clock::Clock;
-use stocktide::platforms::call::{Method, Reply, Request};
+use stocktide::platforms::call::{Reply, Request};
 use stocktide::platforms::transport::{SendError, Transport};
 use stocktide::simulator::{Decision, Faults, Incoming, Simulator};
 use tokio::time::Instant;
@@ -299,35 +301,6 @@ impl State {
 struct Wire {
     network: Network,
     life: Arc<Life>,
-}
-
-fn parse(request: &Request) -> (String, String, Vec<Item>, Incoming) {
-    let target = request.url.splitn(4, '/').nth(3).unwrap_or_default().to_owned();
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let mut parts = path.split('/').skip(1);
-    let (name, action) = (parts.next().unwrap().to_owned(), parts.next().unwrap().to_owned());
-    let post = request.method != Method::Get;
-    let items = if post {
-        let body: Value = serde_json::from_str(request.body.as_deref().unwrap()).unwrap();
-        let item = |item: &Value| Item {
-            external_id: item["external_id"].as_str().unwrap().to_owned(),
-            quantity: item["delta"].as_i64().or(item["quantity"].as_i64()),
-            expected: item["expected"].as_i64(),
-        };
-        body["items"].as_array().unwrap().iter().map(item).collect()
-    } else {
-        let ids = query.split('&').filter_map(|pair| pair.strip_prefix("external_id="));
-        ids.map(|id| Item { external_id: id.to_owned(), quantity: None, expected: None }).collect()
-    };
-    let secret = request.secret_headers.iter().find(|(key, _)| *key == "authorization");
-    let incoming = Incoming {
-        post,
-        authorization: secret.map(|(_, value)| value.expose_secret().to_owned()),
-        key: request.headers.iter().find(|(key, _)| *key == "idempotency-key").map(|(_, value)| value.clone()),
-        body: request.body.clone().unwrap_or_default(),
-        target,
-    };
-    (name, action, items, incoming)
 }
 
 async fn pause(ms: u64) {

@@ -1,0 +1,36 @@
+//! A request as it leaves the service.
+use super::Item;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use stocktide::platforms::call::{Method, Request};
+use stocktide::simulator::Incoming;
+
+/// The store, the action, the items, and all of it as the simulated platform receives it.
+pub(super) fn parse(request: &Request) -> (String, String, Vec<Item>, Incoming) {
+    let target = request.url.splitn(4, '/').nth(3).unwrap_or_default().to_owned();
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let mut parts = path.split('/').skip(1);
+    let (name, action) = (parts.next().unwrap().to_owned(), parts.next().unwrap().to_owned());
+    let post = request.method != Method::Get;
+    let items = if post {
+        let body: Value = serde_json::from_str(request.body.as_deref().unwrap()).unwrap();
+        let item = |item: &Value| Item {
+            external_id: item["external_id"].as_str().unwrap().to_owned(),
+            quantity: item["delta"].as_i64().or(item["quantity"].as_i64()),
+            expected: item["expected"].as_i64(),
+        };
+        body["items"].as_array().unwrap().iter().map(item).collect()
+    } else {
+        let ids = query.split('&').filter_map(|pair| pair.strip_prefix("external_id="));
+        ids.map(|id| Item { external_id: id.to_owned(), quantity: None, expected: None }).collect()
+    };
+    let secret = request.secret_headers.iter().find(|(key, _)| *key == "authorization");
+    let incoming = Incoming {
+        post,
+        authorization: secret.map(|(_, value)| value.expose_secret().to_owned()),
+        key: request.headers.iter().find(|(key, _)| *key == "idempotency-key").map(|(_, value)| value.clone()),
+        body: request.body.clone().unwrap_or_default(),
+        target,
+    };
+    (name, action, items, incoming)
+}

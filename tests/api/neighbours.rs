@@ -31,6 +31,7 @@ fn the_rows_of_every_bulk_request_count_against_a_quota() {
             assert_ne!(ada.send(method, &path, body).status, 429, "{path}");
         }
         let refused = ada.send(method, &path, body);
+        assert_eq!(refused.status, 429, "{path}");
         refused.is_problem(429);
         assert!((90..=100).contains(&refused.header("retry-after").unwrap().parse::<u64>().unwrap()), "{path}");
         assert_eq!(api.seller("Ben").send(method, &path, &json!([])).status / 100, if path.contains("stores") { 4 } else { 2 });

@@ -6,6 +6,7 @@
 //! outcome is determined. [`claim`](crate::domain::claim) makes every decision; here are the statements before and after.
 mod claim;
 mod listings;
+mod looks;
 mod outcome;
 mod stores;
 mod targets;

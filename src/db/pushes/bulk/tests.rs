@@ -79,9 +79,10 @@ fn stored(tenant: &mut Tenant<'_>, like: &[Push]) -> Vec<Push> {
 #[test]
 fn holding_releasing_and_noting_containment_are_the_domains_transitions_in_every_state() {
     type Transition = (fn(&mut Tenant<'_>), fn(&mut Push));
-    let table: [Transition; 3] = [
+    let table: [Transition; 4] = [
         (|t| assert!(t.hold_store(STORE, at(7)).unwrap() > 0), |push| push.hold_with_store(at(7))),
         (|t| assert!(t.release_store(STORE, at(7)).unwrap() > 0), |push| push.release_with_store(at(7))),
+        (|t| assert!(t.hurry_store(STORE, at(4)).unwrap() > 0), |push| push.hurry(at(4))),
         (|t| t.note_contained(&[LISTING]).unwrap(), Push::note_contained),
     ];
     for (statement, transition) in table {

@@ -290,6 +290,11 @@ pub struct Configure(pub Arc<StoreConfig>);
 impl Handler<Configure> for StoreActor {
     type Result = ();
     fn handle(&mut self, message: Configure, ctx: &mut Self::Context) {
+        let way_in = |config: &StoreConfig| (config.store.base_url.clone(), config.store.config.clone(), config.store.credentials.clone());
+        if way_in(&self.config) != way_in(&message.0) {
+            // Whatever failed before may work now.
+            self.sync.forget_failures();
+        }
         self.config = message.0;
         self.start_due_runs(ctx);
         self.input(Input::Hint, ctx);

@@ -7,6 +7,7 @@
 mod claim;
 mod clock;
 mod listings;
+mod looks;
 mod outcome;
 mod stores;
 mod targets;

@@ -2,7 +2,7 @@
 //! which credentials are sealed under an old key.
 use super::connection::{Conn, on};
 use super::pushes::{has_ended, is_in_flight};
-use super::schema::{pushes, sellers, stores, sync_runs, sync_settings};
+use super::schema::{listings, pushes, sellers, stores, sync_runs, sync_settings};
 use super::scope::Scope;
 use super::sealing::Sealer;
 use super::settings::SettingsRow;
@@ -27,7 +27,7 @@ pub struct Retention {
 pub const PRUNE_STEP: usize = 500;
 
 /// The sellers that are not suspended and have work at `now`: pushes that wait for their time or were interrupted, open
-/// runs, a daily run that is due, stores to check again.
+/// runs, a daily run that is due, stores to check again, listings to look at.
 pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId>> {
     let mut found: Vec<Vec<u8>> =
         on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::due_at.is_not_null()).load(c))?;
@@ -35,6 +35,9 @@ pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId
     found.extend(on!(conn, c => sync_runs::table.select(sync_runs::seller_id).distinct().filter(sync_runs::finished_at.is_null()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => sync_settings::table.select(sync_settings::seller_id).filter(sync_settings::next_run_at.le(now)).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::probe_at.le(now).or(stores::probe_at.gt(now + PROBE_AFTER))).load::<Vec<u8>>(c))?);
+    found.extend(
+        on!(conn, c => listings::table.select(listings::seller_id).distinct().filter(listings::look_at.le(now)).load::<Vec<u8>>(c))?,
+    );
     found.sort_unstable();
     found.dedup();
     let suspended: Vec<Vec<u8>> = on!(conn, c => sellers::table.select(sellers::id).filter(sellers::suspended).load(c))?;

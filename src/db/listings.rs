@@ -73,6 +73,11 @@ pub(super) struct ListingRow {
     marked: bool,
     created_at: Timestamp,
     settles_at: Option<Timestamp>,
+    late_numbers: Option<String>,
+    shown_before: Option<i64>,
+    changed_at: Option<Timestamp>,
+    owed_since: Option<Timestamp>,
+    look_at: Option<Timestamp>,
 }
 
 impl ListingRow {
@@ -236,6 +241,11 @@ impl Tenant<'_> {
                 marked: false,
                 created_at: now,
                 settles_at: None,
+                late_numbers: None,
+                shown_before: None,
+                changed_at: None,
+                owed_since: None,
+                look_at: None,
             });
             existing.by_sku.insert(row.sku.to_string(), row.external_id.clone());
             return Ok(ListingChange::Created(id));

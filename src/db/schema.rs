@@ -102,6 +102,11 @@ diesel::table! {
         marked -> Bool,
         created_at -> BigInt,
         settles_at -> Nullable<BigInt>,
+        late_numbers -> Nullable<Text>,
+        shown_before -> Nullable<BigInt>,
+        changed_at -> Nullable<BigInt>,
+        owed_since -> Nullable<BigInt>,
+        look_at -> Nullable<BigInt>,
     }
 }
 
@@ -164,6 +169,7 @@ diesel::table! {
         run_id -> Nullable<Binary>,
         in_doubt -> Bool,
         contained -> Bool,
+        cause -> Nullable<Text>,
     }
 }
 

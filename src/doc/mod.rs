@@ -1,5 +1,5 @@
 //! Documentation that concerns more than one file: [design decisions](decisions), [what API errors mean](errors), [what can
-//! go wrong and how it is handled](faults), [how the service is simulated](simulation), [what a build costs](build_time), [the changelog](changes). The pages
+//! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation), [what a build costs](build_time), [the changelog](changes). The pages
 //! are the Markdown files in this folder.
 
 /// What each kind of problem document means, and what the client should do about it.
@@ -9,6 +9,10 @@ pub mod errors {}
 /// For each fault: what must happen, and the test that proves it.
 #[doc = include_str!("faults.md")]
 pub mod faults {}
+
+/// Every misbehavior of shops on every platform, and the test that proves what the service does about it.
+#[doc = include_str!("misbehaving_shops.md")]
+pub mod misbehaving_shops {}
 
 /// The simulation of the whole service under faults: what it simulates, what it checks, and how to reproduce a failure.
 #[doc = include_str!("simulation.md")]

@@ -7,10 +7,15 @@ mod terms;
 pub mod waiting;
 
 use super::delivery::{Abilities, Change, Method, Resolution};
-use super::push::{Invalid, ListingUpdate, Push, PushKind, SendBy, VerdictContext};
+use super::push::{Addressee, Invalid, ListingUpdate, Push, PushKind, SendBy, VerdictContext};
 use super::{CallId, ListingId, PushId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 pub use terms::ClaimTerms;
+
+/// The most increases that are read and then set together. What the shop sells between the two comes back with the set,
+/// and both take longer the more rows they have: with 100 rows, a WooCommerce shop took 8 s for them, and of 30 units sold
+/// in that time 14 came back.
+const READ_AND_SET_ROWS: usize = 20;
 
 /// A call that is `sending` in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +55,11 @@ pub enum Work {
     Send(ClaimedCall),
     /// Read what the listings of these increases show, then claim them.
     ReadFirst(Vec<Push>),
-    /// Read what the listings of these uncertain increases show, then decide them.
+    /// Read what the listings of these uncertain pushes show, then decide them.
     ReadBack(Vec<Push>),
+    /// Read what these listings show, to which nothing is to be sent: they may contradict the account, or are owed what
+    /// was refused.
+    Look(Vec<Addressee>),
 }
 
 /// How the uncertain pushes that are due first are resolved.
@@ -95,6 +103,10 @@ pub fn page_of(due: Vec<Push>, terms: &ClaimTerms) -> Vec<Push> {
     let mut page: Vec<Push> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut most = terms.limit.max(1);
+    let is_increase = due.first().is_some_and(|push| push.kind() == PushKind::Increase);
+    if is_increase && terms.abilities.increase_method() == Some(Method::ReadAndSet) {
+        most = most.min(READ_AND_SET_ROWS);
+    }
     let mut group = None;
     for push in due {
         let own = terms.group_of(&push);
@@ -110,6 +122,15 @@ pub fn page_of(due: Vec<Push>, terms: &ClaimTerms) -> Vec<Push> {
         }
     }
     page
+}
+
+/// The listings of one look, out of those that are due: all of one group.
+pub fn look_page(mut due: Vec<Addressee>, terms: &ClaimTerms) -> Vec<Addressee> {
+    let group = |to: &Addressee| terms.group_by.map(|field| to.extra_field(field));
+    let first = due.first().map(group);
+    due.retain(|to| Some(group(to)) == first);
+    due.truncate(terms.limit.max(1));
+    due
 }
 
 /// Splits off the pushes of listings that an earlier request may still reach: those wait until their listing has settled.

@@ -126,6 +126,11 @@ pub enum ItemResult {
         /// Why, in plain words.
         reason: String,
     },
+    /// Not applied, because the platform refused another item of the same call: sent again at once, in a smaller call.
+    RefusedWithOthers {
+        /// Why, in plain words.
+        reason: String,
+    },
     /// Applied neither by this sending nor by an earlier one of the very same call (the platform recognizes the call by
     /// its key and says that it failed): it is sent again in another call.
     NeverApplied {
@@ -175,6 +180,14 @@ pub enum Outcome {
     /// applied. Its pushes are held.
     Closed {
         /// Why, in plain words.
+        reason: String,
+        /// What the seller can do about it.
+        next_step: String,
+    },
+    /// Something that is not the platform answered (a maintenance page, a PHP notice), so it may have been applied. The
+    /// store is held and tried again from time to time, as after [`Outcome::Closed`].
+    Obscured {
+        /// What answered, in plain words.
         reason: String,
         /// What the seller can do about it.
         next_step: String,

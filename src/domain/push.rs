@@ -6,6 +6,7 @@
 //!
 //! Nothing outside this module changes a push: everything that may happen to one is a method here. The database saves a
 //! [`Record`] and loads it again through [`Push::from_record`], which refuses a combination that no transition produces.
+mod account;
 mod clock;
 mod outcome;
 mod record;
@@ -14,11 +15,12 @@ mod state;
 mod verdict;
 mod waiting;
 
-pub use outcome::{Account, DOUBT_FOR, ListingUpdate, SHOWN_WITHIN, VerdictContext};
-pub use record::{Addressee, Invalid, Push, Record};
+pub use account::{Account, DOUBT_FOR, LOOK_AFTER, LateNumbers, SHOWN_WITHIN};
+pub use outcome::{ListingUpdate, VerdictContext};
+pub use record::{Addressee, Invalid, Push, Record, WAITS_FOR_STORE};
 pub use sending::SendBy;
 pub use state::{PushKind, PushState};
-pub use verdict::{Verdict, verdicts};
+pub use verdict::{RECONNECT, Verdict, verdicts};
 pub use waiting::{OverwriteBehind, Retry};
 
 #[cfg(test)]

@@ -155,6 +155,11 @@ impl StoreSync {
         self.next(now)
     }
 
+    /// The store is reached in another way now, so earlier failures say nothing about it.
+    pub fn forget_failures(&mut self) {
+        self.circuit.succeeded();
+    }
+
     /// Whether no call is in flight and no work is known to be due by `until`.
     pub fn is_idle(&self, until: Timestamp) -> bool {
         self.under_way == 0 && !self.claiming && !self.hinted && self.next_due.is_none_or(|due| due > until)

@@ -59,7 +59,7 @@ impl From<Push> for PushAnswer {
             quantity: push.quantity,
             state: push.state,
             attempts: push.attempts,
-            reason: push.reason,
+            reason: push.reason.or(push.cause),
             next_step: push.next_step,
             raw_answer: push.raw_answer,
             sync_id: push.run_id,

@@ -88,7 +88,7 @@ pub async fn get_store(caller: Caller, id: Path<StoreId>) -> Answer {
     Ok(HttpResponse::Ok().json(view(&store)))
 }
 
-/// Changes a store; omitted fields stay as they are. New credentials release held pushes; `paused` holds waiting pushes;
+/// Changes a store; omitted fields stay as they are. New credentials, settings or a new address release held pushes; `paused` holds waiting pushes;
 /// `sync_enabled: false` cancels them.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])), request_body = StoreFields,
     responses((status = 200, body = StoreView), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
@@ -118,6 +118,9 @@ struct CheckAnswer {
     /// Why not, in plain words.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What the check could not find out, in plain words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
 }
 
 /// Calls the platform and reports whether the store answers. If a store that needed reauthorization answers again, its
@@ -126,6 +129,9 @@ struct CheckAnswer {
     responses((status = 200, body = CheckAnswer), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[post("/v1/stores/{id}/check")]
 pub async fn check_store(caller: Caller, state: State, id: Path<StoreId>) -> Answer {
-    let reason = stores::check(&state.service, &caller, id.into_inner()).await?;
-    Ok(HttpResponse::Ok().json(CheckAnswer { ok: reason.is_none(), reason }))
+    let id = id.into_inner();
+    let reason = stores::check(&state.service, &caller, id).await?;
+    let store = caller.db.read(move |t| t.store(id)).await?;
+    let note = stores::left_open_by_check(&store).filter(|_| reason.is_none());
+    Ok(HttpResponse::Ok().json(CheckAnswer { ok: reason.is_none(), reason, note }))
 }

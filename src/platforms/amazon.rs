@@ -20,16 +20,14 @@
 //! `Retry-After` is ever sent (it is obeyed); how far reads lag behind.
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, required};
+use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
+use super::fields::{base, page_size, required};
 use super::oauth;
 use super::sign::{expires_soon, percent};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::BTreeMap;
+use wire::{Availability, Errors, Item, PatchBody, PatchOperation, SearchResults, Submission};
 
 /// The path of the API, with its version.
 const LISTINGS: &str = "listings/2021-08-01/items";
@@ -143,6 +141,8 @@ impl Platform for Amazon {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let client = store.credentials.get("client_id").map_or("", ExposeSecret::expose_secret);
         Facts {
+            sets_on_hand: false,
+            proves_writes: false,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: 1 },
             group_by: None,
             per_store: PER_ACCOUNT,
@@ -183,6 +183,10 @@ impl Platform for Amazon {
         result.map_or_else(unreadable, |result| Outcome::Answered(vec![result]))
     }
 
+    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
+        Vec::new()
+    }
+
     fn quota(&self, reply: &Reply) -> Option<ReportedQuota> {
         let per_second: f64 = reply.header("x-amzn-ratelimit-limit")?.trim().parse().ok()?;
         let quota = ReportedQuota { per_second, burst: PER_ACCOUNT.burst, available: None, cost: None };
@@ -191,7 +195,8 @@ impl Platform for Amazon {
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, stamp: &Stamp) -> Result<Request, String> {
         let after = cursor.map(|token| format!("&pageToken={}", percent(token))).unwrap_or_default();
-        let query = format!("&includedData=summaries,fulfillmentAvailability&sortBy=sku&sortOrder=ASC&pageSize={SKUS_PER_PAGE}{after}");
+        let size = page_size(store, SKUS_PER_PAGE);
+        let query = format!("&includedData=summaries,fulfillmentAvailability&sortBy=sku&sortOrder=ASC&pageSize={size}{after}");
         signed(store, Request::get(listings_url(store, None, &query)?), stamp)
     }
 
@@ -282,7 +287,10 @@ fn read_result(store: &StoreConnection, item: &CallItem, reply: &Reply) -> Optio
     let found: Item = serde_json::from_str(&reply.body).ok()?;
     let channel = channel(store, item);
     match found.fulfillment_availability.iter().find(|availability| availability.fulfillment_channel_code == channel) {
-        Some(availability) => Some(ItemResult::Applied { shown: Some(availability.quantity.unwrap_or(0)) }),
+        Some(availability) => Some(match availability.quantity.or_absent(0) {
+            Some(shown) => ItemResult::Applied { shown: Some(shown) },
+            None => ItemResult::Unknown { reason: "Amazon's answer has no quantity for this listing.".to_owned() },
+        }),
         None if found.is_amazon_fulfilled() => Some(ItemResult::Rejected {
             reason: "Amazon stores and ships this listing's stock (FBA), so its quantity cannot be set.".to_owned(),
             next_step: "In Seller Central, change the listing to be fulfilled by you, or remove the listing here.".to_owned(),
@@ -292,102 +300,6 @@ fn read_result(store: &StoreConnection, item: &CallItem, reply: &Reply) -> Optio
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PatchBody<'a> {
-    product_type: &'a str,
-    patches: [PatchOperation<'a>; 1],
-}
-
-#[derive(Serialize)]
-struct PatchOperation<'a> {
-    /// `merge` leaves the channel's other attributes unchanged.
-    op: &'static str,
-    path: &'static str,
-    value: [Availability<'a>; 1],
-}
-
-#[derive(Serialize)]
-struct Availability<'a> {
-    fulfillment_channel_code: &'a str,
-    quantity: i64,
-}
-
-#[derive(Deserialize)]
-struct Submission {
-    status: String,
-    #[serde(default)]
-    issues: Vec<Issue>,
-}
-
-#[derive(Deserialize)]
-struct Issue {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    severity: String,
-}
-
-#[derive(Deserialize)]
-struct Errors {
-    errors: Vec<Issue>,
-}
-
-#[derive(Deserialize)]
-struct SearchResults {
-    items: Vec<Item>,
-    pagination: Option<Pagination>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Pagination {
-    next_token: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Item {
-    sku: String,
-    #[serde(default)]
-    summaries: Vec<Summary>,
-    #[serde(default)]
-    fulfillment_availability: Vec<FoundAvailability>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Summary {
-    product_type: Option<String>,
-    item_name: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FoundAvailability {
-    fulfillment_channel_code: String,
-    quantity: Option<i64>,
-}
-
-impl Item {
-    /// Whether Amazon's warehouses hold all of its stock.
-    fn is_amazon_fulfilled(&self) -> bool {
-        let mut channels =
-            self.fulfillment_availability.iter().map(|availability| availability.fulfillment_channel_code.as_str()).peekable();
-        channels.peek().is_some() && channels.all(is_amazon_fulfilled)
-    }
-
-    fn variant(self) -> Variant {
-        let note = if self.is_amazon_fulfilled() { " (stock held by Amazon)" } else { "" };
-        let summary = self.summaries.into_iter().next();
-        let name = summary.as_ref().and_then(|summary| summary.item_name.as_ref()?.as_str()).unwrap_or(&self.sku);
-        let title = format!("{name}{note}");
-        let product_type = summary.and_then(|summary| summary.product_type).map(|own| ("product_type".to_owned(), own));
-        Variant { sku: Some(self.sku.clone()), external_id: self.sku, extra: BTreeMap::from_iter(product_type), title }
-    }
-}
-
 #[cfg(test)]
 mod tests;
+mod wire;

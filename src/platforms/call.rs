@@ -1,7 +1,7 @@
 //! Calls, requests and replies as plain values. Secrets have a type that prints `[REDACTED]`.
 use crate::domain::StoreId;
 use crate::domain::retry::LONGEST_ASKED;
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -158,13 +158,22 @@ impl Reply {
         let text = self.header("retry-after")?.trim();
         let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0);
         let by_date = || {
-            let date = |text: &str| DateTime::parse_from_rfc2822(text.trim()).ok();
-            let wait = date(text)?.signed_duration_since(date(self.header("date")?)?);
+            let wait = http_date(text)?.signed_duration_since(http_date(self.header("date")?)?);
             Some(wait.to_std().unwrap_or(Duration::ZERO))
         };
         let longest = LONGEST_ASKED.as_secs_f64();
         seconds.map(|seconds| Duration::from_secs_f64(seconds.min(longest))).or_else(by_date).map(|wait| wait.min(LONGEST_ASKED))
     }
+}
+
+/// The instant of an HTTP date (RFC 9110, section 5.6.7), in any of its three forms.
+fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    if let Ok(date) = DateTime::parse_from_rfc2822(text) {
+        return Some(date.to_utc());
+    }
+    let formats = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok()).map(|date| date.and_utc())
 }
 
 #[cfg(test)]
@@ -188,6 +197,8 @@ mod tests {
             ("Mon, 02 Mar 2026 12:00:30 GMT", Some(30.0)),
             ("Mon, 02 Mar 2026 11:00:00 GMT", Some(0.0)),
             ("Tue, 02 Mar 2027 12:00:00 GMT", Some(3600.0)),
+            ("Monday, 02-Mar-26 12:00:30 GMT", Some(30.0)),
+            ("Mon Mar  2 12:00:30 2026", Some(30.0)),
             ("-1", None),
             ("NaN", None),
             ("soon", None),

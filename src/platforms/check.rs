@@ -74,6 +74,18 @@ impl<'a> Check<'a> {
         check
     }
 
+    /// Refuses an address that ends in one of these paths, which lead to the platform's own pages: the connector appends
+    /// its own paths to the address.
+    #[must_use]
+    pub fn without_path(mut self, paths: &[&str]) -> Self {
+        let url = self.store.base_url.as_deref().and_then(|text| reqwest::Url::parse(text).ok());
+        let found = url.and_then(|url| paths.iter().find(|path| url.path().trim_end_matches('/').ends_with(**path)).copied());
+        if let Some(path) = found {
+            self.bad("/base_url", format!("must be the address of the shop's server, without {path} at the end"));
+        }
+        self
+    }
+
     fn bad(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.errors.push(FieldError::new(pointer, detail));
     }

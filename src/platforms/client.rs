@@ -1,19 +1,25 @@
 //! Waits for the rate limits, sends, measures and classifies. The only place that sends, and where the store's credentials
 //! are masked in whatever comes back.
 use super::call::{Action, Call, Reply, Request, StoreConnection};
-use super::codes::{by_status, unreadable};
-use super::connector::{Platform, Renewal, Stamp, VariantPage};
+use super::codes::unreadable;
+use super::connector::{Platform, RESERVED, Renewal, Stamp, VariantPage};
+use super::fields::with_smaller_pages;
+use super::interference;
 use super::limits::{Limits, Permit, Slept};
 use super::mask::Mask;
 use super::registry::by_name;
 use super::transport::{SendError, Transport};
 use crate::clock::Clock;
 use crate::domain::StoreId;
-use crate::domain::Timestamp;
-use crate::domain::delivery::Outcome;
+use crate::domain::delivery::{ItemResult, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+mod replies;
+
+use replies::{HALVINGS_AT_ONCE, MOST_HALVINGS, dated, fresh, halvings, nothing_sent, read_outcome, with_halvings};
+pub(super) use replies::{read_renewal, read_variants};
 
 /// The longest excerpt of an answer that is stored with a push, in bytes.
 const MAX_EXCERPT_BYTES: usize = 1024;
@@ -52,8 +58,17 @@ pub struct Sent {
     pub outcome: Outcome,
     /// The status and the start of the answer, for the records; the store's credentials are masked in it, as in the outcome.
     pub raw: Option<String>,
-    /// Whether the store's circuit may count this as an answer: a status below 500, or a call that was never sent.
+    /// Whether the store's circuit may count this as an answer: a status below 500, an answer that was too large, or a
+    /// call that was never sent.
     pub answered: bool,
+    /// After a read where [`Facts::sets_on_hand`](super::Facts): what is reserved of each item.
+    pub reserved: Vec<Option<i64>>,
+}
+
+impl Sent {
+    fn without_answer(outcome: Outcome) -> Self {
+        Self { outcome, raw: None, answered: false, reserved: Vec::new() }
+    }
 }
 
 impl Client {
@@ -100,27 +115,48 @@ impl Client {
     pub async fn send(&self, store: &StoreConnection, call: &Call, permit: Option<Permit>) -> Sent {
         let Some(platform) = by_name(&store.platform) else {
             let reason = format!("There is no connector for the platform {}.", store.platform);
-            return Sent { outcome: Outcome::Refused { reason, next_step: "Remove this store.".to_owned() }, raw: None, answered: true };
+            return Sent {
+                outcome: Outcome::Refused { reason, next_step: "Remove this store.".to_owned() },
+                raw: None,
+                answered: true,
+                reserved: Vec::new(),
+            };
+        };
+        let prepared;
+        let call = match call.action == Action::Set && platform.facts(store).sets_on_hand {
+            false => call,
+            // Its caller has just read them.
+            true if call.items.iter().all(|item| item.extra.contains_key(RESERVED)) => call,
+            true => match self.with_reserved(platform, store, call).await {
+                Ok(with_reserved) => {
+                    prepared = with_reserved;
+                    &prepared
+                }
+                Err(sent) => return sent,
+            },
         };
         let request = match platform.request(store, call, &self.stamp()) {
             Ok(request) => request,
             Err(reason) => {
                 let reason = Mask::of(store, None).text(&reason).into_owned();
                 let next_step = "Check the settings of the store and of the listing.".to_owned();
-                return Sent { outcome: Outcome::Refused { reason, next_step }, raw: None, answered: true };
+                return Sent { outcome: Outcome::Refused { reason, next_step }, raw: None, answered: true, reserved: Vec::new() };
             }
         };
         let mask = Mask::of(store, Some(&request));
         let started = tokio::time::Instant::now();
-        let sent = match self.exchange(request).await {
+        let sent = match self.exchange(fresh(request, call.action)).await {
             Ok(reply) => {
                 if let (Some(permit), Some(quota)) = (&permit, platform.quota(&reply)) {
                     permit.learn(quota);
                 }
-                let outcome = mask.outcome(&reply, |reply| platform.outcome(store, call, reply));
-                Sent { outcome, raw: Some(mask.excerpt(&reply, MAX_EXCERPT_BYTES)), answered: reply.status < 500 }
+                self.pause_if_asked(store, &reply);
+                let is_base = call.action == Action::Read && platform.facts(store).sets_on_hand;
+                let reserved = if is_base { platform.reserved(store, call, &reply) } else { Vec::new() };
+                let outcome = mask.outcome(&reply, |reply| read_outcome(platform, store, call, reply));
+                Sent { outcome, raw: Some(mask.excerpt(&reply, MAX_EXCERPT_BYTES)), answered: reply.status < 500, reserved }
             }
-            Err(outcome) => Sent { outcome: mask.in_texts(outcome), raw: None, answered: false },
+            Err(outcome) => Sent { answered: is_too_large(&outcome), ..Sent::without_answer(mask.in_texts(outcome)) },
         };
         let took = started.elapsed();
         self.pause_if_throttled(store, &sent.outcome);
@@ -131,6 +167,51 @@ impl Client {
         metrics::histogram!("stocktide_platform_call_seconds", "platform" => platform.name()).record(took.as_secs_f64());
         tracing::debug!(store.id = %store.store_id, platform = platform.name(), outcome = label, items = call.items.len(), duration_ms = took.as_millis(), "called a platform");
         sent
+    }
+
+    /// The call with what is reserved of each item, as a read says now. If that cannot be found out for every item, the
+    /// call is not sent: nothing was applied.
+    async fn with_reserved(&self, platform: &dyn Platform, store: &StoreConnection, call: &Call) -> Result<Call, Sent> {
+        let read = Call { action: Action::Read, idempotency_key: None, ..call.clone() };
+        let unsent = |outcome, raw| Sent { outcome, raw, answered: true, reserved: Vec::new() };
+        let request = platform.request(store, &read, &self.stamp()).map_err(|reason| {
+            let next_step = "Check the settings of the store and of the listing.".to_owned();
+            unsent(Outcome::Refused { reason, next_step }, None)
+        })?;
+        let mask = Mask::of(store, Some(&request));
+        let permit = self.permit(store, &read).await;
+        let reply = match self.exchange(fresh(request, Action::Read)).await {
+            Ok(reply) => reply,
+            Err(outcome) => {
+                let answered = is_too_large(&outcome);
+                return Err(Sent { answered, ..Sent::without_answer(nothing_sent(mask.in_texts(outcome), call)) });
+            }
+        };
+        drop(permit);
+        self.pause_if_asked(store, &reply);
+        let outcome = mask.outcome(&reply, |reply| read_outcome(platform, store, &read, reply));
+        self.pause_if_throttled(store, &outcome);
+        let stopped = |outcome| Sent {
+            answered: reply.status < 500,
+            ..unsent(nothing_sent(outcome, call), Some(mask.excerpt(&reply, MAX_EXCERPT_BYTES)))
+        };
+        let Outcome::Answered(results) = outcome else { return Err(stopped(outcome)) };
+        let mut prepared = call.clone();
+        let reserved = platform.reserved(store, &read, &reply);
+        if reserved.len() == results.len() && reserved.iter().all(Option::is_some) {
+            for (item, units) in prepared.items.iter_mut().zip(reserved.iter().flatten()) {
+                item.extra.insert(RESERVED.to_owned(), units.to_string());
+            }
+            return Ok(prepared);
+        }
+        let unread = |(result, units): (ItemResult, Option<i64>)| match (result, units) {
+            (rejected @ ItemResult::Rejected { .. }, _) => rejected,
+            (_, Some(_)) => ItemResult::RefusedWithOthers { reason: "Another listing of the same call cannot be read.".to_owned() },
+            (ItemResult::Unknown { reason }, None) => ItemResult::TryAgain { reason },
+            (_, None) => ItemResult::TryAgain { reason: "The store does not say how much of this listing is reserved.".to_owned() },
+        };
+        let reserved = reserved.into_iter().chain(std::iter::repeat(None));
+        Err(stopped(Outcome::Answered(results.into_iter().zip(reserved).map(unread).collect())))
     }
 
     /// Reads a page of the store's variants, within the same rate limits.
@@ -144,22 +225,40 @@ impl Client {
         };
         let platform =
             by_name(&store.platform).ok_or_else(|| refused(format!("There is no connector for the platform {}.", store.platform)))?;
-        let request = platform.variants_request(store, cursor, &self.stamp()).map_err(refused)?;
+        let (mut halvings, cursor) = halvings(cursor);
         let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
-        let permit = self.permit(store, &call).await;
-        let mask = Mask::of(store, Some(&request));
-        let reply = self.exchange(request).await.map_err(|outcome| mask.in_texts(outcome))?;
-        if let (Some(permit), Some(quota)) = (&permit, platform.quota(&reply)) {
-            permit.learn(quota);
-        }
-        let read = |reply: &Reply| read_variants(platform, store, cursor, reply);
-        match read(&reply) {
-            Ok(page) => Ok(mask.page(page)),
-            Err(_) => {
-                let outcome = mask.outcome(&reply, |reply| read(reply).err().unwrap_or_else(unreadable));
-                self.pause_if_throttled(store, &outcome);
-                Err(outcome)
+        loop {
+            let store = &with_smaller_pages(store, halvings);
+            let request = platform.variants_request(store, cursor, &self.stamp()).map_err(refused)?;
+            let mask = Mask::of(store, Some(&request));
+            let permit = self.permit(store, &call).await;
+            let reply = match self.exchange(fresh(request, Action::Read)).await {
+                // Too large, or too slow: a smaller page may not be.
+                Err(Outcome::Unknown { .. }) if halvings < MOST_HALVINGS => {
+                    halvings += HALVINGS_AT_ONCE;
+                    continue;
+                }
+                reply => reply.map_err(|outcome| mask.in_texts(outcome))?,
+            };
+            if let (Some(permit), Some(quota)) = (&permit, platform.quota(&reply)) {
+                permit.learn(quota);
             }
+            let read = |reply: &Reply| match interference::recognize(Action::Read, reply) {
+                // A page of variants may be a little out of date.
+                None | Some(Outcome::TryAgain { .. }) => read_variants(platform, store, cursor, reply),
+                Some(outcome) => Err(outcome),
+            };
+            return match read(&reply) {
+                Ok(page) => {
+                    let page = mask.page(page);
+                    Ok(VariantPage { next: page.next.map(|next| with_halvings(halvings, &next)), ..page })
+                }
+                Err(_) => {
+                    let outcome = mask.outcome(&reply, |reply| read(reply).err().unwrap_or_else(unreadable));
+                    self.pause_if_throttled(store, &outcome);
+                    Err(outcome)
+                }
+            };
         }
     }
 
@@ -186,6 +285,22 @@ impl Client {
         Stamp { now: self.clock.now().to_utc(), nonce: format!("{:032x}", rand::random::<u128>()) }
     }
 
+    /// The reply without noise before its body, and dated.
+    fn normalized(&self, mut reply: Reply) -> Reply {
+        let body = interference::without_noise(&reply.body);
+        if body.len() < reply.body.len() {
+            reply.body = body.to_owned();
+        }
+        dated(reply, self.clock.now())
+    }
+
+    /// A 503 may have been applied, but its `Retry-After` is obeyed like that of a 429.
+    fn pause_if_asked(&self, store: &StoreConnection, reply: &Reply) {
+        if let Some(after) = reply.retry_after().filter(|_| reply.status == 503) {
+            self.limits.pause(store.store_id, after);
+        }
+    }
+
     fn pause_if_throttled(&self, store: &StoreConnection, outcome: &Outcome) {
         if let Outcome::TryAgain { throttled: true, after, .. } = outcome {
             self.limits.pause(store.store_id, after.unwrap_or(DEFAULT_THROTTLE));
@@ -196,55 +311,22 @@ impl Client {
     async fn exchange(&self, request: Request) -> Result<Reply, Outcome> {
         let reply = tokio::time::timeout(self.timeout + Duration::from_millis(500), self.transport.send(request, self.timeout)).await;
         match reply {
-            Ok(Ok(reply)) => Ok(dated(reply, self.clock.now())),
+            Ok(Ok(reply)) => Ok(self.normalized(reply)),
             Ok(Err(SendError::NotConnected(why))) => {
                 Err(Outcome::TryAgain { reason: format!("The store could not be reached ({why})."), after: None, throttled: false })
             }
             Ok(Err(SendError::Lost(why))) => Err(lost(&why)),
+            Ok(Err(SendError::TooLarge)) => Err(Outcome::Unknown { reason: TOO_LARGE.to_owned() }),
             Err(_) => Err(lost("timeout")),
         }
     }
 }
 
-/// Reads a page with its connector, then drops what no page may contain: variants without an id, which no listing could
-/// be paired with, and a cursor that leads back to the same page, which would loop forever. An unsuccessful reply is never
-/// a page.
-pub(super) fn read_variants(
-    platform: &dyn Platform,
-    store: &StoreConnection,
-    cursor: Option<&str>,
-    reply: &Reply,
-) -> Result<VariantPage, Outcome> {
-    let mut page = platform.variants(store, cursor, reply)?;
-    if let Some(outcome) = by_status(reply) {
-        return Err(outcome);
-    }
-    page.variants.retain(|variant| !variant.external_id.is_empty());
-    page.next = page.next.filter(|next| Some(next.as_str()) != cursor);
-    Ok(page)
-}
+/// The reason of an outcome whose answer was too large. The store is alive, so this is no failure of the store.
+const TOO_LARGE: &str = "The store's answer is too large to be read.";
 
-/// Reads a renewal with its connector, but accepts no tokens that fail the store's own checks, because they would replace
-/// tokens that work, and none from an unsuccessful reply.
-pub(super) fn read_renewal(platform: &dyn Platform, store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
-    let credentials = match platform.renewal(store, reply, stamp) {
-        Renewal::Renewed(credentials) => credentials,
-        other => return other,
-    };
-    let renewed = StoreConnection { credentials: credentials.clone(), ..store.clone() };
-    let errors = platform.check_config(&renewed).err().unwrap_or_default();
-    if !(200..300).contains(&reply.status) || errors.iter().any(|error| error.pointer.starts_with("/credentials/")) {
-        return Renewal::TryAgain { reason: format!("The platform's answer contains no usable tokens ({}).", reply.status) };
-    }
-    Renewal::Renewed(credentials)
-}
-
-/// The reply with a `Date` if it asks for a pause and has none, since a pause may be given as a date.
-fn dated(mut reply: Reply, now: Timestamp) -> Reply {
-    if reply.header("retry-after").is_some() && reply.header("date").is_none() {
-        reply.headers.push(("date".to_owned(), now.to_utc().to_rfc2822()));
-    }
-    reply
+fn is_too_large(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Unknown { reason } if reason == TOO_LARGE)
 }
 
 fn lost(why: &str) -> Outcome {
@@ -260,6 +342,7 @@ fn outcome_label(outcome: &Outcome) -> &'static str {
         Outcome::Unauthorized { .. } => "unauthorized",
         Outcome::TokenExpired { .. } => "token_expired",
         Outcome::Closed { .. } => "closed",
+        Outcome::Obscured { .. } => "obscured",
         Outcome::Unknown { .. } => "unknown",
     }
 }

@@ -127,6 +127,11 @@ pub fn by_status(reply: &Reply) -> Option<Outcome> {
     })
 }
 
+/// The outcome of a status that says nothing about whether the call was applied.
+pub fn unreadable_status(reply: &Reply) -> Outcome {
+    Outcome::Unknown { reason: format!("The store, or something in front of it, failed ({}).", reply.status) }
+}
+
 /// The outcome when an answer cannot be parsed.
 pub fn unreadable() -> Outcome {
     Outcome::Unknown { reason: "The store's answer could not be read.".to_owned() }

@@ -7,11 +7,19 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 
+/// The field of an item in a set that says how many units are reserved for orders.
+pub const RESERVED: &str = "reserved";
+
 /// A store's abilities and limits, as its connector states them given the store's configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     /// What can be done with this store.
     pub abilities: Abilities,
+    /// What is set is the stock on hand, from which the platform subtracts what it has reserved for orders. Every set is
+    /// preceded by a read, and what is reserved is added: see [`Platform::reserved`].
+    pub sets_on_hand: bool,
+    /// Whether a successful check shows that the store may be written to, and not only read.
+    pub proves_writes: bool,
     /// The listing field (one of [`Platform::listing_fields`]) that all items of one call must share, for platforms
     /// that accept only, say, variants of one product together.
     pub group_by: Option<&'static str>,
@@ -125,6 +133,10 @@ pub trait Platform: Send + Sync {
     fn request(&self, store: &StoreConnection, call: &Call, stamp: &Stamp) -> Result<Request, String>;
     /// Reads the reply to [`Self::request`].
     fn outcome(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Outcome;
+    /// How many units of each item are reserved for orders, by the reply to a read; `None` for an item whose reserved
+    /// units cannot be read. Used only where [`Facts::sets_on_hand`]; a set finds the number in the item's field
+    /// [`RESERVED`].
+    fn reserved(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Vec<Option<i64>>;
     /// The state of the store's bucket, if the reply reports it.
     fn quota(&self, reply: &Reply) -> Option<ReportedQuota>;
     /// Builds the request for a page of the store's variants: the first page, or the one at `cursor`.

@@ -19,7 +19,8 @@
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::base;
+use super::fields::{base, page_size};
+use super::lenient::Units;
 use super::oauth;
 use super::sign::expires_soon;
 use crate::domain::FieldError;
@@ -40,7 +41,8 @@ const MAX_ITEMS: usize = 25;
 const CALLS_PER_DAY: u32 = 5000;
 /// Our own choice; eBay states no limit per seller.
 const PER_STORE: RateLimit = RateLimit { per_second: 5.0, burst: 10 };
-const ITEMS_PER_PAGE: usize = 100;
+/// A power of two, because eBay counts pages and not items, also when pages are smaller than this.
+const ITEMS_PER_PAGE: usize = 64;
 /// The id of a system error, after which an entry may or may not have been applied.
 const SYSTEM_ERROR: i64 = 25001;
 
@@ -107,6 +109,8 @@ impl Platform for Ebay {
         let client = store.credentials.get("client_id").map_or("", ExposeSecret::expose_secret);
         let daily = RateLimit { per_second: f64::from(CALLS_PER_DAY) / 86_400.0, burst: CALLS_PER_DAY };
         Facts {
+            sets_on_hand: false,
+            proves_writes: true,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: MAX_ITEMS },
             group_by: None,
             per_store: PER_STORE,
@@ -152,11 +156,18 @@ impl Platform for Ebay {
                 return failed;
             }
             // An item without a quantity has never been offered.
-            let shown =
-                if call.action == Action::Set { item.quantity } else { entries.iter().find_map(|entry| entry.quantity()).unwrap_or(0) };
-            ItemResult::Applied { shown: Some(shown) }
+            let read = || entries.iter().find_map(|entry| entry.quantity()).unwrap_or_default().or_absent(0);
+            let shown = if call.action == Action::Set { Some(item.quantity) } else { read() };
+            match shown {
+                Some(shown) => ItemResult::Applied { shown: Some(shown) },
+                None => ItemResult::Unknown { reason: "eBay's answer has no quantity for this listing.".to_owned() },
+            }
         };
         Outcome::Answered(call.items.iter().map(result).collect())
+    }
+
+    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
+        Vec::new()
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
@@ -165,7 +176,8 @@ impl Platform for Ebay {
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
         let offset: u64 = cursor.unwrap_or("0").parse().map_err(|_| "This cursor does not belong to eBay's list of items.".to_owned())?;
-        signed(store, Request::get(url(store, &format!("inventory_item?limit={ITEMS_PER_PAGE}&offset={offset}"))))
+        let size = page_size(store, ITEMS_PER_PAGE) as u64;
+        signed(store, Request::get(url(store, &format!("inventory_item?limit={size}&offset={}", offset / size))))
     }
 
     fn variants(&self, _: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
@@ -335,8 +347,8 @@ impl Entry {
         })
     }
 
-    fn quantity(&self) -> Option<i64> {
-        self.inventory_item.as_ref()?.availability.as_ref()?.ship_to_location_availability.as_ref()?.quantity
+    fn quantity(&self) -> Option<Units> {
+        Some(self.inventory_item.as_ref()?.availability.as_ref()?.ship_to_location_availability.as_ref()?.quantity)
     }
 }
 
@@ -353,7 +365,8 @@ struct FoundPlaces {
 
 #[derive(Deserialize)]
 struct FoundQuantity {
-    quantity: Option<i64>,
+    #[serde(default)]
+    quantity: Units,
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! Reads the store settings that several connectors share. Validation is in [`super::check`].
 use super::call::{CallItem, StoreConnection};
-use super::connector::RateLimit;
+use super::connector::{RESERVED, RateLimit};
 use crate::domain::FieldError;
 use crate::domain::problem::pointer_to;
 use serde::de::DeserializeOwned;
@@ -35,6 +35,25 @@ pub fn max_items(store: &StoreConnection, default: u64, most: u64) -> usize {
     usize::try_from(given).unwrap_or(1)
 }
 
+/// The internal setting that says how often the size of discovery's pages was halved. No connector's `check_config`
+/// accepts it from a seller.
+const HALVED_PAGES: &str = "halved_pages";
+
+/// The store, with pages of a size that was halved so often.
+pub fn with_smaller_pages(store: &StoreConnection, halvings: u32) -> StoreConnection {
+    let mut store = store.clone();
+    if halvings > 0 {
+        store.config.insert(HALVED_PAGES.to_owned(), halvings.into());
+    }
+    store
+}
+
+/// The size of discovery's pages, which is `full` unless the store's answers were too large or too slow.
+pub fn page_size(store: &StoreConnection, full: usize) -> usize {
+    let halvings = number(store, HALVED_PAGES).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    full.checked_shr(halvings).unwrap_or(0).max(1)
+}
+
 /// The address of the platform's server: the store's `base_url` or else `default`, without a trailing slash.
 pub fn base<'a>(store: &'a StoreConnection, default: &'a str) -> &'a str {
     store.base_url.as_deref().unwrap_or(default).trim_end_matches('/')
@@ -43,6 +62,12 @@ pub fn base<'a>(store: &'a StoreConnection, default: &'a str) -> &'a str {
 /// A field (a location, a warehouse) from the listing, or else from the settings of its store.
 pub fn listing_or_store_setting<'a>(item: &'a CallItem, store: &'a StoreConnection, name: &str) -> Option<&'a str> {
     item.extra.get(name).map(String::as_str).or_else(|| store.setting(name))
+}
+
+/// What a set makes the stock on hand: the item's quantity and what is reserved for orders.
+pub fn on_hand(item: &CallItem) -> i64 {
+    let reserved = item.extra.get(RESERVED).and_then(|units| units.parse().ok()).unwrap_or(0);
+    item.quantity.saturating_add(reserved)
 }
 
 /// A setting that is a JSON object.

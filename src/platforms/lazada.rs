@@ -30,7 +30,7 @@ use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnectio
 use super::check::{Check, Need};
 use super::codes::{Class, UNKNOWN_CODE, by_status, find, item, outcome, renewal, said, text, unreadable};
 use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, listing_or_store_setting, number, rate_limit, required, whole};
+use super::fields::{base, listing_or_store_setting, number, page_size, rate_limit, required, whole};
 use super::sign::{expires_soon, hmac_sha256, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -64,7 +64,7 @@ const RATE: RateLimit = RateLimit { per_second: 45.0, burst: 5 };
 /// The limit for a live app.
 const CALLS_PER_DAY: u64 = 10_000_000;
 const MAX_SKUS: usize = 20;
-const ITEMS_PER_PAGE: u64 = 20;
+const ITEMS_PER_PAGE: usize = 20;
 
 const UPDATE: &str = "/product/stock/sellable/update";
 const ADJUST: &str = "/product/stock/sellable/adjust";
@@ -222,10 +222,10 @@ fn read_result(store: &StoreConnection, listing: &CallItem, skus: &[InSku]) -> I
         return rejected("This SKU does not exist in the Lazada item.", PAIR);
     };
     let quantity = match (listing_or_store_setting(listing, store, WAREHOUSE_CODE), sku.warehouses.as_slice()) {
-        (None, [only]) => only.sellable.or(sku.quantity),
-        (None, _) => sku.quantity,
+        (None, [only]) => only.sellable.known().or(sku.quantity.known()),
+        (None, _) => sku.quantity.known(),
         (Some(code), warehouses) => match warehouses.iter().find(|warehouse| warehouse.code == code) {
-            Some(warehouse) => warehouse.sellable,
+            Some(warehouse) => warehouse.sellable.known(),
             None => return rejected("Lazada lists no stock of this SKU in the given warehouse.", WAREHOUSE),
         },
     };
@@ -263,6 +263,8 @@ impl Platform for Lazada {
         #[expect(clippy::cast_precision_loss, reason = "a bounded number of calls")]
         let per_second = (calls_per_day - u64::from(burst)) as f64 / 86_400.0;
         Facts {
+            sets_on_hand: false,
+            proves_writes: false,
             abilities: Abilities { adjust: true, idempotency: false, compare_and_set: false, read: true, max_items: MAX_SKUS },
             group_by: Some(ITEM_ID),
             per_store: rate_limit(store, RATE).unwrap_or(RATE),
@@ -298,20 +300,25 @@ impl Platform for Lazada {
         }
     }
 
+    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
+        Vec::new()
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, stamp: &Stamp) -> Result<Request, String> {
         let offset = cursor.map_or(Some(0), whole).ok_or("This cursor does not belong to the store's list of variants.")?;
-        list_request(store, offset, ITEMS_PER_PAGE, stamp)
+        list_request(store, offset, page_size(store, ITEMS_PER_PAGE) as u64, stamp)
     }
 
-    fn variants(&self, _: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
+    fn variants(&self, store: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
         let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
         let page: InPage = serde_json::from_value(envelope(&call, reply)?.data).map_err(|_| unreadable())?;
         let offset = cursor.and_then(whole).unwrap_or(0);
-        let full = page.products.len() as u64 >= ITEMS_PER_PAGE;
+        let size = page_size(store, ITEMS_PER_PAGE);
+        let full = page.products.len() >= size;
         let of_item = |item: InItem| {
             let (id, title) = (text(&item.item_id), item.attributes.name);
             item.skus.into_iter().map(move |sku| {
@@ -327,7 +334,7 @@ impl Platform for Lazada {
         };
         Ok(VariantPage {
             variants: page.products.into_iter().flat_map(of_item).collect(),
-            next: full.then(|| (offset + ITEMS_PER_PAGE).to_string()),
+            next: full.then(|| offset.saturating_add(size as u64).to_string()),
         })
     }
 

@@ -188,7 +188,9 @@ fn replaced(text: &str, secret: &str) -> Option<String> {
 fn texts(outcome: &mut Outcome) -> Vec<&mut String> {
     match outcome {
         Outcome::Answered(results) => results.iter_mut().flat_map(texts_of_item).collect(),
-        Outcome::Refused { reason, next_step } | Outcome::Closed { reason, next_step } => vec![reason, next_step],
+        Outcome::Refused { reason, next_step } | Outcome::Closed { reason, next_step } | Outcome::Obscured { reason, next_step } => {
+            vec![reason, next_step]
+        }
         Outcome::TryAgain { reason, .. }
         | Outcome::Unauthorized { reason }
         | Outcome::TokenExpired { reason }
@@ -200,7 +202,10 @@ fn texts_of_item(item: &mut ItemResult) -> Vec<&mut String> {
     match item {
         ItemResult::Applied { .. } | ItemResult::Stale { .. } | ItemResult::Accepted => Vec::new(),
         ItemResult::Rejected { reason, next_step } => vec![reason, next_step],
-        ItemResult::TryAgain { reason } | ItemResult::NeverApplied { reason } | ItemResult::Unknown { reason } => vec![reason],
+        ItemResult::TryAgain { reason }
+        | ItemResult::RefusedWithOthers { reason }
+        | ItemResult::NeverApplied { reason }
+        | ItemResult::Unknown { reason } => vec![reason],
     }
 }
 

@@ -8,8 +8,9 @@
 //!   `Idempotency-Key` header is ignored) and there is no compare-and-set. An increase is therefore read, added and
 //!   written back; whatever a fulfillment removes between the read and the write is overwritten. Concurrent writes to one
 //!   level leave one of the written values, never a mixture.
-//! - Reads and writes use `stocked_quantity` at a stock location. The sellable quantity is lower by the units reserved
-//!   for orders; a sale reduces `stocked_quantity` only when it is fulfilled.
+//! - The shop sells `stocked_quantity` at a stock location less `reserved_quantity`, the units reserved for orders; a sale
+//!   reduces the former only when it is fulfilled. So what is shown is the difference, and what is reserved is added to
+//!   what is set. (15 stocked and 3 reserved: the shop sells 12; set to 12, it would sell 9.)
 //! - A listing's `external_id` is an inventory item (`iitem_…`; not a variant, because a variant whose inventory Medusa
 //!   does not manage has no inventory item), and its `location_id` is a stock location (`sloc_…`). The store's
 //!   `location_id` applies to listings without their own; where the store has none, discovery uses the item's oldest
@@ -26,23 +27,24 @@
 //! 2.0 (`NO_ROUTE` is the advice in that case).
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::codes::{self, Class, said};
-use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{listing_or_store_setting, max_items};
+use super::codes::{self, Class};
+use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
+use super::fields::{listing_or_store_setting, max_items, on_hand, page_size};
 use super::sign::{expires_soon, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use wire::{Batch, Item, Items, LoggedIn, Refusal, Row, Updated};
 
 /// Rows per call. A read lists all its items in the URL.
 const MAX_ROWS: u64 = 100;
 /// Our own choice: the same server also serves the shop's customers.
 const OUR_PACE: RateLimit = RateLimit { per_second: 10.0, burst: 10 };
+const READ_FIELDS: &str = "id,location_levels.location_id,location_levels.stocked_quantity,location_levels.reserved_quantity";
 /// Inventory items per page.
 const ITEMS_PAGE: usize = 100;
 /// The largest quantity that is sent. Above 2^53 Medusa loses digits.
@@ -99,15 +101,16 @@ fn item_and_location<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Resu
 
 fn row<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<Row<'a>, String> {
     let (inventory_item_id, location_id) = item_and_location(store, item)?;
-    if !(0..=MAX_UNITS).contains(&item.quantity) {
-        return Err(format!("Medusa accepts quantities from 0 to {MAX_UNITS}; this one is {}.", item.quantity));
+    let stocked_quantity = on_hand(item);
+    if !(0..=MAX_UNITS).contains(&stocked_quantity) {
+        return Err(format!("Medusa accepts quantities from 0 to {MAX_UNITS}; this one is {stocked_quantity}."));
     }
-    Ok(Row { inventory_item_id, location_id, stocked_quantity: item.quantity })
+    Ok(Row { inventory_item_id, location_id, stocked_quantity })
 }
 
 fn read(store: &StoreConnection, call: &Call) -> Result<Request, String> {
     let count = call.items.len().to_string();
-    let mut query = vec![("limit", count.as_str()), ("fields", "id,location_levels.location_id,location_levels.stocked_quantity")];
+    let mut query = vec![("limit", count.as_str()), ("fields", READ_FIELDS)];
     for item in &call.items {
         query.push(("id[]", item_and_location(store, item)?.0));
     }
@@ -121,6 +124,7 @@ impl Platform for Medusa {
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
         Check::new(store, Need::Required)
+            .without_path(&["/admin", "/app"])
             .text_that("location_id", Need::Optional, |text| checked_id(text, "a stock location (sloc_…)").map(drop))
             .max_items(MAX_ROWS)
             .key_or_login("api_key", ["email", "password"])
@@ -134,6 +138,8 @@ impl Platform for Medusa {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let max_items = max_items(store, MAX_ROWS, MAX_ROWS);
         Facts {
+            sets_on_hand: true,
+            proves_writes: true,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: None,
             per_store: OUR_PACE,
@@ -172,13 +178,23 @@ impl Platform for Medusa {
         results.map_or_else(codes::unreadable, Outcome::Answered)
     }
 
+    fn reserved(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Vec<Option<i64>> {
+        let Ok(found) = serde_json::from_str::<Items>(&reply.body) else { return Vec::new() };
+        let reserved = |item: &CallItem| {
+            let (id, location) = item_and_location(store, item).ok()?;
+            let found = found.inventory_items.iter().find(|found| found.id == id)?;
+            found.location_levels.iter().flatten().find(|level| level.location_id == location)?.reserved()
+        };
+        call.items.iter().map(reserved).collect()
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
         let offset = offset(cursor).ok_or("This cursor does not belong to the shop's list of inventory items.")?.to_string();
-        let limit = ITEMS_PAGE.to_string();
+        let limit = page_size(store, ITEMS_PAGE).to_string();
         let fields = "id,sku,title,location_levels.location_id";
         get(store, "inventory-items", &[("limit", &limit), ("offset", &offset), ("order", "id"), ("fields", fields)])
     }
@@ -268,7 +284,7 @@ fn reject_unstocked(store: &StoreConnection, call: &Call, refusal: &Refusal) -> 
     }
     let result = |item: &CallItem| match is_in_message(item) {
         true => not_stocked(),
-        false => ItemResult::NeverApplied { reason: "Another listing in the same call is not stocked in Medusa.".to_owned() },
+        false => ItemResult::RefusedWithOthers { reason: "Another listing in the same call is not stocked in Medusa.".to_owned() },
     };
     Outcome::Answered(call.items.iter().map(result).collect())
 }
@@ -302,93 +318,16 @@ fn read_results(store: &StoreConnection, call: &Call, items: Items) -> Vec<ItemR
             };
         };
         match found.location_levels.iter().flatten().find(|level| level.location_id == location) {
-            #[expect(clippy::cast_possible_truncation, reason = "no shop has so many units")]
-            Some(level) => ItemResult::Applied { shown: level.stocked_quantity.map(|stocked| stocked.floor() as i64) },
+            Some(level) => match level.sellable() {
+                Some(shown) => ItemResult::Applied { shown: Some(shown) },
+                None => ItemResult::Unknown { reason: "Medusa's response has no quantity for this listing.".to_owned() },
+            },
             None => not_stocked(),
         }
     };
     call.items.iter().map(result).collect()
 }
 
-#[derive(Serialize)]
-struct Batch<'a> {
-    update: Vec<Row<'a>>,
-}
-
-#[derive(Serialize)]
-struct Row<'a> {
-    inventory_item_id: &'a str,
-    location_id: &'a str,
-    stocked_quantity: i64,
-}
-
-#[derive(Deserialize)]
-struct Updated {
-    updated: Vec<UpdatedLevel>,
-}
-
-#[derive(Deserialize)]
-struct UpdatedLevel {
-    inventory_item_id: String,
-    location_id: String,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    #[serde(rename = "type", default)]
-    kind: String,
-    message: String,
-}
-
-impl Refusal {
-    fn said(&self) -> String {
-        said("Medusa", &self.kind, &self.message)
-    }
-}
-
-#[derive(Deserialize)]
-struct LoggedIn {
-    token: String,
-}
-
-#[derive(Deserialize)]
-struct Items {
-    inventory_items: Vec<Item>,
-    #[serde(default)]
-    count: usize,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    id: String,
-    sku: Option<String>,
-    title: Option<String>,
-    location_levels: Option<Vec<Level>>,
-}
-
-#[derive(Deserialize)]
-struct Level {
-    location_id: String,
-    /// Normally an integer, but Medusa accepts fractions.
-    stocked_quantity: Option<f64>,
-}
-
-impl Item {
-    /// The variant with one location of its stock: the store's if the item is stocked there, otherwise the oldest one,
-    /// which is the first by ID.
-    fn variant(self, preferred: Option<&str>) -> Variant {
-        let mut locations: Vec<String> = self.location_levels.into_iter().flatten().map(|level| level.location_id).collect();
-        locations.sort_by(|a, b| (Some(a.as_str()) != preferred, a).cmp(&(Some(b.as_str()) != preferred, b)));
-        let note = if locations.is_empty() { " (not stocked anywhere)" } else { "" };
-        let name = self.title.or_else(|| self.sku.clone()).unwrap_or_else(|| self.id.clone());
-        Variant {
-            sku: self.sku.filter(|sku| !sku.is_empty()),
-            external_id: self.id,
-            extra: BTreeMap::from_iter(locations.into_iter().next().map(|id| ("location_id".to_owned(), id))),
-            title: format!("{name}{note}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;
+mod wire;

@@ -19,7 +19,9 @@ mod fixtures;
 pub mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod interference;
 pub mod lazada;
+pub mod lenient;
 pub mod limits;
 mod mask;
 pub mod medusa;
@@ -36,5 +38,5 @@ pub mod transport;
 pub mod vendure;
 pub mod woocommerce;
 
-pub use connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+pub use connector::{AppLimit, Facts, Platform, RESERVED, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 pub use registry::{by_name, registry};

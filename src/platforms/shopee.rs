@@ -33,7 +33,7 @@ use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::codes::{find, renewal, said, unreadable};
 use super::connector::{Facts, Platform, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{number, rate_limit};
+use super::fields::{number, page_size, rate_limit};
 use super::sign::{expires_soon, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
@@ -80,6 +80,8 @@ impl Platform for Shopee {
 
     fn facts(&self, store: &StoreConnection) -> Facts {
         Facts {
+            sets_on_hand: false,
+            proves_writes: false,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: MAX_MODELS },
             group_by: Some(ITEM_ID),
             per_store: rate_limit(store, UNCONFIRMED.rate).unwrap_or(UNCONFIRMED.rate),
@@ -113,6 +115,10 @@ impl Platform for Shopee {
         }
     }
 
+    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
+        Vec::new()
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
@@ -120,11 +126,11 @@ impl Platform for Shopee {
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, stamp: &Stamp) -> Result<Request, String> {
         let url = match Cursor::read(cursor).ok_or("This cursor does not belong to this store's list of variants.")? {
             Cursor::List { offset } => {
-                let page = format!("&offset={offset}&page_size={ITEMS_PAGE}&item_status=NORMAL&item_status=UNLIST");
+                let page = format!("&offset={offset}&page_size={}&item_status=NORMAL&item_status=UNLIST", page_size(store, ITEMS_PAGE));
                 signed_url(store, ITEM_LIST, true, &page, stamp)
             }
             Cursor::Items { ids, .. } => {
-                let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+                let ids: Vec<String> = ids.iter().take(page_size(store, ITEMS_PAGE)).map(u64::to_string).collect();
                 signed_url(store, ITEM_INFO, true, &format!("&item_id_list={}", ids.join(",")), stamp)
             }
             Cursor::Models { ids, .. } => {
@@ -135,7 +141,7 @@ impl Platform for Shopee {
         url.map(Request::get)
     }
 
-    fn variants(&self, _: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
+    fn variants(&self, store: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
         let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
         let response = envelope(&call, reply)?.response;
         let variant = |item_id: u64, model_id: u64, sku: Option<String>, title: String| Variant {
@@ -151,12 +157,14 @@ impl Platform for Shopee {
                 let next = list.next_offset.filter(|_| list.has_next_page);
                 Ok(VariantPage { variants: Vec::new(), next: Cursor::text("items", next, &ids) })
             }
-            Cursor::Items { next, .. } => {
+            Cursor::Items { next, ids, models } => {
                 let InItems { item_list, .. } = serde_json::from_value(response).map_err(|_| unreadable())?;
-                let with_models: Vec<u64> = item_list.iter().filter(|item| item.has_model).map(|item| item.item_id).collect();
+                let found = item_list.iter().filter(|item| item.has_model).map(|item| item.item_id);
+                let with_models: Vec<u64> = models.into_iter().chain(found).collect();
+                let rest = ids.get(page_size(store, ITEMS_PAGE)..).unwrap_or_default();
                 let simple = item_list.into_iter().filter(|item| !item.has_model);
                 let variants = simple.map(|item| variant(item.item_id, 0, item.item_sku, item.item_name)).collect();
-                Ok(VariantPage { variants, next: Cursor::text("models", next, &with_models) })
+                Ok(VariantPage { variants, next: Cursor::after_items(next, rest, &with_models) })
             }
             Cursor::Models { next, ids } => {
                 let Some((item_id, rest)) = ids.split_first() else { return Err(unreadable()) };

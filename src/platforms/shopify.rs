@@ -30,13 +30,13 @@ mod wire;
 use super::call::{Action, Call, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
-use super::fields::max_items;
+use super::fields::{max_items, page_size};
 use super::oauth;
 use super::sign::expires_soon;
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
 use id::gid;
-use outcomes::{failure, mutation_outcome, parse, read_outcome, unreadable};
+use outcomes::{check_outcome, failure, mutation_outcome, parse, read_outcome, unreadable};
 use requests::{CHECK, VARIANTS, base, graphql, mutation, read};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -53,7 +53,7 @@ const MUTATION_POINTS: u32 = 13;
 const READ_POINTS_PER_ROW: u32 = 3;
 /// Variants per page, and inventory levels per variant. With item, level and location as objects, a page costs 600 of the
 /// 1000 points that one request may cost.
-const VARIANTS_PAGE: u32 = 50;
+const VARIANTS_PAGE: usize = 50;
 const VARIANT_LEVELS: u32 = 5;
 /// The grant of a token renewal (unconfirmed, like the names of its parameters).
 const RENEWAL_GRANT: &str = "refresh_token";
@@ -89,6 +89,8 @@ impl Platform for Shopify {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let max_items = max_items(store, MAX_ROWS, MAX_ROWS);
         Facts {
+            sets_on_hand: false,
+            proves_writes: true,
             abilities: Abilities { adjust: true, idempotency: true, compare_and_set: true, read: true, max_items },
             group_by: None,
             per_store: STATED_LIMIT,
@@ -100,7 +102,7 @@ impl Platform for Shopify {
         match call.action {
             Action::Adjust | Action::Set => MUTATION_POINTS,
             Action::Check => 2,
-            Action::Read if call.items.is_empty() => VARIANTS_PAGE * (2 + 2 * VARIANT_LEVELS),
+            Action::Read if call.items.is_empty() => VARIANTS_PAGE as u32 * (2 + 2 * VARIANT_LEVELS),
             Action::Read => u32::try_from(call.items.len()).unwrap_or(u32::MAX).saturating_mul(READ_POINTS_PER_ROW),
         }
     }
@@ -122,9 +124,13 @@ impl Platform for Shopify {
             Action::Adjust => body.field("inventoryAdjustQuantities").map(|data| mutation_outcome(store, call, data)),
             Action::Set => body.field("inventorySetQuantities").map(|data| mutation_outcome(store, call, data)),
             Action::Read => read_outcome(store, call, &body),
-            Action::Check => body.field("inventoryItems").map(|_| Outcome::Answered(Vec::new())),
+            Action::Check => check_outcome(&body),
         };
         found.unwrap_or_else(|| failure(&body))
+    }
+
+    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
+        Vec::new()
     }
 
     fn quota(&self, reply: &Reply) -> Option<ReportedQuota> {
@@ -140,7 +146,7 @@ impl Platform for Shopify {
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
-        graphql(store, VARIANTS, json!({"first": VARIANTS_PAGE, "levels": VARIANT_LEVELS, "after": cursor}))
+        graphql(store, VARIANTS, json!({"first": page_size(store, VARIANTS_PAGE), "levels": VARIANT_LEVELS, "after": cursor}))
     }
 
     fn variants(&self, store: &StoreConnection, _: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {

@@ -28,7 +28,8 @@ use super::codes::Class::{Listing, Location, SignIn, Soon, Store, Throttled, Tok
 use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, listing_or_store_setting, rate_limit, required};
+use super::fields::{base, listing_or_store_setting, page_size, rate_limit, required};
+use super::lenient::{self, Units};
 use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -49,12 +50,14 @@ struct Unconfirmed {
 }
 const UNCONFIRMED: Unconfirmed = Unconfirmed {
     throttled: Duration::from_millis(250),
-    products: "products/products.json?limit=50&fields=id,title,variants",
+    products: "products/products.json?fields=id,title,variants",
     token_lifetime_s: 10 * 3600,
 };
 
 const VERSION: &str = "v20260601";
 const RATE: RateLimit = RateLimit { per_second: 4.0, burst: 40 };
+/// Products per page.
+const PRODUCTS_PAGE: usize = 50;
 const LOCATION_ID: &str = "location_id";
 
 const PAIR_AGAIN: &str = "Check that the variant exists in SHOPLINE and is stocked at the location, pair it again, then retry.";
@@ -186,6 +189,8 @@ impl Platform for Shopline {
 
     fn facts(&self, store: &StoreConnection) -> Facts {
         Facts {
+            sets_on_hand: false,
+            proves_writes: false,
             abilities: Abilities { adjust: true, idempotency: false, compare_and_set: false, read: true, max_items: 1 },
             group_by: None,
             per_store: rate_limit(store, RATE).unwrap_or(RATE),
@@ -222,7 +227,7 @@ impl Platform for Shopline {
             let at = listing_or_store_setting(item, store, LOCATION_ID).unwrap_or_default();
             let mut of_item = levels.iter().filter(|level| text(&level.inventory_item_id) == item.external_id);
             match of_item.find(|level| text(&level.location_id) == at) {
-                Some(level) if level.available.is_some() => ItemResult::Applied { shown: level.available },
+                Some(InLevel { available: Units::Known(shown), .. }) => ItemResult::Applied { shown: Some(*shown) },
                 None if call.action == Action::Read => ItemResult::Rejected {
                     reason: "SHOPLINE has no stock of this item at the location.".to_owned(),
                     next_step: PAIR_AGAIN.to_owned(),
@@ -233,13 +238,17 @@ impl Platform for Shopline {
         Outcome::Answered(call.items.iter().map(result).collect())
     }
 
+    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
+        Vec::new()
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
         let page = cursor.map(|cursor| format!("&page_info={}", percent(&decoded(cursor)))).unwrap_or_default();
-        api(store, Method::Get, &format!("{}{page}", UNCONFIRMED.products))
+        api(store, Method::Get, &format!("{}&limit={}{page}", UNCONFIRMED.products, page_size(store, PRODUCTS_PAGE)))
     }
 
     fn variants(&self, _: &StoreConnection, _: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
@@ -335,7 +344,7 @@ struct InErrors {
 #[derive(Deserialize)]
 struct InLevels {
     inventory_level: Option<InLevel>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::rows")]
     inventory_levels: Vec<InLevel>,
 }
 
@@ -345,7 +354,8 @@ struct InLevel {
     inventory_item_id: Value,
     #[serde(default)]
     location_id: Value,
-    available: Option<i64>,
+    #[serde(default)]
+    available: Units,
 }
 
 #[derive(Deserialize)]

@@ -27,7 +27,8 @@ use super::codes::Class::{Listing, SignIn, Throttled, TokenExpired};
 use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, rate_limit, required, whole};
+use super::fields::{base, page_size, rate_limit, required, whole};
+use super::lenient::{self, Units};
 use super::sign::{expires_soon, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -51,7 +52,7 @@ const TOKEN_HOST: &str = "https://developers.shoplineapp.com";
 /// At most 20 calls in any second: the burst plus the refill of one second.
 const RATE: RateLimit = RateLimit { per_second: 18.0, burst: 2 };
 /// Products per page. Replies include all texts of the products, and their size is limited.
-const PRODUCTS_PAGE: u32 = 20;
+const PRODUCTS_PAGE: usize = 16;
 const PRODUCT_ID: &str = "product_id";
 
 const PAIR_AGAIN: &str = "Check that the product and its variation exist in SHOPLINE, pair the listing again, then retry.";
@@ -123,7 +124,7 @@ fn read_result(item: &CallItem, product: &InProduct) -> ItemResult {
             None => return rejected("SHOPLINE does not know this variation of the product.", PAIR_AGAIN),
         }
     };
-    match quantity {
+    match quantity.known() {
         Some(shown) => ItemResult::Applied { shown: Some(shown) },
         None => ItemResult::Unknown { reason: "SHOPLINE's response has no quantity for this listing.".to_owned() },
     }
@@ -153,6 +154,8 @@ impl Platform for ShoplineOpen {
 
     fn facts(&self, store: &StoreConnection) -> Facts {
         Facts {
+            sets_on_hand: false,
+            proves_writes: false,
             abilities: Abilities { adjust: true, idempotency: false, compare_and_set: false, read: true, max_items: 1 },
             group_by: None,
             per_store: rate_limit(store, RATE).unwrap_or(RATE),
@@ -187,10 +190,14 @@ impl Platform for ShoplineOpen {
         let result = |item: &CallItem| match (call.action, product.quantity) {
             (Action::Read | Action::Check, _) => read_result(item, &product),
             // The reply is the object that was changed, a product or a variation.
-            (_, Some(quantity)) if product.id == item.external_id => ItemResult::Applied { shown: Some(quantity) },
+            (_, Units::Known(quantity)) if product.id == item.external_id => ItemResult::Applied { shown: Some(quantity) },
             _ => ItemResult::Unknown { reason: "SHOPLINE's response has no quantity for this listing.".to_owned() },
         };
         Outcome::Answered(call.items.iter().map(result).collect())
+    }
+
+    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
+        Vec::new()
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
@@ -198,11 +205,13 @@ impl Platform for ShoplineOpen {
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
-        let page = cursor.map_or(Some(1), whole).ok_or("This cursor does not belong to this store's list of variants.")?;
-        api(store, &format!("{}?per_page={PRODUCTS_PAGE}&page={page}", UNCONFIRMED.products))
+        let position = cursor.map_or(Some(0), whole).ok_or("This cursor does not belong to this store's list of variants.")?;
+        let size = page_size(store, PRODUCTS_PAGE) as u64;
+        api(store, &format!("{}?per_page={size}&page={}", UNCONFIRMED.products, position / size + 1))
     }
 
-    fn variants(&self, _: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
+    /// The cursor is the number of products before the page.
+    fn variants(&self, store: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
         let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
         if let Some(outcome) = failure(&call, reply) {
             return Err(outcome);
@@ -222,9 +231,10 @@ impl Platform for ShoplineOpen {
             }
             product.variations.into_iter().map(|variation| variant(variation.id, variation.sku)).collect()
         };
-        let page = cursor.and_then(whole).unwrap_or(1);
-        let more = body.pagination.is_some_and(|pagination| page < pagination.total_pages);
-        Ok(VariantPage { variants: body.items.into_iter().flat_map(of_product).collect(), next: more.then(|| (page + 1).to_string()) })
+        let (position, size) = (cursor.and_then(whole).unwrap_or(0), page_size(store, PRODUCTS_PAGE) as u64);
+        let more = body.pagination.is_some_and(|pagination| position / size + 1 < pagination.total_pages);
+        let next = more.then(|| position.saturating_add(size).to_string());
+        Ok(VariantPage { variants: body.items.into_iter().flat_map(of_product).collect(), next })
     }
 
     fn renewal_request(&self, store: &StoreConnection, stamp: &Stamp, refused: bool) -> Option<Request> {
@@ -281,21 +291,25 @@ struct InError {
 /// A product, or the variation in the reply to a write.
 #[derive(Deserialize)]
 struct InProduct {
+    #[serde(deserialize_with = "lenient::id")]
     id: String,
     sku: Option<String>,
-    quantity: Option<i64>,
+    #[serde(default)]
+    quantity: Units,
     unlimited_quantity: Option<bool>,
     #[serde(default)]
     title_translations: BTreeMap<String, Option<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::rows")]
     variations: Vec<InVariation>,
 }
 
 #[derive(Deserialize)]
 struct InVariation {
+    #[serde(deserialize_with = "lenient::id")]
     id: String,
     sku: Option<String>,
-    quantity: Option<i64>,
+    #[serde(default)]
+    quantity: Units,
 }
 
 #[derive(Deserialize)]

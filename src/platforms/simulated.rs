@@ -3,7 +3,7 @@
 //!
 //! - `POST {base_url}/stores/{store}/adjust` with `{items: [{external_id, delta}]}`
 //! - `POST …/set` with `{items: [{external_id, quantity, expected?}]}`
-//! - `GET …/items?external_id=…`
+//! - `GET …/items?fresh=…&external_id=…`; `fresh` differs in each request, so that no cache answers it
 //!
 //! All three answer `{items: [{external_id, quantity} | {external_id, error}]}`. For pairing, `GET …/items?limit=…&after=…`
 //! without ids lists the items: `{items: [{external_id, sku?}], next?}`. An item without a SKU is given its external id as
@@ -15,7 +15,8 @@ use super::call::{Action, Call, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::codes::{by_status, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{object, rate_limit};
+use super::fields::{object, page_size, rate_limit};
+use super::lenient::{self, Units};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -24,7 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 
 const DEFAULT_RATE: RateLimit = RateLimit { per_second: 50.0, burst: 50 };
 const MAX_ITEMS: usize = 1000;
-const VARIANTS_PER_PAGE: usize = 500;
+const VARIANTS_PER_PAGE: usize = 512;
 
 /// The connector for the simulated platform and for HTTP bridges.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ struct OutBody<'a> {
 
 #[derive(Deserialize)]
 struct InBody {
+    #[serde(deserialize_with = "lenient::rows")]
     items: Vec<InItem>,
     /// The cursor of the next page, when listing.
     next: Option<String>,
@@ -80,8 +82,10 @@ struct InBody {
 
 #[derive(Deserialize)]
 struct InItem {
+    #[serde(deserialize_with = "lenient::id")]
     external_id: String,
-    quantity: Option<i64>,
+    #[serde(default)]
+    quantity: Units,
     error: Option<String>,
     sku: Option<String>,
 }
@@ -125,6 +129,8 @@ impl Platform for Simulated {
         // The settings were checked when the store was saved; if they have since become invalid, assume the least.
         let minimal = Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: 1 };
         Facts {
+            sets_on_hand: false,
+            proves_writes: false,
             abilities: abilities(store).unwrap_or(minimal),
             group_by: None,
             per_store: rate_limit(store, DEFAULT_RATE).unwrap_or(DEFAULT_RATE),
@@ -136,7 +142,7 @@ impl Platform for Simulated {
         1
     }
 
-    fn request(&self, store: &StoreConnection, call: &Call, _: &Stamp) -> Result<Request, String> {
+    fn request(&self, store: &StoreConnection, call: &Call, stamp: &Stamp) -> Result<Request, String> {
         let resource = match call.action {
             Action::Adjust => "adjust",
             Action::Set => "set",
@@ -145,6 +151,7 @@ impl Platform for Simulated {
         let mut url = store_url(store, resource)?;
         if matches!(call.action, Action::Read | Action::Check) {
             let mut query = url.query_pairs_mut();
+            query.append_pair("fresh", &stamp.nonce);
             for item in &call.items {
                 query.append_pair("external_id", &item.external_id);
             }
@@ -168,13 +175,19 @@ impl Platform for Simulated {
         Ok(request)
     }
 
+    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
+        Vec::new()
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
         let mut url = store_url(store, "items")?;
-        url.query_pairs_mut().append_pair("limit", &VARIANTS_PER_PAGE.to_string()).extend_pairs(cursor.map(|after| ("after", after)));
+        url.query_pairs_mut()
+            .append_pair("limit", &page_size(store, VARIANTS_PER_PAGE).to_string())
+            .extend_pairs(cursor.map(|after| ("after", after)));
         Ok(request_to(store, url))
     }
 
@@ -211,11 +224,11 @@ impl Platform for Simulated {
             return unreadable();
         };
         let mut answers: HashMap<String, InItem> = body.items.into_iter().map(|item| (item.external_id.clone(), item)).collect();
-        let result = |answer: Option<InItem>| match answer {
+        let result = |answer: Option<InItem>| match answer.map(|item| (item.error, item.quantity)) {
             None => ItemResult::Unknown { reason: "The store's answer does not mention this listing.".to_owned() },
-            Some(InItem { error: None, quantity: Some(shown), .. }) => ItemResult::Applied { shown: Some(shown) },
-            Some(InItem { error: Some(error), quantity: Some(shown), .. }) if error == "stale" => ItemResult::Stale { shown },
-            Some(InItem { error: Some(error), .. }) => ItemResult::Rejected {
+            Some((None, Units::Known(shown))) => ItemResult::Applied { shown: Some(shown) },
+            Some((Some(error), Units::Known(shown))) if error == "stale" => ItemResult::Stale { shown },
+            Some((Some(error), _)) => ItemResult::Rejected {
                 reason: format!("The store refused this listing: {}.", error.chars().take(200).collect::<String>()),
                 next_step: "Check that the listing exists in the store, pair it again, then retry.".to_owned(),
             },
@@ -261,7 +274,7 @@ mod tests {
         assert!(request.headers.contains(&("idempotency-key", "key".into())));
         assert!(!format!("{request:?}").contains("t0ken"));
         let read = Simulated.request(&store(json!({})), &call(Action::Read), &stamp()).unwrap();
-        assert!(read.url.ends_with("/items?external_id=a&external_id=b%2F%C3%BC"), "{}", read.url);
+        assert!(read.url.ends_with("/items?fresh=00000000000000000000000000000000&external_id=a&external_id=b%2F%C3%BC"), "{}", read.url);
     }
 
     #[test]

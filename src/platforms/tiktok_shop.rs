@@ -29,7 +29,7 @@ use super::codes::Class::{Again, Listing, Location, SignIn, Store, Throttled, To
 use super::codes::by_status;
 use super::codes::{Row, UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, listing_or_store_setting, rate_limit, required, whole};
+use super::fields::{base, listing_or_store_setting, page_size, rate_limit, required, whole};
 use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
@@ -47,7 +47,7 @@ struct Unconfirmed {
     /// The path of a shop's products.
     products: &'static str,
     /// Products per page.
-    products_page: u32,
+    products_page: usize,
 }
 const UNCONFIRMED: Unconfirmed = Unconfirmed {
     rate: RateLimit { per_second: 3.0, burst: 3 },
@@ -88,7 +88,6 @@ const CODES: &[Row] = &[
     ("36009002", "", Throttled),
     ("12052109", "", Throttled),
     ("429", "", Throttled),
-    ("503", "", Throttled),
     ("12001000", "", Again),
     ("12052881", "", Again),
     ("33001002", "", Again),
@@ -233,7 +232,7 @@ fn read_result(store: &StoreConnection, listing: &CallItem, skus: &[InSku]) -> I
             None => return rejected("TikTok Shop has no stock of this SKU in the given warehouse.", WAREHOUSE),
         },
     };
-    match quantity {
+    match quantity.known() {
         Some(shown) => ItemResult::Applied { shown: Some(shown) },
         None => ItemResult::Unknown { reason: "TikTok Shop's response has no quantity for this SKU.".to_owned() },
     }
@@ -277,6 +276,8 @@ impl Platform for TikTokShop {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let max_items = UNCONFIRMED.max_skus;
         Facts {
+            sets_on_hand: false,
+            proves_writes: false,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: Some(PRODUCT_ID),
             per_store: rate_limit(store, UNCONFIRMED.rate).unwrap_or(UNCONFIRMED.rate),
@@ -319,12 +320,16 @@ impl Platform for TikTokShop {
         }
     }
 
+    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
+        Vec::new()
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, stamp: &Stamp) -> Result<Request, String> {
-        let mut own = vec![("page_size", UNCONFIRMED.products_page.to_string())];
+        let mut own = vec![("page_size", page_size(store, UNCONFIRMED.products_page).to_string())];
         own.extend(cursor.map(|token| ("page_token", token.to_owned())));
         signed(store, UNCONFIRMED.products, true, &own, Some(json!({"status": "ACTIVATE"}).to_string()), stamp)
     }

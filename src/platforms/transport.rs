@@ -21,9 +21,12 @@ pub enum SendError {
     /// Not a single byte was sent: no connection, no such host, or a forbidden address.
     #[error("not connected: {0}")]
     NotConnected(String),
-    /// The request may have been received: a timeout, a dropped connection, or an answer that is too large.
+    /// The request may have been received: a timeout, or a dropped connection.
     #[error("no answer: {0}")]
     Lost(String),
+    /// The answer has more than [`MAX_REPLY_BYTES`].
+    #[error("the answer is larger than {MAX_REPLY_BYTES} bytes")]
+    TooLarge,
 }
 
 /// Turns a request into a reply.
@@ -111,7 +114,7 @@ impl Transport for HttpTransport {
             let mut body: Vec<u8> = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(|e| SendError::Lost(with_causes(&e.without_url())))? {
                 if body.len() + chunk.len() > MAX_REPLY_BYTES {
-                    return Err(SendError::Lost(format!("the answer is larger than {MAX_REPLY_BYTES} bytes")));
+                    return Err(SendError::TooLarge);
                 }
                 body.extend_from_slice(&chunk);
             }

@@ -10,8 +10,9 @@
 //!   it, without a lock. So no two of our stores may write the same variant at the same location, and after a request
 //!   without a reply no other is sent before the settle time. If the reply shows a different number from the one written,
 //!   the outcome is unknown.
-//! - Reads and writes use the stock on hand at a location. The saleable quantity is lower by the units allocated to orders
-//!   and by the out-of-stock threshold; a sale reduces the stock on hand only when it is fulfilled.
+//! - The saleable quantity at a location is the stock on hand less the units allocated to orders; a sale reduces the stock
+//!   on hand only when it is fulfilled. So what is shown is the difference, and what is allocated is added to what is set.
+//!   (The shop subtracts its out-of-stock threshold, too; that is the seller's own reserve and is left to the seller.)
 //! - A listing's `external_id` is the ID of a product variant (SKUs are not unique), and its `location_id` a stock
 //!   location. The store's `location_id` applies to listings without their own; without either, Vendure's default
 //!   applies: the oldest location of the channel. If a variant has no level at the location, a write creates it.
@@ -29,16 +30,16 @@
 //! token (`WRONG_CHANNEL` is expected; a server with one channel ignored a wrong token).
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::codes::{self, Class, Row, said};
+use super::codes::{self, said};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
-use super::fields::{listing_or_store_setting, max_items};
+use super::fields::{listing_or_store_setting, max_items, on_hand, page_size};
 use crate::domain::FieldError;
-use crate::domain::delivery::{Abilities, ItemResult, Outcome};
+use crate::domain::delivery::{Abilities, Outcome};
+use outcomes::{check_result, default_location, failure, parse, read_results, set_results};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use std::collections::HashMap;
-use wire::{Document, Found, GlobalSettings, Input, LoggedIn, Page, ReplyBody};
+use serde_json::json;
+use wire::{Document, Input, Level, LoggedIn, Page};
 
 /// Rows per call: the largest `max_items` of a store, and the default.
 const MAX_ROWS: u64 = 100;
@@ -58,43 +59,19 @@ const SET: &str = "mutation Set($input: [UpdateProductVariantInput!]!) { updateP
     id trackInventory stockLevels { stockLocationId stockOnHand } } }";
 const READ: &str = "query Read($ids: [String!]!, $take: Int!) { \
     productVariants(options: { take: $take, filter: { id: { in: $ids } } }) { items { \
-    id trackInventory stockLevels { stockLocationId stockOnHand } } } globalSettings { trackInventory } }";
+    id trackInventory stockLevels { stockLocationId stockOnHand stockAllocated } } } globalSettings { trackInventory } }";
 /// Like `READ`, and asks for the channel's oldest location too.
 const READ_DEFAULT: &str = "query Read($ids: [String!]!, $take: Int!) { \
     productVariants(options: { take: $take, filter: { id: { in: $ids } } }) { items { \
-    id trackInventory stockLevels { stockLocationId stockOnHand } } } globalSettings { trackInventory } \
+    id trackInventory stockLevels { stockLocationId stockOnHand stockAllocated } } } globalSettings { trackInventory } \
     stockLocations(options: { take: 1, sort: { createdAt: ASC, id: ASC } }) { items { id } } }";
-/// Succeeds only with permission to read the catalog.
-const CHECK: &str = "query Check { productVariants(options: { take: 1 }) { totalItems } }";
+/// Succeeds only with permission to read the catalog, and says what else the user may do.
+const CHECK: &str = "query Check { productVariants(options: { take: 1 }) { totalItems } me { channels { token permissions } } }";
 const VARIANTS: &str = "query Variants($skip: Int!, $take: Int!) { \
     productVariants(options: { skip: $skip, take: $take, sort: { id: ASC } }) { totalItems items { \
     id sku name trackInventory stockLevels { stockLocationId stockOnHand stockLocation { createdAt } } } } }";
 const LOGIN: &str = "mutation Login($username: String!, $password: String!) { login(username: $username, password: $password) { \
     __typename ... on CurrentUser { id } ... on ErrorResult { errorCode message } } }";
-
-const PAIR_AGAIN: &str = "Pair the listing again, or remove it if the variant was deleted in Vendure.";
-const CHECK_LISTING: &str =
-    "Check the listing's external_id, location_id and quantity. If they are correct, contact the operator of this service.";
-/// Codes that apply to a whole call. A refused mutation has written nothing.
-const CODES: &[Row] = &[
-    (WRONG_CHANNEL, "", Class::Store("Set channel_token to the token of a channel in Vendure (Settings > Channels).")),
-    ("ILLEGAL_OPERATION", "", Class::Store("Fix in Vendure what the message describes, then check the store.")),
-    // The database's error message for a stock location that does not exist.
-    ("", "foreign key", Class::Location("Set location_id, in the listing or in the store, to the ID of a stock location in Vendure.")),
-    ("USER_INPUT_ERROR", "", Class::Listing("Fix the variant in Vendure, or its quantity here, as the message says, then retry.")),
-    ("BAD_USER_INPUT", "", Class::Listing(CHECK_LISTING)),
-    (
-        "GRAPHQL_PARSE_FAILED",
-        "",
-        Class::Listing("This server does not accept the requests of Vendure 3. Contact the operator of this service."),
-    ),
-    (
-        "GRAPHQL_VALIDATION_FAILED",
-        "",
-        Class::Listing("This server does not accept the requests of Vendure 3. Contact the operator of this service."),
-    ),
-    ("ENTITY_NOT_FOUND", "", Class::Listing(PAIR_AGAIN)),
-];
 
 /// The Vendure connector.
 #[derive(Debug)]
@@ -127,10 +104,11 @@ fn row<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<Input<'a>, 
     if item.external_id.is_empty() {
         return Err("The listing has no external_id. Enter the ID of a product variant in Vendure.".to_owned());
     }
-    if item.quantity.abs() > MAX_UNITS {
-        return Err(format!("Vendure accepts quantities from -{MAX_UNITS} to {MAX_UNITS}; this one is {}.", item.quantity));
+    let units = on_hand(item);
+    if units.abs() > MAX_UNITS {
+        return Err(format!("Vendure accepts quantities from -{MAX_UNITS} to {MAX_UNITS}; this one is {units}."));
     }
-    Ok(Input::new(&item.external_id, location(store, item), item.quantity))
+    Ok(Input::new(&item.external_id, location(store, item), units))
 }
 
 fn read(store: &StoreConnection, call: &Call) -> Result<Request, String> {
@@ -150,6 +128,7 @@ impl Platform for Vendure {
             false => Err("must be visible ASCII characters".to_owned()),
         };
         Check::new(store, Need::Required)
+            .without_path(&["/admin-api", "/shop-api", "/admin", "/dashboard"])
             .text_that("channel_token", Need::Optional, fits_a_header)
             .text("location_id", Need::Optional)
             .max_items(MAX_ROWS)
@@ -164,6 +143,8 @@ impl Platform for Vendure {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let max_items = max_items(store, DEFAULT_ROWS, MAX_ROWS);
         Facts {
+            sets_on_hand: true,
+            proves_writes: true,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: None,
             per_store: OUR_PACE,
@@ -195,9 +176,21 @@ impl Platform for Vendure {
         let found = match call.action {
             Action::Set | Action::Adjust => body.field("updateProductVariants").and_then(|data| set_results(store, call, data)),
             Action::Read => read_results(store, call, &body),
-            Action::Check => body.field("productVariants").map(|_| Outcome::Answered(Vec::new())),
+            Action::Check => body.field("productVariants").map(|_| check_result(store, &body)),
         };
         found.unwrap_or_else(|| failure(store, call, reply, &body))
+    }
+
+    fn reserved(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Vec<Option<i64>> {
+        let Ok(body) = parse(reply) else { return Vec::new() };
+        let Some(page) = body.field("productVariants").and_then(|data| Page::deserialize(data).ok()) else { return Vec::new() };
+        let default = default_location(&body);
+        let reserved = |item: &CallItem| {
+            let found = page.items.iter().find(|found| found.id == item.external_id)?;
+            // Without a level, nothing is reserved at that location.
+            found.at(location(store, item).or(default)?).map_or(Some(0), Level::reserved)
+        };
+        call.items.iter().map(reserved).collect()
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
@@ -206,7 +199,7 @@ impl Platform for Vendure {
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
         let skip = offset(cursor).ok_or("This cursor does not belong to the shop's list of variants.")?;
-        authorized(store, VARIANTS, &json!({ "skip": skip, "take": VARIANTS_PAGE }))
+        authorized(store, VARIANTS, &json!({ "skip": skip, "take": page_size(store, VARIANTS_PAGE) }))
     }
 
     fn variants(&self, store: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
@@ -251,7 +244,14 @@ impl Platform for Vendure {
                 let said = said("Vendure", error_code.as_deref().unwrap_or_default(), message.as_deref().unwrap_or_default());
                 refused(format!("{said} Enter the username and password of an administrator again."))
             }
-            _ => Renewal::TryAgain { reason: "Vendure returned no result for the login.".to_owned() },
+            _ => match body.first_error() {
+                Some((WRONG_CHANNEL, message)) => {
+                    let said = said("Vendure", WRONG_CHANNEL, message);
+                    refused(format!("{said} Set channel_token to the token of a channel in Vendure (Settings > Channels)."))
+                }
+                Some((code, message)) => Renewal::TryAgain { reason: said("Vendure", code, message) },
+                None => Renewal::TryAgain { reason: "Vendure returned no result for the login.".to_owned() },
+            },
         }
     }
 }
@@ -260,121 +260,7 @@ fn offset(cursor: Option<&str>) -> Option<usize> {
     cursor.map_or(Some(0), |text| text.parse().ok())
 }
 
-/// The body of a reply, or the outcome if its status rules the body out.
-fn parse(reply: &Reply) -> Result<ReplyBody, Outcome> {
-    let body = serde_json::from_str::<ReplyBody>(&reply.body).ok().filter(|body| body.data.is_some() || !body.errors.is_empty());
-    let status = reply.status;
-    Err(match status {
-        200..=299 => return body.ok_or_else(codes::unreadable),
-        400 if body.is_some() => return body.ok_or_else(codes::unreadable),
-        300..=399 | 404 => Outcome::Closed {
-            reason: format!("There is no Vendure Admin API at this address ({status})."),
-            next_step: "Set base_url to the address of the Vendure server, without /admin-api.".to_owned(),
-        },
-        401 | 403 => Outcome::Unauthorized {
-            reason: format!("Something in front of the Vendure server, such as a proxy, denies access ({status})."),
-        },
-        429 => Outcome::TryAgain {
-            reason: "The shop's host limited our requests (429).".to_owned(),
-            after: reply.retry_after(),
-            throttled: true,
-        },
-        // A body above the server's limit also gets 500, with an empty message; ours are at most a seventh of that limit.
-        408 | 500.. => Outcome::Unknown { reason: format!("The Vendure server failed ({status}).") },
-        _ => Outcome::Refused { reason: format!("Vendure refused the request ({status})."), next_step: CHECK_LISTING.to_owned() },
-    })
-}
-
-/// The outcome of a reply that has errors and no data. Nothing was written.
-fn failure(store: &StoreConnection, call: &Call, reply: &Reply, body: &ReplyBody) -> Outcome {
-    let Some((code, message)) = body.first_error() else { return codes::unreadable() };
-    let said = said("Vendure", code, message);
-    match code {
-        "FORBIDDEN" if store.credentials.contains_key("api_key") => {
-            Outcome::Unauthorized { reason: format!("{said} The API key is wrong, or its role may not read and update the catalog.") }
-        }
-        // An expired session and a missing permission look the same; a new login distinguishes them.
-        "FORBIDDEN" => Outcome::TokenExpired { reason: format!("{said} The session has expired, or the user may not update the catalog.") },
-        "ENTITY_NOT_FOUND" if call.action == Action::Set && message.contains("ProductVariant") => reject_unknown(call, &said, message),
-        "" | "INTERNAL_SERVER_ERROR" => match codes::find(CODES, code, message) {
-            Some(class) => codes::outcome(class, said, call, reply, "location_id"),
-            // A single row may be the cause, so the call is split until that row is alone.
-            None if call.items.len() > 1 => {
-                Outcome::Refused { reason: said, next_step: "Nothing to do: it will be retried automatically.".to_owned() }
-            }
-            None => codes::outcome(Class::Again, said, call, reply, "location_id"),
-        },
-        _ => codes::outcome(codes::find(CODES, code, message).unwrap_or(Class::Listing(CHECK_LISTING)), said, call, reply, "location_id"),
-    }
-}
-
-/// Rejects the variant that the message names; the other rows were rolled back.
-fn reject_unknown(call: &Call, said: &str, message: &str) -> Outcome {
-    let is_in_message = |item: &CallItem| message.contains(&format!("\"{}\"", item.external_id));
-    if !call.items.iter().any(is_in_message) {
-        return Outcome::Refused { reason: said.to_owned(), next_step: PAIR_AGAIN.to_owned() };
-    }
-    let result = |item: &CallItem| match is_in_message(item) {
-        true => unknown_variant(),
-        false => ItemResult::NeverApplied { reason: "Another listing in the same call is unknown to Vendure.".to_owned() },
-    };
-    Outcome::Answered(call.items.iter().map(result).collect())
-}
-
-fn unknown_variant() -> ItemResult {
-    ItemResult::Rejected { reason: "Vendure does not know this product variant.".to_owned(), next_step: PAIR_AGAIN.to_owned() }
-}
-
-fn not_tracked() -> ItemResult {
-    ItemResult::Rejected {
-        reason: "This variant does not track inventory in Vendure.".to_owned(),
-        next_step: "Turn on 'Track inventory' for the variant in Vendure (or in the global settings, if it inherits them), then retry."
-            .to_owned(),
-    }
-}
-
-/// The results of a set; `None` if the data cannot be read.
-fn set_results(store: &StoreConnection, call: &Call, data: &Value) -> Option<Outcome> {
-    let found: Vec<Option<Found>> = Deserialize::deserialize(data).ok()?;
-    let by_id: HashMap<String, Found> = found.into_iter().flatten().map(|found| (found.id.clone(), found)).collect();
-    let unknown = |reason: &str| ItemResult::Unknown { reason: reason.to_owned() };
-    let result = |item: &CallItem| match by_id.get(&item.external_id) {
-        None => unknown("Vendure's response does not mention this listing."),
-        Some(found) if found.is_untracked() => not_tracked(),
-        Some(found) => {
-            let shown = match location(store, item) {
-                Some(location) => found.at(location),
-                // The reply does not say which location is the default.
-                None => found.stock_levels.iter().map(|level| level.stock_on_hand).find(|shown| *shown == item.quantity),
-            };
-            match shown {
-                Some(shown) if shown == item.quantity => ItemResult::Applied { shown: Some(shown) },
-                _ => unknown("Vendure shows a different number from the one written: it was changed at the same time."),
-            }
-        }
-    };
-    Some(Outcome::Answered(call.items.iter().map(result).collect()))
-}
-
-/// The results of a read; `None` if the reply has no data.
-fn read_results(store: &StoreConnection, call: &Call, body: &ReplyBody) -> Option<Outcome> {
-    let page = Page::deserialize(body.field("productVariants")?).ok()?;
-    let global_settings = body.field("globalSettings").and_then(|data| GlobalSettings::deserialize(data).ok());
-    let untracked_by_default = global_settings.is_some_and(|settings| !settings.track_inventory);
-    let default = body.field("stockLocations").and_then(|data| data.pointer("/items/0/id")?.as_str());
-    let by_id: HashMap<&str, &Found> = page.items.iter().map(|found| (found.id.as_str(), found)).collect();
-    let result = |item: &CallItem| match by_id.get(item.external_id.as_str()) {
-        None => unknown_variant(),
-        Some(found) if found.is_untracked() || (untracked_by_default && found.inherits_tracking()) => not_tracked(),
-        Some(found) => match location(store, item).or(default) {
-            // Without a level, no stock is on hand at that location.
-            Some(location) => ItemResult::Applied { shown: Some(found.at(location).unwrap_or(0)) },
-            None => ItemResult::Unknown { reason: "Vendure does not say which stock location is its default.".to_owned() },
-        },
-    };
-    Some(Outcome::Answered(call.items.iter().map(result).collect()))
-}
-
+mod outcomes;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -27,14 +27,15 @@ mod wire;
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
-use super::fields::max_items;
+use super::fields::{max_items, page_size};
+use super::lenient::Units;
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use auth::authorized;
 use cursor::{Cursor, VARIATIONS_PAGE};
 use serde_json::Value;
 use std::collections::HashMap;
-use wire::{Batch, Failure, FoundProduct, FoundRow, ManageStock, Row, Updated};
+use wire::{Batch, Failure, FoundProduct, FoundRow, ManageStock, Row, Rows, Updated};
 
 /// Rows per batch, unless the shop has changed its limit.
 const MAX_ROWS: u64 = 100;
@@ -42,6 +43,8 @@ const MAX_ROWS: u64 = 100;
 const OUR_PACE: RateLimit = RateLimit { per_second: 5.0, burst: 5 };
 const PRODUCTS_PAGE: usize = 50;
 /// The fields of a product that are requested.
+/// The fields of a row in the answer to a batch.
+const ROW_FIELDS: &str = "id,manage_stock,stock_quantity";
 const FIELDS: &str = "id,sku,name,type,manage_stock,stock_quantity,variations";
 /// WordPress's code for an unknown address (unconfirmed).
 const NO_ROUTE: &str = "rest_no_route";
@@ -84,6 +87,7 @@ impl Platform for WooCommerce {
 
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>> {
         Check::new(store, Need::Required)
+            .without_path(&["/wp-admin", "/wp-json", "/wp-json/wc/v3", "/wp-login.php"])
             .word("permalinks", Need::Optional, &["pretty", "plain"])
             .word("auth", Need::Optional, &["header", "query"])
             .flag("manage_stock")
@@ -100,6 +104,8 @@ impl Platform for WooCommerce {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let max_items = max_items(store, MAX_ROWS, MAX_ROWS);
         Facts {
+            sets_on_hand: false,
+            proves_writes: true,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: Some("parent_id"),
             per_store: OUR_PACE,
@@ -113,14 +119,9 @@ impl Platform for WooCommerce {
 
     fn request(&self, store: &StoreConnection, call: &Call, stamp: &Stamp) -> Result<Request, String> {
         if call.action == Action::Check {
-            return authorized(
-                store,
-                Method::Get,
-                "products",
-                vec![("per_page", "1".to_owned()), ("_fields", "id".to_owned())],
-                None,
-                stamp,
-            );
+            // A batch without rows changes nothing, but keys that may only read are refused.
+            let body = r#"{"update":[]}"#.to_owned();
+            return authorized(store, Method::Post, "products/batch", vec![("_fields", "update".to_owned())], Some(body), stamp);
         }
         let path = collection(call)?;
         let ids = call.items.iter().map(|item| number(&item.external_id, "product")).collect::<Result<Vec<_>, _>>()?;
@@ -128,14 +129,20 @@ impl Platform for WooCommerce {
             Action::Adjust => Err("WooCommerce cannot add to a quantity; it can only set one.".to_owned()),
             Action::Set => {
                 let manage_stock = turns_on_tracking(store).then_some(true);
-                let row = |(id, item): (&u64, &CallItem)| Row { id: *id, stock_quantity: item.quantity, manage_stock };
+                let row = |(id, item): (&u64, &CallItem)| Row { id: *id, stock_quantity: item.quantity, manage_stock, fields: ROW_FIELDS };
                 let batch = Batch { update: ids.iter().zip(&call.items).map(row).collect() };
                 let body = serde_json::to_string(&batch).map_err(|e| e.to_string())?;
                 authorized(store, Method::Post, &format!("{path}/batch"), vec![("_fields", "update".to_owned())], Some(body), stamp)
             }
             _ => {
                 let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
-                let query = vec![("include", ids.join(",")), ("per_page", MAX_ROWS.to_string()), ("_fields", FIELDS.to_owned())];
+                let query = vec![
+                    ("include", ids.join(",")),
+                    ("per_page", MAX_ROWS.to_string()),
+                    ("_fields", FIELDS.to_owned()),
+                    // For caches that look at the address only.
+                    ("fresh", stamp.nonce.clone()),
+                ];
                 authorized(store, Method::Get, &path, query, None, stamp)
             }
         }
@@ -150,8 +157,10 @@ impl Platform for WooCommerce {
             return outcome;
         }
         let rows: Option<Vec<FoundRow>> = match call.action {
-            Action::Check => serde_json::from_str::<Vec<Value>>(&reply.body).ok().map(|_| Vec::new()),
-            Action::Read => serde_json::from_str(&reply.body).ok(),
+            Action::Check => {
+                serde_json::from_str::<Value>(&reply.body).ok().filter(|body| body.is_object() || body.is_array()).map(|_| Vec::new())
+            }
+            Action::Read => serde_json::from_str::<Rows<FoundRow>>(&reply.body).ok().map(|rows| rows.0),
             Action::Set | Action::Adjust => serde_json::from_str::<Updated>(&reply.body).ok().map(|updated| updated.update),
         };
         let Some(rows) = rows else { return unreadable() };
@@ -167,19 +176,23 @@ impl Platform for WooCommerce {
         Outcome::Answered(call.items.iter().map(&mut result).collect())
     }
 
+    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
+        Vec::new()
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, stamp: &Stamp) -> Result<Request, String> {
         let position = Cursor::read(cursor).ok_or("This cursor does not belong to the shop's list of products.")?;
-        let (path, page, per_page) = match position.parents.first() {
-            Some(parent) => (format!("products/{parent}/variations"), position.variations_page, VARIATIONS_PAGE),
-            None => ("products".to_owned(), position.page, PRODUCTS_PAGE),
+        let (path, offset, full) = match position.parents.first() {
+            Some(parent) => (format!("products/{parent}/variations"), position.variations, VARIATIONS_PAGE),
+            None => ("products".to_owned(), position.products.unwrap_or(0), PRODUCTS_PAGE),
         };
         let query = vec![
-            ("per_page", per_page.to_string()),
-            ("page", page.to_string()),
+            ("per_page", page_size(store, full).to_string()),
+            ("offset", offset.to_string()),
             ("orderby", "id".to_owned()),
             ("order", "asc".to_owned()),
             ("_fields", FIELDS.to_owned()),
@@ -187,19 +200,20 @@ impl Platform for WooCommerce {
         authorized(store, Method::Get, &path, query, None, stamp)
     }
 
-    fn variants(&self, _: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
+    fn variants(&self, store: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
         if let Some(outcome) = failure(reply) {
             return Err(outcome);
         }
-        let found: Vec<FoundProduct> = serde_json::from_str(&reply.body).map_err(|_| unreadable())?;
+        let Rows::<FoundProduct>(found) = serde_json::from_str(&reply.body).map_err(|_| unreadable())?;
         let mut position = Cursor::read(cursor).ok_or_else(unreadable)?;
         let count = found.len();
         let parent = position.parents.first().copied();
         if parent.is_some() {
-            position.advance_variations(count);
+            position.advance_variations(count, page_size(store, VARIATIONS_PAGE));
         } else {
             position.parents = found.iter().filter(|product| !product.variations.is_empty()).map(|product| product.id).collect();
-            position.page = if count == PRODUCTS_PAGE { position.page.saturating_add(1) } else { 0 };
+            let is_full = count >= page_size(store, PRODUCTS_PAGE);
+            position.products = position.products.filter(|_| is_full).map(|offset| offset.saturating_add(count as u64));
         }
         let variants = found.into_iter().filter(FoundProduct::has_own_stock).map(|product| product.variant(parent)).collect();
         Ok(VariantPage { variants, next: position.text() })
@@ -232,15 +246,23 @@ fn code(reply: &Reply) -> String {
     serde_json::from_str::<Failure>(&reply.body).map(|failure| failure.code).unwrap_or_default()
 }
 
+/// WordPress's message; empty if the reply does not come from WordPress.
+fn message(reply: &Reply) -> String {
+    serde_json::from_str::<Failure>(&reply.body).map(|failure| failure.message).unwrap_or_default()
+}
+
 /// The outcome of a reply whose status is not a success.
 fn failure(reply: &Reply) -> Option<Outcome> {
     let code = code(reply);
     let closed = |reason: String, next_step: &str| Outcome::Closed { reason, next_step: next_step.to_owned() };
     Some(match reply.status {
         200..=299 => return None,
-        429 | 503 => {
-            let reason = format!("The shop's host limited our requests ({}).", reply.status);
+        429 => {
+            let reason = "The shop's host limited our requests (429).".to_owned();
             Outcome::TryAgain { reason, after: reply.retry_after(), throttled: true }
+        }
+        401 if message(reply).contains("write permission") => {
+            Outcome::Unauthorized { reason: "These keys may only read. Create keys with the permission Read/Write in the shop.".to_owned() }
         }
         401 => Outcome::Unauthorized {
             reason: format!("The shop refused the keys (401 {code}). They are wrong, or their user may not edit products."),
@@ -260,7 +282,9 @@ fn failure(reply: &Reply) -> Option<Outcome> {
             format!("The shop's address redirects elsewhere ({}).", reply.status),
             "Enter the site address from the shop's WordPress settings, including https, and www if it has it.",
         ),
-        501 => closed("The shop's server blocked this request (501).".to_owned(), "Ask the shop's host about its ModSecurity rules."),
+        501 => Outcome::Unknown {
+            reason: "The shop's server blocked this request (501). Ask the shop's host about its ModSecurity rules.".to_owned(),
+        },
         408 | 500.. => Outcome::Unknown { reason: format!("The shop's server failed ({}).", reply.status) },
         status => Outcome::Refused {
             reason: format!("The shop refused the request ({status} {code})."),
@@ -286,11 +310,17 @@ fn row_result(row: FoundRow, turns_on_tracking: bool) -> ItemResult {
         Some(ManageStock::Own(false)) if !turns_on_tracking => {
             ItemResult::Rejected { reason: "This product does not track its stock in WooCommerce.".to_owned(), next_step: TRACK.to_owned() }
         }
-        Some(ManageStock::Elsewhere(owner)) if !turns_on_tracking => ItemResult::Rejected {
+        // What is shown is the parent's, so nothing can be added to it, even where a write would turn on tracking.
+        Some(ManageStock::Elsewhere(owner)) => ItemResult::Rejected {
             reason: format!("In WooCommerce, this variation uses the stock of its {owner} product."),
             next_step: "Pair the parent product instead, or turn on 'Manage stock?' for the variation, then retry.".to_owned(),
         },
-        #[expect(clippy::cast_possible_truncation, reason = "no shop has so many units")]
-        _ => ItemResult::Applied { shown: Some(row.stock_quantity.unwrap_or(0.0).floor() as i64) },
+        Some(ManageStock::Own(false)) => ItemResult::Applied { shown: Some(row.stock_quantity.known().unwrap_or(0)) },
+        Some(ManageStock::Own(true)) | None => match row.stock_quantity {
+            Units::Known(shown) => ItemResult::Applied { shown: Some(shown) },
+            Units::Absent | Units::Unreadable => {
+                ItemResult::Unknown { reason: "The shop's response has no quantity for this listing.".to_owned() }
+            }
+        },
     }
 }

@@ -9,12 +9,12 @@ use crate::domain::claim::{ClaimTerms, ClaimedCall, ClaimedItem, Work};
 use crate::domain::delivery::{Change, Outcome};
 use crate::domain::push::Push;
 use crate::domain::retry::RetryPolicy;
-use crate::domain::{CallId, PushId, Timestamp};
+use crate::domain::{CallId, ListingId, PushId, Timestamp};
 use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
 use crate::platforms::client::{Client, Sent};
 use crate::platforms::limits::Permit;
-use crate::platforms::{Facts, Platform, by_name};
-use std::collections::BTreeMap;
+use crate::platforms::{Facts, Platform, RESERVED, by_name};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +70,8 @@ pub struct Claim {
     recover: Option<Vec<CallId>>,
     check_times: bool,
     renewed: bool,
+    /// What is reserved of the listings that were read just before, where the platform sets the stock on hand.
+    reserved: HashMap<PushId, i64>,
 }
 
 /// The result of a claim.
@@ -97,7 +99,7 @@ impl Claim {
         recover: Option<Vec<CallId>>,
         check_times: bool,
     ) -> Self {
-        Self { outbound, db, connection, terms, stop, recover, check_times, renewed: false }
+        Self { outbound, db, connection, terms, stop, recover, check_times, renewed: false, reserved: HashMap::new() }
     }
 
     /// The connection with renewed tokens, if this claim has renewed them.
@@ -160,9 +162,20 @@ impl Claim {
                 self.db.write(move |t| t.decide_by_read(store, &ids, &sent.outcome, sent.raw.as_deref(), &terms, now)).await?;
                 Ok(Claimed::Read { answered })
             }
+            Work::Look(page) => {
+                let listings: Vec<ListingId> = page.iter().map(|to| to.listing_id).collect();
+                let items = page.iter().map(|to| read_item(&to.external_id, to.extra.as_deref())).collect();
+                let Some(sent) = self.read_items(items).await else { return Ok(Claimed::Nothing(None)) };
+                let (now, answered) = (self.now(), sent.answered);
+                self.db.write(move |t| t.finish_look(store, &listings, &sent.outcome, now)).await?;
+                Ok(Claimed::Read { answered })
+            }
             Work::ReadFirst(page) => {
                 let Some((sent, ids)) = self.read(&page).await else { return Ok(Claimed::Nothing(None)) };
-                if !self.until_permit_is_near().await {
+                let reserved = ids.iter().zip(&sent.reserved);
+                self.reserved = reserved.filter_map(|(id, units)| Some((*id, (*units)?))).collect();
+                // Only what was read is sent next; a refusal is saved at once.
+                if matches!(sent.outcome, Outcome::Answered(_)) && !self.until_permit_is_near().await {
                     return Ok(Claimed::Nothing(None));
                 }
                 let (terms, now, answered) = (self.terms, self.now(), sent.answered);
@@ -223,24 +236,26 @@ impl Claim {
     }
 
     async fn read(&mut self, page: &[Push]) -> Option<(Sent, Vec<PushId>)> {
-        let item = |push: &Push| CallItem {
-            external_id: push.external_id().to_owned(),
-            extra: extra_fields(push.extra()),
-            quantity: 0,
-            expected: None,
-        };
-        let items = page.iter().map(item).collect();
+        let items = page.iter().map(|push| read_item(push.external_id(), push.extra())).collect();
+        Some((self.read_items(items).await?, page.iter().map(Push::id).collect()))
+    }
+
+    async fn read_items(&mut self, items: Vec<CallItem>) -> Option<Sent> {
         let call = Call { action: Action::Read, items, idempotency_key: None };
         let permit = self.unless_stopped(self.outbound.client.permit(&self.connection, &call)).await?;
-        let sent = self.exchange(&call, permit).await;
-        Some((sent, page.iter().map(Push::id).collect()))
+        Some(self.exchange(&call, permit).await)
     }
 
     /// Sends the call and saves its outcome, however long the database takes. Returns whether the platform answered, and
     /// how many pushes were confirmed.
     pub async fn deliver(&mut self, claimed: &ClaimedCall, permit: Option<Permit>) -> (bool, usize) {
         let store = self.connection.store_id;
-        let sent = self.exchange(&platform_call(claimed, self.terms.abilities.idempotency), permit).await;
+        let mut call = platform_call(claimed, self.terms.abilities.idempotency);
+        for (item, claimed) in call.items.iter_mut().zip(&claimed.items) {
+            let units = self.reserved.get(&claimed.push).map(i64::to_string);
+            item.extra.extend(units.map(|units| (RESERVED.to_owned(), units)));
+        }
+        let sent = self.exchange(&call, permit).await;
         let (outcome, raw) = (Arc::new(sent.outcome), sent.raw);
         let mut pause = Duration::from_millis(100);
         loop {
@@ -260,6 +275,10 @@ impl Claim {
 
 fn extra_fields(json: Option<&str>) -> BTreeMap<String, String> {
     json.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+fn read_item(external_id: &str, extra: Option<&str>) -> CallItem {
+    CallItem { external_id: external_id.to_owned(), extra: extra_fields(extra), quantity: 0, expected: None }
 }
 
 fn item(claimed: &ClaimedItem) -> CallItem {

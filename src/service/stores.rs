@@ -1,5 +1,7 @@
 //! Stores: where stock is shown. Credentials go in and never come out.
-use super::connection::{self, Credentials, Stale, Unanswered, connection};
+pub(super) use super::checks::{ask, connect, reason_of};
+pub use super::checks::{check, left_open_by_check};
+use super::connection::{self, Credentials, connection};
 use super::context::{Caller, Result, Service, audited};
 use super::removal::{self, Removed};
 use super::shares::{check_shares, percent, share_of};
@@ -7,13 +9,12 @@ use crate::db::pushes::CancelScope;
 use crate::db::stores::Store;
 use crate::db::{self, Error, Tenant};
 use crate::domain::allocation::Share;
-use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::ids::check_text;
 use crate::domain::limits::{MAX_NAME_CHARS, MAX_STORES};
 use crate::domain::problem::Checks;
 use crate::domain::switching::StoreSwitches;
 use crate::domain::{FieldError, StoreId, Timestamp, WarehouseCode};
-use crate::platforms::call::{Action, Call, StoreConnection};
+use crate::platforms::call::StoreConnection;
 use crate::platforms::{by_name, registry, transport};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -296,7 +297,9 @@ pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: St
         t.save_store(&store)?;
         let settings = t.sync_settings()?;
         check_shares(t, &settings, "/share_percent")?;
-        let effects = switches(&store).effects_after(switches(&old), new_credentials);
+        // The address and the settings are ways in, too: a corrected one is tried at once.
+        let is_way_in_new = new_credentials || store.base_url != old.base_url || store.config != old.config;
+        let effects = switches(&store).effects_after(switches(&old), is_way_in_new);
         if effects.cancels {
             t.cancel_pushes(CancelScope::Store(id), "The store was switched off.", now)?;
         }
@@ -305,6 +308,9 @@ pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: St
         }
         if effects.releases {
             t.release_store(id, now)?;
+        }
+        if is_way_in_new {
+            t.hurry_store(id, now)?;
         }
         let store = t.store(id)?;
         let mut entry = audited(&actor, if new_credentials { "store.credentials_changed" } else { "store.changed" }, &store.name);
@@ -331,69 +337,4 @@ pub async fn delete(service: &Service, caller: &Caller, id: StoreId) -> Result<(
     deleted.await?;
     removal::begin(&service.db, Removed::Store(caller.db.id(), id), now).await;
     Ok(())
-}
-
-/// Calls the store's platform; if the store does not answer, returns the reason. If a store that needed reauthorization
-/// answers again, its held pushes are released.
-///
-/// # Errors
-/// No such store, or too many checks at once.
-pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Option<String>> {
-    let _place = service.outbound_place(caller)?;
-    let now = service.now();
-    let store = caller.db.read(move |t| t.store(id)).await?;
-    let reason = match connect(service, caller, &store) {
-        Err(reason) => Some(reason),
-        Ok(mut connection) => {
-            let check = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
-            ask(service, caller, &mut connection, &check).await.err()
-        }
-    };
-    if reason.is_none() && store.needs_reauthorisation {
-        caller.db.write(move |t| t.release_store(id, now).map(drop)).await?;
-    }
-    Ok(reason)
-}
-
-/// How to call a store's platform, or the reason why that is impossible.
-pub(super) fn connect(service: &Service, caller: &Caller, store: &Store) -> Result<StoreConnection, String> {
-    connection(caller.db.id(), store, &service.sealer).map_err(|error| format!("Its credentials cannot be used: {error}."))
-}
-
-/// Makes a call that changes nothing; if it fails, returns the reason in plain words.
-pub(super) async fn ask(
-    service: &Service,
-    caller: &Caller,
-    connection: &mut StoreConnection,
-    call: &Call,
-) -> Result<Vec<ItemResult>, String> {
-    let client = &service.client;
-    let send = async |connection: &StoreConnection| {
-        // While a store has a long queue, permits may take long; the caller should not wait that long.
-        let permit = tokio::time::timeout(client.timeout(), client.permit(connection, call)).await;
-        let no_room = || Outcome::TryAgain {
-            reason: "The store's rate limit is used up at the moment. Try again.".to_owned(),
-            after: None,
-            throttled: false,
-        };
-        match client.send(connection, call, permit.map_err(|_| no_room())?).await.outcome {
-            Outcome::Answered(results) => Ok(results),
-            outcome => Err(outcome),
-        }
-    };
-    service.renewals.exchange(&caller.db, connection, send).await.map_err(|unanswered| match unanswered {
-        Unanswered::NotRenewable { .. } => "The store reports that the access token has expired, and it cannot be renewed.".to_owned(),
-        Unanswered::Stale(Stale::Refused(reason) | Stale::TryAgain(reason)) => reason,
-        Unanswered::Stale(Stale::Database(_)) => "Its renewed tokens could not be saved. Try again.".to_owned(),
-        Unanswered::Outcome(outcome) => reason_of(outcome),
-    })
-}
-
-/// Why an outcome is not an answer with results.
-pub(super) fn reason_of(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Answered(_) => "The store did not list its variants.".to_owned(),
-        Outcome::Refused { reason, .. } | Outcome::TryAgain { reason, .. } | Outcome::Unauthorized { reason } => reason,
-        Outcome::TokenExpired { reason } | Outcome::Closed { reason, .. } | Outcome::Unknown { reason } => reason,
-    }
 }

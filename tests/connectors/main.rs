@@ -2,6 +2,7 @@
 //! emulates strictly.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should say so at once")]
 
+mod matrix;
 mod shopee;
 mod shopify;
 
@@ -60,9 +61,32 @@ pub struct World {
 
 /// Runs a scenario with a store on this platform in virtual time, and asserts that no work is left at the end.
 pub fn story(platform: &str, base_url: &str, config: Value, credentials: Value, scenario: impl AsyncFn(&World)) {
+    run(None, platform, base_url, &config, &credentials, scenario);
+}
+
+/// The same with a shop that is not the simulated platform.
+pub fn story_over(
+    transport: Arc<dyn Transport>,
+    platform: &str,
+    base_url: &str,
+    config: Value,
+    credentials: Value,
+    scenario: impl AsyncFn(&World),
+) {
+    run(Some(transport), platform, base_url, &config, &credentials, scenario);
+}
+
+fn run(
+    transport: Option<Arc<dyn Transport>>,
+    platform: &str,
+    base_url: &str,
+    config: &Value,
+    credentials: &Value,
+    scenario: impl AsyncFn(&World),
+) {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     actix::System::with_tokio_rt(runtime).block_on(async {
-        let world = World::new(platform, base_url, &config, &credentials).await;
+        let world = World::new(transport, platform, base_url, config, credentials).await;
         scenario(&world).await;
         world.handle.shut_down().await;
         let now = world.now();
@@ -72,16 +96,22 @@ pub fn story(platform: &str, base_url: &str, config: Value, credentials: Value, 
 }
 
 impl World {
-    async fn new(platform: &str, base_url: &str, config: &Value, credentials: &Value) -> Self {
+    async fn new(transport: Option<Arc<dyn Transport>>, platform: &str, base_url: &str, config: &Value, credentials: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::parse(&format!("sqlite://{}", folder.path().join("test.db").display())).unwrap();
         db::migrate(&url).unwrap();
         // Ids never go back in time within a process, so this is later than the dates of all other tests here: the age of a
         // key is taken from its id.
-        let clock = Clock::starting_at("2027-03-01T12:00:00Z".parse::<Timestamp>().unwrap());
+        let start = if transport.is_some() { "2027-01-04T12:00:00Z" } else { "2027-03-01T12:00:00Z" };
+        let clock = Clock::starting_at(start.parse::<Timestamp>().unwrap());
         let (all, simulator, sent) = (Db::open(&db::Settings::new(url)), Simulator::new(7), Sent::default());
-        let transport = Recording { inner: InProcess::new(simulator.clone(), clock.clone()), sent: Arc::clone(&sent) };
-        let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
+        let simulated = Recording { inner: InProcess::new(simulator.clone(), clock.clone()), sent: Arc::clone(&sent) };
+        let client = Client::new(
+            transport.unwrap_or_else(|| Arc::new(simulated)),
+            Arc::new(Limits::default()),
+            Duration::from_secs(10),
+            clock.clone(),
+        );
         let sealer = Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap());
 
         let (seller, store, now) = (SellerId::new(clock.now()), StoreId::new(clock.now()), clock.now());

@@ -14,7 +14,7 @@ use stocktide::domain::settings::Rule;
 /// Tables that may hold many rows of one seller.
 const LARGE: [&str; 5] = ["listings", "pushes", "rules", "stock_events", "stock_levels"];
 /// Partial indices over open pushes and marked listings, which may be scanned because they contain only what is still to do.
-const PARTIAL_INDICES: [&str; 5] = ["pushes_due", "pushes_active", "pushes_in_flight", "pushes_run", "listings_marked"];
+const PARTIAL_INDICES: [&str; 6] = ["pushes_due", "pushes_active", "pushes_in_flight", "pushes_run", "listings_marked", "listings_look"];
 
 /// Adds every statement that a connection sends, with the URL of its database, to `SEEN`.
 #[derive(Default)]

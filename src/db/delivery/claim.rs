@@ -35,6 +35,11 @@ impl Tenant<'_> {
         if let Some(work) = self.uncertain_work(store, terms, now)? {
             return Ok(work);
         }
+        if terms.overwrites_first
+            && let Some(work) = self.look_work(store, terms, now)?
+        {
+            return Ok(work);
+        }
         for kind in terms.kinds() {
             for _ in 0..PAGES {
                 let page = claim::page_of(self.due(store, kind, terms, now)?, terms);
@@ -61,6 +66,9 @@ impl Tenant<'_> {
                 }
             }
         }
+        if let Some(work) = self.look_work(store, terms, now)? {
+            return Ok(work);
+        }
         let next_due = self.next_due(store, now)?;
         Ok(Work::Nothing { next_due: next_due.into_iter().chain(row.probe_at).min() })
     }
@@ -81,7 +89,7 @@ impl Tenant<'_> {
                 .filter(is_of_kind).filter(pushes::due_at.gt(after)).get_result(c))?;
             first = first.into_iter().chain(due).min();
         }
-        Ok(first)
+        Ok(first.into_iter().chain(self.next_look(store, after)?).min())
     }
 
     /// Uncertain pushes come before anything else of their listings.

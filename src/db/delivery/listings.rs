@@ -5,23 +5,41 @@ use crate::db::{Result, Tenant, id_of};
 use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::claim::outcome::Updates;
 use crate::domain::claim::waiting;
-use crate::domain::push::{Account, Addressee};
+use crate::domain::push::{Account, Addressee, LateNumbers};
 use crate::domain::{ListingId, StoreId, Timestamp};
 use diesel::prelude::*;
 use std::collections::HashMap;
 
+/// What a listing shows by an answer, and what it showed before the change that the answer confirms.
+struct Shown {
+    id: Vec<u8>,
+    shown: i64,
+    before: Option<i64>,
+}
+
 impl Tenant<'_> {
     pub(super) fn accounts(&mut self, of: impl Iterator<Item = ListingId>) -> Result<HashMap<ListingId, Account>> {
         let (scope, ids) = (self.scope(), of.map(|id| id.bytes()).collect::<Vec<_>>());
-        let rows: Vec<(Vec<u8>, Option<i64>, Option<Timestamp>)> = on!(self.conn, c => scope.listings().filter(listings::id.eq_any(ids))
-            .select((listings::id, listings::shown, listings::doubt_until)).load(c))?;
-        let read = |(id, shown, doubt_until): (Vec<u8>, _, _)| {
-            Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, Account { shown, doubt_until }))
+        type Row = (Vec<u8>, Option<i64>, Option<Timestamp>, Option<String>, Option<i64>, Option<Timestamp>, Option<Timestamp>);
+        let columns = (
+            listings::id,
+            listings::shown,
+            listings::doubt_until,
+            listings::late_numbers,
+            listings::shown_before,
+            listings::changed_at,
+            listings::owed_since,
+        );
+        let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(listings::id.eq_any(ids)).select(columns).load(c))?;
+        let read = |(id, shown, doubt_until, late, before, changed_at, owed_since): Row| {
+            let late = late.as_deref().map(LateNumbers::parse).unwrap_or_default();
+            let account = Account { shown, doubt_until, late, before, changed_at, owed_since };
+            Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, account))
         };
         rows.into_iter().map(read).collect()
     }
 
-    fn addressees(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Addressee>> {
+    pub(super) fn addressees(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Addressee>> {
         type Row = (Vec<u8>, Vec<u8>, String, String, Option<String>);
         let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
         let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(listings::id.eq_any(ids))
@@ -38,8 +56,8 @@ impl Tenant<'_> {
     pub(super) fn update_listings(&mut self, store: StoreId, updates: Updates, now: Timestamp) -> Result<()> {
         let scope = self.scope();
         let mut heal: Vec<(ListingId, String)> = Vec::new();
-        let shown: Vec<(Vec<u8>, i64)> = updates.iter().filter_map(|(id, update)| update.shown.map(|shown| (id.bytes(), shown))).collect();
-        self.note_shown(&shown, now)?;
+        let shown = updates.iter().filter_map(|(id, update)| Some(Shown { id: id.bytes(), shown: update.shown?, before: update.before }));
+        self.note_shown(&shown.collect::<Vec<_>>(), now)?;
         for (id, update) in updates {
             let id_bytes = id.bytes();
             if update.doubt_until.is_some() {
@@ -50,6 +68,7 @@ impl Tenant<'_> {
                 on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq(&id_bytes)))
                     .set(listings::settles_at.eq(update.settles_at)).execute(c))?;
             }
+            self.note_look(&id_bytes, &update, now)?;
             if update.mark {
                 on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq(&id_bytes))).set(listings::marked.eq(true)).execute(c))?;
                 on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).filter(stores::probe_at.is_null())
@@ -61,26 +80,30 @@ impl Tenant<'_> {
     }
 
     /// Saves what listings show, in one statement on PostgreSQL, where each costs a round trip.
-    fn note_shown(&mut self, shown: &[(Vec<u8>, i64)], now: Timestamp) -> Result<()> {
-        use diesel::sql_types::{Array, BigInt, Binary};
+    fn note_shown(&mut self, shown: &[Shown], now: Timestamp) -> Result<()> {
+        use diesel::sql_types::{Array, BigInt, Binary, Nullable};
         let (key, scope) = (self.key(), self.scope());
         match &mut self.conn.backend {
             Backend::Sqlite(c) => {
-                for (id, shown) in shown {
-                    diesel::update(scope.listings().filter(listings::id.eq(id)))
-                        .set((listings::shown.eq(shown), listings::shown_at.eq(now)))
-                        .execute(c)?;
+                for Shown { id, shown, before } in shown {
+                    let one = diesel::update(scope.listings().filter(listings::id.eq(id)));
+                    let now_shown = (listings::shown.eq(shown), listings::shown_at.eq(now));
+                    match before {
+                        None => one.set(now_shown).execute(c)?,
+                        Some(before) => one.set((now_shown, listings::shown_before.eq(before), listings::changed_at.eq(now))).execute(c)?,
+                    };
                 }
             }
             Backend::Postgres(c) => {
-                let (ids, values): (Vec<&Vec<u8>>, Vec<i64>) = shown.iter().map(|(id, shown)| (id, *shown)).unzip();
                 diesel::sql_query(
-                    "UPDATE listings SET shown = v.shown, shown_at = $1 FROM unnest($2, $3) AS v (id, shown) \
-                     WHERE listings.seller_id = $4 AND listings.id = v.id",
+                    "UPDATE listings SET shown = v.shown, shown_at = $1, shown_before = COALESCE(v.before, listings.shown_before), \
+                     changed_at = CASE WHEN v.before IS NULL THEN listings.changed_at ELSE $1 END \
+                     FROM unnest($2, $3, $4) AS v (id, shown, before) WHERE listings.seller_id = $5 AND listings.id = v.id",
                 )
                 .bind::<BigInt, _>(now)
-                .bind::<Array<Binary>, _>(ids)
-                .bind::<Array<BigInt>, _>(values)
+                .bind::<Array<Binary>, _>(shown.iter().map(|row| &row.id).collect::<Vec<_>>())
+                .bind::<Array<BigInt>, _>(shown.iter().map(|row| row.shown).collect::<Vec<_>>())
+                .bind::<Array<Nullable<BigInt>>, _>(shown.iter().map(|row| row.before).collect::<Vec<_>>())
                 .bind::<Binary, _>(&key)
                 .execute(c)?;
             }

@@ -15,7 +15,7 @@ pub struct Finished {
 }
 
 impl Tenant<'_> {
-    /// Resolves uncertain increases by what their listings show: `outcome` is the answer to a read of `page`'s listings,
+    /// Resolves uncertain pushes by what their listings show: `outcome` is the answer to a read of `page`'s listings,
     /// in order.
     pub fn decide_by_read(
         &mut self,
@@ -27,9 +27,12 @@ impl Tenant<'_> {
         now: Timestamp,
     ) -> Result<()> {
         let uncertain = self.still(store, page, |state| state.is_uncertain())?;
+        let before: Vec<Push> = uncertain.values().cloned().collect();
         let accounts = self.accounts(uncertain.values().map(Push::listing_id))?;
-        let (changed, updates) = outcome::read_back(page, uncertain, &accounts, Answer { outcome, raw, now }, terms);
+        let (changed, mut updates) = outcome::read_back(page, uncertain, &accounts, Answer { outcome, raw, now }, terms);
         self.put(&changed)?;
+        updates.extend(self.moved_targets(&before, &changed)?);
+        self.count_run_progress(&before, &changed, now)?;
         self.note_contained(&outcome::overwritten(&changed))?;
         self.note_outcome(store, outcome, now)?;
         self.update_listings(store, updates, now)?;

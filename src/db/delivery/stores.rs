@@ -5,6 +5,7 @@ use crate::db::stores::Store;
 use crate::db::{Result, Tenant};
 use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::delivery::Outcome;
+use crate::domain::push::RECONNECT;
 use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
 use std::time::Duration;
@@ -17,10 +18,14 @@ const SUCCESS_EVERY: Duration = Duration::from_secs(30);
 impl Tenant<'_> {
     /// A store that refuses its credentials or rejects everything is held, and tried again from time to time.
     pub fn note_outcome(&mut self, store: StoreId, outcome: &Outcome, now: Timestamp) -> Result<()> {
-        let (Outcome::Unauthorized { reason } | Outcome::Closed { reason, .. }) = outcome else { return Ok(()) };
+        let problem = match outcome {
+            Outcome::Unauthorized { reason } => format!("{reason} {RECONNECT}"),
+            Outcome::Closed { reason, next_step } | Outcome::Obscured { reason, next_step } => format!("{reason} {next_step}"),
+            _ => return Ok(()),
+        };
         let scope = self.scope();
         on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
-            .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(reason), stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
+            .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(problem), stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
         self.hold_store(store, now).map(drop)
     }
 

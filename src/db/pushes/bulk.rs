@@ -1,14 +1,20 @@
 //! Transitions of many pushes in one statement, where saving them row by row would be too slow. Each statement does
 //! exactly what the domain transition named next to it does; the tests compare the two for every state.
-use super::codes::{CONFIRMED, HELD, QUEUED, claimable_codes};
+use super::codes::{CONFIRMED, HELD, QUEUED, RETRYING, claimable_codes};
 use super::conditions::{is_claimable, is_increase, is_overwrite, is_rejected_increase};
 use super::row::{PushRow, put_pushes};
 use crate::db::connection::{Backend, on};
 use crate::db::schema::{pushes, stores};
 use crate::db::{Changed, Result, Tenant};
-use crate::domain::push::Push;
+use crate::domain::push::{Push, WAITS_FOR_STORE};
 use crate::domain::{ListingId, StoreId, Timestamp};
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    fn coalesce(known: Nullable<Text>, otherwise: Text) -> Nullable<Text>;
+}
 
 impl Tenant<'_> {
     pub(in crate::db) fn put(&mut self, changed: &[Push]) -> Result<()> {
@@ -115,7 +121,15 @@ impl Tenant<'_> {
         Ok(on!(self.conn, c => diesel::update(scope.pushes()
             .filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null()).filter(pushes::state.eq_any(&states)))
             .set((pushes::state.eq(HELD), pushes::due_at.eq(None::<Timestamp>), pushes::updated_at.eq(now),
-                pushes::failing_since.eq(None::<Timestamp>))).execute(c))?)
+                pushes::failing_since.eq(None::<Timestamp>), pushes::reason.eq(coalesce(pushes::reason, WAITS_FOR_STORE)))).execute(c))?)
+    }
+
+    /// [`Push::hurry`] for every push of this store.
+    pub fn hurry_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
+        let scope = self.scope();
+        Ok(on!(self.conn, c => diesel::update(scope.pushes()
+            .filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.gt(now)).filter(pushes::state.eq(RETRYING)))
+            .set((pushes::due_at.eq(now), pushes::updated_at.eq(now))).execute(c))?)
     }
 
     /// [`Push::release_with_store`] for every push of this store, and clears the note of refused credentials. A paused

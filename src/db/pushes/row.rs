@@ -38,6 +38,7 @@ pub(in crate::db) struct PushRow {
     run_id: Option<Vec<u8>>,
     in_doubt: bool,
     contained: bool,
+    cause: Option<String>,
 }
 
 impl PushRow {
@@ -72,6 +73,7 @@ impl PushRow {
             run_id: push.run_id.map(|id| id.bytes()),
             in_doubt: push.in_doubt,
             contained: push.contained,
+            cause: push.cause,
         }
     }
 
@@ -106,6 +108,7 @@ impl PushRow {
             run_id: self.run_id.map(|b| id_of(&b, RunId::from_bytes, "").map_err(no_id("run_id"))).transpose()?,
             in_doubt: self.in_doubt,
             contained: self.contained,
+            cause: self.cause,
         };
         Ok(Push::from_record(record)?)
     }

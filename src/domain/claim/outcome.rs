@@ -1,9 +1,18 @@
 //! What an answer or a read does to the pushes of a call. Each item's verdict goes to its own push.
 use super::terms::ClaimTerms;
-use crate::domain::delivery::{ItemResult, Outcome};
-use crate::domain::push::{Account, ListingUpdate, Push, PushKind, PushState, Verdict, verdicts};
+use crate::domain::delivery::{ItemResult, Method, Outcome};
+use crate::domain::push::{Account, LOOK_AFTER, ListingUpdate, Push, PushKind, PushState, Verdict, verdicts};
 use crate::domain::{ListingId, PushId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+/// The reason of an overwrite of a listing that was refused for its own sake, and is not any more.
+const CAN_BE_WRITTEN_AGAIN: &str =
+    "An earlier push was refused because of the listing itself; it can be written again, so it is overwritten with its target.";
+/// The reason of an increase that waits because a read may have come from a cache.
+const CACHED: &str = "The store still shows the number from before its last change; a cache may have answered. It is asked again.";
+/// How soon after such a read the store is asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(20);
 
 /// Updates of listings, in the order in which they are applied.
 pub type Updates = Vec<(ListingId, ListingUpdate)>;
@@ -41,11 +50,23 @@ pub fn after_read(
     terms: &ClaimTerms,
 ) -> AfterRead {
     let mut after = AfterRead::default();
+    let unanswered = unanswered(answer.outcome, page.len());
+    let sets = terms.abilities.increase_method() == Some(Method::ReadAndSet);
     for (id, verdict) in page.iter().zip(read_verdicts(answer.outcome, page.len())) {
         let Some(mut push) = waiting.remove(id).filter(|push| !busy.contains(&push.listing_id())) else { continue };
         let listing = push.listing_id();
         let account = accounts.get(&listing).copied().unwrap_or_default();
-        if let Verdict::Item(ItemResult::Applied { shown: Some(shown) }) = verdict {
+        if let Some(reason) = unanswered {
+            push.note_answer(answer.raw);
+            push.read_in_smaller_batch(reason, terms.context(answer.now, page.len()));
+            after.others.push(push);
+        } else if let Verdict::Item(ItemResult::Applied { shown: Some(shown) }) = verdict {
+            if sets && account.may_be_cached(shown, answer.now) {
+                let again = Verdict::TryAgain { reason: CACHED.to_owned(), after: Some(ASK_AGAIN_AFTER) };
+                after.updates.push((listing, push.apply_failed_read(&account, &again, terms.context(answer.now, 1))));
+                after.others.push(push);
+                continue;
+            }
             let heal = account.contradiction(shown, answer.now).map(str::to_owned);
             if heal.is_none() {
                 push.note_base(shown);
@@ -61,7 +82,7 @@ pub fn after_read(
     after
 }
 
-/// Decides uncertain increases by what their listings show, `page` being the order of the read.
+/// Decides uncertain pushes by what their listings show, `page` being the order of the read.
 pub fn read_back(
     page: &[PushId],
     mut uncertain: HashMap<PushId, Push>,
@@ -71,12 +92,20 @@ pub fn read_back(
 ) -> (Vec<Push>, Updates) {
     let (mut changed, mut updates) = (Vec::new(), Vec::new());
     let alone = terms.context(answer.now, 1);
+    let is_unanswered = unanswered(answer.outcome, page.len()).is_some();
     for (id, verdict) in page.iter().zip(read_verdicts(answer.outcome, page.len())) {
         let Some(mut push) = uncertain.remove(id) else { continue };
         let account = accounts.get(&push.listing_id()).copied().unwrap_or_default();
         let update = match verdict {
+            Verdict::TryAgain { reason, .. } | Verdict::Refused { reason, .. } if is_unanswered => {
+                push.read_back_refused(&reason, terms.context(answer.now, page.len()))
+            }
             Verdict::Item(ItemResult::Applied { shown: Some(shown) }) => push.read_back(&account, shown, alone),
             Verdict::Refused { reason, .. } => push.read_back_refused(&reason, terms.context(answer.now, page.len())),
+            // Instead of being asked about again, an overwrite may simply be sent again.
+            Verdict::TryAgain { .. } | Verdict::Item(_) if push.is_overwrite() && !is_throttled(answer.outcome) => {
+                push.repeat_or_overwrite(alone)
+            }
             other => push.apply_failed_read(&account, &other, alone),
         };
         push.note_answer(answer.raw);
@@ -84,6 +113,35 @@ pub fn read_back(
         changed.push(push);
     }
     (changed, updates)
+}
+
+/// What a look at listings finds, `page` being the order of the read, when nothing is to be sent to them. Those that are
+/// `busy` will be answered for anyway.
+pub fn looked(page: &[ListingId], busy: &BTreeSet<ListingId>, accounts: &HashMap<ListingId, Account>, answer: Answer<'_>) -> Updates {
+    let soon = || ListingUpdate { look_at: Some(answer.now + LOOK_AFTER), ..ListingUpdate::default() };
+    let update = |(listing, verdict): (&ListingId, Verdict)| {
+        let account = accounts.get(listing).copied().unwrap_or_default();
+        let later = ListingUpdate { look_at: account.next_look(answer.now), ..ListingUpdate::default() };
+        let found = match verdict {
+            _ if busy.contains(listing) => soon(),
+            Verdict::Item(ItemResult::Applied { shown: Some(shown) }) if !account.may_be_cached(shown, answer.now) => {
+                let owed = account.owed_since.map(|_| CAN_BE_WRITTEN_AGAIN);
+                let heal = account.contradiction(shown, answer.now).or(owed).map(str::to_owned);
+                ListingUpdate { shown: Some(shown), look_at: later.look_at.filter(|_| heal.is_none()), heal, ..ListingUpdate::default() }
+            }
+            Verdict::Item(ItemResult::Rejected { .. }) => later,
+            _ => soon(),
+        };
+        (*listing, found)
+    };
+    page.iter().zip(read_verdicts(answer.outcome, page.len())).map(update).collect()
+}
+
+/// What is done instead of a look at a store that cannot be read: it is tried whether what is owed can be written.
+pub fn looked_blindly(page: &[ListingId], accounts: &HashMap<ListingId, Account>) -> Updates {
+    let is_owed = |listing: &&ListingId| accounts.get(listing).is_some_and(|account| account.owed_since.is_some());
+    let heal = || ListingUpdate { heal: Some(CAN_BE_WRITTEN_AGAIN.to_owned()), ..ListingUpdate::default() };
+    page.iter().filter(is_owed).map(|listing| (*listing, heal())).collect()
 }
 
 /// Applies the outcome of a call to its pushes, which are in the order of the call's items.
@@ -121,6 +179,18 @@ pub fn moved_targets(applied: &[&Push], targets: &HashMap<ListingId, Option<i64>
     expected.into_iter().filter_map(moved).collect()
 }
 
+/// Why nothing is known after a read of several listings that was not answered: they are read again in smaller batches.
+fn unanswered(outcome: &Outcome, items: usize) -> Option<&str> {
+    match outcome {
+        Outcome::Unknown { reason } if items > 1 => Some(reason),
+        _ => None,
+    }
+}
+
+fn is_throttled(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::TryAgain { throttled: true, .. })
+}
+
 /// What a read says about each of `items` listings. A read changes nothing at the platform, so a listing without an
 /// answer is simply read again.
 fn read_verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
@@ -129,7 +199,9 @@ fn read_verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
     let mut all = verdicts(outcome, items);
     for verdict in &mut all {
         match verdict {
-            Verdict::Item(ItemResult::Unknown { reason } | ItemResult::NeverApplied { reason }) => *verdict = again(reason),
+            Verdict::Item(
+                ItemResult::Unknown { reason } | ItemResult::NeverApplied { reason } | ItemResult::RefusedWithOthers { reason },
+            ) => *verdict = again(reason),
             Verdict::Item(ItemResult::Applied { shown: None } | ItemResult::Accepted | ItemResult::Stale { .. }) => {
                 *verdict = again(&nothing)
             }

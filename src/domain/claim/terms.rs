@@ -27,7 +27,7 @@ pub struct ClaimTerms {
 impl ClaimTerms {
     /// What applying the outcome of a call with `items` items depends on.
     pub fn context(&self, now: Timestamp, items: usize) -> VerdictContext<'_> {
-        VerdictContext { now, jitter: self.jitter, policy: &self.policy, items }
+        VerdictContext { now, jitter: self.jitter, policy: &self.policy, items, adds: self.abilities.adjust }
     }
 
     /// How many due pushes to load for one call.

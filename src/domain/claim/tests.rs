@@ -170,7 +170,7 @@ fn a_read_gives_each_increase_its_own_base_and_passes_over_listings_with_somethi
     let waiting: HashMap<PushId, Push> = pushes.into_iter().map(|push| (push.id(), push)).collect();
     let outcome = Outcome::Answered(vec![applied(10), applied(20), ItemResult::Unknown { reason: "?".into() }, applied(40)]);
     let answer = Answer { outcome: &outcome, raw: None, now: at(1) };
-    let doubted = HashMap::from([(listing(4), Account { shown: Some(39), doubt_until: Some(at(2)) })]);
+    let doubted = HashMap::from([(listing(4), Account { shown: Some(39), doubt_until: Some(at(2)), ..Account::default() })]);
     let after = outcome::after_read(&ids, waiting, &BTreeSet::from([listing(2)]), &doubted, answer, &terms(READS));
     assert_eq!(after.claimed.iter().map(|p| (p.listing_id(), p.base())).collect::<Vec<_>>(), [(listing(1), Some(10))]);
     assert_eq!(after.others.iter().map(|p| (p.listing_id(), p.state())).collect::<Vec<_>>(), [(listing(3), PushState::Retrying)]);

@@ -1,4 +1,5 @@
 //! What a call's outcome or a read does to a push, and what it means for the push's listing.
+use super::account::{APPLIED_LATE, Account, DOUBT_FOR, LOOK_AFTER, SHOWN_WITHIN};
 use super::record::Push;
 use super::state::{PushKind, PushState};
 use super::verdict::Verdict;
@@ -7,35 +8,7 @@ use crate::domain::delivery::{ItemResult, Resolution};
 use crate::domain::retry::RetryPolicy;
 use std::time::Duration;
 
-/// How long after a request may have been overtaken by its own repetition every answer about its listing is compared
-/// with the account.
-pub const DOUBT_FOR: Duration = Duration::from_secs(24 * 3600);
-
-/// How long an accepted change may take to show. Amazon speaks of minutes.
-pub const SHOWN_WITHIN: Duration = Duration::from_secs(30 * 60);
-
-const APPLIED_LATE: &str = "A request that had been given up was applied late; the listing is overwritten with its target.";
 const CHECK_STORE: &str = "Check in the store that the listing shows the right number.";
-
-/// What the service believes a listing shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Account {
-    /// Units shown last, from a confirmed answer or a read.
-    pub shown: Option<i64>,
-    /// Until when an answer that differs from the account means that a late request was applied.
-    pub doubt_until: Option<Timestamp>,
-}
-
-impl Account {
-    fn is_in_doubt(&self, now: Timestamp) -> bool {
-        self.doubt_until.is_some_and(|until| until > now)
-    }
-
-    /// Why the listing is overwritten after a read that contradicts the account while a late request may arrive.
-    pub fn contradiction(&self, shown: i64, now: Timestamp) -> Option<&'static str> {
-        (self.is_in_doubt(now) && self.shown.is_some_and(|known| known != shown)).then_some(APPLIED_LATE)
-    }
-}
 
 /// What an answer changes about the listing of a push.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +23,16 @@ pub struct ListingUpdate {
     pub heal: Option<String>,
     /// Overwrite it once its store works again.
     pub mark: bool,
+    /// What it showed before a change that is confirmed now, where a read that still shows it must not be added to.
+    pub before: Option<i64>,
+    /// What it shows if a request that was given up arrives after all.
+    pub late: Option<i64>,
+    /// Look at it then, although nothing is to be sent to it.
+    pub look_at: Option<Timestamp>,
+    /// It is owed what the platform has just refused for its own sake: look whether it can be written again.
+    pub owed: bool,
+    /// It is owed nothing any more.
+    pub settled: bool,
 }
 
 /// What applying a verdict depends on.
@@ -63,6 +46,8 @@ pub struct VerdictContext<'a> {
     pub policy: &'a RetryPolicy,
     /// How many items were in the call.
     pub items: usize,
+    /// Whether the store can add: then a late request raises what is shown instead of setting it to its own number.
+    pub adds: bool,
 }
 
 impl Push {
@@ -81,7 +66,7 @@ impl Push {
     fn verdict_applied(&mut self, account: &Account, verdict: &Verdict, ctx: VerdictContext<'_>) -> ListingUpdate {
         let (now, was_in_doubt) = (ctx.now, self.in_doubt);
         match verdict {
-            Verdict::Item(ItemResult::Applied { shown }) => self.confirm(account, *shown, now),
+            Verdict::Item(ItemResult::Applied { shown }) => self.confirm(account, *shown, ctx),
             Verdict::Item(ItemResult::Accepted) => self.accept(account, ctx),
             Verdict::Item(ItemResult::Stale { shown }) => {
                 let change = ListingUpdate { shown: Some(*shown), ..ListingUpdate::default() };
@@ -94,15 +79,20 @@ impl Push {
                     return change;
                 }
                 if self.expected_after() == Some(*shown) {
-                    return self.confirm(account, Some(*shown), now);
+                    return self.confirm(account, Some(*shown), ctx);
                 }
                 ListingUpdate { heal: self.give_way_to_overwrite(now), ..change }
             }
             // The earlier sending may have been applied, and a seller's retry would apply it twice.
-            Verdict::Item(ItemResult::Rejected { .. }) if was_in_doubt && self.kind == PushKind::Increase => self.leave_undecided(now),
+            Verdict::Item(ItemResult::Rejected { .. }) if was_in_doubt && self.kind == PushKind::Increase => self.leave_undecided(ctx),
             Verdict::Item(ItemResult::Rejected { reason, next_step }) => {
                 self.reject(reason, next_step, now);
-                ListingUpdate { mark: was_in_doubt, ..ListingUpdate::default() }
+                ListingUpdate { mark: was_in_doubt, ..owed(account, now) }
+            }
+            Verdict::Item(ItemResult::RefusedWithOthers { reason }) => {
+                self.in_doubt = false;
+                self.split(reason, ctx);
+                ListingUpdate::default()
             }
             Verdict::Item(ItemResult::TryAgain { reason }) => self.not_applied(reason, None, ctx),
             Verdict::Item(ItemResult::NeverApplied { reason }) => {
@@ -112,7 +102,11 @@ impl Push {
             Verdict::TryAgain { reason, after } => self.not_applied(reason, *after, ctx),
             Verdict::Item(ItemResult::Unknown { reason }) => {
                 if self.is_too_old(ctx) && was_in_doubt {
-                    return self.leave_undecided(now);
+                    return self.leave_undecided(ctx);
+                }
+                // The very same call is repeated under its key; everything else goes out in smaller calls.
+                if ctx.items > 1 && self.resolution != Some(Resolution::SameCallAgain) {
+                    self.halve_batch(ctx.items);
                 }
                 self.become_uncertain(reason, now, ctx.policy, ctx.jitter);
                 ListingUpdate::default()
@@ -132,28 +126,50 @@ impl Push {
             }
             Verdict::Refused { reason, next_step } => {
                 if was_in_doubt {
-                    return self.leave_undecided(now);
+                    return self.leave_undecided(ctx);
                 }
-                if self.cancel_requested {
-                    self.end(PushState::Cancelled, now);
-                } else if ctx.items > 1 {
-                    self.halve_batch(ctx.items);
-                    self.wait(PushState::Retrying, Some(reason), now, now);
-                } else {
-                    self.reject(reason, next_step, now);
+                if ctx.items > 1 || self.cancel_requested {
+                    self.split(reason, ctx);
+                    return ListingUpdate::default();
                 }
-                ListingUpdate::default()
+                self.reject(reason, next_step, now);
+                owed(account, now)
             }
         }
     }
 
-    /// Decides an uncertain increase by what its listing shows after the settle time.
+    /// Goes out at once in a call of half the size, unless it was cancelled. That is no attempt: an item that is refused
+    /// only because of another one does not wait longer for it.
+    fn split(&mut self, reason: &str, ctx: VerdictContext<'_>) {
+        if self.cancel_requested {
+            return self.end(PushState::Cancelled, ctx.now);
+        }
+        self.halve_batch(ctx.items);
+        self.attempts = self.attempts.saturating_sub(1).max(0);
+        self.wait(PushState::Retrying, Some(reason), ctx.now, ctx.now);
+    }
+
+    /// Decides an uncertain push by what its listing shows after the settle time.
     pub fn read_back(&mut self, account: &Account, shown: i64, ctx: VerdictContext<'_>) -> ListingUpdate {
+        if self.kind == PushKind::Overwrite {
+            // A number between what was shown before and what was sent: it was applied, and something was sold since.
+            let sold_since = matches!((account.shown, self.quantity), (Some(before), Some(sent)) if before < shown && shown < sent);
+            if self.quantity == Some(shown) || sold_since {
+                return self.confirm(account, Some(shown), ctx);
+            }
+            return ListingUpdate { shown: Some(shown), ..self.repeat_or_overwrite(ctx) };
+        }
         match (self.base, self.quantity) {
-            (Some(base), Some(added)) if base.saturating_add(added) == shown => self.confirm(account, Some(shown), ctx.now),
+            (Some(base), Some(added)) if base.saturating_add(added) == shown => self.confirm(account, Some(shown), ctx),
+            // It was accepted, and nothing else raises what is shown: it was applied, and something was sold since.
+            (Some(base), Some(added))
+                if self.resolution == Some(Resolution::AwaitShown) && base < shown && shown < base.saturating_add(added) =>
+            {
+                self.confirm(account, Some(shown), ctx)
+            }
             (Some(base), Some(_)) if base == shown && self.resolution == Some(Resolution::AwaitShown) => {
                 if self.failing_since.is_some_and(|since| ctx.now >= since + SHOWN_WITHIN) {
-                    return self.leave_undecided(ctx.now);
+                    return self.leave_undecided(ctx);
                 }
                 self.attempts = self.attempts.saturating_add(1);
                 self.touch(ctx.now, Some(ctx.now + ctx.policy.settle_for.max(pause(self.attempts, None, ctx))));
@@ -161,18 +177,19 @@ impl Push {
             }
             (Some(base), Some(_)) if base == shown => {
                 self.in_doubt = false;
+                let doubt = self.doubt(ctx);
                 let change =
                     self.known_not_applied("The answer was lost, but the store shows that the increase did not arrive.", ctx.now, ctx);
-                ListingUpdate { shown: Some(shown), doubt_until: Some(ctx.now + DOUBT_FOR), ..change }
+                ListingUpdate { shown: Some(shown), mark: change.mark, ..doubt }
             }
-            _ => ListingUpdate { shown: Some(shown), ..self.leave_undecided(ctx.now) },
+            _ => ListingUpdate { shown: Some(shown), ..self.leave_undecided(ctx) },
         }
     }
 
-    /// The read that was to decide an uncertain increase was refused as a whole: a smaller batch is read next.
+    /// The read that was to decide an uncertain push was refused or not answered as a whole: a smaller batch is read next.
     pub fn read_back_refused(&mut self, reason: &str, ctx: VerdictContext<'_>) -> ListingUpdate {
         if ctx.items < 2 {
-            return self.leave_undecided(ctx.now);
+            return self.repeat_or_overwrite(ctx);
         }
         self.halve_batch(ctx.items);
         self.reason = Some(reason.to_owned());
@@ -185,19 +202,38 @@ impl Push {
     pub fn repeat_or_overwrite(&mut self, ctx: VerdictContext<'_>) -> ListingUpdate {
         if self.kind == PushKind::Overwrite {
             self.in_doubt = false;
+            let doubt = self.doubt(ctx);
             let change = self.known_not_applied("The answer was lost; the overwrite is repeated with the current target.", ctx.now, ctx);
-            return ListingUpdate { doubt_until: Some(ctx.now + DOUBT_FOR), ..change };
+            return ListingUpdate { mark: change.mark, ..doubt };
         }
-        self.leave_undecided(ctx.now)
+        self.leave_undecided(ctx)
     }
 
-    fn confirm(&mut self, account: &Account, shown: Option<i64>, now: Timestamp) -> ListingUpdate {
+    fn confirm(&mut self, account: &Account, shown: Option<i64>, ctx: VerdictContext<'_>) -> ListingUpdate {
         let expected = self.expected_after().or_else(|| account.shown?.checked_add(self.quantity?));
-        let contradicted = !self.cancel_requested && account.is_in_doubt(now) && matches!((shown, expected), (Some(s), Some(e)) if s != e);
-        self.end(PushState::Confirmed, now);
-        self.confirmed_at = Some(now);
+        // What it showed just before, by this answer.
+        let added = if self.kind == PushKind::Increase { self.quantity.unwrap_or(0) } else { 0 };
+        let contradicts = |shown: i64, expected: i64| shown > expected || account.late.contains(shown.saturating_sub(added));
+        let contradicted = !self.cancel_requested
+            && account.is_in_doubt(ctx.now)
+            && matches!((shown, expected), (Some(s), Some(e)) if s != e && contradicts(s, e));
+        let before = if self.kind == PushKind::Overwrite { account.shown } else { self.base };
+        self.end(PushState::Confirmed, ctx.now);
+        self.confirmed_at = Some(ctx.now);
         (self.reason, self.next_step, self.failing_since) = (None, None, None);
-        ListingUpdate { shown: shown.or(expected), heal: contradicted.then(|| APPLIED_LATE.to_owned()), ..ListingUpdate::default() }
+        ListingUpdate {
+            shown: shown.or(expected),
+            heal: contradicted.then(|| APPLIED_LATE.to_owned()),
+            before: before.filter(|_| !ctx.adds),
+            settled: account.owed_since.is_some(),
+            ..ListingUpdate::default()
+        }
+    }
+
+    /// An earlier request of this push was given up and may still arrive.
+    fn doubt(&self, ctx: VerdictContext<'_>) -> ListingUpdate {
+        let late = self.expected_after().filter(|_| self.kind == PushKind::Overwrite || !ctx.adds);
+        ListingUpdate { doubt_until: Some(ctx.now + DOUBT_FOR), late, look_at: Some(ctx.now + LOOK_AFTER), ..ListingUpdate::default() }
     }
 
     /// The platform applies it later. An increase is not confirmed, and nothing more is sent to its listing, before a read
@@ -205,8 +241,10 @@ impl Push {
     /// number in the meantime leads to another overwrite.
     fn accept(&mut self, account: &Account, ctx: VerdictContext<'_>) -> ListingUpdate {
         if self.kind == PushKind::Overwrite || self.base.is_none() {
-            let change = self.confirm(account, None, ctx.now);
-            return ListingUpdate { doubt_until: Some(ctx.now + SHOWN_WITHIN).max(account.doubt_until), ..change };
+            let change = self.confirm(account, None, ctx);
+            // Until it is applied, reads show what was there before.
+            let late = account.shown.filter(|_| self.kind == PushKind::Overwrite);
+            return ListingUpdate { doubt_until: Some(ctx.now + SHOWN_WITHIN).max(account.doubt_until), late, ..change };
         }
         self.resolution = Some(Resolution::AwaitShown);
         self.failing_since = None;
@@ -221,7 +259,7 @@ impl Push {
         }
         // This sending was not applied; the outcome of the earlier one is still unknown.
         if self.is_too_old(ctx) {
-            return self.leave_undecided(ctx.now);
+            return self.leave_undecided(ctx);
         }
         self.failing_since.get_or_insert(ctx.now);
         self.state = PushState::Uncertain;
@@ -277,8 +315,9 @@ impl Push {
 
     /// Gives way to an overwrite with the outcome of an earlier sending unknown, which may still arrive: the account is
     /// kept in doubt for that.
-    fn leave_undecided(&mut self, now: Timestamp) -> ListingUpdate {
-        ListingUpdate { doubt_until: Some(now + DOUBT_FOR), heal: self.give_way_to_overwrite(now), ..ListingUpdate::default() }
+    fn leave_undecided(&mut self, ctx: VerdictContext<'_>) -> ListingUpdate {
+        let doubt = self.doubt(ctx);
+        ListingUpdate { heal: self.give_way_to_overwrite(ctx.now), ..doubt }
     }
 
     /// The reason for the overwrite that takes its place; none if it was cancelled, as nothing more may be sent then.
@@ -308,11 +347,23 @@ impl Push {
         self.raw_answer = raw.map(str::to_owned);
     }
 
+    /// The read before it was not answered: its listing is read again at once, among half as many.
+    pub fn read_in_smaller_batch(&mut self, reason: &str, ctx: VerdictContext<'_>) {
+        self.split(reason, ctx);
+        self.failing_since.get_or_insert(ctx.now);
+    }
+
     /// The read that was needed for it failed.
     pub fn apply_failed_read(&mut self, account: &Account, verdict: &Verdict, ctx: VerdictContext<'_>) -> ListingUpdate {
         self.attempts = self.attempts.saturating_add(1);
         self.apply_verdict(account, verdict, ctx)
     }
+}
+
+/// Its listing was refused for its own sake: it is looked at until it can be written again.
+fn owed(account: &Account, now: Timestamp) -> ListingUpdate {
+    let since = Account { owed_since: account.owed_since.or(Some(now)), ..*account };
+    ListingUpdate { owed: true, look_at: since.next_look(now), ..ListingUpdate::default() }
 }
 
 fn pause(attempts: i32, after: Option<Duration>, ctx: VerdictContext<'_>) -> Duration {

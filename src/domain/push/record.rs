@@ -57,6 +57,8 @@ push! {
     reason: Option<String>,
     /// What the seller can do about it.
     next_step: Option<String>,
+    /// Why it was made, where neither an event nor a run was the reason: an overwrite that heals its listing keeps this.
+    cause: Option<String>,
     /// The platform's last answer, shortened.
     raw_answer: Option<String>,
     /// When it was made.
@@ -87,6 +89,9 @@ push! {
     contained: bool,
 }
 
+/// The reason of a push that is held because its store is.
+pub const WAITS_FOR_STORE: &str = "Its store is on hold, for the reason that the store gives. It is sent once the store works again.";
+
 /// A push that no transition produces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{push}: {what}")]
@@ -108,7 +113,7 @@ impl Record {
             (in_flight && self.call_id.is_none(), "in flight without a call"),
             (in_flight && self.quantity.is_none(), "in flight without a quantity"),
             (in_flight && self.resolution.is_none(), "in flight without a way to determine its outcome"),
-            (in_flight && by_read && self.base.is_none(), "to be decided by a read, but without a base"),
+            (in_flight && by_read && self.kind == PushKind::Increase && self.base.is_none(), "to be decided by a read, but without a base"),
             (self.state == PushState::Uncertain && !self.in_doubt, "uncertain, but not in doubt"),
             (self.in_doubt && !in_flight, "in doubt, but not in flight"),
             (self.state.is_claimable() && self.due_at.is_none(), "waiting for its turn, but never due"),
@@ -136,6 +141,18 @@ pub struct Addressee {
     pub extra: Option<String>,
 }
 
+impl Addressee {
+    /// The connector's own field of the listing; empty when it has none of that name.
+    pub fn extra_field(&self, name: &str) -> String {
+        extra_field(self.extra.as_deref(), name)
+    }
+}
+
+fn extra_field(extra: Option<&str>, name: &str) -> String {
+    let fields: BTreeMap<String, String> = extra.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    fields.get(name).cloned().unwrap_or_default()
+}
+
 impl Push {
     /// An increase, due now unless its store is held.
     pub fn increase(to: Addressee, units: i64, now: Timestamp, held: bool) -> Self {
@@ -144,7 +161,7 @@ impl Push {
 
     /// An overwrite, due now unless its store is held. Its target is read as it is sent.
     pub fn overwrite(to: Addressee, now: Timestamp, run: Option<RunId>, reason: Option<&str>, held: bool) -> Self {
-        Self { run_id: run, reason: reason.map(str::to_owned), ..Self::new(PushKind::Overwrite, to, now, held) }
+        Self { run_id: run, cause: reason.map(str::to_owned), ..Self::new(PushKind::Overwrite, to, now, held) }
     }
 
     pub(super) fn new(kind: PushKind, to: Addressee, now: Timestamp, held: bool) -> Self {
@@ -159,8 +176,9 @@ impl Push {
             quantity: None,
             state: if held { PushState::Held } else { PushState::Queued },
             attempts: 0,
-            reason: None,
+            reason: held.then(|| WAITS_FOR_STORE.to_owned()),
             next_step: None,
+            cause: None,
             raw_answer: None,
             created_at: now,
             updated_at: now,
@@ -285,8 +303,7 @@ impl Push {
 
     /// The connector's own field of the listing; empty when it has none of that name.
     pub fn extra_field(&self, name: &str) -> String {
-        let fields: BTreeMap<String, String> = self.extra.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        fields.get(name).cloned().unwrap_or_default()
+        extra_field(self.extra.as_deref(), name)
     }
 
     pub(super) fn wait(&mut self, state: PushState, reason: Option<&str>, now: Timestamp, due: Timestamp) {

@@ -109,6 +109,8 @@ impl Push {
             {
                 Resolution::ReadBack
             }
+            // What the listing shows tells whether an overwrite was applied; without reads, it is sent again.
+            (PushKind::Overwrite, Some(_), _) if abilities.read => Resolution::ReadBack,
             _ => Resolution::Overwrite,
         }
     }

@@ -42,7 +42,7 @@ fn ms(at: Option<Timestamp>) -> Option<i64> {
     at.map(Timestamp::as_millis)
 }
 fn ctx(now: i64, policy: &RetryPolicy) -> VerdictContext<'_> {
-    VerdictContext { now: at(now), jitter: 0.5, policy, items: 4 }
+    VerdictContext { now: at(now), jitter: 0.5, policy, items: 4, adds: true }
 }
 fn unknown() -> Verdict {
     Verdict::Item(ItemResult::Unknown { reason: "timeout".into() })
@@ -181,7 +181,9 @@ fn an_unknown_outcome_is_determined_by_what_the_store_can_do_now() {
     let all = Abilities { adjust: true, idempotency: true, compare_and_set: true, read: true, max_items: 1 };
     let found = |kind, resolution, abilities: Abilities| sent(kind, resolution).resolution_at(&abilities, at(0));
     assert_eq!(found(PushKind::Overwrite, Resolution::SameCallAgain, all), Resolution::SameCallAgain);
-    assert_eq!(found(PushKind::Overwrite, Resolution::SameCallAgain, Abilities { idempotency: false, ..all }), Resolution::Overwrite);
+    let weaker = Abilities { idempotency: false, ..all };
+    assert_eq!(found(PushKind::Overwrite, Resolution::SameCallAgain, weaker), Resolution::ReadBack);
+    assert_eq!(found(PushKind::Overwrite, Resolution::Overwrite, Abilities { read: false, ..weaker }), Resolution::Overwrite);
     assert_eq!(found(PushKind::Increase, Resolution::ReadBack, all), Resolution::ReadBack);
     assert_eq!(found(PushKind::Increase, Resolution::ReadBack, Abilities { read: false, ..all }), Resolution::Overwrite);
 }
@@ -190,7 +192,7 @@ fn an_unknown_outcome_is_determined_by_what_the_store_can_do_now() {
 fn an_answer_is_doubted_while_a_late_request_may_arrive_unless_the_push_was_cancelled() {
     let policy = RetryPolicy::default();
     let heals = |shown, until, cancel_requested| {
-        let account = Account { shown: Some(10), doubt_until: Some(at(until)) };
+        let account = Account { shown: Some(10), doubt_until: Some(at(until)), ..Account::default() };
         let mut push = Push { cancel_requested, ..sent(PushKind::Increase, Resolution::ReadBack) };
         push.apply_verdict(&account, &applied(shown), ctx(100, &policy)).heal.is_some()
     };
@@ -266,7 +268,7 @@ fn an_accepted_overwrite_is_confirmed_and_reads_soon_after_it_are_doubted() {
 #[test]
 fn a_request_applied_after_it_was_given_up_is_seen_at_the_next_answer() {
     let policy = RetryPolicy::default();
-    let account = Account { shown: Some(10), doubt_until: Some(at(DOUBT_FOR_MS)) };
+    let account = Account { shown: Some(10), doubt_until: Some(at(DOUBT_FOR_MS)), ..Account::default() };
     let mut push = sent(PushKind::Increase, Resolution::ReadBack);
     let change = push.apply_verdict(&account, &applied(16), ctx(1000, &policy));
     assert_eq!((push.state, change.shown, change.heal.is_some()), (Confirmed, Some(16), true));

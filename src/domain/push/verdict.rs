@@ -2,7 +2,8 @@
 use crate::domain::delivery::{ItemResult, Outcome};
 use std::time::Duration;
 
-const RECONNECT: &str = "Enter the store's credentials again; everything that waits is sent then.";
+/// What the seller of a store that refuses its credentials does next.
+pub const RECONNECT: &str = "Enter the store's credentials again; everything that waits is sent then.";
 
 /// What an outcome says about each of `items` pushes, in the order of the call.
 pub fn verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
@@ -17,7 +18,9 @@ pub fn verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
         Outcome::TokenExpired { reason } => all(Verdict::TryAgain { reason: reason.clone(), after: None }),
         Outcome::Unauthorized { reason } => all(Verdict::Held { reason: reason.clone(), next_step: RECONNECT.to_owned() }),
         Outcome::Closed { reason, next_step } => all(Verdict::Held { reason: reason.clone(), next_step: next_step.clone() }),
-        Outcome::Unknown { reason } => all(Verdict::Item(ItemResult::Unknown { reason: reason.clone() })),
+        Outcome::Unknown { reason } | Outcome::Obscured { reason, .. } => {
+            all(Verdict::Item(ItemResult::Unknown { reason: reason.clone() }))
+        }
     }
 }
 

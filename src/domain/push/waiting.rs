@@ -1,5 +1,5 @@
 //! What happens to a push while nothing of it is on its way: merged, held, released, cancelled, superseded, retried.
-use super::record::Push;
+use super::record::{Push, WAITS_FOR_STORE};
 use super::state::{PushKind, PushState};
 use crate::domain::Timestamp;
 
@@ -84,6 +84,13 @@ impl Push {
         }
     }
 
+    /// Its store is reached in another way now, so it is tried without waiting out its pause.
+    pub fn hurry(&mut self, now: Timestamp) {
+        if self.state == PushState::Retrying && self.due_at.is_some_and(|due| due > now) {
+            self.touch(now, Some(now));
+        }
+    }
+
     /// Its store is released.
     pub fn release_with_store(&mut self, now: Timestamp) {
         if self.state == PushState::Held {
@@ -127,6 +134,7 @@ impl Push {
 
     pub(super) fn hold(&mut self, now: Timestamp) {
         self.state = PushState::Held;
+        self.reason.get_or_insert_with(|| WAITS_FOR_STORE.to_owned());
         (self.call_id, self.base, self.in_doubt, self.failing_since) = (None, None, false, None);
         self.touch(now, None);
     }

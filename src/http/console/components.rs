@@ -50,7 +50,7 @@ fn state_and_problem(frame: &Frame, store: &Store, open_until: Option<Timestamp>
             let reason = store.problem.clone().unwrap_or_else(|| "The store refused its credentials.".to_owned());
             (
                 Badge::new("Needs reauthorization", "bad"),
-                Some(format!("{reason} Enter new credentials; pending updates will then be sent.")),
+                Some(format!("{reason} The store is tried again every quarter of an hour, and pending updates are then sent.")),
             )
         }
         (StoreState::Paused, _) => (Badge::new("Paused", "warn"), Some("Updates are held until you resume the store.".to_owned())),

@@ -69,7 +69,7 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
         store: store.map(|store| (store.id.to_string(), store.name)),
         state: show::push_state(push.state),
         meaning: show::push_state_meaning(push.state),
-        reason: push.reason,
+        reason: push.reason.or(push.cause),
         next_step: push.next_step,
         raw: push.raw_answer,
         attempts: push.attempts,

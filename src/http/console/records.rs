@@ -71,7 +71,7 @@ impl PushRow {
             state: show::push_state(push.state),
             store: store.map_or_else(|| "Removed store".to_owned(), |store| store.name.clone()),
             sku: push.sku,
-            reason: push.reason.or_else(|| holds.map(str::to_owned)),
+            reason: push.reason.or(push.cause).or_else(|| holds.map(str::to_owned)),
             created: frame.stamp(push.created_at),
         }
     }

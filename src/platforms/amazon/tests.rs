@@ -2,7 +2,8 @@
 use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::super::sign::EXPIRES_AT;
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn store() -> StoreConnection {

@@ -1,4 +1,5 @@
 //! eBay's requests, and replies as the platform gives them. Ids and keys are invented.
+use super::super::fields::with_smaller_pages;
 use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::super::sign::EXPIRES_AT;
 use super::*;
@@ -127,8 +128,12 @@ fn variants_are_listed_page_by_page() {
     let body = json!({"inventoryItems": [{"sku": "ABC", "product": {"title": "A shirt"}}, {"sku": "DEF"}], "total": 3}).to_string();
     let page = Ebay.variants(&store(), None, &test_reply(200, &[], &body)).unwrap();
     assert_eq!((page.variants[0].title.as_str(), page.next.as_deref()), ("A shirt", Some("2")));
-    let request = Ebay.variants_request(&store(), Some("2"), &test_stamp("2026-11-24T12:00:00Z")).unwrap();
-    assert!(request.url.ends_with("/inventory_item?limit=100&offset=2"));
+    let url = |halvings, cursor| {
+        let store = with_smaller_pages(&store(), halvings);
+        Ebay.variants_request(&store, Some(cursor), &test_stamp("2026-11-24T12:00:00Z")).unwrap().url
+    };
+    assert!(url(0, "128").ends_with("/inventory_item?limit=64&offset=2"), "eBay counts pages");
+    assert!(url(2, "128").ends_with("/inventory_item?limit=16&offset=8"), "{}", url(2, "128"));
     assert_eq!(
         Ebay.variants(&store(), Some("2"), &test_reply(200, &[], r#"{"inventoryItems":[{"sku":"G"}],"total":3}"#)).unwrap().next,
         None

@@ -1,4 +1,5 @@
 //! Lazada's answers, reduced to the fields that the connector reads.
+use super::super::lenient::{self, Units};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -45,6 +46,7 @@ pub(super) struct InItem {
     pub(super) item_id: Value,
     #[serde(default)]
     pub(super) attributes: InAttributes,
+    #[serde(deserialize_with = "lenient::rows")]
     pub(super) skus: Vec<InSku>,
 }
 
@@ -60,7 +62,8 @@ pub(super) struct InSku {
     pub(super) sku_id: Value,
     #[serde(rename = "SellerSku")]
     pub(super) seller_sku: Option<String>,
-    pub(super) quantity: Option<i64>,
+    #[serde(default)]
+    pub(super) quantity: Units,
     #[serde(default, rename = "multiWarehouseInventories")]
     pub(super) warehouses: Vec<InWarehouse>,
 }
@@ -69,8 +72,8 @@ pub(super) struct InSku {
 pub(super) struct InWarehouse {
     #[serde(default, rename = "warehouseCode")]
     pub(super) code: String,
-    #[serde(rename = "sellableQuantity")]
-    pub(super) sellable: Option<i64>,
+    #[serde(default, rename = "sellableQuantity")]
+    pub(super) sellable: Units,
 }
 
 #[derive(Deserialize)]

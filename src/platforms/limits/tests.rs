@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 fn facts(per_second: f64, burst: u32, per_app: Option<AppLimit>) -> Facts {
     let abilities = Abilities { adjust: true, idempotency: true, compare_and_set: false, read: true, max_items: 1 };
-    Facts { abilities, group_by: None, per_store: RateLimit { per_second, burst }, per_app }
+    Facts { abilities, sets_on_hand: false, proves_writes: false, group_by: None, per_store: RateLimit { per_second, burst }, per_app }
 }
 
 /// In every window from one permit to another, the number of calls is at most burst + rate × time.

@@ -2,6 +2,7 @@
 use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::*;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const NOW: &str = "2026-11-25T12:00:00Z";
@@ -74,7 +75,8 @@ fn a_set_is_one_batch_and_its_key_matches_the_value_computed_by_hand() {
 fn a_read_lists_its_items_in_the_url() {
     let request = requested(&store(), &two(Action::Read));
     let url = "https://shop.example/admin/inventory-items?limit=2\
-               &fields=id%2Clocation_levels.location_id%2Clocation_levels.stocked_quantity&id[]=iitem_1&id[]=iitem_2";
+               &fields=id%2Clocation_levels.location_id%2Clocation_levels.stocked_quantity%2C\
+               location_levels.reserved_quantity&id[]=iitem_1&id[]=iitem_2";
     assert_eq!(request.url, url);
     let longest = "i".repeat(64);
     let whole = call(Action::Read, vec![item(&longest, 0); usize::try_from(MAX_ROWS).unwrap()]);
@@ -105,10 +107,32 @@ fn results_are_matched_by_item_and_location_in_any_order() {
 fn one_unstocked_item_is_rejected_and_the_rest_are_sent_again() {
     let body = json!({"type": "not_found", "message": "Item iitem_2 is not stocked at location sloc_2"});
     let results = results_of(Action::Set, 404, &body);
-    assert!(matches!(results[0], ItemResult::NeverApplied { .. }), "the call was refused: {results:?}");
+    assert!(matches!(results[0], ItemResult::RefusedWithOthers { .. }), "the call was refused: {results:?}");
     assert!(next_step(&results[1]).contains("stock location"));
     let other = json!({"type": "not_found", "message": "Item iitem_2 is not stocked at location sloc_9"});
     assert!(matches!(outcome(Action::Set, 404, &other.to_string()), Outcome::Refused { .. }), "none of our rows, so the call is split");
+}
+
+#[test]
+fn what_is_reserved_is_not_shown_and_is_added_to_what_is_set() {
+    let level = json!({"location_id": "sloc_1", "stocked_quantity": 15, "reserved_quantity": "3"});
+    let body = json!({"inventory_items": [{"id": "iitem_1", "location_levels": [level]}]}).to_string();
+    let read = call(Action::Read, vec![item("iitem_1", 0), item("iitem_9", 0)]);
+    assert_eq!(Medusa.reserved(&store(), &read, &test_reply(200, &[], &body)), [Some(3), None]);
+    let Outcome::Answered(results) = Medusa.outcome(&store(), &read, &test_reply(200, &[], &body)) else { panic!() };
+    assert_eq!(results[0], ItemResult::Applied { shown: Some(12) });
+    let mut one = item("iitem_1", 12);
+    one.extra.insert("reserved".to_owned(), "3".to_owned());
+    let set = requested(&store(), &call(Action::Set, vec![one]));
+    assert!(set.body.as_deref().is_some_and(|body| body.contains(r#""stocked_quantity":15"#)), "{:?}", set.body);
+}
+
+#[test]
+fn the_address_is_that_of_the_server_and_not_of_its_pages() {
+    for url in ["https://shop.example/admin", "https://shop.example/app/"] {
+        let bad = StoreConnection { base_url: Some(url.to_owned()), ..store() };
+        assert_eq!(test_pointers(Medusa.check_config(&bad)), ["/base_url"], "{url}");
+    }
 }
 
 #[test]

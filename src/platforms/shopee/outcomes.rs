@@ -3,6 +3,7 @@ use super::super::call::{Call, CallItem, Reply, StoreConnection};
 use super::super::codes::by_status;
 use super::super::codes::{Class, UNKNOWN_CODE, find, item, outcome, said, unreadable};
 use super::super::fields::listing_or_store_setting;
+use super::super::lenient::Units;
 use super::codes::{CODES, PAIR_AGAIN};
 use super::fields::LOCATION_ID;
 use super::requests::ids;
@@ -72,7 +73,7 @@ pub(super) fn set_results(store: &StoreConnection, call: &Call, response: Value)
         let location = listing_or_store_setting(listing, store, LOCATION_ID);
         let mut done = lists.success_list.iter().filter(|done| done.model_id == model_id);
         match done.find(|done| location.is_none() || done.location_id.is_none() || done.location_id.as_deref() == location) {
-            Some(done) => ItemResult::Applied { shown: done.stock },
+            Some(done) => ItemResult::Applied { shown: done.stock.known() },
             None => ItemResult::Unknown { reason: "Shopee's response does not mention this variation.".to_owned() },
         }
     };
@@ -117,6 +118,13 @@ fn unknown(reason: &str) -> ItemResult {
     ItemResult::Rejected { reason: reason.to_owned(), next_step: PAIR_AGAIN.to_owned() }
 }
 
+fn quantity(stock: Units) -> ItemResult {
+    match stock.known() {
+        Some(shown) => ItemResult::Applied { shown: Some(shown) },
+        None => ItemResult::Unknown { reason: "Shopee's response has no quantity for this listing.".to_owned() },
+    }
+}
+
 fn seller_stock(info: &Option<InStockInfo>, location: Option<&str>) -> ItemResult {
     let stock = info.as_ref().map(|info| info.seller_stock.as_slice()).unwrap_or_default();
     let rejected = |reason: &str, next_step: &str| ItemResult::Rejected { reason: reason.to_owned(), next_step: next_step.to_owned() };
@@ -125,13 +133,13 @@ fn seller_stock(info: &Option<InStockInfo>, location: Option<&str>) -> ItemResul
             "Shopee shows no seller stock for this listing: Shopee keeps the stock itself, or it is not tracked.",
             "Move the item to seller stock in Shopee, or unpair the listing.",
         ),
-        (None, [only]) => ItemResult::Applied { shown: Some(only.stock) },
+        (None, [only]) => quantity(only.stock),
         (None, _) => rejected(
             "This shop has several warehouses, and no location_id selects one.",
             "Set location_id, in the store or in the listing, then retry.",
         ),
         (Some(location), stock) => match stock.iter().find(|at| at.location_id.as_deref() == Some(location)) {
-            Some(at) => ItemResult::Applied { shown: Some(at.stock) },
+            Some(at) => quantity(at.stock),
             None => rejected(
                 "Shopee has no stock of this listing at the given location_id.",
                 "Check location_id. If the location is new, overwrite the listing once with a sync, then retry.",

@@ -1,4 +1,5 @@
 //! Shopee's wire types: `Out…` is sent and `In…` is received. Fields that are not used are omitted.
+use super::super::lenient::{self, Units};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -56,15 +57,16 @@ pub(super) struct InLists {
 
 #[derive(Deserialize)]
 pub(super) struct InDone {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::number")]
     pub(super) model_id: u64,
     pub(super) location_id: Option<String>,
-    pub(super) stock: Option<i64>,
+    #[serde(default)]
+    pub(super) stock: Units,
 }
 
 #[derive(Deserialize)]
 pub(super) struct InFailed {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::number")]
     pub(super) model_id: u64,
     #[serde(default)]
     pub(super) failed_reason: String,
@@ -74,13 +76,16 @@ pub(super) struct InFailed {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct InItems {
+    #[serde(deserialize_with = "lenient::rows")]
     pub(super) item_list: Vec<InItem>,
+    #[serde(deserialize_with = "lenient::rows")]
     pub(super) model: Vec<InModel>,
     pub(super) tier_variation: Vec<InTier>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct InItem {
+    #[serde(deserialize_with = "lenient::number")]
     pub(super) item_id: u64,
     #[serde(default)]
     pub(super) item_name: String,
@@ -92,6 +97,7 @@ pub(super) struct InItem {
 
 #[derive(Deserialize)]
 pub(super) struct InModel {
+    #[serde(deserialize_with = "lenient::number")]
     pub(super) model_id: u64,
     pub(super) model_sku: Option<String>,
     #[serde(default)]
@@ -108,7 +114,8 @@ pub(super) struct InStockInfo {
 #[derive(Deserialize)]
 pub(super) struct InStock {
     pub(super) location_id: Option<String>,
-    pub(super) stock: i64,
+    #[serde(default)]
+    pub(super) stock: Units,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +147,7 @@ pub(super) struct InList {
 
 #[derive(Deserialize)]
 pub(super) struct InListed {
+    #[serde(deserialize_with = "lenient::number")]
     pub(super) item_id: u64,
 }
 

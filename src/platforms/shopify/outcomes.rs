@@ -1,12 +1,14 @@
 //! What Shopify's replies mean: for a call as a whole, and for each of its rows.
 use super::super::call::{Action, Call, CallItem, Reply, StoreConnection};
 use super::requests::{by_location, item_and_location, own_location};
-use super::wire::{Change, Payload, ReadNode, ReplyBody, UserError};
+use super::wire::{Change, Installation, Payload, ReadNode, ReplyBody, UserError};
 use crate::domain::delivery::{ItemResult, Outcome};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// The permissions that increases, overwrites and discovery need.
+const SCOPES: [&str; 3] = ["read_inventory", "write_inventory", "read_products"];
 const PAIR_AGAIN: &str = "Pair the listing again, or remove it if the variant was deleted in Shopify.";
 const TRACK: &str = "Turn on 'Track quantity' for the variant in Shopify, then retry.";
 
@@ -83,7 +85,10 @@ pub(super) fn mutation_outcome(store: &StoreConnection, call: &Call, data: &Valu
     let Ok(Payload { group, user_errors }) = Payload::deserialize(data) else { return unreadable() };
     let applied = |item: &CallItem| ItemResult::Applied { shown: (call.action == Action::Set).then_some(item.quantity) };
     if user_errors.is_empty() {
-        return Outcome::Answered(call.items.iter().map(applied).collect());
+        let untracked: HashSet<String> = group.into_iter().flat_map(|group| group.changes).filter_map(Change::untracked_item).collect();
+        let is_untracked = |item: &CallItem| item_and_location(store, item).is_ok_and(|(id, _)| untracked.contains(&id));
+        let result = |item: &CallItem| if is_untracked(item) { not_tracked() } else { applied(item) };
+        return Outcome::Answered(call.items.iter().map(result).collect());
     }
     let mut by_row: BTreeMap<usize, Refusal> = BTreeMap::new();
     for error in &user_errors {
@@ -111,7 +116,7 @@ pub(super) fn mutation_outcome(store: &StoreConnection, call: &Call, data: &Valu
         Some(Refusal::Row { reason, next_step } | Refusal::Location { reason, next_step }) => ItemResult::Rejected { reason, next_step },
         Some(Refusal::Later(reason)) => ItemResult::NeverApplied { reason },
         Some(Refusal::Call(_)) | None => match &changed {
-            None => ItemResult::NeverApplied { reason: "Shopify refused another listing in the same call.".to_owned() },
+            None => ItemResult::RefusedWithOthers { reason: "Shopify refused another listing in the same call.".to_owned() },
             Some(changed) if item_and_location(store, item).is_ok_and(|key| changed.contains(&key)) => applied(item),
             // A set can be repeated, whether or not it was applied.
             Some(_) if call.action == Action::Set => {
@@ -189,15 +194,41 @@ pub(super) fn read_outcome(store: &StoreConnection, call: &Call, body: &ReplyBod
     }
     let result = |item: &CallItem| match item_and_location(store, item).ok().and_then(|key| shown.get(&key)) {
         None => ItemResult::Rejected { reason: "Shopify does not know this inventory item.".to_owned(), next_step: PAIR_AGAIN.to_owned() },
-        Some(ReadNode { tracked: false, .. }) => {
-            ItemResult::Rejected { reason: "This variant does not track inventory in Shopify.".to_owned(), next_step: TRACK.to_owned() }
-        }
+        Some(ReadNode { tracked: false, .. }) => not_tracked(),
         // Without a level, nothing is shown from that location.
         Some(ReadNode { inventory_level: None, .. }) => ItemResult::Applied { shown: Some(0) },
         Some(ReadNode { inventory_level: Some(level), .. }) => {
             let available = level.quantities.iter().find(|quantity| quantity.name == "available");
-            ItemResult::Applied { shown: available.map(|quantity| quantity.quantity) }
+            match available.and_then(|quantity| quantity.quantity.known()) {
+                _ if level.is_active == Some(false) => ItemResult::Rejected {
+                    reason: "This variant is not stocked at its location in Shopify, so nothing is sold from there.".to_owned(),
+                    next_step: "Stock the variant at that location in Shopify, or pair the listing with another location, then retry."
+                        .to_owned(),
+                },
+                Some(shown) => ItemResult::Applied { shown: Some(shown) },
+                None => ItemResult::Unknown { reason: "Shopify's response has no quantity for this listing.".to_owned() },
+            }
         }
     };
     Some(Outcome::Answered(call.items.iter().map(result).collect()))
+}
+
+fn not_tracked() -> ItemResult {
+    ItemResult::Rejected { reason: "This variant does not track inventory in Shopify.".to_owned(), next_step: TRACK.to_owned() }
+}
+
+/// The outcome of a check: whether the app has every permission that it needs.
+pub(super) fn check_outcome(body: &ReplyBody) -> Option<Outcome> {
+    body.field("inventoryItems")?;
+    let installation = body.field("currentAppInstallation").and_then(|data| Installation::deserialize(data).ok());
+    let Some(Installation { access_scopes }) = installation else { return Some(Outcome::Answered(Vec::new())) };
+    let has = |scope: &&str| !access_scopes.iter().any(|found| found.handle == **scope);
+    let missing: Vec<&str> = SCOPES.iter().copied().filter(has).collect();
+    Some(match missing.is_empty() {
+        true => Outcome::Answered(Vec::new()),
+        false => Outcome::Closed {
+            reason: format!("The app lacks permissions in this shop: {}.", missing.join(", ")),
+            next_step: "Grant them to the app in the Shopify admin, or install it again, then check the store.".to_owned(),
+        },
+    })
 }

@@ -14,12 +14,13 @@ const REASON: &str = "correction";
 
 const SET: &str = "mutation Set($input: InventorySetQuantitiesInput!, $key: String!) { \
     inventorySetQuantities(input: $input) @idempotent(key: $key) { \
-    inventoryAdjustmentGroup { id changes { name delta item { id } location { id } } } userErrors { code field message } } }";
+    inventoryAdjustmentGroup { id changes { name delta item { id tracked } location { id } } } userErrors { code field message } } }";
 const ADJUST: &str = "mutation Adjust($input: InventoryAdjustQuantitiesInput!, $key: String!) { \
     inventoryAdjustQuantities(input: $input) @idempotent(key: $key) { \
-    inventoryAdjustmentGroup { id changes { name delta item { id } location { id } } } userErrors { code field message } } }";
-/// Succeeds only with permission to read inventory.
-pub(super) const CHECK: &str = "query Check { inventoryItems(first: 1) { nodes { id } } }";
+    inventoryAdjustmentGroup { id changes { name delta item { id tracked } location { id } } } userErrors { code field message } } }";
+/// Succeeds only with permission to read inventory, and says what else the app may do.
+pub(super) const CHECK: &str =
+    "query Check { inventoryItems(first: 1) { nodes { id } } currentAppInstallation { accessScopes { handle } } }";
 pub(super) const VARIANTS: &str = "query Variants($first: Int!, $levels: Int!, $after: String) { productVariants(first: $first, after: $after) { \
     nodes { sku displayName inventoryItem { id tracked inventoryLevels(first: $levels) { nodes { isActive location { id } } } } } \
     pageInfo { hasNextPage endCursor } } }";
@@ -95,7 +96,7 @@ pub(super) fn read(store: &StoreConnection, call: &Call) -> Result<Request, Stri
         parameters.push(format!("$ids{n}: [ID!]!, $location{n}: ID!"));
         fields.push(format!(
             "at{n}: nodes(ids: $ids{n}) {{ ... on InventoryItem {{ id tracked \
-             inventoryLevel(locationId: $location{n}, includeInactive: true) {{ quantities(names: [\"available\"]) {{ name quantity }} }} }} }}"
+             inventoryLevel(locationId: $location{n}, includeInactive: true) {{ isActive quantities(names: [\"available\"]) {{ name quantity }} }} }} }}"
         ));
         variables.insert(format!("ids{n}"), json!(items));
         variables.insert(format!("location{n}"), json!(location));

@@ -127,7 +127,7 @@ fn a_denied_field_next_to_an_applied_change_is_a_success() {
 #[test]
 fn one_bad_row_is_rejected_and_the_rest_are_sent_again() {
     let results = results_of(&adjust(), &refused_row(1, "INVALID_INVENTORY_ITEM"));
-    assert!(matches!(&results[0], ItemResult::NeverApplied { .. }), "{results:?}");
+    assert!(matches!(&results[0], ItemResult::RefusedWithOthers { .. }), "{results:?}");
     assert!(matches!(&results[1], ItemResult::Rejected { next_step, .. } if next_step.contains("Pair the listing again")), "{results:?}");
 }
 
@@ -181,12 +181,38 @@ fn a_wrong_location_closes_the_store_only_if_it_is_the_stores_own() {
     let mut own = adjust();
     own.items[0].extra.insert("location_id".into(), "9".into());
     let results = results_of(&own, &body);
-    assert!(matches!((&results[0], &results[1]), (ItemResult::Rejected { .. }, ItemResult::NeverApplied { .. })));
+    assert!(matches!((&results[0], &results[1]), (ItemResult::Rejected { .. }, ItemResult::RefusedWithOthers { .. })));
     let both = refused(&json!([
         {"code": "INVALID_INVENTORY_ITEM", "field": ["input", "changes", "0", "inventoryItemId"], "message": ""},
         {"code": "INVALID_LOCATION", "field": ["input", "changes", "0", "locationId"], "message": ""}
     ]));
     assert!(matches!(&results_of(&adjust(), &both)[0], ItemResult::Rejected { next_step, .. } if next_step.contains("Pair")));
+}
+
+#[test]
+fn a_check_names_the_permissions_that_the_app_lacks() {
+    let check = |scopes: &[&str]| {
+        let scopes: Vec<Value> = scopes.iter().map(|scope| json!({"handle": scope})).collect();
+        let body = json!({"data": {"inventoryItems": {"nodes": []}, "currentAppInstallation": {"accessScopes": scopes}}});
+        outcome(&call(Action::Check, Vec::new()), 200, &body)
+    };
+    assert_eq!(check(&["read_inventory", "write_inventory", "read_products"]), Outcome::Answered(Vec::new()));
+    assert!(
+        matches!(check(&["read_inventory", "read_products"]), Outcome::Closed { reason, .. } if reason.ends_with(": write_inventory."))
+    );
+}
+
+#[test]
+fn stock_of_an_untracked_variant_or_an_inactive_level_is_not_confirmed() {
+    let change = json!({"name": "available", "delta": 5, "item": {"id": "gid://shopify/InventoryItem/101", "tracked": false},
+        "location": {"id": "gid://shopify/Location/7"}});
+    let body =
+        json!({"data": {"inventoryAdjustQuantities": {"inventoryAdjustmentGroup": {"id": "x", "changes": [change]}, "userErrors": []}}});
+    assert!(matches!(&results_of(&adjust(), &body)[0], ItemResult::Rejected { next_step, .. } if next_step.contains("Track quantity")));
+    let level = json!({"isActive": false, "quantities": [{"name": "available", "quantity": 4}]});
+    let body = json!({"data": {"at0": [{"id": "gid://shopify/InventoryItem/101", "tracked": true, "inventoryLevel": level}]}});
+    let read = call(Action::Read, vec![item("101", 0)]);
+    assert!(matches!(&results_of(&read, &body)[0], ItemResult::Rejected { next_step, .. } if next_step.contains("Stock the variant")));
 }
 
 #[test]

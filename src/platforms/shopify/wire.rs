@@ -1,6 +1,7 @@
 //! Shopify's wire types: the variables of requests, and the data of replies.
 use super::super::call::StoreConnection;
 use super::super::connector::Variant;
+use super::super::lenient::Units;
 use super::id::gid;
 use crate::domain::retry::LONGEST_ASKED;
 use serde::{Deserialize, Serialize};
@@ -123,15 +124,27 @@ pub(super) struct Group {
 #[derive(Deserialize)]
 pub(super) struct Change {
     pub(super) name: String,
-    pub(super) item: Option<Named>,
+    pub(super) item: Option<ChangedItem>,
     pub(super) location: Option<Named>,
 }
 
 impl Change {
+    /// The item of this change, if what was written has no effect because Shopify does not track the item.
+    pub(super) fn untracked_item(self) -> Option<String> {
+        self.item.filter(|item| item.tracked == Some(false)).map(|item| item.id)
+    }
+
     /// The item and location of a change to `available`, the quantity we write; changes to `on_hand` are also reported.
     pub(super) fn key(self) -> Option<(String, String)> {
         (self.name == "available").then_some((self.item?.id, self.location?.id))
     }
+}
+
+#[derive(Deserialize)]
+pub(super) struct ChangedItem {
+    pub(super) id: String,
+    /// Whether what was written has any effect; missing if it was not asked for.
+    pub(super) tracked: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -167,14 +180,18 @@ pub(super) struct ReadNode {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Level {
+    /// Whether the variant is stocked at the location; missing if it was not asked for.
+    pub(super) is_active: Option<bool>,
     pub(super) quantities: Vec<NamedQuantity>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct NamedQuantity {
     pub(super) name: String,
-    pub(super) quantity: i64,
+    #[serde(default)]
+    pub(super) quantity: Units,
 }
 
 #[derive(Deserialize)]
@@ -235,4 +252,16 @@ impl FoundVariant {
             title: format!("{}{untracked}", self.display_name),
         }
     }
+}
+
+/// What the app may do, in the reply to a check.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Installation {
+    pub(super) access_scopes: Vec<Scope>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Scope {
+    pub(super) handle: String,
 }

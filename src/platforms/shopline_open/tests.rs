@@ -91,10 +91,10 @@ fn variants_are_listed_page_by_page() {
     let page = ShoplineOpen.variants(&store(), None, &reply(200, body)).unwrap();
     let ids: Vec<(&str, &str)> = page.variants.iter().map(|v| (v.external_id.as_str(), v.extra["product_id"].as_str())).collect();
     assert_eq!(ids, [("p1", "p1"), ("v2", "p2")]);
-    assert_eq!((page.variants[1].title.as_str(), page.next.as_deref()), ("衫", Some("2")));
-    let url = ShoplineOpen.variants_request(&store(), Some("2"), &stamp()).unwrap().url;
-    assert!(url.ends_with("/v1/products?per_page=20&page=2"), "{url}");
-    let last = ShoplineOpen.variants(&store(), Some("2"), &reply(200, json!({"items": [], "pagination": {"total_pages": 2}}))).unwrap();
+    assert_eq!((page.variants[1].title.as_str(), page.next.as_deref()), ("衫", Some("16")));
+    let url = ShoplineOpen.variants_request(&store(), Some("16"), &stamp()).unwrap().url;
+    assert!(url.ends_with("/v1/products?per_page=16&page=2"), "{url}");
+    let last = ShoplineOpen.variants(&store(), Some("16"), &reply(200, json!({"items": [], "pagination": {"total_pages": 2}}))).unwrap();
     assert_eq!(last.next, None);
 }
 

@@ -125,11 +125,14 @@ fn quantities_are_read_by_warehouse() {
 #[test]
 fn throttling_is_obeyed() {
     let headers = vec![("retry-after".to_owned(), "4".to_owned())];
-    for (status, body) in [(429, json!({"code": 36_009_002, "message": "m"})), (200, json!({"code": 12_052_109})), (503, json!("full"))] {
+    for (status, body) in [(429, json!({"code": 36_009_002, "message": "m"})), (200, json!({"code": 12_052_109}))] {
         let reply = Reply { status, headers: headers.clone(), body: body.to_string() };
         let outcome = TikTokShop.outcome(&default_store(), &call(Action::Set), &reply);
         assert!(matches!(outcome, Outcome::TryAgain { throttled: true, after: Some(after), .. } if after.as_secs() == 4), "{outcome:?}");
     }
+    // Without a code of TikTok's own, a 503 does not say that nothing was applied.
+    let full = Reply { status: 503, headers, body: "full".to_owned() };
+    assert!(matches!(TikTokShop.outcome(&default_store(), &call(Action::Set), &full), Outcome::Unknown { .. }));
     assert_eq!((TikTokShop.cost(&call(Action::Set)), TikTokShop.cost(&call(Action::Read))), (3, 1));
 }
 

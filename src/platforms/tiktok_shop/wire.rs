@@ -1,4 +1,5 @@
 //! TikTok Shop's wire types: `Out…` is sent and `In…` is received. Fields that are not used are omitted.
+use super::super::lenient::{self, Units};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -69,7 +70,7 @@ pub(super) struct InInventory {
 
 #[derive(Deserialize)]
 pub(super) struct InStock {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::rows")]
     pub(super) skus: Vec<InSku>,
 }
 
@@ -78,7 +79,8 @@ pub(super) struct InSku {
     #[serde(default)]
     pub(super) id: Value,
     pub(super) seller_sku: Option<String>,
-    pub(super) total_available_quantity: Option<i64>,
+    #[serde(default)]
+    pub(super) total_available_quantity: Units,
     #[serde(default)]
     pub(super) warehouse_inventory: Vec<InWarehouse>,
 }
@@ -87,7 +89,8 @@ pub(super) struct InSku {
 pub(super) struct InWarehouse {
     #[serde(default)]
     pub(super) warehouse_id: Value,
-    pub(super) available_quantity: Option<i64>,
+    #[serde(default)]
+    pub(super) available_quantity: Units,
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,8 @@
 //! The connector against replies recorded from a running Vendure 3.7.3; keys are invented.
 use super::super::fixtures::{test_pointers, test_reply, test_stamp, test_store};
 use super::*;
+use crate::domain::delivery::ItemResult;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -123,13 +125,42 @@ fn results_are_matched_by_id_in_any_order() {
 fn one_unknown_variant_is_rejected_and_the_rest_are_sent_again() {
     let body = error(Some("ENTITY_NOT_FOUND"), "No ProductVariant with the id \"8\" could be found");
     let results = results_of(&set(), &body);
-    assert!(matches!(results[0], ItemResult::NeverApplied { .. }), "the call was rolled back: {results:?}");
+    assert!(matches!(results[0], ItemResult::RefusedWithOthers { .. }), "the call was rolled back: {results:?}");
     assert!(next_step(&results[1]).contains("Pair"));
     let elsewhere = error(Some("ENTITY_NOT_FOUND"), "No ProductVariant with the id \"88\" could be found");
     assert!(matches!(outcome(&set(), 200, &elsewhere), Outcome::Refused { .. }), "none of our rows, so the call is split");
     let read = call(Action::Read, vec![item("8", 0)]);
     let results = results_of(&read, &json!({"data": {"productVariants": {"items": []}, "globalSettings": {"trackInventory": true}}}));
     assert!(next_step(&results[0]).contains("Pair"));
+}
+
+#[test]
+fn what_is_allocated_to_orders_is_not_shown_and_is_added_to_what_is_set() {
+    let levels = json!([{"stockLocationId": "1", "stockOnHand": 15, "stockAllocated": 3}]);
+    let found = json!({"id": "7", "trackInventory": "TRUE", "stockLevels": levels});
+    let body = json!({"data": {"productVariants": {"items": [found]}, "globalSettings": {"trackInventory": true}}});
+    let at = |id: &str, quantity| CallItem { extra: [("location_id".to_owned(), "1".to_owned())].into(), ..item(id, quantity) };
+    let read = call(Action::Read, vec![at("7", 0), at("9", 0)]);
+    assert_eq!(results_of(&read, &body)[0], ItemResult::Applied { shown: Some(12) });
+    assert_eq!(Vendure.reserved(&store(), &read, &test_reply(200, &[], &body.to_string())), [Some(3), None]);
+    let mut one = at("7", 12);
+    one.extra.insert("reserved".to_owned(), "3".to_owned());
+    let set = Vendure.request(&store(), &call(Action::Set, vec![one]), &test_stamp("2026-11-24T12:00:00Z")).unwrap();
+    assert!(set.body.as_deref().is_some_and(|body| body.contains(r#""stockOnHand":15"#)), "{:?}", set.body);
+}
+
+#[test]
+fn a_check_says_whether_the_user_may_write_and_whether_the_channel_is_right() {
+    let check = |config: Value, permissions: &[&str]| {
+        let store = test_store("vendure", config, &[("api_key", "k")]);
+        let me = json!({"channels": [{"token": "t1", "permissions": permissions}]});
+        let body = json!({"data": {"productVariants": {"totalItems": 1}, "me": me}}).to_string();
+        Vendure.outcome(&store, &call(Action::Check, Vec::new()), &test_reply(200, &[], &body))
+    };
+    assert_eq!(check(json!({}), &["ReadCatalog", "UpdateCatalog"]), Outcome::Answered(Vec::new()));
+    assert!(matches!(check(json!({}), &["ReadCatalog"]), Outcome::Closed { next_step, .. } if next_step.contains("UpdateCatalog")));
+    let other = check(json!({"channel_token": "t2"}), &["SuperAdmin"]);
+    assert!(matches!(other, Outcome::Closed { next_step, .. } if next_step.contains("channel_token")));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Vendure's wire types: the variables of requests, and the data of replies.
 use super::super::connector::Variant;
+use super::super::lenient::{self, Units};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -61,6 +62,7 @@ pub(super) struct Page {
     /// Missing in a read, which does not ask for it.
     #[serde(default)]
     pub(super) total_items: usize,
+    #[serde(deserialize_with = "lenient::rows")]
     pub(super) items: Vec<Found>,
 }
 
@@ -73,6 +75,7 @@ pub(super) struct GlobalSettings {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Found {
+    #[serde(deserialize_with = "lenient::id")]
     pub(super) id: String,
     sku: Option<String>,
     name: Option<String>,
@@ -84,8 +87,13 @@ pub(super) struct Found {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Level {
+    #[serde(deserialize_with = "lenient::id")]
     stock_location_id: String,
-    pub(super) stock_on_hand: i64,
+    #[serde(default)]
+    pub(super) stock_on_hand: Units,
+    /// Reserved for orders; missing where it was not asked for.
+    #[serde(default)]
+    stock_allocated: Units,
     stock_location: Option<FoundLocation>,
 }
 
@@ -95,9 +103,21 @@ struct FoundLocation {
     created_at: String,
 }
 
+impl Level {
+    /// Units reserved for orders.
+    pub(super) fn reserved(&self) -> Option<i64> {
+        self.stock_allocated.or_absent(0)
+    }
+
+    /// Units that can be sold: what is on hand and not reserved.
+    pub(super) fn sellable(&self) -> Option<i64> {
+        Some(self.stock_on_hand.known()?.saturating_sub(self.reserved()?))
+    }
+}
+
 impl Found {
-    pub(super) fn at(&self, location: &str) -> Option<i64> {
-        self.stock_levels.iter().find(|level| level.stock_location_id == location).map(|level| level.stock_on_hand)
+    pub(super) fn at(&self, location: &str) -> Option<&Level> {
+        self.stock_levels.iter().find(|level| level.stock_location_id == location)
     }
 
     pub(super) fn is_untracked(&self) -> bool {
@@ -140,4 +160,16 @@ pub(super) struct LoggedIn {
     pub(super) typename: String,
     pub(super) error_code: Option<String>,
     pub(super) message: Option<String>,
+}
+
+/// The user, in the reply to a check.
+#[derive(Deserialize)]
+pub(super) struct Me {
+    pub(super) channels: Vec<MyChannel>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct MyChannel {
+    pub(super) token: String,
+    pub(super) permissions: Vec<String>,
 }

@@ -5,39 +5,43 @@ pub(super) const VARIATIONS_PAGE: usize = 100;
 /// What to read next: first the variations of products already listed, then the next page of products.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cursor {
-    /// The next page of products; 0 if there is none.
-    pub(super) page: u64,
-    /// The next page of the first parent's variations.
-    pub(super) variations_page: u64,
+    /// How many products come before the next page of them; `None` if there is none.
+    pub(super) products: Option<u64>,
+    /// How many of the first parent's variations come before the next page of them.
+    pub(super) variations: u64,
     /// Products whose variations have not been read yet.
     pub(super) parents: Vec<u64>,
 }
 
 impl Cursor {
-    /// Parses `page`, or `page:variations page:parent,parent,…`.
+    /// Parses `products`, or `products:variations:parent,parent,…`.
     pub(super) fn read(cursor: Option<&str>) -> Option<Self> {
-        let mut parts = cursor.unwrap_or("1").split(':');
-        let page = parts.next()?.parse().ok()?;
-        let variations_page = parts.next().map_or(Some(1), |text| text.parse().ok())?;
+        let mut parts = cursor.unwrap_or("0").split(':');
+        let products = match parts.next()? {
+            "end" => None,
+            offset => Some(offset.parse().ok()?),
+        };
+        let variations = parts.next().map_or(Some(0), |text| text.parse().ok())?;
         let parents = parts.next().map_or(Some(Vec::new()), |ids| ids.split(',').map(|id| id.parse().ok()).collect())?;
-        parts.next().is_none().then_some(Self { page, variations_page, parents })
+        parts.next().is_none().then_some(Self { products, variations, parents })
     }
 
-    /// Moves on after a page of `count` variations. A full page may have a successor.
-    pub(super) fn advance_variations(&mut self, count: usize) {
-        if count == VARIATIONS_PAGE {
-            self.variations_page = self.variations_page.saturating_add(1);
+    /// Moves on after `count` variations on a page of `size`. A full page may have a successor.
+    pub(super) fn advance_variations(&mut self, count: usize, size: usize) {
+        if count >= size {
+            self.variations = self.variations.saturating_add(count as u64);
         } else {
-            self.variations_page = 1;
+            self.variations = 0;
             self.parents.drain(..1.min(self.parents.len()));
         }
     }
 
     pub(super) fn text(&self) -> Option<String> {
         if self.parents.is_empty() {
-            return (self.page > 0).then(|| self.page.to_string());
+            return self.products.map(|offset| offset.to_string());
         }
+        let products = self.products.map_or_else(|| "end".to_owned(), |offset| offset.to_string());
         let parents: Vec<String> = self.parents.iter().map(u64::to_string).collect();
-        Some(format!("{}:{}:{}", self.page, self.variations_page, parents.join(",")))
+        Some(format!("{products}:{}:{}", self.variations, parents.join(",")))
     }
 }

@@ -1,5 +1,7 @@
 //! WooCommerce's wire types: the rows of a batch, and the products in replies.
 use super::super::connector::Variant;
+use super::super::lenient::{self, Units};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -14,12 +16,21 @@ pub(super) struct Row {
     pub(super) stock_quantity: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) manage_stock: Option<bool>,
+    /// Narrows this row's answer, which otherwise has the whole product with its descriptions.
+    #[serde(rename = "_fields")]
+    pub(super) fields: &'static str,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Updated {
+    #[serde(deserialize_with = "lenient::rows")]
     pub(super) update: Vec<FoundRow>,
 }
+
+/// The rows of a read.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Rows<T: DeserializeOwned>(#[serde(deserialize_with = "lenient::rows")] pub(super) Vec<T>);
 
 #[derive(Deserialize)]
 pub(super) struct Failure {
@@ -38,15 +49,18 @@ pub(super) enum ManageStock {
 
 #[derive(Deserialize)]
 pub(super) struct FoundRow {
+    #[serde(deserialize_with = "lenient::number")]
     pub(super) id: u64,
     pub(super) manage_stock: Option<ManageStock>,
     /// Normally an integer, but some plugins keep fractions.
-    pub(super) stock_quantity: Option<f64>,
+    #[serde(default)]
+    pub(super) stock_quantity: Units,
     pub(super) error: Option<Failure>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct FoundProduct {
+    #[serde(deserialize_with = "lenient::number")]
     pub(super) id: u64,
     sku: Option<String>,
     name: Option<String>,

@@ -87,6 +87,7 @@ fn starting_times_anew_holding_releasing_and_noting_containment_are_the_domains_
         ),
         (|t| assert!(t.hold_store(STORE, at(7)).unwrap() > 0), |push| push.hold_with_store(at(7))),
         (|t| assert!(t.release_store(STORE, at(7)).unwrap() > 0), |push| push.release_with_store(at(7))),
+        (|t| assert!(t.hurry_store(STORE, at(4)).unwrap() > 0), |push| push.hurry(at(4))),
         (|t| t.note_contained(&[LISTING]).unwrap(), Push::note_contained),
     ];
     for (statement, transition) in table {

@@ -5,7 +5,7 @@ use super::*;
 fn a_push_reports_where_it_goes_and_what_is_known_of_it() {
     let to = Addressee { extra: Some("{}".to_owned()), ..addressee(1) };
     let push = Push::overwrite(to, at(1), None, Some("healed"), false);
-    assert_eq!((push.external_id(), push.extra(), push.record().reason.as_deref()), ("a", Some("{}"), Some("healed")));
+    assert_eq!((push.external_id(), push.extra(), push.record().cause.as_deref()), ("a", Some("{}"), Some("healed")));
     assert_eq!((push.in_doubt(), push.cancel_requested(), push.is_contained()), (false, false, false));
     let known = Push { in_doubt: true, cancel_requested: true, contained: true, ..push };
     assert_eq!((known.in_doubt(), known.cancel_requested(), known.is_contained()), (true, true, true));
@@ -22,13 +22,13 @@ fn the_platforms_answer_is_kept_until_the_next_one() {
 
 #[test]
 fn a_read_contradicts_the_account_only_in_doubt_and_with_another_number() {
-    let account = |doubt_until| Account { shown: Some(10), doubt_until };
+    let account = |doubt_until| Account { shown: Some(10), doubt_until, ..Account::default() };
     let contradicts = |account: Account, shown| account.contradiction(shown, at(5)).is_some();
     assert!(contradicts(account(Some(at(6))), 12));
     assert!(!contradicts(account(Some(at(6))), 10), "the same number");
     assert!(!contradicts(account(Some(at(5))), 12), "the doubt is over");
     assert!(!contradicts(account(None), 12), "there is no doubt");
-    assert!(!contradicts(Account { shown: None, doubt_until: Some(at(6)) }, 12), "nothing is known to compare with");
+    assert!(!contradicts(Account { shown: None, doubt_until: Some(at(6)), ..Account::default() }, 12), "nothing is known to compare with");
 }
 
 #[test]

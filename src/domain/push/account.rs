@@ -1,0 +1,152 @@
+//! What the service believes a listing shows, and which answers contradict that.
+use crate::domain::Timestamp;
+use std::time::Duration;
+
+/// How long after a request may have been overtaken by its own repetition every answer about its listing is compared
+/// with the account.
+pub const DOUBT_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// How long an accepted change may take to show. Amazon speaks of minutes.
+pub const SHOWN_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// How soon a listing is looked at, without anything to send to it, after a request to it was given up or refused.
+pub const LOOK_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// The longest pause between two looks.
+const LONGEST_LOOK_PAUSE: Duration = Duration::from_secs(24 * 3600);
+
+/// How long after a confirmed change a read that shows the earlier number is taken for the answer of a cache.
+const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// How many numbers of late requests are remembered for one listing.
+const LATE_NUMBERS: usize = 4;
+
+pub(super) const APPLIED_LATE: &str = "A request that had been given up was applied late; the listing is overwritten with its target.";
+
+/// The numbers that requests which were given up would make a listing show if they arrived after all: the latest few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LateNumbers([Option<i64>; LATE_NUMBERS]);
+
+impl LateNumbers {
+    /// Reads what [`Self::text`] has written; whatever is not a number is ignored.
+    pub fn parse(text: &str) -> Self {
+        text.split(',').filter_map(|number| number.parse().ok()).fold(Self::default(), Self::with)
+    }
+
+    /// As text; `None` if there are none.
+    pub fn text(self) -> Option<String> {
+        let numbers: Vec<String> = self.0.iter().rev().flatten().map(i64::to_string).collect();
+        (!numbers.is_empty()).then(|| numbers.join(","))
+    }
+
+    /// Adds a number; the oldest is forgotten when there are too many.
+    #[must_use]
+    pub fn with(mut self, number: i64) -> Self {
+        if !self.contains(number) {
+            self.0.rotate_right(1);
+            if let Some(first) = self.0.first_mut() {
+                *first = Some(number);
+            }
+        }
+        self
+    }
+
+    /// Whether one of the requests would leave this number.
+    pub fn contains(self, number: i64) -> bool {
+        self.0.contains(&Some(number))
+    }
+}
+
+/// What the service believes a listing shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Units shown last, from a confirmed answer or a read.
+    pub shown: Option<i64>,
+    /// Until when an answer that contradicts the account means that a late request was applied.
+    pub doubt_until: Option<Timestamp>,
+    /// What such a request would leave.
+    pub late: LateNumbers,
+    /// What it showed before the last confirmed change, where that was to set a number.
+    pub before: Option<i64>,
+    /// When that change was confirmed.
+    pub changed_at: Option<Timestamp>,
+    /// Since when it is owed what the platform refused.
+    pub owed_since: Option<Timestamp>,
+}
+
+impl Account {
+    pub(super) fn is_in_doubt(&self, now: Timestamp) -> bool {
+        self.doubt_until.is_some_and(|until| until > now)
+    }
+
+    /// Why the listing is overwritten after a read that contradicts the account while a late request may arrive. Shops
+    /// sell, so a fall is a sale, unless it leaves exactly the number of such a request.
+    pub fn contradiction(&self, shown: i64, now: Timestamp) -> Option<&'static str> {
+        let contradicts = |known: i64| shown > known || (shown < known && self.late.contains(shown));
+        (self.is_in_doubt(now) && self.shown.is_some_and(contradicts)).then_some(APPLIED_LATE)
+    }
+
+    /// Whether a read shows what was there before the last confirmed change, so soon after it that a cache may have
+    /// answered. Nothing is added to such a number.
+    pub fn may_be_cached(&self, shown: i64, now: Timestamp) -> bool {
+        let recent = self.changed_at.is_some_and(|at| now < at + CACHED_FOR);
+        recent && self.before == Some(shown) && self.shown != Some(shown)
+    }
+
+    /// When to look again at a listing that was looked at without a result; `None` if there is nothing left to look for.
+    /// Late requests come soon, and a seller mends a listing soon or much later, so the pauses grow.
+    pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
+        let since = match (self.owed_since, self.doubt_until.filter(|until| *until > now)) {
+            (Some(since), _) => since,
+            (None, Some(until)) => until - DOUBT_FOR,
+            (None, None) => return None,
+        };
+        let passed = (now - since).to_std().unwrap_or_default();
+        Some(now + (passed / 2).clamp(LOOK_AFTER, LONGEST_LOOK_PAUSE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn a_fall_is_a_sale_unless_a_late_request_explains_it_exactly_and_a_rise_is_none() {
+        let account = Account { shown: Some(20), doubt_until: Some(at(100)), late: LateNumbers::default().with(15), ..Account::default() };
+        let contradicts = |shown, now| account.contradiction(shown, at(now)).is_some();
+        for (shown, expected) in [(20, false), (18, false), (14, false), (0, false), (15, true), (21, true)] {
+            assert_eq!(contradicts(shown, 99), expected, "{shown}");
+            assert!(!contradicts(shown, 100), "too long ago");
+        }
+    }
+
+    #[test]
+    fn the_latest_numbers_are_remembered_once_each() {
+        let numbers = [1, 2, 2, 3, 4, 5].into_iter().fold(LateNumbers::default(), LateNumbers::with);
+        assert_eq!(LateNumbers::parse(&numbers.text().unwrap()), [2, 3, 4, 5].into_iter().fold(LateNumbers::default(), LateNumbers::with));
+        assert!(!numbers.contains(1) && (2..=5).all(|number| numbers.contains(number)));
+        assert_eq!(LateNumbers::default().text(), None);
+    }
+
+    #[test]
+    fn a_read_of_the_earlier_number_is_taken_for_a_cached_one_for_a_while() {
+        let account = Account { shown: Some(15), before: Some(10), changed_at: Some(at(0)), ..Account::default() };
+        let cached = |shown, seconds| account.may_be_cached(shown, at(seconds));
+        assert!(cached(10, 0) && cached(10, 299));
+        assert!(!cached(10, 300) && !cached(15, 0) && !cached(9, 0));
+        assert!(!Account { before: Some(15), ..account }.may_be_cached(15, at(0)), "nothing has changed");
+    }
+
+    #[test]
+    fn looks_become_rarer() {
+        let owed = Account { owed_since: Some(at(0)), ..Account::default() };
+        let pause = |account: Account, now: i64| account.next_look(at(now)).map(|next| (next - at(now)).num_seconds());
+        assert_eq!([600, 1200, 7200, 604_800].map(|now| pause(owed, now)), [600, 600, 3600, 86_400].map(Some));
+        let doubted = Account { doubt_until: Some(at(86_400)), ..Account::default() };
+        assert_eq!((pause(doubted, 3600), pause(doubted, 86_400)), (Some(1800), None));
+    }
+}

@@ -79,7 +79,7 @@ fn stored(tenant: &mut Tenant<'_>, like: &[Push]) -> Vec<Push> {
 #[test]
 fn starting_times_anew_holding_releasing_and_noting_containment_are_the_domains_transitions_in_every_state() {
     type Transition = (fn(&mut Tenant<'_>), fn(&mut Push));
-    let table: [Transition; 4] = [
+    let table: [Transition; 5] = [
         (
             // The pushes were written at 0, that is, ahead of this.
             |t| t.start_times_anew(STORE, &RetryPolicy::default(), at(-7)).unwrap(),

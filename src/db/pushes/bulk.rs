@@ -98,7 +98,7 @@ impl Tenant<'_> {
                 scope
                     .pushes()
                     .filter(pushes::store_id.eq(store.bytes()))
-                    .filter(is_of_kind.clone())
+                    .filter(is_of_kind)
                     .filter(pushes::due_at.gt(now))
                     .filter(pushes::updated_at.gt(now))
                     .filter(is_claimable())

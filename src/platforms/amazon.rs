@@ -27,7 +27,7 @@ use super::sign::{expires_soon, percent};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
-use wire::{Availability, Errors, Item, PatchBody, PatchOperation, SearchResults, Submission};
+use wire::{Availability, Errors, Item, PatchBody, PatchOperation, SearchResults, Submission, is_amazon_fulfilled};
 
 /// The path of the API, with its version.
 const LISTINGS: &str = "listings/2021-08-01/items";
@@ -82,11 +82,6 @@ fn signed(store: &StoreConnection, request: Request, stamp: &Stamp) -> Result<Re
 fn channel<'a>(store: &'a StoreConnection, item: &'a CallItem) -> &'a str {
     let own = item.extra.get("fulfillment_channel").map(String::as_str).filter(|channel| !channel.is_empty());
     own.or_else(|| store.setting("fulfillment_channel")).unwrap_or(OWN_CHANNEL)
-}
-
-/// Whether Amazon stores and ships the stock of a channel.
-fn is_amazon_fulfilled(channel: &str) -> bool {
-    channel.starts_with("AMAZON")
 }
 
 fn only_item(call: &Call) -> Result<&CallItem, String> {

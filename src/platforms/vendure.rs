@@ -32,10 +32,10 @@ use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnectio
 use super::check::{Check, Need};
 use super::codes::{self, said};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
-use super::fields::{listing_or_store_setting, max_items, on_hand, page_size};
+use super::fields::{max_items, on_hand, page_size};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
-use outcomes::{check_result, default_location, failure, parse, read_results, set_results};
+use outcomes::{WRONG_CHANNEL, check_result, default_location, failure, location, parse, read_results, set_results};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
@@ -50,8 +50,6 @@ const OUR_PACE: RateLimit = RateLimit { per_second: 10.0, burst: 10 };
 const VARIANTS_PAGE: usize = 100;
 /// The largest quantity that is sent. Vendure's integers have 32 bits, and the difference of two quantities must fit too.
 const MAX_UNITS: i64 = 1_000_000_000;
-/// The code for a wrong channel token (unconfirmed).
-const WRONG_CHANNEL: &str = "CHANNEL_NOT_FOUND";
 /// The response header with the session token. It is empty if the token sent has expired.
 const SESSION_HEADER: &str = "vendure-auth-token";
 
@@ -93,11 +91,6 @@ fn authorized(store: &StoreConnection, query: &str, variables: &impl serde::Seri
         Ok(key) => request.secret_header("vendure-api-key", key.expose_secret()),
         Err(_) => request.secret_header("authorization", format!("Bearer {}", store.secret("access_token")?.expose_secret())),
     })
-}
-
-/// The listing's stock location; `None` is Vendure's default location.
-fn location<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Option<&'a str> {
-    listing_or_store_setting(item, store, "location_id").filter(|id| !id.is_empty())
 }
 
 fn row<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<Input<'a>, String> {

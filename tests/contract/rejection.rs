@@ -78,7 +78,8 @@ fn a_rejected_increase_is_not_sent_again_while_an_overwrite_that_may_contain_it_
     story(async |world| {
         let seller = world.seller(incremental).await;
         // With one listing per call and one call per ten seconds, one of the two overwrites has to wait to be repeated.
-        let mut platform = platform_that::only_adds();
+        // Where nothing can be read, an overwrite whose answer is lost is repeated.
+        let mut platform = platform_that::adds_but_cannot_be_read();
         platform["abilities"]["max_items"] = 1.into();
         platform["rate_limit"] = platform_that::allows(0.1, 2)["rate_limit"].take();
         let shop = seller.shop_on(platform, "corner", &["A", "B"]).await;

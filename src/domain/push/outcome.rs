@@ -212,8 +212,12 @@ impl Push {
     fn confirm(&mut self, account: &Account, shown: Option<i64>, ctx: VerdictContext<'_>) -> ListingUpdate {
         let expected = self.expected_after().or_else(|| account.shown?.checked_add(self.quantity?));
         // What it showed just before, by this answer.
-        let added = if self.kind == PushKind::Increase { self.quantity.unwrap_or(0) } else { 0 };
-        let contradicts = |shown: i64, expected: i64| shown > expected || account.late.contains(shown.saturating_sub(added));
+        let earlier = |shown: i64| match self.kind {
+            PushKind::Overwrite => Some(shown),
+            PushKind::Increase => self.quantity.map(|added| shown.saturating_sub(added)),
+        };
+        let contradicts =
+            |shown: i64, expected: i64| shown > expected || earlier(shown).is_some_and(|number| account.late.contains(number));
         let contradicted = !self.cancel_requested
             && account.is_in_doubt(ctx.now)
             && matches!((shown, expected), (Some(s), Some(e)) if s != e && contradicts(s, e));

@@ -1,10 +1,14 @@
 //! Amazon's wire types: the patch of a listing, and the listings in replies.
 use super::super::connector::Variant;
 use super::super::lenient::Units;
-use super::is_amazon_fulfilled;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// Whether Amazon stores and ships the stock of a channel.
+pub(super) fn is_amazon_fulfilled(channel: &str) -> bool {
+    channel.starts_with("AMAZON")
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

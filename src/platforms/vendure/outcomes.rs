@@ -1,15 +1,16 @@
 //! What Vendure's replies mean: for a call as a whole, and for each of its rows.
 use super::super::call::{Action, Call, CallItem, Reply, StoreConnection};
 use super::super::codes::{self, Class, Row, said};
-use super::super::fields::on_hand;
+use super::super::fields::{listing_or_store_setting, on_hand};
 use super::super::lenient::Units;
 use super::wire::{Found, GlobalSettings, Level, Me, Page, ReplyBody};
-use super::{WRONG_CHANNEL, location};
 use crate::domain::delivery::{ItemResult, Outcome};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
 
+/// The code for a wrong channel token (unconfirmed).
+pub(super) const WRONG_CHANNEL: &str = "CHANNEL_NOT_FOUND";
 const PAIR_AGAIN: &str = "Pair the listing again, or remove it if the variant was deleted in Vendure.";
 const CHECK_LISTING: &str =
     "Check the listing's external_id, location_id and quantity. If they are correct, contact the operator of this service.";
@@ -33,6 +34,11 @@ const CODES: &[Row] = &[
     ),
     ("ENTITY_NOT_FOUND", "", Class::Listing(PAIR_AGAIN)),
 ];
+
+/// The listing's stock location; `None` is Vendure's default location.
+pub(super) fn location<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Option<&'a str> {
+    listing_or_store_setting(item, store, "location_id").filter(|id| !id.is_empty())
+}
 
 /// The body of a reply, or the outcome if its status rules the body out.
 pub(super) fn parse(reply: &Reply) -> Result<ReplyBody, Outcome> {

@@ -1,6 +1,7 @@
 //! Every misbehavior of shops on every platform: a whole service in virtual time, and the number in the shop as the
 //! verdict. `src/doc/misbehaving_shops.md` has the table; a cell without a test has its reason there.
 mod faces;
+mod marketplaces;
 mod shop;
 mod stories;
 
@@ -33,8 +34,7 @@ pub struct Stage<'w> {
 fn play(face: Face, count: u64, story: impl AsyncFn(&Stage<'_>)) {
     let shop = FakeShop::new(&face, (0..count).map(|n| (FIRST + n, 10)));
     let transport: Arc<dyn Transport> = Arc::new(shop.clone());
-    let base_url =
-        (face.platform == "simulated" || face.config["needs_url"] == true).then_some("http://shop").unwrap_or("https://shop.example.com");
+    let base_url = if face.platform == "simulated" { "http://shop" } else { "https://shop.example.com" };
     crate::story_over(transport, face.platform, base_url, face.config.clone(), face.credentials.clone(), async |world| {
         let stage = Stage { world, shop: shop.clone(), face: face.clone(), count };
         stage.pair().await;
@@ -94,11 +94,6 @@ impl Stage<'_> {
         self.world.purchase(&self.skus(), units).await;
     }
 
-    /// So many units of one listing's SKU arrive.
-    pub async fn arrive_for(&self, n: u64, units: i64) {
-        self.world.purchase(&[n.to_string()], units).await;
-    }
-
     pub fn service(&self) -> Service {
         self.world.handle.service(Default::default(), true)
     }
@@ -148,13 +143,19 @@ impl Stage<'_> {
     }
 }
 
+/// Every platform's face.
+mod all {
+    pub use super::faces::{medusa, shopify, simulated, vendure, woocommerce};
+    pub use super::marketplaces::{amazon, ebay, lazada, shopee, shopline, shopline_open, tiktok_shop};
+}
+
 /// One test for each misbehavior and each of these platforms.
 macro_rules! matrix {
     ($($story:ident: $($platform:ident)*;)*) => {
         $(mod $story {
             $(#[test]
             fn $platform() {
-                super::stories::$story(super::faces::$platform());
+                super::stories::$story(super::all::$platform());
             })*
         })*
     };

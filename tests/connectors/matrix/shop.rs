@@ -88,8 +88,6 @@ pub struct Trouble {
     pub noise: &'static str,
     /// The listing because of which calls are refused.
     pub bad: Option<u64>,
-    /// Orders come in between the reads of a write and the write.
-    pub keys_forgotten: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,7 +101,6 @@ pub struct Inner {
     pub trouble: Trouble,
     /// Each request: when it came and what it asked.
     pub log: Vec<(Instant, Ask)>,
-    pub requests: Vec<Request>,
     cache: HashMap<String, (Instant, Reply)>,
     keys: HashMap<String, Vec<Row>>,
 }
@@ -121,7 +118,6 @@ impl FakeShop {
             items: items.map(item).collect(),
             trouble: Trouble::default(),
             log: Vec::new(),
-            requests: Vec::new(),
             cache: HashMap::new(),
             keys: HashMap::new(),
         };
@@ -212,7 +208,6 @@ impl Transport for FakeShop {
             let (trouble, count) = {
                 let mut state = shop.state();
                 state.log.push((Instant::now(), ask.clone()));
-                state.requests.push(request.clone());
                 (state.trouble.clone(), ask.ids().len())
             };
             if let Some((status, headers, body)) = trouble.instead {

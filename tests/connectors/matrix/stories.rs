@@ -333,9 +333,3 @@ pub fn a_corrected_address(face: Face) {
         stage.all_show(15).await;
     });
 }
-
-/// For stories about one listing.
-#[expect(dead_code, reason = "vocabulary for further stories")]
-async fn arrives_for_the_first(stage: &Stage<'_>, units: i64) {
-    stage.arrive_for(FIRST, units).await;
-}

@@ -86,6 +86,7 @@ struct PushRow {
     run_id: Option<Vec<u8>>,
     in_doubt: bool,
     contained: bool,
+    cause: Option<String>,
 }
 
 fn main() {

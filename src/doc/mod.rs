@@ -1,10 +1,6 @@
 //! Documentation that concerns more than one file: [design decisions](decisions), [what API errors mean](errors), [what can
-<<<<<<< HEAD
-//! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation), [what a build costs](build_time), [the changelog](changes). The pages
-=======
-//! go wrong and how it is handled](faults), [how the service is simulated](simulation), [what one seller can
-//! make another wait for](neighbours), [what a build costs](build_time), [the changelog](changes). The pages
->>>>>>> neighbours
+//! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation),
+//! [what one seller can make another wait for](neighbours), [what a build costs](build_time), [the changelog](changes). The pages
 //! are the Markdown files in this folder.
 
 /// What each kind of problem document means, and what the client should do about it.

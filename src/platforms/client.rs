@@ -348,41 +348,4 @@ fn outcome_label(outcome: &Outcome) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::fixtures::{test_reply, test_stamp, test_store};
-    use super::super::{shopee::Shopee, shopline::Shopline, simulated::Simulated};
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn tokens_from_a_failed_renewal_or_unfit_for_a_header_do_not_replace_working_ones() {
-        let config = json!({ "handle": "acme", "location_id": "1", "app_key": "k" });
-        let store = test_store("shopline", config, &[("access_token", "old"), ("app_secret", "s")]);
-        let renewal = |status, token: &str| {
-            let body =
-                json!({ "code": 200, "i18nCode": "SUCCESS", "data": { "accessToken": token, "expireTime": "2027-01-01T00:00:00Z" } });
-            read_renewal(&Shopline, &store, &test_reply(status, &[], &body.to_string()), &test_stamp("2026-11-24T12:00:00Z"))
-        };
-        assert!(matches!(renewal(200, "new"), Renewal::Renewed(kept) if kept.contains_key("app_secret")));
-        for (status, token) in [(301, "new"), (200, ""), (200, "new\u{7f}"), (200, "né")] {
-            assert!(matches!(renewal(status, token), Renewal::TryAgain { .. }), "{status} {token:?}");
-        }
-    }
-
-    #[test]
-    fn a_page_has_no_variant_without_an_id_and_is_never_its_own_next_page() {
-        let store = test_store("simulated", json!({}), &[]);
-        let reply = test_reply(200, &[], r#"{"items": [{"external_id": ""}, {"external_id": "a"}], "next": "2"}"#);
-        let page = |cursor| read_variants(&Simulated, &store, cursor, &reply).unwrap();
-        assert_eq!(page(Some("1")).variants.iter().map(|v| v.external_id.as_str()).collect::<Vec<_>>(), ["a"]);
-        assert_eq!((page(Some("1")).next.as_deref(), page(Some("2")).next), (Some("2"), None));
-    }
-
-    #[test]
-    fn an_unsuccessful_reply_is_not_a_page() {
-        let store = test_store("shopee", json!({}), &[]);
-        let body = r#"{"error": "", "response": {"item": [], "has_next_page": false}}"#;
-        let read = |status| read_variants(&Shopee, &store, None, &test_reply(status, &[], body));
-        assert_eq!((read(200).is_ok(), read(408).is_ok()), (true, false));
-    }
-}
+mod tests;

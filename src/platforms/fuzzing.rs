@@ -256,6 +256,17 @@ mod tests {
     }
 
     #[test]
+    fn every_connector_asks_for_smaller_pages_of_variants_when_told_to() {
+        for Subject { platform, store } in SUBJECTS.iter() {
+            let request = |halvings| {
+                let store = crate::platforms::fields::with_smaller_pages(store, halvings);
+                platform.variants_request(&store, None, &stamp()).map(|request| (request.url, request.body)).unwrap()
+            };
+            assert_ne!(request(0), request(2), "{}", platform.name());
+        }
+    }
+
+    #[test]
     fn every_connector_accepts_its_fuzzed_store_and_calls() {
         for subject in SUBJECTS.iter() {
             let name = subject.platform.name();

@@ -125,3 +125,44 @@ fn a_request_that_arrives_after_an_inconclusive_read_is_healed_at_the_next_answe
         assert_eq!(world.shown(&shop, "A"), 16, "{:?}", world.received(&shop));
     });
 }
+
+#[test]
+fn a_request_applied_late_is_healed_within_a_quarter_of_an_hour_although_nothing_else_is_sent() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop_on(platform_that::only_adds(), "corner", &["A"]).await;
+        seller.purchase("A", 10).await;
+        world.a_moment().await;
+        world.faults(|f| (f.late, f.late_ms) = (1.0, 60_000));
+        seller.purchase("A", 5).await;
+        world.sleep(ms(100)).await;
+        world.all_is_well();
+        world.sleep(minutes(2)).await;
+        assert_eq!(world.shown(&shop, "A"), 20, "it was sent again after the settle time, and then it arrived");
+        world.sleep(minutes(13)).await;
+        assert_eq!(world.shown(&shop, "A"), 15, "{:?}", world.received(&shop));
+        let healing = seller.pushes().await.pop().unwrap();
+        assert_eq!((healing.state, healing.quantity), (Confirmed, Some(15)));
+        assert!(healing.cause.is_some_and(|why| why.contains("applied late")), "its reason is kept");
+    });
+}
+
+#[test]
+fn units_sold_after_a_request_was_given_up_stay_sold() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop_on(platform_that::only_sets(), "corner", &["A"]).await;
+        seller.purchase("A", 10).await;
+        world.a_moment().await;
+        world.loses_requests();
+        seller.purchase("A", 5).await;
+        world.sleep(ms(100)).await;
+        world.all_is_well();
+        world.sleep(minutes(1)).await;
+        assert_eq!(world.shown(&shop, "A"), 15);
+        world.sells(&shop, "A", 2);
+        seller.purchase("A", 4).await;
+        world.sleep(hours(2)).await;
+        assert_eq!(world.shown(&shop, "A"), 17, "a fall is a sale, not a contradiction: {:?}", world.received(&shop));
+    });
+}

@@ -269,3 +269,24 @@ fn an_overwrite_whose_request_is_lost_does_not_restore_an_old_target() {
         assert_eq!(seller.run(&run).await.done, 1);
     });
 }
+
+#[test]
+fn an_overwrite_whose_outcome_is_unknown_when_its_listing_is_unpaired_comes_to_an_end() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop_on(platform_that::only_sets(), "corner", &["A", "B"]).await;
+        seller.purchase("A", 5).await;
+        seller.purchase("B", 5).await;
+        world.a_moment().await;
+        world.loses_requests();
+        world.sells(&shop, "A", 2);
+        seller.sync(RunFilter::default()).await;
+        world.sleep(ms(300)).await;
+        world.all_is_well();
+        seller.unpairs(&shop, "A").await;
+        world.sleep(minutes(30)).await;
+        let open: Vec<_> = seller.pushes().await.into_iter().filter(|push| push.state.is_active()).collect();
+        assert!(open.is_empty(), "{open:?}");
+        assert_eq!(world.shown(&shop, "B"), 5);
+    });
+}

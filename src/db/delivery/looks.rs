@@ -68,7 +68,9 @@ impl Tenant<'_> {
         let scope = self.scope();
         let one = || scope.listings().filter(listings::id.eq(id));
         if let Some(number) = update.late {
-            let known: Option<String> = on!(self.conn, c => one().select(listings::late_numbers).get_result(c))?;
+            // None of its own: the listing may have been unpaired in the meantime.
+            let known: Option<Option<String>> = on!(self.conn, c => one().select(listings::late_numbers).get_result(c).optional())?;
+            let known = known.flatten();
             let numbers = known.as_deref().map(LateNumbers::parse).unwrap_or_default().with(number).text();
             on!(self.conn, c => diesel::update(one()).set(listings::late_numbers.eq(numbers)).execute(c))?;
         }

@@ -1,0 +1,77 @@
+//! Renewals, pages of variants, and dates.
+use super::super::fixtures::{test_reply, test_stamp, test_store};
+use super::super::limits::Limits;
+use super::super::transport::{SendError, Transport};
+use super::super::{shopee::Shopee, shopline::Shopline, simulated::Simulated};
+use super::replies::http_date;
+use super::*;
+use crate::clock::Clock;
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+#[test]
+fn tokens_from_a_failed_renewal_or_unfit_for_a_header_do_not_replace_working_ones() {
+    let config = json!({ "handle": "acme", "location_id": "1", "app_key": "k" });
+    let store = test_store("shopline", config, &[("access_token", "old"), ("app_secret", "s")]);
+    let renewal = |status, token: &str| {
+        let body = json!({ "code": 200, "i18nCode": "SUCCESS", "data": { "accessToken": token, "expireTime": "2027-01-01T00:00:00Z" } });
+        read_renewal(&Shopline, &store, &test_reply(status, &[], &body.to_string()), &test_stamp("2026-11-24T12:00:00Z"))
+    };
+    assert!(matches!(renewal(200, "new"), Renewal::Renewed(kept) if kept.contains_key("app_secret")));
+    for (status, token) in [(301, "new"), (200, ""), (200, "new\u{7f}"), (200, "né")] {
+        assert!(matches!(renewal(status, token), Renewal::TryAgain { .. }), "{status} {token:?}");
+    }
+}
+
+#[test]
+fn a_page_has_no_variant_without_an_id_and_is_never_its_own_next_page() {
+    let store = test_store("simulated", json!({}), &[]);
+    let reply = test_reply(200, &[], r#"{"items": [{"external_id": ""}, {"external_id": "a"}], "next": "2"}"#);
+    let page = |cursor| read_variants(&Simulated, &store, cursor, &reply).unwrap();
+    assert_eq!(page(Some("1")).variants.iter().map(|v| v.external_id.as_str()).collect::<Vec<_>>(), ["a"]);
+    assert_eq!((page(Some("1")).next.as_deref(), page(Some("2")).next), (Some("2"), None));
+}
+
+#[test]
+fn an_unsuccessful_reply_is_not_a_page() {
+    let store = test_store("shopee", json!({}), &[]);
+    let body = r#"{"error": "", "response": {"item": [], "has_next_page": false}}"#;
+    let read = |status| read_variants(&Shopee, &store, None, &test_reply(status, &[], body));
+    assert_eq!((read(200).is_ok(), read(408).is_ok()), (true, false));
+}
+
+/// Answers with one item and another page, but not if more than this many are asked for.
+struct Heavy(usize);
+
+impl Transport for Heavy {
+    fn send(&self, request: Request, _: Duration) -> BoxFuture<'static, Result<Reply, SendError>> {
+        let limit: usize = request.url.split("limit=").nth(1).and_then(|rest| rest.split('&').next()?.parse().ok()).unwrap();
+        let fits = limit <= self.0;
+        Box::pin(async move {
+            let body = r#"{"items": [{"external_id": "a"}], "next": "a"}"#.to_owned();
+            if fits { Ok(Reply { status: 200, headers: Vec::new(), body }) } else { Err(SendError::TooLarge) }
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_too_large_is_asked_for_in_smaller_ones_and_so_are_the_next() {
+    let clock = Clock::starting_at("2027-01-04T12:00:00Z".parse().unwrap());
+    let client = Client::new(Arc::new(Heavy(40)), Arc::new(Limits::default()), Duration::from_secs(1), clock);
+    let mut store = test_store("simulated", json!({}), &[]);
+    store.base_url = Some("http://shop.example".to_owned());
+    let page = client.variants(&store, None).await.unwrap();
+    assert_eq!((page.variants.len(), page.next.as_deref()), (1, Some("4~a")));
+    assert_eq!(client.variants(&store, Some("4~b")).await.unwrap().next.as_deref(), Some("4~a"));
+    let client = Client { transport: Arc::new(Heavy(4)), ..client };
+    assert!(matches!(client.variants(&store, None).await, Err(Outcome::Unknown { .. })), "not even a few fit");
+}
+
+#[test]
+fn an_http_date_is_read_in_all_three_forms() {
+    let expected = "1994-11-06T08:49:37Z".parse().ok();
+    for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+        assert_eq!(http_date(text), expected, "{text}");
+    }
+    assert_eq!((http_date("120"), http_date("soon")), (None, None));
+}

@@ -20,6 +20,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -179,6 +180,8 @@ def main():
     parser.add_argument("--only", help="only calls whose name contains this")
     options = parser.parse_args()
     program = pathlib.Path(options.program).resolve()
+    # So that the programs are ended, too, if this one is.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     with tempfile.TemporaryDirectory() as folder:
         run(options, program, pathlib.Path(folder))
 

@@ -3,7 +3,6 @@ use super::super::fixtures::{test_reply, test_stamp, test_store};
 use super::super::limits::Limits;
 use super::super::transport::{SendError, Transport};
 use super::super::{shopee::Shopee, shopline::Shopline, simulated::Simulated};
-use super::replies::http_date;
 use super::*;
 use crate::clock::Clock;
 use futures_util::future::BoxFuture;
@@ -65,13 +64,4 @@ async fn a_page_that_is_too_large_is_asked_for_in_smaller_ones_and_so_are_the_ne
     assert_eq!(client.variants(&store, Some("4~b")).await.unwrap().next.as_deref(), Some("4~a"));
     let client = Client { transport: Arc::new(Heavy(4)), ..client };
     assert!(matches!(client.variants(&store, None).await, Err(Outcome::Unknown { .. })), "not even a few fit");
-}
-
-#[test]
-fn an_http_date_is_read_in_all_three_forms() {
-    let expected = "1994-11-06T08:49:37Z".parse().ok();
-    for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
-        assert_eq!(http_date(text), expected, "{text}");
-    }
-    assert_eq!((http_date("120"), http_date("soon")), (None, None));
 }

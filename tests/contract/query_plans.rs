@@ -99,7 +99,8 @@ fn no_statement_that_delivers_a_push_scans_all_rows_of_a_seller_or_a_store() {
             world.sleep(seconds(2)).await;
         }
         world.all_is_well();
-        world.sleep(minutes(10)).await;
+        // Long enough for the looks at listings whose requests were given up.
+        world.sleep(minutes(12)).await;
         path.clone_into(&mut story_path.lock().unwrap());
     });
     let path = story_path.lock().unwrap().clone();

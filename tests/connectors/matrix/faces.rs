@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use stocktide::platforms::call::{Method, Request};
 
-/// How a listing is addressed: its external id and the connector's own fields.
-type Address = (String, Vec<(&'static str, String)>);
+/// An external id, and the connector's own fields.
+pub type Paired = (String, Vec<(&'static str, String)>);
 
 /// One platform's wire format.
 #[derive(Clone)]
@@ -15,7 +15,7 @@ pub struct Face {
     pub config: Value,
     pub credentials: Value,
     /// The external id and the connector's own fields of a listing.
-    pub listing: fn(u64) -> Address,
+    pub listing: fn(u64) -> Paired,
     pub ask: fn(&Request) -> Ask,
     /// The answer that tells these rows.
     pub reply: fn(&Ask, &[Row]) -> Value,
@@ -55,7 +55,7 @@ pub(super) fn rows(rows: &[Row], row: impl Fn(&Row) -> Value) -> Value {
     rows.iter().map(row).collect::<Vec<_>>().into()
 }
 
-pub(super) fn plain(n: u64) -> (String, Vec<(&'static str, String)>) {
+pub(super) fn plain(n: u64) -> Paired {
     (n.to_string(), Vec::new())
 }
 

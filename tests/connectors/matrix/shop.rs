@@ -65,8 +65,8 @@ pub struct Item {
     pub active: bool,
 }
 
-/// An answer that is always the same: its status, headers and body.
-type Canned = (u16, &'static [(&'static str, &'static str)], &'static str);
+/// An answer as it is: status, headers and body.
+pub type Canned = (u16, &'static [(&'static str, &'static str)], &'static str);
 
 /// What goes wrong.
 #[derive(Default, Clone)]

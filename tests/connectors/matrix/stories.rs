@@ -1,20 +1,20 @@
 //! The stories: what a shop does, and what it has to show in the end.
 use super::faces::Face;
-use super::shop::OddQuantity;
+use super::shop::{Canned, OddQuantity};
 use super::{FIRST, Stage, play};
 use std::time::Duration;
 use stocktide::domain::push::PushState::{Confirmed, Held, Rejected};
 use stocktide::service::stores::StoreChange;
 
-const PROXY: (u16, &[(&str, &str)], &str) = (502, &[("content-type", "text/html")], "<html><h1>502 Bad Gateway</h1></html>");
-const MAINTENANCE: (u16, &[(&str, &str)], &str) =
+const PROXY: Canned = (502, &[("content-type", "text/html")], "<html><h1>502 Bad Gateway</h1></html>");
+const MAINTENANCE: Canned =
     (503, &[("content-type", "text/html")], "<h1>Briefly unavailable for scheduled maintenance. Check back in a minute.</h1>");
-const CHALLENGE: (u16, &[(&str, &str)], &str) = (202, &[("content-type", "text/html"), ("sg-captcha", "challenge")], "<html></html>");
-const FIREWALL: (u16, &[(&str, &str)], &str) = (403, &[("content-type", "text/html")], "<html><h1>403 Forbidden</h1></html>");
+const CHALLENGE: Canned = (202, &[("content-type", "text/html"), ("sg-captcha", "challenge")], "<html></html>");
+const FIREWALL: Canned = (403, &[("content-type", "text/html")], "<html><h1>403 Forbidden</h1></html>");
 const NOTICE: &str = "<br />\n<b>Notice</b>:  Undefined index: tax in <b>/srv/shop/plugin.php</b> on line <b>12</b><br />\n";
 
 /// Shows 10; +5 is applied and answered like this; then +3.
-fn after_applying(face: Face, answer: (u16, &'static [(&'static str, &'static str)], &'static str)) {
+fn after_applying(face: Face, answer: Canned) {
     play(face, 3, async |stage| {
         stage.shop.trouble(|trouble| trouble.after_writing = Some(answer));
         stage.arrive(5).await;
@@ -215,7 +215,7 @@ pub fn a_php_notice(face: Face) {
     });
 }
 
-fn something_in_front(face: Face, answer: (u16, &'static [(&'static str, &'static str)], &'static str), word: &str) {
+fn something_in_front(face: Face, answer: Canned, word: &str) {
     play(face, 3, async |stage| {
         stage.shop.trouble(|trouble| trouble.instead = Some(answer));
         stage.arrive(5).await;

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn every_connector_asks_for_smaller_pages_of_variants_when_told_to() {
+    fn every_connector_can_ask_for_smaller_pages_of_variants() {
         for Subject { platform, store } in SUBJECTS.iter() {
             let request = |halvings| {
                 let store = crate::platforms::fields::with_smaller_pages(store, halvings);

@@ -119,5 +119,9 @@ pub fn purchases(seller: SellerId, skus: impl Iterator<Item = usize>, round: &st
         occurred_at: None,
         note: None,
     };
-    RecordRequest { seller, now: clock.now(), events: skus.map(|n| NewEvent { event: event(n), hash: rand::random() }).collect() }
+    RecordRequest {
+        seller,
+        now: clock.now(),
+        events: skus.map(|n| NewEvent { event: event(n), hash: rand::random(), may_create_sku: true }).collect(),
+    }
 }

@@ -94,6 +94,9 @@ impl Node {
         let (db, now, retention) = (self.deps.db.clone(), self.deps.now(), self.deps.settings.retention);
         let pruned = async move {
             // Small steps, each in a transaction of its own, so that no other write waits long.
+            while i64::try_from(db.write(fleet::fold_skus).await?).unwrap_or(0) == fleet::PRUNE_STEP {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
             let mut total = 0;
             loop {
                 let removed = db.write(move |conn| fleet::prune(conn, retention, now)).await?;

@@ -2,10 +2,11 @@
 //! which credentials are sealed under an old key.
 use super::connection::{Conn, on};
 use super::pushes::{has_ended, is_in_flight};
-use super::schema::{pushes, sellers, stores, sync_runs, sync_settings};
+use super::schema::{pushes, sellers, skus, stores, sync_runs, sync_settings};
 use super::scope::Scope;
 use super::sealing::Sealer;
 use super::{Result, id_of};
+use crate::domain::look_alikes::fold;
 use crate::domain::{SellerId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// How long rows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Stock events. A repeat of an event that was deleted is applied again.
+    /// Stock events. A repeat of an event that was deleted is applied again, unless its id tells how old it is.
     pub events: Duration,
     /// Finished pushes, runs and the audit log.
     pub pushes: Duration,
@@ -54,6 +55,19 @@ pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<us
     let runs = prune_table(conn, "sync_runs", "id", "finished_at", "finished_at < $1", before)?;
     let audit = prune_table(conn, "audit", "id", "at", "at < $1", before)?;
     Ok(events + pushes + runs + audit)
+}
+
+/// Computes the folded form of SKUs that a former version created, one step of them. Returns how many; fewer than
+/// [`PRUNE_STEP`] means done.
+pub fn fold_skus(conn: &mut Conn) -> Result<usize> {
+    let rows: Vec<(Vec<u8>, String)> = on!(conn, c => skus::table.select((skus::seller_id, skus::sku))
+        .filter(skus::folded.is_null()).order((skus::seller_id, skus::sku)).limit(PRUNE_STEP).load(c))?;
+    for (seller, sku) in &rows {
+        let seller = id_of(seller, SellerId::from_bytes, "skus.seller_id")?;
+        on!(conn, c => diesel::update(Scope::of(seller).skus().filter(skus::sku.eq(sku)))
+            .set(skus::folded.eq(fold(sku))).execute(c))?;
+    }
+    Ok(rows.len())
 }
 
 /// Deletes the oldest rows that are `old`. The condition is repeated for each row, because a seller may have retried a

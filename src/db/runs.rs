@@ -139,6 +139,18 @@ impl Tenant<'_> {
         latest.map(|text| text.parse().map_err(|_| Error::Corrupt("sync_runs.local_date".to_owned()))).transpose()
     }
 
+    /// The latest local date of each store that has had a daily run, missed ones included.
+    pub fn last_run_dates(&mut self) -> Result<BTreeMap<StoreId, NaiveDate>> {
+        let scope = self.scope();
+        let rows: Vec<(Option<Vec<u8>>, Option<String>)> = on!(self.conn, c => scope.sync_runs().filter(sync_runs::local_date.is_not_null())
+            .group_by(sync_runs::store_id).select((sync_runs::store_id, diesel::dsl::max(sync_runs::local_date))).load(c))?;
+        let read = |(store, date): (Vec<u8>, String)| {
+            let store = id_of(&store, StoreId::from_bytes, "sync_runs.store_id")?;
+            Ok((store, date.parse().map_err(|_| Error::Corrupt("sync_runs.local_date".to_owned()))?))
+        };
+        rows.into_iter().filter_map(|(store, date)| store.zip(date)).map(read).collect()
+    }
+
     /// One run.
     ///
     /// # Errors

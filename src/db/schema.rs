@@ -35,6 +35,7 @@ diesel::table! {
         trigger_on_cancellation -> Bool,
         timed_since -> BigInt,
         next_run_at -> Nullable<BigInt>,
+        create_skus -> Bool,
     }
 }
 
@@ -66,6 +67,7 @@ diesel::table! {
         last_success_at -> Nullable<BigInt>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        shop -> Nullable<Text>,
     }
 }
 
@@ -75,6 +77,7 @@ diesel::table! {
         sku -> Text,
         name -> Nullable<Text>,
         created_at -> BigInt,
+        folded -> Nullable<Text>,
     }
 }
 
@@ -84,6 +87,7 @@ diesel::table! {
         sku -> Text,
         warehouse -> Text,
         available -> BigInt,
+        counted_at -> Nullable<BigInt>,
     }
 }
 
@@ -131,6 +135,7 @@ diesel::table! {
         occurred_at -> Nullable<BigInt>,
         note -> Nullable<Text>,
         accepted_at -> BigInt,
+        in_count -> Nullable<SmallInt>,
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Store {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// Identifies the shop, which a seller connects only once; `None` where that is unknown.
+    pub shop: Option<String>,
 }
 
 impl Store {
@@ -79,6 +81,7 @@ pub(super) struct StoreRow {
     last_success_at: Option<Timestamp>,
     created_at: Timestamp,
     updated_at: Timestamp,
+    shop: Option<String>,
 }
 
 impl StoreRow {
@@ -102,6 +105,7 @@ impl StoreRow {
             last_success_at: store.last_success_at,
             created_at: store.created_at,
             updated_at: store.updated_at,
+            shop: store.shop.clone(),
         })
     }
 
@@ -128,6 +132,7 @@ impl StoreRow {
             last_success_at: self.last_success_at,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            shop: self.shop,
         })
     }
 }

@@ -1,7 +1,8 @@
 //! Listings of a store: paired with SKUs in bulk, as JSON or CSV, with a result for each row.
 use super::auth::Caller;
 use super::error::{ApiError, Problem};
-use super::request::{Body, JsonError, Page, PageQuery, id_cursor, items, limit, object_at, query};
+use super::request::{Body, JsonError, Page, PageQuery, id_cursor, items, limit, object_at, parameter, query};
+use super::spreadsheet;
 use super::state::{Answer, State};
 use crate::db::listings::{Listing, NewListing};
 use crate::db::stores::Store;
@@ -79,6 +80,15 @@ fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError
     Ok(NewListing { sku, external_id: row.external_id, extra: (!extra.is_empty()).then_some(extra) })
 }
 
+/// As [`checked`], for a row that may have been through a spreadsheet program.
+fn checked_cells(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError>> {
+    let own = [("sku", row.sku.as_str()), ("external_id", row.external_id.as_str())];
+    let extra = row.extra.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+    let shortened = own.into_iter().chain(extra).filter(|(_, text)| spreadsheet::is_shortened(text));
+    let errors: Vec<FieldError> = shortened.map(|(name, _)| FieldError::new(pointer_to(name), spreadsheet::SHORTENED)).collect();
+    if errors.is_empty() { checked(row, fields) } else { Err(errors) }
+}
+
 pub(super) fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
     let read = |raw: &RawValue| {
         let row: ListingRow = object_at(raw.get().as_bytes()).map_err(|error| match error {
@@ -92,7 +102,8 @@ pub(super) fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, Api
 }
 
 pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes);
+    let bytes = spreadsheet::plain(bytes).map_err(ApiError::malformed)?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes.as_slice());
     let header = reader.headers().map_err(|e| ApiError::malformed(format!("The CSV's header cannot be read: {e}.")))?.clone();
     let names: Vec<String> = header.iter().map(str::to_ascii_lowercase).collect();
     let mut errors = Vec::new();
@@ -138,30 +149,42 @@ pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiE
             }
         }
         let name = Some(row.external_id.clone()).filter(|id| !id.is_empty());
-        rows.push(checked(row, fields).map_err(|errors| (name, errors)));
+        rows.push(checked_cells(row, fields).map_err(|errors| (name, errors)));
     }
     Ok(rows)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PairQuery {
+    dry_run: Option<String>,
+}
+
 /// Pairs many listings with SKUs at once: JSON `[{sku, external_id, …}]`, or `text/csv` with these columns. Invalid rows
-/// are rejected individually; valid ones are accepted. SKUs that do not exist yet are created.
-#[utoipa::path(tag = "stores", security(("seller_key" = [])), request_body(content((Vec<ListingRow> = "application/json"), (String = "text/csv"))),
+/// are rejected individually; valid ones are accepted. SKUs that do not exist yet are created. With `dry_run=true` nothing is
+/// changed, and each row tells what would be.
+#[utoipa::path(tag = "stores", security(("seller_key" = [])), params(("dry_run" = Option<bool>, Query)), request_body(content((Vec<ListingRow> = "application/json"), (String = "text/csv"))),
     responses((status = 200, body = Paired), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/stores/{id}/listings")]
-pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
+pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, request: HttpRequest, body: Body) -> Answer {
     let id = id.into_inner();
     let store = caller.db.read(move |t| t.store(id)).await?;
     let csv = body.media_type == "text/csv";
     if !csv {
         body.expect_json()?;
     }
-    Ok(HttpResponse::Ok().json(pair(&caller, &state, store, &body.bytes, csv).await?))
+    let params: PairQuery = query(&request)?;
+    let dry_run = parameter("dry_run", params.dry_run.as_deref(), "true or false")?.unwrap_or(false);
+    Ok(HttpResponse::Ok().json(pair(&caller, &state, store, &body.bytes, csv, dry_run).await?))
 }
 
-/// Parses rows and pairs the listings of the valid ones.
-pub(super) async fn pair(caller: &Caller, state: &State, store: Store, bytes: &[u8], csv: bool) -> Result<Paired, ApiError> {
+/// Parses rows and pairs the listings of the valid ones, or in a dry run says what that would do.
+pub(super) async fn pair(caller: &Caller, state: &State, store: Store, bytes: &[u8], csv: bool, dry_run: bool) -> Result<Paired, ApiError> {
     let fields = Fields::of(&store);
     let rows = if csv { rows_of_csv(bytes, fields)? } else { rows_of_json(bytes, fields)? };
+    if dry_run {
+        return Ok(listings::preview(&state.service, caller, store.id, rows).await?);
+    }
     Ok(listings::pair(&state.service, caller, store.id, rows).await?)
 }
 

@@ -19,6 +19,7 @@ mod fixtures;
 pub mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod identity;
 pub mod lazada;
 pub mod limits;
 pub mod medusa;

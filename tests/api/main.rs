@@ -25,6 +25,7 @@ mod description;
 mod http;
 mod keys;
 mod lists;
+mod one_shop;
 mod overload;
 mod shapes;
 mod shares;

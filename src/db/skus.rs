@@ -161,7 +161,7 @@ impl Tenant<'_> {
         Ok(padded.into_iter().filter(|(with_zeros, _)| known.contains_key(with_zeros)).map(|(with_zeros, sku)| (sku, with_zeros)).collect())
     }
 
-    /// For SKUs that do not exist: an existing one that people may take for it, or one before it in the list.
+    /// For SKUs that do not exist: the oldest that people may take for it, or one before it in the list.
     pub fn look_alikes(&mut self, skus: &[&str]) -> Result<HashMap<String, String>> {
         let scope = self.scope();
         let known = self.sku_names(skus)?;
@@ -170,7 +170,7 @@ impl Tenant<'_> {
         for chunk in new.chunks(ROWS_PER_STATEMENT) {
             let forms: Vec<&str> = chunk.iter().map(|(_, form)| form.as_str()).collect();
             let rows: Vec<(String, Option<String>)> = on!(self.conn, c => scope.skus().filter(skus::folded.eq_any(&forms))
-                .order(skus::sku.desc()).select((skus::sku, skus::folded)).load(c))?;
+                .order((skus::created_at.desc(), skus::sku.desc())).select((skus::sku, skus::folded)).load(c))?;
             by_form.extend(rows.into_iter().filter_map(|(sku, form)| Some((form?, sku))));
         }
         let mut found = HashMap::new();

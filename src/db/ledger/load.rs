@@ -143,15 +143,14 @@ fn look_alikes(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut
     if folded.is_empty() {
         return Ok(());
     }
-    let rows: Vec<(Vec<u8>, String, Option<String>)> = on!(conn, c => of_sellers!(skus, &folded, |f| skus::folded.eq_any(f.clone()).assume_not_null())
-        .select((skus::seller_id, skus::sku, skus::folded)).load(c)?);
-    for (key, sku, folded) in rows {
+    let mut rows: Vec<(Timestamp, String, Vec<u8>, Option<String>)> = on!(conn, c => of_sellers!(skus, &folded,
+            |f| skus::folded.eq_any(f.clone()).assume_not_null())
+        .select((skus::created_at, skus::sku, skus::seller_id, skus::folded)).load(c)?);
+    // The oldest of several.
+    rows.sort_unstable();
+    for (_, sku, key, folded) in rows {
         let (Some(facts), Some(folded)) = (found.of(&key)?, folded) else { continue };
-        // The same one of several each time.
-        let known = facts.look_alikes.entry(folded).or_insert_with(|| sku.clone());
-        if sku < *known {
-            *known = sku;
-        }
+        facts.look_alikes.entry(folded).or_insert(sku);
     }
     Ok(())
 }

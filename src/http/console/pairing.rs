@@ -10,7 +10,7 @@ use crate::http::listings::pair;
 use crate::http::spreadsheet;
 use crate::http::state::State;
 use crate::platforms::by_name;
-use crate::service::discover::{Found, Proposal, discover};
+use crate::service::discover::{Apply, Found, Proposal, discover};
 use crate::service::listings::{Paired, RowResult};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -20,6 +20,8 @@ use askama::Template;
 
 /// Listings read per query of an export.
 const EXPORT_PAGE: i64 = 5_000;
+/// What to do after listings have been paired, because increases build on what the store shows.
+const NEXT: &str = "Next, preview an overwrite, so the store starts from correct numbers.";
 /// Rows and variants shown; all are counted.
 const MAX_SHOWN: usize = 200;
 
@@ -131,7 +133,7 @@ pub(super) async fn import(posted: Posted<SellerVisit>, state: State, id: Path<S
         Ok(answer) if answer.rejected == 0 && !only_preview => {
             let taken = count(i64::try_from(answer.results.len()).unwrap_or(i64::MAX), "row", "rows");
             let summary = Imported::new(answer, false).summary;
-            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{taken} imported: {summary}.")))
+            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{taken} imported: {summary}. {NEXT}")))
         }
         Ok(answer) => {
             page.result = Some(Imported::new(answer, only_preview));
@@ -200,6 +202,7 @@ struct Group {
 
 struct Proposed {
     matched: usize,
+    creatable: usize,
     groups: Vec<Group>,
     already: String,
     next: Option<String>,
@@ -214,14 +217,19 @@ fn group(title: &'static str, explanation: &'static str, mut variants: Vec<Found
 
 impl Proposed {
     fn new(proposal: Proposal) -> Self {
-        let matched = proposal.matched.len();
+        let (matched, creatable) = (proposal.matched.len(), proposal.creatable);
         let groups = vec![
             group("Ready to pair", "These SKUs match yours.", proposal.matched),
             group("Duplicate SKUs", "Use a CSV import to choose which one to pair.", proposal.ambiguous),
-            group("No matching SKU", "Correct the SKU in the store, or pair the variant by CSV import.", proposal.unmatched),
+            group(
+                "No matching SKU",
+                "Create these SKUs, correct them in the store, or pair the variants by CSV import.",
+                proposal.unmatched,
+            ),
         ];
         Self {
             matched,
+            creatable,
             groups: groups.into_iter().filter(|group| !group.variants.is_empty()).collect(),
             already: count(i64::try_from(proposal.already_paired).unwrap_or(i64::MAX), "variant", "variants"),
             next: proposal.next_cursor,
@@ -240,7 +248,8 @@ pub(super) async fn discovered(posted: Posted<SellerVisit>, state: State, id: Pa
     let (visit, fields, id) = (&posted.visit, &posted.fields, id.into_inner());
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
     let cursor = fields.some("cursor").map(str::to_owned);
-    let apply = fields.text("do") == "pair";
+    let create_skus = fields.text("do") == "create";
+    let apply = Apply { pair: create_skus || fields.text("do") == "pair", create_skus };
     let mut page = DiscoverPage {
         frame: &visit.frame,
         here: "stores",
@@ -250,9 +259,9 @@ pub(super) async fn discovered(posted: Posted<SellerVisit>, state: State, id: Pa
         cursor: cursor.clone().unwrap_or_default(),
     };
     match discover(&state.service, &visit.caller, id, cursor, apply).await.map_err(ApiError::from) {
-        Ok(proposal) if apply && proposal.next_cursor.is_none() => {
+        Ok(proposal) if apply.pair && proposal.next_cursor.is_none() => {
             let paired = count(i64::try_from(proposal.paired).unwrap_or(i64::MAX), "listing", "listings");
-            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{paired} paired.")))
+            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{paired} paired. {NEXT}")))
         }
         Ok(proposal) => {
             page.result = Some(Proposed::new(proposal));

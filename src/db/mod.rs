@@ -39,6 +39,7 @@ pub mod stock;
 pub mod stores;
 mod tenant;
 mod timestamp;
+pub mod troubles;
 pub mod warehouses;
 mod writer;
 

@@ -39,7 +39,7 @@ pub struct Store {
     pub problem: Option<String>,
     /// When to check it again: refused credentials are tried, marked listings overwritten.
     pub probe_at: Option<Timestamp>,
-    /// About when a push was last confirmed.
+    /// When a push was last confirmed, to the second.
     pub last_success_at: Option<Timestamp>,
     /// When it was added.
     pub created_at: Timestamp,

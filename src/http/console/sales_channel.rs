@@ -1,6 +1,6 @@
 //! *Set up > Sales channel*: the module *Auto-sync inventory* with its switch and its frequency, and a summary of
 //! allocation, stores and runs.
-use super::components::{RunRow, StoreRow, extent_text};
+use super::components::{RunRow, StoreRow, extent_text, stores_text};
 use super::field::Field;
 use super::form::Posted;
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
@@ -9,17 +9,18 @@ use super::show;
 use super::split::{self, Split};
 use crate::db::runs::{Extent, Run};
 use crate::db::stores::Store;
-use crate::domain::Timestamp;
 use crate::domain::allocation::AllocationMode;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::schedule::next_run_after;
 use crate::domain::settings::{Frequency, MAX_CATCH_UP_HOURS, SyncSettings, parse_daily_at, parse_timezone};
+use crate::domain::{RunId, StoreId, Timestamp};
 use crate::http::state::State;
 use crate::service::daily::last_date_of_all;
 use crate::service::settings::{self, EnteredChange};
 use askama::Template;
 use chrono::{NaiveDate, NaiveTime};
 use chrono_tz::Tz;
+use std::collections::BTreeMap;
 
 /// How many of the next daily runs are shown.
 const RUNS_AHEAD: usize = 5;
@@ -78,12 +79,14 @@ struct Facts {
     stores: Vec<Store>,
     extent: Extent,
     runs: Vec<(Run, i64)>,
+    of_runs: BTreeMap<RunId, Vec<StoreId>>,
 }
 
 async fn facts(visit: &SellerVisit) -> Result<Facts, crate::db::Error> {
     let read = visit.caller.db.read(|t| {
         let latest = t.runs(None, 5)?;
         Ok(Facts {
+            of_runs: t.stores_of_runs(&latest.iter().map(|run| run.id).collect::<Vec<_>>())?,
             settings: t.sync_settings()?,
             last_date: last_date_of_all(t)?,
             stores: t.stores(None, MAX_STORES)?,
@@ -99,6 +102,11 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
     let stores = StoreRow::all(&visit).await?;
     let (frame, settings) = (&visit.frame, &facts.settings);
     let timed = settings.frequency == Frequency::TimedFull;
+    let name = |id: &StoreId| facts.stores.iter().find(|store| store.id == *id).map(|store| store.name.clone());
+    let run_row = |run: Run, held| {
+        let stores = stores_text(facts.of_runs.get(&run.id), name);
+        RunRow::new(frame, run, held, stores)
+    };
     frame.page(&SalesChannelPage {
         frame,
         here: "sales-channel",
@@ -115,7 +123,7 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
         split: split::of_stores(&facts.stores),
         exclusive: settings.allocation_mode == AllocationMode::Exclusive,
         stores,
-        runs: facts.runs.into_iter().map(|(run, held)| RunRow::new(frame, run, held)).collect(),
+        runs: facts.runs.into_iter().map(|(run, held)| run_row(run, held)).collect(),
         settings,
     })
 }

@@ -100,7 +100,7 @@ fn each_bad_field_is_named_and_nothing_is_changed(backend: Backend) {
         ada.send_as("POST", "/v1/stock-events", "", twice.as_bytes()).names(422, "/sku");
         for (kind, quantity, pointer) in [
             ("adjustment", 0, "/quantity"),
-            ("count", -1_000_000_000_001, "/quantity"),
+            ("count", -1_000_000_000_001_i64, "/quantity"),
             ("sale", 0, "/quantity"),
             ("transfer", 1, "/to_warehouse"),
         ] {

@@ -199,7 +199,8 @@ fn a_repeat_of_an_event_that_a_former_version_recorded_is_recognized_whatever_it
 fn a_repeat_of_an_event_that_is_no_longer_kept_is_refused_if_its_id_tells_its_age() {
     story_of_days(START, async |world| {
         let seller = world.seller(off).await;
-        let id = stocktide::domain::PushId::new(world.now()).to_string();
+        let seconds = u64::try_from(world.now().as_millis()).unwrap() / 1000;
+        let id = uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0)).to_string();
         let event = StockEvent { event_id: stocktide::domain::EventId::parse(&id).unwrap(), ..seller.an_event("A", Purchase, 5) };
         seller.record(vec![event.clone()]).await;
         world.sleep(days(92)).await;

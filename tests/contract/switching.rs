@@ -217,7 +217,8 @@ fn after_todays_run_a_time_moved_to_later_today_is_next_due_tomorrow_and_nothing
         world.sleep(hours(2)).await;
         seller.settings(daily_at("15:00", UTC)).await;
         let now = world.now();
-        let next = seller.db().read(move |t| {
+        let db = seller.db();
+        let next = db.read(move |t| {
             let settings = t.sync_settings()?;
             stocktide::service::daily::next_run_of(t, &settings, now)
         });
@@ -225,7 +226,8 @@ fn after_todays_run_a_time_moved_to_later_today_is_next_due_tomorrow_and_nothing
         world.sleep(hours(20)).await;
         assert_eq!(seller.dates(&shop).await.len(), 1);
         let new = seller.shop("new", &["A"]).await;
-        let next = seller.db().read(move |t| {
+        let db = seller.db();
+        let next = db.read(move |t| {
             let settings = t.sync_settings()?;
             stocktide::service::daily::next_run_of(t, &settings, now)
         });

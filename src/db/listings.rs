@@ -239,7 +239,9 @@ impl Tenant<'_> {
         let skus: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
         let known = self.sku_names(&skus)?;
         let with_zeros = self.with_leading_zeros(skus.iter().copied().filter(|sku| !known.contains_key(*sku)))?;
-        let conflicts = conflicts::find(rows, &existing);
+        let wanted: Vec<_> = rows.iter().map(|row| (row.external_id.as_str(), row.sku.as_str())).collect();
+        let holders = existing.by_sku.iter().map(|(sku, holder)| (sku.as_str(), holder.as_str()));
+        let conflicts = conflicts::find(&wanted, holders, |listing| Some(existing.by_external_id.get(listing)?.sku.as_str()));
         let mut room = self.room_for_skus(limits)?;
         let mut plan = Plan::default();
         for (row, conflict) in rows.iter().zip(conflicts) {

@@ -1,9 +1,8 @@
 //! What is wrong in each store, counted for people to see: rejected updates, and listings that do not show their target.
 use super::connection::on;
-use super::pushes::{is_overwrite, state_code};
+use super::pushes::{is_confirmed, is_overwrite, is_rejected};
 use super::schema::{listings, pushes};
 use super::{Result, Tenant, id_of};
-use crate::domain::push::PushState;
 use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -60,7 +59,7 @@ impl Tenant<'_> {
     fn rejected_listings(&mut self) -> Result<Vec<StoreId>> {
         let scope = self.scope();
         let mut open: Vec<(Vec<u8>, Vec<u8>, String, Timestamp)> = on!(self.conn, c => scope.pushes()
-            .filter(pushes::state.eq(state_code(PushState::Rejected))).filter(is_overwrite().or(pushes::contained.eq(false)))
+            .filter(is_rejected()).filter(is_overwrite().or(pushes::contained.eq(false)))
             .order(pushes::id.desc()).limit(MAX_REJECTED)
             .select((pushes::id, pushes::listing_id, pushes::sku, pushes::updated_at)).load(c))?;
         let Some(since) = open.iter().map(|(id, ..)| id.clone()).min() else { return Ok(Vec::new()) };
@@ -68,7 +67,7 @@ impl Tenant<'_> {
         let skus: Vec<&str> = skus.into_iter().collect();
         let later: Vec<(Vec<u8>, Option<Timestamp>)> = on!(self.conn, c => scope.pushes()
             .filter(pushes::sku.eq_any(&skus)).filter(pushes::id.gt(&since))
-            .filter(pushes::state.eq(state_code(PushState::Confirmed))).filter(is_overwrite())
+            .filter(is_confirmed()).filter(is_overwrite())
             .group_by(pushes::listing_id).select((pushes::listing_id, diesel::dsl::max(pushes::confirmed_at))).load(c))?;
         let later: HashMap<Vec<u8>, Option<Timestamp>> = later.into_iter().collect();
         open.retain(|(_, listing, _, rejected_at)| later.get(listing).copied().flatten().is_none_or(|last| last < *rejected_at));

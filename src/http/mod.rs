@@ -142,7 +142,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     }));
 }
 
-/// Whether a browser asks, which is taken to the console; programs are told that nothing is here.
+/// Whether a browser asks, which is taken to the console. A program gets the problem that nothing is here.
 fn wants_a_page(context: &guard::GuardContext<'_>) -> bool {
     let accepted = context.head().headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     accepted.is_some_and(|accepted| accepted.contains("text/html"))

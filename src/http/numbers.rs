@@ -1,5 +1,5 @@
-//! Reads whole numbers as other systems write them: `5`, `5.0` and `5e0` are the same quantity. A fraction is refused and
-//! told so, because half a unit cannot be in stock.
+//! Reads whole numbers as other systems write them: `5`, `5.0` and `5e0` are the same quantity. A fraction is refused, and
+//! named as one, because half a unit cannot be in stock.
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;

@@ -78,7 +78,7 @@ fn main() {
     let now = Timestamp::from_millis(1_800_000_000_000);
 
     best.measure(&mut criterion, "a Vec of one effect", || {
-        black_box(vec![Effect::Claim { probe: black_box(false), overwrites_first: false }]);
+        black_box(vec![Effect::Claim { probe: black_box(false), overwrites_first: false, check_times: false }]);
     });
     // A hint triggers a claim, and the claim finds nothing: the two steps of an idle store for every message.
     let mut sync = StoreSync::new(4);

@@ -11,6 +11,7 @@ use crate::domain::problem::Checks;
 use crate::domain::settings::parse_timezone;
 use crate::domain::{KeyId, SellerId, Timestamp};
 use crate::service::sellers::{self as service, NamedSeller, NewKey};
+use crate::service::syncs::{self, Fleet};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use secrecy::ExposeSecret;
@@ -61,6 +62,27 @@ impl From<Seller> for SellerAnswer {
             key_id: None,
         }
     }
+}
+
+/// The overwrites that were started.
+#[derive(Serialize, utoipa::ToSchema)]
+struct FleetAnswer {
+    /// Sellers whose listings are overwritten.
+    started: usize,
+    /// Suspended sellers, who are left out.
+    suspended: usize,
+    /// Sellers without a store.
+    without_stores: usize,
+}
+
+/// Overwrites the stores of all sellers with their targets, even where auto-sync is off. For after a restore: the service
+/// does not know what it has sent since the backup. Each seller gets a manual run of its own, and suspended sellers none.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])),
+    responses((status = 202, body = FleetAnswer), (status = 401, body = Problem)))]
+#[post("/admin/syncs")]
+pub async fn sync_all(operator: Operator, state: State) -> Answer {
+    let Fleet { started, suspended, without_stores } = syncs::start_for_all(&state.service, operator).await?;
+    Ok(HttpResponse::Accepted().json(FleetAnswer { started, suspended, without_stores }))
 }
 
 /// Creates a seller with a first API key, which only this answer shows.

@@ -1,5 +1,6 @@
 //! Documentation that concerns more than one file: [design decisions](decisions), [what API errors mean](errors), [what can
-//! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation), [what a build costs](build_time), [the changelog](changes). The pages
+//! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation),
+//! [what one seller can make another wait for](neighbours), [what a build costs](build_time), [the changelog](changes). The pages
 //! are the Markdown files in this folder.
 
 /// What each kind of problem document means, and what the client should do about it.
@@ -17,6 +18,10 @@ pub mod misbehaving_shops {}
 /// The simulation of the whole service under faults: what it simulates, what it checks, and how to reproduce a failure.
 #[doc = include_str!("simulation.md")]
 pub mod simulation {}
+
+/// What one seller can make another wait for, and what bounds it.
+#[doc = include_str!("neighbours.md")]
+pub mod neighbours {}
 
 /// What a release build costs, what dominated it, and what was tried to make it shorter.
 #[doc = include_str!("build-time.md")]

@@ -131,7 +131,8 @@ fn every_answer_has_safe_browser_headers_and_is_never_cached() {
     let api = Api::start(Backend::Sqlite);
     let ada = api.seller("Ada");
     let data = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let docs = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+    let docs = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-hashes' \
+                'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; img-src 'self' data:; connect-src 'self'; \
                 base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     for (answer, policy) in [
         (ada.get("/v1/stores"), data),

@@ -55,8 +55,8 @@ fn a_key_has_a_limited_number_of_sessions_of_which_the_oldest_ends(backend: Back
         if *key == ada.key {
             let valid: Vec<bool> = sessions.iter().map(|cookie| is_signed_in(cookie)).collect();
             assert_eq!(valid.iter().filter(|valid| **valid).count(), 20);
-            assert_eq!(valid[24], true, "the newest session is kept");
-            assert_eq!(valid[0], false, "the oldest session has ended");
+            assert!(valid[24], "the newest session is kept");
+            assert!(!valid[0], "the oldest session has ended");
         }
     }
     assert!(is_signed_in(&bens), "another seller's session is kept");

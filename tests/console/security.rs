@@ -320,8 +320,13 @@ async fn the_browsable_description_is_drawn_under_a_policy_that_blocks_inline_sc
     let Some(browser) = Browser::open(true).await else { return };
     let world = World::start().await;
     browser.go(&format!("{}/docs/", world.base)).await;
-    browser.find(".opblock-summary").await.click().await.unwrap();
+    browser.find(".opblock-summary").await;
+    let watch =
+        "window.blocked = []; document.addEventListener('securitypolicyviolation', event => window.blocked.push(event.violatedDirective))";
+    browser.client.execute(watch, vec![]).await.unwrap();
+    browser.find(".opblock-post .opblock-summary-control").await.click().await.unwrap();
     browser.find(".opblock.is-open .responses-table").await;
+    assert_eq!(browser.client.execute("return window.blocked", vec![]).await.unwrap(), json!([]), "the page needs what the policy blocks");
     let inline = "const s = document.createElement('script'); s.textContent = 'document.title = \"owned\"'; document.head.append(s); return document.title";
     assert_ne!(browser.client.execute(inline, vec![]).await.unwrap(), "owned");
     browser.close().await;

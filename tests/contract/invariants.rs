@@ -301,7 +301,7 @@ fn old_rows_are_pruned_in_small_steps_and_unfinished_ones_are_kept() {
                 break;
             }
         }
-        assert!(steps.len() > 2 && steps.iter().all(|rows| *rows <= 2 * PRUNE_STEP as usize), "{steps:?}");
+        assert!(steps.len() > 2 && steps.iter().all(|rows| *rows <= PRUNE_STEP), "{steps:?}");
         assert_eq!(steps.iter().sum::<usize>() / 100, 12, "1200 events and a few pushes: {steps:?}");
         assert_eq!(seller.lines().await, [increase(1200, PushState::Held)], "a held push is kept, however old it is");
         assert_eq!(seller.available("A").await, 1200);

@@ -56,10 +56,11 @@ async fn occupy(db: &Db, of: Option<SellerId>) -> Sender<()> {
         let wait = move || {
             started.blocking_send(()).unwrap();
             released.recv().ok();
+            Ok(())
         };
         match of {
-            Some(seller) => db.seller(seller).read(move |_| Ok(wait())).await,
-            None => db.read(move |_| Ok(wait())).await,
+            Some(seller) => db.seller(seller).read(move |_| wait()).await,
+            None => db.read(move |_| wait()).await,
         }
     });
     has_started.recv().await.unwrap();

@@ -161,7 +161,8 @@ impl Push {
 
     /// An overwrite, due now unless its store is held. Its target is read as it is sent.
     pub fn overwrite(to: Addressee, now: Timestamp, run: Option<RunId>, reason: Option<&str>, held: bool) -> Self {
-        Self { run_id: run, cause: reason.map(str::to_owned), ..Self::new(PushKind::Overwrite, to, now, held) }
+        let new = Self::new(PushKind::Overwrite, to, now, held);
+        Self { run_id: run, reason: reason.map(str::to_owned).or(new.reason), cause: reason.map(str::to_owned), ..new }
     }
 
     pub(super) fn new(kind: PushKind, to: Addressee, now: Timestamp, held: bool) -> Self {

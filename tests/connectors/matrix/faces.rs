@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use stocktide::platforms::call::{Method, Request};
 
+/// How a listing is addressed: its external id and the connector's own fields.
+type Address = (String, Vec<(&'static str, String)>);
+
 /// One platform's wire format.
 #[derive(Clone)]
 pub struct Face {
@@ -12,7 +15,7 @@ pub struct Face {
     pub config: Value,
     pub credentials: Value,
     /// The external id and the connector's own fields of a listing.
-    pub listing: fn(u64) -> (String, Vec<(&'static str, String)>),
+    pub listing: fn(u64) -> Address,
     pub ask: fn(&Request) -> Ask,
     /// The answer that tells these rows.
     pub reply: fn(&Ask, &[Row]) -> Value,

@@ -65,13 +65,16 @@ pub struct Item {
     pub active: bool,
 }
 
+/// An answer that is always the same: its status, headers and body.
+type Canned = (u16, &'static [(&'static str, &'static str)], &'static str);
+
 /// What goes wrong.
 #[derive(Default, Clone)]
 pub struct Trouble {
     /// Writes are applied and answered with this status and body.
-    pub after_writing: Option<(u16, &'static [(&'static str, &'static str)], &'static str)>,
+    pub after_writing: Option<Canned>,
     /// Every request is answered so, and nothing is applied.
-    pub instead: Option<(u16, &'static [(&'static str, &'static str)], &'static str)>,
+    pub instead: Option<Canned>,
     /// Reads are answered for so long with what they were answered first; the cache ignores the query's `fresh`.
     pub cached_for: Option<Duration>,
     /// The cache says so.

@@ -165,10 +165,11 @@ impl Tenant<'_> {
     /// The stores that each of these runs is limited to; a run that is not limited is missing. Reads only the beginning of
     /// what a run covers, which may name thousands of SKUs, so of very many stores some are left out.
     pub fn stores_of_runs(&mut self, ids: &[RunId]) -> Result<BTreeMap<RunId, Vec<StoreId>>> {
+        type Row = (Vec<u8>, Option<Vec<u8>>, Option<String>);
         let scope = self.scope();
         let ids: Vec<Vec<u8>> = ids.iter().map(RunId::bytes).collect();
         let beginning = diesel::dsl::sql::<diesel::sql_types::Nullable<diesel::sql_types::Text>>("SUBSTR(filter, 1, 400)");
-        let rows: Vec<(Vec<u8>, Option<Vec<u8>>, Option<String>)> = on!(self.conn, c => scope.sync_runs()
+        let rows: Vec<Row> = on!(self.conn, c => scope.sync_runs()
             .filter(sync_runs::id.eq_any(&ids)).select((sync_runs::id, sync_runs::store_id, beginning.clone())).load(c))?;
         let mut found = BTreeMap::new();
         for (id, store, filter) in rows {

@@ -20,6 +20,7 @@ diesel::table! {
         hash -> Binary,
         created_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
+        name -> Nullable<Text>,
     }
 }
 

@@ -27,6 +27,17 @@ pub struct Limits {
     pub events_kept_for: Duration,
 }
 
+impl Limits {
+    /// How long events are kept, in words.
+    fn kept(&self) -> String {
+        match self.events_kept_for.as_secs() {
+            seconds @ 172_800.. => format!("{} days", seconds / 86_400),
+            seconds @ 7_200.. => format!("{} hours", seconds / 3_600),
+            seconds => format!("{seconds} seconds"),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { skus_per_seller: 100_000, events_kept_for: Duration::from_secs(90 * 24 * 3600) }
@@ -287,13 +298,13 @@ impl Book {
     fn check(&self, new: &NewEvent, at: Option<Timestamp>, now: Timestamp, limits: Limits) -> Result<Applied, EventResult> {
         let event = &new.event;
         let oldest = now - limits.events_kept_for;
-        let days = limits.events_kept_for.as_secs() / (24 * 3600);
         if event.event_id.created_at().is_some_and(|created| created < oldest) {
-            let detail = format!("was made more than {days} days ago, so a repeat could no longer be recognized; nothing was changed");
+            let detail =
+                format!("was made more than {} ago, so a repeat could no longer be recognized; nothing was changed", limits.kept());
             return Err(EventResult::rejected(event, "/event_id", &detail));
         }
         if event.kind == EventKind::Count && at.is_some_and(|at| at < oldest) {
-            let detail = format!("is more than {days} days ago; what happened since then is no longer known");
+            let detail = format!("is more than {} ago; what happened since then is no longer known", limits.kept());
             return Err(EventResult::rejected(event, "/occurred_at", &detail));
         }
         for (code, pointer) in [(Some(&event.warehouse), "/warehouse"), (event.to_warehouse.as_ref(), "/to_warehouse")] {

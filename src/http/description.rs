@@ -26,9 +26,10 @@ Events are applied in the order in which they are accepted. Say when something h
 arrives late does not undo what happened after it.";
 
 /// A body for each schema of a request, which the service accepts; the page at `/docs` starts with it.
-fn examples() -> [(&'static str, Value); 13] {
+fn examples() -> [(&'static str, Value); 14] {
     [
         ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
+        ("NamedKey", json!({ "name": "warehouse system" })),
         ("SellerChange", json!({ "name": "Ada's other shop" })),
         ("SettingsChange", json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "03:30", "timezone": "Asia/Taipei" })),
         ("NewWarehouse", json!({ "code": "north", "name": "North" })),

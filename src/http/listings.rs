@@ -4,6 +4,7 @@ use super::body::{Body, Content};
 use super::columns;
 use super::error::{ApiError, Problem};
 use super::json::{JsonError, items, object_at};
+use super::numbers::{named_number, text_of};
 use super::request::{Page, PageQuery, id_cursor, limit, parameter, query};
 use super::spreadsheet;
 use super::state::{Answer, State};
@@ -96,7 +97,7 @@ pub(super) fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, Api
     let read = |raw: &RawValue| {
         let row: ListingRow = object_at(raw.get().as_bytes()).map_err(|error| match error {
             JsonError::Syntax(detail) => (None, vec![FieldError::new("", detail)]),
-            JsonError::Field(error) => (None, vec![error]),
+            JsonError::Field(error) => (text_of(raw.get().as_bytes(), "external_id"), vec![named_number(error, raw.get().as_bytes())]),
         })?;
         let external_id = row.external_id.clone();
         checked(row, fields).map_err(|errors| (Some(external_id), errors))

@@ -1,11 +1,16 @@
 //! Reads whole numbers as other systems write them: `5`, `5.0` and `5e0` are the same quantity. A fraction is refused, and
 //! named as one, because half a unit cannot be in stock.
-use serde::de::{Error, Unexpected, Visitor};
+use crate::domain::FieldError;
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use std::fmt;
 
 /// Above this, not every whole number has a floating-point form of its own (2^53).
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The most characters of a number that an answer repeats.
+const MAX_SHOWN: usize = 128;
 
 struct Whole;
 
@@ -49,10 +54,56 @@ pub(super) fn optional_whole<'de, D: Deserializer<'de>>(from: D) -> Result<Optio
     Ok(Option::<Wrapped>::deserialize(from)?.map(|Wrapped(value)| value))
 }
 
+/// Finds one member of an object, and keeps nothing of the others.
+struct Member<'m>(&'m str);
+
+impl<'de> DeserializeSeed<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Self::Value, M::Error> {
+        let mut found = None;
+        while let Some(name) = members.next_key::<String>()? {
+            if name == self.0 {
+                found = Some(members.next_value()?);
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The text of a member of an object that is otherwise invalid: a text, or a number as it was written.
+pub(super) fn text_of(object: &[u8], member: &str) -> Option<String> {
+    let raw = Member(member).deserialize(&mut serde_json::Deserializer::from_slice(object)).ok()??.get();
+    let is_number = raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && raw.len() <= MAX_SHOWN;
+    serde_json::from_str(raw).ok().or_else(|| is_number.then(|| raw.to_owned()))
+}
+
+/// Says how to write a SKU or an id that was sent as a number: as a number it would lose its leading zeros and last digits.
+pub(super) fn named_number(error: FieldError, object: &[u8]) -> FieldError {
+    let member = error.pointer.trim_start_matches('/');
+    match text_of(object, member).filter(|_| error.detail == "must be text" && ["sku", "event_id", "external_id"].contains(&member)) {
+        Some(text) => FieldError::new(error.pointer, format!("must be text, in quotes: \"{text}\"")),
+        None => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::FieldError;
 
     #[derive(Debug, Deserialize)]
     struct Probe {

@@ -4,7 +4,7 @@ use super::auth::Caller;
 use super::body::{Body, Content};
 use super::error::{ApiError, Problem};
 use super::json::{JsonError, items, object_at, raw};
-use super::numbers::whole;
+use super::numbers::{named_number, text_of, whole};
 use super::state::{Answer, State};
 use crate::db::ledger::{EventResult, Remark};
 use crate::domain::limits::MAX_BULK;
@@ -15,7 +15,6 @@ use crate::domain::{EventId, FieldError, Sku, Timestamp, WarehouseCode};
 use crate::service::stock_events::{self, EnteredEvent};
 use actix_web::{HttpResponse, post};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 /// The largest count, in units, and its negative is the smallest.
 const MAX_COUNT: i64 = if MAX_QUANTITY < MAX_AVAILABLE { MAX_QUANTITY } else { MAX_AVAILABLE };
@@ -144,25 +143,13 @@ pub(super) struct Bad {
     pub(super) errors: Vec<FieldError>,
 }
 
-/// The id of an event that is otherwise invalid: its text, even if it is a number.
-fn id_of(bytes: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct IdOnly<'a> {
-        #[serde(borrow)]
-        event_id: &'a RawValue,
-    }
-    let raw = serde_json::from_slice::<IdOnly>(bytes).ok()?.event_id.get();
-    let is_number = raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && raw.len() <= EventId::MAX_CHARS;
-    serde_json::from_str(raw).ok().or_else(|| is_number.then(|| raw.to_owned()))
-}
-
 pub(super) fn read_event(bytes: &[u8]) -> Result<EnteredEvent, Bad> {
     let fields: EventFields = object_at(bytes).map_err(|error| {
         let error = match error {
             JsonError::Syntax(detail) => FieldError::new("", detail),
-            JsonError::Field(error) => error,
+            JsonError::Field(error) => named_number(error, bytes),
         };
-        Bad { event_id: id_of(bytes), errors: vec![error] }
+        Bad { event_id: text_of(bytes, "event_id"), errors: vec![error] }
     })?;
     fields.check().map_err(|errors| Bad { event_id: Some(fields.event_id.clone()), errors })
 }

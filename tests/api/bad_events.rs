@@ -134,6 +134,11 @@ fn an_id_that_is_a_number_is_refused_and_named_by_its_text(backend: Backend) {
     let answer = ada.send_as("POST", "/v1/stock-events", "application/json", batch).is(200);
     assert_eq!((&answer["results"][0]["event_id"], &answer["results"][1]["event_id"]), (&json!("12345678901234567890"), &json!("e")));
     assert_eq!(answer["rejected"], 2);
+    assert!(answer["results"][1]["reason"].as_str().unwrap().contains("\"123\""), "{answer}");
+    let store = ada.post("/v1/stores", &json!({ "name": "x", "platform": "simulated", "base_url": "http://127.0.0.1:9" })).is(201);
+    let path = format!("/v1/stores/{}/listings", store["id"].as_str().unwrap());
+    let paired = ada.send_as("PUT", &path, "application/json", br#"[{"sku":"S","external_id":44781234567890}]"#).is(200);
+    assert_eq!(paired["results"][0]["external_id"], "44781234567890", "{paired}");
 }
 
 fn a_repeat_with_another_note_or_time_is_a_duplicate(backend: Backend) {

@@ -45,7 +45,9 @@ fn the_operator_manages_sellers_and_their_keys(backend: Backend) {
     has(&listed["items"][0], json!({ "id": created["id"], "name": "Ada & Sons" }));
     assert_eq!(listed["next_cursor"], Value::Null);
 
-    let second = operator.post(&format!("{path}/keys"), &Value::Null).is(201);
+    let second = operator.post(&format!("{path}/keys"), &json!({ "name": "warehouse" })).is(201);
+    assert_eq!(second["name"], "warehouse");
+    operator.post(&format!("{path}/keys"), &json!({ "name": " " })).names(422, "/name");
     assert!(is_id(&second["id"]) && second["api_key"] != created["api_key"]);
     for key in [key, second["api_key"].as_str().unwrap()] {
         assert_eq!(api.call("GET", "/v1/stores", key, None).status, 200);
@@ -55,6 +57,7 @@ fn the_operator_manages_sellers_and_their_keys(backend: Backend) {
     let keys = operator.get(&format!("{path}/keys")).is(200);
     assert!(is_instant(&keys["items"][0]["revoked_at"]) && keys["items"][1]["revoked_at"].is_null(), "{keys}");
     assert!(keys["items"][0].get("api_key").is_none());
+    assert_eq!((&keys["items"][0]["name"], &keys["items"][1]["name"]), (&Value::Null, &json!("warehouse")));
     let first_page = operator.get(&format!("{path}/keys?limit=1")).is(200);
     assert_eq!(first_page["items"].as_array().unwrap().len(), 1);
     let rest = operator.get(&format!("{path}/keys?cursor={}", first_page["next_cursor"].as_str().unwrap())).is(200);

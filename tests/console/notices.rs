@@ -127,6 +127,10 @@ async fn a_run_names_its_stores_and_a_change_is_told_in_words() {
     let changes = until_page_says(&world, &cookie, "/console/records?show=changes", "Share percent: 100 → 30").await;
     let text = text_of(&changes);
     assert!(text.contains("API key of ") && text.contains(", ending in ") && !text.contains("share_percent"), "{text}");
+    let seller = world.call("GET", "/admin/sellers", OPERATOR_KEY, Value::Null).await["items"][0]["id"].as_str().unwrap().to_owned();
+    let named = world.call("POST", &format!("/admin/sellers/{seller}/keys"), OPERATOR_KEY, json!({"name": "warehouse"})).await;
+    world.call("PATCH", &format!("/v1/stores/{id}"), named["api_key"].as_str().unwrap(), json!({"share_percent": 20})).await;
+    until_page_says(&world, &cookie, "/console/records?show=changes", "API key “warehouse”").await;
     world.stop().unwrap();
 }
 

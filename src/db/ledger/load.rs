@@ -106,6 +106,7 @@ fn stores_and_rules(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found:
 }
 
 fn stock(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
+    type Level = (Vec<u8>, String, String, i64, Option<Timestamp>);
     let rows: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(warehouses, wanted, |_w| warehouses::created_at.ge(Timestamp::MIN))
         .select((warehouses::seller_id, warehouses::code)).load(c)?);
     for (key, code) in rows {
@@ -120,8 +121,7 @@ fn stock(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found
             facts.skus.insert(sku);
         }
     }
-    let rows: Vec<(Vec<u8>, String, String, i64, Option<Timestamp>)> =
-        on!(conn, c => of_sellers!(stock_levels, wanted, |w| stock_levels::sku.eq_any(w.skus.clone())).load(c)?);
+    let rows: Vec<Level> = on!(conn, c => of_sellers!(stock_levels, wanted, |w| stock_levels::sku.eq_any(w.skus.clone())).load(c)?);
     for (key, sku, code, available, counted_at) in rows {
         if let Some(facts) = found.of(&key)? {
             let code = WarehouseCode::parse(&code).map_err(Error::Corrupt)?;

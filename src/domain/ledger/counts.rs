@@ -73,13 +73,16 @@ impl InCount {
     }
 }
 
+/// When available of a SKU changed, and how.
+type Change = (Timestamp, Vec<(WarehouseCode, i64)>);
+
 /// The newest counts of each SKU by warehouse, and what happened after the times of counts that arrive late.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counts {
     counted: HashMap<String, BTreeMap<WarehouseCode, Timestamp>>,
     since: HashMap<(String, Timestamp), Vec<Moved>>,
     /// Changes by events of the group itself: SKU to the time and the changes.
-    of_group: HashMap<String, Vec<(Timestamp, Vec<(WarehouseCode, i64)>)>>,
+    of_group: HashMap<String, Vec<Change>>,
     changed: BTreeMap<(String, WarehouseCode), Timestamp>,
 }
 

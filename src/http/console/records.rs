@@ -8,11 +8,12 @@ use super::show::{self, Badge, Stamp, count, query_value, sentence_case};
 use crate::db::audit::AuditEntry;
 use crate::db::pushes::PushFilter;
 use crate::db::runs::Run;
+use crate::db::sellers::ApiKey;
 use crate::db::stores::Store;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::names::shortened;
 use crate::domain::push::{Push, PushState};
-use crate::domain::{KeyId, PushId, RunId, Sku, StoreId};
+use crate::domain::{PushId, RunId, Sku, StoreId};
 use crate::http::error::ApiError;
 use crate::http::state::State;
 use crate::service::pushes::{Retry, retry};
@@ -109,11 +110,11 @@ struct ChangeRow {
 }
 
 impl ChangeRow {
-    fn new(frame: &Frame, entry: AuditEntry) -> Self {
+    fn new(frame: &Frame, entry: AuditEntry, keys: &[ApiKey]) -> Self {
         let is_named_by_action = entry.action.split('.').next().is_some_and(|what| what.replace('_', "-") == entry.subject);
         Self {
             at: frame.stamp(entry.at),
-            actor: actor(frame, &entry.actor),
+            actor: actor(frame, &entry.actor, keys),
             action: sentence_case(&entry.action.replace(['_', '.'], " ")).replace("Skus", "SKUs"),
             subject: (!is_named_by_action).then_some(entry.subject),
             lines: changed::lines(entry.before.as_ref(), entry.after.as_ref()),
@@ -121,13 +122,16 @@ impl ChangeRow {
     }
 }
 
-/// Who changed something, in words. The id of a key tells when it was made, and its last digits which one it is.
-fn actor(frame: &Frame, actor: &str) -> String {
+/// Who changed something, in words: a key by its name, or by when it was made and its last digits.
+fn actor(frame: &Frame, actor: &str, keys: &[ApiKey]) -> String {
     let Some(id) = actor.strip_prefix("key:") else { return sentence_case(actor) };
+    let key = keys.iter().find(|key| key.id.to_string() == id);
+    if let Some(name) = key.and_then(|key| key.name.as_ref()) {
+        return format!("API key “{name}”");
+    }
     let last = id.get(id.len().saturating_sub(4)..).unwrap_or_default();
-    let made = id.parse().ok().and_then(|key: KeyId| key.created_at());
-    match made {
-        Some(at) => format!("API key of {}, ending in {last}", at.in_zone(frame.zone).format("%-d %b %Y")),
+    match key {
+        Some(key) => format!("API key of {}, ending in {last}", key.created_at.in_zone(frame.zone).format("%-d %b %Y")),
         None => format!("API key ending in {last}"),
     }
 }
@@ -290,11 +294,11 @@ async fn runs(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPage<
 
 async fn changes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPage<'_>) -> Result<(), ApiError> {
     let after = query.after.as_deref().and_then(|id| id.parse().ok());
-    let mut found = visit.caller.db.read(move |t| t.audit(after, PAGE_AND_ONE)).await?;
+    let (mut found, keys) = visit.caller.db.read(move |t| Ok((t.audit(after, PAGE_AND_ONE)?, t.keys()?))).await?;
     let more = found.len() > PAGE;
     found.truncate(PAGE);
     page.next = found.last().filter(|_| more).map(|last| format!("{HERE}?show=changes&after={}", last.id));
-    page.changes = found.into_iter().map(|entry| ChangeRow::new(&visit.frame, entry)).collect();
+    page.changes = found.into_iter().map(|entry| ChangeRow::new(&visit.frame, entry, &keys)).collect();
     Ok(())
 }
 

@@ -45,6 +45,7 @@ struct EventRow {
     occurred_at: Option<i64>,
     note: Option<String>,
     accepted_at: i64,
+    in_count: Option<i16>,
 }
 
 #[derive(Queryable, Insertable)]
@@ -54,6 +55,7 @@ struct LevelRow {
     sku: String,
     warehouse: String,
     available: i64,
+    counted_at: Option<i64>,
 }
 
 #[derive(Queryable, Insertable)]

@@ -235,7 +235,7 @@ impl Config {
             max_age: Duration::from_secs(3600 * number("retry_max_age_hours")?),
             settle_for,
         };
-        let limits = Limits { skus_per_seller: signed("skus_per_seller")? };
+        let limits = Limits { skus_per_seller: signed("skus_per_seller")?, events_kept_for: seconds("events_retention_s")? };
         let filter = get("log");
         telemetry::parse_filter(filter).map_err(|e| wrong("log", format!("is not a valid log filter: {e}")))?;
         let node = some("node").map_or_else(default_node, str::to_owned);

@@ -165,6 +165,11 @@ fn sku(number: usize) -> String {
     format!("SKU-{number:02}")
 }
 
+/// The platform's name for a SKU's listing.
+fn listing(number: usize) -> String {
+    format!("item-{number:02}")
+}
+
 async fn set_up(api: &Api, operator: &str, platform: &str) -> anyhow::Result<Vec<DemoSeller>> {
     // One to two minutes from now, so that the audience soon sees a daily run.
     let soon = Clock::system().now().in_zone(ZONE) + TimeDelta::seconds(90);
@@ -198,7 +203,7 @@ async fn set_up(api: &Api, operator: &str, platform: &str) -> anyhow::Result<Vec
             let body =
                 json!({"name": store, "platform": "simulated", "base_url": platform, "external_store": external, "share_percent": share});
             let store_id = text(&api.post("/v1/stores", &key, body).await?, "id")?;
-            let rows: Vec<Value> = (1..=SKUS).map(|n| json!({"sku": sku(n), "external_id": format!("item-{n:02}")})).collect();
+            let rows: Vec<Value> = (1..=SKUS).map(|n| json!({"sku": sku(n), "external_id": listing(n)})).collect();
             api.put(&format!("/v1/stores/{store_id}/listings"), &key, json!(rows)).await?;
             stores.push(external);
         }
@@ -236,10 +241,33 @@ fn introduce(api: &Api, operator: &str, platform: &str, folder: &std::path::Path
     println!("  curl -s -H 'Authorization: Bearer {operator}' {}/admin/overview\n", api.base);
 }
 
+/// One line that is written anew each second. On a terminal it is cut to its width: a line that wraps could not be written
+/// over, and would scroll the keys away.
+struct StatusLine(Option<indicatif::ProgressBar>);
+
+impl StatusLine {
+    fn new() -> Self {
+        let style = indicatif::ProgressStyle::with_template("{wide_msg}");
+        let bar = || Some(indicatif::ProgressBar::new_spinner().with_style(style.ok()?));
+        Self(if std::io::stdout().is_terminal() { bar() } else { None })
+    }
+
+    fn show(&self, line: String) {
+        match &self.0 {
+            Some(bar) => {
+                bar.set_message(line);
+                bar.tick();
+            }
+            None => println!("{line}"),
+        }
+    }
+}
+
 /// Sends stock events until cancelled, and prints a line of live figures every second.
 async fn flow(api: &Api, operator: &str, platform: &Simulator, sellers: &[DemoSeller], rate: u32) -> anyhow::Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(rand::random());
-    let kinds = ["purchase", "purchase", "return", "sale", "sale", "sale", "adjustment", "cancellation"];
+    let status = StatusLine::new();
+    let kinds = ["purchase", "purchase", "return", "sale", "sale", "sale", "adjustment"];
     let mut tick = tokio::time::interval(Duration::from_secs(1) / rate);
     let (mut accepted, mut number) = (0u64, 0u64);
     loop {
@@ -248,9 +276,19 @@ async fn flow(api: &Api, operator: &str, platform: &Simulator, sellers: &[DemoSe
         let Some(seller) = sellers.choose(&mut rng) else { return Ok(()) };
         let kind = kinds.choose(&mut rng).copied().unwrap_or("purchase");
         let size: i64 = rng.random_range(1..=9);
-        let quantity = if kind == "adjustment" && rng.random() { -size } else { size };
-        let event =
-            json!({"event_id": format!("demo-{number}"), "sku": sku(rng.random_range(1..=SKUS)), "kind": kind, "quantity": quantity});
+        let mut quantity = if kind == "adjustment" && rng.random() { -size } else { size };
+        let item = rng.random_range(1..=SKUS);
+        if kind == "sale" {
+            // A store sells what it shows, and shows less afterwards; then the seller's system reports the sale.
+            let Some(store) = seller.stores.choose(&mut rng) else { continue };
+            let listing = listing(item);
+            quantity = quantity.min(platform.quantity(store, &listing));
+            if quantity < 1 {
+                continue;
+            }
+            platform.sell(store, &listing, quantity);
+        }
+        let event = json!({"event_id": format!("demo-{number}"), "sku": sku(item), "kind": kind, "quantity": quantity});
         match api.post("/v1/stock-events", &seller.key, event).await {
             Ok(_) => accepted += 1,
             Err(error) => tracing::warn!(%error, "a stock event could not be sent"),
@@ -262,23 +300,16 @@ async fn flow(api: &Api, operator: &str, platform: &Simulator, sellers: &[DemoSe
             let stats = platform.stats();
             let shown: Vec<String> = sellers
                 .iter()
-                .map(|s| s.stores.iter().map(|store| platform.quantity(store, "item-01").to_string()).collect::<Vec<_>>().join("/"))
+                .map(|s| s.stores.iter().map(|store| platform.quantity(store, &listing(1)).to_string()).collect::<Vec<_>>().join("/"))
                 .collect();
-            let line = format!(
-                "{} events accepted ({:.1}/s) · {:.1} pushes/s confirmed · {waiting} waiting · platform: {} calls, {} repeated keys · SKU-01 shows {}",
-                accepted,
+            status.show(format!(
+                "{accepted} events, {:.0}/s · {:.0} pushes/s · {waiting} waiting · {} calls, {} repeated · SKU-01 shows {}",
                 rate("events_per_second"),
                 rate("pushes_per_second"),
                 stats.calls,
                 stats.repeats,
                 shown.join("  ")
-            );
-            if std::io::stdout().is_terminal() {
-                print!("\r\x1b[2K{line}");
-                std::io::Write::flush(&mut std::io::stdout()).ok();
-            } else {
-                println!("{line}");
-            }
+            ));
         }
     }
 }
@@ -299,12 +330,16 @@ async fn verdict(api: &Api, platform: &Simulator, sellers: &[DemoSeller]) -> any
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        let (mut increases, mut units, mut cursor) = (0u64, 0i64, String::new());
+        let (mut increases, mut overwrites, mut units, mut cursor) = (0u64, 0u64, 0i64, String::new());
         loop {
             let page = api.get(&format!("/v1/pushes?state=confirmed&limit=1000{cursor}"), &seller.key).await?;
-            for push in page.get("items").and_then(Value::as_array).into_iter().flatten().filter(|p| p["kind"] == "increase") {
-                increases += 1;
-                units += push["quantity"].as_i64().unwrap_or(0);
+            for push in page.get("items").and_then(Value::as_array).into_iter().flatten() {
+                if push["kind"] == "increase" {
+                    increases += 1;
+                    units += push["quantity"].as_i64().unwrap_or(0);
+                } else {
+                    overwrites += 1;
+                }
             }
             match page.get("next_cursor").and_then(Value::as_str) {
                 Some(next) => cursor = format!("&cursor={next}"),
@@ -317,6 +352,10 @@ async fn verdict(api: &Api, platform: &Simulator, sellers: &[DemoSeller]) -> any
             .filter(|r| r.action == "adjust" && seller.stores.contains(&r.store))
             .map(|r| r.change)
             .sum();
+        if increases == 0 && received == 0 {
+            println!("  {:<27} sends no increases; {overwrites} overwrites confirmed so far", seller.name);
+            continue;
+        }
         println!(
             "  {:<27} {increases} increases of {units} units confirmed; the platform received {received} units: {}",
             seller.name,

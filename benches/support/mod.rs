@@ -104,6 +104,7 @@ fn store_row(id: StoreId, now: Timestamp) -> Store {
         last_success_at: None,
         created_at: now,
         updated_at: now,
+        shop: None,
     }
 }
 
@@ -119,5 +120,9 @@ pub fn purchases(seller: SellerId, skus: impl Iterator<Item = usize>, round: &st
         occurred_at: None,
         note: None,
     };
-    RecordRequest { seller, now: clock.now(), events: skus.map(|n| NewEvent { event: event(n), hash: rand::random() }).collect() }
+    RecordRequest {
+        seller,
+        now: clock.now(),
+        events: skus.map(|n| NewEvent { event: event(n), hash: rand::random(), may_create_sku: true }).collect(),
+    }
 }

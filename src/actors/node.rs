@@ -101,6 +101,9 @@ impl Node {
         let pruned = async move {
             removal::finish(&db, now).await?;
             // Small steps, each in a transaction of its own, so that no other write waits long.
+            while db.write(fleet::fold_skus).await? == fleet::PRUNE_STEP {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
             let mut total = 0;
             loop {
                 let removed = db.write(move |conn| fleet::prune(conn, retention, now)).await?;

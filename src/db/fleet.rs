@@ -2,12 +2,13 @@
 //! which credentials are sealed under an old key.
 use super::connection::{Conn, on};
 use super::pushes::{has_ended, is_in_flight};
-use super::schema::{listings, pushes, sellers, stores, sync_runs, sync_settings};
+use super::schema::{listings, pushes, sellers, skus, stores, sync_runs, sync_settings};
 use super::scope::Scope;
 use super::sealing::Sealer;
 use super::settings::SettingsRow;
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::circuit::PROBE_AFTER;
+use crate::domain::look_alikes::fold;
 use crate::domain::schedule::LONGEST_DAY;
 use crate::domain::{SellerId, StoreId, Timestamp};
 use diesel::prelude::*;
@@ -17,7 +18,7 @@ use std::time::Duration;
 /// How long rows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Stock events. A repeat of an event that was deleted is applied again.
+    /// Stock events. A repeat of an event that was deleted is applied again, unless its id tells how old it is.
     pub events: Duration,
     /// Finished pushes, runs and the audit log.
     pub pushes: Duration,
@@ -84,6 +85,20 @@ pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<us
         pruned += prune_table(conn, (table, id, age, old), before, PRUNE_STEP.saturating_sub(pruned))?;
     }
     Ok(pruned)
+}
+
+/// Computes the folded form of SKUs that a former version created, one step of them. Returns how many; fewer than
+/// [`PRUNE_STEP`] means done.
+pub fn fold_skus(conn: &mut Conn) -> Result<usize> {
+    let most = i64::try_from(PRUNE_STEP).unwrap_or(i64::MAX);
+    let rows: Vec<(Vec<u8>, String)> = on!(conn, c => skus::table.select((skus::seller_id, skus::sku))
+        .filter(skus::folded.is_null()).order((skus::seller_id, skus::sku)).limit(most).load(c))?;
+    for (seller, sku) in &rows {
+        let seller = id_of(seller, SellerId::from_bytes, "skus.seller_id")?;
+        on!(conn, c => diesel::update(Scope::of(seller).skus().filter(skus::sku.eq(sku)))
+            .set(skus::folded.eq(fold(sku))).execute(c))?;
+    }
+    Ok(rows.len())
 }
 
 /// Deletes the oldest rows that are `old`. The condition is repeated for each row, because a seller may have retried a

@@ -11,12 +11,14 @@ use super::pushes::{PushRow, put_pushes};
 use super::schema::{sellers, skus, stock_events, stock_levels};
 use super::{ROWS_PER_STATEMENT, Result};
 use crate::domain::ledger::Book;
+use crate::domain::ledger::InCount;
+use crate::domain::look_alikes::fold;
 use crate::domain::{SellerId, Timestamp};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use std::collections::BTreeMap;
 
-pub use crate::domain::ledger::{EventResult, Limits, NewEvent};
+pub use crate::domain::ledger::{EventResult, Limits, NewEvent, Remark};
 pub use request::{RecordRequest, Recorded};
 
 #[derive(Insertable)]
@@ -33,10 +35,11 @@ struct EventRow {
     occurred_at: Option<Timestamp>,
     note: Option<String>,
     accepted_at: Timestamp,
+    in_count: Option<i16>,
 }
 
 impl EventRow {
-    fn new(seller: SellerId, new: &NewEvent, accepted_at: Timestamp) -> Self {
+    fn new(seller: SellerId, new: &NewEvent, accepted_at: Timestamp, in_count: InCount) -> Self {
         let event = &new.event;
         Self {
             seller_id: seller.bytes(),
@@ -50,6 +53,7 @@ impl EventRow {
             occurred_at: event.occurred_at,
             note: event.note.clone(),
             accepted_at,
+            in_count: in_count.bits(),
         }
     }
 }
@@ -61,6 +65,7 @@ struct LevelRow {
     sku: String,
     warehouse: String,
     available: i64,
+    counted_at: Option<Timestamp>,
 }
 
 #[derive(Insertable)]
@@ -70,6 +75,7 @@ struct SkuRow {
     sku: String,
     name: Option<String>,
     created_at: Timestamp,
+    folded: Option<String>,
 }
 
 /// Records the events of many requests in the caller's transaction; one answer for each request.
@@ -100,8 +106,8 @@ pub fn record(conn: &mut Conn, requests: &[RecordRequest], limits: Limits) -> Re
         let before = book.changed_pushes();
         let apply = |new: &NewEvent| {
             let result = book.apply(new, request.now, limits);
-            if let EventResult::Accepted { at } = result {
-                events.push(EventRow::new(seller, new, at));
+            if let EventResult::Accepted { at, in_count, .. } = result {
+                events.push(EventRow::new(seller, new, at, in_count));
             }
             result
         };
@@ -116,16 +122,20 @@ fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow]) 
     for chunk in events.chunks(ROWS_PER_STATEMENT) {
         on!(conn, c => diesel::insert_into(stock_events::table).values(chunk).execute(c))?;
     }
-    let (mut level_rows, mut sku_rows, mut push_rows) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut level_rows, mut counted_rows, mut sku_rows, mut push_rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (seller, book) in books {
         let (key, changes) = (seller.bytes(), book.changes());
         if !changes.new_skus.is_empty() {
             on!(conn, c => diesel::update(sellers::table.find(&key)).set(sellers::sku_count.eq(changes.sku_count)).execute(c))?;
         }
-        let sku_row = |(sku, created_at)| SkuRow { seller_id: key.clone(), sku, name: None, created_at };
+        let sku_row =
+            |(sku, created_at): (String, _)| SkuRow { seller_id: key.clone(), folded: Some(fold(&sku)), sku, name: None, created_at };
         sku_rows.extend(changes.new_skus.into_iter().map(sku_row));
-        for ((sku, warehouse), available) in changes.levels {
-            level_rows.push(LevelRow { seller_id: key.clone(), sku, warehouse: warehouse.to_string(), available });
+        for (place, available) in changes.levels {
+            let counted_at = changes.counted.get(&place).copied();
+            let (sku, warehouse) = (place.0, place.1.to_string());
+            let rows = if counted_at.is_some() { &mut counted_rows } else { &mut level_rows };
+            rows.push(LevelRow { seller_id: key.clone(), sku, warehouse, available, counted_at });
         }
         push_rows.extend(changes.pushes.iter().map(|push| PushRow::new(&key, push)));
     }
@@ -136,6 +146,12 @@ fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow]) 
         on!(conn, c => diesel::insert_into(stock_levels::table).values(chunk)
             .on_conflict((stock_levels::seller_id, stock_levels::sku, stock_levels::warehouse))
             .do_update().set(stock_levels::available.eq(excluded(stock_levels::available))).execute(c))?;
+    }
+    for chunk in counted_rows.chunks(ROWS_PER_STATEMENT) {
+        on!(conn, c => diesel::insert_into(stock_levels::table).values(chunk)
+            .on_conflict((stock_levels::seller_id, stock_levels::sku, stock_levels::warehouse))
+            .do_update().set((stock_levels::available.eq(excluded(stock_levels::available)),
+                stock_levels::counted_at.eq(excluded(stock_levels::counted_at)))).execute(c))?;
     }
     put_pushes(conn, &push_rows)
 }

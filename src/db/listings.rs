@@ -1,7 +1,9 @@
 //! Listings of one seller: sellable variants in stores, each paired with one SKU.
 //!
-//! A bulk upsert is keyed by (store, external_id). Within a store a SKU has one listing. Rows are applied in order, so
-//! a row may use a SKU that an earlier row released. A row that conflicts is rejected without affecting the rest.
+//! A bulk upsert is keyed by (store, external_id). Within a store a SKU has one listing, after all rows: two rows may swap
+//! their SKUs. A row that conflicts is rejected without affecting the rest.
+mod conflicts;
+
 use super::connection::{containing, lower, on};
 use super::ledger::Limits;
 use super::schema::listings;
@@ -97,6 +99,31 @@ impl ListingRow {
     }
 }
 
+/// What a row of a bulk upsert would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListingPreview {
+    /// The result.
+    pub change: ListingChange,
+    /// The SKU that the listing is paired with now, if it would be another one.
+    pub moved_from: Option<String>,
+    /// What the listing last showed, as far as known.
+    pub shown: Option<i64>,
+    /// The row's SKU would be created, so nothing of it is in stock.
+    pub is_new_sku: bool,
+}
+
+/// The results of a bulk upsert, and what to write.
+#[derive(Default)]
+struct Plan {
+    results: Vec<ListingChange>,
+    new_skus: HashSet<String>,
+    write: Vec<ListingRow>,
+    /// Listings that get another SKU.
+    repaired: Vec<ListingId>,
+    /// The SKUs that they had.
+    released: HashSet<String>,
+}
+
 /// The store's existing listings with an external id or a SKU of the request.
 #[derive(Default)]
 struct Existing {
@@ -173,39 +200,13 @@ impl Tenant<'_> {
     /// # Errors
     /// [`Error::NotFound`] when there is no such store.
     pub fn save_listings(&mut self, store: StoreId, rows: &[NewListing], limits: Limits, now: Timestamp) -> Result<Vec<ListingChange>> {
-        self.store(store)?;
         self.note(Changed::Work);
-        let mut existing = self.existing(store, rows)?;
-        let skus: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
-        let known = self.sku_names(&skus)?;
-        let mut room = self.room_for_skus(limits)?;
-        let mut new_skus: HashSet<&str> = HashSet::new();
-        let mut seen: HashSet<&str> = HashSet::new();
-        let mut write: Vec<ListingRow> = Vec::new();
-        let mut repaired: Vec<ListingId> = Vec::new();
-        let mut results = Vec::with_capacity(rows.len());
-        for row in rows {
-            if !seen.insert(&row.external_id) {
-                results.push(rejected("/external_id", "appears more than once in this request"));
-                continue;
-            }
-            if let Some(current) = existing.by_sku.get(row.sku.as_str()).filter(|current| **current != row.external_id) {
-                let detail = format!("is already paired with the listing {current} of this store; a SKU has only one listing in a store");
-                results.push(rejected("/sku", &detail));
-                continue;
-            }
-            if !known.contains_key(row.sku.as_str()) && !new_skus.contains(row.sku.as_str()) {
-                if room == 0 {
-                    results.push(rejected("/sku", &format!("is new, and a seller may have at most {} SKUs", limits.skus_per_seller)));
-                    continue;
-                }
-                room -= 1;
-                new_skus.insert(row.sku.as_str());
-            }
-            results.push(self.apply(store, row, &mut existing, &mut write, &mut repaired, now)?);
-        }
-        self.insert_skus(new_skus.into_iter(), now)?;
+        let Plan { results, new_skus, write, repaired, released } = self.plan_listings(store, rows, limits, now)?;
+        self.insert_skus(new_skus.iter().map(String::as_str), now)?;
         self.cancel_pushes_of(&repaired, "The listing was paired with another SKU.", now)?;
+        if write.iter().any(|row| released.contains(&row.sku)) {
+            self.set_aside(&repaired)?;
+        }
         for chunk in write.chunks(ROWS_PER_STATEMENT) {
             on!(self.conn, c => diesel::insert_into(listings::table).values(chunk)
                 .on_conflict((listings::seller_id, listings::store_id, listings::external_id)).do_update()
@@ -214,21 +215,89 @@ impl Tenant<'_> {
         Ok(results)
     }
 
-    /// Applies one row that conflicts with no other.
-    fn apply(
-        &self,
-        store: StoreId,
-        row: &NewListing,
-        existing: &mut Existing,
-        write: &mut Vec<ListingRow>,
-        repaired: &mut Vec<ListingId>,
-        now: Timestamp,
-    ) -> Result<ListingChange> {
+    /// Which of the rows pass SKUs to each other, or compete for one that is passed on; they have to be saved together.
+    pub fn passing_rows(&mut self, store: StoreId, rows: &[NewListing]) -> Result<Vec<bool>> {
+        let existing = self.existing(store, rows)?;
+        let wanted: Vec<_> = rows.iter().map(|row| (row.external_id.as_str(), row.sku.as_str())).collect();
+        Ok(conflicts::passing(&wanted, |sku| existing.by_sku.get(sku).map(String::as_str)))
+    }
+
+    /// What [`Self::save_listings`] would do with each row, and what it would take the listing away from.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such store.
+    pub fn preview_listings(&mut self, store: StoreId, rows: &[NewListing], limits: Limits, now: Timestamp) -> Result<Vec<ListingPreview>> {
+        let before = self.existing(store, rows)?;
+        let Plan { results, new_skus, .. } = self.plan_listings(store, rows, limits, now)?;
+        let preview = |(row, change): (&NewListing, ListingChange)| {
+            let old = before.by_external_id.get(&row.external_id);
+            ListingPreview {
+                moved_from: old.map(|old| old.sku.clone()).filter(|sku| sku != row.sku.as_str()),
+                shown: old.and_then(|old| old.shown),
+                is_new_sku: new_skus.contains(row.sku.as_str()),
+                change,
+            }
+        };
+        Ok(rows.iter().zip(results).map(preview).collect())
+    }
+
+    /// Decides about each row; nothing is written yet.
+    fn plan_listings(&mut self, store: StoreId, rows: &[NewListing], limits: Limits, now: Timestamp) -> Result<Plan> {
+        self.store(store)?;
+        let mut existing = self.existing(store, rows)?;
+        let skus: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
+        let known = self.sku_names(&skus)?;
+        let with_zeros = self.with_leading_zeros(skus.iter().copied().filter(|sku| !known.contains_key(*sku)))?;
+        let wanted: Vec<_> = rows.iter().map(|row| (row.external_id.as_str(), row.sku.as_str())).collect();
+        let holders = existing.by_sku.iter().map(|(sku, holder)| (sku.as_str(), holder.as_str()));
+        let conflicts = conflicts::find(&wanted, holders, |listing| Some(existing.by_external_id.get(listing)?.sku.as_str()));
+        let mut room = self.room_for_skus(limits)?;
+        let mut plan = Plan::default();
+        for (row, conflict) in rows.iter().zip(conflicts) {
+            if let Some(error) = conflict {
+                plan.results.push(ListingChange::Rejected(vec![error]));
+                continue;
+            }
+            if let Some(known) = with_zeros.get(row.sku.as_str()) {
+                let detail = format!(
+                    "does not exist, but {known} does: a spreadsheet may have removed the zeros. If {} is meant, create that SKU first",
+                    row.sku
+                );
+                plan.results.push(rejected("/sku", &detail));
+                continue;
+            }
+            if !known.contains_key(row.sku.as_str()) && !plan.new_skus.contains(row.sku.as_str()) {
+                if room == 0 {
+                    plan.results.push(rejected("/sku", &format!("is new, and a seller may have at most {} SKUs", limits.skus_per_seller)));
+                    continue;
+                }
+                room -= 1;
+                plan.new_skus.insert(row.sku.to_string());
+            }
+            let change = self.apply(store, row, &mut existing, &mut plan, now)?;
+            plan.results.push(change);
+        }
+        Ok(plan)
+    }
+
+    /// Gives listings SKUs that no SKU can be called, so that a SKU can pass from one listing to another in any order.
+    fn set_aside(&mut self, moved: &[ListingId]) -> Result<()> {
+        let scope = self.scope();
+        for chunk in moved.chunks(ROWS_PER_STATEMENT) {
+            let ids: Vec<Vec<u8>> = chunk.iter().map(ListingId::bytes).collect();
+            let aside = diesel::dsl::sql::<diesel::sql_types::Text>("'\u{1}' || external_id");
+            on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq_any(&ids))).set(listings::sku.eq(aside.clone())).execute(c))?;
+        }
+        Ok(())
+    }
+
+    /// Plans one row that conflicts with no other.
+    fn apply(&self, store: StoreId, row: &NewListing, existing: &mut Existing, plan: &mut Plan, now: Timestamp) -> Result<ListingChange> {
         let extra = row.extra.as_ref().filter(|extra| !extra.is_empty()).map(serde_json::to_string).transpose();
         let extra = extra.map_err(|e| Error::Corrupt(e.to_string()))?;
         let Some(old) = existing.by_external_id.get_mut(&row.external_id) else {
             let id = ListingId::new(now);
-            write.push(ListingRow {
+            plan.write.push(ListingRow {
                 seller_id: self.key(),
                 id: id.bytes(),
                 store_id: store.bytes(),
@@ -247,7 +316,6 @@ impl Tenant<'_> {
                 owed_since: None,
                 look_at: None,
             });
-            existing.by_sku.insert(row.sku.to_string(), row.external_id.clone());
             return Ok(ListingChange::Created(id));
         };
         let id = id_of(&old.id, ListingId::from_bytes, "listings.id")?;
@@ -257,15 +325,13 @@ impl Tenant<'_> {
             return Ok(ListingChange::Unchanged(id));
         }
         if other_sku {
-            repaired.push(id);
-            existing.by_sku.remove(&old.sku);
-            old.sku = row.sku.to_string();
-            existing.by_sku.insert(row.sku.to_string(), row.external_id.clone());
+            plan.repaired.push(id);
+            plan.released.insert(std::mem::replace(&mut old.sku, row.sku.to_string()));
         }
         if other_extra {
             old.extra = extra;
         }
-        write.push(old.clone());
+        plan.write.push(old.clone());
         Ok(ListingChange::Updated(id))
     }
 

@@ -45,6 +45,7 @@ pub mod stock;
 pub mod stores;
 mod tenant;
 mod timestamp;
+pub mod troubles;
 mod turns;
 pub mod warehouses;
 mod writable;

@@ -170,6 +170,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ledger::InCount;
     use crate::domain::stock::{EventKind, StockEvent};
     use crate::domain::{EventId, Sku, WarehouseCode};
     use uuid::Uuid;
@@ -189,9 +190,13 @@ mod tests {
             occurred_at: None,
             note: None,
         };
-        let events = (0..events).map(|n| NewEvent { event: event(n), hash: [0; 32] }).collect();
+        let events = (0..events).map(|n| NewEvent { event: event(n), hash: [0; 32], may_create_sku: true }).collect();
         let (reply, answer) = oneshot::channel();
         (Events::new(RecordRequest { seller, now: Timestamp::default(), events }, reply), answer)
+    }
+
+    fn accepted() -> EventResult {
+        EventResult::Accepted { at: Timestamp::default(), remark: None, in_count: InCount::default() }
     }
 
     /// Records what the queue gives next, as if each event concerned so many listings; returns how many of each seller.
@@ -199,7 +204,7 @@ mod tests {
         let taken = queue.take_events();
         let sizes = taken.iter().map(|(request, part)| (request.seller, part.events.len())).collect();
         for (request, part) in taken {
-            let results: Vec<_> = part.events.iter().map(|_| EventResult::Accepted { at: Timestamp::default() }).collect();
+            let results: Vec<_> = part.events.iter().map(|_| accepted()).collect();
             let listings = results.len() * listings_of_each;
             queue.note_cost(request.seller, results.len(), listings);
             if let Some(rest) = request.note(Recorded { seller: part.seller, results, has_pushes: false, listings }) {
@@ -264,7 +269,7 @@ mod tests {
         assert_eq!(of_whole.try_recv().unwrap().unwrap_err(), Error::Busy);
         let (mut begun, mut of_begun) = request(seller(1), 2);
         begun.part(1);
-        let results = vec![EventResult::Accepted { at: Timestamp::default() }];
+        let results = vec![accepted()];
         let begun = begun.note(Recorded { seller: seller(1), results, has_pushes: false, listings: 0 }).unwrap();
         begun.fail(Error::Busy);
         assert!(matches!(of_begun.try_recv().unwrap(), Err(Error::Unavailable(_))));

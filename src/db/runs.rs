@@ -149,6 +149,41 @@ impl Tenant<'_> {
         Ok(())
     }
 
+    /// As [`Self::last_run_date`], for each store that has had a daily run.
+    pub fn last_run_dates(&mut self, now: Timestamp) -> Result<BTreeMap<StoreId, NaiveDate>> {
+        let scope = self.scope();
+        let rows: Vec<(Option<Vec<u8>>, Option<String>)> = on!(self.conn, c => scope.sync_runs().filter(sync_runs::local_date.is_not_null())
+            .filter(sync_runs::state.ne(RunState::Missed.as_str()).or(sync_runs::started_at.le(now)))
+            .group_by(sync_runs::store_id).select((sync_runs::store_id, diesel::dsl::max(sync_runs::local_date))).load(c))?;
+        let read = |(store, date): (Vec<u8>, String)| {
+            let store = id_of(&store, StoreId::from_bytes, "sync_runs.store_id")?;
+            Ok((store, date.parse().map_err(|_| Error::Corrupt("sync_runs.local_date".to_owned()))?))
+        };
+        rows.into_iter().filter_map(|(store, date)| store.zip(date)).map(read).collect()
+    }
+
+    /// The stores that each of these runs is limited to; a run that is not limited is missing. Reads only the beginning of
+    /// what a run covers, which may name thousands of SKUs, so of very many stores some are left out.
+    pub fn stores_of_runs(&mut self, ids: &[RunId]) -> Result<BTreeMap<RunId, Vec<StoreId>>> {
+        type Row = (Vec<u8>, Option<Vec<u8>>, Option<String>);
+        let scope = self.scope();
+        let ids: Vec<Vec<u8>> = ids.iter().map(RunId::bytes).collect();
+        let beginning = diesel::dsl::sql::<diesel::sql_types::Nullable<diesel::sql_types::Text>>("SUBSTR(filter, 1, 400)");
+        let rows: Vec<Row> = on!(self.conn, c => scope.sync_runs()
+            .filter(sync_runs::id.eq_any(&ids)).select((sync_runs::id, sync_runs::store_id, beginning.clone())).load(c))?;
+        let mut found = BTreeMap::new();
+        for (id, store, filter) in rows {
+            let listed = filter.as_deref().and_then(|text| text.strip_prefix("{\"store_ids\":[")).unwrap_or_default();
+            let listed = listed.split(']').next().unwrap_or_default().split(',').filter_map(|id| id.trim_matches('"').parse().ok());
+            let own = store.as_deref().map(|id| id_of(id, StoreId::from_bytes, "sync_runs.store_id")).transpose()?;
+            let stores: Vec<StoreId> = own.into_iter().chain(listed).collect();
+            if !stores.is_empty() {
+                found.insert(id_of(&id, RunId::from_bytes, "sync_runs.id")?, stores);
+            }
+        }
+        Ok(found)
+    }
+
     /// One run.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ diesel::table! {
         hash -> Binary,
         created_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
+        name -> Nullable<Text>,
     }
 }
 
@@ -36,6 +37,7 @@ diesel::table! {
         trigger_on_cancellation -> Bool,
         timed_since -> BigInt,
         next_run_at -> Nullable<BigInt>,
+        create_skus -> Bool,
     }
 }
 
@@ -67,6 +69,7 @@ diesel::table! {
         last_success_at -> Nullable<BigInt>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        shop -> Nullable<Text>,
     }
 }
 
@@ -76,6 +79,7 @@ diesel::table! {
         sku -> Text,
         name -> Nullable<Text>,
         created_at -> BigInt,
+        folded -> Nullable<Text>,
     }
 }
 
@@ -85,6 +89,7 @@ diesel::table! {
         sku -> Text,
         warehouse -> Text,
         available -> BigInt,
+        counted_at -> Nullable<BigInt>,
     }
 }
 
@@ -137,6 +142,7 @@ diesel::table! {
         occurred_at -> Nullable<BigInt>,
         note -> Nullable<Text>,
         accepted_at -> BigInt,
+        in_count -> Nullable<SmallInt>,
     }
 }
 

@@ -5,8 +5,8 @@
 //! part of `db`, except in an `insert_into`, whose rows name the seller.
 use super::literal::{Literal, literal};
 use super::schema::{
-    api_keys, audit, listings, pushes, removed_stores, rules, skus, stock_levels, store_circuits, stores, sync_runs, sync_settings,
-    warehouses,
+    api_keys, audit, listings, pushes, removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores, sync_runs,
+    sync_settings, warehouses,
 };
 use super::tenant::Tenant;
 use crate::domain::SellerId;
@@ -50,6 +50,7 @@ scoped![
     removed_stores,
     rules,
     skus,
+    stock_events,
     stock_levels,
     store_circuits,
     stores,

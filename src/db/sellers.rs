@@ -4,7 +4,7 @@ use super::connection::on;
 use super::schema::{api_keys, sellers, sync_settings, warehouses};
 use super::scope::Scope;
 use super::settings::SettingsRow;
-use super::{Changed, Conn, Error, Result, id_of};
+use super::{Changed, Conn, Error, Result, Tenant, id_of};
 use crate::domain::limits::MAX_KEYS;
 use crate::domain::settings::{SyncSettings, parse_timezone};
 use crate::domain::{KeyId, SellerId, Timestamp, WarehouseCode};
@@ -30,10 +30,12 @@ pub struct Seller {
 }
 
 /// An API key, without its secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// Names the key in the API and in the audit log.
     pub id: KeyId,
+    /// What the operator calls it.
+    pub name: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was revoked; `None` while it is valid.
@@ -102,7 +104,7 @@ pub fn create_seller(conn: &mut Conn, seller: &Seller, key: KeyId, hash: &[u8; 3
         warehouses::seller_id.eq(seller.id.bytes()), warehouses::code.eq(WarehouseCode::main().as_str()),
         warehouses::name.eq("Main"), warehouses::created_at.eq(seller.created_at),
     )).execute(c))?;
-    insert_key(conn, seller.id, key, hash, seller.created_at)
+    insert_key(conn, seller.id, key, hash, None, seller.created_at)
 }
 
 /// One seller.
@@ -140,18 +142,19 @@ pub fn save_seller(conn: &mut Conn, seller: &Seller) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such seller; [`Error::Conflict`] when it has too many keys.
-pub fn create_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], now: Timestamp) -> Result<()> {
+pub fn create_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], name: Option<&str>, now: Timestamp) -> Result<()> {
     self::seller(conn, seller)?;
     let count: i64 = on!(conn, c => Scope::of(seller).api_keys().count().get_result(c))?;
     if count >= MAX_KEYS {
         return Err(Error::Conflict(format!("a seller may have at most {MAX_KEYS} keys, revoked ones included")));
     }
-    insert_key(conn, seller, key, hash, now)
+    insert_key(conn, seller, key, hash, name, now)
 }
 
-fn insert_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], now: Timestamp) -> Result<()> {
+fn insert_key(conn: &mut Conn, seller: SellerId, key: KeyId, hash: &[u8; 32], name: Option<&str>, now: Timestamp) -> Result<()> {
     on!(conn, c => diesel::insert_into(api_keys::table).values((
         api_keys::seller_id.eq(seller.bytes()), api_keys::id.eq(key.bytes()), api_keys::hash.eq(&hash[..]), api_keys::created_at.eq(now),
+        api_keys::name.eq(name),
     )).execute(c))?;
     Ok(())
 }
@@ -171,11 +174,21 @@ pub fn revoke_key(conn: &mut Conn, seller: SellerId, key: KeyId, now: Timestamp)
 
 /// A seller's keys, oldest first.
 pub fn keys(conn: &mut Conn, seller: SellerId) -> Result<Vec<ApiKey>> {
-    let rows: Vec<(Vec<u8>, Timestamp, Option<Timestamp>)> = on!(conn, c => Scope::of(seller).api_keys()
-        .select((api_keys::id, api_keys::created_at, api_keys::revoked_at)).order(api_keys::id).load(c))?;
-    rows.into_iter()
-        .map(|(id, created_at, revoked_at)| Ok(ApiKey { id: id_of(&id, KeyId::from_bytes, "api_keys.id")?, created_at, revoked_at }))
-        .collect()
+    Tenant::of(conn, seller).keys()
+}
+
+impl Tenant<'_> {
+    /// The seller's keys, oldest first.
+    pub fn keys(&mut self) -> Result<Vec<ApiKey>> {
+        type Row = (Vec<u8>, Option<String>, Timestamp, Option<Timestamp>);
+        let scope = self.scope();
+        let columns = (api_keys::id, api_keys::name, api_keys::created_at, api_keys::revoked_at);
+        let rows: Vec<Row> = on!(self.conn, c => scope.api_keys().select(columns).order(api_keys::id).load(c))?;
+        let key = |(id, name, created_at, revoked_at): Row| {
+            Ok(ApiKey { id: id_of(&id, KeyId::from_bytes, "api_keys.id")?, name, created_at, revoked_at })
+        };
+        rows.into_iter().map(key).collect()
+    }
 }
 
 /// The owner of the key with this digest.

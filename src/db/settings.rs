@@ -23,6 +23,7 @@ pub(super) struct SettingsRow {
     trigger_on_cancellation: bool,
     timed_since: Timestamp,
     next_run_at: Option<Timestamp>,
+    create_skus: bool,
 }
 
 impl SettingsRow {
@@ -47,6 +48,7 @@ impl SettingsRow {
             trigger_on_cancellation: settings.trigger_on_cancellation,
             timed_since: settings.timed_since,
             next_run_at: settings.is_timed().then(|| next_run(settings, now)),
+            create_skus: settings.create_skus,
         }
     }
 
@@ -69,6 +71,7 @@ impl SettingsRow {
             },
             buffer: self.buffer,
             trigger_on_cancellation: self.trigger_on_cancellation,
+            create_skus: self.create_skus,
             timed_since: self.timed_since,
         })
     }

@@ -3,11 +3,15 @@ use super::connection::{containing, lower, on};
 use super::ledger::Limits;
 use super::schema::{listings, sellers, skus, stock_levels};
 use super::{Error, ROWS_PER_STATEMENT, Result, Tenant};
+use crate::domain::look_alikes::fold;
 use crate::domain::{Sku, Timestamp};
 use diesel::dsl::{count_star, exists, not};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use std::collections::{HashMap, HashSet};
+
+/// Zeros that a spreadsheet may have removed in front of a SKU.
+const MAX_LOST_ZEROS: usize = 12;
 
 /// A SKU in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +57,13 @@ struct SkuRow {
     sku: String,
     name: Option<String>,
     created_at: Timestamp,
+    folded: Option<String>,
+}
+
+impl SkuRow {
+    fn new(seller_id: Vec<u8>, sku: &str, name: Option<String>, created_at: Timestamp) -> Self {
+        Self { seller_id, sku: sku.to_owned(), name, created_at, folded: Some(fold(sku)) }
+    }
 }
 
 impl Tenant<'_> {
@@ -125,6 +136,53 @@ impl Tenant<'_> {
         Ok(found)
     }
 
+    /// Those of the wanted SKUs of which units are available, over all warehouses.
+    pub fn skus_in_stock(&mut self, wanted: &[&str]) -> Result<HashSet<String>> {
+        let scope = self.scope();
+        let mut available: HashMap<String, i64> = HashMap::new();
+        for chunk in wanted.chunks(ROWS_PER_STATEMENT) {
+            let rows: Vec<(String, i64)> = on!(self.conn, c => scope.stock_levels().filter(stock_levels::sku.eq_any(chunk))
+                .select((stock_levels::sku, stock_levels::available)).load(c))?;
+            for (sku, level) in rows {
+                let sum = available.entry(sku).or_default();
+                *sum = sum.saturating_add(level);
+            }
+        }
+        Ok(available.into_iter().filter(|(_, sum)| *sum > 0).map(|(sku, _)| sku).collect())
+    }
+
+    /// For SKUs of digits that do not exist: those that do and differ only by zeros in front.
+    pub(super) fn with_leading_zeros<'s>(&mut self, new: impl Iterator<Item = &'s str>) -> Result<HashMap<String, String>> {
+        let digits: HashSet<&str> = new.filter(|sku| !sku.is_empty() && sku.bytes().all(|byte| byte.is_ascii_digit())).collect();
+        let padded = |sku: &&str| (1..=MAX_LOST_ZEROS).map(|zeros| ("0".repeat(zeros) + sku, (*sku).to_owned())).collect::<Vec<_>>();
+        let padded: HashMap<String, String> = digits.iter().flat_map(padded).collect();
+        let wanted: Vec<&str> = padded.keys().map(String::as_str).collect();
+        let known = self.sku_names(&wanted)?;
+        Ok(padded.into_iter().filter(|(with_zeros, _)| known.contains_key(with_zeros)).map(|(with_zeros, sku)| (sku, with_zeros)).collect())
+    }
+
+    /// For SKUs that do not exist: the oldest that people may take for it, or one before it in the list.
+    pub fn look_alikes(&mut self, skus: &[&str]) -> Result<HashMap<String, String>> {
+        let scope = self.scope();
+        let known = self.sku_names(skus)?;
+        let new: Vec<(&str, String)> = skus.iter().filter(|sku| !known.contains_key(**sku)).map(|sku| (*sku, fold(sku))).collect();
+        let mut by_form: HashMap<String, String> = HashMap::new();
+        for chunk in new.chunks(ROWS_PER_STATEMENT) {
+            let forms: Vec<&str> = chunk.iter().map(|(_, form)| form.as_str()).collect();
+            let rows: Vec<(String, Option<String>)> = on!(self.conn, c => scope.skus().filter(skus::folded.eq_any(&forms))
+                .order((skus::created_at.desc(), skus::sku.desc())).select((skus::sku, skus::folded)).load(c))?;
+            by_form.extend(rows.into_iter().filter_map(|(sku, form)| Some((form?, sku))));
+        }
+        let mut found = HashMap::new();
+        for (sku, form) in new {
+            let first = by_form.entry(form).or_insert_with(|| sku.to_owned());
+            if first != sku {
+                found.insert(sku.to_owned(), first.clone());
+            }
+        }
+        Ok(found)
+    }
+
     /// Creates and names SKUs: `None` keeps a name, `Some(None)` removes it. No SKU may occur twice.
     ///
     /// # Errors
@@ -143,7 +201,7 @@ impl Tenant<'_> {
                 Some(_) => SkuChange::Updated,
             };
             if change != SkuChange::Unchanged {
-                rows.push(SkuRow { seller_id: self.key(), sku: sku.to_string(), name: after, created_at: now });
+                rows.push(SkuRow::new(self.key(), sku.as_str(), after, now));
             }
             results.push(change);
         }
@@ -168,7 +226,7 @@ impl Tenant<'_> {
 
     /// Inserts SKUs that are known to be new, each once.
     pub(super) fn insert_skus<'s>(&mut self, new: impl Iterator<Item = &'s str>, now: Timestamp) -> Result<()> {
-        let rows: Vec<SkuRow> = new.map(|sku| SkuRow { seller_id: self.key(), sku: sku.to_owned(), name: None, created_at: now }).collect();
+        let rows: Vec<SkuRow> = new.map(|sku| SkuRow::new(self.key(), sku, None, now)).collect();
         for chunk in rows.chunks(ROWS_PER_STATEMENT) {
             on!(self.conn, c => diesel::insert_into(skus::table).values(chunk).execute(c))?;
         }

@@ -40,12 +40,14 @@ pub struct Store {
     pub problem: Option<String>,
     /// When to check it again: refused credentials are tried, marked listings overwritten.
     pub probe_at: Option<Timestamp>,
-    /// About when a push was last confirmed.
+    /// When a push was last confirmed, to the second.
     pub last_success_at: Option<Timestamp>,
     /// When it was added.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// Identifies the shop, which a seller connects only once; `None` where that is unknown.
+    pub shop: Option<String>,
 }
 
 impl Store {
@@ -80,6 +82,7 @@ pub(super) struct StoreRow {
     last_success_at: Option<Timestamp>,
     created_at: Timestamp,
     updated_at: Timestamp,
+    shop: Option<String>,
 }
 
 impl StoreRow {
@@ -103,6 +106,7 @@ impl StoreRow {
             last_success_at: store.last_success_at,
             created_at: store.created_at,
             updated_at: store.updated_at,
+            shop: store.shop.clone(),
         })
     }
 
@@ -129,6 +133,7 @@ impl StoreRow {
             last_success_at: self.last_success_at,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            shop: self.shop,
         })
     }
 }

@@ -118,6 +118,14 @@ text_id! {
     WarehouseCode, 64, "a warehouse code";
 }
 
+impl EventId {
+    /// When the client made the id, if it is a UUIDv7: other ids do not tell.
+    pub fn created_at(&self) -> Option<Timestamp> {
+        let uuid = Uuid::parse_str(&self.0).ok().filter(|uuid| uuid.get_version_num() == 7)?;
+        CallId(uuid).created_at()
+    }
+}
+
 impl WarehouseCode {
     /// The warehouse that always exists.
     pub fn main() -> Self {

@@ -2,33 +2,79 @@
 //!
 //! A [`Book`] holds everything that one seller's events touch, as it is stored. Events are applied to it in order; then
 //! [`Book::changes`] says what to write. Nothing else changes what is available.
+mod counts;
+mod repeats;
+
+use super::look_alikes::fold;
 use super::push::{Addressee, Push};
 use super::settings::{Rule, StoreRules, SyncSettings};
-use super::stock::{Levels, StockEvent};
+use super::stock::{EventKind, Levels, StockEvent, add};
 use super::targets::{SellerRules, SkuListings};
 use super::{EventId, FieldError, ListingId, Timestamp, WarehouseCode};
+use counts::Counts;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+pub use counts::{InCount, MAX_AHEAD, Moved, occurred};
+pub use repeats::Seen;
 
 /// Bounds of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// SKUs that a seller may have.
     pub skus_per_seller: i64,
+    /// How long events are kept. A repeat of an older one could not be recognized.
+    pub events_kept_for: Duration,
+}
+
+impl Limits {
+    /// How long events are kept, in words.
+    fn kept(&self) -> String {
+        match self.events_kept_for.as_secs() {
+            seconds @ 172_800.. => format!("{} days", seconds / 86_400),
+            seconds @ 7_200.. => format!("{} hours", seconds / 3_600),
+            seconds => format!("{seconds} seconds"),
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { skus_per_seller: 100_000 }
+        Self { skus_per_seller: 100_000, events_kept_for: Duration::from_secs(90 * 24 * 3600) }
     }
 }
 
-/// One stock event and the digest of its body.
+/// One stock event to record.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
     /// The event.
     pub event: StockEvent,
-    /// SHA-256 of its canonical form: distinguishes a repeat from another event with the same id.
+    /// SHA-256 of its canonical form. Stored for former versions, which recognize a repeat by it.
     pub hash: [u8; 32],
+    /// Whether its SKU is created if there is none.
+    pub may_create_sku: bool,
+}
+
+/// What a client should know about an event that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// In plain words.
+    pub reason: String,
+    /// It changed nothing that is available.
+    pub without_effect: bool,
+    /// An older SKU that the event's new one looks like.
+    pub similar_sku: Option<String>,
+}
+
+impl Remark {
+    fn in_count(event: &StockEvent, in_count: InCount) -> Option<Self> {
+        Some(Self { reason: in_count.reason(event)?, without_effect: in_count.is_whole(event), similar_sku: None })
+    }
+
+    fn similar(known: &str) -> Self {
+        let reason = format!("This SKU is new and looks like {known}, which exists already. If it is a typo, correct it at its source.");
+        Self { reason, without_effect: false, similar_sku: Some(known.to_owned()) }
+    }
 }
 
 /// The result of one event.
@@ -38,11 +84,17 @@ pub enum EventResult {
     Accepted {
         /// When.
         at: Timestamp,
+        /// What is unusual about it.
+        remark: Option<Remark>,
+        /// The parts of it that a newer count contains already.
+        in_count: InCount,
     },
     /// Recorded before.
     Duplicate {
         /// When it was first accepted.
         at: Timestamp,
+        /// What was unusual about it.
+        remark: Option<Remark>,
     },
     /// Not recorded; nothing changed. Pointers are relative to the event.
     Rejected {
@@ -82,14 +134,20 @@ pub struct Facts {
     pub warehouses: HashSet<WarehouseCode>,
     /// Which of the events' SKUs exist.
     pub skus: HashSet<String>,
+    /// By [`fold`]ed form: SKUs that the events' new SKUs may be mistaken for.
+    pub look_alikes: HashMap<String, String>,
     /// What is available of them.
     pub levels: HashMap<String, Levels>,
+    /// As of when they were last counted, by warehouse.
+    pub counted: HashMap<String, BTreeMap<WarehouseCode, Timestamp>>,
+    /// For each count that says when it was made: what happened to its SKU after that time.
+    pub since: HashMap<(String, Timestamp), Vec<Moved>>,
     /// Their listings, by store and then by id. Needed only while increases are computed.
     pub listings: HashMap<String, Vec<Addressee>>,
     /// Pushes of these listings. Increases that can be merged into are used; others are ignored.
     pub pushes: Vec<Push>,
-    /// Which of the events' ids were recorded before, with the digest of the body and the time.
-    pub seen: HashMap<String, (Vec<u8>, Timestamp)>,
+    /// The events that were recorded before, by id.
+    pub seen: HashMap<String, Seen>,
 }
 
 impl Facts {
@@ -102,7 +160,10 @@ impl Facts {
             rules: Vec::new(),
             warehouses: HashSet::new(),
             skus: HashSet::new(),
+            look_alikes: HashMap::new(),
             levels: HashMap::new(),
+            counted: HashMap::new(),
+            since: HashMap::new(),
             listings: HashMap::new(),
             pushes: Vec::new(),
             seen: HashMap::new(),
@@ -117,10 +178,20 @@ pub struct Changes {
     pub new_skus: Vec<(String, Timestamp)>,
     /// How many SKUs the seller has now.
     pub sku_count: i64,
-    /// Levels that changed, by SKU and warehouse.
+    /// Levels that changed or were counted, by SKU and warehouse.
     pub levels: BTreeMap<(String, WarehouseCode), i64>,
+    /// As of when they were counted; some of [`Self::levels`].
+    pub counted: BTreeMap<(String, WarehouseCode), Timestamp>,
     /// Pushes that are new or were merged into.
     pub pushes: Vec<Push>,
+}
+
+/// What an event does to the levels of its SKU.
+struct Applied {
+    before: Levels,
+    after: Levels,
+    deltas: Vec<(WarehouseCode, i64)>,
+    in_count: InCount,
 }
 
 /// One seller's ledger while events are applied.
@@ -130,13 +201,15 @@ pub struct Book {
     warehouses: HashSet<WarehouseCode>,
     skus: HashSet<String>,
     sku_count: i64,
+    look_alikes: HashMap<String, String>,
     levels: HashMap<String, Levels>,
+    counts: Counts,
     /// Listings of SKUs of which no increase has been computed yet.
     unresolved: HashMap<String, Vec<Addressee>>,
     listings: HashMap<String, SkuListings<Addressee>>,
     /// At most one for each listing.
     waiting: HashMap<ListingId, Push>,
-    seen: HashMap<String, (Vec<u8>, Timestamp)>,
+    seen: HashMap<String, Seen>,
     new_skus: Vec<(String, Timestamp)>,
     changed_levels: BTreeMap<(String, WarehouseCode), i64>,
     changed_pushes: BTreeSet<ListingId>,
@@ -151,7 +224,9 @@ impl Book {
             warehouses: facts.warehouses,
             skus: facts.skus,
             sku_count: facts.sku_count,
+            look_alikes: facts.look_alikes,
             levels: facts.levels,
+            counts: Counts::new(facts.counted, facts.since),
             unresolved: facts.listings,
             listings: HashMap::new(),
             waiting,
@@ -165,27 +240,37 @@ impl Book {
     /// Applies one event, received at `now`: once for each id, completely or not at all.
     pub fn apply(&mut self, new: &NewEvent, now: Timestamp, limits: Limits) -> EventResult {
         let event = &new.event;
-        if let Some((hash, at)) = self.seen.get(event.event_id.as_str()) {
-            return if hash.as_slice() == new.hash { EventResult::Duplicate { at: *at } } else { EventResult::conflicting(event) };
+        if let Some(seen) = self.seen.get(event.event_id.as_str()) {
+            if !seen.is_repeated_by(event) {
+                return EventResult::conflicting(event);
+            }
+            return EventResult::Duplicate { at: seen.at, remark: Remark::in_count(event, seen.in_count) };
         }
-        let (before, after) = match self.check(event, limits) {
-            Ok(levels) => levels,
+        let at = occurred(event, now);
+        let Applied { before, after, deltas, in_count } = match self.check(new, at, now, limits) {
+            Ok(applied) => applied,
             Err(rejected) => return rejected,
         };
         let sku = event.sku.as_str();
+        let mut remark = Remark::in_count(event, in_count);
         if self.skus.insert(sku.to_owned()) {
             self.new_skus.push((sku.to_owned(), now));
             self.sku_count += 1;
+            let known = self.look_alikes.entry(fold(sku)).or_insert_with(|| sku.to_owned());
+            remark = remark.or_else(|| (known != sku).then(|| Remark::similar(known)));
         }
         let settings = self.rules.settings();
         if settings.is_incremental() && event.kind.triggers(settings.trigger_on_cancellation) {
             self.push_increases(sku, &before, &after, now);
         }
-        let changed = after.iter().filter(|(warehouse, level)| before.get(*warehouse) != Some(*level));
+        let counted = event.kind == EventKind::Count && !in_count.here;
+        let changed =
+            after.iter().filter(|(warehouse, level)| before.get(*warehouse) != Some(*level) || (counted && **warehouse == event.warehouse));
         self.changed_levels.extend(changed.map(|(warehouse, level)| ((sku.to_owned(), warehouse.clone()), *level)));
         self.levels.insert(sku.to_owned(), after);
-        self.seen.insert(event.event_id.to_string(), (new.hash.to_vec(), now));
-        EventResult::Accepted { at: now }
+        self.counts.note(event, at, now, deltas);
+        self.seen.insert(event.event_id.to_string(), Seen::new(event, now, in_count));
+        EventResult::Accepted { at: now, remark, in_count }
     }
 
     /// How many listings the events concern, before the first is applied.
@@ -201,6 +286,7 @@ impl Book {
     /// What the applied events changed.
     pub fn changes(mut self) -> Changes {
         Changes {
+            counted: self.counts.changed(),
             new_skus: self.new_skus,
             sku_count: self.sku_count,
             levels: self.changed_levels,
@@ -208,21 +294,42 @@ impl Book {
         }
     }
 
-    /// The levels of the event's SKU before and after it.
-    fn check(&self, event: &StockEvent, limits: Limits) -> Result<(Levels, Levels), EventResult> {
+    /// What the event would change, or why it is refused.
+    fn check(&self, new: &NewEvent, at: Option<Timestamp>, now: Timestamp, limits: Limits) -> Result<Applied, EventResult> {
+        let event = &new.event;
+        let oldest = now - limits.events_kept_for;
+        if event.event_id.created_at().is_some_and(|created| created < oldest) {
+            let detail =
+                format!("was made more than {} ago, so a repeat could no longer be recognized; nothing was changed", limits.kept());
+            return Err(EventResult::rejected(event, "/event_id", &detail));
+        }
+        if event.kind == EventKind::Count && at.is_some_and(|at| at < oldest) {
+            let detail = format!("is more than {} ago; what happened since then is no longer known", limits.kept());
+            return Err(EventResult::rejected(event, "/occurred_at", &detail));
+        }
         for (code, pointer) in [(Some(&event.warehouse), "/warehouse"), (event.to_warehouse.as_ref(), "/to_warehouse")] {
             if code.is_some_and(|code| !self.warehouses.contains(code)) {
                 return Err(EventResult::rejected(event, pointer, "there is no such warehouse; create it first"));
             }
         }
         let sku = event.sku.as_str();
-        if self.sku_count >= limits.skus_per_seller && !self.skus.contains(sku) {
-            let detail = format!("would exceed the limit of {} SKUs per seller", limits.skus_per_seller);
-            return Err(EventResult::rejected(event, "/sku", &detail));
+        if !self.skus.contains(sku) {
+            if !new.may_create_sku {
+                return Err(EventResult::rejected(event, "/sku", "does not exist, and the event says not to create it"));
+            }
+            if !self.rules.settings().create_skus {
+                let detail = "does not exist, and stock events do not create SKUs, because create_skus is off in the settings";
+                return Err(EventResult::rejected(event, "/sku", detail));
+            }
+            if self.sku_count >= limits.skus_per_seller {
+                let detail = format!("would exceed the limit of {} SKUs per seller", limits.skus_per_seller);
+                return Err(EventResult::rejected(event, "/sku", &detail));
+            }
         }
         let before = self.levels.get(sku).cloned().unwrap_or_default();
-        match event.apply(&before) {
-            Ok(after) => Ok((before, after)),
+        let (deltas, in_count) = self.counts.deltas(event, at, &before);
+        match add(&before, deltas.clone()) {
+            Ok(after) => Ok(Applied { before, after, deltas, in_count }),
             Err(_) => Err(EventResult::rejected(event, "/quantity", "would take the available quantity out of bounds")),
         }
     }

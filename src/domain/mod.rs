@@ -19,6 +19,7 @@ pub mod delivery;
 pub mod ids;
 pub mod ledger;
 pub mod limits;
+pub mod look_alikes;
 pub mod names;
 pub mod problem;
 pub mod push;

@@ -94,6 +94,9 @@ fn expectation(message: &str) -> String {
         let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
         return format!("must be one of {}", words.join(", "));
     }
+    if message == FRACTION {
+        return FRACTION.to_owned();
+    }
     match expected {
         "i64" | "i32" | "u64" | "u32" => "must be a 64-bit whole number",
         "f64" => "must be a number",
@@ -120,6 +123,8 @@ fn expectation(message: &str) -> String {
 }
 
 const UNKNOWN_FIELD: &str = "is not a known field";
+/// For a number of units that is not whole.
+pub const FRACTION: &str = "must be a whole number: fractions of a unit are not kept";
 const ID: &str = "must be an id (a UUID)";
 const INSTANT: &str = "must be a date and time, such as 2026-03-02T12:00:00Z";
 

@@ -33,9 +33,16 @@ pub fn instant_of(date: NaiveDate, time: NaiveTime, zone: Tz) -> Timestamp {
 
 /// When the first daily run after `now` is scheduled.
 pub fn next_run(settings: &SyncSettings, now: Timestamp) -> Timestamp {
+    next_run_after(settings, now, None)
+}
+
+/// When the first daily run after `now` is scheduled, if `last` is the latest date that has had its run: there is no
+/// second one on that date, even if its time has been moved to one that is still to come.
+pub fn next_run_after(settings: &SyncSettings, now: Timestamp, last: Option<NaiveDate>) -> Timestamp {
     let today = now.in_zone(settings.timezone).date_naive();
     let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);
-    yesterday
+    let first = last.and_then(|date| date.succ_opt()).map_or(yesterday, |next| next.max(yesterday));
+    first
         .iter_days()
         .take(4)
         .map(|date| instant_of(date, settings.daily_at, settings.timezone))
@@ -111,6 +118,15 @@ mod tests {
         assert_eq!(next_run(&settings, first), utc("2026-10-26T01:30:00Z"));
         let again = utc("2026-10-25T01:30:00Z");
         assert!(due_runs(&settings, again, utc("2026-10-01T00:00:00Z"), NaiveDate::from_ymd_opt(2026, 10, 25)).is_empty());
+    }
+
+    #[test]
+    fn a_time_moved_to_later_today_after_todays_run_is_next_due_tomorrow() {
+        let (settings, now) = (timed("15:51", chrono_tz::UTC), utc("2026-05-10T15:50:00Z"));
+        assert_eq!(next_run_after(&settings, now, None), utc("2026-05-10T15:51:00Z"));
+        assert_eq!(next_run_after(&settings, now, NaiveDate::from_ymd_opt(2026, 5, 9)), utc("2026-05-10T15:51:00Z"));
+        assert_eq!(next_run_after(&settings, now, NaiveDate::from_ymd_opt(2026, 5, 10)), utc("2026-05-11T15:51:00Z"));
+        assert!(due_runs(&settings, utc("2026-05-10T15:52:00Z"), now, NaiveDate::from_ymd_opt(2026, 5, 10)).is_empty());
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub enum Frequency {
 pub struct SyncSettings {
     /// Whether *Auto-sync inventory* is on.
     pub auto_sync: bool,
-    /// The frequency that applies while auto-sync is on.
+    /// The frequency that applies while auto-sync is on; what was chosen while it was off is kept.
     pub frequency: Frequency,
     /// The time of the daily run, in `timezone`.
     pub daily_at: NaiveTime,
@@ -43,12 +43,14 @@ pub struct SyncSettings {
     pub buffer: i64,
     /// Whether a cancelled order triggers increases, as a return does.
     pub trigger_on_cancellation: bool,
+    /// Whether stock events create SKUs that do not exist.
+    pub create_skus: bool,
     /// When the schedule last changed; no run is due for a time before that.
     pub timed_since: Timestamp,
 }
 
 impl SyncSettings {
-    /// The settings of a new seller: auto-sync is off, and incremental once it is switched on.
+    /// The settings of a new seller: auto-sync is off, and incremental once it is switched on, unless something else is chosen.
     pub fn new(timezone: chrono_tz::Tz, now: Timestamp) -> Self {
         Self {
             auto_sync: false,
@@ -59,6 +61,7 @@ impl SyncSettings {
             allocation_mode: AllocationMode::Shared,
             buffer: 0,
             trigger_on_cancellation: false,
+            create_skus: true,
             timed_since: now,
         }
     }

@@ -46,6 +46,12 @@ impl EventKind {
         }
     }
 
+    /// The kind with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        use EventKind::{Adjustment, Cancellation, Count, Purchase, Return, Sale, Transfer};
+        [Purchase, Return, Adjustment, Count, Transfer, Sale, Cancellation].into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// Whether an event of this kind may trigger increases. Its sign does not matter here, because a decrease never raises
     /// a target.
     pub fn triggers(self, trigger_on_cancellation: bool) -> bool {
@@ -66,7 +72,7 @@ pub struct StockEvent {
     pub sku: Sku,
     /// Why it changed.
     pub kind: EventKind,
-    /// Units; may be negative for an adjustment, and is the new available for a count.
+    /// Units; may be negative for an adjustment, and is the new available for a count, which may be negative, too.
     pub quantity: i64,
     /// The warehouse; for a transfer, the source.
     pub warehouse: WarehouseCode,
@@ -100,13 +106,18 @@ impl StockEvent {
 
     /// The levels after this event, or the warehouse in which available would exceed [`MAX_AVAILABLE`] in either direction.
     pub fn apply(&self, before: &Levels) -> Result<Levels, WarehouseCode> {
-        let mut after = before.clone();
-        for (warehouse, delta) in self.deltas(before) {
-            let level = after.entry(warehouse.clone()).or_insert(0);
-            *level = level.checked_add(delta).filter(|sum| (-MAX_AVAILABLE..=MAX_AVAILABLE).contains(sum)).ok_or(warehouse)?;
-        }
-        Ok(after)
+        add(before, self.deltas(before))
     }
+}
+
+/// The levels after these changes, or the warehouse in which available would exceed [`MAX_AVAILABLE`] in either direction.
+pub fn add(before: &Levels, deltas: Vec<(WarehouseCode, i64)>) -> Result<Levels, WarehouseCode> {
+    let mut after = before.clone();
+    for (warehouse, delta) in deltas {
+        let level = after.entry(warehouse.clone()).or_insert(0);
+        *level = level.checked_add(delta).filter(|sum| (-MAX_AVAILABLE..=MAX_AVAILABLE).contains(sum)).ok_or(warehouse)?;
+    }
+    Ok(after)
 }
 
 #[cfg(test)]
@@ -144,6 +155,7 @@ mod tests {
         ] {
             let after = event(kind, quantity).apply(&before).unwrap();
             assert_eq!((kind.as_str(), kind.triggers(false)), (word, triggers));
+            assert_eq!(EventKind::from_word(word), Some(kind));
             assert_eq!((after[&WarehouseCode::main()], after.get(&east()).copied()), (main, elsewhere), "{word}");
         }
         assert!(Cancellation.triggers(true) && !Sale.triggers(true));

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 /// A change of the sync settings; a field that is left out keeps its value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SettingsChange {
-    /// Switching it on selects incremental unless `frequency` says otherwise.
+    /// Switching it on starts the frequency that was last chosen: incremental if none ever was.
     pub auto_sync: Option<bool>,
     /// Incremental or timed full coverage.
     pub frequency: Option<Frequency>,
@@ -24,6 +24,8 @@ pub struct SettingsChange {
     pub buffer: Option<i64>,
     /// Whether a cancellation triggers increases like a return.
     pub trigger_on_cancellation: Option<bool>,
+    /// Whether stock events create SKUs that do not exist.
+    pub create_skus: Option<bool>,
     /// Whether switching auto-sync on starts one overwrite of every listing; true when left out.
     pub initial_overwrite: Option<bool>,
 }
@@ -44,16 +46,16 @@ impl SettingsChange {
     pub fn apply(&self, old: &SyncSettings, now: Timestamp) -> Option<Switched> {
         let auto_sync = self.auto_sync.unwrap_or(old.auto_sync);
         let switched_on = auto_sync && !old.auto_sync;
-        let kept = if switched_on { Frequency::Incremental } else { old.frequency };
         let mut settings = SyncSettings {
             auto_sync,
-            frequency: self.frequency.unwrap_or(kept),
+            frequency: self.frequency.unwrap_or(old.frequency),
             daily_at: self.daily_at.unwrap_or(old.daily_at),
             timezone: self.timezone.unwrap_or(old.timezone),
             catch_up_hours: self.catch_up_hours.unwrap_or(old.catch_up_hours),
             allocation_mode: self.allocation_mode.unwrap_or(old.allocation_mode),
             buffer: self.buffer.unwrap_or(old.buffer),
             trigger_on_cancellation: self.trigger_on_cancellation.unwrap_or(old.trigger_on_cancellation),
+            create_skus: self.create_skus.unwrap_or(old.create_skus),
             timed_since: old.timed_since,
         };
         if settings == *old {
@@ -119,15 +121,17 @@ mod tests {
     }
 
     #[test]
-    fn switching_on_starts_an_initial_run_unless_declined_and_selects_incremental_unless_told_otherwise() {
-        let off = settings(false, Frequency::TimedFull);
-        for (change, begins, frequency) in [
-            (switch(true), true, Frequency::Incremental),
-            (SettingsChange { initial_overwrite: Some(true), ..switch(true) }, true, Frequency::Incremental),
-            (SettingsChange { initial_overwrite: Some(false), ..switch(true) }, false, Frequency::Incremental),
-            (SettingsChange { frequency: Some(Frequency::TimedFull), ..switch(true) }, true, Frequency::TimedFull),
+    fn switching_on_starts_an_initial_run_unless_declined_and_keeps_the_chosen_frequency() {
+        let (incremental, timed) = (Frequency::Incremental, Frequency::TimedFull);
+        for (chosen, change, begins, frequency) in [
+            (timed, switch(true), true, timed),
+            (incremental, switch(true), true, incremental),
+            (timed, SettingsChange { initial_overwrite: Some(true), ..switch(true) }, true, timed),
+            (timed, SettingsChange { initial_overwrite: Some(false), ..switch(true) }, false, timed),
+            (timed, SettingsChange { frequency: Some(incremental), ..switch(true) }, true, incremental),
+            (incremental, SettingsChange { frequency: Some(timed), ..switch(true) }, true, timed),
         ] {
-            let switched = change.apply(&off, NOW).unwrap();
+            let switched = change.apply(&settings(false, chosen), NOW).unwrap();
             assert_eq!((switched.begins_initial_run, switched.settings.frequency), (begins, frequency), "{change:?}");
             assert!(switched.settings.auto_sync && !switched.cancels);
         }
@@ -184,11 +188,15 @@ mod tests {
             allocation_mode: Some(AllocationMode::Exclusive),
             buffer: Some(5),
             trigger_on_cancellation: Some(true),
+            create_skus: Some(false),
             ..SettingsChange::default()
         };
         let new = change.apply(&settings(false, Frequency::Incremental), NOW).unwrap().settings;
         assert_eq!((Some(new.daily_at), new.timezone, new.catch_up_hours), (change.daily_at, Tz::Europe__Berlin, 7));
-        assert_eq!((new.allocation_mode, new.buffer, new.trigger_on_cancellation), (AllocationMode::Exclusive, 5, true));
+        assert_eq!(
+            (new.allocation_mode, new.buffer, new.trigger_on_cancellation, new.create_skus),
+            (AllocationMode::Exclusive, 5, true, false)
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! For the operator: sellers, their keys, and an overview of the whole service.
 use super::auth::Operator;
-use super::body::Body;
+use super::body::{Body, Content};
 use super::error::{ApiError, Problem};
 use super::request::{Page, PageQuery, id_cursor, limit, query};
 use super::state::{Answer, State};
@@ -11,6 +11,7 @@ use crate::domain::problem::Checks;
 use crate::domain::settings::parse_timezone;
 use crate::domain::{KeyId, SellerId, Timestamp};
 use crate::service::sellers::{self as service, NamedSeller, NewKey};
+use crate::service::syncs::{self, Fleet};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use secrecy::ExposeSecret;
@@ -61,6 +62,27 @@ impl From<Seller> for SellerAnswer {
             key_id: None,
         }
     }
+}
+
+/// The overwrites that were started.
+#[derive(Serialize, utoipa::ToSchema)]
+struct FleetAnswer {
+    /// Sellers whose listings are overwritten.
+    started: usize,
+    /// Suspended sellers, who are left out.
+    suspended: usize,
+    /// Sellers without a store.
+    without_stores: usize,
+}
+
+/// Overwrites the stores of all sellers with their targets, even where auto-sync is off. For after a restore: the service
+/// does not know what it has sent since the backup. Each seller gets a manual run of its own, and suspended sellers none.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])),
+    responses((status = 202, body = FleetAnswer), (status = 401, body = Problem)))]
+#[post("/admin/syncs")]
+pub async fn sync_all(operator: Operator, state: State) -> Answer {
+    let Fleet { started, suspended, without_stores } = syncs::start_for_all(&state.service, operator).await?;
+    Ok(HttpResponse::Accepted().json(FleetAnswer { started, suspended, without_stores }))
 }
 
 /// Creates a seller with a first API key, which only this answer shows.
@@ -137,6 +159,8 @@ pub async fn delete_seller(operator: Operator, state: State, id: Path<SellerId>)
 #[derive(Serialize, utoipa::ToSchema)]
 struct KeyAnswer {
     id: KeyId,
+    /// What the operator calls it.
+    name: Option<String>,
     created_at: Timestamp,
     revoked_at: Option<Timestamp>,
     /// Only in the answer that creates it; it is never shown again.
@@ -146,18 +170,35 @@ struct KeyAnswer {
 
 impl From<ApiKey> for KeyAnswer {
     fn from(key: ApiKey) -> Self {
-        Self { id: key.id, created_at: key.created_at, revoked_at: key.revoked_at, api_key: None }
+        Self { id: key.id, name: key.name, created_at: key.created_at, revoked_at: key.revoked_at, api_key: None }
     }
 }
 
-/// Creates an API key for a seller; only this answer shows its secret.
-#[utoipa::path(tag = "operator", security(("operator_key" = [])),
+/// A new key.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NamedKey {
+    /// What uses it, such as `warehouse system`; the audit log names the key by it.
+    name: Option<String>,
+}
+
+/// Creates an API key for a seller; only this answer shows its secret. The body may be left out.
+#[utoipa::path(tag = "operator", security(("operator_key" = [])), request_body = NamedKey,
     responses((status = 201, body = KeyAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 #[post("/admin/sellers/{id}/keys")]
-pub async fn create_key(operator: Operator, state: State, id: Path<SellerId>) -> Answer {
-    let NewKey { id, secret, created_at } = service::create_key(&state.service, operator, id.into_inner()).await?;
+pub async fn create_key(operator: Operator, state: State, id: Path<SellerId>, body: Body) -> Answer {
+    let read = |content: &Content| match content.bytes.trim_ascii() {
+        b"" | b"null" => Ok(NamedKey::default()),
+        _ => content.object(),
+    };
+    let named = body.parse(read).await?;
+    if let Some(name) = &named.name {
+        check_text(name, "a name", MAX_NAME_CHARS).map_err(|e| ApiError::field("/name", e))?;
+    }
+    let name = named.name.clone();
+    let NewKey { id, secret, created_at } = service::create_key(&state.service, operator, id.into_inner(), name).await?;
     let api_key = Some(secret.expose_secret().to_owned());
-    Ok(HttpResponse::Created().json(KeyAnswer { id, created_at, revoked_at: None, api_key }))
+    Ok(HttpResponse::Created().json(KeyAnswer { id, name: named.name, created_at, revoked_at: None, api_key }))
 }
 
 /// Lists a seller's keys, including revoked ones, oldest first.

@@ -2,10 +2,62 @@
 //! problems that any request may run into. Also adds what the macros omit from OpenAPI 3.1.
 use super::error::KINDS;
 use super::request::MAX_PAGE_SIZE;
+use serde_json::{Value, json};
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Required, Response};
+
+/// How a client that repeats requests stays right; part of the description's text.
+const REPEATING: &str = "
+
+### Repeating requests
+Send every stock event with an `event_id` of your own, and repeat the request unchanged whenever you got no answer, a 429 or a 503: \
+an event is applied once for each `event_id`, and a repeat is answered `duplicate` with the first result. Wait for `Retry-After` \
+first; what was answered with 429 or 503 has not been done. Use a UUIDv7 as `event_id` if you may repeat after weeks: an id that is \
+older than the events that are kept is refused instead of applied a second time. The same id with another SKU, kind, quantity or \
+warehouse is a conflict (409) and changes nothing; another note or time does not matter.
+
+`PUT` requests and bulk upserts may be repeated as they are. `POST` requests that create something (a store, a sync) may not: look \
+at the list first.
+
+### Order
+Events are applied in the order in which they are accepted. Say when something happened with `occurred_at`, so that a count that \
+arrives late does not undo what happened after it.";
+
+/// A body for each schema of a request, which the service accepts; the page at `/docs` starts with it.
+fn examples() -> [(&'static str, Value); 14] {
+    [
+        ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
+        ("NamedKey", json!({ "name": "warehouse system" })),
+        ("SellerChange", json!({ "name": "Ada's other shop" })),
+        ("SettingsChange", json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "03:30", "timezone": "Asia/Taipei" })),
+        ("NewWarehouse", json!({ "code": "north", "name": "North" })),
+        ("WarehouseChange", json!({ "name": "Far north" })),
+        (
+            "StoreFields",
+            json!({ "name": "Corner shop", "platform": "simulated", "base_url": "https://bridge.example.com", "external_store": "corner",
+                "credentials": { "token": "the-bridges-token" }, "share_percent": 50 }),
+        ),
+        ("Discover", json!({ "apply": false })),
+        ("ListingRow", json!({ "sku": "MUG-BLUE", "external_id": "48912345678901" })),
+        ("NewSku", json!({ "sku": "MUG-BLUE", "name": "Blue mug" })),
+        ("RuleFields", json!({ "sku": "MUG-BLUE", "buffer": 2, "max_shown": 50 })),
+        (
+            "EventFields",
+            json!({ "event_id": "order-1001-line-1", "sku": "MUG-BLUE", "kind": "purchase", "quantity": 10,
+                "occurred_at": "2026-03-02T12:00:00Z", "note": "Delivery 4711" }),
+        ),
+        ("NewSync", json!({ "skus": ["MUG-BLUE"], "dry_run": true })),
+        ("Retry", json!({ "state": "rejected" })),
+    ]
+}
+
+/// The same for bodies that are not JSON, by media type.
+const TEXTS: [(&str, &str); 2] = [
+    ("text/csv", "sku,external_id\nMUG-BLUE,48912345678901\n"),
+    ("application/x-ndjson", "{\"event_id\":\"order-1002-line-1\",\"sku\":\"MUG-BLUE\",\"kind\":\"sale\",\"quantity\":1}\n"),
+];
 
 /// Adds the shared part to the description.
 pub(super) struct Common;
@@ -13,6 +65,14 @@ pub(super) struct Common;
 impl utoipa::Modify for Common {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let components = openapi.components.get_or_insert_with(Default::default);
+        for (name, example) in examples() {
+            match components.schemas.get_mut(name) {
+                Some(RefOr::T(Schema::Object(schema))) => schema.examples = vec![example],
+                Some(RefOr::T(Schema::AllOf(schema))) => schema.examples = vec![example],
+                _ => {}
+            }
+        }
+        openapi.info.description.get_or_insert_default().push_str(REPEATING);
         let bearer = |what: &str| SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(what)).build());
         components.add_security_scheme("operator_key", bearer("The operator's key."));
         components.add_security_scheme("seller_key", bearer("One of the seller's API keys."));
@@ -21,6 +81,7 @@ impl utoipa::Modify for Common {
             for operation in operations.into_iter().flatten() {
                 add_path_parameters(path, operation);
                 bound_pages(operation);
+                add_texts(operation);
                 add_common_problems(path, operation);
                 operation.responses.responses.iter_mut().for_each(|(status, response)| complete(status, response));
             }
@@ -49,6 +110,15 @@ fn bound_pages(operation: &mut Operation) {
         if parameter.parameter_in == ParameterIn::Query && parameter.name == "limit" {
             let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_PAGE_SIZE));
             parameter.schema = Some(schema.into());
+        }
+    }
+}
+
+fn add_texts(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    for (media_type, text) in TEXTS {
+        if let Some(RefOr::T(content)) = body.content.get_mut(media_type) {
+            content.example = Some(json!(text));
         }
     }
 }

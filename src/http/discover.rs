@@ -4,7 +4,7 @@ use super::body::Body;
 use super::error::Problem;
 use super::state::{Answer, State};
 use crate::domain::StoreId;
-use crate::service::discover::{Proposal, discover};
+use crate::service::discover::{Apply, Proposal, discover};
 use actix_web::web::Path;
 use actix_web::{HttpResponse, post};
 use serde::Deserialize;
@@ -15,6 +15,9 @@ use serde::Deserialize;
 struct Discover {
     /// Pairs the matches; without it nothing is changed.
     apply: Option<bool>,
+    /// Also counts variants as matches whose SKU does not exist here, unless several have it; with `apply` the SKUs are
+    /// created.
+    create_skus: Option<bool>,
     /// The `next_cursor` of the previous answer, to continue from there.
     cursor: Option<String>,
 }
@@ -25,6 +28,7 @@ struct Discover {
 #[post("/v1/stores/{id}/discover")]
 pub async fn discover_store(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
     let input: Discover = body.parse(|content| if content.bytes.is_empty() { Ok(Discover::default()) } else { content.object() }).await?;
-    let proposal = discover(&state.service, &caller, id.into_inner(), input.cursor, input.apply.unwrap_or(false)).await?;
+    let apply = Apply { pair: input.apply.unwrap_or(false), create_skus: input.create_skus.unwrap_or(false) };
+    let proposal = discover(&state.service, &caller, id.into_inner(), input.cursor, apply).await?;
     Ok(HttpResponse::Ok().json(proposal))
 }

@@ -4,7 +4,9 @@ use super::body::{Body, Content};
 use super::columns;
 use super::error::{ApiError, Problem};
 use super::json::{JsonError, items, object_at};
-use super::request::{Page, PageQuery, id_cursor, limit, query};
+use super::numbers::{named_number, text_of};
+use super::request::{Page, PageQuery, id_cursor, limit, parameter, query};
+use super::spreadsheet;
 use super::state::{Answer, State};
 use crate::db::listings::{Listing, NewListing};
 use crate::db::stores::Store;
@@ -82,11 +84,20 @@ fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError
     Ok(NewListing { sku, external_id: row.external_id, extra: (!extra.is_empty()).then_some(extra) })
 }
 
+/// As [`checked`], for a row that may have been through a spreadsheet program.
+fn checked_cells(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError>> {
+    let own = [("sku", row.sku.as_str()), ("external_id", row.external_id.as_str())];
+    let extra = row.extra.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+    let shortened = own.into_iter().chain(extra).filter(|(_, text)| spreadsheet::is_shortened(text));
+    let errors: Vec<FieldError> = shortened.map(|(name, _)| FieldError::new(pointer_to(name), spreadsheet::SHORTENED)).collect();
+    if errors.is_empty() { checked(row, fields) } else { Err(errors) }
+}
+
 pub(super) fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
     let read = |raw: &RawValue| {
         let row: ListingRow = object_at(raw.get().as_bytes()).map_err(|error| match error {
             JsonError::Syntax(detail) => (None, vec![FieldError::new("", detail)]),
-            JsonError::Field(error) => (None, vec![error]),
+            JsonError::Field(error) => (text_of(raw.get().as_bytes(), "external_id"), vec![named_number(error, raw.get().as_bytes())]),
         })?;
         let external_id = row.external_id.clone();
         checked(row, fields).map_err(|errors| (Some(external_id), errors))
@@ -95,10 +106,11 @@ pub(super) fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, Api
 }
 
 pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
-    let names = columns::of(bytes)?;
+    let bytes = spreadsheet::plain(bytes)?;
+    let names = columns::of(&bytes)?;
     columns::check(&names, &["sku", "external_id"], fields.known, UNKNOWN)?;
     let names = names.shown;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes.as_slice());
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = match record {
@@ -122,19 +134,28 @@ pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiE
             }
         }
         let name = Some(row.external_id.clone()).filter(|id| !id.is_empty());
-        rows.push(checked(row, fields).map_err(|errors| (name, errors)));
+        rows.push(checked_cells(row, fields).map_err(|errors| (name, errors)));
     }
     Ok(rows)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PairQuery {
+    dry_run: Option<String>,
+}
+
 /// Pairs many listings with SKUs at once: JSON `[{sku, external_id, …}]`, or `text/csv` with these columns. Invalid rows
-/// are rejected individually; valid ones are accepted. SKUs that do not exist yet are created.
-#[utoipa::path(tag = "stores", security(("seller_key" = [])), request_body(content((Vec<ListingRow> = "application/json"), (String = "text/csv"))),
+/// are rejected individually; valid ones are accepted. SKUs that do not exist yet are created. With `dry_run=true` nothing is
+/// changed, and each row tells what would be.
+#[utoipa::path(tag = "stores", security(("seller_key" = [])), params(("dry_run" = Option<bool>, Query)), request_body(content((Vec<ListingRow> = "application/json"), (String = "text/csv"))),
     responses((status = 200, body = Paired), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/stores/{id}/listings")]
-pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
+pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, request: HttpRequest, body: Body) -> Answer {
     let id = id.into_inner();
     let store = caller.db.read(move |t| t.store(id)).await?;
+    let params: PairQuery = query(&request)?;
+    let dry_run = parameter("dry_run", params.dry_run.as_deref(), "true or false")?.unwrap_or(false);
     let fields = Fields::of(&store);
     let read = move |content: &Content| {
         if content.media_type == "text/csv" {
@@ -144,15 +165,22 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, body:
         rows_of_json(&content.bytes, fields)
     };
     let rows = body.parse(read).await?;
-    Ok(HttpResponse::Ok().json(listings::pair(&state.service, &caller, id, rows).await?))
+    Ok(HttpResponse::Ok().json(pair(&caller, &state, id, rows, dry_run).await?))
 }
 
-/// Pairs the listings of the valid rows of a CSV file.
-pub(super) async fn pair_csv(caller: &Caller, state: &State, store: &Store, file: Vec<u8>) -> Result<Paired, ApiError> {
+/// Pairs the listings of the valid rows of a CSV file, or in a dry run says what that would do.
+pub(super) async fn pair_csv(caller: &Caller, state: &State, store: &Store, file: Vec<u8>, dry_run: bool) -> Result<Paired, ApiError> {
     let fields = Fields::of(store);
     let rows = state.bodies.parse(file.len(), move || rows_of_csv(&file, fields)).await?;
+    pair(caller, state, store.id, rows, dry_run).await
+}
+
+async fn pair(caller: &Caller, state: &State, id: StoreId, rows: Vec<Row>, dry_run: bool) -> Result<Paired, ApiError> {
     state.quota.check_rows(caller.db.id(), rows.len())?;
-    Ok(listings::pair(&state.service, caller, store.id, rows).await?)
+    if dry_run {
+        return Ok(listings::preview(&state.service, caller, id, rows).await?);
+    }
+    Ok(listings::pair(&state.service, caller, id, rows).await?)
 }
 
 /// A listing.

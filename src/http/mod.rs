@@ -24,11 +24,13 @@ mod failed_keys;
 mod health;
 mod late;
 mod listings;
+mod numbers;
 mod open_streams;
 mod pushes;
 mod rules;
 mod settings;
 mod skus;
+mod spreadsheet;
 mod state;
 mod stock;
 mod stock_events;
@@ -40,8 +42,8 @@ mod warehouses;
 
 use actix_web::dev::Service;
 use actix_web::error::InternalError;
-use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::http::header::{ACCEPT, ALLOW, HeaderName, HeaderValue, LOCATION};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, guard, web};
 use description::Common;
 use error::ApiError;
 use std::sync::LazyLock;
@@ -73,6 +75,7 @@ macro_rules! routes {
 
 routes![
     admin::create_seller,
+    admin::sync_all,
     admin::list_sellers,
     admin::get_seller,
     admin::patch_seller,
@@ -124,6 +127,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// Adds all routes, the description, its browsable form, and problem documents for every other path.
 pub fn configure(config: &mut web::ServiceConfig) {
     services(config);
+    config.route(
+        "/",
+        web::get()
+            .guard(guard::fn_guard(wants_a_page))
+            .to(|| async { HttpResponse::Found().insert_header((LOCATION, "/console")).finish() }),
+    );
     console::configure(config);
     docs::configure(config, &openapi());
     config.default_service(web::to(|request: HttpRequest| async move { no_route(&methods_of(request.path())) }));
@@ -137,6 +146,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
         };
         InternalError::from_response(error, response).into()
     }));
+}
+
+/// Whether a browser asks, which is taken to the console. A program gets the problem that nothing is here.
+fn wants_a_page(context: &guard::GuardContext<'_>) -> bool {
+    let accepted = context.head().headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("text/html"))
 }
 
 /// The paths of the table by their segments, with the allowed methods of each.

@@ -2,6 +2,7 @@
 use super::auth::Caller;
 use super::body::{Body, Content};
 use super::error::{ApiError, Problem};
+use super::numbers::optional_whole;
 use super::request::{Page, PageQuery, limit, query, read_text_cursor, text_cursor};
 use super::state::{Answer, State};
 use crate::db::settings::rule_scope;
@@ -26,10 +27,16 @@ pub(super) struct RuleFields {
     #[serde(serialize_with = "percent")]
     share_percent: Option<f64>,
     /// Units to keep back.
+    #[serde(default, deserialize_with = "optional_whole")]
+    #[schema(minimum = 0)]
     buffer: Option<i64>,
     /// Below this many units the target is 0.
+    #[serde(default, deserialize_with = "optional_whole")]
+    #[schema(minimum = 0)]
     threshold: Option<i64>,
     /// The most units to show.
+    #[serde(default, deserialize_with = "optional_whole")]
+    #[schema(minimum = 0)]
     max_shown: Option<i64>,
     /// Whether to push.
     sync_enabled: Option<bool>,

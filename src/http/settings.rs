@@ -2,27 +2,34 @@
 use super::auth::Caller;
 use super::body::Body;
 use super::error::Problem;
+use super::numbers::optional_whole;
 use super::state::{Answer, State};
 use crate::domain::allocation::AllocationMode;
 use crate::domain::settings::Frequency;
+use crate::service::daily::next_run_of;
 use crate::service::settings::{self, EnteredChange, SettingsView, view};
 use actix_web::{HttpResponse, get, put};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The sync settings.
 #[utoipa::path(tag = "auto-sync inventory", security(("seller_key" = [])),
     responses((status = 200, body = SettingsView), (status = 401, body = Problem)))]
 #[get("/v1/sync-settings")]
 pub async fn get_sync_settings(caller: Caller, state: State) -> Answer {
-    let settings = caller.db.read(|t| t.sync_settings()).await?;
-    Ok(HttpResponse::Ok().json(view(&settings, state.now())))
+    let now = state.now();
+    let shown = caller.db.read(move |t| {
+        let settings = t.sync_settings()?;
+        Ok(view(&settings, next_run_of(t, &settings, now)?))
+    });
+    Ok(HttpResponse::Ok().json(shown.await?))
 }
 
 /// A change of the sync settings; omitted fields stay as they are.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SettingsChange {
-    /// Switching it on selects incremental unless `frequency` says otherwise.
+    /// Switching it on starts the frequency that was last chosen: incremental if none ever was.
     auto_sync: Option<bool>,
     frequency: Option<Frequency>,
     /// Local time of the daily run, 00:00 to 23:59.
@@ -32,15 +39,29 @@ pub(super) struct SettingsChange {
     #[schema(example = "Asia/Taipei")]
     timezone: Option<String>,
     /// How late a missed daily run is still caught up, 0 to 23 hours.
+    #[serde(default, deserialize_with = "optional_whole")]
+    #[schema(minimum = 0, maximum = 23)]
     catch_up_hours: Option<i64>,
     allocation_mode: Option<AllocationMode>,
     /// Units of every SKU to keep back.
+    #[serde(default, deserialize_with = "optional_whole")]
+    #[schema(minimum = 0)]
     buffer: Option<i64>,
     /// Whether a cancellation triggers increases like a return.
     trigger_on_cancellation: Option<bool>,
+    /// Whether stock events create SKUs that do not exist; otherwise such events are rejected.
+    create_skus: Option<bool>,
     /// Whether switching auto-sync on starts with one overwrite of every listing; true by default. Has an effect only
     /// when `auto_sync` changes from off to on.
     initial_overwrite: Option<bool>,
+    /// Ignored, so that what a GET answered can be sent back.
+    #[serde(rename = "next_run_at")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    _next_run_at: Option<IgnoredAny>,
+    /// Ignored.
+    #[serde(rename = "initial_sync_id")]
+    #[schema(value_type = Option<String>)]
+    _initial_sync_id: Option<IgnoredAny>,
 }
 
 /// Changes the sync settings. They take effect for stock events recorded afterwards.
@@ -50,7 +71,9 @@ pub(super) struct SettingsChange {
 pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answer {
     let change: SettingsChange = body.object().await?;
     let (settings, initial_sync_id) = settings::change(&state.service, &caller, change.into()).await?;
-    let mut shown = view(&settings, state.now());
+    let (of_settings, now) = (settings.clone(), state.now());
+    let next_run_at = caller.db.read(move |t| next_run_of(t, &of_settings, now)).await?;
+    let mut shown = view(&settings, next_run_at);
     shown.initial_sync_id = initial_sync_id;
     Ok(HttpResponse::Ok().json(shown))
 }
@@ -58,7 +81,7 @@ pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answ
 impl From<SettingsChange> for EnteredChange {
     fn from(change: SettingsChange) -> Self {
         let SettingsChange { auto_sync, frequency, daily_at, timezone, catch_up_hours, allocation_mode, buffer, .. } = change;
-        let SettingsChange { trigger_on_cancellation, initial_overwrite, .. } = change;
+        let SettingsChange { trigger_on_cancellation, create_skus, initial_overwrite, .. } = change;
         Self {
             auto_sync,
             frequency,
@@ -68,6 +91,7 @@ impl From<SettingsChange> for EnteredChange {
             allocation_mode,
             buffer,
             trigger_on_cancellation,
+            create_skus,
             initial_overwrite,
         }
     }

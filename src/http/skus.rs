@@ -35,6 +35,9 @@ struct SkuResult {
     sku: String,
     /// `created`, `updated` or `unchanged`.
     status: &'static str,
+    /// An existing SKU that this new one may be mistaken for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    similar_sku: Option<String>,
 }
 
 /// The results of all SKUs.
@@ -73,7 +76,8 @@ pub async fn put_skus(caller: Caller, state: State, body: Body) -> Answer {
         SkuChange::Updated => "updated",
         SkuChange::Unchanged => "unchanged",
     };
-    let results = results.into_iter().map(|(sku, change)| SkuResult { sku, status: word(change) }).collect();
+    let result = |saved: skus::Saved| SkuResult { sku: saved.sku, status: word(saved.change), similar_sku: saved.similar };
+    let results = results.into_iter().map(result).collect();
     Ok(HttpResponse::Ok().json(SkusAnswer { results }))
 }
 

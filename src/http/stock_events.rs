@@ -4,17 +4,20 @@ use super::auth::Caller;
 use super::body::{Body, Content};
 use super::error::{ApiError, Problem};
 use super::json::{JsonError, items, object_at, raw};
+use super::numbers::{named_number, text_of, whole};
 use super::state::{Answer, State};
-use crate::db::ledger::EventResult;
+use crate::db::ledger::{EventResult, Remark};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::names::shortened;
 use crate::domain::problem::Checks;
 use crate::domain::stock::{EventKind, MAX_AVAILABLE, MAX_QUANTITY, StockEvent};
 use crate::domain::{EventId, FieldError, Sku, Timestamp, WarehouseCode};
-use crate::service::stock_events;
+use crate::service::stock_events::{self, EnteredEvent};
 use actix_web::{HttpResponse, post};
 use serde::{Deserialize, Serialize};
 
+/// The largest count, in units, and its negative is the smallest.
+const MAX_COUNT: i64 = if MAX_QUANTITY < MAX_AVAILABLE { MAX_QUANTITY } else { MAX_AVAILABLE };
 /// The most characters in a note.
 const MAX_NOTE: usize = 1000;
 
@@ -26,14 +29,20 @@ pub(super) struct EventFields {
     event_id: String,
     sku: String,
     kind: EventKind,
-    /// The size of the change, above 0; signed for an adjustment; the new available quantity for a count.
+    /// The size of the change, above 0; signed for an adjustment; for a count the new available quantity, which may be
+    /// negative. `5.0` is 5; fractions are refused.
+    #[serde(deserialize_with = "whole")]
     quantity: i64,
     /// The warehouse, `main` by default; for a transfer, where the units come from.
     warehouse: Option<String>,
     /// For a transfer: where the units go.
     to_warehouse: Option<String>,
+    /// When it happened. A count sets available as of this time, and whatever happened before the newest count of its SKU
+    /// and warehouse changes nothing. The time of arrival by default, and for times more than five minutes ahead.
     occurred_at: Option<Timestamp>,
     note: Option<String>,
+    /// If false, the event is rejected when its SKU does not exist; true by default.
+    create: Option<bool>,
 }
 
 /// One stock event, or a list of up to 10,000.
@@ -46,7 +55,7 @@ enum EventsBody {
 }
 
 impl EventFields {
-    fn check(&self) -> Result<StockEvent, Vec<FieldError>> {
+    fn check(&self) -> Result<EnteredEvent, Vec<FieldError>> {
         let mut checks = Checks::default();
         let event_id = checks.take("/event_id", EventId::parse(&self.event_id));
         let sku = checks.take("/sku", Sku::parse(&self.sku));
@@ -66,7 +75,7 @@ impl EventFields {
         match self.kind {
             EventKind::Adjustment if self.quantity == 0 => checks.note("/quantity", "must not be 0: an adjustment adds or removes units"),
             EventKind::Adjustment => checks.within("/quantity", Some(self.quantity), -MAX_QUANTITY, MAX_QUANTITY),
-            EventKind::Count => checks.within("/quantity", Some(self.quantity), 0, MAX_QUANTITY.min(MAX_AVAILABLE)),
+            EventKind::Count => checks.within("/quantity", Some(self.quantity), -MAX_COUNT, MAX_COUNT),
             _ => checks.within("/quantity", Some(self.quantity), 1, MAX_QUANTITY),
         }
         if let Some(note) = &self.note {
@@ -80,7 +89,7 @@ impl EventFields {
         }
         checks.done()?;
         let (Some(event_id), Some(sku)) = (event_id, sku) else { return Err(Vec::new()) };
-        Ok(StockEvent {
+        let event = StockEvent {
             event_id,
             sku,
             kind: self.kind,
@@ -89,7 +98,8 @@ impl EventFields {
             to_warehouse,
             occurred_at: self.occurred_at,
             note: self.note.clone(),
-        })
+        };
+        Ok(EnteredEvent { event, create: self.create.unwrap_or(true) })
     }
 }
 
@@ -103,7 +113,14 @@ struct ResultAnswer {
     /// When it was accepted; for a duplicate, when it was first accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted_at: Option<Timestamp>,
-    /// Why it was rejected.
+    /// 0 for an event that was recorded but changes nothing, because a newer count includes it already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<i64>,
+    /// An existing SKU that the event's new SKU may be mistaken for: they differ only in case, spaces, width, invisible
+    /// characters or letters that look alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    similar_sku: Option<String>,
+    /// Why it was rejected, or what is unusual about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// The invalid fields; pointers are relative to the request's body.
@@ -126,24 +143,19 @@ pub(super) struct Bad {
     pub(super) errors: Vec<FieldError>,
 }
 
-pub(super) fn read_event(bytes: &[u8]) -> Result<StockEvent, Bad> {
-    #[derive(Deserialize)]
-    struct IdOnly {
-        event_id: String,
-    }
-    let event_id = || serde_json::from_slice::<IdOnly>(bytes).ok().map(|only| only.event_id);
+pub(super) fn read_event(bytes: &[u8]) -> Result<EnteredEvent, Bad> {
     let fields: EventFields = object_at(bytes).map_err(|error| {
         let error = match error {
             JsonError::Syntax(detail) => FieldError::new("", detail),
-            JsonError::Field(error) => error,
+            JsonError::Field(error) => named_number(error, bytes),
         };
-        Bad { event_id: event_id(), errors: vec![error] }
+        Bad { event_id: text_of(bytes, "event_id"), errors: vec![error] }
     })?;
     fields.check().map_err(|errors| Bad { event_id: Some(fields.event_id.clone()), errors })
 }
 
 /// The events of a body, and whether it was a single object.
-pub(super) fn read_body(body: &Content) -> Result<(Vec<Result<StockEvent, Bad>>, bool), ApiError> {
+pub(super) fn read_body(body: &Content) -> Result<(Vec<Result<EnteredEvent, Bad>>, bool), ApiError> {
     if matches!(body.media_type.as_str(), "application/x-ndjson" | "application/jsonl" | "application/ndjson") {
         let lines = body.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
         if lines.clone().nth(MAX_BULK).is_some() {
@@ -186,16 +198,14 @@ pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answ
             Err(bad) => results.push(Some(rejected(bad.event_id, bad.errors, &prefix(index)))),
         }
     }
-    let ids: Vec<EventId> = events.iter().map(|event| event.event_id.clone()).collect();
+    let ids: Vec<EventId> = events.iter().map(|entered: &EnteredEvent| entered.event.event_id.clone()).collect();
     let recorded = stock_events::record(&state.service, &caller, events).await?;
     for ((index, event_id), result) in indexes.into_iter().zip(ids).zip(recorded) {
         conflict |= matches!(result, EventResult::Rejected { conflict: true, .. });
         let event_id = Some(event_id.to_string());
-        let taken =
-            |status, at| ResultAnswer { event_id: event_id.clone(), status, accepted_at: Some(at), reason: None, errors: Vec::new() };
         let answer = match result {
-            EventResult::Accepted { at } => taken("accepted", at),
-            EventResult::Duplicate { at } => taken("duplicate", at),
+            EventResult::Accepted { at, remark, .. } => recorded_as("accepted", event_id, at, remark),
+            EventResult::Duplicate { at, remark } => recorded_as("duplicate", event_id, at, remark),
             EventResult::Rejected { errors, .. } => rejected(event_id, errors, &prefix(index)),
         };
         if let Some(slot) = results.get_mut(index) {
@@ -217,11 +227,18 @@ pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answ
     Ok(HttpResponse::Ok().json(answer))
 }
 
+fn recorded_as(status: &'static str, event_id: Option<String>, at: Timestamp, remark: Option<Remark>) -> ResultAnswer {
+    let effect = remark.as_ref().is_some_and(|remark| remark.without_effect).then_some(0);
+    let similar_sku = remark.as_ref().and_then(|remark| remark.similar_sku.clone());
+    let reason = remark.map(|remark| remark.reason);
+    ResultAnswer { event_id, status, accepted_at: Some(at), effect, similar_sku, reason, errors: Vec::new() }
+}
+
 fn rejected(event_id: Option<String>, errors: Vec<FieldError>, prefix: &str) -> ResultAnswer {
     let event_id = event_id.map(|id| shortened(&id, EventId::MAX_CHARS));
     let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let errors = errors.into_iter().map(|error| error.under(prefix)).collect();
-    ResultAnswer { event_id, status: "rejected", accepted_at: None, reason: Some(reason), errors }
+    ResultAnswer { event_id, status: "rejected", accepted_at: None, effect: None, similar_sku: None, reason: Some(reason), errors }
 }
 
 #[cfg(test)]
@@ -245,13 +262,14 @@ mod tests {
             ("purchase", "1e30"),
             ("purchase", "1000000000001"),
             ("adjustment", "0"),
-            ("count", "-1"),
+            ("count", "-1000000000001"),
             ("purchase", "\"3\""),
             ("purchase", "null"),
         ] {
             assert_eq!(quantity(kind, bad), ["/quantity"], "{kind} {bad}");
         }
-        assert!(quantity("adjustment", "-3").is_empty() && quantity("count", "0").is_empty());
+        assert!(quantity("adjustment", "-3").is_empty() && quantity("count", "0").is_empty() && quantity("count", "-1").is_empty());
+        assert!(quantity("purchase", "5.0").is_empty() && quantity("sale", "5e0").is_empty());
         assert_eq!(errors_of(&event(r#","colour":"red""#)), ["/colour"]);
         assert_eq!(errors_of(&event(r#","to_warehouse":"b""#)), ["/to_warehouse"]);
         assert_eq!(errors_of(r#"{"event_id":"e","sku":"S","kind":"transfer","quantity":1}"#), ["/to_warehouse"]);
@@ -262,8 +280,20 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_is_a_number_is_refused_and_named_by_its_text() {
+        let named = |id: &str| read_event(format!(r#"{{"event_id":{id},"sku":"S","kind":"sale","quantity":1}}"#).as_bytes()).err().unwrap();
+        for (id, text) in [("1", "1"), ("-7", "-7"), ("12345678901234567890", "12345678901234567890"), ("1.50", "1.50")] {
+            let bad = named(id);
+            assert_eq!((bad.event_id.as_deref(), bad.errors[0].pointer.as_str()), (Some(text), "/event_id"));
+        }
+        for other in ["null", "true", "[1]", "{}"] {
+            assert_eq!(named(other).event_id, None, "{other}");
+        }
+    }
+
+    #[test]
     fn an_event_that_states_a_default_is_the_same_event() {
-        let hash = |text: &str| read_event(text.as_bytes()).ok().map(|event| body_hash(&event));
+        let hash = |text: &str| read_event(text.as_bytes()).ok().map(|entered| body_hash(&entered.event));
         let plain = hash(r#"{"event_id":"e","sku":"S","kind":"sale","quantity":1}"#);
         assert!(plain.is_some());
         assert_eq!(plain, hash(r#"{"warehouse":"main","quantity":1,"kind":"sale","sku":"S","event_id":"e"}"#));

@@ -91,7 +91,7 @@ pub async fn get_store(caller: Caller, id: Path<StoreId>) -> Answer {
 /// Changes a store; omitted fields stay as they are. New credentials, settings or a new address release held pushes; `paused` holds waiting pushes;
 /// `sync_enabled: false` cancels them.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])), request_body = StoreFields,
-    responses((status = 200, body = StoreView), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = StoreView), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[patch("/v1/stores/{id}")]
 pub async fn patch_store(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
     let id = id.into_inner();

@@ -73,7 +73,7 @@ struct NewSync {
     dry_run: Option<bool>,
 }
 
-/// Starts a manual sync: overwrites listings with their targets, even if auto-sync is off. With `dry_run` nothing is
+/// Starts a manual sync: overwrites listings with their targets, even if auto-sync is off. `{}` means everything. With `dry_run` nothing is
 /// sent; the answer says what would be.
 #[utoipa::path(tag = "syncs", security(("seller_key" = [])), request_body = NewSync,
     responses((status = 200, body = Preview, description = "With dry_run."), (status = 202, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]

@@ -19,6 +19,7 @@ mod fixtures;
 pub mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod identity;
 mod interference;
 pub mod lazada;
 pub mod lenient;

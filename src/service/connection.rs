@@ -9,6 +9,7 @@ use crate::domain::{SellerId, StoreId};
 use crate::platforms::Renewal;
 use crate::platforms::call::StoreConnection;
 use crate::platforms::client::Client;
+use crate::platforms::identity::tidy_address;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,7 +51,7 @@ pub fn connection(seller: SellerId, store: &Store, sealer: &Sealer) -> Result<St
     Ok(StoreConnection {
         store_id: store.id,
         platform: store.platform.clone(),
-        base_url: store.base_url.clone(),
+        base_url: store.base_url.as_deref().map(tidy_address),
         config,
         credentials: credentials.into_iter().map(|(name, secret)| (name, secret.into())).collect(),
     })

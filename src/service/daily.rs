@@ -1,6 +1,8 @@
 //! Daily runs: started when they are due, recorded when they were missed.
-use crate::db::{Error, Result, SellerDb};
-use crate::domain::schedule::due_runs;
+use crate::db::{Error, Result, SellerDb, Tenant};
+use crate::domain::limits::MAX_STORES;
+use crate::domain::schedule::{due_runs, next_run_after};
+use crate::domain::settings::SyncSettings;
 use crate::domain::{StoreId, Timestamp};
 use chrono::NaiveDate;
 
@@ -13,6 +15,28 @@ pub enum LastRun {
     Reading,
     /// This date; `None` if there has been no run.
     Known(Option<NaiveDate>),
+}
+
+/// When the next daily run of any of the seller's stores is due; `None` without daily runs. A store that has had its run
+/// of today has its next one tomorrow, even if the update time has been changed in between.
+///
+/// # Errors
+/// If the database fails.
+pub fn next_run_of(t: &mut Tenant<'_>, settings: &SyncSettings, now: Timestamp) -> Result<Option<Timestamp>> {
+    if !settings.is_timed() {
+        return Ok(None);
+    }
+    Ok(Some(next_run_after(settings, now, last_date_of_all(t, now)?)))
+}
+
+/// The latest date for which every store of the seller has had its daily run.
+///
+/// # Errors
+/// If the database fails.
+pub fn last_date_of_all(t: &mut Tenant<'_>, now: Timestamp) -> Result<Option<NaiveDate>> {
+    let dates = t.last_run_dates(now)?;
+    let of_stores: Option<Vec<NaiveDate>> = t.stores(None, MAX_STORES)?.iter().map(|store| dates.get(&store.id).copied()).collect();
+    Ok(of_stores.and_then(|dates| dates.into_iter().min()))
 }
 
 /// Starts a store's daily run if it is due, and records those missed since `last`, the latest date with a run. Returns

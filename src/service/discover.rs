@@ -10,7 +10,7 @@ use crate::platforms::Variant;
 use crate::platforms::call::StoreConnection;
 use serde::Serialize;
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -52,6 +52,8 @@ pub struct Proposal {
     pub ambiguous: Vec<Found>,
     /// Without a SKU, or with one that does not exist here.
     pub unmatched: Vec<Found>,
+    /// How many of the unmatched could be paired if their SKUs were created.
+    pub creatable: usize,
     /// Matched, and already paired that way.
     pub already_paired: usize,
     /// Pairs made by this request.
@@ -60,11 +62,20 @@ pub struct Proposal {
     pub next_cursor: Option<String>,
 }
 
-/// Reads the store's variants and proposes listings by equal SKU; pairs them if `apply` is set.
+/// What to do with the matches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Apply {
+    /// Pair them.
+    pub pair: bool,
+    /// Create the SKUs of variants that nothing else speaks against, and pair those, too.
+    pub create_skus: bool,
+}
+
+/// Reads the store's variants and proposes listings by equal SKU; pairs them as `apply` says.
 ///
 /// # Errors
 /// No such store, a conflict if the store does not answer, an invalid cursor, or too many discoveries at once.
-pub async fn discover(service: &Service, caller: &Caller, id: StoreId, cursor: Option<String>, apply: bool) -> Result<Proposal> {
+pub async fn discover(service: &Service, caller: &Caller, id: StoreId, cursor: Option<String>, apply: Apply) -> Result<Proposal> {
     if cursor.as_ref().is_some_and(|cursor| cursor.len() > 1000 || cursor.chars().any(char::is_control)) {
         return Err(Error::field("/cursor", "is not a cursor of this store"));
     }
@@ -73,9 +84,9 @@ pub async fn discover(service: &Service, caller: &Caller, id: StoreId, cursor: O
     let connection = connection(caller.db.id(), &store, &service.sealer)
         .map_err(|error| Error::conflict(format!("The store's credentials cannot be used: {error}.")))?;
     let (variants, next_cursor) = read_variants(service, caller, connection, cursor).await?;
-    let mut proposal = propose(caller, id, variants).await?;
+    let mut proposal = propose(caller, id, variants, apply.create_skus).await?;
     proposal.next_cursor = next_cursor;
-    if apply && !proposal.matched.is_empty() {
+    if apply.pair && !proposal.matched.is_empty() {
         proposal.paired = pair(service, caller, id, store.name, &proposal.matched).await?;
     }
     Ok(proposal)
@@ -89,13 +100,24 @@ async fn read_variants(
 ) -> Result<(Vec<Variant>, Option<String>)> {
     let deadline = Instant::now() + READ_WITHIN;
     let (mut found, mut pages) = (Vec::new(), 0);
+    // By id and fields: while products are added or sorted anew, one variant may appear on two pages.
+    let mut seen: HashSet<(String, BTreeMap<String, String>)> = HashSet::new();
+    let mut cursors: HashSet<Option<String>> = HashSet::from([cursor.clone()]);
     loop {
         let read = async |connection: &StoreConnection| service.client.variants(connection, cursor.as_deref()).await;
         match service.renewals.exchange(&caller.db, &mut connection, read).await {
             Ok(page) => {
                 pages += 1;
-                found.extend(page.variants);
-                cursor = page.next;
+                let on_page = page.variants.len();
+                let new: Vec<Variant> =
+                    page.variants.into_iter().filter(|v| seen.insert((v.external_id.clone(), v.extra.clone()))).collect();
+                // A list that ignores the page it is asked for, or leads back to an earlier one, would go on for ever.
+                let repeats = on_page > 0 && new.is_empty();
+                found.extend(new);
+                cursor = page.next.filter(|_| !repeats);
+                if cursor.is_some() && !cursors.insert(cursor.clone()) {
+                    cursor = None;
+                }
             }
             // Throttled: the limiter waits as long as the store demands before the next call.
             Err(Unanswered::Outcome(Outcome::TryAgain { throttled: true, .. })) if Instant::now() < deadline => {}
@@ -112,7 +134,7 @@ async fn read_variants(
 }
 
 /// Sorts the variants into the groups of a proposal.
-async fn propose(caller: &Caller, id: StoreId, variants: Vec<Variant>) -> Result<Proposal> {
+async fn propose(caller: &Caller, id: StoreId, variants: Vec<Variant>, create_skus: bool) -> Result<Proposal> {
     let mut count: HashMap<String, usize> = HashMap::new();
     for sku in variants.iter().filter_map(|variant| variant.sku.clone()) {
         *count.entry(sku).or_default() += 1;
@@ -131,16 +153,28 @@ async fn propose(caller: &Caller, id: StoreId, variants: Vec<Variant>) -> Result
             proposal.unmatched.push(Found::new(variant, Some("It has no SKU in the store.".to_owned())));
             continue;
         };
-        if !known.contains_key(&sku) {
-            proposal.unmatched.push(Found::new(variant, Some("This SKU doesn't exist here.".to_owned())));
+        let is_one = count.get(&sku).copied().unwrap_or(0) == 1;
+        if !known.contains_key(&sku) && is_one && Sku::parse(&sku).is_ok() {
+            if create_skus {
+                proposal.matched.push(Found::new(variant, None));
+            } else {
+                proposal.creatable += 1;
+                proposal.unmatched.push(Found::new(variant, Some("This SKU doesn't exist here.".to_owned())));
+            }
+        } else if !known.contains_key(&sku) {
+            let reason =
+                if is_one { "This SKU cannot be used here." } else { "This SKU doesn't exist here, and several variants have it." };
+            proposal.unmatched.push(Found::new(variant, Some(reason.to_owned())));
         } else if count.get(&sku).copied().unwrap_or(0) > 1 {
             let reason = "Several variants of the store have this SKU; pair the right one by hand.".to_owned();
             proposal.ambiguous.push(Found::new(variant, Some(reason)));
         } else {
             match paired.get(&sku) {
                 Some(external_id) if *external_id == variant.external_id => proposal.already_paired += 1,
-                Some(_) => {
-                    let reason = "This SKU is already paired with another listing of the store.".to_owned();
+                Some(other) => {
+                    let reason = format!(
+                        "This SKU is already paired with the listing {other} of the store. Check which of the two is the right one."
+                    );
                     proposal.ambiguous.push(Found::new(variant, Some(reason)));
                 }
                 None => proposal.matched.push(Found::new(variant, None)),

@@ -1,16 +1,16 @@
 //! Listings of a store: paired with SKUs in bulk, with a result for each row.
 use super::context::{Caller, Error, Result, Service, audited};
 use crate::db;
-use crate::db::listings::{ListingChange, NewListing};
+use crate::db::listings::{ListingChange, ListingPreview, NewListing};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::names::shortened;
 use crate::domain::{FieldError, ListingId, StoreId};
 use serde::Serialize;
 use serde_json::json;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-/// Rows saved in one transaction.
+/// Rows saved in one transaction, except those that pass SKUs to each other.
 pub(super) const ROWS_PER_STEP: usize = 1000;
 /// How often, and after which pause, a part of a request is tried while the database is busy.
 const MAX_ATTEMPTS: usize = 50;
@@ -37,6 +37,15 @@ pub struct RowResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     /// The listing.
     pub id: Option<ListingId>,
+    /// An existing SKU that the row's new SKU may be mistaken for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similar_sku: Option<String>,
+    /// In a dry run: the SKU that the listing would be taken away from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<String>,
+    /// In a dry run: the listing shows units, and would show none, because nothing of its new SKU is in stock.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub set_to_0: bool,
     /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -52,7 +61,29 @@ impl RowResult {
         let external_id = external_id.map(|id| shortened(&id, MAX_SHOWN_ID));
         let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let errors = errors.into_iter().map(|error| error.under(&format!("/{row}"))).collect();
-        Self { row, external_id, status: "rejected", id: None, reason: Some(reason), errors }
+        Self {
+            row,
+            external_id,
+            status: "rejected",
+            id: None,
+            similar_sku: None,
+            moved_from: None,
+            set_to_0: false,
+            reason: Some(reason),
+            errors,
+        }
+    }
+
+    fn new(row: usize, external_id: String, preview: ListingPreview, similar_sku: Option<String>, in_stock: bool) -> Self {
+        let ListingPreview { change, moved_from, shown, .. } = preview;
+        let (status, id) = match change {
+            ListingChange::Created(id) => ("created", Some(id)),
+            ListingChange::Updated(id) => ("updated", Some(id)),
+            ListingChange::Unchanged(id) => ("unchanged", Some(id)),
+            ListingChange::Rejected(errors) => return Self::rejected(row, Some(external_id), errors),
+        };
+        let set_to_0 = moved_from.is_some() && !in_stock && shown.is_some_and(|shown| shown > 0);
+        Self { row, external_id: Some(external_id), status, id, similar_sku, moved_from, set_to_0, reason: None, errors: Vec::new() }
     }
 }
 
@@ -72,46 +103,90 @@ pub struct Paired {
     pub results: Vec<RowResult>,
 }
 
+/// What is known about the SKUs of a request.
+struct OfSkus {
+    /// Existing SKUs that new ones may be mistaken for.
+    similar: HashMap<String, String>,
+    /// SKUs of which units are available.
+    in_stock: HashSet<String>,
+}
+
 /// Pairs the listings of valid rows with SKUs; SKUs that do not exist yet are created.
 ///
 /// # Errors
 /// No such store, or too many rows.
 pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row>) -> Result<Paired> {
+    check_count(&rows)?;
+    let rows = without_repeats(rows);
+    let good: Vec<NewListing> = rows.iter().filter_map(|row| row.as_ref().ok()).cloned().collect();
+    let first = good.clone();
+    let (passing, similar) = caller
+        .db
+        .read(move |t| {
+            t.store(id)?;
+            let skus: Vec<&str> = first.iter().map(|row| row.sku.as_str()).collect();
+            Ok((t.passing_rows(id, &first)?, t.look_alikes(&skus)?))
+        })
+        .await?;
+    let mut done: Vec<Option<ListingPreview>> = vec![None; good.len()];
+    let mut begun = false;
+    for part in parts(&passing) {
+        let rows: Vec<NewListing> = part.iter().filter_map(|index| good.get(*index)).cloned().collect();
+        let changes = pair_part(service, caller, id, &rows, begun).await?;
+        begun = true;
+        for (index, change) in part.into_iter().zip(changes) {
+            if let Some(slot) = done.get_mut(index) {
+                *slot = Some(ListingPreview { change, moved_from: None, shown: None, is_new_sku: false });
+            }
+        }
+    }
+    Ok(answer(rows, done.into_iter().flatten(), &OfSkus { similar, in_stock: HashSet::new() }))
+}
+
+/// The rows, by index, that are saved in one transaction each: first, and together, those that pass SKUs to each other.
+fn parts(passing: &[bool]) -> Vec<Vec<usize>> {
+    let (first, rest): (Vec<usize>, Vec<usize>) = (0..passing.len()).partition(|index| passing.get(*index) == Some(&true));
+    let first = Some(first).filter(|first| !first.is_empty());
+    first.into_iter().chain(rest.chunks(ROWS_PER_STEP).map(<[usize]>::to_vec)).collect()
+}
+
+/// Says what [`pair`] would do, and changes nothing.
+///
+/// # Errors
+/// No such store, or too many rows.
+pub async fn preview(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row>) -> Result<Paired> {
+    check_count(&rows)?;
+    let good: Vec<NewListing> = rows.iter().filter_map(|row| row.as_ref().ok()).cloned().collect();
+    let (now, limits) = (service.now(), service.limits);
+    let read = caller.db.read(move |t| {
+        let skus: Vec<&str> = good.iter().map(|row| row.sku.as_str()).collect();
+        let of_skus = OfSkus { similar: t.look_alikes(&skus)?, in_stock: t.skus_in_stock(&skus)? };
+        Ok((t.preview_listings(id, &good, limits, now)?, of_skus))
+    });
+    let (previews, of_skus) = read.await?;
+    Ok(answer(rows, previews.into_iter(), &of_skus))
+}
+
+fn check_count(rows: &[Row]) -> Result<()> {
     if rows.len() > MAX_BULK {
         return Err(Error::field("", format!("may have at most {MAX_BULK} rows; send them in parts")));
     }
-    let rows = without_repeats(rows);
-    let good: Vec<NewListing> = rows.iter().filter_map(|row| row.as_ref().ok()).cloned().collect();
-    let mut changes = Vec::with_capacity(good.len());
-    if good.is_empty() {
-        caller.db.read(move |t| t.store(id).map(drop)).await?;
-    }
-    for part in good.chunks(ROWS_PER_STEP) {
-        changes.extend(pair_part(service, caller, id, part, !changes.is_empty()).await?);
-    }
-    let mut changes = changes.into_iter();
+    Ok(())
+}
+
+/// The results of all rows, given those of the valid ones.
+fn answer(rows: Vec<Row>, mut done: impl Iterator<Item = ListingPreview>, of_skus: &OfSkus) -> Paired {
     let mut answer = Paired { created: 0, updated: 0, unchanged: 0, rejected: 0, results: Vec::with_capacity(rows.len()) };
     for (row, read) in rows.into_iter().enumerate() {
         let result = match read {
             Err((external_id, errors)) => RowResult::rejected(row, external_id, errors),
-            Ok(new) => {
-                let external_id = Some(new.external_id);
-                let done = |status, id| RowResult {
-                    row,
-                    external_id: external_id.clone(),
-                    status,
-                    id: Some(id),
-                    reason: None,
-                    errors: Vec::new(),
-                };
-                match changes.next() {
-                    Some(ListingChange::Created(id)) => done("created", id),
-                    Some(ListingChange::Updated(id)) => done("updated", id),
-                    Some(ListingChange::Unchanged(id)) => done("unchanged", id),
-                    Some(ListingChange::Rejected(errors)) => RowResult::rejected(row, external_id, errors),
-                    None => RowResult::rejected(row, external_id, Vec::new()),
+            Ok(new) => match done.next() {
+                None => RowResult::rejected(row, Some(new.external_id), Vec::new()),
+                Some(preview) => {
+                    let (similar, in_stock) = (of_skus.similar.get(new.sku.as_str()), of_skus.in_stock.contains(new.sku.as_str()));
+                    RowResult::new(row, new.external_id, preview, similar.cloned(), in_stock)
                 }
-            }
+            },
         };
         match result.status {
             "created" => answer.created += 1,
@@ -121,7 +196,7 @@ pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row
         }
         answer.results.push(result);
     }
-    Ok(answer)
+    answer
 }
 
 /// Rejects rows whose external id an earlier row has.

@@ -17,6 +17,7 @@ pub mod rules;
 pub mod sellers;
 pub mod settings;
 pub mod shares;
+mod shops;
 pub mod skus;
 pub mod stock_events;
 pub mod stores;

@@ -106,13 +106,14 @@ pub async fn delete(service: &Service, _: Operator, id: SellerId) -> Result<()> 
 ///
 /// # Errors
 /// No such seller, or a conflict if it has too many keys.
-pub async fn create_key(service: &Service, _: Operator, id: SellerId) -> Result<NewKey> {
+pub async fn create_key(service: &Service, _: Operator, id: SellerId, name: Option<String>) -> Result<NewKey> {
     let now = service.now();
     let key = NewKey::random(now)?;
     let (key_id, hash) = (key.id, key_hash(key.secret.expose_secret()));
     let create = move |conn: &mut Conn| {
-        sellers::create_key(conn, id, key_id, &hash, now)?;
-        audit(conn, id, audited(OPERATOR, "key.created", &key_id.to_string()), now)
+        sellers::create_key(conn, id, key_id, &hash, name.as_deref(), now)?;
+        let after = name.as_ref().map(|name| json!({ "name": name }));
+        audit(conn, id, Change { after, ..audited(OPERATOR, "key.created", &key_id.to_string()) }, now)
     };
     service.db.write(create).await?;
     Ok(key)

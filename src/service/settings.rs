@@ -1,5 +1,6 @@
 //! *Auto-sync inventory*: the switch, the frequency, the daily time, the allocation mode.
 use super::context::{Caller, Result, Service, audited};
+use super::daily::next_run_of;
 use super::shares::{check_shares, share_of};
 use super::stores::view as store_view;
 use crate::db::Tenant;
@@ -8,7 +9,6 @@ use crate::db::runs::{RunFilter, RunKind};
 use crate::db::stores::Store;
 use crate::domain::allocation::AllocationMode;
 use crate::domain::problem::Checks;
-use crate::domain::schedule::next_run;
 use crate::domain::settings::{Frequency, MAX_CATCH_UP_HOURS, MAX_RULE_UNITS, SyncSettings, parse_daily_at, parse_timezone};
 use crate::domain::switching::SettingsChange;
 use crate::domain::{FieldError, RunId, StoreId, Timestamp};
@@ -29,6 +29,8 @@ pub struct SettingsView {
     allocation_mode: AllocationMode,
     buffer: i64,
     trigger_on_cancellation: bool,
+    /// Whether stock events create SKUs that do not exist.
+    create_skus: bool,
     /// When the next daily run is due, if there will be one.
     next_run_at: Option<Timestamp>,
     /// The initial overwrite that this change started.
@@ -36,8 +38,8 @@ pub struct SettingsView {
     pub initial_sync_id: Option<RunId>,
 }
 
-/// The settings as of `now`.
-pub fn view(settings: &SyncSettings, now: Timestamp) -> SettingsView {
+/// The settings, and when the next daily run is due.
+pub fn view(settings: &SyncSettings, next_run_at: Option<Timestamp>) -> SettingsView {
     SettingsView {
         auto_sync: settings.auto_sync,
         frequency: settings.frequency,
@@ -47,7 +49,8 @@ pub fn view(settings: &SyncSettings, now: Timestamp) -> SettingsView {
         allocation_mode: settings.allocation_mode,
         buffer: settings.buffer,
         trigger_on_cancellation: settings.trigger_on_cancellation,
-        next_run_at: settings.is_timed().then(|| next_run(settings, now)),
+        create_skus: settings.create_skus,
+        next_run_at,
         initial_sync_id: None,
     }
 }
@@ -71,6 +74,8 @@ pub struct EnteredChange {
     pub buffer: Option<i64>,
     /// Whether a cancellation triggers increases like a return.
     pub trigger_on_cancellation: Option<bool>,
+    /// Whether stock events create SKUs that do not exist.
+    pub create_skus: Option<bool>,
     /// See [`SettingsChange::initial_overwrite`].
     pub initial_overwrite: Option<bool>,
 }
@@ -96,6 +101,7 @@ impl EnteredChange {
             allocation_mode: self.allocation_mode,
             buffer: self.buffer,
             trigger_on_cancellation: self.trigger_on_cancellation,
+            create_skus: self.create_skus,
             initial_overwrite: self.initial_overwrite,
         })
     }
@@ -128,7 +134,8 @@ pub async fn change(service: &Service, caller: &Caller, entered: EnteredChange) 
 
 fn audit_change(t: &mut Tenant<'_>, actor: &str, old: &SyncSettings, new: &SyncSettings, now: Timestamp) -> Result<(), crate::db::Error> {
     let mut entry = audited(actor, "sync_settings.changed", "sync-settings");
-    (entry.before, entry.after) = (Some(json!(view(old, now))), Some(json!(view(new, now))));
+    let (before, after) = (next_run_of(t, old, now)?, next_run_of(t, new, now)?);
+    (entry.before, entry.after) = (Some(json!(view(old, before))), Some(json!(view(new, after))));
     t.append_audit(&entry, now)
 }
 

@@ -5,8 +5,8 @@ use crate::domain::Timestamp;
 use crate::domain::stock::StockEvent;
 use sha2::{Digest, Sha256};
 
-/// Distinguishes a repeat from another event with the same id: covers every field, with defaults filled in. It is stored,
-/// so its form never changes: a repeat of an event that a former version recorded must still be recognized.
+/// A digest of every field, with defaults filled in. It is stored for former versions, which recognize a repeat by it, so
+/// its form never changes; this version compares the substance instead.
 pub fn body_hash(event: &StockEvent) -> [u8; 32] {
     let canonical = serde_json::json!([
         event.event_id,
@@ -21,16 +21,32 @@ pub fn body_hash(event: &StockEvent) -> [u8; 32] {
     Sha256::digest(canonical.to_string().as_bytes()).into()
 }
 
+/// A stock event as it was entered.
+#[derive(Debug, Clone)]
+pub struct EnteredEvent {
+    /// The event.
+    pub event: StockEvent,
+    /// Whether its SKU is created if there is none.
+    pub create: bool,
+}
+
+impl From<StockEvent> for EnteredEvent {
+    fn from(event: StockEvent) -> Self {
+        Self { event, create: true }
+    }
+}
+
 /// Records events in their order and returns a result for each, once they are durable. An event is applied once per
 /// id, however often it is recorded.
 ///
 /// # Errors
 /// If nothing could be committed, or too many requests are waiting.
-pub async fn record(service: &Service, caller: &Caller, events: Vec<StockEvent>) -> Result<Vec<EventResult>> {
+pub async fn record(service: &Service, caller: &Caller, events: Vec<impl Into<EnteredEvent>>) -> Result<Vec<EventResult>> {
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let events = events.into_iter().map(|event| NewEvent { hash: body_hash(&event), event }).collect();
+    let new = |EnteredEvent { event, create }| NewEvent { hash: body_hash(&event), event, may_create_sku: create };
+    let events = events.into_iter().map(Into::into).map(new).collect();
     let request = RecordRequest { seller: caller.db.id(), now: service.now(), events };
     Ok(service.db.record(request).await?.results)
 }

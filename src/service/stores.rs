@@ -5,6 +5,7 @@ use super::connection::{self, Credentials, connection};
 use super::context::{Caller, Result, Service, audited};
 use super::removal::{self, Removed};
 use super::shares::{check_shares, percent, share_of};
+use super::shops::{check_shop_is_new, connection_of, shop_of};
 use crate::db::pushes::CancelScope;
 use crate::db::stores::Store;
 use crate::db::{self, Error, Tenant};
@@ -14,7 +15,7 @@ use crate::domain::limits::{MAX_NAME_CHARS, MAX_STORES};
 use crate::domain::problem::Checks;
 use crate::domain::switching::StoreSwitches;
 use crate::domain::{FieldError, StoreId, Timestamp, WarehouseCode};
-use crate::platforms::call::StoreConnection;
+use crate::platforms::identity::tidy_address;
 use crate::platforms::{by_name, registry, transport};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -143,7 +144,7 @@ impl StoreChange {
             if url.as_ref().is_some_and(|url| url.len() > MAX_URL || url.contains('\0')) {
                 checks.note("/base_url", format!("must be an address of at most {MAX_URL} characters"));
             }
-            store.base_url = url.clone();
+            store.base_url = url.as_deref().map(tidy_address);
         }
         if let Some(given) = &self.credentials {
             *credentials = given.clone().unwrap_or_default();
@@ -191,14 +192,7 @@ fn check_with_platform(service: &Service, store: &Store, credentials: &Credentia
         let known: Vec<&str> = registry().iter().map(|p| p.name()).collect();
         return Err(vec![FieldError::new("/platform", format!("must be one of: {}", known.join(", ")))]);
     };
-    let connection = StoreConnection {
-        store_id: store.id,
-        platform: store.platform.clone(),
-        base_url: store.base_url.clone(),
-        config: serde_json::from_str(&store.config).unwrap_or_default(),
-        credentials: credentials.clone(),
-    };
-    platform.check_config(&connection)?;
+    platform.check_config(&connection_of(store, credentials))?;
     let literal = store.base_url.as_deref().and_then(transport::literal_address);
     if !service.allow_private_targets && literal.is_some_and(|ip| !transport::is_public(ip)) {
         return Err(vec![FieldError::new("/base_url", "must not be a loopback or private address")]);
@@ -220,7 +214,7 @@ fn check_warehouses(t: &mut Tenant<'_>, store: &Store) -> db::Result<()> {
 /// Adds a store.
 ///
 /// # Errors
-/// Every invalid field, or a conflict if the seller has too many stores.
+/// Every invalid field, or a conflict if the seller has too many stores or has connected this shop already.
 pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) -> Result<Store> {
     let mut checks = Checks::default();
     if entered.name.is_none() {
@@ -248,6 +242,7 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         last_success_at: None,
         created_at: now,
         updated_at: now,
+        shop: None,
     };
     let mut credentials = Credentials::new();
     entered.apply(&mut store, &mut credentials)?;
@@ -259,6 +254,8 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         }
         let mut store = store.clone();
         check_warehouses(t, &store)?;
+        check_shop_is_new(t, &store)?;
+        store.shop = shop_of(&store);
         store.credentials = seal(&service, t, store.id, &credentials)?;
         t.save_store(&store)?;
         let settings = t.sync_settings()?;
@@ -279,7 +276,7 @@ fn switches(store: &Store) -> StoreSwitches {
 /// Changes a store, and holds, releases or cancels its waiting pushes accordingly.
 ///
 /// # Errors
-/// No such store, or every invalid field.
+/// No such store, every invalid field, or a conflict if it becomes a shop that the seller has connected already.
 pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: StoreChange) -> Result<Store> {
     let (now, actor, service) = (service.now(), caller.actor(), service.clone());
     let saved = caller.db.write(move |t| {
@@ -291,6 +288,13 @@ pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: St
         entered.apply(&mut store, &mut credentials).map_err(Error::Invalid)?;
         check_with_platform(&service, &store, &credentials).map_err(Error::Invalid)?;
         check_warehouses(t, &store)?;
+        // A store of a former version that is the same shop as another one can still be changed, renamed or paused.
+        if shop_of(&store) != shop_of(&old) {
+            check_shop_is_new(t, &store)?;
+            store.shop = shop_of(&store);
+        } else if store.shop.is_none() && check_shop_is_new(t, &store).is_ok() {
+            store.shop = shop_of(&store);
+        }
         if new_credentials {
             store.credentials = seal(&service, t, id, &credentials)?;
         }

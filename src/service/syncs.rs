@@ -1,6 +1,7 @@
 //! Manual sync runs.
-use super::context::{Caller, Error, Result, Service, audited};
+use super::context::{Caller, Error, OPERATOR, Operator, Result, Service, audited};
 use crate::db::runs::{Run, RunFilter, RunKind};
+use crate::db::sellers::sellers;
 use crate::db::{self, Tenant};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::problem::Checks;
@@ -75,4 +76,55 @@ pub async fn start(service: &Service, caller: &Caller, filter: RunFilter) -> Res
             Ok(Ok(run))
         })
         .await?
+}
+
+/// Sellers read in one step.
+const SELLERS_PAGE: i64 = 500;
+
+/// The runs that an operator started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fleet {
+    /// Sellers whose listings are overwritten.
+    pub started: usize,
+    /// Suspended sellers, who are left out.
+    pub suspended: usize,
+    /// Sellers without a store.
+    pub without_stores: usize,
+}
+
+/// Starts a manual run of everything for each seller, as is necessary after a backup was restored: the service does not
+/// know what it has sent since.
+///
+/// # Errors
+/// If the database fails; the runs started before that go on, and starting them again does no harm.
+pub async fn start_for_all(service: &Service, _: Operator) -> Result<Fleet> {
+    let (mut fleet, mut after) = (Fleet::default(), None);
+    loop {
+        let page = service.db.read(move |conn| sellers(conn, after, SELLERS_PAGE)).await?;
+        let Some(last) = page.last() else { return Ok(fleet) };
+        after = Some(last.id);
+        for seller in &page {
+            if seller.suspended {
+                fleet.suspended += 1;
+                continue;
+            }
+            let (now, tenant) = (service.now(), service.db.seller(seller.id));
+            let started = tenant.write(move |t| {
+                if t.stores(None, 1)?.is_empty() {
+                    return Ok(false);
+                }
+                let run = t.start_run(RunKind::Manual, &RunFilter::default(), now)?;
+                let mut entry = audited(OPERATOR, "sync.started", "manual");
+                entry.after = Some(json!({ "id": run.id }));
+                t.append_audit(&entry, now)?;
+                Ok(true)
+            });
+            match started.await {
+                Ok(true) => fleet.started += 1,
+                // The seller may have been deleted in between.
+                Ok(false) | Err(db::Error::NotFound) => fleet.without_stores += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }

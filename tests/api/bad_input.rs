@@ -104,6 +104,7 @@ fn sellers_settings_warehouses_and_skus_name_each_bad_field(backend: Backend) {
             ("allocation_mode", vec![json!("fair")]),
             ("buffer", vec![json!(-1), json!(1_000_000_000_001_i64), json!(0.5), json!("3")]),
             ("trigger_on_cancellation", vec![json!("no")]),
+            ("create_skus", vec![json!(1)]),
             ("initial_overwrite", vec![json!(1)]),
             ("colour", vec![json!("red")]),
         ] {

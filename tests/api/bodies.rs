@@ -91,7 +91,6 @@ fn a_file_with_too_many_columns_is_refused_and_names_some_of_them() {
     let answer = ada.send_as("PUT", &path, "text/csv", format!("sku,external_id,{}\nA,a\n", columns.join(",")).as_bytes());
     let detail = answer.names(422, "");
     assert!(detail.starts_with("has 1000002 columns; those after the first 256 are ignored, such as c254, c255"), "{detail}");
-    assert_eq!(answer.json()["errors"].as_array().unwrap().len(), 100);
     assert!(answer.body.len() < 10_000);
 }
 

@@ -2,7 +2,7 @@
 use crate::client::{exchange, request};
 use crate::database::Backend;
 use crate::support::{Api, DOCUMENT, Expect};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::HashSet;
 
 /// The endpoints of the specification, verbatim, without `/v1/stream`.
@@ -104,6 +104,51 @@ fn it_states_the_page_size_limits_of_every_list() {
     for schema in schemas {
         assert_eq!((schema["minimum"].as_i64(), schema["maximum"].as_i64()), (Some(1), Some(1000)));
     }
+}
+
+/// The body that the page at `/docs` starts with.
+fn sample(schema: &Value) -> Value {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return sample(DOCUMENT.pointer(reference.trim_start_matches('#')).unwrap());
+    }
+    match (&schema["examples"][0], schema["type"].as_str()) {
+        (Value::Null, Some("array")) => json!([sample(&schema["items"])]),
+        (Value::Null, _) if schema["oneOf"].is_array() => sample(&schema["oneOf"][0]),
+        (Value::Null, _) => panic!("this schema of a request has no example: {schema}"),
+        (example, _) => example.clone(),
+    }
+}
+
+#[test]
+fn the_sample_body_of_every_request_passes_validation() {
+    let api = Api::start(Backend::Sqlite);
+    let (mut tried, operator) = (0, api.operator());
+    for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for (media_type, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+                let body = match content["example"].as_str() {
+                    Some(text) => text.to_owned(),
+                    None => sample(&content["schema"]).to_string(),
+                };
+                let ada = api.seller("Ada");
+                ada.event("first", "MUG-BLUE", "purchase", 1);
+                let store = ada.post("/v1/stores", &json!({ "name": "x", "platform": "simulated", "base_url": "http://127.0.0.1:9" }));
+                let store = store.is(201);
+                let id = if path.starts_with("/admin") { ada.id.as_str() } else { store["id"].as_str().unwrap() };
+                let address = path.replace("{id}", id).replace("{code}", "main");
+                let caller = if path.starts_with("/admin") { &operator } else { &ada };
+                let answer = caller.send_as(&method.to_uppercase(), &address, media_type, body.as_bytes());
+                // The sample store answers nothing, so it cannot be searched.
+                let fits = answer.status < 300 || (path.ends_with("/discover") && answer.status == 409);
+                assert!(fits, "{method} {path} answered {} to its own sample {body}: {}", answer.status, answer.text());
+                assert!(!body.contains("additionalProp"), "{body}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 15, "{tried}");
+    let story = DOCUMENT["info"]["description"].as_str().unwrap();
+    assert!(["event_id", "Retry-After", "duplicate", "UUIDv7"].iter().all(|word| story.contains(word)), "{story}");
 }
 
 fn references(value: &Value) -> Vec<String> {

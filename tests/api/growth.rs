@@ -317,7 +317,7 @@ fn look_of_a_stream(grown: &Grown<'_>) -> u64 {
     runtime.block_on(async {
         let rows = Db::open(&Settings::new(url)).seller(seller);
         let look = rows.read(move |t| {
-            let changed = (t.pushes_changed_since(since, 200)?.len(), t.live_runs(since, 200)?.len());
+            let changed = (t.pushes_changed_between(since, since, 200)?.len(), t.live_runs(since, 200)?.len());
             Ok((changed, t.stores(None, 1000)?.len(), t.open_circuits(since)?.len()))
         });
         look.await.unwrap();

@@ -31,6 +31,7 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("GET", "/admin/sellers/{id}/keys", Operator, Value::Null),
         ("DELETE", "/admin/sellers/{id}/keys/{key_id}", Operator, Value::Null),
         ("GET", "/admin/overview", Operator, Value::Null),
+        ("POST", "/admin/syncs", Operator, Value::Null),
         ("GET", "/v1/sync-settings", Seller, Value::Null),
         ("PUT", "/v1/sync-settings", Seller, json!({ "auto_sync": true })),
         ("GET", "/v1/warehouses", Seller, Value::Null),

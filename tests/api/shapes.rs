@@ -45,7 +45,9 @@ fn the_operator_manages_sellers_and_their_keys(backend: Backend) {
     has(&listed["items"][0], json!({ "id": created["id"], "name": "Ada & Sons" }));
     assert_eq!(listed["next_cursor"], Value::Null);
 
-    let second = operator.post(&format!("{path}/keys"), &Value::Null).is(201);
+    let second = operator.post(&format!("{path}/keys"), &json!({ "name": "warehouse" })).is(201);
+    assert_eq!(second["name"], "warehouse");
+    operator.post(&format!("{path}/keys"), &json!({ "name": " " })).names(422, "/name");
     assert!(is_id(&second["id"]) && second["api_key"] != created["api_key"]);
     for key in [key, second["api_key"].as_str().unwrap()] {
         assert_eq!(api.call("GET", "/v1/stores", key, None).status, 200);
@@ -55,6 +57,7 @@ fn the_operator_manages_sellers_and_their_keys(backend: Backend) {
     let keys = operator.get(&format!("{path}/keys")).is(200);
     assert!(is_instant(&keys["items"][0]["revoked_at"]) && keys["items"][1]["revoked_at"].is_null(), "{keys}");
     assert!(keys["items"][0].get("api_key").is_none());
+    assert_eq!((&keys["items"][0]["name"], &keys["items"][1]["name"]), (&Value::Null, &json!("warehouse")));
     let first_page = operator.get(&format!("{path}/keys?limit=1")).is(200);
     assert_eq!(first_page["items"].as_array().unwrap().len(), 1);
     let rest = operator.get(&format!("{path}/keys?cursor={}", first_page["next_cursor"].as_str().unwrap())).is(200);
@@ -71,22 +74,24 @@ fn sync_settings_can_be_read_and_changed(backend: Backend) {
     let api = Api::start(backend);
     let ada = api.seller("Ada");
     let first = json!({ "auto_sync": false, "frequency": "incremental", "daily_at": "03:30", "timezone": "Asia/Taipei", "catch_up_hours": 4,
-        "allocation_mode": "shared", "buffer": 0, "trigger_on_cancellation": false });
+        "allocation_mode": "shared", "buffer": 0, "trigger_on_cancellation": false, "create_skus": true });
     has(&ada.get("/v1/sync-settings").is(200), first);
     let all = json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "23:59", "timezone": "America/St_Johns", "catch_up_hours": 0,
-        "allocation_mode": "exclusive", "buffer": 7, "trigger_on_cancellation": true });
+        "allocation_mode": "exclusive", "buffer": 7, "trigger_on_cancellation": true, "create_skus": false });
     let mut change = all.clone();
     change["initial_overwrite"] = json!(false);
     let changed = ada.put("/v1/sync-settings", &change).is(200);
     has(&changed, all.clone());
     assert!(is_instant(&changed["next_run_at"]), "{changed}");
     assert!(changed.get("initial_sync_id").is_none());
-    has(&ada.get("/v1/sync-settings").is(200), all);
+    let got = ada.get("/v1/sync-settings").is(200);
+    has(&got, all);
+    assert_eq!(ada.put("/v1/sync-settings", &got).is(200), got, "what a GET answered can be sent back");
     has(&ada.put("/v1/sync-settings", &json!({})).is(200), json!({ "buffer": 7, "auto_sync": true }));
 
     ada.put("/v1/sync-settings", &json!({ "auto_sync": false })).is(200);
     let on_again = ada.put("/v1/sync-settings", &json!({ "auto_sync": true })).is(200);
-    has(&on_again, json!({ "frequency": "incremental" }));
+    has(&on_again, json!({ "frequency": "timed_full" }));
     let runs = ada.get("/v1/syncs").is(200);
     has(&runs["items"][0], json!({ "id": on_again["initial_sync_id"], "kind": "initial" }));
     ada.put("/v1/sync-settings", &json!({ "auto_sync": true })).is(200);
@@ -209,7 +214,7 @@ fn stock_events_are_answered_one_by_one(backend: Backend) {
     ada.post("/v1/warehouses", &json!({ "code": "north" })).is(201);
     let batch = json!([
         { "event_id": "e1", "sku": "A", "kind": "purchase", "quantity": 5 },
-        { "event_id": "e2", "sku": "A", "kind": "return", "quantity": 1, "occurred_at": "2026-03-02T12:00:00+08:00", "note": "box\topen" },
+        { "event_id": "e2", "sku": "A", "kind": "return", "quantity": 1.0, "occurred_at": "2026-03-02T12:00:00+08:00", "note": "box\topen" },
         { "event_id": "e3", "sku": "A", "kind": "sale", "quantity": 9 },
         { "event_id": "e4", "sku": "A", "kind": "cancellation", "quantity": 2 },
         { "event_id": "e5", "sku": "A", "kind": "adjustment", "quantity": -4 },

@@ -139,6 +139,7 @@ impl World {
             last_success_at: None,
             created_at: now,
             updated_at: now,
+            shop: None,
         };
         let db = all.seller(seller);
         db.write(move |t| {
@@ -211,7 +212,7 @@ impl World {
                 occurred_at: None,
                 note: None,
             };
-            NewEvent { hash: rand::random(), event }
+            NewEvent { hash: rand::random(), event, may_create_sku: true }
         };
         let events = skus.iter().map(event).collect();
         self.all.record(RecordRequest { seller: self.db.id(), now: self.now(), events }).await.unwrap();

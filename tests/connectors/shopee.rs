@@ -114,6 +114,7 @@ impl World {
             last_success_at: None,
             created_at: now,
             updated_at: now,
+            shop: None,
         };
         let extra = || Some([("item_id".to_owned(), "1000".to_owned())].into());
         let row = |n: u64| NewListing { sku: Sku::parse(&format!("M-{n}")).unwrap(), external_id: n.to_string(), extra: extra() };
@@ -186,7 +187,7 @@ impl World {
                 occurred_at: None,
                 note: None,
             };
-            NewEvent { hash: Sha256::digest(id).into(), event }
+            NewEvent { hash: Sha256::digest(id).into(), event, may_create_sku: true }
         };
         let events = units.iter().map(event).collect();
         let recorded = self.db.record(RecordRequest { seller: self.seller.id(), now: self.now(), events }).await.unwrap();

@@ -124,6 +124,9 @@ async fn inspect_form_results(tour: &mut Tour, world: &World, key: &str, visits:
     let address = |path: &str| format!("{}{path}", world.base);
     tour.browser.go(&address(&path_of("import"))).await;
     tour.browser.fill("#rows", "sku,external_id\nKETTLE-1,KETTLE-1\n,KETTLE-3\nMUG-BLUE,SOAP-SEA").await;
+    tour.browser.press("Preview").await;
+    tour.browser.says("to pair").await;
+    tour.inspect("import-preview").await;
     tour.browser.press("Import").await;
     tour.browser.says("rejected").await;
     tour.inspect("imported").await;

@@ -96,15 +96,20 @@ async fn listings_are_paired_by_sku_and_by_a_csv_import_that_reports_bad_rows() 
     let file = folder.path().join("listings.csv");
     std::fs::write(&file, "sku,external_id\nSKU-2,two\n,three\nSKU-1,four\nSKU-5,five\n").unwrap();
     browser.find("#file").await.send_keys(file.to_str().unwrap()).await.unwrap();
+    browser.press("Preview").await;
+    browser.says("2 to pair, 2 not valid").await;
+    browser.says("Nothing has been imported yet.").await;
     browser.press("Import").await;
     browser.says("2 paired, 2 rejected").await;
     let text = browser.text().await;
     assert!(text.contains("must not be empty") && text.contains("is already paired with the listing SKU-1"), "{text}");
+    let kept = browser.find("#rows").await.prop("value").await.unwrap().unwrap_or_default();
+    assert!(kept.contains("SKU-1,four"), "the rows are still there to be corrected: {kept}");
     let stores = world.call("GET", "/v1/stores", &key, json!(null)).await;
     let id = stores["items"][0]["id"].as_str().unwrap().to_owned();
     let (cookie, _) = world.session(&key).await;
     let (_, csv) = world.page(&cookie, &format!("/console/stores/{id}/listings.csv")).await;
-    assert_eq!(csv, "sku,external_id\nSKU-1,SKU-1\nSKU-2,two\nSKU-5,five\n");
+    assert_eq!(csv, "\u{feff}sku,external_id\nSKU-1,SKU-1\nSKU-2,two\nSKU-5,five\n");
     browser.close().await;
 }
 
@@ -191,6 +196,8 @@ async fn everything_works_without_javascript() {
     browser.says("The connection works").await;
     browser.press("Import CSV").await;
     browser.fill("#rows", "sku,external_id\nA,item-A").await;
+    browser.press("Preview").await;
+    browser.says("1 to pair").await;
     browser.press("Import").await;
     browser.says("1 row imported: 1 paired.").await;
     world.call("POST", "/v1/stock-events", &key, json!({"event_id": "e", "sku": "A", "kind": "count", "quantity": 9})).await;

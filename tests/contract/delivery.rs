@@ -282,3 +282,18 @@ fn a_push_that_waits_for_its_turn_is_queued() {
         world.sleep(minutes(5)).await;
     });
 }
+
+#[test]
+fn the_last_success_of_a_store_is_that_of_its_newest_confirmed_push() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        for _ in 0..3 {
+            seller.purchase("A", 1).await;
+            world.sleep(seconds(5)).await;
+            let confirmed = seller.pushes().await.last().unwrap().confirmed_at.unwrap();
+            let told = seller.store(&shop).await.last_success_at.unwrap();
+            assert!(told <= confirmed + seconds(1) && told >= confirmed - seconds(1), "{told} instead of {confirmed}");
+        }
+    });
+}

@@ -40,7 +40,11 @@ fn purchases(seller: SellerId, of: &str, count: usize) -> RecordRequest {
         occurred_at: None,
         note: None,
     };
-    RecordRequest { seller, now: now(), events: (0..count).map(|n| NewEvent { event: event(n), hash: [1; 32] }).collect() }
+    RecordRequest {
+        seller,
+        now: now(),
+        events: (0..count).map(|n| NewEvent { event: event(n), hash: [1; 32], may_create_sku: true }).collect(),
+    }
 }
 
 /// Occupies a connection with a read of this seller, or of nobody, until the sender is dropped.

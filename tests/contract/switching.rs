@@ -197,6 +197,64 @@ fn switching_on_again_uses_the_chosen_frequency() {
 }
 
 #[test]
+fn a_frequency_chosen_while_auto_sync_is_off_is_kept_on_switching_on() {
+    story_of_days(START, async |world| {
+        let seller = world.seller(off).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        seller.settings(|settings| settings.frequency = Frequency::TimedFull).await;
+        seller.switches_on_only().await;
+        seller.purchase("A", 5).await;
+        world.a_moment().await;
+        assert_eq!(world.received(&shop), [], "timed full coverage sends no increases");
+    });
+}
+
+#[test]
+fn after_todays_run_a_time_moved_to_later_today_is_next_due_tomorrow_and_nothing_runs_until_then() {
+    story_of_days(START, async |world| {
+        let seller = world.seller(daily_at("13:00", UTC)).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.sleep(hours(2)).await;
+        seller.settings(daily_at("15:00", UTC)).await;
+        let now = world.now();
+        let db = seller.db();
+        let next = db.read(move |t| {
+            let settings = t.sync_settings()?;
+            stocktide::service::daily::next_run_of(t, &settings, now)
+        });
+        assert_eq!(next.await.unwrap().unwrap().to_string(), "2026-03-03T15:00:00Z");
+        world.sleep(hours(20)).await;
+        assert_eq!(seller.dates(&shop).await.len(), 1);
+        let new = seller.shop("new", &["A"]).await;
+        let db = seller.db();
+        let next = db.read(move |t| {
+            let settings = t.sync_settings()?;
+            stocktide::service::daily::next_run_of(t, &settings, now)
+        });
+        assert_eq!(next.await.unwrap().unwrap().to_string(), "2026-03-02T15:00:00Z", "a store that has had no run yet");
+        world.sleep(hours(6)).await;
+        assert_eq!((seller.dates(&shop).await.len(), seller.dates(&new).await.len()), (2, 1));
+    });
+}
+
+#[test]
+fn a_store_of_a_former_version_that_is_the_same_shop_as_another_can_still_be_changed() {
+    story(async |world| {
+        let seller = world.seller(off).await;
+        let (one, two) = (seller.shop("one", &[]).await, seller.shop("two", &[]).await);
+        world.execute(&format!("UPDATE stores SET shop = NULL, config = replace(config, '{}', '{}')", two.external, one.external));
+        for shop in [&one, &two] {
+            seller.change_shop(shop, StoreChange { name: Some("renamed".to_owned()), ..StoreChange::default() }).await;
+            seller.pauses(shop).await;
+        }
+        let config = json!({ "external_store": "elsewhere" }).as_object().cloned().unwrap();
+        seller.change_shop(&two, StoreChange { config, ..StoreChange::default() }).await;
+        seller.change_shop(&one, StoreChange { name: Some("first".to_owned()), ..StoreChange::default() }).await;
+        assert!(seller.store(&one).await.shop.is_some() && seller.store(&two).await.shop.is_some());
+    });
+}
+
+#[test]
 fn a_switch_from_timed_full_coverage_to_incremental_ends_the_daily_runs() {
     story_of_days(START, async |world| {
         let seller = world.seller(daily_at("13:00", UTC)).await;

@@ -21,6 +21,7 @@ mod driver;
 mod program;
 mod wire;
 
+mod demo;
 mod faults;
 mod files;
 mod hostile;

@@ -1,4 +1,6 @@
 //! Loads the [`Book`]s of the sellers that a group of stock events concerns.
+mod since;
+
 use super::request::RecordRequest;
 use crate::db::connection::{Backend, Conn, on};
 use crate::db::pushes::{PushRow, is_active, is_increase, is_waiting};
@@ -7,7 +9,8 @@ use crate::db::scope::of_sellers;
 use crate::db::settings::{RuleRow, SettingsRow};
 use crate::db::stores::StoreRow;
 use crate::db::{Error, ROWS_PER_STATEMENT, Result, id_of};
-use crate::domain::ledger::{Book, Facts};
+use crate::domain::ledger::{Book, Facts, InCount, Seen};
+use crate::domain::look_alikes::fold;
 use crate::domain::push::Addressee;
 use crate::domain::{ListingId, SellerId, StoreId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
@@ -44,6 +47,8 @@ pub(super) fn books(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTree
     if !wanted.is_empty() {
         stores_and_rules(conn, &wanted, &mut found)?;
         stock(conn, &wanted, &mut found)?;
+        look_alikes(conn, &wanted, &mut found)?;
+        since::late_counts(conn, requests, &mut found.0)?;
         seen_events(conn, &wanted, &mut found)?;
         listings_and_pushes(conn, &wanted, &mut found)?;
     }
@@ -101,6 +106,7 @@ fn stores_and_rules(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found:
 }
 
 fn stock(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
+    type Level = (Vec<u8>, String, String, i64, Option<Timestamp>);
     let rows: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(warehouses, wanted, |_w| warehouses::created_at.ge(Timestamp::MIN))
         .select((warehouses::seller_id, warehouses::code)).load(c)?);
     for (key, code) in rows {
@@ -115,23 +121,67 @@ fn stock(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found
             facts.skus.insert(sku);
         }
     }
-    let rows: Vec<(Vec<u8>, String, String, i64)> =
-        on!(conn, c => of_sellers!(stock_levels, wanted, |w| stock_levels::sku.eq_any(w.skus.clone())).load(c)?);
-    for (key, sku, code, available) in rows {
+    let rows: Vec<Level> = on!(conn, c => of_sellers!(stock_levels, wanted, |w| stock_levels::sku.eq_any(w.skus.clone())).load(c)?);
+    for (key, sku, code, available, counted_at) in rows {
         if let Some(facts) = found.of(&key)? {
-            facts.levels.entry(sku).or_default().insert(WarehouseCode::parse(&code).map_err(Error::Corrupt)?, available);
+            let code = WarehouseCode::parse(&code).map_err(Error::Corrupt)?;
+            if let Some(counted_at) = counted_at {
+                facts.counted.entry(sku.clone()).or_default().insert(code.clone(), counted_at);
+            }
+            facts.levels.entry(sku).or_default().insert(code, available);
         }
     }
     Ok(())
 }
 
+/// SKUs that people may take for one of the events' SKUs that do not exist yet.
+fn look_alikes(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
+    let mut folded: BTreeMap<SellerId, BTreeSet<String>> = BTreeMap::new();
+    for (seller, wants) in wanted {
+        let Some(facts) = found.0.get(seller) else { continue };
+        let new: BTreeSet<String> = wants.skus.iter().filter(|sku| !facts.skus.contains(*sku)).map(|sku| fold(sku)).collect();
+        if !new.is_empty() {
+            folded.insert(*seller, new);
+        }
+    }
+    if folded.is_empty() {
+        return Ok(());
+    }
+    let mut rows: Vec<(Timestamp, String, Vec<u8>, Option<String>)> = on!(conn, c => of_sellers!(skus, &folded,
+            |f| skus::folded.eq_any(f.clone()).assume_not_null())
+        .select((skus::created_at, skus::sku, skus::seller_id, skus::folded)).load(c)?);
+    // The oldest of several.
+    rows.sort_unstable();
+    for (_, sku, key, folded) in rows {
+        let (Some(facts), Some(folded)) = (found.of(&key)?, folded) else { continue };
+        facts.look_alikes.entry(folded).or_insert(sku);
+    }
+    Ok(())
+}
+
+/// The substance of an event that was recorded before.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = stock_events)]
+struct SeenRow {
+    seller_id: Vec<u8>,
+    event_id: String,
+    sku: String,
+    kind: String,
+    quantity: i64,
+    warehouse: String,
+    to_warehouse: Option<String>,
+    accepted_at: Timestamp,
+    in_count: Option<i16>,
+}
+
 fn seen_events(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
-    let columns = (stock_events::seller_id, stock_events::event_id, stock_events::body_hash, stock_events::accepted_at);
-    let rows: Vec<(Vec<u8>, String, Vec<u8>, Timestamp)> =
-        on!(conn, c => of_sellers!(stock_events, wanted, |w| stock_events::event_id.eq_any(w.events.clone())).select(columns).load(c)?);
-    for (key, event_id, hash, at) in rows {
-        if let Some(facts) = found.of(&key)? {
-            facts.seen.insert(event_id, (hash, at));
+    let rows: Vec<SeenRow> = on!(conn, c => of_sellers!(stock_events, wanted, |w| stock_events::event_id.eq_any(w.events.clone()))
+        .select(SeenRow::as_select()).load(c)?);
+    for row in rows {
+        if let Some(facts) = found.of(&row.seller_id)? {
+            let SeenRow { event_id, sku, kind, quantity, warehouse, to_warehouse, accepted_at, in_count, .. } = row;
+            let in_count = InCount::from_bits(in_count);
+            facts.seen.insert(event_id, Seen { sku, kind, quantity, warehouse, to_warehouse, at: accepted_at, in_count });
         }
     }
     Ok(())

@@ -26,6 +26,7 @@ conditions! {
     has_ended = "pushes.state IN (2, 5, 7, 8)",
     /// By the partial index `pushes_age`, whose condition it repeats.
     is_confirmed = "pushes.state IN (2, 5, 7, 8) AND pushes.state = 2",
+    is_rejected = "pushes.state = 5",
     is_sending = "pushes.state = 1",
     is_uncertain = "pushes.state = 4",
     is_claimable = "pushes.state IN (0, 3)",
@@ -81,6 +82,7 @@ mod tests {
                 "is_held" => expected(|state, _| state == PushState::Held),
                 "has_ended" => expected(|state, _| state.has_ended()),
                 "is_confirmed" => expected(|state, _| state == PushState::Confirmed),
+                "is_rejected" => expected(|state, _| state == PushState::Rejected),
                 "is_sending" => expected(|state, _| state == PushState::Sending),
                 "is_uncertain" => expected(|state, _| state == PushState::Uncertain),
                 "is_claimable" => expected(|state, _| state.is_claimable()),

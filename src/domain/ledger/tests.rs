@@ -1,4 +1,7 @@
 //! The book, event by event, and its properties over many events.
+mod counts;
+mod new_skus;
+
 use super::*;
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::push::PushState;
@@ -7,7 +10,8 @@ use crate::domain::stock::EventKind::{self, *};
 use crate::domain::{Sku, StoreId};
 use proptest::prelude::*;
 
-const LIMITS: Limits = Limits { skus_per_seller: 3 };
+const LIMITS: Limits = Limits { skus_per_seller: 3, events_kept_for: Duration::from_secs(90 * DAY) };
+const DAY: u64 = 24 * 3600;
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(ms)
@@ -24,7 +28,15 @@ fn event(id: &str, kind: EventKind, quantity: i64) -> NewEvent {
         occurred_at: None,
         note: None,
     };
-    NewEvent { event, hash: [0; 32] }
+    NewEvent { event, hash: [0; 32], may_create_sku: true }
+}
+
+fn accepted(ms: i64) -> EventResult {
+    EventResult::Accepted { at: at(ms), remark: None, in_count: InCount::default() }
+}
+
+fn duplicate(ms: i64) -> EventResult {
+    EventResult::Duplicate { at: at(ms), remark: None }
 }
 
 fn of_sku(sku: &str, new: NewEvent) -> NewEvent {
@@ -73,7 +85,7 @@ fn increases(facts: Facts, events: &[(EventKind, i64)]) -> Vec<Option<i64>> {
     let mut book = Book::new(facts);
     for (n, (kind, quantity)) in events.iter().enumerate() {
         let result = book.apply(&event(&n.to_string(), *kind, *quantity), at(1), LIMITS);
-        assert_eq!(result, EventResult::Accepted { at: at(1) });
+        assert_eq!(result, accepted(1));
     }
     let pushes = book.changes().pushes;
     listings.iter().map(|id| pushes.iter().find(|push| push.listing_id() == *id).and_then(Push::quantity)).collect()
@@ -100,8 +112,8 @@ fn a_book_counts_the_pushes_that_its_events_make_or_raise() {
 #[test]
 fn an_event_is_applied_once_and_its_repeat_gets_the_first_answer() {
     let mut book = Book::new(one_store());
-    assert_eq!(book.apply(&event("1", Purchase, 5), at(1), LIMITS), EventResult::Accepted { at: at(1) });
-    assert_eq!(book.apply(&event("1", Purchase, 5), at(2), LIMITS), EventResult::Duplicate { at: at(1) });
+    assert_eq!(book.apply(&event("1", Purchase, 5), at(1), LIMITS), accepted(1));
+    assert_eq!(book.apply(&event("1", Purchase, 5), at(2), LIMITS), duplicate(1));
     let changes = book.changes();
     assert_eq!(changes.levels.into_values().collect::<Vec<_>>(), [5]);
     assert_eq!(changes.pushes.iter().map(Push::quantity).collect::<Vec<_>>(), [Some(5)]);
@@ -109,11 +121,10 @@ fn an_event_is_applied_once_and_its_repeat_gets_the_first_answer() {
 
 #[test]
 fn an_event_that_is_stored_is_a_duplicate_and_another_one_with_its_id_is_a_conflict() {
-    let seen = HashMap::from([("1".to_owned(), (vec![0; 32], at(7)))]);
+    let seen = HashMap::from([("1".to_owned(), Seen::new(&event("1", Purchase, 5).event, at(7), InCount::default()))]);
     let mut book = Book::new(Facts { seen, ..one_store() });
-    assert_eq!(book.apply(&event("1", Purchase, 5), at(9), LIMITS), EventResult::Duplicate { at: at(7) });
-    let other = NewEvent { hash: [1; 32], ..event("1", Purchase, 6) };
-    assert_eq!(refusal(&book.apply(&other, at(9), LIMITS)), ("/event_id", true));
+    assert_eq!(book.apply(&event("1", Purchase, 5), at(9), LIMITS), duplicate(7));
+    assert_eq!(refusal(&book.apply(&event("1", Purchase, 6), at(9), LIMITS)), ("/event_id", true));
     assert_eq!(book.changes(), Changes { sku_count: 1, ..Changes::default() });
 }
 
@@ -121,11 +132,12 @@ fn an_event_that_is_stored_is_a_duplicate_and_another_one_with_its_id_is_a_confl
 fn an_event_in_an_unknown_warehouse_changes_nothing_and_may_come_again() {
     let mut book = Book::new(one_store());
     let nowhere = || Some(WarehouseCode::parse("nowhere").unwrap());
-    let from = NewEvent { event: StockEvent { warehouse: nowhere().unwrap(), ..event("1", Purchase, 1).event }, hash: [0; 32] };
-    let to = NewEvent { event: StockEvent { to_warehouse: nowhere(), ..event("1", Transfer, 1).event }, hash: [0; 32] };
+    let with = |event| NewEvent { event, hash: [0; 32], may_create_sku: true };
+    let from = with(StockEvent { warehouse: nowhere().unwrap(), ..event("1", Purchase, 1).event });
+    let to = with(StockEvent { to_warehouse: nowhere(), ..event("1", Transfer, 1).event });
     assert_eq!(refusal(&book.apply(&from, at(1), LIMITS)), ("/warehouse", false));
     assert_eq!(refusal(&book.apply(&to, at(1), LIMITS)), ("/to_warehouse", false));
-    assert_eq!(book.apply(&event("1", Purchase, 1), at(2), LIMITS), EventResult::Accepted { at: at(2) });
+    assert_eq!(book.apply(&event("1", Purchase, 1), at(2), LIMITS), accepted(2));
 }
 
 #[test]
@@ -133,10 +145,10 @@ fn a_sku_is_created_on_first_sight_up_to_the_limit() {
     let mut book = Book::new(one_store());
     for (n, sku) in ["B", "C", "B"].into_iter().enumerate() {
         let result = book.apply(&of_sku(sku, event(&n.to_string(), Purchase, 1)), at(1), LIMITS);
-        assert_eq!(result, EventResult::Accepted { at: at(1) });
+        assert_eq!(result, accepted(1));
     }
     assert_eq!(refusal(&book.apply(&of_sku("D", event("3", Purchase, 1)), at(2), LIMITS)), ("/sku", false));
-    assert_eq!(book.apply(&event("4", Purchase, 1), at(2), LIMITS), EventResult::Accepted { at: at(2) }, "A is there already");
+    assert_eq!(book.apply(&event("4", Purchase, 1), at(2), LIMITS), accepted(2), "A is there already");
     let changes = book.changes();
     assert_eq!((changes.sku_count, changes.new_skus), (3, vec![("B".to_owned(), at(1)), ("C".to_owned(), at(1))]));
 }
@@ -270,7 +282,7 @@ proptest! {
             let deltas = new.event.deltas(&levels);
             match book.apply(&new, at(1), LIMITS) {
                 EventResult::Accepted { .. } => deltas.into_iter().for_each(|(code, delta)| *levels.entry(code).or_default() += delta),
-                result => prop_assert_eq!(result, EventResult::Duplicate { at: at(1) }),
+                result => prop_assert_eq!(result, duplicate(1)),
             }
         }
         let changed: Levels = book.changes().levels.into_iter().map(|((_, code), available)| (code, available)).collect();

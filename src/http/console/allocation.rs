@@ -66,8 +66,8 @@ impl AllocationForm {
                 .optional_unmarked()
                 .checked(errors, &format!("/shares/{}", store.id)),
         };
-        let typed = stores.iter().zip(&self.shares).filter(|(store, _)| store.sync_enabled);
-        let typed = typed.filter_map(|(store, text)| Some((store.name.clone(), Share::from_percent(text.parse().ok()?)?)));
+        let share = |store: &Store, text: &str| text.parse().ok().and_then(Share::from_percent).filter(|_| store.sync_enabled);
+        let typed = stores.iter().zip(&self.shares).map(|(store, text)| (store.name.clone(), share(store, text)));
         AllocationPage {
             frame,
             here: "sales-channel",

@@ -2,16 +2,18 @@
 use super::page::Frame;
 use super::session::SellerVisit;
 use super::show::{self, Badge, Stamp};
-use crate::db;
 use crate::db::runs::{Extent, Run, RunKind, RunState};
 use crate::db::stores::{Store, StoreLoad};
-use crate::domain::Timestamp;
+use crate::db::troubles::Troubles;
+use crate::db::{self, Tenant};
 use crate::domain::limits::MAX_STORES;
+use crate::domain::{StoreId, Timestamp};
 use crate::platforms::form::form_of;
 use crate::service::stores::{StoreState, state_of};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::TimeDelta;
+use std::collections::HashMap;
 
 /// How long a circuit still counts as open after its pause: the trial call that follows takes a while.
 const TRIAL: TimeDelta = TimeDelta::seconds(15);
@@ -35,7 +37,18 @@ pub(super) struct StoreRow {
     /// Whether every pending push is held.
     pub all_held: bool,
     pub listings: String,
+    /// "3 differ from target", and where to overwrite them.
+    pub differ: Option<String>,
     pub last_success: Option<Stamp>,
+    /// What needs a person, and where to look at it.
+    pub alert: Option<Alert>,
+}
+
+/// A notice that leads to what it is about.
+pub(super) struct Alert {
+    pub text: String,
+    pub link: String,
+    pub address: String,
 }
 
 /// Circuits whose pause ended at this instant or later count as open.
@@ -43,17 +56,29 @@ pub(super) fn circuits_since(frame: &Frame) -> Timestamp {
     frame.now - TRIAL
 }
 
-/// The state of a store, and its problem as a sentence.
-fn state_and_problem(frame: &Frame, store: &Store, open_until: Option<Timestamp>) -> (Badge, Option<String>) {
+/// The worst that is true of a store, with its number, and its problem as a sentence.
+fn state_and_problem(
+    frame: &Frame,
+    store: &Store,
+    load: StoreLoad,
+    troubles: Troubles,
+    open_until: Option<Timestamp>,
+) -> (Badge, Option<String>) {
+    let with = |word: &str, number: i64, what: &str| match number {
+        0 => word.to_owned(),
+        number => format!("{word}, {} {what}", show::units(number)),
+    };
     match (state_of(store), open_until) {
         (StoreState::NeedsReauthorisation, _) => {
             let reason = store.problem.clone().unwrap_or_else(|| "The store refused its credentials.".to_owned());
             (
-                Badge::new("Needs reauthorization", "bad"),
+                Badge::new(with("Needs reauthorization", load.held, "held"), "bad"),
                 Some(format!("{reason} The store is tried again every quarter of an hour, and pending updates are then sent.")),
             )
         }
-        (StoreState::Paused, _) => (Badge::new("Paused", "warn"), Some("Updates are held until you resume the store.".to_owned())),
+        (StoreState::Paused, _) => {
+            (Badge::new(with("Paused", load.held, "held"), "warn"), Some("Updates are held until you resume the store.".to_owned()))
+        }
         (StoreState::Off, _) => (Badge::new("Off", "quiet"), Some("Synchronization is off for this store.".to_owned())),
         (StoreState::Working, Some(until)) => {
             let next = if until > frame.now {
@@ -62,18 +87,37 @@ fn state_and_problem(frame: &Frame, store: &Store, open_until: Option<Timestamp>
                 "Retrying now.".to_owned()
             };
             (
-                Badge::new("Not responding", "bad"),
+                Badge::new(with("Not responding", load.waiting + load.held, "pending"), "bad"),
                 Some(format!("The store keeps failing. {next} Pending updates are kept and sent when it responds again.")),
             )
         }
-        (StoreState::Working, None) => (Badge::new("Working", "good"), store.problem.clone()),
+        (StoreState::Working, None) if troubles.rejected > 0 => (
+            Badge::new(format!("{} rejected", show::units(troubles.rejected)), "bad"),
+            Some("These listings don't show what they should. Each update's record says why, and what to do.".to_owned()),
+        ),
+        (StoreState::Working, None) if load.held > 0 => {
+            (Badge::new(format!("{} held", show::units(load.held)), "warn"), store.problem.clone())
+        }
+        (StoreState::Working, None) if store.problem.is_some() => (Badge::new("Needs attention", "warn"), store.problem.clone()),
+        (StoreState::Working, None) => (Badge::new("Working", "good"), None),
     }
 }
 
 impl StoreRow {
-    pub fn new(frame: &Frame, store: &Store, load: StoreLoad, open_until: Option<Timestamp>) -> Self {
-        let (state, problem) = state_and_problem(frame, store, open_until);
+    pub fn new(frame: &Frame, store: &Store, load: StoreLoad, troubles: Troubles, open_until: Option<Timestamp>) -> Self {
+        let (state, problem) = state_and_problem(frame, store, load, troubles, open_until);
+        let differs = format!("{} from target", show::count(troubles.differ, "differs", "differ"));
+        let unknown = format!("{} never checked", show::units(troubles.unknown));
+        let differ = match (troubles.differ, troubles.unknown) {
+            (0, 0) => None,
+            (_, 0) => Some(differs),
+            (0, _) => Some(unknown),
+            _ => Some(format!("{differs}, {unknown}")),
+        };
+        let differ = differ.map(|text| if troubles.partly { format!("at least {text}") } else { text });
         Self {
+            alert: Alert::of(store, &state, troubles),
+            differ,
             id: store.id.to_string(),
             name: store.name.clone(),
             platform: form_of(&store.platform).map_or("Unknown platform", |form| form.label),
@@ -91,18 +135,76 @@ impl StoreRow {
     /// All stores of the seller.
     pub async fn all(visit: &SellerVisit) -> Result<Vec<Self>, db::Error> {
         let since = circuits_since(&visit.frame);
-        let (stores, loads, circuits) =
-            visit.caller.db.read(move |t| Ok((t.stores(None, MAX_STORES)?, t.store_loads()?, t.open_circuits(since)?))).await?;
-        let row = |store: &Store| {
-            Self::new(&visit.frame, store, loads.get(&store.id).copied().unwrap_or_default(), circuits.get(&store.id).copied())
-        };
-        Ok(stores.iter().map(row).collect())
+        let read = visit.caller.db.read(move |t| {
+            let stores = t.stores(None, MAX_STORES)?;
+            let figures = StoreFigures::read(t, &stores, since)?;
+            Ok((stores, figures))
+        });
+        let (stores, figures) = read.await?;
+        Ok(stores.iter().map(|store| figures.row(&visit.frame, store)).collect())
+    }
+}
+
+/// What is known of all stores of a seller beside their rows.
+pub(super) struct StoreFigures {
+    loads: HashMap<StoreId, StoreLoad>,
+    troubles: HashMap<StoreId, Troubles>,
+    circuits: HashMap<StoreId, Timestamp>,
+}
+
+impl StoreFigures {
+    /// Of these stores.
+    pub fn read(t: &mut Tenant<'_>, stores: &[Store], circuits_since: Timestamp) -> Result<Self, db::Error> {
+        let troubles = t.troubles(&stores.iter().map(|store| store.id).collect::<Vec<_>>())?;
+        Ok(Self { loads: t.store_loads()?, troubles, circuits: t.open_circuits(circuits_since)? })
+    }
+
+    pub fn row(&self, frame: &Frame, store: &Store) -> StoreRow {
+        let id = &store.id;
+        let (load, troubles) = (self.loads.get(id).copied().unwrap_or_default(), self.troubles.get(id).copied().unwrap_or_default());
+        StoreRow::new(frame, store, load, troubles, self.circuits.get(id).copied())
+    }
+}
+
+impl Alert {
+    fn of(store: &Store, state: &Badge, troubles: Troubles) -> Option<Self> {
+        let (name, id) = (&store.name, store.id);
+        match state_of(store) {
+            StoreState::NeedsReauthorisation => Some(Self {
+                text: format!("{name} refused its credentials, so nothing reaches it."),
+                link: "Enter credentials".to_owned(),
+                address: format!("/console/stores/{id}/edit"),
+            }),
+            StoreState::Working if troubles.rejected > 0 => Some(Self {
+                text: format!("{name}: {} rejected.", show::count(troubles.rejected, "listing was", "listings were")),
+                link: "See why".to_owned(),
+                address: format!("/console/records?state=rejected&store={id}"),
+            }),
+            StoreState::Working if state.is_bad() => Some(Self {
+                text: format!("{name} is not responding."),
+                link: "See details".to_owned(),
+                address: format!("/console/stores/{id}"),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// The names of the stores that a run covers.
+pub(super) fn stores_text(stores: Option<&Vec<StoreId>>, name: impl Fn(&StoreId) -> Option<String>) -> String {
+    let Some(stores) = stores else { return "All stores".to_owned() };
+    let names: Vec<String> = stores.iter().map(|id| name(id).unwrap_or_else(|| "Removed store".to_owned())).collect();
+    match names.as_slice() {
+        [first, second, third, rest @ ..] if !rest.is_empty() => format!("{first}, {second}, {third} and more"),
+        _ => names.join(", "),
     }
 }
 
 pub(super) struct RunRow {
     pub id: String,
     pub kind: &'static str,
+    /// The stores that it covers.
+    pub stores: String,
     pub state: Badge,
     pub progress: Progress,
     pub started: Stamp,
@@ -161,8 +263,8 @@ pub(super) fn run_kind(kind: RunKind) -> &'static str {
 }
 
 impl RunRow {
-    /// `held` is the number of the run's pushes that are held.
-    pub fn new(frame: &Frame, run: Run, held: i64) -> Self {
+    /// `held` is the number of the run's pushes that are held, `stores` the names of the stores that it covers.
+    pub fn new(frame: &Frame, run: Run, held: i64, stores: String) -> Self {
         let state = match run.state {
             RunState::Running => Badge::new("Running", "wait"),
             RunState::Finished if run.failed > 0 => Badge::new("Finished with failures", "warn"),
@@ -173,6 +275,7 @@ impl RunRow {
         Self {
             id: run.id.to_string(),
             kind: run_kind(run.kind),
+            stores,
             state,
             progress: Progress::new(frame, &run, held),
             started: frame.stamp(run.started_at),

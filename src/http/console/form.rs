@@ -22,9 +22,9 @@ const MAX_FIELDS: usize = 2_000;
 const MAX_NAME: usize = 100;
 /// The most bytes in a form whose fields are short: a share for each store, the codes of all warehouses.
 pub(super) const SHORT: usize = 512 * 1024;
-/// The most bytes in a form with a list of SKUs, which its page repeats.
+/// The most bytes in a form with a list of SKUs, which its page repeats, and of a file that its page repeats.
 pub(super) const WITH_SKUS: usize = 2 * 1024 * 1024;
-/// The most bytes in a form with a file, which no page repeats: as many as the operator allows in a body.
+/// The most bytes in a form with a file: as many as the operator allows in a body.
 pub(super) const WITH_FILE: usize = usize::MAX;
 
 /// The fields of a form, in order.

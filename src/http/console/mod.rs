@@ -9,6 +9,7 @@
 mod allocation;
 mod asset_handler;
 mod assets;
+mod changed;
 mod components;
 mod field;
 mod figures;

@@ -1,5 +1,5 @@
 //! The operator's pages: live figures over all sellers, and each seller with its stores and pending pushes.
-use super::components::{StoreRow, circuits_since};
+use super::components::{StoreFigures, StoreRow, circuits_since};
 use super::figures::{Point, SAMPLE_EVERY};
 use super::page::{Frame, PageAnswer};
 use super::plot::Plot;
@@ -189,11 +189,13 @@ pub(super) async fn seller(visit: OperatorVisit, state: State, id: Path<SellerId
     let frame = &visit.frame;
     let seller = state.db.read(move |conn| sellers::seller(conn, id)).await?;
     let since = circuits_since(frame);
-    let (stores, loads, circuits) =
-        state.db.seller(id).read(move |t| Ok((t.stores(None, MAX_STORES)?, t.store_loads()?, t.open_circuits(since)?))).await?;
-    let row = |store: &crate::db::stores::Store| {
-        StoreRow::new(frame, store, loads.get(&store.id).copied().unwrap_or_default(), circuits.get(&store.id).copied())
-    };
+    let db = state.db.seller(id);
+    let read = db.read(move |t| {
+        let stores = t.stores(None, MAX_STORES)?;
+        let figures = StoreFigures::read(t, &stores, since)?;
+        Ok((stores, figures))
+    });
+    let (stores, figures) = read.await?;
     frame.page(&SellerPage {
         frame,
         here: "sellers",
@@ -203,6 +205,6 @@ pub(super) async fn seller(visit: OperatorVisit, state: State, id: Path<SellerId
         skus: units(seller.sku_count),
         id: seller.id.to_string(),
         name: seller.name,
-        stores: stores.iter().map(row).collect(),
+        stores: stores.iter().map(|store| figures.row(frame, store)).collect(),
     })
 }

@@ -1,5 +1,5 @@
 //! Pairing a store's listings with SKUs: CSV import and export, and discovery of the store's variants by SKU.
-use super::form::{Posted, WITH_FILE};
+use super::form::{Posted, WITH_FILE, WITH_SKUS};
 use super::page::{Frame, PageAnswer, go_saying};
 use super::session::SellerVisit;
 use super::show::count;
@@ -7,10 +7,11 @@ use crate::db::stores::Store;
 use crate::domain::StoreId;
 use crate::http::error::ApiError;
 use crate::http::listings::pair_csv;
+use crate::http::spreadsheet;
 use crate::http::state::State;
 use crate::platforms::by_name;
-use crate::service::discover::{Found, Proposal, discover};
-use crate::service::listings::Paired;
+use crate::service::discover::{Apply, Found, Proposal, discover};
+use crate::service::listings::{Paired, RowResult};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_DISPOSITION;
@@ -19,6 +20,8 @@ use askama::Template;
 
 /// Listings read per query of an export.
 const EXPORT_PAGE: i64 = 5_000;
+/// What to do after listings have been paired, because increases build on what the store shows.
+const NEXT: &str = "Next, preview an overwrite, so the store starts from correct numbers.";
 /// Rows and variants shown; all are counted.
 const MAX_SHOWN: usize = 200;
 
@@ -31,43 +34,86 @@ struct ImportPage<'a> {
     columns: String,
     error: Option<String>,
     result: Option<Imported>,
+    /// The rows that were sent, so that they can be corrected or, after a preview, imported.
+    rows: String,
+    /// There are too many of them to send them back.
+    too_long: bool,
 }
 
+/// What an import did, or would do.
 struct Imported {
     summary: String,
-    rejected: Vec<RejectedRow>,
+    only_preview: bool,
+    /// Whether it would change anything.
+    changes: bool,
+    noted: Vec<NotedRow>,
     more: usize,
 }
 
-struct RejectedRow {
+/// A row that was rejected, or that a person should look at.
+struct NotedRow {
     line: usize,
     external_id: String,
-    reason: String,
+    note: String,
+    rejected: bool,
 }
 
 fn import_page<'a>(frame: &'a Frame, store: &'a Store) -> ImportPage<'a> {
     let extra = by_name(&store.platform).map_or(&[][..], |platform| platform.listing_fields());
     let columns = ["sku", "external_id"].into_iter().chain(extra.iter().copied()).collect::<Vec<_>>().join(",");
-    ImportPage { frame, here: "stores", store, columns, error: None, result: None }
+    ImportPage { frame, here: "stores", store, columns, error: None, result: None, rows: String::new(), too_long: false }
+}
+
+/// What a person should know about a row.
+fn note_of(row: &RowResult) -> Option<String> {
+    if row.status == "rejected" {
+        return Some(row.reason.clone().unwrap_or_default());
+    }
+    let moved = row.moved_from.as_ref().map(|from| match row.set_to_0 {
+        true => format!("Is now paired with {from}. None of the new SKU is in stock, so the listing would be set to 0."),
+        false => format!("Is now paired with {from}."),
+    });
+    let similar = row.similar_sku.as_ref().map(|known| format!("The SKU is new and looks like {known}, which exists already."));
+    match (moved, similar) {
+        (None, None) => None,
+        (moved, similar) => Some(moved.into_iter().chain(similar).collect::<Vec<_>>().join(" ")),
+    }
 }
 
 impl Imported {
-    fn new(answer: Paired) -> Self {
-        let summary =
-            [(answer.created, "paired"), (answer.updated, "replaced"), (answer.unchanged, "unchanged"), (answer.rejected, "rejected")];
-        let summary = summary.iter().filter(|(number, _)| *number > 0);
-        let summary = summary.map(|(number, word)| format!("{} {word}", super::show::units(i64::try_from(*number).unwrap_or(i64::MAX))));
-        let rejected = answer.results.into_iter().filter(|row| row.status == "rejected").map(|row| RejectedRow {
-            // The header is the first line.
-            line: row.row + 2,
-            external_id: row.external_id.unwrap_or_default(),
-            reason: row.reason.unwrap_or_default(),
+    fn new(answer: Paired, only_preview: bool) -> Self {
+        let words = if only_preview {
+            ["to pair", "to replace", "unchanged", "not valid"]
+        } else {
+            ["paired", "replaced", "unchanged", "rejected"]
+        };
+        let summary = [answer.created, answer.updated, answer.unchanged, answer.rejected].into_iter().zip(words);
+        let summary = summary.filter(|(number, _)| *number > 0);
+        let summary = summary.map(|(number, word)| format!("{} {word}", super::show::units(i64::try_from(number).unwrap_or(i64::MAX))));
+        let noted = answer.results.into_iter().filter_map(|row| {
+            Some(NotedRow {
+                // The header is the first line.
+                line: row.row + 2,
+                note: note_of(&row)?,
+                rejected: row.status == "rejected",
+                external_id: row.external_id.unwrap_or_default(),
+            })
         });
-        let mut rejected: Vec<RejectedRow> = rejected.collect();
-        let more = rejected.len().saturating_sub(MAX_SHOWN);
-        rejected.truncate(MAX_SHOWN);
-        Self { summary: summary.collect::<Vec<_>>().join(", "), rejected, more }
+        let mut noted: Vec<NotedRow> = noted.collect();
+        let more = noted.len().saturating_sub(MAX_SHOWN);
+        noted.truncate(MAX_SHOWN);
+        let changes = answer.created + answer.updated > 0;
+        Self { summary: summary.collect::<Vec<_>>().join(", "), only_preview, changes, noted, more }
     }
+}
+
+/// A file, and the text that could be pasted instead of it.
+fn with_text(file: Vec<u8>) -> (Vec<u8>, String) {
+    let text = match spreadsheet::plain(&file) {
+        Ok(plain) => String::from_utf8_lossy(&plain).into_owned(),
+        Err(_) => String::from_utf8_lossy(&file).into_owned(),
+    };
+    (file, text)
 }
 
 pub(super) async fn import_form(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer {
@@ -76,24 +122,38 @@ pub(super) async fn import_form(visit: SellerVisit, id: Path<StoreId>) -> PageAn
     visit.frame.page(&import_page(&visit.frame, &store))
 }
 
-/// Imports the valid rows of a file, or of the pasted text, and lists the rejected ones.
+/// *Preview* says what the valid rows of a file, or of the pasted text, would do; *Import* does it and lists the rejected ones.
 pub(super) async fn import(mut posted: Posted<SellerVisit, WITH_FILE>, state: State, id: Path<StoreId>) -> PageAnswer {
     let (file, pasted) = (posted.fields.take_file("file"), posted.fields.take_file("rows"));
+    let too_long = file.len().max(pasted.len()) > WITH_SKUS;
+    // A file that has just been chosen has not been previewed, unless its page could not repeat it.
+    let only_preview = posted.fields.text("do") != "import" || !(file.is_empty() || too_long);
     let (visit, id) = (&posted.visit, id.into_inner());
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
     let mut page = import_page(&visit.frame, &store);
-    let rows = if file.is_empty() { pasted } else { file };
+    page.too_long = too_long;
+    let (rows, shown) = match (file.is_empty(), too_long) {
+        (true, true) => (pasted, String::new()),
+        (false, true) => (file, String::new()),
+        (true, false) => {
+            let shown = String::from_utf8_lossy(&pasted).into_owned();
+            (pasted, shown)
+        }
+        (false, false) => state.bodies.parse(file.len(), move || Ok(with_text(file))).await?,
+    };
+    page.rows = shown;
     if rows.iter().all(u8::is_ascii_whitespace) {
         page.error = Some("Choose a file or paste rows.".to_owned());
         return visit.frame.rejected(&page);
     }
-    match pair_csv(&visit.caller, &state, &store, rows).await {
-        Ok(answer) if answer.rejected == 0 => {
+    match pair_csv(&visit.caller, &state, &store, rows, only_preview).await {
+        Ok(answer) if answer.rejected == 0 && !only_preview => {
             let taken = count(i64::try_from(answer.results.len()).unwrap_or(i64::MAX), "row", "rows");
-            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{taken} imported: {}.", Imported::new(answer).summary)))
+            let summary = Imported::new(answer, false).summary;
+            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{taken} imported: {summary}. {NEXT}")))
         }
         Ok(answer) => {
-            page.result = Some(Imported::new(answer));
+            page.result = Some(Imported::new(answer, only_preview));
             visit.frame.page(&page)
         }
         Err(error)
@@ -116,7 +176,8 @@ pub(super) async fn export(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer 
     let id = id.into_inner();
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
     let extra = by_name(&store.platform).map_or(&[][..], |platform| platform.listing_fields());
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Without the mark, spreadsheet programs take the file for one in another encoding.
+    let mut writer = csv::Writer::from_writer("\u{feff}".as_bytes().to_vec());
     let not_written = |_| ApiError::unavailable("The file could not be written.");
     writer.write_record(["sku", "external_id"].into_iter().chain(extra.iter().copied())).map_err(not_written)?;
     let mut after: Option<String> = None;
@@ -125,7 +186,8 @@ pub(super) async fn export(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer 
         let page = visit.caller.db.read(move |t| t.search_listings(id, "", from.as_deref(), EXPORT_PAGE)).await?;
         for listing in &page {
             let own = extra.iter().map(|name| listing.extra.get(*name).map(String::as_str).unwrap_or_default());
-            writer.write_record([listing.sku.as_str(), listing.external_id.as_str()].into_iter().chain(own)).map_err(not_written)?;
+            let cells = [listing.sku.as_str(), listing.external_id.as_str()].into_iter().chain(own);
+            writer.write_record(cells.map(spreadsheet::cell)).map_err(not_written)?;
         }
         match page.last() {
             Some(last) if page.len() >= usize::try_from(EXPORT_PAGE).unwrap_or(usize::MAX) => after = Some(last.sku.clone()),
@@ -161,6 +223,7 @@ struct Group {
 
 struct Proposed {
     matched: usize,
+    creatable: usize,
     groups: Vec<Group>,
     already: String,
     next: Option<String>,
@@ -175,14 +238,19 @@ fn group(title: &'static str, explanation: &'static str, mut variants: Vec<Found
 
 impl Proposed {
     fn new(proposal: Proposal) -> Self {
-        let matched = proposal.matched.len();
+        let (matched, creatable) = (proposal.matched.len(), proposal.creatable);
         let groups = vec![
             group("Ready to pair", "These SKUs match yours.", proposal.matched),
             group("Duplicate SKUs", "Use a CSV import to choose which one to pair.", proposal.ambiguous),
-            group("No matching SKU", "Correct the SKU in the store, or pair the variant by CSV import.", proposal.unmatched),
+            group(
+                "No matching SKU",
+                "Create these SKUs, correct them in the store, or pair the variants by CSV import.",
+                proposal.unmatched,
+            ),
         ];
         Self {
             matched,
+            creatable,
             groups: groups.into_iter().filter(|group| !group.variants.is_empty()).collect(),
             already: count(i64::try_from(proposal.already_paired).unwrap_or(i64::MAX), "variant", "variants"),
             next: proposal.next_cursor,
@@ -201,7 +269,8 @@ pub(super) async fn discovered(posted: Posted<SellerVisit>, state: State, id: Pa
     let (visit, fields, id) = (&posted.visit, &posted.fields, id.into_inner());
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
     let cursor = fields.some("cursor").map(str::to_owned);
-    let apply = fields.text("do") == "pair";
+    let create_skus = fields.text("do") == "create";
+    let apply = Apply { pair: create_skus || fields.text("do") == "pair", create_skus };
     let mut page = DiscoverPage {
         frame: &visit.frame,
         here: "stores",
@@ -211,9 +280,9 @@ pub(super) async fn discovered(posted: Posted<SellerVisit>, state: State, id: Pa
         cursor: cursor.clone().unwrap_or_default(),
     };
     match discover(&state.service, &visit.caller, id, cursor, apply).await.map_err(ApiError::from) {
-        Ok(proposal) if apply && proposal.next_cursor.is_none() => {
+        Ok(proposal) if apply.pair && proposal.next_cursor.is_none() => {
             let paired = count(i64::try_from(proposal.paired).unwrap_or(i64::MAX), "listing", "listings");
-            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{paired} paired.")))
+            Ok(go_saying(&format!("/console/stores/{id}"), &format!("{paired} paired. {NEXT}")))
         }
         Ok(proposal) => {
             page.result = Some(Proposed::new(proposal));

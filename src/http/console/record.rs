@@ -1,5 +1,5 @@
 //! One record: a push, or a run with the pushes that failed.
-use super::components::{RunRow, run_kind};
+use super::components::{RunRow, run_kind, stores_text};
 use super::page::{Frame, PageAnswer};
 use super::records::{PushRow, by_id};
 use super::session::SellerVisit;
@@ -95,18 +95,19 @@ struct RunPage<'a> {
 
 pub(super) async fn run(visit: SellerVisit, id: Path<RunId>) -> PageAnswer {
     let id = id.into_inner();
-    let (run, failed, stores) = visit
+    let (run, failed, stores, of_run) = visit
         .caller
         .db
         .read(move |t| {
             let run = t.run(id)?;
-            Ok((t.with_held(vec![run])?, t.failed_of_run(id, MAX_FAILURES)?, t.stores(None, MAX_STORES)?))
+            Ok((t.with_held(vec![run])?, t.failed_of_run(id, MAX_FAILURES)?, t.stores(None, MAX_STORES)?, t.stores_of_runs(&[id])?))
         })
         .await?;
     let (run, held) = run.into_iter().next().ok_or_else(|| ApiError::not_found("run"))?;
     let stores = by_id(stores);
     let frame = &visit.frame;
-    let run = RunRow::new(frame, run, held);
+    let covered = stores_text(of_run.get(&run.id), |id| stores.get(id).map(|store| store.name().to_owned()));
+    let run = RunRow::new(frame, run, held, covered);
     let pushes = failed.into_iter().map(|push| PushRow::new(frame, push, &stores)).collect();
     frame.page(&RunPage { frame, here: "records", running: run.progress.running, run, pushes })
 }

@@ -1,11 +1,14 @@
 //! Records: lists of pushes, runs and changes, with the reason for each state. Retries rejected and held pushes.
-use super::components::RunRow;
+use super::changed;
+use super::components::{RunRow, stores_text};
 use super::form::Posted;
 use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
 use super::show::{self, Badge, Stamp, count, query_value, sentence_case};
 use crate::db::audit::AuditEntry;
 use crate::db::pushes::PushFilter;
+use crate::db::runs::Run;
+use crate::db::sellers::ApiKey;
 use crate::db::stores::Store;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::names::shortened;
@@ -44,6 +47,12 @@ pub(super) struct StoreFacts {
     name: String,
     /// Why the store holds its pushes, if it does.
     holds: Option<&'static str>,
+}
+
+impl StoreFacts {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 pub(super) type StoresById = HashMap<StoreId, StoreFacts>;
@@ -96,26 +105,34 @@ struct ChangeRow {
     action: String,
     /// The changed item, unless the action already names it.
     subject: Option<String>,
-    before: Option<String>,
-    after: Option<String>,
+    /// What changed, line by line.
+    lines: Vec<String>,
 }
 
 impl ChangeRow {
-    fn new(frame: &Frame, entry: AuditEntry) -> Self {
-        let pretty = |value: serde_json::Value| serde_json::to_string_pretty(&value).unwrap_or_default();
+    fn new(frame: &Frame, entry: AuditEntry, keys: &[ApiKey]) -> Self {
         let is_named_by_action = entry.action.split('.').next().is_some_and(|what| what.replace('_', "-") == entry.subject);
         Self {
             at: frame.stamp(entry.at),
-            actor: match entry.actor.strip_prefix("key:").and_then(|id| id.get(id.len().saturating_sub(8)..)) {
-                // The last digits distinguish a seller's keys.
-                Some(last) => format!("API key …{last}"),
-                None => entry.actor,
-            },
+            actor: actor(frame, &entry.actor, keys),
             action: sentence_case(&entry.action.replace(['_', '.'], " ")).replace("Skus", "SKUs"),
             subject: (!is_named_by_action).then_some(entry.subject),
-            before: entry.before.map(pretty),
-            after: entry.after.map(pretty),
+            lines: changed::lines(entry.before.as_ref(), entry.after.as_ref()),
         }
+    }
+}
+
+/// Who changed something, in words: a key by its name, or by when it was made and its last digits.
+fn actor(frame: &Frame, actor: &str, keys: &[ApiKey]) -> String {
+    let Some(id) = actor.strip_prefix("key:") else { return sentence_case(actor) };
+    let key = keys.iter().find(|key| key.id.to_string() == id);
+    if let Some(name) = key.and_then(|key| key.name.as_ref()) {
+        return format!("API key “{name}”");
+    }
+    let last = id.get(id.len().saturating_sub(4)..).unwrap_or_default();
+    match key {
+        Some(key) => format!("API key of {}, ending in {last}", key.created_at.in_zone(frame.zone).format("%-d %b %Y")),
+        None => format!("API key ending in {last}"),
     }
 }
 
@@ -254,28 +271,34 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
 
 async fn runs(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPage<'_>) -> Result<(), ApiError> {
     let after: Option<RunId> = query.after.as_deref().and_then(|id| id.parse().ok());
-    let mut found = visit
+    let (mut found, of_runs, stores) = visit
         .caller
         .db
         .read(move |t| {
             let runs = t.runs(after, PAGE_AND_ONE)?;
-            t.with_held(runs)
+            let of_runs = t.stores_of_runs(&runs.iter().map(|run| run.id).collect::<Vec<_>>())?;
+            Ok((t.with_held(runs)?, of_runs, t.stores(None, MAX_STORES)?))
         })
         .await?;
+    let stores = by_id(stores);
     let more = found.len() > PAGE;
     found.truncate(PAGE);
     page.next = found.last().filter(|_| more).map(|(last, _)| format!("{HERE}?show=runs&after={}", last.id));
-    page.runs = found.into_iter().map(|(run, held)| RunRow::new(&visit.frame, run, held)).collect();
+    let row = |(run, held): (Run, i64)| {
+        let covered = stores_text(of_runs.get(&run.id), |id| stores.get(id).map(|store| store.name.clone()));
+        RunRow::new(&visit.frame, run, held, covered)
+    };
+    page.runs = found.into_iter().map(row).collect();
     Ok(())
 }
 
 async fn changes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPage<'_>) -> Result<(), ApiError> {
     let after = query.after.as_deref().and_then(|id| id.parse().ok());
-    let mut found = visit.caller.db.read(move |t| t.audit(after, PAGE_AND_ONE)).await?;
+    let (mut found, keys) = visit.caller.db.read(move |t| Ok((t.audit(after, PAGE_AND_ONE)?, t.keys()?))).await?;
     let more = found.len() > PAGE;
     found.truncate(PAGE);
     page.next = found.last().filter(|_| more).map(|last| format!("{HERE}?show=changes&after={}", last.id));
-    page.changes = found.into_iter().map(|entry| ChangeRow::new(&visit.frame, entry)).collect();
+    page.changes = found.into_iter().map(|entry| ChangeRow::new(&visit.frame, entry, &keys)).collect();
     Ok(())
 }
 

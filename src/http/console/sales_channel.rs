@@ -1,6 +1,6 @@
 //! *Set up > Sales channel*: the module *Auto-sync inventory* with its switch and its frequency, and a summary of
 //! allocation, stores and runs.
-use super::components::{RunRow, StoreRow, extent_text};
+use super::components::{RunRow, StoreRow, extent_text, stores_text};
 use super::field::Field;
 use super::form::Posted;
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
@@ -9,16 +9,18 @@ use super::show;
 use super::split::{self, Split};
 use crate::db::runs::{Extent, Run};
 use crate::db::stores::Store;
-use crate::domain::Timestamp;
 use crate::domain::allocation::AllocationMode;
 use crate::domain::limits::MAX_STORES;
-use crate::domain::schedule::next_run;
+use crate::domain::schedule::next_run_after;
 use crate::domain::settings::{Frequency, MAX_CATCH_UP_HOURS, SyncSettings, parse_daily_at, parse_timezone};
+use crate::domain::{RunId, StoreId, Timestamp};
 use crate::http::state::State;
+use crate::service::daily::last_date_of_all;
 use crate::service::settings::{self, EnteredChange};
 use askama::Template;
-use chrono::NaiveTime;
+use chrono::{NaiveDate, NaiveTime};
 use chrono_tz::Tz;
+use std::collections::BTreeMap;
 
 /// How many of the next daily runs are shown.
 const RUNS_AHEAD: usize = 5;
@@ -31,14 +33,14 @@ struct NextRun {
     remark: Option<String>,
 }
 
-/// The next daily runs at this time in this zone.
-fn runs_ahead(daily_at: NaiveTime, zone: Tz, now: Timestamp) -> Vec<NextRun> {
+/// The next daily runs at this time in this zone; `last` is the latest date that has had its run.
+fn runs_ahead(daily_at: NaiveTime, zone: Tz, now: Timestamp, last: Option<NaiveDate>) -> Vec<NextRun> {
     let settings = SyncSettings { auto_sync: true, frequency: Frequency::TimedFull, daily_at, ..SyncSettings::new(zone, now) };
     let mut at = now;
     let mut offset = None;
     (0..RUNS_AHEAD)
         .map(|_| {
-            at = next_run(&settings, at);
+            at = next_run_after(&settings, at, last);
             let local = at.in_zone(zone);
             let previous = offset.replace(chrono::Offset::fix(local.offset()));
             let remark = if local.time() != daily_at {
@@ -73,16 +75,21 @@ struct SalesChannelPage<'a> {
 
 struct Facts {
     settings: SyncSettings,
+    last_date: Option<NaiveDate>,
     stores: Vec<Store>,
     extent: Extent,
     runs: Vec<(Run, i64)>,
+    of_runs: BTreeMap<RunId, Vec<StoreId>>,
 }
 
 async fn facts(visit: &SellerVisit) -> Result<Facts, crate::db::Error> {
-    let read = visit.caller.db.read(|t| {
+    let now = visit.frame.now;
+    let read = visit.caller.db.read(move |t| {
         let latest = t.runs(None, 5)?;
         Ok(Facts {
+            of_runs: t.stores_of_runs(&latest.iter().map(|run| run.id).collect::<Vec<_>>())?,
             settings: t.sync_settings()?,
+            last_date: last_date_of_all(t, now)?,
             stores: t.stores(None, MAX_STORES)?,
             extent: t.overwrite_extent()?,
             runs: t.with_held(latest)?,
@@ -96,6 +103,11 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
     let stores = StoreRow::all(&visit).await?;
     let (frame, settings) = (&visit.frame, &facts.settings);
     let timed = settings.frequency == Frequency::TimedFull;
+    let name = |id: &StoreId| facts.stores.iter().find(|store| store.id == *id).map(|store| store.name.clone());
+    let run_row = |run: Run, held| {
+        let stores = stores_text(facts.of_runs.get(&run.id), name);
+        RunRow::new(frame, run, held, stores)
+    };
     frame.page(&SalesChannelPage {
         frame,
         here: "sales-channel",
@@ -104,11 +116,15 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
         zone: show::zone_name(settings.timezone, frame.now),
         extent: extent_text(facts.extent),
         nothing_listed: facts.extent.listings == 0,
-        runs_ahead: if settings.is_timed() { runs_ahead(settings.daily_at, settings.timezone, state.clock.now()) } else { Vec::new() },
+        runs_ahead: if settings.is_timed() {
+            runs_ahead(settings.daily_at, settings.timezone, state.clock.now(), facts.last_date)
+        } else {
+            Vec::new()
+        },
         split: split::of_stores(&facts.stores),
         exclusive: settings.allocation_mode == AllocationMode::Exclusive,
         stores,
-        runs: facts.runs.into_iter().map(|(run, held)| RunRow::new(frame, run, held)).collect(),
+        runs: facts.runs.into_iter().map(|(run, held)| run_row(run, held)).collect(),
         settings,
     })
 }
@@ -136,12 +152,16 @@ pub(super) async fn switch(posted: Posted<SellerVisit>, state: State) -> PageAns
     let caller = &posted.visit.caller;
     let change = EnteredChange { auto_sync: Some(on), initial_overwrite: Some(initial), ..EnteredChange::default() };
     let (settings, initial_run) = settings::change(&state.service, caller, change).await?;
+    let frequency = match settings.frequency {
+        Frequency::Incremental => INCREMENTAL.to_owned(),
+        Frequency::TimedFull => format!("Timed full coverage, daily at {}", settings.daily_at.format("%H:%M")),
+    };
     let notice = match (settings.auto_sync, initial_run) {
         (true, Some(_)) => {
             let extent = caller.db.read(|t| t.overwrite_extent()).await?;
-            format!("Automatic synchronization is on: {INCREMENTAL}. Overwriting {} now.", extent_text(extent))
+            format!("Automatic synchronization is on: {frequency}. Overwriting {} now.", extent_text(extent))
         }
-        (true, None) => format!("Automatic synchronization is on: {INCREMENTAL}."),
+        (true, None) => format!("Automatic synchronization is on: {frequency}."),
         (false, _) => "Automatic synchronization is off. Its pending updates are canceled.".to_owned(),
     };
     Ok(go_saying(HERE, &notice))
@@ -165,14 +185,17 @@ struct FrequencyPage<'a> {
 /// What the seller typed, valid or not.
 struct FrequencyForm {
     timed: bool,
+    /// The latest date that has had its run.
+    last_date: Option<NaiveDate>,
     daily_at: String,
     timezone: String,
     catch_up_hours: String,
 }
 
 impl FrequencyForm {
-    fn of(settings: &SyncSettings) -> Self {
+    fn of(settings: &SyncSettings, last_date: Option<NaiveDate>) -> Self {
         Self {
+            last_date,
             timed: settings.frequency == Frequency::TimedFull,
             daily_at: settings.daily_at.format("%H:%M").to_string(),
             timezone: settings.timezone.name().to_owned(),
@@ -203,27 +226,30 @@ impl FrequencyForm {
                 .help("If the service is down at the update time, the run can still start up to this much later.")
                 .checked(errors, "/catch_up_hours"),
             zones: chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect(),
-            runs_ahead: runs.map(|(at, zone)| runs_ahead(at, zone, frame.now)).unwrap_or_default(),
+            runs_ahead: runs.map(|(at, zone)| runs_ahead(at, zone, frame.now, self.last_date)).unwrap_or_default(),
             errors: errors.elsewhere(&["/daily_at", "/timezone", "/catch_up_hours"]),
         }
     }
 }
 
 pub(super) async fn frequency_page(visit: SellerVisit) -> PageAnswer {
-    let settings = visit.caller.db.read(|t| t.sync_settings()).await?;
-    visit.frame.page(&FrequencyForm::of(&settings).page(&visit.frame, settings.auto_sync, &FormErrors::default()))
+    let now = visit.frame.now;
+    let (settings, last_date) = visit.caller.db.read(move |t| Ok((t.sync_settings()?, last_date_of_all(t, now)?))).await?;
+    visit.frame.page(&FrequencyForm::of(&settings, last_date).page(&visit.frame, settings.auto_sync, &FormErrors::default()))
 }
 
 /// *Complete* saves the form; *Update preview* only shows its next runs.
 pub(super) async fn frequency(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
     let (visit, fields) = (&posted.visit, &posted.fields);
-    let old = visit.caller.db.read(|t| t.sync_settings()).await?;
+    let now = visit.frame.now;
+    let (old, last_date) = visit.caller.db.read(move |t| Ok((t.sync_settings()?, last_date_of_all(t, now)?))).await?;
     let timed = fields.text("frequency") == "timed_full";
     // A field that is missing or empty keeps its saved value.
     let or = |name: &str, saved: String| fields.some(name).map_or(saved, str::to_owned);
-    let saved = FrequencyForm::of(&old);
+    let saved = FrequencyForm::of(&old, last_date);
     let form = FrequencyForm {
         timed,
+        last_date,
         daily_at: or("daily_at", saved.daily_at),
         timezone: or("timezone", saved.timezone),
         catch_up_hours: or("catch_up_hours", saved.catch_up_hours),
@@ -244,7 +270,7 @@ pub(super) async fn frequency(posted: Posted<SellerVisit>, state: State) -> Page
         Ok((settings, _)) => {
             let when = if settings.auto_sync { "" } else { " It applies once automatic synchronization is on." };
             let notice = if timed {
-                let at = show::full(next_run(&settings, state.clock.now()), settings.timezone);
+                let at = show::full(next_run_after(&settings, state.clock.now(), last_date), settings.timezone);
                 format!(
                     "Timed full coverage is saved. Every listing is overwritten daily at {}, next on {at}.{when}",
                     settings.daily_at.format("%H:%M")
@@ -262,7 +288,7 @@ mod tests {
     use super::*;
 
     fn ahead(at: &str, now: &str) -> Vec<(String, bool)> {
-        let runs = runs_ahead(parse_daily_at(at).unwrap(), Tz::Europe__Berlin, now.parse().unwrap());
+        let runs = runs_ahead(parse_daily_at(at).unwrap(), Tz::Europe__Berlin, now.parse().unwrap(), None);
         runs.into_iter().map(|run| (run.at, run.remark.is_some())).collect()
     }
 

@@ -6,6 +6,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::{Datelike, Offset, TimeDelta};
 use chrono_tz::Tz;
+use std::borrow::Cow;
 
 /// An instant in short, with the full date, time and zone as its tooltip.
 #[derive(Debug, Clone, Template)]
@@ -140,19 +141,23 @@ pub(super) fn query_value(text: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(source = r#"<span class="badge {{ tone }}">{{ word }}</span>"#, ext = "html")]
 pub(super) struct Badge {
-    word: &'static str,
+    word: Cow<'static, str>,
     tone: &'static str,
 }
 impl HtmlSafe for Badge {}
 
 impl Badge {
-    pub fn word(&self) -> &'static str {
-        self.word
+    pub fn word(&self) -> &str {
+        &self.word
+    }
+
+    pub fn is_bad(&self) -> bool {
+        self.tone == "bad"
     }
 
     /// `tone` is a class of the style sheet: good, quiet, wait, warn or bad.
-    pub fn new(word: &'static str, tone: &'static str) -> Self {
-        Self { word, tone }
+    pub fn new(word: impl Into<Cow<'static, str>>, tone: &'static str) -> Self {
+        Self { word: word.into(), tone }
     }
 }
 

@@ -33,13 +33,16 @@ impl HtmlSafe for Split {}
 
 /// Draws the shares of the stores whose synchronization is on.
 pub(super) fn of_stores(stores: &[Store]) -> Split {
-    of_shares(stores.iter().filter(|store| store.sync_enabled).filter_map(|store| Some((store.name.clone(), store.share?))))
+    let shares = stores.iter().map(|store| (store.name.clone(), store.share.filter(|_| store.sync_enabled)));
+    of_shares(shares)
 }
 
-pub(super) fn of_shares(shares: impl Iterator<Item = (String, Share)>) -> Split {
+/// Draws these shares, in the order of the stores. A store without a share keeps its color for when it gets one.
+pub(super) fn of_shares(shares: impl Iterator<Item = (String, Option<Share>)>) -> Split {
     let mut from = 0;
     let mut parts = Vec::new();
     for (index, (name, share)) in shares.enumerate() {
+        let Some(share) = share else { continue };
         let width = share.hundredths();
         parts.push(Part { name, percent: percent(share.percent()), from, width, colour: index % COLOURS });
         from += width;
@@ -59,10 +62,19 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_bar_add_up() {
-        let shares = |values: &[i64]| values.iter().map(|v| ("s".to_owned(), Share::from_hundredths(*v).unwrap())).collect::<Vec<_>>();
+        let shares = |values: &[i64]| values.iter().map(|v| ("s".to_owned(), Share::from_hundredths(*v))).collect::<Vec<_>>();
         let split = of_shares(shares(&[5000, 3333]).into_iter());
         let whole: i64 = split.parts.iter().chain(&split.unallocated).map(|part| part.width).sum();
         assert_eq!((whole, split.beyond), (10_000, None));
         assert_eq!(of_shares(shares(&[6000, 6000]).into_iter()).beyond.as_deref(), Some("120%"));
+    }
+
+    #[test]
+    fn a_store_keeps_its_color_while_another_ones_share_is_being_typed() {
+        let drawn = |first: Option<i64>| {
+            let shares = [first, Some(3000)].map(|share| ("s".to_owned(), share.and_then(Share::from_hundredths)));
+            of_shares(shares.into_iter()).parts.iter().map(|part| part.colour).collect::<Vec<_>>()
+        };
+        assert_eq!((drawn(Some(5000)), drawn(None)), (vec![0, 1], vec![1]));
     }
 }

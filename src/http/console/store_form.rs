@@ -80,9 +80,9 @@ fn pointer(field: &StoreField) -> String {
 }
 
 impl Typed {
-    fn new_store(form: &StoreForm, share: f64) -> Self {
+    fn new_store(form: &StoreForm, share: Option<f64>) -> Self {
         let own = vec![String::new(); form.fields.len()];
-        Self { name: String::new(), share: percent_number(share), own, warehouses: Vec::new(), sync_enabled: true }
+        Self { name: String::new(), share: share.map(percent_number).unwrap_or_default(), own, warehouses: Vec::new(), sync_enabled: true }
     }
 
     fn of(store: &Store, form: &StoreForm) -> Self {
@@ -195,14 +195,15 @@ pub(super) struct NewQuery {
     platform: Option<String>,
 }
 
-/// The default share of a new store: all stock or, in exclusive mode, what is unallocated.
-async fn free_share(visit: &SellerVisit) -> Result<f64, crate::db::Error> {
+/// The default share of a new store: all stock or, in exclusive mode, what is unallocated. `None` if that is nothing: with a
+/// share of 0% the store would be set to 0, without a share it is left alone.
+async fn free_share(visit: &SellerVisit) -> Result<Option<f64>, crate::db::Error> {
     let (settings, stores) = visit.caller.db.read(|t| Ok((t.sync_settings()?, t.stores(None, MAX_STORES)?))).await?;
     if settings.allocation_mode == AllocationMode::Shared {
-        return Ok(100.0);
+        return Ok(Some(100.0));
     }
     let taken: f64 = stores.iter().filter_map(|store| store.share).map(Share::percent).sum();
-    Ok((100.0 - taken).max(0.0))
+    Ok(Some(100.0 - taken).filter(|free| *free >= 0.01))
 }
 
 /// The choice of a platform, then its form. With a single platform, its form comes first.

@@ -1,5 +1,5 @@
 //! Stores: the list, and one store with its listings. Pauses, tests and removes stores, and unpairs listings.
-use super::components::{StoreRow, circuits_since};
+use super::components::{StoreFigures, StoreRow, circuits_since};
 use super::form::Posted;
 use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
@@ -36,13 +36,17 @@ struct ListingRow {
     sku: String,
     sku_query: String,
     external_id: String,
+    target: Option<String>,
     shown: Option<String>,
+    differs: bool,
     shown_at: Option<Stamp>,
 }
 
 impl ListingRow {
-    fn new(frame: &Frame, listing: Listing) -> Self {
+    fn new(frame: &Frame, listing: Listing, target: Option<i64>) -> Self {
         Self {
+            target: target.map(units),
+            differs: target.zip(listing.shown).is_some_and(|(target, shown)| target != shown),
             id: listing.id.to_string(),
             sku_query: query_value(&listing.sku),
             sku: listing.sku,
@@ -81,13 +85,15 @@ pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<List
     let search = query.search.as_deref().unwrap_or_default().trim().to_owned();
     let (text, after) = (search.clone(), query.after.clone());
     let since = circuits_since(&visit.frame);
-    let (store, mut found, loads, circuits) = visit
+    let (store, mut found, figures, targets) = visit
         .caller
         .db
         .read(move |t| {
             let store = t.store(id)?;
             let found = t.search_listings(id, &text, after.as_deref(), PAGE_AND_ONE)?;
-            Ok((store, found, t.store_loads()?, t.open_circuits(since)?))
+            let targets = t.targets_of(&found.iter().map(|listing| listing.id).collect::<Vec<_>>())?;
+            let figures = StoreFigures::read(t, std::slice::from_ref(&store), since)?;
+            Ok((store, found, figures, targets))
         })
         .await?;
     let more = found.len() > PAGE;
@@ -105,11 +111,17 @@ pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<List
         paused: store.paused,
         needs_credentials: stores::state_of(&store) == StoreState::NeedsReauthorisation,
         added: frame.day(store.created_at),
-        store: StoreRow::new(frame, &store, loads.get(&id).copied().unwrap_or_default(), circuits.get(&id).copied()),
+        store: figures.row(frame, &store),
         next: last.map(|after| format!("/console/stores/{id}?search={}&after={after}", query_value(&search))),
         first: query.after.is_none(),
         search,
-        listings: found.into_iter().map(|listing| ListingRow::new(frame, listing)).collect(),
+        listings: found
+            .into_iter()
+            .map(|listing| {
+                let target = targets.get(&listing.id).copied().flatten();
+                ListingRow::new(frame, listing, target)
+            })
+            .collect(),
     })
 }
 

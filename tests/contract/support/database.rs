@@ -77,6 +77,19 @@ impl TestDatabase {
     }
 }
 
+impl TestDatabase {
+    /// Executes statements on a connection of its own.
+    pub fn execute(&self, sql: &str) {
+        match &self.url {
+            DatabaseUrl::Sqlite(path) => {
+                let mut conn = diesel::SqliteConnection::establish(path).unwrap();
+                conn.batch_execute(&format!("PRAGMA busy_timeout = 5000; {sql}")).unwrap();
+            }
+            DatabaseUrl::Postgres(url) => PgConnection::establish(url).unwrap().batch_execute(sql).unwrap(),
+        }
+    }
+}
+
 /// Databases for reuse. Creating and dropping one takes the server a second of disk activity, emptying one far less: a
 /// story reuses the emptied database of an earlier one, and all are dropped once no story is running.
 struct Pool {

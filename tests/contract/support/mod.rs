@@ -144,6 +144,11 @@ impl World {
         format!("{name}-{}", self.counter.get())
     }
 
+    /// Changes rows behind the service's back.
+    pub fn execute(&self, sql: &str) {
+        self.database.execute(sql);
+    }
+
     pub fn database_url(&self) -> db::DatabaseUrl {
         self.database.url.clone()
     }
@@ -379,6 +384,7 @@ impl Seller<'_> {
             allocation_mode: Some(new.allocation_mode),
             buffer: Some(new.buffer),
             trigger_on_cancellation: Some(new.trigger_on_cancellation),
+            create_skus: Some(new.create_skus),
             initial_overwrite: initial,
         };
         let caller = Caller { db: service.db.seller(self.id), name: "contract".to_owned() };
@@ -393,6 +399,12 @@ impl Seller<'_> {
     pub async fn switches_on(&self, change: impl FnOnce(&mut SyncSettings)) -> Run {
         let id = self.changes_settings(&self.world.service(), change, None).await.expect("switching on starts a run");
         self.db().read(move |t| t.run(id)).await.unwrap()
+    }
+
+    /// Switches auto-sync on without an initial overwrite and says nothing else.
+    pub async fn switches_on_only(&self) {
+        let entered = EnteredChange { auto_sync: Some(true), initial_overwrite: Some(false), ..EnteredChange::default() };
+        service::settings::change(&self.world.service(), &self.caller(), entered).await.unwrap();
     }
 
     pub async fn warehouse(&self, code: &str) {

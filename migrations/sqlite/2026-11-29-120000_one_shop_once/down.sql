@@ -1,0 +1,2 @@
+DROP INDEX stores_shop;
+ALTER TABLE stores DROP COLUMN shop;

@@ -1,0 +1,101 @@
+//! Pairing by discovery, where a shop's list of products is not what it should be.
+use crate::database::Backend;
+use crate::on_both_backends;
+use crate::support::{Api, Expect};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A simulated platform that answers each request for a page with what `page` says, given the cursor.
+fn shop(page: impl Fn(Option<&str>) -> Value + Send + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, calls) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&calls);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut bytes = Vec::new();
+            while !bytes.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                bytes.push(byte[0]);
+            }
+            let request = String::from_utf8_lossy(&bytes).into_owned();
+            let cursor = request.split_once("after=").map(|(_, rest)| rest.split(['&', ' ']).next().unwrap().to_owned());
+            counted.fetch_add(1, Ordering::SeqCst);
+            let body = page(cursor.as_deref()).to_string();
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).ok();
+        }
+    });
+    (address, calls)
+}
+
+fn item(id: &str, sku: &str) -> Value {
+    json!({ "external_id": id, "quantity": 1, "sku": sku })
+}
+
+fn a_list_that_repeats_a_page_for_ever_is_ended(backend: Backend) {
+    let api = Api::start(backend);
+    let ada = api.seller("Ada");
+    ada.event("e1", "A", "purchase", 1);
+    // One ignores which page it is asked for, the other leads back to its first page.
+    let ignoring: Box<dyn Fn(Option<&str>) -> Value + Send> = Box::new(|cursor: Option<&str>| {
+        let number: usize = cursor.unwrap_or("0").parse().unwrap();
+        json!({ "items": [item("1", "A")], "next": (number + 1).to_string() })
+    });
+    let circling: Box<dyn Fn(Option<&str>) -> Value + Send> = Box::new(|cursor: Option<&str>| match cursor {
+        None | Some("a") => json!({ "items": [item("1", "A")], "next": "b" }),
+        _ => json!({ "items": [item("2", "B")], "next": "a" }),
+    });
+    for (page, most) in [(ignoring, 3), (circling, 4)] {
+        let (address, calls) = shop(page);
+        let store = ada.store(&address.to_string(), address, json!({}));
+        let found = ada.post(&format!("/v1/stores/{store}/discover"), &json!({})).is(200);
+        assert_eq!((&found["next_cursor"], found["matched"].as_array().unwrap().len()), (&Value::Null, 1), "{found}");
+        assert!(calls.load(Ordering::SeqCst) <= most, "{} calls", calls.load(Ordering::SeqCst));
+    }
+}
+
+fn a_variant_on_two_pages_is_listed_once_and_two_variants_with_one_sku_are_pointed_out(backend: Backend) {
+    let api = Api::start(backend);
+    let ada = api.seller("Ada");
+    for sku in ["A", "B", "C"] {
+        ada.event(&format!("e-{sku}"), sku, "purchase", 1);
+    }
+    let (address, _) = shop(|cursor| match cursor {
+        None => json!({ "items": [item("1", "A"), item("2", "B")], "next": "x" }),
+        _ => json!({ "items": [item("2", "B"), item("3", "C"), item("4", "C")], "next": null }),
+    });
+    let store = ada.store("corner", address, json!({}));
+    let found = ada.post(&format!("/v1/stores/{store}/discover"), &json!({ "apply": true })).is(200);
+    let ids =
+        |group: &str| found[group].as_array().unwrap().iter().map(|v| v["external_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        (ids("matched"), ids("ambiguous"), &found["paired"]),
+        (vec!["1".into(), "2".into()], vec!["3".into(), "4".into()], &json!(2))
+    );
+}
+
+fn skus_that_are_new_here_are_created_on_request_unless_several_variants_have_them(backend: Backend) {
+    let api = Api::start(backend);
+    let ada = api.seller("Ada");
+    let (address, _) = shop(|_| json!({ "items": [item("1", "A"), item("2", "B"), item("3", "B"), item("4", " bad ")], "next": null }));
+    let store = ada.store("corner", address, json!({}));
+    let path = format!("/v1/stores/{store}/discover");
+    let found = ada.post(&path, &json!({ "apply": true })).is(200);
+    assert_eq!((&found["paired"], &found["creatable"], found["unmatched"].as_array().unwrap().len()), (&json!(0), &json!(1), 4), "{found}");
+    let created = ada.post(&path, &json!({ "apply": true, "create_skus": true })).is(200);
+    assert_eq!(created["paired"], 1, "{created}");
+    assert_eq!(ada.get("/v1/skus").is(200)["items"][0]["sku"], "A");
+}
+
+on_both_backends![
+    a_list_that_repeats_a_page_for_ever_is_ended,
+    a_variant_on_two_pages_is_listed_once_and_two_variants_with_one_sku_are_pointed_out,
+    skus_that_are_new_here_are_created_on_request_unless_several_variants_have_them,
+];

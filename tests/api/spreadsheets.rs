@@ -1,0 +1,113 @@
+//! Listings that have been through a spreadsheet program: what such a program does to SKUs and ids never moves a listing to an
+//! empty SKU unnoticed.
+use crate::database::Backend;
+use crate::on_both_backends;
+use crate::support::{Api, Caller, Expect, Platform};
+use serde_json::{Value, json};
+
+struct Shop<'a> {
+    ada: &'a Caller<'a>,
+    path: String,
+}
+
+impl<'a> Shop<'a> {
+    fn new(ada: &'a Caller<'a>, platform: &Platform) -> Self {
+        let store = ada.store("corner", platform.address, json!({ "external_store": "corner" }));
+        Self { ada, path: format!("/v1/stores/{store}/listings") }
+    }
+
+    fn put(&self, bytes: &[u8]) -> Value {
+        self.ada.send_as("PUT", &self.path, "text/csv", bytes).is(200)
+    }
+
+    fn dry_run(&self, text: &str) -> Value {
+        self.ada.send_as("PUT", &format!("{}?dry_run=true", self.path), "text/csv", text.as_bytes()).is(200)
+    }
+
+    /// External id and SKU of each listing.
+    fn pairs(&self) -> Vec<(String, String)> {
+        let listed = self.ada.get(&self.path).is(200);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let mut pairs: Vec<_> = listed["items"].as_array().unwrap().iter().map(|l| (text(&l["external_id"]), text(&l["sku"]))).collect();
+        pairs.sort();
+        pairs
+    }
+}
+
+fn lost_zeros_and_shortened_numbers_are_refused_by_row(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let ada = api.seller("Ada");
+    let shop = Shop::new(&ada, &platform);
+    ada.event("e1", "00123", "purchase", 50);
+    shop.put(b"sku,external_id\n00123,44781234567890\n");
+    let answer = shop.put(b"sku,external_id\n123,44781234567890\nB,4.47812E+13\nC,1\n1.2E+05,2\n");
+    assert_eq!((&answer["created"], &answer["rejected"]), (&json!(1), &json!(3)), "{answer}");
+    let pointers: Vec<&str> = answer["results"].as_array().unwrap().iter().filter_map(|r| r["errors"][0]["pointer"].as_str()).collect();
+    assert_eq!(pointers, ["/0/sku", "/1/external_id", "/3/sku"]);
+    assert!(answer["results"][0]["reason"].as_str().unwrap().contains("00123"));
+    assert_eq!(shop.pairs(), [("1".to_owned(), "C".to_owned()), ("44781234567890".to_owned(), "00123".to_owned())]);
+    ada.put("/v1/skus", &json!([{ "sku": "123" }])).is(200);
+    assert_eq!(shop.put(b"sku,external_id\n123,44781234567890\n")["updated"], 1, "123 exists now, so it is meant");
+}
+
+fn files_in_the_formats_of_spreadsheets_are_understood(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let ada = api.seller("Ada");
+    let shop = Shop::new(&ada, &platform);
+    let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    for (n, bytes) in [
+        b"sku;external_id\r\n\"=\"\"00123\"\"\";1\r\n".to_vec(),
+        b"sep=;\nsku;external_id;;\n00123;1;;\n;;;\n\n".to_vec(),
+        b"sku\texternal_id\n=\"00123\"\t1\n".to_vec(),
+        wide("\u{feff}sku\texternal_id\r\n00123\t1\r\n"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let answer = shop.put(bytes);
+        assert_eq!((&answer["rejected"], answer["results"].as_array().unwrap().len()), (&json!(0), 1), "{n}: {answer}");
+        assert_eq!(shop.pairs(), [("1".to_owned(), "00123".to_owned())], "{n}");
+    }
+}
+
+fn two_rows_may_swap_their_skus_and_a_row_that_would_take_one_that_is_kept_is_rejected(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let ada = api.seller("Ada");
+    let shop = Shop::new(&ada, &platform);
+    shop.put(b"sku,external_id\nA,1\nB,2\nC,3\n");
+    let swapped = shop.put(b"sku,external_id\nB,1\nC,2\nA,3\n");
+    assert_eq!((&swapped["updated"], &swapped["rejected"]), (&json!(3), &json!(0)), "{swapped}");
+    let pairs = |list: [(&str, &str); 3]| list.map(|(id, sku)| (id.to_owned(), sku.to_owned()));
+    assert_eq!(shop.pairs(), pairs([("1", "B"), ("2", "C"), ("3", "A")]));
+    // The last row is rejected, so its listing keeps A, so the first row cannot have it, so the second cannot have B.
+    let chain = shop.put(b"sku,external_id\nA,1\nB,2\nC,9\nC,3\n");
+    assert_eq!((&chain["updated"], &chain["created"], &chain["rejected"]), (&json!(0), &json!(0), &json!(4)), "{chain}");
+    assert_eq!(shop.pairs(), pairs([("1", "B"), ("2", "C"), ("3", "A")]));
+}
+
+fn a_dry_run_says_what_would_move_and_be_set_to_0_and_changes_nothing(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let ada = api.seller("Ada");
+    let shop = Shop::new(&ada, &platform);
+    ada.event("e1", "A", "purchase", 50);
+    shop.put(b"sku,external_id\nA,1\n");
+    ada.post("/v1/syncs", &json!({})).is(202);
+    crate::support::until("the store shows 50", || (platform.simulator.quantity("corner", "1") == 50).then_some(()));
+    crate::support::until("the service knows", || (ada.get(&shop.path).is(200)["items"][0]["shown"] == 50).then_some(()));
+    let answer = ada.changes_nothing(|| shop.dry_run("sku,external_id\nNew,1\nA,2\na,3\n,4\n"));
+    assert_eq!((&answer["created"], &answer["updated"], &answer["rejected"]), (&json!(2), &json!(1), &json!(1)), "{answer}");
+    let results = &answer["results"];
+    assert_eq!((&results[0]["moved_from"], &results[0]["set_to_0"]), (&json!("A"), &json!(true)));
+    assert!(results[1].get("moved_from").is_none() && results[1].get("set_to_0").is_none(), "{answer}");
+    assert_eq!(results[2]["similar_sku"], "A");
+    assert_eq!(shop.put(b"sku,external_id\na,3\n")["results"][0]["similar_sku"], "A", "and when it is done");
+    let named = ada.put("/v1/skus", &json!([{ "sku": "new " .trim() }, { "sku": "NEW" }])).is(200);
+    assert_eq!(named["results"][1]["similar_sku"], "new");
+}
+
+on_both_backends![
+    lost_zeros_and_shortened_numbers_are_refused_by_row,
+    files_in_the_formats_of_spreadsheets_are_understood,
+    two_rows_may_swap_their_skus_and_a_row_that_would_take_one_that_is_kept_is_rejected,
+    a_dry_run_says_what_would_move_and_be_set_to_0_and_changes_nothing,
+];

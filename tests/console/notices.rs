@@ -1,0 +1,213 @@
+//! What a new seller has to be told: what is wrong with a store, what differs, what a run covered, what was changed.
+use crate::support::{OPERATOR_KEY, World};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The text of a page without its tags.
+fn text_of(html: &str) -> String {
+    let mut text = String::new();
+    let mut inside = true;
+    for c in html.chars() {
+        match c {
+            '<' => inside = false,
+            '>' => {
+                inside = true;
+                text.push(' ');
+            }
+            _ if inside => text.push(c),
+            _ => {}
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Waits until the page says this; returns its HTML.
+async fn until_page_says(world: &World, cookie: &str, path: &str, words: &str) -> String {
+    for _ in 0..200 {
+        let (_, html) = world.page(cookie, path).await;
+        if text_of(&html).contains(words) {
+            return html;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{path} does not say {words:?}: {}", text_of(&world.page(cookie, path).await.1));
+}
+
+async fn event(world: &World, key: &str, id: &str, kind: &str, sku: &str, quantity: i64) {
+    let event = json!({"event_id": id, "sku": sku, "kind": kind, "quantity": quantity});
+    world.call("POST", "/v1/stock-events", key, event).await;
+}
+
+#[actix_web::test]
+async fn a_store_says_the_worst_that_is_true_with_its_number_and_a_notice_leads_there() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let id = world.store(&key, "corner", 100, &["A", "B"], 5).await;
+    world.call("PUT", "/v1/sync-settings", &key, json!({"auto_sync": true, "initial_overwrite": false})).await;
+    let mut faults = world.platform.faults();
+    faults.reject_items = vec!["item-A".to_owned()];
+    world.platform.set_faults(faults);
+    event(&world, &key, "e1", "purchase", "A", 3).await;
+    event(&world, &key, "e2", "purchase", "B", 3).await;
+    let (cookie, _) = world.session(&key).await;
+    for page in ["/console/sales-channel", "/console/stores", &format!("/console/stores/{id}")] {
+        let html = until_page_says(&world, &cookie, page, "1 rejected").await;
+        assert!(!text_of(&html).contains("Working"), "{page}");
+        let link = format!("/console/records?state=rejected&#38;store={id}");
+        assert!(html.contains(&link) || html.contains(&link.replace("&#38;", "&amp;")), "{page}: {html}");
+    }
+    let mut faults = world.platform.faults();
+    faults.reject_items.clear();
+    world.platform.set_faults(faults);
+    world.call("POST", "/v1/syncs", &key, json!({})).await;
+    until_page_says(&world, &cookie, "/console/stores", "Working").await;
+    world.call("PATCH", &format!("/v1/stores/{id}"), &key, json!({"paused": true})).await;
+    event(&world, &key, "e3", "purchase", "A", 1).await;
+    until_page_says(&world, &cookie, "/console/stores", "Paused, 1 held").await;
+    world.stop().unwrap();
+}
+
+#[actix_web::test]
+async fn listings_that_were_paired_after_switching_on_are_counted_and_an_overwrite_is_offered() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    world.call("PUT", "/v1/sync-settings", &key, json!({"auto_sync": true})).await;
+    event(&world, &key, "e1", "count", "A", 40).await;
+    let id = world.store(&key, "corner", 100, &[], 0).await;
+    let (cookie, csrf) = world.session(&key).await;
+    let form = [("csrf", csrf.as_str()), ("rows", "sku,external_id\nA,item-A"), ("do", "import")];
+    let answer = world.form(&format!("/console/stores/{id}/import"), &form).header("cookie", &cookie).send().await.unwrap();
+    assert_eq!(answer.status(), 303);
+    until_page_says(&world, &cookie, "/console/stores", "1 never checked").await;
+    event(&world, &key, "e2", "purchase", "A", 2).await;
+    world.until("the increase", || world.platform.quantity("corner", "item-A") == 2).await;
+    for page in ["/console/sales-channel", "/console/stores", &format!("/console/stores/{id}")] {
+        until_page_says(&world, &cookie, page, "1 differs from target").await;
+    }
+    let html = until_page_says(&world, &cookie, &format!("/console/stores/{id}"), "Preview an overwrite").await;
+    assert!(html.contains("/console/manual-sync/preview"));
+    world.call("POST", "/v1/syncs", &key, json!({})).await;
+    world.until("the overwrite", || world.platform.quantity("corner", "item-A") == 42).await;
+    for _ in 0..200 {
+        let (_, html) = world.page(&cookie, &format!("/console/stores/{id}")).await;
+        if !html.contains("Preview an overwrite") {
+            return world.stop().unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the offer stays after the overwrite");
+}
+
+#[actix_web::test]
+async fn a_frequency_chosen_while_off_is_kept_and_the_page_says_so() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let (cookie, csrf) = world.session(&key).await;
+    let choose = [("csrf", csrf.as_str()), ("frequency", "timed_full"), ("daily_at", "04:30")];
+    world.form("/console/sales-channel/frequency", &choose).header("cookie", &cookie).send().await.unwrap();
+    let (_, html) = world.page(&cookie, "/console/sales-channel/frequency").await;
+    assert!(!text_of(&html).contains("selects Incremental"), "{html}");
+    let on = [("csrf", csrf.as_str()), ("auto_sync", "on"), ("initial_overwrite", "on")];
+    world.form("/console/sales-channel/auto-sync", &on).header("cookie", &cookie).send().await.unwrap();
+    until_page_says(&world, &cookie, "/console/sales-channel", "Timed full coverage , every day at 04:30").await;
+    world.stop().unwrap();
+}
+
+#[actix_web::test]
+async fn a_run_names_its_stores_and_a_change_is_told_in_words() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let id = world.store(&key, "corner", 100, &["A"], 5).await;
+    world.store(&key, "market", 100, &["A"], 5).await;
+    world.call("POST", "/v1/syncs", &key, json!({"store_ids": [id]})).await;
+    world.call("PATCH", &format!("/v1/stores/{id}"), &key, json!({"share_percent": 30})).await;
+    let (cookie, _) = world.session(&key).await;
+    let runs = until_page_says(&world, &cookie, "/console/records?show=runs", "Manual sync").await;
+    assert!(text_of(&runs).contains("corner") && !text_of(&runs).contains("market"), "{}", text_of(&runs));
+    let changes = until_page_says(&world, &cookie, "/console/records?show=changes", "Share percent: 100 → 30").await;
+    let text = text_of(&changes);
+    assert!(text.contains("API key of ") && text.contains(", ending in ") && !text.contains("share_percent"), "{text}");
+    let seller = world.call("GET", "/admin/sellers", OPERATOR_KEY, Value::Null).await["items"][0]["id"].as_str().unwrap().to_owned();
+    let named = world.call("POST", &format!("/admin/sellers/{seller}/keys"), OPERATOR_KEY, json!({"name": "warehouse"})).await;
+    world.call("PATCH", &format!("/v1/stores/{id}"), named["api_key"].as_str().unwrap(), json!({"share_percent": 20})).await;
+    until_page_says(&world, &cookie, "/console/records?show=changes", "API key “warehouse”").await;
+    world.stop().unwrap();
+}
+
+#[actix_web::test]
+async fn a_new_store_of_an_exclusive_seller_without_anything_left_starts_without_a_share() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    world.store(&key, "corner", 100, &["A"], 44).await;
+    world.call("PUT", "/v1/sync-settings", &key, json!({"allocation_mode": "exclusive"})).await;
+    let (cookie, _) = world.session(&key).await;
+    let (_, html) = world.page(&cookie, "/console/stores/new?platform=simulated").await;
+    let field = html.split("name=\"share_percent\"").nth(1).unwrap().split('>').next().unwrap();
+    assert!(field.contains("value=\"\""), "with 0% the store would be set to 0: {field}");
+    world.stop().unwrap();
+}
+
+#[actix_web::test]
+async fn a_sum_over_100_percent_is_an_error_only_where_the_stores_share_exclusively_and_goes_when_it_is_right() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let one = world.store(&key, "one", 100, &["A"], 44).await;
+    let two = world.store(&key, "two", 100, &["A"], 44).await;
+    let (cookie, csrf) = world.session(&key).await;
+    let preview = async |mode: &str, first: &str, second: &str| {
+        let (one, two) = (format!("share-{one}"), format!("share-{two}"));
+        let form = [("csrf", csrf.as_str()), ("allocation_mode", mode), ("buffer", "0"), ("do", "show"), (&one, first), (&two, second)];
+        let answer = world.form("/console/sales-channel/allocation", &form).header("cookie", &cookie).send().await.unwrap();
+        let html = answer.text().await.unwrap();
+        html.split("id=\"split\"").nth(1).unwrap().split("</fieldset>").next().unwrap().to_owned()
+    };
+    assert!(preview("exclusive", "60", "60").await.contains("over 100%"));
+    assert!(!preview("exclusive", "60", "40").await.contains("over 100%"));
+    assert!(!preview("shared", "100", "100").await.contains("over 100%"));
+    let drawn = preview("exclusive", "", "40").await;
+    assert!(drawn.contains("share-1") && !drawn.contains("share-0"), "the second store keeps its color: {drawn}");
+    world.stop().unwrap();
+}
+
+#[actix_web::test]
+async fn the_button_that_retries_an_update_goes_with_its_state() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    world.store(&key, "corner", 100, &["A"], 5).await;
+    let mut faults = world.platform.faults();
+    faults.reject_items = vec!["item-A".to_owned()];
+    world.platform.set_faults(faults);
+    world.call("POST", "/v1/syncs", &key, json!({})).await;
+    let (cookie, _) = world.session(&key).await;
+    until_page_says(&world, &cookie, "/console/records?state=rejected", "Retry 1 update").await;
+    let pushes = world.call("GET", "/v1/pushes?state=rejected", &key, Value::Null).await;
+    let path = format!("/console/records/pushes/{}", pushes["items"][0]["id"].as_str().unwrap());
+    for (page, region) in [(path.as_str(), "id=\"live-push\""), ("/console/records?state=rejected", "id=\"live-records\"")] {
+        let (_, html) = world.page(&cookie, page).await;
+        let (region, retry) = (html.find(region).unwrap(), html.find("/retry\"").unwrap());
+        assert!(region < retry, "{page}: the button is outside of the region that is updated");
+    }
+    assert_eq!(world.call("GET", "/admin/overview", OPERATOR_KEY, Value::Null).await["sellers"], 1);
+    world.stop().unwrap();
+}
+
+#[actix_web::test]
+async fn variants_whose_skus_are_new_here_can_be_created_and_paired() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    for n in 0..41 {
+        world.platform.set_quantity("corner", &format!("SKU-{n}"), 5);
+    }
+    let id = world.store(&key, "corner", 100, &[], 0).await;
+    let (cookie, csrf) = world.session(&key).await;
+    let find = async |what: &str| {
+        let form = [("csrf", csrf.as_str()), ("do", what)];
+        world.form(&format!("/console/stores/{id}/discover"), &form).header("cookie", &cookie).send().await.unwrap()
+    };
+    let html = find("").await.text().await.unwrap();
+    assert!(text_of(&html).contains("Create 41 SKUs and pair them"), "{}", text_of(&html));
+    assert_eq!(find("create").await.status(), 303);
+    let listed = world.call("GET", &format!("/v1/stores/{id}/listings"), &key, Value::Null).await;
+    assert_eq!(listed["items"].as_array().unwrap().len(), 41);
+    world.stop().unwrap();
+}

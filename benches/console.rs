@@ -60,7 +60,7 @@ async fn sign_in(client: &reqwest::Client, base: &str, key: &str) -> String {
 }
 
 async fn add_key(db: &Db, seller: SellerId, now: Timestamp) {
-    db.write(move |conn| create_key(conn, seller, KeyId::new(now), &key_hash(KEY), now)).await.unwrap();
+    db.write(move |conn| create_key(conn, seller, KeyId::new(now), &key_hash(KEY), None, now)).await.unwrap();
 }
 
 async fn measure(server: Option<&str>) {

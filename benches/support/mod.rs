@@ -104,6 +104,7 @@ fn store_row(id: StoreId, now: Timestamp) -> Store {
         last_success_at: None,
         created_at: now,
         updated_at: now,
+        shop: None,
     }
 }
 

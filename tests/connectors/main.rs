@@ -104,6 +104,7 @@ impl World {
             last_success_at: None,
             created_at: now,
             updated_at: now,
+            shop: None,
         };
         let db = all.seller(seller);
         db.write(move |t| {

@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+type Page = Box<dyn Fn(Option<&str>) -> Value + Send>;
+
 /// A simulated platform that answers each request for a page with what `page` says, given the cursor.
 fn shop(page: impl Fn(Option<&str>) -> Value + Send + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -44,11 +46,11 @@ fn a_list_that_repeats_a_page_for_ever_is_ended(backend: Backend) {
     let ada = api.seller("Ada");
     ada.event("e1", "A", "purchase", 1);
     // One ignores which page it is asked for, the other leads back to its first page.
-    let ignoring: Box<dyn Fn(Option<&str>) -> Value + Send> = Box::new(|cursor: Option<&str>| {
+    let ignoring: Page = Box::new(|cursor: Option<&str>| {
         let number: usize = cursor.unwrap_or("0").parse().unwrap();
         json!({ "items": [item("1", "A")], "next": (number + 1).to_string() })
     });
-    let circling: Box<dyn Fn(Option<&str>) -> Value + Send> = Box::new(|cursor: Option<&str>| match cursor {
+    let circling: Page = Box::new(|cursor: Option<&str>| match cursor {
         None | Some("a") => json!({ "items": [item("1", "A")], "next": "b" }),
         _ => json!({ "items": [item("2", "B")], "next": "a" }),
     });

@@ -171,7 +171,7 @@ fn reasons(error: &str, message: &str, about_tokens: bool) -> Vec<String> {
         Outcome::Answered(results) => {
             panic!("{error} is not an answer: {:?}", results.first().map(|it| matches!(it, ItemResult::Applied { .. })))
         }
-        Outcome::Refused { reason, next_step } | Outcome::Closed { reason, next_step } => {
+        Outcome::Refused { reason, next_step } | Outcome::Closed { reason, next_step } | Outcome::Obscured { reason, next_step } => {
             assert!(!next_step.is_empty(), "{error} leaves the seller without a next step");
             reason
         }

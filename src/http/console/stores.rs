@@ -133,7 +133,11 @@ fn address_of(id: StoreId) -> String {
 pub(super) async fn check(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
     Ok(match stores::check(&state.service, &posted.visit.caller, id).await? {
-        None => go_saying(&address_of(id), WORKS),
+        None => {
+            let store = posted.visit.caller.db.read(move |t| t.store(id)).await?;
+            let left_open = stores::left_open_by_check(&store).map(|note| format!(" {note}")).unwrap_or_default();
+            go_saying(&address_of(id), &format!("{WORKS}{left_open}"))
+        }
         Some(reason) => go_warning(&address_of(id), &does_not_work(&reason)),
     })
 }

@@ -171,11 +171,19 @@ impl Tenant<'_> {
     }
 
     /// Deletes the rules of stores that are gone: an earlier version could save a rule while its store was being deleted.
-    pub fn delete_rules_of_missing_stores(&mut self) -> Result<()> {
+    /// With `skus`, only among the rules that [`Self::rules_of`] reads, so that one rule costs the same for any seller.
+    pub fn delete_rules_of_missing_stores(&mut self, skus: Option<&[String]>) -> Result<()> {
         let scope = self.scope();
         let known = scope.stores().select(stores::id.nullable());
-        on!(self.conn, c => diesel::delete(scope.rules().filter(rules::store_id.is_not_null())
-            .filter(rules::store_id.ne_all(known).assume_not_null())).execute(c))?;
+        let missing = rules::store_id.is_not_null().and(rules::store_id.ne_all(known).assume_not_null());
+        let Some(skus) = skus else {
+            on!(self.conn, c => diesel::delete(scope.rules().filter(missing)).execute(c))?;
+            return Ok(());
+        };
+        on!(self.conn, c => diesel::delete(scope.rules().filter(rules::sku.is_null()).filter(missing.clone())).execute(c))?;
+        for chunk in skus.chunks(ROWS_PER_STATEMENT) {
+            on!(self.conn, c => diesel::delete(scope.rules().filter(rules::sku.eq_any(chunk)).filter(missing.clone())).execute(c))?;
+        }
         Ok(())
     }
 

@@ -58,7 +58,9 @@ pub async fn save(service: &Service, caller: &Caller, changed: Vec<Rule>) -> Res
     let saved = Saved { saved: changed.len() - empty, removed: empty };
     let (now, actor) = (service.now(), caller.actor());
     let write = caller.db.write(move |t| {
-        t.delete_rules_of_missing_stores()?;
+        // A rule for all SKUs concerns the sum of every SKU, the rules of SKUs only their own.
+        let skus: Option<Vec<String>> = changed.iter().map(|rule| rule.sku.as_ref().map(ToString::to_string)).collect();
+        t.delete_rules_of_missing_stores(skus.as_deref())?;
         if let Some(index) = rule_of_missing_store(t, &changed)? {
             return Ok(Err(Error::NoSuch { pointer: format!("/{index}/store_id"), what: "store" }));
         }
@@ -69,8 +71,6 @@ pub async fn save(service: &Service, caller: &Caller, changed: Vec<Rule>) -> Res
         let settings = t.sync_settings()?;
         // The sum covers several rules; the error points to the first share in this request.
         let first = changed.iter().position(|rule| rule.share.is_some()).unwrap_or(0);
-        // A rule for all SKUs concerns the sum of every SKU, the rules of SKUs only their own.
-        let skus: Option<Vec<String>> = changed.iter().map(|rule| rule.sku.as_ref().map(ToString::to_string)).collect();
         check_shares_of(t, &settings, skus.as_deref(), &format!("/{first}/share_percent"))?;
         let mut entry = audited(&actor, "rules.changed", "rules");
         // Of a bulk upload, the audit log shows the size and the first rules; a few rules appear in full.

@@ -153,8 +153,8 @@ MUTATIONS = {
             ),
             (
                 "src/domain/schedule.rs",
-                "let first = last.and_then(|date| date.succ_opt()).map_or(",
-                'let first = last.and_then(|date| if crate::planted("double daily run at the repeated hour") { Some(date) } else { date.succ_opt() }).map_or(',
+                "let first = last.and_then(|date| date.succ_opt()).map_or(first",
+                'let first = last.and_then(|date| if crate::planted("double daily run at the repeated hour") { Some(date) } else { date.succ_opt() }).map_or(first',
             ),
             (
                 "src/domain/run.rs",
@@ -184,7 +184,7 @@ MUTATIONS = {
     "late request not healed": (
         [
             (
-                "src/domain/push/outcome.rs",
+                "src/domain/push/account.rs",
                 "        self.doubt_until.is_some_and(|until| until > now)\n",
                 '        !crate::planted("late request not healed") && self.doubt_until.is_some_and(|until| until > now)\n',
             )
@@ -253,11 +253,20 @@ MUTATIONS = {
             ),
             (
                 "src/db/ledger/load.rs",
-                "    for (key, event_id, hash, at) in rows {\n",
-                "    for (key, event_id, hash, at) in rows {\n"
+                "    for row in rows {\n        if let Some(facts) = found.of(&row.seller_id)? {\n            let SeenRow {",
+                "    for row in rows {\n"
                 '        if crate::planted("another tenant\'s event id") {\n'
                 "            for facts in found.0.values_mut() {\n"
-                "                facts.seen.insert(event_id.clone(), (hash.clone(), at));\n            }\n        }\n",
+                "                let SeenRow { event_id, sku, kind, quantity, warehouse, to_warehouse, accepted_at, in_count, .. } = row.clone();\n"
+                "                let in_count = InCount::from_bits(in_count);\n"
+                "                facts.seen.insert(event_id, Seen { sku, kind, quantity, warehouse, to_warehouse, at: accepted_at, in_count });\n"
+                "            }\n        }\n"
+                "        if let Some(facts) = found.of(&row.seller_id)? {\n            let SeenRow {",
+            ),
+            (
+                "src/db/ledger/load.rs",
+                "#[derive(Queryable, Selectable)]\n#[diesel(table_name = stock_events)]\nstruct SeenRow",
+                "#[derive(Clone, Queryable, Selectable)]\n#[diesel(table_name = stock_events)]\nstruct SeenRow",
             ),
         ],
         "two_sellers_can_use_the_same_event_ids_skus_and_item_names",
@@ -349,10 +358,10 @@ MUTATIONS = {
         [
             (
                 "src/domain/push/outcome.rs",
-                "                if self.is_too_old(ctx) && was_in_doubt {\n                    return self.leave_undecided(now);\n                }\n",
-                "                if self.is_too_old(ctx) && was_in_doubt {\n                    return self.leave_undecided(now);\n                }\n"
+                "                if self.is_too_old(ctx) && was_in_doubt {\n                    return self.leave_undecided(ctx);\n                }\n",
+                "                if self.is_too_old(ctx) && was_in_doubt {\n                    return self.leave_undecided(ctx);\n                }\n"
                 '                if self.kind == PushKind::Overwrite && crate::planted("overwrite confirmed without an answer") {\n'
-                "                    return self.confirm(account, None, now);\n                }\n",
+                "                    return self.confirm(account, None, ctx);\n                }\n",
             )
         ],
         "an_overwrite_whose_request_is_lost",
@@ -372,10 +381,10 @@ MUTATIONS = {
         [
             (
                 "src/domain/push/outcome.rs",
-                "        ListingUpdate { doubt_until: Some(now + DOUBT_FOR), heal: self.give_way_to_overwrite(now), ..ListingUpdate::default() }\n",
+                "        ListingUpdate { heal: self.give_way_to_overwrite(ctx.now), ..doubt }\n",
                 '        let forgotten = crate::planted("given up while in flight forgets the listing");\n'
-                "        let heal = self.give_way_to_overwrite(now).filter(|_| !forgotten);\n"
-                "        ListingUpdate { doubt_until: Some(now + DOUBT_FOR), heal, ..ListingUpdate::default() }\n",
+                "        let heal = self.give_way_to_overwrite(ctx.now).filter(|_| !forgotten);\n"
+                "        ListingUpdate { heal, ..doubt }\n",
             )
         ],
         "when_a_read_cannot_decide_the_target_is_written",

@@ -57,7 +57,8 @@ fn three_hundred_increases_take_two_calls() {
         world.purchase(&all, 4).await;
         world.sleep(5).await;
         let rows: Vec<usize> = mutations(world).iter().map(|(_, v)| v["input"]["changes"].as_array().map_or(0, Vec::len)).collect();
-        assert_eq!(rows, [250, 50]);
+        // A large batch of events is recorded in parts; what has come in when a call is made shares it.
+        assert_eq!((rows.len(), rows.iter().sum::<usize>()), (2, 300), "{rows:?}");
         assert!(all.iter().all(|sku| world.platform.quantity("acme", sku) == 4));
     });
 }

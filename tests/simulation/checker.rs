@@ -45,6 +45,8 @@ struct ListingState {
     present: BTreeMap<String, i64>,
     /// Those of them after which a read showed the earlier quantity, because as many units were sold.
     hidden: BTreeSet<String>,
+    /// The overwrites in flight when the listing was read last, with what it showed.
+    read_back: BTreeMap<String, i64>,
     /// Rejected increases that no overwrite contains yet: a seller can have them sent again.
     rejected: BTreeMap<String, i64>,
     /// Those of them that were given up and have to be healed, unless the seller switches auto-sync off or the overwrite
@@ -287,8 +289,10 @@ impl Checker<'_> {
         }
         let is_new = push.state == State::Confirmed && was != Some(State::Confirmed);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
-        // Where something else was applied late, a read may show by chance what it would show.
-        if is_new && !self.applied.contains(&push.id) && listed.wrong.is_none() {
+        // An overwrite whose answer was lost need not have been applied if a read has shown its number. Where something else
+        // was applied late, a read may show by chance what an increase would show.
+        let is_read_back = push.overwrite && push.quantity.is_some() && listed.read_back.get(&push.id).copied() == push.quantity;
+        if is_new && !self.applied.contains(&push.id) && !is_read_back && listed.wrong.is_none() {
             return fail("confirmed, but never applied", format!("{push:?}"));
         }
         if starts {
@@ -428,6 +432,8 @@ impl Checker<'_> {
                         listed.unreported_sales = 0;
                         let unseen = |p: &&Push| is_in_flight(p.state) && p.base == Some(shown) && listed.present.contains_key(&p.id);
                         listed.hidden.extend(listed.active.values().filter(unseen).map(|p| p.id.clone()));
+                        let overwritten = listed.active.values().filter(|p| p.overwrite && is_in_flight(p.state));
+                        listed.read_back = overwritten.map(|p| (p.id.clone(), shown)).collect();
                     });
                     self.last_read.insert((store.clone(), external_id), shown);
                 }

@@ -20,7 +20,7 @@ printf '//! The domain alone.\npub mod domain;\n' >src/lib.rs
 depends() { sed -n "s/^\($1\) = /\1 = /p" "$repository/Cargo.toml"; }
 {
   printf '[package]\nname = "stocktide-domain"\nversion = "0.0.0"\nedition = "2024"\n\n[workspace]\n\n[dependencies]\n'
-  depends 'serde\|serde_json\|serde_path_to_error\|chrono\|chrono-tz\|uuid\|thiserror\|utoipa'
+  depends 'serde\|serde_json\|serde_path_to_error\|chrono\|chrono-tz\|uuid\|thiserror\|unicode-security\|utoipa'
   printf '\n[dev-dependencies]\n'
   depends 'proptest'
   printf '\n[profile.dev]\ndebug = false\n'

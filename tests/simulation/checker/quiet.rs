@@ -62,7 +62,10 @@ impl Checker<'_> {
                     format!("{name}: {} owed", listed.owed),
                 );
             }
-            let unseen = |wrong: &Wrong| wrong.excuse == Excuse::AppliedLate && wrong.reported && wrong.sold != wrong.units;
+            // A rise is a contradiction. A fall is a sale, unless it leaves exactly the number of a late request, which several of
+            // them need not do together.
+            let can_be_seen = |wrong: &Wrong| wrong.units > wrong.sold;
+            let unseen = |wrong: &Wrong| wrong.excuse == Excuse::AppliedLate && wrong.reported && can_be_seen(wrong);
             if all_answers_received && listed.wrong.as_ref().is_some_and(unseen) {
                 return fail("request applied late was not healed", format!("{name}: {} owed", listed.owed));
             }

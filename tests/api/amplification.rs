@@ -121,7 +121,7 @@ fn members(schema: &Value, into: &mut BTreeSet<String>) {
     into.extend(schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys().cloned()));
 }
 
-/// A service whose quotas do not stand in the way.
+/// A service with quotas that these tests cannot exhaust.
 fn start() -> (Api, Platform) {
     (Api::start_with(Backend::Sqlite, &[("requests_per_second", "100000")]), Platform::start())
 }

@@ -100,10 +100,10 @@ async fn a_stream_ends_as_soon_as_its_reader_loses_the_right_to_read() {
             }
         }
         if !matches!(way, "suspended" | "deleted") {
-            world.call("PATCH", &format!("/v1/stores/{store}"), &second, json!({"name": "told too late"})).await;
+            world.call("PATCH", &format!("/v1/stores/{store}"), &second, json!({"name": "sent too late"})).await;
         }
         let text = read_to_end(open).await;
-        assert!(!text.contains("told too late"), "{way}: {text}");
+        assert!(!text.contains("sent too late"), "{way}: {text}");
     }
 }
 

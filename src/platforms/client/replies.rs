@@ -43,7 +43,7 @@ pub(super) fn fresh(request: Request, action: Action) -> Request {
     }
 }
 
-/// What a reply means: what stands in front of the platform is recognized for all connectors alike, and a 5xx that the
+/// What a reply means: answers of proxies and firewalls are recognized for all connectors alike, and a 5xx that the
 /// platform has not written itself never says that nothing was applied.
 pub(in crate::platforms) fn read_outcome(platform: &dyn Platform, store: &StoreConnection, call: &Call, reply: &Reply) -> Outcome {
     if let Some(outcome) = interference::recognize(call.action, reply) {

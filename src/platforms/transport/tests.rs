@@ -99,7 +99,7 @@ async fn only_the_public_addresses_of_a_name_are_called() {
     assert_eq!(kept, ["8.8.8.8:0".parse().unwrap()]);
 }
 
-/// Redirects are never followed, so a server on this machine can stand in for the shop.
+/// Redirects are never followed, so a server on this machine can play the shop.
 #[tokio::test]
 async fn a_redirect_from_a_public_name_to_a_private_address_is_not_followed() {
     let (trap, hits) = serve("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()).await;

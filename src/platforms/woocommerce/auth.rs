@@ -50,7 +50,7 @@ pub(super) fn authorized(
     Ok(request)
 }
 
-/// The value in the query. WooCommerce looks for [`MARK`] in the address as it stands there, so slashes stay as they are.
+/// The value in the query. WooCommerce looks for [`MARK`] in the undecoded address, so slashes are not encoded.
 fn value_of(name: &str, value: &str) -> String {
     if matches!(name, "rest_route" | "via") { value.to_owned() } else { percent(value) }
 }

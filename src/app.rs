@@ -9,7 +9,6 @@ use crate::http::{self, AppState, bodies::Bodies, console::Console, quota::Quota
 use crate::platforms::client::Client;
 use crate::platforms::limits::Limits;
 use crate::platforms::transport::HttpTransport;
-use crate::telemetry;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
@@ -66,7 +65,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     warn_of_files_and_keys(config, &sealer);
     let clock = Clock::system();
     let db = Db::open(&config.db);
-    let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
     let transport = HttpTransport::new(config.http.allow_private_targets).map_err(anyhow::Error::msg)?;
     let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), config.request_timeout, clock.clone());
     let deps = Deps::new(db.clone(), client, clock.clone(), sealer, config.actors.clone());
@@ -83,7 +81,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         bodies: Bodies::new(config.http.max_bodies_in_flight_bytes),
         quota: Quota::new(config.http.requests_per_second, config.http.rows_per_second),
         failed_keys: http::auth::FailedKeys::new(config.http.failed_keys_per_minute),
-        metrics,
         console: Console::new(config.console_https, stop.clone()),
     });
     tokio::spawn(http::console::keep_figures(state.clone()));

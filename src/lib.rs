@@ -12,7 +12,7 @@
 //! 4   actors | simulator                         who works, and when  |  the platform used by tests, demo and load
 //! 3   service                                    use cases: load, decide, save; shared by all entry points
 //! 2   db | platforms                             rows  |  outbound HTTP
-//! 1   clock                                      the only source of "now"
+//! 1   clock metrics                              the only source of "now", and what the service measures
 //! 0   domain                                     values and decisions: no async, no I/O, no framework
 //! ```
 //!
@@ -59,6 +59,7 @@ pub mod doc;
 pub mod domain;
 pub mod http;
 pub mod loadgen;
+pub mod metrics;
 pub mod platforms;
 pub mod service;
 pub mod simulator;

@@ -1,13 +1,8 @@
-//! Logs and metrics: set up once, by the program.
+//! Logs: set up once, by the program.
 //!
 //! A log message must be clear without its fields. Field names are fixed: `seller.id`, `store.id`, `platform`,
-//! `push.id`, `attempt`, `duration_ms`, `error`. No bodies, no secrets. Metric labels are platforms, outcomes, routes and
-//! statuses, never sellers or SKUs.
-mod metrics;
-
-use metrics::Metrics;
+//! `push.id`, `attempt`, `duration_ms`, `error`. No bodies, no secrets.
 use std::io::IsTerminal;
-use std::sync::{Arc, OnceLock};
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -40,19 +35,4 @@ pub fn start_logging(filter: &str, json: bool) {
     } else {
         registry.with(layer).try_init().ok()
     };
-}
-
-/// Installs the recorder of metrics, once per process, and returns the function that renders them as Prometheus text.
-///
-/// # Errors
-/// If another recorder is already installed.
-pub fn start_metrics() -> Result<Arc<dyn Fn() -> String + Send + Sync>, String> {
-    static STARTED: OnceLock<Result<Metrics, String>> = OnceLock::new();
-    let start = || {
-        let metrics = Metrics::default();
-        ::metrics::set_global_recorder(metrics.clone()).map_err(|e| e.to_string())?;
-        Ok(metrics)
-    };
-    let metrics = STARTED.get_or_init(start).clone()?;
-    Ok(Arc::new(move || metrics.render()))
 }

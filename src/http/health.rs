@@ -2,6 +2,7 @@
 use super::error::ApiError;
 use super::state::{Answer, State};
 use crate::db::NotReady;
+use crate::metrics::{note, render};
 use actix_web::{HttpResponse, get};
 use serde_json::json;
 
@@ -36,9 +37,9 @@ pub async fn readyz(state: State) -> Answer {
 #[get("/metrics")]
 pub async fn metrics(state: State) -> HttpResponse {
     let status = state.handle.status().await;
-    #[expect(clippy::cast_precision_loss, reason = "the number of actors stays far below 2^52")]
-    let gauge = |name: &'static str, value: usize| ::metrics::gauge!(name).set(value as f64);
-    gauge("stocktide_active_sellers", status.sellers);
-    gauge("stocktide_active_stores", status.stores);
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body((state.metrics)())
+    note(|metrics| {
+        metrics.active_sellers.set(i64::try_from(status.sellers).unwrap_or(i64::MAX));
+        metrics.active_stores.set(i64::try_from(status.stores).unwrap_or(i64::MAX));
+    });
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(render())
 }

@@ -13,7 +13,6 @@ use crate::service::Service;
 use actix_web::{HttpResponse, web};
 
 use secrecy::SecretString;
-use std::sync::Arc;
 
 /// Settings of the interface.
 #[derive(Debug, Clone)]
@@ -56,8 +55,6 @@ pub struct AppState {
     pub quota: Quota,
     /// Addresses that sent invalid keys.
     pub failed_keys: FailedKeys,
-    /// Renders `/metrics`.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The console's own state.
     pub console: Console,
     /// When the process started.

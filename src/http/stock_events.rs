@@ -12,6 +12,7 @@ use crate::domain::names::shortened;
 use crate::domain::problem::Checks;
 use crate::domain::stock::{EventKind, MAX_AVAILABLE, MAX_QUANTITY, StockEvent};
 use crate::domain::{EventId, FieldError, Sku, Timestamp, WarehouseCode};
+use crate::metrics;
 use crate::service::stock_events::{self, EnteredEvent};
 use actix_web::{HttpResponse, post};
 use serde::{Deserialize, Serialize};
@@ -216,7 +217,7 @@ pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answ
     let count = |status| results.iter().filter(|result| result.status == status).count();
     let answer = EventsAnswer { accepted: count("accepted"), duplicates: count("duplicate"), rejected: count("rejected"), results };
     for (status, count) in [("accepted", answer.accepted), ("duplicate", answer.duplicates), ("rejected", answer.rejected)] {
-        metrics::counter!("stocktide_stock_events_total", "status" => status).increment(u64::try_from(count).unwrap_or(0));
+        metrics::note(|metrics| metrics.stock_events(status, count));
     }
     if single && answer.rejected > 0 {
         let errors: Vec<FieldError> = answer.results.iter().flat_map(|result| result.errors.clone()).collect();

@@ -8,10 +8,12 @@ use super::interference;
 use super::limits::{Limits, Permit, Slept};
 use super::mask::Mask;
 use super::registry::by_name;
+use super::timings;
 use super::transport::{SendError, Transport};
 use crate::clock::Clock;
 use crate::domain::StoreId;
 use crate::domain::delivery::{ItemResult, Outcome};
+use crate::metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -90,8 +92,16 @@ impl Client {
     /// Waits for the app's and the store's rate limits. `None` when there is no such connector, which [`Self::send`]
     /// reports.
     pub async fn permit(&self, store: &StoreConnection, call: &Call) -> Option<Permit> {
+        self.permit_after(store, call, Duration::ZERO).await
+    }
+
+    /// [`Self::permit`] for a call that the limits have made wait already, which counts as part of its wait.
+    pub async fn permit_after(&self, store: &StoreConnection, call: &Call, waited: Duration) -> Option<Permit> {
         let platform = by_name(&store.platform)?;
-        Some(self.limits.acquire(store.store_id, &platform.facts(store), platform.cost(call)).await)
+        let asked_at = tokio::time::Instant::now();
+        let permit = self.limits.acquire(store.store_id, &platform.facts(store), platform.cost(call)).await;
+        timings::permitted(platform.name(), waited + asked_at.elapsed());
+        Some(permit)
     }
 
     /// Waits for most of the time until this store's next permit: what remains is at most `ahead`, or unknown.
@@ -163,8 +173,8 @@ impl Client {
         self.counters.calls.fetch_add(1, Ordering::Relaxed);
         self.counters.throttled.fetch_add(u64::from(matches!(sent.outcome, Outcome::TryAgain { throttled: true, .. })), Ordering::Relaxed);
         let label = outcome_label(&sent.outcome);
-        metrics::counter!("stocktide_platform_calls_total", "platform" => platform.name(), "outcome" => label).increment(1);
-        metrics::histogram!("stocktide_platform_call_seconds", "platform" => platform.name()).record(took.as_secs_f64());
+        metrics::note(|metrics| metrics.platform_call(platform.name(), label));
+        timings::called(platform.name(), took);
         tracing::debug!(store.id = %store.store_id, platform = platform.name(), outcome = label, items = call.items.len(), duration_ms = took.as_millis(), "called a platform");
         sent
     }

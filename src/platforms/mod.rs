@@ -35,6 +35,7 @@ pub mod shopline_open;
 pub mod sign;
 pub mod simulated;
 pub mod tiktok_shop;
+pub mod timings;
 pub mod transport;
 pub mod vendure;
 pub mod woocommerce;

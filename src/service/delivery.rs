@@ -13,10 +13,11 @@ use crate::domain::{CallId, ListingId, PushId, Timestamp};
 use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
 use crate::platforms::client::{Client, Sent};
 use crate::platforms::limits::Permit;
-use crate::platforms::{Facts, Platform, RESERVED, by_name};
+use crate::platforms::{Facts, Platform, RESERVED, by_name, timings};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A claimed call may wait this long for its permit; until then nothing is claimed, so that increases still merge.
@@ -70,6 +71,8 @@ pub struct Claim {
     recover: Option<Vec<CallId>>,
     check_times: bool,
     renewed: bool,
+    /// How long the limits have made the next call wait so far.
+    waited: Duration,
     /// What is reserved of the listings that were read just before, where the platform sets the stock on hand.
     reserved: HashMap<PushId, i64>,
 }
@@ -99,7 +102,18 @@ impl Claim {
         recover: Option<Vec<CallId>>,
         check_times: bool,
     ) -> Self {
-        Self { outbound, db, connection, terms, stop, recover, check_times, renewed: false, reserved: HashMap::new() }
+        Self {
+            outbound,
+            db,
+            connection,
+            terms,
+            stop,
+            recover,
+            check_times,
+            renewed: false,
+            waited: Duration::ZERO,
+            reserved: HashMap::new(),
+        }
     }
 
     /// The connection with renewed tokens, if this claim has renewed them.
@@ -190,9 +204,10 @@ impl Claim {
     }
 
     /// Waits for the limits. If delivery is stopped meanwhile, the claim is returned, because not one byte of it was sent.
-    async fn permitted(&self, call: ClaimedCall) -> Result<Claimed, Error> {
+    async fn permitted(&mut self, call: ClaimedCall) -> Result<Claimed, Error> {
+        timings::claimed(&self.connection.platform, call.items.iter().map(|item| item.due_for));
         let outbound = platform_call(&call, self.terms.abilities.idempotency);
-        if let Some(permit) = self.unless_stopped(self.outbound.client.permit(&self.connection, &outbound)).await {
+        if let Some(permit) = self.permit(&outbound).await {
             return Ok(Claimed::Call(call, permit));
         }
         let (store, now) = (self.connection.store_id, self.now());
@@ -201,8 +216,17 @@ impl Claim {
     }
 
     /// Waits, with nothing claimed, for most of the time that the limits demand. False if it was stopped.
-    async fn until_permit_is_near(&self) -> bool {
-        self.unless_stopped(self.outbound.client.until_permit_is_near(&self.connection, CLAIM_AHEAD)).await.is_some()
+    async fn until_permit_is_near(&mut self) -> bool {
+        let asked_at = Instant::now();
+        let near = self.unless_stopped(self.outbound.client.until_permit_is_near(&self.connection, CLAIM_AHEAD)).await;
+        self.waited += asked_at.elapsed();
+        near.is_some()
+    }
+
+    /// Waits for the rest of the time that the limits demand. `None` if it was stopped.
+    async fn permit(&mut self, call: &Call) -> Option<Option<Permit>> {
+        let waited = std::mem::take(&mut self.waited);
+        self.unless_stopped(self.outbound.client.permit_after(&self.connection, call, waited)).await
     }
 
     async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
@@ -242,7 +266,7 @@ impl Claim {
 
     async fn read_items(&mut self, items: Vec<CallItem>) -> Option<Sent> {
         let call = Call { action: Action::Read, items, idempotency_key: None };
-        let permit = self.unless_stopped(self.outbound.client.permit(&self.connection, &call)).await?;
+        let permit = self.permit(&call).await?;
         Some(self.exchange(&call, permit).await)
     }
 

@@ -29,6 +29,7 @@ mod growth;
 mod http;
 mod keys;
 mod lists;
+mod metrics;
 mod neighbours;
 mod one_shop;
 mod operations;

@@ -4,6 +4,7 @@ use crate::db::overview::sample;
 use crate::domain::Timestamp;
 use crate::http::admin::waiting_seconds;
 use crate::http::state::{AppState, State};
+use crate::metrics;
 use tokio::time::Instant;
 
 /// Takes a sample every few seconds until the service stops.
@@ -41,7 +42,7 @@ async fn next_point(state: &State, previous: &mut Counters) -> Result<Point, cra
     let current = Counters::read(state);
     let mut sample = state.db.read(move |conn| sample(conn, since)).await?;
     let times_ms = std::mem::take(&mut sample.times_ms);
-    metrics::gauge!("stocktide_oldest_waiting_push_seconds").set(waiting_seconds(sample.oldest_waiting, current.at));
+    metrics::note(|metrics| metrics.oldest_waiting_push.set(waiting_seconds(sample.oldest_waiting, current.at)));
     let (p50_ms, p99_ms) = (percentile(&times_ms, 50), percentile(&times_ms, 99));
     let seconds = (current.instant - previous.instant).as_secs_f64().max(0.001);
     let (calls, throttled) = (current.calls.saturating_sub(previous.calls), current.throttled.saturating_sub(previous.throttled));

@@ -65,3 +65,27 @@ async fn a_page_that_is_too_large_is_asked_for_in_smaller_ones_and_so_are_the_ne
     let client = Client { transport: Arc::new(Heavy(4)), ..client };
     assert!(matches!(client.variants(&store, None).await, Err(Outcome::Unknown { .. })), "not even a few fit");
 }
+
+/// A figure of `/metrics`, which all tests of this process share; 0 if it is not there yet.
+fn figure(series: &str) -> f64 {
+    let text = metrics::render();
+    text.lines().find_map(|line| line.strip_prefix(series)).map_or(0.0, |value| value.trim().parse().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_the_limits_is_measured_on_the_clock_that_tests_can_pause() {
+    const SUM: &str = "stocktide_limiter_wait_seconds_sum{platform=\"medusa\"}";
+    const WITHIN_5_MINUTES: &str = "stocktide_limiter_wait_seconds_bucket{platform=\"medusa\",le=\"300\"}";
+    let clock = Clock::starting_at("2027-01-04T12:00:00Z".parse().unwrap());
+    let limits = Arc::new(Limits::default());
+    let client = Client::new(Arc::new(Heavy(1)), Arc::clone(&limits), Duration::from_secs(1), clock);
+    let store = test_store("medusa", json!({}), &[]);
+    let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
+    drop(client.permit(&store, &call).await);
+    let before = (figure(SUM), figure(WITHIN_5_MINUTES));
+    limits.pause(store.store_id, Duration::from_mins(10));
+    drop(client.permit_after(&store, &call, Duration::from_secs(5)).await);
+    let took = figure(SUM) - before.0;
+    assert!((604.9..605.2).contains(&took), "{took}");
+    assert_eq!(figure(WITHIN_5_MINUTES), before.1, "no shorter wait was noted");
+}

@@ -1,0 +1,93 @@
+//! `/metrics` as a scraper reads it. The series belong to the process, which other tests share, so every test here compares
+//! two scrapes.
+use crate::database::Backend;
+use crate::on_both_backends;
+use crate::support::{Api, Expect, Platform, until};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use stocktide::platforms::registry;
+
+/// Samples by name and labels, as they are written.
+type Samples = BTreeMap<String, f64>;
+
+/// Reads the text format strictly: each sample follows the help and the type of its family and is there once, the buckets of
+/// a histogram grow with their bounds, and the last one holds as many as `_count` says.
+fn parse(text: &str) -> Samples {
+    let mut samples = Samples::new();
+    let (mut helped, mut family, mut kind) = (BTreeSet::new(), "", "");
+    let mut buckets: Vec<(f64, f64)> = Vec::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').unwrap();
+            assert!(helped.insert(name) && help.ends_with('.'), "{line}");
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            (family, kind) = rest.split_once(' ').unwrap();
+            assert!(helped.contains(family) && ["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert_eq!(kind == "counter", family.ends_with("_total"), "{line}");
+            assert!(kind != "histogram" || family.ends_with("_seconds"), "{line}");
+        } else {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            let value: f64 = value.parse().unwrap();
+            let suffix = name.split('{').next().unwrap().strip_prefix(family).unwrap_or_else(|| panic!("{line} is not of {family}"));
+            match (kind, suffix) {
+                ("histogram", "_bucket") => {
+                    let bound = name.rsplit_once("le=\"").unwrap().1.strip_suffix("\"}").unwrap();
+                    let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().unwrap() };
+                    assert!(buckets.last().is_none_or(|(lower, fewer)| *lower < bound && *fewer <= value), "{line}");
+                    buckets.push((bound, value));
+                }
+                ("histogram", "_sum") => assert!(value >= 0.0, "{line}"),
+                ("histogram", "_count") => {
+                    let bounds: Vec<f64> = buckets.iter().map(|(bound, _)| *bound).collect();
+                    assert!(bounds.first() == Some(&0.001) && bounds.last() == Some(&f64::INFINITY), "{line}: {bounds:?}");
+                    assert_eq!(std::mem::take(&mut buckets).last().unwrap().1, value, "{line}");
+                }
+                ("counter" | "gauge", "") => {}
+                _ => panic!("{line} is not a sample of a {kind}"),
+            }
+            assert_eq!(samples.insert(name.to_owned(), value), None, "{line} is there twice");
+        }
+    }
+    samples
+}
+
+fn scrape(api: &Api) -> Samples {
+    let answer = api.call("GET", "/metrics", "", None);
+    assert_eq!(answer.status, 200);
+    parse(&answer.text())
+}
+
+fn one_increase_is_seen_at_each_stage_under_its_platform(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let ada = api.seller("Ada");
+    let store = ada.store("corner", platform.address, json!({ "external_store": "corner" }));
+    ada.pair(&store, &["A"]);
+    ada.put("/v1/sync-settings", &json!({ "auto_sync": true, "initial_overwrite": false })).is(200);
+    let before = scrape(&api);
+    ada.event("e1", "A", "purchase", 3);
+    until("the increase is confirmed", || {
+        let pushes = ada.get("/v1/pushes?state=confirmed").is(200);
+        (!pushes["items"].as_array().unwrap().is_empty()).then_some(())
+    });
+    let after = scrape(&api);
+    for series in [
+        r#"stocktide_writer_wait_seconds_count{work="stock_events"}"#,
+        r#"stocktide_writer_wait_seconds_count{work="other"}"#,
+        "stocktide_transaction_seconds_count",
+        "stocktide_commit_seconds_count",
+        r#"stocktide_push_queue_seconds_count{platform="simulated"}"#,
+        r#"stocktide_limiter_wait_seconds_count{platform="simulated"}"#,
+        r#"stocktide_platform_call_seconds_count{platform="simulated"}"#,
+        r#"stocktide_platform_calls_total{outcome="answered",platform="simulated"}"#,
+        r#"stocktide_stock_events_total{status="accepted"}"#,
+    ] {
+        let count = |samples: &Samples| samples.get(series).copied().unwrap_or(0.0);
+        assert!(count(&after) > count(&before), "{series} did not grow: {after:#?}");
+    }
+    let known: Vec<String> = registry().iter().map(|platform| format!("platform=\"{}\"", platform.name())).collect();
+    for name in after.keys().filter(|name| name.contains("platform=")) {
+        assert!(known.iter().any(|known| name.contains(known)), "{name} is of no platform that there is");
+    }
+}
+
+on_both_backends![one_increase_is_seen_at_each_stage_under_its_platform];

@@ -189,6 +189,9 @@ async fn load(args: Box<loadgen::Args>) -> anyhow::Result<()> {
     if let Some(path) = &args.json {
         std::fs::write(path, serde_json::to_string_pretty(&report)?).with_context(|| format!("cannot write {}", path.display()))?;
     }
+    if let Some(path) = &args.report {
+        std::fs::write(path, report.page()?).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     anyhow::ensure!(report.passed(), "the check failed: see the verdict above");
     Ok(())
 }

@@ -97,6 +97,9 @@ pub struct Args {
     /// Also write the report to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Also write the report to this file, as an HTML page with pictures.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Faults of the simulated platform during the run.
     #[command(flatten)]
     faults: FaultArgs,

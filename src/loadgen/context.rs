@@ -6,8 +6,9 @@ use super::plan::Plan;
 use super::platform::Platform;
 use super::progress::Progress;
 use super::records::{self, Records};
-use super::report::{Setting, Settled};
+use super::report::Settled;
 use super::send::{Sender, Sent};
+use super::setting::{Setting, Surroundings};
 use super::workload::Workload;
 use crate::clock::Clock;
 use futures_util::{StreamExt, TryStreamExt};
@@ -21,12 +22,12 @@ pub(super) struct RunContext<'a> {
     pub(super) clock: Clock,
     /// A random name, the prefix of the names of everything that the run creates.
     pub(super) run: String,
+    pub(super) surroundings: Surroundings,
 }
 
 impl RunContext<'_> {
     pub(super) fn setting(&self) -> Setting {
-        let Plan { seed, sellers, stores, skus, face, offers, .. } = *self.plan;
-        Setting { run: self.run.clone(), seed, sellers, stores, skus, face, offers }
+        Setting::of(self.plan, &self.run, self.surroundings.clone())
     }
 
     pub(super) async fn create(&self) -> Result<Vec<Seller>, Error> {

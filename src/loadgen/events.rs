@@ -1,6 +1,7 @@
 //! A run that sends stock events: sends, waits until everything is delivered, and compares every listing.
 use super::api::Error;
 use super::context::{RunContext, places};
+use super::course::Recording;
 use super::face::number_of;
 use super::fleet::Seller;
 use super::latency::{Arrival, Durations, delays};
@@ -26,13 +27,20 @@ pub(super) async fn run(context: &RunContext<'_>, shape: &Shape, rate: Option<f6
     let mut verdict = Verdict { records_pruned: context.plan.records_pruned, ..Verdict::default() };
     let mut delivered_in = Durations::new().map_err(Error::Internal)?;
     let mut not_followed = 0;
+    let mut recording = Recording::new(sent.accepted.iter().map(|(_, times)| times.sent_us).min().unwrap_or(0));
+    sent.accepted.iter().for_each(|(_, times)| recording.event(times.accepted_us));
     context.each_listing(&workload, &sent.accepted, |at, trace| {
         let (seller, store, sku) = at;
         let recorded = records.get(seller).and_then(|records| records.listings.get(&(store, sku)));
         let shows = shown.get(&(seller, store)).and_then(|items| items.get(&context.plan.face.item(sku))).copied().unwrap_or(0);
         verdict.add(trace, shows, recorded);
         let healed = recorded.is_some_and(|recorded| recorded.overwrite.is_some());
-        for delay in delays(trace, arrivals.get(&at).map_or(&[], Vec::as_slice)) {
+        let of_listing = arrivals.as_ref().and_then(|arrivals| arrivals.get(&at));
+        for (accepted_us, delay) in delays(trace, of_listing.map_or(&[], Vec::as_slice)) {
+            // What was healed did arrive, but in the overwrite.
+            if arrivals.is_some() && !healed {
+                recording.increase(accepted_us, delay);
+            }
             match delay.filter(|_| !healed) {
                 Some(us) => delivered_in.add_us(us),
                 None => not_followed += 1,
@@ -55,14 +63,18 @@ pub(super) async fn run(context: &RunContext<'_>, shape: &Shape, rate: Option<f6
         settled,
         verdict,
         platform: stats_between(&stats, context.platform.stats().await?),
+        course: recording.finish(),
     })
 }
 
-/// What the platform received for each listing after receipt number `after`; empty if it has forgotten any of these
-/// receipts, because then every later event would seem to have waited longer than it did.
-async fn arrivals(context: &RunContext<'_>, sellers: &[Seller], after: u64) -> Result<HashMap<(usize, usize, usize), Vec<Arrival>>, Error> {
+/// What the platform received for each listing, by seller, store and SKU.
+type Arrivals = HashMap<(usize, usize, usize), Vec<Arrival>>;
+
+/// What the platform received after receipt number `after`; `None` if it has forgotten any of these receipts, because then
+/// every later event would seem to have waited longer than it did.
+async fn arrivals(context: &RunContext<'_>, sellers: &[Seller], after: u64) -> Result<Option<Arrivals>, Error> {
     let place_of: HashMap<&str, (usize, usize)> = places(sellers).collect();
-    let mut arrivals: HashMap<_, Vec<Arrival>> = HashMap::new();
+    let mut arrivals = Arrivals::new();
     let take = |receipt: crate::simulator::Receipt| {
         if let Some(((seller, store), sku)) = place_of.get(receipt.store.as_str()).copied().zip(number_of(&receipt.external_id)) {
             arrivals.entry((seller, store, sku)).or_default().push(Arrival { at_us: receipt.at_us, change: receipt.change });
@@ -70,9 +82,9 @@ async fn arrivals(context: &RunContext<'_>, sellers: &[Seller], after: u64) -> R
     };
     if !context.platform.receipts(after, take).await? {
         eprintln!("the platform no longer has all receipts of this run, so delivery times cannot be measured");
-        arrivals.clear();
+        return Ok(None);
     }
-    Ok(arrivals)
+    Ok(Some(arrivals))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few million events")]

@@ -58,9 +58,9 @@ pub(super) struct Arrival {
     pub(super) change: i64,
 }
 
-/// For each event that caused an increase of this listing, the microseconds from acceptance to arrival; `None` if it
-/// never arrived. The delay is 0 if the increase arrived before this program knew that the event was accepted.
-pub(super) fn delays(trace: &[Step], arrivals: &[Arrival]) -> Vec<Option<i64>> {
+/// For each event that caused an increase of this listing, its acceptance, and the microseconds from there to arrival;
+/// `None` if it never arrived. The delay is 0 if the increase arrived before this program knew that the event was accepted.
+pub(super) fn delays(trace: &[Step], arrivals: &[Arrival]) -> Vec<(i64, Option<i64>)> {
     let mut arrivals = arrivals.iter();
     let (mut received, mut at_us) = (0, None);
     let mut due_before = 0;
@@ -75,7 +75,8 @@ pub(super) fn delays(trace: &[Step], arrivals: &[Arrival]) -> Vec<Option<i64>> {
             received += arrival.change;
             at_us = Some(arrival.at_us);
         }
-        delays.push(at_us.filter(|_| received >= step.due).map(|at_us| (at_us - step.times.accepted_us).max(0)));
+        let accepted_us = step.times.accepted_us;
+        delays.push((accepted_us, at_us.filter(|_| received >= step.due).map(|at_us| (at_us - accepted_us).max(0))));
     }
     delays
 }
@@ -95,15 +96,16 @@ mod tests {
     #[test]
     fn a_merged_increase_ends_the_wait_of_every_event_in_it() {
         let trace = [step(100, 3), step(150, 3), step(200, 8), step(300, 9)];
-        assert_eq!(delays(&trace, &[arrival(400, 9)]), [Some(300), Some(200), Some(100)]);
+        assert_eq!(delays(&trace, &[arrival(400, 9)]), [(100, Some(300)), (200, Some(200)), (300, Some(100))]);
     }
 
     #[test]
     fn an_event_waits_until_everything_due_up_to_it_has_arrived() {
         let trace = [step(100, 3), step(200, 8)];
-        assert_eq!(delays(&trace, &[arrival(140, 3), arrival(260, 4), arrival(290, 1)]), [Some(40), Some(90)]);
-        assert_eq!(delays(&trace, &[arrival(140, 3), arrival(260, 4)]), [Some(40), None]);
-        assert_eq!(delays(&trace, &[arrival(90, 3)]), [Some(0), None], "an increase may arrive before its acceptance is known here");
+        let of = |arrivals: &[Arrival]| delays(&trace, arrivals).into_iter().map(|(_, delay)| delay).collect::<Vec<_>>();
+        assert_eq!(of(&[arrival(140, 3), arrival(260, 4), arrival(290, 1)]), [Some(40), Some(90)]);
+        assert_eq!(of(&[arrival(140, 3), arrival(260, 4)]), [Some(40), None]);
+        assert_eq!(of(&[arrival(90, 3)]), [Some(0), None], "an increase may arrive before its acceptance is known here");
     }
 
     #[test]

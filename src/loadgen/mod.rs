@@ -9,19 +9,24 @@
 //! unanswered requests with the same event ids, so that the service may be killed and restarted meanwhile; [`records`]
 //! waits until no push is under way and reads the records; [`verdict`] compares every listing; [`latency`] measures the
 //! time from acceptance to the platform's receipt. The other kind of run ([`overwrite`]) overwrites many listings once
-//! against a rate limit.
+//! against a rate limit. [`report`] is for people at a terminal and for programs, [`page`] for people who look later.
 //!
 //! Latencies and the timing of overwrites compare timestamps of this program, the service and the platform, so all three
 //! must use the same clock; that is, run on the same machine.
 mod api;
 mod args;
+mod chart;
 mod context;
+mod counts;
+mod course;
 mod events;
 mod face;
 mod fleet;
 mod latency;
 mod model;
+mod numbers;
 mod overwrite;
+mod page;
 mod plan;
 mod platform;
 mod progress;
@@ -29,15 +34,18 @@ mod records;
 mod report;
 mod run;
 mod send;
+mod setting;
 mod store;
 mod verdict;
 mod workload;
 
 pub use api::{Error, Retries};
 pub use args::Args;
+pub use course::{Bucket, Course, Interval};
 pub use face::Face;
 pub use latency::Latencies;
 pub use plan::{Kind, Mix, Offers, Plan, Task};
-pub use report::{EventsReport, OverwriteReport, Report, Sending, Setting, Settled};
+pub use report::{EventsReport, OverwriteReport, Report, Sending, Settled};
 pub use run::run;
+pub use setting::{Setting, Surroundings};
 pub use verdict::Verdict;

@@ -3,8 +3,10 @@
 //! target according to the model.
 use super::api::{Error, OnLost};
 use super::context::{RunContext, places};
+use super::course::Recording;
 use super::face::number_of;
 use super::fleet::Seller;
+use super::latency::Durations;
 use super::plan::Mix;
 use super::platform::stats_between;
 use super::progress::Progress;
@@ -55,12 +57,18 @@ pub(super) async fn run(context: &RunContext<'_>, timed: bool) -> Result<Overwri
 
     let received = received(context, &sellers, stats.items).await?;
     let shown = context.shown(&sellers).await?;
+    let requested_us = requested_at.timestamp_micros();
+    let (mut recording, mut delivered_in) = (Recording::new(requested_us), Durations::new().map_err(Error::Internal)?);
     let (mut listings, mut listings_off) = (0, 0);
     context.each_listing(&workload, &sent.accepted, |(seller, store, sku), trace| {
         let target = trace.last().map_or(0, |step| step.target);
         let shows = shown.get(&(seller, store)).and_then(|items| items.get(&context.plan.face.item(sku)));
         listings += 1;
         listings_off += u64::from(shows != Some(&target));
+        let arrived = received.get(&(seller, store)).and_then(|store| store.sets.get(&sku));
+        let took_us = arrived.map(|sets| (sets.first_us - requested_us).max(0));
+        recording.increase(requested_us, took_us);
+        took_us.into_iter().for_each(|us| delivered_in.add_us(us));
     });
     let mut runs_by_state: BTreeMap<String, u64> = BTreeMap::new();
     runs.iter().for_each(|run| *runs_by_state.entry(format!("{} {}", run.kind, run.state)).or_default() += 1);
@@ -72,7 +80,7 @@ pub(super) async fn run(context: &RunContext<'_>, timed: bool) -> Result<Overwri
         passed: all_finished && settled.quiet && settled.left == 0 && failed == 0 && done == listings && listings_off == 0,
         setting: context.setting(),
         timed,
-        began_after_seconds: seconds(started_us - requested_at.timestamp_micros()),
+        began_after_seconds: seconds(started_us - requested_us),
         seconds: seconds(slowest_us),
         nominal_seconds: nominal_seconds(plan.skus, plan.max_items, plan.store_rate.map(|rate| rate.per_second)),
         runs: runs_by_state,
@@ -83,6 +91,8 @@ pub(super) async fn run(context: &RunContext<'_>, timed: bool) -> Result<Overwri
         overwritten_again: received.values().map(|store| store.again).sum(),
         settled,
         platform: stats_between(&stats, context.platform.stats().await?),
+        delivered_in: delivered_in.summary(),
+        course: recording.finish(),
     })
 }
 
@@ -158,12 +168,18 @@ async fn wait_for_runs(context: &RunContext<'_>, sellers: &[Seller], timed: bool
     }
 }
 
+/// How often a listing was set, and when first.
+struct Sets {
+    count: u64,
+    first_us: i64,
+}
+
 /// The overwrites that one store received.
 struct Received {
     first_us: i64,
     last_us: i64,
-    /// How often the listing of each SKU was set.
-    sets: HashMap<usize, u64>,
+    /// By SKU.
+    sets: HashMap<usize, Sets>,
     /// Listings set more than once.
     again: u64,
 }
@@ -176,9 +192,9 @@ async fn received(context: &RunContext<'_>, sellers: &[Seller], after: u64) -> R
         let new = || Received { first_us: receipt.at_us, last_us: receipt.at_us, sets: HashMap::new(), again: 0 };
         let store = received.entry(*place).or_insert_with(new);
         store.last_us = store.last_us.max(receipt.at_us);
-        let sets = store.sets.entry(sku).or_default();
-        *sets += 1;
-        store.again += u64::from(*sets == 2);
+        let sets = store.sets.entry(sku).or_insert(Sets { count: 0, first_us: receipt.at_us });
+        sets.count += 1;
+        store.again += u64::from(sets.count == 2);
     };
     context.platform.receipts(after, take).await?;
     Ok(received)

@@ -58,6 +58,14 @@ impl Default for Mix {
     }
 }
 
+impl std::fmt::Display for Mix {
+    /// As `FromStr` parses it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let drawn = Kind::ALL.iter().zip(self.0).filter(|(_, weight)| *weight > 0);
+        f.write_str(&drawn.map(|(kind, weight)| format!("{}={weight}", kind.word())).collect::<Vec<_>>().join(","))
+    }
+}
+
 impl std::str::FromStr for Mix {
     type Err = String;
     /// Parses `purchase=30,sale=70`; kinds that are not named are never drawn.

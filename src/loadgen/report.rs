@@ -1,8 +1,8 @@
 //! The report of a run, for people as text and for programs as JSON.
 use super::api::Retries;
-use super::face::Face;
+use super::course::Course;
 use super::latency::Latencies;
-use super::plan::Offers;
+use super::setting::Setting;
 use super::verdict::Verdict;
 use crate::simulator::Stats;
 use serde::{Deserialize, Serialize};
@@ -34,31 +34,6 @@ impl fmt::Display for Report {
         match self {
             Self::Events(report) => report.fmt(f),
             Self::Overwrite(report) => report.fmt(f),
-        }
-    }
-}
-
-/// The run's name, and the parts of its plan that identify it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "documented in `Plan`")]
-pub struct Setting {
-    pub run: String,
-    pub seed: u64,
-    pub sellers: usize,
-    pub stores: usize,
-    pub skus: usize,
-    pub face: Face,
-    pub offers: Offers,
-}
-
-impl fmt::Display for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { run, seed, sellers, stores, skus, face, offers } = self;
-        let listings = sellers * stores * skus;
-        write!(f, "run {run}, seed {seed}: {sellers} sellers × {stores} stores × {skus} SKUs = {listings} listings; ")?;
-        match face {
-            Face::Own => write!(f, "the platform offers {offers:?}"),
-            _ => write!(f, "wire format of {face:?}"),
         }
     }
 }
@@ -129,6 +104,9 @@ pub struct EventsReport {
     pub verdict: Verdict,
     /// What the platform counted during the run.
     pub platform: Stats,
+    /// The run over time, without the increases that could not be measured.
+    #[serde(default)]
+    pub course: Course,
 }
 
 impl fmt::Display for Latencies {
@@ -227,6 +205,12 @@ pub struct OverwriteReport {
     pub settled: Settled,
     /// What the platform counted during the run.
     pub platform: Stats,
+    /// From the request for the manual sync, or the daily time, until the platform first received each overwrite.
+    #[serde(default)]
+    pub delivered_in: Latencies,
+    /// The run over time, from the request on.
+    #[serde(default)]
+    pub course: Course,
 }
 
 impl fmt::Display for OverwriteReport {

@@ -4,6 +4,7 @@ use super::context::RunContext;
 use super::plan::{Plan, Task};
 use super::platform::Platform;
 use super::report::Report;
+use super::setting::Surroundings;
 use super::workload::Shape;
 use super::{events, overwrite};
 use crate::clock::Clock;
@@ -16,14 +17,10 @@ pub async fn run(plan: Plan) -> Result<Report, Error> {
     plan.check().map_err(Error::Plan)?;
     let mut name = [0u8; 4];
     getrandom::fill(&mut name).map_err(|e| Error::Internal(e.to_string()))?;
-    let context = RunContext {
-        api: Api::new(&plan.service, plan.patience)?,
-        platform: Platform::new(&plan)?,
-        clock: Clock::system(),
-        run: hex::encode(name),
-        plan: &plan,
-    };
-    let before = context.platform.prepare(&plan).await?;
+    let (api, platform, clock) = (Api::new(&plan.service, plan.patience)?, Platform::new(&plan)?, Clock::system());
+    let before = platform.prepare(&plan).await?;
+    let surroundings = Surroundings::find(&api, &platform, &clock).await;
+    let context = RunContext { api, platform, clock, run: hex::encode(name), surroundings, plan: &plan };
     let report = match plan.task {
         Task::Events { count, batch, rate, zipf, mix, repeat } => {
             events::run(&context, &Shape { count, batch, zipf, mix, repeat }, rate).await.map(Report::Events)

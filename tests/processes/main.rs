@@ -26,6 +26,7 @@ mod faults;
 mod files;
 mod hostile;
 mod killing;
+mod load;
 mod logs;
 mod recovery;
 mod settings;

@@ -136,3 +136,72 @@ fn an_unreachable_database_is_retried_at_growing_intervals() {
     assert!(matches!(sync.step(at(200), Input::Wake)[..], [Effect::Claim { .. }]));
     assert_eq!(sync.step(at(200), Input::DatabaseFailed), [Effect::WakeAt(at(600))]);
 }
+
+/// A store whose circuit has just opened, and nothing of which is under way.
+fn broken(max_in_flight: usize) -> StoreSync {
+    let mut sync = StoreSync::new(max_in_flight);
+    for _ in 0..Circuit::TRIP_AFTER {
+        sync.step(at(0), Input::ReadEnded { answered: false });
+    }
+    sync.step(at(0), Input::NothingDue(None));
+    sync
+}
+
+#[test]
+fn a_store_that_is_reached_in_another_way_is_tried_at_once() {
+    let mut sync = broken(1);
+    assert_eq!(sync.step(at(1), Input::Hint), [Effect::WakeAt(at(2_000))]);
+    sync.forget_failures();
+    assert!(matches!(sync.step(at(2), Input::Hint)[..], [Effect::Claim { probe: false, .. }]));
+}
+
+#[test]
+fn what_the_seller_asked_for_is_sent_alone_until_it_is_answered() {
+    let claims = |effects: Vec<Effect>| matches!(effects[..], [Effect::Claim { .. }]);
+    let mut sync = StoreSync::new(4);
+    for _ in 0..2 {
+        sync.step(at(0), Input::Hint);
+        sync.step(at(0), Input::Sending);
+    }
+    assert_eq!(sync.step(at(1), Input::NothingDue(None)), [Effect::WakeAt(at(1) + LONGEST_SLEEP)], "two calls are under way");
+    assert!(claims(sync.step(at(2), Input::Asked)));
+    assert_eq!(sync.step(at(3), Input::Sending), [], "the one that was asked for");
+    let ended = || Input::CallEnded { answered: true };
+    assert_eq!((sync.step(at(4), ended()), sync.step(at(5), ended())), (vec![], vec![]), "one is still under way");
+    assert!(claims(sync.step(at(6), ended())));
+    assert!(claims(sync.step(at(7), Input::Sending)), "several at once again");
+}
+
+#[test]
+fn a_claim_that_is_under_way_serves_the_seller_who_asks() {
+    let mut sync = StoreSync::new(4);
+    sync.step(at(0), Input::Hint);
+    assert_eq!(sync.step(at(1), Input::Asked), []);
+    assert_eq!(sync.step(at(2), Input::Sending), [], "nothing is sent beside it");
+    assert!(matches!(sync.step(at(3), Input::CallEnded { answered: true })[..], [Effect::Claim { probe: false, .. }]));
+}
+
+#[test]
+fn every_fourth_claim_prefers_overwrites_and_times_are_checked_every_ten_seconds() {
+    let mut sync = StoreSync::new(1);
+    let mut claim = |ms| {
+        let effects = sync.step(at(ms), Input::Hint);
+        sync.step(at(ms), Input::NothingDue(None));
+        match effects[..] {
+            [Effect::Claim { overwrites_first, check_times, .. }] => (overwrites_first, check_times),
+            _ => panic!("{effects:?}"),
+        }
+    };
+    let found = [0, 1, 9_999, 10_000, 10_001, 20_000].map(&mut claim);
+    assert_eq!(found.map(|(overwrites_first, _)| overwrites_first), [false, false, false, true, false, false]);
+    assert_eq!(found.map(|(_, check_times)| check_times), [true, false, false, true, false, true]);
+}
+
+#[test]
+fn a_stop_waits_for_a_claim_whose_pushes_may_be_on_their_way() {
+    let mut sync = StoreSync::new(1);
+    sync.step(at(0), Input::Hint);
+    assert_eq!(sync.step(at(1), Input::Stop), []);
+    assert_eq!(sync.step(at(2), Input::Sending), []);
+    assert_eq!(sync.step(at(3), Input::CallEnded { answered: true }), [Effect::Stopped]);
+}

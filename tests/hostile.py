@@ -21,12 +21,12 @@ import multiprocessing
 import os
 import pathlib
 import random
-import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
+
+from support.service import BINARY, Programs, free_address, memory_mb
 
 PROCESSES = 4
 ATTACKERS = 8
@@ -34,25 +34,6 @@ LARGEST = 16 * 1024 * 1024 - 4096
 SKUS = [f"SKU-{number}" for number in range(50)]
 MOST_RESIDENT_MB = 512
 MOST_P99_MS = 250
-
-
-def free_address():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-def wait_until_listening(address, program):
-    host, port = address.split(":")
-    for _ in range(300):
-        if program.poll() is not None:
-            sys.exit(f"{program.args[1]} exited with status {program.returncode}")
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    sys.exit(f"nothing is listening on {address}")
 
 
 def call(address, method, path, key="", body=None, form=None):
@@ -322,44 +303,23 @@ class Neighbour:
         return -sum(n for n in off.values() if n < 0), sum(n for n in off.values() if n > 0)
 
 
-def memory_mb(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return {name: int(line.split()[1]) / 1024 for line in status.splitlines() for name in ["VmHWM", "VmRSS"] if line.startswith(name)}
-
-
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("folder", type=pathlib.Path)
     options.add_argument("--minutes", type=float, default=60)
     options.add_argument("--connections", type=int, default=64)
     options.add_argument("--rate", type=float, default=20, help="the neighbour's stock events per second")
-    options.add_argument("--binary", default=os.environ.get("CARGO_TARGET_DIR", "target") + "/release/stocktide")
+    options.add_argument("--binary", default=BINARY)
     options = options.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    database = options.folder / "hostile.db"
-    for old in options.folder.glob("hostile.db*"):
-        old.unlink()
-
-    def start(name, *arguments, **settings):
-        log = (options.folder / f"{name}.log").open("w")
-        env = {name: value for name, value in os.environ.items() if not name.startswith("STOCKTIDE_")}
-        env |= {f"STOCKTIDE_{name}": value for name, value in settings.items()}
-        return subprocess.Popen([options.binary, *arguments], stdout=log, stderr=subprocess.STDOUT, env=env)
-
     key = os.urandom(24).hex()
-    service, platform, hostile = free_address(), free_address(), free_address()
-    # The attackers share an address and the neighbour's is the same, so wrong keys throttle it, but must not lock it out.
-    serving = start(
-        "serve", "serve", "--listen", service, DATABASE_URL=f"sqlite://{database}", OPERATOR_KEY=key,
-        ALLOW_PRIVATE_TARGETS="true", REQUEST_TIMEOUT_MS="2000", LOG="warn",
-    )
-    simulating = start("platform", "simulate-platform", "--listen", platform)
+    hostile = free_address()
     replying = multiprocessing.Process(target=serve_hostile_replies, args=(hostile,), daemon=True)
     replying.start()
     results, seen, shown, processes = multiprocessing.Queue(), collections.Counter(), [], []
-    try:
-        wait_until_listening(service, serving)
-        wait_until_listening(platform, simulating)
+    with Programs(options.folder, options.binary) as programs:
+        # The attackers share an address and the neighbour's is the same, so wrong keys throttle it, but must not lock it out.
+        service, serving = programs.serve(key, REQUEST_TIMEOUT_MS="2000", LOG="warn")
+        platform = programs.simulate_platform()
         neighbour = Neighbour(service, key, platform)
         attackers = [Attacker(service, key, hostile, number) for number in range(ATTACKERS)]
         before = memory_mb(serving.pid)
@@ -378,11 +338,7 @@ def main():
         alive = serving.poll() is None
         lost, twice = neighbour.verdict() if alive else (None, None)
         after = memory_mb(serving.pid) if alive else {"VmHWM": math.inf, "VmRSS": math.inf}
-    finally:
-        for program in (simulating, serving):
-            program.send_signal(signal.SIGTERM)
-            program.wait()
-        replying.terminate()
+    replying.terminate()
     longest = seen.pop("longest answer", 0)
     errors = sum(count for status, count in seen.items() if status >= 500 and status != 503)
     print(f"neighbour: {neighbour.summary()}")

@@ -20,38 +20,19 @@ import json
 import os
 import pathlib
 import platform
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
+
+from support.service import BINARY, Programs, memory_mb
 
 OPERATOR_KEY = "an-operator-key-for-neighbours-0123456789"
 BULK = 10_000
 AT_LEAST_S = 10
 # The other seller's connections.
 CLIENTS = 16
-
-
-def free_address():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-def wait_until_listening(address, program):
-    host, port = address.split(":")
-    for _ in range(300):
-        if program.poll() is not None:
-            sys.exit(f"{program.args[0]} ended with {program.returncode}")
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    sys.exit(f"nothing is listening on {address}")
 
 
 class Client:
@@ -176,37 +157,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000, help="SKUs, listings and rules of the busy seller")
     parser.add_argument("--rate", type=float, default=50, help="events per second of the other one")
-    parser.add_argument("--program", default="target/release/stocktide")
+    parser.add_argument("--binary", default=BINARY)
     parser.add_argument("--only", help="only calls whose name contains this")
     options = parser.parse_args()
-    program = pathlib.Path(options.program).resolve()
-    # So that the programs are ended, too, if this one is.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-    with tempfile.TemporaryDirectory() as folder:
-        run(options, program, pathlib.Path(folder))
-
-
-def run(options, program, folder):
-    address, platform_address = free_address(), free_address()
-    log = open(folder / "log", "wb")
-    simulated = subprocess.Popen([program, "simulate-platform", "--listen", platform_address], stdout=log, stderr=log)
-    environment = dict(
-        os.environ,
-        STOCKTIDE_LISTEN=address,
-        STOCKTIDE_DATABASE_URL=f"sqlite://{folder}/neighbours.db",
-        STOCKTIDE_OPERATOR_KEY=OPERATOR_KEY,
-        STOCKTIDE_ALLOW_PRIVATE_TARGETS="true",
-        STOCKTIDE_LOG="error",
-    )
-    service = subprocess.Popen([program, "serve"], env=environment, stdout=log, stderr=log)
-    try:
-        for where, started in ((platform_address, simulated), (address, service)):
-            wait_until_listening(where, started)
-        measure(options, address, platform_address, service)
-    finally:
-        for started in (service, simulated):
-            started.terminate()
-            started.wait()
+    with tempfile.TemporaryDirectory() as folder, Programs(pathlib.Path(folder), options.binary) as programs:
+        address, service = programs.serve(OPERATOR_KEY, LOG="error")
+        measure(options, address, programs.simulate_platform(), service)
 
 
 def measure(options, address, platform_address, service):
@@ -312,10 +268,8 @@ def measure(options, address, platform_address, service):
         shown = ", ".join(f"{status}: {count}" for status, count in sorted(answers.items(), key=str))
         print(f"| {name} | {at(0.5):.1f} | {at(0.99):.1f} | {at(1):.1f} | {refused} | {shown or '-'} |", flush=True)
     neighbour.stopped.set()
-    status = pathlib.Path(f"/proc/{service.pid}/status")
-    if status.exists():
-        peak = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        print(f"\nLargest resident memory of the service: {int(peak) // 1024} MB")
+    if service.poll() is None:
+        print(f"\nLargest resident memory of the service: {memory_mb(service.pid)['VmHWM']:.0f} MB")
 
 
 def single(client):

@@ -13,13 +13,13 @@ Needs Linux's /proc and only Python's standard library.
 import argparse
 import os
 import pathlib
-import signal
-import socket
 import sqlite3
 import statistics
 import subprocess
 import sys
 import time
+
+from support.service import BINARY, Programs, memory_mb
 
 EVERY_S = 10
 FAULTS = "--throttle 0.05 --lose-answer 0.02 --error-before 0.01 --error-after 0.01 --cut 0.01".split()
@@ -38,35 +38,14 @@ COLUMNS = {
 }
 
 
-def free_address():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-def wait_until_listening(address, program):
-    host, port = address.split(":")
-    for _ in range(300):
-        if program.poll() is not None:
-            sys.exit(f"{program.args[1]} exited with status {program.returncode}")
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    sys.exit(f"nothing is listening on {address}")
-
-
 def sample_service(pid, database):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    resident_kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
     files = [database, database.with_name(database.name + "-wal")]
     rows = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
     (kept,) = rows.execute("SELECT count(*) FROM pushes").fetchone()
     waiting, oldest = rows.execute(f"SELECT count(*), min(created_at) FROM pushes WHERE {WAITING}").fetchone()
     rows.close()
     return {
-        "memory": resident_kb / 1024,
+        "memory": memory_mb(pid)["VmRSS"],
         "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
         "database": sum(file.stat().st_size for file in files if file.exists()) / 1e6,
         "rows": kept / 1000,
@@ -105,47 +84,24 @@ def main():
     options.add_argument("folder", type=pathlib.Path)
     options.add_argument("--minutes", type=float, default=30)
     options.add_argument("--rate", type=int, default=2300, help="stock events per second")
-    options.add_argument("--binary", default=os.environ.get("CARGO_TARGET_DIR", "target") + "/release/stocktide")
+    options.add_argument("--binary", default=BINARY)
     options = options.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    database = options.folder / "soak.db"
-    for old in options.folder.glob("soak.db*"):
-        old.unlink()
-
-    def start(name, *arguments, **settings):
-        log = (options.folder / f"{name}.log").open("w")
-        env = {name: value for name, value in os.environ.items() if not name.startswith("STOCKTIDE_")}
-        env |= {f"STOCKTIDE_{name}": value for name, value in settings.items()}
-        return subprocess.Popen([options.binary, *arguments], stdout=log, stderr=subprocess.STDOUT, env=env)
-
     key = os.urandom(24).hex()
-    service, platform = free_address(), free_address()
-    serving = start(
-        "serve", "serve", "--listen", service, DATABASE_URL=f"sqlite://{database}", OPERATOR_KEY=key,
-        ALLOW_PRIVATE_TARGETS="true", REQUESTS_PER_SECOND="10000", LOG="warn", **RETENTION,
-    )
-    simulating = start("platform", "simulate-platform", "--listen", platform)
-    programs = [serving, simulating]
-    try:
-        wait_until_listening(service, serving)
-        wait_until_listening(platform, simulating)
+    with Programs(options.folder, options.binary) as programs:
+        service, serving = programs.serve(key, REQUESTS_PER_SECOND="10000", LOG="warn", **RETENTION)
+        platform = programs.simulate_platform()
         events = int(options.minutes * 60 * options.rate)
-        loading = start(
+        loading = programs.start(
             "load", "load", "--service", f"http://{service}", "--platform", f"http://{platform}", "--operator-key", key,
             "--events", str(events), "--rate", str(options.rate), "--no-progress", "--records-pruned", *FAULTS,
         )
-        programs.append(loading)
         began, samples = time.time(), []
         while loading.poll() is None:
-            samples.append({"minute": (time.time() - began) / 60, **sample_service(serving.pid, database)})
+            samples.append({"minute": (time.time() - began) / 60, **sample_service(serving.pid, programs.database)})
             try:
                 loading.wait(EVERY_S)
             except subprocess.TimeoutExpired:
                 pass
-    finally:
-        for program in reversed(programs):
-            program.send_signal(signal.SIGTERM)
-            program.wait()
     lines = [",".join(samples[0])] + [",".join(f"{value:.3f}" for value in sample.values()) for sample in samples]
     (options.folder / "soak.csv").write_text("\n".join(lines) + "\n")
     (options.folder / "soak.svg").write_text(plot(samples))

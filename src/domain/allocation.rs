@@ -159,6 +159,7 @@ pub fn apportion(pool: i64, shares: &[Share]) -> Vec<i64> {
 }
 
 /// A party's claim to the next unit, ordered by weight / (2 × part + 1); the earlier party comes first among equals.
+#[derive(PartialEq, Eq)]
 struct Claim {
     weight: i128,
     part: i128,
@@ -178,14 +179,6 @@ impl PartialOrd for Claim {
         Some(self.cmp(other))
     }
 }
-
-impl PartialEq for Claim {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Claim {}
 
 #[cfg(test)]
 mod tests {

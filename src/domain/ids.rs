@@ -166,6 +166,19 @@ mod tests {
     }
 
     #[test]
+    fn an_id_tells_when_it_was_made_to_the_millisecond_and_a_thread_may_have_an_order_of_its_own() {
+        let (now, earlier) = (Timestamp::from_millis(1_800_000_000_000), Timestamp::from_millis(1_234_567));
+        let first = PushId::new(now);
+        let made_at = |of: PushId| of.created_at();
+        assert!(made_at(PushId::new(earlier)) >= made_at(first), "ids of the process never go back");
+        let alone = std::thread::spawn(move || {
+            start_id_order_of_this_thread();
+            [made_at(PushId::new(earlier)), made_at(PushId::new(now))]
+        });
+        assert_eq!(alone.join().unwrap(), [Some(earlier), Some(now)]);
+    }
+
+    #[test]
     fn a_sku_may_use_any_script_but_no_control_characters_or_outer_whitespace() {
         for good in ["赤い靴-42 ½ 👟", "\u{fdcf}\u{fdf0}\u{fffd}\u{1fffd}", &"靴".repeat(128)] {
             assert!(Sku::parse(good).is_ok(), "{good:?}");

@@ -86,6 +86,16 @@ mod tests {
         {
             assert!(is_repeatable(name), "{name}");
         }
+        // As they are, these are names; secrets only begin like them.
+        assert!(SECRET_PREFIXES.into_iter().filter(|prefix| prefix.chars().all(char::is_alphanumeric)).all(is_repeatable));
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_64_characters_and_a_short_one_may_look_like_anything() {
+        let words = "ab ".repeat(22);
+        assert!(is_repeatable(&words[..64]) && !is_repeatable(&words[..65]));
+        assert!(is_repeatable("0f1e2d3c4b5") && !is_repeatable("0f1e2d3c4b5a"));
+        assert!(is_repeatable("abcDefGhiJkl") && !is_repeatable("abcDefGhJkLm"), "a capital in every fourth place is a word's");
     }
 
     #[test]

@@ -250,6 +250,23 @@ mod tests {
     }
 
     #[test]
+    fn every_field_that_is_wrong_is_reported_once_in_the_order_in_which_they_were_checked() {
+        assert_eq!(Checks::default().done(), Ok(()));
+        let mut checks = Checks::default();
+        assert_eq!(checks.take("/good", Ok::<_, String>(7)), Some(7));
+        checks.within("/none", None, 1, 5);
+        checks.within("/lowest", Some(1), 1, 5);
+        checks.within("/highest", Some(5), 1, 5);
+        assert_eq!(checks.take("/bad", Err::<i32, _>("is bad")), None);
+        checks.within("/low", Some(0), 1, 5);
+        checks.within("/high", Some(6), 1, 5);
+        checks.note("/other", "is odd");
+        checks.extend([FieldError::new("/more", "is more")]);
+        let errors: Vec<String> = checks.done().unwrap_err().iter().map(ToString::to_string).collect();
+        assert_eq!(errors, ["bad: is bad", "low: must be from 1 to 5", "high: must be from 1 to 5", "other: is odd", "more: is more"]);
+    }
+
+    #[test]
     fn an_error_is_displayed_with_the_name_of_its_field() {
         assert_eq!(FieldError::new("/quantity", "is required").under("/3").to_string(), "3/quantity: is required");
         assert_eq!(FieldError::new("", "must be a JSON object").to_string(), "must be a JSON object");

@@ -77,8 +77,8 @@ impl Sub for Timestamp {
     type Output = TimeDelta;
     /// The time from `earlier` to `self`; negative if `self` is the earlier one.
     fn sub(self, earlier: Self) -> TimeDelta {
-        let longest = if self > earlier { TimeDelta::MAX } else { TimeDelta::MIN };
-        TimeDelta::try_milliseconds(self.0.saturating_sub(earlier.0)).unwrap_or(longest)
+        // Of all numbers of milliseconds, only `i64::MIN` is none of a `TimeDelta`.
+        TimeDelta::try_milliseconds(self.0.saturating_sub(earlier.0)).unwrap_or(TimeDelta::MIN)
     }
 }
 

@@ -122,7 +122,6 @@ impl Counts {
         let effect = |moved: &Moved| match moved.kind {
             EventKind::Count => 0,
             EventKind::Sale | EventKind::Transfer if moved.warehouse == *warehouse => moved.quantity.saturating_neg(),
-            EventKind::Transfer if moved.to_warehouse.as_ref() != Some(warehouse) => 0,
             _ if moved.warehouse == *warehouse || moved.to_warehouse.as_ref() == Some(warehouse) => moved.quantity,
             _ => 0,
         };

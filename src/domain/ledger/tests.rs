@@ -1,6 +1,7 @@
 //! The book, event by event, and its properties over many events.
 mod counts;
 mod new_skus;
+mod written;
 
 use super::*;
 use crate::domain::allocation::{AllocationMode, Share};

@@ -216,11 +216,9 @@ impl Push {
             PushKind::Overwrite => Some(shown),
             PushKind::Increase => self.quantity.map(|added| shown.saturating_sub(added)),
         };
-        let contradicts =
-            |shown: i64, expected: i64| shown > expected || earlier(shown).is_some_and(|number| account.late.contains(number));
-        let contradicted = !self.cancel_requested
-            && account.is_in_doubt(ctx.now)
-            && matches!((shown, expected), (Some(s), Some(e)) if s != e && contradicts(s, e));
+        let left_late = |shown: i64| earlier(shown).is_some_and(|number| account.late.contains(number));
+        let contradicts = |(shown, expected): (i64, i64)| shown > expected || (shown < expected && left_late(shown));
+        let contradicted = !self.cancel_requested && account.is_in_doubt(ctx.now) && shown.zip(expected).is_some_and(contradicts);
         let before = if self.kind == PushKind::Overwrite { account.shown } else { self.base };
         self.end(PushState::Confirmed, ctx.now);
         self.confirmed_at = Some(ctx.now);

@@ -8,9 +8,11 @@ use PushState::{Cancelled, Confirmed, Held, Queued, Rejected, Retrying, Sending,
 use std::time::Duration;
 use uuid::Uuid;
 
+mod answers;
 mod clock;
 mod reads;
 mod record;
+mod states;
 mod validity;
 
 fn addressee(listing: u128) -> Addressee {

@@ -76,6 +76,7 @@ fn a_key_is_as_old_as_its_call_even_if_its_id_claims_a_later_time() {
         (keyed(id(0), 5_000), 82_800_001, false),
         (keyed(id(86_400), 5_000), 82_805_000, true),
         (keyed(id(86_400), 5_000), 82_805_001, false),
+        (keyed(id(86_400), 5_000), 5_000, true),
         (keyed(id(86_400), 5_000), 4_999, false),
     ] {
         assert_eq!(push.resolution_at(&all, at(now)) == Resolution::SameCallAgain, trusted, "{push:?} at {now}");

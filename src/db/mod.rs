@@ -18,6 +18,7 @@ pub mod error;
 pub mod fault_injection;
 mod files;
 pub mod fleet;
+mod known_keys;
 pub mod ledger;
 pub mod listings;
 mod literal;

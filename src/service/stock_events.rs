@@ -8,17 +8,11 @@ use sha2::{Digest, Sha256};
 /// A digest of every field, with defaults filled in. It is stored for former versions, which recognize a repeat by it, so
 /// its form never changes; this version compares the substance instead.
 pub fn body_hash(event: &StockEvent) -> [u8; 32] {
-    let canonical = serde_json::json!([
-        event.event_id,
-        event.sku,
-        event.kind,
-        event.quantity,
-        event.warehouse,
-        event.to_warehouse,
-        event.occurred_at.map(Timestamp::as_millis),
-        event.note
-    ]);
-    Sha256::digest(canonical.to_string().as_bytes()).into()
+    let StockEvent { event_id, sku, kind, quantity, warehouse, to_warehouse, occurred_at, note } = event;
+    let occurred_at = occurred_at.map(Timestamp::as_millis);
+    // Text and numbers always have a JSON form.
+    let canonical = serde_json::to_vec(&(event_id, sku, kind, quantity, warehouse, to_warehouse, occurred_at, note));
+    Sha256::digest(canonical.unwrap_or_default()).into()
 }
 
 /// A stock event as it was entered.

@@ -3,6 +3,7 @@
 use crate::database::Backend;
 use crate::on_both_backends;
 use crate::support::{Api, Caller, DOCUMENT, Expect, OPERATOR_KEY, Platform, pause, until};
+use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -260,6 +261,17 @@ fn an_answer_that_takes_long_is_not_given_to_a_key_revoked_meanwhile() {
         api.operator().delete(&format!("/admin/sellers/{}/keys/{}", ada.id, ada.key_id)).is(204);
         asked.join().unwrap().is_problem(401);
     });
+}
+
+#[test]
+fn a_key_that_another_node_revokes_is_refused_within_a_second() {
+    let api = Api::start(Backend::Sqlite);
+    let ada = api.seller("Ada");
+    ada.get("/v1/stores").is(200);
+    let mut other_node = SqliteConnection::establish(api.database_file().to_str().unwrap()).unwrap();
+    diesel::sql_query("UPDATE api_keys SET revoked_at = 1").execute(&mut other_node).unwrap();
+    pause(Duration::from_secs(1));
+    ada.get("/v1/stores").is_problem(401);
 }
 
 #[test]

@@ -128,7 +128,7 @@ pub(super) fn logarithmic(bars: &[(f64, f64, f64, String)], marks: &[Named], lab
     let mark = |(row, (value, text)): (usize, &Named)| {
         let percent = at(*value) * 100.0;
         let text_y = ROW * (number(row) + 0.75);
-        let (anchor, dx) = if percent > 50.0 { ("end", -4.0) } else { ("start", 4.0) };
+        let (anchor, dx) = if percent > 50.0 { ("end", -6.0) } else { ("start", 6.0) };
         Mark { percent, anchor, dx, text_y, from_y: ROW * number(row), text: text.clone() }
     };
     Chart {

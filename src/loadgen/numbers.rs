@@ -22,7 +22,7 @@ pub(super) fn rate(per_second: f64) -> String {
 /// A number in a few characters.
 pub(super) fn short(value: f64) -> String {
     let trimmed = |value: f64| {
-        let text = format!("{value:.2}");
+        let text = if value < 1.0 { format!("{value:.3}") } else { format!("{value:.2}") };
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     };
     match value {
@@ -57,8 +57,8 @@ mod tests {
 
     #[test]
     fn numbers_and_durations_are_short() {
-        let numbers = [0.0, 0.126, 7.5, 100.4, 9_999.0, 12_500.0, 3e6, 2.5e9, 1.8e19].map(short);
-        assert_eq!(numbers, ["0", "0.13", "7.5", "100", "9999", "12.5 k", "3 M", "2.5 G", "2e19"]);
+        let numbers = [0.0, 0.125, 7.5, 100.4, 9_999.0, 12_500.0, 3e6, 2.5e9, 1.8e19].map(short);
+        assert_eq!(numbers, ["0", "0.125", "7.5", "100", "9999", "12.5 k", "3 M", "2.5 G", "2e19"]);
         let durations = [0.1, 38.0, 1400.0, 600_000.0, 7_200_000.0].map(ms_text);
         assert_eq!(durations, ["0.1 ms", "38 ms", "1.4 s", "10 min", "2 h"]);
     }

@@ -30,11 +30,6 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<()>);
 }
 
-/// A job that waits for its transaction.
-pub(super) struct Waiting {
-    pub(super) job: Box<dyn Job>,
-}
-
 /// The stock events of one request, recorded in one or more transactions, in their order.
 pub(super) struct Events {
     seller: SellerId,
@@ -87,7 +82,7 @@ impl Events {
 /// What waits in one lane.
 #[derive(Default)]
 pub(super) struct Queue {
-    jobs: Turns<Waiting>,
+    jobs: Turns<Box<dyn Job>>,
     events: Turns<Events>,
     /// How many events to take from a seller at a time, by how much work its latest ones were.
     paces: HashMap<SellerId, usize>,
@@ -104,7 +99,7 @@ impl Queue {
 
     pub(super) fn push_job(&mut self, seller: SellerId, job: Box<dyn Job>) -> Result<()> {
         has_room(&self.jobs, seller)?;
-        self.jobs.push(seller, Waiting { job });
+        self.jobs.push(seller, job);
         Ok(())
     }
 
@@ -119,7 +114,7 @@ impl Queue {
         self.events.put_back(events.seller, events);
     }
 
-    pub(super) fn next_job(&mut self) -> Option<Waiting> {
+    pub(super) fn next_job(&mut self) -> Option<Box<dyn Job>> {
         self.jobs.next().map(|(_, job)| job)
     }
 
@@ -162,7 +157,7 @@ impl Queue {
 
     /// Everything that waits.
     pub(super) fn take_all(&mut self) -> (Vec<Box<dyn Job>>, Vec<Events>) {
-        let jobs = std::iter::from_fn(|| self.jobs.next()).map(|(_, waiting)| waiting.job).collect();
+        let jobs = std::iter::from_fn(|| self.jobs.next()).map(|(_, job)| job).collect();
         (jobs, std::iter::from_fn(|| self.events.next()).map(|(_, events)| events).collect())
     }
 }

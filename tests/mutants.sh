@@ -25,4 +25,5 @@ depends() { sed -n "s/^\($1\) = /\1 = /p" "$repository/Cargo.toml"; }
   depends 'proptest'
   printf '\n[profile.dev]\ndebug = false\n'
 } >Cargo.toml
-cargo mutants --output .. --in-place --no-shuffle --timeout 60 "$@" -- --lib
+# Without `--lib`, each mutant would be compiled twice, the second time without the tests.
+cargo mutants --output .. --in-place --no-shuffle --timeout 60 --cargo-arg=--lib "$@"

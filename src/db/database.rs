@@ -147,7 +147,7 @@ impl Db {
     ///
     /// # Errors
     /// Those of [`Self::read`]; [`Error::TooMuchAtOnce`] if the seller's other reads take too long.
-    pub(super) async fn read_of<T: Send + 'static>(
+    pub async fn read_of<T: Send + 'static>(
         &self,
         seller: SellerId,
         work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static,

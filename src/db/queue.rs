@@ -33,8 +33,8 @@ pub(super) trait Job: Send {
 }
 
 /// A job that waits for its transaction.
-pub(super) struct Waiting {
-    pub(super) job: Box<dyn Job>,
+struct Waiting {
+    job: Box<dyn Job>,
     since: Instant,
 }
 
@@ -125,10 +125,10 @@ impl Queue {
         self.events.put_back(events.seller, events);
     }
 
-    pub(super) fn next_job(&mut self) -> Option<Waiting> {
+    pub(super) fn next_job(&mut self) -> Option<Box<dyn Job>> {
         let (_, waiting) = self.jobs.next()?;
         metrics::note(|metrics| metrics.other_writes_wait.add(waiting.since.elapsed()));
-        Some(waiting)
+        Some(waiting.job)
     }
 
     /// The requests whose events come next, each with the part to record now.

@@ -14,7 +14,7 @@ use super::error::{Error, Result};
 use super::fault_injection::Blocking;
 use super::ledger::{self, RecordRequest, Recorded};
 use super::pool::Connector;
-use super::queue::{Events, Job, Queue, Waiting};
+use super::queue::{Events, Job, Queue};
 use crate::domain::SellerId;
 use crate::metrics;
 use std::cell::Cell;
@@ -221,7 +221,7 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
         group.recorded = record_all(conn, &requests, limits)?;
         let started = Instant::now();
         while group.jobs.len() < GROUP_JOBS && started.elapsed() <= GROUP_TIME {
-            let Some(Waiting { mut job, .. }) = open(queue).next_job() else { break };
+            let Some(mut job) = open(queue).next_job() else { break };
             let done = job.run(conn);
             group.jobs.push(job);
             done?;

@@ -113,6 +113,14 @@ impl Body {
         self.parse(Content::object).await
     }
 
+    /// As [`Self::object`], where the body may be left out because every field of the object may be.
+    ///
+    /// # Errors
+    /// Those of [`Self::object`], except for an empty body.
+    pub async fn optional_object<T: DeserializeOwned + Default + Send + 'static>(&self) -> Result<T, ApiError> {
+        self.parse(|content| if content.bytes.trim_ascii().is_empty() { Ok(T::default()) } else { content.object() }).await
+    }
+
     /// Reads the body as a list of JSON objects; `what` is their name in error messages.
     ///
     /// # Errors

@@ -59,6 +59,9 @@ const TEXTS: [(&str, &str); 2] = [
     ("application/x-ndjson", "{\"event_id\":\"order-1002-line-1\",\"sku\":\"MUG-BLUE\",\"kind\":\"sale\",\"quantity\":1}\n"),
 ];
 
+/// Where a body may be left out, because each of its fields may be.
+const OPTIONAL_BODIES: [&str; 3] = ["/v1/syncs", "/v1/stores/{id}/discover", "/admin/sellers/{id}/keys"];
+
 /// Adds the shared part to the description.
 pub(super) struct Common;
 
@@ -82,6 +85,9 @@ impl utoipa::Modify for Common {
                 add_path_parameters(path, operation);
                 bound_pages(operation);
                 add_texts(operation);
+                if OPTIONAL_BODIES.contains(&path.as_str()) {
+                    allow_no_body(operation);
+                }
                 add_common_problems(path, operation);
                 operation.responses.responses.iter_mut().for_each(|(status, response)| complete(status, response));
             }
@@ -120,6 +126,12 @@ fn add_texts(operation: &mut Operation) {
         if let Some(RefOr::T(content)) = body.content.get_mut(media_type) {
             content.example = Some(json!(text));
         }
+    }
+}
+
+fn allow_no_body(operation: &mut Operation) {
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        body.required = Some(Required::False);
     }
 }
 

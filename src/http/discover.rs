@@ -27,7 +27,7 @@ struct Discover {
     responses((status = 200, body = Proposal), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/stores/{id}/discover")]
 pub async fn discover_store(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
-    let input: Discover = body.parse(|content| if content.bytes.is_empty() { Ok(Discover::default()) } else { content.object() }).await?;
+    let input: Discover = body.optional_object().await?;
     let apply = Apply { pair: input.apply.unwrap_or(false), create_skus: input.create_skus.unwrap_or(false) };
     let proposal = discover(&state.service, &caller, id.into_inner(), input.cursor, apply).await?;
     Ok(HttpResponse::Ok().json(proposal))

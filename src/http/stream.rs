@@ -154,7 +154,7 @@ impl Watch {
         let (pushes, runs, stores, circuits) = self
             .state
             .db
-            .read(move |conn| {
+            .read_of(seller, move |conn| {
                 let t = &mut Tenant::of(conn, seller);
                 // What was written before the clock was set back would crowd out what changes now.
                 let pushes = t.pushes_changed_between(since, now + OVERLAP, MAX_PER_POLL)?;

@@ -48,7 +48,9 @@ fn every_route_refuses_a_body_that_is_not_json(backend: Backend) {
     ada.changes_nothing(|| {
         for (method, path, is_list) in routes_with_bodies(&ada.id, &store) {
             let caller = if path.starts_with("/admin") { &operator } else { &ada };
-            for body in garbage {
+            // Without a body, a sync covers everything.
+            let is_empty = |body: &[u8]| body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii().is_empty();
+            for body in garbage.into_iter().filter(|body| path != "/v1/syncs" || !is_empty(body)) {
                 caller.send_as(method, &path, "application/json", body).is_problem(400);
             }
             for body in ["null", "7", "\"text\"", "true", "1e400"] {

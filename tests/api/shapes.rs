@@ -268,6 +268,18 @@ fn an_increase_travels_from_the_event_to_the_store_and_the_records(backend: Back
     has(&ada.get("/v1/syncs").is(200)["items"][0], json!({ "id": sync["id"] }));
 }
 
+fn a_sync_without_a_body_covers_everything(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let ada = api.seller("Ada");
+    let store = ada.store("corner", platform.address, json!({}));
+    ada.pair(&store, &["A", "B"]);
+    for body in [b"".as_slice(), b"\r\n", b"{}"] {
+        let sync = ada.send_as("POST", "/v1/syncs", "", body).is(202);
+        let path = format!("/v1/syncs/{}", sync["id"].as_str().unwrap());
+        until("the sync has finished", || Some(ada.get(&path).is(200)).filter(|run| run["state"] == "finished" && run["total"] == 2));
+    }
+}
+
 fn a_rejected_push_says_why_and_is_queued_again_on_request(backend: Backend) {
     let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
@@ -298,4 +310,5 @@ on_both_backends![
     stock_events_are_answered_one_by_one,
     an_increase_travels_from_the_event_to_the_store_and_the_records,
     a_rejected_push_says_why_and_is_queued_again_on_request,
+    a_sync_without_a_body_covers_everything,
 ];

@@ -124,6 +124,7 @@ fn a_seller_that_reads_a_lot_is_refused_and_keeps_nobody_else_from_reading() {
             let readers = [occupy(&db, Some(busy)).await, occupy(&db, Some(busy)).await];
             let read = async |of: SellerId| db.seller(of).read(|t| t.sync_settings().map(drop)).await;
             assert_eq!(read(busy).await, Err(Error::TooMuchAtOnce));
+            assert_eq!(db.read_of(busy, |_| Ok(())).await, Err(Error::TooMuchAtOnce), "a stream waits like any other read");
             db.read(move |conn| seller(conn, busy)).await.unwrap();
             drop(readers);
             assert_eq!((read(busy).await, read(other).await), (Ok(()), Ok(())));

@@ -16,7 +16,7 @@ use stocktide::service::{self, Error};
 fn the_second_of_two_stores_that_are_one_shop_is_refused_when_it_is_checked() {
     play(simulated(), 1, async |stage| {
         let first = stage.store().await;
-        let second = Store { id: StoreId::new(stage.world.clock.now()), name: "second".to_owned(), ..first.clone() };
+        let second = Store { id: StoreId::new(stage.world.clock.now()), name: "second".to_owned(), credentials: None, ..first.clone() };
         let (id, row) = (second.id, second.clone());
         stage.world.db.write(move |t| t.save_store(&row)).await.unwrap();
         let check = async |id| service::stores::check(&stage.service(), &stage.caller(), id).await;
@@ -92,7 +92,12 @@ pub fn a_listing_paired_where_the_store_was(face: Face) {
             let location = elsewhere.then(|| ("location_id".to_owned(), former.to_owned()));
             let row = NewListing { sku: Sku::parse(&FIRST.to_string()).unwrap(), external_id, extra: Some(own.chain(location).collect()) };
             let (store, now) = (stage.store().await.id, stage.world.clock.now());
-            stage.world.db.write(move |t| t.save_listings(store, std::slice::from_ref(&row), Default::default(), now).map(drop)).await.unwrap();
+            stage
+                .world
+                .db
+                .write(move |t| t.save_listings(store, std::slice::from_ref(&row), Default::default(), now).map(drop))
+                .await
+                .unwrap();
         };
         pair(true).await;
         stage.arrive(5).await;

@@ -105,6 +105,7 @@ fn store_row(id: StoreId, now: Timestamp) -> Store {
         created_at: now,
         updated_at: now,
         shop: None,
+        write_refused: false,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::domain::Timestamp;
 use crate::domain::retry::RetryPolicy;
 use crate::platforms::client::Client;
 use crate::service::connection::Renewals;
+use crate::service::quotas::AppCalls;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -73,6 +74,7 @@ pub struct Deps {
 impl Deps {
     /// Starts with nothing running.
     pub fn new(db: Db, client: Client, clock: Clock, sealer: Arc<Sealer>, settings: Settings) -> Self {
+        client.keep_quotas_in(Arc::new(AppCalls::new(db.clone(), clock.clone())));
         let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
         Self { db, client, clock, sealer, renewals, settings, running: Running::default() }
     }

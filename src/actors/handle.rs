@@ -14,6 +14,9 @@ use std::time::Duration;
 /// How often to check that all nodes are alive.
 const CHECK_NODES_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the end of a process waits until what apps have called is written down.
+const SETTLE_WITHIN: Duration = Duration::from_secs(5);
+
 /// What is running in this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct NodeStatus {
@@ -127,6 +130,9 @@ impl Handle {
         let all = futures_util::future::join_all(self.nodes.iter().map(|node| node.send(ShutDown)));
         if tokio::time::timeout(self.deps.settings.stop_within, all).await.is_err() {
             tracing::warn!("some calls in flight were not answered in time; the next start determines their outcome");
+        }
+        if tokio::time::timeout(SETTLE_WITHIN, self.deps.client.settle_quotas()).await.is_err() {
+            tracing::warn!("could not write down in time what apps have called today; a few calls more are assumed");
         }
     }
 }

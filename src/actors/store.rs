@@ -8,7 +8,7 @@
 use super::deps::{CHILD_MAILBOX, Deps};
 use super::store_config::StoreConfig;
 use crate::db::{Error, SellerDb};
-use crate::domain::claim::ClaimedCall;
+use crate::domain::claim::{CallSize, ClaimedCall};
 use crate::domain::schedule::{due_runs, next_run};
 use crate::domain::sync::{Effect, Input, LONGEST_SLEEP, StoreSync};
 use crate::domain::{CallId, Timestamp};
@@ -29,6 +29,7 @@ pub struct StoreActor {
     config: Arc<StoreConfig>,
     supervisor: Recipient<RunStarted>,
     sync: StoreSync,
+    size: CallSize,
     /// Calls in flight from here; any other push that is `sending` was cut off.
     under_way: Vec<CallId>,
     /// Before the next claim, look for pushes that were cut off: after a start, and after the database did not answer.
@@ -55,6 +56,7 @@ impl StoreActor {
                 config,
                 supervisor,
                 sync,
+                size: CallSize::default(),
                 under_way: Vec::new(),
                 recover: true,
                 timer: None,
@@ -126,7 +128,8 @@ impl StoreActor {
         let Ok(reach) = &config.reach else {
             return self.input(Input::NothingDue(None), ctx);
         };
-        let terms = reach.terms(probe, overwrites_first, self.deps.settings.retry, (self.deps.settings.draw)());
+        let mut terms = reach.terms(probe, overwrites_first, self.deps.settings.retry, (self.deps.settings.draw)());
+        terms.limit = self.size.of(terms.limit);
         let recover = std::mem::take(&mut self.recover).then(|| self.under_way.clone());
         let deps = &self.deps;
         let outbound = Outbound { client: deps.client.clone(), renewals: Arc::clone(&deps.renewals), clock: deps.clock.clone() };
@@ -152,7 +155,7 @@ impl StoreActor {
     }
 
     fn send(&mut self, config: &Arc<StoreConfig>, mut claim: Claim, call: ClaimedCall, permit: Option<Permit>, ctx: &mut Context<Self>) {
-        let id = call.id;
+        let (id, items) = (call.id, call.items.len());
         self.under_way.push(id);
         let (deps, config) = (Arc::clone(&self.deps), Arc::clone(config));
         let sent = async move {
@@ -163,6 +166,7 @@ impl StoreActor {
         ctx.spawn(sent.into_actor(self).map(move |(answered, claim), act, ctx| {
             act.adopt(&config, &claim);
             act.under_way.retain(|other| *other != id);
+            act.size.note(items, answered);
             act.input(Input::CallEnded { answered }, ctx);
         }));
         self.input(Input::Sending, ctx);

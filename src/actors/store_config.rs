@@ -71,6 +71,7 @@ mod tests {
             created_at: Timestamp::default(),
             updated_at: Timestamp::default(),
             shop: None,
+            write_refused: false,
         };
         let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
         let settings = SyncSettings::new(chrono_tz::UTC, Timestamp::default());

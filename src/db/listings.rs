@@ -168,15 +168,16 @@ impl Tenant<'_> {
         row.listing()
     }
 
-    /// The external ids of this store's listings of these SKUs, by SKU.
-    pub fn paired(&mut self, store: StoreId, skus: &[&str]) -> Result<HashMap<String, String>> {
+    /// This store's listings of these SKUs, by SKU.
+    pub fn paired(&mut self, store: StoreId, skus: &[&str]) -> Result<HashMap<String, Listing>> {
         let scope = self.scope();
         let mut found = HashMap::new();
         for chunk in skus.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<(String, String)> = on!(self.conn, c => scope.listings()
-                .filter(listings::store_id.eq(store.bytes())).filter(listings::sku.eq_any(chunk))
-                .select((listings::sku, listings::external_id)).load(c))?;
-            found.extend(rows);
+            let rows: Vec<ListingRow> = on!(self.conn, c => scope.listings()
+                .filter(listings::store_id.eq(store.bytes())).filter(listings::sku.eq_any(chunk)).load(c))?;
+            for row in rows {
+                found.insert(row.sku.clone(), row.listing()?);
+            }
         }
         Ok(found)
     }

@@ -28,6 +28,7 @@ pub mod places;
 mod pool;
 pub mod pushes;
 mod queue;
+pub mod quotas;
 mod readiness;
 pub mod records;
 pub mod removal;

@@ -164,10 +164,14 @@ impl Tenant<'_> {
         let paired = self.still_paired(&of)?;
         let held = self.held_stores(page.iter().map(Push::store_id))?;
         let active = self.active_pushes(&of)?;
-        let retried = waiting::retry(page, &RetryFacts { paired, held, active }, now);
+        let retried = waiting::retry(page, &RetryFacts { paired, held: held.clone(), active }, now);
         self.put(&retried.changed)?;
         self.merge_waiting(&retried.queued, now)?;
-        let stores = retried.changed.iter().filter(|push| push.state().is_claimable()).map(Push::store_id).collect();
+        let mut stores: BTreeSet<StoreId> = retried.changed.iter().filter(|push| push.state().is_claimable()).map(Push::store_id).collect();
+        for store in held {
+            self.probe_soon(store, now)?;
+            stores.insert(store);
+        }
         Ok(Retried { queued: retried.queued.len(), stores, last: None })
     }
 

@@ -70,6 +70,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         shop -> Nullable<Text>,
+        write_refused -> Bool,
     }
 }
 
@@ -237,6 +238,14 @@ diesel::table! {
         seller_id -> Binary,
         store_id -> Binary,
         open_until -> BigInt,
+    }
+}
+
+diesel::table! {
+    app_calls (app, slot) {
+        app -> Text,
+        slot -> BigInt,
+        calls -> BigInt,
     }
 }
 

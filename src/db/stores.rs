@@ -48,6 +48,8 @@ pub struct Store {
     pub updated_at: Timestamp,
     /// Identifies the shop, which a seller connects only once; `None` where that is unknown.
     pub shop: Option<String>,
+    /// With `needs_reauthorisation`: it was a write that the platform refused, so a read that works proves nothing.
+    pub write_refused: bool,
 }
 
 impl Store {
@@ -83,6 +85,7 @@ pub(super) struct StoreRow {
     created_at: Timestamp,
     updated_at: Timestamp,
     shop: Option<String>,
+    write_refused: bool,
 }
 
 impl StoreRow {
@@ -107,6 +110,7 @@ impl StoreRow {
             created_at: store.created_at,
             updated_at: store.updated_at,
             shop: store.shop.clone(),
+            write_refused: store.write_refused,
         })
     }
 
@@ -134,6 +138,7 @@ impl StoreRow {
             created_at: self.created_at,
             updated_at: self.updated_at,
             shop: self.shop,
+            write_refused: self.write_refused,
         })
     }
 }

@@ -3,12 +3,14 @@
 //!
 //! [`outcome`] decides what an answer or a read does to the pushes of a call, [`waiting`] what happens to those that wait.
 pub mod outcome;
+mod size;
 mod terms;
 pub mod waiting;
 
 use super::delivery::{Abilities, Change, Method, Resolution};
 use super::push::{Addressee, Invalid, ListingUpdate, Push, PushKind, SendBy, VerdictContext};
 use super::{CallId, ListingId, PushId, Timestamp};
+pub use size::CallSize;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 pub use terms::ClaimTerms;

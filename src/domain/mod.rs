@@ -12,6 +12,7 @@
 //! answer was lost may still arrive. The *account* is what the service believes a listing shows. To *heal* a listing is
 //! to overwrite it with its target because the account cannot be trusted; a *mark* says that it is healed once its
 //! store works again. A rejected increase is *contained* once an overwrite of its listing was confirmed after it.
+pub mod access;
 pub mod allocation;
 pub mod circuit;
 pub mod claim;
@@ -23,6 +24,7 @@ pub mod look_alikes;
 pub mod names;
 pub mod problem;
 pub mod push;
+pub mod quota;
 pub mod retry;
 pub mod run;
 pub mod schedule;

@@ -18,6 +18,8 @@ struct Discover {
     /// Also counts variants as matches whose SKU does not exist here, unless several have it; with `apply` the SKUs are
     /// created.
     create_skus: Option<bool>,
+    /// With `apply`: also pairs the variants in `replacing`, in place of listings that the store does not have any more.
+    replace: Option<bool>,
     /// The `next_cursor` of the previous answer, to continue from there.
     cursor: Option<String>,
 }
@@ -28,7 +30,11 @@ struct Discover {
 #[post("/v1/stores/{id}/discover")]
 pub async fn discover_store(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
     let input: Discover = body.optional_object().await?;
-    let apply = Apply { pair: input.apply.unwrap_or(false), create_skus: input.create_skus.unwrap_or(false) };
+    let apply = Apply {
+        pair: input.apply.unwrap_or(false),
+        create_skus: input.create_skus.unwrap_or(false),
+        replace: input.replace.unwrap_or(false),
+    };
     let proposal = discover(&state.service, &caller, id.into_inner(), input.cursor, apply).await?;
     Ok(HttpResponse::Ok().json(proposal))
 }

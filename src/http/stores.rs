@@ -118,20 +118,18 @@ struct CheckAnswer {
     /// Why not, in plain words.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// What the check could not find out, in plain words.
+    /// What the check could not find out, or what you should know, in plain words.
     #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'static str>,
+    note: Option<String>,
 }
 
 /// Calls the platform and reports whether the store answers. If a store that needed reauthorization answers again, its
-/// held pushes are released.
+/// held pushes are released; if it was a change that it refused, one of them is sent first, to find out. A shop that is
+/// connected as another store already is refused.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])),
-    responses((status = 200, body = CheckAnswer), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = CheckAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 #[post("/v1/stores/{id}/check")]
 pub async fn check_store(caller: Caller, state: State, id: Path<StoreId>) -> Answer {
-    let id = id.into_inner();
-    let reason = stores::check(&state.service, &caller, id).await?;
-    let store = caller.db.read(move |t| t.store(id)).await?;
-    let note = stores::left_open_by_check(&store).filter(|_| reason.is_none());
+    let stores::Checked { reason, note } = stores::check(&state.service, &caller, id.into_inner()).await?;
     Ok(HttpResponse::Ok().json(CheckAnswer { ok: reason.is_none(), reason, note }))
 }

@@ -136,12 +136,13 @@ impl Platform for Amazon {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let client = store.credentials.get("client_id").map_or("", ExposeSecret::expose_secret);
         Facts {
-            sets_on_hand: false,
+            reads_before_set: false,
             proves_writes: false,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: 1 },
             group_by: None,
+            location: None,
             per_store: PER_ACCOUNT,
-            per_app: Some(AppLimit { name: format!("amazon {client}"), limit: PER_APP }),
+            per_app: Some(AppLimit { name: format!("amazon {client}"), limit: Some(PER_APP), per_day: None }),
         }
     }
 
@@ -180,6 +181,10 @@ impl Platform for Amazon {
 
     fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
         Vec::new()
+    }
+
+    fn shop(&self, _: &Reply) -> Option<String> {
+        None
     }
 
     fn quota(&self, reply: &Reply) -> Option<ReportedQuota> {

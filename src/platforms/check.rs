@@ -1,7 +1,7 @@
 //! The building blocks of the connectors' `check_config`. Every bad or missing field is named by its pointer.
 use super::call::StoreConnection;
 use super::connector::RateLimit;
-use super::fields::{number, rate_limit};
+use super::fields::{CALLS_PER_DAY, FEWEST_CALLS, number, rate_limit};
 use super::sign::EXPIRES_AT;
 use crate::domain::FieldError;
 use crate::domain::ids::check_text;
@@ -115,6 +115,17 @@ impl<'a> Check<'a> {
         let name = "max_items";
         if self.setting(name, Need::Optional).is_some() && number(self.store, name).is_none_or(|given| !(1..=most).contains(&given)) {
             self.bad(format!("/{name}"), format!("must be a whole number from 1 to {most}"));
+        }
+        self
+    }
+
+    /// The optional setting that says how many calls the app has in a day.
+    #[must_use]
+    pub fn calls_per_day(mut self) -> Self {
+        let bounds = u64::from(FEWEST_CALLS)..=u64::from(u32::MAX);
+        let name = CALLS_PER_DAY;
+        if self.setting(name, Need::Optional).is_some() && number(self.store, name).is_none_or(|given| !bounds.contains(&given)) {
+            self.bad(format!("/{name}"), format!("must be a whole number from {} to {}", bounds.start(), bounds.end()));
         }
         self
     }

@@ -5,14 +5,15 @@ use super::codes::unreadable;
 use super::connector::{Platform, RESERVED, Renewal, Stamp, VariantPage};
 use super::fields::with_smaller_pages;
 use super::interference;
-use super::limits::{Limits, Permit, Slept};
+use super::limits::{Book, Limits, Permit, Quotas, Slept};
+use super::location;
 use super::mask::Mask;
 use super::registry::by_name;
 use super::timings;
 use super::transport::{SendError, Transport};
 use crate::clock::Clock;
-use crate::domain::StoreId;
 use crate::domain::delivery::{ItemResult, Outcome};
+use crate::domain::{StoreId, Timestamp};
 use crate::metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +34,7 @@ const DEFAULT_THROTTLE: Duration = Duration::from_secs(1);
 pub struct Client {
     transport: Arc<dyn Transport>,
     limits: Arc<Limits>,
+    quotas: Arc<Quotas>,
     timeout: Duration,
     clock: Clock,
     counters: Arc<Counters>,
@@ -63,20 +65,23 @@ pub struct Sent {
     /// Whether the store's circuit may count this as an answer: a status below 500, an answer that was too large, or a
     /// call that was never sent.
     pub answered: bool,
-    /// After a read where [`Facts::sets_on_hand`](super::Facts): what is reserved of each item.
+    /// After a read where [`Facts::reads_before_set`](super::Facts): what is reserved of each item.
     pub reserved: Vec<Option<i64>>,
+    /// After a check: the shop's own name, if the platform has told it.
+    pub shop: Option<String>,
 }
 
 impl Sent {
     fn without_answer(outcome: Outcome) -> Self {
-        Self { outcome, raw: None, answered: false, reserved: Vec::new() }
+        Self { outcome, raw: None, answered: false, reserved: Vec::new(), shop: None }
     }
 }
 
 impl Client {
     /// Sends over `transport`, allowing each request `timeout`.
     pub fn new(transport: Arc<dyn Transport>, limits: Arc<Limits>, timeout: Duration, clock: Clock) -> Self {
-        Self { transport, limits, timeout, clock, counters: Arc::default() }
+        let quotas = Arc::new(Quotas::new(clock.clone()));
+        Self { transport, limits, quotas, timeout, clock, counters: Arc::default() }
     }
 
     /// The longest that a request may take.
@@ -98,15 +103,43 @@ impl Client {
     /// [`Self::permit`] for a call that the limits have made wait already, which counts as part of its wait.
     pub async fn permit_after(&self, store: &StoreConnection, call: &Call, waited: Duration) -> Option<Permit> {
         let platform = by_name(&store.platform)?;
-        let asked_at = tokio::time::Instant::now();
-        let permit = self.limits.acquire(store.store_id, &platform.facts(store), platform.cost(call)).await;
+        let (facts, asked_at) = (platform.facts(store), tokio::time::Instant::now());
+        let permit = loop {
+            if let Some(app) = &facts.per_app {
+                self.quotas.until_free(app).await;
+            }
+            let permit = self.limits.acquire(store.store_id, &facts, platform.cost(call)).await;
+            match &facts.per_app {
+                // Another store of the app has been faster.
+                Some(app) if !self.quotas.take(app).await => {}
+                _ => break permit,
+            }
+        };
         timings::permitted(platform.name(), waited + asked_at.elapsed());
         Some(permit)
+    }
+
+    /// Writes down in `book` what apps call in a day, so that it outlives the process.
+    pub fn keep_quotas_in(&self, book: Arc<dyn Book>) {
+        self.quotas.keep_in(book);
+    }
+
+    /// Writes down what apps have called today, when no more calls follow.
+    pub async fn settle_quotas(&self) {
+        self.quotas.settle().await;
+    }
+
+    /// When an overwrite may be sent to this store, if its app has to keep what is left of its day for increases until then.
+    pub fn next_overwrite(&self, store: &StoreConnection) -> Option<Timestamp> {
+        self.quotas.next_overwrite(by_name(&store.platform)?.facts(store).per_app.as_ref()?)
     }
 
     /// Waits for most of the time until this store's next permit: what remains is at most `ahead`, or unknown.
     pub async fn until_permit_is_near(&self, store: &StoreConnection, ahead: Duration) {
         let Some(platform) = by_name(&store.platform) else { return };
+        if let Some(app) = &platform.facts(store).per_app {
+            self.quotas.until_free(app).await;
+        }
         loop {
             // The next call is not known yet, but it costs at least one point.
             let wait = self.limits.expected_wait(store.store_id, &platform.facts(store), 1).saturating_sub(ahead);
@@ -121,19 +154,27 @@ impl Client {
         self.limits.end_pause(store);
     }
 
-    /// Sends a call, once [`Self::permit`] has allowed it.
+    /// Sends a call, once [`Self::permit`] has allowed it, without the listings that are paired at another location than
+    /// their store's.
     pub async fn send(&self, store: &StoreConnection, call: &Call, permit: Option<Permit>) -> Sent {
+        let field = by_name(&store.platform).and_then(|platform| platform.facts(store).location);
+        let Some((here, elsewhere)) = location::split(field, store, call) else { return self.send_whole(store, call, permit).await };
+        let mut sent = match here.items.is_empty() {
+            true => Sent { answered: true, ..Sent::without_answer(Outcome::Answered(Vec::new())) },
+            false => self.send_whole(store, &here, permit).await,
+        };
+        (sent.outcome, sent.reserved) = location::joined(sent.outcome, sent.reserved, elsewhere);
+        sent
+    }
+
+    async fn send_whole(&self, store: &StoreConnection, call: &Call, permit: Option<Permit>) -> Sent {
         let Some(platform) = by_name(&store.platform) else {
             let reason = format!("There is no connector for the platform {}.", store.platform);
-            return Sent {
-                outcome: Outcome::Refused { reason, next_step: "Remove this store.".to_owned() },
-                raw: None,
-                answered: true,
-                reserved: Vec::new(),
-            };
+            let next_step = "Remove this store.".to_owned();
+            return Sent { answered: true, ..Sent::without_answer(Outcome::Refused { reason, next_step }) };
         };
         let prepared;
-        let call = match call.action == Action::Set && platform.facts(store).sets_on_hand {
+        let call = match call.action == Action::Set && platform.facts(store).reads_before_set {
             false => call,
             // Its caller has just read them.
             true if call.items.iter().all(|item| item.extra.contains_key(RESERVED)) => call,
@@ -150,7 +191,7 @@ impl Client {
             Err(reason) => {
                 let reason = Mask::of(store, None).text(&reason).into_owned();
                 let next_step = "Check the settings of the store and of the listing.".to_owned();
-                return Sent { outcome: Outcome::Refused { reason, next_step }, raw: None, answered: true, reserved: Vec::new() };
+                return Sent { answered: true, ..Sent::without_answer(Outcome::Refused { reason, next_step }) };
             }
         };
         let mask = Mask::of(store, Some(&request));
@@ -161,10 +202,11 @@ impl Client {
                     permit.learn(quota);
                 }
                 self.pause_if_asked(store, &reply);
-                let is_base = call.action == Action::Read && platform.facts(store).sets_on_hand;
+                let is_base = call.action == Action::Read && platform.facts(store).reads_before_set;
                 let reserved = if is_base { platform.reserved(store, call, &reply) } else { Vec::new() };
                 let outcome = mask.outcome(&reply, |reply| read_outcome(platform, store, call, reply));
-                Sent { outcome, raw: Some(mask.excerpt(&reply, MAX_EXCERPT_BYTES)), answered: reply.status < 500, reserved }
+                let shop = if call.action == Action::Check { platform.shop(&reply) } else { None };
+                Sent { outcome, raw: Some(mask.excerpt(&reply, MAX_EXCERPT_BYTES)), answered: reply.status < 500, reserved, shop }
             }
             Err(outcome) => Sent { answered: is_too_large(&outcome), ..Sent::without_answer(mask.in_texts(outcome)) },
         };
@@ -183,7 +225,7 @@ impl Client {
     /// call is not sent: nothing was applied.
     async fn with_reserved(&self, platform: &dyn Platform, store: &StoreConnection, call: &Call) -> Result<Call, Sent> {
         let read = Call { action: Action::Read, idempotency_key: None, ..call.clone() };
-        let unsent = |outcome, raw| Sent { outcome, raw, answered: true, reserved: Vec::new() };
+        let unsent = |outcome, raw| Sent { raw, answered: true, ..Sent::without_answer(outcome) };
         let request = platform.request(store, &read, &self.stamp()).map_err(|reason| {
             let next_step = "Check the settings of the store and of the listing.".to_owned();
             unsent(Outcome::Refused { reason, next_step }, None)

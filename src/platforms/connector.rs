@@ -3,6 +3,7 @@
 use super::call::{Call, Reply, Request, StoreConnection};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
+use crate::domain::quota::DailyQuota;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -15,14 +16,18 @@ pub const RESERVED: &str = "reserved";
 pub struct Facts {
     /// What can be done with this store.
     pub abilities: Abilities,
-    /// What is set is the stock on hand, from which the platform subtracts what it has reserved for orders. Every set is
-    /// preceded by a read, and what is reserved is added: see [`Platform::reserved`].
-    pub sets_on_hand: bool,
+    /// Every set is preceded by a read, and a listing that cannot be read is not set: see [`Platform::reserved`]. So where
+    /// what is set is the stock on hand, from which the platform subtracts what it has reserved for orders, what is reserved
+    /// is added; and where a quantity could mean that of a warehouse or the total, it is known that there is only one.
+    pub reads_before_set: bool,
     /// Whether a successful check shows that the store may be written to, and not only read.
     pub proves_writes: bool,
     /// The listing field (one of [`Platform::listing_fields`]) that all items of one call must share, for platforms
     /// that accept only, say, variants of one product together.
     pub group_by: Option<&'static str>,
+    /// The field (one of [`Platform::listing_fields`], and a setting of the store) that says where stock is kept, where the
+    /// platform has several places. A store that has it is written to there and nowhere else.
+    pub location: Option<&'static str>,
     /// The limit on calls to this store, in points; see [`Platform::cost`].
     pub per_store: RateLimit,
     /// The limit on one app's calls to all its stores together, where the platform has one.
@@ -40,13 +45,15 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
-/// The bucket that all stores of one app share.
+/// The limits that all stores of one app share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AppLimit {
     /// Identifies the app: the platform's name and the app's key.
     pub name: String,
-    /// The shared bucket.
-    pub limit: RateLimit,
+    /// The shared bucket, where the platform has one.
+    pub limit: Option<RateLimit>,
+    /// What the app may call in a day, where the platform has such a limit.
+    pub per_day: Option<DailyQuota>,
 }
 
 /// The store's bucket as the platform reported it.
@@ -133,10 +140,12 @@ pub trait Platform: Send + Sync {
     fn request(&self, store: &StoreConnection, call: &Call, stamp: &Stamp) -> Result<Request, String>;
     /// Reads the reply to [`Self::request`].
     fn outcome(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Outcome;
-    /// How many units of each item are reserved for orders, by the reply to a read; `None` for an item whose reserved
-    /// units cannot be read. Used only where [`Facts::sets_on_hand`]; a set finds the number in the item's field
+    /// How many units of each item are to be added to what is set, since they are reserved for orders, by the reply to a
+    /// read; `None` for an item that must not be set. Used only where [`Facts::reads_before_set`]; a set finds the number in the item's field
     /// [`RESERVED`].
     fn reserved(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Vec<Option<i64>>;
+    /// The shop's own name on the platform, if the reply to a check tells it in the form that the store's settings have.
+    fn shop(&self, reply: &Reply) -> Option<String>;
     /// The state of the store's bucket, if the reply reports it.
     fn quota(&self, reply: &Reply) -> Option<ReportedQuota>;
     /// Builds the request for a page of the store's variants: the first page, or the one at `cursor`.

@@ -11,25 +11,29 @@
 //! - The API knows only listings created with it; others must be migrated once in Seller Hub.
 //! - 207 (or 200) carries one entry per item and per offer, each with its own status. A listing may be changed 250 times a
 //!   day; further changes are retried later.
-//! - Limits: calls per application and day. Access tokens last two hours, refresh tokens 18 months.
+//! - Limits: calls per application and day, which begins at midnight Pacific time ("API call limits"). An application that
+//!   has more than `CALLS_PER_DAY` says so with the store's `app_calls_per_day`. Access tokens last two hours, refresh tokens
+//!   18 months.
 //!
 //! Unconfirmed: the calls per day (`CALLS_PER_DAY`; eBay reports the number only through another API); whether 25 counts
 //! items or the offers of one item (a refused call is split down to one item); `Retry-After`; the error ids of 401 and
 //! 429, which are recognized by their status.
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, page_size};
+use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
+use super::fields::{base, calls_per_day, page_size};
 use super::lenient::Units;
 use super::oauth;
 use super::sign::expires_soon;
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
+use crate::domain::quota::{DailyQuota, Refill};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chrono_tz::Tz;
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde::Deserialize;
+use wire::{Distribution, FoundAvailability, FoundItem, InventoryItems, OfferQuantity, PriceQuantity, Requests, ShipToLocation, Sku};
 
 const INVENTORY: &str = "sell/inventory/v1";
 const PRODUCTION: &str = "https://api.ebay.com";
@@ -94,6 +98,7 @@ impl Platform for Ebay {
         Check::new(store, Need::Optional)
             .word("environment", Need::Optional, &["production", "sandbox"])
             .text("merchant_location_key", Need::Optional)
+            .calls_per_day()
             .secret("refresh_token", Need::Required)
             .secret("client_id", Need::Required)
             .secret("client_secret", Need::Required)
@@ -107,14 +112,15 @@ impl Platform for Ebay {
 
     fn facts(&self, store: &StoreConnection) -> Facts {
         let client = store.credentials.get("client_id").map_or("", ExposeSecret::expose_secret);
-        let daily = RateLimit { per_second: f64::from(CALLS_PER_DAY) / 86_400.0, burst: CALLS_PER_DAY };
+        let per_day = DailyQuota { calls: calls_per_day(store, CALLS_PER_DAY), refill: Refill::Midnight(Tz::America__Los_Angeles) };
         Facts {
-            sets_on_hand: false,
+            reads_before_set: false,
             proves_writes: true,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: MAX_ITEMS },
             group_by: None,
+            location: Some("merchant_location_key"),
             per_store: PER_STORE,
-            per_app: Some(AppLimit { name: format!("ebay {client}"), limit: daily }),
+            per_app: Some(AppLimit { name: format!("ebay {client}"), limit: None, per_day: Some(per_day) }),
         }
     }
 
@@ -168,6 +174,10 @@ impl Platform for Ebay {
 
     fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
         Vec::new()
+    }
+
+    fn shop(&self, _: &Reply) -> Option<String> {
+        None
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
@@ -240,47 +250,6 @@ fn failure(reply: &Reply) -> Option<Outcome> {
 const CHECK_LISTING: &str =
     "Check that the SKU and the offer are published on eBay, then pair the listing again. If they are, contact the operator.";
 
-#[derive(Serialize)]
-struct Requests<T> {
-    requests: Vec<T>,
-}
-
-#[derive(Serialize)]
-struct Sku<'a> {
-    sku: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PriceQuantity {
-    sku: String,
-    ship_to_location_availability: ShipToLocation,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    offers: Option<[OfferQuantity; 1]>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ShipToLocation {
-    quantity: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    availability_distributions: Option<[Distribution; 1]>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Distribution {
-    merchant_location_key: String,
-    quantity: i32,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct OfferQuantity {
-    offer_id: String,
-    available_quantity: i32,
-}
-
 #[derive(Deserialize)]
 struct Responses {
     responses: Vec<Entry>,
@@ -352,49 +321,6 @@ impl Entry {
     }
 }
 
-#[derive(Deserialize)]
-struct FoundAvailability {
-    availability: Option<FoundPlaces>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FoundPlaces {
-    ship_to_location_availability: Option<FoundQuantity>,
-}
-
-#[derive(Deserialize)]
-struct FoundQuantity {
-    #[serde(default)]
-    quantity: Units,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct InventoryItems {
-    #[serde(default)]
-    inventory_items: Vec<FoundItem>,
-    next: Option<String>,
-    total: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct FoundItem {
-    sku: String,
-    product: Option<FoundProduct>,
-}
-
-#[derive(Deserialize)]
-struct FoundProduct {
-    title: Option<String>,
-}
-
-impl FoundItem {
-    fn variant(self) -> Variant {
-        let title = self.product.and_then(|product| product.title).unwrap_or_else(|| self.sku.clone());
-        Variant { sku: Some(self.sku.clone()), external_id: self.sku, extra: BTreeMap::new(), title }
-    }
-}
-
 #[cfg(test)]
 mod tests;
+mod wire;

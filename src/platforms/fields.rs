@@ -35,6 +35,16 @@ pub fn max_items(store: &StoreConnection, default: u64, most: u64) -> usize {
     usize::try_from(given).unwrap_or(1)
 }
 
+/// What one app may call in a day: the store's `app_calls_per_day` or else `default`.
+pub fn calls_per_day(store: &StoreConnection, default: u32) -> u32 {
+    number(store, CALLS_PER_DAY).and_then(|calls| u32::try_from(calls).ok()).unwrap_or(default).max(FEWEST_CALLS)
+}
+
+/// The setting that says how many calls the app has in a day.
+pub const CALLS_PER_DAY: &str = "app_calls_per_day";
+/// The smallest quota of a day that makes sense.
+pub const FEWEST_CALLS: u32 = 10;
+
 /// The internal setting that says how often the size of discovery's pages was halved. No connector's `check_config`
 /// accepts it from a seller.
 const HALVED_PAGES: &str = "halved_pages";

@@ -77,7 +77,11 @@ pub const FORMS: &[StoreForm] = &[
         "Shopify",
         &[
             required("shop", "Shop", "The part before .myshopify.com."),
-            setting("location_id", "Location", "The numeric ID of the location to update when a listing doesn't name one."),
+            setting(
+                "location_id",
+                "Location",
+                "The numeric ID of the location that the store sells from. Nothing is written anywhere else.",
+            ),
             required_secret(
                 "access_token",
                 "Admin API access token",
@@ -93,7 +97,7 @@ pub const FORMS: &[StoreForm] = &[
         "SHOPLINE (myshopline.com)",
         &[
             required("handle", "Handle", "The part before .myshopline.com."),
-            required("location_id", "Location", "The ID of the location to update when a listing doesn't name one."),
+            setting("location_id", "Location", "The ID of the location that the store sells from. Nothing is written anywhere else."),
             ACCESS_TOKEN,
             setting("app_key", "App key", "The app's key, needed to renew its token."),
             secret("app_secret", "App secret", "The app's secret, needed to renew its token."),
@@ -120,7 +124,7 @@ pub const FORMS: &[StoreForm] = &[
             required("partner_id", "Partner ID", "The app's partner ID, from the Open Platform console."),
             required("shop_id", "Shop ID", "The ID of the shop that authorized the app."),
             setting("region", "Region", "Leave empty to use the global host."),
-            setting("location_id", "Location", "For shops with several warehouses: the one to update when a listing doesn't name one."),
+            setting("location_id", "Location", "For shops with several warehouses: the one that the store sells from."),
             required_secret("partner_key", "Partner key", "The app's partner key, from the Open Platform console."),
             REFRESH_TOKEN,
             ACCESS_TOKEN,
@@ -133,6 +137,7 @@ pub const FORMS: &[StoreForm] = &[
         &[
             field("base_url", "Address", "The shop's address, such as https://shop.example.com.", FieldKind::Address, true),
             setting("permalinks", "Permalinks", "pretty (the default) or plain."),
+            setting("auth", "Keys", "header (the default), or query if the shop's server drops the Authorization header."),
             required_secret(
                 "consumer_key",
                 "Consumer key",
@@ -147,11 +152,7 @@ pub const FORMS: &[StoreForm] = &[
         &[
             setting("region", "Country", "The two-letter country code, such as sg."),
             required("app_key", "App key", "The app's key, from the Open Platform console."),
-            setting(
-                "warehouse_code",
-                "Warehouse",
-                "For sellers with several warehouses: the code of the one to update when a listing doesn't name one.",
-            ),
+            setting("warehouse_code", "Warehouse", "For sellers with several warehouses: the code of the one that the store sells from."),
             APP_SECRET,
             REFRESH_TOKEN,
             ACCESS_TOKEN,
@@ -164,7 +165,7 @@ pub const FORMS: &[StoreForm] = &[
         &[
             required("app_key", "App key", "The app's key, from the Partner Center."),
             required("shop_cipher", "Shop cipher", "The cipher of the shop that authorized the app."),
-            setting("warehouse_id", "Warehouse", "For shops with several warehouses: the one to update when a listing doesn't name one."),
+            setting("warehouse_id", "Warehouse", "For shops with several warehouses: the one that the store sells from."),
             APP_SECRET,
             REFRESH_TOKEN,
             ACCESS_TOKEN,

@@ -27,7 +27,7 @@ const FIELD_VALUE: &str = "70070";
 /// they applied.
 const CONFIRM_AS_A_WHOLE: [&str; 3] = ["shopify", "lazada", "tiktok_shop"];
 /// Candidate values for a setting, tried in turn until the connector accepts one.
-const CANDIDATES: [&str; 7] = ["70", "acme", "sg", "na", "global", "pretty", "production"];
+const CANDIDATES: [&str; 8] = ["70", "acme", "sg", "na", "global", "pretty", "production", "header"];
 
 /// A connector and a store that it accepts.
 struct Subject {

@@ -27,10 +27,23 @@ fn place(address: &str) -> Option<String> {
 ///
 /// A new connector needs a line here, and a test fails without it.
 pub fn shop(store: &StoreConnection) -> Option<String> {
+    identity(store, None)
+}
+
+/// The same, with the name that the platform itself has told in answer to a check.
+pub fn shop_as_told(store: &StoreConnection, told: &str) -> Option<String> {
+    identity(store, Some(told))
+}
+
+fn identity(store: &StoreConnection, told: Option<&str>) -> Option<String> {
     let setting = |name: &str| Some(store.setting(name)?.trim().to_lowercase());
     let address = || place(store.base_url.as_deref()?);
     let own = match store.platform.as_str() {
-        "shopify" => setting("shop").map(|shop| shop.trim_end_matches(".myshopify.com").to_owned()).or_else(address),
+        "shopify" => told
+            .map(str::to_lowercase)
+            .or_else(|| setting("shop"))
+            .map(|shop| shop.trim_end_matches(".myshopify.com").to_owned())
+            .or_else(address),
         "shopline" => setting("handle").or_else(address),
         "shopline_open" => setting("handle"),
         "shopee" => number(store, "shop_id").map(|id| id.to_string()),
@@ -91,6 +104,12 @@ mod tests {
             at("woocommerce", "https://shop.example.com/DE/", json!({})),
             at("woocommerce", "http://www.shop.example.com/de", json!({}))
         );
+    }
+
+    #[test]
+    fn a_shop_is_the_one_that_the_platform_says_it_is() {
+        let by_address = test_store("shopify", json!({"shop": "other"}), &[]);
+        assert_eq!(shop_as_told(&by_address, "Acme.myshopify.com"), at("shopify", "", json!({"shop": "acme"})));
     }
 
     #[test]

@@ -14,8 +14,8 @@
 //! either `refresh_token` with or without `access_token`, or `auth_code` for the first tokens.
 //!
 //! Limits: 50 inventory calls a second per seller (Inventory Management document); 10,000,000 calls a day per app, 10,000
-//! for a test app (set with `app_calls_per_day`). Only the app's own console shows its quota for a particular call; it can
-//! be entered as `rate_limit`.
+//! for a test app (set with `app_calls_per_day`); when a day begins is not stated, so no 24 hours hold more. Only the app's
+//! own console shows its quota for a particular call; it can be entered as `rate_limit`.
 //!
 //! Quirks: quantities are XML inside a form. Lazada ignores unknown elements and still reports success, so a wrong element
 //! name (`UNCONFIRMED`) would go unnoticed: check one listing after the first push to a store with warehouses. Code `0` may
@@ -30,10 +30,11 @@ use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnectio
 use super::check::{Check, Need};
 use super::codes::{Class, UNKNOWN_CODE, by_status, find, item, outcome, renewal, said, text, unreadable};
 use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, listing_or_store_setting, number, page_size, rate_limit, required, whole};
+use super::fields::{base, calls_per_day, listing_or_store_setting, page_size, rate_limit, required, whole};
 use super::sign::{expires_soon, hmac_sha256, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
+use crate::domain::quota::{DailyQuota, Refill};
 use codes::{CODES, EDIT, PAIR, WAREHOUSE};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ const TOKEN_HOST: &str = "https://auth.lazada.com/rest";
 /// At most 50 calls in any second: the burst plus one second's refill.
 const RATE: RateLimit = RateLimit { per_second: 45.0, burst: 5 };
 /// The limit for a live app.
-const CALLS_PER_DAY: u64 = 10_000_000;
+const CALLS_PER_DAY: u32 = 10_000_000;
 const MAX_SKUS: usize = 20;
 const ITEMS_PER_PAGE: usize = 20;
 
@@ -223,7 +224,12 @@ fn read_result(store: &StoreConnection, listing: &CallItem, skus: &[InSku]) -> I
     };
     let quantity = match (listing_or_store_setting(listing, store, WAREHOUSE_CODE), sku.warehouses.as_slice()) {
         (None, [only]) => only.sellable.known().or(sku.quantity.known()),
-        (None, _) => sku.quantity.known(),
+        (None, []) => sku.quantity.known(),
+        (None, several) => {
+            let codes: Vec<&str> = several.iter().map(|warehouse| warehouse.code.as_str()).collect();
+            let reason = format!("This SKU is in several warehouses ({}), and no warehouse_code selects one.", codes.join(", "));
+            return rejected(&reason, WAREHOUSE);
+        }
         (Some(code), warehouses) => match warehouses.iter().find(|warehouse| warehouse.code == code) {
             Some(warehouse) => warehouse.sellable.known(),
             None => return rejected("Lazada lists no stock of this SKU in the given warehouse.", WAREHOUSE),
@@ -245,7 +251,7 @@ impl Platform for Lazada {
             .word("region", Need::unless(store.base_url.is_some()), &HOSTS.map(|(name, _)| name))
             .text("app_key", Need::Required)
             .text(WAREHOUSE_CODE, Need::Optional)
-            .number("app_calls_per_day", Need::Optional)
+            .calls_per_day()
             .rate_limit()
             .secret("app_secret", Need::Required)
             .tokens(&["refresh_token", "access_token", "auth_code"])
@@ -257,18 +263,16 @@ impl Platform for Lazada {
     }
 
     fn facts(&self, store: &StoreConnection) -> Facts {
-        // A tenth of the day's calls as a burst and the rest spread over the day, so that a day never exceeds its limit.
-        let calls_per_day = number(store, "app_calls_per_day").unwrap_or(CALLS_PER_DAY).clamp(1000, 1_000_000_000);
-        let burst = u32::try_from(calls_per_day / 10).unwrap_or(u32::MAX);
-        #[expect(clippy::cast_precision_loss, reason = "a bounded number of calls")]
-        let per_second = (calls_per_day - u64::from(burst)) as f64 / 86_400.0;
+        let per_day = Some(DailyQuota { calls: calls_per_day(store, CALLS_PER_DAY), refill: Refill::Unstated });
         Facts {
-            sets_on_hand: false,
+            // Without a warehouse, a quantity could mean that of one of several.
+            reads_before_set: store.setting(WAREHOUSE_CODE).is_none(),
             proves_writes: false,
             abilities: Abilities { adjust: true, idempotency: false, compare_and_set: false, read: true, max_items: MAX_SKUS },
             group_by: Some(ITEM_ID),
+            location: Some(WAREHOUSE_CODE),
             per_store: rate_limit(store, RATE).unwrap_or(RATE),
-            per_app: store.setting("app_key").map(|key| AppLimit { name: format!("lazada {key}"), limit: RateLimit { per_second, burst } }),
+            per_app: store.setting("app_key").map(|key| AppLimit { name: format!("lazada {key}"), limit: None, per_day }),
         }
     }
 
@@ -300,8 +304,14 @@ impl Platform for Lazada {
         }
     }
 
-    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
-        Vec::new()
+    /// Nothing is to be added to a quantity, but only what can be read is set.
+    fn reserved(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Vec<Option<i64>> {
+        let Outcome::Answered(results) = self.outcome(store, call, reply) else { return Vec::new() };
+        results.iter().map(|result| matches!(result, ItemResult::Applied { .. }).then_some(0)).collect()
+    }
+
+    fn shop(&self, _: &Reply) -> Option<String> {
+        None
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {

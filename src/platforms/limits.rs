@@ -4,8 +4,10 @@
 //! which tests can pause. When a platform throttles a store, the store pauses for as long as the platform says. When a
 //! platform reports the state of its own bucket, ours is adjusted to match.
 mod bucket;
+mod daily;
 
 pub use bucket::TokioClock;
+pub use daily::{Book, Quotas};
 
 use super::connector::{Facts, RateLimit, ReportedQuota};
 use crate::domain::StoreId;
@@ -241,10 +243,11 @@ impl Limits {
         };
         let entry = stores.entry(store).or_insert_with(|| new(facts.per_store));
         refresh(entry, facts.per_store);
-        let app = facts.per_app.as_ref().map(|shared| {
-            let app = apps.entry(shared.name.clone()).or_insert_with(|| App { entry: new(shared.limit), turn: Arc::default() });
-            refresh(&mut app.entry, shared.limit);
-            app
+        let app = facts.per_app.as_ref().and_then(|shared| {
+            let limit = shared.limit?;
+            let app = apps.entry(shared.name.clone()).or_insert_with(|| App { entry: new(limit), turn: Arc::default() });
+            refresh(&mut app.entry, limit);
+            Some(app)
         });
         work(entry, app)
     }

@@ -13,8 +13,8 @@
 //!   what is set. (15 stocked and 3 reserved: the shop sells 12; set to 12, it would sell 9.)
 //! - A listing's `external_id` is an inventory item (`iitem_…`; not a variant, because a variant whose inventory Medusa
 //!   does not manage has no inventory item), and its `location_id` is a stock location (`sloc_…`). The store's
-//!   `location_id` applies to listings without their own; where the store has none, discovery uses the item's oldest
-//!   location.
+//!   `location_id` applies to listings without their own, and a listing with another one is rejected. Where the store has
+//!   none, discovery uses an item's only location, and asks if it has several.
 //! - An item must already be stocked at the location: a write does not create a level.
 //! - One bad row causes the whole call to be refused; the message names each bad pair of item and location.
 //! - Medusa accepts fractions, and integers too large to be stored exactly, so quantities are checked here.
@@ -138,10 +138,11 @@ impl Platform for Medusa {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let max_items = max_items(store, MAX_ROWS, MAX_ROWS);
         Facts {
-            sets_on_hand: true,
+            reads_before_set: true,
             proves_writes: true,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: None,
+            location: Some("location_id"),
             per_store: OUR_PACE,
             per_app: None,
         }
@@ -188,6 +189,10 @@ impl Platform for Medusa {
         call.items.iter().map(reserved).collect()
     }
 
+    fn shop(&self, _: &Reply) -> Option<String> {
+        None
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
@@ -207,8 +212,12 @@ impl Platform for Medusa {
         let page: Items = serde_json::from_str(&reply.body).map_err(|_| codes::unreadable())?;
         let end = offset(cursor).ok_or_else(codes::unreadable)?.saturating_add(page.inventory_items.len());
         let more = !page.inventory_items.is_empty() && end < page.count;
-        let preferred = store.setting("location_id");
-        let variants = page.inventory_items.into_iter().map(|item| item.variant(preferred)).collect();
+        let here = store.setting("location_id");
+        let variants = page.inventory_items.into_iter().map(|item| item.variant(here)).collect::<Result<Vec<_>, _>>();
+        let variants = variants.map_err(|locations| Outcome::Refused {
+            reason: format!("The shop's items are stocked at several locations: {}.", locations.join(", ")),
+            next_step: "Set the store's location_id to one of them, then discover the listings again.".to_owned(),
+        })?;
         Ok(VariantPage { variants, next: more.then(|| end.to_string()) })
     }
 

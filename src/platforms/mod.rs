@@ -24,6 +24,7 @@ mod interference;
 pub mod lazada;
 pub mod lenient;
 pub mod limits;
+pub mod location;
 mod mask;
 pub mod medusa;
 mod oauth;

@@ -80,10 +80,11 @@ impl Platform for Shopee {
 
     fn facts(&self, store: &StoreConnection) -> Facts {
         Facts {
-            sets_on_hand: false,
+            reads_before_set: false,
             proves_writes: false,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: MAX_MODELS },
             group_by: Some(ITEM_ID),
+            location: Some(LOCATION_ID),
             per_store: rate_limit(store, UNCONFIRMED.rate).unwrap_or(UNCONFIRMED.rate),
             // The app's daily limit is not published; `error_limit` reports when it has been reached.
             per_app: None,
@@ -117,6 +118,10 @@ impl Platform for Shopee {
 
     fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
         Vec::new()
+    }
+
+    fn shop(&self, _: &Reply) -> Option<String> {
+        None
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {

@@ -8,13 +8,16 @@
 //!   schema marks it as optional. Keys are kept for 24 h, and one key must always come with the same variables, so a
 //!   request depends only on the call and the store's settings.
 //! - A listing's `external_id` is an inventory item (not a variant), its `location_id` a location; either as
-//!   `gid://shopify/…` or as the bare number. The store's `location_id` applies to listings without their own.
+//!   `gid://shopify/…` or as the bare number. The store's `location_id` applies to listings without their own, and a listing
+//!   with another one is rejected. A store that names none, in a shop that sells online from several locations, is told
+//!   which there are; none is chosen for it. (Locations may be read with `read_inventory` since version 2024-10.)
 //! - 250 rows per call. A failure names its row by index in `field`; if the group of changes is null, no row was applied.
 //!   Rows that change nothing are missing from `changes`, which is a success. Top-level `errors` next to data may concern
 //!   one requested field while the change was applied, so `data.<mutation>` decides.
 //! - Limits: points per app and shop, refilled at 100/s (Standard) to 2000/s (Enterprise). Every reply states the bucket's
 //!   size, its rate and the cost of the call, and the limiter follows them.
-//! - Stock of an untracked variant can be written without any effect; a read reports that it is untracked.
+//! - Stock of an untracked variant, or at a location where the variant's level is not active, can be written without any
+//!   effect; reads and writes ask for both.
 //!
 //! Unconfirmed: that a call with a good and a bad row applies neither (in every recorded failure the group is null; a
 //! group with changes next to failures would be read from its changes); the cost of 250 rows; the parameters of the token
@@ -36,8 +39,8 @@ use super::sign::expires_soon;
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
 use id::gid;
-use outcomes::{check_outcome, failure, mutation_outcome, parse, read_outcome, unreadable};
-use requests::{CHECK, VARIANTS, base, graphql, mutation, read};
+use outcomes::{check_outcome, failure, must_choose, mutation_outcome, parse, read_outcome, unreadable};
+use requests::{CHECK, VARIANTS, VARIANTS_AT, base, graphql, mutation, read};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
@@ -51,10 +54,10 @@ const STATED_LIMIT: RateLimit = RateLimit { per_second: 100.0, burst: 2000 };
 const MUTATION_POINTS: u32 = 13;
 /// A row of a read returns three objects: item, level and quantity.
 const READ_POINTS_PER_ROW: u32 = 3;
-/// Variants per page, and inventory levels per variant. With item, level and location as objects, a page costs 600 of the
-/// 1000 points that one request may cost.
-const VARIANTS_PAGE: usize = 50;
-const VARIANT_LEVELS: u32 = 5;
+/// Variants per page, and inventory levels per variant. With item, level and location as objects, a page costs 840 of the
+/// 1000 points that one request may cost. Two levels at locations that sell online are enough to ask the seller.
+const VARIANTS_PAGE: usize = 20;
+const VARIANT_LEVELS: u32 = 20;
 /// The grant of a token renewal (unconfirmed, like the names of its parameters).
 const RENEWAL_GRANT: &str = "refresh_token";
 
@@ -89,10 +92,11 @@ impl Platform for Shopify {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let max_items = max_items(store, MAX_ROWS, MAX_ROWS);
         Facts {
-            sets_on_hand: false,
+            reads_before_set: false,
             proves_writes: true,
             abilities: Abilities { adjust: true, idempotency: true, compare_and_set: true, read: true, max_items },
             group_by: None,
+            location: Some("location_id"),
             per_store: STATED_LIMIT,
             per_app: None,
         }
@@ -124,13 +128,18 @@ impl Platform for Shopify {
             Action::Adjust => body.field("inventoryAdjustQuantities").map(|data| mutation_outcome(store, call, data)),
             Action::Set => body.field("inventorySetQuantities").map(|data| mutation_outcome(store, call, data)),
             Action::Read => read_outcome(store, call, &body),
-            Action::Check => check_outcome(&body),
+            Action::Check => check_outcome(store, &body),
         };
         found.unwrap_or_else(|| failure(&body))
     }
 
     fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
         Vec::new()
+    }
+
+    fn shop(&self, reply: &Reply) -> Option<String> {
+        let body = serde_json::from_str::<ReplyBody>(&reply.body).ok()?;
+        body.field("shop")?.get("myshopifyDomain")?.as_str().map(str::to_owned)
     }
 
     fn quota(&self, reply: &Reply) -> Option<ReportedQuota> {
@@ -146,14 +155,20 @@ impl Platform for Shopify {
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
-        graphql(store, VARIANTS, json!({"first": page_size(store, VARIANTS_PAGE), "levels": VARIANT_LEVELS, "after": cursor}))
+        let first = page_size(store, VARIANTS_PAGE);
+        match store.setting("location_id") {
+            Some(id) => graphql(store, VARIANTS_AT, json!({"first": first, "location": gid("Location", id)?, "after": cursor})),
+            None => graphql(store, VARIANTS, json!({"first": first, "levels": VARIANT_LEVELS, "after": cursor})),
+        }
     }
 
     fn variants(&self, store: &StoreConnection, _: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
         let body = parse(store, reply)?;
         let page = body.field("productVariants").ok_or_else(|| failure(&body))?;
         let page = FoundVariants::deserialize(page).map_err(|_| unreadable())?;
-        let variants = page.nodes.into_iter().map(|found| found.variant(store)).collect();
+        let has_location = store.setting("location_id").is_some();
+        let variants = page.nodes.into_iter().map(|found| found.variant(has_location));
+        let variants = variants.collect::<Result<Vec<_>, _>>().map_err(|places| must_choose(&places))?;
         Ok(VariantPage { variants, next: page.page_info.end_cursor.filter(|_| page.page_info.has_next_page) })
     }
 

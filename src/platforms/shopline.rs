@@ -1,5 +1,7 @@
 //! SHOPLINE: the Admin REST API of the developer platform for shops at `*.myshopline.com`, version `VERSION` (released
-//! quarterly, supported for twelve months; the store's `api_version` overrides it). Checked in November 2026. The other
+//! quarterly, supported for twelve months; the store's `api_version` overrides it). Checked in November 2026: the pages on
+//! setting and adjusting inventory show this version, which has been stable since June, so it is supported until June 2027;
+//! "REST Admin API pagination" confirms the path of the products and `page_info`. The other
 //! product of that name, for shops at `*.shoplineapp.com`, has a different host and different IDs, tokens and limits. It is
 //! a separate platform, [`super::shopline_open`], because sellers know which product they use and every setting differs.
 //!
@@ -21,6 +23,7 @@
 //! `UNCONFIRMED`; it is also unconfirmed whether a negative result is refused.
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need, required_with};
@@ -29,31 +32,26 @@ use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use super::fields::{base, listing_or_store_setting, page_size, rate_limit, required};
-use super::lenient::{self, Units};
+use super::lenient::Units;
 use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::time::Duration;
+use wire::{InErrors, InLevel, InLevels, InProduct, InProducts, InToken, OutLevel};
 
 /// What could not be confirmed in any accessible source.
 struct Unconfirmed {
     /// The pause after a 429: the time in which one call drains. No `Retry-After` is documented.
     throttled: Duration,
-    /// The path of a shop's products, with the fields that are needed.
-    products: &'static str,
     /// The lifetime of an access token, in seconds, if its `expireTime` cannot be read.
     token_lifetime_s: i64,
 }
-const UNCONFIRMED: Unconfirmed = Unconfirmed {
-    throttled: Duration::from_millis(250),
-    products: "products/products.json?fields=id,title,variants",
-    token_lifetime_s: 10 * 3600,
-};
+const UNCONFIRMED: Unconfirmed = Unconfirmed { throttled: Duration::from_millis(250), token_lifetime_s: 10 * 3600 };
 
+/// A shop's products, with the fields that are needed.
+const PRODUCTS: &str = "products/products.json?fields=id,title,variants";
 const VERSION: &str = "v20260601";
 const RATE: RateLimit = RateLimit { per_second: 4.0, burst: 40 };
 /// Products per page.
@@ -174,7 +172,7 @@ impl Platform for Shopline {
         let app_secret = required_with(store, "auth_code");
         Check::new(store, Need::Optional)
             .label("handle", handle)
-            .text(LOCATION_ID, Need::Required)
+            .text(LOCATION_ID, Need::Optional)
             .label("api_version", Need::Optional)
             .text("app_key", if app_secret == Need::Required { app_secret } else { required_with(store, "app_secret") })
             .rate_limit()
@@ -189,10 +187,11 @@ impl Platform for Shopline {
 
     fn facts(&self, store: &StoreConnection) -> Facts {
         Facts {
-            sets_on_hand: false,
+            reads_before_set: false,
             proves_writes: false,
             abilities: Abilities { adjust: true, idempotency: false, compare_and_set: false, read: true, max_items: 1 },
             group_by: None,
+            location: Some(LOCATION_ID),
             per_store: rate_limit(store, RATE).unwrap_or(RATE),
             per_app: None,
         }
@@ -202,10 +201,12 @@ impl Platform for Shopline {
         1
     }
 
-    fn request(&self, store: &StoreConnection, call: &Call, _: &Stamp) -> Result<Request, String> {
+    fn request(&self, store: &StoreConnection, call: &Call, stamp: &Stamp) -> Result<Request, String> {
         match call.action {
             Action::Set | Action::Adjust => write_request(store, call),
             Action::Read => read_request(store, &call.items),
+            // Without a location, the list of products shows the same.
+            Action::Check if store.setting(LOCATION_ID).is_none() => self.variants_request(store, None, stamp),
             // Any reply about an item that does not exist shows that the shop can be reached and accepts the token.
             Action::Check => {
                 let nonexistent = CallItem { external_id: "0".to_owned(), extra: Default::default(), quantity: 0, expected: None };
@@ -220,6 +221,9 @@ impl Platform for Shopline {
         }
         if let Some(outcome) = failure(call, reply) {
             return outcome;
+        }
+        if call.action == Action::Check && store.setting(LOCATION_ID).is_none() {
+            return self.variants(store, None, reply).map_or_else(|outcome| outcome, |_| Outcome::Answered(Vec::new()));
         }
         let Ok(body) = serde_json::from_str::<InLevels>(&reply.body) else { return unreadable() };
         let levels: Vec<InLevel> = body.inventory_level.into_iter().chain(body.inventory_levels).collect();
@@ -242,13 +246,17 @@ impl Platform for Shopline {
         Vec::new()
     }
 
+    fn shop(&self, _: &Reply) -> Option<String> {
+        None
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
 
     fn variants_request(&self, store: &StoreConnection, cursor: Option<&str>, _: &Stamp) -> Result<Request, String> {
         let page = cursor.map(|cursor| format!("&page_info={}", percent(&decoded(cursor)))).unwrap_or_default();
-        api(store, Method::Get, &format!("{}&limit={}{page}", UNCONFIRMED.products, page_size(store, PRODUCTS_PAGE)))
+        api(store, Method::Get, &format!("{}&limit={}{page}", PRODUCTS, page_size(store, PRODUCTS_PAGE)))
     }
 
     fn variants(&self, _: &StoreConnection, _: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
@@ -321,79 +329,4 @@ impl Platform for Shopline {
 fn decoded(cursor: &str) -> String {
     let url = reqwest::Url::parse(&format!("x:?c={cursor}"));
     url.ok().and_then(|url| url.query_pairs().next().map(|(_, value)| value.into_owned())).unwrap_or_default()
-}
-
-#[derive(Serialize)]
-struct OutLevel<'a> {
-    inventory_item_id: &'a str,
-    location_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    available: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    available_adjustment: Option<i64>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct InErrors {
-    errors: Value,
-    message: Value,
-}
-
-/// A write returns one level, a read returns many.
-#[derive(Deserialize)]
-struct InLevels {
-    inventory_level: Option<InLevel>,
-    #[serde(default, deserialize_with = "lenient::rows")]
-    inventory_levels: Vec<InLevel>,
-}
-
-#[derive(Deserialize)]
-struct InLevel {
-    #[serde(default)]
-    inventory_item_id: Value,
-    #[serde(default)]
-    location_id: Value,
-    #[serde(default)]
-    available: Units,
-}
-
-#[derive(Deserialize)]
-struct InProducts {
-    products: Vec<InProduct>,
-}
-
-#[derive(Deserialize)]
-struct InProduct {
-    #[serde(default)]
-    title: String,
-    #[serde(default)]
-    variants: Vec<InVariant>,
-}
-
-#[derive(Deserialize)]
-struct InVariant {
-    sku: Option<String>,
-    #[serde(default)]
-    inventory_item_id: Value,
-    option1: Option<String>,
-    option2: Option<String>,
-    option3: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct InToken {
-    #[serde(default, rename = "i18nCode")]
-    i18n_code: String,
-    #[serde(default)]
-    message: String,
-    data: Option<InTokenData>,
-}
-
-#[derive(Deserialize)]
-struct InTokenData {
-    #[serde(rename = "accessToken")]
-    access_token: String,
-    #[serde(default, rename = "expireTime")]
-    expire_time: Value,
 }

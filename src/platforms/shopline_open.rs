@@ -154,10 +154,11 @@ impl Platform for ShoplineOpen {
 
     fn facts(&self, store: &StoreConnection) -> Facts {
         Facts {
-            sets_on_hand: false,
+            reads_before_set: false,
             proves_writes: false,
             abilities: Abilities { adjust: true, idempotency: false, compare_and_set: false, read: true, max_items: 1 },
             group_by: None,
+            location: None,
             per_store: rate_limit(store, RATE).unwrap_or(RATE),
             per_app: None,
         }
@@ -198,6 +199,10 @@ impl Platform for ShoplineOpen {
 
     fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
         Vec::new()
+    }
+
+    fn shop(&self, _: &Reply) -> Option<String> {
+        None
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {

@@ -129,10 +129,11 @@ impl Platform for Simulated {
         // The settings were checked when the store was saved; if they have since become invalid, assume the least.
         let minimal = Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: 1 };
         Facts {
-            sets_on_hand: false,
+            reads_before_set: false,
             proves_writes: false,
             abilities: abilities(store).unwrap_or(minimal),
             group_by: None,
+            location: None,
             per_store: rate_limit(store, DEFAULT_RATE).unwrap_or(DEFAULT_RATE),
             per_app: None,
         }
@@ -177,6 +178,10 @@ impl Platform for Simulated {
 
     fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
         Vec::new()
+    }
+
+    fn shop(&self, _: &Reply) -> Option<String> {
+        None
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {

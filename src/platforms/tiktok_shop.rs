@@ -5,9 +5,10 @@
 //! adjusting, there are no idempotency keys, and there is no compare-and-set. An increase is therefore read, added and
 //! written back: what the shop sells between the read and the write, some tens of milliseconds, is overwritten.
 //!
-//! Listings: `product_id` is the product and `external_id` the ID of the SKU in it. `warehouse_id`, from the listing or else
-//! from the store, may be omitted if a SKU has one warehouse. A call for a SKU with several warehouses must include all of
-//! them, which this connector does not support: such a listing is refused with an explanation until it has only one.
+//! Listings: `product_id` is the product and `external_id` the ID of the SKU in it. A quantity is that of one warehouse.
+//! `warehouse_id`, from the store or else from the listing, may be omitted only while a SKU has a single warehouse, the
+//! default one ("Update Inventory"). So a store that names none is read before each set, and a SKU that is in several
+//! warehouses is refused, never filled with the total.
 //!
 //! Settings: `region` (`global`, `sandbox`), `app_key`, `shop_cipher` (from `/authorization/202309/shops`), `warehouse_id`,
 //! `rate_limit`. Credentials: `app_secret`, and either `refresh_token` with or without `access_token`, or `auth_code` for
@@ -16,27 +17,37 @@
 //! Limits: per app and shop, varying with TikTok's load, with no guaranteed number; `Retry-After` is sent and obeyed.
 //! `UNCONFIRMED` starts with about 3 reads or 1 write per second, counted in points: a read costs 1, a write 3.
 //!
+//! Versions: updating and searching inventory are documented as 202309 only. Products are also searched as 202312 and later,
+//! with the same fields; 202309 is what current public clients call.
+//!
 //! Quirks: the signature covers the query and the exact bytes of the body. Code 0 may come with failures in `data.errors`.
-//! The expiry of an access token is given as an instant. Quantities go up to 99,999. Only a comment in the SDK says that
-//! the quantity written is the one read as `available_quantity`.
+//! The expiry of an access token is given as an instant. Quantities go up to 99,999. The quantity written is the one read as
+//! `available_quantity` ("Inventory Search").
+//!
+//! Unconfirmed: that warehouses which a call does not name keep their quantities; the sandbox host, of which a public client
+//! says that it has not worked since version 202309; and what is in `UNCONFIRMED`.
+mod codes;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
-use super::codes::Class::{Again, Listing, Location, SignIn, Store, Throttled, TokenExpired, Uncertain};
+use super::codes::Class::Listing;
 use super::codes::by_status;
-use super::codes::{Row, UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
+use super::codes::{UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use super::fields::{base, listing_or_store_setting, page_size, rate_limit, required, whole};
 use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
+use codes::{CIPHER, CODES, PAIR_AGAIN, WAREHOUSE};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use wire::{Envelope, InErrors, InInventory, InProduct, InProducts, InShops, InSku, InTokens, OutInventory, OutSku, OutUpdate};
+use wire::{
+    Envelope, InErrors, InInventory, InProduct, InProducts, InShops, InSku, InTokens, InWarehouse, OutInventory, OutSku, OutUpdate,
+};
 
 /// What could not be confirmed in any accessible source.
 struct Unconfirmed {
@@ -71,54 +82,6 @@ const TOKEN_REFRESH: &str = "/api/v2/token/refresh";
 
 const PRODUCT_ID: &str = "product_id";
 const WAREHOUSE_ID: &str = "warehouse_id";
-
-const PAIR_AGAIN: &str = "Check that the product is live and the SKU exists in TikTok Shop, pair the listing again, then retry.";
-const GLOBAL: &str = "This product is edited through its global product. Unlink it in TikTok Shop, or unpair the listing.";
-const SELLER: &str = "Fix this in TikTok Shop Seller Center or ask TikTok, then check the store.";
-const RECONNECT: &str = "Authorize the app in TikTok Shop again with all its permissions, then enter the new tokens.";
-const KEYS: &str = "Check the store's app_key and app_secret.";
-const CIPHER: &str = "Compare the store's shop_cipher with the authorized shops, then check the store.";
-const WAREHOUSE: &str =
-    "Set warehouse_id, in the store or in the listing, to the only warehouse that holds this SKU, then check the store.";
-const VALUE: &str = "TikTok Shop accepts 0 to 99,999 units. Set a maximum for this listing in its rules, then retry.";
-const BUG: &str = "TikTok Shop rejected the request as invalid. Report this with TikTok's response, and retry once it is fixed.";
-
-/// What TikTok's codes mean, both for calls and in `data.errors`.
-const CODES: &[Row] = &[
-    ("36009002", "", Throttled),
-    ("12052109", "", Throttled),
-    ("429", "", Throttled),
-    ("12001000", "", Again),
-    ("12052881", "", Again),
-    ("33001002", "", Again),
-    ("36009003", "", Uncertain),
-    ("105001", "", TokenExpired),
-    ("105002", "", TokenExpired),
-    ("105003", "", TokenExpired),
-    ("105004", "", TokenExpired),
-    ("101000", "", TokenExpired),
-    ("36009004", "access_token", TokenExpired),
-    ("36009004", "access token", TokenExpired),
-    ("105005", "", SignIn(RECONNECT)),
-    ("106001", "", SignIn(KEYS)),
-    ("106013", "", Store(CIPHER)),
-    ("12000000", "", Store(CIPHER)),
-    ("36009004", "cipher", Store(CIPHER)),
-    ("36009004", "", Listing(BUG)),
-    ("36009043", "", Store(SELLER)),
-    ("36009044", "", Store(SELLER)),
-    ("12052094", "", Store("The seller may not use several warehouses. Remove warehouse_id, then check the store.")),
-    ("12052097", "", Location(WAREHOUSE)),
-    ("12052115", "", Location(WAREHOUSE)),
-    ("12019022", "", Location(WAREHOUSE)),
-    ("12052144", "", Location(WAREHOUSE)),
-    ("12052557", "", Listing(PAIR_AGAIN)),
-    ("12052260", "", Listing(PAIR_AGAIN)),
-    ("12052141", "", Listing(GLOBAL)),
-    ("12052055", "", Listing(VALUE)),
-    ("12052553", "", Listing(BUG)),
-    ("12052555", "", Listing(BUG)),
-];
 
 /// The TikTok Shop connector.
 #[derive(Debug)]
@@ -218,15 +181,25 @@ fn set_results(call: &Call, data: Value) -> Outcome {
     Outcome::Answered(call.items.iter().map(result).collect())
 }
 
+/// The ids of these warehouses.
+fn warehouses(of: &[InWarehouse]) -> String {
+    of.iter().map(|at| text(&at.warehouse_id)).collect::<Vec<_>>().join(", ")
+}
+
 fn read_result(store: &StoreConnection, listing: &CallItem, skus: &[InSku]) -> ItemResult {
     let rejected = |reason: &str, next_step: &str| ItemResult::Rejected { reason: reason.to_owned(), next_step: next_step.to_owned() };
     let Some(sku) = skus.iter().find(|sku| text(&sku.id) == listing.external_id) else {
         return rejected("TikTok Shop does not know this SKU.", PAIR_AGAIN);
     };
     let quantity = match (listing_or_store_setting(listing, store, WAREHOUSE_ID), sku.warehouse_inventory.as_slice()) {
-        (None, []) => sku.total_available_quantity,
+        // Nothing is anywhere.
+        (None, []) if sku.total_available_quantity.known() == Some(0) => sku.total_available_quantity,
+        (None, []) => return rejected("TikTok Shop does not say which warehouse holds this SKU.", WAREHOUSE),
         (None, [only]) => only.available_quantity,
-        (None, _) => return rejected("This SKU is in several warehouses, and no warehouse_id selects one.", WAREHOUSE),
+        (None, several) => {
+            let reason = format!("This SKU is in several warehouses ({}), and no warehouse_id selects one.", warehouses(several));
+            return rejected(&reason, WAREHOUSE);
+        }
         (Some(id), at) => match at.iter().find(|at| text(&at.warehouse_id) == id) {
             Some(at) => at.available_quantity,
             None => return rejected("TikTok Shop has no stock of this SKU in the given warehouse.", WAREHOUSE),
@@ -276,10 +249,11 @@ impl Platform for TikTokShop {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let max_items = UNCONFIRMED.max_skus;
         Facts {
-            sets_on_hand: false,
+            reads_before_set: store.setting(WAREHOUSE_ID).is_none(),
             proves_writes: false,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: Some(PRODUCT_ID),
+            location: Some(WAREHOUSE_ID),
             per_store: rate_limit(store, UNCONFIRMED.rate).unwrap_or(UNCONFIRMED.rate),
             // Each shop of an app has its own bucket.
             per_app: None,
@@ -320,8 +294,14 @@ impl Platform for TikTokShop {
         }
     }
 
-    fn reserved(&self, _: &StoreConnection, _: &Call, _: &Reply) -> Vec<Option<i64>> {
-        Vec::new()
+    /// Nothing is to be added to a quantity, but only what can be read is set.
+    fn reserved(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Vec<Option<i64>> {
+        let Outcome::Answered(results) = self.outcome(store, call, reply) else { return Vec::new() };
+        results.iter().map(|result| matches!(result, ItemResult::Applied { .. }).then_some(0)).collect()
+    }
+
+    fn shop(&self, _: &Reply) -> Option<String> {
+        None
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
@@ -334,9 +314,14 @@ impl Platform for TikTokShop {
         signed(store, UNCONFIRMED.products, true, &own, Some(json!({"status": "ACTIVATE"}).to_string()), stamp)
     }
 
-    fn variants(&self, _: &StoreConnection, _: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
+    fn variants(&self, store: &StoreConnection, _: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
         let call = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
         let page: InProducts = serde_json::from_value(data(&call, reply)?).map_err(|_| unreadable())?;
+        let several = page.products.iter().flat_map(|product| &product.skus).find(|sku| sku.inventory.len() > 1);
+        if let (Some(sku), None) = (several, store.setting(WAREHOUSE_ID)) {
+            let reason = format!("The shop's SKUs are in several warehouses: {}.", warehouses(&sku.inventory));
+            return Err(Outcome::Refused { reason, next_step: WAREHOUSE.to_owned() });
+        }
         let of_product = |product: InProduct| {
             let (id, title) = (text(&product.id), product.title);
             product.skus.into_iter().map(move |sku| Variant {

@@ -136,10 +136,11 @@ impl Platform for Vendure {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let max_items = max_items(store, DEFAULT_ROWS, MAX_ROWS);
         Facts {
-            sets_on_hand: true,
+            reads_before_set: true,
             proves_writes: true,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: None,
+            location: Some("location_id"),
             per_store: OUR_PACE,
             per_app: None,
         }
@@ -186,6 +187,10 @@ impl Platform for Vendure {
         call.items.iter().map(reserved).collect()
     }
 
+    fn shop(&self, _: &Reply) -> Option<String> {
+        None
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
@@ -202,8 +207,8 @@ impl Platform for Vendure {
         let page = Page::deserialize(data).map_err(|_| codes::unreadable())?;
         let end = offset(cursor).ok_or_else(codes::unreadable)?.saturating_add(page.items.len());
         let more = !page.items.is_empty() && end < page.total_items;
-        let preferred = store.setting("location_id");
-        let variants = page.items.into_iter().map(|found| found.variant(preferred)).collect();
+        let here = store.setting("location_id");
+        let variants = page.items.into_iter().map(|found| found.variant(here)).collect();
         Ok(VariantPage { variants, next: more.then(|| end.to_string()) })
     }
 

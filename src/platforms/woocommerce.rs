@@ -104,10 +104,11 @@ impl Platform for WooCommerce {
     fn facts(&self, store: &StoreConnection) -> Facts {
         let max_items = max_items(store, MAX_ROWS, MAX_ROWS);
         Facts {
-            sets_on_hand: false,
+            reads_before_set: false,
             proves_writes: true,
             abilities: Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items },
             group_by: Some("parent_id"),
+            location: None,
             per_store: OUR_PACE,
             per_app: None,
         }
@@ -153,7 +154,7 @@ impl Platform for WooCommerce {
             // The parent of the variations does not exist.
             return Outcome::Answered(vec![unknown_product(); call.items.len()]);
         }
-        if let Some(outcome) = failure(reply) {
+        if let Some(outcome) = failure(store, reply) {
             return outcome;
         }
         let rows: Option<Vec<FoundRow>> = match call.action {
@@ -180,6 +181,10 @@ impl Platform for WooCommerce {
         Vec::new()
     }
 
+    fn shop(&self, _: &Reply) -> Option<String> {
+        None
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }
@@ -201,7 +206,7 @@ impl Platform for WooCommerce {
     }
 
     fn variants(&self, store: &StoreConnection, cursor: Option<&str>, reply: &Reply) -> Result<VariantPage, Outcome> {
-        if let Some(outcome) = failure(reply) {
+        if let Some(outcome) = failure(store, reply) {
             return Err(outcome);
         }
         let Rows::<FoundProduct>(found) = serde_json::from_str(&reply.body).map_err(|_| unreadable())?;
@@ -228,6 +233,17 @@ impl Platform for WooCommerce {
     }
 }
 
+/// What to do about a server that drops the header with the keys, as WooCommerce's documentation says.
+const DROPPED: &str =
+    "Some servers drop the Authorization header; set auth to query, so that the keys are sent in the address, over https.";
+/// WordPress's codes for requests of visitors who are not signed in.
+const NO_USER: [&str; 3] = ["woocommerce_rest_cannot_view", "woocommerce_rest_cannot_edit", "woocommerce_rest_cannot_batch"];
+
+/// Whether the keys are sent in the header.
+fn sends_header(store: &StoreConnection) -> bool {
+    store.base_url.as_deref().is_some_and(|url| url.starts_with("https:")) && store.setting("auth") != Some("query")
+}
+
 fn unreadable() -> Outcome {
     Outcome::Unknown {
         reason: "The shop's response could not be read; it may come from the shop's host rather than from WooCommerce.".to_owned(),
@@ -252,7 +268,7 @@ fn message(reply: &Reply) -> String {
 }
 
 /// The outcome of a reply whose status is not a success.
-fn failure(reply: &Reply) -> Option<Outcome> {
+fn failure(store: &StoreConnection, reply: &Reply) -> Option<Outcome> {
     let code = code(reply);
     let closed = |reason: String, next_step: &str| Outcome::Closed { reason, next_step: next_step.to_owned() };
     Some(match reply.status {
@@ -264,6 +280,16 @@ fn failure(reply: &Reply) -> Option<Outcome> {
         401 if message(reply).contains("write permission") => {
             Outcome::Unauthorized { reason: "These keys may only read. Create keys with the permission Read/Write in the shop.".to_owned() }
         }
+        401 if sends_header(store) && message(reply).contains("Consumer key is missing") => {
+            Outcome::Unauthorized { reason: format!("The shop did not receive the keys (401). {DROPPED}") }
+        }
+        // Without the keys, WordPress takes the request for that of a visitor.
+        401 if sends_header(store) && NO_USER.contains(&code.as_str()) => Outcome::Unauthorized {
+            reason: format!(
+                "The shop took this service for a visitor (401 {code}): the keys are wrong, their user may not edit products, or the \
+                 shop did not receive them. {DROPPED}"
+            ),
+        },
         401 => Outcome::Unauthorized {
             reason: format!("The shop refused the keys (401 {code}). They are wrong, or their user may not edit products."),
         },

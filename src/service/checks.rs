@@ -1,36 +1,59 @@
 //! Asking a store something that changes nothing: whether it works, and what it shows.
 use super::connection::{Credentials, Stale, Unanswered, connection};
 use super::context::{Caller, Result, Service};
+use super::shops::take_identity;
 use crate::db::stores::Store;
 use crate::domain::StoreId;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::platforms::by_name;
 use crate::platforms::call::{Action, Call, StoreConnection};
 
-/// Calls the store's platform; if the store does not answer, returns the reason. If a store that needed reauthorization
-/// answers again, its held pushes are released.
+/// What a check has found out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Why the store does not work, in plain words; `None` if it does.
+    pub reason: Option<String>,
+    /// What it leaves open, or what the seller should know, in plain words.
+    pub note: Option<String>,
+}
+
+/// Calls the store's platform. If a store that needed reauthorization answers again, its held pushes are released; if it
+/// was a write that it refused, only one of them, to find out. The answer also tells which shop the store is.
 ///
 /// # Errors
-/// No such store, or too many checks at once.
-pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Option<String>> {
+/// No such store, a conflict if the shop is connected as another store already, or too many checks at once.
+pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Checked> {
     let _place = service.outbound_place(caller)?;
     let now = service.now();
     let store = caller.db.read(move |t| t.store(id)).await?;
-    let reason = match connect(service, caller, &store) {
-        Err(reason) => Some(reason),
+    let answered = match connect(service, caller, &store) {
+        Err(reason) => Err(reason),
         Ok(mut connection) => {
             let check = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
-            ask(service, caller, &mut connection, &check).await.err()
+            exchange(service, caller, &mut connection, &check).await
         }
     };
-    if reason.is_none() && store.needs_reauthorisation {
-        caller.db.write(move |t| t.release_store(id, now).map(drop)).await?;
+    let (results, told) = match answered {
+        Ok(answered) => answered,
+        Err(reason) => return Ok(Checked { reason: Some(reason), note: None }),
+    };
+    caller.db.write(move |t| take_identity(t, id, told.as_deref(), now)).await?;
+    if store.needs_reauthorisation {
+        // A read that works says nothing about writes: one held push finds out.
+        let is_write = store.write_refused;
+        caller.db.write(move |t| if is_write { t.probe_soon(id, now) } else { t.release_store(id, now).map(drop) }).await?;
     }
-    Ok(reason)
+    let notes = results.into_iter().filter_map(|result| if let ItemResult::Unknown { reason } = result { Some(reason) } else { None });
+    let notes: Vec<String> = left_open_by_check(&store).map(str::to_owned).into_iter().chain(notes).collect();
+    Ok(Checked { reason: None, note: (!notes.is_empty()).then(|| notes.join(" ")) })
 }
 
+/// What is left open by a check of a store that has refused a write.
+const REFUSED_A_WRITE: &str = "The store can be read, but it has refused a change. One waiting change is sent now to find out whether it \
+    accepts changes again; the others follow once it does.";
+
 /// What a check that succeeds leaves open, in plain words.
-pub fn left_open_by_check(store: &Store) -> Option<&'static str> {
+fn left_open_by_check(store: &Store) -> Option<&'static str> {
     let connection = StoreConnection {
         store_id: store.id,
         platform: store.platform.clone(),
@@ -38,6 +61,9 @@ pub fn left_open_by_check(store: &Store) -> Option<&'static str> {
         config: serde_json::from_str(&store.config).unwrap_or_default(),
         credentials: Credentials::new(),
     };
+    if store.write_refused {
+        return Some(REFUSED_A_WRITE);
+    }
     let proves_writes = by_name(&store.platform)?.facts(&connection).proves_writes;
     (!proves_writes).then_some("The store can be read. Whether it may also be written to shows only when something is sent to it.")
 }
@@ -54,6 +80,16 @@ pub(super) async fn ask(
     connection: &mut StoreConnection,
     call: &Call,
 ) -> Result<Vec<ItemResult>, String> {
+    exchange(service, caller, connection, call).await.map(|(results, _)| results)
+}
+
+/// The results of a call that changes nothing, and the shop's own name if the platform tells it.
+async fn exchange(
+    service: &Service,
+    caller: &Caller,
+    connection: &mut StoreConnection,
+    call: &Call,
+) -> Result<(Vec<ItemResult>, Option<String>), String> {
     let client = &service.client;
     let send = async |connection: &StoreConnection| {
         // While a store has a long queue, permits may take long; the caller should not wait that long.
@@ -63,8 +99,9 @@ pub(super) async fn ask(
             after: None,
             throttled: false,
         };
-        match client.send(connection, call, permit.map_err(|_| no_room())?).await.outcome {
-            Outcome::Answered(results) => Ok(results),
+        let sent = client.send(connection, call, permit.map_err(|_| no_room())?).await;
+        match sent.outcome {
+            Outcome::Answered(results) => Ok((results, sent.shop)),
             outcome => Err(outcome),
         }
     };

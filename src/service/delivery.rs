@@ -57,7 +57,7 @@ impl Reach {
     pub fn terms(&self, probe: bool, overwrites_first: bool, policy: RetryPolicy, jitter: f64) -> ClaimTerms {
         let Facts { abilities, group_by, .. } = self.platform.facts(&self.connection);
         let limit = if probe { 1 } else { abilities.max_items.max(1) };
-        ClaimTerms { abilities, limit, group_by, overwrites_first, policy, jitter }
+        ClaimTerms { abilities, limit, group_by, overwrites_first, overwrites_wait: false, policy, jitter }
     }
 }
 
@@ -155,6 +155,8 @@ impl Claim {
                 return Ok(Claimed::Nothing(None));
             }
         }
+        let overwrites_at = self.outbound.client.next_overwrite(&self.connection);
+        self.terms.overwrites_wait = overwrites_at.is_some();
         let (terms, now, recover, check_times) = (self.terms, self.now(), self.recover.clone(), self.check_times);
         let work = self
             .db
@@ -169,7 +171,7 @@ impl Claim {
             })
             .await?;
         match work {
-            Work::Nothing { next_due } => Ok(Claimed::Nothing(next_due)),
+            Work::Nothing { next_due } => Ok(Claimed::Nothing(next_due.into_iter().chain(overwrites_at).min())),
             Work::ReadBack(page) => {
                 let Some((sent, ids)) = self.read(&page).await else { return Ok(Claimed::Nothing(None)) };
                 let (terms, now, answered) = (self.terms, self.now(), sent.answered);

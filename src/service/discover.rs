@@ -1,13 +1,20 @@
 //! Pairing by discovery: reads a store's variants and proposes listings where a SKU is equal on both sides.
+//!
+//! A large catalog is read in several requests, which make one pass: the cursor says when it began. A SKU that an earlier
+//! request of the same pass has paired, and that another variant has as well, is a duplicate as if both stood on one page.
 use super::connection::{Stale, Unanswered, connection};
 use super::context::{Caller, Error, Result, Service, audited};
 use super::listings::ROWS_PER_STEP;
-use super::stores::reason_of;
-use crate::db::listings::{ListingChange, NewListing};
-use crate::domain::delivery::Outcome;
-use crate::domain::{Sku, StoreId};
-use crate::platforms::Variant;
-use crate::platforms::call::StoreConnection;
+use super::preview::calls;
+use super::stores::{ask, reason_of};
+use crate::db::listings::{Listing, ListingChange, NewListing};
+use crate::db::stores::Store;
+use crate::db::{self, Tenant};
+use crate::domain::delivery::{ItemResult, Outcome};
+use crate::domain::{Sku, StoreId, Timestamp};
+use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
+use crate::platforms::location::elsewhere;
+use crate::platforms::{Variant, by_name};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -16,6 +23,8 @@ use tokio::time::Instant;
 
 /// The most pages read in one request; the answer says where to continue.
 const MAX_PAGES: usize = 40;
+/// The most former listings that one request reads, to find out whether the store still has them.
+const MAX_READ: usize = 200;
 /// The longest that one request keeps reading; the answer says where to continue.
 const READ_WITHIN: Duration = Duration::from_secs(20);
 
@@ -50,6 +59,9 @@ pub struct Proposal {
     pub matched: Vec<Found>,
     /// Several variants with the same SKU: the seller has to choose.
     pub ambiguous: Vec<Found>,
+    /// Their SKUs are paired with listings that the store does not have any more: products that were created anew. Paired
+    /// only on demand.
+    pub replacing: Vec<Found>,
     /// Without a SKU, or with one that does not exist here.
     pub unmatched: Vec<Found>,
     /// How many of the unmatched could be paired if their SKUs were created.
@@ -60,6 +72,10 @@ pub struct Proposal {
     pub paired: usize,
     /// Where to continue; null once the whole store has been read.
     pub next_cursor: Option<String>,
+    /// Paired by an earlier request of the same pass, before another variant with the same SKU was found.
+    #[serde(skip)]
+    #[schema(ignore)]
+    undone: Vec<Listing>,
 }
 
 /// What to do with the matches.
@@ -69,6 +85,8 @@ pub struct Apply {
     pub pair: bool,
     /// Create the SKUs of variants that nothing else speaks against, and pair those, too.
     pub create_skus: bool,
+    /// Pair variants in place of listings that the store does not have any more.
+    pub replace: bool,
 }
 
 /// Reads the store's variants and proposes listings by equal SKU; pairs them as `apply` says.
@@ -83,13 +101,26 @@ pub async fn discover(service: &Service, caller: &Caller, id: StoreId, cursor: O
     let store = caller.db.read(move |t| t.store(id)).await?;
     let connection = connection(caller.db.id(), &store, &service.sealer)
         .map_err(|error| Error::conflict(format!("The store's credentials cannot be used: {error}.")))?;
-    let (variants, next_cursor) = read_variants(service, caller, connection, cursor).await?;
-    let mut proposal = propose(caller, id, variants, apply.create_skus).await?;
-    proposal.next_cursor = next_cursor;
-    if apply.pair && !proposal.matched.is_empty() {
-        proposal.paired = pair(service, caller, id, store.name, &proposal.matched).await?;
+    let (began_at, cursor) = pass(cursor).map_or_else(|own| (None, own), |(at, own)| (Some(at), Some(own)));
+    let (variants, next) = read_variants(service, caller, connection.clone(), cursor).await?;
+    let whole = began_at.is_none() && next.is_none();
+    let (mut proposal, former) = propose(caller, &connection, variants, began_at, apply.create_skus).await?;
+    sort_out(service, caller, connection, &mut proposal, former, whole).await;
+    proposal.next_cursor = next.map(|next| format!("{}{PASS}{next}", began_at.unwrap_or(service.now()).as_millis()));
+    if apply.pair {
+        proposal.paired = pair(service, caller, &store, &proposal, apply.replace).await?;
     }
     Ok(proposal)
+}
+
+/// Separates the beginning of a pass from the platform's own cursor.
+const PASS: char = '!';
+
+/// When the pass of this cursor began, and the platform's own cursor; or only the latter.
+fn pass(cursor: Option<String>) -> std::result::Result<(Timestamp, String), Option<String>> {
+    let parsed = cursor.as_deref().and_then(|text| text.split_once(PASS));
+    let read = parsed.and_then(|(at, own)| Some((Timestamp::from_millis(at.parse().ok()?), own.to_owned())));
+    read.ok_or(cursor)
 }
 
 async fn read_variants(
@@ -133,22 +164,34 @@ async fn read_variants(
     }
 }
 
-/// Sorts the variants into the groups of a proposal.
-async fn propose(caller: &Caller, id: StoreId, variants: Vec<Variant>, create_skus: bool) -> Result<Proposal> {
+/// A variant whose SKU is paired with another listing, and that listing.
+type Former = (Variant, Listing);
+
+/// Sorts the variants into the groups of a proposal. What is paired with another listing is left to [`sort_out`].
+async fn propose(
+    caller: &Caller,
+    store: &StoreConnection,
+    variants: Vec<Variant>,
+    began_at: Option<Timestamp>,
+    create_skus: bool,
+) -> Result<(Proposal, Vec<Former>)> {
     let mut count: HashMap<String, usize> = HashMap::new();
     for sku in variants.iter().filter_map(|variant| variant.sku.clone()) {
         *count.entry(sku).or_default() += 1;
     }
     let wanted: Vec<String> = count.keys().filter(|sku| Sku::parse(sku).is_ok()).cloned().collect();
-    let (known, paired) = caller
+    let id = store.store_id;
+    let (known, mut paired) = caller
         .db
         .read(move |t| {
             let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
             Ok((t.sku_names(&wanted)?, t.paired(id, &wanted)?))
         })
         .await?;
-    let mut proposal = Proposal::default();
-    for variant in variants {
+    let field = by_name(&store.platform).and_then(|platform| platform.facts(store).location);
+    let of_this_pass = |listing: &Listing| began_at.is_some_and(|at| listing.created_at >= at);
+    let (mut proposal, mut former) = (Proposal::default(), Vec::new());
+    for mut variant in variants {
         let Some(sku) = variant.sku.clone().filter(|sku| !sku.is_empty()) else {
             proposal.unmatched.push(Found::new(variant, Some("It has no SKU in the store.".to_owned())));
             continue;
@@ -166,44 +209,139 @@ async fn propose(caller: &Caller, id: StoreId, variants: Vec<Variant>, create_sk
                 if is_one { "This SKU cannot be used here." } else { "This SKU doesn't exist here, and several variants have it." };
             proposal.unmatched.push(Found::new(variant, Some(reason.to_owned())));
         } else if count.get(&sku).copied().unwrap_or(0) > 1 {
-            let reason = "Several variants of the store have this SKU; pair the right one by hand.".to_owned();
-            proposal.ambiguous.push(Found::new(variant, Some(reason)));
+            proposal.undone.extend(paired.remove(&sku).filter(of_this_pass));
+            proposal.ambiguous.push(Found::new(variant, Some(SEVERAL.to_owned())));
         } else {
-            match paired.get(&sku) {
-                Some(external_id) if *external_id == variant.external_id => proposal.already_paired += 1,
-                Some(other) => {
-                    let reason = format!(
-                        "This SKU is already paired with the listing {other} of the store. Check which of the two is the right one."
-                    );
-                    proposal.ambiguous.push(Found::new(variant, Some(reason)));
+            match paired.remove(&sku) {
+                Some(listing) if listing.external_id != variant.external_id => {
+                    if of_this_pass(&listing) {
+                        proposal.ambiguous.push(Found::new(variant, Some(SEVERAL.to_owned())));
+                        proposal.undone.push(listing);
+                    } else {
+                        former.push((variant, listing));
+                    }
                 }
+                Some(listing) if elsewhere(field, store, &listing.extra).is_some() => {
+                    // The store has moved: the listing goes on without a location of its own.
+                    let own = listing.extra.into_iter().filter(|(name, _)| Some(name.as_str()) != field);
+                    variant.extra = own.chain(variant.extra).collect();
+                    proposal.matched.push(Found::new(variant, None));
+                }
+                Some(_) => proposal.already_paired += 1,
                 None => proposal.matched.push(Found::new(variant, None)),
             }
         }
     }
-    Ok(proposal)
+    Ok((proposal, former))
 }
 
-async fn pair(service: &Service, caller: &Caller, id: StoreId, name: String, matched: &[Found]) -> Result<usize> {
+/// The reason why nothing is paired with a SKU that several variants have.
+const SEVERAL: &str = "Several variants of the store have this SKU; pair the right one by hand.";
+
+/// Finds out which former listings are not in the store any more: those that were not found although the whole catalog was
+/// read, and otherwise those that cannot be read.
+async fn sort_out(
+    service: &Service,
+    caller: &Caller,
+    mut connection: StoreConnection,
+    proposal: &mut Proposal,
+    former: Vec<Former>,
+    whole: bool,
+) {
+    let Some(facts) = by_name(&connection.platform).map(|platform| platform.facts(&connection)) else { return };
+    let seen: HashSet<&str> = former.iter().map(|(variant, _)| variant.external_id.as_str()).collect();
+    let mut gone: HashSet<String> = HashSet::new();
+    if whole {
+        let found = [&proposal.matched, &proposal.ambiguous, &proposal.unmatched].into_iter().flatten();
+        let found: HashSet<&str> = found.map(|found| found.external_id.as_str()).chain(seen).collect();
+        gone = former.iter().map(|(_, listing)| &listing.external_id).filter(|id| !found.contains(id.as_str())).cloned().collect();
+    } else if facts.abilities.read {
+        let read = |(_, listing): &Former| CallItem {
+            external_id: listing.external_id.clone(),
+            extra: listing.extra.clone(),
+            quantity: 0,
+            expected: None,
+        };
+        let items: Vec<CallItem> = former.iter().take(MAX_READ).map(read).collect();
+        for items in calls(items, facts.group_by, facts.abilities.max_items) {
+            let call = Call { action: Action::Read, items, idempotency_key: None };
+            let Ok(results) = ask(service, caller, &mut connection, &call).await else { break };
+            let rejected = call.items.into_iter().zip(results).filter(|(_, result)| matches!(result, ItemResult::Rejected { .. }));
+            gone.extend(rejected.map(|(item, _)| item.external_id));
+        }
+    }
+    for (variant, listing) in former {
+        let other = &listing.external_id;
+        let (group, reason) = match gone.contains(other) {
+            true => {
+                (&mut proposal.replacing, format!("This SKU is paired with the listing {other}, which the store does not have any more."))
+            }
+            false => {
+                let reason = "Check which of the two is the right one.";
+                (&mut proposal.ambiguous, format!("This SKU is already paired with the listing {other} of the store. {reason}"))
+            }
+        };
+        group.push(Found::new(variant, Some(reason)));
+    }
+}
+
+/// Pairs the matches, and unpairs what the same pass has paired before it found a second variant with the SKU.
+async fn pair(service: &Service, caller: &Caller, store: &Store, proposal: &Proposal, replace: bool) -> Result<usize> {
     let new = |found: &Found| {
         let sku = Sku::parse(found.sku.as_deref()?).ok()?;
-        let extra = (!found.extra.is_empty()).then(|| found.extra.clone());
-        Some(NewListing { sku, external_id: found.external_id.clone(), extra })
+        Some(NewListing { sku, external_id: found.external_id.clone(), extra: Some(found.extra.clone()) })
     };
-    let rows: Vec<NewListing> = matched.iter().filter_map(new).collect();
-    let mut paired = 0;
+    let replacing = if replace { proposal.replacing.as_slice() } else { &[] };
+    let rows: Vec<NewListing> = proposal.matched.iter().chain(replacing).filter_map(new).collect();
+    let replaced: HashSet<String> = replacing.iter().filter_map(|found| found.sku.clone()).collect();
+    let (id, mut paired) = (store.id, 0);
+    let undone: Vec<Listing> = proposal.undone.clone();
+    if !undone.is_empty() {
+        let (name, now, actor) = (store.name.clone(), service.now(), caller.actor());
+        let unpair = move |t: &mut Tenant<'_>| {
+            for listing in &undone {
+                match t.delete_listing(id, listing.id, now) {
+                    Ok(_) | Err(db::Error::NotFound) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            let mut entry = audited(&actor, "listings.discovered", &name);
+            entry.after = Some(json!({ "store_id": id, "unpaired": undone.len() }));
+            t.append_audit(&entry, now)
+        };
+        caller.db.write(unpair).await?;
+    }
     // Each part has a transaction of its own, so that no other write waits for all of them.
     for part in rows.chunks(ROWS_PER_STEP) {
-        let (rows, name) = (part.to_vec(), name.clone());
+        let (rows, name, replaced) = (part.to_vec(), store.name.clone(), replaced.clone());
         let (limits, now, actor) = (service.limits, service.now(), caller.actor());
         let saved = caller.db.write(move |t| {
+            let again: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).filter(|sku| replaced.contains(*sku)).collect();
+            for former in t.paired(id, &again)?.into_values() {
+                t.delete_listing(id, former.id, now)?;
+            }
             let changes = t.save_listings(id, &rows, limits, now)?;
             let mut entry = audited(&actor, "listings.discovered", &name);
-            entry.after = Some(json!({ "store_id": id, "paired": changes.len() }));
+            entry.after = Some(json!({ "store_id": id, "paired": changes.len(), "replaced": again.len() }));
             t.append_audit(&entry, now)?;
             Ok(changes)
         });
         paired += saved.await?.iter().filter(|change| matches!(change, ListingChange::Created(_) | ListingChange::Updated(_))).count();
     }
     Ok(paired)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_of_a_pass_is_taken_apart_and_one_without_stays_as_it_is() {
+        let taken = |text: &str| pass(Some(text.to_owned()));
+        assert_eq!(taken("17!2~abc!d"), Ok((Timestamp::from_millis(17), "2~abc!d".to_owned())));
+        for whole in ["abc", "x!abc", "!abc"] {
+            assert_eq!(taken(whole), Err(Some(whole.to_owned())));
+        }
+        assert_eq!(pass(None), Err(None));
+    }
 }

@@ -12,6 +12,7 @@ pub mod discover;
 pub mod listings;
 pub mod preview;
 pub mod pushes;
+pub mod quotas;
 pub mod removal;
 pub mod rules;
 pub mod sellers;

@@ -232,7 +232,7 @@ async fn ask(service: &Service, caller: &Caller, items: &mut [(PreviewItem, Extr
 
 /// Splits the items into calls that the platform accepts: at most so many items and, where it requires that, all of one
 /// product.
-fn calls(mut items: Vec<CallItem>, group_by: Option<&str>, max_items: usize) -> Vec<Vec<CallItem>> {
+pub(super) fn calls(mut items: Vec<CallItem>, group_by: Option<&str>, max_items: usize) -> Vec<Vec<CallItem>> {
     let product = |item: &CallItem| group_by.and_then(|field| item.extra.get(field).cloned());
     items.sort_by_key(product);
     let of_one_product = items.chunk_by(|a, b| product(a) == product(b));

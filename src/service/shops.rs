@@ -3,6 +3,7 @@ use super::connection::Credentials;
 use crate::db::stores::Store;
 use crate::db::{self, Error, Tenant};
 use crate::domain::limits::MAX_STORES;
+use crate::domain::{StoreId, Timestamp};
 use crate::platforms::call::StoreConnection;
 use crate::platforms::identity;
 
@@ -22,16 +23,47 @@ pub(super) fn shop_of(store: &Store) -> Option<String> {
     identity::shop(&connection_of(store, &Credentials::new()))
 }
 
+/// The shop that a store is, as its platform has told it in answer to a check.
+pub(super) fn told_shop_of(store: &Store, told: &str) -> Option<String> {
+    identity::shop_as_told(&connection_of(store, &Credentials::new()), told)
+}
+
 /// Refuses a store that is the same shop as another one of the seller's: each of its sales and increases would count twice.
 /// Stores of former versions have no `shop`, so all of them are compared.
 pub(super) fn check_shop_is_new(t: &mut Tenant<'_>, store: &Store) -> db::Result<()> {
-    let Some(shop) = shop_of(store) else { return Ok(()) };
-    let others = t.stores(None, MAX_STORES)?;
-    match others.iter().find(|other| other.id != store.id && shop_of(other).as_ref() == Some(&shop)) {
+    match other_store_of(t, store, shop_of(store).as_ref())? {
         None => Ok(()),
-        Some(other) => Err(Error::Conflict(format!(
-            "this shop is already connected as the store {}; a shop is connected only once, because otherwise every change would reach it twice",
-            other.name
-        ))),
+        Some(other) => Err(is_connected_as(&other)),
     }
+}
+
+/// Takes the identity of a store that has just answered a check, and refuses a store whose shop was connected before.
+pub(super) fn take_identity(t: &mut Tenant<'_>, store: StoreId, told: Option<&str>, now: Timestamp) -> db::Result<()> {
+    let mut store = t.store(store)?;
+    let Some(shop) = told.and_then(|told| told_shop_of(&store, told)).or_else(|| shop_of(&store)) else { return Ok(()) };
+    match other_store_of(t, &store, Some(&shop))? {
+        // Ids are in the order in which stores were added, so of two stores of former versions the second is refused.
+        Some(other) if other.id < store.id => return Err(is_connected_as(&other)),
+        Some(_) => return Ok(()),
+        None => {}
+    }
+    if store.shop.as_ref() != Some(&shop) {
+        (store.shop, store.updated_at) = (Some(shop), now);
+        t.save_store(&store)?;
+    }
+    Ok(())
+}
+
+/// Another store of the seller's that is this shop, by what its platform has told or by its settings.
+fn other_store_of(t: &mut Tenant<'_>, store: &Store, shop: Option<&String>) -> db::Result<Option<Store>> {
+    let Some(shop) = shop else { return Ok(None) };
+    let is_same = |other: &Store| other.id != store.id && (other.shop.as_ref() == Some(shop) || shop_of(other).as_ref() == Some(shop));
+    Ok(t.stores(None, MAX_STORES)?.into_iter().find(is_same))
+}
+
+fn is_connected_as(other: &Store) -> Error {
+    Error::Conflict(format!(
+        "this shop is already connected as the store {}; a shop is connected only once, because otherwise every change would reach it twice",
+        other.name
+    ))
 }

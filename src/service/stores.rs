@@ -1,6 +1,6 @@
 //! Stores: where stock is shown. Credentials go in and never come out.
+pub use super::checks::{Checked, check};
 pub(super) use super::checks::{ask, connect, reason_of};
-pub use super::checks::{check, left_open_by_check};
 use super::connection::{self, Credentials, connection};
 use super::context::{Caller, Result, Service, audited};
 use super::removal::{self, Removed};
@@ -243,6 +243,7 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         created_at: now,
         updated_at: now,
         shop: None,
+        write_refused: false,
     };
     let mut credentials = Credentials::new();
     entered.apply(&mut store, &mut credentials)?;

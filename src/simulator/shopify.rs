@@ -353,7 +353,8 @@ impl State {
         let node = |id: &&String| {
             let levels = [json!({"isActive": true, "location": {"id": LOCATION}})];
             json!({"sku": id, "displayName": format!("Item {id}"), "inventoryItem": {
-                "id": format!("gid://shopify/InventoryItem/{id}"), "tracked": true, "inventoryLevels": {"nodes": levels}}})
+                "id": format!("gid://shopify/InventoryItem/{id}"), "tracked": true,
+                "inventoryLevel": {"isActive": true}, "inventoryLevels": {"nodes": levels}}})
         };
         json!({"nodes": page.iter().map(node).collect::<Vec<_>>(),
                "pageInfo": {"hasNextPage": ids.len() > first, "endCursor": page.last()}})

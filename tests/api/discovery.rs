@@ -96,7 +96,69 @@ fn skus_that_are_new_here_are_created_on_request_unless_several_variants_have_th
     assert_eq!(ada.get("/v1/skus").is(200)["items"][0]["sku"], "A");
 }
 
+/// The first request reads 40 pages and pairs what it finds; the duplicate stands on the 41st.
+fn duplicates_that_are_far_apart_in_a_large_catalog_are_pointed_out_and_neither_is_paired(backend: Backend) {
+    let api = Api::start(backend);
+    let ada = api.seller("Ada");
+    for sku in ["A", "B"] {
+        ada.event(&format!("e-{sku}"), sku, "purchase", 1);
+    }
+    let (address, _) = shop(|cursor| {
+        let number: usize = cursor.unwrap_or("0").parse().unwrap();
+        let items = match number {
+            0 => vec![item("first", "A"), item("b", "B")],
+            41 => vec![item("second", "A")],
+            _ => vec![item(&format!("filler {number}"), &format!("filler {number}"))],
+        };
+        json!({ "items": items, "next": (number < 45).then(|| (number + 1).to_string()) })
+    });
+    let store = ada.store("corner", address, json!({}));
+    let path = format!("/v1/stores/{store}/discover");
+    let first = ada.post(&path, &json!({ "apply": true })).is(200);
+    assert_eq!(first["paired"], 2, "{first}");
+    let rest = ada.post(&path, &json!({ "apply": true, "cursor": first["next_cursor"] })).is(200);
+    let ambiguous = rest["ambiguous"].as_array().unwrap();
+    assert_eq!((ambiguous.len(), &ambiguous[0]["external_id"], &rest["paired"]), (1, &json!("second"), &json!(0)), "{rest}");
+    let listings = ada.get(&format!("/v1/stores/{store}/listings")).is(200);
+    let paired: Vec<&str> = listings["items"].as_array().unwrap().iter().map(|listing| listing["sku"].as_str().unwrap()).collect();
+    assert_eq!(paired, ["B"], "{listings}");
+}
+
+/// A seller has deleted the products and created them anew: the same SKUs, other ids.
+fn products_that_were_created_anew_are_shown_and_take_the_place_of_the_former_on_demand(backend: Backend) {
+    let api = Api::start(backend);
+    let ada = api.seller("Ada");
+    for sku in ["A", "B"] {
+        ada.event(&format!("e-{sku}"), sku, "purchase", 1);
+    }
+    let generation = Arc::new(AtomicUsize::new(1));
+    let now = Arc::clone(&generation);
+    let (address, _) = shop(move |_| {
+        let n = now.load(Ordering::SeqCst);
+        json!({ "items": [item(&format!("a{n}"), "A"), item("b", "B")], "next": null })
+    });
+    let store = ada.store("corner", address, json!({}));
+    let path = format!("/v1/stores/{store}/discover");
+    assert_eq!(ada.post(&path, &json!({ "apply": true })).is(200)["paired"], 2);
+    generation.store(2, Ordering::SeqCst);
+    let listed = || -> Vec<String> {
+        let listings = ada.get(&format!("/v1/stores/{store}/listings")).is(200);
+        let mut ids: Vec<String> =
+            listings["items"].as_array().unwrap().iter().map(|listing| listing["external_id"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    let found = ada.post(&path, &json!({ "apply": true })).is(200);
+    assert_eq!((&found["replacing"][0]["external_id"], &found["paired"]), (&json!("a2"), &json!(0)), "{found}");
+    assert!(found["replacing"][0]["reason"].as_str().unwrap().contains("a1"), "{found}");
+    assert_eq!(listed(), ["a1", "b"], "only on demand");
+    let replaced = ada.post(&path, &json!({ "apply": true, "replace": true })).is(200);
+    assert_eq!((&replaced["paired"], listed()), (&json!(1), vec!["a2".to_owned(), "b".to_owned()]), "{replaced}");
+}
+
 on_both_backends![
+    duplicates_that_are_far_apart_in_a_large_catalog_are_pointed_out_and_neither_is_paired,
+    products_that_were_created_anew_are_shown_and_take_the_place_of_the_former_on_demand,
     a_list_that_repeats_a_page_for_ever_is_ended,
     a_variant_on_two_pages_is_listed_once_and_two_variants_with_one_sku_are_pointed_out,
     skus_that_are_new_here_are_created_on_request_unless_several_variants_have_them,

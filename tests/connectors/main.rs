@@ -56,7 +56,7 @@ pub struct World {
     sent: Sent,
     all: Db,
     counter: Cell<u64>,
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// Runs a scenario with a store on this platform in virtual time, and asserts that no work is left at the end.
@@ -100,10 +100,26 @@ fn run(
     });
 }
 
+fn url_in(folder: &tempfile::TempDir) -> DatabaseUrl {
+    DatabaseUrl::parse(&format!("sqlite://{}", folder.path().join("test.db").display())).unwrap()
+}
+
+fn sealer() -> Arc<Sealer> {
+    Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap())
+}
+
+/// What one process of the service has in memory.
+fn process(all: &Db, clock: &Clock, transport: Arc<dyn Transport>) -> Handle {
+    let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
+    // Hints and the stores' own timers find the work, so days pass without polling the rows every ten seconds.
+    let settings = actors::Settings { poll_every: Duration::from_secs(600), ..actors::Settings::default() };
+    Handle::start(Arc::new(Deps::new(all.clone(), client, clock.clone(), sealer(), settings)), 0)
+}
+
 impl World {
     async fn new(transport: Option<Arc<dyn Transport>>, platform: &str, base_url: &str, config: &Value, credentials: &Value) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::parse(&format!("sqlite://{}", folder.path().join("test.db").display())).unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let url = url_in(&folder);
         db::migrate(&url).unwrap();
         // Ids never go back in time within a process, so this is later than the dates of all other tests here: the age of a
         // key is taken from its id.
@@ -111,13 +127,7 @@ impl World {
         let clock = Clock::starting_at(start.parse::<Timestamp>().unwrap());
         let (all, simulator, sent) = (Db::open(&db::Settings::new(url)), Simulator::new(7), Sent::default());
         let simulated = Recording { inner: InProcess::new(simulator.clone(), clock.clone()), sent: Arc::clone(&sent) };
-        let client = Client::new(
-            transport.unwrap_or_else(|| Arc::new(simulated)),
-            Arc::new(Limits::default()),
-            Duration::from_secs(10),
-            clock.clone(),
-        );
-        let sealer = Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap());
+        let sealer = sealer();
 
         let (seller, store, now) = (SellerId::new(clock.now()), StoreId::new(clock.now()), clock.now());
         let row = Seller { id: seller, name: "Ada".into(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now };
@@ -140,6 +150,7 @@ impl World {
             created_at: now,
             updated_at: now,
             shop: None,
+            write_refused: false,
         };
         let db = all.seller(seller);
         db.write(move |t| {
@@ -151,11 +162,20 @@ impl World {
         .await
         .unwrap();
 
-        // Hints and the stores' own timers find the work, so days pass without polling the rows every ten seconds.
-        let settings = actors::Settings { poll_every: Duration::from_secs(600), ..actors::Settings::default() };
-        let deps = Deps::new(all.clone(), client, clock.clone(), Arc::clone(&sealer), settings);
-        let handle = Handle::start(Arc::new(deps), 0);
-        let world = Self { platform: simulator, clock, handle, db, sent, all, counter: Cell::default(), _folder: folder };
+        let handle = process(&all, &clock, transport.unwrap_or_else(|| Arc::new(simulated)));
+        let world = Self { platform: simulator, clock, handle, db, sent, all, counter: Cell::default(), folder };
+        world.handle.reconfigure(seller);
+        world
+    }
+
+    /// The service ends, and starts again on the same rows.
+    pub async fn restart(&self, transport: Arc<dyn Transport>) -> Self {
+        self.handle.shut_down().await;
+        let all = Db::open(&db::Settings::new(url_in(&self.folder)));
+        let (handle, seller) = (process(&all, &self.clock, transport), self.db.id());
+        let counter = Cell::new(self.counter.get() + 1_000_000);
+        let (platform, clock, sent, folder) = (self.platform.clone(), self.clock.clone(), Arc::clone(&self.sent), Arc::clone(&self.folder));
+        let world = Self { platform, clock, handle, db: all.seller(seller), sent, all, counter, folder };
         world.handle.reconfigure(seller);
         world
     }

@@ -115,6 +115,7 @@ impl World {
             created_at: now,
             updated_at: now,
             shop: None,
+            write_refused: false,
         };
         let extra = || Some([("item_id".to_owned(), "1000".to_owned())].into());
         let row = |n: u64| NewListing { sku: Sku::parse(&format!("M-{n}")).unwrap(), external_id: n.to_string(), extra: extra() };

@@ -17,6 +17,7 @@ fn every_document_and_its_variables_fit_the_schema_of_2026_10() {
         shop.request(Action::Check, Vec::new()),
         shop.variants_request(None),
         shop.variants_request(Some("c1")),
+        Shop::new("shopify", json!({"shop": "acme"}), &["access_token"]).variants_request(Some("c1")),
     ];
     for request in &requests {
         assert!(request.url.ends_with("/admin/api/2026-10/graphql.json"));

@@ -25,17 +25,26 @@ impl Tenant<'_> {
     /// Claims the pushes to send to `store` next, or returns the listings that must be read first.
     pub fn next_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Work> {
         let mut row = self.store(store)?;
+        let (mut terms, mut is_probe) = (terms, false);
+        let of_one = ClaimTerms { limit: 1, ..*terms };
         if row.probe_at.is_some_and(|at| probe_is_due(at, now)) {
-            self.probe_store(&row, now)?;
+            is_probe = row.write_refused && !row.paused;
+            if is_probe {
+                self.probe_by_writing(store, now)?;
+                terms = &of_one;
+            } else {
+                self.probe_store(&row, now)?;
+            }
             row = self.store(store)?;
         }
-        if row.is_held() {
+        if row.is_held() && !is_probe {
             return Ok(Work::Nothing { next_due: row.probe_at });
         }
         if let Some(work) = self.uncertain_work(store, terms, now)? {
             return Ok(work);
         }
         if terms.overwrites_first
+            && !is_probe
             && let Some(work) = self.look_work(store, terms, now)?
         {
             return Ok(work);
@@ -166,7 +175,9 @@ impl Tenant<'_> {
         now: Timestamp,
     ) -> Result<Option<ClaimedCall>> {
         let Some(method) = terms.abilities.increase_method() else { return Ok(None) };
-        if self.store(store)?.is_held() {
+        // What was released of a store that has refused a write is to be sent.
+        let row = self.store(store)?;
+        if row.paused || (row.needs_reauthorisation && !row.write_refused) {
             return Ok(None);
         }
         let waiting = self.still(store, page, |state| state.is_waiting())?;

@@ -1,6 +1,7 @@
 //! What is loaded and saved as answers come in.
 use crate::db::pushes::is_sending;
 use crate::db::{Result, Tenant};
+use crate::domain::access::Access;
 use crate::domain::claim::ClaimTerms;
 use crate::domain::claim::outcome::{self, Answer, Updates};
 use crate::domain::delivery::Outcome;
@@ -59,9 +60,9 @@ impl Tenant<'_> {
         self.count_run_progress(&before, &page, now)?;
         self.update_listings(store, updates, now)?;
         self.note_contained(&outcome::overwritten(&page))?;
-        self.note_outcome(store, outcome, now)?;
-        if finished.confirmed > 0 {
-            self.note_success(store, now)?;
+        let is_news = finished.confirmed == 0 || self.note_success(store, now)?;
+        if is_news {
+            self.note_access(store, Access::after(outcome, true), now)?;
         }
         self.line_up(store, &page, now)?;
         Ok(finished)

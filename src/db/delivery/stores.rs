@@ -2,10 +2,10 @@
 use crate::db::connection::on;
 use crate::db::schema::{listings, stores};
 use crate::db::stores::Store;
-use crate::db::{Result, Tenant};
+use crate::db::{Changed, Result, Tenant};
+use crate::domain::access::Access;
 use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::delivery::Outcome;
-use crate::domain::push::RECONNECT;
 use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
 use std::time::Duration;
@@ -18,25 +18,62 @@ const SUCCESS_EVERY: Duration = Duration::from_secs(1);
 impl Tenant<'_> {
     /// A store that refuses its credentials or rejects everything is held, and tried again from time to time.
     pub fn note_outcome(&mut self, store: StoreId, outcome: &Outcome, now: Timestamp) -> Result<()> {
-        let problem = match outcome {
-            Outcome::Unauthorized { reason } => format!("{reason} {RECONNECT}"),
-            Outcome::Closed { reason, next_step } | Outcome::Obscured { reason, next_step } => format!("{reason} {next_step}"),
-            _ => return Ok(()),
-        };
-        let scope = self.scope();
-        on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
-            .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(problem), stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
-        self.hold_store(store, now).map(drop)
+        self.note_access(store, Access::after(outcome, false), now)
     }
 
-    /// The store works: marked listings get their overwrite.
-    pub(super) fn note_success(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+    /// The same after a write: a store that refused one before may be written to again, or another write is tried.
+    pub(super) fn note_access(&mut self, store: StoreId, access: Access, now: Timestamp) -> Result<()> {
         let scope = self.scope();
-        on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
+        let one = || scope.stores().filter(stores::id.eq(store.bytes()));
+        match access {
+            Access::Unknown => Ok(()),
+            Access::Refused { problem, write } => {
+                on!(self.conn, c => diesel::update(one())
+                    .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(&problem), stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
+                if write {
+                    on!(self.conn, c => diesel::update(one()).set(stores::write_refused.eq(true)).execute(c))?;
+                }
+                self.hold_store(store, now).map(drop)
+            }
+            Access::TriedInVain => {
+                on!(self.conn, c => diesel::update(one()).filter(stores::write_refused).set(stores::probe_at.eq(now)).execute(c))?;
+                Ok(())
+            }
+            Access::Written if self.store(store)?.write_refused => self.release_store(store, now).map(drop),
+            Access::Written => Ok(()),
+        }
+    }
+
+    /// The store works: marked listings get their overwrite. Returns whether that was noted; it is not noted at every call.
+    pub(super) fn note_success(&mut self, store: StoreId, now: Timestamp) -> Result<bool> {
+        let scope = self.scope();
+        let noted = on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
             .filter(stores::last_success_at.is_null()
                 .or(stores::last_success_at.lt(now - SUCCESS_EVERY).or(stores::last_success_at.gt(now)).assume_not_null()))
             .set(stores::last_success_at.eq(now)).execute(c))?;
-        self.heal_marked(store, HEAL_PAGE, now).map(drop)
+        self.heal_marked(store, HEAL_PAGE, now)?;
+        Ok(noted > 0)
+    }
+
+    /// Has a store that refuses its credentials tried again at once, unless it is paused.
+    pub fn probe_soon(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+        self.note(Changed::Configuration);
+        let scope = self.scope();
+        on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))
+            .filter(stores::needs_reauthorisation).filter(stores::paused.eq(false))).set(stores::probe_at.eq(now)).execute(c))?;
+        Ok(())
+    }
+
+    /// Releases one held push of a store that has refused a write, to find out whether it accepts one now. The store stays
+    /// held until it does.
+    pub(super) fn probe_by_writing(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+        let scope = self.scope();
+        on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
+            .set(stores::probe_at.eq(now + PROBE_AFTER)).execute(c))?;
+        if self.release_one(store, now)? == 0 {
+            self.heal_marked(store, 1, now)?;
+        }
+        Ok(())
     }
 
     /// Tries a store again: its held pushes are released, and one marked listing is overwritten.

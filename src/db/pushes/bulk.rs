@@ -1,7 +1,7 @@
 //! Transitions of many pushes in one statement, where saving them row by row would be too slow. Each statement does
 //! exactly what the domain transition named next to it does; the tests compare the two for every state.
 use super::codes::{CONFIRMED, HELD, QUEUED, RETRYING, claimable_codes};
-use super::conditions::{is_claimable, is_increase, is_overwrite, is_rejected_increase};
+use super::conditions::{is_claimable, is_held, is_increase, is_overwrite, is_rejected_increase};
 use super::row::{PushRow, put_pushes};
 use crate::db::connection::{Backend, on};
 use crate::db::schema::{pushes, stores};
@@ -138,12 +138,30 @@ impl Tenant<'_> {
         self.note(Changed::Configuration);
         let scope = self.scope();
         on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
-            .set((stores::needs_reauthorisation.eq(false), stores::problem.eq(None::<String>), stores::probe_at.eq(None::<Timestamp>))).execute(c))?;
+            .set((stores::needs_reauthorisation.eq(false), stores::write_refused.eq(false), stores::problem.eq(None::<String>),
+                stores::probe_at.eq(None::<Timestamp>))).execute(c))?;
         if self.store(store)?.paused {
             return Ok(0);
         }
         Ok(on!(self.conn, c => diesel::update(scope.pushes()
             .filter(pushes::store_id.eq(store.bytes())).filter(pushes::state.eq(HELD)))
+            .set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),
+                pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>))).execute(c))?)
+    }
+
+    /// [`Push::release_with_store`] for the oldest held push of this store, unless another one waits already. Returns how
+    /// many wait now: one or none.
+    pub(in crate::db) fn release_one(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
+        let scope = self.scope();
+        let waiting: Option<Vec<u8>> = on!(self.conn, c => scope.pushes().select(pushes::id).filter(pushes::store_id.eq(store.bytes()))
+            .filter(is_claimable()).filter(pushes::due_at.le(now)).first(c).optional())?;
+        if waiting.is_some() {
+            return Ok(1);
+        }
+        let oldest: Option<Vec<u8>> = on!(self.conn, c => scope.pushes().select(pushes::id).filter(pushes::store_id.eq(store.bytes()))
+            .filter(is_held()).order(pushes::id).first(c).optional())?;
+        let Some(id) = oldest else { return Ok(0) };
+        Ok(on!(self.conn, c => diesel::update(scope.pushes().filter(pushes::id.eq(&id)))
             .set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),
                 pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>))).execute(c))?)
     }

@@ -18,6 +18,8 @@ pub struct ClaimTerms {
     pub group_by: Option<&'static str>,
     /// Overwrites first this time, so that a steady flow of increases does not starve a run.
     pub overwrites_first: bool,
+    /// Overwrites wait: what is left of the app's day is for increases.
+    pub overwrites_wait: bool,
     /// The retry policy.
     pub policy: RetryPolicy,
     /// The random draw for backoff, from 0 to 1.
@@ -44,7 +46,8 @@ impl ClaimTerms {
     /// that cannot be sent becomes an overwrite.
     pub fn kinds(&self) -> impl Iterator<Item = PushKind> + use<> {
         let kinds = [PushKind::Overwrite, PushKind::Increase, PushKind::Overwrite];
-        kinds.into_iter().skip(usize::from(!self.overwrites_first))
+        let waits = self.overwrites_wait;
+        kinds.into_iter().skip(usize::from(!self.overwrites_first)).filter(move |kind| !waits || *kind == PushKind::Increase)
     }
 
     pub(super) fn group_of(&self, push: &Push) -> Option<String> {

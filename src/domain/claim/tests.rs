@@ -39,7 +39,15 @@ fn overwrite(n: u128) -> Push {
 }
 
 fn terms(abilities: Abilities) -> ClaimTerms {
-    ClaimTerms { abilities, limit: 10, group_by: None, overwrites_first: false, policy: RetryPolicy::default(), jitter: 0.5 }
+    ClaimTerms {
+        abilities,
+        limit: 10,
+        group_by: None,
+        overwrites_first: false,
+        overwrites_wait: false,
+        policy: RetryPolicy::default(),
+        jitter: 0.5,
+    }
 }
 
 fn sent(mut pushes: Vec<Push>, by: SendBy) -> (Vec<Push>, ClaimedCall) {
@@ -68,6 +76,8 @@ fn applied(shown: i64) -> ItemResult {
 #[test]
 fn overwrites_follow_increases_and_take_their_turn_before_them() {
     let kinds = |overwrites_first| ClaimTerms { overwrites_first, ..terms(ALL) }.kinds().collect::<Vec<_>>();
+    let spent = |overwrites_first| ClaimTerms { overwrites_first, overwrites_wait: true, ..terms(ALL) }.kinds().collect::<Vec<_>>();
+    assert_eq!((spent(false), spent(true)), (vec![PushKind::Increase], vec![PushKind::Increase]));
     assert_eq!(kinds(false), [PushKind::Increase, PushKind::Overwrite]);
     assert_eq!(kinds(true), [PushKind::Overwrite, PushKind::Increase, PushKind::Overwrite]);
 }

@@ -224,6 +224,7 @@ struct Group {
 struct Proposed {
     matched: usize,
     creatable: usize,
+    replacing: usize,
     groups: Vec<Group>,
     already: String,
     next: Option<String>,
@@ -238,9 +239,10 @@ fn group(title: &'static str, explanation: &'static str, mut variants: Vec<Found
 
 impl Proposed {
     fn new(proposal: Proposal) -> Self {
-        let (matched, creatable) = (proposal.matched.len(), proposal.creatable);
+        let (matched, creatable, replacing) = (proposal.matched.len(), proposal.creatable, proposal.replacing.len());
         let groups = vec![
             group("Ready to pair", "These SKUs match yours.", proposal.matched),
+            group("Created anew", "These replace listings that the store doesn't have any more.", proposal.replacing),
             group("Duplicate SKUs", "Use a CSV import to choose which one to pair.", proposal.ambiguous),
             group(
                 "No matching SKU",
@@ -251,6 +253,7 @@ impl Proposed {
         Self {
             matched,
             creatable,
+            replacing,
             groups: groups.into_iter().filter(|group| !group.variants.is_empty()).collect(),
             already: count(i64::try_from(proposal.already_paired).unwrap_or(i64::MAX), "variant", "variants"),
             next: proposal.next_cursor,
@@ -270,7 +273,8 @@ pub(super) async fn discovered(posted: Posted<SellerVisit>, state: State, id: Pa
     let store = visit.caller.db.read(move |t| t.store(id)).await?;
     let cursor = fields.some("cursor").map(str::to_owned);
     let create_skus = fields.text("do") == "create";
-    let apply = Apply { pair: create_skus || fields.text("do") == "pair", create_skus };
+    let replace = fields.text("do") == "replace";
+    let apply = Apply { pair: create_skus || replace || fields.text("do") == "pair", create_skus, replace };
     let mut page = DiscoverPage {
         frame: &visit.frame,
         here: "stores",

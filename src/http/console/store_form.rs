@@ -4,7 +4,7 @@ use super::form::{Fields, Posted};
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying, go_warning};
 use super::session::SellerVisit;
 use super::show::percent_number;
-use super::stores::{WORKS, does_not_work};
+use super::stores::{WORKS, checked, does_not_work};
 use crate::db::stores::Store;
 use crate::db::warehouses::Warehouse;
 use crate::domain::StoreId;
@@ -234,8 +234,13 @@ pub(super) async fn create(posted: Posted<SellerVisit>, state: State) -> PageAns
         Err(errors) => visit.frame.rejected(&typed.page(&visit.frame, form, None, warehouses(visit).await?, &errors)),
         Ok(store) => {
             let here = format!("/console/stores/{}", store.id);
-            Ok(match stores::check(&state.service, &visit.caller, store.id).await? {
-                None => go_saying(&here, &format!("{} is added. {WORKS} Next, pair its listings with your SKUs.", store.name)),
+            let stores::Checked { reason, note } = checked(&state, &visit.caller, store.id).await?;
+            Ok(match reason {
+                None => {
+                    let next = "Next, pair its listings with your SKUs.".to_owned();
+                    let rest = note.into_iter().chain([next]).collect::<Vec<_>>().join(" ");
+                    go_saying(&here, &format!("{} is added. {WORKS} {rest}", store.name))
+                }
                 Some(reason) => go_warning(&here, &format!("{} is added. {}", store.name, does_not_work(&reason))),
             })
         }

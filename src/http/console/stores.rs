@@ -6,9 +6,11 @@ use super::session::SellerVisit;
 use super::show::{Stamp, count, query_value, units};
 use crate::db::listings::Listing;
 use crate::domain::{ListingId, StoreId};
+use crate::http::error::ApiError;
 use crate::http::state::State;
-use crate::service::listings;
 use crate::service::stores::{self, StoreChange, StoreState};
+use crate::service::{Caller, listings};
+use actix_web::http::StatusCode;
 use actix_web::web::{Path, Query};
 use askama::Template;
 use serde::Deserialize;
@@ -129,14 +131,24 @@ fn address_of(id: StoreId) -> String {
     format!("/console/stores/{id}")
 }
 
+/// The result of a check; that the shop is connected already is a reason like any other here.
+pub(super) async fn checked(state: &State, caller: &Caller, id: StoreId) -> Result<stores::Checked, ApiError> {
+    match stores::check(&state.service, caller, id).await.map_err(ApiError::from) {
+        Err(error) if actix_web::ResponseError::status_code(&error) == StatusCode::CONFLICT => {
+            Ok(stores::Checked { reason: Some(error.detail().to_owned()), note: None })
+        }
+        checked => checked,
+    }
+}
+
 /// *Test connection*.
 pub(super) async fn check(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
     let id = id.into_inner();
-    Ok(match stores::check(&state.service, &posted.visit.caller, id).await? {
+    let stores::Checked { reason, note } = checked(&state, &posted.visit.caller, id).await?;
+    Ok(match reason {
         None => {
-            let store = posted.visit.caller.db.read(move |t| t.store(id)).await?;
-            let left_open = stores::left_open_by_check(&store).map(|note| format!(" {note}")).unwrap_or_default();
-            go_saying(&address_of(id), &format!("{WORKS}{left_open}"))
+            let note = note.map(|note| format!(" {note}")).unwrap_or_default();
+            go_saying(&address_of(id), &format!("{WORKS}{note}"))
         }
         Some(reason) => go_warning(&address_of(id), &does_not_work(&reason)),
     })

@@ -6,7 +6,15 @@ use uuid::Uuid;
 
 fn facts(per_second: f64, burst: u32, per_app: Option<AppLimit>) -> Facts {
     let abilities = Abilities { adjust: true, idempotency: true, compare_and_set: false, read: true, max_items: 1 };
-    Facts { abilities, sets_on_hand: false, proves_writes: false, group_by: None, per_store: RateLimit { per_second, burst }, per_app }
+    Facts {
+        abilities,
+        reads_before_set: false,
+        proves_writes: false,
+        group_by: None,
+        location: None,
+        per_store: RateLimit { per_second, burst },
+        per_app,
+    }
 }
 
 /// In every window from one permit to another, the number of calls is at most burst + rate × time.
@@ -69,7 +77,7 @@ async fn buckets_are_empty_when_a_process_starts() {
 #[tokio::test(start_paused = true)]
 async fn stores_of_one_app_share_its_bucket() {
     let limits = Arc::new(Limits::default());
-    let app = Some(AppLimit { name: "x".into(), limit: RateLimit { per_second: 10.0, burst: 1 } });
+    let app = Some(AppLimit { name: "x".into(), limit: Some(RateLimit { per_second: 10.0, burst: 1 }), per_day: None });
     let mut instants = Vec::new();
     for n in 0..30u128 {
         drop(limits.acquire(StoreId(Uuid::from_u128(n % 5)), &facts(100.0, 10, app.clone()), 1).await);
@@ -95,7 +103,7 @@ async fn a_throttled_store_waits_as_long_as_the_platform_says() {
 #[tokio::test(start_paused = true)]
 async fn stores_waiting_for_their_app_take_turns() {
     let limits = Arc::new(Limits::default());
-    let app = Some(AppLimit { name: "x".into(), limit: RateLimit { per_second: 10.0, burst: 1 } });
+    let app = Some(AppLimit { name: "x".into(), limit: Some(RateLimit { per_second: 10.0, burst: 1 }), per_day: None });
     let served = Arc::new(Mutex::new(Vec::new()));
     let store = |n: u128| {
         let (limits, served, facts) = (Arc::clone(&limits), Arc::clone(&served), facts(100.0, 10, app.clone()));

@@ -226,15 +226,21 @@ fn items_are_listed_page_by_page_with_the_location_of_their_stock() {
         let levels: Vec<Value> = at.iter().map(|id| json!({"location_id": id})).collect();
         json!({"id": id, "sku": sku, "title": "Shirt", "location_levels": levels})
     };
-    let items = [item("iitem_1", Some("A"), &["sloc_2", "sloc_1"]), item("iitem_2", Some("B"), &["sloc_2"]), item("iitem_3", None, &[])];
-    let body = json!({"inventory_items": items, "count": 250, "offset": 0, "limit": 100}).to_string();
-    let page = |store: StoreConnection, cursor| Medusa.variants(&store, cursor, &test_reply(200, &[], &body)).unwrap();
+    let body = |first: &[&str]| {
+        let items = [item("iitem_1", Some("A"), first), item("iitem_2", Some("B"), &["sloc_2"]), item("iitem_3", None, &[])];
+        json!({"inventory_items": items, "count": 250, "offset": 0, "limit": 100}).to_string()
+    };
+    let page = |store: StoreConnection, cursor| Medusa.variants(&store, cursor, &test_reply(200, &[], &body(&["sloc_1"]))).unwrap();
     let without_location = || shop(json!({}), &[("api_key", "k")]);
     let first = page(without_location(), None);
     let found: Vec<_> = first.variants.iter().map(|v| (v.sku.as_deref(), v.extra.get("location_id").map(String::as_str))).collect();
     assert_eq!(found, [(Some("A"), Some("sloc_1")), (Some("B"), Some("sloc_2")), (None, None)]);
     assert!(first.variants[2].title.contains("not stocked anywhere"));
-    assert_eq!(page(shop(json!({"location_id": "sloc_2"}), &[("api_key", "k")]), None).variants[0].extra["location_id"], "sloc_2");
+    let here = page(shop(json!({"location_id": "sloc_2"}), &[("api_key", "k")]), None);
+    assert!(here.variants.iter().all(|variant| variant.extra.is_empty()), "the store's own");
+    assert!(here.variants[0].title.contains("not stocked at the store's location") && !here.variants[1].title.contains("not stocked"));
+    let several = Medusa.variants(&without_location(), None, &test_reply(200, &[], &body(&["sloc_2", "sloc_1"]))).unwrap_err();
+    assert!(matches!(&several, Outcome::Refused { reason, .. } if reason.contains("sloc_2, sloc_1")), "{several:?}");
     assert_eq!((first.next.as_deref(), page(without_location(), Some("247")).next), (Some("3"), None));
     let request = Medusa.variants_request(&store(), Some("3"), &test_stamp(NOW)).unwrap();
     assert!(request.url.contains("?limit=100&offset=3&order=id&fields=id%2Csku%2Ctitle%2C"), "{}", request.url);

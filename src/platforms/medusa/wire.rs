@@ -3,7 +3,6 @@ use super::super::codes::said;
 use super::super::connector::Variant;
 use super::super::lenient::{self, Units};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 #[derive(Serialize)]
 pub(super) struct Batch<'a> {
@@ -90,18 +89,27 @@ impl Level {
 }
 
 impl Item {
-    /// The variant with one location of its stock: the store's if the item is stocked there, otherwise the oldest one,
-    /// which is the first by ID.
-    pub(super) fn variant(self, preferred: Option<&str>) -> Variant {
-        let mut locations: Vec<String> = self.location_levels.into_iter().flatten().map(|level| level.location_id).collect();
-        locations.sort_by(|a, b| (Some(a.as_str()) != preferred, a).cmp(&(Some(b.as_str()) != preferred, b)));
-        let note = if locations.is_empty() { " (not stocked anywhere)" } else { "" };
+    /// The variant with the location of its stock. A store that names a location needs none of the listing's own.
+    ///
+    /// # Errors
+    /// The locations among which the seller has to choose.
+    pub(super) fn variant(self, here: Option<&str>) -> Result<Variant, Vec<String>> {
+        let locations: Vec<String> = self.location_levels.into_iter().flatten().map(|level| level.location_id).collect();
+        if here.is_none() && locations.len() > 1 {
+            return Err(locations);
+        }
+        let note = match here {
+            _ if locations.is_empty() => " (not stocked anywhere)",
+            Some(here) if !locations.iter().any(|id| id == here) => " (not stocked at the store's location)",
+            _ => "",
+        };
         let name = self.title.or_else(|| self.sku.clone()).unwrap_or_else(|| self.id.clone());
-        Variant {
+        let own = locations.into_iter().next().filter(|_| here.is_none());
+        Ok(Variant {
             sku: self.sku.filter(|sku| !sku.is_empty()),
             external_id: self.id,
-            extra: BTreeMap::from_iter(locations.into_iter().next().map(|id| ("location_id".to_owned(), id))),
+            extra: own.map(|id| ("location_id".to_owned(), id)).into_iter().collect(),
             title: format!("{name}{note}"),
-        }
+        })
     }
 }

@@ -11,11 +11,13 @@ pub(super) struct Unconfirmed {
 pub(super) const UNCONFIRMED: Unconfirmed =
     Unconfirmed { rate: RateLimit { per_second: 3.0, burst: 3 }, china: "https://openplatform.shopee.cn" };
 
-/// Hosts by the setting `region`; the first is the default.
-pub(super) const HOSTS: [(&str, &str); 4] = [
+/// Hosts by the setting `region`; the first is the default. Those of the sandbox are the ones that public clients of 2026
+/// call; the former `partner.test-stable.shopeemobile.com` is found only in older ones. No readable page of Shopee's says it.
+pub(super) const HOSTS: [(&str, &str); 5] = [
     ("global", "https://partner.shopeemobile.com"),
     ("brazil", "https://openplatform.shopee.com.br"),
-    ("sandbox", "https://partner.test-stable.shopeemobile.com"),
+    ("sandbox", "https://openplatform.sandbox.test-stable.shopee.sg"),
+    ("sandbox_china", "https://openplatform.sandbox.test-stable.shopee.cn"),
     ("china", UNCONFIRMED.china),
 ];
 

@@ -1,7 +1,7 @@
 //! What Shopify's replies mean: for a call as a whole, and for each of its rows.
 use super::super::call::{Action, Call, CallItem, Reply, StoreConnection};
 use super::requests::{by_location, item_and_location, own_location};
-use super::wire::{Change, Installation, Payload, ReadNode, ReplyBody, UserError};
+use super::wire::{Change, InVain, Installation, Nodes, Payload, Place, ReadNode, ReplyBody, UserError};
 use crate::domain::delivery::{ItemResult, Outcome};
 use serde::Deserialize;
 use serde_json::Value;
@@ -85,9 +85,14 @@ pub(super) fn mutation_outcome(store: &StoreConnection, call: &Call, data: &Valu
     let Ok(Payload { group, user_errors }) = Payload::deserialize(data) else { return unreadable() };
     let applied = |item: &CallItem| ItemResult::Applied { shown: (call.action == Action::Set).then_some(item.quantity) };
     if user_errors.is_empty() {
-        let untracked: HashSet<String> = group.into_iter().flat_map(|group| group.changes).filter_map(Change::untracked_item).collect();
-        let is_untracked = |item: &CallItem| item_and_location(store, item).is_ok_and(|(id, _)| untracked.contains(&id));
-        let result = |item: &CallItem| if is_untracked(item) { not_tracked() } else { applied(item) };
+        let locations: Vec<String> = by_location(store, call).unwrap_or_default().into_iter().map(|(location, _)| location).collect();
+        let in_vain: HashMap<(String, String), InVain> =
+            group.iter().flat_map(|group| &group.changes).filter_map(|change| change.in_vain(&locations)).collect();
+        let result = |item: &CallItem| match item_and_location(store, item).ok().and_then(|key| in_vain.get(&key)) {
+            Some(InVain::Untracked) => not_tracked(),
+            Some(InVain::Inactive) => not_stocked(),
+            None => applied(item),
+        };
         return Outcome::Answered(call.items.iter().map(result).collect());
     }
     let mut by_row: BTreeMap<usize, Refusal> = BTreeMap::new();
@@ -200,11 +205,7 @@ pub(super) fn read_outcome(store: &StoreConnection, call: &Call, body: &ReplyBod
         Some(ReadNode { inventory_level: Some(level), .. }) => {
             let available = level.quantities.iter().find(|quantity| quantity.name == "available");
             match available.and_then(|quantity| quantity.quantity.known()) {
-                _ if level.is_active == Some(false) => ItemResult::Rejected {
-                    reason: "This variant is not stocked at its location in Shopify, so nothing is sold from there.".to_owned(),
-                    next_step: "Stock the variant at that location in Shopify, or pair the listing with another location, then retry."
-                        .to_owned(),
-                },
+                _ if level.is_active == Some(false) => not_stocked(),
                 Some(shown) => ItemResult::Applied { shown: Some(shown) },
                 None => ItemResult::Unknown { reason: "Shopify's response has no quantity for this listing.".to_owned() },
             }
@@ -213,22 +214,53 @@ pub(super) fn read_outcome(store: &StoreConnection, call: &Call, body: &ReplyBod
     Some(Outcome::Answered(call.items.iter().map(result).collect()))
 }
 
+fn not_stocked() -> ItemResult {
+    ItemResult::Rejected {
+        reason: "This variant is not stocked at its location in Shopify, so nothing is sold from there.".to_owned(),
+        next_step: "Stock the variant at that location in Shopify, or pair the listing with another location, then retry.".to_owned(),
+    }
+}
+
 fn not_tracked() -> ItemResult {
     ItemResult::Rejected { reason: "This variant does not track inventory in Shopify.".to_owned(), next_step: TRACK.to_owned() }
 }
 
-/// The outcome of a check: whether the app has every permission that it needs.
-pub(super) fn check_outcome(body: &ReplyBody) -> Option<Outcome> {
+/// The outcome of a check: whether the app has every permission that it needs, and what else the seller should know.
+pub(super) fn check_outcome(store: &StoreConnection, body: &ReplyBody) -> Option<Outcome> {
     body.field("inventoryItems")?;
     let installation = body.field("currentAppInstallation").and_then(|data| Installation::deserialize(data).ok());
-    let Some(Installation { access_scopes }) = installation else { return Some(Outcome::Answered(Vec::new())) };
-    let has = |scope: &&str| !access_scopes.iter().any(|found| found.handle == **scope);
-    let missing: Vec<&str> = SCOPES.iter().copied().filter(has).collect();
-    Some(match missing.is_empty() {
-        true => Outcome::Answered(Vec::new()),
-        false => Outcome::Closed {
-            reason: format!("The app lacks permissions in this shop: {}.", missing.join(", ")),
-            next_step: "Grant them to the app in the Shopify admin, or install it again, then check the store.".to_owned(),
-        },
-    })
+    let mut notes = Vec::new();
+    match installation {
+        None => notes.push("Shopify does not say which permissions the app has, so it is not proved that it may write.".to_owned()),
+        Some(Installation { access_scopes }) => {
+            let lacks = |scope: &&str| !access_scopes.iter().any(|found| found.handle == **scope);
+            let missing: Vec<&str> = SCOPES.iter().copied().filter(lacks).collect();
+            if !missing.is_empty() {
+                return Some(Outcome::Closed {
+                    reason: format!("The app lacks permissions in this shop: {}.", missing.join(", ")),
+                    next_step: "Grant them to the app in the Shopify admin, or install it again, then check the store.".to_owned(),
+                });
+            }
+        }
+    }
+    if store.setting("location_id").is_none() {
+        let found = body.field("locations").and_then(|data| Nodes::<Place>::deserialize(data).ok());
+        let places: Vec<Place> = found.map_or(Vec::new(), |found| found.nodes).into_iter().filter(Place::sells).collect();
+        notes.extend((places.len() > 1).then(|| choose(&places)));
+    }
+    Some(Outcome::Answered(notes.into_iter().map(|reason| ItemResult::Unknown { reason }).collect()))
+}
+
+/// Between which locations the seller has to choose.
+fn choose(places: &[Place]) -> String {
+    let labels: Vec<String> = places.iter().map(Place::label).collect();
+    format!(
+        "The shop sells online from several locations: {}. Set the store's location_id to the number of one of them.",
+        labels.join(", ")
+    )
+}
+
+/// The outcome when a variant is stocked at several locations, and the store names none.
+pub(super) fn must_choose(places: &[Place]) -> Outcome {
+    Outcome::Refused { reason: choose(places), next_step: "Set location_id, then discover the listings again.".to_owned() }
 }

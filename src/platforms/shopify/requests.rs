@@ -5,6 +5,7 @@ use super::wire::{Document, Input, Row, Variables};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::{Map, json};
+use std::collections::BTreeMap;
 
 const API_VERSION: &str = "2026-10";
 /// The largest quantity that is sent. GraphQL's integers have 32 bits, and Shopify's own bounds are narrower.
@@ -12,18 +13,35 @@ const MAX_UNITS: i64 = 1_000_000_000;
 /// The reason for a change, as Shopify's inventory history shows it.
 const REASON: &str = "correction";
 
-const SET: &str = "mutation Set($input: InventorySetQuantitiesInput!, $key: String!) { \
-    inventorySetQuantities(input: $input) @idempotent(key: $key) { \
-    inventoryAdjustmentGroup { id changes { name delta item { id tracked } location { id } } } userErrors { code field message } } }";
-const ADJUST: &str = "mutation Adjust($input: InventoryAdjustQuantitiesInput!, $key: String!) { \
-    inventoryAdjustQuantities(input: $input) @idempotent(key: $key) { \
-    inventoryAdjustmentGroup { id changes { name delta item { id tracked } location { id } } } userErrors { code field message } } }";
-/// Succeeds only with permission to read inventory, and says what else the app may do.
-pub(super) const CHECK: &str =
-    "query Check { inventoryItems(first: 1) { nodes { id } } currentAppInstallation { accessScopes { handle } } }";
+/// Succeeds only with permission to read inventory, and says what else the app may do and where the shop sells from.
+pub(super) const CHECK: &str = "query Check { shop { myshopifyDomain } inventoryItems(first: 1) { nodes { id } } currentAppInstallation { accessScopes { handle } } \
+    locations(first: 50) { nodes { id name isActive fulfillsOnlineOrders isFulfillmentService } } }";
+/// Variants with the levels of their stock, for stores that name no location.
 pub(super) const VARIANTS: &str = "query Variants($first: Int!, $levels: Int!, $after: String) { productVariants(first: $first, after: $after) { \
-    nodes { sku displayName inventoryItem { id tracked inventoryLevels(first: $levels) { nodes { isActive location { id } } } } } \
+    nodes { sku displayName inventoryItem { id tracked inventoryLevels(first: $levels) { nodes { isActive \
+    location { id name isActive fulfillsOnlineOrders isFulfillmentService } } } } } \
     pageInfo { hasNextPage endCursor } } }";
+/// Variants with the level of their stock at the store's location.
+pub(super) const VARIANTS_AT: &str = "query Variants($first: Int!, $location: ID!, $after: String) { productVariants(first: $first, after: $after) { \
+    nodes { sku displayName inventoryItem { id tracked inventoryLevel(locationId: $location, includeInactive: true) { isActive } } } \
+    pageInfo { hasNextPage endCursor } } }";
+
+/// The document of a mutation at so many locations. A write to a level that is not active succeeds without anything being
+/// sold from there, so each change says whether its item's level at each of the locations is.
+fn document(action: Action, locations: usize) -> String {
+    let (operation, field, input) = match action {
+        Action::Adjust => ("Adjust", "inventoryAdjustQuantities", "InventoryAdjustQuantitiesInput"),
+        _ => ("Set", "inventorySetQuantities", "InventorySetQuantitiesInput"),
+    };
+    let parameters: String = (0..locations).map(|n| format!(", $location{n}: ID!")).collect();
+    let levels: String =
+        (0..locations).map(|n| format!(" at{n}: inventoryLevel(locationId: $location{n}, includeInactive: true) {{ isActive }}")).collect();
+    format!(
+        "mutation {operation}($input: {input}!, $key: String!{parameters}) {{ {field}(input: $input) @idempotent(key: $key) {{ \
+         inventoryAdjustmentGroup {{ id changes {{ name delta item {{ id tracked{levels} }} location {{ id }} }} }} \
+         userErrors {{ code field message }} }} }}"
+    )
+}
 
 pub(super) fn base(store: &StoreConnection) -> Result<String, String> {
     if let Some(url) = &store.base_url {
@@ -70,11 +88,13 @@ pub(super) fn mutation(store: &StoreConnection, call: &Call) -> Result<Request, 
     let key = call.idempotency_key.as_deref().ok_or("Shopify accepts no change without an idempotency key.")?;
     let rows = call.items.iter().map(|item| row(store, item, call.action)).collect::<Result<Vec<_>, _>>()?;
     let input = |changes, quantities| Input { name: "available", reason: REASON, changes, quantities };
-    let (query, input) = match call.action {
-        Action::Adjust => (ADJUST, input(Some(rows), None)),
-        _ => (SET, input(None, Some(rows))),
+    let input = match call.action {
+        Action::Adjust => input(Some(rows), None),
+        _ => input(None, Some(rows)),
     };
-    graphql(store, query, Variables { input, key })
+    let locations = by_location(store, call)?.into_iter().enumerate().map(|(n, (location, _))| (format!("location{n}"), location));
+    let locations: BTreeMap<String, String> = locations.collect();
+    graphql(store, &document(call.action, locations.len()), Variables { input, key, locations })
 }
 
 /// The items of a read grouped by location, because levels are queried by location: (location, items).

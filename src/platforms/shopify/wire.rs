@@ -1,11 +1,10 @@
 //! Shopify's wire types: the variables of requests, and the data of replies.
-use super::super::call::StoreConnection;
 use super::super::connector::Variant;
 use super::super::lenient::Units;
-use super::id::gid;
 use crate::domain::retry::LONGEST_ASKED;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[derive(Serialize)]
@@ -18,6 +17,8 @@ pub(super) struct Document<'a, V> {
 pub(super) struct Variables<'a> {
     pub(super) input: Input,
     pub(super) key: &'a str,
+    #[serde(flatten)]
+    pub(super) locations: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -128,10 +129,27 @@ pub(super) struct Change {
     pub(super) location: Option<Named>,
 }
 
+/// Why what was written has no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InVain {
+    /// Shopify does not track the item.
+    Untracked,
+    /// The item is not stocked at the location.
+    Inactive,
+}
+
 impl Change {
-    /// The item of this change, if what was written has no effect because Shopify does not track the item.
-    pub(super) fn untracked_item(self) -> Option<String> {
-        self.item.filter(|item| item.tracked == Some(false)).map(|item| item.id)
+    /// The item and location of this change, if it has no effect. `locations` are those of the call, in order.
+    pub(super) fn in_vain(&self, locations: &[String]) -> Option<((String, String), InVain)> {
+        let (item, location) = (self.item.as_ref()?, self.location.as_ref()?);
+        let n = locations.iter().position(|known| *known == location.id);
+        let is_active = n.and_then(|n| item.levels.get(&format!("at{n}"))?.get("isActive")?.as_bool());
+        let why = match (item.tracked, is_active) {
+            (Some(false), _) => InVain::Untracked,
+            (_, Some(false)) => InVain::Inactive,
+            _ => return None,
+        };
+        Some(((item.id.clone(), location.id.clone()), why))
     }
 
     /// The item and location of a change to `available`, the quantity we write; changes to `on_hand` are also reported.
@@ -145,6 +163,9 @@ pub(super) struct ChangedItem {
     pub(super) id: String,
     /// Whether what was written has any effect; missing if it was not asked for.
     pub(super) tracked: Option<bool>,
+    /// Its levels at the call's locations, by their aliases.
+    #[serde(flatten)]
+    levels: BTreeMap<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -221,7 +242,10 @@ pub(super) struct FoundVariant {
 pub(super) struct FoundItem {
     pub(super) id: String,
     pub(super) tracked: bool,
-    pub(super) inventory_levels: Nodes<FoundLevel>,
+    /// Asked for where the store names no location.
+    inventory_levels: Option<Nodes<FoundLevel>>,
+    /// The level at the store's location.
+    inventory_level: Option<ActiveLevel>,
 }
 
 #[derive(Deserialize)]
@@ -231,26 +255,67 @@ pub(super) struct Nodes<T> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct FoundLevel {
-    pub(super) is_active: bool,
-    pub(super) location: Named,
+struct FoundLevel {
+    is_active: bool,
+    location: Place,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ActiveLevel {
+    is_active: bool,
+}
+
+/// A location of the shop.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Place {
+    id: String,
+    #[serde(default)]
+    name: String,
+    is_active: Option<bool>,
+    fulfills_online_orders: Option<bool>,
+    is_fulfillment_service: Option<bool>,
+}
+
+impl Place {
+    /// Whether the shop sells online what is stocked here, by the seller's own hands.
+    pub(super) fn sells(&self) -> bool {
+        self.is_active != Some(false) && self.fulfills_online_orders != Some(false) && self.is_fulfillment_service != Some(true)
+    }
+
+    /// Its name and the number to enter.
+    pub(super) fn label(&self) -> String {
+        format!("{} ({})", self.name, self.id.rsplit('/').next().unwrap_or_default())
+    }
 }
 
 impl FoundVariant {
-    /// The variant with one location of its stock: the store's if it is stocked there, otherwise its first.
-    pub(super) fn variant(self, store: &StoreConnection) -> Variant {
-        let preferred = store.setting("location_id").and_then(|id| gid("Location", id).ok());
-        let mut active: Vec<String> =
-            self.inventory_item.inventory_levels.nodes.into_iter().filter(|level| level.is_active).map(|level| level.location.id).collect();
-        active.sort_by_key(|id| Some(id) != preferred.as_ref());
-        let location = active.into_iter().next().map(|id| ("location_id".to_owned(), id));
-        let untracked = if self.inventory_item.tracked { "" } else { " (inventory not tracked)" };
-        Variant {
-            sku: self.sku.filter(|sku| !sku.is_empty()),
-            external_id: self.inventory_item.id,
-            extra: location.into_iter().collect(),
-            title: format!("{}{untracked}", self.display_name),
+    /// The variant with the location of its stock. A store that names a location needs none of the listing's own.
+    ///
+    /// # Errors
+    /// The locations among which the seller has to choose.
+    pub(super) fn variant(self, has_location: bool) -> Result<Variant, Vec<Place>> {
+        let FoundItem { id, tracked, inventory_levels, inventory_level } = self.inventory_item;
+        let mut places: Vec<Place> = inventory_levels
+            .map_or(Vec::new(), |levels| levels.nodes)
+            .into_iter()
+            .filter(|level| level.is_active)
+            .map(|level| level.location)
+            .filter(Place::sells)
+            .collect();
+        if places.len() > 1 {
+            return Err(places);
         }
+        let is_elsewhere = has_location && inventory_level.is_none_or(|level| !level.is_active);
+        let notes = [(!tracked, " (inventory not tracked)"), (is_elsewhere, " (not stocked at the store's location)")];
+        let notes: String = notes.iter().filter(|(applies, _)| *applies).map(|(_, note)| *note).collect();
+        Ok(Variant {
+            sku: self.sku.filter(|sku| !sku.is_empty()),
+            external_id: id,
+            extra: places.pop().map(|place| ("location_id".to_owned(), place.id)).into_iter().collect(),
+            title: format!("{}{notes}", self.display_name),
+        })
     }
 }
 

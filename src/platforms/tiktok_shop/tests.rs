@@ -120,6 +120,16 @@ fn quantities_are_read_by_warehouse() {
     without_warehouse.config.remove("warehouse_id");
     let several = TikTokShop.outcome(&without_warehouse, &call(Action::Read), &reply(body(here)));
     assert!(matches!(&results_of(several)[0], ItemResult::Rejected { reason, .. } if reason.contains("several warehouses")));
+    let read = call(Action::Read);
+    let unnamed = |inventory: Value| {
+        let reply = reply(body(inventory));
+        (results_of(TikTokShop.outcome(&without_warehouse, &read, &reply)), TikTokShop.reserved(&without_warehouse, &read, &reply))
+    };
+    let (results, to_add) = unnamed(json!([]));
+    assert!(matches!(&results[0], ItemResult::Rejected { .. }) && to_add == [None, None], "20 somewhere is no quantity of a warehouse");
+    let (results, to_add) = unnamed(json!([{"warehouse_id": "1", "available_quantity": 11}]));
+    assert_eq!((&results[0], &to_add[..]), (&ItemResult::Applied { shown: Some(11) }, &[Some(0), None][..]));
+    assert!(TikTokShop.facts(&without_warehouse).reads_before_set && !TikTokShop.facts(&default_store()).reads_before_set);
 }
 
 #[test]

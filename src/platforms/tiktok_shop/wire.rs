@@ -83,6 +83,9 @@ pub(super) struct InSku {
     pub(super) total_available_quantity: Units,
     #[serde(default)]
     pub(super) warehouse_inventory: Vec<InWarehouse>,
+    /// The same in the list of products, where the quantities have another name.
+    #[serde(default)]
+    pub(super) inventory: Vec<InWarehouse>,
 }
 
 #[derive(Deserialize)]

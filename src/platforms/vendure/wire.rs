@@ -128,20 +128,14 @@ impl Found {
         self.track_inventory.as_deref() == Some("INHERIT")
     }
 
-    /// The variant with one location of its stock: the store's if the variant is stocked there, otherwise its oldest one,
-    /// which is also Vendure's default.
-    pub(super) fn variant(mut self, preferred: Option<&str>) -> Variant {
+    /// The variant with the location of its stock. A store that names a location needs none of the listing's own; otherwise
+    /// it is the oldest one, which is also Vendure's default.
+    pub(super) fn variant(mut self, here: Option<&str>) -> Variant {
         let age = |level: &Level| level.stock_location.as_ref().map(|location| location.created_at.clone());
-        self.stock_levels.sort_by_cached_key(|level| {
-            (
-                Some(level.stock_location_id.as_str()) != preferred,
-                age(level),
-                level.stock_location_id.len(),
-                level.stock_location_id.clone(),
-            )
-        });
+        self.stock_levels.sort_by_cached_key(|level| (age(level), level.stock_location_id.len(), level.stock_location_id.clone()));
         let untracked = if self.is_untracked() { " (inventory not tracked)" } else { "" };
-        let location = self.stock_levels.into_iter().next().map(|level| ("location_id".to_owned(), level.stock_location_id));
+        let oldest = self.stock_levels.into_iter().next().filter(|_| here.is_none());
+        let location = oldest.map(|level| ("location_id".to_owned(), level.stock_location_id));
         let name = self.name.unwrap_or_else(|| format!("#{}", self.id));
         Variant {
             sku: self.sku.filter(|sku| !sku.is_empty()),

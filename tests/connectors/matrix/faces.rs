@@ -104,7 +104,7 @@ pub fn shopify() -> Face {
             let item = |row: &Row| format!("gid://shopify/InventoryItem/{}", row.n);
             let group = |name: &str| {
                 let change = |row: &Row| {
-                    json!({"name": "available", "delta": 1, "item": {"id": item(row), "tracked": row.tracked},
+                    json!({"name": "available", "delta": 1, "item": {"id": item(row), "tracked": row.tracked, "at0": {"isActive": row.active}},
                         "location": {"id": "gid://shopify/Location/1"}})
                 };
                 json!({"data": {name: {"inventoryAdjustmentGroup": {"id": "1", "changes": rows(found, change)}, "userErrors": []}}})

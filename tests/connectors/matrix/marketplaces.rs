@@ -113,8 +113,14 @@ pub fn lazada() -> Face {
             if request.url.contains("/adjust") { Ask::Add(changes) } else { Ask::Set(changes) }
         },
         reply: |ask, found| match ask {
-            Ask::ReadAll => json!({"code": "0", "data": {"item_id": 77,
-                "skus": rows(found, |row| json!({"SkuId": row.id(), "quantity": row.quantity}))}}),
+            Ask::ReadAll => {
+                let sku = |row: &Row| {
+                    let at = |code: &str| json!({"warehouseCode": code, "sellableQuantity": 5});
+                    let several = if row.in_two_warehouses { vec![at("w1"), at("w2")] } else { vec![] };
+                    json!({"SkuId": row.id(), "quantity": row.quantity, "multiWarehouseInventories": several})
+                };
+                json!({"code": "0", "data": {"item_id": 77, "skus": rows(found, sku)}})
+            }
             _ => json!({"code": "0", "data": {}}),
         },
         refusal: Some(|_| (200, json!({"code": "E0501", "message": "bad"}))),
@@ -139,8 +145,12 @@ pub fn tiktok_shop() -> Face {
         reply: |ask, found| match ask {
             Ask::Set(_) => json!({"code": 0, "data": {}}),
             _ => {
-                let sku =
-                    |row: &Row| json!({"id": row.id(), "warehouse_inventory": [{"warehouse_id": "1", "available_quantity": row.quantity}]});
+                let at = |id: &str, quantity: &Value| json!({"warehouse_id": id, "available_quantity": quantity});
+                let sku = |row: &Row| {
+                    let other = row.in_two_warehouses.then(|| at("2", &json!(3)));
+                    let warehouses: Vec<Value> = [at("1", &row.quantity)].into_iter().chain(other).collect();
+                    json!({"id": row.id(), "total_available_quantity": 13, "warehouse_inventory": warehouses})
+                };
                 json!({"code": 0, "data": {"inventory": [{"skus": rows(found, sku)}]}})
             }
         },

@@ -1,7 +1,9 @@
 //! Every misbehavior of shops on every platform: a whole service in virtual time, and the number in the shop as the
 //! verdict. `src/doc/misbehaving_shops.md` has the table; a cell without a test has its reason there.
+mod catalog;
 mod faces;
 mod marketplaces;
+mod quotas;
 mod shop;
 mod stories;
 
@@ -108,7 +110,12 @@ impl Stage<'_> {
     }
 
     pub async fn check(&self) -> Option<String> {
-        service::stores::check(&self.service(), &self.caller(), self.store().await.id).await.unwrap()
+        service::stores::check(&self.service(), &self.caller(), self.store().await.id).await.unwrap().reason
+    }
+
+    pub async fn retry_held(&self) {
+        let held = service::pushes::Retry { state: Some(PushState::Held), ..Default::default() };
+        service::pushes::retry(&self.service(), &self.caller(), held).await.unwrap();
     }
 
     pub async fn change(&self, change: StoreChange) {
@@ -149,13 +156,19 @@ mod all {
     pub use super::marketplaces::{amazon, ebay, lazada, shopee, shopline, shopline_open, tiktok_shop};
 }
 
+/// All stories of the table.
+mod told {
+    pub use super::catalog::a_listing_paired_where_the_store_was;
+    pub use super::stories::*;
+}
+
 /// One test for each misbehavior and each of these platforms.
 macro_rules! matrix {
     ($($story:ident: $($platform:ident)*;)*) => {
         $(mod $story {
             $(#[test]
             fn $platform() {
-                super::stories::$story(super::all::$platform());
+                super::told::$story(super::all::$platform());
             })*
         })*
     };
@@ -169,7 +182,7 @@ matrix! {
     one_bad_listing: simulated shopee woocommerce lazada tiktok_shop ebay vendure medusa;
     a_silent_cache: simulated shopee woocommerce tiktok_shop amazon ebay vendure medusa;
     a_cache_that_says_so: simulated shopline shopline_open shopee woocommerce lazada tiktok_shop amazon ebay vendure medusa;
-    slow_rows: simulated shopline shopline_open shopee woocommerce lazada tiktok_shop amazon ebay vendure medusa;
+    slow_rows: simulated shopify shopline shopline_open shopee woocommerce lazada tiktok_shop amazon ebay vendure medusa;
     answers_larger_than_the_bound: simulated shopee woocommerce lazada tiktok_shop ebay vendure medusa;
     a_quantity_written_as_text: simulated shopify shopline shopline_open shopee woocommerce lazada tiktok_shop amazon ebay vendure medusa;
     one_empty_quantity: simulated shopline shopline_open shopee woocommerce lazada tiktok_shop amazon ebay vendure medusa;
@@ -183,5 +196,8 @@ matrix! {
     reserved_units: vendure medusa;
     an_untracked_listing: shopify woocommerce vendure;
     a_listing_that_comes_back_to_life: shopify woocommerce vendure;
+    a_token_that_may_only_read: simulated shopify shopline shopline_open shopee woocommerce lazada tiktok_shop ebay vendure medusa;
+    a_listing_paired_where_the_store_was: shopify shopline vendure medusa;
+    an_inactive_listing: shopify;
     a_corrected_address: simulated shopify shopline shopline_open shopee woocommerce lazada tiktok_shop amazon ebay vendure medusa;
 }

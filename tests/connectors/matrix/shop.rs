@@ -41,12 +41,22 @@ pub struct Row {
     pub reserved: i64,
     pub tracked: bool,
     pub active: bool,
+    pub in_two_warehouses: bool,
     id_as_number: bool,
 }
 
 impl Default for Row {
     fn default() -> Self {
-        Self { n: 0, quantity: json!(0), on_hand: json!(0), reserved: 0, tracked: true, active: true, id_as_number: false }
+        Self {
+            n: 0,
+            quantity: json!(0),
+            on_hand: json!(0),
+            reserved: 0,
+            tracked: true,
+            active: true,
+            in_two_warehouses: false,
+            id_as_number: false,
+        }
     }
 }
 
@@ -91,6 +101,12 @@ pub struct Trouble {
     pub noise: &'static str,
     /// The listing because of which calls are refused.
     pub bad: Option<u64>,
+    /// Only keys in the address arrive.
+    pub drops_authorization: bool,
+    /// This listing is in two warehouses.
+    pub in_two_warehouses: Option<u64>,
+    /// Reads work, and every write is answered so.
+    pub writes_denied: Option<Canned>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,7 +121,8 @@ pub struct Inner {
     /// Each request: when it came and what it asked.
     pub log: Vec<(Instant, Ask)>,
     cache: HashMap<String, (Instant, Reply)>,
-    keys: HashMap<String, Vec<Row>>,
+    /// When the call of each key is done.
+    keys: HashMap<String, Instant>,
 }
 
 #[derive(Clone)]
@@ -179,6 +196,7 @@ impl Inner {
             reserved: item.reserved,
             tracked: item.tracked,
             active: item.active,
+            in_two_warehouses: self.trouble.in_two_warehouses == Some(n),
             id_as_number: self.trouble.ids_as_numbers,
         })
     }
@@ -230,30 +248,37 @@ impl Transport for FakeShop {
                 let (status, body) = refusal(bad);
                 return Ok(reply(status, &[], body.to_string()));
             }
+            if trouble.drops_authorization && !request.url.contains("consumer_key=") {
+                let body = r#"{"code": "woocommerce_rest_cannot_view", "message": "Sorry, you cannot list resources."}"#;
+                return Ok(reply(401, &[], body.to_owned()));
+            }
+            if let Some((status, headers, body)) = trouble.writes_denied.filter(|_| ask.writes()) {
+                return Ok(reply(status, headers, body.to_owned()));
+            }
             let key = shop.face.keyed.then(|| key_of(&request)).flatten().filter(|_| ask.writes());
-            let known = key.as_ref().and_then(|key| shop.state().keys.get(key).cloned());
-            if known.is_none() && ask.writes() {
+            let known = key.as_ref().and_then(|key| shop.state().keys.get(key).copied());
+            if ask.writes() {
                 let takes = trouble.per_row * u32::try_from(count).unwrap_or(u32::MAX);
-                if takes.is_zero() {
-                    let mut state = shop.state();
-                    (0..count).for_each(|index| state.apply(&ask, index));
-                } else {
-                    let (writer, ask) = (shop.clone(), ask.clone());
-                    tokio::spawn(async move {
-                        for index in 0..count {
-                            tokio::time::sleep(trouble.per_row).await;
-                            writer.state().apply(&ask, index);
-                        }
-                    });
-                    if takes > timeout {
-                        tokio::time::sleep(timeout).await;
-                        return Err(SendError::Lost("timeout".to_owned()));
+                let done_at = known.unwrap_or(Instant::now() + takes);
+                if known.is_none() {
+                    shop.state().keys.extend(key.map(|key| (key, done_at)));
+                    if takes.is_zero() {
+                        let mut state = shop.state();
+                        (0..count).for_each(|index| state.apply(&ask, index));
+                    } else {
+                        let (writer, ask) = (shop.clone(), ask.clone());
+                        tokio::spawn(async move {
+                            for index in 0..count {
+                                tokio::time::sleep(trouble.per_row).await;
+                                writer.state().apply(&ask, index);
+                            }
+                        });
                     }
-                    tokio::time::sleep(takes).await;
                 }
-                let rows = shop.state().rows(&ask);
-                if let Some(key) = key {
-                    shop.state().keys.insert(key, rows);
+                let rest = done_at.saturating_duration_since(Instant::now());
+                tokio::time::sleep(rest.min(timeout)).await;
+                if rest > timeout {
+                    return Err(SendError::Lost("timeout".to_owned()));
                 }
             }
             if let Some((status, headers, body)) = trouble.after_writing.filter(|_| ask.writes()) {

@@ -116,8 +116,15 @@ fn a_page_that_is_sent_and_finished_is_saved_as_the_domain_left_it() {
             tenant.put_sending(&page).unwrap();
             assert_eq!(stored(tenant, &page), page);
             let abilities = Abilities { adjust: true, idempotency: true, compare_and_set: false, read: true, max_items: 10 };
-            let terms =
-                ClaimTerms { abilities, limit: 10, group_by: None, overwrites_first: false, policy: RetryPolicy::default(), jitter: 0.5 };
+            let terms = ClaimTerms {
+                abilities,
+                limit: 10,
+                group_by: None,
+                overwrites_first: false,
+                overwrites_wait: false,
+                policy: RetryPolicy::default(),
+                jitter: 0.5,
+            };
             let mut results = vec![ItemResult::Applied { shown: Some(4) }];
             results.resize(page.len(), ItemResult::TryAgain { reason: "later".into() });
             let outcome = Outcome::Answered(results);

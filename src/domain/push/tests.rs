@@ -9,6 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 mod clock;
+mod owed;
 mod reads;
 mod record;
 mod validity;

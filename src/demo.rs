@@ -4,7 +4,7 @@
 //! It talks to the service only through the HTTP interface, as an outside client does.
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::simulator::{Faults, Simulator, serve};
+use crate::simulator::{Faults, Misbehavior, Simulator, serve};
 use crate::{app, telemetry};
 use anyhow::{Context, bail};
 use base64::Engine;
@@ -104,6 +104,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         lose_answer: 0.02,
         error_after: 0.01,
         cut: 0.01,
+        misbehave: [(Misbehavior::UnavailableAfter, 0.005), (Misbehavior::ProxyPageAfter, 0.005), (Misbehavior::ByteOrderMark, 0.01)]
+            .into(),
         ..Faults::default()
     });
     let platform_listener = TcpListener::bind("127.0.0.1:0")?;

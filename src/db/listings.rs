@@ -76,10 +76,10 @@ pub(super) struct ListingRow {
     created_at: Timestamp,
     settles_at: Option<Timestamp>,
     late_numbers: Option<String>,
-    shown_before: Option<i64>,
     changed_at: Option<Timestamp>,
     owed_since: Option<Timestamp>,
     look_at: Option<Timestamp>,
+    shown_earlier: Option<String>,
 }
 
 impl ListingRow {
@@ -312,10 +312,10 @@ impl Tenant<'_> {
                 created_at: now,
                 settles_at: None,
                 late_numbers: None,
-                shown_before: None,
                 changed_at: None,
                 owed_since: None,
                 look_at: None,
+                shown_earlier: None,
             });
             return Ok(ListingChange::Created(id));
         };

@@ -15,7 +15,7 @@ use codes::{CONFIRMED, active_codes, retryable_codes};
 pub(super) use codes::{codes_of_interest, failure_codes, state_code, state_of};
 pub(super) use conditions::{
     has_ended, is_active, is_claimable, is_confirmed, is_held, is_in_flight, is_increase, is_of_kind, is_overwrite, is_rejected,
-    is_sending, is_uncertain, is_waiting, nothing_is_in_flight,
+    is_rejected_increase, is_sending, is_uncertain, is_waiting, nothing_is_in_flight,
 };
 use diesel::prelude::*;
 use diesel::sql_types::Bool;

@@ -109,10 +109,10 @@ diesel::table! {
         created_at -> BigInt,
         settles_at -> Nullable<BigInt>,
         late_numbers -> Nullable<Text>,
-        shown_before -> Nullable<BigInt>,
         changed_at -> Nullable<BigInt>,
         owed_since -> Nullable<BigInt>,
         look_at -> Nullable<BigInt>,
+        shown_earlier -> Nullable<Text>,
     }
 }
 

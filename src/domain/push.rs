@@ -15,7 +15,7 @@ mod state;
 mod verdict;
 mod waiting;
 
-pub use account::{Account, DOUBT_FOR, LOOK_AFTER, LateNumbers, SHOWN_WITHIN};
+pub use account::{ASK_AGAIN_AFTER, Account, CACHED, CAN_BE_WRITTEN_AGAIN, DOUBT_FOR, LOOK_AFTER, LatestNumbers, SHOWN_WITHIN};
 pub use outcome::{ListingUpdate, VerdictContext};
 pub use record::{Addressee, Invalid, Push, Record, WAITS_FOR_STORE};
 pub use sending::SendBy;

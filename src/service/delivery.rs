@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::db::{Error, SellerDb};
 use crate::domain::claim::{ClaimTerms, ClaimedCall, ClaimedItem, Work};
 use crate::domain::delivery::{Change, Outcome};
-use crate::domain::push::Push;
+use crate::domain::push::{Addressee, Push};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{CallId, ListingId, PushId, Timestamp};
 use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
@@ -178,14 +178,7 @@ impl Claim {
                 self.db.write(move |t| t.decide_by_read(store, &ids, &sent.outcome, sent.raw.as_deref(), &terms, now)).await?;
                 Ok(Claimed::Read { answered })
             }
-            Work::Look(page) => {
-                let listings: Vec<ListingId> = page.iter().map(|to| to.listing_id).collect();
-                let items = page.iter().map(|to| read_item(&to.external_id, to.extra.as_deref())).collect();
-                let Some(sent) = self.read_items(items).await else { return Ok(Claimed::Nothing(None)) };
-                let (now, answered) = (self.now(), sent.answered);
-                self.db.write(move |t| t.finish_look(store, &listings, &sent.outcome, now)).await?;
-                Ok(Claimed::Read { answered })
-            }
+            Work::Look(page) => self.look(page).await,
             Work::ReadFirst(page) => {
                 let Some((sent, ids)) = self.read(&page).await else { return Ok(Claimed::Nothing(None)) };
                 let reserved = ids.iter().zip(&sent.reserved);
@@ -203,6 +196,29 @@ impl Claim {
             }
             Work::Send(call) => self.permitted(call).await,
         }
+    }
+
+    /// Reads listings to which nothing is to be sent. If the read is refused because of one of them, or its answer is too
+    /// large, the others are read without it.
+    async fn look(&mut self, page: Vec<Addressee>) -> Result<Claimed, Error> {
+        let store = self.connection.store_id;
+        let mut pages = vec![page];
+        while let Some(mut page) = pages.pop() {
+            let items = page.iter().map(|to| read_item(&to.external_id, to.extra.as_deref())).collect();
+            let Some(sent) = self.read_items(items).await else { return Ok(Claimed::Nothing(None)) };
+            if sent.answered && page.len() > 1 && matches!(sent.outcome, Outcome::Refused { .. } | Outcome::Unknown { .. }) {
+                let rest = page.split_off(page.len().div_ceil(2));
+                pages.extend([rest, page]);
+                continue;
+            }
+            let listings: Vec<ListingId> = page.iter().map(|to| to.listing_id).collect();
+            let (now, answered) = (self.now(), sent.answered);
+            self.db.write(move |t| t.finish_look(store, &listings, &sent.outcome, now)).await?;
+            if !answered {
+                return Ok(Claimed::Read { answered });
+            }
+        }
+        Ok(Claimed::Read { answered: true })
     }
 
     /// Waits for the limits. If delivery is stopped meanwhile, the claim is returned, because not one byte of it was sent.

@@ -1,5 +1,6 @@
 //! Options of the `simulate-platform` command, and the fault options that it shares with `load`.
 use super::faults::{Faults, Rate};
+use super::misbehavior::Chance;
 use super::platform::Simulator;
 use super::serve::{listener, serve};
 use std::net::SocketAddr;
@@ -85,6 +86,19 @@ pub struct FaultArgs {
     /// Probability that the request is neither answered nor applied.
     #[arg(long, value_name = "P")]
     pub never_answer: Option<f64>,
+    /// Probability of a kind of misbehavior of real shops; may be given several times. The kinds are those of
+    /// `misbehave` in `GET /control/faults`, such as challenge:0.01.
+    #[arg(long, value_name = "KIND:P")]
+    pub misbehave: Vec<Chance>,
+    /// Each row that is written delays the answer by so much, in milliseconds.
+    #[arg(long, value_name = "MS")]
+    pub row_ms: Option<u64>,
+    /// Each row in an answer makes it so much longer, in bytes.
+    #[arg(long, value_name = "BYTES")]
+    pub row_bytes: Option<usize>,
+    /// A cache answers reads for so long with what they were answered first, in seconds (at most 300).
+    #[arg(long, value_name = "S")]
+    pub cache_s: Option<f64>,
 }
 
 impl FaultArgs {
@@ -104,6 +118,10 @@ impl FaultArgs {
         set(&mut faults.late, self.late);
         set(&mut faults.late_ms, self.late_ms);
         set(&mut faults.never_answer, self.never_answer);
+        faults.misbehave.extend(self.misbehave.iter().map(|Chance(kind, p)| (*kind, *p)));
+        set(&mut faults.row_ms, self.row_ms);
+        set(&mut faults.row_bytes, self.row_bytes);
+        set(&mut faults.cache_s, self.cache_s);
     }
 }
 
@@ -126,7 +144,12 @@ mod tests {
     fn options_override_the_file_and_leave_the_rest_of_it() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), r#"{"cut": 0.5, "throttle": 0.25, "idempotency": false}"#).unwrap();
-        let given = faults(&format!("--faults {} --throttle 0.05 --limit-rate 50:100", file.path().display())).unwrap();
+        let line = format!(
+            "--faults {} --throttle 0.05 --limit-rate 50:100 --misbehave challenge:0.5 --misbehave php_notice:1",
+            file.path().display()
+        );
+        let given = faults(&line).unwrap();
+        assert_eq!(given.misbehave.values().copied().collect::<Vec<_>>(), [0.5, 1.0]);
         assert_eq!((given.cut, given.throttle, given.idempotency), (0.5, 0.05, false));
         assert_eq!(given.rate_limit, Some(Rate { per_second: 50.0, burst: 100.0 }));
     }
@@ -134,6 +157,7 @@ mod tests {
     #[test]
     fn an_error_names_the_fault_that_is_out_of_bounds() {
         assert_eq!(faults("--cut 1.5").unwrap_err(), "cut must be from 0 to 1");
+        assert_eq!(faults("--cache-s 301").unwrap_err(), "cache_s must be from 0 to 300 seconds");
         assert!(faults("--faults /nowhere/at/all").unwrap_err().contains("/nowhere/at/all"));
         for wrong in ["0", "1e-300", "nan", "5:0"] {
             assert!(wrong.parse::<Rate>().unwrap_err().starts_with("must be PER_SECOND or PER_SECOND:BURST"));

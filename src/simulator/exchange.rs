@@ -45,20 +45,35 @@ pub enum Decision {
     Refuse,
 }
 
-/// An HTTP response with a JSON body.
+/// An HTTP response, with a JSON body unless something misbehaves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<f64>,
+    /// Further headers, with names in lower case.
+    pub headers: Vec<(&'static str, String)>,
     /// Sent as JSON.
     pub body: Value,
+    /// Sent instead, if there is one.
+    pub text: Option<String>,
+    /// Blanks behind the body, in bytes.
+    pub padding: usize,
+    /// The transport delays it by so much, in milliseconds.
+    pub after_ms: u64,
+    /// A cache has kept it since an earlier read.
+    pub is_kept: bool,
 }
 
 impl Answer {
     pub(super) fn ok(body: Value) -> Self {
-        Self { status: 200, retry_after: None, body }
+        Self { status: 200, retry_after: None, headers: Vec::new(), body, text: None, padding: 0, after_ms: 0, is_kept: false }
+    }
+
+    /// What is sent, without the padding.
+    pub fn text(&self) -> String {
+        self.text.clone().unwrap_or_else(|| self.body.to_string())
     }
 }
 

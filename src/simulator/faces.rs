@@ -48,6 +48,14 @@ impl Route {
         }
     }
 
+    /// Whether the call changes nothing.
+    pub(super) fn reads(&self, incoming: &Incoming) -> bool {
+        match self {
+            Self::Shopify(endpoint) => !endpoint.renews && !shopify::writes(incoming),
+            Self::Own { .. } | Self::Shopee(_) => !incoming.post,
+        }
+    }
+
     /// Takes the call from the store's bucket, and returns an answer if the bucket is empty.
     pub(super) fn over_limit(&self, state: &mut State, now_us: i64, incoming: &Incoming) -> Option<Answer> {
         if state.keep_instants {
@@ -70,12 +78,34 @@ impl Route {
         }
     }
 
+    /// Answers a read, unless a cache does.
+    pub(super) fn read(&self, state: &mut State, now_us: i64, incoming: &Incoming) -> Answer {
+        let seconds = state.faults.cache_s;
+        if seconds <= 0.0 {
+            return self.answer(state, now_us, incoming);
+        }
+        if let Some((age_s, mut kept)) = state.cache.find(incoming, now_us, seconds) {
+            state.count_fault("cached");
+            if state.faults.says_cached {
+                kept.headers.push(("age", age_s.max(1).to_string()));
+            }
+            return kept;
+        }
+        let answer = self.answer(state, now_us, incoming);
+        if answer.status == 200 {
+            state.cache.keep(incoming, now_us, &answer);
+        }
+        answer
+    }
+
     pub(super) fn failure(&self, failure: Failure) -> Answer {
         match self {
+            Self::Shopify(_) if matches!(failure, Failure::ReadOnly) => shopify::read_only(),
             Self::Own { .. } | Self::Shopify(_) => match failure {
                 Failure::OverLimit => problem(429, "over the limit"),
                 Failure::Throttled => problem(429, "slow down"),
                 Failure::Unauthorized => problem(401, "unauthorized"),
+                Failure::ReadOnly => problem(403, "this token may only read"),
                 Failure::Internal => problem(500, "error"),
             },
             Self::Shopee(_) => shopee::failure(failure),

@@ -1,5 +1,10 @@
 //! What goes wrong at the simulated platform, and what it offers: the switches that `PUT /control/faults` sets.
+use super::misbehavior::Misbehavior;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The longest that a cache may keep an answer without saying so, in seconds: what the service can allow for.
+const LONGEST_CACHE_S: f64 = 300.0;
 
 /// A token bucket; every store has one of its own, counted in calls or, at the Shopify face, in points.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -64,6 +69,21 @@ pub struct Faults {
     pub adjust: bool,
     /// Items that are refused, one by one.
     pub reject_items: Vec<String>,
+    /// Items whose stock is not tracked. The Shopify face accepts changes of them, which have no effect; the others refuse
+    /// them, one by one.
+    pub untracked_items: Vec<String>,
+    /// Probability of each kind of misbehavior; at most one befalls a call.
+    pub misbehave: BTreeMap<Misbehavior, f64>,
+    /// Each row that is written delays the answer by so much, in milliseconds.
+    pub row_ms: u64,
+    /// Each row in an answer makes it so much longer, in bytes.
+    pub row_bytes: usize,
+    /// A cache answers reads for so long with what they were answered first, in seconds.
+    pub cache_s: f64,
+    /// The cache says so.
+    pub says_cached: bool,
+    /// The token may read but not write.
+    pub read_only: bool,
     /// Items that make a whole call fail with 400.
     pub poison_items: Vec<String>,
     /// Every answer over HTTP repeats the headers and the body of its request: in headers of its own, beside the data, and as
@@ -98,6 +118,13 @@ impl Default for Faults {
             compare_and_set: true,
             adjust: true,
             reject_items: Vec::new(),
+            untracked_items: Vec::new(),
+            misbehave: BTreeMap::new(),
+            row_ms: 0,
+            row_bytes: 0,
+            cache_s: 0.0,
+            says_cached: false,
+            read_only: false,
             poison_items: Vec::new(),
             repeat: false,
             token: None,
@@ -108,6 +135,11 @@ impl Default for Faults {
 }
 
 impl Faults {
+    /// Whether this item is refused for its own sake.
+    pub(super) fn refuses(&self, item: &String) -> bool {
+        self.reject_items.contains(item) || self.untracked_items.contains(item)
+    }
+
     /// Returns an error that names the first value out of bounds.
     pub fn check(&self) -> Result<(), String> {
         let probabilities = [
@@ -119,11 +151,15 @@ impl Faults {
             ("late", self.late),
             ("never_answer", self.never_answer),
         ];
-        if let Some((name, _)) = probabilities.iter().find(|(_, p)| !(0.0..=1.0).contains(p)) {
+        let misbehaviors = self.misbehave.iter().map(|(kind, p)| (kind.name(), *p));
+        if let Some((name, _)) = probabilities.into_iter().chain(misbehaviors).find(|(_, p)| !(0.0..=1.0).contains(p)) {
             return Err(format!("{name} must be from 0 to 1"));
         }
         if !(0.0..=86_400.0).contains(&self.retry_after_s) {
             return Err("retry_after_s must be from 0 to 86400 seconds".to_owned());
+        }
+        if !(0.0..=LONGEST_CACHE_S).contains(&self.cache_s) {
+            return Err(format!("cache_s must be from 0 to {LONGEST_CACHE_S} seconds"));
         }
         if self.rate_limit.is_some_and(|rate| !(rate.per_second > 0.0 && rate.burst >= 1.0)) {
             return Err("rate_limit needs per_second above 0 and a burst of at least 1".to_owned());
@@ -138,5 +174,6 @@ pub(super) enum Failure {
     OverLimit,
     Throttled,
     Unauthorized,
+    ReadOnly,
     Internal,
 }

@@ -3,7 +3,7 @@ use super::exchange::{Answer, Decision, Incoming};
 use super::platform::Simulator;
 use crate::clock::Clock;
 use crate::platforms::call::{Method, Reply, Request};
-use crate::platforms::transport::{SendError, Transport};
+use crate::platforms::transport::{MAX_REPLY_BYTES, SendError, Transport};
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use std::time::Duration;
@@ -20,6 +20,17 @@ impl InProcess {
     pub fn new(simulator: Simulator, clock: Clock) -> Self {
         Self { simulator, clock }
     }
+}
+
+/// The answer as it arrives. Its padding counts, but is not made.
+pub fn reply(answer: &Answer) -> Result<Reply, SendError> {
+    let body = answer.text();
+    if body.len().saturating_add(answer.padding) > MAX_REPLY_BYTES {
+        return Err(SendError::TooLarge);
+    }
+    let asked = answer.retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
+    let headers = answer.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    Ok(Reply { status: answer.status, headers: asked.into_iter().chain(headers).collect(), body })
 }
 
 impl Transport for InProcess {
@@ -41,17 +52,15 @@ impl Transport for InProcess {
                 body: request.body.clone().unwrap_or_default(),
             };
             let decision = simulator.decide(clock.now_us(), &incoming);
-            let latency = Duration::from_millis(simulator.latency_ms());
+            let after_ms = if let Decision::Answer(answer) = &decision { answer.after_ms } else { 0 };
+            let latency = Duration::from_millis(simulator.latency_ms().saturating_add(after_ms));
             if latency > timeout {
                 tokio::time::sleep(timeout).await;
                 return Err(SendError::Lost("timeout".to_owned()));
             }
             tokio::time::sleep(latency).await;
             match decision {
-                Decision::Answer(Answer { status, retry_after, body }) => {
-                    let headers = retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string())).into_iter().collect();
-                    Ok(Reply { status, headers, body: body.to_string() })
-                }
+                Decision::Answer(answer) => reply(&answer),
                 Decision::Cut => Err(SendError::Lost("connection cut".to_owned())),
                 Decision::CutAndApplyLater(ms) => {
                     tokio::spawn(async move {

@@ -6,10 +6,14 @@
 //!
 //! It shares no code with the connectors that talk to it: it parses every request with code of its own.
 pub mod args;
+mod cache;
 mod exchange;
 mod faces;
 mod faults;
 pub mod in_process;
+#[cfg(test)]
+mod misbehaving_tests;
+mod misbehavior;
 mod own;
 mod platform;
 mod receipt;
@@ -25,5 +29,6 @@ mod state;
 
 pub use exchange::{Answer, Decision, Incoming};
 pub use faults::{Faults, Rate};
+pub use misbehavior::{Chance, DATED_PAUSE_S, Misbehavior, Part};
 pub use platform::Simulator;
 pub use receipt::{Receipt, Stats};

@@ -61,8 +61,8 @@ impl State {
         let items = self.stores.get(store).map(|s| &s.items);
         let shown = |id: &String| items.and_then(|items| items.get(id)).copied().unwrap_or(0);
         let row = |id: &String| {
-            if self.faults.reject_items.contains(id) {
-                json!({"external_id": id, "error": "unknown item"})
+            if let Some(error) = self.refusal(id) {
+                json!({"external_id": id, "error": error})
             } else {
                 json!({"external_id": id, "quantity": shown(id)})
             }
@@ -82,10 +82,16 @@ impl State {
         Answer::ok(json!({ "items": listed, "next": next }))
     }
 
+    /// Why this item is refused for its own sake.
+    fn refusal(&self, id: &String) -> Option<&'static str> {
+        let untracked = self.faults.untracked_items.contains(id).then_some("its inventory is not tracked");
+        untracked.or_else(|| self.faults.refuses(id).then_some("unknown item"))
+    }
+
     fn apply(&mut self, now_us: i64, store: &str, action: &str, item: &BodyItem) -> Value {
         let id = &item.external_id;
-        if self.faults.reject_items.contains(id) {
-            return json!({"external_id": id, "error": "unknown item"});
+        if let Some(error) = self.refusal(id) {
+            return json!({"external_id": id, "error": error});
         }
         let before = self.stores.get(store).and_then(|s| s.items.get(id)).copied().unwrap_or(0);
         let after = match (action, item.delta, item.quantity) {

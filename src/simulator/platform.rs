@@ -2,10 +2,21 @@
 use super::exchange::{Answer, Decision, Incoming, problem};
 use super::faces::Route;
 use super::faults::{Failure, Faults};
+use super::misbehavior::Part;
 use super::receipt::{Receipt, Stats};
 use super::shops::{NewShop, Shop, Tokens};
 use super::state::State;
+use serde_json::Value;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How many rows an answer has: the length of its longest list.
+fn longest_list(body: &Value) -> usize {
+    match body {
+        Value::Array(list) => list.iter().map(longest_list).max().unwrap_or(0).max(list.len()),
+        Value::Object(members) => members.values().map(longest_list).max().unwrap_or(0),
+        _ => 0,
+    }
+}
 
 /// The simulated platform. Clones share one state.
 #[derive(Clone)]
@@ -121,6 +132,15 @@ impl Simulator {
             state.count_fault("unauthorized");
             return Decision::Answer(route.failure(Failure::Unauthorized));
         }
+        let reads = route.reads(incoming);
+        if faults.read_only && !reads {
+            state.count_fault("read_only");
+            return Decision::Answer(route.failure(Failure::ReadOnly));
+        }
+        let misbehavior = state.draw_misbehavior(&faults, reads);
+        if let Some(answer) = misbehavior.filter(|kind| kind.part() == Part::Way).and_then(|kind| kind.instead(now_us)) {
+            return Decision::Answer(answer);
+        }
         if state.draw(faults.throttle, "throttle") {
             return Decision::Answer(Answer { retry_after: Some(faults.retry_after_s), ..route.failure(Failure::Throttled) });
         }
@@ -136,14 +156,26 @@ impl Simulator {
         if incoming.post && state.draw(faults.late, "late") {
             return Decision::CutAndApplyLater(faults.late_ms);
         }
-        let answer = route.answer(state, now_us, incoming);
+        let written = state.stats.items;
+        let answer = if reads { route.read(state, now_us, incoming) } else { route.answer(state, now_us, incoming) };
+        let after_ms = (state.stats.items - written).saturating_mul(faults.row_ms);
         if incoming.post && state.draw(faults.lose_answer, "lose_answer") {
             return Decision::Cut;
         }
         if incoming.post && state.draw(faults.error_after, "error_after") {
             return Decision::Answer(route.failure(Failure::Internal));
         }
-        Decision::Answer(answer)
+        let answer = match misbehavior {
+            None => answer,
+            Some(kind) => kind.instead(now_us).unwrap_or_else(|| kind.disguise(answer)),
+        };
+        let padding = if faults.row_bytes == 0 { 0 } else { faults.row_bytes.saturating_mul(longest_list(&answer.body)) };
+        Decision::Answer(Answer { after_ms, padding, ..answer })
+    }
+
+    /// What a cache has kept so far is gone.
+    pub fn forget_cached(&self) {
+        self.state().cache.forget();
     }
 
     /// Applies a request for which [`Self::decide`] returned [`Decision::CutAndApplyLater`].

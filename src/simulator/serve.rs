@@ -1,7 +1,7 @@
 //! The simulated platform over HTTP, with endpoints under `/control` for setting faults and reading its state.
 //!
 //! A single worker: all stores share one lock anyway, and a call of a hundred items holds it for well under a millisecond.
-use super::exchange::{Answer, Decision, Incoming};
+use super::exchange::{Decision, Incoming};
 use super::faults::Faults;
 use super::platform::Simulator;
 use super::shops::{NewShop, Tokens};
@@ -86,24 +86,29 @@ async fn platform_call(request: HttpRequest, body: Bytes, platform: Data<Platfor
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     let decision = platform.simulator.decide(platform.clock.now_us(), &incoming);
-    match platform.simulator.latency_ms() {
+    let after_ms = if let Decision::Answer(answer) = &decision { answer.after_ms } else { 0 };
+    match platform.simulator.latency_ms().saturating_add(after_ms) {
         0 => {}
         ms => tokio::time::sleep(Duration::from_millis(ms)).await,
     }
     match decision {
-        Decision::Answer(Answer { status, retry_after, mut body }) => {
-            let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+        Decision::Answer(mut answer) => {
+            let mut response = HttpResponse::build(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+            response.content_type("application/json");
             if platform.simulator.repeats() {
                 let sent: Vec<String> = request.headers().iter().map(|(name, value)| format!("{name}: {}", text_of(value))).collect();
                 for (n, line) in sent.iter().enumerate() {
                     response.insert_header((format!("x-sent-{n}"), line.clone()));
                 }
-                repeat(&mut body, &format!("{} {} {}", incoming.target, sent.join(" "), incoming.body));
+                repeat(&mut answer.body, &format!("{} {} {}", incoming.target, sent.join(" "), incoming.body));
             }
-            if let Some(seconds) = retry_after {
+            if let Some(seconds) = answer.retry_after {
                 response.insert_header(("retry-after", seconds.to_string()));
             }
-            response.json(body)
+            for (name, value) in &answer.headers {
+                response.insert_header((*name, value.clone()));
+            }
+            response.body(answer.text() + &" ".repeat(answer.padding))
         }
         Decision::Cut => cut(),
         Decision::CutAndApplyLater(ms) => {

@@ -57,6 +57,7 @@ pub(super) fn failure(failure: Failure) -> Answer {
             refusal("error_rate_limit", "Too many requests. You have reached the rate limit. Please try again later.")
         }
         Failure::Unauthorized => refusal("partner_shop_no_link", "Invalid partner_id or shop_id, please have a check."),
+        Failure::ReadOnly => refusal("error_permission", "You don't have the permission to use this API."),
         Failure::Internal => Answer { status: 500, ..refusal("error_server", "Something wrong. Please try later.") },
     }
 }
@@ -192,7 +193,7 @@ impl State {
                 (false, None) => return refusal("product.error_auth", "Lack of location_id, please double check."),
             }
             match models.get(&id) {
-                Some(_) if self.faults.reject_items.contains(name) => {
+                Some(_) if self.faults.refuses(name) => {
                     failed.push(json!({"model_id": id, "failed_reason": "Can't edit this model."}));
                 }
                 Some(_) if *stock < 0 => failed.push(json!({"model_id": id, "failed_reason": "Stock must not be below 0."})),

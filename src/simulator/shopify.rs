@@ -128,6 +128,16 @@ fn text<'a>(row: &'a Value, name: &str) -> &'a str {
     row.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// The answer to a call that its token may not make.
+pub(super) fn read_only() -> Answer {
+    Answer::ok(json!({"errors": error("ACCESS_DENIED", "Access denied. Required access: `write_inventory` access scope.")}))
+}
+
+/// Whether a call to the GraphQL endpoint changes something.
+pub(super) fn writes(incoming: &Incoming) -> bool {
+    Query::parse(&incoming.body).is_none_or(|query| matches!(query.operation, Operation::Mutation { .. }))
+}
+
 /// The shop's name for the item with this global id.
 fn item_of(gid: &str) -> &str {
     gid.strip_prefix("gid://shopify/InventoryItem/").unwrap_or_default()
@@ -310,11 +320,14 @@ impl State {
             // The same item may appear in several rows of an adjustment.
             let before = if sets { before } else { self.available(shop, &id).unwrap_or(before) };
             let after = if sets { units } else { before.saturating_add(units) };
-            self.change(now_us, shop, &id, if sets { "set" } else { "adjust" }, after);
+            let tracked = !self.faults.untracked_items.contains(&id);
+            if tracked {
+                self.change(now_us, shop, &id, if sets { "set" } else { "adjust" }, after);
+            }
             if after != before {
                 changes.extend(["available", "on_hand"].map(|name| {
-                    json!({"name": name, "delta": after - before, "item": {"id": format!("gid://shopify/InventoryItem/{id}")},
-                           "location": {"id": LOCATION}})
+                    let item = json!({"id": format!("gid://shopify/InventoryItem/{id}"), "tracked": tracked});
+                    json!({"name": name, "delta": after - before, "item": item, "location": {"id": LOCATION}})
                 }));
             }
         }
@@ -334,9 +347,11 @@ impl State {
                 let here = location.and_then(Value::as_str) == Some(LOCATION);
                 let ids = query.variables.get(&name(part)).and_then(Value::as_array).cloned().unwrap_or_default();
                 let node = |gid: &Value| {
-                    let available = self.available(shop, item_of(gid.as_str().unwrap_or_default()))?;
+                    let item = item_of(gid.as_str().unwrap_or_default());
+                    let available = self.available(shop, item)?;
+                    let tracked = !self.faults.untracked_items.iter().any(|untracked| untracked == item);
                     let level = json!({"isActive": true, "quantities": [{"name": "available", "quantity": available}]});
-                    Some(json!({"id": gid, "tracked": true, "inventoryLevel": here.then_some(level)}))
+                    Some(json!({"id": gid, "tracked": tracked, "inventoryLevel": here.then_some(level)}))
                 };
                 data.insert(alias.to_owned(), ids.iter().map(node).collect());
             }

@@ -1,5 +1,7 @@
 //! Everything the simulated platform holds in memory, and the operations that all its faces share.
+use super::cache::Cache;
 use super::faults::{Faults, Rate};
+use super::misbehavior::Misbehavior;
 use super::receipt::{Receipt, Stats};
 use super::shops::{Shops, Tokens};
 use rand::RngExt;
@@ -30,6 +32,7 @@ pub(super) struct State {
     pub(super) next_seq: u64,
     pub(super) stats: Stats,
     pub(super) keep_instants: bool,
+    pub(super) cache: Cache,
     rng: ChaCha8Rng,
     pub(super) shopee: Shops,
 }
@@ -45,6 +48,7 @@ impl State {
             next_seq: 1,
             stats: Stats::default(),
             keep_instants: false,
+            cache: Cache::default(),
             rng: ChaCha8Rng::seed_from_u64(seed),
             shopee: Shops::default(),
         }
@@ -65,6 +69,12 @@ impl State {
             self.count_fault(fault);
         }
         hit
+    }
+
+    /// The misbehavior that befalls this call, if any; it is counted.
+    pub(super) fn draw_misbehavior(&mut self, faults: &Faults, reads: bool) -> Option<Misbehavior> {
+        let possible = faults.misbehave.iter().filter(|(kind, _)| kind.befalls(reads));
+        possible.map(|(kind, p)| (*kind, *p)).find(|(kind, p)| self.draw(*p, kind.name())).map(|(kind, _)| kind)
     }
 
     pub(super) fn random_token(&mut self) -> String {

@@ -31,7 +31,45 @@ fn a_rejected_push_does_not_block_the_next_one_for_its_listing() {
         world.all_is_well();
         seller.purchase("A", 2).await;
         world.a_moment().await;
-        assert_eq!(world.received(&shop), [add("A", 2)]);
+        assert_eq!(world.received(&shop), [add("A", 2), set("A", 7)], "what was refused before is brought there, too");
+    });
+}
+
+#[test]
+fn an_increase_that_a_refused_overwrite_contained_is_not_lost_when_a_later_one_succeeds() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.faults(|f| f.down = true);
+        seller.purchase("A", 5).await;
+        seller.sync(RunFilter::default()).await;
+        world.faults(|f| (f.down, f.untracked_items) = (false, vec!["A".into()]));
+        world.sleep(minutes(5)).await;
+        assert_eq!(seller.lines().await, [increase(5, Superseded), overwrite(5, Rejected)]);
+        world.all_is_well();
+        seller.purchase("A", 2).await;
+        world.a_moment().await;
+        assert_eq!(world.shown(&shop, "A"), 7, "{:?}", world.received(&shop));
+    });
+}
+
+#[test]
+fn a_listing_that_cannot_be_read_keeps_no_other_from_being_looked_at() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let skus = ["A", "B", "C", "D"];
+        let shop = seller.shop("corner", &skus).await;
+        world.faults(|f| f.untracked_items = skus.map(str::to_owned).to_vec());
+        for sku in skus {
+            seller.purchase(sku, 5).await;
+        }
+        world.a_moment().await;
+        world.faults(|f| (f.untracked_items, f.poison_items) = (Vec::new(), vec!["C".into()]));
+        world.sleep(minutes(12)).await;
+        assert_eq!(skus.map(|sku| world.shown(&shop, sku)), [5, 5, 0, 5]);
+        world.all_is_well();
+        world.sleep(minutes(12)).await;
+        assert_eq!(world.shown(&shop, "C"), 5);
     });
 }
 

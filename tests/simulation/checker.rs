@@ -16,6 +16,7 @@ use crate::story::{Ability, NetFault};
 use crate::world::{Failure, Verdict, World, fail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use stocktide::simulator::Part;
 use tokio::time::Instant;
 
 /// The service compares answers with the quantity it expects for 24 hours after it gave up on a request; later answers
@@ -52,6 +53,11 @@ struct ListingState {
     /// Those of them that were given up and have to be healed, unless the seller switches auto-sync off or the overwrite
     /// that heals them ends otherwise.
     given_up: BTreeSet<String>,
+    /// Those of them that were refused for the listing's own sake: they have to be brought there in the same way once it can be
+    /// written again.
+    refused: BTreeSet<String>,
+    /// When the platform first refused it since it was last overwritten.
+    owed_since: Option<Instant>,
     /// Those of them that the overwrite in flight contains.
     rejected_before_target: Vec<String>,
 }
@@ -78,7 +84,31 @@ struct Request {
     items: Vec<Item>,
     /// The push behind each item; `None` for reads.
     pushes: Vec<Option<Push>>,
+    /// What had happened to each item when this was sent.
+    totals: Vec<Totals>,
+    /// The last read of each item before this was sent.
+    reads: Vec<Option<LastRead>>,
 }
+
+/// What has happened to an item so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Totals {
+    sold: i64,
+    changed: i64,
+}
+
+/// A read that was answered.
+#[derive(Debug, Clone, Copy)]
+struct LastRead {
+    shown: i64,
+    /// Units sold before the platform was asked for this number, which a cache may have kept since.
+    sold: i64,
+    /// Units by which requests had changed the item before this read.
+    changed: i64,
+}
+
+/// An item of a store.
+type ItemKey = (String, String);
 
 impl ListingState {
     /// Notes that a late request has changed what is shown by this many units.
@@ -86,6 +116,13 @@ impl ListingState {
         let (before, sold) = self.wrong.as_ref().map_or((0, self.unreported_sales), |wrong| (wrong.units, wrong.sold));
         let wrong = Wrong { sold, ..Wrong::new(Excuse::AppliedLate, before + units, now) };
         self.wrong = (wrong.units != 0).then_some(wrong);
+    }
+
+    /// What was rejected need not be healed any more.
+    fn expect_no_heal(&mut self) {
+        self.given_up.clear();
+        self.refused.clear();
+        self.owed_since = None;
     }
 
     /// The units that this increase has yet to add.
@@ -108,8 +145,8 @@ pub struct Checker<'w> {
     requests: BTreeMap<usize, Request>,
     /// Requests that carried a push.
     carried: BTreeMap<String, Vec<usize>>,
-    /// What each item showed at the last read that was answered.
-    last_read: BTreeMap<(String, String), i64>,
+    last_read: BTreeMap<ItemKey, LastRead>,
+    totals: BTreeMap<ItemKey, Totals>,
     runs: BTreeMap<String, Run>,
     run_of_date: BTreeMap<(String, String), String>,
     /// Pushes that a platform has applied.
@@ -152,6 +189,7 @@ pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
         requests: BTreeMap::new(),
         carried: BTreeMap::new(),
         last_read: BTreeMap::new(),
+        totals: BTreeMap::new(),
         runs: BTreeMap::new(),
         run_of_date: BTreeMap::new(),
         applied: BTreeSet::new(),
@@ -185,6 +223,13 @@ fn is_in_flight(state: State) -> bool {
     matches!(state, State::Sending | State::Uncertain)
 }
 
+fn is_5xx_after(fault: NetFault) -> bool {
+    match fault {
+        NetFault::Odd(kind) => kind.part() == Part::WayBack,
+        fault => fault == NetFault::ErrorAfter,
+    }
+}
+
 impl Checker<'_> {
     fn seller(&mut self, id: &str) -> &mut Seller {
         self.sellers.entry(id.to_owned()).or_default()
@@ -197,7 +242,7 @@ impl Checker<'_> {
                 if !settings.auto_sync {
                     let of_seller: Vec<String> = self.seller(&seller).listings.keys().cloned().collect();
                     for id in of_seller {
-                        self.listed.entry(id).or_default().given_up.clear();
+                        self.listed.entry(id).or_default().expect_no_heal();
                     }
                 }
                 self.seller(&seller).settings = Some(settings);
@@ -209,7 +254,14 @@ impl Checker<'_> {
                     rules.push(rule);
                 }
             }
-            Entry::Store { seller, store } => drop(self.seller(&seller).stores.insert(store.id.clone(), store)),
+            Entry::Store { seller, store } => {
+                if !store.enabled {
+                    let of_store = |l: &&Listing| l.store == store.id;
+                    let ids: Vec<String> = self.seller(&seller).listings.values().filter(of_store).map(|l| l.id.clone()).collect();
+                    ids.into_iter().for_each(|id| self.listed.entry(id).or_default().expect_no_heal());
+                }
+                self.seller(&seller).stores.insert(store.id.clone(), store);
+            }
             Entry::Listing { seller, listing, deleted } => {
                 if deleted {
                     self.seller(&seller).listings.remove(&listing.id);
@@ -306,14 +358,24 @@ impl Checker<'_> {
         }
         let given_up = push.reason.as_deref().is_some_and(|reason| reason.starts_with("Given up after"));
         if push.overwrite && (push.state == State::Cancelled || push.state == State::Rejected && !given_up) {
-            listed.given_up.clear();
+            listed.expect_no_heal();
         }
         listed.rejected.remove(&push.id);
+        listed.refused.remove(&push.id);
         if push.state == State::Rejected && !push.overwrite && given_up {
             listed.given_up.insert(push.id.clone());
         }
         if push.state == State::Rejected && !push.overwrite {
             listed.rejected.insert(push.id.clone(), listed.outstanding(&push));
+            if !given_up {
+                listed.refused.insert(push.id.clone());
+            }
+        }
+        if push.state == State::Rejected && !given_up {
+            listed.owed_since.get_or_insert(self.at);
+        }
+        if push.overwrite && push.state == State::Confirmed {
+            listed.owed_since = None;
         }
         if is_active(push.state) {
             listed.active.insert(push.id.clone(), push);
@@ -423,11 +485,13 @@ impl Checker<'_> {
         match what {
             NetworkEvent::Sent { request, store, action, items, key } => self.sent(request, store, action, items, key),
             NetworkEvent::Applied { request, item, before, after } => self.applied(request, item, before, after),
-            NetworkEvent::ReadAnswered { request, shown } => {
-                let Some(request) = self.requests.get(&request) else { return Ok(()) };
+            NetworkEvent::ReadAnswered { request, from, shown } => {
+                let (Some(request), Some(from)) = (self.requests.get(&request), self.requests.get(&from)) else { return Ok(()) };
                 let items: Vec<String> = request.items.iter().map(|item| item.external_id.clone()).collect();
+                let totals: Vec<(i64, i64)> = from.totals.iter().zip(&request.totals).map(|(old, new)| (old.sold, new.changed)).collect();
                 let store = request.store.clone();
-                for (external_id, shown) in items.into_iter().zip(shown).filter_map(|(id, shown)| Some((id, shown?))) {
+                let found = items.into_iter().zip(totals).zip(shown);
+                for ((external_id, (sold, changed)), shown) in found.filter_map(|(item, shown)| Some((item, shown?))) {
                     self.listing_of_item(&store, &external_id).for_each(|listed| {
                         listed.unreported_sales = 0;
                         let unseen = |p: &&Push| is_in_flight(p.state) && p.base == Some(shown) && listed.present.contains_key(&p.id);
@@ -435,11 +499,12 @@ impl Checker<'_> {
                         let overwritten = listed.active.values().filter(|p| p.overwrite && is_in_flight(p.state));
                         listed.read_back = overwritten.map(|p| (p.id.clone(), shown)).collect();
                     });
-                    self.last_read.insert((store.clone(), external_id), shown);
+                    self.last_read.insert((store.clone(), external_id), LastRead { shown, sold, changed });
                 }
                 Ok(())
             }
             NetworkEvent::Sold { store, external_id, quantity } => {
+                self.totals.entry((store.clone(), external_id.clone())).or_default().sold += quantity;
                 self.listing_of_item(&store, &external_id).for_each(|listed| {
                     listed.unreported_sales += quantity;
                     if let Some(wrong) = listed.wrong.as_mut().filter(|wrong| !wrong.reported) {
@@ -484,7 +549,8 @@ impl Checker<'_> {
                 } else {
                     let base = push.base.unwrap_or(i64::MIN);
                     let read = self.last_read.get(&(store.clone(), item.external_id.clone()));
-                    item.quantity == Some(base + n) && read == Some(&base) && item.expected == ability.compare().then_some(base)
+                    let read = read.map(|read| read.shown);
+                    item.quantity == Some(base + n) && read == Some(base) && item.expected == ability.compare().then_some(base)
                 };
                 let under_key = !ability.keys() || key.as_deref().is_some_and(|key| crate::world::hex_of(key) == push.call);
                 right && n >= 0 && under_key
@@ -498,7 +564,13 @@ impl Checker<'_> {
             self.carried.entry(push.id.clone()).or_default().push(id);
             pushes.push(Some(push.clone()));
         }
-        self.requests.insert(id, Request { store, action, items, pushes });
+        if pushes.iter().flatten().any(|push| push.overwrite) && self.sent_requests[id].fault.is_some_and(is_5xx_after) {
+            *self.counts.entry("5xx after an overwrite").or_default() += 1;
+        }
+        let key = |item: &Item| (store.clone(), item.external_id.clone());
+        let totals = items.iter().map(|item| self.totals.get(&key(item)).copied().unwrap_or_default()).collect();
+        let reads = items.iter().map(|item| self.last_read.get(&key(item)).copied()).collect();
+        self.requests.insert(id, Request { store, action, items, pushes, totals, reads });
         Ok(())
     }
 
@@ -517,6 +589,10 @@ impl Checker<'_> {
         let request = &self.requests[&id];
         let (action, store) = (request.action.clone(), request.store.clone());
         let expected = request.items[item].expected;
+        let read = request.reads.get(item).copied().flatten();
+        let totals = self.totals.entry((store.clone(), request.items[item].external_id.clone())).or_default();
+        let then = *totals;
+        totals.changed += after - before;
         let Some(push) = request.pushes[item].clone() else { return Ok(()) };
         self.applied.insert(push.id.clone());
         let n = push.quantity.unwrap_or(0);
@@ -575,6 +651,19 @@ impl Checker<'_> {
         let hidden = listed.hidden.contains(&push.id) || expected.is_some();
         if listed.owed < 0 || twice > 0 && !(weak && hidden) {
             return fail("increase applied twice", format!("{now:?}; owed {}, twice {twice}", listed.owed));
+        }
+        // What the shop shows rises by exactly these units. A shop that is read and then set gets back what it has sold between
+        // the two (the contract says so), and what a cache has not told. Where a request from before arrives between the two,
+        // the number is accounted for with that request.
+        if action == "set" && expected.is_none() && twice == 0 && listed.wrong.is_none() && !any_late {
+            let surplus = change - n;
+            let explained = read.is_some_and(|read| then.changed != read.changed || (0..=then.sold - read.sold).contains(&surplus));
+            if !explained {
+                return fail(
+                    "set to a number that is not the shop's plus the increase",
+                    format!("{push:?}: {before} became {after}; {read:?}, {then:?}"),
+                );
+            }
         }
         if twice > 0 {
             let units = twice + listed.wrong.as_ref().map_or(0, |wrong| wrong.units);

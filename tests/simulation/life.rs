@@ -24,11 +24,13 @@ pub struct FaultPlan {
     pub points: u64,
     /// Pieces of database work since then.
     pub works: u64,
+    /// Processes that were started, and faults of their databases: each may have forgotten an answer.
+    pub disturbances: u64,
 }
 
 impl FaultPlan {
     pub fn new(rng: Rng) -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { rng, faults: Vec::new(), counts: BTreeMap::new(), slowest_ms: 3, points: 0, works: 0 }))
+        Arc::new(Mutex::new(Self { rng, faults: Vec::new(), counts: BTreeMap::new(), slowest_ms: 3, points: 0, works: 0, disturbances: 0 }))
     }
 
     pub fn plan(&mut self, fault: DbFault, after: u64, times: u64) {
@@ -56,6 +58,7 @@ impl FaultPlan {
         }
         self.faults.retain(|(_, _, times)| *times > 0);
         if let Some(fault) = found {
+            self.disturbances += 1;
             let word = match fault {
                 DbFault::Fails => "database: failed",
                 DbFault::AnswerLost => "database: commit answer lost",
@@ -83,11 +86,16 @@ pub struct Life {
 
 impl Life {
     pub fn new(fault_plan: &Arc<Mutex<FaultPlan>>) -> Arc<Self> {
+        fault_plan.lock().unwrap().disturbances += 1;
         Arc::new(Self { status: Mutex::default(), died: Notify::new(), fault_plan: Arc::clone(fault_plan) })
     }
 
     fn status(&self) -> MutexGuard<'_, Status> {
         self.status.lock().unwrap()
+    }
+
+    pub fn disturbances(&self) -> u64 {
+        self.fault_plan.lock().unwrap().disturbances
     }
 
     /// The process will die at this point, counted from now.

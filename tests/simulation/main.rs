@@ -111,6 +111,38 @@ const MUST_OCCUR: [&str; 74] = [
     "trespass",
 ];
 
+/// The stories with which everything in [`MISBEHAVIORS`] must have occurred often.
+const SHORT_STEPS: usize = 60;
+const OFTEN: u64 = 100;
+/// What real shops were seen to do: see `src/doc/misbehaving_shops.md`.
+const MISBEHAVIORS: [&str; 25] = [
+    "5xx after an overwrite",
+    "answer too large",
+    "byte_order_mark",
+    "challenge",
+    "empty_quantity",
+    "firewall",
+    "live again",
+    "maintenance_after",
+    "maintenance_before",
+    "mended address",
+    "mended scopes",
+    "mended token",
+    "odd_ids",
+    "one bad listing in a batch",
+    "php_notice",
+    "proxy_page_after",
+    "quantity_as_text",
+    "retry_after_date",
+    "robot_check",
+    "sale in doubt",
+    "says_cached",
+    "silent cache",
+    "slow rows",
+    "unavailable_after",
+    "untracked listing",
+];
+
 struct Options {
     first: u64,
     seeds: u64,
@@ -221,12 +253,21 @@ fn main() {
             println!("{n:>9}  {what}");
         }
         let never = MUST_OCCUR.iter().filter(|what| total.counts.get(**what).is_none_or(|n| *n == 0));
+        let misbehaved: Vec<String> = MISBEHAVIORS.iter().map(|what| format!("{} {what}", total.counts.get(*what).unwrap_or(&0))).collect();
+        println!("shops misbehaved: {}", misbehaved.join(", "));
         for what in never.filter(|_| options.seeds >= ENOUGH_SEEDS && !options.until_failure) {
             // Short stories may legitimately miss what happens once a day.
             if options.steps >= ENOUGH_STEPS {
                 count(false);
             }
             println!("never occurred: {what}");
+        }
+        for what in MISBEHAVIORS {
+            let n = total.counts.get(what).copied().unwrap_or(0);
+            if options.seeds >= ENOUGH_SEEDS && options.steps >= SHORT_STEPS && !options.until_failure && n < OFTEN {
+                count(false);
+                println!("occurred only {n} times, and has to {OFTEN} times: {what}");
+            }
         }
     }
     if options.every_step > 0 {

@@ -5,7 +5,8 @@
 
 Each bug consists of a few replacements in the sources, behind a switch (`planted`), so that one build serves all bugs.
 The copy is built for release in this repository's target folder, where only the crate itself has to be compiled again, under
-another version. For each bug the simulation runs until a seed fails; if none does, the named test of `tests/contract` must fail.
+another version. For each bug the simulation runs until a seed fails; if none does, the named test must fail: one of
+`tests/contract`, unless another suite is named with it (`connectors matrix::...`).
 With no bug switched on, the first seeds must pass. Exits with 1 if any of this does not hold.
 """
 import os
@@ -29,7 +30,8 @@ pub fn planted(bug: &str) -> bool {
 }
 """
 
-# Name: replacements as (file, original, which must occur exactly once, replacement); a test in tests/contract.
+# Name: replacements as (file, original, which must occur exactly once, replacement); a test, with its suite if that is not
+# tests/contract.
 MUTATIONS = {
     "blind resend": (
         [
@@ -389,6 +391,74 @@ MUTATIONS = {
         ],
         "when_a_read_cannot_decide_the_target_is_written",
     ),
+    "503 taken for not applied": (
+        [
+            (
+                "src/platforms/codes.rs",
+                "        408 | 500.. => Outcome::Unknown {",
+                '        503 if crate::planted("503 taken for not applied") => {\n'
+                '            Outcome::TryAgain { reason: "503".to_owned(), after: None, throttled: false }\n        }\n'
+                "        408 | 500.. => Outcome::Unknown {",
+            ),
+            (
+                "src/platforms/interference.rs",
+                "    (reply.status == 408 || reply.status >= 500) && !is_json(reply)\n",
+                '    let believed = reply.status == 503 && crate::planted("503 taken for not applied");\n'
+                "    (reply.status == 408 || reply.status >= 500) && !is_json(reply) && !believed\n",
+            ),
+        ],
+        "connectors matrix::a_503_after_applying",
+    ),
+    "cached read taken as base": (
+        [
+            (
+                "src/domain/push/account.rs",
+                "        self.has_changed_lately(now) && self.before.contains(shown)",
+                '        !crate::planted("cached read taken as base") && self.has_changed_lately(now) && self.before.contains(shown)',
+            )
+        ],
+        "connectors matrix::a_silent_cache",
+    ),
+    "fall taken for a contradiction": (
+        [
+            (
+                "src/domain/push/account.rs",
+                "        let contradicts = |known: i64| shown > known || (shown < known && self.late.contains(shown));\n",
+                '        let fell = |known: i64| shown < known && crate::planted("fall taken for a contradiction");\n'
+                "        let contradicts = |known: i64| shown > known || fell(known) || (shown < known && self.late.contains(shown));\n",
+            ),
+            (
+                "src/domain/push/outcome.rs",
+                "            |shown: i64, expected: i64| shown > expected || ",
+                '            |shown: i64, expected: i64| shown > expected || crate::planted("fall taken for a contradiction") || ',
+            ),
+        ],
+        "connectors matrix::a_sale_after_an_overwrite",
+    ),
+    "split that counts as an attempt": (
+        [
+            (
+                "src/domain/push/outcome.rs",
+                "        self.attempts = self.attempts.saturating_sub(1).max(0);\n"
+                "        self.wait(PushState::Retrying, Some(reason), ctx.now, ctx.now);\n",
+                '        let counts = crate::planted("split that counts as an attempt");\n'
+                "        let due = if counts { ctx.now + pause(self.attempts, None, ctx) } else { ctx.now };\n"
+                "        self.attempts = self.attempts.saturating_sub(i32::from(!counts)).max(0);\n"
+                "        self.wait(PushState::Retrying, Some(reason), ctx.now, due);\n",
+            )
+        ],
+        "connectors matrix::one_bad_listing",
+    ),
+    "reserved unit not added": (
+        [
+            (
+                "src/platforms/fields.rs",
+                "    item.quantity.saturating_add(reserved)\n",
+                '    if crate::planted("reserved unit not added") { item.quantity } else { item.quantity.saturating_add(reserved) }\n',
+            )
+        ],
+        "connectors matrix::reserved_units",
+    ),
 }
 
 
@@ -412,9 +482,10 @@ def caught_by(copy, bug, test):
     found = re.search(r"^seed (\d+): ([^:\n]+)", out, re.M)
     if code != 0:
         return f"seed {found[1]}: {found[2]}" if found else "the simulation: " + out.strip().splitlines()[-1]
-    code, out = cargo_test(copy, bug, "--test", "contract", test)
+    suite, name = test.split() if " " in test else ("contract", test)
+    code, out = cargo_test(copy, bug, "--test", suite, name)
     failed = re.findall(r"^test (\S+) \.\.\. FAILED", out, re.M)
-    return "tests/contract: " + ", ".join(failed) if code != 0 and failed else None
+    return f"tests/{suite}: " + ", ".join(failed) if code != 0 and failed else None
 
 
 def plant(copy):

@@ -10,16 +10,19 @@ use crate::life::Life;
 use crate::story::{Ability, NetFault, Outage, Rng};
 use futures_util::future::BoxFuture;
 use rand::RngExt;
-use request::parse;
+use request::{Outgoing, parse};
 use serde_json::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use stocktide::clock::Clock;
 use stocktide::platforms::call::{Reply, Request};
 use stocktide::platforms::transport::{SendError, Transport};
-use stocktide::simulator::{Decision, Faults, Incoming, Simulator};
+use stocktide::simulator::{Answer, DATED_PAUSE_S, Decision, Faults, Incoming, Misbehavior, Part, Simulator, in_process};
 use tokio::time::Instant;
+
+/// Longer than the service waits for an answer, in milliseconds.
+const TOO_SLOW_MS: u64 = 10_000;
 
 /// The service relies on a key for 23 hours by its own clock, which may be set back without anybody noticing.
 const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(23 * 3600 + 1800);
@@ -31,8 +34,9 @@ pub enum NetworkEvent {
     Sent { request: usize, store: String, action: String, items: Vec<Item>, key: Option<String> },
     /// A platform applied a request to one item.
     Applied { request: usize, item: usize, before: i64, after: i64 },
-    /// The answer to a read came back, with quantities in the order of the request's items.
-    ReadAnswered { request: usize, shown: Vec<Option<i64>> },
+    /// The answer to a read came back, with quantities in the order of the request's items. A cache may have kept it since
+    /// the request `from`.
+    ReadAnswered { request: usize, from: usize, shown: Vec<Option<i64>> },
     /// The store made a sale of its own.
     Sold { store: String, external_id: String, quantity: i64 },
 }
@@ -68,6 +72,24 @@ pub struct Shop {
     paused_until: Instant,
     /// When each request was sent, for the check of the rate limit.
     pub sent_at: Vec<Instant>,
+    /// The host at which it answers. At any other, a firewall does.
+    host: String,
+    cache: Cache,
+    /// A request was sent to it that is applied late.
+    may_be_late: bool,
+}
+
+/// The cache in front of a shop. What it keeps is what the service has seen: an answer that was lost on its way, or with the
+/// process, is not kept.
+#[derive(Default)]
+struct Cache {
+    until: Option<Instant>,
+    /// The read that was answered for each list of items.
+    kept_since: BTreeMap<Vec<String>, usize>,
+    /// Reads whose answers have not been seen yet.
+    unseen: BTreeSet<usize>,
+    /// How often the service had been disturbed when it was last asked.
+    disturbances: u64,
 }
 
 pub struct State {
@@ -94,6 +116,8 @@ pub struct Network {
 enum Fate {
     Refused,
     Status(u16, Option<u64>),
+    /// This is answered instead.
+    Instead(Misbehavior),
     /// Reaches the platform after this delay, then the service sees this.
     Arrives {
         after_ms: u64,
@@ -106,10 +130,20 @@ enum Fate {
 
 #[derive(Clone, Copy)]
 enum Seen {
-    Answer { after_ms: u64 },
+    Answer {
+        after_ms: u64,
+    },
+    /// The platform's answer, disguised, or what is answered in its place.
+    Odd {
+        kind: Misbehavior,
+        after_ms: u64,
+    },
+    TooLarge,
     Status(u16),
     Garbage,
-    Cut { after_ms: u64 },
+    Cut {
+        after_ms: u64,
+    },
     Nothing,
 }
 
@@ -142,7 +176,17 @@ impl Network {
             token: Some(token.to_owned()),
             ..Faults::default()
         });
-        let shop = Shop { simulator, ability, faults: VecDeque::new(), down: None, paused_until: Instant::now(), sent_at: Vec::new() };
+        let shop = Shop {
+            simulator,
+            ability,
+            faults: VecDeque::new(),
+            down: None,
+            paused_until: Instant::now(),
+            sent_at: Vec::new(),
+            host: "platform".to_owned(),
+            cache: Cache::default(),
+            may_be_late: false,
+        };
         self.state().shops.insert(name.to_owned(), shop);
     }
 
@@ -171,6 +215,34 @@ impl Network {
         let shop = state.shops.get_mut(name).unwrap();
         shop.faults.clear();
         shop.down = None;
+        shop.end_cache();
+    }
+
+    /// A cache answers reads for this long.
+    pub fn cache(&self, name: &str, for_ms: u64) {
+        let mut state = self.state();
+        let shop = state.shops.get_mut(name).unwrap();
+        shop.end_cache();
+        shop.cache.until = Some(Instant::now() + Duration::from_millis(for_ms));
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds within minutes")]
+        let cache_s = for_ms as f64 / 1000.0;
+        let faults = Faults { cache_s, ..shop.simulator.faults() };
+        shop.simulator.set_faults(faults);
+    }
+
+    /// What caches have kept is gone: the clock by which the service knows how old it may be was set.
+    pub fn forget_cached(&self) {
+        self.state().shops.values_mut().for_each(Shop::forget_cached);
+    }
+
+    /// The shop answers at this host from now on.
+    pub fn move_to(&self, name: &str, host: String) {
+        self.state().shops.get_mut(name).unwrap().host = host;
+    }
+
+    /// Whether a request to this store may arrive late, or has been known to.
+    pub fn may_be_late(&self, name: &str) -> bool {
+        self.state().shops[name].may_be_late
     }
 
     pub fn has_asked_for_a_pause(&self, name: &str) -> bool {
@@ -194,11 +266,49 @@ impl Network {
         for shop in state.shops.values_mut() {
             shop.faults.clear();
             shop.down = None;
+            shop.end_cache();
         }
     }
 
     pub fn transport(&self, life: Arc<Life>) -> Arc<dyn Transport> {
         Arc::new(Wire { network: self.clone(), life })
+    }
+}
+
+impl Shop {
+    fn forget_cached(&mut self) {
+        self.simulator.forget_cached();
+        self.cache.kept_since.clear();
+        self.cache.unseen.clear();
+    }
+
+    fn end_cache(&mut self) {
+        self.forget_cached();
+        if self.cache.until.take().is_some() {
+            self.simulator.set_faults(Faults { cache_s: 0.0, ..self.simulator.faults() });
+        }
+    }
+
+    /// Forgets what the service may not have seen.
+    fn check_cache(&mut self, disturbances: u64) {
+        if self.cache.until.is_some_and(|until| until <= Instant::now()) {
+            self.end_cache();
+        }
+        let seen = self.cache.unseen.is_empty() && self.cache.disturbances == disturbances;
+        if self.cache.until.is_some() && !seen {
+            self.forget_cached();
+        }
+        self.cache.disturbances = disturbances;
+    }
+}
+
+/// Whether a fault can befall such a call.
+fn befalls(fault: NetFault, post: bool, items: usize) -> bool {
+    match fault {
+        NetFault::Odd(kind) => kind.befalls(!post),
+        NetFault::SlowRows { ms } => post && items as u64 * u64::from(ms) > TOO_SLOW_MS,
+        NetFault::LargeRows => items > 1,
+        _ => true,
     }
 }
 
@@ -212,7 +322,7 @@ impl State {
         *self.faults.entry(fault.to_owned()).or_default() += 1;
     }
 
-    fn fate(&mut self, name: &str, post: bool) -> (Fate, Option<NetFault>) {
+    fn fate(&mut self, name: &str, host: &str, post: bool, items: usize) -> (Fate, Option<NetFault>) {
         let way = self.rng.random_range(0..60);
         let back = self.rng.random_range(0..60);
         let calm = self.calm;
@@ -230,14 +340,29 @@ impl State {
             }
             shop.down = None;
         }
+        if shop.host != host {
+            self.count("wrong address");
+            return (Fate::Instead(Misbehavior::Firewall), None);
+        }
         let of_this = (self.lose_answer_of == Some(self.sent_requests.len())).then_some(NetFault::LostAnswer);
-        let Some(fault) = of_this.or_else(|| shop.faults.pop_front().filter(|_| !calm)) else {
+        let next = shop.faults.iter().position(|fault| befalls(*fault, post, items));
+        let Some(fault) = of_this.or_else(|| shop.faults.remove(next?).filter(|_| !calm)) else {
             return (Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: back } }, None);
         };
         if let NetFault::Throttled { retry_after_s } = fault {
             shop.paused_until = Instant::now() + Duration::from_secs(retry_after_s.min(3600));
         }
+        shop.may_be_late |= matches!(fault, NetFault::LateWithin { .. } | NetFault::LateAfter { .. });
+        if fault == NetFault::Odd(Misbehavior::RetryAfterDate) {
+            shop.paused_until = Instant::now() + Duration::from_secs(DATED_PAUSE_S.unsigned_abs());
+        }
         let (word, fate) = match fault {
+            NetFault::Odd(kind) if kind.part() == Part::Way => (kind.name(), Fate::Instead(kind)),
+            NetFault::Odd(kind) => (kind.name(), Fate::Arrives { after_ms: way, seen: Seen::Odd { kind, after_ms: back } }),
+            NetFault::SlowRows { ms } => {
+                ("slow rows", Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: items as u64 * u64::from(ms) } })
+            }
+            NetFault::LargeRows => ("answer too large", Fate::Arrives { after_ms: way, seen: Seen::TooLarge }),
             NetFault::Refused => ("connection refused", Fate::Refused),
             NetFault::Throttled { retry_after_s } => ("429", Fate::Status(429, Some(retry_after_s))),
             NetFault::ErrorBefore => ("5xx before applying", Fate::Status(500, None)),
@@ -276,8 +401,19 @@ impl State {
         known
     }
 
-    fn arrive(&mut self, request: usize, name: &str, now_us: i64, incoming: &Incoming, items: &[Item]) -> (u16, Value) {
-        let simulator = self.shops[name].simulator.clone();
+    /// The platform's answer, and the request that it was first given to.
+    fn arrive(
+        &mut self,
+        request: usize,
+        name: &str,
+        now_us: i64,
+        incoming: &Incoming,
+        items: &[Item],
+        disturbances: u64,
+    ) -> (Answer, usize) {
+        let shop = self.shops.get_mut(name).unwrap();
+        shop.check_cache(disturbances);
+        let simulator = shop.simulator.clone();
         let ids: Vec<&str> = items.iter().map(|item| item.external_id.as_str()).collect();
         let shown = |id: &&str| simulator.quantity(name, id);
         let before: Vec<i64> = ids.iter().map(shown).collect();
@@ -291,11 +427,42 @@ impl State {
                 self.note(NetworkEvent::Applied { request, item, before: before[item], after: receipt.quantity });
             }
         }
-        if answer.status == 401 {
-            self.count("401");
+        match answer.status {
+            401 => self.count("401"),
+            403 => self.count("write refused, read allowed"),
+            400 if items.len() > 1 => self.count("one bad listing in a batch"),
+            _ => {}
         }
-        (answer.status, answer.body)
+        let cache = &mut self.shops.get_mut(name).unwrap().cache;
+        let mut from = request;
+        if cache.until.is_some() && !incoming.post {
+            let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+            if answer.is_kept {
+                from = cache.kept_since[&ids];
+                let stale = items.iter().zip(&before).any(|(item, now)| shown_in(&answer.body, item) != Some(*now));
+                if stale {
+                    self.count("silent cache");
+                }
+            } else {
+                cache.unseen.insert(request);
+                cache.kept_since.insert(ids, request);
+            }
+        }
+        (answer, from)
     }
+
+    /// The service has read what these items show, unless it is written in a way that cannot be read.
+    fn note_read(&mut self, request: usize, from: usize, name: &str, answer: &Answer, items: &[Item]) {
+        let shown = items.iter().map(|item| shown_in(&answer.body, item)).collect();
+        self.shops.get_mut(name).unwrap().cache.unseen.remove(&request);
+        self.note(NetworkEvent::ReadAnswered { request, from, shown });
+    }
+}
+
+/// What an answer, as the platform gives it, says about an item.
+fn shown_in(body: &Value, item: &Item) -> Option<i64> {
+    let all = body["items"].as_array()?;
+    all.iter().find(|i| i["external_id"] == item.external_id)?["quantity"].as_i64()
 }
 
 struct Wire {
@@ -314,10 +481,10 @@ impl Transport for Wire {
         let (network, life) = (self.network.clone(), Arc::clone(&self.life));
         Box::pin(async move {
             life.crash_point().await;
-            let (name, action, items, incoming) = parse(&request);
+            let Outgoing { host, name, action, items, incoming } = parse(&request);
             let (id, fate) = {
                 let mut state = network.state();
-                let (fate, fault) = state.fate(&name, incoming.post);
+                let (fate, fault) = state.fate(&name, &host, incoming.post, items.len());
                 let id = state.sent_requests.len();
                 state.sent_requests.push(SentRequest { fault });
                 state.shops.get_mut(&name).unwrap().sent_at.push(Instant::now());
@@ -338,15 +505,21 @@ impl Transport for Wire {
                         let headers = retry_after.map(|s| ("retry-after".to_owned(), s.to_string())).into_iter().collect();
                         return Ok(Reply { status, headers, body: r#"{"error":"no"}"#.to_owned() });
                     }
+                    Fate::Instead(kind) => {
+                        pause(10).await;
+                        return in_process::reply(&kind.instead(network.clock.now_us()).unwrap());
+                    }
                     Fate::Lost { seen } => (None, seen),
                     Fate::Arrives { after_ms, seen } => {
                         let (sender, receiver) = tokio::sync::oneshot::channel();
                         let (network, name, items, incoming) = (network.clone(), name.clone(), items.clone(), incoming.clone());
+                        let life = Arc::clone(&life);
                         // Not part of the process: the request arrives even if its sender dies.
                         tokio::spawn(async move {
                             pause(after_ms).await;
                             let now_us = network.clock.now_us();
-                            sender.send(network.state().arrive(id, &name, now_us, &incoming, &items)).ok();
+                            let disturbances = life.disturbances();
+                            sender.send(network.state().arrive(id, &name, now_us, &incoming, &items, disturbances)).ok();
                         });
                         (Some(receiver), seen)
                     }
@@ -361,22 +534,32 @@ impl Transport for Wire {
                     }
                     (Seen::Nothing, _) | (_, None) => pause(3_600_000).await,
                     (seen, Some(arrived)) => {
-                        let (status, body) = arrived.await.map_err(|_| SendError::Lost("the request was dropped".to_owned()))?;
+                        let (answer, from) = arrived.await.map_err(|_| SendError::Lost("the request was dropped".to_owned()))?;
                         let reply = |status, body: String| Ok(Reply { status, headers: Vec::new(), body });
+                        let is_read = !incoming.post && answer.status == 200;
                         return match seen {
                             Seen::Status(status) => reply(status, String::new()),
                             Seen::Garbage => reply(200, "<html>".to_owned()),
+                            Seen::TooLarge => Err(SendError::TooLarge),
                             Seen::Answer { after_ms } => {
                                 pause(after_ms).await;
-                                if !incoming.post && status == 200 {
-                                    let shown = |item: &Item| {
-                                        let all = body["items"].as_array()?;
-                                        all.iter().find(|i| i["external_id"] == item.external_id)?["quantity"].as_i64()
-                                    };
-                                    let shown = items.iter().map(shown).collect();
-                                    network.state().note(NetworkEvent::ReadAnswered { request: id, shown });
+                                if is_read {
+                                    network.state().note_read(id, from, &name, &answer, &items);
                                 }
-                                reply(status, body.to_string())
+                                in_process::reply(&answer)
+                            }
+                            Seen::Odd { kind, after_ms } => {
+                                pause(after_ms).await;
+                                if let Some(instead) = kind.instead(network.clock.now_us()) {
+                                    return in_process::reply(&instead);
+                                }
+                                // These are not read: the answer comes from a cache, or something else stands before it.
+                                let is_read = is_read && !matches!(kind, Misbehavior::SaysCached | Misbehavior::PhpNotice);
+                                let plain = if kind == Misbehavior::EmptyQuantity { kind.disguise(answer.clone()) } else { answer.clone() };
+                                if is_read {
+                                    network.state().note_read(id, from, &name, &plain, &items);
+                                }
+                                in_process::reply(&kind.disguise(answer))
                             }
                             Seen::Cut { .. } | Seen::Nothing => unreachable!("handled above"),
                         };

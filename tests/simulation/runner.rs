@@ -126,7 +126,11 @@ async fn play(world: &mut World, story: &Story, disturbance: Option<Disturbance>
     // Longer than any request is delayed, any pause that a platform asks for, and the time after which a store is tried
     // again: what was given up must have been healed by then, without anybody's help.
     world.advance(80 * 60_000).await;
-    check(world, |checker| checker.check_given_up()).await?;
+    check(world, |checker| {
+        checker.check_given_up()?;
+        checker.check_refused()
+    })
+    .await?;
     world.retry_rejected().await?;
     world.advance(60_000).await;
     // Pushes that were refused just before the faults ended.

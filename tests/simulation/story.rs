@@ -3,15 +3,19 @@
 //! Steps refer to things by position ("the second store of the first seller"), so that a story with some of its steps
 //! removed is still a valid story: that is how a failing one is shortened.
 mod sequences;
+mod shops;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
+use stocktide::simulator::Misbehavior;
 
 pub type Rng = ChaCha8Rng;
 
 /// Every seller has these SKUs. They share names on purpose, so that mixing up sellers is noticed.
 pub const SKUS: [&str; 5] = ["A", "B", "C", "D", "E"];
+/// What the stores call the SKUs: text that shops may also write as a number.
+pub const ITEMS: [&str; 5] = ["101", "102", "103", "104", "105"];
 pub const WAREHOUSES: [&str; 2] = ["main", "north"];
 /// Zones with daylight-saving time on different dates, of an hour and of half an hour, and zones without.
 pub const ZONES: [&str; 6] =
@@ -27,6 +31,8 @@ const STARTS: [(&str, usize); 7] = [
     ("2026-06-15T08:00:00Z", 2),
 ];
 const HOUR: u64 = 3_600_000;
+/// The part of the stories that end with an outage of more than a day.
+const LAST_OUTAGES: f64 = 0.1;
 const DAILY: [&str; 6] = ["00:00", "02:30", "01:45", "03:00", "12:15", "23:59"];
 
 /// What a platform can do. A name with `Blindly` means that it cannot be read.
@@ -178,6 +184,33 @@ pub enum NetFault {
     LateAfter {
         ms: u32,
     },
+    /// The shop, or what stands in front of it, misbehaves.
+    Odd(Misbehavior),
+    /// Applied; each row delays the answer by so much. Befalls calls whose answer comes too late for that.
+    SlowRows {
+        ms: u32,
+    },
+    /// Applied; the answer is too large because of its rows. Befalls calls with several.
+    LargeRows,
+}
+
+/// Why a listing is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    Item,
+    WholeCall,
+    Untracked,
+}
+
+/// What is wrong with the way into a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayIn {
+    /// The token has expired.
+    Token,
+    /// The token may read, but not write.
+    Scopes,
+    /// The shop has moved to another address; a firewall answers at the old one.
+    Address,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,7 +319,7 @@ pub enum Step {
         seller: usize,
         store: usize,
         sku: usize,
-        whole_call: bool,
+        how: Refusal,
     },
     AcceptAgain {
         seller: usize,
@@ -321,6 +354,50 @@ pub enum Step {
         after_ms: i64,
         id: u32,
     },
+    /// Something is sent to a store whose next calls misbehave. The seller checks the store after each of these times.
+    Misbehaves {
+        seller: usize,
+        store: usize,
+        faults: Vec<NetFault>,
+        /// An overwrite of everything, instead of these events.
+        sync: bool,
+        events: Vec<Event>,
+        checks_ms: Vec<u64>,
+    },
+    /// A cache answers a store's reads with what they were answered first, while two increases follow each other.
+    Caches {
+        seller: usize,
+        store: usize,
+        for_ms: u64,
+        first: Vec<Event>,
+        between_ms: u64,
+        second: Vec<Event>,
+    },
+    /// A listing is refused while there is something to send to it, and accepted again later: what it is owed must be brought
+    /// without anybody asking.
+    LiveAgain {
+        seller: usize,
+        store: usize,
+        sku: usize,
+        how: Refusal,
+        for_ms: u64,
+        id: u32,
+    },
+    /// A store sells while a request that was given up may still arrive: that is no contradiction.
+    SaleInDoubt {
+        seller: usize,
+        store: usize,
+        sku: usize,
+        id: u32,
+    },
+    /// The way into a store is wrong while there is something to send, and mended: what waits must be sent at once.
+    Mends {
+        seller: usize,
+        store: usize,
+        what: WayIn,
+        after_ms: u64,
+        id: u32,
+    },
     /// One seller requests another's data.
     Trespass {
         seller: usize,
@@ -340,8 +417,13 @@ impl Story {
         let mut rng = Rng::seed_from_u64(seed);
         let setup = draw_setup(&mut rng);
         let mut generator = Generator { rng, setup, next_id: 0, upcoming: VecDeque::new() };
-        let steps = (0..steps).map(|_| generator.step()).collect();
-        Self { seed, setup: generator.setup, steps }
+        let mut drawn: Vec<Step> = (0..steps).map(|_| generator.step()).collect();
+        if generator.rng.random_bool(LAST_OUTAGES) {
+            let last = generator.last_outage();
+            drawn.truncate(steps.saturating_sub(last.len()));
+            drawn.extend(last);
+        }
+        Self { seed, setup: generator.setup, steps: drawn }
     }
 }
 
@@ -519,6 +601,11 @@ impl Generator {
             200..=219 => return self.outage_of_days(),
             220..=239 => return self.forgotten_key(),
             240..=319 => return self.clock_trial(),
+            320..=1119 => return self.misbehaves(),
+            1120..=1269 => return self.caches(),
+            1270..=1469 => return self.live_again(),
+            1470..=1619 => return self.sale_in_doubt(),
+            1620..=1869 => return self.mends(),
             _ => {}
         }
         match self.rng.random_range(0..1000) {
@@ -599,7 +686,7 @@ impl Generator {
             }
             915..=921 => {
                 let (seller, store) = self.store();
-                Step::Refuse { seller, store, sku: self.sku(), whole_call: self.rng.random_bool(0.5) }
+                Step::Refuse { seller, store, sku: self.sku(), how: self.refusal() }
             }
             922..=931 => {
                 let (seller, store) = self.store();

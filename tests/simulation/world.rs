@@ -1,13 +1,14 @@
 //! The world of a story: the service, as one process after another on one database, and the sellers' client software,
 //! which repeats each request until it is answered.
 mod clock;
+mod shops;
 mod trespass;
 
 use crate::journal::{Database, Entry, JournalReader};
 use crate::life::{DatabaseAccess, FaultPlan, Life};
 use crate::model;
 use crate::network::Network;
-use crate::story::{Event, EventId, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at};
+use crate::story::{Event, EventId, ITEMS, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at};
 use actix_web::App;
 use actix_web::test::{TestRequest, init_service, read_body};
 use actix_web::web::Data;
@@ -67,6 +68,8 @@ pub struct Shop {
     pub id: String,
     pub name: String,
     token: u32,
+    /// How often it has moved to another address.
+    moves: u32,
 }
 
 pub struct SellerClient {
@@ -97,6 +100,8 @@ pub struct World {
     /// How many processes have started.
     processes: u64,
     pub counts: BTreeMap<String, u64>,
+    /// When all faults ended.
+    pub calm_since: Option<tokio::time::Instant>,
     story: Story,
     process: Option<Process>,
     /// How long the process stays down when its fuse ends it.
@@ -125,6 +130,7 @@ impl World {
             clock_steps: Vec::new(),
             processes: 0,
             counts: BTreeMap::new(),
+            calm_since: None,
             story: story.clone(),
             process: None,
             down_ms: 1,
@@ -393,7 +399,7 @@ impl World {
                 });
                 let answer = self.expect(number, "POST", "/v1/stores", Some(body)).await?;
                 let id = answer["id"].as_str().unwrap().to_owned();
-                self.sellers[number].shops.push(Shop { id, name, token: 0 });
+                self.sellers[number].shops.push(Shop { id, name, token: 0, moves: 0 });
             }
             let stock: Vec<Event> = (0..SKUS.len())
                 .flat_map(|sku| (0..WAREHOUSES.len()).map(move |warehouse| (sku, warehouse)))
@@ -429,7 +435,7 @@ impl World {
 
     async fn pair(&mut self, seller: usize, store: usize, sku: usize) -> Verdict {
         let (id, _) = self.shop(seller, store);
-        let row = json!([{ "sku": SKUS[sku], "external_id": SKUS[sku] }]);
+        let row = json!([{ "sku": SKUS[sku], "external_id": ITEMS[sku] }]);
         let answer = self.expect(seller, "PUT", &format!("/v1/stores/{id}/listings"), Some(row)).await?;
         if answer["rejected"] == 0 { Ok(()) } else { fail("request refused", answer.to_string()) }
     }
@@ -518,7 +524,7 @@ impl World {
             Step::Burst { seller, requests } => self.record(*seller, requests.clone(), false).await?,
             Step::Sell { seller, store, sku, quantity, reported } => {
                 let (_, name) = self.shop(*seller, *store);
-                self.network.sell(&name, SKUS[*sku], *quantity);
+                self.network.sell(&name, ITEMS[*sku], *quantity);
                 self.count("store sale");
                 if let Some(id) = reported {
                     let event = Event { kind: "sale", sku: *sku, warehouse: 0, quantity: *quantity, id: EventId::Fresh(*id) };
@@ -598,10 +604,7 @@ impl World {
             }
             Step::Pair { seller, store, sku } => self.pair(*seller, *store, *sku).await?,
             Step::TokenExpires { seller, store } => {
-                let shop = &mut self.sellers[*seller].shops[*store];
-                shop.token += 1;
-                let (name, token) = (shop.name.clone(), format!("t{}", shop.token));
-                self.network.change(&name, |faults| faults.token = Some(token));
+                self.expire_token(*seller, *store);
                 self.count("token expired");
             }
             Step::NewToken { seller, store } => self.new_token(*seller, *store).await?,
@@ -617,19 +620,19 @@ impl World {
                 let (_, name) = self.shop(*seller, *store);
                 self.network.take_down(&name, *how, *for_ms);
             }
-            Step::Refuse { seller, store, sku, whole_call } => {
-                let (_, name) = self.shop(*seller, *store);
-                let item = SKUS[*sku].to_owned();
-                self.network.change(&name, |f| if *whole_call { f.poison_items.push(item) } else { f.reject_items.push(item) });
-                self.count(if *whole_call { "call refused as a whole" } else { "item refused" });
+            Step::Refuse { seller, store, sku, how } => self.refuse(*seller, *store, *sku, *how),
+            Step::AcceptAgain { seller, store, sku } => self.accept_again(*seller, *store, *sku),
+            Step::Misbehaves { seller, store, faults, sync, events, checks_ms } => {
+                self.misbehaves(*seller, *store, faults, (!sync).then_some(events), checks_ms).await?;
             }
-            Step::AcceptAgain { seller, store, sku } => {
-                let (_, name) = self.shop(*seller, *store);
-                self.network.change(&name, |f| {
-                    f.poison_items.retain(|id| id != SKUS[*sku]);
-                    f.reject_items.retain(|id| id != SKUS[*sku]);
-                });
+            Step::Caches { seller, store, for_ms, first, between_ms, second } => {
+                self.caches(*seller, *store, *for_ms, [first, second], *between_ms).await?;
             }
+            Step::LiveAgain { seller, store, sku, how, for_ms, id } => {
+                self.live_again(*seller, *store, *sku, *how, *for_ms, *id).await?;
+            }
+            Step::SaleInDoubt { seller, store, sku, id } => self.sale_in_doubt(*seller, *store, *sku, *id).await?,
+            Step::Mends { seller, store, what, after_ms, id } => self.mends(*seller, *store, *what, *after_ms, *id).await?,
             Step::Db { fault, after, times } => self.fault_plan.lock().unwrap().plan(*fault, (*after).into(), (*times).into()),
             Step::CrashAt { points, down_ms } => {
                 self.down_ms = *down_ms;
@@ -651,7 +654,8 @@ impl World {
 
     pub async fn new_token(&mut self, seller: usize, store: usize) -> Verdict {
         let shop = &self.sellers[seller].shops[store];
-        let (id, token) = (shop.id.clone(), format!("t{}", shop.token));
+        let (id, name, token) = (shop.id.clone(), shop.name.clone(), format!("t{}", shop.token));
+        self.network.change(&name, |faults| faults.read_only = false);
         self.expect(seller, "PATCH", &format!("/v1/stores/{id}"), Some(json!({ "credentials": { "token": token } }))).await.map(drop)
     }
 
@@ -671,10 +675,14 @@ impl World {
         self.process().life.put_out_fuse();
         self.fault_plan.lock().unwrap().clear();
         self.network.end_faults();
+        self.calm_since = Some(tokio::time::Instant::now());
         for seller in 0..self.sellers.len() {
             for store in 0..self.sellers[seller].shops.len() {
                 let (id, name) = self.shop(seller, store);
-                self.network.change(&name, |f| (f.poison_items, f.reject_items) = (Vec::new(), Vec::new()));
+                self.network.change(&name, |f| {
+                    (f.poison_items, f.reject_items, f.untracked_items) = (Vec::new(), Vec::new(), Vec::new());
+                });
+                self.new_address(seller, store).await?;
                 self.new_token(seller, store).await?;
                 self.expect(seller, "PATCH", &format!("/v1/stores/{id}"), Some(json!({ "paused": false }))).await?;
             }

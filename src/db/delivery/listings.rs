@@ -1,11 +1,12 @@
 //! What the service knows about listings: accounts, settle times, marks, and the overwrites that heal them.
 use crate::db::connection::{Backend, on};
-use crate::db::schema::{listings, stores};
+use crate::db::pushes::is_rejected_increase;
+use crate::db::schema::{listings, pushes, stores};
 use crate::db::{Result, Tenant, id_of};
 use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::claim::outcome::Updates;
 use crate::domain::claim::waiting;
-use crate::domain::push::{Account, Addressee, LateNumbers};
+use crate::domain::push::{Account, Addressee, LatestNumbers};
 use crate::domain::{ListingId, StoreId, Timestamp};
 use diesel::prelude::*;
 use std::collections::HashMap;
@@ -14,26 +15,34 @@ use std::collections::HashMap;
 struct Shown {
     id: Vec<u8>,
     shown: i64,
-    before: Option<i64>,
+    before: Option<String>,
 }
 
 impl Tenant<'_> {
     pub(super) fn accounts(&mut self, of: impl Iterator<Item = ListingId>) -> Result<HashMap<ListingId, Account>> {
         let (scope, ids) = (self.scope(), of.map(|id| id.bytes()).collect::<Vec<_>>());
-        type Row = (Vec<u8>, Option<i64>, Option<Timestamp>, Option<String>, Option<i64>, Option<Timestamp>, Option<Timestamp>);
+        type Row = (Vec<u8>, Option<i64>, Option<Timestamp>, Option<String>, Option<String>, Option<Timestamp>, Option<Timestamp>);
         let columns = (
             listings::id,
             listings::shown,
             listings::doubt_until,
             listings::late_numbers,
-            listings::shown_before,
+            listings::shown_earlier,
             listings::changed_at,
             listings::owed_since,
         );
         let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(listings::id.eq_any(ids)).select(columns).load(c))?;
+        let owed: Vec<&Vec<u8>> = rows.iter().filter(|row| row.6.is_some()).map(|row| &row.0).collect();
+        let refused: Vec<Vec<u8>> = match owed.is_empty() {
+            true => Vec::new(),
+            false => on!(self.conn, c => scope.pushes().select(pushes::listing_id).filter(pushes::listing_id.eq_any(owed))
+                .filter(is_rejected_increase()).filter(pushes::contained.eq(false)).load(c))?,
+        };
         let read = |(id, shown, doubt_until, late, before, changed_at, owed_since): Row| {
-            let late = late.as_deref().map(LateNumbers::parse).unwrap_or_default();
-            let account = Account { shown, doubt_until, late, before, changed_at, owed_since };
+            let numbers = |text: Option<String>| text.as_deref().map(LatestNumbers::parse).unwrap_or_default();
+            let (late, before) = (numbers(late), numbers(before));
+            let has_refused = refused.contains(&id);
+            let account = Account { shown, doubt_until, late, before, changed_at, owed_since, has_refused };
             Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, account))
         };
         rows.into_iter().map(read).collect()
@@ -56,7 +65,9 @@ impl Tenant<'_> {
     pub(super) fn update_listings(&mut self, store: StoreId, updates: Updates, now: Timestamp) -> Result<()> {
         let scope = self.scope();
         let mut heal: Vec<(ListingId, String)> = Vec::new();
-        let shown = updates.iter().filter_map(|(id, update)| Some(Shown { id: id.bytes(), shown: update.shown?, before: update.before }));
+        let shown = updates.iter().filter_map(|(id, update)| {
+            Some(Shown { id: id.bytes(), shown: update.shown?, before: update.before.and_then(LatestNumbers::text) })
+        });
         self.note_shown(&shown.collect::<Vec<_>>(), now)?;
         for (id, update) in updates {
             let id_bytes = id.bytes();
@@ -81,7 +92,7 @@ impl Tenant<'_> {
 
     /// Saves what listings show, in one statement on PostgreSQL, where each costs a round trip.
     fn note_shown(&mut self, shown: &[Shown], now: Timestamp) -> Result<()> {
-        use diesel::sql_types::{Array, BigInt, Binary, Nullable};
+        use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
         let (key, scope) = (self.key(), self.scope());
         match &mut self.conn.backend {
             Backend::Sqlite(c) => {
@@ -90,20 +101,22 @@ impl Tenant<'_> {
                     let now_shown = (listings::shown.eq(shown), listings::shown_at.eq(now));
                     match before {
                         None => one.set(now_shown).execute(c)?,
-                        Some(before) => one.set((now_shown, listings::shown_before.eq(before), listings::changed_at.eq(now))).execute(c)?,
+                        Some(before) => {
+                            one.set((now_shown, listings::shown_earlier.eq(before), listings::changed_at.eq(now))).execute(c)?
+                        }
                     };
                 }
             }
             Backend::Postgres(c) => {
                 diesel::sql_query(
-                    "UPDATE listings SET shown = v.shown, shown_at = $1, shown_before = COALESCE(v.before, listings.shown_before), \
+                    "UPDATE listings SET shown = v.shown, shown_at = $1, shown_earlier = COALESCE(v.before, listings.shown_earlier), \
                      changed_at = CASE WHEN v.before IS NULL THEN listings.changed_at ELSE $1 END \
                      FROM unnest($2, $3, $4) AS v (id, shown, before) WHERE listings.seller_id = $5 AND listings.id = v.id",
                 )
                 .bind::<BigInt, _>(now)
                 .bind::<Array<Binary>, _>(shown.iter().map(|row| &row.id).collect::<Vec<_>>())
                 .bind::<Array<BigInt>, _>(shown.iter().map(|row| row.shown).collect::<Vec<_>>())
-                .bind::<Array<Nullable<BigInt>>, _>(shown.iter().map(|row| row.before).collect::<Vec<_>>())
+                .bind::<Array<Nullable<Text>>, _>(shown.iter().map(|row| row.before.as_deref()).collect::<Vec<_>>())
                 .bind::<Binary, _>(&key)
                 .execute(c)?;
             }

@@ -6,7 +6,7 @@ use crate::db::{Result, Tenant, id_of};
 use crate::domain::claim::outcome::{self, Answer};
 use crate::domain::claim::{self, ClaimTerms, Work};
 use crate::domain::delivery::Outcome;
-use crate::domain::push::{Addressee, LateNumbers, ListingUpdate, Push};
+use crate::domain::push::{Addressee, LatestNumbers, ListingUpdate, Push};
 use crate::domain::{ListingId, StoreId, Timestamp};
 use diesel::prelude::*;
 use std::collections::BTreeSet;
@@ -71,7 +71,7 @@ impl Tenant<'_> {
             // None of its own: the listing may have been unpaired in the meantime.
             let known: Option<Option<String>> = on!(self.conn, c => one().select(listings::late_numbers).get_result(c).optional())?;
             let known = known.flatten();
-            let numbers = known.as_deref().map(LateNumbers::parse).unwrap_or_default().with(number).text();
+            let numbers = known.as_deref().map(LatestNumbers::parse).unwrap_or_default().with(number).text();
             on!(self.conn, c => diesel::update(one()).set(listings::late_numbers.eq(numbers)).execute(c))?;
         }
         if update.owed {

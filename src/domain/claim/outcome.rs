@@ -1,18 +1,11 @@
 //! What an answer or a read does to the pushes of a call. Each item's verdict goes to its own push.
 use super::terms::ClaimTerms;
 use crate::domain::delivery::{ItemResult, Method, Outcome};
-use crate::domain::push::{Account, LOOK_AFTER, ListingUpdate, Push, PushKind, PushState, Verdict, verdicts};
+use crate::domain::push::{
+    ASK_AGAIN_AFTER, Account, CACHED, CAN_BE_WRITTEN_AGAIN, LOOK_AFTER, ListingUpdate, Push, PushKind, PushState, Verdict, verdicts,
+};
 use crate::domain::{ListingId, PushId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
-
-/// The reason of an overwrite of a listing that was refused for its own sake, and is not any more.
-const CAN_BE_WRITTEN_AGAIN: &str =
-    "An earlier push was refused because of the listing itself; it can be written again, so it is overwritten with its target.";
-/// The reason of an increase that waits because a read may have come from a cache.
-const CACHED: &str = "The store still shows the number from before its last change; a cache may have answered. It is asked again.";
-/// How soon after such a read the store is asked again.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(20);
 
 /// Updates of listings, in the order in which they are applied.
 pub type Updates = Vec<(ListingId, ListingUpdate)>;

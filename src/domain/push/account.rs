@@ -18,16 +18,26 @@ const LONGEST_LOOK_PAUSE: Duration = Duration::from_secs(24 * 3600);
 /// How long after a confirmed change a read that shows the earlier number is taken for the answer of a cache.
 const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// How many numbers of late requests are remembered for one listing.
-const LATE_NUMBERS: usize = 4;
+/// The reason of an overwrite of a listing that was refused for its own sake, and is not any more.
+pub const CAN_BE_WRITTEN_AGAIN: &str =
+    "An earlier push was refused because of the listing itself; it can be written again, so it is overwritten with its target.";
+
+/// The reason of a push that waits because a read may have come from a cache.
+pub const CACHED: &str = "The store still shows the number from before its last change; a cache may have answered. It is asked again.";
+
+/// How soon after such a read the store is asked again.
+pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(20);
+
+/// How many numbers of each kind are remembered for one listing.
+const NUMBERS: usize = 4;
 
 pub(super) const APPLIED_LATE: &str = "A request that had been given up was applied late; the listing is overwritten with its target.";
 
-/// The numbers that requests which were given up would make a listing show if they arrived after all: the latest few.
+/// Numbers that a listing may show for a reason of their own: the latest few, once each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LateNumbers([Option<i64>; LATE_NUMBERS]);
+pub struct LatestNumbers([Option<i64>; NUMBERS]);
 
-impl LateNumbers {
+impl LatestNumbers {
     /// Reads what [`Self::text`] has written; whatever is not a number is ignored.
     pub fn parse(text: &str) -> Self {
         text.split(',').filter_map(|number| number.parse().ok()).fold(Self::default(), Self::with)
@@ -51,7 +61,7 @@ impl LateNumbers {
         self
     }
 
-    /// Whether one of the requests would leave this number.
+    /// Whether this number is among them.
     pub fn contains(self, number: i64) -> bool {
         self.0.contains(&Some(number))
     }
@@ -64,14 +74,17 @@ pub struct Account {
     pub shown: Option<i64>,
     /// Until when an answer that contradicts the account means that a late request was applied.
     pub doubt_until: Option<Timestamp>,
-    /// What such a request would leave.
-    pub late: LateNumbers,
-    /// What it showed before the last confirmed change, where that was to set a number.
-    pub before: Option<i64>,
-    /// When that change was confirmed.
+    /// What requests that were given up would make it show if they arrived after all.
+    pub late: LatestNumbers,
+    /// What it showed before the last confirmed changes that set a number, as far as each came soon after the other: a cache
+    /// may have kept what was there before any of them.
+    pub before: LatestNumbers,
+    /// When the last of these changes was confirmed.
     pub changed_at: Option<Timestamp>,
     /// Since when it is owed what the platform refused.
     pub owed_since: Option<Timestamp>,
+    /// Whether an increase of it was refused that no overwrite contains and nobody has retried.
+    pub has_refused: bool,
 }
 
 impl Account {
@@ -86,11 +99,27 @@ impl Account {
         (self.is_in_doubt(now) && self.shown.is_some_and(contradicts)).then_some(APPLIED_LATE)
     }
 
-    /// Whether a read shows what was there before the last confirmed change, so soon after it that a cache may have
+    /// Whether a read shows what was there before the last confirmed changes, so soon after them that a cache may have
     /// answered. Nothing is added to such a number.
     pub fn may_be_cached(&self, shown: i64, now: Timestamp) -> bool {
-        let recent = self.changed_at.is_some_and(|at| now < at + CACHED_FOR);
-        recent && self.before == Some(shown) && self.shown != Some(shown)
+        self.has_changed_lately(now) && self.before.contains(shown) && self.shown != Some(shown)
+    }
+
+    /// If the clock was set back since the last change, nobody knows how long ago that was.
+    fn has_changed_lately(&self, now: Timestamp) -> bool {
+        self.changed_at.is_some_and(|at| at <= now && now < at + CACHED_FOR)
+    }
+
+    /// What a cache may still answer once a change of what shows `number` is confirmed.
+    pub(super) fn before_and(&self, number: i64, now: Timestamp) -> LatestNumbers {
+        let earlier = if self.has_changed_lately(now) { self.before } else { LatestNumbers::default() };
+        earlier.with(number)
+    }
+
+    /// Whether an increase that was made at `created_at` and is confirmed now was all that it was owed: the seller has retried
+    /// it. An overwrite that was refused leaves nothing behind to be retried.
+    pub(super) fn owes_nothing_but(&self, created_at: Timestamp, now: Timestamp) -> bool {
+        !self.has_refused && self.owed_since.is_some_and(|since| created_at <= since && since <= now)
     }
 
     /// When to look again at a listing that was looked at without a result; `None` if there is nothing left to look for.
@@ -116,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_fall_is_a_sale_unless_a_late_request_explains_it_exactly_and_a_rise_is_none() {
-        let account = Account { shown: Some(20), doubt_until: Some(at(100)), late: LateNumbers::default().with(15), ..Account::default() };
+        let account =
+            Account { shown: Some(20), doubt_until: Some(at(100)), late: LatestNumbers::default().with(15), ..Account::default() };
         let contradicts = |shown, now| account.contradiction(shown, at(now)).is_some();
         for (shown, expected) in [(20, false), (18, false), (14, false), (0, false), (15, true), (21, true)] {
             assert_eq!(contradicts(shown, 99), expected, "{shown}");
@@ -128,19 +158,34 @@ mod tests {
 
     #[test]
     fn the_latest_numbers_are_remembered_once_each() {
-        let numbers = [1, 2, 2, 3, 4, 5].into_iter().fold(LateNumbers::default(), LateNumbers::with);
-        assert_eq!(LateNumbers::parse(&numbers.text().unwrap()), [2, 3, 4, 5].into_iter().fold(LateNumbers::default(), LateNumbers::with));
+        let numbers = [1, 2, 2, 3, 4, 5].into_iter().fold(LatestNumbers::default(), LatestNumbers::with);
+        assert_eq!(
+            LatestNumbers::parse(&numbers.text().unwrap()),
+            [2, 3, 4, 5].into_iter().fold(LatestNumbers::default(), LatestNumbers::with)
+        );
         assert!(!numbers.contains(1) && (2..=5).all(|number| numbers.contains(number)));
-        assert_eq!(LateNumbers::default().text(), None);
+        assert_eq!(LatestNumbers::default().text(), None);
     }
 
     #[test]
     fn a_read_of_the_earlier_number_is_taken_for_a_cached_one_for_a_while() {
-        let account = Account { shown: Some(15), before: Some(10), changed_at: Some(at(0)), ..Account::default() };
+        let before = LatestNumbers::default().with(10);
+        let account = Account { shown: Some(15), before, changed_at: Some(at(0)), ..Account::default() };
         let cached = |shown, seconds| account.may_be_cached(shown, at(seconds));
         assert!(cached(10, 0) && cached(10, 299));
         assert!(!cached(10, 300) && !cached(15, 0) && !cached(9, 0));
-        assert!(!Account { before: Some(15), ..account }.may_be_cached(15, at(0)), "nothing has changed");
+        assert!(!Account { before: before.with(15), ..account }.may_be_cached(15, at(0)), "nothing has changed");
+        assert!(!cached(10, -1), "the clock was set back, and nobody knows how long ago the change was");
+    }
+
+    #[test]
+    fn a_cache_may_have_kept_what_was_there_before_any_of_several_changes() {
+        let account = Account { shown: Some(20), before: LatestNumbers::default().with(10), changed_at: Some(at(0)), ..Account::default() };
+        let both = LatestNumbers::default().with(10).with(20);
+        assert_eq!(account.before_and(20, at(299)), both);
+        assert_eq!(account.before_and(20, at(300)), LatestNumbers::default().with(20), "nothing keeps the older number any more");
+        let now = Account { shown: Some(30), before: both, changed_at: Some(at(299)), ..account };
+        assert!(now.may_be_cached(10, at(500)) && now.may_be_cached(20, at(500)) && !now.may_be_cached(25, at(500)));
     }
 
     #[test]

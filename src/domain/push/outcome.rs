@@ -1,5 +1,7 @@
 //! What a call's outcome or a read does to a push, and what it means for the push's listing.
-use super::account::{APPLIED_LATE, Account, DOUBT_FOR, LOOK_AFTER, SHOWN_WITHIN};
+use super::account::{
+    APPLIED_LATE, ASK_AGAIN_AFTER, Account, CACHED, CAN_BE_WRITTEN_AGAIN, DOUBT_FOR, LOOK_AFTER, LatestNumbers, SHOWN_WITHIN,
+};
 use super::record::Push;
 use super::state::{PushKind, PushState};
 use super::verdict::Verdict;
@@ -8,6 +10,8 @@ use crate::domain::delivery::{ItemResult, Resolution};
 use crate::domain::retry::RetryPolicy;
 use std::time::Duration;
 
+/// How many attempts follow each other without a pause where the next one may well succeed.
+const AT_ONCE: i32 = 3;
 const CHECK_STORE: &str = "Check in the store that the listing shows the right number.";
 
 /// What an answer changes about the listing of a push.
@@ -23,8 +27,9 @@ pub struct ListingUpdate {
     pub heal: Option<String>,
     /// Overwrite it once its store works again.
     pub mark: bool,
-    /// What it showed before a change that is confirmed now, where a read that still shows it must not be added to.
-    pub before: Option<i64>,
+    /// What it showed before a change that is confirmed now and before those shortly before it, where a read that still
+    /// shows one of these numbers must not be added to.
+    pub before: Option<LatestNumbers>,
     /// What it shows if a request that was given up arrives after all.
     pub late: Option<i64>,
     /// Look at it then, although nothing is to be sent to it.
@@ -71,11 +76,10 @@ impl Push {
             Verdict::Item(ItemResult::Stale { shown }) => {
                 let change = ListingUpdate { shown: Some(*shown), ..ListingUpdate::default() };
                 if !was_in_doubt {
-                    self.try_again(
-                        "The store's quantity changed in the meantime.",
-                        ctx.policy.base.min(Duration::from_millis(200)).mul_f64(ctx.jitter),
-                        ctx,
-                    );
+                    // A sale in between is soon over. A cache that answers the read before it is not.
+                    let soon = ctx.policy.base.min(Duration::from_millis(200)).mul_f64(ctx.jitter);
+                    let wait = if self.attempts > AT_ONCE { pause(self.attempts - AT_ONCE, None, ctx) } else { soon };
+                    self.try_again("The store's quantity changed in the meantime.", wait, ctx);
                     return change;
                 }
                 if self.expected_after() == Some(*shown) {
@@ -151,6 +155,13 @@ impl Push {
 
     /// Decides an uncertain push by what its listing shows after the settle time.
     pub fn read_back(&mut self, account: &Account, shown: i64, ctx: VerdictContext<'_>) -> ListingUpdate {
+        if account.may_be_cached(shown, ctx.now) && !self.cancel_requested {
+            // It says nothing about what was sent since. An overwrite may simply be sent again.
+            return match self.kind {
+                PushKind::Overwrite => self.repeat_or_overwrite(ctx),
+                PushKind::Increase => self.not_applied(CACHED, Some(ASK_AGAIN_AFTER), ctx),
+            };
+        }
         if self.kind == PushKind::Overwrite {
             // A number between what was shown before and what was sent: it was applied, and something was sold since.
             let sold_since = matches!((account.shown, self.quantity), (Some(before), Some(sent)) if before < shown && shown < sent);
@@ -203,7 +214,9 @@ impl Push {
         if self.kind == PushKind::Overwrite {
             self.in_doubt = false;
             let doubt = self.doubt(ctx);
-            let change = self.known_not_applied("The answer was lost; the overwrite is repeated with the current target.", ctx.now, ctx);
+            let wait = if self.attempts > AT_ONCE { pause(self.attempts - AT_ONCE, None, ctx) } else { Duration::ZERO };
+            let due = ctx.now + wait;
+            let change = self.known_not_applied("The answer was lost; the overwrite is repeated with the current target.", due, ctx);
             return ListingUpdate { mark: change.mark, ..doubt };
         }
         self.leave_undecided(ctx)
@@ -220,14 +233,17 @@ impl Push {
         let contradicts = |(shown, expected): (i64, i64)| shown > expected || (shown < expected && left_late(shown));
         let contradicted = !self.cancel_requested && account.is_in_doubt(ctx.now) && shown.zip(expected).is_some_and(contradicts);
         let before = if self.kind == PushKind::Overwrite { account.shown } else { self.base };
+        // The listing can be written again, but what was refused before is not part of this, unless this is what was refused.
+        let settles = self.kind == PushKind::Overwrite || account.owes_nothing_but(self.created_at, ctx.now);
+        let owed = account.owed_since.filter(|_| !settles && !self.cancel_requested).map(|_| CAN_BE_WRITTEN_AGAIN);
         self.end(PushState::Confirmed, ctx.now);
         self.confirmed_at = Some(ctx.now);
         (self.reason, self.next_step, self.failing_since) = (None, None, None);
         ListingUpdate {
             shown: shown.or(expected),
-            heal: contradicted.then(|| APPLIED_LATE.to_owned()),
-            before: before.filter(|_| !ctx.adds),
-            settled: account.owed_since.is_some(),
+            heal: contradicted.then_some(APPLIED_LATE).or(owed).map(str::to_owned),
+            before: before.filter(|_| !ctx.adds).map(|number| account.before_and(number, ctx.now)),
+            settled: settles && account.owed_since.is_some(),
             ..ListingUpdate::default()
         }
     }

@@ -4,6 +4,11 @@ use crate::journal::{Listing, Run, Settings, Store};
 use crate::model;
 use crate::world::{Verdict, fail};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A listing that was refused for no longer than this before all faults ended has been looked at when that is checked.
+const LOOKED_AT_WITHIN: Duration = Duration::from_secs(90 * 60);
 
 impl Checker<'_> {
     /// Available is the sum of the distinct events accepted, and every acknowledged event is in the ledger.
@@ -38,6 +43,29 @@ impl Checker<'_> {
             }
             if let Some(push) = listed.given_up.iter().find(|push| listed.rejected.contains_key(*push)) {
                 return fail("given up and not healed", format!("{:?}", self.pushes[push]));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was refused for the listing's own sake is part of an overwrite by now, although nobody has retried it: looks at the
+    /// listing have become rarer while it was refused, up to half of that time.
+    pub fn check_refused(&self) -> Verdict {
+        let Some(calm_since) = self.world.calm_since else { return Ok(()) };
+        for (id, listed) in &self.listed {
+            let Some(seller) = self.sellers.values().find(|s| s.listings.contains_key(id)) else { continue };
+            let listing = &seller.listings[id];
+            let on = seller.settings.as_ref().is_some_and(|settings| settings.auto_sync);
+            if !on || seller.targets(&listing.sku)[&listing.id].is_none() {
+                continue;
+            }
+            let looked_at = |since: Instant| {
+                let stepped = self.world.clock_steps.iter().any(|(at, _)| *at >= since);
+                !stepped && calm_since - since < LOOKED_AT_WITHIN
+            };
+            let is_due = listed.owed_since.is_some_and(looked_at);
+            if let Some(push) = listed.refused.iter().find(|push| is_due && listed.rejected.contains_key(*push)) {
+                return fail("refused and never brought to its target", format!("{:?}", self.pushes[push]));
             }
         }
         Ok(())

@@ -5,9 +5,19 @@ use serde_json::Value;
 use stocktide::platforms::call::{Method, Request};
 use stocktide::simulator::Incoming;
 
-/// The store, the action, the items, and all of it as the simulated platform receives it.
-pub(super) fn parse(request: &Request) -> (String, String, Vec<Item>, Incoming) {
-    let target = request.url.splitn(4, '/').nth(3).unwrap_or_default().to_owned();
+pub(super) struct Outgoing {
+    pub host: String,
+    /// The store.
+    pub name: String,
+    pub action: String,
+    pub items: Vec<Item>,
+    /// All of it as the simulated platform receives it.
+    pub incoming: Incoming,
+}
+
+pub(super) fn parse(request: &Request) -> Outgoing {
+    let mut parts = request.url.splitn(4, '/').skip(2).map(str::to_owned);
+    let (host, target) = (parts.next().unwrap(), parts.next().unwrap_or_default());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let mut parts = path.split('/').skip(1);
     let (name, action) = (parts.next().unwrap().to_owned(), parts.next().unwrap().to_owned());
@@ -32,5 +42,5 @@ pub(super) fn parse(request: &Request) -> (String, String, Vec<Item>, Incoming) 
         body: request.body.clone().unwrap_or_default(),
         target,
     };
-    (name, action, items, incoming)
+    Outgoing { host, name, action, items, incoming }
 }

@@ -1,5 +1,7 @@
 //! Steps that belong together: each sequence makes something visible that steps drawn one by one hardly ever do.
-use super::{Ability, Event, EventId, Generator, HOUR, NetFault, Outage, SellerSetup, Setting, Step, StoreChange, WAREHOUSES, pick};
+use super::{
+    Ability, Event, EventId, Generator, HOUR, NetFault, Outage, Refusal, SellerSetup, Setting, Step, StoreChange, WAREHOUSES, pick,
+};
 use rand::RngExt;
 
 impl Generator {
@@ -31,7 +33,7 @@ impl Generator {
         Step::Net { seller, store, fault, calls: 1 }
     }
 
-    fn purchase(&mut self, sku: usize, quantity: i64) -> Event {
+    pub(super) fn purchase(&mut self, sku: usize, quantity: i64) -> Event {
         Event { kind: "purchase", sku, warehouse: self.rng.random_range(0..WAREHOUSES.len()), quantity, id: EventId::Fresh(self.fresh()) }
     }
 
@@ -49,7 +51,7 @@ impl Generator {
         if self.rng.random_bool(0.5) {
             self.upcoming.push_back(Step::RetryByHand { seller, state: "rejected" });
         }
-        Step::Refuse { seller, store, sku: refused, whole_call: false }
+        Step::Refuse { seller, store, sku: refused, how: Refusal::Item }
     }
 
     /// An outage that lasts until what waits for the store is given up.
@@ -62,6 +64,22 @@ impl Generator {
         self.upcoming.push_back(Step::Events { seller, events: vec![event], ndjson: false });
         self.upcoming.push_back(Step::Sleep { ms: for_ms + HOUR });
         Step::Down { seller, store, how: pick(&mut self.rng, &[Outage::Refused, Outage::Throttled]), for_ms }
+    }
+
+    /// The same at the end of a story, where nothing that follows makes up for what was given up.
+    pub(super) fn last_outage(&mut self) -> Vec<Step> {
+        self.upcoming.clear();
+        let down = self.outage_of_days();
+        let Step::Down { seller, store, .. } = down else { return Vec::new() };
+        let mut steps = vec![
+            Step::Store { seller, store, change: StoreChange::Enabled(true) },
+            Step::Store { seller, store, change: StoreChange::Paused(false) },
+            Step::NewToken { seller, store },
+            Step::Set { seller, setting: Setting::Incremental { initial: false } },
+            down,
+        ];
+        steps.extend(self.upcoming.drain(..));
+        steps
     }
 
     /// The answer to a call is lost, and its platform has forgotten the key when it can be called again.

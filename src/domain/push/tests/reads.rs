@@ -68,3 +68,36 @@ fn pauses_are_counted_from_now() {
     awaited.read_back(&Account::default(), 10, ctx(SHOWN_WITHIN_MS + 1_000, &policy));
     assert_eq!(awaited.state, Superseded);
 }
+
+#[test]
+fn a_read_that_a_cache_may_have_answered_decides_nothing() {
+    let policy = RetryPolicy::default();
+    // 15 was there before it was overwritten with 10; then 3 were added, with an unknown outcome.
+    let before = LatestNumbers::default().with(15).with(13);
+    let account = Account { shown: Some(10), before, changed_at: Some(at(0)), ..Account::default() };
+    let mut push = Push { state: Uncertain, in_doubt: true, ..sent(PushKind::Increase, Resolution::ReadBack) };
+    let change = push.read_back(&account, 13, ctx(10_000, &policy));
+    assert_eq!((push.state, ms(push.due_at), change), (Uncertain, Some(30_000), ListingUpdate::default()), "it is asked again");
+    let mut push = Push { state: Uncertain, in_doubt: true, quantity: Some(20), ..sent(PushKind::Overwrite, Resolution::Overwrite) };
+    let change = push.read_back(&account, 15, ctx(10_000, &policy));
+    assert_eq!((push.state, change.shown), (Retrying, None), "15 is not what is left of 20 after sales");
+}
+
+#[test]
+fn what_keeps_failing_is_repeated_ever_more_rarely() {
+    let policy = RetryPolicy::default();
+    let pause_after = |attempts: i32, stale: bool| {
+        let mut push = if stale {
+            let mut push = Push { attempts, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
+            push.apply_verdict(&Account::default(), &Verdict::Item(ItemResult::Stale { shown: 7 }), ctx(0, &policy));
+            push
+        } else {
+            let mut push = Push { state: Uncertain, in_doubt: true, attempts, ..sent(PushKind::Overwrite, Resolution::Overwrite) };
+            push.repeat_or_overwrite(ctx(0, &policy));
+            push
+        };
+        ms(push.due_at.take()).unwrap()
+    };
+    assert_eq!([1, 3, 4, 6].map(|attempts| pause_after(attempts, true)), [100, 100, 500, 2_000]);
+    assert_eq!([1, 3, 4, 6].map(|attempts| pause_after(attempts, false)), [0, 0, 500, 2_000]);
+}

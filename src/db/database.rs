@@ -7,6 +7,7 @@ use super::changed::Hook;
 use super::connection::{Conn, DatabaseUrl};
 use super::error::{Error, Result};
 use super::fault_injection::{Blocking, FaultInjection};
+use super::known_keys::KnownKeys;
 use super::ledger::{Limits, RecordRequest, Recorded};
 use super::places::{Place, Places};
 use super::pool::{Connector, Pool};
@@ -95,6 +96,7 @@ pub struct Db {
     blocking: Blocking,
     url: DatabaseUrl,
     pub(super) connector: Connector,
+    pub(super) known_keys: Arc<KnownKeys>,
 }
 
 impl std::fmt::Debug for Db {
@@ -118,7 +120,7 @@ impl Db {
             sellers: Arc::new(Semaphore::new(connections.saturating_sub(RESERVED).max(1))),
             by_seller: Places::new(settings.reads_per_seller),
         };
-        Self { pool, readers: Arc::new(readers), writer, hook, blocking, url: settings.url.clone(), connector }
+        Self { pool, readers: Arc::new(readers), writer, hook, blocking, url: settings.url.clone(), connector, known_keys: Arc::default() }
     }
 
     /// Sets what is called after each commit that changed something for a seller. Only the first call counts.
@@ -188,7 +190,14 @@ impl Db {
     ///
     /// # Errors
     /// Those of `work` and of the commit.
-    pub async fn write<T: Send + 'static>(&self, mut work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+    pub async fn write<T: Send + 'static>(&self, work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let written = self.write_of_nobody(work).await;
+        // Keys and sellers are written nowhere else.
+        self.known_keys.forget();
+        written
+    }
+
+    async fn write_of_nobody<T: Send + 'static>(&self, mut work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
         if matches!(self.url, DatabaseUrl::Sqlite(_)) {
             return self.writer.write(NOBODY, work).await;
         }

@@ -18,6 +18,8 @@ pub mod error;
 pub mod fault_injection;
 mod files;
 pub mod fleet;
+mod key_owner;
+mod known_keys;
 pub mod ledger;
 pub mod listings;
 mod literal;

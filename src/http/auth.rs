@@ -103,7 +103,7 @@ impl FromRequest for Caller {
             let (state, given) = (state.ok_or_else(invalid_key)?, given?);
             let hash = key_hash(given.expose_secret());
             let attempt = state.failed_keys.attempt(address, &hash).await?;
-            let owner = match state.db.read(move |conn| find_key(conn, &hash)).await {
+            let owner = match state.db.key_owner(hash).await {
                 Ok(owner) if !owner.revoked => owner,
                 Ok(_) | Err(db::Error::NotFound) => {
                     return Err(state.failed_keys.refuse(address, &hash, invalid_key()));

@@ -1,6 +1,8 @@
 //! What the service knows about listings: accounts, settle times, marks, and the overwrites that heal them.
 use crate::db::connection::{Backend, on};
+use crate::db::kept::kept;
 use crate::db::schema::{listings, stores};
+use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant, id_of};
 use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::claim::outcome::Updates;
@@ -17,11 +19,10 @@ struct Shown {
     before: Option<i64>,
 }
 
-impl Tenant<'_> {
-    pub(super) fn accounts(&mut self, of: impl Iterator<Item = ListingId>) -> Result<HashMap<ListingId, Account>> {
-        let (scope, ids) = (self.scope(), of.map(|id| id.bytes()).collect::<Vec<_>>());
-        type Row = (Vec<u8>, Option<i64>, Option<Timestamp>, Option<String>, Option<i64>, Option<Timestamp>, Option<Timestamp>);
-        let columns = (
+/// The columns of [`AccountRow`].
+macro_rules! account_columns {
+    () => {
+        (
             listings::id,
             listings::shown,
             listings::doubt_until,
@@ -29,20 +30,49 @@ impl Tenant<'_> {
             listings::shown_before,
             listings::changed_at,
             listings::owed_since,
-        );
-        let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(listings::id.eq_any(ids)).select(columns).load(c))?;
-        let read = |(id, shown, doubt_until, late, before, changed_at, owed_since): Row| {
-            let late = late.as_deref().map(LateNumbers::parse).unwrap_or_default();
-            let account = Account { shown, doubt_until, late, before, changed_at, owed_since };
-            Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, account))
+        )
+    };
+}
+pub(super) use account_columns;
+
+/// What is believed of a listing.
+#[derive(Queryable)]
+pub(super) struct AccountRow {
+    id: Vec<u8>,
+    shown: Option<i64>,
+    doubt_until: Option<Timestamp>,
+    late_numbers: Option<String>,
+    shown_before: Option<i64>,
+    changed_at: Option<Timestamp>,
+    owed_since: Option<Timestamp>,
+}
+
+impl AccountRow {
+    pub(super) fn account(self) -> Result<(ListingId, Account)> {
+        let account = Account {
+            shown: self.shown,
+            doubt_until: self.doubt_until,
+            late: self.late_numbers.as_deref().map(LateNumbers::parse).unwrap_or_default(),
+            before: self.shown_before,
+            changed_at: self.changed_at,
+            owed_since: self.owed_since,
         };
-        rows.into_iter().map(read).collect()
+        Ok((id_of(&self.id, ListingId::from_bytes, "listings.id")?, account))
+    }
+}
+
+impl Tenant<'_> {
+    pub(super) fn accounts(&mut self, of: impl Iterator<Item = ListingId>) -> Result<HashMap<ListingId, Account>> {
+        let (scope, ids) = (self.scope(), of.map(|id| id.bytes()).collect::<Vec<_>>());
+        let rows: Vec<AccountRow> =
+            on!(self.conn, c => scope.listings().filter(among_ids(listings::id, ids)).select(account_columns!()).load(c))?;
+        rows.into_iter().map(AccountRow::account).collect()
     }
 
     pub(super) fn addressees(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Addressee>> {
         type Row = (Vec<u8>, Vec<u8>, String, String, Option<String>);
         let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
-        let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(listings::id.eq_any(ids))
+        let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(among_ids(listings::id, ids))
             .select((listings::id, listings::store_id, listings::sku, listings::external_id, listings::extra)).load(c))?;
         let read = |(id, store, sku, external_id, extra): Row| {
             let listing_id = id_of(&id, ListingId::from_bytes, "listings.id")?;
@@ -61,51 +91,53 @@ impl Tenant<'_> {
         for (id, update) in updates {
             let id_bytes = id.bytes();
             if update.doubt_until.is_some() {
-                on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq(&id_bytes)))
-                    .set(listings::doubt_until.eq(update.doubt_until)).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes)))
+                    .set(listings::doubt_until.eq(update.doubt_until))).execute(c))?;
             }
             if update.settles_at.is_some() {
-                on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq(&id_bytes)))
-                    .set(listings::settles_at.eq(update.settles_at)).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes)))
+                    .set(listings::settles_at.eq(update.settles_at))).execute(c))?;
             }
             self.note_look(&id_bytes, &update, now)?;
             if update.mark {
-                on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq(&id_bytes))).set(listings::marked.eq(true)).execute(c))?;
-                on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).filter(stores::probe_at.is_null())
-                    .set(stores::probe_at.eq(now + PROBE_AFTER)).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes))).set(listings::marked.eq(true))).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).filter(stores::probe_at.is_null())
+                    .set(stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
             }
             heal.extend(update.heal.map(|reason| (id, reason)));
         }
         self.overwrite_listings(&heal, now)
     }
 
-    /// Saves what listings show, in one statement on PostgreSQL, where each costs a round trip.
+    /// Saves what listings show.
     fn note_shown(&mut self, shown: &[Shown], now: Timestamp) -> Result<()> {
         use diesel::sql_types::{Array, BigInt, Binary, Nullable};
-        let (key, scope) = (self.key(), self.scope());
+        let key = self.key();
         match &mut self.conn.backend {
             Backend::Sqlite(c) => {
                 for Shown { id, shown, before } in shown {
-                    let one = diesel::update(scope.listings().filter(listings::id.eq(id)));
-                    let now_shown = (listings::shown.eq(shown), listings::shown_at.eq(now));
-                    match before {
-                        None => one.set(now_shown).execute(c)?,
-                        Some(before) => one.set((now_shown, listings::shown_before.eq(before), listings::changed_at.eq(now))).execute(c)?,
-                    };
+                    let update = diesel::sql_query(
+                        "UPDATE listings SET shown = $1, shown_at = $2, shown_before = COALESCE($3, shown_before), \
+                         changed_at = CASE WHEN $3 IS NULL THEN changed_at ELSE $2 END WHERE seller_id = $4 AND id = $5",
+                    );
+                    let update = update.bind::<BigInt, _>(shown).bind::<BigInt, _>(now).bind::<Nullable<BigInt>, _>(before);
+                    kept(update.bind::<Binary, _>(&key).bind::<Binary, _>(id)).execute(c)?;
                 }
             }
+            // One statement, since each costs a round trip.
             Backend::Postgres(c) => {
-                diesel::sql_query(
+                let update = diesel::sql_query(
                     "UPDATE listings SET shown = v.shown, shown_at = $1, shown_before = COALESCE(v.before, listings.shown_before), \
                      changed_at = CASE WHEN v.before IS NULL THEN listings.changed_at ELSE $1 END \
                      FROM unnest($2, $3, $4) AS v (id, shown, before) WHERE listings.seller_id = $5 AND listings.id = v.id",
-                )
-                .bind::<BigInt, _>(now)
-                .bind::<Array<Binary>, _>(shown.iter().map(|row| &row.id).collect::<Vec<_>>())
-                .bind::<Array<BigInt>, _>(shown.iter().map(|row| row.shown).collect::<Vec<_>>())
-                .bind::<Array<Nullable<BigInt>>, _>(shown.iter().map(|row| row.before).collect::<Vec<_>>())
-                .bind::<Binary, _>(&key)
-                .execute(c)?;
+                );
+                let update = update
+                    .bind::<BigInt, _>(now)
+                    .bind::<Array<Binary>, _>(shown.iter().map(|row| &row.id).collect::<Vec<_>>())
+                    .bind::<Array<BigInt>, _>(shown.iter().map(|row| row.shown).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<BigInt>>, _>(shown.iter().map(|row| row.before).collect::<Vec<_>>())
+                    .bind::<Binary, _>(&key);
+                kept(update).execute(c)?;
             }
         }
         Ok(())
@@ -135,8 +167,8 @@ impl Tenant<'_> {
         let why = "An earlier increase was given up while the store did not work; overwritten with the target.";
         let of = ids.iter().map(|id| Ok((id_of(id, ListingId::from_bytes, "listings.id")?, why.to_owned()))).collect::<Result<Vec<_>>>()?;
         self.overwrite_listings(&of, now)?;
-        on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq_any(&ids)))
-            .set(listings::marked.eq(false)).execute(c))?;
+        on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, ids.clone())))
+            .set(listings::marked.eq(false))).execute(c))?;
         Ok(ids.len())
     }
 }

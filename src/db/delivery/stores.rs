@@ -1,5 +1,6 @@
 //! What outcomes say about a store as a whole.
 use crate::db::connection::on;
+use crate::db::kept::kept;
 use crate::db::schema::{listings, stores};
 use crate::db::stores::Store;
 use crate::db::{Result, Tenant};
@@ -24,18 +25,18 @@ impl Tenant<'_> {
             _ => return Ok(()),
         };
         let scope = self.scope();
-        on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
-            .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(problem), stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
+        on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
+            .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(problem), stores::probe_at.eq(now + PROBE_AFTER)))).execute(c))?;
         self.hold_store(store, now).map(drop)
     }
 
     /// The store works: marked listings get their overwrite.
     pub(super) fn note_success(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         let scope = self.scope();
-        on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
+        on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
             .filter(stores::last_success_at.is_null()
                 .or(stores::last_success_at.lt(now - SUCCESS_EVERY).or(stores::last_success_at.gt(now)).assume_not_null()))
-            .set(stores::last_success_at.eq(now)).execute(c))?;
+            .set(stores::last_success_at.eq(now))).execute(c))?;
         self.heal_marked(store, HEAL_PAGE, now).map(drop)
     }
 
@@ -46,12 +47,12 @@ impl Tenant<'_> {
         if row.needs_reauthorisation {
             self.release_store(store, now)?;
         } else {
-            on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(None::<Timestamp>)).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(None::<Timestamp>))).execute(c))?;
         }
         self.heal_marked(store, 1, now)?;
         let more: i64 = on!(self.conn, c => scope.listings().filter(listings::store_id.eq(store.bytes())).filter(listings::marked).count().get_result(c))?;
         if more > 0 {
-            on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(now + PROBE_AFTER)).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
         }
         Ok(())
     }

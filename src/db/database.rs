@@ -11,14 +11,12 @@ use super::known_keys::KnownKeys;
 use super::ledger::{Limits, RecordRequest, Recorded};
 use super::places::{Place, Places};
 use super::pool::{Connector, Pool};
-use super::sellers::{KeyOwner, find_key};
 use super::writer::Writer;
 use crate::domain::SellerId;
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
 /// The longest that anything waits for a connection.
 const WAIT: Duration = Duration::from_secs(5);
@@ -95,10 +93,10 @@ pub struct Db {
     readers: Arc<Readers>,
     pub(super) writer: Writer,
     hook: Arc<OnceLock<Hook>>,
-    known_keys: Arc<KnownKeys>,
     blocking: Blocking,
     url: DatabaseUrl,
     pub(super) connector: Connector,
+    pub(super) known_keys: Arc<KnownKeys>,
 }
 
 impl std::fmt::Debug for Db {
@@ -122,7 +120,7 @@ impl Db {
             sellers: Arc::new(Semaphore::new(connections.saturating_sub(RESERVED).max(1))),
             by_seller: Places::new(settings.reads_per_seller),
         };
-        Self { pool, readers: Arc::new(readers), writer, hook, known_keys: Arc::default(), blocking, url: settings.url.clone(), connector }
+        Self { pool, readers: Arc::new(readers), writer, hook, blocking, url: settings.url.clone(), connector, known_keys: Arc::default() }
     }
 
     /// Sets what is called after each commit that changed something for a seller. Only the first call counts.
@@ -192,7 +190,14 @@ impl Db {
     ///
     /// # Errors
     /// Those of `work` and of the commit.
-    pub async fn write<T: Send + 'static>(&self, mut work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+    pub async fn write<T: Send + 'static>(&self, work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let written = self.write_of_nobody(work).await;
+        // Keys and sellers are written nowhere else.
+        self.known_keys.forget();
+        written
+    }
+
+    async fn write_of_nobody<T: Send + 'static>(&self, mut work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
         if matches!(self.url, DatabaseUrl::Sqlite(_)) {
             return self.writer.write(NOBODY, work).await;
         }
@@ -206,33 +211,6 @@ impl Db {
             changes.into_iter().for_each(|(seller, changed)| hook(seller, changed));
         }
         Ok(value)
-    }
-
-    /// Writes what decides who is let in: keys, and whether sellers are suspended or exist. From when this returns, nobody is
-    /// let in by what was read before.
-    ///
-    /// # Errors
-    /// Those of [`Self::write`].
-    pub async fn write_access<T: Send + 'static>(&self, work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
-        let written = self.write(work).await;
-        // Also after an error: the commit may have succeeded without an answer.
-        self.known_keys.forget();
-        written
-    }
-
-    /// The owner of the key with this digest, as it was a moment ago at the earliest.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such key; those of [`Self::read`].
-    pub async fn key_owner(&self, hash: [u8; 32]) -> Result<KeyOwner> {
-        let changes = match self.known_keys.find(&hash) {
-            Ok(owner) => return Ok(owner),
-            Err(changes) => changes,
-        };
-        let read_at = Instant::now();
-        let owner = self.read(move |conn| find_key(conn, &hash)).await?;
-        self.known_keys.keep(hash, owner, read_at, changes);
-        Ok(owner)
     }
 
     /// Records stock events. Returns after the commit, which several requests may share.

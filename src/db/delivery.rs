@@ -9,5 +9,6 @@ mod clock;
 mod listings;
 mod looks;
 mod outcome;
+mod standing;
 mod stores;
 mod targets;

@@ -6,23 +6,22 @@
 mod load;
 mod request;
 
+use super::Result;
 use super::connection::{Conn, on};
+use super::kept::{inserts, kept};
 use super::pushes::{PushRow, put_pushes};
-use super::schema::{sellers, skus, stock_events, stock_levels};
-use super::{ROWS_PER_STATEMENT, Result};
+use super::schema::sellers;
 use crate::domain::ledger::Book;
 use crate::domain::ledger::InCount;
 use crate::domain::look_alikes::fold;
 use crate::domain::{SellerId, Timestamp};
 use diesel::prelude::*;
-use diesel::upsert::excluded;
+use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text};
 use std::collections::BTreeMap;
 
 pub use crate::domain::ledger::{EventResult, Limits, NewEvent, Remark};
 pub use request::{RecordRequest, Recorded};
 
-#[derive(Insertable)]
-#[diesel(table_name = stock_events, treat_none_as_default_value = false)]
 struct EventRow {
     seller_id: Vec<u8>,
     event_id: String,
@@ -58,8 +57,6 @@ impl EventRow {
     }
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = stock_levels, treat_none_as_default_value = false)]
 struct LevelRow {
     seller_id: Vec<u8>,
     sku: String,
@@ -68,14 +65,30 @@ struct LevelRow {
     counted_at: Option<Timestamp>,
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = skus, treat_none_as_default_value = false)]
 struct SkuRow {
     seller_id: Vec<u8>,
     sku: String,
     name: Option<String>,
     created_at: Timestamp,
     folded: Option<String>,
+}
+
+inserts! {
+    fn put_events(&[EventRow]) into "stock_events" "";
+    seller_id: Binary, event_id: Text, body_hash: Binary, sku: Text, kind: Text, quantity: BigInt, warehouse: Text, to_warehouse:
+    Nullable<Text>, occurred_at: Nullable<BigInt>, note: Nullable<Text>, accepted_at: BigInt, in_count: Nullable<SmallInt>
+}
+
+inserts! {
+    fn put_skus(&[SkuRow]) into "skus" "ON CONFLICT DO NOTHING";
+    seller_id: Binary, sku: Text, name: Nullable<Text>, created_at: BigInt, folded: Nullable<Text>
+}
+
+inserts! {
+    fn put_levels(&[LevelRow]) into "stock_levels"
+    "ON CONFLICT (seller_id, sku, warehouse) DO UPDATE SET available = excluded.available, \
+     counted_at = COALESCE(excluded.counted_at, stock_levels.counted_at)";
+    seller_id: Binary, sku: Text, warehouse: Text, available: BigInt, counted_at: Nullable<BigInt>
 }
 
 /// Records the events of many requests in the caller's transaction; one answer for each request.
@@ -119,14 +132,11 @@ pub fn record(conn: &mut Conn, requests: &[RecordRequest], limits: Limits) -> Re
 }
 
 fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow]) -> Result<()> {
-    for chunk in events.chunks(ROWS_PER_STATEMENT) {
-        on!(conn, c => diesel::insert_into(stock_events::table).values(chunk).execute(c))?;
-    }
-    let (mut level_rows, mut counted_rows, mut sku_rows, mut push_rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut level_rows, mut sku_rows, mut push_rows) = (Vec::new(), Vec::new(), Vec::new());
     for (seller, book) in books {
         let (key, changes) = (seller.bytes(), book.changes());
         if !changes.new_skus.is_empty() {
-            on!(conn, c => diesel::update(sellers::table.find(&key)).set(sellers::sku_count.eq(changes.sku_count)).execute(c))?;
+            on!(conn, c => kept(diesel::update(sellers::table.find(&key)).set(sellers::sku_count.eq(changes.sku_count))).execute(c))?;
         }
         let sku_row =
             |(sku, created_at): (String, _)| SkuRow { seller_id: key.clone(), folded: Some(fold(&sku)), sku, name: None, created_at };
@@ -134,24 +144,12 @@ fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow]) 
         for (place, available) in changes.levels {
             let counted_at = changes.counted.get(&place).copied();
             let (sku, warehouse) = (place.0, place.1.to_string());
-            let rows = if counted_at.is_some() { &mut counted_rows } else { &mut level_rows };
-            rows.push(LevelRow { seller_id: key.clone(), sku, warehouse, available, counted_at });
+            level_rows.push(LevelRow { seller_id: key.clone(), sku, warehouse, available, counted_at });
         }
         push_rows.extend(changes.pushes.iter().map(|push| PushRow::new(&key, push)));
     }
-    for chunk in sku_rows.chunks(ROWS_PER_STATEMENT) {
-        on!(conn, c => diesel::insert_into(skus::table).values(chunk).on_conflict_do_nothing().execute(c))?;
-    }
-    for chunk in level_rows.chunks(ROWS_PER_STATEMENT) {
-        on!(conn, c => diesel::insert_into(stock_levels::table).values(chunk)
-            .on_conflict((stock_levels::seller_id, stock_levels::sku, stock_levels::warehouse))
-            .do_update().set(stock_levels::available.eq(excluded(stock_levels::available))).execute(c))?;
-    }
-    for chunk in counted_rows.chunks(ROWS_PER_STATEMENT) {
-        on!(conn, c => diesel::insert_into(stock_levels::table).values(chunk)
-            .on_conflict((stock_levels::seller_id, stock_levels::sku, stock_levels::warehouse))
-            .do_update().set((stock_levels::available.eq(excluded(stock_levels::available)),
-                stock_levels::counted_at.eq(excluded(stock_levels::counted_at)))).execute(c))?;
-    }
+    put_events(conn, events)?;
+    put_skus(conn, &sku_rows)?;
+    put_levels(conn, &level_rows)?;
     put_pushes(conn, &push_rows)
 }

@@ -6,7 +6,9 @@ mod conditions;
 mod row;
 
 use super::connection::on;
+use super::kept::kept;
 use super::schema::{listings, pushes};
+use super::sets::among_ids;
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::claim::waiting::{self, RetryFacts};
 use crate::domain::push::{Push, PushState};
@@ -128,10 +130,24 @@ impl Tenant<'_> {
         for chunk in of.chunks(ROWS_PER_STATEMENT) {
             let ids: Vec<Vec<u8>> = chunk.iter().map(|id| id.bytes()).collect();
             let rows: Vec<PushRow> =
-                on!(self.conn, c => scope.pushes().filter(pushes::listing_id.eq_any(ids)).filter(is_active()).load(c))?;
+                on!(self.conn, c => scope.pushes().filter(among_ids(pushes::listing_id, ids)).filter(is_active()).load(c))?;
             found.extend(read_pushes(rows)?);
         }
         // Sorted by age here: to return them in order, SQLite would scan all the seller's pushes.
+        found.sort_unstable_by_key(Push::id);
+        Ok(found)
+    }
+
+    /// Increases that wait for these listings.
+    pub(super) fn waiting_increases(&mut self, of: &[ListingId]) -> Result<Vec<Push>> {
+        let scope = self.scope();
+        let mut found = Vec::new();
+        for chunk in of.chunks(ROWS_PER_STATEMENT) {
+            let ids: Vec<Vec<u8>> = chunk.iter().map(|id| id.bytes()).collect();
+            let waiting = scope.pushes().filter(among_ids(pushes::listing_id, ids)).filter(is_active());
+            let rows: Vec<PushRow> = on!(self.conn, c => waiting.filter(is_waiting()).filter(is_increase()).load(c))?;
+            found.extend(read_pushes(rows)?);
+        }
         found.sort_unstable_by_key(Push::id);
         Ok(found)
     }
@@ -210,7 +226,7 @@ impl Tenant<'_> {
     fn still_paired(&mut self, of: &[ListingId]) -> Result<BTreeSet<ListingId>> {
         let scope = self.scope();
         let ids: Vec<Vec<u8>> = of.iter().map(|id| id.bytes()).collect();
-        let rows: Vec<Vec<u8>> = on!(self.conn, c => scope.listings().filter(listings::id.eq_any(ids)).select(listings::id).load(c))?;
+        let rows: Vec<Vec<u8>> = on!(self.conn, c => scope.listings().filter(among_ids(listings::id, ids)).select(listings::id).load(c))?;
         rows.iter().map(|id| id_of(id, ListingId::from_bytes, "listings.id")).collect()
     }
 
@@ -260,8 +276,8 @@ impl Tenant<'_> {
             self.cancel_page(page, reason, now)?;
         }
         if scope == CancelScope::AutoSync {
-            on!(self.conn, c => diesel::update(own.listings()).filter(listings::marked)
-                .set(listings::marked.eq(false)).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(own.listings()).filter(listings::marked)
+                .set(listings::marked.eq(false))).execute(c))?;
         }
         Ok(count)
     }

@@ -28,6 +28,8 @@ const MAX_PACES: usize = 10_000;
 pub(super) trait Job: Send {
     /// Runs in a savepoint; an error ends the whole transaction.
     fn run(&mut self, conn: &mut Conn) -> Result<()>;
+    /// Runs as the first of its transaction, without a savepoint: any error ends the transaction.
+    fn run_first(&mut self, conn: &mut Conn) -> Result<()>;
     /// Called once, when it is known whether the transaction was committed.
     fn answer(self: Box<Self>, committed: Result<()>);
 }

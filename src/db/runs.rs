@@ -1,7 +1,9 @@
 //! Sync runs as rows. [`run`](crate::domain::run) decides what happens to a run; here are the statements before and after.
 use super::connection::{Backend, on};
+use super::kept::kept;
 use super::listings::{Listing, ListingRow};
 use super::schema::{listings, sync_runs};
+use super::sets::among_ids;
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::limits::MAX_STORES;
 use crate::domain::push::{Addressee, Push};
@@ -270,9 +272,9 @@ impl Tenant<'_> {
         self.count_run_progress(&before, &superseded, now)?;
         self.put(&overwrites)?;
         let (run, expanded_to) = (&expansion.run, expansion.expanded_to.map(|id| id.bytes()));
-        on!(self.conn, c => diesel::update(scope.sync_runs().filter(sync_runs::id.eq(run.id.bytes())))
+        on!(self.conn, c => kept(diesel::update(scope.sync_runs().filter(sync_runs::id.eq(run.id.bytes())))
             .set((sync_runs::total.eq(run.total), sync_runs::expanded.eq(run.expanded), sync_runs::expanded_to.eq(expanded_to),
-                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at))).execute(c))?;
+                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at)))).execute(c))?;
         Ok(true)
     }
 
@@ -313,8 +315,8 @@ impl Tenant<'_> {
             let Some(row) = on!(self.conn, c => one().select(RunRow::as_select()).get_result(c).optional())? else { continue };
             let mut run = row.run()?;
             run.count(progress, now);
-            on!(self.conn, c => diesel::update(one()).set((sync_runs::done.eq(run.done), sync_runs::failed.eq(run.failed),
-                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(one()).set((sync_runs::done.eq(run.done), sync_runs::failed.eq(run.failed),
+                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at)))).execute(c))?;
         }
         Ok(())
     }
@@ -338,9 +340,9 @@ impl Tenant<'_> {
         let Some(any) = runs.first() else { return Ok(()) };
         // All of them end in the same way.
         let ids: Vec<Vec<u8>> = runs.iter().map(|run| run.id.bytes()).collect();
-        on!(self.conn, c => diesel::update(scope.sync_runs().filter(sync_runs::id.eq_any(ids)))
+        on!(self.conn, c => kept(diesel::update(scope.sync_runs().filter(among_ids(sync_runs::id, ids)))
             .set((sync_runs::state.eq(any.state.as_str()), sync_runs::finished_at.eq(any.finished_at), sync_runs::reason.eq(&any.reason),
-                sync_runs::expanded.eq(any.expanded))).execute(c))?;
+                sync_runs::expanded.eq(any.expanded)))).execute(c))?;
         Ok(())
     }
 }

@@ -87,9 +87,45 @@ macro_rules! store_of {
 }
 pub(super) use store_of;
 
+/// The listing of each push, to be joined: `scope.pushes().left_join(listing_of_push!())`.
+macro_rules! listing_of_push {
+    () => {{
+        use $crate::db::schema::{listings, pushes};
+        listings::table.on(listings::seller_id.eq(pushes::seller_id).and(listings::id.eq(pushes::listing_id)))
+    }};
+}
+pub(super) use listing_of_push;
+
+/// The increases that wait for each listing, to be joined: `listings.left_join(waiting_increase!())`.
+macro_rules! waiting_increase {
+    () => {{
+        use $crate::db::pushes::{is_active, is_increase, is_waiting};
+        use $crate::db::schema::{listings, pushes};
+        let of_listing = pushes::seller_id.eq(listings::seller_id).and(pushes::listing_id.eq(listings::id));
+        pushes::table.on(of_listing.and(is_active()).and(is_waiting()).and(is_increase()))
+    }};
+}
+pub(super) use waiting_increase;
+
+/// The rows of a table that belong to any of several sellers: all of them (`of_sellers!(stores, keys)`), or those
+/// with one of the texts that are wanted for their seller (`of_sellers!(skus.sku, pairs)`).
+macro_rules! of_sellers {
+    ($table:ident, $keys:expr) => {
+        $crate::db::schema::$table::table.filter($crate::db::sets::among_ids($crate::db::schema::$table::seller_id, $keys))
+    };
+    ($table:ident.$column:ident, $pairs:expr) => {
+        $crate::db::schema::$table::table.filter($crate::db::sets::of_sellers(
+            $crate::db::schema::$table::seller_id,
+            $crate::db::schema::$table::$column,
+            $pairs,
+        ))
+    };
+}
+pub(super) use of_sellers;
+
 /// The rows of a table that belong to any of several sellers, with a further condition for each. Takes a map from seller
 /// to whatever that condition needs; an empty one finds nothing.
-macro_rules! of_sellers {
+macro_rules! of_each_seller {
     ($table:ident, $wanted:expr, |$w:ident| $filter:expr) => {{
         let mut query = $crate::db::schema::$table::table.into_boxed();
         let mut nobody = true;
@@ -104,4 +140,4 @@ macro_rules! of_sellers {
         query
     }};
 }
-pub(super) use of_sellers;
+pub(super) use of_each_seller;

@@ -1,6 +1,7 @@
 //! Sync settings and rules of one seller.
 use super::connection::on;
 use super::schema::{rules, stores, sync_settings};
+use super::sets::among;
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::schedule::next_run;
@@ -192,7 +193,7 @@ impl Tenant<'_> {
         let scope = self.scope();
         let mut rows: Vec<RuleRow> = on!(self.conn, c => scope.rules().filter(rules::sku.is_null()).load(c))?;
         for chunk in skus.chunks(ROWS_PER_STATEMENT) {
-            rows.extend(on!(self.conn, c => scope.rules().filter(rules::sku.eq_any(chunk)).load::<RuleRow>(c))?);
+            rows.extend(on!(self.conn, c => scope.rules().filter(among(rules::sku, chunk.to_vec())).load::<RuleRow>(c))?);
         }
         rows.iter().map(RuleRow::rule).collect()
     }

@@ -1,7 +1,8 @@
 //! Group commit: every write goes through a lane, and the writes waiting in a lane share one transaction.
 //!
 //! Waiting for the disk makes a commit cost more than all the statements in it, so the writes that arrive during one
-//! commit form the next. Each job runs in its own savepoint and is answered only after the commit. A seller always uses
+//! commit form the next. Each job runs in its own savepoint, except the first, whose failure ends a transaction in which
+//! nothing else has been done; it is answered only after the commit. A seller always uses
 //! the same lane. SQLite has one lane because it allows one writer; PostgreSQL has a few. Each lane has a connection of its
 //! own, for which it never has to wait.
 //!
@@ -40,6 +41,13 @@ impl<T: Send, F: FnMut(&mut Conn) -> Result<T> + Send> Job for Work<T, F> {
         let fatal = result.as_ref().err().filter(|e| e.is_fatal()).cloned();
         self.result = Some(result);
         fatal.map_or(Ok(()), Err)
+    }
+
+    fn run_first(&mut self, conn: &mut Conn) -> Result<()> {
+        let result = (self.work)(conn);
+        let error = result.as_ref().err().cloned();
+        self.result = Some(result);
+        error.map_or(Ok(()), Err)
     }
 
     fn answer(self: Box<Self>, committed: Result<()>) {
@@ -216,13 +224,19 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
     conn.take_changes();
     let (has_begun, taken_up_at) = (Cell::new(false), Instant::now());
     let mut done_at = taken_up_at;
+    // Whether each request is recorded in a savepoint of its own.
+    let apart = Cell::new(false);
+    let only_first_failed = Cell::new(false);
     let mut work = |conn: &mut Conn| {
         has_begun.set(true);
-        group.recorded = record_all(conn, &requests, limits)?;
+        group.recorded =
+            if apart.get() { record_apart(conn, &requests, limits)? } else { record_together(conn, &requests, limits, &apart)? };
         let started = Instant::now();
         while group.jobs.len() < GROUP_JOBS && started.elapsed() <= GROUP_TIME {
             let Some(mut job) = open(queue).next_job() else { break };
-            let done = job.run(conn);
+            let is_first = requests.is_empty() && group.jobs.is_empty();
+            let done = if is_first { job.run_first(conn) } else { job.run(conn) };
+            only_first_failed.set(is_first && done.as_ref().is_err_and(|error| !error.is_fatal()));
             group.jobs.push(job);
             done?;
         }
@@ -237,6 +251,9 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
             conn.transaction(&mut work)
         });
     }
+    if committed.is_err() && apart.get() {
+        committed = conn.transaction(&mut work);
+    }
     match committed {
         Ok(()) => {
             metrics::note(|metrics| {
@@ -246,6 +263,8 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
             group.changes = conn.take_changes();
             (group, Some(conn))
         }
+        // It gets its own error, and nothing else was in the transaction.
+        Err(_) if only_first_failed.get() && !conn.is_broken() => (group, Some(conn)),
         Err(error) => (refused(group, queue, error), None),
     }
 }
@@ -260,26 +279,39 @@ fn refused(mut group: Group, queue: &Mutex<Queue>, error: Error) -> Group {
     group
 }
 
-/// Records all requests together, or each separately if that fails because of the rows of one.
-fn record_all(conn: &mut Conn, requests: &[RecordRequest], limits: ledger::Limits) -> Result<Vec<Result<Recorded>>> {
+/// Records all requests, as the first in their transaction. If that fails because of the rows of one, sets `apart`: the
+/// transaction is repeated, and each is recorded separately.
+fn record_together(
+    conn: &mut Conn,
+    requests: &[RecordRequest],
+    limits: ledger::Limits,
+    apart: &Cell<bool>,
+) -> Result<Vec<Result<Recorded>>> {
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    match conn.transaction(|conn| ledger::record(conn, requests, limits)) {
+    match ledger::record(conn, requests, limits) {
         Ok(recorded) => Ok(recorded.into_iter().map(Ok).collect()),
-        Err(error) if error.is_fatal() => Err(error),
         Err(error) => {
-            tracing::warn!(%error, "stock events of several requests could not be recorded together; trying each separately");
-            let mut results = Vec::with_capacity(requests.len());
-            for request in requests {
-                let one = conn.transaction(|conn| ledger::record(conn, std::slice::from_ref(request), limits));
-                match one {
-                    Err(error) if error.is_fatal() => return Err(error),
-                    Err(error) => results.push(Err(error)),
-                    Ok(mut recorded) => results.push(recorded.pop().ok_or(Error::Busy)),
-                }
+            if !error.is_fatal() {
+                tracing::warn!(%error, "stock events of several requests could not be recorded together; trying each separately");
+                apart.set(true);
             }
-            Ok(results)
+            Err(error)
         }
     }
+}
+
+/// Records each request in a savepoint of its own.
+fn record_apart(conn: &mut Conn, requests: &[RecordRequest], limits: ledger::Limits) -> Result<Vec<Result<Recorded>>> {
+    let mut results = Vec::with_capacity(requests.len());
+    for request in requests {
+        let one = conn.transaction(|conn| ledger::record(conn, std::slice::from_ref(request), limits));
+        match one {
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) => results.push(Err(error)),
+            Ok(mut recorded) => results.push(recorded.pop().ok_or(Error::Busy)),
+        }
+    }
+    Ok(results)
 }

@@ -1,7 +1,7 @@
 //! Documentation that concerns more than one file: [design decisions](decisions), [what API errors mean](errors), [what can
 //! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation),
-//! [what one seller can make another wait for](neighbours), [what the metrics say](metrics), [what a build costs](build_time), [the changelog](changes). The pages
-//! are the Markdown files in this folder.
+//! [what one seller can make another wait for](neighbours), [what the service costs](performance), [what the metrics
+//! say](metrics), [what a build costs](build_time), [the changelog](changes). The pages are the Markdown files in this folder.
 
 /// What each kind of problem document means, and what the client should do about it.
 #[doc = include_str!("errors.md")]
@@ -26,6 +26,10 @@ pub mod neighbours {}
 /// What each series at `/metrics` measures, what a high value means, and what to do about it.
 #[doc = include_str!("metrics.md")]
 pub mod metrics {}
+
+/// What the service costs in statements, instructions and time; what bounds it, and what was tried.
+#[doc = include_str!("performance.md")]
+pub mod performance {}
 
 /// What a release build costs, what dominated it, and what was tried to make it shorter.
 #[doc = include_str!("build-time.md")]

@@ -81,7 +81,7 @@ pub async fn change(service: &Service, _: Operator, id: SellerId, name: Option<S
         }
         Ok(new)
     };
-    let seller = service.db.write_access(change).await?;
+    let seller = service.db.write(change).await?;
     if seller.suspended {
         (service.forget)(id).await;
     }
@@ -95,7 +95,7 @@ pub async fn change(service: &Service, _: Operator, id: SellerId, name: Option<S
 /// No such seller.
 pub async fn delete(service: &Service, _: Operator, id: SellerId) -> Result<()> {
     let now = service.now();
-    service.db.write_access(move |conn| mark_seller_deleted(conn, id, now)).await?;
+    service.db.write(move |conn| mark_seller_deleted(conn, id, now)).await?;
     (service.forget)(id).await;
     removal::begin(&service.db, Removed::Seller(id), now).await;
     tracing::info!(seller.id = %id, "a seller was deleted with all its data");
@@ -129,5 +129,5 @@ pub async fn revoke_key(service: &Service, _: Operator, id: SellerId, key: KeyId
         sellers::revoke_key(conn, id, key, now)?;
         audit(conn, id, audited(OPERATOR, "key.revoked", &key.to_string()), now)
     };
-    Ok(service.db.write_access(revoke).await?)
+    Ok(service.db.write(revoke).await?)
 }

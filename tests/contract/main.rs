@@ -21,6 +21,7 @@ mod rejection;
 mod removal;
 mod restarts;
 mod settle_time;
+mod statements;
 mod stock_events;
 mod support;
 mod switching;

@@ -1,11 +1,10 @@
 //! SQLite's plans for the statements that deliver a push. None may scan everything a seller or a store has ever had, which
 //! goes unnoticed with ten rows and would bring the service to a halt with a million.
 use crate::support::database::Backend;
+use crate::support::statements;
 use crate::support::*;
-use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 use diesel::sql_types::Text;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use stocktide::db::DatabaseUrl;
 use stocktide::db::runs::RunFilter;
@@ -15,28 +14,6 @@ use stocktide::domain::settings::Rule;
 const LARGE: [&str; 5] = ["listings", "pushes", "rules", "stock_events", "stock_levels"];
 /// Partial indices over open pushes and marked listings, which may be scanned because they contain only what is still to do.
 const PARTIAL_INDICES: [&str; 6] = ["pushes_due", "pushes_active", "pushes_in_flight", "pushes_run", "listings_marked", "listings_look"];
-
-/// Adds every statement that a connection sends, with the URL of its database, to `SEEN`.
-#[derive(Default)]
-struct Recorder {
-    url: String,
-}
-
-static SEEN: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
-
-impl Instrumentation for Recorder {
-    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        match event {
-            InstrumentationEvent::StartEstablishConnection { url, .. } => self.url = url.to_owned(),
-            InstrumentationEvent::StartQuery { query, .. } => {
-                let text = query.to_string();
-                let sql = text.split(" -- binds").next().unwrap_or_default().to_owned();
-                SEEN.lock().unwrap().insert((self.url.clone(), sql));
-            }
-            _ => {}
-        }
-    }
-}
 
 #[derive(QueryableByName)]
 struct Step {
@@ -66,10 +43,12 @@ fn no_statement_that_delivers_a_push_scans_all_rows_of_a_seller_or_a_store() {
     if !Backend::wanted().contains(&Backend::Sqlite) {
         return;
     }
-    set_default_instrumentation(|| Some(Box::new(Recorder::default()))).unwrap();
-    let story_path = Arc::new(Mutex::new(String::new()));
+    statements::record();
+    let sent = Arc::new(Mutex::new(Vec::new()));
     story(async |world| {
-        let DatabaseUrl::Sqlite(path) = world.database_url() else { return };
+        if !matches!(world.database_url(), DatabaseUrl::Sqlite(_)) {
+            return;
+        }
         let seller = world.seller(exclusive).await;
         let stores = [
             platform_that::knows_keys(),
@@ -84,7 +63,7 @@ fn no_statement_that_delivers_a_push_scans_all_rows_of_a_seller_or_a_store() {
         }
         seller.rule(Rule { sku: Some(stocktide::domain::Sku::parse("A").unwrap()), buffer: Some(1), ..Rule::default() }).await;
         // The statements so far only set up the story.
-        SEEN.lock().unwrap().retain(|(url, _)| *url != path);
+        statements::take(&world.database_url());
         for trouble in 0..3 {
             match trouble {
                 0 => world.all_is_well(),
@@ -101,12 +80,11 @@ fn no_statement_that_delivers_a_push_scans_all_rows_of_a_seller_or_a_store() {
         world.all_is_well();
         // Long enough for the looks at listings whose requests were given up.
         world.sleep(minutes(12)).await;
-        path.clone_into(&mut story_path.lock().unwrap());
+        *sent.lock().unwrap() = statements::take(&world.database_url()).into_keys().collect();
     });
-    let path = story_path.lock().unwrap().clone();
-    let statements: Vec<String> = SEEN.lock().unwrap().iter().filter(|(url, _)| *url == path).map(|(_, sql)| sql.clone()).collect();
+    let statements: Vec<String> = sent.lock().unwrap().clone();
     let count = |word: &str| statements.iter().filter(|sql| sql.contains(word)).count();
-    assert!(count("`pushes`") > 15 && count("`stock_levels`") > 1, "the story ran too few statements: {statements:#?}");
+    assert!(count("pushes") > 15 && count("stock_levels") > 1, "the story ran too few statements: {statements:#?}");
 
     // The story's database is gone, but plans do not depend on the rows, so an empty database gives the same ones.
     let empty = crate::support::database::TestDatabase::fresh(Backend::Sqlite);

@@ -1,10 +1,10 @@
 //! What is loaded and saved as pushes are claimed.
 use crate::db::connection::on;
+use crate::db::kept::kept;
 use crate::db::literal::{Literal, literal};
-use crate::db::pushes::{
-    PushRow, is_claimable, is_in_flight, is_increase, is_of_kind, is_overwrite, is_sending, is_uncertain, nothing_is_in_flight, read_pushes,
-};
+use crate::db::pushes::{PushRow, is_claimable, is_in_flight, is_of_kind, is_sending, is_uncertain, nothing_is_in_flight, read_pushes};
 use crate::db::schema::{listings, pushes};
+use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant};
 use crate::domain::circuit::probe_is_due;
 use crate::domain::claim::outcome::{self, Answer};
@@ -24,10 +24,11 @@ const PAGES: usize = 4;
 impl Tenant<'_> {
     /// Claims the pushes to send to `store` next, or returns the listings that must be read first.
     pub fn next_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Work> {
-        let mut row = self.store(store)?;
+        let mut standing = self.standing(store, Timestamp::MIN, now)?;
         let (mut terms, mut is_probe) = (terms, false);
         let of_one = ClaimTerms { limit: 1, ..*terms };
-        if row.probe_at.is_some_and(|at| probe_is_due(at, now)) {
+        if standing.probe_at.is_some_and(|at| probe_is_due(at, now)) {
+            let row = self.store(store)?;
             is_probe = row.write_refused && !row.paused;
             if is_probe {
                 self.probe_by_writing(store, now)?;
@@ -35,27 +36,41 @@ impl Tenant<'_> {
             } else {
                 self.probe_store(&row, now)?;
             }
-            row = self.store(store)?;
+            standing = self.standing(store, Timestamp::MIN, now)?;
         }
-        if row.is_held() && !is_probe {
-            return Ok(Work::Nothing { next_due: row.probe_at });
+        if standing.is_held() && !is_probe {
+            return Ok(Work::Nothing { next_due: standing.probe_at });
         }
-        if let Some(work) = self.uncertain_work(store, terms, now)? {
-            return Ok(work);
+        let probe_at = standing.probe_at;
+        // What is known to be due, until something is changed here.
+        let mut known = Some(standing);
+        if known.as_ref().is_some_and(|known| known.uncertain) {
+            known = None;
+            if let Some(work) = self.uncertain_work(store, terms, now)? {
+                return Ok(work);
+            }
         }
         if terms.overwrites_first
             && !is_probe
+            && known.as_ref().is_none_or(|known| known.has_look(now))
             && let Some(work) = self.look_work(store, terms, now)?
         {
             return Ok(work);
         }
         for kind in terms.kinds() {
             for _ in 0..PAGES {
+                if known.as_ref().is_some_and(|known| !known.is_due(kind, now)) {
+                    break;
+                }
                 let page = claim::page_of(self.due(store, kind, terms, now)?, terms);
                 if page.is_empty() {
                     break;
                 }
-                let (page, postponed) = claim::postpone(page, &self.settling(store, &terms.policy, now)?, now);
+                let settling = match &known {
+                    Some(known) if !known.settling => HashMap::new(),
+                    _ => self.settling(store, &terms.policy, now)?,
+                };
+                let (page, postponed) = claim::postpone(page, &settling, now);
                 self.put(&postponed)?;
                 if page.is_empty() {
                     continue;
@@ -73,32 +88,23 @@ impl Tenant<'_> {
                 if let Some(work) = work {
                     return Ok(work);
                 }
+                known = None;
             }
         }
-        if let Some(work) = self.look_work(store, terms, now)? {
+        if known.is_none_or(|known| known.has_look(now))
+            && let Some(work) = self.look_work(store, terms, now)?
+        {
             return Ok(work);
         }
-        let next_due = self.next_due(store, now)?;
-        Ok(Work::Nothing { next_due: next_due.into_iter().chain(row.probe_at).min() })
+        let next_due = self.standing(store, now, now)?.first_due();
+        Ok(Work::Nothing { next_due: next_due.into_iter().chain(probe_at).min() })
     }
 
     /// When this store needs attention next, without the writer's lock: now or earlier if anything is due.
     pub fn next_attention(&mut self, store: StoreId, now: Timestamp) -> Result<Option<Timestamp>> {
-        let probe_at = self.store(store)?.probe_at.map(|at| if probe_is_due(at, now) { at.min(now) } else { at });
-        Ok(self.next_due(store, Timestamp::MIN)?.into_iter().chain(probe_at).min())
-    }
-
-    /// When the first push of this store is due after `after`. One query per kind, because in the index the kind comes
-    /// before the time.
-    fn next_due(&mut self, store: StoreId, after: Timestamp) -> Result<Option<Timestamp>> {
-        let scope = self.scope();
-        let mut first = None;
-        for is_of_kind in [is_increase(), is_overwrite()] {
-            let due: Option<Timestamp> = on!(self.conn, c => scope.pushes().select(diesel::dsl::min(pushes::due_at)).filter(pushes::store_id.eq(store.bytes()))
-                .filter(is_of_kind).filter(pushes::due_at.gt(after)).get_result(c))?;
-            first = first.into_iter().chain(due).min();
-        }
-        Ok(first.into_iter().chain(self.next_look(store, after)?).min())
+        let standing = self.standing(store, Timestamp::MIN, now)?;
+        let probe_at = standing.probe_at.map(|at| if probe_is_due(at, now) { at.min(now) } else { at });
+        Ok(standing.first_due().into_iter().chain(probe_at).min())
     }
 
     /// Uncertain pushes come before anything else of their listings.
@@ -151,15 +157,15 @@ impl Tenant<'_> {
         let aimed = claim::aim(page, &self.targets_of(&of)?, now);
         let of: Vec<ListingId> = aimed.claimed.iter().map(Push::listing_id).collect();
         let mut ended = aimed.cancelled;
-        ended.extend(claim::contained(self.active_pushes(&of)?, now));
+        ended.extend(claim::contained(self.waiting_increases(&of)?, now));
         self.put(&ended)?;
         self.count_run_progress(&aimed.before, &ended, now)?;
         if aimed.claimed.is_empty() {
             return Ok(None);
         }
         let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
-        on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq_any(ids)).filter(listings::marked))
-            .set(listings::marked.eq(false)).execute(c))?;
+        on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, ids.clone())).filter(listings::marked))
+            .set(listings::marked.eq(false))).execute(c))?;
         let by = SendBy::Overwrite(claim::overwrite_resolution(&terms.abilities));
         self.begin(aimed.claimed, CallId::new(now), by, now).map(|call| Some(Work::Send(call)))
     }
@@ -234,13 +240,13 @@ impl Tenant<'_> {
         let scope = self.scope();
         let ids: Vec<Vec<u8>> = ids.iter().map(|id| id.bytes()).collect();
         let rows: Vec<PushRow> =
-            on!(self.conn, c => scope.pushes().filter(pushes::id.eq_any(ids)).filter(pushes::store_id.eq(store.bytes())).load(c))?;
+            on!(self.conn, c => scope.pushes().filter(among_ids(pushes::id, ids)).filter(pushes::store_id.eq(store.bytes())).load(c))?;
         Ok(read_pushes(rows)?.into_iter().filter(|push| wanted(push.state())).map(|push| (push.id(), push)).collect())
     }
 }
 
 /// Sorts by id. To return them in order, SQLite would scan all the pushes that the store ever had.
-fn read_in_order(rows: Vec<PushRow>) -> Result<Vec<Push>> {
+pub(super) fn read_in_order(rows: Vec<PushRow>) -> Result<Vec<Push>> {
     let mut read = read_pushes(rows)?;
     read.sort_unstable_by_key(Push::id);
     Ok(read)

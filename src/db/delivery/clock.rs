@@ -1,5 +1,6 @@
 //! Pushes and listings with times from before the clock was set back: their times start anew.
 use crate::db::connection::on;
+use crate::db::kept::kept;
 use crate::db::pushes::{PushRow, is_in_flight, is_increase, is_overwrite, is_uncertain, read_pushes};
 use crate::db::schema::{listings, pushes};
 use crate::db::{Result, Tenant, id_of};
@@ -44,8 +45,8 @@ impl Tenant<'_> {
         let rows: Vec<(Vec<u8>, Option<Timestamp>)> = on!(self.conn, c => scope.listings().select((listings::id, listings::settles_at))
             .filter(listings::store_id.eq(store.bytes())).filter(listings::settles_at.gt(now)).load(c))?;
         if rows.iter().any(|(_, at)| at.is_some_and(|at| at > latest)) {
-            on!(self.conn, c => diesel::update(scope.listings().filter(listings::store_id.eq(store.bytes()))
-                .filter(listings::settles_at.gt(latest))).set(listings::settles_at.eq(latest)).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::store_id.eq(store.bytes()))
+                .filter(listings::settles_at.gt(latest))).set(listings::settles_at.eq(latest))).execute(c))?;
         }
         let read =
             |(id, at): (Vec<u8>, Option<Timestamp>)| at.map(|at| Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, at.min(latest))));

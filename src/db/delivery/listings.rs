@@ -1,7 +1,9 @@
 //! What the service knows about listings: accounts, settle times, marks, and the overwrites that heal them.
 use crate::db::connection::{Backend, on};
+use crate::db::kept::kept;
 use crate::db::pushes::is_rejected_increase;
 use crate::db::schema::{listings, pushes, stores};
+use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant, id_of};
 use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::claim::outcome::Updates;
@@ -18,11 +20,10 @@ struct Shown {
     before: Option<String>,
 }
 
-impl Tenant<'_> {
-    pub(super) fn accounts(&mut self, of: impl Iterator<Item = ListingId>) -> Result<HashMap<ListingId, Account>> {
-        let (scope, ids) = (self.scope(), of.map(|id| id.bytes()).collect::<Vec<_>>());
-        type Row = (Vec<u8>, Option<i64>, Option<Timestamp>, Option<String>, Option<String>, Option<Timestamp>, Option<Timestamp>);
-        let columns = (
+/// The columns of [`AccountRow`].
+macro_rules! account_columns {
+    () => {
+        (
             listings::id,
             listings::shown,
             listings::doubt_until,
@@ -30,28 +31,69 @@ impl Tenant<'_> {
             listings::shown_earlier,
             listings::changed_at,
             listings::owed_since,
-        );
-        let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(listings::id.eq_any(ids)).select(columns).load(c))?;
-        let owed: Vec<&Vec<u8>> = rows.iter().filter(|row| row.6.is_some()).map(|row| &row.0).collect();
-        let refused: Vec<Vec<u8>> = match owed.is_empty() {
-            true => Vec::new(),
-            false => on!(self.conn, c => scope.pushes().select(pushes::listing_id).filter(pushes::listing_id.eq_any(owed))
-                .filter(is_rejected_increase()).filter(pushes::contained.eq(false)).load(c))?,
+        )
+    };
+}
+pub(super) use account_columns;
+
+/// What is believed of a listing.
+#[derive(Queryable)]
+pub(super) struct AccountRow {
+    id: Vec<u8>,
+    shown: Option<i64>,
+    doubt_until: Option<Timestamp>,
+    late_numbers: Option<String>,
+    shown_earlier: Option<String>,
+    changed_at: Option<Timestamp>,
+    owed_since: Option<Timestamp>,
+}
+
+impl AccountRow {
+    /// Without whether an increase was refused; see [`Tenant::read_accounts`].
+    fn account(self) -> Result<(ListingId, Account)> {
+        let numbers = |text: Option<String>| text.as_deref().map(LatestNumbers::parse).unwrap_or_default();
+        let account = Account {
+            shown: self.shown,
+            doubt_until: self.doubt_until,
+            late: numbers(self.late_numbers),
+            before: numbers(self.shown_earlier),
+            changed_at: self.changed_at,
+            owed_since: self.owed_since,
+            has_refused: false,
         };
-        let read = |(id, shown, doubt_until, late, before, changed_at, owed_since): Row| {
-            let numbers = |text: Option<String>| text.as_deref().map(LatestNumbers::parse).unwrap_or_default();
-            let (late, before) = (numbers(late), numbers(before));
-            let has_refused = refused.contains(&id);
-            let account = Account { shown, doubt_until, late, before, changed_at, owed_since, has_refused };
-            Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, account))
-        };
-        rows.into_iter().map(read).collect()
+        Ok((id_of(&self.id, ListingId::from_bytes, "listings.id")?, account))
+    }
+}
+
+impl Tenant<'_> {
+    pub(super) fn accounts(&mut self, of: impl Iterator<Item = ListingId>) -> Result<HashMap<ListingId, Account>> {
+        let (scope, ids) = (self.scope(), of.map(|id| id.bytes()).collect::<Vec<_>>());
+        let rows: Vec<AccountRow> =
+            on!(self.conn, c => scope.listings().filter(among_ids(listings::id, ids)).select(account_columns!()).load(c))?;
+        self.read_accounts(rows)
+    }
+
+    pub(super) fn read_accounts(&mut self, rows: Vec<AccountRow>) -> Result<HashMap<ListingId, Account>> {
+        let mut accounts: HashMap<_, _> = rows.into_iter().map(AccountRow::account).collect::<Result<_>>()?;
+        let owed: Vec<Vec<u8>> = accounts.iter().filter(|(_, account)| account.owed_since.is_some()).map(|(id, _)| id.bytes()).collect();
+        if owed.is_empty() {
+            return Ok(accounts);
+        }
+        let scope = self.scope();
+        let refused: Vec<Vec<u8>> = on!(self.conn, c => scope.pushes().select(pushes::listing_id).filter(among_ids(pushes::listing_id, owed))
+            .filter(is_rejected_increase()).filter(pushes::contained.eq(false)).load(c))?;
+        for id in refused {
+            if let Some(account) = accounts.get_mut(&id_of(&id, ListingId::from_bytes, "pushes.listing_id")?) {
+                account.has_refused = true;
+            }
+        }
+        Ok(accounts)
     }
 
     pub(super) fn addressees(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Addressee>> {
         type Row = (Vec<u8>, Vec<u8>, String, String, Option<String>);
         let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
-        let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(listings::id.eq_any(ids))
+        let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(among_ids(listings::id, ids))
             .select((listings::id, listings::store_id, listings::sku, listings::external_id, listings::extra)).load(c))?;
         let read = |(id, store, sku, external_id, extra): Row| {
             let listing_id = id_of(&id, ListingId::from_bytes, "listings.id")?;
@@ -72,53 +114,53 @@ impl Tenant<'_> {
         for (id, update) in updates {
             let id_bytes = id.bytes();
             if update.doubt_until.is_some() {
-                on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq(&id_bytes)))
-                    .set(listings::doubt_until.eq(update.doubt_until)).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes)))
+                    .set(listings::doubt_until.eq(update.doubt_until))).execute(c))?;
             }
             if update.settles_at.is_some() {
-                on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq(&id_bytes)))
-                    .set(listings::settles_at.eq(update.settles_at)).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes)))
+                    .set(listings::settles_at.eq(update.settles_at))).execute(c))?;
             }
             self.note_look(&id_bytes, &update, now)?;
             if update.mark {
-                on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq(&id_bytes))).set(listings::marked.eq(true)).execute(c))?;
-                on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).filter(stores::probe_at.is_null())
-                    .set(stores::probe_at.eq(now + PROBE_AFTER)).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes))).set(listings::marked.eq(true))).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).filter(stores::probe_at.is_null())
+                    .set(stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
             }
             heal.extend(update.heal.map(|reason| (id, reason)));
         }
         self.overwrite_listings(&heal, now)
     }
 
-    /// Saves what listings show, in one statement on PostgreSQL, where each costs a round trip.
+    /// Saves what listings show.
     fn note_shown(&mut self, shown: &[Shown], now: Timestamp) -> Result<()> {
         use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
-        let (key, scope) = (self.key(), self.scope());
+        let key = self.key();
         match &mut self.conn.backend {
             Backend::Sqlite(c) => {
                 for Shown { id, shown, before } in shown {
-                    let one = diesel::update(scope.listings().filter(listings::id.eq(id)));
-                    let now_shown = (listings::shown.eq(shown), listings::shown_at.eq(now));
-                    match before {
-                        None => one.set(now_shown).execute(c)?,
-                        Some(before) => {
-                            one.set((now_shown, listings::shown_earlier.eq(before), listings::changed_at.eq(now))).execute(c)?
-                        }
-                    };
+                    let update = diesel::sql_query(
+                        "UPDATE listings SET shown = $1, shown_at = $2, shown_earlier = COALESCE($3, shown_earlier), \
+                         changed_at = CASE WHEN $3 IS NULL THEN changed_at ELSE $2 END WHERE seller_id = $4 AND id = $5",
+                    );
+                    let update = update.bind::<BigInt, _>(shown).bind::<BigInt, _>(now).bind::<Nullable<Text>, _>(before.as_deref());
+                    kept(update.bind::<Binary, _>(&key).bind::<Binary, _>(id)).execute(c)?;
                 }
             }
+            // One statement, since each costs a round trip.
             Backend::Postgres(c) => {
-                diesel::sql_query(
+                let update = diesel::sql_query(
                     "UPDATE listings SET shown = v.shown, shown_at = $1, shown_earlier = COALESCE(v.before, listings.shown_earlier), \
                      changed_at = CASE WHEN v.before IS NULL THEN listings.changed_at ELSE $1 END \
                      FROM unnest($2, $3, $4) AS v (id, shown, before) WHERE listings.seller_id = $5 AND listings.id = v.id",
-                )
-                .bind::<BigInt, _>(now)
-                .bind::<Array<Binary>, _>(shown.iter().map(|row| &row.id).collect::<Vec<_>>())
-                .bind::<Array<BigInt>, _>(shown.iter().map(|row| row.shown).collect::<Vec<_>>())
-                .bind::<Array<Nullable<Text>>, _>(shown.iter().map(|row| row.before.as_deref()).collect::<Vec<_>>())
-                .bind::<Binary, _>(&key)
-                .execute(c)?;
+                );
+                let update = update
+                    .bind::<BigInt, _>(now)
+                    .bind::<Array<Binary>, _>(shown.iter().map(|row| &row.id).collect::<Vec<_>>())
+                    .bind::<Array<BigInt>, _>(shown.iter().map(|row| row.shown).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<Text>>, _>(shown.iter().map(|row| row.before.as_deref()).collect::<Vec<_>>())
+                    .bind::<Binary, _>(&key);
+                kept(update).execute(c)?;
             }
         }
         Ok(())
@@ -148,8 +190,8 @@ impl Tenant<'_> {
         let why = "An earlier increase was given up while the store did not work; overwritten with the target.";
         let of = ids.iter().map(|id| Ok((id_of(id, ListingId::from_bytes, "listings.id")?, why.to_owned()))).collect::<Result<Vec<_>>>()?;
         self.overwrite_listings(&of, now)?;
-        on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq_any(&ids)))
-            .set(listings::marked.eq(false)).execute(c))?;
+        on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, ids.clone())))
+            .set(listings::marked.eq(false))).execute(c))?;
         Ok(ids.len())
     }
 }

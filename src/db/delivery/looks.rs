@@ -1,7 +1,9 @@
 //! Looks: listings that are read although nothing is to be sent to them, because a request that was given up may have
 //! arrived, or because they are owed what the platform refused.
 use crate::db::connection::on;
+use crate::db::kept::kept;
 use crate::db::schema::listings;
+use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant, id_of};
 use crate::domain::claim::outcome::{self, Answer};
 use crate::domain::claim::{self, ClaimTerms, Work};
@@ -37,14 +39,6 @@ impl Tenant<'_> {
         Ok(Some(Work::Look(claim::look_page(due, terms))))
     }
 
-    /// When the first look at this store is due after `after`.
-    pub(super) fn next_look(&mut self, store: StoreId, after: Timestamp) -> Result<Option<Timestamp>> {
-        let scope = self.scope();
-        Ok(on!(self.conn, c => scope.listings().select(listings::look_at).filter(listings::store_id.eq(store.bytes()))
-            .filter(listings::look_at.gt(after)).order(listings::look_at).limit(1).first::<Option<Timestamp>>(c).optional())?
-        .flatten())
-    }
-
     /// Saves what a look found: `outcome` is the answer to a read of `page`, in order.
     pub fn finish_look(&mut self, store: StoreId, page: &[ListingId], outcome: &Outcome, now: Timestamp) -> Result<()> {
         let active = self.active_pushes(page)?;
@@ -58,8 +52,8 @@ impl Tenant<'_> {
 
     fn end_looks(&mut self, of: &[ListingId]) -> Result<()> {
         let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
-        on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq_any(ids)))
-            .set(listings::look_at.eq(None::<Timestamp>)).execute(c))?;
+        on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, ids.clone())))
+            .set(listings::look_at.eq(None::<Timestamp>))).execute(c))?;
         Ok(())
     }
 
@@ -72,16 +66,16 @@ impl Tenant<'_> {
             let known: Option<Option<String>> = on!(self.conn, c => one().select(listings::late_numbers).get_result(c).optional())?;
             let known = known.flatten();
             let numbers = known.as_deref().map(LatestNumbers::parse).unwrap_or_default().with(number).text();
-            on!(self.conn, c => diesel::update(one()).set(listings::late_numbers.eq(numbers)).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(one()).set(listings::late_numbers.eq(numbers))).execute(c))?;
         }
         if update.owed {
-            on!(self.conn, c => diesel::update(one().filter(listings::owed_since.is_null())).set(listings::owed_since.eq(now)).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(one().filter(listings::owed_since.is_null())).set(listings::owed_since.eq(now))).execute(c))?;
         }
         if update.settled {
-            on!(self.conn, c => diesel::update(one()).set(listings::owed_since.eq(None::<Timestamp>)).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(one()).set(listings::owed_since.eq(None::<Timestamp>))).execute(c))?;
         }
         if update.look_at.is_some() {
-            on!(self.conn, c => diesel::update(one()).set(listings::look_at.eq(update.look_at)).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(one()).set(listings::look_at.eq(update.look_at))).execute(c))?;
         }
         Ok(())
     }

@@ -1,12 +1,19 @@
 //! What is loaded and saved as answers come in.
-use crate::db::pushes::is_sending;
+use super::claim::read_in_order;
+use super::listings::{AccountRow, account_columns};
+use crate::db::connection::on;
+use crate::db::pushes::{PushRow, is_in_flight, is_sending};
+use crate::db::schema::{listings, pushes};
+use crate::db::scope::listing_of_push;
 use crate::db::{Result, Tenant};
 use crate::domain::access::Access;
 use crate::domain::claim::ClaimTerms;
 use crate::domain::claim::outcome::{self, Answer, Updates};
 use crate::domain::delivery::Outcome;
-use crate::domain::push::Push;
+use crate::domain::push::{Account, Push};
 use crate::domain::{CallId, ListingId, PushId, StoreId, Timestamp};
+use diesel::prelude::*;
+use std::collections::HashMap;
 
 /// The result of a finished call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,9 +57,8 @@ impl Tenant<'_> {
         terms: &ClaimTerms,
         now: Timestamp,
     ) -> Result<Finished> {
-        let mut page = self.of_call(store, id, is_sending())?;
+        let (mut page, accounts) = self.sent_by(store, id)?;
         let before = page.clone();
-        let accounts = self.accounts(page.iter().map(Push::listing_id))?;
         let mut updates = outcome::finish(&mut page, &accounts, Answer { outcome, raw, now }, terms);
         self.put_finished(&page, now)?;
         updates.extend(self.moved_targets(&before, &page)?);
@@ -66,6 +72,18 @@ impl Tenant<'_> {
         }
         self.line_up(store, &page, now)?;
         Ok(finished)
+    }
+
+    /// The pushes that this call is sending, in the order of its items, and the accounts of their listings.
+    fn sent_by(&mut self, store: StoreId, call: CallId) -> Result<(Vec<Push>, HashMap<ListingId, Account>)> {
+        let scope = self.scope();
+        let columns = (pushes::all_columns, account_columns!().nullable());
+        let rows: Vec<(PushRow, Option<AccountRow>)> = on!(self.conn, c => scope.pushes().left_join(listing_of_push!())
+            .filter(pushes::store_id.eq(store.bytes())).filter(is_in_flight()).filter(is_sending()).filter(pushes::call_id.eq(call.bytes()))
+            .select(columns).load(c))?;
+        let (rows, accounts): (Vec<PushRow>, Vec<Option<AccountRow>>) = rows.into_iter().unzip();
+        let accounts = self.read_accounts(accounts.into_iter().flatten().collect())?;
+        Ok((read_in_order(rows)?, accounts))
     }
 
     fn moved_targets(&mut self, before: &[Push], page: &[Push]) -> Result<Updates> {

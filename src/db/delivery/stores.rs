@@ -1,5 +1,6 @@
 //! What outcomes say about a store as a whole.
 use crate::db::connection::on;
+use crate::db::kept::kept;
 use crate::db::schema::{listings, stores};
 use crate::db::stores::Store;
 use crate::db::{Changed, Result, Tenant};
@@ -28,15 +29,15 @@ impl Tenant<'_> {
         match access {
             Access::Unknown => Ok(()),
             Access::Refused { problem, write } => {
-                on!(self.conn, c => diesel::update(one())
-                    .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(&problem), stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(one())
+                    .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(&problem), stores::probe_at.eq(now + PROBE_AFTER)))).execute(c))?;
                 if write {
-                    on!(self.conn, c => diesel::update(one()).set(stores::write_refused.eq(true)).execute(c))?;
+                    on!(self.conn, c => kept(diesel::update(one()).set(stores::write_refused.eq(true))).execute(c))?;
                 }
                 self.hold_store(store, now).map(drop)
             }
             Access::TriedInVain => {
-                on!(self.conn, c => diesel::update(one()).filter(stores::write_refused).set(stores::probe_at.eq(now)).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(one()).filter(stores::write_refused).set(stores::probe_at.eq(now))).execute(c))?;
                 Ok(())
             }
             Access::Written if self.store(store)?.write_refused => self.release_store(store, now).map(drop),
@@ -47,10 +48,10 @@ impl Tenant<'_> {
     /// The store works: marked listings get their overwrite. Returns whether that was noted; it is not noted at every call.
     pub(super) fn note_success(&mut self, store: StoreId, now: Timestamp) -> Result<bool> {
         let scope = self.scope();
-        let noted = on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
+        let noted = on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
             .filter(stores::last_success_at.is_null()
                 .or(stores::last_success_at.lt(now - SUCCESS_EVERY).or(stores::last_success_at.gt(now)).assume_not_null()))
-            .set(stores::last_success_at.eq(now)).execute(c))?;
+            .set(stores::last_success_at.eq(now))).execute(c))?;
         self.heal_marked(store, HEAL_PAGE, now)?;
         Ok(noted > 0)
     }
@@ -59,8 +60,8 @@ impl Tenant<'_> {
     pub fn probe_soon(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         self.note(Changed::Configuration);
         let scope = self.scope();
-        on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))
-            .filter(stores::needs_reauthorisation).filter(stores::paused.eq(false))).set(stores::probe_at.eq(now)).execute(c))?;
+        on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))
+            .filter(stores::needs_reauthorisation).filter(stores::paused.eq(false))).set(stores::probe_at.eq(now))).execute(c))?;
         Ok(())
     }
 
@@ -68,8 +69,8 @@ impl Tenant<'_> {
     /// held until it does.
     pub(super) fn probe_by_writing(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         let scope = self.scope();
-        on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
-            .set(stores::probe_at.eq(now + PROBE_AFTER)).execute(c))?;
+        on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
+            .set(stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
         if self.release_one(store, now)? == 0 {
             self.heal_marked(store, 1, now)?;
         }
@@ -83,12 +84,12 @@ impl Tenant<'_> {
         if row.needs_reauthorisation {
             self.release_store(store, now)?;
         } else {
-            on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(None::<Timestamp>)).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(None::<Timestamp>))).execute(c))?;
         }
         self.heal_marked(store, 1, now)?;
         let more: i64 = on!(self.conn, c => scope.listings().filter(listings::store_id.eq(store.bytes())).filter(listings::marked).count().get_result(c))?;
         if more > 0 {
-            on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(now + PROBE_AFTER)).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What listings should show.
 use crate::db::connection::on;
 use crate::db::schema::{listings, stock_levels};
+use crate::db::sets::{among, among_ids};
 use crate::db::{Error, Result, Tenant, id_of};
 use crate::domain::stock::Levels;
 use crate::domain::{ListingId, StoreId, WarehouseCode};
@@ -12,13 +13,14 @@ impl Tenant<'_> {
     pub fn targets_of(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Option<i64>>> {
         let scope = self.scope();
         let ids: Vec<Vec<u8>> = of.iter().map(|id| id.bytes()).collect();
-        let mut skus: Vec<String> = on!(self.conn, c => scope.listings().select(listings::sku).filter(listings::id.eq_any(ids)).load(c))?;
+        let mut skus: Vec<String> =
+            on!(self.conn, c => scope.listings().select(listings::sku).filter(among_ids(listings::id, ids)).load(c))?;
         skus.sort_unstable();
         skus.dedup();
         let rules = self.seller_rules(&skus)?;
         let mut by_sku: BTreeMap<String, Vec<(StoreId, ListingId)>> = BTreeMap::new();
         let mut siblings: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => scope.listings().select((listings::store_id, listings::id, listings::sku))
-            .filter(listings::sku.eq_any(&skus)).load(c))?;
+            .filter(among(listings::sku, skus.clone())).load(c))?;
         // Sorted here: to return them in order, SQLite would scan all the seller's listings.
         siblings.sort_unstable();
         for (store, id, sku) in siblings {
@@ -28,7 +30,7 @@ impl Tenant<'_> {
         let mut levels: HashMap<String, Levels> = HashMap::new();
         let rows: Vec<(String, String, i64)> = on!(self.conn, c => scope.stock_levels()
             .select((stock_levels::sku, stock_levels::warehouse, stock_levels::available))
-            .filter(stock_levels::sku.eq_any(&skus)).load(c))?;
+            .filter(among(stock_levels::sku, skus.clone())).load(c))?;
         for (sku, code, available) in rows {
             levels.entry(sku).or_default().insert(WarehouseCode::parse(&code).map_err(Error::Corrupt)?, available);
         }

@@ -3,13 +3,14 @@ mod since;
 
 use super::request::RecordRequest;
 use crate::db::connection::{Backend, Conn, on};
-use crate::db::pushes::{PushRow, is_active, is_increase, is_waiting};
-use crate::db::schema::{listings, pushes, rules, sellers, skus, stock_events, stock_levels, stores, sync_settings, warehouses};
-use crate::db::scope::of_sellers;
+use crate::db::pushes::PushRow;
+use crate::db::schema::{listings, pushes, rules, sellers, skus, stock_events, warehouses};
+use crate::db::scope::{of_sellers, waiting_increase};
+use crate::db::sets::among_ids;
 use crate::db::settings::{RuleRow, SettingsRow};
 use crate::db::stores::StoreRow;
-use crate::db::{Error, ROWS_PER_STATEMENT, Result, id_of};
-use crate::domain::ledger::{Book, Facts, InCount, Seen};
+use crate::db::{Error, Result, id_of};
+use crate::domain::ledger::{Book, Facts, InCount, NewEvent, Seen};
 use crate::domain::look_alikes::fold;
 use crate::domain::push::Addressee;
 use crate::domain::{ListingId, SellerId, StoreId, Timestamp, WarehouseCode};
@@ -21,6 +22,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 struct Wanted {
     skus: BTreeSet<String>,
     events: BTreeSet<String>,
+}
+
+/// The keys of these sellers.
+fn keys<T>(of: &BTreeMap<SellerId, T>) -> Vec<Vec<u8>> {
+    of.keys().map(SellerId::bytes).collect()
+}
+
+/// What is wanted of each seller, with the seller's key.
+fn pairs<'a, W: 'a, T: Clone + 'a, I: IntoIterator<Item = &'a T>>(
+    of: impl IntoIterator<Item = (&'a SellerId, &'a W)>,
+    wants: impl Fn(&'a W) -> I,
+) -> impl Iterator<Item = (Vec<u8>, T)> {
+    let all: Vec<(Vec<u8>, T)> = of
+        .into_iter()
+        .flat_map(|(seller, wanted)| wants(wanted).into_iter().map(|value| (seller.bytes(), value.clone())).collect::<Vec<_>>())
+        .collect();
+    all.into_iter()
 }
 
 /// The rows that were found, by seller; deleted sellers are missing.
@@ -45,23 +63,38 @@ pub(super) fn books(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTree
     let mut found = sellers(conn, &wanted)?;
     wanted.retain(|seller, _| found.0.contains_key(seller));
     if !wanted.is_empty() {
-        stores_and_rules(conn, &wanted, &mut found)?;
         stock(conn, &wanted, &mut found)?;
         look_alikes(conn, &wanted, &mut found)?;
         since::late_counts(conn, requests, &mut found.0)?;
         seen_events(conn, &wanted, &mut found)?;
-        listings_and_pushes(conn, &wanted, &mut found)?;
+        let raised = raised(requests, &found);
+        if !raised.is_empty() {
+            stores_and_rules(conn, &raised, &mut found)?;
+            listings_and_pushes(conn, &raised, &mut found)?;
+        }
     }
     Ok(found.0.into_iter().map(|(seller, facts)| (seller, Book::new(facts))).collect())
+}
+
+/// The SKUs of events that may trigger increases, which most events do not; no others need stores, rules and listings.
+fn raised(requests: &[RecordRequest], found: &Found) -> BTreeMap<SellerId, BTreeSet<String>> {
+    let mut raised: BTreeMap<SellerId, BTreeSet<String>> = BTreeMap::new();
+    for request in requests {
+        let Some(settings) = found.0.get(&request.seller).map(|facts| &facts.settings) else { continue };
+        let triggers = |new: &&NewEvent| settings.is_incremental() && new.event.kind.triggers(settings.trigger_on_cancellation);
+        for new in request.events.iter().filter(triggers) {
+            raised.entry(request.seller).or_default().insert(new.event.sku.to_string());
+        }
+    }
+    raised
 }
 
 /// Sellers and settings. Locks the sellers in the order of their ids, so that two transactions never wait for each other
 /// and a change of settings comes either before an event or after it.
 fn sellers(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>) -> Result<Found> {
-    let keys: Vec<Vec<u8>> = wanted.keys().map(SellerId::bytes).collect();
     let query = sellers::table
         .select((sellers::id, sellers::sku_count))
-        .filter(sellers::id.eq_any(keys))
+        .filter(among_ids(sellers::id, keys(wanted)))
         .filter(sellers::deleted_at.is_null())
         .order(sellers::id);
     let counts: Vec<(Vec<u8>, i64)> = match &mut conn.backend {
@@ -73,8 +106,7 @@ fn sellers(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>) -> Result<Found
     if counts.is_empty() {
         return Ok(Found(found));
     }
-    let rows: Vec<SettingsRow> =
-        on!(conn, c => of_sellers!(sync_settings, wanted, |_w| sync_settings::timed_since.ge(Timestamp::MIN)).load(c)?);
+    let rows: Vec<SettingsRow> = on!(conn, c => of_sellers!(sync_settings, keys(wanted)).load(c)?);
     for row in rows {
         let Some(sku_count) = counts.get(&row.seller_id).copied() else { continue };
         let seller = id_of(&row.seller_id, SellerId::from_bytes, "sync_settings.seller_id")?;
@@ -83,8 +115,8 @@ fn sellers(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>) -> Result<Found
     Ok(Found(found))
 }
 
-fn stores_and_rules(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
-    let rows: Vec<StoreRow> = on!(conn, c => of_sellers!(stores, wanted, |_w| stores::created_at.ge(Timestamp::MIN)).load(c)?);
+fn stores_and_rules(conn: &mut Conn, raised: &BTreeMap<SellerId, BTreeSet<String>>, found: &mut Found) -> Result<()> {
+    let rows: Vec<StoreRow> = on!(conn, c => of_sellers!(stores, keys(raised)).load(c)?);
     for row in rows {
         let key = row.seller_id.clone();
         let store = row.store()?;
@@ -92,11 +124,11 @@ fn stores_and_rules(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found:
             facts.stores.push((store.rules(), store.is_held()));
         }
     }
-    // Two queries: for a single one, both backends would scan all the rules of a seller.
-    let mut rows: Vec<RuleRow> = on!(conn, c => of_sellers!(rules, wanted, |_w| rules::sku.is_null()).load(c)?);
-    let of_skus: Vec<RuleRow> =
-        on!(conn, c => of_sellers!(rules, wanted, |w| rules::sku.eq_any(w.skus.clone()).assume_not_null()).load(c)?);
-    rows.extend(of_skus);
+    // Two queries in one statement: for a single condition, both backends would scan all the rules of a seller.
+    let rows: Vec<RuleRow> = on!(conn, c => {
+        let of_skus = of_sellers!(rules.sku, pairs(raised, |skus| skus));
+        of_sellers!(rules, keys(raised)).filter(rules::sku.is_null()).union_all(of_skus).load(c)?
+    });
     for row in rows {
         if let Some(facts) = found.of(&row.seller_id)? {
             facts.rules.push(row.rule()?);
@@ -107,21 +139,21 @@ fn stores_and_rules(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found:
 
 fn stock(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
     type Level = (Vec<u8>, String, String, i64, Option<Timestamp>);
-    let rows: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(warehouses, wanted, |_w| warehouses::created_at.ge(Timestamp::MIN))
+    let rows: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(warehouses, keys(wanted))
         .select((warehouses::seller_id, warehouses::code)).load(c)?);
     for (key, code) in rows {
         if let Some(facts) = found.of(&key)? {
             facts.warehouses.insert(WarehouseCode::parse(&code).map_err(Error::Corrupt)?);
         }
     }
-    let rows: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(skus, wanted, |w| skus::sku.eq_any(w.skus.clone()))
+    let rows: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(skus.sku, pairs(wanted, |w| &w.skus))
         .select((skus::seller_id, skus::sku)).load(c)?);
     for (key, sku) in rows {
         if let Some(facts) = found.of(&key)? {
             facts.skus.insert(sku);
         }
     }
-    let rows: Vec<Level> = on!(conn, c => of_sellers!(stock_levels, wanted, |w| stock_levels::sku.eq_any(w.skus.clone())).load(c)?);
+    let rows: Vec<Level> = on!(conn, c => of_sellers!(stock_levels.sku, pairs(wanted, |w| &w.skus)).load(c)?);
     for (key, sku, code, available, counted_at) in rows {
         if let Some(facts) = found.of(&key)? {
             let code = WarehouseCode::parse(&code).map_err(Error::Corrupt)?;
@@ -147,8 +179,7 @@ fn look_alikes(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut
     if folded.is_empty() {
         return Ok(());
     }
-    let mut rows: Vec<(Timestamp, String, Vec<u8>, Option<String>)> = on!(conn, c => of_sellers!(skus, &folded,
-            |f| skus::folded.eq_any(f.clone()).assume_not_null())
+    let mut rows: Vec<(Timestamp, String, Vec<u8>, Option<String>)> = on!(conn, c => of_sellers!(skus.folded, pairs(&folded, |f| f))
         .select((skus::created_at, skus::sku, skus::seller_id, skus::folded)).load(c)?);
     // The oldest of several.
     rows.sort_unstable();
@@ -175,7 +206,7 @@ struct SeenRow {
 }
 
 fn seen_events(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
-    let rows: Vec<SeenRow> = on!(conn, c => of_sellers!(stock_events, wanted, |w| stock_events::event_id.eq_any(w.events.clone()))
+    let rows: Vec<SeenRow> = on!(conn, c => of_sellers!(stock_events.event_id, pairs(wanted, |w| &w.events))
         .select(SeenRow::as_select()).load(c)?);
     for row in rows {
         if let Some(facts) = found.of(&row.seller_id)? {
@@ -187,43 +218,26 @@ fn seen_events(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut
     Ok(())
 }
 
-/// Listings of the incremental sellers' SKUs, by store, and the increases that wait for them.
-fn listings_and_pushes(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
-    type Row = (Vec<u8>, Vec<u8>, Vec<u8>, String, String, Option<String>);
-    let is_incremental = |seller: &SellerId| found.0.get(seller).is_some_and(|facts| facts.settings.is_incremental());
-    let incremental: Vec<(&SellerId, &Wanted)> = wanted.iter().filter(|(seller, _)| is_incremental(seller)).collect();
-    if incremental.is_empty() {
-        return Ok(());
-    }
+/// Listings of these SKUs, by store, and the increases that wait for them.
+fn listings_and_pushes(conn: &mut Conn, raised: &BTreeMap<SellerId, BTreeSet<String>>, found: &mut Found) -> Result<()> {
+    type Listed = (Vec<u8>, Vec<u8>, Vec<u8>, String, String, Option<String>);
     let columns = (listings::seller_id, listings::store_id, listings::id, listings::sku, listings::external_id, listings::extra);
-    let mut rows: Vec<Row> =
-        on!(conn, c => of_sellers!(listings, &incremental, |w| listings::sku.eq_any(w.skus.clone())).select(columns).load(c)?);
+    let mut rows: Vec<(Listed, Option<PushRow>)> = on!(conn, c => of_sellers!(listings.sku, pairs(raised, |skus| skus))
+        .left_join(waiting_increase!()).select((columns, pushes::all_columns.nullable())).load(c)?);
     // Sorted by store here: to return them in order, SQLite would scan all the sellers' listings.
-    rows.sort_unstable();
-    let mut ids: Vec<(SellerId, Vec<u8>)> = Vec::with_capacity(rows.len());
-    for (key, store, id, sku, external_id, extra) in rows {
+    rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let mut last = Vec::new();
+    for ((key, store, id, sku, external_id, extra), waiting) in rows {
+        let Some(facts) = found.of(&key)? else { continue };
         let store_id = id_of(&store, StoreId::from_bytes, "listings.store_id")?;
         let listing_id = id_of(&id, ListingId::from_bytes, "listings.id")?;
-        ids.push((id_of(&key, SellerId::from_bytes, "listings.seller_id")?, id));
-        if let Some(facts) = found.of(&key)? {
+        if last != id {
             let to = Addressee { store_id, listing_id, sku: sku.clone(), external_id, extra };
             facts.listings.entry(sku).or_default().push(to);
+            last = id;
         }
-    }
-    // Bounded statements: a group may touch tens of thousands of listings.
-    for chunk in ids.chunks(10 * ROWS_PER_STATEMENT) {
-        let mut by_seller: BTreeMap<SellerId, Vec<Vec<u8>>> = BTreeMap::new();
-        for (seller, id) in chunk {
-            by_seller.entry(*seller).or_default().push(id.clone());
-        }
-        let rows: Vec<PushRow> = on!(conn, c => of_sellers!(pushes, &by_seller,
-            |of| pushes::listing_id.eq_any(of.clone()).and(is_active()).and(is_waiting()).and(is_increase())).load(c)?);
-        for row in rows {
-            let key = row.seller_id.clone();
-            let push = row.push()?;
-            if let Some(facts) = found.of(&key)? {
-                facts.pushes.push(push);
-            }
+        if let Some(row) = waiting {
+            facts.pushes.push(row.push()?);
         }
     }
     Ok(())

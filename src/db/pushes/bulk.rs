@@ -4,7 +4,9 @@ use super::codes::{CONFIRMED, HELD, QUEUED, RETRYING, claimable_codes};
 use super::conditions::{is_claimable, is_held, is_increase, is_overwrite, is_rejected_increase};
 use super::row::{PushRow, put_pushes};
 use crate::db::connection::{Backend, on};
+use crate::db::kept::kept;
 use crate::db::schema::{pushes, stores};
+use crate::db::sets::among_ids;
 use crate::db::{Changed, Result, Tenant};
 use crate::domain::push::{Push, WAITS_FOR_STORE};
 use crate::domain::{ListingId, StoreId, Timestamp};
@@ -23,9 +25,9 @@ impl Tenant<'_> {
         put_pushes(self.conn, &rows)
     }
 
-    /// Saves a page after [`Push::begin`]. What its pushes share is one statement; only quantity and base, which no
-    /// index has, are written row by row.
+    /// Saves a page after [`Push::begin`], of which all pushes have the same call.
     pub(in crate::db) fn put_sending(&mut self, page: &[Push]) -> Result<()> {
+        use diesel::sql_types::{Array, BigInt, Binary, SmallInt};
         let key = self.key();
         let rows: Vec<PushRow> = page.iter().map(|push| PushRow::new(&key, push)).collect();
         let Some(first) = rows.first() else { return Ok(()) };
@@ -34,37 +36,43 @@ impl Tenant<'_> {
         if !rows.iter().all(|row| shared(row) == of_first) {
             return put_pushes(self.conn, &rows);
         }
-        // First, so that no row is ever `sending` without its quantity, not even within the transaction.
-        self.put_amounts(&rows)?;
-        let (scope, ids) = (self.scope(), ids(page.iter()));
-        on!(self.conn, c => diesel::update(scope.pushes().filter(pushes::id.eq_any(&ids)))
-            .set((pushes::state.eq(first.state), pushes::attempts.eq(pushes::attempts + 1), pushes::call_id.eq(&first.call_id),
-                pushes::resolution.eq(first.resolution), pushes::due_at.eq(first.due_at), pushes::updated_at.eq(first.updated_at))).execute(c))?;
-        Ok(())
-    }
-
-    fn put_amounts(&mut self, rows: &[PushRow]) -> Result<()> {
-        use diesel::sql_types::{Array, BigInt, Binary, Nullable};
-        let (key, scope) = (self.key(), self.scope());
         match &mut self.conn.backend {
             Backend::Sqlite(c) => {
-                for row in rows {
-                    diesel::update(scope.pushes().filter(pushes::id.eq(&row.id)))
-                        .set((pushes::quantity.eq(row.quantity), pushes::base.eq(row.base)))
-                        .execute(c)?;
+                for row in &rows {
+                    let update = diesel::sql_query(
+                        "UPDATE pushes SET quantity = ?, base = ?, state = ?, attempts = attempts + 1, call_id = ?, resolution = ?, \
+                         due_at = ?, updated_at = ? WHERE seller_id = ? AND id = ?",
+                    );
+                    let update = update
+                        .bind::<Nullable<BigInt>, _>(row.quantity)
+                        .bind::<Nullable<BigInt>, _>(row.base)
+                        .bind::<SmallInt, _>(row.state)
+                        .bind::<Nullable<Binary>, _>(&row.call_id)
+                        .bind::<Nullable<SmallInt>, _>(row.resolution)
+                        .bind::<Nullable<BigInt>, _>(row.due_at)
+                        .bind::<BigInt, _>(row.updated_at)
+                        .bind::<Binary, _>(&key)
+                        .bind::<Binary, _>(&row.id);
+                    kept(update).execute(c)?;
                 }
             }
-            // One statement on PostgreSQL, where each costs a round trip.
             Backend::Postgres(c) => {
-                diesel::sql_query(
-                    "UPDATE pushes SET quantity = v.quantity, base = v.base FROM unnest($1, $2, $3) AS v (id, quantity, base) \
-                     WHERE pushes.seller_id = $4 AND pushes.id = v.id",
-                )
-                .bind::<Array<Binary>, _>(rows.iter().map(|row| &row.id).collect::<Vec<_>>())
-                .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.quantity).collect::<Vec<_>>())
-                .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.base).collect::<Vec<_>>())
-                .bind::<Binary, _>(&key)
-                .execute(c)?;
+                let update = diesel::sql_query(
+                    "UPDATE pushes SET quantity = v.quantity, base = v.base, state = $1, attempts = pushes.attempts + 1, call_id = $2, \
+                     resolution = $3, due_at = $4, updated_at = $5 FROM unnest($6, $7, $8) AS v (id, quantity, base) \
+                     WHERE pushes.seller_id = $9 AND pushes.id = v.id",
+                );
+                let update = update
+                    .bind::<SmallInt, _>(first.state)
+                    .bind::<Nullable<Binary>, _>(&first.call_id)
+                    .bind::<Nullable<SmallInt>, _>(first.resolution)
+                    .bind::<Nullable<BigInt>, _>(first.due_at)
+                    .bind::<BigInt, _>(first.updated_at)
+                    .bind::<Array<Binary>, _>(rows.iter().map(|row| &row.id).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.quantity).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.base).collect::<Vec<_>>())
+                    .bind::<Binary, _>(&key);
+                kept(update).execute(c)?;
             }
         }
         Ok(())
@@ -77,10 +85,10 @@ impl Tenant<'_> {
         let (confirmed, others): (Vec<&Push>, Vec<&Push>) = page.iter().partition(|push| push.is_confirmed());
         let ids = ids(confirmed.into_iter());
         if !ids.is_empty() {
-            on!(self.conn, c => diesel::update(scope.pushes().filter(pushes::id.eq_any(&ids)))
+            on!(self.conn, c => kept(diesel::update(scope.pushes().filter(among_ids(pushes::id, ids.clone())))
                 .set((pushes::state.eq(CONFIRMED), pushes::updated_at.eq(now), pushes::confirmed_at.eq(now),
                     pushes::due_at.eq(None::<Timestamp>), pushes::failing_since.eq(None::<Timestamp>), pushes::in_doubt.eq(false),
-                    pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>), pushes::raw_answer.eq(None::<String>))).execute(c))?;
+                    pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>), pushes::raw_answer.eq(None::<String>)))).execute(c))?;
         }
         let rows: Vec<PushRow> = others.into_iter().map(|push| PushRow::new(&key, push)).collect();
         put_pushes(self.conn, &rows)
@@ -90,8 +98,8 @@ impl Tenant<'_> {
     pub(in crate::db) fn note_contained(&mut self, overwritten: &[ListingId]) -> Result<()> {
         if !overwritten.is_empty() {
             let (scope, of) = (self.scope(), overwritten.iter().map(ListingId::bytes).collect::<Vec<_>>());
-            on!(self.conn, c => diesel::update(scope.pushes().filter(pushes::listing_id.eq_any(&of)).filter(is_rejected_increase()))
-                .set(pushes::contained.eq(true)).execute(c))?;
+            let rejected = || scope.pushes().filter(among_ids(pushes::listing_id, of.clone())).filter(is_rejected_increase());
+            on!(self.conn, c => kept(diesel::update(rejected()).set(pushes::contained.eq(true))).execute(c))?;
         }
         Ok(())
     }
@@ -109,8 +117,8 @@ impl Tenant<'_> {
                     .filter(pushes::updated_at.gt(now))
                     .filter(is_claimable())
             };
-            on!(self.conn, c => diesel::update(ahead().filter(pushes::failing_since.gt(now))).set(pushes::failing_since.eq(now)).execute(c))?;
-            on!(self.conn, c => diesel::update(ahead()).set((pushes::due_at.eq(now), pushes::updated_at.eq(now))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(ahead().filter(pushes::failing_since.gt(now))).set(pushes::failing_since.eq(now))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(ahead()).set((pushes::due_at.eq(now), pushes::updated_at.eq(now)))).execute(c))?;
         }
         Ok(())
     }
@@ -118,18 +126,18 @@ impl Tenant<'_> {
     /// [`Push::hold_with_store`] for every push of this store. Returns how many are held.
     pub fn hold_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         let (scope, states) = (self.scope(), claimable_codes());
-        Ok(on!(self.conn, c => diesel::update(scope.pushes()
+        Ok(on!(self.conn, c => kept(diesel::update(scope.pushes()
             .filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null()).filter(pushes::state.eq_any(&states)))
             .set((pushes::state.eq(HELD), pushes::due_at.eq(None::<Timestamp>), pushes::updated_at.eq(now),
-                pushes::failing_since.eq(None::<Timestamp>), pushes::reason.eq(coalesce(pushes::reason, WAITS_FOR_STORE)))).execute(c))?)
+                pushes::failing_since.eq(None::<Timestamp>), pushes::reason.eq(coalesce(pushes::reason, WAITS_FOR_STORE))))).execute(c))?)
     }
 
     /// [`Push::hurry`] for every push of this store.
     pub fn hurry_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         let scope = self.scope();
-        Ok(on!(self.conn, c => diesel::update(scope.pushes()
+        Ok(on!(self.conn, c => kept(diesel::update(scope.pushes()
             .filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.gt(now)).filter(pushes::state.eq(RETRYING)))
-            .set((pushes::due_at.eq(now), pushes::updated_at.eq(now))).execute(c))?)
+            .set((pushes::due_at.eq(now), pushes::updated_at.eq(now)))).execute(c))?)
     }
 
     /// [`Push::release_with_store`] for every push of this store, and clears the note of refused credentials. A paused
@@ -137,16 +145,16 @@ impl Tenant<'_> {
     pub fn release_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         self.note(Changed::Configuration);
         let scope = self.scope();
-        on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
+        on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
             .set((stores::needs_reauthorisation.eq(false), stores::write_refused.eq(false), stores::problem.eq(None::<String>),
-                stores::probe_at.eq(None::<Timestamp>))).execute(c))?;
+                stores::probe_at.eq(None::<Timestamp>)))).execute(c))?;
         if self.store(store)?.paused {
             return Ok(0);
         }
-        Ok(on!(self.conn, c => diesel::update(scope.pushes()
+        Ok(on!(self.conn, c => kept(diesel::update(scope.pushes()
             .filter(pushes::store_id.eq(store.bytes())).filter(pushes::state.eq(HELD)))
             .set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),
-                pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>))).execute(c))?)
+                pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>)))).execute(c))?)
     }
 
     /// [`Push::release_with_store`] for the oldest held push of this store, unless another one waits already. Returns how

@@ -1,15 +1,13 @@
 //! A push as a row.
 use super::codes::{kind_code, kind_of, resolution_code, resolution_of, state_code, state_of};
-use crate::db::connection::{Conn, on};
-use crate::db::schema::pushes;
-use crate::db::{Error, ROWS_PER_STATEMENT, Result, id_of};
+use crate::db::kept::inserts;
+use crate::db::{Error, Result, id_of};
 use crate::domain::push::{Invalid, Push, Record};
 use crate::domain::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
-use diesel::upsert::excluded;
+use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text};
 
-#[derive(Queryable, Insertable, Debug)]
-#[diesel(table_name = pushes, treat_none_as_default_value = false)]
+#[derive(Queryable, Debug)]
 pub(in crate::db) struct PushRow {
     pub(in crate::db) seller_id: Vec<u8>,
     pub(super) id: Vec<u8>,
@@ -120,32 +118,20 @@ impl From<Invalid> for Error {
     }
 }
 
-/// Adds pushes, or saves changed ones.
-pub(in crate::db) fn put_pushes(conn: &mut Conn, rows: &[PushRow]) -> Result<()> {
-    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-        on!(conn, c => diesel::insert_into(pushes::table).values(chunk)
-            .on_conflict((pushes::seller_id, pushes::id)).do_update().set((
-                pushes::quantity.eq(excluded(pushes::quantity)),
-                pushes::state.eq(excluded(pushes::state)),
-                pushes::attempts.eq(excluded(pushes::attempts)),
-                pushes::reason.eq(excluded(pushes::reason)),
-                pushes::next_step.eq(excluded(pushes::next_step)),
-                pushes::raw_answer.eq(excluded(pushes::raw_answer)),
-                pushes::updated_at.eq(excluded(pushes::updated_at)),
-                pushes::due_at.eq(excluded(pushes::due_at)),
-                pushes::confirmed_at.eq(excluded(pushes::confirmed_at)),
-                pushes::call_id.eq(excluded(pushes::call_id)),
-                pushes::base.eq(excluded(pushes::base)),
-                pushes::resolution.eq(excluded(pushes::resolution)),
-                pushes::failing_since.eq(excluded(pushes::failing_since)),
-                pushes::batch_limit.eq(excluded(pushes::batch_limit)),
-                pushes::cancel_requested.eq(excluded(pushes::cancel_requested)),
-                pushes::run_id.eq(excluded(pushes::run_id)),
-                pushes::in_doubt.eq(excluded(pushes::in_doubt)),
-                pushes::contained.eq(excluded(pushes::contained)),
-            )).execute(c))?;
-    }
-    Ok(())
+inserts! {
+    /// Adds pushes, or saves changed ones.
+    pub(in crate::db) fn put_pushes(&[PushRow]) into "pushes"
+    "ON CONFLICT (seller_id, id) DO UPDATE SET quantity = excluded.quantity, state = excluded.state, attempts = \
+    excluded.attempts, reason = excluded.reason, next_step = excluded.next_step, raw_answer = excluded.raw_answer, \
+    updated_at = excluded.updated_at, due_at = excluded.due_at, confirmed_at = excluded.confirmed_at, call_id = \
+    excluded.call_id, base = excluded.base, resolution = excluded.resolution, failing_since = excluded.failing_since, \
+    batch_limit = excluded.batch_limit, cancel_requested = excluded.cancel_requested, run_id = excluded.run_id, in_doubt = \
+    excluded.in_doubt, contained = excluded.contained";
+    seller_id: Binary, id: Binary, store_id: Binary, listing_id: Binary, sku: Text, external_id: Text, extra: Nullable<Text>, kind:
+    SmallInt, quantity: Nullable<BigInt>, state: SmallInt, attempts: Integer, reason: Nullable<Text>, next_step: Nullable<Text>,
+    raw_answer: Nullable<Text>, created_at: BigInt, updated_at: BigInt, due_at: Nullable<BigInt>, confirmed_at: Nullable<BigInt>,
+    call_id: Nullable<Binary>, base: Nullable<BigInt>, resolution: Nullable<SmallInt>, failing_since: Nullable<BigInt>, batch_limit:
+    Nullable<Integer>, cancel_requested: Bool, run_id: Nullable<Binary>, in_doubt: Bool, contained: Bool, cause: Nullable<Text>
 }
 
 pub(in crate::db) fn read_pushes(rows: Vec<PushRow>) -> Result<Vec<Push>> {

@@ -3,6 +3,7 @@
 //! Everything runs on one arbiter in virtual time, which [`World::sleep`] advances; every timer fires at its time. A story
 //! ends with a graceful stop, after which no work may be left.
 pub mod database;
+pub mod statements;
 
 use database::{Backend, TestDatabase};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 use crate::db::connection::{Conn, on};
 use crate::db::ledger::request::RecordRequest;
 use crate::db::schema::stock_events;
-use crate::db::scope::{Scope, of_sellers};
+use crate::db::scope::{Scope, of_each_seller};
 use crate::db::{Error, Result, id_of};
 use crate::domain::ledger::{Facts, MAX_AHEAD, Moved, occurred};
 use crate::domain::stock::EventKind;
@@ -41,7 +41,7 @@ pub(super) fn late_counts(conn: &mut Conn, requests: &[RecordRequest], found: &m
     }
     // A stock-take names thousands of SKUs, of which few have changed since; only those are summed one by one. An event
     // may say that it happened up to `MAX_AHEAD` after it was accepted.
-    let changed: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(stock_events, &late,
+    let changed: Vec<(Vec<u8>, String)> = on!(conn, c => of_each_seller!(stock_events, &late,
             |l| stock_events::sku.eq_any(l.skus()).and(stock_events::accepted_at.gt(l.since - MAX_AHEAD)))
         .select((stock_events::seller_id, stock_events::sku)).distinct().load(c)?);
     let mut changed_skus: BTreeMap<SellerId, BTreeSet<String>> = BTreeMap::new();

@@ -1,0 +1,76 @@
+//! How many statements the delivery of pushes takes, which on PostgreSQL is how many round trips. `cargo contract statements
+//! -- --nocapture` prints them. A bound may be lowered; whoever raises one says why in `src/doc/performance.md`.
+use crate::support::statements::{self, Statements};
+use crate::support::*;
+use serde_json::Value;
+use stocktide::db::DatabaseUrl;
+use stocktide::db::runs::RunFilter;
+
+/// What begins and ends transactions and savepoints.
+const BRACKETS: [&str; 5] = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"];
+
+/// Statements, those that begin and end transactions apart.
+fn count(sent: &Statements) -> u64 {
+    let is_bracket = |sql: &String| BRACKETS.iter().any(|word| sql.trim_matches('"').starts_with(word));
+    sent.iter().filter(|(sql, _)| !is_bracket(sql)).map(|(_, times)| times).sum()
+}
+
+fn print(name: &str, sent: &Statements) {
+    println!("{name}: {} statements", count(sent));
+    sent.iter().for_each(|(sql, times)| println!("  {times} x {}", sql.replace('\n', " ")));
+}
+
+/// The fewest statements of a few lone increases, from the event to the confirmation; what the service does in the background
+/// may add some.
+async fn lone_increase(world: &World, platform: Value, shops: usize) -> u64 {
+    let seller = world.seller(incremental).await;
+    for n in 0..shops {
+        seller.shop_on(platform.clone(), &format!("shop-{n}"), &["A"]).await;
+    }
+    seller.purchase("A", 1).await;
+    world.a_moment().await;
+    let mut least: Option<Statements> = None;
+    for _ in 0..3 {
+        statements::take(&world.database_url());
+        seller.purchase("A", 1).await;
+        world.a_moment().await;
+        let sent = statements::take(&world.database_url());
+        least = least.filter(|least| count(least) <= count(&sent)).or(Some(sent));
+    }
+    let least = least.unwrap();
+    print(&format!("an increase in {shops} shops"), &least);
+    count(&least)
+}
+
+#[test]
+fn a_lone_increase_takes_no_more_statements_than_it_did() {
+    statements::record();
+    story(async |world| {
+        let keyed =
+            [lone_increase(world, platform_that::knows_keys(), 1).await, lone_increase(world, platform_that::knows_keys(), 3).await];
+        let read = lone_increase(world, platform_that::only_adds(), 1).await;
+        println!("an increase under a key in one shop, and in three: {keyed:?}; one that is read first: {read}");
+        assert!(keyed[0] <= 25 && keyed[1] <= 53 && read <= 31, "{keyed:?} {read}");
+    });
+}
+
+#[test]
+fn an_overwrite_takes_no_more_statements_than_it_did() {
+    statements::record();
+    story(async |world| {
+        let seller = world.seller(off).await;
+        let skus: Vec<String> = (0..500).map(|n| format!("S{n:03}")).collect();
+        let skus: Vec<&str> = skus.iter().map(String::as_str).collect();
+        seller.shop("shop", &skus).await;
+        world.a_moment().await;
+        statements::take(&world.database_url());
+        let run = seller.sync(RunFilter::default()).await;
+        world.a_moment().await;
+        let sent = statements::take(&world.database_url());
+        print("an overwrite of 500 listings in 5 calls", &sent);
+        // On SQLite, a statement for each row that is written.
+        let bound = if matches!(world.database_url(), DatabaseUrl::Sqlite(_)) { 1_700 } else { 160 };
+        assert!(count(&sent) <= bound, "{}", count(&sent));
+        assert_eq!(seller.run(&run).await.done, 500);
+    });
+}

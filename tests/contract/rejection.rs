@@ -36,16 +36,17 @@ fn a_rejected_push_does_not_block_the_next_one_for_its_listing() {
 }
 
 #[test]
-fn an_increase_that_a_refused_overwrite_contained_is_not_lost_when_a_later_one_succeeds() {
+fn what_a_refused_overwrite_contained_is_not_lost_when_a_later_increase_succeeds() {
     story(async |world| {
-        let seller = world.seller(incremental).await;
+        let seller = world.seller(off).await;
         let shop = seller.shop("corner", &["A"]).await;
-        world.faults(|f| f.down = true);
+        world.faults(|f| f.untracked_items = vec!["A".into()]);
         seller.purchase("A", 5).await;
         seller.sync(RunFilter::default()).await;
-        world.faults(|f| (f.down, f.untracked_items) = (false, vec!["A".into()]));
-        world.sleep(minutes(5)).await;
-        assert_eq!(seller.lines().await, [increase(5, Superseded), overwrite(5, Rejected)]);
+        world.a_moment().await;
+        assert_eq!(seller.lines().await, [overwrite(5, Rejected)]);
+        seller.settings(incremental).await;
+        world.a_moment().await;
         world.all_is_well();
         seller.purchase("A", 2).await;
         world.a_moment().await;

@@ -67,7 +67,7 @@ pub struct Sent {
     pub answered: bool,
     /// After a read where [`Facts::reads_before_set`](super::Facts): what is reserved of each item.
     pub reserved: Vec<Option<i64>>,
-    /// After a check: the shop's own name, if the platform has told it.
+    /// After a check: the shop's own name, if the platform says it.
     pub shop: Option<String>,
 }
 

@@ -30,16 +30,16 @@ pub fn shop(store: &StoreConnection) -> Option<String> {
     identity(store, None)
 }
 
-/// The same, with the name that the platform itself has told in answer to a check.
-pub fn shop_as_told(store: &StoreConnection, told: &str) -> Option<String> {
-    identity(store, Some(told))
+/// The same, with the name that the platform itself gives in answer to a check.
+pub fn shop_by_name(store: &StoreConnection, name: &str) -> Option<String> {
+    identity(store, Some(name))
 }
 
-fn identity(store: &StoreConnection, told: Option<&str>) -> Option<String> {
+fn identity(store: &StoreConnection, name: Option<&str>) -> Option<String> {
     let setting = |name: &str| Some(store.setting(name)?.trim().to_lowercase());
     let address = || place(store.base_url.as_deref()?);
     let own = match store.platform.as_str() {
-        "shopify" => told
+        "shopify" => name
             .map(str::to_lowercase)
             .or_else(|| setting("shop"))
             .map(|shop| shop.trim_end_matches(".myshopify.com").to_owned())
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_shop_is_the_one_that_the_platform_says_it_is() {
         let by_address = test_store("shopify", json!({"shop": "other"}), &[]);
-        assert_eq!(shop_as_told(&by_address, "Acme.myshopify.com"), at("shopify", "", json!({"shop": "acme"})));
+        assert_eq!(shop_by_name(&by_address, "Acme.myshopify.com"), at("shopify", "", json!({"shop": "acme"})));
     }
 
     #[test]

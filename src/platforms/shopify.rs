@@ -9,8 +9,8 @@
 //!   request depends only on the call and the store's settings.
 //! - A listing's `external_id` is an inventory item (not a variant), its `location_id` a location; either as
 //!   `gid://shopify/…` or as the bare number. The store's `location_id` applies to listings without their own, and a listing
-//!   with another one is rejected. A store that names none, in a shop that sells online from several locations, is told
-//!   which there are; none is chosen for it. (Locations may be read with `read_inventory` since version 2024-10.)
+//!   with another one is rejected. A store that names none, in a shop that sells online from several locations, is asked
+//!   which; none is chosen for it. (Locations may be read with `read_inventory` since version 2024-10.)
 //! - 250 rows per call. A failure names its row by index in `field`; if the group of changes is null, no row was applied.
 //!   Rows that change nothing are missing from `changes`, which is a success. Top-level `errors` next to data may concern
 //!   one requested field while the change was applied, so `data.<mutation>` decides.

@@ -33,11 +33,11 @@ pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Ch
             exchange(service, caller, &mut connection, &check).await
         }
     };
-    let (results, told) = match answered {
+    let (results, name) = match answered {
         Ok(answered) => answered,
         Err(reason) => return Ok(Checked { reason: Some(reason), note: None }),
     };
-    caller.db.write(move |t| take_identity(t, id, told.as_deref(), now)).await?;
+    caller.db.write(move |t| take_identity(t, id, name.as_deref(), now)).await?;
     if store.needs_reauthorisation {
         // A read that works says nothing about writes: one held push finds out.
         let is_write = store.write_refused;

@@ -23,9 +23,9 @@ pub(super) fn shop_of(store: &Store) -> Option<String> {
     identity::shop(&connection_of(store, &Credentials::new()))
 }
 
-/// The shop that a store is, as its platform has told it in answer to a check.
-pub(super) fn told_shop_of(store: &Store, told: &str) -> Option<String> {
-    identity::shop_as_told(&connection_of(store, &Credentials::new()), told)
+/// The shop that a store is, by the name that its platform gives in answer to a check.
+pub(super) fn named_shop_of(store: &Store, name: &str) -> Option<String> {
+    identity::shop_by_name(&connection_of(store, &Credentials::new()), name)
 }
 
 /// Refuses a store that is the same shop as another one of the seller's: each of its sales and increases would count twice.
@@ -38,14 +38,14 @@ pub(super) fn check_shop_is_new(t: &mut Tenant<'_>, store: &Store) -> db::Result
 }
 
 /// Takes the identity of a store that has just answered a check, and refuses a store whose shop was connected before.
-pub(super) fn take_identity(t: &mut Tenant<'_>, store: StoreId, told: Option<&str>, now: Timestamp) -> db::Result<()> {
+pub(super) fn take_identity(t: &mut Tenant<'_>, store: StoreId, name: Option<&str>, now: Timestamp) -> db::Result<()> {
     let mut store = t.store(store)?;
-    let Some(shop) = told.and_then(|told| told_shop_of(&store, told)).or_else(|| shop_of(&store)) else { return Ok(()) };
+    let Some(shop) = name.and_then(|name| named_shop_of(&store, name)).or_else(|| shop_of(&store)) else { return Ok(()) };
     match other_store_of(t, &store, Some(&shop))? {
         // Ids are in the order in which stores were added, so of two stores of former versions the second is refused.
         Some(other) if other.id < store.id => return Err(is_connected_as(&other)),
-        Some(_) => return Ok(()),
-        None => {}
+        Some(other) if other.shop.as_ref() == Some(&shop) => return Ok(()),
+        _ => {}
     }
     if store.shop.as_ref() != Some(&shop) {
         (store.shop, store.updated_at) = (Some(shop), now);
@@ -54,7 +54,7 @@ pub(super) fn take_identity(t: &mut Tenant<'_>, store: StoreId, told: Option<&st
     Ok(())
 }
 
-/// Another store of the seller's that is this shop, by what its platform has told or by its settings.
+/// Another store of the seller's that is this shop, by what a check has found or by its settings.
 fn other_store_of(t: &mut Tenant<'_>, store: &Store, shop: Option<&String>) -> db::Result<Option<Store>> {
     let Some(shop) = shop else { return Ok(None) };
     let is_same = |other: &Store| other.id != store.id && (other.shop.as_ref() == Some(shop) || shop_of(other).as_ref() == Some(shop));

@@ -1,5 +1,6 @@
 //! Every misbehavior of shops on every platform: a whole service in virtual time, and the number in the shop as the
 //! verdict. `src/doc/misbehaving_shops.md` has the table; a cell without a test has its reason there.
+mod access;
 mod catalog;
 mod faces;
 mod marketplaces;
@@ -158,6 +159,7 @@ mod all {
 
 /// All stories of the table.
 mod told {
+    pub use super::access::a_token_that_may_only_read;
     pub use super::catalog::a_listing_paired_where_the_store_was;
     pub use super::stories::*;
 }

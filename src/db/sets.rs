@@ -110,11 +110,11 @@ pub(super) fn of_sellers<S, C>(seller: S, column: C, pairs: impl Iterator<Item =
 
 impl<S, C> AmongPairs<S, C> {
     /// What precedes the list, where it is that of one seller.
-    fn push_one<'b, DB: Backend>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
+    fn push_one<'b, DB>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
     where
         S: QueryFragment<DB>,
         C: QueryFragment<DB>,
-        DB: diesel::sql_types::HasSqlType<Binary>,
+        DB: Backend + diesel::sql_types::HasSqlType<Binary>,
         Vec<u8>: diesel::serialize::ToSql<Binary, DB>,
     {
         self.seller.walk_ast(out.reborrow())?;

@@ -152,7 +152,7 @@ mod tests {
             assert_eq!(contradicts(shown, 99), expected, "{shown}");
             assert!(!contradicts(shown, 100), "too long ago");
         }
-        let account = Account { late: LateNumbers::default().with(20), ..account };
+        let account = Account { late: LatestNumbers::default().with(20), ..account };
         assert_eq!(account.contradiction(20, at(99)), None, "it shows what it should, whoever left it");
     }
 

@@ -1,6 +1,6 @@
 //! What reads, looks and answers do to pushes and to their listings.
 use super::*;
-use crate::domain::push::{LOOK_AFTER, ListingUpdate};
+use crate::domain::push::{LOOK_AFTER, LatestNumbers, ListingUpdate};
 
 /// Reads, then sets.
 const SETS: Abilities = Abilities { adjust: false, ..READS };
@@ -23,7 +23,7 @@ fn read_before(pushes: &[Push], accounts: &HashMap<ListingId, Account>, outcome:
 
 #[test]
 fn nothing_is_added_to_a_number_that_a_cache_may_have_answered() {
-    let changed = Account { shown: Some(15), before: Some(10), changed_at: Some(at(0)), ..Account::default() };
+    let changed = Account { shown: Some(15), before: LatestNumbers::default().with(10), changed_at: Some(at(0)), ..Account::default() };
     let read = |abilities, shown| {
         let after = read_before(&[increase(1, 3)], &account_of(1, changed), &Outcome::Answered(vec![applied(shown)]), abilities);
         let bases: Vec<_> = after.claimed.iter().map(Push::base).collect();
@@ -151,7 +151,7 @@ fn a_look_heals_a_listing_that_contradicts_the_account_or_can_be_written_again_a
 fn a_look_that_found_nothing_out_is_repeated_soon() {
     let soon = ListingUpdate { look_at: Some(at(NOW_MS) + LOOK_AFTER), ..ListingUpdate::default() };
     let owed = Account { shown: Some(10), owed_since: Some(at(0)), doubt_until: Some(at(NOW_MS + 1)), ..Account::default() };
-    let cached = Account { shown: Some(10), before: Some(5), changed_at: Some(at(NOW_MS)), ..owed };
+    let cached = Account { shown: Some(10), before: LatestNumbers::default().with(5), changed_at: Some(at(NOW_MS)), ..owed };
     assert_eq!(look(owed, &lost(), false), soon);
     assert_eq!(look(owed, &Outcome::Answered(vec![ItemResult::Applied { shown: None }]), false), soon);
     assert_eq!(look(owed, &Outcome::Answered(vec![applied(12)]), true), soon, "what is under way will be answered anyway");

@@ -41,14 +41,17 @@ fn where_a_store_cannot_add_the_number_before_a_change_is_remembered_because_a_c
     let account = Account { shown: Some(8), ..Account::default() };
     let before = |push: Push, adds| update(push, account, &applied(13), adds, 5).1.before;
     let increase = || sent(PushKind::Increase, Resolution::ReadBack);
-    assert_eq!((before(increase(), false), before(overwrite(), false)), (Some(10), Some(8)));
+    assert_eq!(
+        (before(increase(), false), before(overwrite(), false)),
+        [10, 8].map(|number| Some(LatestNumbers::default().with(number))).into()
+    );
     assert_eq!((before(increase(), true), before(overwrite(), true)), (None, None));
 }
 
 #[test]
 fn an_answer_below_what_was_expected_is_a_sale_unless_a_late_request_left_exactly_that() {
     let account = |late| {
-        let late = LateNumbers::default().with(late);
+        let late = LatestNumbers::default().with(late);
         Account { shown: Some(20), doubt_until: Some(at(101)), late, ..Account::default() }
     };
     let heals = |push: Push, late, shown| update(push, account(late), &applied(shown), true, 100).1.heal.is_some();

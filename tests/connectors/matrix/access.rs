@@ -42,6 +42,8 @@ pub fn a_token_that_may_only_read(face: Face) {
         stage.sleep(60).await;
         assert!(stage.store().await.write_refused, "a check that works is no write that works");
         assert!(stage.calls().0 <= writes + 2, "{} writes", stage.calls().0);
+        let sizes: Vec<usize> = stage.shop.state().log.iter().filter(|(_, ask)| ask.writes()).map(|(_, ask)| ask.rows()).collect();
+        assert!(sizes[writes..].iter().all(|rows| *rows <= 1), "a single one is sent to find out: {sizes:?}");
         assert_eq!(stage.in_state(Held).await.len(), 12, "{:#?}", stage.pushes().await);
         stage.sleep(3000).await;
         assert!(stage.calls().0 <= writes + 6, "one probe in a quarter of an hour: {} writes", stage.calls().0);

@@ -1,8 +1,10 @@
 //! What a store is, and where its listings are.
-use super::all::{lazada, simulated, tiktok_shop, woocommerce};
+use super::all::{lazada, shopify, simulated, tiktok_shop, woocommerce};
 use super::faces::Face;
+use super::shop::Ask;
 use super::{FIRST, play};
 use serde_json::json;
+use std::time::Duration;
 use stocktide::db;
 use stocktide::db::listings::NewListing;
 use stocktide::db::stores::Store;
@@ -45,6 +47,29 @@ fn a_host_that_drops_the_authorization_header_is_named_with_the_step_to_take() {
         stage.world.handle.reconfigure(stage.world.db.id());
         stage.sleep(20).await;
         stage.all_show(15).await;
+    });
+}
+
+/// 0.1 s a row and 250 rows: the first call is not answered in time, and is repeated as it was; what follows is smaller.
+#[test]
+fn calls_under_a_key_shrink_after_a_timeout_and_the_one_that_was_sent_is_repeated_as_it_was() {
+    play(shopify(), 250, async |stage| {
+        stage.shop.trouble(|trouble| trouble.per_row = Duration::from_millis(100));
+        stage.numbers().for_each(|n| stage.shop.sells(n, 4));
+        stage.overwrite().await;
+        stage.sleep(600).await;
+        stage.all_show(10).await;
+        stage.arrive(5).await;
+        stage.sleep(900).await;
+        stage.all_show(15).await;
+        let state = stage.shop.state();
+        let sizes = |adds: bool| -> Vec<usize> {
+            let of_kind = |ask: &&Ask| matches!(ask, Ask::Add(_)) == adds && ask.writes();
+            state.log.iter().map(|(_, ask)| ask).filter(of_kind).map(Ask::rows).collect()
+        };
+        let (sets, adds) = (sizes(false), sizes(true));
+        assert!(sets.len() > 1 && sets.iter().all(|rows| *rows == 250), "{sets:?}");
+        assert!(adds.iter().all(|rows| *rows <= 125), "{adds:?}");
     });
 }
 

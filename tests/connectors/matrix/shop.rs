@@ -22,6 +22,11 @@ impl Ask {
         matches!(self, Self::Set(_) | Self::Add(_))
     }
 
+    /// How many listings it is about.
+    pub fn rows(&self) -> usize {
+        self.ids().len()
+    }
+
     fn ids(&self) -> Vec<u64> {
         match self {
             Self::Read(ids) => ids.clone(),

@@ -216,11 +216,15 @@ impl Tenant<'_> {
         Ok(results)
     }
 
-    /// Which of the rows pass SKUs to each other, or compete for one that is passed on; they have to be saved together.
+    /// Which of the rows pass SKUs to each other, compete for one that is passed on, or have SKUs that differ only by zeros
+    /// in front; they have to be saved together.
     pub fn passing_rows(&mut self, store: StoreId, rows: &[NewListing]) -> Result<Vec<bool>> {
         let existing = self.existing(store, rows)?;
         let wanted: Vec<_> = rows.iter().map(|row| (row.external_id.as_str(), row.sku.as_str())).collect();
-        Ok(conflicts::passing(&wanted, |sku| existing.by_sku.get(sku).map(String::as_str)))
+        let passing = conflicts::passing(&wanted, |sku| existing.by_sku.get(sku).map(String::as_str));
+        // Saved later, the one without zeros would be taken for the other, of which a spreadsheet has lost some.
+        let alike = conflicts::alike_but_for_zeros(&wanted);
+        Ok(passing.into_iter().zip(alike).map(|(passing, alike)| passing || alike).collect())
     }
 
     /// What [`Self::save_listings`] would do with each row, and what it would take the listing away from.

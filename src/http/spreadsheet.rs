@@ -3,18 +3,43 @@
 use super::columns;
 use super::error::ApiError;
 use csv::{ByteRecord, ReaderBuilder, Writer, WriterBuilder};
+use std::borrow::Cow;
 
 /// Rows looked at; a request with more is refused later.
 const MAX_ROWS: usize = crate::domain::limits::MAX_BULK + 1;
 /// Numbers with more digits than this are shortened by spreadsheet programs: `4.47812E+13`.
 const SHOWN_DIGITS: usize = 11;
 
+/// What becomes of a byte order mark when a file in UTF-8 is read as Windows-1252. Of all letters that are not ASCII, the same
+/// is left.
+const MARK_READ_AS_LATIN: &str = "ï»¿";
+/// Spreadsheet programs recognize their first three letters, and more of them.
+const MONTHS: [&str; 12] =
+    ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"];
+
 /// The file as UTF-8 with commas between the cells, without empty rows and without columns that are empty throughout.
 ///
 /// # Errors
-/// 400 if it is UTF-16 that cannot be read, 422 if it has too many columns.
+/// 400 if it is UTF-16 that cannot be read or was opened in another encoding than its own, 422 if it has too many columns.
 pub(super) fn plain(bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
+    rewritten(bytes, content)
+}
+
+/// As [`plain`], for a form that sends it back to be read once more: a formula that states what looks like one itself stays.
+///
+/// # Errors
+/// Those of [`plain`].
+pub(super) fn pasteable(bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
+    rewritten(bytes, |cell| Some(content(cell)).filter(|said| content(said) == *said).unwrap_or(cell.into()))
+}
+
+fn rewritten(bytes: &[u8], says: fn(&[u8]) -> Cow<'_, [u8]>) -> Result<Vec<u8>, ApiError> {
     let text = utf_8(bytes).map_err(ApiError::malformed)?;
+    if text.starts_with(MARK_READ_AS_LATIN.as_bytes()) {
+        return Err(ApiError::malformed(
+            "The letters of this file are damaged: a program opened it in another encoding than UTF-8. Open the original as UTF-8.",
+        ));
+    }
     let (separator, text) = separator(&text);
     // Before anything of it is kept.
     columns::check_width(text, separator)?;
@@ -32,7 +57,7 @@ pub(super) fn plain(bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
     each_row(text, separator, |row| {
         clean.clear();
         for (_, cell) in used.iter().zip(row).filter(|(used, _)| **used) {
-            clean.push_field(&content(cell));
+            clean.push_field(&says(cell));
         }
         written = flexible(&mut writer, &clean);
         rows += 1;
@@ -58,7 +83,7 @@ fn each_row(text: &[u8], separator: u8, mut look: impl FnMut(&ByteRecord) -> boo
 }
 
 /// The text in UTF-8, without a byte order mark.
-fn utf_8(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, String> {
+fn utf_8(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let zeros = |odd: usize| bytes.iter().skip(odd).step_by(2).take(32).filter(|byte| **byte == 0).count();
     let half = bytes.len().min(64) / 4;
     let unit: fn([u8; 2]) -> u16 = match bytes {
@@ -103,7 +128,7 @@ fn separator(text: &[u8]) -> (u8, &[u8]) {
 }
 
 /// What a cell says: a formula that only keeps its text from being taken for a number stands for that text.
-fn content(cell: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+fn content(cell: &[u8]) -> Cow<'_, [u8]> {
     match cell.strip_prefix(b"=\"").and_then(|rest| rest.strip_suffix(b"\"")) {
         Some(text) if text.contains(&b'"') => String::from_utf8_lossy(text).replace("\"\"", "\"").into_bytes().into(),
         Some(text) => text.into(),
@@ -126,11 +151,24 @@ pub(super) const SHORTENED: &str =
 /// A cell that a spreadsheet program shows and saves as it is. Text that it would change or run as a formula is written as
 /// a formula that only states it, which [`plain`] understands.
 pub(super) fn cell(text: &str) -> String {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
-    let loses_digits = is_number && (text.len() > SHOWN_DIGITS || (text.len() > 1 && text.starts_with('0')));
     let is_formula = text.starts_with(['=', '+', '-', '@']) || text.starts_with(['\t', '\r']);
-    let is_scientific = text.bytes().any(|byte| matches!(byte, b'e' | b'E')) && text.parse::<f64>().is_ok();
-    if loses_digits || is_formula || is_scientific { format!("=\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if is_formula || is_changed(text) { format!("=\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// Whether a spreadsheet program would take the text for a number, a date or a time that it writes in another way, such as
+/// `00123`, `1.50`, `3-4`, `1E5` or `MAR1`, or for a truth value.
+fn is_changed(text: &str) -> bool {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= SHOWN_DIGITS;
+    if text == "0" || (is_number && !text.starts_with('0')) {
+        return false;
+    }
+    let mut words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+    let is_of_a_number = |word: &str| {
+        let word = word.to_lowercase();
+        matches!(word.as_str(), "e" | "a" | "p" | "am" | "pm") || (word.len() > 2 && MONTHS.iter().any(|month| month.starts_with(&word)))
+    };
+    let is_of_numbers = text.contains(|c: char| c.is_ascii_digit()) && words.all(is_of_a_number);
+    is_of_numbers || text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
 }
 
 #[cfg(test)]
@@ -165,6 +203,7 @@ mod tests {
         }
         assert_eq!(read("sku;name\n\"A;B\";\"C,D\"\n".as_bytes()), "sku,name\nA;B,\"C,D\"\n");
         assert!(plain(&[0xff, 0xfe, 0x00, 0xd8, b'a', 0]).is_err(), "half a character");
+        assert!(plain("ï»¿sku,external_id\nGrÃ¶ÃŸe,1\n".as_bytes()).unwrap_err().detail().contains("UTF-8"));
         assert_eq!(plain(b"sku,external_id\n\xff\xfe,x\n").unwrap(), b"sku,external_id\n\xff\xfe,x\n", "left for the row to report");
     }
 
@@ -175,9 +214,31 @@ mod tests {
 
     #[test]
     fn text_that_a_spreadsheet_would_change_survives_the_way_out_and_back() {
-        for text in
-            ["00123", "0", "12345", "44781234567890", "=1+2", "+49 30", "-5", "@x", "A\"B", "=\"x\"", "1E5", "ABC-1", "赤", "5e", "E5"]
-        {
+        for text in [
+            "00123",
+            "0",
+            "12345",
+            "44781234567890",
+            "=1+2",
+            "+49 30",
+            "-5",
+            "@x",
+            "A\"B",
+            "=\"x\"",
+            "1E5",
+            "ABC-1",
+            "赤",
+            "5e",
+            "E5",
+            "1.50",
+            "3-4",
+            "2026-03-04",
+            "10:30",
+            "5%",
+            "MAR1",
+            "1-Sept",
+            "true",
+        ] {
             let mut writer = Writer::from_writer(Vec::new());
             writer.write_record(["sku", "external_id"]).unwrap();
             writer.write_record([cell(text).as_str(), "1"]).unwrap();
@@ -186,8 +247,22 @@ mod tests {
             let row = reader.records().next().unwrap().unwrap();
             assert_eq!(&row[0], text);
         }
-        assert_eq!(cell("00123"), "=\"00123\"");
-        assert_eq!([cell("12345"), cell("ABC-1"), cell("0")], ["12345", "ABC-1", "0"]);
+        for text in ["00123", "00", "123456789012", "1.50", "3-4", "1/2", "10:30", "1E5", "MAR1", "1-Sept", "4 PM", "true", "False"] {
+            assert_eq!(cell(text), format!("=\"{text}\""));
+        }
+        for text in ["12345", "0", "12345678901", "ABC-1", "Marble-1", "TRUEST", "赤1", "", "A"] {
+            assert_eq!(cell(text), text);
+        }
+    }
+
+    #[test]
+    fn rows_that_a_page_repeats_say_the_same_when_they_are_sent_again() {
+        let file = b"sku;external_id\n\"=\"\"00123\"\"\";1\n\"=\"\"=\"\"\"\"x\"\"\"\"\"\"\";2\n";
+        let once = plain(file).unwrap();
+        assert_eq!(read(file), "sku,external_id\n00123,1\n\"=\"\"x\"\"\",2\n");
+        let shown = pasteable(file).unwrap();
+        assert!(String::from_utf8_lossy(&shown).contains("\n00123,1\n"), "as short as can be");
+        assert_eq!((plain(&shown).unwrap(), pasteable(&shown).unwrap()), (once, shown));
     }
 
     #[test]

@@ -62,6 +62,19 @@ pub(super) fn passing<'a>(rows: &[Wanted<'_>], holder_of: impl Fn(&str) -> Optio
     rows.iter().map(|(listing, sku)| listings.contains(listing) || skus.contains(sku)).collect()
 }
 
+/// Which rows have a SKU of digits that differs from that of another row only by zeros in front.
+pub(super) fn alike_but_for_zeros(rows: &[Wanted<'_>]) -> Vec<bool> {
+    let without_zeros = |sku: &str| sku.bytes().all(|byte| byte.is_ascii_digit()).then(|| sku.trim_start_matches('0').to_owned());
+    let mut forms: HashMap<String, HashSet<&str>> = HashMap::new();
+    for (_, sku) in rows {
+        if let Some(form) = without_zeros(sku) {
+            forms.entry(form).or_default().insert(sku);
+        }
+    }
+    let has_several = |form: String| forms.get(&form).is_some_and(|skus| skus.len() > 1);
+    rows.iter().map(|(_, sku)| without_zeros(sku).is_some_and(has_several)).collect()
+}
+
 fn taken(external_id: &str) -> FieldError {
     FieldError::new(
         "/sku",
@@ -88,6 +101,13 @@ mod tests {
         assert_eq!(conflicts(&[("2", "D"), ("1", "B")], there), [false, false]);
         assert_eq!(conflicts(&[("1", "X"), ("1", "Y"), ("4", "X")], there), [false, true, true]);
         assert_eq!(conflicts(&[("1", "A"), ("4", "A")], there), [false, true]);
+    }
+
+    #[test]
+    fn skus_that_differ_by_zeros_in_front_belong_together() {
+        let alike = |skus: &[&'static str]| alike_but_for_zeros(&skus.iter().map(|sku| ("1", *sku)).collect::<Vec<_>>());
+        assert_eq!(alike(&["123", "A", "00123", "1230", "0123"]), [true, false, true, false, true]);
+        assert_eq!(alike(&["00123", "00123", "A1", "0A1", "0", "000"]), [false, false, false, false, true, true]);
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Imported {
 
 /// A file, and the text that could be pasted instead of it.
 fn with_text(file: Vec<u8>) -> (Vec<u8>, String) {
-    let text = match spreadsheet::plain(&file) {
+    let text = match spreadsheet::pasteable(&file) {
         Ok(plain) => String::from_utf8_lossy(&plain).into_owned(),
         Err(_) => String::from_utf8_lossy(&file).into_owned(),
     };

@@ -26,7 +26,7 @@ impl Tenant<'_> {
         };
         let scope = self.scope();
         on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
-            .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(problem), stores::probe_at.eq(now + PROBE_AFTER)))).execute(c))?;
+            .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(problem), stores::probe_at.eq(now + PROBE_AFTER)))).run(c))?;
         self.hold_store(store, now).map(drop)
     }
 
@@ -36,7 +36,7 @@ impl Tenant<'_> {
         on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
             .filter(stores::last_success_at.is_null()
                 .or(stores::last_success_at.lt(now - SUCCESS_EVERY).or(stores::last_success_at.gt(now)).assume_not_null()))
-            .set(stores::last_success_at.eq(now))).execute(c))?;
+            .set(stores::last_success_at.eq(now))).run(c))?;
         self.heal_marked(store, HEAL_PAGE, now).map(drop)
     }
 
@@ -47,12 +47,12 @@ impl Tenant<'_> {
         if row.needs_reauthorisation {
             self.release_store(store, now)?;
         } else {
-            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(None::<Timestamp>))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(None::<Timestamp>))).run(c))?;
         }
         self.heal_marked(store, 1, now)?;
         let more: i64 = on!(self.conn, c => scope.listings().filter(listings::store_id.eq(store.bytes())).filter(listings::marked).count().get_result(c))?;
         if more > 0 {
-            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(now + PROBE_AFTER))).run(c))?;
         }
         Ok(())
     }

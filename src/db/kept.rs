@@ -5,8 +5,13 @@
 //! costs PostgreSQL another round trip. A statement whose text does not depend on its values is [`kept`]; a list of values is
 //! a [`set`](super::sets), which is one bound value.
 use diesel::backend::Backend;
+use diesel::connection::{DefaultLoadingMode, LoadConnection};
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::Untyped;
+use diesel::sqlite::Sqlite;
+use diesel::{PgConnection, SqliteConnection};
 
 /// A statement that stays prepared; see [`kept`].
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +21,31 @@ pub(super) struct Kept<S>(S);
 pub(super) fn kept<S>(statement: S) -> Kept<S> {
     Kept(statement)
 }
+
+impl<S> Kept<S> {
+    /// Runs a statement that returns nothing.
+    pub(super) fn run<C: RunsKept<S>>(self, conn: &mut C) -> QueryResult<()> {
+        conn.run_kept(self)
+    }
+}
+
+/// A connection that runs kept statements.
+pub(super) trait RunsKept<S> {
+    fn run_kept(&mut self, statement: Kept<S>) -> QueryResult<()>;
+}
+
+macro_rules! runs_kept {
+    ($($connection:ty: $backend:ty),+) => {$(
+        impl<S: QueryFragment<$backend>> RunsKept<S> for $connection {
+            fn run_kept(&mut self, statement: Kept<S>) -> QueryResult<()> {
+                // By `load`, although there are no rows: `execute` takes a reference to the statement, and what a reference
+                // says about being prepared is not what this says, but what diesel's own parts say.
+                LoadConnection::<DefaultLoadingMode>::load(self, statement)?.try_for_each(|row| row.map(drop))
+            }
+        }
+    )+};
+}
+runs_kept!(SqliteConnection: Sqlite, PgConnection: Pg);
 
 impl<S: QueryFragment<DB>, DB: Backend> QueryFragment<DB> for Kept<S> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
@@ -33,8 +63,9 @@ impl<S> QueryId for Kept<S> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<S: Query> Query for Kept<S> {
-    type SqlType = S::SqlType;
+/// What it returns, if anything, is read by name.
+impl<S> Query for Kept<S> {
+    type SqlType = Untyped;
 }
 
 impl<S, C> RunQueryDsl<C> for Kept<S> {}
@@ -72,14 +103,14 @@ macro_rules! inserts {
                 Backend::Sqlite(c) => {
                     for row in rows {
                         let one = diesel::sql_query(INSERT.one.as_str())$(.bind::<$type, _>(&row.$column))+;
-                        kept(one).execute(c)?;
+                        kept(one).run(c)?;
                     }
                 }
                 Backend::Postgres(c) => {
                     for rows in rows.chunks($crate::db::ROWS_PER_STATEMENT) {
                         let many = diesel::sql_query(INSERT.many.as_str())
                             $(.bind::<diesel::sql_types::Array<$type>, _>(rows.iter().map(|row| &row.$column).collect::<Vec<_>>()))+;
-                        kept(many).execute(c)?;
+                        kept(many).run(c)?;
                     }
                 }
             }
@@ -88,3 +119,35 @@ macro_rules! inserts {
     };
 }
 pub(super) use inserts;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::schema::sellers;
+    use diesel::connection::{InstrumentationEvent, SimpleConnection};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn a_kept_update_is_prepared_once_and_stays_so() {
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        conn.batch_execute("CREATE TABLE sellers (id BLOB, name TEXT); INSERT INTO sellers VALUES (x'01', 'a')").unwrap();
+        let kept_now = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&kept_now);
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::CacheQuery { .. } = event {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        for name in ["b", "c"] {
+            let rename = diesel::update(sellers::table.filter(sellers::id.eq(vec![1]))).set(sellers::name.eq(name));
+            kept(rename).run(&mut conn).unwrap();
+            assert_eq!(kept_now.load(Ordering::Relaxed), 1);
+        }
+        let text = || diesel::sql_query("UPDATE sellers SET name = $1").bind::<diesel::sql_types::Text, _>("d");
+        text().execute(&mut conn).unwrap();
+        assert_eq!(kept_now.load(Ordering::Relaxed), 1, "diesel alone does not keep it");
+        kept(text()).run(&mut conn).unwrap();
+        assert_eq!(kept_now.load(Ordering::Relaxed), 2);
+    }
+}

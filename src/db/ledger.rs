@@ -136,7 +136,7 @@ fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow]) 
     for (seller, book) in books {
         let (key, changes) = (seller.bytes(), book.changes());
         if !changes.new_skus.is_empty() {
-            on!(conn, c => kept(diesel::update(sellers::table.find(&key)).set(sellers::sku_count.eq(changes.sku_count))).execute(c))?;
+            on!(conn, c => kept(diesel::update(sellers::table.find(&key)).set(sellers::sku_count.eq(changes.sku_count))).run(c))?;
         }
         let sku_row =
             |(sku, created_at): (String, _)| SkuRow { seller_id: key.clone(), folded: Some(fold(&sku)), sku, name: None, created_at };

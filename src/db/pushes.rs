@@ -277,7 +277,7 @@ impl Tenant<'_> {
         }
         if scope == CancelScope::AutoSync {
             on!(self.conn, c => kept(diesel::update(own.listings()).filter(listings::marked)
-                .set(listings::marked.eq(false))).execute(c))?;
+                .set(listings::marked.eq(false))).run(c))?;
         }
         Ok(count)
     }

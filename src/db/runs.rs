@@ -274,7 +274,7 @@ impl Tenant<'_> {
         let (run, expanded_to) = (&expansion.run, expansion.expanded_to.map(|id| id.bytes()));
         on!(self.conn, c => kept(diesel::update(scope.sync_runs().filter(sync_runs::id.eq(run.id.bytes())))
             .set((sync_runs::total.eq(run.total), sync_runs::expanded.eq(run.expanded), sync_runs::expanded_to.eq(expanded_to),
-                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at)))).execute(c))?;
+                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
         Ok(true)
     }
 
@@ -316,7 +316,7 @@ impl Tenant<'_> {
             let mut run = row.run()?;
             run.count(progress, now);
             on!(self.conn, c => kept(diesel::update(one()).set((sync_runs::done.eq(run.done), sync_runs::failed.eq(run.failed),
-                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at)))).execute(c))?;
+                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
         }
         Ok(())
     }
@@ -342,7 +342,7 @@ impl Tenant<'_> {
         let ids: Vec<Vec<u8>> = runs.iter().map(|run| run.id.bytes()).collect();
         on!(self.conn, c => kept(diesel::update(scope.sync_runs().filter(among_ids(sync_runs::id, ids)))
             .set((sync_runs::state.eq(any.state.as_str()), sync_runs::finished_at.eq(any.finished_at), sync_runs::reason.eq(&any.reason),
-                sync_runs::expanded.eq(any.expanded)))).execute(c))?;
+                sync_runs::expanded.eq(any.expanded)))).run(c))?;
         Ok(())
     }
 }

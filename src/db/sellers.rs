@@ -1,7 +1,6 @@
 //! Sellers and their API keys: what has to be known before there is a tenant. Used by the operator's API and to
 //! authenticate callers. Of a key only the SHA-256 is stored.
 use super::connection::on;
-use super::kept::kept;
 use super::schema::{api_keys, sellers, sync_settings, warehouses};
 use super::scope::Scope;
 use super::settings::SettingsRow;
@@ -133,9 +132,9 @@ pub fn save_seller(conn: &mut Conn, seller: &Seller) -> Result<()> {
     if !seller.suspended {
         conn.note(seller.id, Changed::Configuration);
     }
-    let changed = on!(conn, c => kept(diesel::update(sellers::table.find(seller.id.bytes())).filter(sellers::deleted_at.is_null()).set((
+    let changed = on!(conn, c => diesel::update(sellers::table.find(seller.id.bytes())).filter(sellers::deleted_at.is_null()).set((
         sellers::name.eq(&seller.name), sellers::timezone.eq(seller.timezone.name()), sellers::suspended.eq(seller.suspended),
-    ))).execute(c))?;
+    )).execute(c))?;
     if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
@@ -168,7 +167,7 @@ pub fn revoke_key(conn: &mut Conn, seller: SellerId, key: KeyId, now: Timestamp)
     let row = Scope::of(seller).api_keys().filter(api_keys::id.eq(key.bytes()));
     let revoked: Option<Timestamp> = on!(conn, c => row.clone().select(api_keys::revoked_at).get_result(c))?;
     if revoked.is_none() {
-        on!(conn, c => kept(diesel::update(row).set(api_keys::revoked_at.eq(now))).execute(c))?;
+        on!(conn, c => diesel::update(row).set(api_keys::revoked_at.eq(now)).execute(c))?;
     }
     Ok(())
 }

@@ -165,7 +165,7 @@ impl Tenant<'_> {
         }
         let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
         on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, ids.clone())).filter(listings::marked))
-            .set(listings::marked.eq(false))).execute(c))?;
+            .set(listings::marked.eq(false))).run(c))?;
         let by = SendBy::Overwrite(claim::overwrite_resolution(&terms.abilities));
         self.begin(aimed.claimed, CallId::new(now), by, now).map(|call| Some(Work::Send(call)))
     }

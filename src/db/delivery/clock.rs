@@ -46,7 +46,7 @@ impl Tenant<'_> {
             .filter(listings::store_id.eq(store.bytes())).filter(listings::settles_at.gt(now)).load(c))?;
         if rows.iter().any(|(_, at)| at.is_some_and(|at| at > latest)) {
             on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::store_id.eq(store.bytes()))
-                .filter(listings::settles_at.gt(latest))).set(listings::settles_at.eq(latest))).execute(c))?;
+                .filter(listings::settles_at.gt(latest))).set(listings::settles_at.eq(latest))).run(c))?;
         }
         let read =
             |(id, at): (Vec<u8>, Option<Timestamp>)| at.map(|at| Ok((id_of(&id, ListingId::from_bytes, "listings.id")?, at.min(latest))));

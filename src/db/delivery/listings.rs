@@ -115,17 +115,17 @@ impl Tenant<'_> {
             let id_bytes = id.bytes();
             if update.doubt_until.is_some() {
                 on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes)))
-                    .set(listings::doubt_until.eq(update.doubt_until))).execute(c))?;
+                    .set(listings::doubt_until.eq(update.doubt_until))).run(c))?;
             }
             if update.settles_at.is_some() {
                 on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes)))
-                    .set(listings::settles_at.eq(update.settles_at))).execute(c))?;
+                    .set(listings::settles_at.eq(update.settles_at))).run(c))?;
             }
             self.note_look(&id_bytes, &update, now)?;
             if update.mark {
-                on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes))).set(listings::marked.eq(true))).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes))).set(listings::marked.eq(true))).run(c))?;
                 on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).filter(stores::probe_at.is_null())
-                    .set(stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
+                    .set(stores::probe_at.eq(now + PROBE_AFTER))).run(c))?;
             }
             heal.extend(update.heal.map(|reason| (id, reason)));
         }
@@ -144,7 +144,7 @@ impl Tenant<'_> {
                          changed_at = CASE WHEN $3 IS NULL THEN changed_at ELSE $2 END WHERE seller_id = $4 AND id = $5",
                     );
                     let update = update.bind::<BigInt, _>(shown).bind::<BigInt, _>(now).bind::<Nullable<Text>, _>(before.as_deref());
-                    kept(update.bind::<Binary, _>(&key).bind::<Binary, _>(id)).execute(c)?;
+                    kept(update.bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c)?;
                 }
             }
             // One statement, since each costs a round trip.
@@ -160,7 +160,7 @@ impl Tenant<'_> {
                     .bind::<Array<BigInt>, _>(shown.iter().map(|row| row.shown).collect::<Vec<_>>())
                     .bind::<Array<Nullable<Text>>, _>(shown.iter().map(|row| row.before.as_deref()).collect::<Vec<_>>())
                     .bind::<Binary, _>(&key);
-                kept(update).execute(c)?;
+                kept(update).run(c)?;
             }
         }
         Ok(())
@@ -191,7 +191,7 @@ impl Tenant<'_> {
         let of = ids.iter().map(|id| Ok((id_of(id, ListingId::from_bytes, "listings.id")?, why.to_owned()))).collect::<Result<Vec<_>>>()?;
         self.overwrite_listings(&of, now)?;
         on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, ids.clone())))
-            .set(listings::marked.eq(false))).execute(c))?;
+            .set(listings::marked.eq(false))).run(c))?;
         Ok(ids.len())
     }
 }

@@ -53,7 +53,7 @@ impl Tenant<'_> {
     fn end_looks(&mut self, of: &[ListingId]) -> Result<()> {
         let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
         on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, ids.clone())))
-            .set(listings::look_at.eq(None::<Timestamp>))).execute(c))?;
+            .set(listings::look_at.eq(None::<Timestamp>))).run(c))?;
         Ok(())
     }
 
@@ -66,16 +66,16 @@ impl Tenant<'_> {
             let known: Option<Option<String>> = on!(self.conn, c => one().select(listings::late_numbers).get_result(c).optional())?;
             let known = known.flatten();
             let numbers = known.as_deref().map(LatestNumbers::parse).unwrap_or_default().with(number).text();
-            on!(self.conn, c => kept(diesel::update(one()).set(listings::late_numbers.eq(numbers))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(one()).set(listings::late_numbers.eq(numbers))).run(c))?;
         }
         if update.owed {
-            on!(self.conn, c => kept(diesel::update(one().filter(listings::owed_since.is_null())).set(listings::owed_since.eq(now))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(one().filter(listings::owed_since.is_null())).set(listings::owed_since.eq(now))).run(c))?;
         }
         if update.settled {
-            on!(self.conn, c => kept(diesel::update(one()).set(listings::owed_since.eq(None::<Timestamp>))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(one()).set(listings::owed_since.eq(None::<Timestamp>))).run(c))?;
         }
         if update.look_at.is_some() {
-            on!(self.conn, c => kept(diesel::update(one()).set(listings::look_at.eq(update.look_at))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(one()).set(listings::look_at.eq(update.look_at))).run(c))?;
         }
         Ok(())
     }

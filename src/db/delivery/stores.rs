@@ -30,14 +30,14 @@ impl Tenant<'_> {
             Access::Unknown => Ok(()),
             Access::Refused { problem, write } => {
                 on!(self.conn, c => kept(diesel::update(one())
-                    .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(&problem), stores::probe_at.eq(now + PROBE_AFTER)))).execute(c))?;
+                    .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(&problem), stores::probe_at.eq(now + PROBE_AFTER)))).run(c))?;
                 if write {
-                    on!(self.conn, c => kept(diesel::update(one()).set(stores::write_refused.eq(true))).execute(c))?;
+                    on!(self.conn, c => kept(diesel::update(one()).set(stores::write_refused.eq(true))).run(c))?;
                 }
                 self.hold_store(store, now).map(drop)
             }
             Access::TriedInVain => {
-                on!(self.conn, c => kept(diesel::update(one()).filter(stores::write_refused).set(stores::probe_at.eq(now))).execute(c))?;
+                on!(self.conn, c => kept(diesel::update(one()).filter(stores::write_refused).set(stores::probe_at.eq(now))).run(c))?;
                 Ok(())
             }
             Access::Written if self.store(store)?.write_refused => self.release_store(store, now).map(drop),
@@ -48,12 +48,14 @@ impl Tenant<'_> {
     /// The store works: marked listings get their overwrite. Returns whether that was noted; it is not noted at every call.
     pub(super) fn note_success(&mut self, store: StoreId, now: Timestamp) -> Result<bool> {
         let scope = self.scope();
-        let noted = on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
-            .filter(stores::last_success_at.is_null()
-                .or(stores::last_success_at.lt(now - SUCCESS_EVERY).or(stores::last_success_at.gt(now)).assume_not_null()))
-            .set(stores::last_success_at.eq(now))).execute(c))?;
+        let one = || scope.stores().filter(stores::id.eq(store.bytes()));
+        let last: Option<Option<Timestamp>> = on!(self.conn, c => one().select(stores::last_success_at).get_result(c).optional())?;
+        let is_news = last.flatten().is_none_or(|at| at < now - SUCCESS_EVERY || at > now);
+        if is_news {
+            on!(self.conn, c => kept(diesel::update(one()).set(stores::last_success_at.eq(now))).run(c))?;
+        }
         self.heal_marked(store, HEAL_PAGE, now)?;
-        Ok(noted > 0)
+        Ok(is_news)
     }
 
     /// Has a store that refuses its credentials tried again at once, unless it is paused.
@@ -61,7 +63,7 @@ impl Tenant<'_> {
         self.note(Changed::Configuration);
         let scope = self.scope();
         on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))
-            .filter(stores::needs_reauthorisation).filter(stores::paused.eq(false))).set(stores::probe_at.eq(now))).execute(c))?;
+            .filter(stores::needs_reauthorisation).filter(stores::paused.eq(false))).set(stores::probe_at.eq(now))).run(c))?;
         Ok(())
     }
 
@@ -70,7 +72,7 @@ impl Tenant<'_> {
     pub(super) fn probe_by_writing(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         let scope = self.scope();
         on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
-            .set(stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
+            .set(stores::probe_at.eq(now + PROBE_AFTER))).run(c))?;
         if self.release_one(store, now)? == 0 {
             self.heal_marked(store, 1, now)?;
         }
@@ -84,12 +86,12 @@ impl Tenant<'_> {
         if row.needs_reauthorisation {
             self.release_store(store, now)?;
         } else {
-            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(None::<Timestamp>))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(None::<Timestamp>))).run(c))?;
         }
         self.heal_marked(store, 1, now)?;
         let more: i64 = on!(self.conn, c => scope.listings().filter(listings::store_id.eq(store.bytes())).filter(listings::marked).count().get_result(c))?;
         if more > 0 {
-            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(now + PROBE_AFTER))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(now + PROBE_AFTER))).run(c))?;
         }
         Ok(())
     }

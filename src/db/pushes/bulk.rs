@@ -53,7 +53,7 @@ impl Tenant<'_> {
                         .bind::<BigInt, _>(row.updated_at)
                         .bind::<Binary, _>(&key)
                         .bind::<Binary, _>(&row.id);
-                    kept(update).execute(c)?;
+                    kept(update).run(c)?;
                 }
             }
             Backend::Postgres(c) => {
@@ -72,7 +72,7 @@ impl Tenant<'_> {
                     .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.quantity).collect::<Vec<_>>())
                     .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.base).collect::<Vec<_>>())
                     .bind::<Binary, _>(&key);
-                kept(update).execute(c)?;
+                kept(update).run(c)?;
             }
         }
         Ok(())
@@ -88,7 +88,7 @@ impl Tenant<'_> {
             on!(self.conn, c => kept(diesel::update(scope.pushes().filter(among_ids(pushes::id, ids.clone())))
                 .set((pushes::state.eq(CONFIRMED), pushes::updated_at.eq(now), pushes::confirmed_at.eq(now),
                     pushes::due_at.eq(None::<Timestamp>), pushes::failing_since.eq(None::<Timestamp>), pushes::in_doubt.eq(false),
-                    pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>), pushes::raw_answer.eq(None::<String>)))).execute(c))?;
+                    pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>), pushes::raw_answer.eq(None::<String>)))).run(c))?;
         }
         let rows: Vec<PushRow> = others.into_iter().map(|push| PushRow::new(&key, push)).collect();
         put_pushes(self.conn, &rows)
@@ -99,7 +99,7 @@ impl Tenant<'_> {
         if !overwritten.is_empty() {
             let (scope, of) = (self.scope(), overwritten.iter().map(ListingId::bytes).collect::<Vec<_>>());
             let rejected = || scope.pushes().filter(among_ids(pushes::listing_id, of.clone())).filter(is_rejected_increase());
-            on!(self.conn, c => kept(diesel::update(rejected()).set(pushes::contained.eq(true))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(rejected()).set(pushes::contained.eq(true))).run(c))?;
         }
         Ok(())
     }
@@ -117,8 +117,8 @@ impl Tenant<'_> {
                     .filter(pushes::updated_at.gt(now))
                     .filter(is_claimable())
             };
-            on!(self.conn, c => kept(diesel::update(ahead().filter(pushes::failing_since.gt(now))).set(pushes::failing_since.eq(now))).execute(c))?;
-            on!(self.conn, c => kept(diesel::update(ahead()).set((pushes::due_at.eq(now), pushes::updated_at.eq(now)))).execute(c))?;
+            on!(self.conn, c => kept(diesel::update(ahead().filter(pushes::failing_since.gt(now))).set(pushes::failing_since.eq(now))).run(c))?;
+            on!(self.conn, c => kept(diesel::update(ahead()).set((pushes::due_at.eq(now), pushes::updated_at.eq(now)))).run(c))?;
         }
         Ok(())
     }
@@ -126,18 +126,18 @@ impl Tenant<'_> {
     /// [`Push::hold_with_store`] for every push of this store. Returns how many are held.
     pub fn hold_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         let (scope, states) = (self.scope(), claimable_codes());
-        Ok(on!(self.conn, c => kept(diesel::update(scope.pushes()
+        Ok(on!(self.conn, c => diesel::update(scope.pushes()
             .filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null()).filter(pushes::state.eq_any(&states)))
             .set((pushes::state.eq(HELD), pushes::due_at.eq(None::<Timestamp>), pushes::updated_at.eq(now),
-                pushes::failing_since.eq(None::<Timestamp>), pushes::reason.eq(coalesce(pushes::reason, WAITS_FOR_STORE))))).execute(c))?)
+                pushes::failing_since.eq(None::<Timestamp>), pushes::reason.eq(coalesce(pushes::reason, WAITS_FOR_STORE)))).execute(c))?)
     }
 
     /// [`Push::hurry`] for every push of this store.
     pub fn hurry_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         let scope = self.scope();
-        Ok(on!(self.conn, c => kept(diesel::update(scope.pushes()
+        Ok(on!(self.conn, c => diesel::update(scope.pushes()
             .filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.gt(now)).filter(pushes::state.eq(RETRYING)))
-            .set((pushes::due_at.eq(now), pushes::updated_at.eq(now)))).execute(c))?)
+            .set((pushes::due_at.eq(now), pushes::updated_at.eq(now))).execute(c))?)
     }
 
     /// [`Push::release_with_store`] for every push of this store, and clears the note of refused credentials. A paused
@@ -147,14 +147,14 @@ impl Tenant<'_> {
         let scope = self.scope();
         on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
             .set((stores::needs_reauthorisation.eq(false), stores::write_refused.eq(false), stores::problem.eq(None::<String>),
-                stores::probe_at.eq(None::<Timestamp>)))).execute(c))?;
+                stores::probe_at.eq(None::<Timestamp>)))).run(c))?;
         if self.store(store)?.paused {
             return Ok(0);
         }
-        Ok(on!(self.conn, c => kept(diesel::update(scope.pushes()
+        Ok(on!(self.conn, c => diesel::update(scope.pushes()
             .filter(pushes::store_id.eq(store.bytes())).filter(pushes::state.eq(HELD)))
             .set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),
-                pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>)))).execute(c))?)
+                pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>))).execute(c))?)
     }
 
     /// [`Push::release_with_store`] for the oldest held push of this store, unless another one waits already. Returns how

@@ -13,7 +13,6 @@ use super::transport::{SendError, Transport};
 use crate::clock::Clock;
 use crate::domain::StoreId;
 use crate::domain::delivery::{ItemResult, Outcome};
-use crate::metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -92,16 +91,8 @@ impl Client {
     /// Waits for the app's and the store's rate limits. `None` when there is no such connector, which [`Self::send`]
     /// reports.
     pub async fn permit(&self, store: &StoreConnection, call: &Call) -> Option<Permit> {
-        self.permit_after(store, call, Duration::ZERO).await
-    }
-
-    /// [`Self::permit`] for a call that the limits have made wait already, which counts as part of its wait.
-    pub async fn permit_after(&self, store: &StoreConnection, call: &Call, waited: Duration) -> Option<Permit> {
         let platform = by_name(&store.platform)?;
-        let asked_at = tokio::time::Instant::now();
-        let permit = self.limits.acquire(store.store_id, &platform.facts(store), platform.cost(call)).await;
-        timings::permitted(platform.name(), waited + asked_at.elapsed());
-        Some(permit)
+        Some(self.limits.acquire(store.store_id, &platform.facts(store), platform.cost(call)).await)
     }
 
     /// Waits for most of the time until this store's next permit: what remains is at most `ahead`, or unknown.
@@ -119,6 +110,14 @@ impl Client {
     /// Ends the pause that this store's platform has asked for, because the seller wants to try again now.
     pub fn end_pause(&self, store: StoreId) {
         self.limits.end_pause(store);
+    }
+
+    /// [`Self::permit`], measured; `waited` is how long the limits have made this call wait already.
+    pub async fn permit_after(&self, store: &StoreConnection, call: &Call, waited: Duration) -> Option<Permit> {
+        let asked_at = tokio::time::Instant::now();
+        let permit = self.permit(store, call).await?;
+        timings::permitted(&store.platform, waited + asked_at.elapsed());
+        Some(permit)
     }
 
     /// Sends a call, once [`Self::permit`] has allowed it.
@@ -173,7 +172,7 @@ impl Client {
         self.counters.calls.fetch_add(1, Ordering::Relaxed);
         self.counters.throttled.fetch_add(u64::from(matches!(sent.outcome, Outcome::TryAgain { throttled: true, .. })), Ordering::Relaxed);
         let label = outcome_label(&sent.outcome);
-        metrics::note(|metrics| metrics.platform_call(platform.name(), label));
+        crate::metrics::note(|metrics| metrics.platform_call(platform.name(), label));
         timings::called(platform.name(), took);
         tracing::debug!(store.id = %store.store_id, platform = platform.name(), outcome = label, items = call.items.len(), duration_ms = took.as_millis(), "called a platform");
         sent
@@ -189,7 +188,7 @@ impl Client {
             unsent(Outcome::Refused { reason, next_step }, None)
         })?;
         let mask = Mask::of(store, Some(&request));
-        let permit = self.permit(store, &read).await;
+        let permit = self.permit_after(store, &read, Duration::ZERO).await;
         let reply = match self.exchange(fresh(request, Action::Read)).await {
             Ok(reply) => reply,
             Err(outcome) => {
@@ -241,7 +240,7 @@ impl Client {
             let store = &with_smaller_pages(store, halvings);
             let request = platform.variants_request(store, cursor, &self.stamp()).map_err(refused)?;
             let mask = Mask::of(store, Some(&request));
-            let permit = self.permit(store, &call).await;
+            let permit = self.permit_after(store, &call, Duration::ZERO).await;
             let reply = match self.exchange(fresh(request, Action::Read)).await {
                 // Too large, or too slow: a smaller page may not be.
                 Err(Outcome::Unknown { .. }) if halvings < MOST_HALVINGS => {

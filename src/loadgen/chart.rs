@@ -148,7 +148,7 @@ fn decades(lowest: f64, highest: f64) -> Vec<f64> {
     let mut power = lowest;
     while power <= highest {
         found.push(10_f64.powf(power));
-        if spanned <= 2.0 && power < highest {
+        if spanned <= 1.0 && power < highest {
             found.extend([2.0, 5.0].map(|step| step * 10_f64.powf(power)));
         }
         power += every;
@@ -247,6 +247,7 @@ mod tests {
         let chart = logarithmic(&[(16.0, 20.0, 3.0, String::new())], &[], ms_text);
         let labels: Vec<_> = chart.labels.iter().map(|label| label.text.as_str()).collect();
         assert_eq!(labels, ["10 ms", "20 ms", "50 ms", "100 ms"]);
+        assert_eq!(decades(2.0, 4.0), [100.0, 1_000.0, 10_000.0], "more would not fit on a phone");
         assert!(chart.bars[0].width > 90.0 && chart.bars[0].width < 100.0, "{:?}", chart.bars);
     }
 }

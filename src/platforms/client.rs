@@ -14,7 +14,6 @@ use super::transport::{SendError, Transport};
 use crate::clock::Clock;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::{StoreId, Timestamp};
-use crate::metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -97,14 +96,9 @@ impl Client {
     /// Waits for the app's and the store's rate limits. `None` when there is no such connector, which [`Self::send`]
     /// reports.
     pub async fn permit(&self, store: &StoreConnection, call: &Call) -> Option<Permit> {
-        self.permit_after(store, call, Duration::ZERO).await
-    }
-
-    /// [`Self::permit`] for a call that the limits have made wait already, which counts as part of its wait.
-    pub async fn permit_after(&self, store: &StoreConnection, call: &Call, waited: Duration) -> Option<Permit> {
         let platform = by_name(&store.platform)?;
-        let (facts, asked_at) = (platform.facts(store), tokio::time::Instant::now());
-        let permit = loop {
+        let facts = platform.facts(store);
+        loop {
             if let Some(app) = &facts.per_app {
                 self.quotas.until_free(app).await;
             }
@@ -112,11 +106,9 @@ impl Client {
             match &facts.per_app {
                 // Another store of the app has been faster.
                 Some(app) if !self.quotas.take(app).await => {}
-                _ => break permit,
+                _ => return Some(permit),
             }
-        };
-        timings::permitted(platform.name(), waited + asked_at.elapsed());
-        Some(permit)
+        }
     }
 
     /// Writes down in `book` what apps call in a day, so that it outlives the process.
@@ -147,6 +139,14 @@ impl Client {
                 return;
             }
         }
+    }
+
+    /// [`Self::permit`], measured; `waited` is how long the limits have made this call wait already.
+    pub async fn permit_after(&self, store: &StoreConnection, call: &Call, waited: Duration) -> Option<Permit> {
+        let asked_at = tokio::time::Instant::now();
+        let permit = self.permit(store, call).await?;
+        timings::permitted(&store.platform, waited + asked_at.elapsed());
+        Some(permit)
     }
 
     /// Ends the pause that this store's platform has asked for, because the seller wants to try again now.
@@ -215,7 +215,7 @@ impl Client {
         self.counters.calls.fetch_add(1, Ordering::Relaxed);
         self.counters.throttled.fetch_add(u64::from(matches!(sent.outcome, Outcome::TryAgain { throttled: true, .. })), Ordering::Relaxed);
         let label = outcome_label(&sent.outcome);
-        metrics::note(|metrics| metrics.platform_call(platform.name(), label));
+        crate::metrics::note(|metrics| metrics.platform_call(platform.name(), label));
         timings::called(platform.name(), took);
         tracing::debug!(store.id = %store.store_id, platform = platform.name(), outcome = label, items = call.items.len(), duration_ms = took.as_millis(), "called a platform");
         sent
@@ -231,7 +231,7 @@ impl Client {
             unsent(Outcome::Refused { reason, next_step }, None)
         })?;
         let mask = Mask::of(store, Some(&request));
-        let permit = self.permit(store, &read).await;
+        let permit = self.permit_after(store, &read, Duration::ZERO).await;
         let reply = match self.exchange(fresh(request, Action::Read)).await {
             Ok(reply) => reply,
             Err(outcome) => {
@@ -283,7 +283,7 @@ impl Client {
             let store = &with_smaller_pages(store, halvings);
             let request = platform.variants_request(store, cursor, &self.stamp()).map_err(refused)?;
             let mask = Mask::of(store, Some(&request));
-            let permit = self.permit(store, &call).await;
+            let permit = self.permit_after(store, &call, Duration::ZERO).await;
             let reply = match self.exchange(fresh(request, Action::Read)).await {
                 // Too large, or too slow: a smaller page may not be.
                 Err(Outcome::Unknown { .. }) if halvings < MOST_HALVINGS => {

@@ -33,15 +33,11 @@ fn add(simulator: &Simulator, at_us: i64) -> Answer {
 #[test]
 fn what_misbehaves_on_the_way_applies_nothing_and_what_misbehaves_on_the_way_back_applies_everything() {
     for (kind, shown) in [(Misbehavior::Firewall, 5), (Misbehavior::MaintenanceBefore, 5), (Misbehavior::UnavailableAfter, 8)] {
-        let simulator = shop(|faults| {
-            faults.misbehave.insert(kind, 1.0);
-        });
+        let simulator = shop(|faults| faults.misbehave = [(kind, 1.0)].into());
         assert_eq!(add(&simulator, 0).status, if kind == Misbehavior::Firewall { 403 } else { 503 });
         assert_eq!((simulator.quantity("acme", "101"), simulator.stats().faults[kind.name()]), (shown, 1));
     }
-    let simulator = shop(|faults| {
-        faults.misbehave.insert(Misbehavior::UnavailableAfter, 1.0);
-    });
+    let simulator = shop(|faults| faults.misbehave = [(Misbehavior::UnavailableAfter, 1.0)].into());
     assert_eq!(read(&simulator, 0).status, 200, "a read is not applied");
 }
 

@@ -601,11 +601,11 @@ impl Generator {
             200..=219 => return self.outage_of_days(),
             220..=239 => return self.forgotten_key(),
             240..=319 => return self.clock_trial(),
-            320..=1119 => return self.misbehaves(),
-            1120..=1269 => return self.caches(),
-            1270..=1469 => return self.live_again(),
-            1470..=1619 => return self.sale_in_doubt(),
-            1620..=1869 => return self.mends(),
+            320..=1319 => return self.misbehaves(),
+            1320..=1539 => return self.caches(),
+            1540..=1839 => return self.live_again(),
+            1840..=2239 => return self.sale_in_doubt(),
+            2240..=2839 => return self.mends(),
             _ => {}
         }
         match self.rng.random_range(0..1000) {

@@ -55,7 +55,10 @@ impl Generator {
     }
 
     pub(super) fn refusal(&mut self) -> Refusal {
-        pick(&mut self.rng, &[Refusal::Item, Refusal::WholeCall, Refusal::Untracked])
+        pick(
+            &mut self.rng,
+            &[Refusal::Item, Refusal::WholeCall, Refusal::WholeCall, Refusal::Untracked, Refusal::Untracked, Refusal::Untracked],
+        )
     }
 
     pub(super) fn live_again(&mut self) -> Step {

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 /// An app's calls by slot, from `since` on.
 pub fn app_calls(conn: &mut Conn, app: &str, since: i64) -> Result<Vec<(i64, i64)>> {
     Ok(on!(conn, c => app_calls::table.select((app_calls::slot, app_calls::calls))
-        .filter(app_calls::app.eq(app)).filter(app_calls::slot.ge(since)).load(c))?)
+        .filter(app_calls::app.eq(app)).filter(app_calls::slot.ge(since)).order(app_calls::slot).load(c))?)
 }
 
 /// Sets the calls of these slots of an app, and deletes those before `since`.

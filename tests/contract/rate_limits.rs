@@ -2,6 +2,7 @@
 //! other down.
 use crate::support::*;
 use serde_json::json;
+use stocktide::db::quotas::{app_calls, save_app_calls};
 use stocktide::db::runs::RunFilter;
 
 /// Checks that no window between two calls has more than burst + rate × time calls.
@@ -166,5 +167,21 @@ fn a_store_that_does_not_answer_never_delays_another() {
         assert_eq!((world.received(&dead), world.received(&quick)), (vec![], vec![add("B", 1)]));
         world.sleep(minutes(1)).await;
         assert_eq!(world.received(&dead), [add("A", 1)]);
+    });
+}
+
+#[test]
+fn what_an_app_has_called_today_is_kept_slot_by_slot_and_the_past_is_forgotten() {
+    story(async |world| {
+        let save = async |slots: Vec<(i64, u32)>, since| {
+            world.db().write(move |conn| save_app_calls(conn, "app", &slots, since)).await.unwrap();
+        };
+        save(vec![(7, 3), (8, 5)], 0).await;
+        save(vec![(8, 6), (9, 1)], 0).await;
+        let kept = async |since| world.db().read(move |conn| app_calls(conn, "app", since)).await.unwrap();
+        assert_eq!((kept(0).await, kept(9).await), (vec![(7, 3), (8, 6), (9, 1)], vec![(9, 1)]));
+        save(vec![(9, 2)], 8).await;
+        assert_eq!(kept(0).await, [(8, 6), (9, 2)]);
+        assert_eq!(world.db().read(|conn| app_calls(conn, "other", 0)).await.unwrap(), []);
     });
 }

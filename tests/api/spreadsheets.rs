@@ -50,6 +50,18 @@ fn lost_zeros_and_shortened_numbers_are_refused_by_row(backend: Backend) {
     assert_eq!(shop.put(b"sku,external_id\n123,44781234567890\n")["updated"], 1, "123 exists now, so it is meant");
 }
 
+fn a_file_with_both_a_sku_and_the_same_without_its_zeros_means_both_however_long_it_is(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let ada = api.seller("Ada");
+    let shop = Shop::new(&ada, &platform);
+    let between: String = (0..1_200).map(|n| format!("S{n},s{n}\n")).collect();
+    let file = format!("sku,external_id\n00123,1\n{between}123,2\n");
+    let preview = shop.dry_run(&file);
+    assert_eq!((&preview["created"], &preview["rejected"]), (&json!(1_202), &json!(0)));
+    let done = shop.put(file.as_bytes());
+    assert_eq!((&done["created"], &done["rejected"]), (&json!(1_202), &json!(0)), "{}", done["results"][1_201]);
+}
+
 fn files_in_the_formats_of_spreadsheets_are_understood(backend: Backend) {
     let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
@@ -68,6 +80,55 @@ fn files_in_the_formats_of_spreadsheets_are_understood(backend: Backend) {
         assert_eq!((&answer["rejected"], answer["results"].as_array().unwrap().len()), (&json!(0), 1), "{n}: {answer}");
         assert_eq!(shop.pairs(), [("1".to_owned(), "00123".to_owned())], "{n}");
     }
+}
+
+/// SKUs and ids of which spreadsheet programs make something else.
+const DELICATE: [&str; 27] = [
+    "00123",
+    "44781234567890",
+    "123456789012",
+    "=1+1",
+    "Größe-42 ü",
+    "1.50",
+    "3-4",
+    "MAR1",
+    "+49 30 123",
+    "-5",
+    "@x",
+    "1E5",
+    "A,B",
+    "A\"B",
+    "A;B",
+    "true",
+    "赤い靴",
+    "1 000",
+    "10:30",
+    "5%",
+    "2026-03-04",
+    "1/2",
+    "1,5",
+    "00",
+    "0",
+    "7",
+    "ABC-1",
+];
+
+/// The files are what LibreOffice 7.4 wrote after it had opened the console's export of such listings and saved it as a
+/// spreadsheet, once with formulas left as they are and once evaluated, with numbers and dates recognized.
+fn an_export_that_was_opened_and_saved_by_libreoffice_changes_nothing(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let ada = api.seller("Ada");
+    let shop = Shop::new(&ada, &platform);
+    let row = |n: usize| json!({ "sku": DELICATE[n], "external_id": DELICATE[(n + 5) % DELICATE.len()] });
+    let rows: Vec<Value> = (0..DELICATE.len()).map(row).collect();
+    assert_eq!(ada.put(&shop.path, &json!(rows)).is(200)["created"], DELICATE.len());
+    for file in [include_str!("libreoffice/formulas_kept.csv"), include_str!("libreoffice/formulas_evaluated.csv")] {
+        assert_eq!(shop.dry_run(file)["unchanged"], DELICATE.len(), "{}", shop.dry_run(file));
+    }
+    let damaged = include_bytes!("libreoffice/read_as_windows_1252.csv");
+    let refused = ada.send_as("PUT", &shop.path, "text/csv", damaged);
+    refused.is_problem(400);
+    assert!(refused.text().contains("UTF-8"), "{}", refused.text());
 }
 
 fn two_rows_may_swap_their_skus_and_a_row_that_would_take_one_that_is_kept_is_rejected(backend: Backend) {
@@ -107,7 +168,9 @@ fn a_dry_run_says_what_would_move_and_be_set_to_0_and_changes_nothing(backend: B
 
 on_both_backends![
     lost_zeros_and_shortened_numbers_are_refused_by_row,
+    a_file_with_both_a_sku_and_the_same_without_its_zeros_means_both_however_long_it_is,
     files_in_the_formats_of_spreadsheets_are_understood,
+    an_export_that_was_opened_and_saved_by_libreoffice_changes_nothing,
     two_rows_may_swap_their_skus_and_a_row_that_would_take_one_that_is_kept_is_rejected,
     a_dry_run_says_what_would_move_and_be_set_to_0_and_changes_nothing,
 ];

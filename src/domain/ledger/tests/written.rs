@@ -1,4 +1,4 @@
-//! What is written after an event, and what its client is told.
+//! What is written after an event, and how it is answered.
 use super::*;
 
 fn code(text: &str) -> WarehouseCode {
@@ -21,7 +21,7 @@ fn transfer(from: &str, to: &str, quantity: i64) -> NewEvent {
     NewEvent { event: StockEvent { warehouse: code(from), to_warehouse: Some(code(to)), ..new.event }, ..new }
 }
 
-/// The levels that are written after this event, and what its client is told.
+/// The levels that are written after this event, and the remark in its answer.
 fn written(new: &NewEvent) -> (Vec<(String, i64)>, Option<Remark>) {
     let mut book = Book::new(counted());
     let EventResult::Accepted { remark, .. } = book.apply(new, at(100), LIMITS) else { panic!("it is refused") };
@@ -52,13 +52,13 @@ fn a_transfer_of_before_a_count_still_changes_the_warehouse_that_was_not_counted
 }
 
 #[test]
-fn a_client_is_told_why_an_event_changed_nothing() {
-    let told = |new: &NewEvent| written(new).1.map(|remark| (remark.reason, remark.without_effect));
+fn the_answer_says_why_an_event_changed_nothing() {
+    let says = |new: &NewEvent| written(new).1.map(|remark| (remark.reason, remark.without_effect));
     let (late, included) = ("A count as of a later time is known, so this one changes nothing.", "The newest count includes this already");
-    assert_eq!(told(&happened(49, event("1", Count, 3))), Some((late.to_owned(), true)));
-    let (reason, without_effect) = told(&happened(49, event("1", Sale, 2))).unwrap();
+    assert_eq!(says(&happened(49, event("1", Count, 3))), Some((late.to_owned(), true)));
+    let (reason, without_effect) = says(&happened(49, event("1", Sale, 2))).unwrap();
     assert!(reason.starts_with(included) && without_effect, "{reason}");
-    assert_eq!(told(&happened(50, event("1", Sale, 2))), None);
+    assert_eq!(says(&happened(50, event("1", Sale, 2))), None);
 }
 
 #[test]

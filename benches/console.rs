@@ -71,7 +71,7 @@ async fn measure(server: Option<&str>) {
     };
     let now = Clock::system().now();
     let (stores, skus, records) = if is_measuring() { (STORES, SKUS, RECORDS) } else { (2, 10, 200) };
-    let db = database.open();
+    let db = database.open(None);
     let (seller, ids) = support::seller(&db, stores, skus, now).await;
     add_key(&db, seller, now).await;
     write_records(&url, records / (stores * skus), now);

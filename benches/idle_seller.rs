@@ -59,7 +59,7 @@ async fn measure() {
     // Comes first: later, the bare actors would reuse freed memory.
     let (bare, _bare_actors) = bare_actors().await;
     let database = Database::fresh(None);
-    let (db, clock) = (database.open(), Clock::system());
+    let (db, clock) = (database.open(None), Clock::system());
     let handle = start(&db, &clock);
     let mut waves = vec![Vec::new(), Vec::new()];
     for wave in &mut waves {

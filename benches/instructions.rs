@@ -2,7 +2,7 @@
 //! so that every run does the same. A count holds on a busy machine, too, where times do not.
 //!
 //! Arguments: the path and how many events or listings. An in-process platform answers; there is no HTTP on either side.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failing bench should stop at once")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing bench should stop at once")]
 
 mod support;
 
@@ -20,7 +20,7 @@ use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
 use stocktide::simulator::Simulator;
 use stocktide::simulator::in_process::InProcess;
-use support::{Database, purchases};
+use support::{Database, is_measuring, purchases};
 
 const SKUS: usize = 500;
 const STORES: usize = 3;
@@ -50,9 +50,7 @@ struct Stage {
 impl Stage {
     async fn new(stores: usize) -> Self {
         let database = Database::fresh(None);
-        let mut settings = db::Settings::new(database.url.clone());
-        settings.fault_injection = Some(Arc::new(OnThisThread));
-        let (db, clock) = (Db::open(&settings), Clock::starting_at("2026-03-02T12:00:00Z".parse().unwrap()));
+        let (db, clock) = (database.open(Some(Arc::new(OnThisThread))), Clock::starting_at("2026-03-02T12:00:00Z".parse().unwrap()));
         let transport = Arc::new(InProcess::new(Simulator::new(7), clock.clone()));
         let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
         let sealer = Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap());
@@ -102,19 +100,15 @@ async fn run(path: &str, count: usize) {
         "lone" => stage.lone(count).await,
         "batches" => stage.batches(count).await,
         "overwrites" => stage.overwrites(count).await,
-        other => panic_about(other),
+        other => panic!("there is no path {other}"),
     }
     stage.handle.shut_down().await;
-}
-
-fn panic_about(path: &str) {
-    Err::<(), _>(format!("there is no path {path}")).unwrap();
 }
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     let path = arguments.next().unwrap_or_else(|| "lone".to_owned());
-    let count = arguments.next().map_or(2, |count| count.parse().expect("a number"));
+    let count = arguments.next().map_or(if is_measuring() { 100 } else { 2 }, |count| count.parse().expect("a number"));
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     actix::System::with_tokio_rt(runtime).block_on(run(&path, count));
 }

@@ -116,7 +116,7 @@ fn round(server: Option<&str>, clients: usize, batch: usize) -> (f64, f64) {
     let database = Database::fresh(server);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ledger = runtime.block_on(async {
-        let (db, clock) = (database.open(), Clock::system());
+        let (db, clock) = (database.open(None), Clock::system());
         let mut sellers = Vec::new();
         for _ in 0..SELLERS {
             sellers.push(support::seller(&db, STORES, SKUS, clock.now()).await.0);

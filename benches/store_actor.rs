@@ -82,7 +82,7 @@ fn main() {
 async fn measure(server: Option<&str>) {
     let database = Database::fresh(server);
     let name = server.map_or("SQLite", |_| "PostgreSQL");
-    let stage = stage(database.open()).await;
+    let stage = stage(database.open(None)).await;
     let (store, bare) = (stage.launch().await, Bare.start());
     // Wait until the pushes caused by the setup are done and nothing is due.
     while !store.send(IsIdle(Duration::from_secs(1))).await.unwrap() {

@@ -1,6 +1,8 @@
 //! Shared by the benches: new databases, and sellers with stores on the simulated platform.
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
+use std::sync::Arc;
+use stocktide::db::fault_injection::FaultInjection;
 use stocktide::db::ledger::{Limits, NewEvent, RecordRequest};
 use stocktide::db::listings::NewListing;
 use stocktide::db::sellers::{Seller, create_seller};
@@ -41,8 +43,8 @@ impl Database {
         Self { url, _dir: dir, on_server }
     }
 
-    pub fn open(&self) -> Db {
-        Db::open(&Settings::new(self.url.clone()))
+    pub fn open(&self, fault_injection: Option<Arc<dyn FaultInjection>>) -> Db {
+        Db::open(&Settings { fault_injection, ..Settings::new(self.url.clone()) })
     }
 }
 

@@ -549,8 +549,10 @@ impl Checker<'_> {
                 } else {
                     let base = push.base.unwrap_or(i64::MIN);
                     let read = self.last_read.get(&(store.clone(), item.external_id.clone()));
-                    let read = read.map(|read| read.shown);
-                    item.quantity == Some(base + n) && read == Some(base) && item.expected == ability.compare().then_some(base)
+                    // The very same call is repeated whatever a look at the listing has shown meanwhile.
+                    let again = item.expected.is_some() && self.carried.contains_key(&push.id);
+                    let read = again || read.is_some_and(|read| read.shown == base);
+                    item.quantity == Some(base + n) && read && item.expected == ability.compare().then_some(base)
                 };
                 let under_key = !ability.keys() || key.as_deref().is_some_and(|key| crate::world::hex_of(key) == push.call);
                 right && n >= 0 && under_key

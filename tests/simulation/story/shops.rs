@@ -18,10 +18,12 @@ impl Generator {
     }
 
     fn odd_fault(&mut self) -> NetFault {
-        match self.rng.random_range(0..Misbehavior::ALL.len() + 4) {
-            0 | 1 => NetFault::SlowRows { ms: self.rng.random_range(5_001..8_000) },
-            2 | 3 => NetFault::LargeRows,
-            n => NetFault::Odd(Misbehavior::ALL[n - 4].0),
+        match self.rng.random_range(0..Misbehavior::ALL.len() + 6) {
+            // What befalls few calls is drawn more often.
+            0..=2 => NetFault::SlowRows { ms: self.rng.random_range(5_001..8_000) },
+            3 | 4 => NetFault::LargeRows,
+            5 => NetFault::Odd(Misbehavior::ProxyPageAfter),
+            n => NetFault::Odd(Misbehavior::ALL[n - 6].0),
         }
     }
 

@@ -133,19 +133,31 @@ impl World {
         let active = format!("pushes WHERE hex(store_id) = '{store_id}' AND external_id = '{}' AND state IN (0, 1, 3, 4, 6)", ITEMS[sku]);
         let is_owed = self.rows(&listing) == 1 && self.rows(&active) == 0;
         self.accept_again(seller, store, sku);
-        self.advance(LOOKED_MS).await;
+        // A store at which nothing is going on is found when the service looks for work next.
+        let looked_ms = LOOKED_MS + 1_000 * self.story.setup.poll_s;
+        self.advance(looked_ms).await;
         // An overwrite may be cancelled: by its rules, the listing may have no target.
         let cancelled = self.rows(&format!(
             "pushes WHERE hex(store_id) = '{store_id}' AND external_id = '{}' AND state = 8 AND updated_at > {}",
             ITEMS[sku],
-            self.clock.now().as_millis() - i64::try_from(LOOKED_MS).unwrap()
+            self.clock.now().as_millis() - i64::try_from(looked_ms).unwrap()
         ));
         let expected = is_new && is_owed && cancelled == 0 && self.is_served(seller, store);
         if !expected || processes != self.is_calm(seller, store) || processes.is_none() {
             return Ok(());
         }
         if self.rows(&listing) == 1 && self.rows(&active) == 0 {
-            return fail("refused listing not brought to its target", format!("{} of {store_id} is live again", SKUS[sku]));
+            let now = self.clock.now().as_millis();
+            let mut of_listing = |column: &str| {
+                let query = format!("SELECT coalesce({column} - {now}, 0) AS seq FROM {listing}");
+                format!("{column} in {} s", self.journal_reader.count(&query) / 1000)
+            };
+            let times = ["owed_since", "look_at", "doubt_until", "changed_at"].map(&mut of_listing);
+            let store = self.shop(seller, store).1;
+            return fail(
+                "refused listing not brought to its target",
+                format!("{} of {store} is live again; {how:?} for {for_ms} ms, {}", SKUS[sku], times.join(", ")),
+            );
         }
         self.count("live again");
         if how == Refusal::Untracked {

@@ -12,6 +12,14 @@ fn a_push_reports_where_it_goes_and_what_is_known_of_it() {
 }
 
 #[test]
+fn an_overwrite_says_why_it_was_made_and_otherwise_what_it_waits_for() {
+    let reason = |why, held| Push::overwrite(addressee(1), at(1), None, why, held).record().reason;
+    assert_eq!(reason(Some("healed"), false).as_deref(), Some("healed"));
+    assert_eq!(reason(Some("healed"), true).as_deref(), Some("healed"));
+    assert_eq!((reason(None, true).as_deref(), reason(None, false)), (Some(WAITS_FOR_STORE), None));
+}
+
+#[test]
 fn the_platforms_answer_is_kept_until_the_next_one() {
     let mut push = sent(PushKind::Increase, Resolution::ReadBack);
     push.note_answer(Some("502 Bad Gateway"));

@@ -1,7 +1,7 @@
 //! Documentation that concerns more than one file: [design decisions](decisions), [what API errors mean](errors), [what can
 //! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation),
-//! [what one seller can make another wait for](neighbours), [what the service costs](performance), [what a build costs](build_time), [the
-//! changelog](changes). The pages are the Markdown files in this folder.
+//! [what one seller can make another wait for](neighbours), [what the service costs](performance), [what a build
+//! costs](build_time), [the changelog](changes). The pages are the Markdown files in this folder.
 
 /// What each kind of problem document means, and what the client should do about it.
 #[doc = include_str!("errors.md")]

@@ -15,11 +15,13 @@ use crate::clock::Clock;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::{StoreId, Timestamp};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+mod counters;
 mod replies;
 
+pub use counters::CallCounts;
+use counters::Counters;
 use replies::{HALVINGS_AT_ONCE, MOST_HALVINGS, dated, fresh, halvings, nothing_sent, read_outcome, with_halvings};
 pub(super) use replies::{read_renewal, read_variants};
 
@@ -37,21 +39,6 @@ pub struct Client {
     timeout: Duration,
     clock: Clock,
     counters: Arc<Counters>,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    calls: AtomicU64,
-    throttled: AtomicU64,
-}
-
-/// Calls since the process started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CallCounts {
-    /// Calls of any outcome.
-    pub calls: u64,
-    /// Calls that the platform throttled.
-    pub throttled: u64,
 }
 
 /// The result of a call.
@@ -90,7 +77,7 @@ impl Client {
 
     /// Calls since the process started, shared by all clones.
     pub fn call_counts(&self) -> CallCounts {
-        CallCounts { calls: self.counters.calls.load(Ordering::Relaxed), throttled: self.counters.throttled.load(Ordering::Relaxed) }
+        self.counters.read()
     }
 
     /// Waits for the app's and the store's rate limits. `None` when there is no such connector, which [`Self::send`]
@@ -212,8 +199,7 @@ impl Client {
         };
         let took = started.elapsed();
         self.pause_if_throttled(store, &sent.outcome);
-        self.counters.calls.fetch_add(1, Ordering::Relaxed);
-        self.counters.throttled.fetch_add(u64::from(matches!(sent.outcome, Outcome::TryAgain { throttled: true, .. })), Ordering::Relaxed);
+        self.counters.add(&sent.outcome);
         let label = outcome_label(&sent.outcome);
         crate::metrics::note(|metrics| metrics.platform_call(platform.name(), label));
         timings::called(platform.name(), took);

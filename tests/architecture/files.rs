@@ -8,8 +8,8 @@ const MAX_LINES: usize = 400;
 const MAX_CONTRACT_LINES: usize = 650;
 /// Exceptions, none of them under `src`: file, limit, and why the file is not split.
 const LONGER: [(&str, usize, &str); 3] = [
-    ("tests/simulation/checker.rs", 620, "the invariants, one after another"),
-    ("tests/simulation/story.rs", 660, "everything that may happen in a story, drawn in one place"),
+    ("tests/simulation/checker.rs", 690, "the invariants, one after another"),
+    ("tests/simulation/story.rs", 720, "everything that may happen in a story, drawn in one place"),
     ("tests/simulation/world.rs", 800, "the world in which a story happens"),
 ];
 

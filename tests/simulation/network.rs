@@ -3,11 +3,16 @@
 //!
 //! Each store has its own simulated platform, which itself has no faults. A request sent before the service died still
 //! arrives.
+mod cache;
+mod fate;
+mod keys;
 mod request;
 
 use crate::journal::JournalReader;
 use crate::life::Life;
 use crate::story::{Ability, NetFault, Outage, Rng};
+use cache::Cache;
+use fate::{Fate, Seen};
 use futures_util::future::BoxFuture;
 use rand::RngExt;
 use request::{Outgoing, parse};
@@ -23,9 +28,6 @@ use tokio::time::Instant;
 
 /// Longer than the service waits for an answer, in milliseconds.
 const TOO_SLOW_MS: u64 = 10_000;
-
-/// The service relies on a key for 23 hours by its own clock, which may be set back without anybody noticing.
-const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(23 * 3600 + 1800);
 
 /// Something that happened at a platform.
 #[derive(Debug, Clone)]
@@ -79,19 +81,6 @@ pub struct Shop {
     may_be_late: bool,
 }
 
-/// The cache in front of a shop. What it keeps is what the service has seen: an answer that was lost on its way, or with the
-/// process, is not kept.
-#[derive(Default)]
-struct Cache {
-    until: Option<Instant>,
-    /// The read that was answered for each list of items.
-    kept_since: BTreeMap<Vec<String>, usize>,
-    /// Reads whose answers have not been seen yet.
-    unseen: BTreeSet<usize>,
-    /// How often the service had been disturbed when it was last asked.
-    disturbances: u64,
-}
-
 pub struct State {
     pub shops: BTreeMap<String, Shop>,
     pub history: Vec<HistoryEntry>,
@@ -111,40 +100,6 @@ pub struct State {
 pub struct Network {
     state: Arc<Mutex<State>>,
     clock: Clock,
-}
-
-enum Fate {
-    Refused,
-    Status(u16, Option<u64>),
-    /// This is answered instead.
-    Instead(Misbehavior),
-    /// Reaches the platform after this delay, then the service sees this.
-    Arrives {
-        after_ms: u64,
-        seen: Seen,
-    },
-    Lost {
-        seen: Seen,
-    },
-}
-
-#[derive(Clone, Copy)]
-enum Seen {
-    Answer {
-        after_ms: u64,
-    },
-    /// The platform's answer, disguised, or what is answered in its place.
-    Odd {
-        kind: Misbehavior,
-        after_ms: u64,
-    },
-    TooLarge,
-    Status(u16),
-    Garbage,
-    Cut {
-        after_ms: u64,
-    },
-    Nothing,
 }
 
 impl Network {
@@ -218,23 +173,6 @@ impl Network {
         shop.end_cache();
     }
 
-    /// A cache answers reads for this long.
-    pub fn cache(&self, name: &str, for_ms: u64) {
-        let mut state = self.state();
-        let shop = state.shops.get_mut(name).unwrap();
-        shop.end_cache();
-        shop.cache.until = Some(Instant::now() + Duration::from_millis(for_ms));
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds within minutes")]
-        let cache_s = for_ms as f64 / 1000.0;
-        let faults = Faults { cache_s, ..shop.simulator.faults() };
-        shop.simulator.set_faults(faults);
-    }
-
-    /// What caches have kept is gone: the clock by which the service knows how old it may be was set.
-    pub fn forget_cached(&self) {
-        self.state().shops.values_mut().for_each(Shop::forget_cached);
-    }
-
     /// The shop answers at this host from now on.
     pub fn move_to(&self, name: &str, host: String) {
         self.state().shops.get_mut(name).unwrap().host = host;
@@ -275,43 +213,6 @@ impl Network {
     }
 }
 
-impl Shop {
-    fn forget_cached(&mut self) {
-        self.simulator.forget_cached();
-        self.cache.kept_since.clear();
-        self.cache.unseen.clear();
-    }
-
-    fn end_cache(&mut self) {
-        self.forget_cached();
-        if self.cache.until.take().is_some() {
-            self.simulator.set_faults(Faults { cache_s: 0.0, ..self.simulator.faults() });
-        }
-    }
-
-    /// Forgets what the service may not have seen.
-    fn check_cache(&mut self, disturbances: u64) {
-        if self.cache.until.is_some_and(|until| until <= Instant::now()) {
-            self.end_cache();
-        }
-        let seen = self.cache.unseen.is_empty() && self.cache.disturbances == disturbances;
-        if self.cache.until.is_some() && !seen {
-            self.forget_cached();
-        }
-        self.cache.disturbances = disturbances;
-    }
-}
-
-/// Whether a fault can befall such a call.
-fn befalls(fault: NetFault, post: bool, items: usize) -> bool {
-    match fault {
-        NetFault::Odd(kind) => kind.befalls(!post),
-        NetFault::SlowRows { ms } => post && items as u64 * u64::from(ms) > TOO_SLOW_MS,
-        NetFault::LargeRows => items > 1,
-        _ => true,
-    }
-}
-
 impl State {
     fn note(&mut self, what: NetworkEvent) {
         let after = self.journal_reader.position();
@@ -320,85 +221,6 @@ impl State {
 
     fn count(&mut self, fault: &str) {
         *self.faults.entry(fault.to_owned()).or_default() += 1;
-    }
-
-    fn fate(&mut self, name: &str, host: &str, post: bool, items: usize) -> (Fate, Option<NetFault>) {
-        let way = self.rng.random_range(0..60);
-        let back = self.rng.random_range(0..60);
-        let calm = self.calm;
-        let shop = self.shops.get_mut(name).unwrap();
-        if let Some((how, until)) = shop.down {
-            if until > Instant::now() {
-                let (word, fate) = match how {
-                    Outage::Refused => ("outage: refused", Fate::Refused),
-                    Outage::Errors => ("outage: 503", Fate::Status(503, None)),
-                    Outage::Silence => ("outage: silence", Fate::Lost { seen: Seen::Nothing }),
-                    Outage::Throttled => ("outage: 429", Fate::Status(429, Some(5))),
-                };
-                self.count(word);
-                return (fate, None);
-            }
-            shop.down = None;
-        }
-        if shop.host != host {
-            self.count("wrong address");
-            return (Fate::Instead(Misbehavior::Firewall), None);
-        }
-        let of_this = (self.lose_answer_of == Some(self.sent_requests.len())).then_some(NetFault::LostAnswer);
-        let next = shop.faults.iter().position(|fault| befalls(*fault, post, items));
-        let Some(fault) = of_this.or_else(|| shop.faults.remove(next?).filter(|_| !calm)) else {
-            return (Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: back } }, None);
-        };
-        if let NetFault::Throttled { retry_after_s } = fault {
-            shop.paused_until = Instant::now() + Duration::from_secs(retry_after_s.min(3600));
-        }
-        shop.may_be_late |= matches!(fault, NetFault::LateWithin { .. } | NetFault::LateAfter { .. });
-        if fault == NetFault::Odd(Misbehavior::RetryAfterDate) {
-            shop.paused_until = Instant::now() + Duration::from_secs(DATED_PAUSE_S.unsigned_abs());
-        }
-        let (word, fate) = match fault {
-            NetFault::Odd(kind) if kind.part() == Part::Way => (kind.name(), Fate::Instead(kind)),
-            NetFault::Odd(kind) => (kind.name(), Fate::Arrives { after_ms: way, seen: Seen::Odd { kind, after_ms: back } }),
-            NetFault::SlowRows { ms } => {
-                ("slow rows", Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: items as u64 * u64::from(ms) } })
-            }
-            NetFault::LargeRows => ("answer too large", Fate::Arrives { after_ms: way, seen: Seen::TooLarge }),
-            NetFault::Refused => ("connection refused", Fate::Refused),
-            NetFault::Throttled { retry_after_s } => ("429", Fate::Status(429, Some(retry_after_s))),
-            NetFault::ErrorBefore => ("5xx before applying", Fate::Status(500, None)),
-            NetFault::ErrorAfter => ("5xx after applying", Fate::Arrives { after_ms: way, seen: Seen::Status(502) }),
-            NetFault::CutBefore => ("cut before applying", Fate::Lost { seen: Seen::Cut { after_ms: back } }),
-            NetFault::LostAnswer => ("answer lost", Fate::Arrives { after_ms: way, seen: Seen::Cut { after_ms: back } }),
-            NetFault::Silence => ("silence", Fate::Lost { seen: Seen::Nothing }),
-            NetFault::Garbage => ("garbage", Fate::Arrives { after_ms: way, seen: Seen::Garbage }),
-            NetFault::Slow { ms } => ("slow answer", Fate::Arrives { after_ms: way, seen: Seen::Answer { after_ms: ms.into() } }),
-            NetFault::LateWithin { ms } if post => {
-                ("applied late, within the settle time", Fate::Arrives { after_ms: ms.into(), seen: Seen::Cut { after_ms: 5 } })
-            }
-            NetFault::LateAfter { ms } if post => {
-                ("applied late, after the settle time", Fate::Arrives { after_ms: ms.into(), seen: Seen::Cut { after_ms: 5 } })
-            }
-            NetFault::LateWithin { .. } | NetFault::LateAfter { .. } => {
-                ("cut before applying", Fate::Lost { seen: Seen::Cut { after_ms: 5 } })
-            }
-        };
-        self.count(word);
-        (fate, Some(fault))
-    }
-
-    /// The key as the platform knows it: another one each time it has forgotten it.
-    fn remembered(&mut self, name: &str, key: String) -> String {
-        let now = Instant::now();
-        let (since, forgotten) = self.keys.entry((name.to_owned(), key.clone())).or_insert((now, 0));
-        let forget = now - *since > KEYS_REMEMBERED_FOR;
-        if forget {
-            (*since, *forgotten) = (now, *forgotten + 1);
-        }
-        let known = if *forgotten == 0 { key } else { format!("{key} {forgotten}") };
-        if forget {
-            self.count("key forgotten");
-        }
-        known
     }
 
     /// The platform's answer, and the request that it was first given to.

@@ -56,7 +56,8 @@ struct ListingState {
     /// Those of them that were refused for the listing's own sake: they have to be brought there in the same way once it can be
     /// written again.
     refused: BTreeSet<String>,
-    /// When the platform first refused it since it was last overwritten.
+    /// When the platform first refused it since it was last overwritten. The service looks ever more rarely from then on,
+    /// whatever is called off meanwhile.
     owed_since: Option<Instant>,
     /// Those of them that the overwrite in flight contains.
     rejected_before_target: Vec<String>,
@@ -122,7 +123,6 @@ impl ListingState {
     fn expect_no_heal(&mut self) {
         self.given_up.clear();
         self.refused.clear();
-        self.owed_since = None;
     }
 
     /// The units that this increase has yet to add.

@@ -56,8 +56,8 @@ MUTATIONS = {
             ),
             (
                 "src/db/ledger.rs",
-                "insert_into(stock_events::table).values(chunk).execute(c))?;",
-                "insert_into(stock_events::table).values(chunk).on_conflict_do_nothing().execute(c))?;",
+                'into "stock_events" "";',
+                'into "stock_events" "ON CONFLICT DO NOTHING";',
             ),
         ],
         "an_event_is_applied_once_however_often_it_is_sent",
@@ -66,16 +66,16 @@ MUTATIONS = {
         [
             (
                 "src/db/delivery/claim.rs",
-                "        ended.extend(claim::contained(self.active_pushes(&of)?, now));\n",
+                "        ended.extend(claim::contained(self.waiting_increases(&of)?, now));\n",
                 '        if !crate::planted("supersede without transaction") {\n'
-                "            ended.extend(claim::contained(self.active_pushes(&of)?, now));\n        }\n",
+                "            ended.extend(claim::contained(self.waiting_increases(&of)?, now));\n        }\n",
             ),
             (
                 "src/db/delivery/claim.rs",
                 "    /// Returns a claimed call of which not one byte was sent.",
                 "    /// Waiting increases of these listings give way.\n"
                 "    pub fn supersede_waiting(&mut self, of: &[ListingId], now: Timestamp) -> Result<()> {\n"
-                "        let contained = claim::contained(self.active_pushes(of)?, now);\n"
+                "        let contained = claim::contained(self.waiting_increases(of)?, now);\n"
                 "        self.put(&contained)\n    }\n\n"
                 "    /// Returns a claimed call of which not one byte was sent.",
             ),
@@ -212,9 +212,9 @@ MUTATIONS = {
                 "        self.kind == PushKind::Increase && (sending || self.state.is_waiting()) && !self.cancel_requested\n",
             ),
             (
-                "src/db/ledger/load.rs",
+                "src/db/scope.rs",
                 ".and(is_waiting())",
-                '.and(if crate::planted("merged into what is being sent") { is_active() } else { is_waiting() })',
+                '.and(if $crate::planted("merged into what is being sent") { is_active() } else { is_waiting() })',
             ),
         ],
         "increases_recorded_while_an_outcome_is_unknown",
@@ -249,8 +249,8 @@ MUTATIONS = {
         [
             (
                 "src/db/ledger/load.rs",
-                "stock_events::event_id.eq_any(w.events.clone()))",
-                "stock_events::event_id.eq_any(w.events.clone()))\n            .or_filter(crate::db::literal::is("
+                "of_sellers!(stock_events.event_id, pairs(wanted, |w| &w.events))",
+                "of_sellers!(stock_events.event_id, pairs(wanted, |w| &w.events))\n            .or_filter(crate::db::literal::is("
                 'if crate::planted("another tenant\'s event id") { "1 = 1" } else { "1 = 0" }))',
             ),
             (
@@ -429,8 +429,9 @@ MUTATIONS = {
             ),
             (
                 "src/domain/push/outcome.rs",
-                "            |shown: i64, expected: i64| shown > expected || ",
-                '            |shown: i64, expected: i64| shown > expected || crate::planted("fall taken for a contradiction") || ',
+                "        let contradicts = |(shown, expected): (i64, i64)| shown > expected || ",
+                '        let fell = |shown: i64, expected: i64| shown < expected && crate::planted("fall taken for a contradiction");\n'
+                "        let contradicts = |(shown, expected): (i64, i64)| shown > expected || fell(shown, expected) || ",
             ),
         ],
         "connectors matrix::a_sale_after_an_overwrite",

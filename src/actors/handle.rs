@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How often to check that all nodes are alive.
 const CHECK_NODES_EVERY: Duration = Duration::from_secs(1);
 
-/// How long the end of a process waits until what apps have called is written down.
+/// How long a process that ends waits for its apps' calls to be written down.
 const SETTLE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is running in this process.

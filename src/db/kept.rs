@@ -1,7 +1,7 @@
 //! Statements that stay prepared.
 //!
-//! diesel prepares anew, each time, every `UPDATE`, every upsert, every insert of several rows and, on SQLite, every list of
-//! values. Planning an update of `pushes`, which has a dozen indexes, takes SQLite several times as long as running it, and
+//! diesel prepares some statements anew each time: updates, upserts, inserts of several rows and, on SQLite, those with a list
+//! of values. Planning an update of `pushes`, which has a dozen indexes, takes SQLite several times as long as running it, and
 //! costs PostgreSQL another round trip. A statement whose text does not depend on its values is [`kept`]; a list of values is
 //! a [`set`](super::sets), which is one bound value.
 use diesel::backend::Backend;
@@ -38,8 +38,8 @@ macro_rules! runs_kept {
     ($($connection:ty: $backend:ty),+) => {$(
         impl<S: QueryFragment<$backend>> RunsKept<S> for $connection {
             fn run_kept(&mut self, statement: Kept<S>) -> QueryResult<()> {
-                // By `load`, although there are no rows: `execute` takes a reference to the statement, and what a reference
-                // says about being prepared is not what this says, but what diesel's own parts say.
+                // By `load`, although there are no rows: `execute` takes a reference to the statement, and a reference does not
+                // pass on `is_safe_to_cache_prepared`.
                 LoadConnection::<DefaultLoadingMode>::load(self, statement)?.try_for_each(|row| row.map(drop))
             }
         }

@@ -1,4 +1,4 @@
-//! Whose an API key is, for every request.
+//! Who owns an API key: asked for every request.
 use super::database::Db;
 use super::error::Result;
 use super::known_keys::Hash;

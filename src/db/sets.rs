@@ -27,7 +27,7 @@ impl Values {
         }
     }
 
-    /// How SQLite reads a value again of which `part` is the text.
+    /// The SQL that turns `part`, the text of a value, into that value again on SQLite.
     fn read(&self, part: &'static str) -> [&'static str; 3] {
         match self {
             Self::Ids(_) => ["unhex(", part, ")"],
@@ -45,7 +45,7 @@ impl Values {
 }
 
 fn json(texts: &[String]) -> String {
-    // Strings have no form that JSON lacks.
+    // Every string has a JSON form.
     serde_json::to_string(texts).unwrap_or_default()
 }
 

@@ -1,10 +1,9 @@
 //! Group commit: every write goes through a lane, and the writes waiting in a lane share one transaction.
 //!
 //! Waiting for the disk makes a commit cost more than all the statements in it, so the writes that arrive during one
-//! commit form the next. Each job runs in its own savepoint, except the first, whose failure ends a transaction in which
-//! nothing else has been done; it is answered only after the commit. A seller always uses
-//! the same lane. SQLite has one lane because it allows one writer; PostgreSQL has a few. Each lane has a connection of its
-//! own, for which it never has to wait.
+//! commit form the next. Each job runs in its own savepoint, except for one that is the first in its transaction, whose failure
+//! takes nothing else with it. Jobs are answered only after the commit. A seller always uses the same lane. SQLite has one lane
+//! because it allows one writer; PostgreSQL has a few. Each lane has a connection of its own, for which it never has to wait.
 //!
 //! In a lane the sellers take turns, and a group is limited in size and time: a seller that writes a lot uses the time that
 //! others leave, and does not delay them by more than one group. The stock events of one request may need several groups;

@@ -181,7 +181,7 @@ impl Tenant<'_> {
         now: Timestamp,
     ) -> Result<Option<ClaimedCall>> {
         let Some(method) = terms.abilities.increase_method() else { return Ok(None) };
-        // What was released of a store that has refused a write is to be sent.
+        // A store that has refused a write stays held while the push that was released to find out is sent.
         let row = self.store(store)?;
         if row.paused || (row.needs_reauthorisation && !row.write_refused) {
             return Ok(None);

@@ -22,7 +22,8 @@ impl Tenant<'_> {
         self.note_access(store, Access::after(outcome, false), now)
     }
 
-    /// The same after a write: a store that refused one before may be written to again, or another write is tried.
+    /// [`Self::note_outcome`] after a write, which may also show that a store that refused one can be written to again, or that
+    /// another one must be tried.
     pub(super) fn note_access(&mut self, store: StoreId, access: Access, now: Timestamp) -> Result<()> {
         let scope = self.scope();
         let one = || scope.stores().filter(stores::id.eq(store.bytes()));

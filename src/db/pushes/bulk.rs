@@ -25,7 +25,7 @@ impl Tenant<'_> {
         put_pushes(self.conn, &rows)
     }
 
-    /// Saves a page after [`Push::begin`], of which all pushes have the same call.
+    /// Saves a page after [`Push::begin`]; all its pushes have the same call.
     pub(in crate::db) fn put_sending(&mut self, page: &[Push]) -> Result<()> {
         use diesel::sql_types::{Array, BigInt, Binary, SmallInt};
         let key = self.key();

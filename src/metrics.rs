@@ -2,8 +2,8 @@
 //! [`doc::metrics`](crate::doc::metrics) says what a high value means and what to do about it.
 //!
 //! Labels are platforms, outcomes and kinds of work, never sellers, stores or SKUs, so that there are few of each. Durations
-//! are measured by their callers on tokio's clock, so that virtual time passes here, too. All services in one process share
-//! the series.
+//! are measured by their callers on tokio's clock, so that virtual time counts, too. All services in one process share the
+//! series.
 use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -19,7 +19,7 @@ pub enum Access {
     Written,
     /// It has refused a write for the sake of its listing, so another one may be accepted.
     TriedInVain,
-    /// Nothing.
+    /// It says nothing about that.
     Unknown,
 }
 

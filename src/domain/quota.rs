@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// The unit in which calls are counted, and how far the platform's clock may be from ours.
 pub const SLOT: TimeDelta = TimeDelta::minutes(10);
-/// Slots older than this, or as far ahead because the clock was set back, count no more.
+/// Slots older than this, or this far ahead because the clock was set back, no longer count.
 pub const KEPT_FOR: TimeDelta = TimeDelta::hours(26);
 const DAY: TimeDelta = TimeDelta::hours(24);
 
@@ -55,7 +55,7 @@ impl Spent {
         Self(slots.into_iter().collect())
     }
 
-    /// Counts one call made now, and forgets what counts no more.
+    /// Counts one call made now, and forgets what no longer counts.
     pub fn add(&mut self, now: Timestamp) {
         let kept = slot_of(now - KEPT_FOR)..=slot_of(now + KEPT_FOR);
         self.0.retain(|slot, _| kept.contains(slot));

@@ -77,7 +77,7 @@ impl Sub for Timestamp {
     type Output = TimeDelta;
     /// The time from `earlier` to `self`; negative if `self` is the earlier one.
     fn sub(self, earlier: Self) -> TimeDelta {
-        // Of all numbers of milliseconds, only `i64::MIN` is none of a `TimeDelta`.
+        // `i64::MIN` is the only number of milliseconds that a `TimeDelta` cannot hold.
         TimeDelta::try_milliseconds(self.0.saturating_sub(earlier.0)).unwrap_or(TimeDelta::MIN)
     }
 }

@@ -10,10 +10,10 @@ const MAX_ROWS: usize = crate::domain::limits::MAX_BULK + 1;
 /// Numbers with more digits than this are shortened by spreadsheet programs: `4.47812E+13`.
 const SHOWN_DIGITS: usize = 11;
 
-/// What becomes of a byte order mark when a file in UTF-8 is read as Windows-1252. Of all letters that are not ASCII, the same
-/// is left.
+/// What a byte order mark becomes when a file in UTF-8 is read as Windows-1252. All other letters outside ASCII are garbled in
+/// the same way.
 const MARK_READ_AS_LATIN: &str = "ï»¿";
-/// Spreadsheet programs recognize their first three letters, and more of them.
+/// Spreadsheet programs recognize a month by its first three letters or more.
 const MONTHS: [&str; 12] =
     ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"];
 
@@ -25,7 +25,8 @@ pub(super) fn plain(bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
     rewritten(bytes, content)
 }
 
-/// As [`plain`], for a form that sends it back to be read once more: a formula that states what looks like one itself stays.
+/// As [`plain`], for a form that sends it back to be read again: a cell that would look like a formula once it is unwrapped stays
+/// as it is.
 ///
 /// # Errors
 /// Those of [`plain`].

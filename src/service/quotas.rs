@@ -1,4 +1,4 @@
-//! Keeps the calls that apps have made today in the database, so that a restart neither waits for them nor makes them again.
+//! Keeps the calls that apps have made lately in the database, so that a process that starts knows what is left of their quotas.
 use crate::clock::Clock;
 use crate::db::{self, Db};
 use crate::domain::quota::{KEPT_FOR, Spent, slot_of};
@@ -16,7 +16,7 @@ pub struct AppCalls {
 }
 
 impl AppCalls {
-    /// Keeps them there.
+    /// Keeps them in this database.
     pub fn new(db: Db, clock: Clock) -> Self {
         Self { db, clock }
     }

@@ -37,7 +37,7 @@ pub(super) fn check_shop_is_new(t: &mut Tenant<'_>, store: &Store) -> db::Result
     }
 }
 
-/// Takes the identity of a store that has just answered a check, and refuses a store whose shop was connected before.
+/// Notes which shop a store is that has just answered a check, and refuses it if an earlier store is the same shop.
 pub(super) fn take_identity(t: &mut Tenant<'_>, store: StoreId, name: Option<&str>, now: Timestamp) -> db::Result<()> {
     let mut store = t.store(store)?;
     let Some(shop) = name.and_then(|name| named_shop_of(&store, name)).or_else(|| shop_of(&store)) else { return Ok(()) };

@@ -76,14 +76,14 @@ pub struct Account {
     pub doubt_until: Option<Timestamp>,
     /// What requests that were given up would make it show if they arrived after all.
     pub late: LatestNumbers,
-    /// What it showed before the last confirmed changes that set a number, as far as each came soon after the other: a cache
-    /// may have kept what was there before any of them.
+    /// What it showed before each of the last confirmed changes that set a number, if they followed each other closely: a cache
+    /// may have kept any of these numbers.
     pub before: LatestNumbers,
     /// When the last of these changes was confirmed.
     pub changed_at: Option<Timestamp>,
     /// Since when it is owed what the platform refused.
     pub owed_since: Option<Timestamp>,
-    /// Whether an increase of it was refused that no overwrite contains and nobody has retried.
+    /// Whether an increase of it was refused that has neither been contained in an overwrite nor retried.
     pub has_refused: bool,
 }
 
@@ -110,7 +110,7 @@ impl Account {
         self.changed_at.is_some_and(|at| at <= now && now < at + CACHED_FOR)
     }
 
-    /// What a cache may still answer once a change of what shows `number` is confirmed.
+    /// What a cache may still answer once a change from `number` is confirmed.
     pub(super) fn before_and(&self, number: i64, now: Timestamp) -> LatestNumbers {
         let earlier = if self.has_changed_lately(now) { self.before } else { LatestNumbers::default() };
         earlier.with(number)

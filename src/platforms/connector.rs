@@ -140,9 +140,9 @@ pub trait Platform: Send + Sync {
     fn request(&self, store: &StoreConnection, call: &Call, stamp: &Stamp) -> Result<Request, String>;
     /// Reads the reply to [`Self::request`].
     fn outcome(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Outcome;
-    /// How many units of each item are to be added to what is set, since they are reserved for orders, by the reply to a
-    /// read; `None` for an item that must not be set. Used only where [`Facts::reads_before_set`]; a set finds the number in the item's field
-    /// [`RESERVED`].
+    /// How many units of each item are to be added to what is set, since they are reserved for orders, by the reply to a read;
+    /// `None` for an item that must not be set. Used only where [`Facts::reads_before_set`]; a set finds the number in the item's
+    /// field [`RESERVED`].
     fn reserved(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Vec<Option<i64>>;
     /// The shop's own name on the platform, if the reply to a check tells it in the form that the store's settings have.
     fn shop(&self, reply: &Reply) -> Option<String>;

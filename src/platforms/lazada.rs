@@ -14,7 +14,7 @@
 //! either `refresh_token` with or without `access_token`, or `auth_code` for the first tokens.
 //!
 //! Limits: 50 inventory calls a second per seller (Inventory Management document); 10,000,000 calls a day per app, 10,000
-//! for a test app (set with `app_calls_per_day`); when a day begins is not stated, so no 24 hours hold more. Only the app's
+//! for a test app (set with `app_calls_per_day`). Since it is not stated when a day begins, no 24 hours hold more. Only the app's
 //! own console shows its quota for a particular call; it can be entered as `rate_limit`.
 //!
 //! Quirks: quantities are XML inside a form. Lazada ignores unknown elements and still reports success, so a wrong element

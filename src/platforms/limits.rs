@@ -1,4 +1,4 @@
-//! Rate limits: a token bucket for each store and one for each platform app.
+//! Rate limits: a token bucket for each store, one for each platform app that has such a limit, and the daily [`Quotas`] of apps.
 //!
 //! governor would wait on a real timer, so it is never asked to wait: the wait is computed and slept on tokio's clock,
 //! which tests can pause. When a platform throttles a store, the store pauses for as long as the platform says. When a

@@ -1,9 +1,10 @@
 //! SHOPLINE: the Admin REST API of the developer platform for shops at `*.myshopline.com`, version `VERSION` (released
-//! quarterly, supported for twelve months; the store's `api_version` overrides it). Checked in November 2026: the pages on
-//! setting and adjusting inventory show this version, which has been stable since June, so it is supported until June 2027;
-//! "REST Admin API pagination" confirms the path of the products and `page_info`. The other
-//! product of that name, for shops at `*.shoplineapp.com`, has a different host and different IDs, tokens and limits. It is
-//! a separate platform, [`super::shopline_open`], because sellers know which product they use and every setting differs.
+//! quarterly, supported for twelve months; the store's `api_version` overrides it). The other product of that name, for shops
+//! at `*.shoplineapp.com`, has a different host and different IDs, tokens and limits. It is a separate platform,
+//! [`super::shopline_open`], because sellers know which product they use and every setting differs.
+//!
+//! Checked in November 2026: the pages on setting and adjusting inventory show this version, which has been stable since June,
+//! so it is supported until June 2027; "REST Admin API pagination" confirms the path of the products and `page_info`.
 //!
 //! Abilities: sets, adjusts and reads one inventory item at one location per call. There are no idempotency keys and there
 //! is no compare-and-set, so the shown quantity is read before an increase is added, and a lost reply is resolved by reading

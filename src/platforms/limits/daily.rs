@@ -1,4 +1,4 @@
-//! The calls that apps may make in a day. They outlive the process: what is sent has been written down before.
+//! The calls that apps may make in a day. The count outlives the process, because calls are written down before they are made.
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::quota::{DailyQuota, Spent, slot_of};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// The pause after the book could not be read or written.
 const BOOK_PAUSE: Duration = Duration::from_secs(1);
-/// Writes that follow each other faster reserve twice as many calls each time.
+/// A write that follows the one before within this time reserves twice as many calls.
 const WRITE_EVERY: Duration = Duration::from_secs(3);
 
 /// Where spent calls are written down.
@@ -78,7 +78,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Quotas {
-    /// Nothing is spent so far as is known.
+    /// As far as is known, nothing has been spent yet.
     pub fn new(clock: Clock) -> Self {
         Self { clock, book: OnceLock::new(), apps: Mutex::default() }
     }

@@ -71,7 +71,7 @@ pub(super) struct Curve {
 pub(super) struct Mark {
     pub(super) percent: f64,
     pub(super) anchor: &'static str,
-    /// Between the line and its label.
+    /// The distance from the line to its label.
     pub(super) dx: f64,
     pub(super) text_y: f64,
     pub(super) from_y: f64,

@@ -51,7 +51,7 @@ pub struct Bucket {
     pub count: u64,
 }
 
-/// Takes notes of a run, in any order.
+/// Records what happens in a run, in any order.
 #[derive(Debug)]
 pub(super) struct Recording {
     start_us: i64,

@@ -1,6 +1,6 @@
 //! Numbers as a report's page shows them.
 
-/// A whole number with separated thousands.
+/// A whole number with its thousands separated.
 pub(super) fn whole(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);

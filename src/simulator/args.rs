@@ -90,13 +90,13 @@ pub struct FaultArgs {
     /// `misbehave` in `GET /control/faults`, such as challenge:0.01.
     #[arg(long, value_name = "KIND:P")]
     pub misbehave: Vec<Chance>,
-    /// Each row that is written delays the answer by so much, in milliseconds.
+    /// How much each row that is written delays the answer, in milliseconds.
     #[arg(long, value_name = "MS")]
     pub row_ms: Option<u64>,
-    /// Each row in an answer makes it so much longer, in bytes.
+    /// How much longer each row makes an answer, in bytes.
     #[arg(long, value_name = "BYTES")]
     pub row_bytes: Option<usize>,
-    /// A cache answers reads for so long with what they were answered first, in seconds (at most 300).
+    /// How long a cache repeats its first answer to a read, in seconds (at most 300).
     #[arg(long, value_name = "S")]
     pub cache_s: Option<f64>,
 }

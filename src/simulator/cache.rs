@@ -2,7 +2,7 @@
 use super::exchange::{Answer, Incoming};
 use std::collections::HashMap;
 
-/// Answers by what they were the answer to, with when they were given, in microseconds since 1970.
+/// Answers by the reads that they answer, each with its time in microseconds since 1970.
 #[derive(Default)]
 pub(super) struct Cache(HashMap<String, (i64, Answer)>);
 

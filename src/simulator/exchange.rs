@@ -60,7 +60,7 @@ pub struct Answer {
     pub text: Option<String>,
     /// Blanks behind the body, in bytes.
     pub padding: usize,
-    /// The transport delays it by so much, in milliseconds.
+    /// How much the transport delays it, in milliseconds.
     pub after_ms: u64,
     /// A cache has kept it since an earlier read.
     pub is_kept: bool,

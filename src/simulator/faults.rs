@@ -74,13 +74,13 @@ pub struct Faults {
     pub untracked_items: Vec<String>,
     /// Probability of each kind of misbehavior; at most one befalls a call.
     pub misbehave: BTreeMap<Misbehavior, f64>,
-    /// Each row that is written delays the answer by so much, in milliseconds.
+    /// How much each row that is written delays the answer, in milliseconds.
     pub row_ms: u64,
-    /// Each row in an answer makes it so much longer, in bytes.
+    /// How much longer each row makes an answer, in bytes.
     pub row_bytes: usize,
-    /// A cache answers reads for so long with what they were answered first, in seconds.
+    /// How long a cache repeats its first answer to a read, in seconds.
     pub cache_s: f64,
-    /// The cache says so.
+    /// Whether that cache says in its answers that it is one.
     pub says_cached: bool,
     /// The token may read but not write.
     pub read_only: bool,

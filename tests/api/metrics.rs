@@ -10,8 +10,8 @@ use stocktide::platforms::registry;
 /// Samples by name and labels, as they are written.
 type Samples = BTreeMap<String, f64>;
 
-/// Reads the text format strictly: each sample follows the help and the type of its family and is there once, the buckets of
-/// a histogram grow with their bounds, and the last one holds as many as `_count` says.
+/// Reads the text format strictly: each sample occurs once and follows the help and type of its family, the buckets of a
+/// histogram never fall as their bounds rise, and the last one holds as many as `_count` says.
 fn parse(text: &str) -> Samples {
     let mut samples = Samples::new();
     let (mut helped, mut family, mut kind) = (BTreeSet::new(), "", "");

@@ -82,7 +82,7 @@ fn files_in_the_formats_of_spreadsheets_are_understood(backend: Backend) {
     }
 }
 
-/// SKUs and ids of which spreadsheet programs make something else.
+/// SKUs and ids, some of which spreadsheet programs would change.
 const DELICATE: [&str; 27] = [
     "00123",
     "44781234567890",

@@ -53,7 +53,7 @@ struct ListingState {
     /// Those of them that were given up and have to be healed, unless the seller switches auto-sync off or the overwrite
     /// that heals them ends otherwise.
     given_up: BTreeSet<String>,
-    /// Those of them that were refused for the listing's own sake: they have to be brought there in the same way once it can be
+    /// Those of them that were refused because of the listing itself: they have to be made up for in the same way once it can be
     /// written again.
     refused: BTreeSet<String>,
     /// When the platform first refused it since it was last overwritten. The service looks ever more rarely from then on,

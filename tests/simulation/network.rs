@@ -273,7 +273,7 @@ impl State {
         (answer, from)
     }
 
-    /// The service has read what these items show, unless it is written in a way that cannot be read.
+    /// The service has read what these items show, unless the answer cannot be read.
     fn note_read(&mut self, request: usize, from: usize, name: &str, answer: &Answer, items: &[Item]) {
         let shown = items.iter().map(|item| shown_in(&answer.body, item)).collect();
         self.shops.get_mut(name).unwrap().cache.unseen.remove(&request);

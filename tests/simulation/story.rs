@@ -186,7 +186,7 @@ pub enum NetFault {
     },
     /// The shop, or what stands in front of it, misbehaves.
     Odd(Misbehavior),
-    /// Applied; each row delays the answer by so much. Befalls calls whose answer comes too late for that.
+    /// Applied; each row delays the answer this much. Befalls calls with so many rows that the answer comes too late.
     SlowRows {
         ms: u32,
     },
@@ -373,7 +373,7 @@ pub enum Step {
         between_ms: u64,
         second: Vec<Event>,
     },
-    /// A listing is refused while there is something to send to it, and accepted again later: what it is owed must be brought
+    /// A listing is refused while there is something to send to it, and accepted again later: what it is owed must be sent
     /// without anybody asking.
     LiveAgain {
         seller: usize,

@@ -26,7 +26,7 @@ fn denied(platform: &str) -> Canned {
     (200, &[], body)
 }
 
-/// Reads work and writes do not: nothing but a write that works releases what is held, and a single one is sent to find out.
+/// Reads work and writes do not: only a write that works releases what is held, and a single one is sent to find out.
 pub fn a_token_that_may_only_read(face: Face) {
     let (platform, batch) = (face.platform, face.batch);
     play(face, 12, async |stage| {

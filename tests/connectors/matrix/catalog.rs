@@ -13,7 +13,7 @@ use stocktide::domain::{Sku, StoreId};
 use stocktide::service::stores::StoreChange;
 use stocktide::service::{self, Error};
 
-/// Two stores of a former version that are the same shop: only the first may go on.
+/// Two stores that an earlier version let be the same shop: only the first may go on.
 #[test]
 fn the_second_of_two_stores_that_are_one_shop_is_refused_when_it_is_checked() {
     play(simulated(), 1, async |stage| {
@@ -33,7 +33,7 @@ fn the_second_of_two_stores_that_are_one_shop_is_refused_when_it_is_checked() {
     });
 }
 
-/// The keys arrive only in the address: the check names the step, and with it everything flows.
+/// The keys arrive only in the address: the check names the step, and once it is taken everything is sent.
 #[test]
 fn a_host_that_drops_the_authorization_header_is_named_with_the_step_to_take() {
     play(woocommerce(), 2, async |stage| {
@@ -57,7 +57,7 @@ fn calls_under_a_key_shrink_after_a_timeout_and_the_one_that_was_sent_is_repeate
         stage.shop.trouble(|trouble| trouble.per_row = Duration::from_millis(100));
         stage.numbers().for_each(|n| stage.shop.sells(n, 4));
         stage.overwrite().await;
-        // Not so long that the seller's actors end, which are what remembers the size.
+        // Not so long that the seller's actors end, since only they remember the size.
         stage.sleep(60).await;
         stage.all_show(10).await;
         stage.arrive(5).await;

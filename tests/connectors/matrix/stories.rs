@@ -334,7 +334,8 @@ pub fn a_corrected_address(face: Face) {
     });
 }
 
-/// Nothing is sold from a level that is not active, although it can be written: rejected, and brought there once it is.
+/// Nothing is sold from a level that is not active, although it can be written: the push is rejected, and made up for once the
+/// level is active.
 pub fn an_inactive_listing(face: Face) {
     play(face, 2, async |stage| {
         let activate = |active: bool| stage.shop.state().items.get_mut(&FIRST).unwrap().active = active;

@@ -29,7 +29,7 @@ impl Instrumentation for Recorder {
     }
 }
 
-/// Records what connections send that are opened from now on.
+/// Records what is sent by connections that are opened from now on.
 pub fn record() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| set_default_instrumentation(|| Some(Box::new(Recorder::default()))).unwrap());

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A listing that was refused for no longer than this before all faults ended has been looked at when that is checked.
+/// A listing that had been refused for no longer than this when all faults ended has been looked at by the time of the check.
 const LOOKED_AT_WITHIN: Duration = Duration::from_secs(90 * 60);
 
 impl Checker<'_> {
@@ -48,8 +48,8 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// What was refused for the listing's own sake is part of an overwrite by now, although nobody has retried it: looks at the
-    /// listing have become rarer while it was refused, up to half of that time.
+    /// What was refused because of the listing itself is part of an overwrite by now, although nobody has retried it. Looks at
+    /// the listing become rarer while it is refused: they may be up to half of that time apart.
     pub fn check_refused(&self) -> Verdict {
         let Some(calm_since) = self.world.calm_since else { return Ok(()) };
         for (id, listed) in &self.listed {

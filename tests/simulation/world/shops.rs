@@ -14,7 +14,8 @@ impl World {
         self.journal_reader.count(&format!("SELECT count(*) AS seq FROM {of}"))
     }
 
-    /// Whether nothing but what a step does keeps the store from being sent what is due, in one lifetime of the process.
+    /// Ends the faults of a store. Returns the current process if nothing but the step itself keeps the store from being sent what
+    /// is due while that process lives.
     fn is_calm(&mut self, seller: usize, store: usize) -> Option<u64> {
         let (id, name) = self.shop(seller, store);
         self.network.heal(&name);
@@ -117,7 +118,7 @@ impl World {
         });
     }
 
-    /// What a listing is owed is brought there soon after it is live again.
+    /// What a listing is owed is sent soon after it is live again.
     pub(super) async fn live_again(&mut self, seller: usize, store: usize, sku: usize, how: Refusal, for_ms: u64, id: u32) -> Verdict {
         let (seller, store) = self.working_store(seller, store);
         let sku = self.sold_sku(seller, store, sku);

@@ -66,8 +66,9 @@ impl Tenant<'_> {
         self.count_run_progress(&before, &page, now)?;
         self.update_listings(store, updates, now)?;
         self.note_contained(&outcome::overwritten(&page))?;
-        let is_news = finished.confirmed == 0 || self.note_success(store, now)?;
-        if is_news {
+        if finished.confirmed > 0 {
+            self.note_success(store, now)?;
+        } else {
             self.note_access(store, Access::after(outcome, true), now)?;
         }
         self.line_up(store, &page, now)?;

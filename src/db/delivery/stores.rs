@@ -46,17 +46,21 @@ impl Tenant<'_> {
         }
     }
 
-    /// The store works: marked listings get their overwrite. Returns whether that was noted; it is not noted at every call.
-    pub(super) fn note_success(&mut self, store: StoreId, now: Timestamp) -> Result<bool> {
+    /// The store works and has accepted a write: marked listings get their overwrite, and what was held because an earlier write
+    /// was refused is released.
+    pub(super) fn note_success(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         let scope = self.scope();
         let one = || scope.stores().filter(stores::id.eq(store.bytes()));
-        let last: Option<Option<Timestamp>> = on!(self.conn, c => one().select(stores::last_success_at).get_result(c).optional())?;
-        let is_news = last.flatten().is_none_or(|at| at < now - SUCCESS_EVERY || at > now);
-        if is_news {
+        let known: Option<(Option<Timestamp>, bool)> =
+            on!(self.conn, c => one().select((stores::last_success_at, stores::write_refused)).get_result(c).optional())?;
+        let (last, write_refused) = known.unwrap_or_default();
+        if last.is_none_or(|at| at < now - SUCCESS_EVERY || at > now) {
             on!(self.conn, c => kept(diesel::update(one()).set(stores::last_success_at.eq(now))).run(c))?;
         }
-        self.heal_marked(store, HEAL_PAGE, now)?;
-        Ok(is_news)
+        if write_refused {
+            self.release_store(store, now)?;
+        }
+        self.heal_marked(store, HEAL_PAGE, now).map(drop)
     }
 
     /// Has a store that refuses its credentials tried again at once, unless it is paused.

@@ -223,6 +223,9 @@ impl World {
     /// Whatever way into a store is mended is tried at once.
     pub(super) async fn mends(&mut self, seller: usize, store: usize, what: WayIn, after_ms: u64, id: u32) -> Verdict {
         let (seller, store) = self.working_store(seller, store);
+        // Nothing else keeps the service out.
+        self.new_address(seller, store).await?;
+        self.new_token(seller, store).await?;
         let (store_id, name) = self.shop(seller, store);
         let hex_id = hex_of(&store_id);
         let waiting =

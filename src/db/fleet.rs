@@ -2,13 +2,14 @@
 //! which credentials are sealed under an old key.
 use super::connection::{Conn, on};
 use super::pushes::{has_ended, is_in_flight};
-use super::schema::{listings, pushes, sellers, skus, stores, sync_runs, sync_settings};
+use super::schema::{app_calls, listings, pushes, sellers, skus, stores, sync_runs, sync_settings};
 use super::scope::Scope;
 use super::sealing::Sealer;
 use super::settings::SettingsRow;
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::look_alikes::fold;
+use crate::domain::quota::{KEPT_FOR, slot_of};
 use crate::domain::schedule::LONGEST_DAY;
 use crate::domain::{SellerId, StoreId, Timestamp};
 use diesel::prelude::*;
@@ -84,6 +85,7 @@ pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<us
     for (table, id, age, old, before) in tables {
         pruned += prune_table(conn, (table, id, age, old), before, PRUNE_STEP.saturating_sub(pruned))?;
     }
+    on!(conn, c => diesel::delete(app_calls::table.filter(app_calls::slot.lt(slot_of(now - KEPT_FOR)))).execute(c))?;
     Ok(pruned)
 }
 

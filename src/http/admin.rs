@@ -64,6 +64,11 @@ impl From<Seller> for SellerAnswer {
     }
 }
 
+/// A body without members.
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NoChoice {}
+
 /// The overwrites that were started.
 #[derive(Serialize, utoipa::ToSchema)]
 struct FleetAnswer {
@@ -77,10 +82,12 @@ struct FleetAnswer {
 
 /// Overwrites the stores of all sellers with their targets, even where auto-sync is off. For after a restore: the service
 /// does not know what it has sent since the backup. Each seller gets a manual run of its own, and suspended sellers none.
-#[utoipa::path(tag = "operator", security(("operator_key" = [])),
-    responses((status = 202, body = FleetAnswer), (status = 401, body = Problem)))]
+#[utoipa::path(tag = "operator", security(("operator_key" = [])), request_body = NoChoice,
+    responses((status = 202, body = FleetAnswer), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[post("/admin/syncs")]
-pub async fn sync_all(operator: Operator, state: State) -> Answer {
+pub async fn sync_all(operator: Operator, state: State, body: Body) -> Answer {
+    // There is nothing to choose, so whoever sends something expects what this does not do.
+    let NoChoice {} = body.optional_object().await?;
     let Fleet { started, suspended, without_stores } = syncs::start_for_all(&state.service, operator).await?;
     Ok(HttpResponse::Accepted().json(FleetAnswer { started, suspended, without_stores }))
 }

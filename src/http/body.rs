@@ -3,6 +3,7 @@
 use super::bodies::{Owner, Reservation};
 use super::error::ApiError;
 use super::json::{JsonError, items, object_at};
+use super::request::refuse_unread_query;
 use super::state::State;
 use super::throttle::address;
 use crate::domain::problem::Checks;
@@ -101,6 +102,7 @@ impl Body {
         &self,
         parse: impl FnOnce(&Content) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
+        refuse_unread_query(&self.request)?;
         let content = self.read_up_to(usize::MAX).await?;
         self.state()?.bodies.parse(content.bytes.len(), move || parse(&content)).await
     }

@@ -60,7 +60,7 @@ const TEXTS: [(&str, &str); 2] = [
 ];
 
 /// Where a body may be left out, because each of its fields may be.
-const OPTIONAL_BODIES: [&str; 3] = ["/v1/syncs", "/v1/stores/{id}/discover", "/admin/sellers/{id}/keys"];
+const OPTIONAL_BODIES: [&str; 4] = ["/admin/syncs", "/v1/syncs", "/v1/stores/{id}/discover", "/admin/sellers/{id}/keys"];
 
 /// Adds the shared part to the description.
 pub(super) struct Common;

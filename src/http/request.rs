@@ -1,7 +1,7 @@
 //! Parses queries: the parameters of lists, their pages and their cursors.
 use super::error::ApiError;
 use crate::domain::FieldError;
-use actix_web::HttpRequest;
+use actix_web::{HttpMessage, HttpRequest};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -22,7 +22,23 @@ pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Resul
 /// # Errors
 /// 422 with the parameter that is unknown or repeated.
 pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
+    request.extensions_mut().insert(QueryIsKnown);
     query_of(request.query_string())
+}
+
+/// Marks a request whose handler reads the query.
+struct QueryIsKnown;
+
+/// Refuses the query of a request whose handler reads none: `?dry_run=true` must not be ignored.
+///
+/// # Errors
+/// 422 with the first parameter.
+pub fn refuse_unread_query(request: &HttpRequest) -> Result<(), ApiError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct NoParameters {}
+    let is_known = request.extensions().contains::<QueryIsKnown>();
+    if is_known { Ok(()) } else { query_of(request.query_string()).map(|NoParameters {}| ()) }
 }
 
 /// As [`query`], given the part of the URL after the question mark.

@@ -27,6 +27,8 @@ pub(super) use replies::{read_renewal, read_variants};
 
 /// The longest excerpt of an answer that is stored with a push, in bytes.
 const MAX_EXCERPT_BYTES: usize = 1024;
+/// How long the read before a set may wait for the limits, which may be those of a day.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The pause after a 429 without a usable `Retry-After`.
 const DEFAULT_THROTTLE: Duration = Duration::from_secs(1);
 
@@ -136,6 +138,13 @@ impl Client {
         Some(permit)
     }
 
+    /// [`Self::permit_after`], or what to answer if the limits make the call wait for longer than this.
+    async fn permit_within(&self, longest: Duration, store: &StoreConnection, call: &Call) -> Result<Option<Permit>, Outcome> {
+        let permit = tokio::time::timeout(longest, self.permit_after(store, call, Duration::ZERO)).await;
+        let reason = || "The store's rate limit is used up at the moment. Try again.".to_owned();
+        permit.map_err(|_| Outcome::TryAgain { reason: reason(), after: None, throttled: false })
+    }
+
     /// Ends the pause that this store's platform has asked for, because the seller wants to try again now.
     pub fn end_pause(&self, store: StoreId) {
         self.limits.end_pause(store);
@@ -217,7 +226,7 @@ impl Client {
             unsent(Outcome::Refused { reason, next_step }, None)
         })?;
         let mask = Mask::of(store, Some(&request));
-        let permit = self.permit_after(store, &read, Duration::ZERO).await;
+        let permit = self.permit_within(LONGEST_WAIT, store, &read).await.map_err(|outcome| unsent(outcome, None))?;
         let reply = match self.exchange(fresh(request, Action::Read)).await {
             Ok(reply) => reply,
             Err(outcome) => {
@@ -269,7 +278,7 @@ impl Client {
             let store = &with_smaller_pages(store, halvings);
             let request = platform.variants_request(store, cursor, &self.stamp()).map_err(refused)?;
             let mask = Mask::of(store, Some(&request));
-            let permit = self.permit_after(store, &call, Duration::ZERO).await;
+            let permit = self.permit_within(self.timeout, store, &call).await?;
             let reply = match self.exchange(fresh(request, Action::Read)).await {
                 // Too large, or too slow: a smaller page may not be.
                 Err(Outcome::Unknown { .. }) if halvings < MOST_HALVINGS => {

@@ -61,7 +61,7 @@ fn left_open_by_check(store: &Store) -> Option<&'static str> {
         config: serde_json::from_str(&store.config).unwrap_or_default(),
         credentials: Credentials::new(),
     };
-    if store.write_refused {
+    if store.write_refused && !store.paused {
         return Some(REFUSED_A_WRITE);
     }
     let proves_writes = by_name(&store.platform)?.facts(&connection).proves_writes;

@@ -4,7 +4,7 @@
 //! listings where that is necessary, claims, sends, and saves the outcome. Cancelling the token returns an unsent claim.
 use super::connection::{Renewals, Stale};
 use crate::clock::Clock;
-use crate::db::{Error, SellerDb};
+use crate::db::{Error, SellerDb, Tenant};
 use crate::domain::claim::{ClaimTerms, ClaimedCall, ClaimedItem, Work};
 use crate::domain::delivery::{Change, Outcome};
 use crate::domain::push::{Addressee, Push};
@@ -132,9 +132,11 @@ impl Claim {
     pub async fn run(&mut self) -> Result<Claimed, Error> {
         let store = self.connection.store_id;
         if self.recover.is_none() {
-            let (now, check_times) = (self.now(), self.check_times);
-            let (ahead, next_due) =
-                self.db.read(move |t| Ok((check_times && t.has_pushes_ahead(store, now)?, t.next_attention(store, now)?))).await?;
+            let (now, check_times, clock) = (self.now(), self.check_times, self.outbound.clock.clone());
+            // The time is that of the read itself: what others write while it waits for its turn is not ahead of it.
+            let look =
+                move |t: &mut Tenant<'_>| Ok((check_times && t.has_pushes_ahead(store, clock.now())?, t.next_attention(store, now)?));
+            let (ahead, next_due) = self.db.read(look).await?;
             if !ahead && next_due.is_none_or(|at| at > now) {
                 return Ok(Claimed::Nothing(next_due));
             }
@@ -157,10 +159,11 @@ impl Claim {
         }
         let overwrites_at = self.outbound.client.next_overwrite(&self.connection);
         self.terms.overwrites_wait = overwrites_at.is_some();
-        let (terms, now, recover, check_times) = (self.terms, self.now(), self.recover.clone(), self.check_times);
+        let (terms, recover, check_times, clock) = (self.terms, self.recover.clone(), self.check_times, self.outbound.clock.clone());
         let work = self
             .db
             .write(move |t| {
+                let now = clock.now();
                 if let Some(under_way) = &recover {
                     t.recover_store(store, under_way, &terms.policy, now)?;
                 }

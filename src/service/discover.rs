@@ -76,6 +76,10 @@ pub struct Proposal {
     #[serde(skip)]
     #[schema(ignore)]
     undone: Vec<Listing>,
+    /// The listings that the store does not have any more, whose SKUs are those of [`Self::replacing`].
+    #[serde(skip)]
+    #[schema(ignore)]
+    gone: Vec<Listing>,
 }
 
 /// What to do with the matches.
@@ -213,7 +217,7 @@ async fn propose(
             proposal.ambiguous.push(Found::new(variant, Some(SEVERAL.to_owned())));
         } else {
             match paired.remove(&sku) {
-                Some(listing) if listing.external_id != variant.external_id => {
+                Some(listing) if bare(&listing.external_id) != bare(&variant.external_id) => {
                     if of_this_pass(&listing) {
                         proposal.ambiguous.push(Found::new(variant, Some(SEVERAL.to_owned())));
                         proposal.undone.push(listing);
@@ -235,6 +239,11 @@ async fn propose(
     Ok((proposal, former))
 }
 
+/// An id without what Shopify puts in front of it: `gid://shopify/ProductVariant/7` and `7` are the same variant.
+fn bare(id: &str) -> &str {
+    id.strip_prefix("gid://").map_or(id, |rest| rest.rsplit('/').next().unwrap_or(rest))
+}
+
 /// The reason why nothing is paired with a SKU that several variants have.
 const SEVERAL: &str = "Several variants of the store have this SKU; pair the right one by hand.";
 
@@ -249,12 +258,12 @@ async fn sort_out(
     whole: bool,
 ) {
     let Some(facts) = by_name(&connection.platform).map(|platform| platform.facts(&connection)) else { return };
-    let seen: HashSet<&str> = former.iter().map(|(variant, _)| variant.external_id.as_str()).collect();
+    let seen: HashSet<&str> = former.iter().map(|(variant, _)| bare(&variant.external_id)).collect();
     let mut gone: HashSet<String> = HashSet::new();
     if whole {
         let found = [&proposal.matched, &proposal.ambiguous, &proposal.unmatched].into_iter().flatten();
-        let found: HashSet<&str> = found.map(|found| found.external_id.as_str()).chain(seen).collect();
-        gone = former.iter().map(|(_, listing)| &listing.external_id).filter(|id| !found.contains(id.as_str())).cloned().collect();
+        let found: HashSet<&str> = found.map(|found| bare(&found.external_id)).chain(seen).collect();
+        gone = former.iter().map(|(_, listing)| &listing.external_id).filter(|id| !found.contains(bare(id))).cloned().collect();
     } else if facts.abilities.read {
         let read = |(_, listing): &Former| CallItem {
             external_id: listing.external_id.clone(),
@@ -271,9 +280,10 @@ async fn sort_out(
         }
     }
     for (variant, listing) in former {
-        let other = &listing.external_id;
-        let (group, reason) = match gone.contains(other) {
+        let other = listing.external_id.clone();
+        let (group, reason) = match gone.contains(&other) {
             true => {
+                proposal.gone.push(listing);
                 (&mut proposal.replacing, format!("This SKU is paired with the listing {other}, which the store does not have any more."))
             }
             false => {
@@ -293,7 +303,8 @@ async fn pair(service: &Service, caller: &Caller, store: &Store, proposal: &Prop
     };
     let replacing = if replace { proposal.replacing.as_slice() } else { &[] };
     let rows: Vec<NewListing> = proposal.matched.iter().chain(replacing).filter_map(new).collect();
-    let replaced: HashSet<String> = replacing.iter().filter_map(|found| found.sku.clone()).collect();
+    let gone: HashMap<String, Listing> =
+        if replace { proposal.gone.iter().map(|listing| (listing.sku.clone(), listing.clone())).collect() } else { HashMap::new() };
     let (id, mut paired) = (store.id, 0);
     let undone: Vec<Listing> = proposal.undone.clone();
     if !undone.is_empty() {
@@ -313,16 +324,27 @@ async fn pair(service: &Service, caller: &Caller, store: &Store, proposal: &Prop
     }
     // Each part has a transaction of its own, so that no other write waits for all of them.
     for part in rows.chunks(ROWS_PER_STEP) {
-        let (rows, name, replaced) = (part.to_vec(), store.name.clone(), replaced.clone());
+        let (rows, name, gone) = (part.to_vec(), store.name.clone(), gone.clone());
         let (limits, now, actor) = (service.limits, service.now(), caller.actor());
         let saved = caller.db.write(move |t| {
-            let again: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).filter(|sku| replaced.contains(*sku)).collect();
-            for former in t.paired(id, &again)?.into_values() {
-                t.delete_listing(id, former.id, now)?;
+            let mut replaced = 0;
+            for former in rows.iter().filter_map(|row| gone.get(row.sku.as_str())) {
+                match t.delete_listing(id, former.id, now) {
+                    Ok(_) => replaced += 1,
+                    // Somebody has unpaired it meanwhile.
+                    Err(db::Error::NotFound) => {}
+                    Err(error) => return Err(error),
+                }
             }
             let changes = t.save_listings(id, &rows, limits, now)?;
+            let is_lost = |(row, change): (&NewListing, &ListingChange)| {
+                matches!(change, ListingChange::Rejected(_)) && gone.contains_key(row.sku.as_str())
+            };
+            if rows.iter().zip(&changes).any(is_lost) {
+                return Err(db::Error::Conflict("Listings were changed meanwhile; nothing was replaced. Search again.".to_owned()));
+            }
             let mut entry = audited(&actor, "listings.discovered", &name);
-            entry.after = Some(json!({ "store_id": id, "paired": changes.len(), "replaced": again.len() }));
+            entry.after = Some(json!({ "store_id": id, "paired": changes.len(), "replaced": replaced }));
             t.append_audit(&entry, now)?;
             Ok(changes)
         });
@@ -334,6 +356,12 @@ async fn pair(service: &Service, caller: &Caller, store: &Store, proposal: &Prop
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variant_of_shopify_is_the_same_with_and_without_what_stands_before_its_number() {
+        assert_eq!(bare("gid://shopify/ProductVariant/7"), bare("7"));
+        assert_ne!(bare("parent/7"), bare("7"));
+    }
 
     #[test]
     fn a_cursor_of_a_pass_is_taken_apart_and_one_without_stays_as_it_is() {

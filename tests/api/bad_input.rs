@@ -350,3 +350,17 @@ on_both_backends![
     listings_refuse_bad_rows_one_by_one,
     rules_syncs_and_retries_name_each_bad_field,
 ];
+
+#[test]
+fn what_a_request_for_an_overwrite_says_is_never_ignored() {
+    let api = Api::start(Backend::Sqlite);
+    let ada = api.seller("Ada");
+    for (path, body) in [("/v1/syncs?dry_run=true", json!({})), ("/v1/stock-events?dry_run=true", json!([]))] {
+        let problem = ada.send("POST", path, &body).is_problem(422);
+        assert_eq!(problem["errors"][0]["parameter"], "dry_run", "{problem}");
+    }
+    for (path, body) in [("/admin/syncs", json!({ "dry_run": true })), ("/admin/syncs?dry_run=true", json!({}))] {
+        api.operator().send("POST", path, &body).is_problem(422);
+    }
+    assert_eq!(ada.get("/v1/syncs").is(200)["items"], json!([]));
+}

@@ -33,6 +33,8 @@ impl Tenant<'_> {
             if is_probe {
                 self.probe_by_writing(store, now)?;
                 terms = &of_one;
+            } else if row.write_refused {
+                self.put_off_probe(store, now)?;
             } else {
                 self.probe_store(&row, now)?;
             }

@@ -72,12 +72,18 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Releases one held push of a store that has refused a write, to find out whether it accepts one now. The store stays
-    /// held until it does.
-    pub(super) fn probe_by_writing(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+    /// The store is tried again a while later.
+    pub(super) fn put_off_probe(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         let scope = self.scope();
         on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
             .set(stores::probe_at.eq(now + PROBE_AFTER))).run(c))?;
+        Ok(())
+    }
+
+    /// Releases one held push of a store that has refused a write, to find out whether it accepts one now. The store stays
+    /// held until it does.
+    pub(super) fn probe_by_writing(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+        self.put_off_probe(store, now)?;
         if self.release_one(store, now)? == 0 {
             self.heal_marked(store, 1, now)?;
         }

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// The pause after the book could not be read or written.
 const BOOK_PAUSE: Duration = Duration::from_secs(1);
+/// The most apps that are remembered without a call under way.
+const MOST_APPS: usize = 1000;
 /// A write that follows the one before within this time reserves twice as many calls.
 const WRITE_EVERY: Duration = Duration::from_secs(3);
 
@@ -89,7 +91,12 @@ impl Quotas {
     }
 
     fn app(&self, name: &str) -> Arc<App> {
-        Arc::clone(lock(&self.apps).entry(name.to_owned()).or_default())
+        let mut apps = lock(&self.apps);
+        if apps.len() >= MOST_APPS && !apps.contains_key(name) {
+            // The book knows what they have spent.
+            apps.retain(|_, app| Arc::strong_count(app) > 1);
+        }
+        Arc::clone(apps.entry(name.to_owned()).or_default())
     }
 
     /// Waits until the app may make a call.

@@ -50,6 +50,7 @@ fn examples() -> [(&'static str, Value); 14] {
         ),
         ("NewSync", json!({ "skus": ["MUG-BLUE"], "dry_run": true })),
         ("Retry", json!({ "state": "rejected" })),
+        ("NoChoice", json!({})),
     ]
 }
 

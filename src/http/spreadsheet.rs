@@ -94,9 +94,6 @@ fn utf_8(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
         // Without a mark: every other byte of mostly Latin text is zero.
         _ if bytes.len() >= 8 && zeros(1) > half && zeros(0) == 0 => u16::from_le_bytes,
         _ if bytes.len() >= 8 && zeros(0) > half && zeros(1) == 0 => u16::from_be_bytes,
-        _ if std::str::from_utf8(bytes).is_err() => {
-            return Err("The file is neither UTF-8 nor UTF-16. Save it as CSV UTF-8.".to_owned());
-        }
         _ => return Ok(bytes.into()),
     };
     let units = bytes.chunks_exact(2).filter_map(|pair| <[u8; 2]>::try_from(pair).ok()).map(unit);
@@ -207,7 +204,6 @@ mod tests {
         }
         assert_eq!(read("sku;name\n\"A;B\";\"C,D\"\n".as_bytes()), "sku,name\nA;B,\"C,D\"\n");
         assert!(plain(&[0xff, 0xfe, 0x00, 0xd8, b'a', 0]).is_err(), "half a character");
-        assert!(plain(b"sku;external_id\nM\xfcsli;1\n").unwrap_err().detail().contains("Save it as CSV UTF-8"));
         assert!(plain("ï»¿sku,external_id\nGrÃ¶ÃŸe,1\n".as_bytes()).unwrap_err().detail().contains("UTF-8"));
         assert_eq!(plain(b"sku,external_id\n\xff\xfe,x\n").unwrap(), b"sku,external_id\n\xff\xfe,x\n", "left for the row to report");
     }

@@ -357,7 +357,7 @@ fn what_a_request_for_an_overwrite_says_is_never_ignored() {
     let ada = api.seller("Ada");
     for (path, body) in [("/v1/syncs?dry_run=true", json!({})), ("/v1/stock-events?dry_run=true", json!([]))] {
         let problem = ada.send("POST", path, &body).is_problem(422);
-        assert_eq!(problem["errors"][0]["parameter"], "dry_run", "{problem}");
+        assert_eq!(problem["errors"][0]["pointer"], "/dry_run", "{problem}");
     }
     for (path, body) in [("/admin/syncs", json!({ "dry_run": true })), ("/admin/syncs?dry_run=true", json!({}))] {
         api.operator().send("POST", path, &body).is_problem(422);

@@ -14,16 +14,15 @@ use crate::story::{Ability, NetFault, Outage, Rng};
 use cache::Cache;
 use fate::{Fate, Seen};
 use futures_util::future::BoxFuture;
-use rand::RngExt;
 use request::{Outgoing, parse};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use stocktide::clock::Clock;
 use stocktide::platforms::call::{Reply, Request};
 use stocktide::platforms::transport::{SendError, Transport};
-use stocktide::simulator::{Answer, DATED_PAUSE_S, Decision, Faults, Incoming, Misbehavior, Part, Simulator, in_process};
+use stocktide::simulator::{Answer, Decision, Faults, Incoming, Misbehavior, Simulator, in_process};
 use tokio::time::Instant;
 
 /// Longer than the service waits for an answer, in milliseconds.

@@ -1,4 +1,4 @@
-//! What shops, and what stands in front of them, do to those who call them. Each kind was seen at real shops;
+//! How real shops, their proxies and their firewalls misbehave. Each kind was seen at real shops;
 //! `src/doc/misbehaving_shops.md` says what the service does about it.
 use super::exchange::Answer;
 use chrono::DateTime;

@@ -56,8 +56,8 @@ struct ListingState {
     /// Those of them that were refused because of the listing itself: they have to be made up for in the same way once it can be
     /// written again.
     refused: BTreeSet<String>,
-    /// When the platform first refused it since it was last overwritten. The service looks ever more rarely from then on,
-    /// whatever is called off meanwhile.
+    /// When the platform first refused it since it was last overwritten. From then on the service looks
+    /// less and less often, even if pushes are cancelled in the meantime.
     owed_since: Option<Instant>,
     /// Those of them that the overwrite in flight contains.
     rejected_before_target: Vec<String>,

@@ -184,7 +184,7 @@ pub enum NetFault {
     LateAfter {
         ms: u32,
     },
-    /// The shop, or what stands in front of it, misbehaves.
+    /// The shop, its proxy or its firewall misbehaves.
     Odd(Misbehavior),
     /// Applied; each row delays the answer this much. Befalls calls with so many rows that the answer comes too late.
     SlowRows {

@@ -78,7 +78,7 @@ static STANDING: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl Tenant<'_> {
-    /// How this store stands at `now`; of what is due, only what is due after `after`.
+    /// How this store stands at `now`. Pushes and looks that were due by `after` are left out.
     pub(super) fn standing(&mut self, store: StoreId, after: Timestamp, now: Timestamp) -> Result<Standing> {
         let (key, store) = (self.key(), store.bytes());
         let found = on!(self.conn, c => {

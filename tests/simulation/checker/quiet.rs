@@ -1,5 +1,5 @@
 //! The invariants that must hold once all is quiet.
-use super::{Checker, Excuse, Wrong};
+use super::{Checker, Excuse, ListingState, Wrong};
 use crate::journal::{Listing, Run, Settings, Store};
 use crate::model;
 use crate::world::{Verdict, fail};
@@ -32,15 +32,18 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// The listings that are synchronized now.
+    fn synchronized(&self) -> impl Iterator<Item = &ListingState> {
+        self.listed.iter().filter_map(|(id, listed)| {
+            let seller = self.sellers.values().find(|seller| seller.listings.contains_key(id))?;
+            let on = seller.settings.as_ref().is_some_and(|settings| settings.auto_sync);
+            (on && seller.targets(&seller.listings[id].sku)[id].is_some()).then_some(listed)
+        })
+    }
+
     /// What was given up after a day is part of an overwrite by now, although nobody has retried it.
     pub fn check_given_up(&self) -> Verdict {
-        for (id, listed) in &self.listed {
-            let Some(seller) = self.sellers.values().find(|s| s.listings.contains_key(id)) else { continue };
-            let listing = &seller.listings[id];
-            let on = seller.settings.as_ref().is_some_and(|settings| settings.auto_sync);
-            if !on || seller.targets(&listing.sku)[&listing.id].is_none() {
-                continue;
-            }
+        for listed in self.synchronized() {
             if let Some(push) = listed.given_up.iter().find(|push| listed.rejected.contains_key(*push)) {
                 return fail("given up and not healed", format!("{:?}", self.pushes[push]));
             }
@@ -52,13 +55,7 @@ impl Checker<'_> {
     /// the listing become rarer while it is refused: they may be up to half of that time apart.
     pub fn check_refused(&self) -> Verdict {
         let Some(calm_since) = self.world.calm_since else { return Ok(()) };
-        for (id, listed) in &self.listed {
-            let Some(seller) = self.sellers.values().find(|s| s.listings.contains_key(id)) else { continue };
-            let listing = &seller.listings[id];
-            let on = seller.settings.as_ref().is_some_and(|settings| settings.auto_sync);
-            if !on || seller.targets(&listing.sku)[&listing.id].is_none() {
-                continue;
-            }
+        for listed in self.synchronized() {
             let looked_at = |since: Instant| {
                 let stepped = self.world.clock_steps.iter().any(|(at, _)| *at >= since);
                 !stepped && calm_since - since < LOOKED_AT_WITHIN

@@ -36,7 +36,7 @@ impl Generator {
         Step::Misbehaves { seller, store, faults, sync: self.rng.random_bool(0.3), events, checks_ms }
     }
 
-    /// Caches stand in front of shops that are read before they are set; what adds by itself has never been seen behind one.
+    /// Only shops that are read before they are set get a cache: none that adds by itself has been seen behind one.
     pub(super) fn caches(&mut self) -> Step {
         let all = self.setup.sellers.iter().enumerate().flat_map(|(s, seller)| (0..seller.stores.len()).map(move |p| (s, p)));
         let behind = |(s, p): &(usize, usize)| {

@@ -3,7 +3,7 @@
 use super::auth::Caller;
 use super::body::{Body, Content};
 use super::error::{ApiError, Problem};
-use super::json::{JsonError, items, object_at, raw};
+use super::json::{JsonError, items, object_at, quick, raw};
 use super::numbers::{named_number, text_of, whole};
 use super::state::{Answer, State};
 use crate::db::ledger::{EventResult, Remark};
@@ -152,6 +152,10 @@ pub(super) fn read_event(bytes: &[u8]) -> Result<EnteredEvent, Bad> {
         };
         Bad { event_id: text_of(bytes, "event_id"), errors: vec![error] }
     })?;
+    checked(&fields)
+}
+
+fn checked(fields: &EventFields) -> Result<EnteredEvent, Bad> {
     fields.check().map_err(|errors| Bad { event_id: Some(fields.event_id.clone()), errors })
 }
 
@@ -165,7 +169,11 @@ pub(super) fn read_body(body: &Content) -> Result<(Vec<Result<EnteredEvent, Bad>
         return Ok((lines.map(read_event).collect(), false));
     }
     body.expect_json()?;
-    if body.bytes.trim_ascii_start().first() == Some(&b'[') {
+    let is_list = body.bytes.trim_ascii_start().first() == Some(&b'[');
+    if let Some(fields) = quick::<EventFields>(&body.bytes) {
+        return Ok((fields.iter().map(checked).collect(), !is_list));
+    }
+    if is_list {
         let items = items(&body.bytes, "stock events")?;
         return Ok((items.iter().map(|raw| read_event(raw.get().as_bytes())).collect(), false));
     }
@@ -278,6 +286,54 @@ mod tests {
         assert_eq!(errors_of(r#"{"event_id":"","sku":" S","kind":"sale","quantity":0}"#), ["/event_id", "/sku", "/quantity"]);
         assert_eq!(errors_of(r#"{"sku":"S","kind":"sale","quantity":1}"#), ["/event_id"]);
         assert_eq!(errors_of(r#"{"event_id":"e","sku":"S","kind":"gift","quantity":1}"#), ["/kind"]);
+    }
+
+    fn sale(more: &str) -> String {
+        format!(r#"{{"event_id":"e","sku":"S","kind":"sale","quantity":1{more}}}"#)
+    }
+
+    /// Whether the quick way accepts it; if so, the careful way must agree.
+    fn quick_accepts(text: &str) -> bool {
+        let Some(quickly) = quick::<EventFields>(text.as_bytes()) else { return false };
+        let one = |text: &str| read_event(text.as_bytes()).map(|entered| (entered.event, entered.create)).map_err(|bad| bad.errors);
+        let carefully: Vec<_> = match items(text.as_bytes(), "stock events") {
+            Ok(items) => items.iter().map(|raw| one(raw.get())).collect(),
+            Err(_) => vec![one(text)],
+        };
+        let quickly: Vec<_> =
+            quickly.iter().map(|fields| checked(fields).map(|entered| (entered.event, entered.create)).map_err(|bad| bad.errors)).collect();
+        assert_eq!(quickly, carefully, "{text}");
+        true
+    }
+
+    #[test]
+    fn what_is_read_quickly_is_read_as_if_it_had_been_read_carefully() {
+        let plain = sale("");
+        let other = sale(r#","occurred_at":"2026-11-29T00:00:00Z","warehouse":"main","note":"a\nb\u00e9"#);
+        for usual in [plain.clone(), format!(" {plain} "), format!("[{plain},{other}]"), "[]".to_owned(), sale(r#","create":false"#)] {
+            assert!(quick_accepts(&usual), "{usual}");
+        }
+        for refused_later in
+            [r#"{"event_id":"","sku":" S","kind":"sale","quantity":0}"#, r#"{"event_id":"e","sku":"S","kind":"sale","quantity":5.0}"#]
+        {
+            assert!(quick_accepts(refused_later), "{refused_later}");
+        }
+        let as_list = r#"["e","S","sale",1,null,null,null,null,null]"#;
+        for unusual in [
+            as_list.to_owned(),
+            format!("[{as_list}]"),
+            format!("[[{plain}]]"),
+            format!("{plain}{plain}"),
+            format!("[{plain}"),
+            sale(r#","colour":"red""#),
+            sale(r#","sku":"T""#),
+            sale(r#","kind":"gift""#),
+            "3".to_owned(),
+            String::new(),
+            format!("[{}{plain}]", format!("{plain},").repeat(MAX_BULK)),
+        ] {
+            assert!(!quick_accepts(&unusual), "{}", unusual.get(..80).unwrap_or(&unusual));
+        }
     }
 
     #[test]

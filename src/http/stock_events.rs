@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn what_is_read_quickly_is_read_as_if_it_had_been_read_carefully() {
         let plain = sale("");
-        let other = sale(r#","occurred_at":"2026-11-29T00:00:00Z","warehouse":"main","note":"a\nb\u00e9"#);
+        let other = sale(r#","occurred_at":"2026-11-29T00:00:00Z","warehouse":"main","note":"a\nb\u00e9""#);
         for usual in [plain.clone(), format!(" {plain} "), format!("[{plain},{other}]"), "[]".to_owned(), sale(r#","create":false"#)] {
             assert!(quick_accepts(&usual), "{usual}");
         }

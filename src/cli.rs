@@ -63,8 +63,11 @@ impl Settings {
         }
         flags.extend(self.listen.clone().map(|value| ("listen".to_owned(), value)));
         flags.extend(self.database.clone().map(|value| ("database_url".to_owned(), value)));
+        // Variables of others need not be text.
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
         // Names the file and is not a setting.
-        let environment = std::env::vars().filter(|(name, _)| name != "STOCKTIDE_CONFIG");
+        let environment = environment.filter(|(name, _)| name != "STOCKTIDE_CONFIG");
         Config::load(self.config.as_deref(), environment, flags)
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! `stocktide check-config` prints this table with the values in force; secrets are masked.
 mod credential_key;
+mod environment;
 
 use crate::actors;
 use crate::db::ledger::Limits;
@@ -60,6 +61,9 @@ pub const SETTINGS: &[Setting] = &[
     secret("operator_key", "at least 32 characters", "Grants access to /admin; without a key, /admin is disabled."),
     secret("credential_key", "32 bytes in base64", "Encrypts the stores' credentials. If not given, the key file is used."),
     secret("credential_key_previous", "32 bytes in base64", "During a key change: decrypts what the previous key encrypted."),
+    text("database_url_file", "", "path", "File that holds the database URL, so that its password is in no environment."),
+    text("operator_key_file", "", "path", "File that holds the operator key."),
+    text("credential_key_previous_file", "", "path", "File that holds the previous credential key."),
     text("credential_key_file", "", "path", "With SQLite, defaults to the database's path plus .key; created if it does not exist."),
     text("console_https", "false", "true or false", "Whether browsers reach the console by HTTPS, even if no proxy header says so."),
     text("allow_private_targets", "false", "true or false", "Whether store URLs may use http, loopback or private addresses."),
@@ -89,6 +93,14 @@ pub const SETTINGS: &[Setting] = &[
     text("log", "info", "filter", "Log filter, such as info or stocktide=debug,warn."),
     text("log_format", "text", "text or json", "Log format."),
     text("node", "", "name", "Name of this node; by default the host name and the process id."),
+];
+
+/// The settings whose value may be in a file of its own, each with the setting that names the file.
+const IN_FILES: [(&str, &str); 4] = [
+    ("database_url", "database_url_file"),
+    ("operator_key", "operator_key_file"),
+    ("credential_key", "credential_key_file"),
+    ("credential_key_previous", "credential_key_previous_file"),
 ];
 
 /// An invalid setting.
@@ -136,7 +148,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the file, if one is given, then `environment`, then `flags` (names and values).
+    /// Reads the file, if one is given, then `environment`, then `flags` (names and values), then the files that they name.
     ///
     /// # Errors
     /// If a setting is invalid or unknown; the error names the first one.
@@ -164,18 +176,19 @@ impl Config {
             }
             file_with_secrets = given.keys().any(is_secret).then(|| path.to_owned());
         }
+        let mut credentials = None;
         for (variable, value) in environment {
-            let variable = variable.to_ascii_lowercase();
-            let name = variable.strip_prefix(&ENV_PREFIX.to_ascii_lowercase()).and_then(|name| name.strip_prefix('_'));
-            // The tests' own variables share the prefix.
-            if let Some(name) = name.filter(|name| !name.starts_with("test_")) {
-                given.insert(name.to_owned(), value);
+            if let Some(name) = environment::setting_of(&variable, &value) {
+                given.insert(name, value);
+            } else if variable == environment::CREDENTIALS_DIRECTORY {
+                credentials = Some(PathBuf::from(value));
             }
         }
         given.extend(flags);
         if let Some(unknown) = given.keys().find(|name| SETTINGS.iter().all(|setting| setting.name != name.as_str())) {
             return Err(wrong(unknown, "unknown setting; `stocktide check-config` lists all settings"));
         }
+        environment::read_secrets(&mut given, credentials.as_deref())?;
         let values = SETTINGS.iter().map(|setting| {
             let value = given.get(setting.name).map_or(setting.default, String::as_str);
             (setting.name, SecretString::from(value))
@@ -294,6 +307,15 @@ impl Config {
             Some(key) => sealer.and_previous(key.expose_secret()).map_err(|e| wrong("credential_key_previous", e)),
             None => Ok(sealer),
         }
+    }
+
+    /// The sealer, if its key is there already; no key file is created.
+    ///
+    /// # Errors
+    /// Those of [`Self::sealer`].
+    pub fn existing_sealer(&self) -> Result<Option<Sealer>, ConfigError> {
+        let is_there = self.credential_key.file().is_none_or(Path::exists);
+        is_there.then(|| self.sealer()).transpose()
     }
 
     /// The files with secrets that others than their owner may open, each with its permissions: the database, the key file,

@@ -26,6 +26,7 @@ fn an_error_names_the_invalid_setting() {
         ("max_body_bytes", "1e9"),
         ("log", "stocktide=loud"),
         ("log_format", "xml"),
+        ("operator_key_file", "/nowhere/at/all"),
         ("colour", "red"),
     ] {
         assert_eq!(load(&[(name, value)]).unwrap_err().name, name, "{value}");

@@ -10,7 +10,7 @@ use crate::db::ledger::Limits;
 use crate::db::sealing::Sealer;
 use crate::db::{self, DatabaseUrl, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
-use crate::http;
+use crate::http::{self, TrustedProxies};
 use crate::telemetry;
 use credential_key::CredentialKey;
 use secrecy::{ExposeSecret, SecretString};
@@ -65,6 +65,8 @@ pub const SETTINGS: &[Setting] = &[
     text("operator_key_file", "", "path", "File that holds the operator key."),
     text("credential_key_previous_file", "", "path", "File that holds the previous credential key."),
     text("credential_key_file", "", "path", "With SQLite, defaults to the database's path plus .key; created if it does not exist."),
+    text("trusted_proxies", "127.0.0.0/8, ::1", "networks", "Proxies that may say which address a request comes from."),
+    text("forwarded_header", "x-forwarded-for", "x-forwarded-for or forwarded", "The header in which these proxies say it."),
     text("console_https", "false", "true or false", "Whether browsers reach the console by HTTPS, even if no proxy header says so."),
     text("allow_private_targets", "false", "true or false", "Whether store URLs may use http, loopback or private addresses."),
     number("request_timeout_ms", "10000", "milliseconds", 100, 120_000, "Timeout of a call to a platform."),
@@ -242,6 +244,8 @@ impl Config {
             given if given > request_timeout => given,
             _ => return Err(wrong("settle_ms", "must exceed request_timeout_ms, because until then a request may still arrive")),
         };
+        let forwarded = choice("forwarded_header", "forwarded", "x-forwarded-for")?;
+        let trusted_proxies = TrustedProxies::parse(get("trusted_proxies"), forwarded).map_err(|e| wrong("trusted_proxies", e))?;
         let retry = RetryPolicy {
             base: millis("retry_base_ms")?,
             cap: millis("retry_cap_ms")?,
@@ -279,6 +283,7 @@ impl Config {
                 requests_per_second: small("requests_per_second")?,
                 rows_per_second: small("rows_per_second")?,
                 failed_keys_per_minute: small("failed_keys_per_minute")?,
+                trusted_proxies,
                 allow_private_targets: choice("allow_private_targets", "true", "false")?,
                 limits,
                 node,

@@ -171,7 +171,10 @@ fn reseal(config: &Config) -> anyhow::Result<()> {
 }
 
 async fn run_service(config: Config, migrate: bool) -> anyhow::Result<()> {
-    if migrate {
+    app::ignore_hangups();
+    if !migrate {
+        app::check_database(&config).await?;
+    } else {
         for name in app::migrate(&config).await? {
             tracing::info!(name, "applied a migration");
         }

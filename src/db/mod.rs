@@ -12,6 +12,7 @@ pub mod audit;
 mod backup;
 mod changed;
 pub mod connection;
+mod cure;
 mod database;
 pub mod delivery;
 pub mod error;

@@ -114,6 +114,10 @@ impl Conn {
             DatabaseUrl::Sqlite(path) => {
                 let open = || {
                     let mut c = SqliteConnection::establish(path).map_err(gone)?;
+                    // Possible only before anything is written, and a write transaction of its own: see `pages.rs`.
+                    if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+                        c.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA auto_vacuum = INCREMENTAL")?;
+                    }
                     // The timeout comes first, so that switching to WAL waits for other connections that do the same. What is
                     // in the log cannot be moved to the database on a disk that the log has filled, so the log is kept short.
                     c.batch_execute(

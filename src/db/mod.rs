@@ -27,6 +27,7 @@ pub mod listings;
 mod literal;
 mod migrations;
 pub mod overview;
+pub mod pages;
 pub mod places;
 mod pool;
 pub mod pushes;

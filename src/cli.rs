@@ -3,7 +3,7 @@ use crate::config::{Config, ConfigError};
 use crate::{app, db, demo, loadgen, simulator, telemetry};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Keeps the stock shown in sellers' online stores accurate.
@@ -96,6 +96,12 @@ struct Backup {
     settings: Settings,
     /// File to write; it must not exist yet.
     file: PathBuf,
+    /// Read the whole backup after it was written, and say what it holds.
+    #[arg(long)]
+    verify: bool,
+    /// Write nothing: verify a backup that was written before.
+    #[arg(long, conflicts_with = "verify")]
+    verify_only: bool,
 }
 
 /// Parses the command line and runs its command.
@@ -137,7 +143,10 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Backup(backup) => {
             let config = backup.settings.load()?;
             telemetry::start_logging(&config.log, config.log_json);
-            db::back_up(&config.db.url, &backup.file).context("could not back up the database")
+            if !backup.verify_only {
+                db::back_up(&config.db.url, &backup.file).context("could not back up the database")?;
+            }
+            if backup.verify || backup.verify_only { verify(&config, &backup.file) } else { Ok(()) }
         }
         Command::Reseal(settings) => {
             let config = settings.load()?;
@@ -158,6 +167,24 @@ fn execute(command: Command) -> anyhow::Result<()> {
 
 fn in_system<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     actix::System::new().block_on(work)
+}
+
+/// Fails if the backup is damaged, or if its credentials cannot be opened with the credential key.
+fn verify(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let sealer = config.existing_sealer()?;
+    let db::Backup { held, migrations_due, sealed_under_another_key } =
+        db::verify_backup(file, sealer.as_ref()).with_context(|| format!("{} is no sound backup", file.display()))?;
+    let latest = held.latest_event.map_or_else(|| "none".to_owned(), |at| at.to_string());
+    println!("{} is sound: {} sellers, {} stores, latest stock event {latest}", file.display(), held.sellers, held.stores);
+    if migrations_due > 0 {
+        println!("it is of a former version: {migrations_due} migrations will run when a service starts on it");
+    }
+    match sealed_under_another_key {
+        None => println!("the credential key is not here, so whether it opens the stores' credentials was not checked"),
+        Some(0) => println!("the credential key opens all stores' credentials"),
+        Some(stores) => anyhow::bail!("the credentials of {stores} stores were sealed under another key: keep that key with this backup"),
+    }
+    Ok(())
 }
 
 /// Fails if any credentials could not be opened with either key.

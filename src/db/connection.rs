@@ -141,6 +141,18 @@ impl Conn {
         Ok(Self { backend, broken: false, files, writable: None, noted: Vec::new() })
     }
 
+    /// Opens an SQLite file that nobody writes to, and leaves it as it is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if it cannot be opened.
+    pub(super) fn of_finished_file(path: &Path) -> Result<Self> {
+        let name = path.to_str().ok_or_else(|| Error::Unavailable(format!("{}: the name is not UTF-8", path.display())))?;
+        let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let opened = SqliteConnection::establish(&format!("file:{name}?mode=ro&immutable=1"));
+        let backend = Backend::Sqlite(opened.map_err(|e| Error::Unavailable(format!("{}: {e}", path.display())))?);
+        Ok(Self { backend, broken: false, files: None, writable: None, noted: Vec::new() })
+    }
+
     /// Notes a change; reported once it is committed.
     pub(super) fn note(&mut self, seller: SellerId, changed: Changed) {
         self.noted.push((seller, changed));

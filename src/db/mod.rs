@@ -58,7 +58,7 @@ pub mod warehouses;
 mod writable;
 mod writer;
 
-pub use backup::back_up;
+pub use backup::{Backup, back_up, verify_backup};
 pub use changed::{Changed, Hook};
 pub use connection::{Conn, DatabaseUrl};
 pub use database::{Db, Settings};

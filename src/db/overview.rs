@@ -110,6 +110,26 @@ pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
     })
 }
 
+/// What a database holds, for somebody who has to recognize it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Sellers that were not deleted.
+    pub sellers: i64,
+    /// Their stores.
+    pub stores: i64,
+    /// When its latest stock event was accepted.
+    pub latest_event: Option<Timestamp>,
+}
+
+/// Counts what a database holds.
+pub fn held(conn: &mut Conn) -> Result<Held> {
+    Ok(Held {
+        sellers: on!(conn, c => sellers::table.filter(sellers::deleted_at.is_null()).count().get_result(c))?,
+        stores: on!(conn, c => stores::table.count().get_result(c))?,
+        latest_event: on!(conn, c => stock_events::table.select(diesel::dsl::max(stock_events::accepted_at)).get_result(c))?,
+    })
+}
+
 /// What somebody has to look at. Suspended sellers do not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Concerns {

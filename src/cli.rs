@@ -1,6 +1,6 @@
 //! The command line. Exit status 0: success; 1: failure; 2: an invalid setting or argument.
 use crate::config::{Config, ConfigError};
-use crate::{app, db, demo, loadgen, simulator, telemetry};
+use crate::{app, db, demo, loadgen, ready, simulator, telemetry};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ enum Command {
     Migrate(Migrate),
     /// Copy an SQLite database to a new file; the service may keep running. For PostgreSQL, use pg_dump.
     Backup(Backup),
+    /// Ask the service that runs with these settings whether it is ready: exit status 0 if so, otherwise 1 and the reason.
+    Ready(Settings),
     /// Reseal all stores' credentials with the current credential key; the service may keep running.
     Reseal(Settings),
     /// Run the simulated platform, with faults on demand.
@@ -147,6 +149,10 @@ fn execute(command: Command) -> anyhow::Result<()> {
                 db::back_up(&config.db.url, &backup.file).context("could not back up the database")?;
             }
             if backup.verify || backup.verify_only { verify(&config, &backup.file) } else { Ok(()) }
+        }
+        Command::Ready(settings) => {
+            let listen = settings.load()?.listen;
+            ready::ask(listen).with_context(|| format!("not ready at {listen}"))
         }
         Command::Reseal(settings) => {
             let config = settings.load()?;

@@ -22,6 +22,7 @@ mod program;
 mod wire;
 
 mod demo;
+mod examples;
 mod faults;
 mod files;
 mod hostile;

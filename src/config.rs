@@ -21,8 +21,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The prefix of environment variables.
-pub const ENV_PREFIX: &str = "STOCKTIDE";
 const MIN_OPERATOR_KEY_CHARS: usize = 32;
 
 /// A row of the table of settings.
@@ -190,7 +188,7 @@ impl Config {
         if let Some(unknown) = given.keys().find(|name| SETTINGS.iter().all(|setting| setting.name != name.as_str())) {
             return Err(wrong(unknown, "unknown setting; `stocktide check-config` lists all settings"));
         }
-        environment::read_secrets(&mut given, credentials.as_deref())?;
+        environment::read_secrets(&mut given, &IN_FILES, credentials.as_deref()).map_err(|(name, detail)| wrong(name, detail))?;
         let values = SETTINGS.iter().map(|setting| {
             let value = given.get(setting.name).map_or(setting.default, String::as_str);
             (setting.name, SecretString::from(value))

@@ -1,9 +1,11 @@
 //! Settings that come from outside the file and the flags: environment variables, files that hold one secret each, and
 //! systemd's credentials.
-use super::{ConfigError, ENV_PREFIX, IN_FILES, wrong};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
+
+/// The prefix of environment variables that are settings.
+const PREFIX: &str = "stocktide_";
 
 /// The variable with the folder of the credentials that systemd passes to a service.
 pub(super) const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
@@ -12,7 +14,7 @@ pub(super) const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 /// the prefix, and those that Kubernetes sets.
 pub(super) fn setting_of(variable: &str, value: &str) -> Option<String> {
     let variable = variable.to_ascii_lowercase();
-    let name = variable.strip_prefix(&ENV_PREFIX.to_ascii_lowercase())?.strip_prefix('_')?;
+    let name = variable.strip_prefix(PREFIX)?;
     (!name.starts_with("test_") && !is_set_by_kubernetes(name, value)).then(|| name.to_owned())
 }
 
@@ -34,28 +36,32 @@ fn is_set_by_kubernetes(name: &str, value: &str) -> bool {
     (0..words.len()).any(|from| words.get(from..).is_some_and(is_ending))
 }
 
-/// Replaces each `NAME_file` among the given settings by the content of that file, as `NAME`, and adds systemd's credentials
-/// for secrets that are given in no other way. `LoadCredential=stocktide:FOLDER` names them `stocktide_NAME`.
+/// Reads secrets from files: `in_files` has their settings, each with the setting that names the file. Systemd's credentials
+/// are added for those that are given in no other way; `LoadCredential=stocktide:FOLDER` names them `stocktide_NAME`.
 ///
 /// # Errors
-/// If a secret is given twice, or its file cannot be read or is empty.
-pub(super) fn read_secrets(given: &mut BTreeMap<String, String>, credentials: Option<&Path>) -> Result<(), ConfigError> {
+/// The setting and what is wrong: a secret is given twice, or its file cannot be read or is empty.
+pub(super) fn read_secrets(
+    given: &mut BTreeMap<String, String>,
+    in_files: &[(&'static str, &'static str)],
+    credentials: Option<&Path>,
+) -> Result<(), (&'static str, String)> {
     let is_given = |given: &BTreeMap<String, String>, name: &str| given.get(name).is_some_and(|value| !value.trim().is_empty());
-    for (name, in_file) in IN_FILES {
+    for &(name, in_file) in in_files {
         if is_given(given, in_file) {
             // It may be created, so it is read later.
             if in_file == "credential_key_file" {
                 continue;
             }
             if is_given(given, name) {
-                return Err(wrong(in_file, format!("{name} is given as well; give only one of them")));
+                return Err((in_file, format!("{name} is given as well; give only one of them")));
             }
             let path = given.get(in_file).map(|path| Path::new(path.trim()).to_owned()).unwrap_or_default();
-            given.insert(name.to_owned(), content(&path).map_err(|detail| wrong(in_file, detail))?);
+            given.insert(name.to_owned(), content(&path).map_err(|detail| (in_file, detail))?);
         } else if !is_given(given, name)
             && let Some(path) = credentials.map(|folder| folder.join(format!("stocktide_{name}"))).filter(|path| path.exists())
         {
-            given.insert(name.to_owned(), content(&path).map_err(|detail| wrong(name, detail))?);
+            given.insert(name.to_owned(), content(&path).map_err(|detail| (name, detail))?);
         }
     }
     Ok(())
@@ -126,7 +132,13 @@ mod tests {
         write("stocktide_credential_key", "from systemd, too");
         let read = |pairs: &[(&str, String)], credentials| {
             let mut given = given(pairs);
-            read_secrets(&mut given, credentials).map(|()| given)
+            let in_files = [
+                ("database_url", "database_url_file"),
+                ("operator_key", "operator_key_file"),
+                ("credential_key", "credential_key_file"),
+                ("credential_key_previous", "credential_key_previous_file"),
+            ];
+            read_secrets(&mut given, &in_files, credentials).map(|()| given)
         };
         let in_file = [("operator_key_file", key.clone()), ("operator_key", String::new())];
         assert_eq!(read(&in_file, None).unwrap()["operator_key"], "from the file");
@@ -140,8 +152,8 @@ mod tests {
             (vec![("database_url_file", empty)], "is empty"),
             (vec![("credential_key_previous_file", "/nowhere/at/all".to_owned())], "cannot be read"),
         ] {
-            let error = read(&pairs, None).unwrap_err();
-            assert!(error.name == pairs[0].0 && error.detail.contains(words), "{error}");
+            let (name, detail) = read(&pairs, None).unwrap_err();
+            assert!(name == pairs[0].0 && detail.contains(words), "{name}: {detail}");
         }
     }
 }

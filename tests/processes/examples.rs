@@ -36,7 +36,8 @@ impl Proxy {
                 let number = counter.fetch_add(1, Ordering::SeqCst);
                 match plan.get(number) {
                     Some(Trouble::Unavailable) => {
-                        let busy = Answer { status: 503, headers: vec![("retry-after".to_owned(), "0".to_owned())], body: b"busy".to_vec() };
+                        let busy =
+                            Answer { status: 503, headers: vec![("retry-after".to_owned(), "0".to_owned())], body: b"busy".to_vec() };
                         send(&client, &busy);
                     }
                     Some(Trouble::LoseAnswer) => drop(exchange(service, &received)),
@@ -68,7 +69,8 @@ fn receive(client: &TcpStream) -> Option<Vec<u8>> {
         reader.get_ref().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
     }
     reader.read_exact(&mut body).ok()?;
-    let passed_on: Vec<(&str, &str)> = ["authorization", "content-type"].into_iter().filter_map(|name| Some((name, value(name)?))).collect();
+    let passed_on: Vec<(&str, &str)> =
+        ["authorization", "content-type"].into_iter().filter_map(|name| Some((name, value(name)?))).collect();
     Some(request(method, path, &passed_on, Some(&body)))
 }
 
@@ -111,7 +113,9 @@ fn a_lost_answer_and_a_refusal_are_handled_by(interpreter: &str, needs: &[&str],
     let service = Program::serve(&database, &[]);
     let created = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
     let key = created["api_key"].as_str().unwrap();
-    let said = |output: &Output| (output.status.code(), String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned());
+    let said = |output: &Output| {
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned())
+    };
 
     let proxy = Proxy::before(service.address, &[Trouble::LoseAnswer, Trouble::Unavailable]);
     let sent = said(&run(interpreter, script, &proxy, key, ["receipt-1", "A\"1", "purchase", "7"]));

@@ -32,4 +32,5 @@ mod logs;
 mod recovery;
 mod settings;
 mod signals;
+mod start;
 mod taint;

@@ -59,7 +59,7 @@ pub const SETTINGS: &[Setting] = &[
     secret("operator_key", "at least 32 characters", "Grants access to /admin; without a key, /admin is disabled."),
     secret("credential_key", "32 bytes in base64", "Encrypts the stores' credentials. If not given, the key file is used."),
     secret("credential_key_previous", "32 bytes in base64", "During a key change: decrypts what the previous key encrypted."),
-    text("database_url_file", "", "path", "File that holds the database URL, so that its password is in no environment."),
+    text("database_url_file", "", "path", "File that holds the database URL, which is often a secret, too."),
     text("operator_key_file", "", "path", "File that holds the operator key."),
     text("credential_key_previous_file", "", "path", "File that holds the previous credential key."),
     text("credential_key_file", "", "path", "With SQLite, defaults to the database's path plus .key; created if it does not exist."),

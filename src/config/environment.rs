@@ -104,7 +104,7 @@ mod tests {
             ("STOCKTIDE_PORT", "8080", "port"),
             ("STOCKTIDE_LISTEN_PORT", "8080", "listen_port"),
             ("STOCKTIDE_SERVICE_HOST", "stocktide.example", "service_host"),
-            ("STOCKTIDE_SERVICE_PORT", "tcp://10.96.0.12", "service_port"),
+            ("STOCKTIDE_SERVICE_PORT", "http", "service_port"),
             ("STOCKTIDE_PORT_HTTP_TCP", "tcp://10.96.0.12:80", "port_http_tcp"),
             ("STOCKTIDE_LISTEM", "127.0.0.1:1", "listem"),
             ("Stocktide_Log", "info", "log"),

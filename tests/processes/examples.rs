@@ -66,7 +66,8 @@ fn receive(client: &TcpStream) -> Option<Vec<u8>> {
     let value = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
     let mut body = vec![0; value("content-length")?.parse().ok()?];
     if value("expect").is_some() {
-        reader.get_ref().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
+        let mut back = client;
+        back.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
     }
     reader.read_exact(&mut body).ok()?;
     let passed_on: Vec<(&str, &str)> =

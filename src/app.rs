@@ -36,8 +36,11 @@ pub struct Service {
     stop_within: Duration,
 }
 
-/// Migrates the database and returns the names of the migrations that ran. Waits a while for a database server that does
-/// not answer yet.
+/// Migrates the database and returns the names of the migrations that ran. Waits a while for a database server that is not
+/// there yet.
+///
+/// # Errors
+/// At once if waiting would not help: the cause, and what the operator can do.
 pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
     let deadline = tokio::time::Instant::now() + MAX_DATABASE_WAIT;
     loop {
@@ -45,13 +48,32 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
         let server = matches!(url, db::DatabaseUrl::Postgres(_));
         match tokio::task::spawn_blocking(move || db::migrate(&url)).await? {
             Ok(ran) => return Ok(ran),
-            Err(error) if server && tokio::time::Instant::now() < deadline => {
+            Err(error) if server && error.may_pass() && tokio::time::Instant::now() < deadline => {
                 tracing::warn!(%error, "the database is not answering yet; retrying");
                 tokio::time::sleep(DATABASE_RETRY_INTERVAL).await;
             }
-            Err(error) => return Err(error).context("the database cannot be migrated"),
+            Err(error) => return Err(with_cure(&error)).context("the database cannot be migrated"),
         }
     }
+}
+
+/// Connects to the database once.
+///
+/// # Errors
+/// If it refuses, so that waiting would not help. One that does not answer yet is no error: the service starts without it.
+pub async fn check_database(config: &Config) -> anyhow::Result<()> {
+    let url = config.db.url.clone();
+    match tokio::task::spawn_blocking(move || db::Conn::establish(&url).map(drop)).await? {
+        Err(error) if !error.may_pass() => Err(with_cure(&error)).context("the database cannot be used"),
+        _ => Ok(()),
+    }
+}
+
+/// The error in one line, followed by what the operator can do.
+fn with_cure(error: &db::Error) -> anyhow::Error {
+    let cause = error.to_string().split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    let cure = error.cure().map(|cure| format!(" ({cure})")).unwrap_or_default();
+    anyhow::anyhow!("{cause}{cure}")
 }
 
 /// Starts all parts of the service. Must be called inside an actix system.
@@ -159,6 +181,22 @@ impl Service {
         anyhow::ensure!(!node_panicked, "a node panicked");
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Has SIGHUP ignored from now on: some init scripts send it to have settings read again, and it must not end the service.
+pub fn ignore_hangups() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+        tokio::spawn(async move {
+            if hangups.recv().await.is_some() {
+                tracing::info!("SIGHUP is ignored: settings are read at the start only, so restart the service to change them");
+            }
+            // Still received, so that later ones are ignored, too.
+            while hangups.recv().await.is_some() {}
+        });
     }
 }
 

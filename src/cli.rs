@@ -1,9 +1,9 @@
 //! The command line. Exit status 0: success; 1: failure; 2: an invalid setting or argument.
 use crate::config::{Config, ConfigError};
-use crate::{app, db, demo, loadgen, simulator, telemetry};
+use crate::{app, db, demo, loadgen, ready, simulator, telemetry};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Keeps the stock shown in sellers' online stores accurate.
@@ -24,6 +24,8 @@ enum Command {
     Migrate(Migrate),
     /// Copy an SQLite database to a new file; the service may keep running. For PostgreSQL, use pg_dump.
     Backup(Backup),
+    /// Ask the service that runs with these settings whether it is ready: exit status 0 if so, otherwise 1 and the reason.
+    Ready(Settings),
     /// Reseal all stores' credentials with the current credential key; the service may keep running.
     Reseal(Settings),
     /// Run the simulated platform, with faults on demand.
@@ -63,8 +65,11 @@ impl Settings {
         }
         flags.extend(self.listen.clone().map(|value| ("listen".to_owned(), value)));
         flags.extend(self.database.clone().map(|value| ("database_url".to_owned(), value)));
+        // Variables of others need not be text.
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
         // Names the file and is not a setting.
-        let environment = std::env::vars().filter(|(name, _)| name != "STOCKTIDE_CONFIG");
+        let environment = environment.filter(|(name, _)| name != "STOCKTIDE_CONFIG");
         Config::load(self.config.as_deref(), environment, flags)
     }
 }
@@ -93,6 +98,12 @@ struct Backup {
     settings: Settings,
     /// File to write; it must not exist yet.
     file: PathBuf,
+    /// Read the whole backup after it was written, and say what it holds.
+    #[arg(long)]
+    verify: bool,
+    /// Write nothing: verify a backup that was written before.
+    #[arg(long, conflicts_with = "verify")]
+    verify_only: bool,
 }
 
 /// Parses the command line and runs its command.
@@ -134,7 +145,14 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Backup(backup) => {
             let config = backup.settings.load()?;
             telemetry::start_logging(&config.log, config.log_json);
-            db::back_up(&config.db.url, &backup.file).context("could not back up the database")
+            if !backup.verify_only {
+                db::back_up(&config.db.url, &backup.file).context("could not back up the database")?;
+            }
+            if backup.verify || backup.verify_only { verify(&config, &backup.file) } else { Ok(()) }
+        }
+        Command::Ready(settings) => {
+            let listen = settings.load()?.listen;
+            ready::ask(listen).with_context(|| format!("not ready at {listen}"))
         }
         Command::Reseal(settings) => {
             let config = settings.load()?;
@@ -157,6 +175,24 @@ fn in_system<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result
     actix::System::new().block_on(work)
 }
 
+/// Fails if the backup is damaged, or if its credentials cannot be opened with the credential key.
+fn verify(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let sealer = config.existing_sealer()?;
+    let db::Backup { held, migrations_due, sealed_under_another_key } =
+        db::verify_backup(file, sealer.as_ref()).with_context(|| format!("{} is no sound backup", file.display()))?;
+    let latest = held.latest_event.map_or_else(|| "none".to_owned(), |at| at.to_string());
+    println!("{} is sound: {} sellers, {} stores, latest stock event {latest}", file.display(), held.sellers, held.stores);
+    if migrations_due > 0 {
+        println!("it is of a former version: {migrations_due} migrations will run when a service starts on it");
+    }
+    match sealed_under_another_key {
+        None => println!("the credential key is not here, so whether it opens the stores' credentials was not checked"),
+        Some(0) => println!("the credential key opens all stores' credentials"),
+        Some(stores) => anyhow::bail!("the credentials of {stores} stores were sealed under another key: keep that key with this backup"),
+    }
+    Ok(())
+}
+
 /// Fails if any credentials could not be opened with either key.
 fn reseal(config: &Config) -> anyhow::Result<()> {
     let sealer = config.sealer()?;
@@ -168,7 +204,10 @@ fn reseal(config: &Config) -> anyhow::Result<()> {
 }
 
 async fn run_service(config: Config, migrate: bool) -> anyhow::Result<()> {
-    if migrate {
+    app::ignore_hangups();
+    if !migrate {
+        app::check_database(&config).await?;
+    } else {
         for name in app::migrate(&config).await? {
             tracing::info!(name, "applied a migration");
         }

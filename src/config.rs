@@ -3,13 +3,14 @@
 //!
 //! `stocktide check-config` prints this table with the values in force; secrets are masked.
 mod credential_key;
+mod environment;
 
 use crate::actors;
 use crate::db::ledger::Limits;
 use crate::db::sealing::Sealer;
 use crate::db::{self, DatabaseUrl, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
-use crate::http;
+use crate::http::{self, TrustedProxies};
 use crate::telemetry;
 use credential_key::CredentialKey;
 use secrecy::{ExposeSecret, SecretString};
@@ -20,8 +21,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The prefix of environment variables.
-pub const ENV_PREFIX: &str = "STOCKTIDE";
 const MIN_OPERATOR_KEY_CHARS: usize = 32;
 
 /// A row of the table of settings.
@@ -60,7 +59,12 @@ pub const SETTINGS: &[Setting] = &[
     secret("operator_key", "at least 32 characters", "Grants access to /admin; without a key, /admin is disabled."),
     secret("credential_key", "32 bytes in base64", "Encrypts the stores' credentials. If not given, the key file is used."),
     secret("credential_key_previous", "32 bytes in base64", "During a key change: decrypts what the previous key encrypted."),
+    text("database_url_file", "", "path", "File that holds the database URL, which is often a secret, too."),
+    text("operator_key_file", "", "path", "File that holds the operator key."),
+    text("credential_key_previous_file", "", "path", "File that holds the previous credential key."),
     text("credential_key_file", "", "path", "With SQLite, defaults to the database's path plus .key; created if it does not exist."),
+    text("trusted_proxies", "127.0.0.0/8, ::1", "networks", "Proxies that may say which address a request comes from."),
+    text("forwarded_header", "x-forwarded-for", "x-forwarded-for or forwarded", "The header in which these proxies say it."),
     text("console_https", "false", "true or false", "Whether browsers reach the console by HTTPS, even if no proxy header says so."),
     text("allow_private_targets", "false", "true or false", "Whether store URLs may use http, loopback or private addresses."),
     number("request_timeout_ms", "10000", "milliseconds", 100, 120_000, "Timeout of a call to a platform."),
@@ -89,6 +93,14 @@ pub const SETTINGS: &[Setting] = &[
     text("log", "info", "filter", "Log filter, such as info or stocktide=debug,warn."),
     text("log_format", "text", "text or json", "Log format."),
     text("node", "", "name", "Name of this node; by default the host name and the process id."),
+];
+
+/// The settings whose value may be in a file of its own, each with the setting that names the file.
+const IN_FILES: [(&str, &str); 4] = [
+    ("database_url", "database_url_file"),
+    ("operator_key", "operator_key_file"),
+    ("credential_key", "credential_key_file"),
+    ("credential_key_previous", "credential_key_previous_file"),
 ];
 
 /// An invalid setting.
@@ -136,7 +148,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the file, if one is given, then `environment`, then `flags` (names and values).
+    /// Reads the file, if one is given, then `environment`, then `flags` (names and values), then the files that they name.
     ///
     /// # Errors
     /// If a setting is invalid or unknown; the error names the first one.
@@ -164,18 +176,19 @@ impl Config {
             }
             file_with_secrets = given.keys().any(is_secret).then(|| path.to_owned());
         }
+        let mut credentials = None;
         for (variable, value) in environment {
-            let variable = variable.to_ascii_lowercase();
-            let name = variable.strip_prefix(&ENV_PREFIX.to_ascii_lowercase()).and_then(|name| name.strip_prefix('_'));
-            // The tests' own variables share the prefix.
-            if let Some(name) = name.filter(|name| !name.starts_with("test_")) {
-                given.insert(name.to_owned(), value);
+            if let Some(name) = environment::setting_of(&variable, &value) {
+                given.insert(name, value);
+            } else if variable == environment::CREDENTIALS_DIRECTORY {
+                credentials = Some(PathBuf::from(value));
             }
         }
         given.extend(flags);
         if let Some(unknown) = given.keys().find(|name| SETTINGS.iter().all(|setting| setting.name != name.as_str())) {
             return Err(wrong(unknown, "unknown setting; `stocktide check-config` lists all settings"));
         }
+        environment::read_secrets(&mut given, &IN_FILES, credentials.as_deref()).map_err(|(name, detail)| wrong(name, detail))?;
         let values = SETTINGS.iter().map(|setting| {
             let value = given.get(setting.name).map_or(setting.default, String::as_str);
             (setting.name, SecretString::from(value))
@@ -229,6 +242,8 @@ impl Config {
             given if given > request_timeout => given,
             _ => return Err(wrong("settle_ms", "must exceed request_timeout_ms, because until then a request may still arrive")),
         };
+        let forwarded = choice("forwarded_header", "forwarded", "x-forwarded-for")?;
+        let trusted_proxies = TrustedProxies::parse(get("trusted_proxies"), forwarded).map_err(|e| wrong("trusted_proxies", e))?;
         let retry = RetryPolicy {
             base: millis("retry_base_ms")?,
             cap: millis("retry_cap_ms")?,
@@ -266,6 +281,7 @@ impl Config {
                 requests_per_second: small("requests_per_second")?,
                 rows_per_second: small("rows_per_second")?,
                 failed_keys_per_minute: small("failed_keys_per_minute")?,
+                trusted_proxies,
                 allow_private_targets: choice("allow_private_targets", "true", "false")?,
                 limits,
                 node,
@@ -294,6 +310,15 @@ impl Config {
             Some(key) => sealer.and_previous(key.expose_secret()).map_err(|e| wrong("credential_key_previous", e)),
             None => Ok(sealer),
         }
+    }
+
+    /// The sealer, if its key is there already; no key file is created.
+    ///
+    /// # Errors
+    /// Those of [`Self::sealer`].
+    pub fn existing_sealer(&self) -> Result<Option<Sealer>, ConfigError> {
+        let is_there = self.credential_key.file().is_none_or(Path::exists);
+        is_there.then(|| self.sealer()).transpose()
     }
 
     /// The files with secrets that others than their owner may open, each with its permissions: the database, the key file,

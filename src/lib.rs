@@ -7,7 +7,7 @@
 //! `tests/architecture.rs` checks every path in the source against this, and also finds import cycles between files.
 //!
 //! ```text
-//! 6   main cli app demo config telemetry doc     wire everything together; nothing else imports them
+//! 6   main cli app demo ready config telemetry doc   wire everything together; nothing else imports them
 //! 5   http | loadgen                             parse, call a use case, answer  |  synthetic events, sent by an outside client
 //! 4   actors | simulator                         who works, and when  |  the platform used by tests, demo and load
 //! 3   service                                    use cases: load, decide, save; shared by all entry points
@@ -61,6 +61,7 @@ pub mod http;
 pub mod loadgen;
 pub mod metrics;
 pub mod platforms;
+pub mod ready;
 pub mod service;
 pub mod simulator;
 pub mod telemetry;

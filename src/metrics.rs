@@ -50,6 +50,14 @@ pub struct Metrics {
     pub active_stores: IntGauge,
     /// How long the push that waits longest has been waiting, in seconds.
     pub oldest_waiting_push: Gauge,
+    /// 1 if requests can be served, otherwise 0: what `/readyz` says.
+    pub ready: IntGauge,
+    /// Stores that let nobody in until their seller authorizes again.
+    pub stores_needing_reauthorization: IntGauge,
+    /// How long the daily run that is most overdue should have begun, in seconds.
+    pub overdue_run: Gauge,
+    /// How long the sync run that has been open longest has been so, in seconds.
+    pub oldest_open_run: Gauge,
     /// From a request with stock events until a lane takes up its first event.
     pub stock_events_wait: Times,
     /// From any other write until a lane takes it up.
@@ -89,8 +97,10 @@ impl Metrics {
             let gauge = IntGauge::new(name, help)?;
             registry.register(Box::new(gauge.clone())).map(|()| gauge)
         };
-        let oldest_waiting_push = Gauge::new("stocktide_oldest_waiting_push_seconds", "Age of the push that has been waiting longest.")?;
-        registry.register(Box::new(oldest_waiting_push.clone()))?;
+        let age = |name: &str, help: &str| {
+            let gauge = Gauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
         let writer_wait =
             times("stocktide_writer_wait_seconds", "Time from a request to write until a transaction takes it up.", &["work"])?;
         let transaction = times("stocktide_transaction_seconds", "Time for the statements of one shared transaction.", &[])?;
@@ -101,7 +111,14 @@ impl Metrics {
             platform_calls: counters("stocktide_platform_calls_total", "Calls to platforms by outcome.", &["platform", "outcome"])?,
             active_sellers: gauge("stocktide_active_sellers", "Sellers whose work this node is doing.")?,
             active_stores: gauge("stocktide_active_stores", "Stores whose work this node is doing.")?,
-            oldest_waiting_push,
+            oldest_waiting_push: age("stocktide_oldest_waiting_push_seconds", "Age of the push that has been waiting longest.")?,
+            ready: gauge("stocktide_ready", "1 if requests can be served, 0 if /readyz says why not.")?,
+            stores_needing_reauthorization: gauge(
+                "stocktide_stores_needing_reauthorization",
+                "Stores to which nothing is sent until their seller authorizes again.",
+            )?,
+            overdue_run: age("stocktide_overdue_run_seconds", "How long the most overdue daily run should have begun; 0 if none.")?,
+            oldest_open_run: age("stocktide_oldest_open_run_seconds", "Age of the sync run that has been open longest; 0 if none.")?,
             stock_events_wait: one(&writer_wait, &["stock_events"])?,
             other_writes_wait: one(&writer_wait, &["other"])?,
             transaction: one(&transaction, &[])?,
@@ -184,7 +201,7 @@ mod tests {
     fn every_series_is_explained_to_operators() {
         let page = include_str!("doc/metrics.md");
         let families = used().registry.gather();
-        assert_eq!(families.len(), 11);
+        assert_eq!(families.len(), 15);
         for family in families {
             assert!(page.contains(&format!("`{}`", family.name())), "{} is not in src/doc/metrics.md", family.name());
         }

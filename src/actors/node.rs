@@ -5,7 +5,7 @@
 //! Survives a restart: nothing. The rows do, and the first look at them starts every seller that has work.
 use super::deps::{Deps, NODE_MAILBOX};
 use super::seller::{self, Retired, SellerSupervisor};
-use crate::db::fleet;
+use crate::db::{fleet, pages};
 use crate::domain::{SellerId, StoreId};
 use crate::service::removal;
 use actix::prelude::*;
@@ -111,6 +111,9 @@ impl Node {
                 if removed < fleet::PRUNE_STEP {
                     break;
                 }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            while db.write(pages::give_back).await? {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Ok::<_, crate::db::Error>(total)

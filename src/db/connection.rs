@@ -114,6 +114,10 @@ impl Conn {
             DatabaseUrl::Sqlite(path) => {
                 let open = || {
                     let mut c = SqliteConnection::establish(path).map_err(gone)?;
+                    // Possible only before anything is written, and a write transaction of its own: see `pages.rs`.
+                    if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+                        c.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA auto_vacuum = INCREMENTAL")?;
+                    }
                     // The timeout comes first, so that switching to WAL waits for other connections that do the same. What is
                     // in the log cannot be moved to the database on a disk that the log has filled, so the log is kept short.
                     c.batch_execute(
@@ -135,6 +139,18 @@ impl Conn {
             }
         };
         Ok(Self { backend, broken: false, files, writable: None, noted: Vec::new() })
+    }
+
+    /// Opens an SQLite file that nobody writes to, and leaves it as it is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if it cannot be opened.
+    pub(super) fn of_finished_file(path: &Path) -> Result<Self> {
+        let name = path.to_str().ok_or_else(|| Error::Unavailable(format!("{}: the name is not UTF-8", path.display())))?;
+        let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let opened = SqliteConnection::establish(&format!("file:{name}?mode=ro&immutable=1"));
+        let backend = Backend::Sqlite(opened.map_err(|e| Error::Unavailable(format!("{}: {e}", path.display())))?);
+        Ok(Self { backend, broken: false, files: None, writable: None, noted: Vec::new() })
     }
 
     /// Notes a change; reported once it is committed.

@@ -148,10 +148,42 @@ fn create_for_owner(file: &Path) -> Result<()> {
 
 /// The permissions of a file with secrets, if they let anybody but its owner in; such as `644`.
 pub fn open_to_others(path: &Path) -> Option<String> {
-    let permissions = std::fs::metadata(path).ok()?.permissions();
+    let found = std::fs::metadata(path).ok()?;
     #[cfg(unix)]
-    let mode = std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o777;
+    {
+        use std::os::unix::fs::MetadataExt;
+        let own = std::fs::metadata("/proc/self").map(|process| process.uid()).ok();
+        let mode = found.mode() & 0o777;
+        is_open(mode, found.uid(), own).then(|| format!("{mode:o}"))
+    }
     #[cfg(not(unix))]
-    let mode = if permissions.readonly() { 0o400 } else { 0o600 };
-    (mode & 0o077 != 0).then(|| format!("{mode:o}"))
+    (!found.permissions().readonly()).then(|| "writable".to_owned())
+}
+
+/// Whether others than its owner may open a file. A file of root that only a group may read is how Kubernetes hands a secret
+/// to a service that runs as another user.
+#[cfg(unix)]
+fn is_open(mode: u32, owner: u32, own: Option<u32>) -> bool {
+    let is_handed_over = owner == 0 && own.is_some_and(|own| own != 0) && mode & 0o037 == 0;
+    mode & 0o077 != 0 && !is_handed_over
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_root_hands_to_the_group_of_the_service_is_not_open_to_others() {
+        for (mode, owner, own, open) in [
+            (0o600, 1000, Some(1000), false),
+            (0o640, 1000, Some(1000), true),
+            (0o440, 0, Some(1000), false),
+            (0o444, 0, Some(1000), true),
+            (0o460, 0, Some(1000), true),
+            (0o440, 0, Some(0), true),
+            (0o440, 0, None, true),
+        ] {
+            assert_eq!(is_open(mode, owner, own), open, "{mode:o}, {owner}, {own:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The operator's view of all sellers: counts, queues and recent activity, but none of any seller's data.
 use super::connection::on;
 use super::pushes::{is_confirmed, is_held, is_in_flight, is_increase};
-use super::schema::{pushes, sellers, stock_events, stores};
+use super::schema::{pushes, sellers, stock_events, stores, sync_runs, sync_settings};
 use super::scope::store_of;
 use super::sellers::Seller;
 use super::{Conn, Result, id_of};
@@ -107,6 +107,52 @@ pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
             .select((stores::platform, count_star())).order(stores::platform).load(c))?,
         oldest_waiting: oldest_waiting(conn)?,
         times_ms: times.into_iter().filter_map(|(from, to)| Some((to? - from).num_milliseconds())).collect(),
+    })
+}
+
+/// What a database holds, for somebody who has to recognize it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Sellers that were not deleted.
+    pub sellers: i64,
+    /// Their stores.
+    pub stores: i64,
+    /// When its latest stock event was accepted.
+    pub latest_event: Option<Timestamp>,
+}
+
+/// Counts what a database holds.
+pub fn held(conn: &mut Conn) -> Result<Held> {
+    Ok(Held {
+        sellers: on!(conn, c => sellers::table.filter(sellers::deleted_at.is_null()).count().get_result(c))?,
+        stores: on!(conn, c => stores::table.count().get_result(c))?,
+        latest_event: on!(conn, c => stock_events::table.select(diesel::dsl::max(stock_events::accepted_at)).get_result(c))?,
+    })
+}
+
+/// What somebody has to look at. Suspended sellers do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Concerns {
+    /// Stores that let nobody in until their seller authorizes again.
+    pub needing_reauthorization: i64,
+    /// When the most overdue daily run should have begun.
+    pub overdue_since: Option<Timestamp>,
+    /// When the sync run that has been open longest began.
+    pub open_since: Option<Timestamp>,
+}
+
+/// Finds what somebody has to look at.
+pub fn concerns(conn: &mut Conn, now: Timestamp) -> Result<Concerns> {
+    let suspended: Vec<Vec<u8>> = on!(conn, c => sellers::table.select(sellers::id).filter(sellers::suspended).load(c))?;
+    Ok(Concerns {
+        needing_reauthorization: on!(conn, c => stores::table.filter(stores::needs_reauthorisation)
+            .filter(stores::seller_id.ne_all(&suspended)).count().get_result(c))?,
+        overdue_since: on!(conn, c => sync_settings::table.filter(sync_settings::next_run_at.le(now))
+            .filter(sync_settings::seller_id.ne_all(&suspended))
+            .select(diesel::dsl::min(sync_settings::next_run_at)).get_result(c))?,
+        open_since: on!(conn, c => sync_runs::table.filter(sync_runs::finished_at.is_null())
+            .filter(sync_runs::seller_id.ne_all(&suspended))
+            .select(diesel::dsl::min(sync_runs::started_at)).get_result(c))?,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Documentation that concerns more than one file: [design decisions](decisions), [what API errors mean](errors), [what can
 //! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation),
 //! [what one seller can make another wait for](neighbours), [what the service costs](performance), [what the metrics
-//! say](metrics), [what a build costs](build_time), [the changelog](changes). The pages are the Markdown files in this folder.
+//! say](metrics), [how it is operated](operations), [what a build costs](build_time), [the changelog](changes). The pages are the Markdown files in this folder.
 
 /// What each kind of problem document means, and what the client should do about it.
 #[doc = include_str!("errors.md")]
@@ -22,6 +22,10 @@ pub mod simulation {}
 /// What one seller can make another wait for, and what bounds it.
 #[doc = include_str!("neighbours.md")]
 pub mod neighbours {}
+
+/// How to size, install, upgrade, back up and watch the service, and what each alert means.
+#[doc = include_str!("operations.md")]
+pub mod operations {}
 
 /// What each series at `/metrics` measures, what a high value means, and what to do about it.
 #[doc = include_str!("metrics.md")]

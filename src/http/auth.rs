@@ -1,8 +1,8 @@
 //! Authentication: turns a request's key into an [`Operator`] or a [`Caller`]. Handlers take one of these, never a raw id.
 use super::bodies::Owner;
+use super::client_address::address;
 use super::error::ApiError;
 use super::state::AppState;
-use super::throttle::address;
 use crate::db::sellers::{find_key, key_hash};
 use crate::db::sessions::{Digest, Session, find_session};
 use crate::db::{self, Conn};

@@ -1,11 +1,11 @@
 //! Request bodies: read only when a handler asks, which it does once it knows the caller, with a limit, a deadline and a
 //! place in the budget of [`super::bodies`].
 use super::bodies::{Owner, Reservation};
+use super::client_address::address;
 use super::error::ApiError;
 use super::json::{JsonError, items, object_at};
 use super::request::refuse_unread_query;
 use super::state::State;
-use super::throttle::address;
 use crate::domain::problem::Checks;
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};

@@ -16,6 +16,7 @@ pub mod request;
 
 mod admin;
 mod audit;
+mod client_address;
 mod columns;
 mod description;
 mod discover;
@@ -26,6 +27,7 @@ mod late;
 mod listings;
 mod numbers;
 mod open_streams;
+mod proxies;
 mod pushes;
 mod rules;
 mod settings;
@@ -51,6 +53,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::PathItem;
 
 pub use late::refuse_late;
+pub use proxies::TrustedProxies;
 pub use state::{AppState, Settings};
 
 /// Defines the routes and their description from one list.

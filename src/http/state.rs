@@ -3,6 +3,7 @@ use super::auth::FailedKeys;
 use super::bodies::Bodies;
 use super::console::Console;
 use super::error::ApiError;
+use super::proxies::TrustedProxies;
 use super::quota::Quota;
 use crate::actors::Handle;
 use crate::clock::Clock;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub rows_per_second: u32,
     /// Requests with invalid keys per minute and address.
     pub failed_keys_per_minute: u32,
+    /// The proxies that may say which address a request comes from.
+    pub trusted_proxies: TrustedProxies,
     /// Whether stores may point at loopback and private addresses.
     pub allow_private_targets: bool,
     /// Limits of the ledger.

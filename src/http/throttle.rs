@@ -1,10 +1,8 @@
 //! Throttles clients that keep sending invalid keys: failures are counted by IP address, separately on each node. Keys have
 //! 256 random bits, so this limits noise and load; guessing is hopeless anyway. Many people may share an address, so one with
 //! too many failures is not locked out: its keys are checked one after another, and a valid one still gets in.
-use crate::platforms::transport::is_public;
-use actix_web::HttpRequest;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -41,15 +39,6 @@ struct Turn {
     address: IpAddr,
     turns: Arc<Mutex<Turns>>,
     permit: Option<OwnedSemaphorePermit>,
-}
-
-/// The address of the client. A proxy on a private network is trusted to report it in `x-forwarded-for`; anybody else could
-/// put any address there.
-pub fn address(request: &HttpRequest) -> IpAddr {
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let forwarded = request.headers().get_all("x-forwarded-for").last().and_then(|value| value.to_str().ok());
-    let forwarded = forwarded.and_then(|list| list.rsplit(',').next()).and_then(|last| last.trim().parse().ok());
-    if is_public(peer) { peer } else { forwarded.unwrap_or(peer) }
 }
 
 /// What is counted as one address: a whole IPv6 /64 network, because providers assign at least that much to one customer.

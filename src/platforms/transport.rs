@@ -14,6 +14,10 @@ use std::time::Duration;
 /// The largest reply body that is read, in bytes.
 pub const MAX_REPLY_BYTES: usize = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What rustls says if the system has none.
+const NO_ROOTS: &str = "No CA certificates were loaded";
+const INSTALL_ROOTS: &str = "no root certificates were found, and without them no store can be reached by https: install the package \
+    ca-certificates, or set SSL_CERT_FILE to a file that has them";
 
 /// Why there is no reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,16 +58,26 @@ impl HttpTransport {
     fn with_lookup(allow_private: bool, lookup: Lookup) -> Result<Self, String> {
         // Fails only if a provider is already installed, which is just as good.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(Duration::from_secs(60))
-            .no_proxy()
-            .user_agent(concat!("stocktide/", env!("CARGO_PKG_VERSION")));
+        let builder = || {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .pool_idle_timeout(Duration::from_secs(60))
+                .no_proxy()
+                .user_agent(concat!("stocktide/", env!("CARGO_PKG_VERSION")))
+        };
         if !allow_private {
-            builder = builder.https_only(true).dns_resolver(Arc::new(PublicOnly(lookup)));
+            let client = builder().https_only(true).dns_resolver(Arc::new(PublicOnly(lookup))).build().map_err(|e| explain(&e))?;
+            return Ok(Self { client, allow_private });
         }
-        let client = builder.build().map_err(|e| e.to_string())?;
+        let client = builder().build().or_else(|error| match explain(&error) {
+            // Enough for stores that are reached by http.
+            text if text == INSTALL_ROOTS => {
+                tracing::warn!("{INSTALL_ROOTS}");
+                builder().tls_certs_only([]).build().map_err(|e| with_causes(&e))
+            }
+            text => Err(text),
+        })?;
         Ok(Self { client, allow_private })
     }
 
@@ -121,6 +135,12 @@ impl Transport for HttpTransport {
             Ok(Reply { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
         })
     }
+}
+
+/// Why the client could not be made, for the operator.
+fn explain(error: &reqwest::Error) -> String {
+    let text = with_causes(error);
+    if text.contains(NO_ROOTS) { INSTALL_ROOTS.to_owned() } else { text }
 }
 
 fn classify(error: reqwest::Error) -> SendError {

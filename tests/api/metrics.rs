@@ -5,7 +5,12 @@ use crate::on_both_backends;
 use crate::support::{Api, Expect, Platform, until};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use stocktide::clock::Clock;
+use stocktide::db::overview::{Concerns, concerns};
+use stocktide::db::{Conn, DatabaseUrl};
 use stocktide::platforms::registry;
+use stocktide::simulator::Faults;
 
 /// Samples by name and labels, as they are written.
 type Samples = BTreeMap<String, f64>;
@@ -90,4 +95,46 @@ fn one_increase_is_seen_at_each_stage_under_its_platform(backend: Backend) {
     }
 }
 
-on_both_backends![one_increase_is_seen_at_each_stage_under_its_platform];
+fn stores_to_authorize_again_and_runs_behind_their_hour_are_counted(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let mut conn = Conn::establish(&DatabaseUrl::parse(&api.database.url).unwrap()).unwrap();
+    let now = Clock::system().now();
+    assert_eq!(concerns(&mut conn, now).unwrap(), Concerns::default());
+    let (ada, bob) = (api.seller("Ada"), api.seller("Bob"));
+    platform.simulator.set_faults(Faults { token: Some("the right one".to_owned()), ..Faults::default() });
+    for seller in [&ada, &bob] {
+        let store =
+            seller.store("corner", platform.address, json!({ "external_store": seller.id, "credentials": { "token": "a wrong one" } }));
+        seller.pair(&store, &["A"]);
+        seller
+            .put(
+                "/v1/sync-settings",
+                &json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "03:00", "initial_overwrite": false }),
+            )
+            .is(200);
+        seller.post("/v1/syncs", &json!({})).is(202);
+        until("the store needs to be authorized again", || {
+            (seller.get(&format!("/v1/stores/{store}")).is(200)["state"] == "needs_reauthorisation").then_some(())
+        });
+    }
+    let found = concerns(&mut conn, Clock::system().now()).unwrap();
+    assert_eq!(found.needing_reauthorization, 2);
+    assert_eq!(found.overdue_since, None, "the run is due tomorrow at the latest, and begins by itself");
+    // As a service would find it that has been down for two days.
+    let later = Clock::system().now() + Duration::from_secs(2 * 86_400);
+    let overdue = concerns(&mut conn, later).unwrap().overdue_since.unwrap();
+    assert!(overdue > now && overdue <= now + Duration::from_secs(86_400 + 3600), "{overdue}");
+    api.operator().patch(&format!("/admin/sellers/{}", bob.id), &json!({ "suspended": true })).is(200);
+    assert_eq!(concerns(&mut conn, later).unwrap().needing_reauthorization, 1, "suspended sellers do not count");
+    let samples = scrape(&api);
+    for series in [
+        "stocktide_ready",
+        "stocktide_overdue_run_seconds",
+        "stocktide_oldest_open_run_seconds",
+        "stocktide_stores_needing_reauthorization",
+    ] {
+        assert!(samples.contains_key(series), "{series} is missing: {samples:#?}");
+    }
+}
+
+on_both_backends![one_increase_is_seen_at_each_stage_under_its_platform, stores_to_authorize_again_and_runs_behind_their_hour_are_counted,];

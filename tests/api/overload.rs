@@ -1,6 +1,6 @@
 //! Too many requests from one seller, and a database that is busy or unreachable: answered with `Retry-After`, nothing
 //! left half done, and back to normal as soon as the cause is gone.
-use crate::client::Answer;
+use crate::client::{Answer, exchange, request};
 use crate::database::Backend;
 use crate::on_both_backends;
 use crate::support::{Api, Expect, until};
@@ -49,6 +49,28 @@ fn an_address_that_keeps_sending_wrong_keys_is_throttled_while_valid_keys_from_i
     assert_retry_later(&api.caller("stk_wrong").get("/admin/sellers"), 429);
     assert_eq!(ada.get("/v1/stores").status, 200);
     assert_eq!(api.operator().get("/admin/sellers").status, 200);
+}
+
+#[test]
+fn wrong_keys_of_one_client_behind_the_proxy_do_not_throttle_another_and_only_the_proxy_is_believed() {
+    let failing = |settings: &[(&str, &str)], first: &str, second: &str| {
+        let api = Api::start_with(Backend::Sqlite, &[&[("failed_keys_per_minute", "10")], settings].concat());
+        let header = if settings.iter().any(|(_, value)| *value == "forwarded") { "forwarded" } else { "x-forwarded-for" };
+        let status = |from: &str| {
+            let headers = [("authorization", "Bearer stk_wrong"), (header, from)];
+            exchange(api.address, &request("GET", "/v1/stores", &headers, None)).unwrap().status
+        };
+        (0..10).for_each(|_| assert_eq!(status(first), 401));
+        (status(first), status(second))
+    };
+    let apart = (429, 401);
+    assert_eq!(failing(&[], "203.0.113.7:41234", "203.0.113.8:41234"), apart);
+    assert_eq!(failing(&[], "198.51.100.1, 203.0.113.7", "198.51.100.1, 203.0.113.8"), apart);
+    assert_eq!(failing(&[("forwarded_header", "forwarded")], "for=\"203.0.113.7:1\";proto=https", "for=203.0.113.8"), apart);
+    // A client that makes up addresses gains nothing.
+    assert_eq!(failing(&[], "198.51.100.1, 203.0.113.7", "198.51.100.2, 203.0.113.7"), (429, 429));
+    assert_eq!(failing(&[("trusted_proxies", "")], "203.0.113.7", "203.0.113.8"), (429, 429));
+    assert_eq!(failing(&[("trusted_proxies", "10.0.0.0/8")], "203.0.113.7", "203.0.113.8"), (429, 429));
 }
 
 fn a_busy_database_is_reported_and_recovers_without_a_trace(backend: Backend) {

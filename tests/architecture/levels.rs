@@ -11,7 +11,7 @@ const LEVELS: [&[&[&str]]; 7] = [
     &[&["service"]],
     &[&["actors"], &["simulator"]],
     &[&["http"], &["loadgen"]],
-    &[&["lib", "main", "cli", "app", "demo", "config", "telemetry", "doc"]],
+    &[&["lib", "main", "cli", "app", "demo", "ready", "config", "telemetry", "doc"]],
 ];
 
 /// Frameworks, and the only folders that may name them, so that replacing one means changing one folder. The top level

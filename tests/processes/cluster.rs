@@ -81,6 +81,14 @@ impl Cluster {
         }
     }
 
+    /// From now on, every connection needs a password; that of the role `stocktide` is this one.
+    pub fn demand_password(&self, password: &str) {
+        let mut conn = PgConnection::establish(&self.url()).unwrap();
+        conn.batch_execute(&format!("ALTER ROLE stocktide PASSWORD '{password}'")).unwrap();
+        std::fs::write(self.dir.path().join("data/pg_hba.conf"), "host all all 127.0.0.1/32 scram-sha-256\n").unwrap();
+        conn.batch_execute("SELECT pg_reload_conf()").unwrap();
+    }
+
     fn run(&self, name: &str, arguments: &[&str]) {
         assert!(self.command(name, arguments).status().unwrap().success(), "{name} {arguments:?}");
     }

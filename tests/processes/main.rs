@@ -22,6 +22,7 @@ mod program;
 mod wire;
 
 mod demo;
+mod examples;
 mod faults;
 mod files;
 mod hostile;
@@ -31,4 +32,5 @@ mod logs;
 mod recovery;
 mod settings;
 mod signals;
+mod start;
 mod taint;

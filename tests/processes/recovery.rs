@@ -8,6 +8,7 @@ use diesel::{Connection, PgConnection, SqliteConnection};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -47,8 +48,11 @@ fn back_up_and_restore(database: &TestDatabase, backend: Backend) -> TestDatabas
     match backend {
         Backend::Sqlite => {
             let file = restored.url.trim_start_matches("sqlite://");
-            let taken = output(&["backup", "--database", &database.url, file], &[]);
-            assert_eq!(taken.status.code(), Some(0), "{}", String::from_utf8_lossy(&taken.stderr));
+            let taken = output(&["backup", "--verify", "--database", &database.url, file], &[("STOCKTIDE_CREDENTIAL_KEY", CREDENTIAL_KEY)]);
+            let said = String::from_utf8_lossy(&[taken.stdout, taken.stderr].concat()).into_owned();
+            assert_eq!(taken.status.code(), Some(0), "{said}");
+            assert!(said.contains("is sound: ") && said.contains(" sellers") && said.contains("opens all stores' credentials"), "{said}");
+            verification_finds_what_is_wrong(database, file);
             assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "the backup is readable by its owner only");
             let again = output(&["backup", "--database", &database.url, file], &[]);
             assert_eq!(again.status.code(), Some(1), "an earlier backup is never overwritten");
@@ -60,6 +64,30 @@ fn back_up_and_restore(database: &TestDatabase, backend: Backend) -> TestDatabas
         }
     }
     restored
+}
+
+/// The wrong key, a file of something else, a file with a damaged page; and the backup itself stays as it is.
+fn verification_finds_what_is_wrong(database: &TestDatabase, file: &str) {
+    let before = std::fs::read(file).unwrap();
+    let verify = |file: &str, key: &str| {
+        let verified = output(&["backup", "--verify-only", "--database", &database.url, file], &[("STOCKTIDE_CREDENTIAL_KEY", key)]);
+        (verified.status.code(), String::from_utf8_lossy(&[verified.stdout, verified.stderr].concat()).into_owned())
+    };
+    assert_eq!(verify(file, CREDENTIAL_KEY).0, Some(0));
+    let (status, said) = verify(file, OTHER_CREDENTIAL_KEY);
+    assert!(status == Some(1) && said.contains("sealed under another key"), "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    let spoiled = folder.path().join("spoiled.db").display().to_string();
+    let halves = [&before[..before.len() / 2], &vec![0x5a; before.len() - before.len() / 2]].concat();
+    for content in [halves, before[..before.len() / 2].to_vec(), b"no database at all".to_vec(), Vec::new()] {
+        std::fs::write(&spoiled, &content).unwrap();
+        let (status, said) = verify(&spoiled, CREDENTIAL_KEY);
+        assert!(status == Some(1) && said.contains("no sound backup"), "{} bytes: {said}", content.len());
+    }
+    assert_eq!(verify("/nowhere/at/all.db", CREDENTIAL_KEY).0, Some(1));
+    assert_eq!(std::fs::read(file).unwrap(), before, "verifying changes nothing");
+    let beside = std::fs::read_dir(Path::new(file).parent().unwrap()).unwrap().count();
+    assert_eq!(beside, 1, "verifying leaves nothing behind");
 }
 
 fn a_backup_taken_under_load_holds_everything_acknowledged_before_it(backend: Backend) {

@@ -29,6 +29,20 @@ fn a_service_stopped_under_load_exits_cleanly_and_loses_nothing(backend: Backend
 }
 
 #[test]
+fn a_hangup_is_ignored_and_the_log_says_so_once() {
+    let database = TestDatabase::fresh(Backend::Sqlite);
+    let service = Program::serve(&database, &[]);
+    for _ in 0..3 {
+        service.signal("HUP");
+        pause(Duration::from_millis(300));
+        assert_eq!(service.ask("GET", "/healthz").status, 200);
+    }
+    service.signal("TERM");
+    let (status, log) = service.wait_for_exit();
+    assert!(status == Some(0) && log.matches("SIGHUP is ignored").count() == 1, "{status:?}\n{log}");
+}
+
+#[test]
 fn the_simulated_platform_exits_cleanly_too() {
     for signal in ["TERM", "INT"] {
         let platform = Program::simulate_platform();

@@ -192,6 +192,7 @@ impl World {
                 requests_per_second: 10_000,
                 rows_per_second: 1_000_000,
                 failed_keys_per_minute: 1_000_000,
+                trusted_proxies: http::TrustedProxies::parse("", false).unwrap(),
                 allow_private_targets: true,
                 limits: ledger::Limits::default(),
                 node: "simulated".to_owned(),

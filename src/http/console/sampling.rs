@@ -1,6 +1,6 @@
 //! The background task that samples figures for the operator's plots.
 use super::figures::{Point, SAMPLE_EVERY, percentile};
-use crate::db::overview::sample;
+use crate::db::overview::{concerns, sample};
 use crate::domain::Timestamp;
 use crate::http::admin::waiting_seconds;
 use crate::http::state::{AppState, State};
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 pub async fn keep_figures(state: State) {
     let mut previous = Counters::read(&state);
     loop {
+        watch(&state).await;
         tokio::select! {
             () = state.console.stopping.cancelled() => return,
             () = tokio::time::sleep(SAMPLE_EVERY) => {}
@@ -19,6 +20,21 @@ pub async fn keep_figures(state: State) {
             Ok(point) => state.console.figures.add(point),
             Err(error) => tracing::debug!(%error, "could not sample the operator's figures"),
         }
+    }
+}
+
+/// Sets the gauges that alerts look at. While the database does not answer, they keep their values.
+async fn watch(state: &State) {
+    let ready = matches!(state.db.not_ready().await, Ok(None));
+    metrics::note(|metrics| metrics.ready.set(i64::from(ready)));
+    let now = state.now();
+    match state.db.read(move |conn| concerns(conn, now)).await {
+        Ok(found) => metrics::note(|metrics| {
+            metrics.stores_needing_reauthorization.set(found.needing_reauthorization);
+            metrics.overdue_run.set(waiting_seconds(found.overdue_since, now));
+            metrics.oldest_open_run.set(waiting_seconds(found.open_since, now));
+        }),
+        Err(error) => tracing::debug!(%error, "could not look for stores and runs that need somebody's attention"),
     }
 }
 

@@ -26,6 +26,7 @@ pub mod listings;
 mod literal;
 mod migrations;
 pub mod overview;
+mod packs;
 pub mod places;
 mod pool;
 pub mod pushes;

@@ -57,9 +57,13 @@ impl Tenant<'_> {
         terms: &ClaimTerms,
         now: Timestamp,
     ) -> Result<Finished> {
+        let answer = Answer { outcome, raw, now };
+        if let Some(confirmed) = self.finish_packs(store, id, answer, terms)? {
+            return Ok(Finished { confirmed });
+        }
         let (mut page, accounts) = self.sent_by(store, id)?;
         let before = page.clone();
-        let mut updates = outcome::finish(&mut page, &accounts, Answer { outcome, raw, now }, terms);
+        let mut updates = outcome::finish(&mut page, &accounts, answer, terms);
         self.put_finished(&page, now)?;
         updates.extend(self.moved_targets(&before, &page)?);
         let finished = Finished { confirmed: outcome::confirmed(&page) };

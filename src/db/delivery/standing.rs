@@ -2,7 +2,7 @@
 use crate::db::connection::on;
 use crate::db::kept::kept;
 use crate::db::literal::Literal;
-use crate::db::pushes::{is_in_flight, is_increase, is_overwrite, is_uncertain};
+use crate::db::pushes::{is_held, is_in_flight, is_increase, is_overwrite, is_uncertain, pack_is_queued, pack_is_sending};
 use crate::db::{Result, Tenant};
 use crate::domain::push::PushKind;
 use crate::domain::{StoreId, Timestamp};
@@ -28,6 +28,18 @@ pub(super) struct Standing {
     /// Whether earlier requests may still arrive at some listing.
     #[diesel(sql_type = Bool)]
     pub(super) settling: bool,
+    /// Whether pushes are in flight or held, without those in packs.
+    #[diesel(sql_type = Bool)]
+    in_flight_or_held: bool,
+    /// Whether packs are queued.
+    #[diesel(sql_type = Bool)]
+    pub(super) packed: bool,
+    /// Whether packs are being sent.
+    #[diesel(sql_type = Bool)]
+    pub(super) packs_sent: bool,
+    /// Whether listings are marked.
+    #[diesel(sql_type = Bool)]
+    pub(super) marked: bool,
     #[diesel(sql_type = Nullable<BigInt>)]
     pub(super) probe_at: Option<Timestamp>,
     #[diesel(sql_type = Bool)]
@@ -46,6 +58,11 @@ impl Standing {
     pub(super) fn is_due(&self, kind: PushKind, now: Timestamp) -> bool {
         let first = if kind.is_overwrite() { self.overwrite } else { self.increase };
         first.is_some_and(|at| at <= now)
+    }
+
+    /// Whether any push has not ended, without those in packs. Meaningful if nothing was left out.
+    pub(super) fn has_active(&self) -> bool {
+        self.increase.is_some() || self.overwrite.is_some() || self.in_flight_or_held
     }
 
     /// Whether a listing is to be looked at now.
@@ -67,12 +84,19 @@ static STANDING: LazyLock<String> = LazyLock::new(|| {
         format!("(SELECT MIN(due_at) FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {kind} AND due_at > $3)")
     };
     let (increase, overwrite) = (due(is_increase()), due(is_overwrite()));
-    let uncertain = format!("{} AND {}", is_in_flight().sql(), is_uncertain().sql());
+    let (in_flight, held) = (is_in_flight().sql(), is_held().sql());
+    let uncertain = format!("{in_flight} AND {}", is_uncertain().sql());
+    let (queued, sent) = (pack_is_queued().sql(), pack_is_sending().sql());
     format!(
         "SELECT {increase} AS increase, {overwrite} AS overwrite, \
          (SELECT MIN(look_at) FROM listings WHERE seller_id = $1 AND store_id = $2 AND look_at > $3) AS look, \
          EXISTS (SELECT 1 FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {uncertain} AND +due_at <= $4) AS uncertain, \
          EXISTS (SELECT 1 FROM listings WHERE seller_id = $1 AND store_id = $2 AND settles_at > $4) AS settling, \
+         EXISTS (SELECT 1 FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {in_flight}) OR \
+         EXISTS (SELECT 1 FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {held}) AS in_flight_or_held, \
+         EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {queued}) AS packed, \
+         EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {sent}) AS packs_sent, \
+         EXISTS (SELECT 1 FROM listings WHERE seller_id = $1 AND store_id = $2 AND marked) AS marked, \
          probe_at, paused, needs_reauthorisation FROM stores WHERE seller_id = $1 AND id = $2"
     )
 });

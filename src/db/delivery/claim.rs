@@ -203,13 +203,15 @@ impl Tenant<'_> {
     ) -> Result<Option<ClaimedCall>> {
         let Some(method) = terms.abilities.increase_method() else { return Ok(None) };
         // A store that has refused a write stays held while the push that was released to find out is sent.
-        let row = self.store(store)?;
-        if row.paused || (row.needs_reauthorisation && !row.write_refused) {
+        let standing = self.standing(store, now, now)?;
+        if standing.accepts_nothing() {
             return Ok(None);
         }
         let waiting = self.still(store, page, |state| state.is_waiting())?;
         let of: Vec<ListingId> = waiting.values().map(Push::listing_id).collect();
-        self.unpack_of(&of, Which::Sending)?;
+        if standing.packs_sent {
+            self.unpack_of(&of, Which::Sending)?;
+        }
         let active = self.active_alone(&of)?;
         let busy: BTreeSet<ListingId> = active.iter().filter(|p| p.state().is_in_flight()).map(Push::listing_id).collect();
         let accounts = self.accounts(of.into_iter().filter(|listing| !busy.contains(listing)))?;

@@ -46,6 +46,8 @@ pub(super) struct Standing {
     paused: bool,
     #[diesel(sql_type = Bool)]
     needs_reauthorisation: bool,
+    #[diesel(sql_type = Bool)]
+    write_refused: bool,
 }
 
 impl Standing {
@@ -74,6 +76,11 @@ impl Standing {
     pub(super) fn is_held(&self) -> bool {
         self.paused || self.needs_reauthorisation
     }
+
+    /// Whether nothing may be sent, not even to find out whether the store accepts a write again.
+    pub(super) fn accepts_nothing(&self) -> bool {
+        self.paused || (self.needs_reauthorisation && !self.write_refused)
+    }
 }
 
 /// Of a seller ($1) and a store ($2) what is due after $3, and what is so at $4. One query for each kind of push, because in
@@ -97,7 +104,7 @@ static STANDING: LazyLock<String> = LazyLock::new(|| {
          EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {queued}) AS packed, \
          EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {sent}) AS packs_sent, \
          EXISTS (SELECT 1 FROM listings WHERE seller_id = $1 AND store_id = $2 AND marked) AS marked, \
-         probe_at, paused, needs_reauthorisation FROM stores WHERE seller_id = $1 AND id = $2"
+         probe_at, paused, needs_reauthorisation, write_refused FROM stores WHERE seller_id = $1 AND id = $2"
     )
 });
 

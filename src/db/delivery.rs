@@ -9,6 +9,7 @@ mod clock;
 mod listings;
 mod looks;
 mod outcome;
+mod packed;
 mod standing;
 mod stores;
 mod targets;

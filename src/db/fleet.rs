@@ -1,8 +1,8 @@
 //! Queries across sellers, for the node and the command line alone: who has work, which rows are past their retention,
 //! which credentials are sealed under an old key.
 use super::connection::{Conn, on};
-use super::pushes::{has_ended, is_in_flight};
-use super::schema::{app_calls, listings, pushes, sellers, skus, stores, sync_runs, sync_settings};
+use super::pushes::{has_ended, is_in_flight, pack_has_ended, pack_is_active};
+use super::schema::{app_calls, listings, push_packs, pushes, sellers, skus, stores, sync_runs, sync_settings};
 use super::scope::Scope;
 use super::sealing::Sealer;
 use super::settings::SettingsRow;
@@ -34,6 +34,7 @@ pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId
     let mut found: Vec<Vec<u8>> =
         on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::due_at.is_not_null()).load(c))?;
     found.extend(on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(is_in_flight()).load::<Vec<u8>>(c))?);
+    found.extend(on!(conn, c => push_packs::table.select(push_packs::seller_id).distinct().filter(pack_is_active()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => sync_runs::table.select(sync_runs::seller_id).distinct().filter(sync_runs::finished_at.is_null()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => sync_settings::table.select(sync_settings::seller_id).filter(sync_settings::next_run_at.le(now)).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::probe_at.le(now).or(stores::probe_at.gt(now + PROBE_AFTER))).load::<Vec<u8>>(c))?);
@@ -75,9 +76,11 @@ pub fn is_active(conn: &mut Conn, seller: SellerId) -> Result<bool> {
 pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<usize> {
     let (events_before, before) = (now - retention.events, now - retention.pushes);
     let ended = format!("{} AND updated_at < $1", has_ended().sql());
+    let ended_packs = format!("{} AND updated_at < $1", pack_has_ended().sql());
     let tables = [
         ("stock_events", "event_id", "accepted_at", "accepted_at < $1", events_before),
         ("pushes", "id", "updated_at", ended.as_str(), before),
+        ("push_packs", "id", "updated_at", ended_packs.as_str(), before),
         ("sync_runs", "id", "finished_at", "finished_at < $1", before),
         ("audit", "id", "at", "at < $1", before),
     ];

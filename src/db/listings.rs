@@ -192,6 +192,7 @@ impl Tenant<'_> {
             .filter(listings::store_id.eq(store.bytes())).get_result(c))?;
         self.note(Changed::Work);
         self.cancel_pushes_of(&[id], "The listing was unpaired.", now)?;
+        self.scatter_packs(&[(store, id)])?;
         on!(self.conn, c => diesel::delete(scope.listings().filter(listings::id.eq(id.bytes()))).execute(c))?;
         row.listing()
     }
@@ -205,6 +206,7 @@ impl Tenant<'_> {
         let Plan { results, new_skus, write, repaired, released } = self.plan_listings(store, rows, limits, now)?;
         self.insert_skus(new_skus.iter().map(String::as_str), now)?;
         self.cancel_pushes_of(&repaired, "The listing was paired with another SKU.", now)?;
+        self.scatter_packs(&repaired.iter().map(|id| (store, *id)).collect::<Vec<_>>())?;
         if write.iter().any(|row| released.contains(&row.sku)) {
             self.set_aside(&repaired)?;
         }

@@ -28,6 +28,7 @@ mod literal;
 mod migrations;
 pub mod overview;
 pub mod pages;
+mod packs;
 pub mod places;
 mod pool;
 pub mod pushes;

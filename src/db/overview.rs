@@ -1,7 +1,9 @@
 //! The operator's view of all sellers: counts, queues and recent activity, but none of any seller's data.
 use super::connection::on;
-use super::pushes::{is_confirmed, is_held, is_in_flight, is_increase};
-use super::schema::{pushes, sellers, stock_events, stores, sync_runs, sync_settings};
+use super::pushes::{
+    is_confirmed, is_held, is_in_flight, is_increase, pack_is_active, pack_is_confirmed, pack_is_held, pack_is_queued, pack_is_sending,
+};
+use super::schema::{push_packs, pushes, sellers, stock_events, stores, sync_runs, sync_settings};
 use super::scope::store_of;
 use super::sellers::Seller;
 use super::{Conn, Result, id_of};
@@ -9,7 +11,7 @@ use crate::domain::{SellerId, Timestamp};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The most confirmed pushes whose duration is measured for one sample.
 const MAX_TIMES: i64 = 5_000;
@@ -43,9 +45,16 @@ pub fn overview(conn: &mut Conn, since: Timestamp) -> Result<Overview> {
         stores: on!(conn, c => stores::table.count().get_result(c))?,
         queue: queue.into_iter().map(|queue| (queue.platform, queue.pushes)).collect(),
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
-        pushes: on!(conn, c => pushes::table.filter(is_confirmed()).filter(pushes::updated_at.gt(since)).count().get_result(c))?,
+        pushes: confirmed_since(conn, since)?,
         oldest_waiting: oldest_waiting(conn)?,
     })
+}
+
+fn confirmed_since(conn: &mut Conn, since: Timestamp) -> Result<i64> {
+    let alone: i64 = on!(conn, c => pushes::table.filter(is_confirmed()).filter(pushes::updated_at.gt(since)).count().get_result(c))?;
+    let packed: Option<i64> = on!(conn, c => push_packs::table.filter(pack_is_confirmed()).filter(push_packs::updated_at.gt(since))
+        .select(diesel::dsl::sum(push_packs::size)).get_result(c))?;
+    Ok(alone + packed.unwrap_or_default())
 }
 
 /// When the oldest push that has not ended was created; held ones do not count. However many wait, this looks at the first
@@ -55,7 +64,13 @@ fn oldest_waiting(conn: &mut Conn) -> Result<Option<Timestamp>> {
         on!(conn, c => pushes::table.filter(pushes::due_at.is_not_null()).select(diesel::dsl::min(pushes::created_at)).get_result(c))?;
     let in_flight: Option<Timestamp> =
         on!(conn, c => pushes::table.filter(is_in_flight()).select(diesel::dsl::min(pushes::created_at)).get_result(c))?;
-    Ok(waiting.into_iter().chain(in_flight).min())
+    let mut oldest = waiting.into_iter().chain(in_flight).min();
+    for is_one in [pack_is_queued(), pack_is_sending()] {
+        let packed: Option<Timestamp> =
+            on!(conn, c => push_packs::table.filter(is_one).select(diesel::dsl::min(push_packs::created_at)).get_result(c))?;
+        oldest = oldest.into_iter().chain(packed).min();
+    }
+    Ok(oldest)
 }
 
 /// Counts the pushes that have not ended by platform: those that wait for their time, those that are held, those in flight.
@@ -65,9 +80,13 @@ fn queues() -> String {
         format!("SELECT seller_id, store_id, COUNT(*) AS pushes FROM pushes WHERE {condition} GROUP BY seller_id, store_id")
     };
     let (held, in_flight) = (count(is_held().sql()), count(&format!("{} AND due_at IS NULL", is_in_flight().sql())));
+    let packed = format!(
+        "SELECT seller_id, store_id, SUM(size) AS pushes FROM push_packs WHERE {} GROUP BY seller_id, store_id",
+        pack_is_active().sql()
+    );
     format!(
         "SELECT stores.platform, CAST(SUM(queue.pushes) AS BIGINT) AS pushes \
-         FROM ({} UNION ALL {held} UNION ALL {in_flight}) AS queue \
+         FROM ({} UNION ALL {held} UNION ALL {in_flight} UNION ALL {packed}) AS queue \
          JOIN stores ON stores.seller_id = queue.seller_id AND stores.id = queue.store_id \
          GROUP BY stores.platform ORDER BY stores.platform",
         count("due_at IS NOT NULL")
@@ -102,9 +121,7 @@ pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
         .select((pushes::created_at, pushes::confirmed_at)).order(pushes::updated_at.desc()).limit(MAX_TIMES).load(c))?;
     Ok(Sample {
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
-        confirmed: on!(conn, c => pushes::table
-            .inner_join(store_of!(pushes)).filter(is_confirmed()).filter(pushes::updated_at.gt(since)).group_by(stores::platform)
-            .select((stores::platform, count_star())).order(stores::platform).load(c))?,
+        confirmed: confirmed_by_platform(conn, since)?,
         oldest_waiting: oldest_waiting(conn)?,
         times_ms: times.into_iter().filter_map(|(from, to)| Some((to? - from).num_milliseconds())).collect(),
     })
@@ -156,6 +173,20 @@ pub fn concerns(conn: &mut Conn, now: Timestamp) -> Result<Concerns> {
     })
 }
 
+fn confirmed_by_platform(conn: &mut Conn, since: Timestamp) -> Result<Vec<(String, i64)>> {
+    let alone: Vec<(String, i64)> = on!(conn, c => pushes::table
+        .inner_join(store_of!(pushes)).filter(is_confirmed()).filter(pushes::updated_at.gt(since)).group_by(stores::platform)
+        .select((stores::platform, count_star())).load(c))?;
+    let packed: Vec<(String, Option<i64>)> = on!(conn, c => push_packs::table
+        .inner_join(store_of!(push_packs)).filter(pack_is_confirmed()).filter(push_packs::updated_at.gt(since)).group_by(stores::platform)
+        .select((stores::platform, diesel::dsl::sum(push_packs::size))).load(c))?;
+    let mut confirmed: BTreeMap<String, i64> = alone.into_iter().collect();
+    for (platform, pushes) in packed {
+        *confirmed.entry(platform).or_default() += pushes.unwrap_or_default();
+    }
+    Ok(confirmed.into_iter().collect())
+}
+
 /// A seller with its stores and queue counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SellerLoad {
@@ -180,9 +211,15 @@ pub fn seller_loads(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Res
         .group_by(pushes::seller_id).select((pushes::seller_id, count_star())).load(c))?)?;
     let held = read(on!(conn, c => pushes::table.filter(pushes::seller_id.eq_any(&ids)).filter(is_held())
         .group_by(pushes::seller_id).select((pushes::seller_id, count_star())).load(c))?)?;
+    let mut packed: HashMap<SellerId, i64> = HashMap::new();
+    for is_one in [pack_is_queued(), pack_is_held()] {
+        let sizes: Vec<(Vec<u8>, i32)> = on!(conn, c => push_packs::table.filter(push_packs::seller_id.eq_any(&ids)).filter(is_one)
+            .select((push_packs::seller_id, push_packs::size)).load(c))?;
+        for (id, size) in sizes {
+            *packed.entry(id_of(&id, SellerId::from_bytes, "seller_id")?).or_default() += i64::from(size);
+        }
+    }
     let count = |of: &HashMap<SellerId, i64>, id| of.get(&id).copied().unwrap_or(0);
-    Ok(found
-        .into_iter()
-        .map(|seller| SellerLoad { stores: count(&stores, seller.id), waiting: count(&due, seller.id) + count(&held, seller.id), seller })
-        .collect())
+    let waiting = |id| count(&due, id) + count(&held, id) + count(&packed, id);
+    Ok(found.into_iter().map(|seller| SellerLoad { stores: count(&stores, seller.id), waiting: waiting(seller.id), seller }).collect())
 }

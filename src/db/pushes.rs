@@ -7,17 +7,21 @@ mod row;
 
 use super::connection::on;
 use super::kept::kept;
+use super::packs::{PackFilter, Which, with_packed};
 use super::schema::{listings, pushes};
 use super::sets::among_ids;
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::claim::waiting::{self, RetryFacts};
 use crate::domain::push::{Push, PushState};
 use crate::domain::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};
-use codes::{CONFIRMED, active_codes, retryable_codes};
-pub(super) use codes::{codes_of_interest, failure_codes, state_code, state_of};
+pub(super) use codes::{
+    CANCELLED, CONFIRMED, HELD, QUEUED, codes_of_interest, failure_codes, resolution_code, resolution_of, state_code, state_of,
+};
+use codes::{active_codes, retryable_codes};
 pub(super) use conditions::{
     has_ended, is_active, is_claimable, is_confirmed, is_held, is_in_flight, is_increase, is_of_kind, is_overwrite, is_rejected,
-    is_rejected_increase, is_sending, is_uncertain, is_waiting, nothing_is_in_flight,
+    is_rejected_increase, is_sending, is_uncertain, is_waiting, nothing_is_in_flight, pack_has_ended, pack_is_active, pack_is_confirmed,
+    pack_is_held, pack_is_queued, pack_is_sending,
 };
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -33,6 +37,12 @@ pub struct PushFilter {
     pub store_id: Option<StoreId>,
     /// Of this SKU.
     pub sku: Option<Sku>,
+}
+
+impl PushFilter {
+    pub(super) fn in_packs(&self) -> PackFilter {
+        PackFilter { states: self.state.into_iter().collect(), store: self.store_id, sku: self.sku.clone(), run: None }
+    }
 }
 
 /// The most pushes examined by one step of a retry.
@@ -61,6 +71,7 @@ pub enum CancelScope {
 impl Tenant<'_> {
     /// Newest first, starting below `after`.
     pub fn list_pushes(&mut self, filter: &PushFilter, after: Option<PushId>, limit: i64) -> Result<Vec<Push>> {
+        let packed = self.packed_pushes(&filter.in_packs(), after, limit)?;
         let scope = self.scope();
         let rows: Vec<PushRow> = on!(self.conn, c => {
             let mut query = scope.pushes().order(pushes::id.desc()).limit(limit).into_boxed();
@@ -70,7 +81,10 @@ impl Tenant<'_> {
             if let Some(sku) = &filter.sku { query = query.filter(pushes::sku.eq(sku.to_string())); }
             query.load(c)?
         });
-        read_pushes(rows)
+        let mut found = with_packed(read_pushes(rows)?, packed);
+        found.sort_unstable_by_key(|push| std::cmp::Reverse(push.id()));
+        found.truncate(usize::try_from(limit).unwrap_or_default());
+        Ok(found)
     }
 
     /// The newest push of each of these listings of one SKU.
@@ -87,6 +101,7 @@ impl Tenant<'_> {
         let scope = self.scope();
         let mut found = HashMap::with_capacity(of.len());
         for listing in of {
+            let packed = self.last_packed(*listing, sku.as_str(), state)?;
             let row: Option<PushRow> = on!(self.conn, c => {
                 let mut query = scope.pushes().filter(pushes::sku.eq(sku.as_str()))
                     .filter(pushes::listing_id.eq(listing.bytes())).order(pushes::id.desc()).into_boxed();
@@ -94,8 +109,9 @@ impl Tenant<'_> {
                 if let Some(state) = state { query = query.filter(diesel::dsl::sql::<Bool>(&format!("+state = {state}"))); }
                 query.first(c).optional()?
             });
-            if let Some(row) = row {
-                found.insert(*listing, row.push()?);
+            let alone = row.map(PushRow::push).transpose()?;
+            if let Some(push) = packed.into_iter().chain(alone).max_by_key(Push::id) {
+                found.insert(*listing, push);
             }
         }
         Ok(found)
@@ -106,9 +122,20 @@ impl Tenant<'_> {
     /// # Errors
     /// [`Error::NotFound`] if it does not exist or belongs to another seller.
     pub fn push(&mut self, id: PushId) -> Result<Push> {
+        if let Some(push) = self.push_alone(id)? {
+            return Ok(push);
+        }
+        match self.packed_push(id)? {
+            Some(push) => Ok(push),
+            // It may have been unpacked just now.
+            None => self.push_alone(id)?.ok_or(Error::NotFound),
+        }
+    }
+
+    fn push_alone(&mut self, id: PushId) -> Result<Option<Push>> {
         let scope = self.scope();
-        let row: PushRow = on!(self.conn, c => scope.pushes().filter(pushes::id.eq(id.bytes())).get_result(c))?;
-        row.push()
+        let row: Option<PushRow> = on!(self.conn, c => scope.pushes().filter(pushes::id.eq(id.bytes())).get_result(c).optional())?;
+        row.map(PushRow::push).transpose()
     }
 
     /// The index of the first of these ids that does not belong to a push of this seller.
@@ -123,8 +150,14 @@ impl Tenant<'_> {
         Ok(None)
     }
 
-    /// Active pushes of these listings, in the order of their ids.
+    /// Active pushes of these listings, in the order of their ids. Those that are in packs are unpacked.
     pub(super) fn active_pushes(&mut self, of: &[ListingId]) -> Result<Vec<Push>> {
+        self.unpack_of(of, Which::Active)?;
+        self.active_alone(of)
+    }
+
+    /// [`Self::active_pushes`], but for those in packs.
+    pub(super) fn active_alone(&mut self, of: &[ListingId]) -> Result<Vec<Push>> {
         let scope = self.scope();
         let mut found = Vec::new();
         for chunk in of.chunks(ROWS_PER_STATEMENT) {
@@ -159,6 +192,12 @@ impl Tenant<'_> {
     /// another increase of the same listing is merged into it.
     pub fn retry_step(&mut self, ids: Option<&[PushId]>, filter: &PushFilter, after: Option<PushId>, now: Timestamp) -> Result<Retried> {
         self.note(Changed::Work);
+        if after.is_none() && retryable_codes(filter.state).contains(&HELD) {
+            match ids {
+                Some(ids) => self.unpack_held_of_ids(ids)?,
+                None => self.unpack_all(filter.store_id, Which::Held)?,
+            }
+        }
         let scope = self.scope();
         let (states, after) = (retryable_codes(filter.state), after.map(|id| id.bytes()).unwrap_or_default());
         let rows: Vec<PushRow> = on!(self.conn, c => {
@@ -213,6 +252,7 @@ impl Tenant<'_> {
 
     /// Ends what is still in flight at a store that is being removed: nothing would ever look at it again.
     pub(super) fn abandon_pushes(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+        self.unpack_all(Some(store), Which::Sending)?;
         let scope = self.scope();
         let rows: Vec<PushRow> =
             on!(self.conn, c => scope.pushes().filter(pushes::store_id.eq(store.bytes())).filter(is_in_flight()).load(c))?;
@@ -256,16 +296,17 @@ impl Tenant<'_> {
             _ => Vec::new(),
         };
         let states = active_codes();
-        let mut count = 0;
+        let of_store = match scope {
+            CancelScope::AutoSync => None,
+            CancelScope::Store(store) => Some(store),
+        };
+        let mut count = self.cancel_packs(of_store, &manual, reason, now)?;
         let mut after = Vec::new();
         loop {
             let rows: Vec<PushRow> = on!(self.conn, c => {
                 let mut query = own.pushes().filter(pushes::state.eq_any(&states))
                     .filter(pushes::id.gt(&after)).order(pushes::id).limit(1000).into_boxed();
-                match scope {
-                    CancelScope::AutoSync => {}
-                    CancelScope::Store(store) => query = query.filter(pushes::store_id.eq(store.bytes())),
-                }
+                if let Some(store) = of_store { query = query.filter(pushes::store_id.eq(store.bytes())); }
                 query.load(c)?
             });
             let mut page = read_pushes(rows)?;

@@ -14,8 +14,9 @@ use diesel::sql_types::Binary;
 pub const REMOVAL_STEP: i64 = 500;
 
 /// The tables in which a seller may have many rows, each with what identifies a row beside the seller.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 10] = [
     ("pushes", "id"),
+    ("push_packs", "id"),
     ("stock_events", "event_id"),
     ("listings", "id"),
     ("rules", "scope"),
@@ -95,6 +96,7 @@ impl Tenant<'_> {
         let store = self.store(id)?;
         self.note(Changed::Configuration);
         self.abandon_pushes(id, now)?;
+        self.scatter_packs_of_store(id)?;
         on!(self.conn, c => diesel::delete(scope.store_circuits().filter(store_circuits::store_id.eq(&store_id))).execute(c))?;
         on!(self.conn, c => diesel::delete(scope.stores().filter(stores::id.eq(&store_id))).execute(c))?;
         let mark = (removed_stores::seller_id.eq(self.key()), removed_stores::store_id.eq(&store_id), removed_stores::removed_at.eq(now));
@@ -118,6 +120,10 @@ impl Tenant<'_> {
             .order(rules::scope).limit(left.max(0)).load(c))?;
         left -= i64::try_from(on!(self.conn, c => diesel::delete(scope.rules().filter(rules::scope.eq_any(&scopes))).execute(c))?)
             .unwrap_or(i64::MAX);
+        if left > 0 {
+            let packed = self.cancel_packs(Some(id), &[], "The store was removed.", now)?;
+            left -= i64::try_from(packed).unwrap_or(i64::MAX);
+        }
         let rows: Vec<PushRow> = on!(self.conn, c => scope.pushes().filter(pushes::store_id.eq(&store_id)).filter(is_active())
             .filter(pushes::cancel_requested.eq(false)).limit(left.max(0)).load(c))?;
         let page = read_pushes(rows)?;

@@ -7,7 +7,7 @@ use super::sets::among_ids;
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::limits::MAX_STORES;
 use crate::domain::push::{Addressee, Push};
-use crate::domain::run::{Expansion, held_listings, progress, supersede_held};
+use crate::domain::run::{Expansion, Overwrites, Progress, progress, supersede_held};
 use crate::domain::schedule::DueRun;
 use crate::domain::targets::{Listed, SellerRules};
 use crate::domain::{ListingId, RunId, Sku, StoreId, Timestamp};
@@ -266,11 +266,13 @@ impl Tenant<'_> {
         let Some(mut expansion) = self.next_expansion()? else { return Ok(false) };
         let page = self.next_addressees(&expansion)?;
         let rules = self.seller_rules(&page.iter().map(|to| to.sku.clone()).collect::<Vec<_>>())?;
-        let overwrites = expansion.next_page(page, &rules, now);
-        let (before, superseded) = supersede_held(self.active_pushes(&held_listings(&overwrites))?, now);
+        let Overwrites { held, packs } = expansion.next_page(page, &rules, now);
+        let of: Vec<ListingId> = held.iter().map(Push::listing_id).collect();
+        let (before, superseded) = supersede_held(self.active_pushes(&of)?, now);
         self.put(&superseded)?;
         self.count_run_progress(&before, &superseded, now)?;
-        self.put(&overwrites)?;
+        self.put(&held)?;
+        self.put_packs(&packs)?;
         let (run, expanded_to) = (&expansion.run, expansion.expanded_to.map(|id| id.bytes()));
         on!(self.conn, c => kept(diesel::update(scope.sync_runs().filter(sync_runs::id.eq(run.id.bytes())))
             .set((sync_runs::total.eq(run.total), sync_runs::expanded.eq(run.expanded), sync_runs::expanded_to.eq(expanded_to),
@@ -308,16 +310,22 @@ impl Tenant<'_> {
 
     /// Counts pushes of runs that ended between `before` and `after`.
     pub(super) fn count_run_progress(&mut self, before: &[Push], after: &[Push], now: Timestamp) -> Result<()> {
-        let scope = self.scope();
         for (id, progress) in progress(before, after) {
-            let one = || scope.sync_runs().filter(sync_runs::id.eq(id.bytes()));
-            // A push may outlive its run.
-            let Some(row) = on!(self.conn, c => one().select(RunRow::as_select()).get_result(c).optional())? else { continue };
-            let mut run = row.run()?;
-            run.count(progress, now);
-            on!(self.conn, c => kept(diesel::update(one()).set((sync_runs::done.eq(run.done), sync_runs::failed.eq(run.failed),
-                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
+            self.add_progress(id, progress, now)?;
         }
+        Ok(())
+    }
+
+    /// Counts pushes of a run that ended.
+    pub(super) fn add_progress(&mut self, id: RunId, progress: Progress, now: Timestamp) -> Result<()> {
+        let scope = self.scope();
+        let one = || scope.sync_runs().filter(sync_runs::id.eq(id.bytes()));
+        // A push may outlive its run.
+        let Some(row) = on!(self.conn, c => one().select(RunRow::as_select()).get_result(c).optional())? else { return Ok(()) };
+        let mut run = row.run()?;
+        run.count(progress, now);
+        on!(self.conn, c => kept(diesel::update(one()).set((sync_runs::done.eq(run.done), sync_runs::failed.eq(run.failed),
+            sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
         Ok(())
     }
 

@@ -182,6 +182,29 @@ diesel::table! {
 }
 
 diesel::table! {
+    push_packs (seller_id, id) {
+        seller_id -> Binary,
+        id -> Binary,
+        store_id -> Binary,
+        run_id -> Binary,
+        size -> Integer,
+        state -> SmallInt,
+        reason -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        due_at -> Nullable<BigInt>,
+        confirmed_at -> Nullable<BigInt>,
+        call_id -> Nullable<Binary>,
+        resolution -> Nullable<SmallInt>,
+        first_listing -> Binary,
+        last_listing -> Binary,
+        scattered -> Bool,
+        quantities -> Nullable<Text>,
+        items -> Text,
+    }
+}
+
+diesel::table! {
     sync_runs (seller_id, id) {
         seller_id -> Binary,
         id -> Binary,
@@ -262,6 +285,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     rules,
     stock_events,
     pushes,
+    push_packs,
     sync_runs,
     audit,
     sessions,

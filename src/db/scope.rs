@@ -5,8 +5,8 @@
 //! part of `db`, except in an `insert_into`, whose rows name the seller.
 use super::literal::{Literal, literal};
 use super::schema::{
-    api_keys, audit, listings, pushes, removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores, sync_runs,
-    sync_settings, warehouses,
+    api_keys, audit, listings, push_packs, pushes, removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores,
+    sync_runs, sync_settings, warehouses,
 };
 use super::tenant::Tenant;
 use crate::domain::SellerId;
@@ -46,6 +46,7 @@ scoped![
     api_keys,
     audit,
     listings,
+    push_packs,
     pushes,
     removed_stores,
     rules,
@@ -74,6 +75,7 @@ macro_rules! found_by_age {
 }
 
 found_by_age! {
+    push_packs_by_age: push_packs, "+push_packs.seller_id";
     pushes_by_age: pushes, "+pushes.seller_id";
     sync_runs_by_age: sync_runs, "+sync_runs.seller_id";
 }

@@ -1,5 +1,6 @@
 //! Stores of one seller, and whether they can be reached.
 use super::connection::on;
+use super::packs::PackedLoad;
 use super::pushes::is_held;
 use super::schema::{listings, pushes, store_circuits, stores};
 use super::{Changed, Error, Result, Tenant, id_of};
@@ -174,6 +175,14 @@ impl Tenant<'_> {
         add(waiting, |load| &mut load.waiting)?;
         add(held, |load| &mut load.held)?;
         add(listed, |load| &mut load.listings)?;
+        for PackedLoad { state, store, pushes, .. } in self.packed_loads()? {
+            let load = loads.entry(store).or_default();
+            if state.is_held() {
+                load.held += pushes;
+            } else if state.is_waiting() {
+                load.waiting += pushes;
+            }
+        }
         Ok(loads)
     }
 

@@ -78,4 +78,6 @@ pub mod decisions {
     pub mod d0015_the_allocator_of_the_executable {}
     #[doc = include_str!("decisions/0016-setups-are-remembered.md")]
     pub mod d0016_setups_are_remembered {}
+    #[doc = include_str!("decisions/0017-overwrites-in-packs.md")]
+    pub mod d0017_overwrites_in_packs {}
 }

@@ -61,6 +61,27 @@ uuid_id! {
     KeyId,
 }
 
+impl PushId {
+    /// The first of up to 65,536 ids that follow each other; see [`Self::nth`]. All of them sort between ids that are made
+    /// before and after.
+    pub fn first_of_many(now: Timestamp) -> Self {
+        // The last four bytes of a new id are random, the counter that orders ids comes before them.
+        Self(Uuid::from_u128(new_uuid(now).as_u128() & !0xffff))
+    }
+
+    /// The id that comes `n` after this one among ids that were made together.
+    #[must_use]
+    pub fn nth(self, n: usize) -> Self {
+        Self(Uuid::from_u128(self.0.as_u128().saturating_add(n as u128)))
+    }
+
+    /// How many ids after `first` this one comes, if they were made together.
+    pub fn place_after(self, first: Self) -> Option<usize> {
+        let distance = self.0.as_u128().checked_sub(first.0.as_u128())?;
+        usize::try_from(distance).ok().filter(|place| *place <= 0xffff)
+    }
+}
+
 thread_local! {
     static OWN_CONTEXT: RefCell<Option<uuid::ContextV7>> = const { RefCell::new(None) };
 }

@@ -1,7 +1,8 @@
 //! Sync runs: one overwrite of many listings. A run is started, expanded into pushes page by page, counted and ended.
 //!
-//! Every listing of a run has a push of its own. So a run continues where it was after a restart, and its progress is
-//! counted as its pushes end.
+//! Every listing of a run has a push of its own, at first in a [`Pack`] with others. So a run continues where it was after a
+//! restart, and its progress is counted as its pushes end.
+use super::pack::{Pack, packs_of};
 use super::push::{Addressee, Push};
 use super::schedule::DueRun;
 use super::targets::SellerRules;
@@ -223,25 +224,25 @@ impl Expansion {
 
     /// The overwrites of the next page of listings that it covers, out of [`EXPAND_PAGE`] or, in the end, fewer. A
     /// listing that the rules do not push gets none; in a store that is held they wait for it.
-    pub fn next_page(&mut self, page: Vec<Addressee>, rules: &SellerRules, now: Timestamp) -> Vec<Push> {
+    pub fn next_page(&mut self, page: Vec<Addressee>, rules: &SellerRules, now: Timestamp) -> Overwrites {
         self.run.expanded = i64::try_from(page.len()).is_ok_and(|listings| listings < EXPAND_PAGE);
         self.expanded_to = page.last().map(|to| to.listing_id).or(self.expanded_to);
         let pushed = page.into_iter().filter(|to| rules.is_pushed(to.store_id, &to.sku));
-        let overwrites: Vec<Push> = pushed
-            .map(|to| {
-                let held = rules.is_held(to.store_id);
-                Push::overwrite(to, now, Some(self.run.id), None, held)
-            })
-            .collect();
-        self.run.total = self.run.total.saturating_add_unsigned(overwrites.len() as u64);
+        let (held, due): (Vec<Addressee>, Vec<Addressee>) = pushed.partition(|to| rules.is_held(to.store_id));
+        self.run.total = self.run.total.saturating_add_unsigned((held.len() + due.len()) as u64);
         self.run.finish_if_complete(now);
-        overwrites
+        let held = held.into_iter().map(|to| Push::overwrite(to, now, Some(self.run.id), None, true)).collect();
+        Overwrites { held, packs: packs_of(due, self.run.id, now) }
     }
 }
 
-/// The listings of these overwrites that are held.
-pub fn held_listings(overwrites: &[Push]) -> Vec<ListingId> {
-    overwrites.iter().filter(|push| push.is_held()).map(Push::listing_id).collect()
+/// The overwrites of a page of listings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overwrites {
+    /// Those of stores that are held. A later one may take the place of each, so they are not packed.
+    pub held: Vec<Push>,
+    /// The others.
+    pub packs: Vec<Pack>,
 }
 
 /// Supersedes those of the active pushes of a listing that a new held overwrite makes unnecessary: a store may be held for

@@ -305,7 +305,12 @@ impl Claim {
         let mut pause = Duration::from_millis(100);
         loop {
             let (terms, id, now, outcome, raw) = (self.terms, claimed.id, self.now(), Arc::clone(&outcome), raw.clone());
-            match self.db.write(move |t| t.finish_call(store, id, &outcome, raw.as_deref(), &terms, now)).await {
+            let is_overwrite = claimed.kind.is_overwrite();
+            let finish = move |t: &mut Tenant<'_>| match is_overwrite {
+                true => t.finish_overwrites(store, id, &outcome, raw.as_deref(), &terms, now),
+                false => t.finish_call(store, id, &outcome, raw.as_deref(), &terms, now),
+            };
+            match self.db.write(finish).await {
                 Ok(finished) => return (sent.answered, finished.confirmed),
                 Err(Error::NotFound) => return (sent.answered, 0),
                 Err(error) => {

@@ -9,8 +9,9 @@ const DECIDED_IN_DOMAIN: [(&str, &str); 3] =
     [("PushState", "src/db/pushes/codes.rs"), ("PushKind", "src/db/pushes/codes.rs"), ("Frequency", "src/db/settings.rs")];
 
 /// The tables whose rows belong to a seller and are reached through `src/db/scope.rs`.
-const SELLERS_TABLES: [&str; 14] = [
+const SELLERS_TABLES: [&str; 15] = [
     "pushes",
+    "push_packs",
     "listings",
     "stores",
     "rules",

@@ -12,6 +12,7 @@ mod isolation;
 mod manual;
 mod neighbours;
 mod outages;
+mod packs;
 mod pairing;
 mod pauses;
 mod query_plans;

@@ -11,9 +11,20 @@ use stocktide::db::runs::RunFilter;
 use stocktide::domain::settings::Rule;
 
 /// Tables that may hold many rows of one seller.
-const LARGE: [&str; 5] = ["listings", "pushes", "rules", "stock_events", "stock_levels"];
-/// Partial indices over open pushes and marked listings, which may be scanned because they contain only what is still to do.
-const PARTIAL_INDICES: [&str; 6] = ["pushes_due", "pushes_active", "pushes_in_flight", "pushes_run", "listings_marked", "listings_look"];
+const LARGE: [&str; 6] = ["listings", "push_packs", "pushes", "rules", "stock_events", "stock_levels"];
+/// Partial indices over open and rejected pushes and marked listings, which may be scanned because they contain only what is
+/// still to do.
+const PARTIAL_INDICES: [&str; 9] = [
+    "pushes_due",
+    "pushes_active",
+    "pushes_in_flight",
+    "pushes_held",
+    "pushes_rejected",
+    "pushes_run",
+    "push_packs_active",
+    "listings_marked",
+    "listings_look",
+];
 
 #[derive(QueryableByName)]
 struct Step {

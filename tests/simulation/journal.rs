@@ -153,7 +153,27 @@ fn triggers() -> String {
             );
         }
     }
-    sql
+    sql + &pack_triggers()
+}
+
+/// A pack is written to the journal as the pushes that it holds. When it is unpacked they become rows of their own, in the
+/// state that they had, so that nothing changes for a reader of the journal.
+fn pack_triggers() -> String {
+    let digit = |place: u32| format!("instr('123456789ABCDEF', substr(hex(NEW.id), {place}, 1))");
+    let first = format!("4096 * {} + 256 * {} + 16 * {} + {}", digit(29), digit(30), digit(31), digit(32));
+    let id = format!("substr(hex(NEW.id), 1, 28) || printf('%04X', {first} + item.key)");
+    let quantity = "json_extract(NEW.quantities, '$[' || item.key || ']')";
+    let insert = format!(
+        "INSERT INTO sim_journal (entry) SELECT json_array('push', hex(NEW.seller_id), {id}, hex(NEW.store_id), \
+         upper(item.value ->> 0), item.value ->> 2, 1, {quantity}, NEW.state, hex(NEW.call_id), NULL, 0, hex(NEW.run_id), NEW.reason) \
+         FROM json_each(NEW.items) AS item ORDER BY item.key;"
+    );
+    let changed = "NEW.state IS NOT OLD.state OR NEW.quantities IS NOT OLD.quantities OR NEW.call_id IS NOT OLD.call_id OR \
+                   NEW.reason IS NOT OLD.reason";
+    format!(
+        "CREATE TRIGGER sim_push_packs_INSERT AFTER INSERT ON push_packs BEGIN {insert} END; \
+         CREATE TRIGGER sim_push_packs_UPDATE AFTER UPDATE ON push_packs WHEN {changed} BEGIN {insert} END;"
+    )
 }
 
 /// A database file with all tables and triggers, copied for each story.

@@ -470,6 +470,47 @@ MUTATIONS = {
         ],
         "connectors matrix::reserved_units",
     ),
+    "packed call forgotten after a crash": (
+        [
+            (
+                "src/db/delivery/claim.rs",
+                "        packs.retain(|pack| pack.call_id.is_none_or(|id| !under_way.contains(&id)));\n",
+                "        packs.retain(|pack| pack.call_id.is_none_or(|id| !under_way.contains(&id)));\n"
+                '        packs.retain(|_| !crate::planted("packed call forgotten after a crash"));\n',
+            )
+        ],
+        "packs::an_overwrite_that_a_crash_cut_off",
+    ),
+    "pack sent beside another push": (
+        [
+            (
+                "src/db/delivery/packed.rs",
+                "        if known.is_none_or(Standing::has_active) {\n",
+                '        if known.is_none_or(Standing::has_active) && !crate::planted("pack sent beside another push") {\n',
+            )
+        ],
+        "packs::an_increase_waits_for_the_overwrite",
+    ),
+    "push sent beside its pack": (
+        [
+            (
+                "src/db/delivery/claim.rs",
+                "if known.as_ref().is_none_or(|known| known.packs_sent) && self.unpack_of",
+                'if !crate::planted("push sent beside its pack") && known.as_ref().is_none_or(|known| known.packs_sent) && self.unpack_of',
+            )
+        ],
+        "packs::an_increase_waits_for_the_overwrite",
+    ),
+    "partial answer taken for a success of the pack": (
+        [
+            (
+                "src/db/delivery/packed.rs",
+                "        if !page.iter().all(Push::is_confirmed) ||",
+                '        if !page.iter().all(Push::is_confirmed) && !crate::planted("partial answer taken for a success of the pack") ||',
+            )
+        ],
+        "packs::of_a_call_that_is_answered_in_part",
+    ),
 }
 
 

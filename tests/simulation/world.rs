@@ -702,7 +702,7 @@ impl World {
     /// that must not be pushed stays marked until it may be.
     pub async fn wait_until_quiet(&mut self) -> Verdict {
         let left = |world: &mut Self, of: &str| world.journal_reader.count(&format!("SELECT count(*) AS seq FROM {of}"));
-        let work = ["pushes WHERE state IN (0, 1, 3, 4, 6)", "sync_runs WHERE finished_at IS NULL"];
+        let work = ["pushes WHERE state IN (0, 1, 3, 4, 6)", "push_packs WHERE state IN (0, 1, 6)", "sync_runs WHERE finished_at IS NULL"];
         for n in 0..240 {
             self.advance(if n < 20 { 3_000 } else { 60_000 }).await;
             if work.iter().chain(&["listings WHERE marked"]).all(|of| left(self, of) == 0) {

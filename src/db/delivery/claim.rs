@@ -1,9 +1,10 @@
 //! What is loaded and saved as pushes are claimed.
+use super::packed::Packed;
 use crate::db::connection::on;
-use crate::db::kept::kept;
 use crate::db::literal::{Literal, literal};
+use crate::db::packs::Which;
 use crate::db::pushes::{PushRow, is_claimable, is_in_flight, is_of_kind, is_sending, is_uncertain, nothing_is_in_flight, read_pushes};
-use crate::db::schema::{listings, pushes};
+use crate::db::schema::pushes;
 use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant};
 use crate::domain::circuit::probe_is_due;
@@ -59,14 +60,33 @@ impl Tenant<'_> {
         {
             return Ok(work);
         }
+        // Whether there may be more that is due, because only so many pages are examined.
+        let mut more = false;
         for kind in terms.kinds() {
-            for _ in 0..PAGES {
-                if known.as_ref().is_some_and(|known| !known.is_due(kind, now)) {
+            let mut pages = 0;
+            loop {
+                if pages == PAGES {
+                    more = true;
                     break;
                 }
-                let page = claim::page_of(self.due(store, kind, terms, now)?, terms);
+                pages += 1;
+                let is_due = known.as_ref().is_none_or(|known| known.is_due(kind, now));
+                let page = if is_due { claim::page_of(self.due(store, kind, terms, now)?, terms) } else { Vec::new() };
                 if page.is_empty() {
-                    break;
+                    if !kind.is_overwrite() || is_probe || known.as_ref().is_some_and(|known| !known.packed) {
+                        break;
+                    }
+                    match self.claim_packs(store, terms, known.as_ref(), now)? {
+                        Packed::Nothing => break,
+                        Packed::Send(call) => return Ok(Work::Send(call)),
+                        Packed::Unpacked => known = None,
+                    }
+                    continue;
+                }
+                let of: Vec<ListingId> = page.iter().map(Push::listing_id).collect();
+                if known.as_ref().is_none_or(|known| known.packs_sent) && self.unpack_of(&of, Which::Sending)? {
+                    known = None;
+                    continue;
                 }
                 let settling = match &known {
                     Some(known) if !known.settling => HashMap::new(),
@@ -98,7 +118,7 @@ impl Tenant<'_> {
         {
             return Ok(work);
         }
-        let next_due = self.standing(store, now, now)?.first_due();
+        let next_due = if more { Some(now) } else { self.standing(store, now, now)?.first_due() };
         Ok(Work::Nothing { next_due: next_due.into_iter().chain(probe_at).min() })
     }
 
@@ -106,7 +126,8 @@ impl Tenant<'_> {
     pub fn next_attention(&mut self, store: StoreId, now: Timestamp) -> Result<Option<Timestamp>> {
         let standing = self.standing(store, Timestamp::MIN, now)?;
         let probe_at = standing.probe_at.map(|at| if probe_is_due(at, now) { at.min(now) } else { at });
-        Ok(standing.first_due().into_iter().chain(probe_at).min())
+        let packed = standing.packed.then_some(now);
+        Ok(standing.first_due().into_iter().chain(packed).chain(probe_at).min())
     }
 
     /// Uncertain pushes come before anything else of their listings.
@@ -165,9 +186,7 @@ impl Tenant<'_> {
         if aimed.claimed.is_empty() {
             return Ok(None);
         }
-        let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
-        on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, ids.clone())).filter(listings::marked))
-            .set(listings::marked.eq(false))).run(c))?;
+        self.unmark(&of)?;
         let by = SendBy::Overwrite(claim::overwrite_resolution(&terms.abilities));
         self.begin(aimed.claimed, CallId::new(now), by, now).map(|call| Some(Work::Send(call)))
     }
@@ -184,13 +203,16 @@ impl Tenant<'_> {
     ) -> Result<Option<ClaimedCall>> {
         let Some(method) = terms.abilities.increase_method() else { return Ok(None) };
         // A store that has refused a write stays held while the push that was released to find out is sent.
-        let row = self.store(store)?;
-        if row.paused || (row.needs_reauthorisation && !row.write_refused) {
+        let standing = self.standing(store, now, now)?;
+        if standing.accepts_nothing() {
             return Ok(None);
         }
         let waiting = self.still(store, page, |state| state.is_waiting())?;
         let of: Vec<ListingId> = waiting.values().map(Push::listing_id).collect();
-        let active = self.active_pushes(&of)?;
+        if standing.packs_sent {
+            self.unpack_of(&of, Which::Sending)?;
+        }
+        let active = self.active_alone(&of)?;
         let busy: BTreeSet<ListingId> = active.iter().filter(|p| p.state().is_in_flight()).map(Push::listing_id).collect();
         let accounts = self.accounts(of.into_iter().filter(|listing| !busy.contains(listing)))?;
         let after = outcome::after_read(page, waiting, &busy, &accounts, Answer { outcome, raw, now }, terms);
@@ -205,6 +227,9 @@ impl Tenant<'_> {
 
     /// Returns a claimed call of which not one byte was sent.
     pub fn release_call(&mut self, store: StoreId, id: CallId, now: Timestamp) -> Result<()> {
+        let mut packs = self.sending_packs(store)?;
+        packs.retain(|pack| pack.call_id == Some(id));
+        self.unpack(&packs)?;
         let mut page = self.of_call(store, id, is_sending())?;
         let before = page.clone();
         page.iter_mut().for_each(|push| push.give_back(now));
@@ -216,6 +241,9 @@ impl Tenant<'_> {
     /// A push that is `sending` although nothing here is sending it was cut off by a crash or by a lost answer from the
     /// database: it becomes `uncertain`. Returns the number of such pushes.
     pub fn recover_store(&mut self, store: StoreId, under_way: &[CallId], policy: &RetryPolicy, now: Timestamp) -> Result<usize> {
+        let mut packs = self.sending_packs(store)?;
+        packs.retain(|pack| pack.call_id.is_none_or(|id| !under_way.contains(&id)));
+        self.unpack(&packs)?;
         let mut lost = self.sending(store)?;
         lost.retain(|push| push.call_id().is_none_or(|id| !under_way.contains(&id)));
         lost.iter_mut().for_each(|push| push.crashed(now, policy));

@@ -57,9 +57,10 @@ impl Tenant<'_> {
         terms: &ClaimTerms,
         now: Timestamp,
     ) -> Result<Finished> {
+        let answer = Answer { outcome, raw, now };
         let (mut page, accounts) = self.sent_by(store, id)?;
         let before = page.clone();
-        let mut updates = outcome::finish(&mut page, &accounts, Answer { outcome, raw, now }, terms);
+        let mut updates = outcome::finish(&mut page, &accounts, answer, terms);
         self.put_finished(&page, now)?;
         updates.extend(self.moved_targets(&before, &page)?);
         let finished = Finished { confirmed: outcome::confirmed(&page) };
@@ -73,6 +74,22 @@ impl Tenant<'_> {
         }
         self.line_up(store, &page, now)?;
         Ok(finished)
+    }
+
+    /// [`Self::finish_call`] for a call of overwrites, which may be in packs.
+    pub fn finish_overwrites(
+        &mut self,
+        store: StoreId,
+        id: CallId,
+        outcome: &Outcome,
+        raw: Option<&str>,
+        terms: &ClaimTerms,
+        now: Timestamp,
+    ) -> Result<Finished> {
+        match self.finish_packs(store, id, Answer { outcome, raw, now }, terms)? {
+            Some(confirmed) => Ok(Finished { confirmed }),
+            None => self.finish_call(store, id, outcome, raw, terms, now),
+        }
     }
 
     /// The pushes that this call is sending, in the order of its items, and the accounts of their listings.

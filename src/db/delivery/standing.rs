@@ -2,7 +2,7 @@
 use crate::db::connection::on;
 use crate::db::kept::kept;
 use crate::db::literal::Literal;
-use crate::db::pushes::{is_in_flight, is_increase, is_overwrite, is_uncertain};
+use crate::db::pushes::{is_held, is_in_flight, is_increase, is_overwrite, is_uncertain, pack_is_queued, pack_is_sending};
 use crate::db::{Result, Tenant};
 use crate::domain::push::PushKind;
 use crate::domain::{StoreId, Timestamp};
@@ -28,12 +28,26 @@ pub(super) struct Standing {
     /// Whether earlier requests may still arrive at some listing.
     #[diesel(sql_type = Bool)]
     pub(super) settling: bool,
+    /// Whether pushes are in flight or held, without those in packs.
+    #[diesel(sql_type = Bool)]
+    in_flight_or_held: bool,
+    /// Whether packs are queued.
+    #[diesel(sql_type = Bool)]
+    pub(super) packed: bool,
+    /// Whether packs are being sent.
+    #[diesel(sql_type = Bool)]
+    pub(super) packs_sent: bool,
+    /// Whether listings are marked.
+    #[diesel(sql_type = Bool)]
+    pub(super) marked: bool,
     #[diesel(sql_type = Nullable<BigInt>)]
     pub(super) probe_at: Option<Timestamp>,
     #[diesel(sql_type = Bool)]
     paused: bool,
     #[diesel(sql_type = Bool)]
     needs_reauthorisation: bool,
+    #[diesel(sql_type = Bool)]
+    write_refused: bool,
 }
 
 impl Standing {
@@ -48,6 +62,11 @@ impl Standing {
         first.is_some_and(|at| at <= now)
     }
 
+    /// Whether any push has not ended, without those in packs. Meaningful if nothing was left out.
+    pub(super) fn has_active(&self) -> bool {
+        self.increase.is_some() || self.overwrite.is_some() || self.in_flight_or_held
+    }
+
     /// Whether a listing is to be looked at now.
     pub(super) fn has_look(&self, now: Timestamp) -> bool {
         self.look.is_some_and(|at| at <= now)
@@ -56,6 +75,11 @@ impl Standing {
     /// See [`Store::is_held`](crate::db::stores::Store::is_held).
     pub(super) fn is_held(&self) -> bool {
         self.paused || self.needs_reauthorisation
+    }
+
+    /// Whether nothing may be sent, not even to find out whether the store accepts a write again.
+    pub(super) fn accepts_nothing(&self) -> bool {
+        self.paused || (self.needs_reauthorisation && !self.write_refused)
     }
 }
 
@@ -67,13 +91,20 @@ static STANDING: LazyLock<String> = LazyLock::new(|| {
         format!("(SELECT MIN(due_at) FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {kind} AND due_at > $3)")
     };
     let (increase, overwrite) = (due(is_increase()), due(is_overwrite()));
-    let uncertain = format!("{} AND {}", is_in_flight().sql(), is_uncertain().sql());
+    let (in_flight, held) = (is_in_flight().sql(), is_held().sql());
+    let uncertain = format!("{in_flight} AND {}", is_uncertain().sql());
+    let (queued, sent) = (pack_is_queued().sql(), pack_is_sending().sql());
     format!(
         "SELECT {increase} AS increase, {overwrite} AS overwrite, \
          (SELECT MIN(look_at) FROM listings WHERE seller_id = $1 AND store_id = $2 AND look_at > $3) AS look, \
          EXISTS (SELECT 1 FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {uncertain} AND +due_at <= $4) AS uncertain, \
          EXISTS (SELECT 1 FROM listings WHERE seller_id = $1 AND store_id = $2 AND settles_at > $4) AS settling, \
-         probe_at, paused, needs_reauthorisation FROM stores WHERE seller_id = $1 AND id = $2"
+         EXISTS (SELECT 1 FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {in_flight}) OR \
+         EXISTS (SELECT 1 FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {held}) AS in_flight_or_held, \
+         EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {queued}) AS packed, \
+         EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {sent}) AS packs_sent, \
+         EXISTS (SELECT 1 FROM listings WHERE seller_id = $1 AND store_id = $2 AND marked) AS marked, \
+         probe_at, paused, needs_reauthorisation, write_refused FROM stores WHERE seller_id = $1 AND id = $2"
     )
 });
 

@@ -3,10 +3,16 @@ use crate::db::connection::on;
 use crate::db::schema::{listings, stock_levels};
 use crate::db::sets::{among, among_ids};
 use crate::db::{Error, Result, Tenant, id_of};
+use crate::domain::allocation::AllocationMode;
+use crate::domain::push::Addressee;
 use crate::domain::stock::Levels;
+use crate::domain::targets::SellerRules;
 use crate::domain::{ListingId, StoreId, WarehouseCode};
 use diesel::prelude::*;
 use std::collections::{BTreeMap, HashMap};
+
+/// Listings of each SKU with their stores.
+type Listed = BTreeMap<String, Vec<(StoreId, ListingId)>>;
 
 impl Tenant<'_> {
     /// The targets of listings by the current rules and levels; `None` for one that is not to be pushed.
@@ -18,15 +24,45 @@ impl Tenant<'_> {
         skus.sort_unstable();
         skus.dedup();
         let rules = self.seller_rules(&skus)?;
-        let mut by_sku: BTreeMap<String, Vec<(StoreId, ListingId)>> = BTreeMap::new();
+        let listed = self.listed(&skus)?;
+        self.targets_by(&rules, listed, skus)
+    }
+
+    /// As [`Self::targets_of`], for listings that are known to be paired like this.
+    pub(super) fn targets_of_paired(&mut self, paired: &[&Addressee]) -> Result<HashMap<ListingId, Option<i64>>> {
+        let mut skus: Vec<String> = paired.iter().map(|to| to.sku.clone()).collect();
+        skus.sort_unstable();
+        skus.dedup();
+        let rules = self.seller_rules(&skus)?;
+        if rules.settings().allocation_mode == AllocationMode::Exclusive {
+            let listed = self.listed(&skus)?;
+            return self.targets_by(&rules, listed, skus);
+        }
+        // No listing's target depends on another listing.
+        let mut listed = Listed::new();
+        for to in paired {
+            listed.entry(to.sku.clone()).or_default().push((to.store_id, to.listing_id));
+        }
+        self.targets_by(&rules, listed, skus)
+    }
+
+    /// All listings of these SKUs, always in the same order.
+    fn listed(&mut self, skus: &[String]) -> Result<Listed> {
+        let scope = self.scope();
+        let mut listed = Listed::new();
         let mut siblings: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => scope.listings().select((listings::store_id, listings::id, listings::sku))
-            .filter(among(listings::sku, skus.clone())).load(c))?;
+            .filter(among(listings::sku, skus.to_vec())).load(c))?;
         // Sorted here: to return them in order, SQLite would scan all the seller's listings.
         siblings.sort_unstable();
         for (store, id, sku) in siblings {
             let entry = (id_of(&store, StoreId::from_bytes, "listings.store_id")?, id_of(&id, ListingId::from_bytes, "listings.id")?);
-            by_sku.entry(sku).or_default().push(entry);
+            listed.entry(sku).or_default().push(entry);
         }
+        Ok(listed)
+    }
+
+    fn targets_by(&mut self, rules: &SellerRules, listed: Listed, skus: Vec<String>) -> Result<HashMap<ListingId, Option<i64>>> {
+        let scope = self.scope();
         let mut levels: HashMap<String, Levels> = HashMap::new();
         let rows: Vec<(String, String, i64)> = on!(self.conn, c => scope.stock_levels()
             .select((stock_levels::sku, stock_levels::warehouse, stock_levels::available))
@@ -36,7 +72,7 @@ impl Tenant<'_> {
         }
         let mut found = HashMap::new();
         let none = Levels::new();
-        for (sku, listed) in by_sku {
+        for (sku, listed) in listed {
             let listings = rules.listings_of(&sku, listed);
             found.extend(listings.targets(levels.get(&sku).unwrap_or(&none)).map(|(id, target)| (*id, target)));
         }

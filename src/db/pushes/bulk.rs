@@ -126,7 +126,9 @@ impl Tenant<'_> {
     /// [`Push::hold_with_store`] for every push of this store. Returns how many are held.
     pub fn hold_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         let (scope, states) = (self.scope(), claimable_codes());
-        Ok(on!(self.conn, c => diesel::update(scope.pushes()
+        let packed = self.hold_packs(store, now)?;
+        Ok(packed
+            + on!(self.conn, c => diesel::update(scope.pushes()
             .filter(pushes::store_id.eq(store.bytes())).filter(pushes::due_at.is_not_null()).filter(pushes::state.eq_any(&states)))
             .set((pushes::state.eq(HELD), pushes::due_at.eq(None::<Timestamp>), pushes::updated_at.eq(now),
                 pushes::failing_since.eq(None::<Timestamp>), pushes::reason.eq(coalesce(pushes::reason, WAITS_FOR_STORE)))).execute(c))?)
@@ -151,7 +153,9 @@ impl Tenant<'_> {
         if self.store(store)?.paused {
             return Ok(0);
         }
-        Ok(on!(self.conn, c => diesel::update(scope.pushes()
+        let packed = self.release_packs(store, now)?;
+        Ok(packed
+            + on!(self.conn, c => diesel::update(scope.pushes()
             .filter(pushes::store_id.eq(store.bytes())).filter(pushes::state.eq(HELD)))
             .set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),
                 pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>))).execute(c))?)
@@ -166,6 +170,7 @@ impl Tenant<'_> {
         if waiting.is_some() {
             return Ok(1);
         }
+        self.unpack_first_held(store)?;
         let oldest: Option<Vec<u8>> = on!(self.conn, c => scope.pushes().select(pushes::id).filter(pushes::store_id.eq(store.bytes()))
             .filter(is_held()).order(pushes::id).first(c).optional())?;
         let Some(id) = oldest else { return Ok(0) };

@@ -3,10 +3,11 @@ use crate::domain::delivery::Resolution;
 use crate::domain::push::{PushKind, PushState};
 
 /// The codes that bulk statements write.
-pub(super) const QUEUED: i16 = state_code(PushState::Queued);
+pub(in crate::db) const QUEUED: i16 = state_code(PushState::Queued);
 pub(super) const RETRYING: i16 = state_code(PushState::Retrying);
-pub(super) const CONFIRMED: i16 = state_code(PushState::Confirmed);
-pub(super) const HELD: i16 = state_code(PushState::Held);
+pub(in crate::db) const CONFIRMED: i16 = state_code(PushState::Confirmed);
+pub(in crate::db) const HELD: i16 = state_code(PushState::Held);
+pub(in crate::db) const CANCELLED: i16 = state_code(PushState::Cancelled);
 
 pub(in crate::db) const fn state_code(state: PushState) -> i16 {
     match state {
@@ -37,7 +38,7 @@ pub(super) fn kind_of(code: i16) -> Option<PushKind> {
     [PushKind::Increase, PushKind::Overwrite].into_iter().find(|kind| kind_code(*kind) == code)
 }
 
-pub(super) const fn resolution_code(resolution: Resolution) -> i16 {
+pub(in crate::db) const fn resolution_code(resolution: Resolution) -> i16 {
     match resolution {
         Resolution::SameCallAgain => 0,
         Resolution::ReadBack => 1,
@@ -46,7 +47,7 @@ pub(super) const fn resolution_code(resolution: Resolution) -> i16 {
     }
 }
 
-pub(super) fn resolution_of(code: i16) -> Option<Resolution> {
+pub(in crate::db) fn resolution_of(code: i16) -> Option<Resolution> {
     let all = [Resolution::SameCallAgain, Resolution::ReadBack, Resolution::Overwrite, Resolution::AwaitShown];
     all.into_iter().find(|resolution| resolution_code(*resolution) == code)
 }

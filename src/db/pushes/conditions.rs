@@ -38,6 +38,15 @@ conditions! {
     is_rejected_increase = "pushes.state = 5 AND pushes.kind = 0",
     is_increase = "pushes.kind = 0",
     is_overwrite = "pushes.kind = 1",
+    /// Of packs; by the partial index `push_packs_active`, as the next three, which repeat its condition.
+    pack_is_active = "push_packs.state IN (0, 1, 6)",
+    pack_is_queued = "push_packs.state IN (0, 1, 6) AND push_packs.state = 0",
+    pack_is_sending = "push_packs.state IN (0, 1, 6) AND push_packs.state = 1",
+    pack_is_held = "push_packs.state IN (0, 1, 6) AND push_packs.state = 6",
+    /// By the partial index `push_packs_age`.
+    pack_has_ended = "push_packs.state IN (2, 5, 7, 8)",
+    /// By the partial index `push_packs_age`, whose condition it repeats.
+    pack_is_confirmed = "push_packs.state IN (2, 5, 7, 8) AND push_packs.state = 2",
 }
 
 /// Pushes of this kind.
@@ -79,11 +88,14 @@ mod tests {
             let wanted = match *name {
                 "is_active" => expected(|state, _| state.is_active()),
                 "is_in_flight" | "nothing_is_in_flight" => expected(|state, _| state.is_in_flight()),
-                "is_held" => expected(|state, _| state == PushState::Held),
-                "has_ended" => expected(|state, _| state.has_ended()),
-                "is_confirmed" => expected(|state, _| state == PushState::Confirmed),
+                "is_held" | "pack_is_held" => expected(|state, _| state == PushState::Held),
+                "has_ended" | "pack_has_ended" => expected(|state, _| state.has_ended()),
+                "is_confirmed" | "pack_is_confirmed" => expected(|state, _| state == PushState::Confirmed),
+                // A pack is never retried and never uncertain.
+                "pack_is_active" => expected(|state, _| matches!(state, PushState::Queued | PushState::Sending | PushState::Held)),
+                "pack_is_queued" => expected(|state, _| state == PushState::Queued),
                 "is_rejected" => expected(|state, _| state == PushState::Rejected),
-                "is_sending" => expected(|state, _| state == PushState::Sending),
+                "is_sending" | "pack_is_sending" => expected(|state, _| state == PushState::Sending),
                 "is_uncertain" => expected(|state, _| state == PushState::Uncertain),
                 "is_claimable" => expected(|state, _| state.is_claimable()),
                 "is_waiting" => expected(|state, _| state.is_waiting()),
@@ -119,6 +131,7 @@ mod tests {
                 include_str!(concat!("../../../migrations/", $backend, "/2026-11-26-000000_settles_at/up.sql")),
                 include_str!(concat!("../../../migrations/", $backend, "/2026-11-29-000000_clock/up.sql")),
                 include_str!(concat!("../../../migrations/", $backend, "/2026-11-29-010000_removals/up.sql")),
+                include_str!(concat!("../../../migrations/", $backend, "/2026-12-01-010000_push_packs/up.sql")),
             ]
         };
     }
@@ -126,6 +139,8 @@ mod tests {
     #[test]
     fn every_partial_index_by_state_has_the_condition_that_its_statements_repeat() {
         let of = [
+            ("push_packs_active", "pack_is_active"),
+            ("push_packs_age", "pack_has_ended"),
             ("pushes_active", "is_active"),
             ("pushes_age", "has_ended"),
             ("pushes_held", "is_held"),
@@ -133,7 +148,8 @@ mod tests {
             ("pushes_rejected", "is_rejected_increase"),
         ];
         for migrations in [migrations!("sqlite"), migrations!("postgres")] {
-            let text = |name: &str| CONDITIONS.iter().find(|(own, _)| *own == name).unwrap().1.replace("pushes.", "");
+            let text =
+                |name: &str| CONDITIONS.iter().find(|(own, _)| *own == name).unwrap().1.replace("pushes.", "").replace("push_packs.", "");
             let wanted: Vec<(String, String)> = of.iter().map(|(index, name)| ((*index).to_owned(), text(name))).collect();
             assert_eq!(indices(&migrations), wanted);
         }

@@ -76,6 +76,11 @@ impl PushState {
         matches!(self, Self::Queued | Self::Retrying | Self::Held)
     }
 
+    /// Waits for its store.
+    pub fn is_held(self) -> bool {
+        self == Self::Held
+    }
+
     /// Waits for nothing but its due time.
     pub fn is_claimable(self) -> bool {
         matches!(self, Self::Queued | Self::Retrying)

@@ -33,7 +33,11 @@ fn expanded(listings: usize) -> (Run, Vec<Push>) {
     let mut expansion = started();
     let page = (0..listings).map(|n| listed(&shop, &n.to_string())).collect();
     let overwrites = expansion.next_page(page, &rules(&[(&shop, false)], Vec::new()), at(2));
-    (expansion.run, overwrites)
+    (expansion.run, pushes_of(&overwrites))
+}
+
+fn pushes_of(overwrites: &Overwrites) -> Vec<Push> {
+    overwrites.packs.iter().flat_map(|pack| pack.pushes().unwrap()).chain(overwrites.held.clone()).collect()
 }
 
 #[test]
@@ -66,11 +70,12 @@ fn a_page_becomes_overwrites_of_the_listings_that_the_rules_push_held_where_thei
     let page = vec![listed(&open, "A"), listed(&open, "B"), listed(&held, "A"), listed(&off, "A"), listed(&store(), "A")];
     let last = page[4].listing_id;
     let overwrites = expansion.next_page(page, &rules, at(3));
+    assert_eq!((overwrites.packs.len(), overwrites.held.len()), (1, 1));
+    let overwrites = pushes_of(&overwrites);
     let found: Vec<_> = overwrites.iter().map(|push| (push.store_id(), push.is_held(), push.due_at(), push.run_id())).collect();
     let run = Some(expansion.run.id);
     assert_eq!(found, [(open.store_id, false, Some(at(3)), run), (held.store_id, true, None, run)]);
     assert!(overwrites.iter().all(|push| push.is_overwrite() && push.quantity().is_none()));
-    assert_eq!(held_listings(&overwrites), [overwrites[1].listing_id()]);
     assert_eq!((expansion.run.total, expansion.run.expanded, expansion.expanded_to), (2, true, Some(last)));
     assert_eq!(expansion.run.state, RunState::Running);
 }
@@ -87,7 +92,7 @@ fn a_run_is_expanded_when_a_page_is_not_full_and_a_run_without_listings_is_finis
     expansion.next_page(Vec::new(), &rules, at(3));
     assert_eq!((expansion.run.expanded, expansion.run.state, expansion.expanded_to), (true, RunState::Running, last));
     let mut empty = started();
-    assert!(empty.next_page(Vec::new(), &rules, at(3)).is_empty());
+    assert_eq!(empty.next_page(Vec::new(), &rules, at(3)), Overwrites::default());
     assert_eq!((empty.run.state, empty.run.finished_at), (RunState::Finished, Some(at(3))));
 }
 

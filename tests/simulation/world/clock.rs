@@ -28,7 +28,8 @@ impl World {
         let (store_id, processes) = (hex_of(&store_id), self.processes);
         // A listing that was sold down to what it showed before its last change looks as if a cache had answered for it.
         let waiting = format!(
-            "SELECT count(*) AS seq FROM pushes WHERE hex(store_id) = '{store_id}' AND state IN (0, 1, 3, 4) AND coalesce(reason, '') <> '{CACHED}'"
+            "SELECT (SELECT count(*) FROM pushes WHERE hex(store_id) = '{store_id}' AND state IN (0, 1, 3, 4) AND coalesce(reason, '') <> '{CACHED}') \
+             + (SELECT count(*) FROM push_packs WHERE hex(store_id) = '{store_id}' AND state IN (0, 1)) AS seq"
         );
         self.network.heal(&name);
         let ready = self.is_open(&store_id) && !self.network.has_asked_for_a_pause(&name) && self.journal_reader.count(&waiting) == 0;

@@ -39,7 +39,8 @@ impl World {
             let (seller_id, store_id) = (self.sellers[seller].id.clone(), hex_of(&self.shop(seller, store).0));
             let increases = format!("sync_settings WHERE hex(seller_id) = '{seller_id}' AND auto_sync AND frequency = 'incremental'");
             let waiting = format!("pushes WHERE hex(store_id) = '{store_id}' AND state IN (0, 1, 3, 4, 6)");
-            if self.is_open(&store_id) && self.rows(&increases) == 1 && self.rows(&waiting) == 0 {
+            let packed = format!("push_packs WHERE hex(store_id) = '{store_id}' AND state IN (0, 1, 6)");
+            if self.is_open(&store_id) && self.rows(&increases) == 1 && self.rows(&waiting) + self.rows(&packed) == 0 {
                 return (seller, store);
             }
         }
@@ -138,11 +139,11 @@ impl World {
         let looked_ms = LOOKED_MS + 1_000 * self.story.setup.poll_s;
         self.advance(looked_ms).await;
         // An overwrite may be cancelled: by its rules, the listing may have no target.
+        let since = self.clock.now().as_millis() - i64::try_from(looked_ms).unwrap();
         let cancelled = self.rows(&format!(
-            "pushes WHERE hex(store_id) = '{store_id}' AND external_id = '{}' AND state = 8 AND updated_at > {}",
+            "pushes WHERE hex(store_id) = '{store_id}' AND external_id = '{}' AND state = 8 AND updated_at > {since}",
             ITEMS[sku],
-            self.clock.now().as_millis() - i64::try_from(looked_ms).unwrap()
-        ));
+        )) + self.rows(&format!("push_packs WHERE hex(store_id) = '{store_id}' AND state = 8 AND updated_at > {since}"));
         let expected = is_new && is_owed && cancelled == 0 && self.is_served(seller, store);
         if !expected || processes != self.is_calm(seller, store) || processes.is_none() {
             return Ok(());

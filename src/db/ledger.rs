@@ -2,12 +2,13 @@
 //!
 //! Everything that the events touch is read first, in one statement for each table whatever the number of sellers; then
 //! the events are applied in memory by [`Book`], in order; then the changes are written, up to a thousand rows in each
-//! statement.
+//! statement. Increases for stores that offer a call are in that call from the start: see [`Taken::begin`].
 mod load;
 mod request;
 
 use super::Result;
 use super::connection::{Conn, on};
+use super::delivery::Taken;
 use super::kept::{inserts, kept};
 use super::pushes::{PushRow, put_pushes};
 use super::schema::sellers;
@@ -17,7 +18,7 @@ use crate::domain::look_alikes::fold;
 use crate::domain::{SellerId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::domain::ledger::{EventResult, Limits, NewEvent, Remark};
 pub use request::{RecordRequest, Recorded};
@@ -95,7 +96,7 @@ inserts! {
 ///
 /// # Errors
 /// If the database fails; then nothing may be committed.
-pub fn record(conn: &mut Conn, requests: &[RecordRequest], limits: Limits) -> Result<Vec<Recorded>> {
+pub(super) fn record(conn: &mut Conn, requests: &[RecordRequest], limits: Limits, taken: &mut Taken) -> Result<Vec<Recorded>> {
     let mut books = load::books(conn, requests)?;
     let mut counts: BTreeMap<SellerId, usize> = BTreeMap::new();
     for request in requests {
@@ -127,12 +128,14 @@ pub fn record(conn: &mut Conn, requests: &[RecordRequest], limits: Limits) -> Re
         let results = request.events.iter().map(apply).collect();
         recorded.push(Recorded { seller, results, has_pushes: book.changed_pushes() > before, listings: cost(request) });
     }
-    write(conn, books, &events)?;
+    let waiting = write(conn, books, &events, taken)?;
+    recorded.iter_mut().for_each(|recorded| recorded.has_pushes &= waiting.contains(&recorded.seller));
     Ok(recorded)
 }
 
-fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow]) -> Result<()> {
-    let (mut level_rows, mut sku_rows, mut push_rows) = (Vec::new(), Vec::new(), Vec::new());
+/// Returns the sellers of whom pushes wait now that are new or were merged into.
+fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow], taken: &mut Taken) -> Result<BTreeSet<SellerId>> {
+    let (mut level_rows, mut sku_rows, mut pushes) = (Vec::new(), Vec::new(), Vec::new());
     for (seller, book) in books {
         let (key, changes) = (seller.bytes(), book.changes());
         if !changes.new_skus.is_empty() {
@@ -146,10 +149,13 @@ fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow]) 
             let (sku, warehouse) = (place.0, place.1.to_string());
             level_rows.push(LevelRow { seller_id: key.clone(), sku, warehouse, available, counted_at });
         }
-        push_rows.extend(changes.pushes.iter().map(|push| PushRow::new(&key, push)));
+        pushes.extend(changes.pushes.into_iter().map(|push| (seller, push)));
     }
     put_events(conn, events)?;
     put_skus(conn, &sku_rows)?;
     put_levels(conn, &level_rows)?;
-    put_pushes(conn, &push_rows)
+    taken.begin(conn, &mut pushes)?;
+    let push_rows: Vec<PushRow> = pushes.iter().map(|(seller, push)| PushRow::new(&seller.bytes(), push)).collect();
+    put_pushes(conn, &push_rows)?;
+    Ok(pushes.into_iter().filter(|(_, push)| push.state().is_waiting()).map(|(seller, _)| seller).collect())
 }

@@ -13,8 +13,8 @@ use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::claim::waiting::{self, RetryFacts};
 use crate::domain::push::{Push, PushState};
 use crate::domain::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};
-use codes::{CONFIRMED, active_codes, retryable_codes};
-pub(super) use codes::{codes_of_interest, failure_codes, state_code, state_of};
+pub(super) use codes::{CONFIRMED, codes_of_interest, failure_codes, state_code, state_of};
+use codes::{active_codes, retryable_codes};
 pub(super) use conditions::{
     has_ended, is_active, is_claimable, is_confirmed, is_held, is_in_flight, is_increase, is_of_kind, is_overwrite, is_rejected,
     is_rejected_increase, is_sending, is_uncertain, is_waiting, nothing_is_in_flight,

@@ -10,11 +10,12 @@
 //! the request is answered after the last.
 use super::changed::{Changed, Changes, Hook, merge};
 use super::connection::Conn;
+use super::delivery::{EndedCall, Finished, Offers, Taken, finish_together};
 use super::error::{Error, Result};
 use super::fault_injection::Blocking;
 use super::ledger::{self, RecordRequest, Recorded};
 use super::pool::Connector;
-use super::queue::{Events, Job, Queue};
+use super::queue::{Ended, Events, Job, Queue};
 use crate::domain::SellerId;
 use crate::metrics;
 use std::cell::Cell;
@@ -84,7 +85,7 @@ impl Writer {
         lanes: usize,
         limits: ledger::Limits,
         hook: &Arc<OnceLock<Hook>>,
-        blocking: &Blocking,
+        (offers, blocking): (&Arc<Offers>, &Blocking),
     ) -> Self {
         let lanes = (0..lanes.max(1))
             .map(|_| {
@@ -95,6 +96,7 @@ impl Writer {
                     queue: Arc::clone(&queue),
                     limits,
                     hook: Arc::clone(hook),
+                    offers: Arc::clone(offers),
                     blocking: blocking.clone(),
                 };
                 tokio::spawn(lane.run(rung));
@@ -122,6 +124,18 @@ impl Writer {
         answer.await.unwrap_or(Err(Error::Busy))
     }
 
+    /// Saves the end of a call.
+    pub(super) async fn finish(&self, call: EndedCall) -> Result<Finished> {
+        if !call.may_be_plain() {
+            return self.write(call.seller, move |conn| call.save(conn)).await;
+        }
+        let (reply, answer) = oneshot::channel();
+        let lane = self.lane_of(call.seller)?;
+        open(&lane.queue).push_ended(Ended::new(call, reply))?;
+        lane.bell.try_send(()).ok();
+        answer.await.unwrap_or(Err(Error::Busy))
+    }
+
     pub(super) async fn record(&self, request: RecordRequest) -> Result<Recorded> {
         let (reply, answer) = oneshot::channel();
         let lane = self.lane_of(request.seller)?;
@@ -136,6 +150,7 @@ struct Lane {
     queue: Arc<Mutex<Queue>>,
     limits: ledger::Limits,
     hook: Arc<OnceLock<Hook>>,
+    offers: Arc<Offers>,
     blocking: Blocking,
 }
 
@@ -150,7 +165,8 @@ impl Lane {
                 continue;
             }
             let (connector, queue, limits, own) = (self.connector.clone(), Arc::clone(&self.queue), self.limits, conn.take());
-            let done = self.blocking.run(move || commit_group(&connector, own, &queue, limits)).await;
+            let taken = Taken::new(Arc::clone(&self.offers));
+            let done = self.blocking.run(move || commit_group(&connector, own, &queue, limits, taken)).await;
             match done {
                 Ok((group, own)) => {
                     conn = own;
@@ -173,8 +189,12 @@ impl Lane {
 #[derive(Default)]
 struct Group {
     jobs: Vec<Box<dyn Job>>,
+    ended: Vec<Ended>,
+    finished: Vec<Result<Finished>>,
     events: Vec<Events>,
     recorded: Vec<Result<Recorded>>,
+    /// The calls that its events have begun; `None` if it was not committed.
+    begun: Option<Taken>,
     /// What the jobs have changed.
     changes: Changes,
     failed: Option<Error>,
@@ -186,6 +206,9 @@ impl Group {
     fn answer(self, queue: &Mutex<Queue>) -> Changes {
         let mut changes = self.changes;
         let committed = self.failed.map_or(Ok(()), Err);
+        if let Some(begun) = self.begun.filter(|_| committed.is_ok()) {
+            begun.hand_over();
+        }
         let mut recorded = self.recorded.into_iter();
         for request in self.events {
             let seller = request.seller();
@@ -203,6 +226,10 @@ impl Group {
                 }
             }
         }
+        let mut finished = self.finished.into_iter();
+        for ended in self.ended {
+            ended.answer(committed.clone().and_then(|()| finished.next().unwrap_or(Err(Error::Busy))));
+        }
         for job in self.jobs {
             job.answer(committed.clone());
         }
@@ -212,10 +239,18 @@ impl Group {
 
 /// Runs a group in one transaction on the lane's connection, which is opened if there is none. Returns it, too, unless
 /// it is no longer usable.
-fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, limits: ledger::Limits) -> (Group, Option<Conn>) {
+fn commit_group(
+    connector: &Connector,
+    own: Option<Conn>,
+    queue: &Mutex<Queue>,
+    limits: ledger::Limits,
+    mut taken: Taken,
+) -> (Group, Option<Conn>) {
     let mut group = Group::default();
     let (events, requests): (Vec<_>, Vec<_>) = open(queue).take_events().into_iter().unzip();
     group.events = events;
+    group.ended = open(queue).take_ended();
+    let calls: Vec<EndedCall> = group.ended.iter().map(|ended| ended.call.clone()).collect();
     let mut conn = match own.map_or_else(|| connector.connect(), Ok) {
         Ok(conn) => conn,
         Err(error) => return (refused(group, queue, error), None),
@@ -223,17 +258,23 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
     conn.take_changes();
     let (has_begun, taken_up_at) = (Cell::new(false), Instant::now());
     let mut done_at = taken_up_at;
-    // Whether each request is recorded in a savepoint of its own.
+    // Whether each request is recorded and each call finished in a savepoint of its own.
     let apart = Cell::new(false);
     let only_first_failed = Cell::new(false);
     let mut work = |conn: &mut Conn| {
         has_begun.set(true);
-        group.recorded =
-            if apart.get() { record_apart(conn, &requests, limits)? } else { record_together(conn, &requests, limits, &apart)? };
+        taken.roll_back(0);
+        // First, so that increases of the same listings need not wait for these.
+        group.finished = finish(conn, &calls, &apart)?;
+        group.recorded = if apart.get() {
+            record_apart(conn, &requests, limits, &mut taken)?
+        } else {
+            record_together(conn, &requests, limits, &apart, &mut taken)?
+        };
         let started = Instant::now();
         while group.jobs.len() < GROUP_JOBS && started.elapsed() <= GROUP_TIME {
             let Some(mut job) = open(queue).next_job() else { break };
-            let is_first = requests.is_empty() && group.jobs.is_empty();
+            let is_first = requests.is_empty() && calls.is_empty() && group.jobs.is_empty();
             let done = if is_first { job.run_first(conn) } else { job.run(conn) };
             only_first_failed.set(is_first && done.as_ref().is_err_and(|error| !error.is_fatal()));
             group.jobs.push(job);
@@ -260,6 +301,7 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
                 metrics.commit.add(done_at.elapsed());
             });
             group.changes = conn.take_changes();
+            group.begun = Some(taken);
             (group, Some(conn))
         }
         // It gets its own error, and nothing else was in the transaction.
@@ -271,8 +313,9 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
 /// The group, whose transaction failed. What is waiting fails as well rather than wait for the same error.
 fn refused(mut group: Group, queue: &Mutex<Queue>, error: Error) -> Group {
     tracing::warn!(%error, jobs = group.jobs.len(), requests = group.events.len(), "a group of writes was not committed");
-    let (jobs, events) = open(queue).take_all();
+    let (jobs, ended, events) = open(queue).take_all();
     group.jobs.extend(jobs);
+    group.ended.extend(ended);
     group.events.extend(events);
     group.failed = Some(error);
     group
@@ -285,11 +328,12 @@ fn record_together(
     requests: &[RecordRequest],
     limits: ledger::Limits,
     apart: &Cell<bool>,
+    taken: &mut Taken,
 ) -> Result<Vec<Result<Recorded>>> {
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    match ledger::record(conn, requests, limits) {
+    match ledger::record(conn, requests, limits, taken) {
         Ok(recorded) => Ok(recorded.into_iter().map(Ok).collect()),
         Err(error) => {
             if !error.is_fatal() {
@@ -302,15 +346,39 @@ fn record_together(
 }
 
 /// Records each request in a savepoint of its own.
-fn record_apart(conn: &mut Conn, requests: &[RecordRequest], limits: ledger::Limits) -> Result<Vec<Result<Recorded>>> {
+fn record_apart(conn: &mut Conn, requests: &[RecordRequest], limits: ledger::Limits, taken: &mut Taken) -> Result<Vec<Result<Recorded>>> {
     let mut results = Vec::with_capacity(requests.len());
     for request in requests {
-        let one = conn.transaction(|conn| ledger::record(conn, std::slice::from_ref(request), limits));
+        let begun = taken.len();
+        let one = conn.transaction(|conn| ledger::record(conn, std::slice::from_ref(request), limits, taken));
         match one {
             Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => results.push(Err(error)),
+            Err(error) => {
+                taken.roll_back(begun);
+                results.push(Err(error));
+            }
             Ok(mut recorded) => results.push(recorded.pop().ok_or(Error::Busy)),
         }
     }
     Ok(results)
+}
+
+/// Finishes calls: those that have succeeded plainly together, each other one in a savepoint of its own. If that fails because of
+/// some row, sets `apart`: the transaction is repeated, and every call is finished separately.
+fn finish(conn: &mut Conn, calls: &[EndedCall], apart: &Cell<bool>) -> Result<Vec<Result<Finished>>> {
+    let together = if apart.get() { Ok(vec![None; calls.len()]) } else { finish_together(conn, calls) };
+    let together = together.inspect_err(|error| {
+        if !error.is_fatal() {
+            tracing::warn!(%error, "several calls could not be finished together; trying each separately");
+            apart.set(true);
+        }
+    })?;
+    let mut finished = Vec::with_capacity(calls.len());
+    for (call, plainly) in calls.iter().zip(together) {
+        finished.push(match plainly.map_or_else(|| conn.transaction(|conn| call.save(conn)), Ok) {
+            Err(error) if error.is_fatal() => return Err(error),
+            done => done,
+        });
+    }
+    Ok(finished)
 }

@@ -70,4 +70,6 @@ pub mod decisions {
     pub mod d0013_changes_that_stay_one_transaction {}
     #[doc = include_str!("decisions/0014-metrics-by-a-library.md")]
     pub mod d0014_metrics_by_a_library {}
+    #[doc = include_str!("decisions/0015-a-call-offered-to-the-ledger.md")]
+    pub mod d0015_a_call_offered_to_the_ledger {}
 }

@@ -5,7 +5,7 @@ use crate::domain::push::{PushKind, PushState};
 /// The codes that bulk statements write.
 pub(super) const QUEUED: i16 = state_code(PushState::Queued);
 pub(super) const RETRYING: i16 = state_code(PushState::Retrying);
-pub(super) const CONFIRMED: i16 = state_code(PushState::Confirmed);
+pub(in crate::db) const CONFIRMED: i16 = state_code(PushState::Confirmed);
 pub(super) const HELD: i16 = state_code(PushState::Held);
 
 pub(in crate::db) const fn state_code(state: PushState) -> i16 {

@@ -27,7 +27,8 @@
 //! 3. After the commit, a hint goes to the seller's node, its supervisor and its stores' actors ([`actors`]). A lost hint
 //!    costs only seconds, because nodes also poll the rows for work.
 //! 4. A store's actor claims the pushes that are due ([`db::delivery`]): they are `sending` in the database before the
-//!    first byte leaves. [`platforms::client`] waits for the rate limits, sends, and classifies what the answer proves.
+//!    first byte leaves. A store that has nothing else to do offers a call beforehand, which the ledger fills in step 2: then
+//!    there is neither a hint nor a claim ([`domain::offer`]). [`platforms::client`] waits for the rate limits, sends, and classifies what the answer proves.
 //! 5. The push changes its state accordingly ([`domain::push`]): it is confirmed; or known not to have been applied, and
 //!    retried; or uncertain, and checked with the platform first. It is never sent again on a guess.
 //!

@@ -16,9 +16,11 @@
 mod deps;
 mod handle;
 pub mod node;
+mod open_offer;
 pub mod seller;
 pub mod store;
 pub mod store_config;
+mod store_runs;
 
 pub use deps::{CHILD_MAILBOX, Deps, NODE_MAILBOX, Running, Settings};
 pub use handle::{Handle, NodeStatus};

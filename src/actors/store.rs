@@ -6,15 +6,18 @@
 //! out: rows in `pushes` and `sync_runs`; calls through `platforms::Client`; `RunStarted` to the supervisor
 //! Survives a restart: nothing in memory. The rows in `pushes` do, and the first claim reads them.
 use super::deps::{CHILD_MAILBOX, Deps};
+use super::open_offer::OpenOffer;
 use super::store_config::StoreConfig;
+use crate::db::delivery::{Begun, Finished, Offered};
 use crate::db::{Error, SellerDb};
-use crate::domain::claim::{CallSize, ClaimedCall};
-use crate::domain::schedule::{due_runs, next_run};
+use crate::domain::claim::{CallSize, ClaimTerms, ClaimedCall, Next};
+use crate::domain::offer::Offer;
+use crate::domain::schedule::next_run;
 use crate::domain::sync::{Effect, Input, LONGEST_SLEEP, StoreSync};
 use crate::domain::{CallId, Timestamp};
 use crate::platforms::limits::Permit;
-use crate::service::daily::{LastRun, start_due_runs};
-use crate::service::delivery::{Claim, Claimed, Outbound};
+use crate::service::daily::LastRun;
+use crate::service::delivery::{Claim, Claimed, Outbound, Reach};
 use actix::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,24 +25,36 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+/// A call that counts as under way.
+enum OnItsWay {
+    /// It may be sent now.
+    Permitted(ClaimedCall, Option<Permit>),
+    /// It was begun as its pushes were recorded.
+    Begun(Begun),
+}
+
 /// The actor of one store.
 pub struct StoreActor {
-    deps: Arc<Deps>,
-    db: SellerDb,
-    config: Arc<StoreConfig>,
-    supervisor: Recipient<RunStarted>,
+    pub(super) deps: Arc<Deps>,
+    pub(super) db: SellerDb,
+    pub(super) config: Arc<StoreConfig>,
+    pub(super) supervisor: Recipient<RunStarted>,
     sync: StoreSync,
     size: CallSize,
     /// Calls in flight from here; any other push that is `sending` was cut off.
     under_way: Vec<CallId>,
+    /// The call that it offers to the ledger.
+    offer: Option<OpenOffer>,
+    /// A call was made without a claim since the supervisor last asked whether this store is idle.
+    called: bool,
     /// Before the next claim, look for pushes that were cut off: after a start, and after the database did not answer.
     recover: bool,
     timer: Option<SpawnHandle>,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     stopped: Vec<oneshot::Sender<()>>,
-    last_run: LastRun,
+    pub(super) last_run: LastRun,
     /// When daily runs were looked at last. If that is still to come, the clock was set back.
-    looked_at: Timestamp,
+    pub(super) looked_at: Timestamp,
     /// Until when the circuit is open according to the row, which people see.
     circuit_noted: Option<Timestamp>,
 }
@@ -58,6 +73,8 @@ impl StoreActor {
                 sync,
                 size: CallSize::default(),
                 under_way: Vec::new(),
+                offer: None,
+                called: false,
                 recover: true,
                 timer: None,
                 stop: CancellationToken::new(),
@@ -70,6 +87,7 @@ impl StoreActor {
     }
 
     fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
+        self.withdraw_offer();
         for effect in self.sync.step(self.deps.clock.now(), input) {
             match effect {
                 Effect::Claim { probe, overwrites_first, check_times } => self.claim(probe, overwrites_first, check_times, ctx),
@@ -83,6 +101,58 @@ impl StoreActor {
             }
         }
         self.note_circuit(ctx);
+        self.offer(ctx);
+    }
+
+    /// While the actor decides, the ledger takes nothing.
+    fn withdraw_offer(&mut self) {
+        if self.offer.as_mut().is_some_and(|offer| offer.withdraw(self.deps.db.offers())) {
+            self.sync.offer_taken();
+        }
+    }
+
+    /// Offers a call if nothing keeps this store from sending one; no longer, otherwise.
+    fn offer(&mut self, ctx: &mut Context<Self>) {
+        self.withdraw_offer();
+        let now = self.deps.clock.now();
+        let may_offer = self.sync.may_offer(now) && !self.recover && self.supervisor.connected();
+        if let Some(offer) = &mut self.offer {
+            if offer.is_taken() || (may_offer && offer.renew(self.deps.db.offers(), &self.config, now)) {
+                return;
+            }
+            if let Some(offer) = self.offer.take() {
+                ctx.cancel_future(offer.end());
+            }
+        }
+        let config = Arc::clone(&self.config);
+        let Ok(reach) = &config.reach else { return };
+        if !may_offer || !reach.is_at_hand(&self.deps.client) {
+            return;
+        }
+        let Some(offer) = Offer::new(self.terms(reach, false, false), now) else { return };
+        let (to, taken) = oneshot::channel();
+        let (client, of) = (self.deps.client.clone(), Arc::clone(&config));
+        let has_room = Arc::new(move || of.reach.as_ref().is_ok_and(|reach| client.has_room(&reach.connection)));
+        let waits = ctx.spawn(taken.into_actor(self).map(|call, act, ctx| act.handed_over(call.ok(), ctx)));
+        self.offer = Some(OpenOffer::new(self.deps.db.offers(), config, Offered { offer, has_room, to }, waits));
+    }
+
+    /// The ledger has made the call that was offered; or it is not known whether it has.
+    fn handed_over(&mut self, begun: Option<Begun>, ctx: &mut Context<Self>) {
+        self.withdraw_offer();
+        let Some(offer) = self.offer.take() else { return };
+        self.called = true;
+        match (begun, &offer.config().reach) {
+            (Some(begun), Ok(reach)) => {
+                let claim = self.claim_of(reach, offer.offer().terms, false, false);
+                self.deliver(offer.config(), claim, OnItsWay::Begun(begun), ctx);
+                self.offer(ctx);
+            }
+            _ => {
+                self.recover = true;
+                self.input(Input::NotSent, ctx);
+            }
+        }
     }
 
     /// Saves, for people to see, that the circuit has opened or closed. Nothing depends on it.
@@ -128,12 +198,8 @@ impl StoreActor {
         let Ok(reach) = &config.reach else {
             return self.input(Input::NothingDue(None), ctx);
         };
-        let mut terms = reach.terms(probe, overwrites_first, self.deps.settings.retry, (self.deps.settings.draw)());
-        terms.limit = self.size.of(terms.limit);
-        let recover = std::mem::take(&mut self.recover).then(|| self.under_way.clone());
-        let deps = &self.deps;
-        let outbound = Outbound { client: deps.client.clone(), renewals: Arc::clone(&deps.renewals), clock: deps.clock.clone() };
-        let claim = Claim::new(outbound, self.db.clone(), reach.connection.clone(), terms, self.stop.clone(), recover, check_times);
+        let recover = std::mem::take(&mut self.recover);
+        let claim = self.claim_of(reach, self.terms(reach, probe, overwrites_first), recover, check_times);
         let claimed = async move {
             let mut claim = claim;
             (claim.run().await, claim)
@@ -143,7 +209,10 @@ impl StoreActor {
             match claimed {
                 Ok(Claimed::Nothing(next_due)) => act.input(Input::NothingDue(next_due), ctx),
                 Ok(Claimed::Read { answered }) => act.input(Input::ReadEnded { answered }, ctx),
-                Ok(Claimed::Call(call, permit)) => act.send(&config, claim, call, permit, ctx),
+                Ok(Claimed::Call(call, permit, next)) => {
+                    act.deliver(&config, claim, OnItsWay::Permitted(call, permit), ctx);
+                    act.input(Input::Sending { next }, ctx);
+                }
                 Err(Error::NotFound) => act.input(Input::NothingDue(None), ctx),
                 Err(error) => {
                     tracing::warn!(%error, store.id = %act.config.store.id, "could not claim pushes; trying again");
@@ -154,88 +223,61 @@ impl StoreActor {
         }));
     }
 
-    fn send(&mut self, config: &Arc<StoreConfig>, mut claim: Claim, call: ClaimedCall, permit: Option<Permit>, ctx: &mut Context<Self>) {
-        let (id, items) = (call.id, call.items.len());
+    fn terms(&self, reach: &Reach, probe: bool, overwrites_first: bool) -> ClaimTerms {
+        let mut terms = reach.terms(probe, overwrites_first, self.deps.settings.retry, (self.deps.settings.draw)());
+        terms.limit = self.size.of(terms.limit);
+        terms
+    }
+
+    fn claim_of(&self, reach: &Reach, terms: ClaimTerms, recover: bool, check_times: bool) -> Claim {
+        let deps = &self.deps;
+        let under_way = self.under_way.iter().copied().chain(self.offer.as_ref().map(OpenOffer::call)).collect();
+        let outbound = Outbound { client: deps.client.clone(), renewals: Arc::clone(&deps.renewals), clock: deps.clock.clone() };
+        Claim::new(outbound, self.db.clone(), reach.connection.clone(), terms, self.stop.clone(), (under_way, recover), check_times)
+    }
+
+    /// Delivers a call that is under way, once it is permitted.
+    fn deliver(&mut self, config: &Arc<StoreConfig>, mut claim: Claim, call: OnItsWay, ctx: &mut Context<Self>) {
+        let (OnItsWay::Permitted(claimed, _) | OnItsWay::Begun(Begun { call: claimed, .. })) = &call;
+        let (id, items) = (claimed.id, claimed.items.len());
         self.under_way.push(id);
         let (deps, config) = (Arc::clone(&self.deps), Arc::clone(config));
         let sent = async move {
-            let (answered, confirmed) = claim.deliver(&call, permit).await;
-            deps.running.confirmed.fetch_add(confirmed, Ordering::Relaxed);
-            (answered, claim)
+            let prepared = match call {
+                OnItsWay::Permitted(call, permit) => Ok(Claimed::Call(call, permit, Next::Unknown)),
+                OnItsWay::Begun(begun) => claim.begun(begun).await,
+            };
+            let sent = match prepared {
+                Ok(Claimed::Call(call, permit, _)) => {
+                    let (answered, Finished { confirmed, next }) = claim.deliver(&call, permit).await;
+                    deps.running.confirmed.fetch_add(confirmed, Ordering::Relaxed);
+                    Ok(Some((answered, next)))
+                }
+                prepared => prepared.map(|_| None),
+            };
+            (sent, claim)
         };
-        ctx.spawn(sent.into_actor(self).map(move |(answered, claim), act, ctx| {
+        ctx.spawn(sent.into_actor(self).map(move |(sent, claim), act, ctx| {
             act.adopt(&config, &claim);
             act.under_way.retain(|other| *other != id);
-            act.size.note(items, answered);
-            act.input(Input::CallEnded { answered }, ctx);
+            match sent {
+                Ok(Some((answered, next))) => {
+                    act.size.note(items, answered);
+                    act.input(Input::CallEnded { answered, next }, ctx);
+                }
+                Ok(None) => act.input(Input::NotSent, ctx),
+                Err(error) => {
+                    tracing::warn!(%error, store.id = %act.config.store.id, "could not give back a call; its outcome is determined");
+                    act.recover = true;
+                    act.input(Input::NotSent, ctx);
+                }
+            }
         }));
-        self.input(Input::Sending, ctx);
     }
 
     /// Uses the tokens that a claim has renewed; the supervisor finds them in the row when it looks next.
     fn adopt(&mut self, from: &Arc<StoreConfig>, claim: &Claim) {
         self.config = StoreConfig::after_claim(&self.config, from, claim.renewed());
-    }
-
-    /// Starts the daily run that is due, and records those that were missed.
-    fn start_due_runs(&mut self, ctx: &mut Context<Self>) {
-        if !self.config.settings.is_timed() || !self.config.store.sync_enabled || self.stop.is_cancelled() {
-            return;
-        }
-        let (store, settings, now) = (self.config.store.id, self.config.settings.clone(), self.deps.clock.now());
-        let db = self.db.clone();
-        if now < self.looked_at && self.last_run != LastRun::Reading {
-            self.last_run = LastRun::Unread;
-        }
-        self.looked_at = now;
-        let last = match self.last_run {
-            LastRun::Reading => return,
-            LastRun::Unread => {
-                self.last_run = LastRun::Reading;
-                let read = async move { db.read(move |t| t.last_run_date(store, now)).await };
-                ctx.spawn(read.into_actor(self).map(|read, act, ctx| match read {
-                    Ok(date) => {
-                        act.last_run = LastRun::Known(date);
-                        act.start_due_runs(ctx);
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "could not read the date of a store's last daily run; trying again");
-                        act.last_run = LastRun::Unread;
-                        ctx.run_later(Duration::from_secs(1), Self::start_due_runs);
-                    }
-                }));
-                return;
-            }
-            LastRun::Known(last) => last,
-        };
-        let since = settings.timed_since.max(self.config.store.created_at);
-        if since > now {
-            let saved = async move { db.write(move |t| t.start_schedule_anew(now)).await };
-            ctx.spawn(saved.into_actor(self).map(|saved, _, _| {
-                if let Err(error) = saved {
-                    tracing::warn!(%error, "could not start a schedule anew after the clock was set back; trying again");
-                }
-            }));
-            return;
-        }
-        let due = due_runs(&settings, now, since, last);
-        if due.is_empty() {
-            return;
-        }
-        self.last_run = LastRun::Reading;
-        let created_at = self.config.store.created_at;
-        let started = async move { start_due_runs(&db, store, created_at, last, now).await };
-        ctx.spawn(started.into_actor(self).map(move |started, act, ctx| match started {
-            Ok(last) => {
-                act.last_run = LastRun::Known(last);
-                act.supervisor.try_send(RunStarted).ok();
-            }
-            Err(error) => {
-                tracing::warn!(%error, "could not start a daily run; trying again");
-                act.last_run = LastRun::Unread;
-                ctx.run_later(Duration::from_secs(1), Self::start_due_runs);
-            }
-        }));
     }
 }
 
@@ -251,6 +293,7 @@ impl Actor for StoreActor {
 
 impl Drop for StoreActor {
     fn drop(&mut self) {
+        self.withdraw_offer();
         self.deps.running.stores.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -316,7 +359,8 @@ impl Handler<IsIdle> for StoreActor {
         let now = self.deps.clock.now();
         let until = now + chrono::TimeDelta::from_std(message.0).unwrap_or_default();
         let daily = self.config.settings.is_timed().then(|| next_run(&self.config.settings, now));
-        self.sync.is_idle(until) && daily.is_none_or(|at| at > until) && self.last_run != LastRun::Reading
+        let called = std::mem::take(&mut self.called);
+        !called && self.sync.is_idle(until) && daily.is_none_or(|at| at > until) && self.last_run != LastRun::Reading
     }
 }
 

@@ -5,6 +5,7 @@
 //! service is ready can always be read.
 use super::changed::Hook;
 use super::connection::{Conn, DatabaseUrl};
+use super::delivery::Offers;
 use super::error::{Error, Result};
 use super::fault_injection::{Blocking, FaultInjection};
 use super::known_keys::KnownKeys;
@@ -93,6 +94,7 @@ pub struct Db {
     readers: Arc<Readers>,
     pub(super) writer: Writer,
     hook: Arc<OnceLock<Hook>>,
+    offers: Arc<Offers>,
     blocking: Blocking,
     url: DatabaseUrl,
     pub(super) connector: Connector,
@@ -113,19 +115,26 @@ impl Db {
         let hook = Arc::new(OnceLock::new());
         let lanes = if matches!(settings.url, DatabaseUrl::Sqlite(_)) { 1 } else { settings.lanes };
         let blocking = Blocking::new(settings.fault_injection.clone());
-        let writer = Writer::start(&connector, lanes, settings.limits, &hook, &blocking);
+        let offers = Arc::default();
+        let writer = Writer::start(&connector, lanes, settings.limits, &hook, (&offers, &blocking));
         let connections = usize::try_from(settings.connections).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let readers = Readers {
             all: Arc::new(Semaphore::new(connections)),
             sellers: Arc::new(Semaphore::new(connections.saturating_sub(RESERVED).max(1))),
             by_seller: Places::new(settings.reads_per_seller),
         };
-        Self { pool, readers: Arc::new(readers), writer, hook, blocking, url: settings.url.clone(), connector, known_keys: Arc::default() }
+        let (readers, url) = (Arc::new(readers), settings.url.clone());
+        Self { pool, readers, writer, hook, offers, blocking, url, connector, known_keys: Arc::default() }
     }
 
     /// Sets what is called after each commit that changed something for a seller. Only the first call counts.
     pub fn on_change(&self, hook: Hook) {
         self.hook.set(hook).ok();
+    }
+
+    /// The calls that stores offer to the stock events that are recorded.
+    pub fn offers(&self) -> &Offers {
+        &self.offers
     }
 
     /// `sqlite` or `postgres`.

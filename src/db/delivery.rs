@@ -8,8 +8,16 @@ mod claim;
 mod clock;
 mod listings;
 mod looks;
+mod offers;
 mod outcome;
 mod packed;
 mod standing;
 mod stores;
 mod targets;
+mod together;
+
+pub(super) use offers::Taken;
+pub use offers::{Begun, HasRoom, Offered, Offers};
+pub use outcome::Finished;
+pub use together::EndedCall;
+pub(super) use together::finish_together;

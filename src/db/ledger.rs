@@ -2,13 +2,15 @@
 //!
 //! Everything that the events touch is read first, in one statement for each table whatever the number of sellers, apart from
 //! what is remembered ([`Setups`]); then the events are applied in memory by [`Book`], in order; then the changes are written,
-//! up to a thousand rows in each statement.
+//! up to a thousand rows in each statement. Increases for stores that offer a call are in that call from the start: see
+//! [`Taken::begin`].
 mod load;
 mod request;
 mod setups;
 
 use super::Result;
 use super::connection::{Conn, on};
+use super::delivery::Taken;
 use super::kept::{inserted, kept, put, put_all};
 use super::pushes::PushRow;
 use super::schema::sellers;
@@ -18,7 +20,7 @@ use crate::domain::look_alikes::fold;
 use crate::domain::{SellerId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::domain::ledger::{EventResult, Limits, NewEvent, Remark};
 pub(super) use request::Repeats;
@@ -100,7 +102,7 @@ inserted! {
 /// If the database fails; then nothing may be committed.
 pub(super) fn record(
     conn: &mut Conn,
-    setups: &mut Setups,
+    (setups, taken): (&mut Setups, &mut Taken),
     requests: &[RecordRequest],
     limits: Limits,
     repeats: Repeats,
@@ -136,12 +138,14 @@ pub(super) fn record(
         let results = request.events.iter().map(apply).collect();
         recorded.push(Recorded { seller, results, has_pushes: book.changed_pushes() > before, listings: cost(request) });
     }
-    write(conn, books, &events)?;
+    let waiting = write(conn, books, &events, taken)?;
+    recorded.iter_mut().for_each(|recorded| recorded.has_pushes &= waiting.contains(&recorded.seller));
     Ok(recorded)
 }
 
-fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow]) -> Result<()> {
-    let (mut level_rows, mut sku_rows, mut push_rows) = (Vec::new(), Vec::new(), Vec::new());
+/// Returns the sellers of whom pushes wait now that are new or were merged into.
+fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow], taken: &mut Taken) -> Result<BTreeSet<SellerId>> {
+    let (mut level_rows, mut sku_rows, mut pushes) = (Vec::new(), Vec::new(), Vec::new());
     for (seller, book) in books {
         let (key, changes) = (seller.bytes(), book.changes());
         if !changes.new_skus.is_empty() {
@@ -155,8 +159,11 @@ fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow]) 
             let (sku, warehouse) = (place.0, place.1.to_string());
             level_rows.push(LevelRow { seller_id: key.clone(), sku, warehouse, available, counted_at });
         }
-        push_rows.extend(changes.pushes.iter().map(|push| PushRow::new(&key, push)));
+        pushes.extend(changes.pushes.into_iter().map(|push| (seller, push)));
     }
+    taken.begin(conn, &mut pushes)?;
+    let push_rows: Vec<PushRow> = pushes.iter().map(|(seller, push)| PushRow::new(&seller.bytes(), push)).collect();
     put(conn, &sku_rows)?;
-    put_all(conn, events, &level_rows, &push_rows)
+    put_all(conn, events, &level_rows, &push_rows)?;
+    Ok(pushes.into_iter().filter(|(_, push)| push.state().is_waiting()).map(|(seller, _)| seller).collect())
 }

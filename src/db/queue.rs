@@ -1,5 +1,6 @@
 //! What waits in a lane, and which of it comes next: the sellers take turns, for jobs and for stock events separately.
 use super::connection::Conn;
+use super::delivery::{EndedCall, Finished};
 use super::error::{Error, Result};
 use super::ledger::{EventResult, NewEvent, RecordRequest, Recorded};
 use super::turns::Turns;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 pub(super) const LANE_CAPACITY: usize = 2048;
 /// The most requests of one seller among them, so that its own crowd out no others'.
 const SELLER_CAPACITY: usize = LANE_CAPACITY / 4;
-/// The most stock events in one transaction.
+/// The most stock events in one transaction, and the most pushes of calls that have ended, apart from those of the last.
 const GROUP_EVENTS: usize = 1000;
 /// The most stock events of one seller in one transaction.
 const SELLER_EVENTS: usize = 500;
@@ -38,6 +39,24 @@ pub(super) trait Job: Send {
 struct Waiting {
     job: Box<dyn Job>,
     since: Instant,
+}
+
+/// A call that has ended, whose caller waits until that is saved.
+pub(super) struct Ended {
+    pub(super) call: EndedCall,
+    since: Instant,
+    reply: oneshot::Sender<Result<Finished>>,
+}
+
+impl Ended {
+    pub(super) fn new(call: EndedCall, reply: oneshot::Sender<Result<Finished>>) -> Self {
+        Self { call, since: Instant::now(), reply }
+    }
+
+    /// Called once, when it is known whether it was saved.
+    pub(super) fn answer(self, finished: Result<Finished>) {
+        self.reply.send(finished).ok();
+    }
 }
 
 /// The stock events of one request, recorded in one or more transactions, in their order.
@@ -96,6 +115,7 @@ impl Events {
 #[derive(Default)]
 pub(super) struct Queue {
     jobs: Turns<Waiting>,
+    ended: Turns<Ended>,
     events: Turns<Events>,
     /// How many events to take from a seller at a time, by how much work its latest ones were.
     paces: HashMap<SellerId, usize>,
@@ -107,12 +127,18 @@ fn has_room<T>(turns: &Turns<T>, seller: SellerId) -> Result<()> {
 
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
-        self.jobs.len() == 0 && self.events.len() == 0
+        self.jobs.len() == 0 && self.ended.len() == 0 && self.events.len() == 0
     }
 
     pub(super) fn push_job(&mut self, seller: SellerId, job: Box<dyn Job>) -> Result<()> {
         has_room(&self.jobs, seller)?;
         self.jobs.push(seller, Waiting { job, since: Instant::now() });
+        Ok(())
+    }
+
+    pub(super) fn push_ended(&mut self, ended: Ended) -> Result<()> {
+        has_room(&self.ended, ended.call.seller)?;
+        self.ended.push(ended.call.seller, ended);
         Ok(())
     }
 
@@ -131,6 +157,18 @@ impl Queue {
         let (_, waiting) = self.jobs.next()?;
         metrics::note(|metrics| metrics.other_writes_wait.add(waiting.since.elapsed()));
         Some(waiting.job)
+    }
+
+    /// The calls whose ends are saved next.
+    pub(super) fn take_ended(&mut self) -> Vec<Ended> {
+        let (mut taken, mut pushes) = (Vec::new(), 0);
+        while pushes < GROUP_EVENTS {
+            let Some((_, ended)) = self.ended.next() else { break };
+            metrics::note(|metrics| metrics.other_writes_wait.add(ended.since.elapsed()));
+            pushes += ended.call.items;
+            taken.push(ended);
+        }
+        taken
     }
 
     /// The requests whose events come next, each with the part to record now.
@@ -175,9 +213,10 @@ impl Queue {
     }
 
     /// Everything that waits.
-    pub(super) fn take_all(&mut self) -> (Vec<Box<dyn Job>>, Vec<Events>) {
+    pub(super) fn take_all(&mut self) -> (Vec<Box<dyn Job>>, Vec<Ended>, Vec<Events>) {
         let jobs = std::iter::from_fn(|| self.jobs.next()).map(|(_, waiting)| waiting.job).collect();
-        (jobs, std::iter::from_fn(|| self.events.next()).map(|(_, events)| events).collect())
+        let ended = std::iter::from_fn(|| self.ended.next()).map(|(_, ended)| ended).collect();
+        (jobs, ended, std::iter::from_fn(|| self.events.next()).map(|(_, events)| events).collect())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The database as one seller's code sees it.
 use super::database::Db;
+use super::delivery::{EndedCall, Finished};
 use super::error::Result;
 use super::tenant::Tenant;
 use crate::domain::SellerId;
@@ -32,6 +33,14 @@ impl SellerDb {
     pub async fn read<T: Send + 'static>(&self, mut work: impl FnMut(&mut Tenant<'_>) -> Result<T> + Send + 'static) -> Result<T> {
         let seller = self.seller;
         self.db.read_of(seller, move |conn| work(&mut Tenant::of(conn, seller))).await
+    }
+
+    /// Saves the end of a call, in a transaction that many calls share. When the database fails, it may simply be done again.
+    ///
+    /// # Errors
+    /// Those of [`Self::write`].
+    pub async fn finish(&self, call: EndedCall) -> Result<Finished> {
+        self.db.writer.finish(call).await
     }
 
     /// Writes in a transaction that holds the seller's lock, so that one seller's writes happen one after another.

@@ -10,11 +10,12 @@
 //! the request is answered after the last.
 use super::changed::{Changed, Changes, Hook, merge};
 use super::connection::Conn;
+use super::delivery::{EndedCall, Finished, Offers, Taken, finish_together};
 use super::error::{Error, Result};
 use super::fault_injection::Blocking;
 use super::ledger::{self, RecordRequest, Recorded, Repeats};
 use super::pool::Connector;
-use super::queue::{Events, Job, Queue};
+use super::queue::{Ended, Events, Job, Queue};
 use crate::domain::SellerId;
 use crate::metrics;
 use std::cell::Cell;
@@ -86,7 +87,7 @@ impl Writer {
         lanes: usize,
         limits: ledger::Limits,
         hook: &Arc<OnceLock<Hook>>,
-        blocking: &Blocking,
+        (offers, blocking): (&Arc<Offers>, &Blocking),
     ) -> Self {
         let lanes = (0..lanes.max(1))
             .map(|_| {
@@ -97,6 +98,7 @@ impl Writer {
                     queue: Arc::clone(&queue),
                     limits,
                     hook: Arc::clone(hook),
+                    offers: Arc::clone(offers),
                     blocking: blocking.clone(),
                 };
                 tokio::spawn(lane.run(rung));
@@ -124,6 +126,18 @@ impl Writer {
         answer.await.unwrap_or(Err(Error::Busy))
     }
 
+    /// Saves the end of a call.
+    pub(super) async fn finish(&self, call: EndedCall) -> Result<Finished> {
+        if !call.may_be_plain() {
+            return self.write(call.seller, move |conn| call.save(conn)).await;
+        }
+        let (reply, answer) = oneshot::channel();
+        let lane = self.lane_of(call.seller)?;
+        open(&lane.queue).push_ended(Ended::new(call, reply))?;
+        lane.bell.try_send(()).ok();
+        answer.await.unwrap_or(Err(Error::Busy))
+    }
+
     pub(super) async fn record(&self, request: RecordRequest) -> Result<Recorded> {
         let (reply, answer) = oneshot::channel();
         let lane = self.lane_of(request.seller)?;
@@ -138,6 +152,7 @@ struct Lane {
     queue: Arc<Mutex<Queue>>,
     limits: ledger::Limits,
     hook: Arc<OnceLock<Hook>>,
+    offers: Arc<Offers>,
     blocking: Blocking,
 }
 
@@ -152,8 +167,8 @@ impl Lane {
                 continue;
             }
             let (connector, queue, limits) = (self.connector.clone(), Arc::clone(&self.queue), self.limits);
-            let before = std::mem::take(&mut kept);
-            let done = self.blocking.run(move || commit_group(&connector, before, &queue, limits)).await;
+            let (before, taken) = (std::mem::take(&mut kept), Taken::new(Arc::clone(&self.offers)));
+            let done = self.blocking.run(move || commit_group(&connector, before, &queue, limits, taken)).await;
             match done {
                 Ok((group, after)) => {
                     kept = after;
@@ -185,8 +200,12 @@ struct Kept {
 #[derive(Default)]
 struct Group {
     jobs: Vec<Box<dyn Job>>,
+    ended: Vec<Ended>,
+    finished: Vec<Result<Finished>>,
     events: Vec<Events>,
     recorded: Vec<Result<Recorded>>,
+    /// The calls that its events have begun; `None` if it was not committed.
+    begun: Option<Taken>,
     /// What the jobs have changed.
     changes: Changes,
     failed: Option<Error>,
@@ -198,6 +217,9 @@ impl Group {
     fn answer(self, queue: &Mutex<Queue>) -> Changes {
         let mut changes = self.changes;
         let committed = self.failed.map_or(Ok(()), Err);
+        if let Some(begun) = self.begun.filter(|_| committed.is_ok()) {
+            begun.hand_over();
+        }
         let mut recorded = self.recorded.into_iter();
         for request in self.events {
             let seller = request.seller();
@@ -215,6 +237,10 @@ impl Group {
                 }
             }
         }
+        let mut finished = self.finished.into_iter();
+        for ended in self.ended {
+            ended.answer(committed.clone().and_then(|()| finished.next().unwrap_or(Err(Error::Busy))));
+        }
         for job in self.jobs {
             job.answer(committed.clone());
         }
@@ -222,20 +248,22 @@ impl Group {
     }
 }
 
-/// How the stock events of a group are recorded, depending on what went wrong before.
+/// How the stock events of a group are recorded and its calls finished, depending on what went wrong before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recording {
+enum Care {
     Together(Repeats),
-    /// Each request in a savepoint of its own.
+    /// Each request and each call in a savepoint of its own.
     Apart,
 }
 
 /// Runs a group in one transaction on the lane's connection, which is opened if there is none. Keeps what is still usable.
-fn commit_group(connector: &Connector, kept: Kept, queue: &Mutex<Queue>, limits: ledger::Limits) -> (Group, Kept) {
+fn commit_group(connector: &Connector, kept: Kept, queue: &Mutex<Queue>, limits: ledger::Limits, mut taken: Taken) -> (Group, Kept) {
     let Kept { conn, mut setups, mut wary } = kept;
     let mut group = Group::default();
     let (events, requests): (Vec<_>, Vec<_>) = open(queue).take_events().into_iter().unzip();
     group.events = events;
+    group.ended = open(queue).take_ended();
+    let calls: Vec<EndedCall> = group.ended.iter().map(|ended| ended.call.clone()).collect();
     let mut conn = match conn.map_or_else(|| connector.connect(), Ok) {
         Ok(conn) => conn,
         Err(error) => return (refused(group, queue, error), Kept::default()),
@@ -243,17 +271,20 @@ fn commit_group(connector: &Connector, kept: Kept, queue: &Mutex<Queue>, limits:
     conn.take_changes();
     let (has_begun, taken_up_at) = (Cell::new(false), Instant::now());
     let mut done_at = taken_up_at;
-    let first = Recording::Together(if wary > 0 { Repeats::LookedFor } else { Repeats::NotExpected });
-    // Another one after the first has failed because of the rows of a request.
-    let recording = Cell::new(first);
+    let first = Care::Together(if wary > 0 { Repeats::LookedFor } else { Repeats::NotExpected });
+    // Another one after the first has failed because of some rows.
+    let care = Cell::new(first);
     let only_first_failed = Cell::new(false);
     let mut work = |conn: &mut Conn| {
         has_begun.set(true);
-        group.recorded = record(conn, &mut setups, &requests, limits, &recording)?;
+        taken.roll_back(0);
+        // First, so that increases of the same listings need not wait for these.
+        group.finished = finish(conn, &calls, &care)?;
+        group.recorded = record(conn, (&mut setups, &mut taken), &requests, limits, &care)?;
         let started = Instant::now();
         while group.jobs.len() < GROUP_JOBS && started.elapsed() <= GROUP_TIME {
             let Some(mut job) = open(queue).next_job() else { break };
-            let is_first = requests.is_empty() && group.jobs.is_empty();
+            let is_first = requests.is_empty() && calls.is_empty() && group.jobs.is_empty();
             let done = if is_first { job.run_first(conn) } else { job.run(conn) };
             only_first_failed.set(is_first && done.as_ref().is_err_and(|error| !error.is_fatal()));
             group.jobs.push(job);
@@ -271,8 +302,8 @@ fn commit_group(connector: &Connector, kept: Kept, queue: &Mutex<Queue>, limits:
         });
     }
     let mut tried = first;
-    while committed.is_err() && recording.get() != tried {
-        tried = recording.get();
+    while committed.is_err() && care.get() != tried {
+        tried = care.get();
         committed = conn.transaction(&mut work);
     }
     wary = if tried == first { wary.saturating_sub(u32::from(!requests.is_empty())) } else { WARY_GROUPS };
@@ -283,6 +314,7 @@ fn commit_group(connector: &Connector, kept: Kept, queue: &Mutex<Queue>, limits:
                 metrics.commit.add(done_at.elapsed());
             });
             group.changes = conn.take_changes();
+            group.begun = Some(taken);
             (group, Kept { conn: Some(conn), setups, wary })
         }
         // It gets its own error, and nothing else was in the transaction.
@@ -294,36 +326,40 @@ fn commit_group(connector: &Connector, kept: Kept, queue: &Mutex<Queue>, limits:
 /// The group, whose transaction failed. What is waiting fails as well rather than wait for the same error.
 fn refused(mut group: Group, queue: &Mutex<Queue>, error: Error) -> Group {
     tracing::warn!(%error, jobs = group.jobs.len(), requests = group.events.len(), "a group of writes was not committed");
-    let (jobs, events) = open(queue).take_all();
+    let (jobs, ended, events) = open(queue).take_all();
     group.jobs.extend(jobs);
+    group.ended.extend(ended);
     group.events.extend(events);
     group.failed = Some(error);
     group
 }
 
-/// Records all requests, as the first in their transaction. If that fails because of the rows of one, says how to record them
-/// when the transaction is repeated: looking for repeats, or each separately.
+/// What recording stock events uses besides the database.
+type Beside<'a> = (&'a mut ledger::Setups, &'a mut Taken);
+
+/// Records all requests. If that fails because of the rows of one, says how to record them when the transaction is repeated:
+/// looking for repeats, or each separately.
 fn record(
     conn: &mut Conn,
-    setups: &mut ledger::Setups,
+    (setups, taken): Beside<'_>,
     requests: &[RecordRequest],
     limits: ledger::Limits,
-    recording: &Cell<Recording>,
+    care: &Cell<Care>,
 ) -> Result<Vec<Result<Recorded>>> {
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    let Recording::Together(repeats) = recording.get() else { return record_apart(conn, setups, requests, limits) };
-    match ledger::record(conn, setups, requests, limits, repeats) {
+    let Care::Together(repeats) = care.get() else { return record_apart(conn, (setups, taken), requests, limits) };
+    match ledger::record(conn, (setups, taken), requests, limits, repeats) {
         Ok(recorded) => Ok(recorded.into_iter().map(Ok).collect()),
         Err(error) if error.is_fatal() => Err(error),
         Err(error) if repeats == Repeats::NotExpected => {
-            recording.set(Recording::Together(Repeats::LookedFor));
+            care.set(Care::Together(Repeats::LookedFor));
             Err(error)
         }
         Err(error) => {
             tracing::warn!(%error, "stock events of several requests could not be recorded together; trying each separately");
-            recording.set(Recording::Apart);
+            care.set(Care::Apart);
             Err(error)
         }
     }
@@ -332,18 +368,43 @@ fn record(
 /// Records each request in a savepoint of its own.
 fn record_apart(
     conn: &mut Conn,
-    setups: &mut ledger::Setups,
+    (setups, taken): Beside<'_>,
     requests: &[RecordRequest],
     limits: ledger::Limits,
 ) -> Result<Vec<Result<Recorded>>> {
     let mut results = Vec::with_capacity(requests.len());
     for request in requests {
-        let one = conn.transaction(|conn| ledger::record(conn, setups, std::slice::from_ref(request), limits, Repeats::LookedFor));
+        let begun = taken.len();
+        let one = std::slice::from_ref(request);
+        let one = conn.transaction(|conn| ledger::record(conn, (&mut *setups, &mut *taken), one, limits, Repeats::LookedFor));
         match one {
             Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => results.push(Err(error)),
+            Err(error) => {
+                taken.roll_back(begun);
+                results.push(Err(error));
+            }
             Ok(mut recorded) => results.push(recorded.pop().ok_or(Error::Busy)),
         }
     }
     Ok(results)
+}
+
+/// Finishes calls: those that have succeeded plainly together, each other one in a savepoint of its own. If that fails because of
+/// some row, the transaction is repeated, and every call is finished separately.
+fn finish(conn: &mut Conn, calls: &[EndedCall], care: &Cell<Care>) -> Result<Vec<Result<Finished>>> {
+    let together = if care.get() == Care::Apart { Ok(vec![None; calls.len()]) } else { finish_together(conn, calls) };
+    let together = together.inspect_err(|error| {
+        if !error.is_fatal() {
+            tracing::warn!(%error, "several calls could not be finished together; trying each separately");
+            care.set(Care::Apart);
+        }
+    })?;
+    let mut finished = Vec::with_capacity(calls.len());
+    for (call, plainly) in calls.iter().zip(together) {
+        finished.push(match plainly.map_or_else(|| conn.transaction(|conn| call.save(conn)), Ok) {
+            Err(error) if error.is_fatal() => return Err(error),
+            done => done,
+        });
+    }
+    Ok(finished)
 }

@@ -80,4 +80,6 @@ pub mod decisions {
     pub mod d0016_setups_are_remembered {}
     #[doc = include_str!("decisions/0017-overwrites-in-packs.md")]
     pub mod d0017_overwrites_in_packs {}
+    #[doc = include_str!("decisions/0018-a-call-offered-to-the-ledger.md")]
+    pub mod d0018_a_call_offered_to_the_ledger {}
 }

@@ -48,6 +48,15 @@ pub struct ClaimedItem {
     pub due_for: Duration,
 }
 
+/// What a transaction has found out about the work that is left for a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: some may be due.
+    Unknown,
+    /// The first of it is due then; `None` if there is none.
+    DueAt(Option<Timestamp>),
+}
+
 /// What there is to do for a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
@@ -56,10 +65,10 @@ pub enum Work {
         /// When the next push is due.
         next_due: Option<Timestamp>,
     },
-    /// Send this call.
-    Send(ClaimedCall),
-    /// Read what the listings of these increases show, then claim them.
-    ReadFirst(Vec<Push>),
+    /// Send this call. Then there is this to do.
+    Send(ClaimedCall, Next),
+    /// Read what the listings of these increases show, then claim them. Then there is this to do.
+    ReadFirst(Vec<Push>, Next),
     /// Read what the listings of these uncertain pushes show, then decide them.
     ReadBack(Vec<Push>),
     /// Read what these listings show, to which nothing is to be sent: they may contradict the account, or are owed what

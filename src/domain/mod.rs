@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod limits;
 pub mod look_alikes;
 pub mod names;
+pub mod offer;
 pub mod pack;
 pub mod problem;
 pub mod push;

@@ -12,6 +12,7 @@ mod outcome;
 mod record;
 mod sending;
 mod state;
+mod success;
 mod verdict;
 mod waiting;
 
@@ -20,6 +21,7 @@ pub use outcome::{ListingUpdate, VerdictContext};
 pub use record::{Addressee, Invalid, Push, Record, WAITS_FOR_STORE};
 pub use sending::SendBy;
 pub use state::{PushKind, PushState};
+pub use success::{PlainSuccess, SentIncrease, all_applied};
 pub use verdict::{RECONNECT, Verdict, verdicts};
 pub use waiting::{OverwriteBehind, Retry};
 

@@ -4,6 +4,7 @@
 //! only on its own. It asks to be woken when the next work is due. Once stopping, it only waits for calls in flight.
 use super::Timestamp;
 use super::circuit::Circuit;
+use super::claim::Next;
 use super::retry::Pause;
 use chrono::TimeDelta;
 use std::time::Duration;
@@ -29,7 +30,10 @@ pub enum Input {
     /// The claim found nothing to send now; the next push, if any, is due at this instant.
     NothingDue(Option<Timestamp>),
     /// The claimed pushes are being sent to the platform.
-    Sending,
+    Sending {
+        /// What the claim has left.
+        next: Next,
+    },
     /// The claim led to a read from the platform, which has ended.
     ReadEnded {
         /// Whether the platform answered with a status below 500.
@@ -41,7 +45,11 @@ pub enum Input {
     CallEnded {
         /// Whether the platform answered with a status below 500.
         answered: bool,
+        /// What was left as its outcome was saved.
+        next: Next,
     },
+    /// A call that counted as under way was not sent: it was given back, or nobody knows whether its pushes are on their way.
+    NotSent,
     /// Nothing more may be sent.
     Stop,
 }
@@ -123,12 +131,15 @@ impl StoreSync {
                 self.asked_under_way = false;
                 self.next_due = next_due;
             }
-            Input::Sending => {
+            Input::Sending { next } => {
                 self.claim_ended();
                 // A claim that was waiting for the pause to end has gone ahead.
                 self.asked_under_way |= std::mem::take(&mut self.asked);
                 self.under_way += 1;
-                self.hinted = true;
+                match next {
+                    Next::Unknown => self.hinted = true,
+                    Next::DueAt(at) => self.next_due = at,
+                }
             }
             Input::ReadEnded { answered } => {
                 self.claim_ended();
@@ -144,15 +155,40 @@ impl StoreSync {
                 let pause = Duration::from_millis(100).saturating_mul(1 << self.db_failures.min(6)).min(LONGEST_DB_PAUSE);
                 self.db_pause = Some(Pause::new(now, pause));
             }
-            Input::CallEnded { answered } => {
+            Input::CallEnded { answered, next } => {
                 self.under_way = self.under_way.saturating_sub(1);
                 self.asked_under_way &= self.under_way > 0;
                 self.note(now, answered);
+                match next {
+                    // A claim that is under way may have read the rows before, and says last what is due next.
+                    Next::DueAt(at) if !self.claiming => {
+                        self.next_due = self.next_due.into_iter().chain(at).min();
+                        self.hinted |= self.next_due.is_some_and(|due| due <= now);
+                    }
+                    _ => self.hinted = true,
+                }
+            }
+            Input::NotSent => {
+                self.under_way = self.under_way.saturating_sub(1);
+                self.asked_under_way &= self.under_way > 0;
                 self.hinted = true;
             }
             Input::Stop => self.stopping = true,
         }
         self.next(now)
+    }
+
+    /// Whether a call may be offered to increases that are not recorded yet: nothing that is known waits for a claim, and
+    /// nothing forbids to send at once.
+    pub fn may_offer(&self, now: Timestamp) -> bool {
+        let is_busy = self.stopping || self.claiming || self.hinted || self.asked || self.asked_under_way;
+        let is_paused = self.circuit != Circuit::default() || self.db_pause.is_some();
+        !is_busy && !is_paused && self.under_way < self.max_in_flight && self.next_due.is_none_or(|due| due > now)
+    }
+
+    /// A call that was offered has been taken.
+    pub fn offer_taken(&mut self) {
+        self.under_way += 1;
     }
 
     /// The store is reached in another way now, so earlier failures say nothing about it.

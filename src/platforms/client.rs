@@ -50,8 +50,7 @@ pub struct Sent {
     pub outcome: Outcome,
     /// The status and the start of the answer, for the records; the store's credentials are masked in it, as in the outcome.
     pub raw: Option<String>,
-    /// Whether the store's circuit may count this as an answer: a status below 500, an answer that was too large, or a
-    /// call that was never sent.
+    /// Whether the store's circuit may count this as an answer: a status below 500, too large a one, or a call never sent.
     pub answered: bool,
     /// After a read where [`Facts::reads_before_set`](super::Facts): what is reserved of each item.
     pub reserved: Vec<Option<i64>>,
@@ -82,8 +81,7 @@ impl Client {
         self.counters.read()
     }
 
-    /// Waits for the app's and the store's rate limits. `None` when there is no such connector, which [`Self::send`]
-    /// reports.
+    /// Waits for the app's and the store's rate limits. `None` when there is no such connector, as [`Self::send`] reports.
     pub async fn permit(&self, store: &StoreConnection, call: &Call) -> Option<Permit> {
         let platform = by_name(&store.platform)?;
         let facts = platform.facts(store);
@@ -117,17 +115,22 @@ impl Client {
 
     /// Waits for most of the time until this store's next permit: what remains is at most `ahead`, or unknown.
     pub async fn until_permit_is_near(&self, store: &StoreConnection, ahead: Duration) {
-        let Some(platform) = by_name(&store.platform) else { return };
-        if let Some(app) = &platform.facts(store).per_app {
+        let Some(facts) = by_name(&store.platform).map(|platform| platform.facts(store)) else { return };
+        if let Some(app) = &facts.per_app {
             self.quotas.until_free(app).await;
         }
         loop {
             // The next call is not known yet, but it costs at least one point.
-            let wait = self.limits.expected_wait(store.store_id, &platform.facts(store), 1).saturating_sub(ahead);
+            let wait = self.limits.expected_wait(store.store_id, &facts, 1).saturating_sub(ahead);
             if self.limits.sleep(wait).await == Slept::Whole {
                 return;
             }
         }
+    }
+
+    /// Whether this store's limits allow a call now, as far as can be said without waiting.
+    pub fn has_room(&self, store: &StoreConnection) -> bool {
+        by_name(&store.platform).is_some_and(|platform| self.limits.have_room(store.store_id, &platform.facts(store)))
     }
 
     /// [`Self::permit`], measured; `waited` is how long the limits have made this call wait already.
@@ -150,8 +153,7 @@ impl Client {
         self.limits.end_pause(store);
     }
 
-    /// Sends a call, once [`Self::permit`] has allowed it, without the listings that are paired at another location than
-    /// their store's.
+    /// Sends a call that is permitted, without the listings that are paired at another location than their store's.
     pub async fn send(&self, store: &StoreConnection, call: &Call, permit: Option<Permit>) -> Sent {
         let field = by_name(&store.platform).and_then(|platform| platform.facts(store).location);
         let Some((here, elsewhere)) = location::split(field, store, call) else { return self.send_whole(store, call, permit).await };

@@ -192,6 +192,13 @@ impl Limits {
         self.with_entries(store, facts, |entry, app| combined_wait(entry, app.as_deref(), stated))
     }
 
+    /// Whether a call of the least cost is permitted now. An app that may make only so many calls in a day always has to be
+    /// asked.
+    pub fn have_room(&self, store: StoreId, facts: &Facts) -> bool {
+        let has_day = facts.per_app.as_ref().is_some_and(|app| app.per_day.is_some());
+        !has_day && self.expected_wait(store, facts, 1).is_zero()
+    }
+
     /// Sleeps, but not beyond the moment at which somebody ends a pause.
     pub async fn sleep(&self, wait: Duration) -> Slept {
         tokio::select! {

@@ -4,8 +4,9 @@
 //! listings where that is necessary, claims, sends, and saves the outcome. Cancelling the token returns an unsent claim.
 use super::connection::{Renewals, Stale};
 use crate::clock::Clock;
+use crate::db::delivery::{Begun, EndedCall, Finished};
 use crate::db::{Error, SellerDb, Tenant};
-use crate::domain::claim::{ClaimTerms, ClaimedCall, ClaimedItem, Work};
+use crate::domain::claim::{ClaimTerms, ClaimedCall, ClaimedItem, Next, Work};
 use crate::domain::delivery::{Change, Outcome};
 use crate::domain::push::{Addressee, Push};
 use crate::domain::retry::RetryPolicy;
@@ -53,6 +54,11 @@ impl Reach {
         Ok(Self { connection, platform })
     }
 
+    /// Whether a call may be sent at once: no token has to be renewed first.
+    pub fn is_at_hand(&self, client: &Client) -> bool {
+        !client.can_renew(&self.connection, false)
+    }
+
     /// The limits of the next call; a probe carries one item.
     pub fn terms(&self, probe: bool, overwrites_first: bool, policy: RetryPolicy, jitter: f64) -> ClaimTerms {
         let Facts { abilities, group_by, .. } = self.platform.facts(&self.connection);
@@ -68,7 +74,9 @@ pub struct Claim {
     connection: StoreConnection,
     terms: ClaimTerms,
     stop: CancellationToken,
-    recover: Option<Vec<CallId>>,
+    /// The calls in flight here.
+    under_way: Vec<CallId>,
+    recover: bool,
     check_times: bool,
     renewed: bool,
     /// How long the limits have made the next call wait so far.
@@ -86,20 +94,20 @@ pub enum Claimed {
         /// Whether the platform answered.
         answered: bool,
     },
-    /// This call may be sent now, and must be [delivered](Claim::deliver).
-    Call(ClaimedCall, Option<Permit>),
+    /// This call may be sent now, and must be [delivered](Claim::deliver). Then there is this to do.
+    Call(ClaimedCall, Option<Permit>, Next),
 }
 
 impl Claim {
-    /// If `recover` names the calls in flight here, the claim first looks for other pushes that were cut off in flight; with
-    /// `check_times`, for those that were written before the clock was set back.
+    /// With `recover`, the claim first looks for pushes that were cut off in flight, in calls that are not `under_way` here; with
+    /// `check_times`, it does so if there are any, and looks for pushes that were written before the clock was set back.
     pub fn new(
         outbound: Outbound,
         db: SellerDb,
         connection: StoreConnection,
         terms: ClaimTerms,
         stop: CancellationToken,
-        recover: Option<Vec<CallId>>,
+        (under_way, recover): (Vec<CallId>, bool),
         check_times: bool,
     ) -> Self {
         Self {
@@ -108,6 +116,7 @@ impl Claim {
             connection,
             terms,
             stop,
+            under_way,
             recover,
             check_times,
             renewed: false,
@@ -131,13 +140,17 @@ impl Claim {
     /// If the database fails; anything already claimed must then be recovered.
     pub async fn run(&mut self) -> Result<Claimed, Error> {
         let store = self.connection.store_id;
-        if self.recover.is_none() {
+        if !self.recover {
             let (now, check_times, clock) = (self.now(), self.check_times, self.outbound.clock.clone());
+            let under_way = self.under_way.clone();
             // The time is that of the read itself: what others write while it waits for its turn is not ahead of it.
-            let look =
-                move |t: &mut Tenant<'_>| Ok((check_times && t.has_pushes_ahead(store, clock.now())?, t.next_attention(store, now)?));
-            let (ahead, next_due) = self.db.read(look).await?;
-            if !ahead && next_due.is_none_or(|at| at > now) {
+            let look = move |t: &mut Tenant<'_>| {
+                let is_lost = check_times && t.has_lost_pushes(store, &under_way)?;
+                Ok((is_lost, check_times && t.has_pushes_ahead(store, clock.now())?, t.next_attention(store, now)?))
+            };
+            let (is_lost, ahead, next_due) = self.db.read(look).await?;
+            self.recover = is_lost;
+            if !is_lost && !ahead && next_due.is_none_or(|at| at > now) {
                 return Ok(Claimed::Nothing(next_due));
             }
         }
@@ -159,12 +172,13 @@ impl Claim {
         }
         let overwrites_at = self.outbound.client.next_overwrite(&self.connection);
         self.terms.overwrites_wait = overwrites_at.is_some();
-        let (terms, recover, check_times, clock) = (self.terms, self.recover.clone(), self.check_times, self.outbound.clock.clone());
+        let (terms, check_times, clock) = (self.terms, self.check_times, self.outbound.clock.clone());
+        let under_way = self.recover.then(|| self.under_way.clone());
         let work = self
             .db
             .write(move |t| {
                 let now = clock.now();
-                if let Some(under_way) = &recover {
+                if let Some(under_way) = &under_way {
                     t.recover_store(store, under_way, &terms.policy, now)?;
                 }
                 if check_times {
@@ -182,7 +196,7 @@ impl Claim {
                 Ok(Claimed::Read { answered })
             }
             Work::Look(page) => self.look(page).await,
-            Work::ReadFirst(page) => {
+            Work::ReadFirst(page, next) => {
                 let Some((sent, ids)) = self.read(&page).await else { return Ok(Claimed::Nothing(None)) };
                 let reserved = ids.iter().zip(&sent.reserved);
                 self.reserved = reserved.filter_map(|(id, units)| Some((*id, (*units)?))).collect();
@@ -190,14 +204,18 @@ impl Claim {
                 if matches!(sent.outcome, Outcome::Answered(_)) && !self.until_permit_is_near().await {
                     return Ok(Claimed::Nothing(None));
                 }
-                let (terms, now, answered) = (self.terms, self.now(), sent.answered);
+                let (terms, now, answered, read) = (self.terms, self.now(), sent.answered, ids.len());
                 let call = self.db.write(move |t| t.claim_after_read(store, &ids, &sent.outcome, sent.raw.as_deref(), &terms, now)).await?;
                 match call {
-                    Some(call) => self.permitted(call).await,
+                    Some(call) => {
+                        // Those that could not be read wait for their time.
+                        let next = if call.items.len() == read { next } else { Next::Unknown };
+                        self.permitted(call, next).await
+                    }
                     None => Ok(Claimed::Read { answered }),
                 }
             }
-            Work::Send(call) => self.permitted(call).await,
+            Work::Send(call, next) => self.permitted(call, next).await,
         }
     }
 
@@ -225,14 +243,33 @@ impl Claim {
     }
 
     /// Waits for the limits. If delivery is stopped meanwhile, the claim is returned, because not one byte of it was sent.
-    async fn permitted(&mut self, call: ClaimedCall) -> Result<Claimed, Error> {
+    async fn permitted(&mut self, call: ClaimedCall, next: Next) -> Result<Claimed, Error> {
         timings::claimed(&self.connection.platform, call.items.iter().map(|item| item.due_for));
         let outbound = platform_call(&call, self.terms.abilities.idempotency);
         if let Some(permit) = self.permit(&outbound).await {
-            return Ok(Claimed::Call(call, permit));
+            return Ok(Claimed::Call(call, permit, next));
         }
+        self.give_back(call.id).await
+    }
+
+    /// Prepares a call that was begun without a claim, as it was recorded.
+    ///
+    /// # Errors
+    /// If the database fails; the call must then be recovered.
+    pub async fn begun(&mut self, Begun { mut call, since }: Begun) -> Result<Claimed, Error> {
+        let waited = (self.now() - since).to_std().unwrap_or_default();
+        call.items.iter_mut().for_each(|item| item.due_for += waited);
+        match self.renew(false).await {
+            Ok(_) => self.permitted(call, Next::Unknown).await,
+            // The next claim finds out what that means for the store.
+            Err(_) => self.give_back(call.id).await,
+        }
+    }
+
+    /// Returns a call of which not one byte was sent.
+    async fn give_back(&self, call: CallId) -> Result<Claimed, Error> {
         let (store, now) = (self.connection.store_id, self.now());
-        self.db.write(move |t| t.release_call(store, call.id, now)).await?;
+        self.db.write(move |t| t.release_call(store, call, now)).await?;
         Ok(Claimed::Nothing(None))
     }
 
@@ -291,9 +328,9 @@ impl Claim {
         Some(self.exchange(&call, permit).await)
     }
 
-    /// Sends the call and saves its outcome, however long the database takes. Returns whether the platform answered, and
-    /// how many pushes were confirmed.
-    pub async fn deliver(&mut self, claimed: &ClaimedCall, permit: Option<Permit>) -> (bool, usize) {
+    /// Sends the call and saves its outcome, however long the database takes. Returns whether the platform answered, and what
+    /// came of it.
+    pub async fn deliver(&mut self, claimed: &ClaimedCall, permit: Option<Permit>) -> (bool, Finished) {
         let store = self.connection.store_id;
         let mut call = platform_call(claimed, self.terms.abilities.idempotency);
         for (item, claimed) in call.items.iter_mut().zip(&claimed.items) {
@@ -301,18 +338,13 @@ impl Claim {
             item.extra.extend(units.map(|units| (RESERVED.to_owned(), units)));
         }
         let sent = self.exchange(&call, permit).await;
-        let (outcome, raw) = (Arc::new(sent.outcome), sent.raw);
+        let (outcome, raw): (_, Option<Arc<str>>) = (Arc::new(sent.outcome), sent.raw.map(Arc::from));
         let mut pause = Duration::from_millis(100);
         loop {
-            let (terms, id, now, outcome, raw) = (self.terms, claimed.id, self.now(), Arc::clone(&outcome), raw.clone());
-            let is_overwrite = claimed.kind.is_overwrite();
-            let finish = move |t: &mut Tenant<'_>| match is_overwrite {
-                true => t.finish_overwrites(store, id, &outcome, raw.as_deref(), &terms, now),
-                false => t.finish_call(store, id, &outcome, raw.as_deref(), &terms, now),
-            };
-            match self.db.write(finish).await {
-                Ok(finished) => return (sent.answered, finished.confirmed),
-                Err(Error::NotFound) => return (sent.answered, 0),
+            let answer = (Arc::clone(&outcome), raw.clone());
+            match self.db.finish(EndedCall::new((self.db.id(), store), claimed, answer, self.terms, self.now())).await {
+                Ok(finished) => return (sent.answered, finished),
+                Err(Error::NotFound) => return (sent.answered, Finished { confirmed: 0, next: Next::Unknown }),
                 Err(error) => {
                     tracing::warn!(%error, store.id = %store, "could not save the outcome of a call; trying again");
                     tokio::time::sleep(pause).await;

@@ -91,13 +91,13 @@ MUTATIONS = {
             ),
             (
                 "src/service/delivery.rs",
-                "            Work::Send(call) => self.permitted(call).await,\n",
-                "            Work::Send(call) => {\n"
+                "            Work::Send(call, next) => self.permitted(call, next).await,\n",
+                "            Work::Send(call, next) => {\n"
                 "                if call.kind == crate::domain::push::PushKind::Overwrite\n"
                 '                    && crate::planted("supersede without transaction") {\n'
                 "                    let of: Vec<_> = call.items.iter().map(|item| item.listing).collect();\n"
                 "                    self.db.write(move |t| t.supersede_waiting(&of, now)).await?;\n"
-                "                }\n                self.permitted(call).await\n            }\n",
+                "                }\n                self.permitted(call, next).await\n            }\n",
             ),
         ],
         "an_event_recorded_while_an_overwrite_is_claimed",
@@ -445,6 +445,33 @@ MUTATIONS = {
             ),
         ],
         "connectors matrix::a_sale_after_an_overwrite",
+    ),
+    "new increase beside one in flight": (
+        [
+            (
+                "src/db/delivery/offers.rs",
+                "!busy.contains(&push.listing_id())",
+                '(crate::planted("new increase beside one in flight") || !busy.contains(&push.listing_id()))',
+            )
+        ],
+        "an_increase_waits_while_another_of_its_listing_is_on_its_way",
+    ),
+    "call lost on its way to its actor": (
+        [
+            (
+                "src/actors/store.rs",
+                "            _ => {\n                self.recover = true;\n                self.input(Input::NotSent, ctx);\n",
+                "            _ => {\n"
+                '                self.recover = !crate::planted("call lost on its way to its actor");\n'
+                "                self.input(Input::NotSent, ctx);\n",
+            ),
+            (
+                "src/service/delivery.rs",
+                "let is_lost = check_times && t.has_lost_pushes(store, &under_way)?;",
+                'let is_lost = check_times && !crate::planted("call lost on its way to its actor") && t.has_lost_pushes(store, &under_way)?;',
+            ),
+        ],
+        "a_push_that_nothing_sends_is_found",
     ),
     "split that counts as an attempt": (
         [

@@ -170,7 +170,10 @@ async fn play(world: &mut World, story: &Story, disturbance: Option<Disturbance>
         checker.check_exclusive()?;
         checker.check_rates()
     })
-    .await
+    .await?;
+    let never_claimed = crate::journal::never_claimed(&world.journal);
+    never_claimed.into_iter().for_each(|(what, n)| *outcome.counts.entry(what.to_owned()).or_default() += n);
+    Ok(())
 }
 
 /// Checks the history so far and the ledger, then whatever `then` asks for.

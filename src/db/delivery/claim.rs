@@ -9,7 +9,7 @@ use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant};
 use crate::domain::circuit::probe_is_due;
 use crate::domain::claim::outcome::{self, Answer};
-use crate::domain::claim::{self, ClaimTerms, ClaimedCall, Step, Uncertain, Work};
+use crate::domain::claim::{self, ClaimTerms, ClaimedCall, Next, Step, Uncertain, Work};
 use crate::domain::delivery::Outcome;
 use crate::domain::push::{Push, PushKind, PushState, SendBy};
 use crate::domain::retry::RetryPolicy;
@@ -71,14 +71,16 @@ impl Tenant<'_> {
                 }
                 pages += 1;
                 let is_due = known.as_ref().is_none_or(|known| known.is_due(kind, now));
-                let page = if is_due { claim::page_of(self.due(store, kind, terms, now)?, terms) } else { Vec::new() };
+                let due = if is_due { self.due(store, kind, terms, now)? } else { Vec::new() };
+                let found = due.len();
+                let page = claim::page_of(due, terms);
                 if page.is_empty() {
                     if !kind.is_overwrite() || is_probe || known.as_ref().is_some_and(|known| !known.packed) {
                         break;
                     }
                     match self.claim_packs(store, terms, known.as_ref(), now)? {
                         Packed::Nothing => break,
-                        Packed::Send(call) => return Ok(Work::Send(call)),
+                        Packed::Send(call) => return Ok(Work::Send(call, Next::Unknown)),
                         Packed::Unpacked => known = None,
                     }
                     continue;
@@ -97,10 +99,12 @@ impl Tenant<'_> {
                 if page.is_empty() {
                     continue;
                 }
+                let has_all = found < terms.rows() && page.len() == found;
+                let next = known.as_ref().filter(|_| has_all).map_or(Next::Unknown, |known| known.after_increases(now));
                 let work = match claim::next_step(kind, page, &terms.abilities, now) {
                     Step::Aim(page) => self.claim_overwrites(page, terms, now)?,
-                    Step::ReadFirst(page) => Some(Work::ReadFirst(page)),
-                    Step::Send(page, method) => Some(Work::Send(self.begin(page, CallId::new(now), SendBy::Increase(method), now)?)),
+                    Step::ReadFirst(page) => Some(Work::ReadFirst(page, next)),
+                    Step::Send(page, method) => Some(Work::Send(self.begin(page, CallId::new(now), SendBy::Increase(method), now)?, next)),
                     Step::OverwriteInstead(page, updates) => {
                         self.put(&page)?;
                         self.update_listings(store, updates, now)?;
@@ -124,10 +128,7 @@ impl Tenant<'_> {
 
     /// When this store needs attention next, without the writer's lock: now or earlier if anything is due.
     pub fn next_attention(&mut self, store: StoreId, now: Timestamp) -> Result<Option<Timestamp>> {
-        let standing = self.standing(store, Timestamp::MIN, now)?;
-        let probe_at = standing.probe_at.map(|at| if probe_is_due(at, now) { at.min(now) } else { at });
-        let packed = standing.packed.then_some(now);
-        Ok(standing.first_due().into_iter().chain(packed).chain(probe_at).min())
+        Ok(self.standing(store, Timestamp::MIN, now)?.attention(now))
     }
 
     /// Uncertain pushes come before anything else of their listings.
@@ -143,7 +144,7 @@ impl Tenant<'_> {
                 Some(Uncertain::ReadBack(page)) => return Ok(Some(Work::ReadBack(page))),
                 Some(Uncertain::Repeat(call)) => {
                     let page = self.of_call(store, call, is_uncertain())?;
-                    return self.begin(page, call, SendBy::Repeat, now).map(|call| Some(Work::Send(call)));
+                    return self.begin(page, call, SendBy::Repeat, now).map(|call| Some(Work::Send(call, Next::Unknown)));
                 }
                 Some(Uncertain::GiveUp(mut page)) => {
                     let before = page.clone();
@@ -188,7 +189,7 @@ impl Tenant<'_> {
         }
         self.unmark(&of)?;
         let by = SendBy::Overwrite(claim::overwrite_resolution(&terms.abilities));
-        self.begin(aimed.claimed, CallId::new(now), by, now).map(|call| Some(Work::Send(call)))
+        self.begin(aimed.claimed, CallId::new(now), by, now).map(|call| Some(Work::Send(call, Next::Unknown)))
     }
 
     /// Claims increases whose listings were read: `outcome` is the answer to a read of `page`'s listings, in order.
@@ -249,6 +250,15 @@ impl Tenant<'_> {
         lost.iter_mut().for_each(|push| push.crashed(now, policy));
         self.put(&lost)?;
         Ok(lost.len())
+    }
+
+    /// Whether [`Self::recover_store`] would find any.
+    pub fn has_lost_pushes(&mut self, store: StoreId, under_way: &[CallId]) -> Result<bool> {
+        let scope = self.scope();
+        let mut calls: Vec<Option<Vec<u8>>> = on!(self.conn, c => scope.pushes().select(pushes::call_id)
+            .filter(pushes::store_id.eq(store.bytes())).filter(is_in_flight()).filter(is_sending()).load(c))?;
+        calls.extend(self.sending_packs(store)?.into_iter().map(|pack| pack.call_id.map(|id| id.bytes())));
+        Ok(calls.iter().any(|call| !under_way.iter().any(|id| call.as_deref() == Some(&id.bytes()[..]))))
     }
 
     /// Pushes of one call in this state, `sending` or `uncertain`, in the order of its items.

@@ -7,8 +7,8 @@ use crate::db::schema::{listings, pushes};
 use crate::db::scope::listing_of_push;
 use crate::db::{Result, Tenant};
 use crate::domain::access::Access;
-use crate::domain::claim::ClaimTerms;
 use crate::domain::claim::outcome::{self, Answer, Updates};
+use crate::domain::claim::{ClaimTerms, Next};
 use crate::domain::delivery::Outcome;
 use crate::domain::push::{Account, Push};
 use crate::domain::{CallId, ListingId, PushId, StoreId, Timestamp};
@@ -16,10 +16,12 @@ use diesel::prelude::*;
 use std::collections::HashMap;
 
 /// The result of a finished call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finished {
     /// Pushes that were confirmed.
     pub confirmed: usize,
+    /// What is left for the store.
+    pub next: Next,
 }
 
 impl Tenant<'_> {
@@ -63,7 +65,7 @@ impl Tenant<'_> {
         let mut updates = outcome::finish(&mut page, &accounts, answer, terms);
         self.put_finished(&page, now)?;
         updates.extend(self.moved_targets(&before, &page)?);
-        let finished = Finished { confirmed: outcome::confirmed(&page) };
+        let finished = Finished { confirmed: outcome::confirmed(&page), next: Next::Unknown };
         self.count_run_progress(&before, &page, now)?;
         self.update_listings(store, updates, now)?;
         self.note_contained(&outcome::overwritten(&page))?;
@@ -87,7 +89,7 @@ impl Tenant<'_> {
         now: Timestamp,
     ) -> Result<Finished> {
         match self.finish_packs(store, id, Answer { outcome, raw, now }, terms)? {
-            Some(confirmed) => Ok(Finished { confirmed }),
+            Some(confirmed) => Ok(Finished { confirmed, next: Next::Unknown }),
             None => self.finish_call(store, id, outcome, raw, terms, now),
         }
     }

@@ -4,6 +4,8 @@ use crate::db::kept::kept;
 use crate::db::literal::Literal;
 use crate::db::pushes::{is_held, is_in_flight, is_increase, is_overwrite, is_uncertain, pack_is_queued, pack_is_sending};
 use crate::db::{Result, Tenant};
+use crate::domain::circuit::probe_is_due;
+use crate::domain::claim::Next;
 use crate::domain::push::PushKind;
 use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
@@ -16,6 +18,9 @@ pub(super) struct Standing {
     /// When the first increase is due.
     #[diesel(sql_type = Nullable<BigInt>)]
     increase: Option<Timestamp>,
+    /// When the first increase is due that is not due yet.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    later_increase: Option<Timestamp>,
     /// When the first overwrite is due.
     #[diesel(sql_type = Nullable<BigInt>)]
     overwrite: Option<Timestamp>,
@@ -56,6 +61,21 @@ impl Standing {
         self.increase.into_iter().chain(self.overwrite).chain(self.look).min()
     }
 
+    /// What is left once every increase that is due at `now` has been claimed; those behind a push in flight are claimed
+    /// after it.
+    pub(super) fn after_increases(&self, now: Timestamp) -> Next {
+        if self.uncertain || self.packed || self.overwrite.is_some_and(|at| at <= now) || self.has_look(now) {
+            return Next::Unknown;
+        }
+        Next::DueAt(self.later_increase.into_iter().chain(self.overwrite).chain(self.look).chain(self.probe_at).min())
+    }
+
+    /// When the store needs attention: now or earlier if anything is due.
+    pub(super) fn attention(&self, now: Timestamp) -> Option<Timestamp> {
+        let probe_at = self.probe_at.map(|at| if probe_is_due(at, now) { at.min(now) } else { at });
+        self.first_due().into_iter().chain(self.packed.then_some(now)).chain(probe_at).min()
+    }
+
     /// Whether a push of this kind is due at `now`.
     pub(super) fn is_due(&self, kind: PushKind, now: Timestamp) -> bool {
         let first = if kind.is_overwrite() { self.overwrite } else { self.increase };
@@ -86,16 +106,16 @@ impl Standing {
 /// Of a seller ($1) and a store ($2) what is due after $3, and what is so at $4. One query for each kind of push, because in
 /// the index the kind comes before the time.
 static STANDING: LazyLock<String> = LazyLock::new(|| {
-    let due = |kind: Literal<Bool>| {
+    let due = |kind: Literal<Bool>, after: &str| {
         let kind = kind.sql();
-        format!("(SELECT MIN(due_at) FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {kind} AND due_at > $3)")
+        format!("(SELECT MIN(due_at) FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {kind} AND due_at > {after})")
     };
-    let (increase, overwrite) = (due(is_increase()), due(is_overwrite()));
+    let (increase, later, overwrite) = (due(is_increase(), "$3"), due(is_increase(), "$4"), due(is_overwrite(), "$3"));
     let (in_flight, held) = (is_in_flight().sql(), is_held().sql());
     let uncertain = format!("{in_flight} AND {}", is_uncertain().sql());
     let (queued, sent) = (pack_is_queued().sql(), pack_is_sending().sql());
     format!(
-        "SELECT {increase} AS increase, {overwrite} AS overwrite, \
+        "SELECT {increase} AS increase, {later} AS later_increase, {overwrite} AS overwrite, \
          (SELECT MIN(look_at) FROM listings WHERE seller_id = $1 AND store_id = $2 AND look_at > $3) AS look, \
          EXISTS (SELECT 1 FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {uncertain} AND +due_at <= $4) AS uncertain, \
          EXISTS (SELECT 1 FROM listings WHERE seller_id = $1 AND store_id = $2 AND settles_at > $4) AS settling, \

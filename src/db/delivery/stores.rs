@@ -1,4 +1,5 @@
 //! What outcomes say about a store as a whole.
+use super::together::SUCCESS_EVERY;
 use crate::db::connection::on;
 use crate::db::kept::kept;
 use crate::db::schema::{listings, stores};
@@ -9,12 +10,9 @@ use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::delivery::Outcome;
 use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
-use std::time::Duration;
 
 /// Marked listings that are healed in one step.
 const HEAL_PAGE: i64 = 500;
-/// The shortest time between two writes of `last_success_at`: people compare it with what has just been confirmed.
-const SUCCESS_EVERY: Duration = Duration::from_secs(1);
 
 impl Tenant<'_> {
     /// A store that refuses its credentials or rejects everything is held, and tried again from time to time.

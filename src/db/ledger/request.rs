@@ -20,7 +20,7 @@ pub struct Recorded {
     pub seller: SellerId,
     /// One for each event, in their order.
     pub results: Vec<EventResult>,
-    /// Whether stores have new work.
+    /// Whether pushes wait for an actor to claim them.
     pub has_pushes: bool,
     /// How many listings its events concern, which is what they cost beside themselves.
     pub listings: usize,

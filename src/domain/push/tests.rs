@@ -14,6 +14,7 @@ mod owed;
 mod reads;
 mod record;
 mod states;
+mod success;
 mod validity;
 
 fn addressee(listing: u128) -> Addressee {

@@ -13,9 +13,9 @@ fn there_is_one_claim_at_a_time_and_a_few_calls_in_flight() {
     let mut sync = StoreSync::new(2);
     assert_eq!(sync.step(at(0), Input::Hint), [FIRST_CLAIM]);
     assert_eq!(sync.step(at(0), Input::Hint), []);
-    assert_eq!(sync.step(at(1), Input::Sending), [CLAIM]);
-    assert_eq!(sync.step(at(2), Input::Sending), [], "two calls are in flight");
-    assert_eq!(sync.step(at(3), Input::CallEnded { answered: true }), [CLAIM]);
+    assert_eq!(sync.step(at(1), Input::Sending { next: Next::Unknown }), [CLAIM]);
+    assert_eq!(sync.step(at(2), Input::Sending { next: Next::Unknown }), [], "two calls are in flight");
+    assert_eq!(sync.step(at(3), Input::CallEnded { answered: true, next: Next::Unknown }), [CLAIM]);
     assert_eq!(sync.step(at(4), Input::NothingDue(Some(at(50)))), [Effect::WakeAt(at(50))]);
     assert!(matches!(sync.step(at(50), Input::Wake)[..], [Effect::Claim { .. }]));
 }
@@ -33,13 +33,13 @@ fn a_store_that_keeps_failing_is_probed_with_a_single_call() {
     let mut sync = StoreSync::new(4);
     for _ in 0..Circuit::TRIP_AFTER {
         sync.step(at(0), Input::Hint);
-        sync.step(at(0), Input::Sending);
-        sync.step(at(0), Input::CallEnded { answered: false });
+        sync.step(at(0), Input::Sending { next: Next::Unknown });
+        sync.step(at(0), Input::CallEnded { answered: false, next: Next::Unknown });
         sync.step(at(0), Input::NothingDue(None));
     }
     assert_eq!(sync.step(at(1), Input::Hint), [Effect::WakeAt(at(2000))]);
     assert!(matches!(sync.step(at(2000), Input::Wake)[..], [Effect::Claim { probe: true, .. }]));
-    assert_eq!(sync.step(at(2001), Input::Sending), [], "nothing else is sent during a probe");
+    assert_eq!(sync.step(at(2001), Input::Sending { next: Next::Unknown }), [], "nothing else is sent during a probe");
 }
 
 #[test]
@@ -51,11 +51,14 @@ fn a_retry_by_hand_sends_one_call_at_once_even_while_the_circuit_is_open() {
     sync.step(at(0), Input::NothingDue(None));
     assert_eq!(sync.step(at(1), Input::Hint), [Effect::WakeAt(at(2_000))]);
     assert!(matches!(sync.step(at(2), Input::Asked)[..], [Effect::Claim { probe: true, .. }]));
-    assert_eq!(sync.step(at(3), Input::Sending), [Effect::WakeAt(at(2_000))], "nothing else is sent beside it");
-    assert_eq!(sync.step(at(4), Input::CallEnded { answered: false }), [Effect::WakeAt(at(4_004))], "it did not help");
+    assert_eq!(sync.step(at(3), Input::Sending { next: Next::Unknown }), [Effect::WakeAt(at(2_000))], "nothing else is sent beside it");
+    assert_eq!(sync.step(at(4), Input::CallEnded { answered: false, next: Next::Unknown }), [Effect::WakeAt(at(4_004))], "it did not help");
     sync.step(at(5), Input::Asked);
-    sync.step(at(6), Input::Sending);
-    assert!(matches!(sync.step(at(7), Input::CallEnded { answered: true })[..], [Effect::Claim { probe: false, .. }]), "it did");
+    sync.step(at(6), Input::Sending { next: Next::Unknown });
+    assert!(
+        matches!(sync.step(at(7), Input::CallEnded { answered: true, next: Next::Unknown })[..], [Effect::Claim { probe: false, .. }]),
+        "it did"
+    );
 }
 
 #[test]
@@ -89,10 +92,10 @@ fn it_is_idle_without_claims_calls_hints_or_due_work() {
         assert_eq!(idle(&sync), (is_idle, 0), "due at {due}");
     }
     sync.step(at(3), Input::Hint);
-    sync.step(at(3), Input::Sending);
+    sync.step(at(3), Input::Sending { next: Next::Unknown });
     sync.step(at(3), Input::NothingDue(None));
     assert_eq!(idle(&sync), (false, 1), "a call is in flight");
-    sync.step(at(4), Input::CallEnded { answered: true });
+    sync.step(at(4), Input::CallEnded { answered: true, next: Next::Unknown });
     sync.step(at(4), Input::NothingDue(None));
     assert_eq!(idle(&sync), (true, 0));
 }
@@ -123,9 +126,9 @@ fn a_store_that_keeps_failing_reports_until_when_its_circuit_is_open() {
 fn a_stop_waits_for_calls_in_flight() {
     let mut sync = StoreSync::new(1);
     sync.step(at(0), Input::Hint);
-    sync.step(at(0), Input::Sending);
+    sync.step(at(0), Input::Sending { next: Next::Unknown });
     assert_eq!(sync.step(at(1), Input::Stop), []);
-    assert_eq!(sync.step(at(2), Input::CallEnded { answered: true }), [Effect::Stopped]);
+    assert_eq!(sync.step(at(2), Input::CallEnded { answered: true, next: Next::Unknown }), [Effect::Stopped]);
 }
 
 #[test]
@@ -161,15 +164,15 @@ fn what_the_seller_asked_for_is_sent_alone_until_it_is_answered() {
     let mut sync = StoreSync::new(4);
     for _ in 0..2 {
         sync.step(at(0), Input::Hint);
-        sync.step(at(0), Input::Sending);
+        sync.step(at(0), Input::Sending { next: Next::Unknown });
     }
     assert_eq!(sync.step(at(1), Input::NothingDue(None)), [Effect::WakeAt(at(1) + LONGEST_SLEEP)], "two calls are under way");
     assert!(claims(sync.step(at(2), Input::Asked)));
-    assert_eq!(sync.step(at(3), Input::Sending), [], "the one that was asked for");
-    let ended = || Input::CallEnded { answered: true };
+    assert_eq!(sync.step(at(3), Input::Sending { next: Next::Unknown }), [], "the one that was asked for");
+    let ended = || Input::CallEnded { answered: true, next: Next::Unknown };
     assert_eq!((sync.step(at(4), ended()), sync.step(at(5), ended())), (vec![], vec![]), "one is still under way");
     assert!(claims(sync.step(at(6), ended())));
-    assert!(claims(sync.step(at(7), Input::Sending)), "several at once again");
+    assert!(claims(sync.step(at(7), Input::Sending { next: Next::Unknown })), "several at once again");
 }
 
 #[test]
@@ -177,8 +180,8 @@ fn a_claim_that_is_under_way_serves_the_seller_who_asks() {
     let mut sync = StoreSync::new(4);
     sync.step(at(0), Input::Hint);
     assert_eq!(sync.step(at(1), Input::Asked), []);
-    assert_eq!(sync.step(at(2), Input::Sending), [], "nothing is sent beside it");
-    assert!(matches!(sync.step(at(3), Input::CallEnded { answered: true })[..], [Effect::Claim { probe: false, .. }]));
+    assert_eq!(sync.step(at(2), Input::Sending { next: Next::Unknown }), [], "nothing is sent beside it");
+    assert!(matches!(sync.step(at(3), Input::CallEnded { answered: true, next: Next::Unknown })[..], [Effect::Claim { probe: false, .. }]));
 }
 
 #[test]
@@ -202,6 +205,65 @@ fn a_stop_waits_for_a_claim_whose_pushes_may_be_on_their_way() {
     let mut sync = StoreSync::new(1);
     sync.step(at(0), Input::Hint);
     assert_eq!(sync.step(at(1), Input::Stop), []);
-    assert_eq!(sync.step(at(2), Input::Sending), []);
-    assert_eq!(sync.step(at(3), Input::CallEnded { answered: true }), [Effect::Stopped]);
+    assert_eq!(sync.step(at(2), Input::Sending { next: Next::Unknown }), []);
+    assert_eq!(sync.step(at(3), Input::CallEnded { answered: true, next: Next::Unknown }), [Effect::Stopped]);
+}
+
+#[test]
+fn a_claim_and_the_end_of_a_call_that_know_what_is_left_are_followed_by_no_other_claim() {
+    let mut sync = StoreSync::new(2);
+    let left = |at| Next::DueAt(at);
+    sync.step(at(0), Input::Hint);
+    assert_eq!(sync.step(at(1), Input::Sending { next: left(Some(at(90))) }), [Effect::WakeAt(at(90))]);
+    assert_eq!(sync.step(at(2), Input::CallEnded { answered: true, next: left(None) }), [Effect::WakeAt(at(90))]);
+    sync.step(at(3), Input::Hint);
+    sync.step(at(3), Input::Sending { next: left(None) });
+    assert_eq!(sync.step(at(4), Input::CallEnded { answered: true, next: left(Some(at(50))) }), [Effect::WakeAt(at(50))]);
+    assert_eq!(sync.step(at(5), Input::CallEnded { answered: true, next: left(Some(at(5))) }), [CLAIM], "it waited for the call");
+}
+
+#[test]
+fn the_end_of_a_call_during_a_claim_leads_to_another_claim_because_the_first_may_not_have_seen_it() {
+    let mut sync = StoreSync::new(2);
+    for _ in 0..2 {
+        sync.step(at(0), Input::Hint);
+        sync.step(at(0), Input::Sending { next: Next::DueAt(None) });
+    }
+    sync.step(at(1), Input::CallEnded { answered: true, next: Next::DueAt(None) });
+    assert_eq!(sync.step(at(2), Input::Hint), [CLAIM]);
+    assert_eq!(sync.step(at(3), Input::CallEnded { answered: true, next: Next::DueAt(Some(at(70))) }), []);
+    assert!(matches!(sync.step(at(4), Input::NothingDue(None))[..], [Effect::Claim { .. }]));
+}
+
+#[test]
+fn a_call_is_offered_only_while_nothing_waits_and_nothing_forbids_to_send() {
+    let mut sync = StoreSync::new(2);
+    let offers = |sync: &StoreSync| sync.may_offer(at(10));
+    assert!(!offers(&sync), "it has not looked for work yet");
+    sync.step(at(0), Input::Hint);
+    assert!(!offers(&sync), "it is claiming");
+    sync.step(at(1), Input::NothingDue(Some(at(10))));
+    assert!(!offers(&sync) && sync.may_offer(at(9)), "work is due");
+    sync.step(at(10), Input::Wake);
+    sync.step(at(10), Input::Sending { next: Next::DueAt(Some(at(11))) });
+    assert!(offers(&sync), "another call may run beside this one");
+    sync.offer_taken();
+    assert_eq!((offers(&sync), sync.under_way()), (false, 2), "as many as may run at once");
+    sync.step(at(10), Input::NotSent);
+    assert!(!offers(&sync), "it is looking for what was not sent");
+    sync.step(at(10), Input::NothingDue(None));
+    assert!(offers(&sync));
+    sync.step(at(10), Input::CallEnded { answered: false, next: Next::DueAt(None) });
+    assert!(!offers(&sync), "the store may be down");
+    sync.step(at(10), Input::ReadEnded { answered: true });
+    sync.step(at(10), Input::NothingDue(None));
+    assert!(offers(&sync));
+    sync.step(at(10), Input::DatabaseFailed);
+    assert!(!offers(&sync));
+    let mut sync = StoreSync::new(1);
+    sync.step(at(0), Input::Hint);
+    sync.step(at(1), Input::NothingDue(None));
+    sync.offer_taken();
+    assert_eq!(sync.step(at(2), Input::Stop), [], "a call that was taken is waited for");
+    assert_eq!((sync.step(at(3), Input::NotSent), offers(&sync)), (vec![Effect::Stopped], false));
 }

@@ -66,7 +66,7 @@ struct Finding {
 pub fn verify_backup(file: &Path, sealer: Option<&Sealer>) -> Result<Backup> {
     let mut conn = Conn::of_finished_file(file)?;
     for sql in [
-        "SELECT integrity_check AS finding FROM pragma_integrity_check(10) WHERE integrity_check <> 'ok'",
+        "SELECT integrity_check AS finding FROM pragma_integrity_check WHERE integrity_check <> 'ok' LIMIT 10",
         "SELECT \"table\" || ' refers to rows of ' || parent || ' that are not there' AS finding FROM pragma_foreign_key_check LIMIT 10",
     ] {
         let found: Vec<Finding> = on!(conn, c => diesel::sql_query(sql).load(c)).map_err(|e| Error::Corrupt(e.to_string()))?;

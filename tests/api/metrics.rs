@@ -101,10 +101,9 @@ fn stores_to_authorize_again_and_runs_behind_their_hour_are_counted(backend: Bac
     let now = Clock::system().now();
     assert_eq!(concerns(&mut conn, now).unwrap(), Concerns::default());
     let (ada, bob) = (api.seller("Ada"), api.seller("Bob"));
-    platform.simulator.set_faults(Faults { token: Some("the right one".to_owned()), ..Faults::default() });
+    platform.simulator.set_faults(Faults { token: Some("right".to_owned()), ..Faults::default() });
     for seller in [&ada, &bob] {
-        let store =
-            seller.store("corner", platform.address, json!({ "external_store": seller.id, "credentials": { "token": "a wrong one" } }));
+        let store = seller.store("corner", platform.address, json!({ "external_store": seller.id, "credentials": { "token": "wrong" } }));
         seller.pair(&store, &["A"]);
         seller
             .put(

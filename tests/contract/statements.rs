@@ -50,8 +50,8 @@ fn a_lone_increase_takes_no_more_statements_than_it_did() {
             [lone_increase(world, platform_that::knows_keys(), 1).await, lone_increase(world, platform_that::knows_keys(), 3).await];
         let read = lone_increase(world, platform_that::only_adds(), 1).await;
         println!("an increase under a key in one shop, and in three: {keyed:?}; one that is read first: {read}");
-        // On SQLite, a statement for each row that is written.
-        let bounds = if matches!(world.database_url(), DatabaseUrl::Sqlite(_)) { [17, 29, 27] } else { [15, 15, 25] };
+        // On SQLite, a statement for each row that is written. On PostgreSQL, the ends of three calls may share two statements.
+        let bounds = if matches!(world.database_url(), DatabaseUrl::Sqlite(_)) { [18, 30, 28] } else { [15, 19, 25] };
         assert!(keyed[0] <= bounds[0] && keyed[1] <= bounds[1] && read <= bounds[2], "{keyed:?} {read}");
     });
 }

@@ -1,6 +1,6 @@
 //! What is wrong in each store, counted for people to see: rejected updates, and listings that do not show their target.
 use super::connection::on;
-use super::pushes::{CONFIRMED, is_confirmed, is_overwrite, is_rejected};
+use super::pushes::{is_confirmed, is_overwrite, is_rejected};
 use super::schema::{listings, pushes};
 use super::{Result, Tenant, id_of};
 use crate::domain::{ListingId, StoreId, Timestamp};
@@ -71,19 +71,19 @@ impl Tenant<'_> {
             .group_by(pushes::listing_id).select((pushes::listing_id, diesel::dsl::max(pushes::confirmed_at))).load(c))?;
         let later: HashMap<Vec<u8>, Option<Timestamp>> = later.into_iter().collect();
         open.retain(|(_, listing, _, rejected_at)| later.get(listing).copied().flatten().is_none_or(|last| last < *rejected_at));
-        let mut still_open = Vec::with_capacity(open.len());
-        for row in open {
-            let (_, listing, sku, rejected_at) = &row;
-            let listing = id_of(listing, ListingId::from_bytes, "pushes.listing_id")?;
-            let last = self.last_packed(listing, sku, Some(CONFIRMED))?.and_then(|push| push.record().confirmed_at);
-            if last.is_none_or(|last| last < *rejected_at) {
-                still_open.push(row);
-            }
-        }
-        let open = still_open;
         let ids: Vec<&Vec<u8>> = open.iter().map(|(_, listing, ..)| listing).collect();
         let there: Vec<(Vec<u8>, Vec<u8>)> = on!(self.conn, c => scope.listings().filter(listings::id.eq_any(&ids))
             .select((listings::id, listings::store_id)).load(c))?;
-        there.iter().map(|(_, store)| id_of(store, StoreId::from_bytes, "listings.store_id")).collect()
+        let there: HashMap<&Vec<u8>, &Vec<u8>> = there.iter().map(|(listing, store)| (listing, store)).collect();
+        let mut wanted: HashMap<ListingId, (StoreId, String, Timestamp)> = HashMap::new();
+        for (_, listing, sku, rejected_at) in &open {
+            let Some(store) = there.get(listing) else { continue };
+            let store = id_of(store, StoreId::from_bytes, "listings.store_id")?;
+            let listing = id_of(listing, ListingId::from_bytes, "pushes.listing_id")?;
+            let (_, _, latest) = wanted.entry(listing).or_insert_with(|| (store, sku.clone(), *rejected_at));
+            *latest = (*latest).max(*rejected_at);
+        }
+        let made_up = self.packed_since(&since, &wanted)?;
+        Ok(wanted.into_iter().filter(|(listing, _)| !made_up.contains(listing)).map(|(_, (store, ..))| store).collect())
     }
 }

@@ -4,7 +4,8 @@
 //! seller's own stock-keeping unit; a *listing* is one sellable variant in one store, paired with one SKU.
 //! *Available* is what can be sold of a SKU in a warehouse. A *stock event* came in and changed it; a *push* goes
 //! out and changes one listing: an *increase* is relative, an *overwrite* absolute. A *sync run* is one overwrite of
-//! many listings. The *target* is what a listing should show.
+//! many listings. The *target* is what a listing should show. A *pack* keeps overwrites of one run together while they are
+//! alike.
 //!
 //! Delivery. A *claim* chooses what is sent to a store next; a *call* is one request with one or more pushes. A
 //! *verdict* is what is known of one push after its call. A push is *in doubt* while an earlier sending of its call is

@@ -177,18 +177,12 @@ impl<'a> Grown<'a> {
             format!("{cyd}, {}, {store}, {}, {sku}, {sku}, 0, 1, 2, 1, i, i, i, FALSE, FALSE", blob("past"), blob("listing")),
             "true",
         );
-        insert(
-            "push_packs",
-            "seller_id, id, store_id, run_id, size, state, created_at, updated_at, confirmed_at, first_listing, last_listing, quantities, items",
-            format!(
-                "{seller}, {}, {store}, {}, 1, 2, i, i, i, {listing}, {listing}, '[1]', \
-                 json_array(json_array(lower(hex({listing})), {sku}, {sku}, NULL))",
-                blob("pack"),
-                blob("run"),
-                listing = blob("listing"),
-            ),
-            "true",
-        );
+        let columns =
+            "seller_id, id, store_id, run_id, size, state, created_at, updated_at, confirmed_at, first_listing, last_listing, items";
+        let to = blob("listing");
+        let item = format!("json_array(json_array(lower(hex({to})), {sku}, {sku}, NULL))");
+        let values = format!("{seller}, {}, {store}, {}, 1, 2, i, i, i, {to}, {to}, {item}", blob("pack"), blob("run"));
+        insert("push_packs", columns, values, "true");
         for owner in [&seller, &cyd] {
             insert(
                 "sync_runs",

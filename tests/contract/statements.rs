@@ -3,7 +3,6 @@
 use crate::support::statements::{self, Statements};
 use crate::support::*;
 use serde_json::Value;
-use stocktide::db::DatabaseUrl;
 use stocktide::db::runs::RunFilter;
 
 /// What begins and ends transactions and savepoints.
@@ -70,9 +69,7 @@ fn an_overwrite_takes_no_more_statements_than_it_did() {
         world.a_moment().await;
         let sent = statements::take(&world.database_url());
         print("an overwrite of 500 listings in 5 calls", &sent);
-        // On SQLite, a statement for each row that is written.
-        let bound = if matches!(world.database_url(), DatabaseUrl::Sqlite(_)) { 1_700 } else { 160 };
-        assert!(count(&sent) <= bound, "{}", count(&sent));
+        assert!(count(&sent) <= 140, "{}", count(&sent));
         assert_eq!(seller.run(&run).await.done, 500);
     });
 }

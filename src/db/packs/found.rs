@@ -1,11 +1,11 @@
 //! The pushes in packs as people view them: listed, counted, found by their listing.
 use super::row::PackRow;
 use crate::db::connection::{Backend, on};
-use crate::db::pushes::{pack_has_ended, pack_is_active, state_code, state_of};
+use crate::db::pushes::{pack_has_ended, pack_is_active, pack_is_confirmed, state_code, state_of};
 use crate::db::schema::{listings, push_packs};
 use crate::db::{Error, Result, Tenant, id_of};
 use crate::domain::pack::{PACK_SIZE, Pack};
-use crate::domain::push::{Push, PushState};
+use crate::domain::push::{Addressee, Push, PushState};
 use crate::domain::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};
 use diesel::prelude::*;
 use std::collections::{BTreeSet, HashMap};
@@ -134,6 +134,46 @@ impl Tenant<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Which of these listings, each with its store, SKU and a time, have had a push in a pack confirmed at that time or later.
+    /// Only packs after `since` are looked at.
+    pub(in crate::db) fn packed_since(
+        &mut self,
+        since: &[u8],
+        wanted: &HashMap<ListingId, (StoreId, String, Timestamp)>,
+    ) -> Result<BTreeSet<ListingId>> {
+        type Row = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Option<Timestamp>);
+        if wanted.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let scope = self.scope();
+        let columns = (push_packs::store_id, push_packs::id, push_packs::first_listing, push_packs::last_listing, push_packs::confirmed_at);
+        let mut rows: Vec<Row> = on!(self.conn, c => scope.push_packs().select(columns).filter(pack_is_confirmed())
+            .filter(push_packs::id.gt(since)).load(c))?;
+        rows.sort_unstable();
+        let mut by_store: HashMap<&[u8], Vec<&Row>> = HashMap::new();
+        rows.iter().for_each(|row| by_store.entry(row.0.as_slice()).or_default().push(row));
+        // For each listing the packs that reach over it, the newest last.
+        let mut over: HashMap<ListingId, Vec<&[u8]>> = HashMap::new();
+        for (listing, (store, _, at)) in wanted {
+            let (store, id) = (store.bytes(), listing.bytes());
+            let reaches = |row: &&&Row| row.2 <= id && id <= row.3 && row.4.is_some_and(|confirmed_at| confirmed_at >= *at);
+            let of_store = by_store.get(store.as_slice()).map(Vec::as_slice).unwrap_or_default();
+            over.insert(*listing, of_store.iter().filter(reaches).map(|row| row.1.as_slice()).collect());
+        }
+        let mut found = BTreeSet::new();
+        loop {
+            over.retain(|listing, ids| !ids.is_empty() && !found.contains(listing));
+            let newest: BTreeSet<Vec<u8>> = over.values_mut().filter_map(Vec::pop).map(<[u8]>::to_vec).collect();
+            if newest.is_empty() {
+                return Ok(found);
+            }
+            for pack in self.packs_of_ids(&newest.into_iter().collect::<Vec<_>>())? {
+                let is_wanted = |to: &&Addressee| wanted.get(&to.listing_id).is_some_and(|(_, sku, _)| *sku == to.sku);
+                found.extend(pack.items.iter().filter(is_wanted).map(|to| to.listing_id));
+            }
+        }
     }
 
     /// How many pushes in packs this filter finds; counting stops at `at_most`.

@@ -49,7 +49,7 @@ pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Ch
 }
 
 /// What is left open by a check of a store that has refused a write.
-const REFUSED_A_WRITE: &str = "The store can be read, but it has refused a change. One waiting change is sent now to find out whether it \
+const REFUSED_A_WRITE: &str = "The store can be read, but it has refused a change. One waiting change is sent to find out whether it \
     accepts changes again; the others follow once it does.";
 
 /// What a check that succeeds leaves open, in plain words.

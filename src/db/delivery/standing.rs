@@ -39,7 +39,12 @@ pub(super) struct Standing {
 impl Standing {
     /// When the first push or look is due.
     pub(super) fn first_due(&self) -> Option<Timestamp> {
-        self.increase.into_iter().chain(self.overwrite).chain(self.look).min()
+        self.first_push().into_iter().chain(self.look).min()
+    }
+
+    /// When the first push is due.
+    pub(super) fn first_push(&self) -> Option<Timestamp> {
+        self.increase.into_iter().chain(self.overwrite).min()
     }
 
     /// Whether a push of this kind is due at `now`.

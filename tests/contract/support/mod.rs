@@ -480,6 +480,11 @@ impl Seller<'_> {
         service::stores::delete(&self.world.service(), &self.caller(), shop.id).await.unwrap();
     }
 
+    /// Tests the connection.
+    pub async fn checks(&self, shop: &Shop) -> service::stores::Checked {
+        service::stores::check(&self.world.service(), &self.caller(), shop.id).await.unwrap()
+    }
+
     /// Enters new credentials; a simulated store needs none.
     pub async fn releases(&self, shop: &Shop) {
         self.change_shop(shop, StoreChange { credentials: Some(None), ..StoreChange::default() }).await;

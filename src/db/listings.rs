@@ -6,7 +6,7 @@ mod conflicts;
 
 use super::connection::{containing, lower, on};
 use super::ledger::Limits;
-use super::schema::listings;
+use super::schema::{listings, rules};
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::{FieldError, ListingId, Sku, StoreId, Timestamp};
 use diesel::prelude::*;
@@ -142,8 +142,16 @@ impl Tenant<'_> {
         rows.into_iter().map(ListingRow::listing).collect()
     }
 
-    /// A store's listings with a SKU after `after` whose SKU or external id contains `text`, in the order of their SKUs.
-    pub fn search_listings(&mut self, store: StoreId, text: &str, after: Option<&str>, limit: i64) -> Result<Vec<Listing>> {
+    /// A store's listings with a SKU after `after` whose SKU or external id contains `text`, in the order of their SKUs; with
+    /// `own_rules` only those whose SKU has rules of its own.
+    pub fn search_listings(
+        &mut self,
+        store: StoreId,
+        text: &str,
+        own_rules: bool,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<Listing>> {
         let (scope, pattern, after) = (self.scope(), containing(text), after.unwrap_or_default().to_owned());
         let found =
             lower(listings::sku).like(lower(&pattern)).escape('\\').or(lower(listings::external_id).like(lower(&pattern)).escape('\\'));
@@ -152,6 +160,10 @@ impl Tenant<'_> {
             let mut query = scope.listings().filter(listings::store_id.eq(store.bytes()))
                 .filter(listings::sku.gt(&after)).order(listings::sku).limit(limit).into_boxed();
             if !text.is_empty() { query = query.filter(found.clone()); }
+            if own_rules {
+                let of_store = rules::store_id.is_null().or(rules::store_id.eq(store.bytes()));
+                query = query.filter(listings::sku.nullable().eq_any(scope.rules().filter(of_store).select(rules::sku)));
+            }
             query.load(c)?
         });
         rows.into_iter().map(ListingRow::listing).collect()

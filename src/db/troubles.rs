@@ -38,7 +38,7 @@ impl Tenant<'_> {
         let each = i64::try_from(MAX_COMPARED / stores.len().max(1)).unwrap_or(i64::MAX);
         let mut compared = Vec::new();
         for store in stores {
-            let listings = self.search_listings(*store, "", None, each)?;
+            let listings = self.search_listings(*store, "", false, None, each)?;
             found.entry(*store).or_default().partly = i64::try_from(listings.len()).is_ok_and(|number| number == each);
             compared.extend(listings);
         }

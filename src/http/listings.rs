@@ -193,6 +193,8 @@ struct ListingAnswer {
     /// The last known quantity it showed, from a confirmed push or a read.
     shown: Option<i64>,
     shown_at: Option<Timestamp>,
+    /// What it should show by the rules; null if it is not updated.
+    target: Option<i64>,
     created_at: Timestamp,
     /// The connector's own fields.
     #[serde(flatten)]
@@ -200,7 +202,7 @@ struct ListingAnswer {
     extra: BTreeMap<String, String>,
 }
 
-fn answer(listing: Listing) -> ListingAnswer {
+fn answer((listing, target): (Listing, Option<i64>)) -> ListingAnswer {
     ListingAnswer {
         id: listing.id,
         store_id: listing.store_id,
@@ -208,12 +210,13 @@ fn answer(listing: Listing) -> ListingAnswer {
         external_id: listing.external_id,
         shown: listing.shown,
         shown_at: listing.shown_at,
+        target,
         created_at: listing.created_at,
         extra: listing.extra,
     }
 }
 
-/// Lists a store's listings, oldest first.
+/// Lists a store's listings, oldest first, each with what it shows and what it should.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<ListingAnswer>), (status = 401, body = Problem), (status = 404, body = Problem)))]
@@ -226,10 +229,13 @@ pub async fn list_listings(caller: Caller, id: Path<StoreId>, request: HttpReque
         .db
         .read(move |t| {
             t.store(id)?;
-            t.listings(id, after, limit + 1)
+            let found = t.listings(id, after, limit + 1)?;
+            let targets = t.targets_of(&found.iter().map(|listing| listing.id).collect::<Vec<_>>())?;
+            let with_target = |listing: Listing| (targets.get(&listing.id).copied().flatten(), listing);
+            Ok(found.into_iter().map(with_target).map(|(target, listing)| (listing, target)).collect::<Vec<_>>())
         })
         .await?;
-    Ok(HttpResponse::Ok().json(Page::of(found, limit, |l| l.id.to_string(), answer)))
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |(l, _)| l.id.to_string(), answer)))
 }
 
 /// Unpairs a listing and cancels its waiting pushes.

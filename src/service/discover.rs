@@ -6,6 +6,7 @@ use super::connection::{Stale, Unanswered, connection};
 use super::context::{Caller, Error, Result, Service, audited};
 use super::listings::ROWS_PER_STEP;
 use super::preview::calls;
+use super::store_figures::{OverwriteOffer, overwrite_offer};
 use super::stores::{ask, reason_of};
 use crate::db::listings::{Listing, ListingChange, NewListing};
 use crate::db::stores::Store;
@@ -70,6 +71,9 @@ pub struct Proposal {
     pub already_paired: usize,
     /// Pairs made by this request.
     pub paired: usize,
+    /// An overwrite that is offered because listings of the store do not show their targets; only after pairing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<OverwriteOffer>,
     /// Where to continue; null once the whole store has been read.
     pub next_cursor: Option<String>,
     /// Paired by an earlier request of the same pass, before another variant with the same SKU was found.
@@ -113,6 +117,7 @@ pub async fn discover(service: &Service, caller: &Caller, id: StoreId, cursor: O
     proposal.next_cursor = next.map(|next| format!("{}{PASS}{next}", began_at.unwrap_or(service.now()).as_millis()));
     if apply.pair {
         proposal.paired = pair(service, caller, &store, &proposal, apply.replace).await?;
+        proposal.overwrite = caller.db.read(move |t| overwrite_offer(t, id)).await?;
     }
     Ok(proposal)
 }

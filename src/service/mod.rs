@@ -21,6 +21,7 @@ pub mod shares;
 mod shops;
 pub mod skus;
 pub mod stock_events;
+pub mod store_figures;
 pub mod stores;
 pub mod syncs;
 pub mod warehouses;

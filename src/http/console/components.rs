@@ -23,6 +23,11 @@ pub(super) fn extent_text(extent: Extent) -> String {
     format!("{} in {}", show::count(extent.listings, "listing", "listings"), show::count(extent.stores, "store", "stores"))
 }
 
+/// "2 SKUs have rules of their own".
+pub(super) fn own_rules_text(skus: i64) -> String {
+    format!("{} of {} own", show::count(skus, "SKU has rules", "SKUs have rules"), if skus == 1 { "its" } else { "their" })
+}
+
 pub(super) struct StoreRow {
     pub id: String,
     pub name: String,

@@ -16,7 +16,7 @@ pub fn probe_is_due(at: Timestamp, now: Timestamp) -> bool {
 }
 
 /// The shortest time between two attempts to find out whether a store accepts a write that it has refused.
-const PROBE_NOT_BEFORE: Duration = Duration::from_secs(1);
+const PROBE_NOT_BEFORE: Duration = Duration::from_secs(5);
 
 /// When a store that has refused a write is tried again, if the first push that may find out is due at `due`.
 pub fn next_probe(due: Option<Timestamp>, now: Timestamp) -> Timestamp {
@@ -77,9 +77,9 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_write_is_tried_again_once_a_push_is_due_within_a_second_and_a_quarter_of_an_hour() {
+    fn a_refused_write_is_tried_again_once_a_push_is_due_within_five_seconds_and_a_quarter_of_an_hour() {
         let now = Timestamp::default();
-        for (due_in_s, again_in_s) in [(None, 900), (Some(-5), 1), (Some(0), 1), (Some(8), 8), (Some(3600), 900)] {
+        for (due_in_s, again_in_s) in [(None, 900), (Some(-7), 5), (Some(0), 5), (Some(8), 8), (Some(3600), 900)] {
             let due = due_in_s.map(|s| now + TimeDelta::seconds(s));
             assert_eq!(next_probe(due, now), now + TimeDelta::seconds(again_in_s), "{due_in_s:?}");
         }

@@ -52,7 +52,7 @@ impl Tenant<'_> {
         let of_one = ClaimTerms { limit: 1, overwrites_first: true, ..*terms };
         let standing = self.standing(store, Timestamp::MIN, now)?;
         match self.due_work(store, &of_one, standing, true, now)? {
-            Work::Nothing { .. } => Ok(Work::Nothing { next_due: Some(self.probe_once_due(store, now)?) }),
+            Work::Nothing { .. } => Ok(Work::Nothing { next_due: Some(self.probe_once_due(store, terms, now)?) }),
             work @ (Work::ReadBack(_) | Work::Look(_)) => {
                 self.probe_at(store, now)?;
                 Ok(work)
@@ -113,8 +113,7 @@ impl Tenant<'_> {
                 known = None;
             }
         }
-        if !is_probe
-            && known.is_none_or(|known| known.has_look(now))
+        if known.is_none_or(|known| known.has_look(now))
             && let Some(work) = self.look_work(store, terms, now)?
         {
             return Ok(work);
@@ -224,7 +223,7 @@ impl Tenant<'_> {
             if row.write_refused && Access::after(outcome, false) == Access::Unknown {
                 // Nothing is sent, so it is still to be found out whether the store accepts a write.
                 self.release_overwrites(&in_contradiction, now)?;
-                self.probe_once_due(store, now)?;
+                self.probe_once_due(store, terms, now)?;
             }
             return Ok(None);
         }

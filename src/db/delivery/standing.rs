@@ -39,18 +39,17 @@ pub(super) struct Standing {
 impl Standing {
     /// When the first push or look is due.
     pub(super) fn first_due(&self) -> Option<Timestamp> {
-        self.first_push().into_iter().chain(self.look).min()
+        self.increase.into_iter().chain(self.overwrite).chain(self.look).min()
     }
 
-    /// When the first push is due.
-    pub(super) fn first_push(&self) -> Option<Timestamp> {
-        self.increase.into_iter().chain(self.overwrite).min()
+    /// When the first push of this kind is due.
+    pub(super) fn first_of(&self, kind: PushKind) -> Option<Timestamp> {
+        if kind.is_overwrite() { self.overwrite } else { self.increase }
     }
 
     /// Whether a push of this kind is due at `now`.
     pub(super) fn is_due(&self, kind: PushKind, now: Timestamp) -> bool {
-        let first = if kind.is_overwrite() { self.overwrite } else { self.increase };
-        first.is_some_and(|at| at <= now)
+        self.first_of(kind).is_some_and(|at| at <= now)
     }
 
     /// Whether a listing is to be looked at now.

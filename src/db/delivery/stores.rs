@@ -4,8 +4,9 @@ use crate::db::kept::kept;
 use crate::db::schema::{listings, stores};
 use crate::db::stores::Store;
 use crate::db::{Changed, Result, Tenant};
-use crate::domain::access::Access;
+use crate::domain::access::{Access, CREDENTIALS_UNREADABLE};
 use crate::domain::circuit::{PROBE_AFTER, next_probe};
+use crate::domain::claim::ClaimTerms;
 use crate::domain::delivery::Outcome;
 use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
@@ -60,6 +61,15 @@ impl Tenant<'_> {
         self.heal_marked(store, HEAL_PAGE, now).map(drop)
     }
 
+    /// Nothing can be sent to a store whose credentials cannot be opened, and trying again does not help.
+    pub fn note_unreadable_credentials(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+        self.note(Changed::Configuration);
+        let scope = self.scope();
+        on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set((stores::needs_reauthorisation.eq(true),
+            stores::problem.eq(CREDENTIALS_UNREADABLE), stores::probe_at.eq(None::<Timestamp>)))).run(c))?;
+        self.hold_store(store, now).map(drop)
+    }
+
     /// Has a store that refuses its credentials tried again at once, unless it is paused.
     pub fn probe_soon(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         self.note(Changed::Configuration);
@@ -81,7 +91,7 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// The write that was to find out whether the store accepts one has told nothing: if it has refused one, it is tried again
+    /// The write that was to find out whether the store accepts one has not shown it: if it has refused one, it is tried again
     /// at once, with another.
     pub(super) fn probe_again(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         let scope = self.scope();
@@ -91,8 +101,9 @@ impl Tenant<'_> {
     }
 
     /// The store is tried again as soon as a push may be sent to it, but a moment from now at the earliest. Returns when.
-    pub(super) fn probe_once_due(&mut self, store: StoreId, now: Timestamp) -> Result<Timestamp> {
-        let at = next_probe(self.standing(store, Timestamp::MIN, now)?.first_push(), now);
+    pub(super) fn probe_once_due(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Timestamp> {
+        let standing = self.standing(store, Timestamp::MIN, now)?;
+        let at = next_probe(terms.kinds().filter_map(|kind| standing.first_of(kind)).min(), now);
         self.probe_at(store, at)?;
         Ok(at)
     }

@@ -50,6 +50,8 @@ pub struct Metrics {
     pub active_stores: IntGauge,
     /// How long the push that waits longest has been waiting, in seconds.
     pub oldest_waiting_push: Gauge,
+    /// Stores whose credentials cannot be opened.
+    pub unreadable_credentials: IntGauge,
     /// From a request with stock events until a lane takes up its first event.
     pub stock_events_wait: Times,
     /// From any other write until a lane takes it up.
@@ -102,6 +104,7 @@ impl Metrics {
             active_sellers: gauge("stocktide_active_sellers", "Sellers whose work this node is doing.")?,
             active_stores: gauge("stocktide_active_stores", "Stores whose work this node is doing.")?,
             oldest_waiting_push,
+            unreadable_credentials: gauge("stocktide_stores_unreadable_credentials", "Stores whose credentials cannot be opened.")?,
             stock_events_wait: one(&writer_wait, &["stock_events"])?,
             other_writes_wait: one(&writer_wait, &["other"])?,
             transaction: one(&transaction, &[])?,
@@ -184,7 +187,7 @@ mod tests {
     fn every_series_is_explained_to_operators() {
         let page = include_str!("doc/metrics.md");
         let families = used().registry.gather();
-        assert_eq!(families.len(), 11);
+        assert_eq!(families.len(), 12);
         for family in families {
             assert!(page.contains(&format!("`{}`", family.name())), "{} is not in src/doc/metrics.md", family.name());
         }

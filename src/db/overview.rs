@@ -5,6 +5,7 @@ use super::schema::{pushes, sellers, stock_events, stores};
 use super::scope::store_of;
 use super::sellers::Seller;
 use super::{Conn, Result, id_of};
+use crate::domain::access::CREDENTIALS_UNREADABLE;
 use crate::domain::{SellerId, Timestamp};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -31,6 +32,8 @@ pub struct Overview {
     pub pushes: i64,
     /// When the oldest push that has not ended was created; held ones do not count.
     pub oldest_waiting: Option<Timestamp>,
+    /// Stores whose credentials cannot be opened.
+    pub unreadable_credentials: i64,
 }
 
 /// Counts everything, and events and pushes since `since`.
@@ -45,7 +48,12 @@ pub fn overview(conn: &mut Conn, since: Timestamp) -> Result<Overview> {
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
         pushes: on!(conn, c => pushes::table.filter(is_confirmed()).filter(pushes::updated_at.gt(since)).count().get_result(c))?,
         oldest_waiting: oldest_waiting(conn)?,
+        unreadable_credentials: unreadable_credentials(conn)?,
     })
+}
+
+fn unreadable_credentials(conn: &mut Conn) -> Result<i64> {
+    Ok(on!(conn, c => stores::table.filter(stores::problem.eq(CREDENTIALS_UNREADABLE)).count().get_result(c))?)
 }
 
 /// When the oldest push that has not ended was created; held ones do not count. However many wait, this looks at the first
@@ -91,6 +99,8 @@ pub struct Sample {
     pub confirmed: Vec<(String, i64)>,
     /// When the oldest push that has not ended was created; held ones do not count.
     pub oldest_waiting: Option<Timestamp>,
+    /// Stores whose credentials cannot be opened.
+    pub unreadable_credentials: i64,
     /// Milliseconds from creation to confirmation, for each increase confirmed; latest first.
     pub times_ms: Vec<i64>,
 }
@@ -106,6 +116,7 @@ pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
             .inner_join(store_of!(pushes)).filter(is_confirmed()).filter(pushes::updated_at.gt(since)).group_by(stores::platform)
             .select((stores::platform, count_star())).order(stores::platform).load(c))?,
         oldest_waiting: oldest_waiting(conn)?,
+        unreadable_credentials: unreadable_credentials(conn)?,
         times_ms: times.into_iter().filter_map(|(from, to)| Some((to? - from).num_milliseconds())).collect(),
     })
 }

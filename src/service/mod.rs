@@ -27,5 +27,6 @@ pub mod syncs;
 pub mod warehouses;
 
 mod context;
+pub mod credentials;
 
 pub use context::{Caller, Error, Forget, OUTBOUND_AT_ONCE, Operator, Result, Service};

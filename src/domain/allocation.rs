@@ -82,7 +82,7 @@ pub struct ListingRules {
     pub buffer: i64,
     /// Below this the target is 0.
     pub threshold: Option<i64>,
-    /// The largest quantity to show.
+    /// The largest target. Increases are added to what is shown, so it does not limit that.
     pub max_shown: Option<i64>,
     /// Whether it may be pushed.
     pub sync_enabled: bool,

@@ -104,7 +104,7 @@ pub struct Rule {
     pub buffer: Option<i64>,
     /// Below this the target is 0.
     pub threshold: Option<i64>,
-    /// The largest quantity to show.
+    /// The largest target. Increases are added to what is shown, so it does not limit that.
     pub max_shown: Option<i64>,
     /// Whether to push to the listings the rule applies to.
     pub sync_enabled: Option<bool>,

@@ -34,6 +34,8 @@ pub struct Listing {
     pub marked: bool,
     /// When it was paired.
     pub created_at: Timestamp,
+    /// The pass of a discovery that has paired it, by when that began; `None` if somebody has paired it by hand.
+    pub paired_by_pass: Option<Timestamp>,
 }
 
 /// A row of a bulk upsert, already validated on its own.
@@ -45,6 +47,8 @@ pub struct NewListing {
     pub external_id: String,
     /// What else the connector needs to address it; `None` keeps what is stored.
     pub extra: Option<BTreeMap<String, String>>,
+    /// The pass of a discovery that pairs it, by when that began; `None` if somebody does it by hand.
+    pub pass: Option<Timestamp>,
 }
 
 /// The result for one row of a bulk upsert.
@@ -80,6 +84,7 @@ pub(super) struct ListingRow {
     owed_since: Option<Timestamp>,
     look_at: Option<Timestamp>,
     shown_earlier: Option<String>,
+    paired_by_pass: Option<Timestamp>,
 }
 
 impl ListingRow {
@@ -95,6 +100,7 @@ impl ListingRow {
             shown_at: self.shown_at,
             marked: self.marked,
             created_at: self.created_at,
+            paired_by_pass: self.paired_by_pass,
         })
     }
 }
@@ -223,7 +229,8 @@ impl Tenant<'_> {
         for chunk in write.chunks(ROWS_PER_STATEMENT) {
             on!(self.conn, c => diesel::insert_into(listings::table).values(chunk)
                 .on_conflict((listings::seller_id, listings::store_id, listings::external_id)).do_update()
-                .set((listings::sku.eq(excluded(listings::sku)), listings::extra.eq(excluded(listings::extra)))).execute(c))?;
+                .set((listings::sku.eq(excluded(listings::sku)), listings::extra.eq(excluded(listings::extra)),
+                    listings::paired_by_pass.eq(excluded(listings::paired_by_pass)))).execute(c))?;
         }
         Ok(results)
     }
@@ -332,6 +339,7 @@ impl Tenant<'_> {
                 owed_since: None,
                 look_at: None,
                 shown_earlier: None,
+                paired_by_pass: row.pass,
             });
             return Ok(ListingChange::Created(id));
         };
@@ -339,8 +347,13 @@ impl Tenant<'_> {
         let other_sku = old.sku != row.sku.as_str();
         let other_extra = row.extra.is_some() && old.extra != extra;
         if !other_sku && !other_extra {
+            if row.pass.is_none() && old.paired_by_pass.take().is_some() {
+                // Somebody confirms by hand what a discovery has paired.
+                plan.write.push(old.clone());
+            }
             return Ok(ListingChange::Unchanged(id));
         }
+        old.paired_by_pass = row.pass;
         if other_sku {
             plan.repaired.push(id);
             plan.released.insert(std::mem::replace(&mut old.sku, row.sku.to_string()));

@@ -81,7 +81,7 @@ fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError
     // Here already, because ten thousand rows may have hundreds of unknown fields each.
     checks.done().map_err(|errors| errors.into_iter().take(MAX_ERRORS).collect::<Vec<_>>())?;
     let Some(sku) = sku else { return Err(Vec::new()) };
-    Ok(NewListing { sku, external_id: row.external_id, extra: (!extra.is_empty()).then_some(extra) })
+    Ok(NewListing { sku, external_id: row.external_id, extra: (!extra.is_empty()).then_some(extra), pass: None })
 }
 
 /// As [`checked`], for a row that may have been through a spreadsheet program.
@@ -116,7 +116,12 @@ pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiE
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                rows.push(Err((None, vec![FieldError::new("", format!("this row cannot be read: {error}"))])));
+                let detail = match error.kind() {
+                    // The header is the first line.
+                    csv::ErrorKind::Utf8 { .. } => spreadsheet::other_encoding(rows.len() + 2),
+                    _ => format!("this row cannot be read: {error}"),
+                };
+                rows.push(Err((None, vec![FieldError::new("", detail)])));
                 continue;
             }
         };
@@ -161,7 +166,7 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, reque
         if content.media_type == "text/csv" {
             return rows_of_csv(&content.bytes, fields);
         }
-        content.expect_json()?;
+        content.expect_json_or("text/csv")?;
         rows_of_json(&content.bytes, fields)
     };
     let rows = body.parse(read).await?;
@@ -262,5 +267,13 @@ mod tests {
         assert_eq!(errors.iter().map(|e| e.pointer.as_str()).collect::<Vec<_>>(), ["/item_id"]);
         let rows = rows_of_csv(b"sku,external_id,item_id\nA,1,7\nB,2,\n", fields).ok().unwrap();
         assert!(rows[0].is_ok() && rows[1].is_err());
+    }
+
+    #[test]
+    fn a_row_in_windows_1252_is_named_as_such_and_the_others_are_taken() {
+        let fields = Fields { known: &[], required: None };
+        let rows = rows_of_csv(b"sku;external_id\nA;1\nGr\xf6\xdfe;2\n", fields).ok().unwrap();
+        let Err((_, errors)) = &rows[1] else { panic!() };
+        assert!(rows[0].is_ok() && errors[0].detail.contains("line 3") && errors[0].detail.contains("Windows-1252"), "{errors:?}");
     }
 }

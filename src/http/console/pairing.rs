@@ -114,6 +114,8 @@ impl Imported {
 fn with_text(file: Vec<u8>) -> (Vec<u8>, String) {
     let text = match spreadsheet::pasteable(&file) {
         Ok(plain) => String::from_utf8_lossy(&plain).into_owned(),
+        // A spreadsheet's own file is no text.
+        Err(_) if spreadsheet::spreadsheet_file(&file).is_some() => String::new(),
         Err(_) => String::from_utf8_lossy(&file).into_owned(),
     };
     (file, text)

@@ -79,8 +79,8 @@ fn identity(store: &StoreConnection, name: Option<&str>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::test_store;
-    use super::super::registry;
+    use super::super::fixtures::{test_reply, test_stamp, test_store};
+    use super::super::{by_name, registry};
     use super::*;
     use serde_json::{Value, json};
 
@@ -141,6 +141,30 @@ mod tests {
         assert_eq!(channel(json!({}), "t1"), at("vendure", "https://v.example", json!({"channel_token": "t1"})), "the default channel");
         assert_eq!(at("shopify", "https://acme.myshopify.com", json!({})), at("shopify", "", json!({"shop": "acme"})));
         assert_eq!(at("shopline", "https://acme.myshopline.com", json!({})), at("shopline", "", json!({"handle": "acme"})));
+    }
+
+    #[test]
+    fn platforms_that_can_be_asked_for_the_shops_name_are_asked_and_understood() {
+        let stamp = test_stamp("2026-11-24T12:00:00Z");
+        let secrets = [("app_secret", "s"), ("access_token", "t"), ("api_key", "k"), ("consumer_key", "c"), ("consumer_secret", "s")];
+        for (platform, asked, reply, name) in [
+            ("lazada", "/seller/get", r#"{"code": "0", "data": {"name": "Ada", "seller_id": 100001}}"#, "100001"),
+            ("lazada", "/seller/get", r#"{"code": "0", "data": {"seller_id": "100001"}}"#, "100001"),
+            ("medusa", "/admin/stores", r#"{"stores": [{"id": "store_01"}], "count": 1}"#, "store_01"),
+            ("woocommerce", "/wp-json/?_fields=home", r#"{"home": "https://shop.example"}"#, "https://shop.example"),
+            ("vendure", "", r#"{"data": {"activeChannel": {"token": "t1"}, "productVariants": {"totalItems": 1}}}"#, "t1"),
+            ("shopify", "", r#"{"data": {"shop": {"myshopifyDomain": "acme.myshopify.com"}}}"#, "acme.myshopify.com"),
+        ] {
+            let store = test_store(platform, json!({"app_key": "a", "region": "sg"}), &secrets);
+            let store = StoreConnection { base_url: Some("https://a.example".to_owned()), ..store };
+            let connector = by_name(platform).unwrap();
+            assert_eq!(connector.shop(&test_reply(200, &[], reply)).as_deref(), Some(name), "{platform}");
+            assert_eq!(connector.shop(&test_reply(200, &[], "<html></html>")), None, "{platform}");
+            match connector.shop_request(&store, &stamp) {
+                None => assert_eq!(asked, "", "{platform} is asked in the check itself"),
+                Some(request) => assert!(request.unwrap().url.contains(asked), "{platform}"),
+            }
+        }
     }
 
     #[test]

@@ -278,6 +278,10 @@ async fn flow(api: &Api, operator: &str, platform: &Simulator, sellers: &[DemoSe
             let Some(store) = seller.stores.choose(&mut rng) else { continue };
             let listing = listing(item);
             let left = platform.quantity(store, &listing);
+            if left < 1 {
+                // It was never overwritten yet.
+                continue;
+            }
             if left < LOW {
                 // It would be sold out: at high rates, sales would outrun the increases. It is restocked instead.
                 (kind, quantity) = ("purchase", RESTOCKED);

@@ -1,6 +1,6 @@
 //! Listings of a store: paired with SKUs in bulk, with a result for each row.
 use super::context::{Caller, Error, Result, Service, audited};
-use super::store_figures::{OverwriteOffer, overwrite_offer};
+use super::store_figures::{OverwriteOffer, offer_for};
 use crate::db;
 use crate::db::listings::{ListingChange, ListingPreview, NewListing};
 use crate::domain::limits::MAX_BULK;
@@ -100,7 +100,7 @@ pub struct Paired {
     pub unchanged: usize,
     /// Invalid rows.
     pub rejected: usize,
-    /// An overwrite that is offered because listings of the store do not show their targets, as new ones rarely do.
+    /// An overwrite that is offered because listings of this request do not show their targets, as new ones rarely do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overwrite: Option<OverwriteOffer>,
     /// One for each row, in order.
@@ -145,7 +145,8 @@ pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row
         }
     }
     let paired = answer(rows, done.into_iter().flatten(), &OfSkus { similar, in_stock: HashSet::new() });
-    let overwrite = caller.db.read(move |t| overwrite_offer(t, id)).await?;
+    let listings: Vec<ListingId> = paired.results.iter().filter_map(|row| row.id).collect();
+    let overwrite = caller.db.read(move |t| offer_for(t, id, &listings)).await?;
     Ok(Paired { overwrite, ..paired })
 }
 

@@ -2,7 +2,7 @@
 //! be paired long after auto-sync was switched on, and increases are added to whatever the store showed before.
 use crate::db::troubles::Troubles;
 use crate::db::{Result, Tenant};
-use crate::domain::StoreId;
+use crate::domain::{ListingId, StoreId};
 use serde::Serialize;
 
 /// A store's listings by what they show.
@@ -23,7 +23,8 @@ pub struct ListingFigures {
 /// An overwrite that is offered: `POST /v1/syncs` with this body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct OverwriteOffer {
-    /// Listings that do not show their target, as far as is known.
+    /// Listings that do not show their target, as far as is known: of a request that pairs listings, those of them; otherwise of the
+    /// store.
     listings: i64,
     /// Why, in plain words.
     reason: &'static str,
@@ -59,6 +60,15 @@ impl OverwriteOffer {
 /// If the database fails.
 pub fn overwrite_offer(t: &mut Tenant<'_>, store: StoreId) -> Result<Option<OverwriteOffer>> {
     Ok(OverwriteOffer::of(store, t.troubles(&[store])?.remove(&store).unwrap_or_default()))
+}
+
+/// The overwrite that is offered for these listings of the store: what it costs to find out does not depend on how many others the
+/// store has.
+///
+/// # Errors
+/// If the database fails.
+pub fn offer_for(t: &mut Tenant<'_>, store: StoreId, listings: &[ListingId]) -> Result<Option<OverwriteOffer>> {
+    Ok(OverwriteOffer::of(store, t.compared(listings)?))
 }
 
 /// What this store's listings show, and the overwrite that is offered.

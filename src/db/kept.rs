@@ -4,11 +4,13 @@
 //! of values. Planning an update of `pushes`, which has a dozen indexes, takes SQLite several times as long as running it, and
 //! costs PostgreSQL another round trip. A statement whose text does not depend on its values is [`kept`]; a list of values is
 //! a [`set`](super::sets), which is one bound value.
-use diesel::backend::Backend;
+use super::connection::{Backend, Conn};
+use super::{ROWS_PER_STATEMENT, Result};
+use diesel::backend;
 use diesel::connection::{DefaultLoadingMode, LoadConnection};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, BoxedSqlQuery, Query, QueryFragment, QueryId, SqlQuery};
 use diesel::sql_types::Untyped;
 use diesel::sqlite::Sqlite;
 use diesel::{PgConnection, SqliteConnection};
@@ -47,7 +49,7 @@ macro_rules! runs_kept {
 }
 runs_kept!(SqliteConnection: Sqlite, PgConnection: Pg);
 
-impl<S: QueryFragment<DB>, DB: Backend> QueryFragment<DB> for Kept<S> {
+impl<S: QueryFragment<DB>, DB: backend::Backend> QueryFragment<DB> for Kept<S> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         self.0.walk_ast(out)
     }
@@ -72,53 +74,115 @@ impl<S, C> RunQueryDsl<C> for Kept<S> {}
 
 /// How rows are inserted into a table.
 pub(super) struct Insert {
+    table: &'static str,
+    columns: &'static [&'static str],
+    conflict: &'static str,
     /// On SQLite, one row: there a statement costs no round trip.
-    pub(super) one: String,
-    /// On PostgreSQL, any number of rows: each parameter is a column of theirs, as an array.
-    pub(super) many: String,
+    one: String,
 }
 
 impl Insert {
-    pub(super) fn new(table: &str, columns: &[&str], conflict: &str) -> Self {
-        let parameters: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
-        let (columns, parameters) = (columns.join(", "), parameters.join(", "));
-        Self {
-            one: format!("INSERT INTO {table} ({columns}) VALUES ({parameters}) {conflict}"),
-            many: format!("INSERT INTO {table} ({columns}) SELECT * FROM unnest({parameters}) {conflict}"),
-        }
+    pub(super) fn new(table: &'static str, columns: &'static [&'static str], conflict: &'static str) -> Self {
+        let values = parameters(1, columns);
+        Self { table, columns, conflict, one: format!("INSERT INTO {table} ({}) VALUES ({values}) {conflict}", columns.join(", ")) }
+    }
+
+    /// On PostgreSQL, any number of rows: each parameter, from `$first` on, is a column of theirs, as an array.
+    fn many(&self, first: usize) -> String {
+        let Self { table, columns, conflict, .. } = self;
+        format!("INSERT INTO {table} ({}) SELECT * FROM unnest({}) {conflict}", columns.join(", "), parameters(first, columns))
     }
 }
 
-/// Makes a function that inserts rows; `$conflict` is what is done where there is such a row already. Written as text, because
-/// diesel's builder takes longer for these than SQLite does to run them.
-macro_rules! inserts {
-    ($(#[$doc:meta])* $vis:vis fn $name:ident(&[$row:ty]) into $table:literal $conflict:expr; $($column:ident: $type:ty),+ $(,)?) => {
-        $(#[$doc])*
-        $vis fn $name(conn: &mut $crate::db::Conn, rows: &[$row]) -> $crate::db::Result<()> {
-            use $crate::db::connection::Backend;
-            use $crate::db::kept::{Insert, kept};
-            static INSERT: std::sync::LazyLock<Insert> =
-                std::sync::LazyLock::new(|| Insert::new($table, &[$(stringify!($column)),+], $conflict));
-            match &mut conn.backend {
-                Backend::Sqlite(c) => {
-                    for row in rows {
-                        let one = diesel::sql_query(INSERT.one.as_str())$(.bind::<$type, _>(&row.$column))+;
-                        kept(one).run(c)?;
-                    }
-                }
-                Backend::Postgres(c) => {
-                    for rows in rows.chunks($crate::db::ROWS_PER_STATEMENT) {
-                        let many = diesel::sql_query(INSERT.many.as_str())
-                            $(.bind::<diesel::sql_types::Array<$type>, _>(rows.iter().map(|row| &row.$column).collect::<Vec<_>>()))+;
-                        kept(many).run(c)?;
-                    }
-                }
+fn parameters(first: usize, columns: &[&str]) -> String {
+    let parameters: Vec<String> = (first..first + columns.len()).map(|number| format!("${number}")).collect();
+    parameters.join(", ")
+}
+
+/// A statement on PostgreSQL to which values are still being bound.
+pub(super) type Unbound<'r> = BoxedSqlQuery<'r, Pg, SqlQuery>;
+
+/// Rows that are inserted by [`put`]; see [`inserted!`].
+pub(super) trait Row: Sized {
+    fn insert() -> &'static Insert;
+    fn put_one(&self, text: &str, conn: &mut SqliteConnection) -> QueryResult<()>;
+    fn bind<'r>(rows: &'r [Self], statement: Unbound<'r>) -> Unbound<'r>;
+}
+
+/// Inserts rows, up to a thousand in each statement on PostgreSQL.
+pub(super) fn put<R: Row>(conn: &mut Conn, rows: &[R]) -> Result<()> {
+    match &mut conn.backend {
+        Backend::Sqlite(c) => rows.iter().try_for_each(|row| row.put_one(&R::insert().one, c))?,
+        Backend::Postgres(c) => {
+            for rows in rows.chunks(ROWS_PER_STATEMENT) {
+                kept(R::bind(rows, diesel::sql_query(R::insert().many(1)).into_boxed())).run(c)?;
             }
-            Ok(())
+        }
+    }
+    Ok(())
+}
+
+/// Inserts rows into three tables, on PostgreSQL in one statement if they are not too many: each costs a round trip. No table may
+/// depend on the other two, since PostgreSQL inserts in any order.
+pub(super) fn put_all<A: Row, B: Row, C: Row>(conn: &mut Conn, a: &[A], b: &[B], c: &[C]) -> Result<()> {
+    let small = a.len().max(b.len()).max(c.len()) <= ROWS_PER_STATEMENT;
+    let several = [a.is_empty(), b.is_empty(), c.is_empty()].iter().filter(|empty| !**empty).count() > 1;
+    let pg = match &mut conn.backend {
+        Backend::Postgres(pg) if small && several => pg,
+        _ => {
+            put(conn, a)?;
+            put(conn, b)?;
+            return put(conn, c);
+        }
+    };
+    let mut parts: Vec<String> = Vec::new();
+    let mut first = 1;
+    let mut part = |insert: &Insert, empty: bool| {
+        if !empty {
+            parts.push(insert.many(first));
+            first += insert.columns.len();
+        }
+    };
+    part(A::insert(), a.is_empty());
+    part(B::insert(), b.is_empty());
+    part(C::insert(), c.is_empty());
+    let last = parts.pop().unwrap_or_default();
+    let parts: Vec<String> = parts.iter().enumerate().map(|(n, part)| format!("part_{n} AS ({part})")).collect();
+    let mut statement = diesel::sql_query(format!("WITH {} {last}", parts.join(", "))).into_boxed();
+    if !a.is_empty() {
+        statement = A::bind(a, statement);
+    }
+    if !b.is_empty() {
+        statement = B::bind(b, statement);
+    }
+    if !c.is_empty() {
+        statement = C::bind(c, statement);
+    }
+    Ok(kept(statement).run(pg)?)
+}
+
+/// Says how the rows of a type are inserted; `$conflict` is what is done where there is such a row already. Written as text,
+/// because diesel's builder takes longer for these than SQLite does to run them.
+macro_rules! inserted {
+    ($row:ty, into $table:literal $conflict:expr; $($column:ident: $type:ty),+ $(,)?) => {
+        impl $crate::db::kept::Row for $row {
+            fn insert() -> &'static $crate::db::kept::Insert {
+                static INSERT: std::sync::LazyLock<$crate::db::kept::Insert> =
+                    std::sync::LazyLock::new(|| $crate::db::kept::Insert::new($table, &[$(stringify!($column)),+], $conflict));
+                &INSERT
+            }
+
+            fn put_one(&self, text: &str, conn: &mut diesel::SqliteConnection) -> diesel::QueryResult<()> {
+                $crate::db::kept::kept(diesel::sql_query(text)$(.bind::<$type, _>(&self.$column))+).run(conn)
+            }
+
+            fn bind<'r>(rows: &'r [Self], statement: $crate::db::kept::Unbound<'r>) -> $crate::db::kept::Unbound<'r> {
+                statement$(.bind::<diesel::sql_types::Array<$type>, _>(rows.iter().map(|row| &row.$column).collect::<Vec<_>>()))+
+            }
         }
     };
 }
-pub(super) use inserts;
+pub(super) use inserted;
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,16 @@
 //! The ledger's transaction: stock events of many requests are loaded, applied and written together.
 //!
-//! Everything that the events touch is read first, in one statement for each table whatever the number of sellers; then
-//! the events are applied in memory by [`Book`], in order; then the changes are written, up to a thousand rows in each
-//! statement.
+//! Everything that the events touch is read first, in one statement for each table whatever the number of sellers, apart from
+//! what is remembered ([`Setups`]); then the events are applied in memory by [`Book`], in order; then the changes are written,
+//! up to a thousand rows in each statement.
 mod load;
 mod request;
+mod setups;
 
 use super::Result;
 use super::connection::{Conn, on};
-use super::kept::{inserts, kept};
-use super::pushes::{PushRow, put_pushes};
+use super::kept::{inserted, kept, put, put_all};
+use super::pushes::PushRow;
 use super::schema::sellers;
 use crate::domain::ledger::Book;
 use crate::domain::ledger::InCount;
@@ -20,7 +21,9 @@ use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text};
 use std::collections::BTreeMap;
 
 pub use crate::domain::ledger::{EventResult, Limits, NewEvent, Remark};
+pub(super) use request::Repeats;
 pub use request::{RecordRequest, Recorded};
+pub(super) use setups::Setups;
 
 struct EventRow {
     seller_id: Vec<u8>,
@@ -73,19 +76,19 @@ struct SkuRow {
     folded: Option<String>,
 }
 
-inserts! {
-    fn put_events(&[EventRow]) into "stock_events" "";
+inserted! {
+    EventRow, into "stock_events" "";
     seller_id: Binary, event_id: Text, body_hash: Binary, sku: Text, kind: Text, quantity: BigInt, warehouse: Text, to_warehouse:
     Nullable<Text>, occurred_at: Nullable<BigInt>, note: Nullable<Text>, accepted_at: BigInt, in_count: Nullable<SmallInt>
 }
 
-inserts! {
-    fn put_skus(&[SkuRow]) into "skus" "ON CONFLICT DO NOTHING";
+inserted! {
+    SkuRow, into "skus" "ON CONFLICT DO NOTHING";
     seller_id: Binary, sku: Text, name: Nullable<Text>, created_at: BigInt, folded: Nullable<Text>
 }
 
-inserts! {
-    fn put_levels(&[LevelRow]) into "stock_levels"
+inserted! {
+    LevelRow, into "stock_levels"
     "ON CONFLICT (seller_id, sku, warehouse) DO UPDATE SET available = excluded.available, \
      counted_at = COALESCE(excluded.counted_at, stock_levels.counted_at)";
     seller_id: Binary, sku: Text, warehouse: Text, available: BigInt, counted_at: Nullable<BigInt>
@@ -95,8 +98,14 @@ inserts! {
 ///
 /// # Errors
 /// If the database fails; then nothing may be committed.
-pub fn record(conn: &mut Conn, requests: &[RecordRequest], limits: Limits) -> Result<Vec<Recorded>> {
-    let mut books = load::books(conn, requests)?;
+pub(super) fn record(
+    conn: &mut Conn,
+    setups: &mut Setups,
+    requests: &[RecordRequest],
+    limits: Limits,
+    repeats: Repeats,
+) -> Result<Vec<Recorded>> {
+    let mut books = load::books(conn, setups, requests, repeats)?;
     let mut counts: BTreeMap<SellerId, usize> = BTreeMap::new();
     for request in requests {
         *counts.entry(request.seller).or_default() += request.events.len();
@@ -148,8 +157,6 @@ fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow]) 
         }
         push_rows.extend(changes.pushes.iter().map(|push| PushRow::new(&key, push)));
     }
-    put_events(conn, events)?;
-    put_skus(conn, &sku_rows)?;
-    put_levels(conn, &level_rows)?;
-    put_pushes(conn, &push_rows)
+    put(conn, &sku_rows)?;
+    put_all(conn, events, &level_rows, &push_rows)
 }

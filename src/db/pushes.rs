@@ -21,7 +21,7 @@ pub(super) use conditions::{
 };
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-pub(super) use row::{PushRow, put_pushes, read_pushes};
+pub(super) use row::{PushRow, read_pushes};
 use std::collections::{BTreeSet, HashMap};
 
 /// Which pushes to list.

@@ -10,6 +10,7 @@ diesel::table! {
         sku_count -> BigInt,
         created_at -> BigInt,
         deleted_at -> Nullable<BigInt>,
+        setup_version -> BigInt,
     }
 }
 

@@ -96,19 +96,17 @@ macro_rules! listing_of_push {
 }
 pub(super) use listing_of_push;
 
-/// The increases that wait for each listing, to be joined: `listings.left_join(waiting_increase!())`.
-macro_rules! waiting_increase {
+/// The levels of each SKU, to be joined: `skus.left_join(levels_of_sku!())`.
+macro_rules! levels_of_sku {
     () => {{
-        use $crate::db::pushes::{is_active, is_increase, is_waiting};
-        use $crate::db::schema::{listings, pushes};
-        let of_listing = pushes::seller_id.eq(listings::seller_id).and(pushes::listing_id.eq(listings::id));
-        pushes::table.on(of_listing.and(is_active()).and(is_waiting()).and(is_increase()))
+        use $crate::db::schema::{skus, stock_levels};
+        stock_levels::table.on(stock_levels::seller_id.eq(skus::seller_id).and(stock_levels::sku.eq(skus::sku)))
     }};
 }
-pub(super) use waiting_increase;
+pub(super) use levels_of_sku;
 
 /// The rows of a table that belong to any of several sellers: all of them (`of_sellers!(stores, keys)`), or those
-/// with one of the texts that are wanted for their seller (`of_sellers!(skus.sku, pairs)`).
+/// with one of the texts or ids that are wanted for their seller (`of_sellers!(skus.sku, pairs)`).
 macro_rules! of_sellers {
     ($table:ident, $keys:expr) => {
         $crate::db::schema::$table::table.filter($crate::db::sets::among_ids($crate::db::schema::$table::seller_id, $keys))

@@ -60,7 +60,7 @@ pub fn key_hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
-#[derive(Queryable, Insertable, Debug)]
+#[derive(Queryable, Selectable, Insertable, Debug)]
 #[diesel(table_name = sellers)]
 struct SellerRow {
     id: Vec<u8>,
@@ -112,14 +112,15 @@ pub fn create_seller(conn: &mut Conn, seller: &Seller, key: KeyId, hash: &[u8; 3
 /// # Errors
 /// [`Error::NotFound`] when there is none.
 pub fn seller(conn: &mut Conn, id: SellerId) -> Result<Seller> {
-    let row: SellerRow = on!(conn, c => sellers::table.find(id.bytes()).filter(sellers::deleted_at.is_null()).get_result(c))?;
+    let row: SellerRow = on!(conn, c => sellers::table.find(id.bytes()).filter(sellers::deleted_at.is_null())
+        .select(SellerRow::as_select()).get_result(c))?;
     row.seller()
 }
 
 /// The sellers added after `after`, oldest first.
 pub fn sellers(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Result<Vec<Seller>> {
     let after = after.map(|id| id.bytes()).unwrap_or_default();
-    let rows: Vec<SellerRow> = on!(conn, c => sellers::table.filter(sellers::id.gt(&after))
+    let rows: Vec<SellerRow> = on!(conn, c => sellers::table.select(SellerRow::as_select()).filter(sellers::id.gt(&after))
         .filter(sellers::deleted_at.is_null()).order(sellers::id).limit(limit).load(c))?;
     rows.into_iter().map(SellerRow::seller).collect()
 }

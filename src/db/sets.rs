@@ -14,9 +14,21 @@ use std::cell::OnceCell;
 
 /// Values of one type.
 #[derive(Debug)]
-enum Values {
+pub(super) enum Values {
     Ids(Vec<Vec<u8>>),
     Texts(Vec<String>),
+}
+
+impl From<Vec<Vec<u8>>> for Values {
+    fn from(ids: Vec<Vec<u8>>) -> Self {
+        Self::Ids(ids)
+    }
+}
+
+impl From<Vec<String>> for Values {
+    fn from(texts: Vec<String>) -> Self {
+        Self::Texts(texts)
+    }
 }
 
 impl Values {
@@ -101,11 +113,14 @@ pub(super) struct AmongPairs<S, C> {
     json: OnceCell<String>,
 }
 
-/// Whether the seller's id in `seller` and the text in `column` are one of these pairs.
-pub(super) fn of_sellers<S, C>(seller: S, column: C, pairs: impl Iterator<Item = (Vec<u8>, String)>) -> AmongPairs<S, C> {
-    let (sellers, texts): (Vec<_>, _) = pairs.unzip();
+/// Whether the seller's id in `seller` and the text or id in `column` are one of these pairs.
+pub(super) fn of_sellers<S, C, T>(seller: S, column: C, pairs: impl Iterator<Item = (Vec<u8>, T)>) -> AmongPairs<S, C>
+where
+    Vec<T>: Into<Values>,
+{
+    let (sellers, values): (Vec<_>, Vec<T>) = pairs.unzip();
     let of_one = sellers.first().is_some_and(|first| sellers.iter().all(|other| other == first));
-    AmongPairs { seller, column, sellers, values: Values::Texts(texts), of_one, json: OnceCell::new() }
+    AmongPairs { seller, column, sellers, values: values.into(), of_one, json: OnceCell::new() }
 }
 
 impl<S, C> AmongPairs<S, C> {
@@ -167,7 +182,7 @@ impl<S: QueryFragment<Sqlite>, C: QueryFragment<Sqlite>> QueryFragment<Sqlite> f
             "value"
         } else {
             self.push_columns(&mut out)?;
-            // A pair is one text: the digits of the seller's id, and the value.
+            // A pair is one text: the digits of the seller's id, and those of the value or the value itself.
             out.push_sql(" IN (SELECT unhex(substr(value, 1, 32)), ");
             "substr(value, 33)"
         };

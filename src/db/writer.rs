@@ -12,7 +12,7 @@ use super::changed::{Changed, Changes, Hook, merge};
 use super::connection::Conn;
 use super::error::{Error, Result};
 use super::fault_injection::Blocking;
-use super::ledger::{self, RecordRequest, Recorded};
+use super::ledger::{self, RecordRequest, Recorded, Repeats};
 use super::pool::Connector;
 use super::queue::{Events, Job, Queue};
 use crate::domain::SellerId;
@@ -25,6 +25,8 @@ use tokio::time::Instant;
 
 /// The most jobs in one transaction.
 const GROUP_JOBS: usize = 256;
+/// After a repeat has come, how many groups of stock events are checked for repeats before anything is written.
+const WARY_GROUPS: u32 = 32;
 /// After this time no further job joins a transaction; the remaining ones form the next.
 const GROUP_TIME: Duration = Duration::from_millis(10);
 
@@ -141,7 +143,7 @@ struct Lane {
 
 impl Lane {
     async fn run(self, mut rung: mpsc::Receiver<()>) {
-        let mut conn: Option<Conn> = None;
+        let mut kept = Kept::default();
         loop {
             if open(&self.queue).is_empty() {
                 if rung.recv().await.is_none() {
@@ -149,11 +151,12 @@ impl Lane {
                 }
                 continue;
             }
-            let (connector, queue, limits, own) = (self.connector.clone(), Arc::clone(&self.queue), self.limits, conn.take());
-            let done = self.blocking.run(move || commit_group(&connector, own, &queue, limits)).await;
+            let (connector, queue, limits) = (self.connector.clone(), Arc::clone(&self.queue), self.limits);
+            let before = std::mem::take(&mut kept);
+            let done = self.blocking.run(move || commit_group(&connector, before, &queue, limits)).await;
             match done {
-                Ok((group, own)) => {
-                    conn = own;
+                Ok((group, after)) => {
+                    kept = after;
                     let changes = group.answer(&self.queue);
                     if let Some(hook) = self.hook.get() {
                         changes.into_iter().for_each(|(seller, changed)| hook(seller, changed));
@@ -167,6 +170,15 @@ impl Lane {
             }
         }
     }
+}
+
+/// What a lane keeps from one group to the next.
+#[derive(Default)]
+struct Kept {
+    conn: Option<Conn>,
+    setups: ledger::Setups,
+    /// How many groups are still to be checked for repeats.
+    wary: u32,
 }
 
 /// A group whose transaction has ended, and whose callers wait for their answers.
@@ -210,26 +222,34 @@ impl Group {
     }
 }
 
-/// Runs a group in one transaction on the lane's connection, which is opened if there is none. Returns it, too, unless
-/// it is no longer usable.
-fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, limits: ledger::Limits) -> (Group, Option<Conn>) {
+/// How the stock events of a group are recorded, depending on what went wrong before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recording {
+    Together(Repeats),
+    /// Each request in a savepoint of its own.
+    Apart,
+}
+
+/// Runs a group in one transaction on the lane's connection, which is opened if there is none. Keeps what is still usable.
+fn commit_group(connector: &Connector, kept: Kept, queue: &Mutex<Queue>, limits: ledger::Limits) -> (Group, Kept) {
+    let Kept { conn, mut setups, mut wary } = kept;
     let mut group = Group::default();
     let (events, requests): (Vec<_>, Vec<_>) = open(queue).take_events().into_iter().unzip();
     group.events = events;
-    let mut conn = match own.map_or_else(|| connector.connect(), Ok) {
+    let mut conn = match conn.map_or_else(|| connector.connect(), Ok) {
         Ok(conn) => conn,
-        Err(error) => return (refused(group, queue, error), None),
+        Err(error) => return (refused(group, queue, error), Kept::default()),
     };
     conn.take_changes();
     let (has_begun, taken_up_at) = (Cell::new(false), Instant::now());
     let mut done_at = taken_up_at;
-    // Whether each request is recorded in a savepoint of its own.
-    let apart = Cell::new(false);
+    let first = Recording::Together(if wary > 0 { Repeats::LookedFor } else { Repeats::NotExpected });
+    // Another one after the first has failed because of the rows of a request.
+    let recording = Cell::new(first);
     let only_first_failed = Cell::new(false);
     let mut work = |conn: &mut Conn| {
         has_begun.set(true);
-        group.recorded =
-            if apart.get() { record_apart(conn, &requests, limits)? } else { record_together(conn, &requests, limits, &apart)? };
+        group.recorded = record(conn, &mut setups, &requests, limits, &recording)?;
         let started = Instant::now();
         while group.jobs.len() < GROUP_JOBS && started.elapsed() <= GROUP_TIME {
             let Some(mut job) = open(queue).next_job() else { break };
@@ -250,9 +270,12 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
             conn.transaction(&mut work)
         });
     }
-    if committed.is_err() && apart.get() {
+    let mut tried = first;
+    while committed.is_err() && recording.get() != tried {
+        tried = recording.get();
         committed = conn.transaction(&mut work);
     }
+    wary = if tried == first { wary.saturating_sub(u32::from(!requests.is_empty())) } else { WARY_GROUPS };
     match committed {
         Ok(()) => {
             metrics::note(|metrics| {
@@ -260,11 +283,11 @@ fn commit_group(connector: &Connector, own: Option<Conn>, queue: &Mutex<Queue>, 
                 metrics.commit.add(done_at.elapsed());
             });
             group.changes = conn.take_changes();
-            (group, Some(conn))
+            (group, Kept { conn: Some(conn), setups, wary })
         }
         // It gets its own error, and nothing else was in the transaction.
-        Err(_) if only_first_failed.get() && !conn.is_broken() => (group, Some(conn)),
-        Err(error) => (refused(group, queue, error), None),
+        Err(_) if only_first_failed.get() && !conn.is_broken() => (group, Kept { conn: Some(conn), setups, wary }),
+        Err(error) => (refused(group, queue, error), Kept { wary, ..Kept::default() }),
     }
 }
 
@@ -278,34 +301,44 @@ fn refused(mut group: Group, queue: &Mutex<Queue>, error: Error) -> Group {
     group
 }
 
-/// Records all requests, as the first in their transaction. If that fails because of the rows of one, sets `apart`: the
-/// transaction is repeated, and each is recorded separately.
-fn record_together(
+/// Records all requests, as the first in their transaction. If that fails because of the rows of one, says how to record them
+/// when the transaction is repeated: looking for repeats, or each separately.
+fn record(
     conn: &mut Conn,
+    setups: &mut ledger::Setups,
     requests: &[RecordRequest],
     limits: ledger::Limits,
-    apart: &Cell<bool>,
+    recording: &Cell<Recording>,
 ) -> Result<Vec<Result<Recorded>>> {
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    match ledger::record(conn, requests, limits) {
+    let Recording::Together(repeats) = recording.get() else { return record_apart(conn, setups, requests, limits) };
+    match ledger::record(conn, setups, requests, limits, repeats) {
         Ok(recorded) => Ok(recorded.into_iter().map(Ok).collect()),
+        Err(error) if error.is_fatal() => Err(error),
+        Err(error) if repeats == Repeats::NotExpected => {
+            recording.set(Recording::Together(Repeats::LookedFor));
+            Err(error)
+        }
         Err(error) => {
-            if !error.is_fatal() {
-                tracing::warn!(%error, "stock events of several requests could not be recorded together; trying each separately");
-                apart.set(true);
-            }
+            tracing::warn!(%error, "stock events of several requests could not be recorded together; trying each separately");
+            recording.set(Recording::Apart);
             Err(error)
         }
     }
 }
 
 /// Records each request in a savepoint of its own.
-fn record_apart(conn: &mut Conn, requests: &[RecordRequest], limits: ledger::Limits) -> Result<Vec<Result<Recorded>>> {
+fn record_apart(
+    conn: &mut Conn,
+    setups: &mut ledger::Setups,
+    requests: &[RecordRequest],
+    limits: ledger::Limits,
+) -> Result<Vec<Result<Recorded>>> {
     let mut results = Vec::with_capacity(requests.len());
     for request in requests {
-        let one = conn.transaction(|conn| ledger::record(conn, std::slice::from_ref(request), limits));
+        let one = conn.transaction(|conn| ledger::record(conn, setups, std::slice::from_ref(request), limits, Repeats::LookedFor));
         match one {
             Err(error) if error.is_fatal() => return Err(error),
             Err(error) => results.push(Err(error)),

@@ -74,4 +74,8 @@ pub mod decisions {
     pub mod d0013_changes_that_stay_one_transaction {}
     #[doc = include_str!("decisions/0014-metrics-by-a-library.md")]
     pub mod d0014_metrics_by_a_library {}
+    #[doc = include_str!("decisions/0015-the-allocator-of-the-executable.md")]
+    pub mod d0015_the_allocator_of_the_executable {}
+    #[doc = include_str!("decisions/0016-setups-are-remembered.md")]
+    pub mod d0016_setups_are_remembered {}
 }

@@ -7,12 +7,12 @@ mod repeats;
 
 use super::look_alikes::fold;
 use super::push::{Addressee, Push};
-use super::settings::{Rule, StoreRules, SyncSettings};
 use super::stock::{EventKind, Levels, StockEvent, add};
 use super::targets::{SellerRules, SkuListings};
 use super::{EventId, FieldError, ListingId, Timestamp, WarehouseCode};
 use counts::Counts;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use counts::{InCount, MAX_AHEAD, Moved, occurred};
@@ -119,19 +119,22 @@ impl EventResult {
     }
 }
 
+/// What a seller has set up. It changes seldom, and every event is applied by it.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The settings, all stores, and the general rules.
+    pub rules: SellerRules,
+    /// All warehouses.
+    pub warehouses: HashSet<WarehouseCode>,
+}
+
 /// What is stored about a seller, as far as a group of events touches it.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// The seller's settings.
-    pub settings: SyncSettings,
+    /// What the seller has set up.
+    pub setup: Arc<Setup>,
     /// How many SKUs the seller has.
     pub sku_count: i64,
-    /// All stores, each with whether its pushes are held.
-    pub stores: Vec<(StoreRules, bool)>,
-    /// The general rules, and those of the events' SKUs.
-    pub rules: Vec<Rule>,
-    /// All warehouses.
-    pub warehouses: HashSet<WarehouseCode>,
     /// Which of the events' SKUs exist.
     pub skus: HashSet<String>,
     /// By [`fold`]ed form: SKUs that the events' new SKUs may be mistaken for.
@@ -142,8 +145,8 @@ pub struct Facts {
     pub counted: HashMap<String, BTreeMap<WarehouseCode, Timestamp>>,
     /// For each count that says when it was made: what happened to its SKU after that time.
     pub since: HashMap<(String, Timestamp), Vec<Moved>>,
-    /// Their listings, by store and then by id. Needed only while increases are computed.
-    pub listings: HashMap<String, Vec<Addressee>>,
+    /// Their listings with their rules, by store and then by id. Needed only while increases are computed.
+    pub listings: HashMap<String, Arc<SkuListings<Addressee>>>,
     /// Pushes of these listings. Increases that can be merged into are used; others are ignored.
     pub pushes: Vec<Push>,
     /// The events that were recorded before, by id.
@@ -151,14 +154,11 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// A seller with nothing yet.
-    pub fn new(settings: SyncSettings, sku_count: i64) -> Self {
+    /// A seller that has this setup, so many SKUs, and nothing that events touch.
+    pub fn new(setup: Arc<Setup>, sku_count: i64) -> Self {
         Self {
-            settings,
+            setup,
             sku_count,
-            stores: Vec::new(),
-            rules: Vec::new(),
-            warehouses: HashSet::new(),
             skus: HashSet::new(),
             look_alikes: HashMap::new(),
             levels: HashMap::new(),
@@ -197,16 +197,13 @@ struct Applied {
 /// One seller's ledger while events are applied.
 #[derive(Debug, Clone)]
 pub struct Book {
-    rules: SellerRules,
-    warehouses: HashSet<WarehouseCode>,
+    setup: Arc<Setup>,
     skus: HashSet<String>,
     sku_count: i64,
     look_alikes: HashMap<String, String>,
     levels: HashMap<String, Levels>,
     counts: Counts,
-    /// Listings of SKUs of which no increase has been computed yet.
-    unresolved: HashMap<String, Vec<Addressee>>,
-    listings: HashMap<String, SkuListings<Addressee>>,
+    listings: HashMap<String, Arc<SkuListings<Addressee>>>,
     /// At most one for each listing.
     waiting: HashMap<ListingId, Push>,
     seen: HashMap<String, Seen>,
@@ -220,15 +217,13 @@ impl Book {
     pub fn new(facts: Facts) -> Self {
         let waiting = facts.pushes.into_iter().filter(Push::is_mergeable).map(|push| (push.listing_id(), push)).collect();
         Self {
-            rules: SellerRules::new(facts.settings, facts.stores, facts.rules),
-            warehouses: facts.warehouses,
+            setup: facts.setup,
             skus: facts.skus,
             sku_count: facts.sku_count,
             look_alikes: facts.look_alikes,
             levels: facts.levels,
             counts: Counts::new(facts.counted, facts.since),
-            unresolved: facts.listings,
-            listings: HashMap::new(),
+            listings: facts.listings,
             waiting,
             seen: facts.seen,
             new_skus: Vec::new(),
@@ -259,7 +254,7 @@ impl Book {
             let known = self.look_alikes.entry(fold(sku)).or_insert_with(|| sku.to_owned());
             remark = remark.or_else(|| (known != sku).then(|| Remark::similar(known)));
         }
-        let settings = self.rules.settings();
+        let settings = self.setup.rules.settings();
         if settings.is_incremental() && event.kind.triggers(settings.trigger_on_cancellation) {
             self.push_increases(sku, &before, &after, now);
         }
@@ -273,9 +268,9 @@ impl Book {
         EventResult::Accepted { at: now, remark, in_count }
     }
 
-    /// How many listings the events concern, before the first is applied.
+    /// How many listings the events concern.
     pub fn listing_count(&self) -> usize {
-        self.unresolved.values().map(Vec::len).sum()
+        self.listings.values().map(|listings| listings.listings().len()).sum()
     }
 
     /// How many pushes are new or were merged into.
@@ -308,7 +303,7 @@ impl Book {
             return Err(EventResult::rejected(event, "/occurred_at", &detail));
         }
         for (code, pointer) in [(Some(&event.warehouse), "/warehouse"), (event.to_warehouse.as_ref(), "/to_warehouse")] {
-            if code.is_some_and(|code| !self.warehouses.contains(code)) {
+            if code.is_some_and(|code| !self.setup.warehouses.contains(code)) {
                 return Err(EventResult::rejected(event, pointer, "there is no such warehouse; create it first"));
             }
         }
@@ -317,7 +312,7 @@ impl Book {
             if !new.may_create_sku {
                 return Err(EventResult::rejected(event, "/sku", "does not exist, and the event says not to create it"));
             }
-            if !self.rules.settings().create_skus {
+            if !self.setup.rules.settings().create_skus {
                 let detail = "does not exist, and stock events do not create SKUs, because create_skus is off in the settings";
                 return Err(EventResult::rejected(event, "/sku", detail));
             }
@@ -336,16 +331,12 @@ impl Book {
 
     /// Each listing's increase joins the one that waits for it, or becomes a push of its own.
     fn push_increases(&mut self, sku: &str, before: &Levels, after: &Levels, now: Timestamp) {
-        if let Some(listings) = self.unresolved.remove(sku) {
-            let resolved = self.rules.listings_of(sku, listings.into_iter().map(|to| (to.store_id, to)));
-            self.listings.insert(sku.to_owned(), resolved);
-        }
         let Some(listings) = self.listings.get(sku) else { return };
         for (to, units) in listings.increases(before, after) {
             match self.waiting.get_mut(&to.listing_id) {
                 Some(waiting) => waiting.add(units, now),
                 None => {
-                    let push = Push::increase(to.clone(), units, now, self.rules.is_held(to.store_id));
+                    let push = Push::increase(to.clone(), units, now, self.setup.rules.is_held(to.store_id));
                     self.waiting.insert(to.listing_id, push);
                 }
             }

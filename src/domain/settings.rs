@@ -141,11 +141,18 @@ struct OfSku {
 impl FromIterator<Rule> for Rules {
     fn from_iter<I: IntoIterator<Item = Rule>>(rules: I) -> Self {
         let mut all = Self::default();
+        all.extend(rules);
+        all
+    }
+}
+
+impl Extend<Rule> for Rules {
+    fn extend<I: IntoIterator<Item = Rule>>(&mut self, rules: I) {
         for rule in rules {
             let (own, by_store) = match &rule.sku {
-                None => (&mut all.by_seller, &mut all.by_store),
+                None => (&mut self.by_seller, &mut self.by_store),
                 Some(sku) => {
-                    let of_sku = all.by_sku.entry(sku.clone()).or_default();
+                    let of_sku = self.by_sku.entry(sku.clone()).or_default();
                     (&mut of_sku.own, &mut of_sku.by_store)
                 }
             };
@@ -158,7 +165,6 @@ impl FromIterator<Rule> for Rules {
                 }
             }
         }
-        all
     }
 }
 

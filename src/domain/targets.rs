@@ -32,6 +32,14 @@ impl SellerRules {
         Self { settings, stores, rules: rules.into_iter().collect() }
     }
 
+    /// The same with further rules, such as those of a SKU.
+    #[must_use]
+    pub fn with(&self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        let mut all = self.clone();
+        all.rules.extend(rules);
+        all
+    }
+
     /// The seller's settings.
     pub fn settings(&self) -> &SyncSettings {
         &self.settings
@@ -105,6 +113,11 @@ pub struct SkuListings<L> {
 }
 
 impl<L> SkuListings<L> {
+    /// The listings, in their order.
+    pub fn listings(&self) -> &[L] {
+        &self.listings
+    }
+
     /// The target of each listing; `None` where it is not pushed.
     pub fn targets(&self, levels: &Levels) -> impl Iterator<Item = (&L, Option<i64>)> {
         let targets = targets(self.mode, levels, &self.rules);

@@ -2,9 +2,11 @@
 use super::error::ApiError;
 use crate::domain::FieldError;
 use crate::domain::limits::MAX_BULK;
-use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use std::marker::PhantomData;
 
 /// How deeply one object may be nested; no documented one needs more than 4.
 const MAX_DEPTH: usize = 32;
@@ -39,23 +41,23 @@ pub fn items<'a>(bytes: &'a [u8], what: &str) -> Result<Vec<&'a RawValue>, ApiEr
         return Err(ApiError::field("", format!("must be a list of {what}")));
     }
     // It is a valid list, so the only possible error is that it is too long.
-    let items: Items<'a> =
+    let items: Bounded<&'a RawValue> =
         serde_json::from_str(whole).map_err(|_| ApiError::field("", format!("may have at most {MAX_BULK} {what}; send them in parts")))?;
     Ok(items.0)
 }
 
 /// At most [`MAX_BULK`] items of a list; reading stops at the first one too many.
-struct Items<'a>(Vec<&'a RawValue>);
+struct Bounded<T>(Vec<T>);
 
-impl<'a> Deserialize<'a> for Items<'a> {
+impl<'a, T: Deserialize<'a>> Deserialize<'a> for Bounded<T> {
     fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Self, D::Error> {
-        struct Bounded;
-        impl<'a> Visitor<'a> for Bounded {
-            type Value = Items<'a>;
+        struct Items<T>(PhantomData<T>);
+        impl<'a, T: Deserialize<'a>> Visitor<'a> for Items<T> {
+            type Value = Bounded<T>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, "a list of at most {MAX_BULK} items")
             }
-            fn visit_seq<S: SeqAccess<'a>>(self, mut list: S) -> Result<Items<'a>, S::Error> {
+            fn visit_seq<S: SeqAccess<'a>>(self, mut list: S) -> Result<Bounded<T>, S::Error> {
                 let mut items = Vec::new();
                 while let Some(item) = list.next_element()? {
                     if items.len() == MAX_BULK {
@@ -63,10 +65,10 @@ impl<'a> Deserialize<'a> for Items<'a> {
                     }
                     items.push(item);
                 }
-                Ok(Items(items))
+                Ok(Bounded(items))
             }
         }
-        from.deserialize_seq(Bounded)
+        from.deserialize_seq(Items(PhantomData))
     }
 }
 
@@ -88,6 +90,35 @@ pub fn object_at<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
         raw(bytes).map_err(JsonError::Syntax)?;
     }
     read.map_err(|error| JsonError::Field(FieldError::from_serde(error.path(), error.inner())))
+}
+
+/// Reads a JSON object, or a list of at most [`MAX_BULK`], in one pass. `None` if there is anything unusual about it: then
+/// [`object_at`] or [`items`] find out what, and may still accept it. `T` must be a struct that denies unknown fields and has
+/// no nested ones, so that nothing is kept that is not wanted.
+pub fn quick<T: DeserializeOwned>(bytes: &[u8]) -> Option<Vec<T>> {
+    match bytes.trim_ascii_start().first() {
+        Some(b'{') => serde_json::from_slice::<Object<T>>(bytes).ok().map(|object| vec![object.0]),
+        _ => serde_json::from_slice::<Bounded<Object<T>>>(bytes).ok().map(|list| list.0.into_iter().map(|object| object.0).collect()),
+    }
+}
+
+/// An object and nothing else; serde would also accept a list of the values in the order of the fields.
+struct Object<T>(T);
+
+impl<'a, T: Deserialize<'a>> Deserialize<'a> for Object<T> {
+    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'a, T: Deserialize<'a>> Visitor<'a> for Members<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'a>>(self, members: M) -> Result<Object<T>, M::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+        from.deserialize_map(Members(PhantomData))
+    }
 }
 
 /// What there is too much of in a JSON text, if anything. Counts without keeping anything, because serde would keep a million

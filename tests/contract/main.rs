@@ -21,6 +21,7 @@ mod rejection;
 mod removal;
 mod restarts;
 mod settle_time;
+mod setups;
 mod statements;
 mod stock_events;
 mod support;

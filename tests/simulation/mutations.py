@@ -47,6 +47,16 @@ MUTATIONS = {
         ],
         "an_increase_whose_answer_is_lost_is_not_applied_twice",
     ),
+    "stale setup": (
+        [
+            (
+                "src/db/ledger/setups.rs",
+                "known.version == *version)",
+                'known.version == *version || crate::planted("stale setup"))',
+            )
+        ],
+        "an_increase_follows_what_another_node_has_saved_before_the_event",
+    ),
     "no dedupe": (
         [
             (

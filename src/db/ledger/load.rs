@@ -1,21 +1,19 @@
 //! Loads the [`Book`]s of the sellers that a group of stock events concerns.
 mod since;
 
-use super::request::RecordRequest;
+use super::request::{RecordRequest, Repeats};
+use super::setups::Setups;
 use crate::db::connection::{Backend, Conn, on};
-use crate::db::pushes::PushRow;
-use crate::db::schema::{listings, pushes, rules, sellers, skus, stock_events, warehouses};
-use crate::db::scope::{of_sellers, waiting_increase};
+use crate::db::pushes::{PushRow, is_active, is_increase, is_waiting};
+use crate::db::schema::{sellers, skus, stock_events, stock_levels};
+use crate::db::scope::{levels_of_sku, of_sellers};
 use crate::db::sets::among_ids;
-use crate::db::settings::{RuleRow, SettingsRow};
-use crate::db::stores::StoreRow;
 use crate::db::{Error, Result, id_of};
 use crate::domain::ledger::{Book, Facts, InCount, NewEvent, Seen};
 use crate::domain::look_alikes::fold;
-use crate::domain::push::Addressee;
-use crate::domain::{ListingId, SellerId, StoreId, Timestamp, WarehouseCode};
+use crate::domain::{SellerId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The rows that a seller's events touch.
 #[derive(Default)]
@@ -51,7 +49,12 @@ impl Found {
 }
 
 /// The books of the requests' sellers; a deleted seller has none.
-pub(super) fn books(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTreeMap<SellerId, Book>> {
+pub(super) fn books(
+    conn: &mut Conn,
+    setups: &mut Setups,
+    requests: &[RecordRequest],
+    repeats: Repeats,
+) -> Result<BTreeMap<SellerId, Book>> {
     let mut wanted: BTreeMap<SellerId, Wanted> = BTreeMap::new();
     for request in requests {
         let wants = wanted.entry(request.seller).or_default();
@@ -60,17 +63,18 @@ pub(super) fn books(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTree
             wants.events.insert(new.event.event_id.to_string());
         }
     }
-    let mut found = sellers(conn, &wanted)?;
+    let mut found = sellers(conn, setups, &wanted)?;
     wanted.retain(|seller, _| found.0.contains_key(seller));
     if !wanted.is_empty() {
         stock(conn, &wanted, &mut found)?;
         look_alikes(conn, &wanted, &mut found)?;
         since::late_counts(conn, requests, &mut found.0)?;
-        seen_events(conn, &wanted, &mut found)?;
+        if repeats == Repeats::LookedFor {
+            seen_events(conn, &wanted, &mut found)?;
+        }
         let raised = raised(requests, &found);
         if !raised.is_empty() {
-            stores_and_rules(conn, &raised, &mut found)?;
-            listings_and_pushes(conn, &raised, &mut found)?;
+            listings_and_pushes(conn, setups, &raised, &mut found)?;
         }
     }
     Ok(found.0.into_iter().map(|(seller, facts)| (seller, Book::new(facts))).collect())
@@ -80,7 +84,7 @@ pub(super) fn books(conn: &mut Conn, requests: &[RecordRequest]) -> Result<BTree
 fn raised(requests: &[RecordRequest], found: &Found) -> BTreeMap<SellerId, BTreeSet<String>> {
     let mut raised: BTreeMap<SellerId, BTreeSet<String>> = BTreeMap::new();
     for request in requests {
-        let Some(settings) = found.0.get(&request.seller).map(|facts| &facts.settings) else { continue };
+        let Some(settings) = found.0.get(&request.seller).map(|facts| facts.setup.rules.settings()) else { continue };
         let triggers = |new: &&NewEvent| settings.is_incremental() && new.event.kind.triggers(settings.trigger_on_cancellation);
         for new in request.events.iter().filter(triggers) {
             raised.entry(request.seller).or_default().insert(new.event.sku.to_string());
@@ -89,79 +93,46 @@ fn raised(requests: &[RecordRequest], found: &Found) -> BTreeMap<SellerId, BTree
     raised
 }
 
-/// Sellers and settings. Locks the sellers in the order of their ids, so that two transactions never wait for each other
-/// and a change of settings comes either before an event or after it.
-fn sellers(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>) -> Result<Found> {
+/// The sellers and what they have set up. Locks the sellers in the order of their ids, so that two transactions never wait for
+/// each other and a change of their setup comes either before an event or after it.
+fn sellers(conn: &mut Conn, setups: &mut Setups, wanted: &BTreeMap<SellerId, Wanted>) -> Result<Found> {
     let query = sellers::table
-        .select((sellers::id, sellers::sku_count))
+        .select((sellers::id, sellers::sku_count, sellers::setup_version))
         .filter(among_ids(sellers::id, keys(wanted)))
         .filter(sellers::deleted_at.is_null())
         .order(sellers::id);
-    let counts: Vec<(Vec<u8>, i64)> = match &mut conn.backend {
+    let rows: Vec<(Vec<u8>, i64, i64)> = match &mut conn.backend {
         Backend::Sqlite(c) => query.load(c)?,
         Backend::Postgres(c) => query.for_update().load(c)?,
     };
-    let counts: HashMap<Vec<u8>, i64> = counts.into_iter().collect();
-    let mut found = BTreeMap::new();
-    if counts.is_empty() {
-        return Ok(Found(found));
+    let (mut counts, mut versions) = (BTreeMap::new(), BTreeMap::new());
+    for (key, sku_count, version) in rows {
+        let seller = id_of(&key, SellerId::from_bytes, "sellers.id")?;
+        counts.insert(seller, sku_count);
+        versions.insert(seller, version);
     }
-    let rows: Vec<SettingsRow> = on!(conn, c => of_sellers!(sync_settings, keys(wanted)).load(c)?);
-    for row in rows {
-        let Some(sku_count) = counts.get(&row.seller_id).copied() else { continue };
-        let seller = id_of(&row.seller_id, SellerId::from_bytes, "sync_settings.seller_id")?;
-        found.insert(seller, Facts::new(row.settings()?, sku_count));
-    }
-    Ok(Found(found))
+    let setups = setups.of(conn, &versions)?;
+    let facts = |(seller, setup)| Some((seller, Facts::new(setup, *counts.get(&seller)?)));
+    Ok(Found(setups.into_iter().filter_map(facts).collect()))
 }
 
-fn stores_and_rules(conn: &mut Conn, raised: &BTreeMap<SellerId, BTreeSet<String>>, found: &mut Found) -> Result<()> {
-    let rows: Vec<StoreRow> = on!(conn, c => of_sellers!(stores, keys(raised)).load(c)?);
-    for row in rows {
-        let key = row.seller_id.clone();
-        let store = row.store()?;
-        if let Some(facts) = found.of(&key)? {
-            facts.stores.push((store.rules(), store.is_held()));
-        }
-    }
-    // Two queries in one statement: for a single condition, both backends would scan all the rules of a seller.
-    let rows: Vec<RuleRow> = on!(conn, c => {
-        let of_skus = of_sellers!(rules.sku, pairs(raised, |skus| skus));
-        of_sellers!(rules, keys(raised)).filter(rules::sku.is_null()).union_all(of_skus).load(c)?
-    });
-    for row in rows {
-        if let Some(facts) = found.of(&row.seller_id)? {
-            facts.rules.push(row.rule()?);
-        }
-    }
-    Ok(())
-}
-
+/// Which SKUs exist, and what is available of them.
 fn stock(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut Found) -> Result<()> {
-    type Level = (Vec<u8>, String, String, i64, Option<Timestamp>);
-    let rows: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(warehouses, keys(wanted))
-        .select((warehouses::seller_id, warehouses::code)).load(c)?);
-    for (key, code) in rows {
-        if let Some(facts) = found.of(&key)? {
-            facts.warehouses.insert(WarehouseCode::parse(&code).map_err(Error::Corrupt)?);
-        }
-    }
-    let rows: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(skus.sku, pairs(wanted, |w| &w.skus))
-        .select((skus::seller_id, skus::sku)).load(c)?);
-    for (key, sku) in rows {
-        if let Some(facts) = found.of(&key)? {
-            facts.skus.insert(sku);
-        }
-    }
-    let rows: Vec<Level> = on!(conn, c => of_sellers!(stock_levels.sku, pairs(wanted, |w| &w.skus)).load(c)?);
-    for (key, sku, code, available, counted_at) in rows {
-        if let Some(facts) = found.of(&key)? {
+    type Level = (String, i64, Option<Timestamp>);
+    let rows: Vec<(Vec<u8>, String, Option<Level>)> = on!(conn, c => of_sellers!(skus.sku, pairs(wanted, |w| &w.skus))
+        .left_join(levels_of_sku!())
+        .select((skus::seller_id, skus::sku, (stock_levels::warehouse, stock_levels::available, stock_levels::counted_at).nullable()))
+        .load(c)?);
+    for (key, sku, level) in rows {
+        let Some(facts) = found.of(&key)? else { continue };
+        if let Some((code, available, counted_at)) = level {
             let code = WarehouseCode::parse(&code).map_err(Error::Corrupt)?;
             if let Some(counted_at) = counted_at {
                 facts.counted.entry(sku.clone()).or_default().insert(code.clone(), counted_at);
             }
-            facts.levels.entry(sku).or_default().insert(code, available);
+            facts.levels.entry(sku.clone()).or_default().insert(code, available);
         }
+        facts.skus.insert(sku);
     }
     Ok(())
 }
@@ -218,25 +189,28 @@ fn seen_events(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut
     Ok(())
 }
 
-/// Listings of these SKUs, by store, and the increases that wait for them.
-fn listings_and_pushes(conn: &mut Conn, raised: &BTreeMap<SellerId, BTreeSet<String>>, found: &mut Found) -> Result<()> {
-    type Listed = (Vec<u8>, Vec<u8>, Vec<u8>, String, String, Option<String>);
-    let columns = (listings::seller_id, listings::store_id, listings::id, listings::sku, listings::external_id, listings::extra);
-    let mut rows: Vec<(Listed, Option<PushRow>)> = on!(conn, c => of_sellers!(listings.sku, pairs(raised, |skus| skus))
-        .left_join(waiting_increase!()).select((columns, pushes::all_columns.nullable())).load(c)?);
-    // Sorted by store here: to return them in order, SQLite would scan all the sellers' listings.
-    rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let mut last = Vec::new();
-    for ((key, store, id, sku, external_id, extra), waiting) in rows {
-        let Some(facts) = found.of(&key)? else { continue };
-        let store_id = id_of(&store, StoreId::from_bytes, "listings.store_id")?;
-        let listing_id = id_of(&id, ListingId::from_bytes, "listings.id")?;
-        if last != id {
-            let to = Addressee { store_id, listing_id, sku: sku.clone(), external_id, extra };
-            facts.listings.entry(sku).or_default().push(to);
-            last = id;
+/// Listings of these SKUs, and the increases that wait for them.
+fn listings_and_pushes(
+    conn: &mut Conn,
+    setups: &mut Setups,
+    raised: &BTreeMap<SellerId, BTreeSet<String>>,
+    found: &mut Found,
+) -> Result<()> {
+    let mut ids: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for (seller, sku, of_sku) in setups.listings(conn, raised)? {
+        ids.extend(of_sku.listings().iter().map(|to| (seller.bytes(), to.listing_id.bytes())));
+        if let Some(facts) = found.0.get_mut(&seller) {
+            facts.listings.insert(sku, of_sku);
         }
-        if let Some(row) = waiting {
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<PushRow> = on!(conn, c => of_sellers!(pushes.listing_id, ids.iter().cloned())
+        .filter(is_active()).filter(is_waiting()).filter(is_increase()).load(c)?);
+    for row in rows {
+        let key = row.seller_id.clone();
+        if let Some(facts) = found.of(&key)? {
             facts.pushes.push(row.push()?);
         }
     }

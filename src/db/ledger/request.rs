@@ -25,3 +25,13 @@ pub struct Recorded {
     /// How many listings its events concern, which is what they cost beside themselves.
     pub listings: usize,
 }
+
+/// Whether events may have been recorded before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::db) enum Repeats {
+    /// Those that were are looked for.
+    LookedFor,
+    /// Nobody looks. If one was recorded before, recording fails with [`Error::Conflict`](crate::db::Error), and nothing may be
+    /// committed.
+    NotExpected,
+}

@@ -1,7 +1,7 @@
 //! A push as a row.
 use super::codes::{kind_code, kind_of, resolution_code, resolution_of, state_code, state_of};
-use crate::db::kept::inserts;
-use crate::db::{Error, Result, id_of};
+use crate::db::kept::{inserted, put};
+use crate::db::{Conn, Error, Result, id_of};
 use crate::domain::push::{Invalid, Push, Record};
 use crate::domain::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
@@ -118,9 +118,8 @@ impl From<Invalid> for Error {
     }
 }
 
-inserts! {
-    /// Adds pushes, or saves changed ones.
-    pub(in crate::db) fn put_pushes(&[PushRow]) into "pushes"
+inserted! {
+    PushRow, into "pushes"
     "ON CONFLICT (seller_id, id) DO UPDATE SET quantity = excluded.quantity, state = excluded.state, attempts = \
     excluded.attempts, reason = excluded.reason, next_step = excluded.next_step, raw_answer = excluded.raw_answer, \
     updated_at = excluded.updated_at, due_at = excluded.due_at, confirmed_at = excluded.confirmed_at, call_id = \
@@ -132,6 +131,11 @@ inserts! {
     raw_answer: Nullable<Text>, created_at: BigInt, updated_at: BigInt, due_at: Nullable<BigInt>, confirmed_at: Nullable<BigInt>,
     call_id: Nullable<Binary>, base: Nullable<BigInt>, resolution: Nullable<SmallInt>, failing_since: Nullable<BigInt>, batch_limit:
     Nullable<Integer>, cancel_requested: Bool, run_id: Nullable<Binary>, in_doubt: Bool, contained: Bool, cause: Nullable<Text>
+}
+
+/// Adds pushes, or saves changed ones.
+pub(in crate::db) fn put_pushes(conn: &mut Conn, rows: &[PushRow]) -> Result<()> {
+    put(conn, rows)
 }
 
 pub(in crate::db) fn read_pushes(rows: Vec<PushRow>) -> Result<Vec<Push>> {

@@ -6,7 +6,7 @@ mod written;
 use super::*;
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::push::PushState;
-use crate::domain::settings::Frequency;
+use crate::domain::settings::{Frequency, StoreRules, SyncSettings};
 use crate::domain::stock::EventKind::{self, *};
 use crate::domain::{Sku, StoreId};
 use proptest::prelude::*;
@@ -48,14 +48,17 @@ fn store(percent: f64) -> StoreRules {
     StoreRules { store_id: StoreId::new(at(0)), share: Share::from_percent(percent), sync_enabled: true, warehouses: None }
 }
 
+fn incremental(mode: AllocationMode) -> SyncSettings {
+    SyncSettings { auto_sync: true, frequency: Frequency::Incremental, allocation_mode: mode, ..SyncSettings::new(chrono_tz::UTC, at(0)) }
+}
+
 /// An incremental seller with the SKU A, listed once in each of these stores.
 fn facts(mode: AllocationMode, stores: &[(StoreRules, bool)]) -> Facts {
-    let settings = SyncSettings {
-        auto_sync: true,
-        frequency: Frequency::Incremental,
-        allocation_mode: mode,
-        ..SyncSettings::new(chrono_tz::UTC, at(0))
-    };
+    facts_under(incremental(mode), stores)
+}
+
+/// As [`facts`], with these settings.
+fn facts_under(settings: SyncSettings, stores: &[(StoreRules, bool)]) -> Facts {
     let listed = |(n, (store, _)): (usize, &(StoreRules, bool))| Addressee {
         store_id: store.store_id,
         listing_id: ListingId::new(at(0)),
@@ -63,13 +66,18 @@ fn facts(mode: AllocationMode, stores: &[(StoreRules, bool)]) -> Facts {
         external_id: n.to_string(),
         extra: None,
     };
+    let rules = SellerRules::new(settings, stores.to_vec(), []);
+    let listings = rules.listings_of("A", stores.iter().enumerate().map(listed).map(|to| (to.store_id, to)));
+    let warehouses = HashSet::from([WarehouseCode::main(), WarehouseCode::parse("east").unwrap()]);
     Facts {
-        stores: stores.to_vec(),
-        warehouses: HashSet::from([WarehouseCode::main(), WarehouseCode::parse("east").unwrap()]),
         skus: HashSet::from(["A".to_owned()]),
-        listings: HashMap::from([("A".to_owned(), stores.iter().enumerate().map(listed).collect())]),
-        ..Facts::new(settings, 1)
+        listings: HashMap::from([("A".to_owned(), Arc::new(listings))]),
+        ..Facts::new(Arc::new(Setup { rules, warehouses }), 1)
     }
+}
+
+fn only_listing(facts: &Facts) -> Addressee {
+    facts.listings["A"].listings()[0].clone()
 }
 
 fn one_store() -> Facts {
@@ -82,7 +90,7 @@ fn with_level(facts: Facts, available: i64) -> Facts {
 
 /// The units of each listing's increase, in the order of the listings, after these events were accepted.
 fn increases(facts: Facts, events: &[(EventKind, i64)]) -> Vec<Option<i64>> {
-    let listings: Vec<ListingId> = facts.listings.values().flatten().map(|to| to.listing_id).collect();
+    let listings: Vec<ListingId> = facts.listings.values().flat_map(|of_sku| of_sku.listings()).map(|to| to.listing_id).collect();
     let mut book = Book::new(facts);
     for (n, (kind, quantity)) in events.iter().enumerate() {
         let result = book.apply(&event(&n.to_string(), *kind, *quantity), at(1), LIMITS);
@@ -180,17 +188,17 @@ fn a_sale_pushes_nothing_and_a_cancellation_only_where_it_is_a_trigger() {
     assert_eq!(increases(start(), &[(Sale, 2)]), [None]);
     assert_eq!(increases(start(), &[(Sale, 2), (Cancellation, 2)]), [None]);
     assert_eq!(increases(start(), &[(Count, 3)]), [None], "a count that lowers the level");
-    let mut trigger = start();
-    trigger.settings.trigger_on_cancellation = true;
+    let settings = SyncSettings { trigger_on_cancellation: true, ..incremental(AllocationMode::Shared) };
+    let trigger = with_level(facts_under(settings, &[(store(100.0), false)]), 5);
     assert_eq!(increases(trigger, &[(Cancellation, 2)]), [Some(2)]);
 }
 
 #[test]
 fn without_incremental_synchronization_levels_change_and_nothing_is_pushed() {
     for change in [|s: &mut SyncSettings| s.auto_sync = false, |s: &mut SyncSettings| s.frequency = Frequency::TimedFull] {
-        let mut facts = one_store();
-        change(&mut facts.settings);
-        let mut book = Book::new(facts);
+        let mut settings = incremental(AllocationMode::Shared);
+        change(&mut settings);
+        let mut book = Book::new(facts_under(settings, &[(store(100.0), false)]));
         book.apply(&event("1", Purchase, 5), at(1), LIMITS);
         let changes = book.changes();
         assert_eq!((changes.levels.len(), changes.pushes), (1, Vec::new()));
@@ -230,7 +238,7 @@ fn an_increase_is_merged_into_one_that_waits_and_never_into_one_that_is_being_se
         (Cancelled, false),
     ] {
         let mut facts = one_store();
-        let there = Push::increase(facts.listings["A"][0].clone(), 3, at(1), false).in_state(state);
+        let there = Push::increase(only_listing(&facts), 3, at(1), false).in_state(state);
         facts.pushes = vec![there.clone()];
         let mut book = Book::new(facts);
         book.apply(&event("1", Purchase, 4), at(2), LIMITS);
@@ -244,7 +252,7 @@ fn an_increase_is_merged_into_one_that_waits_and_never_into_one_that_is_being_se
 #[test]
 fn an_increase_is_never_merged_into_an_overwrite() {
     let mut facts = one_store();
-    let there = Push::overwrite(facts.listings["A"][0].clone(), at(1), None, None, false);
+    let there = Push::overwrite(only_listing(&facts), at(1), None, None, false);
     facts.pushes = vec![there.clone()];
     let mut book = Book::new(facts);
     book.apply(&event("1", Purchase, 4), at(2), LIMITS);
@@ -301,10 +309,9 @@ proptest! {
         let mode = if exclusive { AllocationMode::Exclusive } else { AllocationMode::Shared };
         let stores: Vec<_> =
             shares.iter().map(|share| (StoreRules { share: Share::from_hundredths(*share), ..store(0.0) }, false)).collect();
-        let mut facts = with_level(facts(mode, &stores), start);
-        facts.settings.buffer = buffer;
-        let rules = SellerRules::new(facts.settings.clone(), facts.stores.clone(), []);
-        let listings = rules.listings_of("A", facts.listings["A"].iter().map(|to| (to.store_id, to.listing_id)));
+        let facts = with_level(facts_under(SyncSettings { buffer, ..incremental(mode) }, &stores), start);
+        let of_sku = facts.listings["A"].listings().iter().map(|to| (to.store_id, to.listing_id));
+        let listings = facts.setup.rules.listings_of("A", of_sku);
         let mut levels = facts.levels["A"].clone();
         let target = |levels: &Levels| listings.targets(levels).map(|(id, target)| (*id, target.unwrap())).collect::<BTreeMap<_, _>>();
         let first = target(&levels);

@@ -9,9 +9,8 @@ fn an_event_may_refuse_to_create_its_sku_and_a_seller_may_forbid_it() {
     let known = NewEvent { may_create_sku: false, ..event("2", Purchase, 1) };
     assert_eq!(book.apply(&known, at(1), LIMITS), accepted(1));
     assert_eq!(book.apply(&of_sku("B", event("1", Purchase, 1)), at(2), LIMITS), accepted(2), "the id is still free");
-    let mut facts = one_store();
-    facts.settings.create_skus = false;
-    let mut book = Book::new(facts);
+    let settings = SyncSettings { create_skus: false, ..incremental(AllocationMode::Shared) };
+    let mut book = Book::new(facts_under(settings, &[(store(100.0), false)]));
     assert_eq!(refusal(&book.apply(&of_sku("B", event("1", Purchase, 1)), at(1), LIMITS)), ("/sku", false));
     assert_eq!(book.apply(&event("2", Purchase, 1), at(1), LIMITS), accepted(1));
     assert!(book.changes().new_skus.is_empty());

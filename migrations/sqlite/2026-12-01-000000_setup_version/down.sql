@@ -1,0 +1,16 @@
+DROP TRIGGER sync_settings_setup_insert;
+DROP TRIGGER sync_settings_setup_delete;
+DROP TRIGGER sync_settings_setup_update;
+DROP TRIGGER stores_setup_insert;
+DROP TRIGGER stores_setup_delete;
+DROP TRIGGER stores_setup_update;
+DROP TRIGGER rules_setup_insert;
+DROP TRIGGER rules_setup_delete;
+DROP TRIGGER rules_setup_update;
+DROP TRIGGER warehouses_setup_insert;
+DROP TRIGGER warehouses_setup_delete;
+DROP TRIGGER warehouses_setup_update;
+DROP TRIGGER listings_setup_insert;
+DROP TRIGGER listings_setup_delete;
+DROP TRIGGER listings_setup_update;
+ALTER TABLE sellers DROP COLUMN setup_version;

@@ -1,0 +1,189 @@
+//! What sellers have set up, remembered from one group of stock events to the next.
+//!
+//! What was read under one `setup_version` of a seller holds for as long as the seller has it: triggers draw another number
+//! with every change. The version is read with the seller's row, which stays locked until the events are committed.
+use crate::db::connection::{Conn, on};
+use crate::db::schema::{listings, rules, warehouses};
+use crate::db::scope::of_sellers;
+use crate::db::settings::{RuleRow, SettingsRow};
+use crate::db::stores::StoreRow;
+use crate::db::{Error, Result, id_of};
+use crate::domain::ledger::Setup;
+use crate::domain::push::Addressee;
+use crate::domain::settings::{Rule, StoreRules, SyncSettings};
+use crate::domain::targets::{SellerRules, SkuListings};
+use crate::domain::{ListingId, SellerId, StoreId, WarehouseCode};
+use diesel::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// The most listings that are remembered, some 250 bytes each.
+const MAX_LISTINGS: usize = 30_000;
+/// The most sellers that are remembered, some 500 bytes each.
+const MAX_SELLERS: usize = 10_000;
+
+/// What is remembered of sellers.
+#[derive(Default)]
+pub(in crate::db) struct Setups {
+    sellers: HashMap<SellerId, Known>,
+    listings: usize,
+}
+
+/// What is known of a seller.
+struct Known {
+    version: i64,
+    setup: Arc<Setup>,
+    /// The listings of some SKUs.
+    listings: HashMap<String, Arc<SkuListings<Addressee>>>,
+}
+
+impl Known {
+    fn listing_count(&self) -> usize {
+        self.listings.values().map(|of_sku| of_sku.listings().len().max(1)).sum()
+    }
+}
+
+/// What is read of a seller whose setup is not known.
+#[derive(Default)]
+struct Read {
+    settings: Option<SyncSettings>,
+    warehouses: HashSet<WarehouseCode>,
+    stores: Vec<(StoreRules, bool)>,
+    rules: Vec<Rule>,
+}
+
+impl Setups {
+    /// The setups of these sellers, each given with its version. One whose settings are missing is being deleted.
+    pub(super) fn of(&mut self, conn: &mut Conn, versions: &BTreeMap<SellerId, i64>) -> Result<BTreeMap<SellerId, Arc<Setup>>> {
+        let is_current = |known: Option<&Known>, version: &i64| known.is_some_and(|known| known.version == *version);
+        let mut read: BTreeMap<SellerId, Read> = BTreeMap::new();
+        for (seller, version) in versions {
+            if !is_current(self.sellers.get(seller), version) {
+                self.forget(*seller);
+                read.insert(*seller, Read::default());
+            }
+        }
+        if !read.is_empty() {
+            if self.sellers.len() + read.len() > MAX_SELLERS {
+                *self = Self::default();
+                // Those that were known are read as well.
+                read = versions.keys().map(|seller| (*seller, Read::default())).collect();
+            }
+            self.learn(conn, read, versions)?;
+        }
+        Ok(versions.keys().filter_map(|seller| Some((*seller, Arc::clone(&self.sellers.get(seller)?.setup)))).collect())
+    }
+
+    fn forget(&mut self, seller: SellerId) {
+        if let Some(known) = self.sellers.remove(&seller) {
+            self.listings -= known.listing_count();
+        }
+    }
+
+    fn learn(&mut self, conn: &mut Conn, mut read: BTreeMap<SellerId, Read>, versions: &BTreeMap<SellerId, i64>) -> Result<()> {
+        let keys: Vec<Vec<u8>> = read.keys().map(SellerId::bytes).collect();
+        let mut of = |key: &[u8], note: &mut dyn FnMut(&mut Read)| -> Result<()> {
+            if let Some(read) = read.get_mut(&id_of(key, SellerId::from_bytes, "seller_id")?) {
+                note(read);
+            }
+            Ok(())
+        };
+        let rows: Vec<SettingsRow> = on!(conn, c => of_sellers!(sync_settings, keys.clone()).load(c)?);
+        for row in rows {
+            let settings = row.settings()?;
+            of(&row.seller_id, &mut |read| read.settings = Some(settings.clone()))?;
+        }
+        let rows: Vec<(Vec<u8>, String)> =
+            on!(conn, c => of_sellers!(warehouses, keys.clone()).select((warehouses::seller_id, warehouses::code)).load(c)?);
+        for (key, code) in rows {
+            let code = WarehouseCode::parse(&code).map_err(Error::Corrupt)?;
+            of(&key, &mut |read| read.warehouses.extend([code.clone()]))?;
+        }
+        let rows: Vec<StoreRow> = on!(conn, c => of_sellers!(stores, keys.clone()).load(c)?);
+        for row in rows {
+            let key = row.seller_id.clone();
+            let store = row.store()?;
+            of(&key, &mut |read| read.stores.push((store.rules(), store.is_held())))?;
+        }
+        let rows: Vec<RuleRow> = on!(conn, c => of_sellers!(rules, keys).filter(rules::sku.is_null()).load(c)?);
+        for row in rows {
+            let rule = row.rule()?;
+            of(&row.seller_id, &mut |read| read.rules.push(rule.clone()))?;
+        }
+        for (seller, Read { settings, warehouses, stores, rules }) in read {
+            let (Some(settings), Some(version)) = (settings, versions.get(&seller).copied()) else { continue };
+            let setup = Arc::new(Setup { rules: SellerRules::new(settings, stores, rules), warehouses });
+            self.sellers.insert(seller, Known { version, setup, listings: HashMap::new() });
+        }
+        Ok(())
+    }
+
+    /// The listings of these SKUs of sellers whose setups were just asked for. A SKU without listings is missing.
+    pub(super) fn listings(
+        &mut self,
+        conn: &mut Conn,
+        wanted: &BTreeMap<SellerId, BTreeSet<String>>,
+    ) -> Result<Vec<(SellerId, String, Arc<SkuListings<Addressee>>)>> {
+        let is_known =
+            |seller: &SellerId, sku: &String| self.sellers.get(seller).is_some_and(|known: &Known| known.listings.contains_key(sku));
+        let unknown = |(seller, skus): (&SellerId, &BTreeSet<String>)| {
+            let unknown: BTreeSet<String> = skus.iter().filter(|sku| !is_known(seller, sku)).cloned().collect();
+            (!unknown.is_empty()).then_some((*seller, unknown))
+        };
+        let unknown: BTreeMap<SellerId, BTreeSet<String>> = wanted.iter().filter_map(unknown).collect();
+        let mut found = Vec::new();
+        if !unknown.is_empty() {
+            if self.listings > MAX_LISTINGS {
+                self.sellers.values_mut().for_each(|known| known.listings.clear());
+                self.listings = 0;
+                return self.listings(conn, wanted);
+            }
+            self.learn_listings(conn, unknown)?;
+        }
+        for (seller, skus) in wanted {
+            let Some(known) = self.sellers.get(seller) else { continue };
+            found.extend(skus.iter().filter_map(|sku| Some((*seller, sku.clone(), Arc::clone(known.listings.get(sku)?)))));
+        }
+        found.retain(|(_, _, of_sku)| !of_sku.listings().is_empty());
+        Ok(found)
+    }
+
+    fn learn_listings(&mut self, conn: &mut Conn, unknown: BTreeMap<SellerId, BTreeSet<String>>) -> Result<()> {
+        type Listed = (Vec<u8>, Vec<u8>, Vec<u8>, String, String, Option<String>);
+        let pairs = || unknown.iter().flat_map(|(seller, skus)| skus.iter().map(|sku| (seller.bytes(), sku.clone())));
+        let mut own: HashMap<(SellerId, String), Vec<Rule>> = HashMap::new();
+        let rows: Vec<RuleRow> = on!(conn, c => of_sellers!(rules.sku, pairs()).load(c)?);
+        for row in rows {
+            let (seller, rule) = (id_of(&row.seller_id, SellerId::from_bytes, "rules.seller_id")?, row.rule()?);
+            if let Some(sku) = &rule.sku {
+                own.entry((seller, sku.to_string())).or_default().push(rule);
+            }
+        }
+        let columns = (listings::seller_id, listings::store_id, listings::id, listings::sku, listings::external_id, listings::extra);
+        let mut rows: Vec<Listed> = on!(conn, c => of_sellers!(listings.sku, pairs()).select(columns).load(c)?);
+        // Sorted by store here: to return them in order, SQLite would scan all the sellers' listings.
+        rows.sort_unstable();
+        let mut listed: HashMap<(SellerId, String), Vec<Addressee>> = HashMap::new();
+        for (key, store, id, sku, external_id, extra) in rows {
+            let seller = id_of(&key, SellerId::from_bytes, "listings.seller_id")?;
+            let store_id = id_of(&store, StoreId::from_bytes, "listings.store_id")?;
+            let listing_id = id_of(&id, ListingId::from_bytes, "listings.id")?;
+            let to = Addressee { store_id, listing_id, sku: sku.clone(), external_id, extra };
+            listed.entry((seller, sku)).or_default().push(to);
+        }
+        for (seller, skus) in unknown {
+            let Some(known) = self.sellers.get_mut(&seller) else { continue };
+            for sku in skus {
+                let place = (seller, sku);
+                let listed = listed.remove(&place).unwrap_or_default().into_iter().map(|to| (to.store_id, to));
+                let of_sku = match own.remove(&place) {
+                    Some(own) => known.setup.rules.with(own).listings_of(&place.1, listed),
+                    None => known.setup.rules.listings_of(&place.1, listed),
+                };
+                self.listings += of_sku.listings().len().max(1);
+                known.listings.insert(place.1, Arc::new(of_sku));
+            }
+        }
+        Ok(())
+    }
+}

@@ -9,6 +9,7 @@ use crate::http::{self, AppState, bodies::Bodies, console::Console, quota::Quota
 use crate::platforms::client::Client;
 use crate::platforms::limits::Limits;
 use crate::platforms::transport::HttpTransport;
+use crate::service::credentials::{self, Openable};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
@@ -24,6 +25,8 @@ const MAX_CONNECTIONS_PER_WORKER: usize = 10_000;
 /// How long a start waits for a database server that does not answer.
 const MAX_DATABASE_WAIT: Duration = Duration::from_secs(60);
 const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a start waits for the stored credentials.
+const MAX_CREDENTIALS_WAIT: Duration = Duration::from_secs(5);
 
 /// A running service.
 pub struct Service {
@@ -79,14 +82,16 @@ fn with_cure(error: &db::Error) -> anyhow::Error {
 /// Starts all parts of the service. Must be called inside an actix system.
 ///
 /// # Errors
-/// If the address is in use, the credential key cannot be loaded, or TLS cannot be set up.
+/// If the address is in use, the credential key cannot be loaded or opens none of the stored credentials, or TLS cannot be set up.
 pub async fn start(config: &Config) -> anyhow::Result<Service> {
     let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let sealer = Arc::new(config.sealer()?);
-    warn_of_files_and_keys(config, &sealer);
+    warn_of_open_files(config);
     let clock = Clock::system();
     let db = Db::open(&config.db);
+    check_credential_key(&db, &sealer).await?;
+    actix_web::rt::spawn(credentials::keep_marked(db.clone(), Arc::clone(&sealer), clock.clone()));
     let transport = HttpTransport::new(config.http.allow_private_targets).map_err(anyhow::Error::msg)?;
     let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), config.request_timeout, clock.clone());
     let deps = Deps::new(db.clone(), client, clock.clone(), sealer, config.actors.clone());
@@ -130,25 +135,23 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     Ok(Service { address, handle, server, stop, stop_within: config.actors.stop_within })
 }
 
-/// Logs, in time, what the operator should know about files with secrets and about the credential key.
-fn warn_of_files_and_keys(config: &Config, sealer: &Arc<Sealer>) {
+/// Logs which files with secrets others than their owner may open.
+fn warn_of_open_files(config: &Config) {
     for (file, mode) in config.files_open_to_others() {
         tracing::warn!(path = %file.display(), mode, "this file holds secrets, and others than its owner may open it; run chmod 600 on it");
     }
-    let (url, sealer) = (config.db.url.clone(), Arc::clone(sealer));
-    // Not waited for: the service starts without its database, too.
-    tokio::task::spawn_blocking(move || {
-        match db::Conn::establish(&url).and_then(|mut conn| db::fleet::sealed_under_another_key(&mut conn, &sealer)) {
-            Ok(0) => {}
-            Ok(stores) => {
-                tracing::error!(
-                    stores,
-                    "the credentials of stores were sealed under another key, so nothing is sent to them; give that key as credential_key_previous"
-                );
-            }
-            Err(error) => tracing::debug!(%error, "could not look for credentials that were sealed under another key"),
-        }
-    });
+}
+
+/// Refuses a key that opens none of the stored credentials: nothing could be sent to any store that has some. A database that
+/// does not answer is not waited for, because the service starts without it, too.
+async fn check_credential_key(db: &Db, sealer: &Arc<Sealer>) -> anyhow::Result<()> {
+    match tokio::time::timeout(MAX_CREDENTIALS_WAIT, credentials::look(db, sealer)).await {
+        Ok(Ok(Openable { opened: 0, unopened })) if unopened > 0 => anyhow::bail!(
+            "the credential key opens none of the stored credentials ({unopened} of {unopened}); start with the key under which they were encrypted, \
+             as credential_key or, beside a new one, as credential_key_previous"
+        ),
+        _ => Ok(()),
+    }
 }
 
 impl Service {

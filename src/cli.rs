@@ -29,6 +29,7 @@ enum Command {
     /// Reseal all stores' credentials with the current credential key; the service may keep running.
     Reseal(Settings),
     /// Run the simulated platform, with faults on demand.
+    #[command(after_help = simulator::args::CONTROL)]
     SimulatePlatform(simulator::args::Args),
     /// Send synthetic stock events to a running service and check what a running simulated platform shows afterwards.
     Load(Box<loadgen::Args>),

@@ -2,6 +2,8 @@
 //! platform, three sellers with different settings, and a steady flow of stock events over HTTP.
 //!
 //! It talks to the service only through the HTTP interface, as an outside client does.
+mod status;
+
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::simulator::{Faults, Misbehavior, Simulator, serve};
@@ -13,7 +15,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use std::io::IsTerminal;
+use status::{Rates, StatusLine};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +24,10 @@ use std::time::Duration;
 const SKUS: usize = 12;
 /// Units of each SKU at the start.
 const INITIAL_QUANTITY: i64 = 100;
+/// A store that shows less than this of a SKU sells none of it; it is restocked instead.
+const LOW: i64 = 15;
+/// Units of such a purchase.
+const RESTOCKED: i64 = 40;
 /// Time zone of the seller with timed full coverage.
 const ZONE: chrono_tz::Tz = chrono_tz::Asia::Taipei;
 /// How long to wait at the end for pushes that are still under way.
@@ -85,6 +91,14 @@ struct DemoSeller {
     key: String,
     /// The names of the seller's stores at the platform.
     stores: Vec<String>,
+}
+
+impl DemoSeller {
+    /// What the seller's stores show of the first SKU: "Ada 100/60/35".
+    fn shows(&self, platform: &Simulator) -> String {
+        let shown: Vec<String> = self.stores.iter().map(|store| platform.quantity(store, &listing(1)).to_string()).collect();
+        format!("{} {}", self.name.split(',').next().unwrap_or_default(), shown.join("/"))
+    }
 }
 
 /// Runs the demo until Ctrl-C, or for as long as `args` say.
@@ -243,28 +257,6 @@ fn introduce(api: &Api, operator: &str, platform: &str, folder: &std::path::Path
     println!("  curl -s -H 'Authorization: Bearer {operator}' {}/admin/overview\n", api.base);
 }
 
-/// One line that is written anew each second. On a terminal it is cut to its width: a line that wraps could not be written
-/// over, and would scroll the keys away.
-struct StatusLine(Option<indicatif::ProgressBar>);
-
-impl StatusLine {
-    fn new() -> Self {
-        let style = indicatif::ProgressStyle::with_template("{wide_msg}");
-        let bar = || Some(indicatif::ProgressBar::new_spinner().with_style(style.ok()?));
-        Self(if std::io::stdout().is_terminal() { bar() } else { None })
-    }
-
-    fn show(&self, line: String) {
-        match &self.0 {
-            Some(bar) => {
-                bar.set_message(line);
-                bar.tick();
-            }
-            None => println!("{line}"),
-        }
-    }
-}
-
 /// Sends stock events until cancelled, and prints a line of live figures every second.
 async fn flow(api: &Api, operator: &str, platform: &Simulator, sellers: &[DemoSeller], rate: u32) -> anyhow::Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(rand::random());
@@ -272,11 +264,12 @@ async fn flow(api: &Api, operator: &str, platform: &Simulator, sellers: &[DemoSe
     let kinds = ["purchase", "purchase", "return", "sale", "sale", "sale", "adjustment"];
     let mut tick = tokio::time::interval(Duration::from_secs(1) / rate);
     let (mut accepted, mut number) = (0u64, 0u64);
+    let mut rates = Rates::new(platform.stats().items);
     loop {
         tick.tick().await;
         number += 1;
         let Some(seller) = sellers.choose(&mut rng) else { return Ok(()) };
-        let kind = kinds.choose(&mut rng).copied().unwrap_or("purchase");
+        let mut kind = kinds.choose(&mut rng).copied().unwrap_or("purchase");
         let size: i64 = rng.random_range(1..=9);
         let mut quantity = if kind == "adjustment" && rng.random() { -size } else { size };
         let item = rng.random_range(1..=SKUS);
@@ -284,33 +277,34 @@ async fn flow(api: &Api, operator: &str, platform: &Simulator, sellers: &[DemoSe
             // A store sells what it shows, and shows less afterwards; then the seller's system reports the sale.
             let Some(store) = seller.stores.choose(&mut rng) else { continue };
             let listing = listing(item);
-            quantity = quantity.min(platform.quantity(store, &listing));
-            if quantity < 1 {
+            let left = platform.quantity(store, &listing);
+            if left < 1 {
+                // It was never overwritten yet.
                 continue;
             }
-            platform.sell(store, &listing, quantity);
+            if left < LOW {
+                // It would be sold out: at high rates, sales would outrun the increases. It is restocked instead.
+                (kind, quantity) = ("purchase", RESTOCKED);
+            } else {
+                quantity = quantity.min(left);
+                platform.sell(store, &listing, quantity);
+            }
         }
         let event = json!({"event_id": format!("demo-{number}"), "sku": sku(item), "kind": kind, "quantity": quantity});
         match api.post("/v1/stock-events", &seller.key, event).await {
             Ok(_) => accepted += 1,
             Err(error) => tracing::warn!(%error, "a stock event could not be sent"),
         }
-        if number.is_multiple_of(u64::from(rate)) {
+        if let Some((events_per_second, updates_per_second)) = rates.after_a_second(accepted, platform.stats().items) {
             let overview = api.get("/admin/overview", operator).await?;
             let waiting = overview.pointer("/queue_depth/simulated").and_then(Value::as_i64).unwrap_or(0);
-            let rate = |field: &str| overview.get(field).and_then(Value::as_f64).unwrap_or(0.0);
             let stats = platform.stats();
-            let shown: Vec<String> = sellers
-                .iter()
-                .map(|s| s.stores.iter().map(|store| platform.quantity(store, &listing(1)).to_string()).collect::<Vec<_>>().join("/"))
-                .collect();
+            let shown: Vec<String> = sellers.iter().map(|seller| seller.shows(platform)).collect();
             status.show(format!(
-                "{accepted} events, {:.0}/s · {:.0} pushes/s · {waiting} waiting · {} calls, {} repeated · SKU-01 shows {}",
-                rate("events_per_second"),
-                rate("pushes_per_second"),
+                "{accepted} events, {events_per_second:.0}/s · {updates_per_second:.0} updates/s · {waiting} waiting · {} calls, {} repeated · SKU-01 shows {}",
                 stats.calls,
                 stats.repeats,
-                shown.join("  ")
+                shown.join(", ")
             ));
         }
     }

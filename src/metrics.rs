@@ -58,6 +58,8 @@ pub struct Metrics {
     pub overdue_run: Gauge,
     /// How long the sync run that has been open longest has been so, in seconds.
     pub oldest_open_run: Gauge,
+    /// Stores whose credentials cannot be opened.
+    pub unreadable_credentials: IntGauge,
     /// From a request with stock events until a lane takes up its first event.
     pub stock_events_wait: Times,
     /// From any other write until a lane takes it up.
@@ -119,6 +121,7 @@ impl Metrics {
             )?,
             overdue_run: age("stocktide_overdue_run_seconds", "How long the most overdue daily run should have begun; 0 if none.")?,
             oldest_open_run: age("stocktide_oldest_open_run_seconds", "Age of the sync run that has been open longest; 0 if none.")?,
+            unreadable_credentials: gauge("stocktide_stores_unreadable_credentials", "Stores whose credentials cannot be opened.")?,
             stock_events_wait: one(&writer_wait, &["stock_events"])?,
             other_writes_wait: one(&writer_wait, &["other"])?,
             transaction: one(&transaction, &[])?,
@@ -201,7 +204,7 @@ mod tests {
     fn every_series_is_explained_to_operators() {
         let page = include_str!("doc/metrics.md");
         let families = used().registry.gather();
-        assert_eq!(families.len(), 15);
+        assert_eq!(families.len(), 16);
         for family in families {
             assert!(page.contains(&format!("`{}`", family.name())), "{} is not in src/doc/metrics.md", family.name());
         }

@@ -68,7 +68,7 @@ pub async fn seller(db: &Db, stores: usize, skus: usize, now: Timestamp) -> (Sel
     let row = Seller { id, name: "Ada".to_owned(), timezone: chrono_tz::UTC, suspended: false, sku_count: 0, created_at: now };
     db.write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
     let listings: Vec<NewListing> =
-        (0..skus).map(|n| NewListing { sku: sku(n), external_id: format!("variant-{n}"), extra: None }).collect();
+        (0..skus).map(|n| NewListing { sku: sku(n), external_id: format!("variant-{n}"), extra: None, pass: None }).collect();
     let ids: Vec<StoreId> = (0..stores).map(|_| StoreId::new(now)).collect();
     let new_stores = ids.clone();
     db.seller(id)

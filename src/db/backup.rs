@@ -26,7 +26,10 @@ pub fn back_up(url: &DatabaseUrl, to: &Path) -> Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(to).map_err(|e| failed(to, &e))?;
+    let exists =
+        "the file exists already, and an earlier backup is never overwritten; give another name, or move or delete this file first";
+    let is_there = |e: &std::io::Error| e.kind() == std::io::ErrorKind::AlreadyExists;
+    let file = options.open(to).map_err(|e| if is_there(&e) { failed(to, &exists) } else { failed(to, &e) })?;
     let written = Conn::establish(url).and_then(|mut conn| {
         let name = to.to_str().ok_or_else(|| failed(to, &"the name is not UTF-8"))?;
         // The copy will be able to shrink, whatever the original is (`pages.rs`). Where nothing may be written, it stays as it is.

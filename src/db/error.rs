@@ -11,6 +11,9 @@ pub enum Error {
     /// It contradicts existing rows.
     #[error("conflict: {0}")]
     Conflict(String),
+    /// A field that contradicts existing rows.
+    #[error("conflict: {0}")]
+    ConflictAt(FieldError),
     /// Fields that contradict existing rows.
     #[error("invalid fields")]
     Invalid(Vec<FieldError>),

@@ -130,27 +130,35 @@ pub fn has_credentials(conn: &mut Conn) -> Result<bool> {
     }
 }
 
-/// The number of stores whose credentials were sealed under a key that `sealer` does not have.
+/// A store and its credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedStore {
+    /// Its seller.
+    pub seller: SellerId,
+    /// The store.
+    pub id: StoreId,
+    /// The sealed credentials, if it has any.
+    pub sealed: Option<Vec<u8>>,
+    /// What is wrong with it, according to its row.
+    pub problem: Option<String>,
+}
+
+/// The next stores after this one, in the order of sellers and stores.
 ///
 /// # Errors
 /// If the database cannot be read.
-pub fn sealed_under_another_key(conn: &mut Conn, sealer: &Sealer) -> Result<usize> {
-    let mut count = 0;
-    let mut after: (Vec<u8>, Vec<u8>) = Default::default();
-    loop {
-        let page = sealed_page(conn, &after)?;
-        let Some((seller, id, _)) = page.last() else { return Ok(count) };
-        after = (seller.clone(), id.clone());
-        count += page.iter().filter_map(|(.., sealed)| sealed.as_ref()).filter(|sealed| !sealer.has_key_of(sealed)).count();
-    }
-}
-
-/// The next stores with their credentials, in the order of sellers and stores.
-fn sealed_page(conn: &mut Conn, after: &(Vec<u8>, Vec<u8>)) -> Result<Vec<Sealed>> {
-    Ok(on!(conn, c => stores::table
-        .select((stores::seller_id, stores::id, stores::credentials))
-        .filter(stores::seller_id.gt(&after.0).or(stores::seller_id.eq(&after.0).and(stores::id.gt(&after.1))))
-        .order((stores::seller_id, stores::id)).limit(RESEAL_STEP).load(c))?)
+pub fn sealed_stores(conn: &mut Conn, after: Option<(SellerId, StoreId)>) -> Result<Vec<SealedStore>> {
+    type Row = (Vec<u8>, Vec<u8>, Option<Vec<u8>>, Option<String>);
+    let (seller, id) = after.map(|(seller, id)| (seller.bytes(), id.bytes())).unwrap_or_default();
+    let rows: Vec<Row> = on!(conn, c => stores::table
+        .select((stores::seller_id, stores::id, stores::credentials, stores::problem))
+        .filter(stores::seller_id.gt(&seller).or(stores::seller_id.eq(&seller).and(stores::id.gt(&id))))
+        .order((stores::seller_id, stores::id)).limit(RESEAL_STEP).load(c))?;
+    let read = |(seller, id, sealed, problem): Row| {
+        let seller = id_of(&seller, SellerId::from_bytes, "stores.seller_id")?;
+        Ok(SealedStore { seller, id: id_of(&id, StoreId::from_bytes, "stores.id")?, sealed, problem })
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// What a change of the credential key did to the stores' credentials.
@@ -164,9 +172,6 @@ pub struct Resealed {
     pub unopened: usize,
 }
 
-/// Seller, store and credentials.
-type Sealed = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
-
 /// Stores read in one step.
 const RESEAL_STEP: i64 = 200;
 
@@ -177,16 +182,13 @@ const RESEAL_STEP: i64 = 200;
 /// If the database fails; stores processed before that keep their new seal.
 pub fn reseal_credentials(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> {
     let mut done = Resealed::default();
-    let mut after: (Vec<u8>, Vec<u8>) = Default::default();
+    let mut after = None;
     loop {
-        let page = sealed_page(conn, &after)?;
-        let Some((seller, id, _)) = page.last() else { return Ok(done) };
-        after = (seller.clone(), id.clone());
-        for (seller, id, sealed) in page {
-            let mut sealed = sealed;
-            let (seller, store) =
-                (id_of(&seller, SellerId::from_bytes, "stores.seller_id")?, id_of(&id, StoreId::from_bytes, "stores.id")?);
-            let row = || Scope::of(seller).stores().filter(stores::id.eq(&id));
+        let page = sealed_stores(conn, after)?;
+        let Some(last) = page.last() else { return Ok(done) };
+        after = Some((last.seller, last.id));
+        for SealedStore { seller, id: store, mut sealed, .. } in page {
+            let row = || Scope::of(seller).stores().filter(stores::id.eq(store.bytes()));
             while let Some(before) = sealed {
                 let resealed = match sealer.reseal(seller, store, &before) {
                     Ok(Some(resealed)) => resealed,

@@ -6,7 +6,7 @@ mod conflicts;
 
 use super::connection::{containing, lower, on};
 use super::ledger::Limits;
-use super::schema::listings;
+use super::schema::{listings, rules};
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::{FieldError, ListingId, Sku, StoreId, Timestamp};
 use diesel::prelude::*;
@@ -34,6 +34,8 @@ pub struct Listing {
     pub marked: bool,
     /// When it was paired.
     pub created_at: Timestamp,
+    /// The pass of a discovery that has paired it, by when that began; `None` if somebody has paired it by hand.
+    pub paired_by_pass: Option<Timestamp>,
 }
 
 /// A row of a bulk upsert, already validated on its own.
@@ -45,6 +47,8 @@ pub struct NewListing {
     pub external_id: String,
     /// What else the connector needs to address it; `None` keeps what is stored.
     pub extra: Option<BTreeMap<String, String>>,
+    /// The pass of a discovery that pairs it, by when that began; `None` if somebody does it by hand.
+    pub pass: Option<Timestamp>,
 }
 
 /// The result for one row of a bulk upsert.
@@ -80,6 +84,7 @@ pub(super) struct ListingRow {
     owed_since: Option<Timestamp>,
     look_at: Option<Timestamp>,
     shown_earlier: Option<String>,
+    paired_by_pass: Option<Timestamp>,
 }
 
 impl ListingRow {
@@ -95,6 +100,7 @@ impl ListingRow {
             shown_at: self.shown_at,
             marked: self.marked,
             created_at: self.created_at,
+            paired_by_pass: self.paired_by_pass,
         })
     }
 }
@@ -142,8 +148,16 @@ impl Tenant<'_> {
         rows.into_iter().map(ListingRow::listing).collect()
     }
 
-    /// A store's listings with a SKU after `after` whose SKU or external id contains `text`, in the order of their SKUs.
-    pub fn search_listings(&mut self, store: StoreId, text: &str, after: Option<&str>, limit: i64) -> Result<Vec<Listing>> {
+    /// A store's listings with a SKU after `after` whose SKU or external id contains `text`, in the order of their SKUs; with
+    /// `own_rules` only those whose SKU has rules of its own.
+    pub fn search_listings(
+        &mut self,
+        store: StoreId,
+        text: &str,
+        own_rules: bool,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<Listing>> {
         let (scope, pattern, after) = (self.scope(), containing(text), after.unwrap_or_default().to_owned());
         let found =
             lower(listings::sku).like(lower(&pattern)).escape('\\').or(lower(listings::external_id).like(lower(&pattern)).escape('\\'));
@@ -152,6 +166,10 @@ impl Tenant<'_> {
             let mut query = scope.listings().filter(listings::store_id.eq(store.bytes()))
                 .filter(listings::sku.gt(&after)).order(listings::sku).limit(limit).into_boxed();
             if !text.is_empty() { query = query.filter(found.clone()); }
+            if own_rules {
+                let of_store = rules::store_id.is_null().or(rules::store_id.eq(store.bytes()));
+                query = query.filter(listings::sku.nullable().eq_any(scope.rules().filter(of_store).select(rules::sku)));
+            }
             query.load(c)?
         });
         rows.into_iter().map(ListingRow::listing).collect()
@@ -213,7 +231,8 @@ impl Tenant<'_> {
         for chunk in write.chunks(ROWS_PER_STATEMENT) {
             on!(self.conn, c => diesel::insert_into(listings::table).values(chunk)
                 .on_conflict((listings::seller_id, listings::store_id, listings::external_id)).do_update()
-                .set((listings::sku.eq(excluded(listings::sku)), listings::extra.eq(excluded(listings::extra)))).execute(c))?;
+                .set((listings::sku.eq(excluded(listings::sku)), listings::extra.eq(excluded(listings::extra)),
+                    listings::paired_by_pass.eq(excluded(listings::paired_by_pass)))).execute(c))?;
         }
         Ok(results)
     }
@@ -322,6 +341,7 @@ impl Tenant<'_> {
                 owed_since: None,
                 look_at: None,
                 shown_earlier: None,
+                paired_by_pass: row.pass,
             });
             return Ok(ListingChange::Created(id));
         };
@@ -329,8 +349,13 @@ impl Tenant<'_> {
         let other_sku = old.sku != row.sku.as_str();
         let other_extra = row.extra.is_some() && old.extra != extra;
         if !other_sku && !other_extra {
+            if row.pass.is_none() && old.paired_by_pass.take().is_some() {
+                // Somebody confirms by hand what a discovery has paired.
+                plan.write.push(old.clone());
+            }
             return Ok(ListingChange::Unchanged(id));
         }
+        old.paired_by_pass = row.pass;
         if other_sku {
             plan.repaired.push(id);
             plan.released.insert(std::mem::replace(&mut old.sku, row.sku.to_string()));

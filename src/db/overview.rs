@@ -7,6 +7,7 @@ use super::schema::{push_packs, pushes, sellers, stock_events, stores, sync_runs
 use super::scope::store_of;
 use super::sellers::Seller;
 use super::{Conn, Result, id_of};
+use crate::domain::access::CREDENTIALS_UNREADABLE;
 use crate::domain::{SellerId, Timestamp};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -33,6 +34,8 @@ pub struct Overview {
     pub pushes: i64,
     /// When the oldest push that has not ended was created; held ones do not count.
     pub oldest_waiting: Option<Timestamp>,
+    /// Stores whose credentials cannot be opened.
+    pub unreadable_credentials: i64,
 }
 
 /// Counts everything, and events and pushes since `since`.
@@ -47,6 +50,7 @@ pub fn overview(conn: &mut Conn, since: Timestamp) -> Result<Overview> {
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
         pushes: confirmed_since(conn, since)?,
         oldest_waiting: oldest_waiting(conn)?,
+        unreadable_credentials: unreadable_credentials(conn)?,
     })
 }
 
@@ -55,6 +59,10 @@ fn confirmed_since(conn: &mut Conn, since: Timestamp) -> Result<i64> {
     let packed: Option<i64> = on!(conn, c => push_packs::table.filter(pack_is_confirmed()).filter(push_packs::updated_at.gt(since))
         .select(diesel::dsl::sum(push_packs::size)).get_result(c))?;
     Ok(alone + packed.unwrap_or_default())
+}
+
+fn unreadable_credentials(conn: &mut Conn) -> Result<i64> {
+    Ok(on!(conn, c => stores::table.filter(stores::problem.eq(CREDENTIALS_UNREADABLE)).count().get_result(c))?)
 }
 
 /// When the oldest push that has not ended was created; held ones do not count. However many wait, this looks at the first
@@ -110,6 +118,8 @@ pub struct Sample {
     pub confirmed: Vec<(String, i64)>,
     /// When the oldest push that has not ended was created; held ones do not count.
     pub oldest_waiting: Option<Timestamp>,
+    /// Stores whose credentials cannot be opened.
+    pub unreadable_credentials: i64,
     /// Milliseconds from creation to confirmation, for each increase confirmed; latest first.
     pub times_ms: Vec<i64>,
 }
@@ -123,6 +133,7 @@ pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
         events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
         confirmed: confirmed_by_platform(conn, since)?,
         oldest_waiting: oldest_waiting(conn)?,
+        unreadable_credentials: unreadable_credentials(conn)?,
         times_ms: times.into_iter().filter_map(|(from, to)| Some((to? - from).num_milliseconds())).collect(),
     })
 }

@@ -114,6 +114,7 @@ diesel::table! {
         owed_since -> Nullable<BigInt>,
         look_at -> Nullable<BigInt>,
         shown_earlier -> Nullable<Text>,
+        paired_by_pass -> Nullable<BigInt>,
     }
 }
 

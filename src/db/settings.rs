@@ -1,6 +1,6 @@
 //! Sync settings and rules of one seller.
 use super::connection::on;
-use super::schema::{rules, stores, sync_settings};
+use super::schema::{listings, rules, stores, sync_settings};
 use super::sets::among;
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::allocation::{AllocationMode, Share};
@@ -9,6 +9,7 @@ use crate::domain::settings::{Frequency, Rule, SyncSettings, parse_daily_at, par
 use crate::domain::{Sku, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
+use std::collections::HashMap;
 
 #[derive(Queryable, Insertable, AsChangeset, Selectable, Debug)]
 #[diesel(table_name = sync_settings, treat_none_as_null = true)]
@@ -203,6 +204,30 @@ impl Tenant<'_> {
         let scope = self.scope();
         let rows: Vec<RuleRow> = on!(self.conn, c => scope.rules().filter(rules::share.is_not_null()).load(c))?;
         rows.iter().map(RuleRow::rule).collect()
+    }
+
+    /// How many listings of each store have a SKU with rules of its own, be they for every store or for that one.
+    pub fn own_rules(&mut self) -> Result<HashMap<StoreId, i64>> {
+        let scope = self.scope();
+        let rows: Vec<(Option<String>, Option<Vec<u8>>)> =
+            on!(self.conn, c => scope.rules().filter(rules::sku.is_not_null()).select((rules::sku, rules::store_id)).load(c))?;
+        let mut of_sku: HashMap<String, Vec<Option<Vec<u8>>>> = HashMap::new();
+        for (sku, store) in rows {
+            of_sku.entry(sku.unwrap_or_default()).or_default().push(store);
+        }
+        let mut found: HashMap<StoreId, i64> = HashMap::new();
+        for chunk in of_sku.keys().collect::<Vec<_>>().chunks(ROWS_PER_STATEMENT) {
+            // With the id, because SQLite would scan all the seller's listings in an index that holds the other two.
+            let listed: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => scope.listings().filter(listings::sku.eq_any(chunk))
+                .select((listings::id, listings::store_id, listings::sku)).load(c))?;
+            for (_, store, sku) in listed {
+                let concerns = |of: &Option<Vec<u8>>| of.as_ref().is_none_or(|of| *of == store);
+                if of_sku.get(&sku).is_some_and(|stores| stores.iter().any(concerns)) {
+                    *found.entry(id_of(&store, StoreId::from_bytes, "listings.store_id")?).or_default() += 1;
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The rules that decide whether listings are pushed at all: those that set a share or switch something on or off.

@@ -2,7 +2,8 @@
 use super::connection::on;
 use super::pushes::{is_confirmed, is_overwrite, is_rejected};
 use super::schema::{listings, pushes};
-use super::{Result, Tenant, id_of};
+use super::sets::among_ids;
+use super::{ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::{ListingId, StoreId, Timestamp};
 use diesel::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -38,7 +39,7 @@ impl Tenant<'_> {
         let each = i64::try_from(MAX_COMPARED / stores.len().max(1)).unwrap_or(i64::MAX);
         let mut compared = Vec::new();
         for store in stores {
-            let listings = self.search_listings(*store, "", None, each)?;
+            let listings = self.search_listings(*store, "", false, None, each)?;
             found.entry(*store).or_default().partly = i64::try_from(listings.len()).is_ok_and(|number| number == each);
             compared.extend(listings);
         }
@@ -49,6 +50,26 @@ impl Tenant<'_> {
                 Some(shown) if shown == target => {}
                 Some(_) => found.entry(listing.store_id).or_default().differ += 1,
                 None => found.entry(listing.store_id).or_default().unknown += 1,
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many of these listings show something other than their target, or are unknown.
+    pub fn compared(&mut self, ids: &[ListingId]) -> Result<Troubles> {
+        let mut found = Troubles::default();
+        for chunk in ids.chunks(ROWS_PER_STATEMENT) {
+            let (scope, keys) = (self.scope(), chunk.iter().map(ListingId::bytes).collect::<Vec<_>>());
+            let shown: Vec<(Vec<u8>, Option<i64>)> = on!(self.conn, c => scope.listings().filter(among_ids(listings::id, keys))
+                .select((listings::id, listings::shown)).load(c))?;
+            let targets = self.targets_of(chunk)?;
+            for (id, shown) in shown {
+                let target = targets.get(&id_of(&id, ListingId::from_bytes, "listings.id")?).copied().flatten();
+                match target.map(|target| shown.map(|shown| shown == target)) {
+                    None | Some(Some(true)) => {}
+                    Some(Some(false)) => found.differ += 1,
+                    Some(None) => found.unknown += 1,
+                }
             }
         }
         Ok(found)

@@ -3,7 +3,7 @@ use super::connection::on;
 use super::schema::{stock_levels, warehouses};
 use super::{Error, Result, Tenant};
 use crate::domain::limits::MAX_WAREHOUSES;
-use crate::domain::{Timestamp, WarehouseCode};
+use crate::domain::{FieldError, Timestamp, WarehouseCode};
 use diesel::prelude::*;
 
 /// A place where a seller keeps stock.
@@ -46,13 +46,16 @@ impl Tenant<'_> {
     /// Adds a warehouse.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the code is taken or there are too many.
+    /// [`Error::ConflictAt`] when the code is taken, [`Error::Conflict`] when there are too many.
     pub fn create_warehouse(&mut self, warehouse: &Warehouse) -> Result<()> {
         let (key, scope) = (self.key(), self.scope());
         match self.warehouse(&warehouse.code) {
             Err(Error::NotFound) => {}
             Err(error) => return Err(error),
-            Ok(_) => return Err(Error::Conflict(format!("there is already a warehouse with the code {}", warehouse.code))),
+            Ok(_) => {
+                let detail = format!("there is already a warehouse with the code {}", warehouse.code);
+                return Err(Error::ConflictAt(FieldError::new("/code", detail)));
+            }
         }
         let count: i64 = on!(self.conn, c => scope.warehouses().count().get_result(c))?;
         if count >= MAX_WAREHOUSES {

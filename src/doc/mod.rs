@@ -1,7 +1,11 @@
-//! Documentation that concerns more than one file: [design decisions](decisions), [what API errors mean](errors), [what can
+//! Documentation that concerns more than one file: [design decisions](decisions), [what rules do](rules), [what API errors mean](errors), [what can
 //! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation),
 //! [what one seller can make another wait for](neighbours), [what the service costs](performance), [what the metrics
 //! say](metrics), [how it is operated](operations), [what a build costs](build_time), [the changelog](changes). The pages are the Markdown files in this folder.
+
+/// What rules and pairings do to what stores show, in each mode.
+#[doc = include_str!("rules.md")]
+pub mod rules {}
 
 /// What each kind of problem document means, and what the client should do about it.
 #[doc = include_str!("errors.md")]

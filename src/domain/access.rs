@@ -5,6 +5,10 @@
 use super::delivery::{ItemResult, Outcome};
 use super::push::RECONNECT;
 
+/// The problem of a store whose credentials cannot be opened. Such a store is recognized by this text.
+pub const CREDENTIALS_UNREADABLE: &str = "Its credentials cannot be opened: they were encrypted under another key than the one that the \
+    service was started with. Enter the credentials again, or have the operator give the earlier key as credential_key_previous.";
+
 /// What the outcome of a call says about its store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {

@@ -58,6 +58,21 @@ pub enum AllocationMode {
     Exclusive,
 }
 
+/// The most specific rule that has a say in a listing's target. Each field comes from the most specific rule that sets it, so
+/// more general ones may have a say, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DecidedBy {
+    /// A rule of this SKU in this store.
+    Listing,
+    /// A rule of its SKU in all stores.
+    Sku,
+    /// The store's share or a rule of the store.
+    Store,
+    /// The seller's rule and settings.
+    Seller,
+}
+
 /// The resolved rules of one listing: they turn available stock into the quantity to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingRules {
@@ -67,7 +82,7 @@ pub struct ListingRules {
     pub buffer: i64,
     /// Below this the target is 0.
     pub threshold: Option<i64>,
-    /// The largest quantity to show.
+    /// The largest target. Increases are added to what is shown, so it does not limit that.
     pub max_shown: Option<i64>,
     /// Whether it may be pushed.
     pub sync_enabled: bool,

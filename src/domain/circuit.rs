@@ -15,6 +15,15 @@ pub fn probe_is_due(at: Timestamp, now: Timestamp) -> bool {
     at <= now || at > now + PROBE_AFTER
 }
 
+/// The shortest time between two attempts to find out whether a store accepts a write that it has refused.
+const PROBE_NOT_BEFORE: Duration = Duration::from_secs(5);
+
+/// When a store that has refused a write is tried again, if the first push that may find out is due at `due`.
+pub fn next_probe(due: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let latest = now + PROBE_AFTER;
+    due.map_or(latest, |at| at.max(now + PROBE_NOT_BEFORE).min(latest))
+}
+
 /// The breaker of one store. Kept in memory only: after a restart it is closed and has to trip again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Circuit {
@@ -64,6 +73,15 @@ mod tests {
         let now = Timestamp::default();
         for (in_s, due) in [(-1, true), (0, true), (1, false), (900, false), (901, true), (86_400, true)] {
             assert_eq!(probe_is_due(now + TimeDelta::seconds(in_s), now), due, "in {in_s} s");
+        }
+    }
+
+    #[test]
+    fn a_refused_write_is_tried_again_once_a_push_is_due_within_five_seconds_and_a_quarter_of_an_hour() {
+        let now = Timestamp::default();
+        for (due_in_s, again_in_s) in [(None, 900), (Some(-7), 5), (Some(0), 5), (Some(8), 8), (Some(3600), 900)] {
+            let due = due_in_s.map(|s| now + TimeDelta::seconds(s));
+            assert_eq!(next_probe(due, now), now + TimeDelta::seconds(again_in_s), "{due_in_s:?}");
         }
     }
 

@@ -7,8 +7,11 @@ use unicode_security::confusable_detection::skeleton;
 const MAX_FOLDED: usize = 200;
 
 /// The form that SKUs share if they differ only in case, spaces, width, invisible characters or letters that look alike,
-/// by the confusables of UTS 39. It is stored: if it changes, what is stored has to be folded again.
+/// by the confusables of UTS 39, or, where they consist of digits, only in zeros in front, which spreadsheet programs take away.
+/// It is stored: if it changes, what is stored has to be folded again.
 pub fn fold(sku: &str) -> String {
+    let is_number = sku.bytes().all(|byte| byte.is_ascii_digit());
+    let sku = if is_number { sku.trim_start_matches('0') } else { sku };
     let visible: String = sku.chars().filter(|c| !c.is_whitespace()).collect();
     // Once before the case is folded, because capitals of other scripts look like ours where the small letters do not;
     // once after it, for small letters that do.
@@ -40,6 +43,8 @@ mod tests {
             ("SKI", "ski"),
             ("caf\u{e9}", "cafe\u{301}"),
             ("A-1", "A\u{2013}1"),
+            ("00123", "123"),
+            ("0", "000"),
         ] {
             assert_eq!(fold(known), fold(new), "{known} {new:?}");
         }
@@ -47,7 +52,9 @@ mod tests {
 
     #[test]
     fn other_skus_have_other_forms_and_none_is_long() {
-        for (one, other) in [("ABC-1", "ABC-2"), ("ABC1", "ABC-1"), ("A", "AA"), ("赤い靴", "青い靴"), ("caf\u{e9}", "cafe")] {
+        for (one, other) in
+            [("ABC-1", "ABC-2"), ("ABC1", "ABC-1"), ("A", "AA"), ("0A", "A"), ("123", "1230"), ("赤い靴", "青い靴"), ("caf\u{e9}", "cafe")]
+        {
             assert_ne!(fold(one), fold(other), "{one} {other}");
         }
         assert_eq!(fold(&"\u{fdfa}".repeat(128)).chars().count().max(MAX_FOLDED), MAX_FOLDED);

@@ -3,7 +3,7 @@
 //! Each field of a rule resolves separately: listing (SKU and store) over SKU over store over seller. A store's own share
 //! and switch count as a rule for that store, and the buffer in the settings as a rule of the seller's.
 use super::Timestamp;
-use super::allocation::{AllocationMode, ListingRules, Share};
+use super::allocation::{AllocationMode, DecidedBy, ListingRules, Share};
 use super::{FieldError, Sku, StoreId, WarehouseCode};
 use chrono::NaiveTime;
 use serde::{Deserialize, Serialize};
@@ -104,7 +104,7 @@ pub struct Rule {
     pub buffer: Option<i64>,
     /// Below this the target is 0.
     pub threshold: Option<i64>,
-    /// The largest quantity to show.
+    /// The largest target. Increases are added to what is shown, so it does not limit that.
     pub max_shown: Option<i64>,
     /// Whether to push to the listings the rule applies to.
     pub sync_enabled: Option<bool>,
@@ -192,6 +192,20 @@ impl Rules {
             warehouses: store.warehouses.clone(),
         }
     }
+
+    /// The most specific of the rules that [`Self::resolve`] uses.
+    pub fn decided_by(&self, store: &StoreRules, sku: &str) -> DecidedBy {
+        let of_sku = self.by_sku.get(sku);
+        if of_sku.is_some_and(|of_sku| of_sku.by_store.contains_key(&store.store_id)) {
+            DecidedBy::Listing
+        } else if of_sku.is_some_and(|of_sku| of_sku.own.is_some()) {
+            DecidedBy::Sku
+        } else if store.share.is_some() || self.by_store.contains_key(&store.store_id) {
+            DecidedBy::Store
+        } else {
+            DecidedBy::Seller
+        }
+    }
 }
 
 /// In exclusive mode, checks that the stores' shares add up to at most 100%, both in general and for each SKU that has its
@@ -267,14 +281,22 @@ mod tests {
         let (sku, store_id) = (Sku::parse("A").ok(), Some(store().store_id));
         let mut rules = vec![Rule { buffer: Some(3), max_shown: Some(9), ..Rule::default() }];
         let buffer = |rules: &[Rule]| resolve(&settings(), &store(), "A", rules).buffer;
+        let without_share = StoreRules { share: None, ..store() };
+        let by = |rules: &[Rule]| rules.iter().cloned().collect::<Rules>().decided_by(&without_share, "A");
+        assert_eq!(Rules::default().decided_by(&store(), "A"), DecidedBy::Store, "by its share");
+        let mut decided = vec![by(&rules)];
         assert_eq!(buffer(&[]), 2);
         assert_eq!(buffer(&rules), 3);
         rules.push(Rule { store_id, buffer: Some(4), ..Rule::default() });
         assert_eq!(buffer(&rules), 4);
+        decided.push(by(&rules));
         rules.push(Rule { sku: sku.clone(), buffer: Some(5), ..Rule::default() });
         assert_eq!(buffer(&rules), 5);
+        decided.push(by(&rules));
         rules.push(Rule { sku, store_id, buffer: Some(6), ..Rule::default() });
         assert_eq!(buffer(&rules), 6);
+        decided.push(by(&rules));
+        assert_eq!(decided, [DecidedBy::Seller, DecidedBy::Store, DecidedBy::Sku, DecidedBy::Listing]);
         assert_eq!(resolve(&settings(), &store(), "B", &rules).buffer, 4);
         assert_eq!(resolve(&settings(), &store(), "A", &rules).max_shown, Some(9));
     }

@@ -1,7 +1,7 @@
 //! What a seller's settings, stores and rules say about each listing: whether it is pushed, its target, and whether its
 //! pushes are held. The ledger, overwrites, runs and previews resolve rules and compute targets here and nowhere else.
 use super::StoreId;
-use super::allocation::{AllocationMode, ListingRules, targets};
+use super::allocation::{AllocationMode, DecidedBy, ListingRules, targets};
 use super::settings::{Rule, Rules, StoreRules, SyncSettings};
 use super::stock::Levels;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +53,11 @@ impl SellerRules {
     /// Whether a listing of this SKU in this store is pushed.
     pub fn is_pushed(&self, store: StoreId, sku: &str) -> bool {
         self.stores.get(&store).is_some_and(|terms| self.rules.resolve(&self.settings, &terms.rules, sku).is_pushed())
+    }
+
+    /// The most specific rule that has a say in the target of a listing of this SKU in this store.
+    pub fn decided_by(&self, store: StoreId, sku: &str) -> DecidedBy {
+        self.stores.get(&store).map_or(DecidedBy::Seller, |terms| self.rules.decided_by(&terms.rules, sku))
     }
 
     /// The listings of one SKU with their rules. In exclusive mode they share its pool, so all of them are needed, always

@@ -263,6 +263,9 @@ struct OverviewAnswer {
     events_per_second: f64,
     /// Pushes confirmed per second, over the last minute.
     pushes_per_second: f64,
+    /// Stores whose credentials cannot be opened with the key that the service was started with: nothing is sent to them. Give the
+    /// earlier key as `credential_key_previous`.
+    unreadable_credentials: i64,
     /// How long the oldest unfinished push has been waiting; pushes of held stores do not count.
     oldest_waiting_push_seconds: f64,
     nodes: Vec<NodeAnswer>,
@@ -293,6 +296,7 @@ pub async fn overview(_operator: Operator, state: State) -> Answer {
         queue_depth: found.queue.into_iter().collect(),
         events_per_second: per_second(found.events),
         pushes_per_second: per_second(found.pushes),
+        unreadable_credentials: found.unreadable_credentials,
         oldest_waiting_push_seconds: waiting_seconds(found.oldest_waiting, state.now()),
         nodes: vec![node],
     })))

@@ -175,11 +175,23 @@ impl Content {
 
     /// Returns 415 if the body is declared as something other than JSON. A body without a media type counts as JSON.
     pub fn expect_json(&self) -> Result<(), ApiError> {
+        self.json_or(&[])
+    }
+
+    /// The same where the path also takes this media type.
+    pub fn expect_json_or(&self, other: &str) -> Result<(), ApiError> {
+        self.json_or(&[other])
+    }
+
+    fn json_or(&self, others: &[&str]) -> Result<(), ApiError> {
         // `curl -d` labels everything as form-urlencoded, so only parsing the body shows whether it is JSON.
         match self.media_type.as_str() {
             "" | "application/json" | "application/x-www-form-urlencoded" | "text/json" => Ok(()),
             other if other.ends_with("+json") => Ok(()),
-            _ => Err(ApiError::media_type("Send application/json.")),
+            _ => {
+                let accepted: Vec<&str> = std::iter::once("application/json").chain(others.iter().copied()).collect();
+                Err(ApiError::media_type(format!("Send {}.", accepted.join(" or "))))
+            }
         }
     }
 }

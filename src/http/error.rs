@@ -258,6 +258,7 @@ impl From<db::Error> for ApiError {
         match error {
             db::Error::NotFound => Self::new(StatusCode::NOT_FOUND, "This does not exist, or it belongs to another seller."),
             db::Error::Conflict(detail) => Self::conflict(detail),
+            db::Error::ConflictAt(error) => Self::conflict(error.detail.clone()).naming(vec![error]),
             db::Error::Invalid(errors) => Self::invalid(errors),
             db::Error::Busy => Self::unavailable("The service is busy; nothing was changed."),
             db::Error::TooMuchAtOnce => Self::too_much_at_once(),

@@ -81,7 +81,7 @@ fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError
     // Here already, because ten thousand rows may have hundreds of unknown fields each.
     checks.done().map_err(|errors| errors.into_iter().take(MAX_ERRORS).collect::<Vec<_>>())?;
     let Some(sku) = sku else { return Err(Vec::new()) };
-    Ok(NewListing { sku, external_id: row.external_id, extra: (!extra.is_empty()).then_some(extra) })
+    Ok(NewListing { sku, external_id: row.external_id, extra: (!extra.is_empty()).then_some(extra), pass: None })
 }
 
 /// As [`checked`], for a row that may have been through a spreadsheet program.
@@ -116,7 +116,12 @@ pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiE
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                rows.push(Err((None, vec![FieldError::new("", format!("this row cannot be read: {error}"))])));
+                let detail = match error.kind() {
+                    // The header is the first line.
+                    csv::ErrorKind::Utf8 { .. } => spreadsheet::other_encoding(rows.len() + 2),
+                    _ => format!("this row cannot be read: {error}"),
+                };
+                rows.push(Err((None, vec![FieldError::new("", detail)])));
                 continue;
             }
         };
@@ -161,7 +166,7 @@ pub async fn put_listings(caller: Caller, state: State, id: Path<StoreId>, reque
         if content.media_type == "text/csv" {
             return rows_of_csv(&content.bytes, fields);
         }
-        content.expect_json()?;
+        content.expect_json_or("text/csv")?;
         rows_of_json(&content.bytes, fields)
     };
     let rows = body.parse(read).await?;
@@ -193,6 +198,8 @@ struct ListingAnswer {
     /// The last known quantity it showed, from a confirmed push or a read.
     shown: Option<i64>,
     shown_at: Option<Timestamp>,
+    /// What it should show by the rules; null if it is not updated.
+    target: Option<i64>,
     created_at: Timestamp,
     /// The connector's own fields.
     #[serde(flatten)]
@@ -200,7 +207,7 @@ struct ListingAnswer {
     extra: BTreeMap<String, String>,
 }
 
-fn answer(listing: Listing) -> ListingAnswer {
+fn answer((listing, target): (Listing, Option<i64>)) -> ListingAnswer {
     ListingAnswer {
         id: listing.id,
         store_id: listing.store_id,
@@ -208,12 +215,13 @@ fn answer(listing: Listing) -> ListingAnswer {
         external_id: listing.external_id,
         shown: listing.shown,
         shown_at: listing.shown_at,
+        target,
         created_at: listing.created_at,
         extra: listing.extra,
     }
 }
 
-/// Lists a store's listings, oldest first.
+/// Lists a store's listings, oldest first, each with what it shows and what it should.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<ListingAnswer>), (status = 401, body = Problem), (status = 404, body = Problem)))]
@@ -226,10 +234,13 @@ pub async fn list_listings(caller: Caller, id: Path<StoreId>, request: HttpReque
         .db
         .read(move |t| {
             t.store(id)?;
-            t.listings(id, after, limit + 1)
+            let found = t.listings(id, after, limit + 1)?;
+            let targets = t.targets_of(&found.iter().map(|listing| listing.id).collect::<Vec<_>>())?;
+            let with_target = |listing: Listing| (targets.get(&listing.id).copied().flatten(), listing);
+            Ok(found.into_iter().map(with_target).map(|(target, listing)| (listing, target)).collect::<Vec<_>>())
         })
         .await?;
-    Ok(HttpResponse::Ok().json(Page::of(found, limit, |l| l.id.to_string(), answer)))
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |(l, _)| l.id.to_string(), answer)))
 }
 
 /// Unpairs a listing and cancels its waiting pushes.
@@ -256,5 +267,13 @@ mod tests {
         assert_eq!(errors.iter().map(|e| e.pointer.as_str()).collect::<Vec<_>>(), ["/item_id"]);
         let rows = rows_of_csv(b"sku,external_id,item_id\nA,1,7\nB,2,\n", fields).ok().unwrap();
         assert!(rows[0].is_ok() && rows[1].is_err());
+    }
+
+    #[test]
+    fn a_row_in_windows_1252_is_named_as_such_and_the_others_are_taken() {
+        let fields = Fields { known: &[], required: None };
+        let rows = rows_of_csv(b"sku;external_id\nA;1\nGr\xf6\xdfe;2\n", fields).ok().unwrap();
+        let Err((_, errors)) = &rows[1] else { panic!() };
+        assert!(rows[0].is_ok() && errors[0].detail.contains("line 3") && errors[0].detail.contains("Windows-1252"), "{errors:?}");
     }
 }

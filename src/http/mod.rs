@@ -8,6 +8,7 @@ pub mod bodies;
 pub mod body;
 pub mod console;
 pub mod error;
+mod every_error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod json;

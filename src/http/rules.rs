@@ -34,7 +34,8 @@ pub(super) struct RuleFields {
     #[serde(default, deserialize_with = "optional_whole")]
     #[schema(minimum = 0)]
     threshold: Option<i64>,
-    /// The most units to show.
+    /// The most units that the target may be, and that an overwrite sets. It does not limit what is shown between overwrites:
+    /// increases are added to what the store shows, so after sales it may show less than this, or more.
     #[serde(default, deserialize_with = "optional_whole")]
     #[schema(minimum = 0)]
     max_shown: Option<i64>,

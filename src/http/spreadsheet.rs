@@ -34,7 +34,24 @@ pub(super) fn pasteable(bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
     rewritten(bytes, |cell| Some(content(cell)).filter(|said| content(said) == *said).unwrap_or(cell.into()))
 }
 
+/// What the file is, if it is a spreadsheet's own file instead of text.
+pub(super) fn spreadsheet_file(bytes: &[u8]) -> Option<&'static str> {
+    let contains = |text: &str| bytes.get(..4096).unwrap_or(bytes).windows(text.len()).any(|part| part == text.as_bytes());
+    match bytes {
+        [b'P', b'K', 3, 4, ..] if contains("opendocument.spreadsheet") => Some("an OpenDocument spreadsheet (.ods)"),
+        [b'P', b'K', 3, 4, ..] if contains("[Content_Types].xml") || contains("xl/") => Some("an Excel workbook (.xlsx)"),
+        [b'P', b'K', 3, 4, ..] => Some("a ZIP file, such as .xlsx or .ods"),
+        [0xd0, 0xcf, 0x11, 0xe0, ..] => Some("an old Excel workbook (.xls)"),
+        _ => None,
+    }
+}
+
 fn rewritten(bytes: &[u8], says: fn(&[u8]) -> Cow<'_, [u8]>) -> Result<Vec<u8>, ApiError> {
+    if let Some(what) = spreadsheet_file(bytes) {
+        return Err(ApiError::malformed(format!(
+            "This is {what}, not CSV. In the spreadsheet program, choose \"Save as\", then \"CSV UTF-8\", and send that file."
+        )));
+    }
     let text = utf_8(bytes).map_err(ApiError::malformed)?;
     if text.starts_with(MARK_READ_AS_LATIN.as_bytes()) {
         return Err(ApiError::malformed(
@@ -135,6 +152,14 @@ fn content(cell: &[u8]) -> Cow<'_, [u8]> {
         Some(text) => text.into(),
         None => cell.into(),
     }
+}
+
+/// What is wrong with a row whose letters are not UTF-8; the header is line 1.
+pub(super) fn other_encoding(line: usize) -> String {
+    format!(
+        "line {line} has letters that are not UTF-8: the file was probably saved as plain \"CSV\" (Windows-1252). Save it as \"CSV UTF-8\" and \
+         import it again"
+    )
 }
 
 /// Whether a spreadsheet program has shortened a number beyond recognition: `4.47812E+13`.
@@ -264,6 +289,21 @@ mod tests {
         let shown = pasteable(file).unwrap();
         assert!(String::from_utf8_lossy(&shown).contains("\n00123,1\n"), "as short as can be");
         assert_eq!((plain(&shown).unwrap(), pasteable(&shown).unwrap()), (once, shown));
+    }
+
+    #[test]
+    fn a_spreadsheets_own_file_is_named_as_what_it_is() {
+        let zip = |inside: &str| [b"PK\x03\x04\x14\0\x06\0".as_slice(), inside.as_bytes(), &[0; 64]].concat();
+        for (file, name) in [
+            (zip("[Content_Types].xml"), ".xlsx"),
+            (zip("mimetypeapplication/vnd.oasis.opendocument.spreadsheetPK"), ".ods"),
+            (zip("photo.jpg"), "ZIP"),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), ".xls"),
+        ] {
+            let said = plain(&file).unwrap_err();
+            assert!(said.detail().contains(name) && said.detail().contains("CSV UTF-8"), "{said:?}");
+        }
+        assert_eq!(spreadsheet_file(PLAIN.as_bytes()), None);
     }
 
     #[test]

@@ -44,6 +44,7 @@ struct ListingStockAnswer {
     #[serde(serialize_with = "percent")]
     share_percent: Option<f64>,
     threshold: Option<i64>,
+    /// The most units that the target may be; what is shown may be more or less after sales.
     max_shown: Option<i64>,
     last_push: Option<PushAnswer>,
     last_confirmed: Option<PushAnswer>,

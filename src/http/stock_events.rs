@@ -3,6 +3,7 @@
 use super::auth::Caller;
 use super::body::{Body, Content};
 use super::error::{ApiError, Problem};
+use super::every_error::{Broken, broken};
 use super::json::{JsonError, items, object_at, quick, raw};
 use super::numbers::{named_number, text_of, whole};
 use super::state::{Answer, State};
@@ -16,9 +17,14 @@ use crate::metrics;
 use crate::service::stock_events::{self, EnteredEvent};
 use actix_web::{HttpResponse, post};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// The largest count, in units, and its negative is the smallest.
 const MAX_COUNT: i64 = if MAX_QUANTITY < MAX_AVAILABLE { MAX_QUANTITY } else { MAX_AVAILABLE };
+/// The most errors that are named of an event that is sent alone: all of its members, and some that it must not have.
+const MOST_OF_ONE: usize = 16;
+/// The same of one among up to ten thousand, so that the answer does not become much larger than the request.
+const MOST_OF_MANY: usize = 4;
 /// The most characters in a note.
 const MAX_NOTE: usize = 1000;
 
@@ -144,19 +150,41 @@ pub(super) struct Bad {
     pub(super) errors: Vec<FieldError>,
 }
 
-pub(super) fn read_event(bytes: &[u8]) -> Result<EnteredEvent, Bad> {
+/// Reads an event; of one that is invalid, at most `most` errors are named.
+fn read_up_to(bytes: &[u8], most: usize) -> Result<EnteredEvent, Bad> {
     let fields: EventFields = object_at(bytes).map_err(|error| {
-        let error = match error {
-            JsonError::Syntax(detail) => FieldError::new("", detail),
-            JsonError::Field(error) => named_number(error, bytes),
+        let errors = match error {
+            JsonError::Syntax(detail) => vec![FieldError::new("", detail)],
+            JsonError::Field(error) => every_error(bytes, named_number(error, bytes), most),
         };
-        Bad { event_id: text_of(bytes, "event_id"), errors: vec![error] }
+        Bad { event_id: text_of(bytes, "event_id"), errors }
     })?;
-    checked(&fields)
+    checked(&fields, most)
 }
 
-fn checked(fields: &EventFields) -> Result<EnteredEvent, Bad> {
-    fields.check().map_err(|errors| Bad { event_id: Some(fields.event_id.clone()), errors })
+fn checked(fields: &EventFields, most: usize) -> Result<EnteredEvent, Bad> {
+    let shortened = |errors: Vec<FieldError>| errors.into_iter().take(most).collect();
+    fields.check().map_err(|errors| Bad { event_id: Some(fields.event_id.clone()), errors: shortened(errors) })
+}
+
+/// What is wrong with an event that cannot be read: each member by itself, and what the readable ones say.
+fn every_error(bytes: &[u8], first: FieldError, most: usize) -> Vec<FieldError> {
+    let nothing = ["warehouse", "to_warehouse", "occurred_at", "note", "create"].map(|name| (name, Value::Null));
+    let stand_ins = [("event_id", json!("e")), ("sku", json!("S")), ("kind", json!("purchase")), ("quantity", json!(1))];
+    let stand_ins: Vec<(&str, Value)> = stand_ins.into_iter().chain(nothing).collect();
+    let Broken { mut errors, rest, replaced } = broken::<EventFields>(bytes, first, &stand_ins, most);
+    let is_replaced = |name: &str| replaced.iter().any(|replaced| replaced == name);
+    // Which quantities and warehouses are right depends on the kind.
+    let depends = |pointer: &str| is_replaced("kind") && ["/quantity", "/to_warehouse"].contains(&pointer);
+    let said = rest.and_then(|rest| rest.check().err()).unwrap_or_default();
+    errors.extend(said.into_iter().filter(|error| !is_replaced(error.pointer.trim_start_matches('/')) && !depends(&error.pointer)));
+    errors.truncate(most);
+    errors
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_event(bytes: &[u8]) -> Result<EnteredEvent, Bad> {
+    read_up_to(bytes, MOST_OF_ONE)
 }
 
 /// The events of a body, and whether it was a single object.
@@ -166,20 +194,21 @@ pub(super) fn read_body(body: &Content) -> Result<(Vec<Result<EnteredEvent, Bad>
         if lines.clone().nth(MAX_BULK).is_some() {
             return Err(ApiError::field("", format!("may have at most {MAX_BULK} stock events; send them in parts")));
         }
-        return Ok((lines.map(read_event).collect(), false));
+        return Ok((lines.map(|line| read_up_to(line, MOST_OF_MANY)).collect(), false));
     }
-    body.expect_json()?;
+    body.expect_json_or("application/x-ndjson")?;
     let is_list = body.bytes.trim_ascii_start().first() == Some(&b'[');
     if let Some(fields) = quick::<EventFields>(&body.bytes) {
-        return Ok((fields.iter().map(checked).collect(), !is_list));
+        let most = if is_list { MOST_OF_MANY } else { MOST_OF_ONE };
+        return Ok((fields.iter().map(|fields| checked(fields, most)).collect(), !is_list));
     }
     if is_list {
         let items = items(&body.bytes, "stock events")?;
-        return Ok((items.iter().map(|raw| read_event(raw.get().as_bytes())).collect(), false));
+        return Ok((items.iter().map(|raw| read_up_to(raw.get().as_bytes(), MOST_OF_MANY)).collect(), false));
     }
     // A single object that is not valid JSON is a malformed request, not a rejected event.
     let raw = raw(&body.bytes).map_err(ApiError::malformed)?;
-    Ok((vec![read_event(raw.get().as_bytes())], true))
+    Ok((vec![read_up_to(raw.get().as_bytes(), MOST_OF_ONE)], true))
 }
 
 /// Records stock events: one object, an array of up to 10,000, or NDJSON (`application/x-ndjson`). Answers once they
@@ -334,6 +363,18 @@ mod tests {
         ] {
             assert!(!quick_accepts(&unusual), "{}", unusual.get(..80).unwrap_or(&unusual));
         }
+    }
+
+    #[test]
+    fn every_field_that_cannot_be_read_is_named_up_to_a_limit() {
+        assert_eq!(errors_of("{}"), ["/event_id", "/sku", "/kind", "/quantity"]);
+        assert_eq!(
+            errors_of(r#"{"event_id":7,"sku":" S","kind":"gift","quantity":"x","colour":"red","occurred_at":"soon"}"#),
+            ["/event_id", "/colour", "/kind", "/occurred_at", "/quantity", "/sku"]
+        );
+        assert_eq!(errors_of(r#"{"event_id":"e","sku":"S","kind":"gift","quantity":-3}"#), ["/kind"]);
+        let many: String = (0..200).map(|n| format!(r#","x{n}":1"#)).collect();
+        assert_eq!(errors_of(&format!(r#"{{"event_id":"e","sku":"S","kind":"sale","quantity":1{many}}}"#)).len(), MOST_OF_ONE);
     }
 
     #[test]

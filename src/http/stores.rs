@@ -6,6 +6,7 @@ use super::request::{Page, PageQuery, id_cursor, limit, present, query};
 use super::state::{Answer, State};
 use crate::domain::StoreId;
 use crate::service::connection::Credentials;
+use crate::service::store_figures::figures;
 use crate::service::stores::{self, StoreChange, StoreView, view};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
@@ -78,14 +79,14 @@ pub async fn create_store(caller: Caller, state: State, body: Body) -> Answer {
     Ok(HttpResponse::Created().json(view(&store)))
 }
 
-/// Returns a store.
+/// Returns a store, with what its listings show: how many differ from their target, and the overwrite that is offered for them.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])),
     responses((status = 200, body = StoreView), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[get("/v1/stores/{id}")]
 pub async fn get_store(caller: Caller, id: Path<StoreId>) -> Answer {
     let id = id.into_inner();
-    let store = caller.db.read(move |t| t.store(id)).await?;
-    Ok(HttpResponse::Ok().json(view(&store)))
+    let (store, figures) = caller.db.read(move |t| Ok((t.store(id)?, figures(t, id)?))).await?;
+    Ok(HttpResponse::Ok().json(view(&store).with_figures(figures)))
 }
 
 /// Changes a store; omitted fields stay as they are. New credentials, settings or a new address release held pushes; `paused` holds waiting pushes;

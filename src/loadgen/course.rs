@@ -23,6 +23,10 @@ pub struct Course {
     pub interval_seconds: f64,
     /// The intervals without gaps, from the first request to the last receipt.
     pub intervals: Vec<Interval>,
+    /// Increases that arrived before this program knew that their event was accepted: their latency is unknown, and they are in
+    /// no bucket.
+    #[serde(default)]
+    pub at_once: u64,
     /// The buckets without gaps, from the shortest latency to the longest.
     pub latencies: Vec<Bucket>,
 }
@@ -56,6 +60,7 @@ pub struct Bucket {
 pub(super) struct Recording {
     start_us: i64,
     ticks: BTreeMap<u64, Interval>,
+    at_once: u64,
     latencies: Vec<u64>,
     bounds: Vec<u64>,
 }
@@ -65,7 +70,7 @@ impl Recording {
     pub(super) fn new(start_us: i64) -> Self {
         let above = (0..DECADES).flat_map(|decade| IN_A_DECADE.map(|step| FIRST_BOUND_US * step * 10_u64.pow(decade) / 100));
         let bounds: Vec<u64> = std::iter::once(FIRST_BOUND_US).chain(above).collect();
-        Self { start_us, ticks: BTreeMap::new(), latencies: vec![0; bounds.len()], bounds }
+        Self { start_us, ticks: BTreeMap::new(), at_once: 0, latencies: vec![0; bounds.len()], bounds }
     }
 
     fn tick(&mut self, at_us: i64) -> &mut Interval {
@@ -83,6 +88,10 @@ impl Recording {
         let Some(took_us) = took_us else { return };
         self.tick(accepted_us.saturating_add(took_us)).arrived += 1;
         let took_us = u64::try_from(took_us).unwrap_or(0);
+        if took_us == 0 {
+            self.at_once += 1;
+            return;
+        }
         let bucket = self.bounds.partition_point(|bound| *bound < took_us).min(self.latencies.len().saturating_sub(1));
         if let Some(count) = self.latencies.get_mut(bucket) {
             *count += 1;
@@ -107,7 +116,7 @@ impl Recording {
         }
         #[expect(clippy::cast_precision_loss, reason = "a step is a small number of ticks of a whole number of milliseconds")]
         let interval_seconds = step as f64 * TICK_US as f64 / 1e6;
-        Course { interval_seconds, intervals, latencies: self.buckets() }
+        Course { interval_seconds, intervals, at_once: self.at_once, latencies: self.buckets() }
     }
 
     fn buckets(&self) -> Vec<Bucket> {
@@ -186,7 +195,8 @@ mod tests {
         }
         let course = recording.finish();
         let of = |up_to_ms: f64| course.latencies.iter().find(|bucket| bucket.up_to_ms == up_to_ms).copied().unwrap();
-        assert_eq!(of(0.1), Bucket { above_ms: 0.0, up_to_ms: 0.1, count: 3 });
+        assert_eq!(of(0.1), Bucket { above_ms: 0.0, up_to_ms: 0.1, count: 1 });
+        assert_eq!(course.at_once, 2, "before their event was known to be accepted");
         assert_eq!(of(20.0), Bucket { above_ms: 16.0, up_to_ms: 20.0, count: 2 });
         assert_eq!((of(0.125).count, of(25.0).count, of(4_000_000.0).count), (1, 1, 1));
         assert_eq!(course.latencies.last().unwrap().count, 1, "what took longer than any bound");

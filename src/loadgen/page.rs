@@ -83,7 +83,7 @@ impl Words {
 
 fn latency_figure(course: &Course, latencies: Latencies, words: Words) -> Figure {
     let Latencies { count, p50_ms, p90_ms, p99_ms, max_ms } = latencies;
-    let total: u64 = course.latencies.iter().map(|bucket| bucket.count).sum();
+    let total: u64 = course.at_once + course.latencies.iter().map(|bucket| bucket.count).sum::<u64>();
     let bars: Vec<_> = course
         .latencies
         .iter()
@@ -92,11 +92,18 @@ fn latency_figure(course: &Course, latencies: Latencies, words: Words) -> Figure
             (bucket.above_ms, bucket.up_to_ms, float(bucket.count), text)
         })
         .collect();
+    let at_once = match course.at_once {
+        0 => String::new(),
+        number => format!(
+            " {} arrived before the answer to their request did; they are in no bar, and count as 0 in the quantiles.",
+            whole(number)
+        ),
+    };
     let quantiles = [("p50", p50_ms), ("p90", p90_ms), ("p99", p99_ms), ("max", max_ms)];
     let marks: Vec<Named> = quantiles.map(|(name, ms)| (ms, format!("{name} {}", ms_text(ms)))).to_vec();
     let listed = marks.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(", ");
     let from = if words.of_events { "the acceptance of its event" } else { "the request for the run" };
-    let mut so_far = 0;
+    let mut so_far = course.at_once;
     let rows = course.latencies.iter().map(|bucket| {
         so_far += bucket.count;
         let share = float(so_far) / float(total.max(1)) * 100.0;
@@ -106,7 +113,7 @@ fn latency_figure(course: &Course, latencies: Latencies, words: Words) -> Figure
         id: "latency",
         title: "Latency",
         rows: rows.collect(),
-        summary: format!("{} {}, each from {from} until the platform received it: {listed}.", whole(count), words.many),
+        summary: format!("{} {}, each from {from} until the platform received it: {listed}.{at_once}", whole(count), words.many),
         legend: Vec::new(),
         chart: logarithmic(&bars, &marks, ms_text),
         columns: vec!["above", "up to", words.many, "so far"],

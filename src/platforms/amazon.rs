@@ -187,6 +187,10 @@ impl Platform for Amazon {
         None
     }
 
+    fn shop_request(&self, _: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
+        None
+    }
+
     fn quota(&self, reply: &Reply) -> Option<ReportedQuota> {
         let per_second: f64 = reply.header("x-amzn-ratelimit-limit")?.trim().parse().ok()?;
         let quota = ReportedQuota { per_second, burst: PER_ACCOUNT.burst, available: None, cost: None };

@@ -22,6 +22,7 @@ mod replies;
 
 pub use counters::CallCounts;
 use counters::Counters;
+use counters::outcome_label;
 use replies::{HALVINGS_AT_ONCE, MOST_HALVINGS, dated, fresh, halvings, nothing_sent, read_outcome, with_halvings};
 pub(super) use replies::{read_renewal, read_variants};
 
@@ -311,6 +312,19 @@ impl Client {
         }
     }
 
+    /// After a check, the shop's own name by a call of its own, within the same rate limits. `None` if the platform has no such call or
+    /// does not answer it: a check does not fail for that.
+    pub async fn shop(&self, store: &StoreConnection) -> Option<String> {
+        let platform = by_name(&store.platform)?;
+        let request = platform.shop_request(store, &self.stamp())?.ok()?;
+        let call = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
+        let _permit = self.permit_within(self.timeout, store, &call).await.ok()?;
+        let reply = self.exchange(fresh(request, Action::Check)).await.ok()?;
+        self.pause_if_asked(store, &reply);
+        let is_answer = reply.status == 200 && interference::recognize(Action::Check, &reply).is_none();
+        if is_answer { platform.shop(&reply) } else { None }
+    }
+
     /// Whether [`Self::renew`] would send a request.
     pub fn can_renew(&self, store: &StoreConnection, refused: bool) -> bool {
         by_name(&store.platform).is_some_and(|platform| platform.renewal_request(store, &self.stamp(), refused).is_some())
@@ -380,20 +394,6 @@ fn is_too_large(outcome: &Outcome) -> bool {
 
 fn lost(why: &str) -> Outcome {
     Outcome::Unknown { reason: format!("The store did not answer ({why}).") }
-}
-
-fn outcome_label(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Answered(_) => "answered",
-        Outcome::Refused { .. } => "refused",
-        Outcome::TryAgain { throttled: true, .. } => "throttled",
-        Outcome::TryAgain { .. } => "not_connected",
-        Outcome::Unauthorized { .. } => "unauthorized",
-        Outcome::TokenExpired { .. } => "token_expired",
-        Outcome::Closed { .. } => "closed",
-        Outcome::Obscured { .. } => "obscured",
-        Outcome::Unknown { .. } => "unknown",
-    }
 }
 
 #[cfg(test)]

@@ -144,8 +144,11 @@ pub trait Platform: Send + Sync {
     /// `None` for an item that must not be set. Used only where [`Facts::reads_before_set`]; a set finds the number in the item's
     /// field [`RESERVED`].
     fn reserved(&self, store: &StoreConnection, call: &Call, reply: &Reply) -> Vec<Option<i64>>;
-    /// The shop's own name on the platform, if the reply to a check tells it in the form that the store's settings have.
+    /// The shop's own name on the platform, if the reply to a check or to [`Self::shop_request`] tells it.
     fn shop(&self, reply: &Reply) -> Option<String>;
+    /// A further call after a check, whose reply names the shop; `None` where there is none, or the check's reply or the store's
+    /// settings tell already.
+    fn shop_request(&self, store: &StoreConnection, stamp: &Stamp) -> Option<Result<Request, String>>;
     /// The state of the store's bucket, if the reply reports it.
     fn quota(&self, reply: &Reply) -> Option<ReportedQuota>;
     /// Builds the request for a page of the store's variants: the first page, or the one at `cursor`.

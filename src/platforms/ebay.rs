@@ -180,6 +180,10 @@ impl Platform for Ebay {
         None
     }
 
+    fn shop_request(&self, _: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
+        None
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }

@@ -23,7 +23,8 @@ fn place(address: &str) -> Option<String> {
 }
 
 /// A digest of the shop that a store is connected to: its platform and its own identity there. `None` where what was
-/// entered does not tell: Lazada's and eBay's tokens stand for an account that they do not name.
+/// entered does not tell: Lazada's and eBay's tokens stand for an account that they do not name. Lazada names it when it is
+/// checked; eBay would, but only to a token with a scope that this service does not ask for (`commerce.identity.readonly`).
 ///
 /// A new connector needs a line here, and a test fails without it.
 pub fn shop(store: &StoreConnection) -> Option<String> {
@@ -35,6 +36,20 @@ pub fn shop_by_name(store: &StoreConnection, name: &str) -> Option<String> {
     identity(store, Some(name))
 }
 
+/// The field that tells which shop a store is, as a JSON pointer.
+pub fn field(store: &StoreConnection) -> &'static str {
+    let by_setting = |name: &str, pointer| if store.setting(name).is_some() { pointer } else { "/base_url" };
+    match store.platform.as_str() {
+        "shopify" => by_setting("shop", "/shop"),
+        "shopline" | "shopline_open" => by_setting("handle", "/handle"),
+        "shopee" => "/shop_id",
+        "tiktok_shop" => "/shop_cipher",
+        "amazon" => "/seller_id",
+        "simulated" => by_setting("external_store", "/external_store"),
+        _ => "/base_url",
+    }
+}
+
 fn identity(store: &StoreConnection, name: Option<&str>) -> Option<String> {
     let setting = |name: &str| Some(store.setting(name)?.trim().to_lowercase());
     let address = || place(store.base_url.as_deref()?);
@@ -42,14 +57,17 @@ fn identity(store: &StoreConnection, name: Option<&str>) -> Option<String> {
         "shopify" => name
             .map(str::to_lowercase)
             .or_else(|| setting("shop"))
-            .map(|shop| shop.trim_end_matches(".myshopify.com").to_owned())
-            .or_else(address),
-        "shopline" => setting("handle").or_else(address),
+            .or_else(address)
+            .map(|shop| shop.trim_end_matches(".myshopify.com").to_owned()),
+        "shopline" => setting("handle").or_else(address).map(|shop| shop.trim_end_matches(".myshopline.com").to_owned()),
         "shopline_open" => setting("handle"),
         "shopee" => number(store, "shop_id").map(|id| id.to_string()),
-        "woocommerce" | "medusa" => address(),
-        // Each channel is a shop of its own.
-        "vendure" => address().map(|place| format!("{place} {}", store.setting("channel_token").unwrap_or_default())),
+        // However the server is reached: the address that the shop itself has.
+        "woocommerce" => name.and_then(place).or_else(address),
+        "medusa" => name.map(str::to_owned).or_else(address),
+        "lazada" => name.map(str::to_owned),
+        // Each channel is a shop of its own. Without a token it is the default channel, which has one, too.
+        "vendure" => address().map(|place| format!("{place} {}", name.or_else(|| store.setting("channel_token")).unwrap_or_default())),
         "tiktok_shop" => store.setting("shop_cipher").map(str::to_owned),
         "amazon" => setting("seller_id").zip(setting("marketplace_id")).map(|(seller, marketplace)| format!("{seller} {marketplace}")),
         // Without a name on the platform it has its own id there.
@@ -61,8 +79,8 @@ fn identity(store: &StoreConnection, name: Option<&str>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::test_store;
-    use super::super::registry;
+    use super::super::fixtures::{test_reply, test_stamp, test_store};
+    use super::super::{by_name, registry};
     use super::*;
     use serde_json::{Value, json};
 
@@ -110,6 +128,43 @@ mod tests {
     fn a_shop_is_the_one_that_the_platform_says_it_is() {
         let by_address = test_store("shopify", json!({"shop": "other"}), &[]);
         assert_eq!(shop_by_name(&by_address, "Acme.myshopify.com"), at("shopify", "", json!({"shop": "acme"})));
+        let named = |platform: &str, address: &str, config: Value, name: &str| {
+            shop_by_name(&StoreConnection { base_url: Some(address.to_owned()), ..test_store(platform, config, &[]) }, name)
+        };
+        let home = "https://www.shop.example/";
+        assert_eq!(named("woocommerce", "https://1.2.3.4", json!({}), home), at("woocommerce", "https://shop.example", json!({})));
+        let medusa = |address: &str| named("medusa", address, json!({}), "store_01");
+        assert_eq!(medusa("https://a.example"), medusa("https://b.example"));
+        assert!(named("lazada", "https://api.lazada.sg", json!({}), "100001").is_some());
+        assert_ne!(named("lazada", "https://api.lazada.sg", json!({}), "100001"), named("lazada", "https://api.lazada.sg", json!({}), "2"));
+        let channel = |config: Value, name: &str| named("vendure", "https://v.example", config, name);
+        assert_eq!(channel(json!({}), "t1"), at("vendure", "https://v.example", json!({"channel_token": "t1"})), "the default channel");
+        assert_eq!(at("shopify", "https://acme.myshopify.com", json!({})), at("shopify", "", json!({"shop": "acme"})));
+        assert_eq!(at("shopline", "https://acme.myshopline.com", json!({})), at("shopline", "", json!({"handle": "acme"})));
+    }
+
+    #[test]
+    fn platforms_that_can_be_asked_for_the_shops_name_are_asked_and_understood() {
+        let stamp = test_stamp("2026-11-24T12:00:00Z");
+        let secrets = [("app_secret", "s"), ("access_token", "t"), ("api_key", "k"), ("consumer_key", "c"), ("consumer_secret", "s")];
+        for (platform, asked, reply, name) in [
+            ("lazada", "/seller/get", r#"{"code": "0", "data": {"name": "Ada", "seller_id": 100001}}"#, "100001"),
+            ("lazada", "/seller/get", r#"{"code": "0", "data": {"seller_id": "100001"}}"#, "100001"),
+            ("medusa", "/admin/stores", r#"{"stores": [{"id": "store_01"}], "count": 1}"#, "store_01"),
+            ("woocommerce", "/wp-json/?_fields=home", r#"{"home": "https://shop.example"}"#, "https://shop.example"),
+            ("vendure", "", r#"{"data": {"activeChannel": {"token": "t1"}, "productVariants": {"totalItems": 1}}}"#, "t1"),
+            ("shopify", "", r#"{"data": {"shop": {"myshopifyDomain": "acme.myshopify.com"}}}"#, "acme.myshopify.com"),
+        ] {
+            let store = test_store(platform, json!({"app_key": "a", "region": "sg"}), &secrets);
+            let store = StoreConnection { base_url: Some("https://a.example".to_owned()), ..store };
+            let connector = by_name(platform).unwrap();
+            assert_eq!(connector.shop(&test_reply(200, &[], reply)).as_deref(), Some(name), "{platform}");
+            assert_eq!(connector.shop(&test_reply(200, &[], "<html></html>")), None, "{platform}");
+            match connector.shop_request(&store, &stamp) {
+                None => assert_eq!(asked, "", "{platform} is asked in the check itself"),
+                Some(request) => assert!(request.unwrap().url.contains(asked), "{platform}"),
+            }
+        }
     }
 
     #[test]

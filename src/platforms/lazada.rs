@@ -71,6 +71,8 @@ const UPDATE: &str = "/product/stock/sellable/update";
 const ADJUST: &str = "/product/stock/sellable/adjust";
 const ITEM: &str = "/product/item/get";
 const ITEMS: &str = "/products/get";
+/// "GetSeller": the seller whose token it is.
+const SELLER: &str = "/seller/get";
 const TOKEN_CREATE: &str = "/auth/token/create";
 const TOKEN_REFRESH: &str = "/auth/token/refresh";
 
@@ -310,8 +312,13 @@ impl Platform for Lazada {
         results.iter().map(|result| matches!(result, ItemResult::Applied { .. }).then_some(0)).collect()
     }
 
-    fn shop(&self, _: &Reply) -> Option<String> {
-        None
+    fn shop(&self, reply: &Reply) -> Option<String> {
+        let body: Envelope = serde_json::from_str(&reply.body).ok()?;
+        Some(text(body.data.get("seller_id")?)).filter(|id| !id.is_empty())
+    }
+
+    fn shop_request(&self, store: &StoreConnection, stamp: &Stamp) -> Option<Result<Request, String>> {
+        Some(api(store, SELLER, BTreeMap::new(), Method::Get, stamp))
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {

@@ -36,7 +36,7 @@ use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use wire::{Batch, Item, Items, LoggedIn, Refusal, Row, Updated};
 
@@ -189,8 +189,14 @@ impl Platform for Medusa {
         call.items.iter().map(reserved).collect()
     }
 
-    fn shop(&self, _: &Reply) -> Option<String> {
-        None
+    fn shop(&self, reply: &Reply) -> Option<String> {
+        let body: Value = serde_json::from_str(&reply.body).ok()?;
+        // A server has one store.
+        body.get("stores")?.get(0)?.get("id")?.as_str().map(str::to_owned)
+    }
+
+    fn shop_request(&self, store: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
+        Some(get(store, "stores", &[("limit", "1"), ("fields", "id")]))
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {

@@ -124,6 +124,10 @@ impl Platform for Shopee {
         None
     }
 
+    fn shop_request(&self, _: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
+        None
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }

@@ -142,6 +142,10 @@ impl Platform for Shopify {
         body.field("shop")?.get("myshopifyDomain")?.as_str().map(str::to_owned)
     }
 
+    fn shop_request(&self, _: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
+        None
+    }
+
     fn quota(&self, reply: &Reply) -> Option<ReportedQuota> {
         let cost = serde_json::from_str::<ReplyBody>(&reply.body).ok()?.extensions?.cost?;
         let status = cost.throttle_status?;

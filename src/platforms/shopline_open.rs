@@ -205,6 +205,10 @@ impl Platform for ShoplineOpen {
         None
     }
 
+    fn shop_request(&self, _: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
+        None
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }

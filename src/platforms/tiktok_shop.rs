@@ -304,6 +304,10 @@ impl Platform for TikTokShop {
         None
     }
 
+    fn shop_request(&self, _: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
+        None
+    }
+
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
         None
     }

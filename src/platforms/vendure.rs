@@ -64,7 +64,8 @@ const READ_DEFAULT: &str = "query Read($ids: [String!]!, $take: Int!) { \
     id trackInventory stockLevels { stockLocationId stockOnHand stockAllocated } } } globalSettings { trackInventory } \
     stockLocations(options: { take: 1, sort: { createdAt: ASC, id: ASC } }) { items { id } } }";
 /// Succeeds only with permission to read the catalog, and says what else the user may do.
-const CHECK: &str = "query Check { productVariants(options: { take: 1 }) { totalItems } me { channels { token permissions } } }";
+const CHECK: &str = "query Check { productVariants(options: { take: 1 }) { totalItems } activeChannel { token } \
+    me { channels { token permissions } } }";
 const VARIANTS: &str = "query Variants($skip: Int!, $take: Int!) { \
     productVariants(options: { skip: $skip, take: $take, sort: { id: ASC } }) { totalItems items { \
     id sku name trackInventory stockLevels { stockLocationId stockOnHand stockLocation { createdAt } } } } }";
@@ -187,7 +188,11 @@ impl Platform for Vendure {
         call.items.iter().map(reserved).collect()
     }
 
-    fn shop(&self, _: &Reply) -> Option<String> {
+    fn shop(&self, reply: &Reply) -> Option<String> {
+        parse(reply).ok()?.field("activeChannel")?.get("token")?.as_str().map(str::to_owned)
+    }
+
+    fn shop_request(&self, _: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
         None
     }
 

@@ -181,8 +181,16 @@ impl Platform for WooCommerce {
         Vec::new()
     }
 
-    fn shop(&self, _: &Reply) -> Option<String> {
-        None
+    fn shop(&self, reply: &Reply) -> Option<String> {
+        serde_json::from_str::<Value>(&reply.body).ok()?.get("home")?.as_str().map(str::to_owned)
+    }
+
+    fn shop_request(&self, store: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
+        let base = store.base_url.as_deref()?.trim_end_matches('/');
+        let is_plain = store.setting("permalinks") == Some("plain");
+        // The index of WordPress, which asks for no keys: the shop's address as the shop itself has it.
+        let path = if is_plain { "?rest_route=/&_fields=home" } else { "wp-json/?_fields=home" };
+        Some(Ok(Request::get(format!("{base}/{path}")).header("accept", "application/json")))
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {

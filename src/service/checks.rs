@@ -18,7 +18,8 @@ pub struct Checked {
 }
 
 /// Calls the store's platform. If a store that needed reauthorization answers again, its held pushes are released; if it
-/// was a write that it refused, only one of them, to find out. The answer also tells which shop the store is.
+/// was a write that it refused, only one of them, to find out. The answer also tells which shop the store is; if that is
+/// connected as another store already, this one is paused, because every change would reach the shop twice.
 ///
 /// # Errors
 /// No such store, a conflict if the shop is connected as another store already, or too many checks at once.
@@ -30,14 +31,18 @@ pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Ch
         Err(reason) => Err(reason),
         Ok(mut connection) => {
             let check = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
-            exchange(service, caller, &mut connection, &check).await
+            match exchange(service, caller, &mut connection, &check).await {
+                Ok((results, None)) => Ok((results, service.client.shop(&connection).await)),
+                answered => answered,
+            }
         }
     };
     let (results, name) = match answered {
         Ok(answered) => answered,
         Err(reason) => return Ok(Checked { reason: Some(reason), note: None }),
     };
-    caller.db.write(move |t| take_identity(t, id, name.as_deref(), now)).await?;
+    let actor = caller.actor();
+    caller.db.write(move |t| take_identity(t, &actor, id, name.as_deref(), now)).await??;
     if store.needs_reauthorisation {
         // A read that works says nothing about writes: one held push finds out.
         let is_write = store.write_refused;
@@ -49,7 +54,7 @@ pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Ch
 }
 
 /// What is left open by a check of a store that has refused a write.
-const REFUSED_A_WRITE: &str = "The store can be read, but it has refused a change. One waiting change is sent now to find out whether it \
+const REFUSED_A_WRITE: &str = "The store can be read, but it has refused a change. One waiting change is sent to find out whether it \
     accepts changes again; the others follow once it does.";
 
 /// What a check that succeeds leaves open, in plain words.

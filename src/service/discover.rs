@@ -6,6 +6,7 @@ use super::connection::{Stale, Unanswered, connection};
 use super::context::{Caller, Error, Result, Service, audited};
 use super::listings::ROWS_PER_STEP;
 use super::preview::calls;
+use super::store_figures::{OverwriteOffer, overwrite_offer};
 use super::stores::{ask, reason_of};
 use crate::db::listings::{Listing, ListingChange, NewListing};
 use crate::db::stores::Store;
@@ -70,6 +71,9 @@ pub struct Proposal {
     pub already_paired: usize,
     /// Pairs made by this request.
     pub paired: usize,
+    /// An overwrite that is offered because listings of the store do not show their targets; only after pairing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<OverwriteOffer>,
     /// Where to continue; null once the whole store has been read.
     pub next_cursor: Option<String>,
     /// Paired by an earlier request of the same pass, before another variant with the same SKU was found.
@@ -108,11 +112,13 @@ pub async fn discover(service: &Service, caller: &Caller, id: StoreId, cursor: O
     let (began_at, cursor) = pass(cursor).map_or_else(|own| (None, own), |(at, own)| (Some(at), Some(own)));
     let (variants, next) = read_variants(service, caller, connection.clone(), cursor).await?;
     let whole = began_at.is_none() && next.is_none();
+    let this_pass = began_at.unwrap_or(service.now());
     let (mut proposal, former) = propose(caller, &connection, variants, began_at, apply.create_skus).await?;
     sort_out(service, caller, connection, &mut proposal, former, whole).await;
-    proposal.next_cursor = next.map(|next| format!("{}{PASS}{next}", began_at.unwrap_or(service.now()).as_millis()));
+    proposal.next_cursor = next.map(|next| format!("{}{PASS}{next}", this_pass.as_millis()));
     if apply.pair {
-        proposal.paired = pair(service, caller, &store, &proposal, apply.replace).await?;
+        proposal.paired = pair(service, caller, &store, &proposal, apply.replace, this_pass).await?;
+        proposal.overwrite = caller.db.read(move |t| overwrite_offer(t, id)).await?;
     }
     Ok(proposal)
 }
@@ -193,7 +199,8 @@ async fn propose(
         })
         .await?;
     let field = by_name(&store.platform).and_then(|platform| platform.facts(store).location);
-    let of_this_pass = |listing: &Listing| began_at.is_some_and(|at| listing.created_at >= at);
+    // What somebody has paired by hand meanwhile stays as it is.
+    let of_this_pass = |listing: &Listing| began_at.is_some() && listing.paired_by_pass == began_at;
     let (mut proposal, mut former) = (Proposal::default(), Vec::new());
     for mut variant in variants {
         let Some(sku) = variant.sku.clone().filter(|sku| !sku.is_empty()) else {
@@ -296,10 +303,10 @@ async fn sort_out(
 }
 
 /// Pairs the matches, and unpairs what the same pass has paired before it found a second variant with the SKU.
-async fn pair(service: &Service, caller: &Caller, store: &Store, proposal: &Proposal, replace: bool) -> Result<usize> {
+async fn pair(service: &Service, caller: &Caller, store: &Store, proposal: &Proposal, replace: bool, pass: Timestamp) -> Result<usize> {
     let new = |found: &Found| {
         let sku = Sku::parse(found.sku.as_deref()?).ok()?;
-        Some(NewListing { sku, external_id: found.external_id.clone(), extra: Some(found.extra.clone()) })
+        Some(NewListing { sku, external_id: found.external_id.clone(), extra: Some(found.extra.clone()), pass: Some(pass) })
     };
     let replacing = if replace { proposal.replacing.as_slice() } else { &[] };
     let rows: Vec<NewListing> = proposal.matched.iter().chain(replacing).filter_map(new).collect();

@@ -1,5 +1,6 @@
 //! Listings of a store: paired with SKUs in bulk, with a result for each row.
 use super::context::{Caller, Error, Result, Service, audited};
+use super::store_figures::{OverwriteOffer, offer_for};
 use crate::db;
 use crate::db::listings::{ListingChange, ListingPreview, NewListing};
 use crate::domain::limits::MAX_BULK;
@@ -99,6 +100,9 @@ pub struct Paired {
     pub unchanged: usize,
     /// Invalid rows.
     pub rejected: usize,
+    /// An overwrite that is offered because listings of this request do not show their targets, as new ones rarely do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<OverwriteOffer>,
     /// One for each row, in order.
     pub results: Vec<RowResult>,
 }
@@ -140,7 +144,10 @@ pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row
             }
         }
     }
-    Ok(answer(rows, done.into_iter().flatten(), &OfSkus { similar, in_stock: HashSet::new() }))
+    let paired = answer(rows, done.into_iter().flatten(), &OfSkus { similar, in_stock: HashSet::new() });
+    let listings: Vec<ListingId> = paired.results.iter().filter_map(|row| row.id).collect();
+    let overwrite = caller.db.read(move |t| offer_for(t, id, &listings)).await?;
+    Ok(Paired { overwrite, ..paired })
 }
 
 /// The rows, by index, that are saved in one transaction each: first, and together, those that pass SKUs to each other.
@@ -176,7 +183,7 @@ fn check_count(rows: &[Row]) -> Result<()> {
 
 /// The results of all rows, given those of the valid ones.
 fn answer(rows: Vec<Row>, mut done: impl Iterator<Item = ListingPreview>, of_skus: &OfSkus) -> Paired {
-    let mut answer = Paired { created: 0, updated: 0, unchanged: 0, rejected: 0, results: Vec::with_capacity(rows.len()) };
+    let mut answer = Paired { created: 0, updated: 0, unchanged: 0, rejected: 0, overwrite: None, results: Vec::with_capacity(rows.len()) };
     for (row, read) in rows.into_iter().enumerate() {
         let result = match read {
             Err((external_id, errors)) => RowResult::rejected(row, external_id, errors),

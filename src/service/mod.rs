@@ -21,10 +21,12 @@ pub mod shares;
 mod shops;
 pub mod skus;
 pub mod stock_events;
+pub mod store_figures;
 pub mod stores;
 pub mod syncs;
 pub mod warehouses;
 
 mod context;
+pub mod credentials;
 
 pub use context::{Caller, Error, Forget, OUTBOUND_AT_ONCE, Operator, Result, Service};

@@ -7,6 +7,7 @@ use super::context::{Caller, Result, Service};
 use super::stores;
 use crate::db::runs::{EXPAND_PAGE, RunFilter};
 use crate::db::stores::Store;
+use crate::domain::allocation::DecidedBy;
 use crate::domain::delivery::ItemResult;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::{ListingId, StoreId, Timestamp};
@@ -57,6 +58,8 @@ pub struct PreviewItem {
     pub shown_at: Option<Timestamp>,
     /// The quantity it would show.
     pub target: i64,
+    /// The most specific rule that has a say in the target.
+    pub decided_by: DecidedBy,
     /// `target` minus `shown`; null if `shown` is unknown.
     pub change: Option<i64>,
 }
@@ -166,13 +169,13 @@ async fn targets(caller: &Caller, filter: RunFilter) -> Result<Found> {
     let (mut found, mut after) = (Found::default(), None);
     loop {
         let filter = filter.clone();
-        let (page, targets) = caller
+        let (page, targets, deciding) = caller
             .db
             .read(move |t| {
                 let page = t.covered_listings(&filter, after, EXPAND_PAGE)?;
                 let ids: Vec<ListingId> = page.iter().map(|listing| listing.id).collect();
-                let targets = t.targets_of(&ids)?;
-                Ok((page, targets))
+                let (targets, deciding) = (t.targets_of(&ids)?, t.deciding_rules(&page)?);
+                Ok((page, targets, deciding))
             })
             .await?;
         let Some(last) = page.last() else { break };
@@ -193,6 +196,7 @@ async fn targets(caller: &Caller, filter: RunFilter) -> Result<Found> {
                 shown_from: if listing.shown.is_some() { ShownFrom::LastKnown } else { ShownFrom::Unknown },
                 shown_at: listing.shown_at,
                 target,
+                decided_by: deciding.get(&listing.id).copied().unwrap_or(DecidedBy::Seller),
                 change: listing.shown.map(|shown| target.saturating_sub(shown)),
             };
             let kept = if item.goes_to_zero() { &mut found.first } else { &mut found.later };

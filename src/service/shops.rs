@@ -1,11 +1,13 @@
 //! The shop that a store is: connected once by a seller, however it is entered.
 use super::connection::Credentials;
+use super::context::audited;
 use crate::db::stores::Store;
 use crate::db::{self, Error, Tenant};
 use crate::domain::limits::MAX_STORES;
-use crate::domain::{StoreId, Timestamp};
+use crate::domain::{FieldError, StoreId, Timestamp};
 use crate::platforms::call::StoreConnection;
 use crate::platforms::identity;
+use serde_json::json;
 
 /// How its connector sees a store with these credentials.
 pub(super) fn connection_of(store: &Store, credentials: &Credentials) -> StoreConnection {
@@ -33,25 +35,49 @@ pub(super) fn named_shop_of(store: &Store, name: &str) -> Option<String> {
 pub(super) fn check_shop_is_new(t: &mut Tenant<'_>, store: &Store) -> db::Result<()> {
     match other_store_of(t, store, shop_of(store).as_ref())? {
         None => Ok(()),
-        Some(other) => Err(is_connected_as(&other)),
+        Some(other) => {
+            Err(Error::ConflictAt(FieldError::new(identity::field(&connection_of(store, &Credentials::new())), connected_as(&other))))
+        }
     }
 }
 
-/// Notes which shop a store is that has just answered a check, and refuses it if an earlier store is the same shop.
-pub(super) fn take_identity(t: &mut Tenant<'_>, store: StoreId, name: Option<&str>, now: Timestamp) -> db::Result<()> {
+/// Notes which shop a store is that has just answered a check. If an earlier store is the same shop, this one is paused, and
+/// the inner result is a conflict.
+pub(super) fn take_identity(
+    t: &mut Tenant<'_>,
+    actor: &str,
+    store: StoreId,
+    name: Option<&str>,
+    now: Timestamp,
+) -> db::Result<db::Result<()>> {
     let mut store = t.store(store)?;
-    let Some(shop) = name.and_then(|name| named_shop_of(&store, name)).or_else(|| shop_of(&store)) else { return Ok(()) };
+    let Some(shop) = name.and_then(|name| named_shop_of(&store, name)).or_else(|| shop_of(&store)) else { return Ok(Ok(())) };
     match other_store_of(t, &store, Some(&shop))? {
         // Ids are in the order in which stores were added, so of two stores of former versions the second is refused.
-        Some(other) if other.id < store.id => return Err(is_connected_as(&other)),
-        Some(other) if other.shop.as_ref() == Some(&shop) => return Ok(()),
+        Some(other) if other.id < store.id => return pause_second(t, actor, store, &other, now).map(Err),
+        Some(other) if other.shop.as_ref() == Some(&shop) => return Ok(Ok(())),
         _ => {}
     }
     if store.shop.as_ref() != Some(&shop) {
         (store.shop, store.updated_at) = (Some(shop), now);
         t.save_store(&store)?;
     }
-    Ok(())
+    Ok(Ok(()))
+}
+
+/// Pauses a store that is the same shop as `first`. Returns what to answer.
+fn pause_second(t: &mut Tenant<'_>, actor: &str, store: Store, first: &Store, now: Timestamp) -> db::Result<Error> {
+    let detail = connected_as(first);
+    if !store.paused {
+        let problem = format!("This store is paused, because {detail}. Remove one of the two stores.");
+        let paused = Store { paused: true, problem: Some(problem), updated_at: now, ..store.clone() };
+        t.save_store(&paused)?;
+        t.hold_store(store.id, now)?;
+        let mut entry = audited(actor, "store.changed", &store.name);
+        (entry.before, entry.after) = (Some(json!({ "paused": false })), Some(json!({ "paused": true, "problem": paused.problem })));
+        t.append_audit(&entry, now)?;
+    }
+    Ok(Error::Conflict(format!("{detail}. This store is paused; remove one of the two")))
 }
 
 /// Another store of the seller's that is this shop, by what a check has found or by its settings.
@@ -61,9 +87,9 @@ fn other_store_of(t: &mut Tenant<'_>, store: &Store, shop: Option<&String>) -> d
     Ok(t.stores(None, MAX_STORES)?.into_iter().find(is_same))
 }
 
-fn is_connected_as(other: &Store) -> Error {
-    Error::Conflict(format!(
+fn connected_as(other: &Store) -> String {
+    format!(
         "this shop is already connected as the store {}; a shop is connected only once, because otherwise every change would reach it twice",
         other.name
-    ))
+    )
 }

@@ -6,6 +6,7 @@ use super::context::{Caller, Result, Service, audited};
 use super::removal::{self, Removed};
 use super::shares::{check_shares, percent, share_of};
 use super::shops::{check_shop_is_new, connection_of, shop_of};
+use super::store_figures::{ListingFigures, OverwriteOffer};
 use crate::db::pushes::CancelScope;
 use crate::db::stores::Store;
 use crate::db::{self, Error, Tenant};
@@ -64,6 +65,12 @@ pub struct StoreView {
     last_success_at: Option<Timestamp>,
     created_at: Timestamp,
     updated_at: Timestamp,
+    /// What its listings show; only where a single store is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listings: Option<ListingFigures>,
+    /// An overwrite that is offered because listings do not show their targets; only where a single store is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overwrite: Option<OverwriteOffer>,
     /// The connector's own settings.
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -100,7 +107,16 @@ pub fn view(store: &Store) -> StoreView {
         last_success_at: store.last_success_at,
         created_at: store.created_at,
         updated_at: store.updated_at,
+        listings: None,
+        overwrite: None,
         config: serde_json::from_str(&store.config).unwrap_or_default(),
+    }
+}
+
+impl StoreView {
+    /// The same, with what the store's listings show.
+    pub fn with_figures(self, (listings, overwrite): (ListingFigures, Option<OverwriteOffer>)) -> Self {
+        Self { listings: Some(listings), overwrite, ..self }
     }
 }
 

@@ -1,10 +1,25 @@
 //! Options of the `simulate-platform` command, and the fault options that it shares with `load`.
 use super::faults::{Faults, Rate};
-use super::misbehavior::Chance;
+use super::misbehavior::{Chance, Misbehavior};
 use super::platform::Simulator;
 use super::serve::{listener, serve};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+/// What `--help` says about the calls under `/control`.
+pub const CONTROL: &str = "\
+While it runs, control it under /control (STORE is a store's external_store):
+  GET, PUT /control/faults                the faults; PUT replaces all of them, so change what GET answers
+  GET      /control/stats                 counters of calls, changes and faults
+  GET      /control/receipts?after=SEQ    the changes that were applied
+  GET      /control/stores/STORE/items    what the store shows; of an item it does not know, 0
+  PUT      /control/stores/STORE/items    {\"items\": [{\"external_id\": \"A\", \"quantity\": 7}]}: create items, or set what they show
+  POST     /control/stores/STORE/sell     {\"external_id\": \"A\", \"quantity\": 1}: sell units, which no stock event reports";
+
+fn misbehave_help() -> String {
+    let kinds = Misbehavior::ALL.map(|(_, name)| name).join(", ");
+    format!("Probability of a kind of misbehavior of real shops; may be given several times. KIND is one of {kinds}")
+}
 
 /// Options of `stocktide simulate-platform`.
 #[derive(Debug, Clone, clap::Args)]
@@ -86,9 +101,8 @@ pub struct FaultArgs {
     /// Probability that the request is neither answered nor applied.
     #[arg(long, value_name = "P")]
     pub never_answer: Option<f64>,
-    /// Probability of a kind of misbehavior of real shops; may be given several times. The kinds are those of
-    /// `misbehave` in `GET /control/faults`, such as challenge:0.01.
-    #[arg(long, value_name = "KIND:P")]
+    /// Probability of kinds of misbehavior.
+    #[arg(long, value_name = "KIND:P", help = misbehave_help())]
     pub misbehave: Vec<Chance>,
     /// How much each row that is written delays the answer, in milliseconds.
     #[arg(long, value_name = "MS")]
@@ -152,6 +166,21 @@ mod tests {
         assert_eq!(given.misbehave.values().copied().collect::<Vec<_>>(), [0.5, 1.0]);
         assert_eq!((given.cut, given.throttle, given.idempotency), (0.5, 0.05, false));
         assert_eq!(given.rate_limit, Some(Rate { per_second: 50.0, burst: 100.0 }));
+    }
+
+    #[test]
+    fn the_help_names_every_kind_of_misbehavior_and_every_call_that_controls_the_platform() {
+        let help = <Cli as clap::CommandFactory>::command().render_help().to_string();
+        let words: Vec<&str> = help.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+        for (_, name) in Misbehavior::ALL {
+            assert!(words.contains(&name), "{name} is missing:\n{help}");
+        }
+        let served = include_str!("serve.rs");
+        let paths = served.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
+        // Shops of a platform's own face are opened by tests alone.
+        for path in paths.filter(|path| !path.contains("shopee")) {
+            assert!(CONTROL.contains(&path.replace("{store}", "STORE")), "{path} is missing");
+        }
     }
 
     #[test]

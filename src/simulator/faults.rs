@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The longest that a cache may keep an answer without saying so, in seconds: what the service can allow for.
-const LONGEST_CACHE_S: f64 = 300.0;
+pub(super) const LONGEST_CACHE_S: f64 = 300.0;
 
 /// A token bucket; every store has one of its own, counted in calls or, at the Shopify face, in points.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

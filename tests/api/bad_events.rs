@@ -175,6 +175,29 @@ fn a_mistyped_sku_is_not_created_where_that_is_unwanted_and_pointed_out_elsewher
     ada.post("/v1/stock-events", &event("e8", "Plate-1")).is(200);
 }
 
+fn every_field_that_cannot_be_read_is_named_of_one_event_and_of_one_among_many(backend: Backend) {
+    let api = Api::start(backend);
+    let ada = api.seller("Ada");
+    let broken = json!({ "event_id": "e", "sku": 5, "kind": "gift", "quantity": "x", "colour": "red" });
+    let alone = ada.post("/v1/stock-events", &broken);
+    for pointer in ["/sku", "/kind", "/quantity", "/colour"] {
+        alone.names(422, pointer);
+    }
+    let many = ada.post("/v1/stock-events", &json!([broken])).is(200);
+    let named: Vec<&str> = many["results"][0]["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
+    assert_eq!(named.len(), 4, "{many}");
+    assert!(named.contains(&"/0/sku") && named.contains(&"/0/quantity"), "{many}");
+}
+
+fn a_new_number_beside_the_same_with_zeros_in_front_is_pointed_out(backend: Backend) {
+    let api = Api::start(backend);
+    let ada = api.seller("Ada");
+    ada.event("e1", "00123", "purchase", 1);
+    let hint = |event: &str, sku: &str| ada.event(event, sku, "purchase", 1)["results"][0]["similar_sku"].clone();
+    assert_eq!((hint("e2", "123"), hint("e3", "1230")), (json!("00123"), Value::Null));
+    assert_eq!(hint("e4", "0123"), "00123", "the oldest");
+}
+
 fn valid_events_are_recorded_even_beside_invalid_ones(backend: Backend) {
     let api = Api::start(backend);
     let ada = api.seller("Ada");
@@ -319,6 +342,8 @@ on_both_backends![
     a_repeat_with_another_note_or_time_is_a_duplicate,
     a_mistyped_sku_is_not_created_where_that_is_unwanted_and_pointed_out_elsewhere,
     each_bad_field_is_named_and_nothing_is_changed,
+    every_field_that_cannot_be_read_is_named_of_one_event_and_of_one_among_many,
+    a_new_number_beside_the_same_with_zeros_in_front_is_pointed_out,
     valid_events_are_recorded_even_beside_invalid_ones,
     ndjson_is_read_line_by_line,
     the_same_id_with_another_body_is_refused_and_changes_nothing,

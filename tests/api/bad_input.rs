@@ -125,6 +125,8 @@ fn sellers_settings_warehouses_and_skus_name_each_bad_field(backend: Backend) {
         ] {
             ada.post("/v1/warehouses", &body).names(422, pointer);
         }
+        let taken = ada.post("/v1/warehouses", &json!({ "code": "main" })).names(409, "/code");
+        assert!(taken.contains("main"), "{taken}");
         ada.patch("/v1/warehouses/main", &json!({ "name": "" })).names(422, "/name");
         ada.patch("/v1/warehouses/main", &json!({ "code": "new" })).names(422, "/code");
         for (body, pointer) in [

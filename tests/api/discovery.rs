@@ -1,17 +1,26 @@
 //! Pairing by discovery, where a shop's list of products is not what it should be.
+use crate::client::exchange;
 use crate::database::Backend;
 use crate::on_both_backends;
 use crate::support::{Api, Expect};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 type Page = Box<dyn Fn(Option<&str>) -> Value + Send>;
 
 /// A simulated platform that answers each request for a page with what `page` says, given the cursor.
 fn shop(page: impl Fn(Option<&str>) -> Value + Send + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
+    shop_answering(move |request| {
+        let cursor = request.split_once("after=").map(|(_, rest)| rest.split(['&', ' ']).next().unwrap().to_owned());
+        page(cursor.as_deref())
+    })
+}
+
+/// A simulated platform that answers each request as `answer` says.
+fn shop_answering(answer: impl Fn(&str) -> Value + Send + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, calls) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&calls);
@@ -26,9 +35,8 @@ fn shop(page: impl Fn(Option<&str>) -> Value + Send + 'static) -> (SocketAddr, A
                 bytes.push(byte[0]);
             }
             let request = String::from_utf8_lossy(&bytes).into_owned();
-            let cursor = request.split_once("after=").map(|(_, rest)| rest.split(['&', ' ']).next().unwrap().to_owned());
             counted.fetch_add(1, Ordering::SeqCst);
-            let body = page(cursor.as_deref()).to_string();
+            let body = answer(&request).to_string();
             let head =
                 format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
             stream.write_all(format!("{head}{body}").as_bytes()).ok();
@@ -124,6 +132,79 @@ fn duplicates_that_are_far_apart_in_a_large_catalog_are_pointed_out_and_neither_
     assert_eq!(paired, ["B"], "{listings}");
 }
 
+/// As above, but while the rest is still to be read, the seller pairs one of the two variants by hand.
+fn what_is_paired_by_hand_during_a_pass_is_not_undone_by_it(backend: Backend) {
+    let api = Api::start(backend);
+    let ada = api.seller("Ada");
+    for sku in ["A", "B", "C"] {
+        ada.event(&format!("e-{sku}"), sku, "purchase", 1);
+    }
+    let (address, _) = shop(|cursor| {
+        let number: usize = cursor.unwrap_or("0").parse().unwrap();
+        let items = match number {
+            0 => vec![item("b", "B"), item("c1", "C")],
+            41 => vec![item("second", "A"), item("b2", "B"), item("c2", "C")],
+            _ => vec![item(&format!("filler {number}"), &format!("filler {number}"))],
+        };
+        json!({ "items": items, "next": (number < 45).then(|| (number + 1).to_string()) })
+    });
+    let store = ada.store("corner", address, json!({}));
+    let (path, listings) = (format!("/v1/stores/{store}/discover"), format!("/v1/stores/{store}/listings"));
+    let first = ada.post(&path, &json!({ "apply": true })).is(200);
+    assert_eq!(first["paired"], 2, "{first}");
+    let by_hand = json!([{ "sku": "A", "external_id": "hand" }, { "sku": "B", "external_id": "b" }]);
+    let paired = ada.put(&listings, &by_hand).is(200);
+    assert_eq!((&paired["created"], &paired["unchanged"]), (&json!(1), &json!(1)), "one is new, one confirms what was found");
+    let rest = ada.post(&path, &json!({ "apply": true, "cursor": first["next_cursor"] })).is(200);
+    assert_eq!(rest["ambiguous"].as_array().unwrap().len(), 3, "{rest}");
+    let listed = ada.get(&listings).is(200);
+    let mut ids: Vec<&str> = listed["items"].as_array().unwrap().iter().map(|listing| listing["external_id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["b", "hand"], "the pairing that only the pass has made is undone: {listed}");
+}
+
+/// While the store is asked whether it still has the former listings, somebody pairs one of the SKUs with another variant.
+fn a_replacement_that_fails_leaves_every_listing_as_it_was(backend: Backend) {
+    let api = Api::start(backend);
+    let ada = api.seller("Ada");
+    for sku in ["A", "B"] {
+        ada.event(&format!("e-{sku}"), sku, "purchase", 1);
+    }
+    let rest: Arc<OnceLock<(SocketAddr, String, Vec<String>, String)>> = Arc::default();
+    let meanwhile = Arc::clone(&rest);
+    let (address, _) = shop_answering(move |request| {
+        if request.contains("external_id=") {
+            if let Some((address, key, unpaired, listings)) = meanwhile.get() {
+                let authorization = format!("Bearer {key}");
+                let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+                for path in unpaired {
+                    exchange(*address, &crate::client::request("DELETE", path, &headers, None)).unwrap();
+                }
+                let row = json!([{ "sku": "A", "external_id": "other" }]).to_string();
+                exchange(*address, &crate::client::request("PUT", listings, &headers, Some(row.as_bytes()))).unwrap();
+            }
+            let gone = ["a1", "b1"].map(|id| json!({ "external_id": id, "error": "unknown item" }));
+            return json!({ "items": gone });
+        }
+        let cursor = request.split_once("after=").map(|(_, rest)| rest.split(['&', ' ']).next().unwrap());
+        let number: usize = cursor.unwrap_or("0").parse().unwrap();
+        let items =
+            if number == 0 { vec![item("a2", "A"), item("b2", "B")] } else { vec![item(&format!("f{number}"), &format!("f{number}"))] };
+        json!({ "items": items, "next": (number + 1).to_string() })
+    });
+    let store = ada.store("corner", address, json!({}));
+    let (path, listings) = (format!("/v1/stores/{store}/discover"), format!("/v1/stores/{store}/listings"));
+    let paired = ada.put(&listings, &json!([{ "sku": "A", "external_id": "a1" }, { "sku": "B", "external_id": "b1" }])).is(200);
+    let a1 = format!("{listings}/{}", paired["results"][0]["id"].as_str().unwrap());
+    rest.set((api.address, ada.key.clone(), vec![a1], listings.clone())).unwrap();
+    let refused = ada.post(&path, &json!({ "apply": true, "replace": true })).is_problem(409);
+    assert!(refused["detail"].as_str().unwrap().contains("nothing was replaced"), "{refused}");
+    let listed = ada.get(&listings).is(200);
+    let mut ids: Vec<&str> = listed["items"].as_array().unwrap().iter().map(|listing| listing["external_id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["b1", "other"], "{listed}");
+}
+
 /// A seller has deleted the products and created them anew: the same SKUs, other ids.
 fn products_that_were_created_anew_are_shown_and_take_the_place_of_the_former_on_demand(backend: Backend) {
     let api = Api::start(backend);
@@ -159,6 +240,8 @@ fn products_that_were_created_anew_are_shown_and_take_the_place_of_the_former_on
 on_both_backends![
     duplicates_that_are_far_apart_in_a_large_catalog_are_pointed_out_and_neither_is_paired,
     products_that_were_created_anew_are_shown_and_take_the_place_of_the_former_on_demand,
+    what_is_paired_by_hand_during_a_pass_is_not_undone_by_it,
+    a_replacement_that_fails_leaves_every_listing_as_it_was,
     a_list_that_repeats_a_page_for_ever_is_ended,
     a_variant_on_two_pages_is_listed_once_and_two_variants_with_one_sku_are_pointed_out,
     skus_that_are_new_here_are_created_on_request_unless_several_variants_have_them,

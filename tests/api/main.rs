@@ -31,6 +31,7 @@ mod keys;
 mod lists;
 mod metrics;
 mod neighbours;
+mod offers;
 mod one_shop;
 mod operations;
 mod overload;

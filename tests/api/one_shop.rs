@@ -21,7 +21,9 @@ fn a_second_store_for_the_same_shop_is_refused_however_its_address_is_spelled(ba
         for same in
             ["Https://Shop.Example.com/", "http://www.shop.example.com", " https://shop.example.com:443 ", "https://shop.example.com."]
         {
-            let problem = ada.post("/v1/stores", &woocommerce(same)).is_problem(409);
+            let answer = ada.post("/v1/stores", &woocommerce(same));
+            answer.names(409, "/base_url");
+            let problem = answer.is_problem(409);
             assert!(problem["detail"].as_str().unwrap().contains("https://shop.example.com"), "names the store: {problem}");
         }
     });
@@ -39,7 +41,7 @@ fn a_simulated_shop_is_its_address_and_its_name_there(backend: Backend) {
     let api = Api::start(backend);
     let ada = api.seller("Ada");
     ada.post("/v1/stores", &simulated("a", "http://127.0.0.1:9", "corner")).is(201);
-    ada.post("/v1/stores", &simulated("b", "HTTP://127.0.0.1:9/", "corner")).is_problem(409);
+    ada.post("/v1/stores", &simulated("b", "HTTP://127.0.0.1:9/", "corner")).names(409, "/external_store");
     ada.post("/v1/stores", &simulated("c", "http://127.0.0.1:9", "market")).is(201);
     ada.post("/v1/stores", &simulated("d", "http://127.0.0.1:10", "corner")).is(201);
     for name in ["e", "f"] {

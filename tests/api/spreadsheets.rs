@@ -146,6 +146,25 @@ fn two_rows_may_swap_their_skus_and_a_row_that_would_take_one_that_is_kept_is_re
     assert_eq!(shop.pairs(), pairs([("1", "B"), ("2", "C"), ("3", "A")]));
 }
 
+fn a_file_that_is_not_csv_in_utf_8_is_named_as_what_it_is(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let ada = api.seller("Ada");
+    let shop = Shop::new(&ada, &platform);
+    let put = |bytes: &[u8]| ada.send_as("PUT", &shop.path, "text/csv", bytes);
+    for (inside, name) in [("[Content_Types].xml", ".xlsx"), ("mimetypeapplication/vnd.oasis.opendocument.spreadsheet", ".ods")] {
+        let file = [b"PK\x03\x04\x14\0\x06\0".as_slice(), inside.as_bytes(), &[0; 64]].concat();
+        let problem = put(&file).is_problem(400);
+        assert!(problem["detail"].as_str().unwrap().contains(name), "{problem}");
+    }
+    let answer = put(b"sku;external_id\nA;1\nGr\xf6\xdfe;2\n").is(200);
+    let (row, reason) = (&answer["results"][1], answer["results"][1]["reason"].as_str().unwrap());
+    assert!(row["row"] == 1 && reason.contains("line 3") && reason.contains("Windows-1252") && reason.contains("CSV UTF-8"), "{answer}");
+    assert_eq!(answer["created"], 1, "the other row is taken");
+    let types = ada.send_as("PUT", &shop.path, "application/vnd.ms-excel", b"x").is_problem(415);
+    let said = types["detail"].as_str().unwrap();
+    assert!(said.contains("application/json") && said.contains("text/csv"), "{types}");
+}
+
 fn a_dry_run_says_what_would_move_and_be_set_to_0_and_changes_nothing(backend: Backend) {
     let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
@@ -173,4 +192,5 @@ on_both_backends![
     an_export_that_was_opened_and_saved_by_libreoffice_changes_nothing,
     two_rows_may_swap_their_skus_and_a_row_that_would_take_one_that_is_kept_is_rejected,
     a_dry_run_says_what_would_move_and_be_set_to_0_and_changes_nothing,
+    a_file_that_is_not_csv_in_utf_8_is_named_as_what_it_is,
 ];

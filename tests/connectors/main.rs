@@ -206,7 +206,7 @@ impl World {
         for sku in skus {
             self.platform.set_quantity(shop, sku, shown);
         }
-        let row = |sku: &String| NewListing { sku: Sku::parse(sku).unwrap(), external_id: sku.clone(), extra: None };
+        let row = |sku: &String| NewListing { sku: Sku::parse(sku).unwrap(), external_id: sku.clone(), extra: None, pass: None };
         let (rows, now): (Vec<NewListing>, _) = (skus.iter().map(row).collect(), self.clock.now());
         self.db
             .write(move |t| {

@@ -118,7 +118,8 @@ impl World {
             write_refused: false,
         };
         let extra = || Some([("item_id".to_owned(), "1000".to_owned())].into());
-        let row = |n: u64| NewListing { sku: Sku::parse(&format!("M-{n}")).unwrap(), external_id: n.to_string(), extra: extra() };
+        let row =
+            |n: u64| NewListing { sku: Sku::parse(&format!("M-{n}")).unwrap(), external_id: n.to_string(), extra: extra(), pass: None };
         let rows: Vec<NewListing> = (1..=5).map(row).collect();
         for n in 1..=5 {
             self.platform.set_quantity(&SHOP.to_string(), &format!("1000/{n}"), SHOWN);

@@ -211,3 +211,86 @@ async fn variants_whose_skus_are_new_here_can_be_created_and_paired() {
     assert_eq!(listed["items"].as_array().unwrap().len(), 41);
     world.stop().unwrap();
 }
+
+#[actix_web::test]
+async fn products_that_were_created_anew_are_replaced_by_the_button_that_says_so() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let id = world.store(&key, "corner", 100, &["A", "B"], 3).await;
+    world.platform.set_quantity("corner", "item-B", 3);
+    world.platform.set_quantity("corner", "A", 1);
+    let (cookie, csrf) = world.session(&key).await;
+    let find = async |what: &str| {
+        let form = [("csrf", csrf.as_str()), ("do", what)];
+        world.form(&format!("/console/stores/{id}/discover"), &form).header("cookie", &cookie).send().await.unwrap()
+    };
+    let html = find("").await.text().await.unwrap();
+    assert!(text_of(&html).contains("Replace 1") && html.contains("value=\"replace\""), "{}", text_of(&html));
+    let listed = async || {
+        let listed = world.call("GET", &format!("/v1/stores/{id}/listings"), &key, Value::Null).await;
+        let mut ids: Vec<String> =
+            listed["items"].as_array().unwrap().iter().map(|listing| listing["external_id"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(find("pair").await.status(), 303);
+    assert_eq!(listed().await, ["item-A", "item-B"], "pairing replaces nothing");
+    assert_eq!(find("replace").await.status(), 303);
+    assert_eq!(listed().await, ["A", "item-B"]);
+    world.stop().unwrap();
+}
+
+#[actix_web::test]
+async fn skus_with_rules_of_their_own_are_counted_at_the_store_and_beside_its_share_with_a_link_to_them() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let id = world.store(&key, "corner", 100, &["A", "B", "C"], 3).await;
+    world.call("PUT", "/v1/rules", &key, json!([{"sku": "A", "share_percent": 10}, {"sku": "B", "store_id": id, "max_shown": 2}])).await;
+    let (cookie, _) = world.session(&key).await;
+    let link = format!("/console/stores/{id}?own_rules=on");
+    for page in [format!("/console/stores/{id}"), "/console/sales-channel/allocation".to_owned()] {
+        let (_, html) = world.page(&cookie, &page).await;
+        assert!(text_of(&html).contains("2 SKUs have rules of their own") && html.contains(&link), "{page}: {}", text_of(&html));
+    }
+    let (_, html) = world.page(&cookie, &link).await;
+    let of = |sku: &str| html.contains(&format!("/console/stock/sku?sku={sku}\""));
+    assert_eq!((of("A"), of("B"), of("C")), (true, true, false), "{}", text_of(&html));
+    let (_, html) = world.page(&cookie, "/console/stock/sku?sku=B").await;
+    assert!(text_of(&html).contains("A maximum (“at most”) limits “Target”"), "{}", text_of(&html));
+    world.stop().unwrap();
+}
+
+#[actix_web::test]
+async fn after_an_import_with_rows_that_were_refused_the_overwrite_is_offered_as_a_button() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let id = world.store(&key, "corner", 100, &[], 0).await;
+    let (cookie, csrf) = world.session(&key).await;
+    let field = |name: &str, value: &str| format!("--q\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let form = field("csrf", &csrf) + &field("do", "import") + &field("rows", "sku,external_id\nA,1\n,2\n") + "--q--\r\n";
+    let request = world.request(reqwest::Method::POST, &format!("/console/stores/{id}/import")).header("cookie", &cookie);
+    let answer = request.header("content-type", "multipart/form-data; boundary=q").body(form).send().await.unwrap();
+    let html = answer.text().await.unwrap();
+    assert!(
+        text_of(&html).contains("Preview an overwrite") && html.contains("action=\"/console/manual-sync/preview\""),
+        "{}",
+        text_of(&html)
+    );
+    world.stop().unwrap();
+}
+
+#[actix_web::test]
+async fn records_of_an_unknown_state_are_none_and_the_page_says_why() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    world.store(&key, "corner", 100, &["A"], 3).await;
+    world.call("POST", "/v1/syncs", &key, json!({})).await;
+    world.until("the overwrite", || world.platform.quantity("corner", "item-A") == 3).await;
+    let (cookie, _) = world.session(&key).await;
+    for (query, shows) in [("", true), ("?state=zzz", false), ("?store=zzz", false)] {
+        let (_, html) = world.page(&cookie, &format!("/console/records{query}")).await;
+        let text = text_of(&html);
+        assert_eq!((html.contains("/console/records/pushes/"), text.contains("Unknown")), (shows, !shows), "{query}: {text}");
+    }
+    world.stop().unwrap();
+}

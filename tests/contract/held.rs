@@ -161,3 +161,76 @@ fn daily_runs_of_a_paused_store_do_not_pile_up() {
         assert!(seller.runs().await.iter().all(|run| run.finished_at.is_some()));
     });
 }
+
+/// Waits until the store has refused a write.
+async fn refuses_a_write(world: &World, seller: &Seller<'_>, shop: &Shop) {
+    for _ in 0..100 {
+        if seller.store(shop).await.write_refused {
+            return;
+        }
+        world.sleep(ms(200)).await;
+    }
+    panic!("no write was refused: {:?}", seller.lines().await);
+}
+
+#[test]
+fn a_check_while_an_earlier_request_may_still_arrive_does_not_use_up_the_attempt_to_find_out() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.faults(|f| f.error_before = 1.0);
+        seller.purchase("A", 2).await;
+        world.a_moment().await;
+        world.faults(|f| (f.error_before, f.read_only) = (0.0, true));
+        seller.purchase("A", 4).await;
+        refuses_a_write(world, &seller, &shop).await;
+        world.all_is_well();
+        assert_eq!(seller.checks(&shop).await.reason, None);
+        world.a_moment().await;
+        assert_eq!(seller.checks(&shop).await.reason, None, "another check changes nothing");
+        world.sleep(seconds(30)).await;
+        assert_eq!((world.shown(&shop, "A"), seller.store(&shop).await.write_refused), (6, false), "{:?}", seller.lines().await);
+    });
+}
+
+#[test]
+fn looking_into_an_unknown_outcome_does_not_use_up_the_attempt_to_find_out() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop_on(platform_that::only_adds(), "corner", &["A", "B"]).await;
+        world.loses_answers();
+        seller.purchase("A", 2).await;
+        world.a_moment().await;
+        world.faults(|f| (f.lose_answer, f.read_only) = (0.0, true));
+        seller.purchase("B", 3).await;
+        refuses_a_write(world, &seller, &shop).await;
+        world.all_is_well();
+        world.sleep(seconds(30)).await;
+        assert_eq!(world.shown(&shop, "B"), 0, "it is held");
+        assert_eq!(seller.checks(&shop).await.reason, None);
+        world.sleep(seconds(30)).await;
+        assert_eq!((world.shown(&shop, "A"), world.shown(&shop, "B")), (2, 3), "{:?}", seller.lines().await);
+    });
+}
+
+#[test]
+fn a_store_that_was_paused_after_it_refused_a_write_is_tried_by_a_single_one_once_it_is_resumed() {
+    story_of_days(START, async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A", "B"]).await;
+        world.faults(|f| f.read_only = true);
+        seller.purchase("A", 5).await;
+        refuses_a_write(world, &seller, &shop).await;
+        seller.pauses(&shop).await;
+        seller.purchase("B", 2).await;
+        world.sleep(hours(1)).await;
+        assert!(seller.store(&shop).await.write_refused, "nothing was sent, so nothing is known");
+        let refused = world.platform.stats().calls;
+        seller.resumes(&shop).await;
+        world.sleep(minutes(16)).await;
+        assert!(world.platform.stats().calls <= refused + 2, "one write to find out");
+        world.all_is_well();
+        world.sleep(minutes(16)).await;
+        assert_eq!((world.shown(&shop, "A"), world.shown(&shop, "B")), (5, 2), "{:?}", seller.lines().await);
+    });
+}

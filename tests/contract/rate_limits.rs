@@ -185,3 +185,24 @@ fn what_an_app_has_called_today_is_kept_slot_by_slot_and_the_past_is_forgotten()
         assert_eq!(world.db().read(|conn| app_calls(conn, "other", 0)).await.unwrap(), []);
     });
 }
+
+#[test]
+fn calls_of_an_app_are_forgotten_once_no_day_can_contain_them() {
+    story_of_days(START, async |world| {
+        let slots = async || {
+            let all = world.db().read(|conn| stocktide::db::quotas::app_calls(conn, "shop-app", i64::MIN)).await.unwrap();
+            all.into_iter().map(|(slot, _)| slot).collect::<Vec<i64>>()
+        };
+        let now = stocktide::domain::quota::slot_of(world.now());
+        for slot in [now - 6 * 24 * 30, now - 6 * 27, now] {
+            world.execute(&format!("INSERT INTO app_calls (app, slot, calls) VALUES ('shop-app', {slot}, 3)"));
+        }
+        assert_eq!(slots().await.len(), 3);
+        world.sleep(hours(1)).await;
+        // The housekeeping of this story is done once a day.
+        world.sleep(days(1)).await;
+        assert_eq!(slots().await, [now], "a day ago counts, more than 26 hours ago does not");
+        world.sleep(days(1)).await;
+        assert_eq!(slots().await, [0; 0]);
+    });
+}

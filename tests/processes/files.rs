@@ -111,24 +111,58 @@ fn the_start_is_refused_where_the_key_file_of_stored_credentials_is_gone() {
 }
 
 #[test]
-fn credentials_sealed_under_another_key_are_reported_at_the_start() {
+fn a_credential_key_that_opens_nothing_is_refused_and_one_that_opens_some_says_which_stores_are_left() {
     let database = TestDatabase::fresh(Backend::Sqlite);
     let service = Program::serve(&database, &[]);
-    store_with_a_credential(&service, &seller(&service));
-    service.signal("TERM");
-    service.wait_for_exit();
-    let started = |keys: &[(&str, &str)]| {
-        let service = Program::serve_with(&database.url, keys);
-        wait_until_ready(&service);
-        pause(Duration::from_millis(300));
+    let key = seller(&service);
+    store_with_a_credential(&service, &key);
+    let ended = |service: Program| {
         service.signal("TERM");
         service.wait_for_exit().1
     };
+    ended(service);
     let other = "OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg=";
-    let log = started(&[("STOCKTIDE_CREDENTIAL_KEY", other)]);
+    let refused =
+        output_soon(&["serve", "--database", &database.url], &[("STOCKTIDE_LISTEN", "127.0.0.1:0"), ("STOCKTIDE_CREDENTIAL_KEY", other)]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(1) && said.contains("opens none") && said.contains("credential_key_previous"), "{said}");
+
+    // A second store, whose credentials are sealed under the new key while the old one is known, too.
+    let both = [("STOCKTIDE_CREDENTIAL_KEY", other), ("STOCKTIDE_CREDENTIAL_KEY_PREVIOUS", CREDENTIAL_KEY)];
+    let service = Program::serve_with(&database.url, &both);
+    wait_until_ready(&service);
+    let second =
+        json!({ "name": "market", "platform": "simulated", "base_url": "http://127.0.0.1:10", "credentials": { "token": "t0ken" } });
+    service.call("POST", "/v1/stores", &key, &second);
+    assert!(!ended(service).contains("sealed under another key"));
+
+    let service = Program::serve_with(&database.url, &[("STOCKTIDE_CREDENTIAL_KEY", other)]);
+    wait_until_ready(&service);
+    let states = |service: &Program| -> Vec<String> {
+        let stores = service.call("GET", "/v1/stores", &key, &Value::Null);
+        stores["items"].as_array().unwrap().iter().map(|store| store["state"].as_str().unwrap().to_owned()).collect()
+    };
+    let until = |service: &Program, expected: [&str; 2]| {
+        (0..100).take_while(|_| states(service) != expected).for_each(|_| pause(Duration::from_millis(100)));
+        assert_eq!(states(service), expected);
+    };
+    until(&service, ["needs_reauthorisation", "working"]);
+    let stores = service.call("GET", "/v1/stores", &key, &Value::Null);
+    let problem = stores["items"][0]["problem"].as_str().unwrap();
+    assert!(problem.contains("cannot be opened") && problem.contains("credential_key_previous"), "{problem}");
+    let overview = service.call("GET", "/admin/overview", OPERATOR_KEY, &Value::Null);
+    assert_eq!(overview["unreadable_credentials"], 1, "{overview}");
+    let metrics = service.ask("GET", "/metrics").text();
+    assert!(metrics.lines().any(|line| line == "stocktide_stores_unreadable_credentials 1"), "{metrics}");
+    let log = ended(service);
     assert!(log.contains("sealed under another key") && log.contains("stores=1"), "{log}");
-    let log = started(&[("STOCKTIDE_CREDENTIAL_KEY", other), ("STOCKTIDE_CREDENTIAL_KEY_PREVIOUS", CREDENTIAL_KEY)]);
-    assert!(!log.contains("sealed under another key"), "{log}");
+
+    // With the earlier key, the store goes on by itself.
+    let service = Program::serve_with(&database.url, &both);
+    wait_until_ready(&service);
+    until(&service, ["working", "working"]);
+    assert_eq!(service.call("GET", "/admin/overview", OPERATOR_KEY, &Value::Null)["unreadable_credentials"], 0);
+    assert!(!ended(service).contains("sealed under another key"));
 }
 
 #[test]

@@ -56,6 +56,8 @@ fn back_up_and_restore(database: &TestDatabase, backend: Backend) -> TestDatabas
             assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "the backup is readable by its owner only");
             let again = output(&["backup", "--database", &database.url, file], &[]);
             assert_eq!(again.status.code(), Some(1), "an earlier backup is never overwritten");
+            let said = String::from_utf8(again.stderr).unwrap();
+            assert!(said.contains("exists already") && said.contains("give another name"), "{said}");
         }
         Backend::Postgres => {
             let piped = format!("pg_dump --no-owner '{}' | psql --quiet --set ON_ERROR_STOP=1 '{}'", database.url, restored.url);

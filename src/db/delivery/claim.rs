@@ -1,5 +1,6 @@
 //! What is loaded and saved as pushes are claimed.
 use super::packed::Packed;
+use super::standing::Standing;
 use crate::db::connection::on;
 use crate::db::literal::{Literal, literal};
 use crate::db::packs::Which;
@@ -7,6 +8,7 @@ use crate::db::pushes::{PushRow, is_claimable, is_in_flight, is_of_kind, is_send
 use crate::db::schema::pushes;
 use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant};
+use crate::domain::access::Access;
 use crate::domain::circuit::probe_is_due;
 use crate::domain::claim::outcome::{self, Answer};
 use crate::domain::claim::{self, ClaimTerms, ClaimedCall, Next, Step, Uncertain, Work};
@@ -26,24 +28,42 @@ impl Tenant<'_> {
     /// Claims the pushes to send to `store` next, or returns the listings that must be read first.
     pub fn next_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Work> {
         let mut standing = self.standing(store, Timestamp::MIN, now)?;
-        let (mut terms, mut is_probe) = (terms, false);
-        let of_one = ClaimTerms { limit: 1, ..*terms };
         if standing.probe_at.is_some_and(|at| probe_is_due(at, now)) {
             let row = self.store(store)?;
-            is_probe = row.write_refused && !row.paused;
-            if is_probe {
-                self.probe_by_writing(store, now)?;
-                terms = &of_one;
-            } else if row.write_refused {
+            if row.write_refused && !row.paused {
+                return self.probe_work(store, terms, now);
+            }
+            if row.write_refused {
                 self.put_off_probe(store, now)?;
             } else {
                 self.probe_store(&row, now)?;
             }
             standing = self.standing(store, Timestamp::MIN, now)?;
         }
-        if standing.is_held() && !is_probe {
+        if standing.is_held() {
             return Ok(Work::Nothing { next_due: standing.probe_at });
         }
+        self.due_work(store, terms, standing, false, now)
+    }
+
+    /// One write for a store that has refused one, to find out whether it accepts another. As long as none can be sent, because
+    /// an earlier request may still arrive or has to be looked into first, the store stays due for one.
+    fn probe_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Work> {
+        self.probe_by_writing(store, now)?;
+        let of_one = ClaimTerms { limit: 1, overwrites_first: true, ..*terms };
+        let standing = self.standing(store, Timestamp::MIN, now)?;
+        match self.due_work(store, &of_one, standing, true, now)? {
+            Work::Nothing { .. } => Ok(Work::Nothing { next_due: Some(self.probe_once_due(store, terms, now)?) }),
+            work @ (Work::ReadBack(_) | Work::Look(_)) => {
+                self.probe_at(store, now)?;
+                Ok(work)
+            }
+            work => Ok(work),
+        }
+    }
+
+    /// What is due of a store that may be called; with `is_probe`, only to find out whether it accepts a write.
+    fn due_work(&mut self, store: StoreId, terms: &ClaimTerms, standing: Standing, is_probe: bool, now: Timestamp) -> Result<Work> {
         let probe_at = standing.probe_at;
         // What is known to be due, until something is changed here.
         let mut known = Some(standing);
@@ -219,8 +239,15 @@ impl Tenant<'_> {
         let after = outcome::after_read(page, waiting, &busy, &accounts, Answer { outcome, raw, now }, terms);
         self.put(&after.others)?;
         self.note_outcome(store, outcome, now)?;
+        let in_contradiction: Vec<ListingId> =
+            after.updates.iter().filter(|(_, update)| update.heal.is_some()).map(|(id, _)| *id).collect();
         self.update_listings(store, after.updates, now)?;
         if after.claimed.is_empty() {
+            if row.write_refused && Access::after(outcome, false) == Access::Unknown {
+                // Nothing is sent, so it is still to be found out whether the store accepts a write.
+                self.release_overwrites(&in_contradiction, now)?;
+                self.probe_once_due(store, terms, now)?;
+            }
             return Ok(None);
         }
         self.begin(after.claimed, CallId::new(now), SendBy::Increase(method), now).map(Some)
@@ -236,7 +263,8 @@ impl Tenant<'_> {
         page.iter_mut().for_each(|push| push.give_back(now));
         self.put(&page)?;
         self.count_run_progress(&before, &page, now)?;
-        self.line_up(store, &page, now)
+        self.line_up(store, &page, now)?;
+        self.probe_again(store, now)
     }
 
     /// A push that is `sending` although nothing here is sending it was cut off by a crash or by a lost answer from the

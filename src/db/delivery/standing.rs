@@ -76,10 +76,14 @@ impl Standing {
         self.first_due().into_iter().chain(self.packed.then_some(now)).chain(probe_at).min()
     }
 
+    /// When the first push of this kind is due.
+    pub(super) fn first_of(&self, kind: PushKind) -> Option<Timestamp> {
+        if kind.is_overwrite() { self.overwrite } else { self.increase }
+    }
+
     /// Whether a push of this kind is due at `now`.
     pub(super) fn is_due(&self, kind: PushKind, now: Timestamp) -> bool {
-        let first = if kind.is_overwrite() { self.overwrite } else { self.increase };
-        first.is_some_and(|at| at <= now)
+        self.first_of(kind).is_some_and(|at| at <= now)
     }
 
     /// Whether any push has not ended, without those in packs. Meaningful if nothing was left out.

@@ -5,8 +5,9 @@ use crate::db::kept::kept;
 use crate::db::schema::{listings, stores};
 use crate::db::stores::Store;
 use crate::db::{Changed, Result, Tenant};
-use crate::domain::access::Access;
-use crate::domain::circuit::PROBE_AFTER;
+use crate::domain::access::{Access, CREDENTIALS_UNREADABLE};
+use crate::domain::circuit::{PROBE_AFTER, next_probe};
+use crate::domain::claim::ClaimTerms;
 use crate::domain::delivery::Outcome;
 use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
@@ -35,10 +36,7 @@ impl Tenant<'_> {
                 }
                 self.hold_store(store, now).map(drop)
             }
-            Access::TriedInVain => {
-                on!(self.conn, c => kept(diesel::update(one()).filter(stores::write_refused).set(stores::probe_at.eq(now))).run(c))?;
-                Ok(())
-            }
+            Access::TriedInVain => self.probe_again(store, now),
             Access::Written if self.store(store)?.write_refused => self.release_store(store, now).map(drop),
             Access::Written => Ok(()),
         }
@@ -61,6 +59,15 @@ impl Tenant<'_> {
         self.heal_marked(store, HEAL_PAGE, now).map(drop)
     }
 
+    /// Nothing can be sent to a store whose credentials cannot be opened, and trying again does not help.
+    pub fn note_unreadable_credentials(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+        self.note(Changed::Configuration);
+        let scope = self.scope();
+        on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set((stores::needs_reauthorisation.eq(true),
+            stores::problem.eq(CREDENTIALS_UNREADABLE), stores::probe_at.eq(None::<Timestamp>)))).run(c))?;
+        self.hold_store(store, now).map(drop)
+    }
+
     /// Has a store that refuses its credentials tried again at once, unless it is paused.
     pub fn probe_soon(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         self.note(Changed::Configuration);
@@ -72,10 +79,31 @@ impl Tenant<'_> {
 
     /// The store is tried again a while later.
     pub(super) fn put_off_probe(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+        self.probe_at(store, now + PROBE_AFTER)
+    }
+
+    /// The store is tried again at this time.
+    pub(super) fn probe_at(&mut self, store: StoreId, at: Timestamp) -> Result<()> {
         let scope = self.scope();
-        on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
-            .set(stores::probe_at.eq(now + PROBE_AFTER))).run(c))?;
+        on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set(stores::probe_at.eq(at))).run(c))?;
         Ok(())
+    }
+
+    /// The write that was to find out whether the store accepts one has not shown it: if it has refused one, it is tried again
+    /// at once, with another.
+    pub(super) fn probe_again(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
+        let scope = self.scope();
+        on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).filter(stores::write_refused)
+            .set(stores::probe_at.eq(now))).run(c))?;
+        Ok(())
+    }
+
+    /// The store is tried again as soon as a push may be sent to it, but a moment from now at the earliest. Returns when.
+    pub(super) fn probe_once_due(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Timestamp> {
+        let standing = self.standing(store, Timestamp::MIN, now)?;
+        let at = next_probe(terms.kinds().filter_map(|kind| standing.first_of(kind)).min(), now);
+        self.probe_at(store, at)?;
+        Ok(at)
     }
 
     /// Releases one held push of a store that has refused a write, to find out whether it accepts one now. The store stays

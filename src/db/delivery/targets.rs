@@ -1,9 +1,10 @@
 //! What listings should show.
 use crate::db::connection::on;
+use crate::db::listings::Listing;
 use crate::db::schema::{listings, stock_levels};
 use crate::db::sets::{among, among_ids};
 use crate::db::{Error, Result, Tenant, id_of};
-use crate::domain::allocation::AllocationMode;
+use crate::domain::allocation::{AllocationMode, DecidedBy};
 use crate::domain::push::Addressee;
 use crate::domain::stock::Levels;
 use crate::domain::targets::SellerRules;
@@ -15,6 +16,15 @@ use std::collections::{BTreeMap, HashMap};
 type Listed = BTreeMap<String, Vec<(StoreId, ListingId)>>;
 
 impl Tenant<'_> {
+    /// Which rule has the first say in the target of each of these listings.
+    pub fn deciding_rules(&mut self, of: &[Listing]) -> Result<HashMap<ListingId, DecidedBy>> {
+        let mut skus: Vec<String> = of.iter().map(|listing| listing.sku.clone()).collect();
+        skus.sort_unstable();
+        skus.dedup();
+        let rules = self.seller_rules(&skus)?;
+        Ok(of.iter().map(|listing| (listing.id, rules.decided_by(listing.store_id, &listing.sku))).collect())
+    }
+
     /// The targets of listings by the current rules and levels; `None` for one that is not to be pushed.
     pub fn targets_of(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Option<i64>>> {
         let scope = self.scope();

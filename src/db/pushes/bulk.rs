@@ -178,6 +178,17 @@ impl Tenant<'_> {
             .set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),
                 pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>))).execute(c))?)
     }
+
+    /// [`Push::release_with_store`] for the held overwrites of these listings.
+    pub(in crate::db) fn release_overwrites(&mut self, of: &[ListingId], now: Timestamp) -> Result<()> {
+        if !of.is_empty() {
+            let (scope, of) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
+            let held = || scope.pushes().filter(among_ids(pushes::listing_id, of.clone())).filter(is_held()).filter(is_overwrite());
+            on!(self.conn, c => kept(diesel::update(held()).set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),
+                pushes::next_step.eq(None::<String>)))).run(c))?;
+        }
+        Ok(())
+    }
 }
 
 fn ids<'a>(of: impl Iterator<Item = &'a Push>) -> Vec<Vec<u8>> {

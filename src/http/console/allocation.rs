@@ -1,13 +1,15 @@
 //! *Edit allocation*: the mode, the safety buffer and the stores' shares.
-use super::components::extent_text;
+use super::components::{extent_text, own_rules_text};
 use super::field::Field;
 use super::form::Posted;
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
 use super::session::SellerVisit;
 use super::show::percent_number;
 use super::split::{self, Split};
+use crate::db::Tenant;
 use crate::db::runs::{Extent, RunFilter};
 use crate::db::stores::Store;
+use crate::domain::StoreId;
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::limits::MAX_STORES;
 use crate::domain::settings::{MAX_RULE_UNITS, SyncSettings};
@@ -15,10 +17,13 @@ use crate::http::state::State;
 use crate::service::settings::{Allocation, allocate};
 use crate::service::syncs;
 use askama::Template;
+use std::collections::HashMap;
 
 struct ShareRow {
     field: Field,
     off: bool,
+    /// SKUs with rules of their own, and the page that lists them.
+    own_rules: Option<(String, String)>,
 }
 
 #[derive(Template)]
@@ -56,9 +61,11 @@ impl AllocationForm {
         }
     }
 
-    fn page<'a>(&self, frame: &'a Frame, stores: &[Store], extent: Extent, errors: &FormErrors) -> AllocationPage<'a> {
+    fn page<'a>(&self, frame: &'a Frame, Facts { stores, extent, own_rules: own, .. }: &Facts, errors: &FormErrors) -> AllocationPage<'a> {
+        let extent = *extent;
         let row = |(store, text): (&Store, &String)| ShareRow {
             off: !store.sync_enabled,
+            own_rules: own.get(&store.id).map(|skus| (own_rules_text(*skus), format!("/console/stores/{}?own_rules=on", store.id))),
             field: Field::new(format!("share-{}", store.id), store.name.clone(), "number")
                 .value(text)
                 .within(0, 100, "0.01")
@@ -89,19 +96,33 @@ impl AllocationForm {
     }
 }
 
-async fn facts(visit: &SellerVisit) -> Result<(SyncSettings, Vec<Store>, Extent), crate::db::Error> {
-    visit.caller.db.read(|t| Ok((t.sync_settings()?, t.stores(None, MAX_STORES)?, t.overwrite_extent()?))).await
+/// What the page shows beside what was typed.
+struct Facts {
+    settings: SyncSettings,
+    stores: Vec<Store>,
+    extent: Extent,
+    /// How many listings of each store have a SKU with rules of its own.
+    own_rules: HashMap<StoreId, i64>,
+}
+
+async fn facts(visit: &SellerVisit) -> Result<Facts, crate::db::Error> {
+    let read = |t: &mut Tenant<'_>| {
+        let (settings, stores) = (t.sync_settings()?, t.stores(None, MAX_STORES)?);
+        Ok(Facts { settings, stores, extent: t.overwrite_extent()?, own_rules: t.own_rules()? })
+    };
+    visit.caller.db.read(read).await
 }
 
 pub(super) async fn page(visit: SellerVisit) -> PageAnswer {
-    let (settings, stores, extent) = facts(&visit).await?;
-    visit.frame.page(&AllocationForm::of(&settings, &stores).page(&visit.frame, &stores, extent, &FormErrors::default()))
+    let facts = facts(&visit).await?;
+    visit.frame.page(&AllocationForm::of(&facts.settings, &facts.stores).page(&visit.frame, &facts, &FormErrors::default()))
 }
 
 /// *Save* saves the form and overwrites the listings if asked to; *Update preview* only redraws the bar.
 pub(super) async fn save(posted: Posted<SellerVisit>, state: State) -> PageAnswer {
     let (visit, fields) = (&posted.visit, &posted.fields);
-    let (_, stores, extent) = facts(visit).await?;
+    let facts = facts(visit).await?;
+    let stores = &facts.stores;
     let form = AllocationForm {
         exclusive: fields.text("allocation_mode") == "exclusive",
         buffer: fields.text("buffer").to_owned(),
@@ -109,7 +130,7 @@ pub(super) async fn save(posted: Posted<SellerVisit>, state: State) -> PageAnswe
         overwrite: fields.has("overwrite"),
     };
     if fields.text("do") == "show" {
-        return visit.frame.page(&form.page(&visit.frame, &stores, extent, &FormErrors::default()));
+        return visit.frame.page(&form.page(&visit.frame, &facts, &FormErrors::default()));
     }
     // -1 is out of bounds, so text that is not a number gets the same error.
     let percent = |text: &String| (!text.is_empty()).then(|| text.parse().unwrap_or(-1.0));
@@ -119,13 +140,13 @@ pub(super) async fn save(posted: Posted<SellerVisit>, state: State) -> PageAnswe
         shares: stores.iter().map(|store| store.id).zip(form.shares.iter().map(percent)).collect(),
     };
     if let Err(errors) = field_errors(allocate(&state.service, &visit.caller, wanted).await)? {
-        return visit.frame.rejected(&form.page(&visit.frame, &stores, extent, &errors));
+        return visit.frame.rejected(&form.page(&visit.frame, &facts, &errors));
     }
-    let notice = if form.overwrite && extent.listings > 0 {
+    let notice = if form.overwrite && facts.extent.listings > 0 {
         syncs::start(&state.service, &visit.caller, RunFilter::default()).await?;
         let extent = visit.caller.db.read(|t| t.overwrite_extent()).await?;
         format!("Allocation is saved. Overwriting {} now.", extent_text(extent))
-    } else if extent.listings == 0 {
+    } else if facts.extent.listings == 0 {
         "Allocation is saved.".to_owned()
     } else {
         "Allocation is saved. Stores keep their current quantities until the next increase or overwrite.".to_owned()

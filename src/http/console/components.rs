@@ -6,6 +6,7 @@ use crate::db::runs::{Extent, Run, RunKind, RunState};
 use crate::db::stores::{Store, StoreLoad};
 use crate::db::troubles::Troubles;
 use crate::db::{self, Tenant};
+use crate::domain::access::CREDENTIALS_UNREADABLE;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::{StoreId, Timestamp};
 use crate::platforms::form::form_of;
@@ -21,6 +22,11 @@ const TRIAL: TimeDelta = TimeDelta::seconds(15);
 /// "240 listings in 3 stores".
 pub(super) fn extent_text(extent: Extent) -> String {
     format!("{} in {}", show::count(extent.listings, "listing", "listings"), show::count(extent.stores, "store", "stores"))
+}
+
+/// "2 SKUs have rules of their own".
+pub(super) fn own_rules_text(skus: i64) -> String {
+    format!("{} of {} own", show::count(skus, "SKU has rules", "SKUs have rules"), if skus == 1 { "its" } else { "their" })
 }
 
 pub(super) struct StoreRow {
@@ -73,7 +79,10 @@ fn state_and_problem(
             let reason = store.problem.clone().unwrap_or_else(|| "The store refused its credentials.".to_owned());
             (
                 Badge::new(with("Needs reauthorization", load.held, "held"), "bad"),
-                Some(format!("{reason} The store is tried again every quarter of an hour, and pending updates are then sent.")),
+                Some(match reason == CREDENTIALS_UNREADABLE {
+                    true => format!("{reason} Pending updates are kept until then."),
+                    false => format!("{reason} The store is tried again every quarter of an hour, and pending updates are then sent."),
+                }),
             )
         }
         (StoreState::Paused, _) => {
@@ -171,7 +180,10 @@ impl Alert {
         let (name, id) = (&store.name, store.id);
         match state_of(store) {
             StoreState::NeedsReauthorisation => Some(Self {
-                text: format!("{name} refused its credentials, so nothing reaches it."),
+                text: match store.problem.as_deref() {
+                    Some(CREDENTIALS_UNREADABLE) => format!("The credentials of {name} cannot be opened, so nothing reaches it."),
+                    _ => format!("{name} refused its credentials, so nothing reaches it."),
+                },
                 link: "Enter credentials".to_owned(),
                 address: format!("/console/stores/{id}/edit"),
             }),

@@ -43,6 +43,8 @@ struct FiguresPage<'a> {
     every_s: u64,
     /// The period that the plots cover.
     minutes: u64,
+    /// Some stores' credentials cannot be opened.
+    unreadable_credentials: bool,
     counts: Vec<Count>,
     queues: Vec<(String, String)>,
     plots: Vec<Plot>,
@@ -80,9 +82,11 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
     ));
     plots.push(Plot::new("Acceptance to confirmation, p50", "ms", minutes, series(&|p| p.p50_ms.map(float))));
     plots.push(Plot::new("Acceptance to confirmation, p99", "ms", minutes, series(&|p| p.p99_ms.map(float))));
+    let unreadable = Count { name: "Stores with unreadable credentials", value: units(found.unreadable_credentials) };
     frame.page(&FiguresPage {
         frame,
         here: "figures",
+        unreadable_credentials: found.unreadable_credentials > 0,
         every_s: SAMPLE_EVERY.as_secs(),
         minutes,
         counts: vec![
@@ -91,7 +95,10 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
             Count { name: "Stores", value: units(found.stores) },
             Count { name: "Stock events, last minute", value: units(found.events) },
             Count { name: "Updates confirmed, last minute", value: units(found.pushes) },
-        ],
+        ]
+        .into_iter()
+        .chain(Some(unreadable).filter(|_| found.unreadable_credentials > 0))
+        .collect(),
         queues: found
             .queue
             .into_iter()

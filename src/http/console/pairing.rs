@@ -48,6 +48,8 @@ struct Imported {
     changes: bool,
     noted: Vec<NotedRow>,
     more: usize,
+    /// Listings do not show their targets.
+    offers_overwrite: bool,
 }
 
 /// A row that was rejected, or that a person should look at.
@@ -103,7 +105,8 @@ impl Imported {
         let more = noted.len().saturating_sub(MAX_SHOWN);
         noted.truncate(MAX_SHOWN);
         let changes = answer.created + answer.updated > 0;
-        Self { summary: summary.collect::<Vec<_>>().join(", "), only_preview, changes, noted, more }
+        let offers_overwrite = answer.overwrite.is_some();
+        Self { summary: summary.collect::<Vec<_>>().join(", "), only_preview, changes, noted, more, offers_overwrite }
     }
 }
 
@@ -111,6 +114,8 @@ impl Imported {
 fn with_text(file: Vec<u8>) -> (Vec<u8>, String) {
     let text = match spreadsheet::pasteable(&file) {
         Ok(plain) => String::from_utf8_lossy(&plain).into_owned(),
+        // A spreadsheet's own file is no text.
+        Err(_) if spreadsheet::spreadsheet_file(&file).is_some() => String::new(),
         Err(_) => String::from_utf8_lossy(&file).into_owned(),
     };
     (file, text)
@@ -183,7 +188,7 @@ pub(super) async fn export(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer 
     let mut after: Option<String> = None;
     loop {
         let from = after.clone();
-        let page = visit.caller.db.read(move |t| t.search_listings(id, "", from.as_deref(), EXPORT_PAGE)).await?;
+        let page = visit.caller.db.read(move |t| t.search_listings(id, "", false, from.as_deref(), EXPORT_PAGE)).await?;
         for listing in &page {
             let own = extra.iter().map(|name| listing.extra.get(*name).map(String::as_str).unwrap_or_default());
             let cells = [listing.sku.as_str(), listing.external_id.as_str()].into_iter().chain(own);
@@ -228,6 +233,8 @@ struct Proposed {
     groups: Vec<Group>,
     already: String,
     next: Option<String>,
+    /// Listings do not show their targets.
+    offers_overwrite: bool,
 }
 
 fn group(title: &'static str, explanation: &'static str, mut variants: Vec<Found>) -> Group {
@@ -257,6 +264,7 @@ impl Proposed {
             groups: groups.into_iter().filter(|group| !group.variants.is_empty()).collect(),
             already: count(i64::try_from(proposal.already_paired).unwrap_or(i64::MAX), "variant", "variants"),
             next: proposal.next_cursor,
+            offers_overwrite: proposal.overwrite.is_some(),
         }
     }
 }

@@ -171,11 +171,10 @@ fn some(text: Option<&String>) -> Option<&str> {
     text.map(|text| text.trim()).filter(|text| !text.is_empty())
 }
 
-/// The filter, and a message about any part of it that is ignored because it is invalid.
+/// The filter, and a message about a part of it that is invalid, so that nothing can match.
 fn filter_of(query: &RecordsQuery) -> (PushFilter, Option<String>) {
     let mut unknown = None;
-    let mut ignore =
-        |word: &str, what: &str| unknown = Some(format!("Unknown {what} “{}”: not used as a filter.", shortened(word, MAX_SHOWN)));
+    let mut ignore = |word: &str, what: &str| unknown = Some(format!("Unknown {what} “{}”. Choose another.", shortened(word, MAX_SHOWN)));
     let state = some(query.state.as_ref()).and_then(|word| {
         let found = PushState::ALL.into_iter().find(|state| state.as_str() == word);
         if found.is_none() {
@@ -226,7 +225,7 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
     let (filter, unknown) = filter_of(query);
     let after: Option<PushId> = query.after.as_deref().and_then(|id| id.parse().ok());
     let wanted = filter.clone();
-    let retryable = filter.state.is_some_and(PushState::is_retryable);
+    let retryable = unknown.is_none() && filter.state.is_some_and(PushState::is_retryable);
     let (mut found, stores, counts, retryable_count) = visit
         .caller
         .db
@@ -236,6 +235,9 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
             Ok((t.list_pushes(&wanted, after, PAGE_AND_ONE)?, t.stores(None, MAX_STORES)?, t.open_counts()?, count))
         })
         .await?;
+    if unknown.is_some() {
+        found.clear();
+    }
     let more = found.len() > PAGE;
     found.truncate(PAGE);
     let query_text = format!(
@@ -245,7 +247,7 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
         filter.sku.as_ref().map(|sku| query_value(sku.as_str())).unwrap_or_default()
     );
     page.next = found.last().filter(|_| more).map(|last| format!("{HERE}?{query_text}&after={}", last.id()));
-    page.filtered = filter != PushFilter::default();
+    page.filtered = unknown.is_some() || filter != PushFilter::default();
     page.states = PushState::ALL
         .into_iter()
         .map(|state| StateOption {

@@ -58,7 +58,10 @@ async fn next_point(state: &State, previous: &mut Counters) -> Result<Point, cra
     let current = Counters::read(state);
     let mut sample = state.db.read(move |conn| sample(conn, since)).await?;
     let times_ms = std::mem::take(&mut sample.times_ms);
-    metrics::note(|metrics| metrics.oldest_waiting_push.set(waiting_seconds(sample.oldest_waiting, current.at)));
+    metrics::note(|metrics| {
+        metrics.oldest_waiting_push.set(waiting_seconds(sample.oldest_waiting, current.at));
+        metrics.unreadable_credentials.set(sample.unreadable_credentials);
+    });
     let (p50_ms, p99_ms) = (percentile(&times_ms, 50), percentile(&times_ms, 99));
     let seconds = (current.instant - previous.instant).as_secs_f64().max(0.001);
     let (calls, throttled) = (current.calls.saturating_sub(previous.calls), current.throttled.saturating_sub(previous.throttled));

@@ -112,6 +112,8 @@ struct SkuPage<'a> {
     levels: Vec<(String, String)>,
     listings: Vec<ListingRow>,
     exclusive: bool,
+    /// A listing has a maximum.
+    has_maximum: bool,
 }
 
 #[derive(Deserialize)]
@@ -147,6 +149,7 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
         name: stock.name,
         total: units(levels.values().fold(0, |sum, level| sum.saturating_add(*level))),
         levels: levels.iter().map(|(code, level)| (code.to_string(), units(*level))).collect(),
+        has_maximum: stock.listings.iter().any(|listing| listing.rules.max_shown.is_some()),
         listings: stock.listings.into_iter().zip(parts).map(row).collect(),
         exclusive: mode == AllocationMode::Exclusive,
     })

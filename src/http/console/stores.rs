@@ -1,5 +1,5 @@
 //! Stores: the list, and one store with its listings. Pauses, tests and removes stores, and unpairs listings.
-use super::components::{StoreFigures, StoreRow, circuits_since};
+use super::components::{StoreFigures, StoreRow, circuits_since, own_rules_text};
 use super::form::Posted;
 use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
@@ -70,6 +70,10 @@ struct StorePage<'a> {
     paused: bool,
     needs_credentials: bool,
     added: Stamp,
+    /// "2 SKUs have rules of their own".
+    own_rules: Option<String>,
+    /// Only those are listed.
+    only_own_rules: bool,
     search: String,
     listings: Vec<ListingRow>,
     next: Option<String>,
@@ -79,6 +83,7 @@ struct StorePage<'a> {
 #[derive(Deserialize)]
 pub(super) struct ListingsQuery {
     search: Option<String>,
+    own_rules: Option<String>,
     after: Option<String>,
 }
 
@@ -87,15 +92,17 @@ pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<List
     let search = query.search.as_deref().unwrap_or_default().trim().to_owned();
     let (text, after) = (search.clone(), query.after.clone());
     let since = circuits_since(&visit.frame);
-    let (store, mut found, figures, targets) = visit
+    let only_own_rules = query.own_rules.is_some();
+    let (store, mut found, figures, targets, own_rules) = visit
         .caller
         .db
         .read(move |t| {
             let store = t.store(id)?;
-            let found = t.search_listings(id, &text, after.as_deref(), PAGE_AND_ONE)?;
+            let found = t.search_listings(id, &text, only_own_rules, after.as_deref(), PAGE_AND_ONE)?;
             let targets = t.targets_of(&found.iter().map(|listing| listing.id).collect::<Vec<_>>())?;
             let figures = StoreFigures::read(t, std::slice::from_ref(&store), since)?;
-            Ok((store, found, figures, targets))
+            let own_rules = t.own_rules()?.get(&id).copied();
+            Ok((store, found, figures, targets, own_rules))
         })
         .await?;
     let more = found.len() > PAGE;
@@ -114,7 +121,12 @@ pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<List
         needs_credentials: stores::state_of(&store) == StoreState::NeedsReauthorisation,
         added: frame.day(store.created_at),
         store: figures.row(frame, &store),
-        next: last.map(|after| format!("/console/stores/{id}?search={}&after={after}", query_value(&search))),
+        own_rules: own_rules.map(own_rules_text),
+        only_own_rules,
+        next: last.map(|after| {
+            let own = if only_own_rules { "&own_rules=on" } else { "" };
+            format!("/console/stores/{id}?search={}{own}&after={after}", query_value(&search))
+        }),
         first: query.after.is_none(),
         search,
         listings: found

@@ -28,3 +28,18 @@ impl Counters {
         CallCounts { calls: self.calls.load(Ordering::Relaxed), throttled: self.throttled.load(Ordering::Relaxed) }
     }
 }
+
+/// What an outcome is called in metrics and logs.
+pub(super) fn outcome_label(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Answered(_) => "answered",
+        Outcome::Refused { .. } => "refused",
+        Outcome::TryAgain { throttled: true, .. } => "throttled",
+        Outcome::TryAgain { .. } => "not_connected",
+        Outcome::Unauthorized { .. } => "unauthorized",
+        Outcome::TokenExpired { .. } => "token_expired",
+        Outcome::Closed { .. } => "closed",
+        Outcome::Obscured { .. } => "obscured",
+        Outcome::Unknown { .. } => "unknown",
+    }
+}

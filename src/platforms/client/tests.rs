@@ -89,3 +89,21 @@ async fn waiting_for_the_limits_is_measured_on_the_clock_that_tests_can_pause() 
     assert!((604.9..605.2).contains(&took), "{took}");
     assert_eq!(figure(WITHIN_5_MINUTES), before.1, "no shorter wait was noted");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_somebody_waits_for_ends_in_time_however_long_the_limits_make_it_wait() {
+    let clock = Clock::starting_at("2027-01-04T12:00:00Z".parse().unwrap());
+    let limits = Arc::new(Limits::default());
+    let client = Client::new(Arc::new(Heavy(1000)), Arc::clone(&limits), Duration::from_secs(7), clock);
+    let mut store = test_store("simulated", json!({}), &[]);
+    store.base_url = Some("http://shop.example".to_owned());
+    let read = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
+    drop(client.permit(&store, &read).await);
+    limits.pause(store.store_id, Duration::from_mins(30));
+    let asked_at = tokio::time::Instant::now();
+    let page = client.variants(&store, None).await;
+    assert!(matches!(&page, Err(Outcome::TryAgain { throttled: false, reason, .. }) if reason.contains("rate limit")), "{page:?}");
+    assert!((7..8).contains(&asked_at.elapsed().as_secs()), "{:?}", asked_at.elapsed());
+    let waited = tokio::time::timeout(LONGEST_WAIT * 2, client.permit_within(LONGEST_WAIT, &store, &read)).await;
+    assert!(matches!(waited, Ok(Err(Outcome::TryAgain { .. }))), "a read before a set ends, too");
+}

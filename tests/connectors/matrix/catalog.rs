@@ -24,6 +24,9 @@ fn the_second_of_two_stores_that_are_one_shop_is_refused_when_it_is_checked() {
         let check = async |id| service::stores::check(&stage.service(), &stage.caller(), id).await;
         let refused = check(id).await.unwrap_err();
         assert!(matches!(&refused, Error::Rows(db::Error::Conflict(why)) if why.contains(&first.name)), "{refused:?}");
+        let paused = stage.world.db.read(move |t| t.store(id)).await.unwrap();
+        assert!(paused.paused && paused.problem.is_some_and(|why| why.contains(&first.name)), "it gets no work, and says why");
+        assert!(!stage.store().await.paused, "the first goes on");
         assert_eq!(check(first.id).await.unwrap().reason, None);
         assert!(stage.store().await.shop.is_some(), "the check has told which shop it is");
         assert!(check(id).await.is_err());
@@ -116,7 +119,12 @@ pub fn a_listing_paired_where_the_store_was(face: Face) {
             let own = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
             let former = if stage.face.platform == "medusa" { "sloc_9" } else { "9" };
             let location = elsewhere.then(|| ("location_id".to_owned(), former.to_owned()));
-            let row = NewListing { sku: Sku::parse(&FIRST.to_string()).unwrap(), external_id, extra: Some(own.chain(location).collect()) };
+            let row = NewListing {
+                sku: Sku::parse(&FIRST.to_string()).unwrap(),
+                external_id,
+                extra: Some(own.chain(location).collect()),
+                pass: None,
+            };
             let (store, now) = (stage.store().await.id, stage.world.clock.now());
             stage
                 .world

@@ -480,6 +480,11 @@ impl Seller<'_> {
         service::stores::delete(&self.world.service(), &self.caller(), shop.id).await.unwrap();
     }
 
+    /// Tests the connection.
+    pub async fn checks(&self, shop: &Shop) -> service::stores::Checked {
+        service::stores::check(&self.world.service(), &self.caller(), shop.id).await.unwrap()
+    }
+
     /// Enters new credentials; a simulated store needs none.
     pub async fn releases(&self, shop: &Shop) {
         self.change_shop(shop, StoreChange { credentials: Some(None), ..StoreChange::default() }).await;
@@ -498,8 +503,12 @@ impl Seller<'_> {
 
     /// Pairs listings with these names with these SKUs.
     pub async fn pair_as(&self, shop: &Shop, listings: &[(&str, &str)]) {
-        let row =
-            |(external, sku): &(&str, &str)| NewListing { sku: Sku::parse(sku).unwrap(), external_id: (*external).to_owned(), extra: None };
+        let row = |(external, sku): &(&str, &str)| NewListing {
+            sku: Sku::parse(sku).unwrap(),
+            external_id: (*external).to_owned(),
+            extra: None,
+            pass: None,
+        };
         let rows = listings.iter().map(row).map(Ok).collect();
         service::listings::pair(&self.world.service(), &self.caller(), shop.id, rows).await.unwrap();
     }

@@ -1,0 +1,1 @@
+UPDATE skus SET folded = NULL WHERE sku LIKE '0%';

@@ -161,6 +161,20 @@ pub fn sealed_stores(conn: &mut Conn, after: Option<(SellerId, StoreId)>) -> Res
     rows.into_iter().map(read).collect()
 }
 
+/// The number of stores whose credentials were sealed under a key that `sealer` does not have.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn sealed_under_another_key(conn: &mut Conn, sealer: &Sealer) -> Result<usize> {
+    let (mut count, mut after) = (0, None);
+    loop {
+        let page = sealed_stores(conn, after)?;
+        let Some(last) = page.last() else { return Ok(count) };
+        after = Some((last.seller, last.id));
+        count += page.iter().filter_map(|store| store.sealed.as_ref()).filter(|sealed| !sealer.has_key_of(sealed)).count();
+    }
+}
+
 /// What a change of the credential key did to the stores' credentials.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resealed {

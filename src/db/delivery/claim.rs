@@ -243,7 +243,7 @@ impl Tenant<'_> {
             after.updates.iter().filter(|(_, update)| update.heal.is_some()).map(|(id, _)| *id).collect();
         self.update_listings(store, after.updates, now)?;
         if after.claimed.is_empty() {
-            if row.write_refused && Access::after(outcome, false) == Access::Unknown {
+            if standing.write_refused && Access::after(outcome, false) == Access::Unknown {
                 // Nothing is sent, so it is still to be found out whether the store accepts a write.
                 self.release_overwrites(&in_contradiction, now)?;
                 self.probe_once_due(store, terms, now)?;

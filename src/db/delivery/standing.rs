@@ -52,7 +52,7 @@ pub(super) struct Standing {
     #[diesel(sql_type = Bool)]
     needs_reauthorisation: bool,
     #[diesel(sql_type = Bool)]
-    write_refused: bool,
+    pub(super) write_refused: bool,
 }
 
 impl Standing {

@@ -163,6 +163,9 @@ fn what_is_paired_by_hand_during_a_pass_is_not_undone_by_it(backend: Backend) {
     assert_eq!(ids, ["b", "hand"], "the pairing that only the pass has made is undone: {listed}");
 }
 
+/// What somebody does meanwhile: at this address, with this key, deletes these paths and pairs under that one.
+type Meanwhile = (SocketAddr, String, Vec<String>, String);
+
 /// While the store is asked whether it still has the former listings, somebody pairs one of the SKUs with another variant.
 fn a_replacement_that_fails_leaves_every_listing_as_it_was(backend: Backend) {
     let api = Api::start(backend);
@@ -170,7 +173,7 @@ fn a_replacement_that_fails_leaves_every_listing_as_it_was(backend: Backend) {
     for sku in ["A", "B"] {
         ada.event(&format!("e-{sku}"), sku, "purchase", 1);
     }
-    let rest: Arc<OnceLock<(SocketAddr, String, Vec<String>, String)>> = Arc::default();
+    let rest: Arc<OnceLock<Meanwhile>> = Arc::default();
     let meanwhile = Arc::clone(&rest);
     let (address, _) = shop_answering(move |request| {
         if request.contains("external_id=") {

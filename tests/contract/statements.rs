@@ -3,6 +3,7 @@
 use crate::support::statements::{self, Statements};
 use crate::support::*;
 use serde_json::Value;
+use stocktide::db::DatabaseUrl;
 use stocktide::db::runs::RunFilter;
 
 /// What begins and ends transactions and savepoints.

@@ -22,6 +22,9 @@ const MAX_LISTINGS: usize = 30_000;
 /// The most sellers that are remembered, some 500 bytes each.
 const MAX_SELLERS: usize = 10_000;
 
+/// The listings of a SKU with their rules.
+type Listings = Arc<SkuListings<Addressee>>;
+
 /// What is remembered of sellers.
 #[derive(Default)]
 pub(in crate::db) struct Setups {
@@ -34,7 +37,7 @@ struct Known {
     version: i64,
     setup: Arc<Setup>,
     /// The listings of some SKUs.
-    listings: HashMap<String, Arc<SkuListings<Addressee>>>,
+    listings: HashMap<String, Listings>,
 }
 
 impl Known {
@@ -123,7 +126,7 @@ impl Setups {
         &mut self,
         conn: &mut Conn,
         wanted: &BTreeMap<SellerId, BTreeSet<String>>,
-    ) -> Result<Vec<(SellerId, String, Arc<SkuListings<Addressee>>)>> {
+    ) -> Result<Vec<(SellerId, String, Listings)>> {
         let is_known =
             |seller: &SellerId, sku: &String| self.sellers.get(seller).is_some_and(|known: &Known| known.listings.contains_key(sku));
         let unknown = |(seller, skus): (&SellerId, &BTreeSet<String>)| {

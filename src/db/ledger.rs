@@ -17,7 +17,7 @@ use super::schema::sellers;
 use crate::domain::ledger::Book;
 use crate::domain::ledger::InCount;
 use crate::domain::look_alikes::fold;
-use crate::domain::{SellerId, Timestamp};
+use crate::domain::{ListingId, SellerId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text};
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,7 +107,7 @@ pub(super) fn record(
     limits: Limits,
     repeats: Repeats,
 ) -> Result<Vec<Recorded>> {
-    let mut books = load::books(conn, setups, requests, repeats)?;
+    let (mut books, busy) = load::books(conn, setups, requests, repeats)?;
     let mut counts: BTreeMap<SellerId, usize> = BTreeMap::new();
     for request in requests {
         *counts.entry(request.seller).or_default() += request.events.len();
@@ -138,13 +138,18 @@ pub(super) fn record(
         let results = request.events.iter().map(apply).collect();
         recorded.push(Recorded { seller, results, has_pushes: book.changed_pushes() > before, listings: cost(request) });
     }
-    let waiting = write(conn, books, &events, taken)?;
+    let waiting = write(conn, books, &events, (taken, &busy))?;
     recorded.iter_mut().for_each(|recorded| recorded.has_pushes &= waiting.contains(&recorded.seller));
     Ok(recorded)
 }
 
-/// Returns the sellers of whom pushes wait now that are new or were merged into.
-fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow], taken: &mut Taken) -> Result<BTreeSet<SellerId>> {
+/// Returns the sellers of whom pushes wait now that are new or were merged into. Nothing may be sent to the listings that are `busy`.
+fn write(
+    conn: &mut Conn,
+    books: BTreeMap<SellerId, Book>,
+    events: &[EventRow],
+    (taken, busy): (&mut Taken, &BTreeSet<ListingId>),
+) -> Result<BTreeSet<SellerId>> {
     let (mut level_rows, mut sku_rows, mut pushes) = (Vec::new(), Vec::new(), Vec::new());
     for (seller, book) in books {
         let (key, changes) = (seller.bytes(), book.changes());
@@ -161,7 +166,7 @@ fn write(conn: &mut Conn, books: BTreeMap<SellerId, Book>, events: &[EventRow], 
         }
         pushes.extend(changes.pushes.into_iter().map(|push| (seller, push)));
     }
-    taken.begin(conn, &mut pushes)?;
+    taken.begin(&mut pushes, busy)?;
     let push_rows: Vec<PushRow> = pushes.iter().map(|(seller, push)| PushRow::new(&seller.bytes(), push)).collect();
     put(conn, &sku_rows)?;
     put_all(conn, events, &level_rows, &push_rows)?;

@@ -98,6 +98,16 @@ macro_rules! listing_of_push {
 }
 pub(super) use listing_of_push;
 
+/// The pushes of each listing that have not ended, without those in packs, to be joined: `listings.left_join(active_pushes!())`.
+macro_rules! active_pushes {
+    () => {{
+        use $crate::db::pushes::is_active;
+        use $crate::db::schema::{listings, pushes};
+        pushes::table.on(pushes::seller_id.eq(listings::seller_id).and(pushes::listing_id.eq(listings::id)).and(is_active()))
+    }};
+}
+pub(super) use active_pushes;
+
 /// The levels of each SKU, to be joined: `skus.left_join(levels_of_sku!())`.
 macro_rules! levels_of_sku {
     () => {{

@@ -4,18 +4,13 @@
 //! An offer is taken by one transaction and used once. After the commit the call is handed to the store's actor, which waits
 //! for it. If the transaction fails, or its answer is lost, the actor learns that too: then it looks for pushes that are
 //! `sending` although nothing sends them, as after a crash.
-use crate::db::connection::{Backend, Conn};
 use crate::db::error::Result;
-use crate::db::kept::kept;
-use crate::db::pushes::{is_active, is_in_flight, pack_is_sending};
 use crate::domain::claim::ClaimedCall;
 use crate::domain::offer::{Offer, may_go};
 use crate::domain::push::Push;
 use crate::domain::{CallId, ListingId, SellerId, StoreId, Timestamp};
-use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// Whether the rate limits allow a store a call at this moment.
@@ -113,9 +108,9 @@ impl Taken {
         }
     }
 
-    /// Puts those of these new or changed pushes on their way whose stores offer a call; they are saved after this. `now` is
-    /// the time of the events.
-    pub(in crate::db) fn begin(&mut self, conn: &mut Conn, pushes: &mut [(SellerId, Push)]) -> Result<()> {
+    /// Puts those of these new or changed pushes on their way whose stores offer a call; they are saved after this. Nothing may
+    /// be sent to the listings that are `busy`.
+    pub(in crate::db) fn begin(&mut self, pushes: &mut [(SellerId, Push)], busy: &BTreeSet<ListingId>) -> Result<()> {
         let mut due: BTreeMap<StoreId, Vec<&mut (SellerId, Push)>> = BTreeMap::new();
         for push in pushes.iter_mut().filter(|(_, push)| may_go(push, push.updated_at())) {
             due.entry(push.1.store_id()).or_default().push(push);
@@ -129,7 +124,6 @@ impl Taken {
         if due.is_empty() {
             return Ok(());
         }
-        let busy = busy(conn, due.values().flatten().map(|(seller, push)| (*seller, push.listing_id(), push.updated_at())))?;
         for (store, due) in due {
             let Some((offer, now)) = offers.get(&store) else { continue };
             let free = due.iter().filter(|(_, push)| !busy.contains(&push.listing_id())).map(|(_, push)| push.clone()).collect();
@@ -146,50 +140,4 @@ impl Taken {
         }
         Ok(())
     }
-}
-
-/// Of a seller's listing: whether something of it is in flight, or a request may still arrive at it. Of what is being sent in a pack,
-/// only the first and the last listing are known, so one in between counts as well.
-fn busy_text(from: &str) -> String {
-    let (active, in_flight, sent) = (is_active().sql(), is_in_flight().sql(), pack_is_sending().sql());
-    format!(
-        "SELECT listings.id FROM {from} JOIN listings ON listings.seller_id = v.seller AND listings.id = v.listing \
-         WHERE listings.settles_at > v.now OR EXISTS (SELECT 1 FROM pushes WHERE pushes.seller_id = v.seller \
-         AND pushes.listing_id = v.listing AND {active} AND {in_flight}) \
-         OR EXISTS (SELECT 1 FROM push_packs WHERE push_packs.seller_id = v.seller AND push_packs.store_id = listings.store_id AND {sent} \
-         AND push_packs.first_listing <= v.listing AND push_packs.last_listing >= v.listing)"
-    )
-}
-
-static IS_BUSY: LazyLock<String> = LazyLock::new(|| busy_text("(SELECT ?1 AS seller, ?2 AS listing, ?3 AS now) AS v"));
-static ARE_BUSY: LazyLock<String> = LazyLock::new(|| busy_text("unnest($1, $2, $3) AS v (seller, listing, now)"));
-
-#[derive(QueryableByName)]
-struct BusyRow {
-    #[diesel(sql_type = Binary)]
-    id: Vec<u8>,
-}
-
-/// Those of these listings to which nothing may be sent.
-fn busy(conn: &mut Conn, of: impl Iterator<Item = (SellerId, ListingId, Timestamp)>) -> Result<BTreeSet<ListingId>> {
-    let mut rows: Vec<BusyRow> = Vec::new();
-    match &mut conn.backend {
-        Backend::Sqlite(c) => {
-            for (seller, listing, now) in of {
-                let query = diesel::sql_query(IS_BUSY.as_str()).bind::<Binary, _>(seller.bytes()).bind::<Binary, _>(listing.bytes());
-                rows.extend(kept(query.bind::<BigInt, _>(now)).load::<BusyRow>(c)?);
-            }
-        }
-        Backend::Postgres(c) => {
-            let mut all: (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<Timestamp>) = Default::default();
-            for (seller, listing, now) in of {
-                all.0.push(seller.bytes());
-                all.1.push(listing.bytes());
-                all.2.push(now);
-            }
-            let query = diesel::sql_query(ARE_BUSY.as_str()).bind::<Array<Binary>, _>(all.0).bind::<Array<Binary>, _>(all.1);
-            rows.extend(kept(query.bind::<Array<BigInt>, _>(all.2)).load::<BusyRow>(c)?);
-        }
-    }
-    rows.into_iter().map(|row| crate::db::id_of(&row.id, ListingId::from_bytes, "listings.id")).collect()
 }

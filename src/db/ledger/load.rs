@@ -4,16 +4,19 @@ mod since;
 use super::request::{RecordRequest, Repeats};
 use super::setups::Setups;
 use crate::db::connection::{Backend, Conn, on};
-use crate::db::pushes::{PushRow, is_active, is_increase, is_waiting};
-use crate::db::schema::{sellers, skus, stock_events, stock_levels};
-use crate::db::scope::{levels_of_sku, of_sellers};
+use crate::db::literal::literal;
+use crate::db::pushes::{PushRow, pack_is_sending};
+use crate::db::schema::{listings, pushes, sellers, skus, stock_events, stock_levels};
+use crate::db::scope::{active_pushes, levels_of_sku, of_sellers};
 use crate::db::sets::among_ids;
 use crate::db::{Error, Result, id_of};
 use crate::domain::ledger::{Book, Facts, InCount, NewEvent, Seen};
 use crate::domain::look_alikes::fold;
-use crate::domain::{SellerId, Timestamp, WarehouseCode};
+use crate::domain::{ListingId, SellerId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 /// The rows that a seller's events touch.
 #[derive(Default)]
@@ -48,13 +51,14 @@ impl Found {
     }
 }
 
-/// The books of the requests' sellers; a deleted seller has none.
+/// The books of the requests' sellers, and the listings that increases may be made for and to which nothing may be sent now, because
+/// something is in flight or may still arrive. A deleted seller has no book.
 pub(super) fn books(
     conn: &mut Conn,
     setups: &mut Setups,
     requests: &[RecordRequest],
     repeats: Repeats,
-) -> Result<BTreeMap<SellerId, Book>> {
+) -> Result<(BTreeMap<SellerId, Book>, BTreeSet<ListingId>)> {
     let mut wanted: BTreeMap<SellerId, Wanted> = BTreeMap::new();
     for request in requests {
         let wants = wanted.entry(request.seller).or_default();
@@ -63,6 +67,7 @@ pub(super) fn books(
             wants.events.insert(new.event.event_id.to_string());
         }
     }
+    let mut busy = BTreeSet::new();
     let mut found = sellers(conn, setups, &wanted)?;
     wanted.retain(|seller, _| found.0.contains_key(seller));
     if !wanted.is_empty() {
@@ -74,10 +79,11 @@ pub(super) fn books(
         }
         let raised = raised(requests, &found);
         if !raised.is_empty() {
-            listings_and_pushes(conn, setups, &raised, &mut found)?;
+            let now = requests.iter().map(|request| request.now).min().unwrap_or(Timestamp::MIN);
+            listings_and_pushes(conn, setups, &raised, now, (&mut found, &mut busy))?;
         }
     }
-    Ok(found.0.into_iter().map(|(seller, facts)| (seller, Book::new(facts))).collect())
+    Ok((found.0.into_iter().map(|(seller, facts)| (seller, Book::new(facts))).collect(), busy))
 }
 
 /// The SKUs of events that may trigger increases, which most events do not; no others need stores, rules and listings.
@@ -189,12 +195,23 @@ fn seen_events(conn: &mut Conn, wanted: &BTreeMap<SellerId, Wanted>, found: &mut
     Ok(())
 }
 
-/// Listings of these SKUs, and the increases that wait for them.
+/// Whether a pack with this listing is being sent. Of a pack, only the first and the last listing are known here; one in between
+/// counts as well.
+static IS_SENT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "EXISTS (SELECT 1 FROM push_packs WHERE push_packs.seller_id = listings.seller_id AND push_packs.store_id = listings.store_id \
+         AND {} AND push_packs.first_listing <= listings.id AND push_packs.last_listing >= listings.id)",
+        pack_is_sending().sql()
+    )
+});
+
+/// Listings of these SKUs, and their pushes that have not ended. Adds to `busy` those to which nothing may be sent at `now`.
 fn listings_and_pushes(
     conn: &mut Conn,
     setups: &mut Setups,
     raised: &BTreeMap<SellerId, BTreeSet<String>>,
-    found: &mut Found,
+    now: Timestamp,
+    (found, busy): (&mut Found, &mut BTreeSet<ListingId>),
 ) -> Result<()> {
     let mut ids: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     for (seller, sku, of_sku) in setups.listings(conn, raised)? {
@@ -206,12 +223,18 @@ fn listings_and_pushes(
     if ids.is_empty() {
         return Ok(());
     }
-    let rows: Vec<PushRow> = on!(conn, c => of_sellers!(pushes.listing_id, ids.iter().cloned())
-        .filter(is_active()).filter(is_waiting()).filter(is_increase()).load(c)?);
-    for row in rows {
-        let key = row.seller_id.clone();
-        if let Some(facts) = found.of(&key)? {
-            facts.pushes.push(row.push()?);
+    let columns =
+        (listings::seller_id, listings::id, listings::settles_at, literal::<Bool>(IS_SENT.as_str()), pushes::all_columns.nullable());
+    type Row = (Vec<u8>, Vec<u8>, Option<Timestamp>, bool, Option<PushRow>);
+    let rows: Vec<Row> = on!(conn, c => of_sellers!(listings.id, ids.iter().cloned())
+        .left_join(active_pushes!()).select(columns).load(c)?);
+    for (key, id, settles_at, is_sent, push) in rows {
+        let push = push.map(PushRow::push).transpose()?;
+        let in_flight = push.as_ref().is_some_and(|push| push.state().is_in_flight());
+        let Some(facts) = found.of(&key)? else { continue };
+        facts.pushes.extend(push);
+        if is_sent || in_flight || settles_at.is_some_and(|at| at > now) {
+            busy.insert(id_of(&id, ListingId::from_bytes, "listings.id")?);
         }
     }
     Ok(())

@@ -7,6 +7,7 @@
 //!
 //! What no service could know or prevent is excused explicitly, and only where the history shows it: see [`Excuse`].
 mod history;
+mod listing_state;
 mod quiet;
 
 use crate::journal::{Entry, Listing, Push, Run, State};
@@ -110,26 +111,6 @@ struct LastRead {
 
 /// An item of a store.
 type ItemKey = (String, String);
-
-impl ListingState {
-    /// Notes that a late request has changed what is shown by this many units.
-    fn add_late_change(&mut self, units: i64, now: Instant) {
-        let (before, sold) = self.wrong.as_ref().map_or((0, self.unreported_sales), |wrong| (wrong.units, wrong.sold));
-        let wrong = Wrong { sold, ..Wrong::new(Excuse::AppliedLate, before + units, now) };
-        self.wrong = (wrong.units != 0).then_some(wrong);
-    }
-
-    /// What was rejected need not be healed any more.
-    fn expect_no_heal(&mut self) {
-        self.given_up.clear();
-        self.refused.clear();
-    }
-
-    /// The units that this increase has yet to add.
-    fn outstanding(&self, push: &Push) -> i64 {
-        push.quantity.unwrap_or(0) - self.present.get(&push.id).unwrap_or(&0)
-    }
-}
 
 impl Wrong {
     fn new(excuse: Excuse, units: i64, since: Instant) -> Self {
@@ -349,10 +330,7 @@ impl Checker<'_> {
         }
         if is_new && is_read_back && !self.applied.contains(&push.id) {
             // The listing shows its number although it never arrived: there is nothing left to send.
-            listed.owed = listed.since_target;
-            for id in std::mem::take(&mut listed.rejected_before_target) {
-                listed.rejected.remove(&id);
-            }
+            listed.count_as_overwritten();
         }
         if starts {
             if let Some(other) = listed.active.values().find(|p| p.id != push.id && is_in_flight(p.state)) {
@@ -622,12 +600,9 @@ impl Checker<'_> {
         let healing = now.state == State::Superseded && listed.active.values().any(|p| p.overwrite && !is_in_flight(p.state));
         if push.overwrite {
             if current {
-                listed.owed = listed.since_target;
+                listed.count_as_overwritten();
                 (listed.wrong, listed.unreported_sales) = (None, 0);
                 (listed.present, listed.hidden) = Default::default();
-                for id in std::mem::take(&mut listed.rejected_before_target) {
-                    listed.rejected.remove(&id);
-                }
             } else if healing || now.state == State::Rejected || any_late && (!ability.keys() || unresolved) {
                 // If the platform already shows the number it sets, the change is zero.
                 listed.add_late_change(change, self.at);

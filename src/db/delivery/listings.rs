@@ -4,7 +4,7 @@ use crate::db::kept::kept;
 use crate::db::pushes::is_rejected_increase;
 use crate::db::schema::{listings, pushes, stores};
 use crate::db::sets::among_ids;
-use crate::db::{Error, Result, Tenant, id_of};
+use crate::db::{Result, Tenant, id_of};
 use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::claim::outcome::Updates;
 use crate::domain::claim::waiting;
@@ -12,9 +12,6 @@ use crate::domain::push::{Account, Addressee, LatestNumbers};
 use crate::domain::{ListingId, StoreId, Timestamp};
 use diesel::prelude::*;
 use std::collections::HashMap;
-
-/// From so many rows on, SQLite changes them in one statement faster than one by one.
-const MANY_ROWS: usize = 8;
 
 /// What a listing shows by an answer, and what it showed before the change that the answer confirms.
 struct Shown {
@@ -140,19 +137,6 @@ impl Tenant<'_> {
         use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
         let key = self.key();
         match &mut self.conn.backend {
-            // As below, with the rows as a JSON array.
-            Backend::Sqlite(c) if shown.len() >= MANY_ROWS => {
-                let rows: Vec<(String, i64, Option<&str>)> =
-                    shown.iter().map(|row| (hex::encode(&row.id), row.shown, row.before.as_deref())).collect();
-                let rows = serde_json::to_string(&rows).map_err(|error| Error::Corrupt(error.to_string()))?;
-                let update = diesel::sql_query(
-                    "UPDATE listings SET shown = v.shown, shown_at = $1, shown_earlier = COALESCE(v.before, listings.shown_earlier), \
-                     changed_at = CASE WHEN v.before IS NULL THEN listings.changed_at ELSE $1 END \
-                     FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS shown, value ->> 2 AS before FROM json_each($2)) AS v \
-                     WHERE listings.seller_id = $3 AND listings.id = v.id",
-                );
-                kept(update.bind::<BigInt, _>(now).bind::<Text, _>(&rows).bind::<Binary, _>(&key)).run(c)?;
-            }
             Backend::Sqlite(c) => {
                 for Shown { id, shown, before } in shown {
                     let update = diesel::sql_query(

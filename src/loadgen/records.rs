@@ -98,7 +98,10 @@ pub(super) async fn wait_until_quiet(plan: &Plan, api: &Api, sellers: &[Seller],
 /// Returns a state in which the seller has a push under way, as an index into [`UNDER_WAY`]. Starts with `first`, the
 /// state found last time, which most likely still has one.
 async fn busy_state(api: &Api, seller: &Seller, first: usize) -> Result<Option<usize>, Error> {
-    for index in (0..UNDER_WAY.len()).map(|n| (first + n) % UNDER_WAY.len()) {
+    let forth = (0..UNDER_WAY.len()).map(|n| (first + n) % UNDER_WAY.len());
+    // A push may leave a state before it is asked about and be in another one that was asked about already, so all are asked
+    // about once more, the other way round.
+    for index in forth.clone().chain(forth.rev()) {
         let Some(state) = UNDER_WAY.get(index) else { continue };
         let page: Page = api.get(&format!("/v1/pushes?state={state}&limit=1"), Some(&seller.key)).await?;
         if !page.items.is_empty() {

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 pub(super) struct Broken<T> {
     /// What is wrong with it, in the order in which it was found.
     pub errors: Vec<FieldError>,
-    /// The object as it would be with the members that stand in for wrong ones; `None` if there is too much wrong with it.
+    /// The object with valid values in place of the wrong ones; `None` if too much of it is wrong.
     pub rest: Option<T>,
-    /// The members that others stand in for.
+    /// The names of the members whose values were replaced.
     pub replaced: Vec<String>,
 }
 

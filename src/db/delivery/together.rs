@@ -22,7 +22,7 @@ pub(super) const SUCCESS_EVERY: Duration = Duration::from_secs(1);
 /// A call that has ended, to be saved.
 #[derive(Debug, Clone)]
 pub struct EndedCall {
-    /// Whose.
+    /// The seller whose store was called.
     pub seller: SellerId,
     /// The store that was called.
     pub store: StoreId,

@@ -79,16 +79,21 @@ pub(super) struct Insert {
     conflict: &'static str,
     /// On SQLite, one row: there a statement costs no round trip.
     one: String,
+    /// On PostgreSQL, any number of rows: each parameter is a column of theirs, as an array.
+    many: String,
 }
 
 impl Insert {
     pub(super) fn new(table: &'static str, columns: &'static [&'static str], conflict: &'static str) -> Self {
         let values = parameters(1, columns);
-        Self { table, columns, conflict, one: format!("INSERT INTO {table} ({}) VALUES ({values}) {conflict}", columns.join(", ")) }
+        let one = format!("INSERT INTO {table} ({}) VALUES ({values}) {conflict}", columns.join(", "));
+        let mut insert = Self { table, columns, conflict, one, many: String::new() };
+        insert.many = insert.many_from(1);
+        insert
     }
 
-    /// On PostgreSQL, any number of rows: each parameter, from `$first` on, is a column of theirs, as an array.
-    fn many(&self, first: usize) -> String {
+    /// As [`Self::many`], with parameters from `$first` on.
+    fn many_from(&self, first: usize) -> String {
         let Self { table, columns, conflict, .. } = self;
         format!("INSERT INTO {table} ({}) SELECT * FROM unnest({}) {conflict}", columns.join(", "), parameters(first, columns))
     }
@@ -115,7 +120,7 @@ pub(super) fn put<R: Row>(conn: &mut Conn, rows: &[R]) -> Result<()> {
         Backend::Sqlite(c) => rows.iter().try_for_each(|row| row.put_one(&R::insert().one, c))?,
         Backend::Postgres(c) => {
             for rows in rows.chunks(ROWS_PER_STATEMENT) {
-                kept(R::bind(rows, diesel::sql_query(R::insert().many(1)).into_boxed())).run(c)?;
+                kept(R::bind(rows, diesel::sql_query(R::insert().many.as_str()).into_boxed())).run(c)?;
             }
         }
     }
@@ -139,7 +144,7 @@ pub(super) fn put_all<A: Row, B: Row, C: Row>(conn: &mut Conn, a: &[A], b: &[B],
     let mut first = 1;
     let mut part = |insert: &Insert, empty: bool| {
         if !empty {
-            parts.push(insert.many(first));
+            parts.push(insert.many_from(first));
             first += insert.columns.len();
         }
     };

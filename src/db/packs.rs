@@ -19,7 +19,7 @@ use super::{Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::pack::{PACK_SIZE, Pack};
 use crate::domain::push::{Push, PushState, WAITS_FOR_STORE};
 use crate::domain::run::Progress;
-use crate::domain::{ListingId, PushId, RunId, StoreId, Timestamp};
+use crate::domain::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 pub(super) use found::{PackFilter, PackedLoad, with_packed};
@@ -110,6 +110,21 @@ impl Tenant<'_> {
         let rows: Vec<PackRow> = on!(self.conn, c => scope.push_packs().filter(push_packs::store_id.eq(store.bytes())).filter(pack_is_sending())
             .order(push_packs::id).load(c))?;
         read_packs(rows)
+    }
+
+    /// Those of them that this call carries.
+    pub(super) fn packs_sent_by(&mut self, store: StoreId, call: CallId) -> Result<Vec<Pack>> {
+        let scope = self.scope();
+        let rows: Vec<PackRow> = on!(self.conn, c => scope.push_packs().filter(push_packs::store_id.eq(store.bytes())).filter(pack_is_sending())
+            .filter(push_packs::call_id.eq(call.bytes())).order(push_packs::id).load(c))?;
+        read_packs(rows)
+    }
+
+    /// The calls that carry them.
+    pub(super) fn calls_of_packs(&mut self, store: StoreId) -> Result<Vec<Option<Vec<u8>>>> {
+        let scope = self.scope();
+        Ok(on!(self.conn, c => scope.push_packs().select(push_packs::call_id)
+            .filter(push_packs::store_id.eq(store.bytes())).filter(pack_is_sending()).load(c))?)
     }
 
     /// The runs of the packs of a store that are being sent.

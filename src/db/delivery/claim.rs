@@ -255,8 +255,7 @@ impl Tenant<'_> {
 
     /// Returns a claimed call of which not one byte was sent.
     pub fn release_call(&mut self, store: StoreId, id: CallId, now: Timestamp) -> Result<()> {
-        let mut packs = self.sending_packs(store)?;
-        packs.retain(|pack| pack.call_id == Some(id));
+        let packs = self.packs_sent_by(store, id)?;
         self.unpack(&packs)?;
         let mut page = self.of_call(store, id, is_sending())?;
         let before = page.clone();
@@ -285,7 +284,7 @@ impl Tenant<'_> {
         let scope = self.scope();
         let mut calls: Vec<Option<Vec<u8>>> = on!(self.conn, c => scope.pushes().select(pushes::call_id)
             .filter(pushes::store_id.eq(store.bytes())).filter(is_in_flight()).filter(is_sending()).load(c))?;
-        calls.extend(self.sending_packs(store)?.into_iter().map(|pack| pack.call_id.map(|id| id.bytes())));
+        calls.extend(self.calls_of_packs(store)?);
         Ok(calls.iter().any(|call| !under_way.iter().any(|id| call.as_deref() == Some(&id.bytes()[..]))))
     }
 

@@ -96,8 +96,7 @@ impl Tenant<'_> {
     /// Applies the outcome of a call to the packs that it carries, if that is nothing but success. Otherwise unpacks them, so
     /// that their pushes are found like any others. Returns how many pushes were confirmed; `None` if none were in packs any more.
     pub(super) fn finish_packs(&mut self, store: StoreId, id: CallId, answer: Answer<'_>, terms: &ClaimTerms) -> Result<Option<usize>> {
-        let mut packs = self.sending_packs(store)?;
-        packs.retain(|pack| pack.call_id == Some(id));
+        let packs = self.packs_sent_by(store, id)?;
         if packs.is_empty() {
             return Ok(None);
         }

@@ -6,7 +6,7 @@ use super::connection::{Stale, Unanswered, connection};
 use super::context::{Caller, Error, Result, Service, audited};
 use super::listings::ROWS_PER_STEP;
 use super::preview::calls;
-use super::store_figures::{OverwriteOffer, overwrite_offer};
+use super::store_figures::{OverwriteOffer, after_pairing, overwrite_offer};
 use super::stores::{ask, reason_of};
 use crate::db::listings::{Listing, ListingChange, NewListing};
 use crate::db::stores::Store;
@@ -118,7 +118,7 @@ pub async fn discover(service: &Service, caller: &Caller, id: StoreId, cursor: O
     proposal.next_cursor = next.map(|next| format!("{}{PASS}{next}", this_pass.as_millis()));
     if apply.pair {
         proposal.paired = pair(service, caller, &store, &proposal, apply.replace, this_pass).await?;
-        proposal.overwrite = caller.db.read(move |t| overwrite_offer(t, id)).await?;
+        proposal.overwrite = after_pairing(&caller.db, move |t| overwrite_offer(t, id)).await;
     }
     Ok(proposal)
 }

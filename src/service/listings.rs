@@ -1,6 +1,6 @@
 //! Listings of a store: paired with SKUs in bulk, with a result for each row.
 use super::context::{Caller, Error, Result, Service, audited};
-use super::store_figures::{OverwriteOffer, offer_for};
+use super::store_figures::{OverwriteOffer, after_pairing, offer_for};
 use crate::db;
 use crate::db::listings::{ListingChange, ListingPreview, NewListing};
 use crate::domain::limits::MAX_BULK;
@@ -146,7 +146,7 @@ pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row
     }
     let paired = answer(rows, done.into_iter().flatten(), &OfSkus { similar, in_stock: HashSet::new() });
     let listings: Vec<ListingId> = paired.results.iter().filter_map(|row| row.id).collect();
-    let overwrite = caller.db.read(move |t| offer_for(t, id, &listings)).await?;
+    let overwrite = after_pairing(&caller.db, move |t| offer_for(t, id, &listings)).await;
     Ok(Paired { overwrite, ..paired })
 }
 

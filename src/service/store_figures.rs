@@ -1,7 +1,7 @@
 //! What a store's listings show beside their targets, and the overwrite that is offered where the two differ: listings may
 //! be paired long after auto-sync was switched on, and increases are added to whatever the store showed before.
 use crate::db::troubles::Troubles;
-use crate::db::{Result, Tenant};
+use crate::db::{Result, SellerDb, Tenant};
 use crate::domain::{ListingId, StoreId};
 use serde::Serialize;
 
@@ -69,6 +69,18 @@ pub fn overwrite_offer(t: &mut Tenant<'_>, store: StoreId) -> Result<Option<Over
 /// If the database fails.
 pub fn offer_for(t: &mut Tenant<'_>, store: StoreId, listings: &[ListingId]) -> Result<Option<OverwriteOffer>> {
     Ok(OverwriteOffer::of(store, t.compared(listings)?))
+}
+
+/// The overwrite to offer once listings are paired. They are saved by then, so not being able to find out is no failure of the
+/// request.
+pub async fn after_pairing(
+    db: &SellerDb,
+    find: impl FnMut(&mut Tenant<'_>) -> Result<Option<OverwriteOffer>> + Send + 'static,
+) -> Option<OverwriteOffer> {
+    db.read(find).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, seller.id = %db.id(), "could not find out whether an overwrite is to be offered");
+        None
+    })
 }
 
 /// What this store's listings show, and the overwrite that is offered.

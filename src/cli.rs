@@ -206,12 +206,12 @@ fn reseal(config: &Config) -> anyhow::Result<()> {
 
 async fn run_service(config: Config, migrate: bool) -> anyhow::Result<()> {
     app::ignore_hangups();
-    if !migrate {
-        app::check_database(&config).await?;
-    } else {
+    if migrate {
         for name in app::migrate(&config).await? {
             tracing::info!(name, "applied a migration");
         }
+    } else {
+        app::check_database(&config).await?;
     }
     let service = app::start(&config).await?;
     let stop = service.stop_token();

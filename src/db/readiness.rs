@@ -40,6 +40,14 @@ impl NotReady {
     }
 }
 
+impl Error {
+    /// Whether the service may start with it: requests get 503 until somebody has made room or made the database writable,
+    /// and then it goes on by itself. On SQLite, opening a connection is a write at times: the first one creates files.
+    pub fn only_refuses_writes(&self) -> bool {
+        matches!(self, Self::Unavailable(cause) if matches!(NotReady::because_of(cause), NotReady::Full | NotReady::ReadOnly))
+    }
+}
+
 impl Db {
     /// Why requests cannot be served; `None` if they can. If the latest write failed, writes a trial.
     ///
@@ -69,6 +77,18 @@ fn try_to_write(conn: &mut Conn) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_service_starts_with_a_database_that_refuses_writes_only() {
+        for (cause, starts) in [
+            ("attempt to write a readonly database", true),
+            ("database or disk is full", true),
+            ("file is not a database", false),
+            ("unable to open database file", false),
+        ] {
+            assert_eq!(Error::Unavailable(cause.to_owned()).only_refuses_writes(), starts, "{cause}");
+        }
+    }
 
     #[test]
     fn the_cause_of_a_failure_becomes_a_reason_that_the_operator_can_act_on() {

@@ -154,8 +154,8 @@ fn a_read_only_database_means_503_until_it_is_writable_again() {
     set_modes(0o444, 0o555);
     let service = Program::serve_that_obeys_permissions(&database);
     driver.switch_to(&service);
-    // Each request first waits for a connection.
-    wait_until_refused(&driver, 8);
+    // Each request first waits for a connection, for seconds.
+    wait_until_refused(&driver, 3);
     set_modes(0o644, 0o755);
     pause(Duration::from_millis(500));
     assert_eq!(driver.verdict(&service, &platform), Verdict::default());

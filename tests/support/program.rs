@@ -149,10 +149,10 @@ impl Program {
             }
             log
         });
-        let address = Self::first(&receiver).unwrap_or_else(|| {
+        let Some(address) = Self::first(&receiver) else {
             child.kill().ok();
-            panic!("the program did not start listening: {:?}", child.wait());
-        });
+            panic!("the program did not start listening: {:?}\n{}", child.wait(), log.join().unwrap());
+        };
         Self { address, child, log: Some(log) }
     }
 

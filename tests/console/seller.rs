@@ -230,8 +230,7 @@ async fn everything_works_without_javascript() {
     browser.press("Preview").await;
     browser.press("Overwrite now").await;
     world.until("the manual sync", || world.platform.quantity("shop", "item-A") == 5).await;
-    browser.client.refresh().await.unwrap();
-    browser.says("1 of 1").await;
+    browser.says_when_refreshed("1 of 1").await;
 
     browser.follow("Stores").await;
     browser.press("Shop").await;

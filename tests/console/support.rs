@@ -282,6 +282,17 @@ impl Browser {
         panic!("the page keeps changing");
     }
 
+    /// Refreshes the page until it contains this text.
+    pub async fn says_when_refreshed(&self, words: &str) {
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
+        self.client.refresh().await.unwrap();
+        while !self.text().await.contains(words) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            self.client.refresh().await.unwrap();
+        }
+        self.says(words).await;
+    }
+
     /// Waits until the page contains this text.
     pub async fn says(&self, words: &str) {
         let deadline = tokio::time::Instant::now() + TIMEOUT;

@@ -54,7 +54,8 @@ pub fn after_read(
             push.read_in_smaller_batch(reason, terms.context(answer.now, page.len()));
             after.others.push(push);
         } else if let Verdict::Item(ItemResult::Applied { shown: Some(shown) }) = verdict {
-            if sets && account.may_be_cached(shown, answer.now) {
+            let may_be_cached = account.may_be_cached(shown, answer.now);
+            if sets && may_be_cached {
                 let again = Verdict::TryAgain { reason: CACHED.to_owned(), after: Some(ASK_AGAIN_AFTER) };
                 after.updates.push((listing, push.apply_failed_read(&account, &again, terms.context(answer.now, 1))));
                 after.others.push(push);
@@ -65,7 +66,9 @@ pub fn after_read(
                 push.note_base(shown);
                 after.claimed.push(push);
             }
-            after.updates.push((listing, ListingUpdate { shown: Some(shown), heal, ..ListingUpdate::default() }));
+            // A store that compares refuses a base that is not true, so it may be tried; it is no news of the listing, though.
+            let shown = Some(shown).filter(|_| !may_be_cached);
+            after.updates.push((listing, ListingUpdate { shown, heal, ..ListingUpdate::default() }));
         } else {
             push.note_answer(answer.raw);
             after.updates.push((listing, push.apply_failed_read(&account, &verdict, terms.context(answer.now, page.len()))));

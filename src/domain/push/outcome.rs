@@ -82,7 +82,7 @@ impl Push {
                     self.try_again("The store's quantity changed in the meantime.", wait, ctx);
                     return change;
                 }
-                if self.expected_after() == Some(*shown) {
+                if self.has_arrived_at(*shown, account) {
                     return self.confirm(account, Some(*shown), ctx);
                 }
                 ListingUpdate { heal: self.give_way_to_overwrite(now), ..change }
@@ -171,7 +171,7 @@ impl Push {
             return ListingUpdate { shown: Some(shown), ..self.repeat_or_overwrite(ctx) };
         }
         match (self.base, self.quantity) {
-            (Some(base), Some(added)) if base.saturating_add(added) == shown => self.confirm(account, Some(shown), ctx),
+            (Some(_), Some(_)) if self.has_arrived_at(shown, account) => self.confirm(account, Some(shown), ctx),
             // It was accepted, and nothing else raises what is shown: it was applied, and something was sold since.
             (Some(base), Some(added))
                 if self.resolution == Some(Resolution::AwaitShown) && base < shown && shown < base.saturating_add(added) =>
@@ -246,6 +246,12 @@ impl Push {
             settled: settles && account.owed_since.is_some(),
             ..ListingUpdate::default()
         }
+    }
+
+    /// Whether a listing that shows this says that the increase was applied. It says nothing where the listing is believed to
+    /// have shown the same before: then the base was the old number that a cache had kept.
+    fn has_arrived_at(&self, shown: i64, account: &Account) -> bool {
+        self.expected_after() == Some(shown) && account.shown != Some(shown)
     }
 
     /// An earlier request of this push was given up and may still arrive.

@@ -4,6 +4,8 @@ use crate::domain::push::{LOOK_AFTER, LatestNumbers, ListingUpdate};
 
 /// Reads, then sets.
 const SETS: Abilities = Abilities { adjust: false, ..READS };
+/// Compares, then sets.
+const ALL_BUT_KEYS: Abilities = Abilities { idempotency: false, ..ALL };
 const NOW_MS: i64 = 7_200_000;
 
 fn lost() -> Outcome {
@@ -32,7 +34,8 @@ fn nothing_is_added_to_a_number_that_a_cache_may_have_answered() {
     };
     assert_eq!(read(SETS, 10), (vec![], vec![(PushState::Retrying, Some(at(21_000)))], None), "it is asked again");
     assert_eq!(read(SETS, 15), (vec![Some(15)], vec![], Some(15)));
-    assert_eq!(read(READS, 10), (vec![Some(10)], vec![], Some(10)), "a store that adds needs no base to add to");
+    assert_eq!(read(READS, 10), (vec![Some(10)], vec![], None), "a store that adds needs no base to add to");
+    assert_eq!(read(ALL_BUT_KEYS, 10), (vec![Some(10)], vec![], None), "a store that compares refuses a base that is not true");
 }
 
 #[test]

@@ -120,6 +120,24 @@ fn a_listing_is_overwritten_if_somebody_else_changed_it_while_an_earlier_sending
 }
 
 #[test]
+fn what_a_listing_showed_before_says_nothing_about_an_increase_whose_base_a_cache_had_kept() {
+    // It showed 13 before: a cache answered 10, so the sum of base and increase is what was there all along.
+    let believed = |shown| Account { shown: Some(shown), ..Account::default() };
+    let doubted = Push { in_doubt: true, ..sent(PushKind::Increase, Resolution::SameCallAgain) };
+    let repeated = |account| {
+        let (state, update) = update(doubted.clone(), account, &Verdict::Item(ItemResult::Stale { shown: 13 }), true, 5);
+        (state, update.heal.is_some())
+    };
+    assert_eq!((repeated(believed(13)), repeated(believed(10))), ((Superseded, true), (Confirmed, false)));
+    let read_back = |account| {
+        let mut push = Push { state: Uncertain, in_doubt: true, base: Some(10), ..sent(PushKind::Increase, Resolution::ReadBack) };
+        let update = push.read_back(&account, 13, ctx(10_000, &RetryPolicy::default()));
+        (push.state, update.heal.is_some())
+    };
+    assert_eq!((read_back(believed(13)), read_back(believed(10))), ((Superseded, true), (Confirmed, false)));
+}
+
+#[test]
 fn what_has_failed_for_a_day_is_given_up_and_marked_even_if_it_is_known_not_to_have_arrived() {
     let policy = RetryPolicy::default();
     let doubted =

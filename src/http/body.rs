@@ -3,6 +3,7 @@
 use super::bodies::{Owner, Reservation};
 use super::client_address::address;
 use super::error::ApiError;
+use super::every_error::{MOST_OF_MANY, MOST_OF_ONE, unreadable};
 use super::json::{JsonError, items, object_at};
 use super::request::refuse_unread_query;
 use super::state::State;
@@ -144,12 +145,12 @@ impl Content {
     /// Parses the body as one JSON object.
     ///
     /// # Errors
-    /// 415 for another media type, 400 for invalid JSON, 422 with the invalid field.
+    /// 415 for another media type, 400 for invalid JSON, 422 with every field that cannot be read, up to a number.
     pub fn object<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         self.expect_json()?;
         object_at(&self.bytes).map_err(|error| match error {
             JsonError::Syntax(detail) => ApiError::malformed(detail),
-            JsonError::Field(error) => ApiError::invalid(vec![error]),
+            JsonError::Field(error) => ApiError::invalid(unreadable::<T>(&self.bytes, error, MOST_OF_ONE)),
         })
     }
 
@@ -157,15 +158,19 @@ impl Content {
     /// in error messages.
     ///
     /// # Errors
-    /// As [`Self::object`], but with the invalid field of every item.
+    /// As [`Self::object`], of every item.
     pub fn objects<T: DeserializeOwned>(&self, what: &str) -> Result<Vec<T>, ApiError> {
         self.expect_json()?;
         let mut checks = Checks::default();
         let mut objects = Vec::new();
         for (index, item) in items(&self.bytes, what)?.into_iter().enumerate() {
-            match object_at(item.get().as_bytes()) {
+            let item = item.get().as_bytes();
+            match object_at(item) {
                 Ok(object) => objects.push(object),
-                Err(JsonError::Field(error)) => checks.extend([error.under(&format!("/{index}"))]),
+                Err(JsonError::Field(error)) => {
+                    let at = format!("/{index}");
+                    checks.extend(unreadable::<T>(item, error, MOST_OF_MANY).into_iter().map(|error| error.under(&at)));
+                }
                 Err(JsonError::Syntax(detail)) => return Err(ApiError::malformed(detail)),
             }
         }

@@ -3,7 +3,7 @@
 use super::auth::Caller;
 use super::body::{Body, Content};
 use super::error::{ApiError, Problem};
-use super::every_error::{Broken, broken};
+use super::every_error::{Broken, MOST_OF_MANY, MOST_OF_ONE, broken};
 use super::json::{JsonError, items, object_at, quick, raw};
 use super::numbers::{named_number, text_of, whole};
 use super::state::{Answer, State};
@@ -21,10 +21,6 @@ use serde_json::{Value, json};
 
 /// The largest count, in units, and its negative is the smallest.
 const MAX_COUNT: i64 = if MAX_QUANTITY < MAX_AVAILABLE { MAX_QUANTITY } else { MAX_AVAILABLE };
-/// The most errors that are named of an event that is sent alone: all of its members, and some that it must not have.
-const MOST_OF_ONE: usize = 16;
-/// The same of one among up to ten thousand, so that the answer does not become much larger than the request.
-const MOST_OF_MANY: usize = 4;
 /// The most characters in a note.
 const MAX_NOTE: usize = 1000;
 

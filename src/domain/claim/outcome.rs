@@ -61,7 +61,7 @@ pub fn after_read(
                 after.others.push(push);
                 continue;
             }
-            let heal = account.contradiction(shown, answer.now).map(str::to_owned);
+            let heal = account.contradiction(shown, answer.now).filter(|_| !may_be_cached).map(str::to_owned);
             if heal.is_none() {
                 push.note_base(shown);
                 after.claimed.push(push);

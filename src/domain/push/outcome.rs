@@ -74,8 +74,10 @@ impl Push {
             Verdict::Item(ItemResult::Applied { shown }) => self.confirm(account, *shown, ctx),
             Verdict::Item(ItemResult::Accepted) => self.accept(account, ctx),
             Verdict::Item(ItemResult::Stale { shown }) => {
-                let change = ListingUpdate { shown: Some(*shown), ..ListingUpdate::default() };
+                let mut change = ListingUpdate { shown: Some(*shown), ..ListingUpdate::default() };
                 if !was_in_doubt {
+                    // A cache may go on answering the number from before.
+                    change.before = self.base.map(|base| account.before_and(base, now));
                     // A sale in between is soon over. A cache that answers the read before it is not.
                     let soon = ctx.policy.base.min(Duration::from_millis(200)).mul_f64(ctx.jitter);
                     let wait = if self.attempts > AT_ONCE { pause(self.attempts - AT_ONCE, None, ctx) } else { soon };

@@ -35,6 +35,9 @@ fn nothing_is_added_to_a_number_that_a_cache_may_have_answered() {
     assert_eq!(read(SETS, 10), (vec![], vec![(PushState::Retrying, Some(at(21_000)))], None), "it is asked again");
     assert_eq!(read(SETS, 15), (vec![Some(15)], vec![], Some(15)));
     assert_eq!(read(READS, 10), (vec![Some(10)], vec![], None), "a store that adds needs no base to add to");
+    let doubted = Account { doubt_until: Some(at(2_000)), shown: Some(8), ..changed };
+    let read_in_doubt = read_before(&[increase(1, 3)], &account_of(1, doubted), &Outcome::Answered(vec![applied(10)]), ALL_BUT_KEYS);
+    assert_eq!(read_in_doubt.updates[0].1.heal, None, "it is no late request that a cache shows");
     assert_eq!(read(ALL_BUT_KEYS, 10), (vec![Some(10)], vec![], None), "a store that compares refuses a base that is not true");
 }
 

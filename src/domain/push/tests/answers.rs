@@ -120,6 +120,16 @@ fn a_listing_is_overwritten_if_somebody_else_changed_it_while_an_earlier_sending
 }
 
 #[test]
+fn once_a_store_has_said_what_it_shows_a_read_of_the_number_from_before_may_be_cached() {
+    let believed = Account { shown: Some(10), ..Account::default() };
+    let (_, change) =
+        update(sent(PushKind::Increase, Resolution::SameCallAgain), believed, &Verdict::Item(ItemResult::Stale { shown: 8 }), true, 5);
+    assert_eq!(change.shown, Some(8), "2 were sold");
+    let account = Account { shown: change.shown, before: change.before.unwrap(), changed_at: Some(at(5)), ..Account::default() };
+    assert!(account.may_be_cached(10, at(6)) && !account.may_be_cached(8, at(6)));
+}
+
+#[test]
 fn what_a_listing_showed_before_says_nothing_about_an_increase_whose_base_a_cache_had_kept() {
     // It showed 13 before: a cache answered 10, so the sum of base and increase is what was there all along.
     let believed = |shown| Account { shown: Some(shown), ..Account::default() };

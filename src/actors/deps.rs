@@ -90,7 +90,11 @@ pub struct Deps {
 impl Deps {
     /// Starts with nothing running.
     pub fn new(db: Db, client: Client, clock: Clock, sealer: Arc<Sealer>, settings: Settings) -> Self {
-        client.keep_quotas_in(Arc::new(AppCalls::new(db.clone(), clock.clone())));
+        client.keep_quotas_in(Arc::new(AppCalls::new(
+            db.clone(),
+            clock.clone(),
+            settings.sharing.as_ref().map(|sharing| sharing.name.as_str()),
+        )));
         let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
         Self { db, client, clock, sealer, renewals, settings, running: Running::default(), poke: Arc::default() }
     }

@@ -4,7 +4,7 @@ use crate::actors::{Deps, Handle};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::sealing::Sealer;
-use crate::db::{self, Db};
+use crate::db::{self, Db, OnlyProcess};
 use crate::http::{self, AppState, bodies::Bodies, console::Console, quota::Quota};
 use crate::platforms::client::Client;
 use crate::platforms::limits::Limits;
@@ -28,6 +28,10 @@ const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a start waits for the stored credentials.
 const MAX_CREDENTIALS_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a start waits for another service on the same SQLite database to end, as after a restart.
+const MAX_OTHER_WAIT: Duration = Duration::from_secs(5);
+const OTHER_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A running service.
 pub struct Service {
     /// The address it listens on.
@@ -37,6 +41,7 @@ pub struct Service {
     server: actix_web::dev::Server,
     stop: CancellationToken,
     stop_within: Duration,
+    _only: OnlyProcess,
 }
 
 /// Migrates the database and returns the names of the migrations that ran. Waits a while for a database server that is not
@@ -88,6 +93,7 @@ fn with_cure(error: &db::Error) -> anyhow::Error {
 pub async fn start(config: &Config) -> anyhow::Result<Service> {
     let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
+    let only = only_process(config).await?;
     let sealer = Arc::new(config.sealer()?);
     warn_of_open_files(config);
     let clock = Clock::system();
@@ -134,7 +140,22 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         tracing::warn!("no operator_key is set, so /admin is disabled");
     }
     tracing::info!(%address, backend = config.db.url.backend(), node = config.http.node, tz_database = chrono_tz::IANA_TZDB_VERSION, "stocktide is listening");
-    Ok(Service { address, handle, server, stop, stop_within: config.actors.stop_within })
+    Ok(Service { address, handle, server, stop, stop_within: config.actors.stop_within, _only: only })
+}
+
+/// Refuses to be the second service on an SQLite database: both would send what is due.
+async fn only_process(config: &Config) -> anyhow::Result<OnlyProcess> {
+    let deadline = tokio::time::Instant::now() + MAX_OTHER_WAIT;
+    loop {
+        if let Some(only) = OnlyProcess::of(&config.db.url) {
+            return Ok(only);
+        }
+        if tokio::time::Instant::now() >= deadline {
+            let file = config.db.url.file().map(|file| file.display().to_string()).unwrap_or_default();
+            anyhow::bail!("another service is running on {file}; only PostgreSQL can be used by several at once");
+        }
+        tokio::time::sleep(OTHER_RETRY_INTERVAL).await;
+    }
 }
 
 /// Logs which files with secrets others than their owner may open.
@@ -178,7 +199,10 @@ impl Service {
             self.stop.cancel();
         }
         tracing::info!("stopping; answering requests in progress");
-        if tokio::time::timeout(self.stop_within, server.stop(true)).await.is_err() {
+        // Other nodes go on with the sellers of this one while it answers its last requests.
+        let answered = tokio::time::timeout(self.stop_within, server.stop(true));
+        let (answered, ()) = tokio::join!(answered, self.handle.hand_over());
+        if answered.is_err() {
             tracing::warn!("some requests were not answered in time");
         }
         self.handle.shut_down().await;

@@ -87,6 +87,7 @@ pub const SETTINGS: &[Setting] = &[
     number("idle_stop_s", "300", "seconds", 1, 86_400, "A seller's actors stop after this long without work."),
     number("poll_every_s", "10", "seconds", 1, 600, "How often the database is checked for work that no message announced."),
     number("prune_every_s", "60", "seconds", 1, 86_400, "How often records past their retention are deleted, in small batches."),
+    number("lease_ms", "5000", "milliseconds", 1000, 60_000, "On PostgreSQL: others take over from a node that is silent for so long."),
     number("stop_within_s", "30", "seconds", 1, 600, "How long a graceful shutdown waits for work in progress."),
     number("arbiters", "0", "threads", 0, 256, "Threads for actors; 0: one per core."),
     number("http_workers", "0", "threads", 0, 256, "Threads for HTTP; 0: one per core."),
@@ -254,6 +255,8 @@ impl Config {
         let filter = get("log");
         telemetry::parse_filter(filter).map_err(|e| wrong("log", format!("is not a valid log filter: {e}")))?;
         let node = some("node").map_or_else(default_node, str::to_owned);
+        let lease = millis("lease_ms")?;
+        let sharing = matches!(url, DatabaseUrl::Postgres(_)).then(|| actors::Sharing { lease, name: node.clone() });
         Ok(Self {
             listen,
             db: db::Settings {
@@ -262,6 +265,7 @@ impl Config {
                 reads_per_seller: size("reads_per_seller")?,
                 lanes: size("database_lanes")?,
                 limits,
+                idle_in_transaction: sharing.as_ref().map(|sharing| sharing.lease / 2),
                 fault_injection: None,
             },
             actors: actors::Settings {
@@ -272,6 +276,7 @@ impl Config {
                 prune_every: seconds("prune_every_s")?,
                 retention: Retention { events: seconds("events_retention_s")?, pushes: seconds("pushes_retention_s")? },
                 stop_within: seconds("stop_within_s")?,
+                sharing,
                 ..actors::Settings::default()
             },
             http: http::Settings {

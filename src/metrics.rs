@@ -4,7 +4,7 @@
 //! Labels are platforms, outcomes and kinds of work, never sellers, stores or SKUs, so that there are few of each. Durations
 //! are measured by their callers on tokio's clock, so that virtual time counts, too. All services in one process share the
 //! series.
-use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -68,6 +68,12 @@ pub struct Metrics {
     pub transaction: Times,
     /// The commit of a shared transaction: until the disk has it.
     pub commit: Times,
+    /// Shards of sellers that this node holds.
+    pub shards: IntGauge,
+    /// Shards that this node has taken.
+    pub shards_taken: IntCounter,
+    /// Transactions that were refused because another node works for the seller.
+    pub fenced: IntCounter,
     push_queue: HistogramVec,
     limiter_wait: HistogramVec,
     platform_call: HistogramVec,
@@ -99,6 +105,10 @@ impl Metrics {
             let gauge = IntGauge::new(name, help)?;
             registry.register(Box::new(gauge.clone())).map(|()| gauge)
         };
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone())).map(|()| counter)
+        };
         let age = |name: &str, help: &str| {
             let gauge = Gauge::new(name, help)?;
             registry.register(Box::new(gauge.clone())).map(|()| gauge)
@@ -126,6 +136,9 @@ impl Metrics {
             other_writes_wait: one(&writer_wait, &["other"])?,
             transaction: one(&transaction, &[])?,
             commit: one(&commit, &[])?,
+            shards: gauge("stocktide_shards", "Shards of sellers that this node holds; 0 where nodes share nothing.")?,
+            shards_taken: counter("stocktide_shards_taken_total", "Shards that this node has taken.")?,
+            fenced: counter("stocktide_fenced_transactions_total", "Transactions refused because another node works for the seller.")?,
             push_queue: times("stocktide_push_queue_seconds", "Time from when a push is due until it is claimed.", &["platform"])?,
             limiter_wait: times("stocktide_limiter_wait_seconds", "Time that a call waits for the rate limits.", &["platform"])?,
             platform_call: times("stocktide_platform_call_seconds", "Time from sending a call until its answer.", &["platform"])?,
@@ -204,7 +217,7 @@ mod tests {
     fn every_series_is_explained_to_operators() {
         let page = include_str!("doc/metrics.md");
         let families = used().registry.gather();
-        assert_eq!(families.len(), 16);
+        assert_eq!(families.len(), 19);
         for family in families {
             assert!(page.contains(&format!("`{}`", family.name())), "{} is not in src/doc/metrics.md", family.name());
         }

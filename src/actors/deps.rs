@@ -1,9 +1,11 @@
 //! What all actors of a process share.
+use super::standing::Poke;
 use crate::clock::Clock;
 use crate::db::sealing::Sealer;
 use crate::db::{Db, fleet::Retention};
 use crate::domain::Timestamp;
 use crate::domain::retry::RetryPolicy;
+use crate::metrics;
 use crate::platforms::client::Client;
 use crate::service::connection::Renewals;
 use crate::service::quotas::AppCalls;
@@ -15,6 +17,15 @@ use std::time::Duration;
 pub const NODE_MAILBOX: usize = 8192;
 /// The most messages in a supervisor's or a store's mailbox.
 pub const CHILD_MAILBOX: usize = 256;
+
+/// How several nodes share the sellers of one PostgreSQL database.
+#[derive(Debug, Clone)]
+pub struct Sharing {
+    /// A node that has not renewed its leases for so long is gone, as far as the others are concerned.
+    pub lease: Duration,
+    /// The name of this node, for people.
+    pub name: String,
+}
 
 /// How actors behave.
 #[derive(Debug, Clone)]
@@ -33,6 +44,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How long a graceful shutdown waits for calls in flight.
     pub stop_within: Duration,
+    /// How this process shares the sellers with others; `None` if it is the only one on its database.
+    pub sharing: Option<Sharing>,
     /// Draws from 0 to 1 for the jitter of backoff: random, except in simulations, which must be repeatable.
     pub draw: fn() -> f64,
 }
@@ -48,6 +61,7 @@ impl Default for Settings {
             prune_every: Duration::from_secs(60),
             retention: Retention { events: 90 * DAY, pushes: 30 * DAY },
             stop_within: Duration::from_secs(30),
+            sharing: None,
             draw: rand::random,
         }
     }
@@ -69,14 +83,26 @@ pub struct Deps {
     pub settings: Settings,
     /// Counts what is running.
     pub running: Running,
+    /// Has this process look who works for which sellers.
+    pub(super) poke: Arc<Poke>,
 }
 
 impl Deps {
     /// Starts with nothing running.
     pub fn new(db: Db, client: Client, clock: Clock, sealer: Arc<Sealer>, settings: Settings) -> Self {
-        client.keep_quotas_in(Arc::new(AppCalls::new(db.clone(), clock.clone())));
+        client.keep_quotas_in(Arc::new(AppCalls::new(
+            db.clone(),
+            clock.clone(),
+            settings.sharing.as_ref().map(|sharing| sharing.name.as_str()),
+        )));
         let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
-        Self { db, client, clock, sealer, renewals, settings, running: Running::default() }
+        Self { db, client, clock, sealer, renewals, settings, running: Running::default(), poke: Arc::default() }
+    }
+
+    /// A transaction was refused, because another node works for the seller now. The keeper finds out and ends the actors.
+    pub(super) fn fenced(&self) {
+        metrics::note(|metrics| metrics.fenced.inc());
+        self.poke.poke();
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -2,7 +2,11 @@
 //!
 //! [`node::Node`] runs on an arbiter of its own and keeps one [`seller::SellerSupervisor`] for each seller that has work;
 //! the supervisor holds the sync settings and keeps one [`store::StoreActor`] for each store. Sellers are distributed over
-//! the nodes of this process by their ids, so all actors of a seller share one arbiter.
+//! the arbiters of this process by their ids, so all actors of a seller share one arbiter.
+//!
+//! Where several processes share a database, each works for the sellers of some shards: its keeper (`keeper.rs`) holds leases, and
+//! all that the actors write is refused once another process has taken over. Work that is recorded here for a seller of another
+//! process is announced there by a notice of PostgreSQL (`signals.rs`).
 //!
 //! Messages are hints: "there may be work", "settings may have changed". Whoever receives one reads the rows. A message
 //! that is lost, duplicated or late therefore costs time, never a push, and a restart takes the same path as normal
@@ -15,12 +19,17 @@
 //! Parents know their children, never the other way round: a child reports through a `Recipient` of its own messages.
 mod deps;
 mod handle;
+mod keeper;
 pub mod node;
 mod open_offer;
 pub mod seller;
+mod send;
+mod signals;
+mod standing;
 pub mod store;
 pub mod store_config;
 mod store_runs;
 
-pub use deps::{CHILD_MAILBOX, Deps, NODE_MAILBOX, Running, Settings};
+pub use deps::{CHILD_MAILBOX, Deps, NODE_MAILBOX, Running, Settings, Sharing};
 pub use handle::{Handle, NodeStatus};
+pub use standing::Standing;

@@ -1,11 +1,12 @@
 //! Starts a `SellerSupervisor` for each seller that has work, and replaces those that died.
 //!
-//! in:  `Hint`, `Asked` and `Forget` (`Handle`) · `seller::Retired` (a supervisor) · `ShutDown` (`Handle`) · own timers
+//! in:  `Hint`, `Asked` and `Forget` (`Handle`) · `LookForWork`, `GiveUp` (keeper) · `seller::Retired` (a supervisor) · `ShutDown` (`Handle`) · own timers
 //! out: `seller::Hint`, `seller::Asked`, `seller::Stop`
 //! Survives a restart: nothing. The rows do, and the first look at them starts every seller that has work.
 use super::deps::{Deps, NODE_MAILBOX};
 use super::seller::{self, Retired, SellerSupervisor};
-use crate::db::{fleet, pages};
+use crate::db::{Place, fleet, pages};
+use crate::domain::leases::{Lease, shard_of};
 use crate::domain::{SellerId, StoreId};
 use crate::service::removal;
 use actix::prelude::*;
@@ -22,6 +23,8 @@ pub(super) fn place(seller: SellerId, of: usize) -> usize {
 
 struct Child {
     address: Addr<SellerSupervisor>,
+    /// What its transactions are made by.
+    lease: Option<Lease>,
     /// Hints passed on; compared with the number that the supervisor received when it retires.
     hints: u64,
 }
@@ -58,15 +61,21 @@ impl Node {
         if self.shutting_down {
             return;
         }
-        let child = self.sellers.entry(seller).or_insert_with(|| {
-            let address = SellerSupervisor::launch(Arc::clone(&self.deps), seller, ctx.address().recipient());
-            Child { address, hints: 0 }
-        });
+        let Place::Here(lease) = self.deps.db.held().place_of(seller) else { return };
+        let launch = |ctx: &mut Context<Self>| {
+            let address = SellerSupervisor::launch(Arc::clone(&self.deps), seller, lease, ctx.address().recipient());
+            Child { address, lease, hints: 0 }
+        };
+        let child = self.sellers.entry(seller).or_insert_with(|| launch(ctx));
         if !child.address.connected() {
             tracing::warn!(seller.id = %seller, "a supervisor died; starting another");
-            child.address = SellerSupervisor::launch(Arc::clone(&self.deps), seller, ctx.address().recipient());
-            child.hints = 0;
+            *child = launch(ctx);
+        } else if child.lease != lease {
+            // The shard was lost and taken again meanwhile.
+            let former = std::mem::replace(child, launch(ctx));
+            ctx.spawn(async move { former.address.send(seller::Stop).await.ok() }.into_actor(self).map(|_, _, _| ()));
         }
+        let Some(child) = self.sellers.get_mut(&seller) else { return };
         if child.address.try_send(seller::Hint { reconfigure }).is_ok() {
             child.hints += 1;
         }
@@ -74,6 +83,15 @@ impl Node {
 
     /// Finds sellers with work that no hint announced: after a start, a crash, a dropped hint, or at a daily time.
     fn look_for_work(&mut self, ctx: &mut Context<Self>) {
+        self.look(
+            |node, ctx| {
+                ctx.run_later(node.deps.settings.poll_every, Self::look_for_work);
+            },
+            ctx,
+        );
+    }
+
+    fn look(&mut self, then: fn(&mut Self, &mut Context<Self>), ctx: &mut Context<Self>) {
         let (db, now) = (self.deps.db.clone(), self.deps.now());
         let found = async move {
             if db.read(move |conn| fleet::has_runs_too_far_ahead(conn, now)).await? {
@@ -81,7 +99,7 @@ impl Node {
             }
             db.read(move |conn| fleet::sellers_with_work(conn, now)).await
         };
-        ctx.spawn(found.into_actor(self).map(|found, node, ctx| {
+        ctx.spawn(found.into_actor(self).map(move |found, node, ctx| {
             match found {
                 Ok(sellers) => {
                     for seller in sellers {
@@ -92,11 +110,16 @@ impl Node {
                 }
                 Err(error) => tracing::warn!(%error, "could not look for work; trying again"),
             }
-            ctx.run_later(node.deps.settings.poll_every, Self::look_for_work);
+            then(node, ctx);
         }));
     }
 
     fn prune(&mut self, ctx: &mut Context<Self>) {
+        if !self.deps.db.held().has_first() {
+            // The node does it that holds the first shard.
+            ctx.run_later(self.deps.settings.prune_every, Self::prune);
+            return;
+        }
         let (db, now, retention) = (self.deps.db.clone(), self.deps.now(), self.deps.settings.retention);
         let pruned = async move {
             removal::finish(&db, now).await?;
@@ -174,6 +197,37 @@ impl Handler<Asked> for Node {
         if let Some(child) = self.sellers.get(&seller) {
             child.address.try_send(seller::Asked { stores }).ok();
         }
+    }
+}
+
+/// Shards were taken, or notices may have been missed: look at the rows now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LookForWork;
+
+impl Handler<LookForWork> for Node {
+    type Result = ();
+    fn handle(&mut self, _: LookForWork, ctx: &mut Self::Context) {
+        self.look(|_, _| (), ctx);
+    }
+}
+
+/// End the actors of the shard's sellers that work by this lease, after their calls in flight.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct GiveUp {
+    /// What is given up, or was lost.
+    pub lease: Lease,
+}
+
+impl Handler<GiveUp> for Node {
+    type Result = ResponseFuture<()>;
+    fn handle(&mut self, GiveUp { lease }: GiveUp, _: &mut Self::Context) -> Self::Result {
+        let of_shard = self.sellers.extract_if(.., |seller, child| shard_of(*seller) == lease.shard && child.lease == Some(lease));
+        let children: Vec<_> = of_shard.map(|(_, child)| child.address).collect();
+        Box::pin(async move {
+            futures_util::future::join_all(children.iter().map(|child| child.send(seller::Stop))).await;
+        })
     }
 }
 

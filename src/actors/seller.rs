@@ -8,6 +8,7 @@ use super::deps::{CHILD_MAILBOX, Deps};
 use super::store::{self, RunStarted, StoreActor};
 use super::store_config::StoreConfig;
 use crate::db::{Error, SellerDb, fleet};
+use crate::domain::leases::Lease;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::{SellerId, StoreId};
 use actix::prelude::*;
@@ -45,10 +46,10 @@ pub struct SellerSupervisor {
 }
 
 impl SellerSupervisor {
-    pub(super) fn launch(deps: Arc<Deps>, seller: SellerId, node: Recipient<Retired>) -> Addr<Self> {
+    pub(super) fn launch(deps: Arc<Deps>, seller: SellerId, lease: Option<Lease>, node: Recipient<Retired>) -> Addr<Self> {
         Self::create(move |ctx| {
             ctx.set_mailbox_capacity(CHILD_MAILBOX);
-            let db = deps.db.seller(seller);
+            let db = deps.db.seller(seller).under(lease);
             Self {
                 deps,
                 db,
@@ -157,6 +158,7 @@ impl SellerSupervisor {
                 Ok(false) if act.expand_again => act.expand(ctx),
                 Ok(false) => {}
                 Err(Error::NotFound) => act.retire(ctx),
+                Err(Error::Fenced) => act.deps.fenced(),
                 Err(error) => {
                     tracing::warn!(%error, seller.id = %act.db.id(), "could not expand a run; trying again");
                     ctx.run_later(Duration::from_secs(1), Self::expand);

@@ -65,6 +65,9 @@ impl StoreActor {
         Self::create(move |ctx| {
             ctx.set_mailbox_capacity(CHILD_MAILBOX);
             let sync = StoreSync::new(deps.settings.calls_under_way);
+            if let Some(lease) = db.lease() {
+                deps.client.begin_under(config.store.id, lease.epoch);
+            }
             Self {
                 deps,
                 db,
@@ -134,7 +137,8 @@ impl StoreActor {
         let (client, of) = (self.deps.client.clone(), Arc::clone(&config));
         let has_room = Arc::new(move || of.reach.as_ref().is_ok_and(|reach| client.has_room(&reach.connection)));
         let waits = ctx.spawn(taken.into_actor(self).map(|call, act, ctx| act.handed_over(call.ok(), ctx)));
-        self.offer = Some(OpenOffer::new(self.deps.db.offers(), config, Offered { offer, has_room, to }, waits));
+        let offered = Offered { offer, lease: self.db.lease(), has_room, to };
+        self.offer = Some(OpenOffer::new(self.deps.db.offers(), config, offered, waits));
     }
 
     /// The ledger has made the call that was offered; or it is not known whether it has.
@@ -214,6 +218,10 @@ impl StoreActor {
                     act.input(Input::Sending { next }, ctx);
                 }
                 Err(Error::NotFound) => act.input(Input::NothingDue(None), ctx),
+                Err(Error::Fenced) => {
+                    act.deps.fenced();
+                    act.input(Input::NothingDue(None), ctx);
+                }
                 Err(error) => {
                     tracing::warn!(%error, store.id = %act.config.store.id, "could not claim pushes; trying again");
                     act.recover = true;
@@ -232,7 +240,9 @@ impl StoreActor {
     fn claim_of(&self, reach: &Reach, terms: ClaimTerms, recover: bool, check_times: bool) -> Claim {
         let deps = &self.deps;
         let under_way = self.under_way.iter().copied().chain(self.offer.as_ref().map(OpenOffer::call)).collect();
-        let outbound = Outbound { client: deps.client.clone(), renewals: Arc::clone(&deps.renewals), clock: deps.clock.clone() };
+        let send_within = deps.settings.sharing.as_ref().map_or(Duration::MAX, |sharing| sharing.lease);
+        let (client, renewals, clock) = (deps.client.clone(), Arc::clone(&deps.renewals), deps.clock.clone());
+        let outbound = Outbound { client, renewals, clock, send_within };
         Claim::new(outbound, self.db.clone(), reach.connection.clone(), terms, self.stop.clone(), (under_way, recover), check_times)
     }
 
@@ -266,6 +276,10 @@ impl StoreActor {
                     act.input(Input::CallEnded { answered, next }, ctx);
                 }
                 Ok(None) => act.input(Input::NotSent, ctx),
+                Err(Error::Fenced) => {
+                    act.deps.fenced();
+                    act.input(Input::NotSent, ctx);
+                }
                 Err(error) => {
                     tracing::warn!(%error, store.id = %act.config.store.id, "could not give back a call; its outcome is determined");
                     act.recover = true;

@@ -1,5 +1,6 @@
 //! When a store's actor starts its daily runs.
 use super::store::{RunStarted, StoreActor};
+use crate::db::Error;
 use crate::domain::schedule::due_runs;
 use crate::service::daily::{LastRun, start_due_runs};
 use actix::prelude::*;
@@ -58,6 +59,10 @@ impl StoreActor {
             Ok(last) => {
                 act.last_run = LastRun::Known(last);
                 act.supervisor.try_send(RunStarted).ok();
+            }
+            Err(Error::Fenced) => {
+                act.last_run = LastRun::Unread;
+                act.deps.fenced();
             }
             Err(error) => {
                 tracing::warn!(%error, "could not start a daily run; trying again");

@@ -12,6 +12,7 @@ use diesel::r2d2::R2D2Connection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Which database to use.
 #[derive(Clone, PartialEq, Eq)]
@@ -151,6 +152,14 @@ impl Conn {
         let opened = SqliteConnection::establish(&format!("file:{name}?mode=ro&immutable=1"));
         let backend = Backend::Sqlite(opened.map_err(|e| Error::Unavailable(format!("{}: {e}", path.display())))?);
         Ok(Self { backend, broken: false, files: None, writable: None, noted: Vec::new() })
+    }
+
+    /// On PostgreSQL: the server ends a transaction in which this process does nothing for so long.
+    pub(super) fn end_idle_transactions(&mut self, after: Duration) -> Result<()> {
+        if let Backend::Postgres(c) = &mut self.backend {
+            c.batch_execute(&format!("SET idle_in_transaction_session_timeout = {}", after.as_millis()))?;
+        }
+        Ok(())
     }
 
     /// Notes a change; reported once it is committed.

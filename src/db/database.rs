@@ -8,6 +8,7 @@ use super::connection::{Conn, DatabaseUrl};
 use super::delivery::Offers;
 use super::error::{Error, Result};
 use super::fault_injection::{Blocking, FaultInjection};
+use super::held::Held;
 use super::known_keys::KnownKeys;
 use super::ledger::{Limits, RecordRequest, Recorded};
 use super::places::{Place, Places};
@@ -41,6 +42,9 @@ pub struct Settings {
     pub lanes: usize,
     /// Bounds of the ledger.
     pub limits: Limits,
+    /// On PostgreSQL: a transaction that waits for its own process for so long is ended by the server, so that a frozen process keeps
+    /// nothing locked.
+    pub idle_in_transaction: Option<Duration>,
     /// For simulations: work runs on the caller's thread, and may be delayed or made to fail.
     pub fault_injection: Option<Arc<dyn FaultInjection>>,
 }
@@ -54,7 +58,15 @@ impl std::fmt::Debug for Settings {
 impl Settings {
     /// The defaults for `url`.
     pub fn new(url: DatabaseUrl) -> Self {
-        Self { url, connections: 10, reads_per_seller: 4, lanes: 4, limits: Limits::default(), fault_injection: None }
+        Self {
+            url,
+            connections: 10,
+            reads_per_seller: 4,
+            lanes: 4,
+            limits: Limits::default(),
+            idle_in_transaction: None,
+            fault_injection: None,
+        }
     }
 }
 
@@ -95,7 +107,8 @@ pub struct Db {
     pub(super) writer: Writer,
     hook: Arc<OnceLock<Hook>>,
     offers: Arc<Offers>,
-    blocking: Blocking,
+    held: Arc<Held>,
+    pub(super) blocking: Blocking,
     url: DatabaseUrl,
     pub(super) connector: Connector,
     pub(super) known_keys: Arc<KnownKeys>,
@@ -110,13 +123,13 @@ impl std::fmt::Debug for Db {
 impl Db {
     /// Opens the pool and starts the write lanes on the current runtime. Does not wait for the database to be available.
     pub fn open(settings: &Settings) -> Self {
-        let connector = Connector::new(&settings.url);
+        let connector = Connector::new(&settings.url).ending_idle_transactions(settings.idle_in_transaction);
         let pool = Pool::new(&connector, settings.connections);
         let hook = Arc::new(OnceLock::new());
         let lanes = if matches!(settings.url, DatabaseUrl::Sqlite(_)) { 1 } else { settings.lanes };
         let blocking = Blocking::new(settings.fault_injection.clone());
-        let offers = Arc::default();
-        let writer = Writer::start(&connector, lanes, settings.limits, &hook, (&offers, &blocking));
+        let (offers, held) = (Arc::default(), Arc::default());
+        let writer = Writer::start(&connector, lanes, settings.limits, &hook, (&offers, &held, &blocking));
         let connections = usize::try_from(settings.connections).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let readers = Readers {
             all: Arc::new(Semaphore::new(connections)),
@@ -124,7 +137,7 @@ impl Db {
             by_seller: Places::new(settings.reads_per_seller),
         };
         let (readers, url) = (Arc::new(readers), settings.url.clone());
-        Self { pool, readers, writer, hook, offers, blocking, url, connector, known_keys: Arc::default() }
+        Self { pool, readers, writer, hook, offers, held, blocking, url, connector, known_keys: Arc::default() }
     }
 
     /// Sets what is called after each commit that changed something for a seller. Only the first call counts.
@@ -135,6 +148,11 @@ impl Db {
     /// The calls that stores offer to the stock events that are recorded.
     pub fn offers(&self) -> &Offers {
         &self.offers
+    }
+
+    /// The leases that this process holds.
+    pub fn held(&self) -> &Arc<Held> {
+        &self.held
     }
 
     /// `sqlite` or `postgres`.

@@ -16,8 +16,8 @@ mod stores;
 mod targets;
 mod together;
 
-pub(super) use offers::Taken;
 pub use offers::{Begun, HasRoom, Offered, Offers};
+pub(super) use offers::{Epochs, Taken};
 pub use outcome::Finished;
 pub use together::EndedCall;
 pub(super) use together::finish_together;

@@ -23,6 +23,9 @@ pub enum Error {
     /// Too much is under way for this seller at once; trying again later helps.
     #[error("too much at once")]
     TooMuchAtOnce,
+    /// Another node works for the seller now; nothing was changed.
+    #[error("another node works for this seller now")]
+    Fenced,
     /// The database is unreachable, full or read-only; as far as is known, nothing was committed.
     #[error("database unavailable: {0}")]
     Unavailable(String),

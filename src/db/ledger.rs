@@ -10,7 +10,7 @@ mod setups;
 
 use super::Result;
 use super::connection::{Conn, on};
-use super::delivery::Taken;
+use super::delivery::{Epochs, Taken};
 use super::kept::{inserted, kept, put, put_all};
 use super::pushes::PushRow;
 use super::schema::sellers;
@@ -107,7 +107,7 @@ pub(super) fn record(
     limits: Limits,
     repeats: Repeats,
 ) -> Result<Vec<Recorded>> {
-    let (mut books, busy) = load::books(conn, setups, requests, repeats)?;
+    let load::Loaded { mut books, busy, epochs } = load::books(conn, (setups, taken), requests, repeats)?;
     let mut counts: BTreeMap<SellerId, usize> = BTreeMap::new();
     for request in requests {
         *counts.entry(request.seller).or_default() += request.events.len();
@@ -138,7 +138,7 @@ pub(super) fn record(
         let results = request.events.iter().map(apply).collect();
         recorded.push(Recorded { seller, results, has_pushes: book.changed_pushes() > before, listings: cost(request) });
     }
-    let waiting = write(conn, books, &events, (taken, &busy))?;
+    let waiting = write(conn, books, &events, (taken, &busy, &epochs))?;
     recorded.iter_mut().for_each(|recorded| recorded.has_pushes &= waiting.contains(&recorded.seller));
     Ok(recorded)
 }
@@ -148,7 +148,7 @@ fn write(
     conn: &mut Conn,
     books: BTreeMap<SellerId, Book>,
     events: &[EventRow],
-    (taken, busy): (&mut Taken, &BTreeSet<ListingId>),
+    (taken, busy, epochs): (&mut Taken, &BTreeSet<ListingId>, &Epochs),
 ) -> Result<BTreeSet<SellerId>> {
     let (mut level_rows, mut sku_rows, mut pushes) = (Vec::new(), Vec::new(), Vec::new());
     for (seller, book) in books {
@@ -166,7 +166,7 @@ fn write(
         }
         pushes.extend(changes.pushes.into_iter().map(|push| (seller, push)));
     }
-    taken.begin(&mut pushes, busy)?;
+    taken.begin(&mut pushes, busy, epochs)?;
     let push_rows: Vec<PushRow> = pushes.iter().map(|(seller, push)| PushRow::new(&seller.bytes(), push)).collect();
     put(conn, &sku_rows)?;
     put_all(conn, events, &level_rows, &push_rows)?;

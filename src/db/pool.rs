@@ -16,12 +16,19 @@ pub(super) struct Connector {
     url: DatabaseUrl,
     same: Arc<SameDatabase>,
     writable: Arc<Writable>,
+    /// On PostgreSQL, see [`Settings::idle_in_transaction`](super::Settings::idle_in_transaction).
+    idle_in_transaction: Option<Duration>,
 }
 
 impl Connector {
     /// Of an SQLite database: the file that is at `url` now, otherwise the one that the first connection creates.
     pub(super) fn new(url: &DatabaseUrl) -> Self {
-        Self { url: url.clone(), same: Arc::new(SameDatabase::of(url.file())), writable: Arc::default() }
+        Self { url: url.clone(), same: Arc::new(SameDatabase::of(url.file())), writable: Arc::default(), idle_in_transaction: None }
+    }
+
+    /// Has the server end transactions of its connections that do nothing for so long.
+    pub(super) fn ending_idle_transactions(self, after: Option<Duration>) -> Self {
+        Self { idle_in_transaction: after, ..self }
     }
 
     /// Opens a connection.
@@ -29,7 +36,11 @@ impl Connector {
     /// # Errors
     /// [`Error::Unavailable`], also if the database's file was removed or replaced.
     pub(super) fn connect(&self) -> Result<Conn> {
-        Ok(Conn::establish_same(&self.url, &self.same)?.reporting_to(&self.writable))
+        let mut conn = Conn::establish_same(&self.url, &self.same)?;
+        if let Some(after) = self.idle_in_transaction {
+            conn.end_idle_transactions(after)?;
+        }
+        Ok(conn.reporting_to(&self.writable))
     }
 
     /// How writes through its connections fare.

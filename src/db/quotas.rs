@@ -1,8 +1,24 @@
 //! The calls that platforms' apps have made lately: an app may serve several sellers, so these rows belong to none.
-use super::connection::on;
+use super::connection::{Backend, on};
 use super::schema::app_calls;
 use super::{Conn, Result};
 use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+/// The calls of an app that other nodes have written down, by slot, from `since` on: those in rows whose names begin with the app's, but
+/// are not `own`.
+pub fn app_calls_of_others(conn: &mut Conn, app: &str, own: &str, since: i64) -> Result<Vec<(i64, i64)>> {
+    Ok(on!(conn, c => app_calls::table.select((app_calls::slot, app_calls::calls)).filter(app_calls::app.like(format!("{app}%")))
+        .filter(app_calls::app.ne(own)).filter(app_calls::slot.ge(since)).load(c))?)
+}
+
+/// Until the commit, no other node writes down or counts the calls of this app.
+pub fn lock_app(conn: &mut Conn, app: &str) -> Result<()> {
+    if let Backend::Postgres(c) = &mut conn.backend {
+        diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind::<Text, _>(app).execute(c)?;
+    }
+    Ok(())
+}
 
 /// An app's calls by slot, from `since` on.
 pub fn app_calls(conn: &mut Conn, app: &str, since: i64) -> Result<Vec<(i64, i64)>> {

@@ -274,6 +274,27 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    nodes (id) {
+        id -> Binary,
+        name -> Text,
+        version -> Text,
+        renewal -> BigInt,
+        leaving -> Bool,
+        started_at -> BigInt,
+        active_sellers -> BigInt,
+        active_stores -> BigInt,
+    }
+}
+
+diesel::table! {
+    shards (shard) {
+        shard -> SmallInt,
+        node -> Nullable<Binary>,
+        epoch -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     sellers,
     api_keys,

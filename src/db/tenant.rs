@@ -1,9 +1,11 @@
 //! One seller's rows, on a connection.
 use super::changed::Changed;
 use super::connection::{Backend, Conn};
-use super::error::Result;
+use super::error::{Error, Result};
+use super::leases::lock_with_epoch;
 use super::schema::sellers;
 use crate::domain::SellerId;
+use crate::domain::leases::Lease;
 use diesel::prelude::*;
 
 /// One seller's rows, on a connection. Its methods start their queries from [`scope`](Self::scope), which adds the seller.
@@ -11,12 +13,19 @@ use diesel::prelude::*;
 pub struct Tenant<'a> {
     pub(super) conn: &'a mut Conn,
     seller: SellerId,
+    /// What [`lock`](Self::lock) makes sure of, if anything.
+    lease: Option<Lease>,
 }
 
 impl<'a> Tenant<'a> {
+    /// For work that only the node may do that holds the seller's shard by this lease.
+    pub(super) fn under(conn: &'a mut Conn, seller: SellerId, lease: Option<Lease>) -> Self {
+        Self { conn, seller, lease }
+    }
+
     /// For the operator, who changes a seller and writes that seller's audit log in one transaction.
     pub fn of(conn: &'a mut Conn, seller: SellerId) -> Self {
-        Self { conn, seller }
+        Self { conn, seller, lease: None }
     }
 }
 
@@ -36,9 +45,17 @@ impl Tenant<'_> {
         self.conn.note(self.seller, changed);
     }
 
-    /// Waits until no other transaction writes for this seller. SQLite has one writer anyway.
+    /// Waits until no other transaction writes for this seller. SQLite has one writer anyway. With a lease, its shard changes
+    /// hands only after this transaction.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if it has changed hands already.
     pub(super) fn lock(&mut self) -> Result<()> {
         let key = self.key();
+        if let (Backend::Postgres(c), Some(lease)) = (&mut self.conn.backend, self.lease) {
+            let epoch = lock_with_epoch(c, &key, lease.shard)?;
+            return if epoch == lease.epoch { Ok(()) } else { Err(Error::Fenced) };
+        }
         let own = sellers::table.select(sellers::id).filter(sellers::id.eq(&key)).filter(sellers::deleted_at.is_null());
         let _found: Vec<u8> = match &mut self.conn.backend {
             Backend::Sqlite(c) => own.get_result(c)?,

@@ -15,6 +15,7 @@ use super::connection::Conn;
 use super::delivery::{EndedCall, Finished, Offers, Taken};
 use super::error::{Error, Result};
 use super::fault_injection::Blocking;
+use super::held::Held;
 use super::ledger::{self, RecordRequest, Recorded, Repeats};
 use super::pool::Connector;
 use super::queue::{Ended, Events, Job, Queue};
@@ -90,7 +91,7 @@ impl Writer {
         lanes: usize,
         limits: ledger::Limits,
         hook: &Arc<OnceLock<Hook>>,
-        (offers, blocking): (&Arc<Offers>, &Blocking),
+        (offers, held, blocking): (&Arc<Offers>, &Arc<Held>, &Blocking),
     ) -> Self {
         let lanes = (0..lanes.max(1))
             .map(|_| {
@@ -102,6 +103,7 @@ impl Writer {
                     limits,
                     hook: Arc::clone(hook),
                     offers: Arc::clone(offers),
+                    held: Arc::clone(held),
                     blocking: blocking.clone(),
                 };
                 tokio::spawn(lane.run(rung));
@@ -156,6 +158,7 @@ struct Lane {
     limits: ledger::Limits,
     hook: Arc<OnceLock<Hook>>,
     offers: Arc<Offers>,
+    held: Arc<Held>,
     blocking: Blocking,
 }
 
@@ -170,7 +173,7 @@ impl Lane {
                 continue;
             }
             let (connector, queue, limits) = (self.connector.clone(), Arc::clone(&self.queue), self.limits);
-            let (before, taken) = (std::mem::take(&mut kept), Taken::new(Arc::clone(&self.offers)));
+            let (before, taken) = (std::mem::take(&mut kept), Taken::new(Arc::clone(&self.offers), Arc::clone(&self.held)));
             let done = self.blocking.run(move || commit_group(&connector, before, &queue, limits, taken)).await;
             match done {
                 Ok((group, after)) => {

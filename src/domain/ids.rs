@@ -59,6 +59,8 @@ uuid_id! {
     RuleId,
     /// An API key (identifies it without revealing its secret).
     KeyId,
+    /// One run of the service's process, among those that share a database.
+    NodeId,
 }
 
 impl PushId {

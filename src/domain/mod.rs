@@ -13,12 +13,17 @@
 //! answer was lost may still arrive. The *account* is what the service believes a listing shows. To *heal* a listing is
 //! to overwrite it with its target because the account cannot be trusted; a *mark* says that it is healed once its
 //! store works again. A rejected increase is *contained* once an overwrite of its listing was confirmed after it.
+//!
+//! Nodes. A *node* is one process of the service; several share a PostgreSQL database. Sellers are spread over *shards*. A node
+//! holds a shard by a *lease*, which has an *epoch*: another holder has another epoch, and whoever acts under an earlier one is
+//! *fenced*.
 pub mod access;
 pub mod allocation;
 pub mod circuit;
 pub mod claim;
 pub mod delivery;
 pub mod ids;
+pub mod leases;
 pub mod ledger;
 pub mod limits;
 pub mod look_alikes;
@@ -38,6 +43,6 @@ pub mod sync;
 pub mod targets;
 mod timestamp;
 
-pub use ids::{CallId, EventId, KeyId, ListingId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode};
+pub use ids::{CallId, EventId, KeyId, ListingId, NodeId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode};
 pub use problem::FieldError;
 pub use timestamp::Timestamp;

@@ -63,6 +63,32 @@ impl Spent {
         *calls = calls.saturating_add(1);
     }
 
+    /// A call that was counted is not made.
+    pub fn take_back(&mut self, slot: i64) {
+        if let Some(calls) = self.0.get_mut(&slot) {
+            *calls = calls.saturating_sub(1);
+        }
+    }
+
+    /// These calls and those.
+    #[must_use]
+    pub fn with(&self, others: &Self) -> Self {
+        let mut all = self.clone();
+        for (slot, calls) in &others.0 {
+            let sum = all.0.entry(*slot).or_default();
+            *sum = sum.saturating_add(*calls);
+        }
+        all
+    }
+
+    /// The same with so many calls in one slot.
+    #[must_use]
+    pub fn with_slot(&self, slot: i64, calls: u32) -> Self {
+        let mut all = self.clone();
+        all.0.insert(slot, calls);
+        all
+    }
+
     /// The calls of one slot.
     pub fn in_slot(&self, slot: i64) -> u32 {
         self.0.get(&slot).copied().unwrap_or(0)

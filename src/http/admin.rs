@@ -4,6 +4,7 @@ use super::body::{Body, Content};
 use super::error::{ApiError, Problem};
 use super::request::{Page, PageQuery, id_cursor, limit, query};
 use super::state::{Answer, State};
+use crate::actors::Standing;
 use crate::db::sellers::{self, ApiKey, Seller};
 use crate::domain::ids::check_text;
 use crate::domain::limits::MAX_NAME_CHARS;
@@ -244,9 +245,34 @@ struct NodeAnswer {
     name: String,
     started_at: Timestamp,
     /// Sellers with a running supervisor.
-    active_sellers: usize,
+    active_sellers: i64,
     /// Stores with a running actor.
-    active_stores: usize,
+    active_stores: i64,
+    version: String,
+    /// How many of the 256 shards of sellers it works for.
+    shards: usize,
+    /// `working`; `leaving`: it hands over its sellers, to stop; `gone`: it has been silent for longer than the lease time.
+    state: &'static str,
+    /// How long ago the answering node last saw it renew its leases; 0 for a node alone.
+    renewed_seconds_ago: f64,
+}
+
+impl From<Standing> for NodeAnswer {
+    fn from(node: Standing) -> Self {
+        let state = state_of(&node);
+        let Standing { name, version, started_at, active_sellers, active_stores, shards, renewed_for, .. } = node;
+        let renewed_seconds_ago = (renewed_for.as_secs_f64() * 1000.0).round() / 1000.0;
+        Self { name, started_at, active_sellers, active_stores, version, shards, state, renewed_seconds_ago }
+    }
+}
+
+/// What a node does, in a word.
+pub(super) fn state_of(node: &Standing) -> &'static str {
+    match node {
+        Standing { is_gone: true, .. } => "gone",
+        Standing { is_leaving: true, .. } => "leaving",
+        Standing { .. } => "working",
+    }
 }
 
 /// An overview of all sellers.
@@ -279,15 +305,10 @@ pub async fn overview(_operator: Operator, state: State) -> Answer {
     const WINDOW: Duration = Duration::from_secs(60);
     let since = state.now() - WINDOW;
     let found = state.db.read(move |conn| crate::db::overview::overview(conn, since)).await?;
-    let status = state.handle.status().await;
+    let status = state.handle.status();
     #[expect(clippy::cast_precision_loss, reason = "the count of one minute stays far below 2^52")]
     let per_second = |count: i64| (count as f64 / WINDOW.as_secs_f64() * 100.0).round() / 100.0;
-    let node = NodeAnswer {
-        name: state.settings.node.clone(),
-        started_at: state.started_at,
-        active_sellers: status.sellers,
-        active_stores: status.stores,
-    };
+    let nodes = state.handle.standings(&state.settings.node, state.started_at);
     Ok(HttpResponse::Ok().json(json!(OverviewAnswer {
         sellers: found.sellers,
         suspended: found.suspended,
@@ -298,7 +319,7 @@ pub async fn overview(_operator: Operator, state: State) -> Answer {
         pushes_per_second: per_second(found.pushes),
         unreadable_credentials: found.unreadable_credentials,
         oldest_waiting_push_seconds: waiting_seconds(found.oldest_waiting, state.now()),
-        nodes: vec![node],
+        nodes: nodes.into_iter().map(NodeAnswer::from).collect(),
     })))
 }
 

@@ -260,7 +260,7 @@ impl From<db::Error> for ApiError {
             db::Error::Conflict(detail) => Self::conflict(detail),
             db::Error::ConflictAt(error) => Self::conflict(error.detail.clone()).naming(vec![error]),
             db::Error::Invalid(errors) => Self::invalid(errors),
-            db::Error::Busy => Self::unavailable("The service is busy; nothing was changed."),
+            db::Error::Busy | db::Error::Fenced => Self::unavailable("The service is busy; nothing was changed."),
             db::Error::TooMuchAtOnce => Self::too_much_at_once(),
             db::Error::Unavailable(cause) => {
                 tracing::warn!(%cause, "the database is unavailable");

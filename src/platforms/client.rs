@@ -10,7 +10,7 @@ use super::location;
 use super::mask::Mask;
 use super::registry::by_name;
 use super::timings;
-use super::transport::{SendError, Transport};
+use super::transport::Transport;
 use crate::clock::Clock;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::{StoreId, Timestamp};
@@ -18,12 +18,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod counters;
+mod exchange;
 mod replies;
 
 pub use counters::CallCounts;
 use counters::Counters;
 use counters::outcome_label;
-use replies::{HALVINGS_AT_ONCE, MOST_HALVINGS, dated, fresh, halvings, nothing_sent, read_outcome, with_halvings};
+pub use exchange::MaySend;
+use exchange::is_too_large;
+use replies::{HALVINGS_AT_ONCE, MOST_HALVINGS, fresh, halvings, nothing_sent, read_outcome, with_halvings};
 pub(super) use replies::{read_renewal, read_variants};
 
 /// The longest excerpt of an answer that is stored with a push, in bytes.
@@ -42,6 +45,8 @@ pub struct Client {
     timeout: Duration,
     clock: Clock,
     counters: Arc<Counters>,
+    /// Asked before each request.
+    may_send: Option<MaySend>,
 }
 
 /// The result of a call.
@@ -69,7 +74,13 @@ impl Client {
     /// Sends over `transport`, allowing each request `timeout`.
     pub fn new(transport: Arc<dyn Transport>, limits: Arc<Limits>, timeout: Duration, clock: Clock) -> Self {
         let quotas = Arc::new(Quotas::new(clock.clone()));
-        Self { transport, limits, quotas, timeout, clock, counters: Arc::default() }
+        Self { transport, limits, quotas, timeout, clock, counters: Arc::default(), may_send: None }
+    }
+
+    /// The same client, which asks before each request whether it may be sent.
+    #[must_use]
+    pub fn asking(&self, may_send: MaySend) -> Self {
+        Self { may_send: Some(may_send), ..self.clone() }
     }
 
     /// The longest that a request may take.
@@ -127,6 +138,17 @@ impl Client {
                 return;
             }
         }
+    }
+
+    /// The nodes that share this database may call the platforms' apps together as often as one alone.
+    pub fn share_among(&self, nodes: usize) {
+        self.limits.share_among(nodes);
+    }
+
+    /// From the first call on under this epoch of its seller's shard, this store's limit counts anew: another node may have called
+    /// the store just before.
+    pub fn begin_under(&self, store: StoreId, epoch: i64) {
+        self.limits.begin_under(store, epoch);
     }
 
     /// Whether this store's limits allow a call now, as far as can be said without waiting.
@@ -344,17 +366,13 @@ impl Client {
         })
     }
 
-    fn stamp(&self) -> Stamp {
-        Stamp { now: self.clock.now().to_utc(), nonce: format!("{:032x}", rand::random::<u128>()) }
+    /// The complete reply, or what its absence means.
+    async fn exchange(&self, request: Request) -> Result<Reply, Outcome> {
+        exchange::exchange(request, (&*self.transport, self.timeout), self.may_send.as_ref(), &self.clock).await
     }
 
-    /// The reply without noise before its body, and dated.
-    fn normalized(&self, mut reply: Reply) -> Reply {
-        let body = interference::without_noise(&reply.body);
-        if body.len() < reply.body.len() {
-            reply.body = body.to_owned();
-        }
-        dated(reply, self.clock.now())
+    fn stamp(&self) -> Stamp {
+        Stamp { now: self.clock.now().to_utc(), nonce: format!("{:032x}", rand::random::<u128>()) }
     }
 
     /// A 503 may have been applied, but its `Retry-After` is obeyed like that of a 429.
@@ -369,31 +387,6 @@ impl Client {
             self.limits.pause(store.store_id, after.unwrap_or(DEFAULT_THROTTLE));
         }
     }
-
-    /// The complete reply, or what its absence means.
-    async fn exchange(&self, request: Request) -> Result<Reply, Outcome> {
-        let reply = tokio::time::timeout(self.timeout + Duration::from_millis(500), self.transport.send(request, self.timeout)).await;
-        match reply {
-            Ok(Ok(reply)) => Ok(self.normalized(reply)),
-            Ok(Err(SendError::NotConnected(why))) => {
-                Err(Outcome::TryAgain { reason: format!("The store could not be reached ({why})."), after: None, throttled: false })
-            }
-            Ok(Err(SendError::Lost(why))) => Err(lost(&why)),
-            Ok(Err(SendError::TooLarge)) => Err(Outcome::Unknown { reason: TOO_LARGE.to_owned() }),
-            Err(_) => Err(lost("timeout")),
-        }
-    }
-}
-
-/// The reason of an outcome whose answer was too large. The store is alive, so this is no failure of the store.
-const TOO_LARGE: &str = "The store's answer is too large to be read.";
-
-fn is_too_large(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Unknown { reason } if reason == TOO_LARGE)
-}
-
-fn lost(why: &str) -> Outcome {
-    Outcome::Unknown { reason: format!("The store did not answer ({why}).") }
 }
 
 #[cfg(test)]

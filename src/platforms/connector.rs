@@ -45,6 +45,14 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
+impl RateLimit {
+    /// The part of one of so many nodes, so that all of them together stay within the limit.
+    #[must_use]
+    pub(super) fn among(self, nodes: u32) -> Self {
+        Self { per_second: self.per_second / f64::from(nodes.max(1)), burst: (self.burst / nodes.max(1)).max(1) }
+    }
+}
+
 /// The limits that all stores of one app share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AppLimit {

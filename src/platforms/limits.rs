@@ -14,6 +14,7 @@ use crate::domain::StoreId;
 use crate::domain::retry::LONGEST_ASKED;
 use bucket::{Bucket, full_within};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -74,6 +75,8 @@ struct App {
 struct Buckets {
     stores: HashMap<StoreId, Entry>,
     apps: HashMap<String, App>,
+    /// Under which epoch a store is called, and since when.
+    under: HashMap<StoreId, (i64, Instant)>,
 }
 
 /// All the rate limits of this process.
@@ -85,6 +88,8 @@ pub struct Limits {
     buckets: Mutex<Buckets>,
     /// Somebody has ended the pause of a store.
     pause_ended: Notify,
+    /// Nodes that share the apps' limits.
+    nodes: AtomicU32,
 }
 
 /// Whether a sleep took its whole time, or a pause was ended meanwhile.
@@ -98,7 +103,7 @@ pub enum Slept {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { started_at: Instant::now(), buckets: Mutex::default(), pause_ended: Notify::new() }
+        Self { started_at: Instant::now(), buckets: Mutex::default(), pause_ended: Notify::new(), nodes: AtomicU32::new(1) }
     }
 }
 
@@ -224,6 +229,24 @@ impl Limits {
         }
     }
 
+    /// So many nodes make calls; each gets its part of the limits of apps.
+    pub fn share_among(&self, nodes: usize) {
+        self.nodes.store(u32::try_from(nodes).unwrap_or(u32::MAX).max(1), Ordering::Relaxed);
+    }
+
+    /// What a store was called before this epoch is unknown, so its bucket is empty when the epoch begins, and fills from then on.
+    pub fn begin_under(&self, store: StoreId, epoch: i64) {
+        let now = Instant::now();
+        let mut buckets = self.lock();
+        if buckets.under.len() >= MAX_BUCKETS {
+            buckets.under.retain(|_, (_, since)| now.saturating_duration_since(*since) < IDLE_AFTER);
+        }
+        if buckets.under.get(&store).is_none_or(|(known, _)| *known != epoch) {
+            buckets.under.insert(store, (epoch, now));
+            buckets.stores.remove(&store);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Buckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -231,7 +254,8 @@ impl Limits {
     fn with_entries<T>(&self, store: StoreId, facts: &Facts, work: impl FnOnce(&mut Entry, Option<&mut App>) -> T) -> T {
         let (now, filled_for) = (Instant::now(), self.started_at.elapsed());
         let mut buckets = self.lock();
-        let Buckets { stores, apps } = &mut *buckets;
+        let Buckets { stores, apps, under } = &mut *buckets;
+        let filled_for = under.get(&store).map_or(filled_for, |(_, since)| now.saturating_duration_since(*since).min(filled_for));
         let idle = |entry: &Entry| entry.in_flight == 0 && now.saturating_duration_since(entry.used_at) > IDLE_AFTER;
         if stores.len() >= MAX_BUCKETS && !stores.contains_key(&store) {
             stores.retain(|_, entry| !idle(entry));
@@ -239,7 +263,7 @@ impl Limits {
         if apps.len() >= MAX_BUCKETS {
             apps.retain(|_, app| !idle(&app.entry));
         }
-        let new = |limit| Entry::new(limit, filled_for, now);
+        let new = |limit, filled_for| Entry::new(limit, filled_for, now);
         let refresh = |entry: &mut Entry, limit: RateLimit| {
             entry.used_at = now;
             if entry.stated != limit {
@@ -248,11 +272,13 @@ impl Limits {
                 entry.bucket = Bucket::new(limit, 0);
             }
         };
-        let entry = stores.entry(store).or_insert_with(|| new(facts.per_store));
+        let entry = stores.entry(store).or_insert_with(|| new(facts.per_store, filled_for));
         refresh(entry, facts.per_store);
         let app = facts.per_app.as_ref().and_then(|shared| {
-            let limit = shared.limit?;
-            let app = apps.entry(shared.name.clone()).or_insert_with(|| App { entry: new(limit), turn: Arc::default() });
+            let limit = shared.limit?.among(self.nodes.load(Ordering::Relaxed));
+            let app = apps
+                .entry(shared.name.clone())
+                .or_insert_with(|| App { entry: new(limit, self.started_at.elapsed()), turn: Arc::default() });
             refresh(&mut app.entry, limit);
             Some(app)
         });

@@ -153,6 +153,8 @@ impl Renewals {
         let sealed = seal(db.id(), id, &credentials, &self.sealer).map_err(|error| Stale::TryAgain(error.to_string()))?;
         let (before, now) = (row.credentials, self.clock.now());
         let (sealer, seller) = (Arc::clone(&self.sealer), db.id());
+        // By no lease: the old tokens are gone, whichever node works for the seller now.
+        let db = db.under(None);
         let saved = db.write(move |t| {
             let mut store = t.store(id)?;
             // Meanwhile they may have been sealed again under another key.

@@ -1,13 +1,19 @@
 //! Delivery: one claim for a store, from reading the rows to saving the outcome.
 //!
 //! The store's actor decides when to deliver. A delivery waits for the limits with nothing claimed, renews tokens, reads
-//! listings where that is necessary, claims, sends, and saves the outcome. Cancelling the token returns an unsent claim.
-use super::connection::{Renewals, Stale};
-use crate::clock::Clock;
+//! listings where that is necessary, claims, sends, and saves the outcome. Cancelling the token returns an unsent claim. Where
+//! another node may take over, the lease is checked once more before the first byte if the claim is a few seconds old.
+mod items;
+mod outbound;
+mod proof;
+
+pub use outbound::Outbound;
+
+use super::connection::Stale;
 use crate::db::delivery::{Begun, EndedCall, Finished};
 use crate::db::{Error, SellerDb, Tenant};
-use crate::domain::claim::{ClaimTerms, ClaimedCall, ClaimedItem, Next, Work};
-use crate::domain::delivery::{Change, Outcome};
+use crate::domain::claim::{ClaimTerms, ClaimedCall, Next, Work};
+use crate::domain::delivery::Outcome;
 use crate::domain::push::{Addressee, Push};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::{CallId, ListingId, PushId, Timestamp};
@@ -15,7 +21,9 @@ use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
 use crate::platforms::client::{Client, Sent};
 use crate::platforms::limits::Permit;
 use crate::platforms::{Facts, Platform, RESERVED, by_name, timings};
-use std::collections::{BTreeMap, HashMap};
+use items::{platform_call, read_item};
+use proof::Proof;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,17 +33,6 @@ use tokio_util::sync::CancellationToken;
 const CLAIM_AHEAD: Duration = Duration::from_millis(30);
 /// The longest pause between two attempts to save an outcome.
 const LONGEST_WRITE_PAUSE: Duration = Duration::from_secs(5);
-
-/// What all deliveries of a process share.
-#[derive(Clone)]
-pub struct Outbound {
-    /// Outbound calls.
-    pub client: Client,
-    /// Renews stores' tokens.
-    pub renewals: Arc<Renewals>,
-    /// The source of "now".
-    pub clock: Clock,
-}
 
 /// A store that can be reached, and the connector for its platform.
 pub struct Reach {
@@ -83,6 +80,8 @@ pub struct Claim {
     waited: Duration,
     /// What is reserved of the listings that were read just before, where the platform sets the stock on hand.
     reserved: HashMap<PushId, i64>,
+    /// That the transaction which claimed the call was made by the lease.
+    claimed: Proof,
 }
 
 /// The result of a claim.
@@ -110,6 +109,7 @@ impl Claim {
         (under_way, recover): (Vec<CallId>, bool),
         check_times: bool,
     ) -> Self {
+        let claimed = Proof::now(&outbound.clock);
         Self {
             outbound,
             db,
@@ -122,6 +122,7 @@ impl Claim {
             renewed: false,
             waited: Duration::ZERO,
             reserved: HashMap::new(),
+            claimed,
         }
     }
 
@@ -174,12 +175,14 @@ impl Claim {
         self.terms.overwrites_wait = overwrites_at.is_some();
         let (terms, check_times, clock) = (self.terms, self.check_times, self.outbound.clock.clone());
         let under_way = self.recover.then(|| self.under_way.clone());
+        let recovery = proof::recovery(&self.db, terms.policy, self.outbound.send_within);
+        self.claimed = Proof::now(&self.outbound.clock);
         let work = self
             .db
             .write(move |t| {
                 let now = clock.now();
                 if let Some(under_way) = &under_way {
-                    t.recover_store(store, under_way, &terms.policy, now)?;
+                    t.recover_store(store, under_way, &recovery, now)?;
                 }
                 if check_times {
                     t.start_times_anew(store, &terms.policy, now)?;
@@ -205,6 +208,7 @@ impl Claim {
                     return Ok(Claimed::Nothing(None));
                 }
                 let (terms, now, answered, read) = (self.terms, self.now(), sent.answered, ids.len());
+                self.claimed = Proof::now(&self.outbound.clock);
                 let call = self.db.write(move |t| t.claim_after_read(store, &ids, &sent.outcome, sent.raw.as_deref(), &terms, now)).await?;
                 match call {
                     Some(call) => {
@@ -256,7 +260,8 @@ impl Claim {
     ///
     /// # Errors
     /// If the database fails; the call must then be recovered.
-    pub async fn begun(&mut self, Begun { mut call, since }: Begun) -> Result<Claimed, Error> {
+    pub async fn begun(&mut self, Begun { mut call, since, begun_at }: Begun) -> Result<Claimed, Error> {
+        self.claimed = Proof::at(begun_at, &self.outbound.clock);
         let waited = (self.now() - since).to_std().unwrap_or_default();
         call.items.iter_mut().for_each(|item| item.due_for += waited);
         match self.renew(false).await {
@@ -308,7 +313,13 @@ impl Claim {
 
     /// Sends. If the token has expired, it is renewed, and the call, which was not applied, is due again at once.
     async fn exchange(&mut self, call: &Call, permit: Option<Permit>) -> Sent {
-        let mut sent = self.outbound.client.send(&self.connection, call, permit).await;
+        let mut sent = match call.action {
+            Action::Read | Action::Check => self.outbound.client.send(&self.connection, call, permit).await,
+            Action::Adjust | Action::Set => {
+                let may_send = proof::may_send(self.db.clone(), &self.outbound, self.claimed);
+                self.outbound.client.asking(may_send).send(&self.connection, call, permit).await
+            }
+        };
         if let Outcome::TokenExpired { reason } = sent.outcome {
             let renewed;
             (sent.outcome, renewed) = self.outbound.renewals.after_refusal(&self.db, &mut self.connection, reason).await;
@@ -344,7 +355,8 @@ impl Claim {
             let answer = (Arc::clone(&outcome), raw.clone());
             match self.db.finish(EndedCall::new((self.db.id(), store), claimed, answer, self.terms, self.now())).await {
                 Ok(finished) => return (sent.answered, finished),
-                Err(Error::NotFound) => return (sent.answered, Finished { confirmed: 0, next: Next::Unknown }),
+                // It is for the next node to find out what has become of the call.
+                Err(Error::NotFound | Error::Fenced) => return (sent.answered, Finished { confirmed: 0, next: Next::Unknown }),
                 Err(error) => {
                     tracing::warn!(%error, store.id = %store, "could not save the outcome of a call; trying again");
                     tokio::time::sleep(pause).await;
@@ -352,31 +364,5 @@ impl Claim {
                 }
             }
         }
-    }
-}
-
-fn extra_fields(json: Option<&str>) -> BTreeMap<String, String> {
-    json.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-}
-
-fn read_item(external_id: &str, extra: Option<&str>) -> CallItem {
-    CallItem { external_id: external_id.to_owned(), extra: extra_fields(extra), quantity: 0, expected: None }
-}
-
-fn item(claimed: &ClaimedItem) -> CallItem {
-    let (quantity, expected) = match claimed.change {
-        Change::Add(units) | Change::Set(units) => (units, None),
-        Change::SetIf { expected, to } => (to, Some(expected)),
-    };
-    CallItem { external_id: claimed.external_id.clone(), extra: extra_fields(claimed.extra.as_deref()), quantity, expected }
-}
-
-/// The call as the platform receives it. Built from the rows alone, so that a repetition is identical.
-fn platform_call(claimed: &ClaimedCall, keyed: bool) -> Call {
-    let adds = claimed.items.iter().all(|item| matches!(item.change, Change::Add(_)));
-    Call {
-        action: if adds { Action::Adjust } else { Action::Set },
-        items: claimed.items.iter().map(item).collect(),
-        idempotency_key: keyed.then(|| claimed.id.to_string()),
     }
 }

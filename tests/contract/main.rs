@@ -11,6 +11,7 @@ mod invariants;
 mod isolation;
 mod manual;
 mod neighbours;
+mod nodes;
 mod offers;
 mod outages;
 mod packs;

@@ -29,6 +29,7 @@ mod hostile;
 mod killing;
 mod load;
 mod logs;
+mod nodes;
 mod recovery;
 mod settings;
 mod signals;

@@ -45,8 +45,13 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<
 
 /// Sends these bytes and reads the answer; an error if none arrives.
 pub fn exchange(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Answer> {
+    exchange_within(address, bytes, ANSWER_WITHIN)
+}
+
+/// The same; an error if nothing arrives for this long.
+pub fn exchange_within(address: SocketAddr, bytes: &[u8], within: Duration) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    stream.set_read_timeout(Some(within))?;
     // A server may answer and hang up before it has read everything.
     let sent = stream.write_all(bytes);
     let mut answer = Vec::new();

@@ -5,13 +5,16 @@
 //! for it. If the transaction fails, or its answer is lost, the actor learns that too: then it looks for pushes that are
 //! `sending` although nothing sends them, as after a crash.
 use crate::db::error::Result;
+use crate::db::held::{Held, Place};
 use crate::domain::claim::ClaimedCall;
+use crate::domain::leases::Lease;
 use crate::domain::offer::{Offer, may_go};
 use crate::domain::push::Push;
 use crate::domain::{CallId, ListingId, SellerId, StoreId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// Whether the rate limits allow a store a call at this moment.
 pub type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -21,6 +24,8 @@ pub type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
 pub struct Offered {
     /// The offer.
     pub offer: Offer,
+    /// By what lease the store is called: it has to be held until the pushes are saved.
+    pub lease: Option<Lease>,
     /// Asked before it is taken.
     pub has_room: HasRoom,
     /// Where the call goes. Dropped if it is not made, or if nobody knows whether its pushes are in the database.
@@ -34,7 +39,15 @@ pub struct Begun {
     pub call: ClaimedCall,
     /// The time of its events.
     pub since: Timestamp,
+    /// An instant before the transaction that has begun it.
+    pub begun_at: Instant,
 }
+
+/// What an offer is taken by.
+type Found = (Offer, HasRoom, Option<Lease>);
+
+/// The epochs of the sellers whose shards are held here, locked until the commit.
+pub(in crate::db) type Epochs = BTreeMap<SellerId, i64>;
 
 /// The calls that the stores of this process offer, at most one for each.
 #[derive(Default)]
@@ -61,14 +74,22 @@ impl Offers {
         if all.get(&store)?.offer.call == call { all.remove(&store) } else { None }
     }
 
-    fn find(&self, store: StoreId) -> Option<(Offer, HasRoom)> {
-        self.lock().get(&store).filter(|offered| !offered.to.is_closed()).map(|offered| (offered.offer, Arc::clone(&offered.has_room)))
+    fn find(&self, store: StoreId) -> Option<Found> {
+        self.lock().get(&store).filter(|offered| !offered.to.is_closed()).map(Offered::found)
+    }
+}
+
+impl Offered {
+    fn found(&self) -> Found {
+        (self.offer, Arc::clone(&self.has_room), self.lease)
     }
 }
 
 /// The offers that a group of stock events has taken.
 pub(in crate::db) struct Taken {
     offers: Arc<Offers>,
+    held: Arc<Held>,
+    begun_at: Instant,
     /// The calls whose pushes are in the transaction under way.
     calls: Vec<(StoreId, Offered, Begun)>,
     /// Taken by an attempt that was rolled back.
@@ -76,8 +97,14 @@ pub(in crate::db) struct Taken {
 }
 
 impl Taken {
-    pub(in crate::db) fn new(offers: Arc<Offers>) -> Self {
-        Self { offers, calls: Vec::new(), spare: HashMap::new() }
+    /// For the transaction that begins now.
+    pub(in crate::db) fn new(offers: Arc<Offers>, held: Arc<Held>) -> Self {
+        Self { offers, held, begun_at: Instant::now(), calls: Vec::new(), spare: HashMap::new() }
+    }
+
+    /// Whether an offer of this seller's stores may hold only as long as a lease does.
+    pub(in crate::db) fn needs_lease(&self, seller: SellerId) -> bool {
+        matches!(self.held.place_of(seller), Place::Here(Some(_)))
     }
 
     /// How many calls have been begun.
@@ -99,9 +126,9 @@ impl Taken {
         }
     }
 
-    fn find(&self, store: StoreId) -> Option<(Offer, HasRoom)> {
+    fn find(&self, store: StoreId) -> Option<Found> {
         match self.spare.get(&store) {
-            Some(offered) => Some((offered.offer, Arc::clone(&offered.has_room))),
+            Some(offered) => Some(offered.found()),
             // A second call of a store in one transaction would go beyond what it has offered.
             None if self.calls.iter().any(|(other, ..)| *other == store) => None,
             None => self.offers.find(store),
@@ -109,8 +136,8 @@ impl Taken {
     }
 
     /// Puts those of these new or changed pushes on their way whose stores offer a call; they are saved after this. Nothing may
-    /// be sent to the listings that are `busy`.
-    pub(in crate::db) fn begin(&mut self, pushes: &mut [(SellerId, Push)], busy: &BTreeSet<ListingId>) -> Result<()> {
+    /// be sent to the listings that are `busy`, nor by a lease with another epoch than these.
+    pub(in crate::db) fn begin(&mut self, pushes: &mut [(SellerId, Push)], busy: &BTreeSet<ListingId>, epochs: &Epochs) -> Result<()> {
         let mut due: BTreeMap<StoreId, Vec<&mut (SellerId, Push)>> = BTreeMap::new();
         for push in pushes.iter_mut().filter(|(_, push)| may_go(push, push.updated_at())) {
             due.entry(push.1.store_id()).or_default().push(push);
@@ -118,8 +145,10 @@ impl Taken {
         let mut offers: BTreeMap<StoreId, (Offer, Timestamp)> = BTreeMap::new();
         due.retain(|store, due| {
             let now = due.iter().map(|(_, push)| push.updated_at()).max().unwrap_or(Timestamp::MIN);
-            let found = self.find(*store).filter(|(offer, has_room)| offer.is_valid(now) && has_room());
-            found.is_some_and(|(offer, _)| offers.insert(*store, (offer, now)).is_none())
+            let epoch = due.first().and_then(|(seller, _)| epochs.get(seller).copied());
+            let is_held = |lease: Option<Lease>| lease.is_none_or(|lease| epoch == Some(lease.epoch));
+            let found = self.find(*store).filter(|(offer, has_room, lease)| offer.is_valid(now) && is_held(*lease) && has_room());
+            found.is_some_and(|(offer, ..)| offers.insert(*store, (offer, now)).is_none())
         });
         if due.is_empty() {
             return Ok(());
@@ -136,7 +165,7 @@ impl Taken {
                     *push = begun;
                 }
             }
-            self.calls.push((store, offered, Begun { call, since: *now }));
+            self.calls.push((store, offered, Begun { call, since: *now, begun_at: self.begun_at }));
         }
         Ok(())
     }

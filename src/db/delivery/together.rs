@@ -9,10 +9,11 @@ use crate::db::pushes::{CONFIRMED, is_in_flight, is_increase, is_overwrite, is_s
 use crate::domain::circuit::probe_is_due;
 use crate::domain::claim::{ClaimTerms, ClaimedCall, Next};
 use crate::domain::delivery::Outcome;
+use crate::domain::leases::Lease;
 use crate::domain::push::{Account, LatestNumbers, SentIncrease, all_applied};
 use crate::domain::{CallId, SellerId, StoreId, Timestamp};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, SmallInt, Text};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct EndedCall {
     pub terms: ClaimTerms,
     /// When the answer came.
     pub now: Timestamp,
+    /// By what lease it was made.
+    lease: Option<Lease>,
 }
 
 impl EndedCall {
@@ -55,7 +58,12 @@ impl EndedCall {
     ) -> Self {
         let (items, is_overwrite) = (of.items.len(), of.kind.is_overwrite());
         let applied = all_applied(of.kind, items, &outcome);
-        Self { seller, store, call: of.id, is_overwrite, items, applied, outcome, raw, terms, now }
+        Self { seller, store, call: of.id, is_overwrite, items, applied, outcome, raw, terms, now, lease: None }
+    }
+
+    /// The same, made by this lease: nothing is saved if it is not held any more.
+    pub(in crate::db) fn under(self, lease: Option<Lease>) -> Self {
+        Self { lease, ..self }
     }
 
     /// Whether it may have succeeded plainly: only the rows can tell.
@@ -65,7 +73,7 @@ impl EndedCall {
 
     /// Saves it on its own, whatever its outcome.
     pub(in crate::db) fn save(&self, conn: &mut Conn) -> Result<Finished> {
-        let mut tenant = Tenant::of(conn, self.seller);
+        let mut tenant = Tenant::under(conn, self.seller, self.lease);
         tenant.lock()?;
         let (store, call, outcome, raw) = (self.store, self.call, &self.outcome, self.raw.as_deref());
         match self.is_overwrite {
@@ -134,7 +142,7 @@ impl SentRow {
 
 /// The calls of `from` (`n`, `seller`, `store`, `call`), each with what is known of its store, and the increases that they
 /// carry. Nothing is due because of these, so what is due next is the same before and after.
-fn read_text(from: &str, lock: &str) -> String {
+fn read_text(from: &str, [held, lock]: [&str; 2]) -> String {
     let due = |kind: &str| {
         format!("(SELECT MIN(due_at) FROM pushes WHERE seller_id = v.seller AND store_id = v.store AND {kind} AND due_at IS NOT NULL)")
     };
@@ -148,7 +156,7 @@ fn read_text(from: &str, lock: &str) -> String {
          {increase} AS increase, {overwrite} AS overwrite, \
          (SELECT MIN(look_at) FROM listings WHERE seller_id = v.seller AND store_id = v.store AND look_at IS NOT NULL) AS look \
          FROM {from} JOIN sellers o ON o.id = v.seller AND o.deleted_at IS NULL \
-         JOIN stores s ON s.seller_id = v.seller AND s.id = v.store {lock}) \
+         JOIN stores s ON s.seller_id = v.seller AND s.id = v.store {held} {lock}) \
          SELECT c.n, pushes.id, pushes.listing_id, pushes.quantity, pushes.base, pushes.in_doubt, l.shown, l.doubt_until, \
          l.shown_earlier, l.changed_at, l.owed_since, c.more, c.last_success_at, c.increase, c.overwrite, c.look, c.probe_at \
          FROM c JOIN pushes ON pushes.seller_id = c.seller AND pushes.store_id = c.store AND {in_flight} AND {sending} \
@@ -157,10 +165,18 @@ fn read_text(from: &str, lock: &str) -> String {
     )
 }
 
-static READ_ONE: LazyLock<String> = LazyLock::new(|| read_text("(SELECT ?1 AS seller, ?2 AS store, ?3 AS call, ?4 AS n) v", ""));
+static READ_ONE: LazyLock<String> = LazyLock::new(|| read_text("(SELECT ?1 AS seller, ?2 AS store, ?3 AS call, ?4 AS n) v", ["", ""]));
 /// Locks the sellers in the order of their ids, as everything does that concerns several.
-static READ_MANY: LazyLock<String> =
-    LazyLock::new(|| read_text("unnest($1, $2, $3) WITH ORDINALITY AS v (seller, store, call, n)", "ORDER BY o.id FOR UPDATE OF o"));
+static READ_MANY: LazyLock<String> = LazyLock::new(|| {
+    let from = "unnest($1, $2, $3) WITH ORDINALITY AS v (seller, store, call, n)";
+    read_text(from, ["", "ORDER BY o.id FOR UPDATE OF o"])
+});
+/// The same of calls that were made by leases: those that are still held, whose shards do not change hands before the commit.
+static READ_HELD: LazyLock<String> = LazyLock::new(|| {
+    let from = "unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS v (seller, store, call, shard, epoch, n)";
+    let held = "JOIN shards h ON h.shard = v.shard AND h.epoch = v.epoch";
+    read_text(from, [held, "ORDER BY o.id FOR UPDATE OF o FOR SHARE OF h"])
+});
 
 /// A listing after a plain success.
 struct Noted<'a> {
@@ -236,10 +252,18 @@ fn read(conn: &mut Conn, calls: &[(usize, &EndedCall)]) -> Result<Vec<SentRow>> 
             Ok(rows)
         }
         Backend::Postgres(c) => {
-            let query = diesel::sql_query(READ_MANY.as_str())
+            let leases: Vec<Option<Lease>> = calls.iter().map(|(_, call)| call.lease).collect();
+            let by_lease = leases.iter().any(Option::is_some);
+            let mut query = diesel::sql_query(if by_lease { READ_HELD.as_str() } else { READ_MANY.as_str() })
+                .into_boxed()
                 .bind::<Array<Binary>, _>(calls.iter().map(|(_, call)| call.seller.bytes()).collect::<Vec<_>>())
                 .bind::<Array<Binary>, _>(calls.iter().map(|(_, call)| call.store.bytes()).collect::<Vec<_>>())
                 .bind::<Array<Binary>, _>(calls.iter().map(|(_, call)| call.call.bytes()).collect::<Vec<_>>());
+            if by_lease {
+                query = query
+                    .bind::<Array<Nullable<SmallInt>>, _>(leases.iter().map(|lease| lease.map(|l| l.shard)).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<BigInt>>, _>(leases.iter().map(|lease| lease.map(|l| l.epoch)).collect::<Vec<_>>());
+            }
             let mut rows: Vec<SentRow> = kept(query).load(c)?;
             // From the number among those that were asked for, counted from 1, to the number among all.
             for row in &mut rows {

@@ -4,6 +4,8 @@ mod since;
 use super::request::{RecordRequest, Repeats};
 use super::setups::Setups;
 use crate::db::connection::{Backend, Conn, on};
+use crate::db::delivery::{Epochs, Taken};
+use crate::db::leases::{LockedSeller, lock_sellers};
 use crate::db::literal::literal;
 use crate::db::pushes::{PushRow, pack_is_sending};
 use crate::db::schema::{listings, pushes, sellers, skus, stock_events, stock_levels};
@@ -51,14 +53,24 @@ impl Found {
     }
 }
 
-/// The books of the requests' sellers, and the listings that increases may be made for and to which nothing may be sent now, because
-/// something is in flight or may still arrive. A deleted seller has no book.
+/// What the events of a group need.
+pub(super) struct Loaded {
+    /// A deleted seller has none.
+    pub books: BTreeMap<SellerId, Book>,
+    /// The listings that increases may be made for and to which nothing may be sent now, because something is in flight or may
+    /// still arrive.
+    pub busy: BTreeSet<ListingId>,
+    /// Of the sellers whose stores may be called from here by a lease.
+    pub epochs: Epochs,
+}
+
+/// Loads what the events of these requests need.
 pub(super) fn books(
     conn: &mut Conn,
-    setups: &mut Setups,
+    (setups, taken): (&mut Setups, &Taken),
     requests: &[RecordRequest],
     repeats: Repeats,
-) -> Result<(BTreeMap<SellerId, Book>, BTreeSet<ListingId>)> {
+) -> Result<Loaded> {
     let mut wanted: BTreeMap<SellerId, Wanted> = BTreeMap::new();
     for request in requests {
         let wants = wanted.entry(request.seller).or_default();
@@ -68,7 +80,7 @@ pub(super) fn books(
         }
     }
     let mut busy = BTreeSet::new();
-    let mut found = sellers(conn, setups, &wanted)?;
+    let (mut found, epochs) = sellers(conn, (setups, taken), &wanted)?;
     wanted.retain(|seller, _| found.0.contains_key(seller));
     if !wanted.is_empty() {
         stock(conn, &wanted, &mut found)?;
@@ -83,7 +95,8 @@ pub(super) fn books(
             listings_and_pushes(conn, setups, &raised, now, (&mut found, &mut busy))?;
         }
     }
-    Ok((found.0.into_iter().map(|(seller, facts)| (seller, Book::new(facts))).collect(), busy))
+    let books = found.0.into_iter().map(|(seller, facts)| (seller, Book::new(facts))).collect();
+    Ok(Loaded { books, busy, epochs })
 }
 
 /// The SKUs of events that may trigger increases, which most events do not; no others need stores, rules and listings.
@@ -100,26 +113,32 @@ fn raised(requests: &[RecordRequest], found: &Found) -> BTreeMap<SellerId, BTree
 }
 
 /// The sellers and what they have set up. Locks the sellers in the order of their ids, so that two transactions never wait for
-/// each other and a change of their setup comes either before an event or after it.
-fn sellers(conn: &mut Conn, setups: &mut Setups, wanted: &BTreeMap<SellerId, Wanted>) -> Result<Found> {
+/// each other and a change of their setup comes either before an event or after it. If their stores may be called from here by
+/// leases, locks these as well and returns their epochs.
+fn sellers(conn: &mut Conn, (setups, taken): (&mut Setups, &Taken), wanted: &BTreeMap<SellerId, Wanted>) -> Result<(Found, Epochs)> {
     let query = sellers::table
         .select((sellers::id, sellers::sku_count, sellers::setup_version))
         .filter(among_ids(sellers::id, keys(wanted)))
         .filter(sellers::deleted_at.is_null())
         .order(sellers::id);
-    let rows: Vec<(Vec<u8>, i64, i64)> = match &mut conn.backend {
-        Backend::Sqlite(c) => query.load(c)?,
-        Backend::Postgres(c) => query.for_update().load(c)?,
+    let by_lease: BTreeMap<SellerId, bool> = wanted.keys().map(|seller| (*seller, taken.needs_lease(*seller))).collect();
+    type Row = (Vec<u8>, i64, i64);
+    let plain = |(id, sku_count, setup_version): Row| LockedSeller { id, sku_count, setup_version, epoch: None };
+    let rows: Vec<LockedSeller> = match &mut conn.backend {
+        Backend::Sqlite(c) => query.load::<Row>(c)?.into_iter().map(plain).collect(),
+        Backend::Postgres(c) if by_lease.values().any(|by_lease| *by_lease) => lock_sellers(c, &by_lease)?,
+        Backend::Postgres(c) => query.for_update().load::<Row>(c)?.into_iter().map(plain).collect(),
     };
-    let (mut counts, mut versions) = (BTreeMap::new(), BTreeMap::new());
-    for (key, sku_count, version) in rows {
-        let seller = id_of(&key, SellerId::from_bytes, "sellers.id")?;
+    let (mut counts, mut versions, mut epochs) = (BTreeMap::new(), BTreeMap::new(), Epochs::new());
+    for LockedSeller { id, sku_count, setup_version, epoch } in rows {
+        let seller = id_of(&id, SellerId::from_bytes, "sellers.id")?;
         counts.insert(seller, sku_count);
-        versions.insert(seller, version);
+        versions.insert(seller, setup_version);
+        epochs.extend(epoch.map(|epoch| (seller, epoch)));
     }
     let setups = setups.of(conn, &versions)?;
     let facts = |(seller, setup)| Some((seller, Facts::new(setup, *counts.get(&seller)?)));
-    Ok(Found(setups.into_iter().filter_map(facts).collect()))
+    Ok((Found(setups.into_iter().filter_map(facts).collect()), epochs))
 }
 
 /// Which SKUs exist, and what is available of them.

@@ -5,10 +5,12 @@ use super::page::{Frame, PageAnswer};
 use super::plot::Plot;
 use super::session::OperatorVisit;
 use super::show::{self, Badge, Stamp, units};
+use crate::actors::Standing;
 use crate::db::overview::{self, SellerLoad};
 use crate::db::sellers;
 use crate::domain::SellerId;
 use crate::domain::limits::MAX_STORES;
+use crate::http::admin::state_of;
 use crate::http::state::State;
 use crate::platforms::form::form_of;
 use actix_web::web::{Path, Query};
@@ -30,9 +32,33 @@ struct Count {
 
 struct NodeRow {
     name: String,
+    version: String,
+    state: Badge,
     started: Stamp,
-    sellers: usize,
-    stores: usize,
+    renewed: String,
+    shards: usize,
+    sellers: i64,
+    stores: i64,
+}
+
+impl NodeRow {
+    fn new(frame: &Frame, node: Standing) -> Self {
+        let state = match state_of(&node) {
+            "gone" => Badge::new("Not responding", "bad"),
+            "leaving" => Badge::new("Stopping", "wait"),
+            _ => Badge::new("Working", "good"),
+        };
+        Self {
+            state,
+            started: frame.stamp(node.started_at),
+            renewed: format!("{:.0} s ago", node.renewed_for.as_secs_f64()),
+            shards: node.shards,
+            sellers: node.active_sellers,
+            stores: node.active_stores,
+            name: node.name,
+            version: node.version,
+        }
+    }
 }
 
 #[derive(Template)]
@@ -54,7 +80,6 @@ struct FiguresPage<'a> {
 pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
     let since = state.clock.now() - WINDOW;
     let found = state.db.read(move |conn| overview::overview(conn, since)).await?;
-    let status = state.handle.status().await;
     let points = state.console.figures.all();
     let frame = &visit.frame;
     let series = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<Option<f64>> { points.iter().map(value).collect() };
@@ -105,12 +130,7 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
             .map(|(platform, depth)| (form_of(&platform).map_or(platform, |form| form.label.to_owned()), units(depth)))
             .collect(),
         plots,
-        nodes: vec![NodeRow {
-            name: state.settings.node.clone(),
-            started: frame.stamp(state.started_at),
-            sellers: status.sellers,
-            stores: status.stores,
-        }],
+        nodes: state.handle.standings(&state.settings.node, state.started_at).into_iter().map(|node| NodeRow::new(frame, node)).collect(),
     })
 }
 

@@ -18,12 +18,13 @@ const MOST_APPS: usize = 1000;
 /// A write that follows the one before within this time reserves twice as many calls.
 const WRITE_EVERY: Duration = Duration::from_secs(3);
 
-/// Where spent calls are written down.
+/// Where spent calls are written down, perhaps by several nodes.
 pub trait Book: Send + Sync {
-    /// What is known to be spent by this app.
-    fn load(&self, app: &str) -> BoxFuture<'static, Result<Spent, String>>;
-    /// Sets the calls of these slots of an app.
-    fn save(&self, app: &str, slots: Vec<(i64, u32)>) -> BoxFuture<'static, Result<(), String>>;
+    /// What is known to be spent by this app: by this node, also before it was started again, and by others.
+    fn load(&self, app: &str) -> BoxFuture<'static, Result<[Spent; 2], String>>;
+    /// Sets the calls of these slots of an app by this node, and returns what others have spent: of two nodes that save at the same
+    /// time, one learns of the other.
+    fn save(&self, app: &str, slots: Vec<(i64, u32)>) -> BoxFuture<'static, Result<Spent, String>>;
 }
 
 /// The daily quotas of all apps.
@@ -50,12 +51,17 @@ struct App {
 #[derive(Default)]
 struct Known {
     is_loaded: bool,
+    /// By this node.
     spent: Spent,
+    /// By other nodes, as was written when this was written last.
+    others: Spent,
     /// The slot that was written last, and how many calls the book has for it: at least those that were made.
     written: Option<(i64, u32)>,
     written_at: Option<Instant>,
     /// How many calls were reserved by the last write.
     reserved: u32,
+    /// The next write reserves nothing, because other nodes have left too little.
+    is_short: bool,
 }
 
 impl Known {
@@ -63,12 +69,27 @@ impl Known {
         self.written.is_some_and(|(written, calls)| written == slot && self.spent.in_slot(slot) <= calls)
     }
 
+    /// By all nodes.
+    fn total(&self) -> Spent {
+        self.spent.with(&self.others)
+    }
+
+    /// Whether all calls are permitted for which the book has room, those that are still to come included.
+    fn may_make_all(&self, quota: DailyQuota, now: Timestamp) -> bool {
+        let before = self.written.map_or(self.spent.clone(), |(slot, calls)| self.spent.with_slot(slot, calls.saturating_sub(1)));
+        quota.next_call(&before.with(&self.others), now) <= now
+    }
+
     /// What the next write says: the calls of this slot and some that are still to come, and of the slot before only those
     /// that were made.
     fn next_write(&mut self, quota: DailyQuota, slot: i64) -> Vec<(i64, u32)> {
         let is_soon = self.written_at.is_some_and(|at| at.elapsed() < WRITE_EVERY);
         let few = (quota.calls / 100).max(1);
-        self.reserved = if is_soon { self.reserved.saturating_mul(2).min(quota.calls / 10) } else { few }.max(few);
+        self.reserved = match std::mem::take(&mut self.is_short) {
+            true => 1,
+            false if is_soon => self.reserved.saturating_mul(2).min(quota.calls / 10).max(few),
+            false => few,
+        };
         let former = self.written.filter(|(former, _)| *former != slot).map(|(former, _)| (former, self.spent.in_slot(former)));
         let now = (slot, self.spent.in_slot(slot).saturating_add(self.reserved - 1));
         former.into_iter().chain([now]).collect()
@@ -106,7 +127,7 @@ impl Quotas {
         self.load(&app, &limit.name).await;
         loop {
             let now = self.clock.now();
-            let wait = quota.next_call(&lock(&app.known).spent, now) - now;
+            let wait = quota.next_call(&lock(&app.known).total(), now) - now;
             match wait.to_std() {
                 Ok(wait) if !wait.is_zero() => tokio::time::sleep(wait.min(LOOK_AGAIN_AFTER)).await,
                 _ => return,
@@ -122,7 +143,7 @@ impl Quotas {
         let slot = slot_of(now);
         {
             let mut known = lock(&app.known);
-            if quota.next_call(&known.spent, now) > now {
+            if quota.next_call(&known.total(), now) > now {
                 return false;
             }
             known.spent.add(now);
@@ -136,9 +157,19 @@ impl Quotas {
         while !lock(&app.known).is_covered(slot) {
             let rows = lock(&app.known).next_write(quota, slot);
             match book.save(&limit.name, rows.clone()).await {
-                Ok(()) => {
+                Ok(others) => {
                     let mut known = lock(&app.known);
-                    (known.written, known.written_at) = (rows.last().copied(), Some(Instant::now()));
+                    (known.others, known.written, known.written_at) = (others, rows.last().copied(), Some(Instant::now()));
+                    if known.may_make_all(quota, now) {
+                        continue;
+                    }
+                    // Other nodes have spent some meanwhile.
+                    known.written = known.written.map(|(slot, _)| (slot, 0));
+                    if known.reserved <= 1 {
+                        known.spent.take_back(slot);
+                        return false;
+                    }
+                    (known.reserved, known.is_short) = (1, true);
                 }
                 Err(error) => {
                     tracing::warn!(error, "could not write down the calls that an app has made today; nothing is sent for it until then");
@@ -152,7 +183,7 @@ impl Quotas {
     /// When an overwrite may be sent, if that is later than now. Nothing is known before the first call.
     pub fn next_overwrite(&self, limit: &AppLimit) -> Option<Timestamp> {
         let (quota, now) = (limit.per_day?, self.clock.now());
-        Some(quota.next_overwrite(&lock(&self.app(&limit.name).known).spent, now)).filter(|at| *at > now)
+        Some(quota.next_overwrite(&lock(&self.app(&limit.name).known).total(), now)).filter(|at| *at > now)
     }
 
     /// Writes down what was really made, when no more calls follow.
@@ -183,9 +214,9 @@ impl Quotas {
         let _writing = app.writing.lock().await;
         while !lock(&app.known).is_loaded {
             match book.load(name).await {
-                Ok(spent) => {
+                Ok([spent, others]) => {
                     let mut known = lock(&app.known);
-                    (known.is_loaded, known.spent) = (true, spent);
+                    (known.is_loaded, known.spent, known.others) = (true, spent, others);
                 }
                 Err(error) => {
                     tracing::warn!(error, "could not read the calls that an app has made today; trying again");

@@ -104,8 +104,11 @@ impl Drop for TestDatabase {
         let (Some(name), DatabaseUrl::Postgres(url)) = (self.postgres.take(), &self.url) else { return };
         let others_go =
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        let emptied = PgConnection::establish(url)
-            .is_ok_and(|mut conn| conn.batch_execute(others_go).and_then(|()| conn.batch_execute("DELETE FROM sellers")).is_ok());
+        let emptied = PgConnection::establish(url).is_ok_and(|mut conn| {
+            conn.batch_execute(others_go)
+                .and_then(|()| conn.batch_execute("DELETE FROM sellers; DELETE FROM nodes; UPDATE shards SET node = NULL"))
+                .is_ok()
+        });
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         pool.in_use -= 1;
         let mut unwanted = Vec::new();

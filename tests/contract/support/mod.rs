@@ -3,6 +3,7 @@
 //! Everything runs on one arbiter in virtual time, which [`World::sleep`] advances; every timer fires at its time. A story
 //! ends with a graceful stop, after which no work may be left.
 pub mod database;
+pub mod platform_that;
 pub mod statements;
 
 use database::{Backend, TestDatabase};
@@ -65,6 +66,17 @@ pub fn story_from(start: &str, tell: impl AsyncFn(&World)) {
     story_with(start, |_| (), tell);
 }
 
+/// Runs a story in which several processes share a PostgreSQL database; they take over after five seconds. Nothing on SQLite.
+pub fn story_of_nodes(settings: impl Fn(&mut actors::Settings), tell: impl AsyncFn(&World)) {
+    let sharing = |of_actors: &mut actors::Settings| {
+        of_actors.sharing = Some(actors::Sharing { lease: Duration::from_secs(5), name: uuid::Uuid::now_v7().to_string() });
+        settings(of_actors);
+    };
+    if Backend::wanted().contains(&Backend::Postgres) {
+        story_on(Backend::Postgres, START, sharing, tell);
+    }
+}
+
 /// Runs a story of many days, in which the service polls for work and for old rows less often.
 pub fn story_of_days(start: &str, tell: impl AsyncFn(&World)) {
     let quiet = |settings: &mut actors::Settings| {
@@ -76,23 +88,27 @@ pub fn story_of_days(start: &str, tell: impl AsyncFn(&World)) {
 /// Runs a story of a service with these settings.
 pub fn story_with(start: &str, settings: impl Fn(&mut actors::Settings), tell: impl AsyncFn(&World)) {
     for backend in Backend::wanted() {
-        // Shown if the story fails.
-        println!("on {backend:?}");
-        let mut of_actors = actors::Settings::default();
-        settings(&mut of_actors);
-        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        actix::System::with_tokio_rt(runtime).block_on(async {
-            let world = World::new(backend, start.parse().unwrap(), of_actors);
-            tell(&world).await;
-            world.finish().await;
-        });
+        story_on(backend, start, &settings, &tell);
     }
 }
 
+fn story_on(backend: Backend, start: &str, settings: impl Fn(&mut actors::Settings), tell: impl AsyncFn(&World)) {
+    // Shown if the story fails.
+    println!("on {backend:?}");
+    let mut of_actors = actors::Settings::default();
+    settings(&mut of_actors);
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    actix::System::with_tokio_rt(runtime).block_on(async {
+        let world = World::new(backend, start.parse().unwrap(), of_actors);
+        tell(&world).await;
+        world.finish().await;
+    });
+}
+
 /// One run of the service; the next one continues with what it left in the database.
-struct Process {
-    service: Service,
-    handle: Handle,
+pub struct Process {
+    pub service: Service,
+    pub handle: Handle,
     /// Drives the process's actors; aborting it is what `kill -9` does to them.
     actors: tokio::task::JoinHandle<()>,
 }
@@ -105,6 +121,19 @@ pub struct World {
     database: TestDatabase,
     counter: Cell<u64>,
     leftovers_allowed: Cell<bool>,
+}
+
+impl Process {
+    /// It ends between two instructions, or is frozen for good.
+    pub async fn crashes(&self) {
+        self.actors.abort();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// How many shards it holds.
+    pub fn shards(&self) -> usize {
+        self.service.db.held().leases().len()
+    }
 }
 
 fn start_process(database: &TestDatabase, clock: &Clock, platform: &Simulator, settings: &actors::Settings) -> Process {
@@ -206,7 +235,7 @@ impl World {
 
     async fn shuts_down(&self) {
         self.handle().shut_down().await;
-        assert_eq!(self.handle().status().await.stores, 0, "a store's actor still runs");
+        assert_eq!(self.handle().status().stores, 0, "a store's actor still runs");
     }
 
     /// The service ends between two instructions; nothing runs until [`Self::starts`].
@@ -219,6 +248,18 @@ impl World {
     /// A new process on the same rows.
     pub fn starts(&self) {
         *self.process.borrow_mut() = start_process(&self.database, &self.clock, &self.platform, &self.settings);
+    }
+
+    /// A further process on the same rows, which shares them with the others.
+    pub fn starts_another_named(&self, name: &str) -> Process {
+        let mut settings = self.settings.clone();
+        settings.sharing.as_mut().expect("the processes share").name = name.to_owned();
+        start_process(&self.database, &self.clock, &self.platform, &settings)
+    }
+
+    /// How many shards the process holds.
+    pub fn process_shards(&self) -> usize {
+        self.db().held().leases().len()
     }
 
     pub async fn seller(&self, change: impl FnOnce(&mut SyncSettings)) -> Seller<'_> {
@@ -307,36 +348,6 @@ pub fn daily_at(time: &'static str, zone: chrono_tz::Tz) -> impl Fn(&mut SyncSet
 
 pub fn percent(percent: f64) -> Option<Share> {
     Some(Share::from_percent(percent).unwrap())
-}
-
-/// Abilities of platforms, as settings of a simulated store.
-pub mod platform_that {
-    use serde_json::{Value, json};
-
-    pub fn knows_keys() -> Value {
-        json!({})
-    }
-    pub fn compares_and_sets() -> Value {
-        json!({"abilities": {"adjust": false, "idempotency": false, "compare_and_set": true}})
-    }
-    pub fn only_adds() -> Value {
-        json!({"abilities": {"idempotency": false}})
-    }
-    pub fn only_sets() -> Value {
-        json!({"abilities": {"adjust": false, "idempotency": false}})
-    }
-    pub fn only_sets_but_knows_keys() -> Value {
-        json!({"abilities": {"adjust": false}})
-    }
-    pub fn adds_but_cannot_be_read() -> Value {
-        json!({"abilities": {"idempotency": false, "read": false}})
-    }
-    pub fn takes(max_items: usize) -> Value {
-        json!({"abilities": {"max_items": max_items}})
-    }
-    pub fn allows(per_second: f64, burst: u32) -> Value {
-        json!({"rate_limit": {"per_second": per_second, "burst": burst}})
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -550,6 +561,23 @@ impl Seller<'_> {
     pub async fn event(&self, sku: &str, kind: EventKind, quantity: i64) {
         let results = self.record(vec![self.an_event(sku, kind, quantity)]).await;
         assert!(matches!(results[..], [EventResult::Accepted { .. }]), "{results:?}");
+    }
+
+    /// The same as [`Self::purchase`], received by this process.
+    pub async fn purchase_at(&self, process: &Process, sku: &str, quantity: i64) {
+        let caller = Caller { db: process.service.db.seller(self.id), name: "contract".to_owned() };
+        let events = vec![self.an_event(sku, EventKind::Purchase, quantity)];
+        let results = service::stock_events::record(&process.service, &caller, events).await.unwrap();
+        assert!(matches!(results[..], [EventResult::Accepted { .. }]), "{results:?}");
+    }
+
+    /// The same as [`Self::purchase`], recorded by a process without actors, which announces nothing.
+    pub async fn purchase_elsewhere(&self, sku: &str, quantity: i64) {
+        let db = Db::open(&db::Settings::new(self.world.database_url()));
+        let (service, caller) =
+            (Service { db: db.clone(), ..self.world.service() }, Caller { db: db.seller(self.id), name: "contract".to_owned() });
+        let events = vec![self.an_event(sku, EventKind::Purchase, quantity)];
+        service::stock_events::record(&service, &caller, events).await.unwrap();
     }
 
     pub async fn purchase(&self, sku: &str, quantity: i64) {

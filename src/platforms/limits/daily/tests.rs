@@ -13,16 +13,16 @@ struct Shelf {
 }
 
 impl Book for Shelf {
-    fn load(&self, app: &str) -> BoxFuture<'static, Result<Spent, String>> {
+    fn load(&self, app: &str) -> BoxFuture<'static, Result<[Spent; 2], String>> {
         let rows = lock(&self.rows);
         let slots: Vec<(i64, u32)> = rows.iter().filter(|((name, _), _)| name == app).map(|((_, slot), calls)| (*slot, *calls)).collect();
-        Box::pin(std::future::ready(Ok(Spent::new(slots))))
+        Box::pin(std::future::ready(Ok([Spent::new(slots), Spent::default()])))
     }
 
-    fn save(&self, app: &str, slots: Vec<(i64, u32)>) -> BoxFuture<'static, Result<(), String>> {
+    fn save(&self, app: &str, slots: Vec<(i64, u32)>) -> BoxFuture<'static, Result<Spent, String>> {
         self.writes.fetch_add(1, Ordering::Relaxed);
         lock(&self.rows).extend(slots.into_iter().map(|(slot, calls)| ((app.to_owned(), slot), calls)));
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(std::future::ready(Ok(Spent::default())))
     }
 }
 
@@ -119,4 +119,53 @@ async fn an_overwrite_waits_before_an_increase_does() {
         assert_eq!(quotas.next_overwrite(&limit).is_some(), n >= 60, "after {n} calls");
         call(&quotas, &limit).await;
     }
+}
+
+/// A shelf of several nodes.
+#[derive(Default)]
+struct Shared(Mutex<HashMap<(usize, i64), u32>>);
+
+/// One node's part of it.
+struct Part(Arc<Shared>, usize);
+
+impl Part {
+    fn of(&self, is_own: bool) -> Spent {
+        let rows = lock(&self.0.0);
+        let some = rows.iter().filter(|((node, _), _)| (*node == self.1) == is_own);
+        some.fold(Spent::default(), |all, ((_, slot), calls)| all.with(&Spent::new([(*slot, *calls)])))
+    }
+}
+
+impl Book for Part {
+    fn load(&self, _: &str) -> BoxFuture<'static, Result<[Spent; 2], String>> {
+        Box::pin(std::future::ready(Ok([self.of(true), self.of(false)])))
+    }
+
+    fn save(&self, _: &str, slots: Vec<(i64, u32)>) -> BoxFuture<'static, Result<Spent, String>> {
+        lock(&self.0.0).extend(slots.into_iter().map(|(slot, calls)| ((self.1, slot), calls)));
+        Box::pin(std::future::ready(Ok(self.of(false))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_together_never_make_more_calls_than_the_quota_and_leave_little_of_it() {
+    let (shared, clock) = (Arc::new(Shared::default()), clock());
+    let node = |n: usize| {
+        let quotas = Quotas::new(clock.clone());
+        quotas.keep_in(Arc::new(Part(Arc::clone(&shared), n)));
+        quotas
+    };
+    let nodes: Vec<Quotas> = (0..3).map(node).collect();
+    let limit = limit(300, Refill::Unstated);
+    let mut made = 0;
+    for turn in 0..2_000 {
+        if nodes[turn % 3].take(&limit).await {
+            made += 1;
+        }
+        if turn % 100 == 0 {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    }
+    // Half is free at once, and a little more after twenty minutes.
+    assert!((130..=155).contains(&made), "{made}");
 }

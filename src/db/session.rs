@@ -1,0 +1,59 @@
+//! A connection of its own, for what must wait for nobody else's: the renewal of a node's leases, and notices from other nodes.
+use super::connection::{Conn, on};
+use super::database::Db;
+use super::error::Result;
+use super::fault_injection::Blocking;
+use super::pool::Connector;
+use diesel::connection::SimpleConnection;
+
+/// A connection that is opened when it is needed, and again after a failure.
+pub struct Session {
+    connector: Connector,
+    blocking: Blocking,
+    /// What each connection begins with.
+    prepare: String,
+    conn: Option<Conn>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl Db {
+    /// A connection beside the pool's and the lanes'. Each time that it is opened, it begins with these statements.
+    pub fn session(&self, prepare: &str) -> Session {
+        Session { connector: self.connector.clone(), blocking: self.blocking.clone(), prepare: prepare.to_owned(), conn: None }
+    }
+}
+
+impl Session {
+    /// Runs `work` on the connection, outside of any transaction.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Unavailable`](super::Error::Unavailable) without a connection.
+    pub async fn run<T: Send + 'static>(&mut self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let (connector, prepare, conn) = (self.connector.clone(), self.prepare.clone(), self.conn.take());
+        let done = move || {
+            let opened = conn.map_or_else(
+                || {
+                    let mut conn = connector.connect()?;
+                    on!(conn, c => c.batch_execute(&prepare))?;
+                    Ok(conn)
+                },
+                Ok,
+            );
+            let mut conn = match opened {
+                Ok(conn) => conn,
+                Err(error) => return (None, Err(error)),
+            };
+            let result = work(&mut conn);
+            let is_usable = !result.as_ref().is_err_and(super::Error::is_fatal) && !conn.is_broken();
+            (is_usable.then_some(conn), result)
+        };
+        let (conn, result) = self.blocking.run(done).await?;
+        self.conn = conn;
+        result
+    }
+}

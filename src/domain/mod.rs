@@ -15,9 +15,11 @@
 //! store works again. A rejected increase is *contained* once an overwrite of its listing was confirmed after it.
 pub mod access;
 pub mod allocation;
+pub mod authorization;
 pub mod circuit;
 pub mod claim;
 pub mod delivery;
+pub mod grant;
 pub mod ids;
 pub mod ledger;
 pub mod limits;

@@ -96,3 +96,22 @@ pub(in crate::platforms) fn read_renewal(platform: &dyn Platform, store: &StoreC
     }
     Renewal::Renewed(credentials)
 }
+
+/// The reason of an outcome whose answer was too large. The store is alive, so this is no failure of the store.
+pub(super) const TOO_LARGE: &str = "The store's answer is too large to be read.";
+
+pub(super) fn is_too_large(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Unknown { reason } if reason == TOO_LARGE)
+}
+
+pub(super) fn lost(why: &str) -> Outcome {
+    Outcome::Unknown { reason: format!("The store did not answer ({why}).") }
+}
+
+/// Why a request that changes nothing has no answer.
+pub(super) fn reason_of(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::TryAgain { reason, .. } | Outcome::Unknown { reason } => reason,
+        _ => "The platform could not be asked.".to_owned(),
+    }
+}

@@ -199,8 +199,8 @@ fn reseal(config: &Config) -> anyhow::Result<()> {
     let sealer = config.sealer()?;
     let mut conn = db::Conn::establish(&config.db.url)?;
     let db::fleet::Resealed { resealed, present, unopened } = db::fleet::reseal_credentials(&mut conn, &sealer)?;
-    println!("resealed the credentials of {resealed} stores; those of {present} already used the current key");
-    anyhow::ensure!(unopened == 0, "the credentials of {unopened} stores could not be opened with either key");
+    println!("resealed the credentials of {resealed} stores and apps; those of {present} already used the current key");
+    anyhow::ensure!(unopened == 0, "the credentials of {unopened} stores or apps could not be opened with either key");
     Ok(())
 }
 

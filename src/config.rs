@@ -11,6 +11,7 @@ use crate::db::sealing::Sealer;
 use crate::db::{self, DatabaseUrl, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::http::{self, TrustedProxies};
+use crate::platforms::check_base_url;
 use crate::telemetry;
 use credential_key::CredentialKey;
 use secrecy::{ExposeSecret, SecretString};
@@ -66,6 +67,7 @@ pub const SETTINGS: &[Setting] = &[
     text("trusted_proxies", "127.0.0.0/8, ::1", "networks", "Proxies that may say which address a request comes from."),
     text("forwarded_header", "x-forwarded-for", "x-forwarded-for or forwarded", "The header in which these proxies say it."),
     text("console_https", "false", "true or false", "Whether browsers reach the console by HTTPS, even if no proxy header says so."),
+    text("public_url", "", "address", "Address of this service for browsers; without it, no shop can be connected by consent."),
     text("allow_private_targets", "false", "true or false", "Whether store URLs may use http, loopback or private addresses."),
     number("request_timeout_ms", "10000", "milliseconds", 100, 120_000, "Timeout of a call to a platform."),
     number("settle_ms", "0", "milliseconds", 0, 600_000, "How long an unanswered request may still arrive; 0: its timeout plus 1 s."),
@@ -252,6 +254,10 @@ impl Config {
             settle_for,
         };
         let limits = Limits { skus_per_seller: signed("skus_per_seller")?, events_kept_for: seconds("events_retention_s")? };
+        let public_url = some("public_url").map(|url| url.trim_end_matches('/').to_owned());
+        if let Some(Err(why)) = public_url.as_deref().map(check_base_url) {
+            return Err(wrong("public_url", why));
+        }
         let filter = get("log");
         telemetry::parse_filter(filter).map_err(|e| wrong("log", format!("is not a valid log filter: {e}")))?;
         let node = some("node").map_or_else(default_node, str::to_owned);
@@ -290,6 +296,7 @@ impl Config {
                 allow_private_targets: choice("allow_private_targets", "true", "false")?,
                 limits,
                 node,
+                public_url,
             },
             console_https: choice("console_https", "true", "false")?,
             request_timeout,

@@ -26,6 +26,7 @@ fn an_error_names_the_invalid_setting() {
         ("max_body_bytes", "1e9"),
         ("log", "stocktide=loud"),
         ("log_format", "xml"),
+        ("public_url", "stock.example.com"),
         ("trusted_proxies", "10.0.0.0/8, all"),
         ("forwarded_header", "x-real-ip"),
         ("operator_key_file", "/nowhere/at/all"),

@@ -1,11 +1,13 @@
 //! Queries across sellers, for the node and the command line alone: who has work, which rows are past their retention,
 //! which credentials are sealed under an old key.
+use super::apps::{self, AppRow};
 use super::connection::{Conn, on};
 use super::pushes::{has_ended, is_in_flight, pack_has_ended, pack_is_active};
-use super::schema::{app_calls, listings, push_packs, pushes, sellers, skus, stores, sync_runs, sync_settings};
+use super::schema::{app_calls, grants, listings, push_packs, pushes, sellers, skus, stores, sync_runs, sync_settings};
 use super::scope::Scope;
-use super::sealing::Sealer;
+use super::sealing::{Owner, Sealer};
 use super::settings::SettingsRow;
+use super::stores::{Store, StoreRow};
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::look_alikes::fold;
@@ -117,7 +119,7 @@ fn prune_table(conn: &mut Conn, of: (&str, &str, &str, &str), before: Timestamp,
     Ok(on!(conn, c => diesel::sql_query(sql.as_str()).bind::<BigInt, _>(before).execute(c))?)
 }
 
-/// Whether any store has credentials. False where there are no tables yet.
+/// Whether any store has credentials, or the operator has an app. False where there are no tables yet.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -126,7 +128,8 @@ pub fn has_credentials(conn: &mut Conn) -> Result<bool> {
     match on!(conn, c => sealed.first::<Vec<u8>>(c).optional()).map_err(Error::from) {
         // What a statement about a missing table is sorted into.
         Err(Error::Corrupt(_)) => Ok(false),
-        found => Ok(found?.is_some()),
+        found if found.as_ref().is_ok_and(Option::is_some) => Ok(true),
+        found => found.and_then(|_| Ok(!sealed_apps(conn)?.is_empty())),
     }
 }
 
@@ -161,12 +164,25 @@ pub fn sealed_stores(conn: &mut Conn, after: Option<(SellerId, StoreId)>) -> Res
     rows.into_iter().map(read).collect()
 }
 
-/// The number of stores whose credentials were sealed under a key that `sealer` does not have.
+/// The operator's apps; none where the tables are those of a former version.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn sealed_apps(conn: &mut Conn) -> Result<Vec<AppRow>> {
+    match apps::apps(conn) {
+        // What a statement about a missing table is sorted into.
+        Err(Error::Corrupt(_)) => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+/// The number of stores and apps whose credentials were sealed under a key that `sealer` does not have.
 ///
 /// # Errors
 /// If the database cannot be read.
 pub fn sealed_under_another_key(conn: &mut Conn, sealer: &Sealer) -> Result<usize> {
-    let (mut count, mut after) = (0, None);
+    let mut count = sealed_apps(conn)?.iter().filter(|app| !sealer.has_key_of(&app.secret)).count();
+    let mut after = None;
     loop {
         let page = sealed_stores(conn, after)?;
         let Some(last) = page.last() else { return Ok(count) };
@@ -175,7 +191,7 @@ pub fn sealed_under_another_key(conn: &mut Conn, sealer: &Sealer) -> Result<usiz
     }
 }
 
-/// What a change of the credential key did to the stores' credentials.
+/// What a change of the credential key did to the credentials of stores and apps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resealed {
     /// Sealed again under the present key.
@@ -189,13 +205,13 @@ pub struct Resealed {
 /// Stores read in one step.
 const RESEAL_STEP: i64 = 200;
 
-/// Seals the credentials of all stores under the sealer's present key. The service may keep running: a row is replaced
+/// Seals the credentials of all stores and apps under the sealer's present key. The service may keep running: a row is replaced
 /// only if it is still as it was read, and read again otherwise, so that renewed tokens are kept.
 ///
 /// # Errors
 /// If the database fails; stores processed before that keep their new seal.
 pub fn reseal_credentials(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> {
-    let mut done = Resealed::default();
+    let mut done = reseal_apps(conn, sealer)?;
     let mut after = None;
     loop {
         let page = sealed_stores(conn, after)?;
@@ -204,7 +220,7 @@ pub fn reseal_credentials(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> 
         for SealedStore { seller, id: store, mut sealed, .. } in page {
             let row = || Scope::of(seller).stores().filter(stores::id.eq(store.bytes()));
             while let Some(before) = sealed {
-                let resealed = match sealer.reseal(seller, store, &before) {
+                let resealed = match sealer.reseal_for(Owner::Store(seller, store), &before) {
                     Ok(Some(resealed)) => resealed,
                     Ok(None) => {
                         done.present += 1;
@@ -225,5 +241,67 @@ pub fn reseal_credentials(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> 
                 sealed = on!(conn, c => row().select(stores::credentials).get_result::<Option<Vec<u8>>>(c).optional())?.flatten();
             }
         }
+    }
+}
+
+/// The same for the operator's apps. One that is changed meanwhile is sealed under the service's own key, and found again by
+/// the next change.
+fn reseal_apps(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> {
+    let mut done = Resealed::default();
+    for app in sealed_apps(conn)? {
+        match sealer.reseal_for(Owner::App(&app.platform), &app.secret) {
+            Ok(Some(resealed)) if apps::replace_secret(conn, &app.platform, &app.secret, &resealed)? => done.resealed += 1,
+            Ok(_) => done.present += 1,
+            Err(error) => {
+                tracing::warn!(%error, platform = app.platform, "an app's secret could not be sealed again");
+                done.unopened += 1;
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// A store that was connected through an app of the operator's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AppStore {
+    /// Its seller.
+    pub seller: SellerId,
+    /// The store.
+    pub store: Store,
+}
+
+/// The next stores after this one that were connected through this app, in the order of sellers and stores.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn stores_of_app(conn: &mut Conn, platform: &str, client_id: &str, after: Option<(SellerId, StoreId)>) -> Result<Vec<AppStore>> {
+    let (seller, id) = after.map(|(seller, id)| (seller.bytes(), id.bytes())).unwrap_or_default();
+    let rows: Vec<StoreRow> = on!(conn, c => stores::table
+        .inner_join(grants::table.on(grants::seller_id.eq(stores::seller_id).and(grants::store_id.eq(stores::id))))
+        .filter(stores::platform.eq(platform)).filter(grants::client_id.eq(client_id))
+        .filter(stores::seller_id.gt(&seller).or(stores::seller_id.eq(&seller).and(stores::id.gt(&id))))
+        .order((stores::seller_id, stores::id)).limit(RESEAL_STEP).select(stores::all_columns).load(c))?;
+    let read = |row: StoreRow| {
+        let seller = id_of(&row.seller_id, SellerId::from_bytes, "stores.seller_id")?;
+        Ok(AppStore { seller, store: row.store()? })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Replaces the sealed credentials of a store. If they are no longer as they were read, nothing is replaced, and the store is
+/// returned as it is now.
+///
+/// # Errors
+/// If the database fails.
+pub fn replace_sealed(conn: &mut Conn, seller: SellerId, store: &Store, sealed: Option<&[u8]>) -> Result<Option<Store>> {
+    let mut tenant = Tenant::of(conn, seller);
+    match tenant.store(store.id) {
+        Ok(now) if now.credentials == store.credentials => {
+            let credentials = sealed.map(<[u8]>::to_vec);
+            tenant.save_store(&Store { credentials, ..now }).map(|()| None)
+        }
+        Ok(now) => Ok(Some(now)),
+        Err(Error::NotFound) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -8,7 +8,9 @@
 //! Instants are milliseconds since 1970, ids sixteen bytes. Writes go through a few lanes and share commits. A single row
 //! is read with `get_result` where there can be only one: `first` binds a `LIMIT`, for which SQLite plans the statement
 //! again each time.
+pub mod apps;
 pub mod audit;
+pub mod authorizations;
 mod backup;
 mod changed;
 pub mod connection;
@@ -19,6 +21,7 @@ pub mod error;
 pub mod fault_injection;
 mod files;
 pub mod fleet;
+pub mod grants;
 mod held;
 mod kept;
 mod key_owner;

@@ -98,6 +98,7 @@ impl Tenant<'_> {
         self.abandon_pushes(id, now)?;
         self.scatter_packs_of_store(id)?;
         on!(self.conn, c => diesel::delete(scope.store_circuits().filter(store_circuits::store_id.eq(&store_id))).execute(c))?;
+        self.delete_grant(id)?;
         on!(self.conn, c => diesel::delete(scope.stores().filter(stores::id.eq(&store_id))).execute(c))?;
         let mark = (removed_stores::seller_id.eq(self.key()), removed_stores::store_id.eq(&store_id), removed_stores::removed_at.eq(now));
         on!(self.conn, c => diesel::insert_into(removed_stores::table).values(mark.clone()).execute(c))?;

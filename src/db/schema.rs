@@ -312,5 +312,55 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit,
     sessions,
     store_circuits,
-    removed_stores
+    removed_stores,
+    grants
 );
+
+diesel::table! {
+    apps (platform) {
+        platform -> Text,
+        client_id -> Text,
+        settings -> Text,
+        secret -> Binary,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    operator_audit (id) {
+        id -> Binary,
+        at -> BigInt,
+        action -> Text,
+        subject -> Text,
+        before -> Nullable<Text>,
+        after -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    authorizations (state_hash) {
+        state_hash -> Binary,
+        seller_id -> Binary,
+        session_hash -> Nullable<Binary>,
+        actor -> Text,
+        platform -> Text,
+        store_id -> Nullable<Binary>,
+        asked -> Text,
+        keys -> Nullable<Binary>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    grants (seller_id, store_id) {
+        seller_id -> Binary,
+        store_id -> Binary,
+        client_id -> Nullable<Text>,
+        renew_at -> Nullable<BigInt>,
+        ends_at -> Nullable<BigInt>,
+        turn_until -> Nullable<BigInt>,
+    }
+}

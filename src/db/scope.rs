@@ -5,7 +5,7 @@
 //! part of `db`, except in an `insert_into`, whose rows name the seller.
 use super::literal::{Literal, literal};
 use super::schema::{
-    api_keys, audit, listings, push_packs, pushes, removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores,
+    api_keys, audit, grants, listings, push_packs, pushes, removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores,
     sync_runs, sync_settings, warehouses,
 };
 use super::tenant::Tenant;
@@ -45,6 +45,7 @@ macro_rules! scoped {
 scoped![
     api_keys,
     audit,
+    grants,
     listings,
     push_packs,
     pushes,

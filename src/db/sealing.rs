@@ -1,5 +1,5 @@
-//! Seals the stores' credentials: AES-256-GCM under a key that is not in the database, with seller and store as
-//! associated data, so that a sealed text copied to another row does not open.
+//! Seals the stores' credentials and the secrets of the operator's apps: AES-256-GCM under a key that is not in the database,
+//! with whose they are as associated data ([`Owner`]), so that a sealed text copied to another row does not open.
 //!
 //! A sealed text is: version (1 byte), key id (4), nonce (12), ciphertext and tag. While the key is being replaced, what
 //! the previous key sealed still opens; [`Sealer::reseal`] seals it under the present one.
@@ -22,12 +22,34 @@ pub enum SealError {
     /// Sealed under another key.
     #[error("the credentials were sealed under another key; was credential_key changed?")]
     OtherKey,
-    /// Altered, truncated or copied from another store.
+    /// Altered, truncated or copied from another owner.
     #[error("the sealed credentials do not open")]
     Damaged,
     /// The machine provides no random numbers.
     #[error("no random numbers are available")]
     NoRandomness,
+}
+
+/// Whose secrets are sealed. A sealed text opens for its own owner only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner<'a> {
+    /// A seller's store.
+    Store(SellerId, StoreId),
+    /// The operator's app on this platform.
+    App(&'a str),
+    /// An authorization under way, by the digest of its state.
+    Authorization(&'a [u8; 32]),
+}
+
+impl Owner<'_> {
+    /// No two owners have the same: a store's has 32 bytes, and those of the others begin with a word and a line break.
+    fn associated(self) -> Vec<u8> {
+        match self {
+            Self::Store(seller, store) => [seller.bytes(), store.bytes()].concat(),
+            Self::App(platform) => [b"the operator's app on the platform\n", platform.as_bytes()].concat(),
+            Self::Authorization(state) => [&b"authorization under way\n"[..], state].concat(),
+        }
+    }
 }
 
 /// Seals and opens credentials. Cheap to clone; its `Debug` output contains no key.
@@ -87,12 +109,12 @@ impl Sealer {
     /// Seals under the present key what the previous one sealed; `None` if it is already sealed under the present key.
     ///
     /// # Errors
-    /// Those of [`Self::open`] and [`Self::seal`].
-    pub fn reseal(&self, seller: SellerId, store: StoreId, sealed: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
+    /// Those of [`Self::open_for`] and [`Self::seal_for`].
+    pub fn reseal_for(&self, owner: Owner<'_>, sealed: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
         if sealed.get(1..1 + self.present.id.len()) == Some(&self.present.id[..]) {
             return Ok(None);
         }
-        self.seal(seller, store, &self.open(seller, store, sealed)?).map(Some)
+        self.seal_for(owner, &self.open_for(owner, sealed)?).map(Some)
     }
 
     /// Seals `plain` for one store.
@@ -100,9 +122,17 @@ impl Sealer {
     /// # Errors
     /// [`SealError::NoRandomness`].
     pub fn seal(&self, seller: SellerId, store: StoreId, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.seal_for(Owner::Store(seller, store), plain)
+    }
+
+    /// Seals `plain` for its owner.
+    ///
+    /// # Errors
+    /// [`SealError::NoRandomness`].
+    pub fn seal_for(&self, owner: Owner<'_>, plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| SealError::NoRandomness)?;
-        let aad = associated(seller, store);
+        let aad = owner.associated();
         let Key { cipher, id } = &self.present;
         let sealed = cipher.encrypt(&Nonce::from(nonce), Payload { msg: plain, aad: &aad }).map_err(|_| SealError::Damaged)?;
         Ok([&[VERSION][..], id, &nonce, &sealed].concat())
@@ -113,6 +143,14 @@ impl Sealer {
     /// # Errors
     /// [`SealError::OtherKey`] or [`SealError::Damaged`].
     pub fn open(&self, seller: SellerId, store: StoreId, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.open_for(Owner::Store(seller, store), sealed)
+    }
+
+    /// Opens what [`Self::seal_for`] returned for the same owner.
+    ///
+    /// # Errors
+    /// [`SealError::OtherKey`] or [`SealError::Damaged`].
+    pub fn open_for(&self, owner: Owner<'_>, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         let (version, rest) = sealed.split_first().ok_or(SealError::Damaged)?;
         let (key_id, rest) = rest.split_at_checked(self.present.id.len()).ok_or(SealError::Damaged)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Damaged)?;
@@ -121,13 +159,9 @@ impl Sealer {
         }
         let mut keys = std::iter::once(&self.present).chain(&self.previous);
         let key = keys.find(|key| key.id == key_id).ok_or(SealError::OtherKey)?;
-        let aad = associated(seller, store);
+        let aad = owner.associated();
         key.cipher.decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad: &aad }).map_err(|_| SealError::Damaged)
     }
-}
-
-fn associated(seller: SellerId, store: StoreId) -> Vec<u8> {
-    [seller.bytes(), store.bytes()].concat()
 }
 
 /// The key in this file; `None` if there is no such file.
@@ -198,10 +232,16 @@ mod tests {
         let sealed = Sealer::from_base64(&old_key).unwrap().seal(seller, store, b"secret").unwrap();
         let both = Sealer::from_base64(&new_key).unwrap().and_previous(&old_key).unwrap();
         assert_eq!(both.open(seller, store, &sealed).unwrap(), b"secret");
-        let resealed = both.reseal(seller, store, &sealed).unwrap().unwrap();
-        assert_eq!(both.reseal(seller, store, &resealed).unwrap(), None);
+        let owner = Owner::Store(seller, store);
+        let resealed = both.reseal_for(owner, &sealed).unwrap().unwrap();
+        assert_eq!(both.reseal_for(owner, &resealed).unwrap(), None);
         assert_eq!(Sealer::from_base64(&new_key).unwrap().open(seller, store, &resealed).unwrap(), b"secret");
-        assert_eq!(both.reseal(seller, StoreId(Uuid::from_u128(3)), &sealed), Err(SealError::Damaged));
+        assert_eq!(both.reseal_for(Owner::Store(seller, StoreId(Uuid::from_u128(3))), &sealed), Err(SealError::Damaged));
+        let app = both.seal_for(Owner::App("shopify"), b"secret").unwrap();
+        assert_eq!(both.open_for(Owner::App("shopify"), &app).unwrap(), b"secret");
+        for other in [Owner::App("ebay"), owner, Owner::Authorization(&[0; 32])] {
+            assert_eq!(both.open_for(other, &app), Err(SealError::Damaged), "{other:?}");
+        }
     }
 
     #[test]

@@ -19,9 +19,11 @@
 //! *fenced*.
 pub mod access;
 pub mod allocation;
+pub mod authorization;
 pub mod circuit;
 pub mod claim;
 pub mod delivery;
+pub mod grant;
 pub mod ids;
 pub mod leases;
 pub mod ledger;

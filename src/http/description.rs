@@ -26,7 +26,7 @@ Events are applied in the order in which they are accepted. Say when something h
 arrives late does not undo what happened after it.";
 
 /// A body for each schema of a request, which the service accepts; the page at `/docs` starts with it.
-fn examples() -> [(&'static str, Value); 15] {
+fn examples() -> [(&'static str, Value); 17] {
     [
         ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
         ("NamedKey", json!({ "name": "warehouse system" })),
@@ -39,6 +39,12 @@ fn examples() -> [(&'static str, Value); 15] {
             json!({ "name": "Corner shop", "platform": "simulated", "base_url": "https://bridge.example.com", "external_store": "corner",
                 "credentials": { "token": "the-bridges-token" }, "share_percent": 50 }),
         ),
+        (
+            "AppFields",
+            json!({ "client_id": "0a1b2c3d4e5f", "client_secret": "the-apps-secret",
+                "scopes": ["read_products", "read_inventory", "write_inventory"] }),
+        ),
+        ("ConnectionFields", json!({ "platform": "shopify", "shop": "acme.myshopify.com" })),
         ("Discover", json!({ "apply": false })),
         ("ListingRow", json!({ "sku": "MUG-BLUE", "external_id": "48912345678901" })),
         ("NewSku", json!({ "sku": "MUG-BLUE", "name": "Blue mug" })),

@@ -16,9 +16,11 @@ pub mod quota;
 pub mod request;
 
 mod admin;
+mod apps;
 mod audit;
 mod client_address;
 mod columns;
+mod connections;
 mod description;
 mod discover;
 mod docs;
@@ -88,6 +90,10 @@ routes![
     admin::list_keys,
     admin::revoke_key,
     admin::overview,
+    apps::list_apps,
+    apps::put_app,
+    apps::delete_app,
+    apps::list_operator_audit,
     settings::get_sync_settings,
     settings::put_sync_settings,
     warehouses::list_warehouses,
@@ -100,6 +106,8 @@ routes![
     stores::patch_store,
     stores::delete_store,
     stores::check_store,
+    connections::list_connectable,
+    connections::create_connection,
     discover::discover_store,
     listings::put_listings,
     listings::list_listings,

@@ -11,6 +11,7 @@ use crate::db::Db;
 use crate::db::ledger::Limits;
 use crate::domain::Timestamp;
 use crate::service::Service;
+use crate::service::connect::NO_PUBLIC_URL;
 use actix_web::{HttpResponse, web};
 
 use secrecy::SecretString;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The name of this node.
     pub node: String,
+    /// Where browsers reach this service; without it, no shop can be connected by consent.
+    pub public_url: Option<String>,
 }
 
 /// The state that all handlers share.
@@ -65,6 +68,14 @@ pub struct AppState {
 }
 
 impl AppState {
+    /// Where browsers reach this service.
+    ///
+    /// # Errors
+    /// A conflict that says whom to ask, if the operator has not said where.
+    pub(super) fn public_url(&self) -> Result<String, ApiError> {
+        self.settings.public_url.clone().ok_or_else(|| ApiError::conflict(NO_PUBLIC_URL))
+    }
+
     /// The current instant.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -53,7 +53,7 @@ struct StoreFields {
 impl From<StoreFields> for StoreChange {
     fn from(fields: StoreFields) -> Self {
         let StoreFields { name, platform, base_url, credentials, warehouses, share_percent, sync_enabled, paused, config } = fields;
-        Self { name, platform, base_url, credentials, warehouses, share_percent, sync_enabled, paused, config }
+        Self { name, platform, base_url, credentials, warehouses, share_percent, sync_enabled, paused, config, client_id: None }
     }
 }
 

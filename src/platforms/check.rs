@@ -2,7 +2,7 @@
 use super::call::StoreConnection;
 use super::connector::RateLimit;
 use super::fields::{CALLS_PER_DAY, FEWEST_CALLS, number, rate_limit};
-use super::sign::EXPIRES_AT;
+use super::sign::{EXPIRES_AT, REFRESH_ENDS_AT};
 use crate::domain::FieldError;
 use crate::domain::ids::check_text;
 use chrono::{DateTime, Utc};
@@ -226,9 +226,9 @@ impl<'a> Check<'a> {
     }
 
     fn token_expiry(self) -> Self {
-        self.secret_that(EXPIRES_AT, Need::Optional, |text| {
-            text.parse::<DateTime<Utc>>().map(drop).map_err(|_| "must be a time, such as 2026-11-30T12:00:00Z".to_owned())
-        })
+        let is_time =
+            |text: &str| text.parse::<DateTime<Utc>>().map(drop).map_err(|_| "must be a time, such as 2026-11-30T12:00:00Z".to_owned());
+        self.secret_that(EXPIRES_AT, Need::Optional, is_time).secret_that(REFRESH_ENDS_AT, Need::Optional, is_time)
     }
 
     /// The tokens of a store whose access token expires: at least one of `names`. One of them is `auth_code`, the code

@@ -20,14 +20,18 @@ use std::time::Duration;
 mod counters;
 mod exchange;
 mod replies;
+mod sent;
 
 pub use counters::CallCounts;
 use counters::Counters;
 use counters::outcome_label;
 pub use exchange::MaySend;
 use exchange::is_too_large;
-use replies::{HALVINGS_AT_ONCE, MOST_HALVINGS, fresh, halvings, nothing_sent, read_outcome, with_halvings};
+use replies::{
+    HALVINGS_AT_ONCE, MOST_HALVINGS, fresh, halvings, nothing_sent, read_outcome, reason_of, with_halvings,
+};
 pub(super) use replies::{read_renewal, read_variants};
+pub use sent::Sent;
 
 /// The longest excerpt of an answer that is stored with a push, in bytes.
 const MAX_EXCERPT_BYTES: usize = 1024;
@@ -47,27 +51,6 @@ pub struct Client {
     counters: Arc<Counters>,
     /// Asked before each request.
     may_send: Option<MaySend>,
-}
-
-/// The result of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// What is now known about the items.
-    pub outcome: Outcome,
-    /// The status and the start of the answer, for the records; the store's credentials are masked in it, as in the outcome.
-    pub raw: Option<String>,
-    /// Whether the store's circuit may count this as an answer: a status below 500, too large a one, or a call never sent.
-    pub answered: bool,
-    /// After a read where [`Facts::reads_before_set`](super::Facts): what is reserved of each item.
-    pub reserved: Vec<Option<i64>>,
-    /// After a check: the shop's own name, if the platform says it.
-    pub shop: Option<String>,
-}
-
-impl Sent {
-    fn without_answer(outcome: Outcome) -> Self {
-        Self { outcome, raw: None, answered: false, reserved: Vec::new(), shop: None }
-    }
 }
 
 impl Client {
@@ -347,6 +330,26 @@ impl Client {
         if is_answer { platform.shop(&reply) } else { None }
     }
 
+    /// Asks a platform about a shop with its new tokens, and reads the answer.
+    ///
+    /// # Errors
+    /// Why there is none, in plain words without the store's secrets.
+    pub async fn ask<T>(
+        &self,
+        store: &StoreConnection,
+        request: Result<Request, String>,
+        read: impl Fn(&Reply) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let request = request?;
+        let mask = Mask::of(store, Some(&request));
+        let call = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
+        let _permit = self.permit_within(self.timeout, store, &call).await.map_err(reason_of)?;
+        match self.exchange(fresh(request, Action::Check)).await {
+            Ok(reply) => read(&reply).map_err(|reason| mask.text(&reason).into_owned()),
+            Err(outcome) => Err(reason_of(mask.in_texts(outcome))),
+        }
+    }
+
     /// Whether [`Self::renew`] would send a request.
     pub fn can_renew(&self, store: &StoreConnection, refused: bool) -> bool {
         by_name(&store.platform).is_some_and(|platform| platform.renewal_request(store, &self.stamp(), refused).is_some())
@@ -359,10 +362,9 @@ impl Client {
         let stamp = self.stamp();
         let request = platform.renewal_request(store, &stamp, refused)?;
         let mask = Mask::of(store, Some(&request));
-        Some(match self.exchange(request).await.map_err(|outcome| mask.in_texts(outcome)) {
+        Some(match self.exchange(request).await {
             Ok(reply) => mask.renewal(&reply, |reply| read_renewal(platform, store, reply, &stamp)),
-            Err(Outcome::TryAgain { reason, .. } | Outcome::Unknown { reason }) => Renewal::TryAgain { reason },
-            Err(_) => Renewal::TryAgain { reason: "The tokens could not be renewed.".to_owned() },
+            Err(outcome) => Renewal::TryAgain { reason: reason_of(mask.in_texts(outcome)) },
         })
     }
 
@@ -371,7 +373,8 @@ impl Client {
         exchange::exchange(request, (&*self.transport, self.timeout), self.may_send.as_ref(), &self.clock).await
     }
 
-    fn stamp(&self) -> Stamp {
+    /// The time and randomness of a request that is made now.
+    pub fn stamp(&self) -> Stamp {
         Stamp { now: self.clock.now().to_utc(), nonce: format!("{:032x}", rand::random::<u128>()) }
     }
 

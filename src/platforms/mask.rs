@@ -5,7 +5,7 @@
 //! in which a server may quote a request: percent-encoded, escaped for JSON or HTML, in base64.
 use super::call::{Reply, Request, StoreConnection};
 use super::connector::{Renewal, Variant, VariantPage};
-use super::sign::{EXPIRES_AT, percent};
+use super::sign::{EXPIRES_AT, REFRESH_ENDS_AT, percent};
 use crate::domain::delivery::{ItemResult, Outcome};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -26,7 +26,11 @@ pub(super) struct Mask(Vec<SecretString>);
 impl Mask {
     /// The store's credentials, and what the request carries that is derived from them.
     pub(super) fn of(store: &StoreConnection, request: Option<&Request>) -> Self {
-        let own = store.credentials.iter().filter(|(name, _)| *name != EXPIRES_AT).map(|(_, secret)| secret.expose_secret());
+        let own = store
+            .credentials
+            .iter()
+            .filter(|(name, _)| ![EXPIRES_AT, REFRESH_ENDS_AT].contains(&name.as_str()))
+            .map(|(_, secret)| secret.expose_secret());
         // Such as `Basic` and a base64 of two credentials.
         let headers = request.into_iter().flat_map(|request| &request.secret_headers).map(|(_, value)| value.expose_secret());
         let headers = headers.map(|value| value.split_once(' ').map_or(value, |(_, credentials)| credentials));

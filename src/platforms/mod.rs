@@ -4,14 +4,18 @@
 //! ([`Platform`]). It never sends, sleeps, retries or logs; [`client`] does that for all of them, through [`limits`]
 //! and a [`transport`].
 //!
+//! Some platforms let a seller connect a shop by consent ([`authorize`], [`consents()`]).
+//!
 //! `CONTRIBUTING.md` says step by step how to add a platform: its file, its place in [`registry()`], its form in
 //! [`form::FORMS`], its tests.
 pub mod amazon;
+pub mod authorize;
 pub mod call;
 mod check;
 pub mod client;
 pub mod codes;
 mod connector;
+mod consents;
 pub mod ebay;
 pub mod fields;
 #[cfg(test)]
@@ -41,5 +45,7 @@ pub mod transport;
 pub mod vendure;
 pub mod woocommerce;
 
+pub use check::check_base_url;
 pub use connector::{AppLimit, Facts, Platform, RESERVED, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
+pub use consents::{consent_of, consents};
 pub use registry::{by_name, registry};

@@ -2,7 +2,7 @@
 //! identify the client in different ways, so each connector builds its own request.
 use super::call::{Method, Reply, Request, StoreConnection};
 use super::connector::{Renewal, Stamp};
-use super::sign::{percent, with_access_token};
+use super::sign::{EXPIRES_AT, note_refresh_end, percent, with_access_token};
 use serde::Deserialize;
 
 /// The lifetime of an access token if the answer does not state it, in seconds.
@@ -13,6 +13,7 @@ struct Tokens {
     access_token: String,
     expires_in: Option<i64>,
     refresh_token: Option<String>,
+    refresh_token_expires_in: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -28,7 +29,7 @@ pub(super) fn form(url: impl Into<String>, fields: &[(&str, &str)]) -> Request {
         .header("accept", "application/json")
 }
 
-/// Reads the reply to a renewal. A new refresh token, if there is one, replaces the old.
+/// Reads the reply to a renewal, or to the exchange of a code. A new refresh token, if there is one, replaces the old.
 pub(super) fn renewal(store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
     match reply.status {
         200..=299 => {}
@@ -41,9 +42,17 @@ pub(super) fn renewal(store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> 
         return Renewal::TryAgain { reason: "The platform's answer to the token renewal could not be read.".to_owned() };
     };
     let mut credentials = with_access_token(store, &tokens.access_token, tokens.expires_in.unwrap_or(DEFAULT_LIFETIME_S), stamp);
+    if tokens.expires_in.is_none() && tokens.refresh_token.is_none() && !credentials.contains_key("refresh_token") {
+        // A token that nothing could renew does not expire.
+        credentials.remove(EXPIRES_AT);
+    }
+    if tokens.refresh_token.is_some() || tokens.refresh_token_expires_in.is_some() {
+        note_refresh_end(&mut credentials, tokens.refresh_token_expires_in, stamp);
+    }
     if let Some(refresh) = tokens.refresh_token {
         credentials.insert("refresh_token".to_owned(), refresh.into());
     }
+    credentials.remove("auth_code");
     Renewal::Renewed(credentials)
 }
 
@@ -66,7 +75,7 @@ fn refusal(reply: &Reply) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::{test_reply, test_stamp, test_store};
-    use super::super::sign::EXPIRES_AT;
+    use super::super::sign::{EXPIRES_AT, REFRESH_ENDS_AT};
     use super::*;
     use secrecy::ExposeSecret;
     use serde_json::json;
@@ -83,6 +92,9 @@ mod tests {
         assert_eq!(kept, [("access_token", "new"), (EXPIRES_AT, "2026-11-24T13:00:00+00:00"), ("refresh_token", "r1")]);
         let Renewal::Renewed(kept) = read(200, r#"{"access_token":"new","expires_in":3600,"refresh_token":"r2"}"#) else { panic!() };
         assert_eq!(kept["refresh_token"].expose_secret(), "r2");
+        let body = r#"{"access_token":"new","expires_in":3600,"refresh_token":"r2","refresh_token_expires_in":7776000}"#;
+        let Renewal::Renewed(kept) = read(200, body) else { panic!() };
+        assert_eq!(kept[REFRESH_ENDS_AT].expose_secret(), "2027-02-22T12:00:00+00:00");
     }
 
     #[test]

@@ -23,6 +23,7 @@
 //! group with changes next to failures would be read from its changes); the cost of 250 rows; the parameters of the token
 //! renewal (`RENEWAL_GRANT`); buckets other than the recorded one (`STATED_LIMIT`); the status of a throttled reply (both
 //! 200 and 429 are understood).
+pub mod authorize;
 mod id;
 mod outcomes;
 mod requests;
@@ -35,7 +36,7 @@ use super::check::{Check, Need};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, VariantPage};
 use super::fields::{max_items, page_size};
 use super::oauth;
-use super::sign::expires_soon;
+use super::sign::{EXPIRES_AT, expires_soon};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
 use id::gid;
@@ -60,6 +61,8 @@ const VARIANTS_PAGE: usize = 20;
 const VARIANT_LEVELS: u32 = 20;
 /// The grant of a token renewal (unconfirmed, like the names of its parameters).
 const RENEWAL_GRANT: &str = "refresh_token";
+/// The grant for an app and a shop of the same organization, which has no refresh token.
+const OWN_GRANT: &str = "client_credentials";
 
 /// The Shopify connector.
 #[derive(Debug)]
@@ -76,12 +79,18 @@ impl Platform for Shopify {
             let fits = (1..=63).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
             fits.then_some(()).ok_or_else(|| "must be the shop's name in Shopify, such as acme or acme.myshopify.com".to_owned())
         };
+        // An app of the shop's own organization needs no other token.
+        let app: &[&str] = if store.credentials.contains_key("refresh_token") {
+            &["refresh_token", "client_id", "client_secret"]
+        } else {
+            &["client_id", "client_secret"]
+        };
         Check::new(store, Need::Optional)
             .text_that("shop", Need::unless(store.base_url.is_some()), is_shop)
             .text_that("location_id", Need::Optional, |id| gid("Location", id).map(drop))
             .max_items(MAX_ROWS)
-            .access_token(Need::Required)
-            .together(&["refresh_token", "client_id", "client_secret"])
+            .access_token(Need::unless(store.credentials.contains_key("client_secret")))
+            .together(app)
             .done()
     }
 
@@ -177,20 +186,25 @@ impl Platform for Shopify {
     }
 
     fn renewal_request(&self, store: &StoreConnection, stamp: &Stamp, refused: bool) -> Option<Request> {
-        if !refused && !expires_soon(store, stamp) {
-            return None;
-        }
         let secret = |name| store.secret(name).ok().map(ExposeSecret::expose_secret);
-        let fields = [
-            ("client_id", secret("client_id")?),
-            ("client_secret", secret("client_secret")?),
-            ("grant_type", RENEWAL_GRANT),
-            ("refresh_token", secret("refresh_token")?),
-        ];
-        Some(oauth::form(format!("{}/admin/oauth/access_token", base(store).ok()?), &fields))
+        let app = [("client_id", secret("client_id")?), ("client_secret", secret("client_secret")?)];
+        let token = secret("access_token");
+        let grant = match (secret("auth_code"), secret("refresh_token")) {
+            (Some(code), _) => [("code", code), ("expiring", "1")],
+            _ if token.is_some() && !refused && !expires_soon(store, stamp) => return None,
+            (None, Some(token)) => [("grant_type", RENEWAL_GRANT), ("refresh_token", token)],
+            // A token without an end came from a grant of another kind.
+            (None, None) if token.is_some() && !store.credentials.contains_key(EXPIRES_AT) => return None,
+            (None, None) => return Some(oauth::form(token_url(store)?, &[&app[..], &[("grant_type", OWN_GRANT)]].concat())),
+        };
+        Some(oauth::form(token_url(store)?, &[&app[..], &grant[..]].concat()))
     }
 
     fn renewal(&self, store: &StoreConnection, reply: &Reply, stamp: &Stamp) -> Renewal {
         oauth::renewal(store, reply, stamp)
     }
+}
+
+fn token_url(store: &StoreConnection) -> Option<String> {
+    Some(format!("{}/admin/oauth/access_token", base(store).ok()?))
 }

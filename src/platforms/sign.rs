@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 
 /// The credential that holds the access token's expiry time, in RFC 3339 format.
 pub const EXPIRES_AT: &str = "access_token_expires_at";
+/// The credential that holds the time when the refresh token ends, in RFC 3339 format, where the platform states it.
+pub const REFRESH_ENDS_AT: &str = "refresh_token_expires_at";
 /// How long before its expiry a token is renewed, so that none expires in transit.
 const RENEW_BEFORE: TimeDelta = TimeDelta::minutes(5);
 
@@ -52,6 +54,15 @@ pub fn with_access_token(store: &StoreConnection, token: &str, lifetime_s: i64, 
     credentials.insert("access_token".to_owned(), token.into());
     credentials.insert(EXPIRES_AT.to_owned(), expires_at.to_rfc3339().into());
     credentials
+}
+
+/// Notes when the refresh token ends: so many seconds from now, or an unknown time.
+pub fn note_refresh_end(credentials: &mut BTreeMap<String, SecretString>, lifetime_s: Option<i64>, stamp: &Stamp) {
+    let ends_at = lifetime_s.filter(|s| *s > 0).and_then(|s| stamp.now.checked_add_signed(TimeDelta::seconds(s.min(10 * 365 * 86_400))));
+    match ends_at {
+        Some(at) => credentials.insert(REFRESH_ENDS_AT.to_owned(), at.to_rfc3339().into()),
+        None => credentials.remove(REFRESH_ENDS_AT),
+    };
 }
 
 #[cfg(test)]

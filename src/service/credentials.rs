@@ -1,8 +1,8 @@
 //! Whether the stores' credentials can be opened with the key that the service was started with. A store whose credentials
 //! cannot be opened is held and says why, in its row, so that every page and answer that shows stores shows it.
 use crate::clock::Clock;
-use crate::db::fleet::{SealedStore, sealed_stores};
-use crate::db::sealing::Sealer;
+use crate::db::fleet::{SealedStore, sealed_apps, sealed_stores};
+use crate::db::sealing::{Owner, Sealer};
 use crate::db::{Db, Result, Tenant};
 use crate::domain::access::CREDENTIALS_UNREADABLE;
 use crate::metrics;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How long to wait before another attempt while the database does not answer.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// How many stores' credentials can be opened, and how many cannot.
+/// How many stores' and apps' credentials can be opened, and how many cannot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Openable {
     /// Those that can.
@@ -21,12 +21,17 @@ pub struct Openable {
     pub unopened: usize,
 }
 
-/// Opens the credentials of all stores, and changes nothing.
+/// Opens the credentials of all stores and of the operator's apps, and changes nothing.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn look(db: &Db, sealer: &Arc<Sealer>) -> Result<Openable> {
-    each(db, sealer, async |_, _| Ok(())).await
+    let Openable { mut opened, mut unopened } = each(db, sealer, async |_, _| Ok(())).await?;
+    for app in db.read(sealed_apps).await? {
+        let opens = sealer.open_for(Owner::App(&app.platform), &app.secret).is_ok();
+        *(if opens { &mut opened } else { &mut unopened }) += 1;
+    }
+    Ok(Openable { opened, unopened })
 }
 
 /// Holds the stores whose credentials cannot be opened, and releases those that were held for that and can be opened now.

@@ -4,11 +4,14 @@
 //! `http` and the console parse a request, call a use case and format the answer; another entrance, such as a message
 //! queue, would do the same. No use case wakes the actors: the database's hook does, after the commit, depending on what
 //! the transaction has changed.
+pub mod apps;
 mod checks;
+pub mod connect;
 pub mod connection;
 pub mod daily;
 pub mod delivery;
 pub mod discover;
+mod grants;
 pub mod listings;
 pub mod preview;
 pub mod pushes;

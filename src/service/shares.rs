@@ -44,3 +44,16 @@ pub(super) fn check_shares_of(t: &mut Tenant<'_>, settings: &SyncSettings, skus:
     };
     check_exclusive_shares(settings, &stores, &rules.into_iter().collect(), pointer).map_err(|error| Error::Invalid(vec![error]))
 }
+
+/// The default share of a new store, in percent: all stock or, in exclusive mode, what is unallocated. `None` if that is nothing:
+/// with a share of 0% the store would be set to 0, without a share it is left alone.
+///
+/// # Errors
+/// If the rows cannot be read.
+pub fn free_share(t: &mut Tenant<'_>) -> Result<Option<f64>, Error> {
+    if t.sync_settings()?.allocation_mode == AllocationMode::Shared {
+        return Ok(Some(100.0));
+    }
+    let taken: f64 = t.stores(None, MAX_STORES)?.iter().filter_map(|store| store.share).map(Share::percent).sum();
+    Ok(Some(100.0 - taken).filter(|free| *free >= 0.01))
+}

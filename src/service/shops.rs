@@ -80,6 +80,26 @@ fn pause_second(t: &mut Tenant<'_>, actor: &str, store: Store, first: &Store, no
     Ok(Error::Conflict(format!("{detail}. This store is paused; remove one of the two")))
 }
 
+/// The store that gets the credentials of a shop that was connected by consent: the one that was to be authorized again, or one of
+/// the same shop that waits for that. `None` if a store is added. The error is the name of the store whose shop it is not.
+pub(super) fn store_to_authorize(
+    t: &mut Tenant<'_>,
+    shop: &StoreConnection,
+    name: Option<&str>,
+    store: Option<StoreId>,
+) -> db::Result<Result<Option<StoreId>, String>> {
+    let identity = name.and_then(|name| identity::shop_by_name(shop, name)).or_else(|| identity::shop(shop));
+    if let Some(id) = store {
+        let store = t.store(id)?;
+        let known = [store.shop.clone(), shop_of(&store)];
+        let is_another = identity.is_some() && known.iter().any(Option::is_some) && !known.contains(&identity);
+        return Ok(if is_another { Err(store.name) } else { Ok(Some(id)) });
+    }
+    let is_same = |other: &Store| identity.is_some() && (other.shop == identity || shop_of(other) == identity);
+    let other = t.stores(None, MAX_STORES)?.into_iter().find(is_same);
+    Ok(Ok(other.filter(|other| other.needs_reauthorisation).map(|other| other.id)))
+}
+
 /// Another store of the seller's that is this shop, by what a check has found or by its settings.
 fn other_store_of(t: &mut Tenant<'_>, store: &Store, shop: Option<&String>) -> db::Result<Option<Store>> {
     let Some(shop) = shop else { return Ok(None) };

@@ -3,6 +3,7 @@ pub use super::checks::{Checked, check};
 pub(super) use super::checks::{ask, connect, reason_of};
 use super::connection::{self, Credentials, connection};
 use super::context::{Caller, Result, Service, audited};
+use super::grants::grant_of;
 use super::removal::{self, Removed};
 use super::shares::{check_shares, percent, share_of};
 use super::shops::{check_shop_is_new, connection_of, shop_of};
@@ -141,6 +142,8 @@ pub struct StoreChange {
     pub paused: Option<bool>,
     /// The connector's own settings; null restores a default.
     pub config: Map<String, Value>,
+    /// The operator's app to which the credentials belong; only with credentials.
+    pub client_id: Option<String>,
 }
 
 impl StoreChange {
@@ -275,6 +278,9 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         store.shop = shop_of(&store);
         store.credentials = seal(&service, t, store.id, &credentials)?;
         t.save_store(&store)?;
+        if store.credentials.is_some() {
+            t.save_grant(store.id, &grant_of(store.id, &credentials, entered.client_id.clone(), now))?;
+        }
         let settings = t.sync_settings()?;
         check_shares(t, &settings, "/share_percent")?;
         let mut entry = audited(&actor, "store.created", &store.name);
@@ -305,6 +311,11 @@ pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: St
         entered.apply(&mut store, &mut credentials).map_err(Error::Invalid)?;
         check_with_platform(&service, &store, &credentials).map_err(Error::Invalid)?;
         check_warehouses(t, &store)?;
+        // What the app's secret is sent to is not for the seller to choose.
+        if store.base_url != old.base_url && !new_credentials && t.grant(id)?.client_id.is_some() {
+            let detail = "cannot be changed, because this store was connected through the operator's app; connect it again, or enter credentials of your own";
+            return Err(Error::Invalid(vec![FieldError::new("/base_url", detail)]));
+        }
         // A store of a former version that is the same shop as another one can still be changed, renamed or paused.
         if shop_of(&store) != shop_of(&old) {
             check_shop_is_new(t, &store)?;
@@ -314,6 +325,7 @@ pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: St
         }
         if new_credentials {
             store.credentials = seal(&service, t, id, &credentials)?;
+            t.save_grant(id, &grant_of(id, &credentials, entered.client_id.clone(), now))?;
         }
         t.save_store(&store)?;
         let settings = t.sync_settings()?;

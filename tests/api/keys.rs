@@ -33,6 +33,10 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("DELETE", "/admin/sellers/{id}/keys/{key_id}", Operator, Value::Null),
         ("GET", "/admin/overview", Operator, Value::Null),
         ("POST", "/admin/syncs", Operator, Value::Null),
+        ("GET", "/admin/apps", Operator, Value::Null),
+        ("PUT", "/admin/apps/{platform}", Operator, json!({ "client_id": "x", "client_secret": "y" })),
+        ("DELETE", "/admin/apps/{platform}", Operator, Value::Null),
+        ("GET", "/admin/audit", Operator, Value::Null),
         ("GET", "/v1/sync-settings", Seller, Value::Null),
         ("PUT", "/v1/sync-settings", Seller, json!({ "auto_sync": true })),
         ("GET", "/v1/warehouses", Seller, Value::Null),
@@ -45,6 +49,8 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("PATCH", "/v1/stores/{id}", Seller, json!({ "name": "mine" })),
         ("DELETE", "/v1/stores/{id}", Seller, Value::Null),
         ("POST", "/v1/stores/{id}/check", Seller, Value::Null),
+        ("GET", "/v1/connections", Seller, Value::Null),
+        ("POST", "/v1/connections", Seller, json!({ "platform": "shopify", "shop": "acme", "store_id": "$store" })),
         ("GET", "/v1/stream", Seller, Value::Null),
         ("POST", "/v1/stores/{id}/discover", Seller, json!({ "apply": true })),
         ("PUT", "/v1/stores/{id}/listings", Seller, json!([{ "sku": "X", "external_id": "x" }])),
@@ -107,6 +113,7 @@ impl Fixture {
                 .replace("{id}", id)
                 .replace("{key_id}", &seller.key_id)
                 .replace("{code}", "theirs")
+                .replace("{platform}", "shopify")
                 .replace("{listing_id}", &self.listing),
         )
     }

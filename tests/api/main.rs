@@ -23,6 +23,8 @@ mod audit;
 mod bad_events;
 mod bad_input;
 mod bodies;
+mod connect;
+mod consent;
 mod description;
 mod discovery;
 mod growth;

@@ -9,7 +9,7 @@ const DECIDED_IN_DOMAIN: [(&str, &str); 3] =
     [("PushState", "src/db/pushes/codes.rs"), ("PushKind", "src/db/pushes/codes.rs"), ("Frequency", "src/db/settings.rs")];
 
 /// The tables whose rows belong to a seller and are reached through `src/db/scope.rs`.
-const SELLERS_TABLES: [&str; 15] = [
+const SELLERS_TABLES: [&str; 16] = [
     "pushes",
     "push_packs",
     "listings",
@@ -25,6 +25,7 @@ const SELLERS_TABLES: [&str; 15] = [
     "api_keys",
     "store_circuits",
     "removed_stores",
+    "grants",
 ];
 /// The files that may name those tables, each with its reason.
 const ACROSS_SELLERS: [(&str, &str); 6] = [

@@ -196,6 +196,7 @@ impl World {
                 allow_private_targets: true,
                 limits: ledger::Limits::default(),
                 node: "simulated".to_owned(),
+                public_url: None,
             },
             bodies: Bodies::new(1 << 24),
             quota: Quota::new(10_000, 1_000_000),

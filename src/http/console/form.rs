@@ -51,6 +51,11 @@ impl Fields {
         self.0.iter().filter(move |(other, _)| other == name).filter_map(|(_, value)| std::str::from_utf8(value).ok())
     }
 
+    /// All fields that are text, in order.
+    pub fn into_pairs(self) -> Vec<(String, String)> {
+        self.0.into_iter().filter_map(|(name, value)| Some((name, String::from_utf8(value).ok()?))).collect()
+    }
+
     /// Takes the content of a file field out of the form; empty if there is none.
     pub fn take_file(&mut self, name: &str) -> Vec<u8> {
         self.0.iter_mut().find(|(other, _)| other == name).map(|(_, value)| std::mem::take(value)).unwrap_or_default()

@@ -11,6 +11,8 @@ mod asset_handler;
 mod assets;
 mod changed;
 mod components;
+mod connect;
+mod connected;
 mod field;
 mod figures;
 mod form;
@@ -74,6 +76,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/stores", get().to(stores::list))
         .route("/stores/new", get().to(store_form::new_page))
         .route("/stores/new", post().to(store_form::create))
+        .route("/connect/{platform}", get().to(connect::page))
+        .route("/connect/{platform}", post().to(connect::leave))
         .route("/stores/{id}", get().to(stores::one))
         .route("/stores/{id}/edit", get().to(store_form::edit_page))
         .route("/stores/{id}/edit", post().to(store_form::edit))
@@ -103,4 +107,19 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/operator/sellers/{id}", get().to(operator::seller))
         .default_service(web::to(|| async { Err::<&str, _>(no_such_page()) }));
     config.service(scope);
+    // Where platforms send visitors back to; registered with them, so it does not name the console.
+    let returns = web::scope("/connect")
+        .app_data(web::PathConfig::default().error_handler(|_, _| no_such_page().into()))
+        .wrap_fn(|request, next| {
+            let answer = next.call(request);
+            async move {
+                let mut answer = answer.await?;
+                policy::apply(answer.headers_mut());
+                Ok(answer)
+            }
+        })
+        .route("/{platform}/callback", get().to(connected::returned))
+        .route("/{platform}/callback", post().to(connected::agreed))
+        .default_service(web::to(|| async { Err::<&str, _>(no_such_page()) }));
+    config.service(returns);
 }

@@ -31,6 +31,8 @@ pub(super) struct SellerVisit {
     /// Access to the seller's rows, as with an API key.
     pub caller: Caller,
     pub frame: Frame,
+    /// The digest of the session's token.
+    pub session: Digest,
 }
 
 /// The signed-in operator.
@@ -197,6 +199,14 @@ pub(in crate::http) async fn caller_by_cookie(state: &State, request: &HttpReque
     }
 }
 
+/// The digest of the seller's session with which this request comes, if it has not ended.
+pub(super) async fn session_of(state: &State, request: &HttpRequest) -> Result<Option<Digest>, ApiError> {
+    Ok(match find(state, request).await? {
+        Some((token, Session::Seller { seller, .. })) if !seller.suspended => Some(token_digest(&token)),
+        _ => None,
+    })
+}
+
 /// The visitor's home page; `None` for visitors who are not signed in.
 pub(super) async fn home(state: &State, request: &HttpRequest) -> Result<Option<&'static str>, ApiError> {
     Ok(match find(state, request).await? {
@@ -215,7 +225,7 @@ async fn seller_visit(request: HttpRequest) -> Result<SellerVisit, Refusal> {
             state.quota.check(seller.id)?;
             request.extensions_mut().insert(Owner::Seller(seller.id));
             let frame = Frame::new(&request, state.clock.now(), seller.name, csrf_token(&token), zone, false);
-            Ok(SellerVisit { caller: Caller::by_key(state.db.seller(seller.id), key), frame })
+            Ok(SellerVisit { caller: Caller::by_key(state.db.seller(seller.id), key), frame, session: token_digest(&token) })
         }
         // The operator has no stores, so a seller's pages do not exist for it.
         Some((_, Session::Operator { .. })) => Err(ApiError::not_found("page").into()),

@@ -1,4 +1,5 @@
 //! Adding and editing a store, with the fields of its platform.
+use super::connect::connectable;
 use super::field::Field;
 use super::form::{Fields, Posted};
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying, go_warning};
@@ -8,11 +9,11 @@ use super::stores::{WORKS, checked, does_not_work};
 use crate::db::stores::Store;
 use crate::db::warehouses::Warehouse;
 use crate::domain::StoreId;
-use crate::domain::allocation::{AllocationMode, Share};
-use crate::domain::limits::{MAX_STORES, MAX_WAREHOUSES};
+use crate::domain::limits::MAX_WAREHOUSES;
 use crate::http::error::ApiError;
 use crate::http::state::State;
 use crate::platforms::form::{FORMS, FieldKind, StoreField, StoreForm, form_of};
+use crate::service::shares::free_share;
 use crate::service::stores::{self, StoreChange};
 use actix_web::web::{Path, Query};
 use askama::Template;
@@ -50,6 +51,10 @@ struct PlatformsPage<'a> {
     frame: &'a Frame,
     here: &'static str,
     forms: &'static [StoreForm],
+    /// The platforms whose shops can be connected by consent, each with its label.
+    connectable: Vec<(&'static str, &'static str)>,
+    /// What to ask the operator for, if not all of them can be.
+    missing: Option<String>,
 }
 
 /// What the seller typed, valid or not, except secrets, which must be typed again.
@@ -195,29 +200,24 @@ pub(super) struct NewQuery {
     platform: Option<String>,
 }
 
-/// The default share of a new store: all stock or, in exclusive mode, what is unallocated. `None` if that is nothing: with a
-/// share of 0% the store would be set to 0, without a share it is left alone.
-async fn free_share(visit: &SellerVisit) -> Result<Option<f64>, crate::db::Error> {
-    let (settings, stores) = visit.caller.db.read(|t| Ok((t.sync_settings()?, t.stores(None, MAX_STORES)?))).await?;
-    if settings.allocation_mode == AllocationMode::Shared {
-        return Ok(Some(100.0));
-    }
-    let taken: f64 = stores.iter().filter_map(|store| store.share).map(Share::percent).sum();
-    Ok(Some(100.0 - taken).filter(|free| *free >= 0.01))
-}
-
 /// The choice of a platform, then its form. With a single platform, its form comes first.
-pub(super) async fn new_page(visit: SellerVisit, query: Query<NewQuery>) -> PageAnswer {
+pub(super) async fn new_page(visit: SellerVisit, state: State, query: Query<NewQuery>) -> PageAnswer {
     let chosen = match (&query.platform, FORMS) {
         (None, [only]) => Some(only),
         (None, _) => None,
         (Some(platform), _) => Some(form_of(platform).ok_or_else(|| ApiError::not_found("platform"))?),
     };
     let Some(form) = chosen else {
-        return visit.frame.page(&PlatformsPage { frame: &visit.frame, here: "stores", forms: FORMS });
+        let (connectable, missing) = connectable(&state).await?;
+        return visit.frame.page(&PlatformsPage { frame: &visit.frame, here: "stores", forms: FORMS, connectable, missing });
     };
-    let page =
-        Typed::new_store(form, free_share(&visit).await?).page(&visit.frame, form, None, warehouses(&visit).await?, &FormErrors::default());
+    let page = Typed::new_store(form, visit.caller.db.read(free_share).await?).page(
+        &visit.frame,
+        form,
+        None,
+        warehouses(&visit).await?,
+        &FormErrors::default(),
+    );
     visit.frame.page(&page)
 }
 

@@ -1,5 +1,6 @@
 //! Stores: the list, and one store with its listings. Pauses, tests and removes stores, and unpairs listings.
 use super::components::{StoreFigures, StoreRow, circuits_since, own_rules_text};
+use super::connect::connectable;
 use super::form::Posted;
 use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
@@ -69,6 +70,8 @@ struct StorePage<'a> {
     warehouses: String,
     paused: bool,
     needs_credentials: bool,
+    /// The platform on whose consent page the store can be authorized again.
+    authorizes_at: Option<String>,
     added: Stamp,
     /// "2 SKUs have rules of their own".
     own_rules: Option<String>,
@@ -87,7 +90,7 @@ pub(super) struct ListingsQuery {
     after: Option<String>,
 }
 
-pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<ListingsQuery>) -> PageAnswer {
+pub(super) async fn one(visit: SellerVisit, state: State, id: Path<StoreId>, query: Query<ListingsQuery>) -> PageAnswer {
     let id = id.into_inner();
     let search = query.search.as_deref().unwrap_or_default().trim().to_owned();
     let (text, after) = (search.clone(), query.after.clone());
@@ -109,6 +112,9 @@ pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<List
     found.truncate(PAGE);
     let last = found.last().filter(|_| more).map(|listing| query_value(&listing.sku));
     let frame = &visit.frame;
+    let needs_credentials = stores::state_of(&store) == StoreState::NeedsReauthorisation;
+    let can_authorize = needs_credentials && connectable(&state).await?.0.iter().any(|(platform, _)| *platform == store.platform);
+    let authorizes_at = can_authorize.then(|| store.platform.clone());
     frame.page(&StorePage {
         frame,
         here: "stores",
@@ -118,7 +124,8 @@ pub(super) async fn one(visit: SellerVisit, id: Path<StoreId>, query: Query<List
             .as_ref()
             .map_or_else(|| "All warehouses".to_owned(), |codes| codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         paused: store.paused,
-        needs_credentials: stores::state_of(&store) == StoreState::NeedsReauthorisation,
+        needs_credentials,
+        authorizes_at,
         added: frame.day(store.created_at),
         store: figures.row(frame, &store),
         own_rules: own_rules.map(own_rules_text),

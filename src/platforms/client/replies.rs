@@ -96,3 +96,11 @@ pub(in crate::platforms) fn read_renewal(platform: &dyn Platform, store: &StoreC
     }
     Renewal::Renewed(credentials)
 }
+
+/// Why a request that changes nothing has no answer.
+pub(super) fn reason_of(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::TryAgain { reason, .. } | Outcome::Unknown { reason } => reason,
+        _ => "The platform could not be asked.".to_owned(),
+    }
+}

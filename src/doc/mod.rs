@@ -86,4 +86,6 @@ pub mod decisions {
     pub mod d0017_overwrites_in_packs {}
     #[doc = include_str!("decisions/0018-a-call-offered-to-the-ledger.md")]
     pub mod d0018_a_call_offered_to_the_ledger {}
+    #[doc = include_str!("decisions/0023-runs-that-ask.md")]
+    pub mod d0023_runs_that_ask {}
 }

@@ -26,12 +26,15 @@ Events are applied in the order in which they are accepted. Say when something h
 arrives late does not undo what happened after it.";
 
 /// A body for each schema of a request, which the service accepts; the page at `/docs` starts with it.
-fn examples() -> [(&'static str, Value); 15] {
+fn examples() -> [(&'static str, Value); 16] {
     [
         ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
         ("NamedKey", json!({ "name": "warehouse system" })),
         ("SellerChange", json!({ "name": "Ada's other shop" })),
-        ("SettingsChange", json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "03:30", "timezone": "Asia/Taipei" })),
+        (
+            "SettingsChange",
+            json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "03:30", "timezone": "Asia/Taipei", "guard": { "zero_percent": 20 } }),
+        ),
         ("NewWarehouse", json!({ "code": "north", "name": "North" })),
         ("WarehouseChange", json!({ "name": "Far north" })),
         (
@@ -49,6 +52,7 @@ fn examples() -> [(&'static str, Value); 15] {
                 "occurred_at": "2026-03-02T12:00:00Z", "note": "Delivery 4711" }),
         ),
         ("NewSync", json!({ "skus": ["MUG-BLUE"], "dry_run": true })),
+        ("SyncGo", json!({ "go": true })),
         ("Retry", json!({ "state": "rejected" })),
         ("NoChoice", json!({})),
     ]

@@ -113,6 +113,7 @@ routes![
     syncs::create_sync,
     syncs::list_syncs,
     syncs::get_sync,
+    syncs::answer_sync,
     pushes::list_pushes,
     pushes::get_push,
     pushes::retry_pushes,

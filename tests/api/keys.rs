@@ -59,6 +59,7 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("POST", "/v1/syncs", Seller, json!({ "store_ids": ["$store"] })),
         ("GET", "/v1/syncs", Seller, Value::Null),
         ("GET", "/v1/syncs/{id}", Seller, Value::Null),
+        ("POST", "/v1/syncs/{id}/answer", Seller, json!({ "go": false })),
         ("GET", "/v1/pushes", Seller, Value::Null),
         ("GET", "/v1/pushes/{id}", Seller, Value::Null),
         ("POST", "/v1/pushes/retry", Seller, json!({ "ids": ["$push"] })),

@@ -206,6 +206,7 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, initial: &str, manual:
     vec![
         page("sales-channel", "/console/sales-channel"),
         page("frequency", "/console/sales-channel/frequency"),
+        page("guard", "/console/sales-channel/guard"),
         page("allocation", "/console/sales-channel/allocation"),
         page("switch-off", "/console/sales-channel/off"),
         page("stores", "/console/stores"),

@@ -5,6 +5,7 @@
 
 mod clock;
 mod delivery;
+mod guard;
 mod held;
 mod incremental;
 mod invariants;

@@ -18,6 +18,7 @@ pub mod allocation;
 pub mod circuit;
 pub mod claim;
 pub mod delivery;
+pub mod explain;
 pub mod guard;
 pub mod ids;
 pub mod ledger;

@@ -108,7 +108,8 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
             continue;
         }
         let schema = ObjectBuilder::new().schema_type(Type::String);
-        let schema = if name == "code" { schema } else { schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid))) };
+        let schema =
+            if matches!(name, "code" | "sku") { schema } else { schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid))) };
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True).schema(Some(schema));
         parameters.push(parameter.build().into());
     }

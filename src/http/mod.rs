@@ -22,6 +22,7 @@ mod columns;
 mod description;
 mod discover;
 mod docs;
+mod explain;
 mod failed_keys;
 mod health;
 mod late;
@@ -110,6 +111,7 @@ routes![
     rules::list_rules,
     stock_events::post_stock_events,
     stock::get_stock,
+    explain::explain_stock,
     syncs::create_sync,
     syncs::list_syncs,
     syncs::get_sync,

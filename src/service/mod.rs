@@ -9,6 +9,7 @@ pub mod connection;
 pub mod daily;
 pub mod delivery;
 pub mod discover;
+pub mod explain;
 pub mod guard;
 pub mod listings;
 pub mod preview;

@@ -56,6 +56,7 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("GET", "/v1/rules", Seller, Value::Null),
         ("POST", "/v1/stock-events", Seller, json!({ "event_id": "x", "sku": "X", "kind": "purchase", "quantity": 1 })),
         ("GET", "/v1/stock", Seller, Value::Null),
+        ("GET", "/v1/stock/{sku}/explain", Seller, Value::Null),
         ("POST", "/v1/syncs", Seller, json!({ "store_ids": ["$store"] })),
         ("GET", "/v1/syncs", Seller, Value::Null),
         ("GET", "/v1/syncs/{id}", Seller, Value::Null),
@@ -79,6 +80,8 @@ pub struct Fixture {
     pub listing: String,
     pub push: String,
     sync: String,
+    /// No other seller has it.
+    sku: String,
 }
 
 pub fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
@@ -92,7 +95,9 @@ pub fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
     until("the sync has finished", || (seller.get(&format!("/v1/syncs/{sync}")).is(200)["state"] == "finished").then_some(()));
     let listing = text(&seller.get(&format!("/v1/stores/{store}/listings")).is(200)["items"][0]["id"]);
     let push = text(&seller.get("/v1/pushes").is(200)["items"][0]["id"]);
-    Fixture { store, listing, push, sync }
+    let sku = format!("SKU-OF-{}", seller.id);
+    seller.put("/v1/skus", &json!([{ "sku": sku }])).is(200);
+    Fixture { store, listing, push, sync, sku }
 }
 
 impl Fixture {
@@ -108,6 +113,7 @@ impl Fixture {
                 .replace("{id}", id)
                 .replace("{key_id}", &seller.key_id)
                 .replace("{code}", "theirs")
+                .replace("{sku}", &self.sku)
                 .replace("{listing_id}", &self.listing),
         )
     }

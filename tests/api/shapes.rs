@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// Asserts that these members are present with these values.
 #[track_caller]
-fn has(value: &Value, members: Value) {
+pub fn has(value: &Value, members: Value) {
     for (name, expected) in members.as_object().unwrap() {
         assert_eq!(&value[name], expected, "{name} of {value}");
     }
@@ -24,7 +24,7 @@ fn is_id(value: &Value) -> bool {
     value.as_str().and_then(|text| uuid::Uuid::parse_str(text).ok()).is_some_and(|id| id.get_version_num() == 7)
 }
 
-fn is_instant(value: &Value) -> bool {
+pub fn is_instant(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.ends_with('Z') && text.parse::<chrono::DateTime<chrono::Utc>>().is_ok())
 }
 
@@ -98,44 +98,6 @@ fn sync_settings_can_be_read_and_changed(backend: Backend) {
     has(&runs["items"][0], json!({ "id": on_again["initial_sync_id"], "kind": "initial" }));
     ada.put("/v1/sync-settings", &json!({ "auto_sync": true })).is(200);
     assert_eq!(ada.get("/v1/syncs").is(200)["items"].as_array().unwrap().len(), 1, "only a change from off to on starts a sync");
-}
-
-fn a_sync_that_waits_for_an_answer_says_why_and_takes_it_once(backend: Backend) {
-    let (api, platform) = (Api::start(backend), Platform::start());
-    let ada = api.seller("Ada");
-    let store = ada.store("corner", platform.address, json!({}));
-    let skus: Vec<String> = (0..12).map(|n| format!("S{n:02}")).collect();
-    ada.pair(&store, &skus.iter().map(String::as_str).collect::<Vec<_>>());
-    let count = |quantity: i64| {
-        let event = |sku: &String| json!({ "event_id": format!("{sku}-{quantity}"), "sku": sku, "kind": "count", "quantity": quantity });
-        ada.post("/v1/stock-events", &skus.iter().map(event).collect()).is(200);
-    };
-    let sync = || ada.post("/v1/syncs", &json!({})).is(202)["id"].as_str().unwrap().to_owned();
-    let until_it_is =
-        |id: &str, state: &str| until(state, || Some(ada.get(&format!("/v1/syncs/{id}")).is(200)).filter(|sync| sync["state"] == state));
-    count(5);
-    let first = sync();
-    assert!(until_it_is(&first, "finished").get("question").is_none());
-    ada.post(&format!("/v1/syncs/{first}/answer"), &json!({ "go": true })).is_problem(409);
-    count(0);
-    let second = sync();
-    let waiting = until_it_is(&second, "waiting_for_answer");
-    has(&waiting, json!({ "total": 0, "done": 0, "finished_at": null, "eta": null }));
-    has(
-        &waiting["question"],
-        json!({ "go": null, "answered_at": null, "guard": { "zero_percent": 30, "units": null }, "stores_omitted": 0 }),
-    );
-    has(&waiting["question"]["stores"][0], json!({ "store_id": store, "showing": 12, "to_zero": 12, "units": 60 }));
-    assert!(is_instant(&waiting["question"]["asked_at"]) && is_instant(&waiting["question"]["answer_by"]), "{waiting}");
-    assert!(waiting["reason"].as_str().unwrap().contains("12 of 12 listings"), "{waiting}");
-    let answer = format!("/v1/syncs/{second}/answer");
-    ada.post(&answer, &json!({})).names(422, "/go");
-    ada.post(&answer, &json!({ "go": "yes" })).names(422, "/go");
-    ada.post(&answer, &json!({ "go": true, "sure": true })).names(422, "/sure");
-    has(&ada.post(&answer, &json!({ "go": true })).is(200), json!({ "id": second, "state": "running" }));
-    ada.post(&answer, &json!({ "go": true })).is(200);
-    ada.post(&answer, &json!({ "go": false })).is_problem(409);
-    has(&until_it_is(&second, "finished")["question"], json!({ "go": true }));
 }
 
 fn warehouses_come_and_go_but_main_stays(backend: Backend) {
@@ -346,7 +308,6 @@ fn first_push(seller: &Caller<'_>, query: &str) -> Option<Value> {
 on_both_backends![
     the_operator_manages_sellers_and_their_keys,
     sync_settings_can_be_read_and_changed,
-    a_sync_that_waits_for_an_answer_says_why_and_takes_it_once,
     warehouses_come_and_go_but_main_stays,
     stores_keep_their_settings_and_hide_their_credentials,
     listings_are_paired_in_bulk_as_json_and_as_csv,

@@ -342,7 +342,7 @@ pub fn text_of(html: &str) -> String {
             _ => {}
         }
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    text.replace("&#39;", "'").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Waits until the page says this; returns its HTML.

@@ -5,6 +5,7 @@
 
 mod clock;
 mod delivery;
+mod explain;
 mod guard;
 mod held;
 mod incremental;

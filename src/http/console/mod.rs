@@ -11,6 +11,7 @@ mod asset_handler;
 mod assets;
 mod changed;
 mod components;
+mod explain;
 mod field;
 mod figures;
 mod form;
@@ -93,6 +94,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/stores/{id}/listings/{listing}/unpair", post().to(stores::unpair))
         .route("/stock", get().to(stock::search))
         .route("/stock/sku", get().to(stock::one))
+        .route("/stock/explain", get().to(explain::page))
         .route("/records", get().to(records::list))
         .route("/records/retry", post().to(records::retry_all))
         .route("/records/pushes/{id}", get().to(record::push))

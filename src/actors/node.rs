@@ -8,7 +8,7 @@ use super::seller::{self, Retired, SellerSupervisor};
 use crate::db::{Place, fleet, pages};
 use crate::domain::leases::{Lease, shard_of};
 use crate::domain::{SellerId, StoreId};
-use crate::service::removal;
+use crate::service::{guard, removal};
 use actix::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -97,6 +97,7 @@ impl Node {
             if db.read(move |conn| fleet::has_runs_too_far_ahead(conn, now)).await? {
                 db.write(move |conn| fleet::reschedule_runs(conn, now)).await?;
             }
+            guard::lapse(&db, now).await?;
             db.read(move |conn| fleet::sellers_with_work(conn, now)).await
         };
         ctx.spawn(found.into_actor(self).map(move |found, node, ctx| {

@@ -11,6 +11,7 @@ use crate::db::{Error, SellerDb, fleet};
 use crate::domain::leases::Lease;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::{SellerId, StoreId};
+use crate::service::guard;
 use actix::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -139,7 +140,7 @@ impl SellerSupervisor {
         self.expand(ctx);
     }
 
-    /// Turns the listings of open runs into pushes, page by page.
+    /// Weighs open runs and turns their listings into pushes, page by page.
     fn expand(&mut self, ctx: &mut Context<Self>) {
         if self.expanding || self.stopping {
             self.expand_again = true;
@@ -147,7 +148,7 @@ impl SellerSupervisor {
         }
         (self.expanding, self.expand_again) = (true, false);
         let (db, now) = (self.db.clone(), self.deps.now());
-        let page = async move { db.write(move |t| t.expand_runs(now)).await };
+        let page = async move { guard::expand(&db, now).await };
         ctx.spawn(page.into_actor(self).map(|page, act, ctx| {
             act.expanding = false;
             match page {

@@ -31,13 +31,14 @@ pub struct Retention {
 pub const PRUNE_STEP: usize = 500;
 
 /// The sellers that are not suspended and have work at `now`: pushes that wait for their time or were interrupted, open
-/// runs, a daily run that is due, stores to check again, listings to look at.
+/// runs that do not wait for an answer, a daily run that is due, stores to check again, listings to look at.
 pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId>> {
     let mut found: Vec<Vec<u8>> =
         on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::due_at.is_not_null()).load(c))?;
     found.extend(on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(is_in_flight()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => push_packs::table.select(push_packs::seller_id).distinct().filter(pack_is_active()).load::<Vec<u8>>(c))?);
-    found.extend(on!(conn, c => sync_runs::table.select(sync_runs::seller_id).distinct().filter(sync_runs::finished_at.is_null()).load::<Vec<u8>>(c))?);
+    found.extend(on!(conn, c => sync_runs::table.select(sync_runs::seller_id).distinct().filter(sync_runs::finished_at.is_null())
+        .filter(sync_runs::answer_by.is_null()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => sync_settings::table.select(sync_settings::seller_id).filter(sync_settings::next_run_at.le(now)).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::probe_at.le(now).or(stores::probe_at.gt(now + PROBE_AFTER))).load::<Vec<u8>>(c))?);
     found.extend(
@@ -48,6 +49,13 @@ pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId
     let suspended: Vec<Vec<u8>> = on!(conn, c => sellers::table.select(sellers::id).filter(sellers::suspended).load(c))?;
     found.retain(|id| !suspended.contains(id));
     found.iter().map(|id| id_of(id, SellerId::from_bytes, "seller_id")).collect()
+}
+
+/// The sellers of runs that have waited too long for an answer.
+pub fn sellers_that_did_not_answer(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId>> {
+    let found: Vec<Vec<u8>> = on!(conn, c => sync_runs::table.select(sync_runs::seller_id).distinct()
+        .filter(sync_runs::answer_by.le(now)).filter(sync_runs::finished_at.is_null()).load(c))?;
+    found.iter().map(|id| id_of(id, SellerId::from_bytes, "sync_runs.seller_id")).collect()
 }
 
 /// Whether sellers' next runs are further ahead than any run can be, because the clock was set back since.

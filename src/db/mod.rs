@@ -18,6 +18,7 @@ mod cure;
 mod database;
 pub mod delivery;
 pub mod error;
+pub mod explain;
 pub mod fault_injection;
 mod files;
 pub mod fleet;

@@ -135,6 +135,14 @@ impl Tenant<'_> {
         runs.iter().map(|id| id_of(id, RunId::from_bytes, "push_packs.run_id")).collect()
     }
 
+    /// The packs of a store that are held.
+    pub(super) fn held_packs(&mut self, store: StoreId) -> Result<Vec<Pack>> {
+        let scope = self.scope();
+        let rows: Vec<PackRow> =
+            on!(self.conn, c => scope.push_packs().filter(push_packs::store_id.eq(store.bytes())).filter(pack_is_held()).load(c))?;
+        read_packs(rows)
+    }
+
     fn packs_of_ids(&mut self, ids: &[Vec<u8>]) -> Result<Vec<Pack>> {
         let scope = self.scope();
         let mut found = Vec::new();

@@ -1,10 +1,14 @@
 //! Sync runs as rows. [`run`](crate::domain::run) decides what happens to a run; here are the statements before and after.
+mod row;
+mod weighing;
+
 use super::connection::{Backend, on};
 use super::kept::kept;
 use super::listings::{Listing, ListingRow};
 use super::schema::{listings, sync_runs};
 use super::sets::among_ids;
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
+use crate::domain::guard::Guard;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::push::{Addressee, Push};
 use crate::domain::run::{Expansion, Overwrites, Progress, progress, supersede_held};
@@ -13,90 +17,11 @@ use crate::domain::targets::{Listed, SellerRules};
 use crate::domain::{ListingId, RunId, Sku, StoreId, Timestamp};
 use chrono::NaiveDate;
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
+use row::{RunRow, filter_from_json, filter_to_json, word_of};
 use std::collections::BTreeMap;
 
 pub use crate::domain::run::{EXPAND_PAGE, Run, RunFilter, RunKind, RunState};
 pub use crate::domain::targets::Extent;
-
-/// A run without the fields that only its expansion needs: its progress and its filter, which may name thousands of SKUs.
-#[derive(Queryable, Selectable, Insertable, Debug)]
-#[diesel(table_name = sync_runs, treat_none_as_default_value = false)]
-struct RunRow {
-    seller_id: Vec<u8>,
-    id: Vec<u8>,
-    kind: String,
-    state: String,
-    store_id: Option<Vec<u8>>,
-    local_date: Option<String>,
-    total: i64,
-    done: i64,
-    failed: i64,
-    expanded: bool,
-    reason: Option<String>,
-    scheduled_for: Option<Timestamp>,
-    started_at: Timestamp,
-    finished_at: Option<Timestamp>,
-}
-
-impl RunRow {
-    fn new(seller_id: Vec<u8>, run: &Run) -> Self {
-        Self {
-            seller_id,
-            id: run.id.bytes(),
-            kind: run.kind.as_str().to_owned(),
-            state: run.state.as_str().to_owned(),
-            store_id: run.store_id.map(|id| id.bytes()),
-            local_date: run.local_date.clone(),
-            total: run.total,
-            done: run.done,
-            failed: run.failed,
-            expanded: run.expanded,
-            reason: run.reason.clone(),
-            scheduled_for: run.scheduled_for,
-            started_at: run.started_at,
-            finished_at: run.finished_at,
-        }
-    }
-
-    fn run(self) -> Result<Run> {
-        let id = id_of(&self.id, RunId::from_bytes, "sync_runs.id")?;
-        let unknown = |column: &str, word: &str| Error::Corrupt(format!("sync_runs {id}: {column} {word} is unknown"));
-        Ok(Run {
-            id,
-            kind: RunKind::ALL.into_iter().find(|kind| kind.as_str() == self.kind).ok_or_else(|| unknown("kind", &self.kind))?,
-            state: RunState::ALL.into_iter().find(|state| state.as_str() == self.state).ok_or_else(|| unknown("state", &self.state))?,
-            store_id: self.store_id.map(|b| id_of(&b, StoreId::from_bytes, "sync_runs.store_id")).transpose()?,
-            local_date: self.local_date,
-            total: self.total,
-            done: self.done,
-            failed: self.failed,
-            expanded: self.expanded,
-            reason: self.reason,
-            scheduled_for: self.scheduled_for,
-            started_at: self.started_at,
-            finished_at: self.finished_at,
-        })
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct FilterJson {
-    store_ids: Option<Vec<StoreId>>,
-    skus: Option<Vec<String>>,
-}
-
-fn filter_to_json(filter: &RunFilter) -> Result<String> {
-    let skus = filter.skus.as_ref().map(|skus| skus.iter().map(ToString::to_string).collect());
-    serde_json::to_string(&FilterJson { store_ids: filter.store_ids.clone(), skus }).map_err(|e| Error::Corrupt(e.to_string()))
-}
-
-fn filter_from_json(text: &str) -> Result<RunFilter> {
-    let corrupt = || Error::Corrupt("sync_runs.filter".to_owned());
-    let json: FilterJson = serde_json::from_str(text).map_err(|_| corrupt())?;
-    let skus = json.skus.map(|skus| skus.iter().map(|sku| Sku::parse(sku).map_err(|_| corrupt())).collect());
-    Ok(RunFilter { store_ids: json.store_ids, skus: skus.transpose()? })
-}
 
 /// The next listings that this filter covers, in the order of their ids.
 macro_rules! covered {
@@ -113,11 +38,22 @@ macro_rules! covered {
     }};
 }
 
+/// What became of the next page of listings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expanded {
+    /// No run has listings left.
+    Nothing,
+    /// They became pushes.
+    Page,
+    /// Their run is to be weighed against these limits first.
+    Unweighed(Expansion, Guard),
+}
+
 impl Tenant<'_> {
     /// Starts a manual or initial run; its listings are counted soon after.
     pub fn start_run(&mut self, kind: RunKind, filter: &RunFilter, now: Timestamp) -> Result<Run> {
         let run = Run::start(kind, now);
-        let (row, filter) = (RunRow::new(self.key(), &run), filter_to_json(filter)?);
+        let (row, filter) = (RunRow::new(self.key(), &run)?, filter_to_json(filter)?);
         self.note(Changed::Configuration);
         on!(self.conn, c => diesel::insert_into(sync_runs::table).values((&row, sync_runs::filter.eq(&filter))).execute(c))?;
         Ok(run)
@@ -127,7 +63,7 @@ impl Tenant<'_> {
     /// seller, store and local date decides, even if other writers were faster.
     pub fn start_daily_run(&mut self, store: StoreId, due: &DueRun, now: Timestamp) -> Result<Option<Run>> {
         let run = Run::daily(store, due, now);
-        let row = RunRow::new(self.key(), &run);
+        let row = RunRow::new(self.key(), &run)?;
         let inserted = on!(self.conn, c => diesel::insert_into(sync_runs::table).values(&row)
             .on_conflict((sync_runs::seller_id, sync_runs::store_id, sync_runs::local_date)).do_nothing().execute(c))?;
         Ok((inserted > 0).then_some(run))
@@ -260,10 +196,17 @@ impl Tenant<'_> {
         rows.into_iter().map(ListingRow::listing).collect()
     }
 
-    /// Turns the next page of listings of some open run into pushes. Returns whether there was such a run.
-    pub fn expand_runs(&mut self, now: Timestamp) -> Result<bool> {
+    /// Turns the next page of listings of some open run into pushes, unless that run has to be weighed first.
+    pub fn expand_runs(&mut self, now: Timestamp) -> Result<Expanded> {
         let scope = self.scope();
-        let Some(mut expansion) = self.next_expansion()? else { return Ok(false) };
+        let Some(mut expansion) = self.next_expansion()? else { return Ok(Expanded::Nothing) };
+        // A former version has begun without weighing.
+        if !expansion.run.weighed && expansion.expanded_to.is_none() {
+            let guard = self.sync_settings()?.guard;
+            if !guard.is_off() {
+                return Ok(Expanded::Unweighed(expansion, guard));
+            }
+        }
         let page = self.next_addressees(&expansion)?;
         let rules = self.seller_rules(&page.iter().map(|to| to.sku.clone()).collect::<Vec<_>>())?;
         let Overwrites { held, packs } = expansion.next_page(page, &rules, now);
@@ -276,8 +219,8 @@ impl Tenant<'_> {
         let (run, expanded_to) = (&expansion.run, expansion.expanded_to.map(|id| id.bytes()));
         on!(self.conn, c => kept(diesel::update(scope.sync_runs().filter(sync_runs::id.eq(run.id.bytes())))
             .set((sync_runs::total.eq(run.total), sync_runs::expanded.eq(run.expanded), sync_runs::expanded_to.eq(expanded_to),
-                sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
-        Ok(true)
+                sync_runs::state.eq(word_of(run.state)), sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
+        Ok(Expanded::Page)
     }
 
     fn next_expansion(&mut self) -> Result<Option<Expansion>> {
@@ -325,7 +268,7 @@ impl Tenant<'_> {
         let mut run = row.run()?;
         run.count(progress, now);
         on!(self.conn, c => kept(diesel::update(one()).set((sync_runs::done.eq(run.done), sync_runs::failed.eq(run.failed),
-            sync_runs::state.eq(run.state.as_str()), sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
+            sync_runs::state.eq(word_of(run.state)), sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
         Ok(())
     }
 

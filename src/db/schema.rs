@@ -39,6 +39,8 @@ diesel::table! {
         timed_since -> BigInt,
         next_run_at -> Nullable<BigInt>,
         create_skus -> Bool,
+        guard_zero_percent -> Nullable<BigInt>,
+        guard_units -> Nullable<BigInt>,
     }
 }
 
@@ -223,6 +225,9 @@ diesel::table! {
         scheduled_for -> Nullable<BigInt>,
         started_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+        weighed -> Bool,
+        question -> Nullable<Text>,
+        answer_by -> Nullable<BigInt>,
     }
 }
 

@@ -4,6 +4,7 @@ use super::schema::{listings, rules, stores, sync_settings};
 use super::sets::among;
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::allocation::{AllocationMode, Share};
+use crate::domain::guard::Guard;
 use crate::domain::schedule::next_run;
 use crate::domain::settings::{Frequency, Rule, SyncSettings, parse_daily_at, parse_timezone};
 use crate::domain::{Sku, StoreId, Timestamp};
@@ -12,7 +13,7 @@ use diesel::upsert::excluded;
 use std::collections::HashMap;
 
 #[derive(Queryable, Insertable, AsChangeset, Selectable, Debug)]
-#[diesel(table_name = sync_settings, treat_none_as_null = true)]
+#[diesel(table_name = sync_settings, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub(super) struct SettingsRow {
     pub(super) seller_id: Vec<u8>,
     auto_sync: bool,
@@ -26,6 +27,8 @@ pub(super) struct SettingsRow {
     timed_since: Timestamp,
     next_run_at: Option<Timestamp>,
     create_skus: bool,
+    guard_zero_percent: Option<i64>,
+    guard_units: Option<i64>,
 }
 
 impl SettingsRow {
@@ -51,6 +54,8 @@ impl SettingsRow {
             timed_since: settings.timed_since,
             next_run_at: settings.is_timed().then(|| next_run(settings, now)),
             create_skus: settings.create_skus,
+            guard_zero_percent: settings.guard.zero_percent,
+            guard_units: settings.guard.units,
         }
     }
 
@@ -74,6 +79,7 @@ impl SettingsRow {
             buffer: self.buffer,
             trigger_on_cancellation: self.trigger_on_cancellation,
             create_skus: self.create_skus,
+            guard: Guard { zero_percent: self.guard_zero_percent, units: self.guard_units },
             timed_since: self.timed_since,
         })
     }

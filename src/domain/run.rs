@@ -2,6 +2,7 @@
 //!
 //! Every listing of a run has a push of its own, at first in a [`Pack`] with others. So a run continues where it was after a
 //! restart, and its progress is counted as its pushes end.
+use super::guard::{Answered, Question};
 use super::pack::{Pack, packs_of};
 use super::push::{Addressee, Push};
 use super::schedule::DueRun;
@@ -51,6 +52,8 @@ impl RunKind {
 pub enum RunState {
     /// Under way.
     Running,
+    /// It would change more than its seller's limits allow: nothing is sent before the seller has answered.
+    WaitingForAnswer,
     /// Every listing was overwritten or failed.
     Finished,
     /// Cancelled.
@@ -61,12 +64,13 @@ pub enum RunState {
 
 impl RunState {
     /// Every state.
-    pub const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Cancelled, Self::Missed];
+    pub const ALL: [Self; 5] = [Self::Running, Self::WaitingForAnswer, Self::Finished, Self::Cancelled, Self::Missed];
 
     /// The word in the interface.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::WaitingForAnswer => "waiting_for_answer",
             Self::Finished => "finished",
             Self::Cancelled => "cancelled",
             Self::Missed => "missed",
@@ -102,8 +106,12 @@ pub struct Run {
     pub done: i64,
     /// Listings whose overwrite was rejected, cancelled or superseded.
     pub failed: i64,
-    /// Whether `total` is final.
+    /// Whether `total` is final. Also true while it waits for an answer: nothing of it is to be turned into pushes then.
     pub expanded: bool,
+    /// Whether it is known that it may begin: it was weighed, and its question, if there was one, answered.
+    pub weighed: bool,
+    /// What it has asked before its first push.
+    pub question: Option<Question>,
     /// Why it is in this state, in plain words.
     pub reason: Option<String>,
     /// When it was due (daily).
@@ -136,6 +144,8 @@ impl Run {
             done: 0,
             failed: 0,
             expanded: false,
+            weighed: false,
+            question: None,
             reason: None,
             scheduled_for: None,
             started_at: now,
@@ -181,13 +191,53 @@ impl Run {
         }
     }
 
+    /// It was weighed: it begins, or waits for the answer to this question.
+    pub fn weigh(&mut self, question: Option<Question>) {
+        if self.has_ended() || self.weighed || self.state == RunState::WaitingForAnswer {
+            return;
+        }
+        match question {
+            None => self.weighed = true,
+            Some(question) => {
+                (self.state, self.expanded, self.reason) = (RunState::WaitingForAnswer, true, Some(question.text()));
+                self.question = Some(question);
+            }
+        }
+    }
+
+    /// The seller's answer to its question: it goes ahead, or ends without a push.
+    pub fn answer(&mut self, go: bool, now: Timestamp) -> Answered {
+        let Some(question) = &mut self.question else { return Answered::NotAsked };
+        if self.state != RunState::WaitingForAnswer {
+            return if question.go == Some(go) { Answered::Repeated } else { Answered::NotAsked };
+        }
+        (question.go, question.answered_at) = (Some(go), Some(now));
+        if go {
+            (self.state, self.expanded, self.weighed, self.reason) = (RunState::Running, false, true, None);
+        } else {
+            self.cancel("Cancelled by your answer. Nothing was sent.", now);
+        }
+        Answered::Taken
+    }
+
+    /// Ends a run whose question nobody has answered in time. Returns whether it did.
+    pub fn lapse(&mut self, now: Timestamp) -> bool {
+        let is_late = self.question.as_ref().is_some_and(|question| question.answer_by <= now);
+        if self.state != RunState::WaitingForAnswer || !is_late {
+            return false;
+        }
+        self.cancel("Nobody answered in time, so nothing was sent. Start another sync if the numbers are right.", now);
+        true
+    }
+
     /// When it will be finished at its pace so far; `None` while that is unknown, and once it has ended.
     pub fn eta(&self, now: Timestamp) -> Option<Timestamp> {
         let ended = self.done + self.failed;
         if self.state != RunState::Running || !self.expanded || ended == 0 {
             return None;
         }
-        let elapsed = i128::from((now - self.started_at).num_milliseconds().max(0));
+        let since = self.question.as_ref().and_then(|question| question.answered_at).unwrap_or(self.started_at);
+        let elapsed = i128::from((now - since).num_milliseconds().max(0));
         let left = elapsed * i128::from((self.total - ended).max(0)) / i128::from(ended);
         Some(now + Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX)))
     }
@@ -252,6 +302,16 @@ pub fn supersede_held(active: Vec<Push>, now: Timestamp) -> (Vec<Push>, Vec<Push
     let mut after = before.clone();
     after.iter_mut().for_each(|push| push.supersede("A later overwrite of the listing is waiting too.", now));
     (before, after)
+}
+
+/// Supersedes the held overwrites of a store that works again, because sending them would change more than its seller's limits
+/// allow: a new run of the same listings asks first. Returns them before and after.
+pub fn supersede_to_ask(held: Vec<Push>, now: Timestamp) -> (Vec<Push>, Vec<Push>) {
+    let mut after = held.clone();
+    after
+        .iter_mut()
+        .for_each(|push| push.supersede("The store works again. A new run of these listings waits for your answer first.", now));
+    (held, after)
 }
 
 /// How many pushes of each run ended between `before` and `after`.

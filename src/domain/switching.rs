@@ -1,6 +1,7 @@
 //! What a change of the sync settings or of a store brings about: what begins, what is held, released or cancelled.
 use super::Timestamp;
 use super::allocation::AllocationMode;
+use super::guard::GuardChange;
 use super::settings::{Frequency, SyncSettings};
 use chrono::NaiveTime;
 use chrono_tz::Tz;
@@ -26,6 +27,8 @@ pub struct SettingsChange {
     pub trigger_on_cancellation: Option<bool>,
     /// Whether stock events create SKUs that do not exist.
     pub create_skus: Option<bool>,
+    /// How much a run may change without asking.
+    pub guard: GuardChange,
     /// Whether switching auto-sync on starts one overwrite of every listing; true when left out.
     pub initial_overwrite: Option<bool>,
 }
@@ -56,6 +59,7 @@ impl SettingsChange {
             buffer: self.buffer.unwrap_or(old.buffer),
             trigger_on_cancellation: self.trigger_on_cancellation.unwrap_or(old.trigger_on_cancellation),
             create_skus: self.create_skus.unwrap_or(old.create_skus),
+            guard: self.guard.apply(old.guard),
             timed_since: old.timed_since,
         };
         if settings == *old {
@@ -189,6 +193,7 @@ mod tests {
             buffer: Some(5),
             trigger_on_cancellation: Some(true),
             create_skus: Some(false),
+            guard: GuardChange { zero_percent: Some(None), units: Some(Some(7)) },
             ..SettingsChange::default()
         };
         let new = change.apply(&settings(false, Frequency::Incremental), NOW).unwrap().settings;
@@ -197,6 +202,7 @@ mod tests {
             (new.allocation_mode, new.buffer, new.trigger_on_cancellation, new.create_skus),
             (AllocationMode::Exclusive, 5, true, false)
         );
+        assert_eq!((new.guard.zero_percent, new.guard.units), (None, Some(7)));
     }
 
     #[test]

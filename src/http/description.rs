@@ -26,12 +26,15 @@ Events are applied in the order in which they are accepted. Say when something h
 arrives late does not undo what happened after it.";
 
 /// A body for each schema of a request, which the service accepts; the page at `/docs` starts with it.
-fn examples() -> [(&'static str, Value); 17] {
+fn examples() -> [(&'static str, Value); 18] {
     [
         ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
         ("NamedKey", json!({ "name": "warehouse system" })),
         ("SellerChange", json!({ "name": "Ada's other shop" })),
-        ("SettingsChange", json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "03:30", "timezone": "Asia/Taipei" })),
+        (
+            "SettingsChange",
+            json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "03:30", "timezone": "Asia/Taipei", "guard": { "zero_percent": 20 } }),
+        ),
         ("NewWarehouse", json!({ "code": "north", "name": "North" })),
         ("WarehouseChange", json!({ "name": "Far north" })),
         (
@@ -55,6 +58,7 @@ fn examples() -> [(&'static str, Value); 17] {
                 "occurred_at": "2026-03-02T12:00:00Z", "note": "Delivery 4711" }),
         ),
         ("NewSync", json!({ "skus": ["MUG-BLUE"], "dry_run": true })),
+        ("SyncGo", json!({ "go": true })),
         ("Retry", json!({ "state": "rejected" })),
         ("NoChoice", json!({})),
     ]
@@ -110,7 +114,8 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
             continue;
         }
         let schema = ObjectBuilder::new().schema_type(Type::String);
-        let schema = if name == "code" { schema } else { schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid))) };
+        let schema =
+            if matches!(name, "code" | "sku") { schema } else { schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid))) };
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True).schema(Some(schema));
         parameters.push(parameter.build().into());
     }

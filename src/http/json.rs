@@ -103,7 +103,8 @@ pub fn quick<T: DeserializeOwned>(bytes: &[u8]) -> Option<Vec<T>> {
 }
 
 /// An object and nothing else; serde would also accept a list of the values in the order of the fields.
-struct Object<T>(T);
+#[derive(Debug, Default)]
+pub(super) struct Object<T>(pub(super) T);
 
 impl<'a, T: Deserialize<'a>> Deserialize<'a> for Object<T> {
     fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Self, D::Error> {

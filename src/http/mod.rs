@@ -24,6 +24,7 @@ mod connections;
 mod description;
 mod discover;
 mod docs;
+mod explain;
 mod failed_keys;
 mod health;
 mod late;
@@ -118,9 +119,11 @@ routes![
     rules::list_rules,
     stock_events::post_stock_events,
     stock::get_stock,
+    explain::explain_stock,
     syncs::create_sync,
     syncs::list_syncs,
     syncs::get_sync,
+    syncs::answer_sync,
     pushes::list_pushes,
     pushes::get_push,
     pushes::retry_pushes,

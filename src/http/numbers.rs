@@ -54,6 +54,11 @@ pub(super) fn optional_whole<'de, D: Deserializer<'de>>(from: D) -> Result<Optio
     Ok(Option::<Wrapped>::deserialize(from)?.map(|Wrapped(value)| value))
 }
 
+/// The same for a field that null changes: `None` only if it is omitted.
+pub(super) fn nullable_whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<i64>>, D::Error> {
+    optional_whole(from).map(Some)
+}
+
 /// Finds one member of an object, and keeps nothing of the others.
 struct Member<'m>(&'m str);
 

@@ -2,9 +2,11 @@
 use super::auth::Caller;
 use super::body::Body;
 use super::error::Problem;
-use super::numbers::optional_whole;
+use super::json::Object;
+use super::numbers::{nullable_whole, optional_whole};
 use super::state::{Answer, State};
 use crate::domain::allocation::AllocationMode;
+use crate::domain::guard;
 use crate::domain::settings::Frequency;
 use crate::service::daily::next_run_of;
 use crate::service::settings::{self, EnteredChange, SettingsView, view};
@@ -23,6 +25,20 @@ pub async fn get_sync_settings(caller: Caller, state: State) -> Answer {
         Ok(view(&settings, next_run_of(t, &settings, now)?))
     });
     Ok(HttpResponse::Ok().json(shown.await?))
+}
+
+/// How much a sync may change without asking. Omitted fields stay as they are; null means no limit.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct GuardChange {
+    /// The largest part of a store's listings that show something which may be set to 0, in percent.
+    #[serde(default, deserialize_with = "nullable_whole")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 100)]
+    zero_percent: Option<Option<i64>>,
+    /// The most units by which the listings of a store may change, up and down together.
+    #[serde(default, deserialize_with = "nullable_whole")]
+    #[schema(value_type = Option<i64>, minimum = 0)]
+    units: Option<Option<i64>>,
 }
 
 /// A change of the sync settings; omitted fields stay as they are.
@@ -51,6 +67,8 @@ pub(super) struct SettingsChange {
     trigger_on_cancellation: Option<bool>,
     /// Whether stock events create SKUs that do not exist; otherwise such events are rejected.
     create_skus: Option<bool>,
+    #[schema(value_type = Option<GuardChange>)]
+    guard: Option<Object<GuardChange>>,
     /// Whether switching auto-sync on starts with one overwrite of every listing; true by default. Has an effect only
     /// when `auto_sync` changes from off to on.
     initial_overwrite: Option<bool>,
@@ -81,7 +99,8 @@ pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answ
 impl From<SettingsChange> for EnteredChange {
     fn from(change: SettingsChange) -> Self {
         let SettingsChange { auto_sync, frequency, daily_at, timezone, catch_up_hours, allocation_mode, buffer, .. } = change;
-        let SettingsChange { trigger_on_cancellation, create_skus, initial_overwrite, .. } = change;
+        let SettingsChange { trigger_on_cancellation, create_skus, guard, initial_overwrite, .. } = change;
+        let Object(GuardChange { zero_percent, units }) = guard.unwrap_or_default();
         Self {
             auto_sync,
             frequency,
@@ -92,6 +111,7 @@ impl From<SettingsChange> for EnteredChange {
             buffer,
             trigger_on_cancellation,
             create_skus,
+            guard: guard::GuardChange { zero_percent, units },
             initial_overwrite,
         }
     }

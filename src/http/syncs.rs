@@ -5,7 +5,9 @@ use super::error::Problem;
 use super::request::{Page, PageQuery, id_cursor, limit, query};
 use super::state::{Answer, State};
 use crate::db::runs::{Run, RunKind, RunState};
+use crate::domain::guard::Question;
 use crate::domain::{RunId, StoreId, Timestamp};
+use crate::service::guard;
 use crate::service::preview::{Preview, preview};
 use crate::service::syncs::{self, Wanted};
 use actix_web::web::Path;
@@ -38,6 +40,9 @@ pub(super) struct SyncAnswer {
     /// Why it is in this state, in plain words.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What it has asked before its first push, in the state `waiting_for_answer` or before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    question: Option<Question>,
     started_at: Timestamp,
     finished_at: Option<Timestamp>,
 }
@@ -57,6 +62,7 @@ impl SyncAnswer {
             local_date: run.local_date,
             scheduled_for: run.scheduled_for,
             reason: run.reason,
+            question: run.question,
             started_at: run.started_at,
             finished_at: run.finished_at,
         }
@@ -109,5 +115,25 @@ pub async fn list_syncs(caller: Caller, state: State, request: HttpRequest) -> A
 pub async fn get_sync(caller: Caller, state: State, id: Path<RunId>) -> Answer {
     let id = id.into_inner();
     let run = caller.db.read(move |t| t.run(id)).await?;
+    Ok(HttpResponse::Ok().json(SyncAnswer::new(run, state.now())))
+}
+
+/// The answer to what a sync has asked before its first push.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SyncGo {
+    /// Whether to go ahead; otherwise the sync ends without having sent anything.
+    go: bool,
+}
+
+/// Answers a sync in the state `waiting_for_answer`, which would set more listings to 0, or change more units, than the seller's
+/// `guard` allows. The same answer again changes nothing; any other later one is a conflict.
+#[utoipa::path(tag = "syncs", security(("seller_key" = [])), request_body = SyncGo,
+    responses((status = 200, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[post("/v1/syncs/{id}/answer")]
+pub async fn answer_sync(caller: Caller, state: State, id: Path<RunId>, body: Body) -> Answer {
+    let SyncGo { go } = body.object().await?;
+    let run = guard::answer(&state.service, &caller, id.into_inner(), go).await?;
     Ok(HttpResponse::Ok().json(SyncAnswer::new(run, state.now())))
 }

@@ -27,9 +27,7 @@ use counters::Counters;
 use counters::outcome_label;
 pub use exchange::MaySend;
 use exchange::is_too_large;
-use replies::{
-    HALVINGS_AT_ONCE, MOST_HALVINGS, fresh, halvings, nothing_sent, read_outcome, reason_of, with_halvings,
-};
+use replies::{HALVINGS_AT_ONCE, MOST_HALVINGS, fresh, halvings, nothing_sent, read_outcome, reason_of, with_halvings};
 pub(super) use replies::{read_renewal, read_variants};
 pub use sent::Sent;
 

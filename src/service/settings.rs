@@ -8,6 +8,7 @@ use crate::db::pushes::CancelScope;
 use crate::db::runs::{RunFilter, RunKind};
 use crate::db::stores::Store;
 use crate::domain::allocation::AllocationMode;
+use crate::domain::guard::{Guard, GuardChange};
 use crate::domain::problem::Checks;
 use crate::domain::settings::{Frequency, MAX_CATCH_UP_HOURS, MAX_RULE_UNITS, SyncSettings, parse_daily_at, parse_timezone};
 use crate::domain::switching::SettingsChange;
@@ -31,6 +32,8 @@ pub struct SettingsView {
     trigger_on_cancellation: bool,
     /// Whether stock events create SKUs that do not exist.
     create_skus: bool,
+    /// How much a sync may change without asking.
+    guard: Guard,
     /// When the next daily run is due, if there will be one.
     next_run_at: Option<Timestamp>,
     /// The initial overwrite that this change started.
@@ -50,6 +53,7 @@ pub fn view(settings: &SyncSettings, next_run_at: Option<Timestamp>) -> Settings
         buffer: settings.buffer,
         trigger_on_cancellation: settings.trigger_on_cancellation,
         create_skus: settings.create_skus,
+        guard: settings.guard,
         next_run_at,
         initial_sync_id: None,
     }
@@ -76,6 +80,8 @@ pub struct EnteredChange {
     pub trigger_on_cancellation: Option<bool>,
     /// Whether stock events create SKUs that do not exist.
     pub create_skus: Option<bool>,
+    /// How much a sync may change without asking.
+    pub guard: GuardChange,
     /// See [`SettingsChange::initial_overwrite`].
     pub initial_overwrite: Option<bool>,
 }
@@ -91,6 +97,8 @@ impl EnteredChange {
         let timezone = self.timezone.as_deref().and_then(|text| checks.take("/timezone", parse_timezone(text)));
         checks.within("/catch_up_hours", self.catch_up_hours, 0, MAX_CATCH_UP_HOURS);
         checks.within("/buffer", self.buffer, 0, MAX_RULE_UNITS);
+        checks.within("/guard/zero_percent", self.guard.zero_percent.flatten(), 0, 100);
+        checks.within("/guard/units", self.guard.units.flatten(), 0, MAX_RULE_UNITS);
         checks.done()?;
         Ok(SettingsChange {
             auto_sync: self.auto_sync,
@@ -102,6 +110,7 @@ impl EnteredChange {
             buffer: self.buffer,
             trigger_on_cancellation: self.trigger_on_cancellation,
             create_skus: self.create_skus,
+            guard: self.guard,
             initial_overwrite: self.initial_overwrite,
         })
     }

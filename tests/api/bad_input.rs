@@ -21,6 +21,7 @@ fn routes_with_bodies(seller: &str, store: &str) -> Vec<(&'static str, String, b
         ("PUT", "/v1/rules".to_owned(), true),
         ("POST", "/v1/stock-events".to_owned(), false),
         ("POST", "/v1/syncs".to_owned(), false),
+        ("POST", "/v1/syncs/0198a0b2-0000-7000-8000-000000000000/answer".to_owned(), false),
         ("POST", "/v1/pushes/retry".to_owned(), false),
     ]
 }
@@ -110,10 +111,18 @@ fn sellers_settings_warehouses_and_skus_name_each_bad_field(backend: Backend) {
             ("trigger_on_cancellation", vec![json!("no")]),
             ("create_skus", vec![json!(1)]),
             ("initial_overwrite", vec![json!(1)]),
+            ("guard", vec![json!(30), json!([])]),
+            ("guard/zero_percent", vec![json!(-1), json!(101), json!("30"), json!(0.5)]),
+            ("guard/units", vec![json!(-1), json!(1_000_000_000_001_i64), json!("3")]),
+            ("guard/percent", vec![json!(3)]),
             ("colour", vec![json!("red")]),
         ] {
             for value in values {
-                ada.put("/v1/sync-settings", &json!({ "auto_sync": true, field: value })).names(422, &format!("/{field}"));
+                let change = match field.split_once('/') {
+                    Some((outer, inner)) => json!({ "auto_sync": true, outer: { inner: value } }),
+                    None => json!({ "auto_sync": true, field: value }),
+                };
+                ada.put("/v1/sync-settings", &change).names(422, &format!("/{field}"));
             }
         }
         ada.put("/v1/sync-settings", &json!({ "daily_at": "25:00", "timezone": "Nowhere", "buffer": -1 })).names(422, "/buffer");

@@ -140,6 +140,8 @@ fn the_sample_body_of_every_request_passes_validation() {
                 let answer = caller.send_as(&method.to_uppercase(), &address, media_type, body.as_bytes());
                 // The sample store answers nothing, so it cannot be searched.
                 let fits = answer.status < 300 || (path.ends_with("/discover") && answer.status == 409);
+                // There is no run that has asked.
+                let fits = fits || (path.ends_with("/answer") && answer.status == 404);
                 assert!(fits, "{method} {path} answered {} to its own sample {body}: {}", answer.status, answer.text());
                 assert!(!body.contains("additionalProp"), "{body}");
                 tried += 1;

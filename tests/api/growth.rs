@@ -285,23 +285,23 @@ fn routes() -> Vec<(String, Growth)> {
             // Endless; see `look_of_a_stream`. And not about any seller.
             "/v1/stream" | "/metrics" => {}
             "/v1/stock" => found.push("/v1/stock?sku=S000001".to_owned()),
-            path if is_paged => found.push(format!("{path}?limit=10")),
+            path if is_paged => found.push(format!("{}?limit=10", path.replace("{sku}", "S000001"))),
             path => found.push(path.to_owned()),
         }
     }
-    for filter in ["state=rejected", "state=confirmed", "sku=S000001"] {
-        found.push(format!("/v1/pushes?limit=10&{filter}"));
+    for more in ["pushes?state=rejected", "pushes?state=confirmed", "pushes?sku=S000001", "skus?unpaired=true"] {
+        found.push(format!("/v1/{more}&limit=10"));
     }
-    found.push("/v1/skus?unpaired=true&limit=10".to_owned());
     let growth = |path: &str| if GROWING.contains(&path) { Growth::WithRows } else { Growth::Constant };
     let mut found: Vec<_> = found.into_iter().map(|path| (path.clone(), growth(&path))).collect();
     // The pages, too, from their table.
     let table = include_str!("../../src/http/console/mod.rs");
     let pages = table.lines().filter(|line| line.contains(", get()")).filter_map(|line| line.split('"').nth(1));
-    let pages = pages.filter(|page| !matches!(*page, "" | "/" | "/sign-in") && !page.starts_with("/assets"));
+    let pages = pages.filter(|page| !matches!(*page, "" | "/" | "/sign-in" | "/stock/explain") && !page.starts_with("/assets"));
     found.extend(pages.map(|page| (if page == "/stock/sku" { "/stock/sku?sku=S000001" } else { page }, Growth::WithRows)).map(page));
     for more in [
         "/stock?search=zzz",
+        "/stock/explain?sku=S000001",
         "/stores/{id}?search=zzz",
         "/records?show=runs",
         "/records?show=changes",

@@ -62,9 +62,11 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("GET", "/v1/rules", Seller, Value::Null),
         ("POST", "/v1/stock-events", Seller, json!({ "event_id": "x", "sku": "X", "kind": "purchase", "quantity": 1 })),
         ("GET", "/v1/stock", Seller, Value::Null),
+        ("GET", "/v1/stock/{sku}/explain", Seller, Value::Null),
         ("POST", "/v1/syncs", Seller, json!({ "store_ids": ["$store"] })),
         ("GET", "/v1/syncs", Seller, Value::Null),
         ("GET", "/v1/syncs/{id}", Seller, Value::Null),
+        ("POST", "/v1/syncs/{id}/answer", Seller, json!({ "go": false })),
         ("GET", "/v1/pushes", Seller, Value::Null),
         ("GET", "/v1/pushes/{id}", Seller, Value::Null),
         ("POST", "/v1/pushes/retry", Seller, json!({ "ids": ["$push"] })),
@@ -84,6 +86,8 @@ pub struct Fixture {
     pub listing: String,
     pub push: String,
     sync: String,
+    /// No other seller has it.
+    sku: String,
 }
 
 pub fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
@@ -97,7 +101,9 @@ pub fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
     until("the sync has finished", || (seller.get(&format!("/v1/syncs/{sync}")).is(200)["state"] == "finished").then_some(()));
     let listing = text(&seller.get(&format!("/v1/stores/{store}/listings")).is(200)["items"][0]["id"]);
     let push = text(&seller.get("/v1/pushes").is(200)["items"][0]["id"]);
-    Fixture { store, listing, push, sync }
+    let sku = format!("SKU-OF-{}", seller.id);
+    seller.put("/v1/skus", &json!([{ "sku": sku }])).is(200);
+    Fixture { store, listing, push, sync, sku }
 }
 
 impl Fixture {
@@ -114,6 +120,7 @@ impl Fixture {
                 .replace("{key_id}", &seller.key_id)
                 .replace("{code}", "theirs")
                 .replace("{platform}", "shopify")
+                .replace("{sku}", &self.sku)
                 .replace("{listing_id}", &self.listing),
         )
     }

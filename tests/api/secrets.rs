@@ -27,7 +27,7 @@ fn a_secret_that_is_sent_as_a_name_is_not_repeated() {
         for (template, item) in DOCUMENT["paths"].as_object().unwrap() {
             let caller = if template.starts_with("/admin") { &operator } else { &ada };
             let id = if template.starts_with("/admin") { &ada.id } else { &store };
-            let path = template.replace("{code}", "main").replace("{id}", id);
+            let path = template.replace("{code}", "main").replace("{id}", id).replace("{sku}", "A");
             for (method, operation) in item.as_object().unwrap() {
                 let (method, what) = (method.to_uppercase(), format!("{method} {template}"));
                 let lists = operation["parameters"].as_array().into_iter().flatten().any(|p| p["in"] == "query");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// Asserts that these members are present with these values.
 #[track_caller]
-fn has(value: &Value, members: Value) {
+pub fn has(value: &Value, members: Value) {
     for (name, expected) in members.as_object().unwrap() {
         assert_eq!(&value[name], expected, "{name} of {value}");
     }
@@ -24,7 +24,7 @@ fn is_id(value: &Value) -> bool {
     value.as_str().and_then(|text| uuid::Uuid::parse_str(text).ok()).is_some_and(|id| id.get_version_num() == 7)
 }
 
-fn is_instant(value: &Value) -> bool {
+pub fn is_instant(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.ends_with('Z') && text.parse::<chrono::DateTime<chrono::Utc>>().is_ok())
 }
 
@@ -74,10 +74,10 @@ fn sync_settings_can_be_read_and_changed(backend: Backend) {
     let api = Api::start(backend);
     let ada = api.seller("Ada");
     let first = json!({ "auto_sync": false, "frequency": "incremental", "daily_at": "03:30", "timezone": "Asia/Taipei", "catch_up_hours": 4,
-        "allocation_mode": "shared", "buffer": 0, "trigger_on_cancellation": false, "create_skus": true });
+        "allocation_mode": "shared", "buffer": 0, "trigger_on_cancellation": false, "create_skus": true, "guard": { "zero_percent": 30, "units": null } });
     has(&ada.get("/v1/sync-settings").is(200), first);
     let all = json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "23:59", "timezone": "America/St_Johns", "catch_up_hours": 0,
-        "allocation_mode": "exclusive", "buffer": 7, "trigger_on_cancellation": true, "create_skus": false });
+        "allocation_mode": "exclusive", "buffer": 7, "trigger_on_cancellation": true, "create_skus": false, "guard": { "zero_percent": null, "units": 500 } });
     let mut change = all.clone();
     change["initial_overwrite"] = json!(false);
     let changed = ada.put("/v1/sync-settings", &change).is(200);
@@ -88,6 +88,8 @@ fn sync_settings_can_be_read_and_changed(backend: Backend) {
     has(&got, all);
     assert_eq!(ada.put("/v1/sync-settings", &got).is(200), got, "what a GET answered can be sent back");
     has(&ada.put("/v1/sync-settings", &json!({})).is(200), json!({ "buffer": 7, "auto_sync": true }));
+    let one = ada.put("/v1/sync-settings", &json!({ "guard": { "zero_percent": 0 } })).is(200);
+    has(&one, json!({ "guard": { "zero_percent": 0, "units": 500 } }));
 
     ada.put("/v1/sync-settings", &json!({ "auto_sync": false })).is(200);
     let on_again = ada.put("/v1/sync-settings", &json!({ "auto_sync": true })).is(200);

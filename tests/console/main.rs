@@ -13,6 +13,7 @@
 
 #[path = "../support/database.rs"]
 mod database;
+mod guard;
 mod notices;
 mod pages;
 mod scene;

@@ -1,42 +1,7 @@
 //! What a new seller has to be told: what is wrong with a store, what differs, what a run covered, what was changed.
-use crate::support::{OPERATOR_KEY, World};
+use crate::support::{OPERATOR_KEY, World, event, text_of, until_page_says};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// The text of a page without its tags.
-fn text_of(html: &str) -> String {
-    let mut text = String::new();
-    let mut inside = true;
-    for c in html.chars() {
-        match c {
-            '<' => inside = false,
-            '>' => {
-                inside = true;
-                text.push(' ');
-            }
-            _ if inside => text.push(c),
-            _ => {}
-        }
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Waits until the page says this; returns its HTML.
-async fn until_page_says(world: &World, cookie: &str, path: &str, words: &str) -> String {
-    for _ in 0..200 {
-        let (_, html) = world.page(cookie, path).await;
-        if text_of(&html).contains(words) {
-            return html;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{path} does not say {words:?}: {}", text_of(&world.page(cookie, path).await.1));
-}
-
-async fn event(world: &World, key: &str, id: &str, kind: &str, sku: &str, quantity: i64) {
-    let event = json!({"event_id": id, "sku": sku, "kind": kind, "quantity": quantity});
-    world.call("POST", "/v1/stock-events", key, event).await;
-}
 
 #[actix_web::test]
 async fn a_store_says_the_worst_that_is_true_with_its_number_and_a_notice_leads_there() {

@@ -206,6 +206,7 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, initial: &str, manual:
     vec![
         page("sales-channel", "/console/sales-channel"),
         page("frequency", "/console/sales-channel/frequency"),
+        page("guard", "/console/sales-channel/guard"),
         page("allocation", "/console/sales-channel/allocation"),
         page("switch-off", "/console/sales-channel/off"),
         page("stores", "/console/stores"),
@@ -223,6 +224,8 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, initial: &str, manual:
         page("stock", "/console/stock"),
         page("stock-none", "/console/stock?search=kettle"),
         page("sku", "/console/stock/sku?sku=CHAIR-ASH"),
+        page("explain", "/console/stock/explain?sku=CHAIR-ASH"),
+        page("explain-store", format!("/console/stock/explain?sku=MUG-BLUE&store={shopify}")),
         page("sku-mug", "/console/stock/sku?sku=MUG-BLUE"),
         page("records", "/console/records"),
         page("records-rejected", "/console/records?state=rejected"),

@@ -337,3 +337,39 @@ impl WebDriverCompatibleCommand for DevTools {
         (Method::POST, Some(json!({ "cmd": self.command, "params": self.parameters }).to_string()))
     }
 }
+
+/// The text of a page without its tags.
+pub fn text_of(html: &str) -> String {
+    let mut text = String::new();
+    let mut inside = true;
+    for c in html.chars() {
+        match c {
+            '<' => inside = false,
+            '>' => {
+                inside = true;
+                text.push(' ');
+            }
+            _ if inside => text.push(c),
+            _ => {}
+        }
+    }
+    text.replace("&#39;", "'").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Waits until the page says this; returns its HTML.
+pub async fn until_page_says(world: &World, cookie: &str, path: &str, words: &str) -> String {
+    for _ in 0..200 {
+        let (_, html) = world.page(cookie, path).await;
+        if text_of(&html).contains(words) {
+            return html;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{path} does not say {words:?}: {}", text_of(&world.page(cookie, path).await.1));
+}
+
+/// Records one stock event.
+pub async fn event(world: &World, key: &str, id: &str, kind: &str, sku: &str, quantity: i64) {
+    let event = json!({"event_id": id, "sku": sku, "kind": kind, "quantity": quantity});
+    world.call("POST", "/v1/stock-events", key, event).await;
+}

@@ -5,6 +5,8 @@
 
 mod clock;
 mod delivery;
+mod explain;
+mod guard;
 mod held;
 mod incremental;
 mod invariants;

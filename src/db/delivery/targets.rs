@@ -39,7 +39,7 @@ impl Tenant<'_> {
     }
 
     /// As [`Self::targets_of`], for listings that are known to be paired like this.
-    pub(super) fn targets_of_paired(&mut self, paired: &[&Addressee]) -> Result<HashMap<ListingId, Option<i64>>> {
+    pub(in crate::db) fn targets_of_paired(&mut self, paired: &[&Addressee]) -> Result<HashMap<ListingId, Option<i64>>> {
         let mut skus: Vec<String> = paired.iter().map(|to| to.sku.clone()).collect();
         skus.sort_unstable();
         skus.dedup();

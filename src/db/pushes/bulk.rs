@@ -143,7 +143,8 @@ impl Tenant<'_> {
     }
 
     /// [`Push::release_with_store`] for every push of this store, and clears the note of refused credentials. A paused
-    /// store stays held until it is resumed: the caller saves `paused` first.
+    /// store stays held until it is resumed: the caller saves `paused` first. Overwrites of runs that would change more than the
+    /// seller's limits allow give way to a run that asks.
     pub fn release_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         self.note(Changed::Configuration);
         let scope = self.scope();
@@ -153,6 +154,7 @@ impl Tenant<'_> {
         if self.store(store)?.paused {
             return Ok(0);
         }
+        self.ask_before_release(store, now)?;
         let packed = self.release_packs(store, now)?;
         Ok(packed
             + on!(self.conn, c => diesel::update(scope.pushes()

@@ -1,6 +1,7 @@
 //! A run from its start to its end, and how its pushes are counted.
 use super::*;
 use crate::domain::allocation::Share;
+use crate::domain::guard::{Guard, Weighing};
 use crate::domain::push::PushState::{self, *};
 use crate::domain::settings::{Rule, StoreRules, SyncSettings};
 use chrono::NaiveDate;
@@ -44,7 +45,7 @@ fn pushes_of(overwrites: &Overwrites) -> Vec<Push> {
 fn kinds_and_states_have_the_words_of_the_interface() {
     assert_eq!(RunKind::ALL.map(RunKind::as_str), ["manual", "daily", "initial"]);
     assert_eq!(RunKind::ALL.map(RunKind::is_automatic), [false, true, true]);
-    assert_eq!(RunState::ALL.map(RunState::as_str), ["running", "finished", "cancelled", "missed"]);
+    assert_eq!(RunState::ALL.map(RunState::as_str), ["running", "waiting_for_answer", "finished", "cancelled", "missed"]);
 }
 
 #[test]
@@ -197,4 +198,52 @@ proptest! {
             prop_assert_eq!(run.state == RunState::Finished, ended(true) + ended(false) == pushes.len());
         }
     }
+}
+
+/// A run that has asked whether it may set 60 of 60 listings to 0.
+fn asking() -> Run {
+    let mut weighing = Weighing::default();
+    let shop = StoreId::new(at(0));
+    (0..60).for_each(|_| weighing.add(shop, 1, Some(0)));
+    weighing.showing(shop, 60);
+    let mut run = Run::start(RunKind::Daily, at(1));
+    run.weigh(weighing.question(Guard::default(), at(2)));
+    run
+}
+
+#[test]
+fn a_run_that_asks_has_nothing_to_expand_until_it_may_go_ahead() {
+    let mut run = asking();
+    assert_eq!((run.state, run.expanded, run.weighed, run.has_ended()), (RunState::WaitingForAnswer, true, false, false));
+    assert_eq!(run.reason.as_deref(), Some("Nothing has been sent yet: 60 of 60 listings that show stock now would be set to 0."));
+    assert_eq!(run.answer(true, at(5_000)), Answered::Taken);
+    assert_eq!((run.state, run.expanded, run.weighed, run.reason.clone()), (RunState::Running, false, true, None));
+    assert_eq!(run.answer(true, at(6_000)), Answered::Repeated);
+    assert_eq!(run.answer(false, at(6_000)), Answered::NotAsked);
+    let answered = run.question.clone().unwrap();
+    assert_eq!((answered.go, answered.answered_at), (Some(true), Some(at(5_000))));
+    let again = run.clone();
+    run.weigh(answered.into());
+    assert_eq!(run, again, "it is not asked twice");
+    (run.expanded, run.total, run.done) = (true, 10, 5);
+    assert_eq!(run.eta(at(6_000)), Some(at(7_000)), "the time that it waited is not part of its pace");
+}
+
+#[test]
+fn a_run_ends_when_the_answer_is_no_or_when_nobody_answers() {
+    let mut refused = asking();
+    assert_eq!(refused.answer(false, at(9)), Answered::Taken);
+    assert_eq!((refused.state, refused.finished_at), (RunState::Cancelled, Some(at(9))));
+    assert_eq!(refused.answer(false, at(10)), Answered::Repeated);
+    let late = asking().question.unwrap().answer_by;
+    let mut forgotten = asking();
+    assert!(!forgotten.lapse(late - Duration::from_millis(1)) && forgotten.lapse(late) && !forgotten.lapse(late));
+    assert_eq!((forgotten.state, forgotten.finished_at), (RunState::Cancelled, Some(late)));
+    assert_eq!(forgotten.answer(true, late), Answered::NotAsked);
+    let mut light = Run::start(RunKind::Manual, at(1));
+    light.weigh(None);
+    assert_eq!(
+        (light.state, light.weighed, light.answer(true, at(2)), light.lapse(at(3))),
+        (RunState::Running, true, Answered::NotAsked, false)
+    );
 }

@@ -223,6 +223,8 @@ pub(super) struct RunRow {
     pub finished: Option<Stamp>,
     pub reason: Option<String>,
     pub took: Option<String>,
+    /// Whether it waits for the seller's answer.
+    pub waiting: bool,
 }
 
 #[derive(Template)]
@@ -279,6 +281,7 @@ impl RunRow {
     pub fn new(frame: &Frame, run: Run, held: i64, stores: String) -> Self {
         let state = match run.state {
             RunState::Running => Badge::new("Running", "wait"),
+            RunState::WaitingForAnswer => Badge::new("Waiting for your answer", "warn"),
             RunState::Finished if run.failed > 0 => Badge::new("Finished with failures", "warn"),
             RunState::Finished => Badge::new("Finished", "good"),
             RunState::Cancelled => Badge::new("Canceled", "quiet"),
@@ -286,6 +289,7 @@ impl RunRow {
         };
         Self {
             id: run.id.to_string(),
+            waiting: run.state == RunState::WaitingForAnswer,
             kind: run_kind(run.kind),
             stores,
             state,

@@ -13,9 +13,11 @@ mod changed;
 mod components;
 mod connect;
 mod connected;
+mod explain;
 mod field;
 mod figures;
 mod form;
+mod guard;
 mod manual_sync;
 mod operator;
 mod page;
@@ -73,6 +75,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/sales-channel/frequency", post().to(sales_channel::frequency))
         .route("/sales-channel/allocation", get().to(allocation::page))
         .route("/sales-channel/allocation", post().to(allocation::save))
+        .route("/sales-channel/guard", get().to(guard::page))
+        .route("/sales-channel/guard", post().to(guard::save))
         .route("/stores", get().to(stores::list))
         .route("/stores/new", get().to(store_form::new_page))
         .route("/stores/new", post().to(store_form::create))
@@ -94,11 +98,13 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/stores/{id}/listings/{listing}/unpair", post().to(stores::unpair))
         .route("/stock", get().to(stock::search))
         .route("/stock/sku", get().to(stock::one))
+        .route("/stock/explain", get().to(explain::page))
         .route("/records", get().to(records::list))
         .route("/records/retry", post().to(records::retry_all))
         .route("/records/pushes/{id}", get().to(record::push))
         .route("/records/pushes/{id}/retry", post().to(records::retry_one))
         .route("/records/runs/{id}", get().to(record::run))
+        .route("/records/runs/{id}/answer", post().to(guard::answer))
         .route("/manual-sync", get().to(manual_sync::page))
         .route("/manual-sync/preview", post().to(manual_sync::preview_page))
         .route("/manual-sync/overwrite", post().to(manual_sync::overwrite))

@@ -1,5 +1,6 @@
 //! One record: a push, or a run with the pushes that failed.
 use super::components::{RunRow, run_kind, stores_text};
+use super::guard::QuestionPart;
 use super::page::{Frame, PageAnswer};
 use super::records::{PushRow, by_id};
 use super::session::SellerVisit;
@@ -90,6 +91,7 @@ struct RunPage<'a> {
     here: &'static str,
     run: RunRow,
     pushes: Vec<PushRow>,
+    question: Option<QuestionPart>,
     running: bool,
 }
 
@@ -107,7 +109,8 @@ pub(super) async fn run(visit: SellerVisit, id: Path<RunId>) -> PageAnswer {
     let stores = by_id(stores);
     let frame = &visit.frame;
     let covered = stores_text(of_run.get(&run.id), |id| stores.get(id).map(|store| store.name().to_owned()));
+    let question = QuestionPart::of(frame, &run, &stores);
     let run = RunRow::new(frame, run, held, covered);
     let pushes = failed.into_iter().map(|push| PushRow::new(frame, push, &stores)).collect();
-    frame.page(&RunPage { frame, here: "records", running: run.progress.running, run, pushes })
+    frame.page(&RunPage { frame, here: "records", running: run.progress.running || run.waiting, question, run, pushes })
 }

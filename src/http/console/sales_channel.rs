@@ -3,6 +3,7 @@
 use super::components::{RunRow, StoreRow, extent_text, stores_text};
 use super::field::Field;
 use super::form::Posted;
+use super::guard;
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
 use super::session::SellerVisit;
 use super::show;
@@ -65,6 +66,7 @@ struct SalesChannelPage<'a> {
     daily_at: String,
     zone: String,
     extent: String,
+    guard: String,
     nothing_listed: bool,
     runs_ahead: Vec<NextRun>,
     split: Split,
@@ -115,6 +117,7 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
         daily_at: settings.daily_at.format("%H:%M").to_string(),
         zone: show::zone_name(settings.timezone, frame.now),
         extent: extent_text(facts.extent),
+        guard: guard::text_of(settings.guard),
         nothing_listed: facts.extent.listings == 0,
         runs_ahead: if settings.is_timed() {
             runs_ahead(settings.daily_at, settings.timezone, state.clock.now(), facts.last_date)

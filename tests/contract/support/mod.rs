@@ -21,6 +21,7 @@ use stocktide::db::sealing::Sealer;
 use stocktide::db::stores::Store;
 use stocktide::db::{self, Db, SellerDb};
 use stocktide::domain::allocation::{AllocationMode, Share};
+use stocktide::domain::guard::GuardChange;
 use stocktide::domain::push::{Push, PushKind, PushState, Record};
 use stocktide::domain::settings::{Frequency, Rule, SyncSettings, parse_daily_at};
 use stocktide::domain::stock::{EventKind, StockEvent};
@@ -408,6 +409,7 @@ impl Seller<'_> {
             buffer: Some(new.buffer),
             trigger_on_cancellation: Some(new.trigger_on_cancellation),
             create_skus: Some(new.create_skus),
+            guard: GuardChange { zero_percent: Some(new.guard.zero_percent), units: Some(new.guard.units) },
             initial_overwrite: initial,
         };
         let caller = Caller { db: service.db.seller(self.id), name: "contract".to_owned() };

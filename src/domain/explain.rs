@@ -1,0 +1,329 @@
+//! Why a listing shows what it shows: the formula of its target with its inputs, what was sent to it, and the events behind
+//! what is available, each with what it left.
+//!
+//! Events are kept without the levels that they led to. So the levels are followed backwards, from what is available now: each
+//! event is taken off again. A count says what there was, not what there had been, so before the newest count of a warehouse
+//! its levels are not known any more, and nothing is claimed about them.
+use super::allocation::{AllocationMode, ListingRules, targets};
+use super::ledger::InCount;
+use super::push::{Push, Record};
+use super::stock::{EventKind, Levels, StockEvent};
+use super::{Timestamp, WarehouseCode};
+use std::collections::BTreeMap;
+
+/// The inputs of a target and what they lead to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Formula {
+    /// Units available in the warehouses that the store ships from.
+    pub available: Levels,
+    /// Units kept back.
+    pub buffer: i64,
+    /// The sum of `available` less `buffer`, not below 0.
+    pub pool: i64,
+    /// The part of the pool that the allocation gives to the listing's store, before the threshold and the maximum.
+    pub part: i64,
+    /// What the listing should show.
+    pub target: i64,
+}
+
+/// The formulas of all listings of one SKU, in the order given.
+pub fn formulas(mode: AllocationMode, levels: &Levels, listings: &[ListingRules]) -> Vec<Formula> {
+    let unlimited: Vec<ListingRules> =
+        listings.iter().map(|rules| ListingRules { threshold: None, max_shown: None, ..rules.clone() }).collect();
+    let parts = targets(mode, levels, &unlimited);
+    let formula = |((rules, part), target): ((&ListingRules, i64), i64)| {
+        let feeds = |code: &WarehouseCode| rules.warehouses.as_ref().is_none_or(|codes| codes.contains(code));
+        Formula {
+            available: levels.iter().filter(|(code, _)| feeds(code)).map(|(code, level)| (code.clone(), *level)).collect(),
+            buffer: rules.buffer,
+            pool: rules.pool(levels),
+            part,
+            target,
+        }
+    };
+    listings.iter().zip(parts).zip(targets(mode, levels, listings)).map(formula).collect()
+}
+
+/// An event as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastEvent {
+    /// The event.
+    pub event: StockEvent,
+    /// When it was recorded.
+    pub accepted_at: Timestamp,
+    /// The parts of it that a count contained already.
+    pub in_count: InCount,
+}
+
+impl PastEvent {
+    /// How it changed available by warehouse; empty for a count that has set it.
+    pub fn effect(&self) -> Vec<(WarehouseCode, i64)> {
+        if self.event.kind == EventKind::Count {
+            return Vec::new();
+        }
+        let in_count = |code: &WarehouseCode| if *code == self.event.warehouse { self.in_count.here } else { self.in_count.there };
+        let mut deltas = self.event.deltas(&Levels::new());
+        deltas.retain(|(code, _)| !in_count(code));
+        deltas
+    }
+
+    /// The warehouse in which it has set available to what was counted.
+    fn sets(&self) -> Option<&WarehouseCode> {
+        (self.event.kind == EventKind::Count && !self.in_count.here).then_some(&self.event.warehouse)
+    }
+}
+
+/// Available by warehouse at some time; `None` where that is not known any more.
+pub type KnownLevels = BTreeMap<WarehouseCode, Option<i64>>;
+
+/// Follows the levels of one SKU backwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay(KnownLevels);
+
+impl Replay {
+    /// Starts with what is available now.
+    pub fn new(now: &Levels) -> Self {
+        Self(now.iter().map(|(code, level)| (code.clone(), Some(*level))).collect())
+    }
+
+    /// The levels at the time that it has come back to.
+    pub fn levels(&self) -> &KnownLevels {
+        &self.0
+    }
+
+    /// The same, if all of them are known.
+    pub fn all_levels(&self) -> Option<Levels> {
+        self.0.iter().map(|(code, level)| Some((code.clone(), (*level)?))).collect()
+    }
+
+    /// Goes back to before these events, which were recorded in the same instant, in an order that is not known any more.
+    pub fn go_back_over(&mut self, together: &[PastEvent]) {
+        for (code, delta) in together.iter().flat_map(PastEvent::effect) {
+            let level = self.0.entry(code).or_insert(Some(0));
+            *level = level.map(|level| level.saturating_sub(delta));
+        }
+        for code in together.iter().filter_map(PastEvent::sets) {
+            self.0.insert(code.clone(), None);
+        }
+    }
+}
+
+/// What was sent to a listing, and what it showed last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// The number that the newest confirmed overwrite has set; `None` if there was none, or it is not kept any more.
+    pub set_to: Option<i64>,
+    /// When that was confirmed.
+    pub set_at: Option<Timestamp>,
+    /// The sum of the increases that were confirmed since.
+    pub increased_by: i64,
+    /// How many those were.
+    pub increases: i64,
+    /// What the listing showed last.
+    pub shown: Option<i64>,
+    /// What it should show.
+    pub target: i64,
+    /// Whether it is pushed to at all.
+    pub pushed: bool,
+}
+
+impl Sent {
+    /// What these confirmed pushes to one listing have sent, as far as they come after the newest overwrite among them.
+    pub fn of(confirmed: Vec<Push>) -> Self {
+        let mut records: Vec<Record> = confirmed.into_iter().map(Push::into_record).collect();
+        // One after the other is sent to a listing, so they were confirmed in the order in which they were applied.
+        records.sort_unstable_by_key(|push| (push.confirmed_at, push.id));
+        let mut sent = Self::default();
+        for push in records {
+            let units = push.quantity.unwrap_or_default();
+            if push.kind.is_overwrite() {
+                sent = Self { set_to: Some(units), set_at: push.confirmed_at, ..Self::default() };
+            } else {
+                (sent.increased_by, sent.increases) = (sent.increased_by.saturating_add(units), sent.increases + 1);
+            }
+        }
+        sent
+    }
+
+    /// What the listing would show if nothing but the service had changed it.
+    pub fn sum(&self) -> Option<i64> {
+        self.set_to.map(|set_to| set_to.saturating_add(self.increased_by))
+    }
+
+    /// By how much the store itself has changed it since: below 0 for sales.
+    pub fn changed_in_store(&self) -> Option<i64> {
+        Some(self.shown?.saturating_sub(self.sum()?))
+    }
+
+    /// Why it shows what it shows, in plain words.
+    pub fn text(&self) -> String {
+        let units = |number: i64| if number.abs() == 1 { format!("{number} unit") } else { format!("{number} units") };
+        let Some(shown) = self.shown else {
+            return "What the store shows is not known: it was neither overwritten nor read yet.".to_owned();
+        };
+        let increases = match self.increases {
+            0 => String::new(),
+            1 => format!(", then increased by {} once", self.increased_by),
+            times => format!(", then increased by {} in {times} steps", self.increased_by),
+        };
+        let mut text = match self.set_to {
+            Some(set_to) => format!("It was set to {set_to}{increases}."),
+            None if self.increases > 0 => {
+                format!("It was never overwritten, as far as records go back, and has been increased by {}.", self.increased_by)
+            }
+            None => "Nothing was sent to it, as far as records go back.".to_owned(),
+        };
+        match self.changed_in_store() {
+            Some(0) | None => {}
+            Some(fall @ ..0) => text.push_str(&format!(" The store itself has lowered that by {} since, as sales do.", units(-fall))),
+            Some(rise) => text.push_str(&format!(" The store itself has raised that by {} since.", units(rise))),
+        }
+        text.push_str(&format!(" It showed {shown} when last known."));
+        if self.pushed && shown != self.target {
+            let more = if shown < self.target { "below" } else { "above" };
+            text.push_str(&format!(
+                " That is {} {more} its target; an overwrite would set it.",
+                units((shown.saturating_sub(self.target)).abs())
+            ));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::allocation::Share;
+    use crate::domain::push::{Addressee, PushState};
+    use crate::domain::{EventId, ListingId, Sku, StoreId};
+    use proptest::prelude::*;
+
+    fn code(name: &str) -> WarehouseCode {
+        WarehouseCode::parse(name).unwrap()
+    }
+
+    fn event(kind: EventKind, quantity: i64, in_count: InCount) -> PastEvent {
+        let to_warehouse = (kind == EventKind::Transfer).then(|| code("east"));
+        let event = StockEvent {
+            event_id: EventId::parse("e").unwrap(),
+            sku: Sku::parse("A").unwrap(),
+            kind,
+            quantity,
+            warehouse: WarehouseCode::main(),
+            to_warehouse,
+            occurred_at: None,
+            note: None,
+        };
+        PastEvent { event, accepted_at: Timestamp::default(), in_count }
+    }
+
+    fn rules(share: i64) -> ListingRules {
+        let share = Share::from_hundredths(share);
+        ListingRules { share, buffer: 2, threshold: None, max_shown: None, sync_enabled: true, warehouses: None }
+    }
+
+    #[test]
+    fn a_formula_has_every_number_that_leads_to_the_target() {
+        let levels = Levels::from([(WarehouseCode::main(), 40), (code("east"), 12)]);
+        let east_only = ListingRules { warehouses: Some(vec![code("east")]), max_shown: Some(4), ..rules(10_000) };
+        let found = formulas(AllocationMode::Shared, &levels, &[rules(3000), east_only]);
+        assert_eq!((found[0].pool, found[0].part, found[0].target), (50, 15, 15));
+        let expected = Formula { available: Levels::from([(code("east"), 12)]), buffer: 2, pool: 10, part: 10, target: 4 };
+        assert_eq!(found[1], expected);
+    }
+
+    #[test]
+    fn the_levels_of_the_past_follow_from_those_of_the_present_back_to_the_newest_count() {
+        let mut replay = Replay::new(&Levels::from([(WarehouseCode::main(), 7), (code("east"), 5)]));
+        let main = |replay: &Replay| replay.levels()[&WarehouseCode::main()];
+        let none = InCount::default();
+        replay.go_back_over(&[event(EventKind::Sale, 3, none)]);
+        assert_eq!(main(&replay), Some(10));
+        replay.go_back_over(&[event(EventKind::Transfer, 4, none)]);
+        assert_eq!((main(&replay), replay.levels()[&code("east")]), (Some(14), Some(1)));
+        replay.go_back_over(&[
+            event(EventKind::Purchase, 9, InCount { here: true, there: false }),
+            event(EventKind::Count, 2, InCount { here: true, there: false }),
+        ]);
+        assert_eq!(replay.all_levels(), Some(Levels::from([(WarehouseCode::main(), 14), (code("east"), 1)])), "a count had these already");
+        replay.go_back_over(&[event(EventKind::Count, 14, none)]);
+        assert_eq!((main(&replay), replay.levels()[&code("east")], replay.all_levels()), (None, Some(1), None));
+        replay.go_back_over(&[event(EventKind::Sale, 1, none)]);
+        assert_eq!(main(&replay), None, "and stays unknown");
+    }
+
+    #[test]
+    fn what_a_listing_shows_is_explained_in_a_few_sentences() {
+        let sent = Sent { set_to: Some(10), increased_by: 5, increases: 2, shown: Some(12), target: 20, pushed: true, ..Sent::default() };
+        assert_eq!((sent.sum(), sent.changed_in_store()), (Some(15), Some(-3)));
+        assert_eq!(
+            sent.text(),
+            "It was set to 10, then increased by 5 in 2 steps. The store itself has lowered that by 3 units since, as sales do. \
+             It showed 12 when last known. That is 8 units below its target; an overwrite would set it."
+        );
+        let exact = Sent { set_to: Some(4), shown: Some(4), target: 4, pushed: true, ..Sent::default() };
+        assert_eq!(exact.text(), "It was set to 4. It showed 4 when last known.");
+        let raised = Sent { shown: Some(5), increases: 1, increased_by: 1, target: 5, ..exact };
+        assert_eq!(raised.text(), "It was set to 4, then increased by 1 once. It showed 5 when last known.");
+        let edited = Sent { shown: Some(5), pushed: false, ..exact };
+        assert_eq!(edited.text(), "It was set to 4. The store itself has raised that by 1 unit since. It showed 5 when last known.");
+        assert!(Sent::default().text().contains("not known"));
+        let blind = Sent { shown: Some(3), increases: 3, increased_by: 3, target: 3, ..Sent::default() };
+        assert!(blind.text().starts_with("It was never overwritten") && blind.sum().is_none());
+    }
+
+    #[test]
+    fn what_was_sent_counts_from_the_newest_overwrite_on() {
+        let shop = StoreId::new(Timestamp::default());
+        let to = || Addressee {
+            store_id: shop,
+            listing_id: ListingId::new(Timestamp::default()),
+            sku: "A".into(),
+            external_id: "A".into(),
+            extra: None,
+        };
+        let confirmed = |overwrites: bool, units: i64, at: i64| {
+            let at = Timestamp::from_millis(at);
+            let made = if overwrites { Push::overwrite(to(), at, None, None, false) } else { Push::increase(to(), units, at, false) };
+            Push::from_record(Record {
+                state: PushState::Confirmed,
+                quantity: Some(units),
+                due_at: None,
+                confirmed_at: Some(at),
+                ..made.into_record()
+            })
+            .unwrap()
+        };
+        let sent = Sent::of(vec![
+            confirmed(false, 4, 7),
+            confirmed(false, 1, 3),
+            confirmed(true, 10, 5),
+            confirmed(true, 9, 2),
+            confirmed(false, 2, 8),
+        ]);
+        assert_eq!((sent.set_to, sent.set_at, sent.increased_by, sent.increases), (Some(10), Some(Timestamp::from_millis(5)), 6, 2));
+        let never_set = Sent::of(vec![confirmed(false, 4, 7)]);
+        assert_eq!((never_set.set_to, never_set.increased_by), (None, 4));
+    }
+
+    fn any_event() -> impl Strategy<Value = PastEvent> {
+        use EventKind::{Adjustment, Cancellation, Purchase, Return, Sale, Transfer};
+        let kind = prop_oneof![Just(Adjustment), Just(Cancellation), Just(Purchase), Just(Return), Just(Sale), Just(Transfer)];
+        (kind, 1i64..50, any::<bool>(), any::<bool>())
+            .prop_map(|(kind, quantity, here, there)| event(kind, quantity, InCount { here, there }))
+    }
+
+    proptest! {
+        #[test]
+        fn going_back_over_what_was_applied_leads_to_where_it_began(main in -50i64..50, events in proptest::collection::vec(any_event(), 0..12)) {
+            let began = Levels::from([(WarehouseCode::main(), main), (code("east"), 3)]);
+            let mut levels = began.clone();
+            for (code, delta) in events.iter().flat_map(PastEvent::effect) {
+                *levels.entry(code).or_default() += delta;
+            }
+            let mut replay = Replay::new(&levels);
+            events.iter().rev().for_each(|event| replay.go_back_over(std::slice::from_ref(event)));
+            prop_assert_eq!(replay.all_levels(), Some(began));
+        }
+    }
+}

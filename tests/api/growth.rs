@@ -21,11 +21,9 @@ use stocktide::domain::Timestamp;
 const SIZES: [usize; 3] = [1000, 2000, 4000];
 /// Rows for each of a seller's stores, of which there may be a thousand at most.
 const ROWS_PER_STORE: usize = 100;
-/// Every request is measured this often and the least counts, as work in the background may fall into it, at one size or another.
-const ROUNDS: usize = 3;
-/// The same for what causes such work itself.
-const ROUNDS_OF_CHANGES: usize = 10;
-/// What may be there at one size and not at another, such as the wider nodes of a deeper index.
+/// How often a read is measured, and a change, which causes work in the background itself: the least counts.
+const ROUNDS: [usize; 2] = [3, 10];
+/// What may differ, such as the wider nodes of a deeper index.
 const SLACK: Cost = Cost { steps: 600, statements: 4, bytes: 600 };
 
 /// Answers that may grow with the seller or the service, though they are not pages for people.
@@ -386,8 +384,8 @@ fn what_a_page_costs_does_not_grow_faster_than_its_rows_and_one_page_of_a_list_n
         for (index, (path, _, costs)) in costs.iter_mut().enumerate() {
             let path = path.clone();
             costs.push(match OTHERS.get(index.wrapping_sub(routes)) {
-                None => grown.cost(ROUNDS, |grown| grown.get(&path)),
-                Some((_, _, ask)) => grown.cost(ROUNDS_OF_CHANGES, ask),
+                None => grown.cost(ROUNDS[0], |grown| grown.get(&path)),
+                Some((_, _, ask)) => grown.cost(ROUNDS[1], ask),
             });
         }
     }

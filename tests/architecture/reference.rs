@@ -69,7 +69,7 @@ fn dead_paths(files: &[File], exists: impl Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for file in files.iter().filter(|file| file.path.ends_with(".md") && !file.path.contains('/')) {
         for (index, line) in file.text.lines().enumerate() {
-            let words = line.split(|c: char| c.is_whitespace() || "`()[],;:*".contains(c)).map(|word| word.trim_end_matches(['.', '/']));
+            let words = line.split(|c: char| c.is_whitespace() || "`()[],;:*#".contains(c)).map(|word| word.trim_end_matches(['.', '/']));
             let paths =
                 words.filter(|word| ["src/", "tests/", "migrations/", "benches/", ".ci/"].iter().any(|start| word.starts_with(start)));
             let wanted = paths.filter(|path| !EXAMPLES.iter().any(|example| path.contains(example)));

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
-use stocktide::actors::{self, Deps, Handle, Running};
+use stocktide::actors::{self, Deps, Handle};
 use stocktide::clock::Clock;
 use stocktide::db::ledger::{EventResult, NewEvent, RecordRequest};
 use stocktide::db::listings::NewListing;
@@ -24,7 +24,7 @@ use stocktide::domain::stock::{EventKind, StockEvent};
 use stocktide::domain::{EventId, KeyId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
-use stocktide::service::connection::{Credentials, Renewals, seal};
+use stocktide::service::connection::{Credentials, seal};
 use stocktide::simulator::in_process::InProcess;
 use stocktide::simulator::shopee::{NewShop, Tokens};
 use stocktide::simulator::{Faults, Rate, Simulator};
@@ -68,16 +68,7 @@ impl World {
         let sealer = Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap());
         let transport = Arc::new(InProcess::new(platform.clone(), clock.clone()));
         let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
-        let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
-        let deps = Deps {
-            db: db.clone(),
-            client,
-            clock: clock.clone(),
-            sealer: Arc::clone(&sealer),
-            renewals,
-            settings: actors::Settings::default(),
-            running: Running::default(),
-        };
+        let deps = Deps::new(db.clone(), client, clock.clone(), Arc::clone(&sealer), actors::Settings::default());
         let handle = Handle::start(Arc::new(deps), 0);
         let now = clock.now();
         let (id, store) = (SellerId::new(now), StoreId::new(now));

@@ -121,6 +121,7 @@ async fn a_manual_sync_is_previewed_and_then_overwrites_every_quantity() {
     world.store(&key, "full", 100, &["A", "B"], 10).await;
     world.store(&key, "half", 50, &["A"], 10).await;
     world.call("POST", "/v1/stock-events", &key, json!({"event_id": "none", "sku": "B", "kind": "count", "quantity": 0})).await;
+    world.call("PUT", "/v1/rules", &key, json!([{"sku": "B", "buffer": 1}])).await;
     world.platform.set_quantity("full", "item-A", 10);
     world.platform.set_quantity("full", "item-B", 4);
     browser.sign_in(&world, &key).await;
@@ -138,7 +139,7 @@ async fn a_manual_sync_is_previewed_and_then_overwrites_every_quantity() {
         texts.push(row.text().await.unwrap().split_whitespace().collect::<Vec<_>>().join(" "));
     }
     // The listing that will go to 0 is listed first. Columns: SKU, store, shown, target, change.
-    assert_eq!(texts, ["B full 4 0 −4", "A full 10 10 0", "A half 0 5 +5"]);
+    assert_eq!(texts, ["B full 4 0 by a rule of this SKU −4", "A full 10 10 0", "A half 0 5 +5"]);
     assert_eq!(world.platform.quantity("full", "item-B"), 4, "a preview sends nothing");
 
     browser.press("Overwrite now").await;

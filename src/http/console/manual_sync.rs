@@ -4,6 +4,7 @@ use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
 use super::session::SellerVisit;
 use super::show::{self, Stamp, count, query_value, units};
 use crate::db::stores::Store;
+use crate::domain::allocation::DecidedBy;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::names::shortened;
 use crate::domain::{Sku, StoreId};
@@ -96,6 +97,8 @@ struct PreviewRow {
     from: &'static str,
     shown_at: Option<Stamp>,
     target: String,
+    /// The rule by which it differs from what the store's other listings show.
+    decided_by: Option<&'static str>,
     change: Option<String>,
     to_zero: bool,
     same: bool,
@@ -117,6 +120,11 @@ impl PreviewRow {
             },
             shown_at: item.shown_at.filter(|_| item.shown_from == ShownFrom::LastKnown).map(|at| frame.stamp(at)),
             target: units(item.target),
+            decided_by: match item.decided_by {
+                DecidedBy::Listing => Some("by a rule of this SKU in this store"),
+                DecidedBy::Sku => Some("by a rule of this SKU"),
+                DecidedBy::Store | DecidedBy::Seller => None,
+            },
             change: item.change.map(show::change),
         }
     }

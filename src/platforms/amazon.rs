@@ -221,12 +221,11 @@ impl Platform for Amazon {
             return None;
         }
         let host = base(store, TOKEN_HOST);
-        let fields = [
-            ("grant_type", "refresh_token"),
-            ("refresh_token", secret("refresh_token")?),
-            ("client_id", secret("client_id")?),
-            ("client_secret", secret("client_secret")?),
-        ];
+        let (grant, token) = match secret("auth_code") {
+            Some(code) => ("authorization_code", ("code", code)),
+            None => ("refresh_token", ("refresh_token", secret("refresh_token")?)),
+        };
+        let fields = [("grant_type", grant), token, ("client_id", secret("client_id")?), ("client_secret", secret("client_secret")?)];
         Some(oauth::form(format!("{host}/auth/o2/token"), &fields))
     }
 
@@ -304,6 +303,7 @@ fn read_result(store: &StoreConnection, item: &CallItem, reply: &Reply) -> Optio
     }
 }
 
+pub mod authorize;
 #[cfg(test)]
 mod tests;
 mod wire;

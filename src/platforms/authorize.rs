@@ -46,6 +46,11 @@ impl App {
     pub(super) fn test_server(&self, shop: &str) -> Option<String> {
         self.base_url.as_ref().map(|url| url.replace("{shop}", &percent(shop)).trim_end_matches('/').to_owned())
     }
+
+    /// The address of the platform's server: the test server's, or else `own`.
+    pub(super) fn host(&self, own: &str) -> String {
+        self.test_server("").unwrap_or_else(|| own.to_owned())
+    }
 }
 
 /// A field that somebody fills in.
@@ -67,6 +72,21 @@ impl Entry {
     /// A field for any text that must be there.
     pub(super) const fn text(name: &'static str, label: &'static str, help: &'static str) -> Self {
         Self { name, label, help, choices: &[], required: true }
+    }
+
+    /// The same with a choice of values.
+    pub(super) const fn choice(
+        name: &'static str,
+        label: &'static str,
+        help: &'static str,
+        choices: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self { name, label, help, choices, required: true }
+    }
+
+    /// The same, but it may be missing.
+    pub(super) const fn optional(self) -> Self {
+        Self { required: false, ..self }
     }
 }
 
@@ -143,7 +163,9 @@ pub trait Consent: Send + Sync {
     fn app_fields(&self) -> Option<&'static [Entry]>;
     /// What the seller enters before leaving for the consent page.
     fn asked(&self) -> &'static [Entry];
-    /// The same in its usual form, or what is wrong with it. `given` has values for the required fields of [`Self::asked`].
+    /// The parameters that the shop's server sends apart from the visitor, who comes back later: its keys. Empty where it sends none.
+    fn keys_sent_apart(&self) -> &'static [&'static str];
+    /// What the seller has entered in its usual form, or what is wrong with it. `given` has values for the required fields of [`Self::asked`].
     ///
     /// # Errors
     /// All the bad fields, each named by its pointer.

@@ -33,12 +33,14 @@ use base64::engine::general_purpose::STANDARD;
 use chrono_tz::Tz;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use wire::{Distribution, FoundAvailability, FoundItem, InventoryItems, OfferQuantity, PriceQuantity, Requests, ShipToLocation, Sku};
+use wire::{
+    Distribution, FoundAvailability, FoundItem, InventoryItems, OfferQuantity, PriceQuantity, REDIRECT_NAME, Requests, SCOPE,
+    ShipToLocation, Sku,
+};
 
 const INVENTORY: &str = "sell/inventory/v1";
 const PRODUCTION: &str = "https://api.ebay.com";
 const SANDBOX: &str = "https://api.sandbox.ebay.com";
-const SCOPE: &str = "https://api.ebay.com/oauth/api_scope/sell.inventory";
 const MAX_ITEMS: usize = 25;
 /// Calls per application to this API in a day (unconfirmed; reportedly the default until eBay has reviewed the
 /// application).
@@ -98,6 +100,7 @@ impl Platform for Ebay {
         Check::new(store, Need::Optional)
             .word("environment", Need::Optional, &["production", "sandbox"])
             .text("merchant_location_key", Need::Optional)
+            .text(REDIRECT_NAME, Need::Optional)
             .calls_per_day()
             .secret("refresh_token", Need::Required)
             .secret("client_id", Need::Required)
@@ -213,7 +216,10 @@ impl Platform for Ebay {
         if !refused && secret("access_token").is_some() && !expires_soon(store, stamp) {
             return None;
         }
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", secret("refresh_token")?), ("scope", SCOPE)];
+        let fields = match secret("auth_code") {
+            Some(code) => [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", store.setting(REDIRECT_NAME)?)],
+            None => [("grant_type", "refresh_token"), ("refresh_token", secret("refresh_token")?), ("scope", SCOPE)],
+        };
         let client = basic(secret("client_id")?, secret("client_secret")?);
         Some(oauth::form(format!("{}/identity/v1/oauth2/token", host(store)), &fields).secret_header("authorization", client))
     }
@@ -325,6 +331,7 @@ impl Entry {
     }
 }
 
+pub mod authorize;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -21,7 +21,9 @@
 //! name (`UNCONFIRMED`) would go unnoticed: check one listing after the first push to a store with warehouses. Code `0` may
 //! come with failures in `detail`; whatever is not listed there was written. A quantity cannot fall below what campaigns
 //! lock. What an adjustment below zero does is unconfirmed.
+pub mod authorize;
 mod codes;
+mod requests;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -30,13 +32,14 @@ use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnectio
 use super::check::{Check, Need};
 use super::codes::{Class, UNKNOWN_CODE, by_status, find, item, outcome, renewal, said, text, unreadable};
 use super::connector::{AppLimit, Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, calls_per_day, listing_or_store_setting, page_size, rate_limit, required, whole};
-use super::sign::{expires_soon, hmac_sha256, percent, with_access_token};
+use super::fields::{calls_per_day, listing_or_store_setting, page_size, rate_limit, whole};
+use super::sign::{expires_soon, note_refresh_end, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use crate::domain::quota::{DailyQuota, Refill};
 use codes::{CODES, EDIT, PAIR, WAREHOUSE};
-use secrecy::{ExposeSecret, SecretString};
+use requests::{HOSTS, SELLER, api, signed};
+use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 use wire::{Envelope, InFailed, InItem, InPage, InSku, InTokens};
 
@@ -50,15 +53,6 @@ struct Unconfirmed {
 }
 const UNCONFIRMED: Unconfirmed = Unconfirmed { warehouse_quantity: "Quantity", token_lifetime_s: 7 * 86_400 };
 
-/// Hosts by region.
-const HOSTS: [(&str, &str); 6] = [
-    ("sg", "https://api.lazada.sg/rest"),
-    ("th", "https://api.lazada.co.th/rest"),
-    ("my", "https://api.lazada.com.my/rest"),
-    ("vn", "https://api.lazada.vn/rest"),
-    ("ph", "https://api.lazada.com.ph/rest"),
-    ("id", "https://api.lazada.co.id/rest"),
-];
 const TOKEN_HOST: &str = "https://auth.lazada.com/rest";
 /// At most 50 calls in any second: the burst plus one second's refill.
 const RATE: RateLimit = RateLimit { per_second: 45.0, burst: 5 };
@@ -71,8 +65,6 @@ const UPDATE: &str = "/product/stock/sellable/update";
 const ADJUST: &str = "/product/stock/sellable/adjust";
 const ITEM: &str = "/product/item/get";
 const ITEMS: &str = "/products/get";
-/// "GetSeller": the seller whose token it is.
-const SELLER: &str = "/seller/get";
 const TOKEN_CREATE: &str = "/auth/token/create";
 const TOKEN_REFRESH: &str = "/auth/token/refresh";
 
@@ -83,52 +75,6 @@ const WAREHOUSE_CODE: &str = "warehouse_code";
 /// The connector for Lazada.
 #[derive(Debug)]
 pub struct Lazada;
-
-/// Signs the parameters, which are sorted by name and not yet encoded.
-fn sign(secret: &SecretString, path: &str, parameters: &BTreeMap<&str, String>) -> String {
-    let pairs: String = parameters.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
-    hex::encode_upper(hmac_sha256(secret.expose_secret().as_bytes(), format!("{path}{pairs}").as_bytes()))
-}
-
-fn encoded(parameters: &BTreeMap<&str, String>) -> String {
-    parameters.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect::<Vec<_>>().join("&")
-}
-
-/// A request with all its parameters signed. The call's own parameters go in the query of a GET or the form of a POST.
-fn signed(
-    store: &StoreConnection,
-    host: &str,
-    path: &str,
-    token: Option<&SecretString>,
-    own: BTreeMap<&'static str, String>,
-    method: Method,
-    stamp: &Stamp,
-) -> Result<Request, String> {
-    let mut common = BTreeMap::from([
-        ("app_key", required(store, "app_key")?.to_owned()),
-        ("timestamp", stamp.now.timestamp_millis().to_string()),
-        ("sign_method", "sha256".to_owned()),
-    ]);
-    common.extend(token.map(|token| ("access_token", token.expose_secret().to_owned())));
-    let mut all = common.clone();
-    all.extend(own.clone());
-    common.insert("sign", sign(store.secret("app_secret")?, path, &all));
-    let host = base(store, host);
-    if method == Method::Get {
-        common.extend(own);
-        return Ok(Request::get(format!("{host}{path}?{}", encoded(&common))));
-    }
-    let mut request = Request::get(format!("{host}{path}?{}", encoded(&common)));
-    (request.method, request.body) = (method, Some(encoded(&own)));
-    Ok(request.header("content-type", "application/x-www-form-urlencoded;charset=utf-8"))
-}
-
-fn api(store: &StoreConnection, path: &str, own: BTreeMap<&'static str, String>, method: Method, stamp: &Stamp) -> Result<Request, String> {
-    let region = store.setting("region");
-    let [(_, default), ..] = HOSTS;
-    let host = HOSTS.iter().find(|(name, _)| region == Some(name)).map_or(default, |(_, host)| host);
-    signed(store, host, path, Some(store.secret("access_token")?), own, method, stamp)
-}
 
 fn xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&apos;")
@@ -378,6 +324,7 @@ impl Platform for Lazada {
         let mut credentials = with_access_token(store, &access, lifetime_s, stamp);
         if let Some(refresh) = tokens.refresh_token {
             credentials.insert("refresh_token".to_owned(), refresh.into());
+            note_refresh_end(&mut credentials, tokens.refresh_expires_in, stamp);
         }
         credentials.remove("auth_code");
         Renewal::Renewed(credentials)

@@ -20,6 +20,7 @@
 //! accepts the old one for a while is unconfirmed).
 //!
 //! `requests` builds and signs the calls; `outcomes` reads the replies, with the table in `codes`.
+pub mod authorize;
 mod codes;
 mod cursor;
 mod fields;
@@ -34,7 +35,7 @@ use super::check::{Check, Need};
 use super::codes::{find, renewal, said, unreadable};
 use super::connector::{Facts, Platform, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use super::fields::{number, page_size, rate_limit};
-use super::sign::{expires_soon, with_access_token};
+use super::sign::{expires_soon, note_refresh_end, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, Outcome};
 use codes::CODES;
@@ -52,6 +53,8 @@ const MAX_MODELS: usize = 50;
 const ITEMS_PAGE: usize = 40;
 /// The lifetime of an access token, in seconds, if the reply does not state it.
 const ACCESS_LIFETIME_S: i64 = 4 * 3600;
+/// The lifetime of a refresh token, in seconds. No reply states it.
+const REFRESH_LIFETIME_S: i64 = 30 * 86_400;
 
 /// The Shopee connector.
 #[derive(Debug)]
@@ -215,6 +218,7 @@ impl Platform for Shopee {
         };
         let mut credentials = with_access_token(store, &access, tokens.expire_in.unwrap_or(ACCESS_LIFETIME_S), stamp);
         credentials.insert("refresh_token".to_owned(), refresh.into());
+        note_refresh_end(&mut credentials, Some(REFRESH_LIFETIME_S), stamp);
         credentials.remove("auth_code");
         Renewal::Renewed(credentials)
     }

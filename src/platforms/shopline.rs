@@ -22,6 +22,8 @@
 //!
 //! Quirks: IDs are strings of up to 64 characters. Only the calls for tokens are signed. Unconfirmed facts are in
 //! `UNCONFIRMED`; it is also unconfirmed whether a negative result is refused.
+pub mod authorize;
+mod requests;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -32,12 +34,13 @@ use super::codes::Class::{Listing, Location, SignIn, Soon, Store, Throttled, Tok
 use super::codes::by_status;
 use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, listing_or_store_setting, page_size, rate_limit, required};
+use super::fields::{listing_or_store_setting, page_size, rate_limit};
 use super::lenient::Units;
 use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use chrono::{DateTime, Utc};
+use requests::{api, host};
 use secrecy::ExposeSecret;
 use std::time::Duration;
 use wire::{InErrors, InLevel, InLevels, InProduct, InProducts, InToken, OutLevel};
@@ -53,7 +56,6 @@ const UNCONFIRMED: Unconfirmed = Unconfirmed { throttled: Duration::from_millis(
 
 /// A shop's products, with the fields that are needed.
 const PRODUCTS: &str = "products/products.json?fields=id,title,variants";
-const VERSION: &str = "v20260601";
 const RATE: RateLimit = RateLimit { per_second: 4.0, burst: 40 };
 /// Products per page.
 const PRODUCTS_PAGE: usize = 50;
@@ -96,22 +98,6 @@ const CODES: &[Row] = &[
 /// The SHOPLINE connector.
 #[derive(Debug)]
 pub struct Shopline;
-
-fn host(store: &StoreConnection) -> Result<String, String> {
-    match store.base_url {
-        Some(_) => Ok(base(store, "").to_owned()),
-        None => Ok(format!("https://{}.myshopline.com", required(store, "handle")?)),
-    }
-}
-
-fn api(store: &StoreConnection, method: Method, path: &str) -> Result<Request, String> {
-    let version = store.setting("api_version").unwrap_or(VERSION);
-    let mut request = Request::get(format!("{}/admin/openapi/{version}/{path}", host(store)?))
-        .header("content-type", "application/json; charset=utf-8")
-        .secret_header("authorization", format!("Bearer {}", store.secret("access_token")?.expose_secret()));
-    request.method = method;
-    Ok(request)
-}
 
 fn location_of<'a>(store: &'a StoreConnection, item: &'a CallItem) -> Result<&'a str, String> {
     listing_or_store_setting(item, store, LOCATION_ID).ok_or_else(|| "Neither the listing nor its store has a location_id.".to_owned())

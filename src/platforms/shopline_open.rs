@@ -18,6 +18,7 @@
 //! Quirks: an access token is valid for about 6 months, and the refresh token expires within a day of it. A product with
 //! `unlimited_quantity` has no stock. The body of a 429 is the only documented failure; all others are interpreted by
 //! status.
+pub mod authorize;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +30,7 @@ use super::codes::{Row, find, outcome, renewal, said, text, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 use super::fields::{base, page_size, rate_limit, required, whole};
 use super::lenient::{self, Units};
-use super::sign::{expires_soon, percent, with_access_token};
+use super::sign::{expires_soon, note_refresh_end, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use secrecy::ExposeSecret;
@@ -49,6 +50,8 @@ const UNCONFIRMED: Unconfirmed = Unconfirmed { products: "/v1/products", token_l
 
 const HOST: &str = "https://open.shopline.io";
 const TOKEN_HOST: &str = "https://developers.shoplineapp.com";
+/// How much longer than the access token the refresh token lives, in seconds.
+const REFRESH_OUTLIVES_S: i64 = 86_400;
 /// At most 20 calls in any second: the burst plus the refill of one second.
 const RATE: RateLimit = RateLimit { per_second: 18.0, burst: 2 };
 /// Products per page. Replies include all texts of the products, and their size is limited.
@@ -274,9 +277,11 @@ impl Platform for ShoplineOpen {
             }
             return renewal(find(CODES, &body.error, &body.error_description), said);
         };
-        let mut credentials = with_access_token(store, &token, body.expires_in.unwrap_or(UNCONFIRMED.token_lifetime_s), stamp);
+        let lifetime_s = body.expires_in.unwrap_or(UNCONFIRMED.token_lifetime_s);
+        let mut credentials = with_access_token(store, &token, lifetime_s, stamp);
         if let Some(refresh) = body.refresh_token {
             credentials.insert("refresh_token".to_owned(), refresh.into());
+            note_refresh_end(&mut credentials, Some(lifetime_s.saturating_add(REFRESH_OUTLIVES_S)), stamp);
         }
         credentials.remove("auth_code");
         Renewal::Renewed(credentials)

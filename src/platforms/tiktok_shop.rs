@@ -26,25 +26,27 @@
 //!
 //! Unconfirmed: that warehouses which a call does not name keep their quantities; the sandbox host, of which a public client
 //! says that it has not worked since version 202309; and what is in `UNCONFIRMED`.
+pub mod authorize;
 mod codes;
+mod requests;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-use super::call::{Action, Call, CallItem, Method, Reply, Request, StoreConnection};
+use super::call::{Action, Call, CallItem, Reply, Request, StoreConnection};
 use super::check::{Check, Need};
 use super::codes::Class::Listing;
 use super::codes::by_status;
 use super::codes::{UNKNOWN_CODE, find, item, outcome, renewal, said, text, unreadable};
 use super::connector::{Facts, Platform, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
-use super::fields::{base, listing_or_store_setting, page_size, rate_limit, required, whole};
-use super::sign::{expires_soon, hmac_sha256_hex, percent, with_access_token};
+use super::fields::{base, listing_or_store_setting, page_size, rate_limit, whole};
+use super::sign::{expires_soon, note_refresh_end, percent, with_access_token};
 use crate::domain::FieldError;
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use codes::{CIPHER, CODES, PAIR_AGAIN, WAREHOUSE};
+use requests::{HOSTS, SHOPS, signed};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use wire::{
     Envelope, InErrors, InInventory, InProduct, InProducts, InShops, InSku, InTokens, InWarehouse, OutInventory, OutSku, OutUpdate,
 };
@@ -67,16 +69,12 @@ const UNCONFIRMED: Unconfirmed = Unconfirmed {
     products_page: 50,
 };
 
-/// Hosts by the setting `region`; the first is the default.
-const HOSTS: [(&str, &str); 2] =
-    [("global", "https://open-api.tiktokglobalshop.com"), ("sandbox", "https://open-api-sandbox.tiktokglobalshop.com")];
 const TOKEN_HOST: &str = "https://auth.tiktok-shops.com";
 /// The cost of a write, in points.
 const WRITE_COST: u32 = 3;
 const MAX_UNITS: i64 = 99_999;
 
 const INVENTORY: &str = "/product/202309/inventory/search";
-const SHOPS: &str = "/authorization/202309/shops";
 const TOKEN_GET: &str = "/api/v2/token/get";
 const TOKEN_REFRESH: &str = "/api/v2/token/refresh";
 
@@ -86,37 +84,6 @@ const WAREHOUSE_ID: &str = "warehouse_id";
 /// The TikTok Shop connector.
 #[derive(Debug)]
 pub struct TikTokShop;
-
-/// A request signed over its query and the bytes of its body. Only calls for a shop carry its cipher.
-fn signed(
-    store: &StoreConnection,
-    path: &str,
-    for_shop: bool,
-    own: &[(&'static str, String)],
-    body: Option<String>,
-    stamp: &Stamp,
-) -> Result<Request, String> {
-    let mut query = BTreeMap::from([("app_key", required(store, "app_key")?.to_owned()), ("timestamp", stamp.now.timestamp().to_string())]);
-    if for_shop {
-        query.insert("shop_cipher", required(store, "shop_cipher")?.to_owned());
-    }
-    query.extend(own.iter().cloned());
-    let secret = store.secret("app_secret")?;
-    let pairs: String = query.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
-    let wrapper = secret.expose_secret();
-    let sign = hmac_sha256_hex(secret, &format!("{wrapper}{path}{pairs}{}{wrapper}", body.as_deref().unwrap_or_default()));
-    query.insert("sign", sign);
-    let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect();
-    let [(_, default), ..] = HOSTS;
-    let host = HOSTS.iter().find(|(name, _)| store.setting("region") == Some(name)).map_or(default, |(_, host)| host);
-    let mut request = Request::get(format!("{}{path}?{}", base(store, host), query.join("&")))
-        .header("content-type", "application/json")
-        .secret_header("x-tts-access-token", store.secret("access_token")?.clone());
-    if body.is_some() {
-        (request.method, request.body) = (Method::Post, body);
-    }
-    Ok(request)
-}
 
 fn set_request(store: &StoreConnection, call: &Call, stamp: &Stamp) -> Result<Request, String> {
     let product = call.items.first().and_then(|item| item.extra.get(PRODUCT_ID));
@@ -370,6 +337,7 @@ impl Platform for TikTokShop {
         let lifetime_s = tokens.access_token_expire_in.saturating_sub(stamp.now.timestamp());
         let mut credentials = with_access_token(store, &tokens.access_token, lifetime_s, stamp);
         credentials.insert("refresh_token".to_owned(), tokens.refresh_token.into());
+        note_refresh_end(&mut credentials, tokens.refresh_token_expire_in.map(|at| at.saturating_sub(stamp.now.timestamp())), stamp);
         credentials.remove("auth_code");
         Renewal::Renewed(credentials)
     }

@@ -19,6 +19,7 @@
 //! Unconfirmed: the codes `rest_no_route` and `rest_invalid_param`, which come from WordPress (`NO_ROUTE` is relied on);
 //! what happens to a quantity below 0 (it is sent unchanged).
 mod auth;
+pub mod authorize;
 mod cursor;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 pub mod apps;
 mod checks;
 pub mod connect;
+pub mod connected;
 pub mod connection;
 pub mod daily;
 pub mod delivery;

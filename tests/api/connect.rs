@@ -1,21 +1,14 @@
 //! A seller connects a shop by clicking: from *Connect* over the platform's consent page to the first increase at the right
 //! number, and everything that may go wrong on the way.
-use crate::client::{Answer, exchange, request};
-use crate::consent::{Authority, LISTING, Shopify, StandIn, faces};
+use crate::consent::{LISTING, Shopify, StandIn, faces};
 use crate::database::Backend;
 use crate::on_both_backends;
-use crate::support::{Api, Caller, Expect, OPERATOR_KEY, until};
+use crate::support::{Api, Expect, OPERATOR_KEY, until};
+use crate::visitor::{Browser, PUBLIC, no_store, refused, sells, start, store_in_state};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// Where browsers reach the service, according to its operator.
-const PUBLIC: &str = "https://stock.example.com";
-
-fn start(backend: Backend) -> Api {
-    Api::start_with(backend, &[("public_url", PUBLIC), ("request_timeout_ms", "1000")])
-}
 
 fn redirect(platform: &str) -> String {
     format!("{PUBLIC}/connect/{platform}/callback")
@@ -31,87 +24,6 @@ fn enter_shopify_app(api: &Api, platform: &StandIn<Shopify>) {
     let base_url = format!("http://{}/{{shop}}", platform.address);
     let app = json!({ "client_id": client_id, "client_secret": secret, "base_url": base_url });
     api.operator().put("/admin/apps/shopify", &app).is(200);
-}
-
-/// A browser: it keeps the session's cookie, and takes the public address for the service's own.
-struct Browser<'a> {
-    api: &'a Api,
-    cookie: String,
-    csrf: String,
-}
-
-impl<'a> Browser<'a> {
-    fn signed_in(api: &'a Api, key: &str) -> Self {
-        let mut browser = Self { api, cookie: String::new(), csrf: String::new() };
-        let signed_in = browser.post("/console/sign-in", &[("key", key)]);
-        browser.cookie = signed_in.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-        let page = browser.get("/console/stores/new").text();
-        let page = if page.contains("name=\"csrf\"") { page } else { browser.get("/console/stores").text() };
-        browser.csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        browser
-    }
-
-    fn stranger(api: &'a Api) -> Self {
-        Self { api, cookie: String::new(), csrf: String::new() }
-    }
-
-    fn get(&self, address: &str) -> Answer {
-        let path = address.strip_prefix(PUBLIC).unwrap_or(address);
-        exchange(self.api.address, &request("GET", path, &[("cookie", &self.cookie)], None)).unwrap()
-    }
-
-    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let mut url = reqwest::Url::parse("http://x").unwrap();
-        url.query_pairs_mut().extend_pairs(fields);
-        if !self.csrf.is_empty() {
-            url.query_pairs_mut().append_pair("csrf", &self.csrf);
-        }
-        let headers = [("cookie", self.cookie.as_str()), ("content-type", "application/x-www-form-urlencoded")];
-        exchange(self.api.address, &request("POST", path, &headers, url.query().map(str::as_bytes))).unwrap()
-    }
-
-    /// Presses *Connect* and returns the consent page's address.
-    #[track_caller]
-    fn leaves_for(&self, platform: &str, fields: &[(&str, &str)]) -> String {
-        let page = self.post(&format!("/console/connect/{platform}"), fields);
-        assert_eq!(page.status, 200, "{}", page.text());
-        let text = page.text();
-        text.split("content=\"0;url=").nth(1).unwrap_or_else(|| panic!("{text}")).split('"').next().unwrap().replace("&#38;", "&")
-    }
-}
-
-/// The only store, once it has this state.
-#[track_caller]
-fn store_in_state(seller: &Caller<'_>, state: &str) -> Value {
-    until(state, || {
-        let stores = seller.get("/v1/stores").is(200);
-        let items = stores["items"].as_array().unwrap();
-        assert!(items.len() <= 1, "{stores}");
-        items.first().filter(|store| store["state"] == state).cloned()
-    })
-}
-
-fn no_store(seller: &Caller<'_>) {
-    assert_eq!(seller.get("/v1/stores").is(200)["items"], json!([]));
-}
-
-/// The listing is paired, five units arrive, and the shop shows five more.
-#[track_caller]
-fn sells<A: Authority>(seller: &Caller<'_>, store: &Value, platform: &StandIn<A>, listing: Value) {
-    let mut row = json!({ "sku": "MUG" });
-    row.as_object_mut().unwrap().extend(listing.as_object().unwrap().clone());
-    let store = store["id"].as_str().unwrap();
-    seller.put(&format!("/v1/stores/{store}/listings"), &json!([row])).is(200);
-    seller.event("count", "MUG", "count", 10);
-    seller.put("/v1/sync-settings", &json!({ "auto_sync": true, "initial_overwrite": false })).is(200);
-    seller.event("delivery", "MUG", "purchase", 5);
-    until("the increase has arrived", || (platform.shown() == 15).then_some(()));
-    until("it is confirmed", || {
-        let pushes = seller.get("/v1/pushes").is(200);
-        let items = pushes["items"].as_array().unwrap();
-        (items.len() == 1 && items[0]["state"] == "confirmed" && items[0]["quantity"] == 5).then_some(())
-    });
-    assert_eq!(platform.shown(), 15);
 }
 
 fn a_click_in_the_console_leads_to_the_first_increase(backend: Backend) {
@@ -162,12 +74,6 @@ fn run_sql(api: &Api, sql: &str) {
         Some(file) => SqliteConnection::establish(file).unwrap().batch_execute(sql).unwrap(),
         None => PgConnection::establish(&api.database.url).unwrap().batch_execute(sql).unwrap(),
     }
-}
-
-#[track_caller]
-fn refused(answer: &Answer, status: u16, words: &str) {
-    let text = answer.text();
-    assert!(answer.status == status && text.contains(words) && text.contains("was not connected"), "{} {text}", answer.status);
 }
 
 fn whoever_did_not_begin_it_or_comes_twice_late_or_with_something_else_connects_nothing(backend: Backend) {

@@ -4,16 +4,17 @@ use super::form::Fields;
 use super::page::{PageAnswer, Refusal, go_saying, go_warning, html};
 use super::session::session_of;
 use super::stores::{WORKS, does_not_work};
-use crate::http::body::Body;
+use crate::http::body::{Body, Content};
 use crate::http::error::ApiError;
 use crate::http::state::State;
 use crate::platforms::form::form_of;
-use crate::service::connect::{self, Connected, NotConnected, Visit};
+use crate::service::connected::{self, Connected, NotConnected, Visit};
 use crate::service::stores::Checked;
 use actix_web::http::StatusCode;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
+use std::collections::BTreeMap;
 
 /// The most bytes and parameters that a platform sends somebody back with.
 const MAX_QUERY: usize = 8192;
@@ -80,7 +81,7 @@ pub(super) async fn returned(request: HttpRequest, state: State, platform: Path<
     let parameters = parameters(request.query_string())?;
     let public_url = state.public_url()?;
     let visit = Visit { platform: platform.clone(), parameters, session, public_url };
-    match connect::look(&state.service, &visit).await {
+    match connected::look(&state.service, &visit).await {
         Err(why) => Ok(refused(&platform, why)),
         Ok(returning) if returning.asks_first => {
             let action = format!("/connect/{platform}/callback");
@@ -91,19 +92,38 @@ pub(super) async fn returned(request: HttpRequest, state: State, platform: Path<
     }
 }
 
-/// Somebody who was asked agrees.
+/// Somebody who was asked agrees, or a shop's server sends its keys.
 pub(super) async fn agreed(request: HttpRequest, state: State, platform: Path<String>, body: Body) -> PageAnswer {
     super::form::same_site(request.headers())?;
-    let fields = Fields::read(request.headers(), body.read_up_to(MAX_QUERY).await?, &state.bodies).await?;
+    let content = body.read_up_to(MAX_QUERY).await?;
+    if content.media_type == "application/json" {
+        return keys(&state, &platform, &content).await;
+    }
+    let fields = Fields::read(request.headers(), content, &state.bodies).await?;
     let session = session_of(&state, &request).await?;
     let (platform, public_url) = (platform.into_inner(), state.public_url()?);
     let visit = Visit { platform, parameters: fields.into_pairs(), session, public_url };
     end(&state, visit, false).await
 }
 
+/// Keeps a shop's keys until its owner comes back. The answer is for the shop's server, which only looks at its status.
+async fn keys(state: &State, platform: &str, content: &Content) -> PageAnswer {
+    let sent: BTreeMap<String, serde_json::Value> = content.object()?;
+    let text = |(name, value): (String, serde_json::Value)| match value {
+        serde_json::Value::String(text) => Some((name, text)),
+        serde_json::Value::Number(number) => Some((name, number.to_string())),
+        _ => None,
+    };
+    let sent: Vec<(String, String)> = sent.into_iter().filter_map(text).take(MAX_PARAMETERS).collect();
+    Ok(match connected::receive(&state.service, platform, &sent).await {
+        Ok(()) => HttpResponse::Ok().finish(),
+        Err(why) => refused(platform, why),
+    })
+}
+
 async fn end(state: &State, visit: Visit, has_session: bool) -> PageAnswer {
     let platform = visit.platform.clone();
-    let Connected { store, again, checked: Checked { reason, note } } = match connect::finish(&state.service, visit).await {
+    let Connected { store, again, checked: Checked { reason, note } } = match connected::finish(&state.service, visit).await {
         Ok(connected) => connected,
         Err(why) => return Ok(refused(&platform, why)),
     };

@@ -4,6 +4,11 @@ use super::super::lenient::Units;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// What this service asks for.
+pub(super) const SCOPE: &str = "https://api.ebay.com/oauth/api_scope/sell.inventory";
+/// The setting of app and store with the RuName, eBay's name for a redirect address.
+pub(super) const REDIRECT_NAME: &str = "redirect_name";
+
 #[derive(Serialize)]
 pub(super) struct Requests<T> {
     pub(super) requests: Vec<T>,

@@ -1,4 +1,5 @@
 //! Lazada's requests, compared literally, and a reply for each outcome.
+use super::requests::sign;
 use super::*;
 use crate::domain::StoreId;
 use crate::domain::quota::{DailyQuota, Refill};

@@ -85,4 +85,5 @@ pub(super) struct InTokens {
     pub(super) access_token: Option<String>,
     pub(super) refresh_token: Option<String>,
     pub(super) expires_in: Option<i64>,
+    pub(super) refresh_expires_in: Option<i64>,
 }

@@ -68,6 +68,10 @@ impl Consent for ShopifyConsent {
         &[SHOP]
     }
 
+    fn keys_sent_apart(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn check(&self, mut given: Asked) -> Result<Asked, Vec<FieldError>> {
         let name = given.get("shop").and_then(|entered| shop_name(entered));
         let name =

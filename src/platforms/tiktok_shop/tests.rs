@@ -3,6 +3,7 @@ use super::*;
 use crate::domain::StoreId;
 use crate::platforms::sign::EXPIRES_AT;
 use chrono::DateTime;
+use std::collections::BTreeMap;
 
 const PRODUCT: &str = "1729592969712207008";
 const SKU: &str = "1729592969712207123";

@@ -132,4 +132,6 @@ pub(super) struct InTokens {
     pub(super) access_token: String,
     pub(super) access_token_expire_in: i64,
     pub(super) refresh_token: String,
+    /// The Unix time of its end.
+    pub(super) refresh_token_expire_in: Option<i64>,
 }

@@ -1,12 +1,17 @@
 //! A strict stand-in for a platform: its authorization server, written from its documentation (the address it is reached at,
 //! the redirect address that was registered, the state, the code that counts once and for minutes, the signatures, the
 //! rotation of refresh tokens), and behind it a shop that sells by the numbers it was told.
+pub mod marketplaces;
 mod shopify;
+mod woocommerce;
 
+pub use marketplaces::Registered;
 pub use shopify::Shopify;
+pub use woocommerce::WooCommerce;
 
 /// Shops of every platform, as the suite `connectors` has them.
 #[path = "../../connectors/matrix"]
+#[expect(dead_code, reason = "these tests need only part of it")]
 mod shops {
     pub mod faces;
     pub mod marketplaces;
@@ -15,7 +20,7 @@ mod shops {
 
 pub use shops::faces::Face;
 use shops::shop::FakeShop;
-pub use shops::{faces, marketplaces};
+pub use shops::{faces, marketplaces as market_faces};
 
 use crate::client::{exchange, request};
 use actix_web::http::StatusCode;
@@ -61,6 +66,13 @@ impl Asked {
 fn pairs(text: &str) -> BTreeMap<String, String> {
     let url = reqwest::Url::parse(&format!("http://x/?{text}")).unwrap();
     url.query_pairs().into_owned().collect()
+}
+
+/// An address with these parameters.
+pub fn with(address: &str, parameters: &[(&str, &str)]) -> String {
+    let mut url = reqwest::Url::parse(address).unwrap();
+    url.query_pairs_mut().extend_pairs(parameters);
+    url.into()
 }
 
 /// Where a visitor goes from the consent page.
@@ -173,7 +185,9 @@ impl<A: Authority + 'static> StandIn<A> {
     #[track_caller]
     pub fn consent(&self, url: &str) -> ConsentPage {
         let path = url.strip_prefix(&format!("http://{}", self.address)).unwrap_or_else(|| panic!("not the stand-in's page: {url}"));
-        let answer = exchange(self.address, &request("GET", path, &[], None)).unwrap();
+        // What is after the # is read by the page's script.
+        let path = path.replace("/#/", "/");
+        let answer = exchange(self.address, &request("GET", &path, &[], None)).unwrap();
         let text = answer.text();
         assert_eq!(answer.status, 200, "{text}");
         let link = |name: &str| {

@@ -194,7 +194,9 @@ impl Handle {
 
     /// Ends all actors: sends nothing new and waits for calls in flight, for at most [`stop_within`](super::Settings::stop_within).
     pub async fn shut_down(&self) {
-        self.hand_over().await;
+        if self.others.as_ref().is_some_and(|others| !others.kept.leave.is_cancelled()) {
+            self.hand_over().await;
+        }
         let all = futures_util::future::join_all(self.nodes.iter().map(|node| node.send(ShutDown)));
         if tokio::time::timeout(self.deps.settings.stop_within, all).await.is_err() {
             tracing::warn!("some calls in flight were not answered in time; the next start determines their outcome");

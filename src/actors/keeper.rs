@@ -164,6 +164,7 @@ impl Keeper {
             tracing::warn!(shards = lost.len(), "other nodes have taken shards of this node, which did not renew its leases in time");
             self.deps.db.held().remove(&lost);
             self.end_actors(lost, false);
+            self.outbox.put(Signal::Look);
         }
         self.ending.retain(|lease| rows.contains(lease));
         let unknown: Vec<Lease> = rows.into_iter().filter(|lease| !held.contains(lease) && !self.ending.contains(lease)).collect();

@@ -35,6 +35,8 @@ pub(super) enum Signal {
     Asked(SellerId, StoreId),
     /// Shards can be taken.
     Shards,
+    /// A node has not known for a while that others had taken over from it, and kept hints to itself.
+    Look,
 }
 
 impl Signal {
@@ -45,6 +47,7 @@ impl Signal {
             Self::Configuration(seller) => write!(to, "c{}", id(seller.0)),
             Self::Asked(seller, store) => write!(to, "a{}{}", id(seller.0), id(store.0)),
             Self::Shards => write!(to, "s"),
+            Self::Look => write!(to, "l"),
         }
         .ok();
         to.push(',');
@@ -59,6 +62,7 @@ impl Signal {
             ("c", 32) => Some(Self::Configuration(SellerId(id(0..32)?))),
             ("a", 64) => Some(Self::Asked(SellerId(id(0..32)?), StoreId(id(32..64)?))),
             ("s", 0) => Some(Self::Shards),
+            ("l", 0) => Some(Self::Look),
             _ => None,
         }
     }
@@ -131,7 +135,7 @@ pub(super) async fn exchange(db: Db, nodes: Arc<[Addr<Node>]>, outbox: Arc<Outbo
             Ok(heard) => {
                 if std::mem::take(&mut was_lost) {
                     // Notices may have been missed.
-                    nodes.iter().for_each(|node| drop(node.try_send(LookForWork)));
+                    look(&nodes);
                 }
                 let mut hints: BTreeMap<SellerId, bool> = BTreeMap::new();
                 for signal in heard.iter().flat_map(|notice| signals_in(notice)) {
@@ -141,6 +145,7 @@ pub(super) async fn exchange(db: Db, nodes: Arc<[Addr<Node>]>, outbox: Arc<Outbo
                         Signal::Asked(seller, store) if is_here(&db, seller) => send_asked(&nodes, seller, vec![store]),
                         Signal::Asked(..) => {}
                         Signal::Shards => keeper.poke(),
+                        Signal::Look => look(&nodes),
                     }
                 }
                 for (seller, reconfigure) in hints.into_iter().filter(|(seller, _)| is_here(&db, *seller)) {
@@ -158,6 +163,10 @@ pub(super) async fn exchange(db: Db, nodes: Arc<[Addr<Node>]>, outbox: Arc<Outbo
     }
 }
 
+fn look(nodes: &[Addr<Node>]) {
+    nodes.iter().for_each(|node| drop(node.try_send(LookForWork)));
+}
+
 fn is_here(db: &Db, seller: SellerId) -> bool {
     matches!(db.held().place_of(seller), Place::Here(_))
 }
@@ -171,7 +180,12 @@ mod tests {
     fn signals_of_any_number_go_into_as_few_notices_as_possible_and_come_out_again() {
         let seller = |n: u128| SellerId(Uuid::from_u128(n));
         let mut signals: BTreeSet<Signal> = (0..500).map(|n| Signal::Work(seller(n))).collect();
-        signals.extend([Signal::Configuration(seller(3)), Signal::Asked(seller(4), StoreId(Uuid::from_u128(9))), Signal::Shards]);
+        signals.extend([
+            Signal::Configuration(seller(3)),
+            Signal::Asked(seller(4), StoreId(Uuid::from_u128(9))),
+            Signal::Shards,
+            Signal::Look,
+        ]);
         let notices = notices(&signals);
         assert_eq!(notices.len(), 3);
         assert!(notices.iter().all(|notice| notice.len() < 8000));

@@ -66,7 +66,7 @@ impl StoreActor {
             ctx.set_mailbox_capacity(CHILD_MAILBOX);
             let sync = StoreSync::new(deps.settings.calls_under_way);
             if let Some(lease) = db.lease() {
-                deps.client.begin_under(config.store.id, lease.epoch);
+                deps.client.begin_under(config.store.id, lease.epoch, deps.db.held().since(lease));
             }
             Self {
                 deps,

@@ -4,6 +4,7 @@ use crate::domain::SellerId;
 use crate::domain::leases::{Lease, shard_of};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
 
 /// Who works for a seller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +17,13 @@ pub enum Place {
 
 /// The leases of this process. Without any use of [`share`](Self::share) it works for all sellers, and needs none.
 #[derive(Debug, Default)]
-pub struct Held(Mutex<Option<BTreeMap<i16, i64>>>);
+pub struct Held(Mutex<Option<Shards>>);
+
+/// The epoch of each shard, and since when this process has held it.
+type Shards = BTreeMap<i16, (i64, Instant)>;
 
 impl Held {
-    fn open(&self) -> MutexGuard<'_, Option<BTreeMap<i16, i64>>> {
+    fn open(&self) -> MutexGuard<'_, Option<Shards>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -28,21 +32,29 @@ impl Held {
         self.open().get_or_insert_default();
     }
 
-    /// It holds these as well.
+    /// It holds these as well, from now on.
     pub fn add(&self, leases: &[Lease]) {
-        self.open().get_or_insert_default().extend(leases.iter().map(|lease| (lease.shard, lease.epoch)));
+        let now = Instant::now();
+        self.open().get_or_insert_default().extend(leases.iter().map(|lease| (lease.shard, (lease.epoch, now))));
     }
 
     /// It does not hold these any more.
     pub fn remove(&self, leases: &[Lease]) {
         if let Some(held) = self.open().as_mut() {
-            held.retain(|shard, epoch| !leases.contains(&Lease { shard: *shard, epoch: *epoch }));
+            held.retain(|shard, (epoch, _)| !leases.contains(&Lease { shard: *shard, epoch: *epoch }));
         }
     }
 
     /// All of them.
     pub fn leases(&self) -> Vec<Lease> {
-        self.open().iter().flatten().map(|(shard, epoch)| Lease { shard: *shard, epoch: *epoch }).collect()
+        self.open().iter().flatten().map(|(shard, (epoch, _))| Lease { shard: *shard, epoch: *epoch }).collect()
+    }
+
+    /// Since when it has held this one; `None` if it does not.
+    pub fn since(&self, lease: Lease) -> Option<Instant> {
+        let held = self.open();
+        let (epoch, since) = held.as_ref()?.get(&lease.shard)?;
+        (*epoch == lease.epoch).then_some(*since)
     }
 
     /// Whether this process is the one that does what is done once for all sellers together.
@@ -56,7 +68,7 @@ impl Held {
             None => Place::Here(None),
             Some(held) => {
                 let shard = shard_of(seller);
-                held.get(&shard).map_or(Place::Elsewhere, |epoch| Place::Here(Some(Lease { shard, epoch: *epoch })))
+                held.get(&shard).map_or(Place::Elsewhere, |(epoch, _)| Place::Here(Some(Lease { shard, epoch: *epoch })))
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::{StoreId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 mod counters;
 mod exchange;
@@ -126,10 +127,10 @@ impl Client {
         self.limits.share_among(nodes);
     }
 
-    /// From the first call on under this epoch of its seller's shard, this store's limit counts anew: another node may have called
-    /// the store just before.
-    pub fn begin_under(&self, store: StoreId, epoch: i64) {
-        self.limits.begin_under(store, epoch);
+    /// Under this epoch of its seller's shard, this store's limit counts anew from `since` on: another node may have called the store
+    /// just before.
+    pub fn begin_under(&self, store: StoreId, epoch: i64, since: Option<Instant>) {
+        self.limits.begin_under(store, epoch, since.unwrap_or_else(Instant::now));
     }
 
     /// Whether this store's limits allow a call now, as far as can be said without waiting.
@@ -139,7 +140,7 @@ impl Client {
 
     /// [`Self::permit`], measured; `waited` is how long the limits have made this call wait already.
     pub async fn permit_after(&self, store: &StoreConnection, call: &Call, waited: Duration) -> Option<Permit> {
-        let asked_at = tokio::time::Instant::now();
+        let asked_at = Instant::now();
         let permit = self.permit(store, call).await?;
         timings::permitted(&store.platform, waited + asked_at.elapsed());
         Some(permit)
@@ -197,7 +198,7 @@ impl Client {
             }
         };
         let mask = Mask::of(store, Some(&request));
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let sent = match self.exchange(fresh(request, call.action)).await {
             Ok(reply) => {
                 if let (Some(permit), Some(quota)) = (&permit, platform.quota(&reply)) {

@@ -234,15 +234,15 @@ impl Limits {
         self.nodes.store(u32::try_from(nodes).unwrap_or(u32::MAX).max(1), Ordering::Relaxed);
     }
 
-    /// What a store was called before this epoch is unknown, so its bucket is empty when the epoch begins, and fills from then on.
-    pub fn begin_under(&self, store: StoreId, epoch: i64) {
+    /// What a store was called before this epoch is unknown, so its bucket is empty when that began, and fills from then on.
+    pub fn begin_under(&self, store: StoreId, epoch: i64, began_at: Instant) {
         let now = Instant::now();
         let mut buckets = self.lock();
         if buckets.under.len() >= MAX_BUCKETS {
             buckets.under.retain(|_, (_, since)| now.saturating_duration_since(*since) < IDLE_AFTER);
         }
         if buckets.under.get(&store).is_none_or(|(known, _)| *known != epoch) {
-            buckets.under.insert(store, (epoch, now));
+            buckets.under.insert(store, (epoch, began_at));
             buckets.stores.remove(&store);
         }
     }

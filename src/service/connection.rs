@@ -147,7 +147,12 @@ impl Renewals {
         let credentials = match self.client.renew(&current, refused).await {
             None => return Ok(None),
             Some(Renewal::Renewed(credentials)) => credentials,
-            Some(Renewal::Refused { reason }) => return Err(Stale::Refused(reason)),
+            Some(Renewal::Refused { reason }) => {
+                // If another node has renewed them at the same moment, its tokens are the ones that work.
+                let row = db.read(move |t| t.store(id)).await.map_err(Stale::Database)?;
+                let latest = connection(db.id(), &row, &self.sealer).map_err(|error| Stale::Refused(error.to_string()))?;
+                return if same(&latest.credentials, &current.credentials) { Err(Stale::Refused(reason)) } else { Ok(Some(latest)) };
+            }
             Some(Renewal::TryAgain { reason }) => return Err(Stale::TryAgain(reason)),
         };
         let sealed = seal(db.id(), id, &credentials, &self.sealer).map_err(|error| Stale::TryAgain(error.to_string()))?;

@@ -2,7 +2,7 @@
 //! was replaced changes nothing any more.
 use crate::support::*;
 use std::time::Duration;
-use stocktide::db::Error;
+use stocktide::db::{self, Db, Error};
 use stocktide::domain::SellerId;
 use stocktide::domain::leases::shard_of;
 use stocktide::domain::push::PushState::{Confirmed, Queued, Sending, Uncertain};
@@ -260,5 +260,72 @@ fn a_daily_run_takes_place_once_whoever_works_for_the_seller() {
         world.sleep(minutes(5)).await;
         assert_eq!(seller.dates(&shop).await.len(), 1, "{:?}", seller.dates(&shop).await);
         assert_eq!(world.shown(&shop, "A"), 5);
+    });
+}
+
+/// A call is in flight for the database, but its actor has not come to it yet: as if the node were frozen.
+async fn a_call_that_is_not_sent_yet<'w>(world: &'w World) -> (Seller<'w>, Shop) {
+    world.sleep(seconds(1)).await;
+    let seller = world.seller(incremental).await;
+    let shop = seller.shop("corner", &["A"]).await;
+    world.sleep(seconds(3)).await;
+    seller.purchase("A", 1).await;
+    assert_eq!(world.received(&shop), []);
+    (seller, shop)
+}
+
+#[test]
+fn a_call_of_a_node_that_was_frozen_after_its_claim_is_not_sent_once_another_has_taken_over() {
+    story(async |world| {
+        let (seller, shop) = a_call_that_is_not_sent_yet(world).await;
+        takes_over(world, seller.id);
+        world.clock.step(seconds(6));
+        world.sleep(ms(300)).await;
+        assert_eq!(world.received(&shop), []);
+        world.sleep(minutes(1)).await;
+        assert_eq!(world.received(&shop), [add("A", 1)]);
+        assert_eq!(world.platform.stats().repeats, 0, "it was sent once");
+    });
+}
+
+#[test]
+fn a_call_whose_claim_is_old_is_sent_if_nobody_has_taken_over() {
+    story(async |world| {
+        let (seller, shop) = a_call_that_is_not_sent_yet(world).await;
+        world.clock.step(seconds(6));
+        world.a_moment().await;
+        assert_eq!((world.received(&shop), seller.lines().await), (vec![add("A", 1)], vec![increase(1, Confirmed)]));
+    });
+}
+
+#[test]
+fn the_server_ends_a_transaction_of_a_frozen_process_so_that_it_keeps_nothing_locked() {
+    story(async |world| {
+        let settings = db::Settings { idle_in_transaction: Some(Duration::from_millis(200)), ..db::Settings::new(world.database_url()) };
+        let frozen = Db::open(&settings);
+        let seller = world.seller(incremental).await;
+        let stuck = frozen.seller(seller.id).write(|t| {
+            t.sync_settings()?;
+            std::thread::sleep(Duration::from_millis(600));
+            t.sync_settings().map(drop)
+        });
+        assert!(matches!(stuck.await, Err(Error::Unavailable(_))));
+        assert_eq!(frozen.seller(seller.id).write(|t| t.sync_settings().map(drop)).await, Ok(()), "on another connection");
+    });
+}
+
+#[test]
+fn nodes_count_what_an_app_has_called_together() {
+    story(async |world| {
+        use stocktide::domain::quota::{Spent, slot_of};
+        use stocktide::platforms::limits::Book;
+        use stocktide::service::quotas::AppCalls;
+        let slot = slot_of(world.now());
+        let [a, b] = ["a", "b"].map(|node| AppCalls::new(world.db(), world.clock.clone(), Some(node)));
+        assert_eq!(a.save("app", vec![(slot, 3)]).await, Ok(Spent::default()));
+        assert_eq!(b.save("app", vec![(slot, 4)]).await, Ok(Spent::new([(slot, 3)])));
+        assert_eq!(a.save("app", vec![(slot, 5)]).await, Ok(Spent::new([(slot, 4)])));
+        assert_eq!(b.load("app").await, Ok([Spent::new([(slot, 4)]), Spent::new([(slot, 5)])]));
+        assert_eq!(b.load("another").await, Ok([Spent::default(), Spent::default()]));
     });
 }

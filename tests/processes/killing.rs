@@ -26,7 +26,9 @@ fn a_service_killed_twenty_times_under_load_loses_and_duplicates_nothing(backend
     let (database, platform) = (TestDatabase::fresh(backend), Program::simulate_platform());
     let faults = json!({ "lose_answer": 0.2, "error_after": 0.05, "cut": 0.05, "error_before": 0.05, "latency_ms": 20 });
     platform.call("PUT", "/control/faults", "", &faults);
-    let mut service = Program::serve(&database, &[]);
+    // The next process takes the place of the one before.
+    let settings = ["node=the-only-one"];
+    let mut service = Program::serve(&database, &settings);
     let driver = Driver::start(seed, &service, &platform);
     for kill in 1..=KILLS {
         let (calls, delay) = (random.random_range(0..=CALLS), Duration::from_millis(random.random_range(0..DELAY_MS)));
@@ -34,7 +36,7 @@ fn a_service_killed_twenty_times_under_load_loses_and_duplicates_nothing(backend
         pause(delay);
         service.kill();
         println!("kill {kill}: after {made} of {calls} calls and {delay:?}");
-        service = Program::serve(&database, &[]);
+        service = Program::serve(&database, &settings);
         driver.switch_to(&service);
     }
     wait_for_calls(&platform, CALLS);

@@ -300,6 +300,7 @@ fn three_nodes_of_which_one_after_another_fails_lose_and_duplicate_nothing(backe
                 program.signal("TERM");
                 let (status, log) = program.wait_for_exit();
                 println!("stopped {name} in {:?}", asked_at.elapsed());
+                log.lines().filter(|line| line.contains(" WARN ")).for_each(|line| println!("  {line}"));
                 assert_eq!(status, Some(0), "{log}");
                 assert!(!log.contains("panicked"), "{log}");
                 cluster.start();

@@ -106,7 +106,7 @@ impl Program {
             "settle_ms=400",
             "poll_every_s=1",
             "requests_per_second=10000",
-            "lease_ms=1000",
+            "lease_ms=2000",
             "arbiters=1",
             "http_workers=1",
         ];

@@ -165,3 +165,42 @@ async fn a_call_costs_what_the_platform_says_it_costs() {
     drop(limits.acquire(store, &stated, 5).await);
     assert!(start.elapsed() < Duration::from_millis(2200), "the cost of other calls is unchanged: {:?}", start.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_another_node_has_called_before_gets_an_empty_bucket_once_for_each_epoch() {
+    let limits = Arc::new(Limits::default());
+    let (store, facts) = (StoreId(Uuid::from_u128(1)), facts(1.0, 10, None));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(limits.expected_wait(store, &facts, 10), Duration::ZERO);
+    limits.begin_under(store, 3, Instant::now());
+    assert!(limits.expected_wait(store, &facts, 1) > Duration::from_millis(900));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    limits.begin_under(store, 3, Instant::now());
+    assert_eq!(limits.expected_wait(store, &facts, 4), Duration::ZERO, "its actor has only started again");
+    limits.begin_under(store, 4, Instant::now() - Duration::from_secs(3));
+    let waits = [3, 4].map(|cost| limits.expected_wait(store, &facts, cost).is_zero());
+    assert_eq!(waits, [true, false], "the epoch began three seconds ago");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_together_stay_within_the_limit_of_an_app() {
+    let app = || Some(AppLimit { name: "x".into(), limit: Some(RateLimit { per_second: 6.0, burst: 6 }), per_day: None });
+    let facts = facts(1000.0, 1000, app());
+    let nodes: Vec<Arc<Limits>> = (0..3).map(|_| Arc::new(Limits::default())).collect();
+    nodes.iter().for_each(|limits| limits.share_among(3));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let calls = |limits: Arc<Limits>| {
+        let facts = facts.clone();
+        async move {
+            let mut instants = Vec::new();
+            for n in 0..20 {
+                drop(limits.acquire(StoreId(Uuid::from_u128(n)), &facts, 1).await);
+                instants.push(Instant::now());
+            }
+            instants
+        }
+    };
+    let mut instants: Vec<Instant> = futures_util::future::join_all(nodes.into_iter().map(calls)).await.concat();
+    instants.sort_unstable();
+    assert_within(&instants, 6.0, 6.0);
+}

@@ -162,7 +162,10 @@ fn clock_steps_do_not_affect_which_rejected_increases_an_overwrite_contains() {
             let after = rejected(7).await;
             assert_eq!(seller.retries(&[before, after]).await, 1);
             world.a_moment().await;
-            assert_eq!(world.received(&shop), [set("A", 5), add("A", 7)]);
+            let mut received = world.received(&shop);
+            // When the clock is set forward, a look at the listing is due, too, and may overwrite it before the sync does.
+            received.dedup();
+            assert_eq!(received, [set("A", 5), add("A", 7)]);
         });
     }
 }

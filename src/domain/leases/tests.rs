@@ -260,6 +260,8 @@ proptest! {
                 Change::Freezes(n, seconds) => {
                     world.frozen.insert(pick(n));
                     world.passes(seconds);
+                    // Until it renews again, others may still find it gone.
+                    world.looks(pick(n));
                     world.frozen.retain(|node| gone.contains(node));
                 }
                 Change::Outage(seconds) => world.now += Duration::from_secs(seconds),

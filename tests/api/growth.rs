@@ -262,7 +262,7 @@ impl<'a> Grown<'a> {
             _ if template.contains("/syncs/") || template.contains("/runs/") => uuid("run"),
             _ => self.store.clone(),
         };
-        template.replace("{id}", &id).replace("{listing}", &uuid("listing"))
+        template.replace("{id}", &id).replace("{listing}", &uuid("listing")).replace("{platform}", "shopify")
     }
 }
 

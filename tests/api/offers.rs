@@ -10,6 +10,9 @@ fn listings_paired_after_switching_on_are_offered_the_overwrite_until_it_is_done
     let ada = api.seller("Ada");
     let store = ada.store("corner", platform.address, json!({ "external_store": "corner" }));
     ada.put("/v1/sync-settings", &json!({ "auto_sync": true })).is(200);
+    // What is paired before the run of that has begun is part of it.
+    let has_finished = |runs: &Value| runs["items"].as_array().unwrap().iter().all(|run| run["state"] == "finished");
+    until("the initial run", || has_finished(&ada.get("/v1/syncs").is(200)).then_some(()));
     ada.event("e1", "A", "purchase", 40);
     let (path, listings) = (format!("/v1/stores/{store}"), format!("/v1/stores/{store}/listings"));
     let rows = json!([{ "sku": "A", "external_id": "A" }, { "sku": "B", "external_id": "B" }]);

@@ -317,7 +317,8 @@ async fn verdict(api: &Api, platform: &Simulator, sellers: &[DemoSeller]) -> any
     for seller in sellers {
         loop {
             let mut unfinished = 0;
-            for state in ["queued", "sending", "retrying", "uncertain"] {
+            // Forth and back, since a push may move from a state that is still to be asked about to one that was asked about.
+            for state in ["queued", "sending", "retrying", "uncertain", "retrying", "sending", "queued"] {
                 let page = api.get(&format!("/v1/pushes?state={state}&limit=1000"), &seller.key).await?;
                 unfinished += page.get("items").and_then(Value::as_array).map_or(0, Vec::len);
             }

@@ -20,7 +20,11 @@ impl OnlyProcess {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
         let path = PathBuf::from(name);
-        let file = match OpenOptions::new().create(true).truncate(false).write(true).open(&path) {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = match options.open(&path) {
             Ok(file) => file,
             Err(error) => {
                 tracing::warn!(%error, path = %path.display(), "cannot make sure that no other service uses the same database");

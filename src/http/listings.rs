@@ -56,7 +56,7 @@ impl Fields {
             config: serde_json::from_str(&store.config).unwrap_or_default(),
             credentials: BTreeMap::new(),
         };
-        Self { known: platform.listing_fields(), required: platform.facts(&connection).group_by }
+        Self { known: platform.listing_fields(), required: platform.required_field(&connection) }
     }
 }
 

@@ -137,6 +137,10 @@ pub trait Platform: Send + Sync {
     fn check_config(&self, store: &StoreConnection) -> Result<(), Vec<FieldError>>;
     /// The fields that a listing has on this platform besides SKU and external id (a location, a parent item, …).
     fn listing_fields(&self) -> &'static [&'static str];
+    /// The one of them without which a listing cannot be reached, if there is one.
+    fn required_field(&self, store: &StoreConnection) -> Option<&'static str> {
+        self.facts(store).group_by
+    }
     /// What this store can do, and how many calls it tolerates.
     fn facts(&self, store: &StoreConnection) -> Facts;
     /// The cost of a call, in points of [`Facts::per_store`].

@@ -102,6 +102,11 @@ impl Platform for WooCommerce {
         &["parent_id"]
     }
 
+    /// A product without variations has no parent.
+    fn required_field(&self, _: &StoreConnection) -> Option<&'static str> {
+        None
+    }
+
     fn facts(&self, store: &StoreConnection) -> Facts {
         let max_items = max_items(store, MAX_ROWS, MAX_ROWS);
         Facts {

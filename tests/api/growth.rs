@@ -292,10 +292,10 @@ fn routes() -> Vec<(String, Growth)> {
     }
     let growth = |path: &str| if GROWING.contains(&path) { Growth::WithRows } else { Growth::Constant };
     let mut found: Vec<_> = found.into_iter().map(|path| (path.clone(), growth(&path))).collect();
-    // The pages, too, from their table.
-    let table = include_str!("../../src/http/console/mod.rs");
-    let pages = table.lines().filter(|line| line.contains(", get()")).filter_map(|line| line.split('"').nth(1));
-    let pages = pages.filter(|page| !matches!(*page, "" | "/" | "/sign-in" | "/stock/explain") && !page.starts_with("/assets"));
+    let table_of_pages = include_str!("../../src/http/console/mod.rs");
+    let pages = table_of_pages.lines().filter(|line| line.contains(", get()")).filter_map(|line| line.split('"').nth(1));
+    let others = ["", "/", "/sign-in", "/stock/explain", "/{platform}/callback"];
+    let pages = pages.filter(|page| !others.contains(page) && !page.starts_with("/assets"));
     found.extend(pages.map(|page| (if page == "/stock/sku" { "/stock/sku?sku=S000001" } else { page }, Growth::WithRows)).map(page));
     for more in [
         "/stock?search=zzz",

@@ -69,6 +69,8 @@ pub struct Deps {
     pub settings: Settings,
     /// Counts what is running.
     pub running: Running,
+    /// Held while tokens are renewed ahead of their end.
+    pub upkeep: tokio::sync::Mutex<()>,
 }
 
 impl Deps {
@@ -76,7 +78,7 @@ impl Deps {
     pub fn new(db: Db, client: Client, clock: Clock, sealer: Arc<Sealer>, settings: Settings) -> Self {
         client.keep_quotas_in(Arc::new(AppCalls::new(db.clone(), clock.clone())));
         let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
-        Self { db, client, clock, sealer, renewals, settings, running: Running::default() }
+        Self { db, client, clock, sealer, renewals, settings, running: Running::default(), upkeep: tokio::sync::Mutex::default() }
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -21,6 +21,7 @@ pub mod seller;
 pub mod store;
 pub mod store_config;
 mod store_runs;
+mod token_keeper;
 
 pub use deps::{CHILD_MAILBOX, Deps, NODE_MAILBOX, Running, Settings};
 pub use handle::{Handle, NodeStatus};

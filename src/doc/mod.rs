@@ -88,4 +88,6 @@ pub mod decisions {
     pub mod d0018_a_call_offered_to_the_ledger {}
     #[doc = include_str!("decisions/0021-shops-connected-by-consent.md")]
     pub mod d0021_shops_connected_by_consent {}
+    #[doc = include_str!("decisions/0022-tokens-renewed-ahead.md")]
+    pub mod d0022_tokens_renewed_ahead {}
 }

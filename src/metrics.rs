@@ -54,6 +54,8 @@ pub struct Metrics {
     pub ready: IntGauge,
     /// Stores that let nobody in until their seller authorizes again.
     pub stores_needing_reauthorization: IntGauge,
+    /// Stores whose tokens end within a week unless their seller authorizes again.
+    pub authorizations_ending: IntGauge,
     /// How long the daily run that is most overdue should have begun, in seconds.
     pub overdue_run: Gauge,
     /// How long the sync run that has been open longest has been so, in seconds.
@@ -128,6 +130,10 @@ impl Metrics {
             stores_needing_reauthorization: gauge(
                 "stocktide_stores_needing_reauthorization",
                 "Stores to which nothing is sent until their seller authorizes again.",
+            )?,
+            authorizations_ending: gauge(
+                "stocktide_authorizations_ending",
+                "Stores whose tokens end within a week unless their seller authorizes again.",
             )?,
             overdue_run: age("stocktide_overdue_run_seconds", "How long the most overdue daily run should have begun; 0 if none.")?,
             oldest_open_run: age("stocktide_oldest_open_run_seconds", "Age of the sync run that has been open longest; 0 if none.")?,
@@ -217,7 +223,7 @@ mod tests {
     fn every_series_is_explained_to_operators() {
         let page = include_str!("doc/metrics.md");
         let families = used().registry.gather();
-        assert_eq!(families.len(), 19);
+        assert_eq!(families.len(), 20);
         for family in families {
             assert!(page.contains(&format!("`{}`", family.name())), "{} is not in src/doc/metrics.md", family.name());
         }

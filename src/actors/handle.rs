@@ -201,6 +201,9 @@ impl Handle {
         if tokio::time::timeout(self.deps.settings.stop_within, all).await.is_err() {
             tracing::warn!("some calls in flight were not answered in time; the next start determines their outcome");
         }
+        if tokio::time::timeout(SETTLE_WITHIN, self.deps.upkeep.lock()).await.is_err() {
+            tracing::warn!("a store's tokens were being renewed; if they could not be saved, its seller has to authorize again");
+        }
         if tokio::time::timeout(SETTLE_WITHIN, self.deps.client.settle_quotas()).await.is_err() {
             tracing::warn!("could not write down in time what apps have called today; a few calls more are assumed");
         }

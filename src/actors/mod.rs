@@ -29,6 +29,7 @@ mod standing;
 pub mod store;
 pub mod store_config;
 mod store_runs;
+mod token_keeper;
 
 pub use deps::{CHILD_MAILBOX, Deps, NODE_MAILBOX, Running, Settings, Sharing};
 pub use handle::{Handle, NodeStatus};

@@ -313,3 +313,34 @@ pub fn replace_sealed(conn: &mut Conn, seller: SellerId, store: &Store, sealed: 
         Err(error) => Err(error),
     }
 }
+
+/// The stores whose tokens are due for renewal, the most overdue first. Those of suspended sellers wait.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn due_grants(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<(SellerId, StoreId)>> {
+    let rows: Vec<(Vec<u8>, Vec<u8>)> = on!(conn, c => grants::table.inner_join(sellers::table.on(sellers::id.eq(grants::seller_id)))
+        .filter(sellers::suspended.eq(false)).filter(grants::renew_at.le(now)).order(grants::renew_at).limit(limit)
+        .select((grants::seller_id, grants::store_id)).load(c))?;
+    let read = |(seller, store): (Vec<u8>, Vec<u8>)| {
+        let seller = id_of(&seller, SellerId::from_bytes, "grants.seller_id")?;
+        Ok((seller, id_of(&store, StoreId::from_bytes, "grants.store_id")?))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Some stores that have credentials and no grant, because a former version added them.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn stores_without_grant(conn: &mut Conn, limit: i64) -> Result<Vec<AppStore>> {
+    let rows: Vec<StoreRow> = on!(conn, c => stores::table
+        .left_join(grants::table.on(grants::seller_id.eq(stores::seller_id).and(grants::store_id.eq(stores::id))))
+        .filter(stores::credentials.is_not_null()).filter(grants::store_id.nullable().is_null()).limit(limit)
+        .select(stores::all_columns).load(c))?;
+    let read = |row: StoreRow| {
+        let seller = id_of(&row.seller_id, SellerId::from_bytes, "stores.seller_id")?;
+        Ok(AppStore { seller, store: row.store()? })
+    };
+    rows.into_iter().map(read).collect()
+}

@@ -37,8 +37,32 @@ impl Tenant<'_> {
         Ok(())
     }
 
+    /// Takes the turn to renew a store's tokens until `until`, unless another process has it. Returns whether it was taken. A turn
+    /// that lasts longer than any can was taken before the clock was set back.
+    pub fn take_renewal_turn(&mut self, store: StoreId, now: Timestamp, until: Timestamp) -> Result<bool> {
+        let scope = self.scope();
+        let free = grants::turn_until.is_null().or(grants::turn_until.le(now)).or(grants::turn_until.gt(until));
+        let taken = on!(self.conn, c => diesel::update(scope.grants().filter(grants::store_id.eq(store.bytes())).filter(free))
+            .set(grants::turn_until.eq(until)).execute(c))?;
+        if taken > 0 {
+            return Ok(true);
+        }
+        let row = (grants::seller_id.eq(self.key()), grants::store_id.eq(store.bytes()), grants::turn_until.eq(until));
+        let new = on!(self.conn, c => diesel::insert_into(grants::table).values(row)
+            .on_conflict((grants::seller_id, grants::store_id)).do_nothing().execute(c))?;
+        Ok(new > 0)
+    }
+
+    /// Ends the turn to renew a store's tokens.
+    pub fn end_renewal_turn(&mut self, store: StoreId) -> Result<()> {
+        let scope = self.scope();
+        on!(self.conn, c => diesel::update(scope.grants().filter(grants::store_id.eq(store.bytes())))
+            .set(grants::turn_until.eq(None::<Timestamp>)).execute(c))?;
+        Ok(())
+    }
+
     /// Deletes the grant of a removed store.
-    pub(super) fn delete_grant(&mut self, store: StoreId) -> Result<()> {
+    pub fn delete_grant(&mut self, store: StoreId) -> Result<()> {
         let scope = self.scope();
         on!(self.conn, c => diesel::delete(scope.grants().filter(grants::store_id.eq(store.bytes()))).execute(c))?;
         Ok(())

@@ -3,11 +3,12 @@ use super::connection::on;
 use super::pushes::{
     is_confirmed, is_held, is_in_flight, is_increase, pack_is_active, pack_is_confirmed, pack_is_held, pack_is_queued, pack_is_sending,
 };
-use super::schema::{push_packs, pushes, sellers, stock_events, stores, sync_runs, sync_settings};
+use super::schema::{grants, push_packs, pushes, sellers, stock_events, stores, sync_runs, sync_settings};
 use super::scope::store_of;
 use super::sellers::Seller;
 use super::{Conn, Result, id_of};
 use crate::domain::access::CREDENTIALS_UNREADABLE;
+use crate::domain::grant::WARN_BEFORE;
 use crate::domain::{SellerId, Timestamp};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -163,6 +164,8 @@ pub fn held(conn: &mut Conn) -> Result<Held> {
 pub struct Concerns {
     /// Stores that let nobody in until their seller authorizes again.
     pub needing_reauthorization: i64,
+    /// Stores whose tokens end within a week and cannot be renewed beyond that, unless their seller authorizes again.
+    pub authorizations_ending: i64,
     /// When the most overdue daily run should have begun.
     pub overdue_since: Option<Timestamp>,
     /// When the sync run that has been open longest began.
@@ -175,6 +178,8 @@ pub fn concerns(conn: &mut Conn, now: Timestamp) -> Result<Concerns> {
     Ok(Concerns {
         needing_reauthorization: on!(conn, c => stores::table.filter(stores::needs_reauthorisation)
             .filter(stores::seller_id.ne_all(&suspended)).count().get_result(c))?,
+        authorizations_ending: on!(conn, c => grants::table.filter(grants::ends_at.le(now + WARN_BEFORE))
+            .filter(grants::seller_id.ne_all(&suspended)).count().get_result(c))?,
         overdue_since: on!(conn, c => sync_settings::table.filter(sync_settings::next_run_at.le(now))
             .filter(sync_settings::seller_id.ne_all(&suspended))
             .select(diesel::dsl::min(sync_settings::next_run_at)).get_result(c))?,

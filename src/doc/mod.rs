@@ -90,6 +90,8 @@ pub mod decisions {
     pub mod d0019_shards_leases_and_epochs {}
     #[doc = include_str!("decisions/0021-shops-connected-by-consent.md")]
     pub mod d0021_shops_connected_by_consent {}
+    #[doc = include_str!("decisions/0022-tokens-renewed-ahead.md")]
+    pub mod d0022_tokens_renewed_ahead {}
     #[doc = include_str!("decisions/0023-runs-that-ask.md")]
     pub mod d0023_runs_that_ask {}
 }

@@ -85,8 +85,8 @@ pub async fn create_store(caller: Caller, state: State, body: Body) -> Answer {
 #[get("/v1/stores/{id}")]
 pub async fn get_store(caller: Caller, id: Path<StoreId>) -> Answer {
     let id = id.into_inner();
-    let (store, figures) = caller.db.read(move |t| Ok((t.store(id)?, figures(t, id)?))).await?;
-    Ok(HttpResponse::Ok().json(view(&store).with_figures(figures)))
+    let (store, grant, figures) = caller.db.read(move |t| Ok((t.store(id)?, t.grant(id)?, figures(t, id)?))).await?;
+    Ok(HttpResponse::Ok().json(view(&store).with_grant(&grant).with_figures(figures)))
 }
 
 /// Changes a store; omitted fields stay as they are. New credentials, settings or a new address release held pushes; `paused` holds waiting pushes;

@@ -10,6 +10,8 @@ const PARTNER_ID: u64 = 1_000_001;
 const PARTNER_KEY: &str = "a-key-of-the-load-generator";
 /// Longer than any run, so that tokens need no renewal.
 const ACCESS_TOKEN_LIFE_S: i64 = 30 * 86_400;
+/// Longer than any load lasts.
+const REFRESH_TOKEN_LIFE_S: i64 = 30 * 24 * 3600;
 
 /// Creates the store at the platform, if its face does not create stores implicitly, and returns the fields with which
 /// it is connected to the service.
@@ -31,6 +33,7 @@ pub(super) async fn open_store(plan: &Plan, platform: &Platform, store: &str) ->
                 partner_id: PARTNER_ID,
                 partner_key: PARTNER_KEY.to_owned(),
                 access_lives_s: ACCESS_TOKEN_LIFE_S,
+                refresh_lives_s: REFRESH_TOKEN_LIFE_S,
                 locations: vec![],
             };
             let Tokens { access_token, refresh_token } = platform.open_shopee_shop(store, &shop).await?;

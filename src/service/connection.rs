@@ -1,9 +1,10 @@
 //! A store's row in the form that its connector needs: settings parsed, credentials decrypted, tokens renewed before they
 //! expire. Used by deliveries and by everything else that calls stores.
+use super::grants::grant_of;
 use crate::clock::Clock;
 use crate::db::sealing::{SealError, Sealer};
 use crate::db::stores::Store;
-use crate::db::{Error, SellerDb};
+use crate::db::{Error, SellerDb, Tenant};
 use crate::domain::delivery::Outcome;
 use crate::domain::{SellerId, StoreId};
 use crate::platforms::Renewal;
@@ -21,6 +22,10 @@ pub type Credentials = BTreeMap<String, SecretString>;
 
 /// A token that is refused this soon after its renewal is not renewed again: the seller must reauthorize the app.
 const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// How long after the timeout of its request a process may still have the turn to renew a store's tokens.
+const TURN_MARGIN: Duration = Duration::from_secs(5);
+/// How long to wait before looking whether another process has ended its turn.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// The most stores whose last renewals are remembered.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -99,8 +104,39 @@ pub enum Unanswered {
     Outcome(Outcome),
 }
 
-/// Renews tokens, one renewal at a time for each store. New tokens are saved before anything uses them, because many
-/// platforms revoke the old ones when the new ones are first used.
+/// Why tokens are to be renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// They are about to be used, and have expired or soon will.
+    Used,
+    /// The store has just refused them.
+    Refused,
+    /// They would end if nobody used them.
+    Ahead,
+}
+
+/// The credentials in a row after a renewal of what it had `before`: as they are `now`, with what the renewal has changed. `None`
+/// if somebody else has changed that meanwhile. A new secret of the operator's app, for one, stays.
+fn merged(before: &Credentials, renewed: &Credentials, mut now: Credentials) -> Option<Credentials> {
+    let value = |of: &Credentials, name: &str| of.get(name).map(|secret| secret.expose_secret().to_owned());
+    let names: std::collections::BTreeSet<&String> = before.keys().chain(renewed.keys()).collect();
+    for name in names {
+        if value(before, name) == value(renewed, name) {
+            continue;
+        }
+        if value(&now, name) != value(before, name) {
+            return None;
+        }
+        match renewed.get(name) {
+            Some(secret) => drop(now.insert(name.clone(), secret.clone())),
+            None => drop(now.remove(name)),
+        }
+    }
+    Some(now)
+}
+
+/// Renews tokens, one renewal at a time for each store: in this process by a lock, among processes by the store's row. New tokens
+/// are saved before anything uses them, because many platforms revoke the old ones when the new ones are first used.
 pub struct Renewals {
     client: Client,
     sealer: Arc<Sealer>,
@@ -123,57 +159,106 @@ impl Renewals {
         Arc::clone(turns.entry(store).or_default())
     }
 
+    /// What opens the stores' credentials.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     /// Returns the connection to use from now on if the tokens of `old` have expired, soon will, or were `refused`; `None`
     /// if there is nothing to renew.
     ///
     /// # Errors
     /// See [`Stale`].
     pub async fn renew(&self, db: &SellerDb, old: &StoreConnection, refused: bool) -> Result<Option<StoreConnection>, Stale> {
-        if !self.client.can_renew(old, refused) {
+        self.renew_because(if refused { Why::Refused } else { Why::Used }, db, old).await
+    }
+
+    /// The same for tokens that would end if nobody used them.
+    ///
+    /// # Errors
+    /// See [`Stale`].
+    pub async fn renew_ahead(&self, db: &SellerDb, old: &StoreConnection) -> Result<Option<StoreConnection>, Stale> {
+        self.renew_because(Why::Ahead, db, old).await
+    }
+
+    async fn renew_because(&self, why: Why, db: &SellerDb, old: &StoreConnection) -> Result<Option<StoreConnection>, Stale> {
+        if !self.client.can_renew(old, why != Why::Used) {
             return Ok(None);
         }
         let turn = self.turn(old.store_id);
         let mut renewed_at = turn.lock().await;
         let id = old.store_id;
+        let opened = |row: &Store| connection(db.id(), row, &self.sealer).map_err(|error| Stale::Refused(error.to_string()));
         let row = db.read(move |t| t.store(id)).await.map_err(Stale::Database)?;
-        let current = connection(db.id(), &row, &self.sealer).map_err(|error| Stale::Refused(error.to_string()))?;
+        let current = opened(&row)?;
         if !same(&current.credentials, &old.credentials) {
             // Another call has renewed them, or the seller has entered new ones.
             return Ok(Some(current));
         }
-        if refused && renewed_at.is_some_and(|at| at.elapsed() < RENEW_AGAIN_AFTER) {
+        if why == Why::Refused && renewed_at.is_some_and(|at| at.elapsed() < RENEW_AGAIN_AFTER) {
             return Err(Stale::Refused("The store also refuses the new access token.".to_owned()));
         }
-        let credentials = match self.client.renew(&current, refused).await {
-            None => return Ok(None),
-            Some(Renewal::Renewed(credentials)) => credentials,
-            Some(Renewal::Refused { reason }) => {
-                // If another node has renewed them at the same moment, its tokens are the ones that work.
-                let row = db.read(move |t| t.store(id)).await.map_err(Stale::Database)?;
-                let latest = connection(db.id(), &row, &self.sealer).map_err(|error| Stale::Refused(error.to_string()))?;
-                return if same(&latest.credentials, &current.credentials) { Err(Stale::Refused(reason)) } else { Ok(Some(latest)) };
+        // By no lease: the old tokens are gone once they are renewed, whichever node works for the seller by then.
+        let db = &db.under(None);
+        let row = self.take_turn(db, id).await.map_err(Stale::Database)?;
+        let current = opened(&row)?;
+        if !same(&current.credentials, &old.credentials) {
+            self.end_turn(db, id).await?;
+            return Ok(Some(current));
+        }
+        let refused = match self.client.renew(&current, why != Why::Used).await {
+            Some(Renewal::Renewed(credentials)) => {
+                let saved = self.save(db, &current, credentials).await?;
+                *renewed_at = Some(Instant::now());
+                tracing::info!(store.id = %id, platform = current.platform, "a store's tokens were renewed");
+                return opened(&saved).map(Some);
             }
-            Some(Renewal::TryAgain { reason }) => return Err(Stale::TryAgain(reason)),
+            None => None,
+            Some(Renewal::Refused { reason }) => Some(Stale::Refused(reason)),
+            Some(Renewal::TryAgain { reason }) => Some(Stale::TryAgain(reason)),
         };
-        let sealed = seal(db.id(), id, &credentials, &self.sealer).map_err(|error| Stale::TryAgain(error.to_string()))?;
-        let (before, now) = (row.credentials, self.clock.now());
-        let (sealer, seller) = (Arc::clone(&self.sealer), db.id());
-        // By no lease: the old tokens are gone, whichever node works for the seller now.
-        let db = db.under(None);
-        let saved = db.write(move |t| {
-            let mut store = t.store(id)?;
-            // Meanwhile they may have been sealed again under another key.
-            let open = |sealed: &Option<Vec<u8>>| sealed.as_ref().and_then(|sealed| sealer.open(seller, id, sealed).ok());
-            if store.credentials == before || (before.is_some() && open(&store.credentials) == open(&before)) {
-                (store.credentials, store.updated_at) = (sealed.clone(), now);
-                t.save_store(&store)?;
+        self.end_turn(db, id).await?;
+        refused.map_or(Ok(None), Err)
+    }
+
+    /// Waits until no other process renews this store's tokens, and returns its row as it is then.
+    async fn take_turn(&self, db: &SellerDb, id: StoreId) -> Result<Store, Error> {
+        loop {
+            let now = self.clock.now();
+            let until = now + self.client.timeout() + TURN_MARGIN;
+            let take = move |t: &mut Tenant<'_>| {
+                let store = t.store(id)?;
+                Ok(t.take_renewal_turn(id, now, until)?.then_some(store))
+            };
+            if let Some(store) = db.write(take).await? {
+                return Ok(store);
             }
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+    }
+
+    async fn end_turn(&self, db: &SellerDb, id: StoreId) -> Result<(), Stale> {
+        db.write(move |t| t.end_renewal_turn(id)).await.map_err(Stale::Database)
+    }
+
+    /// Saves the new tokens, with when they are renewed next, and ends the turn. Returns the row as it is now.
+    async fn save(&self, db: &SellerDb, before: &StoreConnection, renewed: Credentials) -> Result<Store, Stale> {
+        let (id, seller, now, sealer) = (before.store_id, db.id(), self.clock.now(), Arc::clone(&self.sealer));
+        let before = before.credentials.clone();
+        let save = move |t: &mut Tenant<'_>| {
+            let mut store = t.store(id)?;
+            let present = connection(seller, &store, &sealer).ok().map(|present| present.credentials);
+            if let Some(credentials) = present.and_then(|present| merged(&before, &renewed, present)) {
+                let sealed = seal(seller, id, &credentials, &sealer).map_err(|error| Error::Unavailable(error.to_string()))?;
+                (store.credentials, store.updated_at) = (sealed, now);
+                t.save_store(&store)?;
+                let client_id = t.grant(id)?.client_id;
+                t.save_grant(id, &grant_of(id, &credentials, client_id, now))?;
+            }
+            t.end_renewal_turn(id)?;
             Ok(store)
-        });
-        let saved = saved.await.map_err(Stale::Database)?;
-        *renewed_at = Some(Instant::now());
-        tracing::info!(store.id = %id, platform = current.platform, "a store's tokens were renewed");
-        connection(db.id(), &saved, &self.sealer).map(Some).map_err(|error| Stale::Refused(error.to_string()))
+        };
+        db.write(save).await.map_err(Stale::Database)
     }
 
     /// One exchange with a store: tokens about to expire are renewed first, and a token that the store refuses is
@@ -217,5 +302,26 @@ impl Renewals {
             Err(Stale::TryAgain(reason)) => (again(reason, None), false),
             Err(Stale::Database(_)) => (again("The renewed tokens could not be saved.".to_owned(), None), false),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(pairs: &[(&str, &str)]) -> Credentials {
+        pairs.iter().map(|(name, secret)| ((*name).to_owned(), (*secret).into())).collect()
+    }
+
+    #[test]
+    fn a_renewal_keeps_what_somebody_else_has_changed_and_gives_way_to_other_tokens() {
+        let before = credentials(&[("app_secret", "old"), ("access_token", "a1"), ("refresh_token", "r1"), ("auth_code", "c")]);
+        let renewed = credentials(&[("app_secret", "old"), ("access_token", "a2"), ("refresh_token", "r2")]);
+        let other_secret = credentials(&[("app_secret", "new"), ("access_token", "a1"), ("refresh_token", "r1"), ("auth_code", "c")]);
+        let expected = credentials(&[("app_secret", "new"), ("access_token", "a2"), ("refresh_token", "r2")]);
+        assert!(same(&merged(&before, &renewed, other_secret).unwrap(), &expected));
+        assert!(same(&merged(&before, &renewed, before.clone()).unwrap(), &renewed));
+        let other_tokens = credentials(&[("app_secret", "old"), ("access_token", "x"), ("refresh_token", "y"), ("auth_code", "c")]);
+        assert!(merged(&before, &renewed, other_tokens).is_none());
     }
 }

@@ -1,10 +1,10 @@
 //! What a store's credentials say about the grant behind them: when they are renewed next, and when they end.
-use super::connection::Credentials;
 use crate::db::grants::Grant;
 use crate::domain::{StoreId, Timestamp, grant};
 use crate::platforms::sign::{EXPIRES_AT, REFRESH_ENDS_AT};
 use chrono::{DateTime, Utc};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Within this time, tokens that somebody has typed in are renewed for the first time, which tells when they end.
@@ -18,7 +18,7 @@ pub(super) fn draw_of(store: StoreId) -> f64 {
 }
 
 /// The grant behind these credentials, which a store has from `now` on; `client_id` is that of the operator's app, if it is one.
-pub(super) fn grant_of(store: StoreId, credentials: &Credentials, client_id: Option<String>, now: Timestamp) -> Grant {
+pub(super) fn grant_of(store: StoreId, credentials: &BTreeMap<String, SecretString>, client_id: Option<String>, now: Timestamp) -> Grant {
     let text = |name: &str| credentials.get(name).map(ExposeSecret::expose_secret);
     let ends_at = text(REFRESH_ENDS_AT).and_then(|text| text.parse::<DateTime<Utc>>().ok()).map(Timestamp::from);
     let renew_at = match (text("refresh_token"), ends_at, text(EXPIRES_AT)) {

@@ -20,6 +20,7 @@ pub mod preview;
 pub mod pushes;
 pub mod quotas;
 pub mod removal;
+pub mod renewing;
 pub mod rules;
 pub mod sellers;
 pub mod settings;

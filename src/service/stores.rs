@@ -8,6 +8,7 @@ use super::removal::{self, Removed};
 use super::shares::{check_shares, percent, share_of};
 use super::shops::{check_shop_is_new, connection_of, shop_of};
 use super::store_figures::{ListingFigures, OverwriteOffer};
+use crate::db::grants::Grant;
 use crate::db::pushes::CancelScope;
 use crate::db::stores::Store;
 use crate::db::{self, Error, Tenant};
@@ -66,6 +67,9 @@ pub struct StoreView {
     last_success_at: Option<Timestamp>,
     created_at: Timestamp,
     updated_at: Timestamp,
+    /// When its tokens end, unless its seller authorizes again; only where a single store is read, and that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_ends_at: Option<Timestamp>,
     /// What its listings show; only where a single store is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     listings: Option<ListingFigures>,
@@ -108,6 +112,7 @@ pub fn view(store: &Store) -> StoreView {
         last_success_at: store.last_success_at,
         created_at: store.created_at,
         updated_at: store.updated_at,
+        authorization_ends_at: None,
         listings: None,
         overwrite: None,
         config: serde_json::from_str(&store.config).unwrap_or_default(),
@@ -115,6 +120,11 @@ pub fn view(store: &Store) -> StoreView {
 }
 
 impl StoreView {
+    /// The same, with when its tokens end.
+    pub fn with_grant(self, grant: &Grant) -> Self {
+        Self { authorization_ends_at: grant.ends_at, ..self }
+    }
+
     /// The same, with what the store's listings show.
     pub fn with_figures(self, (listings, overwrite): (ListingFigures, Option<OverwriteOffer>)) -> Self {
         Self { listings: Some(listings), overwrite, ..self }

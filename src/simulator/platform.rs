@@ -189,8 +189,11 @@ impl Simulator {
     pub fn open_shopee_shop(&self, now_us: i64, shop_id: u64, shop: NewShop) -> Tokens {
         let mut state = self.state();
         let tokens = state.random_tokens();
-        let expires_at_s = now_us / 1_000_000 + shop.access_lives_s;
-        state.shopee.0.insert(shop_id.to_string(), Shop { opened: shop, tokens: tokens.clone(), expires_at_s, code: None });
+        let (expires_at_s, refresh_ends_at_s) = (now_us / 1_000_000 + shop.access_lives_s, now_us / 1_000_000 + shop.refresh_lives_s);
+        state
+            .shopee
+            .0
+            .insert(shop_id.to_string(), Shop { opened: shop, tokens: tokens.clone(), expires_at_s, refresh_ends_at_s, code: None });
         tokens
     }
 

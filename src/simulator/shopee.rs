@@ -140,11 +140,12 @@ impl State {
         if by_code && (shop.code.is_none() || shop.code != request.code) {
             return refusal("invalid_code", "The code is expired or used or invalid, please check the code.");
         }
-        if !by_code && request.refresh_token.as_ref() != Some(&shop.tokens.refresh_token) {
+        let now_s = now_us / 1_000_000;
+        if !by_code && (request.refresh_token.as_ref() != Some(&shop.tokens.refresh_token) || now_s >= shop.refresh_ends_at_s) {
             return refusal("error_shop_refresh_token", "Your refresh token is error ,please check refresh token or shopid.");
         }
         (shop.tokens, shop.code) = (new, None);
-        shop.expires_at_s = now_us / 1_000_000 + shop.opened.access_lives_s;
+        (shop.expires_at_s, shop.refresh_ends_at_s) = (now_s + shop.opened.access_lives_s, now_s + shop.opened.refresh_lives_s);
         let Tokens { access_token, refresh_token } = &shop.tokens;
         Answer::ok(json!({"error": "", "message": "", "request_id": "simulated", "partner_id": request.partner_id,
             "access_token": access_token, "refresh_token": refresh_token, "expire_in": shop.opened.access_lives_s}))

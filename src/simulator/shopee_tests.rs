@@ -10,7 +10,7 @@ const KEY: &str = "key";
 
 fn opened() -> (Simulator, Tokens) {
     let platform = Simulator::new(1);
-    let shop = NewShop { partner_id: 1, partner_key: KEY.into(), access_lives_s: 600, locations: vec![] };
+    let shop = NewShop { partner_id: 1, partner_key: KEY.into(), access_lives_s: 600, refresh_lives_s: 86_400, locations: vec![] };
     let tokens = platform.open_shopee_shop(NOW_S * 1_000_000, 7, shop);
     platform.set_quantity("7", "1000/71", 4);
     (platform, tokens)

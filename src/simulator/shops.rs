@@ -13,6 +13,9 @@ pub struct NewShop {
     /// How long an access token is valid, in seconds.
     #[serde(default = "four_hours")]
     pub access_lives_s: i64,
+    /// How long a refresh token is valid, in seconds.
+    #[serde(default = "thirty_days")]
+    pub refresh_lives_s: i64,
     /// Location ids; empty for a shop with a single warehouse.
     #[serde(default)]
     pub locations: Vec<String>,
@@ -20,6 +23,10 @@ pub struct NewShop {
 
 fn four_hours() -> i64 {
     4 * 3600
+}
+
+fn thirty_days() -> i64 {
+    30 * 24 * 3600
 }
 
 /// What an app receives when a seller authorizes it.
@@ -36,6 +43,8 @@ pub(super) struct Shop {
     pub(super) tokens: Tokens,
     /// When the access token expires, in seconds since 1970.
     pub(super) expires_at_s: i64,
+    /// When the refresh token ends, in seconds since 1970.
+    pub(super) refresh_ends_at_s: i64,
     /// An authorization code: it can be exchanged once, in place of a refresh token.
     pub(super) code: Option<String>,
 }

@@ -82,7 +82,8 @@ impl World {
 
     /// The seller authorizes the app, as if for the first time.
     fn open_shop(&self, access_lives_s: i64) -> Tokens {
-        let shop = NewShop { partner_id: 1_000_001, partner_key: KEY.into(), access_lives_s, locations: vec![] };
+        let shop =
+            NewShop { partner_id: 1_000_001, partner_key: KEY.into(), access_lives_s, refresh_lives_s: 30 * 86_400, locations: vec![] };
         self.platform.open_shopee_shop(self.clock.now_us(), SHOP, shop)
     }
 

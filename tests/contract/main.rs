@@ -24,6 +24,7 @@ mod races;
 mod rate_limits;
 mod rejection;
 mod removal;
+mod renewals;
 mod restarts;
 mod settle_time;
 mod setups;

@@ -31,6 +31,7 @@ async fn watch(state: &State) {
     match state.db.read(move |conn| concerns(conn, now)).await {
         Ok(found) => metrics::note(|metrics| {
             metrics.stores_needing_reauthorization.set(found.needing_reauthorization);
+            metrics.authorizations_ending.set(found.authorizations_ending);
             metrics.overdue_run.set(waiting_seconds(found.overdue_since, now));
             metrics.oldest_open_run.set(waiting_seconds(found.open_since, now));
         }),

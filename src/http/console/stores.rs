@@ -6,6 +6,7 @@ use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
 use super::show::{Stamp, count, query_value, units};
 use crate::db::listings::Listing;
+use crate::domain::grant::ends_soon;
 use crate::domain::{ListingId, StoreId};
 use crate::http::error::ApiError;
 use crate::http::state::State;
@@ -72,6 +73,8 @@ struct StorePage<'a> {
     needs_credentials: bool,
     /// The platform on whose consent page the store can be authorized again.
     authorizes_at: Option<String>,
+    /// When its tokens end, if that is soon.
+    ends: Option<Stamp>,
     added: Stamp,
     /// "2 SKUs have rules of their own".
     own_rules: Option<String>,
@@ -96,7 +99,7 @@ pub(super) async fn one(visit: SellerVisit, state: State, id: Path<StoreId>, que
     let (text, after) = (search.clone(), query.after.clone());
     let since = circuits_since(&visit.frame);
     let only_own_rules = query.own_rules.is_some();
-    let (store, mut found, figures, targets, own_rules) = visit
+    let (store, mut found, figures, targets, own_rules, grant) = visit
         .caller
         .db
         .read(move |t| {
@@ -105,7 +108,7 @@ pub(super) async fn one(visit: SellerVisit, state: State, id: Path<StoreId>, que
             let targets = t.targets_of(&found.iter().map(|listing| listing.id).collect::<Vec<_>>())?;
             let figures = StoreFigures::read(t, std::slice::from_ref(&store), since)?;
             let own_rules = t.own_rules()?.get(&id).copied();
-            Ok((store, found, figures, targets, own_rules))
+            Ok((store, found, figures, targets, own_rules, t.grant(id)?))
         })
         .await?;
     let more = found.len() > PAGE;
@@ -113,7 +116,9 @@ pub(super) async fn one(visit: SellerVisit, state: State, id: Path<StoreId>, que
     let last = found.last().filter(|_| more).map(|listing| query_value(&listing.sku));
     let frame = &visit.frame;
     let needs_credentials = stores::state_of(&store) == StoreState::NeedsReauthorisation;
-    let can_authorize = needs_credentials && connectable(&state).await?.0.iter().any(|(platform, _)| *platform == store.platform);
+    let ends_at = grant.ends_at.filter(|ends_at| ends_soon(Some(*ends_at), frame.now));
+    let can_authorize =
+        (needs_credentials || ends_at.is_some()) && connectable(&state).await?.0.iter().any(|(platform, _)| *platform == store.platform);
     let authorizes_at = can_authorize.then(|| store.platform.clone());
     frame.page(&StorePage {
         frame,
@@ -126,6 +131,7 @@ pub(super) async fn one(visit: SellerVisit, state: State, id: Path<StoreId>, que
         paused: store.paused,
         needs_credentials,
         authorizes_at,
+        ends: ends_at.map(|ends_at| frame.day(ends_at)),
         added: frame.day(store.created_at),
         store: figures.row(frame, &store),
         own_rules: own_rules.map(own_rules_text),

@@ -134,6 +134,14 @@ impl Tenant<'_> {
         Ok((answered, run))
     }
 
+    /// The newest runs that wait for an answer.
+    pub fn waiting_runs(&mut self, limit: i64) -> Result<Vec<RunId>> {
+        let scope = self.scope();
+        let ids: Vec<Vec<u8>> = on!(self.conn, c => scope.sync_runs().select(sync_runs::id).filter(sync_runs::finished_at.is_null())
+            .filter(sync_runs::answer_by.is_not_null()).order((sync_runs::started_at.desc(), sync_runs::id.desc())).limit(limit).load(c))?;
+        ids.iter().map(|id| id_of(id, RunId::from_bytes, "sync_runs.id")).collect()
+    }
+
     /// Ends the runs that have waited too long for an answer. Returns how many.
     pub fn lapse_questions(&mut self, now: Timestamp) -> Result<usize> {
         let scope = self.scope();
@@ -153,7 +161,7 @@ impl Tenant<'_> {
         let row = RunRow::new(self.key(), run)?;
         on!(self.conn, c => kept(diesel::update(scope.sync_runs().filter(sync_runs::id.eq(run.id.bytes())))
             .set((sync_runs::state.eq(word_of(run.state)), sync_runs::expanded.eq(run.expanded), sync_runs::weighed.eq(run.weighed),
-                sync_runs::question.eq(&row.question), sync_runs::answer_by.eq(row.answer_by), sync_runs::reason.eq(&run.reason),
+                sync_runs::started_at.eq(run.started_at), sync_runs::question.eq(&row.question), sync_runs::answer_by.eq(row.answer_by), sync_runs::reason.eq(&run.reason),
                 sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
         Ok(())
     }

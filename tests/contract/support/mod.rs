@@ -30,6 +30,7 @@ use stocktide::platforms::limits::Limits;
 use stocktide::service::pushes::Retry;
 use stocktide::service::sellers::NamedSeller;
 use stocktide::service::settings::EnteredChange;
+use stocktide::service::stock_events::EnteredEvent;
 pub use stocktide::service::stores::StoreChange;
 use stocktide::service::{self, Caller, Operator, Service};
 use stocktide::simulator::in_process::InProcess;
@@ -552,6 +553,12 @@ impl Seller<'_> {
     pub async fn event(&self, sku: &str, kind: EventKind, quantity: i64) {
         let results = self.record(vec![self.an_event(sku, kind, quantity)]).await;
         assert!(matches!(results[..], [EventResult::Accepted { .. }]), "{results:?}");
+    }
+
+    /// Records a sale that this store has made.
+    pub async fn sale_of(&self, shop: &Shop, sku: &str, quantity: i64) -> Vec<EventResult> {
+        let sale = EnteredEvent { event: self.an_event(sku, EventKind::Sale, quantity), create: true, sold_by: Some(shop.id) };
+        service::stock_events::record(&self.world.service(), &self.caller(), vec![sale]).await.unwrap()
     }
 
     pub async fn purchase(&self, sku: &str, quantity: i64) {

@@ -28,7 +28,7 @@ fn a_sku_is_explained_with_its_formula_and_its_history_in_pages(backend: Backend
     has(listing, json!({ "store_id": store, "store": "corner", "external_id": "A/1", "pushed": true, "shown": 9 }));
     has(
         &listing["formula"],
-        json!({ "available": { "main": 20 }, "buffer": 2, "pool": 18, "share_percent": 50.0, "part": 9, "threshold": null, "max_shown": null, "target": 9, "decided_by": "store" }),
+        json!({ "available": { "main": 20 }, "buffer": 2, "pool": 18, "share_percent": 50, "part": 9, "threshold": null, "max_shown": null, "target": 9, "decided_by": "store" }),
     );
     has(&listing["sent"], json!({ "set_to": null, "increased_by": 9, "sum": null, "changed_in_store": null }));
     assert!(listing["text"].as_str().unwrap().contains("It showed 9 when last known."), "{listing}");

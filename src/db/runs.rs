@@ -46,7 +46,7 @@ pub enum Expanded {
     /// They became pushes.
     Page,
     /// Their run is to be weighed against these limits first.
-    Unweighed(Expansion, Guard),
+    Unweighed(Box<Expansion>, Guard),
 }
 
 impl Tenant<'_> {
@@ -204,7 +204,7 @@ impl Tenant<'_> {
         if !expansion.run.weighed && expansion.expanded_to.is_none() {
             let guard = self.sync_settings()?.guard;
             if !guard.is_off() {
-                return Ok(Expanded::Unweighed(expansion, guard));
+                return Ok(Expanded::Unweighed(Box::new(expansion), guard));
             }
         }
         let page = self.next_addressees(&expansion)?;

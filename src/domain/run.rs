@@ -304,13 +304,13 @@ pub fn supersede_held(active: Vec<Push>, now: Timestamp) -> (Vec<Push>, Vec<Push
     (before, after)
 }
 
-/// Supersedes the held overwrites of a store that works again, because sending them would change more than its seller's limits
+/// Supersedes the held overwrites of a store that is released, because sending them would change more than its seller's limits
 /// allow: a new run of the same listings asks first. Returns them before and after.
 pub fn supersede_to_ask(held: Vec<Push>, now: Timestamp) -> (Vec<Push>, Vec<Push>) {
     let mut after = held.clone();
-    after
-        .iter_mut()
-        .for_each(|push| push.supersede("The store works again. A new run of these listings waits for your answer first.", now));
+    after.iter_mut().for_each(|push| {
+        push.supersede("Sending this now would exceed the guard rails. A new run of these listings waits for your answer first.", now)
+    });
     (held, after)
 }
 

@@ -17,7 +17,7 @@ pub async fn expand(seller: &SellerDb, now: Timestamp) -> db::Result<bool> {
     match seller.write(move |t| t.expand_runs(now)).await? {
         Expanded::Nothing => return Ok(false),
         Expanded::Page => {}
-        Expanded::Unweighed(expansion, guard) => weigh(seller, expansion, guard, now).await?,
+        Expanded::Unweighed(expansion, guard) => weigh(seller, *expansion, guard, now).await?,
     }
     Ok(true)
 }

@@ -98,7 +98,17 @@ impl Deps {
             settings.sharing.as_ref().map(|sharing| sharing.name.as_str()),
         )));
         let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
-        Self { db, client, clock, sealer, renewals, settings, running: Running::default(), poke: Arc::default(), upkeep: tokio::sync::Mutex::default() }
+        Self {
+            db,
+            client,
+            clock,
+            sealer,
+            renewals,
+            settings,
+            running: Running::default(),
+            poke: Arc::default(),
+            upkeep: tokio::sync::Mutex::default(),
+        }
     }
 
     /// A transaction was refused, because another node works for the seller now. The keeper finds out and ends the actors.

@@ -3,12 +3,12 @@
 use super::connection::on;
 use super::pushes::{CONFIRMED, PushRow, read_pushes};
 use super::schema::{pushes, stock_events};
-use super::{Error, Result, Tenant};
+use super::{Error, Result, Tenant, id_of};
 use crate::domain::explain::{PastEvent, Sent};
 use crate::domain::ledger::InCount;
 use crate::domain::push::Push;
 use crate::domain::stock::{EventKind, StockEvent};
-use crate::domain::{EventId, ListingId, PushId, Sku, Timestamp, WarehouseCode};
+use crate::domain::{EventId, ListingId, PushId, Sku, StoreId, Timestamp, WarehouseCode};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
@@ -16,6 +16,9 @@ use std::collections::HashMap;
 
 /// The confirmed pushes of a SKU that are looked at, newest first. What was sent before them is not explained.
 const PUSHES_LOOKED_AT: i64 = 2000;
+
+/// The sales of a SKU that are looked at, newest first.
+const SALES_LOOKED_AT: i64 = 2000;
 
 /// A place in the history of a SKU, which is listed backwards: the last event and the last push that were listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +40,7 @@ struct EventRow {
     note: Option<String>,
     accepted_at: Timestamp,
     in_count: Option<i16>,
+    store_id: Option<Vec<u8>>,
 }
 
 impl EventRow {
@@ -53,7 +57,8 @@ impl EventRow {
             occurred_at: self.occurred_at,
             note: self.note,
         };
-        Ok(PastEvent { event, accepted_at: self.accepted_at, in_count: InCount::from_bits(self.in_count) })
+        let sold_by = self.store_id.as_deref().map(|id| id_of(id, StoreId::from_bytes, "stock_events.store_id")).transpose()?;
+        Ok(PastEvent { event, accepted_at: self.accepted_at, in_count: InCount::from_bits(self.in_count), sold_by })
     }
 }
 
@@ -71,6 +76,7 @@ impl Tenant<'_> {
             stock_events::note,
             stock_events::accepted_at,
             stock_events::in_count,
+            stock_events::store_id,
         );
         let rows: Vec<EventRow> = on!(self.conn, c => {
             let mut query = scope.stock_events().select(columns).filter(stock_events::sku.eq(sku.as_str()))
@@ -94,9 +100,31 @@ impl Tenant<'_> {
                 sql::<BigInt>("CAST(SUM(quantity) AS BIGINT)"))).load(c))?;
         let read = |(kind, warehouse, to_warehouse, in_count, quantity): Row| {
             let event_id = "sum".to_owned();
-            let row =
-                EventRow { event_id, kind, quantity, warehouse, to_warehouse, occurred_at: None, note: None, accepted_at: at, in_count };
+            let row = EventRow {
+                event_id,
+                kind,
+                quantity,
+                warehouse,
+                to_warehouse,
+                occurred_at: None,
+                note: None,
+                accepted_at: at,
+                in_count,
+                store_id: None,
+            };
             row.read(sku)
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// The newest sales of a SKU that name the store that has made them: the store, when they were recorded, and how many units.
+    pub fn named_sales(&mut self, sku: &Sku) -> Result<Vec<(StoreId, Timestamp, i64)>> {
+        let scope = self.scope();
+        let rows: Vec<(Option<Vec<u8>>, Timestamp, i64)> = on!(self.conn, c => scope.stock_events().filter(stock_events::sku.eq(sku.as_str()))
+            .filter(stock_events::store_id.is_not_null()).order(stock_events::accepted_at.desc()).limit(SALES_LOOKED_AT)
+            .select((stock_events::store_id, stock_events::accepted_at, stock_events::quantity)).load(c))?;
+        let read = |(store, at, quantity): (Option<Vec<u8>>, Timestamp, i64)| {
+            Ok((id_of(&store.unwrap_or_default(), StoreId::from_bytes, "stock_events.store_id")?, at, quantity))
         };
         rows.into_iter().map(read).collect()
     }

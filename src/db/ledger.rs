@@ -40,6 +40,7 @@ struct EventRow {
     note: Option<String>,
     accepted_at: Timestamp,
     in_count: Option<i16>,
+    store_id: Option<Vec<u8>>,
 }
 
 impl EventRow {
@@ -58,6 +59,7 @@ impl EventRow {
             note: event.note.clone(),
             accepted_at,
             in_count: in_count.bits(),
+            store_id: new.sold_by.map(|store| store.bytes()),
         }
     }
 }
@@ -81,7 +83,8 @@ struct SkuRow {
 inserted! {
     EventRow, into "stock_events" "";
     seller_id: Binary, event_id: Text, body_hash: Binary, sku: Text, kind: Text, quantity: BigInt, warehouse: Text, to_warehouse:
-    Nullable<Text>, occurred_at: Nullable<BigInt>, note: Nullable<Text>, accepted_at: BigInt, in_count: Nullable<SmallInt>
+    Nullable<Text>, occurred_at: Nullable<BigInt>, note: Nullable<Text>, accepted_at: BigInt, in_count: Nullable<SmallInt>,
+    store_id: Nullable<Binary>
 }
 
 inserted! {

@@ -183,7 +183,7 @@ pub fn concerns(conn: &mut Conn, now: Timestamp) -> Result<Concerns> {
         overdue_since: on!(conn, c => sync_settings::table.filter(sync_settings::next_run_at.le(now))
             .filter(sync_settings::seller_id.ne_all(&suspended))
             .select(diesel::dsl::min(sync_settings::next_run_at)).get_result(c))?,
-        open_since: on!(conn, c => sync_runs::table.filter(sync_runs::finished_at.is_null())
+        open_since: on!(conn, c => sync_runs::table.filter(sync_runs::finished_at.is_null()).filter(sync_runs::answer_by.is_null())
             .filter(sync_runs::seller_id.ne_all(&suspended))
             .select(diesel::dsl::min(sync_runs::started_at)).get_result(c))?,
     })

@@ -148,6 +148,7 @@ diesel::table! {
         note -> Nullable<Text>,
         accepted_at -> BigInt,
         in_count -> Nullable<SmallInt>,
+        store_id -> Nullable<Binary>,
     }
 }
 

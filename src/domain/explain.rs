@@ -8,7 +8,7 @@ use super::allocation::{AllocationMode, ListingRules, targets};
 use super::ledger::InCount;
 use super::push::{Push, Record};
 use super::stock::{EventKind, Levels, StockEvent};
-use super::{Timestamp, WarehouseCode};
+use super::{StoreId, Timestamp, WarehouseCode};
 use std::collections::BTreeMap;
 
 /// The inputs of a target and what they lead to.
@@ -53,6 +53,8 @@ pub struct PastEvent {
     pub accepted_at: Timestamp,
     /// The parts of it that a count contained already.
     pub in_count: InCount,
+    /// The store that has made the sale, where the event names it.
+    pub sold_by: Option<StoreId>,
 }
 
 impl PastEvent {
@@ -119,6 +121,8 @@ pub struct Sent {
     pub increased_by: i64,
     /// How many those were.
     pub increases: i64,
+    /// Units of the sales that events report as made by its store since then.
+    pub reported_sales: i64,
     /// What the listing showed last.
     pub shown: Option<i64>,
     /// What it should show.
@@ -175,7 +179,13 @@ impl Sent {
         };
         match self.changed_in_store() {
             Some(0) | None => {}
-            Some(fall @ ..0) => text.push_str(&format!(" The store itself has lowered that by {} since, as sales do.", units(-fall))),
+            Some(fall @ ..0) => {
+                text.push_str(&format!(" The store itself has lowered that by {} since, as sales do", units(-fall)));
+                text.push_str(&match self.reported_sales {
+                    0 => ".".to_owned(),
+                    reported => format!("; its reported sales since are {}.", units(reported)),
+                });
+            }
             Some(rise) => text.push_str(&format!(" The store itself has raised that by {} since.", units(rise))),
         }
         text.push_str(&format!(" It showed {shown} when last known."));
@@ -195,7 +205,7 @@ mod tests {
     use super::*;
     use crate::domain::allocation::Share;
     use crate::domain::push::{Addressee, PushState};
-    use crate::domain::{EventId, ListingId, Sku, StoreId};
+    use crate::domain::{EventId, ListingId, Sku};
     use proptest::prelude::*;
 
     fn code(name: &str) -> WarehouseCode {
@@ -214,7 +224,7 @@ mod tests {
             occurred_at: None,
             note: None,
         };
-        PastEvent { event, accepted_at: Timestamp::default(), in_count }
+        PastEvent { event, accepted_at: Timestamp::default(), in_count, sold_by: None }
     }
 
     fn rules(share: i64) -> ListingRules {
@@ -261,6 +271,8 @@ mod tests {
             "It was set to 10, then increased by 5 in 2 steps. The store itself has lowered that by 3 units since, as sales do. \
              It showed 12 when last known. That is 8 units below its target; an overwrite would set it."
         );
+        let reported = Sent { reported_sales: 2, ..sent };
+        assert!(reported.text().contains("lowered that by 3 units since, as sales do; its reported sales since are 2 units. It"));
         let exact = Sent { set_to: Some(4), shown: Some(4), target: 4, pushed: true, ..Sent::default() };
         assert_eq!(exact.text(), "It was set to 4. It showed 4 when last known.");
         let raised = Sent { shown: Some(5), increases: 1, increased_by: 1, target: 5, ..exact };

@@ -9,7 +9,7 @@ use super::look_alikes::fold;
 use super::push::{Addressee, Push};
 use super::stock::{EventKind, Levels, StockEvent, add};
 use super::targets::{SellerRules, SkuListings};
-use super::{EventId, FieldError, ListingId, Timestamp, WarehouseCode};
+use super::{EventId, FieldError, ListingId, StoreId, Timestamp, WarehouseCode};
 use counts::Counts;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -53,6 +53,8 @@ pub struct NewEvent {
     pub hash: [u8; 32],
     /// Whether its SKU is created if there is none.
     pub may_create_sku: bool,
+    /// The store that has made a sale, which has lowered what that store shows.
+    pub sold_by: Option<StoreId>,
 }
 
 /// What a client should know about an event that was recorded.
@@ -306,6 +308,9 @@ impl Book {
             if code.is_some_and(|code| !self.setup.warehouses.contains(code)) {
                 return Err(EventResult::rejected(event, pointer, "there is no such warehouse; create it first"));
             }
+        }
+        if new.sold_by.is_some_and(|store| !self.setup.rules.has_store(store)) {
+            return Err(EventResult::rejected(event, "/store_id", "there is no such store"));
         }
         let sku = event.sku.as_str();
         if !self.skus.contains(sku) {

@@ -7,6 +7,9 @@
 //! many listings. The *target* is what a listing should show. A *pack* keeps overwrites of one run together while they are
 //! alike.
 //!
+//! A run is *weighed* before its listings become pushes. One that would change more than its seller's *guard* allows asks a
+//! *question*, and waits for the answer.
+//!
 //! Delivery. A *claim* chooses what is sent to a store next; a *call* is one request with one or more pushes. A
 //! *verdict* is what is known of one push after its call. A push is *in doubt* while an earlier sending of its call is
 //! unresolved; its *resolution* is how that is resolved, not before the *settle time*, within which a request whose

@@ -116,7 +116,7 @@ pub struct Run {
     pub reason: Option<String>,
     /// When it was due (daily).
     pub scheduled_for: Option<Timestamp>,
-    /// When it started.
+    /// When it started; if it has asked, when it was let go ahead.
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
@@ -214,6 +214,7 @@ impl Run {
         (question.go, question.answered_at) = (Some(go), Some(now));
         if go {
             (self.state, self.expanded, self.weighed, self.reason) = (RunState::Running, false, true, None);
+            self.started_at = now;
         } else {
             self.cancel("Cancelled by your answer. Nothing was sent.", now);
         }
@@ -236,8 +237,7 @@ impl Run {
         if self.state != RunState::Running || !self.expanded || ended == 0 {
             return None;
         }
-        let since = self.question.as_ref().and_then(|question| question.answered_at).unwrap_or(self.started_at);
-        let elapsed = i128::from((now - since).num_milliseconds().max(0));
+        let elapsed = i128::from((now - self.started_at).num_milliseconds().max(0));
         let left = elapsed * i128::from((self.total - ended).max(0)) / i128::from(ended);
         Some(now + Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX)))
     }
@@ -304,13 +304,13 @@ pub fn supersede_held(active: Vec<Push>, now: Timestamp) -> (Vec<Push>, Vec<Push
     (before, after)
 }
 
-/// Supersedes the held overwrites of a store that works again, because sending them would change more than its seller's limits
+/// Supersedes the held overwrites of a store that is released, because sending them would change more than its seller's limits
 /// allow: a new run of the same listings asks first. Returns them before and after.
 pub fn supersede_to_ask(held: Vec<Push>, now: Timestamp) -> (Vec<Push>, Vec<Push>) {
     let mut after = held.clone();
-    after
-        .iter_mut()
-        .for_each(|push| push.supersede("The store works again. A new run of these listings waits for your answer first.", now));
+    after.iter_mut().for_each(|push| {
+        push.supersede("Sending this now would exceed the guard rails. A new run of these listings waits for your answer first.", now)
+    });
     (held, after)
 }
 

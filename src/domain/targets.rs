@@ -45,6 +45,11 @@ impl SellerRules {
         &self.settings
     }
 
+    /// Whether the seller has this store.
+    pub fn has_store(&self, store: StoreId) -> bool {
+        self.stores.contains_key(&store)
+    }
+
     /// Whether pushes to this store wait until it is resumed or reauthorized.
     pub fn is_held(&self, store: StoreId) -> bool {
         self.stores.get(&store).is_some_and(|terms| terms.held)

@@ -64,6 +64,8 @@ struct SentAnswer {
     sum: Option<i64>,
     /// What the store has changed by itself: below 0 for sales.
     changed_in_store: Option<i64>,
+    /// Units of the sales since `set_at` that events report as made by the store (`store_id`).
+    reported_sales: i64,
 }
 
 /// The numbers that lead to a target: the sum of `available` less `buffer` is the `pool`, of which the allocation gives `part` to
@@ -103,6 +105,9 @@ struct PastEventAnswer {
     warehouse: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     to_warehouse: Option<String>,
+    /// The store that has made a sale, where the event names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store_id: Option<StoreId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     occurred_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,6 +146,7 @@ impl From<Explained> for ExplainedListing {
                 increases: sent.increases,
                 sum: sent.sum(),
                 changed_in_store: sent.changed_in_store(),
+                reported_sales: sent.reported_sales,
             },
             formula: FormulaAnswer {
                 available: by_code(&formula.available),
@@ -169,6 +175,7 @@ impl From<Happened> for HistoryItem {
             quantity: past.event.quantity,
             warehouse: past.event.warehouse.to_string(),
             to_warehouse: past.event.to_warehouse.as_ref().map(ToString::to_string),
+            store_id: past.sold_by,
             occurred_at: past.event.occurred_at,
             note: past.event.note.clone(),
             effect: past.effect().into_iter().map(|(code, delta)| (code.to_string(), delta)).collect(),

@@ -12,7 +12,7 @@ use crate::domain::limits::MAX_BULK;
 use crate::domain::names::shortened;
 use crate::domain::problem::Checks;
 use crate::domain::stock::{EventKind, MAX_AVAILABLE, MAX_QUANTITY, StockEvent};
-use crate::domain::{EventId, FieldError, Sku, Timestamp, WarehouseCode};
+use crate::domain::{EventId, FieldError, Sku, StoreId, Timestamp, WarehouseCode};
 use crate::metrics;
 use crate::service::stock_events::{self, EnteredEvent};
 use actix_web::{HttpResponse, post};
@@ -44,6 +44,9 @@ pub(super) struct EventFields {
     /// and warehouse changes nothing. The time of arrival by default, and for times more than five minutes ahead.
     occurred_at: Option<Timestamp>,
     note: Option<String>,
+    /// For a sale: the store that has made it. What that store shows has fallen by it already; `GET /v1/stock/{sku}/explain` counts such
+    /// sales.
+    store_id: Option<StoreId>,
     /// If false, the event is rejected when its SKU does not exist; true by default.
     create: Option<bool>,
 }
@@ -81,6 +84,9 @@ impl EventFields {
             EventKind::Count => checks.within("/quantity", Some(self.quantity), -MAX_COUNT, MAX_COUNT),
             _ => checks.within("/quantity", Some(self.quantity), 1, MAX_QUANTITY),
         }
+        if self.store_id.is_some() && self.kind != EventKind::Sale {
+            checks.note("/store_id", "is allowed only for a sale");
+        }
         if let Some(note) = &self.note {
             let controlled = note.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
             if note.chars().count() > MAX_NOTE || controlled {
@@ -102,7 +108,7 @@ impl EventFields {
             occurred_at: self.occurred_at,
             note: self.note.clone(),
         };
-        Ok(EnteredEvent { event, create: self.create.unwrap_or(true) })
+        Ok(EnteredEvent { event, create: self.create.unwrap_or(true), sold_by: self.store_id })
     }
 }
 
@@ -165,13 +171,13 @@ fn checked(fields: &EventFields, most: usize) -> Result<EnteredEvent, Bad> {
 
 /// What is wrong with an event that cannot be read: each member by itself, and what the readable ones say.
 fn every_error(bytes: &[u8], first: FieldError, most: usize) -> Vec<FieldError> {
-    let nothing = ["warehouse", "to_warehouse", "occurred_at", "note", "create"].map(|name| (name, Value::Null));
+    let nothing = ["warehouse", "to_warehouse", "occurred_at", "note", "store_id", "create"].map(|name| (name, Value::Null));
     let stand_ins = [("event_id", json!("e")), ("sku", json!("S")), ("kind", json!("purchase")), ("quantity", json!(1))];
     let stand_ins: Vec<(&str, Value)> = stand_ins.into_iter().chain(nothing).collect();
     let Broken { mut errors, rest, replaced } = broken::<EventFields>(bytes, first, &stand_ins, most);
     let is_replaced = |name: &str| replaced.iter().any(|replaced| replaced == name);
     // Which quantities and warehouses are right depends on the kind.
-    let depends = |pointer: &str| is_replaced("kind") && ["/quantity", "/to_warehouse"].contains(&pointer);
+    let depends = |pointer: &str| is_replaced("kind") && ["/quantity", "/to_warehouse", "/store_id"].contains(&pointer);
     let said = rest.and_then(|rest| rest.check().err()).unwrap_or_default();
     errors.extend(said.into_iter().filter(|error| !is_replaced(error.pointer.trim_start_matches('/')) && !depends(&error.pointer)));
     errors.truncate(most);

@@ -8,7 +8,7 @@ use crate::domain::allocation::{AllocationMode, DecidedBy, ListingRules, targets
 use crate::domain::explain::{Formula, KnownLevels, PastEvent, Replay, Sent, formulas};
 use crate::domain::push::Push;
 use crate::domain::stock::Levels;
-use crate::domain::{ListingId, Sku, StoreId};
+use crate::domain::{ListingId, Sku, StoreId, Timestamp};
 
 /// The most listings that are explained at once; more are asked about store by store.
 pub const MAX_LISTINGS: usize = 100;
@@ -95,12 +95,15 @@ fn read(t: &mut Tenant<'_>, sku: &Sku, store: Option<StoreId>, before: &Place, l
     let followed: Vec<(usize, ListingId)> =
         wanted.iter().take(MAX_TARGETS).map(|(place, (listing, _))| (*place, listing.listing.id)).collect();
     let ids: Vec<ListingId> = wanted.iter().map(|(_, (listing, _))| listing.listing.id).collect();
-    let mut sent = t.sent_to(sku, &ids)?;
+    let (mut sent, sales) = (t.sent_to(sku, &ids)?, t.named_sales(sku)?);
     let deciding = t.deciding_rules(&wanted.iter().map(|(_, (listing, _))| listing.listing.clone()).collect::<Vec<_>>())?;
     let explained = |(_, (stock, formula)): (usize, (ListingStock, Formula))| {
         let id = stock.listing.id;
         let (shown, target, pushed) = (stock.listing.shown, stock.target, stock.rules.is_pushed());
         let sent = Sent { shown, target, pushed, ..sent.remove(&id).unwrap_or_default() };
+        let is_since = |at: Timestamp| sent.set_at.is_some_and(|set_at| at > set_at);
+        let own = sales.iter().filter(|(store, at, _)| *store == stock.store.id && is_since(*at)).map(|(.., units)| *units);
+        let sent = Sent { reported_sales: own.fold(0, i64::saturating_add), ..sent };
         Explained { stock, formula, decided_by: deciding.get(&id).copied().unwrap_or(DecidedBy::Seller), sent }
     };
     let listings = wanted.into_iter().map(explained).collect();

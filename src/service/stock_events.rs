@@ -1,8 +1,8 @@
 //! Stock events: checked separately, recorded together.
 use super::context::{Caller, Result, Service};
 use crate::db::ledger::{EventResult, NewEvent, RecordRequest};
-use crate::domain::Timestamp;
 use crate::domain::stock::StockEvent;
+use crate::domain::{StoreId, Timestamp};
 use sha2::{Digest, Sha256};
 
 /// A digest of every field, with defaults filled in. It is stored for former versions, which recognize a repeat by it, so
@@ -22,11 +22,13 @@ pub struct EnteredEvent {
     pub event: StockEvent,
     /// Whether its SKU is created if there is none.
     pub create: bool,
+    /// The store that has made a sale.
+    pub sold_by: Option<StoreId>,
 }
 
 impl From<StockEvent> for EnteredEvent {
     fn from(event: StockEvent) -> Self {
-        Self { event, create: true }
+        Self { event, create: true, sold_by: None }
     }
 }
 
@@ -39,7 +41,7 @@ pub async fn record(service: &Service, caller: &Caller, events: Vec<impl Into<En
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let new = |EnteredEvent { event, create }| NewEvent { hash: body_hash(&event), event, may_create_sku: create };
+    let new = |EnteredEvent { event, create, sold_by }| NewEvent { hash: body_hash(&event), event, may_create_sku: create, sold_by };
     let events = events.into_iter().map(Into::into).map(new).collect();
     let request = RecordRequest { seller: caller.db.id(), now: service.now(), events };
     Ok(service.db.record(request).await?.results)

@@ -41,6 +41,18 @@ fn a_sku_is_explained_with_its_formula_and_its_history_in_pages(backend: Backend
     );
     assert_eq!(purchase["event"]["targets"][listing["listing"].as_str().unwrap()], 9);
     assert!(items.iter().any(|item| item["push"]["kind"] == "increase"), "{found}");
+    let sale = |kind: &str, id: &str, store: &serde_json::Value| json!({ "event_id": id, "sku": "A/1", "kind": kind, "quantity": 1, "store_id": store });
+    ada.post("/v1/stock-events", &sale("sale", "e3", &json!(store))).is(200);
+    let newest = ada.get("/v1/stock/A%2F1/explain?limit=1").is(200);
+    has(&newest["items"][0]["event"], json!({ "event_id": "e3", "store_id": store, "available_after": { "main": 19 } }));
+    let found = ada.get("/v1/stock/A%2F1/explain").is(200);
+    let items = found["items"].as_array().unwrap();
+    let nobody = json!("0198a0b2-0000-7000-8000-000000000000");
+    for (kind, store) in
+        [("sale", &nobody), ("sale", &json!("x")), ("sale", &json!(7)), ("purchase", &json!(store)), ("cancellation", &json!(store))]
+    {
+        ada.post("/v1/stock-events", &sale(kind, "e4", store)).names(422, "/store_id");
+    }
     let (mut walked, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = ada.get(&format!("/v1/stock/A%2F1/explain?limit=1&store_id={store}{cursor}")).is(200);

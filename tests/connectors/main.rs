@@ -232,7 +232,7 @@ impl World {
                 occurred_at: None,
                 note: None,
             };
-            NewEvent { hash: rand::random(), event, may_create_sku: true }
+            NewEvent { hash: rand::random(), event, may_create_sku: true, sold_by: None }
         };
         let events = skus.iter().map(event).collect();
         self.all.record(RecordRequest { seller: self.db.id(), now: self.now(), events }).await.unwrap();

@@ -181,7 +181,7 @@ impl World {
                 occurred_at: None,
                 note: None,
             };
-            NewEvent { hash: Sha256::digest(id).into(), event, may_create_sku: true }
+            NewEvent { hash: Sha256::digest(id).into(), event, may_create_sku: true, sold_by: None }
         };
         let events = units.iter().map(event).collect();
         let recorded = self.db.record(RecordRequest { seller: self.seller.id(), now: self.now(), events }).await.unwrap();

@@ -1,6 +1,7 @@
 //! Why a listing shows what it shows: what was sent to it, the formula of its target, and the history behind both.
 use crate::support::*;
 use stocktide::db::explain::Place;
+use stocktide::db::ledger::EventResult;
 use stocktide::db::runs::RunFilter;
 use stocktide::domain::push::PushState;
 use stocktide::domain::stock::{EventKind, StockEvent};
@@ -121,6 +122,38 @@ fn an_event_that_a_newer_count_included_changes_nothing_in_the_history_either() 
         let Happened::Event { past, .. } = &found.history[0] else { panic!("it is an event") };
         assert_eq!(past.effect(), []);
         assert!(past.in_count.reason(&past.event).unwrap().contains("newest count"));
+    });
+}
+
+#[test]
+fn sales_that_name_their_store_are_counted_apart_and_a_store_of_another_seller_is_refused() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let (corner, market) = (seller.shop("corner", &["A"]).await, seller.shop("market", &["A"]).await);
+        seller.event("A", EventKind::Count, 10).await;
+        world.a_moment().await;
+        seller.sale_of(&corner, "A", 4).await;
+        seller.sync(RunFilter::default()).await;
+        world.a_moment().await;
+        world.sells(&corner, "A", 3);
+        seller.sale_of(&corner, "A", 2).await;
+        seller.sale_of(&market, "A", 1).await;
+        seller.purchase("A", 1).await;
+        world.a_moment().await;
+        let found = explained(&seller, Some(corner.id), Place::default(), 10).await;
+        let sent = &found.listings[0].sent;
+        assert_eq!((sent.set_to, sent.sum(), sent.changed_in_store(), sent.reported_sales), (Some(6), Some(7), Some(-3), 2));
+        let by: Vec<_> =
+            found.history.iter().filter_map(|item| if let Happened::Event { past, .. } = item { past.sold_by } else { None }).collect();
+        assert_eq!(by, [market.id, corner.id, corner.id]);
+        assert_eq!(seller.available("A").await, 4);
+
+        let stranger = world.seller(off).await;
+        let refused = stranger.sale_of(&corner, "A", 1).await;
+        let EventResult::Rejected { errors, .. } = &refused[0] else { panic!("{refused:?}") };
+        assert_eq!((errors[0].pointer.as_str(), errors[0].detail.as_str()), ("/store_id", "there is no such store"));
+        seller.removes(&market).await;
+        assert!(matches!(seller.sale_of(&market, "A", 1).await[..], [EventResult::Rejected { .. }]), "nor one that is gone");
     });
 }
 

@@ -1,6 +1,7 @@
 //! Guard rails: an overwrite that would empty a large part of a store asks before its first push.
 use crate::support::*;
 use serde_json::Value;
+use stocktide::db::overview;
 use stocktide::db::runs::{Run, RunFilter, RunState};
 use stocktide::domain::guard::{Answered, Guard};
 use stocktide::domain::push::PushState::Confirmed;
@@ -68,6 +69,10 @@ fn a_manual_sync_that_would_empty_most_of_a_shop_sends_nothing_until_it_is_confi
         let asked = &waiting.question.as_ref().unwrap().stores[0];
         assert_eq!((asked.store_id, asked.weight.showing, asked.weight.to_zero, asked.weight.units), (shop.id, 20, 12, 84));
         assert_eq!(waiting.reason.as_deref(), Some("Nothing has been sent yet: 12 of 20 listings that show stock now would be set to 0."));
+
+        let now = world.now();
+        let concerns = world.db().read(move |conn| overview::concerns(conn, now)).await.unwrap();
+        assert_eq!(concerns.open_since, None, "the operator is not alarmed by a run that waits for its seller");
 
         answers(world, &seller, run.id, true).await.unwrap();
         world.a_moment().await;

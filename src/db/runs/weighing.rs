@@ -6,7 +6,7 @@ use crate::db::packs::Which;
 use crate::db::pushes::{PushRow, is_held, is_overwrite, read_pushes};
 use crate::db::schema::{listings, pushes, sync_runs};
 use crate::db::sets::among_ids;
-use crate::db::{Changed, ROWS_PER_STATEMENT, Result, Tenant, id_of};
+use crate::db::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::guard::{Answered, Guard, Question, Weighing};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::push::Addressee;
@@ -64,7 +64,7 @@ impl Tenant<'_> {
         Ok(weighed.into_iter().map(weight).collect())
     }
 
-    /// A store works again. If the held overwrites of its runs would change more than the seller's limits allow, they give way to
+    /// A store is released. If the held overwrites of its runs would change more than the seller's limits allow, they give way to
     /// a run of the same listings that asks first.
     pub(in crate::db) fn ask_before_release(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         let listings = self.held_by_runs(store)?;
@@ -72,6 +72,9 @@ impl Tenant<'_> {
             return Ok(());
         }
         let (scope, guard) = (self.scope(), self.sync_settings()?.guard);
+        if guard.is_off() {
+            return Ok(());
+        }
         let (mut weighing, mut skus) = (Weighing::default(), BTreeSet::new());
         for chunk in listings.chunks(ROWS_PER_STATEMENT) {
             let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(among_ids(listings::id, chunk.to_vec()))
@@ -116,15 +119,21 @@ impl Tenant<'_> {
 
     /// A run was weighed: it may begin, or waits for an answer.
     pub fn save_weighing(&mut self, id: RunId, question: Option<Question>) -> Result<()> {
-        let mut run = self.run(id)?;
-        run.weigh(question);
-        self.save_answerable(&run)
+        match self.run(id) {
+            Ok(mut run) => {
+                run.weigh(question);
+                self.save_answerable(&run)
+            }
+            // Deleted in between.
+            Err(Error::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes the answer to a run's question.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::db::Error::NotFound) if there is no such run.
+    /// [`Error::NotFound`] if there is no such run.
     pub fn answer_run(&mut self, id: RunId, go: bool, now: Timestamp) -> Result<(Answered, Run)> {
         let mut run = self.run(id)?;
         run.lapse(now);
@@ -132,6 +141,14 @@ impl Tenant<'_> {
         self.save_answerable(&run)?;
         self.note(Changed::Configuration);
         Ok((answered, run))
+    }
+
+    /// The newest runs that wait for an answer.
+    pub fn waiting_runs(&mut self, limit: i64) -> Result<Vec<RunId>> {
+        let scope = self.scope();
+        let ids: Vec<Vec<u8>> = on!(self.conn, c => scope.sync_runs().select(sync_runs::id).filter(sync_runs::finished_at.is_null())
+            .filter(sync_runs::answer_by.is_not_null()).order((sync_runs::started_at.desc(), sync_runs::id.desc())).limit(limit).load(c))?;
+        ids.iter().map(|id| id_of(id, RunId::from_bytes, "sync_runs.id")).collect()
     }
 
     /// Ends the runs that have waited too long for an answer. Returns how many.
@@ -153,7 +170,7 @@ impl Tenant<'_> {
         let row = RunRow::new(self.key(), run)?;
         on!(self.conn, c => kept(diesel::update(scope.sync_runs().filter(sync_runs::id.eq(run.id.bytes())))
             .set((sync_runs::state.eq(word_of(run.state)), sync_runs::expanded.eq(run.expanded), sync_runs::weighed.eq(run.weighed),
-                sync_runs::question.eq(&row.question), sync_runs::answer_by.eq(row.answer_by), sync_runs::reason.eq(&run.reason),
+                sync_runs::started_at.eq(run.started_at), sync_runs::question.eq(&row.question), sync_runs::answer_by.eq(row.answer_by), sync_runs::reason.eq(&run.reason),
                 sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
         Ok(())
     }

@@ -35,6 +35,9 @@ impl ListingPart {
             sums.push(("Increases since", change(sent.increased_by)));
             sums.push(("Sum", units(sum)));
             sums.extend(sent.changed_in_store().map(|by| ("Changed by the store", change(by))));
+            if sent.reported_sales > 0 {
+                sums.push(("Reported sales", units(sent.reported_sales)));
+            }
         }
         sums.push(("Pool", units(formula.pool)));
         sums.push(("Part of the pool", units(formula.part)));

@@ -25,6 +25,8 @@ use std::collections::BTreeMap;
 
 /// How many of the next daily runs are shown.
 const RUNS_AHEAD: usize = 5;
+/// At most so many runs that wait for an answer have a notice of their own.
+const WAITING: i64 = 5;
 const HERE: &str = "/console/sales-channel";
 const INCREMENTAL: &str = "Incremental inventory synchronization";
 
@@ -73,6 +75,8 @@ struct SalesChannelPage<'a> {
     exclusive: bool,
     stores: Vec<StoreRow>,
     runs: Vec<RunRow>,
+    /// Runs that wait for an answer.
+    waiting: Vec<String>,
 }
 
 struct Facts {
@@ -81,6 +85,7 @@ struct Facts {
     stores: Vec<Store>,
     extent: Extent,
     runs: Vec<(Run, i64)>,
+    waiting: Vec<RunId>,
     of_runs: BTreeMap<RunId, Vec<StoreId>>,
 }
 
@@ -95,6 +100,7 @@ async fn facts(visit: &SellerVisit) -> Result<Facts, crate::db::Error> {
             stores: t.stores(None, MAX_STORES)?,
             extent: t.overwrite_extent()?,
             runs: t.with_held(latest)?,
+            waiting: t.waiting_runs(WAITING)?,
         })
     });
     read.await
@@ -127,6 +133,7 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
         split: split::of_stores(&facts.stores),
         exclusive: settings.allocation_mode == AllocationMode::Exclusive,
         stores,
+        waiting: facts.waiting.iter().map(RunId::to_string).collect(),
         runs: facts.runs.into_iter().map(|(run, held)| run_row(run, held)).collect(),
         settings,
     })

@@ -31,6 +31,7 @@ use stocktide::platforms::limits::Limits;
 use stocktide::service::pushes::Retry;
 use stocktide::service::sellers::NamedSeller;
 use stocktide::service::settings::EnteredChange;
+use stocktide::service::stock_events::EnteredEvent;
 pub use stocktide::service::stores::StoreChange;
 use stocktide::service::{self, Caller, Operator, Service};
 use stocktide::simulator::in_process::InProcess;
@@ -580,6 +581,12 @@ impl Seller<'_> {
             (Service { db: db.clone(), ..self.world.service() }, Caller { db: db.seller(self.id), name: "contract".to_owned() });
         let events = vec![self.an_event(sku, EventKind::Purchase, quantity)];
         service::stock_events::record(&service, &caller, events).await.unwrap();
+    }
+
+    /// Records a sale that this store has made.
+    pub async fn sale_of(&self, shop: &Shop, sku: &str, quantity: i64) -> Vec<EventResult> {
+        let sale = EnteredEvent { event: self.an_event(sku, EventKind::Sale, quantity), create: true, sold_by: Some(shop.id) };
+        service::stock_events::record(&self.world.service(), &self.caller(), vec![sale]).await.unwrap()
     }
 
     pub async fn purchase(&self, sku: &str, quantity: i64) {

@@ -1,0 +1,1 @@
+ALTER TABLE stock_events DROP COLUMN store_id;

@@ -3,6 +3,7 @@
 //! Everything runs on one arbiter in virtual time, which [`World::sleep`] advances; every timer fires at its time. A story
 //! ends with a graceful stop, after which no work may be left.
 pub mod database;
+mod intake;
 pub mod platform_that;
 pub mod statements;
 
@@ -31,7 +32,6 @@ use stocktide::platforms::limits::Limits;
 use stocktide::service::pushes::Retry;
 use stocktide::service::sellers::NamedSeller;
 use stocktide::service::settings::EnteredChange;
-use stocktide::service::stock_events::EnteredEvent;
 pub use stocktide::service::stores::StoreChange;
 use stocktide::service::{self, Caller, Operator, Service};
 use stocktide::simulator::in_process::InProcess;
@@ -564,29 +564,6 @@ impl Seller<'_> {
     pub async fn event(&self, sku: &str, kind: EventKind, quantity: i64) {
         let results = self.record(vec![self.an_event(sku, kind, quantity)]).await;
         assert!(matches!(results[..], [EventResult::Accepted { .. }]), "{results:?}");
-    }
-
-    /// The same as [`Self::purchase`], received by this process.
-    pub async fn purchase_at(&self, process: &Process, sku: &str, quantity: i64) {
-        let caller = Caller { db: process.service.db.seller(self.id), name: "contract".to_owned() };
-        let events = vec![self.an_event(sku, EventKind::Purchase, quantity)];
-        let results = service::stock_events::record(&process.service, &caller, events).await.unwrap();
-        assert!(matches!(results[..], [EventResult::Accepted { .. }]), "{results:?}");
-    }
-
-    /// The same as [`Self::purchase`], recorded by a process without actors, which announces nothing.
-    pub async fn purchase_elsewhere(&self, sku: &str, quantity: i64) {
-        let db = Db::open(&db::Settings::new(self.world.database_url()));
-        let (service, caller) =
-            (Service { db: db.clone(), ..self.world.service() }, Caller { db: db.seller(self.id), name: "contract".to_owned() });
-        let events = vec![self.an_event(sku, EventKind::Purchase, quantity)];
-        service::stock_events::record(&service, &caller, events).await.unwrap();
-    }
-
-    /// Records a sale that this store has made.
-    pub async fn sale_of(&self, shop: &Shop, sku: &str, quantity: i64) -> Vec<EventResult> {
-        let sale = EnteredEvent { event: self.an_event(sku, EventKind::Sale, quantity), create: true, sold_by: Some(shop.id) };
-        service::stock_events::record(&self.world.service(), &self.caller(), vec![sale]).await.unwrap()
     }
 
     pub async fn purchase(&self, sku: &str, quantity: i64) {

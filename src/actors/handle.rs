@@ -70,7 +70,7 @@ impl Handle {
         }));
         if let (Some(Others { kept, outbox }), Some(sharing)) = (&others, &deps.settings.sharing) {
             let (nodes, outbox) = (|| Arc::clone(&nodes), || Arc::clone(outbox));
-            actix::spawn(exchange(deps.db.clone(), nodes(), outbox(), Arc::clone(&deps.poke)));
+            actix::spawn(exchange(deps.db.clone(), nodes(), outbox(), Arc::clone(&deps.running.poke)));
             actix::spawn(Keeper::new(Arc::clone(&deps), sharing.clone(), nodes(), outbox(), Arc::clone(kept)).run());
         }
         Self { nodes, deps, others }

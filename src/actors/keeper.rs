@@ -82,7 +82,7 @@ impl Keeper {
             let next = tokio::time::sleep(renew_every);
             tokio::select! {
                 () = next => continue,
-                () = self.deps.poke.poked() => {}
+                () = self.deps.running.poke.poked() => {}
                 () = self.kept.leave.cancelled(), if !self.is_leaving => {}
                 Some(lease) = self.ended.1.recv() => {
                     // Others end at the same time.

@@ -112,7 +112,7 @@ impl Cluster<'_> {
 
 fn create_sellers(service: &Program, platform: &Program, count: usize) -> Vec<Seller> {
     // The next minute that is at least a few seconds ahead.
-    let due = chrono::DateTime::<chrono::Utc>::from(stocktide::clock::Clock::system().now().to_utc()) + chrono::TimeDelta::seconds(70);
+    let due = stocktide::clock::Clock::system().now().to_utc() + chrono::TimeDelta::seconds(70);
     let daily_at = format!("{:02}:{:02}", due.hour(), due.minute());
     let create = |n: usize| {
         let created = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": format!("Seller {n}"), "timezone": "UTC" }));

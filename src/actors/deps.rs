@@ -83,8 +83,6 @@ pub struct Deps {
     pub settings: Settings,
     /// Counts what is running.
     pub running: Running,
-    /// Has this process look who works for which sellers.
-    pub(super) poke: Arc<Poke>,
     /// Held while tokens are renewed ahead of their end.
     pub upkeep: tokio::sync::Mutex<()>,
 }
@@ -98,23 +96,13 @@ impl Deps {
             settings.sharing.as_ref().map(|sharing| sharing.name.as_str()),
         )));
         let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
-        Self {
-            db,
-            client,
-            clock,
-            sealer,
-            renewals,
-            settings,
-            running: Running::default(),
-            poke: Arc::default(),
-            upkeep: tokio::sync::Mutex::default(),
-        }
+        Self { db, client, clock, sealer, renewals, settings, running: Running::default(), upkeep: tokio::sync::Mutex::default() }
     }
 
     /// A transaction was refused, because another node works for the seller now. The keeper finds out and ends the actors.
     pub(super) fn fenced(&self) {
         metrics::note(|metrics| metrics.fenced.inc());
-        self.poke.poke();
+        self.running.poke.poke();
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -128,4 +116,6 @@ pub struct Running {
     pub(super) sellers: AtomicUsize,
     pub(super) stores: AtomicUsize,
     pub(super) confirmed: AtomicUsize,
+    /// Has this process look who works for which sellers.
+    pub(super) poke: Arc<Poke>,
 }

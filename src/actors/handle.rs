@@ -70,7 +70,7 @@ impl Handle {
         }));
         if let (Some(Others { kept, outbox }), Some(sharing)) = (&others, &deps.settings.sharing) {
             let (nodes, outbox) = (|| Arc::clone(&nodes), || Arc::clone(outbox));
-            actix::spawn(exchange(deps.db.clone(), nodes(), outbox(), Arc::clone(&deps.poke)));
+            actix::spawn(exchange(deps.db.clone(), nodes(), outbox(), Arc::clone(&deps.running.poke)));
             actix::spawn(Keeper::new(Arc::clone(&deps), sharing.clone(), nodes(), outbox(), Arc::clone(kept)).run());
         }
         Self { nodes, deps, others }
@@ -140,7 +140,12 @@ impl Handle {
     }
 
     /// Counts what is running in this process.
-    pub fn status(&self) -> NodeStatus {
+    #[expect(clippy::unused_async, reason = "so that its callers need not change if it has to ask the actors one day")]
+    pub async fn status(&self) -> NodeStatus {
+        self.running()
+    }
+
+    fn running(&self) -> NodeStatus {
         let running = &self.deps.running;
         NodeStatus {
             sellers: running.sellers.load(Ordering::Relaxed),
@@ -153,7 +158,7 @@ impl Handle {
     pub fn standings(&self, name: &str, started_at: Timestamp) -> Vec<Standing> {
         let seen = |others: &Others| others.kept.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut nodes = self.others.as_ref().map(seen).unwrap_or_default();
-        let status = self.status();
+        let status = self.running();
         let count = |of: usize| i64::try_from(of).unwrap_or(i64::MAX);
         let here = Standing {
             name: name.to_owned(),

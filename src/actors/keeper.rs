@@ -50,6 +50,8 @@ pub(super) struct Keeper {
     ended: (mpsc::UnboundedSender<Lease>, mpsc::UnboundedReceiver<Lease>),
     /// Whether the latest look at the rows failed.
     is_blind: bool,
+    /// Whether the others can see that it is leaving.
+    is_leaving: bool,
 }
 
 impl Keeper {
@@ -58,9 +60,9 @@ impl Keeper {
         // What is not answered within half the lease time is as good as lost.
         let session = deps.db.session(&format!("SET statement_timeout = {}", watch.longest_pause().as_millis()));
         let id = NodeId::new(started_at);
-        let (ending, ended, is_blind) = (BTreeSet::new(), mpsc::unbounded_channel(), false);
+        let (ending, ended, is_blind, is_leaving) = (BTreeSet::new(), mpsc::unbounded_channel(), false, false);
         let origin = Instant::now();
-        Self { deps, sharing, nodes, outbox, kept, id, started_at, origin, session, watch, renewal: 0, ending, ended, is_blind }
+        Self { deps, sharing, nodes, outbox, kept, id, started_at, origin, session, watch, renewal: 0, ending, ended, is_blind, is_leaving }
     }
 
     /// Until it has left.
@@ -77,12 +79,11 @@ impl Keeper {
                     }
                 }
             }
-            let is_leaving = self.kept.leave.is_cancelled();
             let next = tokio::time::sleep(renew_every);
             tokio::select! {
                 () = next => continue,
-                () = self.deps.poke.poked() => {}
-                () = self.kept.leave.cancelled(), if !is_leaving => {}
+                () = self.deps.running.poke.poked() => {}
+                () = self.kept.leave.cancelled(), if !self.is_leaving => {}
                 Some(lease) = self.ended.1.recv() => {
                     // Others end at the same time.
                     self.ended.0.send(lease).ok();
@@ -122,6 +123,7 @@ impl Keeper {
             })
         };
         let (nodes, shards) = self.session.run(renewed).await?;
+        self.is_leaving = is_leaving;
         let renewals: Vec<Renewed> = nodes.iter().map(NodeRow::renewed).collect();
         let living = self.watch.look(&renewals, (began, self.origin.elapsed()));
         self.deps.client.share_among(living.len());

@@ -209,6 +209,10 @@ impl SellerSupervisor {
             if act.idle_for >= horizon {
                 act.retire(ctx);
             } else {
+                if act.db.lease().is_some() {
+                    // What another node has changed, if the notice of it was lost.
+                    act.load(ctx);
+                }
                 ctx.run_later(every, Self::look_after);
             }
         }));

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// How often notices of others are looked for, and how long notices are gathered.
-const LISTEN_EVERY: Duration = Duration::from_millis(10);
+const LISTEN_EVERY: Duration = Duration::from_millis(20);
 /// The pause after a failure of the connection.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The most bytes in a notice; PostgreSQL allows 8,000.

@@ -305,7 +305,7 @@ pub async fn overview(_operator: Operator, state: State) -> Answer {
     const WINDOW: Duration = Duration::from_secs(60);
     let since = state.now() - WINDOW;
     let found = state.db.read(move |conn| crate::db::overview::overview(conn, since)).await?;
-    let status = state.handle.status();
+    let status = state.handle.status().await;
     #[expect(clippy::cast_precision_loss, reason = "the count of one minute stays far below 2^52")]
     let per_second = |count: i64| (count as f64 / WINDOW.as_secs_f64() * 100.0).round() / 100.0;
     let nodes = state.handle.standings(&state.settings.node, state.started_at);

@@ -36,7 +36,7 @@ pub async fn readyz(state: State) -> Answer {
 #[utoipa::path(tag = "operations", responses((status = 200, description = "Metrics in the Prometheus text format.", content_type = "text/plain")))]
 #[get("/metrics")]
 pub async fn metrics(state: State) -> HttpResponse {
-    let status = state.handle.status();
+    let status = state.handle.status().await;
     note(|metrics| {
         metrics.active_sellers.set(i64::try_from(status.sellers).unwrap_or(i64::MAX));
         metrics.active_stores.set(i64::try_from(status.stores).unwrap_or(i64::MAX));

@@ -54,7 +54,7 @@ fn story(access_lives_s: i64, scenario: impl AsyncFn(&World)) {
         let world = World::new(access_lives_s).await;
         scenario(&world).await;
         world.handle.shut_down().await;
-        assert_eq!(world.handle.status().stores, 0, "a store's actor still runs");
+        assert_eq!(world.handle.status().await.stores, 0, "a store's actor still runs");
     });
 }
 

@@ -748,7 +748,7 @@ impl World {
 async fn stop(handle: &Handle) -> Verdict {
     let asked_at = tokio::time::Instant::now();
     handle.shut_down().await;
-    let running = handle.status().stores;
+    let running = handle.status().await.stores;
     if running == 0 || asked_at.elapsed() >= actors::Settings::default().stop_within {
         return Ok(());
     }

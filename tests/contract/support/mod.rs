@@ -237,7 +237,7 @@ impl World {
 
     async fn shuts_down(&self) {
         self.handle().shut_down().await;
-        assert_eq!(self.handle().status().stores, 0, "a store's actor still runs");
+        assert_eq!(self.handle().status().await.stores, 0, "a store's actor still runs");
     }
 
     /// The service ends between two instructions; nothing runs until [`Self::starts`].

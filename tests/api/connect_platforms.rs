@@ -146,7 +146,7 @@ fn a_woocommerce_shop_sends_its_keys_and_is_connected_when_its_owner_comes_back(
     assert_eq!(landed.status, 303, "{}", landed.text());
     let store = store_in_state(&ada, "working");
     assert_eq!((&store["name"], &store["base_url"]), (&json!("Acme Garden"), &json!(address)));
-    sells(&ada, &store, &shop, json!({ "external_id": LISTING.to_string(), "parent_id": "" }));
+    sells(&ada, &store, &shop, json!({ "external_id": LISTING.to_string(), "parent_id": "12" }));
 }
 
 on_both_backends![

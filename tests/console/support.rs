@@ -56,13 +56,25 @@ impl World {
     }
 
     pub async fn start_on(backend: Backend) -> Self {
+        Self::start_at(backend, "127.0.0.1:0", None).await
+    }
+
+    /// A service that knows where browsers reach it.
+    pub async fn start_reachable() -> Self {
+        // Nobody else is likely to take the port in the meantime.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        Self::start_at(Backend::Sqlite, &free, Some(format!("http://{free}"))).await
+    }
+
+    async fn start_at(backend: Backend, listen: &str, public_url: Option<String>) -> Self {
         telemetry::start_logging("error,actix_http=off", false);
         let database = TestDatabase::fresh(backend);
         let platform = Simulator::new(3);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let platform_url = format!("http://{}", listener.local_addr().unwrap());
         let settings = [
-            ("listen", "127.0.0.1:0".to_owned()),
+            ("listen", listen.to_owned()),
+            ("public_url", public_url.unwrap_or_default()),
             ("database_url", database.url.clone()),
             ("credential_key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned()),
             ("operator_key", OPERATOR_KEY.to_owned()),

@@ -46,6 +46,7 @@ struct EventRow {
     note: Option<String>,
     accepted_at: i64,
     in_count: Option<i16>,
+    store_id: Option<Vec<u8>>,
 }
 
 #[derive(Queryable, Insertable)]

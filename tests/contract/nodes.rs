@@ -316,10 +316,11 @@ fn a_call_whose_claim_is_old_is_sent_if_nobody_has_taken_over() {
 fn the_server_ends_a_transaction_of_a_frozen_process_so_that_it_keeps_nothing_locked() {
     story(async |world| {
         let settings = db::Settings { idle_in_transaction: Some(Duration::from_millis(200)), ..db::Settings::new(world.database_url()) };
-        let frozen = Db::open(&settings).seller(world.seller(incremental).await.id);
+        let seller = world.seller(incremental).await;
+        let frozen = Db::open(&settings).seller(seller.id);
         let stuck = frozen.write(|t| {
             t.sync_settings()?;
-            std::thread::park_timeout(Duration::from_millis(600));
+            std::thread::sleep(Duration::from_millis(600));
             t.sync_settings().map(drop)
         });
         assert!(matches!(stuck.await, Err(Error::Unavailable(_))));

@@ -83,7 +83,7 @@ async fn measure() {
     // The actors are still running: an event for one seller reaches its stores.
     let seller = waves.first().and_then(|wave| wave.first()).copied().unwrap();
     db.record(purchases(seller, 0..1, "e", &clock)).await.unwrap();
-    while handle.status().confirmed < STORES {
+    while handle.status().await.confirmed < STORES {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     handle.shut_down().await;
@@ -102,7 +102,7 @@ async fn wake(handle: &Handle, db: &Db, sellers: &[SellerId], all: usize) {
     let already = all - sellers.len();
     for (number, some) in sellers.chunks(100).enumerate() {
         some.iter().for_each(|seller| handle.hint(*seller));
-        while handle.status().stores < STORES * (already + number * 100 + some.len()) {
+        while handle.status().await.stores < STORES * (already + number * 100 + some.len()) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         flush_writes(db, some).await;

@@ -62,7 +62,7 @@ impl Stage {
 
     /// Waits until so many pushes are confirmed.
     async fn confirmed(&self, pushes: usize) {
-        while self.handle.status().confirmed < pushes {
+        while self.handle.status().await.confirmed < pushes {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

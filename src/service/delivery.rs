@@ -261,7 +261,8 @@ impl Claim {
     /// # Errors
     /// If the database fails; the call must then be recovered.
     pub async fn begun(&mut self, Begun { mut call, since, begun_at }: Begun) -> Result<Claimed, Error> {
-        self.claimed = Proof::at(begun_at, &self.outbound.clock);
+        // The events are older than the transaction. The time is not read here: the machine may have been suspended since.
+        self.claimed = Proof::at(begun_at, since);
         let waited = (self.now() - since).to_std().unwrap_or_default();
         call.items.iter_mut().for_each(|item| item.due_for += waited);
         match self.renew(false).await {

@@ -32,9 +32,9 @@ impl Proof {
         Self(Instant::now(), clock.now())
     }
 
-    /// Of a transaction that began at `instant`.
-    pub(super) fn at(instant: Instant, clock: &Clock) -> Self {
-        Self(instant, clock.now() - instant.elapsed())
+    /// Of a transaction that began at this instant, or later, by both clocks.
+    pub(super) fn at(instant: Instant, time: Timestamp) -> Self {
+        Self(instant, time)
     }
 
     fn is_more_recent_than(self, age: Duration, clock: &Clock) -> bool {

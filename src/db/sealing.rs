@@ -2,7 +2,7 @@
 //! with whose they are as associated data ([`Owner`]), so that a sealed text copied to another row does not open.
 //!
 //! A sealed text is: version (1 byte), key id (4), nonce (12), ciphertext and tag. While the key is being replaced, what
-//! the previous key sealed still opens; [`Sealer::reseal`] seals it under the present one.
+//! the previous key sealed still opens; [`Sealer::reseal_for`] seals it under the present one.
 use crate::domain::{SellerId, StoreId};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};

@@ -4,7 +4,7 @@
 //! a code ([`Consent::returned`]). What comes back becomes a store's settings and credentials, with the code as `auth_code`: its
 //! connector exchanges that for tokens when it renews them, which is the only place that knows how.
 //!
-//! Each platform has a small file in its folder, and a line in [`consents`](super::consents).
+//! Each platform has a small file in its folder, and a line in [`consents`](super::consents()).
 use super::call::{Reply, Request, StoreConnection};
 use super::connector::Stamp;
 use super::sign::percent;

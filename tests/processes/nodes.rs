@@ -48,7 +48,7 @@ fn size() -> Size {
     let seconds = Duration::from_secs;
     match std::env::var("STOCKTIDE_TEST_NODES").as_deref() {
         Ok("long") => {
-            Size { sellers: 300, length: seconds(300), every: seconds(10), frozen: seconds(20), between: Duration::from_millis(60) }
+            Size { sellers: 300, length: seconds(300), every: seconds(10), frozen: seconds(20), between: Duration::from_millis(20) }
         }
         _ => Size { sellers: 12, length: seconds(24), every: seconds(4), frozen: seconds(6), between: Duration::from_millis(40) },
     }

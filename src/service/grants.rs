@@ -7,8 +7,9 @@ use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Within this time, tokens that somebody has typed in are renewed for the first time, which tells when they end.
-const FIRST_RENEWAL_WITHIN: Duration = Duration::from_secs(3600);
+/// Between half of this time and all of it, tokens that somebody has typed in are renewed for the first time, which tells when they
+/// end. Not sooner: until then the store's own calls show whether the tokens work at all.
+const FIRST_RENEWAL_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
 /// A number from 0 to 1 that is the same for a store each time, and spread over all stores.
 pub(super) fn draw_of(store: StoreId) -> f64 {
@@ -23,7 +24,7 @@ pub(super) fn grant_of(store: StoreId, credentials: &BTreeMap<String, SecretStri
     let ends_at = text(REFRESH_ENDS_AT).and_then(|text| text.parse::<DateTime<Utc>>().ok()).map(Timestamp::from);
     let renew_at = match (text("refresh_token"), ends_at, text(EXPIRES_AT)) {
         (None, ..) => None,
-        (_, None, None) => Some(now + FIRST_RENEWAL_WITHIN.mul_f64(draw_of(store))),
+        (_, None, None) => Some(now + FIRST_RENEWAL_WITHIN.mul_f64(0.5 + 0.5 * draw_of(store))),
         _ => Some(grant::renew_at(now, ends_at, draw_of(store))),
     };
     Grant { client_id, renew_at, ends_at }

@@ -8,7 +8,7 @@ use crate::domain::{SellerId, StoreId, Timestamp};
 use diesel::prelude::*;
 use std::time::Duration;
 
-/// How long an authorization is kept after it has ended, so that somebody who comes back again is told why.
+/// How long an authorization is kept after it has ended, so that whoever comes back a second time learns why it no longer counts.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
 
 /// An authorization as stored.

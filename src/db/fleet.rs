@@ -3,7 +3,7 @@
 use super::apps::{self, AppRow};
 use super::connection::{Conn, on};
 use super::pushes::{has_ended, is_in_flight, pack_has_ended, pack_is_active};
-use super::schema::{app_calls, grants, listings, push_packs, pushes, sellers, skus, stores, sync_runs, sync_settings};
+use super::schema::{app_calls, grants, listings, operator_audit, push_packs, pushes, sellers, skus, stores, sync_runs, sync_settings};
 use super::scope::Scope;
 use super::sealing::{Owner, Sealer};
 use super::settings::SettingsRow;
@@ -98,6 +98,7 @@ pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<us
     for (table, id, age, old, before) in tables {
         pruned += prune_table(conn, (table, id, age, old), before, PRUNE_STEP.saturating_sub(pruned))?;
     }
+    on!(conn, c => diesel::delete(operator_audit::table.filter(operator_audit::at.lt(before))).execute(c))?;
     on!(conn, c => diesel::delete(app_calls::table.filter(app_calls::slot.lt(slot_of(now - KEPT_FOR)))).execute(c))?;
     Ok(pruned)
 }
@@ -136,8 +137,7 @@ pub fn has_credentials(conn: &mut Conn) -> Result<bool> {
     match on!(conn, c => sealed.first::<Vec<u8>>(c).optional()).map_err(Error::from) {
         // What a statement about a missing table is sorted into.
         Err(Error::Corrupt(_)) => Ok(false),
-        found if found.as_ref().is_ok_and(Option::is_some) => Ok(true),
-        found => found.and_then(|_| Ok(!sealed_apps(conn)?.is_empty())),
+        found => Ok(found?.is_some() || !sealed_apps(conn)?.is_empty()),
     }
 }
 
@@ -269,13 +269,20 @@ fn reseal_apps(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> {
     Ok(done)
 }
 
-/// A store that was connected through an app of the operator's.
+/// A store and its seller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AppStore {
     /// Its seller.
     pub seller: SellerId,
     /// The store.
     pub store: Store,
+}
+
+impl AppStore {
+    fn read(row: StoreRow) -> Result<Self> {
+        let seller = id_of(&row.seller_id, SellerId::from_bytes, "stores.seller_id")?;
+        Ok(Self { seller, store: row.store()? })
+    }
 }
 
 /// The next stores after this one that were connected through this app, in the order of sellers and stores.
@@ -289,11 +296,7 @@ pub fn stores_of_app(conn: &mut Conn, platform: &str, client_id: &str, after: Op
         .filter(stores::platform.eq(platform)).filter(grants::client_id.eq(client_id))
         .filter(stores::seller_id.gt(&seller).or(stores::seller_id.eq(&seller).and(stores::id.gt(&id))))
         .order((stores::seller_id, stores::id)).limit(RESEAL_STEP).select(stores::all_columns).load(c))?;
-    let read = |row: StoreRow| {
-        let seller = id_of(&row.seller_id, SellerId::from_bytes, "stores.seller_id")?;
-        Ok(AppStore { seller, store: row.store()? })
-    };
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(AppStore::read).collect()
 }
 
 /// Replaces the sealed credentials of a store. If they are no longer as they were read, nothing is replaced, and the store is
@@ -338,9 +341,5 @@ pub fn stores_without_grant(conn: &mut Conn, limit: i64) -> Result<Vec<AppStore>
         .left_join(grants::table.on(grants::seller_id.eq(stores::seller_id).and(grants::store_id.eq(stores::id))))
         .filter(stores::credentials.is_not_null()).filter(grants::store_id.nullable().is_null()).limit(limit)
         .select(stores::all_columns).load(c))?;
-    let read = |row: StoreRow| {
-        let seller = id_of(&row.seller_id, SellerId::from_bytes, "stores.seller_id")?;
-        Ok(AppStore { seller, store: row.store()? })
-    };
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(AppStore::read).collect()
 }

@@ -160,23 +160,33 @@ pub trait Consent: Send + Sync {
     /// The connector's name.
     fn platform(&self) -> &'static str;
     /// What the platform asks of an app besides its ID and its secret; `None` if it needs no app.
-    fn app_fields(&self) -> Option<&'static [Entry]>;
+    fn app_fields(&self) -> Option<&'static [Entry]> {
+        Some(&[])
+    }
     /// What the seller enters before leaving for the consent page.
-    fn asked(&self) -> &'static [Entry];
+    fn asked(&self) -> &'static [Entry] {
+        &[]
+    }
     /// The parameters that the shop's server sends apart from the visitor, who comes back later: its keys. Empty where it sends none.
-    fn keys_sent_apart(&self) -> &'static [&'static str];
+    fn keys_sent_apart(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// What the seller has entered in its usual form, or what is wrong with it. `given` has values for the required fields of [`Self::asked`].
     ///
     /// # Errors
     /// All the bad fields, each named by its pointer.
-    fn check(&self, given: Asked) -> Result<Asked, Vec<FieldError>>;
+    fn check(&self, given: Asked) -> Result<Asked, Vec<FieldError>> {
+        Ok(given)
+    }
     /// The address of the consent page.
     ///
     /// # Errors
     /// What the app lacks.
     fn page(&self, leaving: &Leaving<'_>, stamp: &Stamp) -> Result<String, String>;
     /// The state that a visitor brings back.
-    fn state<'a>(&self, parameters: &'a Parameters) -> Option<&'a str>;
+    fn state<'a>(&self, parameters: &'a Parameters) -> Option<&'a str> {
+        parameter(parameters, "state")
+    }
     /// The store that a visit makes, whose `auth_code`, if it has one, is still to be exchanged. `keys` are what the platform
     /// has sent apart from the visitor.
     ///
@@ -189,14 +199,29 @@ pub trait Consent: Send + Sync {
         keys: Option<&BTreeMap<String, SecretString>>,
     ) -> Result<Granted, NotGranted>;
     /// The request that asks about the shop, with the store's new tokens; `None` where there is none.
-    fn profile_request(&self, store: &StoreConnection, stamp: &Stamp) -> Option<Result<Request, String>>;
+    fn profile_request(&self, _store: &StoreConnection, _stamp: &Stamp) -> Option<Result<Request, String>> {
+        None
+    }
     /// Reads the reply to [`Self::profile_request`].
     ///
     /// # Errors
     /// Why the store cannot be used without what the reply should say.
-    fn profile(&self, store: &StoreConnection, reply: &Reply) -> Result<Profile, String>;
+    fn profile(&self, _store: &StoreConnection, _reply: &Reply) -> Result<Profile, String> {
+        Ok(Profile::default())
+    }
     /// The name of the store if the platform tells none.
     fn fallback_name(&self, store: &StoreConnection) -> String;
+}
+
+/// The code with which a visitor comes back from this platform.
+///
+/// # Errors
+/// If the shop's owner has refused, or there is no code.
+pub(super) fn code<'a>(parameters: &'a Parameters, platform: &str) -> Result<&'a str, NotGranted> {
+    match parameter(parameters, "error") {
+        Some(_) => Err(NotGranted::Declined),
+        None => parameter(parameters, "code").ok_or_else(|| NotGranted::without(platform, "a code")),
+    }
 }
 
 /// `address` with these parameters.

@@ -133,7 +133,7 @@ static STANDING: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl Tenant<'_> {
-    /// How this store stands at `now`, ignoring pushes and looks that were already due at `after`.
+    /// The state of this store at `now`, leaving out pushes and looks that were already due at `after`.
     pub(super) fn standing(&mut self, store: StoreId, after: Timestamp, now: Timestamp) -> Result<Standing> {
         let (key, store) = (self.key(), store.bytes());
         let found = on!(self.conn, c => {

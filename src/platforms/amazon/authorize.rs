@@ -8,12 +8,9 @@
 //! - What comes back: `state`, `selling_partner_id` (the seller's merchant token), `spapi_oauth_code`. Nothing is signed, and
 //!   there is no address for a seller who declines.
 //! - The code is exchanged at `api.amazon.com` within minutes. The refresh token has no stated end.
-use super::super::authorize::{
-    Asked, Consent, Entry, Granted, Leaving, NotGranted, Parameters, Profile, parameter, secrets, texts, with_query,
-};
-use super::super::call::{Reply, Request, StoreConnection};
+use super::super::authorize::{Consent, Entry, Granted, Leaving, NotGranted, Parameters, parameter, secrets, texts, with_query};
+use super::super::call::StoreConnection;
 use super::super::connector::Stamp;
-use crate::domain::FieldError;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 
@@ -94,14 +91,6 @@ impl Consent for AmazonConsent {
         &ASKED
     }
 
-    fn keys_sent_apart(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn check(&self, given: Asked) -> Result<Asked, Vec<FieldError>> {
-        Ok(given)
-    }
-
     fn page(&self, leaving: &Leaving<'_>, _: &Stamp) -> Result<String, String> {
         let app = leaving.app;
         let host = app.host(region_of(marketplace(leaving)).1);
@@ -110,10 +99,6 @@ impl Consent for AmazonConsent {
             query.push(("version", "beta"));
         }
         Ok(with_query(&format!("{host}/apps/authorize/consent"), &query))
-    }
-
-    fn state<'a>(&self, parameters: &'a Parameters) -> Option<&'a str> {
-        parameter(parameters, "state")
     }
 
     fn returned(
@@ -137,14 +122,6 @@ impl Consent for AmazonConsent {
                 ("auth_code", code.into()),
             ]),
         })
-    }
-
-    fn profile_request(&self, _: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
-        None
-    }
-
-    fn profile(&self, _: &StoreConnection, _: &Reply) -> Result<Profile, String> {
-        Ok(Profile::default())
     }
 
     fn fallback_name(&self, store: &StoreConnection) -> String {

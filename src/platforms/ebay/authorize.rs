@@ -8,13 +8,10 @@
 //! - The state is optional there and comes back as it is. Nothing is signed. A seller who declines is sent to the RuName's
 //!   second address, which should be the same one; `error=access_denied` says so.
 //! - The refresh token lives for 18 months and is not replaced: then the seller has to agree again.
-use super::super::authorize::{
-    Asked, Consent, Entry, Granted, Leaving, NotGranted, Parameters, Profile, parameter, secrets, texts, with_query,
-};
-use super::super::call::{Reply, Request, StoreConnection};
+use super::super::authorize::{Consent, Entry, Granted, Leaving, NotGranted, Parameters, code, secrets, texts, with_query};
+use super::super::call::StoreConnection;
 use super::super::connector::Stamp;
 use super::wire::{REDIRECT_NAME, SCOPE};
-use crate::domain::FieldError;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 
@@ -33,18 +30,6 @@ impl Consent for EbayConsent {
         Some(&FIELDS)
     }
 
-    fn asked(&self) -> &'static [Entry] {
-        &[]
-    }
-
-    fn keys_sent_apart(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn check(&self, given: Asked) -> Result<Asked, Vec<FieldError>> {
-        Ok(given)
-    }
-
     fn page(&self, leaving: &Leaving<'_>, _: &Stamp) -> Result<String, String> {
         let app = leaving.app;
         let host = app.host(if app.sandbox { "https://auth.sandbox.ebay.com" } else { "https://auth.ebay.com" });
@@ -60,20 +45,13 @@ impl Consent for EbayConsent {
         ))
     }
 
-    fn state<'a>(&self, parameters: &'a Parameters) -> Option<&'a str> {
-        parameter(parameters, "state")
-    }
-
     fn returned(
         &self,
         leaving: &Leaving<'_>,
         parameters: &Parameters,
         _: Option<&BTreeMap<String, SecretString>>,
     ) -> Result<Granted, NotGranted> {
-        if parameter(parameters, "error").is_some() {
-            return Err(NotGranted::Declined);
-        }
-        let code = parameter(parameters, "code").ok_or_else(|| NotGranted::without("eBay", "a code"))?;
+        let code = code(parameters, "eBay")?;
         let app = leaving.app;
         let environment = if app.sandbox { "sandbox" } else { "production" };
         Ok(Granted {
@@ -85,14 +63,6 @@ impl Consent for EbayConsent {
                 ("auth_code", code.into()),
             ]),
         })
-    }
-
-    fn profile_request(&self, _: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
-        None
-    }
-
-    fn profile(&self, _: &StoreConnection, _: &Reply) -> Result<Profile, String> {
-        Ok(Profile::default())
     }
 
     fn fallback_name(&self, _: &StoreConnection) -> String {

@@ -6,15 +6,12 @@
 //! - The state comes back as it is; nothing is signed. The code counts for half an hour.
 //! - The refresh token lives for 180 days (14 in a test app); renewing does not make it live longer by all accounts, so the
 //!   seller has to agree again then.
-use super::super::authorize::{
-    Asked, Consent, Entry, Granted, Leaving, NotGranted, Parameters, Profile, parameter, secrets, texts, with_query,
-};
+use super::super::authorize::{Consent, Entry, Granted, Leaving, NotGranted, Parameters, Profile, code, secrets, texts, with_query};
 use super::super::call::{Method, Reply, Request, StoreConnection};
 use super::super::codes::text;
 use super::super::connector::Stamp;
 use super::requests::{SELLER, api};
 use super::wire::Envelope;
-use crate::domain::FieldError;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 
@@ -32,20 +29,8 @@ impl Consent for LazadaConsent {
         "lazada"
     }
 
-    fn app_fields(&self) -> Option<&'static [Entry]> {
-        Some(&[])
-    }
-
     fn asked(&self) -> &'static [Entry] {
         &ASKED
-    }
-
-    fn keys_sent_apart(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn check(&self, given: Asked) -> Result<Asked, Vec<FieldError>> {
-        Ok(given)
     }
 
     fn page(&self, leaving: &Leaving<'_>, _: &Stamp) -> Result<String, String> {
@@ -62,20 +47,13 @@ impl Consent for LazadaConsent {
         ))
     }
 
-    fn state<'a>(&self, parameters: &'a Parameters) -> Option<&'a str> {
-        parameter(parameters, "state")
-    }
-
     fn returned(
         &self,
         leaving: &Leaving<'_>,
         parameters: &Parameters,
         _: Option<&BTreeMap<String, SecretString>>,
     ) -> Result<Granted, NotGranted> {
-        if parameter(parameters, "error").is_some() {
-            return Err(NotGranted::Declined);
-        }
-        let code = parameter(parameters, "code").ok_or_else(|| NotGranted::without("Lazada", "a code"))?;
+        let code = code(parameters, "Lazada")?;
         let region = leaving.asked.get(REGION).map(String::as_str).unwrap_or_default();
         Ok(Granted {
             base_url: leaving.app.test_server(""),

@@ -8,16 +8,13 @@
 //! - What comes back: `code` and `shop_id` (or `main_account_id` for an account of several shops, which is refused: each shop is
 //!   authorized on its own). Nothing is signed. The code counts once, for ten minutes.
 //! - The refresh token lives for 30 days and is replaced at each use.
-use super::super::authorize::{
-    Asked, Consent, Entry, Granted, Leaving, NotGranted, Parameters, Profile, parameter, secrets, texts, with_query,
-};
+use super::super::authorize::{Consent, Entry, Granted, Leaving, NotGranted, Parameters, Profile, parameter, secrets, texts, with_query};
 use super::super::call::{Reply, Request, StoreConnection};
 use super::super::connector::Stamp;
 use super::super::fields::whole;
 use super::super::sign::hmac_sha256_hex;
 use super::fields::HOSTS;
 use super::requests::signed_url;
-use crate::domain::FieldError;
 use secrecy::SecretString;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -51,20 +48,8 @@ impl Consent for ShopeeConsent {
         "shopee"
     }
 
-    fn app_fields(&self) -> Option<&'static [Entry]> {
-        Some(&[])
-    }
-
     fn asked(&self) -> &'static [Entry] {
         &ASKED
-    }
-
-    fn keys_sent_apart(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn check(&self, given: Asked) -> Result<Asked, Vec<FieldError>> {
-        Ok(given)
     }
 
     fn page(&self, leaving: &Leaving<'_>, stamp: &Stamp) -> Result<String, String> {
@@ -76,10 +61,6 @@ impl Consent for ShopeeConsent {
         let back = with_query(leaving.callback, &[("state", leaving.state)]);
         let query = [("partner_id", app.client_id.as_str()), ("timestamp", &timestamp), ("sign", &sign), ("redirect", &back)];
         Ok(with_query(&format!("{}{PATH}", app.host(own)), &query))
-    }
-
-    fn state<'a>(&self, parameters: &'a Parameters) -> Option<&'a str> {
-        parameter(parameters, "state")
     }
 
     fn returned(

@@ -60,16 +60,8 @@ impl Consent for ShopifyConsent {
         "shopify"
     }
 
-    fn app_fields(&self) -> Option<&'static [Entry]> {
-        Some(&[])
-    }
-
     fn asked(&self) -> &'static [Entry] {
         &[SHOP]
-    }
-
-    fn keys_sent_apart(&self) -> &'static [&'static str] {
-        &[]
     }
 
     fn check(&self, mut given: Asked) -> Result<Asked, Vec<FieldError>> {
@@ -88,10 +80,6 @@ impl Consent for ShopifyConsent {
             &format!("{host}/admin/oauth/authorize"),
             &[("client_id", &leaving.app.client_id), ("scope", &scopes), ("redirect_uri", leaving.callback), ("state", leaving.state)],
         ))
-    }
-
-    fn state<'a>(&self, parameters: &'a Parameters) -> Option<&'a str> {
-        parameter(parameters, "state")
     }
 
     fn returned(

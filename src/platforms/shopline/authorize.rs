@@ -52,16 +52,8 @@ impl Consent for ShoplineConsent {
         "shopline"
     }
 
-    fn app_fields(&self) -> Option<&'static [Entry]> {
-        Some(&[])
-    }
-
     fn asked(&self) -> &'static [Entry] {
         &ASKED
-    }
-
-    fn keys_sent_apart(&self) -> &'static [&'static str] {
-        &[]
     }
 
     fn check(&self, mut given: Asked) -> Result<Asked, Vec<FieldError>> {

@@ -7,10 +7,8 @@
 //! - Access tokens live for about half a year, refresh tokens for a day longer.
 //!
 //! Unconfirmed: the scopes' names, so none are asked for unless the operator enters some; how a refusal comes back.
-use super::super::authorize::{
-    Asked, Consent, Entry, Granted, Leaving, NotGranted, Parameters, Profile, parameter, secrets, texts, with_query,
-};
-use super::super::call::{Reply, Request, StoreConnection};
+use super::super::authorize::{Asked, Consent, Entry, Granted, Leaving, NotGranted, Parameters, code, secrets, texts, with_query};
+use super::super::call::StoreConnection;
 use super::super::connector::Stamp;
 use crate::domain::FieldError;
 use secrecy::SecretString;
@@ -30,16 +28,8 @@ impl Consent for ShoplineOpenConsent {
         "shopline_open"
     }
 
-    fn app_fields(&self) -> Option<&'static [Entry]> {
-        Some(&[])
-    }
-
     fn asked(&self) -> &'static [Entry] {
         &ASKED
-    }
-
-    fn keys_sent_apart(&self) -> &'static [&'static str] {
-        &[]
     }
 
     fn check(&self, mut given: Asked) -> Result<Asked, Vec<FieldError>> {
@@ -69,34 +59,19 @@ impl Consent for ShoplineOpenConsent {
         Ok(with_query(&format!("{}/oauth/authorize", app.host(CONSENT_HOST)), &query))
     }
 
-    fn state<'a>(&self, parameters: &'a Parameters) -> Option<&'a str> {
-        parameter(parameters, "state")
-    }
-
     fn returned(
         &self,
         leaving: &Leaving<'_>,
         parameters: &Parameters,
         _: Option<&BTreeMap<String, SecretString>>,
     ) -> Result<Granted, NotGranted> {
-        if parameter(parameters, "error").is_some() {
-            return Err(NotGranted::Declined);
-        }
-        let code = parameter(parameters, "code").ok_or_else(|| NotGranted::without("SHOPLINE", "a code"))?;
+        let code = code(parameters, "SHOPLINE")?;
         let handle = leaving.asked.get(HANDLE).map(String::as_str).unwrap_or_default();
         Ok(Granted {
             base_url: leaving.app.test_server(""),
             config: texts(&[(HANDLE, handle), ("client_id", &leaving.app.client_id), ("redirect_uri", leaving.callback)]),
             credentials: secrets([("client_secret", leaving.app.secret.clone()), ("auth_code", code.into())]),
         })
-    }
-
-    fn profile_request(&self, _: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
-        None
-    }
-
-    fn profile(&self, _: &StoreConnection, _: &Reply) -> Result<Profile, String> {
-        Ok(Profile::default())
     }
 
     fn fallback_name(&self, store: &StoreConnection) -> String {

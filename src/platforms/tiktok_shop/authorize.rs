@@ -9,14 +9,13 @@
 //! - One agreement may cover several shops of an account. Each has a cipher, which only the list of authorized shops tells. A
 //!   new store is the first of them, a store that is authorized again its own.
 use super::super::authorize::{
-    Asked, Consent, Entry, Granted, Leaving, NotGranted, Parameters, Profile, parameter, secrets, texts, with_query,
+    Consent, Entry, Granted, Leaving, NotGranted, Parameters, Profile, code, parameter, secrets, texts, with_query,
 };
 use super::super::call::{Reply, Request, StoreConnection};
 use super::super::codes::text;
 use super::super::connector::Stamp;
 use super::requests::{SHOPS, signed};
 use super::wire::Envelope;
-use crate::domain::FieldError;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 
@@ -46,27 +45,11 @@ impl Consent for TikTokShopConsent {
         Some(&FIELDS)
     }
 
-    fn asked(&self) -> &'static [Entry] {
-        &[]
-    }
-
-    fn keys_sent_apart(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn check(&self, given: Asked) -> Result<Asked, Vec<FieldError>> {
-        Ok(given)
-    }
-
     fn page(&self, leaving: &Leaving<'_>, _: &Stamp) -> Result<String, String> {
         let app = leaving.app;
         let own = if app.setting(MARKET) == "us" { "https://services.us.tiktokshop.com" } else { "https://services.tiktokshop.com" };
         let query = [("service_id", app.setting(SERVICE_ID)), ("state", leaving.state)];
         Ok(with_query(&format!("{}/open/authorize", app.host(own)), &query))
-    }
-
-    fn state<'a>(&self, parameters: &'a Parameters) -> Option<&'a str> {
-        parameter(parameters, "state")
     }
 
     fn returned(
@@ -75,13 +58,10 @@ impl Consent for TikTokShopConsent {
         parameters: &Parameters,
         _: Option<&BTreeMap<String, SecretString>>,
     ) -> Result<Granted, NotGranted> {
-        if parameter(parameters, "error").is_some() {
-            return Err(NotGranted::Declined);
-        }
+        let code = code(parameters, "TikTok Shop")?;
         if parameter(parameters, "app_key").is_some_and(|key| key != leaving.app.client_id) {
             return Err(NotGranted::Unfit("TikTok Shop sent you back for another app.".to_owned()));
         }
-        let code = parameter(parameters, "code").ok_or_else(|| NotGranted::without("TikTok Shop", "a code"))?;
         let mut config = texts(&[("app_key", &leaving.app.client_id)]);
         if leaving.app.sandbox {
             config.extend(texts(&[("region", "sandbox")]));

@@ -1,6 +1,6 @@
 //! A strict stand-in for a platform: its authorization server, written from its documentation (the address it is reached at,
 //! the redirect address that was registered, the state, the code that counts once and for minutes, the signatures, the
-//! rotation of refresh tokens), and behind it a shop that sells by the numbers it was told.
+//! rotation of refresh tokens), and behind it a shop that shows the quantities it receives.
 pub mod marketplaces;
 mod shopify;
 mod woocommerce;

@@ -6,14 +6,12 @@
 //! thousand it stops the service.
 use crate::client::{exchange, request};
 use crate::database::Backend;
-use crate::support::{Api, Caller, DOCUMENT, Expect, OPERATOR_KEY, Platform, pause};
-use diesel::connection::{Instrumentation, InstrumentationEvent, SimpleConnection, set_default_instrumentation};
+use crate::support::{Api, Caller, DOCUMENT, Expect, OPERATOR_KEY, Platform};
+use crate::work;
+use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Mutex, Once};
-use std::time::Duration;
 use stocktide::db::{DatabaseUrl, Db, Settings};
 use stocktide::domain::Timestamp;
 
@@ -65,34 +63,6 @@ impl Growth {
             Self::WithRows => !last.exceeds(first.each(|n| n * 44 / 10)),
         }
     }
-}
-
-static STATEMENTS: Mutex<Option<HashMap<String, u64>>> = Mutex::new(None);
-
-/// Counts the statements of each database.
-#[derive(Default)]
-struct Counter {
-    url: String,
-}
-
-impl Instrumentation for Counter {
-    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        match event {
-            InstrumentationEvent::StartEstablishConnection { url, .. } => self.url = url.to_owned(),
-            InstrumentationEvent::StartQuery { .. } => {
-                *STATEMENTS.lock().unwrap().get_or_insert_default().entry(self.url.clone()).or_default() += 1;
-            }
-            _ => {}
-        }
-    }
-}
-
-fn count_from_now_on() {
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
-        sqlite_steps::start();
-        set_default_instrumentation(|| Some(Box::new(Counter::default()))).unwrap();
-    });
 }
 
 /// A seller that grows, and everything that is needed to ask about it.
@@ -215,25 +185,14 @@ impl<'a> Grown<'a> {
         self.rows = rows;
     }
 
-    /// The cost of a request: the least of a few.
+    /// The cost of a request with everything that it causes in the background, which the service may do before it answers or
+    /// after, as the machine has time: the least of a few.
     fn cost(&mut self, rounds: usize, ask: impl Fn(&Self) -> u64) -> Cost {
         let once = |grown: &mut Self| {
             grown.asked += 1;
-            let taken = |file: &str| {
-                let statements = STATEMENTS.lock().unwrap().as_ref().and_then(|all| all.get(file).copied()).unwrap_or(0);
-                (sqlite_steps::taken(file), statements)
-            };
-            // What earlier requests have caused in the background ends first.
-            let mut before = taken(&grown.file);
-            for _ in 0..50 {
-                pause(Duration::from_millis(5));
-                let now = taken(&grown.file);
-                if std::mem::replace(&mut before, now) == now {
-                    break;
-                }
-            }
+            let before = work::taken_once_quiet(&grown.file);
             let bytes = ask(grown);
-            let after = taken(&grown.file);
+            let after = work::taken_once_quiet(&grown.file);
             Cost { steps: after.0 - before.0, statements: after.1 - before.1, bytes }
         };
         (0..rounds).map(|_| once(self)).min_by_key(|cost| cost.steps).unwrap()
@@ -371,7 +330,7 @@ const OTHERS: [Ask; 8] = [
 
 #[test]
 fn what_a_page_costs_does_not_grow_faster_than_its_rows_and_one_page_of_a_list_not_at_all() {
-    count_from_now_on();
+    work::count_from_now_on();
     let settings = [("poll_every_s", "600"), ("prune_every_s", "86400"), ("requests_per_second", "100000")];
     let (api, platform) = (Api::start_with(Backend::Sqlite, &settings), Platform::start());
     let mut grown = Grown::new(&api, &platform);

@@ -45,3 +45,4 @@ mod shapes;
 mod shares;
 mod spreadsheets;
 mod visitor;
+mod work;

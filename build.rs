@@ -1,4 +1,5 @@
-//! Embeds the migrations: writes `migrations.rs`, which lists each backend's folders in order with their two files.
+//! Embeds the migrations: writes `migrations.rs`, which lists each backend's folders in order with their two files. It names them
+//! relative to the manifest, so that what was built still holds after the checkout has moved.
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -6,16 +7,20 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=migrations");
     let variable = |name: &str| env::var_os(name).map(PathBuf::from).ok_or_else(|| io::Error::other(format!("cargo sets {name}")));
-    let folder = variable("CARGO_MANIFEST_DIR")?.join("migrations");
+    let manifest = variable("CARGO_MANIFEST_DIR")?;
+    let folder = manifest.join("migrations");
     let mut text = String::new();
     for (name, backend) in [("SQLITE", "sqlite"), ("POSTGRES", "postgres")] {
         writeln!(text, "const {name}: &[Embedded] = &[").map_err(io::Error::other)?;
         for migration in sorted(&folder.join(backend))? {
             let version =
                 migration.file_name().unwrap_or_default().to_string_lossy().split('_').next().unwrap_or_default().replace('-', "");
-            let [up, down] = ["up.sql", "down.sql"].map(|file| migration.join(file));
-            writeln!(text, "Embedded {{ version: {version:?}, up: include_str!({up:?}), down: include_str!({down:?}) }},")
-                .map_err(io::Error::other)?;
+            let path = migration.strip_prefix(&manifest).map_err(io::Error::other)?;
+            let [up, down] = ["up.sql", "down.sql"].map(|file| {
+                let file = Path::new("/").join(path).join(file);
+                format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {file:?}))")
+            });
+            writeln!(text, "Embedded {{ version: {version:?}, up: {up}, down: {down} }},").map_err(io::Error::other)?;
         }
         text.push_str("];\n");
     }

@@ -164,9 +164,11 @@ impl Push {
                 PushKind::Increase => self.not_applied(CACHED, Some(ASK_AGAIN_AFTER), ctx),
             };
         }
+        // A number between what was shown before and what this should leave: it was applied, and something was sold since, unless
+        // an earlier request that arrived late explains that very number.
+        let lies_between = |before: i64, after: i64| before < shown && shown < after && !account.expects_late(shown, ctx.now);
         if self.kind == PushKind::Overwrite {
-            // A number between what was shown before and what was sent: it was applied, and something was sold since.
-            let sold_since = matches!((account.shown, self.quantity), (Some(before), Some(sent)) if before < shown && shown < sent);
+            let sold_since = account.shown.zip(self.quantity).is_some_and(|(before, sent)| lies_between(before, sent));
             if self.quantity == Some(shown) || sold_since {
                 return self.confirm(account, Some(shown), ctx);
             }
@@ -174,9 +176,8 @@ impl Push {
         }
         match (self.base, self.quantity) {
             (Some(_), Some(_)) if self.has_arrived_at(shown, account) => self.confirm(account, Some(shown), ctx),
-            // It was accepted, and nothing else raises what is shown: it was applied, and something was sold since.
             (Some(base), Some(added))
-                if self.resolution == Some(Resolution::AwaitShown) && base < shown && shown < base.saturating_add(added) =>
+                if self.resolution == Some(Resolution::AwaitShown) && lies_between(base, base.saturating_add(added)) =>
             {
                 self.confirm(account, Some(shown), ctx)
             }

@@ -101,3 +101,24 @@ fn what_keeps_failing_is_repeated_ever_more_rarely() {
     assert_eq!([1, 3, 4, 6].map(|attempts| pause_after(attempts, true)), [100, 100, 500, 2_000]);
     assert_eq!([1, 3, 4, 6].map(|attempts| pause_after(attempts, false)), [0, 0, 500, 2_000]);
 }
+
+#[test]
+fn less_than_what_was_sent_means_a_sale_unless_an_earlier_request_that_came_late_leaves_that_number() {
+    let policy = RetryPolicy::default();
+    let account = Account { shown: Some(7), doubt_until: Some(at(DAY_MS)), late: LatestNumbers::default().with(10), ..Account::default() };
+    let unanswered = |kind, resolution| {
+        let mut push = Push { quantity: Some(12), base: (kind == PushKind::Increase).then_some(7), ..sent(kind, resolution) };
+        push.state = Uncertain;
+        push
+    };
+    for (shown, now, expected) in [(11, 10_000, Confirmed), (10, 10_000, Retrying), (10, DAY_MS, Confirmed)] {
+        let mut push = unanswered(PushKind::Overwrite, Resolution::ReadBack);
+        push.read_back(&account, shown, ctx(now, &policy));
+        assert_eq!(push.state, expected, "{shown} at {now}");
+    }
+    for (shown, expected) in [(11, Confirmed), (10, Superseded)] {
+        let mut push = unanswered(PushKind::Increase, Resolution::AwaitShown);
+        push.read_back(&account, shown, ctx(10_000, &policy));
+        assert_eq!(push.state, expected, "{shown}");
+    }
+}

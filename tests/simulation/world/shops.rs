@@ -246,6 +246,8 @@ impl World {
         self.record(seller, vec![vec![Self::purchase(sku, 40, id)]], false).await?;
         self.advance(after_ms).await;
         let was_held = self.rows(&format!("stores WHERE hex(id) = '{hex_id}' AND needs_reauthorisation")) == 1;
+        // What the service comes to send for another reason meanwhile may have to wait for the limiter.
+        let waiting = format!("{waiting} AND created_at <= {}", self.now().timestamp_millis());
         if what == WayIn::Address {
             self.new_address(seller, store).await?;
         } else {

@@ -27,6 +27,9 @@ pub struct Retention {
     pub pushes: Duration,
 }
 
+/// The most sellers' stores that are looked at for one shop.
+const MAX_OF_SHOP: i64 = 100;
+
 /// The most rows deleted in one step.
 pub const PRUNE_STEP: usize = 500;
 
@@ -328,6 +331,22 @@ pub fn due_grants(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<(Se
     let read = |(seller, store): (Vec<u8>, Vec<u8>)| {
         let seller = id_of(&seller, SellerId::from_bytes, "grants.seller_id")?;
         Ok((seller, id_of(&store, StoreId::from_bytes, "grants.store_id")?))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// The stores of all sellers that are this shop and were connected through this app of the operator's.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn stores_of_shop(conn: &mut Conn, shop: &str, client_id: &str) -> Result<Vec<(SellerId, StoreId)>> {
+    let of_store = grants::seller_id.eq(stores::seller_id).and(grants::store_id.eq(stores::id));
+    let rows: Vec<(Vec<u8>, Vec<u8>)> = on!(conn, c => stores::table.inner_join(grants::table.on(of_store))
+        .filter(stores::shop.eq(shop)).filter(grants::client_id.eq(client_id)).order((stores::seller_id, stores::id)).limit(MAX_OF_SHOP)
+        .select((stores::seller_id, stores::id)).load(c))?;
+    let read = |(seller, store): (Vec<u8>, Vec<u8>)| {
+        let seller = id_of(&seller, SellerId::from_bytes, "stores.seller_id")?;
+        Ok((seller, id_of(&store, StoreId::from_bytes, "stores.id")?))
     };
     rows.into_iter().map(read).collect()
 }

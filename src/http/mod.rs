@@ -27,6 +27,7 @@ mod docs;
 mod explain;
 mod failed_keys;
 mod health;
+mod hooks;
 mod late;
 mod listings;
 mod numbers;
@@ -56,6 +57,7 @@ use std::sync::LazyLock;
 use utoipa::OpenApi;
 use utoipa::openapi::path::PathItem;
 
+pub use hooks::Hooks;
 pub use late::refuse_late;
 pub use proxies::TrustedProxies;
 pub use state::{AppState, Settings};
@@ -150,6 +152,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     );
     console::configure(config);
     docs::configure(config, &openapi());
+    config.route("/hooks/{platform}", web::post().to(hooks::hear));
     config.default_service(web::to(|request: HttpRequest| async move { no_route(&methods_of(request.path())) }));
     config.app_data(web::PathConfig::default().error_handler(|error, request| {
         let methods = methods_of(request.path());

@@ -3,6 +3,7 @@ use super::auth::FailedKeys;
 use super::bodies::Bodies;
 use super::console::Console;
 use super::error::ApiError;
+use super::hooks::Hooks;
 use super::proxies::TrustedProxies;
 use super::quota::Quota;
 use crate::actors::Handle;
@@ -61,6 +62,8 @@ pub struct AppState {
     pub quota: Quota,
     /// Addresses that sent invalid keys.
     pub failed_keys: FailedKeys,
+    /// Calls from platforms.
+    pub hooks: Hooks,
     /// The console's own state.
     pub console: Console,
     /// When the process started.

@@ -4,7 +4,8 @@
 //! ([`Platform`]). It never sends, sleeps, retries or logs; [`client`] does that for all of them, through [`limits`]
 //! and a [`transport`].
 //!
-//! Some platforms let a seller connect a shop by consent ([`authorize`], [`consents()`]).
+//! Some platforms let a seller connect a shop by consent ([`authorize`], [`consents()`]), and call when that is withdrawn
+//! ([`notice`], [`notices_of`]).
 //!
 //! `CONTRIBUTING.md` says step by step how to add a platform: its file, its place in [`registry()`], its form in
 //! [`form::FORMS`], its tests.
@@ -31,6 +32,8 @@ pub mod limits;
 pub mod location;
 mod mask;
 pub mod medusa;
+pub mod notice;
+mod notices;
 mod oauth;
 mod registry;
 pub mod shopee;
@@ -48,4 +51,5 @@ pub mod woocommerce;
 pub use check::check_base_url;
 pub use connector::{AppLimit, Facts, Platform, RESERVED, RateLimit, Renewal, ReportedQuota, Stamp, Variant, VariantPage};
 pub use consents::{consent_of, consents};
+pub use notices::notices_of;
 pub use registry::{by_name, registry};

@@ -24,6 +24,7 @@ pub mod authorize;
 mod codes;
 mod cursor;
 mod fields;
+pub mod notice;
 mod outcomes;
 mod requests;
 #[cfg(test)]

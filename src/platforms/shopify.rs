@@ -25,6 +25,7 @@
 //! 200 and 429 are understood).
 pub mod authorize;
 mod id;
+pub mod notice;
 mod outcomes;
 mod requests;
 #[cfg(test)]

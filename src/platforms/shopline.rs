@@ -23,6 +23,7 @@
 //! Quirks: IDs are strings of up to 64 characters. Only the calls for tokens are signed. Unconfirmed facts are in
 //! `UNCONFIRMED`; it is also unconfirmed whether a negative result is refused.
 pub mod authorize;
+pub mod notice;
 mod requests;
 #[cfg(test)]
 mod tests;

@@ -29,13 +29,10 @@ pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Ch
     let store = caller.db.read(move |t| t.store(id)).await?;
     let answered = match connect(service, caller, &store) {
         Err(reason) => Err(reason),
-        Ok(mut connection) => {
-            let check = Call { action: Action::Check, items: Vec::new(), idempotency_key: None };
-            match exchange(service, caller, &mut connection, &check).await {
-                Ok((results, None)) => Ok((results, service.client.shop(&connection).await)),
-                answered => answered,
-            }
-        }
+        Ok(mut connection) => match exchange(service, caller, &mut connection, &check_call()).await {
+            Ok((results, None)) => Ok((results, service.client.shop(&connection).await)),
+            answered => answered,
+        },
     };
     let (results, name) = match answered {
         Ok(answered) => answered,
@@ -88,13 +85,37 @@ pub(super) async fn ask(
     exchange(service, caller, connection, call).await.map(|(results, _)| results)
 }
 
-/// The results of a call that changes nothing, and the shop's own name if the platform tells it.
+/// The results of a call that changes nothing, and the shop's own name if the platform tells it; if it fails, the reason in plain
+/// words.
 async fn exchange(
     service: &Service,
     caller: &Caller,
     connection: &mut StoreConnection,
     call: &Call,
 ) -> Result<(Vec<ItemResult>, Option<String>), String> {
+    answered(service, caller, connection, call).await.map_err(|unanswered| match unanswered {
+        Unanswered::NotRenewable { .. } => "The store reports that the access token has expired, and it cannot be renewed.".to_owned(),
+        Unanswered::Stale(Stale::Refused(reason) | Stale::TryAgain(reason)) => reason,
+        Unanswered::Stale(Stale::Database(_)) => "Its renewed tokens could not be saved. Try again.".to_owned(),
+        Unanswered::Outcome(outcome) => reason_of(outcome),
+    })
+}
+
+/// Whether the store lets the service in.
+pub(super) async fn answer_of(service: &Service, caller: &Caller, connection: &mut StoreConnection) -> Result<(), Unanswered> {
+    answered(service, caller, connection, &check_call()).await.map(drop)
+}
+
+fn check_call() -> Call {
+    Call { action: Action::Check, items: Vec::new(), idempotency_key: None }
+}
+
+async fn answered(
+    service: &Service,
+    caller: &Caller,
+    connection: &mut StoreConnection,
+    call: &Call,
+) -> Result<(Vec<ItemResult>, Option<String>), Unanswered> {
     let client = &service.client;
     let send = async |connection: &StoreConnection| {
         // While a store has a long queue, permits may take long; the caller should not wait that long.
@@ -110,12 +131,7 @@ async fn exchange(
             outcome => Err(outcome),
         }
     };
-    service.renewals.exchange(&caller.db, connection, send).await.map_err(|unanswered| match unanswered {
-        Unanswered::NotRenewable { .. } => "The store reports that the access token has expired, and it cannot be renewed.".to_owned(),
-        Unanswered::Stale(Stale::Refused(reason) | Stale::TryAgain(reason)) => reason,
-        Unanswered::Stale(Stale::Database(_)) => "Its renewed tokens could not be saved. Try again.".to_owned(),
-        Unanswered::Outcome(outcome) => reason_of(outcome),
-    })
+    service.renewals.exchange(&caller.db, connection, send).await
 }
 
 /// Why an outcome is not an answer with results.

@@ -75,7 +75,8 @@ pub fn seal(seller: SellerId, store: StoreId, credentials: &Credentials, sealer:
     sealer.seal(seller, store, &text).map(Some)
 }
 
-fn same(a: &Credentials, b: &Credentials) -> bool {
+/// Whether these are the same credentials.
+pub(super) fn same(a: &Credentials, b: &Credentials) -> bool {
     a.len() == b.len() && a.iter().all(|(name, secret)| b.get(name).is_some_and(|other| other.expose_secret() == secret.expose_secret()))
 }
 

@@ -15,6 +15,7 @@ pub mod discover;
 pub mod explain;
 mod grants;
 pub mod guard;
+pub mod hooks;
 pub mod listings;
 pub mod preview;
 pub mod pushes;

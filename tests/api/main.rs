@@ -31,6 +31,7 @@ mod discovery;
 mod explain;
 mod growth;
 mod guard;
+mod hooks;
 mod http;
 mod keys;
 mod lists;

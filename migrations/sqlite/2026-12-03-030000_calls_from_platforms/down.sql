@@ -1,0 +1,1 @@
+DROP INDEX stores_of_shop;

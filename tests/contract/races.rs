@@ -21,11 +21,17 @@ async fn rules_of(ada: &Seller<'_>) -> Vec<Rule> {
 fn a_rule_saved_while_its_store_is_deleted_does_not_outlive_it() {
     story(async |world| {
         let ada = world.seller(incremental).await;
-        for _ in 0..20 {
+        for round in 0..20 {
             let shop = ada.shop("corner", &["A"]).await;
             let (service, caller) = (world.service(), ada.caller());
             let save = service::rules::save(&service, &caller, vec![half_of(shop.id)]);
-            let (saved, deleted) = tokio::join!(save, service::stores::delete(&service, &caller, shop.id));
+            let delete = service::stores::delete(&service, &caller, shop.id);
+            let (saved, deleted) = if round % 2 == 0 {
+                tokio::join!(save, delete)
+            } else {
+                let (deleted, saved) = tokio::join!(delete, save);
+                (saved, deleted)
+            };
             deleted.unwrap();
             assert!(matches!(saved, Ok(_) | Err(Error::NoSuch { what: "store", .. })), "{saved:?}");
             assert_eq!(rules_of(&ada).await, []);

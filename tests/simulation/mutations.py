@@ -4,9 +4,10 @@
     tests/simulation/mutations.py [NAME ...]
 
 Each bug consists of a few replacements in the sources, behind a switch (`planted`), so that one build serves all bugs.
-The copy is built for release in this repository's target folder, where only the crate itself has to be compiled again, under
-another version. For each bug the simulation runs until a seed fails; if none does, the named test must fail: one of
-`tests/contract`, unless another suite is named with it (`connectors matrix::...`).
+The copy is built for release in this repository's target folder (or in CARGO_TARGET_DIR), where only the crate itself has to be
+compiled again, under another version; with PROFILE=dev without optimization. For each bug the simulation runs until a seed fails;
+if none does, the named test must fail: one of `tests/contract`, unless another suite is named with it (`connectors matrix::...`).
+Without BOUNDS, which are taken away to see that the named test notices, no seed is run.
 With no bug switched on, the first seeds must pass. Exits with 1 if any of this does not hold.
 """
 import os
@@ -21,12 +22,15 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEEDS = os.environ.get("SEEDS", "300")
 FIRST = os.environ.get("FIRST", "1")
+PROFILE = [] if os.environ.get("PROFILE") == "dev" else ["--release"]
 
 SWITCH = """
 /// Whether this bug is switched on.
 pub fn planted(bug: &str) -> bool {
     static BUG: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    BUG.get_or_init(|| std::env::var("STOCKTIDE_PLANTED").ok()).as_deref() == Some(bug)
+    // A file, because some tests start programs without an environment.
+    let switch = concat!(env!("CARGO_MANIFEST_DIR"), "/planted");
+    BUG.get_or_init(|| std::fs::read_to_string(switch).ok()).as_deref() == Some(bug)
 }
 """
 
@@ -96,6 +100,7 @@ MUTATIONS = {
                 "                if call.kind == crate::domain::push::PushKind::Overwrite\n"
                 '                    && crate::planted("supersede without transaction") {\n'
                 "                    let of: Vec<_> = call.items.iter().map(|item| item.listing).collect();\n"
+                "                    let now = self.now();\n"
                 "                    self.db.write(move |t| t.supersede_waiting(&of, now)).await?;\n"
                 "                }\n                self.permitted(call, next).await\n            }\n",
             ),
@@ -220,11 +225,6 @@ MUTATIONS = {
                 "        self.kind == PushKind::Increase && self.state.is_waiting() && !self.cancel_requested\n",
                 '        let sending = self.state == PushState::Sending && crate::planted("merged into what is being sent");\n'
                 "        self.kind == PushKind::Increase && (sending || self.state.is_waiting()) && !self.cancel_requested\n",
-            ),
-            (
-                "src/db/scope.rs",
-                ".and(is_waiting())",
-                '.and(if $crate::planted("merged into what is being sent") { is_active() } else { is_waiting() })',
             ),
         ],
         "increases_recorded_while_an_outcome_is_unknown",
@@ -540,11 +540,181 @@ MUTATIONS = {
     ),
 }
 
+# What keeps a seller, a client or a platform from harming the service or others, each taken away. As above, but the simulation,
+# which has no sockets and no neighbors, is not asked.
+BOUNDS = {
+    "form without limit": (
+        [("src/http/console/sign_in.rs", "body.read_up_to(MAX_FORM)", 'body.read_up_to(if crate::planted("form without limit") { usize::MAX } else { MAX_FORM })')],
+        "console security::the_sign_in_form_of_anybody_is_short",
+    ),
+    "bodies without budget": (
+        [
+            (
+                "src/http/bodies.rs",
+                "        let mut taken = self.taken();\n        let own",
+                '        if crate::planted("bodies without budget") {\n            return Ok(());\n        }\n'
+                "        let mut taken = self.taken();\n        let own",
+            )
+        ],
+        "api bodies::bodies_under_way",
+    ),
+    "errors without end": (
+        [("src/http/error.rs", "        errors.truncate(MAX_ERRORS);", '        if !crate::planted("errors without end") {\n            errors.truncate(MAX_ERRORS);\n        }')],
+        "api bodies::a_problem_names_a_hundred_fields",
+    ),
+    "columns without end": (
+        [
+            ("src/http/columns.rs", "columns.count > MAX_COLUMNS {", 'columns.count > MAX_COLUMNS && !crate::planted("columns without end") {'),
+            ("src/http/columns.rs", "fields > MAX_COLUMNS {", 'fields > MAX_COLUMNS && !crate::planted("columns without end") {'),
+        ],
+        "api bodies::a_file_with_too_many_columns",
+    ),
+    "rules of all SKUs": (
+        [
+            (
+                "src/db/settings.rs",
+                "        for chunk in skus.chunks(ROWS_PER_STATEMENT) {\n            rows.extend(on!(self.conn, c => scope.rules().filter(among(rules::sku, chunk.to_vec()))",
+                '        if crate::planted("rules of all SKUs") {\n'
+                "            let all: Vec<RuleRow> = on!(self.conn, c => scope.rules().load(c))?;\n"
+                "            return all.iter().map(RuleRow::rule).collect();\n        }\n"
+                "        for chunk in skus.chunks(ROWS_PER_STATEMENT) {\n            rows.extend(on!(self.conn, c => scope.rules().filter(among(rules::sku, chunk.to_vec()))",
+            )
+        ],
+        "api growth",
+    ),
+    "stream outlives its right": (
+        [("src/http/stream.rs", "if right.holds(conn, now)? {", 'if right.holds(conn, now)? || crate::planted("stream outlives its right") {')],
+        "console stream::a_stream_ends_as_soon",
+    ),
+    "file not compared": (
+        [
+            (
+                "src/db/files.rs",
+                "let (Some(first), Some(file)) = (self.first.get(), &self.file) else {",
+                'let (Some(first), Some(file)) = (self.first.get().filter(|_| !crate::planted("file not compared")), &self.file) else {',
+            )
+        ],
+        "processes files::nothing_is_accepted_once",
+    ),
+    "secret repeated": (
+        [
+            (
+                "src/platforms/mask.rs",
+                "        let mut masked = Cow::Borrowed(text);\n        for secret in &self.0 {",
+                '        let mut masked = Cow::Borrowed(text);\n        for secret in self.0.iter().filter(|_| !crate::planted("secret repeated")) {',
+            )
+        ],
+        "processes taint",
+    ),
+    "secret as a name": (
+        [("src/domain/names.rs", "    let length = name.chars().count();\n    let is_plain", '    if crate::planted("secret as a name") {\n        return true;\n    }\n    let length = name.chars().count();\n    let is_plain')],
+        "api secrets::a_secret_that_is_sent_as_a_name",
+    ),
+    "no turns": (
+        [
+            (
+                "src/db/turns.rs",
+                "        } else {\n            self.order.push_back(seller);\n        }\n        Some((seller, one))",
+                '        } else if crate::planted("no turns") {\n            self.order.push_front(seller);\n'
+                "        } else {\n            self.order.push_back(seller);\n        }\n        Some((seller, one))",
+            )
+        ],
+        "contract neighbours::a_single_event_is_recorded_before",
+    ),
+    "rows without quota": (
+        [("src/http/quota.rs", "        let Some(rows) = u32::try_from(rows)", '        let rows = if crate::planted("rows without quota") { 0 } else { rows };\n        let Some(rows) = u32::try_from(rows)')],
+        "api neighbours::the_rows_of_every_bulk_request",
+    ),
+    "deleted in one step": (
+        [
+            (
+                "src/db/removal.rs",
+                "    let mut left = REMOVAL_STEP;\n    for",
+                '    let mut left = if crate::planted("deleted in one step") { i64::MAX } else { REMOVAL_STEP };\n    for',
+            )
+        ],
+        "contract neighbours::a_deleted_seller",
+    ),
+    "readers without end": (
+        [
+            (
+                "src/db/places.rs",
+                "        let places = Arc::new(Semaphore::new(self.at_once));",
+                '        let at_once = if crate::planted("readers without end") { 1000 } else { self.at_once };\n'
+                "        let places = Arc::new(Semaphore::new(at_once));",
+            )
+        ],
+        "contract neighbours",
+    ),
+    "calls without end": (
+        [
+            (
+                "src/actors/handle.rs",
+                "Places::new(OUTBOUND_AT_ONCE)",
+                'Places::new(if crate::planted("calls without end") { 1000 } else { OUTBOUND_AT_ONCE })',
+            )
+        ],
+        "api neighbours::a_seller_makes_a_limited_number",
+    ),
+    "sessions without end": (
+        [("src/db/sessions.rs", "        if !surplus.is_empty() {", '        if !surplus.is_empty() && !crate::planted("sessions without end") {')],
+        "api a_key_has_a_limited_number",
+    ),
+    "address locked out": (
+        [
+            (
+                "src/http/console/sign_in.rs",
+                "    let key = Some(fields.text(\"key\"))",
+                '    if let Some(wait) = attempt.throttled.filter(|_| crate::planted("address locked out")) {\n'
+                "        return Ok(throttled(next, wait));\n    }\n    let key = Some(fields.text(\"key\"))",
+            )
+        ],
+        "console security::wrong_keys_are_throttled",
+    ),
+    "new key for old credentials": (
+        [("src/config/credential_key.rs", "the database does not answer: {error}\"))? {", 'the database does not answer: {error}"))? && !crate::planted("new key for old credentials") {')],
+        "processes files::the_start_is_refused_where_the_key_file",
+    ),
+    "rule of a missing store": (
+        [("src/service/rules.rs", "        if let Some(index) = rule_of_missing_store(t, &changed)? {", '        if let Some(index) = rule_of_missing_store(t, &changed)?.filter(|_| !crate::planted("rule of a missing store")) {')],
+        "contract races",
+    ),
+    "files open to others": (
+        [("src/db/files.rs", "OpenOptionsExt::mode(&mut options, 0o600)", 'OpenOptionsExt::mode(&mut options, if crate::planted("files open to others") { 0o644 } else { 0o600 })')],
+        "processes files::every_file_is_readable_by_its_owner_only",
+    ),
+    "pause without bound": (
+        [
+            (
+                "src/domain/retry.rs",
+                "retry_after.unwrap_or(Duration::ZERO).min(LONGEST_ASKED)",
+                'retry_after.unwrap_or(Duration::ZERO).min(if crate::planted("pause without bound") { Duration::MAX } else { LONGEST_ASKED })',
+            ),
+            (
+                "src/platforms/call.rs",
+                "let longest = LONGEST_ASKED.as_secs_f64();",
+                'let longest = if crate::planted("pause without bound") { 1e9 } else { LONGEST_ASKED.as_secs_f64() };',
+            ),
+        ],
+        "contract pauses::no_platform_can_ask",
+    ),
+    "full log not moved": (
+        [("src/db/connection.rs", "        if self.is_sqlite() && self.writable.as_ref().is_some_and(|writable| writable.is_failing()) {\n            self.check_files", '        if self.is_sqlite() && self.writable.as_ref().is_some_and(|writable| writable.is_failing()) && !crate::planted("full log not moved") {\n            self.check_files')],
+        "processes files::a_small_disk",
+    ),
+    "docs without policy": (
+        [("src/http/docs.rs", "        .insert_header((CONTENT_SECURITY_POLICY, CONTENT_POLICY))", '        .insert_header((CONTENT_SECURITY_POLICY, if crate::planted("docs without policy") { "" } else { CONTENT_POLICY }))')],
+        "api http",
+    ),
+}
+
 
 def cargo_test(copy, bug, *args):
     """Returns the exit status and the output."""
-    env = dict(os.environ, CARGO_TARGET_DIR=str(ROOT / "target"), CARGO_TERM_COLOR="never", STOCKTIDE_PLANTED=bug)
-    command = ["cargo", "test", "--locked", "--release", *args]
+    target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
+    env = dict(os.environ, CARGO_TARGET_DIR=target, CARGO_TERM_COLOR="never")
+    (copy / "planted").write_text(bug)
+    command = ["cargo", "test", "--locked", *PROFILE, *args]
     run = subprocess.run(command, cwd=copy, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if "could not compile" in run.stdout:
         sys.exit(run.stdout[-4000:] + "\nthe planted bugs no longer compile")
@@ -556,13 +726,18 @@ def simulate(copy, bug, seeds):
     return cargo_test(copy, bug, "--test", "simulation", "--", *args)
 
 
-def caught_by(copy, bug, test):
-    code, out = simulate(copy, bug, SEEDS)
-    found = re.search(r"^seed (\d+): ([^:\n]+)", out, re.M)
-    if code != 0:
-        return f"seed {found[1]}: {found[2]}" if found else "the simulation: " + out.strip().splitlines()[-1]
+def caught_by(copy, bug):
+    test = (MUTATIONS | BOUNDS)[bug][1]
+    if bug in MUTATIONS:
+        code, out = simulate(copy, bug, SEEDS)
+        found = re.search(r"^seed (\d+): ([^:\n]+)", out, re.M)
+        if code != 0:
+            return f"seed {found[1]}: {found[2]}" if found else "the simulation: " + out.strip().splitlines()[-1]
     suite, name = test.split() if " " in test else ("contract", test)
     code, out = cargo_test(copy, bug, "--test", suite, name)
+    ran = re.search(r"^running [1-9]", out, re.M)
+    if not ran:
+        sys.exit(f"no test of {suite} is called {name}")
     failed = re.findall(r"^test (\S+) \.\.\. FAILED", out, re.M)
     return f"tests/{suite}: " + ", ".join(failed) if code != 0 and failed else None
 
@@ -572,7 +747,7 @@ def plant(copy):
     for file in filter(None, files):
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / file, copy / file)
-    replacements = [r for of_bug, _ in MUTATIONS.values() for r in of_bug]
+    replacements = [r for of_bug, _ in (MUTATIONS | BOUNDS).values() for r in of_bug]
     switch = ("src/lib.rs", "pub mod actors;\n", "pub mod actors;\n" + SWITCH)
     # Another version, so that cargo never confuses this build with one of the real sources.
     name = 'name = "stocktide"\nversion = "0.1.0'
@@ -585,17 +760,18 @@ def plant(copy):
 
 
 def main():
-    wanted = sys.argv[1:] or list(MUTATIONS)
+    wanted = sys.argv[1:] or list(MUTATIONS | BOUNDS)
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="stocktide-mutations-") as folder:
         copy = pathlib.Path(folder)
         plant(copy)
-        code, out = simulate(copy, "", "3")
-        print("no bug:", "passes" if code == 0 else out[-2000:], flush=True)
-        wrong += code != 0
+        if not BOUNDS.keys() >= set(wanted):
+            code, out = simulate(copy, "", "3")
+            print("no bug:", "passes" if code == 0 else out[-2000:], flush=True)
+            wrong += code != 0
         for bug in wanted:
             started = time.monotonic()
-            caught = caught_by(copy, bug, MUTATIONS[bug][1])
+            caught = caught_by(copy, bug)
             wrong += caught is None
             print(f"{bug}: {caught or 'SURVIVED'} ({time.monotonic() - started:.0f} s)", flush=True)
     sys.exit(1 if wrong else 0)

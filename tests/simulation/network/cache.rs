@@ -31,6 +31,11 @@ impl Network {
         shop.simulator.set_faults(faults);
     }
 
+    /// Whether any cache answers reads now.
+    pub fn has_cache(&self) -> bool {
+        self.state().shops.values().any(|shop| shop.cache.until.is_some_and(|until| until > Instant::now()))
+    }
+
     /// What caches have kept is gone: the clock by which the service knows how old it may be was set.
     pub fn forget_cached(&self) {
         self.state().shops.values_mut().for_each(Shop::forget_cached);

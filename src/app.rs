@@ -116,7 +116,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         bodies: Bodies::new(config.http.max_bodies_in_flight_bytes),
         quota: Quota::new(config.http.requests_per_second, config.http.rows_per_second),
         failed_keys: http::auth::FailedKeys::new(config.http.failed_keys_per_minute),
-        hooks: http::Hooks::default(),
+        platform_calls: http::PlatformCalls::default(),
         console: Console::new(config.console_https, stop.clone()),
     });
     tokio::spawn(http::console::keep_figures(state.clone()));

@@ -4,49 +4,28 @@ use super::body::Body;
 use super::client_address::address;
 use super::error::ApiError;
 use super::state::{Answer, State};
-use super::throttle::Throttle;
 use crate::platforms::notice::{PlatformCall, Unheard};
 use crate::service::hooks::{self, Concerned, NotHeard};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// The most bytes of a call.
 const MAX_BODY: usize = 256 * 1024;
-/// Calls that cannot be used, from one address in a minute.
-const MAX_FAILED: u32 = 20;
-/// The most calls whose shops are being asked.
-const MAX_ASKED: usize = 32;
-
-/// What all calls share.
-#[derive(Debug)]
-pub struct Hooks {
-    failed: Throttle,
-    asked: Arc<Semaphore>,
-}
-
-impl Default for Hooks {
-    fn default() -> Self {
-        Self { failed: Throttle::new(MAX_FAILED, Duration::from_secs(60)), asked: Arc::new(Semaphore::new(MAX_ASKED)) }
-    }
-}
-
 /// Hears a call of a platform. One that is repeated changes nothing.
 pub(super) async fn hear(request: HttpRequest, state: State, platform: Path<String>, body: Body) -> Answer {
     let address = address(&request);
-    let _attempt = state.hooks.failed.attempt(address).await.map_err(ApiError::too_many_invalid_keys)?;
+    let _attempt = state.platform_calls.failed.attempt(address).await.map_err(ApiError::too_many_invalid_keys)?;
     let content = body.read_up_to(MAX_BODY).await?;
     // Before anything is changed, so that the platform calls again.
     let busy = || ApiError::unavailable("Too many calls are being looked into at the moment.");
-    let place = Arc::clone(&state.hooks.asked).try_acquire_owned().map_err(|_| busy())?;
+    let place = Arc::clone(&state.platform_calls.asked).try_acquire_owned().map_err(|_| busy())?;
     let url = format!("{}/hooks/{platform}", state.public_url()?);
     let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
     let call = PlatformCall { url: &url, header: &header, body: &content.bytes };
     match hooks::hear(&state.service, &platform, call).await {
         Ok(Concerned(stores)) => {
-            state.hooks.failed.succeeded(address);
+            state.platform_calls.failed.succeeded(address);
             let service = state.service.clone();
             actix_web::rt::spawn(async move {
                 let _place = place;
@@ -60,7 +39,7 @@ pub(super) async fn hear(request: HttpRequest, state: State, platform: Path<Stri
         }
         Err(NotHeard::NoApp) => Err(ApiError::not_found("app for this platform")),
         Err(NotHeard::Unheard(why)) => {
-            state.hooks.failed.failed(address);
+            state.platform_calls.failed.failed(address);
             Err(match why {
                 Unheard::Forged => ApiError::unauthorized("The call is not signed by the platform with the app's secret."),
                 Unheard::Unreadable => ApiError::malformed("The call is signed, but it is not what the platform documents."),

@@ -32,6 +32,7 @@ mod late;
 mod listings;
 mod numbers;
 mod open_streams;
+mod platform_calls;
 mod proxies;
 mod pushes;
 mod rules;
@@ -57,8 +58,8 @@ use std::sync::LazyLock;
 use utoipa::OpenApi;
 use utoipa::openapi::path::PathItem;
 
-pub use hooks::Hooks;
 pub use late::refuse_late;
+pub use platform_calls::PlatformCalls;
 pub use proxies::TrustedProxies;
 pub use state::{AppState, Settings};
 

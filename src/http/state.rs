@@ -3,7 +3,7 @@ use super::auth::FailedKeys;
 use super::bodies::Bodies;
 use super::console::Console;
 use super::error::ApiError;
-use super::hooks::Hooks;
+use super::platform_calls::PlatformCalls;
 use super::proxies::TrustedProxies;
 use super::quota::Quota;
 use crate::actors::Handle;
@@ -63,7 +63,7 @@ pub struct AppState {
     /// Addresses that sent invalid keys.
     pub failed_keys: FailedKeys,
     /// Calls from platforms.
-    pub hooks: Hooks,
+    pub platform_calls: PlatformCalls,
     /// The console's own state.
     pub console: Console,
     /// When the process started.

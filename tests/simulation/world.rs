@@ -201,7 +201,7 @@ impl World {
             bodies: Bodies::new(1 << 24),
             quota: Quota::new(10_000, 1_000_000),
             failed_keys: FailedKeys::new(1_000_000),
-            hooks: stocktide::http::Hooks::default(),
+            platform_calls: http::PlatformCalls::default(),
             console: Console::new(false, CancellationToken::new()),
         });
         let app = Rc::new(init_service(App::new().app_data(state).wrap_fn(http::harden).configure(http::configure)).await);

@@ -39,6 +39,7 @@ impl SettingsRow {
             frequency: match settings.frequency {
                 Frequency::Incremental => "incremental",
                 Frequency::TimedFull => "timed_full",
+                Frequency::IncrementalAndDaily => "incremental_and_daily",
             }
             .to_owned(),
             daily_at: settings.daily_at.format("%H:%M").to_string(),
@@ -66,6 +67,7 @@ impl SettingsRow {
             frequency: match self.frequency.as_str() {
                 "incremental" => Frequency::Incremental,
                 "timed_full" => Frequency::TimedFull,
+                "incremental_and_daily" => Frequency::IncrementalAndDaily,
                 _ => return Err(corrupt("frequency")),
             },
             daily_at: parse_daily_at(&self.daily_at).map_err(|_| corrupt("daily_at"))?,

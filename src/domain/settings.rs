@@ -23,6 +23,20 @@ pub enum Frequency {
     Incremental,
     /// *Timed full coverage*: every listing is overwritten once a day.
     TimedFull,
+    /// Both: each increase is sent at once, and every listing is overwritten once a day.
+    IncrementalAndDaily,
+}
+
+impl Frequency {
+    /// Whether increases are sent as stock increases.
+    pub fn sends_increases(self) -> bool {
+        matches!(self, Self::Incremental | Self::IncrementalAndDaily)
+    }
+
+    /// Whether every listing is overwritten once a day.
+    pub fn overwrites_daily(self) -> bool {
+        matches!(self, Self::TimedFull | Self::IncrementalAndDaily)
+    }
 }
 
 /// A seller's sync settings.
@@ -72,12 +86,12 @@ impl SyncSettings {
 
     /// Whether stock events trigger increases.
     pub fn is_incremental(&self) -> bool {
-        self.auto_sync && self.frequency == Frequency::Incremental
+        self.auto_sync && self.frequency.sends_increases()
     }
 
     /// Whether there is a daily run.
     pub fn is_timed(&self) -> bool {
-        self.auto_sync && self.frequency == Frequency::TimedFull
+        self.auto_sync && self.frequency.overwrites_daily()
     }
 }
 
@@ -309,6 +323,7 @@ mod tests {
         };
         assert_eq!((of(true, Frequency::Incremental), of(true, Frequency::TimedFull)), ((true, false), (false, true)));
         assert_eq!((of(false, Frequency::Incremental), of(false, Frequency::TimedFull)), ((false, false), (false, false)));
+        assert_eq!((of(true, Frequency::IncrementalAndDaily), of(false, Frequency::IncrementalAndDaily)), ((true, true), (false, false)));
     }
 
     #[test]

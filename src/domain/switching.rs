@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 pub struct SettingsChange {
     /// Switching it on starts the frequency that was last chosen: incremental if none ever was.
     pub auto_sync: Option<bool>,
-    /// Incremental or timed full coverage.
+    /// Incremental, timed full coverage, or both.
     pub frequency: Option<Frequency>,
     /// Local time of the daily run.
     pub daily_at: Option<NaiveTime>,
@@ -173,6 +173,8 @@ mod tests {
             (SettingsChange { daily_at: parse_daily_at("04:00").ok(), ..none }, NOW),
             (SettingsChange { timezone: Some(Tz::UTC), ..none }, NOW),
             (SettingsChange { frequency: Some(Frequency::Incremental), ..none }, NOW),
+            // There are daily runs before and after.
+            (SettingsChange { frequency: Some(Frequency::IncrementalAndDaily), ..none }, CREATED),
             (switch(false), NOW),
             (SettingsChange { catch_up_hours: Some(1), ..none }, CREATED),
             (SettingsChange { allocation_mode: Some(AllocationMode::Exclusive), ..none }, CREATED),
@@ -231,7 +233,7 @@ mod tests {
     }
 
     fn any_change() -> impl Strategy<Value = SettingsChange> {
-        let frequency = prop_oneof![Just(Frequency::Incremental), Just(Frequency::TimedFull)];
+        let frequency = prop_oneof![Just(Frequency::Incremental), Just(Frequency::TimedFull), Just(Frequency::IncrementalAndDaily)];
         let option = proptest::option::of::<proptest::bool::Any>;
         (option(proptest::bool::ANY), proptest::option::of(frequency), proptest::option::of(0i64..3), option(proptest::bool::ANY)).prop_map(
             |(auto_sync, frequency, buffer, initial_overwrite)| SettingsChange {

@@ -94,6 +94,8 @@ fn sync_settings_can_be_read_and_changed(backend: Backend) {
     ada.put("/v1/sync-settings", &json!({ "auto_sync": false })).is(200);
     let on_again = ada.put("/v1/sync-settings", &json!({ "auto_sync": true })).is(200);
     has(&on_again, json!({ "frequency": "timed_full" }));
+    let both = ada.put("/v1/sync-settings", &json!({ "frequency": "incremental_and_daily" })).is(200);
+    assert!(both["frequency"] == "incremental_and_daily" && is_instant(&both["next_run_at"]), "{both}");
     let runs = ada.get("/v1/syncs").is(200);
     has(&runs["items"][0], json!({ "id": on_again["initial_sync_id"], "kind": "initial" }));
     ada.put("/v1/sync-settings", &json!({ "auto_sync": true })).is(200);

@@ -75,6 +75,9 @@ async fn a_frequency_chosen_while_off_is_kept_and_the_page_says_so() {
     let on = [("csrf", csrf.as_str()), ("auto_sync", "on"), ("initial_overwrite", "on")];
     world.form("/console/sales-channel/auto-sync", &on).header("cookie", &cookie).send().await.unwrap();
     until_page_says(&world, &cookie, "/console/sales-channel", "Timed full coverage , every day at 04:30").await;
+    let choose = [("csrf", csrf.as_str()), ("frequency", "incremental_and_daily")];
+    world.form("/console/sales-channel/frequency", &choose).header("cookie", &cookie).send().await.unwrap();
+    until_page_says(&world, &cookie, "/console/sales-channel", "as stock increases Daily overwrite , every day at 04:30").await;
     world.stop().unwrap();
 }
 

@@ -3,6 +3,7 @@
 //! [`support::database`].
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failing test should stop at once")]
 
+mod both;
 mod clock;
 mod delivery;
 mod explain;

@@ -26,6 +26,7 @@ pub enum Entry {
 pub struct Settings {
     pub auto_sync: bool,
     pub incremental: bool,
+    pub timed: bool,
     pub daily_at: String,
     pub zone: String,
     pub catch_up_hours: i64,
@@ -281,7 +282,8 @@ fn entry(text: &str) -> Option<Entry> {
             seller,
             settings: Settings {
                 auto_sync: flag(2),
-                incremental: text(3) == "incremental",
+                incremental: text(3) != "timed_full",
+                timed: text(3) != "incremental",
                 daily_at: text(4),
                 zone: text(5),
                 catch_up_hours: number(6).unwrap(),

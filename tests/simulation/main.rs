@@ -34,7 +34,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 76] = [
+const MUST_OCCUR: [&str; 77] = [
     "401",
     "429",
     "5xx after applying",
@@ -100,6 +100,7 @@ const MUST_OCCUR: [&str; 76] = [
     "setting: Off",
     "setting: Rule",
     "setting: Timed",
+    "setting: Both",
     "setting: Zone",
     "silence",
     "slow answer",

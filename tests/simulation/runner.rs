@@ -199,7 +199,7 @@ async fn check(world: &mut World, then: impl FnOnce(&checker::Checker<'_>) -> Ve
 async fn timed(world: &mut World) -> Verdict {
     let mut any = false;
     check(world, |checker| {
-        any = (0..checker.sellers_count()).any(|s| checker.seller_at(s).settings.as_ref().is_some_and(|s| s.auto_sync && !s.incremental));
+        any = (0..checker.sellers_count()).any(|s| checker.seller_at(s).settings.as_ref().is_some_and(|s| s.auto_sync && s.timed));
         Ok(())
     })
     .await?;

@@ -132,6 +132,7 @@ pub enum Setting {
     Off,
     Incremental { initial: bool },
     Timed { daily_at: usize },
+    Both { daily_at: usize },
     Buffer(i64),
     Zone(usize),
     Cancellations(bool),
@@ -568,7 +569,8 @@ impl Generator {
         match self.rng.random_range(0..12) {
             0 | 1 => Setting::Off,
             2..=5 => Setting::Incremental { initial: self.rng.random_bool(0.7) },
-            6 | 7 => Setting::Timed { daily_at: self.rng.random_range(0..DAILY.len()) },
+            6 => Setting::Timed { daily_at: self.rng.random_range(0..DAILY.len()) },
+            7 => Setting::Both { daily_at: self.rng.random_range(0..DAILY.len()) },
             8 => Setting::Buffer(self.rng.random_range(0..4)),
             9 => Setting::Zone(self.rng.random_range(0..ZONES.len())),
             10 => Setting::Cancellations(self.rng.random_bool(0.5)),

@@ -549,6 +549,9 @@ impl World {
                     Setting::Incremental { initial } => {
                         json!({ "auto_sync": true, "frequency": "incremental", "initial_overwrite": initial })
                     }
+                    Setting::Both { daily_at: at } => {
+                        json!({ "auto_sync": true, "frequency": "incremental_and_daily", "daily_at": daily_at(*at) })
+                    }
                     Setting::Timed { daily_at: at } => json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": daily_at(*at) }),
                     Setting::Buffer(buffer) => json!({ "buffer": buffer }),
                     Setting::Zone(zone) => json!({ "timezone": ZONES[*zone] }),

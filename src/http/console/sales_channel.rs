@@ -29,6 +29,7 @@ const RUNS_AHEAD: usize = 5;
 const WAITING: i64 = 5;
 const HERE: &str = "/console/sales-channel";
 const INCREMENTAL: &str = "Incremental inventory synchronization";
+const BOTH: &str = "Incremental inventory synchronization with a daily overwrite";
 
 /// A future daily run, with a remark if daylight saving affects it.
 struct NextRun {
@@ -64,7 +65,6 @@ struct SalesChannelPage<'a> {
     frame: &'a Frame,
     here: &'static str,
     settings: &'a SyncSettings,
-    timed: bool,
     daily_at: String,
     zone: String,
     extent: String,
@@ -110,7 +110,6 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
     let facts = facts(&visit).await?;
     let stores = StoreRow::all(&visit).await?;
     let (frame, settings) = (&visit.frame, &facts.settings);
-    let timed = settings.frequency == Frequency::TimedFull;
     let name = |id: &StoreId| facts.stores.iter().find(|store| store.id == *id).map(|store| store.name.clone());
     let run_row = |run: Run, held| {
         let stores = stores_text(facts.of_runs.get(&run.id), name);
@@ -119,7 +118,6 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
     frame.page(&SalesChannelPage {
         frame,
         here: "sales-channel",
-        timed,
         daily_at: settings.daily_at.format("%H:%M").to_string(),
         zone: show::zone_name(settings.timezone, frame.now),
         extent: extent_text(facts.extent),
@@ -165,6 +163,7 @@ pub(super) async fn switch(posted: Posted<SellerVisit>, state: State) -> PageAns
     let frequency = match settings.frequency {
         Frequency::Incremental => INCREMENTAL.to_owned(),
         Frequency::TimedFull => format!("Timed full coverage, daily at {}", settings.daily_at.format("%H:%M")),
+        Frequency::IncrementalAndDaily => format!("{BOTH} at {}", settings.daily_at.format("%H:%M")),
     };
     let notice = match (settings.auto_sync, initial_run) {
         (true, Some(_)) => {
@@ -183,7 +182,7 @@ struct FrequencyPage<'a> {
     frame: &'a Frame,
     here: &'static str,
     auto_sync: bool,
-    timed: bool,
+    frequency: Frequency,
     daily_at: Field,
     timezone: Field,
     catch_up: Field,
@@ -194,7 +193,7 @@ struct FrequencyPage<'a> {
 
 /// What the seller typed, valid or not.
 struct FrequencyForm {
-    timed: bool,
+    frequency: Frequency,
     /// The latest date that has had its run.
     last_date: Option<NaiveDate>,
     daily_at: String,
@@ -206,7 +205,7 @@ impl FrequencyForm {
     fn of(settings: &SyncSettings, last_date: Option<NaiveDate>) -> Self {
         Self {
             last_date,
-            timed: settings.frequency == Frequency::TimedFull,
+            frequency: settings.frequency,
             daily_at: settings.daily_at.format("%H:%M").to_string(),
             timezone: settings.timezone.name().to_owned(),
             catch_up_hours: settings.catch_up_hours.to_string(),
@@ -219,7 +218,7 @@ impl FrequencyForm {
             frame,
             here: "sales-channel",
             auto_sync,
-            timed: self.timed,
+            frequency: self.frequency,
             daily_at: Field::new("daily_at", "Update time", "time")
                 .value(&self.daily_at)
                 .help("Every listing is overwritten daily at this time.")
@@ -253,12 +252,16 @@ pub(super) async fn frequency(posted: Posted<SellerVisit>, state: State) -> Page
     let (visit, fields) = (&posted.visit, &posted.fields);
     let now = visit.frame.now;
     let (old, last_date) = visit.caller.db.read(move |t| Ok((t.sync_settings()?, last_date_of_all(t, now)?))).await?;
-    let timed = fields.text("frequency") == "timed_full";
+    let frequency = match fields.text("frequency") {
+        "timed_full" => Frequency::TimedFull,
+        "incremental_and_daily" => Frequency::IncrementalAndDaily,
+        _ => Frequency::Incremental,
+    };
     // A field that is missing or empty keeps its saved value.
     let or = |name: &str, saved: String| fields.some(name).map_or(saved, str::to_owned);
     let saved = FrequencyForm::of(&old, last_date);
     let form = FrequencyForm {
-        timed,
+        frequency,
         last_date,
         daily_at: or("daily_at", saved.daily_at),
         timezone: or("timezone", saved.timezone),
@@ -268,7 +271,7 @@ pub(super) async fn frequency(posted: Posted<SellerVisit>, state: State) -> Page
         return visit.frame.page(&form.page(&visit.frame, old.auto_sync, &FormErrors::default()));
     }
     let change = EnteredChange {
-        frequency: Some(if timed { Frequency::TimedFull } else { Frequency::Incremental }),
+        frequency: Some(frequency),
         daily_at: Some(form.daily_at.clone()),
         timezone: Some(form.timezone.clone()),
         // -1 is out of bounds, so text that is not a number gets the same error.
@@ -279,14 +282,12 @@ pub(super) async fn frequency(posted: Posted<SellerVisit>, state: State) -> Page
         Err(errors) => visit.frame.rejected(&form.page(&visit.frame, old.auto_sync, &errors)),
         Ok((settings, _)) => {
             let when = if settings.auto_sync { "" } else { " It applies once automatic synchronization is on." };
-            let notice = if timed {
-                let at = show::full(next_run_after(&settings, state.clock.now(), last_date), settings.timezone);
-                format!(
-                    "Timed full coverage is saved. Every listing is overwritten daily at {}, next on {at}.{when}",
-                    settings.daily_at.format("%H:%M")
-                )
-            } else {
-                format!("{INCREMENTAL} is saved. Stock increases are sent as they happen.{when}")
+            let next = || show::full(next_run_after(&settings, state.clock.now(), last_date), settings.timezone);
+            let daily = || format!("Every listing is overwritten daily at {}, next on {}.", settings.daily_at.format("%H:%M"), next());
+            let notice = match frequency {
+                Frequency::Incremental => format!("{INCREMENTAL} is saved. Stock increases are sent as they happen.{when}"),
+                Frequency::TimedFull => format!("Timed full coverage is saved. {}{when}", daily()),
+                Frequency::IncrementalAndDaily => format!("{BOTH} is saved. Stock increases are sent as they happen. {}{when}", daily()),
             };
             Ok(go_saying(HERE, &notice))
         }

@@ -176,7 +176,7 @@ impl Checker<'_> {
         let now = self.world.now();
         for seller in self.sellers.values() {
             let settings = seller.settings.as_ref().unwrap();
-            if !settings.auto_sync || settings.incremental {
+            if !settings.auto_sync || !settings.timed {
                 continue;
             }
             for store in seller.stores.values().filter(|store| store.enabled) {

@@ -37,7 +37,7 @@ impl World {
         let first = all.iter().position(|place| *place == (seller, store)).unwrap_or(0);
         for (seller, store) in all.iter().cycle().skip(first).take(all.len()).copied() {
             let (seller_id, store_id) = (self.sellers[seller].id.clone(), hex_of(&self.shop(seller, store).0));
-            let increases = format!("sync_settings WHERE hex(seller_id) = '{seller_id}' AND auto_sync AND frequency = 'incremental'");
+            let increases = format!("sync_settings WHERE hex(seller_id) = '{seller_id}' AND auto_sync AND frequency <> 'timed_full'");
             let waiting = format!("pushes WHERE hex(store_id) = '{store_id}' AND state IN (0, 1, 3, 4, 6)");
             let packed = format!("push_packs WHERE hex(store_id) = '{store_id}' AND state IN (0, 1, 6)");
             if self.is_open(&store_id) && self.rows(&increases) == 1 && self.rows(&waiting) + self.rows(&packed) == 0 {

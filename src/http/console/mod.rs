@@ -9,6 +9,7 @@
 mod allocation;
 mod asset_handler;
 mod assets;
+mod behind;
 mod changed;
 mod components;
 mod connect;
@@ -109,6 +110,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/manual-sync/preview", post().to(manual_sync::preview_page))
         .route("/manual-sync/overwrite", post().to(manual_sync::overwrite))
         .route("/operator", get().to(operator::figures))
+        .route("/operator/stores", get().to(behind::page))
         .route("/operator/sellers", get().to(operator::sellers))
         .route("/operator/sellers/{id}", get().to(operator::seller))
         .default_service(web::to(|| async { Err::<&str, _>(no_such_page()) }));

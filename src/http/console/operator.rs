@@ -1,4 +1,5 @@
 //! The operator's pages: live figures over all sellers, and each seller with its stores and pending pushes.
+use super::behind::BehindRow;
 use super::components::{StoreFigures, StoreRow, circuits_since};
 use super::figures::{Point, SAMPLE_EVERY};
 use super::page::{Frame, PageAnswer};
@@ -22,6 +23,8 @@ use serde::Deserialize;
 const PAGE: usize = 50;
 /// The query limit: one extra row shows that there is another page.
 const PAGE_AND_ONE: i64 = 51;
+/// Stores behind on the first page.
+const WORST: usize = 10;
 /// The period that the counts at the top cover.
 const WINDOW: TimeDelta = TimeDelta::seconds(60);
 
@@ -72,6 +75,9 @@ struct FiguresPage<'a> {
     /// Some stores' credentials cannot be opened.
     unreadable_credentials: bool,
     counts: Vec<Count>,
+    behind: Vec<BehindRow>,
+    /// There are more than those.
+    more_behind: bool,
     queues: Vec<(String, String)>,
     plots: Vec<Plot>,
     nodes: Vec<NodeRow>,
@@ -82,6 +88,7 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
     let found = state.db.read(move |conn| overview::overview(conn, since)).await?;
     let points = state.console.figures.all();
     let frame = &visit.frame;
+    let (behind, more_behind) = BehindRow::worst(&visit, &state, WORST).await?;
     let series = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<Option<f64>> { points.iter().map(value).collect() };
     let minutes = points.first().map_or(0, |first| u64::try_from((state.now() - first.at).num_minutes()).unwrap_or(0)).max(1);
     let mut platforms: Vec<&str> = points.iter().flat_map(|p| p.sample.confirmed.iter().map(|(platform, _)| platform.as_str())).collect();
@@ -114,6 +121,8 @@ pub(super) async fn figures(visit: OperatorVisit, state: State) -> PageAnswer {
         unreadable_credentials: found.unreadable_credentials > 0,
         every_s: SAMPLE_EVERY.as_secs(),
         minutes,
+        behind,
+        more_behind,
         counts: vec![
             Count { name: "Sellers", value: units(found.sellers) },
             Count { name: "Suspended", value: units(found.suspended) },

@@ -1,4 +1,4 @@
-//! The operator's apps, one for each platform: they belong to no seller. And what the operator has changed that belongs to none.
+//! The operator's apps, one for each platform: they belong to no seller. And what the operator has changed.
 use super::connection::on;
 use super::schema::{apps, operator_audit};
 use super::{Conn, Error, Result};
@@ -59,7 +59,7 @@ pub fn delete_app(conn: &mut Conn, platform: &str) -> Result<()> {
     }
 }
 
-/// An entry about something that belongs to no seller; it never contains secrets.
+/// An entry of the operator's log; it never contains secrets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperatorEntry {
     /// Sorts by time.

@@ -12,6 +12,7 @@ pub mod apps;
 pub mod audit;
 pub mod authorizations;
 mod backup;
+pub mod behind;
 mod changed;
 pub mod connection;
 mod cure;

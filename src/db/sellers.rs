@@ -3,6 +3,7 @@
 use super::connection::on;
 use super::schema::{api_keys, sellers, sync_settings, warehouses};
 use super::scope::Scope;
+use super::sets::among_ids;
 use super::settings::SettingsRow;
 use super::{Changed, Conn, Error, Result, Tenant, id_of};
 use crate::domain::limits::MAX_KEYS;
@@ -10,6 +11,7 @@ use crate::domain::settings::{SyncSettings, parse_timezone};
 use crate::domain::{KeyId, SellerId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use subtle::ConstantTimeEq;
 
 /// A seller.
@@ -123,6 +125,14 @@ pub fn sellers(conn: &mut Conn, after: Option<SellerId>, limit: i64) -> Result<V
     let rows: Vec<SellerRow> = on!(conn, c => sellers::table.select(SellerRow::as_select()).filter(sellers::id.gt(&after))
         .filter(sellers::deleted_at.is_null()).order(sellers::id).limit(limit).load(c))?;
     rows.into_iter().map(SellerRow::seller).collect()
+}
+
+/// The names of these sellers; those that were deleted are left out.
+pub fn names(conn: &mut Conn, ids: &[SellerId]) -> Result<HashMap<SellerId, String>> {
+    let keys: Vec<Vec<u8>> = ids.iter().map(SellerId::bytes).collect();
+    let rows: Vec<(Vec<u8>, String)> = on!(conn, c => sellers::table.filter(among_ids(sellers::id, keys.clone()))
+        .filter(sellers::deleted_at.is_null()).select((sellers::id, sellers::name)).load(c))?;
+    rows.into_iter().map(|(id, name)| Ok((id_of(&id, SellerId::from_bytes, "sellers.id")?, name))).collect()
 }
 
 /// Saves name, time zone and suspension.

@@ -35,6 +35,8 @@ impl Circuit {
     /// Consecutive failures that open the circuit.
     pub const TRIP_AFTER: u32 = 8;
     const FIRST_PAUSE: Duration = Duration::from_secs(2);
+    /// How long a circuit still counts as open after its pause, for people to see: the trial call that follows takes a while.
+    pub const TRIAL: Duration = Duration::from_secs(15);
     /// No circuit is open for longer before it is probed.
     pub const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 

@@ -23,6 +23,7 @@
 pub mod access;
 pub mod allocation;
 pub mod authorization;
+pub mod behind;
 pub mod circuit;
 pub mod claim;
 pub mod delivery;

@@ -1,17 +1,13 @@
 //! For the operator: sellers, their keys, and an overview of the whole service.
 use super::auth::Operator;
 use super::body::{Body, Content};
-use super::error::{ApiError, Problem};
+use super::error::Problem;
 use super::request::{Page, PageQuery, id_cursor, limit, query};
 use super::state::{Answer, State};
 use crate::actors::Standing;
 use crate::db::sellers::{self, ApiKey, Seller};
-use crate::domain::ids::check_text;
-use crate::domain::limits::MAX_NAME_CHARS;
-use crate::domain::problem::Checks;
-use crate::domain::settings::parse_timezone;
 use crate::domain::{KeyId, SellerId, Timestamp};
-use crate::service::sellers::{self as service, NamedSeller, NewKey};
+use crate::service::sellers::{self as service, EnteredSeller, NewKey};
 use crate::service::syncs::{self, Fleet};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
@@ -99,11 +95,7 @@ pub async fn sync_all(operator: Operator, state: State, body: Body) -> Answer {
 #[post("/admin/sellers")]
 pub async fn create_seller(operator: Operator, state: State, body: Body) -> Answer {
     let new: NewSeller = body.object().await?;
-    let mut checks = Checks::default();
-    checks.take("/name", check_text(&new.name, "a name", MAX_NAME_CHARS));
-    let timezone = checks.take("/timezone", parse_timezone(new.timezone.as_deref().unwrap_or("UTC")));
-    checks.done()?;
-    let new = NamedSeller { name: new.name, timezone: timezone.unwrap_or(chrono_tz::UTC) };
+    let new = EnteredSeller { name: Some(new.name), timezone: new.timezone, suspended: None };
     let (seller, NewKey { id: key_id, secret: key, .. }) = service::create(&state.service, operator, new).await?;
     let answer = SellerAnswer { api_key: Some(key.expose_secret().to_owned()), key_id: Some(key_id), ..seller.into() };
     Ok(HttpResponse::Created().json(answer))
@@ -136,21 +128,21 @@ pub async fn get_seller(_operator: Operator, state: State, id: Path<SellerId>) -
 #[serde(deny_unknown_fields)]
 struct SellerChange {
     name: Option<String>,
+    /// An IANA time zone: that of its daily runs and of its console. The next run moves with it.
+    #[schema(example = "Asia/Taipei")]
+    timezone: Option<String>,
     /// While a seller is suspended, its requests are refused with 403 and nothing is pushed. Nothing is lost.
     suspended: Option<bool>,
 }
 
-/// Renames a seller, suspends it, or lifts its suspension.
+/// Renames a seller, changes its time zone, suspends it, or lifts its suspension.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])), request_body = SellerChange,
     responses((status = 200, body = SellerAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[patch("/admin/sellers/{id}")]
 pub async fn patch_seller(operator: Operator, state: State, id: Path<SellerId>, body: Body) -> Answer {
     let id = id.into_inner();
-    let change: SellerChange = body.object().await?;
-    if let Some(name) = &change.name {
-        check_text(name, "a name", MAX_NAME_CHARS).map_err(|e| ApiError::field("/name", e))?;
-    }
-    let seller = service::change(&state.service, operator, id, change.name, change.suspended).await?;
+    let SellerChange { name, timezone, suspended } = body.object().await?;
+    let seller = service::change(&state.service, operator, id, EnteredSeller { name, timezone, suspended }).await?;
     Ok(HttpResponse::Ok().json(SellerAnswer::from(seller)))
 }
 
@@ -200,9 +192,6 @@ pub async fn create_key(operator: Operator, state: State, id: Path<SellerId>, bo
         _ => content.object(),
     };
     let named = body.parse(read).await?;
-    if let Some(name) = &named.name {
-        check_text(name, "a name", MAX_NAME_CHARS).map_err(|e| ApiError::field("/name", e))?;
-    }
     let name = named.name.clone();
     let NewKey { id, secret, created_at } = service::create_key(&state.service, operator, id.into_inner(), name).await?;
     let api_key = Some(secret.expose_secret().to_owned());

@@ -87,9 +87,9 @@ pub async fn delete_app(operator: Operator, state: State, platform: Path<String>
 struct OperatorAuditAnswer {
     id: Uuid,
     at: Timestamp,
-    /// What was done, such as `app.changed`.
+    /// What was done, such as `app.changed` or `seller.changed`.
     action: String,
-    /// What was changed, such as the platform of an app.
+    /// What was changed: the platform of an app, or the ID of a seller.
     subject: String,
     /// The values before the change.
     #[schema(value_type = Option<Object>)]
@@ -106,7 +106,7 @@ impl From<OperatorEntry> for OperatorAuditAnswer {
     }
 }
 
-/// Lists the operator's changes that belong to no seller, such as those of apps, newest first.
+/// Lists what the operator has changed, newest first: apps, sellers and their keys. What concerns a seller is also in that seller's log.
 #[utoipa::path(tag = "operator", security(("operator_key" = [])),
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<OperatorAuditAnswer>), (status = 401, body = Problem)))]

@@ -30,7 +30,7 @@ fn examples() -> [(&'static str, Value); 18] {
     [
         ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
         ("NamedKey", json!({ "name": "warehouse system" })),
-        ("SellerChange", json!({ "name": "Ada's other shop" })),
+        ("SellerChange", json!({ "name": "Ada's other shop", "timezone": "Asia/Taipei" })),
         (
             "SettingsChange",
             json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "03:30", "timezone": "Asia/Taipei", "guard": { "zero_percent": 20 } }),

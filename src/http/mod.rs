@@ -18,6 +18,7 @@ pub mod request;
 mod admin;
 mod apps;
 mod audit;
+mod behind;
 mod client_address;
 mod columns;
 mod connections;
@@ -94,6 +95,7 @@ routes![
     admin::list_keys,
     admin::revoke_key,
     admin::overview,
+    behind::list_stores_behind,
     apps::list_apps,
     apps::put_app,
     apps::delete_app,

@@ -147,7 +147,7 @@ pub async fn list(service: &Service, _: Operator) -> Result<Vec<AppView>> {
     Ok(service.db.read(|conn| apps::apps(conn)?.into_iter().map(view).collect()).await?)
 }
 
-/// What the operator has changed that belongs to no seller, newest first.
+/// What the operator has changed, newest first.
 ///
 /// # Errors
 /// If the database cannot be read.

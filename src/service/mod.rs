@@ -5,6 +5,7 @@
 //! queue, would do the same. No use case wakes the actors: the database's hook does, after the commit, depending on what
 //! the transaction has changed.
 pub mod apps;
+pub mod behind;
 mod checks;
 pub mod connect;
 pub mod connected;

@@ -141,6 +141,18 @@ pub async fn change(service: &Service, caller: &Caller, entered: EnteredChange) 
     Ok(saved.await?)
 }
 
+/// Moves a seller to another time zone, and its next daily run with it.
+///
+/// # Errors
+/// If the database fails.
+pub(super) fn move_to_zone(t: &mut Tenant<'_>, actor: &str, timezone: chrono_tz::Tz, now: Timestamp) -> Result<(), crate::db::Error> {
+    let old = t.sync_settings()?;
+    let change = SettingsChange { timezone: Some(timezone), ..SettingsChange::default() };
+    let Some(switched) = change.apply(&old, now) else { return Ok(()) };
+    t.save_sync_settings(&switched.settings, now)?;
+    audit_change(t, actor, &old, &switched.settings, now)
+}
+
 fn audit_change(t: &mut Tenant<'_>, actor: &str, old: &SyncSettings, new: &SyncSettings, now: Timestamp) -> Result<(), crate::db::Error> {
     let mut entry = audited(actor, "sync_settings.changed", "sync-settings");
     let (before, after) = (next_run_of(t, old, now)?, next_run_of(t, new, now)?);

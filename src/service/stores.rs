@@ -82,17 +82,24 @@ pub struct StoreView {
     config: Map<String, Value>,
 }
 
+impl StoreState {
+    /// The state of a store with these columns.
+    pub fn of(needs_reauthorisation: bool, paused: bool, sync_enabled: bool) -> Self {
+        if needs_reauthorisation {
+            Self::NeedsReauthorisation
+        } else if paused {
+            Self::Paused
+        } else if !sync_enabled {
+            Self::Off
+        } else {
+            Self::Working
+        }
+    }
+}
+
 /// Whether a store is pushed to, according to its row.
 pub fn state_of(store: &Store) -> StoreState {
-    if store.needs_reauthorisation {
-        StoreState::NeedsReauthorisation
-    } else if store.paused {
-        StoreState::Paused
-    } else if !store.sync_enabled {
-        StoreState::Off
-    } else {
-        StoreState::Working
-    }
+    StoreState::of(store.needs_reauthorisation, store.paused, store.sync_enabled)
 }
 
 /// The store without its secrets.

@@ -4,7 +4,7 @@
 use crate::client::{Answer, exchange, request};
 use crate::database::Backend;
 use crate::keys::fixture_for;
-use crate::support::{Api, DOCUMENT, Platform};
+use crate::support::{Api, DOCUMENT, OPERATOR_KEY, Platform};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -197,10 +197,11 @@ fn no_form_and_no_page_is_answered_with_much_more_than_was_sent() {
         let headers = [("cookie", cookie), ("content-type", body.map_or("", |(media_type, _)| media_type))];
         exchange(api.address, &request(method, path, &headers, body.map(|(_, bytes)| bytes))).unwrap()
     };
-    let sign_in = || {
-        let answer = send("POST", "/console/sign-in", "", Some((form, format!("key={}", ada.key).as_bytes())));
+    let sign_in = |key: &str| {
+        let answer = send("POST", "/console/sign-in", "", Some((form, format!("key={key}").as_bytes())));
         let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-        let page = send("GET", "/console/sales-channel", &cookie, None).text();
+        let home = if key == OPERATOR_KEY { "/console/operator" } else { "/console/sales-channel" };
+        let page = send("GET", home, &cookie, None).text();
         let csrf = quoted_after(&page, "name=\"csrf\" value=\"")[0].to_owned();
         (cookie, csrf)
     };
@@ -221,16 +222,21 @@ fn no_form_and_no_page_is_answered_with_much_more_than_was_sent() {
         routes
     };
     let path_of = |template: &str| {
-        let id = if template.contains("/pushes/") { &fixture.push } else { &fixture.store };
-        format!("/console{}", template.replace("{id}", id).replace("{listing}", &fixture.listing))
+        let id = match template {
+            _ if template.contains("/pushes/") => &fixture.push,
+            _ if template.contains("/sellers/") => &ada.id,
+            _ => &fixture.store,
+        };
+        format!("/console{}", template.replace("{id}", id).replace("{listing}", &fixture.listing).replace("{key}", &ada.key_id))
     };
-    let (cookie, csrf) = sign_in();
+    let (sellers, operators) = (sign_in(&ada.key), sign_in(OPERATOR_KEY));
+    let session_for = |template: &str| if template.starts_with("/operator") { &operators } else { &sellers };
     let parameters: String = names.iter().chain(&["after", "next", "show"]).map(|name| format!("{name}={}&", "%22".repeat(500))).collect();
     let mut queries = queries(&[]);
     queries.push(("long values".to_owned(), parameters));
     for template in routes("get()") {
         for (what, query) in &queries {
-            let answer = send("GET", &format!("{}?{query}", path_of(template)), &cookie, None);
+            let answer = send("GET", &format!("{}?{query}", path_of(template)), &session_for(template).0, None);
             assert_short(&format!("the page {template} with {what}"), &answer, query.len(), 0);
         }
     }
@@ -250,20 +256,22 @@ fn no_form_and_no_page_is_answered_with_much_more_than_was_sent() {
     bodies.push(Hostile("every field is repeated".to_owned(), form, text.into_bytes(), 0));
     bodies.extend(csv_bodies().into_iter().map(|Hostile(what, _, bytes, items)| {
         let part = |name: &str| format!("--q\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n");
+        let csrf = &sellers.1;
         let text = format!("{}{csrf}\r\n{}{}\r\n--q--\r\n", part("csrf"), part("file"), String::from_utf8(bytes).unwrap());
         Hostile(what, "multipart/form-data; boundary=q", text.into_bytes(), items)
     }));
     let mut templates = routes("post()");
     // What ends the session or removes what the other forms need comes last.
-    templates.sort_by_key(|template| ["/delete", "/unpair", "/sign-out"].iter().any(|end| template.ends_with(end)));
+    templates.sort_by_key(|template| ["/delete", "/unpair", "/revoke", "/sign-out"].iter().any(|end| template.ends_with(end)));
     for template in templates {
         for Hostile(what, media_type, bytes, items) in &bodies {
+            let (cookie, csrf) = session_for(template);
             let mut whole = format!("csrf={csrf}&").into_bytes();
             if media_type.starts_with("multipart") {
                 whole.clear();
             }
             whole.extend(bytes);
-            let answer = send("POST", &path_of(template), &cookie, Some((media_type, &whole)));
+            let answer = send("POST", &path_of(template), cookie, Some((media_type, &whole)));
             assert_short(&format!("the form {template}: {what}"), &answer, whole.len(), *items);
         }
     }

@@ -95,7 +95,8 @@ fn sellers_settings_warehouses_and_skus_name_each_bad_field(backend: Backend) {
         for (body, pointer) in [
             (json!({ "name": " " }), "/name"),
             (json!({ "suspended": "yes" }), "/suspended"),
-            (json!({ "timezone": "UTC" }), "/timezone"),
+            (json!({ "timezone": "Mars/Olympus" }), "/timezone"),
+            (json!({ "timezone": 8 }), "/timezone"),
             (json!({ "id": 1 }), "/id"),
         ] {
             operator.patch(&format!("/admin/sellers/{}", ada.id), &body).names(422, pointer);

@@ -25,7 +25,7 @@ const ROUNDS: [usize; 2] = [3, 10];
 const SLACK: Cost = Cost { steps: 600, statements: 4, bytes: 600 };
 
 /// Answers that may grow with the seller or the service, though they are not pages for people.
-const GROWING: [&str; 3] = ["/admin/overview", "/v1/skus?unpaired=true&limit=10", "/v1/stores/{id}"];
+const GROWING: [&str; 4] = ["/admin/overview", "/admin/stores?limit=10", "/v1/skus?unpaired=true&limit=10", "/v1/stores/{id}"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Cost {
@@ -221,7 +221,11 @@ impl<'a> Grown<'a> {
             _ if template.contains("/syncs/") || template.contains("/runs/") => uuid("run"),
             _ => self.store.clone(),
         };
-        template.replace("{id}", &id).replace("{listing}", &uuid("listing")).replace("{platform}", "shopify")
+        template
+            .replace("{id}", &id)
+            .replace("{listing}", &uuid("listing"))
+            .replace("{key}", &self.ada.key_id)
+            .replace("{platform}", "shopify")
     }
 }
 

@@ -32,6 +32,7 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("GET", "/admin/sellers/{id}/keys", Operator, Value::Null),
         ("DELETE", "/admin/sellers/{id}/keys/{key_id}", Operator, Value::Null),
         ("GET", "/admin/overview", Operator, Value::Null),
+        ("GET", "/admin/stores", Operator, Value::Null),
         ("POST", "/admin/syncs", Operator, Value::Null),
         ("GET", "/admin/apps", Operator, Value::Null),
         ("PUT", "/admin/apps/{platform}", Operator, json!({ "client_id": "x", "client_secret": "y" })),

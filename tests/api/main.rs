@@ -22,6 +22,7 @@ mod amplification;
 mod audit;
 mod bad_events;
 mod bad_input;
+mod behind;
 mod bodies;
 mod connect;
 mod connect_platforms;

@@ -28,12 +28,13 @@ const SELLERS_TABLES: [&str; 16] = [
     "grants",
 ];
 /// The files that may name those tables, each with its reason.
-const ACROSS_SELLERS: [(&str, &str); 6] = [
+const ACROSS_SELLERS: [(&str, &str); 7] = [
     ("src/db/scope.rs", "adds the seller to each query"),
     ("src/db/schema.rs", "defines the tables"),
     ("src/db/fleet.rs", "finds the sellers with work, deletes rows past their retention, seals all credentials again under a new key"),
     ("src/db/sellers.rs", "finds the owner of a key"),
     ("src/db/removal.rs", "finds the sellers and stores whose rows are still to be deleted"),
+    ("src/db/behind.rs", "finds the stores that are behind, of all sellers, for the operator"),
     ("src/db/overview.rs", "counts over all sellers for the operator"),
 ];
 

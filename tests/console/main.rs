@@ -16,6 +16,7 @@ mod connect;
 mod database;
 mod guard;
 mod notices;
+mod operator;
 mod pages;
 mod scene;
 mod security;

@@ -42,7 +42,7 @@ fn every_page_loads(backend: Backend) {
         let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
         let sellers = world.call("GET", "/admin/sellers", OPERATOR_KEY, json!(null)).await;
         let seller = format!("/console/operator/sellers/{}", sellers["items"][0]["id"].as_str().unwrap());
-        for path in ["/console/operator", "/console/operator/sellers", &seller] {
+        for path in ["/console/operator", "/console/operator/stores?by=0s", "/console/operator/sellers", &seller] {
             let (status, text) = world.page(&cookie, path).await;
             assert_eq!(status, 200, "{path}: {text}");
             assert_nothing_inline(path, &text);
@@ -201,7 +201,11 @@ async fn every_page_fits_its_screen_and_is_accessible() {
     let sellers: Value = world.call("GET", "/admin/sellers", OPERATOR_KEY, json!(null)).await;
     let busy = sellers["items"].as_array().unwrap().iter().find(|seller| seller["name"] == "Harbour Goods").unwrap();
     let seller = format!("/console/operator/sellers/{}", busy["id"].as_str().unwrap());
-    tour.visit(&world, &[page("sellers", "/console/operator/sellers"), page("seller", seller)]).await;
+    tour.visit(
+        &world,
+        &[page("behind", "/console/operator/stores?by=0s"), page("sellers", "/console/operator/sellers"), page("seller", seller)],
+    )
+    .await;
     if tour.screenshots.is_some() {
         // Wait until the plots have a few points.
         tokio::time::sleep(Duration::from_secs(45)).await;

@@ -155,7 +155,7 @@ async fn the_session_cookie_is_secure_behind_https_and_gives_sellers_no_operator
     let cookie = answer.headers()["set-cookie"].to_str().unwrap();
     assert!(cookie.starts_with("__Host-") && cookie.contains("Secure") && cookie.contains("HttpOnly"), "{cookie}");
     let (seller, _) = world.session(&key).await;
-    for page in ["/console/operator", "/console/operator/sellers"] {
+    for page in ["/console/operator", "/console/operator/stores", "/console/operator/sellers"] {
         assert_eq!(world.page(&seller, page).await.0, 404, "{page}");
         assert_eq!(world.page("", page).await.0, 303, "{page}");
     }

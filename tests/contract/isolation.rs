@@ -7,6 +7,7 @@ use stocktide::db::runs::RunFilter;
 use stocktide::domain::Sku;
 use stocktide::domain::push::PushState::{Held, Rejected};
 use stocktide::domain::stock::EventKind::Purchase;
+use stocktide::service::sellers::EnteredSeller;
 use stocktide::service::{self, Operator};
 
 #[test]
@@ -106,7 +107,14 @@ fn nothing_is_sent_for_a_seller_while_it_is_suspended() {
         let (ada_shop, ben_shop) = (ada.shop("corner", &["A"]).await, ben.shop("corner", &["A"]).await);
         let suspend = async |suspended: bool| {
             let id = ada.id;
-            service::sellers::change(&world.service(), Operator, id, None, Some(suspended)).await.unwrap();
+            service::sellers::change(
+                &world.service(),
+                Operator,
+                id,
+                EnteredSeller { suspended: Some(suspended), ..EnteredSeller::default() },
+            )
+            .await
+            .unwrap();
         };
         suspend(true).await;
         ada.purchase("A", 5).await;

@@ -7,6 +7,7 @@ use crate::db::stores::{Store, StoreLoad};
 use crate::db::troubles::Troubles;
 use crate::db::{self, Tenant};
 use crate::domain::access::CREDENTIALS_UNREADABLE;
+use crate::domain::circuit::Circuit;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::{StoreId, Timestamp};
 use crate::platforms::form::form_of;
@@ -15,9 +16,6 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::TimeDelta;
 use std::collections::HashMap;
-
-/// How long a circuit still counts as open after its pause: the trial call that follows takes a while.
-const TRIAL: TimeDelta = TimeDelta::seconds(15);
 
 /// "240 listings in 3 stores".
 pub(super) fn extent_text(extent: Extent) -> String {
@@ -59,7 +57,7 @@ pub(super) struct Alert {
 
 /// Circuits whose pause ended at this instant or later count as open.
 pub(super) fn circuits_since(frame: &Frame) -> Timestamp {
-    frame.now - TRIAL
+    frame.now - Circuit::TRIAL
 }
 
 /// The worst that is true of a store, with its number, and its problem as a sentence.

@@ -9,6 +9,7 @@
 mod allocation;
 mod asset_handler;
 mod assets;
+mod behind;
 mod changed;
 mod components;
 mod connect;
@@ -20,6 +21,7 @@ mod form;
 mod guard;
 mod manual_sync;
 mod operator;
+mod operator_changes;
 mod page;
 mod pairing;
 mod plot;
@@ -28,6 +30,9 @@ mod record;
 mod records;
 mod sales_channel;
 mod sampling;
+mod seller_keys;
+mod seller_page;
+mod sellers;
 pub(super) mod session;
 mod show;
 mod sign_in;
@@ -109,8 +114,19 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/manual-sync/preview", post().to(manual_sync::preview_page))
         .route("/manual-sync/overwrite", post().to(manual_sync::overwrite))
         .route("/operator", get().to(operator::figures))
-        .route("/operator/sellers", get().to(operator::sellers))
-        .route("/operator/sellers/{id}", get().to(operator::seller))
+        .route("/operator/stores", get().to(behind::page))
+        .route("/operator/changes", get().to(operator_changes::page))
+        .route("/operator/sellers", get().to(sellers::list))
+        .route("/operator/sellers/new", get().to(sellers::new_page))
+        .route("/operator/sellers/new", post().to(sellers::add))
+        .route("/operator/sellers/{id}", get().to(seller_page::one))
+        .route("/operator/sellers/{id}/edit", get().to(sellers::edit_page))
+        .route("/operator/sellers/{id}/edit", post().to(sellers::edit))
+        .route("/operator/sellers/{id}/suspend", get().to(sellers::suspend_page))
+        .route("/operator/sellers/{id}/suspend", post().to(sellers::suspend))
+        .route("/operator/sellers/{id}/keys", post().to(seller_keys::add))
+        .route("/operator/sellers/{id}/keys/{key}/revoke", get().to(seller_keys::revoke_page))
+        .route("/operator/sellers/{id}/keys/{key}/revoke", post().to(seller_keys::revoke))
         .default_service(web::to(|| async { Err::<&str, _>(no_such_page()) }));
     config.service(scope);
     // Where platforms send visitors back to; registered with them, so it does not name the console.

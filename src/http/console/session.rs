@@ -6,7 +6,7 @@
 use super::page::{Frame, Refusal};
 use crate::db::sellers::key_hash;
 use crate::db::sessions::{Digest, Session, SessionOf, begin_session, end_session, find_session};
-use crate::http::auth::{Caller, Right};
+use crate::http::auth::{Caller, Operator, Right};
 use crate::http::bodies::Owner;
 use crate::http::error::ApiError;
 use crate::http::state::{AppState, State};
@@ -37,6 +37,8 @@ pub(super) struct SellerVisit {
 
 /// The signed-in operator.
 pub(super) struct OperatorVisit {
+    /// The right to what only the operator may do.
+    pub operator: Operator,
     pub frame: Frame,
 }
 
@@ -238,7 +240,7 @@ async fn operator_visit(request: HttpRequest) -> Result<OperatorVisit, Refusal> 
     match find(&state, &request).await? {
         Some((token, Session::Operator { proof })) if is_operator(&state, &token, &proof) => {
             let frame = Frame::new(&request, state.clock.now(), "Operator".to_owned(), csrf_token(&token), chrono_tz::UTC, true);
-            Ok(OperatorVisit { frame })
+            Ok(OperatorVisit { operator: Operator, frame })
         }
         Some((_, Session::Seller { .. })) => Err(ApiError::not_found("page").into()),
         _ => Err(Refusal::sign_in(&request)),

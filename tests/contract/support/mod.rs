@@ -30,7 +30,7 @@ use stocktide::domain::{EventId, PushId, RunId, SellerId, Sku, StoreId, Timestam
 use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
 use stocktide::service::pushes::Retry;
-use stocktide::service::sellers::NamedSeller;
+use stocktide::service::sellers::EnteredSeller;
 use stocktide::service::settings::EnteredChange;
 pub use stocktide::service::stores::StoreChange;
 use stocktide::service::{self, Caller, Operator, Service};
@@ -265,8 +265,7 @@ impl World {
     }
 
     pub async fn seller(&self, change: impl FnOnce(&mut SyncSettings)) -> Seller<'_> {
-        let new = NamedSeller { name: "Ada".into(), timezone: chrono_tz::UTC };
-        let (row, _) = service::sellers::create(&self.service(), Operator, new).await.unwrap();
+        let (row, _) = service::sellers::create(&self.service(), Operator, EnteredSeller::named("Ada")).await.unwrap();
         let id = row.id;
         let seller = Seller { world: self, id };
         seller.settings(change).await;

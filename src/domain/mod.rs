@@ -28,6 +28,7 @@ pub mod circuit;
 pub mod claim;
 pub mod delivery;
 pub mod explain;
+pub mod frequency;
 pub mod grant;
 pub mod guard;
 pub mod ids;

@@ -89,7 +89,8 @@ pub fn due_runs(settings: &SyncSettings, now: Timestamp, since: Timestamp, last:
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{Frequency, parse_daily_at};
+    use super::super::frequency::Frequency;
+    use super::super::settings::parse_daily_at;
     use super::*;
 
     fn timed(at: &str, zone: Tz) -> SyncSettings {

@@ -4,40 +4,16 @@
 //! and switch count as a rule for that store, and the buffer in the settings as a rule of the seller's.
 use super::Timestamp;
 use super::allocation::{AllocationMode, DecidedBy, ListingRules, Share};
+use super::frequency::Frequency;
 use super::guard::Guard;
 use super::{FieldError, Sku, StoreId, WarehouseCode};
 use chrono::NaiveTime;
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// The largest buffer, threshold or maximum to show, in units.
 pub const MAX_RULE_UNITS: i64 = super::stock::MAX_QUANTITY;
 /// The longest catch-up window, in hours.
 pub const MAX_CATCH_UP_HOURS: i64 = 23;
-
-/// How often stock is synchronized to the stores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Frequency {
-    /// *Incremental inventory synchronization*: each increase is sent at once.
-    Incremental,
-    /// *Timed full coverage*: every listing is overwritten once a day.
-    TimedFull,
-    /// Both: each increase is sent at once, and every listing is overwritten once a day.
-    IncrementalAndDaily,
-}
-
-impl Frequency {
-    /// Whether increases are sent as stock increases.
-    pub fn sends_increases(self) -> bool {
-        matches!(self, Self::Incremental | Self::IncrementalAndDaily)
-    }
-
-    /// Whether every listing is overwritten once a day.
-    pub fn overwrites_daily(self) -> bool {
-        matches!(self, Self::TimedFull | Self::IncrementalAndDaily)
-    }
-}
 
 /// A seller's sync settings.
 #[derive(Debug, Clone, PartialEq, Eq)]

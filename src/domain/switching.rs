@@ -1,8 +1,9 @@
 //! What a change of the sync settings or of a store brings about: what begins, what is held, released or cancelled.
 use super::Timestamp;
 use super::allocation::AllocationMode;
+use super::frequency::Frequency;
 use super::guard::GuardChange;
-use super::settings::{Frequency, SyncSettings};
+use super::settings::SyncSettings;
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 

@@ -2,7 +2,8 @@
 use crate::support::*;
 use chrono_tz::UTC;
 use stocktide::db::runs::RunState::Finished;
-use stocktide::domain::settings::{Frequency, SyncSettings};
+use stocktide::domain::frequency::Frequency;
+use stocktide::domain::settings::SyncSettings;
 
 fn both(settings: &mut SyncSettings) {
     daily_at("03:30", UTC)(settings);

@@ -4,7 +4,8 @@ use stocktide::db::Error as RowError;
 use stocktide::db::runs::RunFilter;
 use stocktide::domain::StoreId;
 use stocktide::domain::allocation::Share;
-use stocktide::domain::settings::{Frequency, Rule};
+use stocktide::domain::frequency::Frequency;
+use stocktide::domain::settings::Rule;
 use stocktide::service::daily::start_due_runs;
 use stocktide::service::syncs::{self, Wanted};
 use stocktide::service::{self, Error};
@@ -35,6 +36,8 @@ fn a_rule_saved_while_its_store_is_deleted_does_not_outlive_it() {
             deleted.unwrap();
             assert!(matches!(saved, Ok(_) | Err(Error::NoSuch { what: "store", .. })), "{saved:?}");
             assert_eq!(rules_of(&ada).await, []);
+            let late = service::rules::save(&service, &caller, vec![half_of(shop.id)]).await;
+            assert!(matches!(late, Err(Error::NoSuch { what: "store", .. })), "{late:?}");
         }
     });
 }

@@ -5,8 +5,8 @@ use serde_json::json;
 use stocktide::db::audit::Change;
 use stocktide::db::runs::{RunFilter, RunKind, RunState};
 use stocktide::db::{Error, Tenant};
+use stocktide::domain::frequency::Frequency;
 use stocktide::domain::push::PushState::{Cancelled, Confirmed};
-use stocktide::domain::settings::Frequency;
 
 #[test]
 fn switching_on_starts_with_one_overwrite_so_that_increases_build_on_correct_quantities() {

@@ -5,8 +5,9 @@ mod written;
 
 use super::*;
 use crate::domain::allocation::{AllocationMode, Share};
+use crate::domain::frequency::Frequency;
 use crate::domain::push::PushState;
-use crate::domain::settings::{Frequency, StoreRules, SyncSettings};
+use crate::domain::settings::{StoreRules, SyncSettings};
 use crate::domain::stock::EventKind::{self, *};
 use crate::domain::{Sku, StoreId};
 use proptest::prelude::*;

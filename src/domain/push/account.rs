@@ -99,6 +99,11 @@ impl Account {
         (self.is_in_doubt(now) && self.shown.is_some_and(contradicts)).then_some(APPLIED_LATE)
     }
 
+    /// Whether a request that was given up explains exactly what is shown.
+    pub fn was_left_late(&self, shown: i64, now: Timestamp) -> bool {
+        self.is_in_doubt(now) && self.late.contains(shown)
+    }
+
     /// Whether a read shows what was there before the last confirmed changes, so soon after them that a cache may have
     /// answered. Nothing is added to such a number.
     pub fn may_be_cached(&self, shown: i64, now: Timestamp) -> bool {

@@ -90,6 +90,8 @@ struct PushRow {
     in_doubt: bool,
     contained: bool,
     cause: Option<String>,
+    shown_before: Option<i64>,
+    unseen: Option<i64>,
 }
 
 fn main() {

@@ -108,6 +108,9 @@ fn store_row(id: StoreId, now: Timestamp) -> Store {
         updated_at: now,
         shop: None,
         write_refused: false,
+        protect_unseen_sales: false,
+        sales_named_at: None,
+        unseen_sales_hours: stocktide::domain::unseen::DEFAULT_HOURS,
     }
 }
 

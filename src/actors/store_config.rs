@@ -72,6 +72,9 @@ mod tests {
             updated_at: Timestamp::default(),
             shop: None,
             write_refused: false,
+            protect_unseen_sales: true,
+            unseen_sales_hours: 72,
+            sales_named_at: None,
         };
         let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
         let settings = SyncSettings::new(chrono_tz::UTC, Timestamp::default());

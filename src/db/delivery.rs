@@ -6,11 +6,13 @@
 //! outcome is determined. [`claim`](crate::domain::claim) makes every decision; here are the statements before and after.
 mod claim;
 mod clock;
+mod expectations;
 mod listings;
 mod looks;
 mod offers;
 mod outcome;
 mod packed;
+mod protected;
 mod standing;
 mod stores;
 mod targets;

@@ -7,6 +7,7 @@
 mod load;
 mod request;
 mod setups;
+mod sold;
 
 use super::Result;
 use super::connection::{Conn, on};
@@ -121,7 +122,7 @@ pub(super) fn record(
         let of_seller = |map: &BTreeMap<SellerId, usize>| map.get(&request.seller).copied().unwrap_or(0);
         (of_seller(&listings) * request.events.len()).checked_div(of_seller(&counts)).unwrap_or(0)
     };
-    let mut events = Vec::new();
+    let (mut events, mut sold) = (Vec::new(), sold::Sold::default());
     let mut recorded = Vec::with_capacity(requests.len());
     for request in requests {
         let seller = request.seller;
@@ -135,12 +136,14 @@ pub(super) fn record(
             let result = book.apply(new, request.now, limits);
             if let EventResult::Accepted { at, in_count, .. } = result {
                 events.push(EventRow::new(seller, new, at, in_count));
+                sold.note(seller, new);
             }
             result
         };
         let results = request.events.iter().map(apply).collect();
         recorded.push(Recorded { seller, results, has_pushes: book.changed_pushes() > before, listings: cost(request) });
     }
+    sold.save(conn, requests.iter().map(|request| request.now).max().unwrap_or(Timestamp::MIN))?;
     let waiting = write(conn, books, &events, (taken, &busy, &epochs))?;
     recorded.iter_mut().for_each(|recorded| recorded.has_pushes &= waiting.contains(&recorded.seller));
     Ok(recorded)

@@ -85,6 +85,10 @@ pub(super) struct ListingRow {
     look_at: Option<Timestamp>,
     shown_earlier: Option<String>,
     paired_by_pass: Option<Timestamp>,
+    expected: Option<i64>,
+    expected_otherwise: Option<i64>,
+    unseen: i64,
+    unseen_since: Option<Timestamp>,
 }
 
 impl ListingRow {
@@ -224,6 +228,7 @@ impl Tenant<'_> {
         let Plan { results, new_skus, write, repaired, released } = self.plan_listings(store, rows, limits, now)?;
         self.insert_skus(new_skus.iter().map(String::as_str), now)?;
         self.cancel_pushes_of(&repaired, "The listing was paired with another SKU.", now)?;
+        self.forget_expectations(&repaired)?;
         self.scatter_packs(&repaired.iter().map(|id| (store, *id)).collect::<Vec<_>>())?;
         if write.iter().any(|row| released.contains(&row.sku)) {
             self.set_aside(&repaired)?;
@@ -342,6 +347,10 @@ impl Tenant<'_> {
                 look_at: None,
                 shown_earlier: None,
                 paired_by_pass: row.pass,
+                expected: None,
+                expected_otherwise: None,
+                unseen: 0,
+                unseen_since: None,
             });
             return Ok(ListingChange::Created(id));
         };

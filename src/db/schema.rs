@@ -74,6 +74,9 @@ diesel::table! {
         updated_at -> BigInt,
         shop -> Nullable<Text>,
         write_refused -> Bool,
+        protect_unseen_sales -> Bool,
+        unseen_sales_hours -> BigInt,
+        sales_named_at -> Nullable<BigInt>,
     }
 }
 
@@ -117,6 +120,10 @@ diesel::table! {
         look_at -> Nullable<BigInt>,
         shown_earlier -> Nullable<Text>,
         paired_by_pass -> Nullable<BigInt>,
+        expected -> Nullable<BigInt>,
+        expected_otherwise -> Nullable<BigInt>,
+        unseen -> BigInt,
+        unseen_since -> Nullable<BigInt>,
     }
 }
 
@@ -182,6 +189,8 @@ diesel::table! {
         in_doubt -> Bool,
         contained -> Bool,
         cause -> Nullable<Text>,
+        shown_before -> Nullable<BigInt>,
+        unseen -> Nullable<BigInt>,
     }
 }
 

@@ -51,6 +51,12 @@ pub struct Store {
     pub shop: Option<String>,
     /// With `needs_reauthorisation`: it was a write that the platform refused, so a read that works proves nothing.
     pub write_refused: bool,
+    /// Whether its overwrites leave out what it has sold without a report, where the platform can be read.
+    pub protect_unseen_sales: bool,
+    /// For how many hours they do so.
+    pub unseen_sales_hours: i64,
+    /// When the first sale was reported that names it. Before that, nothing is known of its sales.
+    pub sales_named_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -87,6 +93,9 @@ pub(super) struct StoreRow {
     updated_at: Timestamp,
     shop: Option<String>,
     write_refused: bool,
+    protect_unseen_sales: bool,
+    unseen_sales_hours: i64,
+    sales_named_at: Option<Timestamp>,
 }
 
 impl StoreRow {
@@ -112,6 +121,9 @@ impl StoreRow {
             updated_at: store.updated_at,
             shop: store.shop.clone(),
             write_refused: store.write_refused,
+            protect_unseen_sales: store.protect_unseen_sales,
+            unseen_sales_hours: store.unseen_sales_hours,
+            sales_named_at: store.sales_named_at,
         })
     }
 
@@ -140,6 +152,9 @@ impl StoreRow {
             updated_at: self.updated_at,
             shop: self.shop,
             write_refused: self.write_refused,
+            protect_unseen_sales: self.protect_unseen_sales,
+            unseen_sales_hours: self.unseen_sales_hours,
+            sales_named_at: self.sales_named_at,
         })
     }
 }

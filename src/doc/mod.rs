@@ -94,6 +94,8 @@ pub mod decisions {
     pub mod d0022_tokens_renewed_ahead {}
     #[doc = include_str!("decisions/0023-runs-that-ask.md")]
     pub mod d0023_runs_that_ask {}
+    #[doc = include_str!("decisions/0024-unseen-sales.md")]
+    pub mod d0024_unseen_sales {}
     #[doc = include_str!("decisions/0026-calls-from-platforms-are-hints.md")]
     pub mod d0026_calls_from_platforms_are_hints {}
 }

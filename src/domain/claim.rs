@@ -2,14 +2,19 @@
 //! database loads, calls them, and saves what they return.
 //!
 //! [`outcome`] decides what an answer or a read does to the pushes of a call, [`waiting`] what happens to those that wait.
+mod aimed;
 pub mod outcome;
+mod protected;
 mod size;
 mod terms;
 pub mod waiting;
 
 use super::delivery::{Abilities, Change, Method, Resolution};
 use super::push::{Addressee, Invalid, ListingUpdate, Push, PushKind, SendBy, VerdictContext};
+use super::unseen::Expectation;
 use super::{CallId, ListingId, PushId, Timestamp};
+pub use aimed::{Aimed, aim};
+pub use protected::{AfterOverwriteRead, ReadFacts, overwrites_after_read};
 pub use size::CallSize;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -69,6 +74,8 @@ pub enum Work {
     Send(ClaimedCall, Next),
     /// Read what the listings of these increases show, then claim them. Then there is this to do.
     ReadFirst(Vec<Push>, Next),
+    /// Read what the listings of these overwrites show, then claim them. This is what was expected of the listings before.
+    ReadThenOverwrite(Vec<Push>, HashMap<ListingId, Expectation>),
     /// Read what the listings of these uncertain pushes show, then decide them.
     ReadBack(Vec<Push>),
     /// Read what these listings show, to which nothing is to be sent: they may contradict the account, or are owed what
@@ -190,36 +197,20 @@ pub fn next_step(kind: PushKind, mut page: Vec<Push>, abilities: &Abilities, now
     }
 }
 
-/// Overwrites that are due, after their targets were read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Aimed {
-    /// Those that are sent.
-    pub claimed: Vec<Push>,
-    /// Those whose listing is not to be pushed, before they were cancelled.
-    pub before: Vec<Push>,
-    /// The same, cancelled.
-    pub cancelled: Vec<Push>,
-}
-
-/// Gives overwrites the targets of their listings; one whose listing has none is cancelled.
-pub fn aim(page: Vec<Push>, targets: &HashMap<ListingId, Option<i64>>, now: Timestamp) -> Aimed {
-    let mut aimed = Aimed::default();
-    for mut push in page {
-        if let Some(target) = targets.get(&push.listing_id()).copied().flatten() {
-            push.aim(target);
-            aimed.claimed.push(push);
-        } else {
-            aimed.before.push(push.clone());
-            push.cancel("This listing is not to be pushed: it is unpaired, switched off, or its rules give it no share.", now);
-            aimed.cancelled.push(push);
-        }
-    }
-    aimed
-}
-
 /// How an unknown outcome of an overwrite is determined at a store that can do this.
 pub fn overwrite_resolution(abilities: &Abilities) -> Resolution {
     if abilities.idempotency { Resolution::SameCallAgain } else { Resolution::Overwrite }
+}
+
+/// How overwrites are sent whose listings were read first.
+pub fn overwrite_after_read(abilities: &Abilities) -> SendBy {
+    let resolution = overwrite_resolution(abilities);
+    if abilities.compare_and_set { SendBy::OverwriteUnchanged(resolution) } else { SendBy::Overwrite(resolution) }
+}
+
+/// How a call of unknown outcome is repeated.
+pub fn repetition(abilities: &Abilities) -> SendBy {
+    if abilities.compare_and_set { SendBy::RepeatUnchanged } else { SendBy::Repeat }
 }
 
 /// The waiting increases that the targets of overwrites contain, superseded by them.
@@ -236,7 +227,7 @@ pub fn contained(active: Vec<Push>, now: Timestamp) -> Vec<Push> {
 pub fn begin(page: &mut [Push], id: CallId, by: SendBy, now: Timestamp) -> Result<ClaimedCall, Invalid> {
     page.sort_unstable_by_key(Push::id);
     let kind = page.first().map_or(PushKind::Increase, Push::kind);
-    if by == SendBy::Repeat && page.iter().any(|push| push.base().is_none()) {
+    if by.is_repeat() && page.iter().any(|push| push.base().is_none()) {
         // The call was made without reading. A base that stands beside one of its pushes is of an earlier call (a former
         // version kept it), and must not turn the repetition from additions into numbers to set.
         page.iter_mut().for_each(Push::forget_base);

@@ -8,7 +8,7 @@ use super::allocation::{AllocationMode, ListingRules, targets};
 use super::ledger::InCount;
 use super::push::{Push, Record};
 use super::stock::{EventKind, Levels, StockEvent};
-use super::{StoreId, Timestamp, WarehouseCode};
+use super::{StoreId, Timestamp, WarehouseCode, unseen};
 use std::collections::BTreeMap;
 
 /// The inputs of a target and what they lead to.
@@ -115,6 +115,8 @@ impl Replay {
 pub struct Sent {
     /// The number that the newest confirmed overwrite has set; `None` if there was none, or it is not kept any more.
     pub set_to: Option<i64>,
+    /// Units that were taken off its target, because the store had sold them and nobody had reported that yet.
+    pub unseen: i64,
     /// When that was confirmed.
     pub set_at: Option<Timestamp>,
     /// The sum of the increases that were confirmed since.
@@ -141,7 +143,8 @@ impl Sent {
         for push in records {
             let units = push.quantity.unwrap_or_default();
             if push.kind.is_overwrite() {
-                sent = Self { set_to: Some(units), set_at: push.confirmed_at, ..Self::default() };
+                let unseen = push.unseen.unwrap_or(0);
+                sent = Self { set_to: Some(units), unseen, set_at: push.confirmed_at, ..Self::default() };
             } else {
                 (sent.increased_by, sent.increases) = (sent.increased_by.saturating_add(units), sent.increases + 1);
             }
@@ -171,7 +174,10 @@ impl Sent {
             times => format!(", then increased by {} in {times} steps", self.increased_by),
         };
         let mut text = match self.set_to {
-            Some(set_to) => format!("It was set to {set_to}{increases}."),
+            Some(set_to) => {
+                let why = unseen::text(set_to, self.unseen).map(|text| format!(" ({text})")).unwrap_or_default();
+                format!("It was set to {set_to}{why}{increases}.")
+            }
             None if self.increases > 0 => {
                 format!("It was never overwritten, as far as records go back, and has been increased by {}.", self.increased_by)
             }

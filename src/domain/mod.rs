@@ -17,6 +17,9 @@
 //! to overwrite it with its target because the account cannot be trusted; a *mark* says that it is healed once its
 //! store works again. A rejected increase is *contained* once an overwrite of its listing was confirmed after it.
 //!
+//! *Unseen sales* are units that a store has sold and nobody has reported yet; overwrites leave them out. They are what is missing
+//! of what is *expected* of a listing when it is read.
+//!
 //! Nodes. A *node* is one process of the service; several share a PostgreSQL database. Sellers are spread over *shards*. A node
 //! holds a shard by a *lease*, which has an *epoch*: another holder has another epoch, and whoever acts under an earlier one is
 //! *fenced*.
@@ -51,6 +54,7 @@ pub mod switching;
 pub mod sync;
 pub mod targets;
 mod timestamp;
+pub mod unseen;
 
 pub use ids::{CallId, EventId, KeyId, ListingId, NodeId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode};
 pub use problem::FieldError;

@@ -128,6 +128,8 @@ impl Pack {
             run_id: Some(self.run_id),
             in_doubt: false,
             contained: false,
+            shown_before: None,
+            unseen: None,
         };
         Some(Push::from_record(record))
     }

@@ -56,6 +56,8 @@ struct ExplainedListing {
 struct SentAnswer {
     /// The quantity of the newest confirmed overwrite; null if there was none, as far as records go back.
     set_to: Option<i64>,
+    /// Units that were taken off the target for that, because the store had sold them and nobody had reported it yet.
+    unseen: i64,
     set_at: Option<Timestamp>,
     /// The sum of the increases that were confirmed since.
     increased_by: i64,
@@ -141,6 +143,7 @@ impl From<Explained> for ExplainedListing {
             text: sent.text(),
             sent: SentAnswer {
                 set_to: sent.set_to,
+                unseen: sent.unseen,
                 set_at: sent.set_at,
                 increased_by: sent.increased_by,
                 increases: sent.increases,

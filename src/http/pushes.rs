@@ -25,6 +25,12 @@ pub(super) struct PushAnswer {
     kind: PushKind,
     /// Units; null for an overwrite that is not sent yet, because its target is read only then.
     quantity: Option<i64>,
+    /// Of an overwrite: units that were taken off the target, because the store had sold them and nobody had reported that yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unseen: Option<i64>,
+    /// How its quantity came about from the target, in plain words, where `unseen` units were taken off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arithmetic: Option<String>,
     state: PushState,
     attempts: i32,
     /// Why it is in this state, in plain words.
@@ -49,7 +55,9 @@ pub(super) struct PushAnswer {
 impl From<Push> for PushAnswer {
     fn from(push: Push) -> Self {
         let push = push.into_record();
+        let arithmetic = push.unseen_text();
         Self {
+            arithmetic,
             id: push.id,
             listing: push.listing_id,
             external_id: push.external_id,
@@ -57,6 +65,7 @@ impl From<Push> for PushAnswer {
             sku: push.sku,
             kind: push.kind,
             quantity: push.quantity,
+            unseen: push.unseen.filter(|unseen| *unseen > 0),
             state: push.state,
             attempts: push.attempts,
             reason: push.reason.or(push.cause),

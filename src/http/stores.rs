@@ -45,6 +45,12 @@ struct StoreFields {
     sync_enabled: Option<bool>,
     /// While paused its pushes are held.
     paused: Option<bool>,
+    /// Whether overwrites leave out what the store has sold and nobody has reported yet; true by default. In effect where the
+    /// platform can be read, once a stock event has named the store in `store_id`.
+    protect_unseen_sales: Option<bool>,
+    /// For how many hours they do so; after that, what is missing in the store counts as drift. 72 by default.
+    #[schema(minimum = 1, maximum = 720)]
+    unseen_sales_hours: Option<i64>,
     #[serde(flatten)]
     #[schema(value_type = Object)]
     config: Map<String, Value>,
@@ -52,8 +58,20 @@ struct StoreFields {
 
 impl From<StoreFields> for StoreChange {
     fn from(fields: StoreFields) -> Self {
-        let StoreFields { name, platform, base_url, credentials, warehouses, share_percent, sync_enabled, paused, config } = fields;
-        Self { name, platform, base_url, credentials, warehouses, share_percent, sync_enabled, paused, config, client_id: None }
+        Self {
+            name: fields.name,
+            platform: fields.platform,
+            base_url: fields.base_url,
+            credentials: fields.credentials,
+            warehouses: fields.warehouses,
+            share_percent: fields.share_percent,
+            sync_enabled: fields.sync_enabled,
+            paused: fields.paused,
+            protect_unseen_sales: fields.protect_unseen_sales,
+            unseen_sales_hours: fields.unseen_sales_hours,
+            config: fields.config,
+            client_id: None,
+        }
     }
 }
 

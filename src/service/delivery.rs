@@ -12,6 +12,7 @@ pub use outbound::Outbound;
 use super::connection::Stale;
 use crate::db::delivery::{Begun, EndedCall, Finished};
 use crate::db::{Error, SellerDb, Tenant};
+use crate::domain::claim::outcome::Answer;
 use crate::domain::claim::{ClaimTerms, ClaimedCall, Next, Work};
 use crate::domain::delivery::Outcome;
 use crate::domain::push::{Addressee, Push};
@@ -200,26 +201,46 @@ impl Claim {
             }
             Work::Look(page) => self.look(page).await,
             Work::ReadFirst(page, next) => {
-                let Some((sent, ids)) = self.read(&page).await else { return Ok(Claimed::Nothing(None)) };
-                let reserved = ids.iter().zip(&sent.reserved);
-                self.reserved = reserved.filter_map(|(id, units)| Some((*id, (*units)?))).collect();
-                // Only what was read is sent next; a refusal is saved at once.
-                if matches!(sent.outcome, Outcome::Answered(_)) && !self.until_permit_is_near().await {
-                    return Ok(Claimed::Nothing(None));
-                }
+                let Some((sent, ids)) = self.read_to_send(&page).await else { return Ok(Claimed::Nothing(None)) };
                 let (terms, now, answered, read) = (self.terms, self.now(), sent.answered, ids.len());
-                self.claimed = Proof::now(&self.outbound.clock);
                 let call = self.db.write(move |t| t.claim_after_read(store, &ids, &sent.outcome, sent.raw.as_deref(), &terms, now)).await?;
-                match call {
-                    Some(call) => {
-                        // Those that could not be read wait for their time.
-                        let next = if call.items.len() == read { next } else { Next::Unknown };
-                        self.permitted(call, next).await
-                    }
-                    None => Ok(Claimed::Read { answered }),
-                }
+                // Those that could not be read wait for their time.
+                let is_whole = call.as_ref().is_some_and(|call| call.items.len() == read);
+                self.permitted_if(call, answered, if is_whole { next } else { Next::Unknown }).await
+            }
+            Work::ReadThenOverwrite(page, before) => {
+                let Some((sent, ids)) = self.read_to_send(&page).await else { return Ok(Claimed::Nothing(None)) };
+                let (terms, now, answered) = (self.terms, self.now(), sent.answered);
+                let claim = move |t: &mut Tenant<'_>| {
+                    let answer = Answer { outcome: &sent.outcome, raw: sent.raw.as_deref(), now };
+                    t.claim_overwrites_after_read(store, &ids, &before, answer, &terms)
+                };
+                let call = self.db.write(claim).await?;
+                self.permitted_if(call, answered, Next::Unknown).await
             }
             Work::Send(call, next) => self.permitted(call, next).await,
+        }
+    }
+
+    /// Reads the listings of pushes that are claimed next, and waits for most of the time that the limits demand. `None` if it was
+    /// stopped.
+    async fn read_to_send(&mut self, page: &[Push]) -> Option<(Sent, Vec<PushId>)> {
+        let (sent, ids) = self.read(page).await?;
+        let reserved = ids.iter().zip(&sent.reserved);
+        self.reserved = reserved.filter_map(|(id, units)| Some((*id, (*units)?))).collect();
+        // Only what was read is sent next; a refusal is saved at once.
+        if matches!(sent.outcome, Outcome::Answered(_)) && !self.until_permit_is_near().await {
+            return None;
+        }
+        self.claimed = Proof::now(&self.outbound.clock);
+        Some((sent, ids))
+    }
+
+    /// [`Self::permitted`] if there is a call.
+    async fn permitted_if(&mut self, call: Option<ClaimedCall>, answered: bool, next: Next) -> Result<Claimed, Error> {
+        match call {
+            Some(call) => self.permitted(call, next).await,
+            None => Ok(Claimed::Read { answered }),
         }
     }
 

@@ -30,6 +30,7 @@ pub mod shares;
 mod shops;
 pub mod skus;
 pub mod stock_events;
+mod store_change;
 pub mod store_figures;
 pub mod stores;
 pub mod syncs;

@@ -5,29 +5,22 @@ use super::connection::{self, Credentials, connection};
 use super::context::{Caller, Result, Service, audited};
 use super::grants::grant_of;
 use super::removal::{self, Removed};
-use super::shares::{check_shares, percent, share_of};
+use super::shares::{check_shares, percent};
 use super::shops::{check_shop_is_new, connection_of, shop_of};
+pub use super::store_change::StoreChange;
 use super::store_figures::{ListingFigures, OverwriteOffer};
 use crate::db::grants::Grant;
 use crate::db::pushes::CancelScope;
 use crate::db::stores::Store;
 use crate::db::{self, Error, Tenant};
 use crate::domain::allocation::Share;
-use crate::domain::ids::check_text;
-use crate::domain::limits::{MAX_NAME_CHARS, MAX_STORES};
+use crate::domain::limits::MAX_STORES;
 use crate::domain::problem::Checks;
 use crate::domain::switching::StoreSwitches;
-use crate::domain::{FieldError, StoreId, Timestamp, WarehouseCode};
-use crate::platforms::identity::tidy_address;
+use crate::domain::{FieldError, StoreId, Timestamp, WarehouseCode, unseen};
 use crate::platforms::{by_name, registry, transport};
-use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-
-/// The most characters in a base URL.
-const MAX_URL: usize = 2000;
-/// The most bytes in one credential.
-const MAX_SECRET: usize = 8192;
 
 /// Whether a store is pushed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -59,6 +52,12 @@ pub struct StoreView {
     share_percent: Option<f64>,
     sync_enabled: bool,
     paused: bool,
+    /// Whether overwrites leave out what the store has sold and nobody has reported yet.
+    protect_unseen_sales: bool,
+    /// For how many hours they do so; after that, what is missing in the store counts as drift.
+    unseen_sales_hours: i64,
+    /// When the first sale was reported that names the store. Unseen sales are protected from then on.
+    sales_named_at: Option<Timestamp>,
     state: StoreState,
     /// What is wrong with it, in plain words.
     problem: Option<String>,
@@ -113,6 +112,9 @@ pub fn view(store: &Store) -> StoreView {
         share_percent: store.share.map(Share::percent),
         sync_enabled: store.sync_enabled,
         paused: store.paused,
+        protect_unseen_sales: store.protect_unseen_sales,
+        unseen_sales_hours: store.unseen_sales_hours,
+        sales_named_at: store.sales_named_at,
         state: state_of(store),
         problem: store.problem.clone(),
         has_credentials: store.credentials.is_some(),
@@ -135,90 +137,6 @@ impl StoreView {
     /// The same, with what the store's listings show.
     pub fn with_figures(self, (listings, overwrite): (ListingFigures, Option<OverwriteOffer>)) -> Self {
         Self { listings: Some(listings), overwrite, ..self }
-    }
-}
-
-/// A new or changed store as it was entered; omitted fields keep their values.
-#[derive(Debug, Clone, Default)]
-pub struct StoreChange {
-    /// A display name.
-    pub name: Option<String>,
-    /// The connector; cannot be changed.
-    pub platform: Option<String>,
-    /// The store's address; `Some(None)` removes it.
-    pub base_url: Option<Option<String>>,
-    /// The connector's own secrets.
-    pub credentials: Option<Option<Credentials>>,
-    /// The warehouses it ships from; `Some(None)` for all.
-    pub warehouses: Option<Option<Vec<String>>>,
-    /// Its share of the pool, in percent; `Some(None)` for none.
-    pub share_percent: Option<Option<f64>>,
-    /// Whether its listings are pushed.
-    pub sync_enabled: Option<bool>,
-    /// While paused its pushes are held.
-    pub paused: Option<bool>,
-    /// The connector's own settings; null restores a default.
-    pub config: Map<String, Value>,
-    /// The operator's app to which the credentials belong; only with credentials.
-    pub client_id: Option<String>,
-}
-
-impl StoreChange {
-    /// Applies the fields to `store` and `credentials`.
-    fn apply(&self, store: &mut Store, credentials: &mut Credentials) -> Result<(), Vec<FieldError>> {
-        let mut checks = Checks::default();
-        if let Some(name) = &self.name {
-            checks.take("/name", check_text(name, "a name", MAX_NAME_CHARS));
-            store.name = name.clone();
-        }
-        if let Some(platform) = &self.platform
-            && *platform != store.platform
-        {
-            checks.note("/platform", "cannot be changed; add another store");
-        }
-        if let Some(url) = &self.base_url {
-            if url.as_ref().is_some_and(|url| url.len() > MAX_URL || url.contains('\0')) {
-                checks.note("/base_url", format!("must be an address of at most {MAX_URL} characters"));
-            }
-            store.base_url = url.as_deref().map(tidy_address);
-        }
-        if let Some(given) = &self.credentials {
-            *credentials = given.clone().unwrap_or_default();
-            for (name, secret) in credentials.iter() {
-                if secret.expose_secret().len() > MAX_SECRET {
-                    checks.extend([FieldError::named("/credentials", "member", name, format!("may have at most {MAX_SECRET} bytes"))]);
-                }
-            }
-        }
-        if let Some(codes) = &self.warehouses {
-            let parsed = codes.as_ref().map(|codes| {
-                let parse = |(index, code): (usize, &String)| checks.take(&format!("/warehouses/{index}"), WarehouseCode::parse(code));
-                codes.iter().enumerate().filter_map(parse).collect::<Vec<_>>()
-            });
-            if parsed.as_ref().is_some_and(Vec::is_empty) {
-                checks.note("/warehouses", "must name at least one; omit it for all");
-            }
-            store.warehouses = parsed.map(|mut codes| {
-                codes.sort();
-                codes.dedup();
-                codes
-            });
-        }
-        if let Some(share) = self.share_percent {
-            store.share = share.and_then(|percent| checks.take("/share_percent", share_of(percent)));
-        }
-        store.sync_enabled = self.sync_enabled.unwrap_or(store.sync_enabled);
-        store.paused = self.paused.unwrap_or(store.paused);
-        let mut config: Map<String, Value> = serde_json::from_str(&store.config).unwrap_or_default();
-        for (name, value) in &self.config {
-            if value.is_null() {
-                config.remove(name)
-            } else {
-                config.insert(name.clone(), value.clone())
-            };
-        }
-        store.config = Value::Object(config).to_string();
-        checks.done()
     }
 }
 
@@ -280,6 +198,9 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         updated_at: now,
         shop: None,
         write_refused: false,
+        protect_unseen_sales: true,
+        unseen_sales_hours: unseen::DEFAULT_HOURS,
+        sales_named_at: None,
     };
     let mut credentials = Credentials::new();
     entered.apply(&mut store, &mut credentials)?;

@@ -189,6 +189,8 @@ fn stores_name_each_bad_field(backend: Backend) {
         ("share_percent", vec![json!(-1), json!(100.01), json!(33.333), json!("50"), json!(true)]),
         ("sync_enabled", vec![json!("yes"), json!(1)]),
         ("paused", vec![json!("no")]),
+        ("protect_unseen_sales", vec![json!("no"), json!(1)]),
+        ("unseen_sales_hours", vec![json!(0), json!(721), json!(1.5), json!("72")]),
         ("warehouses", vec![json!([]), json!(["nowhere"]), json!("main")]),
         ("external_store", vec![json!(""), json!(7), json!("a\u{0}")]),
         ("abilities", vec![json!(7), json!([true])]),

@@ -151,6 +151,9 @@ impl World {
             updated_at: now,
             shop: None,
             write_refused: false,
+            protect_unseen_sales: true,
+            unseen_sales_hours: 72,
+            sales_named_at: None,
         };
         let db = all.seller(seller);
         db.write(move |t| {

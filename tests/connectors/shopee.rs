@@ -108,6 +108,9 @@ impl World {
             updated_at: now,
             shop: None,
             write_refused: false,
+            protect_unseen_sales: true,
+            unseen_sales_hours: 72,
+            sales_named_at: None,
         };
         let extra = || Some([("item_id".to_owned(), "1000".to_owned())].into());
         let row =

@@ -36,3 +36,4 @@ mod switching;
 mod targets;
 mod timed_full;
 mod unknown_outcomes;
+mod unseen_sales;

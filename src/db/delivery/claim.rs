@@ -11,7 +11,7 @@ use crate::db::{Result, Tenant};
 use crate::domain::access::Access;
 use crate::domain::circuit::probe_is_due;
 use crate::domain::claim::outcome::{self, Answer};
-use crate::domain::claim::{self, ClaimTerms, ClaimedCall, Next, Step, Uncertain, Work};
+use crate::domain::claim::{self, Aimed, ClaimTerms, ClaimedCall, Next, Step, Uncertain, Work};
 use crate::domain::delivery::Outcome;
 use crate::domain::push::{Push, PushKind, PushState, SendBy};
 use crate::domain::retry::RetryPolicy;
@@ -64,7 +64,7 @@ impl Tenant<'_> {
 
     /// What is due of a store that may be called; with `is_probe`, only to find out whether it accepts a write.
     fn due_work(&mut self, store: StoreId, terms: &ClaimTerms, standing: Standing, is_probe: bool, now: Timestamp) -> Result<Work> {
-        let probe_at = standing.probe_at;
+        let (probe_at, protects) = (standing.probe_at, standing.protects(terms));
         // What is known to be due, until something is changed here.
         let mut known = Some(standing);
         if known.as_ref().is_some_and(|known| known.uncertain) {
@@ -98,7 +98,7 @@ impl Tenant<'_> {
                     if !kind.is_overwrite() || is_probe || known.as_ref().is_some_and(|known| !known.packed) {
                         break;
                     }
-                    match self.claim_packs(store, terms, known.as_ref(), now)? {
+                    match self.claim_packs(store, terms, known.as_ref(), protects, now)? {
                         Packed::Nothing => break,
                         Packed::Send(call) => return Ok(Work::Send(call, Next::Unknown)),
                         Packed::Unpacked => known = None,
@@ -122,6 +122,7 @@ impl Tenant<'_> {
                 let has_all = found < terms.rows() && page.len() == found;
                 let next = known.as_ref().filter(|_| has_all).map_or(Next::Unknown, |known| known.after_increases(now));
                 let work = match claim::next_step(kind, page, &terms.abilities, now) {
+                    Step::Aim(page) if protects => Some(self.read_then_overwrite(page)?),
                     Step::Aim(page) => self.claim_overwrites(page, terms, now)?,
                     Step::ReadFirst(page) => Some(Work::ReadFirst(page, next)),
                     Step::Send(page, method) => Some(Work::Send(self.begin(page, CallId::new(now), SendBy::Increase(method), now)?, next)),
@@ -164,7 +165,9 @@ impl Tenant<'_> {
                 Some(Uncertain::ReadBack(page)) => return Ok(Some(Work::ReadBack(page))),
                 Some(Uncertain::Repeat(call)) => {
                     let page = self.of_call(store, call, is_uncertain())?;
-                    return self.begin(page, call, SendBy::Repeat, now).map(|call| Some(Work::Send(call, Next::Unknown)));
+                    return self
+                        .begin(page, call, claim::repetition(&terms.abilities), now)
+                        .map(|call| Some(Work::Send(call, Next::Unknown)));
                 }
                 Some(Uncertain::GiveUp(mut page)) => {
                     let before = page.clone();
@@ -199,6 +202,12 @@ impl Tenant<'_> {
     fn claim_overwrites(&mut self, page: Vec<Push>, terms: &ClaimTerms, now: Timestamp) -> Result<Option<Work>> {
         let of: Vec<ListingId> = page.iter().map(Push::listing_id).collect();
         let aimed = claim::aim(page, &self.targets_of(&of)?, now);
+        let by = SendBy::Overwrite(claim::overwrite_resolution(&terms.abilities));
+        Ok(self.send_aimed(aimed, by, now)?.map(|call| Work::Send(call, Next::Unknown)))
+    }
+
+    /// Sends overwrites that have their numbers, and supersedes the waiting increases contained in them.
+    pub(super) fn send_aimed(&mut self, aimed: Aimed, by: SendBy, now: Timestamp) -> Result<Option<ClaimedCall>> {
         let of: Vec<ListingId> = aimed.claimed.iter().map(Push::listing_id).collect();
         let mut ended = aimed.cancelled;
         ended.extend(claim::contained(self.waiting_increases(&of)?, now));
@@ -208,8 +217,7 @@ impl Tenant<'_> {
             return Ok(None);
         }
         self.unmark(&of)?;
-        let by = SendBy::Overwrite(claim::overwrite_resolution(&terms.abilities));
-        self.begin(aimed.claimed, CallId::new(now), by, now).map(|call| Some(Work::Send(call, Next::Unknown)))
+        self.begin(aimed.claimed, CallId::new(now), by, now).map(Some)
     }
 
     /// Claims increases whose listings were read: `outcome` is the answer to a read of `page`'s listings, in order.

@@ -1,4 +1,5 @@
 //! What the service knows about listings: accounts, settle times, marks, and the overwrites that heal them.
+use super::expectations;
 use crate::db::connection::{Backend, on};
 use crate::db::kept::kept;
 use crate::db::pushes::is_rejected_increase;
@@ -18,6 +19,8 @@ struct Shown {
     id: Vec<u8>,
     shown: i64,
     before: Option<String>,
+    /// By how much that changes what is expected; `None` if nothing can be expected any more.
+    change: Option<i64>,
 }
 
 /// The columns of [`AccountRow`].
@@ -108,7 +111,8 @@ impl Tenant<'_> {
         let scope = self.scope();
         let mut heal: Vec<(ListingId, String)> = Vec::new();
         let shown = updates.iter().filter_map(|(id, update)| {
-            Some(Shown { id: id.bytes(), shown: update.shown?, before: update.before.and_then(LatestNumbers::text) })
+            let change = expectations::change(update.expected);
+            Some(Shown { id: id.bytes(), shown: update.shown?, before: update.before.and_then(LatestNumbers::text), change })
         });
         self.note_shown(&shown.collect::<Vec<_>>(), now)?;
         for (id, update) in updates {
@@ -122,6 +126,7 @@ impl Tenant<'_> {
                     .set(listings::settles_at.eq(update.settles_at))).run(c))?;
             }
             self.note_look(&id_bytes, &update, now)?;
+            self.note_perhaps(&id_bytes, update.expected)?;
             if update.mark {
                 on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes))).set(listings::marked.eq(true))).run(c))?;
                 on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).filter(stores::probe_at.is_null())
@@ -138,28 +143,31 @@ impl Tenant<'_> {
         let key = self.key();
         match &mut self.conn.backend {
             Backend::Sqlite(c) => {
-                for Shown { id, shown, before } in shown {
+                for Shown { id, shown, before, change } in shown {
                     let update = diesel::sql_query(
                         "UPDATE listings SET shown = $1, shown_at = $2, shown_earlier = COALESCE($3, shown_earlier), \
-                         changed_at = CASE WHEN $3 IS NULL THEN changed_at ELSE $2 END WHERE seller_id = $4 AND id = $5",
+                         changed_at = CASE WHEN $3 IS NULL THEN changed_at ELSE $2 END, expected = expected + $4, \
+                         expected_otherwise = expected_otherwise + $4 WHERE seller_id = $5 AND id = $6",
                     );
                     let update = update.bind::<BigInt, _>(shown).bind::<BigInt, _>(now).bind::<Nullable<Text>, _>(before.as_deref());
-                    kept(update.bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c)?;
+                    kept(update.bind::<Nullable<BigInt>, _>(change).bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c)?;
                 }
             }
             // One statement, since each costs a round trip.
             Backend::Postgres(c) => {
                 let update = diesel::sql_query(
                     "UPDATE listings SET shown = v.shown, shown_at = $1, shown_earlier = COALESCE(v.before, listings.shown_earlier), \
-                     changed_at = CASE WHEN v.before IS NULL THEN listings.changed_at ELSE $1 END \
-                     FROM unnest($2, $3, $4) AS v (id, shown, before) WHERE listings.seller_id = $5 AND listings.id = v.id",
+                     changed_at = CASE WHEN v.before IS NULL THEN listings.changed_at ELSE $1 END, \
+                     expected = listings.expected + v.change, expected_otherwise = listings.expected_otherwise + v.change \
+                     FROM unnest($2, $3, $4, $6) AS v (id, shown, before, change) WHERE listings.seller_id = $5 AND listings.id = v.id",
                 );
                 let update = update
                     .bind::<BigInt, _>(now)
                     .bind::<Array<Binary>, _>(shown.iter().map(|row| &row.id).collect::<Vec<_>>())
                     .bind::<Array<BigInt>, _>(shown.iter().map(|row| row.shown).collect::<Vec<_>>())
                     .bind::<Array<Nullable<Text>>, _>(shown.iter().map(|row| row.before.as_deref()).collect::<Vec<_>>())
-                    .bind::<Binary, _>(&key);
+                    .bind::<Binary, _>(&key)
+                    .bind::<Array<Nullable<BigInt>>, _>(shown.iter().map(|row| row.change).collect::<Vec<_>>());
                 kept(update).run(c)?;
             }
         }

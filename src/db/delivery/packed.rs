@@ -30,13 +30,24 @@ pub(super) enum Packed {
 
 impl Tenant<'_> {
     /// Claims the next packs of a store, none of whose single overwrites is due. `known` is how the store stands, unless
-    /// something was changed since.
-    pub(super) fn claim_packs(&mut self, store: StoreId, terms: &ClaimTerms, known: Option<&Standing>, now: Timestamp) -> Result<Packed> {
+    /// something was changed since; packs of a store that `protects` its unseen sales are unpacked.
+    pub(super) fn claim_packs(
+        &mut self,
+        store: StoreId,
+        terms: &ClaimTerms,
+        known: Option<&Standing>,
+        protects: bool,
+        now: Timestamp,
+    ) -> Result<Packed> {
         let queued = self.queued_packs(store, terms.limit)?;
         let Some(run) = queued.first().map(|pack| pack.run_id) else { return Ok(Packed::Nothing) };
         // A run has each listing once, but two runs may have the same one.
         if known.is_none_or(|known| known.packs_sent) && self.runs_being_sent(store)?.iter().any(|other| *other != run) {
             return Ok(Packed::Nothing);
+        }
+        if protects {
+            // Each of them is read, and sent with what it was found to show.
+            return self.unpacked(&queued);
         }
         let (mut page, rest) = match pack::next_call(queued, terms) {
             None => return Ok(Packed::Nothing),
@@ -106,8 +117,9 @@ impl Tenant<'_> {
         }
         let accounts = self.accounts(page.iter().map(Push::listing_id))?;
         let updates = outcome::finish(&mut page, &accounts, answer, terms);
-        let is_plain =
-            |update: &ListingUpdate| *update == ListingUpdate { shown: update.shown, before: update.before, ..ListingUpdate::default() };
+        let is_plain = |update: &ListingUpdate| {
+            *update == ListingUpdate { shown: update.shown, before: update.before, expected: update.expected, ..ListingUpdate::default() }
+        };
         if !page.iter().all(Push::is_confirmed) || !updates.iter().all(|(_, update)| is_plain(update)) {
             self.unpack(&packs)?;
             return Ok(None);

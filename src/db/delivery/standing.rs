@@ -5,12 +5,13 @@ use crate::db::literal::Literal;
 use crate::db::pushes::{is_held, is_in_flight, is_increase, is_overwrite, is_uncertain, pack_is_queued, pack_is_sending};
 use crate::db::{Result, Tenant};
 use crate::domain::circuit::probe_is_due;
-use crate::domain::claim::Next;
+use crate::domain::claim::{ClaimTerms, Next};
 use crate::domain::push::PushKind;
 use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 /// How a store stands.
 #[derive(Debug, QueryableByName)]
@@ -53,6 +54,11 @@ pub(super) struct Standing {
     needs_reauthorisation: bool,
     #[diesel(sql_type = Bool)]
     pub(super) write_refused: bool,
+    /// Whether the store leaves out unseen sales, and its sales are reported as its own.
+    #[diesel(sql_type = Bool)]
+    protects_named: bool,
+    #[diesel(sql_type = BigInt)]
+    unseen_sales_hours: i64,
 }
 
 impl Standing {
@@ -101,6 +107,16 @@ impl Standing {
         self.paused || self.needs_reauthorisation
     }
 
+    /// Whether overwrites of the store leave out its unseen sales.
+    pub(super) fn protects(&self, terms: &ClaimTerms) -> bool {
+        self.protects_named && terms.abilities.read
+    }
+
+    /// For how long units may be missing until they are drift.
+    pub(super) fn unseen_for(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.unseen_sales_hours).unwrap_or(0) * 3600)
+    }
+
     /// Whether nothing may be sent, not even to find out whether the store accepts a write again.
     pub(super) fn accepts_nothing(&self) -> bool {
         self.paused || (self.needs_reauthorisation && !self.write_refused)
@@ -128,7 +144,8 @@ static STANDING: LazyLock<String> = LazyLock::new(|| {
          EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {queued}) AS packed, \
          EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {sent}) AS packs_sent, \
          EXISTS (SELECT 1 FROM listings WHERE seller_id = $1 AND store_id = $2 AND marked) AS marked, \
-         probe_at, paused, needs_reauthorisation, write_refused FROM stores WHERE seller_id = $1 AND id = $2"
+         probe_at, paused, needs_reauthorisation, write_refused, \
+         protect_unseen_sales AND sales_named_at IS NOT NULL AS protects_named, unseen_sales_hours FROM stores WHERE seller_id = $1 AND id = $2"
     )
 });
 

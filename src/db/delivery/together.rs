@@ -184,6 +184,7 @@ struct Noted<'a> {
     id: Vec<u8>,
     shown: i64,
     before: Option<String>,
+    units: i64,
     now: Timestamp,
 }
 
@@ -227,7 +228,7 @@ pub(in crate::db) fn finish_together(conn: &mut Conn, calls: &[EndedCall]) -> Re
         for (row, success) in rows.into_iter().zip(successes) {
             all.pushes.push((key, row.id, call.now));
             let before = success.before.and_then(LatestNumbers::text);
-            let noted = |shown| Noted { seller: key, id: row.listing_id, shown, before, now: call.now };
+            let noted = |shown| Noted { seller: key, id: row.listing_id, shown, before, units: row.quantity, now: call.now };
             all.listings.extend(success.shown.map(noted));
         }
         if is_news {
@@ -291,10 +292,11 @@ fn success_text(from: &str, [seller, id, now]: [&str; 3]) -> String {
 }
 
 /// The same for what a listing shows, and what it showed `earlier`.
-fn shown_text(from: &str, [seller, id, now, shown, earlier]: [&str; 5]) -> String {
+fn shown_text(from: &str, [seller, id, now, shown, earlier, units]: [&str; 6]) -> String {
     format!(
         "UPDATE listings SET shown = {shown}, shown_at = {now}, shown_earlier = COALESCE({earlier}, listings.shown_earlier), \
-         changed_at = CASE WHEN {earlier} IS NULL THEN listings.changed_at ELSE {now} END{from} \
+         changed_at = CASE WHEN {earlier} IS NULL THEN listings.changed_at ELSE {now} END, \
+         expected = listings.expected + {units}, expected_otherwise = listings.expected_otherwise + {units}{from} \
          WHERE listings.seller_id = {seller} AND listings.id = {id}"
     )
 }
@@ -303,15 +305,15 @@ fn shown_text(from: &str, [seller, id, now, shown, earlier]: [&str; 5]) -> Strin
 static WRITE_ONE: LazyLock<[String; 3]> = LazyLock::new(|| {
     let row = ["?1", "?2", "?3"];
     let confirm = format!("{} RETURNING 1 AS confirmed", confirm_text("", row));
-    [confirm, success_text("", row), shown_text("", ["?1", "?2", "?3", "?4", "?5"])]
+    [confirm, success_text("", row), shown_text("", ["?1", "?2", "?3", "?4", "?5", "?6"])]
 });
 /// On PostgreSQL, everything in one statement.
 static WRITE_ALL: LazyLock<String> = LazyLock::new(|| {
     let row = ["v.seller", "v.id", "v.now"];
     let ended = confirm_text(" FROM unnest($1, $2, $3) AS v (seller, id, now)", row);
     let worked = success_text(" FROM unnest($4, $5, $6) AS v (seller, id, now)", row);
-    let columns = ["v.seller", "v.id", "v.now", "v.shown", "v.earlier"];
-    let shown = shown_text(" FROM unnest($7, $8, $9, $10, $11) AS v (seller, id, now, shown, earlier)", columns);
+    let columns = ["v.seller", "v.id", "v.now", "v.shown", "v.earlier", "v.units"];
+    let shown = shown_text(" FROM unnest($7, $8, $9, $10, $11, $12) AS v (seller, id, now, shown, earlier, units)", columns);
     format!("WITH ended AS ({ended} RETURNING 1), worked AS ({worked}), noted AS ({shown}) SELECT count(*) AS confirmed FROM ended")
 });
 
@@ -342,7 +344,7 @@ fn write(conn: &mut Conn, all: &Successes<'_>) -> Result<()> {
             for noted in &all.listings {
                 let one = diesel::sql_query(note_shown.as_str()).bind::<Binary, _>(noted.seller).bind::<Binary, _>(&noted.id);
                 let one = one.bind::<BigInt, _>(noted.now).bind::<BigInt, _>(noted.shown);
-                kept(one.bind::<Nullable<Text>, _>(noted.before.as_deref())).run(c)?;
+                kept(one.bind::<Nullable<Text>, _>(noted.before.as_deref()).bind::<BigInt, _>(noted.units)).run(c)?;
             }
             confirmed
         }
@@ -361,7 +363,8 @@ fn write(conn: &mut Conn, all: &Successes<'_>) -> Result<()> {
                 .bind::<Array<Binary>, _>(all.listings.iter().map(|noted| noted.id.as_slice()).collect::<Vec<_>>())
                 .bind::<Array<BigInt>, _>(all.listings.iter().map(|noted| noted.now).collect::<Vec<_>>())
                 .bind::<Array<BigInt>, _>(all.listings.iter().map(|noted| noted.shown).collect::<Vec<_>>())
-                .bind::<Array<Nullable<Text>>, _>(all.listings.iter().map(|noted| noted.before.as_deref()).collect::<Vec<_>>());
+                .bind::<Array<Nullable<Text>>, _>(all.listings.iter().map(|noted| noted.before.as_deref()).collect::<Vec<_>>())
+                .bind::<Array<BigInt>, _>(all.listings.iter().map(|noted| noted.units).collect::<Vec<_>>());
             kept(query).load(c)?
         }
     };

@@ -41,7 +41,7 @@ impl Tenant<'_> {
                 for row in &rows {
                     let update = diesel::sql_query(
                         "UPDATE pushes SET quantity = ?, base = ?, state = ?, attempts = attempts + 1, call_id = ?, resolution = ?, \
-                         due_at = ?, updated_at = ? WHERE seller_id = ? AND id = ?",
+                         due_at = ?, updated_at = ?, shown_before = ?, unseen = ? WHERE seller_id = ? AND id = ?",
                     );
                     let update = update
                         .bind::<Nullable<BigInt>, _>(row.quantity)
@@ -51,6 +51,8 @@ impl Tenant<'_> {
                         .bind::<Nullable<SmallInt>, _>(row.resolution)
                         .bind::<Nullable<BigInt>, _>(row.due_at)
                         .bind::<BigInt, _>(row.updated_at)
+                        .bind::<Nullable<BigInt>, _>(row.shown_before)
+                        .bind::<Nullable<BigInt>, _>(row.unseen)
                         .bind::<Binary, _>(&key)
                         .bind::<Binary, _>(&row.id);
                     kept(update).run(c)?;
@@ -59,7 +61,8 @@ impl Tenant<'_> {
             Backend::Postgres(c) => {
                 let update = diesel::sql_query(
                     "UPDATE pushes SET quantity = v.quantity, base = v.base, state = $1, attempts = pushes.attempts + 1, call_id = $2, \
-                     resolution = $3, due_at = $4, updated_at = $5 FROM unnest($6, $7, $8) AS v (id, quantity, base) \
+                     resolution = $3, due_at = $4, updated_at = $5, shown_before = v.shown_before, unseen = v.unseen \
+                     FROM unnest($6, $7, $8, $10, $11) AS v (id, quantity, base, shown_before, unseen) \
                      WHERE pushes.seller_id = $9 AND pushes.id = v.id",
                 );
                 let update = update
@@ -71,7 +74,9 @@ impl Tenant<'_> {
                     .bind::<Array<Binary>, _>(rows.iter().map(|row| &row.id).collect::<Vec<_>>())
                     .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.quantity).collect::<Vec<_>>())
                     .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.base).collect::<Vec<_>>())
-                    .bind::<Binary, _>(&key);
+                    .bind::<Binary, _>(&key)
+                    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.shown_before).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.unseen).collect::<Vec<_>>());
                 kept(update).run(c)?;
             }
         }

@@ -37,6 +37,8 @@ pub(in crate::db) struct PushRow {
     in_doubt: bool,
     contained: bool,
     cause: Option<String>,
+    pub(super) shown_before: Option<i64>,
+    pub(super) unseen: Option<i64>,
 }
 
 impl PushRow {
@@ -72,6 +74,8 @@ impl PushRow {
             in_doubt: push.in_doubt,
             contained: push.contained,
             cause: push.cause,
+            shown_before: push.shown_before,
+            unseen: push.unseen,
         }
     }
 
@@ -107,6 +111,8 @@ impl PushRow {
             in_doubt: self.in_doubt,
             contained: self.contained,
             cause: self.cause,
+            shown_before: self.shown_before,
+            unseen: self.unseen,
         };
         Ok(Push::from_record(record)?)
     }
@@ -125,12 +131,13 @@ inserted! {
     updated_at = excluded.updated_at, due_at = excluded.due_at, confirmed_at = excluded.confirmed_at, call_id = \
     excluded.call_id, base = excluded.base, resolution = excluded.resolution, failing_since = excluded.failing_since, \
     batch_limit = excluded.batch_limit, cancel_requested = excluded.cancel_requested, run_id = excluded.run_id, in_doubt = \
-    excluded.in_doubt, contained = excluded.contained";
+    excluded.in_doubt, contained = excluded.contained, shown_before = excluded.shown_before, unseen = excluded.unseen";
     seller_id: Binary, id: Binary, store_id: Binary, listing_id: Binary, sku: Text, external_id: Text, extra: Nullable<Text>, kind:
     SmallInt, quantity: Nullable<BigInt>, state: SmallInt, attempts: Integer, reason: Nullable<Text>, next_step: Nullable<Text>,
     raw_answer: Nullable<Text>, created_at: BigInt, updated_at: BigInt, due_at: Nullable<BigInt>, confirmed_at: Nullable<BigInt>,
     call_id: Nullable<Binary>, base: Nullable<BigInt>, resolution: Nullable<SmallInt>, failing_since: Nullable<BigInt>, batch_limit:
-    Nullable<Integer>, cancel_requested: Bool, run_id: Nullable<Binary>, in_doubt: Bool, contained: Bool, cause: Nullable<Text>
+    Nullable<Integer>, cancel_requested: Bool, run_id: Nullable<Binary>, in_doubt: Bool, contained: Bool, cause: Nullable<Text>, shown_before:
+    Nullable<BigInt>, unseen: Nullable<BigInt>
 }
 
 /// Adds pushes, or saves changed ones.

@@ -162,7 +162,7 @@ pub fn applied_after_doubt<'a>(before: &[Push], page: &'a [Push]) -> Vec<&'a Pus
 
 /// Overwrites the listings of such pushes again whose target has changed by more than what waiting increases explain.
 pub fn moved_targets(applied: &[&Push], targets: &HashMap<ListingId, Option<i64>>, active: &[Push]) -> Updates {
-    let mut expected: HashMap<ListingId, i64> = applied.iter().filter_map(|p| Some((p.listing_id(), p.quantity()?))).collect();
+    let mut expected: HashMap<ListingId, i64> = applied.iter().filter_map(|p| Some((p.listing_id(), p.target()?))).collect();
     for waiting in active.iter().filter(|p| p.is_mergeable()) {
         let added = |sum: &mut i64| *sum = waiting.quantity().map_or(*sum, |units| sum.saturating_add(units));
         expected.entry(waiting.listing_id()).and_modify(added);
@@ -176,7 +176,7 @@ pub fn moved_targets(applied: &[&Push], targets: &HashMap<ListingId, Option<i64>
 }
 
 /// Why nothing is known after a read of several listings that was not answered: they are read again in smaller batches.
-fn unanswered(outcome: &Outcome, items: usize) -> Option<&str> {
+pub(super) fn unanswered(outcome: &Outcome, items: usize) -> Option<&str> {
     match outcome {
         Outcome::Unknown { reason } if items > 1 => Some(reason),
         _ => None,
@@ -189,7 +189,7 @@ fn is_throttled(outcome: &Outcome) -> bool {
 
 /// What a read says about each of `items` listings. A read changes nothing at the platform, so a listing without an
 /// answer is simply read again.
-fn read_verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
+pub(super) fn read_verdicts(outcome: &Outcome, items: usize) -> Vec<Verdict> {
     let again = |reason: &String| Verdict::TryAgain { reason: reason.clone(), after: None };
     let nothing = "The store did not say what this listing shows.".to_owned();
     let mut all = verdicts(outcome, items);

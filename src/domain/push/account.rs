@@ -99,8 +99,8 @@ impl Account {
         (self.is_in_doubt(now) && self.shown.is_some_and(contradicts)).then_some(APPLIED_LATE)
     }
 
-    /// Whether a request that was given up would leave exactly this number if it arrived now.
-    pub(super) fn expects_late(&self, shown: i64, now: Timestamp) -> bool {
+    /// Whether a request that was given up explains exactly what is shown.
+    pub fn was_left_late(&self, shown: i64, now: Timestamp) -> bool {
         self.is_in_doubt(now) && self.late.contains(shown)
     }
 

@@ -1,9 +1,8 @@
 //! What a call's outcome or a read does to a push, and what it means for the push's listing.
-use super::account::{
-    APPLIED_LATE, ASK_AGAIN_AFTER, Account, CACHED, CAN_BE_WRITTEN_AGAIN, DOUBT_FOR, LOOK_AFTER, LatestNumbers, SHOWN_WITHIN,
-};
+use super::account::{APPLIED_LATE, ASK_AGAIN_AFTER, Account, CACHED, CAN_BE_WRITTEN_AGAIN, DOUBT_FOR, LOOK_AFTER, SHOWN_WITHIN};
 use super::record::Push;
 use super::state::{PushKind, PushState};
+use super::update::{Expected, ListingUpdate, VerdictContext};
 use super::verdict::Verdict;
 use crate::domain::Timestamp;
 use crate::domain::delivery::{ItemResult, Resolution};
@@ -13,47 +12,6 @@ use std::time::Duration;
 /// How many attempts follow each other without a pause where the next one may well succeed.
 const AT_ONCE: i32 = 3;
 const CHECK_STORE: &str = "Check in the store that the listing shows the right number.";
-
-/// What an answer changes about the listing of a push.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ListingUpdate {
-    /// It shows this.
-    pub shown: Option<i64>,
-    /// Compare its answers with the account until then.
-    pub doubt_until: Option<Timestamp>,
-    /// Send nothing to it before then: a request without an answer may still arrive, although its push has ended.
-    pub settles_at: Option<Timestamp>,
-    /// Overwrite it with its target, for this reason.
-    pub heal: Option<String>,
-    /// Overwrite it once its store works again.
-    pub mark: bool,
-    /// What it showed before a change that is confirmed now and before those shortly before it, where a read that still
-    /// shows one of these numbers must not be added to.
-    pub before: Option<LatestNumbers>,
-    /// What it shows if a request that was given up arrives after all.
-    pub late: Option<i64>,
-    /// Look at it then, although nothing is to be sent to it.
-    pub look_at: Option<Timestamp>,
-    /// It is owed what the platform has just refused for its own sake: look whether it can be written again.
-    pub owed: bool,
-    /// It is owed nothing any more.
-    pub settled: bool,
-}
-
-/// What applying a verdict depends on.
-#[derive(Debug, Clone, Copy)]
-pub struct VerdictContext<'a> {
-    /// The present.
-    pub now: Timestamp,
-    /// The random draw for backoff, from 0 to 1.
-    pub jitter: f64,
-    /// The retry policy.
-    pub policy: &'a RetryPolicy,
-    /// How many items were in the call.
-    pub items: usize,
-    /// Whether the store can add: then a late request raises what is shown instead of setting it to its own number.
-    pub adds: bool,
-}
 
 impl Push {
     /// Applies what is known after a call.
@@ -87,13 +45,18 @@ impl Push {
                 if self.has_arrived_at(*shown, account) {
                     return self.confirm(account, Some(*shown), ctx);
                 }
+                change.expected = self.perhaps_expected();
+                if self.kind == PushKind::Overwrite {
+                    return ListingUpdate { shown: change.shown, ..self.repeat_or_overwrite(ctx) };
+                }
                 ListingUpdate { heal: self.give_way_to_overwrite(now), ..change }
             }
             // The earlier sending may have been applied, and a seller's retry would apply it twice.
             Verdict::Item(ItemResult::Rejected { .. }) if was_in_doubt && self.kind == PushKind::Increase => self.leave_undecided(ctx),
             Verdict::Item(ItemResult::Rejected { reason, next_step }) => {
                 self.reject(reason, next_step, now);
-                ListingUpdate { mark: was_in_doubt, ..owed(account, now) }
+                let expected = self.perhaps_expected().filter(|_| was_in_doubt);
+                ListingUpdate { mark: was_in_doubt, expected, ..owed(account, now) }
             }
             Verdict::Item(ItemResult::RefusedWithOthers { reason }) => {
                 self.in_doubt = false;
@@ -166,7 +129,7 @@ impl Push {
         }
         // A number between what was shown before and what this should leave: it was applied, and something was sold since, unless
         // an earlier request that arrived late explains that very number.
-        let lies_between = |before: i64, after: i64| before < shown && shown < after && !account.expects_late(shown, ctx.now);
+        let lies_between = |before: i64, after: i64| before < shown && shown < after && !account.was_left_late(shown, ctx.now);
         if self.kind == PushKind::Overwrite {
             let sold_since = account.shown.zip(self.quantity).is_some_and(|(before, sent)| lies_between(before, sent));
             if self.quantity == Some(shown) || sold_since {
@@ -216,7 +179,7 @@ impl Push {
     pub fn repeat_or_overwrite(&mut self, ctx: VerdictContext<'_>) -> ListingUpdate {
         if self.kind == PushKind::Overwrite {
             self.in_doubt = false;
-            let doubt = self.doubt(ctx);
+            let doubt = ListingUpdate { expected: self.perhaps_expected(), ..self.doubt(ctx) };
             let wait = if self.attempts > AT_ONCE { pause(self.attempts - AT_ONCE, None, ctx) } else { Duration::ZERO };
             let due = ctx.now + wait;
             let change = self.known_not_applied("The answer was lost; the overwrite is repeated with the current target.", due, ctx);
@@ -247,6 +210,7 @@ impl Push {
             heal: contradicted.then_some(APPLIED_LATE).or(owed).map(str::to_owned),
             before: before.filter(|_| !ctx.adds).map(|number| account.before_and(number, ctx.now)),
             settled: settles && account.owed_since.is_some(),
+            expected: Some(self.change_of_shown().map_or(Expected::Unknown, Expected::Changed)),
             ..ListingUpdate::default()
         }
     }
@@ -271,7 +235,8 @@ impl Push {
             let change = self.confirm(account, None, ctx);
             // Until it is applied, reads show what was there before.
             let late = account.shown.filter(|_| self.kind == PushKind::Overwrite);
-            return ListingUpdate { doubt_until: Some(ctx.now + SHOWN_WITHIN).max(account.doubt_until), late, ..change };
+            let expected = Some(Expected::Unknown);
+            return ListingUpdate { doubt_until: Some(ctx.now + SHOWN_WITHIN).max(account.doubt_until), late, expected, ..change };
         }
         self.resolution = Some(Resolution::AwaitShown);
         self.failing_since = None;
@@ -343,7 +308,7 @@ impl Push {
     /// Gives way to an overwrite with the outcome of an earlier sending unknown, which may still arrive: the account is
     /// kept in doubt for that.
     fn leave_undecided(&mut self, ctx: VerdictContext<'_>) -> ListingUpdate {
-        let doubt = self.doubt(ctx);
+        let doubt = ListingUpdate { expected: self.perhaps_expected(), ..self.doubt(ctx) };
         ListingUpdate { heal: self.give_way_to_overwrite(ctx.now), ..doubt }
     }
 

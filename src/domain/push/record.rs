@@ -1,6 +1,7 @@
 //! A push, its plain record, and how one is made. Only the files beside this one may change its fields.
 use super::state::{PushKind, PushState};
 use crate::domain::delivery::Resolution;
+use crate::domain::unseen;
 use crate::domain::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -87,6 +88,11 @@ push! {
     in_doubt: bool,
     /// Rejected, and part of what an overwrite of its listing has shown since: a retry does not send it again.
     contained: bool,
+    /// Of an overwrite that was read first: what its listing showed.
+    shown_before: Option<i64>,
+    /// Of an overwrite that was read first: units that its store had sold and nobody had reported yet. They are taken off its
+    /// target.
+    unseen: Option<i64>,
 }
 
 /// The reason of a push that is held because its store is.
@@ -103,6 +109,11 @@ pub struct Invalid {
 }
 
 impl Record {
+    /// How its quantity came about, if unseen sales were taken off its target.
+    pub fn unseen_text(&self) -> Option<String> {
+        unseen::text(self.quantity?, self.unseen?)
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         let in_flight = self.state.is_in_flight();
         let by_read = matches!(self.resolution, Some(Resolution::ReadBack | Resolution::AwaitShown));
@@ -110,6 +121,7 @@ impl Record {
             (self.kind == PushKind::Increase && self.quantity.is_none(), "an increase without a quantity"),
             (self.kind == PushKind::Overwrite && self.base.is_some(), "an overwrite with a base"),
             (self.base.is_some() && self.call_id.is_none(), "a base without the call it was read for"),
+            (self.shown_before.is_some() != self.unseen.is_some(), "unseen sales without the read that found them"),
             (in_flight && self.call_id.is_none(), "in flight without a call"),
             (in_flight && self.quantity.is_none(), "in flight without a quantity"),
             (in_flight && self.resolution.is_none(), "in flight without a way to determine its outcome"),
@@ -194,6 +206,8 @@ impl Push {
             run_id: None,
             in_doubt: false,
             contained: false,
+            shown_before: None,
+            unseen: None,
         }
     }
 
@@ -310,6 +324,7 @@ impl Push {
     pub(super) fn wait(&mut self, state: PushState, reason: Option<&str>, now: Timestamp, due: Timestamp) {
         self.state = state;
         (self.call_id, self.base, self.in_doubt) = (None, None, false);
+        (self.shown_before, self.unseen) = (None, None);
         if let Some(reason) = reason {
             self.reason = Some(reason.to_owned());
         }

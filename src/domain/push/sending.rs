@@ -1,8 +1,10 @@
 //! A push on its way: claimed, given back, cut off by a crash.
 use super::record::{Invalid, Push};
 use super::state::{PushKind, PushState};
+use super::update::Expected;
 use crate::domain::delivery::{Abilities, Change, KEYS_TRUSTED_FOR, Method, Resolution};
 use crate::domain::retry::RetryPolicy;
+use crate::domain::unseen;
 use crate::domain::{CallId, Timestamp};
 
 /// In which way a push goes out.
@@ -12,8 +14,19 @@ pub enum SendBy {
     Increase(Method),
     /// An overwrite; an unknown outcome is determined this way.
     Overwrite(Resolution),
+    /// The same, applied only if the listing still shows what was read before.
+    OverwriteUnchanged(Resolution),
     /// The very same call again, whose outcome is unknown.
     Repeat,
+    /// The same at a store that compares.
+    RepeatUnchanged,
+}
+
+impl SendBy {
+    /// Whether the very same call is sent again.
+    pub fn is_repeat(self) -> bool {
+        matches!(self, Self::Repeat | Self::RepeatUnchanged)
+    }
 }
 
 impl Push {
@@ -30,6 +43,30 @@ impl Push {
     /// Its listing's target was read just before it is sent.
     pub fn aim(&mut self, target: i64) {
         self.quantity = Some(target);
+    }
+
+    /// The same after a read of what the listing shows, which has found `unseen` sales: they are taken off the target.
+    pub fn aim_after_read(&mut self, target: i64, shown: i64, unseen: i64) {
+        self.quantity = Some(unseen::quantity(target, unseen));
+        (self.shown_before, self.unseen) = (Some(shown), Some(unseen));
+    }
+
+    /// By how much this changes what its listing shows; `None` where that is not known.
+    pub fn change_of_shown(&self) -> Option<i64> {
+        match self.kind {
+            PushKind::Increase => self.quantity,
+            PushKind::Overwrite => self.quantity?.checked_sub(self.shown_before?),
+        }
+    }
+
+    /// How it changes what is expected of its listing, if it was applied, which is not known.
+    pub(super) fn perhaps_expected(&self) -> Option<Expected> {
+        self.change_of_shown().map(Expected::PerhapsChanged)
+    }
+
+    /// The target that it had when it was sent, as far as unseen sales do not exceed it.
+    pub fn target(&self) -> Option<i64> {
+        self.quantity?.checked_add(self.unseen.unwrap_or(0))
     }
 
     /// It gets on its way. What leaves for the platform is made here and nowhere else.
@@ -56,14 +93,19 @@ impl Push {
                 self.resolution = Some(resolution);
                 Change::Set(quantity)
             }
+            (SendBy::OverwriteUnchanged(resolution), PushKind::Overwrite) => {
+                self.resolution = Some(resolution);
+                self.set_if_unchanged(quantity)
+            }
             (SendBy::Repeat, PushKind::Overwrite) => Change::Set(quantity),
-            (SendBy::Repeat, PushKind::Increase) => match base {
+            (SendBy::RepeatUnchanged, PushKind::Overwrite) => self.set_if_unchanged(quantity),
+            (SendBy::Repeat | SendBy::RepeatUnchanged, PushKind::Increase) => match base {
                 Ok(base) => Change::SetIf { expected: base, to: base.saturating_add(quantity) },
                 Err(_) => Change::Add(quantity),
             },
             _ => return Err(self.invalid("sent as a push of the other kind")),
         };
-        let may_be_sent = if by == SendBy::Repeat { self.state == PushState::Uncertain } else { self.state.is_waiting() };
+        let may_be_sent = if by.is_repeat() { self.state == PushState::Uncertain } else { self.state.is_waiting() };
         if !may_be_sent {
             return Err(self.invalid("sent while it is not waiting"));
         }
@@ -72,6 +114,10 @@ impl Push {
         self.call_id = Some(call);
         self.touch(now, None);
         Ok(change)
+    }
+
+    fn set_if_unchanged(&self, to: i64) -> Change {
+        self.shown_before.map_or(Change::Set(to), |expected| Change::SetIf { expected, to })
     }
 
     /// It was claimed, and not one byte of it was sent.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 mod answers;
 mod clock;
+mod expected;
 mod owed;
 mod reads;
 mod record;

@@ -23,6 +23,8 @@ struct PushPage<'a> {
     id: String,
     title: String,
     kind: &'static str,
+    /// How its quantity came about, where that is not just the target.
+    arithmetic: Option<String>,
     sku: String,
     sku_query: String,
     external_id: String,
@@ -64,6 +66,7 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
             PushKind::Increase => "Increase: adds to the quantity in the store",
             PushKind::Overwrite => "Overwrite: replaces the quantity in the store",
         },
+        arithmetic: push.unseen_text(),
         sku_query: query_value(&push.sku),
         sku: push.sku,
         external_id: push.external_id,

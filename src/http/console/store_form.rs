@@ -10,6 +10,7 @@ use crate::db::stores::Store;
 use crate::db::warehouses::Warehouse;
 use crate::domain::StoreId;
 use crate::domain::limits::MAX_WAREHOUSES;
+use crate::domain::unseen::{DEFAULT_HOURS, HOURS};
 use crate::http::error::ApiError;
 use crate::http::state::State;
 use crate::platforms::form::{FORMS, FieldKind, StoreField, StoreForm, form_of};
@@ -42,6 +43,10 @@ struct StoreFormPage<'a> {
     warehouses: Vec<WarehouseBox>,
     warehouses_error: Option<String>,
     sync_enabled: bool,
+    protect: bool,
+    unseen_hours: Field,
+    /// Whether a sale has named the store.
+    sales_named: bool,
     errors: Vec<String>,
 }
 
@@ -64,6 +69,8 @@ struct Typed {
     own: Vec<String>,
     warehouses: Vec<String>,
     sync_enabled: bool,
+    protect: bool,
+    unseen_hours: String,
 }
 
 fn own_value(field: &StoreField, store: &Store) -> String {
@@ -87,7 +94,15 @@ fn pointer(field: &StoreField) -> String {
 impl Typed {
     fn new_store(form: &StoreForm, share: Option<f64>) -> Self {
         let own = vec![String::new(); form.fields.len()];
-        Self { name: String::new(), share: share.map(percent_number).unwrap_or_default(), own, warehouses: Vec::new(), sync_enabled: true }
+        Self {
+            name: String::new(),
+            share: share.map(percent_number).unwrap_or_default(),
+            own,
+            warehouses: Vec::new(),
+            sync_enabled: true,
+            protect: true,
+            unseen_hours: DEFAULT_HOURS.to_string(),
+        }
     }
 
     fn of(store: &Store, form: &StoreForm) -> Self {
@@ -97,6 +112,8 @@ impl Typed {
             own: form.fields.iter().map(|field| own_value(field, store)).collect(),
             warehouses: store.warehouses.iter().flatten().map(ToString::to_string).collect(),
             sync_enabled: store.sync_enabled,
+            protect: store.protect_unseen_sales,
+            unseen_hours: store.unseen_sales_hours.to_string(),
         }
     }
 
@@ -108,6 +125,8 @@ impl Typed {
             own: form.fields.iter().map(own).collect(),
             warehouses: fields.all("warehouses").map(str::to_owned).collect(),
             sync_enabled: fields.has("sync_enabled"),
+            protect: fields.has("protect_unseen_sales"),
+            unseen_hours: fields.text("unseen_sales_hours").to_owned(),
         }
     }
 
@@ -119,6 +138,9 @@ impl Typed {
             share_percent: Some((!self.share.is_empty()).then(|| self.share.parse().unwrap_or(-1.0))),
             warehouses: Some((!self.warehouses.is_empty()).then(|| self.warehouses.clone())),
             sync_enabled: Some(self.sync_enabled),
+            protect_unseen_sales: Some(self.protect),
+            // 0 is out of bounds, so text that is not a number gets the same error.
+            unseen_sales_hours: (!self.unseen_hours.is_empty()).then(|| self.unseen_hours.parse().unwrap_or(0)),
             ..StoreChange::default()
         };
         let mut secrets = Vec::new();
@@ -160,7 +182,7 @@ impl Typed {
             if field.required { shown } else { shown.optional() }
         };
         let mut beside: Vec<String> = form.fields.iter().map(pointer).collect();
-        beside.extend(["/name", "/share_percent", "/warehouses"].map(str::to_owned));
+        beside.extend(["/name", "/share_percent", "/warehouses", "/unseen_sales_hours"].map(str::to_owned));
         StoreFormPage {
             frame,
             here: "stores",
@@ -186,6 +208,14 @@ impl Typed {
                 .collect(),
             warehouses_error: errors.at("/warehouses"),
             sync_enabled: self.sync_enabled,
+            protect: self.protect,
+            unseen_hours: Field::new("unseen_sales_hours", "Wait for sales reports for", "number")
+                .value(&self.unseen_hours)
+                .within(*HOURS.start(), *HOURS.end(), "1")
+                .suffix("hours")
+                .help("Units that are missing for longer count as an error of the store's quantity, and are shown again.")
+                .checked(errors, "/unseen_sales_hours"),
+            sales_named: store.is_some_and(|store| store.sales_named_at.is_some()),
             errors: errors.elsewhere(&beside.iter().map(String::as_str).collect::<Vec<_>>()),
         }
     }

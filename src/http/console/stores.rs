@@ -78,6 +78,8 @@ struct StorePage<'a> {
     added: Stamp,
     /// "2 SKUs have rules of their own".
     own_rules: Option<String>,
+    /// What its overwrites do about sales that nobody has reported yet.
+    unseen_sales: &'static str,
     /// Only those are listed.
     only_own_rules: bool,
     search: String,
@@ -135,6 +137,11 @@ pub(super) async fn one(visit: SellerVisit, state: State, id: Path<StoreId>, que
         added: frame.day(store.created_at),
         store: figures.row(frame, &store),
         own_rules: own_rules.map(own_rules_text),
+        unseen_sales: match (store.protect_unseen_sales, store.sales_named_at) {
+            (false, _) => "put back on sale by overwrites",
+            (true, None) => "left out by overwrites, once a stock event names this store",
+            (true, Some(_)) => "left out by overwrites",
+        },
         only_own_rules,
         next: last.map(|after| {
             let own = if only_own_rules { "&own_rules=on" } else { "" };

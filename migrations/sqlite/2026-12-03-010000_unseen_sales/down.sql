@@ -1,0 +1,9 @@
+ALTER TABLE stores DROP COLUMN sales_named_at;
+ALTER TABLE stores DROP COLUMN unseen_sales_hours;
+ALTER TABLE stores DROP COLUMN protect_unseen_sales;
+ALTER TABLE pushes DROP COLUMN unseen;
+ALTER TABLE pushes DROP COLUMN shown_before;
+ALTER TABLE listings DROP COLUMN unseen_since;
+ALTER TABLE listings DROP COLUMN unseen;
+ALTER TABLE listings DROP COLUMN expected_otherwise;
+ALTER TABLE listings DROP COLUMN expected;

@@ -1,0 +1,102 @@
+//! What is expected of listings whose unseen sales are protected; [`unseen`](crate::domain::unseen) says what that means.
+use crate::db::connection::{Backend, on};
+use crate::db::kept::kept;
+use crate::db::schema::listings;
+use crate::db::sets::among_ids;
+use crate::db::{Result, Tenant, id_of};
+use crate::domain::push::Expected;
+use crate::domain::unseen::Expectation;
+use crate::domain::{ListingId, Timestamp};
+use diesel::prelude::*;
+use std::collections::HashMap;
+
+/// By how much an answer changes what is expected of its listing; `None` if nothing can be expected any more.
+pub(super) fn change(expected: Option<Expected>) -> Option<i64> {
+    match expected {
+        None | Some(Expected::PerhapsChanged(_)) => Some(0),
+        Some(Expected::Changed(units)) => Some(units),
+        Some(Expected::Unknown) => None,
+    }
+}
+
+impl Tenant<'_> {
+    /// What is expected of these listings.
+    pub(super) fn expectations(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Expectation>> {
+        type Row = (Vec<u8>, Option<i64>, Option<i64>, i64, Option<Timestamp>, Option<Timestamp>);
+        let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
+        let columns =
+            (listings::id, listings::expected, listings::expected_otherwise, listings::unseen, listings::unseen_since, listings::shown_at);
+        let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(among_ids(listings::id, ids)).select(columns).load(c))?;
+        let read = |(id, units, otherwise, unseen, unseen_since, shown_at): Row| {
+            let id = id_of(&id, ListingId::from_bytes, "listings.id")?;
+            Ok((id, Expectation { units, otherwise, unseen, unseen_since, shown_at }))
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Saves what is expected of listings that were read just now.
+    pub(super) fn put_expectations(&mut self, of: &[(ListingId, Expectation)]) -> Result<()> {
+        use diesel::sql_types::{Array, BigInt, Binary, Nullable};
+        if of.is_empty() {
+            return Ok(());
+        }
+        let key = self.key();
+        match &mut self.conn.backend {
+            Backend::Sqlite(c) => {
+                for (id, expectation) in of {
+                    let update = diesel::sql_query(
+                        "UPDATE listings SET expected = ?, expected_otherwise = ?, unseen = ?, unseen_since = ? \
+                         WHERE seller_id = ? AND id = ?",
+                    );
+                    let update = update
+                        .bind::<Nullable<BigInt>, _>(expectation.units)
+                        .bind::<Nullable<BigInt>, _>(expectation.otherwise)
+                        .bind::<BigInt, _>(expectation.unseen)
+                        .bind::<Nullable<BigInt>, _>(expectation.unseen_since)
+                        .bind::<Binary, _>(&key)
+                        .bind::<Binary, _>(id.bytes());
+                    kept(update).run(c)?;
+                }
+            }
+            Backend::Postgres(c) => {
+                let update = diesel::sql_query(
+                    "UPDATE listings SET expected = v.units, expected_otherwise = v.otherwise, unseen = v.unseen, unseen_since = v.since \
+                     FROM unnest($1, $2, $3, $4, $5) AS v (id, units, otherwise, unseen, since) \
+                     WHERE listings.seller_id = $6 AND listings.id = v.id",
+                );
+                let of_each = |value: fn(&Expectation) -> Option<i64>| of.iter().map(|(_, found)| value(found)).collect::<Vec<_>>();
+                let update = update
+                    .bind::<Array<Binary>, _>(of.iter().map(|(id, _)| id.bytes()).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<BigInt>>, _>(of_each(|found| found.units))
+                    .bind::<Array<Nullable<BigInt>>, _>(of_each(|found| found.otherwise))
+                    .bind::<Array<BigInt>, _>(of.iter().map(|(_, found)| found.unseen).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<BigInt>>, _>(of.iter().map(|(_, found)| found.unseen_since).collect::<Vec<_>>())
+                    .bind::<Binary, _>(&key);
+                kept(update).run(c)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves that a push of unknown outcome has perhaps changed what a listing shows.
+    pub(super) fn note_perhaps(&mut self, id: &[u8], expected: Option<Expected>) -> Result<()> {
+        use diesel::sql_types::{BigInt, Binary};
+        let Some(Expected::PerhapsChanged(units)) = expected else { return Ok(()) };
+        let key = self.key();
+        on!(self.conn, c => kept(diesel::sql_query(
+                "UPDATE listings SET expected_otherwise = COALESCE(expected_otherwise, expected) + $1 WHERE seller_id = $2 AND id = $3")
+            .bind::<BigInt, _>(units).bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c))?;
+        Ok(())
+    }
+
+    /// These listings show another SKU from now on.
+    pub(in crate::db) fn forget_expectations(&mut self, of: &[ListingId]) -> Result<()> {
+        if !of.is_empty() {
+            let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
+            on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, ids.clone())))
+                .set((listings::expected.eq(None::<i64>), listings::expected_otherwise.eq(None::<i64>),
+                    listings::unseen.eq(0), listings::unseen_since.eq(None::<Timestamp>)))).run(c))?;
+        }
+        Ok(())
+    }
+}

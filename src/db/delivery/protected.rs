@@ -1,0 +1,59 @@
+//! What is loaded and saved as overwrites of a store are read first because its unseen sales are protected.
+use crate::db::packs::Which;
+use crate::db::{Result, Tenant};
+use crate::domain::access::Access;
+use crate::domain::claim::outcome::Answer;
+use crate::domain::claim::{self, ClaimTerms, ClaimedCall, ReadFacts, Work};
+use crate::domain::push::Push;
+use crate::domain::unseen::Expectation;
+use crate::domain::{ListingId, PushId, StoreId};
+use std::collections::{BTreeSet, HashMap};
+
+impl Tenant<'_> {
+    /// Overwrites that are read before they are claimed.
+    pub(super) fn read_then_overwrite(&mut self, page: Vec<Push>) -> Result<Work> {
+        let of: Vec<ListingId> = page.iter().map(Push::listing_id).collect();
+        let expected = self.expectations(&of)?;
+        Ok(Work::ReadThenOverwrite(page, expected))
+    }
+
+    /// Claims overwrites whose listings were read: `answer` is that to a read of `page`'s listings, in order, and `before` what was
+    /// expected of them when it was decided to read them. Targets and expectations are read in the same transaction, so that a
+    /// reported sale lowers both or neither.
+    pub fn claim_overwrites_after_read(
+        &mut self,
+        store: StoreId,
+        page: &[PushId],
+        before: &HashMap<ListingId, Expectation>,
+        answer: Answer<'_>,
+        terms: &ClaimTerms,
+    ) -> Result<Option<ClaimedCall>> {
+        let now = answer.now;
+        let standing = self.standing(store, now, now)?;
+        if standing.accepts_nothing() || !standing.protects(terms) {
+            return Ok(None);
+        }
+        let waiting = self.still(store, page, |state| state.is_waiting())?;
+        let of: Vec<ListingId> = waiting.values().map(Push::listing_id).collect();
+        if standing.packs_sent {
+            self.unpack_of(&of, Which::Sending)?;
+        }
+        let active = self.active_alone(&of)?;
+        let busy: BTreeSet<ListingId> = active.iter().filter(|p| p.state().is_in_flight()).map(Push::listing_id).collect();
+        let (accounts, expected) = (self.accounts(of.iter().copied())?, self.expectations(&of)?);
+        let targets = self.targets_of(&of)?;
+        let limit = standing.unseen_for();
+        let facts = ReadFacts { busy: &busy, accounts: &accounts, before, expected: &expected, targets: &targets, limit };
+        let after = claim::overwrites_after_read(page, waiting, &facts, answer, terms);
+        self.put(&after.others)?;
+        self.note_outcome(store, answer.outcome, now)?;
+        self.update_listings(store, after.updates, now)?;
+        self.put_expectations(&after.expectations)?;
+        let call = self.send_aimed(after.aimed, claim::overwrite_after_read(&terms.abilities), now)?;
+        if call.is_none() && standing.write_refused && Access::after(answer.outcome, false) == Access::Unknown {
+            // Nothing is sent, so it is still to be found out whether the store accepts a write.
+            self.probe_once_due(store, terms, now)?;
+        }
+        Ok(call)
+    }
+}

@@ -1,0 +1,101 @@
+//! Unseen sales: units that a store has sold and that nobody has reported yet. An overwrite with the bare target would put them
+//! on sale again.
+//!
+//! Of each listing of a protected store, an [`Expectation`] is kept: what the listing would show if every sale of the store had
+//! been reported. Whatever is sent to the listing moves it as it moves what is shown, and a reported sale lowers it. So what is
+//! missing when the listing is read, just before an overwrite, are the unseen sales, and they are taken off the target.
+//!
+//! Where two explanations are possible, the one with fewer sales is taken: whoever buys nothing must not empty a shop.
+use super::Timestamp;
+use std::time::Duration;
+
+/// How long, in hours, units may be missing before they count as drift instead of as sales.
+pub const HOURS: std::ops::RangeInclusive<i64> = 1..=720;
+/// The same where nothing else is set.
+pub const DEFAULT_HOURS: i64 = 72;
+
+/// Checks a number of hours that somebody has entered.
+///
+/// # Errors
+/// The bounds, in words.
+pub fn check_hours(hours: i64) -> Result<(), String> {
+    if HOURS.contains(&hours) { Ok(()) } else { Err(format!("must be from {} to {}", HOURS.start(), HOURS.end())) }
+}
+
+/// What is expected of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expectation {
+    /// What it would show if every sale of its store had been reported; `None` where that is not kept.
+    pub units: Option<i64>,
+    /// The same if a push of unknown outcome was applied.
+    pub otherwise: Option<i64>,
+    /// Units that were found to be missing, less those reported since.
+    pub unseen: i64,
+    /// Since when.
+    pub unseen_since: Option<Timestamp>,
+    /// When it was last learned what the listing shows.
+    pub shown_at: Option<Timestamp>,
+}
+
+/// What a read has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Units sold and not reported yet.
+    pub unseen: i64,
+    /// What is expected from now on.
+    pub expectation: Expectation,
+}
+
+impl Expectation {
+    /// The unseen sales of a listing that shows this, and to which nothing is on its way; with `left_late`, an earlier request that
+    /// was given up explains that number exactly. Units that have been missing for `limit` are drift.
+    pub fn read(self, shown: i64, left_late: bool, limit: Duration, now: Timestamp) -> Found {
+        let found = |unseen: i64, known: i64, since: Option<Timestamp>| Found {
+            unseen,
+            expectation: Self {
+                units: Some(shown.saturating_add(unseen)),
+                otherwise: None,
+                unseen: known,
+                unseen_since: since.filter(|_| known > 0),
+                ..self
+            },
+        };
+        if left_late && self.otherwise.is_none() && self.units != Some(shown) {
+            // What was sold before and after the late request is not known any more; what was found before is.
+            return found(self.unseen, self.unseen, self.unseen_since);
+        }
+        // Nothing but the push of unknown outcome explains a higher number.
+        let expected = self.units.into_iter().chain(self.otherwise).filter(|units| *units >= shown).min();
+        let missing = expected.map_or(0, |units| units.saturating_sub(shown));
+        let old = self.unseen.min(missing);
+        if old == 0 {
+            return found(missing, missing, Some(now));
+        }
+        // If the clock was set back, nobody knows how long ago that was.
+        let since = self.unseen_since.filter(|since| *since <= now).unwrap_or(now);
+        if now >= since + limit {
+            let fresh = missing - old;
+            return found(fresh, fresh, Some(now));
+        }
+        found(missing, old, Some(since))
+    }
+}
+
+/// What is sent to a listing with this target.
+pub fn quantity(target: i64, unseen: i64) -> i64 {
+    target.saturating_sub(unseen).max(target.min(0))
+}
+
+/// How the number of an overwrite came about from which so many units were taken off; `None` if there were none.
+pub fn text(quantity: i64, unseen: i64) -> Option<String> {
+    let sold = if unseen == 1 { "1 unit".to_owned() } else { format!("{unseen} units") };
+    match (quantity, unseen) {
+        (_, ..=0) => None,
+        // The target may have been less than that.
+        (0, _) => Some(format!("{sold} sold in the store and not reported yet, so nothing is left of the target")),
+        _ => Some(format!("{} by the rules, less {sold} sold in the store and not reported yet", quantity.saturating_add(unseen))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

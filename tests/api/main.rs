@@ -34,6 +34,7 @@ mod growth;
 mod guard;
 mod http;
 mod keys;
+mod limits;
 mod lists;
 mod metrics;
 mod neighbours;

@@ -130,6 +130,7 @@ impl Handle {
             renewals: Arc::clone(renewals),
             outbound: Arc::new(Places::new(OUTBOUND_AT_ONCE)),
             limits,
+            records_kept_for: self.deps.settings.retention.pushes,
             allow_private_targets,
             forget: Arc::new(move |seller| {
                 let handle = to_forget.clone();

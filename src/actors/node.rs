@@ -6,6 +6,7 @@
 use super::deps::{Deps, NODE_MAILBOX};
 use super::seller::{self, Retired, SellerSupervisor};
 use super::token_keeper;
+use crate::db::own_retention::prune_shorter;
 use crate::db::{Place, fleet, pages};
 use crate::domain::leases::{Lease, shard_of};
 use crate::domain::{SellerId, StoreId};
@@ -137,6 +138,15 @@ impl Node {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let mut after = Some(None);
+            while let Some(from) = after {
+                let step = db.write(move |conn| prune_shorter(conn, from, now)).await?;
+                total += step.pruned;
+                after = step.next;
+                if after.is_some() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
             }
             while db.write(pages::give_back).await? {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -95,7 +95,8 @@ impl Row {
     }
 }
 
-/// Everything about stores with work left at $1; circuits that end after $2 and up to $3 are open.
+/// Everything about stores with work left; circuits that end after $1 and up to $2 are open, and runs due at $3. SQLite numbers parameters
+/// as they appear.
 ///
 /// However many pushes wait, they are counted in the partial indexes whose conditions are repeated here; the oldest is the one with
 /// the smallest id, because ids sort by age, and only its row is read. `oldest` finds it, which differs by backend.
@@ -113,8 +114,8 @@ fn statement(oldest: &str) -> String {
              WHERE {packed} GROUP BY seller_id, store_id), \
          runs AS (SELECT seller_id, store_id, MIN(started_at) AS since, MAX(answer_by) AS answer_by FROM sync_runs \
              WHERE finished_at IS NULL AND store_id IS NOT NULL GROUP BY seller_id, store_id), \
-         circuits AS (SELECT seller_id, store_id FROM store_circuits WHERE open_until > $2 AND open_until <= $3), \
-         due AS (SELECT seller_id, next_run_at FROM sync_settings WHERE next_run_at <= $1) \
+         circuits AS (SELECT seller_id, store_id FROM store_circuits WHERE open_until > $1 AND open_until <= $2), \
+         due AS (SELECT seller_id, next_run_at FROM sync_settings WHERE next_run_at <= $3) \
          SELECT stores.seller_id, sellers.name AS seller_name, stores.id AS store_id, stores.name AS store_name, stores.platform, \
              stores.sync_enabled, stores.paused, stores.needs_reauthorisation, stores.problem, stores.last_success_at, \
              oldest.created_at AS pushed_since, oldest.reason AS failure, packs.since AS packed_since, \
@@ -147,7 +148,7 @@ pub fn busy_stores(conn: &mut Conn, now: Timestamp, circuits_since: Timestamp) -
         Backend::Postgres(_) => "decode(MIN(encode(id, 'hex')), 'hex')",
     };
     let sql = statement(oldest);
-    let rows: Vec<Row> = on!(conn, c => diesel::sql_query(sql.as_str()).bind::<BigInt, _>(now).bind::<BigInt, _>(circuits_since)
-        .bind::<BigInt, _>(now + Circuit::LONGEST_PAUSE).load(c))?;
+    let rows: Vec<Row> = on!(conn, c => diesel::sql_query(sql.as_str()).bind::<BigInt, _>(circuits_since)
+        .bind::<BigInt, _>(now + Circuit::LONGEST_PAUSE).bind::<BigInt, _>(now).load(c))?;
     rows.into_iter().map(Row::busy).collect()
 }

@@ -66,7 +66,8 @@ mod tests {
     use crate::domain::{KeyId, SellerId};
     use uuid::Uuid;
 
-    const OWNER: KeyOwner = KeyOwner { seller: SellerId(Uuid::nil()), key: KeyId(Uuid::nil()), revoked: false, suspended: false };
+    const OWNER: KeyOwner =
+        KeyOwner { seller: SellerId(Uuid::nil()), key: KeyId(Uuid::nil()), revoked: false, suspended: false, events_per_second: None };
 
     #[tokio::test(start_paused = true)]
     async fn a_key_is_read_again_after_a_second_and_after_any_change() {

@@ -143,6 +143,9 @@ pub(super) struct LockedSeller {
     pub id: Vec<u8>,
     #[diesel(sql_type = BigInt)]
     pub sku_count: i64,
+    /// How many it may have, if the operator has set a limit for it.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub max_skus: Option<i64>,
     #[diesel(sql_type = BigInt)]
     pub setup_version: i64,
     /// The epoch of the seller's shard, if that is among those that were asked for.
@@ -153,7 +156,7 @@ pub(super) struct LockedSeller {
 /// Locks those of these sellers that are not deleted, in the order of their ids, and the shards of those that are held here.
 pub(super) fn lock_sellers(c: &mut PgConnection, sellers: &BTreeMap<SellerId, bool>) -> Result<Vec<LockedSeller>> {
     let query = diesel::sql_query(
-        "SELECT o.id, o.sku_count, o.setup_version, h.epoch FROM unnest($1, $2) AS v (id, shard) JOIN sellers o ON o.id = v.id \
+        "SELECT o.id, o.sku_count, o.max_skus, o.setup_version, h.epoch FROM unnest($1, $2) AS v (id, shard) JOIN sellers o ON o.id = v.id \
          LEFT JOIN LATERAL (SELECT shards.epoch FROM shards WHERE shards.shard = v.shard FOR SHARE) h ON TRUE \
          WHERE o.deleted_at IS NULL ORDER BY o.id FOR UPDATE OF o",
     );

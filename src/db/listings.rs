@@ -282,7 +282,7 @@ impl Tenant<'_> {
         let wanted: Vec<_> = rows.iter().map(|row| (row.external_id.as_str(), row.sku.as_str())).collect();
         let holders = existing.by_sku.iter().map(|(sku, holder)| (sku.as_str(), holder.as_str()));
         let conflicts = conflicts::find(&wanted, holders, |listing| Some(existing.by_external_id.get(listing)?.sku.as_str()));
-        let mut room = self.room_for_skus(limits)?;
+        let (mut room, most) = self.room_for_skus(limits)?;
         let mut plan = Plan::default();
         for (row, conflict) in rows.iter().zip(conflicts) {
             if let Some(error) = conflict {
@@ -299,7 +299,7 @@ impl Tenant<'_> {
             }
             if !known.contains_key(row.sku.as_str()) && !plan.new_skus.contains(row.sku.as_str()) {
                 if room == 0 {
-                    plan.results.push(rejected("/sku", &format!("is new, and a seller may have at most {} SKUs", limits.skus_per_seller)));
+                    plan.results.push(rejected("/sku", &format!("is new, and a seller may have at most {most} SKUs")));
                     continue;
                 }
                 room -= 1;

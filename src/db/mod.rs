@@ -35,6 +35,7 @@ mod literal;
 mod migrations;
 mod only_process;
 pub mod overview;
+pub mod own_retention;
 mod packs;
 pub mod pages;
 pub mod places;

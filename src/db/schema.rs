@@ -11,6 +11,10 @@ diesel::table! {
         created_at -> BigInt,
         deleted_at -> Nullable<BigInt>,
         setup_version -> BigInt,
+        events_per_second -> Nullable<BigInt>,
+        max_skus -> Nullable<BigInt>,
+        max_stores -> Nullable<BigInt>,
+        records_kept_days -> Nullable<BigInt>,
     }
 }
 

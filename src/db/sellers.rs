@@ -7,6 +7,7 @@ use super::sets::among_ids;
 use super::settings::SettingsRow;
 use super::{Changed, Conn, Error, Result, Tenant, id_of};
 use crate::domain::limits::MAX_KEYS;
+use crate::domain::seller_limits::SellerLimits;
 use crate::domain::settings::{SyncSettings, parse_timezone};
 use crate::domain::{KeyId, SellerId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
@@ -29,6 +30,8 @@ pub struct Seller {
     pub sku_count: i64,
     /// When it was added.
     pub created_at: Timestamp,
+    /// What the operator allows it in the place of what all sellers may.
+    pub limits: SellerLimits,
 }
 
 /// An API key, without its secret.
@@ -55,6 +58,8 @@ pub struct KeyOwner {
     pub revoked: bool,
     /// Whether the seller is suspended.
     pub suspended: bool,
+    /// Stock events per second that the operator allows the seller in the place of what all sellers may.
+    pub events_per_second: Option<i64>,
 }
 
 /// The digest under which a key is stored.
@@ -72,11 +77,22 @@ struct SellerRow {
     sku_count: i64,
     created_at: Timestamp,
     deleted_at: Option<Timestamp>,
+    events_per_second: Option<i64>,
+    max_skus: Option<i64>,
+    max_stores: Option<i64>,
+    records_kept_days: Option<i64>,
 }
 
 impl SellerRow {
     fn seller(self) -> Result<Seller> {
+        let limits = SellerLimits {
+            events_per_second: self.events_per_second,
+            skus: self.max_skus,
+            stores: self.max_stores,
+            records_kept_days: self.records_kept_days,
+        };
         Ok(Seller {
+            limits,
             id: id_of(&self.id, SellerId::from_bytes, "sellers.id")?,
             name: self.name,
             timezone: parse_timezone(&self.timezone).map_err(|_| Error::Corrupt("sellers.timezone".to_owned()))?,
@@ -97,6 +113,10 @@ pub fn create_seller(conn: &mut Conn, seller: &Seller, key: KeyId, hash: &[u8; 3
         sku_count: 0,
         created_at: seller.created_at,
         deleted_at: None,
+        events_per_second: None,
+        max_skus: None,
+        max_stores: None,
+        records_kept_days: None,
     };
     on!(conn, c => diesel::insert_into(sellers::table).values(&row).execute(c))?;
     let settings = SyncSettings::new(seller.timezone, seller.created_at);
@@ -149,6 +169,18 @@ pub fn save_seller(conn: &mut Conn, seller: &Seller) -> Result<()> {
     if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
+/// Saves what the operator allows a seller.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none.
+pub fn save_limits(conn: &mut Conn, id: SellerId, limits: SellerLimits) -> Result<()> {
+    let changed = on!(conn, c => diesel::update(sellers::table.find(id.bytes())).filter(sellers::deleted_at.is_null()).set((
+        sellers::events_per_second.eq(limits.events_per_second), sellers::max_skus.eq(limits.skus),
+        sellers::max_stores.eq(limits.stores), sellers::records_kept_days.eq(limits.records_kept_days),
+    )).execute(c))?;
+    if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+}
+
 /// Adds a key to a seller.
 ///
 /// # Errors
@@ -189,6 +221,14 @@ pub fn keys(conn: &mut Conn, seller: SellerId) -> Result<Vec<ApiKey>> {
 }
 
 impl Tenant<'_> {
+    /// What the operator allows the seller in the place of what all sellers may.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the seller was deleted.
+    pub fn limits(&mut self) -> Result<SellerLimits> {
+        Ok(seller(self.conn, self.seller())?.limits)
+    }
+
     /// The seller's keys, oldest first.
     pub fn keys(&mut self) -> Result<Vec<ApiKey>> {
         type Row = (Vec<u8>, Option<String>, Timestamp, Option<Timestamp>);
@@ -207,9 +247,11 @@ impl Tenant<'_> {
 /// # Errors
 /// [`Error::NotFound`] when there is no such key.
 pub fn find_key(conn: &mut Conn, hash: &[u8; 32]) -> Result<KeyOwner> {
-    let row: (Vec<u8>, Vec<u8>, Vec<u8>, Option<Timestamp>, bool) = on!(conn, c => api_keys::table
+    type Row = (Vec<u8>, Vec<u8>, Vec<u8>, Option<Timestamp>, bool, Option<i64>);
+    let columns = (api_keys::seller_id, api_keys::id, api_keys::hash, api_keys::revoked_at, sellers::suspended, sellers::events_per_second);
+    let row: Row = on!(conn, c => api_keys::table
         .inner_join(sellers::table.on(sellers::id.eq(api_keys::seller_id))).filter(api_keys::hash.eq(&hash[..]))
-        .filter(sellers::deleted_at.is_null()).select((api_keys::seller_id, api_keys::id, api_keys::hash, api_keys::revoked_at, sellers::suspended)).get_result(c))?;
+        .filter(sellers::deleted_at.is_null()).select(columns).get_result(c))?;
     // The index has already compared, but not in constant time.
     if !bool::from(row.2.ct_eq(&hash[..])) {
         return Err(Error::NotFound);
@@ -219,5 +261,6 @@ pub fn find_key(conn: &mut Conn, hash: &[u8; 32]) -> Result<KeyOwner> {
         key: id_of(&row.1, KeyId::from_bytes, "api_keys.id")?,
         revoked: row.3.is_some(),
         suspended: row.4,
+        events_per_second: row.5,
     })
 }

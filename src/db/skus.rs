@@ -206,8 +206,9 @@ impl Tenant<'_> {
             results.push(change);
         }
         let new = results.iter().filter(|change| **change == SkuChange::Created).count();
-        if self.room_for_skus(limits)? < new {
-            return Err(Error::Conflict(format!("a seller may have at most {} SKUs", limits.skus_per_seller)));
+        let (room, most) = self.room_for_skus(limits)?;
+        if room < new {
+            return Err(Error::Conflict(format!("a seller may have at most {most} SKUs")));
         }
         for chunk in rows.chunks(ROWS_PER_STATEMENT) {
             on!(self.conn, c => diesel::insert_into(skus::table).values(chunk)
@@ -217,11 +218,13 @@ impl Tenant<'_> {
         Ok(results)
     }
 
-    /// How many more SKUs this seller may have.
-    pub(super) fn room_for_skus(&mut self, limits: Limits) -> Result<usize> {
+    /// How many more SKUs this seller may have, and how many in all.
+    pub(super) fn room_for_skus(&mut self, limits: Limits) -> Result<(usize, i64)> {
         let key = self.key();
-        let count: i64 = on!(self.conn, c => sellers::table.find(&key).select(sellers::sku_count).get_result(c))?;
-        Ok(usize::try_from(limits.skus_per_seller.saturating_sub(count)).unwrap_or(0))
+        let (count, own): (i64, Option<i64>) =
+            on!(self.conn, c => sellers::table.find(&key).select((sellers::sku_count, sellers::max_skus)).get_result(c))?;
+        let most = own.unwrap_or(limits.skus_per_seller);
+        Ok((usize::try_from(most.saturating_sub(count)).unwrap_or(0), most))
     }
 
     /// Inserts SKUs that are known to be new, each once.

@@ -137,6 +137,8 @@ pub struct Facts {
     pub setup: Arc<Setup>,
     /// How many SKUs the seller has.
     pub sku_count: i64,
+    /// How many it may have, if the operator has set a limit for it.
+    pub max_skus: Option<i64>,
     /// Which of the events' SKUs exist.
     pub skus: HashSet<String>,
     /// By [`fold`]ed form: SKUs that the events' new SKUs may be mistaken for.
@@ -161,6 +163,7 @@ impl Facts {
         Self {
             setup,
             sku_count,
+            max_skus: None,
             skus: HashSet::new(),
             look_alikes: HashMap::new(),
             levels: HashMap::new(),
@@ -202,6 +205,7 @@ pub struct Book {
     setup: Arc<Setup>,
     skus: HashSet<String>,
     sku_count: i64,
+    max_skus: Option<i64>,
     look_alikes: HashMap<String, String>,
     levels: HashMap<String, Levels>,
     counts: Counts,
@@ -222,6 +226,7 @@ impl Book {
             setup: facts.setup,
             skus: facts.skus,
             sku_count: facts.sku_count,
+            max_skus: facts.max_skus,
             look_alikes: facts.look_alikes,
             levels: facts.levels,
             counts: Counts::new(facts.counted, facts.since),
@@ -321,8 +326,9 @@ impl Book {
                 let detail = "does not exist, and stock events do not create SKUs, because create_skus is off in the settings";
                 return Err(EventResult::rejected(event, "/sku", detail));
             }
-            if self.sku_count >= limits.skus_per_seller {
-                let detail = format!("would exceed the limit of {} SKUs per seller", limits.skus_per_seller);
+            let most = self.max_skus.unwrap_or(limits.skus_per_seller);
+            if self.sku_count >= most {
+                let detail = format!("would exceed the limit of {most} SKUs per seller");
                 return Err(EventResult::rejected(event, "/sku", &detail));
             }
         }

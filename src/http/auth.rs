@@ -115,7 +115,7 @@ impl FromRequest for Caller {
             if owner.suspended {
                 return Err(ApiError::suspended());
             }
-            state.quota.check(owner.seller)?;
+            state.quota.check(owner.seller, owner.events_per_second)?;
             request.extensions_mut().insert(Owner::Seller(owner.seller));
             Ok(Self::by_key(state.db.seller(owner.seller), owner.key))
         })

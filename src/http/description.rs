@@ -26,11 +26,12 @@ Events are applied in the order in which they are accepted. Say when something h
 arrives late does not undo what happened after it.";
 
 /// A body for each schema of a request, which the service accepts; the page at `/docs` starts with it.
-fn examples() -> [(&'static str, Value); 18] {
+fn examples() -> [(&'static str, Value); 19] {
     [
         ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
         ("NamedKey", json!({ "name": "warehouse system" })),
         ("SellerChange", json!({ "name": "Ada's other shop", "timezone": "Asia/Taipei" })),
+        ("LimitsFields", json!({ "events_per_second": 50, "skus": 20_000, "stores": null, "records_kept_days": 14 })),
         (
             "SettingsChange",
             json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "03:30", "timezone": "Asia/Taipei", "guard": { "zero_percent": 20 } }),

@@ -30,6 +30,7 @@ mod failed_keys;
 mod health;
 mod hooks;
 mod late;
+mod limits;
 mod listings;
 mod numbers;
 mod open_streams;
@@ -96,6 +97,9 @@ routes![
     admin::revoke_key,
     admin::overview,
     behind::list_stores_behind,
+    limits::get_seller_limits,
+    limits::patch_seller_limits,
+    limits::get_limits,
     apps::list_apps,
     apps::put_app,
     apps::delete_app,

@@ -6,10 +6,12 @@ use crate::db::ledger::Limits;
 use crate::db::places::{Place, Places};
 use crate::db::sealing::Sealer;
 use crate::db::{self, Db, SellerDb};
+use crate::domain::seller_limits::CommonLimits;
 use crate::domain::{FieldError, KeyId, SellerId, StoreId, Timestamp};
 use crate::platforms::client::Client;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The most checks, discoveries and dry runs of one seller at once. Each waits for a platform, for seconds if it is slow.
 pub const OUTBOUND_AT_ONCE: usize = 4;
@@ -38,6 +40,8 @@ pub struct Service {
     pub outbound: Arc<Places>,
     /// Limits of the ledger.
     pub limits: Limits,
+    /// How long finished pushes, runs and the audit log of most sellers are kept.
+    pub records_kept_for: Duration,
     /// Whether stores may point at loopback and private addresses.
     pub allow_private_targets: bool,
     /// Called when a seller is suspended or deleted. Other changes reach running actors through the database's hook; this
@@ -51,6 +55,11 @@ impl Service {
     /// The current instant.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// What all sellers may who have no limits of their own; `events_per_second` is the business of those who take events in.
+    pub fn common_limits(&self, events_per_second: i64) -> CommonLimits {
+        CommonLimits { events_per_second, skus: self.limits.skus_per_seller, records_kept_for: self.records_kept_for }
     }
 
     /// A place for a request that calls a platform and waits for the answer.

@@ -10,6 +10,7 @@ use crate::db::{self, Conn, Tenant};
 use crate::domain::ids::check_text;
 use crate::domain::limits::MAX_NAME_CHARS;
 use crate::domain::problem::Checks;
+use crate::domain::seller_limits::{CommonLimits, LimitsChange, SellerLimits};
 use crate::domain::settings::parse_timezone;
 use crate::domain::{FieldError, KeyId, SellerId, Timestamp};
 use base64::Engine;
@@ -92,7 +93,8 @@ pub async fn create(service: &Service, _: Operator, new: EnteredSeller) -> Resul
     let now = service.now();
     let timezone = new.check()?.unwrap_or(chrono_tz::UTC);
     let name = new.name.ok_or_else(|| Error::field("/name", "is required"))?;
-    let seller = Seller { id: SellerId::new(now), name, timezone, suspended: false, sku_count: 0, created_at: now };
+    let seller =
+        Seller { id: SellerId::new(now), name, timezone, suspended: false, sku_count: 0, created_at: now, limits: SellerLimits::default() };
     let key = NewKey::random(now)?;
     let (row, key_id, hash) = (seller.clone(), key.id, key_hash(key.secret.expose_secret()));
     let create = move |conn: &mut Conn| {
@@ -136,6 +138,32 @@ pub async fn change(service: &Service, _: Operator, id: SellerId, entered: Enter
         (service.forget)(id).await;
     }
     Ok(seller)
+}
+
+/// Changes what the operator allows a seller. It holds at once, on other nodes within a second.
+///
+/// # Errors
+/// Every invalid limit, or no such seller.
+pub async fn change_limits(
+    service: &Service,
+    _: Operator,
+    id: SellerId,
+    common: &CommonLimits,
+    change: LimitsChange,
+) -> Result<SellerLimits> {
+    change.check(common)?;
+    let now = service.now();
+    let saved = service.db.write(move |conn| {
+        let seller = sellers::seller(conn, id)?;
+        let (old, new) = (seller.limits, change.apply(seller.limits));
+        if new != old {
+            sellers::save_limits(conn, id, new)?;
+            let entry = audited(OPERATOR, "seller.limits_changed", &seller.name);
+            audit(conn, id, Change { before: Some(json!(old)), after: Some(json!(new)), ..entry }, now)?;
+        }
+        Ok(new)
+    });
+    Ok(saved.await?)
 }
 
 /// Deletes a seller and all its data. Once this returns, the seller is gone for everybody, but of a large one some rows are

@@ -207,8 +207,9 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
     check_with_platform(service, &store, &credentials)?;
     let (service, actor) = (service.clone(), caller.actor());
     let saved = caller.db.write(move |t| {
-        if i64::try_from(t.stores(None, MAX_STORES)?.len()).unwrap_or(i64::MAX) >= MAX_STORES {
-            return Err(Error::Conflict(format!("a seller may have at most {MAX_STORES} stores")));
+        let most = t.limits()?.max_stores();
+        if i64::try_from(t.stores(None, MAX_STORES)?.len()).unwrap_or(i64::MAX) >= most {
+            return Err(Error::Conflict(format!("a seller may have at most {most} stores")));
         }
         let mut store = store.clone();
         check_warehouses(t, &store)?;

@@ -9,6 +9,7 @@ fn routes_with_bodies(seller: &str, store: &str) -> Vec<(&'static str, String, b
     vec![
         ("POST", "/admin/sellers".to_owned(), false),
         ("PATCH", format!("/admin/sellers/{seller}"), false),
+        ("PATCH", format!("/admin/sellers/{seller}/limits"), false),
         ("PUT", "/admin/apps/shopify".to_owned(), false),
         ("POST", "/v1/connections".to_owned(), false),
         ("PUT", "/v1/sync-settings".to_owned(), false),

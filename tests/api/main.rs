@@ -35,6 +35,7 @@ mod guard;
 mod hooks;
 mod http;
 mod keys;
+mod limits;
 mod lists;
 mod metrics;
 mod neighbours;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 crate::on_both_backends![
     the_operator_adds_renames_moves_suspends_and_takes_up_sellers_by_forms,
     keys_are_made_and_revoked_by_forms_and_shown_once,
+    limits_are_set_and_taken_away_by_a_form,
     forms_of_the_operator_refuse_what_is_wrong_and_whoever_is_not_the_operator,
     the_first_page_names_the_worst_store_its_cause_and_who_must_act,
 ];
@@ -136,6 +137,32 @@ fn keys_are_made_and_revoked_by_forms_and_shown_once(backend: Backend) {
     });
 }
 
+fn limits_are_set_and_taken_away_by_a_form(backend: Backend) {
+    in_runtime(async {
+        let desk = Desk::open(backend).await;
+        let (id, key) = desk.add("Ada", "UTC").await;
+        let here = format!("/console/operator/sellers/{id}");
+        assert!(desk.page(&format!("{here}/limits")).await.contains("Empty: 100,000, as for all sellers."));
+        let all = [("events_per_second", "50"), ("skus", "2"), ("stores", ""), ("records_kept_days", "7")];
+        assert_eq!(desk.send(&format!("{here}/limits"), &all).await, (303, here.clone()));
+        let limits = desk.world.call("GET", "/v1/limits", &key, json!(null)).await;
+        assert_eq!(limits, json!({ "events_per_second": 50, "skus": 2, "stores": 1000, "records_kept_days": 7.0 }));
+        let page = desk.page(&here).await;
+        assert!(page.contains("7 days") && page.matches("(own)").count() == 3, "{page}");
+        for (name, value) in
+            [("skus", "many"), ("stores", "1001"), ("records_kept_days", "31"), ("events_per_second", "1.5"), ("skus", "<b>")]
+        {
+            let (status, page) = desk.send(&format!("{here}/limits"), &[(name, value)]).await;
+            assert_eq!(status, 422, "{name}={value}");
+            assert!(page.contains("Must be") && !page.contains("<b>"), "{page}");
+        }
+        assert_eq!(desk.world.call("GET", "/v1/limits", &key, json!(null)).await, limits, "nothing was changed");
+        assert_eq!(desk.send(&format!("{here}/limits"), &[]).await.0, 303);
+        assert_eq!(desk.world.call("GET", "/v1/limits", &key, json!(null)).await["skus"], 100_000);
+        assert_eq!(actions(&desk.audit().await), ["seller.limits_changed", "seller.limits_changed", "seller.created"]);
+    });
+}
+
 fn forms_of_the_operator_refuse_what_is_wrong_and_whoever_is_not_the_operator(backend: Backend) {
     in_runtime(async {
         let desk = Desk::open(backend).await;
@@ -163,6 +190,7 @@ fn forms_of_the_operator_refuse_what_is_wrong_and_whoever_is_not_the_operator(ba
             format!("{nobody}/edit"),
             format!("{nobody}/suspend"),
             format!("{nobody}/keys"),
+            format!("{nobody}/limits"),
             format!("{nobody}/keys/{of_ada}/revoke"),
             format!("/console/operator/sellers/{bob}/keys/{of_ada}/revoke"),
             format!("{here}/keys/nonsense/revoke"),
@@ -174,6 +202,7 @@ fn forms_of_the_operator_refuse_what_is_wrong_and_whoever_is_not_the_operator(ba
             "/console/operator/sellers/new".to_owned(),
             format!("{here}/edit"),
             format!("{here}/suspend"),
+            format!("{here}/limits"),
             format!("{here}/keys"),
             format!("{here}/keys/{of_ada}/revoke"),
         ];

@@ -42,11 +42,11 @@ fn every_page_loads(backend: Backend) {
         let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
         let sellers = world.call("GET", "/admin/sellers", OPERATOR_KEY, json!(null)).await;
         let seller = format!("/console/operator/sellers/{}", sellers["items"][0]["id"].as_str().unwrap());
-        for path in ["/console/operator", "/console/operator/stores?by=0s", "/console/operator/sellers", &seller] {
-            let (status, text) = world.page(&cookie, path).await;
-            assert_eq!(status, 200, "{path}: {text}");
-            assert_nothing_inline(path, &text);
-            assert!(path.ends_with("operator") || text.contains("Harbour Goods"));
+        for visit in operator_visits(&seller) {
+            let (status, text) = world.page(&cookie, &visit.path).await;
+            assert_eq!(status, 200, "{}: {text}", visit.path);
+            assert_nothing_inline(&visit.path, &text);
+            assert!(visit.name == "seller-new" || text.contains("Harbour Goods"), "{}", visit.path);
         }
         unhelpful.stop().await;
     });
@@ -65,6 +65,19 @@ fn assert_nothing_inline(path: &str, text: &str) {
         assert!(!tag.starts_with("script") || tag.contains(" src=\"/console/assets/"), "{path}: <{tag}>");
         assert!(!tag.contains(" src=\"http") && !tag.contains(" href=\"http"), "{path}: <{tag}>");
     }
+}
+
+/// The operator's pages but for the first; `seller` is the page of one.
+fn operator_visits(seller: &str) -> Vec<Visit> {
+    let of_seller = [("seller", ""), ("seller-edit", "/edit"), ("seller-limits", "/limits"), ("seller-suspend", "/suspend")];
+    let mut visits = vec![
+        page("behind", "/console/operator/stores?by=0s"),
+        page("sellers", "/console/operator/sellers"),
+        page("seller-new", "/console/operator/sellers/new"),
+        page("changes", "/console/operator/changes"),
+    ];
+    visits.extend(of_seller.map(|(name, end)| page(name, format!("{seller}{end}"))));
+    visits
 }
 
 struct Tour {
@@ -201,11 +214,12 @@ async fn every_page_fits_its_screen_and_is_accessible() {
     let sellers: Value = world.call("GET", "/admin/sellers", OPERATOR_KEY, json!(null)).await;
     let busy = sellers["items"].as_array().unwrap().iter().find(|seller| seller["name"] == "Harbour Goods").unwrap();
     let seller = format!("/console/operator/sellers/{}", busy["id"].as_str().unwrap());
-    tour.visit(
-        &world,
-        &[page("behind", "/console/operator/stores?by=0s"), page("sellers", "/console/operator/sellers"), page("seller", seller)],
-    )
-    .await;
+    tour.visit(&world, &operator_visits(&seller)).await;
+    tour.browser.go(&format!("{}/console/operator/sellers/new", world.base)).await;
+    tour.browser.fill("#name", "Lighthouse Supplies").await;
+    tour.browser.press("Add seller").await;
+    tour.browser.says("Lighthouse Supplies is added").await;
+    tour.inspect("seller-key").await;
     if tour.screenshots.is_some() {
         // Wait until the plots have a few points.
         tokio::time::sleep(Duration::from_secs(45)).await;

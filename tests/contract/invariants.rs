@@ -9,9 +9,13 @@ use stocktide::db::Db;
 use stocktide::db::apps::{append_operator_audit, operator_audit};
 use stocktide::db::fleet::{PRUNE_STEP, Retention, prune};
 use stocktide::db::ledger::EventResult;
+use stocktide::db::own_retention::prune_shorter;
 use stocktide::db::runs::{RunFilter, RunState};
 use stocktide::domain::push::PushState;
+use stocktide::domain::seller_limits::LimitsChange;
 use stocktide::domain::stock::EventKind::{self, Adjustment, Count, Purchase, Return, Sale};
+use stocktide::service::Operator;
+use stocktide::service::sellers::change_limits;
 use stocktide::simulator::Faults;
 
 const SKUS: [&str; 3] = ["A", "B", "C"];
@@ -327,10 +331,38 @@ fn rows_older_than_their_retention_are_pruned_automatically() {
         let (db, now) = (world.service().db, world.now());
         db.write(move |conn| append_operator_audit(conn, ("app.removed", "shopify"), None, None, now)).await.unwrap();
         let entries = async || db.read(|conn| operator_audit(conn, None, 10)).await.unwrap().len();
-        assert_eq!(entries().await, 1);
+        assert_eq!(entries().await, 2, "that one, and that the seller was created");
         world.sleep(minutes(3)).await;
         assert_eq!((seller.pushes().await, entries().await), (vec![], 0));
         let again = seller.record(vec![event]).await;
         assert!(matches!(again[..], [EventResult::Duplicate { .. }]), "events are kept for longer");
+    });
+}
+
+#[test]
+fn a_seller_may_keep_its_records_for_a_shorter_time_than_all_others() {
+    story(async |world| {
+        let (ada, ben) = (world.seller(incremental).await, world.seller(incremental).await);
+        for seller in [&ada, &ben] {
+            seller.shop("corner", &["A"]).await;
+            let paused = seller.shop("paused", &["A"]).await;
+            seller.pauses(&paused).await;
+            seller.purchase("A", 5).await;
+        }
+        world.a_moment().await;
+        let service = world.service();
+        let change = LimitsChange { records_kept_days: Some(Some(1)), ..LimitsChange::default() };
+        change_limits(&service, Operator, ada.id, &service.common_limits(1), change).await.unwrap();
+        let now = world.now();
+        let after = async |hours: u64| {
+            let at = now + Duration::from_secs(3600 * hours);
+            let step = service.db.write(move |conn| prune_shorter(conn, None, at)).await.unwrap();
+            assert_eq!(step.next, None, "all sellers were looked at");
+            step.pruned
+        };
+        assert_eq!(after(23).await, 0);
+        assert!(after(25).await > 1, "a push and the audit log");
+        assert_eq!(ada.lines().await, [increase(5, PushState::Held)], "what has not ended is kept");
+        assert_eq!((ben.pushes().await.len(), ada.available("A").await), (2, 5));
     });
 }

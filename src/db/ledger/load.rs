@@ -117,27 +117,30 @@ fn raised(requests: &[RecordRequest], found: &Found) -> BTreeMap<SellerId, BTree
 /// leases, locks these as well and returns their epochs.
 fn sellers(conn: &mut Conn, (setups, taken): (&mut Setups, &Taken), wanted: &BTreeMap<SellerId, Wanted>) -> Result<(Found, Epochs)> {
     let query = sellers::table
-        .select((sellers::id, sellers::sku_count, sellers::setup_version))
+        .select((sellers::id, sellers::sku_count, sellers::max_skus, sellers::setup_version))
         .filter(among_ids(sellers::id, keys(wanted)))
         .filter(sellers::deleted_at.is_null())
         .order(sellers::id);
     let by_lease: BTreeMap<SellerId, bool> = wanted.keys().map(|seller| (*seller, taken.needs_lease(*seller))).collect();
-    type Row = (Vec<u8>, i64, i64);
-    let plain = |(id, sku_count, setup_version): Row| LockedSeller { id, sku_count, setup_version, epoch: None };
+    type Row = (Vec<u8>, i64, Option<i64>, i64);
+    let plain = |(id, sku_count, max_skus, setup_version): Row| LockedSeller { id, sku_count, max_skus, setup_version, epoch: None };
     let rows: Vec<LockedSeller> = match &mut conn.backend {
         Backend::Sqlite(c) => query.load::<Row>(c)?.into_iter().map(plain).collect(),
         Backend::Postgres(c) if by_lease.values().any(|by_lease| *by_lease) => lock_sellers(c, &by_lease)?,
         Backend::Postgres(c) => query.for_update().load::<Row>(c)?.into_iter().map(plain).collect(),
     };
     let (mut counts, mut versions, mut epochs) = (BTreeMap::new(), BTreeMap::new(), Epochs::new());
-    for LockedSeller { id, sku_count, setup_version, epoch } in rows {
+    for LockedSeller { id, sku_count, max_skus, setup_version, epoch } in rows {
         let seller = id_of(&id, SellerId::from_bytes, "sellers.id")?;
-        counts.insert(seller, sku_count);
+        counts.insert(seller, (sku_count, max_skus));
         versions.insert(seller, setup_version);
         epochs.extend(epoch.map(|epoch| (seller, epoch)));
     }
     let setups = setups.of(conn, &versions)?;
-    let facts = |(seller, setup)| Some((seller, Facts::new(setup, *counts.get(&seller)?)));
+    let facts = |(seller, setup)| {
+        let (sku_count, max_skus) = *counts.get(&seller)?;
+        Some((seller, Facts { max_skus, ..Facts::new(setup, sku_count) }))
+    };
     Ok((Found(setups.into_iter().filter_map(facts).collect()), epochs))
 }
 

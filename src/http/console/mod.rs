@@ -31,6 +31,7 @@ mod records;
 mod sales_channel;
 mod sampling;
 mod seller_keys;
+mod seller_limits;
 mod seller_page;
 mod sellers;
 pub(super) mod session;
@@ -124,6 +125,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/operator/sellers/{id}/edit", post().to(sellers::edit))
         .route("/operator/sellers/{id}/suspend", get().to(sellers::suspend_page))
         .route("/operator/sellers/{id}/suspend", post().to(sellers::suspend))
+        .route("/operator/sellers/{id}/limits", get().to(seller_limits::page))
+        .route("/operator/sellers/{id}/limits", post().to(seller_limits::save))
         .route("/operator/sellers/{id}/keys", post().to(seller_keys::add))
         .route("/operator/sellers/{id}/keys/{key}/revoke", get().to(seller_keys::revoke_page))
         .route("/operator/sellers/{id}/keys/{key}/revoke", post().to(seller_keys::revoke))

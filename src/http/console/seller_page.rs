@@ -7,6 +7,7 @@ use super::show::{self, Badge, Stamp, units};
 use crate::db::sellers::{self, ApiKey, Seller};
 use crate::domain::SellerId;
 use crate::domain::limits::MAX_STORES;
+use crate::domain::seller_limits::{Allowed, CommonLimits, SellerLimits};
 use crate::http::state::State;
 use crate::service::sellers::NewKey;
 use actix_web::web::Path;
@@ -64,6 +65,32 @@ impl<'a> KeyPage<'a> {
     }
 }
 
+/// One limit on the seller's page.
+struct LimitRow {
+    name: &'static str,
+    value: String,
+    /// The operator has set it for this seller.
+    own: bool,
+}
+
+/// "30", "0.5".
+pub(super) fn days(number: f64) -> String {
+    let text = format!("{number:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The limits that hold for a seller.
+fn limits_of(own: &SellerLimits, common: &CommonLimits) -> Vec<LimitRow> {
+    let Allowed { events_per_second, skus, stores, records_kept_days } = own.over(common);
+    let row = |name, value, own: Option<i64>| LimitRow { name, value, own: own.is_some() };
+    vec![
+        row("Stock events per second", units(events_per_second), own.events_per_second),
+        row("SKUs", units(skus), own.skus),
+        row("Stores", units(stores), own.stores),
+        row("Records are kept for", format!("{} days", days(records_kept_days)), own.records_kept_days),
+    ]
+}
+
 #[derive(Template)]
 #[template(path = "seller.html")]
 struct SellerPage<'a> {
@@ -77,6 +104,7 @@ struct SellerPage<'a> {
     created: Stamp,
     skus: String,
     stores: Vec<StoreRow>,
+    limits: Vec<LimitRow>,
     keys: Vec<KeyRow>,
     key_name: Field,
     errors: Vec<String>,
@@ -105,6 +133,7 @@ pub(super) async fn show(visit: &OperatorVisit, state: &State, id: SellerId, key
         id: seller.id.to_string(),
         name: seller.name,
         stores: stores.iter().map(|store| figures.row(frame, store)).collect(),
+        limits: limits_of(&seller.limits, &state.common_limits()),
         keys: keys.into_iter().map(|key| KeyRow::new(frame, key)).collect(),
         key_name: Field::new("name", "Name of the new key", "text")
             .value(key_name)

@@ -152,7 +152,7 @@ pub(super) async fn sign_in(state: &State, key: &SecretString) -> Result<Option<
             Ok(owner) if owner.revoked => return Ok(None),
             Ok(owner) if owner.suspended => return Err(ApiError::suspended()),
             Ok(owner) => {
-                state.quota.check(owner.seller)?;
+                state.quota.check(owner.seller, owner.events_per_second)?;
                 SessionOf::Seller { seller: owner.seller, key: owner.key }
             }
             Err(crate::db::Error::NotFound) => return Ok(None),
@@ -194,7 +194,7 @@ pub(in crate::http) async fn caller_by_cookie(state: &State, request: &HttpReque
     match find(state, request).await? {
         Some((_, Session::Seller { seller, .. })) if seller.suspended => Err(ApiError::suspended()),
         Some((token, Session::Seller { seller, key, .. })) => {
-            state.quota.check(seller.id)?;
+            state.quota.check(seller.id, seller.limits.events_per_second)?;
             Ok((Caller::by_key(state.db.seller(seller.id), key), Right::Session(token_digest(&token))))
         }
         _ => Err(ApiError::unauthorized("Send the header Authorization: Bearer <key>, or sign in at /console.")),
@@ -224,7 +224,7 @@ async fn seller_visit(request: HttpRequest) -> Result<SellerVisit, Refusal> {
         Some((_, Session::Seller { seller, .. })) if seller.suspended => Err(ApiError::suspended().into()),
         Some((token, Session::Seller { seller, key, zone })) => {
             request.extensions_mut().insert(Right::Session(token_digest(&token)));
-            state.quota.check(seller.id)?;
+            state.quota.check(seller.id, seller.limits.events_per_second)?;
             request.extensions_mut().insert(Owner::Seller(seller.id));
             let frame = Frame::new(&request, state.clock.now(), seller.name, csrf_token(&token), zone, false);
             Ok(SellerVisit { caller: Caller::by_key(state.db.seller(seller.id), key), frame, session: token_digest(&token) })

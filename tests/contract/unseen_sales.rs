@@ -148,7 +148,7 @@ fn nothing_is_left_out_where_it_is_switched_off_where_no_sale_has_named_the_stor
         }
         overwritten(&seller, world).await;
         let shops = [&switched_off, &unreadable, &never_named];
-        shops.map(|shop| world.sells(shop, "A", 2));
+        shops.iter().for_each(|shop| world.sells(shop, "A", 2));
         overwritten(&seller, world).await;
         assert_eq!(shops.map(|shop| world.shown(shop, "A")), [12, 12, 12]);
         assert!(seller.pushes().await.iter().all(|push| push.unseen.is_none()));

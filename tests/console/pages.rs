@@ -74,7 +74,7 @@ fn operator_visits(seller: &str) -> Vec<Visit> {
         page("behind", "/console/operator/stores?by=0s"),
         page("sellers", "/console/operator/sellers"),
         page("seller-new", "/console/operator/sellers/new"),
-        page("changes", "/console/operator/changes"),
+        page("operator-changes", "/console/operator/changes"),
     ];
     visits.extend(of_seller.map(|(name, end)| page(name, format!("{seller}{end}"))));
     visits

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 crate::on_both_backends![
-    the_operator_adds_renames_moves_suspends_and_takes_up_sellers_by_forms,
+    the_operator_adds_renames_moves_suspends_and_reinstates_sellers_by_forms,
     keys_are_made_and_revoked_by_forms_and_shown_once,
     limits_are_set_and_taken_away_by_a_form,
     forms_of_the_operator_refuse_what_is_wrong_and_whoever_is_not_the_operator,
@@ -75,7 +75,7 @@ fn in_runtime<F: Future<Output = ()>>(test: F) {
     actix_web::rt::System::new().block_on(test);
 }
 
-fn the_operator_adds_renames_moves_suspends_and_takes_up_sellers_by_forms(backend: Backend) {
+fn the_operator_adds_renames_moves_suspends_and_reinstates_sellers_by_forms(backend: Backend) {
     in_runtime(async {
         let desk = Desk::open(backend).await;
         let (id, key) = desk.add("Ada's shop", "Asia/Taipei").await;
@@ -98,7 +98,7 @@ fn the_operator_adds_renames_moves_suspends_and_takes_up_sellers_by_forms(backen
         assert!(desk.page(&format!("{here}/suspend")).await.contains("Suspend Ada?"));
         assert_eq!(desk.send(&format!("{here}/suspend"), &[("suspended", "on")]).await.0, 303);
         assert_eq!(desk.status(&key).await, 403);
-        assert!(desk.page(&here).await.contains("Take up again"));
+        assert!(desk.page(&here).await.contains("Reinstate"));
         assert_eq!(desk.send(&format!("{here}/suspend"), &[("suspended", "off")]).await.0, 303);
         assert_eq!(desk.status(&key).await, 200);
 

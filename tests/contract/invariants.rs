@@ -349,7 +349,8 @@ fn a_seller_may_keep_its_records_for_a_shorter_time_than_all_others() {
             seller.pauses(&paused).await;
             seller.purchase("A", 5).await;
         }
-        world.a_moment().await;
+        world.sleep(minutes(5)).await;
+        assert!(ada.lines().await.contains(&increase(5, PushState::Confirmed)));
         let service = world.service();
         let change = LimitsChange { records_kept_days: Some(Some(1)), ..LimitsChange::default() };
         change_limits(&service, Operator, ada.id, &service.common_limits(1), change).await.unwrap();

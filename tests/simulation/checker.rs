@@ -47,8 +47,9 @@ struct ListingState {
     present: BTreeMap<String, i64>,
     /// Those of them after which a read showed the earlier quantity, because as many units were sold.
     hidden: BTreeSet<String>,
-    /// The overwrites in flight when the listing was read last, with what it showed.
-    read_back: BTreeMap<String, i64>,
+    /// The overwrites in flight when the listing was read last, with what it showed, and with what it would have shown without the
+    /// store's own sales since the read before.
+    read_back: BTreeMap<String, [i64; 2]>,
     /// Rejected increases that no overwrite contains yet: a seller can have them sent again.
     rejected: BTreeMap<String, i64>,
     /// Those of them that were given up and have to be healed, unless the seller switches auto-sync off or the overwrite
@@ -322,9 +323,10 @@ impl Checker<'_> {
         }
         let is_new = push.state == State::Confirmed && was != Some(State::Confirmed);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
-        // An overwrite whose answer was lost need not have been applied if a read has shown its number. Where something else
-        // was applied late, a read may show by chance what an increase would show.
-        let is_read_back = push.overwrite && push.quantity.is_some() && listed.read_back.get(&push.id).copied() == push.quantity;
+        // An overwrite whose answer was lost need not have been applied if a read has shown its number, or what sales have left of
+        // it: it was there before. Where something else was applied late, a read may show by chance what an increase would show.
+        let is_its_number = |quantity| listed.read_back.get(&push.id).is_some_and(|read| read.contains(&quantity));
+        let is_read_back = push.overwrite && push.quantity.is_some_and(is_its_number);
         if is_new && !self.applied.contains(&push.id) && !is_read_back && listed.wrong.is_none() {
             return fail("confirmed, but never applied", format!("{push:?}"));
         }
@@ -478,11 +480,11 @@ impl Checker<'_> {
                 let found = items.into_iter().zip(totals).zip(shown);
                 for ((external_id, (sold, changed)), shown) in found.filter_map(|(item, shown)| Some((item, shown?))) {
                     self.listing_of_item(&store, &external_id).for_each(|listed| {
-                        listed.unreported_sales = 0;
+                        let unsold = shown + std::mem::take(&mut listed.unreported_sales);
                         let unseen = |p: &&Push| is_in_flight(p.state) && p.base == Some(shown) && listed.present.contains_key(&p.id);
                         listed.hidden.extend(listed.active.values().filter(unseen).map(|p| p.id.clone()));
                         let overwritten = listed.active.values().filter(|p| p.overwrite && is_in_flight(p.state));
-                        listed.read_back = overwritten.map(|p| (p.id.clone(), shown)).collect();
+                        listed.read_back = overwritten.map(|p| (p.id.clone(), [shown, unsold])).collect();
                     });
                     self.last_read.insert((store.clone(), external_id), LastRead { shown, sold, changed });
                 }

@@ -33,7 +33,7 @@ pub(super) async fn revoke_page(visit: OperatorVisit, state: State, path: Path<(
         seller: seller.name,
         consequences: &[
             "Whatever uses this key is refused from now on, and everybody who has signed in with it is signed out.",
-            "This cannot be undone. Make a new key first if something still needs one.",
+            "This cannot be undone. Create another key first if something still needs one.",
         ],
         field: ("revoke", "on"),
         action: format!("{}/keys/{key}/revoke", address_of(id)),

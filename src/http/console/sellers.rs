@@ -1,4 +1,4 @@
-//! The operator's list of sellers; adds, renames, moves, suspends sellers and takes them up again.
+//! The operator's list of sellers; adds, renames, moves, suspends and reinstates sellers.
 use super::field::Field;
 use super::form::Posted;
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
@@ -155,7 +155,7 @@ pub(super) async fn suspend_page(visit: OperatorVisit, state: State, id: Path<Se
         seller: seller.name,
         consequences: &[
             "Its requests are refused, its keys no longer sign in, and nothing more is sent to its stores.",
-            "Nothing is lost: pending updates are sent once you take it up again. What its stores sell meanwhile is not counted.",
+            "Nothing is lost: pending updates are sent once you reinstate it. What its stores sell meanwhile is not counted.",
         ],
         field: ("suspended", "on"),
         action: format!("{}/suspend", address_of(id)),
@@ -164,7 +164,7 @@ pub(super) async fn suspend_page(visit: OperatorVisit, state: State, id: Path<Se
     })
 }
 
-/// Suspends a seller or takes it up again.
+/// Suspends a seller or reinstates it.
 pub(super) async fn suspend(posted: Posted<OperatorVisit>, state: State, id: Path<SellerId>) -> PageAnswer {
     let id = id.into_inner();
     let suspended = posted.fields.text("suspended") == "on";

@@ -47,8 +47,10 @@ struct ListingState {
     present: BTreeMap<String, i64>,
     /// Those of them after which a read showed the earlier quantity, because as many units were sold.
     hidden: BTreeSet<String>,
-    /// The overwrites in flight when the listing was read last, with what it showed, and with what it would have shown without the
-    /// store's own sales since the read before.
+    /// The store's own sales since the platform last applied anything.
+    sold_since_applied: i64,
+    /// The overwrites in flight when the listing was read last, with what it showed, and with what it would have shown without those
+    /// sales.
     read_back: BTreeMap<String, [i64; 2]>,
     /// Rejected increases that no overwrite contains yet: a seller can have them sent again.
     rejected: BTreeMap<String, i64>,
@@ -480,7 +482,8 @@ impl Checker<'_> {
                 let found = items.into_iter().zip(totals).zip(shown);
                 for ((external_id, (sold, changed)), shown) in found.filter_map(|(item, shown)| Some((item, shown?))) {
                     self.listing_of_item(&store, &external_id).for_each(|listed| {
-                        let unsold = shown + std::mem::take(&mut listed.unreported_sales);
+                        listed.unreported_sales = 0;
+                        let unsold = shown + listed.sold_since_applied;
                         let unseen = |p: &&Push| is_in_flight(p.state) && p.base == Some(shown) && listed.present.contains_key(&p.id);
                         listed.hidden.extend(listed.active.values().filter(unseen).map(|p| p.id.clone()));
                         let overwritten = listed.active.values().filter(|p| p.overwrite && is_in_flight(p.state));
@@ -494,6 +497,7 @@ impl Checker<'_> {
                 self.totals.entry((store.clone(), external_id.clone())).or_default().sold += quantity;
                 self.listing_of_item(&store, &external_id).for_each(|listed| {
                     listed.unreported_sales += quantity;
+                    listed.sold_since_applied += quantity;
                     if let Some(wrong) = listed.wrong.as_mut().filter(|wrong| !wrong.reported) {
                         wrong.sold += quantity;
                     }
@@ -599,6 +603,7 @@ impl Checker<'_> {
         let unresolved = matches!(now.state, State::Superseded | State::Cancelled | State::Rejected);
         let believed = self.sellers.values().find_map(|seller| seller.listings.get(&push.listing)?.shown);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
+        listed.sold_since_applied = 0;
         let healing = now.state == State::Superseded && listed.active.values().any(|p| p.overwrite && !is_in_flight(p.state));
         if push.overwrite {
             if current {

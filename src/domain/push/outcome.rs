@@ -127,9 +127,9 @@ impl Push {
                 PushKind::Increase => self.not_applied(CACHED, Some(ASK_AGAIN_AFTER), ctx),
             };
         }
-        // A number between what was shown before and what this should leave: it was applied, and something was sold since, unless
-        // an earlier request that arrived late explains that very number.
-        let lies_between = |before: i64, after: i64| before < shown && shown < after && !account.was_left_late(shown, ctx.now);
+        // A number between what was shown before and what this should leave: it was applied, and something was sold since. It says
+        // nothing while an earlier request may have arrived late, since something may have been sold after that, too.
+        let lies_between = |before: i64, after: i64| before < shown && shown < after && !account.is_in_doubt(ctx.now);
         if self.kind == PushKind::Overwrite {
             let sold_since = account.shown.zip(self.quantity).is_some_and(|(before, sent)| lies_between(before, sent));
             if self.quantity == Some(shown) || sold_since {

@@ -362,7 +362,8 @@ fn a_seller_may_keep_its_records_for_a_shorter_time_than_all_others() {
             step.pruned
         };
         assert_eq!(after(23).await, 0);
-        assert!(after(25).await > 1, "a push and the audit log");
+        // Ids do not go back within a process, and another story may be months ahead.
+        assert!(after(24 * 1000).await > 1, "a push and the audit log");
         assert_eq!(ada.lines().await, [increase(5, PushState::Held)], "what has not ended is kept");
         assert_eq!((ben.pushes().await.len(), ada.available("A").await), (2, 5));
     });

@@ -95,6 +95,18 @@ pub fn append_operator_audit(
     Ok(())
 }
 
+/// Whether the same was written down since then.
+pub fn is_in_operator_audit(conn: &mut Conn, (action, subject): (&str, &str), after: &Value, since: Timestamp) -> Result<bool> {
+    let same = operator_audit::table
+        .select(operator_audit::id)
+        .filter(operator_audit::at.gt(since))
+        .filter(operator_audit::action.eq(action))
+        .filter(operator_audit::subject.eq(subject))
+        .filter(operator_audit::after.eq(after.to_string()));
+    let found: Option<Vec<u8>> = on!(conn, c => same.first(c).optional())?;
+    Ok(found.is_some())
+}
+
 /// The entries older than `after`, newest first.
 pub fn operator_audit(conn: &mut Conn, after: Option<Uuid>, limit: i64) -> Result<Vec<OperatorEntry>> {
     let after = after.unwrap_or(Uuid::max()).as_bytes().to_vec();

@@ -5,7 +5,7 @@ use super::client_address::address;
 use super::error::ApiError;
 use super::state::{Answer, State};
 use crate::platforms::notice::{PlatformCall, Unheard};
-use crate::service::hooks::{self, Concerned, NotHeard};
+use crate::service::hooks::{self, NotHeard};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) async fn hear(request: HttpRequest, state: State, platform: Path<Stri
     let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
     let call = PlatformCall { url: &url, header: &header, body: &content.bytes };
     match hooks::hear(&state.service, &platform, call).await {
-        Ok(Concerned(stores)) => {
+        Ok(stores) => {
             state.platform_calls.failed.succeeded(address);
             let service = state.service.clone();
             actix_web::rt::spawn(async move {

@@ -3,7 +3,7 @@ use super::apps::opened;
 use super::checks::{answer_of, connect};
 use super::connection::{Stale, Unanswered, connection, seal};
 use super::context::{Caller, Service, audited};
-use crate::db::apps::{app, append_operator_audit};
+use crate::db::apps::{app, append_operator_audit, is_in_operator_audit};
 use crate::db::fleet::stores_of_shop;
 use crate::db::grants::Grant;
 use crate::db::{self, Tenant};
@@ -14,11 +14,14 @@ use crate::platforms::notice::{About, Notice, PlatformCall, Unheard};
 use crate::platforms::sign::{EXPIRES_AT, REFRESH_ENDS_AT};
 use crate::platforms::{identity, notices_of};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 /// What the audit logs call the one who acts.
 const PLATFORM: &str = "platform";
 /// The credentials that end with the grant. What the operator's app and the seller have entered stays.
 const OF_THE_GRANT: [&str; 5] = ["access_token", "refresh_token", "auth_code", EXPIRES_AT, REFRESH_ENDS_AT];
+/// A privacy request is noted once in this time, however often it is made or sent again.
+const NOTED_ONCE_IN: Duration = Duration::from_secs(24 * 3600);
 /// What is wrong with such a store.
 const APP_REMOVED: &str = "The app was removed from the shop.";
 
@@ -36,30 +39,33 @@ pub enum NotHeard {
     Rows(#[from] db::Error),
 }
 
-/// The stores that a call is about.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Concerned(pub Vec<(SellerId, StoreId)>);
-
 /// Hears a call: notes a privacy request for the operator, and returns the stores whose app is said to be removed.
 ///
 /// # Errors
 /// See [`NotHeard`].
-pub async fn hear(service: &Service, platform: &str, call: PlatformCall<'_>) -> Result<Concerned, NotHeard> {
+pub async fn hear(service: &Service, platform: &str, call: PlatformCall<'_>) -> Result<Vec<(SellerId, StoreId)>, NotHeard> {
     let listener = notices_of(platform).ok_or(NotHeard::NoApp)?;
     let (name, now) = (platform.to_owned(), service.now());
     let row = service.db.read(move |conn| app(conn, &name)).await?.ok_or(NotHeard::NoApp)?;
     let opened = opened(&row, &service.sealer)?;
     let Notice { shop, about } = listener.notice(&opened, call).map_err(NotHeard::Unheard)?;
     match about {
-        About::Other => Ok(Concerned::default()),
+        About::Other => Ok(Vec::new()),
         About::Privacy(request) => {
             let (subject, after) = (platform.to_owned(), json!({ "request": request, "shop": shop }));
-            service.db.write(move |conn| append_operator_audit(conn, ("privacy.requested", &subject), None, Some(&after), now)).await?;
-            Ok(Concerned::default())
+            let note = move |conn: &mut db::Conn| {
+                let what = ("privacy.requested", subject.as_str());
+                match is_in_operator_audit(conn, what, &after, now - NOTED_ONCE_IN)? {
+                    true => Ok(()),
+                    false => append_operator_audit(conn, what, None, Some(&after), now),
+                }
+            };
+            service.db.write(note).await?;
+            Ok(Vec::new())
         }
         About::AppRemoved => {
-            let Some(identity) = identity_of(platform, shop) else { return Ok(Concerned::default()) };
-            Ok(Concerned(service.db.read(move |conn| stores_of_shop(conn, &identity, &row.client_id)).await?))
+            let Some(identity) = identity_of(platform, shop) else { return Ok(Vec::new()) };
+            Ok(service.db.read(move |conn| stores_of_shop(conn, &identity, &row.client_id)).await?)
         }
     }
 }

@@ -106,11 +106,13 @@ fn privacy_requests_are_answered_and_noted_for_the_operator(backend: Backend) {
     let secret = platform.with(|shopify| shopify.secret.clone());
     let request = json!({ "shop_domain": "acme.myshopify.com", "customer": { "email": "eve@example.com" } });
     for topic in ["customers/data_request", "customers/redact", "shop/redact"] {
-        assert_eq!(shopify_says(&api, topic, &request, &secret).status, 200);
+        for _ in 0..3 {
+            assert_eq!(shopify_says(&api, topic, &request, &secret).status, 200);
+        }
     }
     let noted = api.operator().get("/admin/audit").is(200);
     let noted: Vec<&Value> = noted["items"].as_array().unwrap().iter().filter(|entry| entry["action"] == "privacy.requested").collect();
-    assert_eq!(noted.len(), 3);
+    assert_eq!(noted.len(), 3, "once each, however often they are sent");
     assert_eq!(noted[0]["after"], json!({ "request": "shop/redact", "shop": { "shop": "acme" } }));
     assert!(!format!("{noted:?}").contains("eve@example.com"), "nothing about a customer is kept");
 }

@@ -1,7 +1,8 @@
 //! Shopee's push mechanism.
 //!
-//! Sources (checked November 2026): open.shopee.com, "Push mechanism"; its list of push types, by which 2 is a shop that has
-//! withdrawn its authorization.
+//! Sources (November 2026): an SDK's documentation, which repeats the list of push types, by which 2 is a shop that has withdrawn
+//! its authorization, and a developer's description of the signature. The platform's own pages could not be read, and no source
+//! shows where such a push names its shop: it is looked for at the top and in `data`.
 //!
 //! - `Authorization` is the HMAC-SHA256, in hexadecimal digits, of the address that was called, `|` and the raw body, under the
 //!   partner key.

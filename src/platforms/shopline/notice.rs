@@ -6,7 +6,7 @@
 //! - `X-Shopline-Hmac-Sha256` is the HMAC-SHA256 of the raw body under the app's secret. The documentation's example is base64; no
 //!   source says so in words, so hexadecimal digits, as in the platform's other signatures, are accepted as well.
 //! - It does not cover the other headers, so the shop is taken from the body: `handle` where an app is installed or removed,
-//!   `store_domain` in the privacy requests.
+//!   `shop_domain` or `store_domain` in the privacy requests.
 use super::super::authorize::{App, texts};
 use super::super::notice::{About, Notice, Notices, PlatformCall, Unheard, check_signature, object};
 use super::super::sign::hmac_sha256;
@@ -28,10 +28,10 @@ impl Notices for ShoplineNotices {
         let text = |name: &str| body.get(name).and_then(|value| value.as_str());
         let about = match topic.as_str() {
             "apps/installed_uninstalled" if text("operate").is_some_and(|what| what.eq_ignore_ascii_case("uninstall")) => About::AppRemoved,
-            "merchants/redact" | "customers/redact" | "customers/data_request" => About::Privacy(topic),
+            "merchants/redact" | "customers/redact" => About::Privacy(topic),
             _ => About::Other,
         };
-        let handle = text("handle").or_else(|| text("store_domain")?.strip_suffix(".myshopline.com"));
+        let handle = text("handle").or_else(|| text("store_domain").or_else(|| text("shop_domain"))?.strip_suffix(".myshopline.com"));
         match handle {
             Some(handle) => Ok(Notice { shop: texts(&[("handle", handle)]), about }),
             None if about == About::Other => Ok(Notice { shop: texts(&[]), about }),
@@ -51,6 +51,9 @@ mod tests {
     const REDACT: (&str, &str) =
         (r#"{"store_domain":"acme.myshopline.com","store_id":"1"}"#, "2UUTEuNS1NUpP2gPeSxTnLj8C1qHlTdwpZMTYZquKnw=");
 
+    const CUSTOMER: (&str, &str) =
+        (r#"{"shop_domain":"acme.myshopline.com","shop_id":"1"}"#, "GS71LThK/3FnLxdY6g5QAMt11d0recbI7j/RcmwnJiQ=");
+
     #[test]
     fn a_removed_app_and_privacy_requests_are_heard_with_their_shop() {
         let said = |topic: &str, (body, signature): (&str, &str)| {
@@ -62,6 +65,7 @@ mod tests {
         assert_eq!(said("apps/installed_uninstalled", (REMOVED.0, &hexadecimal)), of_acme(About::AppRemoved));
         assert_eq!(said("apps/installed_uninstalled", INSTALLED), of_acme(About::Other));
         assert_eq!(said("merchants/redact", REDACT), of_acme(About::Privacy("merchants/redact".to_owned())));
+        assert_eq!(said("customers/redact", CUSTOMER), of_acme(About::Privacy("customers/redact".to_owned())));
         assert_eq!(said("merchants/redact", (REDACT.0, REMOVED.1)), Err(Unheard::Forged));
     }
 }

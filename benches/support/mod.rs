@@ -65,15 +65,7 @@ pub fn sku(n: usize) -> Sku {
 /// Creates a seller with incremental sync turned on, whose stores each list all SKUs.
 pub async fn seller(db: &Db, stores: usize, skus: usize, now: Timestamp) -> (SellerId, Vec<StoreId>) {
     let id = SellerId::new(now);
-    let row = Seller {
-        id,
-        name: "Ada".to_owned(),
-        timezone: chrono_tz::UTC,
-        suspended: false,
-        sku_count: 0,
-        created_at: now,
-        limits: stocktide::domain::seller_limits::SellerLimits::default(),
-    };
+    let row = Seller::new(id, "Ada", chrono_tz::UTC, now);
     db.write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
     let listings: Vec<NewListing> =
         (0..skus).map(|n| NewListing { sku: sku(n), external_id: format!("variant-{n}"), extra: None, pass: None }).collect();

@@ -34,6 +34,14 @@ pub struct Seller {
     pub limits: SellerLimits,
 }
 
+impl Seller {
+    /// A new seller, without SKUs and with the limits of all.
+    pub fn new(id: SellerId, name: impl Into<String>, timezone: chrono_tz::Tz, now: Timestamp) -> Self {
+        let limits = SellerLimits::default();
+        Self { id, name: name.into(), timezone, suspended: false, sku_count: 0, created_at: now, limits }
+    }
+}
+
 /// An API key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {

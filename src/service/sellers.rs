@@ -93,8 +93,7 @@ pub async fn create(service: &Service, _: Operator, new: EnteredSeller) -> Resul
     let now = service.now();
     let timezone = new.check()?.unwrap_or(chrono_tz::UTC);
     let name = new.name.ok_or_else(|| Error::field("/name", "is required"))?;
-    let seller =
-        Seller { id: SellerId::new(now), name, timezone, suspended: false, sku_count: 0, created_at: now, limits: SellerLimits::default() };
+    let seller = Seller::new(SellerId::new(now), name, timezone, now);
     let key = NewKey::random(now)?;
     let (row, key_id, hash) = (seller.clone(), key.id, key_hash(key.secret.expose_secret()));
     let create = move |conn: &mut Conn| {

@@ -130,15 +130,7 @@ impl World {
         let sealer = sealer();
 
         let (seller, store, now) = (SellerId::new(clock.now()), StoreId::new(clock.now()), clock.now());
-        let row = Seller {
-            id: seller,
-            name: "Ada".into(),
-            timezone: chrono_tz::UTC,
-            suspended: false,
-            sku_count: 0,
-            created_at: now,
-            limits: stocktide::domain::seller_limits::SellerLimits::default(),
-        };
+        let row = Seller::new(seller, "Ada", chrono_tz::UTC, now);
         all.write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
         let row = Store {
             id: store,

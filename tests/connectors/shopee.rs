@@ -72,15 +72,7 @@ impl World {
         let handle = Handle::start(Arc::new(deps), 0);
         let now = clock.now();
         let (id, store) = (SellerId::new(now), StoreId::new(now));
-        let row = Seller {
-            id,
-            name: "Ada".into(),
-            timezone: chrono_tz::UTC,
-            suspended: false,
-            sku_count: 0,
-            created_at: now,
-            limits: stocktide::domain::seller_limits::SellerLimits::default(),
-        };
+        let row = Seller::new(id, "Ada", chrono_tz::UTC, now);
         db.write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
         let world = Self { clock, platform, seller: db.seller(id), db, store, handle, sealer, events: Cell::new(0), _dir: dir };
         let tokens = world.open_shop(access_lives_s);

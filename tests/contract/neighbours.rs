@@ -6,7 +6,6 @@ use std::time::Duration;
 use stocktide::db::ledger::{EventResult, NewEvent, RecordRequest};
 use stocktide::db::sellers::{Seller, create_seller, seller};
 use stocktide::db::{self, Db, Error, removal};
-use stocktide::domain::seller_limits::SellerLimits;
 use stocktide::domain::stock::{EventKind, StockEvent};
 use stocktide::domain::{EventId, KeyId, SellerId, Sku, Timestamp, WarehouseCode};
 
@@ -25,15 +24,7 @@ fn on_sqlite(settings: impl Fn(&mut db::Settings), test: impl AsyncFn(Db)) {
 
 async fn new_seller(db: &Db) -> SellerId {
     let id = SellerId::new(now());
-    let row = Seller {
-        id,
-        name: "Ada".into(),
-        timezone: chrono_tz::UTC,
-        suspended: false,
-        sku_count: 0,
-        created_at: now(),
-        limits: SellerLimits::default(),
-    };
+    let row = Seller::new(id, "Ada", chrono_tz::UTC, now());
     db.write(move |conn| create_seller(conn, &row, KeyId::new(now()), &rand::random())).await.unwrap();
     id
 }

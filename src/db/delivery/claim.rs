@@ -24,6 +24,15 @@ use std::collections::{BTreeSet, HashMap};
 /// no longer have a share, the next page is examined.
 const PAGES: usize = 4;
 
+/// Pushes that still wait after their listings were read.
+pub(super) struct Waiting {
+    pub pushes: HashMap<PushId, Push>,
+    /// Their listings.
+    pub of: Vec<ListingId>,
+    /// Those of the listings to which something else is on its way by now.
+    pub busy: BTreeSet<ListingId>,
+}
+
 impl Tenant<'_> {
     /// Claims the pushes to send to `store` next, or returns the listings that must be read first.
     pub fn next_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Work> {
@@ -236,13 +245,7 @@ impl Tenant<'_> {
         if standing.accepts_nothing() {
             return Ok(None);
         }
-        let waiting = self.still(store, page, |state| state.is_waiting())?;
-        let of: Vec<ListingId> = waiting.values().map(Push::listing_id).collect();
-        if standing.packs_sent {
-            self.unpack_of(&of, Which::Sending)?;
-        }
-        let active = self.active_alone(&of)?;
-        let busy: BTreeSet<ListingId> = active.iter().filter(|p| p.state().is_in_flight()).map(Push::listing_id).collect();
+        let Waiting { pushes: waiting, of, busy } = self.still_waiting(store, page, &standing)?;
         let accounts = self.accounts(of.into_iter().filter(|listing| !busy.contains(listing)))?;
         let after = outcome::after_read(page, waiting, &busy, &accounts, Answer { outcome, raw, now }, terms);
         self.put(&after.others)?;
@@ -309,6 +312,18 @@ impl Tenant<'_> {
         let rows: Vec<PushRow> = on!(self.conn, c => scope.pushes().filter(pushes::store_id.eq(store.bytes()))
             .filter(is_in_flight()).filter(is_sending()).load(c))?;
         read_in_order(rows)
+    }
+
+    /// The pushes of a page whose listings were read that still wait.
+    pub(super) fn still_waiting(&mut self, store: StoreId, page: &[PushId], standing: &Standing) -> Result<Waiting> {
+        let pushes = self.still(store, page, |state| state.is_waiting())?;
+        let of: Vec<ListingId> = pushes.values().map(Push::listing_id).collect();
+        if standing.packs_sent {
+            self.unpack_of(&of, Which::Sending)?;
+        }
+        let active = self.active_alone(&of)?;
+        let busy = active.iter().filter(|p| p.state().is_in_flight()).map(Push::listing_id).collect();
+        Ok(Waiting { pushes, of, busy })
     }
 
     pub(super) fn still(&mut self, store: StoreId, ids: &[PushId], wanted: impl Fn(PushState) -> bool) -> Result<HashMap<PushId, Push>> {

@@ -1,5 +1,5 @@
 //! What is loaded and saved as overwrites of a store are read first because its unseen sales are protected.
-use crate::db::packs::Which;
+use super::claim::Waiting;
 use crate::db::{Result, Tenant};
 use crate::domain::access::Access;
 use crate::domain::claim::outcome::Answer;
@@ -7,7 +7,7 @@ use crate::domain::claim::{self, ClaimTerms, ClaimedCall, ReadFacts, Work};
 use crate::domain::push::Push;
 use crate::domain::unseen::Expectation;
 use crate::domain::{ListingId, PushId, StoreId};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 impl Tenant<'_> {
     /// Overwrites that are read before they are claimed.
@@ -33,13 +33,7 @@ impl Tenant<'_> {
         if standing.accepts_nothing() || !standing.protects(terms) {
             return Ok(None);
         }
-        let waiting = self.still(store, page, |state| state.is_waiting())?;
-        let of: Vec<ListingId> = waiting.values().map(Push::listing_id).collect();
-        if standing.packs_sent {
-            self.unpack_of(&of, Which::Sending)?;
-        }
-        let active = self.active_alone(&of)?;
-        let busy: BTreeSet<ListingId> = active.iter().filter(|p| p.state().is_in_flight()).map(Push::listing_id).collect();
+        let Waiting { pushes: waiting, of, busy } = self.still_waiting(store, page, &standing)?;
         let (accounts, expected) = (self.accounts(of.iter().copied())?, self.expectations(&of)?);
         let targets = self.targets_of(&of)?;
         let limit = standing.unseen_for();

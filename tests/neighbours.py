@@ -8,7 +8,7 @@
 Starts a service on a new SQLite database and a simulated platform, both on free ports of 127.0.0.1. One seller sends single
 stock events at a steady rate all the time. The other does one documented call after another at its limits, for at least
 ten seconds each. For each call the table shows how long the first seller's events took, counted from when each was due,
-how many of them were refused, and how the other seller's requests were answered.
+how many of them were refused, the service's largest resident memory meanwhile, and how the other seller's requests were answered.
 Needs only Python's standard library.
 """
 import argparse
@@ -253,12 +253,14 @@ def measure(options, address, platform_address, service):
     neighbour.start()
     time.sleep(2)
     print(f"{options.rows} SKUs, listings and rules; {options.rate:g} events per second; {os.cpu_count()} cores, {platform.machine()}\n")
-    print("| while the other seller asks for | p50, ms | p99, ms | longest, ms | refused | its answers |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| while the other seller asks for | p50, ms | p99, ms | longest, ms | refused | memory, MB | its answers |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, busily in calls:
         if options.only and options.only not in name:
             continue
         neighbour.take()
+        # From here on, VmHWM is the most since now.
+        pathlib.Path(f"/proc/{service.pid}/clear_refs").write_text("5")
         answers = busily()
         time.sleep(0.5)
         samples = neighbour.take()
@@ -266,10 +268,8 @@ def measure(options, address, platform_address, service):
         refused = sum(status != 200 for _, status in samples)
         at = lambda share: times[min(len(times) - 1, int(share * len(times)))] if times else float("nan")
         shown = ", ".join(f"{status}: {count}" for status, count in sorted(answers.items(), key=str))
-        print(f"| {name} | {at(0.5):.1f} | {at(0.99):.1f} | {at(1):.1f} | {refused} | {shown or '-'} |", flush=True)
+        print(f"| {name} | {at(0.5):.1f} | {at(0.99):.1f} | {at(1):.1f} | {refused} | {memory_mb(service.pid)['VmHWM']:.0f} | {shown or '-'} |", flush=True)
     neighbour.stopped.set()
-    if service.poll() is None:
-        print(f"\nLargest resident memory of the service: {memory_mb(service.pid)['VmHWM']:.0f} MB")
 
 
 def single(client):

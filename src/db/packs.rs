@@ -197,24 +197,32 @@ impl Tenant<'_> {
         self.unpack(&packs)
     }
 
-    /// Unpacks the first held pack of a store.
-    pub(super) fn unpack_first_held(&mut self, store: StoreId) -> Result<()> {
-        let scope = self.scope();
-        let rows: Vec<PackRow> = on!(self.conn, c => scope.push_packs().filter(push_packs::store_id.eq(store.bytes())).filter(pack_is_held())
-            .order(push_packs::id).limit(1).load(c))?;
+    /// Unpacks the oldest held packs, of one store or of all: at most so many. Returns how many.
+    pub(super) fn unpack_first_held(&mut self, store: Option<StoreId>, packs: usize) -> Result<usize> {
+        let (scope, limit) = (self.scope(), i64::try_from(packs).unwrap_or(i64::MAX));
+        let rows: Vec<PackRow> = on!(self.conn, c => {
+            let mut query = scope.push_packs().filter(pack_is_held()).order(push_packs::id).limit(limit).into_boxed();
+            if let Some(store) = store { query = query.filter(push_packs::store_id.eq(store.bytes())); }
+            query.load(c)?
+        });
         let packs = read_packs(rows)?;
-        self.unpack(&packs)
+        self.unpack(&packs)?;
+        Ok(packs.len())
     }
 
-    /// Unpacks the held packs that hold pushes of these ids.
-    pub(super) fn unpack_held_of_ids(&mut self, ids: &[PushId]) -> Result<()> {
-        let mut packs = BTreeMap::new();
+    /// Unpacks held packs that hold pushes of these ids: at most so many. Returns how many.
+    pub(super) fn unpack_held_of_ids(&mut self, ids: &[PushId], packs: usize) -> Result<usize> {
+        let mut found = BTreeMap::new();
         for id in ids {
+            if found.len() == packs {
+                break;
+            }
             if let Some(pack) = self.pack_of(*id)?.filter(|pack| pack.state.is_held()) {
-                packs.insert(pack.id, pack);
+                found.insert(pack.id, pack);
             }
         }
-        self.unpack(&packs.into_values().collect::<Vec<_>>())
+        self.unpack(&found.values().cloned().collect::<Vec<_>>())?;
+        Ok(found.len())
     }
 
     /// [`Pack::hold_with_store`] for every pack of this store. Returns how many pushes that are.

@@ -47,6 +47,8 @@ impl PushFilter {
 
 /// The most pushes examined by one step of a retry.
 pub const RETRY_STEP: i64 = 500;
+/// The most packs whose pushes one step of a retry makes rows.
+const RETRY_PACKS: usize = 5;
 
 /// What one step of a retry did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -185,19 +187,26 @@ impl Tenant<'_> {
         Ok(found)
     }
 
+    /// Makes rows of held pushes that are in packs, which [`retry_step`](Self::retry_step) needs: of those with these ids, or
+    /// of all that match the filter. Returns whether there may be more, for another step.
+    pub fn prepare_retry(&mut self, ids: Option<&[PushId]>, filter: &PushFilter) -> Result<bool> {
+        if !retryable_codes(filter.state).contains(&HELD) {
+            return Ok(false);
+        }
+        let unpacked = match ids {
+            Some(ids) => self.unpack_held_of_ids(ids, RETRY_PACKS)?,
+            None => self.unpack_first_held(filter.store_id, RETRY_PACKS)?,
+        };
+        Ok(unpacked == RETRY_PACKS)
+    }
+
     /// Queues pushes again that are rejected, held or tried again later: the next [`RETRY_STEP`] of them after `after`, in the
     /// order of their ids, that match the filter and, if they are given, have one of these ids.
     ///
     /// An increase that a later overwrite of its listing contains is not sent again. One that would wait together with
-    /// another increase of the same listing is merged into it.
+    /// another increase of the same listing is merged into it. Those in packs are left out.
     pub fn retry_step(&mut self, ids: Option<&[PushId]>, filter: &PushFilter, after: Option<PushId>, now: Timestamp) -> Result<Retried> {
         self.note(Changed::Work);
-        if after.is_none() && retryable_codes(filter.state).contains(&HELD) {
-            match ids {
-                Some(ids) => self.unpack_held_of_ids(ids)?,
-                None => self.unpack_all(filter.store_id, Which::Held)?,
-            }
-        }
         let scope = self.scope();
         let (states, after) = (retryable_codes(filter.state), after.map(|id| id.bytes()).unwrap_or_default());
         let rows: Vec<PushRow> = on!(self.conn, c => {

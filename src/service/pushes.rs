@@ -47,6 +47,12 @@ pub async fn retry(service: &Service, caller: &Caller, wanted: Retry) -> Result<
         return Err(Error::NoSuch { pointer: format!("/ids/{missing}"), what: "push" });
     }
     // Each step has a transaction of its own, so that no other write waits for all of them.
+    loop {
+        let (filter, ids) = (filter.clone(), wanted.ids.clone());
+        if !caller.db.write(move |t| t.prepare_retry(ids.as_deref(), &filter)).await? {
+            break;
+        }
+    }
     let (mut queued, mut stores, mut after) = (0, BTreeSet::new(), None);
     loop {
         let (filter, ids, actor) = (filter.clone(), wanted.ids.clone(), actor.clone());

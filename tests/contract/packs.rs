@@ -7,6 +7,7 @@ use stocktide::db::runs::{RunFilter, RunState};
 use stocktide::domain::push::PushState::{self, Cancelled, Confirmed, Held, Queued, Rejected, Sending};
 use stocktide::domain::push::{PushKind, Record};
 use stocktide::domain::{PushId, Sku};
+use stocktide::service::{self, pushes::Retry};
 
 /// More listings than fit into two packs.
 const MANY: usize = 250;
@@ -213,6 +214,27 @@ fn a_paused_store_holds_what_is_queued_and_sends_it_once_it_is_resumed() {
         world.sleep(minutes(5)).await;
         assert_eq!(seller.run(&second).await.done, 250);
         assert!((0..MANY).all(|n| world.shown(&shop, &format!("S{n:03}")) == 7));
+    });
+}
+
+#[test]
+fn every_overwrite_that_a_paused_store_holds_is_queued_again_by_hand_and_sent_once_the_store_is_resumed() {
+    const MORE: usize = 650;
+    story(async |world| {
+        let seller = world.seller(off).await;
+        let shop = large_shop(&seller, platform_that::knows_keys(), MORE).await;
+        seller.pauses(&shop).await;
+        seller.sync(RunFilter::default()).await;
+        world.a_moment().await;
+        assert_eq!(states(&seller, [Held]).await, [MORE]);
+        let all = Retry { state: Some(Held), ..Retry::default() };
+        assert_eq!(service::pushes::retry(&world.service(), &seller.caller(), all).await.unwrap(), MORE);
+        assert_eq!(states(&seller, [Held]).await, [MORE], "the store is still paused");
+        let some: Vec<PushId> = seller.pushes().await.into_iter().step_by(3).map(|push| push.id).collect();
+        assert_eq!(seller.retries(&some).await, some.len());
+        seller.resumes(&shop).await;
+        world.sleep(minutes(1)).await;
+        assert!((0..MORE).all(|n| world.shown(&shop, &format!("S{n:03}")) == 7));
     });
 }
 

@@ -177,7 +177,7 @@ impl Tenant<'_> {
         if waiting.is_some() {
             return Ok(1);
         }
-        self.unpack_first_held(store)?;
+        self.unpack_first_held(Some(store), 1)?;
         let oldest: Option<Vec<u8>> = on!(self.conn, c => scope.pushes().select(pushes::id).filter(pushes::store_id.eq(store.bytes()))
             .filter(is_held()).order(pushes::id).first(c).optional())?;
         let Some(id) = oldest else { return Ok(0) };

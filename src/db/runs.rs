@@ -7,14 +7,15 @@ use super::kept::kept;
 use super::listings::{Listing, ListingRow};
 use super::schema::{listings, sync_runs};
 use super::sets::among_ids;
-use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
+use super::settings::OwnRules;
+use super::{Changed, Error, Result, Tenant, id_of};
 use crate::domain::guard::Guard;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::push::{Addressee, Push};
 use crate::domain::run::{Expansion, Overwrites, Progress, progress, supersede_held};
 use crate::domain::schedule::DueRun;
 use crate::domain::targets::{Listed, SellerRules};
-use crate::domain::{ListingId, RunId, Sku, StoreId, Timestamp};
+use crate::domain::{ListingId, RunId, StoreId, Timestamp};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use row::{RunRow, filter_from_json, filter_to_json, word_of};
@@ -165,28 +166,26 @@ impl Tenant<'_> {
 
     /// The number of listings that an overwrite of everything would cover, and the number of their stores.
     pub fn overwrite_extent(&mut self) -> Result<Extent> {
-        let scope = self.scope();
         let settings = self.sync_settings()?;
-        let rules = self.rules_that_switch()?;
         let stores = self.stores(None, MAX_STORES)?;
         let loads = self.store_loads()?;
         let total = |store: StoreId| loads.get(&store).map(|load| load.listings).unwrap_or_default();
         let mut listed: BTreeMap<StoreId, Listed> =
             stores.iter().map(|store| (store.id, Listed { total: total(store.id), ..Listed::default() })).collect();
-        let mut with_own_rules: Vec<&str> = rules.iter().filter_map(|rule| rule.sku.as_ref().map(Sku::as_str)).collect();
-        with_own_rules.sort_unstable();
-        with_own_rules.dedup();
-        for chunk in with_own_rules.chunks(ROWS_PER_STATEMENT) {
-            // With the id, because SQLite would scan all the seller's listings in an index that holds the other two.
-            let rows: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => scope.listings().filter(listings::sku.eq_any(chunk))
-                .select((listings::id, listings::store_id, listings::sku)).load(c))?;
-            for (_, store, sku) in rows {
-                if let Some(listed) = listed.get_mut(&id_of(&store, StoreId::from_bytes, "listings.store_id")?) {
-                    listed.with_own_rules.insert(sku);
-                }
+        let rules_with = |rules| SellerRules::new(settings.clone(), stores.iter().map(|store| (store.rules(), store.is_held())), rules);
+        let mut after = String::new();
+        loop {
+            let skus = self.skus_with_rules(OwnRules::Switching, &after)?;
+            let Some(last) = skus.last() else { break };
+            last.clone_into(&mut after);
+            let rules = rules_with(self.rules_of(&skus)?);
+            for (store, sku) in self.listings_of_skus(&skus)? {
+                let Some(listed) = listed.get_mut(&store) else { continue };
+                listed.with_own_rules += 1;
+                listed.pushed_by_own_rules += i64::from(rules.is_pushed(store, &sku));
             }
         }
-        Ok(SellerRules::new(settings, stores.iter().map(|store| (store.rules(), store.is_held())), rules).extent(&listed))
+        Ok(rules_with(self.rules_of(&[])?).extent(&listed))
     }
 
     /// Listings that a run with this filter would cover, in the order of their ids, starting after `after`.

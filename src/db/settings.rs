@@ -123,6 +123,15 @@ pub fn rule_scope(rule: &Rule) -> String {
     format!("{store}/{}", rule.sku.as_ref().map(Sku::as_str).unwrap_or_default())
 }
 
+/// Which rules of single SKUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnRules {
+    /// All.
+    Any,
+    /// Those that decide whether listings are pushed at all: that set a share or switch something on or off.
+    Switching,
+}
+
 impl Tenant<'_> {
     /// The seller's sync settings.
     ///
@@ -218,33 +227,47 @@ impl Tenant<'_> {
     /// How many listings of each store have a SKU with rules of its own, be they for every store or for that one.
     pub fn own_rules(&mut self) -> Result<HashMap<StoreId, i64>> {
         let scope = self.scope();
-        let rows: Vec<(Option<String>, Option<Vec<u8>>)> =
-            on!(self.conn, c => scope.rules().filter(rules::sku.is_not_null()).select((rules::sku, rules::store_id)).load(c))?;
-        let mut of_sku: HashMap<String, Vec<Option<Vec<u8>>>> = HashMap::new();
-        for (sku, store) in rows {
-            of_sku.entry(sku.unwrap_or_default()).or_default().push(store);
-        }
         let mut found: HashMap<StoreId, i64> = HashMap::new();
-        for chunk in of_sku.keys().collect::<Vec<_>>().chunks(ROWS_PER_STATEMENT) {
-            // With the id, because SQLite would scan all the seller's listings in an index that holds the other two.
-            let listed: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => scope.listings().filter(listings::sku.eq_any(chunk))
-                .select((listings::id, listings::store_id, listings::sku)).load(c))?;
-            for (_, store, sku) in listed {
-                let concerns = |of: &Option<Vec<u8>>| of.as_ref().is_none_or(|of| *of == store);
+        let mut after = String::new();
+        loop {
+            let skus = self.skus_with_rules(OwnRules::Any, &after)?;
+            let Some(last) = skus.last() else { return Ok(found) };
+            last.clone_into(&mut after);
+            let rows: Vec<(Option<String>, Option<Vec<u8>>)> =
+                on!(self.conn, c => scope.rules().filter(among(rules::sku, skus.clone())).select((rules::sku, rules::store_id)).load(c))?;
+            let mut of_sku: HashMap<String, Vec<Option<Vec<u8>>>> = HashMap::new();
+            for (sku, store) in rows {
+                of_sku.entry(sku.unwrap_or_default()).or_default().push(store);
+            }
+            for (store, sku) in self.listings_of_skus(&skus)? {
+                let concerns = |of: &Option<Vec<u8>>| of.as_ref().is_none_or(|of| *of == store.bytes());
                 if of_sku.get(&sku).is_some_and(|stores| stores.iter().any(concerns)) {
-                    *found.entry(id_of(&store, StoreId::from_bytes, "listings.store_id")?).or_default() += 1;
+                    *found.entry(store).or_default() += 1;
                 }
             }
         }
-        Ok(found)
     }
 
-    /// The rules that decide whether listings are pushed at all: those that set a share or switch something on or off.
-    pub(super) fn rules_that_switch(&mut self) -> Result<Vec<Rule>> {
+    /// The next SKUs after this one that have such rules of their own, in their order: only so many, because a seller may have very
+    /// many rules.
+    pub(super) fn skus_with_rules(&mut self, which: OwnRules, after: &str) -> Result<Vec<String>> {
         let scope = self.scope();
-        let rows: Vec<RuleRow> = on!(self.conn, c => scope.rules()
-            .filter(rules::share.is_not_null().or(rules::sync_enabled.is_not_null())).load(c))?;
-        rows.iter().map(RuleRow::rule).collect()
+        let skus: Vec<Option<String>> = on!(self.conn, c => {
+            let mut query = scope.rules().select(rules::sku).distinct().filter(rules::sku.gt(after))
+                .order(rules::sku).limit(i64::try_from(ROWS_PER_STATEMENT).unwrap_or(i64::MAX)).into_boxed();
+            if which == OwnRules::Switching { query = query.filter(rules::share.is_not_null().or(rules::sync_enabled.is_not_null())); }
+            query.load(c)?
+        });
+        Ok(skus.into_iter().flatten().collect())
+    }
+
+    /// The store and SKU of each listing of these SKUs.
+    pub(super) fn listings_of_skus(&mut self, skus: &[String]) -> Result<Vec<(StoreId, String)>> {
+        let scope = self.scope();
+        // With the id, because SQLite would scan all the seller's listings in an index that holds the other two.
+        let rows: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => scope.listings().filter(among(listings::sku, skus.to_vec()))
+            .select((listings::id, listings::store_id, listings::sku)).load(c))?;
+        rows.into_iter().map(|(_, store, sku)| Ok((id_of(&store, StoreId::from_bytes, "listings.store_id")?, sku))).collect()
     }
 
     /// Saves rules, replacing earlier ones with the same [`rule_scope`], which no two of them share; an empty rule is deleted.

@@ -4,7 +4,7 @@ use super::StoreId;
 use super::allocation::{AllocationMode, DecidedBy, ListingRules, targets};
 use super::settings::{Rule, Rules, StoreRules, SyncSettings};
 use super::stock::Levels;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Everything that a seller's targets depend on, except what is available.
 #[derive(Debug, Clone)]
@@ -81,23 +81,24 @@ impl SellerRules {
         let mut extent = Extent::default();
         for (store, listed) in listed {
             // A rule of a SKU concerns that SKU's listings alone; every other listing is decided by the general rules.
-            let own = listed.with_own_rules.iter().map(|sku| i64::from(self.is_pushed(*store, sku)));
-            let (own_pushed, own_count) = own.fold((0, 0), |(pushed, count), is_pushed| (pushed + is_pushed, count + 1));
-            let general = if self.is_pushed(*store, "") { listed.total - own_count } else { 0 };
-            extent.listings += own_pushed + general;
-            extent.stores += i64::from(own_pushed + general > 0);
+            let general = if self.is_pushed(*store, "") { listed.total - listed.with_own_rules } else { 0 };
+            let pushed = listed.pushed_by_own_rules + general;
+            extent.listings += pushed;
+            extent.stores += i64::from(pushed > 0);
         }
         extent
     }
 }
 
-/// What a store lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How many listings a store has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// All its listings.
+    /// All of them.
     pub total: i64,
-    /// The SKUs among them that have rules of their own.
-    pub with_own_rules: BTreeSet<String>,
+    /// Those whose SKUs have rules of their own.
+    pub with_own_rules: i64,
+    /// Those of them that are pushed.
+    pub pushed_by_own_rules: i64,
 }
 
 /// What an overwrite of everything would concern.
@@ -177,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn an_extent_counts_the_listings_of_skus_with_rules_of_their_own_one_by_one() {
+    fn an_extent_counts_the_listings_of_skus_with_rules_of_their_own_apart() {
         let (shop, closed) = (store(), StoreRules { sync_enabled: false, ..store() });
         let rules = rules(&[&shop, &closed], vec![off("A")]);
-        let listed = |total, own: &[&str]| Listed { total, with_own_rules: own.iter().map(|sku| (*sku).to_owned()).collect() };
-        let of = |shop_lists| rules.extent(&BTreeMap::from([(shop.store_id, shop_lists), (closed.store_id, listed(7, &["A"]))]));
-        assert_eq!(of(listed(5, &["A", "B"])), Extent { listings: 4, stores: 1 });
-        assert_eq!(of(listed(5, &["A"])), Extent { listings: 4, stores: 1 }, "by the general rules alone");
-        assert_eq!(of(listed(1, &["A"])), Extent { listings: 0, stores: 0 });
+        let listed = |total, with_own_rules, pushed_by_own_rules| Listed { total, with_own_rules, pushed_by_own_rules };
+        let of = |shop_lists| rules.extent(&BTreeMap::from([(shop.store_id, shop_lists), (closed.store_id, listed(7, 1, 0))]));
+        assert_eq!(of(listed(5, 2, 1)), Extent { listings: 4, stores: 1 });
+        assert_eq!(of(listed(5, 1, 0)), Extent { listings: 4, stores: 1 }, "by the general rules alone");
+        assert_eq!(of(listed(1, 1, 0)), Extent { listings: 0, stores: 0 });
     }
 }

@@ -34,13 +34,16 @@ use chrono_tz::Tz;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use wire::{
-    Distribution, FoundAvailability, FoundItem, InventoryItems, OfferQuantity, PriceQuantity, REDIRECT_NAME, Requests, SCOPE,
-    ShipToLocation, Sku,
+    Distribution, FoundAvailability, FoundItem, InventoryItems, OfferQuantity, PriceQuantity, REDIRECT_NAME, Requests, ShipToLocation, Sku,
+    User,
 };
 
 const INVENTORY: &str = "sell/inventory/v1";
 const PRODUCTION: &str = "https://api.ebay.com";
 const SANDBOX: &str = "https://api.sandbox.ebay.com";
+/// Where the Identity API is, and there alone.
+const IDENTITY_PRODUCTION: &str = "https://apiz.ebay.com";
+const IDENTITY_SANDBOX: &str = "https://apiz.sandbox.ebay.com";
 const MAX_ITEMS: usize = 25;
 /// Calls per application to this API in a day (unconfirmed; reportedly the default until eBay has reviewed the
 /// application).
@@ -57,8 +60,12 @@ const SYSTEM_ERROR: i64 = 25001;
 pub struct Ebay;
 
 fn host(store: &StoreConnection) -> &str {
-    let default = if store.setting("environment") == Some("sandbox") { SANDBOX } else { PRODUCTION };
-    base(store, default)
+    host_of(store, PRODUCTION, SANDBOX)
+}
+
+fn host_of<'a>(store: &'a StoreConnection, production: &'a str, sandbox: &'a str) -> &'a str {
+    let is_sandbox = store.setting("environment") == Some("sandbox");
+    base(store, if is_sandbox { sandbox } else { production })
 }
 
 fn url(store: &StoreConnection, path: &str) -> String {
@@ -179,12 +186,14 @@ impl Platform for Ebay {
         Vec::new()
     }
 
-    fn shop(&self, _: &Reply) -> Option<String> {
-        None
+    fn shop(&self, reply: &Reply) -> Option<String> {
+        let user: User = serde_json::from_str(&reply.body).ok()?;
+        Some(user.user_id).filter(|id| !id.is_empty())
     }
 
-    fn shop_request(&self, _: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
-        None
+    fn shop_request(&self, store: &StoreConnection, _: &Stamp) -> Option<Result<Request, String>> {
+        let host = host_of(store, IDENTITY_PRODUCTION, IDENTITY_SANDBOX);
+        Some(signed(store, Request::get(format!("{host}/commerce/identity/v1/user/"))))
     }
 
     fn quota(&self, _: &Reply) -> Option<ReportedQuota> {
@@ -217,8 +226,9 @@ impl Platform for Ebay {
             return None;
         }
         let fields = match secret("auth_code") {
-            Some(code) => [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", store.setting(REDIRECT_NAME)?)],
-            None => [("grant_type", "refresh_token"), ("refresh_token", secret("refresh_token")?), ("scope", SCOPE)],
+            Some(code) => vec![("grant_type", "authorization_code"), ("code", code), ("redirect_uri", store.setting(REDIRECT_NAME)?)],
+            // Without scopes, the new token may do what the seller has agreed to.
+            None => vec![("grant_type", "refresh_token"), ("refresh_token", secret("refresh_token")?)],
         };
         let client = basic(secret("client_id")?, secret("client_secret")?);
         Some(oauth::form(format!("{}/identity/v1/oauth2/token", host(store)), &fields).secret_header("authorization", client))

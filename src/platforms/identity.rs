@@ -23,8 +23,8 @@ fn place(address: &str) -> Option<String> {
 }
 
 /// A digest of the shop that a store is connected to: its platform and its own identity there. `None` where what was
-/// entered does not tell: Lazada's and eBay's tokens stand for an account that they do not name. Lazada names it when it is
-/// checked; eBay would, but only to a token with a scope that this service does not ask for (`commerce.identity.readonly`).
+/// entered does not tell: Lazada's and eBay's tokens stand for an account that they do not name. Both name it when the store is
+/// checked; eBay only to a token with the scope `commerce.identity.readonly`, which older ones lack.
 ///
 /// A new connector needs a line here, and a test fails without it.
 pub fn shop(store: &StoreConnection) -> Option<String> {
@@ -65,7 +65,7 @@ fn identity(store: &StoreConnection, name: Option<&str>) -> Option<String> {
         // However the server is reached: the address that the shop itself has.
         "woocommerce" => name.and_then(place).or_else(address),
         "medusa" => name.map(str::to_owned).or_else(address),
-        "lazada" => name.map(str::to_owned),
+        "lazada" | "ebay" => name.map(str::to_owned),
         // Each channel is a shop of its own. Without a token it is the default channel, which has one, too.
         "vendure" => address().map(|place| format!("{place} {}", name.or_else(|| store.setting("channel_token")).unwrap_or_default())),
         "tiktok_shop" => store.setting("shop_cipher").map(str::to_owned),
@@ -153,6 +153,7 @@ mod tests {
             ("medusa", "/admin/stores", r#"{"stores": [{"id": "store_01"}], "count": 1}"#, "store_01"),
             ("woocommerce", "/wp-json/?_fields=home", r#"{"home": "https://shop.example"}"#, "https://shop.example"),
             ("vendure", "", r#"{"data": {"activeChannel": {"token": "t1"}, "productVariants": {"totalItems": 1}}}"#, "t1"),
+            ("ebay", "/commerce/identity/v1/user/", r#"{"userId": "U1", "username": "ada"}"#, "U1"),
             ("shopify", "", r#"{"data": {"shop": {"myshopifyDomain": "acme.myshopify.com"}}}"#, "acme.myshopify.com"),
         ] {
             let store = test_store(platform, json!({"app_key": "a", "region": "sg"}), &secrets);

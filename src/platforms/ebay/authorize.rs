@@ -11,7 +11,7 @@
 use super::super::authorize::{Consent, Entry, Granted, Leaving, NotGranted, Parameters, code, secrets, texts, with_query};
 use super::super::call::StoreConnection;
 use super::super::connector::Stamp;
-use super::wire::{REDIRECT_NAME, SCOPE};
+use super::wire::{REDIRECT_NAME, SCOPES};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ impl Consent for EbayConsent {
                 ("client_id", &app.client_id),
                 ("redirect_uri", app.setting(REDIRECT_NAME)),
                 ("response_type", "code"),
-                ("scope", &app.scopes(&[SCOPE], " ")),
+                ("scope", &app.scopes(&SCOPES, " ")),
                 ("state", leaving.state),
             ],
         ))

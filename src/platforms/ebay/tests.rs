@@ -112,12 +112,11 @@ fn basic_authentication_matches_a_value_computed_by_hand() {
 }
 
 #[test]
-fn a_token_is_renewed_before_it_expires_with_the_required_scope() {
+fn a_token_is_renewed_before_it_expires_for_all_that_the_seller_has_agreed_to() {
     assert!(Ebay.renewal_request(&store(), &test_stamp("2026-11-24T13:00:00Z"), false).is_none());
     let request = Ebay.renewal_request(&store(), &test_stamp("2026-11-24T13:58:00Z"), false).unwrap();
     assert_eq!(request.url, "https://api.ebay.com/identity/v1/oauth2/token");
-    let scope = "https%3A%2F%2Fapi.ebay.com%2Foauth%2Fapi_scope%2Fsell.inventory";
-    assert_eq!(request.body, Some(format!("grant_type=refresh_token&refresh_token=r%2F1&scope={scope}")));
+    assert_eq!(request.body.as_deref(), Some("grant_type=refresh_token&refresh_token=r%2F1"));
     let mock = StoreConnection { base_url: Some("http://127.0.0.1:9/".into()), ..store() };
     let request = Ebay.renewal_request(&mock, &test_stamp("2026-11-24T12:00:00Z"), true).unwrap();
     assert_eq!(request.url, "http://127.0.0.1:9/identity/v1/oauth2/token");

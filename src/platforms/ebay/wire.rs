@@ -4,8 +4,9 @@ use super::super::lenient::Units;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What this service asks for.
-pub(super) const SCOPE: &str = "https://api.ebay.com/oauth/api_scope/sell.inventory";
+/// What this service asks for: to change inventory, and to be told whose account it is.
+pub(super) const SCOPES: [&str; 2] =
+    ["https://api.ebay.com/oauth/api_scope/sell.inventory", "https://api.ebay.com/oauth/api_scope/commerce.identity.readonly"];
 /// The setting of app and store with the RuName, eBay's name for a redirect address.
 pub(super) const REDIRECT_NAME: &str = "redirect_name";
 
@@ -92,4 +93,12 @@ impl FoundItem {
         let title = self.product.and_then(|product| product.title).unwrap_or_else(|| self.sku.clone());
         Variant { sku: Some(self.sku.clone()), external_id: self.sku, extra: BTreeMap::new(), title }
     }
+}
+
+/// Whose account it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct User {
+    /// Stays the same when the account is renamed.
+    pub(super) user_id: String,
 }

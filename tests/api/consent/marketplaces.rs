@@ -56,12 +56,18 @@ impl Authority for Ebay {
             ("client_id", id.as_str()),
             ("redirect_uri", "Acme-AcmeStoc-Stockt-abcde"),
             ("response_type", "code"),
-            ("scope", "https://api.ebay.com/oauth/api_scope/sell.inventory"),
+            (
+                "scope",
+                "https://api.ebay.com/oauth/api_scope/sell.inventory https://api.ebay.com/oauth/api_scope/commerce.identity.readonly",
+            ),
         ];
         (asked.path == "/oauth2/authorize").then(|| self.0.page(asked, &must, &[("state", &state), ("expires_in", "299")], "code"))
     }
 
     fn tokens(&mut self, asked: &Asked) -> Option<(u16, Value)> {
+        if asked.path == "/commerce/identity/v1/user/" {
+            return Some(if self.0.bearer(asked) { (200, json!({ "userId": "U1" })) } else { (401, json!({})) });
+        }
         if asked.path != "/identity/v1/oauth2/token" {
             return None;
         }

@@ -20,6 +20,7 @@
 mod deps;
 mod handle;
 mod keeper;
+mod messenger;
 pub mod node;
 mod open_offer;
 pub mod seller;

@@ -5,7 +5,7 @@
 //! Survives a restart: nothing. The rows do, and the first look at them starts every seller that has work.
 use super::deps::{Deps, NODE_MAILBOX};
 use super::seller::{self, Retired, SellerSupervisor};
-use super::token_keeper;
+use super::{messenger, token_keeper};
 use crate::db::own_retention::prune_shorter;
 use crate::db::{Place, fleet, pages};
 use crate::domain::leases::{Lease, shard_of};
@@ -172,6 +172,7 @@ impl Actor for Node {
         if self.index == 0 {
             ctx.run_later(self.deps.settings.prune_every, Self::prune);
             ctx.spawn(token_keeper::keep(Arc::clone(&self.deps)).into_actor(self));
+            ctx.spawn(messenger::keep(Arc::clone(&self.deps)).into_actor(self));
         }
     }
 }

@@ -8,6 +8,7 @@ use super::scope::Scope;
 use super::sealing::{Owner, Sealer};
 use super::settings::SettingsRow;
 use super::stores::{Store, StoreRow};
+use super::webhooks::due::{replace_secret, sealed_secrets};
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::look_alikes::fold;
@@ -96,6 +97,7 @@ pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<us
         ("push_packs", "id", "updated_at", ended_packs.as_str(), before),
         ("sync_runs", "id", "finished_at", "finished_at < $1", before),
         ("audit", "id", "at", "at < $1", before),
+        ("webhook_messages", "id", "ended_at", "ended_at < $1", before),
     ];
     let mut pruned = 0;
     for (table, id, age, old, before) in tables {
@@ -216,13 +218,14 @@ pub struct Resealed {
 /// Stores read in one step.
 const RESEAL_STEP: i64 = 200;
 
-/// Seals the credentials of all stores and apps under the sealer's present key. The service may keep running: a row is replaced
+/// Seals the credentials of all stores, apps and webhooks under the sealer's present key. The service may keep running: a row is replaced
 /// only if it is still as it was read, and read again otherwise, so that renewed tokens are kept.
 ///
 /// # Errors
 /// If the database fails; stores processed before that keep their new seal.
 pub fn reseal_credentials(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> {
     let mut done = reseal_apps(conn, sealer)?;
+    reseal_webhooks(conn, sealer, &mut done)?;
     let mut after = None;
     loop {
         let page = sealed_stores(conn, after)?;
@@ -270,6 +273,24 @@ fn reseal_apps(conn: &mut Conn, sealer: &Sealer) -> Result<Resealed> {
         }
     }
     Ok(done)
+}
+
+/// The same for the secrets of webhooks, which never change otherwise.
+fn reseal_webhooks(conn: &mut Conn, sealer: &Sealer, done: &mut Resealed) -> Result<()> {
+    for (seller, webhook, secret) in sealed_secrets(conn)? {
+        match sealer.reseal_for(Owner::Webhook(seller, webhook), &secret) {
+            Ok(Some(resealed)) => {
+                replace_secret(conn, (seller, webhook), &resealed)?;
+                done.resealed += 1;
+            }
+            Ok(None) => done.present += 1,
+            Err(error) => {
+                tracing::warn!(%error, seller.id = %seller, webhook.id = %webhook, "a webhook's secret could not be sealed again");
+                done.unopened += 1;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A store and its seller.

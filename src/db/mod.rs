@@ -66,6 +66,7 @@ mod timestamp;
 pub mod troubles;
 mod turns;
 pub mod warehouses;
+pub mod webhooks;
 mod writable;
 mod writer;
 

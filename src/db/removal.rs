@@ -14,7 +14,7 @@ use diesel::sql_types::Binary;
 pub const REMOVAL_STEP: i64 = 500;
 
 /// The tables in which a seller may have many rows, each with what identifies a row beside the seller.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 11] = [
     ("pushes", "id"),
     ("push_packs", "id"),
     ("stock_events", "event_id"),
@@ -24,6 +24,7 @@ const TABLES: [(&str, &str); 10] = [
     ("skus", "sku"),
     ("sync_runs", "id"),
     ("audit", "id"),
+    ("webhook_messages", "id"),
     ("stores", "id"),
 ];
 

@@ -15,6 +15,7 @@ use crate::domain::push::{Addressee, Push};
 use crate::domain::run::{Expansion, Overwrites, Progress, progress, supersede_held};
 use crate::domain::schedule::DueRun;
 use crate::domain::targets::{Listed, SellerRules};
+use crate::domain::webhook::Message;
 use crate::domain::{ListingId, RunId, StoreId, Timestamp};
 use chrono::NaiveDate;
 use diesel::prelude::*;
@@ -67,7 +68,11 @@ impl Tenant<'_> {
         let row = RunRow::new(self.key(), &run)?;
         let inserted = on!(self.conn, c => diesel::insert_into(sync_runs::table).values(&row)
             .on_conflict((sync_runs::seller_id, sync_runs::store_id, sync_runs::local_date)).do_nothing().execute(c))?;
-        Ok((inserted > 0).then_some(run))
+        if inserted == 0 {
+            return Ok(None);
+        }
+        self.notify_of_run(RunState::Running, &run, now)?;
+        Ok(Some(run))
     }
 
     /// The latest local date for which this store has a daily run, missed ones included unless they were recorded before
@@ -206,6 +211,7 @@ impl Tenant<'_> {
                 return Ok(Expanded::Unweighed(Box::new(expansion), guard));
             }
         }
+        let state_before = expansion.run.state;
         let page = self.next_addressees(&expansion)?;
         let rules = self.seller_rules(&page.iter().map(|to| to.sku.clone()).collect::<Vec<_>>())?;
         let Overwrites { held, packs } = expansion.next_page(page, &rules, now);
@@ -219,6 +225,7 @@ impl Tenant<'_> {
         on!(self.conn, c => kept(diesel::update(scope.sync_runs().filter(sync_runs::id.eq(run.id.bytes())))
             .set((sync_runs::total.eq(run.total), sync_runs::expanded.eq(run.expanded), sync_runs::expanded_to.eq(expanded_to),
                 sync_runs::state.eq(word_of(run.state)), sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
+        self.notify_of_run(state_before, &expansion.run, now)?;
         Ok(Expanded::Page)
     }
 
@@ -265,10 +272,16 @@ impl Tenant<'_> {
         // A push may outlive its run.
         let Some(row) = on!(self.conn, c => one().select(RunRow::as_select()).get_result(c).optional())? else { return Ok(()) };
         let mut run = row.run()?;
+        let before = run.state;
         run.count(progress, now);
         on!(self.conn, c => kept(diesel::update(one()).set((sync_runs::done.eq(run.done), sync_runs::failed.eq(run.failed),
             sync_runs::state.eq(word_of(run.state)), sync_runs::finished_at.eq(run.finished_at)))).run(c))?;
-        Ok(())
+        self.notify_of_run(before, &run, now)
+    }
+
+    /// Notifies webhooks of what has become of a run whose state was `before`.
+    pub(super) fn notify_of_run(&mut self, before: RunState, run: &Run, now: Timestamp) -> Result<()> {
+        Message::of_run(before, run).map_or(Ok(()), |message| self.notify(&message, now))
     }
 
     fn open_runs(&mut self) -> Result<Vec<Run>> {
@@ -286,6 +299,7 @@ impl Tenant<'_> {
         let scope = self.scope();
         let mut runs = self.open_runs()?;
         runs.retain(|run| run.kind.is_automatic());
+        let before: Vec<RunState> = runs.iter().map(|run| run.state).collect();
         runs.iter_mut().for_each(|run| run.cancel(reason, now));
         let Some(any) = runs.first() else { return Ok(()) };
         // All of them end in the same way.
@@ -293,6 +307,9 @@ impl Tenant<'_> {
         on!(self.conn, c => kept(diesel::update(scope.sync_runs().filter(among_ids(sync_runs::id, ids)))
             .set((sync_runs::state.eq(any.state.as_str()), sync_runs::finished_at.eq(any.finished_at), sync_runs::reason.eq(&any.reason),
                 sync_runs::expanded.eq(any.expanded)))).run(c))?;
+        for (before, run) in before.into_iter().zip(&runs) {
+            self.notify_of_run(before, run, now)?;
+        }
         Ok(())
     }
 }

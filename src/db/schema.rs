@@ -1,6 +1,10 @@
 //! The tables as the migrations make them; `tests/architecture/migrations.rs` compares the two.
 #![expect(missing_docs, reason = "columns are explained where their rows are read")]
 
+mod webhook_tables;
+
+pub use webhook_tables::{webhook_messages, webhooks};
+
 diesel::table! {
     sellers (id) {
         id -> Binary,
@@ -315,6 +319,8 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    webhooks,
+    webhook_messages,
     sellers,
     api_keys,
     sync_settings,

@@ -6,7 +6,7 @@
 use super::literal::{Literal, literal};
 use super::schema::{
     api_keys, audit, grants, listings, push_packs, pushes, removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores,
-    sync_runs, sync_settings, warehouses,
+    sync_runs, sync_settings, warehouses, webhook_messages, webhooks,
 };
 use super::tenant::Tenant;
 use crate::domain::SellerId;
@@ -59,6 +59,8 @@ scoped![
     sync_runs,
     sync_settings,
     warehouses,
+    webhook_messages,
+    webhooks,
 ];
 
 macro_rules! found_by_age {

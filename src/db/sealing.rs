@@ -3,7 +3,7 @@
 //!
 //! A sealed text is: version (1 byte), key id (4), nonce (12), ciphertext and tag. While the key is being replaced, what
 //! the previous key sealed still opens; [`Sealer::reseal_for`] seals it under the present one.
-use crate::domain::{SellerId, StoreId};
+use crate::domain::{SellerId, StoreId, WebhookId};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine;
@@ -39,6 +39,8 @@ pub enum Owner<'a> {
     App(&'a str),
     /// An authorization under way, by the digest of its state.
     Authorization(&'a [u8; 32]),
+    /// A seller's webhook.
+    Webhook(SellerId, WebhookId),
 }
 
 impl Owner<'_> {
@@ -48,6 +50,7 @@ impl Owner<'_> {
             Self::Store(seller, store) => [seller.bytes(), store.bytes()].concat(),
             Self::App(platform) => [b"the operator's app on the platform\n", platform.as_bytes()].concat(),
             Self::Authorization(state) => [&b"authorization under way\n"[..], state].concat(),
+            Self::Webhook(seller, webhook) => [b"a webhook of a seller\n".to_vec(), seller.bytes(), webhook.bytes()].concat(),
         }
     }
 }

@@ -61,6 +61,10 @@ uuid_id! {
     KeyId,
     /// One run of the service's process, among those that share a database.
     NodeId,
+    /// A seller's address for messages about what happens.
+    WebhookId,
+    /// A message for a webhook.
+    MessageId,
 }
 
 impl PushId {

@@ -20,6 +20,8 @@
 //! *Unseen sales* are units that a store has sold and nobody has reported yet; overwrites leave them out. They are what is missing
 //! of what is *expected* of a listing when it is read.
 //!
+//! A *webhook* is a seller's address for *messages* about what happens, each on one *topic*.
+//!
 //! Nodes. A *node* is one process of the service; several share a PostgreSQL database. Sellers are spread over *shards*. A node
 //! holds a shard by a *lease*, which has an *epoch*: another holder has another epoch, and whoever acts under an earlier one is
 //! *fenced*.
@@ -57,7 +59,10 @@ pub mod sync;
 pub mod targets;
 mod timestamp;
 pub mod unseen;
+pub mod webhook;
 
-pub use ids::{CallId, EventId, KeyId, ListingId, NodeId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode};
+pub use ids::{
+    CallId, EventId, KeyId, ListingId, MessageId, NodeId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode, WebhookId,
+};
 pub use problem::FieldError;
 pub use timestamp::Timestamp;

@@ -26,7 +26,7 @@ Events are applied in the order in which they are accepted. Say when something h
 arrives late does not undo what happened after it.";
 
 /// A body for each schema of a request, which the service accepts; the page at `/docs` starts with it.
-fn examples() -> [(&'static str, Value); 19] {
+fn examples() -> [(&'static str, Value); 21] {
     [
         ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
         ("NamedKey", json!({ "name": "warehouse system" })),
@@ -37,6 +37,8 @@ fn examples() -> [(&'static str, Value); 19] {
             json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "03:30", "timezone": "Asia/Taipei", "guard": { "zero_percent": 20 } }),
         ),
         ("NewWarehouse", json!({ "code": "north", "name": "North" })),
+        ("NewWebhook", json!({ "url": "https://example.com/stock", "topics": ["run.finished", "pushes.rejected"] })),
+        ("WebhookChange", json!({ "enabled": true })),
         ("WarehouseChange", json!({ "name": "Far north" })),
         (
             "StoreFields",

@@ -49,6 +49,7 @@ mod stream;
 mod syncs;
 mod throttle;
 mod warehouses;
+mod webhooks;
 
 use actix_web::dev::Service;
 use actix_web::error::InternalError;
@@ -137,6 +138,13 @@ routes![
     pushes::get_push,
     pushes::retry_pushes,
     stream::stream,
+    webhooks::list_webhooks,
+    webhooks::create_webhook,
+    webhooks::get_webhook,
+    webhooks::patch_webhook,
+    webhooks::delete_webhook,
+    webhooks::test_webhook,
+    webhooks::list_webhook_messages,
     audit::list_audit,
     health::healthz,
     health::readyz,

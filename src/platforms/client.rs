@@ -4,13 +4,11 @@ use super::call::{Action, Call, Reply, Request, StoreConnection};
 use super::codes::unreadable;
 use super::connector::{Platform, RESERVED, Renewal, Stamp, VariantPage};
 use super::fields::with_smaller_pages;
-use super::interference;
 use super::limits::{Book, Limits, Permit, Quotas, Slept};
-use super::location;
 use super::mask::Mask;
 use super::registry::by_name;
-use super::timings;
 use super::transport::Transport;
+use super::{interference, location, timings};
 use crate::clock::Clock;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::{StoreId, Timestamp};
@@ -24,10 +22,9 @@ mod replies;
 mod sent;
 
 pub use counters::CallCounts;
-use counters::Counters;
-use counters::outcome_label;
+use counters::{Counters, outcome_label};
 pub use exchange::MaySend;
-use exchange::is_too_large;
+use exchange::{is_too_large, post};
 use replies::{HALVINGS_AT_ONCE, MOST_HALVINGS, fresh, halvings, nothing_sent, read_outcome, reason_of, with_halvings};
 pub(super) use replies::{read_renewal, read_variants};
 pub use sent::Sent;
@@ -327,6 +324,14 @@ impl Client {
         self.pause_if_asked(store, &reply);
         let is_answer = reply.status == 200 && interference::recognize(Action::Check, &reply).is_none();
         if is_answer { platform.shop(&reply) } else { None }
+    }
+
+    /// Sends a message to a receiver that is no store and has no limits. Returns the status of the answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn notify(&self, request: Request) -> Result<u16, String> {
+        post(request, (&*self.transport, self.timeout)).await
     }
 
     /// Asks a platform about a shop with its new tokens, and reads the answer.

@@ -87,7 +87,7 @@ impl HttpTransport {
             return Ok(url);
         }
         if url.scheme() != "https" || literal_address(url.as_str()).is_some_and(|ip| !is_public(ip)) {
-            return Err(SendError::NotConnected("stores must have public https addresses".to_owned()));
+            return Err(SendError::NotConnected("only public https addresses are called".to_owned()));
         }
         Ok(url)
     }

@@ -35,6 +35,7 @@ pub mod store_figures;
 pub mod stores;
 pub mod syncs;
 pub mod warehouses;
+pub mod webhooks;
 
 mod context;
 pub mod credentials;

@@ -1,10 +1,12 @@
 //! Migrations: the same for both backends, up and down, and compatible with the previous version; and `src/db/schema.rs`
-//! describes the tables that they create.
+//! with its folder describes the tables that they create.
 use super::assert_none;
 use super::source::{File, repository, text_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 const SCHEMA: &str = "src/db/schema.rs";
+/// Further tables.
+const SCHEMA_FOLDER: &str = "src/db/schema/";
 
 /// By table and column: the column's type in diesel's words.
 type Columns = BTreeMap<(String, String), String>;
@@ -132,7 +134,9 @@ fn declared(schema: &str) -> Columns {
 
 /// A column may be missing from the schema only if inserts do not need it, so that it can be dropped later.
 fn schema_differences(files: &[File]) -> Vec<String> {
-    let declared = declared(&text_of(files, SCHEMA));
+    let mut declared = declared(&text_of(files, SCHEMA));
+    let further = files.iter().filter(|file| file.path.starts_with(SCHEMA_FOLDER));
+    declared.extend(further.flat_map(|file| self::declared(&file.text)));
     let mut found = Vec::new();
     for backend in ["sqlite", "postgres"] {
         let migrated = migrated(files, backend);

@@ -37,3 +37,4 @@ mod targets;
 mod timed_full;
 mod unknown_outcomes;
 mod unseen_sales;
+mod webhooks;

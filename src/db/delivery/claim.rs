@@ -184,6 +184,7 @@ impl Tenant<'_> {
                     self.put(&page)?;
                     // Pushes that were cancelled meanwhile or are too old end here.
                     self.count_run_progress(&before, &page, now)?;
+                    self.notify_rejected(store, &before, &page, now)?;
                     self.update_listings(store, updates, now)?;
                 }
             }
@@ -249,6 +250,7 @@ impl Tenant<'_> {
         let accounts = self.accounts(of.into_iter().filter(|listing| !busy.contains(listing)))?;
         let after = outcome::after_read(page, waiting, &busy, &accounts, Answer { outcome, raw, now }, terms);
         self.put(&after.others)?;
+        self.notify_rejected(store, &[], &after.others, now)?;
         self.note_outcome(store, outcome, now)?;
         let in_contradiction: Vec<ListingId> =
             after.updates.iter().filter(|(_, update)| update.heal.is_some()).map(|(id, _)| *id).collect();

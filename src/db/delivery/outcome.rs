@@ -43,6 +43,7 @@ impl Tenant<'_> {
         self.put(&changed)?;
         updates.extend(self.moved_targets(&before, &changed)?);
         self.count_run_progress(&before, &changed, now)?;
+        self.notify_rejected(store, &before, &changed, now)?;
         self.note_contained(&outcome::overwritten(&changed))?;
         self.note_outcome(store, outcome, now)?;
         self.update_listings(store, updates, now)?;
@@ -67,6 +68,7 @@ impl Tenant<'_> {
         updates.extend(self.moved_targets(&before, &page)?);
         let finished = Finished { confirmed: outcome::confirmed(&page), next: Next::Unknown };
         self.count_run_progress(&before, &page, now)?;
+        self.notify_rejected(store, &before, &page, now)?;
         self.update_listings(store, updates, now)?;
         self.note_contained(&outcome::overwritten(&page))?;
         if finished.confirmed > 0 {

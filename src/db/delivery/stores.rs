@@ -9,6 +9,7 @@ use crate::domain::access::{Access, CREDENTIALS_UNREADABLE};
 use crate::domain::circuit::{PROBE_AFTER, next_probe};
 use crate::domain::claim::ClaimTerms;
 use crate::domain::delivery::Outcome;
+use crate::domain::webhook::{Message, REMINDED_AFTER};
 use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
 
@@ -29,6 +30,7 @@ impl Tenant<'_> {
         match access {
             Access::Unknown => Ok(()),
             Access::Refused { problem, write } => {
+                self.notify_refused(store, &problem, now)?;
                 on!(self.conn, c => kept(diesel::update(one())
                     .set((stores::needs_reauthorisation.eq(true), stores::problem.eq(&problem), stores::probe_at.eq(now + PROBE_AFTER)))).run(c))?;
                 if write {
@@ -62,10 +64,24 @@ impl Tenant<'_> {
     /// Nothing can be sent to a store whose credentials cannot be opened, and trying again does not help.
     pub fn note_unreadable_credentials(&mut self, store: StoreId, now: Timestamp) -> Result<()> {
         self.note(Changed::Configuration);
+        self.notify_refused(store, CREDENTIALS_UNREADABLE, now)?;
         let scope = self.scope();
         on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).set((stores::needs_reauthorisation.eq(true),
             stores::problem.eq(CREDENTIALS_UNREADABLE), stores::probe_at.eq(None::<Timestamp>)))).run(c))?;
         self.hold_store(store, now).map(drop)
+    }
+
+    /// Notifies webhooks that a store needs reauthorization, if that is news: it is tried again from time to time, and refuses
+    /// each time.
+    fn notify_refused(&mut self, store: StoreId, problem: &str, now: Timestamp) -> Result<()> {
+        let scope = self.scope();
+        let found: Option<(String, Option<Timestamp>)> = on!(self.conn, c => scope.stores().filter(stores::id.eq(store.bytes()))
+            .select((stores::name, stores::last_success_at)).get_result(c).optional())?;
+        let Some((name, last_success_at)) = found else { return Ok(()) };
+        let message = Message::needs_reauthorization(store, &name, problem);
+        let last = self.last_message(&message, now - REMINDED_AFTER)?;
+        let is_news = last.is_none_or(|last| last_success_at.is_some_and(|worked_at| worked_at > last));
+        if is_news { self.notify(&message, now) } else { Ok(()) }
     }
 
     /// Has a store that refuses its credentials tried again at once, unless it is paused.

@@ -10,7 +10,7 @@ use crate::db::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::guard::{Answered, Guard, Question, Weighing};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::push::Addressee;
-use crate::domain::run::{Run, RunFilter, RunKind, supersede_to_ask};
+use crate::domain::run::{Run, RunFilter, RunKind, RunState, supersede_to_ask};
 use crate::domain::{ListingId, RunId, Sku, StoreId, Timestamp};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -121,8 +121,11 @@ impl Tenant<'_> {
     pub fn save_weighing(&mut self, id: RunId, question: Option<Question>) -> Result<()> {
         match self.run(id) {
             Ok(mut run) => {
+                let before = run.state;
                 run.weigh(question);
-                self.save_answerable(&run)
+                self.save_answerable(&run)?;
+                let asked_at = run.question.as_ref().map_or(run.started_at, |question| question.asked_at);
+                self.notify_of_run(before, &run, asked_at)
             }
             // Deleted in between.
             Err(Error::NotFound) => Ok(()),
@@ -136,9 +139,11 @@ impl Tenant<'_> {
     /// [`Error::NotFound`] if there is no such run.
     pub fn answer_run(&mut self, id: RunId, go: bool, now: Timestamp) -> Result<(Answered, Run)> {
         let mut run = self.run(id)?;
+        let before = run.state;
         run.lapse(now);
         let answered = run.answer(go, now);
         self.save_answerable(&run)?;
+        self.notify_of_run(before, &run, now)?;
         self.note(Changed::Configuration);
         Ok((answered, run))
     }
@@ -160,6 +165,7 @@ impl Tenant<'_> {
         runs.retain_mut(|run| run.lapse(now));
         for run in &runs {
             self.save_answerable(run)?;
+            self.notify_of_run(RunState::WaitingForAnswer, run, now)?;
         }
         Ok(runs.len())
     }

@@ -46,6 +46,15 @@ pub(super) async fn exchange(
     }
 }
 
+/// Sends a message to a receiver that is no store. Returns the status of the answer, or why there is none.
+pub(super) async fn post(request: Request, (transport, timeout): (&dyn Transport, Duration)) -> Result<u16, String> {
+    match tokio::time::timeout(timeout, transport.send(request, timeout)).await {
+        Ok(Ok(reply)) => Ok(reply.status),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer: timeout".to_owned()),
+    }
+}
+
 /// The reply without noise before its body, and dated.
 fn normalized(mut reply: Reply, clock: &Clock) -> Reply {
     let body = interference::without_noise(&reply.body);

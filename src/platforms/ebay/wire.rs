@@ -4,7 +4,7 @@ use super::super::lenient::Units;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What this service asks for: to change inventory, and to be told whose account it is.
+/// What this service asks for: to change inventory, and to see whose account it is.
 pub(super) const SCOPES: [&str; 2] =
     ["https://api.ebay.com/oauth/api_scope/sell.inventory", "https://api.ebay.com/oauth/api_scope/commerce.identity.readonly"];
 /// The setting of app and store with the RuName, eBay's name for a redirect address.

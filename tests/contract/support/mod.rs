@@ -5,9 +5,11 @@
 pub mod database;
 mod intake;
 pub mod platform_that;
+pub mod receiver;
 pub mod statements;
 
 use database::{Backend, TestDatabase};
+use receiver::{Network, Receiver};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -119,6 +121,7 @@ pub struct Process {
 pub struct World {
     pub clock: Clock,
     pub platform: Simulator,
+    pub receiver: Receiver,
     process: RefCell<Process>,
     settings: actors::Settings,
     database: TestDatabase,
@@ -139,10 +142,15 @@ impl Process {
     }
 }
 
-fn start_process(database: &TestDatabase, clock: &Clock, platform: &Simulator, settings: &actors::Settings) -> Process {
+fn start_process(
+    database: &TestDatabase,
+    clock: &Clock,
+    (platform, receiver): (&Simulator, &Receiver),
+    settings: &actors::Settings,
+) -> Process {
     let db = Db::open(&db::Settings::new(database.url.clone()));
-    let transport = Arc::new(InProcess::new(platform.clone(), clock.clone()));
-    let client = Client::new(transport, Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
+    let network = Network { receiver: receiver.clone(), platform: InProcess::new(platform.clone(), clock.clone()) };
+    let client = Client::new(Arc::new(network), Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
     let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
     let deps = Deps::new(db, client, clock.clone(), Arc::new(sealer), settings.clone());
     let set = tokio::task::LocalSet::new();
@@ -158,8 +166,9 @@ impl World {
     fn new(backend: Backend, start: Timestamp, settings: actors::Settings) -> Self {
         let database = TestDatabase::fresh(backend);
         let (clock, platform) = (Clock::starting_at(start), Simulator::new(7));
-        let process = RefCell::new(start_process(&database, &clock, &platform, &settings));
-        Self { clock, platform, process, settings, database, counter: Cell::default(), leftovers_allowed: Cell::default() }
+        let receiver = Receiver::default();
+        let process = RefCell::new(start_process(&database, &clock, (&platform, &receiver), &settings));
+        Self { clock, platform, receiver, process, settings, database, counter: Cell::default(), leftovers_allowed: Cell::default() }
     }
 
     pub fn db(&self) -> Db {
@@ -250,14 +259,14 @@ impl World {
 
     /// A new process on the same rows.
     pub fn starts(&self) {
-        *self.process.borrow_mut() = start_process(&self.database, &self.clock, &self.platform, &self.settings);
+        *self.process.borrow_mut() = start_process(&self.database, &self.clock, (&self.platform, &self.receiver), &self.settings);
     }
 
     /// A further process on the same rows, which shares them with the others.
     pub fn starts_another_named(&self, name: &str) -> Process {
         let mut settings = self.settings.clone();
         settings.sharing.as_mut().expect("the processes share").name = name.to_owned();
-        start_process(&self.database, &self.clock, &self.platform, &settings)
+        start_process(&self.database, &self.clock, (&self.platform, &self.receiver), &settings)
     }
 
     /// How many shards the process holds.
@@ -354,7 +363,7 @@ pub fn percent(percent: f64) -> Option<Share> {
 
 #[derive(Clone, Copy)]
 pub struct Seller<'w> {
-    world: &'w World,
+    pub world: &'w World,
     pub id: SellerId,
 }
 

@@ -161,6 +161,19 @@ impl<'a> Grown<'a> {
                 "true",
             );
         }
+        let hook = "CAST('hook000000000001' AS BLOB)";
+        insert(
+            "webhooks",
+            "seller_id, id, url, topics, secret, enabled, created_at",
+            format!("{seller}, {hook}, 'https://example.com', '[]', zeroblob(60), TRUE, 1"),
+            "i = 1",
+        );
+        insert(
+            "webhook_messages",
+            "seller_id, id, webhook_id, topic, subject, body, state, attempts, created_at, ended_at, answer",
+            format!("{seller}, {}, {hook}, 'run.finished', 'run', '{{}}', 1, 1, i, i, '204'", blob("message")),
+            "true",
+        );
         insert(
             "audit",
             "seller_id, id, at, actor, action, subject",
@@ -218,6 +231,7 @@ impl<'a> Grown<'a> {
         let id = match template {
             _ if template.contains("/sellers/") => self.ada.id.clone(),
             _ if template.contains("/pushes/") => uuid("push"),
+            _ if template.contains("/webhooks/") => uuid("hook"),
             _ if template.contains("/syncs/") || template.contains("/runs/") => uuid("run"),
             _ => self.store.clone(),
         };

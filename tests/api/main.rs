@@ -48,4 +48,5 @@ mod shapes;
 mod shares;
 mod spreadsheets;
 mod visitor;
+mod webhooks;
 mod work;

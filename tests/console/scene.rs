@@ -173,7 +173,10 @@ pub async fn busy_seller(world: &World, unhelpful: &str) -> (String, Vec<Visit>)
     };
     let listings = world.call("GET", &format!("/v1/stores/{}/listings", stores.shopify), &key, json!(null)).await;
     let listing = listings["items"][8]["id"].as_str().unwrap().to_owned();
-    (key, visits(&stores, &listing, &rejected, &run_of("initial"), &run_of("manual")))
+    let webhook =
+        world.call("POST", "/v1/webhooks", &key, json!({"url": "http://127.0.0.1:9/stock"})).await["id"].as_str().unwrap().to_owned();
+    world.call("POST", &format!("/v1/webhooks/{webhook}/test"), &key, json!(null)).await;
+    (key, visits(&stores, &listing, &rejected, &[run_of("initial"), run_of("manual")], &webhook))
 }
 
 /// Waits until the stores are in their intended states; returns the id of a rejected push.
@@ -201,7 +204,7 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     tokio::time::timeout(SETTLED_WITHIN, waiting).await.unwrap_or_else(|_| panic!("timed out: {what}"));
 }
 
-fn visits(stores: &Stores, listing: &str, rejected: &str, initial: &str, manual: &str) -> Vec<Visit> {
+fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[String; 2], webhook: &str) -> Vec<Visit> {
     let Stores { shopify, failing, refused, paused, stall } = stores;
     vec![
         page("sales-channel", "/console/sales-channel"),
@@ -236,6 +239,9 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, initial: &str, manual:
         page("run-done", format!("/console/records/runs/{manual}")),
         page("changes", "/console/records?show=changes"),
         page("manual-sync", "/console/manual-sync"),
+        page("webhooks", "/console/webhooks"),
+        page("webhook", format!("/console/webhooks/{webhook}")),
+        page("webhook-delete", format!("/console/webhooks/{webhook}/delete")),
     ]
 }
 
@@ -249,6 +255,7 @@ pub fn empty_visits() -> Vec<Visit> {
         page("empty-records", "/console/records"),
         page("empty-runs", "/console/records?show=runs"),
         page("empty-manual-sync", "/console/manual-sync"),
+        page("empty-webhooks", "/console/webhooks"),
     ]
 }
 

@@ -42,6 +42,7 @@ mod state;
 mod stock;
 mod store_form;
 mod stores;
+mod webhooks;
 
 pub use sampling::keep_figures;
 pub use state::Console;
@@ -102,6 +103,14 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/stores/{id}/discover", post().to(pairing::discovered))
         .route("/stores/{id}/listings/{listing}/unpair", get().to(stores::unpair_page))
         .route("/stores/{id}/listings/{listing}/unpair", post().to(stores::unpair))
+        .route("/webhooks", get().to(webhooks::list))
+        .route("/webhooks", post().to(webhooks::add))
+        .route("/webhooks/{id}", get().to(webhooks::one))
+        .route("/webhooks/{id}", post().to(webhooks::save))
+        .route("/webhooks/{id}/switch", post().to(webhooks::switch))
+        .route("/webhooks/{id}/test", post().to(webhooks::test))
+        .route("/webhooks/{id}/delete", get().to(webhooks::delete_page))
+        .route("/webhooks/{id}/delete", post().to(webhooks::delete))
         .route("/stock", get().to(stock::search))
         .route("/stock/sku", get().to(stock::one))
         .route("/stock/explain", get().to(explain::page))

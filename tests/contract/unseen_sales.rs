@@ -200,3 +200,23 @@ fn a_listing_that_shows_another_sku_from_now_on_owes_nothing_of_the_old_one() {
         assert_eq!(push.state, PushState::Confirmed);
     });
 }
+
+#[test]
+fn what_an_overwrite_may_have_changed_while_this_was_switched_off_is_not_taken_for_sales() {
+    story(async |world| {
+        let seller = world.seller(off).await;
+        let shop = reporting_shop(&seller, world, platform_that::only_sets()).await;
+        let switch = async |on| seller.change_shop(&shop, StoreChange { protect_unseen_sales: Some(on), ..StoreChange::default() }).await;
+        switch(false).await;
+        seller.event("A", EventKind::Count, 5).await;
+        world.loses_answers();
+        seller.sync(RunFilter::default()).await;
+        world.sleep(seconds(2)).await;
+        assert_eq!(world.shown(&shop, "A"), 5);
+        switch(true).await;
+        world.sells(&shop, "A", 1);
+        world.all_is_well();
+        world.sleep(minutes(1)).await;
+        assert_eq!(world.shown(&shop, "A"), 5, "{:?}", seller.pushes().await);
+    });
+}

@@ -4,7 +4,7 @@ use crate::db::kept::kept;
 use crate::db::schema::listings;
 use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant, id_of};
-use crate::domain::push::Expected;
+use crate::domain::push::{Expected, ListingUpdate};
 use crate::domain::unseen::Expectation;
 use crate::domain::{ListingId, Timestamp};
 use diesel::prelude::*;
@@ -78,11 +78,21 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Saves that a push of unknown outcome has perhaps changed what a listing shows.
-    pub(super) fn note_perhaps(&mut self, id: &[u8], expected: Option<Expected>) -> Result<()> {
+    /// Saves that a push of unknown outcome has perhaps changed what a listing shows, if that is not known.
+    pub(super) fn note_perhaps(&mut self, id: &[u8], ListingUpdate { expected, shown, .. }: &ListingUpdate) -> Result<()> {
         use diesel::sql_types::{BigInt, Binary};
-        let Some(Expected::PerhapsChanged(units)) = expected else { return Ok(()) };
         let key = self.key();
+        let units = match expected {
+            Some(Expected::PerhapsChanged(units)) => units,
+            // Otherwise it was saved with what is shown.
+            Some(Expected::Unknown) if shown.is_none() => {
+                on!(self.conn, c => kept(diesel::sql_query(
+                        "UPDATE listings SET expected = NULL, expected_otherwise = NULL WHERE seller_id = $1 AND id = $2 AND expected IS NOT NULL")
+                    .bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c))?;
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
         on!(self.conn, c => kept(diesel::sql_query(
                 "UPDATE listings SET expected_otherwise = COALESCE(expected_otherwise, expected) + $1 WHERE seller_id = $2 AND id = $3")
             .bind::<BigInt, _>(units).bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c))?;

@@ -47,5 +47,6 @@ mod secrets;
 mod shapes;
 mod shares;
 mod spreadsheets;
+mod unseen_sales;
 mod visitor;
 mod work;

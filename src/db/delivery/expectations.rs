@@ -9,6 +9,7 @@ use crate::domain::unseen::Expectation;
 use crate::domain::{ListingId, Timestamp};
 use diesel::prelude::*;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// By how much an answer changes what is expected of its listing; `None` if nothing can be expected any more.
 pub(super) fn change(expected: Option<Expected>) -> Option<i64> {
@@ -32,6 +33,17 @@ impl Tenant<'_> {
             Ok((id, Expectation { units, otherwise, unseen, unseen_since, shown_at }))
         };
         rows.into_iter().map(read).collect()
+    }
+
+    /// Of listings that show this: what an overwrite would leave out of their targets now.
+    pub fn unseen_sales(&mut self, shown: &HashMap<ListingId, i64>, limit: Duration, now: Timestamp) -> Result<HashMap<ListingId, i64>> {
+        let of: Vec<ListingId> = shown.keys().copied().collect();
+        let (accounts, expected) = (self.accounts(of.iter().copied())?, self.expectations(&of)?);
+        let unseen = |(id, shown): (&ListingId, &i64)| {
+            let left_late = accounts.get(id).is_some_and(|account| account.was_left_late(*shown, now));
+            Some((*id, expected.get(id)?.read(*shown, left_late, limit, now).unseen))
+        };
+        Ok(shown.iter().filter_map(unseen).collect())
     }
 
     /// Saves what is expected of listings that were read just now.

@@ -220,3 +220,17 @@ fn what_an_overwrite_may_have_changed_while_this_was_switched_off_is_not_taken_f
         assert_eq!(world.shown(&shop, "A"), 5, "{:?}", seller.pushes().await);
     });
 }
+
+#[test]
+fn a_run_ends_although_what_it_was_to_overwrite_could_not_even_be_read_for_a_day() {
+    story_of_days(START, async |world| {
+        let seller = world.seller(off).await;
+        reporting_shop(&seller, world, platform_that::knows_keys()).await;
+        world.faults(|f| f.down = true);
+        let run = seller.sync(RunFilter::default()).await;
+        world.sleep(hours(25)).await;
+        assert_eq!(seller.pushes().await.pop().unwrap().state, PushState::Rejected);
+        let run = seller.run(&run).await;
+        assert_eq!((run.done, run.failed, run.finished_at.is_some()), (0, 1, true));
+    });
+}

@@ -27,7 +27,7 @@ async fn a_store_leaves_out_unreported_sales_for_as_many_hours_as_its_form_says_
     for hours in ["0", "721", "1.5", "soon"] {
         let (status, html) = save(false, hours).await;
         assert_eq!((status, saved().await), (422, (true, 72)), "{hours}");
-        assert!(text_of(&html).contains("must be from 1 to 720"), "{hours}: {}", text_of(&html));
+        assert!(text_of(&html).contains("Must be from 1 to 720"), "{hours}: {}", text_of(&html));
         assert!(hours_of(&html).contains(&format!("value=\"{hours}\"")), "what was typed is kept: {}", hours_of(&html));
         assert!(!html.contains("name=\"protect_unseen_sales\" checked"), "and so is what was chosen");
     }

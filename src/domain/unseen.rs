@@ -22,6 +22,11 @@ pub fn check_hours(hours: i64) -> Result<(), String> {
     if HOURS.contains(&hours) { Ok(()) } else { Err(format!("must be from {} to {}", HOURS.start(), HOURS.end())) }
 }
 
+/// For how long units may be missing until they are drift.
+pub fn for_hours(hours: i64) -> Duration {
+    Duration::from_secs(u64::try_from(hours).unwrap_or(0) * 3600)
+}
+
 /// What is expected of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Expectation {

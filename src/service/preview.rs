@@ -10,6 +10,7 @@ use crate::db::stores::Store;
 use crate::domain::allocation::DecidedBy;
 use crate::domain::delivery::ItemResult;
 use crate::domain::limits::MAX_STORES;
+use crate::domain::unseen;
 use crate::domain::{ListingId, StoreId, Timestamp};
 use crate::platforms::by_name;
 use crate::platforms::call::{Action, Call, CallItem};
@@ -56,23 +57,33 @@ pub struct PreviewItem {
     pub shown_from: ShownFrom,
     /// When `shown` was read or confirmed.
     pub shown_at: Option<Timestamp>,
-    /// The quantity it would show.
+    /// Its target by the rules.
     pub target: i64,
+    /// Units that the store has sold and nobody has reported yet, which are left out of the target; null where these are not known,
+    /// because they are not protected or the platform was not asked.
+    pub unseen: Option<i64>,
+    /// The quantity that would be sent: the target less `unseen`.
+    pub quantity: i64,
     /// The most specific rule that has a say in the target.
     pub decided_by: DecidedBy,
-    /// `target` minus `shown`; null if `shown` is unknown.
+    /// `quantity` minus `shown`; null if `shown` is unknown.
     pub change: Option<i64>,
 }
 
 impl PreviewItem {
     fn saw(&mut self, shown: i64, at: Timestamp) {
         (self.shown, self.shown_from, self.shown_at) = (Some(shown), ShownFrom::Platform, Some(at));
-        self.change = Some(self.target.saturating_sub(shown));
+        self.change = Some(self.quantity.saturating_sub(shown));
+    }
+
+    fn leaves_out(&mut self, unseen: i64) {
+        (self.unseen, self.quantity) = (Some(unseen), unseen::quantity(self.target, unseen));
+        self.change = self.shown.map(|shown| self.quantity.saturating_sub(shown));
     }
 
     /// Whether it would drop to 0.
     pub fn goes_to_zero(&self) -> bool {
-        self.target == 0 && self.shown != Some(0)
+        self.quantity == 0 && self.shown != Some(0)
     }
 }
 
@@ -119,7 +130,8 @@ pub async fn preview(service: &Service, caller: &Caller, filter: RunFilter) -> R
     let Found { first, later, mut counts, left_out, stores } = targets(caller, filter).await?;
     let mut items: Vec<(PreviewItem, Extra)> = first.into_iter().chain(later).collect();
     items.split_off(items.len().min(MAX_ITEMS)).iter().for_each(|(item, _)| counts.add(item));
-    let not_asked = ask(service, caller, &mut items, stores).await;
+    let not_asked = ask(service, caller, &mut items, &stores).await;
+    leave_out_unseen(service, caller, &mut items, &stores).await?;
     let truncated = counts.total > 0;
     let mut items: Vec<PreviewItem> = items.into_iter().map(|(item, _)| item).collect();
     items.iter().for_each(|item| counts.add(item));
@@ -196,6 +208,8 @@ async fn targets(caller: &Caller, filter: RunFilter) -> Result<Found> {
                 shown_from: if listing.shown.is_some() { ShownFrom::LastKnown } else { ShownFrom::Unknown },
                 shown_at: listing.shown_at,
                 target,
+                unseen: None,
+                quantity: target,
                 decided_by: deciding.get(&listing.id).copied().unwrap_or(DecidedBy::Seller),
                 change: listing.shown.map(|shown| target.saturating_sub(shown)),
             };
@@ -210,7 +224,7 @@ async fn targets(caller: &Caller, filter: RunFilter) -> Result<Found> {
 }
 
 /// Asks the platforms what `items` show, all stores at once.
-async fn ask(service: &Service, caller: &Caller, items: &mut [(PreviewItem, Extra)], stores: Stores) -> Vec<NotAsked> {
+async fn ask(service: &Service, caller: &Caller, items: &mut [(PreviewItem, Extra)], stores: &Stores) -> Vec<NotAsked> {
     let deadline = Instant::now() + ASK_WITHIN.min(service.client.timeout());
     let mut by_store: HashMap<StoreId, Vec<CallItem>> = HashMap::new();
     for (item, extra) in items.iter() {
@@ -232,6 +246,25 @@ async fn ask(service: &Service, caller: &Caller, items: &mut [(PreviewItem, Extr
     }
     not_asked.sort_by_key(|store| store.store_id);
     not_asked
+}
+
+/// Takes off what stores have sold and nobody has reported yet, as an overwrite would after the same read.
+async fn leave_out_unseen(service: &Service, caller: &Caller, items: &mut [(PreviewItem, Extra)], stores: &Stores) -> Result<()> {
+    for store in stores.values().filter(|store| store.protect_unseen_sales && store.sales_named_at.is_some()) {
+        let of_store = items.iter().filter(|(item, _)| item.store_id == store.id && item.shown_from == ShownFrom::Platform);
+        let shown: HashMap<ListingId, i64> = of_store.filter_map(|(item, _)| Some((item.listing, item.shown?))).collect();
+        if shown.is_empty() {
+            continue;
+        }
+        let (limit, now) = (unseen::for_hours(store.unseen_sales_hours), service.now());
+        let unseen = caller.db.read(move |t| t.unseen_sales(&shown, limit, now)).await?;
+        for (item, _) in items.iter_mut() {
+            if let Some(units) = unseen.get(&item.listing) {
+                item.leaves_out(*units);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Splits the items into calls that the platform accepts: at most so many items and, where it requires that, all of one

@@ -24,3 +24,4 @@ mod seller;
 mod stream;
 mod support;
 mod webhooks;
+mod unseen_sales;

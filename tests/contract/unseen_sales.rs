@@ -200,3 +200,37 @@ fn a_listing_that_shows_another_sku_from_now_on_owes_nothing_of_the_old_one() {
         assert_eq!(push.state, PushState::Confirmed);
     });
 }
+
+#[test]
+fn what_an_overwrite_may_have_changed_while_this_was_switched_off_is_not_taken_for_sales() {
+    story(async |world| {
+        let seller = world.seller(off).await;
+        let shop = reporting_shop(&seller, world, platform_that::only_sets()).await;
+        let switch = async |on| seller.change_shop(&shop, StoreChange { protect_unseen_sales: Some(on), ..StoreChange::default() }).await;
+        switch(false).await;
+        seller.event("A", EventKind::Count, 5).await;
+        world.loses_answers();
+        seller.sync(RunFilter::default()).await;
+        world.sleep(seconds(2)).await;
+        assert_eq!(world.shown(&shop, "A"), 5);
+        switch(true).await;
+        world.sells(&shop, "A", 1);
+        world.all_is_well();
+        world.sleep(minutes(1)).await;
+        assert_eq!(world.shown(&shop, "A"), 5, "{:?}", seller.pushes().await);
+    });
+}
+
+#[test]
+fn a_run_ends_although_what_it_was_to_overwrite_could_not_even_be_read_for_a_day() {
+    story_of_days(START, async |world| {
+        let seller = world.seller(off).await;
+        reporting_shop(&seller, world, platform_that::knows_keys()).await;
+        world.faults(|f| f.down = true);
+        let run = seller.sync(RunFilter::default()).await;
+        world.sleep(hours(25)).await;
+        assert_eq!(seller.pushes().await.pop().unwrap().state, PushState::Rejected);
+        let run = seller.run(&run).await;
+        assert_eq!((run.done, run.failed, run.finished_at.is_some()), (0, 1, true));
+    });
+}

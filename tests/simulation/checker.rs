@@ -9,6 +9,7 @@
 mod history;
 mod listing_state;
 mod quiet;
+mod unseen;
 
 use crate::journal::{Entry, Listing, Push, Run, State};
 use crate::model::{self, Seller};
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use stocktide::simulator::Part;
 use tokio::time::Instant;
+use unseen::OwnSales;
 
 /// The service compares answers with the quantity it expects for 24 hours after it gave up on a request; later answers
 /// differ because of the store's own sales. Its clock may be stepped meanwhile, so only the first half is required here.
@@ -65,6 +67,8 @@ struct ListingState {
     owed_since: Option<Instant>,
     /// Those of them that the overwrite in flight contains.
     rejected_before_target: Vec<String>,
+    /// What the store has sold by itself.
+    own: OwnSales,
 }
 
 /// A listing shows a wrong quantity, for an excusable reason.
@@ -110,6 +114,10 @@ struct LastRead {
     sold: i64,
     /// Units by which requests had changed the item before this read.
     changed: i64,
+    /// What had happened to the item when it showed this.
+    then: Totals,
+    /// Whether a cache had kept the answer.
+    kept: bool,
 }
 
 /// An item of a store.
@@ -130,6 +138,10 @@ pub struct Checker<'w> {
     /// Requests that carried a push.
     carried: BTreeMap<String, Vec<usize>>,
     last_read: BTreeMap<ItemKey, LastRead>,
+    /// What had happened to each item of a read when the platform was asked.
+    looked: BTreeMap<usize, Vec<Totals>>,
+    /// Stores that a sale has named.
+    named: BTreeSet<String>,
     totals: BTreeMap<ItemKey, Totals>,
     runs: BTreeMap<String, Run>,
     run_of_date: BTreeMap<(String, String), String>,
@@ -173,6 +185,8 @@ pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
         requests: BTreeMap::new(),
         carried: BTreeMap::new(),
         last_read: BTreeMap::new(),
+        looked: BTreeMap::new(),
+        named: BTreeSet::new(),
         totals: BTreeMap::new(),
         runs: BTreeMap::new(),
         run_of_date: BTreeMap::new(),
@@ -270,6 +284,9 @@ impl Checker<'_> {
         let Some(event) = client.and_then(|client| client.events.get(event_id)).cloned() else {
             return fail("event never sent", event_id);
         };
+        if let Some(store) = &event.sold_by {
+            self.sale_reported(seller, &crate::world::hex_of(store), &event.sku, event.quantity, event_id);
+        }
         let of_seller = self.seller(seller);
         let before = of_seller.targets(&event.sku);
         of_seller.apply(&event);
@@ -319,12 +336,14 @@ impl Checker<'_> {
         }
         if starts && push.overwrite {
             let target = self.target(seller, &push.listing);
-            if push.quantity != target {
+            let Some(target) = target.filter(|target| push.unseen.is_some() || push.quantity == Some(*target)) else {
                 return fail("overwrite differs from the target", format!("the target is {target:?}"));
-            }
+            };
+            self.leaves_out_unseen(seller, &push, target)?;
         }
         let is_new = push.state == State::Confirmed && was != Some(State::Confirmed);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
+        listed.own.moved(before.as_ref(), &push, self.applied.contains(&push.id));
         // An overwrite whose answer was lost need not have been applied if a read has shown its number, or what sales have left of
         // it: it was there before. Where something else was applied late, a read may show by chance what an increase would show.
         let is_its_number = |quantity| listed.read_back.get(&push.id).is_some_and(|read| read.contains(&quantity));
@@ -474,13 +493,22 @@ impl Checker<'_> {
         match what {
             NetworkEvent::Sent { request, store, action, items, key } => self.sent(request, store, action, items, key),
             NetworkEvent::Applied { request, item, before, after } => self.applied(request, item, before, after),
-            NetworkEvent::ReadAnswered { request, from, shown } => {
-                let (Some(request), Some(from)) = (self.requests.get(&request), self.requests.get(&from)) else { return Ok(()) };
+            NetworkEvent::Looked { request } => {
+                let Some(of) = self.requests.get(&request) else { return Ok(()) };
+                let totals = |item: &Item| self.totals.get(&(of.store.clone(), item.external_id.clone())).copied().unwrap_or_default();
+                self.looked.insert(request, of.items.iter().map(totals).collect());
+                Ok(())
+            }
+            NetworkEvent::ReadAnswered { request: id, from: from_id, shown } => {
+                let (Some(request), Some(from)) = (self.requests.get(&id), self.requests.get(&from_id)) else { return Ok(()) };
                 let items: Vec<String> = request.items.iter().map(|item| item.external_id.clone()).collect();
-                let totals: Vec<(i64, i64)> = from.totals.iter().zip(&request.totals).map(|(old, new)| (old.sold, new.changed)).collect();
+                let then = self.looked.get(&from_id).cloned().unwrap_or_default();
+                let kept = from_id != id;
+                let totals: Vec<(i64, i64, Totals)> =
+                    from.totals.iter().zip(&request.totals).zip(then).map(|((old, new), then)| (old.sold, new.changed, then)).collect();
                 let store = request.store.clone();
                 let found = items.into_iter().zip(totals).zip(shown);
-                for ((external_id, (sold, changed)), shown) in found.filter_map(|(item, shown)| Some((item, shown?))) {
+                for ((external_id, (sold, changed, then)), shown) in found.filter_map(|(item, shown)| Some((item, shown?))) {
                     self.listing_of_item(&store, &external_id).for_each(|listed| {
                         listed.unreported_sales = 0;
                         let unsold = shown + listed.sold_since_applied;
@@ -489,13 +517,16 @@ impl Checker<'_> {
                         let overwritten = listed.active.values().filter(|p| p.overwrite && is_in_flight(p.state));
                         listed.read_back = overwritten.map(|p| (p.id.clone(), [shown, unsold])).collect();
                     });
-                    self.last_read.insert((store.clone(), external_id), LastRead { shown, sold, changed });
+                    self.last_read.insert((store.clone(), external_id), LastRead { shown, sold, changed, then, kept });
                 }
                 Ok(())
             }
-            NetworkEvent::Sold { store, external_id, quantity } => {
-                self.totals.entry((store.clone(), external_id.clone())).or_default().sold += quantity;
+            NetworkEvent::Sold { store, external_id, quantity, report } => {
+                let totals = self.totals.entry((store.clone(), external_id.clone())).or_default();
+                totals.sold += quantity;
+                let (totals, at) = (*totals, self.at);
                 self.listing_of_item(&store, &external_id).for_each(|listed| {
+                    listed.own.sold(quantity, totals, at, report.clone());
                     listed.unreported_sales += quantity;
                     listed.sold_since_applied += quantity;
                     if let Some(wrong) = listed.wrong.as_mut().filter(|wrong| !wrong.reported) {
@@ -534,7 +565,7 @@ impl Checker<'_> {
             let fits = |push: &Push| {
                 let n = push.quantity.unwrap_or(i64::MIN);
                 let right = if push.overwrite {
-                    action == "set" && item.quantity == Some(n) && item.expected.is_none()
+                    action == "set" && item.quantity == Some(n) && item.expected == push.shown_before.filter(|_| ability.compare())
                 } else if action == "adjust" {
                     item.quantity == Some(n) && ability.adjust()
                 } else {
@@ -597,6 +628,11 @@ impl Checker<'_> {
         // Is it still in flight, as far as the service knows?
         let now = self.pushes[&push.id].clone();
         let current = is_in_flight(now.state) && now.call == push.call;
+        if let Some(listed) = self.listed.get_mut(&push.listing)
+            && listed.own.changed(&push, change, current)
+        {
+            *self.counts.entry("sold between a read and what followed it").or_default() += 1;
+        }
         let of_push = self.carried[&push.id].clone();
         let any_late = of_push.iter().any(|request| self.may_be_too_late(*request));
         // Keys do not help if the platform refused the repetition: the push was left unresolved and is healed like others.

@@ -6,7 +6,9 @@
 //! for every request with its answer lost. Every run must end in exactly the same state as the undisturbed one: the same
 //! quantities available, the same quantities shown, the same sync runs.
 use crate::runner::{Disturbance, Outcome, run_disturbed};
-use crate::story::{Ability, DbFault, Event, EventId, NetFault, SellerSetup, Setting, Setup, Step, StoreChange, StoreSetup, Story};
+use crate::story::{
+    Ability, DbFault, Event, EventId, NetFault, Protection, Report, SellerSetup, Setting, Setup, Step, StoreChange, StoreSetup, Story,
+};
 use crate::world::Failure;
 
 /// The disturbances, in the words in which they are printed.
@@ -14,7 +16,7 @@ const DISTURBANCES: [&str; 4] =
     ["dies", "loses an answer from the database", "cannot reach the database", "loses an answer from a platform"];
 
 fn store(ability: Ability, skus: &[usize]) -> StoreSetup {
-    StoreSetup { ability, share: 100.0, max_items: 2, per_second: 50.0, burst: 40, warehouses: None, skus: skus.to_vec() }
+    StoreSetup { ability, share: 100.0, max_items: 2, per_second: 50.0, burst: 40, warehouses: None, skus: skus.to_vec(), named: None }
 }
 
 fn event(id: u32, kind: &'static str, sku: usize, quantity: i64) -> Event {
@@ -37,7 +39,7 @@ fn stories() -> Vec<(&'static str, Story)> {
     let a_few_increases = |sells_1: usize| {
         vec![
             Step::Sleep { ms: 20_000 },
-            Step::Sell { seller: 0, store: sells_1, sku: 1, quantity: 2, reported: Some(2) },
+            Step::Sell { seller: 0, store: sells_1, sku: 1, quantity: 2, reported: Report::AtOnce(2) },
             events(0, vec![event(1, "purchase", 0, 5), event(3, "return", 1, 1)]),
             Step::Sleep { ms: 150 },
             events(0, vec![event(4, "adjustment", 0, 3)]),
@@ -73,6 +75,29 @@ fn stories() -> Vec<(&'static str, Story)> {
                     Step::Sync { seller: 0, store: None, sku: Some(1) },
                     Step::Sleep { ms: 5_000 },
                 ],
+            ),
+        ),
+        (
+            "overwrites of stores whose sales are reported late, or never",
+            story(
+                false,
+                [Keys, Sets, CompareAndSet]
+                    .map(|ability| StoreSetup { named: Some(Protection { on: true, hours: 72 }), ..store(ability, &[0]) })
+                    .to_vec(),
+                {
+                    let each = |step: fn(usize) -> Step| (0..3).map(move |store| step(store));
+                    let sale = |store, quantity, reported| Step::Sell { seller: 0, store, sku: 0, quantity, reported };
+                    let sync = || vec![Step::Sync { seller: 0, store: None, sku: None }, Step::Sleep { ms: 20_000 }];
+                    let mut steps = vec![events(0, vec![event(1, "count", 0, 20)]), Step::Sleep { ms: 20_000 }];
+                    steps.extend((0..3).map(|store| sale(store, 1, Report::AtOnce(2 + u32::try_from(store).unwrap()))));
+                    steps.extend(sync());
+                    steps.extend((0..3).map(|store| sale(store, 2, Report::Later(5 + u32::try_from(store).unwrap()))));
+                    steps.extend((0..3).map(|store| sale(store, 1, Report::Never)));
+                    steps.extend(sync());
+                    steps.extend(each(|store| Step::ReportSales { seller: 0, store }));
+                    steps.extend(sync());
+                    steps
+                },
             ),
         ),
         (

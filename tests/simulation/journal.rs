@@ -57,6 +57,8 @@ pub struct Store {
     pub paused: bool,
     pub unauthorised: bool,
     pub created_at: i64,
+    pub protects: bool,
+    pub unseen_hours: i64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +99,9 @@ pub struct Push {
     pub cancel_requested: bool,
     pub run: String,
     pub reason: Option<String>,
+    /// Of an overwrite that was read first: what its listing showed, and the units that were taken off its target.
+    pub shown_before: Option<i64>,
+    pub unseen: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -120,12 +125,16 @@ const COLUMNS: [(&str, &str, &str); 7] = [
         "auto_sync, frequency, daily_at, timezone, catch_up_hours, allocation_mode, buffer, trigger_on_cancellation, timed_since",
     ),
     ("rule", "rules", "sku, hex:store_id, share, buffer, threshold, max_shown, sync_enabled"),
-    ("store", "stores", "hex:id, name, warehouses, share, sync_enabled, paused, needs_reauthorisation, created_at"),
+    (
+        "store",
+        "stores",
+        "hex:id, name, warehouses, share, sync_enabled, paused, needs_reauthorisation, created_at, protect_unseen_sales, unseen_sales_hours",
+    ),
     ("listing", "listings", "hex:id, hex:store_id, sku, external_id, marked, shown"),
     (
         "push",
         "pushes",
-        "hex:id, hex:store_id, hex:listing_id, external_id, kind, quantity, state, hex:call_id, base, cancel_requested, hex:run_id, reason",
+        "hex:id, hex:store_id, hex:listing_id, external_id, kind, quantity, state, hex:call_id, base, cancel_requested, hex:run_id, reason, shown_before, unseen",
     ),
     ("run", "sync_runs", "hex:id, kind, state, hex:store_id, local_date, total, done, failed, started_at"),
 ];
@@ -167,7 +176,7 @@ fn pack_triggers() -> String {
     let quantity = "json_extract(NEW.quantities, '$[' || item.key || ']')";
     let insert = format!(
         "INSERT INTO sim_journal (entry) SELECT json_array('push', hex(NEW.seller_id), {id}, hex(NEW.store_id), \
-         upper(item.value ->> 0), item.value ->> 2, 1, {quantity}, NEW.state, hex(NEW.call_id), NULL, 0, hex(NEW.run_id), NEW.reason) \
+         upper(item.value ->> 0), item.value ->> 2, 1, {quantity}, NEW.state, hex(NEW.call_id), NULL, 0, hex(NEW.run_id), NEW.reason, NULL, NULL) \
          FROM json_each(NEW.items) AS item ORDER BY item.key;"
     );
     let changed = "NEW.state IS NOT OLD.state OR NEW.quantities IS NOT OLD.quantities OR NEW.call_id IS NOT OLD.call_id OR \
@@ -318,6 +327,8 @@ fn entry(text: &str) -> Option<Entry> {
                 paused: flag(7),
                 unauthorised: flag(8),
                 created_at: number(9).unwrap(),
+                protects: flag(10),
+                unseen_hours: number(11).unwrap(),
             },
         },
         "listing" => Entry::Listing {
@@ -342,6 +353,8 @@ fn entry(text: &str) -> Option<Entry> {
                 cancel_requested: flag(11),
                 run: text(12),
                 reason: some(13),
+                shown_before: number(14),
+                unseen: number(15),
             },
         },
         "run" if deleted => return None,

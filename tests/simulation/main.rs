@@ -34,7 +34,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 77] = [
+const MUST_OCCUR: [&str; 83] = [
     "401",
     "429",
     "5xx after applying",
@@ -104,21 +104,27 @@ const MUST_OCCUR: [&str; 77] = [
     "setting: Zone",
     "silence",
     "slow answer",
+    "sold between a read and what followed it",
     "store sale",
+    "store sale never reported",
+    "store sale reported late",
     "store: Enabled",
     "store: Paused",
+    "store: Protection",
+    "store: ReportsAwaited",
     "store: Share",
     "store: Warehouses",
     "sync runs",
     "token expired",
     "trespass",
+    "unseen sales too old",
 ];
 
 /// The stories with which everything in [`MISBEHAVIORS`] must have occurred often.
 const SHORT_STEPS: usize = 60;
 const OFTEN: u64 = 100;
-/// What real shops were seen to do: see `src/doc/misbehaving_shops.md`.
-const MISBEHAVIORS: [&str; 25] = [
+/// What real shops were seen to do: see `src/doc/misbehaving_shops.md`; and what they sell without a report.
+const MISBEHAVIORS: [&str; 26] = [
     "5xx after an overwrite",
     "answer too large",
     "byte_order_mark",
@@ -143,6 +149,7 @@ const MISBEHAVIORS: [&str; 25] = [
     "silent cache",
     "slow rows",
     "unavailable_after",
+    "unseen sales left out",
     "untracked listing",
 ];
 

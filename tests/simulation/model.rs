@@ -19,13 +19,23 @@ pub struct Seller {
 }
 
 /// An event as it was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Event {
     pub sku: String,
     pub kind: String,
     pub quantity: i64,
     pub warehouse: String,
     pub to_warehouse: Option<String>,
+    /// The store that is named, for a sale.
+    pub sold_by: Option<String>,
+}
+
+impl Event {
+    /// Whether the service has to take this for a repetition of the other.
+    pub fn repeats(&self, other: &Self) -> bool {
+        let substance = |e: &Self| (e.sku.clone(), e.kind.clone(), e.quantity, e.warehouse.clone(), e.to_warehouse.clone());
+        substance(self) == substance(other)
+    }
 }
 
 /// The rules that apply to one listing.

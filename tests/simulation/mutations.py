@@ -538,6 +538,28 @@ MUTATIONS = {
         ],
         "packs::of_a_call_that_is_answered_in_part",
     ),
+    "protection off by one sale": (
+        [
+            (
+                "src/domain/claim/protected.rs",
+                "        push.aim_after_read(target, shown, found.unseen);\n",
+                '        let off = i64::from(found.unseen > 0 && crate::planted("protection off by one sale"));\n'
+                "        push.aim_after_read(target, shown, found.unseen - off);\n",
+            )
+        ],
+        "unseen_sales::units_sold_and_not_reported_yet",
+    ),
+    "reported sale taken off twice": (
+        [
+            (
+                "src/db/ledger/sold.rs",
+                'fn lower_text(from: &str, [seller, store, sku, units]: [&str; 4]) -> String {\n',
+                'fn lower_text(from: &str, [seller, store, sku, units]: [&str; 4]) -> String {\n'
+                '    let units = if crate::planted("reported sale taken off twice") { format!("0 * {units}") } else { units.to_owned() };\n',
+            )
+        ],
+        "unseen_sales::units_sold_and_not_reported_yet",
+    ),
 }
 
 # What keeps a seller, a client or a platform from harming the service or others, each taken away. As above, but the simulation,

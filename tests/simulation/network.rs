@@ -38,8 +38,10 @@ pub enum NetworkEvent {
     /// The answer to a read came back, with quantities in the order of the request's items. A cache may have kept it since
     /// the request `from`.
     ReadAnswered { request: usize, from: usize, shown: Vec<Option<i64>> },
-    /// The store made a sale of its own.
-    Sold { store: String, external_id: String, quantity: i64 },
+    /// A platform was asked what items show.
+    Looked { request: usize },
+    /// The store made a sale of its own, which is reported, if ever, under this id.
+    Sold { store: String, external_id: String, quantity: i64, report: Option<String> },
 }
 
 #[derive(Debug, Clone)]
@@ -186,10 +188,10 @@ impl Network {
         self.state().shops[name].paused_until > Instant::now()
     }
 
-    pub fn sell(&self, name: &str, external_id: &str, quantity: i64) {
+    pub fn sell(&self, name: &str, external_id: &str, quantity: i64, report: Option<String>) {
         let mut state = self.state();
         state.shops[name].simulator.sell(name, external_id, quantity);
-        state.note(NetworkEvent::Sold { store: name.to_owned(), external_id: external_id.to_owned(), quantity });
+        state.note(NetworkEvent::Sold { store: name.to_owned(), external_id: external_id.to_owned(), quantity, report });
     }
 
     pub fn quantity(&self, name: &str, external_id: &str) -> i64 {
@@ -256,6 +258,7 @@ impl State {
         }
         let cache = &mut self.shops.get_mut(name).unwrap().cache;
         let mut from = request;
+        let is_looked_at = !incoming.post;
         if cache.until.is_some() && !incoming.post {
             let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
             if answer.is_kept {
@@ -268,6 +271,9 @@ impl State {
                 cache.unseen.insert(request);
                 cache.kept_since.insert(ids, request);
             }
+        }
+        if is_looked_at {
+            self.note(NetworkEvent::Looked { request });
         }
         (answer, from)
     }

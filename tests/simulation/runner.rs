@@ -157,23 +157,41 @@ async fn play(world: &mut World, story: &Story, disturbance: Option<Disturbance>
     })
     .await?;
     timed(world).await?;
-    for seller in 0..world.sellers.len() {
-        world.sync_everything(seller).await?;
-    }
-    world.wait_until_quiet().await?;
+    world.report_all_sales().await?;
+    overwrite_everything(world).await?;
+    let mut left_out = false;
     check(world, |checker| {
         *outcome.counts.entry("sync runs".to_owned()).or_default() += u64::try_from(checker.runs().count()).unwrap();
         for (what, n) in &checker.counts {
             *outcome.counts.entry((*what).to_owned()).or_default() += n;
         }
+        checker.check_left_out()?;
         checker.check_shown()?;
         checker.check_exclusive()?;
-        checker.check_rates()
+        checker.check_rates()?;
+        left_out = checker.leaves_anything_out();
+        Ok(())
     })
     .await?;
+    if left_out {
+        world.await_reports_for_an_hour().await?;
+        // What was sold later than the rest has a time of its own.
+        for _ in 0..2 {
+            world.advance(61 * 60_000).await;
+            overwrite_everything(world).await?;
+        }
+        check(world, |checker| checker.check_nothing_left_out()).await?;
+    }
     let never_claimed = crate::journal::never_claimed(&world.journal);
     never_claimed.into_iter().for_each(|(what, n)| *outcome.counts.entry(what.to_owned()).or_default() += n);
     Ok(())
+}
+
+async fn overwrite_everything(world: &mut World) -> Verdict {
+    for seller in 0..world.sellers.len() {
+        world.sync_everything(seller).await?;
+    }
+    world.wait_until_quiet().await
 }
 
 /// Checks the history so far and the ledger, then whatever `then` asks for.

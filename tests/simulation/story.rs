@@ -2,6 +2,7 @@
 //!
 //! Steps refer to things by position ("the second store of the first seller"), so that a story with some of its steps
 //! removed is still a valid story: that is how a failing one is shortened.
+mod sales;
 mod sequences;
 mod shops;
 
@@ -87,6 +88,24 @@ pub struct StoreSetup {
     pub warehouses: Option<Vec<usize>>,
     /// The SKUs it sells, by index.
     pub skus: Vec<usize>,
+    /// If its sales are reported in its name: what is done about those that are not reported yet.
+    pub named: Option<Protection>,
+}
+
+/// Whether overwrites of a store leave out what it has sold without a report, and for how many hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protection {
+    pub on: bool,
+    pub hours: i64,
+}
+
+/// Whether a store's sale is reported to the ledger, under which id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    Never,
+    AtOnce(u32),
+    /// When the story says so, or once it is over.
+    Later(u32),
 }
 
 #[derive(Debug, Clone)]
@@ -156,6 +175,10 @@ pub enum StoreChange {
     Enabled(bool),
     Warehouses(Option<Vec<usize>>),
     Paused(bool),
+    /// Whether overwrites leave out what it has sold without a report.
+    Protection(bool),
+    /// For how many hours.
+    ReportsAwaited(i64),
 }
 
 /// What happens to the next call to a store.
@@ -244,13 +267,18 @@ pub enum Step {
         seller: usize,
         requests: Vec<Vec<Event>>,
     },
-    /// A store sells some units; if `reported`, the ledger receives a sale event with this id.
+    /// A store sells some units.
     Sell {
         seller: usize,
         store: usize,
         sku: usize,
         quantity: i64,
-        reported: Option<u32>,
+        reported: Report,
+    },
+    /// The seller's software reports what it has not reported yet of a store.
+    ReportSales {
+        seller: usize,
+        store: usize,
     },
     Sleep {
         ms: u64,
@@ -419,12 +447,12 @@ impl Story {
         let setup = draw_setup(&mut rng);
         let mut generator = Generator { rng, setup, next_id: 0, upcoming: VecDeque::new() };
         let mut drawn: Vec<Step> = (0..steps).map(|_| generator.step()).collect();
-        if generator.rng.random_bool(LAST_OUTAGES) {
-            let last = generator.last_outage();
-            drawn.truncate(steps.saturating_sub(last.len()));
-            drawn.extend(last);
-        }
-        Self { seed, setup: generator.setup, steps: drawn }
+        let last = if generator.rng.random_bool(LAST_OUTAGES) { generator.last_outage() } else { Vec::new() };
+        let mut setup = generator.setup;
+        sales::weave_in(seed, &mut setup, &mut drawn);
+        drawn.truncate(steps.saturating_sub(last.len()));
+        drawn.extend(last);
+        Self { seed, setup, steps: drawn }
     }
 }
 
@@ -462,6 +490,7 @@ fn draw_setup(rng: &mut Rng) -> Setup {
                         burst: pick(rng, &[1, 2, 5, 40]),
                         warehouses: pick(rng, &[None, None, Some(0usize), Some(1)]).map(|w| vec![w]),
                         skus,
+                        named: None,
                     }
                 })
                 .collect();
@@ -621,7 +650,7 @@ impl Generator {
             }
             340..=419 => {
                 let (seller, store) = self.store();
-                let reported = self.rng.random_bool(0.5).then(|| self.fresh());
+                let reported = if self.rng.random_bool(0.5) { Report::AtOnce(self.fresh()) } else { Report::Never };
                 Step::Sell { seller, store, sku: self.sku(), quantity: self.rng.random_range(1..=3), reported }
             }
             420..=519 => Step::Sleep { ms: self.rng.random_range(0..300) },

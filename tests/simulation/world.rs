@@ -1,6 +1,7 @@
 //! The world of a story: the service, as one process after another on one database, and the sellers' client software,
 //! which repeats each request until it is answered.
 mod clock;
+mod sales;
 mod shops;
 mod trespass;
 
@@ -82,6 +83,10 @@ pub struct SellerClient {
     pub events: BTreeMap<String, model::Event>,
     /// Ids that were answered as accepted or, after a lost answer, as duplicates.
     pub acknowledged: BTreeSet<String>,
+    /// The stores that sales name, by the ids of their events.
+    sold_by: BTreeMap<String, String>,
+    /// Sales that are to be reported later.
+    unreported: Vec<sales::Unreported>,
 }
 
 pub struct World {
@@ -377,6 +382,8 @@ impl World {
                 sent: Vec::new(),
                 events: BTreeMap::new(),
                 acknowledged: BTreeSet::new(),
+                sold_by: BTreeMap::new(),
+                unreported: Vec::new(),
             });
             self.expect(number, "POST", "/v1/warehouses", Some(json!({ "code": "north", "name": "North" }))).await?;
             let mode = if setup.exclusive { "exclusive" } else { "shared" };
@@ -400,6 +407,11 @@ impl World {
                     },
                     "rate_limit": { "per_second": store.per_second, "burst": store.burst },
                 });
+                let mut body = body;
+                if let Some(protection) = store.named {
+                    body["protect_unseen_sales"] = json!(protection.on);
+                    body["unseen_sales_hours"] = json!(protection.hours);
+                }
                 let answer = self.expect(number, "POST", "/v1/stores", Some(body)).await?;
                 let id = answer["id"].as_str().unwrap().to_owned();
                 self.sellers[number].shops.push(Shop { id, name, token: 0, moves: 0 });
@@ -492,7 +504,7 @@ impl World {
                     _ => format!("event: {}", event.kind),
                 });
                 let client = &mut self.sellers[seller];
-                let first = client.events.get(id).is_none_or(|known| known == event);
+                let first = client.events.get(id).is_none_or(|known| event.repeats(known));
                 let known = client.acknowledged.contains(id);
                 let known_before = known_before.contains(id);
                 let word = result["status"].as_str().unwrap_or_default();
@@ -507,7 +519,9 @@ impl World {
                 }
                 if word != "rejected" {
                     // If two were sent concurrently with the same id, either may have been first.
-                    client.events.insert(id.clone(), event.clone());
+                    if client.events.get(id).is_none_or(|known| !event.repeats(known)) {
+                        client.events.insert(id.clone(), event.clone());
+                    }
                     client.acknowledged.insert(id.clone());
                 }
             }
@@ -526,14 +540,9 @@ impl World {
             Step::Events { seller, events, ndjson } => self.record(*seller, vec![events.clone()], *ndjson).await?,
             Step::Burst { seller, requests } => self.record(*seller, requests.clone(), false).await?,
             Step::Sell { seller, store, sku, quantity, reported } => {
-                let (_, name) = self.shop(*seller, *store);
-                self.network.sell(&name, ITEMS[*sku], *quantity);
-                self.count("store sale");
-                if let Some(id) = reported {
-                    let event = Event { kind: "sale", sku: *sku, warehouse: 0, quantity: *quantity, id: EventId::Fresh(*id) };
-                    self.record(*seller, vec![vec![event]], false).await?;
-                }
+                self.sells(*seller, *store, *sku, *quantity, *reported).await?;
             }
+            Step::ReportSales { seller, store } => self.report_sales(*seller, *store).await?,
             Step::Sleep { ms } => self.advance(*ms).await,
             Step::ToDailyTime { seller, before_ms } => {
                 let settings = self.expect(*seller, "GET", "/v1/sync-settings", None).await?;
@@ -574,6 +583,8 @@ impl World {
                     StoreChange::Share(share) => json!({ "share_percent": share }),
                     StoreChange::Enabled(on) => json!({ "sync_enabled": on }),
                     StoreChange::Paused(on) => json!({ "paused": on }),
+                    StoreChange::Protection(on) => json!({ "protect_unseen_sales": on }),
+                    StoreChange::ReportsAwaited(hours) => json!({ "unseen_sales_hours": hours }),
                     StoreChange::Warehouses(all) => {
                         json!({ "warehouses": all.as_ref().map(|all| all.iter().map(|w| WAREHOUSES[*w]).collect::<Vec<_>>()) })
                     }
@@ -767,6 +778,10 @@ impl SellerClient {
             quantity: event.quantity,
             warehouse: WAREHOUSES[event.warehouse].to_owned(),
             to_warehouse: (event.kind == "transfer").then(|| WAREHOUSES[1 - event.warehouse].to_owned()),
+            sold_by: match event.id {
+                EventId::Fresh(n) => self.sold_by.get(&format!("e{n}")).cloned(),
+                _ => None,
+            },
         };
         let earlier = |back: usize| self.sent.len().checked_sub(back + 1).and_then(|i| self.sent.get(i)).cloned();
         let body = match event.id {
@@ -790,6 +805,9 @@ fn as_json(id: &str, event: &model::Event) -> Value {
     });
     if let Some(to) = &event.to_warehouse {
         row["to_warehouse"] = json!(to);
+    }
+    if let Some(store) = &event.sold_by {
+        row["store_id"] = json!(store);
     }
     row
 }

@@ -4,11 +4,12 @@ use crate::db::kept::kept;
 use crate::db::schema::listings;
 use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant, id_of};
-use crate::domain::push::Expected;
+use crate::domain::push::{Expected, ListingUpdate};
 use crate::domain::unseen::Expectation;
 use crate::domain::{ListingId, Timestamp};
 use diesel::prelude::*;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// By how much an answer changes what is expected of its listing; `None` if nothing can be expected any more.
 pub(super) fn change(expected: Option<Expected>) -> Option<i64> {
@@ -32,6 +33,17 @@ impl Tenant<'_> {
             Ok((id, Expectation { units, otherwise, unseen, unseen_since, shown_at }))
         };
         rows.into_iter().map(read).collect()
+    }
+
+    /// Of listings that show this: what an overwrite would leave out of their targets now.
+    pub fn unseen_sales(&mut self, shown: &HashMap<ListingId, i64>, limit: Duration, now: Timestamp) -> Result<HashMap<ListingId, i64>> {
+        let of: Vec<ListingId> = shown.keys().copied().collect();
+        let (accounts, expected) = (self.accounts(of.iter().copied())?, self.expectations(&of)?);
+        let unseen = |(id, shown): (&ListingId, &i64)| {
+            let left_late = accounts.get(id).is_some_and(|account| account.was_left_late(*shown, now));
+            Some((*id, expected.get(id)?.read(*shown, left_late, limit, now).unseen))
+        };
+        Ok(shown.iter().filter_map(unseen).collect())
     }
 
     /// Saves what is expected of listings that were read just now.
@@ -78,11 +90,21 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Saves that a push of unknown outcome has perhaps changed what a listing shows.
-    pub(super) fn note_perhaps(&mut self, id: &[u8], expected: Option<Expected>) -> Result<()> {
+    /// Saves that a push of unknown outcome has perhaps changed what a listing shows, if that is not known.
+    pub(super) fn note_perhaps(&mut self, id: &[u8], ListingUpdate { expected, shown, .. }: &ListingUpdate) -> Result<()> {
         use diesel::sql_types::{BigInt, Binary};
-        let Some(Expected::PerhapsChanged(units)) = expected else { return Ok(()) };
         let key = self.key();
+        let units = match expected {
+            Some(Expected::PerhapsChanged(units)) => units,
+            // Otherwise it was saved with what is shown.
+            Some(Expected::Unknown) if shown.is_none() => {
+                on!(self.conn, c => kept(diesel::sql_query(
+                        "UPDATE listings SET expected = NULL, expected_otherwise = NULL WHERE seller_id = $1 AND id = $2 AND expected IS NOT NULL")
+                    .bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c))?;
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
         on!(self.conn, c => kept(diesel::sql_query(
                 "UPDATE listings SET expected_otherwise = COALESCE(expected_otherwise, expected) + $1 WHERE seller_id = $2 AND id = $3")
             .bind::<BigInt, _>(units).bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c))?;

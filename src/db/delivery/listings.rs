@@ -126,7 +126,7 @@ impl Tenant<'_> {
                     .set(listings::settles_at.eq(update.settles_at))).run(c))?;
             }
             self.note_look(&id_bytes, &update, now)?;
-            self.note_perhaps(&id_bytes, update.expected)?;
+            self.note_perhaps(&id_bytes, &update)?;
             if update.mark {
                 on!(self.conn, c => kept(diesel::update(scope.listings().filter(listings::id.eq(&id_bytes))).set(listings::marked.eq(true))).run(c))?;
                 on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).filter(stores::probe_at.is_null())

@@ -37,9 +37,12 @@ impl Tenant<'_> {
         let (accounts, expected) = (self.accounts(of.iter().copied())?, self.expectations(&of)?);
         let targets = self.targets_of(&of)?;
         let limit = standing.unseen_for();
+        let before_read: Vec<Push> = waiting.values().cloned().collect();
         let facts = ReadFacts { busy: &busy, accounts: &accounts, before, expected: &expected, targets: &targets, limit };
         let after = claim::overwrites_after_read(page, waiting, &facts, answer, terms);
         self.put(&after.others)?;
+        // Those that were given up, or were refused as their listings were read.
+        self.count_run_progress(&before_read, &after.others, now)?;
         self.note_outcome(store, answer.outcome, now)?;
         self.update_listings(store, after.updates, now)?;
         self.put_expectations(&after.expectations)?;

@@ -7,6 +7,7 @@ use crate::db::{Result, Tenant};
 use crate::domain::circuit::probe_is_due;
 use crate::domain::claim::{ClaimTerms, Next};
 use crate::domain::push::PushKind;
+use crate::domain::unseen;
 use crate::domain::{StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable};
@@ -114,7 +115,7 @@ impl Standing {
 
     /// For how long units may be missing until they are drift.
     pub(super) fn unseen_for(&self) -> Duration {
-        Duration::from_secs(u64::try_from(self.unseen_sales_hours).unwrap_or(0) * 3600)
+        unseen::for_hours(self.unseen_sales_hours)
     }
 
     /// Whether nothing may be sent, not even to find out whether the store accepts a write again.

@@ -45,7 +45,7 @@ impl Push {
                 if self.has_arrived_at(*shown, account) {
                     return self.confirm(account, Some(*shown), ctx);
                 }
-                change.expected = self.perhaps_expected();
+                change.expected = Some(self.perhaps_expected());
                 if self.kind == PushKind::Overwrite {
                     return ListingUpdate { shown: change.shown, ..self.repeat_or_overwrite(ctx) };
                 }
@@ -55,7 +55,7 @@ impl Push {
             Verdict::Item(ItemResult::Rejected { .. }) if was_in_doubt && self.kind == PushKind::Increase => self.leave_undecided(ctx),
             Verdict::Item(ItemResult::Rejected { reason, next_step }) => {
                 self.reject(reason, next_step, now);
-                let expected = self.perhaps_expected().filter(|_| was_in_doubt);
+                let expected = was_in_doubt.then(|| self.perhaps_expected());
                 ListingUpdate { mark: was_in_doubt, expected, ..owed(account, now) }
             }
             Verdict::Item(ItemResult::RefusedWithOthers { reason }) => {
@@ -179,7 +179,7 @@ impl Push {
     pub fn repeat_or_overwrite(&mut self, ctx: VerdictContext<'_>) -> ListingUpdate {
         if self.kind == PushKind::Overwrite {
             self.in_doubt = false;
-            let doubt = ListingUpdate { expected: self.perhaps_expected(), ..self.doubt(ctx) };
+            let doubt = ListingUpdate { expected: Some(self.perhaps_expected()), ..self.doubt(ctx) };
             let wait = if self.attempts > AT_ONCE { pause(self.attempts - AT_ONCE, None, ctx) } else { Duration::ZERO };
             let due = ctx.now + wait;
             let change = self.known_not_applied("The answer was lost; the overwrite is repeated with the current target.", due, ctx);
@@ -308,7 +308,7 @@ impl Push {
     /// Gives way to an overwrite with the outcome of an earlier sending unknown, which may still arrive: the account is
     /// kept in doubt for that.
     fn leave_undecided(&mut self, ctx: VerdictContext<'_>) -> ListingUpdate {
-        let doubt = ListingUpdate { expected: self.perhaps_expected(), ..self.doubt(ctx) };
+        let doubt = ListingUpdate { expected: Some(self.perhaps_expected()), ..self.doubt(ctx) };
         ListingUpdate { heal: self.give_way_to_overwrite(ctx.now), ..doubt }
     }
 

@@ -60,8 +60,8 @@ impl Push {
     }
 
     /// How it changes what is expected of its listing, if it was applied, which is not known.
-    pub(super) fn perhaps_expected(&self) -> Option<Expected> {
-        self.change_of_shown().map(Expected::PerhapsChanged)
+    pub(super) fn perhaps_expected(&self) -> Expected {
+        self.change_of_shown().map_or(Expected::Unknown, Expected::PerhapsChanged)
     }
 
     /// The target that it had when it was sent, as far as unseen sales do not exceed it.

@@ -7,6 +7,7 @@ use crate::db::stores::Store;
 use crate::domain::allocation::DecidedBy;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::names::shortened;
+use crate::domain::unseen;
 use crate::domain::{Sku, StoreId};
 use crate::http::error::ApiError;
 use crate::http::state::State;
@@ -96,7 +97,9 @@ struct PreviewRow {
     shown: Option<String>,
     from: &'static str,
     shown_at: Option<Stamp>,
-    target: String,
+    quantity: String,
+    /// How that came about, if unseen sales are left out.
+    unseen: Option<String>,
     /// The rule by which it differs from what the store's other listings show.
     decided_by: Option<&'static str>,
     change: Option<String>,
@@ -119,7 +122,8 @@ impl PreviewRow {
                 ShownFrom::Unknown => "unknown",
             },
             shown_at: item.shown_at.filter(|_| item.shown_from == ShownFrom::LastKnown).map(|at| frame.stamp(at)),
-            target: units(item.target),
+            unseen: item.unseen.and_then(|unseen| unseen::text(item.quantity, unseen)),
+            quantity: units(item.quantity),
             decided_by: match item.decided_by {
                 DecidedBy::Listing => Some("by a rule of this SKU in this store"),
                 DecidedBy::Sku => Some("by a rule of this SKU"),

@@ -105,6 +105,7 @@ impl Checker<'_> {
                 let store = &seller.stores[&listing.store];
                 let Some(target) = seller.targets(&listing.sku)[&listing.id] else { continue };
                 let shown = self.world.network.quantity(&store.name, &listing.external_id);
+                let target = self.shown_by_rules(listing, &store.name, target);
                 if shown != target {
                     return fail(
                         "shown is not the target",
@@ -132,6 +133,7 @@ impl Checker<'_> {
                         && r.max_shown.is_none()
                         && r.share.is_some()
                         && seller.stores[&l.store].warehouses.is_none()
+                        && self.left_out(l, &seller.stores[&l.store].name) == 0
                 });
                 if !plain {
                     continue;
@@ -202,6 +204,7 @@ impl Checker<'_> {
                 for listing in seller.listings.values().filter(|l| l.store == store.id) {
                     let Some(target) = seller.targets(&listing.sku)[&listing.id] else { continue };
                     let shown = self.world.network.quantity(&store.name, &listing.external_id);
+                    let target = self.shown_by_rules(listing, &store.name, target);
                     if shown != target {
                         return fail(
                             "shown is not the target after a daily run",

@@ -188,7 +188,7 @@ impl World {
         let in_doubt = self.rows(&format!("{listing} AND doubt_until > {now}")) == 1;
         let left = self.network.quantity(&name, ITEMS[sku]) - 2;
         let explained = self.rows(&format!("{listing} AND ',' || coalesce(late_numbers, '') || ',' LIKE '%,{left},%'")) > 0;
-        self.network.sell(&name, ITEMS[sku], 2);
+        self.network.sell(&name, ITEMS[sku], 2, None);
         self.record(seller, vec![vec![Self::purchase(sku, 40, id)]], false).await?;
         self.advance(SENT_MS).await;
         let is_calm = processes.is_some() && processes == self.is_calm(seller, store);

@@ -36,7 +36,7 @@ fn what_is_given_up_has_perhaps_changed_it() {
     let given_up = |push: Push| Push { state: Uncertain, in_doubt: true, ..push }.repeat_or_overwrite(ctx(100, &policy)).expected;
     assert_eq!(given_up(sent(PushKind::Increase, Resolution::ReadBack)), Some(Expected::PerhapsChanged(3)));
     assert_eq!(given_up(overwrite(Some(8))), Some(Expected::PerhapsChanged(-5)));
-    assert_eq!(given_up(overwrite(None)), None);
+    assert_eq!(given_up(overwrite(None)), Some(Expected::Unknown), "nobody knows what it showed before");
 }
 
 #[test]

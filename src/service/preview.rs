@@ -56,6 +56,8 @@ pub struct PreviewItem {
     pub shown_from: ShownFrom,
     /// When `shown` was read or confirmed.
     pub shown_at: Option<Timestamp>,
+    /// How many units of the SKU one of the listing is.
+    pub units: i64,
     /// The quantity it would show.
     pub target: i64,
     /// The most specific rule that has a say in the target.
@@ -195,6 +197,7 @@ async fn targets(caller: &Caller, filter: RunFilter) -> Result<Found> {
                 shown: listing.shown,
                 shown_from: if listing.shown.is_some() { ShownFrom::LastKnown } else { ShownFrom::Unknown },
                 shown_at: listing.shown_at,
+                units: listing.units.get(),
                 target,
                 decided_by: deciding.get(&listing.id).copied().unwrap_or(DecidedBy::Seller),
                 change: listing.shown.map(|shown| target.saturating_sub(shown)),

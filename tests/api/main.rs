@@ -47,5 +47,6 @@ mod secrets;
 mod shapes;
 mod shares;
 mod spreadsheets;
+mod units;
 mod visitor;
 mod work;

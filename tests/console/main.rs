@@ -23,3 +23,4 @@ mod security;
 mod seller;
 mod stream;
 mod support;
+mod units;

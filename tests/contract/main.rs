@@ -35,5 +35,6 @@ mod support;
 mod switching;
 mod targets;
 mod timed_full;
+mod units;
 mod unknown_outcomes;
 mod unseen_sales;

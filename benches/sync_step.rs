@@ -12,6 +12,7 @@ use std::time::Duration;
 use stocktide::domain::allocation::{AllocationMode, ListingRules, Share, targets};
 use stocktide::domain::stock::Levels;
 use stocktide::domain::sync::{Effect, Input, StoreSync};
+use stocktide::domain::units::UnitsEach;
 use stocktide::domain::{Timestamp, WarehouseCode};
 use tokio::time::Instant;
 
@@ -53,7 +54,15 @@ impl Best {
 
 fn rules(listings: u16) -> Vec<ListingRules> {
     let share = Share::from_hundredths(i64::from(9_000 / listings));
-    let listing = ListingRules { share, buffer: 2, threshold: Some(1), max_shown: Some(100_000), sync_enabled: true, warehouses: None };
+    let listing = ListingRules {
+        share,
+        buffer: 2,
+        threshold: Some(1),
+        max_shown: Some(100_000),
+        sync_enabled: true,
+        warehouses: None,
+        units: UnitsEach::ONE,
+    };
     vec![listing; usize::from(listings)]
 }
 

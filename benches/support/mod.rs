@@ -68,7 +68,7 @@ pub async fn seller(db: &Db, stores: usize, skus: usize, now: Timestamp) -> (Sel
     let row = Seller::new(id, "Ada", chrono_tz::UTC, now);
     db.write(move |conn| create_seller(conn, &row, KeyId::new(now), &rand::random())).await.unwrap();
     let listings: Vec<NewListing> =
-        (0..skus).map(|n| NewListing { sku: sku(n), external_id: format!("variant-{n}"), extra: None, pass: None }).collect();
+        (0..skus).map(|n| NewListing { sku: sku(n), external_id: format!("variant-{n}"), extra: None, units: None, pass: None }).collect();
     let ids: Vec<StoreId> = (0..stores).map(|_| StoreId::new(now)).collect();
     let new_stores = ids.clone();
     db.seller(id)
@@ -110,6 +110,7 @@ fn store_row(id: StoreId, now: Timestamp) -> Store {
         write_refused: false,
         protect_unseen_sales: false,
         sales_named_at: None,
+        has_multiples: false,
         unseen_sales_hours: stocktide::domain::unseen::DEFAULT_HOURS,
     }
 }

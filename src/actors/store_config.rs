@@ -75,6 +75,7 @@ mod tests {
             protect_unseen_sales: true,
             unseen_sales_hours: 72,
             sales_named_at: None,
+            has_multiples: false,
         };
         let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
         let settings = SyncSettings::new(chrono_tz::UTC, Timestamp::default());

@@ -81,7 +81,7 @@ pub use migrations::{migrate, migrate_down, migrations};
 pub use only_process::OnlyProcess;
 pub use readiness::NotReady;
 pub use rows::ROWS_PER_STATEMENT;
-pub(crate) use rows::id_of;
+pub(crate) use rows::{id_of, units_of};
 pub use seller_db::SellerDb;
 pub use session::Session;
 pub use tenant::Tenant;

@@ -85,6 +85,7 @@ diesel::table! {
         protect_unseen_sales -> Bool,
         unseen_sales_hours -> BigInt,
         sales_named_at -> Nullable<BigInt>,
+        has_multiples -> Bool,
     }
 }
 
@@ -132,6 +133,7 @@ diesel::table! {
         expected_otherwise -> Nullable<BigInt>,
         unseen -> BigInt,
         unseen_since -> Nullable<BigInt>,
+        units -> BigInt,
     }
 }
 

@@ -5,7 +5,7 @@ use super::schema::{listings, skus, stock_levels};
 use super::scope::store_of;
 use super::stores::{Store, StoreRow};
 use super::{Error, Result, Tenant};
-use crate::domain::allocation::{ListingRules, targets};
+use crate::domain::allocation::{ListingRules, Target, targets};
 use crate::domain::push::Push;
 use crate::domain::settings::Rules;
 use crate::domain::stock::Levels;
@@ -32,8 +32,8 @@ pub struct ListingStock {
     pub store: Store,
     /// The rules that apply to it.
     pub rules: ListingRules,
-    /// What it should show.
-    pub target: i64,
+    /// What it should show, and how that comes about.
+    pub target: Target,
     /// Its newest push.
     pub last_push: Option<Push>,
     /// Its newest confirmed push.
@@ -69,8 +69,8 @@ impl Tenant<'_> {
         let mut found = Vec::with_capacity(rows.len());
         for (listing, store) in rows {
             let (listing, store) = (listing.listing()?, store.store()?);
-            let resolved = of_sku.resolve(&settings, &store.rules(), sku.as_str());
-            found.push(ListingStock { listing, store, rules: resolved, target: 0, last_push: None, last_confirmed: None });
+            let resolved = of_sku.resolve(&settings, &store.rules(), sku.as_str(), listing.units);
+            found.push(ListingStock { listing, store, rules: resolved, target: Target::default(), last_push: None, last_confirmed: None });
         }
         // Sorted here: to return them in order, SQLite would scan all the seller's listings.
         found.sort_by_key(|listing| listing.store.id);

@@ -57,12 +57,20 @@ pub struct Store {
     pub unseen_sales_hours: i64,
     /// When the first sale was reported that names it. Before that, nothing is known of its sales.
     pub sales_named_at: Option<Timestamp>,
+    /// Whether some of its listings are, or were, more than one unit of their SKU.
+    pub has_multiples: bool,
 }
 
 impl Store {
     /// What its own row says about allocation.
     pub fn rules(&self) -> StoreRules {
-        StoreRules { store_id: self.id, share: self.share, sync_enabled: self.sync_enabled, warehouses: self.warehouses.clone() }
+        StoreRules {
+            store_id: self.id,
+            share: self.share,
+            sync_enabled: self.sync_enabled,
+            warehouses: self.warehouses.clone(),
+            has_multiples: self.has_multiples,
+        }
     }
 
     /// Whether its pushes are held.
@@ -96,6 +104,7 @@ pub(super) struct StoreRow {
     protect_unseen_sales: bool,
     unseen_sales_hours: i64,
     sales_named_at: Option<Timestamp>,
+    has_multiples: bool,
 }
 
 impl StoreRow {
@@ -124,6 +133,7 @@ impl StoreRow {
             protect_unseen_sales: store.protect_unseen_sales,
             unseen_sales_hours: store.unseen_sales_hours,
             sales_named_at: store.sales_named_at,
+            has_multiples: store.has_multiples,
         })
     }
 
@@ -155,6 +165,7 @@ impl StoreRow {
             protect_unseen_sales: self.protect_unseen_sales,
             unseen_sales_hours: self.unseen_sales_hours,
             sales_named_at: self.sales_named_at,
+            has_multiples: self.has_multiples,
         })
     }
 }

@@ -98,4 +98,6 @@ pub mod decisions {
     pub mod d0024_unseen_sales {}
     #[doc = include_str!("decisions/0026-calls-from-platforms-are-hints.md")]
     pub mod d0026_calls_from_platforms_are_hints {}
+    #[doc = include_str!("decisions/0028-units-of-a-listing.md")]
+    pub mod d0028_units_of_a_listing {}
 }

@@ -3,13 +3,15 @@
 //! * pool = sum of available over the warehouses that feed the store, minus the buffer, never below 0
 //! * shared mode: target = floor(pool × share), independently for each store
 //! * exclusive mode: the pool is split by [`apportion`]; shares add up to at most 100%, the rest is unallocated
-//! * finally the threshold (below it the target is 0) and the maximum to show are applied
+//! * then the threshold (below it the target is 0) and the maximum are applied, still in units of the SKU
+//! * finally the target of a listing that is several units of the SKU is how many whole ones these are ([`UnitsEach`])
 //!
 //! In exclusive mode, stores may be fed by different warehouses or have different buffers, so each has its own pool.
 //! Each store's pool is split among all stores and the unallocated rest, and the store gets its part of that split. The
 //! split is house-monotone, so all parts together never exceed the largest pool, and equal it if all pools are equal.
 use super::WarehouseCode;
 use super::stock::Levels;
+use super::units::UnitsEach;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
@@ -80,14 +82,16 @@ pub struct ListingRules {
     pub share: Option<Share>,
     /// Units withheld from the pool.
     pub buffer: i64,
-    /// Below this the target is 0.
+    /// Below this many units of the SKU the target is 0.
     pub threshold: Option<i64>,
-    /// The largest target. Increases are added to what is shown, so it does not limit that.
+    /// The most units of the SKU that the target may be. Increases are added to what is shown, so it does not limit that.
     pub max_shown: Option<i64>,
     /// Whether it may be pushed.
     pub sync_enabled: bool,
     /// The warehouses that feed its store; all when `None`.
     pub warehouses: Option<Vec<WarehouseCode>>,
+    /// How many units of the SKU one of the listing is.
+    pub units: UnitsEach,
 }
 
 impl ListingRules {
@@ -105,17 +109,28 @@ impl ListingRules {
         self.sync_enabled && self.share.is_some()
     }
 
-    fn shown(&self, part: i64) -> i64 {
-        if self.threshold.is_some_and(|threshold| part < threshold) {
-            return 0;
-        }
-        self.max_shown.map_or(part, |max| part.min(max))
+    /// What follows from the store's part of the pool. Nothing else applies the threshold, the maximum and the units.
+    fn target(&self, part: i64) -> Target {
+        let is_hidden = self.threshold.is_some_and(|threshold| part < threshold);
+        let limited = if is_hidden { 0 } else { self.max_shown.map_or(part, |max| part.min(max)) };
+        Target { part, limited, shown: self.units.whole_in(limited) }
     }
+}
+
+/// What a listing should show, and how that comes about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The part of the pool that the allocation gives to the listing's store, in units of the SKU.
+    pub part: i64,
+    /// The same after the threshold and the maximum.
+    pub limited: i64,
+    /// What the listing should show: how many whole units of it these are.
+    pub shown: i64,
 }
 
 /// The targets of all listings of one SKU, in the order given. Ties depend on that order, so it must be the same every
 /// time: by store.
-pub fn targets(mode: AllocationMode, levels: &Levels, listings: &[ListingRules]) -> Vec<i64> {
+pub fn targets(mode: AllocationMode, levels: &Levels, listings: &[ListingRules]) -> Vec<Target> {
     let shares: Vec<Share> = listings.iter().map(|l| l.share.unwrap_or(Share(0))).collect();
     // One split for each pool: a thousand stores usually share a few.
     let mut splits: HashMap<i64, Vec<i64>> = HashMap::new();
@@ -124,14 +139,14 @@ pub fn targets(mode: AllocationMode, levels: &Levels, listings: &[ListingRules])
         .enumerate()
         .map(|(index, listing)| {
             let pool = listing.pool(levels);
-            let Some(share) = listing.share else { return 0 };
+            let Some(share) = listing.share else { return Target::default() };
             let part = match mode {
                 AllocationMode::Shared => scaled(pool, share),
                 AllocationMode::Exclusive => {
                     splits.entry(pool).or_insert_with(|| apportion(pool, &shares)).get(index).copied().unwrap_or(0)
                 }
             };
-            listing.shown(part)
+            listing.target(part)
         })
         .collect()
 }
@@ -208,7 +223,12 @@ mod tests {
             max_shown: None,
             sync_enabled: true,
             warehouses: None,
+            units: UnitsEach::ONE,
         }
+    }
+    /// What the listings should show.
+    fn targets(mode: AllocationMode, levels: &Levels, listings: &[ListingRules]) -> Vec<i64> {
+        super::targets(mode, levels, listings).into_iter().map(|target| target.shown).collect()
     }
     fn levels(main: i64) -> Levels {
         Levels::from([(WarehouseCode::main(), main)])
@@ -229,6 +249,16 @@ mod tests {
         let shown: Vec<i64> =
             [4, 5, 9, 10].iter().map(|n| targets(AllocationMode::Shared, &levels(*n), std::slice::from_ref(&careful))[0]).collect();
         assert_eq!(shown, [0, 5, 9, 9]);
+    }
+
+    #[test]
+    fn a_six_pack_shows_whole_packs_of_what_the_threshold_and_the_maximum_leave() {
+        let six = ListingRules { units: UnitsEach::check(6).unwrap(), threshold: Some(10), max_shown: Some(40), ..rules(5000) };
+        let shown = |available| super::targets(AllocationMode::Shared, &levels(available), std::slice::from_ref(&six))[0];
+        assert_eq!(shown(19), Target { part: 9, limited: 0, shown: 0 }, "9 units are below the threshold, though more than a pack");
+        assert_eq!(shown(35), Target { part: 17, limited: 17, shown: 2 });
+        assert_eq!(shown(100), Target { part: 50, limited: 40, shown: 6 });
+        assert_eq!(shown(-5), Target::default());
     }
 
     #[test]
@@ -324,15 +354,17 @@ mod tests {
             prop_assert!(targets(AllocationMode::Exclusive, &levels, &listings).iter().sum::<i64>() <= a + b);
         }
         #[test]
-        fn increases_telescope(steps in proptest::collection::vec(-50i64..50, 1..40), share in 1i64..=10_000) {
+        fn increases_telescope(steps in proptest::collection::vec(-50i64..50, 1..40), share in 1i64..=10_000, units in 1i64..=12) {
+            let listing = ListingRules { units: UnitsEach::check(units).unwrap(), ..rules(share) };
+            let target = |available| targets(AllocationMode::Shared, &levels(available), std::slice::from_ref(&listing))[0];
             let (mut available, mut shown_by_increases, mut decreases) = (0i64, 0i64, 0i64);
             for step in steps {
-                let before = targets(AllocationMode::Shared, &levels(available), &[rules(share)])[0];
+                let before = target(available);
                 available += step;
-                let after = targets(AllocationMode::Shared, &levels(available), &[rules(share)])[0];
+                let after = target(available);
                 if after > before { shown_by_increases += after - before } else { decreases += before - after }
             }
-            prop_assert_eq!(shown_by_increases - decreases, targets(AllocationMode::Shared, &levels(available), &[rules(share)])[0]);
+            prop_assert_eq!(shown_by_increases - decreases, target(available));
         }
     }
 }

@@ -4,10 +4,11 @@
 //! Events are kept without the levels that they led to. So the levels are followed backwards, from what is available now: each
 //! event is taken off again. A count says what there was, not what there had been, so before the newest count of a warehouse
 //! its levels are not known any more, and nothing is claimed about them.
-use super::allocation::{AllocationMode, ListingRules, targets};
+use super::allocation::{AllocationMode, ListingRules, Target, targets};
 use super::ledger::InCount;
 use super::push::{Push, Record};
 use super::stock::{EventKind, Levels, StockEvent};
+use super::units::UnitsEach;
 use super::{StoreId, Timestamp, WarehouseCode, unseen};
 use std::collections::BTreeMap;
 
@@ -20,28 +21,26 @@ pub struct Formula {
     pub buffer: i64,
     /// The sum of `available` less `buffer`, not below 0.
     pub pool: i64,
-    /// The part of the pool that the allocation gives to the listing's store, before the threshold and the maximum.
-    pub part: i64,
-    /// What the listing should show.
-    pub target: i64,
+    /// What the allocation gives to the listing's store, what the threshold and the maximum leave of that, and what the listing should
+    /// show.
+    pub target: Target,
+    /// How many units of the SKU one of the listing is.
+    pub units: UnitsEach,
 }
 
 /// The formulas of all listings of one SKU, in the order given.
 pub fn formulas(mode: AllocationMode, levels: &Levels, listings: &[ListingRules]) -> Vec<Formula> {
-    let unlimited: Vec<ListingRules> =
-        listings.iter().map(|rules| ListingRules { threshold: None, max_shown: None, ..rules.clone() }).collect();
-    let parts = targets(mode, levels, &unlimited);
-    let formula = |((rules, part), target): ((&ListingRules, i64), i64)| {
+    let formula = |(rules, target): (&ListingRules, Target)| {
         let feeds = |code: &WarehouseCode| rules.warehouses.as_ref().is_none_or(|codes| codes.contains(code));
         Formula {
             available: levels.iter().filter(|(code, _)| feeds(code)).map(|(code, level)| (code.clone(), *level)).collect(),
             buffer: rules.buffer,
             pool: rules.pool(levels),
-            part,
             target,
+            units: rules.units,
         }
     };
-    listings.iter().zip(parts).zip(targets(mode, levels, listings)).map(formula).collect()
+    listings.iter().zip(targets(mode, levels, listings)).map(formula).collect()
 }
 
 /// An event as it was recorded.
@@ -123,8 +122,10 @@ pub struct Sent {
     pub increased_by: i64,
     /// How many those were.
     pub increases: i64,
-    /// Units of the sales that events report as made by its store since then.
+    /// Units of the SKU that events report as sold by its store since then.
     pub reported_sales: i64,
+    /// How many of these one of the listing is.
+    pub units: UnitsEach,
     /// What the listing showed last.
     pub shown: Option<i64>,
     /// What it should show.
@@ -189,7 +190,10 @@ impl Sent {
                 text.push_str(&format!(" The store itself has lowered that by {} since, as sales do", units(-fall)));
                 text.push_str(&match self.reported_sales {
                     0 => ".".to_owned(),
-                    reported => format!("; its reported sales since are {}.", units(reported)),
+                    reported if self.units.is_one() => format!("; its reported sales since are {}.", units(reported)),
+                    reported => {
+                        format!("; its reported sales since are {} of the SKU, of which each is {}.", units(reported), self.units.get())
+                    }
                 });
             }
             Some(rise) => text.push_str(&format!(" The store itself has raised that by {} since.", units(rise))),
@@ -235,7 +239,7 @@ mod tests {
 
     fn rules(share: i64) -> ListingRules {
         let share = Share::from_hundredths(share);
-        ListingRules { share, buffer: 2, threshold: None, max_shown: None, sync_enabled: true, warehouses: None }
+        ListingRules { share, buffer: 2, threshold: None, max_shown: None, sync_enabled: true, warehouses: None, units: UnitsEach::ONE }
     }
 
     #[test]
@@ -243,8 +247,11 @@ mod tests {
         let levels = Levels::from([(WarehouseCode::main(), 40), (code("east"), 12)]);
         let east_only = ListingRules { warehouses: Some(vec![code("east")]), max_shown: Some(4), ..rules(10_000) };
         let found = formulas(AllocationMode::Shared, &levels, &[rules(3000), east_only]);
-        assert_eq!((found[0].pool, found[0].part, found[0].target), (50, 15, 15));
-        let expected = Formula { available: Levels::from([(code("east"), 12)]), buffer: 2, pool: 10, part: 10, target: 4 };
+        let target = Target { part: 15, limited: 15, shown: 15 };
+        assert_eq!((found[0].pool, found[0].target), (50, target));
+        let target = Target { part: 10, limited: 4, shown: 4 };
+        let available = Levels::from([(code("east"), 12)]);
+        let expected = Formula { available, buffer: 2, pool: 10, target, units: UnitsEach::ONE };
         assert_eq!(found[1], expected);
     }
 
@@ -279,6 +286,8 @@ mod tests {
         );
         let reported = Sent { reported_sales: 2, ..sent };
         assert!(reported.text().contains("lowered that by 3 units since, as sales do; its reported sales since are 2 units. It"));
+        let packs = Sent { units: UnitsEach::check(6).unwrap(), reported_sales: 12, ..sent };
+        assert!(packs.text().contains("as sales do; its reported sales since are 12 units of the SKU, of which each is 6. It"));
         let exact = Sent { set_to: Some(4), shown: Some(4), target: 4, pushed: true, ..Sent::default() };
         assert_eq!(exact.text(), "It was set to 4. It showed 4 when last known.");
         let raised = Sent { shown: Some(5), increases: 1, increased_by: 1, target: 5, ..exact };

@@ -4,7 +4,8 @@
 //! seller's own stock-keeping unit; a *listing* is one sellable variant in one store, paired with one SKU.
 //! *Available* is what can be sold of a SKU in a warehouse. A *stock event* came in and changed it; a *push* goes
 //! out and changes one listing: an *increase* is relative, an *overwrite* absolute. A *sync run* is one overwrite of
-//! many listings. The *target* is what a listing should show. A *pack* keeps overwrites of one run together while they are
+//! many listings. The *target* is what a listing should show; its *units* are how many of the SKU one of the listing is (a six-pack:
+//! 6), [`units::UnitsEach`]. A *pack* keeps overwrites of one run together while they are
 //! alike.
 //!
 //! A run is *weighed* before its listings become pushes. One that would change more than its seller's *guard* allows asks a
@@ -58,6 +59,7 @@ pub mod switching;
 pub mod sync;
 pub mod targets;
 mod timestamp;
+pub mod units;
 pub mod unseen;
 pub mod webhook;
 

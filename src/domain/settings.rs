@@ -6,6 +6,7 @@ use super::Timestamp;
 use super::allocation::{AllocationMode, DecidedBy, ListingRules, Share};
 use super::frequency::Frequency;
 use super::guard::Guard;
+use super::units::UnitsEach;
 use super::{FieldError, Sku, StoreId, WarehouseCode};
 use chrono::NaiveTime;
 use std::collections::HashMap;
@@ -115,6 +116,8 @@ pub struct StoreRules {
     pub sync_enabled: bool,
     /// The warehouses that feed the store; all if `None`.
     pub warehouses: Option<Vec<WarehouseCode>>,
+    /// Whether some of its listings may be more than one unit of their SKU.
+    pub has_multiples: bool,
 }
 
 /// A seller's rules, each found by what it applies to: however many there are, resolving those of a listing is a few
@@ -163,8 +166,8 @@ impl Extend<Rule> for Rules {
 }
 
 impl Rules {
-    /// The rules of one listing: each field comes from the most specific rule that sets it.
-    pub fn resolve(&self, settings: &SyncSettings, store: &StoreRules, sku: &str) -> ListingRules {
+    /// The rules of a listing of this SKU that is so many units of it: each field comes from the most specific rule that sets it.
+    pub fn resolve(&self, settings: &SyncSettings, store: &StoreRules, sku: &str, units: UnitsEach) -> ListingRules {
         let of_sku = self.by_sku.get(sku);
         let listing = of_sku.and_then(|of_sku| of_sku.by_store.get(&store.store_id));
         let by_sku = of_sku.and_then(|of_sku| of_sku.own.as_ref());
@@ -184,6 +187,7 @@ impl Rules {
                 && by_seller.and_then(|r| r.sync_enabled) != Some(false)
                 && first!(sync_enabled).unwrap_or(true),
             warehouses: store.warehouses.clone(),
+            units,
         }
     }
 
@@ -255,11 +259,11 @@ mod tests {
     }
     fn store() -> StoreRules {
         let store_id = StoreId(uuid::Uuid::from_u128(1));
-        StoreRules { store_id, share: Share::from_hundredths(5000), sync_enabled: true, warehouses: None }
+        StoreRules { store_id, share: Share::from_hundredths(5000), sync_enabled: true, warehouses: None, has_multiples: false }
     }
 
     fn resolve(settings: &SyncSettings, store: &StoreRules, sku: &str, rules: &[Rule]) -> ListingRules {
-        rules.iter().cloned().collect::<Rules>().resolve(settings, store, sku)
+        rules.iter().cloned().collect::<Rules>().resolve(settings, store, sku, UnitsEach::ONE)
     }
 
     fn check_exclusive_shares(settings: &SyncSettings, stores: &[StoreRules], rules: &[Rule], pointer: &str) -> Result<(), FieldError> {
@@ -379,7 +383,7 @@ mod tests {
             let rules: Rules = rules.into_iter().map(rule).collect();
             let exclusive = SyncSettings { allocation_mode: AllocationMode::Exclusive, ..settings() };
             let sum = |sku: &str| -> i64 {
-                stores.iter().filter_map(|store| rules.resolve(&exclusive, store, sku).share).map(Share::hundredths).sum()
+                stores.iter().filter_map(|store| rules.resolve(&exclusive, store, sku, UnitsEach::ONE).share).map(Share::hundredths).sum()
             };
             let is_ok = super::check_exclusive_shares(&exclusive, &stores, &rules, "/x").is_ok();
             prop_assert_eq!(is_ok, ["", "A", "B"].into_iter().all(|sku| sum(sku) <= 10_000));

@@ -4,6 +4,7 @@ use super::StoreId;
 use super::allocation::{AllocationMode, DecidedBy, ListingRules, targets};
 use super::settings::{Rule, Rules, StoreRules, SyncSettings};
 use super::stock::Levels;
+use super::units::UnitsEach;
 use std::collections::BTreeMap;
 
 /// Everything that a seller's targets depend on, except what is available.
@@ -50,6 +51,11 @@ impl SellerRules {
         self.stores.contains_key(&store)
     }
 
+    /// Whether listings of this store may be more than one unit of their SKU.
+    pub fn has_multiples(&self, store: StoreId) -> bool {
+        self.stores.get(&store).is_some_and(|terms| terms.rules.has_multiples)
+    }
+
     /// Whether pushes to this store wait until it is resumed or reauthorized.
     pub fn is_held(&self, store: StoreId) -> bool {
         self.stores.get(&store).is_some_and(|terms| terms.held)
@@ -57,7 +63,9 @@ impl SellerRules {
 
     /// Whether a listing of this SKU in this store is pushed.
     pub fn is_pushed(&self, store: StoreId, sku: &str) -> bool {
-        self.stores.get(&store).is_some_and(|terms| self.rules.resolve(&self.settings, &terms.rules, sku).is_pushed())
+        // However many units it is.
+        let resolve = |terms: &StoreTerms| self.rules.resolve(&self.settings, &terms.rules, sku, UnitsEach::ONE);
+        self.stores.get(&store).is_some_and(|terms| resolve(terms).is_pushed())
     }
 
     /// The most specific rule that has a say in the target of a listing of this SKU in this store.
@@ -66,11 +74,11 @@ impl SellerRules {
     }
 
     /// The listings of one SKU with their rules. In exclusive mode they share its pool, so all of them are needed, always
-    /// in the same order. A listing in a store that does not exist takes no part.
-    pub fn listings_of<L>(&self, sku: &str, listings: impl IntoIterator<Item = (StoreId, L)>) -> SkuListings<L> {
-        let resolved = |(store, listing)| {
+    /// in the same order. A listing in a store that does not exist takes no part. Each is given with its store and its units.
+    pub fn listings_of<L>(&self, sku: &str, listings: impl IntoIterator<Item = (StoreId, UnitsEach, L)>) -> SkuListings<L> {
+        let resolved = |(store, units, listing)| {
             let terms = self.stores.get(&store)?;
-            Some((listing, self.rules.resolve(&self.settings, &terms.rules, sku)))
+            Some((listing, self.rules.resolve(&self.settings, &terms.rules, sku, units)))
         };
         let (listings, rules) = listings.into_iter().filter_map(resolved).unzip();
         SkuListings { mode: self.settings.allocation_mode, listings, rules }
@@ -127,7 +135,8 @@ impl<L> SkuListings<L> {
     /// The target of each listing; `None` where it is not pushed.
     pub fn targets(&self, levels: &Levels) -> impl Iterator<Item = (&L, Option<i64>)> {
         let targets = targets(self.mode, levels, &self.rules);
-        self.listings.iter().zip(&self.rules).zip(targets).map(|((listing, rules), target)| (listing, rules.is_pushed().then_some(target)))
+        let of_each = self.listings.iter().zip(&self.rules).zip(targets);
+        of_each.map(|((listing, rules), target)| (listing, rules.is_pushed().then_some(target.shown)))
     }
 
     /// The listings whose target rises, each with target(after) − target(before).
@@ -144,7 +153,13 @@ mod tests {
     use crate::domain::{Sku, Timestamp, WarehouseCode};
 
     fn store() -> StoreRules {
-        StoreRules { store_id: StoreId::new(Timestamp::default()), share: Some(Share::ALL), sync_enabled: true, warehouses: None }
+        StoreRules {
+            store_id: StoreId::new(Timestamp::default()),
+            share: Some(Share::ALL),
+            sync_enabled: true,
+            warehouses: None,
+            has_multiples: false,
+        }
     }
     fn off(sku: &str) -> Rule {
         Rule { sku: Some(Sku::parse(sku).unwrap()), sync_enabled: Some(false), ..Rule::default() }
@@ -162,7 +177,7 @@ mod tests {
         let rules = rules(&[&shop], vec![keep(None, Some(2), Some(5)), keep(Some("A"), Some(4), None)]);
         let target = |sku: &str, available| {
             let levels = Levels::from([(WarehouseCode::main(), available)]);
-            rules.listings_of(sku, [(shop.store_id, ())]).targets(&levels).map(|(_, target)| target).collect::<Vec<_>>()
+            rules.listings_of(sku, [(shop.store_id, UnitsEach::ONE, ())]).targets(&levels).map(|(_, target)| target).collect::<Vec<_>>()
         };
         assert_eq!((target("A", 10), target("B", 10)), (vec![Some(6)], vec![Some(8)]));
         assert_eq!((target("A", 8), target("B", 8)), (vec![Some(0)], vec![Some(6)]), "the threshold is for both");
@@ -173,8 +188,21 @@ mod tests {
         let (shop, gone) = (store(), store());
         let rules = rules(&[&shop], vec![off("A")]);
         assert!(!rules.is_pushed(shop.store_id, "A") && rules.is_pushed(shop.store_id, "B") && !rules.is_pushed(gone.store_id, "B"));
-        let listings = rules.listings_of("A", [(shop.store_id, 1), (gone.store_id, 2)]);
+        let listings = rules.listings_of("A", [(shop.store_id, UnitsEach::ONE, 1), (gone.store_id, UnitsEach::ONE, 2)]);
         assert_eq!(listings.targets(&Levels::new()).collect::<Vec<_>>(), [(&1, None)]);
+    }
+
+    #[test]
+    fn the_increases_of_a_six_pack_add_up_to_the_packs_that_are_there() {
+        let shop = store();
+        let listings = rules(&[&shop], Vec::new()).listings_of("A", [(shop.store_id, UnitsEach::check(6).unwrap(), ())]);
+        let levels = |available| Levels::from([(WarehouseCode::main(), available)]);
+        let rises: Vec<i64> = (-2..14)
+            .map(|available| listings.increases(&levels(available), &levels(available + 1)).map(|(_, units)| units).sum())
+            .collect();
+        assert_eq!(rises, [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0], "one with each sixth unit");
+        assert_eq!(listings.increases(&levels(5), &levels(30)).map(|(_, units)| units).collect::<Vec<_>>(), [5]);
+        assert_eq!(listings.increases(&levels(-7), &levels(5)).count(), 0);
     }
 
     #[test]

@@ -5,8 +5,12 @@
 //! been reported. Whatever is sent to the listing moves it as it moves what is shown, and a reported sale lowers it. So what is
 //! missing when the listing is read, just before an overwrite, are the unseen sales, and they are taken off the target.
 //!
+//! All of this is in units of the SKU, because sales are reported in those, and a part of a pack may be reported before the rest. What
+//! a listing shows, and what is sent to it, are in units of the listing ([`UnitsEach`]).
+//!
 //! Where two explanations are possible, the one with fewer sales is taken: whoever buys nothing must not empty a shop.
 use super::Timestamp;
+use super::units::UnitsEach;
 use std::time::Duration;
 
 /// How long, in hours, units may be missing before they count as drift instead of as sales.
@@ -27,7 +31,16 @@ pub fn for_hours(hours: i64) -> Duration {
     Duration::from_secs(u64::try_from(hours).unwrap_or(0) * 3600)
 }
 
-/// What is expected of a listing.
+/// The most that a listing may show, or be changed by, for anything to be expected of it: any more is an error of the platform's, and
+/// would not fit once it is multiplied.
+const MOST: i64 = 100_000_000_000_000;
+
+/// Whether something can be expected of a listing that shows so much, or is changed by so much.
+pub fn is_plausible(of_listing: i64) -> bool {
+    (-MOST..=MOST).contains(&of_listing)
+}
+
+/// What is expected of a listing, in units of its SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Expectation {
     /// What it would show if every sale of its store had been reported; `None` where that is not kept.
@@ -40,12 +53,14 @@ pub struct Expectation {
     pub unseen_since: Option<Timestamp>,
     /// When it was last learned what the listing shows.
     pub shown_at: Option<Timestamp>,
+    /// How many units of the SKU one of the listing is.
+    pub each: UnitsEach,
 }
 
 /// What a read has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
-    /// Units sold and not reported yet.
+    /// Units of the listing that were sold and not all reported yet.
     pub unseen: i64,
     /// What is expected from now on.
     pub expectation: Expectation,
@@ -55,10 +70,12 @@ impl Expectation {
     /// The unseen sales of a listing that shows this, and to which nothing is on its way; with `left_late`, an earlier request that
     /// was given up explains that number exactly. Units that have been missing for `limit` are drift.
     pub fn read(self, shown: i64, left_late: bool, limit: Duration, now: Timestamp) -> Found {
+        let is_plausible = is_plausible(shown);
+        let shown = self.each.of_sku(shown);
         let found = |unseen: i64, known: i64, since: Option<Timestamp>| Found {
-            unseen,
+            unseen: self.each.needed_for(unseen),
             expectation: Self {
-                units: Some(shown.saturating_add(unseen)),
+                units: is_plausible.then(|| shown.saturating_add(unseen)),
                 otherwise: None,
                 unseen: known,
                 unseen_since: since.filter(|_| known > 0),

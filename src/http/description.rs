@@ -52,7 +52,7 @@ fn examples() -> [(&'static str, Value); 21] {
         ),
         ("ConnectionFields", json!({ "platform": "shopify", "shop": "acme.myshopify.com" })),
         ("Discover", json!({ "apply": false })),
-        ("ListingRow", json!({ "sku": "MUG-BLUE", "external_id": "48912345678901" })),
+        ("ListingRow", json!({ "sku": "MUG-BLUE", "external_id": "48912345678901", "units": 6 })),
         ("NewSku", json!({ "sku": "MUG-BLUE", "name": "Blue mug" })),
         ("RuleFields", json!({ "sku": "MUG-BLUE", "buffer": 2, "max_shown": 50 })),
         (
@@ -69,7 +69,7 @@ fn examples() -> [(&'static str, Value); 21] {
 
 /// The same for bodies that are not JSON, by media type.
 const TEXTS: [(&str, &str); 2] = [
-    ("text/csv", "sku,external_id\nMUG-BLUE,48912345678901\n"),
+    ("text/csv", "sku,external_id,units\nMUG-BLUE,48912345678901,6\n"),
     ("application/x-ndjson", "{\"event_id\":\"order-1002-line-1\",\"sku\":\"MUG-BLUE\",\"kind\":\"sale\",\"quantity\":1}\n"),
 ];
 

@@ -66,12 +66,13 @@ struct SentAnswer {
     sum: Option<i64>,
     /// What the store has changed by itself: below 0 for sales.
     changed_in_store: Option<i64>,
-    /// Units of the sales since `set_at` that events report as made by the store (`store_id`).
+    /// Units of the SKU that events report as sold by the store (`store_id`) since `set_at`.
     reported_sales: i64,
 }
 
 /// The numbers that lead to a target: the sum of `available` less `buffer` is the `pool`, of which the allocation gives `part` to
-/// the store; below `threshold` the target is 0, and it is at most `max_shown`.
+/// the store; below `threshold` nothing is left of that, and it is at most `max_shown`. All of these are units of the SKU. The `target` is
+/// how many whole ones of the listing, of `units` each, that is.
 #[derive(Serialize, utoipa::ToSchema)]
 struct FormulaAnswer {
     /// Units in the warehouses that the store ships from.
@@ -83,6 +84,8 @@ struct FormulaAnswer {
     part: i64,
     threshold: Option<i64>,
     max_shown: Option<i64>,
+    /// How many units of the SKU one of the listing is.
+    units: i64,
     target: i64,
     decided_by: DecidedBy,
 }
@@ -156,10 +159,11 @@ impl From<Explained> for ExplainedListing {
                 buffer: formula.buffer,
                 pool: formula.pool,
                 share_percent: stock.rules.share.map(Share::percent),
-                part: formula.part,
+                part: formula.target.part,
                 threshold: stock.rules.threshold,
                 max_shown: stock.rules.max_shown,
-                target: formula.target,
+                units: formula.units.get(),
+                target: formula.target.shown,
                 decided_by,
             },
         }

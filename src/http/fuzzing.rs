@@ -112,12 +112,18 @@ fn columns(row: &NewListing) -> BTreeMap<&str, &str> {
 }
 
 fn as_json(row: &NewListing) -> Vec<u8> {
-    json!([columns(row)]).to_string().into_bytes()
+    let mut members = json!(columns(row));
+    if let (Some(units), Some(members)) = (row.units, members.as_object_mut()) {
+        members.insert("units".to_owned(), json!(units.get()));
+    }
+    json!([members]).to_string().into_bytes()
 }
 
 fn as_csv(row: &NewListing) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let (names, values): (Vec<&str>, Vec<&str>) = columns(row).into_iter().unzip();
+    let units = row.units.map(|units| units.get().to_string());
+    let of_units = units.as_deref().map(|units| ("units", units));
+    let (names, values): (Vec<&str>, Vec<&str>) = columns(row).into_iter().chain(of_units).unzip();
     // Writing to memory cannot fail; if it did, the row would be missing and the assertion would fail.
     writer.write_record(names).and_then(|()| writer.write_record(values)).ok();
     writer.into_inner().unwrap_or_default()

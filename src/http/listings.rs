@@ -4,7 +4,7 @@ use super::body::{Body, Content};
 use super::columns;
 use super::error::{ApiError, Problem};
 use super::json::{JsonError, items, object_at};
-use super::numbers::{named_number, text_of};
+use super::numbers::{named_number, text_of, whole};
 use super::request::{Page, PageQuery, id_cursor, limit, parameter, query};
 use super::spreadsheet;
 use super::state::{Answer, State};
@@ -12,6 +12,7 @@ use crate::db::listings::{Listing, NewListing};
 use crate::db::stores::Store;
 use crate::domain::ids::check_text;
 use crate::domain::problem::{Checks, pointer_to};
+use crate::domain::units::UnitsEach;
 use crate::domain::{FieldError, ListingId, Sku, StoreId, Timestamp};
 use crate::platforms::by_name;
 use crate::platforms::call::StoreConnection;
@@ -33,6 +34,11 @@ struct ListingRow {
     sku: String,
     /// The platform's id of the variant.
     external_id: String,
+    /// How many units of the SKU one of the listing is: 6 for a six-pack, which shows how many whole packs there are. If omitted, it
+    /// stays as it is, and a new listing is 1.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 10_000)]
+    units: Option<Value>,
     #[serde(flatten)]
     #[schema(value_type = Object)]
     extra: BTreeMap<String, Value>,
@@ -60,10 +66,16 @@ impl Fields {
     }
 }
 
+fn units_of(value: &Value) -> Result<UnitsEach, String> {
+    // 0 is out of bounds, so whatever is not a whole number gets the same error.
+    UnitsEach::check(whole(value).unwrap_or(0))
+}
+
 fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError>> {
     let mut checks = Checks::default();
     let sku = checks.take("/sku", Sku::parse(&row.sku));
     checks.take("/external_id", check_text(&row.external_id, "an external_id", MAX_TEXT));
+    let units = row.units.as_ref().and_then(|value| checks.take("/units", units_of(value)));
     let mut extra = BTreeMap::new();
     for (name, value) in row.extra {
         match value {
@@ -81,7 +93,7 @@ fn checked(row: ListingRow, fields: Fields) -> Result<NewListing, Vec<FieldError
     // Here already, because ten thousand rows may have hundreds of unknown fields each.
     checks.done().map_err(|errors| errors.into_iter().take(MAX_ERRORS).collect::<Vec<_>>())?;
     let Some(sku) = sku else { return Err(Vec::new()) };
-    Ok(NewListing { sku, external_id: row.external_id, extra: (!extra.is_empty()).then_some(extra), pass: None })
+    Ok(NewListing { sku, external_id: row.external_id, units, extra: (!extra.is_empty()).then_some(extra), pass: None })
 }
 
 /// As [`checked`], for a row that may have been through a spreadsheet program.
@@ -108,7 +120,7 @@ pub(super) fn rows_of_json(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, Api
 pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiError> {
     let bytes = spreadsheet::plain(bytes)?;
     let names = columns::of(&bytes)?;
-    columns::check(&names, &["sku", "external_id"], fields.known, UNKNOWN)?;
+    columns::check(&names, &["sku", "external_id"], &[&["units"], fields.known].concat(), UNKNOWN)?;
     let names = names.shown;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(bytes.as_slice());
     let mut rows = Vec::new();
@@ -130,11 +142,12 @@ pub(super) fn rows_of_csv(bytes: &[u8], fields: Fields) -> Result<Vec<Row>, ApiE
             rows.push(Err((None, vec![FieldError::new("", detail)])));
             continue;
         }
-        let mut row = ListingRow { sku: String::new(), external_id: String::new(), extra: BTreeMap::new() };
+        let mut row = ListingRow { sku: String::new(), external_id: String::new(), units: None, extra: BTreeMap::new() };
         for (name, value) in names.iter().zip(&record).filter(|(_, value)| !value.is_empty()) {
             match name.as_str() {
                 "sku" => value.clone_into(&mut row.sku),
                 "external_id" => value.clone_into(&mut row.external_id),
+                "units" => row.units = Some(value.parse().map_or_else(|_| value.into(), Value::Number)),
                 _ => drop(row.extra.insert(name.clone(), Value::String(value.to_owned()))),
             }
         }
@@ -150,7 +163,7 @@ struct PairQuery {
     dry_run: Option<String>,
 }
 
-/// Pairs many listings with SKUs at once: JSON `[{sku, external_id, …}]`, or `text/csv` with these columns. Invalid rows
+/// Pairs many listings with SKUs at once: JSON `[{sku, external_id, units, …}]`, or `text/csv` with these columns. Invalid rows
 /// are rejected individually; valid ones are accepted. SKUs that do not exist yet are created. With `dry_run=true` nothing is
 /// changed, and each row tells what would be.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])), params(("dry_run" = Option<bool>, Query)), request_body(content((Vec<ListingRow> = "application/json"), (String = "text/csv"))),
@@ -195,6 +208,8 @@ struct ListingAnswer {
     store_id: StoreId,
     sku: String,
     external_id: String,
+    /// How many units of the SKU one of the listing is.
+    units: i64,
     /// The last known quantity it showed, from a confirmed push or a read.
     shown: Option<i64>,
     shown_at: Option<Timestamp>,
@@ -213,6 +228,7 @@ fn answer((listing, target): (Listing, Option<i64>)) -> ListingAnswer {
         store_id: listing.store_id,
         sku: listing.sku,
         external_id: listing.external_id,
+        units: listing.units.get(),
         shown: listing.shown,
         shown_at: listing.shown_at,
         target,
@@ -267,6 +283,22 @@ mod tests {
         assert_eq!(errors.iter().map(|e| e.pointer.as_str()).collect::<Vec<_>>(), ["/item_id"]);
         let rows = rows_of_csv(b"sku,external_id,item_id\nA,1,7\nB,2,\n", fields).ok().unwrap();
         assert!(rows[0].is_ok() && rows[1].is_err());
+    }
+
+    #[test]
+    fn units_are_a_whole_number_in_json_and_in_csv_and_may_be_left_out() {
+        let fields = Fields { known: &[], required: None };
+        let units = |rows: Vec<Row>| rows.into_iter().map(|row| row.map(|row| row.units.map(UnitsEach::get)).ok()).collect::<Vec<_>>();
+        let row = |value: &str| format!(r#"{{"sku": "A", "external_id": "a", "units": {value}}}"#);
+        let values = ["6", "6.0", "6e0", "null", "0", "-6", "6.5", "\"6\"", "10001", "1e400", "[6]"];
+        let json = format!("[{}]", values.map(row).join(","));
+        let expected = [[Some(Some(6)); 3].as_slice(), &[Some(None)], &[None; 7]].concat();
+        assert_eq!(units(rows_of_json(json.as_bytes(), fields).ok().unwrap()), expected);
+        let csv = b"sku,external_id,units\nA,a,6\nA,b, 6.0 \nA,c,\nA,d,0\nA,e,-6\nA,f,six\nA,g,6.5\nA,h,99999999999999999999\n";
+        let rows = rows_of_csv(csv, fields).ok().unwrap();
+        let Err((_, errors)) = &rows[5] else { panic!() };
+        assert_eq!(errors, &[FieldError::new("/units", "must be a whole number from 1 to 10000")]);
+        assert_eq!(units(rows), [[Some(Some(6)); 2].as_slice(), &[Some(None)], &[None; 5]].concat());
     }
 
     #[test]

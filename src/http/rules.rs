@@ -30,11 +30,11 @@ pub(super) struct RuleFields {
     #[serde(default, deserialize_with = "optional_whole")]
     #[schema(minimum = 0)]
     buffer: Option<i64>,
-    /// Below this many units the target is 0.
+    /// Below this many units of the SKU the target is 0.
     #[serde(default, deserialize_with = "optional_whole")]
     #[schema(minimum = 0)]
     threshold: Option<i64>,
-    /// The most units that the target may be, and that an overwrite sets. It does not limit what is shown between overwrites:
+    /// The most units of the SKU that the target may be, and that an overwrite sets. It does not limit what is shown between overwrites:
     /// increases are added to what the store shows, so after sales it may show less than this, or more.
     #[serde(default, deserialize_with = "optional_whole")]
     #[schema(minimum = 0)]

@@ -31,6 +31,8 @@ struct ListingStockAnswer {
     store_id: StoreId,
     store: String,
     external_id: String,
+    /// How many units of the SKU one of the listing is.
+    units: i64,
     /// The quantity it should show.
     target: i64,
     /// The last known quantity it showed.
@@ -43,8 +45,9 @@ struct ListingStockAnswer {
     buffer: i64,
     #[serde(serialize_with = "percent")]
     share_percent: Option<f64>,
+    /// Below this many units of the SKU the target is 0.
     threshold: Option<i64>,
-    /// The most units that the target may be; what is shown may be more or less after sales.
+    /// The most units of the SKU that the target may be; what is shown may be more or less after sales.
     max_shown: Option<i64>,
     last_push: Option<PushAnswer>,
     last_confirmed: Option<PushAnswer>,
@@ -72,7 +75,8 @@ pub async fn get_stock(caller: Caller, request: HttpRequest) -> Answer {
         store_id: l.store.id,
         store: l.store.name,
         external_id: l.listing.external_id,
-        target: l.target,
+        units: l.listing.units.get(),
+        target: l.target.shown,
         shown: l.listing.shown,
         shown_at: l.listing.shown_at,
         pushed: l.rules.is_pushed(),

@@ -306,7 +306,7 @@ async fn sort_out(
 async fn pair(service: &Service, caller: &Caller, store: &Store, proposal: &Proposal, replace: bool, pass: Timestamp) -> Result<usize> {
     let new = |found: &Found| {
         let sku = Sku::parse(found.sku.as_deref()?).ok()?;
-        Some(NewListing { sku, external_id: found.external_id.clone(), extra: Some(found.extra.clone()), pass: Some(pass) })
+        Some(NewListing { sku, external_id: found.external_id.clone(), units: None, extra: Some(found.extra.clone()), pass: Some(pass) })
     };
     let replacing = if replace { proposal.replacing.as_slice() } else { &[] };
     let rows: Vec<NewListing> = proposal.matched.iter().chain(replacing).filter_map(new).collect();

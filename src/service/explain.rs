@@ -99,8 +99,8 @@ fn read(t: &mut Tenant<'_>, sku: &Sku, store: Option<StoreId>, before: &Place, l
     let deciding = t.deciding_rules(&wanted.iter().map(|(_, (listing, _))| listing.listing.clone()).collect::<Vec<_>>())?;
     let explained = |(_, (stock, formula)): (usize, (ListingStock, Formula))| {
         let id = stock.listing.id;
-        let (shown, target, pushed) = (stock.listing.shown, stock.target, stock.rules.is_pushed());
-        let sent = Sent { shown, target, pushed, ..sent.remove(&id).unwrap_or_default() };
+        let (shown, target, units) = (stock.listing.shown, stock.target.shown, stock.listing.units);
+        let sent = Sent { shown, target, units, pushed: stock.rules.is_pushed(), ..sent.remove(&id).unwrap_or_default() };
         let is_since = |at: Timestamp| sent.set_at.is_some_and(|set_at| at > set_at);
         let own = sales.iter().filter(|(store, at, _)| *store == stock.store.id && is_since(*at)).map(|(.., units)| *units);
         let sent = Sent { reported_sales: own.fold(0, i64::saturating_add), ..sent };
@@ -112,7 +112,7 @@ fn read(t: &mut Tenant<'_>, sku: &Sku, store: Option<StoreId>, before: &Place, l
     let pushes = t.list_pushes(&filter, before.push, limit + 1)?;
     let targets_at = |levels: &Levels| {
         let all = targets(mode, levels, &rules);
-        followed.iter().filter_map(|(place, id)| Some((*id, *all.get(*place)?))).collect()
+        followed.iter().filter_map(|(place, id)| Some((*id, all.get(*place)?.shown))).collect()
     };
     let events = replay(t, sku, &stock.levels, events, targets_at)?;
     let (history, next) = merge(events, pushes, before.clone(), usize::try_from(limit).unwrap_or(usize::MAX));

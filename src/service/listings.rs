@@ -1,14 +1,17 @@
 //! Listings of a store: paired with SKUs in bulk, with a result for each row.
 use super::context::{Caller, Error, Result, Service, audited};
 use super::store_figures::{OverwriteOffer, after_pairing, offer_for};
+use super::syncs;
 use crate::db;
 use crate::db::listings::{ListingChange, ListingPreview, NewListing};
+use crate::db::runs::RunFilter;
 use crate::domain::limits::MAX_BULK;
 use crate::domain::names::shortened;
-use crate::domain::{FieldError, ListingId, StoreId};
+use crate::domain::units::UnitsEach;
+use crate::domain::{FieldError, ListingId, RunId, Sku, StoreId};
 use serde::Serialize;
 use serde_json::json;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 /// Rows saved in one transaction, except those that pass SKUs to each other.
@@ -44,6 +47,9 @@ pub struct RowResult {
     /// In a dry run: the SKU that the listing would be taken away from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<String>,
+    /// In a dry run: how many units of the SKU one of the listing is now, if that would change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub units_before: Option<i64>,
     /// In a dry run: the listing shows units, and would show none, because nothing of its new SKU is in stock.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub set_to_0: bool,
@@ -69,6 +75,7 @@ impl RowResult {
             id: None,
             similar_sku: None,
             moved_from: None,
+            units_before: None,
             set_to_0: false,
             reason: Some(reason),
             errors,
@@ -76,15 +83,17 @@ impl RowResult {
     }
 
     fn new(row: usize, external_id: String, preview: ListingPreview, similar_sku: Option<String>, in_stock: bool) -> Self {
-        let ListingPreview { change, moved_from, shown, .. } = preview;
+        let ListingPreview { change, moved_from, units_before, shown, .. } = preview;
+        let units_before = units_before.map(UnitsEach::get);
         let (status, id) = match change {
             ListingChange::Created(id) => ("created", Some(id)),
-            ListingChange::Updated(id) => ("updated", Some(id)),
+            ListingChange::Updated(id) | ListingChange::Resized(id) => ("updated", Some(id)),
             ListingChange::Unchanged(id) => ("unchanged", Some(id)),
             ListingChange::Rejected(errors) => return Self::rejected(row, Some(external_id), errors),
         };
         let set_to_0 = moved_from.is_some() && !in_stock && shown.is_some_and(|shown| shown > 0);
-        Self { row, external_id: Some(external_id), status, id, similar_sku, moved_from, set_to_0, reason: None, errors: Vec::new() }
+        let (external_id, reason, errors) = (Some(external_id), None, Vec::new());
+        Self { row, external_id, status, id, similar_sku, moved_from, units_before, set_to_0, reason, errors }
     }
 }
 
@@ -100,6 +109,9 @@ pub struct Paired {
     pub unchanged: usize,
     /// Invalid rows.
     pub rejected: usize,
+    /// The sync that overwrites the listings of this request whose units were changed; only while auto-sync is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_id: Option<RunId>,
     /// An overwrite that is offered because listings of this request do not show their targets, as new ones rarely do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overwrite: Option<OverwriteOffer>,
@@ -133,21 +145,45 @@ pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row
         })
         .await?;
     let mut done: Vec<Option<ListingPreview>> = vec![None; good.len()];
-    let mut begun = false;
+    let (mut begun, mut resized) = (false, BTreeMap::new());
     for part in parts(&passing) {
         let rows: Vec<NewListing> = part.iter().filter_map(|index| good.get(*index)).cloned().collect();
         let changes = pair_part(service, caller, id, &rows, begun).await?;
         begun = true;
         for (index, change) in part.into_iter().zip(changes) {
+            if let (ListingChange::Resized(listing), Some(row)) = (&change, good.get(index)) {
+                resized.insert(*listing, row.sku.clone());
+            }
             if let Some(slot) = done.get_mut(index) {
-                *slot = Some(ListingPreview { change, moved_from: None, shown: None, is_new_sku: false });
+                *slot = Some(ListingPreview { change, moved_from: None, units_before: None, shown: None, is_new_sku: false });
             }
         }
     }
     let paired = answer(rows, done.into_iter().flatten(), &OfSkus { similar, in_stock: HashSet::new() });
-    let listings: Vec<ListingId> = paired.results.iter().filter_map(|row| row.id).collect();
+    let mut listings: Vec<ListingId> = paired.results.iter().filter_map(|row| row.id).collect();
+    let sync_id = overwrite_resized(service, caller, id, &resized).await;
+    if sync_id.is_some() {
+        listings.retain(|listing| !resized.contains_key(listing));
+    }
     let overwrite = after_pairing(&caller.db, move |t| offer_for(t, id, &listings)).await;
-    Ok(Paired { overwrite, ..paired })
+    Ok(Paired { sync_id, overwrite, ..paired })
+}
+
+/// Starts to overwrite listings whose units were changed: what they show counts something else from now on. They are saved by
+/// then, so a run that cannot be started is no failure of the request; the overwrite is offered instead.
+async fn overwrite_resized(service: &Service, caller: &Caller, store: StoreId, resized: &BTreeMap<ListingId, Sku>) -> Option<RunId> {
+    if resized.is_empty() {
+        return None;
+    }
+    let filter = RunFilter { store_ids: Some(vec![store]), skus: Some(resized.values().cloned().collect()) };
+    let started = async {
+        let is_on = caller.db.read(|t| Ok(t.sync_settings()?.auto_sync)).await?;
+        Ok(if is_on { Some(syncs::start(service, caller, filter).await?.id) } else { None })
+    };
+    started.await.unwrap_or_else(|error: Error| {
+        tracing::warn!(?error, seller.id = %caller.db.id(), "could not start to overwrite listings whose units were changed");
+        None
+    })
 }
 
 /// The rows, by index, that are saved in one transaction each: first, and together, those that pass SKUs to each other.
@@ -183,7 +219,15 @@ fn check_count(rows: &[Row]) -> Result<()> {
 
 /// The results of all rows, given those of the valid ones.
 fn answer(rows: Vec<Row>, mut done: impl Iterator<Item = ListingPreview>, of_skus: &OfSkus) -> Paired {
-    let mut answer = Paired { created: 0, updated: 0, unchanged: 0, rejected: 0, overwrite: None, results: Vec::with_capacity(rows.len()) };
+    let mut answer = Paired {
+        created: 0,
+        updated: 0,
+        unchanged: 0,
+        rejected: 0,
+        sync_id: None,
+        overwrite: None,
+        results: Vec::with_capacity(rows.len()),
+    };
     for (row, read) in rows.into_iter().enumerate() {
         let result = match read {
             Err((external_id, errors)) => RowResult::rejected(row, external_id, errors),
@@ -228,10 +272,12 @@ async fn pair_part(service: &Service, caller: &Caller, id: StoreId, part: &[NewL
             let store = t.store(id)?;
             let changes = t.save_listings(id, &rows, limits, now)?;
             let count = |f: fn(&ListingChange) -> bool| changes.iter().filter(|c| f(c)).count();
-            let (created, updated) = (count(|c| matches!(c, ListingChange::Created(_))), count(|c| matches!(c, ListingChange::Updated(_))));
+            let created = count(|c| matches!(c, ListingChange::Created(_)));
+            let resized = count(|c| matches!(c, ListingChange::Resized(_)));
+            let updated = resized + count(|c| matches!(c, ListingChange::Updated(_)));
             if created + updated > 0 {
                 let mut entry = audited(&actor, "listings.changed", &store.name);
-                entry.after = Some(json!({ "store_id": id, "created": created, "updated": updated }));
+                entry.after = Some(json!({ "store_id": id, "created": created, "updated": updated, "other_units": resized }));
                 t.append_audit(&entry, now)?;
             }
             Ok(changes)

@@ -57,6 +57,8 @@ pub struct PreviewItem {
     pub shown_from: ShownFrom,
     /// When `shown` was read or confirmed.
     pub shown_at: Option<Timestamp>,
+    /// How many units of the SKU one of the listing is.
+    pub units: i64,
     /// Its target by the rules.
     pub target: i64,
     /// Units that the store has sold and nobody has reported yet, which are left out of the target; null where these are not known,
@@ -207,6 +209,7 @@ async fn targets(caller: &Caller, filter: RunFilter) -> Result<Found> {
                 shown: listing.shown,
                 shown_from: if listing.shown.is_some() { ShownFrom::LastKnown } else { ShownFrom::Unknown },
                 shown_at: listing.shown_at,
+                units: listing.units.get(),
                 target,
                 unseen: None,
                 quantity: target,

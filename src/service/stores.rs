@@ -201,6 +201,7 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         protect_unseen_sales: true,
         unseen_sales_hours: unseen::DEFAULT_HOURS,
         sales_named_at: None,
+        has_multiples: false,
     };
     let mut credentials = Credentials::new();
     entered.apply(&mut store, &mut credentials)?;

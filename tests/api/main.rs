@@ -47,6 +47,7 @@ mod secrets;
 mod shapes;
 mod shares;
 mod spreadsheets;
+mod units;
 mod unseen_sales;
 mod visitor;
 mod webhooks;

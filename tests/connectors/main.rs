@@ -154,6 +154,7 @@ impl World {
             protect_unseen_sales: true,
             unseen_sales_hours: 72,
             sales_named_at: None,
+            has_multiples: false,
         };
         let db = all.seller(seller);
         db.write(move |t| {
@@ -209,7 +210,8 @@ impl World {
         for sku in skus {
             self.platform.set_quantity(shop, sku, shown);
         }
-        let row = |sku: &String| NewListing { sku: Sku::parse(sku).unwrap(), external_id: sku.clone(), extra: None, pass: None };
+        let row =
+            |sku: &String| NewListing { sku: Sku::parse(sku).unwrap(), external_id: sku.clone(), extra: None, units: None, pass: None };
         let (rows, now): (Vec<NewListing>, _) = (skus.iter().map(row).collect(), self.clock.now());
         self.db
             .write(move |t| {

@@ -111,10 +111,16 @@ impl World {
             protect_unseen_sales: true,
             unseen_sales_hours: 72,
             sales_named_at: None,
+            has_multiples: false,
         };
         let extra = || Some([("item_id".to_owned(), "1000".to_owned())].into());
-        let row =
-            |n: u64| NewListing { sku: Sku::parse(&format!("M-{n}")).unwrap(), external_id: n.to_string(), extra: extra(), pass: None };
+        let row = |n: u64| NewListing {
+            sku: Sku::parse(&format!("M-{n}")).unwrap(),
+            external_id: n.to_string(),
+            extra: extra(),
+            units: None,
+            pass: None,
+        };
         let rows: Vec<NewListing> = (1..=5).map(row).collect();
         for n in 1..=5 {
             self.platform.set_quantity(&SHOP.to_string(), &format!("1000/{n}"), SHOWN);

@@ -23,5 +23,6 @@ mod security;
 mod seller;
 mod stream;
 mod support;
-mod webhooks;
+mod units;
 mod unseen_sales;
+mod webhooks;

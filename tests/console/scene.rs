@@ -223,6 +223,7 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[S
         page("store-remove", format!("/console/stores/{paused}/delete")),
         page("import", format!("/console/stores/{stall}/import")),
         page("discover", format!("/console/stores/{stall}/discover")),
+        page("listing", format!("/console/stores/{shopify}/listings/{listing}/edit")),
         page("unpair", format!("/console/stores/{shopify}/listings/{listing}/unpair")),
         page("stock", "/console/stock"),
         page("stock-none", "/console/stock?search=kettle"),

@@ -109,7 +109,7 @@ async fn listings_are_paired_by_sku_and_by_a_csv_import_that_reports_bad_rows() 
     let id = stores["items"][0]["id"].as_str().unwrap().to_owned();
     let (cookie, _) = world.session(&key).await;
     let (_, csv) = world.page(&cookie, &format!("/console/stores/{id}/listings.csv")).await;
-    assert_eq!(csv, "\u{feff}sku,external_id\nSKU-1,SKU-1\nSKU-2,two\nSKU-5,five\n");
+    assert_eq!(csv, "\u{feff}sku,external_id,units\nSKU-1,SKU-1,1\nSKU-2,two,1\nSKU-5,five,1\n");
     browser.close().await;
 }
 

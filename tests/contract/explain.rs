@@ -48,7 +48,7 @@ fn a_listing_is_explained_by_its_last_overwrite_the_increases_since_and_what_the
         let listing = &found.listings[0];
         assert_eq!((listing.sent.set_to, listing.sent.increased_by, listing.sent.increases), (Some(10), 8, 3));
         assert_eq!((listing.sent.sum(), listing.sent.shown, listing.sent.changed_in_store()), (Some(18), Some(15), Some(-3)));
-        assert_eq!((listing.formula.pool, listing.formula.part, listing.formula.target), (18, 18, 18));
+        assert_eq!((listing.formula.pool, listing.formula.target.part, listing.formula.target.shown), (18, 18, 18));
         assert_eq!(
             listing.sent.text(),
             "It was set to 10, then increased by 8 in 3 steps. The store itself has lowered that by 3 units since, as sales do. \
@@ -167,10 +167,13 @@ fn a_divided_stock_is_explained_by_the_part_of_each_store_also_where_only_one_is
         seller.purchase("A", 10).await;
         world.a_moment().await;
         let all = explained(&seller, None, Place::default(), 10).await;
-        assert_eq!(all.listings.iter().map(|listing| (listing.formula.pool, listing.formula.part)).collect::<Vec<_>>(), [(10, 7), (10, 3)]);
+        assert_eq!(
+            all.listings.iter().map(|listing| (listing.formula.pool, listing.formula.target.part)).collect::<Vec<_>>(),
+            [(10, 7), (10, 3)]
+        );
         let one = explained(&seller, Some(market.id), Place::default(), 10).await;
         assert_eq!(one.listings.len(), 1);
-        assert_eq!((one.listings[0].formula.part, one.listings[0].sent.increased_by), (3, 3));
+        assert_eq!((one.listings[0].formula.target.part, one.listings[0].sent.increased_by), (3, 3));
         assert_eq!(words(&one.history), ["Increase 3", "purchase 10: main=10 [3]"], "the other store's push is not part of it");
         assert!(seller.pushes().await.iter().all(|push| push.state == PushState::Confirmed));
         let stranger = world.seller(off).await;

@@ -35,6 +35,7 @@ mod support;
 mod switching;
 mod targets;
 mod timed_full;
+mod units;
 mod unknown_outcomes;
 mod unseen_sales;
 mod webhooks;

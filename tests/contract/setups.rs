@@ -43,6 +43,7 @@ fn an_increase_follows_what_another_node_has_saved_before_the_event() {
     assert_eq!(shown_after("UPDATE stores SET warehouses = '[\"elsewhere\"]'"), 10);
     assert_eq!(shown_after("DELETE FROM listings"), 10);
     assert_eq!(shown_after("UPDATE listings SET sku = 'B'"), 10);
+    assert_eq!(shown_after("UPDATE listings SET units = 4"), 13, "from 2 packs to 5");
 }
 
 #[test]

@@ -3,19 +3,19 @@ use crate::db::connection::{Backend, on};
 use crate::db::kept::kept;
 use crate::db::schema::listings;
 use crate::db::sets::among_ids;
-use crate::db::{Result, Tenant, id_of};
+use crate::db::{Result, Tenant, id_of, units_of};
 use crate::domain::push::{Expected, ListingUpdate};
-use crate::domain::unseen::Expectation;
+use crate::domain::unseen::{Expectation, is_plausible};
 use crate::domain::{ListingId, Timestamp};
 use diesel::prelude::*;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// By how much an answer changes what is expected of its listing; `None` if nothing can be expected any more.
+/// By how much an answer changes what its listing shows, and so what is expected of it; `None` if nothing can be expected any more.
 pub(super) fn change(expected: Option<Expected>) -> Option<i64> {
     match expected {
         None | Some(Expected::PerhapsChanged(_)) => Some(0),
-        Some(Expected::Changed(units)) => Some(units),
+        Some(Expected::Changed(units)) => Some(units).filter(|units| is_plausible(*units)),
         Some(Expected::Unknown) => None,
     }
 }
@@ -23,14 +23,21 @@ pub(super) fn change(expected: Option<Expected>) -> Option<i64> {
 impl Tenant<'_> {
     /// What is expected of these listings.
     pub(super) fn expectations(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Expectation>> {
-        type Row = (Vec<u8>, Option<i64>, Option<i64>, i64, Option<Timestamp>, Option<Timestamp>);
+        type Row = (Vec<u8>, Option<i64>, Option<i64>, i64, Option<Timestamp>, Option<Timestamp>, i64);
         let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
-        let columns =
-            (listings::id, listings::expected, listings::expected_otherwise, listings::unseen, listings::unseen_since, listings::shown_at);
+        let columns = (
+            listings::id,
+            listings::expected,
+            listings::expected_otherwise,
+            listings::unseen,
+            listings::unseen_since,
+            listings::shown_at,
+            listings::units,
+        );
         let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(among_ids(listings::id, ids)).select(columns).load(c))?;
-        let read = |(id, units, otherwise, unseen, unseen_since, shown_at): Row| {
+        let read = |(id, units, otherwise, unseen, unseen_since, shown_at, each): Row| {
             let id = id_of(&id, ListingId::from_bytes, "listings.id")?;
-            Ok((id, Expectation { units, otherwise, unseen, unseen_since, shown_at }))
+            Ok((id, Expectation { units, otherwise, unseen, unseen_since, shown_at, each: units_of(each)? }))
         };
         rows.into_iter().map(read).collect()
     }
@@ -95,7 +102,7 @@ impl Tenant<'_> {
         use diesel::sql_types::{BigInt, Binary};
         let key = self.key();
         let units = match expected {
-            Some(Expected::PerhapsChanged(units)) => units,
+            Some(Expected::PerhapsChanged(units)) if is_plausible(*units) => units,
             // Otherwise it was saved with what is shown.
             Some(Expected::Unknown) if shown.is_none() => {
                 on!(self.conn, c => kept(diesel::sql_query(
@@ -106,7 +113,7 @@ impl Tenant<'_> {
             _ => return Ok(()),
         };
         on!(self.conn, c => kept(diesel::sql_query(
-                "UPDATE listings SET expected_otherwise = COALESCE(expected_otherwise, expected) + $1 WHERE seller_id = $2 AND id = $3")
+                "UPDATE listings SET expected_otherwise = COALESCE(expected_otherwise, expected) + $1 * units WHERE seller_id = $2 AND id = $3")
             .bind::<BigInt, _>(units).bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c))?;
         Ok(())
     }

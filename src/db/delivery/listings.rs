@@ -19,7 +19,7 @@ struct Shown {
     id: Vec<u8>,
     shown: i64,
     before: Option<String>,
-    /// By how much that changes what is expected; `None` if nothing can be expected any more.
+    /// By how much that changes what is expected, in units of the listing; `None` if nothing can be expected any more.
     change: Option<i64>,
 }
 
@@ -146,8 +146,8 @@ impl Tenant<'_> {
                 for Shown { id, shown, before, change } in shown {
                     let update = diesel::sql_query(
                         "UPDATE listings SET shown = $1, shown_at = $2, shown_earlier = COALESCE($3, shown_earlier), \
-                         changed_at = CASE WHEN $3 IS NULL THEN changed_at ELSE $2 END, expected = expected + $4, \
-                         expected_otherwise = expected_otherwise + $4 WHERE seller_id = $5 AND id = $6",
+                         changed_at = CASE WHEN $3 IS NULL THEN changed_at ELSE $2 END, expected = expected + $4 * units, \
+                         expected_otherwise = expected_otherwise + $4 * units WHERE seller_id = $5 AND id = $6",
                     );
                     let update = update.bind::<BigInt, _>(shown).bind::<BigInt, _>(now).bind::<Nullable<Text>, _>(before.as_deref());
                     kept(update.bind::<Nullable<BigInt>, _>(change).bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c)?;
@@ -158,7 +158,8 @@ impl Tenant<'_> {
                 let update = diesel::sql_query(
                     "UPDATE listings SET shown = v.shown, shown_at = $1, shown_earlier = COALESCE(v.before, listings.shown_earlier), \
                      changed_at = CASE WHEN v.before IS NULL THEN listings.changed_at ELSE $1 END, \
-                     expected = listings.expected + v.change, expected_otherwise = listings.expected_otherwise + v.change \
+                     expected = listings.expected + v.change * listings.units, \
+                     expected_otherwise = listings.expected_otherwise + v.change * listings.units \
                      FROM unnest($2, $3, $4, $6) AS v (id, shown, before, change) WHERE listings.seller_id = $5 AND listings.id = v.id",
                 );
                 let update = update

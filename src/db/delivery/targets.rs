@@ -3,17 +3,18 @@ use crate::db::connection::on;
 use crate::db::listings::Listing;
 use crate::db::schema::{listings, stock_levels};
 use crate::db::sets::{among, among_ids};
-use crate::db::{Error, Result, Tenant, id_of};
+use crate::db::{Error, Result, Tenant, id_of, units_of};
 use crate::domain::allocation::{AllocationMode, DecidedBy};
 use crate::domain::push::Addressee;
 use crate::domain::stock::Levels;
 use crate::domain::targets::SellerRules;
+use crate::domain::units::UnitsEach;
 use crate::domain::{ListingId, StoreId, WarehouseCode};
 use diesel::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 
-/// Listings of each SKU with their stores.
-type Listed = BTreeMap<String, Vec<(StoreId, ListingId)>>;
+/// Listings of each SKU with their stores and units.
+type Listed = BTreeMap<String, Vec<(StoreId, UnitsEach, ListingId)>>;
 
 impl Tenant<'_> {
     /// Which rule has the first say in the target of each of these listings.
@@ -44,14 +45,15 @@ impl Tenant<'_> {
         skus.sort_unstable();
         skus.dedup();
         let rules = self.seller_rules(&skus)?;
-        if rules.settings().allocation_mode == AllocationMode::Exclusive {
+        let has_multiples = paired.iter().any(|to| rules.has_multiples(to.store_id));
+        if has_multiples || rules.settings().allocation_mode == AllocationMode::Exclusive {
             let listed = self.listed(&skus)?;
             return self.targets_by(&rules, listed, skus);
         }
-        // No listing's target depends on another listing.
+        // Each of them is one unit, and no listing's target depends on another listing.
         let mut listed = Listed::new();
         for to in paired {
-            listed.entry(to.sku.clone()).or_default().push((to.store_id, to.listing_id));
+            listed.entry(to.sku.clone()).or_default().push((to.store_id, UnitsEach::ONE, to.listing_id));
         }
         self.targets_by(&rules, listed, skus)
     }
@@ -60,13 +62,15 @@ impl Tenant<'_> {
     fn listed(&mut self, skus: &[String]) -> Result<Listed> {
         let scope = self.scope();
         let mut listed = Listed::new();
-        let mut siblings: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => scope.listings().select((listings::store_id, listings::id, listings::sku))
+        let mut siblings: Vec<(Vec<u8>, Vec<u8>, String, i64)> = on!(self.conn, c => scope.listings()
+            .select((listings::store_id, listings::id, listings::sku, listings::units))
             .filter(among(listings::sku, skus.to_vec())).load(c))?;
         // Sorted here: to return them in order, SQLite would scan all the seller's listings.
         siblings.sort_unstable();
-        for (store, id, sku) in siblings {
-            let entry = (id_of(&store, StoreId::from_bytes, "listings.store_id")?, id_of(&id, ListingId::from_bytes, "listings.id")?);
-            listed.entry(sku).or_default().push(entry);
+        for (store, id, sku, units) in siblings {
+            let store = id_of(&store, StoreId::from_bytes, "listings.store_id")?;
+            let id = id_of(&id, ListingId::from_bytes, "listings.id")?;
+            listed.entry(sku).or_default().push((store, units_of(units)?, id));
         }
         Ok(listed)
     }

@@ -7,11 +7,12 @@ use crate::db::schema::{listings, rules, warehouses};
 use crate::db::scope::of_sellers;
 use crate::db::settings::{RuleRow, SettingsRow};
 use crate::db::stores::StoreRow;
-use crate::db::{Error, Result, id_of};
+use crate::db::{Error, Result, id_of, units_of};
 use crate::domain::ledger::Setup;
 use crate::domain::push::Addressee;
 use crate::domain::settings::{Rule, StoreRules, SyncSettings};
 use crate::domain::targets::{SellerRules, SkuListings};
+use crate::domain::units::UnitsEach;
 use crate::domain::{ListingId, SellerId, StoreId, WarehouseCode};
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -152,7 +153,7 @@ impl Setups {
     }
 
     fn learn_listings(&mut self, conn: &mut Conn, unknown: BTreeMap<SellerId, BTreeSet<String>>) -> Result<()> {
-        type Listed = (Vec<u8>, Vec<u8>, Vec<u8>, String, String, Option<String>);
+        type Listed = (Vec<u8>, Vec<u8>, Vec<u8>, String, String, Option<String>, i64);
         let pairs = || unknown.iter().flat_map(|(seller, skus)| skus.iter().map(|sku| (seller.bytes(), sku.clone())));
         let mut own: HashMap<(SellerId, String), Vec<Rule>> = HashMap::new();
         let rows: Vec<RuleRow> = on!(conn, c => of_sellers!(rules.sku, pairs()).load(c)?);
@@ -162,23 +163,24 @@ impl Setups {
                 own.entry((seller, sku.to_string())).or_default().push(rule);
             }
         }
-        let columns = (listings::seller_id, listings::store_id, listings::id, listings::sku, listings::external_id, listings::extra);
+        let columns =
+            (listings::seller_id, listings::store_id, listings::id, listings::sku, listings::external_id, listings::extra, listings::units);
         let mut rows: Vec<Listed> = on!(conn, c => of_sellers!(listings.sku, pairs()).select(columns).load(c)?);
         // Sorted by store here: to return them in order, SQLite would scan all the sellers' listings.
         rows.sort_unstable();
-        let mut listed: HashMap<(SellerId, String), Vec<Addressee>> = HashMap::new();
-        for (key, store, id, sku, external_id, extra) in rows {
+        let mut listed: HashMap<(SellerId, String), Vec<(StoreId, UnitsEach, Addressee)>> = HashMap::new();
+        for (key, store, id, sku, external_id, extra, units) in rows {
             let seller = id_of(&key, SellerId::from_bytes, "listings.seller_id")?;
             let store_id = id_of(&store, StoreId::from_bytes, "listings.store_id")?;
             let listing_id = id_of(&id, ListingId::from_bytes, "listings.id")?;
             let to = Addressee { store_id, listing_id, sku: sku.clone(), external_id, extra };
-            listed.entry((seller, sku)).or_default().push(to);
+            listed.entry((seller, sku)).or_default().push((store_id, units_of(units)?, to));
         }
         for (seller, skus) in unknown {
             let Some(known) = self.sellers.get_mut(&seller) else { continue };
             for sku in skus {
                 let place = (seller, sku);
-                let listed = listed.remove(&place).unwrap_or_default().into_iter().map(|to| (to.store_id, to));
+                let listed = listed.remove(&place).unwrap_or_default();
                 let of_sku = match own.remove(&place) {
                     Some(own) => known.setup.rules.with(own).listings_of(&place.1, listed),
                     None => known.setup.rules.listings_of(&place.1, listed),

@@ -9,6 +9,7 @@ use crate::domain::frequency::Frequency;
 use crate::domain::push::PushState;
 use crate::domain::settings::{StoreRules, SyncSettings};
 use crate::domain::stock::EventKind::{self, *};
+use crate::domain::units::UnitsEach;
 use crate::domain::{Sku, StoreId};
 use proptest::prelude::*;
 
@@ -46,7 +47,13 @@ fn of_sku(sku: &str, new: NewEvent) -> NewEvent {
 }
 
 fn store(percent: f64) -> StoreRules {
-    StoreRules { store_id: StoreId::new(at(0)), share: Share::from_percent(percent), sync_enabled: true, warehouses: None }
+    StoreRules {
+        store_id: StoreId::new(at(0)),
+        share: Share::from_percent(percent),
+        sync_enabled: true,
+        warehouses: None,
+        has_multiples: false,
+    }
 }
 
 fn incremental(mode: AllocationMode) -> SyncSettings {
@@ -68,7 +75,7 @@ fn facts_under(settings: SyncSettings, stores: &[(StoreRules, bool)]) -> Facts {
         extra: None,
     };
     let rules = SellerRules::new(settings, stores.to_vec(), []);
-    let listings = rules.listings_of("A", stores.iter().enumerate().map(listed).map(|to| (to.store_id, to)));
+    let listings = rules.listings_of("A", stores.iter().enumerate().map(listed).map(|to| (to.store_id, UnitsEach::ONE, to)));
     let warehouses = HashSet::from([WarehouseCode::main(), WarehouseCode::parse("east").unwrap()]);
     Facts {
         skus: HashSet::from(["A".to_owned()]),
@@ -311,7 +318,7 @@ proptest! {
         let stores: Vec<_> =
             shares.iter().map(|share| (StoreRules { share: Share::from_hundredths(*share), ..store(0.0) }, false)).collect();
         let facts = with_level(facts_under(SyncSettings { buffer, ..incremental(mode) }, &stores), start);
-        let of_sku = facts.listings["A"].listings().iter().map(|to| (to.store_id, to.listing_id));
+        let of_sku = facts.listings["A"].listings().iter().map(|to| (to.store_id, UnitsEach::ONE, to.listing_id));
         let listings = facts.setup.rules.listings_of("A", of_sku);
         let mut levels = facts.levels["A"].clone();
         let target = |levels: &Levels| listings.targets(levels).map(|(id, target)| (*id, target.unwrap())).collect::<BTreeMap<_, _>>();

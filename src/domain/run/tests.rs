@@ -12,7 +12,7 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn store() -> StoreRules {
-    StoreRules { store_id: StoreId::new(at(0)), share: Some(Share::ALL), sync_enabled: true, warehouses: None }
+    StoreRules { store_id: StoreId::new(at(0)), share: Some(Share::ALL), sync_enabled: true, warehouses: None, has_multiples: false }
 }
 
 fn rules(stores: &[(&StoreRules, bool)], rules: Vec<Rule>) -> SellerRules {

@@ -47,6 +47,28 @@ fn a_number_that_a_late_request_has_left_says_nothing_about_sales() {
 }
 
 #[test]
+fn a_pack_that_was_sold_is_left_out_until_all_its_units_are_reported() {
+    let each = UnitsEach::check(6).unwrap();
+    let of_packs = Expectation { each, ..expecting(60) };
+    let found = of_packs.read(9, false, LIMIT, hour(0));
+    assert_eq!((found.unseen, found.expectation.unseen, found.expectation.units), (1, 6, Some(60)));
+    for (reported, unseen) in [(1, 1), (4, 1), (5, 1), (6, 0)] {
+        let rest = Expectation { units: Some(60 - reported), unseen: 6 - reported, ..found.expectation };
+        assert_eq!(rest.read(9, false, LIMIT, hour(1)).unseen, unseen, "{reported} of 6 units are reported");
+    }
+    assert_eq!(of_packs.read(7, false, LIMIT, hour(0)).unseen, 3);
+}
+
+#[test]
+fn nothing_is_expected_of_a_listing_that_shows_more_than_any_shop_has() {
+    let each = UnitsEach::check(UnitsEach::MAX).unwrap();
+    for shown in [i64::MAX, i64::MIN, MOST + 1] {
+        let found = Expectation { each, ..expecting(60) }.read(shown, false, LIMIT, hour(0));
+        assert_eq!(found.expectation.units, None, "{shown}");
+    }
+}
+
+#[test]
 fn units_that_are_missing_for_too_long_are_drift_but_those_sold_since_are_not() {
     let first = expecting(10).read(8, false, LIMIT, hour(0));
     assert_eq!((first.unseen, first.expectation.unseen_since), (2, Some(hour(0))));

@@ -40,13 +40,16 @@ impl ListingPart {
             }
         }
         sums.push(("Pool", units(formula.pool)));
-        sums.push(("Part of the pool", units(formula.part)));
+        sums.push(("Part of the pool", units(formula.target.part)));
+        if !formula.units.is_one() {
+            sums.push(("Units of each", units(formula.units.get())));
+        }
         Self {
             text: sent.text(),
             pushed: stock.rules.is_pushed(),
             shown: stock.listing.shown.map(units),
             shown_at: frame.stamp_of(stock.listing.shown_at),
-            target: units(stock.target),
+            target: units(stock.target.shown),
             store: stock.store.name,
             store_id: stock.store.id.to_string(),
             sums,

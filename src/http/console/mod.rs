@@ -19,6 +19,7 @@ mod field;
 mod figures;
 mod form;
 mod guard;
+mod listing_form;
 mod manual_sync;
 mod operator;
 mod operator_changes;
@@ -101,6 +102,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/stores/{id}/import", post().to(pairing::import))
         .route("/stores/{id}/discover", get().to(pairing::discover_form))
         .route("/stores/{id}/discover", post().to(pairing::discovered))
+        .route("/stores/{id}/listings/{listing}/edit", get().to(listing_form::page))
+        .route("/stores/{id}/listings/{listing}/edit", post().to(listing_form::save))
         .route("/stores/{id}/listings/{listing}/unpair", get().to(stores::unpair_page))
         .route("/stores/{id}/listings/{listing}/unpair", post().to(stores::unpair))
         .route("/webhooks", get().to(webhooks::list))

@@ -62,7 +62,7 @@ struct NotedRow {
 
 fn import_page<'a>(frame: &'a Frame, store: &'a Store) -> ImportPage<'a> {
     let extra = by_name(&store.platform).map_or(&[][..], |platform| platform.listing_fields());
-    let columns = ["sku", "external_id"].into_iter().chain(extra.iter().copied()).collect::<Vec<_>>().join(",");
+    let columns = ["sku", "external_id", "units"].into_iter().chain(extra.iter().copied()).collect::<Vec<_>>().join(",");
     ImportPage { frame, here: "stores", store, columns, error: None, result: None, rows: String::new(), too_long: false }
 }
 
@@ -76,10 +76,9 @@ fn note_of(row: &RowResult) -> Option<String> {
         false => format!("Is now paired with {from}."),
     });
     let similar = row.similar_sku.as_ref().map(|known| format!("The SKU is new and looks like {known}, which exists already."));
-    match (moved, similar) {
-        (None, None) => None,
-        (moved, similar) => Some(moved.into_iter().chain(similar).collect::<Vec<_>>().join(" ")),
-    }
+    let units = row.units_before.map(|units| format!("Is now {} of its SKU, which changes.", count(units, "unit", "units")));
+    let notes: Vec<String> = [moved, units, similar].into_iter().flatten().collect();
+    (!notes.is_empty()).then(|| notes.join(" "))
 }
 
 impl Imported {
@@ -184,14 +183,15 @@ pub(super) async fn export(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer 
     // Without the mark, spreadsheet programs take the file for one in another encoding.
     let mut writer = csv::Writer::from_writer("\u{feff}".as_bytes().to_vec());
     let not_written = |_| ApiError::unavailable("The file could not be written.");
-    writer.write_record(["sku", "external_id"].into_iter().chain(extra.iter().copied())).map_err(not_written)?;
+    writer.write_record(["sku", "external_id", "units"].into_iter().chain(extra.iter().copied())).map_err(not_written)?;
     let mut after: Option<String> = None;
     loop {
         let from = after.clone();
         let page = visit.caller.db.read(move |t| t.search_listings(id, "", false, from.as_deref(), EXPORT_PAGE)).await?;
         for listing in &page {
             let own = extra.iter().map(|name| listing.extra.get(*name).map(String::as_str).unwrap_or_default());
-            let cells = [listing.sku.as_str(), listing.external_id.as_str()].into_iter().chain(own);
+            let units = listing.units.get().to_string();
+            let cells = [listing.sku.as_str(), listing.external_id.as_str(), units.as_str()].into_iter().chain(own);
             writer.write_record(cells.map(spreadsheet::cell)).map_err(not_written)?;
         }
         match page.last() {

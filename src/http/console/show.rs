@@ -2,6 +2,7 @@
 //! own, so their contents are escaped as on every page.
 use crate::domain::Timestamp;
 use crate::domain::push::{PushKind, PushState};
+use crate::domain::units::UnitsEach;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::{Datelike, Offset, TimeDelta};
@@ -75,6 +76,11 @@ pub(super) fn units(value: i64) -> String {
 /// A number with its noun: "1 listing", "2,400 listings".
 pub(super) fn count(number: i64, one: &str, many: &str) -> String {
     format!("{} {}", units(number), if number == 1 { one } else { many })
+}
+
+/// "6 units each", of a listing that is more than one unit of its SKU.
+pub(super) fn units_each(each: UnitsEach) -> Option<String> {
+    (!each.is_one()).then(|| format!("{} units each", units(each.get())))
 }
 
 pub(super) fn sentence_case(text: &str) -> String {

@@ -2,11 +2,11 @@
 //! calculation of each target.
 use super::page::{Frame, PageAnswer};
 use super::session::SellerVisit;
-use super::show::{self, Badge, Stamp, query_value, units};
+use super::show::{self, Badge, Stamp, query_value, units, units_each};
 use crate::db::skus::SkuSummary;
 use crate::db::stock::ListingStock;
 use crate::domain::Sku;
-use crate::domain::allocation::{AllocationMode, ListingRules, Share, targets};
+use crate::domain::allocation::{AllocationMode, ListingRules, Share, Target};
 use crate::domain::push::Push;
 use crate::domain::stock::Levels;
 use crate::http::error::ApiError;
@@ -92,6 +92,8 @@ struct ListingRow {
     store: String,
     store_id: String,
     external_id: String,
+    /// How many units of the SKU one of it is, if that is not 1.
+    units: Option<String>,
     pushed: bool,
     target: String,
     shown: Option<String>,
@@ -128,18 +130,17 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
     let frame = &visit.frame;
     let shares: Vec<Share> = stock.listings.iter().filter_map(|listing| listing.rules.share).collect();
     let levels = stock.levels;
-    let unlimited = |listing: &ListingStock| ListingRules { threshold: None, max_shown: None, ..listing.rules.clone() };
-    let parts = targets(mode, &levels, &stock.listings.iter().map(unlimited).collect::<Vec<_>>());
-    let row = |(listing, part): (ListingStock, i64)| ListingRow {
-        formula: formula(mode, &levels, &listing.rules, &shares, part),
+    let row = |listing: ListingStock| ListingRow {
+        formula: formula(mode, &levels, &listing.rules, &shares, listing.target),
         pushed: listing.rules.is_pushed(),
-        target: units(listing.target),
-        differs: listing.rules.is_pushed() && listing.listing.shown.is_some_and(|shown| shown != listing.target),
+        target: units(listing.target.shown),
+        differs: listing.rules.is_pushed() && listing.listing.shown.is_some_and(|shown| shown != listing.target.shown),
         shown: listing.listing.shown.map(units),
         shown_at: frame.stamp_of(listing.listing.shown_at),
         store: listing.store.name,
         store_id: listing.store.id.to_string(),
         external_id: listing.listing.external_id,
+        units: units_each(listing.listing.units),
         last_push: listing.last_push.map(|push| LastPush::new(frame, push)),
     };
     frame.page(&SkuPage {
@@ -150,16 +151,15 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
         total: units(levels.values().fold(0, |sum, level| sum.saturating_add(*level))),
         levels: levels.iter().map(|(code, level)| (code.to_string(), units(*level))).collect(),
         has_maximum: stock.listings.iter().any(|listing| listing.rules.max_shown.is_some()),
-        listings: stock.listings.into_iter().zip(parts).map(row).collect(),
+        listings: stock.listings.into_iter().map(row).collect(),
         exclusive: mode == AllocationMode::Exclusive,
     })
 }
 
 /// The calculation of a target: "available 42 − buffer 2 = 40, × 30% = 12".
 ///
-/// `part` is the result of the allocation before the threshold and the maximum; `shares` are those of all listings of
-/// the SKU.
-fn formula(mode: AllocationMode, levels: &Levels, rules: &ListingRules, shares: &[Share], part: i64) -> String {
+/// `shares` are those of all listings of the SKU.
+fn formula(mode: AllocationMode, levels: &Levels, rules: &ListingRules, shares: &[Share], target: Target) -> String {
     if !rules.sync_enabled {
         return "Not updated: synchronization is off.".to_owned();
     }
@@ -189,11 +189,14 @@ fn formula(mode: AllocationMode, levels: &Levels, rules: &ListingRules, shares: 
             text.push_str(&format!(", divided {}, this store {}", parts.join(" : "), show::percent(share.percent())));
         }
     }
-    text.push_str(&format!(" = {}", units(part)));
-    if let Some(threshold) = rules.threshold.filter(|threshold| part < *threshold) {
+    text.push_str(&format!(" = {}", units(target.part)));
+    if let Some(threshold) = rules.threshold.filter(|threshold| target.part < *threshold) {
         text.push_str(&format!(", below the threshold {} = 0", units(threshold)));
-    } else if let Some(max) = rules.max_shown.filter(|max| part > *max) {
+    } else if let Some(max) = rules.max_shown.filter(|max| target.part > *max) {
         text.push_str(&format!(", at most {} = {}", units(max), units(max)));
+    }
+    if !rules.units.is_one() {
+        text.push_str(&format!(", {} units in each = {}", units(rules.units.get()), units(target.shown)));
     }
     text
 }
@@ -202,6 +205,8 @@ fn formula(mode: AllocationMode, levels: &Levels, rules: &ListingRules, shares: 
 mod tests {
     use super::*;
     use crate::domain::WarehouseCode;
+    use crate::domain::allocation::targets;
+    use crate::domain::units::UnitsEach;
 
     fn rules(share: i64) -> ListingRules {
         ListingRules {
@@ -211,13 +216,13 @@ mod tests {
             max_shown: None,
             sync_enabled: true,
             warehouses: None,
+            units: UnitsEach::ONE,
         }
     }
     fn explained(mode: AllocationMode, available: i64, rules: &ListingRules) -> String {
         let levels = Levels::from([(WarehouseCode::main(), available)]);
-        let unlimited = ListingRules { threshold: None, max_shown: None, ..rules.clone() };
-        let part = targets(mode, &levels, &[unlimited])[0];
-        formula(mode, &levels, rules, &[rules.share.unwrap()], part)
+        let target = targets(mode, &levels, std::slice::from_ref(rules))[0];
+        formula(mode, &levels, rules, &[rules.share.unwrap()], target)
     }
 
     #[test]
@@ -232,6 +237,8 @@ mod tests {
         assert_eq!(explained(AllocationMode::Shared, 42, &careful), "available 42 − buffer 2 = 40, × 30% = 12, below the threshold 13 = 0");
         let capped = ListingRules { max_shown: Some(9), buffer: 0, ..rules(10_000) };
         assert_eq!(explained(AllocationMode::Shared, 42, &capped), "available 42, × 100% = 42, at most 9 = 9");
+        let six = ListingRules { units: UnitsEach::check(6).unwrap(), ..capped };
+        assert_eq!(explained(AllocationMode::Shared, 42, &six), "available 42, × 100% = 42, at most 9 = 9, 6 units in each = 1");
     }
 
     #[test]
@@ -239,6 +246,9 @@ mod tests {
         let north = WarehouseCode::parse("north").unwrap();
         let levels = Levels::from([(WarehouseCode::main(), 5), (north.clone(), 7)]);
         let north_only = ListingRules { warehouses: Some(vec![north]), buffer: 0, ..rules(10_000) };
-        assert_eq!(formula(AllocationMode::Shared, &levels, &north_only, &[], 7), "available 7 in north, × 100% = 7");
+        assert_eq!(
+            formula(AllocationMode::Shared, &levels, &north_only, &[], Target { part: 7, limited: 7, shown: 7 }),
+            "available 7 in north, × 100% = 7"
+        );
     }
 }

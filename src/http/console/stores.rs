@@ -4,7 +4,7 @@ use super::connect::connectable;
 use super::form::Posted;
 use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
-use super::show::{Stamp, count, query_value, units};
+use super::show::{Stamp, count, query_value, units, units_each};
 use crate::db::listings::Listing;
 use crate::domain::grant::ends_soon;
 use crate::domain::{ListingId, StoreId};
@@ -40,6 +40,8 @@ struct ListingRow {
     sku: String,
     sku_query: String,
     external_id: String,
+    /// How many units of the SKU one of it is, if that is not 1.
+    units: Option<String>,
     target: Option<String>,
     shown: Option<String>,
     differs: bool,
@@ -55,6 +57,7 @@ impl ListingRow {
             sku_query: query_value(&listing.sku),
             sku: listing.sku,
             external_id: listing.external_id,
+            units: units_each(listing.units),
             shown: listing.shown.map(units),
             shown_at: frame.stamp_of(listing.shown_at),
         }

@@ -123,6 +123,7 @@ pub fn a_listing_paired_where_the_store_was(face: Face) {
                 sku: Sku::parse(&FIRST.to_string()).unwrap(),
                 external_id,
                 extra: Some(own.chain(location).collect()),
+                units: None,
                 pass: None,
             };
             let (store, now) = (stage.store().await.id, stage.world.clock.now());

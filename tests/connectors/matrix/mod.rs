@@ -60,7 +60,13 @@ impl Stage<'_> {
     async fn pair(&self) {
         let row = |n: u64| {
             let (external_id, _) = (self.face.listing)(n);
-            NewListing { sku: Sku::parse(&n.to_string()).unwrap(), external_id, extra: faces::extra(&self.face, n), pass: None }
+            NewListing {
+                sku: Sku::parse(&n.to_string()).unwrap(),
+                external_id,
+                extra: faces::extra(&self.face, n),
+                units: None,
+                pass: None,
+            }
         };
         let (rows, now): (Vec<NewListing>, _) = (self.numbers().map(row).collect(), self.world.clock.now());
         let store = self.store().await.id;

@@ -29,6 +29,7 @@ use stocktide::domain::guard::GuardChange;
 use stocktide::domain::push::{Push, PushKind, PushState, Record};
 use stocktide::domain::settings::{Rule, SyncSettings, parse_daily_at};
 use stocktide::domain::stock::{EventKind, StockEvent};
+use stocktide::domain::units::UnitsEach;
 use stocktide::domain::{EventId, PushId, RunId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
@@ -526,13 +527,23 @@ impl Seller<'_> {
 
     /// Pairs listings with these names with these SKUs.
     pub async fn pair_as(&self, shop: &Shop, listings: &[(&str, &str)]) {
-        let row = |(external, sku): &(&str, &str)| NewListing {
+        self.pair_rows(shop, listings.iter().map(|(external, sku)| (*external, *sku, None))).await;
+    }
+
+    /// The same, each with how many units of the SKU it is.
+    pub async fn pair_units(&self, shop: &Shop, listings: &[(&str, &str, i64)]) {
+        self.pair_rows(shop, listings.iter().map(|(external, sku, units)| (*external, *sku, UnitsEach::new(*units)))).await;
+    }
+
+    async fn pair_rows(&self, shop: &Shop, rows: impl Iterator<Item = (&str, &str, Option<UnitsEach>)>) {
+        let row = |(external, sku, units): (&str, &str, Option<UnitsEach>)| NewListing {
             sku: Sku::parse(sku).unwrap(),
-            external_id: (*external).to_owned(),
+            external_id: external.to_owned(),
+            units,
             extra: None,
             pass: None,
         };
-        let rows = listings.iter().map(row).map(Ok).collect();
+        let rows = rows.map(row).map(Ok).collect();
         service::listings::pair(&self.world.service(), &self.caller(), shop.id, rows).await.unwrap();
     }
 

@@ -65,14 +65,14 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
     }
 }
 
-/// Connects to the database once.
+/// Connects to the database, and to the server behind its pooler.
 ///
 /// # Errors
 /// If it refuses, so that waiting would not help. One that does not answer yet, or only refuses writes, is no error: the service
 /// starts without it.
 pub async fn check_database(config: &Config) -> anyhow::Result<()> {
     let url = config.db.url.clone();
-    match tokio::task::spawn_blocking(move || db::Conn::establish(&url).map(drop)).await? {
+    match tokio::task::spawn_blocking(move || db::try_to_connect(&url)).await? {
         Err(error) if error.may_pass() || error.only_refuses_writes() => Ok(()),
         Err(error) => Err(with_cure(&error)).context("the database cannot be used"),
         Ok(()) => Ok(()),

@@ -1,8 +1,10 @@
 //! Migrations: the folders of `migrations/`, embedded by `build.rs` and run in order, each in a transaction.
 //!
 //! The versions applied are kept in diesel's own table, so diesel's command line works on the same databases.
-use super::connection::{Backend, Conn, DatabaseUrl, on};
+use super::connection::{Backend, Conn, on};
 use super::error::{Error, Result};
+use super::sharing::must_be_unshared;
+use super::url::DatabaseUrl;
 use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationConnection;
 use diesel::prelude::*;
@@ -40,12 +42,18 @@ fn applied(conn: &mut Conn) -> Result<Vec<String>> {
     })
 }
 
+/// A connection to the server itself, since the lock below is of a session.
+fn connect(url: &DatabaseUrl) -> Result<Conn> {
+    must_be_unshared(&url.direct())?;
+    Conn::establish(&url.direct())
+}
+
 /// Brings the tables up to date; returns the versions of the migrations that ran.
 ///
 /// # Errors
 /// If the database is unavailable or a migration fails.
 pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>> {
-    let mut conn = Conn::establish(url)?;
+    let mut conn = connect(url)?;
     if let Backend::Postgres(c) = &mut conn.backend {
         // Nodes that start together migrate one after another.
         diesel::sql_query("SELECT pg_advisory_lock(7305804402)").execute(c)?;
@@ -67,7 +75,7 @@ pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>> {
 /// # Errors
 /// If the database is unavailable, a migration fails, or one was applied that this program does not have.
 pub fn migrate_down(url: &DatabaseUrl) -> Result<()> {
-    let mut conn = Conn::establish(url)?;
+    let mut conn = connect(url)?;
     for version in applied(&mut conn)? {
         let migration = embedded(&conn).iter().find(|migration| migration.version == version);
         let migration = migration.ok_or_else(|| Error::Unavailable(format!("this program does not have the migration {version}")))?;

@@ -98,4 +98,6 @@ pub mod decisions {
     pub mod d0024_unseen_sales {}
     #[doc = include_str!("decisions/0026-calls-from-platforms-are-hints.md")]
     pub mod d0026_calls_from_platforms_are_hints {}
+    #[doc = include_str!("decisions/0029-nothing-in-sessions.md")]
+    pub mod d0029_nothing_in_sessions {}
 }

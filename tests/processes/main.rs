@@ -30,6 +30,7 @@ mod killing;
 mod load;
 mod logs;
 mod nodes;
+mod pgbouncer;
 mod recovery;
 mod settings;
 mod signals;

@@ -57,7 +57,12 @@ impl Conn {
     /// # Errors
     /// [`Error::Unavailable`] with the cause, but without the URL.
     pub fn establish(url: &DatabaseUrl) -> Result<Self> {
-        Self::establish_same(url, &Arc::new(SameDatabase::of(url.file())), Bounds::default())
+        Self::establish_within(url, Bounds::default())
+    }
+
+    /// Opens a connection whose statements and transactions have these bounds.
+    pub(super) fn establish_within(url: &DatabaseUrl, bounds: Bounds) -> Result<Self> {
+        Self::establish_same(url, &Arc::new(SameDatabase::of(url.file())), bounds)
     }
 
     /// Opens a connection, but to no other SQLite database than `same`, which is at `url`.

@@ -67,7 +67,7 @@ async fn measure(server: Option<&str>) {
     let database = Database::fresh(server);
     let (url, backend) = match &database.url {
         DatabaseUrl::Sqlite(path) => (format!("sqlite://{path}"), "SQLite"),
-        DatabaseUrl::Postgres(url) => (url.clone(), "PostgreSQL"),
+        DatabaseUrl::Postgres(server) => (server.url.clone(), "PostgreSQL"),
     };
     let now = Clock::system().now();
     let (stores, skus, records) = if is_measuring() { (STORES, SKUS, RECORDS) } else { (2, 10, 200) };

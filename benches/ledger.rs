@@ -207,8 +207,8 @@ fn bare(url: &DatabaseUrl) -> f64 {
             .unwrap();
             insert_again!(conn, "DELETE FROM stock_events; DELETE FROM stock_levels; DELETE FROM pushes;")
         }
-        DatabaseUrl::Postgres(url) => {
-            let conn = &mut PgConnection::establish(url).unwrap();
+        DatabaseUrl::Postgres(server) => {
+            let conn = &mut PgConnection::establish(&server.url).unwrap();
             insert_again!(conn, "TRUNCATE stock_events, stock_levels, pushes")
         }
     }

@@ -32,7 +32,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/$name"
 install -m 755 "$target/release/stocktide" "$work/$name/"
 install -m 644 README.md SECURITY.md CHANGELOG.md LICENSE src/doc/operations.md "$work/$name/"
-for folder in systemd prometheus grafana kubernetes; do
+for folder in systemd prometheus grafana kubernetes pgbouncer; do
   mkdir -p "$work/$name/$folder"
   install -m 644 "deploy/$folder/"* "$work/$name/$folder/"
 done

@@ -25,6 +25,9 @@ const MAX_CONNECTIONS_PER_WORKER: usize = 10_000;
 /// How long a start waits for a database server that does not answer.
 const MAX_DATABASE_WAIT: Duration = Duration::from_secs(60);
 const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a migration is tried again while a table that it changes is in use.
+const MAX_TABLE_WAIT: Duration = Duration::from_secs(600);
+const TABLE_RETRY_INTERVAL: Duration = Duration::from_secs(3);
 /// How long a start waits for the stored credentials.
 const MAX_CREDENTIALS_WAIT: Duration = Duration::from_secs(5);
 
@@ -50,13 +53,17 @@ pub struct Service {
 /// # Errors
 /// At once if waiting would not help: the cause, and what the operator can do.
 pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
-    let deadline = tokio::time::Instant::now() + MAX_DATABASE_WAIT;
+    let began = tokio::time::Instant::now();
     loop {
         let url = config.db.url.clone();
         let server = matches!(url, db::DatabaseUrl::Postgres(_));
         match tokio::task::spawn_blocking(move || db::migrate(&url)).await? {
             Ok(ran) => return Ok(ran),
-            Err(error) if server && error.may_pass() && tokio::time::Instant::now() < deadline => {
+            Err(db::Error::Busy) if server && began.elapsed() < MAX_TABLE_WAIT => {
+                tracing::warn!("a table that a migration changes is in use by a long transaction; trying again");
+                tokio::time::sleep(TABLE_RETRY_INTERVAL).await;
+            }
+            Err(error) if server && error.may_pass() && began.elapsed() < MAX_DATABASE_WAIT => {
                 tracing::warn!(%error, "the database is not answering yet; retrying");
                 tokio::time::sleep(DATABASE_RETRY_INTERVAL).await;
             }
@@ -65,14 +72,14 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
     }
 }
 
-/// Connects to the database once.
+/// Connects to the database, and to the server behind its pooler.
 ///
 /// # Errors
 /// If it refuses, so that waiting would not help. One that does not answer yet, or only refuses writes, is no error: the service
 /// starts without it.
 pub async fn check_database(config: &Config) -> anyhow::Result<()> {
     let url = config.db.url.clone();
-    match tokio::task::spawn_blocking(move || db::Conn::establish(&url).map(drop)).await? {
+    match tokio::task::spawn_blocking(move || db::try_to_connect(&url)).await? {
         Err(error) if error.may_pass() || error.only_refuses_writes() => Ok(()),
         Err(error) => Err(with_cure(&error)).context("the database cannot be used"),
         Ok(()) => Ok(()),

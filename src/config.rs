@@ -57,10 +57,13 @@ const fn number(name: &'static str, default: &'static str, unit: &'static str, m
 pub const SETTINGS: &[Setting] = &[
     text("listen", "127.0.0.1:8080", "address:port", "Address and port of the HTTP interface."),
     text("database_url", "sqlite://stocktide.db", "sqlite://… or postgres://…", "The database; an SQLite file is created if missing."),
+    secret("database_direct_url", "postgres://…", "The server itself, if database_url leads to a pooler in transaction mode."),
+    text("database_pooler_prepares", "false", "true or false", "Whether that pooler keeps prepared statements, as PgBouncer 1.21 can."),
     secret("operator_key", "at least 32 characters", "Grants access to /admin; without a key, /admin is disabled."),
     secret("credential_key", "32 bytes in base64", "Encrypts the stores' credentials. If not given, the key file is used."),
     secret("credential_key_previous", "32 bytes in base64", "During a key change: decrypts what the previous key encrypted."),
     text("database_url_file", "", "path", "File that holds the database URL, which is often a secret, too."),
+    text("database_direct_url_file", "", "path", "File that holds the server's own URL."),
     text("operator_key_file", "", "path", "File that holds the operator key."),
     text("credential_key_previous_file", "", "path", "File that holds the previous credential key."),
     text("credential_key_file", "", "path", "With SQLite, defaults to the database's path plus .key; created if it does not exist."),
@@ -99,8 +102,9 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// The settings whose value may be in a file of its own, each with the setting that names the file.
-const IN_FILES: [(&str, &str); 4] = [
+const IN_FILES: [(&str, &str); 5] = [
     ("database_url", "database_url_file"),
+    ("database_direct_url", "database_direct_url_file"),
     ("operator_key", "operator_key_file"),
     ("credential_key", "credential_key_file"),
     ("credential_key_previous", "credential_key_previous_file"),
@@ -220,6 +224,11 @@ impl Config {
 
         let listen = get("listen").parse().map_err(|_| wrong("listen", "must be an address and a port, such as 127.0.0.1:8080"))?;
         let url = DatabaseUrl::parse(get("database_url")).map_err(|e| wrong("database_url", e))?;
+        let keeps_statements = choice("database_pooler_prepares", "true", "false")?;
+        let url = match some("database_direct_url") {
+            Some(direct) => url.pooled(direct, keeps_statements).map_err(|e| wrong("database_direct_url", e))?,
+            None => url,
+        };
         let operator_key = some("operator_key").map(SecretString::from);
         if operator_key.as_ref().is_some_and(|key| key.expose_secret().chars().count() < MIN_OPERATOR_KEY_CHARS) {
             return Err(wrong("operator_key", format!("must have at least {MIN_OPERATOR_KEY_CHARS} characters")));

@@ -58,7 +58,7 @@ impl Keeper {
     pub(super) fn new(deps: Arc<Deps>, sharing: Sharing, nodes: Arc<[Addr<Node>]>, outbox: Arc<Outbox>, kept: Arc<Kept>) -> Self {
         let (started_at, watch) = (deps.now(), Watch::new(sharing.lease));
         // What is not answered within half the lease time is as good as lost.
-        let session = deps.db.session(&format!("SET statement_timeout = {}", watch.longest_pause().as_millis()));
+        let session = deps.db.session(watch.longest_pause());
         let id = NodeId::new(started_at);
         let (ending, ended, is_blind, is_leaving) = (BTreeSet::new(), mpsc::unbounded_channel(), false, false);
         let origin = Instant::now();

@@ -119,7 +119,7 @@ impl Outbox {
 
 /// Sends what is in the outbox, and passes on what concerns sellers of this process.
 pub(super) async fn exchange(db: Db, nodes: Arc<[Addr<Node>]>, outbox: Arc<Outbox>, keeper: Arc<Poke>) {
-    let mut session = db.session(&listen_statements());
+    let mut session = db.listener(&listen_statements());
     let mut was_lost = false;
     loop {
         tokio::select! {

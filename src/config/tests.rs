@@ -17,6 +17,8 @@ fn an_error_names_the_invalid_setting() {
     for (name, value) in [
         ("listen", "nowhere"),
         ("database_url", "mysql://x"),
+        ("database_direct_url", "postgres://x/y"),
+        ("database_pooler_prepares", "yes"),
         ("operator_key", "short"),
         ("credential_key", "AAAA"),
         ("allow_private_targets", "yes"),
@@ -59,6 +61,7 @@ fn the_table_shows_no_secrets() {
     let config = load(&[
         ("operator_key", key),
         ("database_url", "postgres://u:pass@h/d"),
+        ("database_direct_url", "postgres://u:pass@server/d"),
         ("credential_key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
     ]);
     let config = config.unwrap();

@@ -1,10 +1,11 @@
 //! Backups of SQLite databases, and whether one is sound.
-use super::connection::{Conn, DatabaseUrl, on};
+use super::connection::{Conn, on};
 use super::error::{Error, Result};
 use super::fleet::sealed_under_another_key;
 use super::migrations::known_migrations;
 use super::overview::{Held, held};
 use super::sealing::Sealer;
+use super::url::DatabaseUrl;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;

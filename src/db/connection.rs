@@ -1,69 +1,20 @@
 //! A connection to either backend.
 //!
 //! The URL's scheme selects the backend. Trying one after the other would not do: with PostgreSQL down, that would open an
-//! SQLite *file* named like its host.
+//! SQLite *file* named like its host. Behind a pooler, nothing depends on the state of a session: see `bounds.rs` and
+//! [`Pooler`](super::url::Pooler).
+use super::bounds::Bounds;
 use super::changed::{Changed, Changes, merge};
 use super::error::{Error, Result};
 use super::files::{OpenFiles, SameDatabase};
+use super::url::{DatabaseUrl, Server};
 use super::writable::Writable;
 use crate::domain::SellerId;
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, CacheSize, SimpleConnection, TransactionManager};
 use diesel::r2d2::R2D2Connection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Which database to use.
-#[derive(Clone, PartialEq, Eq)]
-pub enum DatabaseUrl {
-    /// The path of a file.
-    Sqlite(String),
-    /// The URL of a server; may contain a password, so it is never logged.
-    Postgres(String),
-}
-
-impl std::fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.backend())
-    }
-}
-
-impl DatabaseUrl {
-    /// Parses `sqlite:///absolute/path.db`, `sqlite://relative.db` or `postgres://…`.
-    ///
-    /// # Errors
-    /// What is wrong with it, for people.
-    pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        if let Some(path) = text.strip_prefix("sqlite://") {
-            // SQLite would take the last two for something else than the path of a file.
-            if path.is_empty() || path.contains(['?', '\0']) || path.starts_with("file:") || path == ":memory:" {
-                return Err("names no file: use sqlite:///absolute/path.db or sqlite://relative.db".to_owned());
-            }
-            Ok(Self::Sqlite(path.to_owned()))
-        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            Ok(Self::Postgres(text.to_owned()))
-        } else {
-            Err("must start with sqlite:// or postgres://".to_owned())
-        }
-    }
-
-    /// The file of an SQLite database.
-    pub fn file(&self) -> Option<&Path> {
-        match self {
-            Self::Sqlite(path) => Some(Path::new(path)),
-            Self::Postgres(_) => None,
-        }
-    }
-
-    /// `sqlite` or `postgres`.
-    pub fn backend(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => "sqlite",
-            Self::Postgres(_) => "postgres",
-        }
-    }
-}
 
 /// A connection to one of the two backends.
 #[expect(missing_debug_implementations, reason = "diesel's connections have none")]
@@ -81,6 +32,8 @@ pub struct Conn {
     files: Option<OpenFiles>,
     pub(crate) backend: Backend,
     broken: bool,
+    /// What transactions begin with behind a pooler.
+    begin: Option<String>,
     /// Where connections of a pool report how their writes fare.
     writable: Option<Arc<Writable>>,
     /// What the transaction under way has changed, in order.
@@ -104,13 +57,18 @@ impl Conn {
     /// # Errors
     /// [`Error::Unavailable`] with the cause, but without the URL.
     pub fn establish(url: &DatabaseUrl) -> Result<Self> {
-        Self::establish_same(url, &Arc::new(SameDatabase::of(url.file())))
+        Self::establish_within(url, Bounds::default())
+    }
+
+    /// Opens a connection whose statements and transactions have these bounds.
+    pub(super) fn establish_within(url: &DatabaseUrl, bounds: Bounds) -> Result<Self> {
+        Self::establish_same(url, &Arc::new(SameDatabase::of(url.file())), bounds)
     }
 
     /// Opens a connection, but to no other SQLite database than `same`, which is at `url`.
-    pub(super) fn establish_same(url: &DatabaseUrl, same: &Arc<SameDatabase>) -> Result<Self> {
+    pub(super) fn establish_same(url: &DatabaseUrl, same: &Arc<SameDatabase>, bounds: Bounds) -> Result<Self> {
         let gone = |e: diesel::ConnectionError| Error::Unavailable(e.to_string());
-        let mut files = None;
+        let (mut files, mut begin) = (None, None);
         let backend = match url {
             DatabaseUrl::Sqlite(path) => {
                 let open = || {
@@ -131,15 +89,21 @@ impl Conn {
                 files = Some(opened);
                 Backend::Sqlite(c)
             }
-            DatabaseUrl::Postgres(url) => {
+            DatabaseUrl::Postgres(Server { url, pooler }) => {
                 let mut c = PgConnection::establish(url).map_err(gone)?;
-                c.batch_execute(
-                    "SET TIME ZONE 'UTC'; SET lock_timeout = '10s'; SET statement_timeout = '60s'; SET client_min_messages = warning;",
-                )?;
+                match pooler {
+                    None => c.batch_execute(&format!("SET client_min_messages = warning; {}", bounds.of_session()))?,
+                    Some(pooler) => {
+                        begin = Some(bounds.of_transaction());
+                        if !pooler.keeps_statements {
+                            c.set_prepared_statement_cache_size(CacheSize::Disabled);
+                        }
+                    }
+                }
                 Backend::Postgres(c)
             }
         };
-        Ok(Self { backend, broken: false, files, writable: None, noted: Vec::new() })
+        Ok(Self { backend, broken: false, begin, files, writable: None, noted: Vec::new() })
     }
 
     /// Opens an SQLite file that nobody writes to, and leaves it as it is.
@@ -151,15 +115,7 @@ impl Conn {
         let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         let opened = SqliteConnection::establish(&format!("file:{name}?mode=ro&immutable=1"));
         let backend = Backend::Sqlite(opened.map_err(|e| Error::Unavailable(format!("{}: {e}", path.display())))?);
-        Ok(Self { backend, broken: false, files: None, writable: None, noted: Vec::new() })
-    }
-
-    /// On PostgreSQL: the server ends a transaction in which this process does nothing for so long.
-    pub(super) fn end_idle_transactions(&mut self, after: Duration) -> Result<()> {
-        if let Backend::Postgres(c) = &mut self.backend {
-            c.batch_execute(&format!("SET idle_in_transaction_session_timeout = {}", after.as_millis()))?;
-        }
-        Ok(())
+        Ok(Self { backend, broken: false, begin: None, files: None, writable: None, noted: Vec::new() })
     }
 
     /// Notes a change; reported once it is committed.
@@ -261,10 +217,11 @@ impl Conn {
     /// one wrote in between, regardless of the timeout.
     fn begin(&mut self) -> Result<()> {
         let is_outermost = self.depth()? == 0;
-        match &mut self.backend {
-            Backend::Sqlite(c) if is_outermost => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")?,
-            Backend::Sqlite(c) => AnsiTransactionManager::begin_transaction(c)?,
-            Backend::Postgres(c) => AnsiTransactionManager::begin_transaction(c)?,
+        match (&mut self.backend, &self.begin) {
+            (Backend::Sqlite(c), _) if is_outermost => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")?,
+            (Backend::Sqlite(c), _) => AnsiTransactionManager::begin_transaction(c)?,
+            (Backend::Postgres(c), Some(begin)) if is_outermost => AnsiTransactionManager::begin_transaction_sql(c, begin)?,
+            (Backend::Postgres(c), _) => AnsiTransactionManager::begin_transaction(c)?,
         }
         Ok(())
     }

@@ -3,9 +3,10 @@
 //! By the text, because libpq passes no error codes on for connections. A server that answers in another language is not
 //! understood: its error is then shown as it is.
 use super::error::Error;
+use super::sharing::SHARED;
 
 /// A server that says this will answer soon, or is only not there yet.
-const PASSING: [&str; 7] = [
+const PASSING: [&str; 9] = [
     "Connection refused",
     // The socket of a server on the same machine.
     "No such file or directory",
@@ -14,10 +15,13 @@ const PASSING: [&str; 7] = [
     "the database system is in recovery mode",
     "the database system is not yet accepting connections",
     "server closed the connection unexpectedly",
+    // A pooler's words for a server that is not there, and for one of which it has had no connection free for long.
+    "server_login_retry",
+    "query_wait_timeout",
 ];
 
 /// For all words of the first column that occur in the cause: what to do.
-const CURES: [(&[&str], &str); 12] = [
+const CURES: [(&[&str], &str); 15] = [
     (&["password authentication failed"], "correct the password in database_url, or set that of the role: ALTER ROLE … PASSWORD '…'"),
     (&["no password supplied"], "write the role's password into database_url: postgres://role:password@host/database"),
     (&["database \"", "does not exist"], "create it (CREATE DATABASE … OWNER …), or correct the name at the end of database_url"),
@@ -38,6 +42,15 @@ const CURES: [(&[&str], &str); 12] = [
     ),
     (&["must be owner of"], "run the migrations as the role that owns the tables: stocktide migrate"),
     (&["could not translate host name"], "correct the host in database_url, or see why its name cannot be resolved here"),
+    (
+        &[SHARED],
+        "a pooler in transaction mode is in between: let database_url lead to the pooler and database_direct_url to the server itself",
+    ),
+    (&["no such database"], "add it to [databases] in the pooler's configuration, or correct the name at the end of database_url"),
+    (
+        &["unsupported startup parameter"],
+        "take it out of database_url, or add it to ignore_startup_parameters in the pooler's configuration",
+    ),
     (
         &["SSL support is not compiled in"],
         "this build has a libpq without TLS: use a package, or build with --no-default-features and the system's libpq",
@@ -79,6 +92,9 @@ mod tests {
             ("FATAL:  no pg_hba.conf entry for host \"10.0.0.1\", user \"u\", database \"d\", no encryption", false, Some("pg_hba.conf")),
             ("sslmode value \"require\" invalid when SSL support is not compiled in", false, Some("without TLS")),
             ("could not translate host name \"nowhere\" to address: Name or service not known", false, Some("correct the host")),
+            ("FATAL:  server login has been failing, try again later (server_login_retry)", true, None),
+            ("FATAL:  no such database: stocktide", false, Some("[databases]")),
+            (SHARED, false, Some("database_direct_url")),
             ("FATAL:  irgendetwas anderes", false, None),
         ] {
             let error = Error::Unavailable(cause.to_owned());

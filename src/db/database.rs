@@ -4,7 +4,7 @@
 //! of connections for each seller and leaves some for everything else, so that whether a key is valid and whether the
 //! service is ready can always be read.
 use super::changed::Hook;
-use super::connection::{Conn, DatabaseUrl};
+use super::connection::Conn;
 use super::delivery::Offers;
 use super::error::{Error, Result};
 use super::fault_injection::{Blocking, FaultInjection};
@@ -13,6 +13,7 @@ use super::known_keys::KnownKeys;
 use super::ledger::{Limits, RecordRequest, Recorded};
 use super::places::{Place, Places};
 use super::pool::{Connector, Pool};
+use super::url::DatabaseUrl;
 use super::writer::Writer;
 use crate::domain::SellerId;
 use std::any::Any;

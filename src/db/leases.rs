@@ -101,6 +101,10 @@ const CHANGE_HANDS: &str = "UPDATE shards SET node = $1, epoch = shards.epoch + 
 
 /// Has this node hold these shards, or nobody. Returns those that have changed hands, with their new epochs. Only on PostgreSQL.
 pub fn change_hands(conn: &mut Conn, from: &[Lease], to: Option<NodeId>) -> Result<Vec<Lease>> {
+    conn.transaction(|conn| changed_hands(conn, from, to))
+}
+
+fn changed_hands(conn: &mut Conn, from: &[Lease], to: Option<NodeId>) -> Result<Vec<Lease>> {
     let Backend::Postgres(c) = &mut conn.backend else { return Ok(Vec::new()) };
     let query = diesel::sql_query(CHANGE_HANDS)
         .bind::<Nullable<Binary>, _>(to.map(|node| node.bytes()))
@@ -112,12 +116,14 @@ pub fn change_hands(conn: &mut Conn, from: &[Lease], to: Option<NodeId>) -> Resu
 
 /// Deletes the rows of these nodes, unless they hold something. Only on PostgreSQL.
 pub fn remove_nodes(conn: &mut Conn, gone: &[NodeId]) -> Result<()> {
-    let Backend::Postgres(c) = &mut conn.backend else { return Ok(()) };
-    let holds = "SELECT 1 FROM shards WHERE shards.node = nodes.id";
-    diesel::sql_query(format!("DELETE FROM nodes WHERE id = ANY($1) AND NOT EXISTS ({holds})"))
-        .bind::<Array<Binary>, _>(gone.iter().map(NodeId::bytes).collect::<Vec<_>>())
-        .execute(c)?;
-    Ok(())
+    conn.transaction(|conn| {
+        let Backend::Postgres(c) = &mut conn.backend else { return Ok(()) };
+        let holds = "SELECT 1 FROM shards WHERE shards.node = nodes.id";
+        diesel::sql_query(format!("DELETE FROM nodes WHERE id = ANY($1) AND NOT EXISTS ({holds})"))
+            .bind::<Array<Binary>, _>(gone.iter().map(NodeId::bytes).collect::<Vec<_>>())
+            .execute(c)?;
+        Ok(())
+    })
 }
 
 #[derive(QueryableByName)]

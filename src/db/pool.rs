@@ -1,7 +1,9 @@
 //! The pool of connections, all of them to the same database.
-use super::connection::{Conn, DatabaseUrl, on};
+use super::bounds::Bounds;
+use super::connection::{Conn, on};
 use super::error::{Error, Result};
 use super::files::SameDatabase;
+use super::url::DatabaseUrl;
 use super::writable::Writable;
 use diesel::r2d2::R2D2Connection;
 use std::sync::Arc;
@@ -16,19 +18,28 @@ pub(super) struct Connector {
     url: DatabaseUrl,
     same: Arc<SameDatabase>,
     writable: Arc<Writable>,
-    /// On PostgreSQL, see [`Settings::idle_in_transaction`](super::Settings::idle_in_transaction).
-    idle_in_transaction: Option<Duration>,
+    bounds: Bounds,
 }
 
 impl Connector {
     /// Of an SQLite database: the file that is at `url` now, otherwise the one that the first connection creates.
     pub(super) fn new(url: &DatabaseUrl) -> Self {
-        Self { url: url.clone(), same: Arc::new(SameDatabase::of(url.file())), writable: Arc::default(), idle_in_transaction: None }
+        Self { url: url.clone(), same: Arc::new(SameDatabase::of(url.file())), writable: Arc::default(), bounds: Bounds::default() }
     }
 
-    /// Has the server end transactions of its connections that do nothing for so long.
+    /// Has the server end transactions that wait for this process for so long.
     pub(super) fn ending_idle_transactions(self, after: Option<Duration>) -> Self {
-        Self { idle_in_transaction: after, ..self }
+        Self { bounds: Bounds { idle_in_transaction: after, ..self.bounds }, ..self }
+    }
+
+    /// Has the server end statements that take so long.
+    pub(super) fn ending_statements(self, after: Duration) -> Self {
+        Self { bounds: Bounds { statement: Some(after), ..self.bounds }, ..self }
+    }
+
+    /// Leads to the server itself, past a pooler.
+    pub(super) fn direct(self) -> Self {
+        Self { url: self.url.direct(), ..self }
     }
 
     /// Opens a connection.
@@ -36,11 +47,7 @@ impl Connector {
     /// # Errors
     /// [`Error::Unavailable`], also if the database's file was removed or replaced.
     pub(super) fn connect(&self) -> Result<Conn> {
-        let mut conn = Conn::establish_same(&self.url, &self.same)?;
-        if let Some(after) = self.idle_in_transaction {
-            conn.end_idle_transactions(after)?;
-        }
-        Ok(conn.reporting_to(&self.writable))
+        Ok(Conn::establish_same(&self.url, &self.same, self.bounds)?.reporting_to(&self.writable))
     }
 
     /// How writes through its connections fare.

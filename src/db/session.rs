@@ -5,6 +5,7 @@ use super::error::Result;
 use super::fault_injection::Blocking;
 use super::pool::Connector;
 use diesel::connection::SimpleConnection;
+use std::time::Duration;
 
 /// A connection that is opened when it is needed, and again after a failure.
 pub struct Session {
@@ -22,9 +23,19 @@ impl std::fmt::Debug for Session {
 }
 
 impl Db {
-    /// A connection beside the pool's and the lanes'. Each time that it is opened, it begins with these statements.
-    pub fn session(&self, prepare: &str) -> Session {
-        Session { connector: self.connector.clone(), blocking: self.blocking.clone(), prepare: prepare.to_owned(), conn: None }
+    /// A connection beside the pool's and the lanes', whose statements may take so long at most.
+    pub fn session(&self, statements_within: Duration) -> Session {
+        self.session_of(self.connector.clone().ending_statements(statements_within), "")
+    }
+
+    /// A connection that hears what other nodes say: to the server itself, past a pooler. Each time that it is opened, it begins
+    /// with these statements.
+    pub fn listener(&self, prepare: &str) -> Session {
+        self.session_of(self.connector.clone().direct(), prepare)
+    }
+
+    fn session_of(&self, connector: Connector, prepare: &str) -> Session {
+        Session { connector, blocking: self.blocking.clone(), prepare: prepare.to_owned(), conn: None }
     }
 }
 
@@ -39,7 +50,9 @@ impl Session {
             let opened = conn.map_or_else(
                 || {
                     let mut conn = connector.connect()?;
-                    on!(conn, c => c.batch_execute(&prepare))?;
+                    if !prepare.is_empty() {
+                        on!(conn, c => c.batch_execute(&prepare))?;
+                    }
                     Ok(conn)
                 },
                 Ok,

@@ -100,4 +100,6 @@ pub mod decisions {
     pub mod d0026_calls_from_platforms_are_hints {}
     #[doc = include_str!("decisions/0028-units-of-a-listing.md")]
     pub mod d0028_units_of_a_listing {}
+    #[doc = include_str!("decisions/0029-nothing-in-sessions.md")]
+    pub mod d0029_nothing_in_sessions {}
 }

@@ -39,7 +39,6 @@ impl Api {
         let database = TestDatabase::fresh(backend);
         let own = [
             ("listen", "127.0.0.1:0"),
-            ("database_url", &database.url),
             ("operator_key", OPERATOR_KEY),
             ("credential_key", CREDENTIAL_KEY),
             ("allow_private_targets", "true"),
@@ -50,6 +49,7 @@ impl Api {
             ("arbiters", "1"),
         ];
         let flags = own.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let flags = database.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).chain(flags);
         let config = Config::load(None, [], flags).unwrap();
         let (sender, receiver) = channel();
         let running = std::thread::spawn(move || {

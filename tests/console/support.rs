@@ -75,13 +75,13 @@ impl World {
         let settings = [
             ("listen", listen.to_owned()),
             ("public_url", public_url.unwrap_or_default()),
-            ("database_url", database.url.clone()),
             ("credential_key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned()),
             ("operator_key", OPERATOR_KEY.to_owned()),
             ("allow_private_targets", "true".to_owned()),
             ("stop_within_s", "5".to_owned()),
         ];
-        let config = Config::load(None, [], settings.map(|(name, value)| (name.to_owned(), value))).unwrap();
+        let settings = settings.into_iter().chain(database.settings()).map(|(name, value)| (name.to_owned(), value));
+        let config = Config::load(None, [], settings).unwrap();
         let stop = CancellationToken::new();
         let (started, base) = tokio::sync::oneshot::channel();
         let on_thread = (config, (listener, platform.clone()), stop.clone());

@@ -197,7 +197,7 @@ where
 }
 
 /// What a later version may do to this version's tables: only additions.
-const LATER: &str = "ALTER TABLE stock_events ADD COLUMN later BIGINT; ALTER TABLE stock_levels ADD COLUMN later BIGINT NOT NULL DEFAULT 7; \
+pub const LATER: &str = "ALTER TABLE stock_events ADD COLUMN later BIGINT; ALTER TABLE stock_levels ADD COLUMN later BIGINT NOT NULL DEFAULT 7; \
     ALTER TABLE pushes ADD COLUMN later BIGINT NOT NULL DEFAULT 7; ALTER TABLE listings ADD COLUMN later BIGINT; \
     ALTER TABLE stores ADD COLUMN later BIGINT NOT NULL DEFAULT 7; ALTER TABLE sync_runs ADD COLUMN later BIGINT; \
     CREATE TABLE later (id BIGINT PRIMARY KEY); CREATE INDEX later_pushes ON pushes (later, id); \

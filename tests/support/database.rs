@@ -1,10 +1,13 @@
 //! Used by the suites `api`, `processes`, `interop` and `console`: a fresh database for each test, either an SQLite file
 //! in its own folder or a new database on the PostgreSQL server named by `STOCKTIDE_TEST_POSTGRES`. Both are removed when
-//! the value is dropped.
+//! the value is dropped. Services on PostgreSQL may be led there through PgBouncer: see `pooler.rs`.
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use std::io::Write;
 use std::sync::Once;
+
+#[path = "pooler.rs"]
+mod pooler;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -41,7 +44,10 @@ macro_rules! on_both_backends {
 
 /// Removed when dropped.
 pub struct TestDatabase {
+    /// Where the database is itself.
     pub url: String,
+    /// Where services are to reach it, if that is elsewhere.
+    pub pooled_url: Option<String>,
     _dir: tempfile::TempDir,
     on_server: Option<(String, String)>,
 }
@@ -50,14 +56,24 @@ impl TestDatabase {
     pub fn fresh(backend: Backend) -> Self {
         let dir = tempfile::tempdir().unwrap();
         if backend == Backend::Sqlite {
-            return Self { url: format!("sqlite://{}", dir.path().join("test.db").display()), _dir: dir, on_server: None };
+            let url = format!("sqlite://{}", dir.path().join("test.db").display());
+            return Self { url, pooled_url: None, _dir: dir, on_server: None };
         }
         let server = std::env::var("STOCKTIDE_TEST_POSTGRES").unwrap();
         let name = format!("stocktide_{}", uuid::Uuid::now_v7().simple());
         let (front, _) = server.rsplit_once('/').expect("the server's URL ends with /database");
-        let database = Self { url: format!("{front}/{name}"), _dir: dir, on_server: Some((server, name)) };
+        let (url, pooled_url) = (format!("{front}/{name}"), pooler::pooled_url(&name));
+        let database = Self { url, pooled_url, _dir: dir, on_server: Some((server, name)) };
         database.run_on_server("CREATE DATABASE {name}");
         database
+    }
+
+    /// The settings by which a service reaches it.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        match &self.pooled_url {
+            Some(pooled) => vec![("database_url", pooled.clone()), ("database_direct_url", self.url.clone())],
+            None => vec![("database_url", self.url.clone())],
+        }
     }
 
     /// Runs a statement on the server through another database; `{name}` is replaced by the name of this one.

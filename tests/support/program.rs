@@ -46,7 +46,16 @@ pub struct Program {
 impl Program {
     /// The service on this database, with short delays before retries so that tests are fast.
     pub fn serve(database: &TestDatabase, settings: &[&str]) -> Self {
-        Self::serve_at(&database.url, settings)
+        Self::serve_of(env!("CARGO_BIN_EXE_stocktide"), database, settings)
+    }
+
+    /// The service of another build on this database.
+    pub fn serve_of(build: &str, database: &TestDatabase, settings: &[&str]) -> Self {
+        let given: Vec<String> = database.settings().into_iter().skip(1).map(|(name, value)| format!("{name}={value}")).collect();
+        let settings: Vec<&str> = given.iter().map(String::as_str).chain(settings.iter().copied()).collect();
+        let mut command = Command::new(build);
+        command.env_clear().stdin(Stdio::null());
+        Self::start(Self::service(command, database.pooled_url.as_ref().unwrap_or(&database.url), &settings))
     }
 
     /// The service on the database at this URL.

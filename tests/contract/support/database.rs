@@ -2,14 +2,18 @@
 //!
 //! SQLite always; PostgreSQL as well where `STOCKTIDE_TEST_POSTGRES` holds the URL of a server on which databases may be
 //! created. Without it the suite says what it left out, or fails if `STOCKTIDE_TEST_REQUIRE=all`.
-//! `STOCKTIDE_TEST_BACKEND=sqlite` or `=postgres` picks one of the two.
+//! `STOCKTIDE_TEST_BACKEND=sqlite` or `=postgres` picks one of the two. Services may be led to PostgreSQL through PgBouncer: see
+//! `tests/support/pooler.rs`.
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Bool, Text};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::sync::{Mutex, Once, OnceLock, PoisonError};
-use stocktide::db::{DatabaseUrl, migrate};
+use stocktide::db::{DatabaseUrl, Server, migrate};
+
+#[path = "../../support/pooler.rs"]
+mod pooler;
 
 /// The database on which a story runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +75,14 @@ impl TestDatabase {
                     admin().batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {}", template())).unwrap();
                     name
                 });
-                Self { url: url_of(&name), _dir: None, postgres: Some(name) }
+                let url = url_of(&name);
+                let url = match (pooler::pooled_url(&name), &url) {
+                    (Some(pooled), DatabaseUrl::Postgres(Server { url: direct, .. })) => {
+                        DatabaseUrl::parse(&pooled).unwrap().pooled(direct, false).unwrap()
+                    }
+                    _ => url,
+                };
+                Self { url, _dir: None, postgres: Some(name) }
             }
         }
     }
@@ -80,12 +91,12 @@ impl TestDatabase {
 impl TestDatabase {
     /// Executes statements on a connection of its own.
     pub fn execute(&self, sql: &str) {
-        match &self.url {
+        match self.url.direct() {
             DatabaseUrl::Sqlite(path) => {
-                let mut conn = diesel::SqliteConnection::establish(path).unwrap();
+                let mut conn = diesel::SqliteConnection::establish(&path).unwrap();
                 conn.batch_execute(&format!("PRAGMA busy_timeout = 5000; {sql}")).unwrap();
             }
-            DatabaseUrl::Postgres(url) => PgConnection::establish(url).unwrap().batch_execute(sql).unwrap(),
+            DatabaseUrl::Postgres(server) => PgConnection::establish(&server.url).unwrap().batch_execute(sql).unwrap(),
         }
     }
 }
@@ -101,10 +112,10 @@ static POOL: Mutex<Pool> = Mutex::new(Pool { in_use: 0, empty: Vec::new() });
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let (Some(name), DatabaseUrl::Postgres(url)) = (self.postgres.take(), &self.url) else { return };
+        let (Some(name), DatabaseUrl::Postgres(server)) = (self.postgres.take(), self.url.direct()) else { return };
         let others_go =
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        let emptied = PgConnection::establish(url).is_ok_and(|mut conn| {
+        let emptied = PgConnection::establish(&server.url).is_ok_and(|mut conn| {
             conn.batch_execute(others_go)
                 .and_then(|()| conn.batch_execute("DELETE FROM sellers; DELETE FROM nodes; UPDATE shards SET node = NULL"))
                 .is_ok()

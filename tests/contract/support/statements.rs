@@ -2,7 +2,7 @@
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, Once};
-use stocktide::db::DatabaseUrl;
+use stocktide::db::{DatabaseUrl, Server};
 
 /// How often each was sent, without its values.
 pub type Statements = BTreeMap<String, u64>;
@@ -37,6 +37,6 @@ pub fn record() {
 
 /// What was sent to this database since this was called last.
 pub fn take(database: &DatabaseUrl) -> Statements {
-    let (DatabaseUrl::Sqlite(url) | DatabaseUrl::Postgres(url)) = database;
+    let (DatabaseUrl::Sqlite(url) | DatabaseUrl::Postgres(Server { url, .. })) = database;
     SENT.lock().unwrap().as_mut().and_then(|all| all.remove(url)).unwrap_or_default()
 }

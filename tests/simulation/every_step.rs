@@ -85,7 +85,7 @@ fn stories() -> Vec<(&'static str, Story)> {
                     .map(|ability| StoreSetup { named: Some(Protection { on: true, hours: 72 }), ..store(ability, &[0]) })
                     .to_vec(),
                 {
-                    let each = |step: fn(usize) -> Step| (0..3).map(move |store| step(store));
+                    let each = |step: fn(usize) -> Step| (0..3).map(step);
                     let sale = |store, quantity, reported| Step::Sell { seller: 0, store, sku: 0, quantity, reported };
                     let sync = || vec![Step::Sync { seller: 0, store: None, sku: None }, Step::Sleep { ms: 20_000 }];
                     let mut steps = vec![events(0, vec![event(1, "count", 0, 20)]), Step::Sleep { ms: 20_000 }];

@@ -154,6 +154,7 @@ impl Setups {
 
     fn learn_listings(&mut self, conn: &mut Conn, unknown: BTreeMap<SellerId, BTreeSet<String>>) -> Result<()> {
         type Listed = (Vec<u8>, Vec<u8>, Vec<u8>, String, String, Option<String>, i64);
+        type OfSku = (StoreId, UnitsEach, Addressee);
         let pairs = || unknown.iter().flat_map(|(seller, skus)| skus.iter().map(|sku| (seller.bytes(), sku.clone())));
         let mut own: HashMap<(SellerId, String), Vec<Rule>> = HashMap::new();
         let rows: Vec<RuleRow> = on!(conn, c => of_sellers!(rules.sku, pairs()).load(c)?);
@@ -168,7 +169,7 @@ impl Setups {
         let mut rows: Vec<Listed> = on!(conn, c => of_sellers!(listings.sku, pairs()).select(columns).load(c)?);
         // Sorted by store here: to return them in order, SQLite would scan all the sellers' listings.
         rows.sort_unstable();
-        let mut listed: HashMap<(SellerId, String), Vec<(StoreId, UnitsEach, Addressee)>> = HashMap::new();
+        let mut listed: HashMap<(SellerId, String), Vec<OfSku>> = HashMap::new();
         for (key, store, id, sku, external_id, extra, units) in rows {
             let seller = id_of(&key, SellerId::from_bytes, "listings.seller_id")?;
             let store_id = id_of(&store, StoreId::from_bytes, "listings.store_id")?;

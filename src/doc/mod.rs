@@ -1,7 +1,7 @@
 //! Documentation that concerns more than one file: [design decisions](decisions), [what rules do](rules), [what API errors mean](errors), [what can
 //! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation),
 //! [what one seller can make another wait for](neighbours), [what the service costs](performance), [what the metrics
-//! say](metrics), [how it is operated](operations), [what a build costs](build_time), [the changelog](changes). The pages are the Markdown files in this folder.
+//! say](metrics), [what webhooks send](webhooks), [how it is operated](operations), [what a build costs](build_time), [the changelog](changes). The pages are the Markdown files in this folder.
 
 /// What rules and pairings do to what stores show, in each mode.
 #[doc = include_str!("rules.md")]
@@ -30,6 +30,10 @@ pub mod neighbours {}
 /// How to size, install, upgrade, back up and watch the service, and what each alert means.
 #[doc = include_str!("operations.md")]
 pub mod operations {}
+
+/// Webhooks: what a seller is notified of, how a message reads, and what is promised.
+#[doc = include_str!("webhooks.md")]
+pub mod webhooks {}
 
 /// What each series at `/metrics` measures, what a high value means, and what to do about it.
 #[doc = include_str!("metrics.md")]

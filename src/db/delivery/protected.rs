@@ -43,6 +43,7 @@ impl Tenant<'_> {
         self.put(&after.others)?;
         // Those that were given up, or were refused as their listings were read.
         self.count_run_progress(&before_read, &after.others, now)?;
+        self.notify_rejected(store, &before_read, &after.others, now)?;
         self.note_outcome(store, answer.outcome, now)?;
         self.update_listings(store, after.updates, now)?;
         self.put_expectations(&after.expectations)?;

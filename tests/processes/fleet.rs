@@ -21,6 +21,8 @@ const SKUS: usize = 4;
 const CLIENTS: usize = 4;
 /// A client that gets no answer for so long asks the next node.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// A client to which no node answers for so long gives up, and the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
 pub const LEASE: Duration = Duration::from_millis(2_000);
 /// Of so many sellers, one is synchronized once a day.
 const TIMED_EVERY: usize = 10;
@@ -142,7 +144,9 @@ fn client(
         let bearer = format!("Bearer {}", sellers[seller].key);
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
         let bytes = request("POST", "/v1/stock-events", &headers, Some(event.to_string().as_bytes()));
+        let began = Instant::now();
         loop {
+            assert!(began.elapsed() < PATIENCE, "no node accepts an event");
             turn += 1;
             let address = {
                 let all = addresses.lock().unwrap();

@@ -7,7 +7,7 @@
 //! quantities available, the same quantities shown, the same sync runs.
 use crate::runner::{Disturbance, Outcome, run_disturbed};
 use crate::story::{
-    Ability, DbFault, Event, EventId, NetFault, Protection, Report, SellerSetup, Setting, Setup, Step, StoreChange, StoreSetup, Story,
+    Ability, DbFault, Event, EventId, NetFault, Protection, Report, SKUS, SellerSetup, Setting, Setup, Step, StoreChange, StoreSetup, Story,
 };
 use crate::world::Failure;
 
@@ -16,7 +16,17 @@ const DISTURBANCES: [&str; 4] =
     ["dies", "loses an answer from the database", "cannot reach the database", "loses an answer from a platform"];
 
 fn store(ability: Ability, skus: &[usize]) -> StoreSetup {
-    StoreSetup { ability, share: 100.0, max_items: 2, per_second: 50.0, burst: 40, warehouses: None, skus: skus.to_vec(), named: None }
+    StoreSetup {
+        ability,
+        share: 100.0,
+        max_items: 2,
+        per_second: 50.0,
+        burst: 40,
+        warehouses: None,
+        skus: skus.to_vec(),
+        units: [1; SKUS.len()],
+        named: None,
+    }
 }
 
 fn event(id: u32, kind: &'static str, sku: usize, quantity: i64) -> Event {

@@ -70,6 +70,8 @@ pub struct Listing {
     pub marked: bool,
     /// What the service believes it shows.
     pub shown: Option<i64>,
+    /// How many units of the SKU one of it is.
+    pub units: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +132,7 @@ const COLUMNS: [(&str, &str, &str); 7] = [
         "stores",
         "hex:id, name, warehouses, share, sync_enabled, paused, needs_reauthorisation, created_at, protect_unseen_sales, unseen_sales_hours",
     ),
-    ("listing", "listings", "hex:id, hex:store_id, sku, external_id, marked, shown"),
+    ("listing", "listings", "hex:id, hex:store_id, sku, external_id, marked, shown, units"),
     (
         "push",
         "pushes",
@@ -334,7 +336,15 @@ fn entry(text: &str) -> Option<Entry> {
         "listing" => Entry::Listing {
             seller,
             deleted,
-            listing: Listing { id: text(2), store: text(3), sku: text(4), external_id: text(5), marked: flag(6), shown: number(7) },
+            listing: Listing {
+                id: text(2),
+                store: text(3),
+                sku: text(4),
+                external_id: text(5),
+                marked: flag(6),
+                shown: number(7),
+                units: number(8).unwrap(),
+            },
         },
         // Finished pushes are pruned eventually.
         "push" if deleted => return None,

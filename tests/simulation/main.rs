@@ -34,7 +34,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 83] = [
+const MUST_OCCUR: [&str; 84] = [
     "401",
     "429",
     "5xx after applying",
@@ -87,6 +87,7 @@ const MUST_OCCUR: [&str; 83] = [
     "increase on its way as it was recorded",
     "item refused",
     "key forgotten",
+    "listing of several units",
     "listing unpaired",
     "manual sync",
     "outage: 429",

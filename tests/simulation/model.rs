@@ -114,7 +114,9 @@ impl Seller {
                 let pool = self.pool(store, rules, sku);
                 let part = if self.settings().exclusive { split(pool, &shares)[place] } else { pool * share / 10_000 };
                 let part = if rules.threshold.is_some_and(|t| part < t) { 0 } else { part };
-                rules.max_shown.map_or(part, |most| part.min(most))
+                let units = rules.max_shown.map_or(part, |most| part.min(most));
+                // Pack by pack, as long as there are enough units.
+                (1..).take_while(|packs| packs * listing.units <= units).last().unwrap_or(0)
             });
             targets.insert(listing.id.clone(), target);
         }

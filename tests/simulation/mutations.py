@@ -117,6 +117,27 @@ MUTATIONS = {
         ],
         "in_shared_mode_each_store_shows_its_share",
     ),
+    "part of a pack shown as a whole one": (
+        [
+            (
+                "src/domain/allocation.rs",
+                "shown: self.units.whole_in(limited) }",
+                'shown: if crate::planted("part of a pack shown as a whole one") '
+                "{ self.units.needed_for(limited) } else { self.units.whole_in(limited) } }",
+            )
+        ],
+        "six_packs_telescope",
+    ),
+    "packs overwritten by the piece": (
+        [
+            (
+                "src/db/delivery/targets.rs",
+                "rules.has_multiples(to.store_id));",
+                'rules.has_multiples(to.store_id) && !crate::planted("packs overwritten by the piece"));',
+            )
+        ],
+        "an_overwrite_of_one_listing_or_of_many",
+    ),
     "one tenant filter missing": (
         [
             (

@@ -2,6 +2,7 @@
 //!
 //! Steps refer to things by position ("the second store of the first seller"), so that a story with some of its steps
 //! removed is still a valid story: that is how a failing one is shortened.
+mod packs;
 mod sales;
 mod sequences;
 mod shops;
@@ -88,6 +89,8 @@ pub struct StoreSetup {
     pub warehouses: Option<Vec<usize>>,
     /// The SKUs it sells, by index.
     pub skus: Vec<usize>,
+    /// How many units of each SKU its listings are.
+    pub units: [i64; SKUS.len()],
     /// If its sales are reported in its name: what is done about those that are not reported yet.
     pub named: Option<Protection>,
 }
@@ -449,6 +452,7 @@ impl Story {
         let mut drawn: Vec<Step> = (0..steps).map(|_| generator.step()).collect();
         let last = if generator.rng.random_bool(LAST_OUTAGES) { generator.last_outage() } else { Vec::new() };
         let mut setup = generator.setup;
+        packs::draw(seed, &mut setup);
         sales::weave_in(seed, &mut setup, &mut drawn);
         drawn.truncate(steps.saturating_sub(last.len()));
         drawn.extend(last);
@@ -490,6 +494,7 @@ fn draw_setup(rng: &mut Rng) -> Setup {
                         burst: pick(rng, &[1, 2, 5, 40]),
                         warehouses: pick(rng, &[None, None, Some(0usize), Some(1)]).map(|w| vec![w]),
                         skus,
+                        units: [1; SKUS.len()],
                         named: None,
                     }
                 })

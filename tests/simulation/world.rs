@@ -450,7 +450,11 @@ impl World {
 
     async fn pair(&mut self, seller: usize, store: usize, sku: usize) -> Verdict {
         let (id, _) = self.shop(seller, store);
-        let row = json!([{ "sku": SKUS[sku], "external_id": ITEMS[sku] }]);
+        let units = self.story.setup.sellers[seller].stores[store].units[sku];
+        if units > 1 {
+            self.count("listing of several units");
+        }
+        let row = json!([{ "sku": SKUS[sku], "external_id": ITEMS[sku], "units": units }]);
         let answer = self.expect(seller, "PUT", &format!("/v1/stores/{id}/listings"), Some(row)).await?;
         if answer["rejected"] == 0 { Ok(()) } else { fail("request refused", answer.to_string()) }
     }

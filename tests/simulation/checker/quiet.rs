@@ -140,8 +140,10 @@ impl Checker<'_> {
                 }
                 let sum: i64 = seller.available.iter().filter(|((s, _), _)| s == sku).map(|(_, n)| n).sum();
                 let pool = (sum - buffer).max(0);
-                let shown: i64 = listings.iter().map(|l| self.world.network.quantity(&seller.stores[&l.store].name, &l.external_id)).sum();
-                let whole = rules.iter().filter_map(|(_, r)| r.share).sum::<i64>() == 10_000;
+                let shown = |l: &&Listing| l.units * self.world.network.quantity(&seller.stores[&l.store].name, &l.external_id);
+                let shown: i64 = listings.iter().map(shown).sum();
+                // What is no whole pack is shown nowhere.
+                let whole = listings.iter().all(|l| l.units == 1) && rules.iter().filter_map(|(_, r)| r.share).sum::<i64>() == 10_000;
                 if shown > pool || (whole && shown != pool) {
                     return fail("exclusive stores do not add up to the pool", format!("{sku}: {shown} of {pool}"));
                 }

@@ -142,12 +142,12 @@ impl Checker<'_> {
         self.at.saturating_duration_since(since) + Duration::from_millis(stepped.unsigned_abs()) + AGE_KNOWN_WITHIN
     }
 
-    /// A sale that names its store is in the ledger.
+    /// A sale that names its store is in the ledger; stores sell whole packs.
     pub(super) fn sale_reported(&mut self, seller: &str, store: &str, sku: &str, units: i64, id: &str) {
         self.named.insert(store.to_owned());
         let of_store = |l: &&Listing| l.store == store && l.sku == sku;
-        let listings: Vec<String> = self.seller(seller).listings.values().filter(of_store).map(|l| l.id.clone()).collect();
-        for listing in listings {
+        let listings: Vec<_> = self.seller(seller).listings.values().filter(of_store).map(|l| (l.id.clone(), units / l.units)).collect();
+        for (listing, units) in listings {
             self.listed.entry(listing).or_default().own.reported(units, id);
         }
     }

@@ -41,6 +41,8 @@ impl World {
             let (store_id, _) = self.shop(seller, store);
             self.sellers[seller].sold_by.insert(format!("e{id}"), store_id);
         }
+        // Of the SKU, whatever the store sells it by.
+        let quantity = quantity * self.story.setup.sellers[seller].stores[store].units[sku];
         let event = Event { kind: "sale", sku, warehouse: 0, quantity, id: EventId::Fresh(id) };
         self.record(seller, vec![vec![event]], false).await
     }

@@ -449,8 +449,8 @@ impl Story {
         let mut drawn: Vec<Step> = (0..steps).map(|_| generator.step()).collect();
         let last = if generator.rng.random_bool(LAST_OUTAGES) { generator.last_outage() } else { Vec::new() };
         let mut setup = generator.setup;
-        sales::weave_in(seed, &mut setup, &mut drawn);
         drawn.truncate(steps.saturating_sub(last.len()));
+        sales::weave_in(seed, &mut setup, &mut drawn);
         drawn.extend(last);
         Self { seed, setup, steps: drawn }
     }

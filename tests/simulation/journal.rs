@@ -1,11 +1,13 @@
 //! What the service wrote, in the order of its commits, recorded by triggers that the service knows nothing about.
 //!
 //! The triggers run within the service's own transactions, so an entry exists if and only if the change was committed.
+mod calls;
+
+pub use calls::never_claimed;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, SqliteConnection};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use stocktide::db::{self, DatabaseUrl};
@@ -388,27 +390,4 @@ fn entry(text: &str) -> Option<Entry> {
 fn state(code: i64) -> State {
     use State::{Cancelled, Confirmed, Held, Queued, Rejected, Retrying, Sending, Superseded, Uncertain};
     [Queued, Sending, Confirmed, Retrying, Uncertain, Rejected, Held, Superseded, Cancelled][usize::try_from(code).unwrap()]
-}
-
-/// How many increases were on their way as they were recorded, and what became of them next.
-pub fn never_claimed(entries: &[(i64, Entry)]) -> BTreeMap<&'static str, u64> {
-    let (mut states, mut open, mut counts) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-    for (_, entry) in entries {
-        let Entry::Push { push, .. } = entry else { continue };
-        let is_new = states.insert(&push.id, push.state).is_none();
-        let what = if is_new && push.state == State::Sending {
-            open.insert(&push.id);
-            "increase on its way as it was recorded"
-        } else if push.state == State::Sending || !open.remove(&push.id) {
-            continue;
-        } else if push.state == State::Uncertain && push.reason.as_deref().is_some_and(|reason| reason.starts_with("The service stopped")) {
-            "call of a new increase lost on its way"
-        } else if push.state == State::Queued {
-            "call of a new increase given back"
-        } else {
-            "call of a new increase answered"
-        };
-        *counts.entry(what).or_default() += 1;
-    }
-    counts
 }

@@ -14,8 +14,7 @@ use crate::story::{Ability, NetFault, Outage, Rng};
 use cache::Cache;
 use fate::{Fate, Seen};
 use futures_util::future::BoxFuture;
-use request::{Outgoing, parse};
-use serde_json::Value;
+use request::{Outgoing, parse, shown_in};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -284,12 +283,6 @@ impl State {
         self.shops.get_mut(name).unwrap().cache.unseen.remove(&request);
         self.note(NetworkEvent::ReadAnswered { request, from, shown });
     }
-}
-
-/// What an answer, as the platform gives it, says about an item.
-fn shown_in(body: &Value, item: &Item) -> Option<i64> {
-    let all = body["items"].as_array()?;
-    all.iter().find(|i| i["external_id"] == item.external_id)?["quantity"].as_i64()
 }
 
 struct Wire {

@@ -2,15 +2,16 @@
 //!
 //! Steps refer to things by position ("the second store of the first seller"), so that a story with some of its steps
 //! removed is still a valid story: that is how a failing one is shortened.
+mod faults;
 mod packs;
 mod sales;
 mod sequences;
 mod shops;
 
+pub use faults::{DbFault, NetFault, Outage, Refusal, WayIn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
-use stocktide::simulator::Misbehavior;
 
 pub type Rng = ChaCha8Rng;
 
@@ -182,80 +183,6 @@ pub enum StoreChange {
     Protection(bool),
     /// For how many hours.
     ReportsAwaited(i64),
-}
-
-/// What happens to the next call to a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NetFault {
-    Refused,
-    Throttled {
-        retry_after_s: u64,
-    },
-    ErrorBefore,
-    ErrorAfter,
-    CutBefore,
-    LostAnswer,
-    /// Nothing is applied and no answer comes.
-    Silence,
-    /// Applied, but the answer is garbage with status 200.
-    Garbage,
-    /// Applied; the answer takes this long.
-    Slow {
-        ms: u32,
-    },
-    /// Cut at once, applied after this delay, which is within the settle time.
-    LateWithin {
-        ms: u32,
-    },
-    /// Cut at once, applied after this delay, which is longer than the settle time.
-    LateAfter {
-        ms: u32,
-    },
-    /// The shop, its proxy or its firewall misbehaves.
-    Odd(Misbehavior),
-    /// Applied; each row delays the answer this much. Befalls calls with so many rows that the answer comes too late.
-    SlowRows {
-        ms: u32,
-    },
-    /// Applied; the answer is too large because of its rows. Befalls calls with several.
-    LargeRows,
-}
-
-/// Why a listing is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    Item,
-    WholeCall,
-    Untracked,
-}
-
-/// What is wrong with the way into a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WayIn {
-    /// The token has expired.
-    Token,
-    /// The token may read, but not write.
-    Scopes,
-    /// The shop has moved to another address; a firewall answers at the old one.
-    Address,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DbFault {
-    /// The work is not done, and an error is returned.
-    Fails,
-    /// The work is done, but the answer to the commit is lost.
-    AnswerLost,
-    /// The work takes this long.
-    Slow { ms: u32 },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outage {
-    Refused,
-    Errors,
-    Silence,
-    Throttled,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -453,8 +380,8 @@ impl Story {
         let last = if generator.rng.random_bool(LAST_OUTAGES) { generator.last_outage() } else { Vec::new() };
         let mut setup = generator.setup;
         packs::draw(seed, &mut setup);
-        sales::weave_in(seed, &mut setup, &mut drawn);
         drawn.truncate(steps.saturating_sub(last.len()));
+        sales::weave_in(seed, &mut setup, &mut drawn);
         drawn.extend(last);
         Self { seed, setup, steps: drawn }
     }

@@ -1,6 +1,7 @@
 //! The world of a story: the service, as one process after another on one database, and the sellers' client software,
 //! which repeats each request until it is answered.
 mod clock;
+mod events;
 mod sales;
 mod shops;
 mod trespass;
@@ -14,6 +15,7 @@ use actix_web::App;
 use actix_web::test::{TestRequest, init_service, read_body};
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use events::as_json;
 use futures_util::future::{LocalBoxFuture, join_all};
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -774,46 +776,9 @@ async fn stop(handle: &Handle) -> Verdict {
     fail("actors outlive a graceful stop", format!("{running} store actors are still running"))
 }
 
-impl SellerClient {
-    fn body(&mut self, event: &Event) -> (String, model::Event) {
-        let of = |event: &Event| model::Event {
-            sku: SKUS[event.sku].to_owned(),
-            kind: event.kind.to_owned(),
-            quantity: event.quantity,
-            warehouse: WAREHOUSES[event.warehouse].to_owned(),
-            to_warehouse: (event.kind == "transfer").then(|| WAREHOUSES[1 - event.warehouse].to_owned()),
-            sold_by: match event.id {
-                EventId::Fresh(n) => self.sold_by.get(&format!("e{n}")).cloned(),
-                _ => None,
-            },
-        };
-        let earlier = |back: usize| self.sent.len().checked_sub(back + 1).and_then(|i| self.sent.get(i)).cloned();
-        let body = match event.id {
-            EventId::Fresh(n) => (format!("e{n}"), of(event)),
-            EventId::Again(back) => earlier(back).unwrap_or_else(|| (format!("again{back}"), of(event))),
-            EventId::Stolen(back) => (earlier(back).map_or_else(|| format!("stolen{back}"), |(id, _)| id), of(event)),
-        };
-        self.sent.push(body.clone());
-        body
-    }
-}
-
 /// The name of an enum's variant.
 fn variant_name(of: &impl std::fmt::Debug) -> String {
     format!("{of:?}").split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
-}
-
-fn as_json(id: &str, event: &model::Event) -> Value {
-    let mut row = json!({
-        "event_id": id, "sku": event.sku, "kind": event.kind, "quantity": event.quantity, "warehouse": event.warehouse,
-    });
-    if let Some(to) = &event.to_warehouse {
-        row["to_warehouse"] = json!(to);
-    }
-    if let Some(store) = &event.sold_by {
-        row["store_id"] = json!(store);
-    }
-    row
 }
 
 /// A UUID in the form used in the journal.

@@ -257,11 +257,11 @@ impl Checker<'_> {
         self.leaving_out().next().is_some()
     }
 
-    /// Everything was reported, an overwrite has followed, and where nothing speaks against it, what is left out is what nobody
-    /// will ever report.
+    /// Everything was reported, an overwrite has followed where one may be sent, and where nothing speaks against it, what is left
+    /// out is what nobody will ever report.
     pub fn check_left_out(&self) -> Verdict {
         for seller in self.sellers.values() {
-            for listing in seller.listings.values() {
+            for listing in seller.listings.values().filter(|listing| seller.targets(&listing.sku)[&listing.id].is_some()) {
                 let store = &seller.stores[&listing.store].name;
                 let own = &self.listed[&listing.id].own;
                 let (left_out, sold) = (self.left_out(listing, store), own.units(|_| true));

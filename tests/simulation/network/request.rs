@@ -1,4 +1,4 @@
-//! A request as it leaves the service.
+//! A request as it leaves the service, and what is in its answer.
 use super::Item;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -43,4 +43,10 @@ pub(super) fn parse(request: &Request) -> Outgoing {
         target,
     };
     Outgoing { host, name, action, items, incoming }
+}
+
+/// What an answer, as the platform gives it, says about an item.
+pub(super) fn shown_in(body: &Value, item: &Item) -> Option<i64> {
+    let all = body["items"].as_array()?;
+    all.iter().find(|i| i["external_id"] == item.external_id)?["quantity"].as_i64()
 }

@@ -74,6 +74,13 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("GET", "/v1/pushes", Seller, Value::Null),
         ("GET", "/v1/pushes/{id}", Seller, Value::Null),
         ("POST", "/v1/pushes/retry", Seller, json!({ "ids": ["$push"] })),
+        ("GET", "/v1/webhooks", Seller, Value::Null),
+        ("POST", "/v1/webhooks", Seller, json!({ "url": "http://127.0.0.1:9/mine" })),
+        ("GET", "/v1/webhooks/{id}", Seller, Value::Null),
+        ("PATCH", "/v1/webhooks/{id}", Seller, json!({ "enabled": false })),
+        ("DELETE", "/v1/webhooks/{id}", Seller, Value::Null),
+        ("POST", "/v1/webhooks/{id}/test", Seller, Value::Null),
+        ("GET", "/v1/webhooks/{id}/messages", Seller, Value::Null),
         ("GET", "/v1/audit", Seller, Value::Null),
         ("GET", "/healthz", Open, Value::Null),
         ("GET", "/readyz", Open, Value::Null),
@@ -90,6 +97,7 @@ pub struct Fixture {
     pub listing: String,
     pub push: String,
     sync: String,
+    webhook: String,
     /// No other seller has it.
     sku: String,
 }
@@ -107,7 +115,8 @@ pub fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
     let push = text(&seller.get("/v1/pushes").is(200)["items"][0]["id"]);
     let sku = format!("SKU-OF-{}", seller.id);
     seller.put("/v1/skus", &json!([{ "sku": sku }])).is(200);
-    Fixture { store, listing, push, sync, sku }
+    let webhook = text(&seller.post("/v1/webhooks", &json!({ "url": "http://127.0.0.1:9/theirs" })).is(201)["id"]);
+    Fixture { store, listing, push, sync, webhook, sku }
 }
 
 impl Fixture {
@@ -116,6 +125,7 @@ impl Fixture {
             Some("sellers") => &seller.id,
             Some("stores") => &self.store,
             Some("syncs") => &self.sync,
+            Some("webhooks") => &self.webhook,
             _ => &self.push,
         };
         self.with_ids(

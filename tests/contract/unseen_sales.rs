@@ -229,7 +229,8 @@ fn a_run_ends_although_what_it_was_to_overwrite_could_not_even_be_read_for_a_day
         world.faults(|f| f.down = true);
         let run = seller.sync(RunFilter::default()).await;
         world.sleep(hours(25)).await;
-        assert_eq!(seller.pushes().await.pop().unwrap().state, PushState::Rejected);
+        let of_run = seller.pushes().await.into_iter().find(|push| push.run_id == Some(run.id));
+        assert_eq!(of_run.unwrap().state, PushState::Rejected);
         let run = seller.run(&run).await;
         assert_eq!((run.done, run.failed, run.finished_at.is_some()), (0, 1, true));
     });

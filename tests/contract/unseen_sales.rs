@@ -233,5 +233,7 @@ fn a_run_ends_although_what_it_was_to_overwrite_could_not_even_be_read_for_a_day
         assert_eq!(of_run.unwrap().state, PushState::Rejected);
         let run = seller.run(&run).await;
         assert_eq!((run.done, run.failed, run.finished_at.is_some()), (0, 1, true));
+        world.all_is_well();
+        world.sleep(hours(1)).await;
     });
 }

@@ -75,13 +75,12 @@ impl Tenant<'_> {
         Ok(Some(run))
     }
 
-    /// The latest local date for which this store has a daily run, missed ones included unless they were recorded before
-    /// the clock was set back.
+    /// The latest local date for which this store has a daily run, missed ones included. Those that were recorded before the clock was
+    /// set back do not count: dates before theirs come again, and have had no run. No date has two, whatever this says.
     pub fn last_run_date(&mut self, store: StoreId, now: Timestamp) -> Result<Option<NaiveDate>> {
         let scope = self.scope();
         let latest: Option<String> = on!(self.conn, c => scope.sync_runs().select(diesel::dsl::max(sync_runs::local_date))
-            .filter(sync_runs::store_id.eq(store.bytes()))
-            .filter(sync_runs::state.ne(RunState::Missed.as_str()).or(sync_runs::started_at.le(now))).get_result(c))?;
+            .filter(sync_runs::store_id.eq(store.bytes())).filter(sync_runs::started_at.le(now)).get_result(c))?;
         latest.map(|text| text.parse().map_err(|_| Error::Corrupt("sync_runs.local_date".to_owned()))).transpose()
     }
 
@@ -97,7 +96,7 @@ impl Tenant<'_> {
     pub fn last_run_dates(&mut self, now: Timestamp) -> Result<BTreeMap<StoreId, NaiveDate>> {
         let scope = self.scope();
         let rows: Vec<(Option<Vec<u8>>, Option<String>)> = on!(self.conn, c => scope.sync_runs().filter(sync_runs::local_date.is_not_null())
-            .filter(sync_runs::state.ne(RunState::Missed.as_str()).or(sync_runs::started_at.le(now)))
+            .filter(sync_runs::started_at.le(now))
             .group_by(sync_runs::store_id).select((sync_runs::store_id, diesel::dsl::max(sync_runs::local_date))).load(c))?;
         let read = |(store, date): (Vec<u8>, String)| {
             let store = id_of(&store, StoreId::from_bytes, "sync_runs.store_id")?;

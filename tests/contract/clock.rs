@@ -177,6 +177,23 @@ fn a_daily_run_that_counted_as_missed_while_the_clock_was_ahead_takes_place() {
 }
 
 #[test]
+fn a_date_that_comes_again_after_the_clock_was_set_back_has_its_run_although_a_later_one_has_had_it() {
+    story_of_days("2026-03-28T20:00:00Z", async |world| {
+        let seller = world.seller(daily_at("02:30", chrono_tz::Australia::Lord_Howe)).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.sleep_until("2026-03-29T15:40:00Z").await;
+        assert_eq!(seller.dates(&shop).await, [("2026-03-30".to_owned(), RunState::Finished)]);
+        seller.settings(|settings| settings.timezone = chrono_tz::Europe::Berlin).await;
+        world.clock.step(-hours(20));
+        world.sleep(days(2)).await;
+        let dates: Vec<String> = seller.dates(&shop).await.into_iter().map(|(date, _)| date).collect();
+        assert_eq!(dates, ["2026-03-29", "2026-03-30"]);
+        world.sleep(days(1)).await;
+        assert_eq!(seller.dates(&shop).await.last().unwrap(), &("2026-03-31".to_owned(), RunState::Finished));
+    });
+}
+
+#[test]
 fn a_schedule_saved_while_the_clock_was_ahead_counts_from_when_it_was_set_right() {
     story_of_days(START, async |world| {
         world.clock.step(days(1));

@@ -54,7 +54,7 @@ impl Tenant<'_> {
     /// One listing.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when that store has no such listing.
+    /// [`NotFound`](super::Error::NotFound) when that store has no such listing.
     pub fn listing(&mut self, store: StoreId, id: ListingId) -> Result<Listing> {
         let scope = self.scope();
         let row: ListingRow = on!(self.conn, c => scope.listings().filter(listings::id.eq(id.bytes()))
@@ -79,7 +79,7 @@ impl Tenant<'_> {
     /// Unpairs a listing and cancels its pushes.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when that store has no such listing.
+    /// [`NotFound`](super::Error::NotFound) when that store has no such listing.
     pub fn delete_listing(&mut self, store: StoreId, id: ListingId, now: Timestamp) -> Result<Listing> {
         let scope = self.scope();
         let row: ListingRow = on!(self.conn, c => scope.listings().filter(listings::id.eq(id.bytes()))

@@ -175,7 +175,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Every enabled store of a seller with timed full coverage had its run within the last day and shows its targets.
+    /// Every enabled store of a seller with timed full coverage had its run of today or yesterday and shows its targets.
     pub fn check_timed(&self) -> Verdict {
         let now = self.world.now();
         for seller in self.sellers.values() {
@@ -184,11 +184,11 @@ impl Checker<'_> {
                 continue;
             }
             for store in seller.stores.values().filter(|store| store.enabled) {
+                // By their dates, not by when they started: a date that comes again because the clock was set back has no second run.
+                let yesterday = model::local_date(settings, now.timestamp_millis()).pred_opt().unwrap().to_string();
                 let ran = |run: &&Run| {
-                    run.store == store.id
-                        && run.kind == "daily"
-                        && run.state == "finished"
-                        && (now.timestamp_millis() - run.started_at) < 26 * 3_600_000
+                    let is_recent = run.date.as_ref().is_some_and(|date| *date >= yesterday);
+                    run.store == store.id && run.kind == "daily" && run.state == "finished" && is_recent
                 };
                 if let Some(date) = self.date_without_run(settings, store) {
                     return fail("daily run missing", format!("{} has none for {date}, not even a missed one", store.name));

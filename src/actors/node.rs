@@ -7,6 +7,7 @@ use super::deps::{Deps, NODE_MAILBOX};
 use super::seller::{self, Retired, SellerSupervisor};
 use super::{messenger, token_keeper};
 use crate::db::own_retention::prune_shorter;
+use crate::db::webhooks::due::any_due;
 use crate::db::{Place, fleet, pages};
 use crate::domain::leases::{Lease, shard_of};
 use crate::domain::{SellerId, StoreId};
@@ -37,12 +38,14 @@ pub struct Node {
     index: usize,
     of: usize,
     sellers: BTreeMap<SellerId, Child>,
+    /// Messages of webhooks are being sent.
+    sending: bool,
     shutting_down: bool,
 }
 
 impl Node {
     fn new(deps: Arc<Deps>, index: usize, of: usize) -> Self {
-        Self { deps, index, of, sellers: BTreeMap::new(), shutting_down: false }
+        Self { deps, index, of, sellers: BTreeMap::new(), sending: false, shutting_down: false }
     }
 
     pub(super) fn start_here(deps: Arc<Deps>, index: usize, of: usize) -> Addr<Self> {
@@ -94,27 +97,36 @@ impl Node {
     }
 
     fn look(&mut self, then: fn(&mut Self, &mut Context<Self>), ctx: &mut Context<Self>) {
-        let (db, now) = (self.deps.db.clone(), self.deps.now());
+        let (db, now, may_send) = (self.deps.db.clone(), self.deps.now(), self.index == 0 && !self.sending);
         let found = async move {
             if db.read(move |conn| fleet::has_runs_too_far_ahead(conn, now)).await? {
                 db.write(move |conn| fleet::reschedule_runs(conn, now)).await?;
             }
             guard::lapse(&db, now).await?;
-            db.read(move |conn| fleet::sellers_with_work(conn, now)).await
+            db.read(move |conn| Ok((fleet::sellers_with_work(conn, now)?, may_send && any_due(conn, now)?))).await
         };
         ctx.spawn(found.into_actor(self).map(move |found, node, ctx| {
             match found {
-                Ok(sellers) => {
+                Ok((sellers, has_messages)) => {
                     for seller in sellers {
                         if place(seller, node.of) == node.index {
                             node.pass_on(seller, false, ctx);
                         }
+                    }
+                    if has_messages {
+                        node.send_messages(ctx);
                     }
                 }
                 Err(error) => tracing::warn!(%error, "could not look for work; trying again"),
             }
             then(node, ctx);
         }));
+    }
+
+    fn send_messages(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.sending, true) {
+            ctx.spawn(messenger::send(Arc::clone(&self.deps)).into_actor(self).map(|(), node, _| node.sending = false));
+        }
     }
 
     fn prune(&mut self, ctx: &mut Context<Self>) {
@@ -172,7 +184,6 @@ impl Actor for Node {
         if self.index == 0 {
             ctx.run_later(self.deps.settings.prune_every, Self::prune);
             ctx.spawn(token_keeper::keep(Arc::clone(&self.deps)).into_actor(self));
-            ctx.spawn(messenger::keep(Arc::clone(&self.deps)).into_actor(self));
         }
     }
 }

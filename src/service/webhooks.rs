@@ -4,7 +4,7 @@ use super::context::{Caller, Error, Result, Service, audited};
 use crate::clock::Clock;
 use crate::db::sealing::{Owner, Sealer};
 use crate::db::webhooks::Webhook;
-use crate::db::webhooks::due::{Due, any_due, take_due};
+use crate::db::webhooks::due::{Due, take_due};
 use crate::db::{self, Db};
 use crate::domain::problem::Checks;
 use crate::domain::webhook::{Message, Sent, Topic};
@@ -151,9 +151,6 @@ pub async fn test(service: &Service, caller: &Caller, id: WebhookId) -> Result<M
 /// If the database cannot be reached. What was sent meanwhile is sent again.
 pub async fn send_due(db: &Db, (client, sealer, clock): (&Client, &Sealer, &Clock), draw: fn() -> f64) -> db::Result<usize> {
     let now = clock.now();
-    if !db.read(move |conn| any_due(conn, now)).await? {
-        return Ok(0);
-    }
     let due = db.write(move |conn| take_due(conn, AT_ONCE, now)).await?;
     let outcomes = join_all(due.iter().map(|message| send(client, sealer, message, now))).await;
     for (message, sent) in due.iter().zip(outcomes) {

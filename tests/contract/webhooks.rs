@@ -188,7 +188,7 @@ fn of_more_messages_than_may_wait_the_oldest_are_given_up_and_the_others_arrive(
 
 #[test]
 fn a_store_that_refuses_each_time_it_is_tried_is_told_of_once_a_day_until_it_has_worked() {
-    story(async |world| {
+    story_of_days(START, async |world| {
         let seller = world.seller(incremental).await;
         webhook_of(&seller, &["store.needs_reauthorization"]).await;
         seller.shop("corner", &["A"]).await;
@@ -198,13 +198,13 @@ fn a_store_that_refuses_each_time_it_is_tried_is_told_of_once_a_day_until_it_has
         assert_eq!(world.receiver.heard().len(), 1);
         world.sleep(hours(5)).await;
         seller.purchase("A", 1).await;
-        world.sleep(hours(1)).await;
+        world.sleep(hours(2)).await;
         assert_eq!(world.receiver.heard().len(), 2, "a reminder");
         world.all_is_well();
         world.sleep(hours(1)).await;
         world.faults(|f| f.unauthorized = true);
         seller.purchase("A", 1).await;
-        world.sleep(minutes(1)).await;
+        world.sleep(minutes(15)).await;
         assert_eq!(world.receiver.heard().len(), 3, "it has worked in between");
         world.all_is_well();
         world.sleep(hours(1)).await;

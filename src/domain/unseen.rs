@@ -83,8 +83,10 @@ impl Expectation {
             },
         };
         if left_late && self.otherwise.is_none() && self.units != Some(shown) {
-            // What was sold before and after the late request is not known any more; what was found before is.
-            return found(self.unseen, self.unseen, self.unseen_since);
+            // What was sold before and after the late request is not known any more; what was found before is, until it is drift.
+            let is_drift = self.unseen_since.is_some_and(|since| since <= now && now >= since + limit);
+            let unseen = if is_drift { 0 } else { self.unseen };
+            return found(unseen, unseen, self.unseen_since);
         }
         // Nothing but the push of unknown outcome explains a higher number.
         let expected = self.units.into_iter().chain(self.otherwise).filter(|units| *units >= shown).min();

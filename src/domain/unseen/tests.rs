@@ -44,6 +44,8 @@ fn a_number_that_a_late_request_has_left_says_nothing_about_sales() {
     let found = known.read(5, true, LIMIT, hour(1));
     assert_eq!((found.unseen, found.expectation), (2, Expectation { units: Some(7), ..known }));
     assert_eq!(expecting(20).read(20, true, LIMIT, hour(1)).unseen, 0, "it shows what it should");
+    let drift = known.read(5, true, LIMIT, hour(72));
+    assert_eq!((drift.unseen, drift.expectation.unseen_since), (0, None), "however often it is read");
 }
 
 #[test]

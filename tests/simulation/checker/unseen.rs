@@ -173,11 +173,13 @@ impl Checker<'_> {
         let limit = Duration::from_secs(3600 * store.unseen_hours.unsigned_abs());
         let own = &mut self.listed.entry(push.listing.clone()).or_default().own;
         let seen = |sale: &Sale| sale.sold_by_then <= read.then.sold;
+        // A late request explains the number, so nothing is learned from it: what was left out before still is.
+        let late = unseen <= own.left_out && own.late.contains(&read.shown);
         let found = match own.missing(read.then) {
             None => {
                 own.unreported.retain(|sale| !seen(sale));
-                own.reason = None;
-                (unseen == 0).then_some(0)
+                own.reason = (unseen > 0).then_some("a late request");
+                (unseen == 0 || late).then_some(unseen)
             }
             Some(missing) => {
                 if missing < 0 {
@@ -188,7 +190,6 @@ impl Checker<'_> {
                 let old = old + (missing - own.units(seen)).max(0);
                 let explains = |units: &i64| unseen <= *units && unseen >= (units - old).max(0);
                 let found = own.explanations(missing).into_iter().find(explains);
-                let late = unseen <= own.left_out && own.late.contains(&read.shown);
                 found.or(late.then_some(unseen))
             }
         };

@@ -1,7 +1,7 @@
 //! How long PostgreSQL lets statements and transactions take, so that nothing waits forever and a frozen process keeps no locks.
 //!
-//! A connection of its own is told so once. Behind a pooler, where the next transaction may have another connection, each
-//! transaction begins with it, in the same message as `BEGIN`. What is read outside of transactions then has only the bounds that
+//! A direct connection sets these bounds once. Behind a pooler, where the next transaction may use another connection, each
+//! transaction sets them itself, in the same message as `BEGIN`. What is read outside of transactions then has only the bounds that
 //! the pooler or the role sets.
 use std::time::Duration;
 

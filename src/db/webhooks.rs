@@ -190,12 +190,12 @@ impl Tenant<'_> {
         }
     }
 
-    /// When a message about the same was last made, if that is not longer ago than `since`.
-    pub(super) fn last_message(&mut self, message: &Message, since: Timestamp) -> Result<Option<Timestamp>> {
+    /// When a message about the same was last made between these times.
+    pub(super) fn last_message(&mut self, message: &Message, (since, until): (Timestamp, Timestamp)) -> Result<Option<Timestamp>> {
         let scope = self.scope();
         let same = || scope.webhook_messages().filter(webhook_messages::subject.eq(&message.subject));
         Ok(
-            on!(self.conn, c => same().filter(webhook_messages::created_at.gt(since)).filter(webhook_messages::topic.eq(message.topic.as_str()))
+            on!(self.conn, c => same().filter(webhook_messages::created_at.gt(since)).filter(webhook_messages::created_at.le(until)).filter(webhook_messages::topic.eq(message.topic.as_str()))
             .select(webhook_messages::created_at).order(webhook_messages::created_at.desc()).first(c).optional())?,
         )
     }

@@ -22,8 +22,10 @@ pub const GIVEN_UP_AFTER: Duration = Duration::from_secs(3 * 24 * 3600);
 pub const REMINDED_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// For how long a message that is being sent is nobody else's to send.
 pub const SENDING: Duration = Duration::from_secs(60);
-/// The first pause after a failure, and the longest one.
-const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15 * 60)];
+/// The first pause after a failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest one. A message that is due later was saved before the clock was set back, and is due now.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
@@ -199,8 +201,7 @@ impl MessageState {
 /// When a message is sent again that was made at `made_at` and has been sent `attempts` times in vain; `None` if it is given up.
 /// `draw` is a random number from 0 to 1.
 pub fn next_attempt(made_at: Timestamp, attempts: u32, draw: f64, now: Timestamp) -> Option<Timestamp> {
-    let [first, longest] = PAUSES;
-    let pause = first.saturating_mul(3u32.saturating_pow(attempts.saturating_sub(1).min(8))).min(longest);
+    let pause = FIRST_PAUSE.saturating_mul(3u32.saturating_pow(attempts.saturating_sub(1).min(8))).min(LONGEST_PAUSE);
     // Half of it is certain: a receiver that is down is asked every few minutes, and all its messages are not sent at once.
     let at = now + pause.mul_f64(0.5 + draw.clamp(0.0, 1.0) / 2.0);
     (now < made_at + GIVEN_UP_AFTER).then_some(at)

@@ -1,4 +1,4 @@
-//! Webhooks: the seller is told what happens, once it has happened, in order, signed, and after whatever failed meanwhile.
+//! Webhooks: a seller hears of everything that has happened, in order and signed, whatever failed in between.
 use crate::support::receiver::{Heard, RECEIVER};
 use crate::support::*;
 use base64::Engine as _;
@@ -209,6 +209,24 @@ fn a_store_that_refuses_each_time_it_is_tried_is_told_of_once_a_day_until_it_has
         world.all_is_well();
         world.sleep(hours(1)).await;
     });
+}
+
+#[test]
+fn what_waits_while_the_clock_is_ahead_arrives_once_it_is_set_right() {
+    for ahead in [hours(1), days(1)] {
+        story(async |world| {
+            let seller = world.seller(off).await;
+            let (webhook, _) = webhook_of(&seller, &[]).await;
+            world.clock.step(ahead);
+            world.receiver.is_down(true);
+            webhooks::test(&world.service(), &seller.caller(), webhook.id).await.unwrap();
+            world.sleep(minutes(1)).await;
+            world.receiver.is_down(false);
+            world.clock.step(-ahead);
+            world.sleep(minutes(1)).await;
+            assert_eq!(topics(&world.receiver.heard()), ["webhook.test"], "{ahead}");
+        });
+    }
 }
 
 #[test]

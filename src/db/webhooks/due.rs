@@ -3,7 +3,7 @@ use crate::db::connection::on;
 use crate::db::schema::{sellers, webhook_messages, webhooks};
 use crate::db::scope::Scope;
 use crate::db::{Conn, Error, Result, id_of};
-use crate::domain::webhook::SENDING;
+use crate::domain::webhook::{LONGEST_PAUSE, SENDING};
 use crate::domain::{MessageId, SellerId, Timestamp, WebhookId};
 use diesel::prelude::*;
 use std::collections::HashMap;
@@ -32,16 +32,13 @@ pub struct Due {
 
 type Row = (Vec<u8>, Vec<u8>, Vec<u8>, Option<Timestamp>, String, Vec<u8>, String);
 
-/// Whether any message is due.
+/// Whether any message is to be sent.
 pub fn any_due(conn: &mut Conn, now: Timestamp) -> Result<bool> {
-    let found: Option<Vec<u8>> = on!(conn, c => webhook_messages::table.select(webhook_messages::id)
-        .filter(webhook_messages::due_at.le(now)).first(c).optional())?;
-    Ok(found.is_some())
+    Ok(!due(conn, 1, now)?.is_empty())
 }
 
-/// Takes at most so many messages that are due: of each webhook and subject the oldest that waits, and not many of one seller.
-/// Whoever takes one has to send it within [`SENDING`].
-pub fn take_due(conn: &mut Conn, most: usize, now: Timestamp) -> Result<Vec<Due>> {
+/// The first messages that are due: of each webhook and subject the oldest that waits.
+fn due(conn: &mut Conn, limit: i64, now: Timestamp) -> Result<Vec<Row>> {
     let earlier = diesel::alias!(webhook_messages as earlier);
     let is_behind = diesel::dsl::exists(
         earlier
@@ -54,11 +51,17 @@ pub fn take_due(conn: &mut Conn, most: usize, now: Timestamp) -> Result<Vec<Due>
     let of_webhook =
         webhooks::table.on(webhooks::seller_id.eq(webhook_messages::seller_id).and(webhooks::id.eq(webhook_messages::webhook_id)));
     let of_seller = sellers::table.on(sellers::id.eq(webhook_messages::seller_id));
-    let rows: Vec<Row> = on!(conn, c => webhook_messages::table.inner_join(of_webhook).inner_join(of_seller)
-        .filter(webhook_messages::due_at.le(now)).filter(diesel::dsl::not(is_behind)).filter(sellers::suspended.eq(false))
-        .order((webhook_messages::due_at, webhook_messages::id)).limit(LOOKED_AT)
+    let is_due = webhook_messages::due_at.le(now).or(webhook_messages::due_at.gt(now + LONGEST_PAUSE));
+    Ok(on!(conn, c => webhook_messages::table.inner_join(of_webhook).inner_join(of_seller)
+        .filter(is_due).filter(diesel::dsl::not(is_behind)).filter(sellers::suspended.eq(false))
+        .order((webhook_messages::due_at, webhook_messages::id)).limit(limit)
         .select((webhook_messages::seller_id, webhook_messages::webhook_id, webhook_messages::id, webhook_messages::due_at,
-            webhooks::url, webhooks::secret, webhook_messages::body)).load(c))?;
+            webhooks::url, webhooks::secret, webhook_messages::body)).load(c))?)
+}
+
+/// Takes at most so many messages that are due, and not many of one seller. Whoever takes one has to send it within [`SENDING`].
+pub fn take_due(conn: &mut Conn, most: usize, now: Timestamp) -> Result<Vec<Due>> {
+    let rows = due(conn, LOOKED_AT, now)?;
     let mut taken: Vec<Due> = Vec::new();
     let mut of_one: HashMap<SellerId, usize> = HashMap::new();
     for (seller, webhook, id, due_at, url, secret, body) in rows {

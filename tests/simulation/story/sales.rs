@@ -50,7 +50,7 @@ pub(super) fn weave_in(seed: u64, setup: &mut Setup, steps: &mut Vec<Step>) {
     if weaver.named.is_empty() {
         return;
     }
-    // From the front, so that a store is told before it matters.
+    // From the front, so that a store's first report comes before the steps that depend on it.
     let mut places: Vec<usize> = (0..steps.len().div_ceil(STEPS_PER_SEQUENCE)).map(|_| weaver.rng.random_range(0..=steps.len())).collect();
     places.sort_unstable();
     let mut added = 0;

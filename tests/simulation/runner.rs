@@ -226,12 +226,15 @@ async fn timed(world: &mut World) -> Verdict {
     }
     world.advance(25 * 3_600_000).await;
     world.wait_until_quiet().await?;
-    if check(world, |checker| checker.check_timed()).await.is_ok() {
-        return Ok(());
+    // A date that already had its run when the daily time was postponed does not get another, nor does one that comes again
+    // because the clock was set back.
+    for _ in 0..2 {
+        if check(world, |checker| checker.check_timed()).await.is_ok() {
+            return Ok(());
+        }
+        world.advance(24 * 3_600_000).await;
+        world.wait_until_quiet().await?;
     }
-    // A date that already had its run when the daily time was postponed does not get another.
-    world.advance(24 * 3_600_000).await;
-    world.wait_until_quiet().await?;
     check(world, |checker| checker.check_timed()).await
 }
 

@@ -211,6 +211,9 @@ impl Checker<'_> {
         if !own.perhaps.is_empty() && unseen != own.units(seen) {
             own.reason = Some("an earlier push may have been applied");
         }
+        if late && unseen != own.units(seen) {
+            own.reason = Some("a late request explains what is shown");
+        }
         if own.reason.is_none() && unseen != own.units(seen) {
             return fail("not exactly what was sold is left out", format!("{read:?}, {own:?}: {push:?}"));
         }

@@ -217,8 +217,8 @@ impl Checker<'_> {
         if own.reason.is_none() && unseen != own.units(seen) {
             return fail("not exactly what was sold is left out", format!("{read:?}, {own:?}: {push:?}"));
         }
-        if unseen == 0 {
-            // From here on the store's number counts.
+        if unseen == 0 && !read.kept {
+            // From here on the store's number counts, as it is now.
             own.unreported.retain(|sale| !seen(sale));
             own.reason = None;
         }

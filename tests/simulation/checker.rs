@@ -327,7 +327,7 @@ impl Checker<'_> {
         if matches!(was, Some(State::Confirmed | State::Superseded | State::Cancelled)) && was != Some(push.state) {
             return fail("push left a final state", format!("{before:?}"));
         }
-        let starts = push.state == State::Sending && matches!(was, None | Some(State::Queued | State::Retrying));
+        let starts = push.state == State::Sending && matches!(was, None | Some(State::Queued | State::Retrying | State::Held));
         if starts && !push.overwrite && !self.by_hand.contains(&push.id) {
             let of_seller = &self.sellers[seller];
             let on = of_seller.settings.as_ref().is_some_and(|s| s.auto_sync) && of_seller.stores[&push.store].enabled;

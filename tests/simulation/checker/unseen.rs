@@ -40,6 +40,8 @@ pub(super) struct OwnSales {
     late: BTreeSet<i64>,
     /// Those that are in doubt.
     in_doubt: BTreeSet<String>,
+    /// Those that the platform has applied.
+    applied: BTreeSet<String>,
     /// What the last overwrite left out.
     left_out: i64,
     /// Why the service cannot know exactly what the store has sold.
@@ -75,6 +77,9 @@ impl OwnSales {
         let other = change_of(push).is_some_and(|believed| believed != change);
         if other || !in_flight {
             self.reason = Some("changed by other than was believed");
+        }
+        if !self.applied.insert(push.id.clone()) && change != 0 {
+            self.reason = Some("applied again, as the store had sold as many units in between");
         }
         other && in_flight && self.begun_with.is_some()
     }

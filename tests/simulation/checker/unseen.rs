@@ -65,9 +65,10 @@ impl OwnSales {
 
     pub(super) fn reported(&mut self, units: i64, id: &str) {
         self.reported += units;
-        let before = self.unreported.len();
-        self.unreported.retain(|sale| sale.report.as_deref() != Some(id));
-        if self.unreported.len() == before && self.begun_with.is_some() {
+        let of_report = |sale: &Sale| sale.report.as_deref() == Some(id);
+        let counted = self.units(of_report);
+        self.unreported.retain(|sale| !of_report(sale));
+        if counted != units && self.begun_with.is_some() {
             self.reason = Some("reported, although it did not count any more");
         }
     }

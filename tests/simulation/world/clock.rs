@@ -2,7 +2,7 @@
 use super::{Verdict, World, fail, hex_of};
 use crate::story::{Event, EventId, NetFault};
 use chrono::TimeDelta;
-use stocktide::domain::push::CACHED;
+use stocktide::domain::push::{CACHED, CAN_BE_WRITTEN_AGAIN};
 
 impl World {
     pub(super) fn set_clock(&mut self, ms: i64) {
@@ -30,9 +30,10 @@ impl World {
     pub(super) async fn clock_trial(&mut self, seller: usize, store: usize, before_ms: i64, after_ms: i64, id: u32) -> Verdict {
         let (store_id, name) = self.shop(seller, store);
         let (store_id, processes) = (hex_of(&store_id), self.processes);
-        // A listing that was sold down to what it showed before its last change looks as if a cache had answered for it.
+        // A listing that was sold down to what it showed before its last change looks as if a cache had answered for it. One that was
+        // refused is overwritten as soon as a look finds that it can be written again, which may be just now.
         let waiting = format!(
-            "SELECT (SELECT count(*) FROM pushes WHERE hex(store_id) = '{store_id}' AND state IN (0, 1, 3, 4) AND coalesce(reason, '') <> '{CACHED}') \
+            "SELECT (SELECT count(*) FROM pushes WHERE hex(store_id) = '{store_id}' AND state IN (0, 1, 3, 4) AND coalesce(reason, '') NOT IN ('{CACHED}', '{CAN_BE_WRITTEN_AGAIN}')) \
              + (SELECT count(*) FROM push_packs WHERE hex(store_id) = '{store_id}' AND state IN (0, 1)) AS seq"
         );
         self.network.heal(&name);

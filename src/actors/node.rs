@@ -11,7 +11,7 @@ use crate::db::webhooks::due::any_due;
 use crate::db::{Place, fleet, pages};
 use crate::domain::leases::{Lease, shard_of};
 use crate::domain::{SellerId, StoreId};
-use crate::service::{guard, removal};
+use crate::service::{drift, guard, removal};
 use actix::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -103,6 +103,7 @@ impl Node {
                 db.write(move |conn| fleet::reschedule_runs(conn, now)).await?;
             }
             guard::lapse(&db, now).await?;
+            drift::begin_due(&db, now).await?;
             db.read(move |conn| Ok((fleet::sellers_with_work(conn, now)?, may_send && any_due(conn, now)?))).await
         };
         ctx.spawn(found.into_actor(self).map(move |found, node, ctx| {

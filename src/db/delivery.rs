@@ -6,6 +6,7 @@
 //! outcome is determined. [`claim`](crate::domain::claim) makes every decision; here are the statements before and after.
 mod claim;
 mod clock;
+mod compare;
 mod expectations;
 mod listings;
 mod looks;

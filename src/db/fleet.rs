@@ -2,6 +2,7 @@
 //! which credentials are sealed under an old key.
 use super::apps::{self, AppRow};
 use super::connection::{Conn, on};
+use super::drift::due::sellers_with_checks;
 use super::pushes::{has_ended, is_in_flight, pack_has_ended, pack_is_active};
 use super::schema::{app_calls, grants, listings, operator_audit, push_packs, pushes, sellers, skus, stores, sync_runs, sync_settings};
 use super::scope::Scope;
@@ -35,7 +36,7 @@ const MAX_OF_SHOP: i64 = 100;
 pub const PRUNE_STEP: usize = 500;
 
 /// The sellers that are not suspended and have work at `now`: pushes that wait for their time or were interrupted, open
-/// runs that do not wait for an answer, a daily run that is due, stores to check again, listings to look at.
+/// runs that do not wait for an answer, a daily run that is due, stores to check again, listings to look at or to compare.
 pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId>> {
     let mut found: Vec<Vec<u8>> =
         on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::due_at.is_not_null()).load(c))?;
@@ -48,6 +49,7 @@ pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId
     found.extend(
         on!(conn, c => listings::table.select(listings::seller_id).distinct().filter(listings::look_at.le(now)).load::<Vec<u8>>(c))?,
     );
+    found.extend(sellers_with_checks(conn, now)?);
     found.sort_unstable();
     found.dedup();
     let suspended: Vec<Vec<u8>> = on!(conn, c => sellers::table.select(sellers::id).filter(sellers::suspended).load(c))?;
@@ -98,6 +100,7 @@ pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<us
         ("sync_runs", "id", "finished_at", "finished_at < $1", before),
         ("audit", "id", "at", "at < $1", before),
         ("webhook_messages", "id", "ended_at", "ended_at < $1", before),
+        ("drift_checks", "id", "finished_at", "finished_at < $1", before),
     ];
     let mut pruned = 0;
     for (table, id, age, old, before) in tables {

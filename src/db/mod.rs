@@ -19,6 +19,7 @@ pub mod connection;
 mod cure;
 mod database;
 pub mod delivery;
+pub mod drift;
 pub mod error;
 pub mod explain;
 pub mod fault_injection;

@@ -61,6 +61,7 @@ fn prune_seller(conn: &mut Conn, seller: SellerId, before: Timestamp, most: usiz
         ("push_packs", format!("{ended_packs} AND updated_at < $3")),
         ("sync_runs", "finished_at < $3".to_owned()),
         ("audit", "at < $3".to_owned()),
+        ("drift_checks", "finished_at < $3".to_owned()),
     ];
     let mut pruned = 0;
     for (table, old) in tables {

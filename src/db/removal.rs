@@ -2,7 +2,7 @@
 //! deleted in small steps, so that no other write waits long. The marks survive a restart; whoever finds them continues.
 use super::connection::on;
 use super::pushes::{PushRow, is_active, read_pushes};
-use super::schema::{api_keys, listings, pushes, removed_stores, rules, sellers, sessions, store_circuits, stores};
+use super::schema::{api_keys, drift_checks, listings, pushes, removed_stores, rules, sellers, sessions, store_circuits, stores};
 use super::scope::Scope;
 use super::stores::Store;
 use super::{Changed, Conn, Error, Result, Tenant, id_of};
@@ -14,10 +14,12 @@ use diesel::sql_types::Binary;
 pub const REMOVAL_STEP: i64 = 500;
 
 /// The tables in which a seller may have many rows, each with what identifies a row beside the seller.
-const TABLES: [(&str, &str); 11] = [
+const TABLES: [(&str, &str); 13] = [
     ("pushes", "id"),
     ("push_packs", "id"),
     ("stock_events", "event_id"),
+    ("drifts", "listing_id"),
+    ("drift_checks", "id"),
     ("listings", "id"),
     ("rules", "scope"),
     ("stock_levels", "sku, warehouse"),
@@ -99,6 +101,8 @@ impl Tenant<'_> {
         self.abandon_pushes(id, now)?;
         self.scatter_packs_of_store(id)?;
         on!(self.conn, c => diesel::delete(scope.store_circuits().filter(store_circuits::store_id.eq(&store_id))).execute(c))?;
+        on!(self.conn, c => diesel::delete(scope.drift_checks().filter(drift_checks::store_id.eq(&store_id))
+            .filter(drift_checks::continues_at.is_not_null())).execute(c))?;
         self.delete_grant(id)?;
         on!(self.conn, c => diesel::delete(scope.stores().filter(stores::id.eq(&store_id))).execute(c))?;
         let mark = (removed_stores::seller_id.eq(self.key()), removed_stores::store_id.eq(&store_id), removed_stores::removed_at.eq(now));

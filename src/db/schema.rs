@@ -1,8 +1,10 @@
 //! The tables as the migrations make them; `tests/architecture/migrations.rs` compares the two.
 #![expect(missing_docs, reason = "columns are explained where their rows are read")]
 
+mod drift_tables;
 mod webhook_tables;
 
+pub use drift_tables::{drift_checks, drifts};
 pub use webhook_tables::{webhook_messages, webhooks};
 
 diesel::table! {
@@ -49,6 +51,8 @@ diesel::table! {
         create_skus -> Bool,
         guard_zero_percent -> Nullable<BigInt>,
         guard_units -> Nullable<BigInt>,
+        drift -> Text,
+        next_check_at -> Nullable<BigInt>,
     }
 }
 
@@ -323,6 +327,8 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(
     webhooks,
     webhook_messages,
+    drift_checks,
+    drifts,
     sellers,
     api_keys,
     sync_settings,

@@ -5,8 +5,8 @@
 //! part of `db`, except in an `insert_into`, whose rows name the seller.
 use super::literal::{Literal, literal};
 use super::schema::{
-    api_keys, audit, grants, listings, push_packs, pushes, removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores,
-    sync_runs, sync_settings, warehouses, webhook_messages, webhooks,
+    api_keys, audit, drift_checks, drifts, grants, listings, push_packs, pushes, removed_stores, rules, skus, stock_events, stock_levels,
+    store_circuits, stores, sync_runs, sync_settings, warehouses, webhook_messages, webhooks,
 };
 use super::tenant::Tenant;
 use crate::domain::SellerId;
@@ -45,6 +45,8 @@ macro_rules! scoped {
 scoped![
     api_keys,
     audit,
+    drift_checks,
+    drifts,
     grants,
     listings,
     push_packs,
@@ -100,6 +102,15 @@ macro_rules! listing_of_push {
     }};
 }
 pub(super) use listing_of_push;
+
+/// The listing of each drift, to be joined: `scope.drifts().inner_join(listing_of_drift!())`.
+macro_rules! listing_of_drift {
+    () => {{
+        use $crate::db::schema::{drifts, listings};
+        listings::table.on(listings::seller_id.eq(drifts::seller_id).and(listings::id.eq(drifts::listing_id)))
+    }};
+}
+pub(super) use listing_of_drift;
 
 /// The pushes of each listing that have not ended, without those in packs, to be joined: `listings.left_join(active_pushes!())`.
 macro_rules! active_pushes {

@@ -1,9 +1,11 @@
 //! Sync settings and rules of one seller.
 use super::connection::on;
+use super::drift::next_check;
 use super::schema::{listings, rules, stores, sync_settings};
 use super::sets::among;
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::allocation::{AllocationMode, Share};
+use crate::domain::drift::Policy;
 use crate::domain::frequency::Frequency;
 use crate::domain::guard::Guard;
 use crate::domain::schedule::next_run;
@@ -30,6 +32,8 @@ pub(super) struct SettingsRow {
     create_skus: bool,
     guard_zero_percent: Option<i64>,
     guard_units: Option<i64>,
+    drift: String,
+    next_check_at: Option<Timestamp>,
 }
 
 impl SettingsRow {
@@ -58,6 +62,8 @@ impl SettingsRow {
             create_skus: settings.create_skus,
             guard_zero_percent: settings.guard.zero_percent,
             guard_units: settings.guard.units,
+            drift: settings.drift.as_str().to_owned(),
+            next_check_at: next_check(settings, now),
         }
     }
 
@@ -83,6 +89,7 @@ impl SettingsRow {
             trigger_on_cancellation: self.trigger_on_cancellation,
             create_skus: self.create_skus,
             guard: Guard { zero_percent: self.guard_zero_percent, units: self.guard_units },
+            drift: Policy::parse(&self.drift).ok_or_else(|| corrupt("drift"))?,
             timed_since: self.timed_since,
         })
     }

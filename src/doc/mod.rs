@@ -106,4 +106,6 @@ pub mod decisions {
     pub mod d0028_units_of_a_listing {}
     #[doc = include_str!("decisions/0029-nothing-in-sessions.md")]
     pub mod d0029_nothing_in_sessions {}
+    #[doc = include_str!("decisions/0030-drift-is-found-by-reading.md")]
+    pub mod d0030_drift_is_found_by_reading {}
 }

@@ -3,6 +3,7 @@
 //!
 //! [`outcome`] decides what an answer or a read does to the pushes of a call, [`waiting`] what happens to those that wait.
 mod aimed;
+mod compared;
 pub mod outcome;
 mod protected;
 mod size;
@@ -14,6 +15,7 @@ use super::push::{Addressee, Invalid, ListingUpdate, Push, PushKind, SendBy, Ver
 use super::unseen::Expectation;
 use super::{CallId, ListingId, PushId, Timestamp};
 pub use aimed::{Aimed, aim};
+pub use compared::{CheckReading, CheckStep, Compared, check_pages, compared};
 pub use protected::{AfterOverwriteRead, ReadFacts, overwrites_after_read};
 pub use size::CallSize;
 use std::collections::{BTreeSet, HashMap};
@@ -81,6 +83,8 @@ pub enum Work {
     /// Read what these listings show, to which nothing is to be sent: they may contradict the account, or are owed what
     /// was refused.
     Look(Vec<Addressee>),
+    /// Read what these listings show, for a check.
+    Compare(CheckStep),
 }
 
 /// How the uncertain pushes that are due first are resolved.

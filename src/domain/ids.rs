@@ -65,6 +65,8 @@ uuid_id! {
     WebhookId,
     /// A message for a webhook.
     MessageId,
+    /// A check of a store's listings for drift.
+    DriftCheckId,
 }
 
 impl PushId {

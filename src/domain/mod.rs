@@ -21,6 +21,8 @@
 //! *Unseen sales* are units that a store has sold and nobody has reported yet; overwrites leave them out. They are what is missing
 //! of what is *expected* of a listing when it is read.
 //!
+//! *Drift* is a listing that shows something other than expected; a *check* of a store finds it.
+//!
 //! A *webhook* is a seller's address for *messages* about what happens, each on one *topic*.
 //!
 //! Nodes. A *node* is one process of the service; several share a PostgreSQL database. Sellers are spread over *shards*. A node
@@ -33,6 +35,7 @@ pub mod behind;
 pub mod circuit;
 pub mod claim;
 pub mod delivery;
+pub mod drift;
 pub mod explain;
 pub mod frequency;
 pub mod grant;
@@ -64,7 +67,8 @@ pub mod unseen;
 pub mod webhook;
 
 pub use ids::{
-    CallId, EventId, KeyId, ListingId, MessageId, NodeId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode, WebhookId,
+    CallId, DriftCheckId, EventId, KeyId, ListingId, MessageId, NodeId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode,
+    WebhookId,
 };
 pub use problem::FieldError;
 pub use timestamp::Timestamp;

@@ -4,6 +4,7 @@
 //! and switch count as a rule for that store, and the buffer in the settings as a rule of the seller's.
 use super::Timestamp;
 use super::allocation::{AllocationMode, DecidedBy, ListingRules, Share};
+use super::drift::Policy;
 use super::frequency::Frequency;
 use super::guard::Guard;
 use super::units::UnitsEach;
@@ -39,6 +40,8 @@ pub struct SyncSettings {
     pub create_skus: bool,
     /// How much a run may change without asking.
     pub guard: Guard,
+    /// What the daily check of the listings does about those that differ.
+    pub drift: Policy,
     /// When the schedule last changed; no run is due for a time before that.
     pub timed_since: Timestamp,
 }
@@ -57,6 +60,7 @@ impl SyncSettings {
             trigger_on_cancellation: false,
             create_skus: true,
             guard: Guard::default(),
+            drift: Policy::default(),
             timed_since: now,
         }
     }

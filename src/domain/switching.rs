@@ -1,6 +1,7 @@
 //! What a change of the sync settings or of a store brings about: what begins, what is held, released or cancelled.
 use super::Timestamp;
 use super::allocation::AllocationMode;
+use super::drift::Policy;
 use super::frequency::Frequency;
 use super::guard::GuardChange;
 use super::settings::SyncSettings;
@@ -30,6 +31,8 @@ pub struct SettingsChange {
     pub create_skus: Option<bool>,
     /// How much a run may change without asking.
     pub guard: GuardChange,
+    /// What the daily check does about listings that differ.
+    pub drift: Option<Policy>,
     /// Whether switching auto-sync on starts one overwrite of every listing; true when left out.
     pub initial_overwrite: Option<bool>,
 }
@@ -61,6 +64,7 @@ impl SettingsChange {
             trigger_on_cancellation: self.trigger_on_cancellation.unwrap_or(old.trigger_on_cancellation),
             create_skus: self.create_skus.unwrap_or(old.create_skus),
             guard: self.guard.apply(old.guard),
+            drift: self.drift.unwrap_or(old.drift),
             timed_since: old.timed_since,
         };
         if settings == *old {

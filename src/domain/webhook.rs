@@ -3,6 +3,7 @@
 //! Messages follow Standard Webhooks 1.0 (standardwebhooks.com): a body with `type`, `timestamp` and `data`, the headers
 //! `webhook-id`, `webhook-timestamp` and `webhook-signature`, a secret that starts with `whsec_`. A message may arrive more than once,
 //! always with the same id. Messages about the same subject arrive in the order in which things happened.
+use super::drift::DriftCheck;
 use super::push::{Push, PushState};
 use super::run::{Run, RunState};
 use super::{StoreId, Timestamp};
@@ -43,6 +44,9 @@ pub enum Topic {
     /// A store has refused updates for good.
     #[serde(rename = "pushes.rejected")]
     PushesRejected,
+    /// A check has found listings that show something other than expected.
+    #[serde(rename = "drift.found")]
+    DriftFound,
     /// Sent on request, to see whether messages arrive.
     #[serde(rename = "webhook.test")]
     Test,
@@ -50,7 +54,8 @@ pub enum Topic {
 
 impl Topic {
     /// Those that a webhook can ask for; a test comes on request.
-    pub const ALL: [Self; 4] = [Self::RunFinished, Self::RunWaitingForAnswer, Self::StoreNeedsReauthorization, Self::PushesRejected];
+    pub const ALL: [Self; 5] =
+        [Self::RunFinished, Self::RunWaitingForAnswer, Self::StoreNeedsReauthorization, Self::PushesRejected, Self::DriftFound];
 
     /// The word in messages.
     pub fn as_str(self) -> &'static str {
@@ -59,6 +64,7 @@ impl Topic {
             Self::RunWaitingForAnswer => "run.waiting_for_answer",
             Self::StoreNeedsReauthorization => "store.needs_reauthorization",
             Self::PushesRejected => "pushes.rejected",
+            Self::DriftFound => "drift.found",
             Self::Test => "webhook.test",
         }
     }
@@ -113,6 +119,16 @@ impl Message {
     pub fn needs_reauthorization(store: StoreId, name: &str, problem: &str) -> Self {
         let data = json!({ "store_id": store, "store_name": name, "problem": problem });
         Self { topic: Topic::StoreNeedsReauthorization, subject: format!("store {store}"), data }
+    }
+
+    /// A check of a store has ended, and listings differ.
+    pub fn drift_found(check: &DriftCheck, name: &str) -> Self {
+        let data = json!({
+            "check_id": check.id, "store_id": check.store_id, "store_name": name, "started_at": check.started_at,
+            "compared": check.compared, "skipped": check.skipped, "differ": check.counts.total(), "by_cause": check.counts,
+            "corrected": check.corrected,
+        });
+        Self { topic: Topic::DriftFound, subject: format!("store {}", check.store_id), data }
     }
 
     /// Pushes to this store were rejected; `None` if none of these was.

@@ -25,6 +25,7 @@ mod connections;
 mod description;
 mod discover;
 mod docs;
+mod drift;
 mod explain;
 mod failed_keys;
 mod health;
@@ -134,6 +135,9 @@ routes![
     syncs::list_syncs,
     syncs::get_sync,
     syncs::answer_sync,
+    drift::create_drift_check,
+    drift::list_drift_checks,
+    drift::list_drifts,
     pushes::list_pushes,
     pushes::get_push,
     pushes::retry_pushes,

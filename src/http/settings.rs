@@ -6,6 +6,7 @@ use super::json::Object;
 use super::numbers::{nullable_whole, optional_whole};
 use super::state::{Answer, State};
 use crate::domain::allocation::AllocationMode;
+use crate::domain::drift::Policy;
 use crate::domain::frequency::Frequency;
 use crate::domain::guard;
 use crate::service::daily::next_run_of;
@@ -69,6 +70,9 @@ pub(super) struct SettingsChange {
     create_skus: Option<bool>,
     #[schema(value_type = Option<GuardChange>)]
     guard: Option<Object<GuardChange>>,
+    /// What the daily check of the listings does about those that show something other than expected. It takes place half an hour
+    /// after the daily time, while auto-sync is on; `off` by default.
+    drift: Option<Policy>,
     /// Whether switching auto-sync on starts with one overwrite of every listing; true by default. Has an effect only
     /// when `auto_sync` changes from off to on.
     initial_overwrite: Option<bool>,
@@ -99,7 +103,7 @@ pub async fn put_sync_settings(caller: Caller, state: State, body: Body) -> Answ
 impl From<SettingsChange> for EnteredChange {
     fn from(change: SettingsChange) -> Self {
         let SettingsChange { auto_sync, frequency, daily_at, timezone, catch_up_hours, allocation_mode, buffer, .. } = change;
-        let SettingsChange { trigger_on_cancellation, create_skus, guard, initial_overwrite, .. } = change;
+        let SettingsChange { trigger_on_cancellation, create_skus, guard, drift, initial_overwrite, .. } = change;
         let Object(GuardChange { zero_percent, units }) = guard.unwrap_or_default();
         Self {
             auto_sync,
@@ -112,6 +116,7 @@ impl From<SettingsChange> for EnteredChange {
             trigger_on_cancellation,
             create_skus,
             guard: guard::GuardChange { zero_percent, units },
+            drift,
             initial_overwrite,
         }
     }

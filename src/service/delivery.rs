@@ -6,22 +6,23 @@
 mod items;
 mod outbound;
 mod proof;
+mod reach;
 
 pub use outbound::Outbound;
+pub use reach::Reach;
 
 use super::connection::Stale;
 use crate::db::delivery::{Begun, EndedCall, Finished};
 use crate::db::{Error, SellerDb, Tenant};
 use crate::domain::claim::outcome::Answer;
-use crate::domain::claim::{ClaimTerms, ClaimedCall, Next, Work};
+use crate::domain::claim::{CheckReading, CheckStep, ClaimTerms, ClaimedCall, Next, Work};
 use crate::domain::delivery::Outcome;
 use crate::domain::push::{Addressee, Push};
-use crate::domain::retry::RetryPolicy;
 use crate::domain::{CallId, ListingId, PushId, Timestamp};
 use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
-use crate::platforms::client::{Client, Sent};
+use crate::platforms::client::Sent;
 use crate::platforms::limits::Permit;
-use crate::platforms::{Facts, Platform, RESERVED, by_name, timings};
+use crate::platforms::{RESERVED, timings};
 use items::{platform_call, read_item};
 use proof::Proof;
 use std::collections::HashMap;
@@ -34,36 +35,6 @@ use tokio_util::sync::CancellationToken;
 const CLAIM_AHEAD: Duration = Duration::from_millis(30);
 /// The longest pause between two attempts to save an outcome.
 const LONGEST_WRITE_PAUSE: Duration = Duration::from_secs(5);
-
-/// A store that can be reached, and the connector for its platform.
-pub struct Reach {
-    /// The address, settings and credentials of the store.
-    pub connection: StoreConnection,
-    platform: &'static dyn Platform,
-}
-
-impl Reach {
-    /// Finds the connector for the store's platform.
-    ///
-    /// # Errors
-    /// A reason for people, if there is no such connector.
-    pub fn new(connection: StoreConnection) -> Result<Self, String> {
-        let platform = by_name(&connection.platform).ok_or_else(|| format!("There is no connector for {}.", connection.platform))?;
-        Ok(Self { connection, platform })
-    }
-
-    /// Whether a call may be sent at once: no token has to be renewed first.
-    pub fn is_at_hand(&self, client: &Client) -> bool {
-        !client.can_renew(&self.connection, false)
-    }
-
-    /// The limits of the next call; a probe carries one item.
-    pub fn terms(&self, probe: bool, overwrites_first: bool, policy: RetryPolicy, jitter: f64) -> ClaimTerms {
-        let Facts { abilities, group_by, .. } = self.platform.facts(&self.connection);
-        let limit = if probe { 1 } else { abilities.max_items.max(1) };
-        ClaimTerms { abilities, limit, group_by, overwrites_first, overwrites_wait: false, policy, jitter }
-    }
-}
 
 /// One claim for one store.
 pub struct Claim {
@@ -200,6 +171,7 @@ impl Claim {
                 Ok(Claimed::Read { answered })
             }
             Work::Look(page) => self.look(page).await,
+            Work::Compare(step) => self.compare(step).await,
             Work::ReadFirst(page, next) => {
                 let Some((sent, ids)) = self.read_to_send(&page).await else { return Ok(Claimed::Nothing(None)) };
                 let (terms, now, answered, read) = (self.terms, self.now(), sent.answered, ids.len());
@@ -250,8 +222,7 @@ impl Claim {
         let store = self.connection.store_id;
         let mut pages = vec![page];
         while let Some(mut page) = pages.pop() {
-            let items = page.iter().map(|to| read_item(&to.external_id, to.extra.as_deref())).collect();
-            let Some(sent) = self.read_items(items).await else { return Ok(Claimed::Nothing(None)) };
+            let Some(sent) = self.read_listings(&page).await else { return Ok(Claimed::Nothing(None)) };
             if sent.answered && page.len() > 1 && matches!(sent.outcome, Outcome::Refused { .. } | Outcome::Unknown { .. }) {
                 let rest = page.split_off(page.len().div_ceil(2));
                 pages.extend([rest, page]);
@@ -265,6 +236,18 @@ impl Claim {
             }
         }
         Ok(Claimed::Read { answered: true })
+    }
+
+    /// Reads the listings of a step of a check.
+    async fn compare(&mut self, step: CheckStep) -> Result<Claimed, Error> {
+        let mut reading = CheckReading::new(&step);
+        while let Some(page) = reading.next_page() {
+            let Some(sent) = self.read_listings(&page).await else { return Ok(Claimed::Nothing(None)) };
+            reading.answered(page, sent.outcome, sent.answered);
+        }
+        let (store, terms, now, (read, outcome, answered)) = (self.connection.store_id, self.terms, self.now(), reading.end());
+        self.db.write(move |t| t.finish_compare(store, (&step, &read), &outcome, &terms, now)).await?;
+        Ok(Claimed::Read { answered })
     }
 
     /// Waits for the limits. If delivery is stopped meanwhile, the claim is returned, because not one byte of it was sent.
@@ -353,6 +336,10 @@ impl Claim {
     async fn read(&mut self, page: &[Push]) -> Option<(Sent, Vec<PushId>)> {
         let items = page.iter().map(|push| read_item(push.external_id(), push.extra())).collect();
         Some((self.read_items(items).await?, page.iter().map(Push::id).collect()))
+    }
+
+    async fn read_listings(&mut self, page: &[Addressee]) -> Option<Sent> {
+        self.read_items(page.iter().map(|to| read_item(&to.external_id, to.extra.as_deref())).collect()).await
     }
 
     async fn read_items(&mut self, items: Vec<CallItem>) -> Option<Sent> {

@@ -13,6 +13,7 @@ pub mod connection;
 pub mod daily;
 pub mod delivery;
 pub mod discover;
+pub mod drift;
 pub mod explain;
 mod grants;
 pub mod guard;

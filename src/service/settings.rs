@@ -8,6 +8,7 @@ use crate::db::pushes::CancelScope;
 use crate::db::runs::{RunFilter, RunKind};
 use crate::db::stores::Store;
 use crate::domain::allocation::AllocationMode;
+use crate::domain::drift::Policy;
 use crate::domain::frequency::Frequency;
 use crate::domain::guard::{Guard, GuardChange};
 use crate::domain::problem::Checks;
@@ -35,6 +36,8 @@ pub struct SettingsView {
     create_skus: bool,
     /// How much a sync may change without asking.
     guard: Guard,
+    /// What the daily check of the listings does about those that show something other than expected.
+    drift: Policy,
     /// When the next daily run is due, if there will be one.
     next_run_at: Option<Timestamp>,
     /// The initial overwrite that this change started.
@@ -55,6 +58,7 @@ pub fn view(settings: &SyncSettings, next_run_at: Option<Timestamp>) -> Settings
         trigger_on_cancellation: settings.trigger_on_cancellation,
         create_skus: settings.create_skus,
         guard: settings.guard,
+        drift: settings.drift,
         next_run_at,
         initial_sync_id: None,
     }
@@ -83,6 +87,8 @@ pub struct EnteredChange {
     pub create_skus: Option<bool>,
     /// How much a sync may change without asking.
     pub guard: GuardChange,
+    /// What the daily check does about listings that differ.
+    pub drift: Option<Policy>,
     /// See [`SettingsChange::initial_overwrite`].
     pub initial_overwrite: Option<bool>,
 }
@@ -112,6 +118,7 @@ impl EnteredChange {
             trigger_on_cancellation: self.trigger_on_cancellation,
             create_skus: self.create_skus,
             guard: self.guard,
+            drift: self.drift,
             initial_overwrite: self.initial_overwrite,
         })
     }

@@ -117,6 +117,7 @@ fn sellers_settings_warehouses_and_skus_name_each_bad_field(backend: Backend) {
             ("guard/zero_percent", vec![json!(-1), json!(101), json!("30"), json!(0.5)]),
             ("guard/units", vec![json!(-1), json!(1_000_000_000_001_i64), json!("3")]),
             ("guard/percent", vec![json!(3)]),
+            ("drift", vec![json!("heal"), json!(""), json!(true)]),
             ("colour", vec![json!("red")]),
         ] {
             for value in values {

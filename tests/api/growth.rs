@@ -175,6 +175,18 @@ impl<'a> Grown<'a> {
             "true",
         );
         insert(
+            "drift_checks",
+            "seller_id, id, store_id, policy, compared, skipped, corrected, counts, started_at, finished_at",
+            format!("{seller}, {}, {store}, 'report', 1, 0, 0, '{{}}', i, i", blob("check")),
+            "true",
+        );
+        insert(
+            "drifts",
+            "seller_id, listing_id, store_id, cause, difference, shown, since",
+            format!("{seller}, {}, {store}, 0, 1, 5, i", blob("listing")),
+            "true",
+        );
+        insert(
             "audit",
             "seller_id, id, at, actor, action, subject",
             format!("{seller}, {}, i, 'operator', 'a.b', 'c'", blob("audit")),

@@ -74,6 +74,9 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("GET", "/v1/pushes", Seller, Value::Null),
         ("GET", "/v1/pushes/{id}", Seller, Value::Null),
         ("POST", "/v1/pushes/retry", Seller, json!({ "ids": ["$push"] })),
+        ("POST", "/v1/stores/{id}/drift-checks", Seller, Value::Null),
+        ("GET", "/v1/drift-checks", Seller, Value::Null),
+        ("GET", "/v1/drifts", Seller, Value::Null),
         ("GET", "/v1/webhooks", Seller, Value::Null),
         ("POST", "/v1/webhooks", Seller, json!({ "url": "http://127.0.0.1:9/mine" })),
         ("GET", "/v1/webhooks/{id}", Seller, Value::Null),
@@ -89,7 +92,7 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
 }
 
 /// Lists that can be filtered by an id that belongs to a seller.
-const FILTERED: [&str; 1] = ["/v1/pushes?store_id=$store"];
+const FILTERED: [&str; 3] = ["/v1/pushes?store_id=$store", "/v1/drift-checks?store_id=$store", "/v1/drifts?store_id=$store"];
 
 /// One seller's data: one item of each kind that has an id.
 pub struct Fixture {

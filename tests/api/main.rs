@@ -29,6 +29,7 @@ mod connect_platforms;
 mod consent;
 mod description;
 mod discovery;
+mod drift;
 mod explain;
 mod growth;
 mod guard;

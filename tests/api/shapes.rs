@@ -74,10 +74,12 @@ fn sync_settings_can_be_read_and_changed(backend: Backend) {
     let api = Api::start(backend);
     let ada = api.seller("Ada");
     let first = json!({ "auto_sync": false, "frequency": "incremental", "daily_at": "03:30", "timezone": "Asia/Taipei", "catch_up_hours": 4,
-        "allocation_mode": "shared", "buffer": 0, "trigger_on_cancellation": false, "create_skus": true, "guard": { "zero_percent": 30, "units": null } });
+        "allocation_mode": "shared", "buffer": 0, "trigger_on_cancellation": false, "create_skus": true, "guard": { "zero_percent": 30, "units": null },
+        "drift": "off" });
     has(&ada.get("/v1/sync-settings").is(200), first);
     let all = json!({ "auto_sync": true, "frequency": "timed_full", "daily_at": "23:59", "timezone": "America/St_Johns", "catch_up_hours": 0,
-        "allocation_mode": "exclusive", "buffer": 7, "trigger_on_cancellation": true, "create_skus": false, "guard": { "zero_percent": null, "units": 500 } });
+        "allocation_mode": "exclusive", "buffer": 7, "trigger_on_cancellation": true, "create_skus": false, "guard": { "zero_percent": null, "units": 500 },
+        "drift": "correct_down" });
     let mut change = all.clone();
     change["initial_overwrite"] = json!(false);
     let changed = ada.put("/v1/sync-settings", &change).is(200);

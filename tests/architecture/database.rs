@@ -9,7 +9,9 @@ const DECIDED_IN_DOMAIN: [(&str, &str); 3] =
     [("PushState", "src/db/pushes/codes.rs"), ("PushKind", "src/db/pushes/codes.rs"), ("Frequency", "src/db/settings.rs")];
 
 /// The tables whose rows belong to a seller and are reached through `src/db/scope.rs`.
-const SELLERS_TABLES: [&str; 18] = [
+const SELLERS_TABLES: [&str; 20] = [
+    "drift_checks",
+    "drifts",
     "webhooks",
     "webhook_messages",
     "pushes",
@@ -30,13 +32,14 @@ const SELLERS_TABLES: [&str; 18] = [
     "grants",
 ];
 /// The files that may name those tables, each with its reason.
-const ACROSS_SELLERS: [(&str, &str); 8] = [
+const ACROSS_SELLERS: [(&str, &str); 9] = [
     ("src/db/scope.rs", "adds the seller to each query"),
     ("src/db/schema.rs", "defines the tables"),
     ("src/db/fleet.rs", "finds the sellers with work, deletes rows past their retention, seals all credentials again under a new key"),
     ("src/db/sellers.rs", "finds the owner of a key"),
     ("src/db/removal.rs", "finds the sellers and stores whose rows are still to be deleted"),
     ("src/db/behind.rs", "finds the stores that are behind, of all sellers, for the operator"),
+    ("src/db/drift/due.rs", "finds the checks that are due, and ends those that have gone on for too long"),
     ("src/db/webhooks/due.rs", "finds the messages to send, and the sealed secrets"),
     ("src/db/overview.rs", "counts over all sellers for the operator"),
 ];

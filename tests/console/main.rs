@@ -14,6 +14,7 @@
 mod connect;
 #[path = "../support/database.rs"]
 mod database;
+mod drift;
 mod guard;
 mod notices;
 mod operator;

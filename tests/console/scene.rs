@@ -173,6 +173,9 @@ pub async fn busy_seller(world: &World, unhelpful: &str) -> (String, Vec<Visit>)
     };
     let listings = world.call("GET", &format!("/v1/stores/{}/listings", stores.shopify), &key, json!(null)).await;
     let listing = listings["items"][8]["id"].as_str().unwrap().to_owned();
+    world.call("POST", &format!("/v1/stores/{}/drift-checks", stores.stall), &key, json!(null)).await;
+    let differ = async || world.call("GET", "/v1/drifts", &key, json!(null)).await["items"].as_array().is_some_and(|rows| !rows.is_empty());
+    eventually("the check has found what differs", differ).await;
     let webhook =
         world.call("POST", "/v1/webhooks", &key, json!({"url": "http://127.0.0.1:9/stock"})).await["id"].as_str().unwrap().to_owned();
     world.call("POST", &format!("/v1/webhooks/{webhook}/test"), &key, json!(null)).await;
@@ -240,6 +243,8 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[S
         page("run-done", format!("/console/records/runs/{manual}")),
         page("changes", "/console/records?show=changes"),
         page("manual-sync", "/console/manual-sync"),
+        page("drift", "/console/drift"),
+        page("drift-store", format!("/console/drift?store={stall}")),
         page("webhooks", "/console/webhooks"),
         page("webhook", format!("/console/webhooks/{webhook}")),
         page("webhook-delete", format!("/console/webhooks/{webhook}/delete")),
@@ -256,6 +261,7 @@ pub fn empty_visits() -> Vec<Visit> {
         page("empty-records", "/console/records"),
         page("empty-runs", "/console/records?show=runs"),
         page("empty-manual-sync", "/console/manual-sync"),
+        page("empty-drift", "/console/drift"),
         page("empty-webhooks", "/console/webhooks"),
     ]
 }

@@ -295,6 +295,7 @@ async fn html_in_any_form_field_comes_back_as_text() {
         ("/console/sales-channel/frequency".to_owned(), vec!["frequency", "daily_at", "timezone", "catch_up_hours", "do"]),
         ("/console/sales-channel/allocation".to_owned(), vec!["allocation_mode", "buffer", &share, "do"]),
         ("/console/sales-channel/guard".to_owned(), vec!["zero_percent", "units"]),
+        ("/console/drift".to_owned(), vec!["drift"]),
         ("/console/stores/new".to_owned(), vec!["name", "base_url", "external_store", "token", "share_percent", "warehouses"]),
         (format!("/console/stores/{store}/edit"), vec!["name", "base_url", "external_store", "token", "share_percent", "warehouses"]),
         (format!("/console/stores/{store}/import"), vec!["rows", "do"]),

@@ -6,6 +6,7 @@
 mod both;
 mod clock;
 mod delivery;
+mod drift;
 mod explain;
 mod guard;
 mod held;

@@ -147,8 +147,16 @@ impl Tenant<'_> {
                 known = None;
             }
         }
-        if known.is_none_or(|known| known.has_look(now))
+        if known.as_ref().is_none_or(|known| known.has_look(now))
             && let Some(work) = self.look_work(store, terms, now)?
+        {
+            return Ok(work);
+        }
+        if !more
+            && !is_probe
+            && !terms.overwrites_wait
+            && known.is_none_or(|known| known.has_check(now))
+            && let Some(work) = self.check_work(store, terms, now)?
         {
             return Ok(work);
         }

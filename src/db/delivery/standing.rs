@@ -6,6 +6,7 @@ use crate::db::pushes::{is_held, is_in_flight, is_increase, is_overwrite, is_unc
 use crate::db::{Result, Tenant};
 use crate::domain::circuit::probe_is_due;
 use crate::domain::claim::{ClaimTerms, Next};
+use crate::domain::drift::WAITS;
 use crate::domain::push::PushKind;
 use crate::domain::unseen;
 use crate::domain::{StoreId, Timestamp};
@@ -29,6 +30,9 @@ pub(super) struct Standing {
     /// When the first listing is to be looked at.
     #[diesel(sql_type = Nullable<BigInt>)]
     look: Option<Timestamp>,
+    /// When a check of its listings goes on.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    check: Option<Timestamp>,
     /// Whether uncertain pushes are due now.
     #[diesel(sql_type = Bool)]
     pub(super) uncertain: bool,
@@ -63,18 +67,19 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// When the first push or look is due.
+    /// When the first push or look is due, or a check goes on.
     pub(super) fn first_due(&self) -> Option<Timestamp> {
-        self.increase.into_iter().chain(self.overwrite).chain(self.look).min()
+        self.increase.into_iter().chain(self.overwrite).chain(self.look).chain(self.check).min()
     }
 
     /// What is left once every increase that is due at `now` has been claimed; those behind a push in flight are claimed
     /// after it.
     pub(super) fn after_increases(&self, now: Timestamp) -> Next {
-        if self.uncertain || self.packed || self.overwrite.is_some_and(|at| at <= now) || self.has_look(now) {
+        if self.uncertain || self.packed || self.overwrite.is_some_and(|at| at <= now) || self.has_look(now) || self.has_check(now) {
             return Next::Unknown;
         }
-        Next::DueAt(self.later_increase.into_iter().chain(self.overwrite).chain(self.look).chain(self.probe_at).min())
+        let later = self.later_increase.into_iter().chain(self.overwrite).chain(self.look).chain(self.check);
+        Next::DueAt(later.chain(self.probe_at).min())
     }
 
     /// When the store needs attention: now or earlier if anything is due.
@@ -101,6 +106,11 @@ impl Standing {
     /// Whether a listing is to be looked at now.
     pub(super) fn has_look(&self, now: Timestamp) -> bool {
         self.look.is_some_and(|at| at <= now)
+    }
+
+    /// Whether a check of its listings goes on now.
+    pub(super) fn has_check(&self, now: Timestamp) -> bool {
+        self.check.is_some_and(|at| at <= now)
     }
 
     /// See [`Store::is_held`](crate::db::stores::Store::is_held).
@@ -138,6 +148,7 @@ static STANDING: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {increase} AS increase, {later} AS later_increase, {overwrite} AS overwrite, \
          (SELECT MIN(look_at) FROM listings WHERE seller_id = $1 AND store_id = $2 AND look_at > $3) AS look, \
+         (SELECT MIN(continues_at) FROM drift_checks WHERE seller_id = $1 AND store_id = $2 AND continues_at IS NOT NULL) AS \"check\", \
          EXISTS (SELECT 1 FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {uncertain} AND +due_at <= $4) AS uncertain, \
          EXISTS (SELECT 1 FROM listings WHERE seller_id = $1 AND store_id = $2 AND settles_at > $4) AS settling, \
          EXISTS (SELECT 1 FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {in_flight}) OR \
@@ -154,11 +165,14 @@ impl Tenant<'_> {
     /// The state of this store at `now`, leaving out pushes and looks that were already due at `after`.
     pub(super) fn standing(&mut self, store: StoreId, after: Timestamp, now: Timestamp) -> Result<Standing> {
         let (key, store) = (self.key(), store.bytes());
-        let found = on!(self.conn, c => {
+        let mut found: Standing = on!(self.conn, c => {
             let query = diesel::sql_query(STANDING.as_str());
             let query = query.bind::<Binary, _>(&key).bind::<Binary, _>(&store).bind::<BigInt, _>(after).bind::<BigInt, _>(now);
             kept(query).get_result(c)
         })?;
+        // No check waits for longer than that, unless the clock was set back.
+        let at = found.check.map(|at| if at > now + WAITS { now } else { at });
+        found.check = at.filter(|at| *at > after && !found.is_held());
         Ok(found)
     }
 }

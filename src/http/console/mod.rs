@@ -14,6 +14,7 @@ mod changed;
 mod components;
 mod connect;
 mod connected;
+mod drift;
 mod explain;
 mod field;
 mod figures;
@@ -106,6 +107,9 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/stores/{id}/listings/{listing}/edit", post().to(listing_form::save))
         .route("/stores/{id}/listings/{listing}/unpair", get().to(stores::unpair_page))
         .route("/stores/{id}/listings/{listing}/unpair", post().to(stores::unpair))
+        .route("/drift", get().to(drift::page))
+        .route("/drift", post().to(drift::save))
+        .route("/drift/stores/{id}/check", post().to(drift::check))
         .route("/webhooks", get().to(webhooks::list))
         .route("/webhooks", post().to(webhooks::add))
         .route("/webhooks/{id}", get().to(webhooks::one))

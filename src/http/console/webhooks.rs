@@ -28,6 +28,7 @@ fn label(topic: Topic) -> &'static str {
         Topic::RunWaitingForAnswer => "A sync waits for your answer",
         Topic::StoreNeedsReauthorization => "A store needs reauthorization",
         Topic::PushesRejected => "Updates are rejected",
+        Topic::DriftFound => "A check has found listings that differ",
         Topic::Test => "Test",
     }
 }

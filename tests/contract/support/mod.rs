@@ -421,6 +421,7 @@ impl Seller<'_> {
             trigger_on_cancellation: Some(new.trigger_on_cancellation),
             create_skus: Some(new.create_skus),
             guard: GuardChange { zero_percent: Some(new.guard.zero_percent), units: Some(new.guard.units) },
+            drift: Some(new.drift),
             initial_overwrite: initial,
         };
         let caller = Caller { db: service.db.seller(self.id), name: "contract".to_owned() };

@@ -317,6 +317,9 @@ impl Checker<'_> {
         let was = before.as_ref().map(|p| p.state);
         if was.is_none() && push.overwrite && push.run.is_empty() {
             self.heals += 1;
+            if push.reason.as_ref().is_some_and(|reason| reason.starts_with("A check found")) {
+                *self.counts.entry("corrected by a check").or_default() += 1;
+            }
             if push.reason.is_none() {
                 return fail("overwrite without a reason", format!("{push:?}"));
             }

@@ -34,7 +34,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 84] = [
+const MUST_OCCUR: [&str; 86] = [
     "401",
     "429",
     "5xx after applying",
@@ -62,6 +62,7 @@ const MUST_OCCUR: [&str; 84] = [
     "concurrent requests",
     "connection refused",
     "crash at a point in its work",
+    "corrected by a check",
     "crash while idle",
     "cut before applying",
     "daily run",
@@ -71,6 +72,7 @@ const MUST_OCCUR: [&str; 84] = [
     "database: commit answer lost",
     "database: failed",
     "database: slow",
+    "drift check",
     "event: adjustment",
     "event: cancellation",
     "event: count",

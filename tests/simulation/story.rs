@@ -258,6 +258,11 @@ pub enum Step {
         seller: usize,
         store: usize,
     },
+    CheckDrift {
+        seller: usize,
+        store: usize,
+        policy: &'static str,
+    },
     CheckStore {
         seller: usize,
         store: usize,
@@ -569,6 +574,7 @@ impl Generator {
             1540..=1839 => return self.live_again(),
             1840..=2239 => return self.sale_in_doubt(),
             2240..=2839 => return self.mends(),
+            2840..=2999 => return self.check_drift(),
             _ => {}
         }
         match self.rng.random_range(0..1000) {

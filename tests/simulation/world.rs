@@ -631,6 +631,17 @@ impl World {
                 self.count("token expired");
             }
             Step::NewToken { seller, store } => self.new_token(*seller, *store).await?,
+            Step::CheckDrift { seller, store, policy } => {
+                let (id, _) = self.shop(*seller, *store);
+                self.expect(*seller, "PUT", "/v1/sync-settings", Some(json!({ "drift": policy }))).await?;
+                let (status, answer) = self.as_seller(*seller, "POST", &format!("/v1/stores/{id}/drift-checks"), None).await;
+                match status {
+                    202 => self.count("drift check"),
+                    // It is on hold, or is being checked.
+                    409 => {}
+                    _ => return fail("request refused", format!("{status} {answer}")),
+                }
+            }
             Step::CheckStore { seller, store } => {
                 let (id, _) = self.shop(*seller, *store);
                 self.expect(*seller, "POST", &format!("/v1/stores/{id}/check"), None).await?;

@@ -74,6 +74,11 @@ impl Generator {
         Step::SaleInDoubt { seller, store, sku: self.sku(), id: self.fresh() }
     }
 
+    pub(super) fn check_drift(&mut self) -> Step {
+        let (seller, store) = self.store();
+        Step::CheckDrift { seller, store, policy: pick(&mut self.rng, &["report", "correct_down", "correct"]) }
+    }
+
     pub(super) fn mends(&mut self) -> Step {
         let (seller, store) = self.store();
         let what = pick(&mut self.rng, &[WayIn::Token, WayIn::Scopes, WayIn::Address]);

@@ -138,6 +138,7 @@ diesel::table! {
         unseen -> BigInt,
         unseen_since -> Nullable<BigInt>,
         units -> BigInt,
+        reports -> BigInt,
     }
 }
 

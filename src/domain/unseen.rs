@@ -55,6 +55,8 @@ pub struct Expectation {
     pub shown_at: Option<Timestamp>,
     /// How many units of the SKU one of the listing is.
     pub each: UnitsEach,
+    /// How many sales of its store were reported. Where nothing is expected yet, only this tells that one was.
+    pub reports: i64,
 }
 
 /// What a read has found.

@@ -304,6 +304,21 @@ impl Renewals {
             Err(Stale::Database(_)) => (again("The renewed tokens could not be saved.".to_owned(), None), false),
         }
     }
+
+    /// What an outcome means of a store that was called as it was `used`: if it was refused, and its address, settings or credentials
+    /// have been changed since, it is simply called again as it is now. Returns whether that is so.
+    pub async fn unless_changed(&self, db: &SellerDb, used: &mut StoreConnection, outcome: Outcome) -> (Outcome, bool) {
+        let (Outcome::Unauthorized { reason } | Outcome::Closed { reason, .. }) = &outcome else { return (outcome, false) };
+        let store = used.store_id;
+        let Ok(row) = db.read(move |t| t.store(store)).await else { return (outcome, false) };
+        let Ok(now) = connection(db.id(), &row, &self.sealer) else { return (outcome, false) };
+        if now.base_url == used.base_url && now.config == used.config && same(&now.credentials, &used.credentials) {
+            return (outcome, false);
+        }
+        let again = Outcome::TryAgain { reason: reason.clone(), after: Some(Duration::ZERO), throttled: false };
+        *used = now;
+        (again, true)
+    }
 }
 
 #[cfg(test)]

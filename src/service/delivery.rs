@@ -330,6 +330,9 @@ impl Claim {
             (sent.outcome, renewed) = self.outbound.renewals.after_refusal(&self.db, &mut self.connection, reason).await;
             self.renewed |= renewed;
         }
+        let changed;
+        (sent.outcome, changed) = self.outbound.renewals.unless_changed(&self.db, &mut self.connection, sent.outcome).await;
+        self.renewed |= changed;
         sent
     }
 

@@ -26,6 +26,30 @@ fn refused_credentials_hold_a_stores_pushes_which_are_sent_merged_once_the_crede
 }
 
 #[test]
+fn a_call_that_waited_for_the_limits_while_new_credentials_were_entered_holds_nothing() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let enters = async |shop: &Shop, token: &str| {
+            let credentials = Some(Some([("token".to_owned(), token.into())].into()));
+            seller.change_shop(shop, StoreChange { credentials, ..StoreChange::default() }).await;
+            world.faults(|f| f.token = Some(token.to_owned()));
+        };
+        let shop = seller.shop_on(platform_that::allows(0.1, 1), "corner", &["A"]).await;
+        enters(&shop, "old").await;
+        world.sleep(seconds(30)).await;
+        seller.purchase("A", 5).await;
+        world.a_moment().await;
+        assert_eq!(world.received(&shop), [add("A", 5)]);
+        seller.purchase("A", 2).await;
+        world.a_moment().await;
+        enters(&shop, "new").await;
+        world.sleep(seconds(30)).await;
+        assert_eq!(world.received(&shop), [add("A", 5), add("A", 2)]);
+        assert!(!seller.store(&shop).await.needs_reauthorisation);
+    });
+}
+
+#[test]
 fn pushes_that_are_waiting_when_their_store_is_paused_are_held_until_it_is_resumed() {
     story(async |world| {
         let seller = world.seller(incremental).await;

@@ -189,3 +189,21 @@ fn a_retried_overwrite_writes_the_current_target_including_everything_it_contain
         assert_eq!(world.shown(&shop, "A"), 7, "{:?}", world.received(&shop));
     });
 }
+
+#[test]
+fn what_a_store_that_cannot_be_read_is_owed_is_sent_although_others_of_its_listings_were_to_be_looked_at_first() {
+    story_of_days(START, async |world| {
+        let seller = world.seller(incremental).await;
+        let mut platform = platform_that::only_sets();
+        (platform["abilities"]["read"], platform["abilities"]["max_items"]) = (false.into(), 1.into());
+        let shop = seller.shop_on(platform, "corner", &["A", "B", "C"]).await;
+        seller.switches_off().await;
+        seller.purchase("C", 5).await;
+        seller.switches_on_only().await;
+        world.execute("UPDATE listings SET look_at = 1");
+        world.execute("UPDATE listings SET look_at = 2, owed_since = 1 WHERE sku = 'C'");
+        // The service looks for work every ten minutes here.
+        world.sleep(minutes(12)).await;
+        assert_eq!(world.shown(&shop, "C"), 5);
+    });
+}

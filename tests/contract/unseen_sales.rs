@@ -53,6 +53,30 @@ fn units_sold_and_not_reported_yet_are_left_out_and_once_they_are_reported_the_n
 }
 
 #[test]
+fn a_report_that_comes_while_a_listing_is_read_for_the_first_time_is_not_left_out_again() {
+    story(async |world| {
+        for platform in every_platform() {
+            let seller = world.seller(off).await;
+            let shop = seller.shop_on(platform, "corner", &["A", "B"]).await;
+            seller.event("A", EventKind::Count, 13).await;
+            seller.event("B", EventKind::Count, 5).await;
+            // Now it is known that the store's sales are reported, and nothing is expected of A yet.
+            seller.sale_of(&shop, "B", 1).await;
+            world.platform.set_quantity(&shop.external, "A", 13);
+            world.faults(|f| f.latency_ms = 2_000);
+            seller.sync(RunFilter::default()).await;
+            world.sleep(seconds(1)).await;
+            world.sells(&shop, "A", 2);
+            seller.sale_of(&shop, "A", 2).await;
+            world.sleep(minutes(1)).await;
+            world.all_is_well();
+            let push = overwritten(&seller, world).await;
+            assert_eq!((world.shown(&shop, "A"), push.unseen), (11, Some(0)));
+        }
+    });
+}
+
+#[test]
 fn the_nightly_overwrite_leaves_out_what_was_sold_since_the_last_report() {
     story_from("2026-03-02T12:00:00Z", async |world| {
         let seller = world.seller(daily_at("03:30", chrono_tz::UTC)).await;

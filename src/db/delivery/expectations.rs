@@ -23,7 +23,7 @@ pub(super) fn change(expected: Option<Expected>) -> Option<i64> {
 impl Tenant<'_> {
     /// What is expected of these listings.
     pub(super) fn expectations(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Expectation>> {
-        type Row = (Vec<u8>, Option<i64>, Option<i64>, i64, Option<Timestamp>, Option<Timestamp>, i64);
+        type Row = (Vec<u8>, Option<i64>, Option<i64>, i64, Option<Timestamp>, Option<Timestamp>, i64, i64);
         let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
         let columns = (
             listings::id,
@@ -33,11 +33,12 @@ impl Tenant<'_> {
             listings::unseen_since,
             listings::shown_at,
             listings::units,
+            listings::reports,
         );
         let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(among_ids(listings::id, ids)).select(columns).load(c))?;
-        let read = |(id, units, otherwise, unseen, unseen_since, shown_at, each): Row| {
+        let read = |(id, units, otherwise, unseen, unseen_since, shown_at, each, reports): Row| {
             let id = id_of(&id, ListingId::from_bytes, "listings.id")?;
-            Ok((id, Expectation { units, otherwise, unseen, unseen_since, shown_at, each: units_of(each)? }))
+            Ok((id, Expectation { units, otherwise, unseen, unseen_since, shown_at, each: units_of(each)?, reports }))
         };
         rows.into_iter().map(read).collect()
     }

@@ -14,7 +14,8 @@ use diesel::prelude::*;
 use std::collections::BTreeSet;
 
 impl Tenant<'_> {
-    /// The listings to look at now. Nothing is looked at while auto-sync is off, for nothing would follow from it.
+    /// The listings to look at now. Nothing is looked at while auto-sync is off, for nothing would follow from it. Where none is read,
+    /// more may be due, and what is owed to a store that cannot be read.
     pub(super) fn look_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Option<Work>> {
         let scope = self.scope();
         let limit = i64::try_from(terms.rows()).unwrap_or(i64::MAX);
@@ -26,13 +27,13 @@ impl Tenant<'_> {
         let due = due.iter().map(|id| id_of(id, ListingId::from_bytes, "listings.id")).collect::<Result<Vec<_>>>()?;
         if !self.sync_settings()?.auto_sync {
             self.end_looks(&due)?;
-            return Ok(None);
+            return Ok(Some(Work::Nothing { next_due: Some(now) }));
         }
         if !terms.abilities.read {
             let accounts = self.accounts(due.iter().copied())?;
             self.end_looks(&due)?;
             self.update_listings(store, outcome::looked_blindly(&due, &accounts), now)?;
-            return Ok(None);
+            return Ok(Some(Work::Nothing { next_due: Some(now) }));
         }
         let mut found = self.addressees(&due)?;
         let due: Vec<Addressee> = due.iter().filter_map(|id| found.remove(id)).collect();

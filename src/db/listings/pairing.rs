@@ -221,6 +221,7 @@ impl Tenant<'_> {
                 unseen: 0,
                 unseen_since: None,
                 units: row.units.unwrap_or_default().get(),
+                reports: 0,
             });
             return Ok(ListingChange::Created(id));
         };

@@ -59,6 +59,7 @@ pub(in crate::db) struct ListingRow {
     pub(super) unseen: i64,
     pub(super) unseen_since: Option<Timestamp>,
     pub(super) units: i64,
+    pub(super) reports: i64,
 }
 
 impl ListingRow {

@@ -97,14 +97,18 @@ impl Node {
     }
 
     fn look(&mut self, then: fn(&mut Self, &mut Context<Self>), ctx: &mut Context<Self>) {
-        let (db, now, may_send) = (self.deps.db.clone(), self.deps.now(), self.index == 0 && !self.sending);
+        let (db, now, is_first) = (self.deps.db.clone(), self.deps.now(), self.index == 0);
+        let may_send = is_first && !self.sending;
         let found = async move {
             if db.read(move |conn| fleet::has_runs_too_far_ahead(conn, now)).await? {
                 db.write(move |conn| fleet::reschedule_runs(conn, now)).await?;
             }
             guard::lapse(&db, now).await?;
-            drift::begin_due(&db, now).await?;
-            db.read(move |conn| Ok((fleet::sellers_with_work(conn, now)?, may_send && any_due(conn, now)?))).await
+            let found = db.read(move |conn| Ok((fleet::sellers_with_work(conn, now)?, may_send && any_due(conn, now)?))).await;
+            if is_first {
+                drift::begin_due(&db, now).await;
+            }
+            found
         };
         ctx.spawn(found.into_actor(self).map(move |found, node, ctx| {
             match found {

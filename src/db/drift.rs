@@ -52,6 +52,8 @@ struct CheckRow {
     counts: String,
     started_at: Timestamp,
     finished_at: Option<Timestamp>,
+    progressed_at: Timestamp,
+    tries: i32,
 }
 
 impl CheckRow {
@@ -71,10 +73,12 @@ impl CheckRow {
     }
 }
 
-/// An open check, and the last listing that it has read.
+/// An open check: when it goes on, the last listing that it has read, and how often those after it were read in vain.
 pub(super) struct OpenCheck {
     pub check: DriftCheck,
+    pub continues_at: Option<Timestamp>,
     pub read_to: Option<Vec<u8>>,
+    pub tries: i32,
 }
 
 /// A listing that differed when it was last checked.
@@ -122,6 +126,8 @@ impl Tenant<'_> {
             counts: counts_text(&check.counts),
             started_at: now,
             finished_at: None,
+            progressed_at: now,
+            tries: 0,
         };
         on!(self.conn, c => diesel::insert_into(drift_checks::table).values(&row).execute(c))?;
         self.note(Changed::Work);
@@ -150,14 +156,15 @@ impl Tenant<'_> {
         let scope = self.scope();
         let row: Option<CheckRow> = on!(self.conn, c => scope.drift_checks().filter(drift_checks::store_id.eq(store.bytes()))
             .filter(drift_checks::continues_at.is_not_null()).first(c).optional())?;
-        row.map(|row| Ok(OpenCheck { check: row.check()?, read_to: row.read_to })).transpose()
+        row.map(|row| Ok(OpenCheck { check: row.check()?, continues_at: row.continues_at, read_to: row.read_to, tries: row.tries }))
+            .transpose()
     }
 
-    /// The check goes on then.
-    pub(super) fn put_off_drift_check(&mut self, id: DriftCheckId, until: Timestamp) -> Result<()> {
+    /// The check goes on then, after so many tries in vain.
+    pub(super) fn put_off_drift_check(&mut self, id: DriftCheckId, until: Timestamp, tries: i32) -> Result<()> {
         let scope = self.scope();
         on!(self.conn, c => kept(diesel::update(scope.drift_checks().filter(drift_checks::id.eq(id.bytes())))
-            .set(drift_checks::continues_at.eq(until))).run(c))?;
+            .set((drift_checks::continues_at.eq(until), drift_checks::tries.eq(tries)))).run(c))?;
         Ok(())
     }
 
@@ -165,7 +172,7 @@ impl Tenant<'_> {
     pub(super) fn save_drift_check(&mut self, check: &DriftCheck, read_to: ListingId, now: Timestamp) -> Result<()> {
         let scope = self.scope();
         on!(self.conn, c => kept(diesel::update(scope.drift_checks().filter(drift_checks::id.eq(check.id.bytes()))).set((
-            drift_checks::continues_at.eq(now), drift_checks::read_to.eq(read_to.bytes()), drift_checks::compared.eq(check.compared),
+            drift_checks::continues_at.eq(now), drift_checks::progressed_at.eq(now), drift_checks::tries.eq(0), drift_checks::read_to.eq(read_to.bytes()), drift_checks::compared.eq(check.compared),
             drift_checks::skipped.eq(check.skipped), drift_checks::corrected.eq(check.corrected),
             drift_checks::counts.eq(counts_text(&check.counts))))).run(c))?;
         Ok(())

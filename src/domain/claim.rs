@@ -15,7 +15,7 @@ use super::push::{Addressee, Invalid, ListingUpdate, Push, PushKind, SendBy, Ver
 use super::unseen::Expectation;
 use super::{CallId, ListingId, PushId, Timestamp};
 pub use aimed::{Aimed, aim};
-pub use compared::{CheckReading, CheckStep, Compared, check_pages, compared};
+pub use compared::{CheckNext, CheckReading, CheckStep, Compared, check_goes_on, check_page, check_size, compared};
 pub use protected::{AfterOverwriteRead, ReadFacts, overwrites_after_read};
 pub use size::CallSize;
 use std::collections::{BTreeSet, HashMap};

@@ -14,11 +14,13 @@ use std::time::Duration;
 pub const AFTER_DAILY_TIME: Duration = Duration::from_secs(30 * 60);
 /// A check that cannot go on because of its store, or of a run, looks again after this time.
 pub const WAITS: Duration = Duration::from_secs(5 * 60);
-/// A check that has not ended by then is given up.
+/// A listing whose updates the platform has put off for so long is locked.
+pub const LOCKED_AFTER: Duration = Duration::from_secs(3600);
+/// A check that has made no progress for so long is given up.
 pub const GIVEN_UP_AFTER: Duration = Duration::from_secs(20 * 3600);
 
-/// What connectors say about a listing whose stock the platform does not track.
-const NOT_TRACKED: &str = "not tracked";
+/// What every connector says about a listing whose stock is not tracked, or of which the platform does not track it.
+const TRACK: &str = "track";
 
 /// What the daily check does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -32,7 +34,7 @@ pub enum Policy {
     Report,
     /// It overwrites listings that show more than expected and more than their target.
     CorrectDown,
-    /// It overwrites listings that show more or less than expected.
+    /// It also overwrites listings that show less than expected, once they have done so for as long as the store waits for reports.
     Correct,
 }
 
@@ -124,6 +126,8 @@ pub struct Known<'a> {
     pub expected: Option<Expectation>,
     /// How it differed when it was last checked.
     pub before: Option<&'a Drift>,
+    /// For how long units may be missing because their sale is still to be reported.
+    pub unseen_for: Duration,
 }
 
 impl Known<'_> {
@@ -145,6 +149,9 @@ impl Known<'_> {
         if self.account.owed_since.is_some() {
             return (shown != target).then(|| (Cause::PushRejected, shown.saturating_sub(target)));
         }
+        if shown == target {
+            return None;
+        }
         let of_excess = |difference: i64| {
             let cause = if difference > 0 { Cause::EditedInStore } else { Cause::SaleNotReported };
             (difference != 0).then_some((cause, difference))
@@ -152,29 +159,23 @@ impl Known<'_> {
         if let Some(excess) = self.expected.as_ref().and_then(|expected| excess(expected, shown)) {
             return of_excess(excess);
         }
+        // What differed before still does, unless the listing was brought to a number since.
+        let is_open = |before: &&Drift| matches!(before.cause, Cause::EditedInStore | Cause::SaleNotReported);
+        let open = self.before.filter(|before| is_open(before) && !self.was_set_after(before.since));
+        let expected = self.account.shown?.saturating_sub(open.and_then(|before| before.difference).unwrap_or(0));
         // What was sold and reported without naming the store lowers the target as it lowers what is shown.
-        let known = self.account.shown.filter(|_| shown != target)?;
-        match shown.cmp(&known) {
-            std::cmp::Ordering::Greater => of_excess(shown.saturating_sub(known)),
-            std::cmp::Ordering::Less => of_excess(shown.saturating_sub(known.min(target)).min(0)),
-            // It was seen before, and nothing has been done about it.
-            std::cmp::Ordering::Equal => {
-                let before = self.before.filter(|before| before.shown == Some(shown) && !self.was_set_after(before.since))?;
-                let is_open = matches!(before.cause, Cause::EditedInStore | Cause::SaleNotReported);
-                before.difference.filter(|_| is_open).and_then(of_excess)
-            }
-        }
+        of_excess(if shown < expected { shown.saturating_sub(expected.min(target)).min(0) } else { shown.saturating_sub(expected) })
     }
 
     /// Whether the listing is overwritten with its target, by this policy. Of a store that leaves out unseen sales, an overwrite
-    /// would leave out what is missing here.
-    pub fn is_corrected(&self, drift: &Drift, policy: Policy) -> bool {
+    /// would leave out what is missing here; elsewhere, it would put back on sale what was sold a while ago and will be reported.
+    pub fn is_corrected(&self, drift: &Drift, policy: Policy, now: Timestamp) -> bool {
         let (Some(target), Some(shown)) = (self.target, drift.shown) else { return false };
         let leaves_out = self.expected.is_some();
         match (policy, drift.cause) {
             (Policy::CorrectDown | Policy::Correct, Cause::EditedInStore) if shown > target => true,
             (Policy::Correct, Cause::EditedInStore) => shown != target,
-            (Policy::Correct, Cause::SaleNotReported) => shown != target && !leaves_out,
+            (Policy::Correct, Cause::SaleNotReported) => shown != target && !leaves_out && now >= drift.since + self.unseen_for,
             _ => false,
         }
     }
@@ -192,7 +193,7 @@ fn excess(expected: &Expectation, shown: i64) -> Option<i64> {
 
 /// Why a listing cannot be read, by the platform's words.
 pub fn unreadable(reason: &str, before: Option<&Drift>, now: Timestamp) -> Drift {
-    let cause = if reason.contains(NOT_TRACKED) { Cause::NotTracked } else { Cause::Unreadable };
+    let cause = if reason.contains(TRACK) { Cause::NotTracked } else { Cause::Unreadable };
     with_note(cause, reason, before, now)
 }
 

@@ -30,20 +30,23 @@ pub async fn check(service: &Service, caller: &Caller, store: StoreId) -> Result
     begun.await?.map_err(Error::conflict)
 }
 
-/// Begins the daily checks that are due, of all sellers, and gives up those that could not go on for most of a day.
-///
-/// # Errors
-/// If the database fails; those that are left are found again.
-pub async fn begin_due(all: &Db, now: Timestamp) -> db::Result<()> {
-    if all.read(move |conn| due::has_old_checks(conn, now)).await? {
-        all.write(move |conn| due::give_up(conn, now)).await?;
-    }
-    for seller in all.read(move |conn| due::sellers_to_check(conn, now)).await? {
+/// Begins the daily checks that are due, of all sellers, and gives up those that make no progress. What fails is found again.
+pub async fn begin_due(all: &Db, now: Timestamp) {
+    let found = async {
+        if all.read(move |conn| due::has_old_checks(conn, now)).await? {
+            all.write(move |conn| due::give_up(conn, now)).await?;
+        }
+        all.read(move |conn| due::sellers_to_check(conn, now)).await
+    };
+    let sellers = match found.await {
+        Ok(sellers) => sellers,
+        Err(error) => return tracing::warn!(%error, "could not find the checks that are due; trying again"),
+    };
+    for seller in sellers {
         match all.seller(seller).write(move |t| t.begin_daily_drift_checks(now)).await {
             // Deleted in between.
             Ok(()) | Err(db::Error::NotFound) => {}
-            Err(error) => return Err(error),
+            Err(error) => tracing::warn!(%error, seller.id = %seller, "could not begin a daily check; trying again"),
         }
     }
-    Ok(())
 }

@@ -176,8 +176,8 @@ impl<'a> Grown<'a> {
         );
         insert(
             "drift_checks",
-            "seller_id, id, store_id, policy, compared, skipped, corrected, counts, started_at, finished_at",
-            format!("{seller}, {}, {store}, 'report', 1, 0, 0, '{{}}', i, i", blob("check")),
+            "seller_id, id, store_id, policy, compared, skipped, corrected, counts, started_at, finished_at, progressed_at, tries",
+            format!("{seller}, {}, {store}, 'report', 1, 0, 0, '{{}}', i, i, i, 0", blob("check")),
             "true",
         );
         insert(

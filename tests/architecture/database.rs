@@ -39,7 +39,7 @@ const ACROSS_SELLERS: [(&str, &str); 9] = [
     ("src/db/sellers.rs", "finds the owner of a key"),
     ("src/db/removal.rs", "finds the sellers and stores whose rows are still to be deleted"),
     ("src/db/behind.rs", "finds the stores that are behind, of all sellers, for the operator"),
-    ("src/db/drift/due.rs", "finds the checks that are due, and ends those that have gone on for too long"),
+    ("src/db/drift/due.rs", "finds the checks that are due, and ends those that make no progress"),
     ("src/db/webhooks/due.rs", "finds the messages to send, and the sealed secrets"),
     ("src/db/overview.rs", "counts over all sellers for the operator"),
 ];

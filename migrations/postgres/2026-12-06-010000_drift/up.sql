@@ -4,7 +4,8 @@ ALTER TABLE sync_settings ADD COLUMN next_check_at BIGINT;
 CREATE INDEX sync_settings_next_check ON sync_settings (next_check_at) WHERE next_check_at IS NOT NULL;
 
 -- Checks of a store's listings. continues_at: when its next listings are read; null once it has ended. read_to: the last listing that was
--- read. counts: how many listings differ, by cause, a JSON object.
+-- read; progressed_at: when. tries: how often the listings after it were read in vain since. counts: how many listings differ, by cause, a
+-- JSON object.
 CREATE TABLE drift_checks (
     seller_id BYTEA NOT NULL REFERENCES sellers (id) ON DELETE CASCADE,
     id BYTEA NOT NULL,
@@ -18,6 +19,8 @@ CREATE TABLE drift_checks (
     counts TEXT NOT NULL,
     started_at BIGINT NOT NULL,
     finished_at BIGINT,
+    progressed_at BIGINT NOT NULL,
+    tries INTEGER NOT NULL,
     PRIMARY KEY (seller_id, id)
 );
 CREATE UNIQUE INDEX drift_checks_open ON drift_checks (seller_id, store_id) WHERE continues_at IS NOT NULL;

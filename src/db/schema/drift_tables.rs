@@ -14,6 +14,8 @@ diesel::table! {
         counts -> Text,
         started_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+        progressed_at -> BigInt,
+        tries -> Integer,
     }
 }
 

@@ -2,23 +2,70 @@
 use super::outcome::{Answer, Updates, read_verdicts};
 use super::terms::ClaimTerms;
 use crate::domain::delivery::{ItemResult, Outcome};
-use crate::domain::drift::{Drift, Known, Policy, correction, locked, unreadable};
+use crate::domain::drift::{Drift, Known, LOCKED_AFTER, Policy, correction, locked, unreadable};
 use crate::domain::push::{Account, Addressee, ListingUpdate, Push, PushState, Verdict};
 use crate::domain::unseen::Expectation;
-use crate::domain::{DriftCheckId, ListingId};
+use crate::domain::{DriftCheckId, ListingId, Timestamp};
 use std::collections::HashMap;
 
-/// The next step of a check.
+/// The next step of a check: one call, unless that has to be taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckStep {
     /// The check.
     pub check: DriftCheckId,
-    /// The listings, by call.
-    pub pages: Vec<Vec<Addressee>>,
-    /// The last of them: the next step begins after it.
-    pub to: ListingId,
+    /// The last listing before the step, as its row says; the next step begins after the last of these.
+    pub from: Option<Vec<u8>>,
+    /// The listings.
+    pub page: Vec<Addressee>,
     /// What was known of them before they are read.
     pub before: HashMap<ListingId, (Account, Expectation)>,
+    /// How often they were read in vain.
+    pub tries: i32,
+}
+
+/// What follows from the answer to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckNext {
+    /// The listings are compared.
+    Compare,
+    /// They are read again later, after so many tries.
+    Again {
+        /// Of these listings.
+        tries: i32,
+    },
+    /// The only listing of the step is left out, because the store never answers for it.
+    Skip,
+}
+
+/// How often a listing is read alone and in vain.
+const ALONE: i32 = 3;
+/// After so many tries, listings are read one by one.
+const HALVED: i32 = 7;
+
+/// How many listings the next step reads at most, after so many tries in vain.
+pub fn check_size(terms: &ClaimTerms, tries: i32) -> usize {
+    let halved = u32::try_from(tries).unwrap_or(0);
+    if tries >= HALVED { 1 } else { (terms.limit.max(1) >> halved.min(31)).max(1) }
+}
+
+/// What follows from this answer. Only one that may be due to the listings themselves counts as a try.
+pub fn check_goes_on(step: &CheckStep, outcome: &Outcome) -> CheckNext {
+    match outcome {
+        Outcome::Answered(_) => CheckNext::Compare,
+        Outcome::Unknown { .. } if step.page.len() == 1 && step.tries >= HALVED + ALONE => CheckNext::Skip,
+        Outcome::Unknown { .. } => CheckNext::Again { tries: step.tries.saturating_add(1) },
+        _ => CheckNext::Again { tries: step.tries },
+    }
+}
+
+/// The listings of one step, out of the next ones in their order: those that may be read together with the first, as far as no other
+/// one comes between.
+pub fn check_page(mut listings: Vec<Addressee>, terms: &ClaimTerms) -> Vec<Addressee> {
+    let group = |to: &Addressee| terms.group_by.map(|field| to.extra_field(field));
+    let first = listings.first().map(group);
+    let together = listings.iter().take_while(|to| Some(group(to)) == first).count();
+    listings.truncate(together.min(terms.limit.max(1)));
+    listings
 }
 
 /// What a check has found out about some listings.
@@ -49,7 +96,7 @@ pub struct CheckReading {
 impl CheckReading {
     /// Nothing has been read yet.
     pub fn new(step: &CheckStep) -> Self {
-        Self { pages: step.pages.clone(), read: Vec::new(), results: Vec::new(), failed: None }
+        Self { pages: vec![step.page.clone()], read: Vec::new(), results: Vec::new(), failed: None }
     }
 
     /// What to read next; nothing more once the store cannot be read.
@@ -89,28 +136,15 @@ impl CheckReading {
     }
 }
 
-/// The calls of one step of a check: those listings that may be read together, as many as one call takes.
-pub fn check_pages(listings: Vec<Addressee>, terms: &ClaimTerms) -> Vec<Vec<Addressee>> {
-    let mut groups: Vec<(Option<String>, Vec<Addressee>)> = Vec::new();
-    for to in listings {
-        let group = terms.group_by.map(|field| to.extra_field(field));
-        match groups.iter_mut().find(|(other, _)| *other == group) {
-            Some((_, members)) => members.push(to),
-            None => groups.push((group, vec![to])),
-        }
-    }
-    let limit = terms.limit.max(1);
-    groups.into_iter().flat_map(|(_, members)| members.chunks(limit).map(<[Addressee]>::to_vec).collect::<Vec<_>>()).collect()
-}
-
 /// Compares listings with what is known of them, `page` being the order of the answer; what is not `known` has changed since the read
-/// began. `active` are their pushes that have not ended.
+/// began. `active` are their pushes that have not ended. `heals` is what is done about listings that differ; `None` while nothing may
+/// be sent.
 pub fn compared(
     page: &[ListingId],
     known: &HashMap<ListingId, Known<'_>>,
     active: &[Push],
     answer: Answer<'_>,
-    policy: Policy,
+    heals: Option<Policy>,
 ) -> Compared {
     let mut of: HashMap<ListingId, Vec<&Push>> = HashMap::new();
     active.iter().for_each(|push| of.entry(push.listing_id()).or_default().push(push));
@@ -125,7 +159,7 @@ pub fn compared(
             continue;
         }
         if let Some(pushes) = of.get(listing) {
-            match waits_for_platform(pushes) {
+            match waits_for_platform(pushes, answer.now) {
                 Some(reason) => found.differ.push((*listing, locked(&reason, known.before, answer.now))),
                 None => found.skipped += 1,
             }
@@ -133,7 +167,7 @@ pub fn compared(
         }
         match verdict {
             Verdict::Item(ItemResult::Applied { shown: Some(shown) }) if !known.account.may_be_cached(shown, answer.now) => {
-                compare_one(*listing, shown, &known, policy, answer, &mut found);
+                compare_one(*listing, shown, &known, heals, answer, &mut found);
             }
             Verdict::Item(ItemResult::Rejected { reason, .. }) => {
                 found.differ.push((*listing, unreadable(&reason, known.before, answer.now)));
@@ -144,14 +178,14 @@ pub fn compared(
     found
 }
 
-fn compare_one(listing: ListingId, shown: i64, known: &Known<'_>, policy: Policy, answer: Answer<'_>, found: &mut Compared) {
+fn compare_one(listing: ListingId, shown: i64, known: &Known<'_>, heals: Option<Policy>, answer: Answer<'_>, found: &mut Compared) {
     let mut update = ListingUpdate { shown: Some(shown), ..ListingUpdate::default() };
     if let Some(late) = known.account.contradiction(shown, answer.now) {
         // A request that had been given up: healed whatever the policy, as whenever it is noticed.
-        update.heal = Some(late.to_owned());
+        update.heal = heals.map(|_| late.to_owned());
         found.skipped += 1;
     } else if let Some(drift) = known.compare(shown, answer.now) {
-        if known.is_corrected(&drift, policy) {
+        if heals.is_some_and(|policy| known.is_corrected(&drift, policy, answer.now)) {
             update.heal = Some(correction(&drift));
             found.corrected += 1;
         }
@@ -162,10 +196,14 @@ fn compare_one(listing: ListingId, shown: i64, known: &Known<'_>, policy: Policy
     found.updates.push((listing, update));
 }
 
-/// Why the pushes of a listing wait, if it is the platform that keeps them waiting: nothing is on its way, and each was refused for
-/// the time being.
-fn waits_for_platform(pushes: &[&Push]) -> Option<String> {
-    let reason = |push: &Push| push.record().reason.filter(|_| push.state() == PushState::Retrying && !push.in_doubt());
+/// Why the pushes of a listing wait, if it is the platform that keeps them waiting: nothing is on its way, and each has been refused
+/// for the time being for long.
+fn waits_for_platform(pushes: &[&Push], now: Timestamp) -> Option<String> {
+    let reason = |push: &Push| {
+        let record = push.record();
+        let is_long = record.failing_since.is_some_and(|since| now >= since + LOCKED_AFTER);
+        record.reason.filter(|_| record.state == PushState::Retrying && !record.in_doubt && is_long)
+    };
     let mut reasons = pushes.iter().map(|push| reason(push));
     let first = reasons.next().flatten()?;
     reasons.all(|reason| reason.is_some()).then_some(first)

@@ -128,8 +128,10 @@ impl Push {
             };
         }
         // A number between what was shown before and what this should leave: it was applied, and something was sold since. It says
-        // nothing while an earlier request may have arrived late, since something may have been sold after that, too.
-        let lies_between = |before: i64, after: i64| before < shown && shown < after && !account.is_in_doubt(ctx.now);
+        // nothing while an earlier request may have arrived late, since something may have been sold after that, too; nor ever if it is
+        // just what such a request has left, perhaps long ago.
+        let is_late = account.is_in_doubt(ctx.now) || account.late.contains(shown);
+        let lies_between = |before: i64, after: i64| before < shown && shown < after && !is_late;
         if self.kind == PushKind::Overwrite {
             let sold_since = account.shown.zip(self.quantity).is_some_and(|(before, sent)| lies_between(before, sent));
             if self.quantity == Some(shown) || sold_since {

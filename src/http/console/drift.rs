@@ -61,10 +61,10 @@ struct PolicyChoice {
 fn choices(chosen: Policy) -> Vec<PolicyChoice> {
     let help = |policy: Policy| match policy {
         Policy::Off => "You can check a store at any time.",
-        Policy::Report => "Every listing is read once a day, half an hour after the update time. Nothing is changed.",
+        Policy::Report => "Every listing is read once a day, half an hour after the update time. Nothing is corrected.",
         Policy::CorrectDown => "The same; a listing that shows more than expected and more than its target is overwritten.",
         Policy::Correct => {
-            "The same; a listing that shows less than expected is overwritten too, unless its store leaves out unreported sales."
+            "The same; a listing that has shown less than expected for as long as its store waits for reports is overwritten too."
         }
     };
     let choice =

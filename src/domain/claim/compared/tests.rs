@@ -28,7 +28,7 @@ fn read(results: &[ItemResult], active: &[Push], account: Account) -> Compared {
     let known = Known { target: Some(10), account: Account { shown: Some(10), ..account }, ..Known::default() };
     let known = page.iter().map(|id| (*id, known)).collect();
     let outcome = Outcome::Answered(results.to_vec());
-    compared(&page, &known, active, Answer { outcome: &outcome, raw: None, now: NOW }, Policy::CorrectDown)
+    compared(&page, &known, active, Answer { outcome: &outcome, raw: None, now: NOW }, Some(Policy::CorrectDown))
 }
 
 #[test]
@@ -62,6 +62,8 @@ fn a_listing_with_something_on_its_way_is_left_out_unless_the_platform_keeps_it_
     locked.note_base(10);
     locked.begin(call, crate::domain::push::SendBy::Increase(crate::domain::delivery::Method::ReadAndSet), NOW).unwrap();
     locked.apply_verdict(&Account::default(), &again, context);
+    let failing = Timestamp::from_millis(0);
+    let locked = Push::from_record(crate::domain::push::Record { failing_since: Some(failing), ..locked.into_record() }).unwrap();
     let waits = Push::increase(addressee(2), 5, NOW, false);
     let found = read(&[shows(10), shows(13)], &[locked, waits], Account::default());
     assert_eq!(found.differ.iter().map(|(id, drift)| (*id, drift.cause)).collect::<Vec<_>>(), [(listing(1), Cause::Locked)]);
@@ -75,38 +77,58 @@ fn what_a_cache_may_have_answered_or_what_has_changed_since_the_read_began_is_le
     assert_eq!((found.skipped, found.differ.len()), (1, 1));
     let outcome = Outcome::Answered(vec![shows(8)]);
     let answer = Answer { outcome: &outcome, raw: None, now: NOW };
-    let found = compared(&[listing(1)], &HashMap::new(), &[], answer, Policy::Correct);
+    let found = compared(&[listing(1)], &HashMap::new(), &[], answer, Some(Policy::Correct));
     assert_eq!(found, Compared { skipped: 1, ..Compared::default() });
 }
 
-#[test]
-fn a_check_reads_together_what_may_be_read_together_and_smaller_if_that_fails() {
-    let abilities = Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: 2 };
-    let terms = |group_by| ClaimTerms {
-        abilities,
-        limit: 2,
-        group_by,
-        overwrites_first: false,
-        overwrites_wait: false,
-        policy: RetryPolicy::default(),
-        jitter: 0.5,
-    };
-    let ids = |group_by| -> Vec<Vec<u128>> {
-        let pages = check_pages((1..=5).map(addressee).collect(), &terms(group_by));
-        pages.iter().map(|page| page.iter().map(|to| to.listing_id.0.as_u128()).collect()).collect()
-    };
-    assert_eq!(ids(None), [vec![1, 2], vec![3, 4], vec![5]]);
-    assert_eq!(ids(Some("item")), [vec![1, 3], vec![5], vec![2, 4]]);
+fn terms(group_by: Option<&'static str>, limit: usize) -> ClaimTerms {
+    let abilities = Abilities { adjust: false, idempotency: false, compare_and_set: false, read: true, max_items: limit };
+    let policy = RetryPolicy::default();
+    ClaimTerms { abilities, limit, group_by, overwrites_first: false, overwrites_wait: false, policy, jitter: 0.5 }
 }
 
-fn step(pages: Vec<Vec<u128>>) -> CheckStep {
-    let pages = pages.into_iter().map(|page| page.into_iter().map(addressee).collect()).collect();
-    CheckStep { check: crate::domain::DriftCheckId(Uuid::nil()), pages, to: listing(9), before: HashMap::new() }
+#[test]
+fn a_step_is_one_call_of_listings_that_follow_each_other_and_may_be_read_together() {
+    let ids = |group_by, numbers: &[u128]| -> Vec<u128> {
+        let page = check_page(numbers.iter().map(|n| addressee(*n)).collect(), &terms(group_by, 3));
+        page.iter().map(|to| to.listing_id.0.as_u128()).collect()
+    };
+    assert_eq!(ids(None, &[1, 2, 3, 4]), [1, 2, 3]);
+    assert_eq!(ids(Some("item"), &[1, 3, 2, 5]), [1, 3], "nothing is left behind that the next step would not read");
+    assert_eq!(ids(Some("item"), &[]), [0; 0]);
+}
+
+#[test]
+fn a_page_without_an_answer_is_read_in_smaller_ones_until_a_single_listing_is_left_out() {
+    assert_eq!([0, 1, 2, 6, 7, 9].map(|tries| check_size(&terms(None, 100), tries)), [100, 50, 25, 1, 1, 1]);
+    assert_eq!(check_size(&terms(None, 1000), 7), 1);
+    let timeout = Outcome::Unknown { reason: "timeout".into() };
+    let goes_on = |page, tries, outcome: &Outcome| check_goes_on(&CheckStep { tries, ..step(page) }, outcome);
+    assert_eq!(goes_on(vec![1, 2], 30, &timeout), CheckNext::Again { tries: 31 });
+    assert_eq!(goes_on(vec![1], 9, &timeout), CheckNext::Again { tries: 10 });
+    assert_eq!(goes_on(vec![1], 10, &timeout), CheckNext::Skip);
+    assert_eq!(goes_on(vec![1], 10, &Outcome::Unauthorized { reason: "No.".into() }), CheckNext::Again { tries: 10 });
+    assert_eq!(goes_on(vec![1], 10, &Outcome::Answered(vec![shows(1)])), CheckNext::Compare);
+}
+
+#[test]
+fn nothing_is_overwritten_while_nothing_may_be_sent() {
+    let late = Account { doubt_until: Some(Timestamp::from_millis(i64::MAX / 2)), shown: Some(10), ..Account::default() };
+    let known = HashMap::from([(listing(1), Known { target: Some(10), account: late, ..Known::default() })]);
+    let outcome = Outcome::Answered(vec![shows(13)]);
+    let answer = Answer { outcome: &outcome, raw: None, now: NOW };
+    let heals = |policy| compared(&[listing(1)], &known, &[], answer, policy).updates[0].1.heal.is_some();
+    assert_eq!([None, Some(Policy::Report)].map(heals), [false, true]);
+}
+
+fn step(page: Vec<u128>) -> CheckStep {
+    let page = page.into_iter().map(addressee).collect();
+    CheckStep { check: crate::domain::DriftCheckId(Uuid::nil()), from: None, page, before: HashMap::new(), tries: 0 }
 }
 
 #[test]
 fn one_bad_listing_is_found_by_halves_and_the_others_are_read() {
-    let mut reading = CheckReading::new(&step(vec![vec![1, 2, 3, 4]]));
+    let mut reading = CheckReading::new(&step(vec![1, 2, 3, 4]));
     let refused = || Outcome::Refused { reason: "One is bad.".into(), next_step: String::new() };
     let mut calls = 0;
     while let Some(page) = reading.next_page() {
@@ -127,7 +149,7 @@ fn a_store_that_cannot_be_read_is_asked_no_more() {
     let denied = Outcome::Unauthorized { reason: "No.".into() };
     let cut = Outcome::Unknown { reason: "The connection was cut.".into() };
     for (outcome, answered) in [(denied, true), (cut, false)] {
-        let mut reading = CheckReading::new(&step(vec![vec![1], vec![2, 3]]));
+        let mut reading = CheckReading::new(&step(vec![1, 2, 3]));
         let page = reading.next_page().unwrap();
         reading.answered(page, outcome.clone(), answered);
         assert_eq!(reading.next_page(), None);

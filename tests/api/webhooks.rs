@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use stocktide::platforms::sign::hmac_sha256;
 
-const TOPICS: [&str; 4] = ["run.finished", "run.waiting_for_answer", "store.needs_reauthorization", "pushes.rejected"];
+const TOPICS: [&str; 5] = ["run.finished", "run.waiting_for_answer", "store.needs_reauthorization", "pushes.rejected", "drift.found"];
 
 /// A receiver, which answers with 204: its address, and the headers and the body of each request.
 fn receiver() -> (String, Receiver<(Vec<String>, String)>) {

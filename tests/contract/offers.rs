@@ -48,9 +48,10 @@ fn increases_of_several_listings_recorded_together_share_a_call_within_the_platf
         assert!(results.iter().all(|result| matches!(result, EventResult::Accepted { .. })));
         let mut pushes = seller.pushes().await;
         pushes.sort_by_key(|push| push.id);
-        let going: Vec<_> = pushes.iter().map(|push| push.state).collect();
-        assert_eq!(going, [Sending, Sending, Queued]);
-        assert_eq!(pushes[0].call_id, pushes[1].call_id);
+        // The third may have been claimed by now.
+        let going: Vec<_> = pushes.iter().map(|push| push.state).take(2).collect();
+        assert_eq!(going, [Sending, Sending]);
+        assert!(pushes[0].call_id == pushes[1].call_id && pushes[0].call_id != pushes[2].call_id, "{pushes:?}");
         world.a_moment().await;
         assert_eq!(world.platform.stats().calls, calls + 2);
         assert_eq!(world.received(&shop), [add("A", 2), add("B", 1), add("C", 1)]);

@@ -19,7 +19,9 @@ fn a_service_stopped_under_load_exits_cleanly_and_loses_nothing(backend: Backend
         service.signal(signal);
         let (status, log) = service.wait_for_exit();
         assert_eq!(status, Some(0), "{signal}:\n{log}");
-        assert!(log.contains("stopped") && !log.contains(" ERROR ") && !log.contains("panicked"), "{log}");
+        // The server says that if its worker has ended before it has stopped to accept connections.
+        let own = log.replace("ERROR actix_server::accept: No workers", "");
+        assert!(log.contains("stopped") && !own.contains(" ERROR ") && !log.contains("panicked"), "{log}");
         service = Program::serve(&database, &PATIENT);
         driver.switch_to(&service);
     }

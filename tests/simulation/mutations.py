@@ -3,7 +3,8 @@
 
     tests/simulation/mutations.py [NAME ...]
 
-Each bug consists of a few replacements in the sources, behind a switch (`planted`), so that one build serves all bugs.
+Each bug consists of a few replacements in the sources, behind a switch (`planted`), so that one build serves all that are named. (The
+one of "no dedupe" is not behind it, and shows in some seeds without any bug.)
 The copy is built for release in this repository's target folder (or in CARGO_TARGET_DIR), where only the crate itself has to be
 compiled again, under another version; with PROFILE=dev without optimization. For each bug the simulation runs until a seed fails;
 if none does, the named test must fail: one of `tests/contract`, unless another suite is named with it (`connectors matrix::...`, or `lib`).
@@ -785,12 +786,17 @@ def caught_by(copy, bug):
     return f"tests/{suite}: " + ", ".join(failed) if code != 0 and failed else None
 
 
-def plant(copy):
+def plant(copy, wanted):
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode().split("\0")
     for file in filter(None, files):
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / file, copy / file)
-    replacements = [r for of_bug, _ in (MUTATIONS | BOUNDS).values() for r in of_bug]
+    # Those of the other bugs are looked for, too: one that does not fit the sources any more should be noticed.
+    for file, original, _ in [r for of_bug, _ in (MUTATIONS | BOUNDS).values() for r in of_bug]:
+        text = (ROOT / file).read_text()
+        if text.count(original) != 1:
+            sys.exit(f"{file} contains {text.count(original)} occurrences of {original!r}")
+    replacements = [r for bug in wanted for r in (MUTATIONS | BOUNDS)[bug][0]]
     switch = ("src/lib.rs", "pub mod actors;\n", "pub mod actors;\n" + SWITCH)
     # Another version, so that cargo never confuses this build with one of the real sources.
     name = 'name = "stocktide"\nversion = "0.1.0'
@@ -807,7 +813,7 @@ def main():
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="stocktide-mutations-") as folder:
         copy = pathlib.Path(folder)
-        plant(copy)
+        plant(copy, wanted)
         if not BOUNDS.keys() >= set(wanted):
             code, out = simulate(copy, "", "3")
             print("no bug:", "passes" if code == 0 else out[-2000:], flush=True)

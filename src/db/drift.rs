@@ -73,6 +73,16 @@ impl CheckRow {
     }
 }
 
+/// The id of the last check of each store of seller `$1`; PostgreSQL has no greatest of several ids.
+const LAST_CHECKS: &str = "SELECT (SELECT id FROM drift_checks WHERE seller_id = $1 AND store_id = stores.id ORDER BY id DESC LIMIT 1) AS id \
+     FROM stores WHERE seller_id = $1";
+
+#[derive(QueryableByName)]
+struct LastCheck {
+    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Binary>)]
+    id: Option<Vec<u8>>,
+}
+
 /// An open check: when it goes on, the last listing that it has read, and how often those after it were read in vain.
 pub(super) struct OpenCheck {
     pub check: DriftCheck,
@@ -269,13 +279,13 @@ impl Tenant<'_> {
         rows.into_iter().map(read).collect()
     }
 
-    /// The last check of each of these stores.
-    pub fn last_drift_checks(&mut self, of: &[StoreId]) -> Result<HashMap<StoreId, DriftCheck>> {
-        let mut last = HashMap::new();
-        for store in of {
-            last.extend(self.drift_checks(Some(*store), None, 1)?.pop().map(|check| (*store, check)));
-        }
-        Ok(last)
+    /// The last check of each store.
+    pub fn last_drift_checks(&mut self) -> Result<HashMap<StoreId, DriftCheck>> {
+        let (key, scope) = (self.key(), self.scope());
+        let ids: Vec<LastCheck> = on!(self.conn, c => diesel::sql_query(LAST_CHECKS).bind::<diesel::sql_types::Binary, _>(&key).load(c))?;
+        let ids = ids.into_iter().filter_map(|last| last.id).collect();
+        let rows: Vec<CheckRow> = on!(self.conn, c => scope.drift_checks().filter(among_ids(drift_checks::id, ids)).load(c))?;
+        rows.iter().map(|row| row.check().map(|check| (check.store_id, check))).collect()
     }
 }
 

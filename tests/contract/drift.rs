@@ -94,6 +94,8 @@ fn a_check_names_each_listing_that_differs_and_why_and_sends_nothing() {
             let check = seller.last_check(&shop).await;
             assert_eq!((check.compared, check.skipped, check.corrected, check.counts.total()), (6, 0, 0, 4));
             assert!(check.finished_at.is_some());
+            let last = seller.db().read(|t| t.last_drift_checks()).await.unwrap();
+            assert_eq!(last.into_iter().collect::<Vec<_>>(), [(shop.id, check)]);
             assert_eq!(world.received(&shop).len(), sent, "a check only reads");
             world.all_is_well();
         }
@@ -244,7 +246,7 @@ fn a_check_goes_on_after_a_crash_and_after_an_outage_and_counts_every_listing_on
 }
 
 #[test]
-fn increases_come_first_and_a_number_that_was_read_before_one_is_no_difference() {
+fn a_number_that_was_read_before_an_increase_or_a_report_is_no_difference() {
     story(async |world| {
         for platform in [platform_that::knows_keys(), platform_that::compares_and_sets(), platform_that::only_sets()] {
             let seller = world.seller(incremental).await;

@@ -14,8 +14,8 @@ use diesel::prelude::*;
 use std::collections::BTreeSet;
 
 impl Tenant<'_> {
-    /// The listings to look at now. Nothing is looked at while auto-sync is off, for nothing would follow from it. Where none is read,
-    /// more may be due, and what is owed to a store that cannot be read.
+    /// The listings to look at now. Nothing is looked at while auto-sync is off, for nothing would follow from it. If these needed no
+    /// read, the store is due again at once: for those after them, and for what was queued instead.
     pub(super) fn look_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Option<Work>> {
         let scope = self.scope();
         let limit = i64::try_from(terms.rows()).unwrap_or(i64::MAX);

@@ -15,18 +15,23 @@ pub fn sellers_to_check(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId>
     found.iter().map(|id| id_of(id, SellerId::from_bytes, "sync_settings.seller_id")).collect()
 }
 
+/// Has made no progress for too long at this time; also if the clock was set back since.
+macro_rules! is_old {
+    ($now:expr) => {
+        drift_checks::progressed_at.lt($now - GIVEN_UP_AFTER).or(drift_checks::progressed_at.gt($now + GIVEN_UP_AFTER))
+    };
+}
+
 /// Whether any check has made no progress for too long.
 pub fn has_old_checks(conn: &mut Conn, now: Timestamp) -> Result<bool> {
-    let is_old = drift_checks::progressed_at.lt(now - GIVEN_UP_AFTER).or(drift_checks::progressed_at.gt(now + GIVEN_UP_AFTER));
     let found: Option<Vec<u8>> = on!(conn, c => drift_checks::table.select(drift_checks::id)
-        .filter(drift_checks::continues_at.is_not_null()).filter(is_old).first(c).optional())?;
+        .filter(drift_checks::continues_at.is_not_null()).filter(is_old!(now)).first(c).optional())?;
     Ok(found.is_some())
 }
 
 /// Ends the checks that have made no progress for too long: their stores cannot be called.
 pub fn give_up(conn: &mut Conn, now: Timestamp) -> Result<()> {
-    let is_old = drift_checks::progressed_at.lt(now - GIVEN_UP_AFTER).or(drift_checks::progressed_at.gt(now + GIVEN_UP_AFTER));
-    on!(conn, c => diesel::update(drift_checks::table.filter(drift_checks::continues_at.is_not_null()).filter(is_old))
+    on!(conn, c => diesel::update(drift_checks::table.filter(drift_checks::continues_at.is_not_null()).filter(is_old!(now)))
         .set((drift_checks::continues_at.eq(None::<Timestamp>), drift_checks::finished_at.eq(now))).execute(c))?;
     Ok(())
 }

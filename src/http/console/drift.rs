@@ -174,9 +174,8 @@ async fn show(visit: &SellerVisit, query: &DriftQuery, chosen: Option<Policy>, e
     let after = query.after;
     let read = visit.caller.db.read(move |t| {
         let trend = if store.is_some() { t.drift_checks(store, None, TREND)? } else { Vec::new() };
-        let stores = t.stores(None, MAX_STORES)?;
-        let last = t.last_drift_checks(&stores.iter().map(|store| store.id).collect::<Vec<_>>())?;
-        Ok((t.sync_settings()?, stores, last, t.drifted((store, cause), after, PAGE_AND_ONE)?, trend))
+        let found = t.drifted((store, cause), after, PAGE_AND_ONE)?;
+        Ok((t.sync_settings()?, t.stores(None, MAX_STORES)?, t.last_drift_checks()?, found, trend))
     });
     let (settings, stores, last, mut found, trend) = read.await?;
     let more = found.len() > PAGE;

@@ -5,7 +5,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::sealing::Sealer;
 use crate::db::{self, Db, OnlyProcess};
+use crate::domain::mail::{Posted, parse_address};
+use crate::domain::{MailId, letter};
 use crate::http::{self, AppState, bodies::Bodies, console::Console, quota::Quota};
+use crate::mail::smtp;
 use crate::platforms::client::Client;
 use crate::platforms::limits::Limits;
 use crate::platforms::transport::HttpTransport;
@@ -86,6 +89,20 @@ pub async fn check_database(config: &Config) -> anyhow::Result<()> {
     }
 }
 
+/// Sends a mail to this address, to see whether the mail server takes it.
+///
+/// # Errors
+/// If there is no mail server, the address is none, or the mail was not taken.
+pub async fn check_mail(config: &Config, address: &str) -> anyhow::Result<()> {
+    let settings = config.mail.clone().context("no mail server is set: give smtp_host, smtp_sender and public_url")?;
+    let (post, now) = (smtp::post(settings).map_err(anyhow::Error::msg)?, Clock::system().now());
+    let to = parse_address(address).map_err(|why| anyhow::anyhow!("the address {why}"))?;
+    match post.mailer.send(letter::test((MailId::new(now), &to, now))).await {
+        Posted::Accepted => Ok(()),
+        Posted::Refused(why) | Posted::Failed(why) => anyhow::bail!(why),
+    }
+}
+
 /// The error in one line, followed by what the operator can do.
 fn with_cure(error: &db::Error) -> anyhow::Error {
     let cause = error.to_string().split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
@@ -109,7 +126,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     actix_web::rt::spawn(credentials::keep_marked(db.clone(), Arc::clone(&sealer), clock.clone()));
     let transport = HttpTransport::new(config.http.allow_private_targets).map_err(anyhow::Error::msg)?;
     let client = Client::new(Arc::new(transport), Arc::new(Limits::default()), config.request_timeout, clock.clone());
-    let deps = Deps::new(db.clone(), client, clock.clone(), sealer, config.actors.clone());
+    let post = config.mail.clone().map(smtp::post).transpose().map_err(anyhow::Error::msg)?;
+    let deps = Deps::new(db.clone(), client, clock.clone(), sealer, config.actors.clone()).with_post(post);
     let handle = Handle::start(Arc::new(deps), config.arbiters);
     let stop = CancellationToken::new();
     let service = handle.service(config.http.limits, config.http.allow_private_targets);

@@ -33,6 +33,8 @@ enum Command {
     SimulatePlatform(simulator::args::Args),
     /// Send synthetic stock events to a running service and check what a running simulated platform shows afterwards.
     Load(Box<loadgen::Args>),
+    /// Send a mail to this address by the mail server of the settings, to see whether it arrives.
+    CheckMail(CheckMail),
     /// Check the settings and print each with its value, unit, bounds and default; secrets are masked.
     CheckConfig(Settings),
 }
@@ -91,6 +93,14 @@ struct Migrate {
     /// Drop all tables and everything in them.
     #[arg(long)]
     down: bool,
+}
+
+#[derive(Debug, Args)]
+struct CheckMail {
+    #[command(flatten)]
+    settings: Settings,
+    /// Whom to send it to.
+    address: String,
 }
 
 #[derive(Debug, Args)]
@@ -165,6 +175,12 @@ fn execute(command: Command) -> anyhow::Result<()> {
             in_system(async move { args.run(app::shutdown_signal()).await.map_err(anyhow::Error::msg) })
         }
         Command::Load(args) => in_system(load(args)),
+        Command::CheckMail(check) => {
+            let config = check.settings.load()?;
+            in_system(async move { app::check_mail(&config, &check.address).await })?;
+            println!("the mail server has taken the mail");
+            Ok(())
+        }
         Command::CheckConfig(settings) => {
             print!("{}", settings.load()?.table());
             Ok(())

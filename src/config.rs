@@ -4,6 +4,8 @@
 //! `stocktide check-config` prints this table with the values in force; secrets are masked.
 mod credential_key;
 mod environment;
+mod machine;
+mod smtp;
 
 use crate::actors;
 use crate::db::ledger::Limits;
@@ -11,9 +13,11 @@ use crate::db::sealing::Sealer;
 use crate::db::{self, DatabaseUrl, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::http::{self, TrustedProxies};
+use crate::mail;
 use crate::platforms::check_base_url;
 use crate::telemetry;
 use credential_key::CredentialKey;
+use machine::{default_node, threads};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -71,6 +75,13 @@ pub const SETTINGS: &[Setting] = &[
     text("forwarded_header", "x-forwarded-for", "x-forwarded-for or forwarded", "The header in which these proxies say it."),
     text("console_https", "false", "true or false", "Whether browsers reach the console by HTTPS, even if no proxy header says so."),
     text("public_url", "", "address", "Address of this service for browsers; without it, no shop can be connected by consent."),
+    text("smtp_host", "", "name or address", "Mail server; without one, no mails are sent. Needs public_url, for links in mails."),
+    number("smtp_port", "0", "port", 0, 65_535, "Its port; 0: 465 with tls, 587 with starttls, 25 with none."),
+    text("smtp_encryption", "starttls", "tls, starttls or none", "How the connection to the mail server is encrypted."),
+    text("smtp_user", "", "name", "Whom to sign in as at the mail server, if it wants that."),
+    secret("smtp_password", "password", "The password of smtp_user."),
+    text("smtp_password_file", "", "path", "File that holds the password of smtp_user."),
+    text("smtp_sender", "", "address", "Whom mails are from, such as Stocktide <stock@example.com>."),
     text("allow_private_targets", "false", "true or false", "Whether store URLs may use http, loopback or private addresses."),
     number("request_timeout_ms", "10000", "milliseconds", 100, 120_000, "Timeout of a call to a platform."),
     number("settle_ms", "0", "milliseconds", 0, 600_000, "How long an unanswered request may still arrive; 0: its timeout plus 1 s."),
@@ -102,10 +113,11 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// The settings whose value may be in a file of its own, each with the setting that names the file.
-const IN_FILES: [(&str, &str); 5] = [
+const IN_FILES: [(&str, &str); 6] = [
     ("database_url", "database_url_file"),
     ("database_direct_url", "database_direct_url_file"),
     ("operator_key", "operator_key_file"),
+    ("smtp_password", "smtp_password_file"),
     ("credential_key", "credential_key_file"),
     ("credential_key_previous", "credential_key_previous_file"),
 ];
@@ -135,6 +147,8 @@ pub struct Config {
     pub actors: actors::Settings,
     /// Settings of the HTTP interface.
     pub http: http::Settings,
+    /// The mail server, if there is one.
+    pub mail: Option<mail::Settings>,
     /// Whether browsers reach the console by HTTPS.
     pub console_https: bool,
     /// Timeout of a call to a platform.
@@ -267,6 +281,16 @@ impl Config {
         if let Some(Err(why)) = public_url.as_deref().map(check_base_url) {
             return Err(wrong("public_url", why));
         }
+        let mail = smtp::Given {
+            host: some("smtp_host"),
+            port: number("smtp_port")?,
+            encryption: get("smtp_encryption"),
+            user: some("smtp_user"),
+            password: some("smtp_password"),
+            sender: some("smtp_sender"),
+            public_url: public_url.as_deref(),
+        };
+        let mail = mail.settings().map_err(|(name, detail)| wrong(name, detail))?;
         let filter = get("log");
         telemetry::parse_filter(filter).map_err(|e| wrong("log", format!("is not a valid log filter: {e}")))?;
         let node = some("node").map_or_else(default_node, str::to_owned);
@@ -307,6 +331,7 @@ impl Config {
                 node,
                 public_url,
             },
+            mail,
             console_https: choice("console_https", "true", "false")?,
             request_timeout,
             arbiters: threads(size("arbiters")?),
@@ -366,16 +391,6 @@ impl Config {
         }
         out
     }
-}
-
-fn threads(setting: usize) -> usize {
-    if setting > 0 { setting } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
-}
-
-fn default_node() -> String {
-    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let host = host.trim();
-    format!("{}-{}", if host.is_empty() { "node" } else { host }, std::process::id())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 //! 5   http | loadgen                             parse, call a use case, answer  |  synthetic events, sent by an outside client
 //! 4   actors | simulator                         who works, and when  |  the platform used by tests, demo and load
 //! 3   service                                    use cases: load, decide, save; shared by all entry points
-//! 2   db | platforms                             rows  |  outbound HTTP
+//! 2   db | platforms | mail                      rows  |  outbound HTTP  |  outbound mail
 //! 1   clock metrics                              the only source of "now", and what the service measures
 //! 0   domain                                     values and decisions: no async, no I/O, no framework
 //! ```
@@ -60,6 +60,7 @@ pub mod doc;
 pub mod domain;
 pub mod http;
 pub mod loadgen;
+pub mod mail;
 pub mod metrics;
 pub mod platforms;
 pub mod ready;

@@ -5,6 +5,7 @@ use crate::db::sealing::Sealer;
 use crate::db::{Db, fleet::Retention};
 use crate::domain::Timestamp;
 use crate::domain::retry::RetryPolicy;
+use crate::mail::Post;
 use crate::metrics;
 use crate::platforms::client::Client;
 use crate::service::connection::Renewals;
@@ -73,6 +74,8 @@ pub struct Deps {
     pub db: Db,
     /// Calls the platforms.
     pub client: Client,
+    /// Sends mails; `None` if the operator has not set that up.
+    pub post: Option<Post>,
     /// The source of "now".
     pub clock: Clock,
     /// Opens stores' credentials.
@@ -96,7 +99,14 @@ impl Deps {
             settings.sharing.as_ref().map(|sharing| sharing.name.as_str()),
         )));
         let renewals = Arc::new(Renewals::new(client.clone(), Arc::clone(&sealer), clock.clone()));
-        Self { db, client, clock, sealer, renewals, settings, running: Running::default(), upkeep: tokio::sync::Mutex::default() }
+        let (running, upkeep) = (Running::default(), tokio::sync::Mutex::default());
+        Self { db, client, post: None, clock, sealer, renewals, settings, running, upkeep }
+    }
+
+    /// The same with mails.
+    #[must_use]
+    pub fn with_post(self, post: Option<Post>) -> Self {
+        Self { post, ..self }
     }
 
     /// A transaction was refused, because another node works for the seller now. The keeper finds out and ends the actors.

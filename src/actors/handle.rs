@@ -120,13 +120,14 @@ impl Handle {
 
     /// The use cases on the same database, platforms and tokens as these actors, which they ask to forget a seller.
     pub fn service(&self, limits: Limits, allow_private_targets: bool) -> Service {
-        let Deps { db, client, clock, sealer, renewals, .. } = &*self.deps;
+        let Deps { db, client, post, clock, sealer, renewals, .. } = &*self.deps;
         let (to_forget, to_try) = (self.clone(), self.clone());
         Service {
             db: db.clone(),
             clock: clock.clone(),
             sealer: Arc::clone(sealer),
             client: client.clone(),
+            post: post.clone(),
             renewals: Arc::clone(renewals),
             outbound: Arc::new(Places::new(OUTBOUND_AT_ONCE)),
             limits,

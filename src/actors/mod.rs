@@ -23,6 +23,7 @@ mod keeper;
 mod messenger;
 pub mod node;
 mod open_offer;
+mod postman;
 pub mod seller;
 mod send;
 mod signals;

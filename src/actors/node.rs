@@ -5,10 +5,11 @@
 //! Survives a restart: nothing. The rows do, and the first look at them starts every seller that has work.
 use super::deps::{Deps, NODE_MAILBOX};
 use super::seller::{self, Retired, SellerSupervisor};
-use super::{messenger, token_keeper};
+use super::{messenger, postman, token_keeper};
+use crate::db::email;
 use crate::db::own_retention::prune_shorter;
 use crate::db::webhooks::due::any_due;
-use crate::db::{Place, fleet, pages};
+use crate::db::{Conn, Place, fleet, pages};
 use crate::domain::leases::{Lease, shard_of};
 use crate::domain::{SellerId, StoreId};
 use crate::service::{drift, guard, removal};
@@ -40,12 +41,14 @@ pub struct Node {
     sellers: BTreeMap<SellerId, Child>,
     /// Messages of webhooks are being sent.
     sending: bool,
+    /// Mails are being sent.
+    mailing: bool,
     shutting_down: bool,
 }
 
 impl Node {
     fn new(deps: Arc<Deps>, index: usize, of: usize) -> Self {
-        Self { deps, index, of, sellers: BTreeMap::new(), sending: false, shutting_down: false }
+        Self { deps, index, of, sellers: BTreeMap::new(), sending: false, mailing: false, shutting_down: false }
     }
 
     pub(super) fn start_here(deps: Arc<Deps>, index: usize, of: usize) -> Addr<Self> {
@@ -99,12 +102,17 @@ impl Node {
     fn look(&mut self, then: fn(&mut Self, &mut Context<Self>), ctx: &mut Context<Self>) {
         let (db, now, is_first) = (self.deps.db.clone(), self.deps.now(), self.index == 0);
         let may_send = is_first && !self.sending;
+        let may_mail = is_first && !self.mailing && self.deps.post.is_some();
         let found = async move {
             if db.read(move |conn| fleet::has_runs_too_far_ahead(conn, now)).await? {
                 db.write(move |conn| fleet::reschedule_runs(conn, now)).await?;
             }
             guard::lapse(&db, now).await?;
-            let found = db.read(move |conn| Ok((fleet::sellers_with_work(conn, now)?, may_send && any_due(conn, now)?))).await;
+            let look = move |conn: &mut Conn| -> crate::db::Result<_> {
+                let sellers = fleet::sellers_with_work(conn, now)?;
+                Ok((sellers, may_send && any_due(conn, now)?, may_mail && email::due::any_due(conn, now)?))
+            };
+            let found = db.read(look).await;
             if is_first {
                 drift::begin_due(&db, now).await;
             }
@@ -112,7 +120,7 @@ impl Node {
         };
         ctx.spawn(found.into_actor(self).map(move |found, node, ctx| {
             match found {
-                Ok((sellers, has_messages)) => {
+                Ok((sellers, has_messages, has_mails)) => {
                     for seller in sellers {
                         if place(seller, node.of) == node.index {
                             node.pass_on(seller, false, ctx);
@@ -120,6 +128,9 @@ impl Node {
                     }
                     if has_messages {
                         node.send_messages(ctx);
+                    }
+                    if has_mails {
+                        node.send_mails(ctx);
                     }
                 }
                 Err(error) => tracing::warn!(%error, "could not look for work; trying again"),
@@ -131,6 +142,12 @@ impl Node {
     fn send_messages(&mut self, ctx: &mut Context<Self>) {
         if !std::mem::replace(&mut self.sending, true) {
             ctx.spawn(messenger::send(Arc::clone(&self.deps)).into_actor(self).map(|(), node, _| node.sending = false));
+        }
+    }
+
+    fn send_mails(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.mailing, true) {
+            ctx.spawn(postman::send(Arc::clone(&self.deps)).into_actor(self).map(|(), node, _| node.mailing = false));
         }
     }
 

@@ -29,6 +29,12 @@ fn an_error_names_the_invalid_setting() {
         ("log", "stocktide=loud"),
         ("log_format", "xml"),
         ("public_url", "stock.example.com"),
+        ("smtp_host", "192.0.2.1:25"),
+        ("smtp_port", "65536"),
+        ("smtp_encryption", "ssl"),
+        ("smtp_sender", "stock@example.com"),
+        ("smtp_user", "stock"),
+        ("smtp_password", "secret"),
         ("trusted_proxies", "10.0.0.0/8, all"),
         ("forwarded_header", "x-real-ip"),
         ("operator_key_file", "/nowhere/at/all"),
@@ -62,13 +68,18 @@ fn the_table_shows_no_secrets() {
         ("operator_key", key),
         ("database_url", "postgres://u:pass@h/d"),
         ("database_direct_url", "postgres://u:pass@server/d"),
+        ("public_url", "https://stock.example.com"),
+        ("smtp_host", "mail.example.com"),
+        ("smtp_sender", "stock@example.com"),
+        ("smtp_user", "stock"),
+        ("smtp_password", "the-mail-servers-passphrase"),
         ("credential_key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
     ]);
     let config = config.unwrap();
     let table = config.table();
-    assert!(!table.contains(key) && !table.contains("pass") && !table.contains("MDEy"), "{table}");
+    assert!(!table.contains(key) && !table.contains("pass@") && !table.contains("passphrase") && !table.contains("MDEy"), "{table}");
     let debug = format!("{config:?}");
-    assert!(!debug.contains(key) && !debug.contains("pass@"), "{debug}");
+    assert!(!debug.contains(key) && !debug.contains("pass@") && !debug.contains("passphrase"), "{debug}");
     for setting in SETTINGS {
         assert!(table.contains(setting.help));
     }

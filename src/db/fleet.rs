@@ -101,6 +101,9 @@ pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<us
         ("audit", "id", "at", "at < $1", before),
         ("webhook_messages", "id", "ended_at", "ended_at < $1", before),
         ("drift_checks", "id", "finished_at", "finished_at < $1", before),
+        ("email_news", "id", "last_at", "last_at < $1", before),
+        ("email_mails", "id", "ended_at", "ended_at < $1", before),
+        ("email_links", "token_hash", "expires_at", "expires_at < $1", now),
     ];
     let mut pruned = 0;
     for (table, id, age, old, before) in tables {

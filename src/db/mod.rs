@@ -20,6 +20,7 @@ mod cure;
 mod database;
 pub mod delivery;
 pub mod drift;
+pub mod email;
 pub mod error;
 pub mod explain;
 pub mod fault_injection;

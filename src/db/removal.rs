@@ -14,7 +14,7 @@ use diesel::sql_types::Binary;
 pub const REMOVAL_STEP: i64 = 500;
 
 /// The tables in which a seller may have many rows, each with what identifies a row beside the seller.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 16] = [
     ("pushes", "id"),
     ("push_packs", "id"),
     ("stock_events", "event_id"),
@@ -27,6 +27,9 @@ const TABLES: [(&str, &str); 13] = [
     ("sync_runs", "id"),
     ("audit", "id"),
     ("webhook_messages", "id"),
+    ("email_news", "id"),
+    ("email_mails", "id"),
+    ("email_links", "token_hash"),
     ("stores", "id"),
 ];
 

@@ -1,10 +1,14 @@
 //! The tables as the migrations make them; `tests/architecture/migrations.rs` compares the two.
 #![expect(missing_docs, reason = "columns are explained where their rows are read")]
 
+mod consent_tables;
 mod drift_tables;
+mod email_tables;
 mod webhook_tables;
 
+pub use consent_tables::{authorizations, grants};
 pub use drift_tables::{drift_checks, drifts};
+pub use email_tables::{email_addresses, email_links, email_mails, email_news};
 pub use webhook_tables::{webhook_messages, webhooks};
 
 diesel::table! {
@@ -326,6 +330,9 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    email_addresses,
+    email_news,
+    email_mails,
     webhooks,
     webhook_messages,
     drift_checks,
@@ -369,32 +376,5 @@ diesel::table! {
         subject -> Text,
         before -> Nullable<Text>,
         after -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    authorizations (state_hash) {
-        state_hash -> Binary,
-        seller_id -> Binary,
-        session_hash -> Nullable<Binary>,
-        actor -> Text,
-        platform -> Text,
-        store_id -> Nullable<Binary>,
-        asked -> Text,
-        keys -> Nullable<Binary>,
-        created_at -> BigInt,
-        expires_at -> BigInt,
-        used_at -> Nullable<BigInt>,
-    }
-}
-
-diesel::table! {
-    grants (seller_id, store_id) {
-        seller_id -> Binary,
-        store_id -> Binary,
-        client_id -> Nullable<Text>,
-        renew_at -> Nullable<BigInt>,
-        ends_at -> Nullable<BigInt>,
-        turn_until -> Nullable<BigInt>,
     }
 }

@@ -67,13 +67,13 @@ macro_rules! webhook_columns {
     };
 }
 
-fn topics_of(text: &str) -> Result<Vec<Topic>> {
+pub(super) fn topics_of(text: &str) -> Result<Vec<Topic>> {
     let words: Vec<String> = serde_json::from_str(text).map_err(|_| Error::Corrupt("webhooks.topics".to_owned()))?;
     // A later version may know more of them.
     Ok(words.iter().filter_map(|word| Topic::parse(word)).collect())
 }
 
-fn topics_text(topics: &[Topic]) -> String {
+pub(super) fn topics_text(topics: &[Topic]) -> String {
     serde_json::json!(topics).to_string()
 }
 
@@ -170,17 +170,18 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Makes a message for every webhook that wants to hear of it.
+    /// Makes a message for every webhook that wants to hear of it, and collects it for the addresses that want to be mailed.
     pub(super) fn notify(&mut self, message: &Message, now: Timestamp) -> Result<()> {
         for id in self.who_wants(message.topic)? {
             self.notify_one(id, message, now)?;
         }
-        Ok(())
+        self.collect_news(message, now)
     }
 
     /// Notifies webhooks of those pushes of a call that were rejected.
     pub(super) fn notify_rejected(&mut self, store: StoreId, before: &[Push], after: &[Push], now: Timestamp) -> Result<()> {
-        if newly_rejected(before, after).next().is_none() || self.who_wants(Topic::PushesRejected)?.is_empty() {
+        let topic = Topic::PushesRejected;
+        if newly_rejected(before, after).next().is_none() || self.who_wants(topic)?.is_empty() && self.who_wants_mail(topic)?.is_empty() {
             return Ok(());
         }
         let name = self.store(store)?.name;

@@ -5,6 +5,7 @@
 //! then what is catching up; then what a seller wants to wait.
 use super::Timestamp;
 use super::access::CREDENTIALS_UNREADABLE;
+use super::acting::{MustAct, Trouble};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -65,27 +66,25 @@ pub enum Cause {
     WaitingForAnswer,
 }
 
-/// Who can end it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MustAct {
-    /// The seller.
-    Seller,
-    /// Whoever runs the shop or its platform.
-    Shop,
-    /// The operator of this service.
-    Operator,
-}
-
 impl Cause {
-    /// Who can end it; `None` where time does.
-    pub fn must_act(self) -> Option<MustAct> {
+    /// What is wrong; `None` where time ends it.
+    pub fn trouble(self) -> Option<Trouble> {
         match self {
-            Self::NeedsReauthorisation | Self::Paused | Self::WaitingForAnswer => Some(MustAct::Seller),
-            Self::NotResponding | Self::Retrying => Some(MustAct::Shop),
-            Self::CredentialsUnreadable | Self::RunOverdue | Self::NotAttempted => Some(MustAct::Operator),
+            Self::CredentialsUnreadable => Some(Trouble::CredentialsUnreadable),
+            Self::NeedsReauthorisation => Some(Trouble::NeedsReauthorization),
+            Self::NotResponding => Some(Trouble::NotResponding),
+            Self::Retrying => Some(Trouble::Retrying),
+            Self::RunOverdue => Some(Trouble::RunOverdue),
+            Self::NotAttempted => Some(Trouble::NotAttempted),
+            Self::Paused => Some(Trouble::Paused),
+            Self::WaitingForAnswer => Some(Trouble::WaitingForAnswer),
             Self::CatchingUp => None,
         }
+    }
+
+    /// Who can end it; `None` where time does.
+    pub fn must_act(self) -> Option<MustAct> {
+        self.trouble().map(Trouble::must_act)
     }
 
     /// What the operator reads where nothing more exact is known.

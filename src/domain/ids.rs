@@ -65,6 +65,12 @@ uuid_id! {
     WebhookId,
     /// A message for a webhook.
     MessageId,
+    /// A seller's address for mails about what happens.
+    EmailId,
+    /// A mail.
+    MailId,
+    /// Something that happened, for one address.
+    NewsId,
     /// A check of a store's listings for drift.
     DriftCheckId,
 }

@@ -23,12 +23,14 @@
 //!
 //! *Drift* is a listing that shows something other than expected; a *check* of a store finds it.
 //!
-//! A *webhook* is a seller's address for *messages* about what happens, each on one *topic*.
+//! A *webhook* is a seller's address for *messages* about what happens, each on one *topic*. *News* are the same for a seller's
+//! address for mails: a *digest* is a mail that lists what has happened, who *must act*, and what to do next.
 //!
 //! Nodes. A *node* is one process of the service; several share a PostgreSQL database. Sellers are spread over *shards*. A node
 //! holds a shard by a *lease*, which has an *epoch*: another holder has another epoch, and whoever acts under an earlier one is
 //! *fenced*.
 pub mod access;
+pub mod acting;
 pub mod allocation;
 pub mod authorization;
 pub mod behind;
@@ -43,9 +45,12 @@ pub mod guard;
 pub mod ids;
 pub mod leases;
 pub mod ledger;
+pub mod letter;
 pub mod limits;
 pub mod look_alikes;
+pub mod mail;
 pub mod names;
+pub mod news;
 pub mod offer;
 pub mod pace;
 pub mod pack;
@@ -62,13 +67,14 @@ pub mod switching;
 pub mod sync;
 pub mod targets;
 mod timestamp;
+pub mod topic;
 pub mod units;
 pub mod unseen;
 pub mod webhook;
 
 pub use ids::{
-    CallId, DriftCheckId, EventId, KeyId, ListingId, MessageId, NodeId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode,
-    WebhookId,
+    CallId, DriftCheckId, EmailId, EventId, KeyId, ListingId, MailId, MessageId, NewsId, NodeId, PushId, RuleId, RunId, SellerId, Sku,
+    StoreId, WarehouseCode, WebhookId,
 };
 pub use problem::FieldError;
 pub use timestamp::Timestamp;

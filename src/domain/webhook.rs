@@ -4,12 +4,15 @@
 //! `webhook-id`, `webhook-timestamp` and `webhook-signature`, a secret that starts with `whsec_`. A message may arrive more than once,
 //! always with the same id. Messages about the same subject arrive in the order in which things happened.
 use super::drift::DriftCheck;
+use super::news::News;
 use super::push::{Push, PushState};
 use super::run::{Run, RunState};
 use super::{StoreId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+pub use super::topic::Topic;
 
 /// Webhooks per seller.
 pub const MAX_WEBHOOKS: usize = 10;
@@ -28,53 +31,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest one. A message that is due later was saved before the clock was set back, and is due now.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// What a message is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(as = WebhookTopic)]
-pub enum Topic {
-    /// A sync run has ended.
-    #[serde(rename = "run.finished")]
-    RunFinished,
-    /// A sync run would change more than the seller's limits allow, and waits for an answer.
-    #[serde(rename = "run.waiting_for_answer")]
-    RunWaitingForAnswer,
-    /// A store refuses its credentials.
-    #[serde(rename = "store.needs_reauthorization")]
-    StoreNeedsReauthorization,
-    /// A store has refused updates for good.
-    #[serde(rename = "pushes.rejected")]
-    PushesRejected,
-    /// A check has found listings that show something other than expected.
-    #[serde(rename = "drift.found")]
-    DriftFound,
-    /// Sent on request, to see whether messages arrive.
-    #[serde(rename = "webhook.test")]
-    Test,
-}
-
-impl Topic {
-    /// Those that a webhook can ask for; a test comes on request.
-    pub const ALL: [Self; 5] =
-        [Self::RunFinished, Self::RunWaitingForAnswer, Self::StoreNeedsReauthorization, Self::PushesRejected, Self::DriftFound];
-
-    /// The word in messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RunFinished => "run.finished",
-            Self::RunWaitingForAnswer => "run.waiting_for_answer",
-            Self::StoreNeedsReauthorization => "store.needs_reauthorization",
-            Self::PushesRejected => "pushes.rejected",
-            Self::DriftFound => "drift.found",
-            Self::Test => "webhook.test",
-        }
-    }
-
-    /// The topic that this word stands for, if a webhook can ask for it.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|topic| topic.as_str() == word)
-    }
-}
-
 /// Something that has happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
@@ -84,6 +40,8 @@ pub struct Message {
     pub subject: String,
     /// What happened.
     pub data: Value,
+    /// The same as a line of a mail; `None` for a test.
+    pub news: Option<News>,
 }
 
 impl Message {
@@ -94,7 +52,8 @@ impl Message {
 
     /// A message by which a seller sees whether messages arrive.
     pub fn test() -> Self {
-        Self { topic: Topic::Test, subject: "test".to_owned(), data: json!({ "note": "This message was sent on request." }) }
+        let data = json!({ "note": "This message was sent on request." });
+        Self { topic: Topic::Test, subject: "test".to_owned(), data, news: None }
     }
 
     /// The news about a run whose state was `before`, if there is any: it has ended, or it waits for an answer.
@@ -103,8 +62,9 @@ impl Message {
             return None;
         }
         let subject = format!("run {}", run.id);
+        let news = News::of_run(run)?;
         if run.finished_at.is_some() {
-            return Some(Self { topic: Topic::RunFinished, subject, data: run_data(run) });
+            return Some(Self::with(Topic::RunFinished, subject, run_data(run), news));
         }
         let question = run.question.as_ref().filter(|_| run.state == RunState::WaitingForAnswer)?;
         let mut data = run_data(run);
@@ -112,13 +72,19 @@ impl Message {
             fields.insert("question".to_owned(), json!(question.text()));
             fields.insert("answer_by".to_owned(), json!(question.answer_by));
         }
-        Some(Self { topic: Topic::RunWaitingForAnswer, subject, data })
+        Some(Self::with(Topic::RunWaitingForAnswer, subject, data, news))
+    }
+
+    fn with(topic: Topic, subject: String, mut data: Value, news: News) -> Self {
+        news.what.add_to(&mut data);
+        Self { topic, subject, data, news: Some(news) }
     }
 
     /// A store refuses its credentials.
     pub fn needs_reauthorization(store: StoreId, name: &str, problem: &str) -> Self {
         let data = json!({ "store_id": store, "store_name": name, "problem": problem });
-        Self { topic: Topic::StoreNeedsReauthorization, subject: format!("store {store}"), data }
+        let news = News::needs_reauthorization(store, name, problem);
+        Self::with(Topic::StoreNeedsReauthorization, format!("store {store}"), data, news)
     }
 
     /// A check of a store has ended, and listings differ.
@@ -128,26 +94,32 @@ impl Message {
             "compared": check.compared, "skipped": check.skipped, "differ": check.counts.total(), "by_cause": check.counts,
             "corrected": check.corrected,
         });
-        Self { topic: Topic::DriftFound, subject: format!("store {}", check.store_id), data }
+        Self::with(Topic::DriftFound, format!("store {}", check.store_id), data, News::drift(check, name))
     }
 
     /// Pushes to this store were rejected; `None` if none of these was.
     pub fn pushes_rejected<'a>(store: StoreId, name: &str, pushes: impl Iterator<Item = &'a Push>) -> Option<Self> {
         let mut rejected: Vec<Value> = Vec::new();
         let mut omitted = 0;
+        let mut example = None;
         for push in pushes {
             if rejected.len() == MAX_PUSHES {
                 omitted += 1;
                 continue;
             }
             let record = push.clone().into_record();
+            example = example.or_else(|| record.reason.as_ref().map(|reason| format!("{}: {reason}", record.sku)));
             rejected.push(json!({
                 "id": record.id, "listing_id": record.listing_id, "sku": record.sku, "external_id": record.external_id,
                 "kind": record.kind, "quantity": record.quantity, "reason": record.reason, "next_step": record.next_step,
             }));
         }
+        if rejected.is_empty() {
+            return None;
+        }
+        let news = News::rejected(store, name, rejected.len() + omitted, example);
         let data = json!({ "store_id": store, "store_name": name, "pushes": rejected, "pushes_omitted": omitted });
-        (!rejected.is_empty()).then(|| Self { topic: Topic::PushesRejected, subject: format!("store {store}"), data })
+        Some(Self::with(Topic::PushesRejected, format!("store {store}"), data, news))
     }
 }
 
@@ -261,14 +233,5 @@ mod tests {
         for status in [100, 301, 400, 401, 404, 429, 500, 503] {
             assert!(matches!(Sent::by_status(status), Sent::Failed(why) if why.contains(&status.to_string())), "{status}");
         }
-    }
-
-    #[test]
-    fn every_topic_is_found_by_its_word_except_the_test() {
-        for topic in Topic::ALL {
-            assert_eq!(Topic::parse(topic.as_str()), Some(topic));
-            assert_eq!(json!(topic), json!(topic.as_str()));
-        }
-        assert_eq!(Topic::parse(Topic::Test.as_str()), None);
     }
 }

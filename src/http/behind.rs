@@ -3,7 +3,8 @@ use super::auth::Operator;
 use super::error::{ApiError, Problem};
 use super::request::{Page, limit, query, read_text_cursor, text_cursor};
 use super::state::{Answer, State};
-use crate::domain::behind::{BEHIND_BY, Cause, MustAct, parse_by};
+use crate::domain::acting::{MustAct, Trouble};
+use crate::domain::behind::{BEHIND_BY, Cause, parse_by};
 use crate::domain::{SellerId, StoreId, Timestamp};
 use crate::platforms::{by_name, registry};
 use crate::service::behind::{Asked, Late, Position, worst};
@@ -27,6 +28,8 @@ struct BehindAnswer {
     reason: String,
     /// Who can end it; null where time does, because updates are being sent.
     must_act: Option<MustAct>,
+    /// What they do next.
+    next_step: Option<&'static str>,
     /// Its updates that have not ended, held ones included.
     pending: i64,
 }
@@ -43,6 +46,7 @@ impl From<Late> for BehindAnswer {
             cause: behind.cause,
             since: behind.since,
             must_act: behind.cause.must_act(),
+            next_step: behind.cause.trouble().map(Trouble::next_step),
             reason: behind.reason,
             pending: store.pending,
         }

@@ -26,7 +26,7 @@ Events are applied in the order in which they are accepted. Say when something h
 arrives late does not undo what happened after it.";
 
 /// A body for each schema of a request, which the service accepts; the page at `/docs` starts with it.
-fn examples() -> [(&'static str, Value); 21] {
+fn examples() -> [(&'static str, Value); 23] {
     [
         ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
         ("NamedKey", json!({ "name": "warehouse system" })),
@@ -39,6 +39,8 @@ fn examples() -> [(&'static str, Value); 21] {
         ("NewWarehouse", json!({ "code": "north", "name": "North" })),
         ("NewWebhook", json!({ "url": "https://example.com/stock", "topics": ["run.finished", "pushes.rejected"] })),
         ("WebhookChange", json!({ "enabled": true })),
+        ("NewEmailAddress", json!({ "address": "ada@example.com", "topics": ["store.needs_reauthorization"], "digest_hour": 7 })),
+        ("EmailAddressChange", json!({ "at_once": true })),
         ("WarehouseChange", json!({ "name": "Far north" })),
         (
             "StoreFields",

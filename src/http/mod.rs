@@ -26,6 +26,7 @@ mod description;
 mod discover;
 mod docs;
 mod drift;
+mod email;
 mod explain;
 mod failed_keys;
 mod health;
@@ -142,6 +143,12 @@ routes![
     pushes::get_push,
     pushes::retry_pushes,
     stream::stream,
+    email::list_email_addresses,
+    email::create_email_address,
+    email::get_email_address,
+    email::patch_email_address,
+    email::delete_email_address,
+    email::ask_to_confirm_email_address,
     webhooks::list_webhooks,
     webhooks::create_webhook,
     webhooks::get_webhook,

@@ -8,6 +8,7 @@ use crate::db::sealing::Sealer;
 use crate::db::{self, Db, SellerDb};
 use crate::domain::seller_limits::CommonLimits;
 use crate::domain::{FieldError, KeyId, SellerId, StoreId, Timestamp};
+use crate::mail::Post;
 use crate::platforms::client::Client;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub struct Service {
     pub sealer: Arc<Sealer>,
     /// Calls stores.
     pub client: Client,
+    /// Sends mails; `None` if the operator has not set that up.
+    pub post: Option<Post>,
     /// Renews stores' tokens.
     pub renewals: Arc<Renewals>,
     /// Bounds the calls to platforms that requests of one seller wait for.

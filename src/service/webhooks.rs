@@ -42,22 +42,11 @@ impl EnteredWebhook {
         if let Some(Err(why)) = self.url.as_deref().map(|url| check_receiver(url, allow_private)) {
             checks.note("/url", why);
         }
-        let mut topics: Option<Vec<Topic>> = None;
-        if let Some(words) = &self.topics {
-            let known = Topic::ALL.map(Topic::as_str).join(", ");
-            let mut found = Vec::new();
-            for (at, word) in words.iter().enumerate() {
-                match Topic::parse(word) {
-                    Some(topic) if found.contains(&topic) => {}
-                    Some(topic) => found.push(topic),
-                    None => checks.note(format!("/topics/{at}"), format!("must be one of: {known}")),
-                }
-            }
-            if words.is_empty() {
-                checks.note("/topics", format!("must name at least one of: {known}"));
-            }
-            topics = Some(found);
-        }
+        let topics = self.topics.as_deref().map(|words| {
+            let (found, errors) = Topic::parse_all(words);
+            checks.extend(errors);
+            found
+        });
         checks.done()?;
         Ok(topics)
     }

@@ -55,6 +55,7 @@ fn the_worst_stores_of_all_sellers_come_first_with_the_cause_and_who_must_act(ba
     assert_eq!((&gone["seller_name"], &gone["state"], &gone["pending"]), (&json!("Bob"), &json!("working"), &json!(1)));
     assert!(gone["reason"].as_str().unwrap().len() > 10 && gone["since"].is_string(), "{gone}");
     assert!(locked["reason"].as_str().unwrap().contains("credentials"), "{locked}");
+    assert!(locked["next_step"].as_str().unwrap().contains("connect it again"), "{locked}");
 
     let mut walked = Vec::new();
     let mut cursor = String::new();

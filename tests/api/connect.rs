@@ -220,7 +220,7 @@ fn an_apps_secret_is_never_shown_and_goes_nowhere_that_a_seller_chooses(backend:
 }
 
 fn what_is_missing_is_said_together_with_whom_to_ask(backend: Backend) {
-    let api = Api::start(backend);
+    let api = Api::start_with(backend, &[("public_url", ""), ("smtp_host", ""), ("smtp_sender", "")]);
     let ada = api.seller("Ada");
     let wanted = json!({ "platform": "shopify", "shop": "acme" });
     assert!(ada.post("/v1/connections", &wanted).is_problem(409)["detail"].as_str().unwrap().contains("public_url"));

@@ -4,6 +4,8 @@
 //! What answers one thing or one page of a list must cost the same at any size. Everything else may grow with the rows
 //! themselves, but no faster: a page whose cost is listings × rules goes unnoticed with ten rows, and with a hundred
 //! thousand it stops the service.
+mod email;
+
 use crate::client::{exchange, request};
 use crate::database::Backend;
 use crate::support::{Api, Caller, DOCUMENT, Expect, OPERATOR_KEY, Platform};
@@ -174,6 +176,9 @@ impl<'a> Grown<'a> {
             format!("{seller}, {}, {hook}, 'run.finished', 'run', '{{}}', 1, 1, i, i, '204'", blob("message")),
             "true",
         );
+        for (table, columns, values, condition) in email::rows(&seller, blob) {
+            insert(table, columns, values, condition);
+        }
         insert(
             "drift_checks",
             "seller_id, id, store_id, policy, compared, skipped, corrected, counts, started_at, finished_at, progressed_at, tries",
@@ -244,6 +249,7 @@ impl<'a> Grown<'a> {
             _ if template.contains("/sellers/") => self.ada.id.clone(),
             _ if template.contains("/pushes/") => uuid("push"),
             _ if template.contains("/webhooks/") => uuid("hook"),
+            _ if template.contains("/emails/") || template.contains("/email-addresses/") => uuid("email"),
             _ if template.contains("/syncs/") || template.contains("/runs/") => uuid("run"),
             _ => self.store.clone(),
         };
@@ -283,7 +289,7 @@ fn routes() -> Vec<(String, Growth)> {
     let mut found: Vec<_> = found.into_iter().map(|path| (path.clone(), growth(&path))).collect();
     let table_of_pages = include_str!("../../src/http/console/mod.rs");
     let pages = table_of_pages.lines().filter(|line| line.contains(", get()")).filter_map(|line| line.split('"').nth(1));
-    let others = ["", "/", "/sign-in", "/stock/explain", "/{platform}/callback"];
+    let others = ["", "/", "/sign-in", "/stock/explain", "/{platform}/callback", "/confirm/{token}", "/unsubscribe/{token}"];
     let pages = pages.filter(|page| !others.contains(page) && !page.starts_with("/assets"));
     found.extend(pages.map(|page| (if page == "/stock/sku" { "/stock/sku?sku=S000001" } else { page }, Growth::WithRows)).map(page));
     for more in [

@@ -84,6 +84,12 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("DELETE", "/v1/webhooks/{id}", Seller, Value::Null),
         ("POST", "/v1/webhooks/{id}/test", Seller, Value::Null),
         ("GET", "/v1/webhooks/{id}/messages", Seller, Value::Null),
+        ("GET", "/v1/email-addresses", Seller, Value::Null),
+        ("POST", "/v1/email-addresses", Seller, json!({ "address": "mine@example.com" })),
+        ("GET", "/v1/email-addresses/{id}", Seller, Value::Null),
+        ("PATCH", "/v1/email-addresses/{id}", Seller, json!({ "at_once": true })),
+        ("DELETE", "/v1/email-addresses/{id}", Seller, Value::Null),
+        ("POST", "/v1/email-addresses/{id}/confirmation", Seller, Value::Null),
         ("GET", "/v1/audit", Seller, Value::Null),
         ("GET", "/healthz", Open, Value::Null),
         ("GET", "/readyz", Open, Value::Null),
@@ -101,6 +107,7 @@ pub struct Fixture {
     pub push: String,
     sync: String,
     webhook: String,
+    email: String,
     /// No other seller has it.
     sku: String,
 }
@@ -119,7 +126,8 @@ pub fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
     let sku = format!("SKU-OF-{}", seller.id);
     seller.put("/v1/skus", &json!([{ "sku": sku }])).is(200);
     let webhook = text(&seller.post("/v1/webhooks", &json!({ "url": "http://127.0.0.1:9/theirs" })).is(201)["id"]);
-    Fixture { store, listing, push, sync, webhook, sku }
+    let email = text(&seller.post("/v1/email-addresses", &json!({ "address": "theirs@example.com" })).is(201)["id"]);
+    Fixture { store, listing, push, sync, webhook, email, sku }
 }
 
 impl Fixture {
@@ -129,6 +137,7 @@ impl Fixture {
             Some("stores") => &self.store,
             Some("syncs") => &self.sync,
             Some("webhooks") => &self.webhook,
+            Some("email-addresses") => &self.email,
             _ => &self.push,
         };
         self.with_ids(

@@ -30,6 +30,7 @@ mod consent;
 mod description;
 mod discovery;
 mod drift;
+mod email;
 mod explain;
 mod growth;
 mod guard;

@@ -19,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 pub const OPERATOR_KEY: &str = "an-operator-key-for-tests-0123456789";
 pub const CREDENTIAL_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
+/// Where mails' links lead.
+pub const PUBLIC_URL: &str = "https://stock.example.com";
+
 /// The OpenAPI description.
 pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(http::openapi()).unwrap());
 
@@ -47,6 +50,12 @@ impl Api {
             ("database_connections", "4"),
             ("http_workers", "1"),
             ("arbiters", "1"),
+            ("public_url", PUBLIC_URL),
+            // Nobody listens there.
+            ("smtp_host", "127.0.0.1"),
+            ("smtp_port", "9"),
+            ("smtp_encryption", "none"),
+            ("smtp_sender", "Stocktide <stock@example.com>"),
         ];
         let flags = own.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let flags = database.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).chain(flags);

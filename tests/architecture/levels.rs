@@ -7,7 +7,7 @@ use super::source::{File, Token, repository, text_of, tokens};
 const LEVELS: [&[&[&str]]; 7] = [
     &[&["domain"]],
     &[&["clock", "metrics"]],
-    &[&["db"], &["platforms"]],
+    &[&["db"], &["platforms"], &["mail"]],
     &[&["service"]],
     &[&["actors"], &["simulator"]],
     &[&["http"], &["loadgen"]],
@@ -16,11 +16,12 @@ const LEVELS: [&[&[&str]]; 7] = [
 
 /// Frameworks, and the only folders that may name them, so that replacing one means changing one folder. The top level
 /// wires everything together and may name all of them.
-const FRAMEWORKS: [(&[&str], &[&str]); 5] = [
+const FRAMEWORKS: [(&[&str], &[&str]); 6] = [
     (&["diesel", "diesel_migrations", "r2d2"], &["db"]),
     (&["actix"], &["actors"]),
     (&["actix_web"], &["http", "simulator"]),
     (&["reqwest", "rustls"], &["platforms", "loadgen"]),
+    (&["lettre"], &["mail"]),
     (&["prometheus"], &["metrics"]),
 ];
 

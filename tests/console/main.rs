@@ -15,6 +15,7 @@ mod connect;
 #[path = "../support/database.rs"]
 mod database;
 mod drift;
+mod emails;
 mod guard;
 mod notices;
 mod operator;

@@ -8,6 +8,11 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::time::Duration;
+use stocktide::db::email::Address;
+use stocktide::db::{DatabaseUrl, Db, Settings};
+use stocktide::domain::mail::{AddressState, Wishes};
+use stocktide::domain::webhook::Topic;
+use stocktide::domain::{EmailId, SellerId, Timestamp};
 
 /// How long the stores may take to reach their intended states.
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
@@ -179,7 +184,28 @@ pub async fn busy_seller(world: &World, unhelpful: &str) -> (String, Vec<Visit>)
     let webhook =
         world.call("POST", "/v1/webhooks", &key, json!({"url": "http://127.0.0.1:9/stock"})).await["id"].as_str().unwrap().to_owned();
     world.call("POST", &format!("/v1/webhooks/{webhook}/test"), &key, json!(null)).await;
-    (key, visits(&stores, &listing, &rejected, &[run_of("initial"), run_of("manual")], &webhook))
+    let email = add_email(world).await;
+    (key, visits(&stores, &listing, &rejected, &[run_of("initial"), run_of("manual")], [&webhook, &email]))
+}
+
+/// An address that was confirmed, though no mail server is set.
+async fn add_email(world: &World) -> String {
+    let sellers = world.call("GET", "/admin/sellers", OPERATOR_KEY, json!(null)).await;
+    let seller = sellers["items"].as_array().unwrap().iter().find(|seller| seller["name"] == "Harbour Goods").unwrap();
+    let seller: SellerId = seller["id"].as_str().unwrap().parse().unwrap();
+    let created_at = Timestamp::from_millis(1_772_452_800_000);
+    let address = Address {
+        id: EmailId::new(created_at),
+        address: "ada@harbourgoods.com".to_owned(),
+        wishes: Wishes { topics: Topic::ALL.to_vec(), at_once: false, digest_hour: 8 },
+        state: AddressState::Confirmed,
+        created_at,
+        confirmed_at: None,
+        problem: None,
+    };
+    let (id, db) = (address.id, Db::open(&Settings::new(DatabaseUrl::parse(&world.database.url).unwrap())));
+    db.seller(seller).write(move |t| t.add_email_address(&address)).await.unwrap();
+    id.to_string()
 }
 
 /// Waits until the stores are in their intended states; returns the id of a rejected push.
@@ -207,7 +233,7 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     tokio::time::timeout(SETTLED_WITHIN, waiting).await.unwrap_or_else(|_| panic!("timed out: {what}"));
 }
 
-fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[String; 2], webhook: &str) -> Vec<Visit> {
+fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[String; 2], [webhook, email]: [&str; 2]) -> Vec<Visit> {
     let Stores { shopify, failing, refused, paused, stall } = stores;
     vec![
         page("sales-channel", "/console/sales-channel"),
@@ -245,6 +271,9 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[S
         page("manual-sync", "/console/manual-sync"),
         page("drift", "/console/drift"),
         page("drift-store", format!("/console/drift?store={stall}")),
+        page("emails", "/console/emails"),
+        page("email", format!("/console/emails/{email}")),
+        page("email-delete", format!("/console/emails/{email}/delete")),
         page("webhooks", "/console/webhooks"),
         page("webhook", format!("/console/webhooks/{webhook}")),
         page("webhook-delete", format!("/console/webhooks/{webhook}/delete")),
@@ -262,6 +291,7 @@ pub fn empty_visits() -> Vec<Visit> {
         page("empty-runs", "/console/records?show=runs"),
         page("empty-manual-sync", "/console/manual-sync"),
         page("empty-drift", "/console/drift"),
+        page("empty-emails", "/console/emails"),
         page("empty-webhooks", "/console/webhooks"),
     ]
 }

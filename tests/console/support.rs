@@ -74,6 +74,11 @@ impl World {
         let platform_url = format!("http://{}", listener.local_addr().unwrap());
         let settings = [
             ("listen", listen.to_owned()),
+            // Nobody listens there.
+            ("smtp_host", if public_url.is_some() { "127.0.0.1".to_owned() } else { String::new() }),
+            ("smtp_sender", if public_url.is_some() { "stock@example.com".to_owned() } else { String::new() }),
+            ("smtp_port", "9".to_owned()),
+            ("smtp_encryption", "none".to_owned()),
             ("public_url", public_url.unwrap_or_default()),
             ("credential_key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned()),
             ("operator_key", OPERATOR_KEY.to_owned()),

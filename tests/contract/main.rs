@@ -7,6 +7,7 @@ mod both;
 mod clock;
 mod delivery;
 mod drift;
+mod email;
 mod explain;
 mod guard;
 mod held;

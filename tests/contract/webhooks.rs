@@ -58,6 +58,8 @@ fn a_seller_is_told_of_what_was_rejected_of_the_end_of_a_run_and_of_a_store_that
         assert!(pushes[0]["reason"].as_str().unwrap().contains("unknown item"), "{rejected}");
         assert_eq!((&finished["run_id"], &finished["done"]), (&run.id.to_string().into(), &2.into()));
         assert_eq!((&refused["store_id"], &refused["store_name"]), (&shop.id.to_string().into(), &"corner".into()));
+        let acts = [rejected, finished, refused].map(|data| (data["must_act"].as_str(), data["next_step"].is_string()));
+        assert_eq!(acts, [(Some("seller"), true), (None, false), (Some("seller"), true)]);
         world.all_is_well();
         world.leaves_work();
     });

@@ -79,7 +79,8 @@ impl Tenant<'_> {
             .select((stores::name, stores::last_success_at)).get_result(c).optional())?;
         let Some((name, last_success_at)) = found else { return Ok(()) };
         let message = Message::needs_reauthorization(store, &name, problem);
-        let last = self.last_message(&message, (now - REMINDED_AFTER, now))?;
+        let lately = (now - REMINDED_AFTER, now);
+        let last = self.last_message(&message, lately)?.max(self.last_news(&message, lately)?);
         let is_news = last.is_none_or(|last| last_success_at.is_some_and(|worked_at| worked_at > last));
         if is_news { self.notify(&message, now) } else { Ok(()) }
     }

@@ -2,7 +2,8 @@
 use super::page::{Frame, PageAnswer};
 use super::session::OperatorVisit;
 use super::show::{self, Badge, Stamp, query_value, units};
-use crate::domain::behind::{BEHIND_BY, Cause, MustAct, parse_by};
+use crate::domain::acting::MustAct;
+use crate::domain::behind::{BEHIND_BY, Cause, parse_by};
 use crate::http::behind::position_of;
 use crate::http::error::ApiError;
 use crate::http::request::text_cursor;

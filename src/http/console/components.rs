@@ -7,6 +7,7 @@ use crate::db::stores::{Store, StoreLoad};
 use crate::db::troubles::Troubles;
 use crate::db::{self, Tenant};
 use crate::domain::access::CREDENTIALS_UNREADABLE;
+use crate::domain::acting::Trouble;
 use crate::domain::circuit::Circuit;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::{StoreId, Timestamp};
@@ -51,6 +52,8 @@ pub(super) struct StoreRow {
 /// A notice that leads to what it is about.
 pub(super) struct Alert {
     pub text: String,
+    /// Who can end it, as a sentence.
+    pub must_act: &'static str,
     pub link: String,
     pub address: String,
 }
@@ -176,27 +179,29 @@ impl StoreFigures {
 impl Alert {
     fn of(store: &Store, state: &Badge, troubles: Troubles) -> Option<Self> {
         let (name, id) = (&store.name, store.id);
-        match state_of(store) {
-            StoreState::NeedsReauthorisation => Some(Self {
-                text: match store.problem.as_deref() {
-                    Some(CREDENTIALS_UNREADABLE) => format!("The credentials of {name} cannot be opened, so nothing reaches it."),
-                    _ => format!("{name} refused its credentials, so nothing reaches it."),
+        let unreadable = store.problem.as_deref() == Some(CREDENTIALS_UNREADABLE);
+        let (trouble, text, link, address) = match state_of(store) {
+            StoreState::NeedsReauthorisation => (
+                if unreadable { Trouble::CredentialsUnreadable } else { Trouble::NeedsReauthorization },
+                match unreadable {
+                    true => format!("The credentials of {name} cannot be opened, so nothing reaches it."),
+                    false => format!("{name} refused its credentials, so nothing reaches it."),
                 },
-                link: "Enter credentials".to_owned(),
-                address: format!("/console/stores/{id}/edit"),
-            }),
-            StoreState::Working if troubles.rejected > 0 => Some(Self {
-                text: format!("{name}: {} rejected.", show::count(troubles.rejected, "listing was", "listings were")),
-                link: "See why".to_owned(),
-                address: format!("/console/records?state=rejected&store={id}"),
-            }),
-            StoreState::Working if state.is_bad() => Some(Self {
-                text: format!("{name} is not responding."),
-                link: "See details".to_owned(),
-                address: format!("/console/stores/{id}"),
-            }),
-            _ => None,
-        }
+                "Enter credentials",
+                format!("/console/stores/{id}/edit"),
+            ),
+            StoreState::Working if troubles.rejected > 0 => (
+                Trouble::PushesRejected,
+                format!("{name}: {} rejected.", show::count(troubles.rejected, "listing was", "listings were")),
+                "See why",
+                format!("/console/records?state=rejected&store={id}"),
+            ),
+            StoreState::Working if state.is_bad() => {
+                (Trouble::NotResponding, format!("{name} is not responding."), "See details", format!("/console/stores/{id}"))
+            }
+            _ => return None,
+        };
+        Some(Self { text, must_act: show::must_act(trouble.must_act()), link: link.to_owned(), address })
     }
 }
 

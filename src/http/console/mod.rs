@@ -15,6 +15,8 @@ mod components;
 mod connect;
 mod connected;
 mod drift;
+mod email_links;
+mod emails;
 mod explain;
 mod field;
 mod figures;
@@ -54,23 +56,30 @@ use actix_web::dev::Service;
 use actix_web::web::{self, get, post};
 use page::Refusal;
 
+/// A scope whose answers are pages with the console's policy.
+macro_rules! pages {
+    ($prefix:literal) => {
+        web::scope($prefix)
+            .app_data(web::PathConfig::default().error_handler(|_, _| no_such_page().into()))
+            .app_data(web::QueryConfig::default().error_handler(|_, _| no_such_page().into()))
+            .wrap_fn(|request, next| {
+                let answer = next.call(request);
+                async move {
+                    let mut answer = answer.await?;
+                    policy::apply(answer.headers_mut());
+                    Ok(answer)
+                }
+            })
+    };
+}
+
 fn no_such_page() -> Refusal {
     Refusal::from(ApiError::not_found("page"))
 }
 
 /// The route table.
 pub(super) fn configure(config: &mut web::ServiceConfig) {
-    let scope = web::scope("/console")
-        .app_data(web::PathConfig::default().error_handler(|_, _| no_such_page().into()))
-        .app_data(web::QueryConfig::default().error_handler(|_, _| no_such_page().into()))
-        .wrap_fn(|request, next| {
-            let answer = next.call(request);
-            async move {
-                let mut answer = answer.await?;
-                policy::apply(answer.headers_mut());
-                Ok(answer)
-            }
-        })
+    let scope = pages!("/console")
         .route("", get().to(sign_in::start))
         .route("/", get().to(sign_in::start))
         .route("/assets/{version}/{name}", get().to(asset_handler::asset))
@@ -110,6 +119,13 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/drift", get().to(drift::page))
         .route("/drift", post().to(drift::save))
         .route("/drift/stores/{id}/check", post().to(drift::check))
+        .route("/emails", get().to(emails::list))
+        .route("/emails", post().to(emails::add))
+        .route("/emails/{id}", get().to(emails::one))
+        .route("/emails/{id}", post().to(emails::save))
+        .route("/emails/{id}/confirmation", post().to(emails::ask_again))
+        .route("/emails/{id}/delete", get().to(emails::delete_page))
+        .route("/emails/{id}/delete", post().to(emails::delete))
         .route("/webhooks", get().to(webhooks::list))
         .route("/webhooks", post().to(webhooks::add))
         .route("/webhooks/{id}", get().to(webhooks::one))
@@ -149,18 +165,16 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .default_service(web::to(|| async { Err::<&str, _>(no_such_page()) }));
     config.service(scope);
     // Where platforms send visitors back to; registered with them, so it does not name the console.
-    let returns = web::scope("/connect")
-        .app_data(web::PathConfig::default().error_handler(|_, _| no_such_page().into()))
-        .wrap_fn(|request, next| {
-            let answer = next.call(request);
-            async move {
-                let mut answer = answer.await?;
-                policy::apply(answer.headers_mut());
-                Ok(answer)
-            }
-        })
+    let returns = pages!("/connect")
         .route("/{platform}/callback", get().to(connected::returned))
         .route("/{platform}/callback", post().to(connected::agreed))
         .default_service(web::to(|| async { Err::<&str, _>(no_such_page()) }));
     config.service(returns);
+    let links = pages!("/email")
+        .route("/confirm/{token}", get().to(email_links::confirm_page))
+        .route("/confirm/{token}", post().to(email_links::confirm))
+        .route("/unsubscribe/{token}", get().to(email_links::unsubscribe_page))
+        .route("/unsubscribe/{token}", post().to(email_links::unsubscribe))
+        .default_service(web::to(|| async { Err::<&str, _>(no_such_page()) }));
+    config.service(links);
 }

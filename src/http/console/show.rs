@@ -1,6 +1,7 @@
 //! How values are formatted: times in the seller's zone, units, states. Small pieces of HTML are templates of their
 //! own, so their contents are escaped as on every page.
 use crate::domain::Timestamp;
+use crate::domain::acting::MustAct;
 use crate::domain::push::{PushKind, PushState};
 use crate::domain::units::UnitsEach;
 use askama::Template;
@@ -86,6 +87,15 @@ pub(super) fn units_each(each: UnitsEach) -> Option<String> {
 pub(super) fn sentence_case(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// Who can end a trouble, to a seller.
+pub(super) fn must_act(must_act: MustAct) -> &'static str {
+    match must_act {
+        MustAct::Seller => "You must act.",
+        MustAct::Shop => "The shop must act.",
+        MustAct::Operator => "The operator of this service must act.",
+    }
 }
 
 /// A difference with its sign.

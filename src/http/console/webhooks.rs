@@ -22,7 +22,7 @@ fn address_of(id: WebhookId) -> String {
     format!("{LIST}/{id}")
 }
 
-fn label(topic: Topic) -> &'static str {
+pub(super) fn label(topic: Topic) -> &'static str {
     match topic {
         Topic::RunFinished => "A sync has ended",
         Topic::RunWaitingForAnswer => "A sync waits for your answer",
@@ -42,13 +42,13 @@ fn badge(webhook: &Webhook) -> Badge {
 }
 
 /// A topic as a box to tick.
-struct TopicBox {
-    word: &'static str,
-    label: &'static str,
-    ticked: bool,
+pub(super) struct TopicBox {
+    pub word: &'static str,
+    pub label: &'static str,
+    pub ticked: bool,
 }
 
-fn boxes(ticked: impl Fn(Topic) -> bool) -> Vec<TopicBox> {
+pub(super) fn boxes(ticked: impl Fn(Topic) -> bool) -> Vec<TopicBox> {
     Topic::ALL.into_iter().map(|topic| TopicBox { word: topic.as_str(), label: label(topic), ticked: ticked(topic) }).collect()
 }
 

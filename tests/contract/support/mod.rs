@@ -2,13 +2,17 @@
 //!
 //! Everything runs on one arbiter in virtual time, which [`World::sleep`] advances; every timer fires at its time. A story
 //! ends with a graceful stop, after which no work may be left.
+mod changes;
 pub mod database;
 mod intake;
 pub mod platform_that;
+pub mod postbox;
 pub mod receiver;
+mod spans;
 pub mod statements;
 
 use database::{Backend, TestDatabase};
+use postbox::Postbox;
 use receiver::{Network, Receiver};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -44,23 +48,8 @@ use stocktide::simulator::{Faults, Simulator};
 /// When most stories start: noon on an ordinary Monday.
 pub const START: &str = "2026-03-02T12:00:00Z";
 
-pub use chrono::TimeDelta as Span;
-
-pub fn ms(n: i64) -> Span {
-    Span::milliseconds(n)
-}
-pub fn seconds(n: i64) -> Span {
-    Span::seconds(n)
-}
-pub fn minutes(n: i64) -> Span {
-    Span::minutes(n)
-}
-pub fn hours(n: i64) -> Span {
-    Span::hours(n)
-}
-pub fn days(n: i64) -> Span {
-    Span::days(n)
-}
+pub use changes::*;
+pub use spans::*;
 
 /// Runs a story on every selected backend.
 pub fn story(tell: impl AsyncFn(&World)) {
@@ -123,6 +112,7 @@ pub struct World {
     pub clock: Clock,
     pub platform: Simulator,
     pub receiver: Receiver,
+    pub postbox: Postbox,
     process: RefCell<Process>,
     settings: actors::Settings,
     database: TestDatabase,
@@ -146,14 +136,14 @@ impl Process {
 fn start_process(
     database: &TestDatabase,
     clock: &Clock,
-    (platform, receiver): (&Simulator, &Receiver),
+    (platform, receiver, postbox): (&Simulator, &Receiver, &Postbox),
     settings: &actors::Settings,
 ) -> Process {
     let db = Db::open(&db::Settings::new(database.url.clone()));
     let network = Network { receiver: receiver.clone(), platform: InProcess::new(platform.clone(), clock.clone()) };
     let client = Client::new(Arc::new(network), Arc::new(Limits::default()), Duration::from_secs(10), clock.clone());
     let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
-    let deps = Deps::new(db, client, clock.clone(), Arc::new(sealer), settings.clone());
+    let deps = Deps::new(db, client, clock.clone(), Arc::new(sealer), settings.clone()).with_post(Some(postbox.post()));
     let set = tokio::task::LocalSet::new();
     let handle = {
         let _inside = set.enter();
@@ -167,9 +157,19 @@ impl World {
     fn new(backend: Backend, start: Timestamp, settings: actors::Settings) -> Self {
         let database = TestDatabase::fresh(backend);
         let (clock, platform) = (Clock::starting_at(start), Simulator::new(7));
-        let receiver = Receiver::default();
-        let process = RefCell::new(start_process(&database, &clock, (&platform, &receiver), &settings));
-        Self { clock, platform, receiver, process, settings, database, counter: Cell::default(), leftovers_allowed: Cell::default() }
+        let (receiver, postbox) = (Receiver::default(), Postbox::default());
+        let process = RefCell::new(start_process(&database, &clock, (&platform, &receiver, &postbox), &settings));
+        Self {
+            clock,
+            platform,
+            receiver,
+            postbox,
+            process,
+            settings,
+            database,
+            counter: Cell::default(),
+            leftovers_allowed: Cell::default(),
+        }
     }
 
     pub fn db(&self) -> Db {
@@ -260,14 +260,18 @@ impl World {
 
     /// A new process on the same rows.
     pub fn starts(&self) {
-        *self.process.borrow_mut() = start_process(&self.database, &self.clock, (&self.platform, &self.receiver), &self.settings);
+        *self.process.borrow_mut() = self.another(&self.settings);
     }
 
     /// A further process on the same rows, which shares them with the others.
     pub fn starts_another_named(&self, name: &str) -> Process {
         let mut settings = self.settings.clone();
         settings.sharing.as_mut().expect("the processes share").name = name.to_owned();
-        start_process(&self.database, &self.clock, (&self.platform, &self.receiver), &settings)
+        self.another(&settings)
+    }
+
+    fn another(&self, settings: &actors::Settings) -> Process {
+        start_process(&self.database, &self.clock, (&self.platform, &self.receiver, &self.postbox), settings)
     }
 
     /// How many shards the process holds.
@@ -321,23 +325,6 @@ impl World {
         let now = self.now();
         self.db().read(move |conn| db::fleet::sellers_with_work(conn, now)).await.unwrap()
     }
-}
-
-/// A change that the platform applied: the item, and what was done.
-pub type Change = (String, Applied);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Applied {
-    Add(i64),
-    Set(i64),
-}
-
-pub fn add(sku: &str, units: i64) -> Change {
-    (sku.to_owned(), Applied::Add(units))
-}
-
-pub fn set(sku: &str, units: i64) -> Change {
-    (sku.to_owned(), Applied::Set(units))
 }
 
 pub fn off(_: &mut SyncSettings) {}

@@ -1,0 +1,73 @@
+//! The operator's mail server, in virtual time.
+use futures_util::future::BoxFuture;
+use secrecy::SecretString;
+use std::sync::{Arc, Mutex};
+use stocktide::domain::letter::Letter;
+use stocktide::domain::mail::Posted;
+use stocktide::mail::{Mailer, Post};
+
+const PUBLIC_URL: &str = "https://stock.example.com";
+
+#[derive(Debug, Default)]
+struct State {
+    letters: Vec<Letter>,
+    is_down: bool,
+    refuses: Option<String>,
+    never_answers: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Postbox(Arc<Mutex<State>>);
+
+impl Postbox {
+    pub fn post(&self) -> Post {
+        Post { mailer: Arc::new(self.clone()), public_url: PUBLIC_URL.to_owned() }
+    }
+
+    pub fn is_down(&self, down: bool) {
+        self.0.lock().unwrap().is_down = down;
+    }
+
+    /// Refuses this recipient for good.
+    pub fn refuses(&self, address: &str) {
+        self.0.lock().unwrap().refuses = Some(address.to_owned());
+    }
+
+    /// Takes letters and does not say so.
+    pub fn never_answers(&self, never: bool) {
+        self.0.lock().unwrap().never_answers = never;
+    }
+
+    /// Everything that it took, oldest first.
+    pub fn letters(&self) -> Vec<Letter> {
+        self.0.lock().unwrap().letters.clone()
+    }
+
+    /// The same without what asks to confirm an address.
+    pub fn news(&self) -> Vec<Letter> {
+        self.letters().into_iter().filter(|letter| !letter.subject.contains("confirm")).collect()
+    }
+}
+
+impl Mailer for Postbox {
+    fn send(&self, letter: Letter) -> BoxFuture<'static, Posted> {
+        let mut state = self.0.lock().unwrap();
+        let posted = match &state.refuses {
+            _ if state.is_down => Posted::Failed("The mail server could not be reached.".to_owned()),
+            Some(address) if *address == letter.to => Posted::Refused("550 no such user".to_owned()),
+            _ => {
+                state.letters.push(letter);
+                Posted::Accepted
+            }
+        };
+        let never_answers = state.never_answers;
+        Box::pin(async move { if never_answers { std::future::pending().await } else { posted } })
+    }
+}
+
+/// The token of the link to this page in a letter.
+pub fn token(letter: &Letter, page: &str) -> SecretString {
+    let (_, rest) =
+        letter.text.split_once(&format!("{PUBLIC_URL}/email/{page}/")).unwrap_or_else(|| panic!("no {page} in {}", letter.text));
+    SecretString::from(rest.split_whitespace().next().unwrap())
+}

@@ -1,6 +1,6 @@
 //! Mail over SMTP. Each letter has a connection of its own; a mail is rare. A refusal counts against an address only if
 //! it answers its name (`RCPT`): whatever else a server refuses is the operator's business.
-use super::{Encryption, Mailer, Post, Settings};
+use super::post::{Encryption, Mailer, Post, Settings};
 use crate::domain::letter::Letter;
 use crate::domain::mail::{Posted, parse_address};
 use futures_util::future::BoxFuture;

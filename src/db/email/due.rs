@@ -1,5 +1,5 @@
 //! Mails that are to be made and sent, of all sellers. A process takes those that it sends, so that no other one does.
-use super::{ASKS, state_code};
+use super::addresses::{ASKS, state_code};
 use crate::db::connection::on;
 use crate::db::schema::{email_addresses, email_mails, email_news, sellers};
 use crate::db::scope::Scope;

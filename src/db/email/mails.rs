@@ -1,7 +1,7 @@
 //! The mails of one seller: made, read to be sent, and ended.
+use super::addresses::{ASKS, Address, GIVEN_UP, state_code};
 use super::due::confirmations_to;
 use super::news::{columns, news};
-use super::{ASKS, Address, GIVEN_UP, state_code};
 use crate::db::connection::on;
 use crate::db::schema::{email_addresses, email_mails, email_news, sellers};
 use crate::db::{Error, Result, Tenant, id_of};

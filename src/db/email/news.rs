@@ -1,5 +1,5 @@
 //! Collecting what is to be mailed, in the transaction in which it happens. The same about the same is one row until it is mailed.
-use super::state_code;
+use super::addresses::state_code;
 use crate::db::connection::on;
 use crate::db::schema::{email_addresses, email_news};
 use crate::db::webhooks::topics_of;

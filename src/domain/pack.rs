@@ -6,7 +6,7 @@
 //! that it had in the pack. So whatever is difficult about delivery is decided for single pushes alone. A pack is never in
 //! doubt, never retried and never rejected.
 use super::claim::{ClaimTerms, ClaimedCall, ClaimedItem};
-use super::delivery::{Change, Resolution};
+use super::delivery::{Change, Outcome, Resolution};
 use super::push::{Addressee, Invalid, Push, PushKind, PushState, Record, WAITS_FOR_STORE};
 use super::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
@@ -179,6 +179,14 @@ impl Pack {
         self.touch(now, None);
     }
 
+    /// Its call was refused only because it came too early, so each push waits as if it had not been sent.
+    fn wait_again(&mut self, reason: &str, now: Timestamp) {
+        self.state = PushState::Queued;
+        (self.call_id, self.resolution, self.quantities) = (None, None, None);
+        self.reason = Some(reason.to_owned());
+        self.touch(now, Some(now));
+    }
+
     /// As [`Push::cancel`] for each while it waits; a pack in flight has to be unpacked for that.
     pub fn cancel(&mut self, reason: &str, now: Timestamp) {
         if self.state.is_waiting() {
@@ -216,6 +224,21 @@ pub enum Next {
     Send(Vec<Pack>, Option<Pack>),
     /// Unpack this one: its pushes cannot share a call, or only very few of them can.
     Unpack(Pack),
+}
+
+/// Up to this pause, the limits alone make sure that a throttled pack is not sent too early: a longer one has to outlive the process.
+const SHORT_PAUSE: Duration = Duration::from_secs(5);
+
+/// After an answer to the call that carries these packs: whether they wait again as they are, because they came a little too early.
+/// What is throttled a second time is retried as single pushes are.
+pub fn wait_again(packs: &mut [Pack], outcome: &Outcome, now: Timestamp) -> bool {
+    let Outcome::TryAgain { throttled: true, after, reason } = outcome else { return false };
+    let is_first = packs.iter().all(|pack| pack.reason.is_none());
+    if !is_first || after.is_some_and(|after| after > SHORT_PAUSE) {
+        return false;
+    }
+    packs.iter_mut().for_each(|pack| pack.wait_again(reason, now));
+    true
 }
 
 /// How much smaller than a pack a call may be before it is better unpacked: each call that takes a part of a pack writes what

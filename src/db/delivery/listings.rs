@@ -1,7 +1,7 @@
 //! What the service knows about listings: accounts, settle times, marks, and the overwrites that heal them.
 use super::expectations;
 use crate::db::connection::{Backend, on};
-use crate::db::kept::kept;
+use crate::db::kept::{Key, kept, kept_as};
 use crate::db::pushes::is_rejected_increase;
 use crate::db::schema::{listings, pushes, stores};
 use crate::db::sets::among_ids;
@@ -22,6 +22,11 @@ struct Shown {
     /// By how much that changes what is expected, in units of the listing; `None` if nothing can be expected any more.
     change: Option<i64>,
 }
+
+/// The statement that saves it on SQLite.
+struct NoteShown;
+
+impl Key for NoteShown {}
 
 /// The columns of [`AccountRow`].
 macro_rules! account_columns {
@@ -150,7 +155,8 @@ impl Tenant<'_> {
                          expected_otherwise = expected_otherwise + $4 * units WHERE seller_id = $5 AND id = $6",
                     );
                     let update = update.bind::<BigInt, _>(shown).bind::<BigInt, _>(now).bind::<Nullable<Text>, _>(before.as_deref());
-                    kept(update.bind::<Nullable<BigInt>, _>(change).bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c)?;
+                    let update = update.bind::<Nullable<BigInt>, _>(change).bind::<Binary, _>(&key).bind::<Binary, _>(id);
+                    kept_as::<NoteShown, _>(update).run(c)?;
                 }
             }
             // One statement, since each costs a round trip.

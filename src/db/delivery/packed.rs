@@ -7,6 +7,7 @@ use crate::db::pushes::{is_active, is_rejected_increase};
 use crate::db::schema::{listings, pushes};
 use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant, id_of};
+use crate::domain::access::Access;
 use crate::domain::claim::outcome::{self, Answer};
 use crate::domain::claim::{self, ClaimTerms, ClaimedCall};
 use crate::domain::pack::{self, Next, Pack};
@@ -104,12 +105,21 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Applies the outcome of a call to the packs that it carries, if that is nothing but success. Otherwise unpacks them, so
-    /// that their pushes are found like any others. Returns how many pushes were confirmed; `None` if none were in packs any more.
+    /// Applies the outcome of a call to the packs that it carries, if that is nothing but success, or that it came a little too early.
+    /// Otherwise unpacks them, so that their pushes are found like any others. Returns how many pushes were confirmed; `None` if
+    /// none are in packs any more.
     pub(super) fn finish_packs(&mut self, store: StoreId, id: CallId, answer: Answer<'_>, terms: &ClaimTerms) -> Result<Option<usize>> {
-        let packs = self.packs_sent_by(store, id)?;
+        let mut packs = self.packs_sent_by(store, id)?;
         if packs.is_empty() {
             return Ok(None);
+        }
+        if pack::wait_again(&mut packs, answer.outcome, answer.now) {
+            self.put_packs(&packs)?;
+            self.note_access(store, Access::after(answer.outcome, true), answer.now)?;
+            if self.store(store)?.is_held() {
+                self.hold_store(store, answer.now)?;
+            }
+            return Ok(Some(0));
         }
         let mut page: Vec<Push> = Vec::new();
         for pack in &packs {

@@ -161,6 +161,30 @@ fn a_confirmed_pack_holds_what_a_plain_success_makes_of_each_push() {
 }
 
 #[test]
+fn a_pack_that_came_a_little_too_early_waits_once_as_if_it_had_not_been_sent() {
+    let throttled =
+        |after: Option<u64>| Outcome::TryAgain { reason: "slow down".to_owned(), after: after.map(Duration::from_secs), throttled: true };
+    let unavailable = Outcome::TryAgain { reason: "down".to_owned(), after: None, throttled: false };
+    for other in [throttled(Some(6)), unavailable, Outcome::Answered(Vec::new())] {
+        let mut packs = [sending(3)];
+        assert!(!wait_again(&mut packs, &other, at(2_000)), "{other:?}");
+        assert_eq!(packs[0].state, PushState::Sending);
+    }
+    for after in [None, Some(1), Some(5)] {
+        let mut packs = [sending(3), sending(2)];
+        assert!(wait_again(&mut packs, &throttled(after), at(2_000)));
+        for pack in &mut packs {
+            assert_eq!((pack.state, pack.due_at, pack.reason.as_deref()), (PushState::Queued, Some(at(2_000)), Some("slow down")));
+            assert!(pack.pushes().unwrap().iter().all(|push| push.call_id().is_none() && push.quantity().is_none()));
+            let targets = vec![9; pack.len()];
+            let items = pack.begin(CallId::new(at(3)), targets, Resolution::SameCallAgain, at(3_000)).unwrap();
+            assert!(items.iter().all(|item| item.change == Change::Set(9)), "the target of the time at which it is sent");
+        }
+        assert!(!wait_again(&mut packs, &throttled(after), at(4_000)), "the second time it is retried like single pushes");
+    }
+}
+
+#[test]
 fn listings_are_packed_by_store_in_their_order() {
     let [one, two] = [StoreId::new(at(0)), StoreId::new(at(0))];
     let (first, second) = (addressees(one, PACK_SIZE + 1), addressees(two, 2));

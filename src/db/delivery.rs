@@ -18,6 +18,7 @@ mod standing;
 mod stores;
 mod targets;
 mod together;
+mod undone;
 
 pub use offers::{Begun, HasRoom, Offered, Offers};
 pub(super) use offers::{Epochs, Taken};

@@ -1,5 +1,6 @@
 //! Sync runs as rows. [`run`](crate::domain::run) decides what happens to a run; here are the statements before and after.
 mod row;
+mod undoing;
 mod weighing;
 
 use super::connection::{Backend, on};
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 
 pub use crate::domain::run::{EXPAND_PAGE, Run, RunFilter, RunKind, RunState};
 pub use crate::domain::targets::Extent;
+pub use undoing::UndonePage;
 
 /// The next listings that this filter covers, in the order of their ids.
 macro_rules! covered {
@@ -55,10 +57,15 @@ impl Tenant<'_> {
     /// Starts a manual or initial run; its listings are counted soon after.
     pub fn start_run(&mut self, kind: RunKind, filter: &RunFilter, now: Timestamp) -> Result<Run> {
         let run = Run::start(kind, now);
-        let (row, filter) = (RunRow::new(self.key(), &run)?, filter_to_json(filter)?);
+        self.insert_run(&run, filter)?;
+        Ok(run)
+    }
+
+    fn insert_run(&mut self, run: &Run, filter: &RunFilter) -> Result<()> {
+        let (row, filter) = (RunRow::new(self.key(), run)?, filter_to_json(filter)?);
         self.note(Changed::Configuration);
         on!(self.conn, c => diesel::insert_into(sync_runs::table).values((&row, sync_runs::filter.eq(&filter))).execute(c))?;
-        Ok(run)
+        Ok(())
     }
 
     /// Starts a daily run of one store, or records it as missed. `None` if its date already has a run: the unique key of
@@ -209,6 +216,10 @@ impl Tenant<'_> {
             if !guard.is_off() {
                 return Ok(Expanded::Unweighed(Box::new(expansion), guard));
             }
+        }
+        if let Some(undone) = expansion.run.undoes {
+            self.expand_undo(expansion, undone, now)?;
+            return Ok(Expanded::Page);
         }
         let state_before = expansion.run.state;
         let page = self.next_addressees(&expansion)?;

@@ -2,9 +2,11 @@
 #![expect(missing_docs, reason = "columns are explained where their rows are read")]
 
 mod drift_tables;
+mod node_tables;
 mod webhook_tables;
 
 pub use drift_tables::{drift_checks, drifts};
+pub use node_tables::{nodes, shards};
 pub use webhook_tables::{webhook_messages, webhooks};
 
 diesel::table! {
@@ -139,6 +141,10 @@ diesel::table! {
         unseen_since -> Nullable<BigInt>,
         units -> BigInt,
         reports -> BigInt,
+        sold -> BigInt,
+        sold_when_shown -> BigInt,
+        increased -> BigInt,
+        set_by -> Nullable<Binary>,
     }
 }
 
@@ -206,6 +212,8 @@ diesel::table! {
         cause -> Nullable<Text>,
         shown_before -> Nullable<BigInt>,
         unseen -> Nullable<BigInt>,
+        replaced -> Nullable<Text>,
+        undo -> Nullable<Text>,
     }
 }
 
@@ -229,6 +237,7 @@ diesel::table! {
         scattered -> Bool,
         quantities -> Nullable<Text>,
         items -> Text,
+        replaced -> Nullable<Text>,
     }
 }
 
@@ -253,6 +262,8 @@ diesel::table! {
         weighed -> Bool,
         question -> Nullable<Text>,
         answer_by -> Nullable<BigInt>,
+        undoes -> Nullable<Binary>,
+        undone_by -> Nullable<Binary>,
     }
 }
 
@@ -301,27 +312,6 @@ diesel::table! {
         app -> Text,
         slot -> BigInt,
         calls -> BigInt,
-    }
-}
-
-diesel::table! {
-    nodes (id) {
-        id -> Binary,
-        name -> Text,
-        version -> Text,
-        renewal -> BigInt,
-        leaving -> Bool,
-        started_at -> BigInt,
-        active_sellers -> BigInt,
-        active_stores -> BigInt,
-    }
-}
-
-diesel::table! {
-    shards (shard) {
-        shard -> SmallInt,
-        node -> Nullable<Binary>,
-        epoch -> BigInt,
     }
 }
 

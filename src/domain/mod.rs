@@ -62,6 +62,8 @@ pub mod switching;
 pub mod sync;
 pub mod targets;
 mod timestamp;
+pub mod undo;
+pub mod undo_run;
 pub mod units;
 pub mod unseen;
 pub mod webhook;

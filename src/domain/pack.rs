@@ -8,6 +8,7 @@
 use super::claim::{ClaimTerms, ClaimedCall, ClaimedItem};
 use super::delivery::{Change, Outcome, Resolution};
 use super::push::{Addressee, Invalid, Push, PushKind, PushState, Record, WAITS_FOR_STORE};
+use super::undo::Replaced;
 use super::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct Pack {
     pub items: Vec<Addressee>,
     /// Their numbers, in the same order; none before the targets are read.
     pub quantities: Option<Vec<i64>>,
+    /// What each has replaced, in the same order; none before they are confirmed, nor if a former version has confirmed them.
+    pub replaced: Option<Vec<Replaced>>,
     /// Queued, held, sending, confirmed or cancelled.
     pub state: PushState,
     /// Why they are in this state.
@@ -57,6 +60,7 @@ impl Pack {
             run_id,
             items,
             quantities: None,
+            replaced: None,
             state: PushState::Queued,
             reason: None,
             created_at: now,
@@ -130,6 +134,8 @@ impl Pack {
             contained: false,
             shown_before: None,
             unseen: None,
+            replaced: self.replaced.as_ref().and_then(|all| all.get(n)).copied().unwrap_or_default(),
+            undo: None,
         };
         Some(Push::from_record(record))
     }
@@ -146,7 +152,7 @@ impl Pack {
     }
 
     fn clone_without_items(&self) -> Self {
-        Self { items: Vec::new(), quantities: None, reason: self.reason.clone(), ..*self }
+        Self { items: Vec::new(), quantities: None, replaced: None, reason: self.reason.clone(), ..*self }
     }
 
     /// Puts all its pushes on their way in one call, as [`Push::aim`] and [`Push::begin`] do with each. `targets` are those
@@ -173,8 +179,9 @@ impl Pack {
         Ok(items)
     }
 
-    /// The call has succeeded for every one of them.
-    pub fn confirm(&mut self, now: Timestamp) {
+    /// The call has succeeded for every one of them, and this is what they have replaced.
+    pub fn confirm(&mut self, replaced: Vec<Replaced>, now: Timestamp) {
+        self.replaced = Some(replaced);
         (self.state, self.confirmed_at, self.reason) = (PushState::Confirmed, Some(now), None);
         self.touch(now, None);
     }

@@ -13,6 +13,7 @@ mod record;
 mod sending;
 mod state;
 mod success;
+mod undone;
 mod update;
 mod verdict;
 mod waiting;

@@ -135,6 +135,7 @@ routes![
     syncs::list_syncs,
     syncs::get_sync,
     syncs::answer_sync,
+    syncs::undo_sync,
     drift::create_drift_check,
     drift::list_drift_checks,
     drift::list_drifts,

@@ -35,6 +35,7 @@ mod store_change;
 pub mod store_figures;
 pub mod stores;
 pub mod syncs;
+pub mod undo;
 pub mod warehouses;
 pub mod webhooks;
 

@@ -48,6 +48,7 @@ mod secrets;
 mod shapes;
 mod shares;
 mod spreadsheets;
+mod undo;
 mod units;
 mod unseen_sales;
 mod visitor;

@@ -24,6 +24,7 @@ mod security;
 mod seller;
 mod stream;
 mod support;
+mod undo;
 mod units;
 mod unseen_sales;
 mod webhooks;

@@ -241,6 +241,7 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[S
         page("runs", "/console/records?show=runs"),
         page("run", format!("/console/records/runs/{initial}")),
         page("run-done", format!("/console/records/runs/{manual}")),
+        page("undo", format!("/console/records/runs/{manual}/undo")),
         page("changes", "/console/records?show=changes"),
         page("manual-sync", "/console/manual-sync"),
         page("drift", "/console/drift"),

@@ -36,6 +36,7 @@ mod support;
 mod switching;
 mod targets;
 mod timed_full;
+mod undo;
 mod units;
 mod unknown_outcomes;
 mod unseen_sales;

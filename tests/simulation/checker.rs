@@ -10,6 +10,7 @@ mod history;
 mod listing_state;
 mod quiet;
 mod runs;
+mod undone;
 mod unseen;
 
 use crate::journal::{Entry, Listing, Push, Run, State};
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use stocktide::simulator::Part;
 use tokio::time::Instant;
+use undone::Overwritten;
 use unseen::OwnSales;
 
 /// The service compares answers with the quantity it expects for 24 hours after it gave up on a request; later answers
@@ -70,6 +72,7 @@ struct ListingState {
     rejected_before_target: Vec<String>,
     /// What the store has sold by itself.
     own: OwnSales,
+    overwritten: Overwritten,
 }
 
 /// A listing shows a wrong quantity, for an excusable reason.
@@ -150,6 +153,8 @@ pub struct Checker<'w> {
     applied: BTreeSet<String>,
     /// Rejected pushes that a seller retried by hand.
     by_hand: BTreeSet<String>,
+    /// The pushes of undos, each with the run that it undoes.
+    undo_of: BTreeMap<String, String>,
     recorded: BTreeSet<(String, String)>,
     sent_requests: Vec<SentRequest>,
     abilities: BTreeMap<String, Ability>,
@@ -193,6 +198,7 @@ pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
         run_of_date: BTreeMap::new(),
         applied: BTreeSet::new(),
         by_hand: BTreeSet::new(),
+        undo_of: BTreeMap::new(),
         recorded: BTreeSet::new(),
         sent_requests,
         abilities,
@@ -266,7 +272,12 @@ impl Checker<'_> {
                     self.seller(&seller).listings.remove(&listing.id);
                     self.listed.remove(&listing.id);
                 } else {
-                    self.listed.entry(listing.id.clone()).or_default();
+                    let known = self.sellers.get(&seller).and_then(|seller| seller.listings.get(&listing.id));
+                    let is_learned = known.is_none_or(|known| (known.shown, known.shown_at) != (listing.shown, listing.shown_at));
+                    let listed = self.listed.entry(listing.id.clone()).or_default();
+                    if is_learned {
+                        listed.overwritten.shown();
+                    }
                     self.seller(&seller).listings.insert(listing.id.clone(), listing);
                 }
             }
@@ -338,15 +349,26 @@ impl Checker<'_> {
                 return fail("cancelled increase sent", format!("{push:?}"));
             }
         }
+        let undone = if push.overwrite { self.taken_back_by(&push) } else { None };
         if starts && push.overwrite {
-            let target = self.target(seller, &push.listing);
+            let mut target = self.target(seller, &push.listing);
+            if let (Some(target), Some(undone)) = (&mut target, &undone) {
+                *target = self.sets_back(&push, undone)?;
+            }
             let Some(target) = target.filter(|target| push.unseen.is_some() || push.quantity == Some(*target)) else {
                 return fail("overwrite differs from the target", format!("the target is {target:?}"));
             };
             self.leaves_out_unseen(seller, &push, target)?;
         }
+        let left_alone = push.state == State::Cancelled && was != Some(State::Cancelled) && self.is_left_alone(&push, undone.as_deref())?;
         let is_new = push.state == State::Confirmed && was != Some(State::Confirmed);
+        let believed = self.sellers.get(seller).and_then(|seller| seller.listings.get(&push.listing)?.shown);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
+        listed.overwritten.moved(was, &push, starts, believed);
+        if left_alone {
+            listed.active.remove(&push.id);
+            return Ok(());
+        }
         listed.own.moved(before.as_ref(), &push, self.applied.contains(&push.id));
         // An overwrite whose answer was lost need not have been applied if a read has shown its number, or what sales have left of
         // it: it was there before. Where something else was applied late, a read may show by chance what an increase would show.

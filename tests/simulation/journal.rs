@@ -74,6 +74,8 @@ pub struct Listing {
     pub shown: Option<i64>,
     /// How many units of the SKU one of it is.
     pub units: i64,
+    /// When that was learned.
+    pub shown_at: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +121,8 @@ pub struct Run {
     pub done: i64,
     pub failed: i64,
     pub started_at: i64,
+    /// The run that it undoes.
+    pub undoes: String,
 }
 
 const COLUMNS: [(&str, &str, &str); 7] = [
@@ -134,13 +138,13 @@ const COLUMNS: [(&str, &str, &str); 7] = [
         "stores",
         "hex:id, name, warehouses, share, sync_enabled, paused, needs_reauthorisation, created_at, protect_unseen_sales, unseen_sales_hours",
     ),
-    ("listing", "listings", "hex:id, hex:store_id, sku, external_id, marked, shown, units"),
+    ("listing", "listings", "hex:id, hex:store_id, sku, external_id, marked, shown, units, shown_at"),
     (
         "push",
         "pushes",
         "hex:id, hex:store_id, hex:listing_id, external_id, kind, quantity, state, hex:call_id, base, cancel_requested, hex:run_id, reason, shown_before, unseen",
     ),
-    ("run", "sync_runs", "hex:id, kind, state, hex:store_id, local_date, total, done, failed, started_at"),
+    ("run", "sync_runs", "hex:id, kind, state, hex:store_id, local_date, total, done, failed, started_at, hex:undoes"),
 ];
 
 /// The SQL of the triggers, each of which appends a JSON array to the journal.
@@ -346,6 +350,7 @@ fn entry(text: &str) -> Option<Entry> {
                 marked: flag(6),
                 shown: number(7),
                 units: number(8).unwrap(),
+                shown_at: number(9),
             },
         },
         // Finished pushes are pruned eventually.
@@ -381,6 +386,7 @@ fn entry(text: &str) -> Option<Entry> {
                 done: number(8).unwrap(),
                 failed: number(9).unwrap(),
                 started_at: number(10).unwrap(),
+                undoes: text(11),
             },
         },
         other => panic!("unknown journal entry: {other}"),

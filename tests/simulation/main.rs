@@ -89,7 +89,9 @@ const MUST_OCCUR: [&str; 86] = [
     "increase on its way as it was recorded",
     "item refused",
     "key forgotten",
+    "listing left alone by an undo",
     "listing of several units",
+    "listing set back",
     "listing unpaired",
     "manual sync",
     "outage: 429",
@@ -120,6 +122,7 @@ const MUST_OCCUR: [&str; 86] = [
     "sync runs",
     "token expired",
     "trespass",
+    "undo",
     "unseen sales too old",
 ];
 

@@ -746,6 +746,16 @@ BOUNDS = {
         [("src/db/connection.rs", "        if self.is_sqlite() && self.writable.as_ref().is_some_and(|writable| writable.is_failing()) {\n            self.check_files", '        if self.is_sqlite() && self.writable.as_ref().is_some_and(|writable| writable.is_failing()) && !crate::planted("full log not moved") {\n            self.check_files')],
         "processes files::a_small_disk",
     ),
+    "undo that forgets sales": (
+        [
+            (
+                "src/domain/undo.rs",
+                "let reported = now.units.needed_for(now.sold.saturating_sub(replaced.sold).max(0));",
+                'let reported = if crate::planted("undo that forgets sales") { replaced.unseen } else { now.units.needed_for(now.sold.saturating_sub(replaced.sold).max(0)) };',
+            )
+        ],
+        "an_undone_sync_leaves_what_was_shown_before_less_what_was_sold_since",
+    ),
     "docs without policy": (
         [("src/http/docs.rs", "        .insert_header((CONTENT_SECURITY_POLICY, CONTENT_POLICY))", '        .insert_header((CONTENT_SECURITY_POLICY, if crate::planted("docs without policy") { "" } else { CONTENT_POLICY }))')],
         "api http",

@@ -7,6 +7,7 @@ mod packs;
 mod sales;
 mod sequences;
 mod shops;
+mod undo;
 
 pub use faults::{DbFault, NetFault, Outage, Refusal, WayIn};
 use rand::{RngExt, SeedableRng};
@@ -236,6 +237,11 @@ pub enum Step {
         store: Option<usize>,
         sku: Option<usize>,
     },
+    /// Undoes one of the runs that have ended, counted from the newest.
+    Undo {
+        seller: usize,
+        back: usize,
+    },
     RetryByHand {
         seller: usize,
         state: &'static str,
@@ -387,6 +393,7 @@ impl Story {
         packs::draw(seed, &mut setup);
         drawn.truncate(steps.saturating_sub(last.len()));
         sales::weave_in(seed, &mut setup, &mut drawn);
+        undo::weave_in(seed, &setup, &mut drawn);
         drawn.extend(last);
         Self { seed, setup, steps: drawn }
     }

@@ -219,22 +219,28 @@ impl Tenant<'_> {
     /// Reads the targets and, in the same transaction, supersedes the waiting increases contained in them.
     fn claim_overwrites(&mut self, page: Vec<Push>, terms: &ClaimTerms, now: Timestamp) -> Result<Option<Work>> {
         let of: Vec<ListingId> = page.iter().map(Push::listing_id).collect();
-        let aimed = claim::aim(page, &self.targets_of(&of)?, now);
+        let (mut page, mut targets) = (page, self.targets_of(&of)?);
+        let left = self.aim_back(&mut page, &mut targets, now)?;
+        let mut aimed = claim::aim(page, &targets, now);
+        aimed.prepend(left);
         let by = SendBy::Overwrite(claim::overwrite_resolution(&terms.abilities));
         Ok(self.send_aimed(aimed, by, now)?.map(|call| Work::Send(call, Next::Unknown)))
     }
 
     /// Sends overwrites that have their numbers, and supersedes the waiting increases contained in them.
-    pub(super) fn send_aimed(&mut self, aimed: Aimed, by: SendBy, now: Timestamp) -> Result<Option<ClaimedCall>> {
+    pub(super) fn send_aimed(&mut self, mut aimed: Aimed, by: SendBy, now: Timestamp) -> Result<Option<ClaimedCall>> {
         let of: Vec<ListingId> = aimed.claimed.iter().map(Push::listing_id).collect();
         let mut ended = aimed.cancelled;
-        ended.extend(claim::contained(self.waiting_increases(&of)?, now));
+        let contained = claim::contained(self.waiting_increases(&of)?, now);
+        claim::note_contained(&mut aimed.claimed, &contained);
+        ended.extend(contained);
         self.put(&ended)?;
         self.count_run_progress(&aimed.before, &ended, now)?;
         if aimed.claimed.is_empty() {
             return Ok(None);
         }
-        self.unmark(&of)?;
+        // What was given up is part of a target, not of what an undo brings back.
+        self.unmark(&aimed.claimed.iter().filter(|push| push.undo().is_none()).map(Push::listing_id).collect::<Vec<_>>())?;
         self.begin(aimed.claimed, CallId::new(now), by, now).map(Some)
     }
 

@@ -13,6 +13,7 @@ use crate::domain::claim::{self, ClaimTerms, ClaimedCall};
 use crate::domain::pack::{self, Next, Pack};
 use crate::domain::push::{Addressee, ListingUpdate, Push};
 use crate::domain::run::Progress;
+use crate::domain::undo::Replaced;
 use crate::domain::{CallId, ListingId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Bool};
@@ -128,13 +129,15 @@ impl Tenant<'_> {
         let accounts = self.accounts(page.iter().map(Push::listing_id))?;
         let updates = outcome::finish(&mut page, &accounts, answer, terms);
         let is_plain = |update: &ListingUpdate| {
-            *update == ListingUpdate { shown: update.shown, before: update.before, expected: update.expected, ..ListingUpdate::default() }
+            let ListingUpdate { shown, before, expected, set_by, .. } = *update;
+            *update == ListingUpdate { shown, before, expected, set_by, ..ListingUpdate::default() }
         };
         if !page.iter().all(Push::is_confirmed) || !updates.iter().all(|(_, update)| is_plain(update)) {
             self.unpack(&packs)?;
             return Ok(None);
         }
-        self.confirm_packs(&packs, answer.now)?;
+        let replaced: Vec<Replaced> = page.iter().map(|push| *push.replaced()).collect();
+        self.confirm_packs(&packs, &replaced, answer.now)?;
         let mut done: BTreeMap<RunId, Progress> = BTreeMap::new();
         for pack in &packs {
             done.entry(pack.run_id).or_default().done += i64::try_from(pack.len()).unwrap_or_default();

@@ -297,7 +297,8 @@ fn shown_text(from: &str, [seller, id, now, shown, earlier, units]: [&str; 6]) -
         "UPDATE listings SET shown = {shown}, shown_at = {now}, shown_earlier = COALESCE({earlier}, listings.shown_earlier), \
          changed_at = CASE WHEN {earlier} IS NULL THEN listings.changed_at ELSE {now} END, \
          expected = listings.expected + {units} * listings.units, \
-         expected_otherwise = listings.expected_otherwise + {units} * listings.units{from} \
+         expected_otherwise = listings.expected_otherwise + {units} * listings.units, \
+         sold_when_shown = listings.sold, increased = listings.increased + {units}{from} \
          WHERE listings.seller_id = {seller} AND listings.id = {id}"
     )
 }

@@ -41,7 +41,7 @@ impl Tenant<'_> {
                 for row in &rows {
                     let update = diesel::sql_query(
                         "UPDATE pushes SET quantity = ?, base = ?, state = ?, attempts = attempts + 1, call_id = ?, resolution = ?, \
-                         due_at = ?, updated_at = ?, shown_before = ?, unseen = ? WHERE seller_id = ? AND id = ?",
+                         due_at = ?, updated_at = ?, shown_before = ?, unseen = ?, replaced = ?, undo = ? WHERE seller_id = ? AND id = ?",
                     );
                     let update = update
                         .bind::<Nullable<BigInt>, _>(row.quantity)
@@ -53,6 +53,8 @@ impl Tenant<'_> {
                         .bind::<BigInt, _>(row.updated_at)
                         .bind::<Nullable<BigInt>, _>(row.shown_before)
                         .bind::<Nullable<BigInt>, _>(row.unseen)
+                        .bind::<Nullable<Text>, _>(&row.replaced)
+                        .bind::<Nullable<Text>, _>(&row.undo)
                         .bind::<Binary, _>(&key)
                         .bind::<Binary, _>(&row.id);
                     kept(update).run(c)?;
@@ -61,8 +63,9 @@ impl Tenant<'_> {
             Backend::Postgres(c) => {
                 let update = diesel::sql_query(
                     "UPDATE pushes SET quantity = v.quantity, base = v.base, state = $1, attempts = pushes.attempts + 1, call_id = $2, \
-                     resolution = $3, due_at = $4, updated_at = $5, shown_before = v.shown_before, unseen = v.unseen \
-                     FROM unnest($6, $7, $8, $10, $11) AS v (id, quantity, base, shown_before, unseen) \
+                     resolution = $3, due_at = $4, updated_at = $5, shown_before = v.shown_before, unseen = v.unseen, \
+                     replaced = v.replaced, undo = v.undo \
+                     FROM unnest($6, $7, $8, $10, $11, $12, $13) AS v (id, quantity, base, shown_before, unseen, replaced, undo) \
                      WHERE pushes.seller_id = $9 AND pushes.id = v.id",
                 );
                 let update = update
@@ -76,26 +79,29 @@ impl Tenant<'_> {
                     .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.base).collect::<Vec<_>>())
                     .bind::<Binary, _>(&key)
                     .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.shown_before).collect::<Vec<_>>())
-                    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.unseen).collect::<Vec<_>>());
+                    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.unseen).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|row| row.replaced.as_deref()).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|row| row.undo.as_deref()).collect::<Vec<_>>());
                 kept(update).run(c)?;
             }
         }
         Ok(())
     }
 
-    /// Saves a call's pushes after [`Push::apply_verdict`]: the confirmed ones, which all end the same way, in one
-    /// statement.
-    pub(in crate::db) fn put_finished(&mut self, page: &[Push], now: Timestamp) -> Result<()> {
+    /// Saves a call's pushes, which were like `before`, after [`Push::apply_verdict`]: the confirmed ones, which all end the same
+    /// way unless they are known to have replaced something, in one statement.
+    pub(in crate::db) fn put_finished(&mut self, before: &[Push], page: &[Push], now: Timestamp) -> Result<()> {
         let (key, scope) = (self.key(), self.scope());
-        let (confirmed, others): (Vec<&Push>, Vec<&Push>) = page.iter().partition(|push| push.is_confirmed());
-        let ids = ids(confirmed.into_iter());
+        let ends_alike = |(before, push): &(&Push, &Push)| push.is_confirmed() && push.replaced() == before.replaced();
+        let (alike, others): (Vec<_>, Vec<_>) = before.iter().zip(page).partition(ends_alike);
+        let ids = ids(alike.into_iter().map(|(_, push)| push));
         if !ids.is_empty() {
             on!(self.conn, c => kept(diesel::update(scope.pushes().filter(among_ids(pushes::id, ids.clone())))
                 .set((pushes::state.eq(CONFIRMED), pushes::updated_at.eq(now), pushes::confirmed_at.eq(now),
                     pushes::due_at.eq(None::<Timestamp>), pushes::failing_since.eq(None::<Timestamp>), pushes::in_doubt.eq(false),
                     pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>), pushes::raw_answer.eq(None::<String>)))).run(c))?;
         }
-        let rows: Vec<PushRow> = others.into_iter().map(|push| PushRow::new(&key, push)).collect();
+        let rows: Vec<PushRow> = others.into_iter().map(|(_, push)| PushRow::new(&key, push)).collect();
         put_pushes(self.conn, &rows)
     }
 

@@ -82,6 +82,7 @@ pub fn overwrites_after_read(
             continue;
         }
         let found = expected.read(shown, account.was_left_late(shown, answer.now), facts.limit, answer.now);
+        push.note_replaced(shown, found.unseen, expected.sold, &account);
         push.aim_after_read(target, shown, found.unseen);
         after.updates.push((listing, ListingUpdate { shown: Some(shown), ..ListingUpdate::default() }));
         after.expectations.push((listing, found.expectation));

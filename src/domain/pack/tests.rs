@@ -4,7 +4,7 @@ use crate::domain::claim::outcome::{self, Answer};
 use crate::domain::claim::{self, ClaimTerms};
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use crate::domain::ids::start_id_order_of_this_thread;
-use crate::domain::push::SendBy;
+use crate::domain::push::{Account, SendBy};
 use crate::domain::retry::RetryPolicy;
 use proptest::prelude::*;
 
@@ -155,8 +155,10 @@ fn a_confirmed_pack_holds_what_a_plain_success_makes_of_each_push() {
     let mut pack = sending(3);
     let outcome = Outcome::Answered((0..3).map(|n| ItemResult::Applied { shown: Some(n) }).collect());
     let mut one_by_one = pack.pushes().unwrap();
-    outcome::finish(&mut one_by_one, &Default::default(), Answer { outcome: &outcome, raw: Some("raw"), now: at(9_000) }, &terms(9));
-    pack.confirm(at(9_000));
+    let account = Account { shown: Some(7), sold_when_shown: 2, increased: 3, ..Account::default() };
+    let accounts = one_by_one.iter().map(|push| (push.listing_id(), account)).collect();
+    outcome::finish(&mut one_by_one, &accounts, Answer { outcome: &outcome, raw: Some("raw"), now: at(9_000) }, &terms(9));
+    pack.confirm(vec![Replaced::plain(7, 2, 3); 3], at(9_000));
     assert_eq!(pack.pushes().unwrap(), one_by_one);
 }
 

@@ -77,6 +77,7 @@ impl Push {
                 if ctx.items > 1 && self.resolution != Some(Resolution::SameCallAgain) {
                     self.halve_batch(ctx.items);
                 }
+                self.note_account_replaced(account);
                 self.become_uncertain(reason, now, ctx.policy, ctx.jitter);
                 ListingUpdate::default()
             }
@@ -181,6 +182,7 @@ impl Push {
     pub fn repeat_or_overwrite(&mut self, ctx: VerdictContext<'_>) -> ListingUpdate {
         if self.kind == PushKind::Overwrite {
             self.in_doubt = false;
+            self.replaced.in_doubt |= self.replaced.shown.is_some();
             let doubt = ListingUpdate { expected: Some(self.perhaps_expected()), ..self.doubt(ctx) };
             let wait = if self.attempts > AT_ONCE { pause(self.attempts - AT_ONCE, None, ctx) } else { Duration::ZERO };
             let due = ctx.now + wait;
@@ -204,6 +206,7 @@ impl Push {
         // The listing can be written again, but what was refused before is not part of this, unless this is what was refused.
         let settles = self.kind == PushKind::Overwrite || account.owes_nothing_but(self.created_at, ctx.now);
         let owed = account.owed_since.filter(|_| !settles && !self.cancel_requested).map(|_| CAN_BE_WRITTEN_AGAIN);
+        self.note_account_replaced(account);
         self.end(PushState::Confirmed, ctx.now);
         self.confirmed_at = Some(ctx.now);
         (self.reason, self.next_step, self.failing_since) = (None, None, None);
@@ -213,6 +216,8 @@ impl Push {
             before: before.filter(|_| !ctx.adds).map(|number| account.before_and(number, ctx.now)),
             settled: settles && account.owed_since.is_some(),
             expected: Some(self.change_of_shown().map_or(Expected::Unknown, Expected::Changed)),
+            increased: self.quantity.filter(|_| self.kind == PushKind::Increase).unwrap_or(0),
+            set_by: (self.kind == PushKind::Overwrite).then_some(self.id),
             ..ListingUpdate::default()
         }
     }

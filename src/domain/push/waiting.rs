@@ -29,9 +29,9 @@ impl Push {
         self.kind == PushKind::Increase && self.state.is_waiting() && !self.cancel_requested
     }
 
-    /// A waiting overwrite that is not being cancelled: another one for its listing would be the same.
+    /// A waiting overwrite with its listing's target that is not being cancelled: another one for its listing would be the same.
     pub fn is_waiting_overwrite(&self) -> bool {
-        self.kind == PushKind::Overwrite && self.state.is_waiting() && !self.cancel_requested
+        self.kind == PushKind::Overwrite && self.state.is_waiting() && !self.cancel_requested && self.undo.is_none()
     }
 
     /// More units of the same listing become part of this waiting increase.

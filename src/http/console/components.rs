@@ -223,6 +223,10 @@ pub(super) struct RunRow {
     pub took: Option<String>,
     /// Whether it waits for the seller's answer.
     pub waiting: bool,
+    /// The run that it undoes.
+    pub undoes: Option<String>,
+    /// The run that undoes it.
+    pub undone_by: Option<String>,
 }
 
 #[derive(Template)]
@@ -271,6 +275,7 @@ pub(super) fn run_kind(kind: RunKind) -> &'static str {
         RunKind::Manual => "Manual sync",
         RunKind::Daily => "Timed full coverage",
         RunKind::Initial => "Initial overwrite",
+        RunKind::Undo => "Undo",
     }
 }
 
@@ -288,6 +293,8 @@ impl RunRow {
         Self {
             id: run.id.to_string(),
             waiting: run.state == RunState::WaitingForAnswer,
+            undoes: run.undoes.map(|id| id.to_string()),
+            undone_by: run.undone_by.map(|id| id.to_string()),
             kind: run_kind(run.kind),
             stores,
             state,

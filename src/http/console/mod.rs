@@ -44,6 +44,7 @@ mod state;
 mod stock;
 mod store_form;
 mod stores;
+mod undo;
 mod webhooks;
 
 pub use sampling::keep_figures;
@@ -127,6 +128,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/records/pushes/{id}/retry", post().to(records::retry_one))
         .route("/records/runs/{id}", get().to(record::run))
         .route("/records/runs/{id}/answer", post().to(guard::answer))
+        .route("/records/runs/{id}/undo", get().to(undo::page))
+        .route("/records/runs/{id}/undo", post().to(undo::start))
         .route("/manual-sync", get().to(manual_sync::page))
         .route("/manual-sync/preview", post().to(manual_sync::preview_page))
         .route("/manual-sync/overwrite", post().to(manual_sync::overwrite))

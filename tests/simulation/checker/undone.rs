@@ -1,0 +1,140 @@
+//! What an undone run leaves: for each listing what it showed before the run, less what was sold since, and with the increases since.
+//!
+//! For each overwrite of a run it is noted what its listing showed before, as far as the service can know that, with everything that was
+//! reported and increased by then. Where an answer stays out, the service may have learned that at one of several times.
+use super::{Checker, ListingState};
+use crate::journal::{Push, State};
+use crate::world::{Verdict, fail};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a listing showed before an overwrite.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    /// What it would have shown if all its sales had been reported.
+    expected: Option<i64>,
+    /// Units of the listing that had been reported as sold.
+    reported: i64,
+    /// Units by which increases had raised it.
+    increased: i64,
+}
+
+/// What is known of the overwrites of a listing.
+#[derive(Debug, Default)]
+pub(super) struct Overwritten {
+    reported: i64,
+    /// The same when it was last learned what the listing shows.
+    reported_when_shown: i64,
+    increased: i64,
+    /// The newest confirmed overwrite.
+    set_by: String,
+    /// Units of the increases that the overwrite which begins next takes the place of.
+    contained: i64,
+    /// By overwrite.
+    before: BTreeMap<String, Vec<Before>>,
+    contains: BTreeMap<String, i64>,
+    /// Those whose answer stayed out.
+    were_uncertain: BTreeSet<String>,
+}
+
+impl Overwritten {
+    pub(super) fn reported(&mut self, units: i64) {
+        self.reported += units;
+    }
+
+    /// It was learned what the listing shows.
+    pub(super) fn shown(&mut self) {
+        self.reported_when_shown = self.reported;
+    }
+
+    fn believed(&self, shown: Option<i64>) -> Before {
+        Before { expected: shown, reported: self.reported_when_shown, increased: self.increased }
+    }
+
+    /// A push is in another state; `shown` is what the listing is believed to have shown until then.
+    pub(super) fn moved(&mut self, was: Option<State>, push: &Push, starts: bool, shown: Option<i64>) {
+        if push.state == State::Superseded && was != Some(State::Superseded) && !push.overwrite {
+            let is_contained = push.reason.as_deref() == Some("An overwrite of the listing contains this.");
+            self.contained += push.quantity.filter(|_| is_contained).unwrap_or(0);
+        }
+        if push.overwrite && starts {
+            *self.contains.entry(push.id.clone()).or_default() += std::mem::take(&mut self.contained);
+            let before = self.before.entry(push.id.clone()).or_default();
+            if !self.were_uncertain.contains(&push.id) {
+                before.clear();
+            }
+            let read = push.shown_before.map(|shown| shown + push.unseen.unwrap_or(0));
+            before.extend(read.map(|expected| Before { expected: Some(expected), reported: self.reported, increased: self.increased }));
+        }
+        if push.overwrite && push.state == State::Uncertain && was != Some(State::Uncertain) {
+            self.were_uncertain.insert(push.id.clone());
+            let believed = self.believed(shown);
+            self.before.entry(push.id.clone()).or_default().push(believed);
+        }
+        if push.state == State::Confirmed && was != Some(State::Confirmed) {
+            if push.overwrite {
+                let believed = self.believed(shown);
+                if push.shown_before.is_none() {
+                    self.before.entry(push.id.clone()).or_default().push(believed);
+                }
+                self.set_by.clone_from(&push.id);
+            } else {
+                self.increased += push.quantity.unwrap_or(0);
+            }
+        }
+    }
+
+    /// What the listing is set back to if this overwrite is taken back: whatever may be known of it.
+    fn restored(&self, undone: &str, contained: i64) -> Vec<i64> {
+        let contains = self.contains.get(undone).copied().unwrap_or(0) + contained;
+        let number = |before: &Before| {
+            let since = self.increased - before.increased + contains - (self.reported - before.reported);
+            Some((before.expected? + since).max(0))
+        };
+        self.before.get(undone).into_iter().flatten().filter_map(number).collect()
+    }
+}
+
+impl Checker<'_> {
+    /// If this push is one of an undo: the overwrite that it takes back.
+    pub(super) fn taken_back_by(&mut self, push: &Push) -> Option<String> {
+        if let Some(run) = self.runs.get(&push.run).filter(|run| !run.undoes.is_empty()) {
+            self.undo_of.entry(push.id.clone()).or_insert_with(|| run.undoes.clone());
+        }
+        let run = self.undo_of.get(&push.id)?;
+        let is_undone = |other: &&Push| other.run == *run && other.listing == push.listing && other.state == State::Confirmed;
+        Some(self.pushes.values().find(is_undone).map(|other| other.id.clone()).unwrap_or_default())
+    }
+
+    /// An overwrite of an undo begins. Returns the number that takes the place of its target.
+    pub(super) fn sets_back(&mut self, push: &Push, undone: &str) -> Verdict<i64> {
+        let Some(listed) = self.listed.get(&push.listing) else { return Ok(push.quantity.unwrap_or(0)) };
+        let overwritten = &listed.overwritten;
+        if overwritten.set_by != undone {
+            return fail("undo of what was set later", format!("by {}, not by {undone}: {push:?}", overwritten.set_by));
+        }
+        let unseen = push.unseen.unwrap_or(0);
+        let earlier = overwritten.contains.get(&push.id).copied().unwrap_or(0);
+        let may_be = overwritten.restored(undone, overwritten.contained + earlier);
+        let Some(target) = may_be.iter().copied().find(|target| push.quantity == Some((target - unseen).max(0))) else {
+            let detail = format!("may be set to {may_be:?}, less {unseen}: {push:?}, {overwritten:?}");
+            return fail("undo does not leave what was shown before less sales", detail);
+        };
+        *self.counts.entry("listing set back").or_default() += 1;
+        Ok(target)
+    }
+
+    /// Whether this push of an undo ends because its listing is left alone, for which there must be a reason.
+    pub(super) fn is_left_alone(&mut self, push: &Push, undone: Option<&str>) -> Verdict<bool> {
+        let (Some(undone), Some(reason)) = (undone, push.reason.as_deref().filter(|reason| reason.starts_with("Left alone:"))) else {
+            return Ok(false);
+        };
+        let Some(ListingState { overwritten, .. }) = self.listed.get(&push.listing) else { return Ok(true) };
+        let is_newer = overwritten.set_by != undone;
+        let is_unknown = overwritten.before.get(undone).into_iter().flatten().any(|before| before.expected.is_none());
+        if if reason.contains("overwritten since") { is_newer } else { is_unknown } {
+            *self.counts.entry("listing left alone by an undo").or_default() += 1;
+            return Ok(true);
+        }
+        fail("listing left alone without a cause", format!("{push:?}, {overwritten:?}"))
+    }
+}

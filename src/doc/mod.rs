@@ -108,4 +108,6 @@ pub mod decisions {
     pub mod d0029_nothing_in_sessions {}
     #[doc = include_str!("decisions/0030-drift-is-found-by-reading.md")]
     pub mod d0030_drift_is_found_by_reading {}
+    #[doc = include_str!("decisions/0033-pauses-are-kept-to-by-claims.md")]
+    pub mod d0033_pauses_are_kept_to_by_claims {}
 }

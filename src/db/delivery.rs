@@ -13,6 +13,7 @@ mod looks;
 mod offers;
 mod outcome;
 mod packed;
+mod pauses;
 mod protected;
 mod standing;
 mod stores;

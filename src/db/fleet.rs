@@ -36,7 +36,7 @@ const MAX_OF_SHOP: i64 = 100;
 pub const PRUNE_STEP: usize = 500;
 
 /// The sellers that are not suspended and have work at `now`: pushes that wait for their time or were interrupted, open
-/// runs that do not wait for an answer, a daily run that is due, stores to check again, listings to look at or to compare.
+/// runs that do not wait for an answer, a daily run that is due, stores to check again or to look at after a pause, listings to look at or to compare.
 pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId>> {
     let mut found: Vec<Vec<u8>> =
         on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::due_at.is_not_null()).load(c))?;
@@ -46,6 +46,7 @@ pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId
         .filter(sync_runs::answer_by.is_null()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => sync_settings::table.select(sync_settings::seller_id).filter(sync_settings::next_run_at.le(now)).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::probe_at.le(now).or(stores::probe_at.gt(now + PROBE_AFTER))).load::<Vec<u8>>(c))?);
+    found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::resumes_at.le(now)).load::<Vec<u8>>(c))?);
     found.extend(
         on!(conn, c => listings::table.select(listings::seller_id).distinct().filter(listings::look_at.le(now)).load::<Vec<u8>>(c))?,
     );

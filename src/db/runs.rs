@@ -68,10 +68,13 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Starts a daily run of one store, or records it as missed. `None` if its date already has a run: the unique key of
+    /// Starts a daily run of one store, or records it as missed, also because it falls into the frozen window of this name. `None` if its date already has a run: the unique key of
     /// seller, store and local date decides, even if other writers were faster.
-    pub fn start_daily_run(&mut self, store: StoreId, due: &DueRun, now: Timestamp) -> Result<Option<Run>> {
-        let run = Run::daily(store, due, now);
+    pub fn start_daily_run(&mut self, store: StoreId, due: &DueRun, frozen: Option<&str>, now: Timestamp) -> Result<Option<Run>> {
+        let mut run = Run::daily(store, due, now);
+        if let Some(window) = frozen {
+            run.skip(window, now);
+        }
         let row = RunRow::new(self.key(), &run)?;
         let inserted = on!(self.conn, c => diesel::insert_into(sync_runs::table).values(&row)
             .on_conflict((sync_runs::seller_id, sync_runs::store_id, sync_runs::local_date)).do_nothing().execute(c))?;
@@ -183,7 +186,7 @@ impl Tenant<'_> {
         let total = |store: StoreId| loads.get(&store).map(|load| load.listings).unwrap_or_default();
         let mut listed: BTreeMap<StoreId, Listed> =
             stores.iter().map(|store| (store.id, Listed { total: total(store.id), ..Listed::default() })).collect();
-        let rules_with = |rules| SellerRules::new(settings.clone(), stores.iter().map(|store| (store.rules(), store.is_held())), rules);
+        let rules_with = |rules| SellerRules::new(settings.clone(), stores.iter().map(|store| (store.rules(), store.hold())), rules);
         let mut after = String::new();
         loop {
             let skus = self.skus_with_rules(OwnRules::Switching, &after)?;

@@ -3,10 +3,14 @@
 
 mod drift_tables;
 mod node_tables;
+mod operator_tables;
+mod pause_tables;
 mod webhook_tables;
 
 pub use drift_tables::{drift_checks, drifts};
 pub use node_tables::{nodes, shards};
+pub use operator_tables::{apps, operator_audit, platform_pauses};
+pub use pause_tables::{frozen_windows, pauses};
 pub use webhook_tables::{webhook_messages, webhooks};
 
 diesel::table! {
@@ -92,6 +96,10 @@ diesel::table! {
         unseen_sales_hours -> BigInt,
         sales_named_at -> Nullable<BigInt>,
         has_multiples -> Bool,
+        seller_paused -> Bool,
+        platform_paused -> Bool,
+        frozen -> Nullable<Text>,
+        resumes_at -> Nullable<BigInt>,
     }
 }
 
@@ -320,6 +328,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     webhook_messages,
     drift_checks,
     drifts,
+    pauses,
+    frozen_windows,
     sellers,
     api_keys,
     sync_settings,
@@ -339,28 +349,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     removed_stores,
     grants
 );
-
-diesel::table! {
-    apps (platform) {
-        platform -> Text,
-        client_id -> Text,
-        settings -> Text,
-        secret -> Binary,
-        created_at -> BigInt,
-        updated_at -> BigInt,
-    }
-}
-
-diesel::table! {
-    operator_audit (id) {
-        id -> Binary,
-        at -> BigInt,
-        action -> Text,
-        subject -> Text,
-        before -> Nullable<Text>,
-        after -> Nullable<Text>,
-    }
-}
 
 diesel::table! {
     authorizations (state_hash) {

@@ -110,4 +110,6 @@ pub mod decisions {
     pub mod d0030_drift_is_found_by_reading {}
     #[doc = include_str!("decisions/0032-an-undo-is-a-run.md")]
     pub mod d0032_an_undo_is_a_run {}
+    #[doc = include_str!("decisions/0033-pauses-are-kept-to-by-claims.md")]
+    pub mod d0033_pauses_are_kept_to_by_claims {}
 }

@@ -23,6 +23,8 @@
 //!
 //! *Drift* is a listing that shows something other than expected; a *check* of a store finds it.
 //!
+//! A *pause* of a platform, a seller, a store or a SKU keeps pushes waiting; a *frozen window* is a pause of stores by the clock.
+//!
 //! A *webhook* is a seller's address for *messages* about what happens, each on one *topic*.
 //!
 //! Nodes. A *node* is one process of the service; several share a PostgreSQL database. Sellers are spread over *shards*. A node
@@ -38,6 +40,7 @@ pub mod delivery;
 pub mod drift;
 pub mod explain;
 pub mod frequency;
+pub mod frozen;
 pub mod grant;
 pub mod guard;
 pub mod ids;
@@ -49,6 +52,7 @@ pub mod names;
 pub mod offer;
 pub mod pace;
 pub mod pack;
+pub mod pause;
 pub mod problem;
 pub mod push;
 pub mod quota;
@@ -69,8 +73,8 @@ pub mod unseen;
 pub mod webhook;
 
 pub use ids::{
-    CallId, DriftCheckId, EventId, KeyId, ListingId, MessageId, NodeId, PushId, RuleId, RunId, SellerId, Sku, StoreId, WarehouseCode,
-    WebhookId,
+    CallId, DriftCheckId, EventId, FrozenWindowId, KeyId, ListingId, MessageId, NodeId, PushId, RuleId, RunId, SellerId, Sku, StoreId,
+    WarehouseCode, WebhookId,
 };
 pub use problem::FieldError;
 pub use timestamp::Timestamp;

@@ -61,7 +61,7 @@ pub enum RunState {
     Finished,
     /// Cancelled.
     Cancelled,
-    /// The service was not running when it was due, nor within the catch-up window.
+    /// The service was not running when it was due, nor within the catch-up window; or it fell into a frozen window.
     Missed,
 }
 
@@ -183,6 +183,14 @@ impl Run {
         run
     }
 
+    /// It falls into the frozen window of this name: nothing is overwritten, not even after the window.
+    pub fn skip(&mut self, window: &str, now: Timestamp) {
+        self.expanded = true;
+        self.end(RunState::Missed, now);
+        self.reason =
+            Some(format!("Skipped because of the frozen window \u{201c}{window}\u{201d}. Sync by hand if you want it after the window."));
+    }
+
     /// Whether nothing more will happen to it.
     pub fn has_ended(&self) -> bool {
         self.finished_at.is_some()
@@ -300,7 +308,7 @@ impl Expansion {
         let is_last = i64::try_from(page.len()).is_ok_and(|listings| listings < EXPAND_PAGE);
         self.expanded_to = page.last().map(|to| to.listing_id).or(self.expanded_to);
         let pushed = page.into_iter().filter(|to| rules.is_pushed(to.store_id, &to.sku));
-        let (held, due): (Vec<Addressee>, Vec<Addressee>) = pushed.partition(|to| rules.is_held(to.store_id));
+        let (held, due): (Vec<Addressee>, Vec<Addressee>) = pushed.partition(|to| rules.is_held(to.store_id, now));
         self.run.expand(held.len() + due.len(), 0, is_last, now);
         let held = held.into_iter().map(|to| Push::overwrite(to, now, Some(self.run.id), None, true)).collect();
         Overwrites { held, packs: packs_of(due, self.run.id, now) }

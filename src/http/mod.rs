@@ -28,6 +28,7 @@ mod docs;
 mod drift;
 mod explain;
 mod failed_keys;
+mod frozen_windows;
 mod health;
 mod hooks;
 mod late;
@@ -35,7 +36,9 @@ mod limits;
 mod listings;
 mod numbers;
 mod open_streams;
+mod pauses;
 mod platform_calls;
+mod platforms;
 mod proxies;
 mod pushes;
 mod rules;
@@ -106,6 +109,9 @@ routes![
     apps::put_app,
     apps::delete_app,
     apps::list_operator_audit,
+    platforms::list_platforms,
+    platforms::pause_platform,
+    platforms::resume_platform,
     settings::get_sync_settings,
     settings::put_sync_settings,
     warehouses::list_warehouses,
@@ -136,6 +142,14 @@ routes![
     syncs::get_sync,
     syncs::answer_sync,
     syncs::undo_sync,
+    pauses::list_pauses,
+    pauses::pause_everything,
+    pauses::resume_everything,
+    pauses::pause_sku,
+    pauses::resume_sku,
+    frozen_windows::list_frozen_windows,
+    frozen_windows::create_frozen_window,
+    frozen_windows::delete_frozen_window,
     drift::create_drift_check,
     drift::list_drift_checks,
     drift::list_drifts,

@@ -186,6 +186,13 @@ impl<'a> Grown<'a> {
             format!("{seller}, {}, {store}, 0, 1, 5, i", blob("listing")),
             "true",
         );
+        insert("pauses", "seller_id, level, subject, paused_at, paused_by", format!("{seller}, 3, {sku}, i, 'ada'"), "i <= 10");
+        insert(
+            "frozen_windows",
+            "seller_id, id, name, from_local, to_local, created_at, created_by",
+            format!("{seller}, {}, 'sale', '2020-01-01T00:00', '2020-01-02T00:00', i, 'ada'", blob("window")),
+            "i <= 10",
+        );
         insert(
             "audit",
             "seller_id, id, at, actor, action, subject",
@@ -244,6 +251,7 @@ impl<'a> Grown<'a> {
             _ if template.contains("/sellers/") => self.ada.id.clone(),
             _ if template.contains("/pushes/") => uuid("push"),
             _ if template.contains("/webhooks/") => uuid("hook"),
+            _ if template.contains("/frozen-windows/") => uuid("window"),
             _ if template.contains("/syncs/") || template.contains("/runs/") => uuid("run"),
             _ => self.store.clone(),
         };

@@ -44,6 +44,7 @@ mod offers;
 mod one_shop;
 mod operations;
 mod overload;
+mod pauses;
 mod secrets;
 mod shapes;
 mod shares;

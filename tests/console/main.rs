@@ -19,6 +19,7 @@ mod guard;
 mod notices;
 mod operator;
 mod pages;
+mod pauses;
 mod scene;
 mod security;
 mod seller;

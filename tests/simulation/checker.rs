@@ -8,6 +8,7 @@
 //! What no service could know or prevent is excused explicitly, and only where the history shows it: see [`Excuse`].
 mod history;
 mod listing_state;
+mod pauses;
 mod quiet;
 mod runs;
 mod undone;
@@ -283,6 +284,11 @@ impl Checker<'_> {
             }
             Entry::Push { seller, push } => self.push(&seller, push)?,
             Entry::Run { run, .. } => self.run(run)?,
+            Entry::Pause { seller, sku: Some(sku), deleted } => {
+                let paused = &mut self.seller(&seller).paused_skus;
+                drop(if deleted { paused.remove(&sku) } else { paused.insert(sku) });
+            }
+            Entry::Pause { .. } => {}
         }
         Ok(())
     }
@@ -342,6 +348,9 @@ impl Checker<'_> {
             return fail("push left a final state", format!("{before:?}"));
         }
         let starts = push.state == State::Sending && matches!(was, None | Some(State::Queued | State::Retrying | State::Held));
+        if starts {
+            self.is_not_paused(seller, &push)?;
+        }
         if starts && !push.overwrite && !self.by_hand.contains(&push.id) {
             let of_seller = &self.sellers[seller];
             let on = of_seller.settings.as_ref().is_some_and(|s| s.auto_sync) && of_seller.stores[&push.store].enabled;

@@ -4,12 +4,14 @@
 //! removed is still a valid story: that is how a failing one is shortened.
 mod faults;
 mod packs;
+mod pauses;
 mod sales;
 mod sequences;
 mod shops;
 mod undo;
 
 pub use faults::{DbFault, NetFault, Outage, Refusal, WayIn};
+pub use pauses::Paused;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
@@ -232,6 +234,23 @@ pub enum Step {
         store: usize,
         change: StoreChange,
     },
+    /// The seller, or the operator for the platform, pauses something or resumes it.
+    Pause {
+        seller: usize,
+        what: Paused,
+        on: bool,
+    },
+    /// A frozen window, of one store or of all.
+    Freeze {
+        seller: usize,
+        store: Option<usize>,
+        from_min: i64,
+        for_min: i64,
+    },
+    /// The seller deletes all windows.
+    Thaw {
+        seller: usize,
+    },
     Sync {
         seller: usize,
         store: Option<usize>,
@@ -394,6 +413,7 @@ impl Story {
         drawn.truncate(steps.saturating_sub(last.len()));
         sales::weave_in(seed, &mut setup, &mut drawn);
         undo::weave_in(seed, &setup, &mut drawn);
+        pauses::weave_in(seed, &setup, &mut drawn);
         drawn.extend(last);
         Self { seed, setup, steps: drawn }
     }

@@ -39,7 +39,7 @@ impl Tenant<'_> {
         let mut standing = self.standing(store, Timestamp::MIN, now)?;
         if standing.probe_at.is_some_and(|at| probe_is_due(at, now)) {
             let row = self.store(store)?;
-            if row.write_refused && !row.paused {
+            if row.write_refused && row.pause(now).is_none() {
                 return self.probe_work(store, terms, now);
             }
             if row.write_refused {
@@ -49,8 +49,9 @@ impl Tenant<'_> {
             }
             standing = self.standing(store, Timestamp::MIN, now)?;
         }
-        if standing.is_held() {
-            return Ok(Work::Nothing { next_due: standing.probe_at });
+        standing = self.keep_to_pauses(store, standing, now)?;
+        if standing.is_held(now) {
+            return Ok(Work::Nothing { next_due: standing.probe_at.into_iter().chain(standing.next_change(now)).min() });
         }
         self.due_work(store, terms, standing, false, now)
     }
@@ -60,7 +61,10 @@ impl Tenant<'_> {
     fn probe_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Work> {
         self.probe_by_writing(store, now)?;
         let of_one = ClaimTerms { limit: 1, overwrites_first: true, ..*terms };
-        let standing = self.standing(store, Timestamp::MIN, now)?;
+        let mut standing = self.standing(store, Timestamp::MIN, now)?;
+        if standing.skus_paused && self.hold_paused_skus(store, now)? {
+            standing = self.standing(store, Timestamp::MIN, now)?;
+        }
         match self.due_work(store, &of_one, standing, true, now)? {
             Work::Nothing { .. } => Ok(Work::Nothing { next_due: Some(self.probe_once_due(store, terms, now)?) }),
             work @ (Work::ReadBack(_) | Work::Look(_)) => {
@@ -257,7 +261,7 @@ impl Tenant<'_> {
         let Some(method) = terms.abilities.increase_method() else { return Ok(None) };
         // A store that has refused a write stays held while the push that was released to find out is sent.
         let standing = self.standing(store, now, now)?;
-        if standing.accepts_nothing() {
+        if standing.accepts_nothing(now) {
             return Ok(None);
         }
         let Waiting { pushes: waiting, of, busy } = self.still_waiting(store, page, &standing)?;
@@ -332,7 +336,8 @@ impl Tenant<'_> {
 
     /// The pushes of a page whose listings were read that still wait.
     pub(super) fn still_waiting(&mut self, store: StoreId, page: &[PushId], standing: &Standing) -> Result<Waiting> {
-        let pushes = self.still(store, page, |state| state.is_waiting())?;
+        // What was held meanwhile because its SKU was paused stays here.
+        let pushes = self.still(store, page, |state| state.is_waiting() && !(standing.skus_paused && state.is_held()))?;
         let of: Vec<ListingId> = pushes.values().map(Push::listing_id).collect();
         if standing.packs_sent {
             self.unpack_of(&of, Which::Sending)?;

@@ -207,7 +207,7 @@ impl Tenant<'_> {
         let ids: Vec<ListingId> = of.iter().map(|(id, _)| *id).collect();
         let active = self.active_pushes(&ids)?;
         let addressees = self.addressees(&ids)?;
-        let held = self.held_stores(addressees.values().map(|to| to.store_id))?;
+        let held = self.held_stores(addressees.values().map(|to| to.store_id), now)?;
         let queued = waiting::heal(of, &active, addressees, &held, now);
         self.put(&queued)
     }

@@ -123,7 +123,7 @@ impl Tenant<'_> {
         if of.is_empty() {
             return Ok(());
         }
-        if self.store(store)?.is_held() {
+        if self.store(store)?.is_held(now) {
             self.hold_store(store, now)?;
         }
         self.merge_waiting(&of, now)

@@ -30,7 +30,7 @@ impl Tenant<'_> {
     ) -> Result<Option<ClaimedCall>> {
         let now = answer.now;
         let standing = self.standing(store, now, now)?;
-        if standing.accepts_nothing() || !standing.protects(terms) {
+        if standing.accepts_nothing(now) || !standing.protects(terms) {
             return Ok(None);
         }
         let Waiting { pushes: waiting, of, busy } = self.still_waiting(store, page, &standing)?;

@@ -5,6 +5,7 @@ use super::conditions::{is_claimable, is_held, is_increase, is_overwrite, is_rej
 use super::row::{PushRow, put_pushes};
 use crate::db::connection::{Backend, on};
 use crate::db::kept::kept;
+use crate::db::pauses::is_of_running_sku;
 use crate::db::schema::{pushes, stores};
 use crate::db::sets::among_ids;
 use crate::db::{Changed, Result, Tenant};
@@ -154,7 +155,7 @@ impl Tenant<'_> {
     }
 
     /// [`Push::release_with_store`] for every push of this store, and clears the note of refused credentials. A paused
-    /// store stays held until it is resumed: the caller saves `paused` first. Overwrites of runs that would change more than the
+    /// store stays held until it is resumed: the caller saves `paused` first. So do pushes of a paused SKU. Overwrites of runs that would change more than the
     /// seller's limits allow give way to a run that asks.
     pub fn release_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         self.note(Changed::Configuration);
@@ -162,14 +163,14 @@ impl Tenant<'_> {
         on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
             .set((stores::needs_reauthorisation.eq(false), stores::write_refused.eq(false), stores::problem.eq(None::<String>),
                 stores::probe_at.eq(None::<Timestamp>)))).run(c))?;
-        if self.store(store)?.paused {
+        if self.store(store)?.pause(now).is_some() {
             return Ok(0);
         }
         self.ask_before_release(store, now)?;
         let packed = self.release_packs(store, now)?;
         Ok(packed
             + on!(self.conn, c => diesel::update(scope.pushes()
-            .filter(pushes::store_id.eq(store.bytes())).filter(pushes::state.eq(HELD)))
+            .filter(pushes::store_id.eq(store.bytes())).filter(pushes::state.eq(HELD)).filter(is_of_running_sku()))
             .set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),
                 pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>))).execute(c))?)
     }
@@ -185,7 +186,7 @@ impl Tenant<'_> {
         }
         self.unpack_first_held(Some(store), 1)?;
         let oldest: Option<Vec<u8>> = on!(self.conn, c => scope.pushes().select(pushes::id).filter(pushes::store_id.eq(store.bytes()))
-            .filter(is_held()).order(pushes::id).first(c).optional())?;
+            .filter(is_held()).filter(is_of_running_sku()).order(pushes::id).first(c).optional())?;
         let Some(id) = oldest else { return Ok(0) };
         Ok(on!(self.conn, c => diesel::update(scope.pushes().filter(pushes::id.eq(&id)))
             .set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),

@@ -102,6 +102,9 @@ push! {
 /// The reason of a push that is held because its store is.
 pub const WAITS_FOR_STORE: &str = "Its store is on hold, for the reason that the store gives. It is sent once the store works again.";
 
+/// Why a push of a paused SKU waits.
+pub const WAITS_FOR_SKU: &str = "Its SKU is paused. It is sent once the SKU is resumed.";
+
 /// A push that no transition produces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{push}: {what}")]

@@ -9,6 +9,7 @@ use crate::db::{self, Tenant};
 use crate::domain::access::CREDENTIALS_UNREADABLE;
 use crate::domain::circuit::Circuit;
 use crate::domain::limits::MAX_STORES;
+use crate::domain::pause::{Level, Pause};
 use crate::domain::{StoreId, Timestamp};
 use crate::platforms::form::form_of;
 use crate::service::stores::{StoreState, state_of};
@@ -60,6 +61,16 @@ pub(super) fn circuits_since(frame: &Frame) -> Timestamp {
     frame.now - Circuit::TRIAL
 }
 
+/// How long the updates of a paused store are held.
+fn paused_text(frame: &Frame, pause: Pause) -> String {
+    match (pause.level, pause.until) {
+        (Level::Platform, _) => "The operator of this service has paused the platform. Updates are held until it is resumed.".to_owned(),
+        (Level::Seller, _) => "All stores are paused. Updates are held until you resume them.".to_owned(),
+        (_, None) => "Updates are held until you resume the store.".to_owned(),
+        (_, Some(until)) => format!("A frozen window is on. Updates are held until {}.", show::full(until, frame.zone)),
+    }
+}
+
 /// The worst that is true of a store, with its number, and its problem as a sentence.
 fn state_and_problem(
     frame: &Frame,
@@ -72,7 +83,7 @@ fn state_and_problem(
         0 => word.to_owned(),
         number => format!("{word}, {} {what}", show::units(number)),
     };
-    match (state_of(store), open_until) {
+    match (state_of(store, frame.now), open_until) {
         (StoreState::NeedsReauthorisation, _) => {
             let reason = store.problem.clone().unwrap_or_else(|| "The store refused its credentials.".to_owned());
             (
@@ -84,7 +95,7 @@ fn state_and_problem(
             )
         }
         (StoreState::Paused, _) => {
-            (Badge::new(with("Paused", load.held, "held"), "warn"), Some("Updates are held until you resume the store.".to_owned()))
+            (Badge::new(with("Paused", load.held, "held"), "warn"), store.pause(frame.now).map(|pause| paused_text(frame, pause)))
         }
         (StoreState::Off, _) => (Badge::new("Off", "quiet"), Some("Synchronization is off for this store.".to_owned())),
         (StoreState::Working, Some(until)) => {
@@ -123,7 +134,7 @@ impl StoreRow {
         };
         let differ = differ.map(|text| if troubles.partly { format!("at least {text}") } else { text });
         Self {
-            alert: Alert::of(store, &state, troubles),
+            alert: Alert::of(store, &state, troubles, frame.now),
             differ,
             id: store.id.to_string(),
             name: store.name.clone(),
@@ -174,9 +185,9 @@ impl StoreFigures {
 }
 
 impl Alert {
-    fn of(store: &Store, state: &Badge, troubles: Troubles) -> Option<Self> {
+    fn of(store: &Store, state: &Badge, troubles: Troubles, now: Timestamp) -> Option<Self> {
         let (name, id) = (&store.name, store.id);
-        match state_of(store) {
+        match state_of(store, now) {
             StoreState::NeedsReauthorisation => Some(Self {
                 text: match store.problem.as_deref() {
                     Some(CREDENTIALS_UNREADABLE) => format!("The credentials of {name} cannot be opened, so nothing reaches it."),

@@ -26,6 +26,8 @@ mod operator;
 mod operator_changes;
 mod page;
 mod pairing;
+mod pauses;
+mod platforms;
 mod plot;
 mod policy;
 mod record;
@@ -111,6 +113,10 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/drift", get().to(drift::page))
         .route("/drift", post().to(drift::save))
         .route("/drift/stores/{id}/check", post().to(drift::check))
+        .route("/pauses", get().to(pauses::page))
+        .route("/pauses", post().to(pauses::switch))
+        .route("/pauses/windows", post().to(pauses::add_window))
+        .route("/pauses/windows/{id}/delete", post().to(pauses::delete_window))
         .route("/webhooks", get().to(webhooks::list))
         .route("/webhooks", post().to(webhooks::add))
         .route("/webhooks/{id}", get().to(webhooks::one))
@@ -121,6 +127,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/webhooks/{id}/delete", post().to(webhooks::delete))
         .route("/stock", get().to(stock::search))
         .route("/stock/sku", get().to(stock::one))
+        .route("/stock/sku/pause", post().to(pauses::switch_sku))
         .route("/stock/explain", get().to(explain::page))
         .route("/records", get().to(records::list))
         .route("/records/retry", post().to(records::retry_all))
@@ -135,6 +142,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/manual-sync/overwrite", post().to(manual_sync::overwrite))
         .route("/operator", get().to(operator::figures))
         .route("/operator/stores", get().to(behind::page))
+        .route("/operator/platforms", get().to(platforms::page))
+        .route("/operator/platforms/{platform}", post().to(platforms::switch))
         .route("/operator/changes", get().to(operator_changes::page))
         .route("/operator/sellers", get().to(sellers::list))
         .route("/operator/sellers/new", get().to(sellers::new_page))

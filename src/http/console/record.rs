@@ -114,7 +114,7 @@ pub(super) async fn run(visit: SellerVisit, id: Path<RunId>) -> PageAnswer {
         })
         .await?;
     let (run, held) = run.into_iter().next().ok_or_else(|| ApiError::not_found("run"))?;
-    let stores = by_id(stores);
+    let stores = by_id(stores, visit.frame.now);
     let frame = &visit.frame;
     let covered = stores_text(of_run.get(&run.id), |id| stores.get(id).map(|store| store.name().to_owned()));
     let question = QuestionPart::of(frame, &run, &stores);

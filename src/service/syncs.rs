@@ -61,7 +61,7 @@ fn missing(t: &mut Tenant<'_>, filter: &RunFilter) -> db::Result<Option<Error>> 
 
 /// Why a run of these stores may not begin: one of them is in a frozen window. A pause may be ended by whoever asks for the run, so
 /// that its overwrites wait for it; a window was decided on before, and lasts.
-fn frozen(t: &mut Tenant<'_>, filter: &RunFilter, now: Timestamp) -> db::Result<Option<Error>> {
+pub(super) fn frozen(t: &mut Tenant<'_>, filter: &RunFilter, now: Timestamp) -> db::Result<Option<Error>> {
     let covers = |store: &Store| filter.store_ids.as_ref().is_none_or(|ids| ids.contains(&store.id));
     for store in t.stores(None, MAX_STORES)?.iter().filter(|store| covers(store)) {
         if let Some(window) = window_over(t, store, now)? {

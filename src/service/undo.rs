@@ -1,6 +1,7 @@
 //! Undoing a run.
 use super::context::{Caller, Error, Result, Service, audited};
 use super::daily::next_run_of;
+use super::syncs::frozen;
 use crate::db::runs::Run;
 use crate::db::{self, Tenant};
 use crate::domain::undo_run::{MayUndo, UndoExtent, may_undo};
@@ -29,7 +30,7 @@ pub struct Preview {
 }
 
 /// Whether this run may be undone, and what a request for it does.
-fn checked(t: &mut Tenant<'_>, run: &Run) -> db::Result<Result<MayUndo>> {
+fn checked(t: &mut Tenant<'_>, run: &Run, now: Timestamp) -> db::Result<Result<MayUndo>> {
     let former = match run.undone_by.map(|id| t.run(id)).transpose() {
         Ok(former) => former,
         // Its record is not kept any more.
@@ -40,6 +41,12 @@ fn checked(t: &mut Tenant<'_>, run: &Run) -> db::Result<Result<MayUndo>> {
         Ok(may) => may,
         Err(refused) => return Ok(Err(Error::conflict(refused))),
     };
+    let covered = t.stores_of_run(run)?;
+    if may == MayUndo::Start
+        && let Some(error) = frozen(t, &covered, now)?
+    {
+        return Ok(Err(error));
+    }
     if may == MayUndo::Start && t.undone_page(run.id, None, 1)?.is_empty() {
         return Ok(Err(Error::conflict("Of this run, no records are kept any more, so what its listings showed is not known.")));
     }
@@ -56,7 +63,7 @@ pub async fn start(service: &Service, caller: &Caller, id: RunId) -> Result<Star
         .db
         .write(move |t| {
             let undone = t.run(id)?;
-            let run = match checked(t, &undone)? {
+            let run = match checked(t, &undone, now)? {
                 Err(error) => return Ok(Err(error)),
                 Ok(MayUndo::IsUndoneBy(undo)) => t.run(undo)?,
                 Ok(MayUndo::Start) => {
@@ -83,7 +90,7 @@ pub async fn preview(service: &Service, caller: &Caller, id: RunId) -> Result<Pr
     let read = caller.db.read(move |t| {
         let run = t.run(id)?;
         let settings = t.sync_settings()?;
-        Ok((checked(t, &run)?, next_run_of(t, &settings, now)?))
+        Ok((checked(t, &run, now)?, next_run_of(t, &settings, now)?))
     });
     let (may, overwritten_again_at) = read.await?;
     may?;

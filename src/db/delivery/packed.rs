@@ -117,7 +117,7 @@ impl Tenant<'_> {
         if pack::wait_again(&mut packs, answer.outcome, answer.now) {
             self.put_packs(&packs)?;
             self.note_access(store, Access::after(answer.outcome, true), answer.now)?;
-            if self.store(store)?.is_held() {
+            if self.store(store)?.is_held(answer.now) {
                 self.hold_store(store, answer.now)?;
             }
             return Ok(Some(0));

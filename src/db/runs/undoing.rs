@@ -39,16 +39,22 @@ impl UndonePage {
 impl Tenant<'_> {
     /// Starts a run that undoes this one.
     pub fn start_undo(&mut self, of: &Run, now: Timestamp) -> Result<Run> {
-        let scope = self.scope();
-        let undone = || scope.sync_runs().filter(sync_runs::id.eq(of.id.bytes()));
-        let filter: Option<String> = on!(self.conn, c => undone().select(sync_runs::filter).get_result(c))?;
-        let filter = filter.as_deref().map(filter_from_json).transpose()?.unwrap_or_default();
-        let store_ids = of.store_id.map(|store| vec![store]).or(filter.store_ids);
+        let (scope, covered) = (self.scope(), self.stores_of_run(of)?);
+        let undone = scope.sync_runs().filter(sync_runs::id.eq(of.id.bytes()));
         let run = Run::undo(of.id, now);
         // A former version that goes on with it finds no listing of no SKU.
-        self.insert_run(&run, &RunFilter { store_ids, skus: Some(Vec::new()) })?;
-        on!(self.conn, c => kept(diesel::update(undone()).set(sync_runs::undone_by.eq(Some(run.id.bytes())))).run(c))?;
+        self.insert_run(&run, &RunFilter { skus: Some(Vec::new()), ..covered })?;
+        on!(self.conn, c => kept(diesel::update(undone).set(sync_runs::undone_by.eq(Some(run.id.bytes())))).run(c))?;
         Ok(run)
+    }
+
+    /// The stores that a run covers, without its SKUs.
+    pub fn stores_of_run(&mut self, of: &Run) -> Result<RunFilter> {
+        let scope = self.scope();
+        let filter: Option<String> =
+            on!(self.conn, c => scope.sync_runs().filter(sync_runs::id.eq(of.id.bytes())).select(sync_runs::filter).get_result(c))?;
+        let filter = filter.as_deref().map(filter_from_json).transpose()?.unwrap_or_default();
+        Ok(RunFilter { store_ids: of.store_id.map(|store| vec![store]).or(filter.store_ids), skus: None })
     }
 
     /// The next overwrites of this run that were confirmed, newest first, starting below `after`.
@@ -95,7 +101,7 @@ impl Tenant<'_> {
         let state_before = run.state;
         // Of such a run, that is a push.
         let page = self.undone_page(undone, expanded_to.map(|id| PushId(id.0)), EXPAND_PAGE)?;
-        let held = self.held_stores(page.undone.iter().map(|undone| undone.listed.to.store_id))?;
+        let held = self.held_stores(page.undone.iter().map(|undone| undone.listed.to.store_id), now)?;
         let made = next_page(&mut run, page.undone, page.next.is_none(), &held, now);
         self.put(&made)?;
         let scope = self.scope();

@@ -29,8 +29,13 @@ async fn overwritten(seller: &Seller<'_>, world: &World) -> Run {
     seller.run(&run).await
 }
 
+/// Asks for an undo of a run.
+async fn undoes(seller: &Seller<'_>, run: &Run) -> Result<Run, service::Error> {
+    Ok(service::undo::start(&seller.world.service(), &seller.caller(), run.id).await?.run)
+}
+
 async fn undone(seller: &Seller<'_>, world: &World, run: &Run) -> Run {
-    let undo = seller.undoes(run).await.unwrap();
+    let undo = undoes(seller, run).await.unwrap();
     world.a_moment().await;
     seller.run(&undo).await
 }
@@ -48,7 +53,7 @@ fn of_sku(sku: &str) -> RunFilter {
 }
 
 async fn refusal(seller: &Seller<'_>, run: &Run) -> String {
-    seller.undoes(run).await.unwrap_err().to_string()
+    undoes(seller, run).await.unwrap_err().to_string()
 }
 
 #[test]
@@ -149,7 +154,7 @@ fn increases_since_the_run_stay_added_whether_they_were_sent_or_wait_or_were_par
             assert_eq!(world.shown(&shop, "A"), 7);
             seller.pauses(&shop).await;
             seller.purchase("A", 3).await;
-            seller.undoes(&wrong).await.unwrap();
+            undoes(&seller, &wrong).await.unwrap();
             world.a_moment().await;
             seller.resumes(&shop).await;
             world.a_moment().await;
@@ -223,7 +228,7 @@ fn a_run_of_hundreds_of_listings_is_undone_in_all_of_them() {
         assert_eq!(skus.iter().map(|sku| world.shown(&shop, sku)).sum::<i64>(), 0);
         let preview = service::undo::preview(&world.service(), &seller.caller(), wrong.id).await.unwrap().extent;
         assert_eq!((preview.changed, preview.unchanged, preview.unknown, preview.newer), (620, 0, 0, 0));
-        let undo = seller.undoes(&wrong).await.unwrap();
+        let undo = undoes(&seller, &wrong).await.unwrap();
         world.sleep(minutes(2)).await;
         let undo = seller.run(&undo).await;
         assert_eq!((undo.state, undo.total, undo.done), (RunState::Finished, 620, 620));
@@ -246,7 +251,7 @@ fn an_undo_that_would_empty_a_shop_asks_first_and_after_a_no_it_may_be_asked_for
         let on_sale = || skus.iter().filter(|sku| world.shown(&shop, sku) == 7).count();
         let undo = undone(&seller, world, &filled).await;
         assert_eq!((undo.state, undo.kind, on_sale()), (RunState::WaitingForAnswer, RunKind::Undo, 12));
-        assert_eq!(seller.undoes(&filled).await.unwrap().id, undo.id, "it is under way");
+        assert_eq!(undoes(&seller, &filled).await.unwrap().id, undo.id, "it is under way");
         service::guard::answer(&world.service(), &seller.caller(), undo.id, false).await.unwrap();
         let again = undone(&seller, world, &filled).await;
         assert!(again.id != undo.id && again.state == RunState::WaitingForAnswer);
@@ -269,9 +274,9 @@ fn a_run_is_undone_once_and_only_after_it_has_ended_and_has_overwritten_somethin
         seller.resumes(&shop).await;
         world.a_moment().await;
         seller.pauses(&shop).await;
-        let undo = seller.undoes(&run).await.unwrap();
+        let undo = undoes(&seller, &run).await.unwrap();
         world.a_moment().await;
-        assert_eq!(seller.undoes(&run).await.unwrap().id, undo.id, "the same request again starts nothing");
+        assert_eq!(undoes(&seller, &run).await.unwrap().id, undo.id, "the same request again starts nothing");
         seller.resumes(&shop).await;
         world.a_moment().await;
         assert_eq!(world.shown(&shop, "A"), 10);
@@ -300,7 +305,7 @@ fn an_undo_survives_lost_answers_and_a_crash() {
             world.sleep(minutes(10)).await;
             assert_eq!((seller.run(&wrong).await.done, world.shown(&shop, "A")), (2, 4));
             world.loses_answers();
-            let undo = seller.undoes(&wrong).await.unwrap();
+            let undo = undoes(&seller, &wrong).await.unwrap();
             world.sleep(seconds(5)).await;
             world.crashes().await;
             world.all_is_well();

@@ -273,12 +273,7 @@ impl Checker<'_> {
                     self.seller(&seller).listings.remove(&listing.id);
                     self.listed.remove(&listing.id);
                 } else {
-                    let known = self.sellers.get(&seller).and_then(|seller| seller.listings.get(&listing.id));
-                    let is_learned = known.is_none_or(|known| (known.shown, known.shown_at) != (listing.shown, listing.shown_at));
-                    let listed = self.listed.entry(listing.id.clone()).or_default();
-                    if is_learned {
-                        listed.overwritten.shown();
-                    }
+                    self.listing_learned(&seller, &listing);
                     self.seller(&seller).listings.insert(listing.id.clone(), listing);
                 }
             }
@@ -358,12 +353,9 @@ impl Checker<'_> {
                 return fail("cancelled increase sent", format!("{push:?}"));
             }
         }
-        let undone = if push.overwrite { self.taken_back_by(&push) } else { None };
+        let undone = self.taken_back_by(&push);
         if starts && push.overwrite {
-            let mut target = self.target(seller, &push.listing);
-            if let (Some(target), Some(undone)) = (&mut target, &undone) {
-                *target = self.sets_back(&push, undone)?;
-            }
+            let target = self.aims_at(seller, &push, undone.as_deref())?;
             let Some(target) = target.filter(|target| push.unseen.is_some() || push.quantity == Some(*target)) else {
                 return fail("overwrite differs from the target", format!("the target is {target:?}"));
             };

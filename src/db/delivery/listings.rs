@@ -22,7 +22,7 @@ struct Shown {
     /// By how much that changes what is expected, in units of the listing; `None` if nothing can be expected any more.
     change: Option<i64>,
     /// By how much an increase has raised it.
-    increased: i64,
+    increased: Option<i64>,
     /// The overwrite that is confirmed by it.
     set_by: Option<Vec<u8>>,
 }
@@ -164,11 +164,11 @@ impl Tenant<'_> {
                     let update = diesel::sql_query(
                         "UPDATE listings SET shown = $1, shown_at = $2, shown_earlier = COALESCE($3, shown_earlier), \
                          changed_at = CASE WHEN $3 IS NULL THEN changed_at ELSE $2 END, expected = expected + $4 * units, \
-                         expected_otherwise = expected_otherwise + $4 * units, sold_when_shown = sold, increased = increased + $5, \
+                         expected_otherwise = expected_otherwise + $4 * units, sold_when_shown = sold, increased = increased + COALESCE($5, 0), \
                          set_by = COALESCE($6, set_by) WHERE seller_id = $7 AND id = $8",
                     );
                     let update = update.bind::<BigInt, _>(shown).bind::<BigInt, _>(now).bind::<Nullable<Text>, _>(before.as_deref());
-                    let update = update.bind::<Nullable<BigInt>, _>(change).bind::<BigInt, _>(increased);
+                    let update = update.bind::<Nullable<BigInt>, _>(change).bind::<Nullable<BigInt>, _>(increased);
                     let update = update.bind::<Nullable<Binary>, _>(set_by.as_deref()).bind::<Binary, _>(&key).bind::<Binary, _>(id);
                     kept_as::<NoteShown, _>(update).run(c)?;
                 }
@@ -180,7 +180,7 @@ impl Tenant<'_> {
                      changed_at = CASE WHEN v.before IS NULL THEN listings.changed_at ELSE $1 END, \
                      expected = listings.expected + v.change * listings.units, \
                      expected_otherwise = listings.expected_otherwise + v.change * listings.units, \
-                     sold_when_shown = listings.sold, increased = listings.increased + v.increased, \
+                     sold_when_shown = listings.sold, increased = listings.increased + COALESCE(v.increased, 0), \
                      set_by = COALESCE(v.set_by, listings.set_by) \
                      FROM unnest($2, $3, $4, $6, $7, $8) AS v (id, shown, before, change, increased, set_by) WHERE listings.seller_id = $5 AND listings.id = v.id",
                 );
@@ -191,7 +191,7 @@ impl Tenant<'_> {
                     .bind::<Array<Nullable<Text>>, _>(shown.iter().map(|row| row.before.as_deref()).collect::<Vec<_>>())
                     .bind::<Binary, _>(&key)
                     .bind::<Array<Nullable<BigInt>>, _>(shown.iter().map(|row| row.change).collect::<Vec<_>>())
-                    .bind::<Array<BigInt>, _>(shown.iter().map(|row| row.increased).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<BigInt>>, _>(shown.iter().map(|row| row.increased).collect::<Vec<_>>())
                     .bind::<Array<Nullable<Binary>>, _>(shown.iter().map(|row| row.set_by.as_deref()).collect::<Vec<_>>());
                 kept(update).run(c)?;
             }

@@ -5,12 +5,12 @@ use crate::db::connection::on;
 use crate::db::kept::kept;
 use crate::db::literal::literal;
 use crate::db::packs::{PackFilter, with_packed};
-use crate::db::pushes::{CONFIRMED, PushRow, read_pushes};
+use crate::db::pushes::{CONFIRMED, PushRow, read_pushes, state_of};
 use crate::db::schema::{listings, pushes, sync_runs};
 use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant, id_of, units_of};
 use crate::domain::guard::Guard;
-use crate::domain::push::{Addressee, Push, PushState};
+use crate::domain::push::{Addressee, Push};
 use crate::domain::run::{EXPAND_PAGE, Expansion, Run, RunFilter};
 use crate::domain::undo::Found;
 use crate::domain::undo_run::{Listed, Undone, next_page};
@@ -59,7 +59,7 @@ impl Tenant<'_> {
 
     /// The next overwrites of this run that were confirmed, newest first, starting below `after`.
     pub fn undone_page(&mut self, of: RunId, after: Option<PushId>, limit: i64) -> Result<UndonePage> {
-        let filter = PackFilter { states: vec![PushState::Confirmed], run: Some(of), ..PackFilter::default() };
+        let filter = PackFilter { states: state_of(CONFIRMED).into_iter().collect(), run: Some(of), ..PackFilter::default() };
         let packed = self.packed_pushes(&filter, after, limit)?;
         let scope = self.scope();
         let rows: Vec<PushRow> = on!(self.conn, c => {

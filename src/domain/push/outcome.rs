@@ -216,7 +216,7 @@ impl Push {
             before: before.filter(|_| !ctx.adds).map(|number| account.before_and(number, ctx.now)),
             settled: settles && account.owed_since.is_some(),
             expected: Some(self.change_of_shown().map_or(Expected::Unknown, Expected::Changed)),
-            increased: self.quantity.filter(|_| self.kind == PushKind::Increase).unwrap_or(0),
+            increased: self.quantity.filter(|_| self.kind == PushKind::Increase),
             set_by: (self.kind == PushKind::Overwrite).then_some(self.id),
             ..ListingUpdate::default()
         }

@@ -41,7 +41,7 @@ pub struct ListingUpdate {
     /// How this changes what is expected of it.
     pub expected: Option<Expected>,
     /// By how much a confirmed increase has raised it.
-    pub increased: i64,
+    pub increased: Option<i64>,
     /// The overwrite that is confirmed by this.
     pub set_by: Option<PushId>,
 }

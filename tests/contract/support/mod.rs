@@ -644,11 +644,6 @@ impl Seller<'_> {
         service::syncs::start(&self.world.service(), &self.caller(), filter).await.unwrap()
     }
 
-    /// Asks for an undo of a run.
-    pub async fn undoes(&self, run: &Run) -> Result<Run, service::Error> {
-        Ok(service::undo::start(&self.world.service(), &self.caller(), run.id).await?.run)
-    }
-
     pub async fn run(&self, run: &Run) -> Run {
         let id = run.id;
         self.db().read(move |t| t.run(id)).await.unwrap()

@@ -3,7 +3,7 @@
 //! For each overwrite of a run it is noted what its listing showed before, as far as the service can know that, with everything that was
 //! reported and increased by then. Where an answer stays out, the service may have learned that at one of several times.
 use super::{Checker, ListingState};
-use crate::journal::{Push, State};
+use crate::journal::{Listing, Push, State};
 use crate::world::{Verdict, fail};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,6 +95,24 @@ impl Overwritten {
 }
 
 impl Checker<'_> {
+    /// A listing was changed, perhaps what is known about what it shows.
+    pub(super) fn listing_learned(&mut self, seller: &str, listing: &Listing) {
+        let known = self.sellers.get(seller).and_then(|seller| seller.listings.get(&listing.id));
+        let is_learned = known.is_none_or(|known| (known.shown, known.shown_at) != (listing.shown, listing.shown_at));
+        let listed = self.listed.entry(listing.id.clone()).or_default();
+        if is_learned {
+            listed.overwritten.shown();
+        }
+    }
+
+    /// The number of an overwrite that begins, before unseen sales are taken off.
+    pub(super) fn aims_at(&mut self, seller: &str, push: &Push, undone: Option<&str>) -> Verdict<Option<i64>> {
+        match (self.target(seller, &push.listing), undone) {
+            (Some(_), Some(undone)) => self.sets_back(push, undone).map(Some),
+            (target, _) => Ok(target),
+        }
+    }
+
     /// If this push is one of an undo: the overwrite that it takes back.
     pub(super) fn taken_back_by(&mut self, push: &Push) -> Option<String> {
         if let Some(run) = self.runs.get(&push.run).filter(|run| !run.undoes.is_empty()) {
@@ -106,7 +124,7 @@ impl Checker<'_> {
     }
 
     /// An overwrite of an undo begins. Returns the number that takes the place of its target.
-    pub(super) fn sets_back(&mut self, push: &Push, undone: &str) -> Verdict<i64> {
+    fn sets_back(&mut self, push: &Push, undone: &str) -> Verdict<i64> {
         let Some(listed) = self.listed.get(&push.listing) else { return Ok(push.quantity.unwrap_or(0)) };
         let overwritten = &listed.overwritten;
         if overwritten.set_by != undone {
@@ -131,7 +149,8 @@ impl Checker<'_> {
         let Some(ListingState { overwritten, .. }) = self.listed.get(&push.listing) else { return Ok(true) };
         let is_newer = overwritten.set_by != undone;
         let is_unknown = overwritten.before.get(undone).into_iter().flatten().any(|before| before.expected.is_none());
-        if if reason.contains("overwritten since") { is_newer } else { is_unknown } {
+        let has_cause = if reason.contains("overwritten since") { is_newer } else { is_unknown };
+        if has_cause {
             *self.counts.entry("listing left alone by an undo").or_default() += 1;
             return Ok(true);
         }

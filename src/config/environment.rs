@@ -1,5 +1,5 @@
 //! Settings that come from outside the file and the flags: environment variables, files that hold one secret each, and
-//! systemd's credentials.
+//! systemd's credentials. And what the machine says, where a setting leaves it open.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
@@ -73,6 +73,18 @@ fn content(path: &Path) -> Result<String, String> {
         "" => Err(format!("the file {} is empty", path.display())),
         secret => Ok(secret.to_owned()),
     }
+}
+
+/// As many as the setting says; 0: one per core.
+pub(super) fn threads(setting: usize) -> usize {
+    if setting > 0 { setting } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+}
+
+/// The name of a node that has been given none.
+pub(super) fn default_node() -> String {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("{}-{}", if host.is_empty() { "node" } else { host }, std::process::id())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod fuzzing;
 pub mod json;
 pub mod quota;
 pub mod request;
+pub mod stock_events;
 
 mod admin;
 mod apps;
@@ -47,7 +48,6 @@ mod skus;
 mod spreadsheet;
 mod state;
 mod stock;
-mod stock_events;
 mod stores;
 mod stream;
 mod syncs;

@@ -127,9 +127,10 @@ pub fn restored(overwrite: PushId, replaced: &Replaced, now: &Found) -> Result<R
 }
 
 impl Restored {
-    /// The number, in the place of a target: what was not reported comes off it as it does off targets.
-    pub fn target(&self) -> i64 {
-        self.shown.saturating_add(self.increased).saturating_sub(self.sold).max(0)
+    /// The number, in the place of a target: so many units that were found to be sold and not reported come off it as they do off
+    /// targets. Of those that were missing before the run, only what is found missing again was there at that time, too.
+    pub fn target(&self, unseen: i64) -> i64 {
+        self.shown.saturating_add(self.increased).saturating_sub(self.sold.max(-unseen)).max(0)
     }
 
     /// In plain words; so many units were found to be sold and not reported.
@@ -140,10 +141,8 @@ impl Restored {
             text.push_str(&format!(", plus {} added since", units(self.increased)));
         }
         let sold = self.sold.saturating_add(unseen);
-        match sold {
-            0 => {}
-            1.. => text.push_str(&format!(", less {} sold since", units(sold))),
-            ..0 => text.push_str(&format!(", plus {} that were missing then", units(-sold))),
+        if sold > 0 {
+            text.push_str(&format!(", less {} sold since", units(sold)));
         }
         if self.shown.saturating_add(self.increased).saturating_sub(sold) < 0 {
             text.push_str(", so nothing is left");
@@ -189,11 +188,14 @@ mod tests {
             ("all of it", Replaced { contained: 2, ..ten }, Found { sold: 41, increased: 10, waiting: 1, ..untouched }, 15),
             ("more was sold than was shown", ten, Found { sold: 60, ..untouched }, 0),
             ("what was missing before was reported after", Replaced { unseen: 3, ..ten }, Found { sold: 43, ..untouched }, 10),
-            ("it is still missing, and is found so", Replaced { unseen: 3, ..ten }, untouched, 13),
+            ("it is not found missing any more", Replaced { unseen: 3, ..ten }, untouched, 10),
             ("it shows packs of six", ten, Found { sold: 53, units: UnitsEach::new(6).unwrap(), ..untouched }, 7),
         ] {
-            assert_eq!(restored(RUNS, &replaced, &now).map(|found| found.target()), Ok(expected), "{name}");
+            assert_eq!(restored(RUNS, &replaced, &now).map(|found| found.target(0)), Ok(expected), "{name}");
         }
+        let missing_then = restored(RUNS, &Replaced { unseen: 3, ..ten }, &untouched).unwrap();
+        let left = [0, 2, 3, 5].map(|found| unseen::quantity(missing_then.target(found), found));
+        assert_eq!(left, [10, 10, 10, 8], "what is found missing beyond those was sold since");
     }
 
     #[test]
@@ -231,7 +233,7 @@ mod tests {
             (Restored { sold: 1, ..plain }, 0, "10 shown before the run, less 1 unit sold since"),
             (Restored { sold: 1, increased: 5, ..plain }, 2, "10 shown before the run, plus 5 units added since, less 3 units sold since"),
             (Restored { sold: -3, ..plain }, 3, "10 shown before the run"),
-            (Restored { sold: -3, ..plain }, 0, "10 shown before the run, plus 3 units that were missing then"),
+            (Restored { sold: -3, ..plain }, 0, "10 shown before the run"),
             (Restored { sold: 12, ..plain }, 0, "10 shown before the run, less 12 units sold since, so nothing is left"),
         ] {
             assert_eq!(restored.text(unseen), expected);
@@ -256,7 +258,7 @@ mod tests {
             let now = Found { sold: before.0 + reported, increased: before.1 + increases.1, waiting: increases.2, ..untouched() };
             let missing = unseen + sales - reported;
             let left = shown + increases.0 + increases.1 + increases.2 - sales;
-            let target = restored(RUNS, &replaced, &now).unwrap().target();
+            let target = restored(RUNS, &replaced, &now).unwrap().target(missing);
             prop_assert_eq!(unseen::quantity(target, missing), left.max(0));
         }
 
@@ -264,7 +266,7 @@ mod tests {
         fn an_undo_never_shows_less_than_nothing_nor_overflows(shown: i64, unseen in 0..i64::MAX, sold: i64, then: i64, increased: i64, waiting in 0..i64::MAX) {
             let replaced = Replaced { shown: Some(shown), unseen, sold: then, increased: then, contained: 0, in_doubt: false };
             let found = restored(RUNS, &replaced, &Found { sold, increased, waiting, ..untouched() }).unwrap();
-            prop_assert!(found.target() >= 0 && !found.text(unseen).is_empty());
+            prop_assert!(found.target(unseen) >= 0 && !found.text(unseen).is_empty());
         }
     }
 }

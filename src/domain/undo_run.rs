@@ -34,7 +34,9 @@ pub fn may_undo(run: &Run, former: Option<&Run>) -> Result<MayUndo, &'static str
         return Err("This run is still under way. It can be undone once it has ended.");
     }
     if run.done + run.failed < run.total {
-        return Err("Some updates of this run are still on their way. It can be undone once they have ended.");
+        return Err(
+            "Some updates of this run are still on their way, or wait because of a pause. It can be undone once they have ended; switching sync off for their stores cancels what waits.",
+        );
     }
     if run.done == 0 {
         return Err("This run has overwritten nothing, so there is nothing to undo.");
@@ -68,6 +70,10 @@ impl Undone {
     /// # Errors
     /// Why it is left alone.
     pub fn restored(&self) -> Result<Restored, LeftAlone> {
+        // Its overwrite may have been on its way as it was paired anew.
+        if !self.push.goes_to(&self.listed.to) {
+            return Err(LeftAlone::PairedAnew);
+        }
         restored(self.push.id(), self.push.replaced(), &self.listed.found)
     }
 }
@@ -107,7 +113,7 @@ impl UndoExtent {
     /// Counts a listing.
     pub fn add(&mut self, of: &Undone) {
         match of.restored() {
-            Ok(restored) if of.listed.shown == Some(restored.target()) => self.unchanged += 1,
+            Ok(restored) if of.listed.shown == Some(restored.target(0)) => self.unchanged += 1,
             Ok(_) => self.changed += 1,
             Err(LeftAlone::Unknown) => self.unknown += 1,
             Err(LeftAlone::Overwritten | LeftAlone::PairedAnew) => self.newer += 1,

@@ -59,6 +59,23 @@ fn missing(t: &mut Tenant<'_>, filter: &RunFilter) -> db::Result<Option<Error>> 
     Ok((!unknown.is_empty()).then(|| unknown.into()))
 }
 
+/// Starts a run whatever windows its stores are in: its overwrites wait there.
+///
+/// # Errors
+/// If the database fails.
+pub(super) async fn start_waiting(service: &Service, caller: &Caller, filter: RunFilter) -> Result<Run> {
+    let (now, actor) = (service.now(), caller.actor());
+    caller.db.write(move |t| begun(t, &actor, &filter, now)).await.map_err(Error::from)
+}
+
+fn begun(t: &mut Tenant<'_>, actor: &str, filter: &RunFilter, now: Timestamp) -> db::Result<Run> {
+    let run = t.start_run(RunKind::Manual, filter, now)?;
+    let mut entry = audited(actor, "sync.started", "manual");
+    entry.after = Some(json!({ "id": run.id, "store_ids": filter.store_ids, "skus": filter.skus.as_ref().map(Vec::len) }));
+    t.append_audit(&entry, now)?;
+    Ok(run)
+}
+
 /// Why a run of these stores may not begin: one of them is in a frozen window. A pause may be ended by whoever asks for the run, so
 /// that its overwrites wait for it; a window was decided on before, and lasts.
 pub(super) fn frozen(t: &mut Tenant<'_>, filter: &RunFilter, now: Timestamp) -> db::Result<Option<Error>> {
@@ -90,11 +107,7 @@ pub async fn start(service: &Service, caller: &Caller, filter: RunFilter) -> Res
             if let Some(error) = frozen(t, &filter, now)? {
                 return Ok(Err(error));
             }
-            let run = t.start_run(RunKind::Manual, &filter, now)?;
-            let mut entry = audited(&actor, "sync.started", "manual");
-            entry.after = Some(json!({ "id": run.id, "store_ids": filter.store_ids, "skus": filter.skus.as_ref().map(Vec::len) }));
-            t.append_audit(&entry, now)?;
-            Ok(Ok(run))
+            begun(t, &actor, &filter, now).map(Ok)
         })
         .await?
 }

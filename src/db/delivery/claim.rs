@@ -42,7 +42,8 @@ impl Tenant<'_> {
             if row.write_refused && row.pause(now).is_none() {
                 return self.probe_work(store, terms, now);
             }
-            if row.write_refused {
+            if row.write_refused || row.pause(now).is_some() {
+                // During a pause nothing shows whether the store lets anybody in again.
                 self.put_off_probe(store, now)?;
             } else {
                 self.probe_store(&row, now)?;
@@ -79,11 +80,16 @@ impl Tenant<'_> {
     fn due_work(&mut self, store: StoreId, terms: &ClaimTerms, standing: Standing, is_probe: bool, now: Timestamp) -> Result<Work> {
         let (probe_at, protects) = (standing.probe_at, standing.protects(terms));
         // What is known to be due, until something is changed here.
+        let skus_paused = standing.skus_paused;
         let mut known = Some(standing);
         if known.as_ref().is_some_and(|known| known.uncertain) {
             known = None;
             if let Some(work) = self.uncertain_work(store, terms, now)? {
                 return Ok(work);
+            }
+            if skus_paused {
+                // What was given up may have left overwrites of them.
+                self.hold_paused_skus(store, now)?;
             }
         }
         if terms.overwrites_first
@@ -263,6 +269,9 @@ impl Tenant<'_> {
         let standing = self.standing(store, now, now)?;
         if standing.accepts_nothing(now) {
             return Ok(None);
+        }
+        if standing.skus_paused {
+            self.hold_paused_skus(store, now)?;
         }
         let Waiting { pushes: waiting, of, busy } = self.still_waiting(store, page, &standing)?;
         let accounts = self.accounts(of.into_iter().filter(|listing| !busy.contains(listing)))?;

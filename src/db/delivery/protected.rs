@@ -33,6 +33,9 @@ impl Tenant<'_> {
         if standing.accepts_nothing(now) || !standing.protects(terms) {
             return Ok(None);
         }
+        if standing.skus_paused {
+            self.hold_paused_skus(store, now)?;
+        }
         let Waiting { pushes: waiting, of, busy } = self.still_waiting(store, page, &standing)?;
         let (accounts, expected) = (self.accounts(of.iter().copied())?, self.expectations(&of)?);
         let mut targets = self.targets_of(&of)?;

@@ -117,7 +117,7 @@ impl Tenant<'_> {
         let page = self.undone_page(of, after.map(PushId), EXPAND_PAGE)?;
         let weight = |undone: &Undone| {
             let shown = undone.listed.shown.filter(|shown| guard.concerns(*shown))?;
-            Some((undone.listed.to.store_id, shown, undone.restored().ok().map(|restored| restored.target())))
+            Some((undone.listed.to.store_id, shown, undone.restored().ok().map(|restored| restored.target(0))))
         };
         Ok(WeighPage { listings: page.undone.iter().filter_map(weight).collect(), next: page.next.map(|id| id.0) })
     }

@@ -45,7 +45,7 @@ pub fn aim_back(
     let waiting = now.waiting.saturating_add(push.replaced().contained);
     let restored = restored(undo.of, &undo.replaced, &Found { waiting, ..*now })?;
     push.note_restored(restored);
-    *target = restored.target();
+    *target = restored.target(0);
     Ok(())
 }
 

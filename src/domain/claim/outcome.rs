@@ -217,7 +217,8 @@ pub fn confirmed(page: &[Push]) -> usize {
     page.iter().filter(|push| push.state() == PushState::Confirmed).count()
 }
 
-/// The listings whose overwrite was confirmed, so that it contains every increase that was rejected before.
+/// The listings whose overwrite was confirmed, so that it contains every increase that was rejected before. What takes back another
+/// overwrite contains none.
 pub fn overwritten(page: &[Push]) -> Vec<ListingId> {
-    page.iter().filter(|push| push.is_overwrite() && push.is_confirmed()).map(Push::listing_id).collect()
+    page.iter().filter(|push| push.is_overwrite() && push.undo().is_none() && push.is_confirmed()).map(Push::listing_id).collect()
 }

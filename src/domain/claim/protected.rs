@@ -83,7 +83,8 @@ pub fn overwrites_after_read(
         }
         let found = expected.read(shown, account.was_left_late(shown, answer.now), facts.limit, answer.now);
         push.note_replaced(shown, found.unseen, expected.sold, &account);
-        push.aim_after_read(target, shown, found.unseen);
+        let back = push.undo().and_then(|undo| undo.restored).map(|restored| restored.target(found.unseen));
+        push.aim_after_read(back.unwrap_or(target), shown, found.unseen);
         after.updates.push((listing, ListingUpdate { shown: Some(shown), ..ListingUpdate::default() }));
         after.expectations.push((listing, found.expectation));
         after.aimed.claimed.push(push);

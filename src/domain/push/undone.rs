@@ -28,6 +28,11 @@ impl Push {
         self.undo.as_ref()
     }
 
+    /// Whether this is the listing that it was made for, paired as it was then.
+    pub fn goes_to(&self, to: &Addressee) -> bool {
+        (self.listing_id, &self.sku, &self.external_id, &self.extra) == (to.listing_id, &to.sku, &to.external_id, &to.extra)
+    }
+
     /// What it has replaced.
     pub fn replaced(&self) -> &Replaced {
         &self.replaced

@@ -34,7 +34,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 86] = [
+const MUST_OCCUR: [&str; 91] = [
     "401",
     "429",
     "5xx after applying",

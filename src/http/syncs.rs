@@ -95,7 +95,7 @@ struct NewSync {
 /// Starts a manual sync: overwrites listings with their targets, even if auto-sync is off. `{}` or no body at all means
 /// everything. With `dry_run` nothing is sent; the answer says what would be.
 #[utoipa::path(tag = "syncs", security(("seller_key" = [])), request_body = NewSync,
-    responses((status = 200, body = Preview, description = "With dry_run."), (status = 202, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Preview, description = "With dry_run."), (status = 202, body = SyncAnswer), (status = 409, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/syncs")]
 pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
     let new: NewSync = body.optional_object().await?;

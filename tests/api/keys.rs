@@ -139,7 +139,7 @@ pub fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
 
 /// A local time on this day of next year.
 fn next_years(day: &str) -> String {
-    let year = chrono::Datelike::year(&chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now())) + 1;
+    let year = chrono::Datelike::year(&stocktide::clock::Clock::system().now().to_utc()) + 1;
     format!("{year}-{day}T00:00")
 }
 

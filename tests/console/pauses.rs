@@ -1,5 +1,7 @@
 //! Pauses in the console: of everything, of a SKU, of a platform; and the calendar of frozen windows.
 use crate::support::{OPERATOR_KEY, World, until_page_says};
+use chrono::TimeDelta;
+use stocktide::clock::Clock;
 
 #[actix_web::test]
 async fn everything_a_sku_and_a_platform_are_paused_and_resumed_and_a_window_is_planned() {
@@ -33,7 +35,7 @@ async fn everything_a_sku_and_a_platform_are_paused_and_resumed_and_a_window_is_
     assert!(text.contains("Must be later than `from`.") && text.contains("2020-01-02T00:00"), "{text}");
     let (from, to) = ("2020-01-01T00:00", "2020-01-01T01:00");
     assert_eq!(post("/console/pauses/windows", &[("name", "Sale"), ("from", from), ("to", to)]).await.status(), 422, "it is over");
-    let hours = |n: i64| (chrono::Utc::now() + chrono::TimeDelta::hours(n)).format("%Y-%m-%dT%H:%M").to_string();
+    let hours = |n: i64| (Clock::system().now() + TimeDelta::hours(n)).to_utc().format("%Y-%m-%dT%H:%M").to_string();
     let (from, to) = (hours(-1), hours(1));
     assert_eq!(post("/console/pauses/windows", &[("name", "Sale"), ("from", &from), ("to", &to)]).await.status(), 303);
     let page = until_page_says(&world, &cookie, "/console/pauses", "Frozen window “Sale”").await;

@@ -72,7 +72,6 @@ pub struct Listing {
     pub sku: String,
     pub external_id: String,
     pub marked: bool,
-    /// What the service believes it shows.
     pub shown: Option<i64>,
     /// How many units of the SKU one of it is.
     pub units: i64,
@@ -162,7 +161,6 @@ fn triggers() -> String {
         };
         let row = |row: &str| columns.iter().map(|c| value(row, c)).collect::<Vec<_>>().join(", ");
         let plain = |c: &&str| c.strip_prefix("hex:").unwrap_or(c).to_owned();
-        // What comes with others is no change on its own.
         let changed: Vec<String> =
             columns.iter().filter(|c| !c.starts_with("with:")).map(|c| format!("NEW.{0} IS NOT OLD.{0}", plain(c))).collect();
         let changed = changed.join(" OR ");

@@ -4,6 +4,7 @@
 //! ends with a graceful stop, after which no work may be left.
 pub mod database;
 mod intake;
+mod pauses;
 pub mod platform_that;
 pub mod receiver;
 pub mod statements;
@@ -30,10 +31,9 @@ use stocktide::domain::push::{Push, PushKind, PushState, Record};
 use stocktide::domain::settings::{Rule, SyncSettings, parse_daily_at};
 use stocktide::domain::stock::{EventKind, StockEvent};
 use stocktide::domain::units::UnitsEach;
-use stocktide::domain::{EventId, FrozenWindowId, PushId, RunId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
+use stocktide::domain::{EventId, PushId, RunId, SellerId, Sku, StoreId, Timestamp, WarehouseCode};
 use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
-use stocktide::service::frozen_windows::{EnteredWindow, WindowView};
 use stocktide::service::pushes::Retry;
 use stocktide::service::sellers::EnteredSeller;
 use stocktide::service::settings::EnteredChange;
@@ -214,7 +214,6 @@ impl World {
         self.sleep(instant - self.clock.now()).await;
     }
 
-    /// Enough time for everything that should happen immediately.
     pub async fn a_moment(&self) {
         self.sleep(seconds(2)).await;
     }
@@ -282,11 +281,6 @@ impl World {
         let seller = Seller { world: self, id };
         seller.settings(change).await;
         seller
-    }
-
-    /// The operator pauses the simulated platform for all sellers, or resumes it.
-    pub async fn pauses_platform(&self, paused: bool) {
-        service::platforms::set_paused(&self.service(), Operator, "simulated", paused, None).await.unwrap();
     }
 
     pub fn shown(&self, shop: &Shop, sku: &str) -> i64 {
@@ -505,33 +499,6 @@ impl Seller<'_> {
 
     pub async fn resumes(&self, shop: &Shop) {
         self.change_shop(shop, StoreChange { paused: Some(false), ..StoreChange::default() }).await;
-    }
-
-    pub async fn pauses_everything(&self) {
-        service::pauses::pause_all(&self.world.service(), &self.caller(), None).await.unwrap();
-    }
-
-    pub async fn resumes_everything(&self) {
-        service::pauses::resume_all(&self.world.service(), &self.caller()).await.unwrap();
-    }
-
-    pub async fn pauses_sku(&self, sku: &str) {
-        service::pauses::pause_sku(&self.world.service(), &self.caller(), sku, None).await.unwrap();
-    }
-
-    pub async fn resumes_sku(&self, sku: &str) {
-        service::pauses::resume_sku(&self.world.service(), &self.caller(), sku).await.unwrap();
-    }
-
-    /// Adds a frozen window, of these shops or of all.
-    pub async fn freezes(&self, name: &str, from: &str, to: &str, shops: &[&Shop]) -> WindowView {
-        let store_ids = Some(shops.iter().map(|shop| shop.id).collect::<Vec<_>>()).filter(|ids| !ids.is_empty());
-        let entered = EnteredWindow { name: name.to_owned(), from: from.to_owned(), to: to.to_owned(), store_ids };
-        service::frozen_windows::add(&self.world.service(), &self.caller(), entered).await.unwrap()
-    }
-
-    pub async fn thaws(&self, window: FrozenWindowId) {
-        service::frozen_windows::remove(&self.world.service(), &self.caller(), window).await.unwrap();
     }
 
     pub async fn removes(&self, shop: &Shop) {

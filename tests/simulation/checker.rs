@@ -281,7 +281,11 @@ impl Checker<'_> {
             Entry::Run { run, .. } => self.run(run)?,
             Entry::Pause { seller, sku: Some(sku), deleted } => {
                 let paused = &mut self.seller(&seller).paused_skus;
-                drop(if deleted { paused.remove(&sku) } else { paused.insert(sku) });
+                if deleted {
+                    paused.remove(&sku);
+                } else {
+                    paused.insert(sku);
+                }
             }
             Entry::Pause { .. } => {}
         }

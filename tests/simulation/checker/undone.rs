@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a listing showed before an overwrite.
 #[derive(Debug, Clone, Copy)]
 struct Before {
-    /// What it would have shown if all its sales had been reported.
-    expected: Option<i64>,
+    shown: Option<i64>,
+    /// Units that were missing then, because nobody had reported their sale.
+    unseen: i64,
     /// Units of the listing that had been reported as sold.
     reported: i64,
     /// Units by which increases had raised it.
@@ -47,7 +48,7 @@ impl Overwritten {
     }
 
     fn believed(&self, shown: Option<i64>) -> Before {
-        Before { expected: shown, reported: self.reported_when_shown, increased: self.increased }
+        Before { shown, unseen: 0, reported: self.reported_when_shown, increased: self.increased }
     }
 
     /// A push is in another state; `shown` is what the listing is believed to have shown until then.
@@ -62,8 +63,8 @@ impl Overwritten {
             if !self.were_uncertain.contains(&push.id) {
                 before.clear();
             }
-            let read = push.shown_before.map(|shown| shown + push.unseen.unwrap_or(0));
-            before.extend(read.map(|expected| Before { expected: Some(expected), reported: self.reported, increased: self.increased }));
+            let (unseen, reported, increased) = (push.unseen.unwrap_or(0), self.reported, self.increased);
+            before.extend(push.shown_before.map(|shown| Before { shown: Some(shown), unseen, reported, increased }));
         }
         if push.overwrite && push.state == State::Uncertain && was != Some(State::Uncertain) {
             self.were_uncertain.insert(push.id.clone());
@@ -83,12 +84,13 @@ impl Overwritten {
         }
     }
 
-    /// What the listing is set back to if this overwrite is taken back: whatever may be known of it.
-    fn restored(&self, undone: &str, contained: i64) -> Vec<i64> {
+    /// What the listing is set back to if this overwrite is taken back, before the sales come off that are found missing now: whatever may
+    /// be known of it.
+    fn restored(&self, undone: &str, contained: i64, missing: i64) -> Vec<i64> {
         let contains = self.contains.get(undone).copied().unwrap_or(0) + contained;
         let number = |before: &Before| {
-            let since = self.increased - before.increased + contains - (self.reported - before.reported);
-            Some((before.expected? + since).max(0))
+            let sold = (self.reported - before.reported - before.unseen).max(-missing);
+            Some((before.shown? + self.increased - before.increased + contains - sold).max(0))
         };
         self.before.get(undone).into_iter().flatten().filter_map(number).collect()
     }
@@ -132,7 +134,7 @@ impl Checker<'_> {
         }
         let unseen = push.unseen.unwrap_or(0);
         let earlier = overwritten.contains.get(&push.id).copied().unwrap_or(0);
-        let may_be = overwritten.restored(undone, overwritten.contained + earlier);
+        let may_be = overwritten.restored(undone, overwritten.contained + earlier, unseen);
         let Some(target) = may_be.iter().copied().find(|target| push.quantity == Some((target - unseen).max(0))) else {
             let detail = format!("may be set to {may_be:?}, less {unseen}: {push:?}, {overwritten:?}");
             return fail("undo does not leave what was shown before less sales", detail);
@@ -148,7 +150,7 @@ impl Checker<'_> {
         };
         let Some(ListingState { overwritten, .. }) = self.listed.get(&push.listing) else { return Ok(true) };
         let is_newer = overwritten.set_by != undone;
-        let is_unknown = overwritten.before.get(undone).into_iter().flatten().any(|before| before.expected.is_none());
+        let is_unknown = overwritten.before.get(undone).into_iter().flatten().any(|before| before.shown.is_none());
         let has_cause = if reason.contains("overwritten since") { is_newer } else { is_unknown };
         if has_cause {
             *self.counts.entry("listing left alone by an undo").or_default() += 1;

@@ -173,6 +173,8 @@ impl World {
     /// A fall while a request that was given up may still arrive is a sale, unless it leaves exactly that request's number.
     pub(super) async fn sale_in_doubt(&mut self, seller: usize, store: usize, sku: usize, id: u32) -> Verdict {
         let (seller, store) = self.working_store(seller, store);
+        // In a frozen window the overwrite would be refused.
+        self.thaw(seller).await?;
         let sku = self.sold_sku(seller, store, sku);
         let (store_id, name) = self.shop(seller, store);
         let hex_id = hex_of(&store_id);

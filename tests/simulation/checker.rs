@@ -275,7 +275,7 @@ impl Checker<'_> {
             Entry::Run { run, .. } => self.run(run)?,
             Entry::Pause { seller, sku: Some(sku), deleted } => {
                 let paused = &mut self.seller(&seller).paused_skus;
-                drop(if deleted { paused.remove(&sku) } else { paused.insert(sku) });
+                let _changed = if deleted { paused.remove(&sku) } else { paused.insert(sku) };
             }
             Entry::Pause { .. } => {}
         }

@@ -69,7 +69,7 @@ pub fn view(window: &FrozenWindow, zone: Tz, now: Timestamp) -> WindowView {
     }
 }
 
-/// The seller's windows in the order in which they begin; those that are long over are forgotten.
+/// The seller's windows in the order in which they begin, as of `now`.
 ///
 /// # Errors
 /// If the database fails.

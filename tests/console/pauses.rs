@@ -47,7 +47,10 @@ async fn everything_a_sku_and_a_platform_are_paused_and_resumed_and_a_window_is_
     assert_eq!(post(&format!("/console/pauses/windows/{id}/delete"), &[]).await.status(), 303);
     until_page_says(&world, &cookie, "/console/pauses", "No frozen windows yet.").await;
 
-    let (operator, csrf) = world.session(OPERATOR_KEY).await;
+    let answer = world.form("/console/sign-in", &[("key", OPERATOR_KEY)]).send().await.unwrap();
+    let operator = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let page = world.page(&operator, "/console/operator/platforms").await.1;
+    let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let form = world.form("/console/operator/platforms/simulated", &[("csrf", &csrf), ("paused", "on"), ("reason-simulated", "Outage")]);
     assert_eq!(form.header("cookie", &operator).send().await.unwrap().status(), 303);
     until_page_says(&world, &operator, "/console/operator/platforms", "Outage").await;

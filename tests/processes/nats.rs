@@ -5,7 +5,7 @@ use crate::driver::{Driver, Verdict};
 use crate::faults::limit_file_size;
 use crate::nats_server::{NatsServer, Rejected, way_in};
 use crate::on_both_backends;
-use crate::program::{OPERATOR_KEY, Program, pause};
+use crate::program::{OPERATOR_KEY, Program, call, pause};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -38,7 +38,9 @@ fn purchase(id: &str, quantity: i64) -> Value {
 }
 
 fn available(service: &Program, seller: &Seller) -> i64 {
-    service.call("GET", "/v1/stock?sku=A", &seller.key, &Value::Null)["total_available"].as_i64().unwrap_or(0)
+    let answer = call(service.address, "GET", "/v1/stock?sku=A", &seller.key, &Value::Null).unwrap();
+    // Before the first event there is no such SKU.
+    if answer.status == 404 { 0 } else { answer.json()["total_available"].as_i64().unwrap() }
 }
 
 fn wait_until_available(service: &Program, seller: &Seller, expected: i64) {
@@ -80,7 +82,7 @@ fn killing_nats_and_the_service_under_load_loses_and_duplicates_nothing(backend:
     // A message that was delivered to a process that is gone comes again after a second.
     let settings = ["node=the-only-one", "nats_ack_wait_s=1"];
     let mut service = serve(&database, &nats, &settings);
-    let driver = Driver::start_sending(41, &service, platform.address, Duration::from_secs(40), |_, seller| nats.sender(seller));
+    let driver = Driver::start_sending(41, &service, platform.address, Duration::from_secs(60), |_, seller| nats.sender(seller));
     for _ in 0..KILLS {
         pause(Duration::from_millis(900));
         nats.kill();
@@ -213,6 +215,10 @@ fn stopping_answers_what_was_taken_and_puts_back_the_rest() {
     let mut published = 0;
     for _ in 0..3 {
         for _ in 0..150 {
+            // By then the process listens to signals.
+            if published % 150 == 50 {
+                (0..200).take_while(|_| messages(&service, "recorded") == 0).for_each(|_| pause(Duration::from_millis(50)));
+            }
             published += 1;
             assert!(client.publish(&way_in(&seller.id), None, &purchase(&format!("e{published}"), 1).to_string()));
             if published % 150 == 100 {

@@ -6,6 +6,7 @@ use crate::faults::limit_file_size;
 use crate::nats_server::{NatsServer, Rejected, way_in};
 use crate::on_both_backends;
 use crate::program::{OPERATOR_KEY, Program, call, pause};
+use async_nats::jetstream::consumer::pull::Config;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -187,12 +188,9 @@ fn what_never_can_be_recorded_is_terminated_and_its_reason_published(backend: Ba
 fn a_consumer_that_somebody_else_has_made_is_put_right() {
     let Some(nats) = NatsServer::started() else { return };
     let (database, client) = (TestDatabase::fresh(Backend::Sqlite), nats.client());
-    client.create_consumer(async_nats::jetstream::consumer::pull::Config {
-        durable_name: Some("stocktide".to_owned()),
-        max_deliver: 1,
-        ack_wait: Duration::from_secs(600),
-        ..Default::default()
-    });
+    let config =
+        Config { durable_name: Some("stocktide".to_owned()), max_deliver: 1, ack_wait: Duration::from_secs(600), ..Config::default() };
+    client.create_consumer(Config { filter_subject: "stocktide.*.stock-events".to_owned(), ..config });
     let service = serve(&database, &nats, &["nats_ack_wait_s=2"]);
     let seller = create_seller(&service, "Ada");
     assert!(client.publish(&way_in(&seller.id), None, &purchase("e1", 3).to_string()));
@@ -202,6 +200,19 @@ fn a_consumer_that_somebody_else_has_made_is_put_right() {
         (config.max_deliver, config.ack_wait, config.filter_subject.as_str()),
         (-1, Duration::from_secs(2), "stocktide.*.stock-events")
     );
+}
+
+#[test]
+fn a_consumer_of_other_subjects_is_left_alone() {
+    let Some(nats) = NatsServer::started() else { return };
+    let (database, client) = (TestDatabase::fresh(Backend::Sqlite), nats.client());
+    client.create_consumer(Config { durable_name: Some("stocktide".to_owned()), ..Config::default() });
+    let service = serve(&database, &nats, &[]);
+    pause(Duration::from_secs(2));
+    service.signal("TERM");
+    let (status, log) = service.wait_for_exit();
+    assert!(status == Some(0) && log.contains("the consumer takes other subjects"), "{log}");
+    assert_eq!(client.consumer_config().filter_subject, "");
 }
 
 #[test]

@@ -96,7 +96,8 @@ fn killing_nats_and_the_service_under_load_loses_and_duplicates_nothing(backend:
     }
     pause(Duration::from_millis(900));
     assert_eq!(driver.verdict(&service, &platform), Verdict::default());
-    nats.client().wait_until_finished();
+    // NATS 2.9 may still count a message as unanswered that was answered and removed just before it was killed.
+    assert_eq!(nats.client().unfinished().map(|unfinished| unfinished.not_delivered), Some(0));
     let counted = metrics(&service);
     println!("{counted:?}");
     assert_eq!(counted["stocktide_nats_connected"], 1);

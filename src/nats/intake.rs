@@ -96,13 +96,16 @@ impl Intake {
         }
     }
 
-    /// The consumer, as the settings want it.
+    /// The consumer, as the settings want it. One that takes other subjects is somebody else's: it is left alone.
     async fn consumer(&self) -> Result<PullConsumer, async_nats::Error> {
         let Settings { stream, consumer: name, subjects, max_ack_pending, ack_wait, .. } = &self.desk.settings;
         let existing = self.jetstream.get_consumer_from_stream(name, stream).await.ok();
         let config =
             existing.as_ref().map(|consumer: &PullConsumer| Config::try_from_consumer_config(consumer.cached_info().config.clone()));
         let config = config.transpose()?.unwrap_or_default();
+        if existing.is_some() && config.filter_subject != subjects.all_ways_in() {
+            return Err("the consumer takes other subjects; delete it, or choose another name in nats_consumer".into());
+        }
         let wanted = Config {
             durable_name: Some(name.clone()),
             filter_subject: subjects.all_ways_in(),

@@ -1,11 +1,12 @@
 //! Lanes: a seller's messages are recorded one after another, in the order in which they arrive, and those of different sellers at
 //! once, so that they share commits.
-use super::message::{Desk, Pause};
+use super::message::{Desk, Pause, answer};
 use super::subject::seller;
 use crate::domain::SellerId;
-use async_nats::jetstream::Message;
+use async_nats::jetstream::{AckKind, Message};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -68,11 +69,14 @@ impl Lanes {
         let lane = self.lanes.entry(seller).or_default();
         let (before, pause) = (lane.last.take(), Arc::clone(&lane.pause));
         lane.last = Some(self.tasks.spawn(async move {
-            if let Some(before) = before {
-                // However it ended.
-                before.await.ok();
-            }
-            desk.handle(seller, &message, &pause).await;
+            let work = async {
+                if let Some(before) = before {
+                    // However it ended.
+                    before.await.ok();
+                }
+                desk.handle(seller, &message, &pause).await;
+            };
+            keep(&message, desk.settings.ack_wait / 3, work).await;
             drop(place);
         }));
     }
@@ -81,5 +85,14 @@ impl Lanes {
     pub async fn finish(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+/// Says now and then that a message is being worked on. Otherwise those that wait here for longer than NATS does would be delivered
+/// again and again, and the repeats would take the places of others.
+async fn keep(message: &Message, every: Duration, work: impl Future<Output = ()>) {
+    tokio::pin!(work);
+    while tokio::time::timeout(every, &mut work).await.is_err() {
+        answer(message, AckKind::Progress).await;
     }
 }

@@ -5,7 +5,8 @@ use crate::driver::{Driver, Verdict};
 use crate::faults::limit_file_size;
 use crate::nats_server::{NatsServer, Rejected, way_in};
 use crate::on_both_backends;
-use crate::program::{OPERATOR_KEY, Program, pause};
+use crate::program::{OPERATOR_KEY, Program, call, pause};
+use async_nats::jetstream::consumer::pull::Config;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -38,7 +39,9 @@ fn purchase(id: &str, quantity: i64) -> Value {
 }
 
 fn available(service: &Program, seller: &Seller) -> i64 {
-    service.call("GET", "/v1/stock?sku=A", &seller.key, &Value::Null)["total_available"].as_i64().unwrap_or(0)
+    let answer = call(service.address, "GET", "/v1/stock?sku=A", &seller.key, &Value::Null).unwrap();
+    // Before the first event there is no such SKU.
+    if answer.status == 404 { 0 } else { answer.json()["total_available"].as_i64().unwrap() }
 }
 
 fn wait_until_available(service: &Program, seller: &Seller, expected: i64) {
@@ -80,7 +83,7 @@ fn killing_nats_and_the_service_under_load_loses_and_duplicates_nothing(backend:
     // A message that was delivered to a process that is gone comes again after a second.
     let settings = ["node=the-only-one", "nats_ack_wait_s=1"];
     let mut service = serve(&database, &nats, &settings);
-    let driver = Driver::start_sending(41, &service, platform.address, Duration::from_secs(40), |_, seller| nats.sender(seller));
+    let driver = Driver::start_sending(41, &service, platform.address, Duration::from_secs(60), |_, seller| nats.sender(seller));
     for _ in 0..KILLS {
         pause(Duration::from_millis(900));
         nats.kill();
@@ -93,7 +96,8 @@ fn killing_nats_and_the_service_under_load_loses_and_duplicates_nothing(backend:
     }
     pause(Duration::from_millis(900));
     assert_eq!(driver.verdict(&service, &platform), Verdict::default());
-    nats.client().wait_until_finished();
+    // NATS 2.9 may still count a message as unanswered that was answered and removed just before it was killed.
+    assert_eq!(nats.client().unfinished().map(|unfinished| unfinished.not_delivered), Some(0));
     let counted = metrics(&service);
     println!("{counted:?}");
     assert_eq!(counted["stocktide_nats_connected"], 1);
@@ -185,12 +189,9 @@ fn what_never_can_be_recorded_is_terminated_and_its_reason_published(backend: Ba
 fn a_consumer_that_somebody_else_has_made_is_put_right() {
     let Some(nats) = NatsServer::started() else { return };
     let (database, client) = (TestDatabase::fresh(Backend::Sqlite), nats.client());
-    client.create_consumer(async_nats::jetstream::consumer::pull::Config {
-        durable_name: Some("stocktide".to_owned()),
-        max_deliver: 1,
-        ack_wait: Duration::from_secs(600),
-        ..Default::default()
-    });
+    let config =
+        Config { durable_name: Some("stocktide".to_owned()), max_deliver: 1, ack_wait: Duration::from_secs(600), ..Config::default() };
+    client.create_consumer(Config { filter_subject: "stocktide.*.stock-events".to_owned(), ..config });
     let service = serve(&database, &nats, &["nats_ack_wait_s=2"]);
     let seller = create_seller(&service, "Ada");
     assert!(client.publish(&way_in(&seller.id), None, &purchase("e1", 3).to_string()));
@@ -200,6 +201,19 @@ fn a_consumer_that_somebody_else_has_made_is_put_right() {
         (config.max_deliver, config.ack_wait, config.filter_subject.as_str()),
         (-1, Duration::from_secs(2), "stocktide.*.stock-events")
     );
+}
+
+#[test]
+fn a_consumer_of_other_subjects_is_left_alone() {
+    let Some(nats) = NatsServer::started() else { return };
+    let (database, client) = (TestDatabase::fresh(Backend::Sqlite), nats.client());
+    client.create_consumer(Config { durable_name: Some("stocktide".to_owned()), ..Config::default() });
+    let service = serve(&database, &nats, &[]);
+    pause(Duration::from_secs(2));
+    service.signal("TERM");
+    let (status, log) = service.wait_for_exit();
+    assert!(status == Some(0) && log.contains("the consumer takes other subjects"), "{log}");
+    assert_eq!(client.consumer_config().filter_subject, "");
 }
 
 #[test]
@@ -213,6 +227,10 @@ fn stopping_answers_what_was_taken_and_puts_back_the_rest() {
     let mut published = 0;
     for _ in 0..3 {
         for _ in 0..150 {
+            // By then the process listens to signals.
+            if published % 150 == 50 {
+                (0..200).take_while(|_| messages(&service, "recorded") == 0).for_each(|_| pause(Duration::from_millis(50)));
+            }
             published += 1;
             assert!(client.publish(&way_in(&seller.id), None, &purchase(&format!("e{published}"), 1).to_string()));
             if published % 150 == 100 {

@@ -15,6 +15,8 @@ use tokio::runtime::Runtime;
 
 /// How long a call to NATS may take; the server may be down.
 const WITHIN: Duration = Duration::from_secs(2);
+/// How long a client waits before each message.
+const PACE: Duration = Duration::from_millis(100);
 
 /// Killed and removed when dropped.
 pub struct NatsServer {
@@ -120,14 +122,18 @@ impl NatsServer {
     fn connect(&self, options: ConnectOptions) -> Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let connection = runtime.block_on(options.retry_on_initial_connect().connect(self.url())).unwrap();
-        Client { jetstream: jetstream::new(connection.clone()), connection, runtime }
+        let jetstream = runtime.block_on(async { jetstream::new(connection.clone()) });
+        Client { jetstream, connection, runtime }
     }
 
     /// For a [`Driver`](crate::driver::Driver): publishes to this seller's subject, without an id by which NATS would recognize
-    /// repeats.
+    /// repeats. Publishing is much faster than recording, so it takes its time.
     pub fn sender(&self, seller: &str) -> Sender {
         let (client, subject) = (self.client(), way_in(seller));
-        Box::new(move |batch| client.publish(&subject, None, &batch.to_string()))
+        Box::new(move |batch| {
+            pause(PACE);
+            client.publish(&subject, None, &batch.to_string())
+        })
     }
 }
 

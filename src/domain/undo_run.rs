@@ -174,10 +174,11 @@ mod tests {
             extra: None,
         };
         let undone = |name: &str, replaced: Replaced, set_by: Option<PushId>| {
-            let push = Push::overwrite(to(name), NOW, Some(RunId::new(NOW)), None, false);
+            let to = to(name);
+            let push = Push::overwrite(to.clone(), NOW, Some(RunId::new(NOW)), None, false);
             let record = Record { state: PushState::Confirmed, due_at: None, quantity: Some(1), replaced, ..push.into_record() };
             let found = Found { set_by: set_by.or(Some(record.id)), ..Found::default() };
-            Undone { push: Push::from_record(record).unwrap(), listed: Listed { to: to(name), shown: Some(1), found } }
+            Undone { push: Push::from_record(record).unwrap(), listed: Listed { to, shown: Some(1), found } }
         };
         let plain = Replaced::plain(7, 0, 0);
         let page = vec![undone("A", plain, None), undone("B", Replaced::default(), None), undone("C", plain, Some(PushId::new(NOW)))];

@@ -247,9 +247,7 @@ impl Checker<'_> {
             Entry::Settings { seller, settings } => {
                 if !settings.auto_sync {
                     let of_seller: Vec<String> = self.seller(&seller).listings.keys().cloned().collect();
-                    for id in of_seller {
-                        self.listed.entry(id).or_default().expect_no_heal();
-                    }
+                    of_seller.into_iter().for_each(|id| self.listed.entry(id).or_default().expect_no_heal());
                 }
                 self.seller(&seller).settings = Some(settings);
             }
@@ -262,8 +260,8 @@ impl Checker<'_> {
             }
             Entry::Store { seller, store } => {
                 if !store.enabled {
-                    let of_store = |l: &&Listing| l.store == store.id;
-                    let ids: Vec<String> = self.seller(&seller).listings.values().filter(of_store).map(|l| l.id.clone()).collect();
+                    let all = self.seller(&seller).listings.values();
+                    let ids: Vec<String> = all.filter(|l| l.store == store.id).map(|l| l.id.clone()).collect();
                     ids.into_iter().for_each(|id| self.listed.entry(id).or_default().expect_no_heal());
                 }
                 self.seller(&seller).stores.insert(store.id.clone(), store);
@@ -279,15 +277,7 @@ impl Checker<'_> {
             }
             Entry::Push { seller, push } => self.push(&seller, push)?,
             Entry::Run { run, .. } => self.run(run)?,
-            Entry::Pause { seller, sku: Some(sku), deleted } => {
-                let paused = &mut self.seller(&seller).paused_skus;
-                if deleted {
-                    paused.remove(&sku);
-                } else {
-                    paused.insert(sku);
-                }
-            }
-            Entry::Pause { .. } => {}
+            Entry::Pause { seller, sku, deleted } => self.sku_pause(&seller, sku, deleted),
         }
         Ok(())
     }

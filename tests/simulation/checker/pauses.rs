@@ -4,6 +4,17 @@ use crate::journal::Push;
 use crate::world::{Verdict, fail};
 
 impl Checker<'_> {
+    /// A pause begins, or ends if its row is deleted; other levels stand in the rows of stores.
+    pub(super) fn sku_pause(&mut self, seller: &str, sku: Option<String>, deleted: bool) {
+        let paused = &mut self.seller(seller).paused_skus;
+        let Some(sku) = sku else { return };
+        if deleted {
+            paused.remove(&sku);
+        } else {
+            paused.insert(sku);
+        }
+    }
+
     /// A push is put on its way: neither its store, nor its SKU, may be paused, and no window may be on.
     pub(super) fn is_not_paused(&self, seller: &str, push: &Push) -> Verdict {
         let of_seller = &self.sellers[seller];

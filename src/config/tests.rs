@@ -33,6 +33,7 @@ fn an_error_names_the_invalid_setting() {
         ("forwarded_header", "x-real-ip"),
         ("nats_url", "http://nats.example.com"),
         ("nats_url", "nats://ada:secret@nats.example.com"),
+        ("nats_url", "nats://a.example.com,tls://b.example.com"),
         ("nats_credentials", "no credentials"),
         ("nats_credentials_file", "/nowhere/at/all"),
         ("nats_token_file", "/nowhere/at/all"),

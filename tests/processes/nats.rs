@@ -3,12 +3,11 @@
 use crate::database::{Backend, TestDatabase};
 use crate::driver::{Driver, Verdict};
 use crate::faults::limit_file_size;
-use crate::nats_server::{NatsServer, Rejected, way_in};
+use crate::nats_server::{NatsServer, Rejected, messages, metrics, way_in};
 use crate::on_both_backends;
 use crate::program::{OPERATOR_KEY, Program, call, pause};
 use async_nats::jetstream::consumer::pull::Config;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How often each of the two is killed.
@@ -53,21 +52,6 @@ fn wait_until_shown(platform: &Program, expected: i64) {
     let shown = || platform.call("GET", "/control/stores/corner/items?external_id=A", "", &Value::Null)["items"][0]["quantity"].as_i64();
     (0..300).take_while(|_| shown() != Some(expected)).for_each(|_| pause(Duration::from_millis(100)));
     assert_eq!(shown(), Some(expected));
-}
-
-/// The series of `/metrics` that begin with `stocktide_nats_` or count stock events.
-fn metrics(service: &Program) -> BTreeMap<String, u64> {
-    let text = service.ask("GET", "/metrics").text();
-    let sample = |line: &str| {
-        let (name, value) = line.rsplit_once(' ')?;
-        (name.starts_with("stocktide_nats_") || name.starts_with("stocktide_stock_events_"))
-            .then(|| (name.to_owned(), value.parse().unwrap()))
-    };
-    text.lines().filter_map(sample).collect()
-}
-
-fn messages(service: &Program, outcome: &str) -> u64 {
-    metrics(service).get(&format!("stocktide_nats_messages_total{{outcome=\"{outcome}\"}}")).copied().unwrap_or(0)
 }
 
 fn serve(database: &TestDatabase, nats: &NatsServer, settings: &[&str]) -> Program {

@@ -106,7 +106,8 @@ impl Intake {
                 };
                 match next {
                     None => {
-                        put_back(batch).await;
+                        // Without a connection, the answers leave with the next one, and only so many can wait for it.
+                        tokio::time::timeout(FLUSH_WITHIN, put_back(batch)).await.ok();
                         return Ok(());
                     }
                     // After an error or its end, a batch shows nothing more. If messages have arrived behind that, they are out of

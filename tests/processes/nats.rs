@@ -8,7 +8,8 @@ use crate::on_both_backends;
 use crate::program::{OPERATOR_KEY, Program, call, pause};
 use async_nats::jetstream::consumer::pull::Config;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often each of the two is killed.
 const KILLS: usize = 3;

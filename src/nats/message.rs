@@ -10,8 +10,6 @@ use crate::http::error::ApiError;
 use crate::http::stock_events::{EventsAnswer, read_body, take_in};
 use crate::metrics;
 use crate::service::Caller;
-use actix_web::ResponseError;
-use actix_web::http::StatusCode;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::{AckKind, Message};
 use async_nats::{Client, HeaderMap};
@@ -101,7 +99,7 @@ impl Verdict {
 
 /// Whoever asks over HTTP hears of a suspension and asks again later. A message cannot, so it waits.
 fn is_suspended(error: &ApiError) -> bool {
-    error.status_code() == StatusCode::FORBIDDEN
+    error.problem().status == 403
 }
 
 /// The answer with the results of the rejected events only, and no more than fit into a message.

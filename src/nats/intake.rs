@@ -92,12 +92,8 @@ impl Intake {
             };
             let Some(mut places) = places else { return Ok(()) };
             let batch = consumer.batch().max_messages(places.num_permits()).expires(PULL_FOR).messages();
-            let mut batch = tokio::select! {
-                biased;
-                // What comes nevertheless is out of reach, and delivered again after `ack_wait`.
-                () = &mut over => return Ok(()),
-                batch = batch => batch?,
-            };
+            // Not given up at once: what comes for it would be out of reach, and delivered again only after `ack_wait`.
+            let mut batch = tokio::time::timeout(FLUSH_WITHIN, batch).await??;
             loop {
                 let next = tokio::select! {
                     biased;

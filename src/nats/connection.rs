@@ -27,9 +27,9 @@ pub async fn made(standing: &mut watch::Receiver<Standing>) -> bool {
     standing.wait_for(|standing| standing.is_up).await.is_ok()
 }
 
-/// Waits until the connection was made again after it had been made so many times.
-pub async fn made_again(standing: &mut watch::Receiver<Standing>, times: u64) {
-    standing.wait_for(|standing| standing.times != times).await.ok();
+/// Waits until the connection is gone that was the last after so many, even if there is another by now.
+pub async fn lost(mut standing: watch::Receiver<Standing>, times: u64) {
+    standing.wait_for(|standing| !standing.is_up || standing.times != times).await.ok();
 }
 
 /// Begins to connect, and returns without waiting for it.
@@ -39,17 +39,7 @@ pub async fn made_again(standing: &mut watch::Receiver<Standing>, times: u64) {
 pub async fn connect(settings: &Settings, node: &str) -> Result<(Client, watch::Receiver<Standing>), ConnectError> {
     let (standing, watched) = watch::channel(Standing::default());
     metrics::note(|metrics| metrics.nats_connected(false));
-    let options = match &settings.login {
-        Login::Anonymous => ConnectOptions::new(),
-        Login::Password(user, password) => ConnectOptions::with_user_and_password(user.clone(), password.expose_secret().to_owned()),
-        Login::Token(token) => ConnectOptions::with_token(token.expose_secret().to_owned()),
-        Login::Credentials(text) => ConnectOptions::with_credentials(text.expose_secret())?,
-    };
-    let options = match &settings.ca_file {
-        Some(path) => options.add_root_certificates(path.clone()),
-        None => options,
-    };
-    let client = options
+    let client = options(settings)?
         .name(format!("stocktide {node}"))
         .retry_on_initial_connect()
         .max_reconnects(0)
@@ -61,6 +51,22 @@ pub async fn connect(settings: &Settings, node: &str) -> Result<(Client, watch::
         .connect(settings.servers.clone())
         .await?;
     Ok((client, watched))
+}
+
+/// Whom to trust and how to log in. Without the demand for TLS, a server, or whoever is in its place, could ask for the password in
+/// plain text; and a server's word would be enough to connect to any other.
+fn options(settings: &Settings) -> std::io::Result<ConnectOptions> {
+    let options = match &settings.login {
+        Login::Anonymous => ConnectOptions::new(),
+        Login::Password(user, password) => ConnectOptions::with_user_and_password(user.clone(), password.expose_secret().to_owned()),
+        Login::Token(token) => ConnectOptions::with_token(token.expose_secret().to_owned()),
+        Login::Credentials(text) => ConnectOptions::with_credentials(text.expose_secret())?,
+    };
+    let options = match &settings.ca_file {
+        Some(path) => options.add_root_certificates(path.clone()),
+        None => options,
+    };
+    Ok(options.require_tls(settings.requires_tls()).ignore_discovered_servers())
 }
 
 fn pause(attempts: usize, jitter: f64) -> Duration {
@@ -90,14 +96,34 @@ fn hear(event: &Event, standing: &mut Standing) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::tests::settings;
     use super::*;
     use async_nats::ClientError;
+    use futures_util::FutureExt;
 
     #[test]
     fn pauses_grow_and_stay_bounded() {
         let longest: Vec<u128> = [1, 2, 3, 7, 1_000_000].map(|attempts| pause(attempts, 1.0).as_millis()).to_vec();
         assert_eq!(longest, [250, 500, 1000, 10_000, 10_000]);
         assert!(pause(9, 0.0) > Duration::ZERO);
+    }
+
+    #[test]
+    fn an_address_with_tls_is_never_used_without() {
+        let required = |url| format!("{:?}", options(&settings(url)).unwrap()).contains(r#""tls_required": true"#);
+        assert!(required("tls://a") && required("tls://a,tls://b"));
+        assert!(!required("nats://a"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_lost_also_if_there_is_another_already() {
+        let (sender, standing) = watch::channel(Standing { is_up: true, times: 1, is_said: false });
+        let is_lost = || lost(standing.clone(), 1).now_or_never().is_some();
+        assert!(!is_lost());
+        sender.send_modify(|standing| standing.is_up = false);
+        assert!(is_lost());
+        sender.send_modify(|standing| hear(&Event::Connected, standing));
+        assert!(is_lost());
     }
 
     #[test]

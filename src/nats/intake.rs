@@ -1,13 +1,14 @@
 //! Pulls messages for as long as the service runs. When it stops, it finishes those that it holds and puts back the others.
-use super::connection::{Standing, connect, made, made_again};
+use super::connection::{Standing, connect, lost, made};
 use super::lanes::Lanes;
 use super::message::{Desk, answer};
 use super::settings::Settings;
 use crate::domain::retry::RetryPolicy;
 use crate::http::AppState;
 use async_nats::jetstream::consumer::pull::{Batch, Config};
-use async_nats::jetstream::consumer::{AckPolicy, FromConsumer, PullConsumer};
-use async_nats::jetstream::{self, AckKind, Context};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, FromConsumer, PullConsumer};
+use async_nats::jetstream::stream::ConsumerErrorKind;
+use async_nats::jetstream::{self, AckKind, Context, ErrorCode};
 use async_nats::{Client, ConnectError};
 use futures_util::{FutureExt, StreamExt};
 use std::sync::Arc;
@@ -67,27 +68,46 @@ impl Intake {
         self.finish().await;
     }
 
-    /// Pulls until the service stops or the connection was made anew.
+    /// Pulls until the service stops or the connection is lost.
     async fn pull(&mut self) -> Result<(), async_nats::Error> {
-        let mut standing = self.standing.clone();
-        let times = standing.borrow_and_update().times;
-        let stop = self.stop.clone();
-        let Some(consumer) = stop.run_until_cancelled(self.consumer()).await.transpose()? else { return Ok(()) };
+        let times = self.standing.borrow().times;
+        let (stop, lost) = (self.stop.clone(), lost(self.standing.clone(), times));
+        let over = async {
+            tokio::select! {
+                () = stop.cancelled() => (),
+                () = lost => (),
+            }
+        };
+        tokio::pin!(over);
+        let consumer = tokio::select! {
+            biased;
+            () = &mut over => return Ok(()),
+            consumer = self.consumer() => consumer?,
+        };
         loop {
-            let Some(Some(mut places)) = stop.run_until_cancelled(self.lanes.free_places()).await else { return Ok(()) };
-            let mut batch = consumer.batch().max_messages(places.num_permits()).expires(PULL_FOR).messages().await?;
+            let places = tokio::select! {
+                biased;
+                () = &mut over => return Ok(()),
+                places = self.lanes.free_places() => places,
+            };
+            let Some(mut places) = places else { return Ok(()) };
+            let batch = consumer.batch().max_messages(places.num_permits()).expires(PULL_FOR).messages();
+            // Not given up at once: what comes for it would be out of reach, and delivered again only after `ack_wait`.
+            let mut batch = tokio::time::timeout(FLUSH_WITHIN, batch).await??;
             loop {
                 let next = tokio::select! {
                     biased;
-                    () = stop.cancelled() => None,
-                    () = made_again(&mut standing, times) => None,
+                    () = &mut over => None,
                     next = batch.next() => Some(next),
                 };
                 match next {
                     None => {
-                        put_back(batch).await;
+                        // Without a connection, the answers leave with the next one, and only so many can wait for it.
+                        tokio::time::timeout(FLUSH_WITHIN, put_back(batch)).await.ok();
                         return Ok(());
                     }
+                    // After an error or its end, a batch shows nothing more. If messages have arrived behind that, they are out of
+                    // reach, and delivered again after `ack_wait`. Those before it are in their lanes.
                     Some(Some(message)) => self.lanes.add(message?, places.split(1)),
                     Some(None) => break,
                 }
@@ -96,29 +116,19 @@ impl Intake {
         }
     }
 
-    /// The consumer, as the settings want it. One that takes other subjects is somebody else's: it is left alone.
+    /// The consumer, as the settings want it.
     async fn consumer(&self) -> Result<PullConsumer, async_nats::Error> {
-        let Settings { stream, consumer: name, subjects, max_ack_pending, ack_wait, .. } = &self.desk.settings;
-        let existing = self.jetstream.get_consumer_from_stream(name, stream).await.ok();
-        let config =
-            existing.as_ref().map(|consumer: &PullConsumer| Config::try_from_consumer_config(consumer.cached_info().config.clone()));
-        let config = config.transpose()?.unwrap_or_default();
-        if existing.is_some() && config.filter_subject != subjects.all_ways_in() {
-            return Err("the consumer takes other subjects; delete it, or choose another name in nats_consumer".into());
-        }
-        let wanted = Config {
-            durable_name: Some(name.clone()),
-            filter_subject: subjects.all_ways_in(),
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: *ack_wait,
-            max_ack_pending: *max_ack_pending,
-            // Without end: otherwise a long outage of the database would lose messages.
-            max_deliver: -1,
-            backoff: Vec::new(),
-            ..config.clone()
+        let Settings { stream, consumer: name, .. } = &self.desk.settings;
+        let existing: Option<PullConsumer> = match self.jetstream.get_consumer_from_stream(name, stream).await {
+            Ok(consumer) => Some(consumer),
+            Err(error) if is_missing(&error.kind()) => None,
+            Err(error) => return Err(error.into()),
         };
+        let config = |consumer: &PullConsumer| Config::try_from_consumer_config(consumer.cached_info().config.clone());
+        let config = existing.as_ref().map(config).transpose()?;
+        let wanted = wanted(&self.desk.settings, config.as_ref())?;
         match existing {
-            Some(consumer) if config == wanted => Ok(consumer),
+            Some(consumer) if config.as_ref() == Some(&wanted) => Ok(consumer),
             _ => Ok(self.jetstream.create_consumer_on_stream(wanted, stream).await?),
         }
     }
@@ -133,9 +143,80 @@ impl Intake {
     }
 }
 
+/// Whether there is no such consumer. After any other error there may be one, which must not be overwritten.
+fn is_missing(error: &ConsumerErrorKind) -> bool {
+    matches!(error, ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
+}
+
+/// How the consumer has to be. One that was made for something else is left alone.
+fn wanted(settings: &Settings, existing: Option<&Config>) -> Result<Config, &'static str> {
+    let Settings { consumer, subjects, max_ack_pending, ack_wait, .. } = settings;
+    let wanted = Config {
+        durable_name: Some(consumer.clone()),
+        filter_subject: subjects.all_ways_in(),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: *ack_wait,
+        max_ack_pending: *max_ack_pending,
+        // Without end: otherwise a long outage of the database would lose messages.
+        max_deliver: -1,
+        ..Config::default()
+    };
+    let Some(existing) = existing else { return Ok(wanted) };
+    if existing.filter_subject != wanted.filter_subject {
+        return Err("the consumer takes other subjects; delete it, or choose another name in nats_consumer");
+    }
+    if existing.deliver_policy != wanted.deliver_policy {
+        return Err("the consumer does not deliver all messages of the stream; delete it, or choose another name in nats_consumer");
+    }
+    if existing.ack_policy != wanted.ack_policy {
+        return Err("the consumer does not want each message acknowledged; delete it, or choose another name in nats_consumer");
+    }
+    let Config { name, description, num_replicas, max_waiting, .. } = existing.clone();
+    // The operator's choice, or what NATS does not let anybody change.
+    Ok(Config { name, description, num_replicas, max_waiting, ..wanted })
+}
+
 /// Gives messages that have arrived already to whoever pulls next.
 async fn put_back(mut batch: Batch) {
     while let Some(Some(Ok(message))) = batch.next().now_or_never() {
         answer(&message, AckKind::Nak(None)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::tests::settings;
+    use super::*;
+
+    #[test]
+    fn a_consumer_keeps_what_its_operator_chose_and_nothing_that_loses_messages() {
+        let settings = settings("nats://a");
+        let fresh = wanted(&settings, None).unwrap();
+        assert_eq!((fresh.max_deliver, fresh.ack_policy, fresh.deliver_policy), (-1, AckPolicy::Explicit, DeliverPolicy::All));
+        let kept = Config { description: Some("of the shop".to_owned()), num_replicas: 3, max_waiting: 7, ..fresh.clone() };
+        let spoiled = Config {
+            max_deliver: 1,
+            headers_only: true,
+            max_batch: 1,
+            rate_limit: 1,
+            inactive_threshold: Duration::from_secs(1),
+            backoff: vec![Duration::from_secs(1)],
+            ..kept.clone()
+        };
+        assert_eq!(wanted(&settings, Some(&spoiled)), Ok(kept));
+    }
+
+    #[test]
+    fn a_consumer_for_something_else_is_left_alone() {
+        let settings = settings("nats://a");
+        let fresh = wanted(&settings, None).unwrap();
+        for (other, reason) in [
+            (Config { filter_subject: ">".to_owned(), ..fresh.clone() }, "other subjects"),
+            (Config { deliver_policy: DeliverPolicy::New, ..fresh.clone() }, "deliver all"),
+            (Config { ack_policy: AckPolicy::All, ..fresh }, "acknowledged"),
+        ] {
+            assert!(wanted(&settings, Some(&other)).unwrap_err().contains(reason), "{reason}");
+        }
     }
 }

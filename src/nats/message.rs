@@ -13,6 +13,8 @@ use crate::service::Caller;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::{AckKind, Message};
 use async_nats::{Client, HeaderMap};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,6 +30,9 @@ const MAX_RESULTS: usize = 100;
 /// Say which message it is about: its place in the stream, and the id that its sender gave it.
 const ABOUT_SEQUENCE: &str = "Stocktide-Stream-Sequence";
 const ABOUT_ID: &str = "Stocktide-Msg-Id";
+/// The longest id of a sender that is repeated, and room for all headers. A server cuts off whoever publishes more than it takes.
+const MAX_ID: usize = 1000;
+const HEADERS: usize = 2048;
 
 /// A seller's messages are put off until then, so that none overtakes the first of them.
 #[derive(Debug, Default)]
@@ -48,7 +53,7 @@ impl Pause {
         let asked = error.retry_after_s().map(Duration::from_secs);
         self.failures = if error.is_quota() { 1 } else { self.failures.saturating_add(1) };
         let policy = RetryPolicy { base: LONGEST_FIRST_PAUSE, cap: LONGEST_PAUSE, ..RetryPolicy::default() };
-        let length = policy.pause(self.failures, jitter, asked);
+        let length = if is_suspended(error) { LONGEST_PAUSE } else { policy.pause(self.failures, jitter, asked) };
         self.until = Some(now + length);
         length
     }
@@ -77,7 +82,7 @@ impl Verdict {
         match answer {
             Ok(answer) if answer.rejected == 0 => Self::Recorded,
             Ok(answer) => Self::PartlyRejected(rejections(answer)),
-            Err(error) if error.may_pass() => Self::PutOff,
+            Err(error) if error.may_pass() || is_suspended(error) => Self::PutOff,
             Err(error) => Self::Rejected(json!(error.problem())),
         }
     }
@@ -92,12 +97,41 @@ impl Verdict {
     }
 }
 
+/// Whoever asks over HTTP hears of a suspension and asks again later. A message cannot, so it waits.
+fn is_suspended(error: &ApiError) -> bool {
+    error.problem().status == 403
+}
+
 /// The answer with the results of the rejected events only, and no more than fit into a message.
 fn rejections(answer: &EventsAnswer) -> Value {
     let results: Vec<_> = answer.results.iter().filter(|result| result.status == "rejected").take(MAX_RESULTS).collect();
     let EventsAnswer { accepted, duplicates, rejected, .. } = answer;
     let omitted = rejected - results.len();
     json!({ "accepted": accepted, "duplicates": duplicates, "rejected": rejected, "results": results, "results_omitted": omitted })
+}
+
+/// Adds the body that was rejected, so that it can be sent again once the reason is gone; the stream does not have it any more.
+/// It is left out if the whole would be longer than this.
+fn with_body(mut content: Value, body: &[u8], longest: usize) -> String {
+    let (name, text) = match std::str::from_utf8(body) {
+        Ok(text) => ("body", json!(text)),
+        Err(_) => ("body_base64", json!(STANDARD.encode(body))),
+    };
+    let Value::Object(members) = &mut content else { return content.to_string() };
+    members.insert(name.to_owned(), text);
+    let whole = json!(members).to_string();
+    if whole.len() <= longest {
+        return whole;
+    }
+    members.remove(name);
+    members.insert("body_omitted".to_owned(), json!(true));
+    content.to_string()
+}
+
+/// The content type of a message. Senders write the names of headers in any case, and NATS keeps it.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let (_, values) = headers.iter().find(|(name, _)| AsRef::<str>::as_ref(*name).eq_ignore_ascii_case("Content-Type"))?;
+    values.first().map(|value| value.as_str())
 }
 
 /// Records messages and answers them.
@@ -149,7 +183,7 @@ impl Desk {
         }
         let caller = self.caller(seller).await?;
         let _reservation = state.bodies.reserve(Owner::Seller(seller), bytes)?;
-        let content_type = message.headers.as_ref().and_then(|headers| headers.get("Content-Type")).map_or("", |value| value.as_str());
+        let content_type = message.headers.as_ref().and_then(content_type).unwrap_or_default();
         let content = Content::new(message.payload.clone(), content_type);
         let (read, single) = state.bodies.parse(bytes, move || read_body(&content)).await?;
         take_in(state, &caller, read, single).await
@@ -177,7 +211,7 @@ impl Desk {
             tracing::warn!(?subject, sequence = sequence(message), reason, "a message from NATS was rejected");
             let problem = error.is_some();
             if !addressee.is_empty()
-                && let Err(error) = self.publish(addressee, message, &content, problem).await
+                && let Err(error) = self.publish(addressee, message, content, problem).await
             {
                 tracing::warn!(%error, ?subject, "the reason could not be published");
             }
@@ -185,7 +219,7 @@ impl Desk {
         answer(message, kind).await;
     }
 
-    async fn publish(&self, addressee: &str, about: &Message, content: &Value, problem: bool) -> Result<(), async_nats::PublishError> {
+    async fn publish(&self, addressee: &str, about: &Message, content: Value, problem: bool) -> Result<(), async_nats::PublishError> {
         let mut headers = HeaderMap::new();
         headers.insert("Content-Type", if problem { "application/problem+json" } else { "application/json" });
         if let Some(sequence) = sequence(about) {
@@ -193,10 +227,13 @@ impl Desk {
             // A stream that keeps what is published keeps it once.
             headers.insert(NATS_MESSAGE_ID, format!("{}-{sequence}-rejected", self.settings.stream));
         }
-        if let Some(id) = about.headers.as_ref().and_then(|headers| headers.get(NATS_MESSAGE_ID)) {
+        let id = about.headers.as_ref().and_then(|headers| headers.get(NATS_MESSAGE_ID));
+        if let Some(id) = id.filter(|id| id.as_str().len() <= MAX_ID) {
             headers.insert(ABOUT_ID, id.clone());
         }
-        self.client.publish_with_headers(self.settings.subjects.rejected(addressee), headers, content.to_string().into()).await
+        let longest = self.client.server_info().max_payload.saturating_sub(HEADERS);
+        let content = with_body(content, &about.payload, longest);
+        self.client.publish_with_headers(self.settings.subjects.rejected(addressee), headers, content.into()).await
     }
 }
 
@@ -236,13 +273,13 @@ mod tests {
         assert_eq!(name_of(ApiError::quota(Duration::from_secs(1))), "put_off");
         assert_eq!(name_of(ApiError::bodies_too_large()), "put_off");
         assert_eq!(name_of(ApiError::unavailable("busy")), "put_off");
+        assert_eq!(name_of(ApiError::suspended()), "put_off");
     }
 
     #[test]
     fn what_never_can_be_recorded_is_rejected_with_its_problem() {
         for error in [
             ApiError::not_found("seller"),
-            ApiError::suspended(),
             ApiError::malformed("no JSON"),
             ApiError::too_large(10),
             ApiError::media_type("Send JSON."),
@@ -273,6 +310,28 @@ mod tests {
         assert_eq!((many["results"].as_array().unwrap().len(), &many["results_omitted"]), (100, &json!(150)));
     }
 
+    #[test]
+    fn a_rejected_body_is_published_if_there_is_room() {
+        let published =
+            |body: &[u8], longest| -> Value { serde_json::from_str(&with_body(json!({ "status": 422 }), body, longest)).unwrap() };
+        assert_eq!(published(b"{\"a\": 1}", 100), json!({ "status": 422, "body": "{\"a\": 1}" }));
+        assert_eq!(published(&[0xff, 0], 100), json!({ "status": 422, "body_base64": "/wA=" }));
+        let exact = with_body(json!({}), b"abc", 100).len();
+        assert_eq!(published(b"abc", exact + "\"status\":422,".len())["body"], "abc");
+        assert_eq!(published(b"abc", exact), json!({ "status": 422, "body_omitted": true }));
+    }
+
+    #[test]
+    fn a_content_type_is_found_in_any_case() {
+        for name in ["Content-Type", "content-type", "CONTENT-TYPE"] {
+            let mut headers = HeaderMap::new();
+            headers.insert("Accept", "text/plain");
+            headers.insert(name, "application/x-ndjson");
+            assert_eq!(content_type(&headers), Some("application/x-ndjson"), "{name}");
+        }
+        assert_eq!(content_type(&HeaderMap::new()), None);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_with_failures_but_not_with_a_quota() {
         let (mut pause, now) = (Pause::default(), Instant::now());
@@ -284,6 +343,7 @@ mod tests {
         assert!(!pause.is_forgotten(now + Duration::from_secs(100)) && pause.is_forgotten(now + Duration::from_secs(121)));
         let lengths: Vec<u64> = (0..3).map(|_| pause.begin(&ApiError::quota(Duration::from_secs(2)), now, 1.0).as_secs()).collect();
         assert_eq!(lengths, [2, 2, 2]);
+        assert_eq!(Pause::default().begin(&ApiError::suspended(), now, 0.0), LONGEST_PAUSE);
         assert!(Pause::default().is_forgotten(now) && Pause::default().rest(now).is_none());
     }
 }

@@ -73,6 +73,13 @@ pub struct Settings {
     pub ack_wait: Duration,
 }
 
+impl Settings {
+    /// Whether the connection must not be made without TLS.
+    pub fn requires_tls(&self) -> bool {
+        self.ca_file.is_some() || self.servers.iter().any(ServerAddr::tls_required)
+    }
+}
+
 impl Given<'_> {
     /// The settings, or `None` if there is no NATS.
     ///
@@ -97,6 +104,9 @@ impl Given<'_> {
         let ca_file = Some(self.ca_file).filter(|path| !path.is_empty()).map(PathBuf::from);
         if let Some(path) = &ca_file {
             certificates(path).map_err(|detail| ("nats_ca_file", detail))?;
+            if !servers.iter().all(ServerAddr::tls_required) {
+                return Err(wrong("nats_ca_file")("is of no use with nats://; say tls:// in nats_url"));
+            }
         }
         let Self { at_once, max_ack_pending, ack_wait, .. } = self;
         let settings = Settings { servers, login, ca_file, stream, consumer, subjects, at_once, max_ack_pending, ack_wait };
@@ -113,7 +123,13 @@ fn servers(text: &str) -> Result<Vec<ServerAddr>, &'static str> {
         (plain && !has_login).then_some(server)
     };
     let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
-    texts.map(one).collect::<Option<_>>().ok_or("must be nats://host:port or tls://host:port, several separated by commas, without a user")
+    let servers: Option<Vec<_>> = texts.map(one).collect();
+    let servers = servers.ok_or("must be nats://host:port or tls://host:port, several separated by commas, without a user")?;
+    let with_tls = servers.iter().filter(|server| server.tls_required()).count();
+    if (1..servers.len()).contains(&with_tls) {
+        return Err("has addresses with nats:// and with tls://; the password would go over both, so say tls:// in all of them");
+    }
+    Ok(servers)
 }
 
 fn name(text: &str) -> Result<String, &'static str> {
@@ -140,8 +156,12 @@ fn certificates(path: &Path) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    pub fn settings(url: &str) -> Settings {
+        given(url).check().unwrap().unwrap()
+    }
 
     fn given(url: &str) -> Given<'_> {
         Given {
@@ -164,9 +184,18 @@ mod tests {
     fn without_an_address_there_is_no_intake() {
         assert!(given("").check().unwrap().is_none());
         assert!(given(" , ").check().unwrap().is_none());
-        let settings = given("nats://a:4222, tls://b").check().unwrap().unwrap();
-        let tls: Vec<bool> = settings.servers.iter().map(ServerAddr::tls_required).collect();
-        assert_eq!(tls, [false, true]);
+        assert_eq!(settings("nats://a:4222, nats://b").servers.len(), 2);
+    }
+
+    #[test]
+    fn tls_is_for_all_servers_or_for_none() {
+        assert!(settings("tls://a, tls://b").requires_tls() && !settings("nats://a").requires_tls());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "-----BEGIN CERTIFICATE-----").unwrap();
+        let with_file = |url| Given { ca_file: file.path().to_str().unwrap(), ..given(url) }.check();
+        assert!(with_file("tls://a").unwrap().unwrap().requires_tls());
+        assert_eq!(with_file("nats://a").unwrap_err().0, "nats_ca_file");
+        assert_eq!(given("nats://a, tls://b").check().unwrap_err().0, "nats_url");
     }
 
     #[test]

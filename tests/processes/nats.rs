@@ -3,12 +3,11 @@
 use crate::database::{Backend, TestDatabase};
 use crate::driver::{Driver, Verdict};
 use crate::faults::limit_file_size;
-use crate::nats_server::{NatsServer, Rejected, way_in};
+use crate::nats_server::{NatsServer, Rejected, messages, metrics, way_in};
 use crate::on_both_backends;
 use crate::program::{OPERATOR_KEY, Program, call, pause};
 use async_nats::jetstream::consumer::pull::Config;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -56,21 +55,6 @@ fn wait_until_shown(platform: &Program, expected: i64) {
     assert_eq!(shown(), Some(expected));
 }
 
-/// The series of `/metrics` that begin with `stocktide_nats_` or count stock events.
-fn metrics(service: &Program) -> BTreeMap<String, u64> {
-    let text = service.ask("GET", "/metrics").text();
-    let sample = |line: &str| {
-        let (name, value) = line.rsplit_once(' ')?;
-        (name.starts_with("stocktide_nats_") || name.starts_with("stocktide_stock_events_"))
-            .then(|| (name.to_owned(), value.parse().unwrap()))
-    };
-    text.lines().filter_map(sample).collect()
-}
-
-fn messages(service: &Program, outcome: &str) -> u64 {
-    metrics(service).get(&format!("stocktide_nats_messages_total{{outcome=\"{outcome}\"}}")).copied().unwrap_or(0)
-}
-
 fn serve(database: &TestDatabase, nats: &NatsServer, settings: &[&str]) -> Program {
     let url = format!("nats_url={}", nats.url());
     let all: Vec<&str> = std::iter::once(url.as_str()).chain(settings.iter().copied()).collect();
@@ -110,7 +94,7 @@ fn killing_nats_and_the_service_under_load_loses_and_duplicates_nothing(backend:
 fn a_message_that_is_delivered_again_while_it_is_recorded_counts_once() {
     let Some(nats) = NatsServer::started() else { return };
     let database = TestDatabase::fresh(Backend::Sqlite);
-    // Recording a thousand messages one after another takes longer than NATS waits for the last answers.
+    // The process stands still for longer than NATS waits for an answer, while it holds messages.
     let service = serve(&database, &nats, &["nats_ack_wait_s=1", "nats_messages_at_once=2000"]);
     let (seller, client) = (create_seller(&service, "Ada"), nats.client());
     service.signal("STOP");
@@ -131,6 +115,30 @@ fn a_message_that_is_delivered_again_while_it_is_recorded_counts_once() {
     let counted = metrics(&service);
     println!("{counted:?}");
     assert_eq!(counted["stocktide_stock_events_total{status=\"accepted\"}"], 300);
+    assert!(counted["stocktide_stock_events_total{status=\"duplicate\"}"] > 0, "nothing was delivered twice: {counted:?}");
+}
+
+#[test]
+fn messages_of_a_suspended_seller_wait_until_it_is_reinstated() {
+    let Some(nats) = NatsServer::started() else { return };
+    let database = TestDatabase::fresh(Backend::Sqlite);
+    let service = serve(&database, &nats, &[]);
+    let (seller, client) = (create_seller(&service, "Ada"), nats.client());
+    let suspend = |suspended: bool| {
+        service.call("PATCH", &format!("/admin/sellers/{}", seller.id), OPERATOR_KEY, &json!({ "suspended": suspended }));
+    };
+    suspend(true);
+    for number in 0..5 {
+        assert!(client.publish(&way_in(&seller.id), None, &purchase(&format!("e{number}"), 1).to_string()));
+    }
+    (0..100).take_while(|_| messages(&service, "put_off") < 5).for_each(|_| pause(Duration::from_millis(50)));
+    assert_eq!(["put_off", "recorded", "rejected"].map(|outcome| messages(&service, outcome)), [5, 0, 0]);
+    assert!(client.rejected().is_empty());
+    suspend(false);
+    // The longest pause is a minute.
+    (0..80).take_while(|_| available(&service, &seller) != 5).for_each(|_| pause(Duration::from_secs(1)));
+    wait_until_available(&service, &seller, 5);
+    client.wait_until_finished();
 }
 
 fn what_never_can_be_recorded_is_terminated_and_its_reason_published(backend: Backend) {
@@ -138,9 +146,8 @@ fn what_never_can_be_recorded_is_terminated_and_its_reason_published(backend: Ba
     let (database, platform) = (TestDatabase::fresh(backend), Program::simulate_platform());
     let client = nats.client();
     let service = serve(&database, &nats, &["max_body_bytes=20000"]);
-    let (ada, suspended) = (create_seller(&service, "Ada"), create_seller(&service, "Bea"));
+    let ada = create_seller(&service, "Ada");
     list_in_a_store(&service, &platform, &ada);
-    service.call("PATCH", &format!("/admin/sellers/{}", suspended.id), OPERATOR_KEY, &json!({ "suspended": true }));
     let unknown = "019cae6b-6600-7172-aac1-fbe9bb5a9389";
     let publish = |seller: &str, id: &str, body: &str| assert!(client.publish(&way_in(seller), Some(id), body));
     publish(&ada.id, "no-json", "{");
@@ -149,7 +156,6 @@ fn what_never_can_be_recorded_is_terminated_and_its_reason_published(backend: Ba
     publish(&ada.id, "too-large", &" ".repeat(20_001));
     publish(unknown, "unknown", &purchase("e", 1).to_string());
     publish("nobody", "no-id", &purchase("e", 1).to_string());
-    publish(&suspended.id, "suspended", &purchase("e", 1).to_string());
     publish(&ada.id, "good", &purchase("e1", 3).to_string());
     publish(&ada.id, "conflict", &purchase("e1", 4).to_string());
     publish(&ada.id, "half", &json!([purchase("e2", 2), { "event_id": "e3", "sku": "A", "kind": "sale", "quantity": 0 }]).to_string());
@@ -170,7 +176,6 @@ fn what_never_can_be_recorded_is_terminated_and_its_reason_published(backend: Ba
         ("too-large", 413, &ada.id),
         ("unknown", 404, unknown),
         ("no-id", 404, "nobody"),
-        ("suspended", 403, &suspended.id),
         ("conflict", 409, &ada.id),
     ] {
         let rejected = about(id);
@@ -182,8 +187,12 @@ fn what_never_can_be_recorded_is_terminated_and_its_reason_published(backend: Ba
     let half = &about("half").content;
     assert_eq!((&half["accepted"], &half["rejected"], &half["results"][0]["event_id"]), (&json!(1), &json!(1), &json!("e3")));
     assert_eq!(half["results"][0]["errors"][0]["pointer"], "/1/quantity");
-    assert_eq!(rejected.len(), 9);
-    assert_eq!(["recorded", "partly_rejected", "rejected", "put_off"].map(|outcome| messages(&service, outcome)), [1, 1, 8, 0]);
+    assert_eq!(about("no-json").content["body"], "{");
+    assert_eq!(about("too-large").content["body"].as_str().map(str::len), Some(20_001));
+    assert_eq!(about("unknown").content["body"], purchase("e", 1).to_string());
+    assert!(half["body"].as_str().unwrap().contains("\"e3\""));
+    assert_eq!(rejected.len(), 8);
+    assert_eq!(["recorded", "partly_rejected", "rejected", "put_off"].map(|outcome| messages(&service, outcome)), [1, 1, 7, 0]);
 }
 
 #[test]

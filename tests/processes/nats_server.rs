@@ -1,11 +1,12 @@
 //! A NATS server that belongs to one test, which can kill and start it, and a client of it.
 use crate::driver::Sender;
-use crate::program::pause;
+use crate::program::{Program, pause};
 use async_nats::ConnectOptions;
 use async_nats::header::HeaderMap;
 use async_nats::jetstream::{self, Context, consumer, stream};
 use futures_util::StreamExt;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -106,7 +107,10 @@ impl NatsServer {
             let retention = if name == "STOCKTIDE" { stream::RetentionPolicy::WorkQueue } else { stream::RetentionPolicy::Limits };
             let (name, subjects, discard) = (name.to_owned(), vec![subject.to_owned()], stream::DiscardPolicy::New);
             let config = stream::Config { name, subjects, retention, discard, ..Default::default() };
-            client.run(client.jetstream.create_stream(config)).unwrap().unwrap();
+            let per_subject = stream::Config { max_messages_per_subject: 5000, discard_new_per_subject: true, ..config.clone() };
+            let config = if subject.ends_with("stock-events") { per_subject } else { config };
+            let created = client.run(client.jetstream.create_stream(config.clone())).unwrap().unwrap();
+            assert_eq!(created.cached_info().config.discard_new_per_subject, config.discard_new_per_subject, "not known to this NATS");
         }
     }
 
@@ -147,6 +151,22 @@ impl Drop for NatsServer {
 
 pub fn way_in(seller: &str) -> String {
     format!("stocktide.{seller}.stock-events")
+}
+
+/// The series of `/metrics` that begin with `stocktide_nats_` or count stock events.
+pub fn metrics(service: &Program) -> BTreeMap<String, u64> {
+    let text = service.ask("GET", "/metrics").text();
+    let sample = |line: &str| {
+        let (name, value) = line.rsplit_once(' ')?;
+        (name.starts_with("stocktide_nats_") || name.starts_with("stocktide_stock_events_"))
+            .then(|| (name.to_owned(), value.parse().unwrap()))
+    };
+    text.lines().filter_map(sample).collect()
+}
+
+/// How many messages had this outcome.
+pub fn messages(service: &Program, outcome: &str) -> u64 {
+    metrics(service).get(&format!("stocktide_nats_messages_total{{outcome=\"{outcome}\"}}")).copied().unwrap_or(0)
 }
 
 pub struct Client {

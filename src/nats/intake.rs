@@ -10,7 +10,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, FromConsumer, Pu
 use async_nats::jetstream::stream::ConsumerErrorKind;
 use async_nats::jetstream::{self, AckKind, Context, ErrorCode};
 use async_nats::{Client, ConnectError};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ const LONGEST_FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long the last answers may take to leave.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+/// How long a message may be on its way from NATS.
+const ON_ITS_WAY: Duration = Duration::from_millis(100);
 
 /// Starts the intake, whether or not NATS can be reached. It ends after `stop` is canceled.
 ///
@@ -177,9 +179,10 @@ fn wanted(settings: &Settings, existing: Option<&Config>) -> Result<Config, &'st
     Ok(Config { name, description, num_replicas, max_waiting, ..wanted })
 }
 
-/// Gives messages that have arrived already to whoever pulls next.
+/// Gives messages that have arrived, or are on their way, to whoever pulls next. One that comes even later is delivered again after
+/// `ack_wait`.
 async fn put_back(mut batch: Batch) {
-    while let Some(Some(Ok(message))) = batch.next().now_or_never() {
+    while let Ok(Some(Ok(message))) = tokio::time::timeout(ON_ITS_WAY, batch.next()).await {
         answer(&message, AckKind::Nak(None)).await;
     }
 }

@@ -230,8 +230,8 @@ fn a_consumer_of_other_subjects_is_left_alone() {
 fn stopping_answers_what_was_taken_and_puts_back_the_rest() {
     let Some(nats) = NatsServer::started() else { return };
     let database = TestDatabase::fresh(Backend::Sqlite);
-    // So long that a message left unanswered would not come again during this test.
-    let settings = ["nats_ack_wait_s=600", "nats_messages_at_once=50"];
+    // What was on its way to the process as that stopped comes again only after this.
+    let settings = ["nats_ack_wait_s=15", "nats_messages_at_once=50"];
     let mut service = serve(&database, &nats, &settings);
     let (seller, client) = (create_seller(&service, "Ada"), nats.client());
     let mut published = 0;

@@ -81,9 +81,9 @@ MUTATIONS = {
         [
             (
                 "src/db/delivery/claim.rs",
-                "        ended.extend(claim::contained(self.waiting_increases(&of)?, now));\n",
+                "        ended.extend(contained);\n",
                 '        if !crate::planted("supersede without transaction") {\n'
-                "            ended.extend(claim::contained(self.waiting_increases(&of)?, now));\n        }\n",
+                "            ended.extend(contained);\n        }\n",
             ),
             (
                 "src/db/delivery/claim.rs",
@@ -564,9 +564,9 @@ MUTATIONS = {
         [
             (
                 "src/domain/claim/protected.rs",
-                "        push.aim_after_read(target, shown, found.unseen);\n",
+                "        push.aim_after_read(back.unwrap_or(target), shown, found.unseen);\n",
                 '        let off = i64::from(found.unseen > 0 && crate::planted("protection off by one sale"));\n'
-                "        push.aim_after_read(target, shown, found.unseen - off);\n",
+                "        push.aim_after_read(back.unwrap_or(target), shown, found.unseen - off);\n",
             )
         ],
         "unseen_sales::units_sold_and_not_reported_yet",

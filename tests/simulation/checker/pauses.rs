@@ -4,7 +4,7 @@ use crate::journal::Push;
 use crate::world::{Verdict, fail};
 
 impl Checker<'_> {
-    /// A pause begins, or ends if its row is deleted; other levels stand in the rows of stores.
+    /// A pause of a SKU begins, or ends if its row is deleted. Stores' own rows show the other levels.
     pub(super) fn sku_pause(&mut self, seller: &str, sku: Option<String>, deleted: bool) {
         let paused = &mut self.seller(seller).paused_skus;
         let Some(sku) = sku else { return };

@@ -213,6 +213,11 @@ impl ApiError {
         self.status == StatusCode::REQUEST_TIMEOUT || self.is_quota() || self.status.is_server_error()
     }
 
+    /// Whether the seller is suspended.
+    pub fn is_suspension(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN
+    }
+
     /// Whether the seller has asked for more than it may at a time.
     pub fn is_quota(&self) -> bool {
         self.status == StatusCode::TOO_MANY_REQUESTS

@@ -22,8 +22,8 @@ const PULL_FOR: Duration = Duration::from_secs(5);
 /// How long to wait after a failed pull.
 const LONGEST_FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long the last answers may take to leave.
-const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+/// How long anything may take to leave for NATS: a pull that is asked for, what is put back, the last answers.
+const SENT_WITHIN: Duration = Duration::from_secs(5);
 /// How long a message may be on its way from NATS.
 const ON_ITS_WAY: Duration = Duration::from_millis(100);
 
@@ -95,7 +95,7 @@ impl Intake {
             let Some(mut places) = places else { return Ok(()) };
             let batch = consumer.batch().max_messages(places.num_permits()).expires(PULL_FOR).messages();
             // Not given up at once: what comes for it would be out of reach, and delivered again only after `ack_wait`.
-            let mut batch = tokio::time::timeout(FLUSH_WITHIN, batch).await??;
+            let mut batch = tokio::time::timeout(SENT_WITHIN, batch).await??;
             loop {
                 let next = tokio::select! {
                     biased;
@@ -105,7 +105,7 @@ impl Intake {
                 match next {
                     None => {
                         // Without a connection, the answers leave with the next one, and only so many can wait for it.
-                        tokio::time::timeout(FLUSH_WITHIN, put_back(batch)).await.ok();
+                        tokio::time::timeout(SENT_WITHIN, put_back(batch)).await.ok();
                         return Ok(());
                     }
                     // After an error or its end, a batch shows nothing more. If messages have arrived behind that, they are out of
@@ -139,7 +139,7 @@ impl Intake {
     async fn finish(self) {
         self.lanes.finish().await;
         let is_up = self.standing.borrow().is_up;
-        if is_up && !matches!(tokio::time::timeout(FLUSH_WITHIN, self.client.flush()).await, Ok(Ok(()))) {
+        if is_up && !matches!(tokio::time::timeout(SENT_WITHIN, self.client.flush()).await, Ok(Ok(()))) {
             tracing::warn!("not all messages could be answered in time; NATS delivers them again, and their events are repeats");
         }
     }

@@ -53,7 +53,7 @@ impl Pause {
         let asked = error.retry_after_s().map(Duration::from_secs);
         self.failures = if error.is_quota() { 1 } else { self.failures.saturating_add(1) };
         let policy = RetryPolicy { base: LONGEST_FIRST_PAUSE, cap: LONGEST_PAUSE, ..RetryPolicy::default() };
-        let length = if is_suspended(error) { LONGEST_PAUSE } else { policy.pause(self.failures, jitter, asked) };
+        let length = if error.is_suspension() { LONGEST_PAUSE } else { policy.pause(self.failures, jitter, asked) };
         self.until = Some(now + length);
         length
     }
@@ -82,7 +82,8 @@ impl Verdict {
         match answer {
             Ok(answer) if answer.rejected == 0 => Self::Recorded,
             Ok(answer) => Self::PartlyRejected(rejections(answer)),
-            Err(error) if error.may_pass() || is_suspended(error) => Self::PutOff,
+            // Whoever asks over HTTP hears of a suspension and asks again later. A message cannot, so it waits.
+            Err(error) if error.may_pass() || error.is_suspension() => Self::PutOff,
             Err(error) => Self::Rejected(json!(error.problem())),
         }
     }
@@ -95,11 +96,6 @@ impl Verdict {
             Self::PutOff => "put_off",
         }
     }
-}
-
-/// Whoever asks over HTTP hears of a suspension and asks again later. A message cannot, so it waits.
-fn is_suspended(error: &ApiError) -> bool {
-    error.problem().status == 403
 }
 
 /// The answer with the results of the rejected events only, and no more than fit into a message.

@@ -47,9 +47,7 @@ impl PauseView {
         let (platform, store_id, sku, window_id, name) = (None, None, None, None, None);
         Self { level, platform, store_id, sku, window_id, name, since: None, until: None, by: None, reason: None }
     }
-}
 
-impl PauseView {
     /// Where it is in the list: the widest first.
     pub fn position(&self) -> String {
         let level = match self.level {

@@ -92,6 +92,8 @@ struct PushRow {
     cause: Option<String>,
     shown_before: Option<i64>,
     unseen: Option<i64>,
+    replaced: Option<String>,
+    undo: Option<String>,
 }
 
 fn main() {

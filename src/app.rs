@@ -5,10 +5,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::sealing::Sealer;
 use crate::db::{self, Db, OnlyProcess};
-use crate::domain::mail::{Posted, parse_address};
+use crate::domain::mail::parse_address;
 use crate::domain::{MailId, letter};
 use crate::http::{self, AppState, bodies::Bodies, console::Console, quota::Quota};
 use crate::mail::smtp;
+use crate::nats;
 use crate::platforms::client::Client;
 use crate::platforms::limits::Limits;
 use crate::platforms::transport::HttpTransport;
@@ -17,9 +18,11 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use anyhow::Context;
+use futures_util::future::OptionFuture;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// A client that has not sent its request headers by then is disconnected.
@@ -45,6 +48,8 @@ pub struct Service {
     /// Controls the actors.
     pub handle: Handle,
     server: actix_web::dev::Server,
+    /// Takes in messages from NATS, if there is one.
+    intake: Option<JoinHandle<()>>,
     stop: CancellationToken,
     stop_within: Duration,
     _only: OnlyProcess,
@@ -97,10 +102,8 @@ pub async fn check_mail(config: &Config, address: &str) -> anyhow::Result<()> {
     let settings = config.mail.clone().context("no mail server is set: give smtp_host, smtp_sender and public_url")?;
     let (post, now) = (smtp::post(settings).map_err(anyhow::Error::msg)?, Clock::system().now());
     let to = parse_address(address).map_err(|why| anyhow::anyhow!("the address {why}"))?;
-    match post.mailer.send(letter::test((MailId::new(now), &to, now))).await {
-        Posted::Accepted => Ok(()),
-        Posted::Refused(why) | Posted::Failed(why) => anyhow::bail!(why),
-    }
+    let posted = post.mailer.send(letter::test((MailId::new(now), &to, now))).await;
+    posted.why().map_or(Ok(()), |why| Err(anyhow::Error::msg(why.to_owned())))
 }
 
 /// The error in one line, followed by what the operator can do.
@@ -145,6 +148,10 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         console: Console::new(config.console_https, stop.clone()),
     });
     tokio::spawn(http::console::keep_figures(state.clone()));
+    let intake = match config.nats.clone() {
+        Some(settings) => Some(nats::start(settings, state.clone().into_inner(), stop.clone()).await.context("NATS cannot be used")?),
+        None => None,
+    };
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
@@ -166,7 +173,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         tracing::warn!("no operator_key is set, so /admin is disabled");
     }
     tracing::info!(%address, backend = config.db.url.backend(), node = config.http.node, tz_database = chrono_tz::IANA_TZDB_VERSION, "stocktide is listening");
-    Ok(Service { address, handle, server, stop, stop_within: config.actors.stop_within, _only: only })
+    Ok(Service { address, handle, server, intake, stop, stop_within: config.actors.stop_within, _only: only })
 }
 
 /// Refuses to be the second service on an SQLite database: both would send what is due.
@@ -209,34 +216,49 @@ impl Service {
         self.stop.clone()
     }
 
-    /// Serves until stopped, then answers the requests in progress and waits for sends in flight.
+    /// Serves until stopped, then answers the requests and messages in progress and waits for sends in flight.
     ///
     /// # Errors
-    /// If the server fails or a node panics.
-    pub async fn run(self) -> anyhow::Result<()> {
+    /// If the server fails, or a node or the intake panics.
+    pub async fn run(mut self) -> anyhow::Result<()> {
         let server = self.server.handle();
         let serving = tokio::spawn(self.server);
-        let node_panicked = tokio::select! {
-            () = self.stop.cancelled() => false,
-            () = self.handle.node_ended() => true,
+        let panicked = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            () = self.handle.node_ended() => Some("a node"),
+            () = ended(&mut self.intake) => Some("the intake from NATS"),
         };
-        if node_panicked {
-            tracing::error!("a node panicked; stopping the service so that it can be restarted");
+        if let Some(who) = panicked {
+            tracing::error!("{who} panicked; stopping the service so that it can be restarted");
             self.stop.cancel();
         }
         tracing::info!("stopping; answering requests in progress");
         // Other nodes go on with the sellers of this one while it answers its last requests.
         let answered = tokio::time::timeout(self.stop_within, server.stop(true));
-        let (answered, ()) = tokio::join!(answered, self.handle.hand_over());
-        if answered.is_err() {
-            tracing::warn!("some requests were not answered in time");
+        let intake = self.intake.take();
+        let taken_in = tokio::time::timeout(self.stop_within, OptionFuture::from(intake));
+        let (answered, taken_in, ()) = tokio::join!(answered, taken_in, self.handle.hand_over());
+        if answered.is_err() || taken_in.is_err() {
+            tracing::warn!("some requests or messages were not answered in time");
         }
         self.handle.shut_down().await;
         serving.await??;
-        anyhow::ensure!(!node_panicked, "a node panicked");
+        if let Some(who) = panicked {
+            anyhow::bail!("{who} panicked");
+        }
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Returns once the intake has ended; never if there is none.
+async fn ended(intake: &mut Option<JoinHandle<()>>) {
+    match intake {
+        Some(task) => task.await.unwrap_or_default(),
+        None => std::future::pending().await,
+    }
+    *intake = None;
 }
 
 /// Has SIGHUP ignored from now on: some init scripts send it to have settings read again, and it must not end the service.

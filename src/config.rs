@@ -4,7 +4,7 @@
 //! `stocktide check-config` prints this table with the values in force; secrets are masked.
 mod credential_key;
 mod environment;
-mod machine;
+mod setting;
 mod smtp;
 
 use crate::actors;
@@ -14,10 +14,11 @@ use crate::db::{self, DatabaseUrl, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::http::{self, TrustedProxies};
 use crate::mail;
+use crate::nats;
 use crate::platforms::check_base_url;
 use crate::telemetry;
 use credential_key::CredentialKey;
-use machine::{default_node, threads};
+use environment::{IN_FILES, default_node, threads};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,36 +27,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use setting::Setting;
+use setting::{number, secret, text};
+
 const MIN_OPERATOR_KEY_CHARS: usize = 32;
-
-/// A row of the table of settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Setting {
-    /// The name in the file and on the command line; in the environment, `STOCKTIDE_` followed by the name in capitals.
-    pub name: &'static str,
-    /// The value if none is given; empty for "none".
-    pub default: &'static str,
-    /// The unit or format.
-    pub unit: &'static str,
-    /// Minimum and maximum of a number.
-    pub bounds: Option<(u64, u64)>,
-    /// Whether to mask the value wherever it is shown.
-    pub secret: bool,
-    /// One sentence for `check-config`.
-    pub help: &'static str,
-}
-
-const fn text(name: &'static str, default: &'static str, unit: &'static str, help: &'static str) -> Setting {
-    Setting { name, default, unit, bounds: None, secret: false, help }
-}
-
-const fn secret(name: &'static str, unit: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: "", unit, bounds: None, secret: true, help }
-}
-
-const fn number(name: &'static str, default: &'static str, unit: &'static str, min: u64, max: u64, help: &'static str) -> Setting {
-    Setting { name, default, unit, bounds: Some((min, max)), secret: false, help }
-}
 
 /// All settings, in the order in which `check-config` shows them.
 pub const SETTINGS: &[Setting] = &[
@@ -107,19 +82,24 @@ pub const SETTINGS: &[Setting] = &[
     number("stop_within_s", "30", "seconds", 1, 600, "How long a graceful shutdown waits for work in progress."),
     number("arbiters", "0", "threads", 0, 256, "Threads for actors; 0: one per core."),
     number("http_workers", "0", "threads", 0, 256, "Threads for HTTP; 0: one per core."),
+    text("nats_url", "", "nats://… or tls://…", "NATS servers from whose JetStream stock events are taken; none: only over HTTP."),
+    text("nats_user", "", "name", "Logs in to NATS as this user, with nats_password."),
+    secret("nats_password", "text", "The user's password."),
+    text("nats_password_file", "", "path", "File that holds the password."),
+    secret("nats_token", "text", "Logs in to NATS with a token."),
+    secret("nats_credentials", "content of a file", "Logs in to NATS with a JWT and the seed of its key."),
+    text("nats_token_file", "", "path", "File that holds the token."),
+    text("nats_credentials_file", "", "path", "Credentials file of NATS, often named .creds."),
+    text("nats_ca_file", "", "path", "Certificates in PEM format to trust in place of the system's."),
+    text("nats_stream", "STOCKTIDE", "name", "Stream that holds the messages; it must exist."),
+    text("nats_consumer", "stocktide", "name", "Durable consumer, which all nodes share; it is created if missing."),
+    text("nats_subject_prefix", "stocktide", "words", "Stock events of a seller are taken from PREFIX.SELLER.stock-events."),
+    number("nats_messages_at_once", "64", "messages", 1, 10_000, "Most messages that this node holds at a time."),
+    number("nats_max_ack_pending", "10000", "messages", 1, 1_000_000, "Most messages that all nodes together hold or have put off."),
+    number("nats_ack_wait_s", "60", "seconds", 1, 3600, "A message that was not answered for this long is delivered again."),
     text("log", "info", "filter", "Log filter, such as info or stocktide=debug,warn."),
     text("log_format", "text", "text or json", "Log format."),
     text("node", "", "name", "Name of this node; by default the host name and the process id."),
-];
-
-/// The settings whose value may be in a file of its own, each with the setting that names the file.
-const IN_FILES: [(&str, &str); 6] = [
-    ("database_url", "database_url_file"),
-    ("database_direct_url", "database_direct_url_file"),
-    ("operator_key", "operator_key_file"),
-    ("smtp_password", "smtp_password_file"),
-    ("credential_key", "credential_key_file"),
-    ("credential_key_previous", "credential_key_previous_file"),
 ];
 
 /// An invalid setting.
@@ -149,6 +129,8 @@ pub struct Config {
     pub http: http::Settings,
     /// The mail server, if there is one.
     pub mail: Option<mail::Settings>,
+    /// Settings of the intake from NATS, if there is one.
+    pub nats: Option<nats::Settings>,
     /// Whether browsers reach the console by HTTPS.
     pub console_https: bool,
     /// Timeout of a call to a platform.
@@ -291,6 +273,21 @@ impl Config {
             public_url: public_url.as_deref(),
         };
         let mail = mail.settings().map_err(|(name, detail)| wrong(name, detail))?;
+        let nats = nats::Given {
+            url: get("nats_url"),
+            user: get("nats_user"),
+            password: some("nats_password").map(SecretString::from),
+            token: some("nats_token").map(SecretString::from),
+            credentials: some("nats_credentials").map(SecretString::from),
+            ca_file: get("nats_ca_file"),
+            stream: get("nats_stream"),
+            consumer: get("nats_consumer"),
+            subject_prefix: get("nats_subject_prefix"),
+            at_once: size("nats_messages_at_once")?,
+            max_ack_pending: signed("nats_max_ack_pending")?,
+            ack_wait: seconds("nats_ack_wait_s")?,
+        };
+        let nats = nats.check().map_err(|(name, detail)| wrong(name, detail))?;
         let filter = get("log");
         telemetry::parse_filter(filter).map_err(|e| wrong("log", format!("is not a valid log filter: {e}")))?;
         let node = some("node").map_or_else(default_node, str::to_owned);
@@ -332,6 +329,7 @@ impl Config {
                 public_url,
             },
             mail,
+            nats,
             console_https: choice("console_https", "true", "false")?,
             request_timeout,
             arbiters: threads(size("arbiters")?),

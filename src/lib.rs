@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! 6   main cli app demo ready config telemetry doc   wire everything together; nothing else imports them
-//! 5   http | loadgen                             parse, call a use case, answer  |  synthetic events, sent by an outside client
+//! 5   http nats | loadgen                        parse, call a use case, answer  |  synthetic events, sent by an outside client
 //! 4   actors | simulator                         who works, and when  |  the platform used by tests, demo and load
 //! 3   service                                    use cases: load, decide, save; shared by all entry points
 //! 2   db | platforms | mail                      rows  |  outbound HTTP  |  outbound mail
@@ -18,7 +18,7 @@
 //!
 //! # One event, from end to end
 //! 1. The handler of `POST /v1/stock-events` ([`http`]) identifies the seller, parses each event separately and passes the
-//!    valid ones to a use case ([`service`]). Any other entry point, such as a message queue, would call the same one.
+//!    valid ones to a use case ([`service`]). A message from NATS takes the same way ([`nats`]).
 //! 2. A use case loads rows, decides in [`domain`], saves, and writes the audit log, in one transaction. This one hands its
 //!    events to [`db::Db::record`], which commits many requests together. For each event, the ledger ([`db::ledger`])
 //!    recognizes repeats, updates available, computes each listing's increase as target after − target before
@@ -62,6 +62,7 @@ pub mod http;
 pub mod loadgen;
 pub mod mail;
 pub mod metrics;
+pub mod nats;
 pub mod platforms;
 pub mod ready;
 pub mod service;

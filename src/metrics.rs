@@ -4,7 +4,9 @@
 //! Labels are platforms, outcomes and kinds of work, never sellers, stores or SKUs, so that there are few of each. Durations
 //! are measured by their callers on tokio's clock, so that virtual time counts, too. All services in one process share the
 //! series.
-use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -44,6 +46,9 @@ pub struct Metrics {
     registry: Registry,
     stock_events: IntCounterVec,
     platform_calls: IntCounterVec,
+    nats_messages: IntCounterVec,
+    /// Without labels; rendered once it is set, so only where NATS is used.
+    nats_connected: IntGaugeVec,
     /// Sellers with a running supervisor.
     pub active_sellers: IntGauge,
     /// Stores with a running actor.
@@ -107,6 +112,10 @@ impl Metrics {
             let gauge = IntGauge::new(name, help)?;
             registry.register(Box::new(gauge.clone())).map(|()| gauge)
         };
+        let optional = |name: &str, help: &str| {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), &[])?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
         let counter = |name: &str, help: &str| {
             let counter = IntCounter::new(name, help)?;
             registry.register(Box::new(counter.clone())).map(|()| counter)
@@ -123,6 +132,8 @@ impl Metrics {
         Ok(Self {
             stock_events: counters("stocktide_stock_events_total", "Stock events by what became of them.", &["status"])?,
             platform_calls: counters("stocktide_platform_calls_total", "Calls to platforms by outcome.", &["platform", "outcome"])?,
+            nats_messages: counters("stocktide_nats_messages_total", "Messages from NATS by what became of them.", &["outcome"])?,
+            nats_connected: optional("stocktide_nats_connected", "1 if connected to NATS, 0 if not; only where nats_url is set.")?,
             active_sellers: gauge("stocktide_active_sellers", "Sellers whose work this node is doing.")?,
             active_stores: gauge("stocktide_active_stores", "Stores whose work this node is doing.")?,
             oldest_waiting_push: age("stocktide_oldest_waiting_push_seconds", "Age of the push that has been waiting longest.")?,
@@ -166,6 +177,20 @@ impl Metrics {
         }
     }
 
+    /// Counts a message from NATS.
+    pub fn nats_message(&self, outcome: &'static str) {
+        if let Ok(counter) = self.nats_messages.get_metric_with_label_values(&[outcome]) {
+            counter.inc();
+        }
+    }
+
+    /// Notes whether there is a connection to NATS.
+    pub fn nats_connected(&self, is_connected: bool) {
+        if let Ok(gauge) = self.nats_connected.get_metric_with_label_values::<&str>(&[]) {
+            gauge.set(i64::from(is_connected));
+        }
+    }
+
     /// The durations of one platform, to be kept by the caller.
     ///
     /// # Errors
@@ -189,6 +214,8 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.stock_events("accepted", 5);
         metrics.platform_call("simulated", "answered");
+        metrics.nats_message("recorded");
+        metrics.nats_connected(true);
         metrics.oldest_waiting_push.set(1.5);
         let times = metrics.times_of("simulated").unwrap();
         [times.queue, times.limiter, times.call].iter().for_each(|times| times.add(Duration::from_millis(300)));
@@ -223,7 +250,7 @@ mod tests {
     fn every_series_is_explained_to_operators() {
         let page = include_str!("doc/metrics.md");
         let families = used().registry.gather();
-        assert_eq!(families.len(), 20);
+        assert_eq!(families.len(), 22);
         for family in families {
             assert!(page.contains(&format!("`{}`", family.name())), "{} is not in src/doc/metrics.md", family.name());
         }

@@ -7,16 +7,21 @@ use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// Crates that log what their callers handle, at every attempt; silent unless the filter names them.
+const QUIET: [&str; 1] = ["async_nats"];
+
 /// Parses a log filter: levels and `target=level`, separated by commas, such as `stocktide=debug,warn`.
 ///
 /// # Errors
 /// If a level does not exist.
 pub fn parse_filter(filter: &str) -> Result<Targets, ParseError> {
     let directives: Vec<&str> = filter.split(',').filter(|directive| !directive.is_empty()).collect();
-    if directives.is_empty() {
-        return Ok(Targets::new().with_default(LevelFilter::ERROR));
-    }
-    directives.join(",").parse()
+    let filter = match directives[..] {
+        [] => Targets::new().with_default(LevelFilter::ERROR),
+        _ => directives.join(",").parse()?,
+    };
+    let is_named = |quiet: &&str| directives.iter().any(|directive| directive.starts_with(quiet));
+    Ok(filter.with_targets(QUIET.into_iter().filter(|quiet| !is_named(quiet)).map(|quiet| (quiet, LevelFilter::OFF))))
 }
 
 /// Logs to standard error, as text or JSON. A second call has no effect.
@@ -35,4 +40,18 @@ pub fn start_logging(filter: &str, json: bool) {
     } else {
         registry.with(layer).try_init().ok()
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn a_quiet_crate_is_heard_only_by_its_name() {
+        let hears = |filter: &str| parse_filter(filter).unwrap().would_enable("async_nats::connector", &Level::ERROR);
+        assert!(!hears("trace") && !hears("info,stocktide=debug") && !hears(""));
+        assert!(hears("info,async_nats=error"));
+        assert!(parse_filter("trace").unwrap().would_enable("stocktide::nats", &Level::TRACE));
+    }
 }

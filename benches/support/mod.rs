@@ -111,6 +111,8 @@ fn store_row(id: StoreId, now: Timestamp) -> Store {
         protect_unseen_sales: false,
         sales_named_at: None,
         has_multiples: false,
+        above: Default::default(),
+        resumes_at: None,
         unseen_sales_hours: stocktide::domain::unseen::DEFAULT_HOURS,
     }
 }

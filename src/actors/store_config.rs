@@ -49,6 +49,7 @@ impl StoreConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::pause::Above;
     use crate::domain::{StoreId, Timestamp};
     use uuid::Uuid;
 
@@ -76,6 +77,8 @@ mod tests {
             unseen_sales_hours: 72,
             sales_named_at: None,
             has_multiples: false,
+            above: Above::default(),
+            resumes_at: None,
         };
         let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
         let settings = SyncSettings::new(chrono_tz::UTC, Timestamp::default());

@@ -1,11 +1,24 @@
 //! Settings that come from outside the file and the flags: environment variables, files that hold one secret each, and
-//! systemd's credentials.
+//! systemd's credentials. And what the machine says, where a setting leaves it open.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
 /// The prefix of environment variables that are settings.
 const PREFIX: &str = "stocktide_";
+
+/// The settings whose value may be in a file of its own, each with the setting that names the file.
+pub(super) const IN_FILES: [(&str, &str); 9] = [
+    ("database_url", "database_url_file"),
+    ("database_direct_url", "database_direct_url_file"),
+    ("operator_key", "operator_key_file"),
+    ("smtp_password", "smtp_password_file"),
+    ("credential_key", "credential_key_file"),
+    ("credential_key_previous", "credential_key_previous_file"),
+    ("nats_password", "nats_password_file"),
+    ("nats_token", "nats_token_file"),
+    ("nats_credentials", "nats_credentials_file"),
+];
 
 /// The variable with the folder of the credentials that systemd passes to a service.
 pub(super) const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
@@ -73,6 +86,18 @@ fn content(path: &Path) -> Result<String, String> {
         "" => Err(format!("the file {} is empty", path.display())),
         secret => Ok(secret.to_owned()),
     }
+}
+
+/// As many as the setting says; 0: one per core.
+pub(super) fn threads(setting: usize) -> usize {
+    if setting > 0 { setting } else { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+}
+
+/// The name of a node that has been given none.
+pub(super) fn default_node() -> String {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("{}-{}", if host.is_empty() { "node" } else { host }, std::process::id())
 }
 
 #[cfg(test)]

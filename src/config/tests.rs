@@ -37,6 +37,20 @@ fn an_error_names_the_invalid_setting() {
         ("smtp_password", "secret"),
         ("trusted_proxies", "10.0.0.0/8, all"),
         ("forwarded_header", "x-real-ip"),
+        ("nats_url", "http://nats.example.com"),
+        ("nats_url", "nats://ada:secret@nats.example.com"),
+        ("nats_url", "nats://a.example.com,tls://b.example.com"),
+        ("nats_credentials", "no credentials"),
+        ("nats_credentials_file", "/nowhere/at/all"),
+        ("nats_token_file", "/nowhere/at/all"),
+        ("nats_password_file", "/nowhere/at/all"),
+        ("nats_ca_file", "/nowhere/at/all"),
+        ("nats_stream", "a.b"),
+        ("nats_consumer", "*"),
+        ("nats_subject_prefix", "stock events"),
+        ("nats_messages_at_once", "0"),
+        ("nats_max_ack_pending", "-1"),
+        ("nats_ack_wait_s", "0"),
         ("operator_key_file", "/nowhere/at/all"),
         ("colour", "red"),
     ] {
@@ -74,10 +88,12 @@ fn the_table_shows_no_secrets() {
         ("smtp_user", "stock"),
         ("smtp_password", "the-mail-servers-passphrase"),
         ("credential_key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
+        ("nats_url", "nats://127.0.0.1"),
+        ("nats_token", key),
     ]);
     let config = config.unwrap();
     let table = config.table();
-    assert!(!table.contains(key) && !table.contains("pass@") && !table.contains("passphrase") && !table.contains("MDEy"), "{table}");
+    assert!(!table.contains(key) && !table.contains(":pass@") && !table.contains("passphrase") && !table.contains("MDEy"), "{table}");
     let debug = format!("{config:?}");
     assert!(!debug.contains(key) && !debug.contains("pass@") && !debug.contains("passphrase"), "{debug}");
     for setting in SETTINGS {

@@ -4,6 +4,7 @@ use super::pushes::{is_held, is_in_flight, pack_is_active};
 use super::{Conn, Result, id_of};
 use crate::domain::behind::Facts;
 use crate::domain::circuit::Circuit;
+use crate::domain::frozen::Frozen;
 use crate::domain::{SellerId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
@@ -46,6 +47,10 @@ struct Row {
     #[diesel(sql_type = Bool)]
     paused: bool,
     #[diesel(sql_type = Bool)]
+    platform_paused: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    frozen: Option<Frozen>,
+    #[diesel(sql_type = Bool)]
     needs_reauthorisation: bool,
     #[diesel(sql_type = Nullable<Text>)]
     problem: Option<String>,
@@ -70,7 +75,7 @@ struct Row {
 }
 
 impl Row {
-    fn busy(self) -> Result<Busy> {
+    fn busy(self, now: Timestamp) -> Result<Busy> {
         Ok(Busy {
             seller: id_of(&self.seller_id, SellerId::from_bytes, "stores.seller_id")?,
             seller_name: self.seller_name,
@@ -80,7 +85,8 @@ impl Row {
             sync_enabled: self.sync_enabled,
             pending: self.pending,
             facts: Facts {
-                paused: self.paused,
+                paused: self.paused || self.frozen.is_some_and(|frozen| frozen.until(now).is_some()),
+                platform_paused: self.platform_paused,
                 needs_reauthorisation: self.needs_reauthorisation,
                 problem: self.problem,
                 circuit_is_open: self.circuit_is_open,
@@ -117,7 +123,8 @@ fn statement(oldest: &str) -> String {
          circuits AS (SELECT seller_id, store_id FROM store_circuits WHERE open_until > $1 AND open_until <= $2), \
          due AS (SELECT seller_id, next_run_at FROM sync_settings WHERE next_run_at <= $3) \
          SELECT stores.seller_id, sellers.name AS seller_name, stores.id AS store_id, stores.name AS store_name, stores.platform, \
-             stores.sync_enabled, stores.paused, stores.needs_reauthorisation, stores.problem, stores.last_success_at, \
+             stores.sync_enabled, stores.paused OR stores.seller_paused AS paused, stores.platform_paused, stores.frozen, \
+             stores.needs_reauthorisation, stores.problem, stores.last_success_at, \
              oldest.created_at AS pushed_since, oldest.reason AS failure, packs.since AS packed_since, \
              CAST(COALESCE(queue.pushes, 0) + COALESCE(packs.pushes, 0) AS BIGINT) AS pending, \
              circuits.store_id IS NOT NULL AS circuit_is_open, \
@@ -150,5 +157,5 @@ pub fn busy_stores(conn: &mut Conn, now: Timestamp, circuits_since: Timestamp) -
     let sql = statement(oldest);
     let rows: Vec<Row> = on!(conn, c => diesel::sql_query(sql.as_str()).bind::<BigInt, _>(circuits_since)
         .bind::<BigInt, _>(now + Circuit::LONGEST_PAUSE).bind::<BigInt, _>(now).load(c))?;
-    rows.into_iter().map(Row::busy).collect()
+    rows.into_iter().map(|row| row.busy(now)).collect()
 }

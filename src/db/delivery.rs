@@ -13,11 +13,13 @@ mod looks;
 mod offers;
 mod outcome;
 mod packed;
+mod pauses;
 mod protected;
 mod standing;
 mod stores;
 mod targets;
 mod together;
+mod undone;
 
 pub use offers::{Begun, HasRoom, Offered, Offers};
 pub(super) use offers::{Epochs, Taken};

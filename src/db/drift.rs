@@ -155,7 +155,7 @@ impl Tenant<'_> {
             return Ok(());
         }
         for store in self.stores(None, MAX_STORES)? {
-            if store.sync_enabled && !store.is_held() {
+            if store.sync_enabled && !store.is_held(now) {
                 self.begin_drift_check(store.id, settings.drift, now)?;
             }
         }

@@ -13,6 +13,7 @@ use super::webhooks::due::{replace_secret, sealed_secrets};
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::look_alikes::fold;
+use crate::domain::mail::{DECLINED_FOR, NEWS_KEPT_FOR};
 use crate::domain::quota::{KEPT_FOR, slot_of};
 use crate::domain::schedule::LONGEST_DAY;
 use crate::domain::{SellerId, StoreId, Timestamp};
@@ -36,7 +37,7 @@ const MAX_OF_SHOP: i64 = 100;
 pub const PRUNE_STEP: usize = 500;
 
 /// The sellers that are not suspended and have work at `now`: pushes that wait for their time or were interrupted, open
-/// runs that do not wait for an answer, a daily run that is due, stores to check again, listings to look at or to compare.
+/// runs that do not wait for an answer, a daily run that is due, stores to check again or to look at after a pause, listings to look at or to compare.
 pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId>> {
     let mut found: Vec<Vec<u8>> =
         on!(conn, c => pushes::table.select(pushes::seller_id).distinct().filter(pushes::due_at.is_not_null()).load(c))?;
@@ -45,7 +46,7 @@ pub fn sellers_with_work(conn: &mut Conn, now: Timestamp) -> Result<Vec<SellerId
     found.extend(on!(conn, c => sync_runs::table.select(sync_runs::seller_id).distinct().filter(sync_runs::finished_at.is_null())
         .filter(sync_runs::answer_by.is_null()).load::<Vec<u8>>(c))?);
     found.extend(on!(conn, c => sync_settings::table.select(sync_settings::seller_id).filter(sync_settings::next_run_at.le(now)).load::<Vec<u8>>(c))?);
-    found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::probe_at.le(now).or(stores::probe_at.gt(now + PROBE_AFTER))).load::<Vec<u8>>(c))?);
+    found.extend(on!(conn, c => stores::table.select(stores::seller_id).filter(stores::probe_at.le(now).or(stores::probe_at.gt(now + PROBE_AFTER)).or(stores::resumes_at.le(now))).load::<Vec<u8>>(c))?);
     found.extend(
         on!(conn, c => listings::table.select(listings::seller_id).distinct().filter(listings::look_at.le(now)).load::<Vec<u8>>(c))?,
     );
@@ -91,6 +92,7 @@ pub fn is_active(conn: &mut Conn, seller: SellerId) -> Result<bool> {
 /// Deletes one step of the rows that are past their retention. Returns how many; fewer than [`PRUNE_STEP`] means done.
 pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<usize> {
     let (events_before, before) = (now - retention.events, now - retention.pushes);
+    let (news_before, mails_before) = (before.min(now - NEWS_KEPT_FOR), before.min(now - DECLINED_FOR));
     let ended = format!("{} AND updated_at < $1", has_ended().sql());
     let ended_packs = format!("{} AND updated_at < $1", pack_has_ended().sql());
     let tables = [
@@ -101,8 +103,8 @@ pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<us
         ("audit", "id", "at", "at < $1", before),
         ("webhook_messages", "id", "ended_at", "ended_at < $1", before),
         ("drift_checks", "id", "finished_at", "finished_at < $1", before),
-        ("email_news", "id", "last_at", "last_at < $1", before),
-        ("email_mails", "id", "ended_at", "ended_at < $1", before),
+        ("email_news", "id", "last_at", "last_at < $1", news_before),
+        ("email_mails", "id", "ended_at", "ended_at < $1", mails_before),
         ("email_links", "token_hash", "expires_at", "expires_at < $1", now),
     ];
     let mut pruned = 0;

@@ -14,17 +14,37 @@ use diesel::query_builder::{AstPass, BoxedSqlQuery, Query, QueryFragment, QueryI
 use diesel::sql_types::Untyped;
 use diesel::sqlite::Sqlite;
 use diesel::{PgConnection, SqliteConnection};
+use std::marker::PhantomData;
+
+/// How a connection finds a statement that it has prepared.
+pub(super) trait Key: 'static {
+    /// Whether this type stands for one text only, so that the text need not be built and compared each time.
+    const IS_ONE_TEXT: bool = true;
+}
+
+/// By its text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text;
+
+impl Key for Text {
+    const IS_ONE_TEXT: bool = false;
+}
 
 /// A statement that stays prepared; see [`kept`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kept<S>(S);
+pub(super) struct Kept<S, K = Text>(S, PhantomData<K>);
 
 /// Keeps a statement prepared. Its text must be one of a few, whatever its values: a connection keeps each for good.
 pub(super) fn kept<S>(statement: S) -> Kept<S> {
-    Kept(statement)
+    Kept(statement, PhantomData)
 }
 
-impl<S> Kept<S> {
+/// The same for a statement that runs for each of many rows, and always has the text that `K` stands for.
+pub(super) fn kept_as<K: Key, S>(statement: S) -> Kept<S, K> {
+    Kept(statement, PhantomData)
+}
+
+impl<S, K: Key> Kept<S, K> {
     /// Runs a statement that returns nothing.
     pub(super) fn run<C: RunsKept<S>>(self, conn: &mut C) -> QueryResult<()> {
         conn.run_kept(self)
@@ -33,13 +53,13 @@ impl<S> Kept<S> {
 
 /// A connection that runs kept statements.
 pub(super) trait RunsKept<S> {
-    fn run_kept(&mut self, statement: Kept<S>) -> QueryResult<()>;
+    fn run_kept<K: Key>(&mut self, statement: Kept<S, K>) -> QueryResult<()>;
 }
 
 macro_rules! runs_kept {
     ($($connection:ty: $backend:ty),+) => {$(
         impl<S: QueryFragment<$backend>> RunsKept<S> for $connection {
-            fn run_kept(&mut self, statement: Kept<S>) -> QueryResult<()> {
+            fn run_kept<K: Key>(&mut self, statement: Kept<S, K>) -> QueryResult<()> {
                 // By `load`, although there are no rows: `execute` takes a reference to the statement, and a reference does not
                 // pass on `is_safe_to_cache_prepared`.
                 LoadConnection::<DefaultLoadingMode>::load(self, statement)?.try_for_each(|row| row.map(drop))
@@ -49,7 +69,7 @@ macro_rules! runs_kept {
 }
 runs_kept!(SqliteConnection: Sqlite, PgConnection: Pg);
 
-impl<S: QueryFragment<DB>, DB: backend::Backend> QueryFragment<DB> for Kept<S> {
+impl<S: QueryFragment<DB>, K, DB: backend::Backend> QueryFragment<DB> for Kept<S, K> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         self.0.walk_ast(out)
     }
@@ -59,18 +79,22 @@ impl<S: QueryFragment<DB>, DB: backend::Backend> QueryFragment<DB> for Kept<S> {
     }
 }
 
-/// It has none of its own: prepared statements are distinguished by their text.
-impl<S> QueryId for Kept<S> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
+impl<S, K: Key> QueryId for Kept<S, K> {
+    type QueryId = K;
+    const HAS_STATIC_QUERY_ID: bool = K::IS_ONE_TEXT;
 }
 
 /// What it returns, if anything, is read by name.
-impl<S> Query for Kept<S> {
+impl<S, K> Query for Kept<S, K> {
     type SqlType = Untyped;
 }
 
-impl<S, C> RunQueryDsl<C> for Kept<S> {}
+impl<S, K, C> RunQueryDsl<C> for Kept<S, K> {}
+
+/// The insertion of one row of a type.
+pub(super) struct Insertion<R>(PhantomData<R>);
+
+impl<R: 'static> Key for Insertion<R> {}
 
 /// How rows are inserted into a table.
 pub(super) struct Insert {
@@ -78,7 +102,7 @@ pub(super) struct Insert {
     columns: &'static [&'static str],
     conflict: &'static str,
     /// On SQLite, one row: there a statement costs no round trip.
-    one: String,
+    pub(super) one: String,
     /// On PostgreSQL, any number of rows: each parameter is a column of theirs, as an array.
     many: String,
 }
@@ -110,14 +134,14 @@ pub(super) type Unbound<'r> = BoxedSqlQuery<'r, Pg, SqlQuery>;
 /// Rows that are inserted by [`put`]; see [`inserted!`].
 pub(super) trait Row: Sized {
     fn insert() -> &'static Insert;
-    fn put_one(&self, text: &str, conn: &mut SqliteConnection) -> QueryResult<()>;
+    fn put_one(&self, conn: &mut SqliteConnection) -> QueryResult<()>;
     fn bind<'r>(rows: &'r [Self], statement: Unbound<'r>) -> Unbound<'r>;
 }
 
 /// Inserts rows, up to a thousand in each statement on PostgreSQL.
 pub(super) fn put<R: Row>(conn: &mut Conn, rows: &[R]) -> Result<()> {
     match &mut conn.backend {
-        Backend::Sqlite(c) => rows.iter().try_for_each(|row| row.put_one(&R::insert().one, c))?,
+        Backend::Sqlite(c) => rows.iter().try_for_each(|row| row.put_one(c))?,
         Backend::Postgres(c) => {
             for rows in rows.chunks(ROWS_PER_STATEMENT) {
                 kept(R::bind(rows, diesel::sql_query(R::insert().many.as_str()).into_boxed())).run(c)?;
@@ -177,8 +201,10 @@ macro_rules! inserted {
                 &INSERT
             }
 
-            fn put_one(&self, text: &str, conn: &mut diesel::SqliteConnection) -> diesel::QueryResult<()> {
-                $crate::db::kept::kept(diesel::sql_query(text)$(.bind::<$type, _>(&self.$column))+).run(conn)
+            fn put_one(&self, conn: &mut diesel::SqliteConnection) -> diesel::QueryResult<()> {
+                use $crate::db::kept::{Insertion, kept_as};
+                let insert = diesel::sql_query(Self::insert().one.as_str())$(.bind::<$type, _>(&self.$column))+;
+                kept_as::<Insertion<Self>, _>(insert).run(conn)
             }
 
             fn bind<'r>(rows: &'r [Self], statement: $crate::db::kept::Unbound<'r>) -> $crate::db::kept::Unbound<'r> {
@@ -218,5 +244,11 @@ mod tests {
         assert_eq!(kept_now.load(Ordering::Relaxed), 1, "diesel alone does not keep it");
         kept(text()).run(&mut conn).unwrap();
         assert_eq!(kept_now.load(Ordering::Relaxed), 2);
+        struct Rename;
+        impl Key for Rename {}
+        for _ in 0..2 {
+            kept_as::<Rename, _>(text()).run(&mut conn).unwrap();
+            assert_eq!(kept_now.load(Ordering::Relaxed), 3);
+        }
     }
 }

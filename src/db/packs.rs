@@ -19,11 +19,12 @@ use super::{Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::pack::{PACK_SIZE, Pack};
 use crate::domain::push::{Push, PushState, WAITS_FOR_STORE};
 use crate::domain::run::Progress;
+use crate::domain::undo::Replaced;
 use crate::domain::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 pub(super) use found::{PackFilter, PackedLoad, with_packed};
-use row::{PackRow, put_packs, read_packs};
+use row::{PackRow, put_packs, read_packs, replaced_text};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which packs are unpacked.
@@ -68,12 +69,15 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// [`Pack::confirm`] for these packs.
-    pub(super) fn confirm_packs(&mut self, of: &[Pack], now: Timestamp) -> Result<()> {
+    /// [`Pack::confirm`] for these packs; `replaced` is what their pushes have replaced, in order.
+    pub(super) fn confirm_packs(&mut self, of: &[Pack], mut replaced: &[Replaced], now: Timestamp) -> Result<()> {
         let scope = self.scope();
         for pack in of {
+            let (own, rest) = replaced.split_at_checked(pack.len()).unwrap_or((replaced, &[]));
+            replaced = rest;
+            let own = replaced_text(own)?;
             on!(self.conn, c => kept(diesel::update(scope.push_packs().filter(push_packs::id.eq(pack.id.bytes())))
-                .set((push_packs::state.eq(CONFIRMED), push_packs::confirmed_at.eq(now),
+                .set((push_packs::state.eq(CONFIRMED), push_packs::confirmed_at.eq(now), push_packs::replaced.eq(&own),
                     push_packs::updated_at.eq(now), push_packs::due_at.eq(None::<Timestamp>), push_packs::reason.eq(None::<String>)))).run(c))?;
         }
         Ok(())

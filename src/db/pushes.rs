@@ -226,7 +226,7 @@ impl Tenant<'_> {
     fn retry_page(&mut self, page: Vec<Push>, now: Timestamp) -> Result<Retried> {
         let of: Vec<ListingId> = page.iter().map(Push::listing_id).collect();
         let paired = self.still_paired(&of)?;
-        let held = self.held_stores(page.iter().map(Push::store_id))?;
+        let held = self.held_stores(page.iter().map(Push::store_id), now)?;
         let active = self.active_pushes(&of)?;
         let retried = waiting::retry(page, &RetryFacts { paired, held: held.clone(), active }, now);
         self.put(&retried.changed)?;
@@ -239,13 +239,13 @@ impl Tenant<'_> {
         Ok(Retried { queued: retried.queued.len(), stores, last: None })
     }
 
-    /// Which of these stores are paused or need reauthorization. Those that were removed are not among them.
-    pub(super) fn held_stores(&mut self, of: impl Iterator<Item = StoreId>) -> Result<BTreeSet<StoreId>> {
+    /// Which of these stores are paused at `now` or need reauthorization. Those that were removed are not among them.
+    pub(super) fn held_stores(&mut self, of: impl Iterator<Item = StoreId>, now: Timestamp) -> Result<BTreeSet<StoreId>> {
         let of: BTreeSet<StoreId> = of.collect();
         let mut held = BTreeSet::new();
         for store in of {
             match self.store(store) {
-                Ok(row) if row.is_held() => drop(held.insert(store)),
+                Ok(row) if row.is_held(now) => drop(held.insert(store)),
                 Ok(_) | Err(Error::NotFound) => {}
                 Err(error) => return Err(error),
             }

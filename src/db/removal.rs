@@ -1,6 +1,7 @@
 //! Deleting sellers and removing stores: each is marked first, which makes it gone for everybody, and then its rows are
 //! deleted in small steps, so that no other write waits long. The marks survive a restart; whoever finds them continues.
 use super::connection::on;
+use super::pauses::Subject;
 use super::pushes::{PushRow, is_active, read_pushes};
 use super::schema::{api_keys, drift_checks, listings, pushes, removed_stores, rules, sellers, sessions, store_circuits, stores};
 use super::scope::Scope;
@@ -14,7 +15,7 @@ use diesel::sql_types::Binary;
 pub const REMOVAL_STEP: i64 = 500;
 
 /// The tables in which a seller may have many rows, each with what identifies a row beside the seller.
-const TABLES: [(&str, &str); 16] = [
+const TABLES: [(&str, &str); 18] = [
     ("pushes", "id"),
     ("push_packs", "id"),
     ("stock_events", "event_id"),
@@ -30,6 +31,8 @@ const TABLES: [(&str, &str); 16] = [
     ("email_news", "id"),
     ("email_mails", "id"),
     ("email_links", "token_hash"),
+    ("pauses", "level, subject"),
+    ("frozen_windows", "id"),
     ("stores", "id"),
 ];
 
@@ -107,6 +110,7 @@ impl Tenant<'_> {
         on!(self.conn, c => diesel::delete(scope.drift_checks().filter(drift_checks::store_id.eq(&store_id))
             .filter(drift_checks::continues_at.is_not_null())).execute(c))?;
         self.delete_grant(id)?;
+        self.end_pause(&Subject::Store(id), now)?;
         on!(self.conn, c => diesel::delete(scope.stores().filter(stores::id.eq(&store_id))).execute(c))?;
         let mark = (removed_stores::seller_id.eq(self.key()), removed_stores::store_id.eq(&store_id), removed_stores::removed_at.eq(now));
         on!(self.conn, c => diesel::insert_into(removed_stores::table).values(mark.clone()).execute(c))?;

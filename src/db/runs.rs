@@ -1,5 +1,6 @@
 //! Sync runs as rows. [`run`](crate::domain::run) decides what happens to a run; here are the statements before and after.
 mod row;
+mod undoing;
 mod weighing;
 
 use super::connection::{Backend, on};
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 
 pub use crate::domain::run::{EXPAND_PAGE, Run, RunFilter, RunKind, RunState};
 pub use crate::domain::targets::Extent;
+pub use undoing::UndonePage;
 
 /// The next listings that this filter covers, in the order of their ids.
 macro_rules! covered {
@@ -55,16 +57,24 @@ impl Tenant<'_> {
     /// Starts a manual or initial run; its listings are counted soon after.
     pub fn start_run(&mut self, kind: RunKind, filter: &RunFilter, now: Timestamp) -> Result<Run> {
         let run = Run::start(kind, now);
-        let (row, filter) = (RunRow::new(self.key(), &run)?, filter_to_json(filter)?);
-        self.note(Changed::Configuration);
-        on!(self.conn, c => diesel::insert_into(sync_runs::table).values((&row, sync_runs::filter.eq(&filter))).execute(c))?;
+        self.insert_run(&run, filter)?;
         Ok(run)
     }
 
-    /// Starts a daily run of one store, or records it as missed. `None` if its date already has a run: the unique key of
+    fn insert_run(&mut self, run: &Run, filter: &RunFilter) -> Result<()> {
+        let (row, filter) = (RunRow::new(self.key(), run)?, filter_to_json(filter)?);
+        self.note(Changed::Configuration);
+        on!(self.conn, c => diesel::insert_into(sync_runs::table).values((&row, sync_runs::filter.eq(&filter))).execute(c))?;
+        Ok(())
+    }
+
+    /// Starts a daily run of one store, or records it as missed, also because it falls into the frozen window of this name. `None` if its date already has a run: the unique key of
     /// seller, store and local date decides, even if other writers were faster.
-    pub fn start_daily_run(&mut self, store: StoreId, due: &DueRun, now: Timestamp) -> Result<Option<Run>> {
-        let run = Run::daily(store, due, now);
+    pub fn start_daily_run(&mut self, store: StoreId, due: &DueRun, frozen: Option<&str>, now: Timestamp) -> Result<Option<Run>> {
+        let mut run = Run::daily(store, due, now);
+        if let Some(window) = frozen {
+            run.skip(window, now);
+        }
         let row = RunRow::new(self.key(), &run)?;
         let inserted = on!(self.conn, c => diesel::insert_into(sync_runs::table).values(&row)
             .on_conflict((sync_runs::seller_id, sync_runs::store_id, sync_runs::local_date)).do_nothing().execute(c))?;
@@ -176,7 +186,7 @@ impl Tenant<'_> {
         let total = |store: StoreId| loads.get(&store).map(|load| load.listings).unwrap_or_default();
         let mut listed: BTreeMap<StoreId, Listed> =
             stores.iter().map(|store| (store.id, Listed { total: total(store.id), ..Listed::default() })).collect();
-        let rules_with = |rules| SellerRules::new(settings.clone(), stores.iter().map(|store| (store.rules(), store.is_held())), rules);
+        let rules_with = |rules| SellerRules::new(settings.clone(), stores.iter().map(|store| (store.rules(), store.hold())), rules);
         let mut after = String::new();
         loop {
             let skus = self.skus_with_rules(OwnRules::Switching, &after)?;
@@ -209,6 +219,10 @@ impl Tenant<'_> {
             if !guard.is_off() {
                 return Ok(Expanded::Unweighed(Box::new(expansion), guard));
             }
+        }
+        if let Some(undone) = expansion.run.undoes {
+            self.expand_undo(expansion, undone, now)?;
+            return Ok(Expanded::Page);
         }
         let state_before = expansion.run.state;
         let page = self.next_addressees(&expansion)?;

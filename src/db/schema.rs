@@ -4,11 +4,17 @@
 mod consent_tables;
 mod drift_tables;
 mod email_tables;
+mod node_tables;
+mod operator_tables;
+mod pause_tables;
 mod webhook_tables;
 
 pub use consent_tables::{authorizations, grants};
 pub use drift_tables::{drift_checks, drifts};
 pub use email_tables::{email_addresses, email_links, email_mails, email_news};
+pub use node_tables::{nodes, shards};
+pub use operator_tables::{apps, operator_audit, platform_pauses};
+pub use pause_tables::{frozen_windows, pauses};
 pub use webhook_tables::{webhook_messages, webhooks};
 
 diesel::table! {
@@ -94,6 +100,10 @@ diesel::table! {
         unseen_sales_hours -> BigInt,
         sales_named_at -> Nullable<BigInt>,
         has_multiples -> Bool,
+        seller_paused -> Bool,
+        platform_paused -> Bool,
+        frozen -> Nullable<Text>,
+        resumes_at -> Nullable<BigInt>,
     }
 }
 
@@ -143,6 +153,10 @@ diesel::table! {
         unseen_since -> Nullable<BigInt>,
         units -> BigInt,
         reports -> BigInt,
+        sold -> BigInt,
+        sold_when_shown -> BigInt,
+        increased -> BigInt,
+        set_by -> Nullable<Binary>,
     }
 }
 
@@ -210,6 +224,8 @@ diesel::table! {
         cause -> Nullable<Text>,
         shown_before -> Nullable<BigInt>,
         unseen -> Nullable<BigInt>,
+        replaced -> Nullable<Text>,
+        undo -> Nullable<Text>,
     }
 }
 
@@ -233,6 +249,7 @@ diesel::table! {
         scattered -> Bool,
         quantities -> Nullable<Text>,
         items -> Text,
+        replaced -> Nullable<Text>,
     }
 }
 
@@ -257,6 +274,8 @@ diesel::table! {
         weighed -> Bool,
         question -> Nullable<Text>,
         answer_by -> Nullable<BigInt>,
+        undoes -> Nullable<Binary>,
+        undone_by -> Nullable<Binary>,
     }
 }
 
@@ -308,27 +327,6 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    nodes (id) {
-        id -> Binary,
-        name -> Text,
-        version -> Text,
-        renewal -> BigInt,
-        leaving -> Bool,
-        started_at -> BigInt,
-        active_sellers -> BigInt,
-        active_stores -> BigInt,
-    }
-}
-
-diesel::table! {
-    shards (shard) {
-        shard -> SmallInt,
-        node -> Nullable<Binary>,
-        epoch -> BigInt,
-    }
-}
-
 diesel::allow_tables_to_appear_in_same_query!(
     email_addresses,
     email_news,
@@ -337,6 +335,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     webhook_messages,
     drift_checks,
     drifts,
+    pauses,
+    frozen_windows,
     sellers,
     api_keys,
     sync_settings,
@@ -356,25 +356,3 @@ diesel::allow_tables_to_appear_in_same_query!(
     removed_stores,
     grants
 );
-
-diesel::table! {
-    apps (platform) {
-        platform -> Text,
-        client_id -> Text,
-        settings -> Text,
-        secret -> Binary,
-        created_at -> BigInt,
-        updated_at -> BigInt,
-    }
-}
-
-diesel::table! {
-    operator_audit (id) {
-        id -> Binary,
-        at -> BigInt,
-        action -> Text,
-        subject -> Text,
-        before -> Nullable<Text>,
-        after -> Nullable<Text>,
-    }
-}

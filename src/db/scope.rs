@@ -5,9 +5,9 @@
 //! part of `db`, except in an `insert_into`, whose rows name the seller.
 use super::literal::{Literal, literal};
 use super::schema::{
-    api_keys, audit, drift_checks, drifts, email_addresses, email_links, email_mails, email_news, grants, listings, push_packs, pushes,
-    removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores, sync_runs, sync_settings, warehouses,
-    webhook_messages, webhooks,
+    api_keys, audit, drift_checks, drifts, email_addresses, email_links, email_mails, email_news, frozen_windows, grants, listings, pauses,
+    push_packs, pushes, removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores, sync_runs, sync_settings,
+    warehouses, webhook_messages, webhooks,
 };
 use super::tenant::Tenant;
 use crate::domain::SellerId;
@@ -52,8 +52,10 @@ scoped![
     email_links,
     email_mails,
     email_news,
+    frozen_windows,
     grants,
     listings,
+    pauses,
     push_packs,
     pushes,
     removed_stores,
@@ -116,6 +118,17 @@ macro_rules! listing_of_drift {
     }};
 }
 pub(super) use listing_of_drift;
+
+/// The pause of each listing's SKU, to be joined: `scope.listings().inner_join(pause_of_sku!())`.
+macro_rules! pause_of_sku {
+    () => {{
+        use $crate::db::pauses::SKU_LEVEL;
+        use $crate::db::schema::{listings, pauses};
+        let of_sku = pauses::level.eq(SKU_LEVEL).and(pauses::subject.eq(listings::sku));
+        pauses::table.on(pauses::seller_id.eq(listings::seller_id).and(of_sku))
+    }};
+}
+pub(super) use pause_of_sku;
 
 /// The pushes of each listing that have not ended, without those in packs, to be joined: `listings.left_join(active_pushes!())`.
 macro_rules! active_pushes {

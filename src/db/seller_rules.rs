@@ -9,6 +9,6 @@ impl Tenant<'_> {
         let settings = self.sync_settings()?;
         let stores = self.stores(None, MAX_STORES)?;
         let rules = self.rules_of(skus)?;
-        Ok(SellerRules::new(settings, stores.iter().map(|store| (store.rules(), store.is_held())), rules))
+        Ok(SellerRules::new(settings, stores.iter().map(|store| (store.rules(), store.hold())), rules))
     }
 }

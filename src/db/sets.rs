@@ -54,6 +54,26 @@ impl Values {
             Self::Texts(texts) => texts.clone(),
         }
     }
+
+    /// [`Self::texts`] as a JSON array.
+    fn json(&self) -> String {
+        match self {
+            Self::Texts(texts) => json(texts),
+            // Nothing in hexadecimal digits is escaped, and there may be a hundred thousand.
+            Self::Ids(ids) => {
+                let mut text = String::with_capacity(2 + ids.iter().map(|id| 2 * id.len() + 3).sum::<usize>());
+                let mut before = '[';
+                for id in ids {
+                    text.extend([before, '"']);
+                    text.extend(id.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(|digit| char::from_digit(digit.into(), 16)));
+                    text.push('"');
+                    before = ',';
+                }
+                text.push_str(if ids.is_empty() { "[]" } else { "]" });
+                text
+            }
+        }
+    }
 }
 
 fn json(texts: &[String]) -> String {
@@ -95,7 +115,7 @@ impl<C: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Among<C> {
         out.push_sql(" IN (SELECT ");
         self.values.read("value").iter().for_each(|part| out.push_sql(part));
         out.push_sql(" FROM json_each(");
-        out.push_bind_param::<Text, _>(self.json.get_or_init(|| json(&self.values.texts())))?;
+        out.push_bind_param::<Text, _>(self.json.get_or_init(|| self.values.json()))?;
         out.push_sql("))");
         Ok(())
     }

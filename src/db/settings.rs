@@ -152,7 +152,13 @@ impl Tenant<'_> {
 
     /// Saves the sync settings and the time at which the seller is next woken for a daily run.
     pub fn save_sync_settings(&mut self, settings: &SyncSettings, now: Timestamp) -> Result<()> {
-        let row = SettingsRow::new(self.key(), settings, now);
+        let scope = self.scope();
+        let planned: Option<Option<Timestamp>> =
+            on!(self.conn, c => scope.sync_settings().select(sync_settings::next_check_at).get_result(c).optional())?;
+        let mut row = SettingsRow::new(self.key(), settings, now);
+        // A check that is due and has not begun yet is not put off to the next day.
+        let due = planned.flatten().filter(|at| *at <= now);
+        row.next_check_at = row.next_check_at.map(|next| due.unwrap_or(next));
         self.note(Changed::Configuration);
         on!(self.conn, c => diesel::insert_into(sync_settings::table).values(&row)
             .on_conflict(sync_settings::seller_id).do_update().set(&row).execute(c))?;

@@ -6,6 +6,8 @@ use super::schema::{listings, pushes, store_circuits, stores};
 use super::{Changed, Error, Result, Tenant, id_of};
 use crate::domain::allocation::Share;
 use crate::domain::circuit::Circuit;
+use crate::domain::frozen::Frozen;
+use crate::domain::pause::{self, Above, Hold, Pause};
 use crate::domain::settings::StoreRules;
 use crate::domain::{StoreId, Timestamp, WarehouseCode};
 use diesel::dsl::count_star;
@@ -59,6 +61,10 @@ pub struct Store {
     pub sales_named_at: Option<Timestamp>,
     /// Whether some of its listings are, or were, more than one unit of their SKU.
     pub has_multiples: bool,
+    /// The pauses that come from above it.
+    pub above: Above,
+    /// When to look again at what was held during a pause.
+    pub resumes_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -73,9 +79,19 @@ impl Store {
         }
     }
 
-    /// Whether its pushes are held.
-    pub fn is_held(&self) -> bool {
-        self.paused || self.needs_reauthorisation
+    /// What holds its pushes.
+    pub fn hold(&self) -> Hold {
+        Hold { refused: self.needs_reauthorisation, paused: self.paused, above: self.above.clone() }
+    }
+
+    /// Whether its pushes are held at `now`.
+    pub fn is_held(&self, now: Timestamp) -> bool {
+        self.needs_reauthorisation || self.pause(now).is_some()
+    }
+
+    /// The pause that is on at `now`.
+    pub fn pause(&self, now: Timestamp) -> Option<Pause> {
+        pause::of_store(self.paused, &self.above, now)
     }
 }
 
@@ -105,6 +121,10 @@ pub(super) struct StoreRow {
     unseen_sales_hours: i64,
     sales_named_at: Option<Timestamp>,
     has_multiples: bool,
+    seller_paused: bool,
+    platform_paused: bool,
+    frozen: Option<String>,
+    resumes_at: Option<Timestamp>,
 }
 
 impl StoreRow {
@@ -134,6 +154,10 @@ impl StoreRow {
             unseen_sales_hours: store.unseen_sales_hours,
             sales_named_at: store.sales_named_at,
             has_multiples: store.has_multiples,
+            seller_paused: store.above.seller,
+            platform_paused: store.above.platform,
+            frozen: store.above.frozen.text(),
+            resumes_at: store.resumes_at,
         })
     }
 
@@ -166,8 +190,16 @@ impl StoreRow {
             unseen_sales_hours: self.unseen_sales_hours,
             sales_named_at: self.sales_named_at,
             has_multiples: self.has_multiples,
+            above: Above { seller: self.seller_paused, platform: self.platform_paused, frozen: frozen_of(self.frozen.as_deref())? },
+            resumes_at: self.resumes_at,
         })
     }
+}
+
+/// Reads the frozen windows of a store's row.
+pub(super) fn frozen_of(column: Option<&str>) -> Result<Frozen> {
+    let read = |text| Frozen::parse(text).ok_or_else(|| Error::Corrupt("stores.frozen".to_owned()));
+    column.map_or(Ok(Frozen::default()), read)
 }
 
 /// What a store has waiting, held and listed.

@@ -1,7 +1,7 @@
 //! Documentation that concerns more than one file: [design decisions](decisions), [what rules do](rules), [what API errors mean](errors), [what can
 //! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation),
 //! [what one seller can make another wait for](neighbours), [what the service costs](performance), [what the metrics
-//! say](metrics), [what webhooks send](webhooks), [what is mailed](email),
+//! say](metrics), [what webhooks send](webhooks), [what is mailed](email), [how events come from NATS](nats),
 //! [how it is operated](operations), [what a build costs](build_time), [the changelog](changes). The pages are the Markdown files in this folder.
 
 /// What rules and pairings do to what stores show, in each mode.
@@ -39,6 +39,10 @@ pub mod webhooks {}
 /// Mails: what is mailed to whom and when, and who must act on what.
 #[doc = include_str!("email.md")]
 pub mod email {}
+
+/// Stock events from NATS JetStream: how to set it up, who may send, what becomes of a message, and what is promised.
+#[doc = include_str!("nats.md")]
+pub mod nats {}
 
 /// What each series at `/metrics` measures, what a high value means, and what to do about it.
 #[doc = include_str!("metrics.md")]
@@ -113,6 +117,12 @@ pub mod decisions {
     pub mod d0029_nothing_in_sessions {}
     #[doc = include_str!("decisions/0030-drift-is-found-by-reading.md")]
     pub mod d0030_drift_is_found_by_reading {}
+    #[doc = include_str!("decisions/0031-messages-are-requests.md")]
+    pub mod d0031_messages_are_requests {}
+    #[doc = include_str!("decisions/0032-an-undo-is-a-run.md")]
+    pub mod d0032_an_undo_is_a_run {}
+    #[doc = include_str!("decisions/0033-pauses-are-kept-to-by-claims.md")]
+    pub mod d0033_pauses_are_kept_to_by_claims {}
     #[doc = include_str!("decisions/0034-mails-are-put-together-when-sent.md")]
     pub mod d0034_mails_are_put_together_when_sent {}
 }

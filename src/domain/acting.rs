@@ -28,8 +28,10 @@ pub enum Trouble {
     RunOverdue,
     /// Updates wait, and nothing is sent.
     NotAttempted,
-    /// The seller has paused a store.
+    /// The seller has paused a store, or a frozen window is on.
     Paused,
+    /// The operator has paused a platform.
+    PlatformPaused,
     /// A run waits for the seller's answer.
     WaitingForAnswer,
     /// A store has refused updates for good.
@@ -53,7 +55,9 @@ impl Trouble {
             | Self::Drift
             | Self::RunIncomplete => MustAct::Seller,
             Self::NotResponding | Self::Retrying => MustAct::Shop,
-            Self::CredentialsUnreadable | Self::RunOverdue | Self::NotAttempted | Self::RunMissed => MustAct::Operator,
+            Self::CredentialsUnreadable | Self::RunOverdue | Self::NotAttempted | Self::PlatformPaused | Self::RunMissed => {
+                MustAct::Operator
+            }
         }
     }
 
@@ -69,7 +73,8 @@ impl Trouble {
             Self::Retrying => "Find out why the shop does not take the update. It is tried again automatically.",
             Self::RunOverdue => "Check that a node works for this seller.",
             Self::NotAttempted => "Check that a node works for this seller, and whether its platform's quota is used up.",
-            Self::Paused => "Resume the store when it should be updated again.",
+            Self::Paused => "Resume the store when it should be updated again, or let the frozen window end.",
+            Self::PlatformPaused => "Resume the platform when its stores should be updated again.",
             Self::WaitingForAnswer => "Open the sync in the console and answer it. It sends nothing until then.",
             Self::PushesRejected => "Open the rejected updates in the console. Each says why and what to do. Then retry them.",
             Self::Drift => "Open the page Drift in the console, find out what changed these listings, and overwrite those that are wrong.",
@@ -93,6 +98,7 @@ mod tests {
             (Trouble::RunOverdue, MustAct::Operator),
             (Trouble::NotAttempted, MustAct::Operator),
             (Trouble::Paused, MustAct::Seller),
+            (Trouble::PlatformPaused, MustAct::Operator),
             (Trouble::WaitingForAnswer, MustAct::Seller),
             (Trouble::PushesRejected, MustAct::Seller),
             (Trouble::Drift, MustAct::Seller),

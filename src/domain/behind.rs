@@ -19,8 +19,10 @@ const RECENTLY: Duration = Duration::from_secs(60);
 /// What is known of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The seller has paused it.
+    /// The seller has paused it, or a frozen window is on.
     pub paused: bool,
+    /// The operator has paused its platform.
+    pub platform_paused: bool,
     /// It lets nobody in.
     pub needs_reauthorisation: bool,
     /// What is wrong with it, according to its row.
@@ -60,8 +62,10 @@ pub enum Cause {
     NotAttempted,
     /// Its updates are being sent one after another.
     CatchingUp,
-    /// The seller has paused it.
+    /// The seller has paused it, or a frozen window is on.
     Paused,
+    /// The operator has paused its platform.
+    PlatformPaused,
     /// An overwrite of it waits for the seller's answer.
     WaitingForAnswer,
 }
@@ -77,6 +81,7 @@ impl Cause {
             Self::RunOverdue => Some(Trouble::RunOverdue),
             Self::NotAttempted => Some(Trouble::NotAttempted),
             Self::Paused => Some(Trouble::Paused),
+            Self::PlatformPaused => Some(Trouble::PlatformPaused),
             Self::WaitingForAnswer => Some(Trouble::WaitingForAnswer),
             Self::CatchingUp => None,
         }
@@ -100,7 +105,8 @@ impl Cause {
                  its platform's quota is used up."
             }
             Self::CatchingUp => "More updates were recorded than its rate limit lets through at once. They are being sent.",
-            Self::Paused => "The seller has paused it.",
+            Self::Paused => "The seller has paused it, or a frozen window is on.",
+            Self::PlatformPaused => "You have paused its platform.",
             Self::WaitingForAnswer => "An overwrite would change so much that it waits for the seller's answer.",
         }
     }
@@ -108,7 +114,7 @@ impl Cause {
     /// The order of what is worst.
     fn rank(self) -> u8 {
         match self {
-            Self::Paused | Self::WaitingForAnswer => 2,
+            Self::Paused | Self::PlatformPaused | Self::WaitingForAnswer => 2,
             Self::CatchingUp => 1,
             _ => 0,
         }
@@ -141,6 +147,8 @@ impl Behind {
         let (cause, detail) = if facts.needs_reauthorisation {
             let unreadable = facts.problem.as_deref() == Some(CREDENTIALS_UNREADABLE);
             (if unreadable { Cause::CredentialsUnreadable } else { Cause::NeedsReauthorisation }, facts.problem.as_ref())
+        } else if facts.platform_paused {
+            (Cause::PlatformPaused, None)
         } else if facts.paused {
             (Cause::Paused, None)
         } else if facts.circuit_is_open {
@@ -214,6 +222,7 @@ mod tests {
             (Facts { paused: true, ..refused }, Some((Cause::NeedsReauthorisation, Some(MustAct::Seller)))),
             (unreadable, Some((Cause::CredentialsUnreadable, Some(MustAct::Operator)))),
             (Facts { paused: true, ..failing.clone() }, Some((Cause::Paused, Some(MustAct::Seller)))),
+            (Facts { paused: true, platform_paused: true, ..failing.clone() }, Some((Cause::PlatformPaused, Some(MustAct::Operator)))),
             (Facts { circuit_is_open: true, ..failing.clone() }, Some((Cause::NotResponding, Some(MustAct::Shop)))),
             (failing, Some((Cause::Retrying, Some(MustAct::Shop)))),
             (due, Some((Cause::RunOverdue, Some(MustAct::Operator)))),

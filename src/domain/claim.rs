@@ -14,7 +14,7 @@ use super::delivery::{Abilities, Change, Method, Resolution};
 use super::push::{Addressee, Invalid, ListingUpdate, Push, PushKind, SendBy, VerdictContext};
 use super::unseen::Expectation;
 use super::{CallId, ListingId, PushId, Timestamp};
-pub use aimed::{Aimed, aim};
+pub use aimed::{Aimed, aim, aim_back, note_contained};
 pub use compared::{CheckNext, CheckReading, CheckStep, Compared, check_goes_on, check_page, check_size, compared};
 pub use protected::{AfterOverwriteRead, ReadFacts, overwrites_after_read};
 pub use size::CallSize;

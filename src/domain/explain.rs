@@ -8,6 +8,7 @@ use super::allocation::{AllocationMode, ListingRules, Target, targets};
 use super::ledger::InCount;
 use super::push::{Push, Record};
 use super::stock::{EventKind, Levels, StockEvent};
+use super::undo::Restored;
 use super::units::UnitsEach;
 use super::{StoreId, Timestamp, WarehouseCode, unseen};
 use std::collections::BTreeMap;
@@ -116,6 +117,8 @@ pub struct Sent {
     pub set_to: Option<i64>,
     /// Units that were taken off its target, because the store had sold them and nobody had reported that yet.
     pub unseen: i64,
+    /// How that number came about, if it has taken back another one.
+    pub restored: Option<Restored>,
     /// When that was confirmed.
     pub set_at: Option<Timestamp>,
     /// The sum of the increases that were confirmed since.
@@ -145,7 +148,8 @@ impl Sent {
             let units = push.quantity.unwrap_or_default();
             if push.kind.is_overwrite() {
                 let unseen = push.unseen.unwrap_or(0);
-                sent = Self { set_to: Some(units), unseen, set_at: push.confirmed_at, ..Self::default() };
+                let restored = push.undo.and_then(|undo| undo.restored);
+                sent = Self { set_to: Some(units), unseen, restored, set_at: push.confirmed_at, ..Self::default() };
             } else {
                 (sent.increased_by, sent.increases) = (sent.increased_by.saturating_add(units), sent.increases + 1);
             }
@@ -176,7 +180,9 @@ impl Sent {
         };
         let mut text = match self.set_to {
             Some(set_to) => {
-                let why = unseen::text(set_to, self.unseen).map(|text| format!(" ({text})")).unwrap_or_default();
+                let arithmetic = self.restored.map(|restored| restored.text(self.unseen));
+                let why = arithmetic.or_else(|| unseen::text(set_to, self.unseen));
+                let why = why.map(|text| format!(" ({text})")).unwrap_or_default();
                 format!("It was set to {set_to}{why}{increases}.")
             }
             None if self.increases > 0 => {
@@ -288,6 +294,9 @@ mod tests {
         assert!(reported.text().contains("lowered that by 3 units since, as sales do; its reported sales since are 2 units. It"));
         let packs = Sent { units: UnitsEach::check(6).unwrap(), reported_sales: 12, ..sent };
         assert!(packs.text().contains("as sales do; its reported sales since are 12 units of the SKU, of which each is 6. It"));
+        let back = Restored { shown: 12, sold: 2, increased: 0 };
+        let undone = Sent { set_to: Some(10), restored: Some(back), shown: Some(10), target: 10, ..Sent::default() };
+        assert!(undone.text().starts_with("It was set to 10 (12 shown before the run, less 2 units sold since)."), "{}", undone.text());
         let exact = Sent { set_to: Some(4), shown: Some(4), target: 4, pushed: true, ..Sent::default() };
         assert_eq!(exact.text(), "It was set to 4. It showed 4 when last known.");
         let raised = Sent { shown: Some(5), increases: 1, increased_by: 1, target: 5, ..exact };

@@ -73,6 +73,8 @@ uuid_id! {
     NewsId,
     /// A check of a store's listings for drift.
     DriftCheckId,
+    /// A time during which nothing is sent to a seller's stores.
+    FrozenWindowId,
 }
 
 impl PushId {

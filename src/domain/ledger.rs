@@ -6,11 +6,13 @@ mod counts;
 mod repeats;
 
 use super::look_alikes::fold;
+use super::pause::Level;
 use super::push::{Addressee, Push};
 use super::stock::{EventKind, Levels, StockEvent, add};
 use super::targets::{SellerRules, SkuListings};
 use super::{EventId, FieldError, ListingId, StoreId, Timestamp, WarehouseCode};
 use counts::Counts;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -344,12 +346,20 @@ impl Book {
     fn push_increases(&mut self, sku: &str, before: &Levels, after: &Levels, now: Timestamp) {
         let Some(listings) = self.listings.get(sku) else { return };
         for (to, units) in listings.increases(before, after) {
-            match self.waiting.get_mut(&to.listing_id) {
-                Some(waiting) => waiting.add(units, now),
-                None => {
-                    let push = Push::increase(to.clone(), units, now, self.setup.rules.is_held(to.store_id));
-                    self.waiting.insert(to.listing_id, push);
+            let (held, pause) = (self.setup.rules.is_held(to.store_id, now), self.setup.rules.pause(to.store_id, sku, now));
+            let push = match self.waiting.entry(to.listing_id) {
+                Entry::Occupied(entry) => {
+                    let waiting = entry.into_mut();
+                    waiting.add(units, now);
+                    waiting
                 }
+                Entry::Vacant(entry) => entry.insert(Push::increase(to.clone(), units, now, held)),
+            };
+            // One that has been waiting may be from before the pause, and nothing may go during one, not even by an offer.
+            match pause {
+                Some(pause) if pause.level == Level::Sku => push.hold_with_sku(now),
+                Some(_) => push.hold_with_store(now),
+                None => {}
             }
             self.changed_pushes.insert(to.listing_id);
         }

@@ -164,8 +164,9 @@ fn heading(must_act: Option<MustAct>) -> &'static str {
 
 /// The text on one line, without what could pass for something else, and not too long.
 fn plain(text: &str) -> String {
-    let is_hidden =
-        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let is_hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
     let mut line: String = text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).take(MAX_CHARS + 1).collect();
     if line.chars().count() > MAX_CHARS {
         line.pop();

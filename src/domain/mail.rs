@@ -32,6 +32,14 @@ pub const COUNTED_FOR: Duration = Duration::from_secs(24 * 3600);
 pub const MAX_TO_ONE: i64 = 3;
 /// The most of one seller in that time.
 pub const MAX_OF_SELLER: i64 = 20;
+/// How long it is remembered that whoever reads an address has unsubscribed it.
+pub const DECLINED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Once may be a mistake. Whoever has unsubscribed an address of one seller so often is not asked again in that time.
+pub const MAX_DECLINED: i64 = 2;
+/// News are kept no shorter, because they may wait for a digest, and their mail for its server.
+pub const NEWS_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// What a seller reads of a mail that was not sent for a reason that is the operator's business.
+pub const NOT_SENT: &str = "The last mail could not be sent. The operator of this service must act.";
 /// For how long a mail that is being sent is nobody else's to send.
 pub const SENDING: Duration = Duration::from_secs(180);
 /// The pause after a mail server has refused an address for good: it may have been a mistake of the server's.
@@ -68,6 +76,15 @@ pub fn parse_address(text: &str) -> Result<String, &'static str> {
     let is_domain = domain.contains('.') && domain.split('.').all(is_label) && ends_in_letters;
     let whole = format!("{local}@{}", domain.to_ascii_lowercase());
     if is_local && is_domain && whole.len() <= MAX_CHARS { Ok(whole) } else { Err(ERROR) }
+}
+
+/// Whose mailbox an address is, as most mail servers see it: whatever its case, and without what follows a plus sign.
+pub fn mailbox_of(address: &str) -> String {
+    let lower = address.to_ascii_lowercase();
+    match lower.rsplit_once('@') {
+        Some((local, domain)) => format!("{}@{domain}", local.split('+').next().filter(|name| !name.is_empty()).unwrap_or(local)),
+        None => lower,
+    }
 }
 
 /// Whether an address gets mails.
@@ -122,8 +139,36 @@ pub enum Posted {
     Accepted,
     /// It refuses this recipient for good.
     Refused(String),
-    /// It was not sent, as far as is known.
+    /// It does not take mails for this recipient now.
+    PutOff(String),
+    /// It was not sent, whoever the recipient.
     Failed(String),
+    /// It may have been sent: there was no answer after its last byte.
+    Unanswered(String),
+}
+
+impl Posted {
+    /// Why it is not known to have been sent.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Accepted => None,
+            Self::Refused(why) | Self::PutOff(why) | Self::Failed(why) | Self::Unanswered(why) => Some(why),
+        }
+    }
+
+    /// What the seller reads of that. What a mail server says about itself and about the operator is not for sellers.
+    pub fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Accepted => None,
+            Self::Refused(why) | Self::PutOff(why) => Some(why),
+            Self::Failed(_) | Self::Unanswered(_) => Some(NOT_SENT),
+        }
+    }
+
+    /// Whether nobody can have the mail.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::PutOff(_) | Self::Failed(_))
+    }
 }
 
 /// What becomes of a mail.
@@ -146,7 +191,7 @@ pub fn after(posted: &Posted, (made_at, attempts, refusals): (Timestamp, i32, i3
         Posted::Accepted => Next::Sent,
         Posted::Refused(_) if refusals >= MAX_REFUSALS => Next::EndsAddress,
         Posted::Refused(_) => Next::Again(now + AFTER_REFUSAL),
-        Posted::Failed(_) => {
+        Posted::PutOff(_) | Posted::Failed(_) | Posted::Unanswered(_) => {
             next_attempt(made_at, u32::try_from(attempts).unwrap_or(u32::MAX), draw, now).map_or(Next::GivenUp, Next::Again)
         }
     }
@@ -189,6 +234,31 @@ mod tests {
             &longer,
         ] {
             assert!(parse_address(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_lead_to_one_mailbox_count_as_one() {
+        for same in ["ada@example.com", "Ada@example.com", "aDA+stock@Example.COM", "ada+a+b@example.com"] {
+            assert_eq!(mailbox_of(same), "ada@example.com", "{same}");
+        }
+        assert_eq!(
+            (mailbox_of("+ada@example.com").as_str(), mailbox_of("b+ada@example.com").as_str()),
+            ("+ada@example.com", "b@example.com")
+        );
+    }
+
+    #[test]
+    fn sellers_read_what_is_said_of_their_address_and_nothing_that_is_said_of_the_operators_server() {
+        let why = || "535 stock@mail.internal".to_owned();
+        for (posted, shown, unsent) in [
+            (Posted::Accepted, None, false),
+            (Posted::Refused(why()), Some(why()), true),
+            (Posted::PutOff(why()), Some(why()), true),
+            (Posted::Failed(why()), Some(NOT_SENT.to_owned()), true),
+            (Posted::Unanswered(why()), Some(NOT_SENT.to_owned()), false),
+        ] {
+            assert_eq!((posted.problem(), posted.is_unsent()), (shown.as_deref(), unsent), "{posted:?}");
         }
     }
 

@@ -23,6 +23,8 @@
 //!
 //! *Drift* is a listing that shows something other than expected; a *check* of a store finds it.
 //!
+//! A *pause* of a platform, a seller, a store or a SKU keeps pushes waiting; a *frozen window* is a pause of stores by the clock.
+//!
 //! A *webhook* is a seller's address for *messages* about what happens, each on one *topic*. *News* are the same for a seller's
 //! address for mails: a *digest* is a mail that lists what has happened, who *must act*, and what to do next.
 //!
@@ -40,6 +42,7 @@ pub mod delivery;
 pub mod drift;
 pub mod explain;
 pub mod frequency;
+pub mod frozen;
 pub mod grant;
 pub mod guard;
 pub mod ids;
@@ -54,6 +57,7 @@ pub mod news;
 pub mod offer;
 pub mod pace;
 pub mod pack;
+pub mod pause;
 pub mod problem;
 pub mod push;
 pub mod quota;
@@ -68,13 +72,15 @@ pub mod sync;
 pub mod targets;
 mod timestamp;
 pub mod topic;
+pub mod undo;
+pub mod undo_run;
 pub mod units;
 pub mod unseen;
 pub mod webhook;
 
 pub use ids::{
-    CallId, DriftCheckId, EmailId, EventId, KeyId, ListingId, MailId, MessageId, NewsId, NodeId, PushId, RuleId, RunId, SellerId, Sku,
-    StoreId, WarehouseCode, WebhookId,
+    CallId, DriftCheckId, EmailId, EventId, FrozenWindowId, KeyId, ListingId, MailId, MessageId, NewsId, NodeId, PushId, RuleId, RunId,
+    SellerId, Sku, StoreId, WarehouseCode, WebhookId,
 };
 pub use problem::FieldError;
 pub use timestamp::Timestamp;

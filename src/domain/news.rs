@@ -28,11 +28,13 @@ pub enum What {
     Canceled,
     /// A run was missed.
     Missed,
+    /// A run fell into a frozen window.
+    Skipped,
 }
 
 impl What {
     /// Everything that can happen.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unreadable,
         Self::Refused,
         Self::Waits,
@@ -42,6 +44,7 @@ impl What {
         Self::Incomplete,
         Self::Canceled,
         Self::Missed,
+        Self::Skipped,
     ];
 
     /// The word in rows.
@@ -56,6 +59,7 @@ impl What {
             Self::Incomplete => "incomplete",
             Self::Canceled => "canceled",
             Self::Missed => "missed",
+            Self::Skipped => "skipped",
         }
     }
 
@@ -74,7 +78,7 @@ impl What {
             Self::Differs => Some(Trouble::Drift),
             Self::Incomplete => Some(Trouble::RunIncomplete),
             Self::Missed => Some(Trouble::RunMissed),
-            Self::Finished | Self::Canceled => None,
+            Self::Finished | Self::Canceled | Self::Skipped => None,
         }
     }
 
@@ -90,7 +94,7 @@ impl What {
             Self::Waits => Topic::RunWaitingForAnswer,
             Self::Rejected => Topic::PushesRejected,
             Self::Differs => Topic::DriftFound,
-            Self::Finished | Self::Incomplete | Self::Canceled | Self::Missed => Topic::RunFinished,
+            Self::Finished | Self::Incomplete | Self::Canceled | Self::Missed | Self::Skipped => Topic::RunFinished,
         }
     }
 
@@ -109,7 +113,7 @@ pub struct News {
     pub what: What,
     /// To what; the same to the same is one line.
     pub subject: String,
-    /// What people call it: the store's name, the kind of run.
+    /// What people call it: the store's name, or the kind of run, such as "daily sync".
     pub name: String,
     /// More about the last time.
     pub detail: Option<String>,
@@ -153,12 +157,14 @@ impl News {
             RunState::Finished if run.failed > 0 => What::Incomplete,
             RunState::Finished => What::Finished,
             RunState::Cancelled => What::Canceled,
+            RunState::Missed if run.was_skipped() => What::Skipped,
             RunState::Missed => What::Missed,
         };
         let kind = match run.kind {
-            RunKind::Manual => "manual",
-            RunKind::Daily => "daily",
-            RunKind::Initial => "initial",
+            RunKind::Manual => "manual sync",
+            RunKind::Daily => "daily sync",
+            RunKind::Initial => "initial sync",
+            RunKind::Undo => "undo",
         };
         // Each question wants an answer of its own; other runs of a kind are counted.
         let subject = if what == What::Waits { format!("run {}", run.id) } else { format!("runs {kind}") };
@@ -186,24 +192,27 @@ impl News {
     pub fn sentence(&self) -> String {
         let (name, count) = (&self.name, self.count);
         let number = |one: &str, many: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {many}") };
-        let syncs = || if count == 1 { format!("A {name} sync") } else { format!("{count} {name} syncs") };
+        let article = if name.starts_with(['i', 'u']) { "An" } else { "A" };
+        let syncs = || if count == 1 { format!("{article} {name}") } else { format!("{count} {name}s") };
         let (has, was) = if count == 1 { ("has", "was") } else { ("have", "were") };
         match self.what {
             What::Unreadable => format!("The credentials of {name} cannot be opened, so nothing reaches it."),
             What::Refused => format!("{name} refuses its credentials, so nothing reaches it."),
-            What::Waits => format!("A {name} sync waits for an answer."),
+            What::Waits => format!("{article} {name} waits for an answer."),
             What::Rejected => format!("{name} has rejected {}.", number("update", "updates")),
             What::Differs => format!("A check of {name} has found {}.", number("listing that differs", "listings that differ")),
             What::Finished => format!("{} {has} finished.", syncs()),
             What::Incomplete => format!("{} {has} ended without updating every listing.", syncs()),
             What::Canceled => format!("{} {was} canceled.", syncs()),
             What::Missed => format!("{} {was} missed.", syncs()),
+            What::Skipped => format!("{} {was} skipped because of a frozen window.", syncs()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::acting::MustAct;
     use super::*;
     use uuid::Uuid;
 
@@ -228,6 +237,21 @@ mod tests {
         let who = |news: &News| serde_json::to_value(news.what.trouble().unwrap().must_act()).unwrap();
         assert_eq!((who(&refused), who(&unreadable)), (json!("seller"), json!("operator")));
         assert!(refused.what.is_urgent() && unreadable.what.is_urgent());
+    }
+
+    #[test]
+    fn a_daily_sync_that_a_frozen_window_forbade_needs_nobody_and_one_that_was_missed_needs_the_operator() {
+        let now = Timestamp::from_millis(1_772_452_800_000);
+        let run = Run::start(RunKind::Daily, now);
+        let (mut skipped, mut missed) = (run.clone(), run.clone());
+        skipped.skip("Holiday sale", now);
+        (missed.state, missed.reason) = (RunState::Missed, Some("The service was not running.".to_owned()));
+        let words = |run: &Run| News::of_run(run).map(|news| (news.sentence(), news.what.trouble().map(Trouble::must_act)));
+        assert_eq!(words(&skipped), Some(("A daily sync was skipped because of a frozen window.".to_owned(), None)));
+        assert_eq!(words(&missed), Some(("A daily sync was missed.".to_owned(), Some(MustAct::Operator))));
+        assert!(News::of_run(&skipped).is_some_and(|news| news.detail.is_some_and(|detail| detail.contains("Holiday sale"))));
+        let undone = News::of_run(&Run { state: RunState::Finished, kind: RunKind::Undo, ..run });
+        assert_eq!(undone.map(|news| news.sentence()), Some("An undo has finished.".to_owned()));
     }
 
     #[test]

@@ -6,8 +6,9 @@
 //! that it had in the pack. So whatever is difficult about delivery is decided for single pushes alone. A pack is never in
 //! doubt, never retried and never rejected.
 use super::claim::{ClaimTerms, ClaimedCall, ClaimedItem};
-use super::delivery::{Change, Resolution};
+use super::delivery::{Change, Outcome, Resolution};
 use super::push::{Addressee, Invalid, Push, PushKind, PushState, Record, WAITS_FOR_STORE};
+use super::undo::Replaced;
 use super::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct Pack {
     pub items: Vec<Addressee>,
     /// Their numbers, in the same order; none before the targets are read.
     pub quantities: Option<Vec<i64>>,
+    /// What each has replaced, in the same order; none before they are confirmed, nor if a former version has confirmed them.
+    pub replaced: Option<Vec<Replaced>>,
     /// Queued, held, sending, confirmed or cancelled.
     pub state: PushState,
     /// Why they are in this state.
@@ -57,6 +60,7 @@ impl Pack {
             run_id,
             items,
             quantities: None,
+            replaced: None,
             state: PushState::Queued,
             reason: None,
             created_at: now,
@@ -130,6 +134,8 @@ impl Pack {
             contained: false,
             shown_before: None,
             unseen: None,
+            replaced: self.replaced.as_ref().and_then(|all| all.get(n)).copied().unwrap_or_default(),
+            undo: None,
         };
         Some(Push::from_record(record))
     }
@@ -146,7 +152,7 @@ impl Pack {
     }
 
     fn clone_without_items(&self) -> Self {
-        Self { items: Vec::new(), quantities: None, reason: self.reason.clone(), ..*self }
+        Self { items: Vec::new(), quantities: None, replaced: None, reason: self.reason.clone(), ..*self }
     }
 
     /// Puts all its pushes on their way in one call, as [`Push::aim`] and [`Push::begin`] do with each. `targets` are those
@@ -173,10 +179,19 @@ impl Pack {
         Ok(items)
     }
 
-    /// The call has succeeded for every one of them.
-    pub fn confirm(&mut self, now: Timestamp) {
+    /// The call has succeeded for every one of them, and this is what they have replaced.
+    pub fn confirm(&mut self, replaced: Vec<Replaced>, now: Timestamp) {
+        self.replaced = Some(replaced);
         (self.state, self.confirmed_at, self.reason) = (PushState::Confirmed, Some(now), None);
         self.touch(now, None);
+    }
+
+    /// Its call was refused only because it came too early, so each push waits as if it had not been sent.
+    fn wait_again(&mut self, reason: &str, now: Timestamp) {
+        self.state = PushState::Queued;
+        (self.call_id, self.resolution, self.quantities) = (None, None, None);
+        self.reason = Some(reason.to_owned());
+        self.touch(now, Some(now));
     }
 
     /// As [`Push::cancel`] for each while it waits; a pack in flight has to be unpacked for that.
@@ -216,6 +231,21 @@ pub enum Next {
     Send(Vec<Pack>, Option<Pack>),
     /// Unpack this one: its pushes cannot share a call, or only very few of them can.
     Unpack(Pack),
+}
+
+/// Up to this pause, the limits alone make sure that a throttled pack is not sent too early: a longer one has to outlive the process.
+const SHORT_PAUSE: Duration = Duration::from_secs(5);
+
+/// After an answer to the call that carries these packs: whether they wait again as they are, because they came a little too early.
+/// What is throttled a second time is retried as single pushes are.
+pub fn wait_again(packs: &mut [Pack], outcome: &Outcome, now: Timestamp) -> bool {
+    let Outcome::TryAgain { throttled: true, after, reason } = outcome else { return false };
+    let is_first = packs.iter().all(|pack| pack.reason.is_none());
+    if !is_first || after.is_some_and(|after| after > SHORT_PAUSE) {
+        return false;
+    }
+    packs.iter_mut().for_each(|pack| pack.wait_again(reason, now));
+    true
 }
 
 /// How much smaller than a pack a call may be before it is better unpacked: each call that takes a part of a pack writes what

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// Listings that become pushes in one transaction.
 pub const EXPAND_PAGE: i64 = 500;
 
+/// How the reason of a run begins that fell into a frozen window.
+const SKIPPED: &str = "Skipped because of the frozen window";
+
 /// Why a run was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -25,11 +28,13 @@ pub enum RunKind {
     Daily,
     /// Auto-sync was switched on.
     Initial,
+    /// The seller takes back another run.
+    Undo,
 }
 
 impl RunKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Manual, Self::Daily, Self::Initial];
+    pub const ALL: [Self; 4] = [Self::Manual, Self::Daily, Self::Initial, Self::Undo];
 
     /// The word in the interface.
     pub fn as_str(self) -> &'static str {
@@ -37,12 +42,13 @@ impl RunKind {
             Self::Manual => "manual",
             Self::Daily => "daily",
             Self::Initial => "initial",
+            Self::Undo => "undo",
         }
     }
 
     /// Started by auto-sync: switching that off cancels it.
     pub fn is_automatic(self) -> bool {
-        self != Self::Manual
+        matches!(self, Self::Daily | Self::Initial)
     }
 }
 
@@ -58,7 +64,7 @@ pub enum RunState {
     Finished,
     /// Cancelled.
     Cancelled,
-    /// The service was not running when it was due, nor within the catch-up window.
+    /// The service was not running when it was due, nor within the catch-up window; or it fell into a frozen window.
     Missed,
 }
 
@@ -120,6 +126,10 @@ pub struct Run {
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// The run that it undoes.
+    pub undoes: Option<RunId>,
+    /// The newest run that undoes it.
+    pub undone_by: Option<RunId>,
 }
 
 /// How many pushes of a run ended.
@@ -150,7 +160,14 @@ impl Run {
             scheduled_for: None,
             started_at: now,
             finished_at: None,
+            undoes: None,
+            undone_by: None,
         }
+    }
+
+    /// A run that undoes this one.
+    pub fn undo(of: RunId, now: Timestamp) -> Self {
+        Self { undoes: Some(of), ..Self::start(RunKind::Undo, now) }
     }
 
     /// The daily run of one store for one local date; it may be recorded as missed only.
@@ -169,6 +186,18 @@ impl Run {
         run
     }
 
+    /// It falls into the frozen window of this name: nothing is overwritten, not even after the window.
+    pub fn skip(&mut self, window: &str, now: Timestamp) {
+        self.expanded = true;
+        self.end(RunState::Missed, now);
+        self.reason = Some(format!("{SKIPPED} \u{201c}{window}\u{201d}. Sync by hand if you want it after the window."));
+    }
+
+    /// Whether a frozen window was why it was missed, and not that the service was down.
+    pub fn was_skipped(&self) -> bool {
+        self.state == RunState::Missed && self.reason.as_deref().is_some_and(|reason| reason.starts_with(SKIPPED))
+    }
+
     /// Whether nothing more will happen to it.
     pub fn has_ended(&self) -> bool {
         self.finished_at.is_some()
@@ -178,6 +207,14 @@ impl Run {
     pub fn count(&mut self, progress: Progress, now: Timestamp) {
         self.done += progress.done;
         self.failed += progress.failed;
+        self.finish_if_complete(now);
+    }
+
+    /// So many more of its listings have become pushes, of which some have ended already; perhaps those were the last.
+    pub fn expand(&mut self, pushes: usize, failed: usize, is_last: bool, now: Timestamp) {
+        self.expanded = is_last;
+        self.total = self.total.saturating_add_unsigned(pushes as u64);
+        self.failed = self.failed.saturating_add_unsigned(failed as u64);
         self.finish_if_complete(now);
     }
 
@@ -275,12 +312,11 @@ impl Expansion {
     /// The overwrites of the next page of listings that it covers, out of [`EXPAND_PAGE`] or, in the end, fewer. A
     /// listing that the rules do not push gets none; in a store that is held they wait for it.
     pub fn next_page(&mut self, page: Vec<Addressee>, rules: &SellerRules, now: Timestamp) -> Overwrites {
-        self.run.expanded = i64::try_from(page.len()).is_ok_and(|listings| listings < EXPAND_PAGE);
+        let is_last = i64::try_from(page.len()).is_ok_and(|listings| listings < EXPAND_PAGE);
         self.expanded_to = page.last().map(|to| to.listing_id).or(self.expanded_to);
         let pushed = page.into_iter().filter(|to| rules.is_pushed(to.store_id, &to.sku));
-        let (held, due): (Vec<Addressee>, Vec<Addressee>) = pushed.partition(|to| rules.is_held(to.store_id));
-        self.run.total = self.run.total.saturating_add_unsigned((held.len() + due.len()) as u64);
-        self.run.finish_if_complete(now);
+        let (held, due): (Vec<Addressee>, Vec<Addressee>) = pushed.partition(|to| rules.is_held(to.store_id, now));
+        self.run.expand(held.len() + due.len(), 0, is_last, now);
         let held = held.into_iter().map(|to| Push::overwrite(to, now, Some(self.run.id), None, true)).collect();
         Overwrites { held, packs: packs_of(due, self.run.id, now) }
     }

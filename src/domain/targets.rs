@@ -1,11 +1,13 @@
 //! What a seller's settings, stores and rules say about each listing: whether it is pushed, its target, and whether its
 //! pushes are held. The ledger, overwrites, runs and previews resolve rules and compute targets here and nowhere else.
-use super::StoreId;
 use super::allocation::{AllocationMode, DecidedBy, ListingRules, targets};
+use super::pause::{self, Hold, Pause};
 use super::settings::{Rule, Rules, StoreRules, SyncSettings};
 use super::stock::Levels;
 use super::units::UnitsEach;
-use std::collections::BTreeMap;
+use super::{StoreId, Timestamp};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 /// Everything that a seller's targets depend on, except what is available.
 #[derive(Debug, Clone)]
@@ -13,24 +15,31 @@ pub struct SellerRules {
     settings: SyncSettings,
     stores: BTreeMap<StoreId, StoreTerms>,
     rules: Rules,
+    paused_skus: Arc<HashSet<String>>,
 }
 
 #[derive(Debug, Clone)]
 struct StoreTerms {
     rules: StoreRules,
-    held: bool,
+    hold: Hold,
 }
 
 impl SellerRules {
-    /// `stores` are all of the seller's stores, each with whether its pushes are held. `rules` may leave out the rules of
+    /// `stores` are all of the seller's stores, each with what holds its pushes. `rules` may leave out the rules of
     /// SKUs that are not asked about.
-    pub fn new(
+    pub fn new<H: Into<Hold>>(
         settings: SyncSettings,
-        stores: impl IntoIterator<Item = (StoreRules, bool)>,
+        stores: impl IntoIterator<Item = (StoreRules, H)>,
         rules: impl IntoIterator<Item = Rule>,
     ) -> Self {
-        let stores = stores.into_iter().map(|(rules, held)| (rules.store_id, StoreTerms { rules, held })).collect();
-        Self { settings, stores, rules: rules.into_iter().collect() }
+        let stores = stores.into_iter().map(|(rules, hold)| (rules.store_id, StoreTerms { rules, hold: hold.into() })).collect();
+        Self { settings, stores, rules: rules.into_iter().collect(), paused_skus: Arc::default() }
+    }
+
+    /// The same with these SKUs paused; without this, it is for claims to find out.
+    #[must_use]
+    pub fn pausing(self, skus: HashSet<String>) -> Self {
+        Self { paused_skus: Arc::new(skus), ..self }
     }
 
     /// The same with further rules, such as those of a SKU.
@@ -56,9 +65,15 @@ impl SellerRules {
         self.stores.get(&store).is_some_and(|terms| terms.rules.has_multiples)
     }
 
-    /// Whether pushes to this store wait until it is resumed or reauthorized.
-    pub fn is_held(&self, store: StoreId) -> bool {
-        self.stores.get(&store).is_some_and(|terms| terms.held)
+    /// Whether pushes to this store wait at `now`: it is paused, in a frozen window, or needs reauthorization.
+    pub fn is_held(&self, store: StoreId, now: Timestamp) -> bool {
+        self.stores.get(&store).is_some_and(|terms| terms.hold.holds(now))
+    }
+
+    /// The pause of a listing of this SKU in this store, if one is on at `now`.
+    pub fn pause(&self, store: StoreId, sku: &str, now: Timestamp) -> Option<Pause> {
+        let of_store = self.stores.get(&store).and_then(|terms| terms.hold.pause(now));
+        pause::of_listing(of_store, self.paused_skus.contains(sku))
     }
 
     /// Whether a listing of this SKU in this store is pushed.

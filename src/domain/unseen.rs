@@ -57,6 +57,8 @@ pub struct Expectation {
     pub each: UnitsEach,
     /// How many sales of its store were reported. Where nothing is expected yet, only this tells that one was.
     pub reports: i64,
+    /// How many units of the SKU those were.
+    pub sold: i64,
 }
 
 /// What a read has found.

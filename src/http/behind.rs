@@ -37,7 +37,7 @@ struct BehindAnswer {
 impl From<Late> for BehindAnswer {
     fn from(Late { store, behind }: Late) -> Self {
         Self {
-            state: StoreState::of(store.facts.needs_reauthorisation, store.facts.paused, store.sync_enabled),
+            state: StoreState::of(store.facts.needs_reauthorisation, store.facts.paused || store.facts.platform_paused, store.sync_enabled),
             seller_id: store.seller,
             seller_name: store.seller_name,
             store_id: store.store,

@@ -64,7 +64,6 @@ impl Body {
         if !matches!(text(CONTENT_ENCODING).as_str(), "" | "identity") {
             return Err(ApiError::media_type("Send the body without Content-Encoding."));
         }
-        let media_type = text(CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_owned();
         let declared = text(CONTENT_LENGTH).parse::<usize>().unwrap_or(0);
         if declared > limit {
             return Err(ApiError::too_large(limit));
@@ -83,12 +82,9 @@ impl Body {
             }
             Ok(bytes.freeze())
         };
-        let mut bytes = tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| ApiError::too_slow())??;
-        if bytes.starts_with(BYTE_ORDER_MARK) {
-            drop(bytes.split_to(BYTE_ORDER_MARK.len()));
-        }
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(|_| ApiError::too_slow())??;
         self.reservation.set(Some(reservation));
-        Ok(Content { bytes, media_type })
+        Ok(Content::new(bytes, &text(CONTENT_TYPE)))
     }
 
     fn state(&self) -> Result<&State, ApiError> {
@@ -142,6 +138,15 @@ pub struct Content {
 }
 
 impl Content {
+    /// A body of this content type, which may have parameters and may be empty.
+    pub fn new(mut bytes: Bytes, content_type: &str) -> Self {
+        if bytes.starts_with(BYTE_ORDER_MARK) {
+            drop(bytes.split_to(BYTE_ORDER_MARK.len()));
+        }
+        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        Self { bytes, media_type }
+    }
+
     /// Parses the body as one JSON object.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ Events are applied in the order in which they are accepted. Say when something h
 arrives late does not undo what happened after it.";
 
 /// A body for each schema of a request, which the service accepts; the page at `/docs` starts with it.
-fn examples() -> [(&'static str, Value); 23] {
+fn examples() -> [(&'static str, Value); 25] {
     [
         ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
         ("NamedKey", json!({ "name": "warehouse system" })),
@@ -66,6 +66,8 @@ fn examples() -> [(&'static str, Value); 23] {
         ("SyncGo", json!({ "go": true })),
         ("Retry", json!({ "state": "rejected" })),
         ("NoChoice", json!({})),
+        ("NewPause", json!({ "reason": "Stocktaking" })),
+        ("NewFrozenWindow", json!({ "name": "Holiday sale", "from": "2027-12-24T18:00", "to": "2027-12-27T06:00" })),
     ]
 }
 
@@ -76,7 +78,15 @@ const TEXTS: [(&str, &str); 2] = [
 ];
 
 /// Where a body may be left out, because each of its fields may be.
-const OPTIONAL_BODIES: [&str; 4] = ["/admin/syncs", "/v1/syncs", "/v1/stores/{id}/discover", "/admin/sellers/{id}/keys"];
+const OPTIONAL_BODIES: [&str; 7] = [
+    "/admin/syncs",
+    "/v1/syncs",
+    "/v1/stores/{id}/discover",
+    "/admin/sellers/{id}/keys",
+    "/v1/pause",
+    "/v1/skus/{sku}/pause",
+    "/admin/platforms/{platform}/pause",
+];
 
 /// Adds the shared part to the description.
 pub(super) struct Common;

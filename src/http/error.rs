@@ -208,6 +208,35 @@ impl ApiError {
         self.kind().1
     }
 
+    /// Whether the same request may succeed later.
+    pub fn may_pass(&self) -> bool {
+        self.status == StatusCode::REQUEST_TIMEOUT || self.is_quota() || self.status.is_server_error()
+    }
+
+    /// Whether the seller is suspended.
+    pub fn is_suspension(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN
+    }
+
+    /// Whether the seller has asked for more than it may at a time.
+    pub fn is_quota(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// The problem document.
+    pub fn problem(&self) -> Problem {
+        let (name, title) = self.kind();
+        Problem {
+            r#type: format!("urn:stocktide:problem:{name}"),
+            title: title.to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            errors: self.errors.clone(),
+            errors_omitted: Some(self.errors_omitted).filter(|omitted| *omitted > 0),
+            extension: self.extension.clone(),
+        }
+    }
+
     fn kind(&self) -> (&'static str, &'static str) {
         let code = self.status.as_u16();
         KINDS.iter().find(|(status, ..)| *status == code).map_or(("internal", "Internal error"), |(_, name, title)| (name, title))
@@ -226,17 +255,7 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let (name, title) = self.kind();
-        let problem = Problem {
-            r#type: format!("urn:stocktide:problem:{name}"),
-            title: title.to_owned(),
-            status: self.status.as_u16(),
-            detail: self.detail.clone(),
-            errors: self.errors.clone(),
-            errors_omitted: Some(self.errors_omitted).filter(|omitted| *omitted > 0),
-            extension: self.extension.clone(),
-        };
-        let body = serde_json::to_string(&problem).unwrap_or_default();
+        let body = serde_json::to_string(&self.problem()).unwrap_or_default();
         let mut response = HttpResponse::build(self.status).content_type("application/problem+json").body(body);
         let mut set = |name: HeaderName, value: String| {
             if let Ok(value) = HeaderValue::try_from(value) {

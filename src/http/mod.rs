@@ -14,6 +14,7 @@ pub mod fuzzing;
 pub mod json;
 pub mod quota;
 pub mod request;
+pub mod stock_events;
 
 mod admin;
 mod apps;
@@ -29,6 +30,7 @@ mod drift;
 mod email;
 mod explain;
 mod failed_keys;
+mod frozen_windows;
 mod health;
 mod hooks;
 mod late;
@@ -36,7 +38,9 @@ mod limits;
 mod listings;
 mod numbers;
 mod open_streams;
+mod pauses;
 mod platform_calls;
+mod platforms;
 mod proxies;
 mod pushes;
 mod rules;
@@ -45,7 +49,6 @@ mod skus;
 mod spreadsheet;
 mod state;
 mod stock;
-mod stock_events;
 mod stores;
 mod stream;
 mod syncs;
@@ -107,6 +110,9 @@ routes![
     apps::put_app,
     apps::delete_app,
     apps::list_operator_audit,
+    platforms::list_platforms,
+    platforms::pause_platform,
+    platforms::resume_platform,
     settings::get_sync_settings,
     settings::put_sync_settings,
     warehouses::list_warehouses,
@@ -136,6 +142,15 @@ routes![
     syncs::list_syncs,
     syncs::get_sync,
     syncs::answer_sync,
+    syncs::undo_sync,
+    pauses::list_pauses,
+    pauses::pause_everything,
+    pauses::resume_everything,
+    pauses::pause_sku,
+    pauses::resume_sku,
+    frozen_windows::list_frozen_windows,
+    frozen_windows::create_frozen_window,
+    frozen_windows::delete_frozen_window,
     drift::create_drift_check,
     drift::list_drift_checks,
     drift::list_drifts,

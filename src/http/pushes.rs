@@ -28,7 +28,8 @@ pub(super) struct PushAnswer {
     /// Of an overwrite: units that were taken off the target, because the store had sold them and nobody had reported that yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     unseen: Option<i64>,
-    /// How its quantity came about from the target, in plain words, where `unseen` units were taken off.
+    /// How its quantity came about, in plain words, where it is not just the target: `unseen` units were taken off, or it undoes
+    /// another push.
     #[serde(skip_serializing_if = "Option::is_none")]
     arithmetic: Option<String>,
     state: PushState,
@@ -55,7 +56,7 @@ pub(super) struct PushAnswer {
 impl From<Push> for PushAnswer {
     fn from(push: Push) -> Self {
         let push = push.into_record();
-        let arithmetic = push.unseen_text();
+        let arithmetic = push.arithmetic();
         Self {
             arithmetic,
             id: push.id,

@@ -6,7 +6,7 @@ use super::error::{ApiError, Problem};
 use super::every_error::{Broken, MOST_OF_MANY, MOST_OF_ONE, broken};
 use super::json::{JsonError, items, object_at, quick, raw};
 use super::numbers::{named_number, text_of, whole};
-use super::state::{Answer, State};
+use super::state::{Answer, AppState, State};
 use crate::db::ledger::{EventResult, Remark};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::names::shortened;
@@ -58,6 +58,14 @@ pub(super) struct EventFields {
 enum EventsBody {
     One(EventFields),
     Many(Vec<EventFields>),
+}
+
+#[cfg(test)]
+impl ResultAnswer {
+    /// For tests elsewhere.
+    pub fn with_status(status: &'static str) -> Self {
+        Self { event_id: None, status, accepted_at: None, effect: None, similar_sku: None, reason: None, errors: Vec::new() }
+    }
 }
 
 impl EventFields {
@@ -113,12 +121,12 @@ impl EventFields {
 }
 
 /// The result of an event.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-struct ResultAnswer {
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct ResultAnswer {
     /// Null if the event had no readable id.
     event_id: Option<String>,
     /// `accepted`, `duplicate` or `rejected`.
-    status: &'static str,
+    pub status: &'static str,
     /// When it was accepted; for a duplicate, when it was first accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted_at: Option<Timestamp>,
@@ -138,16 +146,20 @@ struct ResultAnswer {
 }
 
 /// The results of all events, in the order of the request.
-#[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
-struct EventsAnswer {
-    accepted: usize,
-    duplicates: usize,
-    rejected: usize,
-    results: Vec<ResultAnswer>,
+#[derive(Debug, Clone, Default, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct EventsAnswer {
+    /// How many were accepted.
+    pub accepted: usize,
+    /// How many had been accepted before.
+    pub duplicates: usize,
+    /// How many were rejected.
+    pub rejected: usize,
+    /// One for each event.
+    pub results: Vec<ResultAnswer>,
 }
 
 /// An invalid event: its id, if that could be read, and what is wrong with it.
-pub(super) struct Bad {
+pub struct Bad {
     event_id: Option<String>,
     pub(super) errors: Vec<FieldError>,
 }
@@ -190,7 +202,10 @@ pub(super) fn read_event(bytes: &[u8]) -> Result<EnteredEvent, Bad> {
 }
 
 /// The events of a body, and whether it was a single object.
-pub(super) fn read_body(body: &Content) -> Result<(Vec<Result<EnteredEvent, Bad>>, bool), ApiError> {
+///
+/// # Errors
+/// If it is not what its media type says, or has too many events.
+pub fn read_body(body: &Content) -> Result<(Vec<Result<EnteredEvent, Bad>>, bool), ApiError> {
     if matches!(body.media_type.as_str(), "application/x-ndjson" | "application/jsonl" | "application/ndjson") {
         let lines = body.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
         if lines.clone().nth(MAX_BULK).is_some() {
@@ -223,6 +238,19 @@ pub(super) fn read_body(body: &Content) -> Result<(Vec<Result<EnteredEvent, Bad>
 #[post("/v1/stock-events")]
 pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answer {
     let (read, single) = body.parse(read_body).await?;
+    Ok(HttpResponse::Ok().json(take_in(&state, &caller, read, single).await?))
+}
+
+/// Records the events of a body, whichever way it has come, and returns once they are durable.
+///
+/// # Errors
+/// 429 beyond the seller's quota; if nothing could be recorded; and 409 or 422 if a `single` object is rejected.
+pub async fn take_in(
+    state: &AppState,
+    caller: &Caller,
+    read: Vec<Result<EnteredEvent, Bad>>,
+    single: bool,
+) -> Result<EventsAnswer, ApiError> {
     state.quota.check_rows(caller.db.id(), read.len())?;
     let mut results: Vec<Option<ResultAnswer>> = Vec::with_capacity(read.len());
     let (mut indexes, mut events) = (Vec::new(), Vec::new());
@@ -239,7 +267,7 @@ pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answ
         }
     }
     let ids: Vec<EventId> = events.iter().map(|entered: &EnteredEvent| entered.event.event_id.clone()).collect();
-    let recorded = stock_events::record(&state.service, &caller, events).await?;
+    let recorded = stock_events::record(&state.service, caller, events).await?;
     for ((index, event_id), result) in indexes.into_iter().zip(ids).zip(recorded) {
         conflict |= matches!(result, EventResult::Rejected { conflict: true, .. });
         let event_id = Some(event_id.to_string());
@@ -264,7 +292,7 @@ pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answ
         let problem = if conflict { ApiError::conflicting(errors) } else { ApiError::invalid(errors) };
         return Err(problem.with(members));
     }
-    Ok(HttpResponse::Ok().json(answer))
+    Ok(answer)
 }
 
 fn recorded_as(status: &'static str, event_id: Option<String>, at: Timestamp, remark: Option<Remark>) -> ResultAnswer {

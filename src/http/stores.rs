@@ -45,6 +45,8 @@ struct StoreFields {
     sync_enabled: Option<bool>,
     /// While paused its pushes are held.
     paused: Option<bool>,
+    /// Why it is paused; only together with `paused: true`.
+    pause_reason: Option<String>,
     /// Whether overwrites leave out what the store has sold and nobody has reported yet; true by default. In effect where the
     /// platform can be read, once a stock event has named the store in `store_id`.
     protect_unseen_sales: Option<bool>,
@@ -67,6 +69,7 @@ impl From<StoreFields> for StoreChange {
             share_percent: fields.share_percent,
             sync_enabled: fields.sync_enabled,
             paused: fields.paused,
+            pause_reason: fields.pause_reason,
             protect_unseen_sales: fields.protect_unseen_sales,
             unseen_sales_hours: fields.unseen_sales_hours,
             config: fields.config,
@@ -80,11 +83,12 @@ impl From<StoreFields> for StoreChange {
     params(("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<StoreView>), (status = 401, body = Problem)))]
 #[get("/v1/stores")]
-pub async fn list_stores(caller: Caller, request: HttpRequest) -> Answer {
+pub async fn list_stores(caller: Caller, state: State, request: HttpRequest) -> Answer {
     let params: PageQuery = query(&request)?;
     let (limit, after) = (limit(params.limit.as_deref())?, id_cursor(params.cursor.as_deref())?);
+    let now = state.service.now();
     let found = caller.db.read(move |t| t.stores(after, limit + 1)).await?;
-    Ok(HttpResponse::Ok().json(Page::of(found, limit, |s| s.id.to_string(), |s| view(&s))))
+    Ok(HttpResponse::Ok().json(Page::of(found, limit, |s| s.id.to_string(), |s| view(&s, now))))
 }
 
 /// Adds a store.
@@ -94,17 +98,17 @@ pub async fn list_stores(caller: Caller, request: HttpRequest) -> Answer {
 pub async fn create_store(caller: Caller, state: State, body: Body) -> Answer {
     let fields: StoreFields = body.object().await?;
     let store = stores::create(&state.service, &caller, fields.into()).await?;
-    Ok(HttpResponse::Created().json(view(&store)))
+    Ok(HttpResponse::Created().json(view(&store, state.service.now())))
 }
 
 /// Returns a store, with what its listings show: how many differ from their target, and the overwrite that is offered for them.
 #[utoipa::path(tag = "stores", security(("seller_key" = [])),
     responses((status = 200, body = StoreView), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[get("/v1/stores/{id}")]
-pub async fn get_store(caller: Caller, id: Path<StoreId>) -> Answer {
+pub async fn get_store(caller: Caller, state: State, id: Path<StoreId>) -> Answer {
     let id = id.into_inner();
     let (store, grant, figures) = caller.db.read(move |t| Ok((t.store(id)?, t.grant(id)?, figures(t, id)?))).await?;
-    Ok(HttpResponse::Ok().json(view(&store).with_grant(&grant).with_figures(figures)))
+    Ok(HttpResponse::Ok().json(view(&store, state.service.now()).with_grant(&grant).with_figures(figures)))
 }
 
 /// Changes a store; omitted fields stay as they are. New credentials, settings or a new address release held pushes; `paused` holds waiting pushes;
@@ -118,7 +122,7 @@ pub async fn patch_store(caller: Caller, state: State, id: Path<StoreId>, body: 
     caller.db.read(move |t| t.store(id).map(drop)).await?;
     let fields: StoreFields = body.object().await?;
     let store = stores::change(&state.service, &caller, id, fields.into()).await?;
-    Ok(HttpResponse::Ok().json(view(&store)))
+    Ok(HttpResponse::Ok().json(view(&store, state.service.now())))
 }
 
 /// Removes a store with its listings and rules, and cancels its waiting pushes.

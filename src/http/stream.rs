@@ -182,7 +182,7 @@ impl Watch {
         for store in stores {
             let status = StoreStatus {
                 id: store.id,
-                state: state_of(&store),
+                state: state_of(&store, now),
                 circuit_open_until: circuits.get(&store.id).copied(),
                 problem: store.problem,
                 last_success_at: store.last_success_at,

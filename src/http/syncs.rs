@@ -10,6 +10,7 @@ use crate::domain::{RunId, StoreId, Timestamp};
 use crate::service::guard;
 use crate::service::preview::{Preview, preview};
 use crate::service::syncs::{self, Wanted};
+use crate::service::undo;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,15 @@ pub(super) struct SyncAnswer {
     question: Option<Question>,
     started_at: Timestamp,
     finished_at: Option<Timestamp>,
+    /// The sync that this one undoes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undoes: Option<RunId>,
+    /// The newest sync that undoes this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undone_by: Option<RunId>,
+    /// In the answer to the request for an undo: when the next daily run overwrites these listings again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overwritten_again_at: Option<Timestamp>,
 }
 
 impl SyncAnswer {
@@ -65,6 +75,9 @@ impl SyncAnswer {
             question: run.question,
             started_at: run.started_at,
             finished_at: run.finished_at,
+            undoes: run.undoes,
+            undone_by: run.undone_by,
+            overwritten_again_at: None,
         }
     }
 }
@@ -82,7 +95,7 @@ struct NewSync {
 /// Starts a manual sync: overwrites listings with their targets, even if auto-sync is off. `{}` or no body at all means
 /// everything. With `dry_run` nothing is sent; the answer says what would be.
 #[utoipa::path(tag = "syncs", security(("seller_key" = [])), request_body = NewSync,
-    responses((status = 200, body = Preview, description = "With dry_run."), (status = 202, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Preview, description = "With dry_run."), (status = 202, body = SyncAnswer), (status = 409, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[post("/v1/syncs")]
 pub async fn create_sync(caller: Caller, state: State, body: Body) -> Answer {
     let new: NewSync = body.optional_object().await?;
@@ -136,4 +149,16 @@ pub async fn answer_sync(caller: Caller, state: State, id: Path<RunId>, body: Bo
     let SyncGo { go } = body.object().await?;
     let run = guard::answer(&state.service, &caller, id.into_inner(), go).await?;
     Ok(HttpResponse::Ok().json(SyncAnswer::new(run, state.now())))
+}
+
+/// Undoes a sync that has ended: every listing that it has overwritten is set back to what it showed before, less what its store has
+/// sold since, and with the increases since. A listing that was overwritten later, or of which it is not known what it showed, is left
+/// alone; its push says so. The undo is a sync of its own, with the same guard rails. While it is under way, another request returns it.
+#[utoipa::path(tag = "syncs", security(("seller_key" = [])),
+    responses((status = 202, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[post("/v1/syncs/{id}/undo")]
+pub async fn undo_sync(caller: Caller, state: State, id: Path<RunId>) -> Answer {
+    let started = undo::start(&state.service, &caller, id.into_inner()).await?;
+    let answer = SyncAnswer { overwritten_again_at: started.overwritten_again_at, ..SyncAnswer::new(started.run, state.now()) };
+    Ok(HttpResponse::Accepted().json(answer))
 }

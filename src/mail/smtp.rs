@@ -15,8 +15,19 @@ use secrecy::ExposeSecret;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// A letter takes no longer from the first byte to the last answer.
-const WITHIN: Duration = Duration::from_secs(60);
+/// The longest waits for steps of sending one letter; together less than [`SENDING`](crate::domain::mail::SENDING).
+#[derive(Debug, Clone, Copy)]
+struct Waits {
+    /// For a connection, and then for all answers before the letter.
+    answers: Duration,
+    /// For the letter to be taken; servers look for spam and viruses meanwhile.
+    takes: Duration,
+    /// For a good-bye.
+    leaves: Duration,
+}
+
+const WAITS: Waits = Waits { answers: Duration::from_secs(30), takes: Duration::from_secs(90), leaves: Duration::from_secs(5) };
+
 /// The most characters of a server's answer that are kept.
 const MAX_ANSWER: usize = 200;
 const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
@@ -26,6 +37,7 @@ const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
 struct Smtp {
     settings: Arc<Settings>,
     sender: Mailbox,
+    waits: Waits,
 }
 
 /// Reads whom mails are from.
@@ -48,20 +60,20 @@ pub fn parse_sender(text: &str) -> Result<Mailbox, &'static str> {
 /// If the sender is not an address.
 pub fn post(settings: Settings) -> Result<Post, &'static str> {
     let (sender, public_url) = (parse_sender(&settings.sender)?, settings.public_url.clone());
-    Ok(Post { mailer: Arc::new(Smtp { settings: Arc::new(settings), sender }), public_url })
+    Ok(Post { mailer: Arc::new(Smtp { settings: Arc::new(settings), sender, waits: WAITS }), public_url })
 }
 
 impl Mailer for Smtp {
     fn send(&self, letter: Letter) -> BoxFuture<'static, Posted> {
         let smtp = self.clone();
-        Box::pin(async move {
-            match tokio::time::timeout(WITHIN, smtp.deliver(&letter)).await {
-                Ok(Ok(())) => Posted::Accepted,
-                Ok(Err(posted)) => posted,
-                Err(_) => Posted::Failed(format!("The mail server did not answer within {} seconds.", WITHIN.as_secs())),
-            }
-        })
+        Box::pin(async move { smtp.deliver(&letter).await.map_or_else(|posted| posted, |()| Posted::Accepted) })
     }
+}
+
+/// Does a step, or gives it up after so long; `late` is what is known of the letter then.
+async fn within<T>(wait: Duration, late: fn(String) -> Posted, step: impl Future<Output = Result<T, Posted>>) -> Result<T, Posted> {
+    let why = || format!("The mail server did not answer within {} seconds; check smtp_port and smtp_encryption.", wait.as_secs());
+    tokio::time::timeout(wait, step).await.unwrap_or_else(|_| Err(late(why())))
 }
 
 /// What is known after a failure; `step` says what failed.
@@ -76,44 +88,75 @@ fn answer(error: &SmtpError) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_ANSWER).collect()
 }
 
+/// The server's answer to the password, of which only the code is kept: its words may repeat what it was sent.
+fn answer_to_password(error: &SmtpError) -> String {
+    match error.status() {
+        Some(code) => code.to_string(),
+        None if error.is_response() => "it has answered something that is no answer".to_owned(),
+        None => answer(error),
+    }
+}
+
+/// What the refusal of a recipient says. Only one that is about the address counts against it: a server that does not relay for
+/// us refuses every recipient.
+fn refused(code: &str, words: &str) -> fn(String) -> Posted {
+    let words = words.to_ascii_lowercase();
+    let is_policy = words.contains("5.7.") || words.contains("relay") || words.contains("authentic");
+    match code {
+        "550" | "551" | "553" | "556" if !is_policy => Posted::Refused,
+        _ if code.starts_with('4') => Posted::PutOff,
+        _ => Posted::Failed,
+    }
+}
+
 impl Smtp {
+    /// What is known of the letter is the error, unless it was taken.
     async fn deliver(&self, letter: &Letter) -> Result<(), Posted> {
         let unfit = |what: &str| Posted::Failed(format!("The mail could not be put together: {what}."));
         let message = self.message(letter).map_err(|error| unfit(&error))?.formatted();
         let recipient = letter.to.parse().map_err(|_| unfit("its address is none"))?;
-        let mut connection = self.connect().await.map_err(|error| failed("The mail server could not be reached", &error))?;
-        let delivered = self.speak(&mut connection, recipient, &message).await;
-        // It has answered all that matters.
-        connection.quit().await.ok();
-        delivered
+        let Waits { answers, takes, leaves } = self.waits;
+        let mut connection = within(answers, Posted::Failed, self.connect()).await?;
+        let mut posted = within(answers, Posted::Failed, self.announce(&mut connection, recipient)).await;
+        if posted.is_ok() {
+            posted = within(takes, Posted::Unanswered, hand_over(&mut connection, &message)).await;
+        }
+        // Everything that matters has been answered.
+        tokio::time::timeout(leaves, connection.quit()).await.ok();
+        posted
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, SmtpError> {
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Posted> {
+        let unreachable = |error| failed("The mail server could not be reached", &error);
         let Settings { host, port, encryption, .. } = &*self.settings;
         let hello = ClientId::Domain(self.sender.email.domain().to_owned());
-        let parameters = || TlsParameters::new(host.clone());
+        let parameters = || TlsParameters::new(host.clone()).map_err(unreachable);
         let tls = if *encryption == Encryption::Tls { Some(parameters()?) } else { None };
-        let mut connection = AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), Some(WITHIN), &hello, tls, None).await?;
+        let connected = AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), Some(self.waits.answers), &hello, tls, None).await;
+        let mut connection = connected.map_err(unreachable)?;
         if *encryption == Encryption::StartTls {
-            connection.starttls(parameters()?, &hello).await?;
+            let encrypted = connection.starttls(parameters()?, &hello).await;
+            encrypted.map_err(|error| failed("The connection to the mail server could not be encrypted", &error))?;
         }
         Ok(connection)
     }
 
-    async fn speak(&self, connection: &mut AsyncSmtpConnection, to: lettre::Address, message: &[u8]) -> Result<(), Posted> {
+    /// Says everything that comes before the letter.
+    async fn announce(&self, connection: &mut AsyncSmtpConnection, to: lettre::Address) -> Result<(), Posted> {
         if let Some((user, password)) = &self.settings.user {
             let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
             let signed_in = connection.auth(&MECHANISMS, &credentials).await;
-            signed_in.map_err(|error| failed("The mail server refused the user or the password", &error))?;
+            let why = |error| format!("The mail server refused the user or the password: {}", answer_to_password(&error));
+            signed_in.map_err(|error| Posted::Failed(why(error)))?;
         }
         let from = Mail::new(Some(self.sender.email.clone()), Vec::new());
         connection.command(from).await.map_err(|error| failed("The mail server refused the sender", &error))?;
-        connection.command(Rcpt::new(to, Vec::new())).await.map_err(|error| match error.is_permanent() {
-            true => Posted::Refused(format!("The mail server refused the address: {}", answer(&error))),
-            false => failed("The mail server did not take the address", &error),
+        connection.command(Rcpt::new(to, Vec::new())).await.map_err(|error| {
+            let code = error.status().map(|code| code.to_string()).unwrap_or_default();
+            let words = answer(&error);
+            refused(&code, &words)(format!("The mail server refused the address: {words}"))
         })?;
         connection.command(Data).await.map_err(|error| failed("The mail server refused the mail", &error))?;
-        connection.message(message).await.map_err(|error| failed("The mail server refused the mail", &error))?;
         Ok(())
     }
 
@@ -137,17 +180,14 @@ impl Smtp {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sender_is_an_address_with_or_without_a_name() {
-        for good in ["stock@example.com", "Stocktide <stock@Example.com>", "\"Stock, tide\" <stock@example.com>"] {
-            assert_eq!(parse_sender(good).map(|sender| sender.email.to_string()), Ok("stock@example.com".to_owned()), "{good}");
-        }
-        for bad in ["", "stock", "Stocktide <stock>", "stock@example.com\r\nBcc: eve@example.com", "A <a@example.com>, B <b@example.com>"] {
-            assert!(parse_sender(bad).is_err(), "{bad:?}");
-        }
+/// Sends the letter itself. Whether the server has it is unknown unless it says so.
+async fn hand_over(connection: &mut AsyncSmtpConnection, message: &[u8]) -> Result<(), Posted> {
+    match connection.message(message).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.status().is_some() => Err(failed("The mail server refused the mail", &error)),
+        Err(error) => Err(Posted::Unanswered(format!("The mail server did not say whether it has taken the mail: {}", answer(&error)))),
     }
 }
+
+#[cfg(test)]
+mod tests;

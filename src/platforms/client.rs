@@ -195,6 +195,7 @@ impl Client {
             }
         };
         let mask = Mask::of(store, Some(&request));
+        Permit::depart(permit.as_ref()).await;
         let started = Instant::now();
         let sent = match self.exchange(fresh(request, call.action)).await {
             Ok(reply) => {
@@ -213,10 +214,9 @@ impl Client {
         let took = started.elapsed();
         self.pause_if_throttled(store, &sent.outcome);
         self.counters.add(&sent.outcome);
-        let label = outcome_label(&sent.outcome);
-        crate::metrics::note(|metrics| metrics.platform_call(platform.name(), label));
+        crate::metrics::note(|metrics| metrics.platform_call(platform.name(), outcome_label(&sent.outcome)));
         timings::called(platform.name(), took);
-        tracing::debug!(store.id = %store.store_id, platform = platform.name(), outcome = label, items = call.items.len(), duration_ms = took.as_millis(), "called a platform");
+        tracing::debug!(store.id = %store.store_id, platform = platform.name(), outcome = outcome_label(&sent.outcome), items = call.items.len(), duration_ms = took.as_millis(), "called a platform");
         sent
     }
 

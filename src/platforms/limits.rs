@@ -29,6 +29,8 @@ const IDLE_AFTER: Duration = Duration::from_secs(3600);
 
 struct Entry {
     bucket: Bucket,
+    /// What calls have left, which may be some time after they were permitted.
+    departures: Bucket,
     /// The limit as the connector states it. If it changes, a new bucket replaces the old one and what it has learned.
     stated: RateLimit,
     paused_until: Option<Instant>,
@@ -41,8 +43,16 @@ struct Entry {
 
 impl Entry {
     fn new(limit: RateLimit, filled_for: Duration, now: Instant) -> Self {
-        let bucket = Bucket::filling(limit, filled_for);
-        Self { bucket, stated: limit, paused_until: None, in_flight: 0, used_at: now, reported_costs: BTreeMap::new() }
+        let bucket = || Bucket::filling(limit, filled_for);
+        Self {
+            bucket: bucket(),
+            departures: bucket(),
+            stated: limit,
+            paused_until: None,
+            in_flight: 0,
+            used_at: now,
+            reported_costs: BTreeMap::new(),
+        }
     }
 
     /// The actual cost of a call whose connector states the cost `stated`.
@@ -119,6 +129,8 @@ impl std::fmt::Debug for Limits {
 pub struct Permit {
     limits: Arc<Limits>,
     store: StoreId,
+    /// The app whose limit counts, too.
+    app: Option<String>,
     /// The cost that the connector states.
     stated: u32,
     /// The points actually taken.
@@ -131,6 +143,9 @@ impl Permit {
         if let Some(entry) = self.limits.lock().stores.get_mut(&self.store) {
             let limit = full_within(LONGEST_ASKED, RateLimit { per_second: reported.per_second, burst: reported.burst });
             let others = entry.in_flight.saturating_sub(self.cost);
+            if entry.departures.limit != limit {
+                entry.departures = Bucket::new(limit, limit.burst);
+            }
             match reported.available {
                 Some(available) => entry.bucket = Bucket::new(limit, available.saturating_sub(others)),
                 // With a different limit the points left are unknown, so assume that there are none.
@@ -140,6 +155,17 @@ impl Permit {
             if let Some(cost) = reported.cost {
                 entry.learn_cost(self.stated, cost);
             }
+        }
+    }
+}
+
+impl Permit {
+    /// Waits until a call with this permit may leave, counted from when earlier ones left. Between a permit and its call's first byte lies
+    /// a claim in the database, which takes longer the more there is to do: if the first of two calls waits there and the second does
+    /// not, they come closer together at the platform than they were permitted, and it refuses the second.
+    pub async fn depart(permit: Option<&Self>) {
+        while let Some(wait) = permit.and_then(|permit| permit.limits.try_depart(permit)) {
+            tokio::time::sleep(wait).await;
         }
     }
 }
@@ -172,7 +198,10 @@ impl Limits {
             // If the store's own bucket or pause makes it wait again, it gives up its turn to the app's other stores.
             while self.with_entries(store, facts, |entry, _| entry.wait(stated)).is_zero() {
                 match self.try_acquire(store, facts, stated) {
-                    Ok(cost) => return Permit { limits: Arc::clone(self), store, stated, cost },
+                    Ok(cost) => {
+                        let app = facts.per_app.as_ref().filter(|app| app.limit.is_some()).map(|app| app.name.clone());
+                        return Permit { limits: Arc::clone(self), store, app, stated, cost };
+                    }
                     Err(wait) => tokio::time::sleep(wait).await,
                 }
             }
@@ -190,6 +219,21 @@ impl Limits {
             // Never zero: governor may differ from our own arithmetic by a nanosecond, and its answer counts.
             Err(wait.max(Duration::from_micros(100)))
         })
+    }
+
+    /// Notes that the call leaves now, or says how long it has to wait.
+    fn try_depart(&self, permit: &Permit) -> Option<Duration> {
+        let mut buckets = self.lock();
+        let Buckets { stores, apps, .. } = &mut *buckets;
+        let store = stores.get_mut(&permit.store).map(|entry| (entry, permit.cost));
+        let app = permit.app.as_ref().and_then(|name| apps.get_mut(name)).map(|app| (&mut app.entry, permit.stated));
+        let mut both: Vec<(&mut Entry, u32)> = store.into_iter().chain(app).collect();
+        let wait = both.iter().map(|(entry, cost)| entry.departures.wait(*cost)).max().unwrap_or_default();
+        if wait.is_zero() && both.iter_mut().all(|(entry, cost)| entry.departures.take(*cost)) {
+            return None;
+        }
+        // Never zero: governor may differ from our own arithmetic by a nanosecond, and its answer counts.
+        Some(wait.max(Duration::from_micros(100)))
     }
 
     /// A lower bound on the wait for this store's next permit.
@@ -269,7 +313,7 @@ impl Limits {
             if entry.stated != limit {
                 // The new bucket starts empty, because it does not know of the calls made under the old limit.
                 entry.stated = limit;
-                entry.bucket = Bucket::new(limit, 0);
+                (entry.bucket, entry.departures) = (Bucket::new(limit, 0), Bucket::new(limit, 0));
             }
         };
         let entry = stores.entry(store).or_insert_with(|| new(facts.per_store, filled_for));

@@ -3,8 +3,8 @@ use super::connection::{Credentials, Stale, Unanswered, connection};
 use super::context::{Caller, Result, Service};
 use super::shops::take_identity;
 use crate::db::stores::Store;
-use crate::domain::StoreId;
 use crate::domain::delivery::{ItemResult, Outcome};
+use crate::domain::{StoreId, Timestamp};
 use crate::platforms::by_name;
 use crate::platforms::call::{Action, Call, StoreConnection};
 
@@ -46,7 +46,7 @@ pub async fn check(service: &Service, caller: &Caller, id: StoreId) -> Result<Ch
         caller.db.write(move |t| if is_write { t.probe_soon(id, now) } else { t.release_store(id, now).map(drop) }).await?;
     }
     let notes = results.into_iter().filter_map(|result| if let ItemResult::Unknown { reason } = result { Some(reason) } else { None });
-    let notes: Vec<String> = left_open_by_check(&store).map(str::to_owned).into_iter().chain(notes).collect();
+    let notes: Vec<String> = left_open_by_check(&store, now).map(str::to_owned).into_iter().chain(notes).collect();
     Ok(Checked { reason: None, note: (!notes.is_empty()).then(|| notes.join(" ")) })
 }
 
@@ -55,7 +55,7 @@ const REFUSED_A_WRITE: &str = "The store can be read, but it has refused a chang
     accepts changes again; the others follow once it does.";
 
 /// What a check that succeeds leaves open, in plain words.
-fn left_open_by_check(store: &Store) -> Option<&'static str> {
+fn left_open_by_check(store: &Store, now: Timestamp) -> Option<&'static str> {
     let connection = StoreConnection {
         store_id: store.id,
         platform: store.platform.clone(),
@@ -63,7 +63,7 @@ fn left_open_by_check(store: &Store) -> Option<&'static str> {
         config: serde_json::from_str(&store.config).unwrap_or_default(),
         credentials: Credentials::new(),
     };
-    if store.write_refused && !store.paused {
+    if store.write_refused && store.pause(now).is_none() {
         return Some(REFUSED_A_WRITE);
     }
     let proves_writes = by_name(&store.platform)?.facts(&connection).proves_writes;

@@ -1,4 +1,5 @@
 //! Daily runs: started when they are due, recorded when they were missed.
+use super::frozen_windows::window_over;
 use crate::db::{Error, Result, SellerDb, Tenant};
 use crate::domain::limits::MAX_STORES;
 use crate::domain::schedule::{due_runs, next_run_after};
@@ -39,7 +40,7 @@ pub fn last_date_of_all(t: &mut Tenant<'_>, now: Timestamp) -> Result<Option<Nai
     Ok(of_stores.and_then(|dates| dates.into_iter().min()))
 }
 
-/// Starts a store's daily run if it is due, and records those missed since `last`, the latest date with a run. Returns
+/// Starts a store's daily run if it is due, and records those that a frozen window forbids and those missed since `last`, the latest date with a run. Returns
 /// the new latest date.
 ///
 /// # Errors
@@ -55,15 +56,19 @@ pub async fn start_due_runs(
         // The rows may have changed since the actor was configured: a setting takes effect once it is saved, and a store
         // may have been deleted.
         let settings = t.sync_settings()?;
-        match t.store(store) {
-            Ok(row) if row.sync_enabled => {}
+        let row = match t.store(store) {
+            Ok(row) if row.sync_enabled => row,
             Ok(_) | Err(Error::NotFound) => return Ok(last),
             Err(error) => return Err(error),
-        }
+        };
         let due = due_runs(&settings, now, settings.timed_since.max(created_at), last);
         t.forget_runs_missed_ahead(store, now)?;
         for run in &due {
-            t.start_daily_run(store, run, now)?;
+            let window = match window_over(t, &row, run.scheduled_for)? {
+                None if !run.missed => window_over(t, &row, now)?,
+                window => window,
+            };
+            t.start_daily_run(store, run, window.map(|window| window.name).as_deref(), now)?;
         }
         t.schedule_next_run(&settings, now)?;
         Ok(due.last().map(|run| run.date).or(last))

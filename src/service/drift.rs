@@ -13,7 +13,7 @@ use serde_json::json;
 pub async fn check(service: &Service, caller: &Caller, store: StoreId) -> Result<DriftCheck> {
     let (now, actor) = (service.now(), caller.actor());
     let begun = caller.db.write(move |t| {
-        if t.store(store)?.is_held() {
+        if t.store(store)?.is_held(now) {
             return Ok(Err("This store is on hold, so it is not read."));
         }
         let policy = match t.sync_settings()?.drift {

@@ -32,6 +32,7 @@ pub struct Explained {
 
 /// Something that happened.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a page has a thousand of them at most")]
 pub enum Happened {
     /// A stock event.
     Event {

@@ -23,10 +23,11 @@ pub async fn expand(seller: &SellerDb, now: Timestamp) -> db::Result<bool> {
 }
 
 /// Reads page by page, outside of any transaction that others wait for.
-async fn weigh(seller: &SellerDb, Expansion { run, filter, .. }: Expansion, guard: Guard, now: Timestamp) -> db::Result<()> {
-    let (filter, mut weighing, mut after) = (Arc::new(filter), Weighing::default(), None);
+async fn weigh(seller: &SellerDb, expansion: Expansion, guard: Guard, now: Timestamp) -> db::Result<()> {
+    let (expansion, mut weighing, mut after) = (Arc::new(expansion), Weighing::default(), None);
+    let run = &expansion.run;
     loop {
-        let of = Arc::clone(&filter);
+        let of = Arc::clone(&expansion);
         let page = seller.read(move |t| t.weigh_page(&of, guard, after)).await?;
         page.listings.into_iter().for_each(|(store, shown, target)| weighing.add(store, shown, target));
         after = page.next;
@@ -44,7 +45,8 @@ async fn weigh(seller: &SellerDb, Expansion { run, filter, .. }: Expansion, guar
     if let Some(question) = &question {
         tracing::warn!(seller.id = %seller.id(), run.id = %run.id, kind = run.kind.as_str(), reason = question.text(), "a run waits for an answer");
     }
-    seller.write(move |t| t.save_weighing(run.id, question.clone())).await
+    let id = run.id;
+    seller.write(move |t| t.save_weighing(id, question.clone())).await
 }
 
 /// Lets a run that waits for an answer go ahead, or ends it. The same answer again changes nothing.

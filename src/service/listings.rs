@@ -178,7 +178,7 @@ async fn overwrite_resized(service: &Service, caller: &Caller, store: StoreId, r
     let filter = RunFilter { store_ids: Some(vec![store]), skus: Some(resized.values().cloned().collect()) };
     let started = async {
         let is_on = caller.db.read(|t| Ok(t.sync_settings()?.auto_sync)).await?;
-        Ok(if is_on { Some(syncs::start(service, caller, filter).await?.id) } else { None })
+        Ok(if is_on { Some(syncs::start_waiting(service, caller, filter).await?.id) } else { None })
     };
     started.await.unwrap_or_else(|error: Error| {
         tracing::warn!(?error, seller.id = %caller.db.id(), "could not start to overwrite listings whose units were changed");

@@ -15,41 +15,62 @@ use secrecy::ExposeSecret;
 /// The most mails that one process sends at once.
 const AT_ONCE: usize = 8;
 
-/// Makes mails of what is due, and sends those of all sellers that are, only so many at once. Returns how many were sent.
+/// What came of a round.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Mails that were to be sent.
+    pub due: usize,
+    /// Those that the mail server has taken.
+    pub taken: usize,
+}
+
+/// Makes mails of what is due, and sends those of all sellers that are, only so many at once.
 ///
 /// # Errors
 /// If the database cannot be reached. What was sent meanwhile is sent again, as the same mail.
-pub async fn send_due(db: &Db, (post, clock): (&Post, &Clock), draw: fn() -> f64) -> db::Result<usize> {
+pub async fn send_due(db: &Db, (post, clock): (&Post, &Clock), draw: fn() -> f64) -> db::Result<Round> {
     let now = clock.now();
     db.write(move |conn| make_mails(conn, now)).await?;
-    let taken = db.write(move |conn| take_due(conn, AT_ONCE, now)).await?;
-    let sent = join_all(taken.iter().map(|(seller, id)| send(db, (post, clock), (*seller, *id), draw))).await;
+    let due = db.write(move |conn| take_due(conn, AT_ONCE, now)).await?;
+    let sent = join_all(due.iter().map(|(seller, id)| send(db, (post, clock), (*seller, *id), draw))).await;
+    let mut round = Round { due: due.len(), taken: 0 };
     for result in sent {
         match result {
+            Ok(taken) => round.taken += usize::from(taken),
             // Suspended or deleted meanwhile.
-            Ok(()) | Err(db::Error::NotFound) => {}
+            Err(db::Error::NotFound) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(taken.len())
+    Ok(round)
 }
 
-async fn send(db: &Db, (post, clock): (&Post, &Clock), (seller, id): (SellerId, MailId), draw: fn() -> f64) -> db::Result<()> {
+/// Whether the mail server has taken it.
+async fn send(db: &Db, (post, clock): (&Post, &Clock), (seller, id): (SellerId, MailId), draw: fn() -> f64) -> db::Result<bool> {
     let rows = db.seller(seller);
-    let Some(mail) = rows.read(move |t| t.mail_to_send(id)).await? else { return Ok(()) };
-    let letter = compose(&rows, post, clock, id, mail).await?;
+    let Some(mail) = rows.read(move |t| t.mail_to_send(id)).await? else { return Ok(false) };
+    let (letter, links) = compose(&rows, post, clock, id, mail).await?;
     let posted = post.mailer.send(letter).await;
-    if let Posted::Refused(why) | Posted::Failed(why) = &posted {
+    if let Some(why) = posted.why() {
         tracing::warn!(seller.id = %seller, mail.id = %id, why, "a mail was not sent; trying again");
     }
-    let now = clock.now();
-    rows.write(move |t| t.mail_posted(id, &posted, draw(), now)).await
+    let (now, taken) = (clock.now(), posted == Posted::Accepted);
+    let noted = rows.write(move |t| {
+        // An attempt that fails every few minutes must not leave links behind.
+        if posted.is_unsent() {
+            t.forget_email_links(&links)?;
+        }
+        t.mail_posted(id, &posted, draw(), now)
+    });
+    noted.await?;
+    Ok(taken)
 }
 
-/// Keeps the links of a mail and puts it together.
-async fn compose(rows: &SellerDb, post: &Post, clock: &Clock, id: MailId, mail: ToSend) -> db::Result<Letter> {
+/// Keeps the links of a mail and puts it together. Returns the digests of their tokens, too.
+async fn compose(rows: &SellerDb, post: &Post, clock: &Clock, id: MailId, mail: ToSend) -> db::Result<(Letter, Vec<Vec<u8>>)> {
     let ((confirm, confirm_hash), (leave, leave_hash)) = (new_token(rows.id())?, new_token(rows.id())?);
     let (address, now, asks) = (mail.address, clock.now(), mail.content == Content::Asks);
+    let links = vec![confirm_hash.clone(), leave_hash.clone()];
     let kept = rows.write(move |t| {
         if asks {
             t.keep_email_link(&confirm_hash, (address, Purpose::Confirm), now + CONFIRM_WITHIN)?;
@@ -59,7 +80,7 @@ async fn compose(rows: &SellerDb, post: &Post, clock: &Clock, id: MailId, mail: 
     kept.await?;
     let to = (id, mail.recipient.as_str(), mail.created_at);
     let unsubscribe = format!("{}/email/unsubscribe/{}", post.public_url, leave.expose_secret());
-    Ok(match mail.content {
+    let letter = match mail.content {
         Content::Asks => {
             let confirm = format!("{}/email/confirm/{}", post.public_url, confirm.expose_secret());
             letter::confirmation(to, &mail.seller, &confirm, unsubscribe)
@@ -68,5 +89,6 @@ async fn compose(rows: &SellerDb, post: &Post, clock: &Clock, id: MailId, mail: 
             let made = letter::Digest { seller: &mail.seller, zone: mail.zone, public_url: &post.public_url, news, omitted };
             letter::digest(to, &made, unsubscribe)
         }
-    })
+    };
+    Ok((letter, links))
 }

@@ -1,8 +1,7 @@
 //! Use cases: what sellers and operators can do, one file per resource. Each takes the caller and a typed input; in one
 //! transaction it loads rows, lets [`domain`](crate::domain) decide, saves, and writes the audit log.
 //!
-//! `http` and the console parse a request, call a use case and format the answer; another entrance, such as a message
-//! queue, would do the same. No use case wakes the actors: the database's hook does, after the commit, depending on what
+//! `http`, the console and `nats` parse what has come in, call a use case and format the answer. No use case wakes the actors: the database's hook does, after the commit, depending on what
 //! the transaction has changed.
 pub mod apps;
 pub mod behind;
@@ -16,11 +15,14 @@ pub mod discover;
 pub mod drift;
 pub mod email;
 pub mod explain;
+pub mod frozen_windows;
 mod grants;
 pub mod guard;
 pub mod hooks;
 pub mod listings;
 pub mod mailing;
+pub mod pauses;
+pub mod platforms;
 pub mod preview;
 pub mod pushes;
 pub mod quotas;
@@ -37,6 +39,7 @@ mod store_change;
 pub mod store_figures;
 pub mod stores;
 pub mod syncs;
+pub mod undo;
 pub mod warehouses;
 pub mod webhooks;
 

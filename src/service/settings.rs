@@ -138,6 +138,9 @@ pub async fn change(service: &Service, caller: &Caller, entered: EnteredChange) 
         let new = switched.settings;
         check_shares(t, &new, "/allocation_mode")?;
         t.save_sync_settings(&new, now)?;
+        if new.timezone != old.timezone {
+            t.freeze(now)?;
+        }
         if switched.cancels {
             t.cancel_pushes(CancelScope::AutoSync, "Auto-sync was switched off.", now)?;
         }
@@ -158,6 +161,7 @@ pub(super) fn move_to_zone(t: &mut Tenant<'_>, actor: &str, timezone: chrono_tz:
     let change = SettingsChange { timezone: Some(timezone), ..SettingsChange::default() };
     let Some(switched) = change.apply(&old, now) else { return Ok(()) };
     t.save_sync_settings(&switched.settings, now)?;
+    t.freeze(now)?;
     audit_change(t, actor, &old, &switched.settings, now)
 }
 
@@ -209,7 +213,7 @@ pub async fn allocate(service: &Service, caller: &Caller, wanted: Allocation) ->
             let after = Store { share: *share, updated_at: now, ..before.clone() };
             t.save_store(&after)?;
             let mut entry = audited(&actor, "store.changed", &after.name);
-            (entry.before, entry.after) = (Some(json!(store_view(&before))), Some(json!(store_view(&after))));
+            (entry.before, entry.after) = (Some(json!(store_view(&before, now))), Some(json!(store_view(&after, now))));
             t.append_audit(&entry, now)?;
         }
         check_shares(t, &new, "/shares")

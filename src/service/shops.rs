@@ -1,6 +1,7 @@
 //! The shop that a store is: connected once by a seller, however it is entered.
 use super::connection::Credentials;
 use super::context::audited;
+use super::pauses::record_store;
 use crate::db::stores::Store;
 use crate::db::{self, Error, Tenant};
 use crate::domain::limits::MAX_STORES;
@@ -72,6 +73,7 @@ fn pause_second(t: &mut Tenant<'_>, actor: &str, store: Store, first: &Store, no
         let problem = format!("This store is paused, because {detail}. Remove one of the two stores.");
         let paused = Store { paused: true, problem: Some(problem), updated_at: now, ..store.clone() };
         t.save_store(&paused)?;
+        record_store(t, store.id, true, (actor, None), now)?;
         t.hold_store(store.id, now)?;
         let mut entry = audited(actor, "store.changed", &store.name);
         (entry.before, entry.after) = (Some(json!({ "paused": false })), Some(json!({ "paused": true, "problem": paused.problem })));

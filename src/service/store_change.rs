@@ -4,6 +4,7 @@ use super::shares::share_of;
 use crate::db::stores::Store;
 use crate::domain::ids::check_text;
 use crate::domain::limits::MAX_NAME_CHARS;
+use crate::domain::pause::MAX_REASON_CHARS;
 use crate::domain::problem::Checks;
 use crate::domain::{FieldError, WarehouseCode, unseen};
 use crate::platforms::identity::tidy_address;
@@ -34,6 +35,8 @@ pub struct StoreChange {
     pub sync_enabled: Option<bool>,
     /// While paused its pushes are held.
     pub paused: Option<bool>,
+    /// Why it is paused; only together with that.
+    pub pause_reason: Option<String>,
     /// Whether overwrites leave out unseen sales.
     pub protect_unseen_sales: Option<bool>,
     /// For how many hours they do so.
@@ -90,6 +93,12 @@ impl StoreChange {
         }
         store.sync_enabled = self.sync_enabled.unwrap_or(store.sync_enabled);
         store.paused = self.paused.unwrap_or(store.paused);
+        if let Some(reason) = &self.pause_reason {
+            checks.take("/pause_reason", check_text(reason, "a reason", MAX_REASON_CHARS));
+            if self.paused != Some(true) {
+                checks.note("/pause_reason", "comes with `paused: true` only");
+            }
+        }
         store.protect_unseen_sales = self.protect_unseen_sales.unwrap_or(store.protect_unseen_sales);
         if let Some(hours) = self.unseen_sales_hours {
             checks.take("/unseen_sales_hours", unseen::check_hours(hours));

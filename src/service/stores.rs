@@ -4,6 +4,7 @@ pub(super) use super::checks::{ask, connect, reason_of};
 use super::connection::{self, Credentials, connection};
 use super::context::{Caller, Result, Service, audited};
 use super::grants::grant_of;
+use super::pauses::record_store;
 use super::removal::{self, Removed};
 use super::shares::{check_shares, percent};
 use super::shops::{check_shop_is_new, connection_of, shop_of};
@@ -15,6 +16,7 @@ use crate::db::stores::Store;
 use crate::db::{self, Error, Tenant};
 use crate::domain::allocation::Share;
 use crate::domain::limits::MAX_STORES;
+use crate::domain::pause::{Above, Pause};
 use crate::domain::problem::Checks;
 use crate::domain::switching::StoreSwitches;
 use crate::domain::{FieldError, StoreId, Timestamp, WarehouseCode, unseen};
@@ -28,7 +30,7 @@ use serde_json::{Map, Value, json};
 pub enum StoreState {
     /// It is pushed to.
     Working,
-    /// Its pushes are held until it is resumed.
+    /// Its pushes are held until it is resumed, or a frozen window ends.
     Paused,
     /// It refused its credentials; its pushes are held until it accepts them again or gets new ones.
     NeedsReauthorisation,
@@ -59,6 +61,8 @@ pub struct StoreView {
     /// When the first sale was reported that names the store. Unseen sales are protected from then on.
     sales_named_at: Option<Timestamp>,
     state: StoreState,
+    /// What keeps it from being sent to, if it is paused; its own pause is `paused`.
+    pause: Option<Pause>,
     /// What is wrong with it, in plain words.
     problem: Option<String>,
     /// Whether credentials are stored for it; they are never shown.
@@ -96,13 +100,13 @@ impl StoreState {
     }
 }
 
-/// Whether a store is pushed to, according to its row.
-pub fn state_of(store: &Store) -> StoreState {
-    StoreState::of(store.needs_reauthorisation, store.paused, store.sync_enabled)
+/// Whether a store is pushed to at `now`, according to its row.
+pub fn state_of(store: &Store, now: Timestamp) -> StoreState {
+    StoreState::of(store.needs_reauthorisation, store.pause(now).is_some(), store.sync_enabled)
 }
 
-/// The store without its secrets.
-pub fn view(store: &Store) -> StoreView {
+/// The store without its secrets, as of `now`.
+pub fn view(store: &Store, now: Timestamp) -> StoreView {
     StoreView {
         id: store.id,
         name: store.name.clone(),
@@ -115,7 +119,8 @@ pub fn view(store: &Store) -> StoreView {
         protect_unseen_sales: store.protect_unseen_sales,
         unseen_sales_hours: store.unseen_sales_hours,
         sales_named_at: store.sales_named_at,
-        state: state_of(store),
+        state: state_of(store, now),
+        pause: store.pause(now),
         problem: store.problem.clone(),
         has_credentials: store.credentials.is_some(),
         last_success_at: store.last_success_at,
@@ -202,6 +207,8 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         unseen_sales_hours: unseen::DEFAULT_HOURS,
         sales_named_at: None,
         has_multiples: false,
+        above: Above::default(),
+        resumes_at: None,
     };
     let mut credentials = Credentials::new();
     entered.apply(&mut store, &mut credentials)?;
@@ -216,6 +223,8 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         check_warehouses(t, &store)?;
         check_shop_is_new(t, &store)?;
         store.shop = shop_of(&store);
+        store.above = t.above(&store)?;
+        store.resumes_at = store.above.frozen.next_end(now);
         store.credentials = seal(&service, t, store.id, &credentials)?;
         t.save_store(&store)?;
         if store.credentials.is_some() {
@@ -224,7 +233,7 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         let settings = t.sync_settings()?;
         check_shares(t, &settings, "/share_percent")?;
         let mut entry = audited(&actor, "store.created", &store.name);
-        entry.after = Some(json!(view(&store)));
+        entry.after = Some(json!(view(&store, now)));
         t.append_audit(&entry, now)?;
         Ok(store)
     });
@@ -276,6 +285,9 @@ pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: St
         if effects.cancels {
             t.cancel_pushes(CancelScope::Store(id), "The store was switched off.", now)?;
         }
+        if store.paused != old.paused {
+            record_store(t, id, store.paused, (&actor, entered.pause_reason.as_deref()), now)?;
+        }
         if effects.holds {
             t.hold_store(id, now)?;
         }
@@ -287,7 +299,7 @@ pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: St
         }
         let store = t.store(id)?;
         let mut entry = audited(&actor, if new_credentials { "store.credentials_changed" } else { "store.changed" }, &store.name);
-        (entry.before, entry.after) = (Some(json!(view(&old))), Some(json!(view(&store))));
+        (entry.before, entry.after) = (Some(json!(view(&old, now))), Some(json!(view(&store, now))));
         t.append_audit(&entry, now)?;
         Ok(store)
     });
@@ -304,7 +316,7 @@ pub async fn delete(service: &Service, caller: &Caller, id: StoreId) -> Result<(
     let deleted = caller.db.write(move |t| {
         let store = t.delete_store(id, now)?;
         let mut entry = audited(&actor, "store.deleted", &store.name);
-        entry.before = Some(json!(view(&store)));
+        entry.before = Some(json!(view(&store, now)));
         t.append_audit(&entry, now)
     });
     deleted.await?;

@@ -1,11 +1,13 @@
 //! Manual sync runs.
 use super::context::{Caller, Error, OPERATOR, Operator, Result, Service, audited};
+use super::frozen_windows::window_over;
 use crate::db::runs::{Run, RunFilter, RunKind};
 use crate::db::sellers::sellers;
+use crate::db::stores::Store;
 use crate::db::{self, Tenant};
-use crate::domain::limits::MAX_BULK;
+use crate::domain::limits::{MAX_BULK, MAX_STORES};
 use crate::domain::problem::Checks;
-use crate::domain::{FieldError, Sku, StoreId};
+use crate::domain::{FieldError, Sku, StoreId, Timestamp};
 use serde_json::json;
 
 /// What to overwrite; a field that is `None` does not restrict it.
@@ -57,10 +59,43 @@ fn missing(t: &mut Tenant<'_>, filter: &RunFilter) -> db::Result<Option<Error>> 
     Ok((!unknown.is_empty()).then(|| unknown.into()))
 }
 
+/// Starts a run whatever windows its stores are in: its overwrites wait there.
+///
+/// # Errors
+/// If the database fails.
+pub(super) async fn start_waiting(service: &Service, caller: &Caller, filter: RunFilter) -> Result<Run> {
+    let (now, actor) = (service.now(), caller.actor());
+    caller.db.write(move |t| begun(t, &actor, &filter, now)).await.map_err(Error::from)
+}
+
+fn begun(t: &mut Tenant<'_>, actor: &str, filter: &RunFilter, now: Timestamp) -> db::Result<Run> {
+    let run = t.start_run(RunKind::Manual, filter, now)?;
+    let mut entry = audited(actor, "sync.started", "manual");
+    entry.after = Some(json!({ "id": run.id, "store_ids": filter.store_ids, "skus": filter.skus.as_ref().map(Vec::len) }));
+    t.append_audit(&entry, now)?;
+    Ok(run)
+}
+
+/// Why a run of these stores may not begin: one of them is in a frozen window. A pause may be ended by whoever asks for the run, so
+/// that its overwrites wait for it; a window was decided on before, and lasts.
+pub(super) fn frozen(t: &mut Tenant<'_>, filter: &RunFilter, now: Timestamp) -> db::Result<Option<Error>> {
+    let covers = |store: &Store| filter.store_ids.as_ref().is_none_or(|ids| ids.contains(&store.id));
+    for store in t.stores(None, MAX_STORES)?.iter().filter(|store| covers(store)) {
+        if let Some(window) = window_over(t, store, now)? {
+            let detail = format!(
+                "{} is in the frozen window \u{201c}{}\u{201d}, which ends at {}. Choose other stores, wait for its end, or delete the window.",
+                store.name, window.name, window.ends_at
+            );
+            return Ok(Some(Error::conflict(detail)));
+        }
+    }
+    Ok(None)
+}
+
 /// Starts a manual run.
 ///
 /// # Errors
-/// A store or SKU that does not exist any more.
+/// A store or SKU that does not exist any more, or a conflict if one of the stores is in a frozen window.
 pub async fn start(service: &Service, caller: &Caller, filter: RunFilter) -> Result<Run> {
     let (now, actor) = (service.now(), caller.actor());
     caller
@@ -69,11 +104,10 @@ pub async fn start(service: &Service, caller: &Caller, filter: RunFilter) -> Res
             if let Some(error) = missing(t, &filter)? {
                 return Ok(Err(error));
             }
-            let run = t.start_run(RunKind::Manual, &filter, now)?;
-            let mut entry = audited(&actor, "sync.started", "manual");
-            entry.after = Some(json!({ "id": run.id, "store_ids": filter.store_ids, "skus": filter.skus.as_ref().map(Vec::len) }));
-            t.append_audit(&entry, now)?;
-            Ok(Ok(run))
+            if let Some(error) = frozen(t, &filter, now)? {
+                return Ok(Err(error));
+            }
+            begun(t, &actor, &filter, now).map(Ok)
         })
         .await?
 }

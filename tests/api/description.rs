@@ -142,7 +142,8 @@ fn the_sample_body_of_every_request_passes_validation() {
                     path if path.starts_with("/v1/webhooks/") => webhook["id"].as_str().unwrap(),
                     _ => store["id"].as_str().unwrap(),
                 };
-                let address = path.replace("{id}", id).replace("{code}", "main").replace("{platform}", "shopify");
+                let address =
+                    path.replace("{id}", id).replace("{code}", "main").replace("{platform}", "shopify").replace("{sku}", "MUG-BLUE");
                 let caller = if path.starts_with("/admin") { &operator } else { &ada };
                 let answer = caller.send_as(&method.to_uppercase(), &address, media_type, body.as_bytes());
                 // The sample store answers nothing, so it cannot be searched.

@@ -28,6 +28,8 @@ const SLACK: Cost = Cost { steps: 600, statements: 4, bytes: 600 };
 
 /// Answers that may grow with the seller or the service, though they are not pages for people.
 const GROWING: [&str; 4] = ["/admin/overview", "/admin/stores?limit=10", "/v1/skus?unpaired=true&limit=10", "/v1/stores/{id}"];
+/// Also those that go through all stores, of a seller or of all.
+const BY_STORE: [&str; 2] = ["/admin/platforms?limit=10", "/v1/pauses?limit=10"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Cost {
@@ -191,6 +193,10 @@ impl<'a> Grown<'a> {
             format!("{seller}, {}, {store}, 0, 1, 5, i", blob("listing")),
             "true",
         );
+        insert("pauses", "seller_id, level, subject, paused_at, paused_by", format!("{seller}, 3, {sku}, i, 'ada'"), "i <= 10");
+        let columns = "seller_id, id, name, from_local, to_local, created_at, created_by";
+        let values = format!("{seller}, {}, 'sale', '2020-01-01T00:00', '2020-01-02T00:00', i, 'ada'", blob("window"));
+        insert("frozen_windows", columns, values, "i <= 10");
         insert(
             "audit",
             "seller_id, id, at, actor, action, subject",
@@ -210,7 +216,8 @@ impl<'a> Grown<'a> {
             &format!("i <= {of_stores}"),
         );
         insert("warehouses", "seller_id, code, name, created_at", format!("{seller}, 'w' || i, 'w', i"), &format!("i <= {of_stores}"));
-        sql.push_str("COMMIT;");
+        // Otherwise what is held would be sent.
+        write!(sql, "UPDATE stores SET needs_reauthorisation = TRUE WHERE id = {store}; COMMIT;").unwrap();
         conn.batch_execute(&sql).unwrap();
         self.rows = rows;
     }
@@ -250,6 +257,7 @@ impl<'a> Grown<'a> {
             _ if template.contains("/pushes/") => uuid("push"),
             _ if template.contains("/webhooks/") => uuid("hook"),
             _ if template.contains("/emails/") || template.contains("/email-addresses/") => uuid("email"),
+            _ if template.contains("/frozen-windows/") => uuid("window"),
             _ if template.contains("/syncs/") || template.contains("/runs/") => uuid("run"),
             _ => self.store.clone(),
         };
@@ -285,7 +293,7 @@ fn routes() -> Vec<(String, Growth)> {
     for more in ["pushes?state=rejected", "pushes?state=confirmed", "pushes?sku=S000001", "skus?unpaired=true"] {
         found.push(format!("/v1/{more}&limit=10"));
     }
-    let growth = |path: &str| if GROWING.contains(&path) { Growth::WithRows } else { Growth::Constant };
+    let growth = |path: &str| if GROWING.contains(&path) || BY_STORE.contains(&path) { Growth::WithRows } else { Growth::Constant };
     let mut found: Vec<_> = found.into_iter().map(|path| (path.clone(), growth(&path))).collect();
     let table_of_pages = include_str!("../../src/http/console/mod.rs");
     let pages = table_of_pages.lines().filter(|line| line.contains(", get()")).filter_map(|line| line.split('"').nth(1));

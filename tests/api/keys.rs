@@ -41,6 +41,9 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("PUT", "/admin/apps/{platform}", Operator, json!({ "client_id": "x", "client_secret": "y" })),
         ("DELETE", "/admin/apps/{platform}", Operator, Value::Null),
         ("GET", "/admin/audit", Operator, Value::Null),
+        ("GET", "/admin/platforms", Operator, Value::Null),
+        ("PUT", "/admin/platforms/{platform}/pause", Operator, json!({ "reason": "x" })),
+        ("DELETE", "/admin/platforms/{platform}/pause", Operator, Value::Null),
         ("GET", "/v1/sync-settings", Seller, Value::Null),
         ("PUT", "/v1/sync-settings", Seller, json!({ "auto_sync": true })),
         ("GET", "/v1/warehouses", Seller, Value::Null),
@@ -71,9 +74,18 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("GET", "/v1/syncs", Seller, Value::Null),
         ("GET", "/v1/syncs/{id}", Seller, Value::Null),
         ("POST", "/v1/syncs/{id}/answer", Seller, json!({ "go": false })),
+        ("POST", "/v1/syncs/{id}/undo", Seller, Value::Null),
         ("GET", "/v1/pushes", Seller, Value::Null),
         ("GET", "/v1/pushes/{id}", Seller, Value::Null),
         ("POST", "/v1/pushes/retry", Seller, json!({ "ids": ["$push"] })),
+        ("GET", "/v1/pauses", Seller, Value::Null),
+        ("POST", "/v1/pause", Seller, json!({ "reason": "mine" })),
+        ("POST", "/v1/resume", Seller, Value::Null),
+        ("PUT", "/v1/skus/{sku}/pause", Seller, json!({ "reason": "mine" })),
+        ("DELETE", "/v1/skus/{sku}/pause", Seller, Value::Null),
+        ("GET", "/v1/frozen-windows", Seller, Value::Null),
+        ("POST", "/v1/frozen-windows", Seller, json!({ "name": "x", "from": next_years("02-01"), "to": next_years("02-02"), "store_ids": ["$store"] })),
+        ("DELETE", "/v1/frozen-windows/{id}", Seller, Value::Null),
         ("POST", "/v1/stores/{id}/drift-checks", Seller, Value::Null),
         ("GET", "/v1/drift-checks", Seller, Value::Null),
         ("GET", "/v1/drifts", Seller, Value::Null),
@@ -108,6 +120,7 @@ pub struct Fixture {
     sync: String,
     webhook: String,
     email: String,
+    window: String,
     /// No other seller has it.
     sku: String,
 }
@@ -127,7 +140,15 @@ pub fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
     seller.put("/v1/skus", &json!([{ "sku": sku }])).is(200);
     let webhook = text(&seller.post("/v1/webhooks", &json!({ "url": "http://127.0.0.1:9/theirs" })).is(201)["id"]);
     let email = text(&seller.post("/v1/email-addresses", &json!({ "address": "theirs@example.com" })).is(201)["id"]);
-    Fixture { store, listing, push, sync, webhook, email, sku }
+    let window = json!({ "name": "theirs", "from": next_years("01-01"), "to": next_years("01-02") });
+    let window = text(&seller.post("/v1/frozen-windows", &window).is(201)["id"]);
+    Fixture { store, listing, push, sync, webhook, email, window, sku }
+}
+
+/// A local time on this day of next year.
+fn next_years(day: &str) -> String {
+    let year = chrono::Datelike::year(&stocktide::clock::Clock::system().now().to_utc()) + 1;
+    format!("{year}-{day}T00:00")
 }
 
 impl Fixture {
@@ -138,6 +159,7 @@ impl Fixture {
             Some("syncs") => &self.sync,
             Some("webhooks") => &self.webhook,
             Some("email-addresses") => &self.email,
+            Some("frozen-windows") => &self.window,
             _ => &self.push,
         };
         self.with_ids(

@@ -9,11 +9,13 @@ const DECIDED_IN_DOMAIN: [(&str, &str); 3] =
     [("PushState", "src/db/pushes/codes.rs"), ("PushKind", "src/db/pushes/codes.rs"), ("Frequency", "src/db/settings.rs")];
 
 /// The tables whose rows belong to a seller and are reached through `src/db/scope.rs`.
-const SELLERS_TABLES: [&str; 24] = [
+const SELLERS_TABLES: [&str; 26] = [
     "email_addresses",
     "email_links",
     "email_mails",
     "email_news",
+    "pauses",
+    "frozen_windows",
     "drift_checks",
     "drifts",
     "webhooks",
@@ -36,7 +38,7 @@ const SELLERS_TABLES: [&str; 24] = [
     "grants",
 ];
 /// The files that may name those tables, each with its reason.
-const ACROSS_SELLERS: [(&str, &str); 10] = [
+const ACROSS_SELLERS: [(&str, &str); 11] = [
     ("src/db/scope.rs", "adds the seller to each query"),
     ("src/db/schema.rs", "defines the tables"),
     ("src/db/fleet.rs", "finds the sellers with work, deletes rows past their retention, seals all credentials again under a new key"),
@@ -46,6 +48,7 @@ const ACROSS_SELLERS: [(&str, &str); 10] = [
     ("src/db/drift/due.rs", "finds the checks that are due, and ends those that make no progress"),
     ("src/db/email/due.rs", "finds the mails to make and to send, and counts those to one address"),
     ("src/db/webhooks/due.rs", "finds the messages to send, and the sealed secrets"),
+    ("src/db/platform_pauses.rs", "pauses and resumes the stores of a platform, of all sellers, for the operator"),
     ("src/db/overview.rs", "counts over all sellers for the operator"),
 ];
 

@@ -10,16 +10,17 @@ const LEVELS: [&[&[&str]]; 7] = [
     &[&["db"], &["platforms"], &["mail"]],
     &[&["service"]],
     &[&["actors"], &["simulator"]],
-    &[&["http"], &["loadgen"]],
+    &[&["http", "nats"], &["loadgen"]],
     &[&["lib", "main", "cli", "app", "demo", "ready", "config", "telemetry", "doc"]],
 ];
 
 /// Frameworks, and the only folders that may name them, so that replacing one means changing one folder. The top level
 /// wires everything together and may name all of them.
-const FRAMEWORKS: [(&[&str], &[&str]); 6] = [
+const FRAMEWORKS: [(&[&str], &[&str]); 7] = [
     (&["diesel", "diesel_migrations", "r2d2"], &["db"]),
     (&["actix"], &["actors"]),
     (&["actix_web"], &["http", "simulator"]),
+    (&["async_nats"], &["nats"]),
     (&["reqwest", "rustls"], &["platforms", "loadgen"]),
     (&["lettre"], &["mail"]),
     (&["prometheus"], &["metrics"]),

@@ -155,6 +155,8 @@ impl World {
             unseen_sales_hours: 72,
             sales_named_at: None,
             has_multiples: false,
+            above: Default::default(),
+            resumes_at: None,
         };
         let db = all.seller(seller);
         db.write(move |t| {

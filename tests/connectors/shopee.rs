@@ -112,6 +112,8 @@ impl World {
             unseen_sales_hours: 72,
             sales_named_at: None,
             has_multiples: false,
+            above: Default::default(),
+            resumes_at: None,
         };
         let extra = || Some([("item_id".to_owned(), "1000".to_owned())].into());
         let row = |n: u64| NewListing {

@@ -30,7 +30,7 @@ async fn an_address_is_added_changed_and_deleted() {
     for _ in 0..3 {
         assert_eq!(post(&format!("{here}/confirmation"), &[]).await.status(), 303);
     }
-    until_page_says(&world, &cookie, &here, "The mail server could not be reached").await;
+    until_page_says(&world, &cookie, &here, "The operator of this service must act").await;
     until_page_says(&world, &cookie, &format!("{here}/delete"), "Delete this address?").await;
     post(&format!("{here}/delete"), &[]).await;
     until_page_says(&world, &cookie, "/console/emails", "No addresses yet.").await;

@@ -181,6 +181,9 @@ pub async fn busy_seller(world: &World, unhelpful: &str) -> (String, Vec<Visit>)
     world.call("POST", &format!("/v1/stores/{}/drift-checks", stores.stall), &key, json!(null)).await;
     let differ = async || world.call("GET", "/v1/drifts", &key, json!(null)).await["items"].as_array().is_some_and(|rows| !rows.is_empty());
     eventually("the check has found what differs", differ).await;
+    world.call("PUT", "/v1/skus/LAMP-ASH/pause", &key, json!({"reason": "Recall"})).await;
+    let window = json!({"name": "Winter sale", "from": "2027-12-24T18:00", "to": "2027-12-27T06:00", "store_ids": [stores.stall]});
+    world.call("POST", "/v1/frozen-windows", &key, window).await;
     let webhook =
         world.call("POST", "/v1/webhooks", &key, json!({"url": "http://127.0.0.1:9/stock"})).await["id"].as_str().unwrap().to_owned();
     world.call("POST", &format!("/v1/webhooks/{webhook}/test"), &key, json!(null)).await;
@@ -267,6 +270,7 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[S
         page("runs", "/console/records?show=runs"),
         page("run", format!("/console/records/runs/{initial}")),
         page("run-done", format!("/console/records/runs/{manual}")),
+        page("undo", format!("/console/records/runs/{manual}/undo")),
         page("changes", "/console/records?show=changes"),
         page("manual-sync", "/console/manual-sync"),
         page("drift", "/console/drift"),
@@ -274,6 +278,7 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[S
         page("emails", "/console/emails"),
         page("email", format!("/console/emails/{email}")),
         page("email-delete", format!("/console/emails/{email}/delete")),
+        page("pauses", "/console/pauses"),
         page("webhooks", "/console/webhooks"),
         page("webhook", format!("/console/webhooks/{webhook}")),
         page("webhook-delete", format!("/console/webhooks/{webhook}/delete")),
@@ -292,6 +297,7 @@ pub fn empty_visits() -> Vec<Visit> {
         page("empty-manual-sync", "/console/manual-sync"),
         page("empty-drift", "/console/drift"),
         page("empty-emails", "/console/emails"),
+        page("empty-pauses", "/console/pauses"),
         page("empty-webhooks", "/console/webhooks"),
     ]
 }

@@ -52,6 +52,7 @@ async fn ids_of_another_seller_give_no_access() {
         (format!("/console/records/pushes/{}/retry", push.as_str().unwrap()), vec![]),
         ("/console/records/retry".to_owned(), vec![("state", "rejected"), ("store", store.as_str())]),
         ("/console/manual-sync/overwrite".to_owned(), vec![("store", store.as_str())]),
+        (format!("/console/records/runs/{run}/undo"), vec![]),
     ] {
         let mut form = fields;
         form.push(("csrf", &csrf));
@@ -296,6 +297,9 @@ async fn html_in_any_form_field_comes_back_as_text() {
         ("/console/sales-channel/allocation".to_owned(), vec!["allocation_mode", "buffer", &share, "do"]),
         ("/console/sales-channel/guard".to_owned(), vec!["zero_percent", "units"]),
         ("/console/drift".to_owned(), vec!["drift"]),
+        ("/console/pauses".to_owned(), vec!["paused", "reason"]),
+        ("/console/pauses/windows".to_owned(), vec!["name", "from", "to"]),
+        ("/console/stock/sku/pause".to_owned(), vec!["sku", "paused", "reason"]),
         ("/console/stores/new".to_owned(), vec!["name", "base_url", "external_store", "token", "share_percent", "warehouses"]),
         (format!("/console/stores/{store}/edit"), vec!["name", "base_url", "external_store", "token", "share_percent", "warehouses"]),
         (format!("/console/stores/{store}/import"), vec!["rows", "do"]),

@@ -1,8 +1,7 @@
 //! Delivery: the order in which pushes are sent, and what becomes of them while their outcomes are known.
 use crate::support::*;
 use stocktide::db::runs::RunFilter;
-use stocktide::domain::push::PushKind;
-use stocktide::domain::push::PushState::{Confirmed, Held, Queued, Rejected, Retrying, Superseded};
+use stocktide::domain::push::PushState::{Confirmed, Queued, Rejected, Retrying, Superseded};
 
 #[test]
 fn a_push_is_in_the_database_before_it_is_sent() {
@@ -44,30 +43,17 @@ fn an_overwrite_supersedes_the_increases_queued_for_its_listing() {
     story(async |world| {
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
-        seller.pauses(&shop).await;
+        world.faults(|f| (f.throttle, f.retry_after_s) = (1.0, 60.0));
         seller.purchase("A", 5).await;
-        seller.sync(RunFilter::default()).await;
         world.a_moment().await;
-        // Only the overwrite is retried, so that it is claimed before the increase.
-        let id = shop.id;
-        seller
-            .db()
-            .write(move |t| {
-                for push in t.list_pushes(&Default::default(), None, 10)? {
-                    assert_eq!(push.state(), Held);
-                }
-                let mut store = t.store(id)?;
-                store.paused = false;
-                t.save_store(&store)
-            })
-            .await
-            .unwrap();
-        let overwrite_id = seller.pushes().await.into_iter().find(|p| p.kind == PushKind::Overwrite).unwrap().id;
-        seller.retries(&[overwrite_id]).await;
+        // A new process does not know that the store has asked for a pause, so only the increase waits.
+        world.stops().await;
+        world.all_is_well();
+        world.starts();
+        seller.sync(RunFilter::default()).await;
         world.a_moment().await;
         assert_eq!(world.received(&shop), [set("A", 5)]);
         assert_eq!(seller.lines().await, [increase(5, Superseded), overwrite(5, Confirmed)]);
-        seller.releases(&shop).await;
     });
 }
 

@@ -178,6 +178,22 @@ fn the_daily_check_follows_the_daily_time_by_half_an_hour_and_corrects_what_its_
 }
 
 #[test]
+fn settings_saved_when_a_daily_check_is_due_do_not_put_it_off_to_the_next_day() {
+    story(async |world| {
+        let seller = world.seller(daily(Policy::Report)).await;
+        full_shop(world, &seller, platform_that::only_adds()).await;
+        world.sleep_until("2026-03-03T03:59:00Z").await;
+        world.crashes().await;
+        world.sleep_until("2026-03-03T04:00:05Z").await;
+        seller.settings(|settings| settings.buffer = 1).await;
+        world.starts();
+        world.sleep(minutes(5)).await;
+        let checks = seller.db().read(|t| t.drift_checks(None, None, 10)).await.unwrap();
+        assert_eq!(checks.len(), 1);
+    });
+}
+
+#[test]
 fn a_thousand_planted_differences_are_all_named_and_take_no_more_calls_than_reading_takes() {
     story(async |world| {
         let seller = world.seller(incremental).await;

@@ -181,6 +181,8 @@ fn an_increase_is_not_on_its_way_as_it_is_recorded_if_its_store_was_taken_over_j
         let seller = world.seller(incremental).await;
         let shop = seller.shop("corner", &["A"]).await;
         world.sleep(seconds(3)).await;
+        // The story looks at it before its call ends.
+        world.faults(|f| f.latency_ms = 200);
         seller.purchase("A", 1).await;
         assert_eq!(seller.lines().await, [increase(1, Sending)], "it is offered a call");
         world.a_moment().await;

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use stocktide::db::DatabaseUrl;
 use stocktide::db::runs::RunFilter;
 use stocktide::domain::settings::Rule;
+use stocktide::service::drift;
 
 /// Tables that may hold many rows of one seller.
-const LARGE: [&str; 6] = ["listings", "push_packs", "pushes", "rules", "stock_events", "stock_levels"];
+const LARGE: [&str; 7] = ["drifts", "listings", "push_packs", "pushes", "rules", "stock_events", "stock_levels"];
 /// Partial indices over open and rejected pushes and marked listings, which may be scanned because they contain only what is
 /// still to do.
 const PARTIAL_INDICES: [&str; 9] = [
@@ -68,9 +69,11 @@ fn no_statement_that_delivers_a_push_scans_all_rows_of_a_seller_or_a_store() {
             platform_that::only_sets(),
             platform_that::adds_but_cannot_be_read(),
         ];
+        let mut shops = Vec::new();
         for (n, abilities) in stores.into_iter().enumerate() {
             let shop = seller.shop_on(abilities, &format!("shop-{n}"), &["A", "B", "C"]).await;
             seller.share(&shop, 20.0).await;
+            shops.push(shop);
         }
         seller.rule(Rule { sku: Some(stocktide::domain::Sku::parse("A").unwrap()), buffer: Some(1), ..Rule::default() }).await;
         // The statements so far only set up the story.
@@ -91,7 +94,13 @@ fn no_statement_that_delivers_a_push_scans_all_rows_of_a_seller_or_a_store() {
         world.all_is_well();
         // Long enough for the looks at listings whose requests were given up.
         world.sleep(minutes(12)).await;
+        for shop in &shops {
+            world.platform.set_quantity(&shop.external, "A", 99);
+            drift::check(&world.service(), &seller.caller(), shop.id).await.unwrap();
+        }
+        world.sleep(minutes(2)).await;
         *sent.lock().unwrap() = statements::take(&world.database_url()).into_keys().collect();
+        assert!(seller.db().read(|t| t.drifted((None, None), None, 10)).await.unwrap().len() >= 3, "stores that can be read differ");
     });
     let statements: Vec<String> = sent.lock().unwrap().clone();
     let count = |word: &str| statements.iter().filter(|sql| sql.contains(word)).count();

@@ -220,7 +220,7 @@ fn a_pack_that_was_sold_and_not_reported_yet_is_left_out_and_its_report_in_units
             let pushes = seller.pushes().await;
             let push = pushes.iter().rfind(|push| push.kind == Overwrite).unwrap();
             assert_eq!((world.shown(&shop, "six"), push.unseen), (9, Some(2)));
-            assert_eq!(push.unseen_text().unwrap(), "11 by the rules, less 2 units sold in the store and not reported yet");
+            assert_eq!(push.arithmetic().unwrap(), "11 by the rules, less 2 units sold in the store and not reported yet");
             seller.purchase("A", 12).await;
             world.a_moment().await;
             overwritten(world, &seller).await;

@@ -35,7 +35,7 @@ fn units_sold_and_not_reported_yet_are_left_out_and_once_they_are_reported_the_n
             world.sells(&shop, "A", 2);
             let push = overwritten(&seller, world).await;
             assert_eq!((world.shown(&shop, "A"), push.quantity, push.unseen), (10, Some(10), Some(2)));
-            assert_eq!(push.unseen_text().unwrap(), "12 by the rules, less 2 units sold in the store and not reported yet");
+            assert_eq!(push.arithmetic().unwrap(), "12 by the rules, less 2 units sold in the store and not reported yet");
             overwritten(&seller, world).await;
             assert_eq!(world.shown(&shop, "A"), 10, "they are still not reported");
             seller.sale_of(&shop, "A", 2).await;

@@ -66,9 +66,22 @@ impl Seller {
 
     /// Sends one stock event for each SKU.
     pub fn record(&mut self, kind: &str, units: &BTreeMap<String, i64>) {
+        self.send(kind, units, None);
+    }
+
+    /// Reports what the shop has sold, as its sales.
+    pub fn report_sales(&mut self, units: &BTreeMap<String, i64>) {
+        self.send("sale", units, Some(self.store.clone()));
+    }
+
+    fn send(&mut self, kind: &str, units: &BTreeMap<String, i64>, of_store: Option<String>) {
         let event = |(sku, quantity): (&String, &i64)| {
             self.events += 1;
-            json!({ "event_id": format!("e{}", self.events), "sku": sku, "kind": kind, "quantity": quantity })
+            let mut event = json!({ "event_id": format!("e{}", self.events), "sku": sku, "kind": kind, "quantity": quantity });
+            if let Some(store) = &of_store {
+                event["store_id"] = json!(store);
+            }
+            event
         };
         let events: Vec<Value> = units.iter().map(event).collect();
         let answer = self.call("POST", "/v1/stock-events", &json!(events));

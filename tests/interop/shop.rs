@@ -8,17 +8,28 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Polls, 50 ms apart, before a change is considered lost.
 const POLLS: usize = 600;
 
+/// A variant at one location.
+pub struct Variant {
+    pub id: String,
+    pub on_hand: i64,
+    /// Ordered, and still on hand.
+    pub allocated: i64,
+}
+
 /// Stopped when dropped.
 pub struct Shop {
+    /// Two shops would share the installation.
+    _only: MutexGuard<'static, ()>,
     scripts: PathBuf,
     folder: PathBuf,
-    address: SocketAddr,
+    pub address: SocketAddr,
     /// Address and credentials, as the scripts report them.
     details: Value,
 }
@@ -35,10 +46,13 @@ impl Shop {
             assert!(named.is_none(), "STOCKTIDE_TEST_VENDURE: there is no setup.sh in {}", scripts.display());
             return skipped(&format!("{} is not there, so there is no Vendure to test against", scripts.display()));
         }
+        static ONLY: Mutex<()> = Mutex::new(());
+        // A test that has failed has stopped its shop.
+        let only = ONLY.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("vendure");
         std::fs::create_dir_all(folder.join("run")).unwrap();
         let (started, port) = (Instant::now(), free_port());
-        let mut shop = Self { scripts, folder, address: SocketAddr::from(([127, 0, 0, 1], port)), details: Value::Null };
+        let mut shop = Self { _only: only, scripts, folder, address: SocketAddr::from(([127, 0, 0, 1], port)), details: Value::Null };
         if let Err(why) = shop.install_and_start(port) {
             let all = std::env::var("STOCKTIDE_TEST_REQUIRE").is_ok_and(|required| required == "all");
             assert!(!all, "Vendure cannot be installed or started: {why}");
@@ -75,7 +89,7 @@ impl Shop {
             "credentials": { "username": self.details["username"], "password": self.details["password"] } })
     }
 
-    fn query(&self, query: &str, variables: &Value) -> Value {
+    pub fn query(&self, query: &str, variables: &Value) -> Value {
         let bearer = format!("Bearer {}", self.details["token"].as_str().unwrap());
         let body = json!({ "query": query, "variables": variables }).to_string();
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
@@ -88,29 +102,28 @@ impl Shop {
         self.details["locations"][0]["id"].as_str().unwrap()
     }
 
-    /// Variant id and stock on hand at the first location, for each of the test's SKUs.
-    fn variants(&self) -> BTreeMap<String, (String, i64)> {
+    /// Each of the test's SKUs at the first location.
+    pub fn variants(&self) -> BTreeMap<String, Variant> {
         let query = "{ productVariants(options: { take: 1000, filter: { sku: { regex: \"^SKU-[0-9]{4}$\" } } }) \
-                     { items { id sku stockLevels { stockLocationId stockOnHand } } } }";
+                     { items { id sku stockLevels { stockLocationId stockOnHand stockAllocated } } } }";
         let data = self.query(query, &json!({}));
-        let on_hand = |variant: &Value| {
+        let variant = |variant: &Value| {
             let levels = variant["stockLevels"].as_array().unwrap();
-            levels
-                .iter()
-                .find(|level| level["stockLocationId"] == self.location())
-                .map_or(0, |level| level["stockOnHand"].as_i64().unwrap())
+            let level = levels.iter().find(|level| level["stockLocationId"] == self.location());
+            let units = |name: &str| level.map_or(0, |level| level[name].as_i64().unwrap());
+            let id = variant["id"].as_str().unwrap().to_owned();
+            Variant { id, on_hand: units("stockOnHand"), allocated: units("stockAllocated") }
         };
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
         let items = data["productVariants"]["items"].as_array().unwrap();
-        items.iter().map(|variant| (text(&variant["sku"]), (text(&variant["id"]), on_hand(variant)))).collect()
+        items.iter().map(|item| (item["sku"].as_str().unwrap().to_owned(), variant(item))).collect()
     }
 
-    /// Stock on hand of each SKU.
+    /// How many of each SKU customers can order.
     pub fn shown(&self) -> BTreeMap<String, i64> {
-        self.variants().into_iter().map(|(sku, (_, shown))| (sku, shown)).collect()
+        self.variants().into_iter().map(|(sku, variant)| (sku, variant.on_hand - variant.allocated)).collect()
     }
 
-    /// Asserts that every SKU assert_shows exactly this quantity.
+    /// Asserts that every SKU shows exactly this quantity.
     pub fn assert_shows(&self, expected: &BTreeMap<String, i64>, when: &str) {
         let shown = self.shown();
         let off: Vec<String> = expected
@@ -139,8 +152,8 @@ impl Shop {
     pub fn change_stock(&self, by: &BTreeMap<String, i64>) {
         let variants = self.variants();
         let row = |(sku, change): (&String, &i64)| {
-            let (id, shown) = &variants[sku];
-            json!({ "id": id, "stockLevels": [{ "stockLocationId": self.location(), "stockOnHand": shown + change }] })
+            let Variant { id, on_hand, .. } = &variants[sku];
+            json!({ "id": id, "stockLevels": [{ "stockLocationId": self.location(), "stockOnHand": on_hand + change }] })
         };
         let rows: Vec<Value> = by.iter().map(row).collect();
         self.query("mutation ($i: [UpdateProductVariantInput!]!) { updateProductVariants(input: $i) { id } }", &json!({ "i": rows }));

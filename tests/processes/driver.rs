@@ -1,6 +1,6 @@
 //! Sends stock events to a service that may disappear at any moment, as a careful client does: each SKU's events in
-//! order, and every request repeated with the same event ids until it is answered. Keeps a simple model: a listing
-//! should show the sum of its increases.
+//! order, and every request, or message to NATS, repeated with the same event ids until it is answered. Keeps a simple
+//! model: a listing should show the sum of its increases.
 use crate::program::{OPERATOR_KEY, Program, call, pause};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,9 +20,14 @@ const STORES: [&str; 2] = ["corner", "square"];
 /// If pushes are still open after this long, something is lost.
 const QUIET_WITHIN: Duration = Duration::from_secs(40);
 
+/// Tries to hand over a batch of events; returns whether that was answered.
+pub type Sender = Box<dyn FnMut(&Value) -> bool + Send>;
+
 /// A seller with stores and listings, and the clients that send its events.
 pub struct Driver {
     key: String,
+    /// How long it may take until an answered batch is recorded.
+    recorded_within: Duration,
     /// The service's current address, which changes with every start.
     service: Arc<Mutex<SocketAddr>>,
     stop: Arc<AtomicBool>,
@@ -47,6 +52,28 @@ impl Driver {
 
     /// Like [`Driver::start`], with a platform that the service reaches at this address.
     pub fn start_with_platform_at(seed: u64, service: &Program, platform: SocketAddr) -> Self {
+        Self::start_sending(seed, service, platform, Duration::ZERO, |driver, _| {
+            let (service, key) = (Arc::clone(&driver.service), driver.key.clone());
+            Box::new(move |batch| {
+                let address = *service.lock().unwrap();
+                let Ok(answer) = call(address, "POST", "/v1/stock-events", &key, batch) else { return false };
+                match answer.status {
+                    200 => assert_eq!(answer.json()["rejected"], 0, "{}", answer.text()),
+                    status => assert!(matches!(status, 429 | 503), "{status}: {}", answer.text()),
+                }
+                answer.status == 200
+            })
+        })
+    }
+
+    /// The same with clients that send in another way, made for a seller with this id.
+    pub fn start_sending(
+        seed: u64,
+        service: &Program,
+        platform: SocketAddr,
+        recorded_within: Duration,
+        sender: impl Fn(&Self, &str) -> Sender,
+    ) -> Self {
         let created = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
         let key = created["api_key"].as_str().unwrap().to_owned();
         let skus: Vec<Vec<String>> = (0..CLIENTS).map(|c| (0..SKUS_PER_CLIENT).map(|s| format!("SKU-{c}-{s}")).collect()).collect();
@@ -62,6 +89,7 @@ impl Driver {
         service.call("PUT", "/v1/sync-settings", &key, &json!({ "auto_sync": true, "initial_overwrite": false }));
         let mut driver = Self {
             key,
+            recorded_within,
             service: Arc::new(Mutex::new(service.address)),
             stop: Arc::default(),
             repeats: Arc::default(),
@@ -69,8 +97,7 @@ impl Driver {
         };
         for (number, skus) in skus.into_iter().enumerate() {
             let client = Client {
-                key: driver.key.clone(),
-                service: Arc::clone(&driver.service),
+                send: sender(&driver, created["id"].as_str().unwrap()),
                 stop: Arc::clone(&driver.stop),
                 repeats: Arc::clone(&driver.repeats),
                 random: ChaCha8Rng::seed_from_u64(seed ^ (number as u64 + 1)),
@@ -98,9 +125,17 @@ impl Driver {
             model.extend(client.join().expect("a client does not panic"));
         }
         assert!(model.values().sum::<i64>() > 0);
-        for (sku, expected) in &model {
+        let available = |sku: &str| {
             let stock = service.call("GET", &format!("/v1/stock?sku={sku}"), &self.key, &Value::Null);
-            assert_eq!(stock["total_available"], *expected, "the ledger of {sku}");
+            stock["total_available"].as_i64()
+        };
+        let mut patience = self.recorded_within.as_millis() / 200;
+        for (sku, expected) in &model {
+            while available(sku) != Some(*expected) && patience > 0 {
+                pause(Duration::from_millis(200));
+                patience -= 1;
+            }
+            assert_eq!(available(sku), Some(*expected), "the ledger of {sku}");
         }
         let mut verdict = compare(&model, platform);
         let tries = QUIET_WITHIN.as_millis() / 200;
@@ -141,8 +176,7 @@ fn compare(model: &BTreeMap<String, i64>, platform: &Program) -> Verdict {
 }
 
 struct Client {
-    key: String,
-    service: Arc<Mutex<SocketAddr>>,
+    send: Sender,
     stop: Arc<AtomicBool>,
     repeats: Arc<AtomicUsize>,
     random: ChaCha8Rng,
@@ -170,17 +204,8 @@ impl Client {
         model
     }
 
-    fn send_until_answered(&self, batch: &Value) {
-        loop {
-            let address = *self.service.lock().unwrap();
-            match call(address, "POST", "/v1/stock-events", &self.key, batch) {
-                Ok(answer) if answer.status == 200 => {
-                    assert_eq!(answer.json()["rejected"], 0, "{}", answer.text());
-                    return;
-                }
-                Ok(answer) => assert!(matches!(answer.status, 429 | 503), "{}: {}", answer.status, answer.text()),
-                Err(_) => {}
-            }
+    fn send_until_answered(&mut self, batch: &Value) {
+        while !(self.send)(batch) {
             self.repeats.fetch_add(1, Ordering::Relaxed);
             pause(Duration::from_millis(20));
         }

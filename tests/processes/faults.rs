@@ -87,7 +87,7 @@ fn wait_until_refused(driver: &Driver, requests: usize) {
 fn a_full_disk_means_503_until_there_is_room_again() {
     let (database, platform) = (TestDatabase::fresh(Backend::Sqlite), Program::simulate_platform());
     lose_answers(&platform);
-    let service = Program::serve_that_survives_file_limits(&database);
+    let service = Program::serve_that_survives_file_limits(&database, &[]);
     let driver = Driver::start(13, &service, &platform);
     for _ in 0..2 {
         pause(Duration::from_millis(500));
@@ -132,7 +132,7 @@ fn a_database_server_with_a_full_disk_means_503_until_there_is_room_again() {
     a_server_that_refuses_to_write(16, Cluster::set_has_room);
 }
 
-fn limit_file_size(service: &Program, bytes: &str) {
+pub fn limit_file_size(service: &Program, bytes: &str) {
     let limited = Command::new("prlimit").args([&format!("--pid={}", service.id()), &format!("--fsize={bytes}:unlimited")]).status();
     assert!(limited.unwrap().success());
 }

@@ -30,6 +30,8 @@ mod hostile;
 mod killing;
 mod load;
 mod logs;
+mod nats;
+mod nats_server;
 mod nodes;
 mod pgbouncer;
 mod recovery;

@@ -8,8 +8,10 @@
 //! What no service could know or prevent is excused explicitly, and only where the history shows it: see [`Excuse`].
 mod history;
 mod listing_state;
+mod pauses;
 mod quiet;
 mod runs;
+mod undone;
 mod unseen;
 
 use crate::journal::{Entry, Listing, Push, Run, State};
@@ -21,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use stocktide::simulator::Part;
 use tokio::time::Instant;
+use undone::Overwritten;
 use unseen::OwnSales;
 
 /// The service compares answers with the quantity it expects for 24 hours after it gave up on a request; later answers
@@ -70,6 +73,7 @@ struct ListingState {
     rejected_before_target: Vec<String>,
     /// What the store has sold by itself.
     own: OwnSales,
+    overwritten: Overwritten,
 }
 
 /// A listing shows a wrong quantity, for an excusable reason.
@@ -150,6 +154,8 @@ pub struct Checker<'w> {
     applied: BTreeSet<String>,
     /// Rejected pushes that a seller retried by hand.
     by_hand: BTreeSet<String>,
+    /// The pushes of undos, each with the run that it undoes.
+    undo_of: BTreeMap<String, String>,
     recorded: BTreeSet<(String, String)>,
     sent_requests: Vec<SentRequest>,
     abilities: BTreeMap<String, Ability>,
@@ -193,6 +199,7 @@ pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
         run_of_date: BTreeMap::new(),
         applied: BTreeSet::new(),
         by_hand: BTreeSet::new(),
+        undo_of: BTreeMap::new(),
         recorded: BTreeSet::new(),
         sent_requests,
         abilities,
@@ -240,9 +247,7 @@ impl Checker<'_> {
             Entry::Settings { seller, settings } => {
                 if !settings.auto_sync {
                     let of_seller: Vec<String> = self.seller(&seller).listings.keys().cloned().collect();
-                    for id in of_seller {
-                        self.listed.entry(id).or_default().expect_no_heal();
-                    }
+                    of_seller.into_iter().for_each(|id| self.listed.entry(id).or_default().expect_no_heal());
                 }
                 self.seller(&seller).settings = Some(settings);
             }
@@ -255,8 +260,8 @@ impl Checker<'_> {
             }
             Entry::Store { seller, store } => {
                 if !store.enabled {
-                    let of_store = |l: &&Listing| l.store == store.id;
-                    let ids: Vec<String> = self.seller(&seller).listings.values().filter(of_store).map(|l| l.id.clone()).collect();
+                    let all = self.seller(&seller).listings.values();
+                    let ids: Vec<String> = all.filter(|l| l.store == store.id).map(|l| l.id.clone()).collect();
                     ids.into_iter().for_each(|id| self.listed.entry(id).or_default().expect_no_heal());
                 }
                 self.seller(&seller).stores.insert(store.id.clone(), store);
@@ -266,12 +271,13 @@ impl Checker<'_> {
                     self.seller(&seller).listings.remove(&listing.id);
                     self.listed.remove(&listing.id);
                 } else {
-                    self.listed.entry(listing.id.clone()).or_default();
+                    self.listing_learned(&seller, &listing);
                     self.seller(&seller).listings.insert(listing.id.clone(), listing);
                 }
             }
             Entry::Push { seller, push } => self.push(&seller, push)?,
             Entry::Run { run, .. } => self.run(run)?,
+            Entry::Pause { seller, sku, deleted } => self.sku_pause(&seller, sku, deleted),
         }
         Ok(())
     }
@@ -331,6 +337,9 @@ impl Checker<'_> {
             return fail("push left a final state", format!("{before:?}"));
         }
         let starts = push.state == State::Sending && matches!(was, None | Some(State::Queued | State::Retrying | State::Held));
+        if starts {
+            self.is_not_paused(seller, &push)?;
+        }
         if starts && !push.overwrite && !self.by_hand.contains(&push.id) {
             let of_seller = &self.sellers[seller];
             let on = of_seller.settings.as_ref().is_some_and(|s| s.auto_sync) && of_seller.stores[&push.store].enabled;
@@ -338,15 +347,23 @@ impl Checker<'_> {
                 return fail("cancelled increase sent", format!("{push:?}"));
             }
         }
+        let undone = self.taken_back_by(&push);
         if starts && push.overwrite {
-            let target = self.target(seller, &push.listing);
+            let target = self.aims_at(seller, &push, undone.as_deref())?;
             let Some(target) = target.filter(|target| push.unseen.is_some() || push.quantity == Some(*target)) else {
                 return fail("overwrite differs from the target", format!("the target is {target:?}"));
             };
             self.leaves_out_unseen(seller, &push, target)?;
         }
+        let left_alone = push.state == State::Cancelled && was != Some(State::Cancelled) && self.is_left_alone(&push, undone.as_deref())?;
         let is_new = push.state == State::Confirmed && was != Some(State::Confirmed);
+        let believed = self.sellers.get(seller).and_then(|seller| seller.listings.get(&push.listing)?.shown);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
+        listed.overwritten.moved(was, &push, starts, believed);
+        if left_alone {
+            listed.active.remove(&push.id);
+            return Ok(());
+        }
         listed.own.moved(before.as_ref(), &push, self.applied.contains(&push.id));
         // An overwrite whose answer was lost need not have been applied if a read has shown its number, or what sales have left of
         // it: it was there before. Where something else was applied late, a read may show by chance what an increase would show.

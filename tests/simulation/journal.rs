@@ -2,8 +2,10 @@
 //!
 //! The triggers run within the service's own transactions, so an entry exists if and only if the change was committed.
 mod calls;
+mod columns;
 
 pub use calls::never_claimed;
+use columns::COLUMNS;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, SqliteConnection};
@@ -22,6 +24,7 @@ pub enum Entry {
     Listing { seller: String, listing: Listing, deleted: bool },
     Push { seller: String, push: Push },
     Run { run: Run },
+    Pause { seller: String, sku: Option<String>, deleted: bool },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +62,7 @@ pub struct Store {
     pub paused: bool,
     pub unauthorised: bool,
     pub created_at: i64,
+    pub frozen: Option<String>,
     pub protects: bool,
     pub unseen_hours: i64,
 }
@@ -70,10 +74,11 @@ pub struct Listing {
     pub sku: String,
     pub external_id: String,
     pub marked: bool,
-    /// What the service believes it shows.
     pub shown: Option<i64>,
     /// How many units of the SKU one of it is.
     pub units: i64,
+    /// When that was learned.
+    pub shown_at: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +111,7 @@ pub struct Push {
     /// Of an overwrite that was read first: what its listing showed, and the units that were taken off its target.
     pub shown_before: Option<i64>,
     pub unseen: Option<i64>,
+    pub updated_at: i64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -119,29 +125,9 @@ pub struct Run {
     pub done: i64,
     pub failed: i64,
     pub started_at: i64,
+    /// The run that it undoes.
+    pub undoes: String,
 }
-
-const COLUMNS: [(&str, &str, &str); 7] = [
-    ("event", "stock_events", "event_id"),
-    (
-        "settings",
-        "sync_settings",
-        "auto_sync, frequency, daily_at, timezone, catch_up_hours, allocation_mode, buffer, trigger_on_cancellation, timed_since",
-    ),
-    ("rule", "rules", "sku, hex:store_id, share, buffer, threshold, max_shown, sync_enabled"),
-    (
-        "store",
-        "stores",
-        "hex:id, name, warehouses, share, sync_enabled, paused, needs_reauthorisation, created_at, protect_unseen_sales, unseen_sales_hours",
-    ),
-    ("listing", "listings", "hex:id, hex:store_id, sku, external_id, marked, shown, units"),
-    (
-        "push",
-        "pushes",
-        "hex:id, hex:store_id, hex:listing_id, external_id, kind, quantity, state, hex:call_id, base, cancel_requested, hex:run_id, reason, shown_before, unseen",
-    ),
-    ("run", "sync_runs", "hex:id, kind, state, hex:store_id, local_date, total, done, failed, started_at"),
-];
 
 /// The SQL of the triggers, each of which appends a JSON array to the journal.
 fn triggers() -> String {
@@ -150,11 +136,12 @@ fn triggers() -> String {
         let columns: Vec<&str> = columns.split(", ").collect();
         let value = |row: &str, column: &str| match column.strip_prefix("hex:") {
             Some(column) => format!("hex({row}.{column})"),
-            None => format!("{row}.{column}"),
+            None => format!("{row}.{}", column.trim_start_matches("with:")),
         };
         let row = |row: &str| columns.iter().map(|c| value(row, c)).collect::<Vec<_>>().join(", ");
         let plain = |c: &&str| c.strip_prefix("hex:").unwrap_or(c).to_owned();
-        let changed: Vec<String> = columns.iter().map(|c| format!("NEW.{0} IS NOT OLD.{0}", plain(c))).collect();
+        let changed: Vec<String> =
+            columns.iter().filter(|c| !c.starts_with("with:")).map(|c| format!("NEW.{0} IS NOT OLD.{0}", plain(c))).collect();
         let changed = changed.join(" OR ");
         for (when, of, condition, prefix) in [
             ("INSERT", "NEW", String::new(), ""),
@@ -180,7 +167,7 @@ fn pack_triggers() -> String {
     let quantity = "json_extract(NEW.quantities, '$[' || item.key || ']')";
     let insert = format!(
         "INSERT INTO sim_journal (entry) SELECT json_array('push', hex(NEW.seller_id), {id}, hex(NEW.store_id), \
-         upper(item.value ->> 0), item.value ->> 2, 1, {quantity}, NEW.state, hex(NEW.call_id), NULL, 0, hex(NEW.run_id), NEW.reason, NULL, NULL) \
+         upper(item.value ->> 0), item.value ->> 2, 1, {quantity}, NEW.state, hex(NEW.call_id), NULL, 0, hex(NEW.run_id), NEW.reason, NULL, NULL, NEW.updated_at) \
          FROM json_each(NEW.items) AS item ORDER BY item.key;"
     );
     let changed = "NEW.state IS NOT OLD.state OR NEW.quantities IS NOT OLD.quantities OR NEW.call_id IS NOT OLD.call_id OR \
@@ -328,7 +315,8 @@ fn entry(text: &str) -> Option<Entry> {
                 warehouses: some(4).map(|t| serde_json::from_str(&t).unwrap()),
                 share: number(5),
                 enabled: flag(6),
-                paused: flag(7),
+                paused: flag(7) || flag(12) || flag(13),
+                frozen: some(14),
                 unauthorised: flag(8),
                 created_at: number(9).unwrap(),
                 protects: flag(10),
@@ -346,6 +334,7 @@ fn entry(text: &str) -> Option<Entry> {
                 marked: flag(6),
                 shown: number(7),
                 units: number(8).unwrap(),
+                shown_at: number(9),
             },
         },
         // Finished pushes are pruned eventually.
@@ -367,8 +356,10 @@ fn entry(text: &str) -> Option<Entry> {
                 reason: some(13),
                 shown_before: number(14),
                 unseen: number(15),
+                updated_at: number(16).unwrap(),
             },
         },
+        "pause" => Entry::Pause { seller, sku: (number(2) == Some(3)).then(|| text(3)), deleted },
         "run" if deleted => return None,
         "run" => Entry::Run {
             run: Run {
@@ -381,6 +372,7 @@ fn entry(text: &str) -> Option<Entry> {
                 done: number(8).unwrap(),
                 failed: number(9).unwrap(),
                 started_at: number(10).unwrap(),
+                undoes: text(11),
             },
         },
         other => panic!("unknown journal entry: {other}"),

@@ -34,7 +34,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 86] = [
+const MUST_OCCUR: [&str; 94] = [
     "401",
     "429",
     "5xx after applying",
@@ -89,12 +89,19 @@ const MUST_OCCUR: [&str; 86] = [
     "increase on its way as it was recorded",
     "item refused",
     "key forgotten",
+    "listing left alone by an undo",
     "listing of several units",
+    "listing set back",
     "listing unpaired",
     "manual sync",
+    "frozen window",
+    "manual sync refused in a frozen window",
     "outage: 429",
     "outage: 503",
     "outage: refused",
+    "pause of a SKU",
+    "pause of a platform",
+    "pause of everything",
     "outage: silence",
     "setting: Buffer",
     "setting: Cancellations",
@@ -120,6 +127,7 @@ const MUST_OCCUR: [&str; 86] = [
     "sync runs",
     "token expired",
     "trespass",
+    "undo",
     "unseen sales too old",
 ];
 

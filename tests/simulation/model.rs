@@ -1,7 +1,7 @@
 //! A second implementation of the rules, as simple as possible, to compare the service with. Shares no code with it.
 use crate::journal::{Listing, Rule, Settings, Store};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A run that starts this late still counts as on time, even if nothing is caught up.
 pub const ON_TIME_MS: i64 = 15 * 60_000;
@@ -16,6 +16,7 @@ pub struct Seller {
     pub stores: BTreeMap<String, Store>,
     pub rules: Vec<Rule>,
     pub listings: BTreeMap<String, Listing>,
+    pub paused_skus: BTreeSet<String>,
 }
 
 /// An event as it was sent.

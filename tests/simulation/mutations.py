@@ -81,9 +81,9 @@ MUTATIONS = {
         [
             (
                 "src/db/delivery/claim.rs",
-                "        ended.extend(claim::contained(self.waiting_increases(&of)?, now));\n",
+                "        ended.extend(contained);\n",
                 '        if !crate::planted("supersede without transaction") {\n'
-                "            ended.extend(claim::contained(self.waiting_increases(&of)?, now));\n        }\n",
+                "            ended.extend(contained);\n        }\n",
             ),
             (
                 "src/db/delivery/claim.rs",
@@ -564,9 +564,9 @@ MUTATIONS = {
         [
             (
                 "src/domain/claim/protected.rs",
-                "        push.aim_after_read(target, shown, found.unseen);\n",
+                "        push.aim_after_read(back.unwrap_or(target), shown, found.unseen);\n",
                 '        let off = i64::from(found.unseen > 0 && crate::planted("protection off by one sale"));\n'
-                "        push.aim_after_read(target, shown, found.unseen - off);\n",
+                "        push.aim_after_read(back.unwrap_or(target), shown, found.unseen - off);\n",
             )
         ],
         "unseen_sales::units_sold_and_not_reported_yet",
@@ -745,6 +745,16 @@ BOUNDS = {
     "full log not moved": (
         [("src/db/connection.rs", "        if self.is_sqlite() && self.writable.as_ref().is_some_and(|writable| writable.is_failing()) {\n            self.check_files", '        if self.is_sqlite() && self.writable.as_ref().is_some_and(|writable| writable.is_failing()) && !crate::planted("full log not moved") {\n            self.check_files')],
         "processes files::a_small_disk",
+    ),
+    "undo that forgets sales": (
+        [
+            (
+                "src/domain/undo.rs",
+                "let reported = now.units.needed_for(now.sold.saturating_sub(replaced.sold).max(0));",
+                'let reported = if crate::planted("undo that forgets sales") { replaced.unseen } else { now.units.needed_for(now.sold.saturating_sub(replaced.sold).max(0)) };',
+            )
+        ],
+        "an_undone_sync_leaves_what_was_shown_before_less_what_was_sold_since",
     ),
     "docs without policy": (
         [("src/http/docs.rs", "        .insert_header((CONTENT_SECURITY_POLICY, CONTENT_POLICY))", '        .insert_header((CONTENT_SECURITY_POLICY, if crate::planted("docs without policy") { "" } else { CONTENT_POLICY }))')],

@@ -4,11 +4,14 @@
 //! removed is still a valid story: that is how a failing one is shortened.
 mod faults;
 mod packs;
+mod pauses;
 mod sales;
 mod sequences;
 mod shops;
+mod undo;
 
 pub use faults::{DbFault, NetFault, Outage, Refusal, WayIn};
+pub use pauses::Paused;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
@@ -231,10 +234,32 @@ pub enum Step {
         store: usize,
         change: StoreChange,
     },
+    /// The seller, or the operator for the platform, pauses something or resumes it.
+    Pause {
+        seller: usize,
+        what: Paused,
+        on: bool,
+    },
+    /// A frozen window, of one store or of all.
+    Freeze {
+        seller: usize,
+        store: Option<usize>,
+        from_min: i64,
+        for_min: i64,
+    },
+    /// The seller deletes all windows.
+    Thaw {
+        seller: usize,
+    },
     Sync {
         seller: usize,
         store: Option<usize>,
         sku: Option<usize>,
+    },
+    /// Undoes one of the runs that have ended, counted from the newest.
+    Undo {
+        seller: usize,
+        back: usize,
     },
     RetryByHand {
         seller: usize,
@@ -387,6 +412,8 @@ impl Story {
         packs::draw(seed, &mut setup);
         drawn.truncate(steps.saturating_sub(last.len()));
         sales::weave_in(seed, &mut setup, &mut drawn);
+        undo::weave_in(seed, &setup, &mut drawn);
+        pauses::weave_in(seed, &setup, &mut drawn);
         drawn.extend(last);
         Self { seed, setup, steps: drawn }
     }

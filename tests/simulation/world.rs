@@ -2,9 +2,11 @@
 //! which repeats each request until it is answered.
 mod clock;
 mod events;
+mod pauses;
 mod sales;
 mod shops;
 mod trespass;
+mod undo;
 
 use crate::journal::{Database, Entry, JournalReader};
 use crate::life::{DatabaseAccess, FaultPlan, Life};
@@ -605,9 +607,17 @@ impl World {
             Step::Sync { seller, store, sku } => {
                 let store_ids = store.map(|store| vec![self.shop(*seller, store).0]);
                 let body = json!({ "store_ids": store_ids, "skus": sku.map(|sku| vec![SKUS[sku]]) });
-                self.expect(*seller, "POST", "/v1/syncs", Some(body)).await?;
-                self.count("manual sync");
+                let (status, answer) = self.as_seller(*seller, "POST", "/v1/syncs", Some(body)).await;
+                match status {
+                    202 => self.count("manual sync"),
+                    409 => self.count("manual sync refused in a frozen window"),
+                    _ => return fail("request refused", format!("{status} {answer}")),
+                }
             }
+            Step::Undo { seller, back } => self.undo(*seller, *back).await?,
+            Step::Pause { seller, what, on } => self.pause(*seller, *what, *on).await?,
+            Step::Freeze { seller, store, from_min, for_min } => self.freeze(*seller, *store, *from_min, *for_min).await?,
+            Step::Thaw { seller } => self.thaw(*seller).await?,
             Step::RetryByHand { seller, state } => {
                 self.expect(*seller, "POST", "/v1/pushes/retry", Some(json!({ "state": state }))).await?;
             }
@@ -711,6 +721,7 @@ impl World {
         self.network.end_faults();
         self.calm_since = Some(tokio::time::Instant::now());
         for seller in 0..self.sellers.len() {
+            self.end_pauses(seller).await?;
             for store in 0..self.sellers[seller].shops.len() {
                 let (id, name) = self.shop(seller, store);
                 self.network.change(&name, |f| {

@@ -72,8 +72,8 @@ impl Program {
 
     /// The service on this database, as a process that gets an error for a write beyond its file size limit instead of
     /// being killed.
-    pub fn serve_that_survives_file_limits(database: &TestDatabase) -> Self {
-        Self::start(Self::service(Self::in_shell("trap '' XFSZ"), &database.url, &[]))
+    pub fn serve_that_survives_file_limits(database: &TestDatabase, settings: &[&str]) -> Self {
+        Self::start(Self::service(Self::in_shell("trap '' XFSZ"), &database.url, settings))
     }
 
     /// The service on this database, as a process whose new files are readable by everybody unless it says otherwise; its

@@ -44,13 +44,15 @@ CREATE INDEX email_news_mail ON email_news (seller_id, mail_id) WHERE mail_id IS
 CREATE INDEX email_news_subject ON email_news (seller_id, subject, last_at);
 CREATE INDEX email_news_age ON email_news (last_at);
 
--- The mails. kind: 0 asks to confirm the address, 1 lists news. state: 0 waiting, 1 sent, 2 given up. due_at: when it is to be sent;
+-- The mails. kind: 0 asks to confirm the address, 1 lists news, 2 is no mail and notes that the recipient has unsubscribed. mailbox: the
+-- recipient without what tells apart addresses of one mailbox, so that its mails can be counted. state: 0 waiting, 1 sent, 2 given up. due_at: when it is to be sent;
 -- null once it has ended. What it says is put together when it is sent, so that no link is stored.
 CREATE TABLE email_mails (
     seller_id BYTEA NOT NULL REFERENCES sellers (id) ON DELETE CASCADE,
     id BYTEA NOT NULL,
     address_id BYTEA NOT NULL,
     recipient TEXT NOT NULL,
+    mailbox TEXT NOT NULL,
     kind SMALLINT NOT NULL,
     omitted BIGINT NOT NULL,
     state SMALLINT NOT NULL,
@@ -63,7 +65,7 @@ CREATE TABLE email_mails (
 );
 CREATE INDEX email_mails_due ON email_mails (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX email_mails_address ON email_mails (seller_id, address_id, id);
-CREATE INDEX email_mails_recipient ON email_mails (recipient, created_at) WHERE kind = 0;
+CREATE INDEX email_mails_mailbox ON email_mails (mailbox, created_at) WHERE kind <> 1;
 CREATE INDEX email_mails_age ON email_mails (ended_at) WHERE ended_at IS NOT NULL;
 
 -- The links in mails, by the digest of their token. purpose: 0 confirms the address, 1 unsubscribes it.

@@ -39,18 +39,20 @@ impl Tenant<'_> {
         let mut standing = self.standing(store, Timestamp::MIN, now)?;
         if standing.probe_at.is_some_and(|at| probe_is_due(at, now)) {
             let row = self.store(store)?;
-            if row.write_refused && !row.paused {
+            if row.write_refused && row.pause(now).is_none() {
                 return self.probe_work(store, terms, now);
             }
-            if row.write_refused {
+            if row.write_refused || row.pause(now).is_some() {
+                // During a pause nothing shows whether the store lets anybody in again.
                 self.put_off_probe(store, now)?;
             } else {
                 self.probe_store(&row, now)?;
             }
             standing = self.standing(store, Timestamp::MIN, now)?;
         }
-        if standing.is_held() {
-            return Ok(Work::Nothing { next_due: standing.probe_at });
+        standing = self.keep_to_pauses(store, standing, now)?;
+        if standing.is_held(now) {
+            return Ok(Work::Nothing { next_due: standing.probe_at.into_iter().chain(standing.next_change(now)).min() });
         }
         self.due_work(store, terms, standing, false, now)
     }
@@ -60,7 +62,10 @@ impl Tenant<'_> {
     fn probe_work(&mut self, store: StoreId, terms: &ClaimTerms, now: Timestamp) -> Result<Work> {
         self.probe_by_writing(store, now)?;
         let of_one = ClaimTerms { limit: 1, overwrites_first: true, ..*terms };
-        let standing = self.standing(store, Timestamp::MIN, now)?;
+        let mut standing = self.standing(store, Timestamp::MIN, now)?;
+        if standing.skus_paused && self.hold_paused_skus(store, now)? {
+            standing = self.standing(store, Timestamp::MIN, now)?;
+        }
         match self.due_work(store, &of_one, standing, true, now)? {
             Work::Nothing { .. } => Ok(Work::Nothing { next_due: Some(self.probe_once_due(store, terms, now)?) }),
             work @ (Work::ReadBack(_) | Work::Look(_)) => {
@@ -75,11 +80,16 @@ impl Tenant<'_> {
     fn due_work(&mut self, store: StoreId, terms: &ClaimTerms, standing: Standing, is_probe: bool, now: Timestamp) -> Result<Work> {
         let (probe_at, protects) = (standing.probe_at, standing.protects(terms));
         // What is known to be due, until something is changed here.
+        let skus_paused = standing.skus_paused;
         let mut known = Some(standing);
         if known.as_ref().is_some_and(|known| known.uncertain) {
             known = None;
             if let Some(work) = self.uncertain_work(store, terms, now)? {
                 return Ok(work);
+            }
+            if skus_paused {
+                // What was given up may have left overwrites of them.
+                self.hold_paused_skus(store, now)?;
             }
         }
         if terms.overwrites_first
@@ -219,22 +229,28 @@ impl Tenant<'_> {
     /// Reads the targets and, in the same transaction, supersedes the waiting increases contained in them.
     fn claim_overwrites(&mut self, page: Vec<Push>, terms: &ClaimTerms, now: Timestamp) -> Result<Option<Work>> {
         let of: Vec<ListingId> = page.iter().map(Push::listing_id).collect();
-        let aimed = claim::aim(page, &self.targets_of(&of)?, now);
+        let (mut page, mut targets) = (page, self.targets_of(&of)?);
+        let left = self.aim_back(&mut page, &mut targets, now)?;
+        let mut aimed = claim::aim(page, &targets, now);
+        aimed.prepend(left);
         let by = SendBy::Overwrite(claim::overwrite_resolution(&terms.abilities));
         Ok(self.send_aimed(aimed, by, now)?.map(|call| Work::Send(call, Next::Unknown)))
     }
 
     /// Sends overwrites that have their numbers, and supersedes the waiting increases contained in them.
-    pub(super) fn send_aimed(&mut self, aimed: Aimed, by: SendBy, now: Timestamp) -> Result<Option<ClaimedCall>> {
+    pub(super) fn send_aimed(&mut self, mut aimed: Aimed, by: SendBy, now: Timestamp) -> Result<Option<ClaimedCall>> {
         let of: Vec<ListingId> = aimed.claimed.iter().map(Push::listing_id).collect();
         let mut ended = aimed.cancelled;
-        ended.extend(claim::contained(self.waiting_increases(&of)?, now));
+        let contained = claim::contained(self.waiting_increases(&of)?, now);
+        claim::note_contained(&mut aimed.claimed, &contained);
+        ended.extend(contained);
         self.put(&ended)?;
         self.count_run_progress(&aimed.before, &ended, now)?;
         if aimed.claimed.is_empty() {
             return Ok(None);
         }
-        self.unmark(&of)?;
+        // What was given up is part of a target, not of what an undo brings back.
+        self.unmark(&aimed.claimed.iter().filter(|push| push.undo().is_none()).map(Push::listing_id).collect::<Vec<_>>())?;
         self.begin(aimed.claimed, CallId::new(now), by, now).map(Some)
     }
 
@@ -251,8 +267,11 @@ impl Tenant<'_> {
         let Some(method) = terms.abilities.increase_method() else { return Ok(None) };
         // A store that has refused a write stays held while the push that was released to find out is sent.
         let standing = self.standing(store, now, now)?;
-        if standing.accepts_nothing() {
+        if standing.accepts_nothing(now) {
             return Ok(None);
+        }
+        if standing.skus_paused {
+            self.hold_paused_skus(store, now)?;
         }
         let Waiting { pushes: waiting, of, busy } = self.still_waiting(store, page, &standing)?;
         let accounts = self.accounts(of.into_iter().filter(|listing| !busy.contains(listing)))?;
@@ -326,7 +345,8 @@ impl Tenant<'_> {
 
     /// The pushes of a page whose listings were read that still wait.
     pub(super) fn still_waiting(&mut self, store: StoreId, page: &[PushId], standing: &Standing) -> Result<Waiting> {
-        let pushes = self.still(store, page, |state| state.is_waiting())?;
+        // What was held meanwhile because its SKU was paused stays here.
+        let pushes = self.still(store, page, |state| state.is_waiting() && !(standing.skus_paused && state.is_held()))?;
         let of: Vec<ListingId> = pushes.values().map(Push::listing_id).collect();
         if standing.packs_sent {
             self.unpack_of(&of, Which::Sending)?;

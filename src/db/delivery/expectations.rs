@@ -23,7 +23,7 @@ pub(super) fn change(expected: Option<Expected>) -> Option<i64> {
 impl Tenant<'_> {
     /// What is expected of these listings.
     pub(super) fn expectations(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Expectation>> {
-        type Row = (Vec<u8>, Option<i64>, Option<i64>, i64, Option<Timestamp>, Option<Timestamp>, i64, i64);
+        type Row = (Vec<u8>, Option<i64>, Option<i64>, i64, Option<Timestamp>, Option<Timestamp>, i64, i64, i64);
         let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
         let columns = (
             listings::id,
@@ -34,11 +34,12 @@ impl Tenant<'_> {
             listings::shown_at,
             listings::units,
             listings::reports,
+            listings::sold,
         );
         let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(among_ids(listings::id, ids)).select(columns).load(c))?;
-        let read = |(id, units, otherwise, unseen, unseen_since, shown_at, each, reports): Row| {
+        let read = |(id, units, otherwise, unseen, unseen_since, shown_at, each, reports, sold): Row| {
             let id = id_of(&id, ListingId::from_bytes, "listings.id")?;
-            Ok((id, Expectation { units, otherwise, unseen, unseen_since, shown_at, each: units_of(each)?, reports }))
+            Ok((id, Expectation { units, otherwise, unseen, unseen_since, shown_at, each: units_of(each)?, reports, sold }))
         };
         rows.into_iter().map(read).collect()
     }
@@ -119,13 +120,13 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// These listings show another SKU from now on.
+    /// These listings show another SKU, or another number of units of it, from now on.
     pub(in crate::db) fn forget_expectations(&mut self, of: &[ListingId]) -> Result<()> {
         if !of.is_empty() {
             let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
             on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, ids.clone())))
                 .set((listings::expected.eq(None::<i64>), listings::expected_otherwise.eq(None::<i64>),
-                    listings::unseen.eq(0), listings::unseen_since.eq(None::<Timestamp>)))).run(c))?;
+                    listings::unseen.eq(0), listings::unseen_since.eq(None::<Timestamp>), listings::set_by.eq(None::<Vec<u8>>)))).run(c))?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What the service knows about listings: accounts, settle times, marks, and the overwrites that heal them.
 use super::expectations;
 use crate::db::connection::{Backend, on};
-use crate::db::kept::kept;
+use crate::db::kept::{Key, kept, kept_as};
 use crate::db::pushes::is_rejected_increase;
 use crate::db::schema::{listings, pushes, stores};
 use crate::db::sets::among_ids;
@@ -21,7 +21,16 @@ struct Shown {
     before: Option<String>,
     /// By how much that changes what is expected, in units of the listing; `None` if nothing can be expected any more.
     change: Option<i64>,
+    /// By how much an increase has raised it.
+    increased: Option<i64>,
+    /// The overwrite that is confirmed by it.
+    set_by: Option<Vec<u8>>,
 }
+
+/// The statement that saves it on SQLite.
+struct NoteShown;
+
+impl Key for NoteShown {}
 
 /// The columns of [`AccountRow`].
 macro_rules! account_columns {
@@ -34,6 +43,8 @@ macro_rules! account_columns {
             listings::shown_earlier,
             listings::changed_at,
             listings::owed_since,
+            listings::sold_when_shown,
+            listings::increased,
         )
     };
 }
@@ -49,6 +60,8 @@ pub(super) struct AccountRow {
     shown_earlier: Option<String>,
     changed_at: Option<Timestamp>,
     owed_since: Option<Timestamp>,
+    sold_when_shown: i64,
+    increased: i64,
 }
 
 impl AccountRow {
@@ -63,6 +76,8 @@ impl AccountRow {
             changed_at: self.changed_at,
             owed_since: self.owed_since,
             has_refused: false,
+            sold_when_shown: self.sold_when_shown,
+            increased: self.increased,
         };
         Ok((id_of(&self.id, ListingId::from_bytes, "listings.id")?, account))
     }
@@ -112,7 +127,9 @@ impl Tenant<'_> {
         let mut heal: Vec<(ListingId, String)> = Vec::new();
         let shown = updates.iter().filter_map(|(id, update)| {
             let change = expectations::change(update.expected);
-            Some(Shown { id: id.bytes(), shown: update.shown?, before: update.before.and_then(LatestNumbers::text), change })
+            let before = update.before.and_then(LatestNumbers::text);
+            let set_by = update.set_by.map(|push| push.bytes());
+            Some(Shown { id: id.bytes(), shown: update.shown?, before, change, increased: update.increased, set_by })
         });
         self.note_shown(&shown.collect::<Vec<_>>(), now)?;
         for (id, update) in updates {
@@ -143,14 +160,17 @@ impl Tenant<'_> {
         let key = self.key();
         match &mut self.conn.backend {
             Backend::Sqlite(c) => {
-                for Shown { id, shown, before, change } in shown {
+                for Shown { id, shown, before, change, increased, set_by } in shown {
                     let update = diesel::sql_query(
                         "UPDATE listings SET shown = $1, shown_at = $2, shown_earlier = COALESCE($3, shown_earlier), \
                          changed_at = CASE WHEN $3 IS NULL THEN changed_at ELSE $2 END, expected = expected + $4 * units, \
-                         expected_otherwise = expected_otherwise + $4 * units WHERE seller_id = $5 AND id = $6",
+                         expected_otherwise = expected_otherwise + $4 * units, sold_when_shown = sold, increased = increased + COALESCE($5, 0), \
+                         set_by = COALESCE($6, set_by) WHERE seller_id = $7 AND id = $8",
                     );
                     let update = update.bind::<BigInt, _>(shown).bind::<BigInt, _>(now).bind::<Nullable<Text>, _>(before.as_deref());
-                    kept(update.bind::<Nullable<BigInt>, _>(change).bind::<Binary, _>(&key).bind::<Binary, _>(id)).run(c)?;
+                    let update = update.bind::<Nullable<BigInt>, _>(change).bind::<Nullable<BigInt>, _>(increased);
+                    let update = update.bind::<Nullable<Binary>, _>(set_by.as_deref()).bind::<Binary, _>(&key).bind::<Binary, _>(id);
+                    kept_as::<NoteShown, _>(update).run(c)?;
                 }
             }
             // One statement, since each costs a round trip.
@@ -159,8 +179,10 @@ impl Tenant<'_> {
                     "UPDATE listings SET shown = v.shown, shown_at = $1, shown_earlier = COALESCE(v.before, listings.shown_earlier), \
                      changed_at = CASE WHEN v.before IS NULL THEN listings.changed_at ELSE $1 END, \
                      expected = listings.expected + v.change * listings.units, \
-                     expected_otherwise = listings.expected_otherwise + v.change * listings.units \
-                     FROM unnest($2, $3, $4, $6) AS v (id, shown, before, change) WHERE listings.seller_id = $5 AND listings.id = v.id",
+                     expected_otherwise = listings.expected_otherwise + v.change * listings.units, \
+                     sold_when_shown = listings.sold, increased = listings.increased + COALESCE(v.increased, 0), \
+                     set_by = COALESCE(v.set_by, listings.set_by) \
+                     FROM unnest($2, $3, $4, $6, $7, $8) AS v (id, shown, before, change, increased, set_by) WHERE listings.seller_id = $5 AND listings.id = v.id",
                 );
                 let update = update
                     .bind::<BigInt, _>(now)
@@ -168,7 +190,9 @@ impl Tenant<'_> {
                     .bind::<Array<BigInt>, _>(shown.iter().map(|row| row.shown).collect::<Vec<_>>())
                     .bind::<Array<Nullable<Text>>, _>(shown.iter().map(|row| row.before.as_deref()).collect::<Vec<_>>())
                     .bind::<Binary, _>(&key)
-                    .bind::<Array<Nullable<BigInt>>, _>(shown.iter().map(|row| row.change).collect::<Vec<_>>());
+                    .bind::<Array<Nullable<BigInt>>, _>(shown.iter().map(|row| row.change).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<BigInt>>, _>(shown.iter().map(|row| row.increased).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<Binary>>, _>(shown.iter().map(|row| row.set_by.as_deref()).collect::<Vec<_>>());
                 kept(update).run(c)?;
             }
         }
@@ -183,7 +207,7 @@ impl Tenant<'_> {
         let ids: Vec<ListingId> = of.iter().map(|(id, _)| *id).collect();
         let active = self.active_pushes(&ids)?;
         let addressees = self.addressees(&ids)?;
-        let held = self.held_stores(addressees.values().map(|to| to.store_id))?;
+        let held = self.held_stores(addressees.values().map(|to| to.store_id), now)?;
         let queued = waiting::heal(of, &active, addressees, &held, now);
         self.put(&queued)
     }

@@ -64,7 +64,7 @@ impl Tenant<'_> {
         let (mut page, accounts) = self.sent_by(store, id)?;
         let before = page.clone();
         let mut updates = outcome::finish(&mut page, &accounts, answer, terms);
-        self.put_finished(&page, now)?;
+        self.put_finished(&before, &page, now)?;
         updates.extend(self.moved_targets(&before, &page)?);
         let finished = Finished { confirmed: outcome::confirmed(&page), next: Next::Unknown };
         self.count_run_progress(&before, &page, now)?;
@@ -123,7 +123,7 @@ impl Tenant<'_> {
         if of.is_empty() {
             return Ok(());
         }
-        if self.store(store)?.is_held() {
+        if self.store(store)?.is_held(now) {
             self.hold_store(store, now)?;
         }
         self.merge_waiting(&of, now)

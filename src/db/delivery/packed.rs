@@ -7,11 +7,13 @@ use crate::db::pushes::{is_active, is_rejected_increase};
 use crate::db::schema::{listings, pushes};
 use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant, id_of};
+use crate::domain::access::Access;
 use crate::domain::claim::outcome::{self, Answer};
 use crate::domain::claim::{self, ClaimTerms, ClaimedCall};
 use crate::domain::pack::{self, Next, Pack};
 use crate::domain::push::{Addressee, ListingUpdate, Push};
 use crate::domain::run::Progress;
+use crate::domain::undo::Replaced;
 use crate::domain::{CallId, ListingId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Bool};
@@ -104,12 +106,21 @@ impl Tenant<'_> {
         Ok(())
     }
 
-    /// Applies the outcome of a call to the packs that it carries, if that is nothing but success. Otherwise unpacks them, so
-    /// that their pushes are found like any others. Returns how many pushes were confirmed; `None` if none were in packs any more.
+    /// Applies the outcome of a call to the packs that it carries, if that is nothing but success, or that it came a little too early.
+    /// Otherwise unpacks them, so that their pushes are found like any others. Returns how many pushes were confirmed; `None` if
+    /// none are in packs any more.
     pub(super) fn finish_packs(&mut self, store: StoreId, id: CallId, answer: Answer<'_>, terms: &ClaimTerms) -> Result<Option<usize>> {
-        let packs = self.packs_sent_by(store, id)?;
+        let mut packs = self.packs_sent_by(store, id)?;
         if packs.is_empty() {
             return Ok(None);
+        }
+        if pack::wait_again(&mut packs, answer.outcome, answer.now) {
+            self.put_packs(&packs)?;
+            self.note_access(store, Access::after(answer.outcome, true), answer.now)?;
+            if self.store(store)?.is_held(answer.now) {
+                self.hold_store(store, answer.now)?;
+            }
+            return Ok(Some(0));
         }
         let mut page: Vec<Push> = Vec::new();
         for pack in &packs {
@@ -118,13 +129,15 @@ impl Tenant<'_> {
         let accounts = self.accounts(page.iter().map(Push::listing_id))?;
         let updates = outcome::finish(&mut page, &accounts, answer, terms);
         let is_plain = |update: &ListingUpdate| {
-            *update == ListingUpdate { shown: update.shown, before: update.before, expected: update.expected, ..ListingUpdate::default() }
+            let ListingUpdate { shown, before, expected, set_by, .. } = *update;
+            *update == ListingUpdate { shown, before, expected, set_by, ..ListingUpdate::default() }
         };
         if !page.iter().all(Push::is_confirmed) || !updates.iter().all(|(_, update)| is_plain(update)) {
             self.unpack(&packs)?;
             return Ok(None);
         }
-        self.confirm_packs(&packs, answer.now)?;
+        let replaced: Vec<Replaced> = page.iter().map(|push| *push.replaced()).collect();
+        self.confirm_packs(&packs, &replaced, answer.now)?;
         let mut done: BTreeMap<RunId, Progress> = BTreeMap::new();
         for pack in &packs {
             done.entry(pack.run_id).or_default().done += i64::try_from(pack.len()).unwrap_or_default();

@@ -30,16 +30,23 @@ impl Tenant<'_> {
     ) -> Result<Option<ClaimedCall>> {
         let now = answer.now;
         let standing = self.standing(store, now, now)?;
-        if standing.accepts_nothing() || !standing.protects(terms) {
+        if standing.accepts_nothing(now) || !standing.protects(terms) {
             return Ok(None);
+        }
+        if standing.skus_paused {
+            self.hold_paused_skus(store, now)?;
         }
         let Waiting { pushes: waiting, of, busy } = self.still_waiting(store, page, &standing)?;
         let (accounts, expected) = (self.accounts(of.iter().copied())?, self.expectations(&of)?);
-        let targets = self.targets_of(&of)?;
+        let mut targets = self.targets_of(&of)?;
+        let mut waiting: Vec<Push> = waiting.into_values().collect();
         let limit = standing.unseen_for();
-        let before_read: Vec<Push> = waiting.values().cloned().collect();
+        let before_read = waiting.clone();
+        let left = self.aim_back(&mut waiting, &mut targets, now)?;
+        let waiting = waiting.into_iter().map(|push| (push.id(), push)).collect();
         let facts = ReadFacts { busy: &busy, accounts: &accounts, before, expected: &expected, targets: &targets, limit };
-        let after = claim::overwrites_after_read(page, waiting, &facts, answer, terms);
+        let mut after = claim::overwrites_after_read(page, waiting, &facts, answer, terms);
+        after.aimed.prepend(left);
         self.put(&after.others)?;
         // Those that were given up, or were refused as their listings were read.
         self.count_run_progress(&before_read, &after.others, now)?;

@@ -2,18 +2,32 @@
 use crate::db::connection::on;
 use crate::db::kept::kept;
 use crate::db::literal::Literal;
-use crate::db::pushes::{is_held, is_in_flight, is_increase, is_overwrite, is_uncertain, pack_is_queued, pack_is_sending};
+use crate::db::pauses::is_of_running_sku;
+use crate::db::pushes::{is_held, is_in_flight, is_increase, is_overwrite, is_uncertain, pack_is_held, pack_is_queued, pack_is_sending};
 use crate::db::{Result, Tenant};
 use crate::domain::circuit::probe_is_due;
 use crate::domain::claim::{ClaimTerms, Next};
 use crate::domain::drift::WAITS;
+use crate::domain::frozen::Frozen;
+use crate::domain::pause::{self, Above, Pause};
 use crate::domain::push::PushKind;
 use crate::domain::unseen;
 use crate::domain::{StoreId, Timestamp};
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Bool, Nullable};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use std::sync::LazyLock;
 use std::time::Duration;
+
+impl<DB: Backend> FromSql<Text, DB> for Frozen
+where
+    String: FromSql<Text, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Self::parse(&String::from_sql(bytes)?).ok_or_else(|| "stores.frozen cannot be read".into())
+    }
+}
 
 /// How a store stands.
 #[derive(Debug, QueryableByName)]
@@ -56,6 +70,20 @@ pub(super) struct Standing {
     #[diesel(sql_type = Bool)]
     paused: bool,
     #[diesel(sql_type = Bool)]
+    seller_paused: bool,
+    #[diesel(sql_type = Bool)]
+    platform_paused: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    frozen: Option<Frozen>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    resumes_at: Option<Timestamp>,
+    /// Whether pushes are held, apart from those of paused SKUs.
+    #[diesel(sql_type = Bool)]
+    held: bool,
+    /// Whether the seller has paused any SKU.
+    #[diesel(sql_type = Bool)]
+    pub(super) skus_paused: bool,
+    #[diesel(sql_type = Bool)]
     needs_reauthorisation: bool,
     #[diesel(sql_type = Bool)]
     pub(super) write_refused: bool,
@@ -85,7 +113,8 @@ impl Standing {
     /// When the store needs attention: now or earlier if anything is due.
     pub(super) fn attention(&self, now: Timestamp) -> Option<Timestamp> {
         let probe_at = self.probe_at.map(|at| if probe_is_due(at, now) { at.min(now) } else { at });
-        self.first_due().into_iter().chain(self.packed.then_some(now)).chain(probe_at).min()
+        let pauses = if self.has_left_a_pause(now) || self.resumes_otherwise(now).is_some() { Some(now) } else { self.next_change(now) };
+        self.first_due().into_iter().chain(self.packed.then_some(now)).chain(probe_at).chain(pauses).min()
     }
 
     /// When the first push of this kind is due.
@@ -113,9 +142,37 @@ impl Standing {
         self.check.is_some_and(|at| at <= now)
     }
 
+    /// See [`Store::pause`](crate::db::stores::Store::pause).
+    pub(super) fn pause(&self, now: Timestamp) -> Option<Pause> {
+        let (seller, platform) = (self.seller_paused, self.platform_paused);
+        let above = Above { seller, platform, frozen: self.frozen.clone().unwrap_or_default() };
+        pause::of_store(self.paused, &above, now)
+    }
+
     /// See [`Store::is_held`](crate::db::stores::Store::is_held).
-    pub(super) fn is_held(&self) -> bool {
-        self.paused || self.needs_reauthorisation
+    pub(super) fn is_held(&self, now: Timestamp) -> bool {
+        self.needs_reauthorisation || self.pause(now).is_some()
+    }
+
+    /// When a frozen window begins or ends next.
+    pub(super) fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        self.frozen.as_ref()?.next_change(now)
+    }
+
+    /// When `resumes_at` has to be, if it has to be something else.
+    pub(super) fn resumes_otherwise(&self, now: Timestamp) -> Option<Option<Timestamp>> {
+        let at = self.frozen.as_ref().and_then(|frozen| frozen.next_end(now));
+        (at != self.resumes_at).then_some(at)
+    }
+
+    /// Whether pushes are held although their store is not any more.
+    pub(super) fn has_left_a_pause(&self, now: Timestamp) -> bool {
+        self.held && !self.is_held(now)
+    }
+
+    /// Whether anything has not been sent yet.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.increase.is_some() || self.overwrite.is_some() || self.packed
     }
 
     /// Whether overwrites of the store leave out its unseen sales.
@@ -129,8 +186,8 @@ impl Standing {
     }
 
     /// Whether nothing may be sent, not even to find out whether the store accepts a write again.
-    pub(super) fn accepts_nothing(&self) -> bool {
-        self.paused || (self.needs_reauthorisation && !self.write_refused)
+    pub(super) fn accepts_nothing(&self, now: Timestamp) -> bool {
+        self.pause(now).is_some() || (self.needs_reauthorisation && !self.write_refused)
     }
 }
 
@@ -144,7 +201,8 @@ static STANDING: LazyLock<String> = LazyLock::new(|| {
     let (increase, later, overwrite) = (due(is_increase(), "$3"), due(is_increase(), "$4"), due(is_overwrite(), "$3"));
     let (in_flight, held) = (is_in_flight().sql(), is_held().sql());
     let uncertain = format!("{in_flight} AND {}", is_uncertain().sql());
-    let (queued, sent) = (pack_is_queued().sql(), pack_is_sending().sql());
+    let (queued, sent, packs_held) = (pack_is_queued().sql(), pack_is_sending().sql(), pack_is_held().sql());
+    let of_running_sku = is_of_running_sku().sql();
     format!(
         "SELECT {increase} AS increase, {later} AS later_increase, {overwrite} AS overwrite, \
          (SELECT MIN(look_at) FROM listings WHERE seller_id = $1 AND store_id = $2 AND look_at > $3) AS look, \
@@ -156,7 +214,10 @@ static STANDING: LazyLock<String> = LazyLock::new(|| {
          EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {queued}) AS packed, \
          EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {sent}) AS packs_sent, \
          EXISTS (SELECT 1 FROM listings WHERE seller_id = $1 AND store_id = $2 AND marked) AS marked, \
-         probe_at, paused, needs_reauthorisation, write_refused, \
+         EXISTS (SELECT 1 FROM pushes WHERE seller_id = $1 AND store_id = $2 AND {held} AND {of_running_sku}) OR \
+         EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {packs_held}) AS held, \
+         EXISTS (SELECT 1 FROM pauses WHERE seller_id = $1 AND level = 3) AS skus_paused, \
+         probe_at, paused, seller_paused, platform_paused, frozen, resumes_at, needs_reauthorisation, write_refused, \
          protect_unseen_sales AND sales_named_at IS NOT NULL AS protects_named, unseen_sales_hours FROM stores WHERE seller_id = $1 AND id = $2"
     )
 });
@@ -172,7 +233,7 @@ impl Tenant<'_> {
         })?;
         // No check waits for longer than that, unless the clock was set back.
         let at = found.check.map(|at| if at > now + WAITS { now } else { at });
-        found.check = at.filter(|at| *at > after && !found.is_held());
+        found.check = at.filter(|at| *at > after && !found.is_held(now));
         Ok(found)
     }
 }

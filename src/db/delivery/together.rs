@@ -4,7 +4,7 @@ use super::outcome::Finished;
 use crate::db::Tenant;
 use crate::db::connection::{Backend, Conn};
 use crate::db::error::{Error, Result};
-use crate::db::kept::kept;
+use crate::db::kept::{Key, kept, kept_as};
 use crate::db::pushes::{CONFIRMED, is_in_flight, is_increase, is_overwrite, is_sending, pack_is_queued};
 use crate::domain::circuit::probe_is_due;
 use crate::domain::claim::{ClaimTerms, ClaimedCall, Next};
@@ -248,7 +248,7 @@ fn read(conn: &mut Conn, calls: &[(usize, &EndedCall)]) -> Result<Vec<SentRow>> 
                 let query =
                     diesel::sql_query(READ_ONE.as_str()).bind::<Binary, _>(call.seller.bytes()).bind::<Binary, _>(call.store.bytes());
                 let query = query.bind::<Binary, _>(call.call.bytes()).bind::<BigInt, _>(i64::try_from(*place).unwrap_or(i64::MAX));
-                rows.extend(kept(query).load::<SentRow>(c)?);
+                rows.extend(kept_as::<ReadOne, _>(query).load::<SentRow>(c)?);
             }
             Ok(rows)
         }
@@ -297,10 +297,21 @@ fn shown_text(from: &str, [seller, id, now, shown, earlier, units]: [&str; 6]) -
         "UPDATE listings SET shown = {shown}, shown_at = {now}, shown_earlier = COALESCE({earlier}, listings.shown_earlier), \
          changed_at = CASE WHEN {earlier} IS NULL THEN listings.changed_at ELSE {now} END, \
          expected = listings.expected + {units} * listings.units, \
-         expected_otherwise = listings.expected_otherwise + {units} * listings.units{from} \
+         expected_otherwise = listings.expected_otherwise + {units} * listings.units, \
+         sold_when_shown = listings.sold, increased = listings.increased + {units}{from} \
          WHERE listings.seller_id = {seller} AND listings.id = {id}"
     )
 }
+
+/// One of the statements of [`WRITE_ONE`].
+struct Write<const PLACE: usize>;
+
+impl<const PLACE: usize> Key for Write<PLACE> {}
+
+/// [`READ_ONE`].
+struct ReadOne;
+
+impl Key for ReadOne {}
 
 /// On SQLite, one row in each of three statements. Its `$3` is only a name, and would be the first value if it came first.
 static WRITE_ONE: LazyLock<[String; 3]> = LazyLock::new(|| {
@@ -336,16 +347,17 @@ fn write(conn: &mut Conn, all: &Successes<'_>) -> Result<()> {
             let mut confirmed = Vec::with_capacity(all.pushes.len());
             for (seller, id, now) in &all.pushes {
                 let one = diesel::sql_query(confirm.as_str()).bind::<Binary, _>(*seller).bind::<Binary, _>(id).bind::<BigInt, _>(now);
-                confirmed.extend(kept(one).load::<ConfirmedRow>(c)?);
+                confirmed.extend(kept_as::<Write<0>, _>(one).load::<ConfirmedRow>(c)?);
             }
             for (seller, id, now) in &all.stores {
                 let one = diesel::sql_query(note_success.as_str()).bind::<Binary, _>(*seller).bind::<Binary, _>(id);
-                kept(one.bind::<BigInt, _>(now)).run(c)?;
+                kept_as::<Write<1>, _>(one.bind::<BigInt, _>(now)).run(c)?;
             }
             for noted in &all.listings {
                 let one = diesel::sql_query(note_shown.as_str()).bind::<Binary, _>(noted.seller).bind::<Binary, _>(&noted.id);
                 let one = one.bind::<BigInt, _>(noted.now).bind::<BigInt, _>(noted.shown);
-                kept(one.bind::<Nullable<Text>, _>(noted.before.as_deref()).bind::<BigInt, _>(noted.units)).run(c)?;
+                let one = one.bind::<Nullable<Text>, _>(noted.before.as_deref()).bind::<BigInt, _>(noted.units);
+                kept_as::<Write<2>, _>(one).run(c)?;
             }
             confirmed
         }

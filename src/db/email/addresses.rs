@@ -13,6 +13,8 @@ use diesel::prelude::*;
 const ENDED: &str = "The address was removed or unsubscribed.";
 /// `email_mails.kind` of a request to confirm an address.
 pub(super) const ASKS: i16 = 0;
+/// `email_mails.kind` of the note that a recipient has unsubscribed.
+pub(super) const DECLINED: i16 = 2;
 /// `email_mails.state` of a mail that is given up.
 pub(super) const GIVEN_UP: i16 = 2;
 
@@ -180,6 +182,13 @@ impl Tenant<'_> {
         Ok(())
     }
 
+    /// Forgets links that nobody has got.
+    pub fn forget_email_links(&mut self, hashes: &[Vec<u8>]) -> Result<()> {
+        let scope = self.scope();
+        on!(self.conn, c => diesel::delete(scope.email_links().filter(email_links::token_hash.eq_any(hashes))).execute(c))?;
+        Ok(())
+    }
+
     /// The address of a link.
     ///
     /// # Errors
@@ -219,6 +228,9 @@ impl Tenant<'_> {
         on!(self.conn, c => diesel::update(scope.email_addresses().filter(email_addresses::id.eq(found.id.bytes())))
             .set(email_addresses::state.eq(state_code(AddressState::Unsubscribed))).execute(c))?;
         self.end_mails(found.id, now)?;
+        if found.state != AddressState::Unsubscribed {
+            self.note_declined(&found, now)?;
+        }
         Ok(found)
     }
 }

@@ -80,8 +80,8 @@ pub fn take_due(conn: &mut Conn, most: usize, now: Timestamp) -> Result<Vec<(Sel
     Ok(taken)
 }
 
-/// How many mails have asked this address to confirm itself since then, whoever's it was.
-pub(super) fn confirmations_to(conn: &mut Conn, recipient: &str, since: Timestamp) -> Result<i64> {
-    Ok(on!(conn, c => email_mails::table.filter(email_mails::recipient.eq(recipient)).filter(email_mails::kind.eq(ASKS))
+/// How many mails have asked this mailbox to confirm an address since then, whoever's it was.
+pub(super) fn confirmations_to(conn: &mut Conn, mailbox: &str, since: Timestamp) -> Result<i64> {
+    Ok(on!(conn, c => email_mails::table.filter(email_mails::mailbox.eq(mailbox)).filter(email_mails::kind.eq(ASKS))
         .filter(email_mails::created_at.gt(since)).count().get_result(c))?)
 }

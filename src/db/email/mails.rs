@@ -1,11 +1,14 @@
 //! The mails of one seller: made, read to be sent, and ended.
-use super::addresses::{ASKS, Address, GIVEN_UP, state_code};
+use super::addresses::{ASKS, Address, DECLINED, GIVEN_UP, state_code};
 use super::due::confirmations_to;
 use super::news::{columns, news};
 use crate::db::connection::on;
 use crate::db::schema::{email_addresses, email_mails, email_news, sellers};
 use crate::db::{Error, Result, Tenant, id_of};
-use crate::domain::mail::{AddressState, BETWEEN_MAILS, COUNTED_FOR, LONGEST_WAIT, MAX_OF_SELLER, MAX_TO_ONE, Next, Posted, after};
+use crate::domain::mail::{
+    AddressState, BETWEEN_MAILS, COUNTED_FOR, DECLINED_FOR, LONGEST_WAIT, MAX_DECLINED, MAX_OF_SELLER, MAX_TO_ONE, Next, Posted, after,
+    mailbox_of,
+};
 use crate::domain::news::News;
 use crate::domain::{EmailId, MailId, Timestamp};
 use chrono_tz::Tz;
@@ -42,13 +45,21 @@ pub struct ToSend {
 }
 
 impl Tenant<'_> {
-    /// Makes a mail that asks to confirm an address, unless enough of them were made lately: nobody can flood a stranger.
+    /// Makes a mail that asks to confirm an address, unless enough of them were made lately, or whoever reads them has declined: nobody
+    /// can flood a stranger.
     ///
     /// # Errors
     /// [`Error::Conflict`] then.
     pub fn ask_to_confirm(&mut self, address: &Address, now: Timestamp) -> Result<()> {
         let (scope, since) = (self.scope(), now - COUNTED_FOR);
-        let to_one = confirmations_to(self.conn, &address.address, since)?;
+        let mailbox = mailbox_of(&address.address);
+        let to_one = confirmations_to(self.conn, &mailbox, since)?;
+        let declined: i64 = on!(self.conn, c => scope.email_mails().filter(email_mails::kind.eq(DECLINED))
+            .filter(email_mails::mailbox.eq(&mailbox)).filter(email_mails::created_at.gt(now - DECLINED_FOR)).count().get_result(c))?;
+        if declined >= MAX_DECLINED {
+            let why = "whoever reads this address has unsubscribed it again; it cannot be asked for 30 days";
+            return Err(Error::Conflict(why.to_owned()));
+        }
         let of_seller: i64 = on!(self.conn, c => scope.email_mails().filter(email_mails::kind.eq(ASKS))
             .filter(email_mails::created_at.gt(since)).count().get_result(c))?;
         if to_one >= MAX_TO_ONE || of_seller >= MAX_OF_SELLER {
@@ -57,11 +68,20 @@ impl Tenant<'_> {
         self.insert_mail(address.id, &address.address, (ASKS, 0), now).map(drop)
     }
 
+    /// Notes that whoever reads an address has unsubscribed it.
+    pub(super) fn note_declined(&mut self, address: &Address, now: Timestamp) -> Result<()> {
+        let id = self.insert_mail(address.id, &address.address, (DECLINED, 0), now)?;
+        let scope = self.scope();
+        on!(self.conn, c => diesel::update(scope.email_mails().filter(email_mails::id.eq(id.bytes()))).set((
+            email_mails::state.eq(GIVEN_UP), email_mails::due_at.eq(None::<Timestamp>), email_mails::ended_at.eq(now))).execute(c))?;
+        Ok(())
+    }
+
     fn insert_mail(&mut self, address: EmailId, recipient: &str, (kind, omitted): (i16, i64), now: Timestamp) -> Result<MailId> {
         let (key, id) = (self.key(), MailId::new(now));
         on!(self.conn, c => diesel::insert_into(email_mails::table).values((
             email_mails::seller_id.eq(&key), email_mails::id.eq(id.bytes()), email_mails::address_id.eq(address.bytes()),
-            email_mails::recipient.eq(recipient), email_mails::kind.eq(kind), email_mails::omitted.eq(omitted),
+            email_mails::recipient.eq(recipient), email_mails::mailbox.eq(mailbox_of(recipient)), email_mails::kind.eq(kind), email_mails::omitted.eq(omitted),
             email_mails::state.eq(WAITING), email_mails::attempts.eq(0), email_mails::created_at.eq(now), email_mails::due_at.eq(now),
         )).execute(c))?;
         Ok(id)
@@ -104,7 +124,10 @@ impl Tenant<'_> {
             _ => {
                 let rows: Vec<super::news::Row> = on!(self.conn, c => scope.email_news().filter(email_news::mail_id.eq(id.bytes()))
                     .order(email_news::id).select(columns!()).load(c))?;
-                Content::News(rows.into_iter().map(|row| Ok(news(row)?.1)).collect::<Result<_>>()?, omitted)
+                Content::News(
+                    rows.into_iter().filter_map(|row| news(row).transpose()).map(|row| Ok(row?.1)).collect::<Result<_>>()?,
+                    omitted,
+                )
             }
         };
         let address = id_of(&address, EmailId::from_bytes, "email_mails.address_id")?;
@@ -132,7 +155,7 @@ impl Tenant<'_> {
         let refusals = match posted {
             Posted::Accepted => 0,
             Posted::Refused(_) => before.unwrap_or(0).saturating_add(1),
-            Posted::Failed(_) => before.unwrap_or(0),
+            Posted::PutOff(_) | Posted::Failed(_) | Posted::Unanswered(_) => before.unwrap_or(0),
         };
         let attempts = attempts.saturating_add(1);
         let next = after(posted, (made_at, attempts, refusals), draw, now);
@@ -141,14 +164,11 @@ impl Tenant<'_> {
             Next::Again(at) => (WAITING, Some(at)),
             Next::GivenUp | Next::EndsAddress => (GIVEN_UP, None),
         };
-        let (answer, problem) = match posted {
-            Posted::Accepted => ("accepted", None),
-            Posted::Refused(why) | Posted::Failed(why) => (why.as_str(), Some(why.as_str())),
-        };
+        let answer = posted.why().unwrap_or("accepted");
         on!(self.conn, c => diesel::update(one()).set((email_mails::state.eq(state), email_mails::attempts.eq(attempts),
             email_mails::due_at.eq(due_at), email_mails::ended_at.eq(due_at.is_none().then_some(now)), email_mails::answer.eq(answer)))
             .execute(c))?;
-        on!(self.conn, c => diesel::update(of()).set((email_addresses::refusals.eq(refusals), email_addresses::problem.eq(problem))).execute(c))?;
+        on!(self.conn, c => diesel::update(of()).set((email_addresses::refusals.eq(refusals), email_addresses::problem.eq(posted.problem()))).execute(c))?;
         if next == Next::Sent && kind == NEWS {
             on!(self.conn, c => diesel::update(of()).set(email_addresses::next_mail_at.eq(now + BETWEEN_MAILS)).execute(c))?;
         }

@@ -3,7 +3,7 @@ use super::addresses::state_code;
 use crate::db::connection::on;
 use crate::db::schema::{email_addresses, email_news};
 use crate::db::webhooks::topics_of;
-use crate::db::{Error, Result, Tenant, id_of};
+use crate::db::{Result, Tenant, id_of};
 use crate::domain::mail::{AddressState, MAX_NEWS, Wishes};
 use crate::domain::news::{News, What};
 use crate::domain::webhook::{Message, Topic};
@@ -30,9 +30,10 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-pub(super) fn news((id, what, subject, name, detail, path, count, since): Row) -> Result<(NewsId, News)> {
-    let what = What::parse(&what).ok_or_else(|| Error::Corrupt(format!("email_news.what {what} is unknown")))?;
-    Ok((id_of(&id, NewsId::from_bytes, "email_news.id")?, News { what, subject, name, detail, path, count, since }))
+/// A line; `None` if only a later version knows what has happened.
+pub(super) fn news((id, what, subject, name, detail, path, count, since): Row) -> Result<Option<(NewsId, News)>> {
+    let Some(what) = What::parse(&what) else { return Ok(None) };
+    Ok(Some((id_of(&id, NewsId::from_bytes, "email_news.id")?, News { what, subject, name, detail, path, count, since })))
 }
 
 impl Tenant<'_> {
@@ -74,7 +75,7 @@ impl Tenant<'_> {
         let waiting = || scope.email_news().filter(email_news::address_id.eq(address.bytes())).filter(email_news::due_at.is_not_null());
         let same: Option<Row> = on!(self.conn, c => waiting().filter(email_news::what.eq(new.what.as_str()))
             .filter(email_news::subject.eq(&new.subject)).select(columns!()).first(c).optional())?;
-        if let Some((id, earlier)) = same.map(news).transpose()? {
+        if let Some((id, earlier)) = same.map(news).transpose()?.flatten() {
             let both = earlier.followed_by(new.clone());
             // Unless it has just become part of a mail.
             let changed = on!(self.conn, c => diesel::update(waiting().filter(email_news::id.eq(id.bytes()))).set((

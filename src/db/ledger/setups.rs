@@ -3,12 +3,14 @@
 //! What was read under one `setup_version` of a seller holds for as long as the seller has it: triggers draw another number
 //! with every change. The version is read with the seller's row, which stays locked until the events are committed.
 use crate::db::connection::{Conn, on};
-use crate::db::schema::{listings, rules, warehouses};
+use crate::db::pauses::SKU_LEVEL;
+use crate::db::schema::{listings, pauses, rules, warehouses};
 use crate::db::scope::of_sellers;
 use crate::db::settings::{RuleRow, SettingsRow};
 use crate::db::stores::StoreRow;
 use crate::db::{Error, Result, id_of, units_of};
 use crate::domain::ledger::Setup;
+use crate::domain::pause::Hold;
 use crate::domain::push::Addressee;
 use crate::domain::settings::{Rule, StoreRules, SyncSettings};
 use crate::domain::targets::{SellerRules, SkuListings};
@@ -52,8 +54,9 @@ impl Known {
 struct Read {
     settings: Option<SyncSettings>,
     warehouses: HashSet<WarehouseCode>,
-    stores: Vec<(StoreRules, bool)>,
+    stores: Vec<(StoreRules, Hold)>,
     rules: Vec<Rule>,
+    paused_skus: HashSet<String>,
 }
 
 impl Setups {
@@ -107,16 +110,21 @@ impl Setups {
         for row in rows {
             let key = row.seller_id.clone();
             let store = row.store()?;
-            of(&key, &mut |read| read.stores.push((store.rules(), store.is_held())))?;
+            of(&key, &mut |read| read.stores.push((store.rules(), store.hold())))?;
         }
-        let rows: Vec<RuleRow> = on!(conn, c => of_sellers!(rules, keys).filter(rules::sku.is_null()).load(c)?);
+        let rows: Vec<RuleRow> = on!(conn, c => of_sellers!(rules, keys.clone()).filter(rules::sku.is_null()).load(c)?);
         for row in rows {
             let rule = row.rule()?;
             of(&row.seller_id, &mut |read| read.rules.push(rule.clone()))?;
         }
-        for (seller, Read { settings, warehouses, stores, rules }) in read {
+        let rows: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(pauses, keys).filter(pauses::level.eq(SKU_LEVEL))
+            .select((pauses::seller_id, pauses::subject)).load(c)?);
+        for (key, sku) in rows {
+            of(&key, &mut |read| read.paused_skus.extend([sku.clone()]))?;
+        }
+        for (seller, Read { settings, warehouses, stores, rules, paused_skus }) in read {
             let (Some(settings), Some(version)) = (settings, versions.get(&seller).copied()) else { continue };
-            let setup = Arc::new(Setup { rules: SellerRules::new(settings, stores, rules), warehouses });
+            let setup = Arc::new(Setup { rules: SellerRules::new(settings, stores, rules).pausing(paused_skus), warehouses });
             self.sellers.insert(seller, Known { version, setup, listings: HashMap::new() });
         }
         Ok(())

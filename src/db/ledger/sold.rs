@@ -18,7 +18,8 @@ pub(super) struct Sold(BTreeMap<(SellerId, StoreId, String), i64>);
 fn lower_text(from: &str, [seller, store, sku, units]: [&str; 4]) -> String {
     format!(
         "UPDATE listings SET expected = listings.expected - {units}, expected_otherwise = listings.expected_otherwise - {units}, \
-         unseen = CASE WHEN listings.unseen > {units} THEN listings.unseen - {units} ELSE 0 END, reports = listings.reports + 1{from} \
+         unseen = CASE WHEN listings.unseen > {units} THEN listings.unseen - {units} ELSE 0 END, reports = listings.reports + 1, \
+         sold = listings.sold + {units}{from} \
          WHERE listings.seller_id = {seller} AND listings.store_id = {store} AND listings.sku = {sku}"
     )
 }

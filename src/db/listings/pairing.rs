@@ -222,6 +222,10 @@ impl Tenant<'_> {
                 unseen_since: None,
                 units: row.units.unwrap_or_default().get(),
                 reports: 0,
+                sold: 0,
+                sold_when_shown: 0,
+                increased: 0,
+                set_by: None,
             });
             return Ok(ListingChange::Created(id));
         };

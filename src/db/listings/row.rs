@@ -60,6 +60,10 @@ pub(in crate::db) struct ListingRow {
     pub(super) unseen_since: Option<Timestamp>,
     pub(super) units: i64,
     pub(super) reports: i64,
+    pub(super) sold: i64,
+    pub(super) sold_when_shown: i64,
+    pub(super) increased: i64,
+    pub(super) set_by: Option<Vec<u8>>,
 }
 
 impl ListingRow {

@@ -4,6 +4,7 @@ use crate::db::pushes::{resolution_code, resolution_of, state_code, state_of};
 use crate::db::{Conn, Error, Result, id_of};
 use crate::domain::pack::Pack;
 use crate::domain::push::Addressee;
+use crate::domain::undo::Replaced;
 use crate::domain::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text};
@@ -29,6 +30,7 @@ pub(super) struct PackRow {
     scattered: bool,
     quantities: Option<String>,
     items: String,
+    replaced: Option<String>,
 }
 
 inserted! {
@@ -36,11 +38,11 @@ inserted! {
     "ON CONFLICT (seller_id, id) DO UPDATE SET size = excluded.size, state = excluded.state, reason = excluded.reason, \
     updated_at = excluded.updated_at, due_at = excluded.due_at, confirmed_at = excluded.confirmed_at, call_id = excluded.call_id, \
     resolution = excluded.resolution, first_listing = excluded.first_listing, last_listing = excluded.last_listing, \
-    quantities = excluded.quantities, items = excluded.items";
+    quantities = excluded.quantities, items = excluded.items, replaced = excluded.replaced";
     seller_id: Binary, id: Binary, store_id: Binary, run_id: Binary, size: Integer, state: SmallInt, reason: Nullable<Text>,
     created_at: BigInt, updated_at: BigInt, due_at: Nullable<BigInt>, confirmed_at: Nullable<BigInt>, call_id: Nullable<Binary>,
     resolution: Nullable<SmallInt>, first_listing: Binary, last_listing: Binary, scattered: Bool, quantities: Nullable<Text>,
-    items: Text
+    items: Text, replaced: Nullable<Text>
 }
 
 /// Adds packs, or saves changed ones.
@@ -73,6 +75,7 @@ impl PackRow {
             scattered: false,
             quantities: pack.quantities.as_ref().map(serde_json::to_string).transpose().map_err(corrupt)?,
             items: serde_json::to_string(&items).map_err(corrupt)?,
+            replaced: pack.replaced.as_deref().map(replaced_text).transpose()?,
         })
     }
 
@@ -89,6 +92,7 @@ impl PackRow {
             run_id: id_of(&self.run_id, RunId::from_bytes, "").map_err(no_id("run_id"))?,
             items: items.into_iter().map(item).collect(),
             quantities: self.quantities.as_deref().map(serde_json::from_str).transpose().map_err(|_| corrupt("quantities"))?,
+            replaced: self.replaced.as_deref().map(read_replaced).transpose().map_err(|_| corrupt("replaced"))?,
             state: state_of(self.state).ok_or_else(|| corrupt("state"))?,
             reason: self.reason,
             created_at: self.created_at,
@@ -99,6 +103,19 @@ impl PackRow {
             resolution: self.resolution.map(|code| resolution_of(code).ok_or_else(|| corrupt("resolution"))).transpose()?,
         })
     }
+}
+
+/// What was shown, sold and increased before each overwrite: nothing is read before those in packs, and they contain nothing.
+pub(super) fn replaced_text(replaced: &[Replaced]) -> Result<String> {
+    let numbers = |of: &Replaced| Some((of.shown?, of.sold, of.increased));
+    let all: Vec<_> = replaced.iter().map(numbers).collect();
+    serde_json::to_string(&all).map_err(|error| Error::Corrupt(error.to_string()))
+}
+
+fn read_replaced(text: &str) -> serde_json::Result<Vec<Replaced>> {
+    let all: Vec<Option<(i64, i64, i64)>> = serde_json::from_str(text)?;
+    let read = |numbers: (i64, i64, i64)| Replaced::plain(numbers.0, numbers.1, numbers.2);
+    Ok(all.into_iter().map(|numbers| numbers.map(read).unwrap_or_default()).collect())
 }
 
 pub(super) fn read_packs(rows: Vec<PackRow>) -> Result<Vec<Pack>> {

@@ -5,6 +5,7 @@ use super::conditions::{is_claimable, is_held, is_increase, is_overwrite, is_rej
 use super::row::{PushRow, put_pushes};
 use crate::db::connection::{Backend, on};
 use crate::db::kept::kept;
+use crate::db::pauses::is_of_running_sku;
 use crate::db::schema::{pushes, stores};
 use crate::db::sets::among_ids;
 use crate::db::{Changed, Result, Tenant};
@@ -41,7 +42,7 @@ impl Tenant<'_> {
                 for row in &rows {
                     let update = diesel::sql_query(
                         "UPDATE pushes SET quantity = ?, base = ?, state = ?, attempts = attempts + 1, call_id = ?, resolution = ?, \
-                         due_at = ?, updated_at = ?, shown_before = ?, unseen = ? WHERE seller_id = ? AND id = ?",
+                         due_at = ?, updated_at = ?, shown_before = ?, unseen = ?, replaced = ?, undo = ? WHERE seller_id = ? AND id = ?",
                     );
                     let update = update
                         .bind::<Nullable<BigInt>, _>(row.quantity)
@@ -53,6 +54,8 @@ impl Tenant<'_> {
                         .bind::<BigInt, _>(row.updated_at)
                         .bind::<Nullable<BigInt>, _>(row.shown_before)
                         .bind::<Nullable<BigInt>, _>(row.unseen)
+                        .bind::<Nullable<Text>, _>(&row.replaced)
+                        .bind::<Nullable<Text>, _>(&row.undo)
                         .bind::<Binary, _>(&key)
                         .bind::<Binary, _>(&row.id);
                     kept(update).run(c)?;
@@ -61,8 +64,9 @@ impl Tenant<'_> {
             Backend::Postgres(c) => {
                 let update = diesel::sql_query(
                     "UPDATE pushes SET quantity = v.quantity, base = v.base, state = $1, attempts = pushes.attempts + 1, call_id = $2, \
-                     resolution = $3, due_at = $4, updated_at = $5, shown_before = v.shown_before, unseen = v.unseen \
-                     FROM unnest($6, $7, $8, $10, $11) AS v (id, quantity, base, shown_before, unseen) \
+                     resolution = $3, due_at = $4, updated_at = $5, shown_before = v.shown_before, unseen = v.unseen, \
+                     replaced = v.replaced, undo = v.undo \
+                     FROM unnest($6, $7, $8, $10, $11, $12, $13) AS v (id, quantity, base, shown_before, unseen, replaced, undo) \
                      WHERE pushes.seller_id = $9 AND pushes.id = v.id",
                 );
                 let update = update
@@ -76,26 +80,29 @@ impl Tenant<'_> {
                     .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.base).collect::<Vec<_>>())
                     .bind::<Binary, _>(&key)
                     .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.shown_before).collect::<Vec<_>>())
-                    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.unseen).collect::<Vec<_>>());
+                    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.unseen).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|row| row.replaced.as_deref()).collect::<Vec<_>>())
+                    .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|row| row.undo.as_deref()).collect::<Vec<_>>());
                 kept(update).run(c)?;
             }
         }
         Ok(())
     }
 
-    /// Saves a call's pushes after [`Push::apply_verdict`]: the confirmed ones, which all end the same way, in one
-    /// statement.
-    pub(in crate::db) fn put_finished(&mut self, page: &[Push], now: Timestamp) -> Result<()> {
+    /// Saves a call's pushes, which were like `before`, after [`Push::apply_verdict`]: the confirmed ones, which all end the same
+    /// way unless they are known to have replaced something, in one statement.
+    pub(in crate::db) fn put_finished(&mut self, before: &[Push], page: &[Push], now: Timestamp) -> Result<()> {
         let (key, scope) = (self.key(), self.scope());
-        let (confirmed, others): (Vec<&Push>, Vec<&Push>) = page.iter().partition(|push| push.is_confirmed());
-        let ids = ids(confirmed.into_iter());
+        let ends_alike = |(before, push): &(&Push, &Push)| push.is_confirmed() && push.replaced() == before.replaced();
+        let (alike, others): (Vec<_>, Vec<_>) = before.iter().zip(page).partition(ends_alike);
+        let ids = ids(alike.into_iter().map(|(_, push)| push));
         if !ids.is_empty() {
             on!(self.conn, c => kept(diesel::update(scope.pushes().filter(among_ids(pushes::id, ids.clone())))
                 .set((pushes::state.eq(CONFIRMED), pushes::updated_at.eq(now), pushes::confirmed_at.eq(now),
                     pushes::due_at.eq(None::<Timestamp>), pushes::failing_since.eq(None::<Timestamp>), pushes::in_doubt.eq(false),
                     pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>), pushes::raw_answer.eq(None::<String>)))).run(c))?;
         }
-        let rows: Vec<PushRow> = others.into_iter().map(|push| PushRow::new(&key, push)).collect();
+        let rows: Vec<PushRow> = others.into_iter().map(|(_, push)| PushRow::new(&key, push)).collect();
         put_pushes(self.conn, &rows)
     }
 
@@ -148,7 +155,7 @@ impl Tenant<'_> {
     }
 
     /// [`Push::release_with_store`] for every push of this store, and clears the note of refused credentials. A paused
-    /// store stays held until it is resumed: the caller saves `paused` first. Overwrites of runs that would change more than the
+    /// store stays held until it is resumed: the caller saves `paused` first. So do pushes of a paused SKU. Overwrites of runs that would change more than the
     /// seller's limits allow give way to a run that asks.
     pub fn release_store(&mut self, store: StoreId, now: Timestamp) -> Result<usize> {
         self.note(Changed::Configuration);
@@ -156,14 +163,14 @@ impl Tenant<'_> {
         on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes())))
             .set((stores::needs_reauthorisation.eq(false), stores::write_refused.eq(false), stores::problem.eq(None::<String>),
                 stores::probe_at.eq(None::<Timestamp>)))).run(c))?;
-        if self.store(store)?.paused {
+        if self.store(store)?.pause(now).is_some() {
             return Ok(0);
         }
         self.ask_before_release(store, now)?;
         let packed = self.release_packs(store, now)?;
         Ok(packed
             + on!(self.conn, c => diesel::update(scope.pushes()
-            .filter(pushes::store_id.eq(store.bytes())).filter(pushes::state.eq(HELD)))
+            .filter(pushes::store_id.eq(store.bytes())).filter(pushes::state.eq(HELD)).filter(is_of_running_sku()))
             .set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),
                 pushes::reason.eq(None::<String>), pushes::next_step.eq(None::<String>))).execute(c))?)
     }
@@ -179,7 +186,7 @@ impl Tenant<'_> {
         }
         self.unpack_first_held(Some(store), 1)?;
         let oldest: Option<Vec<u8>> = on!(self.conn, c => scope.pushes().select(pushes::id).filter(pushes::store_id.eq(store.bytes()))
-            .filter(is_held()).order(pushes::id).first(c).optional())?;
+            .filter(is_held()).filter(is_of_running_sku()).order(pushes::id).first(c).optional())?;
         let Some(id) = oldest else { return Ok(0) };
         Ok(on!(self.conn, c => diesel::update(scope.pushes().filter(pushes::id.eq(&id)))
             .set((pushes::state.eq(QUEUED), pushes::due_at.eq(now), pushes::updated_at.eq(now),

@@ -3,6 +3,7 @@ use super::codes::{kind_code, kind_of, resolution_code, resolution_of, state_cod
 use crate::db::kept::{inserted, put};
 use crate::db::{Conn, Error, Result, id_of};
 use crate::domain::push::{Invalid, Push, Record};
+use crate::domain::undo::Replaced;
 use crate::domain::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text};
@@ -39,6 +40,8 @@ pub(in crate::db) struct PushRow {
     cause: Option<String>,
     pub(super) shown_before: Option<i64>,
     pub(super) unseen: Option<i64>,
+    pub(super) replaced: Option<String>,
+    pub(super) undo: Option<String>,
 }
 
 impl PushRow {
@@ -76,12 +79,15 @@ impl PushRow {
             cause: push.cause,
             shown_before: push.shown_before,
             unseen: push.unseen,
+            replaced: (push.replaced != Replaced::default()).then(|| text(&push.replaced)),
+            undo: push.undo.as_ref().map(text),
         }
     }
 
     pub(in crate::db) fn push(self) -> Result<Push> {
         let id = id_of(&self.id, PushId::from_bytes, "pushes.id")?;
         let unknown = |column: &str, code: i16| Error::Corrupt(format!("pushes {id}: {column} {code} is unknown"));
+        let corrupt = |column: &str| Error::Corrupt(format!("pushes {id}: {column}"));
         let no_id = |column: &'static str| move |_| Error::Corrupt(format!("pushes {id}: {column} is not an id"));
         let record = Record {
             id,
@@ -113,9 +119,16 @@ impl PushRow {
             cause: self.cause,
             shown_before: self.shown_before,
             unseen: self.unseen,
+            replaced: self.replaced.as_deref().map(serde_json::from_str).transpose().map_err(|_| corrupt("replaced"))?.unwrap_or_default(),
+            undo: self.undo.as_deref().map(serde_json::from_str).transpose().map_err(|_| corrupt("undo"))?,
         };
         Ok(Push::from_record(record)?)
     }
+}
+
+/// A plain record of numbers, which always has a text.
+fn text(of: &impl serde::Serialize) -> String {
+    serde_json::to_string(of).unwrap_or_default()
 }
 
 impl From<Invalid> for Error {
@@ -131,13 +144,14 @@ inserted! {
     updated_at = excluded.updated_at, due_at = excluded.due_at, confirmed_at = excluded.confirmed_at, call_id = \
     excluded.call_id, base = excluded.base, resolution = excluded.resolution, failing_since = excluded.failing_since, \
     batch_limit = excluded.batch_limit, cancel_requested = excluded.cancel_requested, run_id = excluded.run_id, in_doubt = \
-    excluded.in_doubt, contained = excluded.contained, shown_before = excluded.shown_before, unseen = excluded.unseen";
+    excluded.in_doubt, contained = excluded.contained, shown_before = excluded.shown_before, unseen = excluded.unseen, \
+    replaced = excluded.replaced, undo = excluded.undo";
     seller_id: Binary, id: Binary, store_id: Binary, listing_id: Binary, sku: Text, external_id: Text, extra: Nullable<Text>, kind:
     SmallInt, quantity: Nullable<BigInt>, state: SmallInt, attempts: Integer, reason: Nullable<Text>, next_step: Nullable<Text>,
     raw_answer: Nullable<Text>, created_at: BigInt, updated_at: BigInt, due_at: Nullable<BigInt>, confirmed_at: Nullable<BigInt>,
     call_id: Nullable<Binary>, base: Nullable<BigInt>, resolution: Nullable<SmallInt>, failing_since: Nullable<BigInt>, batch_limit:
     Nullable<Integer>, cancel_requested: Bool, run_id: Nullable<Binary>, in_doubt: Bool, contained: Bool, cause: Nullable<Text>, shown_before:
-    Nullable<BigInt>, unseen: Nullable<BigInt>
+    Nullable<BigInt>, unseen: Nullable<BigInt>, replaced: Nullable<Text>, undo: Nullable<Text>
 }
 
 /// Adds pushes, or saves changed ones.

@@ -27,6 +27,8 @@ pub(in crate::db) struct RunRow {
     weighed: bool,
     pub(super) question: Option<String>,
     pub(super) answer_by: Option<Timestamp>,
+    undoes: Option<Vec<u8>>,
+    undone_by: Option<Vec<u8>>,
 }
 
 impl RunRow {
@@ -36,7 +38,8 @@ impl RunRow {
         Ok(Self {
             seller_id,
             id: run.id.bytes(),
-            kind: run.kind.as_str().to_owned(),
+            // Such a run is recognized by what it undoes; see the migration.
+            kind: (if run.kind == RunKind::Undo { RunKind::Manual } else { run.kind }).as_str().to_owned(),
             state: word_of(run.state).to_owned(),
             store_id: run.store_id.map(|id| id.bytes()),
             local_date: run.local_date.clone(),
@@ -51,6 +54,8 @@ impl RunRow {
             weighed: run.weighed,
             question,
             answer_by,
+            undoes: run.undoes.map(|id| id.bytes()),
+            undone_by: run.undone_by.map(|id| id.bytes()),
         })
     }
 
@@ -60,7 +65,10 @@ impl RunRow {
         let unknown = |column: &str, word: &str| Error::Corrupt(format!("sync_runs {id}: {column} {word} is unknown"));
         Ok(Run {
             id,
-            kind: RunKind::ALL.into_iter().find(|kind| kind.as_str() == self.kind).ok_or_else(|| unknown("kind", &self.kind))?,
+            kind: match self.undoes {
+                Some(_) => RunKind::Undo,
+                None => RunKind::ALL.into_iter().find(|kind| kind.as_str() == self.kind).ok_or_else(|| unknown("kind", &self.kind))?,
+            },
             state: match self.answer_by {
                 Some(_) if self.finished_at.is_none() => RunState::WaitingForAnswer,
                 _ => RunState::ALL.into_iter().find(|state| state.as_str() == self.state).ok_or_else(|| unknown("state", &self.state))?,
@@ -77,6 +85,8 @@ impl RunRow {
             scheduled_for: self.scheduled_for,
             started_at: self.started_at,
             finished_at: self.finished_at,
+            undoes: self.undoes.map(|b| id_of(&b, RunId::from_bytes, "sync_runs.undoes")).transpose()?,
+            undone_by: self.undone_by.map(|b| id_of(&b, RunId::from_bytes, "sync_runs.undone_by")).transpose()?,
         })
     }
 }

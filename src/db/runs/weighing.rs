@@ -10,11 +10,12 @@ use crate::db::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::guard::{Answered, Guard, Question, Weighing};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::push::Addressee;
-use crate::domain::run::{Run, RunFilter, RunKind, RunState, supersede_to_ask};
+use crate::domain::run::{Expansion, Run, RunFilter, RunKind, RunState, supersede_to_ask};
 use crate::domain::{ListingId, RunId, Sku, StoreId, Timestamp};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// Listings that are weighed in one read.
 const WEIGH_PAGE: i64 = 2000;
@@ -24,17 +25,20 @@ const WEIGH_PAGE: i64 = 2000;
 pub struct WeighPage {
     /// The store of each, what it shows, and what it would show; `None` for one that is not pushed.
     pub listings: Vec<(StoreId, i64, Option<i64>)>,
-    /// Where the next page begins; `None` after the last.
-    pub next: Option<ListingId>,
+    /// Where the next page begins, by the listing or, of an undo, by the push; `None` after the last.
+    pub next: Option<Uuid>,
 }
 
 /// A listing: its id, store, SKU, and what it shows.
 type Row = (Vec<u8>, Vec<u8>, String, Option<i64>);
 
 impl Tenant<'_> {
-    /// The next listings that a run with this filter would cover, starting after `after`, as far as they matter to this guard.
-    pub fn weigh_page(&mut self, filter: &RunFilter, guard: Guard, after: Option<ListingId>) -> Result<WeighPage> {
-        let scope = self.scope();
+    /// The next listings that this run would cover, starting after `after`, as far as they matter to this guard.
+    pub fn weigh_page(&mut self, of: &Expansion, guard: Guard, after: Option<Uuid>) -> Result<WeighPage> {
+        if let Some(undone) = of.run.undoes {
+            return self.weigh_undo(undone, guard, after);
+        }
+        let (scope, filter, after) = (self.scope(), &of.filter, after.map(ListingId));
         let rows: Vec<Row> = on!(self.conn, c => {
             let mut query = scope.listings().select((listings::id, listings::store_id, listings::sku, listings::shown))
                 .filter(listings::id.gt(after.map(|id| id.bytes()).unwrap_or_default())).order(listings::id).limit(WEIGH_PAGE).into_boxed();
@@ -48,7 +52,7 @@ impl Tenant<'_> {
         });
         let is_last = i64::try_from(rows.len()).is_ok_and(|listings| listings < WEIGH_PAGE);
         let next = rows.last().filter(|_| !is_last).map(|(id, ..)| id_of(id, ListingId::from_bytes, "listings.id")).transpose()?;
-        Ok(WeighPage { listings: self.weights(rows, guard)?, next })
+        Ok(WeighPage { listings: self.weights(rows, guard)?, next: next.map(|id| id.0) })
     }
 
     fn weights(&mut self, rows: Vec<Row>, guard: Guard) -> Result<Vec<(StoreId, i64, Option<i64>)>> {
@@ -88,7 +92,7 @@ impl Tenant<'_> {
         let Some(question) = weighing.question(guard, now) else { return Ok(()) };
         self.unpack_all(Some(store), Which::Held)?;
         let rows: Vec<PushRow> = on!(self.conn, c => scope.pushes().filter(pushes::store_id.eq(store.bytes()))
-            .filter(is_held()).filter(is_overwrite()).filter(pushes::run_id.is_not_null()).load(c))?;
+            .filter(is_held()).filter(is_overwrite()).filter(pushes::run_id.is_not_null()).filter(pushes::undo.is_null()).load(c))?;
         let (before, after) = supersede_to_ask(read_pushes(rows)?, now);
         self.put(&after)?;
         self.count_run_progress(&before, &after, now)?;
@@ -99,11 +103,11 @@ impl Tenant<'_> {
         self.save_weighing(run.id, Some(question))
     }
 
-    /// The listings to which overwrites of runs are held at this store.
+    /// The listings to which overwrites of runs are held at this store; what an undo brings back was asked about with its run.
     fn held_by_runs(&mut self, store: StoreId) -> Result<Vec<Vec<u8>>> {
         let scope = self.scope();
         let mut found: Vec<Vec<u8>> = on!(self.conn, c => scope.pushes().select(pushes::listing_id).filter(pushes::store_id.eq(store.bytes()))
-            .filter(is_held()).filter(is_overwrite()).filter(pushes::run_id.is_not_null()).load(c))?;
+            .filter(is_held()).filter(is_overwrite()).filter(pushes::run_id.is_not_null()).filter(pushes::undo.is_null()).load(c))?;
         found.extend(self.held_packs(store)?.iter().flat_map(|pack| &pack.items).map(|to| to.listing_id.bytes()));
         Ok(found)
     }

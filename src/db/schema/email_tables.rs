@@ -42,6 +42,7 @@ diesel::table! {
         id -> Binary,
         address_id -> Binary,
         recipient -> Text,
+        mailbox -> Text,
         kind -> SmallInt,
         omitted -> BigInt,
         state -> SmallInt,

@@ -2,7 +2,7 @@
 use super::terms::ClaimTerms;
 use crate::domain::delivery::{ItemResult, Method, Outcome};
 use crate::domain::push::{
-    ASK_AGAIN_AFTER, Account, CACHED, CAN_BE_WRITTEN_AGAIN, LOOK_AFTER, ListingUpdate, Push, PushKind, PushState, Verdict, verdicts,
+    ASK_AGAIN_AFTER, Account, CACHED, CAN_BE_WRITTEN_AGAIN, LOOK_AFTER, ListingUpdate, Push, PushState, Verdict, verdicts,
 };
 use crate::domain::{ListingId, PushId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
@@ -153,11 +153,11 @@ pub fn finish(page: &mut [Push], accounts: &HashMap<ListingId, Account>, answer:
     updates
 }
 
-/// Overwrites that were in doubt and turn out to be applied. It may have been their repetition that was applied, with a
+/// Overwrites with targets that were in doubt and turn out to be applied. It may have been their repetition that was applied, with a
 /// target that is out of date.
 pub fn applied_after_doubt<'a>(before: &[Push], page: &'a [Push]) -> Vec<&'a Push> {
     let doubted: BTreeSet<PushId> = before.iter().filter(|p| p.in_doubt() && !p.cancel_requested()).map(Push::id).collect();
-    page.iter().filter(|p| p.kind() == PushKind::Overwrite && p.is_confirmed() && doubted.contains(&p.id())).collect()
+    page.iter().filter(|p| p.is_overwrite() && p.undo().is_none() && p.is_confirmed() && doubted.contains(&p.id())).collect()
 }
 
 /// Overwrites the listings of such pushes again whose target has changed by more than what waiting increases explain.
@@ -217,7 +217,8 @@ pub fn confirmed(page: &[Push]) -> usize {
     page.iter().filter(|push| push.state() == PushState::Confirmed).count()
 }
 
-/// The listings whose overwrite was confirmed, so that it contains every increase that was rejected before.
+/// The listings whose overwrite was confirmed, so that it contains every increase that was rejected before. What takes back another
+/// overwrite contains none.
 pub fn overwritten(page: &[Push]) -> Vec<ListingId> {
-    page.iter().filter(|push| push.is_overwrite() && push.is_confirmed()).map(Push::listing_id).collect()
+    page.iter().filter(|push| push.is_overwrite() && push.undo().is_none() && push.is_confirmed()).map(Push::listing_id).collect()
 }

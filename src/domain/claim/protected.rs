@@ -82,7 +82,9 @@ pub fn overwrites_after_read(
             continue;
         }
         let found = expected.read(shown, account.was_left_late(shown, answer.now), facts.limit, answer.now);
-        push.aim_after_read(target, shown, found.unseen);
+        push.note_replaced(shown, found.unseen, expected.sold, &account);
+        let back = push.undo().and_then(|undo| undo.restored).map(|restored| restored.target(found.unseen));
+        push.aim_after_read(back.unwrap_or(target), shown, found.unseen);
         after.updates.push((listing, ListingUpdate { shown: Some(shown), ..ListingUpdate::default() }));
         after.expectations.push((listing, found.expectation));
         after.aimed.claimed.push(push);

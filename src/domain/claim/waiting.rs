@@ -51,7 +51,7 @@ pub struct Retried {
 /// before the overwrite's target was read. A waiting overwrite will contain it too, unless it is cancelled; and an
 /// overwrite being cancelled may or may not have been applied.
 pub fn retry(page: Vec<Push>, facts: &RetryFacts, now: Timestamp) -> Retried {
-    let overwrites = facts.active.iter().chain(&page).filter(|push| push.kind() == PushKind::Overwrite);
+    let overwrites = facts.active.iter().chain(&page).filter(|push| push.kind() == PushKind::Overwrite && push.undo().is_none());
     let behind = |push: &Push| {
         if push.cancel_requested() || !push.state().is_in_flight() { OverwriteBehind::Open } else { OverwriteBehind::Contains }
     };

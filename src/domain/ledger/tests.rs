@@ -6,6 +6,8 @@ mod written;
 use super::*;
 use crate::domain::allocation::{AllocationMode, Share};
 use crate::domain::frequency::Frequency;
+use crate::domain::frozen::Frozen;
+use crate::domain::pause::{Above, Hold};
 use crate::domain::push::PushState;
 use crate::domain::settings::{StoreRules, SyncSettings};
 use crate::domain::stock::EventKind::{self, *};
@@ -229,6 +231,33 @@ fn an_increase_is_held_where_its_store_is_and_missing_where_its_store_is_switche
     pushes.sort_by_key(Push::store_id);
     let found: Vec<_> = pushes.iter().map(|push| (push.is_held(), push.due_at(), push.quantity())).collect();
     assert_eq!(found, [(true, None, Some(4)), (false, Some(at(1)), Some(4))]);
+}
+
+#[test]
+fn an_increase_that_has_been_waiting_is_held_with_what_is_added_to_it_during_a_pause() {
+    let frozen = Frozen::of([(at(10), at(20))]);
+    let hold = |frozen: Frozen| Hold { above: Above { frozen, ..Above::default() }, ..Hold::default() };
+    for (hold, sku_paused, held) in [
+        (Hold::default(), false, false),
+        (hold(frozen.clone()), false, true),
+        (hold(Frozen::of([(at(0), at(11))])), false, false),
+        (Hold::from(true), false, true),
+        (Hold::default(), true, true),
+        // It may have been released to find out whether the store accepts a write.
+        (Hold { refused: true, ..Hold::default() }, false, false),
+    ] {
+        let mut facts = facts(AllocationMode::Shared, &[(store(100.0), false)]);
+        let to = only_listing(&facts);
+        let rules = StoreRules { store_id: to.store_id, ..store(100.0) };
+        let skus = HashSet::from_iter(sku_paused.then(|| "A".to_owned()));
+        let rules = SellerRules::new(incremental(AllocationMode::Shared), [(rules, hold)], []).pausing(skus);
+        facts.setup = Arc::new(Setup { rules, warehouses: facts.setup.warehouses.clone() });
+        facts.pushes = vec![Push::increase(to, 3, at(5), false)];
+        let mut book = Book::new(facts);
+        book.apply(&event("1", Purchase, 4), at(11), LIMITS);
+        let pushes = book.changes().pushes;
+        assert_eq!((pushes[0].quantity(), pushes[0].is_held(), pushes.len()), (Some(7), held, 1));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::domain::claim::outcome::{self, Answer};
 use crate::domain::claim::{self, ClaimTerms};
 use crate::domain::delivery::{Abilities, ItemResult, Outcome};
 use crate::domain::ids::start_id_order_of_this_thread;
-use crate::domain::push::SendBy;
+use crate::domain::push::{Account, SendBy};
 use crate::domain::retry::RetryPolicy;
 use proptest::prelude::*;
 
@@ -155,9 +155,35 @@ fn a_confirmed_pack_holds_what_a_plain_success_makes_of_each_push() {
     let mut pack = sending(3);
     let outcome = Outcome::Answered((0..3).map(|n| ItemResult::Applied { shown: Some(n) }).collect());
     let mut one_by_one = pack.pushes().unwrap();
-    outcome::finish(&mut one_by_one, &Default::default(), Answer { outcome: &outcome, raw: Some("raw"), now: at(9_000) }, &terms(9));
-    pack.confirm(at(9_000));
+    let account = Account { shown: Some(7), sold_when_shown: 2, increased: 3, ..Account::default() };
+    let accounts = one_by_one.iter().map(|push| (push.listing_id(), account)).collect();
+    outcome::finish(&mut one_by_one, &accounts, Answer { outcome: &outcome, raw: Some("raw"), now: at(9_000) }, &terms(9));
+    pack.confirm(vec![Replaced::plain(7, 2, 3); 3], at(9_000));
     assert_eq!(pack.pushes().unwrap(), one_by_one);
+}
+
+#[test]
+fn a_pack_that_came_a_little_too_early_waits_once_as_if_it_had_not_been_sent() {
+    let throttled =
+        |after: Option<u64>| Outcome::TryAgain { reason: "slow down".to_owned(), after: after.map(Duration::from_secs), throttled: true };
+    let unavailable = Outcome::TryAgain { reason: "down".to_owned(), after: None, throttled: false };
+    for other in [throttled(Some(6)), unavailable, Outcome::Answered(Vec::new())] {
+        let mut packs = [sending(3)];
+        assert!(!wait_again(&mut packs, &other, at(2_000)), "{other:?}");
+        assert_eq!(packs[0].state, PushState::Sending);
+    }
+    for after in [None, Some(1), Some(5)] {
+        let mut packs = [sending(3), sending(2)];
+        assert!(wait_again(&mut packs, &throttled(after), at(2_000)));
+        for pack in &mut packs {
+            assert_eq!((pack.state, pack.due_at, pack.reason.as_deref()), (PushState::Queued, Some(at(2_000)), Some("slow down")));
+            assert!(pack.pushes().unwrap().iter().all(|push| push.call_id().is_none() && push.quantity().is_none()));
+            let targets = vec![9; pack.len()];
+            let items = pack.begin(CallId::new(at(3)), targets, Resolution::SameCallAgain, at(3_000)).unwrap();
+            assert!(items.iter().all(|item| item.change == Change::Set(9)), "the target of the time at which it is sent");
+        }
+        assert!(!wait_again(&mut packs, &throttled(after), at(4_000)), "the second time it is retried like single pushes");
+    }
 }
 
 #[test]

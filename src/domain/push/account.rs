@@ -85,6 +85,10 @@ pub struct Account {
     pub owed_since: Option<Timestamp>,
     /// Whether an increase of it was refused that has neither been contained in an overwrite nor retried.
     pub has_refused: bool,
+    /// Units of its SKU that were reported as sold by its store when `shown` was learned.
+    pub sold_when_shown: i64,
+    /// Units by which confirmed increases have raised it.
+    pub increased: i64,
 }
 
 impl Account {

@@ -77,6 +77,7 @@ impl Push {
                 if ctx.items > 1 && self.resolution != Some(Resolution::SameCallAgain) {
                     self.halve_batch(ctx.items);
                 }
+                self.note_account_replaced(account);
                 self.become_uncertain(reason, now, ctx.policy, ctx.jitter);
                 ListingUpdate::default()
             }
@@ -120,6 +121,8 @@ impl Push {
 
     /// Decides an uncertain push by what its listing shows after the settle time.
     pub fn read_back(&mut self, account: &Account, shown: i64, ctx: VerdictContext<'_>) -> ListingUpdate {
+        // After a crash nothing was noted yet, and what is read now may be its own number.
+        self.note_account_replaced(account);
         if account.may_be_cached(shown, ctx.now) && !self.cancel_requested {
             // It says nothing about what was sent since. An overwrite may simply be sent again.
             return match self.kind {
@@ -181,6 +184,7 @@ impl Push {
     pub fn repeat_or_overwrite(&mut self, ctx: VerdictContext<'_>) -> ListingUpdate {
         if self.kind == PushKind::Overwrite {
             self.in_doubt = false;
+            self.replaced.in_doubt |= self.replaced.shown.is_some();
             let doubt = ListingUpdate { expected: Some(self.perhaps_expected()), ..self.doubt(ctx) };
             let wait = if self.attempts > AT_ONCE { pause(self.attempts - AT_ONCE, None, ctx) } else { Duration::ZERO };
             let due = ctx.now + wait;
@@ -202,8 +206,10 @@ impl Push {
         let contradicted = !self.cancel_requested && account.is_in_doubt(ctx.now) && shown.zip(expected).is_some_and(contradicts);
         let before = if self.kind == PushKind::Overwrite { account.shown } else { self.base };
         // The listing can be written again, but what was refused before is not part of this, unless this is what was refused.
-        let settles = self.kind == PushKind::Overwrite || account.owes_nothing_but(self.created_at, ctx.now);
-        let owed = account.owed_since.filter(|_| !settles && !self.cancel_requested).map(|_| CAN_BE_WRITTEN_AGAIN);
+        let is_back = self.undo.is_some();
+        let settles = (self.kind == PushKind::Overwrite && !is_back) || account.owes_nothing_but(self.created_at, ctx.now);
+        let owed = account.owed_since.filter(|_| !settles && !is_back && !self.cancel_requested).map(|_| CAN_BE_WRITTEN_AGAIN);
+        self.note_account_replaced(account);
         self.end(PushState::Confirmed, ctx.now);
         self.confirmed_at = Some(ctx.now);
         (self.reason, self.next_step, self.failing_since) = (None, None, None);
@@ -213,6 +219,8 @@ impl Push {
             before: before.filter(|_| !ctx.adds).map(|number| account.before_and(number, ctx.now)),
             settled: settles && account.owed_since.is_some(),
             expected: Some(self.change_of_shown().map_or(Expected::Unknown, Expected::Changed)),
+            increased: self.quantity.filter(|_| self.kind == PushKind::Increase),
+            set_by: (self.kind == PushKind::Overwrite && !self.cancel_requested).then_some(self.id),
             ..ListingUpdate::default()
         }
     }

@@ -1,7 +1,7 @@
 //! A push, its plain record, and how one is made. Only the files beside this one may change its fields.
 use super::state::{PushKind, PushState};
 use crate::domain::delivery::Resolution;
-use crate::domain::unseen;
+use crate::domain::undo::{Replaced, Undo};
 use crate::domain::{CallId, ListingId, PushId, RunId, StoreId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -93,10 +93,17 @@ push! {
     /// Of an overwrite that was read first: units that its store had sold and nobody had reported yet. They are taken off its
     /// target.
     unseen: Option<i64>,
+    /// Of an overwrite of a run: what its listing showed before it.
+    replaced: Replaced,
+    /// Of an overwrite of an undo: what it takes back.
+    undo: Option<Undo>,
 }
 
 /// The reason of a push that is held because its store is.
 pub const WAITS_FOR_STORE: &str = "Its store is on hold, for the reason that the store gives. It is sent once the store works again.";
+
+/// Why a push of a paused SKU waits.
+pub const WAITS_FOR_SKU: &str = "Its SKU is paused. It is sent once the SKU is resumed.";
 
 /// A push that no transition produces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -109,11 +116,6 @@ pub struct Invalid {
 }
 
 impl Record {
-    /// How its quantity came about, if unseen sales were taken off its target.
-    pub fn unseen_text(&self) -> Option<String> {
-        unseen::text(self.quantity?, self.unseen?)
-    }
-
     fn check(&self) -> Result<(), Invalid> {
         let in_flight = self.state.is_in_flight();
         let by_read = matches!(self.resolution, Some(Resolution::ReadBack | Resolution::AwaitShown));
@@ -208,6 +210,8 @@ impl Push {
             contained: false,
             shown_before: None,
             unseen: None,
+            replaced: Replaced::default(),
+            undo: None,
         }
     }
 

@@ -42,6 +42,7 @@ impl Push {
 
     /// Its listing's target was read just before it is sent.
     pub fn aim(&mut self, target: i64) {
+        self.replaced.forget();
         self.quantity = Some(target);
     }
 

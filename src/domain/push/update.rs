@@ -1,7 +1,7 @@
 //! What an answer changes about the listing of a push, and what that depends on.
 use super::account::LatestNumbers;
-use crate::domain::Timestamp;
 use crate::domain::retry::RetryPolicy;
+use crate::domain::{PushId, Timestamp};
 
 /// How what is known about a push changes what is expected of its listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,10 @@ pub struct ListingUpdate {
     pub settled: bool,
     /// How this changes what is expected of it.
     pub expected: Option<Expected>,
+    /// By how much a confirmed increase has raised it.
+    pub increased: Option<i64>,
+    /// The overwrite that is confirmed by this.
+    pub set_by: Option<PushId>,
 }
 
 /// What applying a verdict depends on.

@@ -1,5 +1,5 @@
 //! What happens to a push while nothing of it is on its way: merged, held, released, cancelled, superseded, retried.
-use super::record::{Push, WAITS_FOR_STORE};
+use super::record::{Push, WAITS_FOR_SKU, WAITS_FOR_STORE};
 use super::state::{PushKind, PushState};
 use crate::domain::Timestamp;
 
@@ -29,9 +29,9 @@ impl Push {
         self.kind == PushKind::Increase && self.state.is_waiting() && !self.cancel_requested
     }
 
-    /// A waiting overwrite that is not being cancelled: another one for its listing would be the same.
+    /// A waiting overwrite with its listing's target that is not being cancelled: another one for its listing would be the same.
     pub fn is_waiting_overwrite(&self) -> bool {
-        self.kind == PushKind::Overwrite && self.state.is_waiting() && !self.cancel_requested
+        self.kind == PushKind::Overwrite && self.state.is_waiting() && !self.cancel_requested && self.undo.is_none()
     }
 
     /// More units of the same listing become part of this waiting increase.
@@ -80,6 +80,14 @@ impl Push {
     /// Its store is held. What is in flight keeps its state, its due time and so its settle time.
     pub fn hold_with_store(&mut self, now: Timestamp) {
         if self.state.is_claimable() {
+            self.hold(now);
+        }
+    }
+
+    /// Its SKU is paused.
+    pub fn hold_with_sku(&mut self, now: Timestamp) {
+        if self.state.is_claimable() {
+            self.reason.get_or_insert_with(|| WAITS_FOR_SKU.to_owned());
             self.hold(now);
         }
     }

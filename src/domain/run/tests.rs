@@ -43,8 +43,8 @@ fn pushes_of(overwrites: &Overwrites) -> Vec<Push> {
 
 #[test]
 fn kinds_and_states_have_the_words_of_the_interface() {
-    assert_eq!(RunKind::ALL.map(RunKind::as_str), ["manual", "daily", "initial"]);
-    assert_eq!(RunKind::ALL.map(RunKind::is_automatic), [false, true, true]);
+    assert_eq!(RunKind::ALL.map(RunKind::as_str), ["manual", "daily", "initial", "undo"]);
+    assert_eq!(RunKind::ALL.map(RunKind::is_automatic), [false, true, true, false]);
     assert_eq!(RunState::ALL.map(RunState::as_str), ["running", "waiting_for_answer", "finished", "cancelled", "missed"]);
 }
 

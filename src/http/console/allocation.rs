@@ -2,7 +2,7 @@
 use super::components::{extent_text, own_rules_text};
 use super::field::Field;
 use super::form::Posted;
-use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
+use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying, go_warning};
 use super::session::SellerVisit;
 use super::show::percent_number;
 use super::split::{self, Split};
@@ -15,7 +15,7 @@ use crate::domain::limits::MAX_STORES;
 use crate::domain::settings::{MAX_RULE_UNITS, SyncSettings};
 use crate::http::state::State;
 use crate::service::settings::{Allocation, allocate};
-use crate::service::syncs;
+use crate::service::{self, syncs};
 use askama::Template;
 use std::collections::HashMap;
 
@@ -143,7 +143,13 @@ pub(super) async fn save(posted: Posted<SellerVisit>, state: State) -> PageAnswe
         return visit.frame.rejected(&form.page(&visit.frame, &facts, &errors));
     }
     let notice = if form.overwrite && facts.extent.listings > 0 {
-        syncs::start(&state.service, &visit.caller, RunFilter::default()).await?;
+        match syncs::start(&state.service, &visit.caller, RunFilter::default()).await {
+            Err(service::Error::Rows(crate::db::Error::Conflict(why))) => {
+                let notice = format!("Allocation is saved. Nothing is overwritten: {why}");
+                return Ok(go_warning("/console/sales-channel", &notice));
+            }
+            run => drop(run?),
+        }
         let extent = visit.caller.db.read(|t| t.overwrite_extent()).await?;
         format!("Allocation is saved. Overwriting {} now.", extent_text(extent))
     } else if facts.extent.listings == 0 {

@@ -44,6 +44,7 @@ fn badge(cause: Cause) -> Badge {
         Cause::NotAttempted => Badge::new("Nothing confirmed lately", "bad"),
         Cause::CatchingUp => Badge::new("Catching up", "wait"),
         Cause::Paused => Badge::new("Paused", "quiet"),
+        Cause::PlatformPaused => Badge::new("Platform paused", "quiet"),
         Cause::WaitingForAnswer => Badge::new("Waiting for an answer", "quiet"),
     }
 }

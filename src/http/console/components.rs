@@ -10,6 +10,7 @@ use crate::domain::access::CREDENTIALS_UNREADABLE;
 use crate::domain::acting::Trouble;
 use crate::domain::circuit::Circuit;
 use crate::domain::limits::MAX_STORES;
+use crate::domain::pause::{Level, Pause};
 use crate::domain::{StoreId, Timestamp};
 use crate::platforms::form::form_of;
 use crate::service::stores::{StoreState, state_of};
@@ -63,6 +64,16 @@ pub(super) fn circuits_since(frame: &Frame) -> Timestamp {
     frame.now - Circuit::TRIAL
 }
 
+/// How long the updates of a paused store are held.
+fn paused_text(frame: &Frame, pause: Pause) -> String {
+    match (pause.level, pause.until) {
+        (Level::Platform, _) => "The operator of this service has paused the platform. Updates are held until it is resumed.".to_owned(),
+        (Level::Seller, _) => "All stores are paused. Updates are held until you resume them.".to_owned(),
+        (_, None) => "Updates are held until you resume the store.".to_owned(),
+        (_, Some(until)) => format!("A frozen window is on. Updates are held until {}.", show::full(until, frame.zone)),
+    }
+}
+
 /// The worst that is true of a store, with its number, and its problem as a sentence.
 fn state_and_problem(
     frame: &Frame,
@@ -75,7 +86,7 @@ fn state_and_problem(
         0 => word.to_owned(),
         number => format!("{word}, {} {what}", show::units(number)),
     };
-    match (state_of(store), open_until) {
+    match (state_of(store, frame.now), open_until) {
         (StoreState::NeedsReauthorisation, _) => {
             let reason = store.problem.clone().unwrap_or_else(|| "The store refused its credentials.".to_owned());
             (
@@ -87,7 +98,7 @@ fn state_and_problem(
             )
         }
         (StoreState::Paused, _) => {
-            (Badge::new(with("Paused", load.held, "held"), "warn"), Some("Updates are held until you resume the store.".to_owned()))
+            (Badge::new(with("Paused", load.held, "held"), "warn"), store.pause(frame.now).map(|pause| paused_text(frame, pause)))
         }
         (StoreState::Off, _) => (Badge::new("Off", "quiet"), Some("Synchronization is off for this store.".to_owned())),
         (StoreState::Working, Some(until)) => {
@@ -126,7 +137,7 @@ impl StoreRow {
         };
         let differ = differ.map(|text| if troubles.partly { format!("at least {text}") } else { text });
         Self {
-            alert: Alert::of(store, &state, troubles),
+            alert: Alert::of(store, &state, troubles, frame.now),
             differ,
             id: store.id.to_string(),
             name: store.name.clone(),
@@ -177,10 +188,10 @@ impl StoreFigures {
 }
 
 impl Alert {
-    fn of(store: &Store, state: &Badge, troubles: Troubles) -> Option<Self> {
+    fn of(store: &Store, state: &Badge, troubles: Troubles, now: Timestamp) -> Option<Self> {
         let (name, id) = (&store.name, store.id);
         let unreadable = store.problem.as_deref() == Some(CREDENTIALS_UNREADABLE);
-        let (trouble, text, link, address) = match state_of(store) {
+        let (trouble, text, link, address) = match state_of(store, now) {
             StoreState::NeedsReauthorisation => (
                 if unreadable { Trouble::CredentialsUnreadable } else { Trouble::NeedsReauthorization },
                 match unreadable {
@@ -228,6 +239,10 @@ pub(super) struct RunRow {
     pub took: Option<String>,
     /// Whether it waits for the seller's answer.
     pub waiting: bool,
+    /// The run that it undoes.
+    pub undoes: Option<String>,
+    /// The run that undoes it.
+    pub undone_by: Option<String>,
 }
 
 #[derive(Template)]
@@ -276,6 +291,7 @@ pub(super) fn run_kind(kind: RunKind) -> &'static str {
         RunKind::Manual => "Manual sync",
         RunKind::Daily => "Timed full coverage",
         RunKind::Initial => "Initial overwrite",
+        RunKind::Undo => "Undo",
     }
 }
 
@@ -293,6 +309,8 @@ impl RunRow {
         Self {
             id: run.id.to_string(),
             waiting: run.state == RunState::WaitingForAnswer,
+            undoes: run.undoes.map(|id| id.to_string()),
+            undone_by: run.undone_by.map(|id| id.to_string()),
             kind: run_kind(run.kind),
             stores,
             state,

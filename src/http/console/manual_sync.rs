@@ -1,6 +1,6 @@
 //! Manual sync: choose stores and SKUs, preview what would be sent, send it.
 use super::form::{Fields, Posted, WITH_SKUS};
-use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
+use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying, go_warning};
 use super::session::SellerVisit;
 use super::show::{self, Stamp, count, query_value, units};
 use crate::db::stores::Store;
@@ -11,6 +11,7 @@ use crate::domain::unseen;
 use crate::domain::{Sku, StoreId};
 use crate::http::error::ApiError;
 use crate::http::state::State;
+use crate::service;
 use crate::service::preview::{Preview, PreviewItem, ShownFrom, preview};
 use crate::service::syncs::{self, Wanted};
 use askama::Template;
@@ -195,6 +196,9 @@ pub(super) async fn overwrite(posted: Posted<SellerVisit, WITH_SKUS>, state: Sta
         Ok(filter) => filter,
         Err(errors) => return visit.frame.rejected(&selection.page(&visit.frame, &stores(visit).await?, &errors)),
     };
-    let run = syncs::start(&state.service, &visit.caller, filter).await?;
+    let run = match syncs::start(&state.service, &visit.caller, filter).await {
+        Err(service::Error::Rows(crate::db::Error::Conflict(why))) => return Ok(go_warning("/console/manual-sync", &why)),
+        run => run?,
+    };
     Ok(go_saying(&format!("/console/records/runs/{}", run.id), "The overwrite has started."))
 }

@@ -28,6 +28,8 @@ mod operator;
 mod operator_changes;
 mod page;
 mod pairing;
+mod pauses;
+mod platforms;
 mod plot;
 mod policy;
 mod record;
@@ -46,6 +48,7 @@ mod state;
 mod stock;
 mod store_form;
 mod stores;
+mod undo;
 mod webhooks;
 
 pub use sampling::keep_figures;
@@ -126,6 +129,10 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/emails/{id}/confirmation", post().to(emails::ask_again))
         .route("/emails/{id}/delete", get().to(emails::delete_page))
         .route("/emails/{id}/delete", post().to(emails::delete))
+        .route("/pauses", get().to(pauses::page))
+        .route("/pauses", post().to(pauses::switch))
+        .route("/pauses/windows", post().to(pauses::add_window))
+        .route("/pauses/windows/{id}/delete", post().to(pauses::delete_window))
         .route("/webhooks", get().to(webhooks::list))
         .route("/webhooks", post().to(webhooks::add))
         .route("/webhooks/{id}", get().to(webhooks::one))
@@ -136,6 +143,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/webhooks/{id}/delete", post().to(webhooks::delete))
         .route("/stock", get().to(stock::search))
         .route("/stock/sku", get().to(stock::one))
+        .route("/stock/sku/pause", post().to(pauses::switch_sku))
         .route("/stock/explain", get().to(explain::page))
         .route("/records", get().to(records::list))
         .route("/records/retry", post().to(records::retry_all))
@@ -143,11 +151,15 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/records/pushes/{id}/retry", post().to(records::retry_one))
         .route("/records/runs/{id}", get().to(record::run))
         .route("/records/runs/{id}/answer", post().to(guard::answer))
+        .route("/records/runs/{id}/undo", get().to(undo::page))
+        .route("/records/runs/{id}/undo", post().to(undo::start))
         .route("/manual-sync", get().to(manual_sync::page))
         .route("/manual-sync/preview", post().to(manual_sync::preview_page))
         .route("/manual-sync/overwrite", post().to(manual_sync::overwrite))
         .route("/operator", get().to(operator::figures))
         .route("/operator/stores", get().to(behind::page))
+        .route("/operator/platforms", get().to(platforms::page))
+        .route("/operator/platforms/{platform}", post().to(platforms::switch))
         .route("/operator/changes", get().to(operator_changes::page))
         .route("/operator/sellers", get().to(sellers::list))
         .route("/operator/sellers/new", get().to(sellers::new_page))

@@ -7,6 +7,7 @@ use super::session::SellerVisit;
 use super::show::{self, Badge, Stamp, query_value};
 use crate::domain::limits::MAX_STORES;
 use crate::domain::push::PushKind;
+use crate::domain::undo_run::{MayUndo, may_undo};
 use crate::domain::{PushId, RunId};
 use crate::http::error::ApiError;
 use actix_web::web::Path;
@@ -66,7 +67,7 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
             PushKind::Increase => "Increase: adds to the quantity in the store",
             PushKind::Overwrite => "Overwrite: replaces the quantity in the store",
         },
-        arithmetic: push.unseen_text(),
+        arithmetic: push.arithmetic(),
         sku_query: query_value(&push.sku),
         sku: push.sku,
         external_id: push.external_id,
@@ -96,24 +97,28 @@ struct RunPage<'a> {
     pushes: Vec<PushRow>,
     question: Option<QuestionPart>,
     running: bool,
+    undoable: bool,
 }
 
 pub(super) async fn run(visit: SellerVisit, id: Path<RunId>) -> PageAnswer {
     let id = id.into_inner();
-    let (run, failed, stores, of_run) = visit
+    let (run, failed, stores, of_run, undoable) = visit
         .caller
         .db
         .read(move |t| {
             let run = t.run(id)?;
-            Ok((t.with_held(vec![run])?, t.failed_of_run(id, MAX_FAILURES)?, t.stores(None, MAX_STORES)?, t.stores_of_runs(&[id])?))
+            let undo = run.undone_by.and_then(|id| t.run(id).ok());
+            let undoable = may_undo(&run, undo.as_ref()) == Ok(MayUndo::Start);
+            let failed = t.failed_of_run(id, MAX_FAILURES)?;
+            Ok((t.with_held(vec![run])?, failed, t.stores(None, MAX_STORES)?, t.stores_of_runs(&[id])?, undoable))
         })
         .await?;
     let (run, held) = run.into_iter().next().ok_or_else(|| ApiError::not_found("run"))?;
-    let stores = by_id(stores);
+    let stores = by_id(stores, visit.frame.now);
     let frame = &visit.frame;
     let covered = stores_text(of_run.get(&run.id), |id| stores.get(id).map(|store| store.name().to_owned()));
     let question = QuestionPart::of(frame, &run, &stores);
     let run = RunRow::new(frame, run, held, covered);
     let pushes = failed.into_iter().map(|push| PushRow::new(frame, push, &stores)).collect();
-    frame.page(&RunPage { frame, here: "records", running: run.progress.running || run.waiting, question, run, pushes })
+    frame.page(&RunPage { frame, here: "records", running: run.progress.running || run.waiting, question, run, pushes, undoable })
 }

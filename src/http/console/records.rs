@@ -13,7 +13,7 @@ use crate::db::stores::Store;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::names::shortened;
 use crate::domain::push::{Push, PushState};
-use crate::domain::{PushId, RunId, Sku, StoreId};
+use crate::domain::{PushId, RunId, Sku, StoreId, Timestamp};
 use crate::http::error::ApiError;
 use crate::http::state::State;
 use crate::service::pushes::{Retry, retry};
@@ -57,9 +57,9 @@ impl StoreFacts {
 
 pub(super) type StoresById = HashMap<StoreId, StoreFacts>;
 
-pub(super) fn by_id(stores: Vec<Store>) -> StoresById {
+pub(super) fn by_id(stores: Vec<Store>, now: Timestamp) -> StoresById {
     let facts = |store: Store| {
-        let holds = match state_of(&store) {
+        let holds = match state_of(&store, now) {
             StoreState::NeedsReauthorisation => Some("The store needs reauthorization."),
             StoreState::Paused => Some("The store is paused."),
             StoreState::Off | StoreState::Working => None,
@@ -265,7 +265,7 @@ async fn pushes(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPag
         1 => "Retry 1 update".to_owned(),
         _ => format!("Retry all {} updates", show::units(retryable_count)),
     });
-    let stores = by_id(stores);
+    let stores = by_id(stores, visit.frame.now);
     page.pushes = found.into_iter().map(|push| PushRow::new(&visit.frame, push, &stores)).collect();
     page.unknown_filter = unknown;
     Ok(())
@@ -282,7 +282,7 @@ async fn runs(visit: &SellerVisit, query: &RecordsQuery, page: &mut RecordsPage<
             Ok((t.with_held(runs)?, of_runs, t.stores(None, MAX_STORES)?))
         })
         .await?;
-    let stores = by_id(stores);
+    let stores = by_id(stores, visit.frame.now);
     let more = found.len() > PAGE;
     found.truncate(PAGE);
     page.next = found.last().filter(|_| more).map(|(last, _)| format!("{HERE}?show=runs&after={}", last.id));

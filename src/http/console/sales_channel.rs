@@ -5,6 +5,7 @@ use super::field::Field;
 use super::form::Posted;
 use super::guard;
 use super::page::{FormErrors, Frame, PageAnswer, field_errors, go_saying};
+use super::pauses::{self, PauseLine};
 use super::session::SellerVisit;
 use super::show;
 use super::split::{self, Split};
@@ -13,11 +14,13 @@ use crate::db::stores::Store;
 use crate::domain::allocation::AllocationMode;
 use crate::domain::frequency::Frequency;
 use crate::domain::limits::MAX_STORES;
+use crate::domain::pause::Level;
 use crate::domain::schedule::next_run_after;
 use crate::domain::settings::{MAX_CATCH_UP_HOURS, SyncSettings, parse_daily_at, parse_timezone};
 use crate::domain::{RunId, StoreId, Timestamp};
 use crate::http::state::State;
 use crate::service::daily::last_date_of_all;
+use crate::service::pauses::PauseView;
 use crate::service::settings::{self, EnteredChange};
 use askama::Template;
 use chrono::{NaiveDate, NaiveTime};
@@ -78,6 +81,8 @@ struct SalesChannelPage<'a> {
     runs: Vec<RunRow>,
     /// Runs that wait for an answer.
     waiting: Vec<String>,
+    pauses: Vec<PauseLine>,
+    everything_paused: bool,
 }
 
 struct Facts {
@@ -87,6 +92,7 @@ struct Facts {
     extent: Extent,
     runs: Vec<(Run, i64)>,
     waiting: Vec<RunId>,
+    pauses: (Vec<PauseView>, Vec<Store>),
     of_runs: BTreeMap<RunId, Vec<StoreId>>,
 }
 
@@ -102,6 +108,7 @@ async fn facts(visit: &SellerVisit) -> Result<Facts, crate::db::Error> {
             extent: t.overwrite_extent()?,
             runs: t.with_held(latest)?,
             waiting: t.waiting_runs(WAITING)?,
+            pauses: pauses::lines(t, now)?,
         })
     });
     read.await
@@ -134,6 +141,8 @@ pub(super) async fn page(visit: SellerVisit, state: State) -> PageAnswer {
         stores,
         waiting: facts.waiting.iter().map(RunId::to_string).collect(),
         runs: facts.runs.into_iter().map(|(run, held)| run_row(run, held)).collect(),
+        everything_paused: facts.pauses.0.iter().any(|pause| pause.level == Level::Seller),
+        pauses: pauses::shown(frame, facts.pauses),
         settings,
     })
 }

@@ -1,8 +1,11 @@
 //! Stock: a search for SKUs, and one SKU with its stock, the target and shown quantity of each listing, and the
 //! calculation of each target.
+use super::field::Field;
 use super::page::{Frame, PageAnswer};
+use super::pauses::PauseLine;
 use super::session::SellerVisit;
 use super::show::{self, Badge, Stamp, query_value, units, units_each};
+use crate::db::pauses::Subject;
 use crate::db::skus::SkuSummary;
 use crate::db::stock::ListingStock;
 use crate::domain::Sku;
@@ -116,6 +119,10 @@ struct SkuPage<'a> {
     exclusive: bool,
     /// A listing has a maximum.
     has_maximum: bool,
+    pause: Option<PauseLine>,
+    /// There is such a SKU.
+    known: bool,
+    reason: Field,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +133,12 @@ pub(super) struct SkuQuery {
 pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswer {
     let sku = Sku::parse(query.sku.as_deref().unwrap_or_default()).map_err(|_| ApiError::not_found("SKU"))?;
     let wanted = sku.clone();
-    let (stock, mode) = visit.caller.db.read(move |t| Ok((t.stock(&wanted)?, t.sync_settings()?.allocation_mode))).await?;
+    let read = visit.caller.db.read(move |t| {
+        let pause = t.pause_of(&Subject::Sku(wanted.to_string()))?;
+        let known = t.sku_names(&[wanted.as_str()])?.contains_key(wanted.as_str());
+        Ok((t.stock(&wanted)?, t.sync_settings()?.allocation_mode, pause, known))
+    });
+    let (stock, mode, pause, known) = read.await?;
     let frame = &visit.frame;
     let shares: Vec<Share> = stock.listings.iter().filter_map(|listing| listing.rules.share).collect();
     let levels = stock.levels;
@@ -146,6 +158,9 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
     frame.page(&SkuPage {
         frame,
         here: "stock",
+        pause: pause.map(|pause| PauseLine::new(frame, pause.into(), &[])),
+        known,
+        reason: Field::new("reason", "Reason", "text").optional(),
         sku: sku.to_string(),
         name: stock.name,
         total: units(levels.values().fold(0, |sum, level| sum.saturating_add(*level))),

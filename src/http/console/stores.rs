@@ -120,7 +120,7 @@ pub(super) async fn one(visit: SellerVisit, state: State, id: Path<StoreId>, que
     found.truncate(PAGE);
     let last = found.last().filter(|_| more).map(|listing| query_value(&listing.sku));
     let frame = &visit.frame;
-    let needs_credentials = stores::state_of(&store) == StoreState::NeedsReauthorisation;
+    let needs_credentials = stores::state_of(&store, frame.now) == StoreState::NeedsReauthorisation;
     let ends_at = grant.ends_at.filter(|ends_at| ends_soon(Some(*ends_at), frame.now));
     let can_authorize =
         (needs_credentials || ends_at.is_some()) && connectable(&state).await?.0.iter().any(|(platform, _)| *platform == store.platform);

@@ -46,6 +46,37 @@ async fn no_window_holds_more_calls_than_the_bucket_allows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_leave_no_closer_together_than_the_bucket_allows_however_long_they_waited_after_their_permits() {
+    for per_app in [None, Some(AppLimit { name: "app".to_owned(), limit: Some(RateLimit { per_second: 2.0, burst: 2 }), per_day: None })] {
+        let limits = Arc::new(Limits::default());
+        // With an app's limit, each call is one of another store.
+        let store = |n: u128| StoreId(Uuid::from_u128(if per_app.is_some() { n } else { 1 }));
+        let mut facts = facts(2.0, 2, per_app.clone());
+        if per_app.is_some() {
+            facts.per_store = RateLimit { per_second: 100.0, burst: 100 };
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let mut under_way = Vec::new();
+        for n in 0..12 {
+            let permit = limits.acquire(store(n), &facts, 1).await;
+            let delay = Duration::from_millis(if n.is_multiple_of(3) { 900 } else { 5 });
+            under_way.push(tokio::spawn(async move {
+                tokio::time::sleep(delay).await;
+                Permit::depart(Some(&permit)).await;
+                Instant::now()
+            }));
+        }
+        let mut left = Vec::new();
+        for call in under_way {
+            left.push(call.await.unwrap());
+        }
+        left.sort_unstable();
+        assert_within(&left, 2.0, 2.0);
+        assert!(left[11] - left[0] <= Duration::from_millis(6_000), "and they hardly leave later: {:?}", left[11] - left[0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_extra_permits_accumulate_during_a_pause() {
     let limits = Arc::new(Limits::default());
     let store = StoreId(Uuid::from_u128(1));

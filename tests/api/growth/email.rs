@@ -12,8 +12,8 @@ pub fn rows(seller: &str, blob: impl Fn(&str) -> String) -> [(&'static str, &'st
         ),
         (
             "email_mails",
-            "seller_id, id, address_id, recipient, kind, omitted, state, attempts, created_at, ended_at, answer",
-            format!("{seller}, {mail}, {email}, 'ada@example.com', 1, 0, 1, 1, i, i, 'accepted'"),
+            "seller_id, id, address_id, recipient, mailbox, kind, omitted, state, attempts, created_at, ended_at, answer",
+            format!("{seller}, {mail}, {email}, 'ada@example.com', 'ada@example.com', 1, 0, 1, 1, i, i, 'accepted'"),
             "true",
         ),
         (

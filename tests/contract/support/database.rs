@@ -108,6 +108,20 @@ struct Pool {
     empty: Vec<String>,
 }
 
+/// Sellers first, with everything that refers to them. The rows of `shards` come with the migrations.
+const EMPTY_ALL_TABLES: &str = "\
+DELETE FROM sellers;
+DO $$
+DECLARE name text;
+BEGIN
+  FOR name IN SELECT tablename FROM pg_tables
+    WHERE schemaname = 'public' AND tablename NOT IN ('sellers', 'shards', '__diesel_schema_migrations')
+  LOOP
+    EXECUTE format('DELETE FROM %I', name);
+  END LOOP;
+END $$;
+UPDATE shards SET node = NULL";
+
 static POOL: Mutex<Pool> = Mutex::new(Pool { in_use: 0, empty: Vec::new() });
 
 impl Drop for TestDatabase {
@@ -115,11 +129,8 @@ impl Drop for TestDatabase {
         let (Some(name), DatabaseUrl::Postgres(server)) = (self.postgres.take(), self.url.direct()) else { return };
         let others_go =
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        let emptied = PgConnection::establish(&server.url).is_ok_and(|mut conn| {
-            conn.batch_execute(others_go)
-                .and_then(|()| conn.batch_execute("DELETE FROM sellers; DELETE FROM nodes; UPDATE shards SET node = NULL"))
-                .is_ok()
-        });
+        let emptied = PgConnection::establish(&server.url)
+            .is_ok_and(|mut conn| conn.batch_execute(others_go).and_then(|()| conn.batch_execute(EMPTY_ALL_TABLES)).is_ok());
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         pool.in_use -= 1;
         let mut unwanted = Vec::new();

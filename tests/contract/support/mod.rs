@@ -5,6 +5,7 @@
 mod changes;
 pub mod database;
 mod intake;
+mod pauses;
 pub mod platform_that;
 pub mod postbox;
 pub mod receiver;
@@ -213,7 +214,6 @@ impl World {
         self.sleep(instant - self.clock.now()).await;
     }
 
-    /// Enough time for everything that should happen immediately.
     pub async fn a_moment(&self) {
         self.sleep(seconds(2)).await;
     }

@@ -154,7 +154,9 @@ impl Checker<'_> {
         let of_store = |l: &&Listing| l.store == store && l.sku == sku;
         let listings: Vec<_> = self.seller(seller).listings.values().filter(of_store).map(|l| (l.id.clone(), units / l.units)).collect();
         for (listing, units) in listings {
-            self.listed.entry(listing).or_default().own.reported(units, id);
+            let listed = self.listed.entry(listing).or_default();
+            listed.own.reported(units, id);
+            listed.overwritten.reported(units);
         }
     }
 

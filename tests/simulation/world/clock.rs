@@ -4,6 +4,10 @@ use crate::story::{Event, EventId, NetFault};
 use chrono::TimeDelta;
 use stocktide::domain::push::{CACHED, CAN_BE_WRITTEN_AGAIN};
 
+/// Stores of which nothing is paused, nor planned to be.
+pub(super) const UNPAUSED: &str = "NOT paused AND NOT seller_paused AND NOT platform_paused AND frozen IS NULL \
+    AND NOT EXISTS (SELECT 1 FROM pauses WHERE pauses.seller_id = stores.seller_id AND level = 3)";
+
 impl World {
     pub(super) fn set_clock(&mut self, ms: i64) {
         // The answer of a cache may be under way, and nobody could tell its age once the clock is ahead.
@@ -19,7 +23,7 @@ impl World {
     /// Whether nothing keeps this store from being sent what is due: it works, is not held, and its circuit is closed.
     pub(super) fn is_open(&mut self, id: &str) -> bool {
         let works = format!(
-            "SELECT count(*) AS seq FROM stores WHERE hex(id) = '{id}' AND sync_enabled AND NOT paused AND NOT needs_reauthorisation"
+            "SELECT count(*) AS seq FROM stores WHERE hex(id) = '{id}' AND sync_enabled AND {UNPAUSED} AND NOT needs_reauthorisation"
         );
         let circuits = format!("SELECT count(*) AS seq FROM store_circuits WHERE hex(store_id) = '{id}'");
         let calm = self.fault_plan.lock().unwrap().is_empty() && !self.process().life.has_fuse();

@@ -1,4 +1,5 @@
 //! Shops that misbehave while something is sent to them, and what must come of it.
+use super::clock::UNPAUSED;
 use super::{Verdict, World, fail, hex_of};
 use crate::story::{Event, EventId, ITEMS, NetFault, Refusal, SKUS, WayIn};
 use serde_json::json;
@@ -27,7 +28,7 @@ impl World {
     fn is_served(&mut self, seller: usize, store: usize) -> bool {
         let (seller_id, store_id) = (self.sellers[seller].id.clone(), hex_of(&self.shop(seller, store).0));
         let on = self.rows(&format!("sync_settings WHERE hex(seller_id) = '{seller_id}' AND auto_sync")) == 1;
-        on && self.rows(&format!("stores WHERE hex(id) = '{store_id}' AND sync_enabled AND NOT paused")) == 1
+        on && self.rows(&format!("stores WHERE hex(id) = '{store_id}' AND sync_enabled AND {UNPAUSED}")) == 1
     }
 
     /// This store, or the next one that works and to which increases are sent.
@@ -76,7 +77,8 @@ impl World {
         }
         match events {
             Some(events) => self.record(seller, vec![events.clone()], false).await?,
-            None => drop(self.expect(seller, "POST", "/v1/syncs", Some(json!({ "store_ids": [id] }))).await?),
+            // Refused in a frozen window.
+            None => drop(self.as_seller(seller, "POST", "/v1/syncs", Some(json!({ "store_ids": [id] }))).await),
         }
         for ms in checks_ms {
             self.advance(*ms).await;
@@ -171,6 +173,8 @@ impl World {
     /// A fall while a request that was given up may still arrive is a sale, unless it leaves exactly that request's number.
     pub(super) async fn sale_in_doubt(&mut self, seller: usize, store: usize, sku: usize, id: u32) -> Verdict {
         let (seller, store) = self.working_store(seller, store);
+        // In a frozen window the overwrite would be refused.
+        self.thaw(seller).await?;
         let sku = self.sold_sku(seller, store, sku);
         let (store_id, name) = self.shop(seller, store);
         let hex_id = hex_of(&store_id);

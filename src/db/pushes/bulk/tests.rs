@@ -129,9 +129,10 @@ fn a_page_that_is_sent_and_finished_is_saved_as_the_domain_left_it() {
             results.resize(page.len(), ItemResult::TryAgain { reason: "later".into() });
             let outcome = Outcome::Answered(results);
             let answer = outcome::Answer { outcome: &outcome, raw: Some("raw"), now: at(9) };
+            let before = page.clone();
             outcome::finish(&mut page, &HashMap::new(), answer, &terms);
             assert!(page.iter().any(Push::is_confirmed));
-            tenant.put_finished(&page, at(9)).unwrap();
+            tenant.put_finished(&before, &page, at(9)).unwrap();
             assert_eq!(stored(tenant, &page), page);
         }
     });

@@ -27,7 +27,8 @@ fn an_increase_succeeds_plainly_just_where_a_verdict_changes_no_more_than_what_i
                         let verdict = Verdict::Item(ItemResult::Applied { shown });
                         let update = judged.apply_verdict(&account, &verdict, VerdictContext { items: 1, adds, ..ctx(100, &policy) });
                         let expected = Some(Expected::Changed(3));
-                        let only = ListingUpdate { shown: found.shown, before: found.before, expected, ..ListingUpdate::default() };
+                        let (shown, before) = (found.shown, found.before);
+                        let only = ListingUpdate { shown, before, expected, increased: Some(3), ..ListingUpdate::default() };
                         assert_eq!(update, only, "{push:?} {account:?} {shown:?} {adds}");
                         let ended = Push { cancel_requested, base, ..sent(PushKind::Increase, Resolution::ReadBack) };
                         let ended = Push { state: Confirmed, updated_at: at(100), confirmed_at: Some(at(100)), ..ended };

@@ -1,0 +1,9 @@
+ALTER TABLE sync_runs DROP COLUMN undone_by;
+ALTER TABLE sync_runs DROP COLUMN undoes;
+ALTER TABLE pushes DROP COLUMN undo;
+ALTER TABLE push_packs DROP COLUMN replaced;
+ALTER TABLE pushes DROP COLUMN replaced;
+ALTER TABLE listings DROP COLUMN set_by;
+ALTER TABLE listings DROP COLUMN increased;
+ALTER TABLE listings DROP COLUMN sold_when_shown;
+ALTER TABLE listings DROP COLUMN sold;

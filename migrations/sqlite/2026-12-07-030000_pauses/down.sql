@@ -1,0 +1,11 @@
+DROP TRIGGER pauses_setup_delete;
+DROP TRIGGER pauses_setup_insert;
+DROP TRIGGER stores_pauses_setup_update;
+DROP TABLE frozen_windows;
+DROP TABLE platform_pauses;
+DROP TABLE pauses;
+DROP INDEX stores_resumes;
+ALTER TABLE stores DROP COLUMN resumes_at;
+ALTER TABLE stores DROP COLUMN frozen;
+ALTER TABLE stores DROP COLUMN platform_paused;
+ALTER TABLE stores DROP COLUMN seller_paused;

@@ -18,7 +18,7 @@ use crate::nats;
 use crate::platforms::check_base_url;
 use crate::telemetry;
 use credential_key::CredentialKey;
-use environment::{IN_FILES, default_node, threads};
+use environment::{default_node, threads};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,8 +27,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use setting::Setting;
-use setting::{number, secret, text};
+pub use setting::{ConfigError, Setting};
+use setting::{number, secret, text, wrong};
 
 const MIN_OPERATOR_KEY_CHARS: usize = 32;
 
@@ -102,19 +102,18 @@ pub const SETTINGS: &[Setting] = &[
     text("node", "", "name", "Name of this node; by default the host name and the process id."),
 ];
 
-/// An invalid setting.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {detail}")]
-pub struct ConfigError {
-    /// The name of the setting.
-    pub name: String,
-    /// What is wrong, to be read after the name.
-    pub detail: String,
-}
-
-fn wrong(name: &str, detail: impl Into<String>) -> ConfigError {
-    ConfigError { name: name.to_owned(), detail: detail.into() }
-}
+/// The settings whose value may be in a file of its own, each with the setting that names the file.
+const IN_FILES: [(&str, &str); 9] = [
+    ("database_url", "database_url_file"),
+    ("database_direct_url", "database_direct_url_file"),
+    ("operator_key", "operator_key_file"),
+    ("smtp_password", "smtp_password_file"),
+    ("credential_key", "credential_key_file"),
+    ("credential_key_previous", "credential_key_previous_file"),
+    ("nats_password", "nats_password_file"),
+    ("nats_token", "nats_token_file"),
+    ("nats_credentials", "nats_credentials_file"),
+];
 
 /// The settings in force.
 #[derive(Debug, Clone)]

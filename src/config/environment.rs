@@ -7,19 +7,6 @@ use std::path::Path;
 /// The prefix of environment variables that are settings.
 const PREFIX: &str = "stocktide_";
 
-/// The settings whose value may be in a file of its own, each with the setting that names the file.
-pub(super) const IN_FILES: [(&str, &str); 9] = [
-    ("database_url", "database_url_file"),
-    ("database_direct_url", "database_direct_url_file"),
-    ("operator_key", "operator_key_file"),
-    ("smtp_password", "smtp_password_file"),
-    ("credential_key", "credential_key_file"),
-    ("credential_key_previous", "credential_key_previous_file"),
-    ("nats_password", "nats_password_file"),
-    ("nats_token", "nats_token_file"),
-    ("nats_credentials", "nats_credentials_file"),
-];
-
 /// The variable with the folder of the credentials that systemd passes to a service.
 pub(super) const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 

@@ -1,4 +1,4 @@
-//! A row of the table of settings.
+//! A row of the table of settings, and what is wrong with a setting.
 
 /// A row of the table of settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,4 +34,18 @@ pub(super) const fn number(
     help: &'static str,
 ) -> Setting {
     Setting { name, default, unit, bounds: Some((min, max)), secret: false, help }
+}
+
+/// An invalid setting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {detail}")]
+pub struct ConfigError {
+    /// The name of the setting.
+    pub name: String,
+    /// What is wrong, to be read after the name.
+    pub detail: String,
+}
+
+pub(super) fn wrong(name: &str, detail: impl Into<String>) -> ConfigError {
+    ConfigError { name: name.to_owned(), detail: detail.into() }
 }

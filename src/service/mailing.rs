@@ -49,6 +49,12 @@ pub async fn send_due(db: &Db, (post, clock): (&Post, &Clock), draw: fn() -> f64
 async fn send(db: &Db, (post, clock): (&Post, &Clock), (seller, id): (SellerId, MailId), draw: fn() -> f64) -> db::Result<bool> {
     let rows = db.seller(seller);
     let Some(mail) = rows.read(move |t| t.mail_to_send(id)).await? else { return Ok(false) };
+    if matches!(&mail.content, Content::News(news, 0) if news.is_empty()) {
+        // It has waited for so long that its lines are gone, since its seller was suspended.
+        let now = clock.now();
+        rows.write(move |t| t.end_mail(id, now)).await?;
+        return Ok(false);
+    }
     let (letter, links) = compose(&rows, post, clock, id, mail).await?;
     let posted = post.mailer.send(letter).await;
     if let Some(why) = posted.why() {

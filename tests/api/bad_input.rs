@@ -27,6 +27,7 @@ fn routes_with_bodies(seller: &str, store: &str) -> Vec<(&'static str, String, b
         ("POST", "/v1/pause".to_owned(), false),
         ("PUT", "/admin/platforms/shopify/pause".to_owned(), false),
         ("POST", "/v1/frozen-windows".to_owned(), false),
+        ("POST", "/v1/email-addresses".to_owned(), false),
     ]
 }
 

@@ -4,7 +4,7 @@
 //! What answers one thing or one page of a list must cost the same at any size. Everything else may grow with the rows
 //! themselves, but no faster: a page whose cost is listings × rules goes unnoticed with ten rows, and with a hundred
 //! thousand it stops the service.
-mod email;
+mod notices;
 
 use crate::client::{exchange, request};
 use crate::database::Backend;
@@ -165,20 +165,7 @@ impl<'a> Grown<'a> {
                 "true",
             );
         }
-        let hook = "CAST('hook000000000001' AS BLOB)";
-        insert(
-            "webhooks",
-            "seller_id, id, url, topics, secret, enabled, created_at",
-            format!("{seller}, {hook}, 'https://example.com', '[]', zeroblob(60), TRUE, 1"),
-            "i = 1",
-        );
-        insert(
-            "webhook_messages",
-            "seller_id, id, webhook_id, topic, subject, body, state, attempts, created_at, ended_at, answer",
-            format!("{seller}, {}, {hook}, 'run.finished', 'run', '{{}}', 1, 1, i, i, '204'", blob("message")),
-            "true",
-        );
-        for (table, columns, values, condition) in email::rows(&seller, blob) {
+        for (table, columns, values, condition) in notices::rows(&seller, blob) {
             insert(table, columns, values, condition);
         }
         insert(

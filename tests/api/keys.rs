@@ -139,7 +139,7 @@ pub fn fixture_for(seller: &Caller<'_>, platform: SocketAddr) -> Fixture {
     let sku = format!("SKU-OF-{}", seller.id);
     seller.put("/v1/skus", &json!([{ "sku": sku }])).is(200);
     let webhook = text(&seller.post("/v1/webhooks", &json!({ "url": "http://127.0.0.1:9/theirs" })).is(201)["id"]);
-    let email = text(&seller.post("/v1/email-addresses", &json!({ "address": "theirs@example.com" })).is(201)["id"]);
+    let email = text(&seller.post("/v1/email-addresses", &json!({ "address": format!("{}@example.com", seller.id) })).is(201)["id"]);
     let window = json!({ "name": "theirs", "from": next_years("01-01"), "to": next_years("01-02") });
     let window = text(&seller.post("/v1/frozen-windows", &window).is(201)["id"]);
     Fixture { store, listing, push, sync, webhook, email, window, sku }

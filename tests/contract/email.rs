@@ -1,4 +1,6 @@
 //! Mails: a seller reads of what has happened once a day, of what is urgent at once but not every minute, and nobody else does.
+mod servers;
+
 use crate::support::postbox::token;
 use crate::support::*;
 use std::collections::BTreeSet;
@@ -250,6 +252,9 @@ fn nobody_can_have_a_stranger_flooded_with_requests() {
         adds(&ben, stranger, &[]).await.unwrap();
         world.sleep(minutes(11)).await;
         assert!(again(&ada).await, "the third");
+        for same in ["Stranger@example.com", "stranger+2@example.com"] {
+            assert!(adds(&ben, same, &[]).await.is_err(), "the same mailbox");
+        }
         assert!(!again(&ben).await, "the fourth of one day");
         world.sleep(hours(12)).await;
         assert_eq!(world.postbox.letters().len(), 3);
@@ -259,19 +264,59 @@ fn nobody_can_have_a_stranger_flooded_with_requests() {
 }
 
 #[test]
-fn nobody_reads_of_another_sellers_affairs_or_of_what_was_not_asked_for() {
+fn whoever_unsubscribes_twice_is_not_asked_again() {
     story_of_days(START, async |world| {
-        let [ada, ben] = [world.seller(off).await, world.seller(off).await];
-        confirmed(&ada, ADA, &["run.finished"]).await;
-        confirmed(&ben, "ben@example.com", &["store.needs_reauthorization"]).await;
-        for seller in [&ada, &ben] {
-            seller.shop("corner", &["A"]).await;
+        let seller = world.seller(off).await;
+        let ask = async || {
+            let there = seller.db().read(|t| t.email_addresses()).await.unwrap();
+            for address in there {
+                email::remove(&world.service(), &seller.caller(), address.id).await.unwrap();
+            }
+            adds(&seller, ADA, &[]).await.is_ok()
+        };
+        for _ in 0..2 {
+            assert!(ask().await, "the first time may have been a mistake");
+            world.sleep(minutes(11)).await;
+            let leave = token(world.postbox.letters().last().unwrap(), "unsubscribe");
+            for _ in 0..3 {
+                email::follow(&world.service(), &leave, Purpose::Unsubscribe).await.unwrap();
+            }
+        }
+        world.sleep(days(2)).await;
+        assert!(!ask().await);
+        assert!(adds(&world.seller(off).await, ADA, &[]).await.is_ok(), "another seller was not declined");
+        world.sleep(days(29)).await;
+        assert!(ask().await, "a month later");
+    });
+}
+
+#[test]
+fn each_address_reads_of_its_own_sellers_affairs_and_of_nothing_that_it_has_not_asked_for() {
+    story_of_days(START, async |world| {
+        let [ada, ben] = [world.seller(incremental).await, world.seller(incremental).await];
+        for (seller, address, topics) in [
+            (&ada, ADA, ["run.finished", "store.needs_reauthorization"]),
+            (&ada, "drift@example.com", ["drift.found", "pushes.rejected"]),
+            (&ben, "ben@example.com", ["run.finished", "store.needs_reauthorization"]),
+        ] {
+            confirmed(seller, address, &topics).await;
+        }
+        for (seller, name) in [(&ada, "adas"), (&ben, "bens")] {
+            seller.shop(name, &["A"]).await;
             seller.sync(RunFilter::default()).await;
         }
+        world.sleep(minutes(1)).await;
+        is_refused(&ada, "A").await;
+        is_refused(&ben, "A").await;
         world.sleep(days(1)).await;
         let news = world.postbox.news();
-        assert_eq!((news.len(), news[0].to.as_str()), (1, ADA), "{news:?}");
-        assert!(news[0].text.contains("A manual sync has finished."), "only its own");
+        for (address, own, others) in [(ADA, "adas", "bens"), ("ben@example.com", "bens", "adas"), ("drift@example.com", "", "s")] {
+            let text: String = news.iter().filter(|letter| letter.to == address).map(|letter| letter.text.as_str()).collect();
+            assert!(text.contains(own) && !text.contains(others), "{address}: {text}");
+            assert_eq!(text.matches("A manual sync has finished.").count(), usize::from(!own.is_empty()), "{address}: {text}");
+        }
+        world.all_is_well();
+        world.leaves_work();
     });
 }
 

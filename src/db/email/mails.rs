@@ -71,6 +71,11 @@ impl Tenant<'_> {
     /// Notes that whoever reads an address has unsubscribed it.
     pub(super) fn note_declined(&mut self, address: &Address, now: Timestamp) -> Result<()> {
         let id = self.insert_mail(address.id, &address.address, (DECLINED, 0), now)?;
+        self.end_mail(id, now)
+    }
+
+    /// Ends a mail that is not to be sent.
+    pub fn end_mail(&mut self, id: MailId, now: Timestamp) -> Result<()> {
         let scope = self.scope();
         on!(self.conn, c => diesel::update(scope.email_mails().filter(email_mails::id.eq(id.bytes()))).set((
             email_mails::state.eq(GIVEN_UP), email_mails::due_at.eq(None::<Timestamp>), email_mails::ended_at.eq(now))).execute(c))?;

@@ -69,6 +69,12 @@ async fn sent(port: u16, encryption: Encryption, user: bool) -> Posted {
 }
 
 #[test]
+fn a_letter_is_given_up_before_another_process_may_send_it() {
+    let Waits { answers, takes, leaves } = WAITS;
+    assert!(answers * 2 + takes + leaves < crate::domain::mail::SENDING);
+}
+
+#[test]
 fn a_sender_is_an_address_with_or_without_a_name() {
     for good in ["stock@example.com", "Stocktide <stock@Example.com>", "\"Stock, tide\" <stock@example.com>"] {
         assert_eq!(parse_sender(good).map(|sender| sender.email.to_string()), Ok("stock@example.com".to_owned()), "{good}");

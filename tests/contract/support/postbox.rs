@@ -2,6 +2,7 @@
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use stocktide::domain::letter::Letter;
 use stocktide::domain::mail::Posted;
 use stocktide::mail::{Mailer, Post};
@@ -14,7 +15,13 @@ struct State {
     is_down: bool,
     refuses: Option<String>,
     never_answers: bool,
+    attempts: usize,
+    under_way: usize,
+    most_at_once: usize,
 }
+
+/// How long a letter takes.
+const TAKES: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Default)]
 pub struct Postbox(Arc<Mutex<State>>);
@@ -38,6 +45,12 @@ impl Postbox {
         self.0.lock().unwrap().never_answers = never;
     }
 
+    /// How often a letter was to be sent, and how many at once at most.
+    pub fn attempts(&self) -> (usize, usize) {
+        let state = self.0.lock().unwrap();
+        (state.attempts, state.most_at_once)
+    }
+
     /// Everything that it took, oldest first.
     pub fn letters(&self) -> Vec<Letter> {
         self.0.lock().unwrap().letters.clone()
@@ -52,6 +65,9 @@ impl Postbox {
 impl Mailer for Postbox {
     fn send(&self, letter: Letter) -> BoxFuture<'static, Posted> {
         let mut state = self.0.lock().unwrap();
+        state.attempts += 1;
+        state.under_way += 1;
+        state.most_at_once = state.most_at_once.max(state.under_way);
         let posted = match &state.refuses {
             _ if state.is_down => Posted::Failed("The mail server could not be reached.".to_owned()),
             Some(address) if *address == letter.to => Posted::Refused("550 no such user".to_owned()),
@@ -61,7 +77,15 @@ impl Mailer for Postbox {
             }
         };
         let never_answers = state.never_answers;
-        Box::pin(async move { if never_answers { std::future::pending().await } else { posted } })
+        let postbox = self.clone();
+        Box::pin(async move {
+            if never_answers {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(TAKES).await;
+            postbox.0.lock().unwrap().under_way -= 1;
+            posted
+        })
     }
 }
 

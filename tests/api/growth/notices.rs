@@ -1,9 +1,21 @@
-//! The rows about mails.
+//! The rows about webhooks and mails.
 
 /// Tables, columns, values and the condition for the rows of this seller; `blob` makes an id that begins with a word.
-pub fn rows(seller: &str, blob: impl Fn(&str) -> String) -> [(&'static str, &'static str, String, &'static str); 4] {
-    let (email, mail) = ("CAST('email00000000001' AS BLOB)", blob("mail"));
+pub fn rows(seller: &str, blob: impl Fn(&str) -> String) -> [(&'static str, &'static str, String, &'static str); 6] {
+    let (email, mail, hook) = ("CAST('email00000000001' AS BLOB)", blob("mail"), "CAST('hook000000000001' AS BLOB)");
     [
+        (
+            "webhooks",
+            "seller_id, id, url, topics, secret, enabled, created_at",
+            format!("{seller}, {hook}, 'https://example.com', '[]', zeroblob(60), TRUE, 1"),
+            "i = 1",
+        ),
+        (
+            "webhook_messages",
+            "seller_id, id, webhook_id, topic, subject, body, state, attempts, created_at, ended_at, answer",
+            format!("{seller}, {}, {hook}, 'run.finished', 'run', '{{}}', 1, 1, i, i, '204'", blob("message")),
+            "true",
+        ),
         (
             "email_addresses",
             "seller_id, id, address, topics, at_once, digest_hour, state, created_at, confirmed_at, refusals, omitted",

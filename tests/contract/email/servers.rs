@@ -1,0 +1,100 @@
+//! Many mails at once, mail servers that are down or hang, and sellers who are suspended or deleted meanwhile.
+use super::*;
+use stocktide::service::Operator;
+use stocktide::service::sellers::{self, EnteredSeller};
+
+/// Sellers with an address each, which was confirmed, and news for the digest of tomorrow.
+async fn many_with_news(world: &World, many: usize) {
+    let mut sellers = Vec::new();
+    for n in 0..many {
+        let seller = world.seller(off).await;
+        adds(&seller, &format!("reader-{n}@example.com"), &[]).await.unwrap();
+        sellers.push(seller);
+    }
+    world.sleep(minutes(11)).await;
+    for letter in world.postbox.letters() {
+        email::follow(&world.service(), &token(&letter, "confirm"), Purpose::Confirm).await.unwrap();
+    }
+    for seller in &sellers {
+        seller.shop("corner", &["A"]).await;
+        seller.sync(RunFilter::default()).await;
+    }
+}
+
+#[test]
+fn digests_that_are_due_at_the_same_minute_are_sent_once_each_and_few_at_once() {
+    story_of_days(START, async |world| {
+        many_with_news(world, 60).await;
+        world.sleep_until("2026-03-03T08:11:00Z").await;
+        let to: BTreeSet<String> = world.postbox.news().into_iter().map(|letter| letter.to).collect();
+        assert_eq!((to.len(), world.postbox.news().len()), (60, 60));
+        assert_eq!(world.postbox.attempts(), (120, 8), "with the requests to confirm");
+        world.sleep(days(1)).await;
+        assert_eq!(world.postbox.news().len(), 60);
+    });
+}
+
+#[test]
+fn a_mail_server_that_takes_nothing_is_not_hammered_and_gets_everything_later() {
+    story_of_days(START, async |world| {
+        many_with_news(world, 60).await;
+        world.sleep_until("2026-03-03T07:55:00Z").await;
+        let before = world.postbox.attempts().0;
+        world.postbox.is_down(true);
+        world.sleep(hours(3)).await;
+        let attempts = world.postbox.attempts().0 - before;
+        assert!((18..=8 * 19).contains(&attempts), "eight at each look: {attempts}");
+        world.postbox.is_down(false);
+        world.sleep(hours(1)).await;
+        assert_eq!(world.postbox.news().len(), 60);
+    });
+}
+
+#[test]
+fn a_mail_server_that_hangs_holds_up_nothing_else() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        confirmed(&seller, ADA, &["store.needs_reauthorization"]).await;
+        seller.shop("one", &["A"]).await;
+        world.postbox.never_answers(true);
+        is_refused(&seller, "A").await;
+        assert_eq!(world.postbox.attempts().1, 1);
+        world.all_is_well();
+        let other = world.seller(incremental).await;
+        let shop = other.shop("two", &["B"]).await;
+        other.purchase("B", 4).await;
+        world.sleep(seconds(1)).await;
+        assert_eq!(world.received(&shop), [add("B", 4)]);
+        world.leaves_work();
+    });
+}
+
+#[test]
+fn a_suspended_seller_gets_its_mails_afterwards_and_a_deleted_one_none() {
+    story(async |world| {
+        let [ada, ben] = [world.seller(incremental).await, world.seller(incremental).await];
+        for (seller, address, shop, sku) in [(&ada, ADA, "one", "A"), (&ben, "ben@example.com", "two", "B")] {
+            confirmed(seller, address, &["store.needs_reauthorization"]).await;
+            seller.shop(shop, &[sku]).await;
+        }
+        world.postbox.is_down(true);
+        is_refused(&ada, "A").await;
+        is_refused(&ben, "B").await;
+        let service = world.service();
+        let suspend = async |suspended| {
+            let entered = EnteredSeller { suspended: Some(suspended), ..EnteredSeller::default() };
+            sellers::change(&service, Operator, ada.id, entered).await.unwrap();
+        };
+        suspend(true).await;
+        sellers::delete(&service, Operator, ben.id).await.unwrap();
+        world.postbox.is_down(false);
+        world.sleep(hours(2)).await;
+        assert_eq!(world.postbox.news(), []);
+        suspend(false).await;
+        world.sleep(minutes(1)).await;
+        let to: Vec<String> = world.postbox.news().into_iter().map(|letter| letter.to).collect();
+        assert_eq!(to, [ADA]);
+        world.all_is_well();
+        world.leaves_work();
+    });
+}

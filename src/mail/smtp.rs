@@ -83,9 +83,7 @@ fn failed(step: &str, error: &SmtpError) -> Posted {
 
 /// The server's answer, or why there is none, on one line.
 fn answer(error: &SmtpError) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    let text = format!("{error}{cause}");
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_ANSWER).collect()
+    error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_ANSWER).collect()
 }
 
 /// The server's answer to the password, of which only the code is kept: its words may repeat what it was sent.

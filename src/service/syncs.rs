@@ -3,11 +3,11 @@ use super::context::{Caller, Error, OPERATOR, Operator, Result, Service, audited
 use super::frozen_windows::window_over;
 use crate::db::runs::{Run, RunFilter, RunKind};
 use crate::db::sellers::sellers;
-use crate::db::stores::Store;
 use crate::db::{self, Tenant};
 use crate::domain::limits::{MAX_BULK, MAX_STORES};
 use crate::domain::problem::Checks;
-use crate::domain::{FieldError, Sku, StoreId, Timestamp};
+use crate::domain::run::Canceled;
+use crate::domain::{FieldError, RunId, Sku, StoreId, Timestamp};
 use serde_json::json;
 
 /// What to overwrite; a field that is `None` does not restrict it.
@@ -76,16 +76,13 @@ fn begun(t: &mut Tenant<'_>, actor: &str, filter: &RunFilter, now: Timestamp) ->
     Ok(run)
 }
 
-/// Why a run of these stores may not begin: one of them is in a frozen window. A pause may be ended by whoever asks for the run, so
-/// that its overwrites wait for it; a window was decided on before, and lasts.
-pub(super) fn frozen(t: &mut Tenant<'_>, filter: &RunFilter, now: Timestamp) -> db::Result<Option<Error>> {
-    let covers = |store: &Store| filter.store_ids.as_ref().is_none_or(|ids| ids.contains(&store.id));
-    for store in t.stores(None, MAX_STORES)?.iter().filter(|store| covers(store)) {
+/// Why a run of these stores may not begin: one of them is in a frozen window; `then` says what to do. A pause may be ended by whoever
+/// asks for the run, so that its overwrites wait for it; a window was decided on before, and lasts.
+pub(super) fn frozen(t: &mut Tenant<'_>, covers: impl Fn(StoreId) -> bool, then: &str, now: Timestamp) -> db::Result<Option<Error>> {
+    for store in t.stores(None, MAX_STORES)?.iter().filter(|store| covers(store.id)) {
         if let Some(window) = window_over(t, store, now)? {
-            let detail = format!(
-                "{} is in the frozen window \u{201c}{}\u{201d}, which ends at {}. Choose other stores, wait for its end, or delete the window.",
-                store.name, window.name, window.ends_at
-            );
+            let detail =
+                format!("{} is in the frozen window \u{201c}{}\u{201d}, which ends at {}. {then}", store.name, window.name, window.ends_at);
             return Ok(Some(Error::conflict(detail)));
         }
     }
@@ -104,12 +101,36 @@ pub async fn start(service: &Service, caller: &Caller, filter: RunFilter) -> Res
             if let Some(error) = missing(t, &filter)? {
                 return Ok(Err(error));
             }
-            if let Some(error) = frozen(t, &filter, now)? {
+            let covers = |store| filter.store_ids.as_ref().is_none_or(|ids| ids.contains(&store));
+            if let Some(error) = frozen(t, covers, "Choose other stores, wait for its end, or delete the window.", now)? {
                 return Ok(Err(error));
             }
             begun(t, &actor, &filter, now).map(Ok)
         })
         .await?
+}
+
+/// Cancels a run under way: what waits of it is not sent, and it can be undone once what is on its way has ended. Overwrites that have
+/// taken the place of increases go on, because the increases would be lost with them.
+///
+/// # Errors
+/// No such run, or one that has ended in another way.
+pub async fn cancel(service: &Service, caller: &Caller, id: RunId) -> Result<Run> {
+    let (now, actor) = (service.now(), caller.actor());
+    let canceled = caller.db.write(move |t| {
+        let (canceled, run) = t.cancel_run(id, now)?;
+        if canceled == Canceled::Taken {
+            let subject = id.to_string();
+            let mut entry = audited(&actor, "sync.canceled", &subject);
+            entry.after = Some(json!({ "total": run.total, "done": run.done }));
+            t.append_audit(&entry, now)?;
+        }
+        Ok((canceled, run))
+    });
+    match canceled.await? {
+        (Canceled::Taken | Canceled::Before, run) => Ok(run),
+        (Canceled::HasEnded, _) => Err(Error::conflict("This sync has ended, so there is nothing to cancel.")),
+    }
 }
 
 /// Sellers read in one step.

@@ -98,3 +98,25 @@ fn a_suspended_seller_gets_its_mails_afterwards_and_a_deleted_one_none() {
         world.leaves_work();
     });
 }
+
+#[test]
+fn a_mail_that_is_not_sent_leaves_no_links_behind() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        confirmed(&seller, ADA, &["store.needs_reauthorization"]).await;
+        seller.shop("one", &["A"]).await;
+        world.execute("DELETE FROM email_links");
+        world.postbox.is_down(true);
+        is_refused(&seller, "A").await;
+        world.sleep(hours(1)).await;
+        assert!(world.postbox.attempts().0 > 5);
+        // Fails if there is a row, which would be there twice.
+        world.execute("INSERT INTO email_links SELECT * FROM email_links");
+        world.postbox.is_down(false);
+        world.sleep(minutes(16)).await;
+        let leave = token(&world.postbox.news()[0], "unsubscribe");
+        email::look(&world.service(), &leave, Purpose::Unsubscribe).await.unwrap();
+        world.all_is_well();
+        world.leaves_work();
+    });
+}

@@ -47,7 +47,7 @@ struct Smtp {
 pub fn parse_sender(text: &str) -> Result<Mailbox, &'static str> {
     const ERROR: &str = "must be an e-mail address, such as stock@example.com or Stocktide <stock@example.com>";
     let mailbox: Mailbox = text.parse().map_err(|_| ERROR)?;
-    let address = parse_address(&mailbox.email.to_string()).map_err(|_| ERROR)?;
+    let address = parse_address(mailbox.email.as_ref()).map_err(|_| ERROR)?;
     if text.chars().any(char::is_control) {
         return Err(ERROR);
     }

@@ -51,7 +51,10 @@ pub fn make_mails(conn: &mut Conn, now: Timestamp) -> Result<usize> {
     Ok(found.len())
 }
 
-fn due(conn: &mut Conn, limit: i64, now: Timestamp) -> Result<Vec<(Vec<u8>, Vec<u8>, Option<Timestamp>)>> {
+/// The seller, the mail, and when it is due.
+type Due = (Vec<u8>, Vec<u8>, Option<Timestamp>);
+
+fn due(conn: &mut Conn, limit: i64, now: Timestamp) -> Result<Vec<Due>> {
     let of_seller = sellers::table.on(sellers::id.eq(email_mails::seller_id));
     let is_due = email_mails::due_at.le(now).or(email_mails::due_at.gt(now + LONGEST_PAUSE));
     Ok(on!(conn, c => email_mails::table.inner_join(of_seller).filter(is_due).filter(sellers::suspended.eq(false))

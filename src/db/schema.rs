@@ -104,6 +104,7 @@ diesel::table! {
         platform_paused -> Bool,
         frozen -> Nullable<Text>,
         resumes_at -> Nullable<BigInt>,
+        rehearsal -> Bool,
     }
 }
 

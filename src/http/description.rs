@@ -26,7 +26,7 @@ Events are applied in the order in which they are accepted. Say when something h
 arrives late does not undo what happened after it.";
 
 /// A body for each schema of a request, which the service accepts; the page at `/docs` starts with it.
-fn examples() -> [(&'static str, Value); 25] {
+fn examples() -> [(&'static str, Value); 26] {
     [
         ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
         ("NamedKey", json!({ "name": "warehouse system" })),
@@ -64,6 +64,7 @@ fn examples() -> [(&'static str, Value); 25] {
         ),
         ("NewSync", json!({ "skus": ["MUG-BLUE"], "dry_run": true })),
         ("SyncGo", json!({ "go": true })),
+        ("GoLive", json!({ "overwrite": true })),
         ("Retry", json!({ "state": "rejected" })),
         ("NoChoice", json!({})),
         ("NewPause", json!({ "reason": "Stocktaking" })),

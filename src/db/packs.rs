@@ -270,7 +270,7 @@ impl Tenant<'_> {
             let query = own.push_packs().select(columns).filter(pack_is_active()).into_boxed();
             let query = match scope {
                 CancelScope::AutoSync => query,
-                CancelScope::Store(store) => query.filter(push_packs::store_id.eq(store.bytes())),
+                CancelScope::Store(store) | CancelScope::RunsOf(store) => query.filter(push_packs::store_id.eq(store.bytes())),
                 CancelScope::Run(run) => query.filter(push_packs::run_id.eq(run.bytes())),
             };
             query.load(c)?

@@ -196,7 +196,8 @@ impl StoreRow {
             has_multiples: self.has_multiples,
             above: Above { seller: self.seller_paused, platform: self.platform_paused, frozen: frozen_of(self.frozen.as_deref())? },
             resumes_at: self.resumes_at,
-            rehearsal: self.rehearsal,
+            // A former version resumes without knowing of rehearsals.
+            rehearsal: self.rehearsal && self.paused,
         })
     }
 }

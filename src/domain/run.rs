@@ -361,16 +361,18 @@ pub struct Overwrites {
 /// Supersedes those of the active pushes of a listing that a new held overwrite makes unnecessary: a store may be held for
 /// days, and the overwrites of its earlier runs need not be sent one after another then. Returns them before and after.
 pub fn supersede_held(active: Vec<Push>, now: Timestamp) -> (Vec<Push>, Vec<Push>) {
-    // Those of no run heal their listings, and have to be sent even if the new run is canceled.
-    let before: Vec<Push> = active.into_iter().filter(|push| push.is_overwrite() && push.is_held() && push.run_id().is_some()).collect();
+    // The new run may be canceled. What heals its listing, or contains increases, has to be sent all the same.
+    let gives_way = |push: &Push| push.is_overwrite() && push.is_held() && push.run_id().is_some() && !push.contains_increases();
+    let before: Vec<Push> = active.into_iter().filter(gives_way).collect();
     let mut after = before.clone();
     after.iter_mut().for_each(|push| push.supersede("A later overwrite of the listing is waiting too.", now));
     (before, after)
 }
 
 /// Supersedes the held overwrites of a store that is released, because sending them would change more than its seller's limits
-/// allow: a new run of the same listings asks first. Returns them before and after.
-pub fn supersede_to_ask(held: Vec<Push>, now: Timestamp) -> (Vec<Push>, Vec<Push>) {
+/// allow: a new run of the same listings asks first. Returns them before and after. What contains increases is sent whatever the answer.
+pub fn supersede_to_ask(mut held: Vec<Push>, now: Timestamp) -> (Vec<Push>, Vec<Push>) {
+    held.retain(|push| !push.contains_increases());
     let mut after = held.clone();
     after.iter_mut().for_each(|push| {
         push.supersede("Sending this now would exceed the guard rails. A new run of these listings waits for your answer first.", now)

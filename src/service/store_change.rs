@@ -98,7 +98,10 @@ impl StoreChange {
         match self.rehearsal {
             Some(true) if !store.rehearsal => checks.note("/rehearsal", "is for new stores; pause this one instead"),
             Some(true) if !store.paused => checks.note("/paused", "must be true in a rehearsal"),
-            Some(false) => store.paused &= !store.rehearsal,
+            Some(false) => {
+                store.paused &= !store.rehearsal || self.paused == Some(true);
+                store.rehearsal = false;
+            }
             _ => {}
         }
         store.rehearsal &= store.paused;

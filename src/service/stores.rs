@@ -262,60 +262,66 @@ fn switches(store: &Store) -> StoreSwitches {
 /// # Errors
 /// No such store, every invalid field, or a conflict if it becomes a shop that the seller has connected already.
 pub async fn change(service: &Service, caller: &Caller, id: StoreId, entered: StoreChange) -> Result<Store> {
-    let (now, actor, service) = (service.now(), caller.actor(), service.clone());
-    let saved = caller.db.write(move |t| {
-        let old = t.store(id)?;
-        let mut store = Store { updated_at: now, ..old.clone() };
-        let opened = connection(t.seller(), &old, &service.sealer);
-        let mut credentials = opened.map(|connection| connection.credentials).unwrap_or_default();
-        let new_credentials = entered.credentials.is_some();
-        entered.apply(&mut store, &mut credentials).map_err(Error::Invalid)?;
-        check_with_platform(&service, &store, &credentials).map_err(Error::Invalid)?;
-        check_warehouses(t, &store)?;
-        // What the app's secret is sent to is not for the seller to choose.
-        if store.base_url != old.base_url && !new_credentials && t.grant(id)?.client_id.is_some() {
-            let detail = "cannot be changed, because this store was connected through the operator's app; connect it again, or enter credentials of your own";
-            return Err(Error::Invalid(vec![FieldError::new("/base_url", detail)]));
-        }
-        // A store of a former version that is the same shop as another one can still be changed, renamed or paused.
-        if shop_of(&store) != shop_of(&old) {
-            check_shop_is_new(t, &store)?;
-            store.shop = shop_of(&store);
-        } else if store.shop.is_none() && check_shop_is_new(t, &store).is_ok() {
-            store.shop = shop_of(&store);
-        }
-        if new_credentials {
-            store.credentials = seal(&service, t, id, &credentials)?;
-            t.save_grant(id, &grant_of(id, &credentials, entered.client_id.clone(), now))?;
-        }
-        t.save_store(&store)?;
-        let settings = t.sync_settings()?;
-        check_shares(t, &settings, "/share_percent")?;
-        // The address and the settings are ways in, too: a corrected one is tried at once.
-        let is_way_in_new = new_credentials || store.base_url != old.base_url || store.config != old.config;
-        let effects = switches(&store).effects_after(switches(&old), is_way_in_new);
-        if effects.cancels {
-            t.cancel_pushes(CancelScope::Store(id), "The store was switched off.", now)?;
-        }
-        if store.paused != old.paused {
-            record_store(t, id, store.paused, (&actor, entered.pause_reason.as_deref()), now)?;
-        }
-        if effects.holds {
-            t.hold_store(id, now)?;
-        }
-        if effects.releases {
-            t.release_store(id, now)?;
-        }
-        if is_way_in_new {
-            t.hurry_store(id, now)?;
-        }
-        let store = t.store(id)?;
-        let mut entry = audited(&actor, if new_credentials { "store.credentials_changed" } else { "store.changed" }, &store.name);
-        (entry.before, entry.after) = (Some(json!(view(&old, now))), Some(json!(view(&store, now))));
-        t.append_audit(&entry, now)?;
-        Ok(store)
-    });
-    Ok(saved.await?)
+    let (actor, service) = (caller.actor(), service.clone());
+    Ok(caller.db.write(move |t| change_in(t, &service, &actor, id, &entered)).await?)
+}
+
+/// [`change`] as a part of a transaction.
+pub(super) fn change_in(t: &mut Tenant<'_>, service: &Service, actor: &str, id: StoreId, entered: &StoreChange) -> db::Result<Store> {
+    let now = service.now();
+    let old = t.store(id)?;
+    let mut store = Store { updated_at: now, ..old.clone() };
+    let opened = connection(t.seller(), &old, &service.sealer);
+    let mut credentials = opened.map(|connection| connection.credentials).unwrap_or_default();
+    let new_credentials = entered.credentials.is_some();
+    entered.apply(&mut store, &mut credentials).map_err(Error::Invalid)?;
+    check_with_platform(service, &store, &credentials).map_err(Error::Invalid)?;
+    check_warehouses(t, &store)?;
+    // What the app's secret is sent to is not for the seller to choose.
+    if store.base_url != old.base_url && !new_credentials && t.grant(id)?.client_id.is_some() {
+        let detail = "cannot be changed, because this store was connected through the operator's app; connect it again, or enter credentials of your own";
+        return Err(Error::Invalid(vec![FieldError::new("/base_url", detail)]));
+    }
+    // A store of a former version that is the same shop as another one can still be changed, renamed or paused.
+    if shop_of(&store) != shop_of(&old) {
+        check_shop_is_new(t, &store)?;
+        store.shop = shop_of(&store);
+    } else if store.shop.is_none() && check_shop_is_new(t, &store).is_ok() {
+        store.shop = shop_of(&store);
+    }
+    if new_credentials {
+        store.credentials = seal(service, t, id, &credentials)?;
+        t.save_grant(id, &grant_of(id, &credentials, entered.client_id.clone(), now))?;
+    }
+    t.save_store(&store)?;
+    let settings = t.sync_settings()?;
+    check_shares(t, &settings, "/share_percent")?;
+    // The address and the settings are ways in, too: a corrected one is tried at once.
+    let is_way_in_new = new_credentials || store.base_url != old.base_url || store.config != old.config;
+    let effects = switches(&store).effects_after(switches(&old), is_way_in_new);
+    if effects.cancels {
+        t.cancel_pushes(CancelScope::Store(id), "The store was switched off.", now)?;
+    }
+    if store.paused != old.paused {
+        record_store(t, id, store.paused, (actor, entered.pause_reason.as_deref()), now)?;
+    }
+    if old.rehearsal && !store.rehearsal {
+        t.cancel_pushes(CancelScope::RunsOf(id), "Its run came in the store's rehearsal.", now)?;
+    }
+    if effects.holds {
+        t.hold_store(id, now)?;
+    }
+    if effects.releases {
+        t.release_store(id, now)?;
+    }
+    if is_way_in_new {
+        t.hurry_store(id, now)?;
+    }
+    let store = t.store(id)?;
+    let mut entry = audited(actor, if new_credentials { "store.credentials_changed" } else { "store.changed" }, &store.name);
+    (entry.before, entry.after) = (Some(json!(view(&old, now))), Some(json!(view(&store, now))));
+    t.append_audit(&entry, now)?;
+    Ok(store)
 }
 
 /// Removes a store with its listings and rules, and cancels its waiting pushes. Once this returns, the store is gone, but

@@ -173,6 +173,9 @@ fn a_store_in_rehearsal_is_paused_until_it_goes_live(backend: Backend) {
     ada.post(&go_live, &json!({})).is_problem(409);
     let refused = ada.patch(&here, &json!({ "rehearsal": true })).is_problem(422);
     assert_eq!(refused["errors"][0]["pointer"], "/rehearsal");
+    let third = ada.store("third", platform.address, json!({ "rehearsal": true }));
+    let paused = ada.patch(&format!("/v1/stores/{third}"), &json!({ "rehearsal": false, "paused": true })).is(200);
+    has(&paused, json!({ "rehearsal": false, "paused": true }));
     let other = ada.store("other", platform.address, json!({ "rehearsal": true }));
     has(&ada.patch(&format!("/v1/stores/{other}"), &json!({ "paused": false })).is(200), json!({ "rehearsal": false, "paused": false }));
 }

@@ -2,7 +2,7 @@
 use crate::support::*;
 use stocktide::db::runs::{Run, RunFilter, RunState};
 use stocktide::domain::guard::Guard;
-use stocktide::domain::push::PushState::{Cancelled, Confirmed, Retrying, Sending, Superseded};
+use stocktide::domain::push::PushState::{Cancelled, Confirmed, Rejected, Retrying, Sending, Superseded};
 use stocktide::domain::stock::EventKind;
 use stocktide::service;
 
@@ -106,6 +106,52 @@ fn increases_that_an_overwrite_has_taken_the_place_of_are_not_lost_with_its_run(
         world.sleep(minutes(10)).await;
         assert_eq!(world.shown(&shop, "A"), 5, "{:?}", seller.lines().await);
         assert_eq!(numbers(&seller.run(&run).await), (RunState::Cancelled, 2, 1, 1));
+    });
+}
+
+#[test]
+fn increases_that_a_former_run_has_taken_the_place_of_are_not_lost_with_a_later_one() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.a_moment().await;
+        world.faults(|f| (f.throttle, f.retry_after_s) = (1.0, 10.0));
+        seller.purchase("A", 5).await;
+        world.a_moment().await;
+        seller.sync(RunFilter::default()).await;
+        world.sleep(minutes(2)).await;
+        seller.pauses(&shop).await;
+        world.all_is_well();
+        let later = seller.sync(RunFilter::default()).await;
+        world.a_moment().await;
+        cancels(&seller, &later).await.unwrap();
+        seller.resumes(&shop).await;
+        world.sleep(minutes(1)).await;
+        assert_eq!(world.shown(&shop, "A"), 5, "{:?}", seller.lines().await);
+    });
+}
+
+#[test]
+fn an_increase_that_was_given_up_is_not_lost_with_a_run_that_was_to_bring_it() {
+    story_of_days(START, async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["A"]).await;
+        world.faults(|f| f.down = true);
+        seller.purchase("A", 5).await;
+        world.sleep(hours(23)).await;
+        while seller.lines().await != [increase(5, Rejected)] {
+            world.sleep(seconds(10)).await;
+        }
+        world.all_is_well();
+        world.faults(|f| (f.throttle, f.retry_after_s) = (1.0, 10.0));
+        let run = seller.sync(RunFilter::default()).await;
+        while seller.lines().await != [increase(5, Rejected), overwrite(5, Retrying)] {
+            world.sleep(seconds(10)).await;
+        }
+        cancels(&seller, &run).await.unwrap();
+        world.all_is_well();
+        world.sleep(hours(1)).await;
+        assert_eq!(world.shown(&shop, "A"), 5, "{:?}", seller.lines().await);
     });
 }
 

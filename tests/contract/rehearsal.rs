@@ -55,6 +55,7 @@ fn a_store_that_goes_live_gets_what_increased_meanwhile_or_is_overwritten() {
             let shop = new_shop(world, &seller, &["A"]).await;
             seller.purchase("A", 2).await;
             seller.purchase("A", 3).await;
+            seller.sync(RunFilter::default()).await;
             world.a_moment().await;
             let store = goes_live(world, &seller, &shop, overwrite).await.unwrap();
             assert!(!store.rehearsal && !store.paused);

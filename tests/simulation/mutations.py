@@ -42,8 +42,8 @@ MUTATIONS = {
         [
             (
                 "src/domain/push/waiting.rs",
-                "if self.state.is_waiting() && self.replaced.contained == 0 {",
-                'if self.state.is_waiting() && (self.replaced.contained == 0 || crate::planted("canceled with the increases")) {',
+                "if self.state.is_waiting() && !self.contains_increases() {",
+                'if self.state.is_waiting() && (!self.contains_increases() || crate::planted("canceled with the increases")) {',
             )
         ],
         "increases_that_an_overwrite_has_taken_the_place_of_are_not_lost_with_its_run",

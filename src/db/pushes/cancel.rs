@@ -1,15 +1,20 @@
 //! Canceling pushes.
-use super::codes::active_codes;
+use super::codes::{CANCELLED, active_codes, state_of};
+use super::conditions::is_rejected_increase;
 use super::row::{PushRow, read_pushes};
 use crate::db::connection::on;
 use crate::db::kept::kept;
 use crate::db::literal::literal;
-use crate::db::schema::{listings, pushes};
-use crate::db::{Result, Tenant};
+use crate::db::packs::PackFilter;
+use crate::db::schema::{listings, pushes, stores};
+use crate::db::sets::among_ids;
+use crate::db::{ROWS_PER_STATEMENT, Result, Tenant, id_of};
+use crate::domain::circuit::PROBE_AFTER;
 use crate::domain::push::Push;
 use crate::domain::{ListingId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::SmallInt;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which pushes to cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +23,8 @@ pub enum CancelScope {
     AutoSync,
     /// Everything for one store.
     Store(StoreId),
+    /// What runs have queued for a store.
+    RunsOf(StoreId),
     /// What a run has queued; not what is on its way, nor what has taken the place of increases.
     Run(RunId),
 }
@@ -38,6 +45,42 @@ impl Tenant<'_> {
         page.iter_mut().for_each(change);
         self.put(&page)?;
         self.count_run_progress(&before, &page, now)
+    }
+
+    /// Marks the listings of a canceled run whose increases were given up or refused: its overwrites, which would have brought them there,
+    /// may have taken away the mark as they were begun.
+    pub(in crate::db) fn mark_again(&mut self, run: RunId, now: Timestamp) -> Result<()> {
+        let scope = self.scope();
+        if !self.sync_settings()?.auto_sync {
+            return Ok(());
+        }
+        let owed: Vec<Vec<u8>> = on!(self.conn, c => scope.pushes().select(pushes::listing_id).distinct()
+            .filter(is_rejected_increase()).filter(pushes::contained.eq(false)).load(c))?;
+        if owed.is_empty() {
+            return Ok(());
+        }
+        let owed: BTreeSet<ListingId> =
+            owed.iter().map(|id| id_of(id, ListingId::from_bytes, "pushes.listing_id")).collect::<Result<_>>()?;
+        let filter = PackFilter { states: state_of(CANCELLED).into_iter().collect(), run: Some(run), ..PackFilter::default() };
+        let mut canceled = self.packed_pushes(&filter, None, i64::MAX)?;
+        let ids: Vec<Vec<u8>> = owed.iter().map(|id| id.bytes()).collect();
+        for chunk in ids.chunks(ROWS_PER_STATEMENT) {
+            let rows: Vec<PushRow> = on!(self.conn, c => scope.pushes().filter(among_ids(pushes::listing_id, chunk.to_vec()))
+                .filter(pushes::run_id.eq(run.bytes())).filter(pushes::state.eq(CANCELLED)).load(c))?;
+            canceled.extend(read_pushes(rows)?);
+        }
+        let places: BTreeMap<ListingId, StoreId> =
+            canceled.iter().filter(|push| owed.contains(&push.listing_id())).map(|push| (push.listing_id(), push.store_id())).collect();
+        let (listings, stores): (Vec<Vec<u8>>, BTreeSet<StoreId>) = places.iter().map(|(id, store)| (id.bytes(), *store)).unzip();
+        for chunk in listings.chunks(ROWS_PER_STATEMENT) {
+            on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, chunk.to_vec())))
+                .set(listings::marked.eq(true))).run(c))?;
+        }
+        for store in stores {
+            on!(self.conn, c => kept(diesel::update(scope.stores().filter(stores::id.eq(store.bytes()))).filter(stores::probe_at.is_null())
+                .set(stores::probe_at.eq(now + PROBE_AFTER))).run(c))?;
+        }
+        Ok(())
     }
 
     /// Cancels waiting pushes; those in flight are cancelled as soon as they are known not to have been applied. Returns
@@ -62,6 +105,8 @@ impl Tenant<'_> {
                     CancelScope::AutoSync => query.filter(pushes::state.eq_any(&states)).order(pushes::id),
                     CancelScope::Store(store) => query.filter(pushes::state.eq_any(&states)).filter(pushes::store_id.eq(store.bytes()))
                         .order(pushes::id),
+                    CancelScope::RunsOf(store) => query.filter(pushes::state.eq_any(&states)).filter(pushes::store_id.eq(store.bytes()))
+                        .filter(pushes::run_id.is_not_null()).order(pushes::id),
                     // As in `undone_page`.
                     CancelScope::Run(run) => query.filter(pushes::run_id.eq(run.bytes()))
                         .filter(literal::<SmallInt>("+pushes.state").eq_any(&states)).order((pushes::kind, pushes::id)),
@@ -74,7 +119,7 @@ impl Tenant<'_> {
             page.retain(|push| push.run_id().is_none_or(|run| !manual.contains(&run)));
             count += page.len();
             match scope {
-                CancelScope::Run(_) => self.change_page(page, |push| push.cancel_with_run(reason, now), now)?,
+                CancelScope::Run(_) | CancelScope::RunsOf(_) => self.change_page(page, |push| push.cancel_with_run(reason, now), now)?,
                 _ => self.cancel_page(page, reason, now)?,
             }
         }

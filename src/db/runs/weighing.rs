@@ -192,6 +192,7 @@ impl Tenant<'_> {
         if canceled != Canceled::HasEnded {
             // What was on its way as it was canceled before may wait again.
             self.cancel_pushes(CancelScope::Run(id), CANCELED, now)?;
+            self.mark_again(id, now)?;
         }
         Ok((canceled, self.run(id)?))
     }

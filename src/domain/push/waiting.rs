@@ -65,9 +65,14 @@ impl Push {
 
     /// Its run was canceled. It goes on if it is on its way, and if it has taken the place of increases, which would be lost with it.
     pub fn cancel_with_run(&mut self, reason: &str, now: Timestamp) {
-        if self.state.is_waiting() && self.replaced.contained == 0 {
+        if self.state.is_waiting() && !self.contains_increases() {
             self.cancel(reason, now);
         }
+    }
+
+    /// Whether this overwrite has taken the place of increases: it has to be sent, whatever becomes of its run.
+    pub fn contains_increases(&self) -> bool {
+        self.replaced.contained != 0
     }
 
     /// Its store was removed while it was in flight: nobody can find out any more whether it was applied.

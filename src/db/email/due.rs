@@ -4,7 +4,7 @@ use super::addresses::{ASKS, state_code};
 use crate::db::connection::on;
 use crate::db::schema::{email_addresses, email_mails, email_news, sellers};
 use crate::db::{Conn, Result, id_of};
-use crate::domain::mail::{AddressState, BETWEEN_MAILS, LONGEST_PAUSE, LONGEST_WAIT};
+use crate::domain::mail::{AddressState, LONGEST_WAIT, TOO_FAR_AHEAD};
 use crate::domain::{EmailId, MailId, SellerId, Timestamp};
 use diesel::prelude::*;
 
@@ -29,7 +29,7 @@ fn with_news(conn: &mut Conn, limit: i64, now: Timestamp) -> Result<Vec<(Vec<u8>
     );
     let next = email_addresses::next_mail_at;
     // A mail that is further ahead was due before the clock was set back.
-    let may = next.is_null().or(next.le(now)).or(next.gt(now + BETWEEN_MAILS));
+    let may = next.is_null().or(next.le(now)).or(next.gt(now + TOO_FAR_AHEAD));
     let is_due = email_news::due_at.le(now).or(email_news::due_at.gt(now + LONGEST_WAIT));
     Ok(on!(conn, c => email_news::table.inner_join(of_address).inner_join(of_seller)
         .filter(is_due).filter(may).filter(diesel::dsl::not(on_its_way)).filter(sellers::suspended.eq(false))
@@ -52,7 +52,7 @@ type Due = (Vec<u8>, Vec<u8>, Option<Timestamp>);
 
 fn due(conn: &mut Conn, limit: i64, now: Timestamp) -> Result<Vec<Due>> {
     let of_seller = sellers::table.on(sellers::id.eq(email_mails::seller_id));
-    let is_due = email_mails::due_at.le(now).or(email_mails::due_at.gt(now + LONGEST_PAUSE));
+    let is_due = email_mails::due_at.le(now).or(email_mails::due_at.gt(now + TOO_FAR_AHEAD));
     Ok(on!(conn, c => email_mails::table.inner_join(of_seller).filter(is_due).filter(sellers::suspended.eq(false))
         .order((email_mails::due_at, email_mails::id)).limit(limit)
         .select((email_mails::seller_id, email_mails::id, email_mails::due_at)).load(c))?)

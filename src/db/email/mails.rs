@@ -6,8 +6,8 @@ use crate::db::connection::on;
 use crate::db::schema::{email_addresses, email_mails, email_news, sellers};
 use crate::db::{Error, Result, Tenant, id_of};
 use crate::domain::mail::{
-    AddressState, BETWEEN_MAILS, COUNTED_FOR, DECLINED_FOR, LONGEST_WAIT, MAX_DECLINED, MAX_OF_SELLER, MAX_TO_ONE, Next, Posted, SENDING, after,
-    mailbox_of,
+    AddressState, BETWEEN_MAILS, COUNTED_FOR, DECLINED_FOR, LONGEST_WAIT, MAX_DECLINED, MAX_OF_SELLER, MAX_TO_ONE, Next, Posted, SENDING,
+    TOO_FAR_AHEAD, after, mailbox_of,
 };
 use crate::domain::news::News;
 use crate::domain::{EmailId, MailId, Timestamp};
@@ -97,7 +97,7 @@ impl Tenant<'_> {
     pub fn make_mail(&mut self, address: EmailId, now: Timestamp) -> Result<()> {
         let scope = self.scope();
         let next = email_addresses::next_mail_at;
-        let may = next.is_null().or(next.le(now)).or(next.gt(now + BETWEEN_MAILS));
+        let may = next.is_null().or(next.le(now)).or(next.gt(now + TOO_FAR_AHEAD));
         let one = || scope.email_addresses().filter(email_addresses::id.eq(address.bytes()));
         let found: Option<(String, i64)> = on!(self.conn, c => one().filter(may)
             .filter(email_addresses::state.eq(state_code(AddressState::Confirmed)))

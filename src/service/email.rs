@@ -113,13 +113,19 @@ pub async fn change(service: &Service, caller: &Caller, id: EmailId, entered: En
 /// # Errors
 /// No such address; or a conflict if it is confirmed, too many mails have asked the same, or the operator has not set up e-mail.
 pub async fn ask_again(service: &Service, caller: &Caller, id: EmailId) -> Result<()> {
-    let now = service.now();
+    let (now, can_mail) = (service.now(), needs_mail(service));
     let address = caller.db.read(move |t| t.email_address(id)).await?;
-    if address.state == AddressState::Confirmed {
-        return Err(Error::conflict("this address is confirmed"));
+    if address.state != AddressState::Confirmed {
+        can_mail?;
     }
-    needs_mail(service)?;
-    Ok(caller.db.write(move |t| t.ask_to_confirm(&address, now)).await?)
+    let asked = caller.db.write(move |t| {
+        let address = t.email_address(id)?;
+        if address.state == AddressState::Confirmed {
+            return Err(db::Error::Conflict("this address is confirmed".to_owned()));
+        }
+        t.ask_to_confirm(&address, now)
+    });
+    Ok(asked.await?)
 }
 
 /// Deletes an address and what waits for it.

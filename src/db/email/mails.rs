@@ -46,7 +46,7 @@ pub struct ToSend {
 
 impl Tenant<'_> {
     /// Makes a mail that asks to confirm an address, unless enough of them were made lately, or whoever reads them has declined: nobody
-    /// can flood a stranger.
+    /// can flood a stranger. The address is unconfirmed from now on, so that unsubscribing it counts again.
     ///
     /// # Errors
     /// [`Error::Conflict`] then.
@@ -65,6 +65,8 @@ impl Tenant<'_> {
         if to_one >= MAX_TO_ONE || of_seller >= MAX_OF_SELLER {
             return Err(Error::Conflict("too many mails have asked to confirm an address today; try again tomorrow".to_owned()));
         }
+        on!(self.conn, c => diesel::update(scope.email_addresses().filter(email_addresses::id.eq(address.id.bytes())))
+            .set(email_addresses::state.eq(state_code(AddressState::Unconfirmed))).execute(c))?;
         self.insert_mail(address.id, &address.address, (ASKS, 0), now).map(drop)
     }
 

@@ -187,17 +187,26 @@ pub async fn look(service: &Service, token: &SecretString, purpose: Purpose) -> 
     Ok(read.await?)
 }
 
-/// Does what the link with this token is for.
+/// Does what the link with this token is for, and nothing if it was done before: a link to unsubscribe works as often as it is opened.
 ///
 /// # Errors
 /// Those of [`look`].
 pub async fn follow(service: &Service, token: &SecretString, purpose: Purpose) -> Result<Linked> {
+    // Whoever guesses takes no seller's lock.
+    let linked = look(service, token, purpose).await?;
+    let is_done = move |address: &Address| purpose == Purpose::Unsubscribe && address.state == AddressState::Unsubscribed;
+    if is_done(&linked.address) {
+        return Ok(linked);
+    }
     let ((db, hash), now) = (owner(service, token)?, service.now());
     let followed = db.write(move |t| {
         let (address, action) = match purpose {
             Purpose::Confirm => (t.confirm_email(&hash, now)?, "email.confirmed"),
             Purpose::Unsubscribe => (t.unsubscribe_email(&hash, now)?, "email.unsubscribed"),
         };
+        if is_done(&address) {
+            return Ok(Linked { address, seller: t.seller_name()? });
+        }
         let subject = format!("email:{}", address.id);
         let mut entry = audited(READER, action, &subject);
         entry.after = Some(shown(&address));

@@ -49,6 +49,9 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(3600);
 pub const TOO_FAR_AHEAD: Duration = Duration::from_secs(2 * 3600);
 /// An address that was refused so often in a row gets no more mails.
 pub const MAX_REFUSALS: i32 = 3;
+/// A mail that may have waited for long before it was sent at first, because its seller was suspended or no mail server was set, is
+/// not given up before: about a day's attempts.
+const MIN_ATTEMPTS: i32 = 100;
 /// No news waits longer for its digest, except where a zone skips a date.
 pub const LONGEST_WAIT: TimeDelta = TimeDelta::hours(49);
 
@@ -193,6 +196,7 @@ pub fn after(posted: &Posted, (made_at, attempts, refusals): (Timestamp, i32, i3
         Posted::Refused(_) if refusals >= MAX_REFUSALS => Next::EndsAddress,
         Posted::Refused(_) => Next::Again(now + AFTER_REFUSAL),
         Posted::PutOff(_) | Posted::Failed(_) | Posted::Unanswered(_) => {
+            let made_at = if attempts < MIN_ATTEMPTS { now } else { made_at };
             next_attempt(made_at, u32::try_from(attempts).unwrap_or(u32::MAX), draw, now).map_or(Next::GivenUp, Next::Again)
         }
     }
@@ -287,6 +291,8 @@ mod tests {
         assert_eq!(after(&refused, (made, 3, MAX_REFUSALS), 0.5, made), Next::EndsAddress);
         let Next::Again(next) = after(&failed, (made, 1, 0), 0.5, made) else { panic!("it is sent again") };
         assert!(next > made && next <= made + AFTER_REFUSAL);
-        assert_eq!(after(&failed, (made, 99, 0), 0.5, made + Duration::from_secs(3 * 24 * 3600)), Next::GivenUp);
+        let later = made + Duration::from_secs(3 * 24 * 3600);
+        assert_eq!(after(&failed, (made, MIN_ATTEMPTS, 0), 0.5, later), Next::GivenUp);
+        assert!(matches!(after(&failed, (made, 1, 0), 0.5, later), Next::Again(_)), "it has waited for three days to be sent at all");
     }
 }

@@ -44,10 +44,14 @@ pub const NOT_SENT: &str = "The last mail could not be sent. The operator of thi
 pub const SENDING: Duration = Duration::from_secs(180);
 /// The pause after a mail server has refused an address for good: it may have been a mistake of the server's.
 const AFTER_REFUSAL: Duration = Duration::from_secs(3600);
-/// The longest pause. A mail that is due later was saved before the clock was set back, and is due now.
-pub const LONGEST_PAUSE: Duration = AFTER_REFUSAL;
+/// What waits for a pause that ends later was saved before the clock was set back, and waits no longer. That is twice the longest pause, because
+/// it may have been saved after whoever looks has read the clock.
+pub const TOO_FAR_AHEAD: Duration = Duration::from_secs(2 * 3600);
 /// An address that was refused so often in a row gets no more mails.
 pub const MAX_REFUSALS: i32 = 3;
+/// A mail that may have waited for long before it was sent at first, because its seller was suspended or no mail server was set, is
+/// not given up before: about a day's attempts.
+const MIN_ATTEMPTS: i32 = 100;
 /// No news waits longer for its digest, except where a zone skips a date.
 pub const LONGEST_WAIT: TimeDelta = TimeDelta::hours(49);
 
@@ -192,6 +196,7 @@ pub fn after(posted: &Posted, (made_at, attempts, refusals): (Timestamp, i32, i3
         Posted::Refused(_) if refusals >= MAX_REFUSALS => Next::EndsAddress,
         Posted::Refused(_) => Next::Again(now + AFTER_REFUSAL),
         Posted::PutOff(_) | Posted::Failed(_) | Posted::Unanswered(_) => {
+            let made_at = if attempts < MIN_ATTEMPTS { now } else { made_at };
             next_attempt(made_at, u32::try_from(attempts).unwrap_or(u32::MAX), draw, now).map_or(Next::GivenUp, Next::Again)
         }
     }
@@ -280,11 +285,14 @@ mod tests {
     fn a_mail_is_sent_again_until_it_is_accepted_and_a_refused_address_is_given_up_after_a_few() {
         let (made, refused) = (at("2026-03-02T12:00:00Z"), Posted::Refused("550".to_owned()));
         let failed = Posted::Failed("no connection".to_owned());
+        assert!(BETWEEN_MAILS.max(AFTER_REFUSAL) * 2 <= TOO_FAR_AHEAD);
         assert_eq!(after(&Posted::Accepted, (made, 1, 0), 0.5, made), Next::Sent);
         assert_eq!(after(&refused, (made, 1, 1), 0.5, made), Next::Again(made + AFTER_REFUSAL));
         assert_eq!(after(&refused, (made, 3, MAX_REFUSALS), 0.5, made), Next::EndsAddress);
         let Next::Again(next) = after(&failed, (made, 1, 0), 0.5, made) else { panic!("it is sent again") };
-        assert!(next > made && next <= made + LONGEST_PAUSE);
-        assert_eq!(after(&failed, (made, 99, 0), 0.5, made + Duration::from_secs(3 * 24 * 3600)), Next::GivenUp);
+        assert!(next > made && next <= made + AFTER_REFUSAL);
+        let later = made + Duration::from_secs(3 * 24 * 3600);
+        assert_eq!(after(&failed, (made, MIN_ATTEMPTS, 0), 0.5, later), Next::GivenUp);
+        assert!(matches!(after(&failed, (made, 1, 0), 0.5, later), Next::Again(_)), "it has waited for three days to be sent at all");
     }
 }

@@ -95,16 +95,44 @@ fn answer_to_password(error: &SmtpError) -> String {
     }
 }
 
+/// Words that are about the recipient.
+const ABOUT_RECIPIENT: [&str; 5] = ["user", "mailbox", "recipient unknown", "unknown recipient", "no such"];
+/// Words that are about us, whatever else is said, or about a mailbox that exists.
+const ABOUT_OTHERS: [&str; 8] = ["relay", "authentic", "sender", "spam", "block", "blacklist", "quota", "full"];
+
 /// What the refusal of a recipient says. Only one that is about the address counts against it: a server that does not relay for
-/// us refuses every recipient.
+/// us, or blocks us, refuses every recipient.
 fn refused(code: &str, words: &str) -> fn(String) -> Posted {
     let words = words.to_ascii_lowercase();
-    let is_policy = words.contains("5.7.") || words.contains("relay") || words.contains("authentic");
-    match code {
-        "550" | "551" | "553" | "556" if !is_policy => Posted::Refused,
+    let status = enhanced(&words);
+    // Addresses and links are no words.
+    let words: Vec<&str> = words.split_whitespace().filter(|word| !word.contains('@') && !word.contains("://")).collect();
+    let words = words.join(" ");
+    let says = |any: &[&str]| any.iter().any(|part| words.contains(part));
+    match (code, status) {
+        // The sender's address.
+        (_, Some((1, 7 | 8))) => Posted::Failed,
+        ("550" | "551" | "553" | "556", Some((1, _) | (2, 1))) => Posted::Refused,
+        // A status that says nothing.
+        ("550" | "551" | "553" | "556", None | Some((0 | 5, 0))) if says(&ABOUT_RECIPIENT) && !says(&ABOUT_OTHERS) => Posted::Refused,
+        // It is closing, cannot encrypt or sign in, is out of order, or has a policy.
+        ("421" | "454", _) | (_, Some((3 | 7, _))) => Posted::Failed,
         _ if code.starts_with('4') => Posted::PutOff,
         _ => Posted::Failed,
     }
+}
+
+/// Subject and detail of the status code (RFC 3463) in an answer, such as 1 and 1 of 5.1.1.
+fn enhanced(words: &str) -> Option<(u16, u16)> {
+    let mut codes = words.split(|c: char| !c.is_ascii_digit() && c != '.').filter_map(|code| {
+        let mut parts = code.split('.');
+        let (class, subject, detail) = (parts.next()?, parts.next()?, parts.next()?);
+        if !["4", "5"].contains(&class) || parts.next().is_some() {
+            return None;
+        }
+        Some((subject.parse().ok()?, detail.parse().ok()?))
+    });
+    codes.next()
 }
 
 impl Smtp {

@@ -113,13 +113,19 @@ pub async fn change(service: &Service, caller: &Caller, id: EmailId, entered: En
 /// # Errors
 /// No such address; or a conflict if it is confirmed, too many mails have asked the same, or the operator has not set up e-mail.
 pub async fn ask_again(service: &Service, caller: &Caller, id: EmailId) -> Result<()> {
-    let now = service.now();
+    let (now, can_mail) = (service.now(), needs_mail(service));
     let address = caller.db.read(move |t| t.email_address(id)).await?;
-    if address.state == AddressState::Confirmed {
-        return Err(Error::conflict("this address is confirmed"));
+    if address.state != AddressState::Confirmed {
+        can_mail?;
     }
-    needs_mail(service)?;
-    Ok(caller.db.write(move |t| t.ask_to_confirm(&address, now)).await?)
+    let asked = caller.db.write(move |t| {
+        let address = t.email_address(id)?;
+        if address.state == AddressState::Confirmed {
+            return Err(db::Error::Conflict("this address is confirmed".to_owned()));
+        }
+        t.ask_to_confirm(&address, now)
+    });
+    Ok(asked.await?)
 }
 
 /// Deletes an address and what waits for it.
@@ -181,17 +187,26 @@ pub async fn look(service: &Service, token: &SecretString, purpose: Purpose) -> 
     Ok(read.await?)
 }
 
-/// Does what the link with this token is for.
+/// Does what the link with this token is for, and nothing if it was done before: a link to unsubscribe works as often as it is opened.
 ///
 /// # Errors
 /// Those of [`look`].
 pub async fn follow(service: &Service, token: &SecretString, purpose: Purpose) -> Result<Linked> {
+    // Whoever guesses takes no seller's lock.
+    let linked = look(service, token, purpose).await?;
+    let is_done = move |address: &Address| purpose == Purpose::Unsubscribe && address.state == AddressState::Unsubscribed;
+    if is_done(&linked.address) {
+        return Ok(linked);
+    }
     let ((db, hash), now) = (owner(service, token)?, service.now());
     let followed = db.write(move |t| {
         let (address, action) = match purpose {
             Purpose::Confirm => (t.confirm_email(&hash, now)?, "email.confirmed"),
             Purpose::Unsubscribe => (t.unsubscribe_email(&hash, now)?, "email.unsubscribed"),
         };
+        if is_done(&address) {
+            return Ok(Linked { address, seller: t.seller_name()? });
+        }
         let subject = format!("email:{}", address.id);
         let mut entry = audited(READER, action, &subject);
         entry.after = Some(shown(&address));

@@ -2,7 +2,7 @@
 use super::email::new_token;
 use crate::clock::Clock;
 use crate::db::email::Purpose;
-use crate::db::email::due::{make_mails, take_due};
+use crate::db::email::due::{mails_to_make, mails_to_send};
 use crate::db::email::mails::{Content, ToSend};
 use crate::db::{self, Db, SellerDb};
 use crate::domain::letter::{self, Letter};
@@ -11,9 +11,12 @@ use crate::domain::{MailId, SellerId};
 use crate::mail::Post;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret;
+use std::collections::HashMap;
 
 /// The most mails that one process sends at once.
 const AT_ONCE: usize = 8;
+/// The most mails of one seller that are sent at once.
+const OF_ONE_SELLER: usize = 4;
 
 /// What came of a round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,9 +32,8 @@ pub struct Round {
 /// # Errors
 /// If the database cannot be reached. What was sent meanwhile is sent again, as the same mail.
 pub async fn send_due(db: &Db, (post, clock): (&Post, &Clock), draw: fn() -> f64) -> db::Result<Round> {
-    let now = clock.now();
-    db.write(move |conn| make_mails(conn, now)).await?;
-    let due = db.write(move |conn| take_due(conn, AT_ONCE, now)).await?;
+    make_due(db, clock).await?;
+    let due = take_due(db, clock).await?;
     let sent = join_all(due.iter().map(|(seller, id)| send(db, (post, clock), (*seller, *id), draw))).await;
     let mut round = Round { due: due.len(), taken: 0 };
     for result in sent {
@@ -43,6 +45,49 @@ pub async fn send_due(db: &Db, (post, clock): (&Post, &Clock), draw: fn() -> f64
         }
     }
     Ok(round)
+}
+
+/// Makes mails of the news that are due.
+async fn make_due(db: &Db, clock: &Clock) -> db::Result<()> {
+    let now = clock.now();
+    for (seller, address) in db.read(move |conn| mails_to_make(conn, now)).await? {
+        let clock = clock.clone();
+        let made = db.seller(seller).write(move |t| t.make_mail(address, clock.now())).await;
+        unless_deleted(made)?;
+    }
+    Ok(())
+}
+
+/// Takes a few mails that are due, and not many of one seller.
+async fn take_due(db: &Db, clock: &Clock) -> db::Result<Vec<(SellerId, MailId)>> {
+    let now = clock.now();
+    let mut taken = Vec::new();
+    let mut of_one: HashMap<SellerId, usize> = HashMap::new();
+    for (seller, id, due_at) in db.read(move |conn| mails_to_send(conn, now)).await? {
+        if taken.len() == AT_ONCE {
+            break;
+        }
+        let count = of_one.entry(seller).or_default();
+        if *count == OF_ONE_SELLER {
+            continue;
+        }
+        // Its time begins when it is taken, however long that has waited for the database.
+        let clock = clock.clone();
+        let took = db.seller(seller).write(move |t| t.take_mail(id, due_at, clock.now())).await;
+        if unless_deleted(took)?.unwrap_or(false) {
+            *count += 1;
+            taken.push((seller, id));
+        }
+    }
+    Ok(taken)
+}
+
+/// `None` if the seller was deleted meanwhile.
+fn unless_deleted<T>(result: db::Result<T>) -> db::Result<Option<T>> {
+    match result {
+        Err(db::Error::NotFound) => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 /// Whether the mail server has taken it.

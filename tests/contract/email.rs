@@ -291,6 +291,27 @@ fn whoever_unsubscribes_twice_is_not_asked_again() {
 }
 
 #[test]
+fn whoever_unsubscribes_whenever_it_is_asked_is_soon_not_asked_again() {
+    story_of_days(START, async |world| {
+        let seller = world.seller(off).await;
+        let address = adds(&seller, ADA, &[]).await.unwrap();
+        let declines = async || {
+            world.sleep(minutes(11)).await;
+            let leave = token(world.postbox.letters().last().unwrap(), "unsubscribe");
+            email::follow(&world.service(), &leave, Purpose::Unsubscribe).await.unwrap();
+        };
+        let asked = async || email::ask_again(&world.service(), &seller.caller(), address.id).await;
+        declines().await;
+        asked().await.unwrap();
+        assert_eq!(row(&seller, address.id).await.state, AddressState::Unconfirmed);
+        declines().await;
+        world.sleep(days(2)).await;
+        assert!(asked().await.is_err());
+        assert_eq!((world.postbox.letters().len(), row(&seller, address.id).await.state), (2, AddressState::Unsubscribed));
+    });
+}
+
+#[test]
 fn each_address_reads_of_its_own_sellers_affairs_and_of_nothing_that_it_has_not_asked_for() {
     story_of_days(START, async |world| {
         let [ada, ben] = [world.seller(incremental).await, world.seller(incremental).await];

@@ -6,8 +6,8 @@ use crate::db::connection::on;
 use crate::db::schema::{email_addresses, email_mails, email_news, sellers};
 use crate::db::{Error, Result, Tenant, id_of};
 use crate::domain::mail::{
-    AddressState, BETWEEN_MAILS, COUNTED_FOR, DECLINED_FOR, LONGEST_WAIT, MAX_DECLINED, MAX_OF_SELLER, MAX_TO_ONE, Next, Posted, after,
-    mailbox_of,
+    AddressState, BETWEEN_MAILS, COUNTED_FOR, DECLINED_FOR, LONGEST_WAIT, MAX_DECLINED, MAX_OF_SELLER, MAX_TO_ONE, Next, Posted, SENDING,
+    TOO_FAR_AHEAD, after, mailbox_of,
 };
 use crate::domain::news::News;
 use crate::domain::{EmailId, MailId, Timestamp};
@@ -46,7 +46,7 @@ pub struct ToSend {
 
 impl Tenant<'_> {
     /// Makes a mail that asks to confirm an address, unless enough of them were made lately, or whoever reads them has declined: nobody
-    /// can flood a stranger.
+    /// can flood a stranger. The address is unconfirmed from now on, so that unsubscribing it counts again.
     ///
     /// # Errors
     /// [`Error::Conflict`] then.
@@ -65,6 +65,8 @@ impl Tenant<'_> {
         if to_one >= MAX_TO_ONE || of_seller >= MAX_OF_SELLER {
             return Err(Error::Conflict("too many mails have asked to confirm an address today; try again tomorrow".to_owned()));
         }
+        on!(self.conn, c => diesel::update(scope.email_addresses().filter(email_addresses::id.eq(address.id.bytes())))
+            .set(email_addresses::state.eq(state_code(AddressState::Unconfirmed))).execute(c))?;
         self.insert_mail(address.id, &address.address, (ASKS, 0), now).map(drop)
     }
 
@@ -92,28 +94,40 @@ impl Tenant<'_> {
         Ok(id)
     }
 
-    /// Makes a mail of the news that are due for an address. Another process may have done so meanwhile.
+    /// Makes a mail of the news that are due for an address, unless that has changed since it was found: another process may have made
+    /// one, or its reader may have unsubscribed it.
     pub fn make_mail(&mut self, address: EmailId, now: Timestamp) -> Result<()> {
         let scope = self.scope();
+        let next = email_addresses::next_mail_at;
+        let may = next.is_null().or(next.le(now)).or(next.gt(now + TOO_FAR_AHEAD));
         let one = || scope.email_addresses().filter(email_addresses::id.eq(address.bytes()));
-        type Found = (String, i64, Option<Timestamp>);
-        let found: Option<Found> = on!(self.conn, c => one().select((email_addresses::address, email_addresses::omitted,
-            email_addresses::next_mail_at)).get_result(c).optional())?;
-        let Some((recipient, omitted, next)) = found else { return Ok(()) };
-        let taken = (email_addresses::omitted.eq(0_i64), email_addresses::next_mail_at.eq(now + BETWEEN_MAILS));
-        let changed = match next {
-            Some(next) => on!(self.conn, c => diesel::update(one().filter(email_addresses::next_mail_at.eq(next))).set(taken).execute(c))?,
-            None => on!(self.conn, c => diesel::update(one().filter(email_addresses::next_mail_at.is_null())).set(taken).execute(c))?,
-        };
-        if changed == 0 {
+        let found: Option<(String, i64)> = on!(self.conn, c => one().filter(may)
+            .filter(email_addresses::state.eq(state_code(AddressState::Confirmed)))
+            .select((email_addresses::address, email_addresses::omitted)).get_result(c).optional())?;
+        let Some((recipient, omitted)) = found else { return Ok(()) };
+        let on_their_way: i64 = on!(self.conn, c => scope.email_mails().filter(email_mails::address_id.eq(address.bytes()))
+            .filter(email_mails::due_at.is_not_null()).count().get_result(c))?;
+        // Those that wait too long were collected before the clock was set back.
+        let is_due = email_news::due_at.le(now).or(email_news::due_at.gt(now + LONGEST_WAIT));
+        let news = || scope.email_news().filter(email_news::address_id.eq(address.bytes())).filter(is_due);
+        let lines: i64 = on!(self.conn, c => news().count().get_result(c))?;
+        if on_their_way > 0 || lines == 0 {
             return Ok(());
         }
         let id = self.insert_mail(address, &recipient, (NEWS, omitted), now)?;
-        // Those that wait too long were collected before the clock was set back.
-        let is_due = email_news::due_at.le(now).or(email_news::due_at.gt(now + LONGEST_WAIT));
-        on!(self.conn, c => diesel::update(scope.email_news().filter(email_news::address_id.eq(address.bytes())).filter(is_due)).set((email_news::mail_id.eq(id.bytes()), email_news::due_at.eq(None::<Timestamp>)))
+        on!(self.conn, c => diesel::update(one()).set((email_addresses::omitted.eq(0_i64),
+            email_addresses::next_mail_at.eq(now + BETWEEN_MAILS))).execute(c))?;
+        on!(self.conn, c => diesel::update(news()).set((email_news::mail_id.eq(id.bytes()), email_news::due_at.eq(None::<Timestamp>)))
             .execute(c))?;
         Ok(())
+    }
+
+    /// Takes a mail that was found to be due then, unless another process has. Whoever takes it has to send it within [`SENDING`].
+    pub fn take_mail(&mut self, id: MailId, due_at: Option<Timestamp>, now: Timestamp) -> Result<bool> {
+        let scope = self.scope();
+        let taken = on!(self.conn, c => diesel::update(scope.email_mails().filter(email_mails::id.eq(id.bytes()))
+            .filter(email_mails::due_at.eq(due_at))).set(email_mails::due_at.eq(now + SENDING)).execute(c))?;
+        Ok(taken > 0)
     }
 
     /// A mail that is to be sent; `None` if it has ended meanwhile.

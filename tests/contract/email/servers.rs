@@ -1,5 +1,6 @@
 //! Many mails at once, mail servers that are down or hang, and sellers who are suspended or deleted meanwhile.
 use super::*;
+use stocktide::db::email::due::any_due;
 use stocktide::service::Operator;
 use stocktide::service::sellers::{self, EnteredSeller};
 
@@ -116,6 +117,48 @@ fn a_mail_that_is_not_sent_leaves_no_links_behind() {
         world.sleep(minutes(16)).await;
         let leave = token(&world.postbox.news()[0], "unsubscribe");
         email::look(&world.service(), &leave, Purpose::Unsubscribe).await.unwrap();
+        world.all_is_well();
+        world.leaves_work();
+    });
+}
+
+#[test]
+fn a_mail_is_made_only_if_none_is_on_its_way_and_the_last_one_was_an_hour_ago_whoever_has_found_it_due() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let address = confirmed(&seller, ADA, &["store.needs_reauthorization"]).await;
+        seller.shop("one", &["A"]).await;
+        seller.shop("two", &["B"]).await;
+        let make = async |now| seller.db().write(move |t| t.make_mail(address.id, now)).await.unwrap();
+        world.postbox.is_down(true);
+        is_refused(&seller, "A").await;
+        is_refused(&seller, "B").await;
+        make(world.now() + hours(2)).await;
+        world.postbox.is_down(false);
+        world.sleep(minutes(16)).await;
+        make(world.now()).await;
+        world.sleep(minutes(5)).await;
+        let news = world.postbox.news();
+        assert!(news.len() == 1 && news[0].text.contains("one refuses") && !news[0].text.contains("two refuses"), "{news:?}");
+        world.sleep(hours(1)).await;
+        assert_eq!(world.postbox.news().len(), 2);
+        world.all_is_well();
+        world.leaves_work();
+    });
+}
+
+#[test]
+fn a_mail_that_waits_for_an_hour_is_not_due_to_whoever_has_read_the_clock_before_it_was_saved() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        confirmed(&seller, ADA, &["store.needs_reauthorization"]).await;
+        seller.shop("one", &["A"]).await;
+        world.postbox.refuses(ADA);
+        is_refused(&seller, "A").await;
+        let db = world.db();
+        let is_due = async |now| db.read(move |conn| any_due(conn, now)).await.unwrap();
+        assert!(!is_due(world.now()).await && !is_due(world.now() - minutes(5)).await);
+        assert!(is_due(world.now() - days(1)).await, "the clock was set back");
         world.all_is_well();
         world.leaves_work();
     });

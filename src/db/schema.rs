@@ -1,12 +1,14 @@
 //! The tables as the migrations make them; `tests/architecture/migrations.rs` compares the two.
 #![expect(missing_docs, reason = "columns are explained where their rows are read")]
 
+mod bundle_tables;
 mod drift_tables;
 mod node_tables;
 mod operator_tables;
 mod pause_tables;
 mod webhook_tables;
 
+pub use bundle_tables::bundle_components;
 pub use drift_tables::{drift_checks, drifts};
 pub use node_tables::{nodes, shards};
 pub use operator_tables::{apps, operator_audit, platform_pauses};
@@ -59,6 +61,7 @@ diesel::table! {
         guard_units -> Nullable<BigInt>,
         drift -> Text,
         next_check_at -> Nullable<BigInt>,
+        has_bundles -> Bool,
     }
 }
 

@@ -1,4 +1,5 @@
 //! The book, event by event, and its properties over many events.
+mod bundles;
 mod counts;
 mod new_skus;
 mod written;

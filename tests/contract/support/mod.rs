@@ -2,6 +2,7 @@
 //!
 //! Everything runs on one arbiter in virtual time, which [`World::sleep`] advances; every timer fires at its time. A story
 //! ends with a graceful stop, after which no work may be left.
+mod bundles;
 pub mod database;
 mod intake;
 mod pauses;

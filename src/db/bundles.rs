@@ -108,8 +108,7 @@ impl Tenant<'_> {
 
     fn note_bundles(&mut self) -> Result<()> {
         let scope = self.scope();
-        let first: Option<String> =
-            on!(self.conn, c => scope.bundle_components().select(bundle_components::bundle).first(c).optional())?;
+        let first: Option<String> = on!(self.conn, c => scope.bundle_components().select(bundle_components::bundle).first(c).optional())?;
         on!(self.conn, c => diesel::update(scope.sync_settings()).set(sync_settings::has_bundles.eq(first.is_some())).execute(c))?;
         self.note(Changed::Configuration);
         Ok(())

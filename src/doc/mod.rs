@@ -118,4 +118,6 @@ pub mod decisions {
     pub mod d0032_an_undo_is_a_run {}
     #[doc = include_str!("decisions/0033-pauses-are-kept-to-by-claims.md")]
     pub mod d0033_pauses_are_kept_to_by_claims {}
+    #[doc = include_str!("decisions/0035-bundles.md")]
+    pub mod d0035_bundles {}
 }

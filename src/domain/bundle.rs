@@ -84,9 +84,7 @@ impl Stock<'_> {
     pub fn within(&self, warehouses: Option<&[WarehouseCode]>) -> i64 {
         match self {
             Self::Own(levels) => sum(levels, warehouses),
-            Self::OfComponents(components) => {
-                available(components.iter().map(|(levels, quantity)| (sum(levels, warehouses), *quantity)))
-            }
+            Self::OfComponents(components) => available(components.iter().map(|(levels, quantity)| (sum(levels, warehouses), *quantity))),
         }
     }
 

@@ -36,21 +36,20 @@ fn sku_of(path: &str) -> Result<Sku, ApiError> {
     Sku::parse(path).map_err(|_| ApiError::not_found("bundle"))
 }
 
-/// Makes a SKU a bundle, or changes what it is made of. The SKU is created if there is none.
+/// Makes a SKU a bundle, or changes what it is made of.
 ///
 /// A bundle has no stock of its own. What is available of it is what its scarcest component allows. An event of a component that allows
 /// more of it increases its listings by just that; sales, cancellations and returns of the bundle move the components. While
 /// auto-sync is on, its listings are overwritten because of this change.
 #[utoipa::path(tag = "bundles", security(("seller_key" = [])), request_body = NewBundle,
-    responses((status = 200, body = BundleView), (status = 201, body = BundleView), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = BundleView), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[put("/v1/bundles/{sku}")]
 pub async fn put_bundle(caller: Caller, state: State, sku: Path<String>, body: Body) -> Answer {
-    let sku = Sku::parse(&sku).map_err(|detail| ApiError::field("/sku", detail))?;
+    let sku = Sku::parse(&sku).map_err(|_| ApiError::not_found("SKU"))?;
     let NewBundle { components } = body.object().await?;
     let entered: Vec<EnteredComponent> =
         components.into_iter().map(|component| EnteredComponent { sku: component.sku, quantity: component.quantity }).collect();
-    let (bundle, is_new) = bundles::save(&state.service, &caller, sku, &entered).await?;
-    Ok(if is_new { HttpResponse::Created().json(bundle) } else { HttpResponse::Ok().json(bundle) })
+    Ok(HttpResponse::Ok().json(bundles::save(&state.service, &caller, sku, &entered).await?))
 }
 
 /// Returns a bundle.

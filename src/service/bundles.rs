@@ -45,8 +45,7 @@ fn views(t: &mut Tenant<'_>, bundles: &[Arc<Bundle>]) -> db::Result<Vec<BundleVi
     let skus: Vec<String> = bundles.iter().map(|bundle| bundle.sku.to_string()).collect();
     let names = t.sku_names(&skus.iter().map(String::as_str).collect::<Vec<_>>())?;
     let stocks = t.stocks(&skus, true)?;
-    let components: Vec<String> =
-        bundles.iter().flat_map(|bundle| &bundle.components).map(|component| component.sku.to_string()).collect();
+    let components: Vec<String> = bundles.iter().flat_map(|bundle| &bundle.components).map(|component| component.sku.to_string()).collect();
     let with = t.bundles_with(&components)?;
     let view = |bundle: &Arc<Bundle>| {
         let sku = bundle.sku.as_str();
@@ -115,17 +114,20 @@ fn overwrite(t: &mut Tenant<'_>, actor: &str, sku: &Sku, now: Timestamp) -> db::
     Ok(Some(syncs::begun(t, actor, &filter, now)?.id))
 }
 
-/// Makes a SKU this bundle, and creates the SKU if there is none. Says whether it was no bundle before.
+/// Makes a SKU this bundle.
 ///
 /// # Errors
-/// Every invalid field; a conflict if the SKU has stock of its own, or there would be too many SKUs or bundles.
-pub async fn save(service: &Service, caller: &Caller, sku: Sku, entered: &[EnteredComponent]) -> Result<(BundleView, bool)> {
+/// No such SKU; every invalid field; a conflict if the SKU has stock of its own, or there would be too many bundles.
+pub async fn save(service: &Service, caller: &Caller, sku: Sku, entered: &[EnteredComponent]) -> Result<BundleView> {
     let as_entered = check(sku, entered)?;
     let mut bundle = as_entered.clone();
     bundle.components.sort_unstable_by(|a, b| a.sku.cmp(&b.sku));
-    let (now, limits, actor) = (service.now(), service.limits, caller.actor());
+    let (now, actor) = (service.now(), caller.actor());
     let saved = caller.db.write(move |t| {
         let sku = &bundle.sku;
+        if t.sku_names(&[sku.as_str()])?.is_empty() {
+            return Err(db::Error::NotFound);
+        }
         let before = t.bundle(sku)?;
         let mut sync_id = None;
         if before.as_deref() != Some(&bundle) {
@@ -138,7 +140,6 @@ pub async fn save(service: &Service, caller: &Caller, sku: Sku, entered: &[Enter
             if before.is_none() && t.bundle_count()? >= MAX_BUNDLES {
                 return Err(db::Error::Conflict(format!("a seller may have at most {MAX_BUNDLES} bundles")));
             }
-            t.save_skus(&[(sku.clone(), None)], limits, now)?;
             t.save_bundle(&bundle)?;
             let mut entry = audited(&actor, "bundle.saved", sku.as_str());
             (entry.before, entry.after) = (before.as_deref().map(described), Some(described(&bundle)));
@@ -146,7 +147,7 @@ pub async fn save(service: &Service, caller: &Caller, sku: Sku, entered: &[Enter
             sync_id = overwrite(t, &actor, sku, now)?;
         }
         let view = views(t, &[Arc::new(bundle.clone())])?.pop().ok_or(db::Error::NotFound)?;
-        Ok((BundleView { sync_id, ..view }, before.is_none()))
+        Ok(BundleView { sync_id, ..view })
     });
     Ok(saved.await?)
 }

@@ -125,7 +125,16 @@ fn read(t: &mut Tenant<'_>, sku: &Sku, store: Option<StoreId>, before: &Place, l
     };
     let events = replay(t, sku, &now, events, targets_at)?;
     let (history, next) = merge(events, pushes, before.clone(), usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(Explanation { name: stock.name, levels: stock.levels, components: stock.components, mode, listings, listings_omitted, history, next })
+    Ok(Explanation {
+        name: stock.name,
+        levels: stock.levels,
+        components: stock.components,
+        mode,
+        listings,
+        listings_omitted,
+        history,
+        next,
+    })
 }
 
 /// Follows the levels back over these events, which are in the order of the history.

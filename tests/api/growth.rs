@@ -188,6 +188,7 @@ impl<'a> Grown<'a> {
             format!("{seller}, {}, {store}, 0, 1, 5, i", blob("listing")),
             "true",
         );
+        insert("bundle_components", "seller_id, bundle, component, quantity", format!("{seller}, 'B' || {sku}, {sku}, 2"), "true");
         insert("pauses", "seller_id, level, subject, paused_at, paused_by", format!("{seller}, 3, {sku}, i, 'ada'"), "i <= 10");
         let columns = "seller_id, id, name, from_local, to_local, created_at, created_by";
         let values = format!("{seller}, {}, 'sale', '2020-01-01T00:00', '2020-01-02T00:00', i, 'ada'", blob("window"));
@@ -212,7 +213,8 @@ impl<'a> Grown<'a> {
         );
         insert("warehouses", "seller_id, code, name, created_at", format!("{seller}, 'w' || i, 'w', i"), &format!("i <= {of_stores}"));
         // Otherwise what is held would be sent.
-        write!(sql, "UPDATE stores SET needs_reauthorisation = TRUE WHERE id = {store}; COMMIT;").unwrap();
+        write!(sql, "UPDATE stores SET needs_reauthorisation = TRUE WHERE id = {store};").unwrap();
+        write!(sql, "UPDATE sync_settings SET has_bundles = TRUE WHERE seller_id = {seller}; COMMIT;").unwrap();
         conn.batch_execute(&sql).unwrap();
         self.rows = rows;
     }
@@ -257,6 +259,7 @@ impl<'a> Grown<'a> {
         };
         template
             .replace("{id}", &id)
+            .replace("bundles/{sku}", "bundles/BS000001")
             .replace("{listing}", &uuid("listing"))
             .replace("{key}", &self.ada.key_id)
             .replace("{platform}", "shopify")
@@ -284,7 +287,8 @@ fn routes() -> Vec<(String, Growth)> {
             path => found.push(path.to_owned()),
         }
     }
-    for more in ["pushes?state=rejected", "pushes?state=confirmed", "pushes?sku=S000001", "skus?unpaired=true"] {
+    for more in ["bundles?component=S000001", "pushes?state=rejected", "pushes?state=confirmed", "pushes?sku=S000001", "skus?unpaired=true"]
+    {
         found.push(format!("/v1/{more}&limit=10"));
     }
     let growth = |path: &str| if GROWING.contains(&path) || BY_STORE.contains(&path) { Growth::WithRows } else { Growth::Constant };
@@ -293,7 +297,8 @@ fn routes() -> Vec<(String, Growth)> {
     let pages = table_of_pages.lines().filter(|line| line.contains(", get()")).filter_map(|line| line.split('"').nth(1));
     let others = ["", "/", "/sign-in", "/stock/explain", "/{platform}/callback"];
     let pages = pages.filter(|page| !others.contains(page) && !page.starts_with("/assets"));
-    found.extend(pages.map(|page| (if page == "/stock/sku" { "/stock/sku?sku=S000001" } else { page }, Growth::WithRows)).map(page));
+    let of_sku = |page: &str| if page.starts_with("/stock/sku") { format!("{page}?sku=S000001") } else { page.to_owned() };
+    found.extend(pages.map(|found| (of_sku(found), Growth::WithRows)).map(|(path, growth)| page((path.as_str(), growth))));
     for more in [
         "/stock?search=zzz",
         "/stock/explain?sku=S000001",

@@ -265,7 +265,9 @@ fn a_request_with_many_events_sends_the_same_as_its_events_one_by_one() {
 #[test]
 fn whatever_is_lost_or_crashes_a_bundle_gets_each_unit_once() {
     story(async |world| {
-        for platform in [platform_that::knows_keys(), platform_that::compares_and_sets(), platform_that::only_adds(), platform_that::only_sets()] {
+        for platform in
+            [platform_that::knows_keys(), platform_that::compares_and_sets(), platform_that::only_adds(), platform_that::only_sets()]
+        {
             for lose in [World::loses_answers, World::loses_requests] {
                 let (seller, shop) = kits_on(world, platform.clone(), incremental).await;
                 overwritten(world, &seller).await;

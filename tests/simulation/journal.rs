@@ -17,14 +17,48 @@ use stocktide::db::{self, DatabaseUrl};
 /// One change of a row.
 #[derive(Debug, Clone)]
 pub enum Entry {
-    Event { seller: String, event_id: String },
-    Settings { seller: String, settings: Settings },
-    Rule { seller: String, rule: Rule, deleted: bool },
-    Store { seller: String, store: Store },
-    Listing { seller: String, listing: Listing, deleted: bool },
-    Push { seller: String, push: Push },
-    Run { run: Run },
-    Pause { seller: String, sku: Option<String>, deleted: bool },
+    Event {
+        seller: String,
+        event_id: String,
+    },
+    Settings {
+        seller: String,
+        settings: Settings,
+    },
+    Rule {
+        seller: String,
+        rule: Rule,
+        deleted: bool,
+    },
+    Store {
+        seller: String,
+        store: Store,
+    },
+    Listing {
+        seller: String,
+        listing: Listing,
+        deleted: bool,
+    },
+    Push {
+        seller: String,
+        push: Push,
+    },
+    Run {
+        run: Run,
+    },
+    Pause {
+        seller: String,
+        sku: Option<String>,
+        deleted: bool,
+    },
+    /// A bundle takes so many of a component.
+    Component {
+        seller: String,
+        bundle: String,
+        component: String,
+        quantity: i64,
+        deleted: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -359,6 +393,7 @@ fn entry(text: &str) -> Option<Entry> {
                 updated_at: number(16).unwrap(),
             },
         },
+        "component" => Entry::Component { seller, bundle: text(2), component: text(3), quantity: number(4).unwrap(), deleted },
         "pause" => Entry::Pause { seller, sku: (number(2) == Some(3)).then(|| text(3)), deleted },
         "run" if deleted => return None,
         "run" => Entry::Run {

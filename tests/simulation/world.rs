@@ -12,7 +12,9 @@ use crate::journal::{Database, Entry, JournalReader};
 use crate::life::{DatabaseAccess, FaultPlan, Life};
 use crate::model;
 use crate::network::Network;
-use crate::story::{Event, EventId, ITEMS, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at};
+use crate::story::{
+    BUNDLE, Event, EventId, ITEMS, OF, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at,
+};
 use actix_web::App;
 use actix_web::test::{TestRequest, init_service, read_body};
 use actix_web::web::Data;
@@ -89,6 +91,8 @@ pub struct SellerClient {
     pub acknowledged: BTreeSet<String>,
     /// The stores that sales name, by the ids of their events.
     sold_by: BTreeMap<String, String>,
+    /// One of its SKUs is a bundle.
+    has_bundle: bool,
     /// Sales that are to be reported later.
     unreported: Vec<sales::Unreported>,
 }
@@ -387,6 +391,7 @@ impl World {
                 events: BTreeMap::new(),
                 acknowledged: BTreeSet::new(),
                 sold_by: BTreeMap::new(),
+                has_bundle: setup.bundle.is_some(),
                 unreported: Vec::new(),
             });
             self.expect(number, "POST", "/v1/warehouses", Some(json!({ "code": "north", "name": "North" }))).await?;
@@ -420,6 +425,11 @@ impl World {
                 let id = answer["id"].as_str().unwrap().to_owned();
                 self.sellers[number].shops.push(Shop { id, name, token: 0, moves: 0 });
             }
+            if let Some(takes) = setup.bundle {
+                let skus: Vec<Value> = SKUS.iter().map(|sku| json!({ "sku": sku })).collect();
+                self.expect(number, "PUT", "/v1/skus", Some(json!(skus))).await?;
+                self.bundle(number, takes).await?;
+            }
             let stock: Vec<Event> = (0..SKUS.len())
                 .flat_map(|sku| (0..WAREHOUSES.len()).map(move |warehouse| (sku, warehouse)))
                 .enumerate()
@@ -445,6 +455,14 @@ impl World {
             self.expect(number, "PUT", "/v1/sync-settings", Some(setting)).await?;
         }
         Ok(())
+    }
+
+    /// Saves what the bundle is made of.
+    async fn bundle(&mut self, seller: usize, takes: [i64; OF.len()]) -> Verdict {
+        let of = OF.iter().zip(takes).filter(|(_, quantity)| *quantity > 0);
+        let of: Vec<Value> = of.map(|(sku, quantity)| json!({ "sku": SKUS[*sku], "quantity": quantity })).collect();
+        self.count("bundle saved");
+        self.expect(seller, "PUT", &format!("/v1/bundles/{}", SKUS[BUNDLE]), Some(json!({ "components": of }))).await.map(drop)
     }
 
     fn shop(&self, seller: usize, store: usize) -> (String, String) {
@@ -614,6 +632,7 @@ impl World {
                     _ => return fail("request refused", format!("{status} {answer}")),
                 }
             }
+            Step::Bundle { seller, takes } => self.bundle(*seller, *takes).await?,
             Step::Undo { seller, back } => self.undo(*seller, *back).await?,
             Step::Pause { seller, what, on } => self.pause(*seller, *what, *on).await?,
             Step::Freeze { seller, store, from_min, for_min } => self.freeze(*seller, *store, *from_min, *for_min).await?,

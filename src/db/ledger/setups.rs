@@ -202,14 +202,12 @@ impl Setups {
 
     fn learn_ties(&mut self, conn: &mut Conn, unknown: BTreeSet<(SellerId, String)>) -> Result<()> {
         let pairs = || unknown.iter().map(|(seller, sku)| (seller.bytes(), sku.clone()));
-        let columns =
-            (bundle_components::seller_id, bundle_components::bundle, bundle_components::component, bundle_components::quantity);
+        let columns = (bundle_components::seller_id, bundle_components::bundle, bundle_components::component, bundle_components::quantity);
         let of_components: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(bundle_components.component, pairs())
             .select((bundle_components::seller_id, bundle_components::bundle)).load(c)?);
         let bundles: BTreeSet<(Vec<u8>, String)> = of_components.into_iter().chain(pairs()).collect();
         type Row = (Vec<u8>, String, String, i64);
-        let rows: Vec<Row> =
-            on!(conn, c => of_sellers!(bundle_components.bundle, bundles.iter().cloned()).select(columns).load(c)?);
+        let rows: Vec<Row> = on!(conn, c => of_sellers!(bundle_components.bundle, bundles.iter().cloned()).select(columns).load(c)?);
         let mut by_seller: BTreeMap<SellerId, Vec<ComponentRow>> = BTreeMap::new();
         for (key, bundle, component, quantity) in rows {
             let seller = id_of(&key, SellerId::from_bytes, "bundle_components.seller_id")?;

@@ -126,7 +126,10 @@ mod tests {
     #[test]
     fn a_bundle_has_up_to_20_different_components_of_up_to_10_000_units() {
         let made = bundle("KIT", &[("A", 1), ("B", 10_000)]);
-        assert_eq!(made.components.iter().map(|part| (part.sku.as_str(), part.quantity.get())).collect::<Vec<_>>(), [("A", 1), ("B", 10_000)]);
+        assert_eq!(
+            made.components.iter().map(|part| (part.sku.as_str(), part.quantity.get())).collect::<Vec<_>>(),
+            [("A", 1), ("B", 10_000)]
+        );
         assert_eq!(refused(&[]), ["components: must have from 1 to 20 components"]);
         let names: Vec<String> = (0..21).map(|n| format!("S{n}")).collect();
         let many: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
@@ -153,7 +156,8 @@ mod tests {
     #[test]
     fn there_are_no_bundles_of_bundles_and_no_circles() {
         let kit = bundle("KIT", &[("A", 1), ("SET", 1)]);
-        let of_set = |parts: &[(&str, i64)]| Known { bundles: BTreeMap::from([("SET".to_owned(), Arc::new(bundle("SET", parts)))]), ..known() };
+        let of_set =
+            |parts: &[(&str, i64)]| Known { bundles: BTreeMap::from([("SET".to_owned(), Arc::new(bundle("SET", parts)))]), ..known() };
         assert_eq!(errors(check_known(&kit, &of_set(&[("B", 1)]))), ["components/1/sku: is a bundle itself; name its components instead"]);
         let circle = errors(check_known(&kit, &of_set(&[("B", 1), ("KIT", 1)])));
         assert_eq!(circle, ["components/1/sku: is a bundle with KIT in it, so they would go around in a circle"]);

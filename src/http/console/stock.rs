@@ -1,5 +1,6 @@
 //! Stock: a search for SKUs, and one SKU with its stock, the target and shown quantity of each listing, and the
 //! calculation of each target.
+use super::bundle::{ComponentRow, links};
 use super::field::Field;
 use super::page::{Frame, PageAnswer};
 use super::pauses::PauseLine;
@@ -28,6 +29,7 @@ struct SkuRow {
     name: Option<String>,
     available: String,
     negative: bool,
+    is_bundle: bool,
     listings: i64,
 }
 
@@ -61,6 +63,7 @@ pub(super) async fn search(visit: SellerVisit, query: Query<SearchQuery>) -> Pag
         name: sku.name,
         available: units(sku.available),
         negative: sku.available < 0,
+        is_bundle: sku.is_bundle,
         listings: sku.listings,
     };
     visit.frame.page(&StockPage {
@@ -115,6 +118,10 @@ struct SkuPage<'a> {
     name: Option<String>,
     total: String,
     levels: Vec<(String, String)>,
+    /// What it is made of, if it is a bundle.
+    components: Vec<ComponentRow>,
+    /// The bundles that it is a component of.
+    part_of: Vec<(String, String)>,
     listings: Vec<ListingRow>,
     exclusive: bool,
     /// A listing has a maximum.
@@ -169,6 +176,8 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
         name: stock.name,
         total: units(total),
         levels: stock.levels.iter().map(|(code, level)| (code.to_string(), units(*level))).collect(),
+        components: stock.components.into_iter().map(ComponentRow::from).collect(),
+        part_of: links(stock.part_of),
         has_maximum: stock.listings.iter().any(|listing| listing.rules.max_shown.is_some()),
         listings: stock.listings.into_iter().zip(formulas).map(row).collect(),
         exclusive: mode == AllocationMode::Exclusive,

@@ -2,11 +2,11 @@
 use super::Seller;
 use stocktide::domain::bundle::checks::EnteredComponent;
 use stocktide::domain::{RunId, Sku};
-use stocktide::service::Error;
 use stocktide::service::bundles::{self, BundleView};
+use stocktide::service::{Error, skus};
 
 impl Seller<'_> {
-    /// Makes a SKU this bundle.
+    /// Makes a SKU, which is created if there is none, this bundle.
     pub async fn bundles(&self, sku: &str, components: &[(&str, i64)]) -> BundleView {
         self.tries_to_bundle(sku, components).await.unwrap()
     }
@@ -14,8 +14,9 @@ impl Seller<'_> {
     pub async fn tries_to_bundle(&self, sku: &str, components: &[(&str, i64)]) -> Result<BundleView, Error> {
         let entered: Vec<EnteredComponent> =
             components.iter().map(|(sku, quantity)| EnteredComponent { sku: (*sku).to_owned(), quantity: *quantity }).collect();
-        let saved = bundles::save(&self.world.service(), &self.caller(), Sku::parse(sku).unwrap(), &entered).await;
-        saved.map(|(view, _)| view)
+        let (service, sku) = (self.world.service(), Sku::parse(sku).unwrap());
+        skus::save(&service, &self.caller(), vec![(sku.clone(), None)]).await.unwrap();
+        bundles::save(&service, &self.caller(), sku, &entered).await
     }
 
     /// Makes a bundle a SKU like any other.

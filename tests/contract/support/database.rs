@@ -129,11 +129,8 @@ impl Drop for TestDatabase {
         let (Some(name), DatabaseUrl::Postgres(server)) = (self.postgres.take(), self.url.direct()) else { return };
         let others_go =
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        let emptied = PgConnection::establish(&server.url).is_ok_and(|mut conn| {
-            conn.batch_execute(others_go)
-                .and_then(|()| conn.batch_execute(EMPTY_ALL_TABLES))
-                .is_ok()
-        });
+        let emptied = PgConnection::establish(&server.url)
+            .is_ok_and(|mut conn| conn.batch_execute(others_go).and_then(|()| conn.batch_execute(EMPTY_ALL_TABLES)).is_ok());
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         pool.in_use -= 1;
         let mut unwanted = Vec::new();

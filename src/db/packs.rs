@@ -10,8 +10,8 @@ use super::connection::{Backend, on};
 use super::kept::kept;
 use super::literal::Literal;
 use super::pushes::{
-    CANCELLED, CONFIRMED, HELD, QUEUED, pack_is_active, pack_is_held, pack_is_queued, pack_is_sending, resolution_code, state_code,
-    state_of,
+    CANCELLED, CONFIRMED, CancelScope, HELD, QUEUED, pack_is_active, pack_is_held, pack_is_queued, pack_is_sending, resolution_code,
+    state_code, state_of,
 };
 use super::schema::push_packs;
 use super::sets::among_ids;
@@ -260,15 +260,19 @@ impl Tenant<'_> {
         Ok(sizes.into_iter().filter_map(|size| usize::try_from(size).ok()).sum())
     }
 
-    /// Cancels the packs that wait, of one store or of all, except those of some runs: [`Pack::cancel`]. Those that are being
+    /// Cancels the packs that wait, except those of some runs: [`Pack::cancel`]. Those that are being
     /// sent are unpacked, to be cancelled one by one. Returns how many pushes were cancelled.
-    pub(super) fn cancel_packs(&mut self, store: Option<StoreId>, except: &[RunId], reason: &str, now: Timestamp) -> Result<usize> {
+    pub(super) fn cancel_packs(&mut self, scope: CancelScope, except: &[RunId], reason: &str, now: Timestamp) -> Result<usize> {
         type Row = (Vec<u8>, Vec<u8>, i32, i16);
-        let scope = self.scope();
+        let own = self.scope();
         let rows: Vec<Row> = on!(self.conn, c => {
             let columns = (push_packs::id, push_packs::run_id, push_packs::size, push_packs::state);
-            let mut query = scope.push_packs().select(columns).filter(pack_is_active()).into_boxed();
-            if let Some(store) = store { query = query.filter(push_packs::store_id.eq(store.bytes())); }
+            let query = own.push_packs().select(columns).filter(pack_is_active()).into_boxed();
+            let query = match scope {
+                CancelScope::AutoSync => query,
+                CancelScope::Store(store) => query.filter(push_packs::store_id.eq(store.bytes())),
+                CancelScope::Run(run) => query.filter(push_packs::run_id.eq(run.bytes())),
+            };
             query.load(c)?
         });
         let (mut waiting, mut sending, mut count) = (Vec::new(), Vec::new(), 0);
@@ -279,7 +283,9 @@ impl Tenant<'_> {
                 continue;
             }
             if state_of(state).is_some_and(PushState::is_in_flight) {
-                sending.push(id);
+                if !matches!(scope, CancelScope::Run(_)) {
+                    sending.push(id);
+                }
                 continue;
             }
             ended.entry(run).or_default().failed += i64::from(size);
@@ -287,7 +293,7 @@ impl Tenant<'_> {
             waiting.push(id);
         }
         for chunk in waiting.chunks(ROWS_PER_STATEMENT) {
-            on!(self.conn, c => kept(diesel::update(scope.push_packs().filter(among_ids(push_packs::id, chunk.to_vec())))
+            on!(self.conn, c => kept(diesel::update(own.push_packs().filter(among_ids(push_packs::id, chunk.to_vec())))
                 .set((push_packs::state.eq(CANCELLED), push_packs::due_at.eq(None::<Timestamp>),
                     push_packs::updated_at.eq(now), push_packs::reason.eq(reason)))).run(c))?;
         }

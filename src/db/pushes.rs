@@ -1,23 +1,24 @@
 //! Pushes of one seller: listed, saved, cancelled, retried. How they are claimed and finished is in
 //! [`delivery`](super::delivery).
 mod bulk;
+mod cancel;
 mod codes;
 mod conditions;
 mod row;
 
 use super::connection::on;
-use super::kept::kept;
 use super::packs::{PackFilter, Which, with_packed};
 use super::schema::{listings, pushes};
 use super::sets::among_ids;
 use super::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::claim::waiting::{self, RetryFacts};
 use crate::domain::push::{Push, PushState};
-use crate::domain::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};
+use crate::domain::{ListingId, PushId, Sku, StoreId, Timestamp};
+pub use cancel::CancelScope;
+use codes::retryable_codes;
 pub(super) use codes::{
     CANCELLED, CONFIRMED, HELD, QUEUED, codes_of_interest, failure_codes, resolution_code, resolution_of, state_code, state_of,
 };
-use codes::{active_codes, retryable_codes};
 pub(super) use conditions::{
     has_ended, is_active, is_claimable, is_confirmed, is_held, is_in_flight, is_increase, is_of_kind, is_overwrite, is_rejected,
     is_rejected_increase, is_sending, is_uncertain, is_waiting, nothing_is_in_flight, pack_has_ended, pack_is_active, pack_is_confirmed,
@@ -59,15 +60,6 @@ pub struct Retried {
     pub stores: BTreeSet<StoreId>,
     /// Where the next step starts; `None` after the last.
     pub last: Option<PushId>,
-}
-
-/// Which pushes to cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CancelScope {
-    /// Everything that auto-sync queued: increases, daily and initial runs; not manual runs.
-    AutoSync,
-    /// Everything for one store.
-    Store(StoreId),
 }
 
 impl Tenant<'_> {
@@ -277,58 +269,5 @@ impl Tenant<'_> {
         let ids: Vec<Vec<u8>> = of.iter().map(|id| id.bytes()).collect();
         let rows: Vec<Vec<u8>> = on!(self.conn, c => scope.listings().filter(among_ids(listings::id, ids)).select(listings::id).load(c))?;
         rows.iter().map(|id| id_of(id, ListingId::from_bytes, "listings.id")).collect()
-    }
-
-    /// [`Self::cancel_pushes`] for everything that concerns these listings.
-    pub(super) fn cancel_pushes_of(&mut self, of: &[ListingId], reason: &str, now: Timestamp) -> Result<()> {
-        let active = self.active_pushes(of)?;
-        self.cancel_page(active, reason, now)
-    }
-
-    pub(super) fn cancel_page(&mut self, mut page: Vec<Push>, reason: &str, now: Timestamp) -> Result<()> {
-        let before = page.clone();
-        page.iter_mut().for_each(|push| push.cancel(reason, now));
-        self.put(&page)?;
-        self.count_run_progress(&before, &page, now)
-    }
-
-    /// Cancels waiting pushes; those in flight are cancelled as soon as they are known not to have been applied. Returns
-    /// the number of both.
-    pub fn cancel_pushes(&mut self, scope: CancelScope, reason: &str, now: Timestamp) -> Result<usize> {
-        let own = self.scope();
-        let manual: Vec<RunId> = match scope {
-            CancelScope::AutoSync => {
-                // Runs first, so that they end as cancelled instead of being finished by their last push.
-                self.cancel_auto_runs(reason, now)?;
-                self.open_manual_runs()?
-            }
-            _ => Vec::new(),
-        };
-        let states = active_codes();
-        let of_store = match scope {
-            CancelScope::AutoSync => None,
-            CancelScope::Store(store) => Some(store),
-        };
-        let mut count = self.cancel_packs(of_store, &manual, reason, now)?;
-        let mut after = Vec::new();
-        loop {
-            let rows: Vec<PushRow> = on!(self.conn, c => {
-                let mut query = own.pushes().filter(pushes::state.eq_any(&states))
-                    .filter(pushes::id.gt(&after)).order(pushes::id).limit(1000).into_boxed();
-                if let Some(store) = of_store { query = query.filter(pushes::store_id.eq(store.bytes())); }
-                query.load(c)?
-            });
-            let mut page = read_pushes(rows)?;
-            let Some(last) = page.last() else { break };
-            after = last.id().bytes();
-            page.retain(|push| push.run_id().is_none_or(|run| !manual.contains(&run)));
-            count += page.len();
-            self.cancel_page(page, reason, now)?;
-        }
-        if scope == CancelScope::AutoSync {
-            on!(self.conn, c => kept(diesel::update(own.listings()).filter(listings::marked)
-                .set(listings::marked.eq(false))).run(c))?;
-        }
-        Ok(count)
     }
 }

@@ -2,7 +2,7 @@
 //! deleted in small steps, so that no other write waits long. The marks survive a restart; whoever finds them continues.
 use super::connection::on;
 use super::pauses::Subject;
-use super::pushes::{PushRow, is_active, read_pushes};
+use super::pushes::{CancelScope, PushRow, is_active, read_pushes};
 use super::schema::{api_keys, drift_checks, listings, pushes, removed_stores, rules, sellers, sessions, store_circuits, stores};
 use super::scope::Scope;
 use super::stores::Store;
@@ -132,7 +132,7 @@ impl Tenant<'_> {
         left -= i64::try_from(on!(self.conn, c => diesel::delete(scope.rules().filter(rules::scope.eq_any(&scopes))).execute(c))?)
             .unwrap_or(i64::MAX);
         if left > 0 {
-            let packed = self.cancel_packs(Some(id), &[], "The store was removed.", now)?;
+            let packed = self.cancel_packs(CancelScope::Store(id), &[], "The store was removed.", now)?;
             left -= i64::try_from(packed).unwrap_or(i64::MAX);
         }
         let rows: Vec<PushRow> = on!(self.conn, c => scope.pushes().filter(pushes::store_id.eq(&store_id)).filter(is_active())

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// Listings that become pushes in one transaction.
 pub const EXPAND_PAGE: i64 = 500;
 
+/// The reason of a run that its seller canceled, and of those of its pushes that were not sent any more.
+pub const CANCELED: &str = "Canceled on request. What was overwritten before that can be undone.";
+
 /// Why a run was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +132,17 @@ pub struct Run {
     pub undone_by: Option<RunId>,
 }
 
+/// What a request to cancel a run does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Canceled {
+    /// It ends the run.
+    Taken,
+    /// Nothing: the run was canceled before.
+    Before,
+    /// Nothing: the run has ended in another way.
+    HasEnded,
+}
+
 /// How many pushes of a run ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -219,6 +233,20 @@ impl Run {
             self.end(RunState::Cancelled, now);
             self.reason = Some(reason.to_owned());
         }
+    }
+
+    /// The seller cancels it, also instead of answering its question.
+    pub fn cancel_on_request(&mut self, now: Timestamp) -> Canceled {
+        if self.state == RunState::Cancelled {
+            return Canceled::Before;
+        }
+        if self.has_ended() {
+            return Canceled::HasEnded;
+        }
+        if self.answer(false, now) != Answered::Taken {
+            self.cancel(CANCELED, now);
+        }
+        Canceled::Taken
     }
 
     /// It was weighed: it begins, or waits for the answer to this question.
@@ -327,7 +355,8 @@ pub struct Overwrites {
 /// Supersedes those of the active pushes of a listing that a new held overwrite makes unnecessary: a store may be held for
 /// days, and the overwrites of its earlier runs need not be sent one after another then. Returns them before and after.
 pub fn supersede_held(active: Vec<Push>, now: Timestamp) -> (Vec<Push>, Vec<Push>) {
-    let before: Vec<Push> = active.into_iter().filter(|push| push.is_overwrite() && push.is_held()).collect();
+    // Those of no run heal their listings, and have to be sent even if the new run is canceled.
+    let before: Vec<Push> = active.into_iter().filter(|push| push.is_overwrite() && push.is_held() && push.run_id().is_some()).collect();
     let mut after = before.clone();
     after.iter_mut().for_each(|push| push.supersede("A later overwrite of the listing is waiting too.", now));
     (before, after)

@@ -31,11 +31,11 @@ pub fn may_undo(run: &Run, former: Option<&Run>) -> Result<MayUndo, &'static str
         return Err("This run has not sent anything. To cancel it, answer it with no.");
     }
     if !run.has_ended() {
-        return Err("This run is still under way. It can be undone once it has ended.");
+        return Err("This run is still under way. Cancel it, or wait until it has ended.");
     }
     if run.done + run.failed < run.total {
         return Err(
-            "Some updates of this run are still on their way, or wait because of a pause. It can be undone once they have ended; switching sync off for their stores cancels what waits.",
+            "Some updates of this run are still on their way, or have taken the place of increases and wait because of a pause. It can be undone once they have ended.",
         );
     }
     if run.done == 0 {

@@ -146,6 +146,7 @@ routes![
     syncs::list_syncs,
     syncs::get_sync,
     syncs::answer_sync,
+    syncs::cancel_sync,
     syncs::undo_sync,
     pauses::list_pauses,
     pauses::pause_everything,

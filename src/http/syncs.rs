@@ -151,6 +151,17 @@ pub async fn answer_sync(caller: Caller, state: State, id: Path<RunId>, body: Bo
     Ok(HttpResponse::Ok().json(SyncAnswer::new(run, state.now())))
 }
 
+/// Cancels a sync under way: what waits of it is not sent any more, and what it has overwritten can be undone. What is on its way ends
+/// by its answer, and a listing for which it has taken the place of increases is still overwritten, because the increases would be lost
+/// otherwise. Another request cancels what was on its way and waits again.
+#[utoipa::path(tag = "syncs", security(("seller_key" = [])),
+    responses((status = 200, body = SyncAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[post("/v1/syncs/{id}/cancel")]
+pub async fn cancel_sync(caller: Caller, state: State, id: Path<RunId>) -> Answer {
+    let run = syncs::cancel(&state.service, &caller, id.into_inner()).await?;
+    Ok(HttpResponse::Ok().json(SyncAnswer::new(run, state.now())))
+}
+
 /// Undoes a sync that has ended: every listing that it has overwritten is set back to what it showed before, less what its store has
 /// sold since, and with the increases since. A listing that was overwritten later, or of which it is not known what it showed, is left
 /// alone; its push says so. The undo is a sync of its own, with the same guard rails. While it is under way, another request returns it.

@@ -7,7 +7,8 @@ use crate::db::stores::Store;
 use crate::db::{self, Tenant};
 use crate::domain::limits::{MAX_BULK, MAX_STORES};
 use crate::domain::problem::Checks;
-use crate::domain::{FieldError, Sku, StoreId, Timestamp};
+use crate::domain::run::Canceled;
+use crate::domain::{FieldError, RunId, Sku, StoreId, Timestamp};
 use serde_json::json;
 
 /// What to overwrite; a field that is `None` does not restrict it.
@@ -114,6 +115,29 @@ pub async fn start(service: &Service, caller: &Caller, filter: RunFilter) -> Res
             begun(t, &actor, &filter, now).map(Ok)
         })
         .await?
+}
+
+/// Cancels a run under way: what waits of it is not sent, and it can be undone once what is on its way has ended. Overwrites that have
+/// taken the place of increases go on, because the increases would be lost with them.
+///
+/// # Errors
+/// No such run, or one that has ended in another way.
+pub async fn cancel(service: &Service, caller: &Caller, id: RunId) -> Result<Run> {
+    let (now, actor) = (service.now(), caller.actor());
+    let canceled = caller.db.write(move |t| {
+        let (canceled, run) = t.cancel_run(id, now)?;
+        if canceled == Canceled::Taken {
+            let subject = id.to_string();
+            let mut entry = audited(&actor, "sync.canceled", &subject);
+            entry.after = Some(json!({ "total": run.total, "done": run.done }));
+            t.append_audit(&entry, now)?;
+        }
+        Ok((canceled, run))
+    });
+    match canceled.await? {
+        (Canceled::Taken | Canceled::Before, run) => Ok(run),
+        (Canceled::HasEnded, _) => Err(Error::conflict("This sync has ended, so there is nothing to cancel.")),
+    }
 }
 
 /// Sellers read in one step.

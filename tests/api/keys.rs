@@ -78,6 +78,7 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("GET", "/v1/syncs", Seller, Value::Null),
         ("GET", "/v1/syncs/{id}", Seller, Value::Null),
         ("POST", "/v1/syncs/{id}/answer", Seller, json!({ "go": false })),
+        ("POST", "/v1/syncs/{id}/cancel", Seller, Value::Null),
         ("POST", "/v1/syncs/{id}/undo", Seller, Value::Null),
         ("GET", "/v1/pushes", Seller, Value::Null),
         ("GET", "/v1/pushes/{id}", Seller, Value::Null),

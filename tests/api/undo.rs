@@ -43,6 +43,30 @@ fn a_sync_is_undone_once_and_both_name_each_other(backend: Backend) {
     has(&ada.get("/v1/syncs?limit=1").is(200)["items"][0], json!({ "id": started["id"], "undoes": wrong }));
 }
 
+fn a_sync_under_way_is_canceled_once_and_can_be_undone_then(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let (ada, ben) = (api.seller("Ada"), api.seller("Ben"));
+    let store = ada.store("corner", platform.address, json!({}));
+    ada.pair(&store, &["A"]);
+    ada.event("first", "A", "count", 3);
+    ada.patch(&format!("/v1/stores/{store}"), &json!({ "paused": true })).is(200);
+    let sync = ada.post("/v1/syncs", &json!({})).is(202)["id"].as_str().unwrap().to_owned();
+    let cancel = format!("/v1/syncs/{sync}/cancel");
+    ben.post(&cancel, &Value::Null).is_problem(404);
+    until("its listing", || Some(ada.get(&format!("/v1/syncs/{sync}")).is(200)).filter(|sync| sync["total"] == 1));
+    let canceled = ada.post(&cancel, &Value::Null).is(200);
+    has(&canceled, json!({ "state": "cancelled", "total": 1, "done": 0, "failed": 1 }));
+    assert_eq!(ada.post(&cancel, &Value::Null).is(200), canceled);
+    ada.post(&format!("/v1/syncs/{sync}/undo"), &Value::Null).is_problem(409);
+    ada.patch(&format!("/v1/stores/{store}"), &json!({ "paused": false })).is(200);
+    let other = ada.post("/v1/syncs", &json!({})).is(202)["id"].as_str().unwrap().to_owned();
+    until("the next sync", || Some(ada.get(&format!("/v1/syncs/{other}")).is(200)).filter(|sync| sync["state"] == "finished"));
+    let refused = ada.post(&format!("/v1/syncs/{other}/cancel"), &Value::Null).is_problem(409);
+    assert!(refused["detail"].as_str().unwrap().contains("has ended"), "{refused}");
+    let audit = ada.get("/v1/audit").is(200);
+    assert_eq!(audit["items"].as_array().unwrap().iter().filter(|entry| entry["action"] == "sync.canceled").count(), 1, "{audit}");
+}
+
 fn the_answer_to_an_undo_says_when_the_next_daily_run_overwrites_again(backend: Backend) {
     let (api, platform) = (Api::start(backend), Platform::start());
     let ada = api.seller("Ada");
@@ -56,4 +80,8 @@ fn the_answer_to_an_undo_says_when_the_next_daily_run_overwrites_again(backend: 
     has(&ada.post(&format!("/v1/syncs/{sync}/undo"), &Value::Null).is(202), json!({ "overwritten_again_at": next }));
 }
 
-on_both_backends![a_sync_is_undone_once_and_both_name_each_other, the_answer_to_an_undo_says_when_the_next_daily_run_overwrites_again];
+on_both_backends![
+    a_sync_is_undone_once_and_both_name_each_other,
+    a_sync_under_way_is_canceled_once_and_can_be_undone_then,
+    the_answer_to_an_undo_says_when_the_next_daily_run_overwrites_again
+];

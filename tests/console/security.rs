@@ -52,6 +52,7 @@ async fn ids_of_another_seller_give_no_access() {
         (format!("/console/records/pushes/{}/retry", push.as_str().unwrap()), vec![]),
         ("/console/records/retry".to_owned(), vec![("state", "rejected"), ("store", store.as_str())]),
         ("/console/manual-sync/overwrite".to_owned(), vec![("store", store.as_str())]),
+        (format!("/console/records/runs/{run}/cancel"), vec![]),
         (format!("/console/records/runs/{run}/undo"), vec![]),
     ] {
         let mut form = fields;

@@ -40,3 +40,23 @@ async fn a_run_is_undone_on_its_page_after_a_confirmation_that_says_what_changes
     until_page_says(&world, &format!("{cookie}; {notice}"), &here, "This run was undone before.").await;
     world.stop().unwrap();
 }
+
+#[actix_web::test]
+async fn a_run_that_waits_for_a_paused_store_is_canceled_on_its_page() {
+    let world = World::start().await;
+    let key = world.seller("Ada", "UTC").await;
+    let store = world.store(&key, "corner", 100, &["A"], 5).await;
+    world.call("PATCH", &format!("/v1/stores/{store}"), &key, json!({ "paused": true })).await;
+    let sync = world.call("POST", "/v1/syncs", &key, json!({})).await["id"].as_str().unwrap().to_owned();
+    let (cookie, csrf) = world.session(&key).await;
+    let here = format!("/console/records/runs/{sync}");
+    let page = until_page_says(&world, &cookie, &here, "Cancel this run").await;
+    assert!(page.contains(&format!("{here}/cancel")), "{page}");
+    let forged = world.form(&format!("{here}/cancel"), &[]).header("cookie", &cookie).send().await.unwrap();
+    assert_eq!(forged.status(), 403);
+    let done = world.form(&format!("{here}/cancel"), &[("csrf", csrf.as_str())]).header("cookie", &cookie).send().await.unwrap();
+    assert_eq!((done.status().as_u16(), done.headers()["location"].to_str().unwrap()), (303, here.as_str()));
+    let page = until_page_says(&world, &cookie, &here, "Canceled on request.").await;
+    assert!(!page.contains("Cancel this run"), "{page}");
+    world.stop().unwrap();
+}

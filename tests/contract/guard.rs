@@ -168,7 +168,7 @@ fn a_sync_that_moves_more_units_than_the_limit_asks_too() {
 
 #[test]
 fn a_waiting_daily_run_ends_by_itself_and_blocks_neither_the_next_days_nor_increases_nor_other_stores() {
-    story_from("2026-03-02T03:00:00Z", async |world| {
+    story_of_days("2026-03-02T03:00:00Z", async |world| {
         let seller = world.seller(daily_at("03:30", chrono_tz::UTC)).await;
         let shop = full_shop(world, &seller).await;
         let other = seller.shop("other", &["A"]).await;
@@ -220,7 +220,7 @@ fn a_question_survives_a_crash_and_is_answered_to_the_next_process() {
 
 #[test]
 fn an_initial_overwrite_asks_too_and_switching_off_ends_its_question() {
-    story(async |world| {
+    story_of_days(START, async |world| {
         let seller = world.seller(off).await;
         let shop = full_shop(world, &seller).await;
         counts_to_zero(&seller, 20).await;

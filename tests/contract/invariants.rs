@@ -320,6 +320,7 @@ fn old_rows_are_pruned_in_small_steps_and_unfinished_ones_are_kept() {
 fn rows_older_than_their_retention_are_pruned_automatically() {
     let settings = |settings: &mut actors::Settings| {
         settings.retention = Retention { events: Duration::from_secs(3600), pushes: Duration::from_secs(60) };
+        settings.prune_every = Duration::from_secs(60);
     };
     story_with(START, settings, async |world| {
         let seller = world.seller(incremental).await;

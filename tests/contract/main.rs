@@ -5,6 +5,7 @@
 
 mod both;
 mod bundles;
+mod cancel;
 mod clock;
 mod delivery;
 mod drift;

@@ -36,7 +36,7 @@ async fn resume(seller: &Seller<'_>, shop: &Shop, level: Level) {
 #[test]
 fn increases_recorded_during_a_pause_of_any_level_are_sent_once_merged_after_it() {
     for level in LEVELS {
-        story(async |world| {
+        story_of_days(START, async |world| {
             let seller = world.seller(incremental).await;
             let shop = seller.shop("corner", &["A"]).await;
             world.a_moment().await;

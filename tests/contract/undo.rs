@@ -57,6 +57,26 @@ async fn refusal(seller: &Seller<'_>, run: &Run) -> String {
 }
 
 #[test]
+fn a_run_whose_store_was_switched_off_while_it_was_on_its_way_counts_for_undos() {
+    story(async |world| {
+        let seller = world.seller(off).await;
+        let shop = shop_of_ten(&seller, world, platform_that::knows_keys(), &["A"]).await;
+        world.faults(|f| f.latency_ms = 500);
+        seller.event("A", EventKind::Count, 4).await;
+        let wrong = seller.sync(RunFilter::default()).await;
+        while !seller.pushes().await.iter().any(|push| push.state == PushState::Sending) {
+            world.sleep(ms(20)).await;
+        }
+        seller.change_shop(&shop, StoreChange { sync_enabled: Some(false), ..StoreChange::default() }).await;
+        world.a_moment().await;
+        assert_eq!((world.shown(&shop, "A"), seller.run(&wrong).await.done), (4, 1));
+        seller.change_shop(&shop, StoreChange { sync_enabled: Some(true), ..StoreChange::default() }).await;
+        undone(&seller, world, &wrong).await;
+        assert_eq!(world.shown(&shop, "A"), 10, "{:?}", records(&seller, &wrong).await);
+    });
+}
+
+#[test]
 fn an_undone_sync_leaves_what_was_shown_before_less_what_was_sold_since() {
     story(async |world| {
         for platform in every_platform() {

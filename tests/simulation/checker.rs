@@ -6,6 +6,7 @@
 //! owed.
 //!
 //! What no service could know or prevent is excused explicitly, and only where the history shows it: see [`Excuse`].
+mod canceled;
 mod history;
 mod listing_state;
 mod pauses;
@@ -403,7 +404,8 @@ impl Checker<'_> {
             }
         }
         let given_up = push.reason.as_deref().is_some_and(|reason| reason.starts_with("Given up after"));
-        if push.overwrite && (push.state == State::Cancelled || push.state == State::Rejected && !given_up) {
+        if push.overwrite && (push.state == State::Cancelled && !canceled::on_request(&push) || push.state == State::Rejected && !given_up)
+        {
             listed.expect_no_heal();
         }
         listed.rejected.remove(&push.id);
@@ -441,33 +443,11 @@ impl Checker<'_> {
             }
         }
         if push.state == State::Cancelled && was != Some(State::Cancelled) {
-            if push.overwrite && listed.wrong.as_ref().is_some_and(|wrong| wrong.reported) {
+            if push.overwrite && !canceled::on_request(&push) && listed.wrong.as_ref().is_some_and(|wrong| wrong.reported) {
                 // The healing overwrite was cancelled.
                 listed.wrong = None;
             }
-            self.cancelled(seller, &push)?;
-        }
-        Ok(())
-    }
-
-    /// Only a seller's action cancels a push: switching sync off, unpairing, or rules under which the listing is not pushed.
-    fn cancelled(&mut self, seller: &str, push: &Push) -> Verdict {
-        let unpushed = push.overwrite && self.target(seller, &push.listing).is_none();
-        let of_seller = &self.sellers[seller];
-        let settings = of_seller.settings.as_ref().unwrap();
-        let store_on = of_seller.stores.get(&push.store).is_some_and(|s| s.enabled);
-        let paired = !self.unpaired.contains(&push.listing);
-        let asked = push.cancel_requested;
-        if settings.auto_sync && store_on && paired && !unpushed && !asked {
-            return fail("push cancelled without a cause", format!("{push:?}"));
-        }
-        if let Some(listed) = self.listed.get_mut(&push.listing) {
-            // Pushes that wait, or are in flight and not yet applied, are still owed; the rest was cancelled with this push.
-            let open = listed.active.values().filter(|p| !p.overwrite).map(|p| listed.outstanding(p));
-            let waits: i64 = open.chain(listed.rejected.values().copied()).sum();
-            let dropped = listed.owed - waits;
-            listed.owed = waits;
-            listed.since_target = (listed.since_target - dropped.max(0)).max(0).min(waits);
+            self.canceled(seller, &push)?;
         }
         Ok(())
     }

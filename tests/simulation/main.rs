@@ -34,7 +34,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 95] = [
+const MUST_OCCUR: [&str; 97] = [
     "401",
     "429",
     "5xx after applying",
@@ -104,6 +104,8 @@ const MUST_OCCUR: [&str; 95] = [
     "pause of a platform",
     "pause of everything",
     "outage: silence",
+    "overwrite canceled with its run",
+    "run canceled",
     "setting: Buffer",
     "setting: Cancellations",
     "setting: Exclusive",

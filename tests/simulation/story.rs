@@ -270,6 +270,10 @@ pub enum Step {
         seller: usize,
         back: usize,
     },
+    /// Cancels the newest of the runs that have not ended.
+    Cancel {
+        seller: usize,
+    },
     RetryByHand {
         seller: usize,
         state: &'static str,
@@ -425,6 +429,7 @@ impl Story {
         undo::weave_in(seed, &setup, &mut drawn);
         pauses::weave_in(seed, &setup, &mut drawn);
         bundles::weave_in(seed, &setup, &mut drawn);
+        undo::cancel_some(seed, &mut drawn);
         drawn.extend(last);
         Self { seed, setup, steps: drawn }
     }

@@ -634,6 +634,7 @@ impl World {
             }
             Step::Bundle { seller, takes } => self.bundle(*seller, *takes).await?,
             Step::Undo { seller, back } => self.undo(*seller, *back).await?,
+            Step::Cancel { seller } => self.cancel_run(*seller).await?,
             Step::Pause { seller, what, on } => self.pause(*seller, *what, *on).await?,
             Step::Freeze { seller, store, from_min, for_min } => self.freeze(*seller, *store, *from_min, *for_min).await?,
             Step::Thaw { seller } => self.thaw(*seller).await?,

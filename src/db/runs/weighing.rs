@@ -3,14 +3,14 @@ use super::row::{RunRow, word_of};
 use crate::db::connection::on;
 use crate::db::kept::kept;
 use crate::db::packs::Which;
-use crate::db::pushes::{PushRow, is_held, is_overwrite, read_pushes};
+use crate::db::pushes::{CancelScope, PushRow, is_held, is_overwrite, read_pushes};
 use crate::db::schema::{listings, pushes, sync_runs};
 use crate::db::sets::among_ids;
 use crate::db::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
 use crate::domain::guard::{Answered, Guard, Question, Weighing};
 use crate::domain::limits::MAX_BULK;
 use crate::domain::push::Addressee;
-use crate::domain::run::{Expansion, Run, RunFilter, RunKind, RunState, supersede_to_ask};
+use crate::domain::run::{CANCELED, Canceled, Expansion, Run, RunFilter, RunKind, RunState, supersede_to_ask};
 use crate::domain::{ListingId, RunId, Sku, StoreId, Timestamp};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -174,7 +174,29 @@ impl Tenant<'_> {
         Ok(runs.len())
     }
 
-    /// Saves what weighing, an answer, or the lack of one changes.
+    /// Cancels a run that has not ended, with everything of it that waits: [`CancelScope::Run`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such run.
+    pub fn cancel_run(&mut self, id: RunId, now: Timestamp) -> Result<(Canceled, Run)> {
+        let mut run = self.run(id)?;
+        let before = run.state;
+        run.lapse(now);
+        let canceled = run.cancel_on_request(now);
+        if run.state != before {
+            // Before its pushes, so that the last of them does not finish it.
+            self.save_answerable(&run)?;
+            self.notify_of_run(before, &run, now)?;
+            self.note(Changed::Configuration);
+        }
+        if canceled != Canceled::HasEnded {
+            // What was on its way as it was canceled before may wait again.
+            self.cancel_pushes(CancelScope::Run(id), CANCELED, now)?;
+        }
+        Ok((canceled, self.run(id)?))
+    }
+
+    /// Saves what weighing, an answer, the lack of one, or a cancellation changes.
     fn save_answerable(&mut self, run: &Run) -> Result<()> {
         let scope = self.scope();
         let row = RunRow::new(self.key(), run)?;

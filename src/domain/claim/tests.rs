@@ -9,7 +9,7 @@ use super::*;
 use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::push::{Account, Addressee, PushState};
 use crate::domain::retry::RetryPolicy;
-use crate::domain::{PushId, StoreId};
+use crate::domain::{PushId, RunId, StoreId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -241,6 +241,8 @@ fn a_listing_is_healed_by_one_overwrite() {
     let wanted = [(listing(1), "a".to_owned()), (listing(1), "b".to_owned()), (listing(2), "unpaired".to_owned())];
     assert_eq!(waiting::heal(&wanted, &[], addressees(), &BTreeSet::new(), at(1)).len(), 1);
     assert!(waiting::heal(&wanted, &[overwrite(1)], addressees(), &BTreeSet::new(), at(1)).is_empty());
+    let of_run = Push::overwrite(addressee(1), at(0), Some(RunId::new(at(0))), None, false);
+    assert_eq!(waiting::heal(&wanted, &[of_run], addressees(), &BTreeSet::new(), at(1)).len(), 1, "the run may be canceled");
 }
 
 proptest! {

@@ -81,7 +81,9 @@ pub fn heal(
     held: &BTreeSet<StoreId>,
     now: Timestamp,
 ) -> Vec<Push> {
-    let has_one: BTreeSet<ListingId> = active.iter().filter(|p| p.is_waiting_overwrite()).map(Push::listing_id).collect();
+    // A run may be canceled, and its overwrites with it.
+    let has_one = active.iter().filter(|push| push.is_waiting_overwrite() && push.run_id().is_none());
+    let has_one: BTreeSet<ListingId> = has_one.map(Push::listing_id).collect();
     let wanted = listings.iter().filter(|(listing, _)| !has_one.contains(listing));
     let heal = wanted.filter_map(|(listing, reason)| {
         let to = addressees.remove(listing)?;

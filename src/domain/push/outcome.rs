@@ -220,7 +220,7 @@ impl Push {
             settled: settles && account.owed_since.is_some(),
             expected: Some(self.change_of_shown().map_or(Expected::Unknown, Expected::Changed)),
             increased: self.quantity.filter(|_| self.kind == PushKind::Increase),
-            set_by: (self.kind == PushKind::Overwrite && !self.cancel_requested).then_some(self.id),
+            set_by: (self.kind == PushKind::Overwrite).then_some(self.id),
             ..ListingUpdate::default()
         }
     }

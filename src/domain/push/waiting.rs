@@ -63,6 +63,13 @@ impl Push {
         }
     }
 
+    /// Its run was canceled. It goes on if it is on its way, and if it has taken the place of increases, which would be lost with it.
+    pub fn cancel_with_run(&mut self, reason: &str, now: Timestamp) {
+        if self.state.is_waiting() && self.replaced.contained == 0 {
+            self.cancel(reason, now);
+        }
+    }
+
     /// Its store was removed while it was in flight: nobody can find out any more whether it was applied.
     pub fn abandon(&mut self, now: Timestamp) {
         if self.state.is_in_flight() {

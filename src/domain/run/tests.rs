@@ -167,11 +167,12 @@ fn the_end_of_a_run_is_expected_at_its_pace_so_far() {
 }
 
 #[test]
-fn only_held_overwrites_give_way_to_a_later_held_overwrite() {
+fn only_held_overwrites_of_runs_give_way_to_a_later_held_overwrite() {
     let to = listed(&store(), "A");
-    let overwrite = |state| Push::overwrite(to.clone(), at(1), None, None, false).in_state(state);
+    let overwrite = |state| Push::overwrite(to.clone(), at(1), Some(RunId::new(at(0))), None, false).in_state(state);
+    let healing = Push::overwrite(to.clone(), at(1), None, Some("late"), true);
     let increase = Push::increase(to.clone(), 1, at(1), true);
-    let (before, after) = supersede_held(vec![overwrite(Queued), overwrite(Held), overwrite(Sending), increase], at(4));
+    let (before, after) = supersede_held(vec![overwrite(Queued), overwrite(Held), healing, overwrite(Sending), increase], at(4));
     assert_eq!(before.iter().map(Push::state).collect::<Vec<_>>(), [Held]);
     assert_eq!(after.iter().map(|push| (push.id(), push.state())).collect::<Vec<_>>(), [(before[0].id(), Superseded)]);
 }

@@ -138,6 +138,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/records/pushes/{id}/retry", post().to(records::retry_one))
         .route("/records/runs/{id}", get().to(record::run))
         .route("/records/runs/{id}/answer", post().to(guard::answer))
+        .route("/records/runs/{id}/cancel", post().to(undo::cancel))
         .route("/records/runs/{id}/undo", get().to(undo::page))
         .route("/records/runs/{id}/undo", post().to(undo::start))
         .route("/manual-sync", get().to(manual_sync::page))

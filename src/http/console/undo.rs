@@ -1,4 +1,4 @@
-//! Undoing a run: what it would do, and the confirmation.
+//! Canceling a run under way, and undoing one that has ended: what that would do, and the confirmation.
 use super::components::run_kind;
 use super::form::Posted;
 use super::page::{Frame, PageAnswer, go_saying, go_warning};
@@ -7,7 +7,7 @@ use super::show::{Stamp, units};
 use crate::db;
 use crate::domain::RunId;
 use crate::http::state::State;
-use crate::service::{self, undo};
+use crate::service::{self, syncs, undo};
 use actix_web::web::Path;
 use askama::Template;
 
@@ -66,6 +66,15 @@ pub(super) async fn page(visit: SellerVisit, state: State, id: Path<RunId>) -> P
         others: others.into_iter().flatten().collect(),
         again: frame.stamp_of(preview.overwritten_again_at),
     })
+}
+
+pub(super) async fn cancel(posted: Posted<SellerVisit>, state: State, id: Path<RunId>) -> PageAnswer {
+    let (id, here) = (*id, format!("/console/records/runs/{id}"));
+    match syncs::cancel(&state.service, &posted.visit.caller, id).await {
+        Ok(_) => Ok(go_saying(&here, "The run is canceled.")),
+        Err(service::Error::Rows(db::Error::Conflict(why))) => Ok(go_warning(&here, &why)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) async fn start(posted: Posted<SellerVisit>, state: State, id: Path<RunId>) -> PageAnswer {

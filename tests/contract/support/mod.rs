@@ -101,9 +101,9 @@ pub fn story_with(start: &str, settings: impl Fn(&mut actors::Settings), tell: i
 }
 
 fn story_on(backend: Backend, start: &str, settings: impl Fn(&mut actors::Settings), tell: impl AsyncFn(&World)) {
-    // Shown if the story fails.
     println!("on {backend:?}");
-    let mut of_actors = actors::Settings::default();
+    // Few stories wait for old rows to go, and set this themselves.
+    let mut of_actors = actors::Settings { prune_every: Duration::from_secs(600), ..actors::Settings::default() };
     settings(&mut of_actors);
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     actix::System::with_tokio_rt(runtime).block_on(async {

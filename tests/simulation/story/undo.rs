@@ -1,4 +1,4 @@
-//! Runs that are undone. Drawn on their own and woven into a story, so that everything else of it stays as it was.
+//! Runs that are undone or canceled. Drawn on their own and woven into a story, so that everything else of it stays as it was.
 use super::{Event, EventId, NetFault, Report, Rng, Setup, Step, WAREHOUSES, pick};
 use rand::{RngExt, SeedableRng};
 
@@ -6,6 +6,8 @@ use rand::{RngExt, SeedableRng};
 const WITH_UNDO: f64 = 0.5;
 /// One sequence for so many steps.
 const STEPS_PER_SEQUENCE: usize = 30;
+/// The part of the manual runs that are canceled.
+const CANCELED: f64 = 0.2;
 /// No other event has such an id.
 const FIRST_ID: u32 = 5_000_000;
 
@@ -20,6 +22,21 @@ pub(super) fn weave_in(seed: u64, setup: &Setup, steps: &mut Vec<Step>) {
         let sequence = sequence(&mut rng, setup, &mut next_id);
         let at = rng.random_range(0..=steps.len());
         steps.splice(at..at, sequence);
+    }
+}
+
+/// Cancels some runs soon after they were started.
+pub(super) fn cancel_some(seed: u64, steps: &mut Vec<Step>) {
+    let mut rng = Rng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(11));
+    let mut at = 0;
+    while at < steps.len() {
+        if let Step::Sync { seller, .. } = steps[at]
+            && rng.random_bool(CANCELED)
+        {
+            let sleep = Step::Sleep { ms: pick(&mut rng, &[0, 5, 50, 500, 3_000]) };
+            steps.splice(at + 1..at + 1, [sleep, Step::Cancel { seller }]);
+        }
+        at += 1;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sellers who undo runs.
+//! Sellers who undo and cancel runs.
 use super::{Verdict, World, fail};
 use serde_json::Value;
 
@@ -13,6 +13,20 @@ impl World {
         match status {
             202 => self.count("undo"),
             // It was undone before, perhaps by a request whose answer was lost.
+            409 => {}
+            _ => return fail("request refused", format!("{status} {answer}")),
+        }
+        Ok(())
+    }
+
+    pub(super) async fn cancel_run(&mut self, seller: usize) -> Verdict {
+        let listed = self.expect(seller, "GET", "/v1/syncs?limit=30", None).await?;
+        let Some(run) = listed["items"].as_array().unwrap().iter().find(|run| run["finished_at"].is_null()) else { return Ok(()) };
+        let path = format!("/v1/syncs/{}/cancel", run["id"].as_str().unwrap());
+        let (status, answer) = self.as_seller(seller, "POST", &path, None).await;
+        match status {
+            200 => self.count("run canceled"),
+            // It has ended meanwhile.
             409 => {}
             _ => return fail("request refused", format!("{status} {answer}")),
         }

@@ -1,0 +1,39 @@
+//! Canceled pushes: by whom, and what is owed to their listings afterwards.
+use super::Checker;
+use crate::journal::Push;
+use crate::world::{Verdict, fail};
+
+/// Whether it was canceled with its run, which keeps none of the increases of its listing from being sent.
+pub(super) fn on_request(push: &Push) -> bool {
+    push.overwrite && push.reason.as_deref().is_some_and(|reason| reason.starts_with("Canceled on request"))
+}
+
+impl Checker<'_> {
+    /// Only a seller's action cancels a push: switching sync off, unpairing, rules under which the listing is not pushed, or canceling
+    /// its run.
+    pub(super) fn canceled(&mut self, seller: &str, push: &Push) -> Verdict {
+        let unpushed = push.overwrite && self.target(seller, &push.listing).is_none();
+        let of_seller = &self.sellers[seller];
+        let settings = of_seller.settings.as_ref().unwrap();
+        let store_on = of_seller.stores.get(&push.store).is_some_and(|s| s.enabled);
+        let paired = !self.unpaired.contains(&push.listing);
+        if settings.auto_sync && store_on && paired && !unpushed && !push.cancel_requested && !on_request(push) {
+            return fail("push cancelled without a cause", format!("{push:?}"));
+        }
+        let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
+        // Pushes that wait, or are in flight and not yet applied, are still owed; the rest was cancelled with this push.
+        let open = listed.active.values().filter(|p| !p.overwrite).map(|p| listed.outstanding(p));
+        let waits: i64 = open.chain(listed.rejected.values().copied()).sum();
+        let dropped = listed.owed - waits;
+        if on_request(push) {
+            *self.counts.entry("overwrite canceled with its run").or_default() += 1;
+            if dropped > 0 && !listed.active.values().any(|other| other.overwrite && other.id != push.id) {
+                return fail("increases lost with a canceled run", format!("{dropped} units of {push:?}"));
+            }
+            return Ok(());
+        }
+        listed.owed = waits;
+        listed.since_target = (listed.since_target - dropped.max(0)).max(0).min(waits);
+        Ok(())
+    }
+}

@@ -4,9 +4,7 @@
 //! * Available of a bundle, in a pool of warehouses, is what the scarcest component allows: the least of floor(available of the
 //!   component in that pool / quantity), never below 0. The components of one bundle may be in different warehouses of the pool.
 //! * A sale, a cancellation or a return of n bundles moves each component by n × its quantity. Nothing else can happen to a bundle.
-//! * A component is never a bundle, so there are neither bundles of bundles nor circles.
-pub mod checks;
-
+//! * A component is never a bundle ([`bundling`](super::bundling)), so there are neither bundles of bundles nor circles.
 use super::stock::{EventKind, Levels};
 use super::units::UnitsEach;
 use super::{Sku, WarehouseCode};

@@ -2,6 +2,7 @@
 //!
 //! A [`Book`] holds everything that one seller's events touch, as it is stored. Events are applied to it in order; then
 //! [`Book::changes`] says what to write. Nothing else changes what is available.
+mod applied;
 mod bundles;
 mod counts;
 mod repeats;
@@ -14,6 +15,8 @@ use super::push::{Addressee, Push};
 use super::stock::{EventKind, Levels, StockEvent, add};
 use super::targets::{SellerRules, SkuListings};
 use super::{ListingId, StoreId, Timestamp, WarehouseCode};
+use applied::Applied;
+use bundles::Bundles;
 use counts::Counts;
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -140,16 +143,6 @@ pub struct Changes {
     pub of_components: Vec<ComponentEvent>,
 }
 
-/// What an event does to the levels of one SKU.
-struct Applied<'e> {
-    /// The event; where its SKU is a bundle, what it means for this component.
-    event: Cow<'e, StockEvent>,
-    before: Levels,
-    after: Levels,
-    deltas: Vec<(WarehouseCode, i64)>,
-    in_count: InCount,
-}
-
 /// One seller's ledger while events are applied.
 #[derive(Debug, Clone)]
 pub struct Book {
@@ -167,8 +160,7 @@ pub struct Book {
     new_skus: Vec<(String, Timestamp)>,
     changed_levels: BTreeMap<(String, WarehouseCode), i64>,
     changed_pushes: BTreeSet<ListingId>,
-    ties: HashMap<String, Arc<Ties>>,
-    of_components: Vec<ComponentEvent>,
+    bundles: Bundles,
 }
 
 impl Book {
@@ -189,8 +181,7 @@ impl Book {
             new_skus: Vec::new(),
             changed_levels: BTreeMap::new(),
             changed_pushes: BTreeSet::new(),
-            ties: facts.ties,
-            of_components: Vec::new(),
+            bundles: Bundles::new(facts.ties),
         }
     }
 
@@ -209,8 +200,7 @@ impl Book {
             Err(rejected) => return rejected,
         };
         let sku = event.sku.as_str();
-        let is_bundle = self.bundle(sku).is_some();
-        let in_count = bundles::in_count(&moved, is_bundle);
+        let in_count = self.bundles.in_count(sku, &moved);
         let mut remark = Remark::in_count(event, in_count);
         if self.skus.insert(sku.to_owned()) {
             self.new_skus.push((sku.to_owned(), now));
@@ -219,15 +209,11 @@ impl Book {
             remark = remark.or_else(|| (known != sku).then(|| Remark::similar(known)));
         }
         let settings = self.setup.rules.settings();
-        if settings.is_incremental() && event.kind.triggers(settings.trigger_on_cancellation) {
+        if settings.triggers(event.kind) {
             self.push_increases(&moved, now);
         }
-        for applied in moved {
-            if is_bundle {
-                self.of_components.push(ComponentEvent::new(&applied, event, now));
-            }
-            self.settle(applied, at, now);
-        }
+        self.bundles.note(event, &moved, now);
+        moved.into_iter().for_each(|applied| self.settle(applied, at, now));
         self.seen.insert(event.event_id.to_string(), Seen::new(event, now, in_count));
         EventResult::Accepted { at: now, remark, in_count }
     }
@@ -250,7 +236,7 @@ impl Book {
             sku_count: self.sku_count,
             levels: self.changed_levels,
             pushes: self.changed_pushes.iter().filter_map(|listing| self.waiting.remove(listing)).collect(),
-            of_components: self.of_components,
+            of_components: self.bundles.into_events(),
         }
     }
 
@@ -305,6 +291,18 @@ impl Book {
         Ok(())
     }
 
+    /// What the event does to the levels of its SKU or, if that is a bundle, of its components.
+    fn moved<'e>(&self, event: &'e StockEvent, at: Option<Timestamp>) -> Result<Vec<Applied<'e>>, EventResult> {
+        let applied = |part: Cow<'e, StockEvent>| {
+            let beyond = || EventResult::rejected(event, "/quantity", "would take the available quantity out of bounds");
+            self.applied(part, at).ok_or_else(beyond)
+        };
+        match self.bundles.parts(event)? {
+            None => Ok(vec![applied(Cow::Borrowed(event))?]),
+            Some(parts) => parts.into_iter().map(|part| applied(Cow::Owned(part))).collect(),
+        }
+    }
+
     /// What the event does to the levels of its SKU; `None` if these would be out of bounds.
     fn applied<'e>(&self, event: Cow<'e, StockEvent>, at: Option<Timestamp>) -> Option<Applied<'e>> {
         let before = self.levels.get(event.sku.as_str()).cloned().unwrap_or_default();
@@ -320,10 +318,10 @@ impl Book {
             let Some(listings) = self.listings.get(sku).map(Arc::clone) else { continue };
             self.push_each(sku, listings.increases(&applied.before, &applied.after), now);
         }
-        for bundle in self.bundles_of(moved) {
+        for bundle in self.bundles.with_any_of(moved) {
             let sku = bundle.sku.as_str();
             let Some(listings) = self.listings.get(sku).map(Arc::clone) else { continue };
-            let [before, after] = self.before_and_after(&bundle, moved);
+            let [before, after] = bundles::before_and_after(&bundle, moved, &self.levels);
             let increases: Vec<(&Addressee, i64)> = listings.increases(before, after).collect();
             self.push_each(sku, increases.into_iter(), now);
         }

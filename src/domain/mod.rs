@@ -35,6 +35,7 @@ pub mod allocation;
 pub mod authorization;
 pub mod behind;
 pub mod bundle;
+pub mod bundling;
 pub mod circuit;
 pub mod claim;
 pub mod delivery;

@@ -4,7 +4,7 @@ use super::body::Body;
 use super::error::{ApiError, Problem};
 use super::request::{Page, limit, query, read_text_cursor, text_cursor};
 use super::state::{Answer, State};
-use crate::domain::bundle::checks::EnteredComponent;
+use crate::domain::bundling::EnteredComponent;
 use crate::domain::{RunId, Sku};
 use crate::service::bundles::{self, BundleView};
 use actix_web::web::Path;

@@ -103,7 +103,7 @@ impl<'a> Grown<'a> {
         let blob = |prefix: &str| format!("CAST(printf('{prefix}%0{}d', i) AS BLOB)", 16 - prefix.len());
         let sku = "printf('S%06d', i)";
         let of_stores = rows / ROWS_PER_STORE;
-        let mut sql = String::from("BEGIN IMMEDIATE;");
+        let mut sql = String::from("BEGIN IMMEDIATE; UPDATE sync_settings SET has_bundles = TRUE;");
         let mut insert = |table: &str, columns: &str, values: String, condition: &str| {
             write!(sql, "INSERT INTO {table} ({columns}) {numbers} SELECT {values} FROM n WHERE {condition} ON CONFLICT DO NOTHING;")
                 .unwrap();
@@ -213,8 +213,7 @@ impl<'a> Grown<'a> {
         );
         insert("warehouses", "seller_id, code, name, created_at", format!("{seller}, 'w' || i, 'w', i"), &format!("i <= {of_stores}"));
         // Otherwise what is held would be sent.
-        write!(sql, "UPDATE stores SET needs_reauthorisation = TRUE WHERE id = {store};").unwrap();
-        write!(sql, "UPDATE sync_settings SET has_bundles = TRUE WHERE seller_id = {seller}; COMMIT;").unwrap();
+        write!(sql, "UPDATE stores SET needs_reauthorisation = TRUE WHERE id = {store}; COMMIT;").unwrap();
         conn.batch_execute(&sql).unwrap();
         self.rows = rows;
     }
@@ -259,7 +258,6 @@ impl<'a> Grown<'a> {
         };
         template
             .replace("{id}", &id)
-            .replace("bundles/{sku}", "bundles/BS000001")
             .replace("{listing}", &uuid("listing"))
             .replace("{key}", &self.ada.key_id)
             .replace("{platform}", "shopify")
@@ -284,24 +282,24 @@ fn routes() -> Vec<(String, Growth)> {
             "/v1/stream" | "/metrics" => {}
             "/v1/stock" => found.push("/v1/stock?sku=S000001".to_owned()),
             path if is_paged => found.push(format!("{}?limit=10", path.replace("{sku}", "S000001"))),
-            path => found.push(path.to_owned()),
+            path => found.push(path.replace("{sku}", "BS000001")),
         }
     }
-    for more in ["bundles?component=S000001", "pushes?state=rejected", "pushes?state=confirmed", "pushes?sku=S000001", "skus?unpaired=true"]
-    {
+    found.push("/v1/bundles?component=S000001&limit=10".to_owned());
+    for more in ["pushes?state=rejected", "pushes?state=confirmed", "pushes?sku=S000001", "skus?unpaired=true"] {
         found.push(format!("/v1/{more}&limit=10"));
     }
     let growth = |path: &str| if GROWING.contains(&path) || BY_STORE.contains(&path) { Growth::WithRows } else { Growth::Constant };
     let mut found: Vec<_> = found.into_iter().map(|path| (path.clone(), growth(&path))).collect();
     let table_of_pages = include_str!("../../src/http/console/mod.rs");
     let pages = table_of_pages.lines().filter(|line| line.contains(", get()")).filter_map(|line| line.split('"').nth(1));
-    let others = ["", "/", "/sign-in", "/stock/explain", "/{platform}/callback"];
+    let others = ["", "/", "/sign-in", "/stock/explain", "/stock/sku/bundle", "/{platform}/callback"];
     let pages = pages.filter(|page| !others.contains(page) && !page.starts_with("/assets"));
-    let of_sku = |page: &str| if page.starts_with("/stock/sku") { format!("{page}?sku=S000001") } else { page.to_owned() };
-    found.extend(pages.map(|found| (of_sku(found), Growth::WithRows)).map(|(path, growth)| page((path.as_str(), growth))));
+    found.extend(pages.map(|page| (if page == "/stock/sku" { "/stock/sku?sku=S000001" } else { page }, Growth::WithRows)).map(page));
     for more in [
         "/stock?search=zzz",
         "/stock/explain?sku=S000001",
+        "/stock/sku/bundle?sku=S000001",
         "/stores/{id}?search=zzz",
         "/records?show=runs",
         "/records?show=changes",

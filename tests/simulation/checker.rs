@@ -279,16 +279,7 @@ impl Checker<'_> {
             Entry::Push { seller, push } => self.push(&seller, push)?,
             Entry::Run { run, .. } => self.run(run)?,
             Entry::Pause { seller, sku, deleted } => self.sku_pause(&seller, sku, deleted),
-            Entry::Component { seller, bundle, component, quantity, deleted } => {
-                let bundles = &mut self.seller(&seller).bundles;
-                let components = bundles.entry(bundle).or_default();
-                if deleted {
-                    components.remove(&component);
-                } else {
-                    components.insert(component, quantity);
-                }
-                bundles.retain(|_, components| !components.is_empty());
-            }
+            Entry::Component { seller, component, deleted } => self.seller(&seller).takes(component, deleted),
         }
         Ok(())
     }

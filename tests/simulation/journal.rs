@@ -17,48 +17,23 @@ use stocktide::db::{self, DatabaseUrl};
 /// One change of a row.
 #[derive(Debug, Clone)]
 pub enum Entry {
-    Event {
-        seller: String,
-        event_id: String,
-    },
-    Settings {
-        seller: String,
-        settings: Settings,
-    },
-    Rule {
-        seller: String,
-        rule: Rule,
-        deleted: bool,
-    },
-    Store {
-        seller: String,
-        store: Store,
-    },
-    Listing {
-        seller: String,
-        listing: Listing,
-        deleted: bool,
-    },
-    Push {
-        seller: String,
-        push: Push,
-    },
-    Run {
-        run: Run,
-    },
-    Pause {
-        seller: String,
-        sku: Option<String>,
-        deleted: bool,
-    },
-    /// A bundle takes so many of a component.
-    Component {
-        seller: String,
-        bundle: String,
-        component: String,
-        quantity: i64,
-        deleted: bool,
-    },
+    Event { seller: String, event_id: String },
+    Settings { seller: String, settings: Settings },
+    Rule { seller: String, rule: Rule, deleted: bool },
+    Store { seller: String, store: Store },
+    Listing { seller: String, listing: Listing, deleted: bool },
+    Push { seller: String, push: Push },
+    Run { run: Run },
+    Pause { seller: String, sku: Option<String>, deleted: bool },
+    Component { seller: String, component: Component, deleted: bool },
+}
+
+/// A bundle takes so many of a SKU.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Component {
+    pub bundle: String,
+    pub sku: String,
+    pub quantity: i64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -393,7 +368,9 @@ fn entry(text: &str) -> Option<Entry> {
                 updated_at: number(16).unwrap(),
             },
         },
-        "component" => Entry::Component { seller, bundle: text(2), component: text(3), quantity: number(4).unwrap(), deleted },
+        "component" => {
+            Entry::Component { seller, component: Component { bundle: text(2), sku: text(3), quantity: number(4).unwrap() }, deleted }
+        }
         "pause" => Entry::Pause { seller, sku: (number(2) == Some(3)).then(|| text(3)), deleted },
         "run" if deleted => return None,
         "run" => Entry::Run {

@@ -1,5 +1,5 @@
 //! A second implementation of the rules, as simple as possible, to compare the service with. Shares no code with it.
-use crate::journal::{Listing, Rule, Settings, Store};
+use crate::journal::{Component, Listing, Rule, Settings, Store};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,6 +102,17 @@ impl Seller {
             max_shown: first(&all, |r| r.max_shown),
             enabled: store.enabled && wide.and_then(|r| r.enabled).unwrap_or(true) && first(&narrow, |r| r.enabled).unwrap_or(true),
         }
+    }
+
+    /// A bundle takes so many of a SKU from now on, or none of it.
+    pub fn takes(&mut self, Component { bundle, sku, quantity }: Component, deleted: bool) {
+        let components = self.bundles.entry(bundle).or_default();
+        if deleted {
+            components.remove(&sku);
+        } else {
+            components.insert(sku, quantity);
+        }
+        self.bundles.retain(|_, components| !components.is_empty());
     }
 
     /// What is there in the warehouses that feed a store, or in all.

@@ -16,6 +16,7 @@ pub use faults::{DbFault, NetFault, Outage, Refusal, WayIn};
 pub use pauses::Paused;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+pub use sales::{Protection, Report};
 use std::collections::VecDeque;
 
 pub type Rng = ChaCha8Rng;
@@ -99,22 +100,6 @@ pub struct StoreSetup {
     pub units: [i64; SKUS.len()],
     /// If its sales are reported in its name: what is done about those that are not reported yet.
     pub named: Option<Protection>,
-}
-
-/// Whether overwrites of a store leave out what it has sold without a report, and for how many hours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Protection {
-    pub on: bool,
-    pub hours: i64,
-}
-
-/// Whether a store's sale is reported to the ledger, under which id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Report {
-    Never,
-    AtOnce(u32),
-    /// When the story says so, or once it is over.
-    Later(u32),
 }
 
 #[derive(Debug, Clone)]

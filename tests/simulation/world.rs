@@ -1,5 +1,6 @@
 //! The world of a story: the service, as one process after another on one database, and the sellers' client software,
 //! which repeats each request until it is answered.
+mod bundles;
 mod clock;
 mod events;
 mod pauses;
@@ -12,9 +13,7 @@ use crate::journal::{Database, Entry, JournalReader};
 use crate::life::{DatabaseAccess, FaultPlan, Life};
 use crate::model;
 use crate::network::Network;
-use crate::story::{
-    BUNDLE, Event, EventId, ITEMS, OF, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at,
-};
+use crate::story::{Event, EventId, ITEMS, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at};
 use actix_web::App;
 use actix_web::test::{TestRequest, init_service, read_body};
 use actix_web::web::Data;
@@ -425,11 +424,7 @@ impl World {
                 let id = answer["id"].as_str().unwrap().to_owned();
                 self.sellers[number].shops.push(Shop { id, name, token: 0, moves: 0 });
             }
-            if let Some(takes) = setup.bundle {
-                let skus: Vec<Value> = SKUS.iter().map(|sku| json!({ "sku": sku })).collect();
-                self.expect(number, "PUT", "/v1/skus", Some(json!(skus))).await?;
-                self.bundle(number, takes).await?;
-            }
+            self.set_up_bundle(number, setup.bundle).await?;
             let stock: Vec<Event> = (0..SKUS.len())
                 .flat_map(|sku| (0..WAREHOUSES.len()).map(move |warehouse| (sku, warehouse)))
                 .enumerate()
@@ -455,14 +450,6 @@ impl World {
             self.expect(number, "PUT", "/v1/sync-settings", Some(setting)).await?;
         }
         Ok(())
-    }
-
-    /// Saves what the bundle is made of.
-    async fn bundle(&mut self, seller: usize, takes: [i64; OF.len()]) -> Verdict {
-        let of = OF.iter().zip(takes).filter(|(_, quantity)| *quantity > 0);
-        let of: Vec<Value> = of.map(|(sku, quantity)| json!({ "sku": SKUS[*sku], "quantity": quantity })).collect();
-        self.count("bundle saved");
-        self.expect(seller, "PUT", &format!("/v1/bundles/{}", SKUS[BUNDLE]), Some(json!({ "components": of }))).await.map(drop)
     }
 
     fn shop(&self, seller: usize, store: usize) -> (String, String) {

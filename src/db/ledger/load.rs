@@ -13,7 +13,7 @@ use crate::db::schema::{listings, pushes, sellers, skus, stock_events, stock_lev
 use crate::db::scope::{active_pushes, levels_of_sku, of_sellers};
 use crate::db::sets::among_ids;
 use crate::db::{Error, Result, id_of};
-use crate::domain::ledger::{Book, Facts, InCount, NewEvent, Seen};
+use crate::domain::ledger::{Book, Facts, InCount, Seen};
 use crate::domain::look_alikes::fold;
 use crate::domain::{ListingId, SellerId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
@@ -84,7 +84,9 @@ pub(super) fn books(
     let (mut found, epochs) = sellers(conn, (setups, taken), &wanted)?;
     wanted.retain(|seller, _| found.0.contains_key(seller));
     if !wanted.is_empty() {
-        bundles::load(conn, setups, requests, &mut wanted, &mut found)?;
+        for (seller, components) in bundles::load(conn, setups, requests, &mut found.0)? {
+            wanted.entry(seller).or_default().skus.extend(components);
+        }
         stock(conn, &wanted, &mut found)?;
         look_alikes(conn, &wanted, &mut found)?;
         since::late_counts(conn, requests, &mut found.0)?;
@@ -106,17 +108,12 @@ fn raised(requests: &[RecordRequest], found: &Found) -> BTreeMap<SellerId, BTree
     let mut raised: BTreeMap<SellerId, BTreeSet<String>> = BTreeMap::new();
     for request in requests {
         let Some(facts) = found.0.get(&request.seller) else { continue };
-        for new in request.events.iter().filter(|new| triggers(facts, new)) {
+        let settings = facts.setup.rules.settings();
+        for new in request.events.iter().filter(|new| settings.triggers(new.event.kind)) {
             bundles::raise(facts, new.event.sku.as_str(), raised.entry(request.seller).or_default());
         }
     }
     raised
-}
-
-/// Whether the event may trigger increases.
-fn triggers(facts: &Facts, new: &NewEvent) -> bool {
-    let settings = facts.setup.rules.settings();
-    settings.is_incremental() && new.event.kind.triggers(settings.trigger_on_cancellation)
 }
 
 /// The sellers and what they have set up. Locks the sellers in the order of their ids, so that two transactions never wait for

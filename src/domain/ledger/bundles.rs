@@ -1,10 +1,11 @@
 //! Bundles in the book: an event of a bundle moves its components, and an event of a component moves the listings of its bundles.
-use super::{Applied, Book, EventResult, InCount};
-use crate::domain::bundle::{Bundle, Stock, allows};
-use crate::domain::stock::StockEvent;
+use super::applied::Applied;
+use super::counts::InCount;
+use super::result::EventResult;
+use crate::domain::bundle::{Bundle, Stock, Ties, allows};
+use crate::domain::stock::{Levels, StockEvent};
 use crate::domain::{EventId, Sku, Timestamp};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// What an event of a bundle did to one component.
@@ -23,12 +24,6 @@ pub struct ComponentEvent {
 const SEPARATOR: char = '\u{1f}';
 
 impl ComponentEvent {
-    pub(super) fn new(applied: &Applied<'_>, of_bundle: &StockEvent, accepted_at: Timestamp) -> Self {
-        let note = format!("{} × {}", of_bundle.quantity, of_bundle.sku);
-        let event = StockEvent { note: Some(note), ..applied.event.clone().into_owned() };
-        Self { event, accepted_at, in_count: applied.in_count }
-    }
-
     /// The id of its row.
     pub fn row_id(id: &EventId, component: &Sku) -> String {
         format!("{id}{SEPARATOR}{component}")
@@ -40,67 +35,79 @@ impl ComponentEvent {
     }
 }
 
-/// What an event did not do that has moved this.
-pub(super) fn in_count(moved: &[Applied<'_>], is_bundle: bool) -> InCount {
-    match moved {
-        [applied] if !is_bundle => applied.in_count,
-        _ => InCount { here: moved.iter().all(|applied| applied.in_count.here), there: false, in_components: true },
-    }
+/// The bundles that events have to do with.
+#[derive(Debug, Clone)]
+pub(super) struct Bundles {
+    ties: HashMap<String, Arc<Ties>>,
+    of_components: Vec<ComponentEvent>,
 }
 
-/// What an event of a bundle means for each of its components, or why it is refused.
-fn of_components(event: &StockEvent, bundle: &Bundle) -> Result<Vec<StockEvent>, EventResult> {
-    if !allows(event.kind) {
-        let detail = format!(
-            "cannot happen to {}, which is a bundle and has no stock of its own; send what happened to its components, or sales, \
-             cancellations and returns of the bundle",
-            event.sku
-        );
-        return Err(EventResult::rejected(event, "/kind", &detail));
-    }
-    let of = |sku: &Sku, quantity: i64| StockEvent { sku: sku.clone(), quantity, ..event.clone() };
-    Ok(bundle.components.iter().map(|component| of(&component.sku, component.quantity.of_sku(event.quantity))).collect())
-}
-
-impl Book {
-    /// The bundle that this SKU is.
-    pub(super) fn bundle(&self, sku: &str) -> Option<&Arc<Bundle>> {
-        self.ties.get(sku).and_then(|ties| ties.is.as_ref())
+impl Bundles {
+    pub fn new(ties: HashMap<String, Arc<Ties>>) -> Self {
+        Self { ties, of_components: Vec::new() }
     }
 
-    /// What the event does to the levels of its SKU or, if that is a bundle, of its components.
-    pub(super) fn moved<'e>(&self, event: &'e StockEvent, at: Option<Timestamp>) -> Result<Vec<Applied<'e>>, EventResult> {
-        let Some(bundle) = self.bundle(event.sku.as_str()) else {
-            let beyond = || EventResult::rejected(event, "/quantity", "would take the available quantity out of bounds");
-            return Ok(vec![self.applied(Cow::Borrowed(event), at).ok_or_else(beyond)?]);
-        };
-        let applied = |part: StockEvent| {
-            let sku = part.sku.clone();
-            let beyond = || {
-                let detail = format!("would take the available quantity of the component {sku} out of bounds");
-                EventResult::rejected(event, "/quantity", &detail)
-            };
-            self.applied(Cow::Owned(part), at).ok_or_else(beyond)
-        };
-        of_components(event, bundle)?.into_iter().map(applied).collect()
+    fn bundle(&self, sku: &str) -> Option<&Bundle> {
+        self.ties.get(sku).and_then(|ties| ties.is.as_deref())
     }
 
-    /// The bundles of which a component has moved, each once.
-    pub(super) fn bundles_of(&self, moved: &[Applied<'_>]) -> Vec<Arc<Bundle>> {
+    /// What an event of a bundle means for each of its components, or why it is refused; `None` for other SKUs.
+    pub fn parts(&self, event: &StockEvent) -> Result<Option<Vec<StockEvent>>, EventResult> {
+        let Some(bundle) = self.bundle(event.sku.as_str()) else { return Ok(None) };
+        if !allows(event.kind) {
+            let detail = format!(
+                "cannot happen to {}, which is a bundle and has no stock of its own; send what happened to its components, or sales, \
+                 cancellations and returns of the bundle",
+                event.sku
+            );
+            return Err(EventResult::rejected(event, "/kind", &detail));
+        }
+        let of = |sku: &Sku, quantity: i64| StockEvent { sku: sku.clone(), quantity, ..event.clone() };
+        Ok(Some(bundle.components.iter().map(|component| of(&component.sku, component.quantity.of_sku(event.quantity))).collect()))
+    }
+
+    /// What an event of this SKU did not do that has moved this.
+    pub fn in_count(&self, sku: &str, moved: &[Applied<'_>]) -> InCount {
+        match moved {
+            [applied] if self.bundle(sku).is_none() => applied.in_count,
+            _ => InCount { here: moved.iter().all(|applied| applied.in_count.here), there: false, in_components: true },
+        }
+    }
+
+    /// Notes what an event that was accepted did to components, if it is one of a bundle.
+    pub fn note(&mut self, event: &StockEvent, moved: &[Applied<'_>], accepted_at: Timestamp) {
+        if self.bundle(event.sku.as_str()).is_none() {
+            return;
+        }
+        let note = format!("{} × {}", event.quantity, event.sku);
+        self.of_components.extend(moved.iter().map(|applied| ComponentEvent {
+            event: StockEvent { note: Some(note.clone()), ..applied.event.clone().into_owned() },
+            accepted_at,
+            in_count: applied.in_count,
+        }));
+    }
+
+    /// What was noted.
+    pub fn into_events(self) -> Vec<ComponentEvent> {
+        self.of_components
+    }
+
+    /// The bundles with a component that has moved, each once.
+    pub fn with_any_of(&self, moved: &[Applied<'_>]) -> Vec<Arc<Bundle>> {
         let ties = moved.iter().filter_map(|applied| self.ties.get(applied.event.sku.as_str()));
         let bundles: BTreeMap<&str, &Arc<Bundle>> =
             ties.flat_map(|ties| &ties.part_of).map(|bundle| (bundle.sku.as_str(), bundle)).collect();
         bundles.into_values().map(Arc::clone).collect()
     }
+}
 
-    /// What there was of a bundle before this moved, and what there is after it.
-    pub(super) fn before_and_after<'b>(&'b self, bundle: &Bundle, moved: &'b [Applied<'_>]) -> [Stock<'b>; 2] {
-        let stock = |is_after: bool| {
-            bundle.stock(|component| match moved.iter().find(|applied| applied.event.sku.as_str() == component) {
-                Some(applied) => Some(if is_after { &applied.after } else { &applied.before }),
-                None => self.levels.get(component),
-            })
-        };
-        [stock(false), stock(true)]
-    }
+/// What there was of a bundle before this moved, and what there is after it. `levels` are still those before.
+pub(super) fn before_and_after<'b>(bundle: &Bundle, moved: &'b [Applied<'_>], levels: &'b HashMap<String, Levels>) -> [Stock<'b>; 2] {
+    let stock = |is_after: bool| {
+        bundle.stock(|component| match moved.iter().find(|applied| applied.event.sku.as_str() == component) {
+            Some(applied) => Some(if is_after { &applied.after } else { &applied.before }),
+            None => levels.get(component),
+        })
+    };
+    [stock(false), stock(true)]
 }

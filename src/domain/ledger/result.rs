@@ -1,5 +1,5 @@
 //! What became of a stock event, for the client that has sent it.
-use super::InCount;
+use super::counts::InCount;
 use crate::domain::stock::StockEvent;
 use crate::domain::{EventId, FieldError, Timestamp};
 
@@ -34,7 +34,7 @@ pub enum EventResult {
         at: Timestamp,
         /// What is unusual about it.
         remark: Option<Remark>,
-        /// The parts of it that a newer count contains already.
+        /// What it did not do to the levels of its own SKU.
         in_count: InCount,
     },
     /// Recorded before.

@@ -1,6 +1,6 @@
 //! Bundles of sellers.
 use super::Seller;
-use stocktide::domain::bundle::checks::EnteredComponent;
+use stocktide::domain::bundling::EnteredComponent;
 use stocktide::domain::{RunId, Sku};
 use stocktide::service::bundles::{self, BundleView};
 use stocktide::service::{Error, skus};

@@ -596,12 +596,6 @@ impl Seller<'_> {
         self.event(sku, EventKind::Sale, quantity).await;
     }
 
-    /// Units of a SKU in all warehouses.
-    pub async fn available(&self, sku: &str) -> i64 {
-        let sku = Sku::parse(sku).unwrap();
-        self.db().read(move |t| t.levels(&sku)).await.unwrap().values().sum()
-    }
-
     pub async fn target(&self, shop: &Shop, sku: &str) -> Option<i64> {
         let id = self.listing(shop, sku).await.id;
         self.db().read(move |t| t.targets_of(&[id])).await.unwrap()[&id]

@@ -1,5 +1,4 @@
 //! What bundles have to do with the events of a group. A seller without bundles has nothing to do with this.
-use super::{Found, Wanted, triggers};
 use crate::db::Result;
 use crate::db::connection::Conn;
 use crate::db::ledger::request::RecordRequest;
@@ -9,6 +8,9 @@ use crate::domain::bundle::Ties;
 use crate::domain::ledger::Facts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// SKUs by seller.
+type Skus = BTreeMap<SellerId, BTreeSet<String>>;
 
 /// The SKUs of which an event of this SKU changes what is available: itself or, if it is a bundle, its components.
 fn moved_by<'a>(facts: &'a Facts, sku: &'a str) -> impl Iterator<Item = &'a str> {
@@ -26,51 +28,51 @@ pub(super) fn raise(facts: &Facts, sku: &str, raised: &mut BTreeSet<String>) {
     }
 }
 
-/// Loads [`Facts::ties`], and adds to `wanted` the components whose levels have to be known.
+/// Loads [`Facts::ties`]. Returns the components whose levels have to be known.
 pub(super) fn load(
     conn: &mut Conn,
     setups: &mut Setups,
     requests: &[RecordRequest],
-    wanted: &mut BTreeMap<SellerId, Wanted>,
-    found: &mut Found,
-) -> Result<()> {
-    let has_bundles = |seller: &SellerId| found.0.get(seller).is_some_and(|facts| facts.setup.rules.settings().has_bundles);
-    let of_events: BTreeMap<SellerId, BTreeSet<String>> =
-        wanted.iter().filter(|(seller, _)| has_bundles(seller)).map(|(seller, wants)| (*seller, wants.skus.clone())).collect();
-    if of_events.is_empty() {
-        return Ok(());
+    found: &mut BTreeMap<SellerId, Facts>,
+) -> Result<Skus> {
+    let has_bundles = |seller: SellerId| found.get(&seller).is_some_and(|facts| facts.setup.rules.settings().has_bundles);
+    let mut of_events = Skus::new();
+    for request in requests.iter().filter(|request| has_bundles(request.seller)) {
+        of_events.entry(request.seller).or_default().extend(request.events.iter().map(|new| new.event.sku.to_string()));
     }
-    let mut components: BTreeMap<SellerId, BTreeSet<String>> = BTreeMap::new();
+    let mut needed = Skus::new();
+    if of_events.is_empty() {
+        return Ok(needed);
+    }
+    let mut components = Skus::new();
     for (seller, sku, ties) in setups.ties(conn, &of_events)? {
-        let of_bundle = ties.is.iter().flat_map(|bundle| &bundle.components).map(|component| component.sku.to_string());
-        components.entry(seller).or_default().extend(of_bundle);
+        if let Some(bundle) = &ties.is {
+            components.entry(seller).or_default().extend(bundle.components.iter().map(|component| component.sku.to_string()));
+        }
         note(found, seller, sku, ties);
     }
-    components.retain(|_, skus| !skus.is_empty());
     if !components.is_empty() {
         for (seller, sku, ties) in setups.ties(conn, &components)? {
             note(found, seller, sku, ties);
         }
     }
     for request in requests {
-        let Some((facts, wants)) = found.0.get(&request.seller).zip(wanted.get_mut(&request.seller)) else { continue };
-        if facts.ties.is_empty() {
-            continue;
-        }
+        let Some(facts) = found.get(&request.seller).filter(|facts| !facts.ties.is_empty()) else { continue };
+        let needed = needed.entry(request.seller).or_default();
         for new in &request.events {
-            let sku = new.event.sku.as_str();
-            for moved in moved_by(facts, sku) {
-                wants.skus.insert(moved.to_owned());
-                let bundles = facts.ties.get(moved).filter(|_| triggers(facts, new)).into_iter().flat_map(|ties| &ties.part_of);
-                wants.skus.extend(bundles.flat_map(|bundle| &bundle.components).map(|component| component.sku.to_string()));
+            let triggers = facts.setup.rules.settings().triggers(new.event.kind);
+            for moved in moved_by(facts, new.event.sku.as_str()) {
+                needed.insert(moved.to_owned());
+                let bundles = facts.ties.get(moved).filter(|_| triggers).into_iter().flat_map(|ties| &ties.part_of);
+                needed.extend(bundles.flat_map(|bundle| &bundle.components).map(|component| component.sku.to_string()));
             }
         }
     }
-    Ok(())
+    Ok(needed)
 }
 
-fn note(found: &mut Found, seller: SellerId, sku: String, ties: Arc<Ties>) {
-    if let Some(facts) = found.0.get_mut(&seller).filter(|_| !ties.is_free()) {
+fn note(found: &mut BTreeMap<SellerId, Facts>, seller: SellerId, sku: String, ties: Arc<Ties>) {
+    if let Some(facts) = found.get_mut(&seller).filter(|_| !ties.is_free()) {
         facts.ties.insert(sku, ties);
     }
 }

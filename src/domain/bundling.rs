@@ -1,9 +1,9 @@
 //! Which bundles may be saved.
-use super::{Bundle, Component, MAX_BUNDLES_OF_COMPONENT, MAX_COMPONENTS};
-use crate::domain::problem::Checks;
-use crate::domain::stock::Levels;
-use crate::domain::units::UnitsEach;
-use crate::domain::{FieldError, Sku};
+use super::bundle::{Bundle, Component, MAX_BUNDLES_OF_COMPONENT, MAX_COMPONENTS};
+use super::problem::Checks;
+use super::stock::Levels;
+use super::units::UnitsEach;
+use super::{FieldError, Sku};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 

@@ -208,8 +208,7 @@ impl Book {
             let known = self.look_alikes.entry(fold(sku)).or_insert_with(|| sku.to_owned());
             remark = remark.or_else(|| (known != sku).then(|| Remark::similar(known)));
         }
-        let settings = self.setup.rules.settings();
-        if settings.triggers(event.kind) {
+        if self.setup.rules.triggers(event.kind) {
             self.push_increases(&moved, now);
         }
         self.bundles.note(event, &moved, now);

@@ -7,7 +7,6 @@ use super::allocation::{AllocationMode, DecidedBy, ListingRules, Share};
 use super::drift::Policy;
 use super::frequency::Frequency;
 use super::guard::Guard;
-use super::stock::EventKind;
 use super::units::UnitsEach;
 use super::{FieldError, Sku, StoreId, WarehouseCode};
 use chrono::NaiveTime;
@@ -72,11 +71,6 @@ impl SyncSettings {
     /// Whether stock events trigger increases.
     pub fn is_incremental(&self) -> bool {
         self.auto_sync && self.frequency.sends_increases()
-    }
-
-    /// Whether a stock event of this kind may trigger increases.
-    pub fn triggers(&self, kind: EventKind) -> bool {
-        self.is_incremental() && kind.triggers(self.trigger_on_cancellation)
     }
 
     /// Whether there is a daily run.

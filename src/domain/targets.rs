@@ -4,6 +4,7 @@ use super::allocation::{AllocationMode, DecidedBy, ListingRules, targets};
 use super::bundle::Stock;
 use super::pause::{self, Hold, Pause};
 use super::settings::{Rule, Rules, StoreRules, SyncSettings};
+use super::stock::EventKind;
 use super::units::UnitsEach;
 use super::{StoreId, Timestamp};
 use std::collections::{BTreeMap, HashSet};
@@ -53,6 +54,11 @@ impl SellerRules {
     /// The seller's settings.
     pub fn settings(&self) -> &SyncSettings {
         &self.settings
+    }
+
+    /// Whether a stock event of this kind may trigger increases.
+    pub fn triggers(&self, kind: EventKind) -> bool {
+        self.settings.is_incremental() && kind.triggers(self.settings.trigger_on_cancellation)
     }
 
     /// Whether the seller has this store.

@@ -108,8 +108,7 @@ fn raised(requests: &[RecordRequest], found: &Found) -> BTreeMap<SellerId, BTree
     let mut raised: BTreeMap<SellerId, BTreeSet<String>> = BTreeMap::new();
     for request in requests {
         let Some(facts) = found.0.get(&request.seller) else { continue };
-        let settings = facts.setup.rules.settings();
-        for new in request.events.iter().filter(|new| settings.triggers(new.event.kind)) {
+        for new in request.events.iter().filter(|new| facts.setup.rules.triggers(new.event.kind)) {
             bundles::raise(facts, new.event.sku.as_str(), raised.entry(request.seller).or_default());
         }
     }

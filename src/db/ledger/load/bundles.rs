@@ -60,7 +60,7 @@ pub(super) fn load(
         let Some(facts) = found.get(&request.seller).filter(|facts| !facts.ties.is_empty()) else { continue };
         let needed = needed.entry(request.seller).or_default();
         for new in &request.events {
-            let triggers = facts.setup.rules.settings().triggers(new.event.kind);
+            let triggers = facts.setup.rules.triggers(new.event.kind);
             for moved in moved_by(facts, new.event.sku.as_str()) {
                 needed.insert(moved.to_owned());
                 let bundles = facts.ties.get(moved).filter(|_| triggers).into_iter().flat_map(|ties| &ties.part_of);

@@ -113,6 +113,7 @@ fn store_row(id: StoreId, now: Timestamp) -> Store {
         has_multiples: false,
         above: Default::default(),
         resumes_at: None,
+        rehearsal: false,
         unseen_sales_hours: stocktide::domain::unseen::DEFAULT_HOURS,
     }
 }

@@ -79,6 +79,7 @@ mod tests {
             has_multiples: false,
             above: Above::default(),
             resumes_at: None,
+            rehearsal: false,
         };
         let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
         let settings = SyncSettings::new(chrono_tz::UTC, Timestamp::default());

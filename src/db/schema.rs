@@ -103,6 +103,7 @@ diesel::table! {
         platform_paused -> Bool,
         frozen -> Nullable<Text>,
         resumes_at -> Nullable<BigInt>,
+        rehearsal -> Bool,
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Store {
     pub above: Above,
     /// When to look again at what was held during a pause.
     pub resumes_at: Option<Timestamp>,
+    /// It is paused because it is new: nothing has been sent to it yet.
+    pub rehearsal: bool,
 }
 
 impl Store {
@@ -125,6 +127,7 @@ pub(super) struct StoreRow {
     platform_paused: bool,
     frozen: Option<String>,
     resumes_at: Option<Timestamp>,
+    rehearsal: bool,
 }
 
 impl StoreRow {
@@ -158,6 +161,7 @@ impl StoreRow {
             platform_paused: store.above.platform,
             frozen: store.above.frozen.text(),
             resumes_at: store.resumes_at,
+            rehearsal: store.rehearsal,
         })
     }
 
@@ -192,6 +196,7 @@ impl StoreRow {
             has_multiples: self.has_multiples,
             above: Above { seller: self.seller_paused, platform: self.platform_paused, frozen: frozen_of(self.frozen.as_deref())? },
             resumes_at: self.resumes_at,
+            rehearsal: self.rehearsal,
         })
     }
 }

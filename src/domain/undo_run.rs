@@ -76,6 +76,11 @@ impl Undone {
         }
         restored(self.push.id(), self.push.replaced(), &self.listed.found)
     }
+
+    /// Whether its listing would show another number than it does, as far as known.
+    pub fn changes(&self) -> bool {
+        self.restored().is_ok_and(|restored| self.listed.shown != Some(restored.target(0)))
+    }
 }
 
 /// The next page of listings of an undo as overwrites: the number of each is found as it is sent. One that is left alone has an
@@ -113,8 +118,8 @@ impl UndoExtent {
     /// Counts a listing.
     pub fn add(&mut self, of: &Undone) {
         match of.restored() {
-            Ok(restored) if of.listed.shown == Some(restored.target(0)) => self.unchanged += 1,
-            Ok(_) => self.changed += 1,
+            Ok(_) if of.changes() => self.changed += 1,
+            Ok(_) => self.unchanged += 1,
             Err(LeftAlone::Unknown) => self.unknown += 1,
             Err(LeftAlone::Overwritten | LeftAlone::PairedAnew) => self.newer += 1,
         }

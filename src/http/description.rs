@@ -63,6 +63,7 @@ fn examples() -> [(&'static str, Value); 24] {
         ),
         ("NewSync", json!({ "skus": ["MUG-BLUE"], "dry_run": true })),
         ("SyncGo", json!({ "go": true })),
+        ("GoLive", json!({ "overwrite": true })),
         ("Retry", json!({ "state": "rejected" })),
         ("NoChoice", json!({})),
         ("NewPause", json!({ "reason": "Stocktaking" })),

@@ -123,6 +123,7 @@ routes![
     stores::create_store,
     stores::get_store,
     stores::patch_store,
+    stores::go_live,
     stores::delete_store,
     stores::check_store,
     connections::list_connectable,

@@ -4,8 +4,9 @@ use super::body::Body;
 use super::error::Problem;
 use super::request::{Page, PageQuery, id_cursor, limit, present, query};
 use super::state::{Answer, State};
-use crate::domain::StoreId;
+use crate::domain::{RunId, StoreId};
 use crate::service::connection::Credentials;
+use crate::service::rehearsal;
 use crate::service::store_figures::figures;
 use crate::service::stores::{self, StoreChange, StoreView, view};
 use actix_web::web::Path;
@@ -45,6 +46,8 @@ struct StoreFields {
     sync_enabled: Option<bool>,
     /// While paused its pushes are held.
     paused: Option<bool>,
+    /// Whether a new store starts in rehearsal: it can be read, paired and previewed, but is paused until it goes live. False by default.
+    rehearsal: Option<bool>,
     /// Why it is paused; only together with `paused: true`.
     pause_reason: Option<String>,
     /// Whether overwrites leave out what the store has sold and nobody has reported yet; true by default. In effect where the
@@ -69,6 +72,7 @@ impl From<StoreFields> for StoreChange {
             share_percent: fields.share_percent,
             sync_enabled: fields.sync_enabled,
             paused: fields.paused,
+            rehearsal: fields.rehearsal,
             pause_reason: fields.pause_reason,
             protect_unseen_sales: fields.protect_unseen_sales,
             unseen_sales_hours: fields.unseen_sales_hours,
@@ -123,6 +127,34 @@ pub async fn patch_store(caller: Caller, state: State, id: Path<StoreId>, body: 
     let fields: StoreFields = body.object().await?;
     let store = stores::change(&state.service, &caller, id, fields.into()).await?;
     Ok(HttpResponse::Ok().json(view(&store, state.service.now())))
+}
+
+/// How a store goes live.
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct GoLive {
+    /// Whether a sync overwrites all its listings; otherwise they are sent what increased during the rehearsal, and what increases from now on.
+    overwrite: Option<bool>,
+}
+
+/// A store that has gone live.
+#[derive(Serialize, utoipa::ToSchema)]
+struct LiveAnswer {
+    store: StoreView,
+    /// The sync that overwrites its listings, if that was wanted.
+    sync_id: Option<RunId>,
+}
+
+/// Ends the rehearsal of a store.
+#[utoipa::path(tag = "stores", security(("seller_key" = [])), request_body = GoLive,
+    responses((status = 200, body = LiveAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[post("/v1/stores/{id}/go-live")]
+pub async fn go_live(caller: Caller, state: State, id: Path<StoreId>, body: Body) -> Answer {
+    let id = id.into_inner();
+    caller.db.read(move |t| t.store(id).map(drop)).await?;
+    let GoLive { overwrite } = body.optional_object().await?;
+    let (store, run) = rehearsal::go_live(&state.service, &caller, id, overwrite == Some(true)).await?;
+    Ok(HttpResponse::Ok().json(LiveAnswer { store: view(&store, state.service.now()), sync_id: run.map(|run| run.id) }))
 }
 
 /// Removes a store with its listings and rules, and cancels its waiting pushes.

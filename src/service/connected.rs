@@ -237,7 +237,13 @@ async fn connect(
         Some(id) => (stores::change(service, caller, id, change).await?, true),
         None => {
             let share = caller.db.read(free_share).await?;
-            let new = StoreChange { name: Some(name), platform: Some(shop.platform.clone()), share_percent: Some(share), ..change };
+            let new = StoreChange {
+                name: Some(name),
+                platform: Some(shop.platform.clone()),
+                share_percent: Some(share),
+                rehearsal: Some(true),
+                ..change
+            };
             (stores::create(service, caller, new).await?, false)
         }
     };

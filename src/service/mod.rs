@@ -25,6 +25,7 @@ pub mod platforms;
 pub mod preview;
 pub mod pushes;
 pub mod quotas;
+pub mod rehearsal;
 pub mod removal;
 pub mod renewing;
 pub mod rules;

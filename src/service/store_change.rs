@@ -35,6 +35,8 @@ pub struct StoreChange {
     pub sync_enabled: Option<bool>,
     /// While paused its pushes are held.
     pub paused: Option<bool>,
+    /// Whether a new store starts in rehearsal: paused until its seller lets it go live.
+    pub rehearsal: Option<bool>,
     /// Why it is paused; only together with that.
     pub pause_reason: Option<String>,
     /// Whether overwrites leave out unseen sales.
@@ -93,6 +95,13 @@ impl StoreChange {
         }
         store.sync_enabled = self.sync_enabled.unwrap_or(store.sync_enabled);
         store.paused = self.paused.unwrap_or(store.paused);
+        match self.rehearsal {
+            Some(true) if !store.rehearsal => checks.note("/rehearsal", "is for new stores; pause this one instead"),
+            Some(true) if !store.paused => checks.note("/paused", "must be true in a rehearsal"),
+            Some(false) => store.paused &= !store.rehearsal,
+            _ => {}
+        }
+        store.rehearsal &= store.paused;
         if let Some(reason) = &self.pause_reason {
             checks.take("/pause_reason", check_text(reason, "a reason", MAX_REASON_CHARS));
             if self.paused != Some(true) {

@@ -38,6 +38,9 @@ pub enum StoreState {
     Off,
 }
 
+/// Why a store in rehearsal is paused.
+const REHEARSAL: &str = "In rehearsal until it goes live";
+
 /// A store as it appears in answers and in the audit log.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = StoreAnswer)]
@@ -63,6 +66,8 @@ pub struct StoreView {
     state: StoreState,
     /// What keeps it from being sent to, if it is paused; its own pause is `paused`.
     pause: Option<Pause>,
+    /// Whether it is new and paused until it goes live; nothing has been sent to it.
+    rehearsal: bool,
     /// What is wrong with it, in plain words.
     problem: Option<String>,
     /// Whether credentials are stored for it; they are never shown.
@@ -121,6 +126,7 @@ pub fn view(store: &Store, now: Timestamp) -> StoreView {
         sales_named_at: store.sales_named_at,
         state: state_of(store, now),
         pause: store.pause(now),
+        rehearsal: store.rehearsal,
         problem: store.problem.clone(),
         has_credentials: store.credentials.is_some(),
         last_success_at: store.last_success_at,
@@ -209,8 +215,10 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         has_multiples: false,
         above: Above::default(),
         resumes_at: None,
+        rehearsal: false,
     };
     let mut credentials = Credentials::new();
+    (store.rehearsal, store.paused) = (entered.rehearsal == Some(true), entered.rehearsal == Some(true));
     entered.apply(&mut store, &mut credentials)?;
     check_with_platform(service, &store, &credentials)?;
     let (service, actor) = (service.clone(), caller.actor());
@@ -227,6 +235,10 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         store.resumes_at = store.above.frozen.next_end(now);
         store.credentials = seal(&service, t, store.id, &credentials)?;
         t.save_store(&store)?;
+        if store.paused {
+            let why = entered.pause_reason.as_deref().or(store.rehearsal.then_some(REHEARSAL));
+            record_store(t, store.id, true, (&actor, why), now)?;
+        }
         if store.credentials.is_some() {
             t.save_grant(store.id, &grant_of(store.id, &credentials, entered.client_id.clone(), now))?;
         }

@@ -3,7 +3,6 @@ use super::context::{Caller, Error, OPERATOR, Operator, Result, Service, audited
 use super::frozen_windows::window_over;
 use crate::db::runs::{Run, RunFilter, RunKind};
 use crate::db::sellers::sellers;
-use crate::db::stores::Store;
 use crate::db::{self, Tenant};
 use crate::domain::limits::{MAX_BULK, MAX_STORES};
 use crate::domain::problem::Checks;
@@ -81,16 +80,13 @@ pub(super) fn begun(t: &mut Tenant<'_>, actor: &str, filter: &RunFilter, now: Ti
     Ok(run)
 }
 
-/// Why a run of these stores may not begin: one of them is in a frozen window. A pause may be ended by whoever asks for the run, so
-/// that its overwrites wait for it; a window was decided on before, and lasts.
-pub(super) fn frozen(t: &mut Tenant<'_>, filter: &RunFilter, now: Timestamp) -> db::Result<Option<Error>> {
-    let covers = |store: &Store| filter.store_ids.as_ref().is_none_or(|ids| ids.contains(&store.id));
-    for store in t.stores(None, MAX_STORES)?.iter().filter(|store| covers(store)) {
+/// Why a run of these stores may not begin: one of them is in a frozen window; `then` says what to do. A pause may be ended by whoever
+/// asks for the run, so that its overwrites wait for it; a window was decided on before, and lasts.
+pub(super) fn frozen(t: &mut Tenant<'_>, covers: impl Fn(StoreId) -> bool, then: &str, now: Timestamp) -> db::Result<Option<Error>> {
+    for store in t.stores(None, MAX_STORES)?.iter().filter(|store| covers(store.id)) {
         if let Some(window) = window_over(t, store, now)? {
-            let detail = format!(
-                "{} is in the frozen window \u{201c}{}\u{201d}, which ends at {}. Choose other stores, wait for its end, or delete the window.",
-                store.name, window.name, window.ends_at
-            );
+            let detail =
+                format!("{} is in the frozen window \u{201c}{}\u{201d}, which ends at {}. {then}", store.name, window.name, window.ends_at);
             return Ok(Some(Error::conflict(detail)));
         }
     }
@@ -109,7 +105,8 @@ pub async fn start(service: &Service, caller: &Caller, filter: RunFilter) -> Res
             if let Some(error) = missing(t, &filter)? {
                 return Ok(Err(error));
             }
-            if let Some(error) = frozen(t, &filter, now)? {
+            let covers = |store| filter.store_ids.as_ref().is_none_or(|ids| ids.contains(&store));
+            if let Some(error) = frozen(t, covers, "Choose other stores, wait for its end, or delete the window.", now)? {
                 return Ok(Err(error));
             }
             begun(t, &actor, &filter, now).map(Ok)

@@ -4,9 +4,11 @@ use super::daily::next_run_of;
 use super::syncs::frozen;
 use crate::db::runs::Run;
 use crate::db::{self, Tenant};
+use crate::domain::limits::MAX_STORES;
 use crate::domain::undo_run::{MayUndo, UndoExtent, may_undo};
 use crate::domain::{RunId, Timestamp};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// Overwrites that are looked at in one read.
 const PAGE: i64 = 1000;
@@ -21,10 +23,12 @@ pub struct Started {
 }
 
 /// What an undo would do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
     /// To how many listings.
     pub extent: UndoExtent,
+    /// The names of stores that would change although no stock event has ever named them: what they sold goes back on sale.
+    pub without_sales: Vec<String>,
     /// When the next daily run overwrites the listings again.
     pub overwritten_again_at: Option<Timestamp>,
 }
@@ -41,9 +45,9 @@ fn checked(t: &mut Tenant<'_>, run: &Run, now: Timestamp) -> db::Result<Result<M
         Ok(may) => may,
         Err(refused) => return Ok(Err(Error::conflict(refused))),
     };
-    let covered = t.stores_of_run(run)?;
+    let overwritten = t.stores_overwritten_by(run.id)?;
     if may == MayUndo::Start
-        && let Some(error) = frozen(t, &covered, now)?
+        && let Some(error) = frozen(t, |store| overwritten.contains(&store), "Undo it after that, or delete the window.", now)?
     {
         return Ok(Err(error));
     }
@@ -90,17 +94,22 @@ pub async fn preview(service: &Service, caller: &Caller, id: RunId) -> Result<Pr
     let read = caller.db.read(move |t| {
         let run = t.run(id)?;
         let settings = t.sync_settings()?;
-        Ok((checked(t, &run, now)?, next_run_of(t, &settings, now)?))
+        Ok((checked(t, &run, now)?, next_run_of(t, &settings, now)?, t.stores(None, MAX_STORES)?))
     });
-    let (may, overwritten_again_at) = read.await?;
+    let (may, overwritten_again_at, mut stores) = read.await?;
     may?;
-    let (mut extent, mut after) = (UndoExtent::default(), None);
+    let (mut extent, mut changed, mut after) = (UndoExtent::default(), BTreeSet::new(), None);
     loop {
         let page = caller.db.read(move |t| t.undone_page(id, after, PAGE)).await?;
-        page.undone.iter().for_each(|undone| extent.add(undone));
+        for undone in &page.undone {
+            extent.add(undone);
+            changed.extend(undone.changes().then_some(undone.listed.to.store_id));
+        }
         after = page.next;
         if after.is_none() {
-            return Ok(Preview { extent, overwritten_again_at });
+            stores.retain(|store| store.sales_named_at.is_none() && changed.contains(&store.id));
+            let without_sales = stores.into_iter().map(|store| store.name).collect();
+            return Ok(Preview { extent, without_sales, overwritten_again_at });
         }
     }
 }

@@ -196,6 +196,7 @@ fn stores_name_each_bad_field(backend: Backend) {
         ("share_percent", vec![json!(-1), json!(100.01), json!(33.333), json!("50"), json!(true)]),
         ("sync_enabled", vec![json!("yes"), json!(1)]),
         ("paused", vec![json!("no")]),
+        ("rehearsal", vec![json!("no"), json!(1)]),
         ("pause_reason", vec![json!(""), json!(7), json!("x".repeat(201)), json!("without being paused")]),
         ("protect_unseen_sales", vec![json!("no"), json!(1)]),
         ("unseen_sales_hours", vec![json!(0), json!(721), json!(1.5), json!("72")]),

@@ -132,8 +132,8 @@ fn the_sample_body_of_every_request_passes_validation() {
                 };
                 let ada = api.seller("Ada");
                 ada.event("first", "MUG-BLUE", "purchase", 1);
-                let store = ada.post("/v1/stores", &json!({ "name": "x", "platform": "simulated", "base_url": "http://127.0.0.1:9" }));
-                let store = store.is(201);
+                let new = json!({ "name": "x", "platform": "simulated", "base_url": "http://127.0.0.1:9", "rehearsal": path.ends_with("/go-live") });
+                let store = ada.post("/v1/stores", &new).is(201);
                 ada.put("/v1/skus", &json!([{ "sku": "GIFT" }])).is(200);
                 let webhook = ada.post("/v1/webhooks", &json!({ "url": "http://127.0.0.1:9" })).is(201);
                 let id = match path.as_str() {

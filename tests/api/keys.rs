@@ -56,6 +56,7 @@ fn table() -> Vec<(&'static str, &'static str, Access, Value)> {
         ("PATCH", "/v1/stores/{id}", Seller, json!({ "name": "mine" })),
         ("DELETE", "/v1/stores/{id}", Seller, Value::Null),
         ("POST", "/v1/stores/{id}/check", Seller, Value::Null),
+        ("POST", "/v1/stores/{id}/go-live", Seller, json!({ "overwrite": true })),
         ("GET", "/v1/connections", Seller, Value::Null),
         ("POST", "/v1/connections", Seller, json!({ "platform": "shopify", "shop": "acme", "store_id": "$store" })),
         ("GET", "/v1/stream", Seller, Value::Null),

@@ -154,7 +154,31 @@ fn what_cannot_be_a_pause_or_a_window_is_refused_by_the_name_of_its_field(backen
     assert_eq!(operator.get("/admin/platforms").is(200)["items"].as_array().unwrap().iter().filter(|p| p["paused"] == true).count(), 0);
 }
 
+fn a_store_in_rehearsal_is_paused_until_it_goes_live(backend: Backend) {
+    let (api, platform) = (Api::start(backend), Platform::start());
+    let (ada, ben) = (api.seller("Ada"), api.seller("Ben"));
+    let store = ada.store("corner", platform.address, json!({ "rehearsal": true }));
+    let (here, go_live) = (format!("/v1/stores/{store}"), format!("/v1/stores/{store}/go-live"));
+    has(&ada.get(&here).is(200), json!({ "rehearsal": true, "paused": true, "state": "paused" }));
+    has(&ada.get("/v1/pauses").is(200)["items"][0], json!({ "level": "store", "reason": "In rehearsal until it goes live" }));
+    ada.pair(&store, &["A"]);
+    ben.post(&go_live, &json!({})).is_problem(404);
+    ada.post(&go_live, &json!({ "overwrite": "yes" })).is_problem(422);
+    ada.post(&go_live, &json!({ "now": true })).is_problem(422);
+    has(&ada.get(&here).is(200), json!({ "rehearsal": true }));
+    let live = ada.post(&go_live, &json!({ "overwrite": true })).is(200);
+    has(&live["store"], json!({ "rehearsal": false, "paused": false, "state": "working" }));
+    let sync = format!("/v1/syncs/{}", live["sync_id"].as_str().unwrap());
+    until("the overwrite", || Some(ada.get(&sync).is(200)).filter(|sync| sync["state"] == "finished" && sync["done"] == 1));
+    ada.post(&go_live, &json!({})).is_problem(409);
+    let refused = ada.patch(&here, &json!({ "rehearsal": true })).is_problem(422);
+    assert_eq!(refused["errors"][0]["pointer"], "/rehearsal");
+    let other = ada.store("other", platform.address, json!({ "rehearsal": true }));
+    has(&ada.patch(&format!("/v1/stores/{other}"), &json!({ "paused": false })).is(200), json!({ "rehearsal": false, "paused": false }));
+}
+
 on_both_backends![
+    a_store_in_rehearsal_is_paused_until_it_goes_live,
     every_pause_says_who_has_paused_what_since_when_and_why,
     frozen_windows_are_listed_in_their_order_and_a_sync_in_one_is_refused_by_its_name,
     what_cannot_be_a_pause_or_a_window_is_refused_by_the_name_of_its_field,

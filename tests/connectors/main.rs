@@ -157,6 +157,7 @@ impl World {
             has_multiples: false,
             above: Default::default(),
             resumes_at: None,
+            rehearsal: false,
         };
         let db = all.seller(seller);
         db.write(move |t| {

@@ -114,6 +114,7 @@ impl World {
             has_multiples: false,
             above: Default::default(),
             resumes_at: None,
+            rehearsal: false,
         };
         let extra = || Some([("item_id".to_owned(), "1000".to_owned())].into());
         let row = |n: u64| NewListing {

@@ -96,7 +96,7 @@ fn serve(platform: &Simulator, public_url: &str) -> (String, actix_web::dev::Ser
 }
 
 #[actix_web::test]
-async fn a_seller_connects_a_shop_by_clicking_and_its_first_increase_arrives() {
+async fn a_seller_connects_a_shop_by_clicking_and_its_first_increase_arrives_once_it_is_live() {
     let Some(browser) = Browser::open(false).await else { return };
     let world = World::start_reachable().await;
     let key = world.seller("Ada", "UTC").await;
@@ -127,6 +127,9 @@ async fn a_seller_connects_a_shop_by_clicking_and_its_first_increase_arrives() {
     world.call("POST", "/v1/stock-events", &key, json!({ "event_id": "c", "sku": "1001", "kind": "count", "quantity": 10 })).await;
     world.call("PUT", "/v1/sync-settings", &key, json!({ "auto_sync": true, "initial_overwrite": false })).await;
     world.call("POST", "/v1/stock-events", &key, json!({ "event_id": "p", "sku": "1001", "kind": "purchase", "quantity": 5 })).await;
+    browser.says("Nothing is sent to this store yet.").await;
+    browser.press("Go live").await;
+    browser.says("Acme Outdoor is live.").await;
     world.until("the increase", || world.platform.quantity("acme", "1001") == 15).await;
     browser.close().await;
     server.stop(false).await;

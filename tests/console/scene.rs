@@ -90,6 +90,7 @@ struct Stores {
     refused: String,
     paused: String,
     stall: String,
+    rehearsing: String,
 }
 
 async fn add_stores(world: &World, key: &str, unhelpful: &str) -> Stores {
@@ -106,6 +107,8 @@ async fn add_stores(world: &World, key: &str, unhelpful: &str) -> Stores {
         "partner_id": "1000001", "shop_id": "220000045", "credentials": {"partner_key": "k", "refresh_token": "r"}, "share_percent": 10});
     let stall = json!({"name": "Market stall", "platform": "simulated", "base_url": world.platform_url, "external_store": "stall",
         "share_percent": 10});
+    let fair = json!({"name": "Christmas fair", "platform": "simulated", "base_url": world.platform_url, "external_store": "fair",
+        "share_percent": 5, "rehearsal": true});
     let stores = Stores {
         shopify: add_store(world, key, shop, &listings(|n, sku| json!({"sku": sku, "external_id": (44_018_820 + n).to_string()}))).await,
         refused: add_store(world, key, ebay, &listings(|_, sku| json!({"sku": sku, "external_id": sku}))).await,
@@ -124,6 +127,7 @@ async fn add_stores(world: &World, key: &str, unhelpful: &str) -> Stores {
         )
         .await,
         stall: add_store(world, key, stall, &listings(|_, sku| json!({"sku": sku, "external_id": sku}))).await,
+        rehearsing: add_store(world, key, fair, &[]).await,
     };
     world.call("PATCH", &format!("/v1/stores/{}", stores.paused), key, json!({"paused": true})).await;
     stores
@@ -214,7 +218,7 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
 }
 
 fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[String; 2], webhook: &str) -> Vec<Visit> {
-    let Stores { shopify, failing, refused, paused, stall } = stores;
+    let Stores { shopify, failing, refused, paused, stall, rehearsing } = stores;
     vec![
         page("sales-channel", "/console/sales-channel"),
         page("frequency", "/console/sales-channel/frequency"),
@@ -226,6 +230,7 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[S
         page("store-failing", format!("/console/stores/{failing}")),
         page("store-refused", format!("/console/stores/{refused}")),
         page("store-paused", format!("/console/stores/{paused}")),
+        page("store-rehearsing", format!("/console/stores/{rehearsing}")),
         page("platforms", "/console/stores/new"),
         page("store-new", "/console/stores/new?platform=shopify"),
         page("store-edit", format!("/console/stores/{refused}/edit")),

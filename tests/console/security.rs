@@ -43,6 +43,7 @@ async fn ids_of_another_seller_give_no_access() {
     for (path, fields) in [
         (format!("/console/stores/{store}/edit"), vec![("name", "mine"), ("base_url", "http://127.0.0.1:1")]),
         (format!("/console/stores/{store}/pause"), vec![("paused", "on")]),
+        (format!("/console/stores/{store}/go-live"), vec![("overwrite", "on")]),
         (format!("/console/stores/{store}/check"), vec![]),
         (format!("/console/stores/{store}/delete"), vec![]),
         (format!("/console/stores/{store}/import"), vec![("rows", "sku,external_id\nX,x"), ("do", "import")]),

@@ -201,6 +201,8 @@ async fn everything_works_without_javascript() {
     browser.says("1 to pair").await;
     browser.press("Import").await;
     browser.says("1 row imported: 1 paired.").await;
+    browser.press("Go live").await;
+    browser.says("Shop is live.").await;
     world.call("POST", "/v1/stock-events", &key, json!({"event_id": "e", "sku": "A", "kind": "count", "quantity": 9})).await;
 
     browser.follow("Sales channel").await;

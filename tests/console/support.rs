@@ -262,9 +262,15 @@ impl Browser {
             "//main//*[self::button or self::a][not(@aria-hidden)][normalize-space(.)='{name}' or @aria-label='{name}'] \
              | //form[@class='account']//button[normalize-space(.)='{name}']"
         );
-        let wait = self.client.wait().at_most(TIMEOUT);
-        let element = wait.for_element(Locator::XPath(&path)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-        element.click().await.unwrap();
+        for left in (0..5).rev() {
+            let wait = self.client.wait().at_most(TIMEOUT);
+            let element = wait.for_element(Locator::XPath(&path)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            match element.click().await {
+                // The page has just been replaced, or a part of it has.
+                Err(error) if error.is_stale_element_reference() && left > 0 => {}
+                clicked => return clicked.unwrap(),
+            }
+        }
     }
 
     pub async fn follow(&self, name: &str) {

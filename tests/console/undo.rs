@@ -24,6 +24,7 @@ async fn a_run_is_undone_on_its_page_after_a_confirmation_that_says_what_changes
         page.contains("2 listings are set back to what they showed before") && page.contains("1 listing shows that already."),
         "{page}"
     );
+    assert!(page.contains("No stock event has named corner as the store of a sale"), "{page}");
     let forged = world.form(&format!("{here}/undo"), &[]).header("cookie", &cookie).send().await.unwrap();
     assert_eq!((forged.status().as_u16(), shown("A")), (403, 1));
     let post = async || world.form(&format!("{here}/undo"), &[("csrf", csrf.as_str())]).header("cookie", &cookie).send().await.unwrap();

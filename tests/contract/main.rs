@@ -28,6 +28,7 @@ mod pauses;
 mod query_plans;
 mod races;
 mod rate_limits;
+mod rehearsal;
 mod rejection;
 mod removal;
 mod renewals;

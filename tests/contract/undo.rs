@@ -57,6 +57,25 @@ async fn refusal(seller: &Seller<'_>, run: &Run) -> String {
 }
 
 #[test]
+fn only_a_window_of_a_store_that_a_run_has_overwritten_keeps_it_from_being_undone() {
+    story(async |world| {
+        let seller = world.seller(off).await;
+        let (corner, other) = (seller.shop("corner", &["A"]).await, seller.shop("other", &[]).await);
+        seller.event("A", EventKind::Count, 10).await;
+        overwritten(&seller, world).await;
+        seller.event("A", EventKind::Count, 4).await;
+        let run = overwritten(&seller, world).await;
+        let window = seller.freezes("sale", "2026-03-02T12:00", "2026-03-02T14:00", &[&corner]).await;
+        let why = refusal(&seller, &run).await;
+        assert!(why.contains("corner is in the frozen window") && why.contains("Undo it after that, or delete the window."), "{why}");
+        seller.thaws(window.id).await;
+        seller.freezes("sale", "2026-03-02T12:00", "2026-03-02T14:00", &[&other]).await;
+        undone(&seller, world, &run).await;
+        assert_eq!(world.shown(&corner, "A"), 10);
+    });
+}
+
+#[test]
 fn a_run_whose_store_was_switched_off_while_it_was_on_its_way_counts_for_undos() {
     story(async |world| {
         let seller = world.seller(off).await;

@@ -38,6 +38,26 @@ pub fn planted(bug: &str) -> bool {
 # Name: replacements as (file, original, which must occur exactly once, replacement); a test, with its suite if that is not
 # tests/contract.
 MUTATIONS = {
+    "canceled with the increases": (
+        [
+            (
+                "src/domain/push/waiting.rs",
+                "if self.state.is_waiting() && self.replaced.contained == 0 {",
+                'if self.state.is_waiting() && (self.replaced.contained == 0 || crate::planted("canceled with the increases")) {',
+            )
+        ],
+        "increases_that_an_overwrite_has_taken_the_place_of_are_not_lost_with_its_run",
+    ),
+    "healed by a run": (
+        [
+            (
+                "src/domain/claim/waiting.rs",
+                "push.is_waiting_overwrite() && push.run_id().is_none());",
+                'push.is_waiting_overwrite() && (push.run_id().is_none() || crate::planted("healed by a run")));',
+            )
+        ],
+        "lib a_listing_is_healed_by_one_overwrite",
+    ),
     "blind resend": (
         [
             (

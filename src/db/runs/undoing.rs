@@ -6,7 +6,7 @@ use crate::db::kept::kept;
 use crate::db::literal::literal;
 use crate::db::packs::{PackFilter, with_packed};
 use crate::db::pushes::{CONFIRMED, PushRow, read_pushes, state_of};
-use crate::db::schema::{listings, pushes, sync_runs};
+use crate::db::schema::{listings, push_packs, pushes, sync_runs};
 use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant, id_of, units_of};
 use crate::domain::guard::Guard;
@@ -17,7 +17,7 @@ use crate::domain::undo_run::{Listed, Undone, next_page};
 use crate::domain::{ListingId, PushId, RunId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::SmallInt;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// Overwrites of a run, newest first.
@@ -49,12 +49,23 @@ impl Tenant<'_> {
     }
 
     /// The stores that a run covers, without its SKUs.
-    pub fn stores_of_run(&mut self, of: &Run) -> Result<RunFilter> {
+    fn stores_of_run(&mut self, of: &Run) -> Result<RunFilter> {
         let scope = self.scope();
         let filter: Option<String> =
             on!(self.conn, c => scope.sync_runs().filter(sync_runs::id.eq(of.id.bytes())).select(sync_runs::filter).get_result(c))?;
         let filter = filter.as_deref().map(filter_from_json).transpose()?.unwrap_or_default();
         Ok(RunFilter { store_ids: of.store_id.map(|store| vec![store]).or(filter.store_ids), skus: None })
+    }
+
+    /// The stores of which this run has overwritten listings.
+    pub fn stores_overwritten_by(&mut self, run: RunId) -> Result<BTreeSet<StoreId>> {
+        let scope = self.scope();
+        let confirmed = || literal::<SmallInt>("+state").eq(CONFIRMED);
+        let mut found: Vec<Vec<u8>> = on!(self.conn, c => scope.pushes().select(pushes::store_id).distinct()
+            .filter(pushes::run_id.eq(run.bytes())).filter(confirmed()).load(c))?;
+        found.extend(on!(self.conn, c => scope.push_packs().select(push_packs::store_id).distinct()
+            .filter(push_packs::run_id.eq(run.bytes())).filter(confirmed()).load::<Vec<u8>>(c))?);
+        found.iter().map(|id| id_of(id, StoreId::from_bytes, "pushes.store_id")).collect()
     }
 
     /// The next overwrites of this run that were confirmed, newest first, starting below `after`.

@@ -62,8 +62,9 @@ pub(super) fn circuits_since(frame: &Frame) -> Timestamp {
 }
 
 /// How long the updates of a paused store are held.
-fn paused_text(frame: &Frame, pause: Pause) -> String {
+fn paused_text(frame: &Frame, store: &Store, pause: Pause) -> String {
     match (pause.level, pause.until) {
+        (Level::Store, _) if store.rehearsal => "It is in rehearsal. Updates are held until it goes live.".to_owned(),
         (Level::Platform, _) => "The operator of this service has paused the platform. Updates are held until it is resumed.".to_owned(),
         (Level::Seller, _) => "All stores are paused. Updates are held until you resume them.".to_owned(),
         (_, None) => "Updates are held until you resume the store.".to_owned(),
@@ -95,7 +96,7 @@ fn state_and_problem(
             )
         }
         (StoreState::Paused, _) => {
-            (Badge::new(with("Paused", load.held, "held"), "warn"), store.pause(frame.now).map(|pause| paused_text(frame, pause)))
+            (Badge::new(with("Paused", load.held, "held"), "warn"), store.pause(frame.now).map(|pause| paused_text(frame, store, pause)))
         }
         (StoreState::Off, _) => (Badge::new("Off", "quiet"), Some("Synchronization is off for this store.".to_owned())),
         (StoreState::Working, Some(until)) => {

@@ -99,6 +99,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/stores/{id}/edit", get().to(store_form::edit_page))
         .route("/stores/{id}/edit", post().to(store_form::edit))
         .route("/stores/{id}/check", post().to(stores::check))
+        .route("/stores/{id}/go-live", post().to(stores::go_live))
         .route("/stores/{id}/pause", post().to(stores::pause))
         .route("/stores/{id}/delete", get().to(stores::delete_page))
         .route("/stores/{id}/delete", post().to(stores::delete))

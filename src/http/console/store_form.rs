@@ -43,6 +43,7 @@ struct StoreFormPage<'a> {
     warehouses: Vec<WarehouseBox>,
     warehouses_error: Option<String>,
     sync_enabled: bool,
+    rehearsal: bool,
     protect: bool,
     unseen_hours: Field,
     /// Whether a sale has named the store.
@@ -69,6 +70,7 @@ struct Typed {
     own: Vec<String>,
     warehouses: Vec<String>,
     sync_enabled: bool,
+    rehearsal: bool,
     protect: bool,
     unseen_hours: String,
 }
@@ -100,6 +102,7 @@ impl Typed {
             own,
             warehouses: Vec::new(),
             sync_enabled: true,
+            rehearsal: true,
             protect: true,
             unseen_hours: DEFAULT_HOURS.to_string(),
         }
@@ -112,6 +115,7 @@ impl Typed {
             own: form.fields.iter().map(|field| own_value(field, store)).collect(),
             warehouses: store.warehouses.iter().flatten().map(ToString::to_string).collect(),
             sync_enabled: store.sync_enabled,
+            rehearsal: store.rehearsal,
             protect: store.protect_unseen_sales,
             unseen_hours: store.unseen_sales_hours.to_string(),
         }
@@ -125,6 +129,7 @@ impl Typed {
             own: form.fields.iter().map(own).collect(),
             warehouses: fields.all("warehouses").map(str::to_owned).collect(),
             sync_enabled: fields.has("sync_enabled"),
+            rehearsal: fields.has("rehearsal"),
             protect: fields.has("protect_unseen_sales"),
             unseen_hours: fields.text("unseen_sales_hours").to_owned(),
         }
@@ -208,6 +213,7 @@ impl Typed {
                 .collect(),
             warehouses_error: errors.at("/warehouses"),
             sync_enabled: self.sync_enabled,
+            rehearsal: self.rehearsal,
             protect: self.protect,
             unseen_hours: Field::new("unseen_sales_hours", "Wait for sales reports for", "number")
                 .value(&self.unseen_hours)
@@ -258,6 +264,7 @@ pub(super) async fn create(posted: Posted<SellerVisit>, state: State) -> PageAns
     let typed = Typed::read(fields, form);
     let mut wanted = typed.fields(fields, form);
     wanted.platform = Some(form.platform.to_owned());
+    wanted.rehearsal = Some(typed.rehearsal);
     // A new store has no settings to reset to their defaults.
     wanted.config.retain(|_, value| !value.is_null());
     match field_errors(stores::create(&state.service, &visit.caller, wanted).await)? {

@@ -5,13 +5,14 @@ use super::form::Posted;
 use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
 use super::show::{Stamp, count, query_value, units, units_each};
+use crate::db;
 use crate::db::listings::Listing;
 use crate::domain::grant::ends_soon;
 use crate::domain::{ListingId, StoreId};
 use crate::http::error::ApiError;
 use crate::http::state::State;
 use crate::service::stores::{self, StoreChange, StoreState};
-use crate::service::{Caller, listings};
+use crate::service::{self, Caller, listings, rehearsal};
 use actix_web::http::StatusCode;
 use actix_web::web::{Path, Query};
 use askama::Template;
@@ -73,6 +74,7 @@ struct StorePage<'a> {
     address: Option<String>,
     warehouses: String,
     paused: bool,
+    rehearsal: bool,
     needs_credentials: bool,
     /// The platform on whose consent page the store can be authorized again.
     authorizes_at: Option<String>,
@@ -134,6 +136,7 @@ pub(super) async fn one(visit: SellerVisit, state: State, id: Path<StoreId>, que
             .as_ref()
             .map_or_else(|| "All warehouses".to_owned(), |codes| codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         paused: store.paused,
+        rehearsal: store.rehearsal,
         needs_credentials,
         authorizes_at,
         ends: ends_at.map(|ends_at| frame.day(ends_at)),
@@ -209,6 +212,20 @@ pub(super) async fn pause(posted: Posted<SellerVisit>, state: State, id: Path<St
         format!("{} is resumed. Pending updates will now be sent.", store.name)
     };
     Ok(go_saying(&address_of(id), &notice))
+}
+
+/// Ends the rehearsal of a store.
+pub(super) async fn go_live(posted: Posted<SellerVisit>, state: State, id: Path<StoreId>) -> PageAnswer {
+    let (id, overwrite) = (id.into_inner(), posted.fields.has("overwrite"));
+    match rehearsal::go_live(&state.service, &posted.visit.caller, id, overwrite).await {
+        Ok((store, None)) => Ok(go_saying(&address_of(id), &format!("{} is live. Increases are sent to it from now on.", store.name))),
+        Ok((store, Some(run))) => {
+            let notice = format!("{} is live. Its listings are being overwritten.", store.name);
+            Ok(go_saying(&format!("/console/records/runs/{}", run.id), &notice))
+        }
+        Err(service::Error::Rows(db::Error::Conflict(why))) => Ok(go_warning(&address_of(id), &why)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[derive(Template)]

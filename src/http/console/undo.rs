@@ -47,6 +47,10 @@ pub(super) async fn page(visit: SellerVisit, state: State, id: Path<RunId>) -> P
         1 => "1 listing is set back to what it showed before, less what was sold since.".to_owned(),
         many => format!("{} listings are set back to what they showed before, less what was sold since.", units(many)),
     };
+    let without_sales = (!preview.without_sales.is_empty()).then(|| {
+        let names = preview.without_sales.join(", ");
+        format!("No stock event has named {names} as the store of a sale, so what was sold there since the run goes back on sale.")
+    });
     let others = [
         others(extent.unchanged, "shows that already", "show that already"),
         others(
@@ -63,7 +67,7 @@ pub(super) async fn page(visit: SellerVisit, state: State, id: Path<RunId>) -> P
         kind: run_kind(run.kind),
         started: frame.stamp(run.started_at),
         changed,
-        others: others.into_iter().flatten().collect(),
+        others: others.into_iter().flatten().chain(without_sales).collect(),
         again: frame.stamp_of(preview.overwritten_again_at),
     })
 }

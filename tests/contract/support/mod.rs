@@ -184,7 +184,7 @@ impl World {
     }
 
     /// A name that no other store on the platform has.
-    fn next_name(&self, name: &str) -> String {
+    pub fn next_name(&self, name: &str) -> String {
         self.counter.set(self.counter.get() + 1);
         format!("{name}-{}", self.counter.get())
     }

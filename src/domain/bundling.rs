@@ -99,7 +99,7 @@ pub fn check_known(bundle: &Bundle, known: &Known) -> Result<(), Refusal> {
     match known.levels.iter().find(|(_, level)| **level != 0) {
         None => Ok(()),
         Some((warehouse, level)) => Err(Refusal::HasStock(format!(
-            "{sku} has stock of its own, and a bundle has none: {level} in the warehouse {warehouse}; count it as 0 there first, and \
+            "this SKU has stock of its own, and a bundle has none: {level} in the warehouse {warehouse}; count it as 0 there first, and \
              what it is made of for the components"
         ))),
     }

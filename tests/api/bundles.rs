@@ -127,7 +127,7 @@ fn what_cannot_be_a_bundle_is_refused_by_the_name_of_its_field(backend: Backend)
     });
     ada.event("vases", "vase", "purchase", 2);
     let full = ada.put("/v1/bundles/vase", &made_of(&[("bulb", 1)])).is_problem(409);
-    assert!(full["detail"].as_str().unwrap().contains("vase has stock of its own"), "{full}");
+    assert!(full["detail"].as_str().unwrap().contains("stock of its own"), "{full}");
     ada.event("no vases", "vase", "count", 0);
     ada.put("/v1/bundles/vase", &made_of(&[("bulb", 1)])).is(200);
 }

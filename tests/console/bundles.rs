@@ -26,7 +26,7 @@ async fn a_bundle_is_made_edited_and_given_up_in_its_form_which_names_the_line_t
         assert!(status == 422 && page.contains(says), "{typed}: {status} {page}");
     }
     let (status, page) = post("lamp", "1 bulb").await;
-    assert!(status == 422 && page.contains("lamp has stock of its own"), "{status} {page}");
+    assert!(status == 422 && page.contains("This SKU has stock of its own"), "{status} {page}");
     let forged =
         world.form("/console/stock/sku/bundle", &[("sku", "KIT"), ("components", "1 lamp")]).header("cookie", &cookie).send().await;
     assert_eq!(forged.unwrap().status(), 403);

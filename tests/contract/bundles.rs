@@ -484,7 +484,7 @@ fn a_bundle_needs_components_that_exist_and_are_no_bundles_and_has_no_stock_of_i
         assert_eq!(fields("SET", &[("lamp", 1), ("shade", 1), ("lamp", 2)]).await, ["/components/2/sku"]);
         assert_eq!(fields("SET", &[("lamp", 1), ("shade", 1)]).await, ["/components/1/sku"]);
         seller.event("vase", Count, 1).await;
-        assert!(refused("vase", &[("lamp", 1)]).await.contains("vase has stock of its own"));
+        assert!(refused("vase", &[("lamp", 1)]).await.contains("this SKU has stock of its own"));
         seller.event("vase", Count, 0).await;
         seller.bundles("vase", &[("lamp", 1)]).await;
     });

@@ -37,7 +37,7 @@ async fn a_bundle_is_made_edited_and_given_up_in_its_form_which_names_the_line_t
         page.contains("All warehouses 6") && page.contains("bulb 3 20 6 BOX") && page.contains("lamp 1 20 20 no other bundle"),
         "{page}"
     );
-    until_page_says(&world, &cookie, "/console/stock/sku?sku=bulb", "Part of BOX, KIT.").await;
+    until_page_says(&world, &cookie, "/console/stock/sku?sku=bulb", "Part of BOX , KIT .").await;
     until_page_says(&world, &cookie, "/console/stock", "KIT Bundle").await;
     let (_, page) = world.page(&cookie, form).await;
     assert!(page.contains("3 bulb\n1 lamp</textarea>"), "{page}");

@@ -5,7 +5,7 @@ use super::pushes::{CONFIRMED, PushRow, read_pushes};
 use super::schema::{pushes, stock_events};
 use super::{Error, Result, Tenant, id_of};
 use crate::domain::explain::{PastEvent, Sent};
-use crate::domain::ledger::InCount;
+use crate::domain::ledger::{ComponentEvent, InCount};
 use crate::domain::push::Push;
 use crate::domain::stock::{EventKind, StockEvent};
 use crate::domain::{EventId, ListingId, PushId, Sku, StoreId, Timestamp, WarehouseCode};
@@ -23,8 +23,8 @@ const SALES_LOOKED_AT: i64 = 2000;
 /// A place in the history of a SKU, which is listed backwards: the last event and the last push that were listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
-    /// When the event was recorded, and its id.
-    pub event: Option<(Timestamp, EventId)>,
+    /// When the event was recorded, and the id of its row.
+    pub event: Option<(Timestamp, String)>,
     /// The push.
     pub push: Option<PushId>,
 }
@@ -47,8 +47,9 @@ impl EventRow {
     fn read(self, sku: &Sku) -> Result<PastEvent> {
         let corrupt = |column: &str| Error::Corrupt(format!("stock_events {}: {column}", self.event_id));
         let code = |text: &str| WarehouseCode::parse(text).map_err(Error::Corrupt);
+        let of_bundle = ComponentEvent::event_of(&self.event_id);
         let event = StockEvent {
-            event_id: EventId::parse(&self.event_id).map_err(|_| corrupt("event_id"))?,
+            event_id: EventId::parse(of_bundle.unwrap_or(&self.event_id)).map_err(|_| corrupt("event_id"))?,
             sku: sku.clone(),
             kind: EventKind::from_word(&self.kind).ok_or_else(|| corrupt("kind"))?,
             quantity: self.quantity,
@@ -57,14 +58,15 @@ impl EventRow {
             occurred_at: self.occurred_at,
             note: self.note,
         };
+        let of_bundle = of_bundle.is_some();
         let sold_by = self.store_id.as_deref().map(|id| id_of(id, StoreId::from_bytes, "stock_events.store_id")).transpose()?;
-        Ok(PastEvent { event, accepted_at: self.accepted_at, in_count: InCount::from_bits(self.in_count), sold_by })
+        Ok(PastEvent { event, accepted_at: self.accepted_at, in_count: InCount::from_bits(self.in_count), sold_by, of_bundle })
     }
 }
 
 impl Tenant<'_> {
     /// The events of a SKU, newest first, starting below this one.
-    pub fn past_events(&mut self, sku: &Sku, before: Option<&(Timestamp, EventId)>, limit: i64) -> Result<Vec<PastEvent>> {
+    pub fn past_events(&mut self, sku: &Sku, before: Option<&(Timestamp, String)>, limit: i64) -> Result<Vec<PastEvent>> {
         let scope = self.scope();
         let columns = (
             stock_events::event_id,
@@ -82,7 +84,7 @@ impl Tenant<'_> {
             let mut query = scope.stock_events().select(columns).filter(stock_events::sku.eq(sku.as_str()))
                 .order((stock_events::accepted_at.desc(), stock_events::event_id.desc())).limit(limit).into_boxed();
             if let Some((at, id)) = before {
-                let is_earlier = stock_events::accepted_at.lt(*at).or(stock_events::event_id.lt(id.as_str()));
+                let is_earlier = stock_events::accepted_at.lt(*at).or(stock_events::event_id.lt(id));
                 query = query.filter(stock_events::accepted_at.le(*at)).filter(is_earlier);
             }
             query.load(c)?

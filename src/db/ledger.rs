@@ -15,8 +15,7 @@ use super::delivery::{Epochs, Taken};
 use super::kept::{inserted, kept, put, put_all};
 use super::pushes::PushRow;
 use super::schema::sellers;
-use crate::domain::ledger::Book;
-use crate::domain::ledger::InCount;
+use crate::domain::ledger::{Book, ComponentEvent, InCount};
 use crate::domain::look_alikes::fold;
 use crate::domain::{ListingId, SellerId, Timestamp};
 use diesel::prelude::*;
@@ -61,6 +60,26 @@ impl EventRow {
             accepted_at,
             in_count: in_count.bits(),
             store_id: new.sold_by.map(|store| store.bytes()),
+        }
+    }
+
+    /// The row of a component. No store has sold the component itself.
+    fn of_component(seller: SellerId, of: ComponentEvent) -> Self {
+        let ComponentEvent { event, accepted_at, in_count } = of;
+        Self {
+            seller_id: seller.bytes(),
+            event_id: ComponentEvent::row_id(&event.event_id, &event.sku),
+            body_hash: Vec::new(),
+            sku: event.sku.to_string(),
+            kind: event.kind.as_str().to_owned(),
+            quantity: event.quantity,
+            warehouse: event.warehouse.to_string(),
+            to_warehouse: None,
+            occurred_at: event.occurred_at,
+            note: event.note,
+            accepted_at,
+            in_count: in_count.bits(),
+            store_id: None,
         }
     }
 }
@@ -144,7 +163,7 @@ pub(super) fn record(
         recorded.push(Recorded { seller, results, has_pushes: book.changed_pushes() > before, listings: cost(request) });
     }
     sold.save(conn, requests.iter().map(|request| request.now).max().unwrap_or(Timestamp::MIN))?;
-    let waiting = write(conn, books, &events, (taken, &busy, &epochs))?;
+    let waiting = write(conn, books, events, (taken, &busy, &epochs))?;
     recorded.iter_mut().for_each(|recorded| recorded.has_pushes &= waiting.contains(&recorded.seller));
     Ok(recorded)
 }
@@ -153,7 +172,7 @@ pub(super) fn record(
 fn write(
     conn: &mut Conn,
     books: BTreeMap<SellerId, Book>,
-    events: &[EventRow],
+    mut events: Vec<EventRow>,
     (taken, busy, epochs): (&mut Taken, &BTreeSet<ListingId>, &Epochs),
 ) -> Result<BTreeSet<SellerId>> {
     let (mut level_rows, mut sku_rows, mut pushes) = (Vec::new(), Vec::new(), Vec::new());
@@ -170,11 +189,12 @@ fn write(
             let (sku, warehouse) = (place.0, place.1.to_string());
             level_rows.push(LevelRow { seller_id: key.clone(), sku, warehouse, available, counted_at });
         }
+        events.extend(changes.of_components.into_iter().map(|of| EventRow::of_component(seller, of)));
         pushes.extend(changes.pushes.into_iter().map(|push| (seller, push)));
     }
     taken.begin(&mut pushes, busy, epochs)?;
     let push_rows: Vec<PushRow> = pushes.iter().map(|(seller, push)| PushRow::new(&seller.bytes(), push)).collect();
     put(conn, &sku_rows)?;
-    put_all(conn, events, &level_rows, &push_rows)?;
+    put_all(conn, &events, &level_rows, &push_rows)?;
     Ok(pushes.into_iter().filter(|(_, push)| push.state().is_waiting()).map(|(seller, _)| seller).collect())
 }

@@ -14,6 +14,7 @@ pub mod authorizations;
 mod backup;
 pub mod behind;
 mod bounds;
+pub mod bundles;
 mod changed;
 pub mod connection;
 mod cure;

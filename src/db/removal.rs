@@ -15,7 +15,7 @@ use diesel::sql_types::Binary;
 pub const REMOVAL_STEP: i64 = 500;
 
 /// The tables in which a seller may have many rows, each with what identifies a row beside the seller.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 19] = [
     ("pushes", "id"),
     ("push_packs", "id"),
     ("stock_events", "event_id"),
@@ -23,6 +23,7 @@ const TABLES: [(&str, &str); 18] = [
     ("drift_checks", "id"),
     ("listings", "id"),
     ("rules", "scope"),
+    ("bundle_components", "bundle, component"),
     ("stock_levels", "sku, warehouse"),
     ("skus", "sku"),
     ("sync_runs", "id"),

@@ -1,6 +1,7 @@
 //! The tables as the migrations make them; `tests/architecture/migrations.rs` compares the two.
 #![expect(missing_docs, reason = "columns are explained where their rows are read")]
 
+mod bundle_tables;
 mod consent_tables;
 mod drift_tables;
 mod email_tables;
@@ -9,6 +10,7 @@ mod operator_tables;
 mod pause_tables;
 mod webhook_tables;
 
+pub use bundle_tables::bundle_components;
 pub use consent_tables::{authorizations, grants};
 pub use drift_tables::{drift_checks, drifts};
 pub use email_tables::{email_addresses, email_links, email_mails, email_news};
@@ -63,6 +65,7 @@ diesel::table! {
         guard_units -> Nullable<BigInt>,
         drift -> Text,
         next_check_at -> Nullable<BigInt>,
+        has_bundles -> Bool,
     }
 }
 

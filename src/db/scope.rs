@@ -5,9 +5,9 @@
 //! part of `db`, except in an `insert_into`, whose rows name the seller.
 use super::literal::{Literal, literal};
 use super::schema::{
-    api_keys, audit, drift_checks, drifts, email_addresses, email_links, email_mails, email_news, frozen_windows, grants, listings, pauses,
-    push_packs, pushes, removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores, sync_runs, sync_settings,
-    warehouses, webhook_messages, webhooks,
+    api_keys, audit, bundle_components, drift_checks, drifts, email_addresses, email_links, email_mails, email_news, frozen_windows,
+    grants, listings, pauses, push_packs, pushes, removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores,
+    sync_runs, sync_settings, warehouses, webhook_messages, webhooks,
 };
 use super::tenant::Tenant;
 use crate::domain::SellerId;
@@ -46,6 +46,7 @@ macro_rules! scoped {
 scoped![
     api_keys,
     audit,
+    bundle_components,
     drift_checks,
     drifts,
     email_addresses,

@@ -34,6 +34,9 @@ pub(super) struct SettingsRow {
     guard_units: Option<i64>,
     drift: String,
     next_check_at: Option<Timestamp>,
+    /// Only saving and deleting bundles changes it.
+    #[diesel(skip_update)]
+    has_bundles: bool,
 }
 
 impl SettingsRow {
@@ -64,6 +67,7 @@ impl SettingsRow {
             guard_units: settings.guard.units,
             drift: settings.drift.as_str().to_owned(),
             next_check_at: next_check(settings, now),
+            has_bundles: settings.has_bundles,
         }
     }
 
@@ -91,6 +95,7 @@ impl SettingsRow {
             guard: Guard { zero_percent: self.guard_zero_percent, units: self.guard_units },
             drift: Policy::parse(&self.drift).ok_or_else(|| corrupt("drift"))?,
             timed_since: self.timed_since,
+            has_bundles: self.has_bundles,
         })
     }
 }
@@ -275,7 +280,7 @@ impl Tenant<'_> {
     }
 
     /// The store and SKU of each listing of these SKUs.
-    pub(super) fn listings_of_skus(&mut self, skus: &[String]) -> Result<Vec<(StoreId, String)>> {
+    pub fn listings_of_skus(&mut self, skus: &[String]) -> Result<Vec<(StoreId, String)>> {
         let scope = self.scope();
         // With the id, because SQLite would scan all the seller's listings in an index that holds the other two.
         let rows: Vec<(Vec<u8>, Vec<u8>, String)> = on!(self.conn, c => scope.listings().filter(among(listings::sku, skus.to_vec()))

@@ -1,7 +1,7 @@
 //! SKUs of one seller: created when a listing, a stock event or a request first names them.
 use super::connection::{containing, lower, on};
 use super::ledger::Limits;
-use super::schema::{listings, sellers, skus, stock_levels};
+use super::schema::{listings, sellers, skus};
 use super::{Error, ROWS_PER_STATEMENT, Result, Tenant};
 use crate::domain::look_alikes::fold;
 use crate::domain::{Sku, Timestamp};
@@ -33,8 +33,10 @@ pub struct SkuSummary {
     pub sku: String,
     /// The seller's name for it.
     pub name: Option<String>,
-    /// Units available, summed over all warehouses.
+    /// Units available in all warehouses together.
     pub available: i64,
+    /// Whether it is a bundle.
+    pub is_bundle: bool,
     /// The number of its listings.
     pub listings: i64,
 }
@@ -108,15 +110,11 @@ impl Tenant<'_> {
         let listed: Vec<(String, i64)> = on!(self.conn, c => scope.listings()
             .filter(listings::sku.eq_any(&names)).group_by(listings::sku).select((listings::sku, count_star())).load(c))?;
         let listed: HashMap<String, i64> = listed.into_iter().collect();
-        let levels: Vec<(String, i64)> = on!(self.conn, c => scope.stock_levels()
-            .filter(stock_levels::sku.eq_any(&names)).select((stock_levels::sku, stock_levels::available)).load(c))?;
-        let mut available: HashMap<String, i64> = HashMap::new();
-        for (sku, level) in levels {
-            let sum = available.entry(sku).or_default();
-            *sum = sum.saturating_add(level);
-        }
+        let has_bundles = self.sync_settings()?.has_bundles;
+        let stocks = self.stocks(&rows.iter().map(|row| row.sku.clone()).collect::<Vec<_>>(), has_bundles)?;
         let summary = |row: SkuRow| SkuSummary {
-            available: available.get(&row.sku).copied().unwrap_or(0),
+            available: stocks.of(&row.sku).within(None),
+            is_bundle: stocks.bundles.contains_key(&row.sku),
             listings: listed.get(&row.sku).copied().unwrap_or(0),
             sku: row.sku,
             name: row.name,
@@ -138,17 +136,10 @@ impl Tenant<'_> {
 
     /// Those of the wanted SKUs of which units are available, over all warehouses.
     pub fn skus_in_stock(&mut self, wanted: &[&str]) -> Result<HashSet<String>> {
-        let scope = self.scope();
-        let mut available: HashMap<String, i64> = HashMap::new();
-        for chunk in wanted.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<(String, i64)> = on!(self.conn, c => scope.stock_levels().filter(stock_levels::sku.eq_any(chunk))
-                .select((stock_levels::sku, stock_levels::available)).load(c))?;
-            for (sku, level) in rows {
-                let sum = available.entry(sku).or_default();
-                *sum = sum.saturating_add(level);
-            }
-        }
-        Ok(available.into_iter().filter(|(_, sum)| *sum > 0).map(|(sku, _)| sku).collect())
+        let wanted: Vec<String> = wanted.iter().map(|sku| (*sku).to_owned()).collect();
+        let has_bundles = self.sync_settings()?.has_bundles;
+        let stocks = self.stocks(&wanted, has_bundles)?;
+        Ok(wanted.into_iter().filter(|sku| stocks.of(sku).within(None) > 0).collect())
     }
 
     /// For SKUs of digits that do not exist: those that do and differ only by zeros in front.

@@ -125,4 +125,6 @@ pub mod decisions {
     pub mod d0033_pauses_are_kept_to_by_claims {}
     #[doc = include_str!("decisions/0034-mails-are-put-together-when-sent.md")]
     pub mod d0034_mails_are_put_together_when_sent {}
+    #[doc = include_str!("decisions/0035-bundles.md")]
+    pub mod d0035_bundles {}
 }

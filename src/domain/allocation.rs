@@ -1,6 +1,7 @@
 //! Targets: how many units a listing should show, given available stock.
 //!
-//! * pool = sum of available over the warehouses that feed the store, minus the buffer, never below 0
+//! * pool = sum of available over the warehouses that feed the store (of a bundle, what its scarcest component there allows:
+//!   [`bundle`](super::bundle)), minus the buffer, never below 0
 //! * shared mode: target = floor(pool × share), independently for each store
 //! * exclusive mode: the pool is split by [`apportion`]; shares add up to at most 100%, the rest is unallocated
 //! * then the threshold (below it the target is 0) and the maximum are applied, still in units of the SKU
@@ -10,7 +11,7 @@
 //! Each store's pool is split among all stores and the unallocated rest, and the store gets its part of that split. The
 //! split is house-monotone, so all parts together never exceed the largest pool, and equal it if all pools are equal.
 use super::WarehouseCode;
-use super::stock::Levels;
+use super::bundle::Stock;
 use super::units::UnitsEach;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -96,12 +97,8 @@ pub struct ListingRules {
 
 impl ListingRules {
     /// Units available to this listing's store after the buffer, never below 0.
-    pub fn pool(&self, levels: &Levels) -> i64 {
-        let sum: i64 = match &self.warehouses {
-            None => levels.values().fold(0, |sum, level| sum.saturating_add(*level)),
-            Some(codes) => codes.iter().fold(0, |sum, code| sum.saturating_add(levels.get(code).copied().unwrap_or(0))),
-        };
-        sum.saturating_sub(self.buffer).max(0)
+    pub fn pool(&self, stock: &Stock<'_>) -> i64 {
+        stock.within(self.warehouses.as_deref()).saturating_sub(self.buffer).max(0)
     }
 
     /// Whether this listing is pushed: it has a share and is not switched off.
@@ -130,7 +127,8 @@ pub struct Target {
 
 /// The targets of all listings of one SKU, in the order given. Ties depend on that order, so it must be the same every
 /// time: by store.
-pub fn targets(mode: AllocationMode, levels: &Levels, listings: &[ListingRules]) -> Vec<Target> {
+pub fn targets<'a>(mode: AllocationMode, stock: impl Into<Stock<'a>>, listings: &[ListingRules]) -> Vec<Target> {
+    let stock = stock.into();
     let shares: Vec<Share> = listings.iter().map(|l| l.share.unwrap_or(Share(0))).collect();
     // One split for each pool: a thousand stores usually share a few.
     let mut splits: HashMap<i64, Vec<i64>> = HashMap::new();
@@ -138,7 +136,7 @@ pub fn targets(mode: AllocationMode, levels: &Levels, listings: &[ListingRules])
         .iter()
         .enumerate()
         .map(|(index, listing)| {
-            let pool = listing.pool(levels);
+            let pool = listing.pool(&stock);
             let Some(share) = listing.share else { return Target::default() };
             let part = match mode {
                 AllocationMode::Shared => scaled(pool, share),
@@ -213,6 +211,7 @@ impl PartialOrd for Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::stock::Levels;
     use proptest::prelude::*;
 
     fn rules(share: i64) -> ListingRules {

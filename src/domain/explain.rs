@@ -5,6 +5,7 @@
 //! event is taken off again. A count says what there was, not what there had been, so before the newest count of a warehouse
 //! its levels are not known any more, and nothing is claimed about them.
 use super::allocation::{AllocationMode, ListingRules, Target, targets};
+use super::bundle::Stock;
 use super::ledger::InCount;
 use super::push::{Push, Record};
 use super::stock::{EventKind, Levels, StockEvent};
@@ -16,11 +17,13 @@ use std::collections::BTreeMap;
 /// The inputs of a target and what they lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Formula {
-    /// Units available in the warehouses that the store ships from.
+    /// Units available in the warehouses that the store ships from; of a bundle, in each of them alone.
     pub available: Levels,
+    /// Units available in these warehouses together.
+    pub together: i64,
     /// Units kept back.
     pub buffer: i64,
-    /// The sum of `available` less `buffer`, not below 0.
+    /// `together` less `buffer`, not below 0.
     pub pool: i64,
     /// What the allocation gives to the listing's store, what the threshold and the maximum leave of that, and what the listing should
     /// show.
@@ -30,18 +33,21 @@ pub struct Formula {
 }
 
 /// The formulas of all listings of one SKU, in the order given.
-pub fn formulas(mode: AllocationMode, levels: &Levels, listings: &[ListingRules]) -> Vec<Formula> {
+pub fn formulas<'a>(mode: AllocationMode, stock: impl Into<Stock<'a>>, listings: &[ListingRules]) -> Vec<Formula> {
+    let stock = stock.into();
+    let levels = stock.by_warehouse();
     let formula = |(rules, target): (&ListingRules, Target)| {
         let feeds = |code: &WarehouseCode| rules.warehouses.as_ref().is_none_or(|codes| codes.contains(code));
         Formula {
             available: levels.iter().filter(|(code, _)| feeds(code)).map(|(code, level)| (code.clone(), *level)).collect(),
+            together: stock.within(rules.warehouses.as_deref()),
             buffer: rules.buffer,
-            pool: rules.pool(levels),
+            pool: rules.pool(&stock),
             target,
             units: rules.units,
         }
     };
-    listings.iter().zip(targets(mode, levels, listings)).map(formula).collect()
+    listings.iter().zip(targets(mode, stock.clone(), listings)).map(formula).collect()
 }
 
 /// An event as it was recorded.
@@ -51,16 +57,18 @@ pub struct PastEvent {
     pub event: StockEvent,
     /// When it was recorded.
     pub accepted_at: Timestamp,
-    /// The parts of it that a count contained already.
+    /// What it did not do to the levels of its own SKU.
     pub in_count: InCount,
     /// The store that has made the sale, where the event names it.
     pub sold_by: Option<StoreId>,
+    /// It is what an event of a bundle did to this component.
+    pub of_bundle: bool,
 }
 
 impl PastEvent {
-    /// How it changed available by warehouse; empty for a count that has set it.
+    /// How it changed available by warehouse; empty for a count, which has set it, and for a bundle, which has none.
     pub fn effect(&self) -> Vec<(WarehouseCode, i64)> {
-        if self.event.kind == EventKind::Count {
+        if self.event.kind == EventKind::Count || self.in_count.in_components {
             return Vec::new();
         }
         let in_count = |code: &WarehouseCode| if *code == self.event.warehouse { self.in_count.here } else { self.in_count.there };
@@ -240,7 +248,7 @@ mod tests {
             occurred_at: None,
             note: None,
         };
-        PastEvent { event, accepted_at: Timestamp::default(), in_count, sold_by: None }
+        PastEvent { event, accepted_at: Timestamp::default(), in_count, sold_by: None, of_bundle: false }
     }
 
     fn rules(share: i64) -> ListingRules {
@@ -257,7 +265,7 @@ mod tests {
         assert_eq!((found[0].pool, found[0].target), (50, target));
         let target = Target { part: 10, limited: 4, shown: 4 };
         let available = Levels::from([(code("east"), 12)]);
-        let expected = Formula { available, buffer: 2, pool: 10, target, units: UnitsEach::ONE };
+        let expected = Formula { available, together: 12, buffer: 2, pool: 10, target, units: UnitsEach::ONE };
         assert_eq!(found[1], expected);
     }
 
@@ -271,8 +279,8 @@ mod tests {
         replay.go_back_over(&[event(EventKind::Transfer, 4, none)]);
         assert_eq!((main(&replay), replay.levels()[&code("east")]), (Some(14), Some(1)));
         replay.go_back_over(&[
-            event(EventKind::Purchase, 9, InCount { here: true, there: false }),
-            event(EventKind::Count, 2, InCount { here: true, there: false }),
+            event(EventKind::Purchase, 9, InCount { here: true, there: false, ..InCount::default() }),
+            event(EventKind::Count, 2, InCount { here: true, there: false, ..InCount::default() }),
         ]);
         assert_eq!(replay.all_levels(), Some(Levels::from([(WarehouseCode::main(), 14), (code("east"), 1)])), "a count had these already");
         replay.go_back_over(&[event(EventKind::Count, 14, none)]);
@@ -346,7 +354,7 @@ mod tests {
         use EventKind::{Adjustment, Cancellation, Purchase, Return, Sale, Transfer};
         let kind = prop_oneof![Just(Adjustment), Just(Cancellation), Just(Purchase), Just(Return), Just(Sale), Just(Transfer)];
         (kind, 1i64..50, any::<bool>(), any::<bool>())
-            .prop_map(|(kind, quantity, here, there)| event(kind, quantity, InCount { here, there }))
+            .prop_map(|(kind, quantity, here, there)| event(kind, quantity, InCount { here, there, ..InCount::default() }))
     }
 
     proptest! {

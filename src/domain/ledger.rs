@@ -2,23 +2,32 @@
 //!
 //! A [`Book`] holds everything that one seller's events touch, as it is stored. Events are applied to it in order; then
 //! [`Book::changes`] says what to write. Nothing else changes what is available.
+mod applied;
+mod bundles;
 mod counts;
 mod repeats;
+mod result;
 
+use super::bundle::Ties;
 use super::look_alikes::fold;
 use super::pause::Level;
 use super::push::{Addressee, Push};
 use super::stock::{EventKind, Levels, StockEvent, add};
 use super::targets::{SellerRules, SkuListings};
-use super::{EventId, FieldError, ListingId, StoreId, Timestamp, WarehouseCode};
+use super::{ListingId, StoreId, Timestamp, WarehouseCode};
+use applied::Applied;
+use bundles::Bundles;
 use counts::Counts;
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use bundles::ComponentEvent;
 pub use counts::{InCount, MAX_AHEAD, Moved, occurred};
 pub use repeats::Seen;
+pub use result::{EventResult, Remark};
 
 /// Bounds of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,70 +68,6 @@ pub struct NewEvent {
     pub sold_by: Option<StoreId>,
 }
 
-/// What a client should know about an event that was recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
-    /// In plain words.
-    pub reason: String,
-    /// It changed nothing that is available.
-    pub without_effect: bool,
-    /// An older SKU that the event's new one looks like.
-    pub similar_sku: Option<String>,
-}
-
-impl Remark {
-    fn in_count(event: &StockEvent, in_count: InCount) -> Option<Self> {
-        Some(Self { reason: in_count.reason(event)?, without_effect: in_count.is_whole(event), similar_sku: None })
-    }
-
-    fn similar(known: &str) -> Self {
-        let reason = format!("This SKU is new and looks like {known}, which exists already. If it is a typo, correct it at its source.");
-        Self { reason, without_effect: false, similar_sku: Some(known.to_owned()) }
-    }
-}
-
-/// The result of one event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EventResult {
-    /// Recorded.
-    Accepted {
-        /// When.
-        at: Timestamp,
-        /// What is unusual about it.
-        remark: Option<Remark>,
-        /// The parts of it that a newer count contains already.
-        in_count: InCount,
-    },
-    /// Recorded before.
-    Duplicate {
-        /// When it was first accepted.
-        at: Timestamp,
-        /// What was unusual about it.
-        remark: Option<Remark>,
-    },
-    /// Not recorded; nothing changed. Pointers are relative to the event.
-    Rejected {
-        /// The event's id.
-        event_id: EventId,
-        /// Why.
-        errors: Vec<FieldError>,
-        /// The id already belongs to another event.
-        conflict: bool,
-    },
-}
-
-impl EventResult {
-    /// A rejection because of the field at `pointer`.
-    pub fn rejected(event: &StockEvent, pointer: &str, detail: &str) -> Self {
-        Self::Rejected { event_id: event.event_id.clone(), errors: vec![FieldError::new(pointer, detail)], conflict: false }
-    }
-
-    fn conflicting(event: &StockEvent) -> Self {
-        let error = FieldError::new("/event_id", "is already the id of another event; nothing was changed");
-        Self::Rejected { event_id: event.event_id.clone(), errors: vec![error], conflict: true }
-    }
-}
-
 /// What a seller has set up. It changes seldom, and every event is applied by it.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -157,6 +102,8 @@ pub struct Facts {
     pub pushes: Vec<Push>,
     /// The events that were recorded before, by id.
     pub seen: HashMap<String, Seen>,
+    /// By SKU, how the events' SKUs, and the components of those that are bundles, are tied to bundles. Free ones are missing.
+    pub ties: HashMap<String, Arc<Ties>>,
 }
 
 impl Facts {
@@ -174,6 +121,7 @@ impl Facts {
             listings: HashMap::new(),
             pushes: Vec::new(),
             seen: HashMap::new(),
+            ties: HashMap::new(),
         }
     }
 }
@@ -191,14 +139,8 @@ pub struct Changes {
     pub counted: BTreeMap<(String, WarehouseCode), Timestamp>,
     /// Pushes that are new or were merged into.
     pub pushes: Vec<Push>,
-}
-
-/// What an event does to the levels of its SKU.
-struct Applied {
-    before: Levels,
-    after: Levels,
-    deltas: Vec<(WarehouseCode, i64)>,
-    in_count: InCount,
+    /// What events of bundles did to their components.
+    pub of_components: Vec<ComponentEvent>,
 }
 
 /// One seller's ledger while events are applied.
@@ -218,6 +160,7 @@ pub struct Book {
     new_skus: Vec<(String, Timestamp)>,
     changed_levels: BTreeMap<(String, WarehouseCode), i64>,
     changed_pushes: BTreeSet<ListingId>,
+    bundles: Bundles,
 }
 
 impl Book {
@@ -238,6 +181,7 @@ impl Book {
             new_skus: Vec::new(),
             changed_levels: BTreeMap::new(),
             changed_pushes: BTreeSet::new(),
+            bundles: Bundles::new(facts.ties),
         }
     }
 
@@ -251,11 +195,12 @@ impl Book {
             return EventResult::Duplicate { at: seen.at, remark: Remark::in_count(event, seen.in_count) };
         }
         let at = occurred(event, now);
-        let Applied { before, after, deltas, in_count } = match self.check(new, at, now, limits) {
-            Ok(applied) => applied,
+        let moved = match self.check(new, at, now, limits).and_then(|()| self.moved(event, at)) {
+            Ok(moved) => moved,
             Err(rejected) => return rejected,
         };
         let sku = event.sku.as_str();
+        let in_count = self.bundles.in_count(sku, &moved);
         let mut remark = Remark::in_count(event, in_count);
         if self.skus.insert(sku.to_owned()) {
             self.new_skus.push((sku.to_owned(), now));
@@ -263,16 +208,11 @@ impl Book {
             let known = self.look_alikes.entry(fold(sku)).or_insert_with(|| sku.to_owned());
             remark = remark.or_else(|| (known != sku).then(|| Remark::similar(known)));
         }
-        let settings = self.setup.rules.settings();
-        if settings.is_incremental() && event.kind.triggers(settings.trigger_on_cancellation) {
-            self.push_increases(sku, &before, &after, now);
+        if self.setup.rules.triggers(event.kind) {
+            self.push_increases(&moved, now);
         }
-        let counted = event.kind == EventKind::Count && !in_count.here;
-        let changed =
-            after.iter().filter(|(warehouse, level)| before.get(*warehouse) != Some(*level) || (counted && **warehouse == event.warehouse));
-        self.changed_levels.extend(changed.map(|(warehouse, level)| ((sku.to_owned(), warehouse.clone()), *level)));
-        self.levels.insert(sku.to_owned(), after);
-        self.counts.note(event, at, now, deltas);
+        self.bundles.note(event, &moved, now);
+        moved.into_iter().for_each(|applied| self.settle(applied, at, now));
         self.seen.insert(event.event_id.to_string(), Seen::new(event, now, in_count));
         EventResult::Accepted { at: now, remark, in_count }
     }
@@ -295,11 +235,24 @@ impl Book {
             sku_count: self.sku_count,
             levels: self.changed_levels,
             pushes: self.changed_pushes.iter().filter_map(|listing| self.waiting.remove(listing)).collect(),
+            of_components: self.bundles.into_events(),
         }
     }
 
-    /// What the event would change, or why it is refused.
-    fn check(&self, new: &NewEvent, at: Option<Timestamp>, now: Timestamp, limits: Limits) -> Result<Applied, EventResult> {
+    /// Notes what an event does to one SKU.
+    fn settle(&mut self, applied: Applied<'_>, at: Option<Timestamp>, now: Timestamp) {
+        let Applied { event, before, after, deltas, in_count } = applied;
+        let sku = event.sku.as_str();
+        let counted = event.kind == EventKind::Count && !in_count.here;
+        let changed =
+            after.iter().filter(|(warehouse, level)| before.get(*warehouse) != Some(*level) || (counted && **warehouse == event.warehouse));
+        self.changed_levels.extend(changed.map(|(warehouse, level)| ((sku.to_owned(), warehouse.clone()), *level)));
+        self.levels.insert(sku.to_owned(), after);
+        self.counts.note(&event, at, now, deltas);
+    }
+
+    /// Why the event is refused whatever is in stock.
+    fn check(&self, new: &NewEvent, at: Option<Timestamp>, now: Timestamp, limits: Limits) -> Result<(), EventResult> {
         let event = &new.event;
         let oldest = now - limits.events_kept_for;
         if event.event_id.created_at().is_some_and(|created| created < oldest) {
@@ -334,18 +287,48 @@ impl Book {
                 return Err(EventResult::rejected(event, "/sku", &detail));
             }
         }
-        let before = self.levels.get(sku).cloned().unwrap_or_default();
-        let (deltas, in_count) = self.counts.deltas(event, at, &before);
-        match add(&before, deltas.clone()) {
-            Ok(after) => Ok(Applied { before, after, deltas, in_count }),
-            Err(_) => Err(EventResult::rejected(event, "/quantity", "would take the available quantity out of bounds")),
+        Ok(())
+    }
+
+    /// What the event does to the levels of its SKU or, if that is a bundle, of its components.
+    fn moved<'e>(&self, event: &'e StockEvent, at: Option<Timestamp>) -> Result<Vec<Applied<'e>>, EventResult> {
+        let applied = |part: Cow<'e, StockEvent>| {
+            let beyond = || EventResult::rejected(event, "/quantity", "would take the available quantity out of bounds");
+            self.applied(part, at).ok_or_else(beyond)
+        };
+        match self.bundles.parts(event)? {
+            None => Ok(vec![applied(Cow::Borrowed(event))?]),
+            Some(parts) => parts.into_iter().map(|part| applied(Cow::Owned(part))).collect(),
+        }
+    }
+
+    /// What the event does to the levels of its SKU; `None` if these would be out of bounds.
+    fn applied<'e>(&self, event: Cow<'e, StockEvent>, at: Option<Timestamp>) -> Option<Applied<'e>> {
+        let before = self.levels.get(event.sku.as_str()).cloned().unwrap_or_default();
+        let (deltas, in_count) = self.counts.deltas(&event, at, &before);
+        let after = add(&before, deltas.clone()).ok()?;
+        Some(Applied { event, before, after, deltas, in_count })
+    }
+
+    /// The increases of what an event has moved: of the SKUs themselves, and of the bundles that they are components of.
+    fn push_increases(&mut self, moved: &[Applied<'_>], now: Timestamp) {
+        for applied in moved {
+            let sku = applied.event.sku.as_str();
+            let Some(listings) = self.listings.get(sku).map(Arc::clone) else { continue };
+            self.push_each(sku, listings.increases(&applied.before, &applied.after), now);
+        }
+        for bundle in self.bundles.with_any_of(moved) {
+            let sku = bundle.sku.as_str();
+            let Some(listings) = self.listings.get(sku).map(Arc::clone) else { continue };
+            let [before, after] = bundles::before_and_after(&bundle, moved, &self.levels);
+            let increases: Vec<(&Addressee, i64)> = listings.increases(before, after).collect();
+            self.push_each(sku, increases.into_iter(), now);
         }
     }
 
     /// Each listing's increase joins the one that waits for it, or becomes a push of its own.
-    fn push_increases(&mut self, sku: &str, before: &Levels, after: &Levels, now: Timestamp) {
-        let Some(listings) = self.listings.get(sku) else { return };
-        for (to, units) in listings.increases(before, after) {
+    fn push_each<'l>(&mut self, sku: &str, increases: impl Iterator<Item = (&'l Addressee, i64)>, now: Timestamp) {
+        for (to, units) in increases {
             let (held, pause) = (self.setup.rules.is_held(to.store_id, now), self.setup.rules.pause(to.store_id, sku, now));
             let push = match self.waiting.entry(to.listing_id) {
                 Entry::Occupied(entry) => {

@@ -5,7 +5,7 @@
 //! *Available* is what can be sold of a SKU in a warehouse. A *stock event* came in and changed it; a *push* goes
 //! out and changes one listing: an *increase* is relative, an *overwrite* absolute. A *sync run* is one overwrite of
 //! many listings. The *target* is what a listing should show; its *units* are how many of the SKU one of the listing is (a six-pack:
-//! 6), [`units::UnitsEach`]. A *pack* keeps overwrites of one run together while they are
+//! 6), [`units::UnitsEach`]. A *bundle* is a SKU without stock of its own, made of *components*. A *pack* keeps overwrites of one run together while they are
 //! alike.
 //!
 //! A run is *weighed* before its listings become pushes. One that would change more than its seller's *guard* allows asks a
@@ -36,6 +36,8 @@ pub mod acting;
 pub mod allocation;
 pub mod authorization;
 pub mod behind;
+pub mod bundle;
+pub mod bundling;
 pub mod circuit;
 pub mod claim;
 pub mod delivery;

@@ -44,6 +44,8 @@ pub struct SyncSettings {
     pub drift: Policy,
     /// When the schedule last changed; no run is due for a time before that.
     pub timed_since: Timestamp,
+    /// Whether the seller has bundles. That is not set, but follows from what is saved about SKUs.
+    pub has_bundles: bool,
 }
 
 impl SyncSettings {
@@ -62,6 +64,7 @@ impl SyncSettings {
             guard: Guard::default(),
             drift: Policy::default(),
             timed_since: now,
+            has_bundles: false,
         }
     }
 

@@ -66,6 +66,7 @@ impl SettingsChange {
             guard: self.guard.apply(old.guard),
             drift: self.drift.unwrap_or(old.drift),
             timed_since: old.timed_since,
+            has_bundles: old.has_bundles,
         };
         if settings == *old {
             return None;

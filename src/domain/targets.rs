@@ -1,9 +1,10 @@
 //! What a seller's settings, stores and rules say about each listing: whether it is pushed, its target, and whether its
 //! pushes are held. The ledger, overwrites, runs and previews resolve rules and compute targets here and nowhere else.
 use super::allocation::{AllocationMode, DecidedBy, ListingRules, targets};
+use super::bundle::Stock;
 use super::pause::{self, Hold, Pause};
 use super::settings::{Rule, Rules, StoreRules, SyncSettings};
-use super::stock::Levels;
+use super::stock::EventKind;
 use super::units::UnitsEach;
 use super::{StoreId, Timestamp};
 use std::collections::{BTreeMap, HashSet};
@@ -53,6 +54,11 @@ impl SellerRules {
     /// The seller's settings.
     pub fn settings(&self) -> &SyncSettings {
         &self.settings
+    }
+
+    /// Whether a stock event of this kind may trigger increases.
+    pub fn triggers(&self, kind: EventKind) -> bool {
+        self.settings.is_incremental() && kind.triggers(self.settings.trigger_on_cancellation)
     }
 
     /// Whether the seller has this store.
@@ -148,14 +154,14 @@ impl<L> SkuListings<L> {
     }
 
     /// The target of each listing; `None` where it is not pushed.
-    pub fn targets(&self, levels: &Levels) -> impl Iterator<Item = (&L, Option<i64>)> {
-        let targets = targets(self.mode, levels, &self.rules);
+    pub fn targets<'s>(&self, stock: impl Into<Stock<'s>>) -> impl Iterator<Item = (&L, Option<i64>)> {
+        let targets = targets(self.mode, stock, &self.rules);
         let of_each = self.listings.iter().zip(&self.rules).zip(targets);
         of_each.map(|((listing, rules), target)| (listing, rules.is_pushed().then_some(target.shown)))
     }
 
     /// The listings whose target rises, each with target(after) − target(before).
-    pub fn increases(&self, before: &Levels, after: &Levels) -> impl Iterator<Item = (&L, i64)> {
+    pub fn increases<'s>(&self, before: impl Into<Stock<'s>>, after: impl Into<Stock<'s>>) -> impl Iterator<Item = (&L, i64)> {
         let rise = |((listing, before), (_, after)): ((_, Option<i64>), (_, Option<i64>))| Some((listing, after? - before?));
         self.targets(before).zip(self.targets(after)).filter_map(rise).filter(|(_, units)| *units > 0)
     }
@@ -165,6 +171,7 @@ impl<L> SkuListings<L> {
 mod tests {
     use super::*;
     use crate::domain::allocation::Share;
+    use crate::domain::stock::Levels;
     use crate::domain::{Sku, Timestamp, WarehouseCode};
 
     fn store() -> StoreRules {

@@ -26,7 +26,7 @@ Events are applied in the order in which they are accepted. Say when something h
 arrives late does not undo what happened after it.";
 
 /// A body for each schema of a request, which the service accepts; the page at `/docs` starts with it.
-fn examples() -> [(&'static str, Value); 26] {
+fn examples() -> [(&'static str, Value); 27] {
     [
         ("NewSeller", json!({ "name": "Ada's shop", "timezone": "Asia/Taipei" })),
         ("NamedKey", json!({ "name": "warehouse system" })),
@@ -56,6 +56,7 @@ fn examples() -> [(&'static str, Value); 26] {
         ("Discover", json!({ "apply": false })),
         ("ListingRow", json!({ "sku": "MUG-BLUE", "external_id": "48912345678901", "units": 6 })),
         ("NewSku", json!({ "sku": "MUG-BLUE", "name": "Blue mug" })),
+        ("NewBundle", json!({ "components": [{ "sku": "MUG-BLUE", "quantity": 2 }] })),
         ("RuleFields", json!({ "sku": "MUG-BLUE", "buffer": 2, "max_shown": 50 })),
         (
             "EventFields",

@@ -4,8 +4,10 @@ use super::error::{ApiError, Problem};
 use super::pushes::PushAnswer;
 use super::request::{limit, parameter, query, read_text_cursor, text_cursor};
 use super::state::Answer;
+use super::stock::ComponentAnswer;
 use crate::db::explain::Place;
 use crate::domain::allocation::{AllocationMode, DecidedBy, Share};
+use crate::domain::ledger::ComponentEvent;
 use crate::domain::stock::{EventKind, Levels};
 use crate::domain::{EventId, ListingId, Sku, StoreId, Timestamp};
 use crate::service::explain::{Explained, Happened, explain};
@@ -21,6 +23,10 @@ struct ExplainAnswer {
     sku: String,
     name: Option<String>,
     mode: AllocationMode,
+    /// What it is made of, if it is a bundle. Its history has the events of the bundle; those of each component are in the
+    /// component's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    components: Vec<ComponentAnswer>,
     /// At most 100; ask with `store_id` for one of the others.
     listings: Vec<ExplainedListing>,
     /// How many more listings the SKU has.
@@ -70,13 +76,14 @@ struct SentAnswer {
     reported_sales: i64,
 }
 
-/// The numbers that lead to a target: the sum of `available` less `buffer` is the `pool`, of which the allocation gives `part` to
-/// the store; below `threshold` nothing is left of that, and it is at most `max_shown`. All of these are units of the SKU. The `target` is
+/// The numbers that lead to a target: `together` less `buffer` is the `pool`, of which the allocation gives `part` to the store; below `threshold` nothing is left of that, and it is at most `max_shown`. All of these are units of the SKU. The `target` is
 /// how many whole ones of the listing, of `units` each, that is.
 #[derive(Serialize, utoipa::ToSchema)]
 struct FormulaAnswer {
     /// Units in the warehouses that the store ships from.
     available: BTreeMap<String, i64>,
+    /// Units in these warehouses together: their sum, or what the scarcest component of a bundle allows.
+    together: i64,
     buffer: i64,
     pool: i64,
     #[serde(serialize_with = "percent")]
@@ -117,7 +124,10 @@ struct PastEventAnswer {
     occurred_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
-    /// Units by which it changed available, by warehouse; empty for a count, which sets it, and for what a newer count included.
+    /// Whether it is an event of a bundle, and this is what it did to a component.
+    of_bundle: bool,
+    /// Units by which it changed available, by warehouse; empty for a count, which sets it, for what a newer count included, and for an
+    /// event of a bundle, whose components it changed.
     effect: BTreeMap<String, i64>,
     /// Why it did not change everything it might have.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,6 +166,7 @@ impl From<Explained> for ExplainedListing {
             },
             formula: FormulaAnswer {
                 available: by_code(&formula.available),
+                together: formula.together,
                 buffer: formula.buffer,
                 pool: formula.pool,
                 share_percent: stock.rules.share.map(Share::percent),
@@ -185,6 +196,7 @@ impl From<Happened> for HistoryItem {
             store_id: past.sold_by,
             occurred_at: past.event.occurred_at,
             note: past.event.note.clone(),
+            of_bundle: past.of_bundle,
             effect: past.effect().into_iter().map(|(code, delta)| (code.to_string(), delta)).collect(),
             reason: past.in_count.reason(&past.event),
             available_after: after.iter().map(|(code, level)| (code.to_string(), *level)).collect(),
@@ -205,7 +217,8 @@ pub(super) fn cursor_of(place: &Place) -> String {
 pub(super) fn read_cursor(cursor: Option<&str>) -> Result<Place, ApiError> {
     let event_of = |text: &str| {
         let (at, id) = text.split_once(':')?;
-        Some((Timestamp::from_millis(at.parse().ok()?), EventId::parse(id).ok()?))
+        EventId::parse(ComponentEvent::event_of(id).unwrap_or(id)).ok()?;
+        Some((Timestamp::from_millis(at.parse().ok()?), id.to_owned()))
     };
     let read = |text: String| {
         let (push, event) = text.split_once(':')?;
@@ -241,6 +254,7 @@ pub async fn explain_stock(caller: Caller, sku: Path<String>, request: HttpReque
         sku: sku.to_string(),
         name: found.name,
         mode: found.mode,
+        components: found.components.into_iter().map(ComponentAnswer::from).collect(),
         listings: found.listings.into_iter().map(ExplainedListing::from).collect(),
         listings_omitted: found.listings_omitted,
         next_cursor: found.next.as_ref().map(cursor_of),

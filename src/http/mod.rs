@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod bodies;
 pub mod body;
+mod bundles;
 pub mod console;
 pub mod error;
 mod every_error;
@@ -134,6 +135,10 @@ routes![
     listings::delete_listing,
     skus::put_skus,
     skus::list_skus,
+    bundles::put_bundle,
+    bundles::list_bundles,
+    bundles::get_bundle,
+    bundles::delete_bundle,
     rules::put_rules,
     rules::list_rules,
     stock_events::post_stock_events,

@@ -24,7 +24,7 @@ struct NewSku {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     name: Option<Option<String>>,
-    /// Reserved for bundles, which are not supported yet; must be omitted.
+    /// Must be omitted: `PUT /v1/bundles/{sku}` says what a bundle is made of.
     #[schema(value_type = Option<Vec<Object>>)]
     components: Option<IgnoredAny>,
 }
@@ -62,7 +62,7 @@ pub async fn put_skus(caller: Caller, state: State, body: Body) -> Answer {
             checks.take(&format!("/{index}/name"), check_text(name, "a name", MAX_NAME_CHARS));
         }
         if row.components.is_some() {
-            checks.note(format!("/{index}/components"), "must be omitted: bundles are not supported yet");
+            checks.note(format!("/{index}/components"), "must be omitted: PUT /v1/bundles/{sku} saves what a bundle is made of");
         }
         if !seen.insert(row.sku) {
             checks.note(format!("/{index}/sku"), "appears more than once in this request");

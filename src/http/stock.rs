@@ -4,8 +4,9 @@ use super::error::{ApiError, Problem};
 use super::pushes::PushAnswer;
 use super::request::query;
 use super::state::Answer;
-use crate::db::stock::ListingStock;
+use crate::db::stock::{ComponentStock, ListingStock};
 use crate::domain::allocation::Share;
+use crate::domain::bundle::{self, Stock};
 use crate::domain::{ListingId, Sku, StoreId, Timestamp};
 use crate::service::shares::percent;
 use actix_web::{HttpRequest, HttpResponse, get};
@@ -17,11 +18,46 @@ use std::collections::BTreeMap;
 struct StockAnswer {
     sku: String,
     name: Option<String>,
-    /// Units by warehouse; below 0 if more was sold than was in stock.
+    /// Units by warehouse; below 0 if more was sold than was in stock. Of a bundle, those for which one warehouse has all components.
+    available: BTreeMap<String, i64>,
+    /// Units in all warehouses together: of a bundle, what its scarcest component allows.
+    total_available: i64,
+    /// What it is made of, if it is a bundle.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    components: Vec<ComponentAnswer>,
+    /// The bundles that it is a component of.
+    part_of: Vec<String>,
+    listings: Vec<ListingStockAnswer>,
+}
+
+/// A component of a bundle, and what there is of it.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct ComponentAnswer {
+    sku: String,
+    /// How many units of it one bundle takes.
+    quantity: i64,
+    /// Units by warehouse.
     available: BTreeMap<String, i64>,
     /// Units in all warehouses.
     total_available: i64,
-    listings: Vec<ListingStockAnswer>,
+    /// How many bundles these are enough for.
+    enough_for: i64,
+    /// The other bundles that it is a component of.
+    shared_with: Vec<String>,
+}
+
+impl From<ComponentStock> for ComponentAnswer {
+    fn from(ComponentStock { component, levels, shared_with }: ComponentStock) -> Self {
+        let total_available = Stock::Own(&levels).within(None);
+        Self {
+            sku: component.sku.to_string(),
+            quantity: component.quantity.get(),
+            available: levels.iter().map(|(code, level)| (code.to_string(), *level)).collect(),
+            total_available,
+            enough_for: bundle::available([(total_available, component.quantity)]),
+            shared_with,
+        }
+    }
 }
 
 /// A listing and the numbers that determine its target.
@@ -69,8 +105,9 @@ pub async fn get_stock(caller: Caller, request: HttpRequest) -> Answer {
     let sku = Sku::parse(&sku).map_err(|e| ApiError::field("/sku", e))?;
     let wanted = sku.clone();
     let stock = caller.db.read(move |t| t.stock(&wanted)).await?;
-    let levels = stock.levels;
-    let listing = |l: ListingStock| ListingStockAnswer {
+    let pools: Vec<i64> = stock.listings.iter().map(|listing| listing.rules.pool(&stock.stock())).collect();
+    let total_available = stock.stock().within(None);
+    let listing = |(l, pool): (ListingStock, i64)| ListingStockAnswer {
         listing: l.listing.id,
         store_id: l.store.id,
         store: l.store.name,
@@ -80,7 +117,7 @@ pub async fn get_stock(caller: Caller, request: HttpRequest) -> Answer {
         shown: l.listing.shown,
         shown_at: l.listing.shown_at,
         pushed: l.rules.is_pushed(),
-        pool: l.rules.pool(&levels),
+        pool,
         buffer: l.rules.buffer,
         share_percent: l.rules.share.map(Share::percent),
         threshold: l.rules.threshold,
@@ -88,12 +125,14 @@ pub async fn get_stock(caller: Caller, request: HttpRequest) -> Answer {
         last_push: l.last_push.map(PushAnswer::from),
         last_confirmed: l.last_confirmed.map(PushAnswer::from),
     };
-    let listings = stock.listings.into_iter().map(listing).collect();
+    let listings = stock.listings.into_iter().zip(pools).map(listing).collect();
     Ok(HttpResponse::Ok().json(StockAnswer {
         sku: sku.to_string(),
         name: stock.name,
-        total_available: levels.values().fold(0, |sum, level| sum.saturating_add(*level)),
-        available: levels.iter().map(|(code, level)| (code.to_string(), *level)).collect(),
+        total_available,
+        components: stock.components.into_iter().map(ComponentAnswer::from).collect(),
+        part_of: stock.part_of,
+        available: stock.levels.iter().map(|(code, level)| (code.to_string(), *level)).collect(),
         listings,
     }))
 }

@@ -2,12 +2,13 @@
 use super::context::{Caller, Result};
 use crate::db::explain::Place;
 use crate::db::pushes::PushFilter;
-use crate::db::stock::ListingStock;
+use crate::db::stock::{ComponentStock, ListingStock};
 use crate::db::{self, Tenant};
 use crate::domain::allocation::{AllocationMode, DecidedBy, ListingRules, targets};
 use crate::domain::explain::{Formula, KnownLevels, PastEvent, Replay, Sent, formulas};
+use crate::domain::ledger::ComponentEvent;
 use crate::domain::push::Push;
-use crate::domain::stock::Levels;
+use crate::domain::stock::{Levels, StockEvent};
 use crate::domain::{ListingId, Sku, StoreId, Timestamp};
 
 /// The most listings that are explained at once; more are asked about store by store.
@@ -54,6 +55,8 @@ pub struct Explanation {
     pub name: Option<String>,
     /// What is available.
     pub levels: Levels,
+    /// What it is made of, if it is a bundle.
+    pub components: Vec<ComponentStock>,
     /// How stores share it.
     pub mode: AllocationMode,
     /// Its listings, by store.
@@ -75,7 +78,8 @@ pub async fn explain(caller: &Caller, sku: Sku, store: Option<StoreId>, before: 
         for _ in 1..ATTEMPTS {
             let found = read(t, &sku, store, &before, limit)?;
             // A read sees what is committed while it goes on, and the numbers have to fit each other.
-            if t.levels(&sku)? == found.levels {
+            let has_bundles = t.sync_settings()?.has_bundles;
+            if t.levels_and_components(&sku, has_bundles)? == (found.levels.clone(), found.components.clone()) {
                 return Ok(found);
             }
         }
@@ -88,7 +92,8 @@ fn read(t: &mut Tenant<'_>, sku: &Sku, store: Option<StoreId>, before: &Place, l
     store.map_or(Ok(()), |id| t.store(id).map(drop))?;
     let (stock, mode) = (t.stock(sku)?, t.sync_settings()?.allocation_mode);
     let rules: Vec<ListingRules> = stock.listings.iter().map(|listing| listing.rules.clone()).collect();
-    let of_all = stock.listings.into_iter().zip(formulas(mode, &stock.levels, &rules)).enumerate();
+    let formulas = formulas(mode, stock.stock(), &rules);
+    let of_all = stock.listings.into_iter().zip(formulas).enumerate();
     let mut wanted: Vec<(usize, (ListingStock, Formula))> =
         of_all.filter(|(_, (listing, _))| store.is_none_or(|id| listing.store.id == id)).collect();
     let listings_omitted = wanted.len().saturating_sub(MAX_LISTINGS);
@@ -111,13 +116,25 @@ fn read(t: &mut Tenant<'_>, sku: &Sku, store: Option<StoreId>, before: &Place, l
     let events = t.past_events(sku, before.event.as_ref(), limit + 1)?;
     let filter = PushFilter { sku: Some(sku.clone()), store_id: store, ..PushFilter::default() };
     let pushes = t.list_pushes(&filter, before.push, limit + 1)?;
+    let is_bundle = !stock.components.is_empty();
+    // What there was of the components is not followed.
+    let (now, followed) = if is_bundle { (Levels::new(), Vec::new()) } else { (stock.levels.clone(), followed) };
     let targets_at = |levels: &Levels| {
         let all = targets(mode, levels, &rules);
         followed.iter().filter_map(|(place, id)| Some((*id, all.get(*place)?.shown))).collect()
     };
-    let events = replay(t, sku, &stock.levels, events, targets_at)?;
+    let events = replay(t, sku, &now, events, targets_at)?;
     let (history, next) = merge(events, pushes, before.clone(), usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(Explanation { name: stock.name, levels: stock.levels, mode, listings, listings_omitted, history, next })
+    Ok(Explanation {
+        name: stock.name,
+        levels: stock.levels,
+        components: stock.components,
+        mode,
+        listings,
+        listings_omitted,
+        history,
+        next,
+    })
 }
 
 /// Follows the levels back over these events, which are in the order of the history.
@@ -157,7 +174,11 @@ fn merge(events: Vec<Happened>, pushes: Vec<Push>, before: Place, limit: usize) 
         // Pushes come after the event of the same instant that has led to them.
         let next = if push_at >= event_at { pushes.next().map(Happened::Push) } else { events.next() };
         match &next {
-            Some(Happened::Event { past, .. }) => place.event = Some((past.accepted_at, past.event.event_id.clone())),
+            Some(Happened::Event { past, .. }) => {
+                let StockEvent { event_id, sku, .. } = &past.event;
+                let row = if past.of_bundle { ComponentEvent::row_id(event_id, sku) } else { event_id.to_string() };
+                place.event = Some((past.accepted_at, row));
+            }
             Some(Happened::Push(push)) => place.push = Some(push.id()),
             None => return (history, None),
         }

@@ -5,6 +5,7 @@
 //! the transaction has changed.
 pub mod apps;
 pub mod behind;
+pub mod bundles;
 mod checks;
 pub mod connect;
 pub mod connected;

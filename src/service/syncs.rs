@@ -68,6 +68,10 @@ pub(super) async fn start_waiting(service: &Service, caller: &Caller, filter: Ru
     caller.db.write(move |t| begun(t, &actor, &filter, now)).await.map_err(Error::from)
 }
 
+/// Starts a run and enters it in the audit log.
+///
+/// # Errors
+/// If the database fails.
 pub(super) fn begun(t: &mut Tenant<'_>, actor: &str, filter: &RunFilter, now: Timestamp) -> db::Result<Run> {
     let run = t.start_run(RunKind::Manual, filter, now)?;
     let mut entry = audited(actor, "sync.started", "manual");

@@ -19,6 +19,7 @@ fn routes_with_bodies(seller: &str, store: &str) -> Vec<(&'static str, String, b
         ("PATCH", format!("/v1/stores/{store}"), false),
         ("PUT", format!("/v1/stores/{store}/listings"), true),
         ("PUT", "/v1/skus".to_owned(), true),
+        ("PUT", "/v1/bundles/KIT".to_owned(), false),
         ("PUT", "/v1/rules".to_owned(), true),
         ("POST", "/v1/stock-events".to_owned(), false),
         ("POST", "/v1/syncs".to_owned(), false),

@@ -134,6 +134,7 @@ fn the_sample_body_of_every_request_passes_validation() {
                 ada.event("first", "MUG-BLUE", "purchase", 1);
                 let new = json!({ "name": "x", "platform": "simulated", "base_url": "http://127.0.0.1:9", "rehearsal": path.ends_with("/go-live") });
                 let store = ada.post("/v1/stores", &new).is(201);
+                ada.put("/v1/skus", &json!([{ "sku": "GIFT" }])).is(200);
                 let webhook = ada.post("/v1/webhooks", &json!({ "url": "http://127.0.0.1:9" })).is(201);
                 let email = ada.post("/v1/email-addresses", &json!({ "address": format!("ada-{tried}@example.org") })).is(201);
                 let id = match path.as_str() {
@@ -142,8 +143,12 @@ fn the_sample_body_of_every_request_passes_validation() {
                     path if path.starts_with("/v1/webhooks/") => webhook["id"].as_str().unwrap(),
                     _ => store["id"].as_str().unwrap(),
                 };
-                let address =
-                    path.replace("{id}", id).replace("{code}", "main").replace("{platform}", "shopify").replace("{sku}", "MUG-BLUE");
+                let address = path
+                    .replace("{id}", id)
+                    .replace("{code}", "main")
+                    .replace("{platform}", "shopify")
+                    .replace("bundles/{sku}", "bundles/GIFT");
+                let address = address.replace("{sku}", "MUG-BLUE");
                 let caller = if path.starts_with("/admin") { &operator } else { &ada };
                 let answer = caller.send_as(&method.to_uppercase(), &address, media_type, body.as_bytes());
                 // The sample store answers nothing, so it cannot be searched.

@@ -105,7 +105,7 @@ impl<'a> Grown<'a> {
         let blob = |prefix: &str| format!("CAST(printf('{prefix}%0{}d', i) AS BLOB)", 16 - prefix.len());
         let sku = "printf('S%06d', i)";
         let of_stores = rows / ROWS_PER_STORE;
-        let mut sql = String::from("BEGIN IMMEDIATE;");
+        let mut sql = String::from("BEGIN IMMEDIATE; UPDATE sync_settings SET has_bundles = TRUE;");
         let mut insert = |table: &str, columns: &str, values: String, condition: &str| {
             write!(sql, "INSERT INTO {table} ({columns}) {numbers} SELECT {values} FROM n WHERE {condition} ON CONFLICT DO NOTHING;")
                 .unwrap();
@@ -180,6 +180,7 @@ impl<'a> Grown<'a> {
             format!("{seller}, {}, {store}, 0, 1, 5, i", blob("listing")),
             "true",
         );
+        insert("bundle_components", "seller_id, bundle, component, quantity", format!("{seller}, 'B' || {sku}, {sku}, 2"), "true");
         insert("pauses", "seller_id, level, subject, paused_at, paused_by", format!("{seller}, 3, {sku}, i, 'ada'"), "i <= 10");
         let columns = "seller_id, id, name, from_local, to_local, created_at, created_by";
         let values = format!("{seller}, {}, 'sale', '2020-01-01T00:00', '2020-01-02T00:00', i, 'ada'", blob("window"));
@@ -274,9 +275,10 @@ fn routes() -> Vec<(String, Growth)> {
             "/v1/stream" | "/metrics" => {}
             "/v1/stock" => found.push("/v1/stock?sku=S000001".to_owned()),
             path if is_paged => found.push(format!("{}?limit=10", path.replace("{sku}", "S000001"))),
-            path => found.push(path.to_owned()),
+            path => found.push(path.replace("{sku}", "BS000001")),
         }
     }
+    found.push("/v1/bundles?component=S000001&limit=10".to_owned());
     for more in ["pushes?state=rejected", "pushes?state=confirmed", "pushes?sku=S000001", "skus?unpaired=true"] {
         found.push(format!("/v1/{more}&limit=10"));
     }
@@ -284,12 +286,14 @@ fn routes() -> Vec<(String, Growth)> {
     let mut found: Vec<_> = found.into_iter().map(|path| (path.clone(), growth(&path))).collect();
     let table_of_pages = include_str!("../../src/http/console/mod.rs");
     let pages = table_of_pages.lines().filter(|line| line.contains(", get()")).filter_map(|line| line.split('"').nth(1));
-    let others = ["", "/", "/sign-in", "/stock/explain", "/{platform}/callback", "/confirm/{token}", "/unsubscribe/{token}"];
+    let others =
+        ["", "/", "/sign-in", "/stock/explain", "/stock/sku/bundle", "/{platform}/callback", "/confirm/{token}", "/unsubscribe/{token}"];
     let pages = pages.filter(|page| !others.contains(page) && !page.starts_with("/assets"));
     found.extend(pages.map(|page| (if page == "/stock/sku" { "/stock/sku?sku=S000001" } else { page }, Growth::WithRows)).map(page));
     for more in [
         "/stock?search=zzz",
         "/stock/explain?sku=S000001",
+        "/stock/sku/bundle?sku=S000001",
         "/stores/{id}?search=zzz",
         "/records?show=runs",
         "/records?show=changes",

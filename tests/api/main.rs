@@ -24,6 +24,7 @@ mod bad_events;
 mod bad_input;
 mod behind;
 mod bodies;
+mod bundles;
 mod connect;
 mod connect_platforms;
 mod consent;

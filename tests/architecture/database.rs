@@ -9,7 +9,8 @@ const DECIDED_IN_DOMAIN: [(&str, &str); 3] =
     [("PushState", "src/db/pushes/codes.rs"), ("PushKind", "src/db/pushes/codes.rs"), ("Frequency", "src/db/settings.rs")];
 
 /// The tables whose rows belong to a seller and are reached through `src/db/scope.rs`.
-const SELLERS_TABLES: [&str; 26] = [
+const SELLERS_TABLES: [&str; 27] = [
+    "bundle_components",
     "email_addresses",
     "email_links",
     "email_mails",

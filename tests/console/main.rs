@@ -11,6 +11,7 @@
     reason = "a test that cannot continue should fail at once"
 )]
 
+mod bundles;
 mod connect;
 #[path = "../support/database.rs"]
 mod database;

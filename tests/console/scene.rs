@@ -186,6 +186,9 @@ pub async fn busy_seller(world: &World, unhelpful: &str) -> (String, Vec<Visit>)
     let differ = async || world.call("GET", "/v1/drifts", &key, json!(null)).await["items"].as_array().is_some_and(|rows| !rows.is_empty());
     eventually("the check has found what differs", differ).await;
     world.call("PUT", "/v1/skus/LAMP-ASH/pause", &key, json!({"reason": "Recall"})).await;
+    world.call("PUT", "/v1/skus", &key, json!([{"sku": "SET-BREAKFAST", "name": "Breakfast for two"}])).await;
+    let breakfast = json!({"components": [{"sku": "MUG-BLUE", "quantity": 2}, {"sku": "PLATE-27", "quantity": 2}, {"sku": "JUG-STONE", "quantity": 1}]});
+    world.call("PUT", "/v1/bundles/SET-BREAKFAST", &key, breakfast).await;
     let window = json!({"name": "Winter sale", "from": "2027-12-24T18:00", "to": "2027-12-27T06:00", "store_ids": [stores.stall]});
     world.call("POST", "/v1/frozen-windows", &key, window).await;
     let webhook =
@@ -265,6 +268,8 @@ fn visits(stores: &Stores, listing: &str, rejected: &str, [initial, manual]: &[S
         page("stock", "/console/stock"),
         page("stock-none", "/console/stock?search=kettle"),
         page("sku", "/console/stock/sku?sku=CHAIR-ASH"),
+        page("sku-bundle", "/console/stock/sku?sku=SET-BREAKFAST"),
+        page("bundle", "/console/stock/sku/bundle?sku=SET-BREAKFAST"),
         page("explain", "/console/stock/explain?sku=CHAIR-ASH"),
         page("explain-store", format!("/console/stock/explain?sku=MUG-BLUE&store={shopify}")),
         page("sku-mug", "/console/stock/sku?sku=MUG-BLUE"),

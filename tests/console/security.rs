@@ -302,6 +302,7 @@ async fn html_in_any_form_field_comes_back_as_text() {
         ("/console/pauses".to_owned(), vec!["paused", "reason"]),
         ("/console/pauses/windows".to_owned(), vec!["name", "from", "to"]),
         ("/console/stock/sku/pause".to_owned(), vec!["sku", "paused", "reason"]),
+        ("/console/stock/sku/bundle".to_owned(), vec!["sku", "components"]),
         ("/console/stores/new".to_owned(), vec!["name", "base_url", "external_store", "token", "share_percent", "warehouses"]),
         (format!("/console/stores/{store}/edit"), vec!["name", "base_url", "external_store", "token", "share_percent", "warehouses"]),
         (format!("/console/stores/{store}/import"), vec!["rows", "do"]),

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failing test should stop at once")]
 
 mod both;
+mod bundles;
 mod cancel;
 mod clock;
 mod delivery;

@@ -61,6 +61,29 @@ fn a_lone_increase_takes_no_more_statements_than_it_did() {
 }
 
 #[test]
+fn bundles_cost_an_event_of_another_sku_no_statement() {
+    statements::record();
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        seller.shop("corner", &["A", "B", "KIT"]).await;
+        let least = async || {
+            let mut least = u64::MAX;
+            for _ in 0..4 {
+                statements::take(&world.database_url());
+                seller.purchase("A", 1).await;
+                world.a_moment().await;
+                least = least.min(count(&statements::take(&world.database_url())));
+            }
+            least
+        };
+        let before = least().await;
+        seller.bundles("KIT", &[("B", 2)]).await;
+        world.a_moment().await;
+        assert_eq!(least().await, before);
+    });
+}
+
+#[test]
 fn a_lone_increase_takes_no_more_statements_where_others_may_take_over() {
     statements::record();
     story_of_nodes(

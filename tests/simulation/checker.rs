@@ -279,12 +279,18 @@ impl Checker<'_> {
             Entry::Push { seller, push } => self.push(&seller, push)?,
             Entry::Run { run, .. } => self.run(run)?,
             Entry::Pause { seller, sku, deleted } => self.sku_pause(&seller, sku, deleted),
+            Entry::Component { seller, component, deleted } => self.seller(&seller).takes(component, deleted),
         }
         Ok(())
     }
 
     /// A new event in the ledger: it must have been sent and must not be there already; adds the increases it triggers.
     fn event(&mut self, seller: &str, event_id: &str) -> Verdict {
+        if let Some((of_bundle, _)) = event_id.split_once('\u{1f}') {
+            // What an event of a bundle did to a component, which follows from the event.
+            let is_known = self.recorded.contains(&(seller.to_owned(), of_bundle.to_owned()));
+            return if is_known { Ok(()) } else { fail("component moved without an event of its bundle", event_id) };
+        }
         if !self.recorded.insert((seller.to_owned(), event_id.to_owned())) {
             return fail("event applied twice", event_id);
         }
@@ -296,12 +302,14 @@ impl Checker<'_> {
             self.sale_reported(seller, &crate::world::hex_of(store), &event.sku, event.quantity, event_id);
         }
         let of_seller = self.seller(seller);
-        let before = of_seller.targets(&event.sku);
+        let touched = of_seller.touched_by(&event.sku);
+        let targets = |of_seller: &Seller| touched.iter().flat_map(|sku| of_seller.targets(sku)).collect::<BTreeMap<_, _>>();
+        let before = targets(of_seller);
         of_seller.apply(&event);
         if !of_seller.triggers(&event.kind) {
             return Ok(());
         }
-        for (listing, after) in of_seller.targets(&event.sku) {
+        for (listing, after) in targets(of_seller) {
             if let (Some(after), Some(Some(before))) = (after, before.get(&listing).copied())
                 && after > before
             {

@@ -25,6 +25,15 @@ pub enum Entry {
     Push { seller: String, push: Push },
     Run { run: Run },
     Pause { seller: String, sku: Option<String>, deleted: bool },
+    Component { seller: String, component: Component, deleted: bool },
+}
+
+/// A bundle takes so many of a SKU.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Component {
+    pub bundle: String,
+    pub sku: String,
+    pub quantity: i64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -359,6 +368,9 @@ fn entry(text: &str) -> Option<Entry> {
                 updated_at: number(16).unwrap(),
             },
         },
+        "component" => {
+            Entry::Component { seller, component: Component { bundle: text(2), sku: text(3), quantity: number(4).unwrap() }, deleted }
+        }
         "pause" => Entry::Pause { seller, sku: (number(2) == Some(3)).then(|| text(3)), deleted },
         "run" if deleted => return None,
         "run" => Entry::Run {

@@ -34,7 +34,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 96] = [
+const MUST_OCCUR: [&str; 97] = [
     "401",
     "429",
     "5xx after applying",
@@ -54,6 +54,7 @@ const MUST_OCCUR: [&str; 96] = [
     "applied late, within the settle time",
     "batch of events",
     "batch of events as NDJSON",
+    "bundle saved",
     "call of a new increase lost on its way",
     "call refused as a whole",
     "clock set while an increase waits",

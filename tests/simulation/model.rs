@@ -1,5 +1,5 @@
 //! A second implementation of the rules, as simple as possible, to compare the service with. Shares no code with it.
-use crate::journal::{Listing, Rule, Settings, Store};
+use crate::journal::{Component, Listing, Rule, Settings, Store};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,8 @@ pub struct Seller {
     pub rules: Vec<Rule>,
     pub listings: BTreeMap<String, Listing>,
     pub paused_skus: BTreeSet<String>,
+    /// By bundle, how many of each component it takes.
+    pub bundles: BTreeMap<String, BTreeMap<String, i64>>,
 }
 
 /// An event as it was sent.
@@ -55,6 +57,12 @@ impl Seller {
     }
 
     pub fn apply(&mut self, event: &Event) {
+        if let Some(components) = self.bundles.get(&event.sku).cloned() {
+            for (sku, each) in components {
+                self.apply(&Event { sku, quantity: each * event.quantity, ..event.clone() });
+            }
+            return;
+        }
         let here = (event.sku.clone(), event.warehouse.clone());
         let level = self.available.entry(here).or_default();
         match event.kind.as_str() {
@@ -96,10 +104,41 @@ impl Seller {
         }
     }
 
+    /// A bundle takes so many of a SKU from now on, or none of it.
+    pub fn takes(&mut self, Component { bundle, sku, quantity }: Component, deleted: bool) {
+        let components = self.bundles.entry(bundle).or_default();
+        if deleted {
+            components.remove(&sku);
+        } else {
+            components.insert(sku, quantity);
+        }
+        self.bundles.retain(|_, components| !components.is_empty());
+    }
+
+    /// What is there in the warehouses that feed a store, or in all.
+    pub fn there(&self, store: Option<&Store>, sku: &str) -> i64 {
+        if let Some(components) = self.bundles.get(sku) {
+            // Bundle by bundle, as long as there is enough of everything.
+            let enough_for = |made: &i64| components.iter().all(|(component, each)| made * each <= self.there(store, component));
+            return (1..).take_while(enough_for).last().unwrap_or(0);
+        }
+        let feeds = |warehouse: &String| store.and_then(|store| store.warehouses.as_ref()).is_none_or(|all| all.contains(warehouse));
+        self.available.iter().filter(|((s, w), _)| s == sku && feeds(w)).map(|(_, n)| n).sum()
+    }
+
     fn pool(&self, store: &Store, rules: &Resolved, sku: &str) -> i64 {
-        let feeds = |warehouse: &String| store.warehouses.as_ref().is_none_or(|all| all.contains(warehouse));
-        let sum: i64 = self.available.iter().filter(|((s, w), _)| s == sku && feeds(w)).map(|(_, n)| n).sum();
-        (sum - rules.buffer).max(0)
+        (self.there(Some(store), sku) - rules.buffer).max(0)
+    }
+
+    /// The SKUs of which an event of this one changes what is there.
+    pub fn touched_by(&self, sku: &str) -> BTreeSet<String> {
+        let moved: BTreeSet<String> = match self.bundles.get(sku) {
+            Some(components) => components.keys().cloned().collect(),
+            None => BTreeSet::from([sku.to_owned()]),
+        };
+        let has_moved = |components: &BTreeMap<String, i64>| components.keys().any(|component| moved.contains(component));
+        let bundles = self.bundles.iter().filter(|(_, components)| has_moved(components)).map(|(bundle, _)| bundle.clone());
+        bundles.chain(moved.iter().cloned()).collect()
     }
 
     /// What each listing of a SKU should show, by its id; `None` if it must not be pushed.

@@ -149,6 +149,32 @@ MUTATIONS = {
         ],
         "six_packs_telescope",
     ),
+    "richest component decides": (
+        [
+            (
+                "src/domain/bundle.rs",
+                "    components.into_iter().map(|(available, quantity)| quantity.whole_in(available)).min().unwrap_or(0).max(0)\n",
+                "    let of_each = components.into_iter().map(|(available, quantity)| quantity.whole_in(available));\n"
+                '    if crate::planted("richest component decides") { of_each.max() } else { of_each.min() }.unwrap_or(0).max(0)\n',
+            )
+        ],
+        "a_purchase_of_a_component_raises_the_bundle",
+    ),
+    "bundle raised by what arrives of a component": (
+        [
+            (
+                "src/domain/ledger/bundles.rs",
+                "        [stock(false), stock(true)]\n",
+                "        if let Some(applied) = moved.first()\n"
+                '            && crate::planted("bundle raised by what arrives of a component") {\n'
+                "            let each = bundle.components.iter().find(|component| component.sku == applied.event.sku);\n"
+                "            let each = each.map_or(crate::domain::units::UnitsEach::ONE, |component| component.quantity);\n"
+                "            return [Stock::OfComponents(vec![(&applied.before, each)]), Stock::OfComponents(vec![(&applied.after, each)])];\n"
+                "        }\n        [stock(false), stock(true)]\n",
+            )
+        ],
+        "a_purchase_of_a_component_raises_the_bundle",
+    ),
     "packs overwritten by the piece": (
         [
             (
@@ -162,12 +188,12 @@ MUTATIONS = {
     "one tenant filter missing": (
         [
             (
-                "src/db/delivery/targets.rs",
+                "src/db/bundles.rs",
                 "        let rows: Vec<(String, String, i64)> =",
                 "        let own = self.seller().bytes();\n        let rows: Vec<(String, String, i64)> =",
             ),
             (
-                "src/db/delivery/targets.rs",
+                "src/db/bundles.rs",
                 "on!(self.conn, c => scope.stock_levels()\n",
                 "on!(self.conn, c => stock_levels::table.filter(stock_levels::seller_id.eq(own)\n"
                 '                .or(crate::db::literal::is(if crate::planted("one tenant filter missing") { "1 = 1" } else { "1 = 0" })))\n',

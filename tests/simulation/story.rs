@@ -2,6 +2,7 @@
 //!
 //! Steps refer to things by position ("the second store of the first seller"), so that a story with some of its steps
 //! removed is still a valid story: that is how a failing one is shortened.
+mod bundles;
 mod faults;
 mod packs;
 mod pauses;
@@ -10,10 +11,12 @@ mod sequences;
 mod shops;
 mod undo;
 
+pub use bundles::{BUNDLE, OF};
 pub use faults::{DbFault, NetFault, Outage, Refusal, WayIn};
 pub use pauses::Paused;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+pub use sales::{Protection, Report};
 use std::collections::VecDeque;
 
 pub type Rng = ChaCha8Rng;
@@ -99,22 +102,6 @@ pub struct StoreSetup {
     pub named: Option<Protection>,
 }
 
-/// Whether overwrites of a store leave out what it has sold without a report, and for how many hours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Protection {
-    pub on: bool,
-    pub hours: i64,
-}
-
-/// Whether a store's sale is reported to the ledger, under which id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Report {
-    Never,
-    AtOnce(u32),
-    /// When the story says so, or once it is over.
-    Later(u32),
-}
-
 #[derive(Debug, Clone)]
 pub struct SellerSetup {
     pub zone: usize,
@@ -124,6 +111,8 @@ pub struct SellerSetup {
     pub catch_up_hours: i64,
     pub initial_overwrite: bool,
     pub stores: Vec<StoreSetup>,
+    /// If the last SKU is a bundle: how many it takes of each of its components.
+    pub bundle: Option<[i64; OF.len()]>,
 }
 
 #[derive(Debug, Clone)]
@@ -255,6 +244,11 @@ pub enum Step {
         seller: usize,
         store: Option<usize>,
         sku: Option<usize>,
+    },
+    /// The bundle takes so many of each of its components from now on.
+    Bundle {
+        seller: usize,
+        takes: [i64; OF.len()],
     },
     /// Undoes one of the runs that have ended, counted from the newest.
     Undo {
@@ -414,10 +408,12 @@ impl Story {
         let last = if generator.rng.random_bool(LAST_OUTAGES) { generator.last_outage() } else { Vec::new() };
         let mut setup = generator.setup;
         packs::draw(seed, &mut setup);
+        bundles::draw(seed, &mut setup);
         drawn.truncate(steps.saturating_sub(last.len()));
         sales::weave_in(seed, &mut setup, &mut drawn);
         undo::weave_in(seed, &setup, &mut drawn);
         pauses::weave_in(seed, &setup, &mut drawn);
+        bundles::weave_in(seed, &setup, &mut drawn);
         undo::cancel_some(seed, &mut drawn);
         drawn.extend(last);
         Self { seed, setup, steps: drawn }
@@ -471,6 +467,7 @@ fn draw_setup(rng: &mut Rng) -> Setup {
                 catch_up_hours: pick(rng, &[0, 1, 4, 23]),
                 initial_overwrite: rng.random_bool(0.7),
                 stores,
+                bundle: None,
             }
         })
         .collect();

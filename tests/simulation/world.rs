@@ -1,5 +1,6 @@
 //! The world of a story: the service, as one process after another on one database, and the sellers' client software,
 //! which repeats each request until it is answered.
+mod bundles;
 mod clock;
 mod events;
 mod pauses;
@@ -89,6 +90,8 @@ pub struct SellerClient {
     pub acknowledged: BTreeSet<String>,
     /// The stores that sales name, by the ids of their events.
     sold_by: BTreeMap<String, String>,
+    /// One of its SKUs is a bundle.
+    has_bundle: bool,
     /// Sales that are to be reported later.
     unreported: Vec<sales::Unreported>,
 }
@@ -387,6 +390,7 @@ impl World {
                 events: BTreeMap::new(),
                 acknowledged: BTreeSet::new(),
                 sold_by: BTreeMap::new(),
+                has_bundle: setup.bundle.is_some(),
                 unreported: Vec::new(),
             });
             self.expect(number, "POST", "/v1/warehouses", Some(json!({ "code": "north", "name": "North" }))).await?;
@@ -420,6 +424,7 @@ impl World {
                 let id = answer["id"].as_str().unwrap().to_owned();
                 self.sellers[number].shops.push(Shop { id, name, token: 0, moves: 0 });
             }
+            self.set_up_bundle(number, setup.bundle).await?;
             let stock: Vec<Event> = (0..SKUS.len())
                 .flat_map(|sku| (0..WAREHOUSES.len()).map(move |warehouse| (sku, warehouse)))
                 .enumerate()
@@ -614,6 +619,7 @@ impl World {
                     _ => return fail("request refused", format!("{status} {answer}")),
                 }
             }
+            Step::Bundle { seller, takes } => self.bundle(*seller, *takes).await?,
             Step::Undo { seller, back } => self.undo(*seller, *back).await?,
             Step::Cancel { seller } => self.cancel_run(*seller).await?,
             Step::Pause { seller, what, on } => self.pause(*seller, *what, *on).await?,

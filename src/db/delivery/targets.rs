@@ -1,15 +1,14 @@
 //! What listings should show.
 use crate::db::connection::on;
 use crate::db::listings::Listing;
-use crate::db::schema::{listings, stock_levels};
+use crate::db::schema::listings;
 use crate::db::sets::{among, among_ids};
-use crate::db::{Error, Result, Tenant, id_of, units_of};
+use crate::db::{Result, Tenant, id_of, units_of};
 use crate::domain::allocation::{AllocationMode, DecidedBy};
 use crate::domain::push::Addressee;
-use crate::domain::stock::Levels;
 use crate::domain::targets::SellerRules;
 use crate::domain::units::UnitsEach;
-use crate::domain::{ListingId, StoreId, WarehouseCode};
+use crate::domain::{ListingId, StoreId};
 use diesel::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 
@@ -36,7 +35,7 @@ impl Tenant<'_> {
         skus.dedup();
         let rules = self.seller_rules(&skus)?;
         let listed = self.listed(&skus)?;
-        self.targets_by(&rules, listed, skus)
+        self.targets_by(&rules, listed, &skus)
     }
 
     /// As [`Self::targets_of`], for listings that are known to be paired like this.
@@ -48,14 +47,14 @@ impl Tenant<'_> {
         let has_multiples = paired.iter().any(|to| rules.has_multiples(to.store_id));
         if has_multiples || rules.settings().allocation_mode == AllocationMode::Exclusive {
             let listed = self.listed(&skus)?;
-            return self.targets_by(&rules, listed, skus);
+            return self.targets_by(&rules, listed, &skus);
         }
         // Each of them is one unit, and no listing's target depends on another listing.
         let mut listed = Listed::new();
         for to in paired {
             listed.entry(to.sku.clone()).or_default().push((to.store_id, UnitsEach::ONE, to.listing_id));
         }
-        self.targets_by(&rules, listed, skus)
+        self.targets_by(&rules, listed, &skus)
     }
 
     /// All listings of these SKUs, always in the same order.
@@ -75,20 +74,12 @@ impl Tenant<'_> {
         Ok(listed)
     }
 
-    fn targets_by(&mut self, rules: &SellerRules, listed: Listed, skus: Vec<String>) -> Result<HashMap<ListingId, Option<i64>>> {
-        let scope = self.scope();
-        let mut levels: HashMap<String, Levels> = HashMap::new();
-        let rows: Vec<(String, String, i64)> = on!(self.conn, c => scope.stock_levels()
-            .select((stock_levels::sku, stock_levels::warehouse, stock_levels::available))
-            .filter(among(stock_levels::sku, skus.clone())).load(c))?;
-        for (sku, code, available) in rows {
-            levels.entry(sku).or_default().insert(WarehouseCode::parse(&code).map_err(Error::Corrupt)?, available);
-        }
+    fn targets_by(&mut self, rules: &SellerRules, listed: Listed, skus: &[String]) -> Result<HashMap<ListingId, Option<i64>>> {
+        let stocks = self.stocks(skus, rules.settings().has_bundles)?;
         let mut found = HashMap::new();
-        let none = Levels::new();
         for (sku, listed) in listed {
             let listings = rules.listings_of(&sku, listed);
-            found.extend(listings.targets(levels.get(&sku).unwrap_or(&none)).map(|(id, target)| (*id, target)));
+            found.extend(listings.targets(stocks.of(&sku)).map(|(id, target)| (*id, target)));
         }
         Ok(found)
     }

@@ -1,4 +1,5 @@
 //! Loads the [`Book`]s of the sellers that a group of stock events concerns.
+mod bundles;
 mod since;
 
 use super::request::{RecordRequest, Repeats};
@@ -12,7 +13,7 @@ use crate::db::schema::{listings, pushes, sellers, skus, stock_events, stock_lev
 use crate::db::scope::{active_pushes, levels_of_sku, of_sellers};
 use crate::db::sets::among_ids;
 use crate::db::{Error, Result, id_of};
-use crate::domain::ledger::{Book, Facts, InCount, NewEvent, Seen};
+use crate::domain::ledger::{Book, Facts, InCount, Seen};
 use crate::domain::look_alikes::fold;
 use crate::domain::{ListingId, SellerId, Timestamp, WarehouseCode};
 use diesel::prelude::*;
@@ -83,6 +84,9 @@ pub(super) fn books(
     let (mut found, epochs) = sellers(conn, (setups, taken), &wanted)?;
     wanted.retain(|seller, _| found.0.contains_key(seller));
     if !wanted.is_empty() {
+        for (seller, components) in bundles::load(conn, setups, requests, &mut found.0)? {
+            wanted.entry(seller).or_default().skus.extend(components);
+        }
         stock(conn, &wanted, &mut found)?;
         look_alikes(conn, &wanted, &mut found)?;
         since::late_counts(conn, requests, &mut found.0)?;
@@ -99,14 +103,13 @@ pub(super) fn books(
     Ok(Loaded { books, busy, epochs })
 }
 
-/// The SKUs of events that may trigger increases, which most events do not; no others need stores, rules and listings.
+/// The SKUs that increases may be made for because of these events; no others need stores, rules and listings. Most events trigger none.
 fn raised(requests: &[RecordRequest], found: &Found) -> BTreeMap<SellerId, BTreeSet<String>> {
     let mut raised: BTreeMap<SellerId, BTreeSet<String>> = BTreeMap::new();
     for request in requests {
-        let Some(settings) = found.0.get(&request.seller).map(|facts| facts.setup.rules.settings()) else { continue };
-        let triggers = |new: &&NewEvent| settings.is_incremental() && new.event.kind.triggers(settings.trigger_on_cancellation);
-        for new in request.events.iter().filter(triggers) {
-            raised.entry(request.seller).or_default().insert(new.event.sku.to_string());
+        let Some(facts) = found.0.get(&request.seller) else { continue };
+        for new in request.events.iter().filter(|new| facts.setup.rules.triggers(new.event.kind)) {
+            bundles::raise(facts, new.event.sku.as_str(), raised.entry(request.seller).or_default());
         }
     }
     raised

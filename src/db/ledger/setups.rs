@@ -2,13 +2,15 @@
 //!
 //! What was read under one `setup_version` of a seller holds for as long as the seller has it: triggers draw another number
 //! with every change. The version is read with the seller's row, which stays locked until the events are committed.
+use crate::db::bundles::{ComponentRow, assembled};
 use crate::db::connection::{Conn, on};
 use crate::db::pauses::SKU_LEVEL;
-use crate::db::schema::{listings, pauses, rules, warehouses};
+use crate::db::schema::{bundle_components, listings, pauses, rules, warehouses};
 use crate::db::scope::of_sellers;
 use crate::db::settings::{RuleRow, SettingsRow};
 use crate::db::stores::StoreRow;
 use crate::db::{Error, Result, id_of, units_of};
+use crate::domain::bundle::Ties;
 use crate::domain::ledger::Setup;
 use crate::domain::pause::Hold;
 use crate::domain::push::Addressee;
@@ -41,11 +43,15 @@ struct Known {
     setup: Arc<Setup>,
     /// The listings of some SKUs.
     listings: HashMap<String, Listings>,
+    /// How some SKUs are tied to bundles.
+    ties: HashMap<String, Arc<Ties>>,
 }
 
 impl Known {
+    /// What it takes, counted in listings.
     fn listing_count(&self) -> usize {
-        self.listings.values().map(|of_sku| of_sku.listings().len().max(1)).sum()
+        let listings: usize = self.listings.values().map(|of_sku| of_sku.listings().len().max(1)).sum();
+        listings + self.ties.values().map(|ties| weight(ties)).sum::<usize>()
     }
 }
 
@@ -57,6 +63,11 @@ struct Read {
     stores: Vec<(StoreRules, Hold)>,
     rules: Vec<Rule>,
     paused_skus: HashSet<String>,
+}
+
+/// What ties take, counted in listings.
+fn weight(ties: &Ties) -> usize {
+    1 + ties.is.iter().chain(&ties.part_of).map(|bundle| bundle.components.len()).sum::<usize>()
 }
 
 impl Setups {
@@ -125,7 +136,7 @@ impl Setups {
         for (seller, Read { settings, warehouses, stores, rules, paused_skus }) in read {
             let (Some(settings), Some(version)) = (settings, versions.get(&seller).copied()) else { continue };
             let setup = Arc::new(Setup { rules: SellerRules::new(settings, stores, rules).pausing(paused_skus), warehouses });
-            self.sellers.insert(seller, Known { version, setup, listings: HashMap::new() });
+            self.sellers.insert(seller, Known { version, setup, listings: HashMap::new(), ties: HashMap::new() });
         }
         Ok(())
     }
@@ -146,8 +157,7 @@ impl Setups {
         let mut found = Vec::new();
         if !unknown.is_empty() {
             if self.listings > MAX_LISTINGS {
-                self.sellers.values_mut().for_each(|known| known.listings.clear());
-                self.listings = 0;
+                self.clear();
                 return self.listings(conn, wanted);
             }
             self.learn_listings(conn, unknown)?;
@@ -158,6 +168,70 @@ impl Setups {
         }
         found.retain(|(_, _, of_sku)| !of_sku.listings().is_empty());
         Ok(found)
+    }
+
+    fn clear(&mut self) {
+        for known in self.sellers.values_mut() {
+            known.listings.clear();
+            known.ties.clear();
+        }
+        self.listings = 0;
+    }
+
+    /// How these SKUs of sellers whose setups were just asked for are tied to bundles.
+    pub(super) fn ties(
+        &mut self,
+        conn: &mut Conn,
+        wanted: &BTreeMap<SellerId, BTreeSet<String>>,
+    ) -> Result<Vec<(SellerId, String, Arc<Ties>)>> {
+        let all = || wanted.iter().flat_map(|(seller, skus)| skus.iter().map(|sku| (*seller, sku)));
+        if !all().all(|place| self.knows_ties(place)) {
+            if self.listings > MAX_LISTINGS {
+                self.clear();
+            }
+            let unknown = all().filter(|place| !self.knows_ties(*place)).map(|(seller, sku)| (seller, sku.clone())).collect();
+            self.learn_ties(conn, unknown)?;
+        }
+        let found = |(seller, sku): (SellerId, &String)| Some((seller, sku.clone(), Arc::clone(self.sellers.get(&seller)?.ties.get(sku)?)));
+        Ok(all().filter_map(found).collect())
+    }
+
+    fn knows_ties(&self, (seller, sku): (SellerId, &String)) -> bool {
+        self.sellers.get(&seller).is_some_and(|known| known.ties.contains_key(sku))
+    }
+
+    fn learn_ties(&mut self, conn: &mut Conn, unknown: BTreeSet<(SellerId, String)>) -> Result<()> {
+        let pairs = || unknown.iter().map(|(seller, sku)| (seller.bytes(), sku.clone()));
+        let columns = (bundle_components::seller_id, bundle_components::bundle, bundle_components::component, bundle_components::quantity);
+        let of_components: Vec<(Vec<u8>, String)> = on!(conn, c => of_sellers!(bundle_components.component, pairs())
+            .select((bundle_components::seller_id, bundle_components::bundle)).load(c)?);
+        let bundles: BTreeSet<(Vec<u8>, String)> = of_components.into_iter().chain(pairs()).collect();
+        type Row = (Vec<u8>, String, String, i64);
+        let rows: Vec<Row> = on!(conn, c => of_sellers!(bundle_components.bundle, bundles.iter().cloned()).select(columns).load(c)?);
+        let mut by_seller: BTreeMap<SellerId, Vec<ComponentRow>> = BTreeMap::new();
+        for (key, bundle, component, quantity) in rows {
+            let seller = id_of(&key, SellerId::from_bytes, "bundle_components.seller_id")?;
+            by_seller.entry(seller).or_default().push((bundle, component, quantity));
+        }
+        let mut ties: BTreeMap<(SellerId, String), Ties> = unknown.into_iter().map(|place| (place, Ties::default())).collect();
+        for (seller, rows) in by_seller {
+            for (sku, bundle) in assembled(rows)? {
+                for component in &bundle.components {
+                    if let Some(ties) = ties.get_mut(&(seller, component.sku.to_string())) {
+                        ties.part_of.push(Arc::clone(&bundle));
+                    }
+                }
+                if let Some(ties) = ties.get_mut(&(seller, sku)) {
+                    ties.is = Some(bundle);
+                }
+            }
+        }
+        for ((seller, sku), ties) in ties {
+            let Some(known) = self.sellers.get_mut(&seller) else { continue };
+            self.listings += weight(&ties);
+            known.ties.insert(sku, Arc::new(ties));
+        }
+        Ok(())
     }
 
     fn learn_listings(&mut self, conn: &mut Conn, unknown: BTreeMap<SellerId, BTreeSet<String>>) -> Result<()> {

@@ -29,25 +29,31 @@ pub struct Moved {
     pub quantity: i64,
 }
 
-/// The parts of an event that a newer count contains already.
+/// What an event did not do to the levels of its own SKU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InCount {
-    /// What it does to its warehouse.
+    /// A newer count contains already what it does to its warehouse; of a bundle, newer counts of all its components.
     pub here: bool,
-    /// What a transfer does to its destination.
+    /// A newer count contains already what a transfer does to its destination.
     pub there: bool,
+    /// It is an event of a bundle, which has moved the components and nothing of its own.
+    pub in_components: bool,
 }
 
 impl InCount {
-    /// The form in which it is stored; `None` if no count contains any of it.
+    /// The bit of an event of a bundle. The [`bits`](Self::bits) of all others are less.
+    pub const OF_BUNDLE: i16 = 4;
+
+    /// The form in which it is stored; `None` if the event did everything itself.
     pub fn bits(self) -> Option<i16> {
-        Some(i16::from(self.here) + 2 * i16::from(self.there)).filter(|bits| *bits > 0)
+        let bits = i16::from(self.here) + 2 * i16::from(self.there) + Self::OF_BUNDLE * i16::from(self.in_components);
+        Some(bits).filter(|bits| *bits > 0)
     }
 
     /// Reads [`Self::bits`].
     pub fn from_bits(bits: Option<i16>) -> Self {
         let bits = bits.unwrap_or(0);
-        Self { here: bits & 1 > 0, there: bits & 2 > 0 }
+        Self { here: bits & 1 > 0, there: bits & 2 > 0, in_components: bits & Self::OF_BUNDLE > 0 }
     }
 
     /// Whether the event changes nothing.
@@ -60,6 +66,7 @@ impl InCount {
         let to = event.to_warehouse.as_ref();
         match (event.kind, self.here, self.there) {
             (_, false, false) => None,
+            _ if self.in_components => Some("The newest counts of its components include this already, so it changes nothing.".to_owned()),
             (EventKind::Count, ..) => Some("A count as of a later time is known, so this one changes nothing.".to_owned()),
             (_, true, false) if to.is_some() => {
                 Some(format!("The newest count of warehouse {} includes this already; only the destination changed.", event.warehouse))

@@ -1,4 +1,5 @@
 //! The book, event by event, and its properties over many events.
+mod bundles;
 mod counts;
 mod new_skus;
 mod written;
@@ -12,7 +13,7 @@ use crate::domain::push::PushState;
 use crate::domain::settings::{StoreRules, SyncSettings};
 use crate::domain::stock::EventKind::{self, *};
 use crate::domain::units::UnitsEach;
-use crate::domain::{Sku, StoreId};
+use crate::domain::{EventId, Sku, StoreId};
 use proptest::prelude::*;
 
 const LIMITS: Limits = Limits { skus_per_seller: 3, events_kept_for: Duration::from_secs(90 * DAY) };

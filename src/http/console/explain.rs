@@ -93,7 +93,9 @@ impl HistoryRow {
                     what: format!("{} {} ({}{to})", show::sentence_case(event.kind.as_str()), units(event.quantity), event.warehouse),
                     push: None,
                     under: past.in_count.reason(event).or(note),
-                    available: known.map(|levels| units(levels.into_iter().fold(0, i64::saturating_add))),
+                    available: known
+                        .filter(|_| !past.in_count.in_components)
+                        .map(|levels| units(levels.into_iter().fold(0, i64::saturating_add))),
                     target,
                 }
             }

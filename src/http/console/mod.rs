@@ -10,6 +10,7 @@ mod allocation;
 mod asset_handler;
 mod assets;
 mod behind;
+mod bundle;
 mod changed;
 mod components;
 mod connect;
@@ -144,6 +145,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/webhooks/{id}/delete", post().to(webhooks::delete))
         .route("/stock", get().to(stock::search))
         .route("/stock/sku", get().to(stock::one))
+        .route("/stock/sku/bundle", get().to(bundle::page))
+        .route("/stock/sku/bundle", post().to(bundle::save))
         .route("/stock/sku/pause", post().to(pauses::switch_sku))
         .route("/stock/explain", get().to(explain::page))
         .route("/records", get().to(records::list))

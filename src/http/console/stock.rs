@@ -1,5 +1,6 @@
 //! Stock: a search for SKUs, and one SKU with its stock, the target and shown quantity of each listing, and the
 //! calculation of each target.
+use super::bundle::{ComponentRow, links};
 use super::field::Field;
 use super::page::{Frame, PageAnswer};
 use super::pauses::PauseLine;
@@ -10,8 +11,8 @@ use crate::db::skus::SkuSummary;
 use crate::db::stock::ListingStock;
 use crate::domain::Sku;
 use crate::domain::allocation::{AllocationMode, ListingRules, Share, Target};
+use crate::domain::bundle::Stock;
 use crate::domain::push::Push;
-use crate::domain::stock::Levels;
 use crate::http::error::ApiError;
 use actix_web::web::Query;
 use askama::Template;
@@ -28,6 +29,7 @@ struct SkuRow {
     name: Option<String>,
     available: String,
     negative: bool,
+    is_bundle: bool,
     listings: i64,
 }
 
@@ -61,6 +63,7 @@ pub(super) async fn search(visit: SellerVisit, query: Query<SearchQuery>) -> Pag
         name: sku.name,
         available: units(sku.available),
         negative: sku.available < 0,
+        is_bundle: sku.is_bundle,
         listings: sku.listings,
     };
     visit.frame.page(&StockPage {
@@ -115,6 +118,10 @@ struct SkuPage<'a> {
     name: Option<String>,
     total: String,
     levels: Vec<(String, String)>,
+    /// What it is made of, if it is a bundle.
+    components: Vec<ComponentRow>,
+    /// The bundles that it is a component of.
+    part_of: Vec<(String, String)>,
     listings: Vec<ListingRow>,
     exclusive: bool,
     /// A listing has a maximum.
@@ -141,9 +148,13 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
     let (stock, mode, pause, known) = read.await?;
     let frame = &visit.frame;
     let shares: Vec<Share> = stock.listings.iter().filter_map(|listing| listing.rules.share).collect();
-    let levels = stock.levels;
-    let row = |listing: ListingStock| ListingRow {
-        formula: formula(mode, &levels, &listing.rules, &shares, listing.target),
+    let (formulas, total): (Vec<String>, i64) = {
+        let of = stock.stock();
+        let formula = |listing: &ListingStock| formula(mode, &of, &listing.rules, &shares, listing.target);
+        (stock.listings.iter().map(formula).collect(), of.within(None))
+    };
+    let row = |(listing, formula): (ListingStock, String)| ListingRow {
+        formula,
         pushed: listing.rules.is_pushed(),
         target: units(listing.target.shown),
         differs: listing.rules.is_pushed() && listing.listing.shown.is_some_and(|shown| shown != listing.target.shown),
@@ -163,10 +174,12 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
         reason: Field::new("reason", "Reason", "text").optional(),
         sku: sku.to_string(),
         name: stock.name,
-        total: units(levels.values().fold(0, |sum, level| sum.saturating_add(*level))),
-        levels: levels.iter().map(|(code, level)| (code.to_string(), units(*level))).collect(),
+        total: units(total),
+        levels: stock.levels.iter().map(|(code, level)| (code.to_string(), units(*level))).collect(),
+        components: stock.components.into_iter().map(ComponentRow::from).collect(),
+        part_of: links(stock.part_of),
         has_maximum: stock.listings.iter().any(|listing| listing.rules.max_shown.is_some()),
-        listings: stock.listings.into_iter().map(row).collect(),
+        listings: stock.listings.into_iter().zip(formulas).map(row).collect(),
         exclusive: mode == AllocationMode::Exclusive,
     })
 }
@@ -174,14 +187,14 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
 /// The calculation of a target: "available 42 − buffer 2 = 40, × 30% = 12".
 ///
 /// `shares` are those of all listings of the SKU.
-fn formula(mode: AllocationMode, levels: &Levels, rules: &ListingRules, shares: &[Share], target: Target) -> String {
+fn formula(mode: AllocationMode, stock: &Stock<'_>, rules: &ListingRules, shares: &[Share], target: Target) -> String {
     if !rules.sync_enabled {
         return "Not updated: synchronization is off.".to_owned();
     }
     let Some(share) = rules.share else { return "Not updated: this listing has no share.".to_owned() };
-    let pool = rules.pool(levels);
+    let (pool, levels) = (rules.pool(stock), stock.by_warehouse());
     let sources: Vec<_> = levels.iter().filter(|(code, _)| rules.warehouses.as_ref().is_none_or(|codes| codes.contains(code))).collect();
-    let available = sources.iter().fold(0i64, |sum, (_, level)| sum.saturating_add(**level));
+    let available = stock.within(rules.warehouses.as_deref());
     let from = match (sources.as_slice(), levels.len()) {
         ([(code, _)], 2..) => format!(" in {code}"),
         (_, all) if sources.len() < all => format!(" in {} of {all} warehouses", sources.len()),
@@ -221,6 +234,7 @@ mod tests {
     use super::*;
     use crate::domain::WarehouseCode;
     use crate::domain::allocation::targets;
+    use crate::domain::stock::Levels;
     use crate::domain::units::UnitsEach;
 
     fn rules(share: i64) -> ListingRules {
@@ -237,7 +251,7 @@ mod tests {
     fn explained(mode: AllocationMode, available: i64, rules: &ListingRules) -> String {
         let levels = Levels::from([(WarehouseCode::main(), available)]);
         let target = targets(mode, &levels, std::slice::from_ref(rules))[0];
-        formula(mode, &levels, rules, &[rules.share.unwrap()], target)
+        formula(mode, &Stock::Own(&levels), rules, &[rules.share.unwrap()], target)
     }
 
     #[test]
@@ -262,7 +276,7 @@ mod tests {
         let levels = Levels::from([(WarehouseCode::main(), 5), (north.clone(), 7)]);
         let north_only = ListingRules { warehouses: Some(vec![north]), buffer: 0, ..rules(10_000) };
         assert_eq!(
-            formula(AllocationMode::Shared, &levels, &north_only, &[], Target { part: 7, limited: 7, shown: 7 }),
+            formula(AllocationMode::Shared, &Stock::Own(&levels), &north_only, &[], Target { part: 7, limited: 7, shown: 7 }),
             "available 7 in north, × 100% = 7"
         );
     }

@@ -2,6 +2,7 @@
 use super::{Process, Seller, Shop};
 use stocktide::db::ledger::EventResult;
 use stocktide::db::{self, Db};
+use stocktide::domain::Sku;
 use stocktide::domain::stock::{EventKind, StockEvent};
 use stocktide::service::stock_events::{self, EnteredEvent};
 use stocktide::service::{Caller, Service};
@@ -29,5 +30,11 @@ impl Seller<'_> {
     pub async fn sale_of(&self, shop: &Shop, sku: &str, quantity: i64) -> Vec<EventResult> {
         let sale = EnteredEvent { event: self.an_event(sku, EventKind::Sale, quantity), create: true, sold_by: Some(shop.id) };
         stock_events::record(&self.world.service(), &self.caller(), vec![sale]).await.unwrap()
+    }
+
+    /// Units of a SKU in all warehouses.
+    pub async fn available(&self, sku: &str) -> i64 {
+        let sku = Sku::parse(sku).unwrap();
+        self.db().read(move |t| t.levels(&sku)).await.unwrap().values().sum()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything runs on one arbiter in virtual time, which [`World::sleep`] advances; every timer fires at its time. A story
 //! ends with a graceful stop, after which no work may be left.
+mod bundles;
 mod changes;
 pub mod database;
 mod intake;
@@ -580,12 +581,6 @@ impl Seller<'_> {
 
     pub async fn sale(&self, sku: &str, quantity: i64) {
         self.event(sku, EventKind::Sale, quantity).await;
-    }
-
-    /// Units of a SKU in all warehouses.
-    pub async fn available(&self, sku: &str) -> i64 {
-        let sku = Sku::parse(sku).unwrap();
-        self.db().read(move |t| t.levels(&sku)).await.unwrap().values().sum()
     }
 
     pub async fn target(&self, shop: &Shop, sku: &str) -> Option<i64> {

@@ -138,8 +138,7 @@ impl Checker<'_> {
                 if !plain {
                     continue;
                 }
-                let sum: i64 = seller.available.iter().filter(|((s, _), _)| s == sku).map(|(_, n)| n).sum();
-                let pool = (sum - buffer).max(0);
+                let pool = (seller.there(None, sku) - buffer).max(0);
                 let shown = |l: &&Listing| l.units * self.world.network.quantity(&seller.stores[&l.store].name, &l.external_id);
                 let shown: i64 = listings.iter().map(shown).sum();
                 // What is no whole pack is shown nowhere.

@@ -1,5 +1,5 @@
 //! What of each table is written down, by the word that its entries begin with.
-pub(super) const COLUMNS: [(&str, &str, &str); 8] = [
+pub(super) const COLUMNS: [(&str, &str, &str); 9] = [
     ("event", "stock_events", "event_id"),
     (
         "settings",
@@ -19,5 +19,6 @@ pub(super) const COLUMNS: [(&str, &str, &str); 8] = [
         "hex:id, hex:store_id, hex:listing_id, external_id, kind, quantity, state, hex:call_id, base, cancel_requested, hex:run_id, reason, shown_before, unseen, with:updated_at",
     ),
     ("pause", "pauses", "level, subject"),
+    ("component", "bundle_components", "bundle, component, quantity"),
     ("run", "sync_runs", "hex:id, kind, state, hex:store_id, local_date, total, done, failed, started_at, hex:undoes"),
 ];

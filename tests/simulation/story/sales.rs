@@ -1,8 +1,24 @@
 //! Stores whose sales are reported in their name, but late or never. Drawn on its own and woven into a story, so that every
 //! other story stays as it was.
-use super::{Event, EventId, HOUR, NetFault, Protection, Report, Rng, Setup, Step, StoreChange, WAREHOUSES, pick};
+use super::{Event, EventId, HOUR, NetFault, Rng, Setup, Step, StoreChange, WAREHOUSES, pick};
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeSet;
+
+/// Whether overwrites of a store leave out what it has sold without a report, and for how many hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protection {
+    pub on: bool,
+    pub hours: i64,
+}
+
+/// Whether a store's sale is reported to the ledger, under which id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    Never,
+    AtOnce(u32),
+    /// When the story says so, or once it is over.
+    Later(u32),
+}
 
 /// The part of the stories with such stores, where there is one that can be read.
 const WITH_REPORTS: f64 = 0.5;

@@ -1,17 +1,32 @@
 //! Stock events as the sellers' software sends them.
 use super::SellerClient;
 use crate::model;
-use crate::story::{Event, EventId, SKUS, WAREHOUSES};
+use crate::story::{BUNDLE, Event, EventId, SKUS, WAREHOUSES};
 use serde_json::{Value, json};
 
 impl SellerClient {
+    fn is_of_bundle(&self, event: &Event) -> bool {
+        self.has_bundle && event.sku == BUNDLE
+    }
+
+    /// The kind of an event. A bundle is sold, and comes back; nothing else can happen to it.
+    fn kind(&self, event: &Event) -> &'static str {
+        match event.kind {
+            kind if !self.is_of_bundle(event) => kind,
+            "sale" | "cancellation" | "return" => event.kind,
+            "count" | "transfer" => "sale",
+            "adjustment" if event.quantity < 0 => "sale",
+            _ => "return",
+        }
+    }
+
     pub(super) fn body(&mut self, event: &Event) -> (String, model::Event) {
         let of = |event: &Event| model::Event {
             sku: SKUS[event.sku].to_owned(),
-            kind: event.kind.to_owned(),
-            quantity: event.quantity,
+            kind: self.kind(event).to_owned(),
+            quantity: if self.is_of_bundle(event) { event.quantity.abs().max(1) } else { event.quantity },
             warehouse: WAREHOUSES[event.warehouse].to_owned(),
-            to_warehouse: (event.kind == "transfer").then(|| WAREHOUSES[1 - event.warehouse].to_owned()),
+            to_warehouse: (self.kind(event) == "transfer").then(|| WAREHOUSES[1 - event.warehouse].to_owned()),
             sold_by: match event.id {
                 EventId::Fresh(n) => self.sold_by.get(&format!("e{n}")).cloned(),
                 _ => None,

@@ -4,7 +4,7 @@ use crate::db::ledger::request::RecordRequest;
 use crate::db::schema::stock_events;
 use crate::db::scope::{Scope, of_each_seller};
 use crate::db::{Error, Result, id_of};
-use crate::domain::ledger::{Facts, MAX_AHEAD, Moved, occurred};
+use crate::domain::ledger::{Facts, InCount, MAX_AHEAD, Moved, occurred};
 use crate::domain::stock::EventKind;
 use crate::domain::{SellerId, Timestamp, WarehouseCode};
 use chrono::TimeDelta;
@@ -68,6 +68,8 @@ fn moved_since(conn: &mut Conn, seller: SellerId, sku: &str, at: Timestamp) -> R
     let by = (stock_events::kind, stock_events::warehouse, stock_events::to_warehouse);
     let rows: Vec<Row> = on!(conn, c => Scope::of(seller).stock_events()
         .filter(stock_events::sku.eq(sku)).filter(stock_events::accepted_at.gt(at - MAX_AHEAD)).filter(after)
+        // Not while it was a bundle: that has moved the components.
+        .filter(stock_events::in_count.is_null().or(stock_events::in_count.lt(InCount::OF_BUNDLE).assume_not_null()))
         .group_by(by)
         .select((stock_events::kind, stock_events::warehouse, stock_events::to_warehouse, sql::<BigInt>("CAST(SUM(quantity) AS BIGINT)")))
         .load(c))?;

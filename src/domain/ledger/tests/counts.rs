@@ -68,7 +68,10 @@ fn each_warehouse_has_its_own_counts_and_a_transfer_may_be_half_in_one() {
     let mut book = Book::new(one_store());
     book.apply(&happened(Count, 10, 10), at(100), LIMITS);
     let EventResult::Accepted { remark: Some(remark), in_count, .. } = book.apply(&transfer, at(101), LIMITS) else { panic!() };
-    assert!(!remark.without_effect && remark.reason.contains("main") && in_count == InCount { here: true, there: false }, "{remark:?}");
+    assert!(
+        !remark.without_effect && remark.reason.contains("main") && in_count == InCount { here: true, there: false, ..InCount::default() },
+        "{remark:?}"
+    );
     let again = book.apply(&transfer, at(102), LIMITS);
     assert_eq!(again, EventResult::Duplicate { at: at(101), remark: Some(remark) }, "a repeat gets the first answer");
     let counted_there = in_warehouse("east", happened(Count, 1, 20));

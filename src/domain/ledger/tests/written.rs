@@ -73,7 +73,7 @@ fn a_movement_of_the_very_time_of_a_late_count_is_in_it() {
 #[test]
 fn what_a_count_contains_of_an_event_is_stored_in_two_bits() {
     for (here, there, bits) in [(false, false, None), (true, false, Some(1)), (false, true, Some(2)), (true, true, Some(3))] {
-        let in_count = InCount { here, there };
+        let in_count = InCount { here, there, ..InCount::default() };
         assert_eq!((in_count.bits(), InCount::from_bits(bits)), (bits, in_count));
     }
     assert_eq!(InCount::from_bits(Some(0)), InCount::default());

@@ -188,6 +188,8 @@ fn an_address_gets_nothing_before_it_is_confirmed_and_nothing_after_it_is_unsubs
         email::follow(&service, &leave, Purpose::Unsubscribe).await.unwrap();
         email::follow(&service, &leave, Purpose::Unsubscribe).await.unwrap();
         assert_eq!(row(&seller, address.id).await.state, AddressState::Unsubscribed);
+        let log = seller.db().read(|t| t.audit(None, 100)).await.unwrap();
+        assert_eq!(log.iter().filter(|entry| entry.action == "email.unsubscribed").count(), 1, "the second time changes nothing");
         world.all_is_well();
         world.sleep(minutes(20)).await;
         is_refused(&seller, "A").await;

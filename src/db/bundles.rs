@@ -82,10 +82,9 @@ impl Tenant<'_> {
         Ok(on!(self.conn, c => scope.bundle_components().select(count).get_result(c))?)
     }
 
-    /// Saves a bundle instead of what its SKU was. From then on, the SKU has no levels.
+    /// Saves a bundle instead of what its SKU was. The levels of the SKU do not count from then on, but as of when they were counted does.
     pub fn save_bundle(&mut self, bundle: &Bundle) -> Result<()> {
         let (key, scope, sku) = (self.key(), self.scope(), bundle.sku.as_str());
-        on!(self.conn, c => diesel::delete(scope.stock_levels().filter(stock_levels::sku.eq(sku))).execute(c))?;
         on!(self.conn, c => diesel::delete(scope.bundle_components().filter(bundle_components::bundle.eq(sku))).execute(c))?;
         for component in &bundle.components {
             let row = (

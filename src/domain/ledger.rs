@@ -298,6 +298,8 @@ impl Book {
         };
         match self.bundles.parts(event)? {
             None => Ok(vec![applied(Cow::Borrowed(event))?]),
+            // Before it was a bundle, it was counted as of a later time: that count contains the event.
+            Some(_) if at.is_some_and(|at| self.counts.is_counted_after(event.sku.as_str(), &event.warehouse, at)) => Ok(Vec::new()),
             Some(parts) => parts.into_iter().map(|part| applied(Cow::Owned(part))).collect(),
         }
     }

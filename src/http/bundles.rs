@@ -11,6 +11,9 @@ use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete, get, put};
 use serde::{Deserialize, Serialize};
 
+/// The most bundles in one page.
+const MAX_PAGE: i64 = 100;
+
 /// A component of a bundle.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -92,7 +95,8 @@ struct BundlesQuery {
 #[get("/v1/bundles")]
 pub async fn list_bundles(caller: Caller, request: HttpRequest) -> Answer {
     let params: BundlesQuery = query(&request)?;
-    let (limit, after) = (limit(params.limit.as_deref())?, read_text_cursor(params.cursor.as_deref())?);
+    // A page names the components of each.
+    let (limit, after) = (limit(params.limit.as_deref())?.min(MAX_PAGE), read_text_cursor(params.cursor.as_deref())?);
     let component = params.component.as_deref().map(Sku::parse).transpose().map_err(|detail| ApiError::field("/component", detail))?;
     let found = bundles::list(&caller, component, after, limit + 1).await?;
     Ok(HttpResponse::Ok().json(Page::of(found, limit, |bundle| text_cursor(&bundle.sku), |bundle| bundle)))

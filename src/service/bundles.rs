@@ -6,10 +6,14 @@ use crate::db::runs::RunFilter;
 use crate::db::{self, Tenant};
 use crate::domain::bundle::{Bundle, MAX_BUNDLES};
 use crate::domain::bundling::{EnteredComponent, Known, Refusal, check, check_known};
+use crate::domain::stock::Levels;
 use crate::domain::{RunId, Sku, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// The most other bundles that are named for a component.
+const MAX_SHARED: usize = 20;
 
 /// A component of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -19,7 +23,7 @@ pub struct ComponentView {
     pub sku: String,
     /// How many units of it one bundle takes.
     pub quantity: i64,
-    /// The other bundles that it is a component of: all of them sell from the same stock.
+    /// The other bundles that it is a component of, 20 at most: all of them sell from the same stock.
     pub shared_with: Vec<String>,
 }
 
@@ -49,7 +53,8 @@ fn views(t: &mut Tenant<'_>, bundles: &[Arc<Bundle>]) -> db::Result<Vec<BundleVi
     let with = t.bundles_with(&components)?;
     let view = |bundle: &Arc<Bundle>| {
         let sku = bundle.sku.as_str();
-        let others = |component: &str| with.get(component).into_iter().flatten().filter(|other| *other != sku).cloned().collect();
+        let others =
+            |component: &str| with.get(component).into_iter().flatten().filter(|other| *other != sku).take(MAX_SHARED).cloned().collect();
         let components = bundle.components.iter().map(|component| ComponentView {
             sku: component.sku.to_string(),
             quantity: component.quantity.get(),
@@ -102,7 +107,9 @@ fn known(t: &mut Tenant<'_>, bundle: &Bundle) -> db::Result<Known> {
     let existing = t.sku_names(&components.iter().map(String::as_str).collect::<Vec<_>>())?.into_keys().collect();
     let bundles = t.bundles_among(&components)?;
     let part_of = t.bundles_with(&[components, vec![bundle.sku.to_string()]].concat())?;
-    Ok(Known { existing, bundles, part_of, levels: t.levels(&bundle.sku)? })
+    // Levels that a former version has written since do not count.
+    let levels = if t.bundle(&bundle.sku)?.is_some() { Levels::new() } else { t.levels(&bundle.sku)? };
+    Ok(Known { existing, bundles, part_of, levels })
 }
 
 /// Overwrites the listings of a SKU that has become, or ceased to be, this bundle, where auto-sync is on.

@@ -489,3 +489,25 @@ fn a_bundle_needs_components_that_exist_and_are_no_bundles_and_has_no_stock_of_i
         seller.bundles("vase", &[("lamp", 1)]).await;
     });
 }
+
+#[test]
+fn what_was_counted_before_a_sku_became_a_bundle_moves_no_component_when_it_is_reported_later() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let shop = seller.shop("corner", &["LAMP", "KIT"]).await;
+        seller.event("LAMP", Count, 10).await;
+        seller.event("KIT", Count, 0).await;
+        world.sleep(minutes(1)).await;
+        seller.bundles("KIT", &[("LAMP", 1)]).await;
+        overwritten(world, &seller).await;
+        let before = world.received(&shop).len();
+        let late = StockEvent { occurred_at: Some(world.now() - minutes(5)), ..seller.an_event("KIT", Return, 3) };
+        assert!(is_accepted(&seller.record(vec![late]).await));
+        world.a_moment().await;
+        assert_eq!((seller.available("LAMP").await, world.received(&shop).len()), (10, before));
+        let now = StockEvent { occurred_at: Some(world.now()), ..seller.an_event("KIT", Return, 3) };
+        seller.record(vec![now]).await;
+        world.a_moment().await;
+        assert_eq!((seller.available("LAMP").await, world.shown(&shop, "KIT")), (13, 13));
+    });
+}

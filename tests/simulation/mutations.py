@@ -164,13 +164,13 @@ MUTATIONS = {
         [
             (
                 "src/domain/ledger/bundles.rs",
-                "        [stock(false), stock(true)]\n",
+                "    [stock(false), stock(true)]\n",
                 "        if let Some(applied) = moved.first()\n"
                 '            && crate::planted("bundle raised by what arrives of a component") {\n'
                 "            let each = bundle.components.iter().find(|component| component.sku == applied.event.sku);\n"
                 "            let each = each.map_or(crate::domain::units::UnitsEach::ONE, |component| component.quantity);\n"
                 "            return [Stock::OfComponents(vec![(&applied.before, each)]), Stock::OfComponents(vec![(&applied.after, each)])];\n"
-                "        }\n        [stock(false), stock(true)]\n",
+                "        }\n    [stock(false), stock(true)]\n",
             )
         ],
         "a_purchase_of_a_component_raises_the_bundle",

@@ -157,7 +157,7 @@ impl Setups {
         let mut found = Vec::new();
         if !unknown.is_empty() {
             if self.listings > MAX_LISTINGS {
-                self.clear();
+                self.make_room();
                 return self.listings(conn, wanted);
             }
             self.learn_listings(conn, unknown)?;
@@ -170,12 +170,20 @@ impl Setups {
         Ok(found)
     }
 
-    fn clear(&mut self) {
-        for known in self.sellers.values_mut() {
-            known.listings.clear();
-            known.ties.clear();
+    /// Forgets the listings and ties of the sellers with the most, so that one with many does not cost the others what is known of them.
+    fn make_room(&mut self) {
+        let mut sizes: Vec<(usize, SellerId)> = self.sellers.iter().map(|(seller, known)| (known.listing_count(), *seller)).collect();
+        sizes.sort_unstable_by_key(|(size, _)| std::cmp::Reverse(*size));
+        for (size, seller) in sizes {
+            if self.listings <= MAX_LISTINGS / 2 {
+                return;
+            }
+            if let Some(known) = self.sellers.get_mut(&seller) {
+                known.listings.clear();
+                known.ties.clear();
+                self.listings = self.listings.saturating_sub(size);
+            }
         }
-        self.listings = 0;
     }
 
     /// How these SKUs of sellers whose setups were just asked for are tied to bundles.
@@ -187,7 +195,7 @@ impl Setups {
         let all = || wanted.iter().flat_map(|(seller, skus)| skus.iter().map(|sku| (*seller, sku)));
         if !all().all(|place| self.knows_ties(place)) {
             if self.listings > MAX_LISTINGS {
-                self.clear();
+                self.make_room();
             }
             let unknown = all().filter(|place| !self.knows_ties(*place)).map(|(seller, sku)| (seller, sku.clone())).collect();
             self.learn_ties(conn, unknown)?;

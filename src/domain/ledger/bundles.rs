@@ -70,6 +70,7 @@ impl Bundles {
     pub fn in_count(&self, sku: &str, moved: &[Applied<'_>]) -> InCount {
         match moved {
             [applied] if self.bundle(sku).is_none() => applied.in_count,
+            [] => InCount { here: true, ..InCount::default() },
             _ => InCount { here: moved.iter().all(|applied| applied.in_count.here), there: false, in_components: true },
         }
     }

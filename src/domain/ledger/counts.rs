@@ -101,7 +101,7 @@ impl Counts {
         Self { counted, since, of_group: HashMap::new(), changed: BTreeMap::new() }
     }
 
-    fn is_counted_after(&self, sku: &str, warehouse: &WarehouseCode, at: Timestamp) -> bool {
+    pub(super) fn is_counted_after(&self, sku: &str, warehouse: &WarehouseCode, at: Timestamp) -> bool {
         self.counted.get(sku).and_then(|by_warehouse| by_warehouse.get(warehouse)).is_some_and(|counted| *counted > at)
     }
 

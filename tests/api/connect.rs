@@ -4,7 +4,7 @@ use crate::consent::{LISTING, Shopify, StandIn, faces};
 use crate::database::Backend;
 use crate::on_both_backends;
 use crate::support::{Api, Expect, OPERATOR_KEY, until};
-use crate::visitor::{Browser, PUBLIC, no_store, refused, sells, start, store_in_state};
+use crate::visitor::{Browser, PUBLIC, live_store, no_store, refused, sells, start, store_in_state};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ fn a_click_in_the_console_leads_to_the_first_increase(backend: Backend) {
     let url = browser.leaves_for("shopify", &[("shop", "https://acme.myshopify.com/admin")]);
     let landed = browser.get(&platform.consent(&url).agree);
     assert_eq!(landed.status, 303, "{}", landed.text());
-    let store = store_in_state(&ada, "working");
+    let store = live_store(&ada);
     assert_eq!(landed.header("location"), Some(&*format!("/console/stores/{}", store["id"].as_str().unwrap())));
     assert_eq!((&store["name"], &store["shop"], &store["has_credentials"]), (&json!("Acme Outdoor"), &json!("acme"), &json!(true)));
     assert_eq!(platform.with(|shopify| shopify.scope.clone()), "read_products,read_inventory,write_inventory");
@@ -61,7 +61,7 @@ fn an_address_from_the_api_asks_whose_account_it_is_before_it_connects(backend: 
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let done = stranger.post("/connect/shopify/callback", &fields);
     assert!(done.status == 200 && done.text().contains("Acme Outdoor is connected."), "{}", done.text());
-    let store = store_in_state(&ada, "working");
+    let store = live_store(&ada);
     sells(&ada, &store, &platform, json!({ "external_id": LISTING.to_string(), "location_id": "1" }));
     let audit = ada.get("/v1/audit").is(200);
     let entry = audit["items"].as_array().unwrap().iter().find(|entry| entry["action"] == "store.created").unwrap();
@@ -113,7 +113,7 @@ fn whoever_did_not_begin_it_or_comes_twice_late_or_with_something_else_connects_
     let good = back();
     assert_eq!(browser.get(&good).status, 303);
     refused(&browser.get(&good), 409, "used already");
-    store_in_state(&ada, "working");
+    live_store(&ada);
     let again = back();
     refused(&browser.get(&again), 409, "already connected as the store Acme Outdoor");
     store_in_state(&ada, "working");
@@ -139,7 +139,7 @@ fn a_token_endpoint_that_is_down_slow_or_answers_rubbish_connects_nothing_and_th
     }
     platform.token_trouble(None);
     assert_eq!(come_back().status, 303);
-    store_in_state(&ada, "working");
+    live_store(&ada);
 }
 
 fn a_revoked_store_is_authorized_again_by_the_same_button_and_what_was_held_flows(backend: Backend) {
@@ -148,7 +148,7 @@ fn a_revoked_store_is_authorized_again_by_the_same_button_and_what_was_held_flow
     enter_shopify_app(&api, &platform);
     let browser = Browser::signed_in(&api, &ada.key);
     assert_eq!(browser.get(&platform.consent(&browser.leaves_for("shopify", &[("shop", "acme")])).agree).status, 303);
-    let store = store_in_state(&ada, "working");
+    let store = live_store(&ada);
     sells(&ada, &store, &platform, json!({ "external_id": LISTING.to_string(), "location_id": "1" }));
     platform.with(|shopify| shopify.tokens.revoke());
     ada.event("e3", "MUG", "purchase", 2);
@@ -187,7 +187,7 @@ fn an_apps_secret_is_never_shown_and_goes_nowhere_that_a_seller_chooses(backend:
     let secret = platform.with(|shopify| shopify.secret.clone());
     let browser = Browser::signed_in(&api, &ada.key);
     assert_eq!(browser.get(&platform.consent(&browser.leaves_for("shopify", &[("shop", "acme")])).agree).status, 303);
-    let store = store_in_state(&ada, "working");
+    let store = live_store(&ada);
     let path = format!("/v1/stores/{}", store["id"].as_str().unwrap());
     ada.changes_nothing(|| {
         assert!(ada.patch(&path, &json!({ "base_url": "http://127.0.0.1:9" })).names(422, "/base_url").contains("operator's app"));

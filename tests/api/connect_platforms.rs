@@ -4,7 +4,7 @@ use crate::consent::{Authority, Face, LISTING, Registered, StandIn, WooCommerce,
 use crate::database::Backend;
 use crate::on_both_backends;
 use crate::support::Expect;
-use crate::visitor::{Browser, PUBLIC, no_store, refused, sells, start, store_in_state};
+use crate::visitor::{Browser, PUBLIC, live_store, no_store, refused, sells, start};
 use serde_json::{Value, json};
 
 /// From *Connect* to the first increase, after a refusal that connects nothing.
@@ -21,7 +21,7 @@ fn connects<A: Authority + 'static>(backend: Backend, face: &Face, authority: A,
     no_store(&ada);
     let landed = browser.get(&platform.consent(&browser.leaves_for(face.platform, asked)).agree);
     assert_eq!(landed.status, 303, "{}", landed.text());
-    let store = store_in_state(&ada, "working");
+    let store = live_store(&ada);
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(store[name], *value, "{name}: {store}");
     }
@@ -106,7 +106,7 @@ fn connects_at_its_own_address(backend: Backend, registered: Registered, mut app
     no_store(&ada);
     let landed = browser.get(&leave().agree);
     assert_eq!(landed.status, 303, "{}", landed.text());
-    let store = store_in_state(&ada, "working");
+    let store = live_store(&ada);
     assert_eq!((&store["name"], &store["handle"]), (&json!("Acme Kitchen"), &json!("acme")));
     sells(&ada, &store, &platform, json!({ "external_id": LISTING.to_string(), "location_id": "7" }));
 }
@@ -144,7 +144,7 @@ fn a_woocommerce_shop_sends_its_keys_and_is_connected_when_its_owner_comes_back(
     refused(&Browser::signed_in(&api, &bob.key).get(&back), 404, "belongs to no authorization");
     let landed = browser.get(&back);
     assert_eq!(landed.status, 303, "{}", landed.text());
-    let store = store_in_state(&ada, "working");
+    let store = live_store(&ada);
     assert_eq!((&store["name"], &store["base_url"]), (&json!("Acme Garden"), &json!(address)));
     sells(&ada, &store, &shop, json!({ "external_id": LISTING.to_string() }));
 }

@@ -4,7 +4,7 @@ use crate::consent::{LISTING, Shopify, StandIn, faces};
 use crate::database::Backend;
 use crate::on_both_backends;
 use crate::support::{Api, Caller, Expect, pause, until};
-use crate::visitor::{Browser, PUBLIC, sells, start, store_in_state};
+use crate::visitor::{Browser, PUBLIC, live_store, sells, start, store_in_state};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn connected<'a>(api: &'a Api, ada: &Caller<'_>) -> (StandIn<Shopify>, Browser<'
     api.operator().put("/admin/apps/shopify", &app).is(200);
     let browser = Browser::signed_in(api, &ada.key);
     assert_eq!(browser.get(&platform.consent(&browser.leaves_for("shopify", &[("shop", "acme")])).agree).status, 303);
-    let store = store_in_state(ada, "working");
+    let store = live_store(ada);
     sells(ada, &store, &platform, json!({ "external_id": LISTING.to_string(), "location_id": "1" }));
     (platform, browser, store)
 }

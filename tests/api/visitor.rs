@@ -59,6 +59,16 @@ impl<'a> Browser<'a> {
     }
 }
 
+/// The only store, which is new, after it has gone live.
+#[track_caller]
+pub fn live_store(seller: &Caller<'_>) -> Value {
+    let store = store_in_state(seller, "paused");
+    assert_eq!(store["rehearsal"], true, "{store}");
+    let live = seller.post(&format!("/v1/stores/{}/go-live", store["id"].as_str().unwrap()), &json!({})).is(200);
+    assert_eq!(live["store"]["state"], "working", "{live}");
+    live["store"].clone()
+}
+
 /// The only store, once it has this state.
 #[track_caller]
 pub fn store_in_state(seller: &Caller<'_>, state: &str) -> Value {

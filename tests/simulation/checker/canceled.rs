@@ -1,6 +1,6 @@
 //! Canceled pushes: by whom, and what is owed to their listings afterwards.
 use super::Checker;
-use crate::journal::Push;
+use crate::journal::{Push, State};
 use crate::world::{Verdict, fail};
 
 /// Whether it was canceled with its run, which keeps none of the increases of its listing from being sent.
@@ -20,6 +20,9 @@ impl Checker<'_> {
         if settings.auto_sync && store_on && paired && !unpushed && !push.cancel_requested && !on_request(push) {
             return fail("push cancelled without a cause", format!("{push:?}"));
         }
+        // What a refused or given up overwrite was to bring is still owed, and brought once the listing can be written again.
+        let is_refused = |other: &Push| other.overwrite && other.state == State::Rejected && other.listing == push.listing;
+        let is_refused = on_request(push) && self.pushes.values().any(is_refused);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
         // Pushes that wait, or are in flight and not yet applied, are still owed; the rest was cancelled with this push.
         let open = listed.active.values().filter(|p| !p.overwrite).map(|p| listed.outstanding(p));
@@ -27,7 +30,7 @@ impl Checker<'_> {
         let dropped = listed.owed - waits;
         if on_request(push) {
             *self.counts.entry("overwrite canceled with its run").or_default() += 1;
-            if dropped > 0 && !listed.active.values().any(|other| other.overwrite && other.id != push.id) {
+            if dropped > 0 && !is_refused && !listed.active.values().any(|other| other.overwrite && other.id != push.id) {
                 return fail("increases lost with a canceled run", format!("{dropped} units of {push:?}"));
             }
             return Ok(());

@@ -217,7 +217,8 @@ fn skus_that_a_former_version_created_are_compared_too_once_a_node_has_looked_at
         let seller = world.seller(off).await;
         seller.purchase("Mug", 1).await;
         world.execute("UPDATE skus SET folded = NULL");
-        world.sleep(minutes(2)).await;
+        // It does so as it prunes.
+        world.sleep(minutes(11)).await;
         let results = seller.record(vec![seller.an_event("mug", Purchase, 1)]).await;
         let [EventResult::Accepted { remark: Some(remark), .. }] = &results[..] else { panic!("{results:?}") };
         assert_eq!(remark.similar_sku.as_deref(), Some("Mug"));

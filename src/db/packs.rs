@@ -260,8 +260,8 @@ impl Tenant<'_> {
         Ok(sizes.into_iter().filter_map(|size| usize::try_from(size).ok()).sum())
     }
 
-    /// Cancels the packs that wait, except those of some runs: [`Pack::cancel`]. Those that are being
-    /// sent are unpacked, to be cancelled one by one. Returns how many pushes were cancelled.
+    /// Cancels the packs that wait, except those of some runs: [`Pack::cancel`]. Those that are being sent are unpacked, to be cancelled
+    /// one by one, unless it is their run alone that is canceled: that lets them end. Returns how many pushes were cancelled.
     pub(super) fn cancel_packs(&mut self, scope: CancelScope, except: &[RunId], reason: &str, now: Timestamp) -> Result<usize> {
         type Row = (Vec<u8>, Vec<u8>, i32, i16);
         let own = self.scope();

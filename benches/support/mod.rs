@@ -114,6 +114,8 @@ fn store_row(id: StoreId, now: Timestamp) -> Store {
         above: Default::default(),
         resumes_at: None,
         rehearsal: false,
+        falls: Default::default(),
+        restocks: Default::default(),
         unseen_sales_hours: stocktide::domain::unseen::DEFAULT_HOURS,
     }
 }
@@ -133,6 +135,6 @@ pub fn purchases(seller: SellerId, skus: impl Iterator<Item = usize>, round: &st
     RecordRequest {
         seller,
         now: clock.now(),
-        events: skus.map(|n| NewEvent { event: event(n), hash: rand::random(), may_create_sku: true, sold_by: None }).collect(),
+        events: skus.map(|n| NewEvent { event: event(n), hash: rand::random(), may_create_sku: true, store: None }).collect(),
     }
 }

@@ -80,6 +80,8 @@ mod tests {
             above: Above::default(),
             resumes_at: None,
             rehearsal: false,
+            falls: Default::default(),
+            restocks: Default::default(),
         };
         let sealer = Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap();
         let settings = SyncSettings::new(chrono_tz::UTC, Timestamp::default());

@@ -59,8 +59,8 @@ impl EventRow {
             note: self.note,
         };
         let of_bundle = of_bundle.is_some();
-        let sold_by = self.store_id.as_deref().map(|id| id_of(id, StoreId::from_bytes, "stock_events.store_id")).transpose()?;
-        Ok(PastEvent { event, accepted_at: self.accepted_at, in_count: InCount::from_bits(self.in_count), sold_by, of_bundle })
+        let store = self.store_id.as_deref().map(|id| id_of(id, StoreId::from_bytes, "stock_events.store_id")).transpose()?;
+        Ok(PastEvent { event, accepted_at: self.accepted_at, in_count: InCount::from_bits(self.in_count), store, of_bundle })
     }
 }
 
@@ -123,7 +123,7 @@ impl Tenant<'_> {
     pub fn named_sales(&mut self, sku: &Sku) -> Result<Vec<(StoreId, Timestamp, i64)>> {
         let scope = self.scope();
         let rows: Vec<(Option<Vec<u8>>, Timestamp, i64)> = on!(self.conn, c => scope.stock_events().filter(stock_events::sku.eq(sku.as_str()))
-            .filter(stock_events::store_id.is_not_null()).order(stock_events::accepted_at.desc()).limit(SALES_LOOKED_AT)
+            .filter(stock_events::store_id.is_not_null()).filter(stock_events::kind.eq(EventKind::Sale.as_str())).order(stock_events::accepted_at.desc()).limit(SALES_LOOKED_AT)
             .select((stock_events::store_id, stock_events::accepted_at, stock_events::quantity)).load(c))?;
         let read = |(store, at, quantity): (Option<Vec<u8>>, Timestamp, i64)| {
             Ok((id_of(&store.unwrap_or_default(), StoreId::from_bytes, "stock_events.store_id")?, at, quantity))

@@ -59,7 +59,7 @@ impl EventRow {
             note: event.note.clone(),
             accepted_at,
             in_count: in_count.bits(),
-            store_id: new.sold_by.map(|store| store.bytes()),
+            store_id: new.store.map(|store| store.bytes()),
         }
     }
 
@@ -155,7 +155,7 @@ pub(super) fn record(
             let result = book.apply(new, request.now, limits);
             if let EventResult::Accepted { at, in_count, .. } = result {
                 events.push(EventRow::new(seller, new, at, in_count));
-                sold.note(seller, new);
+                sold.note(seller, new, book.is_restocked(new));
             }
             result
         };

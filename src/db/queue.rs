@@ -243,7 +243,7 @@ mod tests {
             occurred_at: None,
             note: None,
         };
-        let events = (0..events).map(|n| NewEvent { event: event(n), hash: [0; 32], may_create_sku: true, sold_by: None }).collect();
+        let events = (0..events).map(|n| NewEvent { event: event(n), hash: [0; 32], may_create_sku: true, store: None }).collect();
         let (reply, answer) = oneshot::channel();
         (Events::new(RecordRequest { seller, now: Timestamp::default(), events }, reply), answer)
     }

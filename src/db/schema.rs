@@ -108,6 +108,9 @@ diesel::table! {
         frozen -> Nullable<Text>,
         resumes_at -> Nullable<BigInt>,
         rehearsal -> Bool,
+        falls -> SmallInt,
+        restocks_returns -> Bool,
+        restocks_cancellations -> Bool,
     }
 }
 

@@ -6,6 +6,7 @@ use super::schema::{listings, pushes, store_circuits, stores};
 use super::{Changed, Error, Result, Tenant, id_of};
 use crate::domain::allocation::Share;
 use crate::domain::circuit::Circuit;
+use crate::domain::falls::{Falls, Restocks};
 use crate::domain::frozen::Frozen;
 use crate::domain::pause::{self, Above, Hold, Pause};
 use crate::domain::settings::StoreRules;
@@ -67,6 +68,10 @@ pub struct Store {
     pub resumes_at: Option<Timestamp>,
     /// It is paused because it is new: nothing has been sent to it yet.
     pub rehearsal: bool,
+    /// For which reasons falls are pushed to it.
+    pub falls: Falls,
+    /// What it puts back on sale by itself.
+    pub restocks: Restocks,
 }
 
 impl Store {
@@ -78,6 +83,8 @@ impl Store {
             sync_enabled: self.sync_enabled,
             warehouses: self.warehouses.clone(),
             has_multiples: self.has_multiples,
+            falls: self.falls,
+            restocks: self.restocks,
         }
     }
 
@@ -128,6 +135,9 @@ pub(super) struct StoreRow {
     frozen: Option<String>,
     resumes_at: Option<Timestamp>,
     rehearsal: bool,
+    falls: i16,
+    restocks_returns: bool,
+    restocks_cancellations: bool,
 }
 
 impl StoreRow {
@@ -162,6 +172,9 @@ impl StoreRow {
             frozen: store.above.frozen.text(),
             resumes_at: store.resumes_at,
             rehearsal: store.rehearsal,
+            falls: store.falls.bits(),
+            restocks_returns: store.restocks.returns,
+            restocks_cancellations: store.restocks.cancellations,
         })
     }
 
@@ -198,6 +211,8 @@ impl StoreRow {
             resumes_at: self.resumes_at,
             // A former version resumes without knowing of rehearsals.
             rehearsal: self.rehearsal && self.paused,
+            falls: Falls::from_bits(self.falls),
+            restocks: Restocks { returns: self.restocks_returns, cancellations: self.restocks_cancellations },
         })
     }
 }

@@ -127,4 +127,7 @@ pub mod decisions {
     pub mod d0034_mails_are_put_together_when_sent {}
     #[doc = include_str!("decisions/0035-bundles.md")]
     pub mod d0035_bundles {}
+
+    #[doc = include_str!("decisions/0039-falls.md")]
+    pub mod d0039_falls {}
 }

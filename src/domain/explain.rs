@@ -59,8 +59,8 @@ pub struct PastEvent {
     pub accepted_at: Timestamp,
     /// What it did not do to the levels of its own SKU.
     pub in_count: InCount,
-    /// The store that has made the sale, where the event names it.
-    pub sold_by: Option<StoreId>,
+    /// The store whose order it was about, where the event names it.
+    pub store: Option<StoreId>,
     /// It is what an event of a bundle did to this component.
     pub of_bundle: bool,
 }
@@ -129,7 +129,7 @@ pub struct Sent {
     pub restored: Option<Restored>,
     /// When that was confirmed.
     pub set_at: Option<Timestamp>,
-    /// The sum of the increases that were confirmed since.
+    /// The sum of the increases that were confirmed since, less what was taken off.
     pub increased_by: i64,
     /// How many those were.
     pub increases: i64,
@@ -148,18 +148,19 @@ pub struct Sent {
 impl Sent {
     /// What these confirmed pushes to one listing have sent, as far as they come after the newest overwrite among them.
     pub fn of(confirmed: Vec<Push>) -> Self {
-        let mut records: Vec<Record> = confirmed.into_iter().map(Push::into_record).collect();
+        let with_change = |push: Push| (push.change_of_shown().unwrap_or_default(), push.into_record());
+        let mut records: Vec<(i64, Record)> = confirmed.into_iter().map(with_change).collect();
         // One after the other is sent to a listing, so they were confirmed in the order in which they were applied.
-        records.sort_unstable_by_key(|push| (push.confirmed_at, push.id));
+        records.sort_unstable_by_key(|(_, push)| (push.confirmed_at, push.id));
         let mut sent = Self::default();
-        for push in records {
+        for (change, push) in records {
             let units = push.quantity.unwrap_or_default();
             if push.kind.is_overwrite() {
                 let unseen = push.unseen.unwrap_or(0);
                 let restored = push.undo.and_then(|undo| undo.restored);
                 sent = Self { set_to: Some(units), unseen, restored, set_at: push.confirmed_at, ..Self::default() };
             } else {
-                (sent.increased_by, sent.increases) = (sent.increased_by.saturating_add(units), sent.increases + 1);
+                (sent.increased_by, sent.increases) = (sent.increased_by.saturating_add(change), sent.increases + 1);
             }
         }
         sent
@@ -181,10 +182,11 @@ impl Sent {
         let Some(shown) = self.shown else {
             return "What the store shows is not known: it was neither overwritten nor read yet.".to_owned();
         };
+        let increased = format!("{} by {}", if self.increased_by < 0 { "decreased" } else { "increased" }, self.increased_by.abs());
         let increases = match self.increases {
             0 => String::new(),
-            1 => format!(", then increased by {} once", self.increased_by),
-            times => format!(", then increased by {} in {times} steps", self.increased_by),
+            1 => format!(", then {increased} once"),
+            times => format!(", then {increased} in {times} steps"),
         };
         let mut text = match self.set_to {
             Some(set_to) => {
@@ -194,7 +196,7 @@ impl Sent {
                 format!("It was set to {set_to}{why}{increases}.")
             }
             None if self.increases > 0 => {
-                format!("It was never overwritten, as far as records go back, and has been increased by {}.", self.increased_by)
+                format!("It was never overwritten, as far as records go back, and has been {increased}.")
             }
             None => "Nothing was sent to it, as far as records go back.".to_owned(),
         };
@@ -248,7 +250,7 @@ mod tests {
             occurred_at: None,
             note: None,
         };
-        PastEvent { event, accepted_at: Timestamp::default(), in_count, sold_by: None, of_bundle: false }
+        PastEvent { event, accepted_at: Timestamp::default(), in_count, store: None, of_bundle: false }
     }
 
     fn rules(share: i64) -> ListingRules {
@@ -309,6 +311,8 @@ mod tests {
         assert_eq!(exact.text(), "It was set to 4. It showed 4 when last known.");
         let raised = Sent { shown: Some(5), increases: 1, increased_by: 1, target: 5, ..exact };
         assert_eq!(raised.text(), "It was set to 4, then increased by 1 once. It showed 5 when last known.");
+        let lowered = Sent { shown: Some(1), increases: 2, increased_by: -3, target: 1, ..exact };
+        assert_eq!(lowered.text(), "It was set to 4, then decreased by 3 in 2 steps. It showed 1 when last known.");
         let edited = Sent { shown: Some(5), pushed: false, ..exact };
         assert_eq!(edited.text(), "It was set to 4. The store itself has raised that by 1 unit since. It showed 5 when last known.");
         assert!(Sent::default().text().contains("not known"));

@@ -9,6 +9,7 @@ mod repeats;
 mod result;
 
 use super::bundle::Ties;
+use super::falls::Cause;
 use super::look_alikes::fold;
 use super::pause::Level;
 use super::push::{Addressee, Push};
@@ -64,8 +65,8 @@ pub struct NewEvent {
     pub hash: [u8; 32],
     /// Whether its SKU is created if there is none.
     pub may_create_sku: bool,
-    /// The store that has made a sale, which has lowered what that store shows.
-    pub sold_by: Option<StoreId>,
+    /// The store whose order it was about. A sale has lowered what that store shows.
+    pub store: Option<StoreId>,
 }
 
 /// What a seller has set up. It changes seldom, and every event is applied by it.
@@ -137,7 +138,7 @@ pub struct Changes {
     pub levels: BTreeMap<(String, WarehouseCode), i64>,
     /// As of when they were counted; some of [`Self::levels`].
     pub counted: BTreeMap<(String, WarehouseCode), Timestamp>,
-    /// Pushes that are new or were merged into.
+    /// Pushes that are new or were merged into, those with nothing left to send among them.
     pub pushes: Vec<Push>,
     /// What events of bundles did to their components.
     pub of_components: Vec<ComponentEvent>,
@@ -160,6 +161,8 @@ pub struct Book {
     new_skus: Vec<(String, Timestamp)>,
     changed_levels: BTreeMap<(String, WarehouseCode), i64>,
     changed_pushes: BTreeSet<ListingId>,
+    /// Of which nothing is left to send.
+    evened_out: Vec<Push>,
     bundles: Bundles,
 }
 
@@ -181,6 +184,7 @@ impl Book {
             new_skus: Vec::new(),
             changed_levels: BTreeMap::new(),
             changed_pushes: BTreeSet::new(),
+            evened_out: Vec::new(),
             bundles: Bundles::new(facts.ties),
         }
     }
@@ -208,13 +212,19 @@ impl Book {
             let known = self.look_alikes.entry(fold(sku)).or_insert_with(|| sku.to_owned());
             remark = remark.or_else(|| (known != sku).then(|| Remark::similar(known)));
         }
-        if self.setup.rules.triggers(event.kind) {
-            self.push_increases(&moved, now);
+        let cause = Cause::new(event, new.store);
+        if self.setup.rules.may_push(&cause) {
+            self.push_moves(&cause, &moved, now);
         }
         self.bundles.note(event, &moved, now);
         moved.into_iter().for_each(|applied| self.settle(applied, at, now));
         self.seen.insert(event.event_id.to_string(), Seen::new(event, now, in_count));
         EventResult::Accepted { at: now, remark, in_count }
+    }
+
+    /// Whether the store that an event names has put its units back on sale by itself.
+    pub fn is_restocked(&self, new: &NewEvent) -> bool {
+        new.store.is_some_and(|store| self.setup.rules.restocks(store, new.event.kind))
     }
 
     /// How many listings the events concern.
@@ -224,7 +234,7 @@ impl Book {
 
     /// How many pushes are new or were merged into.
     pub fn changed_pushes(&self) -> usize {
-        self.changed_pushes.len()
+        self.changed_pushes.len() + self.evened_out.len()
     }
 
     /// What the applied events changed.
@@ -234,7 +244,7 @@ impl Book {
             new_skus: self.new_skus,
             sku_count: self.sku_count,
             levels: self.changed_levels,
-            pushes: self.changed_pushes.iter().filter_map(|listing| self.waiting.remove(listing)).collect(),
+            pushes: self.changed_pushes.iter().filter_map(|listing| self.waiting.remove(listing)).chain(self.evened_out).collect(),
             of_components: self.bundles.into_events(),
         }
     }
@@ -269,7 +279,7 @@ impl Book {
                 return Err(EventResult::rejected(event, pointer, "there is no such warehouse; create it first"));
             }
         }
-        if new.sold_by.is_some_and(|store| !self.setup.rules.has_store(store)) {
+        if new.store.is_some_and(|store| !self.setup.rules.has_store(store)) {
             return Err(EventResult::rejected(event, "/store_id", "there is no such store"));
         }
         let sku = event.sku.as_str();
@@ -312,25 +322,29 @@ impl Book {
         Some(Applied { event, before, after, deltas, in_count })
     }
 
-    /// The increases of what an event has moved: of the SKUs themselves, and of the bundles that they are components of.
-    fn push_increases(&mut self, moved: &[Applied<'_>], now: Timestamp) {
+    /// Pushes what an event has moved, as far as its cause is pushed: of the SKUs themselves, and of the bundles that they are
+    /// components of.
+    fn push_moves(&mut self, cause: &Cause<'_>, moved: &[Applied<'_>], now: Timestamp) {
         for applied in moved {
             let sku = applied.event.sku.as_str();
             let Some(listings) = self.listings.get(sku).map(Arc::clone) else { continue };
-            self.push_each(sku, listings.increases(&applied.before, &applied.after), now);
+            self.push_each(cause, sku, listings.moves(&applied.before, &applied.after), now);
         }
         for bundle in self.bundles.with_any_of(moved) {
             let sku = bundle.sku.as_str();
             let Some(listings) = self.listings.get(sku).map(Arc::clone) else { continue };
             let [before, after] = bundles::before_and_after(&bundle, moved, &self.levels);
-            let increases: Vec<(&Addressee, i64)> = listings.increases(before, after).collect();
-            self.push_each(sku, increases.into_iter(), now);
+            let moves: Vec<(&Addressee, i64)> = listings.moves(before, after).collect();
+            self.push_each(cause, sku, moves.into_iter(), now);
         }
     }
 
-    /// Each listing's increase joins the one that waits for it, or becomes a push of its own.
-    fn push_each<'l>(&mut self, sku: &str, increases: impl Iterator<Item = (&'l Addressee, i64)>, now: Timestamp) {
-        for (to, units) in increases {
+    /// Each listing's increase, or fall, joins the one that waits for it, or becomes a push of its own.
+    fn push_each<'l>(&mut self, cause: &Cause<'_>, sku: &str, moves: impl Iterator<Item = (&'l Addressee, i64)>, now: Timestamp) {
+        for (to, units) in moves {
+            if !self.setup.rules.pushes(cause, to.store_id, sku, units) {
+                continue;
+            }
             let (held, pause) = (self.setup.rules.is_held(to.store_id, now), self.setup.rules.pause(to.store_id, sku, now));
             let push = match self.waiting.entry(to.listing_id) {
                 Entry::Occupied(entry) => {
@@ -346,7 +360,12 @@ impl Book {
                 Some(_) => push.hold_with_store(now),
                 None => {}
             }
-            self.changed_pushes.insert(to.listing_id);
+            if push.is_mergeable() {
+                self.changed_pushes.insert(to.listing_id);
+            } else if let Some(evened_out) = self.waiting.remove(&to.listing_id) {
+                self.changed_pushes.remove(&to.listing_id);
+                self.evened_out.push(evened_out);
+            }
         }
     }
 }

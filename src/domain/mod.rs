@@ -21,6 +21,8 @@
 //! *Unseen sales* are units that a store has sold and nobody has reported yet; overwrites leave them out. They are what is missing
 //! of what is *expected* of a listing when it is read.
 //!
+//! A *fall* is a decrease of a target by one event; it is pushed only for reasons that a seller has chosen, by store.
+//!
 //! *Drift* is a listing that shows something other than expected; a *check* of a store finds it.
 //!
 //! A *pause* of a platform, a seller, a store or a SKU keeps pushes waiting; a *frozen window* is a pause of stores by the clock.
@@ -43,6 +45,7 @@ pub mod claim;
 pub mod delivery;
 pub mod drift;
 pub mod explain;
+pub mod falls;
 pub mod frequency;
 pub mod frozen;
 pub mod grant;

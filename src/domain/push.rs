@@ -8,6 +8,7 @@
 //! [`Record`] and loads it again through [`Push::from_record`], which refuses a combination that no transition produces.
 mod account;
 mod clock;
+mod fall;
 mod outcome;
 mod record;
 mod sending;

@@ -2,6 +2,7 @@
 //! pushes are held. The ledger, overwrites, runs and previews resolve rules and compute targets here and nowhere else.
 use super::allocation::{AllocationMode, DecidedBy, ListingRules, targets};
 use super::bundle::Stock;
+use super::falls::{Cause, Falls};
 use super::pause::{self, Hold, Pause};
 use super::settings::{Rule, Rules, StoreRules, SyncSettings};
 use super::stock::EventKind;
@@ -17,6 +18,8 @@ pub struct SellerRules {
     stores: BTreeMap<StoreId, StoreTerms>,
     rules: Rules,
     paused_skus: Arc<HashSet<String>>,
+    /// Those of all stores together.
+    falls: Falls,
 }
 
 #[derive(Debug, Clone)]
@@ -33,8 +36,10 @@ impl SellerRules {
         stores: impl IntoIterator<Item = (StoreRules, H)>,
         rules: impl IntoIterator<Item = Rule>,
     ) -> Self {
-        let stores = stores.into_iter().map(|(rules, hold)| (rules.store_id, StoreTerms { rules, hold: hold.into() })).collect();
-        Self { settings, stores, rules: rules.into_iter().collect(), paused_skus: Arc::default() }
+        let terms = |(rules, hold): (StoreRules, H)| (rules.store_id, StoreTerms { rules, hold: hold.into() });
+        let stores: BTreeMap<StoreId, StoreTerms> = stores.into_iter().map(terms).collect();
+        let falls = stores.values().fold(Falls::default(), |all, terms| all.or(terms.rules.falls));
+        Self { settings, stores, rules: rules.into_iter().collect(), paused_skus: Arc::default(), falls }
     }
 
     /// The same with these SKUs paused; without this, it is for claims to find out.
@@ -56,9 +61,28 @@ impl SellerRules {
         &self.settings
     }
 
-    /// Whether a stock event of this kind may trigger increases.
-    pub fn triggers(&self, kind: EventKind) -> bool {
-        self.settings.is_incremental() && kind.triggers(self.settings.trigger_on_cancellation)
+    /// Whether an event for this cause may be pushed at once to any listing.
+    pub fn may_push(&self, cause: &Cause<'_>) -> bool {
+        self.settings.is_incremental() && (self.raises(cause) || cause.may_be_any_of(self.falls))
+    }
+
+    /// Whether what an event for this cause does to the target of a listing is pushed at once: `units` more, or fewer below 0.
+    pub fn pushes(&self, cause: &Cause<'_>, store: StoreId, sku: &str, units: i64) -> bool {
+        let Some(terms) = self.stores.get(&store).filter(|_| self.settings.is_incremental()) else { return false };
+        match units {
+            1.. => self.raises(cause) && !(self.restocks(store, cause.kind) && cause.is_done_by(store, sku)),
+            0 => false,
+            _ => cause.of_fall(store, sku).is_some_and(|reason| terms.rules.falls.contains(reason)),
+        }
+    }
+
+    /// Whether this store puts back on sale by itself what comes by an event of this kind.
+    pub fn restocks(&self, store: StoreId, kind: EventKind) -> bool {
+        self.stores.get(&store).is_some_and(|terms| terms.rules.restocks.puts_back(kind))
+    }
+
+    fn raises(&self, cause: &Cause<'_>) -> bool {
+        cause.kind.triggers(self.settings.trigger_on_cancellation)
     }
 
     /// Whether the seller has this store.
@@ -160,10 +184,10 @@ impl<L> SkuListings<L> {
         of_each.map(|((listing, rules), target)| (listing, rules.is_pushed().then_some(target.shown)))
     }
 
-    /// The listings whose target rises, each with target(after) − target(before).
-    pub fn increases<'s>(&self, before: impl Into<Stock<'s>>, after: impl Into<Stock<'s>>) -> impl Iterator<Item = (&L, i64)> {
-        let rise = |((listing, before), (_, after)): ((_, Option<i64>), (_, Option<i64>))| Some((listing, after? - before?));
-        self.targets(before).zip(self.targets(after)).filter_map(rise).filter(|(_, units)| *units > 0)
+    /// The listings whose target moves, each with target(after) − target(before).
+    pub fn moves<'s>(&self, before: impl Into<Stock<'s>>, after: impl Into<Stock<'s>>) -> impl Iterator<Item = (&L, i64)> {
+        let moved = |((listing, before), (_, after)): ((_, Option<i64>), (_, Option<i64>))| Some((listing, after? - before?));
+        self.targets(before).zip(self.targets(after)).filter_map(moved).filter(|(_, units)| *units != 0)
     }
 }
 
@@ -171,6 +195,7 @@ impl<L> SkuListings<L> {
 mod tests {
     use super::*;
     use crate::domain::allocation::Share;
+    use crate::domain::falls::Restocks;
     use crate::domain::stock::Levels;
     use crate::domain::{Sku, Timestamp, WarehouseCode};
 
@@ -181,6 +206,8 @@ mod tests {
             sync_enabled: true,
             warehouses: None,
             has_multiples: false,
+            falls: Falls::default(),
+            restocks: Restocks::default(),
         }
     }
     fn off(sku: &str) -> Rule {
@@ -219,12 +246,11 @@ mod tests {
         let shop = store();
         let listings = rules(&[&shop], Vec::new()).listings_of("A", [(shop.store_id, UnitsEach::check(6).unwrap(), ())]);
         let levels = |available| Levels::from([(WarehouseCode::main(), available)]);
-        let rises: Vec<i64> = (-2..14)
-            .map(|available| listings.increases(&levels(available), &levels(available + 1)).map(|(_, units)| units).sum())
-            .collect();
+        let rises: Vec<i64> =
+            (-2..14).map(|available| listings.moves(&levels(available), &levels(available + 1)).map(|(_, units)| units).sum()).collect();
         assert_eq!(rises, [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0], "one with each sixth unit");
-        assert_eq!(listings.increases(&levels(5), &levels(30)).map(|(_, units)| units).collect::<Vec<_>>(), [5]);
-        assert_eq!(listings.increases(&levels(-7), &levels(5)).count(), 0);
+        let moves = |before, after| listings.moves(&levels(before), &levels(after)).map(|(_, units)| units).collect::<Vec<_>>();
+        assert_eq!((moves(5, 30), moves(30, 5), moves(-7, 5)), (vec![5], vec![-5], Vec::new()));
     }
 
     #[test]

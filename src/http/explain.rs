@@ -65,7 +65,7 @@ struct SentAnswer {
     /// Units that were taken off the target for that, because the store had sold them and nobody had reported it yet.
     unseen: i64,
     set_at: Option<Timestamp>,
-    /// The sum of the increases that were confirmed since.
+    /// The sum of the increases that were confirmed since, less what was taken off.
     increased_by: i64,
     /// How many those were.
     increases: i64,
@@ -193,7 +193,7 @@ impl From<Happened> for HistoryItem {
             quantity: past.event.quantity,
             warehouse: past.event.warehouse.to_string(),
             to_warehouse: past.event.to_warehouse.as_ref().map(ToString::to_string),
-            store_id: past.sold_by,
+            store_id: past.store,
             occurred_at: past.event.occurred_at,
             note: past.event.note.clone(),
             of_bundle: past.of_bundle,

@@ -22,8 +22,8 @@ pub(super) struct PushAnswer {
     external_id: String,
     store_id: StoreId,
     sku: String,
-    kind: PushKind,
-    /// Units; null for an overwrite that is not sent yet, because its target is read only then.
+    kind: Kind,
+    /// Units, of a decrease above 0, too; null for an overwrite that is not sent yet, because its target is read only then.
     quantity: Option<i64>,
     /// Of an overwrite: units that were taken off the target, because the store had sold them and nobody had reported that yet.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +53,29 @@ pub(super) struct PushAnswer {
     confirmed_at: Option<Timestamp>,
 }
 
+/// What a push does to what its listing shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PushKind)]
+enum Kind {
+    /// Adds units.
+    Increase,
+    /// Takes units off.
+    Decrease,
+    /// Replaces the quantity.
+    Overwrite,
+}
+
+impl Kind {
+    fn of(kind: PushKind, quantity: Option<i64>) -> Self {
+        match kind {
+            PushKind::Increase if quantity.is_some_and(|units| units < 0) => Self::Decrease,
+            PushKind::Increase => Self::Increase,
+            PushKind::Overwrite => Self::Overwrite,
+        }
+    }
+}
+
 impl From<Push> for PushAnswer {
     fn from(push: Push) -> Self {
         let push = push.into_record();
@@ -64,8 +87,8 @@ impl From<Push> for PushAnswer {
             external_id: push.external_id,
             store_id: push.store_id,
             sku: push.sku,
-            kind: push.kind,
-            quantity: push.quantity,
+            kind: Kind::of(push.kind, push.quantity),
+            quantity: if push.kind.is_overwrite() { push.quantity } else { push.quantity.map(i64::saturating_abs) },
             unseen: push.unseen.filter(|unseen| *unseen > 0),
             state: push.state,
             attempts: push.attempts,

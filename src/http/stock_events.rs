@@ -44,8 +44,8 @@ pub(super) struct EventFields {
     /// and warehouse changes nothing. The time of arrival by default, and for times more than five minutes ahead.
     occurred_at: Option<Timestamp>,
     note: Option<String>,
-    /// For a sale: the store that has made it. What that store shows has fallen by it already; `GET /v1/stock/{sku}/explain` counts such
-    /// sales.
+    /// For a sale, return or cancellation: the store whose order it was. What that store shows has fallen by the sale already; `GET
+    /// /v1/stock/{sku}/explain` counts such sales.
     store_id: Option<StoreId>,
     /// If false, the event is rejected when its SKU does not exist; true by default.
     create: Option<bool>,
@@ -92,8 +92,8 @@ impl EventFields {
             EventKind::Count => checks.within("/quantity", Some(self.quantity), -MAX_COUNT, MAX_COUNT),
             _ => checks.within("/quantity", Some(self.quantity), 1, MAX_QUANTITY),
         }
-        if self.store_id.is_some() && self.kind != EventKind::Sale {
-            checks.note("/store_id", "is allowed only for a sale");
+        if self.store_id.is_some() && !matches!(self.kind, EventKind::Sale | EventKind::Return | EventKind::Cancellation) {
+            checks.note("/store_id", "is allowed only for a sale, a return or a cancellation");
         }
         if let Some(note) = &self.note {
             let controlled = note.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
@@ -116,7 +116,7 @@ impl EventFields {
             occurred_at: self.occurred_at,
             note: self.note.clone(),
         };
-        Ok(EnteredEvent { event, create: self.create.unwrap_or(true), sold_by: self.store_id })
+        Ok(EnteredEvent { event, create: self.create.unwrap_or(true), store: self.store_id })
     }
 }
 

@@ -56,6 +56,15 @@ struct StoreFields {
     /// For how many hours they do so; after that, what is missing in the store counts as drift. 72 by default.
     #[schema(minimum = 1, maximum = 720)]
     unseen_sales_hours: Option<i64>,
+    /// For which reasons falls are pushed to the store, as decreases: `adjustment` (below 0), `count` (that found less), `transfer` (to a
+    /// warehouse that does not feed it), `offline_sale` (a sale that names no store) and `sale_elsewhere` (a sale of another store). None by default.
+    #[schema(example = json!(["adjustment", "offline_sale"]))]
+    pushed_falls: Option<Vec<String>>,
+    /// Whether the store puts returned goods back on sale by itself: then a `return` raises it only if it names another store. False by
+    /// default.
+    restocks_returns: Option<bool>,
+    /// The same for a `cancellation`, where cancellations trigger increases at all.
+    restocks_cancellations: Option<bool>,
     #[serde(flatten)]
     #[schema(value_type = Object)]
     config: Map<String, Value>,
@@ -76,6 +85,9 @@ impl From<StoreFields> for StoreChange {
             pause_reason: fields.pause_reason,
             protect_unseen_sales: fields.protect_unseen_sales,
             unseen_sales_hours: fields.unseen_sales_hours,
+            pushed_falls: fields.pushed_falls,
+            restocks_returns: fields.restocks_returns,
+            restocks_cancellations: fields.restocks_cancellations,
             config: fields.config,
             client_id: None,
         }

@@ -22,13 +22,13 @@ pub struct EnteredEvent {
     pub event: StockEvent,
     /// Whether its SKU is created if there is none.
     pub create: bool,
-    /// The store that has made a sale.
-    pub sold_by: Option<StoreId>,
+    /// The store whose order it was about.
+    pub store: Option<StoreId>,
 }
 
 impl From<StockEvent> for EnteredEvent {
     fn from(event: StockEvent) -> Self {
-        Self { event, create: true, sold_by: None }
+        Self { event, create: true, store: None }
     }
 }
 
@@ -41,7 +41,7 @@ pub async fn record(service: &Service, caller: &Caller, events: Vec<impl Into<En
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let new = |EnteredEvent { event, create, sold_by }| NewEvent { hash: body_hash(&event), event, may_create_sku: create, sold_by };
+    let new = |EnteredEvent { event, create, store }| NewEvent { hash: body_hash(&event), event, may_create_sku: create, store };
     let events = events.into_iter().map(Into::into).map(new).collect();
     let request = RecordRequest { seller: caller.db.id(), now: service.now(), events };
     Ok(service.db.record(request).await?.results)

@@ -2,6 +2,7 @@
 use super::connection::Credentials;
 use super::shares::share_of;
 use crate::db::stores::Store;
+use crate::domain::falls::{Falls, Restocks};
 use crate::domain::ids::check_text;
 use crate::domain::limits::MAX_NAME_CHARS;
 use crate::domain::pause::MAX_REASON_CHARS;
@@ -43,6 +44,12 @@ pub struct StoreChange {
     pub protect_unseen_sales: Option<bool>,
     /// For how many hours they do so.
     pub unseen_sales_hours: Option<i64>,
+    /// For which reasons falls are pushed to it, by their words.
+    pub pushed_falls: Option<Vec<String>>,
+    /// Whether it puts returned goods back on sale by itself.
+    pub restocks_returns: Option<bool>,
+    /// The same for canceled orders.
+    pub restocks_cancellations: Option<bool>,
     /// The connector's own settings; null restores a default.
     pub config: Map<String, Value>,
     /// The operator's app to which the credentials belong; only with credentials.
@@ -116,6 +123,13 @@ impl StoreChange {
             checks.take("/unseen_sales_hours", unseen::check_hours(hours));
             store.unseen_sales_hours = hours;
         }
+        if let Some(words) = &self.pushed_falls {
+            store.falls = checks.take("/pushed_falls", Falls::from_words(words)).unwrap_or(store.falls);
+        }
+        store.restocks = Restocks {
+            returns: self.restocks_returns.unwrap_or(store.restocks.returns),
+            cancellations: self.restocks_cancellations.unwrap_or(store.restocks.cancellations),
+        };
         let mut config: Map<String, Value> = serde_json::from_str(&store.config).unwrap_or_default();
         for (name, value) in &self.config {
             if value.is_null() {

@@ -15,6 +15,7 @@ use crate::db::pushes::CancelScope;
 use crate::db::stores::Store;
 use crate::db::{self, Error, Tenant};
 use crate::domain::allocation::Share;
+use crate::domain::falls::{Falls, Restocks};
 use crate::domain::limits::MAX_STORES;
 use crate::domain::pause::{Above, Pause};
 use crate::domain::problem::Checks;
@@ -63,6 +64,12 @@ pub struct StoreView {
     unseen_sales_hours: i64,
     /// When the first sale was reported that names the store. Unseen sales are protected from then on.
     sales_named_at: Option<Timestamp>,
+    /// For which reasons falls are pushed to it: `adjustment`, `count`, `transfer`, `offline_sale`, `sale_elsewhere`.
+    pushed_falls: Vec<&'static str>,
+    /// Whether the store puts returned goods back on sale by itself.
+    restocks_returns: bool,
+    /// The same for canceled orders.
+    restocks_cancellations: bool,
     state: StoreState,
     /// What keeps it from being sent to, if it is paused; its own pause is `paused`.
     pause: Option<Pause>,
@@ -124,6 +131,9 @@ pub fn view(store: &Store, now: Timestamp) -> StoreView {
         protect_unseen_sales: store.protect_unseen_sales,
         unseen_sales_hours: store.unseen_sales_hours,
         sales_named_at: store.sales_named_at,
+        pushed_falls: store.falls.words(),
+        restocks_returns: store.restocks.returns,
+        restocks_cancellations: store.restocks.cancellations,
         state: state_of(store, now),
         pause: store.pause(now),
         rehearsal: store.rehearsal,
@@ -216,6 +226,8 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         above: Above::default(),
         resumes_at: None,
         rehearsal: false,
+        falls: Falls::default(),
+        restocks: Restocks::default(),
     };
     let mut credentials = Credentials::new();
     (store.rehearsal, store.paused) = (entered.rehearsal == Some(true), entered.rehearsal == Some(true));

@@ -33,6 +33,7 @@ mod discovery;
 mod drift;
 mod email;
 mod explain;
+mod falls;
 mod growth;
 mod guard;
 mod hooks;

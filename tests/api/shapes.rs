@@ -158,6 +158,7 @@ fn stores_keep_their_settings_and_hide_their_credentials(backend: Backend) {
     let plain = ada.post("/v1/stores", &json!({ "name": "Plain", "platform": "simulated", "base_url": url })).is(201);
     has(&plain, json!({ "share_percent": 100, "sync_enabled": true, "warehouses": null }));
     has(&plain, json!({ "protect_unseen_sales": true, "unseen_sales_hours": 72, "sales_named_at": null }));
+    has(&plain, json!({ "pushed_falls": [], "restocks_returns": false, "restocks_cancellations": false }));
     let unprotected = ada.patch(&path, &json!({ "protect_unseen_sales": false, "unseen_sales_hours": 24 })).is(200);
     has(&unprotected, json!({ "protect_unseen_sales": false, "unseen_sales_hours": 24 }));
     has(&ada.patch(&path, &json!({ "paused": true })).is(200), json!({ "paused": true, "state": "paused" }));

@@ -158,6 +158,8 @@ impl World {
             above: Default::default(),
             resumes_at: None,
             rehearsal: false,
+            falls: Default::default(),
+            restocks: Default::default(),
         };
         let db = all.seller(seller);
         db.write(move |t| {
@@ -240,7 +242,7 @@ impl World {
                 occurred_at: None,
                 note: None,
             };
-            NewEvent { hash: rand::random(), event, may_create_sku: true, sold_by: None }
+            NewEvent { hash: rand::random(), event, may_create_sku: true, store: None }
         };
         let events = skus.iter().map(event).collect();
         self.all.record(RecordRequest { seller: self.db.id(), now: self.now(), events }).await.unwrap();

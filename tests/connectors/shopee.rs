@@ -115,6 +115,8 @@ impl World {
             above: Default::default(),
             resumes_at: None,
             rehearsal: false,
+            falls: Default::default(),
+            restocks: Default::default(),
         };
         let extra = || Some([("item_id".to_owned(), "1000".to_owned())].into());
         let row = |n: u64| NewListing {
@@ -193,7 +195,7 @@ impl World {
                 occurred_at: None,
                 note: None,
             };
-            NewEvent { hash: Sha256::digest(id).into(), event, may_create_sku: true, sold_by: None }
+            NewEvent { hash: Sha256::digest(id).into(), event, may_create_sku: true, store: None }
         };
         let events = units.iter().map(event).collect();
         let recorded = self.db.record(RecordRequest { seller: self.seller.id(), now: self.now(), events }).await.unwrap();

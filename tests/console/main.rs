@@ -17,6 +17,7 @@ mod connect;
 mod database;
 mod drift;
 mod emails;
+mod falls;
 mod guard;
 mod notices;
 mod operator;

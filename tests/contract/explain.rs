@@ -144,7 +144,7 @@ fn sales_that_name_their_store_are_counted_apart_and_a_store_of_another_seller_i
         let sent = &found.listings[0].sent;
         assert_eq!((sent.set_to, sent.sum(), sent.changed_in_store(), sent.reported_sales), (Some(6), Some(7), Some(-3), 2));
         let by: Vec<_> =
-            found.history.iter().filter_map(|item| if let Happened::Event { past, .. } = item { past.sold_by } else { None }).collect();
+            found.history.iter().filter_map(|item| if let Happened::Event { past, .. } = item { past.store } else { None }).collect();
         assert_eq!(by, [market.id, corner.id, corner.id]);
         assert_eq!(seller.available("A").await, 4);
 

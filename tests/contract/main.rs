@@ -11,6 +11,7 @@ mod delivery;
 mod drift;
 mod email;
 mod explain;
+mod falls;
 mod frozen_windows;
 mod guard;
 mod held;

@@ -7,6 +7,7 @@
 //!
 //! What no service could know or prevent is excused explicitly, and only where the history shows it: see [`Excuse`].
 mod canceled;
+mod falls;
 mod history;
 mod listing_state;
 mod pauses;
@@ -38,11 +39,15 @@ pub enum Excuse {
     AppliedLate,
     /// Compare-and-set or a read found the earlier quantity, because exactly as many units were sold as were added.
     SoldAsManyAsAdded,
+    /// A read found that units were gone that were to be taken off, because as many were sold.
+    SoldAsManyAsTaken,
 }
 
 #[derive(Debug, Default)]
 struct ListingState {
     owed: i64,
+    /// Whether it was to fall, so that less than nothing may be owed.
+    falls: bool,
     /// The part of it that came after the target of the overwrite in flight was read.
     since_target: i64,
     wrong: Option<Wrong>,
@@ -295,29 +300,20 @@ impl Checker<'_> {
             return fail("event applied twice", event_id);
         }
         let client = self.world.sellers.iter().find(|client| client.id == seller);
-        let Some(event) = client.and_then(|client| client.events.get(event_id)).cloned() else {
+        let Some(mut event) = client.and_then(|client| client.events.get(event_id)).cloned() else {
             return fail("event never sent", event_id);
         };
+        event.sold_by = event.sold_by.map(|store| crate::world::hex_of(&store));
         if let Some(store) = &event.sold_by {
-            self.sale_reported(seller, &crate::world::hex_of(store), &event.sku, event.quantity, event_id);
+            self.sale_reported(seller, store, &event.sku, event.quantity, event_id);
         }
         let of_seller = self.seller(seller);
         let touched = of_seller.touched_by(&event.sku);
         let targets = |of_seller: &Seller| touched.iter().flat_map(|sku| of_seller.targets(sku)).collect::<BTreeMap<_, _>>();
         let before = targets(of_seller);
         of_seller.apply(&event);
-        if !of_seller.triggers(&event.kind) {
-            return Ok(());
-        }
-        for (listing, after) in targets(of_seller) {
-            if let (Some(after), Some(Some(before))) = (after, before.get(&listing).copied())
-                && after > before
-            {
-                let listed = self.listed.entry(listing).or_default();
-                listed.owed += after - before;
-                listed.since_target += after - before;
-            }
-        }
+        let after = targets(of_seller);
+        self.owe(seller, &event, &before, after);
         Ok(())
     }
 
@@ -378,6 +374,16 @@ impl Checker<'_> {
         // it: it was there before. Where something else was applied late, a read may show by chance what an increase would show.
         let is_its_number = |quantity| listed.read_back.get(&push.id).is_some_and(|read| read.contains(&quantity));
         let is_read_back = push.overwrite && push.quantity.is_some_and(is_its_number);
+        if is_new && falls::takes_off(&push) && !self.applied.contains(&push.id) {
+            listed.has_fallen_without(&push)?;
+            if !push.is_unsent() {
+                *self.excused.entry(Excuse::SoldAsManyAsTaken).or_default() += 1;
+            }
+            self.applied.insert(push.id.clone());
+        }
+        if let Some(what) = falls::kind(&push, was, starts) {
+            *self.counts.entry(what).or_default() += 1;
+        }
         if is_new && !self.applied.contains(&push.id) && !is_read_back && listed.wrong.is_none() {
             return fail("confirmed, but never applied", format!("{push:?}"));
         }
@@ -527,17 +533,17 @@ impl Checker<'_> {
                 let right = if push.overwrite {
                     action == "set" && item.quantity == Some(n) && item.expected == push.shown_before.filter(|_| ability.compare())
                 } else if action == "adjust" {
-                    item.quantity == Some(n) && ability.adjust()
+                    item.quantity == Some(push.change()) && ability.adjust()
                 } else {
                     let base = push.base.unwrap_or(i64::MIN);
                     let read = self.last_read.get(&(store.clone(), item.external_id.clone()));
                     // The very same call is repeated whatever a look at the listing has shown meanwhile.
                     let again = item.expected.is_some() && self.carried.contains_key(&push.id);
                     let read = again || read.is_some_and(|read| read.shown == base);
-                    item.quantity == Some(base + n) && read && item.expected == ability.compare().then_some(base)
+                    item.quantity == Some(base + push.change()) && read && item.expected == ability.compare().then_some(base)
                 };
                 let under_key = !ability.keys() || key.as_deref().is_some_and(|key| crate::world::hex_of(key) == push.call);
-                right && n >= 0 && under_key
+                right && (n >= 0 || !push.overwrite) && under_key
             };
             // There are two if a listing was unpaired with a push in flight and its item was paired again.
             let sending: Vec<&Push> = sending.collect();
@@ -582,7 +588,7 @@ impl Checker<'_> {
         let n = push.quantity.unwrap_or(0);
         let ability = self.abilities[&store];
         let change = after - before;
-        if action == "adjust" && change != n {
+        if action == "adjust" && change != push.change() {
             return fail("platform applied another change", format!("{push:?}"));
         }
         // Is it still in flight, as far as the service knows?
@@ -627,23 +633,24 @@ impl Checker<'_> {
             return Ok(());
         }
         // This is undetectable if the service never knew what is shown, or if a push cancelled unresolved makes up for it.
-        if let Some(wrong) = listed.wrong.as_mut().filter(|_| believed.is_some_and(|believed| after != believed + n)) {
+        if let Some(wrong) = listed.wrong.as_mut().filter(|_| believed.is_some_and(|believed| after != believed + push.change())) {
             wrong.reported_by = Some(push.id.clone());
         }
         listed.unreported_sales = 0;
         // If the push was merged with later ones, only its earlier quantity can have been applied twice.
-        let twice = listed.present.insert(push.id.clone(), n).unwrap_or(0).min(n);
+        let earlier = listed.present.insert(push.id.clone(), n).unwrap_or(0);
+        let twice = if listed.falls { earlier } else { earlier.min(n) };
         listed.owed -= n - twice;
         // A comparing request has itself found the earlier quantity.
         let hidden = listed.hidden.contains(&push.id) || expected.is_some();
-        if listed.owed < 0 || twice > 0 && !(weak && hidden) {
+        if listed.owed < 0 && !listed.falls || twice != 0 && !(weak && hidden) {
             return fail("increase applied twice", format!("{now:?}; owed {}, twice {twice}", listed.owed));
         }
         // What the shop shows rises by exactly these units. A shop that is read and then set gets back what it has sold between
         // the two (the contract says so), and what a cache has not told. Where a request from before arrives between the two,
         // the number is accounted for with that request.
         if action == "set" && expected.is_none() && twice == 0 && listed.wrong.is_none() && !any_late {
-            let surplus = change - n;
+            let surplus = change - push.change();
             // A cache may have answered from before an overwrite of unknown outcome, which is repeated after this.
             let is_repeated = |read: LastRead| read.kept && listed.active.values().any(|push| push.overwrite);
             let as_read = |read: LastRead| then.changed != read.changed || (0..=then.sold - read.sold).contains(&surplus);
@@ -655,7 +662,7 @@ impl Checker<'_> {
                 );
             }
         }
-        if twice > 0 {
+        if twice != 0 {
             let units = twice + listed.wrong.as_ref().map_or(0, |wrong| wrong.units);
             listed.wrong = (units != 0).then(|| Wrong::new(Excuse::SoldAsManyAsAdded, units, self.at));
             *self.excused.entry(Excuse::SoldAsManyAsAdded).or_default() += 1;

@@ -26,6 +26,9 @@ fn store(ability: Ability, skus: &[usize]) -> StoreSetup {
         skus: skus.to_vec(),
         units: [1; SKUS.len()],
         named: None,
+        falls: Vec::new(),
+        restocks: false,
+        rehearsal: false,
     }
 }
 

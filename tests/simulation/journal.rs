@@ -2,13 +2,16 @@
 //!
 //! The triggers run within the service's own transactions, so an entry exists if and only if the change was committed.
 mod calls;
+mod change;
 mod columns;
+mod rules;
 
 pub use calls::never_claimed;
 use columns::COLUMNS;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, SqliteConnection};
+pub use rules::{Component, Rule};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -28,14 +31,6 @@ pub enum Entry {
     Component { seller: String, component: Component, deleted: bool },
 }
 
-/// A bundle takes so many of a SKU.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Component {
-    pub bundle: String,
-    pub sku: String,
-    pub quantity: i64,
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     pub auto_sync: bool,
@@ -51,17 +46,6 @@ pub struct Settings {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
-    pub sku: Option<String>,
-    pub store: Option<String>,
-    pub share: Option<i64>,
-    pub buffer: Option<i64>,
-    pub threshold: Option<i64>,
-    pub max_shown: Option<i64>,
-    pub enabled: Option<bool>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
 pub struct Store {
     pub id: String,
     pub name: String,
@@ -74,6 +58,10 @@ pub struct Store {
     pub frozen: Option<String>,
     pub protects: bool,
     pub unseen_hours: i64,
+    /// For which reasons falls are sent to it: a bit for each.
+    pub falls: i64,
+    /// Whether it puts returned goods back on sale by itself.
+    pub restocks: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -330,6 +318,8 @@ fn entry(text: &str) -> Option<Entry> {
                 created_at: number(9).unwrap(),
                 protects: flag(10),
                 unseen_hours: number(11).unwrap(),
+                falls: number(15).unwrap(),
+                restocks: flag(16),
             },
         },
         "listing" => Entry::Listing {

@@ -34,7 +34,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 97] = [
+const MUST_OCCUR: [&str; 103] = [
     "401",
     "429",
     "5xx after applying",
@@ -73,6 +73,7 @@ const MUST_OCCUR: [&str; 97] = [
     "database: commit answer lost",
     "database: failed",
     "database: slow",
+    "decrease sent",
     "drift check",
     "event: adjustment",
     "event: cancellation",
@@ -87,6 +88,7 @@ const MUST_OCCUR: [&str; 97] = [
     "garbage",
     "graceful restart",
     "healing overwrites",
+    "increase and decrease evened out",
     "increase on its way as it was recorded",
     "item refused",
     "key forgotten",
@@ -103,8 +105,12 @@ const MUST_OCCUR: [&str; 97] = [
     "pause of a SKU",
     "pause of a platform",
     "pause of everything",
+    "return that the store has restocked",
     "outage: silence",
     "overwrite canceled with its run",
+    "overwrite of a rehearsal canceled",
+    "rehearsal ended",
+    "rehearsal ended by an overwrite",
     "run canceled",
     "setting: Buffer",
     "setting: Cancellations",

@@ -84,6 +84,25 @@ impl Seller {
         settings.auto_sync && settings.incremental && (kind != "sale" && (kind != "cancellation" || settings.cancellations))
     }
 
+    /// Whether an event that moves the target of a listing by so many units is sent to it. The event's store is named as in the journal.
+    pub fn sends(&self, event: &Event, listing: &Listing, units: i64) -> bool {
+        let (settings, store) = (self.settings(), &self.stores[&listing.store]);
+        let by_this = event.sku == listing.sku && event.sold_by.as_ref() == Some(&store.id);
+        if units > 0 {
+            let is_back = event.kind == "return" && store.restocks && event.sku == listing.sku && (by_this || event.sold_by.is_none());
+            return self.triggers(&event.kind) && !is_back;
+        }
+        let reason = match event.kind.as_str() {
+            "adjustment" => 1,
+            "count" => 2,
+            "transfer" => 4,
+            "sale" if event.sold_by.is_none() => 8,
+            "sale" if !by_this => 16,
+            _ => 0,
+        };
+        settings.auto_sync && settings.incremental && store.falls & reason != 0
+    }
+
     fn rule(&self, sku: Option<&str>, store: Option<&str>) -> Option<&Rule> {
         self.rules.iter().find(|r| r.sku.as_deref() == sku && r.store.as_deref() == store)
     }

@@ -38,6 +38,46 @@ pub fn planted(bug: &str) -> bool {
 # Name: replacements as (file, original, which must occur exactly once, replacement); a test, with its suite if that is not
 # tests/contract.
 MUTATIONS = {
+    "a sale is taken off where it was made": (
+        [
+            (
+                "src/domain/falls.rs",
+                "self.reason().filter(|_| !has_sold_it)",
+                'self.reason().filter(|_| !has_sold_it || crate::planted("a sale is taken off where it was made"))',
+            )
+        ],
+        "a_sale_is_taken_off_elsewhere_and_not_in_the_store_that_has_sold",
+    ),
+    "a decrease is taken for lost": (
+        [
+            (
+                "src/domain/push/fall.rs",
+                "(shown < base).then_some(shown <= left)",
+                '(shown < base).then_some(shown <= left && !crate::planted("a decrease is taken for lost"))',
+            )
+        ],
+        "a_decrease_whose_answer_is_lost_is_applied_once",
+    ),
+    "a decrease is lost among increases": (
+        [
+            (
+                "src/domain/push/waiting.rs",
+                "if self.quantity == Some(0) {",
+                'if self.quantity == Some(0) || (crate::planted("a decrease is lost among increases") && self.quantity < Some(0)) {',
+            )
+        ],
+        "increases_and_decreases_that_wait_for_a_paused_store_are_evened_out",
+    ),
+    "a return is there twice": (
+        [
+            (
+                "src/domain/targets.rs",
+                "1.. => self.raises(cause) && !(",
+                '1.. => self.raises(cause) && !(!crate::planted("a return is there twice") && ',
+            )
+        ],
+        "a_returned_unit_is_not_there_twice_in_a_store_that_restocks_by_itself",
+    ),
     "canceled with the increases": (
         [
             (

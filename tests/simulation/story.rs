@@ -2,15 +2,19 @@
 //!
 //! Steps refer to things by position ("the second store of the first seller"), so that a story with some of its steps
 //! removed is still a valid story: that is how a failing one is shortened.
+mod ability;
 mod bundles;
+mod falls;
 mod faults;
 mod packs;
 mod pauses;
+mod rehearsals;
 mod sales;
 mod sequences;
 mod shops;
 mod undo;
 
+pub use ability::Ability;
 pub use bundles::{BUNDLE, OF};
 pub use faults::{DbFault, NetFault, Outage, Refusal, WayIn};
 pub use pauses::Paused;
@@ -44,48 +48,6 @@ const HOUR: u64 = 3_600_000;
 const LAST_OUTAGES: f64 = 0.1;
 const DAILY: [&str; 6] = ["00:00", "02:30", "01:45", "03:00", "12:15", "23:59"];
 
-/// What a platform can do. A name with `Blindly` means that it cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ability {
-    /// Adds, with idempotency keys.
-    Keys,
-    /// Sets if the quantity is unchanged.
-    CompareAndSet,
-    Adds,
-    Sets,
-    /// Sets, with idempotency keys.
-    KeyedSets,
-    AddsBlindly,
-    SetsBlindly,
-    /// Adds, and sets if the quantity is unchanged.
-    AddsOrCompares,
-}
-
-impl Ability {
-    const ALL: [Self; 8] = [
-        Self::Keys,
-        Self::CompareAndSet,
-        Self::Adds,
-        Self::Sets,
-        Self::KeyedSets,
-        Self::AddsBlindly,
-        Self::SetsBlindly,
-        Self::AddsOrCompares,
-    ];
-    pub fn adjust(self) -> bool {
-        matches!(self, Self::Keys | Self::Adds | Self::AddsBlindly | Self::AddsOrCompares)
-    }
-    pub fn keys(self) -> bool {
-        matches!(self, Self::Keys | Self::KeyedSets)
-    }
-    pub fn compare(self) -> bool {
-        matches!(self, Self::CompareAndSet | Self::AddsOrCompares)
-    }
-    pub fn read(self) -> bool {
-        !matches!(self, Self::AddsBlindly | Self::SetsBlindly)
-    }
-}
-
 #[derive(Debug, Clone)]
 pub struct StoreSetup {
     pub ability: Ability,
@@ -100,6 +62,12 @@ pub struct StoreSetup {
     pub units: [i64; SKUS.len()],
     /// If its sales are reported in its name: what is done about those that are not reported yet.
     pub named: Option<Protection>,
+    /// The reasons for which falls are sent to it.
+    pub falls: Vec<&'static str>,
+    /// Whether it puts returned goods back on sale by itself.
+    pub restocks: bool,
+    /// Whether it begins in rehearsal.
+    pub rehearsal: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -235,6 +203,12 @@ pub enum Step {
         store: Option<usize>,
         from_min: i64,
         for_min: i64,
+    },
+    /// The seller ends the rehearsal of a store.
+    GoLive {
+        seller: usize,
+        store: usize,
+        overwrite: bool,
     },
     /// The seller deletes all windows.
     Thaw {
@@ -411,10 +385,12 @@ impl Story {
         bundles::draw(seed, &mut setup);
         drawn.truncate(steps.saturating_sub(last.len()));
         sales::weave_in(seed, &mut setup, &mut drawn);
+        falls::draw(seed, &mut setup);
         undo::weave_in(seed, &setup, &mut drawn);
         pauses::weave_in(seed, &setup, &mut drawn);
         bundles::weave_in(seed, &setup, &mut drawn);
         undo::cancel_some(seed, &mut drawn);
+        rehearsals::weave_in(seed, &mut setup, &mut drawn);
         drawn.extend(last);
         Self { seed, setup, steps: drawn }
     }
@@ -456,6 +432,9 @@ fn draw_setup(rng: &mut Rng) -> Setup {
                         skus,
                         units: [1; SKUS.len()],
                         named: None,
+                        falls: Vec::new(),
+                        restocks: false,
+                        rehearsal: false,
                     }
                 })
                 .collect();

@@ -420,6 +420,8 @@ impl World {
                     body["protect_unseen_sales"] = json!(protection.on);
                     body["unseen_sales_hours"] = json!(protection.hours);
                 }
+                (body["pushed_falls"], body["restocks_returns"]) = (json!(store.falls), json!(store.restocks));
+                body["rehearsal"] = json!(store.rehearsal);
                 let answer = self.expect(number, "POST", "/v1/stores", Some(body)).await?;
                 let id = answer["id"].as_str().unwrap().to_owned();
                 self.sellers[number].shops.push(Shop { id, name, token: 0, moves: 0 });
@@ -625,6 +627,7 @@ impl World {
             Step::Pause { seller, what, on } => self.pause(*seller, *what, *on).await?,
             Step::Freeze { seller, store, from_min, for_min } => self.freeze(*seller, *store, *from_min, *for_min).await?,
             Step::Thaw { seller } => self.thaw(*seller).await?,
+            Step::GoLive { seller, store, overwrite } => self.go_live(*seller, *store, *overwrite).await?,
             Step::RetryByHand { seller, state } => {
                 self.expect(*seller, "POST", "/v1/pushes/retry", Some(json!({ "state": state }))).await?;
             }

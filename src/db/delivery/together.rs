@@ -227,8 +227,8 @@ pub(in crate::db) fn finish_together(conn: &mut Conn, calls: &[EndedCall]) -> Re
         let Some(successes) = rows.iter().zip(shown).map(success).collect::<Option<Vec<_>>>() else { continue };
         for (row, success) in rows.into_iter().zip(successes) {
             all.pushes.push((key, row.id, call.now));
-            let before = success.before.and_then(LatestNumbers::text);
-            let noted = |shown| Noted { seller: key, id: row.listing_id, shown, before, units: row.quantity, now: call.now };
+            let (before, units) = (success.before.and_then(LatestNumbers::text), success.units);
+            let noted = |shown| Noted { seller: key, id: row.listing_id, shown, before, units, now: call.now };
             all.listings.extend(success.shown.map(noted));
         }
         if is_news {

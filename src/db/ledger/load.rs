@@ -13,6 +13,7 @@ use crate::db::schema::{listings, pushes, sellers, skus, stock_events, stock_lev
 use crate::db::scope::{active_pushes, levels_of_sku, of_sellers};
 use crate::db::sets::among_ids;
 use crate::db::{Error, Result, id_of};
+use crate::domain::falls::Cause;
 use crate::domain::ledger::{Book, Facts, InCount, Seen};
 use crate::domain::look_alikes::fold;
 use crate::domain::{ListingId, SellerId, Timestamp, WarehouseCode};
@@ -93,26 +94,26 @@ pub(super) fn books(
         if repeats == Repeats::LookedFor {
             seen_events(conn, &wanted, &mut found)?;
         }
-        let raised = raised(requests, &found);
-        if !raised.is_empty() {
+        let pushed = pushed(requests, &found);
+        if !pushed.is_empty() {
             let now = requests.iter().map(|request| request.now).min().unwrap_or(Timestamp::MIN);
-            listings_and_pushes(conn, setups, &raised, now, (&mut found, &mut busy))?;
+            listings_and_pushes(conn, setups, &pushed, now, (&mut found, &mut busy))?;
         }
     }
     let books = found.0.into_iter().map(|(seller, facts)| (seller, Book::new(facts))).collect();
     Ok(Loaded { books, busy, epochs })
 }
 
-/// The SKUs that increases may be made for because of these events; no others need stores, rules and listings. Most events trigger none.
-fn raised(requests: &[RecordRequest], found: &Found) -> BTreeMap<SellerId, BTreeSet<String>> {
-    let mut raised: BTreeMap<SellerId, BTreeSet<String>> = BTreeMap::new();
+/// The SKUs that pushes may be made for because of these events; no others need stores, rules and listings. Most events trigger none.
+fn pushed(requests: &[RecordRequest], found: &Found) -> BTreeMap<SellerId, BTreeSet<String>> {
+    let mut pushed: BTreeMap<SellerId, BTreeSet<String>> = BTreeMap::new();
     for request in requests {
         let Some(facts) = found.0.get(&request.seller) else { continue };
-        for new in request.events.iter().filter(|new| facts.setup.rules.triggers(new.event.kind)) {
-            bundles::raise(facts, new.event.sku.as_str(), raised.entry(request.seller).or_default());
+        for new in request.events.iter().filter(|new| facts.setup.rules.may_push(&Cause::new(&new.event, new.store))) {
+            bundles::raise(facts, new.event.sku.as_str(), pushed.entry(request.seller).or_default());
         }
     }
-    raised
+    pushed
 }
 
 /// The sellers and what they have set up. Locks the sellers in the order of their ids, so that two transactions never wait for
@@ -234,12 +235,12 @@ static IS_SENT: LazyLock<String> = LazyLock::new(|| {
 fn listings_and_pushes(
     conn: &mut Conn,
     setups: &mut Setups,
-    raised: &BTreeMap<SellerId, BTreeSet<String>>,
+    pushed: &BTreeMap<SellerId, BTreeSet<String>>,
     now: Timestamp,
     (found, busy): (&mut Found, &mut BTreeSet<ListingId>),
 ) -> Result<()> {
     let mut ids: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    for (seller, sku, of_sku) in setups.listings(conn, raised)? {
+    for (seller, sku, of_sku) in setups.listings(conn, pushed)? {
         ids.extend(of_sku.listings().iter().map(|to| (seller.bytes(), to.listing_id.bytes())));
         if let Some(facts) = found.0.get_mut(&seller) {
             facts.listings.insert(sku, of_sku);

@@ -64,6 +64,13 @@ pub fn after_read(
             let heal = account.contradiction(shown, answer.now).filter(|_| !may_be_cached).map(str::to_owned);
             if heal.is_none() {
                 push.note_base(shown);
+            }
+            if !may_be_cached && push.takes_nothing() {
+                after.updates.push((listing, push.confirm_unsent(&account, terms.context(answer.now, 1))));
+                after.others.push(push);
+                continue;
+            }
+            if heal.is_none() {
                 after.claimed.push(push);
             }
             // A store that compares refuses a base that is not true, so it may be tried; it is no news of the listing, though.

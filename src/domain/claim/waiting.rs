@@ -1,6 +1,7 @@
 //! What happens to waiting pushes as a group: merged, retried by the seller, joined by the overwrites that heal listings.
 use crate::domain::push::{Addressee, OverwriteBehind, Push, PushKind, Retry};
 use crate::domain::{ListingId, StoreId, Timestamp};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 /// Merges increases of one listing that wait beside each other, as happens when one of them comes back, into the oldest.
@@ -9,13 +10,16 @@ pub fn merge(active: Vec<Push>, now: Timestamp) -> Vec<Push> {
     let mut oldest: HashMap<ListingId, Push> = HashMap::new();
     let mut changed = Vec::new();
     for mut push in active.into_iter().filter(Push::is_mergeable) {
-        match oldest.get_mut(&push.listing_id()) {
-            Some(first) => {
-                first.merge(&mut push, now);
+        match oldest.entry(push.listing_id()) {
+            Entry::Occupied(mut first) => {
+                first.get_mut().merge(&mut push, now);
                 changed.push(push);
+                if !first.get().is_mergeable() {
+                    changed.push(first.remove());
+                }
             }
-            None => {
-                oldest.insert(push.listing_id(), push);
+            Entry::Vacant(none) => {
+                none.insert(push);
             }
         }
     }

@@ -1,11 +1,13 @@
 //! The book, event by event, and its properties over many events.
 mod bundles;
 mod counts;
+mod falls;
 mod new_skus;
 mod written;
 
 use super::*;
 use crate::domain::allocation::{AllocationMode, Share};
+use crate::domain::falls::{Falls, Reason, Restocks};
 use crate::domain::frequency::Frequency;
 use crate::domain::frozen::Frozen;
 use crate::domain::pause::{Above, Hold};
@@ -34,7 +36,7 @@ fn event(id: &str, kind: EventKind, quantity: i64) -> NewEvent {
         occurred_at: None,
         note: None,
     };
-    NewEvent { event, hash: [0; 32], may_create_sku: true, sold_by: None }
+    NewEvent { event, hash: [0; 32], may_create_sku: true, store: None }
 }
 
 fn accepted(ms: i64) -> EventResult {
@@ -56,6 +58,8 @@ fn store(percent: f64) -> StoreRules {
         sync_enabled: true,
         warehouses: None,
         has_multiples: false,
+        falls: Falls::default(),
+        restocks: Restocks::default(),
     }
 }
 
@@ -152,7 +156,7 @@ fn an_event_that_is_stored_is_a_duplicate_and_another_one_with_its_id_is_a_confl
 fn an_event_in_an_unknown_warehouse_changes_nothing_and_may_come_again() {
     let mut book = Book::new(one_store());
     let nowhere = || Some(WarehouseCode::parse("nowhere").unwrap());
-    let with = |event| NewEvent { event, hash: [0; 32], may_create_sku: true, sold_by: None };
+    let with = |event| NewEvent { event, hash: [0; 32], may_create_sku: true, store: None };
     let from = with(StockEvent { warehouse: nowhere().unwrap(), ..event("1", Purchase, 1).event });
     let to = with(StockEvent { to_warehouse: nowhere(), ..event("1", Transfer, 1).event });
     assert_eq!(refusal(&book.apply(&from, at(1), LIMITS)), ("/warehouse", false));

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// How many attempts follow each other without a pause where the next one may well succeed.
 const AT_ONCE: i32 = 3;
+const CHANGED_MEANWHILE: &str = "The store's quantity changed in the meantime.";
 const CHECK_STORE: &str = "Check in the store that the listing shows the right number.";
 
 impl Push {
@@ -39,11 +40,17 @@ impl Push {
                     // A sale in between is soon over. A cache that answers the read before it is not.
                     let soon = ctx.policy.base.min(Duration::from_millis(200)).mul_f64(ctx.jitter);
                     let wait = if self.attempts > AT_ONCE { pause(self.attempts - AT_ONCE, None, ctx) } else { soon };
-                    self.try_again("The store's quantity changed in the meantime.", wait, ctx);
+                    self.try_again(CHANGED_MEANWHILE, wait, ctx);
                     return change;
                 }
-                if self.has_arrived_at(*shown, account) {
+                let fall_was_applied = self.fall_by_read(account, *shown, now);
+                if self.has_arrived_at(*shown, account) || fall_was_applied == Some(true) {
                     return self.confirm(account, Some(*shown), ctx);
+                }
+                if fall_was_applied == Some(false) {
+                    let doubt = self.doubt(ctx);
+                    self.try_again(CHANGED_MEANWHILE, Duration::ZERO, ctx);
+                    return ListingUpdate { shown: change.shown, ..doubt };
                 }
                 change.expected = Some(self.perhaps_expected());
                 if self.kind == PushKind::Overwrite {
@@ -142,6 +149,7 @@ impl Push {
             }
             return ListingUpdate { shown: Some(shown), ..self.repeat_or_overwrite(ctx) };
         }
+        let fall_was_applied = self.fall_by_read(account, shown, ctx.now);
         match (self.base, self.quantity) {
             (Some(_), Some(_)) if self.has_arrived_at(shown, account) => self.confirm(account, Some(shown), ctx),
             (Some(base), Some(added))
@@ -149,7 +157,9 @@ impl Push {
             {
                 self.confirm(account, Some(shown), ctx)
             }
-            (Some(base), Some(_)) if base == shown && self.resolution == Some(Resolution::AwaitShown) => {
+            (Some(base), Some(_))
+                if self.resolution == Some(Resolution::AwaitShown) && (base == shown || fall_was_applied == Some(false)) =>
+            {
                 if self.failing_since.is_some_and(|since| ctx.now >= since + SHOWN_WITHIN) {
                     return self.leave_undecided(ctx);
                 }
@@ -157,11 +167,11 @@ impl Push {
                 self.touch(ctx.now, Some(ctx.now + ctx.policy.settle_for.max(pause(self.attempts, None, ctx))));
                 ListingUpdate::default()
             }
-            (Some(base), Some(_)) if base == shown => {
+            (Some(_), Some(_)) if fall_was_applied == Some(true) => self.confirm(account, Some(shown), ctx),
+            (Some(base), Some(_)) if base == shown || fall_was_applied == Some(false) => {
                 self.in_doubt = false;
                 let doubt = self.doubt(ctx);
-                let change =
-                    self.known_not_applied("The answer was lost, but the store shows that the increase did not arrive.", ctx.now, ctx);
+                let change = self.known_not_applied("The answer was lost, but the store shows that this did not arrive.", ctx.now, ctx);
                 ListingUpdate { shown: Some(shown), mark: change.mark, ..doubt }
             }
             _ => ListingUpdate { shown: Some(shown), ..self.leave_undecided(ctx) },
@@ -194,12 +204,12 @@ impl Push {
         self.leave_undecided(ctx)
     }
 
-    fn confirm(&mut self, account: &Account, shown: Option<i64>, ctx: VerdictContext<'_>) -> ListingUpdate {
+    pub(super) fn confirm(&mut self, account: &Account, shown: Option<i64>, ctx: VerdictContext<'_>) -> ListingUpdate {
         let expected = self.expected_after().or_else(|| account.shown?.checked_add(self.quantity?));
         // What it showed just before, by this answer.
         let earlier = |shown: i64| match self.kind {
             PushKind::Overwrite => Some(shown),
-            PushKind::Increase => self.quantity.map(|added| shown.saturating_sub(added)),
+            PushKind::Increase => self.change_of_shown().map(|added| shown.saturating_sub(added)),
         };
         let left_late = |shown: i64| earlier(shown).is_some_and(|number| account.late.contains(number));
         let contradicts = |(shown, expected): (i64, i64)| shown > expected || (shown < expected && left_late(shown));
@@ -219,7 +229,7 @@ impl Push {
             before: before.filter(|_| !ctx.adds).map(|number| account.before_and(number, ctx.now)),
             settled: settles && account.owed_since.is_some(),
             expected: Some(self.change_of_shown().map_or(Expected::Unknown, Expected::Changed)),
-            increased: self.quantity.filter(|_| self.kind == PushKind::Increase),
+            increased: self.change_of_shown().filter(|_| self.kind == PushKind::Increase),
             set_by: (self.kind == PushKind::Overwrite).then_some(self.id),
             ..ListingUpdate::default()
         }

@@ -1,4 +1,5 @@
 //! A push on its way: claimed, given back, cut off by a crash.
+use super::fall::{after, change};
 use super::record::{Invalid, Push};
 use super::state::{PushKind, PushState};
 use super::update::Expected;
@@ -55,7 +56,7 @@ impl Push {
     /// By how much this changes what its listing shows; `None` where that is not known.
     pub fn change_of_shown(&self) -> Option<i64> {
         match self.kind {
-            PushKind::Increase => self.quantity,
+            PushKind::Increase => Some(change(self.base, self.quantity?)),
             PushKind::Overwrite => self.quantity?.checked_sub(self.shown_before?),
         }
     }
@@ -85,9 +86,9 @@ impl Push {
                 self.resolution = Some(method.resolution());
                 match method {
                     Method::KeyedAdjust | Method::BlindAdjust => Change::Add(quantity),
-                    Method::ReadAndAdjust => base.map(|_| Change::Add(quantity))?,
-                    Method::CompareAndSet => base.map(|base| Change::SetIf { expected: base, to: base.saturating_add(quantity) })?,
-                    Method::ReadAndSet => base.map(|base| Change::Set(base.saturating_add(quantity)))?,
+                    Method::ReadAndAdjust => base.map(|base| Change::Add(after(base, quantity).saturating_sub(base)))?,
+                    Method::CompareAndSet => base.map(|base| Change::SetIf { expected: base, to: after(base, quantity) })?,
+                    Method::ReadAndSet => base.map(|base| Change::Set(after(base, quantity)))?,
                 }
             }
             (SendBy::Overwrite(resolution), PushKind::Overwrite) => {
@@ -101,7 +102,7 @@ impl Push {
             (SendBy::Repeat, PushKind::Overwrite) => Change::Set(quantity),
             (SendBy::RepeatUnchanged, PushKind::Overwrite) => self.set_if_unchanged(quantity),
             (SendBy::Repeat | SendBy::RepeatUnchanged, PushKind::Increase) => match base {
-                Ok(base) => Change::SetIf { expected: base, to: base.saturating_add(quantity) },
+                Ok(base) => Change::SetIf { expected: base, to: after(base, quantity) },
                 Err(_) => Change::Add(quantity),
             },
             _ => return Err(self.invalid("sent as a push of the other kind")),
@@ -172,7 +173,7 @@ impl Push {
     pub fn expected_after(&self) -> Option<i64> {
         match self.kind {
             PushKind::Overwrite => self.quantity,
-            PushKind::Increase => self.base?.checked_add(self.quantity?),
+            PushKind::Increase => self.base?.checked_add(self.change_of_shown()?),
         }
     }
 }

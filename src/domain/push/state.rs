@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PushKind {
-    /// +N.
+    /// +N; below 0 it is a fall that its seller wants to be pushed.
     Increase,
     /// =N.
     Overwrite,

@@ -2,6 +2,7 @@
 //! shows now. [`Push::apply_verdict`](super::Push::apply_verdict) decides everything; for this, the commonest of all answers,
 //! a few of its inputs are enough.
 use super::account::{Account, LatestNumbers};
+use super::fall::change;
 use super::state::PushKind;
 use crate::domain::Timestamp;
 use crate::domain::delivery::{ItemResult, Outcome};
@@ -20,7 +21,7 @@ pub fn all_applied(kind: PushKind, items: usize, outcome: &Outcome) -> Option<Ve
 /// An increase on its way, as far as its plain success depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SentIncrease {
-    /// Units.
+    /// Units, below 0 for a fall.
     pub quantity: i64,
     /// What its listing showed before it was sent, where that was read.
     pub base: Option<i64>,
@@ -37,6 +38,8 @@ pub struct PlainSuccess {
     pub shown: Option<i64>,
     /// See [`ListingUpdate::before`](super::ListingUpdate::before).
     pub before: Option<LatestNumbers>,
+    /// By how much it has changed.
+    pub units: i64,
 }
 
 impl SentIncrease {
@@ -46,9 +49,10 @@ impl SentIncrease {
         if self.in_doubt || self.account.is_in_doubt(now) || self.account.owed_since.is_some() {
             return None;
         }
-        let with = |number: Option<i64>| number?.checked_add(self.quantity);
+        let units = change(self.base, self.quantity);
+        let with = |number: Option<i64>| number?.checked_add(units);
         let expected = with(self.base).or_else(|| with(self.account.shown));
         let before = self.base.filter(|_| !adds).map(|number| self.account.before_and(number, now));
-        Some(PlainSuccess { shown: shown.or(expected), before })
+        Some(PlainSuccess { shown: shown.or(expected), before, units })
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 mod answers;
 mod clock;
 mod expected;
+mod falls;
 mod owed;
 mod reads;
 mod record;

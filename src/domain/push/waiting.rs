@@ -34,16 +34,18 @@ impl Push {
         self.kind == PushKind::Overwrite && self.state.is_waiting() && !self.cancel_requested && self.undo.is_none()
     }
 
-    /// More units of the same listing become part of this waiting increase.
+    /// More units of the same listing become part of this waiting increase; a fall takes them off, and may leave nothing to send.
     pub fn add(&mut self, units: i64, now: Timestamp) {
         self.quantity = self.quantity.map(|own| own.saturating_add(units));
         self.change_while_waiting(now);
+        if self.quantity == Some(0) {
+            self.supersede("What came later evens it out, so nothing is left to send.", now);
+        }
     }
 
     /// Another waiting increase of the same listing becomes part of this one, and is superseded.
     pub fn merge(&mut self, other: &mut Self, now: Timestamp) {
-        self.quantity = self.quantity.zip(other.quantity).map(|(a, b)| a.saturating_add(b));
-        self.change_while_waiting(now);
+        other.quantity.into_iter().for_each(|units| self.add(units, now));
         other.supersede("Merged into an earlier increase of the same listing.", now);
     }
 

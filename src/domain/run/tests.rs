@@ -12,7 +12,16 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn store() -> StoreRules {
-    StoreRules { store_id: StoreId::new(at(0)), share: Some(Share::ALL), sync_enabled: true, warehouses: None, has_multiples: false }
+    let (falls, restocks) = Default::default();
+    StoreRules {
+        store_id: StoreId::new(at(0)),
+        share: Some(Share::ALL),
+        sync_enabled: true,
+        warehouses: None,
+        has_multiples: false,
+        falls,
+        restocks,
+    }
 }
 
 fn rules(stores: &[(&StoreRules, bool)], rules: Vec<Rule>) -> SellerRules {

@@ -64,6 +64,7 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
         id: push.id.to_string(),
         title: format!("{}: {}", push.sku, show::effect(push.kind, push.quantity)),
         kind: match push.kind {
+            PushKind::Increase if push.quantity.is_some_and(|units| units < 0) => "Decrease: takes off the quantity in the store",
             PushKind::Increase => "Increase: adds to the quantity in the store",
             PushKind::Overwrite => "Overwrite: replaces the quantity in the store",
         },

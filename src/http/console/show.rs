@@ -107,10 +107,10 @@ pub(super) fn change(value: i64) -> String {
     }
 }
 
-/// What a push does: "+3" or "set to 12".
+/// What a push does: "+3", "-3" or "set to 12".
 pub(super) fn effect(kind: PushKind, quantity: Option<i64>) -> String {
     match (kind, quantity) {
-        (PushKind::Increase, Some(quantity)) => format!("+{}", units(quantity)),
+        (PushKind::Increase, Some(quantity)) => change(quantity),
         (PushKind::Overwrite, Some(quantity)) => format!("set to {}", units(quantity)),
         (PushKind::Overwrite, None) => "set to target".to_owned(),
         (PushKind::Increase, None) => "+?".to_owned(),

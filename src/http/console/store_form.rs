@@ -9,6 +9,7 @@ use super::stores::{WORKS, checked, does_not_work};
 use crate::db::stores::Store;
 use crate::db::warehouses::Warehouse;
 use crate::domain::StoreId;
+use crate::domain::falls::{Reason, Restocks};
 use crate::domain::limits::MAX_WAREHOUSES;
 use crate::domain::unseen::{DEFAULT_HOURS, HOURS};
 use crate::http::error::ApiError;
@@ -25,6 +26,13 @@ use serde_json::{Map, Value};
 struct WarehouseBox {
     code: String,
     name: String,
+    ticked: bool,
+}
+
+/// A reason for falls, with the words for it.
+struct FallBox {
+    word: &'static str,
+    label: &'static str,
     ticked: bool,
 }
 
@@ -46,6 +54,8 @@ struct StoreFormPage<'a> {
     rehearsal: bool,
     protect: bool,
     unseen_hours: Field,
+    falls: Vec<FallBox>,
+    restocks: Restocks,
     /// Whether a sale has named the store.
     sales_named: bool,
     errors: Vec<String>,
@@ -73,6 +83,18 @@ struct Typed {
     rehearsal: bool,
     protect: bool,
     unseen_hours: String,
+    falls: Vec<String>,
+    restocks: Restocks,
+}
+
+fn label_of(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Adjustment => "A correction takes units off: damage, loss",
+        Reason::Count => "A count finds less",
+        Reason::Transfer => "Units go to a warehouse that doesn't feed this store",
+        Reason::OfflineSale => "A sale names no store: over the counter, by telephone",
+        Reason::SaleElsewhere => "Another store sells",
+    }
 }
 
 fn own_value(field: &StoreField, store: &Store) -> String {
@@ -105,6 +127,8 @@ impl Typed {
             rehearsal: true,
             protect: true,
             unseen_hours: DEFAULT_HOURS.to_string(),
+            falls: Vec::new(),
+            restocks: Restocks::default(),
         }
     }
 
@@ -118,6 +142,8 @@ impl Typed {
             rehearsal: store.rehearsal,
             protect: store.protect_unseen_sales,
             unseen_hours: store.unseen_sales_hours.to_string(),
+            falls: store.falls.words().into_iter().map(str::to_owned).collect(),
+            restocks: store.restocks,
         }
     }
 
@@ -132,6 +158,8 @@ impl Typed {
             rehearsal: fields.has("rehearsal"),
             protect: fields.has("protect_unseen_sales"),
             unseen_hours: fields.text("unseen_sales_hours").to_owned(),
+            falls: fields.all("pushed_falls").map(str::to_owned).collect(),
+            restocks: Restocks { returns: fields.has("restocks_returns"), cancellations: fields.has("restocks_cancellations") },
         }
     }
 
@@ -146,6 +174,9 @@ impl Typed {
             protect_unseen_sales: Some(self.protect),
             // 0 is out of bounds, so text that is not a number gets the same error.
             unseen_sales_hours: (!self.unseen_hours.is_empty()).then(|| self.unseen_hours.parse().unwrap_or(0)),
+            pushed_falls: Some(self.falls.clone()),
+            restocks_returns: Some(self.restocks.returns),
+            restocks_cancellations: Some(self.restocks.cancellations),
             ..StoreChange::default()
         };
         let mut secrets = Vec::new();
@@ -221,6 +252,15 @@ impl Typed {
                 .suffix("hours")
                 .help("Units that are missing for longer count as an error of the store's quantity, and are shown again.")
                 .checked(errors, "/unseen_sales_hours"),
+            falls: Reason::ALL
+                .into_iter()
+                .map(|reason| FallBox {
+                    word: reason.as_str(),
+                    label: label_of(reason),
+                    ticked: self.falls.iter().any(|word| word == reason.as_str()),
+                })
+                .collect(),
+            restocks: self.restocks,
             sales_named: store.is_some_and(|store| store.sales_named_at.is_some()),
             errors: errors.elsewhere(&beside.iter().map(String::as_str).collect::<Vec<_>>()),
         }

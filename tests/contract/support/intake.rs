@@ -28,7 +28,7 @@ impl Seller<'_> {
 
     /// Records a sale that this store has made.
     pub async fn sale_of(&self, shop: &Shop, sku: &str, quantity: i64) -> Vec<EventResult> {
-        let sale = EnteredEvent { event: self.an_event(sku, EventKind::Sale, quantity), create: true, sold_by: Some(shop.id) };
+        let sale = EnteredEvent { event: self.an_event(sku, EventKind::Sale, quantity), create: true, store: Some(shop.id) };
         stock_events::record(&self.world.service(), &self.caller(), vec![sale]).await.unwrap()
     }
 

@@ -3,9 +3,12 @@ use super::Checker;
 use crate::journal::{Push, State};
 use crate::world::{Verdict, fail};
 
+/// How the reasons of overwrites begin that were canceled with their runs.
+const WITH_RUN: [&str; 2] = ["Canceled on request", "Its run came in the store's rehearsal"];
+
 /// Whether it was canceled with its run, which keeps none of the increases of its listing from being sent.
 pub(super) fn on_request(push: &Push) -> bool {
-    push.overwrite && push.reason.as_deref().is_some_and(|reason| reason.starts_with("Canceled on request"))
+    push.overwrite && push.reason.as_deref().is_some_and(|reason| WITH_RUN.iter().any(|with_run| reason.starts_with(with_run)))
 }
 
 impl Checker<'_> {
@@ -25,18 +28,22 @@ impl Checker<'_> {
         let is_refused = on_request(push) && self.pushes.values().any(is_refused);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
         // Pushes that wait, or are in flight and not yet applied, are still owed; the rest was cancelled with this push.
-        let open = listed.active.values().filter(|p| !p.overwrite).map(|p| listed.outstanding(p));
-        let waits: i64 = open.chain(listed.rejected.values().copied()).sum();
+        let open: i64 = listed.active.values().filter(|p| !p.overwrite).map(|p| listed.outstanding(p)).sum();
+        let waits = open + listed.rejected.values().sum::<i64>();
         let dropped = listed.owed - waits;
         if on_request(push) {
-            *self.counts.entry("overwrite canceled with its run").or_default() += 1;
+            let after_rehearsal = push.reason.as_deref().is_some_and(|reason| reason.starts_with(WITH_RUN[1]));
+            let what = if after_rehearsal { "overwrite of a rehearsal canceled" } else { "overwrite canceled with its run" };
+            *self.counts.entry(what).or_default() += 1;
             if dropped > 0 && !is_refused && !listed.active.values().any(|other| other.overwrite && other.id != push.id) {
                 return fail("increases lost with a canceled run", format!("{dropped} units of {push:?}"));
             }
             return Ok(());
         }
         listed.owed = waits;
-        listed.since_target = (listed.since_target - dropped.max(0)).max(0).min(waits);
+        // While an overwrite is on its way, nothing waits beside it but what came after its target was read.
+        let since_target = if listed.falls { open } else { (listed.since_target - dropped.max(0)).max(0).min(waits) };
+        listed.since_target = since_target;
         Ok(())
     }
 }

@@ -79,7 +79,7 @@ impl Overwritten {
                 }
                 self.set_by.clone_from(&push.id);
             } else {
-                self.increased += push.quantity.unwrap_or(0);
+                self.increased += push.change();
             }
         }
     }

@@ -50,7 +50,7 @@ pub(super) struct OwnSales {
 
 /// By how much this push changes what its listing shows, as far as the service knows.
 fn change_of(push: &Push) -> Option<i64> {
-    if push.overwrite { Some(push.quantity? - push.shown_before?) } else { push.quantity }
+    if push.overwrite { Some(push.quantity? - push.shown_before?) } else { push.quantity.map(|_| push.change()) }
 }
 
 impl OwnSales {

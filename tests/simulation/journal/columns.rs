@@ -10,7 +10,7 @@ pub(super) const COLUMNS: [(&str, &str, &str); 9] = [
     (
         "store",
         "stores",
-        "hex:id, name, warehouses, share, sync_enabled, paused, needs_reauthorisation, created_at, protect_unseen_sales, unseen_sales_hours, seller_paused, platform_paused, frozen",
+        "hex:id, name, warehouses, share, sync_enabled, paused, needs_reauthorisation, created_at, protect_unseen_sales, unseen_sales_hours, seller_paused, platform_paused, frozen, falls, restocks_returns",
     ),
     ("listing", "listings", "hex:id, hex:store_id, sku, external_id, marked, shown, units, shown_at"),
     (

@@ -36,6 +36,18 @@ impl World {
         Ok(())
     }
 
+    pub(super) async fn go_live(&mut self, seller: usize, store: usize, overwrite: bool) -> Verdict {
+        let (id, _) = self.shop(seller, store);
+        let body = json!({ "overwrite": overwrite });
+        match self.as_seller(seller, "POST", &format!("/v1/stores/{id}/go-live"), Some(body)).await {
+            (200, _) => self.count(if overwrite { "rehearsal ended by an overwrite" } else { "rehearsal ended" }),
+            // It is over already, or a frozen window forbids the overwrite.
+            (409, _) => {}
+            (status, answer) => return fail("request refused", format!("{status} {answer}")),
+        }
+        Ok(())
+    }
+
     pub(super) async fn freeze(&mut self, seller: usize, store: Option<usize>, from_min: i64, for_min: i64) -> Verdict {
         let settings = self.expect(seller, "GET", "/v1/sync-settings", None).await?;
         let zone: chrono_tz::Tz = settings["timezone"].as_str().unwrap().parse().unwrap();

@@ -5,6 +5,7 @@ use crate::db::ledger::request::RecordRequest;
 use crate::db::ledger::setups::Setups;
 use crate::domain::SellerId;
 use crate::domain::bundle::Ties;
+use crate::domain::falls::Cause;
 use crate::domain::ledger::Facts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -60,10 +61,10 @@ pub(super) fn load(
         let Some(facts) = found.get(&request.seller).filter(|facts| !facts.ties.is_empty()) else { continue };
         let needed = needed.entry(request.seller).or_default();
         for new in &request.events {
-            let triggers = facts.setup.rules.triggers(new.event.kind);
+            let pushes = facts.setup.rules.may_push(&Cause::new(&new.event, new.store));
             for moved in moved_by(facts, new.event.sku.as_str()) {
                 needed.insert(moved.to_owned());
-                let bundles = facts.ties.get(moved).filter(|_| triggers).into_iter().flat_map(|ties| &ties.part_of);
+                let bundles = facts.ties.get(moved).filter(|_| pushes).into_iter().flat_map(|ties| &ties.part_of);
                 needed.extend(bundles.flat_map(|bundle| &bundle.components).map(|component| component.sku.to_string()));
             }
         }

@@ -2,7 +2,7 @@
 use super::connection::Credentials;
 use super::shares::share_of;
 use crate::db::stores::Store;
-use crate::domain::falls::{Falls, Restocks};
+use crate::domain::falls::{Reason, Restocks};
 use crate::domain::ids::check_text;
 use crate::domain::limits::MAX_NAME_CHARS;
 use crate::domain::pause::MAX_REASON_CHARS;
@@ -124,7 +124,8 @@ impl StoreChange {
             store.unseen_sales_hours = hours;
         }
         if let Some(words) = &self.pushed_falls {
-            store.falls = checks.take("/pushed_falls", Falls::from_words(words)).unwrap_or(store.falls);
+            let parse = |(index, word): (usize, &String)| checks.take(&format!("/pushed_falls/{index}"), Reason::parse(word));
+            store.falls = words.iter().enumerate().filter_map(parse).collect();
         }
         store.restocks = Restocks {
             returns: self.restocks_returns.unwrap_or(store.restocks.returns),

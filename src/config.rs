@@ -52,6 +52,7 @@ pub const SETTINGS: &[Setting] = &[
     text("public_url", "", "address", "Address of this service for browsers; without it, no shop can be connected by consent."),
     text("smtp_host", "", "name or address", "Mail server; without one, no mails are sent. Needs public_url, for links in mails."),
     number("smtp_port", "0", "port", 0, 65_535, "Its port; 0: 465 with tls, 587 with starttls, 25 with none."),
+    number("smtp_per_minute", "300", "mails", 1, 100_000, "The most mails that one process gives to it in any minute."),
     text("smtp_encryption", "starttls", "tls, starttls or none", "How the connection to the mail server is encrypted."),
     text("smtp_user", "", "name", "Whom to sign in as at the mail server, if it wants that."),
     secret("smtp_password", "password", "The password of smtp_user."),
@@ -265,6 +266,7 @@ impl Config {
         let mail = smtp::Given {
             host: some("smtp_host"),
             port: number("smtp_port")?,
+            per_minute: size("smtp_per_minute")?,
             encryption: get("smtp_encryption"),
             user: some("smtp_user"),
             password: some("smtp_password"),

@@ -10,6 +10,7 @@ pub(super) struct Given<'a> {
     pub host: Option<&'a str>,
     /// 0: the usual one.
     pub port: u64,
+    pub per_minute: usize,
     pub encryption: &'a str,
     pub user: Option<&'a str>,
     pub password: Option<&'a str>,
@@ -53,7 +54,7 @@ impl Given<'_> {
         let Some(public_url) = self.public_url else { return wrong("public_url", "is required with smtp_host, because mails have links") };
         let port = u16::try_from(self.port).ok().filter(|port| *port > 0).unwrap_or_else(|| encryption.port());
         let (host, sender, public_url) = (host.to_owned(), sender.to_owned(), public_url.to_owned());
-        Ok(Some(Settings { host, port, encryption, user, sender, public_url }))
+        Ok(Some(Settings { host, port, encryption, user, sender, public_url, per_minute: self.per_minute }))
     }
 }
 
@@ -65,6 +66,7 @@ mod tests {
     const GOOD: Given<'static> = Given {
         host: Some("mail.example.com"),
         port: 0,
+        per_minute: 300,
         encryption: "starttls",
         user: None,
         password: None,

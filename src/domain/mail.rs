@@ -152,6 +152,17 @@ pub enum Posted {
 }
 
 impl Posted {
+    /// One word for it, for metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused(_) => "refused",
+            Self::PutOff(_) => "put_off",
+            Self::Failed(_) => "failed",
+            Self::Unanswered(_) => "unanswered",
+        }
+    }
+
     /// Why it is not known to have been sent.
     pub fn why(&self) -> Option<&str> {
         match self {

@@ -63,6 +63,7 @@ pub mod offer;
 pub mod pace;
 pub mod pack;
 pub mod pause;
+pub mod per_minute;
 pub mod problem;
 pub mod push;
 pub mod quota;

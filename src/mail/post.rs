@@ -1,9 +1,11 @@
 //! What it takes to send mails: who sends them, and by which server.
 use crate::domain::letter::Letter;
 use crate::domain::mail::Posted;
+use crate::domain::per_minute::PerMinute;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::Instant;
 
 /// Sends letters.
 pub trait Mailer: Send + Sync {
@@ -18,6 +20,25 @@ pub struct Post {
     pub mailer: Arc<dyn Mailer>,
     /// Where browsers reach this service, for links.
     pub public_url: String,
+    limit: Arc<Mutex<PerMinute>>,
+    since: Instant,
+}
+
+impl Post {
+    /// Sends at most `per_minute` mails in any minute.
+    pub fn new(mailer: Arc<dyn Mailer>, public_url: String, per_minute: usize) -> Self {
+        Self { mailer, public_url, limit: Arc::new(Mutex::new(PerMinute::new(per_minute))), since: Instant::now() }
+    }
+
+    /// Whether another mail may be sent now.
+    pub fn is_free(&self) -> bool {
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner).is_free(self.since.elapsed())
+    }
+
+    /// Counts a mail that is sent now.
+    pub fn note(&self) {
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner).note(self.since.elapsed());
+    }
 }
 
 impl std::fmt::Debug for Post {
@@ -75,4 +96,6 @@ pub struct Settings {
     pub sender: String,
     /// Where browsers reach this service, for links.
     pub public_url: String,
+    /// How many mails it is given in any minute at most.
+    pub per_minute: usize,
 }

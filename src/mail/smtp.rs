@@ -59,8 +59,8 @@ pub fn parse_sender(text: &str) -> Result<Mailbox, &'static str> {
 /// # Errors
 /// If the sender is not an address.
 pub fn post(settings: Settings) -> Result<Post, &'static str> {
-    let (sender, public_url) = (parse_sender(&settings.sender)?, settings.public_url.clone());
-    Ok(Post { mailer: Arc::new(Smtp { settings: Arc::new(settings), sender, waits: WAITS }), public_url })
+    let (sender, public_url, per_minute) = (parse_sender(&settings.sender)?, settings.public_url.clone(), settings.per_minute);
+    Ok(Post::new(Arc::new(Smtp { settings: Arc::new(settings), sender, waits: WAITS }), public_url, per_minute))
 }
 
 impl Mailer for Smtp {

@@ -141,6 +141,8 @@ fn name(text: &str) -> Result<String, &'static str> {
 }
 
 fn credentials(text: SecretString) -> Result<SecretString, &'static str> {
+    // The client wants the last line to end; a secret is read without that.
+    let text = SecretString::from(format!("{}\n", text.expose_secret().trim_end()));
     match ConnectOptions::with_credentials(text.expose_secret()) {
         Ok(_) => Ok(text),
         Err(_) => Err("must be the content of a NATS credentials file: a JWT, and the seed of its key"),
@@ -203,8 +205,10 @@ pub mod tests {
         // The example of the client's documentation.
         let text = "-----BEGIN NATS USER JWT-----\neyJ0eXAiOiJqd3QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.e30.c2ln\n------END NATS USER JWT------\n\n\
             -----BEGIN USER NKEY SEED-----\nSUAIO3FHUX5PNV2LQIIP7TZ3N4L7TX3W53MQGEIVYFIGA635OZCKEYHFLM\n------END USER NKEY SEED------\n";
-        let settings = Given { credentials: Some(text.into()), ..given("nats://a") }.check().unwrap().unwrap();
-        assert!(matches!(settings.login, Login::Credentials(_)) && !format!("{settings:?}").contains("SUAI"));
+        for text in [text, text.trim_end()] {
+            let settings = Given { credentials: Some(text.into()), ..given("nats://a") }.check().unwrap().unwrap();
+            assert!(matches!(settings.login, Login::Credentials(_)) && !format!("{settings:?}").contains("SUAI"));
+        }
     }
 
     #[test]

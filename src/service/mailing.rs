@@ -9,6 +9,7 @@ use crate::domain::letter::{self, Letter};
 use crate::domain::mail::{CONFIRM_WITHIN, Posted, UNSUBSCRIBE_WITHIN};
 use crate::domain::{MailId, SellerId};
 use crate::mail::Post;
+use crate::metrics;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret;
 use std::collections::HashMap;
@@ -33,7 +34,7 @@ pub struct Round {
 /// If the database cannot be reached. What was sent meanwhile is sent again, as the same mail.
 pub async fn send_due(db: &Db, (post, clock): (&Post, &Clock), draw: fn() -> f64) -> db::Result<Round> {
     make_due(db, clock).await?;
-    let due = take_due(db, clock).await?;
+    let due = take_due(db, post, clock).await?;
     let sent = join_all(due.iter().map(|(seller, id)| send(db, (post, clock), (*seller, *id), draw))).await;
     let mut round = Round { due: due.len(), taken: 0 };
     for result in sent {
@@ -59,12 +60,12 @@ async fn make_due(db: &Db, clock: &Clock) -> db::Result<()> {
 }
 
 /// Takes a few mails that are due, and not many of one seller.
-async fn take_due(db: &Db, clock: &Clock) -> db::Result<Vec<(SellerId, MailId)>> {
+async fn take_due(db: &Db, post: &Post, clock: &Clock) -> db::Result<Vec<(SellerId, MailId)>> {
     let now = clock.now();
     let mut taken = Vec::new();
     let mut of_one: HashMap<SellerId, usize> = HashMap::new();
     for (seller, id, due_at) in db.read(move |conn| mails_to_send(conn, now)).await? {
-        if taken.len() == AT_ONCE {
+        if taken.len() == AT_ONCE || !post.is_free() {
             break;
         }
         let count = of_one.entry(seller).or_default();
@@ -76,6 +77,7 @@ async fn take_due(db: &Db, clock: &Clock) -> db::Result<Vec<(SellerId, MailId)>>
         let took = db.seller(seller).write(move |t| t.take_mail(id, due_at, clock.now())).await;
         if unless_deleted(took)?.unwrap_or(false) {
             *count += 1;
+            post.note();
             taken.push((seller, id));
         }
     }
@@ -102,6 +104,7 @@ async fn send(db: &Db, (post, clock): (&Post, &Clock), (seller, id): (SellerId, 
     }
     let (letter, links) = compose(&rows, post, clock, id, mail).await?;
     let posted = post.mailer.send(letter).await;
+    metrics::note(|metrics| metrics.mail(posted.word()));
     if let Some(why) = posted.why() {
         tracing::warn!(seller.id = %seller, mail.id = %id, why, "a mail was not sent; trying again");
     }

@@ -31,6 +31,7 @@ mod killing;
 mod load;
 mod logs;
 mod nats;
+mod nats_login;
 mod nats_server;
 mod nodes;
 mod pgbouncer;

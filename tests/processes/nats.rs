@@ -15,12 +15,12 @@ use tokio::time::Instant;
 const KILLS: usize = 3;
 const TOKEN: &str = "tok-a-token-of-nats";
 
-struct Seller {
-    id: String,
+pub struct Seller {
+    pub id: String,
     key: String,
 }
 
-fn create_seller(service: &Program, name: &str) -> Seller {
+pub fn create_seller(service: &Program, name: &str) -> Seller {
     let created = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": name, "timezone": "UTC" }));
     let text = |member: &str| created[member].as_str().unwrap().to_owned();
     Seller { id: text("id"), key: text("api_key") }
@@ -34,17 +34,17 @@ fn list_in_a_store(service: &Program, platform: &Program, seller: &Seller) {
     service.call("PUT", "/v1/sync-settings", &seller.key, &json!({ "auto_sync": true, "initial_overwrite": false }));
 }
 
-fn purchase(id: &str, quantity: i64) -> Value {
+pub fn purchase(id: &str, quantity: i64) -> Value {
     json!({ "event_id": id, "sku": "A", "kind": "purchase", "quantity": quantity })
 }
 
-fn available(service: &Program, seller: &Seller) -> i64 {
+pub fn available(service: &Program, seller: &Seller) -> i64 {
     let answer = call(service.address, "GET", "/v1/stock?sku=A", &seller.key, &Value::Null).unwrap();
     // Before the first event there is no such SKU.
     if answer.status == 404 { 0 } else { answer.json()["total_available"].as_i64().unwrap() }
 }
 
-fn wait_until_available(service: &Program, seller: &Seller, expected: i64) {
+pub fn wait_until_available(service: &Program, seller: &Seller, expected: i64) {
     (0..300).take_while(|_| available(service, seller) != expected).for_each(|_| pause(Duration::from_millis(100)));
     assert_eq!(available(service, seller), expected);
 }
@@ -55,7 +55,7 @@ fn wait_until_shown(platform: &Program, expected: i64) {
     assert_eq!(shown(), Some(expected));
 }
 
-fn serve(database: &TestDatabase, nats: &NatsServer, settings: &[&str]) -> Program {
+pub fn serve(database: &TestDatabase, nats: &NatsServer, settings: &[&str]) -> Program {
     let url = format!("nats_url={}", nats.url());
     let all: Vec<&str> = std::iter::once(url.as_str()).chain(settings.iter().copied()).collect();
     Program::serve(database, &all)

@@ -27,6 +27,8 @@ pub struct NatsServer {
     token: Option<&'static str>,
     /// Users and their rights.
     pub authorization: Option<String>,
+    /// How the test's own clients log in, where that is not by the token: the root certificate, and a credentials file's content.
+    pub secure: Option<(PathBuf, String)>,
     child: Option<Child>,
 }
 
@@ -57,7 +59,7 @@ impl NatsServer {
             return None;
         };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Some(Self { dir: tempfile::tempdir().unwrap(), program, port, token, authorization: None, child: None })
+        Some(Self { dir: tempfile::tempdir().unwrap(), program, port, token, authorization: None, secure: None, child: None })
     }
 
     /// A running server with the streams that the service's documentation creates.
@@ -69,7 +71,12 @@ impl NatsServer {
     }
 
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", if self.secure.is_some() { "tls" } else { "nats" }, self.port)
+    }
+
+    /// A path in the server's own folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     pub fn start(&mut self) {
@@ -115,6 +122,10 @@ impl NatsServer {
     }
 
     pub fn client(&self) -> Client {
+        if let Some((root, credentials)) = &self.secure {
+            let options = ConnectOptions::with_credentials(credentials).unwrap();
+            return self.connect(options.add_root_certificates(root.clone()).require_tls(true));
+        }
         self.connect(self.token.map_or_else(ConnectOptions::new, |token| ConnectOptions::with_token(token.to_owned())))
     }
 

@@ -55,6 +55,7 @@ fn server(manners: Manners) -> (u16, Receiver<String>) {
 
 async fn sent(port: u16, encryption: Encryption, user: bool) -> Posted {
     let settings = Settings {
+        per_minute: 300,
         host: "127.0.0.1".to_owned(),
         port,
         encryption,

@@ -1,8 +1,8 @@
 //! Many mails at once, mail servers that are down or hang, and sellers who are suspended or deleted meanwhile.
 use super::*;
 use stocktide::db::email::due::any_due;
-use stocktide::service::Operator;
 use stocktide::service::sellers::{self, EnteredSeller};
+use stocktide::service::{Operator, mailing};
 
 /// Sellers with an address each, which was confirmed, and news for the digest of tomorrow.
 async fn many_with_news(world: &World, many: usize) {
@@ -32,6 +32,23 @@ fn digests_that_are_due_at_the_same_minute_are_sent_once_each_and_few_at_once() 
         assert_eq!(world.postbox.attempts(), (120, 8), "with the requests to confirm");
         world.sleep(days(1)).await;
         assert_eq!(world.postbox.news().len(), 60);
+    });
+}
+
+#[test]
+fn no_minute_has_more_mails_than_the_operator_allows() {
+    story_of_days(START, async |world| {
+        many_with_news(world, 60).await;
+        world.sleep_until("2026-03-03T07:55:00Z").await;
+        let (db, before) = (world.db(), world.postbox.news().len());
+        world.stops().await;
+        world.sleep(minutes(6)).await;
+        let (post, clock) = (world.postbox.post_at_most(25), world.clock.clone());
+        for sent in [25, 50, 60] {
+            while mailing::send_due(&db, (&post, &clock), || 0.5).await.unwrap().taken > 0 {}
+            assert_eq!(world.postbox.news().len() - before, sent);
+            world.sleep(minutes(2)).await;
+        }
     });
 }
 

@@ -28,7 +28,12 @@ pub struct Postbox(Arc<Mutex<State>>);
 
 impl Postbox {
     pub fn post(&self) -> Post {
-        Post { mailer: Arc::new(self.clone()), public_url: PUBLIC_URL.to_owned() }
+        self.post_at_most(usize::MAX)
+    }
+
+    /// It is given so many letters in any minute at most.
+    pub fn post_at_most(&self, per_minute: usize) -> Post {
+        Post::new(Arc::new(self.clone()), PUBLIC_URL.to_owned(), per_minute)
     }
 
     pub fn is_down(&self, down: bool) {

@@ -194,7 +194,7 @@ pub fn next_step(kind: PushKind, mut page: Vec<Push>, abilities: &Abilities, now
             let heal = || Some("This store can only be overwritten.".to_owned());
             let updates = page.iter().map(|push| (push.listing_id(), ListingUpdate { heal: heal(), ..ListingUpdate::default() })).collect();
             for push in &mut page {
-                push.supersede("This store can only be overwritten; its target contains the increase.", now);
+                push.supersede("This store can only be overwritten; its target contains this.", now);
             }
             Step::OverwriteInstead(page, updates)
         }

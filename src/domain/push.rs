@@ -22,7 +22,7 @@ mod waiting;
 pub use account::{ASK_AGAIN_AFTER, Account, CACHED, CAN_BE_WRITTEN_AGAIN, DOUBT_FOR, LOOK_AFTER, LatestNumbers, SHOWN_WITHIN};
 pub use record::{Addressee, Invalid, Push, Record, WAITS_FOR_SKU, WAITS_FOR_STORE};
 pub use sending::SendBy;
-pub use state::{PushKind, PushState};
+pub use state::{Effect, PushKind, PushState};
 pub use success::{PlainSuccess, SentIncrease, all_applied};
 pub use update::{Expected, ListingUpdate, VerdictContext};
 pub use verdict::{RECONNECT, Verdict, verdicts};

@@ -117,6 +117,7 @@ pub fn restored(overwrite: PushId, replaced: &Replaced, now: &Found) -> Result<R
         None => return Err(LeftAlone::PairedAnew),
     }
     let shown = replaced.shown.ok_or(LeftAlone::Unknown)?;
+    // What the store has put back since is not brought back: it is a unit too few rather than one too many.
     let reported = now.units.needed_for(now.sold.saturating_sub(replaced.sold).max(0));
     let confirmed = now.increased.saturating_sub(replaced.increased);
     Ok(Restored {
@@ -139,6 +140,9 @@ impl Restored {
         let mut text = format!("{} shown before the run", self.shown);
         if self.increased > 0 {
             text.push_str(&format!(", plus {} added since", units(self.increased)));
+        }
+        if self.increased < 0 {
+            text.push_str(&format!(", less {} taken off since", units(self.increased.saturating_neg())));
         }
         let sold = self.sold.saturating_add(unseen);
         if sold > 0 {

@@ -108,10 +108,11 @@ impl Message {
                 continue;
             }
             let record = push.clone().into_record();
+            let (kind, quantity) = record.effect();
             example = example.or_else(|| record.reason.as_ref().map(|reason| format!("{}: {reason}", record.sku)));
             rejected.push(json!({
                 "id": record.id, "listing_id": record.listing_id, "sku": record.sku, "external_id": record.external_id,
-                "kind": record.kind, "quantity": record.quantity, "reason": record.reason, "next_step": record.next_step,
+                "kind": kind, "quantity": quantity, "reason": record.reason, "next_step": record.next_step,
             }));
         }
         if rejected.is_empty() {

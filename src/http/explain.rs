@@ -117,7 +117,7 @@ struct PastEventAnswer {
     warehouse: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     to_warehouse: Option<String>,
-    /// The store that has made a sale, where the event names it.
+    /// The store whose order it was about, where the event names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     store_id: Option<StoreId>,
     #[serde(skip_serializing_if = "Option::is_none")]

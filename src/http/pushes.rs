@@ -5,7 +5,7 @@ use super::error::{ApiError, Problem};
 use super::request::{Page, id_cursor, limit, parameter, query};
 use super::state::{Answer, State};
 use crate::db::pushes::PushFilter;
-use crate::domain::push::{Push, PushKind, PushState};
+use crate::domain::push::{Effect, Push, PushState};
 use crate::domain::{ListingId, PushId, RunId, Sku, StoreId, Timestamp};
 use crate::service::pushes;
 use actix_web::web::Path;
@@ -22,8 +22,8 @@ pub(super) struct PushAnswer {
     external_id: String,
     store_id: StoreId,
     sku: String,
-    kind: Kind,
-    /// Units, of a decrease above 0, too; null for an overwrite that is not sent yet, because its target is read only then.
+    kind: Effect,
+    /// Units, above 0 also for a decrease; null for an overwrite that is not sent yet, because its target is read only then.
     quantity: Option<i64>,
     /// Of an overwrite: units that were taken off the target, because the store had sold them and nobody had reported that yet.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,33 +53,10 @@ pub(super) struct PushAnswer {
     confirmed_at: Option<Timestamp>,
 }
 
-/// What a push does to what its listing shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = PushKind)]
-enum Kind {
-    /// Adds units.
-    Increase,
-    /// Takes units off.
-    Decrease,
-    /// Replaces the quantity.
-    Overwrite,
-}
-
-impl Kind {
-    fn of(kind: PushKind, quantity: Option<i64>) -> Self {
-        match kind {
-            PushKind::Increase if quantity.is_some_and(|units| units < 0) => Self::Decrease,
-            PushKind::Increase => Self::Increase,
-            PushKind::Overwrite => Self::Overwrite,
-        }
-    }
-}
-
 impl From<Push> for PushAnswer {
     fn from(push: Push) -> Self {
         let push = push.into_record();
-        let arithmetic = push.arithmetic();
+        let (arithmetic, (kind, quantity)) = (push.arithmetic(), push.effect());
         Self {
             arithmetic,
             id: push.id,
@@ -87,8 +64,8 @@ impl From<Push> for PushAnswer {
             external_id: push.external_id,
             store_id: push.store_id,
             sku: push.sku,
-            kind: Kind::of(push.kind, push.quantity),
-            quantity: if push.kind.is_overwrite() { push.quantity } else { push.quantity.map(i64::saturating_abs) },
+            kind,
+            quantity,
             unseen: push.unseen.filter(|unseen| *unseen > 0),
             state: push.state,
             attempts: push.attempts,

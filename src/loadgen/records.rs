@@ -42,6 +42,7 @@ struct Push {
 #[serde(rename_all = "snake_case")]
 enum PushKind {
     Increase,
+    Decrease,
     Overwrite,
 }
 
@@ -147,6 +148,7 @@ impl Records {
         let recorded = self.listings.entry(listing).or_default();
         match (push.state.as_str(), push.kind, push.quantity, push.confirmed_at) {
             ("confirmed", PushKind::Increase, Some(quantity), _) => recorded.increases += quantity,
+            ("confirmed", PushKind::Decrease, Some(quantity), _) => recorded.increases -= quantity,
             ("confirmed", PushKind::Overwrite, Some(quantity), Some(confirmed_at)) => {
                 let confirmed_us = confirmed_at.timestamp_micros();
                 let overwrite = Overwrite { quantity, created_us: push.created_at.timestamp_micros(), confirmed_us, id: push.id };

@@ -71,7 +71,12 @@ fn nothing_below_zero_is_sent_to_a_store_that_is_read_first() {
             let received = world.received(&shop).len();
             seller.event("A", Adjustment, -1).await;
             world.a_moment().await;
-            assert_eq!((world.shown(&shop, "A"), world.received(&shop).len()), (0, received), "there is nothing to take off");
+            let sent = &world.received(&shop)[received..];
+            assert!(
+                sent.is_empty() || (platform == compares_and_sets() && sent == [set("A", 0)]),
+                "there is nothing to take off: {sent:?}"
+            );
+            assert_eq!(world.shown(&shop, "A"), 0);
             assert_eq!(seller.lines().await, [increase(5, Confirmed), increase(-3, Confirmed), increase(-1, Confirmed)]);
         });
     }

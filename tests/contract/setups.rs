@@ -2,7 +2,7 @@
 //! follows the change. Here it is changed behind the service's back, as another node would.
 use crate::support::*;
 use stocktide::domain::WarehouseCode;
-use stocktide::domain::stock::EventKind::Purchase;
+use stocktide::domain::stock::EventKind::{self, Purchase};
 
 /// An incremental seller whose shop shows 10 of the SKU A, and whose setup the service remembers.
 async fn seller_who_is_remembered(world: &World) -> (Seller<'_>, Shop) {
@@ -44,6 +44,23 @@ fn an_increase_follows_what_another_node_has_saved_before_the_event() {
     assert_eq!(shown_after("DELETE FROM listings"), 10);
     assert_eq!(shown_after("UPDATE listings SET sku = 'B'"), 10);
     assert_eq!(shown_after("UPDATE listings SET units = 4"), 13, "from 2 packs to 5");
+}
+
+#[test]
+fn a_decrease_follows_what_another_node_has_chosen_before_the_event() {
+    story(async |world| {
+        let (seller, shop) = seller_who_is_remembered(world).await;
+        for (change, shown) in [("SELECT 1", 10), ("UPDATE stores SET falls = 1", 9), ("UPDATE stores SET falls = 0", 9)] {
+            world.execute(change);
+            seller.event("A", EventKind::Adjustment, -1).await;
+            world.a_moment().await;
+            assert_eq!(world.shown(&shop, "A"), shown, "{change}");
+        }
+        world.execute("UPDATE stores SET restocks_returns = true");
+        seller.event("A", EventKind::Return, 1).await;
+        world.a_moment().await;
+        assert_eq!(world.shown(&shop, "A"), 9);
+    });
 }
 
 #[test]

@@ -363,6 +363,7 @@ impl Checker<'_> {
         let left_alone = push.state == State::Cancelled && was != Some(State::Cancelled) && self.is_left_alone(&push, undone.as_deref())?;
         let is_new = push.state == State::Confirmed && was != Some(State::Confirmed);
         let believed = self.sellers.get(seller).and_then(|seller| seller.listings.get(&push.listing)?.shown);
+        let read = self.read_last(seller, &push);
         let Some(listed) = self.listed.get_mut(&push.listing) else { return Ok(()) };
         listed.overwritten.moved(was, &push, starts, believed);
         if left_alone {
@@ -375,7 +376,7 @@ impl Checker<'_> {
         let is_its_number = |quantity| listed.read_back.get(&push.id).is_some_and(|read| read.contains(&quantity));
         let is_read_back = push.overwrite && push.quantity.is_some_and(is_its_number);
         if is_new && falls::takes_off(&push) && !self.applied.contains(&push.id) {
-            listed.has_fallen_without(&push)?;
+            listed.has_fallen_without(&push, read)?;
             if !push.is_unsent() {
                 *self.excused.entry(Excuse::SoldAsManyAsTaken).or_default() += 1;
             }

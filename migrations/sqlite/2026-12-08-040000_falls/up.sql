@@ -2,3 +2,7 @@
 ALTER TABLE stores ADD COLUMN falls SMALLINT NOT NULL DEFAULT 0;
 ALTER TABLE stores ADD COLUMN restocks_returns BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE stores ADD COLUMN restocks_cancellations BOOLEAN NOT NULL DEFAULT FALSE;
+
+CREATE TRIGGER stores_falls_setup_update AFTER UPDATE OF falls, restocks_returns, restocks_cancellations ON stores BEGIN
+    UPDATE sellers SET setup_version = random() WHERE id = NEW.seller_id;
+END;

@@ -223,7 +223,7 @@ pub(in crate::db) fn finish_together(conn: &mut Conn, calls: &[EndedCall]) -> Re
         }
         let next = Next::DueAt(first.attention(call.now));
         let is_news = first.last_success_at.is_none_or(|at| at < call.now - SUCCESS_EVERY || at > call.now);
-        let success = |(row, shown): (&SentRow, &Option<i64>)| row.sent().success(*shown, call.terms.abilities.adjust, call.now);
+        let success = |(row, shown): (&SentRow, &Option<i64>)| row.sent().success(*shown, call.now);
         let Some(successes) = rows.iter().zip(shown).map(success).collect::<Option<Vec<_>>>() else { continue };
         for (row, success) in rows.into_iter().zip(successes) {
             all.pushes.push((key, row.id, call.now));

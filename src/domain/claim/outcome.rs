@@ -55,7 +55,7 @@ pub fn after_read(
             after.others.push(push);
         } else if let Verdict::Item(ItemResult::Applied { shown: Some(shown) }) = verdict {
             let may_be_cached = account.may_be_cached(shown, answer.now);
-            if sets && may_be_cached {
+            if may_be_cached && (sets || push.is_fall()) {
                 let again = Verdict::TryAgain { reason: CACHED.to_owned(), after: Some(ASK_AGAIN_AFTER) };
                 after.updates.push((listing, push.apply_failed_read(&account, &again, terms.context(answer.now, 1))));
                 after.others.push(push);
@@ -65,7 +65,9 @@ pub fn after_read(
             if heal.is_none() {
                 push.note_base(shown);
             }
-            if !may_be_cached && push.takes_nothing() {
+            // A store that compares confirms the number that nothing can be taken off.
+            let is_compared = shown == 0 && terms.abilities.increase_method() == Some(Method::CompareAndSet);
+            if push.takes_nothing() && !is_compared {
                 after.updates.push((listing, push.confirm_unsent(&account, terms.context(answer.now, 1))));
                 after.others.push(push);
                 continue;

@@ -1,6 +1,6 @@
 //! What the next call to a store may look like.
 use crate::domain::Timestamp;
-use crate::domain::delivery::Abilities;
+use crate::domain::delivery::{Abilities, Method};
 use crate::domain::push::{Push, PushKind, VerdictContext};
 use crate::domain::retry::RetryPolicy;
 
@@ -29,7 +29,8 @@ pub struct ClaimTerms {
 impl ClaimTerms {
     /// What applying the outcome of a call with `items` items depends on.
     pub fn context(&self, now: Timestamp, items: usize) -> VerdictContext<'_> {
-        VerdictContext { now, jitter: self.jitter, policy: &self.policy, items, adds: self.abilities.adjust }
+        let reads_first = self.abilities.increase_method().is_none_or(Method::reads_first);
+        VerdictContext { now, jitter: self.jitter, policy: &self.policy, items, adds: self.abilities.adjust, reads_first }
     }
 
     /// How many due pushes to load for one call.

@@ -5,19 +5,31 @@ use super::account::Account;
 use super::record::Push;
 use super::state::PushKind;
 use super::update::{ListingUpdate, VerdictContext};
-use crate::domain::Timestamp;
+use crate::domain::{CallId, Timestamp};
 
 impl Push {
+    /// Whether it takes units off.
+    pub fn is_fall(&self) -> bool {
+        self.kind == PushKind::Increase && self.quantity < Some(0)
+    }
+
     /// Whether its listing shows nothing that this could take off.
     pub fn takes_nothing(&self) -> bool {
-        self.kind == PushKind::Increase && self.base.is_some() && self.change_of_shown() == Some(0)
+        self.is_fall() && self.base.is_some() && self.change_of_shown() == Some(0)
     }
 
     /// There is nothing at its listing that it could take off, so nothing is sent.
     pub fn confirm_unsent(&mut self, account: &Account, ctx: VerdictContext<'_>) -> ListingUpdate {
         let update = self.confirm(account, self.base, ctx);
         self.reason = Some("The store showed nothing that could be taken off.".to_owned());
-        update
+        self.call_id = Some(CallId::new(ctx.now));
+        ListingUpdate { before: None, ..update }
+    }
+
+    /// What a listing that shows this shows once a fall has been sent again and the lost one has arrived after all, where both are taken
+    /// off. A rise would show that by itself; a fall looks like a sale.
+    pub(super) fn left_by_both(&self, shown: i64) -> Option<i64> {
+        self.change_of_shown().filter(|_| self.is_fall()).map(|change| shown.saturating_add(change.saturating_mul(2)))
     }
 
     /// What a read says about a fall of unknown outcome: whether it was applied; `None` if that remains open, or this is no fall. Shops
@@ -26,7 +38,7 @@ impl Push {
     pub(super) fn fall_by_read(&self, account: &Account, shown: i64, now: Timestamp) -> Option<bool> {
         let (base, left) = (self.base?, self.expected_after()?);
         let is_late = account.is_in_doubt(now) || account.late.contains(shown) || account.shown == Some(shown);
-        if self.kind != PushKind::Increase || left >= base || is_late {
+        if !self.is_fall() || left >= base || is_late {
             return None;
         }
         (shown < base).then_some(shown <= left)

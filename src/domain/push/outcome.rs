@@ -171,8 +171,9 @@ impl Push {
             (Some(base), Some(_)) if base == shown || fall_was_applied == Some(false) => {
                 self.in_doubt = false;
                 let doubt = self.doubt(ctx);
+                let late = doubt.late.or_else(|| self.left_by_both(shown));
                 let change = self.known_not_applied("The answer was lost, but the store shows that this did not arrive.", ctx.now, ctx);
-                ListingUpdate { shown: Some(shown), mark: change.mark, ..doubt }
+                ListingUpdate { shown: Some(shown), mark: change.mark, late, ..doubt }
             }
             _ => ListingUpdate { shown: Some(shown), ..self.leave_undecided(ctx) },
         }
@@ -214,7 +215,7 @@ impl Push {
         let left_late = |shown: i64| earlier(shown).is_some_and(|number| account.late.contains(number));
         let contradicts = |(shown, expected): (i64, i64)| shown > expected || (shown < expected && left_late(shown));
         let contradicted = !self.cancel_requested && account.is_in_doubt(ctx.now) && shown.zip(expected).is_some_and(contradicts);
-        let before = if self.kind == PushKind::Overwrite { account.shown } else { self.base };
+        let before = if self.kind == PushKind::Overwrite { account.shown.filter(|_| ctx.reads_first) } else { self.base };
         // The listing can be written again, but what was refused before is not part of this, unless this is what was refused.
         let is_back = self.undo.is_some();
         let settles = (self.kind == PushKind::Overwrite && !is_back) || account.owes_nothing_but(self.created_at, ctx.now);
@@ -226,7 +227,7 @@ impl Push {
         ListingUpdate {
             shown: shown.or(expected),
             heal: contradicted.then_some(APPLIED_LATE).or(owed).map(str::to_owned),
-            before: before.filter(|_| !ctx.adds).map(|number| account.before_and(number, ctx.now)),
+            before: before.map(|number| account.before_and(number, ctx.now)),
             settled: settles && account.owed_since.is_some(),
             expected: Some(self.change_of_shown().map_or(Expected::Unknown, Expected::Changed)),
             increased: self.change_of_shown().filter(|_| self.kind == PushKind::Increase),

@@ -122,11 +122,7 @@ impl Record {
         let impossible = [
             (self.kind == PushKind::Increase && self.quantity.is_none(), "an increase without a quantity"),
             (self.kind == PushKind::Overwrite && self.base.is_some(), "an overwrite with a base"),
-            // A fall is confirmed without a call where there is nothing that it could take off.
-            (
-                self.base.is_some() && self.call_id.is_none() && self.state != PushState::Confirmed,
-                "a base without the call it was read for",
-            ),
+            (self.base.is_some() && self.call_id.is_none(), "a base without the call it was read for"),
             (self.shown_before.is_some() != self.unseen.is_some(), "unseen sales without the read that found them"),
             (in_flight && self.call_id.is_none(), "in flight without a call"),
             (in_flight && self.quantity.is_none(), "in flight without a quantity"),

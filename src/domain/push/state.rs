@@ -11,6 +11,19 @@ pub enum PushKind {
     Overwrite,
 }
 
+/// What a push does to what its listing shows, in the words of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PushKind)]
+pub enum Effect {
+    /// Adds units.
+    Increase,
+    /// Takes units off.
+    Decrease,
+    /// Replaces the quantity.
+    Overwrite,
+}
+
 impl PushKind {
     /// Whether it is absolute.
     pub fn is_overwrite(self) -> bool {

@@ -43,16 +43,15 @@ pub struct PlainSuccess {
 }
 
 impl SentIncrease {
-    /// What follows from the answer that it was applied and that its listing shows `shown`, at a store that `adds` or only
-    /// sets. `None` if more than that follows.
-    pub fn success(&self, shown: Option<i64>, adds: bool, now: Timestamp) -> Option<PlainSuccess> {
+    /// What follows from the answer that it was applied and that its listing shows `shown`. `None` if more than that follows.
+    pub fn success(&self, shown: Option<i64>, now: Timestamp) -> Option<PlainSuccess> {
         if self.in_doubt || self.account.is_in_doubt(now) || self.account.owed_since.is_some() {
             return None;
         }
         let units = change(self.base, self.quantity);
         let with = |number: Option<i64>| number?.checked_add(units);
         let expected = with(self.base).or_else(|| with(self.account.shown));
-        let before = self.base.filter(|_| !adds).map(|number| self.account.before_and(number, now));
+        let before = self.base.map(|number| self.account.before_and(number, now));
         Some(PlainSuccess { shown: shown.or(expected), before, units })
     }
 }

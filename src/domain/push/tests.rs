@@ -48,7 +48,7 @@ fn ms(at: Option<Timestamp>) -> Option<i64> {
     at.map(Timestamp::as_millis)
 }
 fn ctx(now: i64, policy: &RetryPolicy) -> VerdictContext<'_> {
-    VerdictContext { now: at(now), jitter: 0.5, policy, items: 4, adds: true }
+    VerdictContext { now: at(now), jitter: 0.5, policy, items: 4, adds: true, reads_first: false }
 }
 fn unknown() -> Verdict {
     Verdict::Item(ItemResult::Unknown { reason: "timeout".into() })

@@ -1,7 +1,8 @@
 //! A push and what it has replaced, or takes back.
 use super::account::Account;
+use super::fall::change;
 use super::record::{Addressee, Push, Record};
-use super::state::{PushKind, PushState};
+use super::state::{Effect, PushKind, PushState};
 use crate::domain::undo::{LeftAlone, Replaced, Restored, Undo};
 use crate::domain::{PushId, RunId, Timestamp, unseen};
 
@@ -9,9 +10,25 @@ impl Record {
     /// How its quantity came about, where it is not just the target.
     pub fn arithmetic(&self) -> Option<String> {
         let quantity = self.quantity?;
+        if self.kind == PushKind::Increase {
+            let taken = change(self.base, quantity);
+            let cut_short = || format!("{} of {} were taken off, because the store showed no more", -taken, -quantity);
+            return (taken != quantity).then(cut_short);
+        }
         match self.undo {
             Some(undo) => Some(undo.restored?.text(self.unseen.unwrap_or(0))),
             None => unseen::text(quantity, self.unseen?),
+        }
+    }
+}
+
+impl Record {
+    /// What it does to what its listing shows, and how many units that is: those that are added or taken off, or the number itself.
+    pub fn effect(&self) -> (Effect, Option<i64>) {
+        match self.kind {
+            PushKind::Increase if self.quantity < Some(0) => (Effect::Decrease, self.quantity.map(i64::saturating_abs)),
+            PushKind::Increase => (Effect::Increase, self.quantity),
+            PushKind::Overwrite => (Effect::Overwrite, self.quantity),
         }
     }
 }

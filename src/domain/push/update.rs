@@ -59,4 +59,6 @@ pub struct VerdictContext<'a> {
     pub items: usize,
     /// Whether the store can add: then a late request raises what is shown instead of setting it to its own number.
     pub adds: bool,
+    /// Whether the store is read before its listings change, so that a cache may answer in its place.
+    pub reads_first: bool,
 }

@@ -46,7 +46,7 @@ impl Push {
     /// Another waiting increase of the same listing becomes part of this one, and is superseded.
     pub fn merge(&mut self, other: &mut Self, now: Timestamp) {
         other.quantity.into_iter().for_each(|units| self.add(units, now));
-        other.supersede("Merged into an earlier increase of the same listing.", now);
+        other.supersede("Merged into an earlier update of the same listing.", now);
     }
 
     /// Another push takes its place.

@@ -32,7 +32,7 @@ impl ListingPart {
         let mut sums = Vec::new();
         if let (Some(set_to), Some(sum)) = (sent.set_to, sent.sum()) {
             sums.push(("Last overwrite", units(set_to)));
-            sums.push(("Increases since", change(sent.increased_by)));
+            sums.push(("Increases and decreases since", change(sent.increased_by)));
             sums.push(("Sum", units(sum)));
             sums.extend(sent.changed_in_store().map(|by| ("Changed by the store", change(by))));
             if sent.reported_sales > 0 {

@@ -6,7 +6,7 @@ use super::records::{PushRow, by_id};
 use super::session::SellerVisit;
 use super::show::{self, Badge, Stamp, query_value};
 use crate::domain::limits::MAX_STORES;
-use crate::domain::push::PushKind;
+use crate::domain::push::Effect;
 use crate::domain::undo_run::{MayUndo, may_undo};
 use crate::domain::{PushId, RunId};
 use crate::http::error::ApiError;
@@ -63,10 +63,10 @@ pub(super) async fn push(visit: SellerVisit, id: Path<PushId>) -> PageAnswer {
         here: "records",
         id: push.id.to_string(),
         title: format!("{}: {}", push.sku, show::effect(push.kind, push.quantity)),
-        kind: match push.kind {
-            PushKind::Increase if push.quantity.is_some_and(|units| units < 0) => "Decrease: takes off the quantity in the store",
-            PushKind::Increase => "Increase: adds to the quantity in the store",
-            PushKind::Overwrite => "Overwrite: replaces the quantity in the store",
+        kind: match push.effect().0 {
+            Effect::Decrease => "Decrease: takes units off the quantity in the store",
+            Effect::Increase => "Increase: adds to the quantity in the store",
+            Effect::Overwrite => "Overwrite: replaces the quantity in the store",
         },
         arithmetic: push.arithmetic(),
         sku_query: query_value(&push.sku),

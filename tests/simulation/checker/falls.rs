@@ -1,5 +1,5 @@
 //! Increases and decreases that are owed; when a decrease may be confirmed although the platform has not applied it, and which kinds occurred.
-use super::{Checker, ListingState};
+use super::{Checker, LastRead, ListingState};
 use crate::journal::{Push, State};
 use crate::model::Event;
 use crate::world::{Verdict, fail};
@@ -23,6 +23,12 @@ pub(super) fn kind(push: &Push, was: Option<State>, starts: bool) -> Option<&'st
 }
 
 impl Checker<'_> {
+    /// The last read of a push's item.
+    pub(super) fn read_last(&self, seller: &str, push: &Push) -> Option<LastRead> {
+        let store = self.sellers.get(seller)?.stores.get(&push.store)?;
+        self.last_read.get(&(store.name.clone(), push.external_id.clone())).copied()
+    }
+
     /// Notes what listings are owed by an event that moves their targets.
     pub(super) fn owe(&mut self, seller: &str, event: &Event, before: &Targets, after: Targets) {
         let of_seller = &self.sellers[seller];
@@ -43,7 +49,10 @@ impl Checker<'_> {
 
 impl ListingState {
     /// A decrease is confirmed that never arrived: nothing was there to take off, or a read has found as much gone, which the store has sold.
-    pub(super) fn has_fallen_without(&mut self, push: &Push) -> Verdict {
+    pub(super) fn has_fallen_without(&mut self, push: &Push, read: Option<LastRead>) -> Verdict {
+        if push.is_unsent() && read.is_none_or(|read| read.shown > 0 || read.kept) {
+            return fail("decrease left out although something is shown", format!("{push:?}, {read:?}"));
+        }
         if !push.is_unsent() && self.sold_since_applied < -push.change() {
             return fail("decrease confirmed, but never applied", format!("{push:?}"));
         }

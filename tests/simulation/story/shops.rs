@@ -1,5 +1,5 @@
 //! Shops that misbehave: each step makes one kind of misbehavior meet something that is being sent.
-use super::{Event, Generator, NetFault, Refusal, Step, WayIn, pick};
+use super::{Ability, Event, Generator, NetFault, Refusal, Step, WayIn, pick};
 use rand::RngExt;
 use stocktide::simulator::Misbehavior;
 
@@ -36,12 +36,12 @@ impl Generator {
         Step::Misbehaves { seller, store, faults, sync: self.rng.random_bool(0.3), events, checks_ms }
     }
 
-    /// Only shops that are read before they are set get a cache: none that adds by itself has been seen behind one.
+    /// Only shops that are read before anything is sent to them get a cache.
     pub(super) fn caches(&mut self) -> Step {
         let all = self.setup.sellers.iter().enumerate().flat_map(|(s, seller)| (0..seller.stores.len()).map(move |p| (s, p)));
         let behind = |(s, p): &(usize, usize)| {
             let ability = self.setup.sellers[*s].stores[*p].ability;
-            ability.read() && !ability.adjust()
+            ability.read() && ability != Ability::Keys && ability != Ability::AddsOrCompares
         };
         let behind: Vec<(usize, usize)> = all.filter(behind).collect();
         if behind.is_empty() {

@@ -56,7 +56,7 @@ fn each_listing_is_judged_by_its_own_answer() {
 fn a_listing_with_something_on_its_way_is_left_out_unless_the_platform_keeps_it_waiting() {
     let mut locked = Push::increase(addressee(1), 5, NOW, false);
     let context = RetryPolicy::default();
-    let context = crate::domain::push::VerdictContext { now: NOW, jitter: 0.5, policy: &context, items: 1, adds: false };
+    let context = crate::domain::push::VerdictContext { now: NOW, jitter: 0.5, policy: &context, items: 1, adds: false, reads_first: true };
     let again = Verdict::TryAgain { reason: "The listing is in a campaign.".into(), after: None };
     let call = crate::domain::CallId::new(NOW);
     locked.note_base(10);

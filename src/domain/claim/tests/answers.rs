@@ -42,6 +42,26 @@ fn nothing_is_added_to_a_number_that_a_cache_may_have_answered() {
 }
 
 #[test]
+fn nothing_is_taken_off_by_a_number_that_a_cache_may_have_answered() {
+    let changed = Account { shown: Some(10), before: LatestNumbers::default().with(0), changed_at: Some(at(0)), ..Account::default() };
+    let read = |abilities, shown| {
+        let after = read_before(&[increase(1, -3)], &account_of(1, changed), &Outcome::Answered(vec![applied(shown)]), abilities);
+        let bases: Vec<_> = after.claimed.iter().map(Push::base).collect();
+        (bases, after.others.iter().map(Push::state).collect::<Vec<_>>())
+    };
+    for abilities in [READS, SETS, ALL_BUT_KEYS] {
+        assert_eq!(read(abilities, 0), (vec![], vec![PushState::Retrying]), "it is asked again");
+        assert_eq!(read(abilities, 10), (vec![Some(10)], vec![]));
+        assert_eq!(read(abilities, -1), (vec![], vec![PushState::Confirmed]), "nothing is there");
+    }
+    let plain = |abilities| {
+        let after = read_before(&[increase(1, -3)], &HashMap::new(), &Outcome::Answered(vec![applied(0)]), abilities);
+        (after.claimed.len(), after.others.len())
+    };
+    assert_eq!([READS, SETS, ALL_BUT_KEYS].map(plain), [(0, 1), (0, 1), (1, 0)], "a store that compares confirms it");
+}
+
+#[test]
 fn a_read_of_several_listings_without_an_answer_is_repeated_at_once_among_half_as_many() {
     let read = |items: u128| {
         let pushes: Vec<Push> = (1..=items).map(|n| increase(n, 3)).collect();

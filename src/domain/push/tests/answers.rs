@@ -4,7 +4,7 @@ use super::*;
 /// What a verdict on a fresh push means for its listing, if the call had a single item.
 fn update(push: Push, account: Account, verdict: &Verdict, adds: bool, now: i64) -> (PushState, ListingUpdate) {
     let (mut push, policy) = (push, RetryPolicy::default());
-    let update = push.apply_verdict(&account, verdict, VerdictContext { items: 1, adds, ..ctx(now, &policy) });
+    let update = push.apply_verdict(&account, verdict, VerdictContext { items: 1, adds, reads_first: !adds, ..ctx(now, &policy) });
     (push.state, update)
 }
 
@@ -37,15 +37,16 @@ fn a_listing_is_owed_nothing_once_a_push_is_confirmed() {
 }
 
 #[test]
-fn where_a_store_cannot_add_the_number_before_a_change_is_remembered_because_a_cache_may_answer_it() {
+fn where_a_store_is_read_first_the_number_before_a_change_is_remembered_because_a_cache_may_answer_it() {
     let account = Account { shown: Some(8), ..Account::default() };
-    let before = |push: Push, adds| update(push, account, &applied(13), adds, 5).1.before;
+    let before = |push: Push, keyed: bool| update(push, account, &applied(13), keyed, 5).1.before;
     let increase = || sent(PushKind::Increase, Resolution::ReadBack);
     assert_eq!(
         (before(increase(), false), before(overwrite(), false)),
         [10, 8].map(|number| Some(LatestNumbers::default().with(number))).into()
     );
-    assert_eq!((before(increase(), true), before(overwrite(), true)), (None, None));
+    let keyed = Push { base: None, ..increase() };
+    assert_eq!((before(keyed, true), before(overwrite(), true)), (None, None));
 }
 
 #[test]

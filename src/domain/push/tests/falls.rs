@@ -43,6 +43,19 @@ fn what_a_read_says_about_a_fall_whose_answer_was_lost() {
 }
 
 #[test]
+fn a_lost_fall_that_arrives_after_its_repetition_is_distinguished_from_a_sale_by_its_number() {
+    let policy = RetryPolicy::default();
+    let account = Account { shown: Some(10), ..Account::default() };
+    let mut push = fall(Resolution::ReadBack);
+    push.apply_verdict(&account, &unknown(), ctx(0, &policy));
+    let update = push.read_back(&account, 10, ctx(10_000, &policy));
+    assert_eq!((push.state, update.late), (Retrying, Some(4)), "10 less 3 and 3");
+    let late = LatestNumbers::default().with(4);
+    let account = Account { shown: Some(7), doubt_until: update.doubt_until, late, ..account };
+    assert_eq!([7, 6, 5, 4].map(|shown| account.contradiction(shown, at(20_000)).is_some()), [false, false, false, true]);
+}
+
+#[test]
 fn a_fall_that_is_applied_later_is_waited_for_although_the_store_sells() {
     let policy = RetryPolicy::default();
     let account = Account { shown: Some(10), ..Account::default() };

@@ -20,7 +20,7 @@ fn an_increase_succeeds_plainly_just_where_a_verdict_changes_no_more_than_what_i
                         let sent = Push { quantity: Some(quantity), ..sent(PushKind::Increase, Resolution::ReadBack) };
                         let push = Push { base, in_doubt, cancel_requested, ..sent.clone() };
                         let own = SentIncrease { quantity, base, in_doubt, account };
-                        let Some(found) = own.success(shown, adds, at(100)) else {
+                        let Some(found) = own.success(shown, at(100)) else {
                             assert!(in_doubt || owed_since.is_some() || doubt_until == Some(at(101)), "{own:?}");
                             continue;
                         };

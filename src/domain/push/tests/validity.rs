@@ -7,7 +7,14 @@ use proptest::prelude::*;
 fn happen(push: &mut Push, n: u8, now: i64) {
     let policy = RetryPolicy::default();
     let (account, now) = (Account { shown: Some(10), doubt_until: Some(at(50)), ..Account::default() }, at(now));
-    let ctx = VerdictContext { now, jitter: 0.5, policy: &policy, items: usize::from(n % 3), adds: n.is_multiple_of(2) };
+    let ctx = VerdictContext {
+        now,
+        jitter: 0.5,
+        policy: &policy,
+        items: usize::from(n % 3),
+        adds: n.is_multiple_of(2),
+        reads_first: n.is_multiple_of(5),
+    };
     let rejected = Verdict::Item(ItemResult::Rejected { reason: "gone".into(), next_step: "pair it".into() });
     let refused = Verdict::Refused { reason: "bad".into(), next_step: "fix it".into() };
     let held = Verdict::Held { reason: "401".into(), next_step: "sign in".into() };

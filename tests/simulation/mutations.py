@@ -490,9 +490,8 @@ MUTATIONS = {
         [
             (
                 "src/domain/push/waiting.rs",
-                "        self.quantity = self.quantity.zip(other.quantity).map(|(a, b)| a.saturating_add(b));\n",
-                '        if !crate::planted("merged units dropped") {\n'
-                "            self.quantity = self.quantity.zip(other.quantity).map(|(a, b)| a.saturating_add(b));\n        }\n",
+                "other.quantity.into_iter().for_each(|units|",
+                'other.quantity.into_iter().filter(|_| !crate::planted("merged units dropped")).for_each(|units|',
             )
         ],
         "an_increase_in_flight_when_credentials_are_refused_merges",

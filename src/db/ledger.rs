@@ -13,13 +13,14 @@ use super::Result;
 use super::connection::{Conn, on};
 use super::delivery::{Epochs, Taken};
 use super::kept::{inserted, kept, put, put_all};
+use super::literal::{Literal, is};
 use super::pushes::PushRow;
 use super::schema::sellers;
 use crate::domain::ledger::{Book, ComponentEvent, InCount};
 use crate::domain::look_alikes::fold;
 use crate::domain::{ListingId, SellerId, Timestamp};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, SmallInt, Text};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::domain::ledger::{EventResult, Limits, NewEvent, Remark};
@@ -82,6 +83,11 @@ impl EventRow {
             store_id: None,
         }
     }
+}
+
+/// Rows of events that somebody has reported, not those of a bundle's components: nobody has sent these.
+pub(super) fn is_reported() -> Literal<Bool> {
+    is("length(stock_events.body_hash) > 0")
 }
 
 struct LevelRow {

@@ -73,6 +73,7 @@ mod timestamp;
 pub mod troubles;
 mod turns;
 mod url;
+pub mod usage;
 pub mod warehouses;
 pub mod webhooks;
 mod writable;

@@ -127,4 +127,6 @@ pub mod decisions {
     pub mod d0034_mails_are_put_together_when_sent {}
     #[doc = include_str!("decisions/0035-bundles.md")]
     pub mod d0035_bundles {}
+    #[doc = include_str!("decisions/0037-usage-is-counted-from-rows.md")]
+    pub mod d0037_usage_is_counted_from_rows {}
 }

@@ -13,10 +13,8 @@ use crate::db::sealing::Sealer;
 use crate::db::{self, DatabaseUrl, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::http::{self, TrustedProxies};
-use crate::mail;
-use crate::nats;
 use crate::platforms::check_base_url;
-use crate::telemetry;
+use crate::{mail, nats, telemetry};
 use credential_key::CredentialKey;
 use environment::{default_node, threads};
 use secrecy::{ExposeSecret, SecretString};
@@ -97,6 +95,8 @@ pub const SETTINGS: &[Setting] = &[
     number("nats_messages_at_once", "64", "messages", 1, 10_000, "Most messages that this node holds at a time."),
     number("nats_max_ack_pending", "10000", "messages", 1, 1_000_000, "Most messages that all nodes together hold or have put off."),
     number("nats_ack_wait_s", "60", "seconds", 1, 3600, "A message that was not answered for this long is delivered again."),
+    text("traces_url", "", "address", "Where traces go by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; none if not given."),
+    number("traces_one_in", "100", "requests", 1, 1_000_000, "Of requests without a traceparent, one in so many is traced."),
     text("log", "info", "filter", "Log filter, such as info or stocktide=debug,warn."),
     text("log_format", "text", "text or json", "Log format."),
     text("node", "", "name", "Name of this node; by default the host name and the process id."),
@@ -128,6 +128,8 @@ pub struct Config {
     pub http: http::Settings,
     /// The mail server, if there is one.
     pub mail: Option<mail::Settings>,
+    /// Where traces go, if anywhere.
+    pub traces: Option<telemetry::export::Settings>,
     /// Settings of the intake from NATS, if there is one.
     pub nats: Option<nats::Settings>,
     /// Whether browsers reach the console by HTTPS.
@@ -287,6 +289,9 @@ impl Config {
             ack_wait: seconds("nats_ack_wait_s")?,
         };
         let nats = nats.check().map_err(|(name, detail)| wrong(name, detail))?;
+        let one_in = number("traces_one_in")?;
+        let traces = some("traces_url").map(|url| telemetry::export::Settings::new(url, one_in));
+        let traces = traces.transpose().map_err(|e| wrong("traces_url", e))?;
         let filter = get("log");
         telemetry::parse_filter(filter).map_err(|e| wrong("log", format!("is not a valid log filter: {e}")))?;
         let node = some("node").map_or_else(default_node, str::to_owned);
@@ -328,6 +333,7 @@ impl Config {
                 public_url,
             },
             mail,
+            traces,
             nats,
             console_https: choice("console_https", "true", "false")?,
             request_timeout,

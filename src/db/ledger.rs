@@ -153,10 +153,19 @@ pub(super) fn record(
         let seller = request.seller;
         let Some(book) = books.get_mut(&seller) else {
             let gone = |new: &NewEvent| EventResult::rejected(&new.event, "", "the seller no longer exists");
-            recorded.push(Recorded { seller, results: request.events.iter().map(gone).collect(), has_pushes: false, listings: 0 });
+            recorded.push(Recorded {
+                seller,
+                results: request.events.iter().map(gone).collect(),
+                has_pushes: false,
+                listings: 0,
+                pushes: Vec::new(),
+            });
             continue;
         };
         let before = book.changed_pushes();
+        if request.trace.is_some() {
+            book.watch();
+        }
         let apply = |new: &NewEvent| {
             let result = book.apply(new, request.now, limits);
             if let EventResult::Accepted { at, in_count, .. } = result {
@@ -166,7 +175,13 @@ pub(super) fn record(
             result
         };
         let results = request.events.iter().map(apply).collect();
-        recorded.push(Recorded { seller, results, has_pushes: book.changed_pushes() > before, listings: cost(request) });
+        recorded.push(Recorded {
+            seller,
+            results,
+            has_pushes: book.changed_pushes() > before,
+            listings: cost(request),
+            pushes: book.watched(),
+        });
     }
     sold.save(conn, requests.iter().map(|request| request.now).max().unwrap_or(Timestamp::MIN))?;
     let waiting = write(conn, books, events, (taken, &busy, &epochs))?;

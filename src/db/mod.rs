@@ -70,6 +70,7 @@ pub mod stock;
 pub mod stores;
 mod tenant;
 mod timestamp;
+mod traced;
 pub mod troubles;
 mod turns;
 mod url;

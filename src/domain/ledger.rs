@@ -14,7 +14,7 @@ use super::pause::Level;
 use super::push::{Addressee, Push};
 use super::stock::{EventKind, Levels, StockEvent, add};
 use super::targets::{SellerRules, SkuListings};
-use super::{ListingId, StoreId, Timestamp, WarehouseCode};
+use super::{ListingId, PushId, StoreId, Timestamp, WarehouseCode};
 use applied::Applied;
 use bundles::Bundles;
 use counts::Counts;
@@ -160,6 +160,8 @@ pub struct Book {
     new_skus: Vec<(String, Timestamp)>,
     changed_levels: BTreeMap<(String, WarehouseCode), i64>,
     changed_pushes: BTreeSet<ListingId>,
+    /// Those of the events since [`Self::watch`].
+    watched: Option<BTreeSet<ListingId>>,
     bundles: Bundles,
 }
 
@@ -181,6 +183,7 @@ impl Book {
             new_skus: Vec::new(),
             changed_levels: BTreeMap::new(),
             changed_pushes: BTreeSet::new(),
+            watched: None,
             bundles: Bundles::new(facts.ties),
         }
     }
@@ -225,6 +228,16 @@ impl Book {
     /// How many pushes are new or were merged into.
     pub fn changed_pushes(&self) -> usize {
         self.changed_pushes.len()
+    }
+
+    /// Notes which pushes are new or merged into from now on.
+    pub fn watch(&mut self) {
+        self.watched = Some(BTreeSet::new());
+    }
+
+    /// Those pushes; none unless they were to be noted.
+    pub fn watched(&mut self) -> Vec<PushId> {
+        self.watched.take().into_iter().flatten().filter_map(|listing| self.waiting.get(&listing).map(Push::id)).collect()
     }
 
     /// What the applied events changed.
@@ -347,6 +360,9 @@ impl Book {
                 None => {}
             }
             self.changed_pushes.insert(to.listing_id);
+            if let Some(watched) = &mut self.watched {
+                watched.insert(to.listing_id);
+            }
         }
     }
 }

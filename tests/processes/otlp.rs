@@ -75,19 +75,22 @@ struct Attribute {
 }
 
 #[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields)]
 enum AnyValue {
-    StringValue(String),
-    IntValue(String),
-    ArrayValue { values: Vec<AnyValue> },
+    #[serde(rename = "stringValue")]
+    Text(String),
+    #[serde(rename = "intValue")]
+    Number(String),
+    #[serde(rename = "arrayValue")]
+    Several { values: Vec<AnyValue> },
 }
 
 impl AnyValue {
     fn texts(&self) -> Vec<String> {
         match self {
-            Self::StringValue(text) => vec![text.clone()],
-            Self::IntValue(number) => vec![number.parse::<i64>().unwrap().to_string()],
-            Self::ArrayValue { values } => values.iter().flat_map(Self::texts).collect(),
+            Self::Text(text) => vec![text.clone()],
+            Self::Number(number) => vec![number.parse::<i64>().unwrap().to_string()],
+            Self::Several { values } => values.iter().flat_map(Self::texts).collect(),
         }
     }
 }

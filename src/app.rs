@@ -14,6 +14,7 @@ use crate::platforms::client::Client;
 use crate::platforms::limits::Limits;
 use crate::platforms::transport::HttpTransport;
 use crate::service::credentials::{self, Openable};
+use crate::telemetry::export::Exporter;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
@@ -50,6 +51,7 @@ pub struct Service {
     server: actix_web::dev::Server,
     /// Takes in messages from NATS, if there is one.
     intake: Option<JoinHandle<()>>,
+    traces: Option<Exporter>,
     stop: CancellationToken,
     stop_within: Duration,
     _only: OnlyProcess,
@@ -123,6 +125,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
     let only = only_process(config).await?;
     let sealer = Arc::new(config.sealer()?);
     warn_of_open_files(config);
+    let traces = config.traces.clone().map(|traces| Exporter::start(traces, &config.http.node)).transpose().map_err(anyhow::Error::msg)?;
     let clock = Clock::system();
     let db = Db::open(&config.db);
     check_credential_key(&db, &sealer).await?;
@@ -173,7 +176,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Service> {
         tracing::warn!("no operator_key is set, so /admin is disabled");
     }
     tracing::info!(%address, backend = config.db.url.backend(), node = config.http.node, tz_database = chrono_tz::IANA_TZDB_VERSION, "stocktide is listening");
-    Ok(Service { address, handle, server, intake, stop, stop_within: config.actors.stop_within, _only: only })
+    Ok(Service { address, handle, server, intake, traces: traces.flatten(), stop, stop_within: config.actors.stop_within, _only: only })
 }
 
 /// Refuses to be the second service on an SQLite database: both would send what is due.
@@ -243,6 +246,9 @@ impl Service {
             tracing::warn!("some requests or messages were not answered in time");
         }
         self.handle.shut_down().await;
+        if let Some(traces) = self.traces.take() {
+            traces.finish().await;
+        }
         serving.await??;
         if let Some(who) = panicked {
             anyhow::bail!("{who} panicked");

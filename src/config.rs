@@ -13,10 +13,8 @@ use crate::db::sealing::Sealer;
 use crate::db::{self, DatabaseUrl, fleet::Retention};
 use crate::domain::retry::RetryPolicy;
 use crate::http::{self, TrustedProxies};
-use crate::mail;
-use crate::nats;
 use crate::platforms::check_base_url;
-use crate::telemetry;
+use crate::{mail, nats, telemetry};
 use credential_key::CredentialKey;
 use environment::{default_node, threads};
 use secrecy::{ExposeSecret, SecretString};
@@ -98,6 +96,8 @@ pub const SETTINGS: &[Setting] = &[
     number("nats_messages_at_once", "64", "messages", 1, 10_000, "Most messages that this node holds at a time."),
     number("nats_max_ack_pending", "10000", "messages", 1, 1_000_000, "Most messages that all nodes together hold or have put off."),
     number("nats_ack_wait_s", "60", "seconds", 1, 3600, "A message that was not answered for this long is delivered again."),
+    text("traces_url", "", "address", "Where traces go by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; none if not given."),
+    number("traces_one_in", "100", "requests", 1, 1_000_000, "Of requests without a traceparent, one in so many is traced."),
     text("log", "info", "filter", "Log filter, such as info or stocktide=debug,warn."),
     text("log_format", "text", "text or json", "Log format."),
     text("node", "", "name", "Name of this node; by default the host name and the process id."),
@@ -129,6 +129,8 @@ pub struct Config {
     pub http: http::Settings,
     /// The mail server, if there is one.
     pub mail: Option<mail::Settings>,
+    /// Where traces go, if anywhere.
+    pub traces: Option<telemetry::export::Settings>,
     /// Settings of the intake from NATS, if there is one.
     pub nats: Option<nats::Settings>,
     /// Whether browsers reach the console by HTTPS.
@@ -241,9 +243,8 @@ impl Config {
             }
         };
         let credential_key_previous = some("credential_key_previous").map(SecretString::from);
-        if let Some(key) = &credential_key_previous {
-            Sealer::from_base64(key.expose_secret()).map_err(|e| wrong("credential_key_previous", e))?;
-        }
+        let previous = credential_key_previous.as_ref().map(|key| Sealer::from_base64(key.expose_secret()));
+        previous.transpose().map_err(|e| wrong("credential_key_previous", e))?;
         let request_timeout = millis("request_timeout_ms")?;
         let settle_for = match millis("settle_ms")? {
             Duration::ZERO => request_timeout + Duration::from_secs(1),
@@ -289,6 +290,8 @@ impl Config {
             ack_wait: seconds("nats_ack_wait_s")?,
         };
         let nats = nats.check().map_err(|(name, detail)| wrong(name, detail))?;
+        let one_in = number("traces_one_in")?;
+        let traces = |url| telemetry::export::Settings::new(url, one_in).map_err(|e| wrong("traces_url", e));
         let filter = get("log");
         telemetry::parse_filter(filter).map_err(|e| wrong("log", format!("is not a valid log filter: {e}")))?;
         let node = some("node").map_or_else(default_node, str::to_owned);
@@ -330,6 +333,7 @@ impl Config {
                 public_url,
             },
             mail,
+            traces: some("traces_url").map(traces).transpose()?,
             nats,
             console_https: choice("console_https", "true", "false")?,
             request_timeout,

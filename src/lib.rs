@@ -12,7 +12,7 @@
 //! 4   actors | simulator                         who works, and when  |  the platform used by tests, demo and load
 //! 3   service                                    use cases: load, decide, save; shared by all entry points
 //! 2   db | platforms | mail                      rows  |  outbound HTTP  |  outbound mail
-//! 1   clock metrics                              the only source of "now", and what the service measures
+//! 1   clock metrics traces                       the only source of "now", and what the service measures
 //! 0   domain                                     values and decisions: no async, no I/O, no framework
 //! ```
 //!
@@ -68,3 +68,4 @@ pub mod ready;
 pub mod service;
 pub mod simulator;
 pub mod telemetry;
+pub mod traces;

@@ -48,6 +48,7 @@ pub struct Metrics {
     platform_calls: IntCounterVec,
     nats_messages: IntCounterVec,
     mails: IntCounterVec,
+    spans: IntCounterVec,
     /// Without labels; rendered once it is set, so only where NATS is used.
     nats_connected: IntGaugeVec,
     /// Sellers with a running supervisor.
@@ -135,6 +136,7 @@ impl Metrics {
             platform_calls: counters("stocktide_platform_calls_total", "Calls to platforms by outcome.", &["platform", "outcome"])?,
             nats_messages: counters("stocktide_nats_messages_total", "Messages from NATS by what became of them.", &["outcome"])?,
             mails: counters("stocktide_mails_total", "Mails given to the mail server by what it said.", &["outcome"])?,
+            spans: counters("stocktide_spans_total", "Spans of traces by what became of them.", &["outcome"])?,
             nats_connected: optional("stocktide_nats_connected", "1 if connected to NATS, 0 if not; only where nats_url is set.")?,
             active_sellers: gauge("stocktide_active_sellers", "Sellers whose work this node is doing.")?,
             active_stores: gauge("stocktide_active_stores", "Stores whose work this node is doing.")?,
@@ -193,6 +195,13 @@ impl Metrics {
         }
     }
 
+    /// Counts spans that were sent or dropped.
+    pub fn spans(&self, outcome: &'static str, count: usize) {
+        if let Ok(counter) = self.spans.get_metric_with_label_values(&[outcome]) {
+            counter.inc_by(u64::try_from(count).unwrap_or(0));
+        }
+    }
+
     /// Notes whether there is a connection to NATS.
     pub fn nats_connected(&self, is_connected: bool) {
         if let Ok(gauge) = self.nats_connected.get_metric_with_label_values::<&str>(&[]) {
@@ -226,6 +235,7 @@ mod tests {
         metrics.nats_message("recorded");
         metrics.mail("accepted");
         metrics.nats_connected(true);
+        metrics.spans("sent", 1);
         metrics.oldest_waiting_push.set(1.5);
         let times = metrics.times_of("simulated").unwrap();
         [times.queue, times.limiter, times.call].iter().for_each(|times| times.add(Duration::from_millis(300)));
@@ -260,7 +270,7 @@ mod tests {
     fn every_series_is_explained_to_operators() {
         let page = include_str!("doc/metrics.md");
         let families = used().registry.gather();
-        assert_eq!(families.len(), 23);
+        assert_eq!(families.len(), 24);
         for family in families {
             assert!(page.contains(&format!("`{}`", family.name())), "{} is not in src/doc/metrics.md", family.name());
         }

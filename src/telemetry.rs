@@ -1,7 +1,9 @@
-//! Logs: set up once, by the program.
+//! Logs: set up once, by the program; and the [export] of traces.
 //!
 //! A log message must be clear without its fields. Field names are fixed: `seller.id`, `store.id`, `platform`,
-//! `push.id`, `attempt`, `duration_ms`, `error`. No bodies, no secrets.
+//! `push.id`, `attempt`, `duration_ms`, `error`. Lines about what is traced have the `trace_id`. No bodies, no secrets.
+pub mod export;
+
 use std::io::IsTerminal;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;

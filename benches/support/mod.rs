@@ -136,5 +136,6 @@ pub fn purchases(seller: SellerId, skus: impl Iterator<Item = usize>, round: &st
         seller,
         now: clock.now(),
         events: skus.map(|n| NewEvent { event: event(n), hash: rand::random(), may_create_sku: true, store: None }).collect(),
+        trace: None,
     }
 }

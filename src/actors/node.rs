@@ -12,7 +12,7 @@ use crate::db::webhooks::due::any_due;
 use crate::db::{Conn, Place, fleet, pages};
 use crate::domain::leases::{Lease, shard_of};
 use crate::domain::{SellerId, StoreId};
-use crate::service::{drift, guard, removal};
+use crate::service::{drift, guard, removal, usage};
 use actix::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -164,9 +164,11 @@ impl Node {
             while db.write(fleet::fold_skus).await? == fleet::PRUNE_STEP {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            // Before the rows go by which it is counted.
+            let counted_to = usage::count(&db, now).await?;
             let mut total = 0;
             loop {
-                let removed = db.write(move |conn| fleet::prune(conn, retention, now)).await?;
+                let removed = db.write(move |conn| fleet::prune(conn, retention, counted_to, now)).await?;
                 total += removed;
                 if removed < fleet::PRUNE_STEP {
                     break;
@@ -175,7 +177,7 @@ impl Node {
             }
             let mut after = Some(None);
             while let Some(from) = after {
-                let step = db.write(move |conn| prune_shorter(conn, from, now)).await?;
+                let step = db.write(move |conn| prune_shorter(conn, from, counted_to, now)).await?;
                 total += step.pruned;
                 after = step.next;
                 if after.is_some() {

@@ -52,6 +52,9 @@ fn an_error_names_the_invalid_setting() {
         ("nats_max_ack_pending", "-1"),
         ("nats_ack_wait_s", "0"),
         ("operator_key_file", "/nowhere/at/all"),
+        ("traces_url", "127.0.0.1:4318"),
+        ("traces_url", "http://ada:secret@127.0.0.1:4318/v1/traces"),
+        ("traces_one_in", "0"),
         ("colour", "red"),
     ] {
         assert_eq!(load(&[(name, value)]).unwrap_err().name, name, "{value}");

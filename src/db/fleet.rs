@@ -16,6 +16,7 @@ use crate::domain::look_alikes::fold;
 use crate::domain::mail::{DECLINED_FOR, NEWS_KEPT_FOR};
 use crate::domain::quota::{KEPT_FOR, slot_of};
 use crate::domain::schedule::LONGEST_DAY;
+use crate::domain::usage;
 use crate::domain::{SellerId, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -89,16 +90,18 @@ pub fn is_active(conn: &mut Conn, seller: SellerId) -> Result<bool> {
     Ok(suspended == Some(false))
 }
 
-/// Deletes one step of the rows that are past their retention. Returns how many; fewer than [`PRUNE_STEP`] means done.
-pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<usize> {
-    let (events_before, before) = (now - retention.events, now - retention.pushes);
+/// Deletes one step of the rows that are past their retention, of those by which usage is counted only what was counted. Returns how
+/// many; fewer than [`PRUNE_STEP`] means done.
+pub fn prune(conn: &mut Conn, retention: Retention, counted_to: Timestamp, now: Timestamp) -> Result<usize> {
+    let (events_before, before) = ((now - retention.events).min(counted_to), now - retention.pushes);
+    let pushes_before = before.min(counted_to);
     let (news_before, mails_before) = (before.min(now - NEWS_KEPT_FOR), before.min(now - DECLINED_FOR));
     let ended = format!("{} AND updated_at < $1", has_ended().sql());
     let ended_packs = format!("{} AND updated_at < $1", pack_has_ended().sql());
     let tables = [
         ("stock_events", "event_id", "accepted_at", "accepted_at < $1", events_before),
-        ("pushes", "id", "updated_at", ended.as_str(), before),
-        ("push_packs", "id", "updated_at", ended_packs.as_str(), before),
+        ("pushes", "id", "updated_at", ended.as_str(), pushes_before),
+        ("push_packs", "id", "updated_at", ended_packs.as_str(), pushes_before),
         ("sync_runs", "id", "finished_at", "finished_at < $1", before),
         ("audit", "id", "at", "at < $1", before),
         ("webhook_messages", "id", "ended_at", "ended_at < $1", before),
@@ -106,6 +109,7 @@ pub fn prune(conn: &mut Conn, retention: Retention, now: Timestamp) -> Result<us
         ("email_news", "id", "last_at", "last_at < $1", news_before),
         ("email_mails", "id", "ended_at", "ended_at < $1", mails_before),
         ("email_links", "token_hash", "expires_at", "expires_at < $1", now),
+        ("usage_days", "day", "day", "day < $1", now - usage::KEPT_FOR),
     ];
     let mut pruned = 0;
     for (table, id, age, old, before) in tables {

@@ -13,13 +13,14 @@ use super::Result;
 use super::connection::{Conn, on};
 use super::delivery::{Epochs, Taken};
 use super::kept::{inserted, kept, put, put_all};
+use super::literal::{Literal, is};
 use super::pushes::PushRow;
 use super::schema::sellers;
 use crate::domain::ledger::{Book, ComponentEvent, InCount};
 use crate::domain::look_alikes::fold;
 use crate::domain::{ListingId, SellerId, Timestamp};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, SmallInt, Text};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::domain::ledger::{EventResult, Limits, NewEvent, Remark};
@@ -82,6 +83,11 @@ impl EventRow {
             store_id: None,
         }
     }
+}
+
+/// Rows of events that somebody has reported, not those of a bundle's components: nobody has sent these.
+pub(super) fn is_reported() -> Literal<Bool> {
+    is("length(stock_events.body_hash) > 0")
 }
 
 struct LevelRow {
@@ -147,10 +153,19 @@ pub(super) fn record(
         let seller = request.seller;
         let Some(book) = books.get_mut(&seller) else {
             let gone = |new: &NewEvent| EventResult::rejected(&new.event, "", "the seller no longer exists");
-            recorded.push(Recorded { seller, results: request.events.iter().map(gone).collect(), has_pushes: false, listings: 0 });
+            recorded.push(Recorded {
+                seller,
+                results: request.events.iter().map(gone).collect(),
+                has_pushes: false,
+                listings: 0,
+                pushes: Vec::new(),
+            });
             continue;
         };
         let before = book.changed_pushes();
+        if request.trace.is_some() {
+            book.watch();
+        }
         let apply = |new: &NewEvent| {
             let result = book.apply(new, request.now, limits);
             if let EventResult::Accepted { at, in_count, .. } = result {
@@ -160,7 +175,13 @@ pub(super) fn record(
             result
         };
         let results = request.events.iter().map(apply).collect();
-        recorded.push(Recorded { seller, results, has_pushes: book.changed_pushes() > before, listings: cost(request) });
+        recorded.push(Recorded {
+            seller,
+            results,
+            has_pushes: book.changed_pushes() > before,
+            listings: cost(request),
+            pushes: book.watched(),
+        });
     }
     sold.save(conn, requests.iter().map(|request| request.now).max().unwrap_or(Timestamp::MIN))?;
     let waiting = write(conn, books, events, (taken, &busy, &epochs))?;

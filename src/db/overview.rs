@@ -1,5 +1,6 @@
 //! The operator's view of all sellers: counts, queues and recent activity, but none of any seller's data.
 use super::connection::on;
+use super::ledger::is_reported;
 use super::pushes::{
     is_confirmed, is_held, is_in_flight, is_increase, pack_is_active, pack_is_confirmed, pack_is_held, pack_is_queued, pack_is_sending,
 };
@@ -48,7 +49,7 @@ pub fn overview(conn: &mut Conn, since: Timestamp) -> Result<Overview> {
         suspended: on!(conn, c => sellers::table.filter(sellers::suspended.eq(true)).filter(sellers::deleted_at.is_null()).count().get_result(c))?,
         stores: on!(conn, c => stores::table.count().get_result(c))?,
         queue: queue.into_iter().map(|queue| (queue.platform, queue.pushes)).collect(),
-        events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
+        events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).filter(is_reported()).count().get_result(c))?,
         pushes: confirmed_since(conn, since)?,
         oldest_waiting: oldest_waiting(conn)?,
         unreadable_credentials: unreadable_credentials(conn)?,
@@ -131,7 +132,7 @@ pub fn sample(conn: &mut Conn, since: Timestamp) -> Result<Sample> {
         .filter(is_increase())
         .select((pushes::created_at, pushes::confirmed_at)).order(pushes::updated_at.desc()).limit(MAX_TIMES).load(c))?;
     Ok(Sample {
-        events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).count().get_result(c))?,
+        events: on!(conn, c => stock_events::table.filter(stock_events::accepted_at.gt(since)).filter(is_reported()).count().get_result(c))?,
         confirmed: confirmed_by_platform(conn, since)?,
         oldest_waiting: oldest_waiting(conn)?,
         unreadable_credentials: unreadable_credentials(conn)?,

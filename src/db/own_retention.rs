@@ -24,11 +24,12 @@ pub struct Step {
     pub pruned: usize,
 }
 
-/// Deletes one step of the records that are past their sellers' own retention, of the sellers after `after`.
+/// Deletes one step of the records that are past their sellers' own retention, of the sellers after `after`. What is younger than
+/// `counted_to` stays.
 ///
 /// # Errors
 /// If the database fails.
-pub fn prune_shorter(conn: &mut Conn, after: Option<SellerId>, now: Timestamp) -> Result<Step> {
+pub fn prune_shorter(conn: &mut Conn, after: Option<SellerId>, counted_to: Timestamp, now: Timestamp) -> Result<Step> {
     let from = after.map(|id| id.bytes()).unwrap_or_default();
     let rows: Vec<(Vec<u8>, Option<i64>)> = on!(conn, c => sellers::table.select((sellers::id, sellers::records_kept_days))
         .filter(sellers::records_kept_days.is_not_null()).filter(sellers::deleted_at.is_null()).filter(sellers::id.gt(&from))
@@ -38,7 +39,7 @@ pub fn prune_shorter(conn: &mut Conn, after: Option<SellerId>, now: Timestamp) -
     for (id, days) in rows {
         let seller = id_of(&id, SellerId::from_bytes, "sellers.id")?;
         let days = days.and_then(|days| u32::try_from(days).ok()).unwrap_or(u32::MAX);
-        pruned += prune_seller(conn, seller, now - DAY * days, PRUNE_STEP.saturating_sub(pruned))?;
+        pruned += prune_seller(conn, seller, (now - DAY * days).min(counted_to), PRUNE_STEP.saturating_sub(pruned))?;
         if pruned >= PRUNE_STEP {
             // The next step begins with this seller again.
             return Ok(Step { next: Some(reached), pruned });

@@ -3,6 +3,7 @@ use super::connection::Conn;
 use super::delivery::{EndedCall, Finished};
 use super::error::{Error, Result};
 use super::ledger::{EventResult, NewEvent, RecordRequest, Recorded};
+use super::traced::Traced;
 use super::turns::Turns;
 use crate::domain::{SellerId, Timestamp};
 use crate::metrics;
@@ -69,15 +70,17 @@ pub(super) struct Events {
     results: Vec<EventResult>,
     has_pushes: bool,
     listings: usize,
+    traced: Option<Box<Traced>>,
     reply: oneshot::Sender<Result<Recorded>>,
 }
 
 impl Events {
     pub(super) fn new(request: RecordRequest, reply: oneshot::Sender<Result<Recorded>>) -> Self {
-        let RecordRequest { seller, now, events } = request;
+        let RecordRequest { seller, now, events, trace } = request;
+        let traced = trace.map(|context| Box::new(Traced::new(context, seller, &events)));
         let results = Vec::with_capacity(events.len());
         let waiting_since = Some(Instant::now());
-        Self { seller, now, waiting_since, rest: events.into_iter(), results, has_pushes: false, listings: 0, reply }
+        Self { seller, now, waiting_since, rest: events.into_iter(), results, has_pushes: false, listings: 0, traced, reply }
     }
 
     pub(super) fn seller(&self) -> SellerId {
@@ -85,7 +88,15 @@ impl Events {
     }
 
     fn part(&mut self, at_most: usize) -> RecordRequest {
-        RecordRequest { seller: self.seller, now: self.now, events: self.rest.by_ref().take(at_most).collect() }
+        let trace = self.traced.as_ref().map(|traced| traced.context);
+        RecordRequest { seller: self.seller, now: self.now, events: self.rest.by_ref().take(at_most).collect(), trace }
+    }
+
+    /// A part was committed by a transaction that began then.
+    pub(super) fn trace(&mut self, part: &Recorded, began: Instant) {
+        if let Some(traced) = &mut self.traced {
+            traced.committed(part, began);
+        }
     }
 
     /// Notes the results of a part that was committed. Answers if it was the last, otherwise returns the request.
@@ -97,7 +108,7 @@ impl Events {
             return Some(self);
         }
         let Self { seller, results, has_pushes, listings, reply, .. } = self;
-        reply.send(Ok(Recorded { seller, results, has_pushes, listings })).ok();
+        reply.send(Ok(Recorded { seller, results, has_pushes, listings, pushes: Vec::new() })).ok();
         None
     }
 
@@ -245,7 +256,7 @@ mod tests {
         };
         let events = (0..events).map(|n| NewEvent { event: event(n), hash: [0; 32], may_create_sku: true, store: None }).collect();
         let (reply, answer) = oneshot::channel();
-        (Events::new(RecordRequest { seller, now: Timestamp::default(), events }, reply), answer)
+        (Events::new(RecordRequest { seller, now: Timestamp::default(), events, trace: None }, reply), answer)
     }
 
     fn accepted() -> EventResult {
@@ -260,7 +271,7 @@ mod tests {
             let results: Vec<_> = part.events.iter().map(|_| accepted()).collect();
             let listings = results.len() * listings_of_each;
             queue.note_cost(request.seller, results.len(), listings);
-            if let Some(rest) = request.note(Recorded { seller: part.seller, results, has_pushes: false, listings }) {
+            if let Some(rest) = request.note(Recorded { seller: part.seller, results, has_pushes: false, listings, pushes: Vec::new() }) {
                 queue.put_back(rest);
             }
         }
@@ -323,7 +334,7 @@ mod tests {
         let (mut begun, mut of_begun) = request(seller(1), 2);
         begun.part(1);
         let results = vec![accepted()];
-        let begun = begun.note(Recorded { seller: seller(1), results, has_pushes: false, listings: 0 }).unwrap();
+        let begun = begun.note(Recorded { seller: seller(1), results, has_pushes: false, listings: 0, pushes: Vec::new() }).unwrap();
         begun.fail(Error::Busy);
         assert!(matches!(of_begun.try_recv().unwrap(), Err(Error::Unavailable(_))));
     }

@@ -15,7 +15,7 @@ use diesel::sql_types::Binary;
 pub const REMOVAL_STEP: i64 = 500;
 
 /// The tables in which a seller may have many rows, each with what identifies a row beside the seller.
-const TABLES: [(&str, &str); 19] = [
+const TABLES: [(&str, &str); 20] = [
     ("pushes", "id"),
     ("push_packs", "id"),
     ("stock_events", "event_id"),
@@ -34,6 +34,7 @@ const TABLES: [(&str, &str); 19] = [
     ("email_links", "token_hash"),
     ("pauses", "level, subject"),
     ("frozen_windows", "id"),
+    ("usage_days", "day"),
     ("stores", "id"),
 ];
 

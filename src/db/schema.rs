@@ -8,6 +8,7 @@ mod email_tables;
 mod node_tables;
 mod operator_tables;
 mod pause_tables;
+mod usage_tables;
 mod webhook_tables;
 
 pub use bundle_tables::bundle_components;
@@ -17,6 +18,7 @@ pub use email_tables::{email_addresses, email_links, email_mails, email_news};
 pub use node_tables::{nodes, shards};
 pub use operator_tables::{apps, operator_audit, platform_pauses};
 pub use pause_tables::{frozen_windows, pauses};
+pub use usage_tables::{usage_days, usage_progress};
 pub use webhook_tables::{webhook_messages, webhooks};
 
 diesel::table! {

@@ -7,7 +7,7 @@ use super::literal::{Literal, literal};
 use super::schema::{
     api_keys, audit, bundle_components, drift_checks, drifts, email_addresses, email_links, email_mails, email_news, frozen_windows,
     grants, listings, pauses, push_packs, pushes, removed_stores, rules, skus, stock_events, stock_levels, store_circuits, stores,
-    sync_runs, sync_settings, warehouses, webhook_messages, webhooks,
+    sync_runs, sync_settings, usage_days, warehouses, webhook_messages, webhooks,
 };
 use super::tenant::Tenant;
 use crate::domain::SellerId;
@@ -68,6 +68,7 @@ scoped![
     stores,
     sync_runs,
     sync_settings,
+    usage_days,
     warehouses,
     webhook_messages,
     webhooks,

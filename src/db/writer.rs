@@ -212,15 +212,28 @@ struct Group {
     recorded: Vec<Result<Recorded>>,
     /// The calls that its events have begun; `None` if it was not committed.
     begun: Option<Taken>,
+    /// When its transaction began.
+    began: Option<Instant>,
     /// What the jobs have changed.
     changes: Changes,
     failed: Option<Error>,
 }
 
 impl Group {
+    /// Before anybody goes on with what was recorded.
+    fn trace(&mut self) {
+        let Some(began) = self.began.filter(|_| self.failed.is_none()) else { return };
+        for (request, part) in self.events.iter_mut().zip(&self.recorded) {
+            if let Ok(part) = part {
+                request.trace(part, began);
+            }
+        }
+    }
+
     /// Answers all callers whose work is done, and puts back requests of which events are left. Returns what was changed
     /// for each seller.
-    fn answer(self, queue: &Mutex<Queue>) -> Changes {
+    fn answer(mut self, queue: &Mutex<Queue>) -> Changes {
+        self.trace();
         let mut changes = self.changes;
         let committed = self.failed.map_or(Ok(()), Err);
         if let Some(begun) = self.begun.filter(|_| committed.is_ok()) {
@@ -312,7 +325,7 @@ fn commit_group(connector: &Connector, kept: Kept, queue: &Mutex<Queue>, limits:
                 metrics.commit.add(done_at.elapsed());
             });
             group.changes = conn.take_changes();
-            group.begun = Some(taken);
+            (group.begun, group.began) = (Some(taken), Some(taken_up_at));
             (group, Kept { conn: Some(conn), setups, wary })
         }
         // It gets its own error, and nothing else was in the transaction.

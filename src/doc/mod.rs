@@ -1,7 +1,7 @@
 //! Documentation that concerns more than one file: [design decisions](decisions), [what rules do](rules), [what API errors mean](errors), [what can
 //! go wrong and how it is handled](faults), [what shops do](misbehaving_shops), [how the service is simulated](simulation),
 //! [what one seller can make another wait for](neighbours), [what the service costs](performance), [what the metrics
-//! say](metrics), [what webhooks send](webhooks), [what is mailed](email), [how events come from NATS](nats),
+//! say](metrics), [what traces show](traces), [what webhooks send](webhooks), [what is mailed](email), [how events come from NATS](nats),
 //! [how it is operated](operations), [what a build costs](build_time), [the changelog](changes). The pages are the Markdown files in this folder.
 
 /// What rules and pairings do to what stores show, in each mode.
@@ -47,6 +47,10 @@ pub mod nats {}
 /// What each series at `/metrics` measures, what a high value means, and what to do about it.
 #[doc = include_str!("metrics.md")]
 pub mod metrics {}
+
+/// What a trace shows of one stock event, and how to switch traces on.
+#[doc = include_str!("traces.md")]
+pub mod traces {}
 
 /// What the service costs in statements, instructions and time; what bounds it, and what was tried.
 #[doc = include_str!("performance.md")]
@@ -127,7 +131,10 @@ pub mod decisions {
     pub mod d0034_mails_are_put_together_when_sent {}
     #[doc = include_str!("decisions/0035-bundles.md")]
     pub mod d0035_bundles {}
-
+    #[doc = include_str!("decisions/0037-usage-is-counted-from-rows.md")]
+    pub mod d0037_usage_is_counted_from_rows {}
+    #[doc = include_str!("decisions/0038-traces-without-a-library.md")]
+    pub mod d0038_traces_without_a_library {}
     #[doc = include_str!("decisions/0039-falls.md")]
     pub mod d0039_falls {}
 }

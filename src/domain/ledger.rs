@@ -15,7 +15,7 @@ use super::pause::Level;
 use super::push::{Addressee, Push};
 use super::stock::{EventKind, Levels, StockEvent, add};
 use super::targets::{SellerRules, SkuListings};
-use super::{ListingId, StoreId, Timestamp, WarehouseCode};
+use super::{ListingId, PushId, StoreId, Timestamp, WarehouseCode};
 use applied::Applied;
 use bundles::Bundles;
 use counts::Counts;
@@ -163,6 +163,8 @@ pub struct Book {
     changed_pushes: BTreeSet<ListingId>,
     /// Of which nothing is left to send.
     evened_out: Vec<Push>,
+    /// Those of the events since [`Self::watch`].
+    watched: Option<BTreeSet<ListingId>>,
     bundles: Bundles,
 }
 
@@ -185,6 +187,7 @@ impl Book {
             changed_levels: BTreeMap::new(),
             changed_pushes: BTreeSet::new(),
             evened_out: Vec::new(),
+            watched: None,
             bundles: Bundles::new(facts.ties),
         }
     }
@@ -235,6 +238,16 @@ impl Book {
     /// How many pushes are new or were merged into.
     pub fn changed_pushes(&self) -> usize {
         self.changed_pushes.len() + self.evened_out.len()
+    }
+
+    /// Notes which pushes are new or merged into from now on.
+    pub fn watch(&mut self) {
+        self.watched = Some(BTreeSet::new());
+    }
+
+    /// Those pushes; none unless they were to be noted.
+    pub fn watched(&mut self) -> Vec<PushId> {
+        self.watched.take().into_iter().flatten().filter_map(|listing| self.waiting.get(&listing).map(Push::id)).collect()
     }
 
     /// What the applied events changed.
@@ -362,6 +375,9 @@ impl Book {
             }
             if push.is_mergeable() {
                 self.changed_pushes.insert(to.listing_id);
+                if let Some(watched) = &mut self.watched {
+                    watched.insert(to.listing_id);
+                }
             } else if let Some(evened_out) = self.waiting.remove(&to.listing_id) {
                 self.changed_pushes.remove(&to.listing_id);
                 self.evened_out.push(evened_out);

@@ -30,6 +30,8 @@
 //! A *webhook* is a seller's address for *messages* about what happens, each on one *topic*. *News* are the same for a seller's
 //! address for mails: a *digest* is a mail that lists what has happened, who *must act*, and what to do next.
 //!
+//! *Usage* is what a seller is metered by: events, pushes and calls by the day in UTC.
+//!
 //! Nodes. A *node* is one process of the service; several share a PostgreSQL database. Sellers are spread over *shards*. A node
 //! holds a shard by a *lease*, which has an *epoch*: another holder has another epoch, and whoever acts under an earlier one is
 //! *fenced*.
@@ -82,6 +84,7 @@ pub mod undo;
 pub mod undo_run;
 pub mod units;
 pub mod unseen;
+pub mod usage;
 pub mod webhook;
 
 pub use ids::{

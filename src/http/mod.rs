@@ -54,6 +54,7 @@ mod stores;
 mod stream;
 mod syncs;
 mod throttle;
+mod usage;
 mod warehouses;
 mod webhooks;
 
@@ -107,6 +108,9 @@ routes![
     limits::get_seller_limits,
     limits::patch_seller_limits,
     limits::get_limits,
+    usage::get_seller_usage,
+    usage::export_usage,
+    usage::get_usage,
     apps::list_apps,
     apps::put_app,
     apps::delete_app,

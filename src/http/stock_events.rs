@@ -15,9 +15,11 @@ use crate::domain::stock::{EventKind, MAX_AVAILABLE, MAX_QUANTITY, StockEvent};
 use crate::domain::{EventId, FieldError, Sku, StoreId, Timestamp, WarehouseCode};
 use crate::metrics;
 use crate::service::stock_events::{self, EnteredEvent};
-use actix_web::{HttpResponse, post};
+use crate::traces::{self, Context, Span};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 /// The largest count, in units, and its negative is the smallest.
 const MAX_COUNT: i64 = if MAX_QUANTITY < MAX_AVAILABLE { MAX_QUANTITY } else { MAX_AVAILABLE };
@@ -236,12 +238,28 @@ pub fn read_body(body: &Content) -> Result<(Vec<Result<EnteredEvent, Bad>>, bool
     responses((status = 200, body = EventsAnswer), (status = 400, body = Problem), (status = 401, body = Problem), (status = 409, body = Problem),
         (status = 413, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 #[post("/v1/stock-events")]
-pub async fn post_stock_events(caller: Caller, state: State, body: Body) -> Answer {
-    let (read, single) = body.parse(read_body).await?;
-    Ok(HttpResponse::Ok().json(take_in(&state, &caller, read, single).await?))
+pub async fn post_stock_events(caller: Caller, state: State, body: Body, request: HttpRequest) -> Answer {
+    let traceparent = || request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let span = traces::request("POST /v1/stock-events", traceparent);
+    let trace = span.as_ref().map(Span::context);
+    let taken_in = async {
+        let (read, single) = body.parse(read_body).await?;
+        Answer::Ok(HttpResponse::Ok().json(take_in(&state, &caller, read, single, trace).await?))
+    };
+    let answer = taken_in.instrument(traces::in_log(trace)).await;
+    if let Some(mut span) = span {
+        let status = answer.as_ref().map_or_else(ResponseError::status_code, HttpResponse::status);
+        span.note("http.request.method", "POST");
+        span.note("http.route", "/v1/stock-events");
+        span.note("http.response.status_code", usize::from(status.as_u16()));
+        if status.is_server_error() {
+            span.fail();
+        }
+    }
+    answer
 }
 
-/// Records the events of a body, whichever way it has come, and returns once they are durable.
+/// Records the events of a body, whichever way it has come, as a part of this span, and returns once they are durable.
 ///
 /// # Errors
 /// 429 beyond the seller's quota; if nothing could be recorded; and 409 or 422 if a `single` object is rejected.
@@ -250,6 +268,7 @@ pub async fn take_in(
     caller: &Caller,
     read: Vec<Result<EnteredEvent, Bad>>,
     single: bool,
+    trace: Option<Context>,
 ) -> Result<EventsAnswer, ApiError> {
     state.quota.check_rows(caller.db.id(), read.len())?;
     let mut results: Vec<Option<ResultAnswer>> = Vec::with_capacity(read.len());
@@ -267,7 +286,7 @@ pub async fn take_in(
         }
     }
     let ids: Vec<EventId> = events.iter().map(|entered: &EnteredEvent| entered.event.event_id.clone()).collect();
-    let recorded = stock_events::record(&state.service, caller, events).await?;
+    let recorded = stock_events::record_in(&state.service, caller, events, trace).await?;
     for ((index, event_id), result) in indexes.into_iter().zip(ids).zip(recorded) {
         conflict |= matches!(result, EventResult::Rejected { conflict: true, .. });
         let event_id = Some(event_id.to_string());

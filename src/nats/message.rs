@@ -182,7 +182,7 @@ impl Desk {
         let content_type = message.headers.as_ref().and_then(content_type).unwrap_or_default();
         let content = Content::new(message.payload.clone(), content_type);
         let (read, single) = state.bodies.parse(bytes, move || read_body(&content)).await?;
-        take_in(state, &caller, read, single).await
+        take_in(state, &caller, read, single, None).await
     }
 
     /// The seller, if it may send now. That it may send as this seller was for NATS to decide.

@@ -21,8 +21,8 @@ mod exchange;
 mod replies;
 mod sent;
 
-pub use counters::CallCounts;
-use counters::{Counters, outcome_label};
+use counters::Counters;
+pub use counters::{CallCounts, outcome_label};
 pub use exchange::MaySend;
 use exchange::{is_too_large, post};
 use replies::{HALVINGS_AT_ONCE, MOST_HALVINGS, fresh, halvings, nothing_sent, read_outcome, reason_of, with_halvings};

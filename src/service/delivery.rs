@@ -7,6 +7,7 @@ mod items;
 mod outbound;
 mod proof;
 mod reach;
+mod traced;
 
 pub use outbound::Outbound;
 pub use reach::Reach;
@@ -23,6 +24,7 @@ use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
 use crate::platforms::client::Sent;
 use crate::platforms::limits::Permit;
 use crate::platforms::{RESERVED, timings};
+use crate::traces;
 use items::{platform_call, read_item};
 use proof::Proof;
 use std::collections::HashMap;
@@ -30,6 +32,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use traced::{Permitted, Traced};
+use tracing::Instrument;
 
 /// A claimed call may wait this long for its permit; until then nothing is claimed, so that increases still merge.
 const CLAIM_AHEAD: Duration = Duration::from_millis(30);
@@ -50,6 +54,8 @@ pub struct Claim {
     renewed: bool,
     /// How long the limits have made the next call wait so far.
     waited: Duration,
+    /// The latest permit.
+    permitted: Permitted,
     /// What is reserved of the listings that were read just before, where the platform sets the stock on hand.
     reserved: HashMap<PushId, i64>,
     /// That the transaction which claimed the call was made by the lease.
@@ -93,6 +99,7 @@ impl Claim {
             check_times,
             renewed: false,
             waited: Duration::ZERO,
+            permitted: Permitted { at: Instant::now(), waited: Duration::ZERO },
             reserved: HashMap::new(),
             claimed,
         }
@@ -293,8 +300,10 @@ impl Claim {
 
     /// Waits for the rest of the time that the limits demand. `None` if it was stopped.
     async fn permit(&mut self, call: &Call) -> Option<Option<Permit>> {
-        let waited = std::mem::take(&mut self.waited);
-        self.unless_stopped(self.outbound.client.permit_after(&self.connection, call, waited)).await
+        let (waited, asked_at) = (std::mem::take(&mut self.waited), Instant::now());
+        let permit = self.unless_stopped(self.outbound.client.permit_after(&self.connection, call, waited)).await;
+        self.permitted = Permitted { at: Instant::now(), waited: waited + asked_at.elapsed() };
+        permit
     }
 
     async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
@@ -354,6 +363,14 @@ impl Claim {
     /// Sends the call and saves its outcome, however long the database takes. Returns whether the platform answered, and what
     /// came of it.
     pub async fn deliver(&mut self, claimed: &ClaimedCall, permit: Option<Permit>) -> (bool, Finished) {
+        let mut traced = Traced::begin(&self.connection, claimed, self.permitted);
+        let in_log = traces::in_log(traced.as_ref().map(Traced::context));
+        let (answered, finished) = self.deliver_call(claimed, permit, &mut traced).instrument(in_log).await;
+        traced.into_iter().for_each(|traced| traced.saved(finished.confirmed));
+        (answered, finished)
+    }
+
+    async fn deliver_call(&mut self, claimed: &ClaimedCall, permit: Option<Permit>, traced: &mut Option<Traced>) -> (bool, Finished) {
         let store = self.connection.store_id;
         let mut call = platform_call(claimed, self.terms.abilities.idempotency);
         for (item, claimed) in call.items.iter_mut().zip(&claimed.items) {
@@ -361,6 +378,7 @@ impl Claim {
             item.extra.extend(units.map(|units| (RESERVED.to_owned(), units)));
         }
         let sent = self.exchange(&call, permit).await;
+        traced.iter_mut().for_each(|traced| traced.answered(&sent.outcome));
         let (outcome, raw): (_, Option<Arc<str>>) = (Arc::new(sent.outcome), sent.raw.map(Arc::from));
         let mut pause = Duration::from_millis(100);
         loop {

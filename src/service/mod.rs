@@ -42,6 +42,7 @@ pub mod store_figures;
 pub mod stores;
 pub mod syncs;
 pub mod undo;
+pub mod usage;
 pub mod warehouses;
 pub mod webhooks;
 

@@ -3,6 +3,7 @@ use super::context::{Caller, Result, Service};
 use crate::db::ledger::{EventResult, NewEvent, RecordRequest};
 use crate::domain::stock::StockEvent;
 use crate::domain::{StoreId, Timestamp};
+use crate::traces::Context;
 use sha2::{Digest, Sha256};
 
 /// A digest of every field, with defaults filled in. It is stored for former versions, which recognize a repeat by it, so
@@ -38,12 +39,25 @@ impl From<StockEvent> for EnteredEvent {
 /// # Errors
 /// If nothing could be committed, or too many requests are waiting.
 pub async fn record(service: &Service, caller: &Caller, events: Vec<impl Into<EnteredEvent>>) -> Result<Vec<EventResult>> {
+    record_in(service, caller, events, None).await
+}
+
+/// The same as a part of this span.
+///
+/// # Errors
+/// Those of [`record`].
+pub async fn record_in(
+    service: &Service,
+    caller: &Caller,
+    events: Vec<impl Into<EnteredEvent>>,
+    trace: Option<Context>,
+) -> Result<Vec<EventResult>> {
     if events.is_empty() {
         return Ok(Vec::new());
     }
     let new = |EnteredEvent { event, create, store }| NewEvent { hash: body_hash(&event), event, may_create_sku: create, store };
     let events = events.into_iter().map(Into::into).map(new).collect();
-    let request = RecordRequest { seller: caller.db.id(), now: service.now(), events };
+    let request = RecordRequest { seller: caller.db.id(), now: service.now(), events, trace };
     Ok(service.db.record(request).await?.results)
 }
 

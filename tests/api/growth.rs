@@ -181,6 +181,7 @@ impl<'a> Grown<'a> {
             "true",
         );
         insert("bundle_components", "seller_id, bundle, component, quantity", format!("{seller}, 'B' || {sku}, {sku}, 2"), "true");
+        insert("usage_days", "seller_id, day, events, pushes, calls", format!("{seller}, i * 86400000, 1, 1, 1"), "true");
         insert("pauses", "seller_id, level, subject, paused_at, paused_by", format!("{seller}, 3, {sku}, i, 'ada'"), "i <= 10");
         let columns = "seller_id, id, name, from_local, to_local, created_at, created_by";
         let values = format!("{seller}, {}, 'sale', '2020-01-01T00:00', '2020-01-02T00:00', i, 'ada'", blob("window"));

@@ -55,6 +55,7 @@ mod spreadsheets;
 mod undo;
 mod units;
 mod unseen_sales;
+mod usage;
 mod visitor;
 mod webhooks;
 mod work;

@@ -9,7 +9,8 @@ const DECIDED_IN_DOMAIN: [(&str, &str); 3] =
     [("PushState", "src/db/pushes/codes.rs"), ("PushKind", "src/db/pushes/codes.rs"), ("Frequency", "src/db/settings.rs")];
 
 /// The tables whose rows belong to a seller and are reached through `src/db/scope.rs`.
-const SELLERS_TABLES: [&str; 27] = [
+const SELLERS_TABLES: [&str; 28] = [
+    "usage_days",
     "bundle_components",
     "email_addresses",
     "email_links",
@@ -39,7 +40,7 @@ const SELLERS_TABLES: [&str; 27] = [
     "grants",
 ];
 /// The files that may name those tables, each with its reason.
-const ACROSS_SELLERS: [(&str, &str); 11] = [
+const ACROSS_SELLERS: [(&str, &str); 13] = [
     ("src/db/scope.rs", "adds the seller to each query"),
     ("src/db/schema.rs", "defines the tables"),
     ("src/db/fleet.rs", "finds the sellers with work, deletes rows past their retention, seals all credentials again under a new key"),
@@ -51,6 +52,8 @@ const ACROSS_SELLERS: [(&str, &str); 11] = [
     ("src/db/webhooks/due.rs", "finds the messages to send, and the sealed secrets"),
     ("src/db/platform_pauses.rs", "pauses and resumes the stores of a platform, of all sellers, for the operator"),
     ("src/db/overview.rs", "counts over all sellers for the operator"),
+    ("src/db/usage.rs", "reads what all sellers have used, for the operator"),
+    ("src/db/usage/counting.rs", "counts what all sellers have used"),
 ];
 
 /// The file with the SQL conditions on states and kinds.

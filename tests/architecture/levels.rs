@@ -6,7 +6,7 @@ use super::source::{File, Token, repository, text_of, tokens};
 /// may import from lower levels and from its own group.
 const LEVELS: [&[&[&str]]; 7] = [
     &[&["domain"]],
-    &[&["clock", "metrics"]],
+    &[&["clock", "metrics", "traces"]],
     &[&["db"], &["platforms"], &["mail"]],
     &[&["service"]],
     &[&["actors"], &["simulator"]],
@@ -205,7 +205,7 @@ fn an_import_up_or_across_is_found_however_it_is_written() {
 #[test]
 fn the_picture_in_the_library_docs_shows_the_checked_levels() {
     assert_none(&picture(&text_of(&repository(), "src/lib.rs")));
-    assert_eq!(picture("//! 0   domain\n//! 1   clock metrics\n//! 2   db platforms\n").len(), 5);
+    assert_eq!(picture("//! 0   domain\n//! 1   clock metrics traces\n//! 2   db platforms\n").len(), 5);
 }
 
 #[test]

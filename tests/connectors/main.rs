@@ -245,7 +245,7 @@ impl World {
             NewEvent { hash: rand::random(), event, may_create_sku: true, store: None }
         };
         let events = skus.iter().map(event).collect();
-        self.all.record(RecordRequest { seller: self.db.id(), now: self.now(), events }).await.unwrap();
+        self.all.record(RecordRequest { seller: self.db.id(), now: self.now(), events, trace: None }).await.unwrap();
         self.handle.hint(self.db.id());
     }
 

@@ -198,7 +198,7 @@ impl World {
             NewEvent { hash: Sha256::digest(id).into(), event, may_create_sku: true, store: None }
         };
         let events = units.iter().map(event).collect();
-        let recorded = self.db.record(RecordRequest { seller: self.seller.id(), now: self.now(), events }).await.unwrap();
+        let recorded = self.db.record(RecordRequest { seller: self.seller.id(), now: self.now(), events, trace: None }).await.unwrap();
         assert!(recorded.results.iter().all(|result| matches!(result, EventResult::Accepted { .. })));
     }
 

@@ -88,6 +88,7 @@ fn the_operator_adds_renames_moves_suspends_and_reinstates_sellers_by_forms(back
         assert_eq!(edited, (303, here.clone()));
         let page = desk.page(&here).await;
         assert!(page.contains("Ada &#38; Sons") && page.contains("Europe/Berlin"), "{page}");
+        assert!(page.contains("Nothing was counted yet.") && page.contains("Calls to platforms"), "{page}");
         let settings = desk.world.call("GET", "/v1/sync-settings", &key, json!(null)).await;
         assert_eq!(settings["timezone"], "Europe/Berlin", "the daily runs move, too");
         desk.world.call("PUT", "/v1/sync-settings", &key, json!({ "timezone": "Asia/Tokyo" })).await;

@@ -47,4 +47,5 @@ mod undo;
 mod units;
 mod unknown_outcomes;
 mod unseen_sales;
+mod usage;
 mod webhooks;

@@ -44,6 +44,7 @@ fn purchases(seller: SellerId, of: &str, count: usize) -> RecordRequest {
         seller,
         now: now(),
         events: (0..count).map(|n| NewEvent { event: event(n), hash: [1; 32], may_create_sku: true, store: None }).collect(),
+        trace: None,
     }
 }
 

@@ -17,6 +17,7 @@ mod cluster;
 #[path = "../support/database.rs"]
 mod database;
 mod driver;
+mod otlp;
 #[path = "../support/program.rs"]
 mod program;
 mod wire;
@@ -41,3 +42,4 @@ mod settings;
 mod signals;
 mod start;
 mod taint;
+mod traces;

@@ -1,6 +1,7 @@
 //! The ledger's input and output: stock events to record, and their results.
 use crate::domain::ledger::{EventResult, NewEvent};
-use crate::domain::{SellerId, Timestamp};
+use crate::domain::{PushId, SellerId, Timestamp};
+use crate::traces::Context;
 
 /// Stock events of one request, each valid on its own, in the order in which they are to be applied.
 #[derive(Debug, Clone)]
@@ -11,6 +12,8 @@ pub struct RecordRequest {
     pub now: Timestamp,
     /// The events.
     pub events: Vec<NewEvent>,
+    /// The span of the request, if it is traced.
+    pub trace: Option<Context>,
 }
 
 /// The result of a request.
@@ -24,6 +27,8 @@ pub struct Recorded {
     pub has_pushes: bool,
     /// How many listings its events concern, which is what they cost beside themselves.
     pub listings: usize,
+    /// The pushes that are new or were merged into; noted only if the request is traced.
+    pub pushes: Vec<PushId>,
 }
 
 /// Whether events may have been recorded before.

@@ -8,6 +8,7 @@ use crate::db::sellers::{self, ApiKey, Seller};
 use crate::domain::SellerId;
 use crate::domain::limits::MAX_STORES;
 use crate::domain::seller_limits::{Allowed, CommonLimits, SellerLimits};
+use crate::domain::usage::{Range, Usage, UsageOfDay, day_of, overview};
 use crate::http::state::State;
 use crate::service::sellers::NewKey;
 use actix_web::web::Path;
@@ -91,6 +92,22 @@ fn limits_of(own: &SellerLimits, common: &CommonLimits) -> Vec<LimitRow> {
     ]
 }
 
+/// What the seller has used in a time.
+struct UsageRow {
+    of: &'static str,
+    events: String,
+    pushes: String,
+    calls: String,
+}
+
+fn usage_rows(days: &[UsageOfDay], frame: &Frame) -> Vec<UsageRow> {
+    let row = |(of, usage): (&'static str, Usage)| {
+        let [events, pushes, calls] = [usage.events, usage.pushes, usage.calls].map(units);
+        UsageRow { of, events, pushes, calls }
+    };
+    ["Today", "Yesterday", "This month", "Last month"].into_iter().zip(overview(days, day_of(frame.now))).map(row).collect()
+}
+
 #[derive(Template)]
 #[template(path = "seller.html")]
 struct SellerPage<'a> {
@@ -105,6 +122,8 @@ struct SellerPage<'a> {
     skus: String,
     stores: Vec<StoreRow>,
     limits: Vec<LimitRow>,
+    usage: Vec<UsageRow>,
+    counted_to: Option<Stamp>,
     keys: Vec<KeyRow>,
     key_name: Field,
     errors: Vec<String>,
@@ -116,12 +135,13 @@ pub(super) async fn show(visit: &OperatorVisit, state: &State, id: SellerId, key
     let (seller, keys) = state.db.read(move |conn| Ok((sellers::seller(conn, id)?, sellers::keys(conn, id)?))).await?;
     let since = circuits_since(frame);
     let db = state.db.seller(id);
+    let months = Range::of_two_months(day_of(frame.now));
     let read = db.read(move |t| {
         let stores = t.stores(None, MAX_STORES)?;
         let figures = StoreFigures::read(t, &stores, since)?;
-        Ok((stores, figures))
+        Ok((stores, figures, t.usage(months)?))
     });
-    let (stores, figures) = read.await?;
+    let (stores, figures, (days_of_use, counted_to)) = read.await?;
     let page = SellerPage {
         frame,
         here: "sellers",
@@ -134,6 +154,8 @@ pub(super) async fn show(visit: &OperatorVisit, state: &State, id: SellerId, key
         name: seller.name,
         stores: stores.iter().map(|store| figures.row(frame, store)).collect(),
         limits: limits_of(&seller.limits, &state.common_limits()),
+        usage: usage_rows(&days_of_use, frame),
+        counted_to: frame.stamp_of(counted_to),
         keys: keys.into_iter().map(|key| KeyRow::new(frame, key)).collect(),
         key_name: Field::new("name", "Name of the new key", "text")
             .value(key_name)

@@ -30,7 +30,7 @@ impl Counters {
 }
 
 /// What an outcome is called in metrics and logs.
-pub(super) fn outcome_label(outcome: &Outcome) -> &'static str {
+pub fn outcome_label(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Answered(_) => "answered",
         Outcome::Refused { .. } => "refused",

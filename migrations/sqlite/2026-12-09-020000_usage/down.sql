@@ -1,0 +1,2 @@
+DROP TABLE usage_progress;
+DROP TABLE usage_days;

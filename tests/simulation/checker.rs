@@ -9,6 +9,7 @@
 mod canceled;
 mod history;
 mod listing_state;
+mod nodes;
 mod pauses;
 mod quiet;
 mod runs;

@@ -155,9 +155,7 @@ impl Life {
     /// A request leaves for this store, unless the node is cut off.
     pub fn sends(&self, store: &str, changes_something: bool) -> Option<Cut> {
         let ties = self.ties.as_ref()?;
-        if changes_something {
-            ties.log().note_sent(ties.number, store);
-        }
+        ties.log().note_sent(ties.number, store, changes_something);
         ties.platforms()
     }
 

@@ -3,6 +3,6 @@ mod leases;
 mod notices;
 mod ties;
 
-pub use leases::{LEASE_TRIGGERS, LeaseChange, LeaseLog, SHARDS};
+pub use leases::{LEASE_TRIGGERS, LeaseChange, LeaseLog, SHARDS, Sent};
 pub use notices::Bus;
 pub use ties::{Cut, OfNode, Ties, rung};

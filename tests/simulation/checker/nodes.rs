@@ -1,7 +1,8 @@
 //! What must hold where several nodes share the database, however they are disturbed.
 use super::Checker;
 use crate::journal::{Entry, State};
-use crate::nodes::{LeaseChange, LeaseLog, SHARDS};
+use crate::network::Shop;
+use crate::nodes::{LeaseChange, LeaseLog, SHARDS, Sent};
 use crate::world::nodes::LEASE;
 use crate::world::{Verdict, World, fail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,20 @@ impl Checker<'_> {
         found_out_by_the_next(self.world, &log)?;
         within_the_limit_of_the_app(self.world, &log)?;
         taken_over_after_a_kill(&log)
+    }
+
+    /// When requests were sent to a store within its limit. What a node sends for a store of another one, because somebody has it
+    /// checked, is within a limit of its own.
+    pub(super) fn sent_within_limit(&self, name: &str, shop: &Shop) -> Vec<Instant> {
+        let Some(log) = self.world.lease_log() else { return shop.sent_at.clone() };
+        let mut times = Vec::new();
+        let note = |sent: &Sent, _, holder, _| {
+            if sent.store == name && (sent.changes_something || holder == Some(sent.by)) {
+                times.push(sent.at);
+            }
+            Ok(())
+        };
+        each_sent(self.world, &log, note).map(|()| times).unwrap_or_default()
     }
 
     /// All is quiet: the shards are spread evenly over the nodes that run.
@@ -68,10 +83,13 @@ fn taken_in_time(log: &LeaseLog) -> Verdict {
     Ok(())
 }
 
-/// A request that changes something is sent by the node that holds the seller's shard, or by one that held it less than the lease time ago.
-fn sent_by_holders(world: &World, log: &LeaseLog) -> Verdict {
+/// Calls `look` for each request with the store's shard, who holds that, and when the sender lost it, if it does not.
+fn each_sent<'l>(
+    world: &World,
+    log: &'l LeaseLog,
+    mut look: impl FnMut(&'l Sent, usize, Option<u64>, Option<Instant>) -> Verdict,
+) -> Verdict {
     let mut holders = [None; SHARDS];
-    // When a process lost a shard.
     let mut lost: BTreeMap<(usize, u64), Instant> = BTreeMap::new();
     let mut changes = log.changes.iter().enumerate().peekable();
     for sent in &log.sent {
@@ -83,19 +101,21 @@ fn sent_by_holders(world: &World, log: &LeaseLog) -> Verdict {
         }
         let seller: usize = sent.store[1..].split('x').next().unwrap().parse().unwrap();
         let shard = shard_of(&world.sellers[seller].id);
-        if holders[shard] == Some(sent.by) {
-            continue;
-        }
-        let ago = lost.get(&(shard, sent.by)).map(|at| sent.at - *at);
-        if ago.is_none_or(|ago| ago >= LEASE) {
-            let detail = format!(
-                "process {} called {} although {:?} holds shard {shard}; it lost it {ago:?} ago",
-                sent.by, sent.store, holders[shard]
-            );
-            return fail("request of a node that does not hold the lease", detail);
-        }
+        look(sent, shard, holders[shard], lost.get(&(shard, sent.by)).copied())?;
     }
     Ok(())
+}
+
+/// A request that changes something is sent by the node that holds the seller's shard, or by one that held it less than the lease time ago.
+fn sent_by_holders(world: &World, log: &LeaseLog) -> Verdict {
+    each_sent(world, log, |sent, shard, holder, lost_at| {
+        let ago = lost_at.map(|at| sent.at - at);
+        if !sent.changes_something || holder == Some(sent.by) || ago.is_some_and(|ago| ago < LEASE) {
+            return Ok(());
+        }
+        let detail = format!("process {} called {} although {holder:?} holds shard {shard}; it lost it {ago:?} ago", sent.by, sent.store);
+        fail("request of a node that does not hold the lease", detail)
+    })
 }
 
 /// What one process was sending is uncertain for the next.

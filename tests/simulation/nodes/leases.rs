@@ -35,12 +35,13 @@ pub enum LeaseChange {
     Holds { shard: usize, by: Option<u64>, epoch: i64 },
 }
 
-/// A request that changes something, as it left.
+/// A request, as it left.
 #[derive(Debug, Clone)]
 pub struct Sent {
     pub at: Instant,
     pub by: u64,
     pub store: String,
+    pub changes_something: bool,
     /// So many changes of leases had happened before.
     pub after: usize,
 }
@@ -111,8 +112,8 @@ impl LeaseLog {
         crate::journal::position(&mut self.conn)
     }
 
-    pub fn note_sent(&mut self, by: u64, store: &str) {
-        self.sent.push(Sent { at: Instant::now(), by, store: store.to_owned(), after: self.changes.len() });
+    pub fn note_sent(&mut self, by: u64, store: &str, changes_something: bool) {
+        self.sent.push(Sent { at: Instant::now(), by, store: store.to_owned(), changes_something, after: self.changes.len() });
     }
 
     pub fn note_disturbance(&mut self) {

@@ -120,6 +120,7 @@ pub(super) async fn exchange(db: Db, nodes: Arc<[Addr<Node>]>, outbox: Arc<Outbo
     let mut was_lost = false;
     loop {
         tokio::select! {
+            biased;
             () = outbox.bell.notified() => {}
             () = line.rung() => {}
         }

@@ -563,9 +563,10 @@ MUTATIONS = OF_NODES | {
         [
             (
                 "src/actors/store.rs",
-                "            _ => {\n                self.recover = true;\n                self.input(Input::NotSent, ctx);\n",
+                "            _ => {\n                self.recover = self.recover.max(Recover::CutOff);\n                self.input(Input::NotSent, ctx);\n",
                 "            _ => {\n"
-                '                self.recover = !crate::planted("call lost on its way to its actor");\n'
+                '                if !crate::planted("call lost on its way to its actor") {\n'
+                "                    self.recover = self.recover.max(Recover::CutOff);\n                }\n"
                 "                self.input(Input::NotSent, ctx);\n",
             ),
             (

@@ -292,6 +292,9 @@ fn run_seeds(options: &Options, count: &(impl Fn(bool) + Sync), failed: &AtomicU
         if let Some(failure) = &outcome.failure {
             println!("seed {}: {}: {}", story.seed, failure.name, failure.detail);
             let of_nodes = if options.nodes { "--nodes " } else { "" };
+            if let Some(nodes) = &story.setup.nodes {
+                println!("  {nodes:?}");
+            }
             println!("  repeat with: cargo test --test simulation -- {of_nodes}--seed {} --steps {}", story.seed, options.steps);
             if options.shrink {
                 println!("{}", runner::shorten(story, failure.name));

@@ -23,8 +23,8 @@ pub const LEASE: Duration = Duration::from_secs(5);
 /// The least time between two nodes that start.
 const APART: Duration = Duration::from_millis(7);
 /// A wait that is longer than this is spent with nobody looking after the leases, apart from its beginning and its end.
-const LONG: Duration = Duration::from_secs(120);
-const AWAKE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(20)];
+const LONG: Duration = Duration::from_secs(40);
+const AWAKE: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(10)];
 
 /// Where a node runs, or will run again.
 struct Place {
@@ -97,13 +97,15 @@ impl World {
         places.filter_map(|place| place.process.as_ref()).for_each(|process| process.clock.step(by));
     }
 
-    /// Whether something may be about to happen to the process, or has happened to a node not long ago.
+    /// Whether something may be about to happen to the process, or has happened to a node not long ago; or whether the limit of an app, of
+    /// which a node has a small part, may keep what is due waiting for long.
     pub(super) fn is_in_danger(&self) -> bool {
         let Some(fleet) = &self.fleet else { return self.process().life.has_fuse() };
         let lives = || fleet.places.iter().filter_map(|place| place.process.as_ref());
         let settled = Duration::from_secs(30);
         let deaf_for = settled + Duration::from_secs(2 * self.story.setup.poll_s);
-        lives().any(|process| process.life.has_fuse() || !process.ties().is_well())
+        self.story.setup.nodes.as_ref().is_some_and(|nodes| nodes.app.is_some())
+            || lives().any(|process| process.life.has_fuse() || !process.ties().is_well())
             || fleet.places.iter().any(|place| place.process.is_none())
             || !fleet.log.lock().unwrap().is_undisturbed_for(settled)
             || Instant::now() < fleet.deaf_until + deaf_for

@@ -81,6 +81,7 @@ impl Keeper {
             }
             let next = tokio::time::sleep(renew_every);
             tokio::select! {
+                biased;
                 () = next => continue,
                 () = self.deps.running.poke.poked() => {}
                 () = self.kept.leave.cancelled(), if !self.is_leaving => {}

@@ -5,7 +5,6 @@
 use super::node::{Hint, LookForWork, Node};
 use super::send::{send_asked, send_hint};
 use super::standing::Poke;
-use crate::db::leases::{heard, listen_statements, tell};
 use crate::db::{Changed, Db, Place};
 use crate::domain::{SellerId, StoreId};
 use actix::Addr;
@@ -15,8 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How often notices of others are looked for, and how long notices are gathered.
-const LISTEN_EVERY: Duration = Duration::from_millis(20);
 /// The pause after a failure of the connection.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The most bytes in a notice; PostgreSQL allows 8,000.
@@ -119,19 +116,16 @@ impl Outbox {
 
 /// Sends what is in the outbox, and passes on what concerns sellers of this process.
 pub(super) async fn exchange(db: Db, nodes: Arc<[Addr<Node>]>, outbox: Arc<Outbox>, keeper: Arc<Poke>) {
-    let mut session = db.listener(&listen_statements());
+    let mut line = db.notices();
     let mut was_lost = false;
     loop {
         tokio::select! {
+            biased;
             () = outbox.bell.notified() => {}
-            () = tokio::time::sleep(LISTEN_EVERY) => {}
+            () = line.rung() => {}
         }
         let notices = notices(&std::mem::take(&mut *outbox.open()));
-        let exchanged = session.run(move |conn| {
-            notices.iter().try_for_each(|notice| tell(conn, notice))?;
-            heard(conn)
-        });
-        match exchanged.await {
+        match line.exchange(notices).await {
             Ok(heard) => {
                 if std::mem::take(&mut was_lost) {
                     // Notices may have been missed.

@@ -17,7 +17,7 @@ use crate::domain::sync::{Effect, Input, LONGEST_SLEEP, StoreSync};
 use crate::domain::{CallId, Timestamp};
 use crate::platforms::limits::Permit;
 use crate::service::daily::LastRun;
-use crate::service::delivery::{Claim, Claimed, Outbound, Reach};
+use crate::service::delivery::{Claim, Claimed, Outbound, Reach, Recover};
 use actix::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -48,7 +48,7 @@ pub struct StoreActor {
     /// A call was made without a claim since the supervisor last asked whether this store is idle.
     called: bool,
     /// Before the next claim, look for pushes that were cut off: after a start, and after the database did not answer.
-    recover: bool,
+    recover: Recover,
     timer: Option<SpawnHandle>,
     pub(super) stop: CancellationToken,
     stopped: Vec<oneshot::Sender<()>>,
@@ -65,8 +65,10 @@ impl StoreActor {
         Self::create(move |ctx| {
             ctx.set_mailbox_capacity(CHILD_MAILBOX);
             let sync = StoreSync::new(deps.settings.calls_under_way);
+            let mut recover = Recover::CutOff;
             if let Some(lease) = db.lease() {
                 deps.client.begin_under(config.store.id, lease.epoch, deps.db.held().since(lease));
+                recover = Recover::TakenOver;
             }
             Self {
                 deps,
@@ -78,7 +80,7 @@ impl StoreActor {
                 under_way: Vec::new(),
                 offer: None,
                 called: false,
-                recover: true,
+                recover,
                 timer: None,
                 stop: CancellationToken::new(),
                 stopped: Vec::new(),
@@ -118,7 +120,7 @@ impl StoreActor {
     fn offer(&mut self, ctx: &mut Context<Self>) {
         self.withdraw_offer();
         let now = self.deps.clock.now();
-        let may_offer = self.sync.may_offer(now) && !self.recover && self.supervisor.connected();
+        let may_offer = self.sync.may_offer(now) && self.recover == Recover::Nothing && self.supervisor.connected();
         if let Some(offer) = &mut self.offer {
             if offer.is_taken() || (may_offer && offer.renew(self.deps.db.offers(), &self.config, now)) {
                 return;
@@ -148,12 +150,12 @@ impl StoreActor {
         self.called = true;
         match (begun, &offer.config().reach) {
             (Some(begun), Ok(reach)) => {
-                let claim = self.claim_of(reach, offer.offer().terms, false, false);
+                let claim = self.claim_of(reach, offer.offer().terms, Recover::Nothing, false);
                 self.deliver(offer.config(), claim, OnItsWay::Begun(begun), ctx);
                 self.offer(ctx);
             }
             _ => {
-                self.recover = true;
+                self.recover = self.recover.max(Recover::CutOff);
                 self.input(Input::NotSent, ctx);
             }
         }
@@ -210,6 +212,7 @@ impl StoreActor {
         };
         ctx.spawn(claimed.into_actor(self).map(move |(claimed, claim), act, ctx| {
             act.adopt(&config, &claim);
+            act.recover = act.recover.max(claim.left_to_recover());
             match claimed {
                 Ok(Claimed::Nothing(next_due)) => act.input(Input::NothingDue(next_due), ctx),
                 Ok(Claimed::Read { answered }) => act.input(Input::ReadEnded { answered }, ctx),
@@ -224,7 +227,7 @@ impl StoreActor {
                 }
                 Err(error) => {
                     tracing::warn!(%error, store.id = %act.config.store.id, "could not claim pushes; trying again");
-                    act.recover = true;
+                    act.recover = act.recover.max(Recover::CutOff);
                     act.input(Input::DatabaseFailed, ctx);
                 }
             }
@@ -237,7 +240,7 @@ impl StoreActor {
         terms
     }
 
-    fn claim_of(&self, reach: &Reach, terms: ClaimTerms, recover: bool, check_times: bool) -> Claim {
+    fn claim_of(&self, reach: &Reach, terms: ClaimTerms, recover: Recover, check_times: bool) -> Claim {
         let deps = &self.deps;
         let under_way = self.under_way.iter().copied().chain(self.offer.as_ref().map(OpenOffer::call)).collect();
         let send_within = deps.settings.sharing.as_ref().map_or(Duration::MAX, |sharing| sharing.lease);
@@ -282,7 +285,7 @@ impl StoreActor {
                 }
                 Err(error) => {
                     tracing::warn!(%error, store.id = %act.config.store.id, "could not give back a call; its outcome is determined");
-                    act.recover = true;
+                    act.recover = act.recover.max(Recover::CutOff);
                     act.input(Input::NotSent, ctx);
                 }
             }

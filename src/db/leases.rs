@@ -2,16 +2,17 @@
 //!
 //! A transaction that acts for a seller by a lease reads the shard's epoch together with the seller's row, and locks both: the
 //! seller's against other writers, the shard's only against a change. So whoever takes a shard waits for the transactions that
-//! began under its former epoch, or comes before them and makes them fail.
+//! began under its former epoch, or comes before them and makes them fail. On SQLite nothing need be locked, because it has one
+//! writer at a time; there only simulations have several nodes.
 use super::connection::{Backend, Conn, on};
 use super::kept::kept;
 use super::schema::{nodes, shards};
-use super::{Error, Result, id_of};
+use super::{Result, id_of};
 use crate::domain::leases::{Holding, Lease, Renewed, shard_of};
 use crate::domain::{NodeId, SellerId, Timestamp};
-use diesel::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, SmallInt};
+use diesel::{PgConnection, SqliteConnection};
 use std::collections::BTreeMap;
 
 /// A node of the service.
@@ -99,13 +100,22 @@ const CHANGE_HANDS: &str = "UPDATE shards SET node = $1, epoch = shards.epoch + 
      ON wanted.shard = shards.shard AND wanted.epoch = shards.epoch FOR UPDATE OF shards SKIP LOCKED) AS found \
      WHERE shards.shard = found.shard RETURNING shards.shard, shards.epoch";
 
-/// Has this node hold these shards, or nobody. Returns those that have changed hands, with their new epochs. Only on PostgreSQL.
+/// Has this node hold these shards, or nobody. Returns those that have changed hands, with their new epochs.
 pub fn change_hands(conn: &mut Conn, from: &[Lease], to: Option<NodeId>) -> Result<Vec<Lease>> {
-    conn.transaction(|conn| changed_hands(conn, from, to))
+    conn.transaction(|conn| match &mut conn.backend {
+        Backend::Sqlite(c) => from.iter().filter_map(|lease| changed_hands(c, *lease, to).transpose()).collect(),
+        Backend::Postgres(c) => all_changed_hands(c, from, to),
+    })
 }
 
-fn changed_hands(conn: &mut Conn, from: &[Lease], to: Option<NodeId>) -> Result<Vec<Lease>> {
-    let Backend::Postgres(c) = &mut conn.backend else { return Ok(Vec::new()) };
+fn changed_hands(c: &mut SqliteConnection, from: Lease, to: Option<NodeId>) -> Result<Option<Lease>> {
+    let next = Lease { epoch: from.epoch + 1, ..from };
+    let shard = shards::table.filter(shards::shard.eq(from.shard)).filter(shards::epoch.eq(from.epoch));
+    let changed = diesel::update(shard).set((shards::node.eq(to.map(|node| node.bytes())), shards::epoch.eq(next.epoch))).execute(c)?;
+    Ok((changed > 0).then_some(next))
+}
+
+fn all_changed_hands(c: &mut PgConnection, from: &[Lease], to: Option<NodeId>) -> Result<Vec<Lease>> {
     let query = diesel::sql_query(CHANGE_HANDS)
         .bind::<Nullable<Binary>, _>(to.map(|node| node.bytes()))
         .bind::<Array<SmallInt>, _>(from.iter().map(|lease| lease.shard).collect::<Vec<_>>())
@@ -114,14 +124,14 @@ fn changed_hands(conn: &mut Conn, from: &[Lease], to: Option<NodeId>) -> Result<
     Ok(changed.into_iter().map(|LeaseRow { shard, epoch }| Lease { shard, epoch }).collect())
 }
 
-/// Deletes the rows of these nodes, unless they hold something. Only on PostgreSQL.
+/// Deletes the rows of these nodes, unless they hold something.
 pub fn remove_nodes(conn: &mut Conn, gone: &[NodeId]) -> Result<()> {
+    let holds = "SELECT 1 FROM shards WHERE shards.node = nodes.id";
     conn.transaction(|conn| {
-        let Backend::Postgres(c) = &mut conn.backend else { return Ok(()) };
-        let holds = "SELECT 1 FROM shards WHERE shards.node = nodes.id";
-        diesel::sql_query(format!("DELETE FROM nodes WHERE id = ANY($1) AND NOT EXISTS ({holds})"))
-            .bind::<Array<Binary>, _>(gone.iter().map(NodeId::bytes).collect::<Vec<_>>())
-            .execute(c)?;
+        for node in gone {
+            let query = diesel::sql_query(format!("DELETE FROM nodes WHERE id = $1 AND NOT EXISTS ({holds})"));
+            on!(conn, c => query.bind::<Binary, _>(node.bytes()).execute(c))?;
+        }
         Ok(())
     })
 }
@@ -132,13 +142,18 @@ struct EpochRow {
     epoch: i64,
 }
 
+/// The epoch of shard `$2`, with a seller `$1` that is not deleted.
+const EPOCH: &str = "SELECT h.epoch FROM sellers o JOIN shards h ON o.id = $1 AND h.shard = $2 WHERE o.deleted_at IS NULL";
+
 /// Locks a seller that is not deleted for a write, and this shard against a change; returns the shard's epoch.
-pub(super) fn lock_with_epoch(c: &mut PgConnection, seller: &[u8], shard: i16) -> Result<i64> {
-    let query = diesel::sql_query(
-        "SELECT h.epoch FROM sellers o JOIN shards h ON h.shard = $2 WHERE o.id = $1 AND o.deleted_at IS NULL \
-         FOR UPDATE OF o FOR SHARE OF h",
-    );
-    let row: EpochRow = kept(query.bind::<Binary, _>(seller).bind::<SmallInt, _>(shard)).get_result(c)?;
+pub(super) fn lock_with_epoch(conn: &mut Conn, seller: &[u8], shard: i16) -> Result<i64> {
+    let row: EpochRow = match &mut conn.backend {
+        Backend::Sqlite(c) => kept(diesel::sql_query(EPOCH).bind::<Binary, _>(seller).bind::<SmallInt, _>(shard)).get_result(c)?,
+        Backend::Postgres(c) => {
+            let query = diesel::sql_query(format!("{EPOCH} FOR UPDATE OF o FOR SHARE OF h"));
+            kept(query.bind::<Binary, _>(seller).bind::<SmallInt, _>(shard)).get_result(c)?
+        }
+    };
     Ok(row.epoch)
 }
 
@@ -172,28 +187,9 @@ pub(super) fn lock_sellers(c: &mut PgConnection, sellers: &BTreeMap<SellerId, bo
     Ok(kept(query).load(c)?)
 }
 
-/// What nodes tell one another: `pg_notify` on one channel, which all of them listen to.
-const CHANNEL: &str = "stocktide_nodes";
-
-/// Has a connection listen to what other nodes say. What it says costs no wait for the disk.
-pub fn listen_statements() -> String {
-    format!("LISTEN {CHANNEL}; SET synchronous_commit = off")
-}
-
-/// Tells all nodes that listen, this one included. At most 8,000 bytes.
-pub fn tell(conn: &mut Conn, payload: &str) -> Result<()> {
-    let Backend::Postgres(c) = &mut conn.backend else { return Ok(()) };
-    kept(
-        diesel::sql_query("SELECT pg_notify($1, $2)")
-            .bind::<diesel::sql_types::Text, _>(CHANNEL)
-            .bind::<diesel::sql_types::Text, _>(payload),
-    )
-    .run(c)?;
-    Ok(())
-}
-
-/// What nodes have said since this was asked last.
-pub fn heard(conn: &mut Conn) -> Result<Vec<String>> {
-    let Backend::Postgres(c) = &mut conn.backend else { return Ok(Vec::new()) };
-    c.notifications_iter().map(|notice| notice.map(|notice| notice.payload).map_err(Error::from)).collect()
+/// On SQLite, the epochs of the shards of those of these sellers that are held here.
+pub(super) fn epochs(c: &mut SqliteConnection, sellers: &BTreeMap<SellerId, bool>) -> Result<BTreeMap<SellerId, i64>> {
+    let epoch = |shard: i16| shards::table.select(shards::epoch).filter(shards::shard.eq(shard));
+    let here = sellers.iter().filter(|(_, here)| **here).map(|(seller, _)| *seller);
+    here.map(|seller| Ok((seller, epoch(shard_of(seller)).get_result(c)?))).collect()
 }

@@ -2,9 +2,10 @@
 use super::connection::{Conn, on};
 use super::database::Db;
 use super::error::Result;
-use super::fault_injection::Blocking;
+use super::fault_injection::{Blocking, FaultInjection};
 use super::pool::Connector;
 use diesel::connection::SimpleConnection;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A connection that is opened when it is needed, and again after a failure.
@@ -25,12 +26,14 @@ impl std::fmt::Debug for Session {
 impl Db {
     /// A connection beside the pool's and the lanes', whose statements may take so long at most.
     pub fn session(&self, statements_within: Duration) -> Session {
-        self.session_of(self.connector.clone().ending_statements(statements_within), "")
+        let connector = self.connector.clone().ending_statements(statements_within);
+        Session { blocking: self.blocking.of_leases(), ..self.session_of(connector, "") }
     }
 
-    /// A connection that hears what other nodes say: to the server itself, past a pooler. Each time that it is opened, it begins
-    /// with these statements.
-    pub fn listener(&self, prepare: &str) -> Session {
+    /// A connection to the server itself, past a pooler. Each time that it is opened, it begins with these statements.
+    pub(super) fn listener(&self, prepare: &str) -> Session {
+        // Only a server has listeners.
+        let prepare = if self.blocking.is_simulated() { "" } else { prepare };
         self.session_of(self.connector.clone().direct(), prepare)
     }
 
@@ -40,6 +43,11 @@ impl Db {
 }
 
 impl Session {
+    /// The simulation that this is part of.
+    pub(super) fn simulation(&self) -> Option<Arc<dyn FaultInjection>> {
+        self.blocking.simulation()
+    }
+
     /// Runs `work` on the connection, outside of any transaction.
     ///
     /// # Errors

@@ -52,8 +52,8 @@ impl Tenant<'_> {
     /// [`Error::Fenced`] if it has changed hands already.
     pub(super) fn lock(&mut self) -> Result<()> {
         let key = self.key();
-        if let (Backend::Postgres(c), Some(lease)) = (&mut self.conn.backend, self.lease) {
-            let epoch = lock_with_epoch(c, &key, lease.shard)?;
+        if let Some(lease) = self.lease {
+            let epoch = lock_with_epoch(self.conn, &key, lease.shard)?;
             return if epoch == lease.epoch { Ok(()) } else { Err(Error::Fenced) };
         }
         let own = sellers::table.select(sellers::id).filter(sellers::id.eq(&key)).filter(sellers::deleted_at.is_null());

@@ -2,7 +2,8 @@
 use super::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
-use std::sync::{LazyLock, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use uuid::Uuid;
 
 macro_rules! uuid_id {
@@ -99,13 +100,41 @@ impl PushId {
 }
 
 thread_local! {
-    static OWN_CONTEXT: RefCell<Option<uuid::ContextV7>> = const { RefCell::new(None) };
+    static OWN_ORDER: RefCell<Option<IdOrder>> = const { RefCell::new(None) };
 }
 
 /// For simulations, each of which has its own thread and its own time: from now on, ids created on this thread are ordered
 /// among themselves only, unaffected by earlier ids and those of other threads.
 pub fn start_id_order_of_this_thread() {
-    OWN_CONTEXT.set(Some(uuid::ContextV7::new()));
+    OWN_ORDER.set(Some(IdOrder::default()));
+}
+
+/// An order of ids of its own. A simulation of several nodes gives each node one.
+#[derive(Debug, Clone, Default)]
+pub struct IdOrder {
+    context: Arc<Mutex<uuid::ContextV7>>,
+    /// What the random part is drawn from instead.
+    draws: Option<Arc<AtomicU64>>,
+}
+
+impl IdOrder {
+    /// The random part of these ids, which decides the node that works for a seller, follows from `seed`.
+    pub fn drawn_from(seed: u64) -> Self {
+        Self { draws: Some(Arc::new(AtomicU64::new(seed))), ..Self::default() }
+    }
+
+    /// Ids created on this thread belong to it from now on.
+    pub fn take_over_this_thread(&self) {
+        OWN_ORDER.set(Some(self.clone()));
+    }
+
+    fn draw(&self) -> Option<u128> {
+        // SplitMix64.
+        let step = 0x9e37_79b9_7f4a_7c15;
+        let next = self.draws.as_ref()?.fetch_add(step, Ordering::Relaxed).wrapping_add(step);
+        let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        Some(u128::from((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32))
+    }
 }
 
 /// A UUIDv7 whose time part is `now`. A process-wide counter keeps ids of the same millisecond in order.
@@ -113,11 +142,12 @@ fn new_uuid(now: Timestamp) -> Uuid {
     static CONTEXT: LazyLock<Mutex<uuid::ContextV7>> = LazyLock::new(|| Mutex::new(uuid::ContextV7::new()));
     let ms = u64::try_from(now.as_millis()).unwrap_or(0);
     let (seconds, nanos) = (ms / 1000, u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000);
-    let timestamp = OWN_CONTEXT.with_borrow(|own| match own {
-        Some(own) => uuid::Timestamp::from_unix(own, seconds, nanos),
-        None => uuid::Timestamp::from_unix(&*CONTEXT, seconds, nanos),
+    let (timestamp, random) = OWN_ORDER.with_borrow(|own| match own {
+        Some(own) => (uuid::Timestamp::from_unix(&*own.context, seconds, nanos), own.draw()),
+        None => (uuid::Timestamp::from_unix(&*CONTEXT, seconds, nanos), None),
     });
-    Uuid::new_v7(timestamp)
+    let uuid = Uuid::new_v7(timestamp);
+    random.map_or(uuid, |random| Uuid::from_u128(uuid.as_u128() & !u128::from(u32::MAX) | random))
 }
 
 macro_rules! text_id {
@@ -210,8 +240,22 @@ mod tests {
         assert!(made_at(PushId::new(earlier)) >= made_at(first), "ids of the process never go back");
         start_id_order_of_this_thread();
         let alone = [made_at(PushId::new(earlier)), made_at(PushId::new(now))];
-        OWN_CONTEXT.set(None);
+        OWN_ORDER.set(None);
         assert_eq!(alone, [Some(earlier), Some(now)]);
+    }
+
+    #[test]
+    fn a_thread_may_draw_the_random_part_of_its_ids_from_a_seed() {
+        let drawn = |seed| {
+            IdOrder::drawn_from(seed).take_over_this_thread();
+            let ids = [1, 1, 2].map(|ms| SellerId::new(Timestamp::from_millis(ms)));
+            OWN_ORDER.set(None);
+            assert!(ids.is_sorted());
+            ids.map(|id| id.0.as_u128() & u128::from(u32::MAX))
+        };
+        assert_eq!(drawn(7), drawn(7));
+        let [a, b, c] = drawn(7);
+        assert!(a != b && b != c && drawn(8) != [a, b, c]);
     }
 
     #[test]

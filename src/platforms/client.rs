@@ -195,7 +195,7 @@ impl Client {
             }
         };
         let mask = Mask::of(store, Some(&request));
-        Permit::depart(permit.as_ref()).await;
+        exchange::depart(permit.as_ref(), self.may_send.as_ref()).await;
         let started = Instant::now();
         let sent = match self.exchange(fresh(request, call.action)).await {
             Ok(reply) => {

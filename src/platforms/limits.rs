@@ -9,7 +9,7 @@ mod daily;
 pub use bucket::TokioClock;
 pub use daily::{Book, Quotas};
 
-use super::connector::{Facts, RateLimit, ReportedQuota};
+use super::connector::{AppLimit, Facts, RateLimit, ReportedQuota};
 use crate::domain::StoreId;
 use crate::domain::retry::LONGEST_ASKED;
 use bucket::{Bucket, full_within};
@@ -100,6 +100,8 @@ pub struct Limits {
     pause_ended: Notify,
     /// Nodes that share the apps' limits.
     nodes: AtomicU32,
+    /// What stores without an app share, in simulations.
+    of_all: Option<AppLimit>,
 }
 
 /// Whether a sleep took its whole time, or a pause was ended meanwhile.
@@ -113,7 +115,8 @@ pub enum Slept {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { started_at: Instant::now(), buckets: Mutex::default(), pause_ended: Notify::new(), nodes: AtomicU32::new(1) }
+        let (started_at, nodes) = (Instant::now(), AtomicU32::new(1));
+        Self { started_at, buckets: Mutex::default(), pause_ended: Notify::new(), nodes, of_all: None }
     }
 }
 
@@ -179,6 +182,15 @@ impl Drop for Permit {
 }
 
 impl Limits {
+    /// For simulations, whose platform has no apps: all stores share this limit, as if they used one app.
+    pub fn of_one_app(limit: RateLimit) -> Self {
+        Self { of_all: Some(AppLimit { name: "all".to_owned(), limit: Some(limit), per_day: None }), ..Self::default() }
+    }
+
+    fn app<'a>(&'a self, facts: &'a Facts) -> Option<&'a AppLimit> {
+        facts.per_app.as_ref().or(self.of_all.as_ref())
+    }
+
     /// Waits until the store's and the app's buckets both have enough points and the store is not paused. All three are
     /// checked at the same instant: points taken from one bucket before waiting for the other would be spent on top of
     /// those that it gained in the meantime. Stores waiting for their app's bucket are served in the order in which they
@@ -199,7 +211,7 @@ impl Limits {
             while self.with_entries(store, facts, |entry, _| entry.wait(stated)).is_zero() {
                 match self.try_acquire(store, facts, stated) {
                     Ok(cost) => {
-                        let app = facts.per_app.as_ref().filter(|app| app.limit.is_some()).map(|app| app.name.clone());
+                        let app = self.app(facts).filter(|app| app.limit.is_some()).map(|app| app.name.clone());
                         return Permit { limits: Arc::clone(self), store, app, stated, cost };
                     }
                     Err(wait) => tokio::time::sleep(wait).await,
@@ -318,7 +330,7 @@ impl Limits {
         };
         let entry = stores.entry(store).or_insert_with(|| new(facts.per_store, filled_for));
         refresh(entry, facts.per_store);
-        let app = facts.per_app.as_ref().and_then(|shared| {
+        let app = self.app(facts).and_then(|shared| {
             let limit = shared.limit?.among(self.nodes.load(Ordering::Relaxed));
             let app = apps
                 .entry(shared.name.clone())

@@ -10,6 +10,7 @@ mod reach;
 mod traced;
 
 pub use outbound::Outbound;
+pub use proof::Recover;
 pub use reach::Reach;
 
 use super::connection::Stale;
@@ -49,7 +50,7 @@ pub struct Claim {
     stop: CancellationToken,
     /// The calls in flight here.
     under_way: Vec<CallId>,
-    recover: bool,
+    recover: Recover,
     check_times: bool,
     renewed: bool,
     /// How long the limits have made the next call wait so far.
@@ -84,7 +85,7 @@ impl Claim {
         connection: StoreConnection,
         terms: ClaimTerms,
         stop: CancellationToken,
-        (under_way, recover): (Vec<CallId>, bool),
+        (under_way, recover): (Vec<CallId>, Recover),
         check_times: bool,
     ) -> Self {
         let claimed = Proof::now(&outbound.clock);
@@ -110,6 +111,11 @@ impl Claim {
         Some(&self.connection).filter(|_| self.renewed)
     }
 
+    /// What it has not recovered.
+    pub fn left_to_recover(&self) -> Recover {
+        self.recover
+    }
+
     fn now(&self) -> Timestamp {
         self.outbound.clock.now()
     }
@@ -120,7 +126,7 @@ impl Claim {
     /// If the database fails; anything already claimed must then be recovered.
     pub async fn run(&mut self) -> Result<Claimed, Error> {
         let store = self.connection.store_id;
-        if !self.recover {
+        if self.recover == Recover::Nothing {
             let (now, check_times, clock) = (self.now(), self.check_times, self.outbound.clock.clone());
             let under_way = self.under_way.clone();
             // The time is that of the read itself: what others write while it waits for its turn is not ahead of it.
@@ -129,7 +135,9 @@ impl Claim {
                 Ok((is_lost, check_times && t.has_pushes_ahead(store, clock.now())?, t.next_attention(store, now)?))
             };
             let (is_lost, ahead, next_due) = self.db.read(look).await?;
-            self.recover = is_lost;
+            if is_lost {
+                self.recover = Recover::CutOff;
+            }
             if !is_lost && !ahead && next_due.is_none_or(|at| at > now) {
                 return Ok(Claimed::Nothing(next_due));
             }
@@ -153,15 +161,18 @@ impl Claim {
         let overwrites_at = self.outbound.client.next_overwrite(&self.connection);
         self.terms.overwrites_wait = overwrites_at.is_some();
         let (terms, check_times, clock) = (self.terms, self.check_times, self.outbound.clock.clone());
-        let under_way = self.recover.then(|| self.under_way.clone());
+        let (recover, under_way) = (self.recover, self.under_way.clone());
         let recovery = proof::recovery(&self.db, terms.policy, self.outbound.send_within);
         self.claimed = Proof::now(&self.outbound.clock);
         let work = self
             .db
             .write(move |t| {
                 let now = clock.now();
-                if let Some(under_way) = &under_way {
-                    t.recover_store(store, under_way, &recovery, now)?;
+                if recover == Recover::TakenOver {
+                    t.settle_anew(store, &terms.policy, now)?;
+                }
+                if recover != Recover::Nothing {
+                    t.recover_store(store, &under_way, &recovery, now)?;
                 }
                 if check_times {
                     t.start_times_anew(store, &terms.policy, now)?;
@@ -169,6 +180,7 @@ impl Claim {
                 t.next_work(store, &terms, now)
             })
             .await?;
+        self.recover = Recover::Nothing;
         match work {
             Work::Nothing { next_due } => Ok(Claimed::Nothing(next_due.into_iter().chain(overwrites_at).min())),
             Work::ReadBack(page) => {

@@ -280,6 +280,28 @@ fn a_daily_run_takes_place_once_whoever_works_for_the_seller() {
     });
 }
 
+#[test]
+fn what_a_node_left_uncertain_is_not_looked_into_too_early_by_one_whose_clock_is_ahead() {
+    story(async |world| {
+        world.sleep(seconds(1)).await;
+        let behind = world.starts_another_behind("behind", minutes(5));
+        world.sleep(seconds(5)).await;
+        let seller = seller_of(world, &behind).await;
+        let shop = seller.shop_on(platform_that::only_adds(), "corner", &["A"]).await;
+        world.sleep(seconds(30)).await;
+        // It arrives after eight seconds, and its answer is lost.
+        world.faults(|f| (f.late, f.late_ms) = (1.0, 8_000));
+        seller.purchase_at(&behind, "A", 5).await;
+        world.sleep(ms(500)).await;
+        world.all_is_well();
+        assert_eq!(seller.lines().await, [increase(5, Uncertain)]);
+        behind.handle.shut_down().await;
+        world.sleep(minutes(1)).await;
+        assert_eq!((seller.lines().await, world.received(&shop)), (vec![increase(5, Confirmed)], vec![add("A", 5)]));
+        assert_eq!(world.shown(&shop, "A"), 5);
+    });
+}
+
 /// A call is in flight for the database, but its actor has not come to it yet: as if the node were frozen.
 async fn a_call_that_is_not_sent_yet<'w>(world: &'w World) -> (Seller<'w>, Shop) {
     world.sleep(seconds(1)).await;

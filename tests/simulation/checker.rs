@@ -10,6 +10,7 @@ mod canceled;
 mod falls;
 mod history;
 mod listing_state;
+mod nodes;
 mod pauses;
 mod quiet;
 mod runs;

@@ -43,7 +43,11 @@ fn events(seller: usize, events: Vec<Event>) -> Step {
 fn story(timed: bool, stores: Vec<StoreSetup>, steps: Vec<Step>) -> Story {
     let seller =
         SellerSetup { zone: 2, timed, daily_at: 4, exclusive: false, catch_up_hours: 4, initial_overwrite: true, stores, bundle: None };
-    Story { seed: 7, setup: Setup { start: "2026-06-15T03:00:00Z", poll_s: 60, calls_under_way: 2, sellers: vec![seller] }, steps }
+    Story {
+        seed: 7,
+        setup: Setup { start: "2026-06-15T03:00:00Z", poll_s: 60, calls_under_way: 2, sellers: vec![seller], nodes: None },
+        steps,
+    }
 }
 
 fn stories() -> Vec<(&'static str, Story)> {

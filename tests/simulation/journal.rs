@@ -4,13 +4,14 @@
 mod calls;
 mod change;
 mod columns;
+mod reader;
 mod rules;
 
+use crate::nodes::LEASE_TRIGGERS;
 pub use calls::never_claimed;
 use columns::COLUMNS;
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, SqliteConnection};
+pub use reader::{JournalReader, position};
 pub use rules::{Component, Rule};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -184,6 +185,7 @@ fn template() -> &'static Path {
         db::migrate(&DatabaseUrl::Sqlite(path.display().to_string())).unwrap();
         let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
         diesel::connection::SimpleConnection::batch_execute(&mut conn, &triggers()).unwrap();
+        diesel::connection::SimpleConnection::batch_execute(&mut conn, LEASE_TRIGGERS).unwrap();
         diesel::connection::SimpleConnection::batch_execute(&mut conn, "PRAGMA wal_checkpoint(TRUNCATE);").unwrap();
         drop(conn);
         (folder, path)
@@ -195,13 +197,6 @@ fn template() -> &'static Path {
 fn fast_folder() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
-}
-
-diesel::table! {
-    sim_journal (seq) {
-        seq -> BigInt,
-        entry -> Text,
-    }
 }
 
 /// A fresh database with a journal; removed when dropped.
@@ -220,47 +215,6 @@ impl Database {
 
     pub fn url(&self) -> DatabaseUrl {
         DatabaseUrl::Sqlite(self.path.display().to_string())
-    }
-}
-
-#[derive(QueryableByName)]
-struct Position {
-    #[diesel(sql_type = BigInt)]
-    seq: i64,
-}
-
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = BigInt)]
-    seq: i64,
-    #[diesel(sql_type = Text)]
-    entry: String,
-}
-
-/// Reads the journal, and reports its current position so that events elsewhere can be ordered relative to it.
-pub struct JournalReader(SqliteConnection);
-
-impl JournalReader {
-    pub fn on(database: &Database) -> Self {
-        Self(SqliteConnection::establish(database.path.to_str().unwrap()).unwrap())
-    }
-
-    pub fn position(&mut self) -> i64 {
-        // A prepared statement, because this runs at every network event.
-        let last = sim_journal::table.select(diesel::dsl::max(sim_journal::seq)).first::<Option<i64>>(&mut self.0);
-        last.unwrap().unwrap_or(0)
-    }
-
-    /// The number that this query returns as `seq`.
-    pub fn count(&mut self, query: &str) -> i64 {
-        let row: Position = diesel::sql_query(query).get_result(&mut self.0).unwrap();
-        row.seq
-    }
-
-    pub fn read(&mut self, after: i64) -> Vec<(i64, Entry)> {
-        let query = diesel::sql_query("SELECT seq, entry FROM sim_journal WHERE seq > ? ORDER BY seq").bind::<BigInt, _>(after);
-        let lines: Vec<Line> = query.load(&mut self.0).unwrap();
-        lines.into_iter().filter_map(|line| Some((line.seq, entry(&line.entry)?))).collect()
     }
 }
 

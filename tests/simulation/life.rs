@@ -2,6 +2,7 @@
 //!
 //! There is a point before and after every piece of database work and every request to a platform. A fuse counts down
 //! these points and then ends the process: nothing that it was about to do happens.
+use crate::nodes::{Cut, Ties, rung};
 use crate::story::{DbFault, Rng};
 use futures_util::future::BoxFuture;
 use rand::RngExt;
@@ -76,18 +77,22 @@ struct Status {
     fuse: Option<u64>,
     /// The answer to the current work will be lost. Set in `before`, read in `after`.
     answer_lost: bool,
+    /// The fuse does not end the process, but freezes it for so long.
+    freezes_for_ms: Option<u64>,
 }
 
 pub struct Life {
     status: Mutex<Status>,
     pub died: Notify,
     fault_plan: Arc<Mutex<FaultPlan>>,
+    /// Of a node among several.
+    pub ties: Option<Arc<Ties>>,
 }
 
 impl Life {
-    pub fn new(fault_plan: &Arc<Mutex<FaultPlan>>) -> Arc<Self> {
+    pub fn new(fault_plan: &Arc<Mutex<FaultPlan>>, ties: Option<Arc<Ties>>) -> Arc<Self> {
         fault_plan.lock().unwrap().disturbances += 1;
-        Arc::new(Self { status: Mutex::default(), died: Notify::new(), fault_plan: Arc::clone(fault_plan) })
+        Arc::new(Self { status: Mutex::default(), died: Notify::new(), fault_plan: Arc::clone(fault_plan), ties })
     }
 
     fn status(&self) -> MutexGuard<'_, Status> {
@@ -103,6 +108,12 @@ impl Life {
         self.status().fuse = Some(points);
     }
 
+    /// The process will be frozen at this point, counted from now.
+    pub fn light_fuse_to_freeze(&self, points: u64, for_ms: u64) {
+        let mut status = self.status();
+        (status.fuse, status.freezes_for_ms) = (Some(points), Some(for_ms));
+    }
+
     pub fn has_fuse(&self) -> bool {
         self.status().fuse.is_some()
     }
@@ -113,6 +124,9 @@ impl Life {
 
     pub fn die(&self) {
         self.status().dead = true;
+        if let Some(ties) = &self.ties {
+            ties.die();
+        }
     }
 
     /// Passes a point; whether the process is still alive.
@@ -122,15 +136,27 @@ impl Life {
             return false;
         }
         self.fault_plan.lock().unwrap().points += 1;
-        if let Some(fuse) = &mut status.fuse {
+        let burns_out = |fuse: &mut u64| {
             *fuse = fuse.saturating_sub(1);
-            if *fuse == 0 {
+            *fuse == 0
+        };
+        if status.fuse.as_mut().is_some_and(burns_out) {
+            let (Some(ties), Some(ms)) = (&self.ties, status.freezes_for_ms.take()) else {
                 status.dead = true;
                 self.died.notify_one();
                 return false;
-            }
+            };
+            status.fuse = None;
+            ties.freeze(ms);
         }
         true
+    }
+
+    /// A request leaves for this store, unless the node is cut off.
+    pub fn sends(&self, store: &str, changes_something: bool) -> Option<Cut> {
+        let ties = self.ties.as_ref()?;
+        ties.log().note_sent(ties.number, store, changes_something);
+        ties.platforms()
     }
 
     /// A point at which the process may die; if so, this never returns.
@@ -180,12 +206,22 @@ impl FaultInjection for DatabaseAccess {
                     Ok(())
                 }
                 None => Ok(()),
+            }?;
+            match &life.ties {
+                Some(ties) => ties.reach_database().await,
+                None => Ok(()),
             }
         })
     }
 
     fn after(&self) -> BoxFuture<'static, Result<()>> {
         let life = Arc::clone(&self.0);
+        if let Some(ties) = &life.ties {
+            // Before anything else happens.
+            let mut log = ties.log();
+            let position = log.position();
+            log.note_work(ties.number, position);
+        }
         let delay = self.delay();
         Box::pin(async move {
             let lost = std::mem::take(&mut life.status().answer_lost);
@@ -195,7 +231,32 @@ impl FaultInjection for DatabaseAccess {
             if !life.pass() {
                 return Err(dead());
             }
+            if let Some(ties) = &life.ties {
+                ties.hear_from_database().await?;
+            }
             if lost { Err(Error::Unavailable("the answer to the commit was lost".to_owned())) } else { Ok(()) }
         })
+    }
+
+    fn before_leases(&self) -> BoxFuture<'static, Result<()>> {
+        let (life, delay) = (Arc::clone(&self.0), self.delay());
+        Box::pin(async move {
+            let Some(ties) = &life.ties else { return Ok(()) };
+            if ties.bus.is_idle() {
+                ties.bus.until_busy().await;
+                return Err(Error::Unavailable("nobody looks after the leases for a while".to_owned()));
+            }
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            ties.reach_database().await?;
+            if life.status().dead { Err(dead()) } else { Ok(()) }
+        })
+    }
+
+    fn exchange(&self, said: Vec<String>) -> Vec<String> {
+        self.0.ties.as_ref().map_or_else(Vec::new, |ties| ties.bus.exchange(ties, &said))
+    }
+
+    fn rung(&self) -> BoxFuture<'static, ()> {
+        self.0.ties.as_ref().map_or_else(|| Box::pin(std::future::pending()) as BoxFuture<'static, ()>, rung)
     }
 }

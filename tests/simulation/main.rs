@@ -2,10 +2,10 @@
 //!
 //! `cargo test --test simulation` runs a modest number of fresh seeds and prints them; `-- --seed N` repeats one;
 //! `-- --seeds K --steps S` runs more (use release mode for many), as do the variables `STOCKTIDE_SIM_SEEDS` and
-//! `STOCKTIDE_SIM_STEPS`. A story that fails is shortened as far as possible and printed, with the command that repeats
+//! `STOCKTIDE_SIM_STEPS`. With `--nodes`, all stories are of several nodes; without, some are (`STOCKTIDE_SIM_NODE_SEEDS`). A story that fails is shortened as far as possible and printed, with the command that repeats
 //! it. `src/doc/simulation.md` describes what is simulated and checked; `mutations.py` proves that bugs are found.
 //!
-//! [`story`] draws what happens, [`world`] makes it happen, [`network`] and [`life`] inject faults, [`journal`] records
+//! [`story`] draws what happens, [`world`] makes it happen, [`network`], [`life`] and [`nodes`] inject faults, [`journal`] records
 //! what the service wrote, and [`checker`] compares it with [`model`], an independent implementation of the rules.
 //! [`runner`] runs a story from start to finish, and [`every_step`] disturbs a few short stories at each of their steps.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by panicking")]
@@ -15,6 +15,7 @@ mod journal;
 mod life;
 mod model;
 mod network;
+mod nodes;
 mod runner;
 mod story;
 mod world;
@@ -26,6 +27,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use story::Story;
 
 const DEFAULT_SEEDS: u64 = 12;
+/// Those of several nodes, which are run besides, and how many steps they have at most.
+const DEFAULT_NODE_SEEDS: u64 = 6;
+const MOST_STEPS_OF_NODES: usize = 60;
 const DEFAULT_STEPS: u64 = 200;
 /// A prime, so that all kinds of steps are covered over several runs; the long run disturbs every step.
 const DEFAULT_EVERY_STEP: usize = 31;
@@ -173,6 +177,24 @@ const MISBEHAVIORS: [&str; 26] = [
     "untracked listing",
 ];
 
+/// What has to occur with several nodes, beside the same steps as with one.
+const MUST_OCCUR_TO_NODES: [&str; 13] = [
+    "crash at a point in its work",
+    "graceful restart",
+    "node cut off from platforms: refused",
+    "node cut off from platforms: silence",
+    "node cut off from the database: Refused",
+    "node cut off from the database: Silent",
+    "node drained",
+    "node frozen",
+    "node frozen at a point in its work",
+    "node joined",
+    "node killed",
+    "notice lost",
+    "taken over in time after a kill",
+];
+
+#[derive(Clone)]
 struct Options {
     first: u64,
     seeds: u64,
@@ -185,6 +207,16 @@ struct Options {
     until_failure: bool,
     /// Disturb the short stories at every n-th step; at none if 0.
     every_step: usize,
+    /// The stories are of several nodes.
+    nodes: bool,
+    /// So many others are, if they are not.
+    node_seeds: u64,
+}
+
+impl Options {
+    fn draw(&self, seed: u64) -> Story {
+        if self.nodes { Story::draw_nodes(seed, self.steps) } else { Story::draw(seed, self.steps) }
+    }
 }
 
 fn options() -> Options {
@@ -199,12 +231,19 @@ fn options() -> Options {
         skip: false,
         until_failure: false,
         every_step: DEFAULT_EVERY_STEP,
+        nodes: false,
+        node_seeds: from_env("STOCKTIDE_SIM_NODE_SEEDS").unwrap_or(DEFAULT_NODE_SEEDS),
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut number = || args.next().and_then(|text| text.parse::<u64>().ok());
         match arg.as_str() {
-            "--seed" => (options.first, options.seeds, options.every_step) = (number().unwrap(), 1, 0),
+            "--seed" => {
+                (options.first, options.seeds) = (number().unwrap(), 1);
+                (options.every_step, options.node_seeds) = (0, 0);
+            }
+            "--nodes" => (options.nodes, options.every_step) = (true, 0),
+            "--node-seeds" => options.node_seeds = number().unwrap(),
             "--first" => options.first = number().unwrap(),
             "--seeds" => options.seeds = number().unwrap(),
             "--steps" => options.steps = usize::try_from(number().unwrap()).unwrap(),
@@ -240,65 +279,83 @@ fn in_parallel(threads: usize, count: u64, work: impl Fn(u64) + Sync) {
     });
 }
 
+/// Runs these stories, and the first of them once more.
+fn run_seeds(options: &Options, count: &(impl Fn(bool) + Sync), failed: &AtomicU64) {
+    if options.seeds == 0 {
+        return;
+    }
+    let of = if options.nodes { " of several nodes" } else { "" };
+    println!("seeds {} to {}{of}, {} steps each", options.first, options.first + options.seeds - 1, options.steps);
+    let started = tokio::time::Instant::now();
+    let (total, first) = (Mutex::new(Outcome::default()), Mutex::new(None));
+    in_parallel(options.threads, options.seeds, |n| {
+        if options.until_failure && failed.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        let story = options.draw(options.first + n);
+        let outcome = run(&story);
+        count(outcome.failure.is_none());
+        if let Some(failure) = &outcome.failure {
+            println!("seed {}: {}: {}", story.seed, failure.name, failure.detail);
+            let of_nodes = if options.nodes { "--nodes " } else { "" };
+            if let Some(nodes) = &story.setup.nodes {
+                println!("  {nodes:?}");
+            }
+            println!("  repeat with: cargo test --test simulation -- {of_nodes}--seed {} --steps {}", story.seed, options.steps);
+            if options.shrink {
+                println!("{}", runner::shorten(story, failure.name));
+            }
+        }
+        if n == 0 {
+            *first.lock().unwrap() = Some(outcome.traces());
+        }
+        total.lock().unwrap().add(outcome);
+    });
+    // Run the first seed again, now after all the others and on its own.
+    let again = first.into_inner().unwrap().map(|traces| (traces, run(&options.draw(options.first)).traces()));
+    if let Some((before, after)) = again.filter(|(before, after)| before != after) {
+        count(false);
+        println!("seed {} ran differently the second time:\n  {before}\n  {after}", options.first);
+    }
+    let total = total.into_inner().unwrap();
+    let took = started.elapsed().as_secs_f64();
+    println!("{:.1} simulated days in {took:.1} s, {:.2} seeds per second", total.days, options.seeds as f64 / took);
+    for (what, n) in total.counts.iter().filter(|(_, n)| **n > 0) {
+        println!("{n:>9}  {what}");
+    }
+    let must_occur: &[&str] = if options.nodes { &MUST_OCCUR_TO_NODES } else { &MUST_OCCUR };
+    let never = must_occur.iter().filter(|what| total.counts.get(**what).is_none_or(|n| *n == 0));
+    let misbehaved: Vec<String> = MISBEHAVIORS.iter().map(|what| format!("{} {what}", total.counts.get(*what).unwrap_or(&0))).collect();
+    println!("shops misbehaved: {}", misbehaved.join(", "));
+    for what in never.filter(|_| options.seeds >= ENOUGH_SEEDS && !options.until_failure) {
+        // Short stories may legitimately miss what happens once a day.
+        if options.steps >= ENOUGH_STEPS || options.nodes {
+            count(false);
+        }
+        println!("never occurred: {what}");
+    }
+    for what in MISBEHAVIORS.iter().filter(|_| !options.nodes) {
+        let n = total.counts.get(*what).copied().unwrap_or(0);
+        if options.seeds >= ENOUGH_SEEDS && options.steps >= SHORT_STEPS && !options.until_failure && n < OFTEN {
+            count(false);
+            println!("occurred only {n} times, and has to {OFTEN} times: {what}");
+        }
+    }
+}
+
 fn main() {
     let options = options();
     if options.skip {
         return;
     }
     let (passed, failed) = (AtomicU64::new(0), AtomicU64::new(0));
-    let count = |good: bool| if good { &passed } else { &failed }.fetch_add(1, Ordering::Relaxed);
-    if options.seeds > 0 {
-        println!("seeds {} to {}, {} steps each", options.first, options.first + options.seeds - 1, options.steps);
-        let started = tokio::time::Instant::now();
-        let (total, first) = (Mutex::new(Outcome::default()), Mutex::new(None));
-        in_parallel(options.threads, options.seeds, |n| {
-            if options.until_failure && failed.load(Ordering::Relaxed) > 0 {
-                return;
-            }
-            let story = Story::draw(options.first + n, options.steps);
-            let outcome = run(&story);
-            count(outcome.failure.is_none());
-            if let Some(failure) = &outcome.failure {
-                println!("seed {}: {}: {}", story.seed, failure.name, failure.detail);
-                println!("  repeat with: cargo test --test simulation -- --seed {} --steps {}", story.seed, options.steps);
-                if options.shrink {
-                    println!("{}", runner::shorten(story, failure.name));
-                }
-            }
-            if n == 0 {
-                *first.lock().unwrap() = Some(outcome.traces());
-            }
-            total.lock().unwrap().add(outcome);
-        });
-        // Run the first seed again, now after all the others and on its own.
-        let again = first.into_inner().unwrap().map(|traces| (traces, run(&Story::draw(options.first, options.steps)).traces()));
-        if let Some((before, after)) = again.filter(|(before, after)| before != after) {
-            count(false);
-            println!("seed {} ran differently the second time:\n  {before}\n  {after}", options.first);
-        }
-        let total = total.into_inner().unwrap();
-        let took = started.elapsed().as_secs_f64();
-        println!("{:.1} simulated days in {took:.1} s, {:.2} seeds per second", total.days, options.seeds as f64 / took);
-        for (what, n) in total.counts.iter().filter(|(_, n)| **n > 0) {
-            println!("{n:>9}  {what}");
-        }
-        let never = MUST_OCCUR.iter().filter(|what| total.counts.get(**what).is_none_or(|n| *n == 0));
-        let misbehaved: Vec<String> = MISBEHAVIORS.iter().map(|what| format!("{} {what}", total.counts.get(*what).unwrap_or(&0))).collect();
-        println!("shops misbehaved: {}", misbehaved.join(", "));
-        for what in never.filter(|_| options.seeds >= ENOUGH_SEEDS && !options.until_failure) {
-            // Short stories may legitimately miss what happens once a day.
-            if options.steps >= ENOUGH_STEPS {
-                count(false);
-            }
-            println!("never occurred: {what}");
-        }
-        for what in MISBEHAVIORS {
-            let n = total.counts.get(what).copied().unwrap_or(0);
-            if options.seeds >= ENOUGH_SEEDS && options.steps >= SHORT_STEPS && !options.until_failure && n < OFTEN {
-                count(false);
-                println!("occurred only {n} times, and has to {OFTEN} times: {what}");
-            }
-        }
+    let count = |good: bool| {
+        if good { &passed } else { &failed }.fetch_add(1, Ordering::Relaxed);
+    };
+    run_seeds(&options, &count, &failed);
+    if !options.nodes {
+        let steps = options.steps.min(MOST_STEPS_OF_NODES);
+        run_seeds(&Options { nodes: true, seeds: options.node_seeds, steps, ..options.clone() }, &count, &failed);
     }
     if options.every_step > 0 {
         let every = EveryStep::of(options.every_step);

@@ -36,8 +36,43 @@ pub fn planted(bug: &str) -> bool {
 """
 
 # Name: replacements as (file, original, which must occur exactly once, replacement); a test, with its suite if that is not
-# tests/contract.
-MUTATIONS = {
+# tests/contract. These are looked for in stories of several nodes.
+OF_NODES = {
+    "epoch check left out": (
+        [
+            (
+                "src/db/tenant.rs",
+                "return if epoch == lease.epoch {",
+                'return if epoch == lease.epoch || crate::planted("epoch check left out") {',
+            )
+        ],
+        "a_transaction_of_a_node_that_was_replaced_changes_nothing",
+    ),
+    "quota not divided again": (
+        [
+            (
+                "src/actors/keeper.rs",
+                "        self.deps.client.share_among(living.len());\n",
+                '        if self.renewal == 1 || !crate::planted("quota not divided again") {\n'
+                "            self.deps.client.share_among(living.len());\n        }\n",
+            )
+        ],
+        "lib the_limit_of_an_app_is_divided_among_the_nodes_that_live",
+    ),
+    "lease taken too early": (
+        [
+            (
+                "src/domain/leases.rs",
+                "began.saturating_sub(watched.since) < self.lease;",
+                'began.saturating_sub(watched.since) < self.lease / if crate::planted("lease taken too early") { 3 } else { 1 };',
+            )
+        ],
+        "lib a_renewal_that_changes_late_is_no_reason_to_take_anything",
+    ),
+}
+
+# The same with one process.
+MUTATIONS = OF_NODES | {
     "a sale is taken off where it was made": (
         [
             (
@@ -567,9 +602,10 @@ MUTATIONS = {
         [
             (
                 "src/actors/store.rs",
-                "            _ => {\n                self.recover = true;\n                self.input(Input::NotSent, ctx);\n",
+                "            _ => {\n                self.recover = self.recover.max(Recover::CutOff);\n                self.input(Input::NotSent, ctx);\n",
                 "            _ => {\n"
-                '                self.recover = !crate::planted("call lost on its way to its actor");\n'
+                '                if !crate::planted("call lost on its way to its actor") {\n'
+                "                    self.recover = self.recover.max(Recover::CutOff);\n                }\n"
                 "                self.input(Input::NotSent, ctx);\n",
             ),
             (
@@ -861,7 +897,8 @@ def cargo_test(copy, bug, *args):
 
 
 def simulate(copy, bug, seeds):
-    args = ["--first", FIRST, "--seeds", seeds, "--no-shrink", "--until-failure", "--every-step", "0"]
+    args = ["--first", FIRST, "--seeds", seeds, "--no-shrink", "--until-failure", "--every-step", "0", "--node-seeds", "0"]
+    args += ["--nodes", "--steps", "60"] if bug in OF_NODES else []
     return cargo_test(copy, bug, "--test", "simulation", "--", *args)
 
 

@@ -304,7 +304,10 @@ impl Transport for Wire {
             let Outgoing { host, name, action, items, incoming } = parse(&request);
             let (id, fate) = {
                 let mut state = network.state();
-                let (fate, fault) = state.fate(&name, &host, incoming.post, items.len());
+                let (fate, fault) = match life.sends(&name, incoming.post) {
+                    Some(cut) => (state.cut_off(cut), None),
+                    None => state.fate(&name, &host, incoming.post, items.len()),
+                };
                 let id = state.sent_requests.len();
                 state.sent_requests.push(SentRequest { fault });
                 state.shops.get_mut(&name).unwrap().sent_at.push(Instant::now());

@@ -138,6 +138,7 @@ async fn play(world: &mut World, story: &Story, disturbance: Option<Disturbance>
     world.wait_until_quiet().await?;
     check(world, |checker| {
         outcome.final_state = checker.final_state();
+        checker.check_spread()?;
         checker.check_owed(false)
     })
     .await?;
@@ -169,6 +170,7 @@ async fn play(world: &mut World, story: &Story, disturbance: Option<Disturbance>
         checker.check_shown()?;
         checker.check_exclusive()?;
         checker.check_rates()?;
+        *outcome.counts.entry("taken over in time after a kill".to_owned()).or_default() += checker.check_nodes()?;
         left_out = checker.leaves_anything_out();
         Ok(())
     })

@@ -6,6 +6,7 @@ mod ability;
 mod bundles;
 mod falls;
 mod faults;
+mod nodes;
 mod packs;
 mod pauses;
 mod rehearsals;
@@ -17,6 +18,7 @@ mod undo;
 pub use ability::Ability;
 pub use bundles::{BUNDLE, OF};
 pub use faults::{DbFault, NetFault, Outage, Refusal, WayIn};
+pub use nodes::{MOST_NODES, NodeStep, Nodes};
 pub use pauses::Paused;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -89,6 +91,8 @@ pub struct Setup {
     pub poll_s: u64,
     pub calls_under_way: usize,
     pub sellers: Vec<SellerSetup>,
+    /// `None`: one process.
+    pub nodes: Option<Nodes>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -364,6 +368,7 @@ pub enum Step {
         seller: usize,
         victim: usize,
     },
+    Node(NodeStep),
 }
 
 #[derive(Debug, Clone)]
@@ -450,7 +455,7 @@ fn draw_setup(rng: &mut Rng) -> Setup {
             }
         })
         .collect();
-    Setup { start, poll_s: pick(rng, &[60, 300, 600]), calls_under_way: pick(rng, &[1, 2, 4]), sellers }
+    Setup { start, poll_s: pick(rng, &[60, 300, 600]), calls_under_way: pick(rng, &[1, 2, 4]), sellers, nodes: None }
 }
 
 pub fn daily_at(index: usize) -> &'static str {

@@ -3,48 +3,35 @@
 mod bundles;
 mod clock;
 mod events;
+pub mod nodes;
 mod pauses;
+mod process;
 mod sales;
 mod shops;
 mod trespass;
 mod undo;
 
 use crate::journal::{Database, Entry, JournalReader};
-use crate::life::{DatabaseAccess, FaultPlan, Life};
+use crate::life::{FaultPlan, Life};
 use crate::model;
 use crate::network::Network;
 use crate::story::{Event, EventId, ITEMS, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at};
-use actix_web::App;
-use actix_web::test::{TestRequest, init_service, read_body};
-use actix_web::web::Data;
+use actix_web::test::TestRequest;
 use chrono::{DateTime, Utc};
 use events::as_json;
-use futures_util::future::{LocalBoxFuture, join_all};
-use rand::{RngExt, SeedableRng};
+use futures_util::future::join_all;
+use process::{Answer, DRAWS, Launch, Process, stop};
+use rand::SeedableRng;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use stocktide::actors::{self, Deps, Handle};
 use stocktide::clock::Clock;
-use stocktide::db::{self, Db, ledger, sealing::Sealer};
-use stocktide::http::{self, AppState, auth::FailedKeys, bodies::Bodies, console::Console, quota::Quota};
-use stocktide::platforms::client::Client;
 use stocktide::platforms::limits::Limits;
-use tokio_util::sync::CancellationToken;
 
 const OPERATOR_KEY: &str = "an operator key of a simulated service";
-
-thread_local! {
-    static DRAWS: RefCell<Rng> = RefCell::new(Rng::seed_from_u64(0));
-}
-
-/// The random numbers that the service uses for backoff.
-fn draw() -> f64 {
-    DRAWS.with_borrow_mut(|rng| rng.random())
-}
 
 /// Something that must never happen. The name identifies the kind of failure when a story is shortened.
 #[derive(Debug, Clone)]
@@ -57,17 +44,6 @@ pub type Verdict<T = ()> = Result<T, Failure>;
 
 pub fn fail<T>(name: &'static str, detail: impl Into<String>) -> Verdict<T> {
     Err(Failure { name, detail: detail.into() })
-}
-
-/// Status and body.
-type Answer = (u16, Value);
-type Call = Rc<dyn Fn(TestRequest) -> LocalBoxFuture<'static, Answer>>;
-
-struct Process {
-    life: Arc<Life>,
-    handle: Handle,
-    call: Call,
-    actors: tokio::task::JoinHandle<()>,
 }
 
 pub struct Shop {
@@ -116,6 +92,8 @@ pub struct World {
     pub calm_since: Option<tokio::time::Instant>,
     story: Story,
     process: Option<Process>,
+    /// Instead of the process, if there are several.
+    fleet: Option<nodes::Fleet>,
     /// How long the process stays down when its fuse ends it.
     down_ms: u64,
 }
@@ -145,9 +123,13 @@ impl World {
             calm_since: None,
             story: story.clone(),
             process: None,
+            fleet: None,
             down_ms: 1,
         };
-        world.start().await;
+        match story.setup.nodes {
+            None => world.start().await,
+            Some(_) => world.start_nodes().await,
+        }
         world
     }
 
@@ -164,69 +146,9 @@ impl World {
 
     async fn start(&mut self) {
         self.processes += 1;
-        let life = Life::new(&self.fault_plan);
-        let mut settings = db::Settings::new(self.database.url());
-        settings.fault_injection = Some(Arc::new(DatabaseAccess(Arc::clone(&life))));
-        settings.connections = 1;
-        let db = Db::open(&settings);
-        let client = Client::new(
-            self.network.transport(Arc::clone(&life)),
-            Arc::new(Limits::default()),
-            Duration::from_secs(10),
-            self.clock.clone(),
-        );
-        let sealer = Arc::new(Sealer::from_base64("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap());
-        let setup = &self.story.setup;
-        let of_actors = actors::Settings {
-            poll_every: Duration::from_secs(setup.poll_s),
-            prune_every: Duration::from_secs(3600),
-            calls_under_way: setup.calls_under_way,
-            draw,
-            ..actors::Settings::default()
-        };
-        let deps = Deps::new(db.clone(), client, self.clock.clone(), sealer, of_actors);
-        // Tasks in this set end with the process.
-        let set = tokio::task::LocalSet::new();
-        let handle = {
-            let _inside = set.enter();
-            Handle::start(Arc::new(deps), 0)
-        };
-        let state = Data::new(AppState {
-            db,
-            service: handle.service(ledger::Limits::default(), true),
-            handle: handle.clone(),
-            started_at: self.clock.now(),
-            clock: self.clock.clone(),
-            settings: http::Settings {
-                operator_key: Some(OPERATOR_KEY.into()),
-                max_body_bytes: 1 << 20,
-                max_bodies_in_flight_bytes: 1 << 24,
-                requests_per_second: 10_000,
-                rows_per_second: 1_000_000,
-                failed_keys_per_minute: 1_000_000,
-                trusted_proxies: http::TrustedProxies::parse("", false).unwrap(),
-                allow_private_targets: true,
-                limits: ledger::Limits::default(),
-                node: "simulated".to_owned(),
-                public_url: None,
-            },
-            bodies: Bodies::new(1 << 24),
-            quota: Quota::new(10_000, 1_000_000),
-            failed_keys: FailedKeys::new(1_000_000),
-            platform_calls: http::PlatformCalls::default(),
-            console: Console::new(false, CancellationToken::new()),
-        });
-        let app = Rc::new(init_service(App::new().app_data(state).wrap_fn(http::harden).configure(http::configure)).await);
-        let call: Call = Rc::new(move |request: TestRequest| {
-            let app = Rc::clone(&app);
-            Box::pin(async move {
-                let response = actix_web::test::call_service(&*app, request.to_request()).await;
-                let status = response.status().as_u16();
-                let body = read_body(response).await;
-                (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
-            })
-        });
-        self.process = Some(Process { life, handle, call, actors: actix::spawn(set) });
+        let life = Life::new(&self.fault_plan, None);
+        let launch = Launch { life, clock: self.clock.clone(), limits: Limits::default(), sharing: None };
+        self.process = Some(self.launch(launch).await);
     }
 
     fn process(&self) -> &Process {
@@ -283,6 +205,9 @@ impl World {
 
     /// Lets time pass; if the process dies meanwhile, it is restarted.
     pub async fn advance(&mut self, ms: u64) {
+        if self.fleet.is_some() {
+            return self.advance_nodes(ms).await;
+        }
         let until = tokio::time::Instant::now() + Duration::from_millis(ms);
         loop {
             let life = Arc::clone(&self.process().life);
@@ -307,6 +232,14 @@ impl World {
             let open: Vec<usize> = answers.borrow().iter().enumerate().filter(|(_, a)| a.is_none()).map(|(i, _)| i).collect();
             if open.is_empty() {
                 break;
+            }
+            if self.fleet.is_some() {
+                self.ask_nodes(&requests, &open, &answers).await;
+                open.iter().for_each(|i| lost[*i] |= answers.borrow()[*i].is_none());
+                if open.iter().any(|i| answers.borrow()[*i].is_none()) {
+                    self.advance(250).await;
+                }
+                continue;
             }
             let (life, call) = (Arc::clone(&self.process().life), Rc::clone(&self.process().call));
             let asked = open.iter().map(|i| {
@@ -688,6 +621,10 @@ impl World {
             Step::SaleInDoubt { seller, store, sku, id } => self.sale_in_doubt(*seller, *store, *sku, *id).await?,
             Step::Mends { seller, store, what, after_ms, id } => self.mends(*seller, *store, *what, *after_ms, *id).await?,
             Step::Db { fault, after, times } => self.fault_plan.lock().unwrap().plan(*fault, (*after).into(), (*times).into()),
+            Step::CrashAt { points, down_ms } if self.fleet.is_some() => self.light_fuse_of_a_node((*points).into(), *down_ms),
+            Step::Crash { down_ms } if self.fleet.is_some() => self.befall_a_node(*down_ms, false).await?,
+            Step::Restart { down_ms } if self.fleet.is_some() => self.befall_a_node(*down_ms, true).await?,
+            Step::Node(step) => self.node_step(*step).await?,
             Step::CrashAt { points, down_ms } => {
                 self.down_ms = *down_ms;
                 self.process().life.light_fuse((*points).into());
@@ -726,9 +663,12 @@ impl World {
     /// The story is over: everything works again, and the seller fixes whatever a seller can fix, except that nothing is
     /// retried by hand.
     pub async fn end_all_faults(&mut self) -> Verdict {
-        self.process().life.put_out_fuse();
         self.fault_plan.lock().unwrap().clear();
         self.network.end_faults();
+        match self.fleet {
+            None => self.process().life.put_out_fuse(),
+            Some(_) => self.end_faults_of_nodes().await,
+        }
         self.calm_since = Some(tokio::time::Instant::now());
         for seller in 0..self.sellers.len() {
             self.end_pauses(seller).await?;
@@ -788,6 +728,9 @@ impl World {
     }
 
     pub async fn shut_down(&mut self) -> Verdict {
+        if self.fleet.is_some() {
+            return self.shut_down_nodes().await;
+        }
         let process = self.process.take().unwrap();
         let stopped = stop(&process.handle).await;
         process.life.die();
@@ -795,17 +738,6 @@ impl World {
         drop(process);
         stopped
     }
-}
-
-/// A graceful stop: everything in flight has ended, unless the time allowed for that has passed.
-async fn stop(handle: &Handle) -> Verdict {
-    let asked_at = tokio::time::Instant::now();
-    handle.shut_down().await;
-    let running = handle.status().await.stores;
-    if running == 0 || asked_at.elapsed() >= actors::Settings::default().stop_within {
-        return Ok(());
-    }
-    fail("actors outlive a graceful stop", format!("{running} store actors are still running"))
 }
 
 /// The name of an enum's variant.

@@ -166,6 +166,13 @@ fn read_text(from: &str, [held, lock]: [&str; 2]) -> String {
 }
 
 static READ_ONE: LazyLock<String> = LazyLock::new(|| read_text("(SELECT ?1 AS seller, ?2 AS store, ?3 AS call, ?4 AS n) v", ["", ""]));
+/// The same of a call that was made by a lease, if that is still held.
+static READ_ONE_HELD: LazyLock<String> = LazyLock::new(|| {
+    let from = "(SELECT ?1 AS seller, ?2 AS store, ?3 AS call, ?4 AS n, ?5 AS shard, ?6 AS epoch) v";
+    read_text(from, [STILL_HELD, ""])
+});
+/// What leaves out a call whose shard has changed hands.
+const STILL_HELD: &str = "JOIN shards h ON h.shard = v.shard AND h.epoch = v.epoch";
 /// Locks the sellers in the order of their ids, as everything does that concerns several.
 static READ_MANY: LazyLock<String> = LazyLock::new(|| {
     let from = "unnest($1, $2, $3) WITH ORDINALITY AS v (seller, store, call, n)";
@@ -174,8 +181,7 @@ static READ_MANY: LazyLock<String> = LazyLock::new(|| {
 /// The same of calls that were made by leases: those that are still held, whose shards do not change hands before the commit.
 static READ_HELD: LazyLock<String> = LazyLock::new(|| {
     let from = "unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS v (seller, store, call, shard, epoch, n)";
-    let held = "JOIN shards h ON h.shard = v.shard AND h.epoch = v.epoch";
-    read_text(from, [held, "ORDER BY o.id FOR UPDATE OF o FOR SHARE OF h"])
+    read_text(from, [STILL_HELD, "ORDER BY o.id FOR UPDATE OF o FOR SHARE OF h"])
 });
 
 /// A listing after a plain success.
@@ -245,10 +251,13 @@ fn read(conn: &mut Conn, calls: &[(usize, &EndedCall)]) -> Result<Vec<SentRow>> 
         Backend::Sqlite(c) => {
             let mut rows = Vec::with_capacity(calls.len());
             for (place, call) in calls {
-                let query =
-                    diesel::sql_query(READ_ONE.as_str()).bind::<Binary, _>(call.seller.bytes()).bind::<Binary, _>(call.store.bytes());
+                let text = if call.lease.is_some() { &READ_ONE_HELD } else { &READ_ONE };
+                let query = diesel::sql_query(text.as_str()).bind::<Binary, _>(call.seller.bytes()).bind::<Binary, _>(call.store.bytes());
                 let query = query.bind::<Binary, _>(call.call.bytes()).bind::<BigInt, _>(i64::try_from(*place).unwrap_or(i64::MAX));
-                rows.extend(kept_as::<ReadOne, _>(query).load::<SentRow>(c)?);
+                rows.extend(match call.lease {
+                    None => kept_as::<ReadOne, _>(query).load::<SentRow>(c)?,
+                    Some(lease) => kept(query.bind::<SmallInt, _>(lease.shard).bind::<BigInt, _>(lease.epoch)).load(c)?,
+                });
             }
             Ok(rows)
         }

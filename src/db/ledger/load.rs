@@ -6,7 +6,7 @@ use super::request::{RecordRequest, Repeats};
 use super::setups::Setups;
 use crate::db::connection::{Backend, Conn, on};
 use crate::db::delivery::{Epochs, Taken};
-use crate::db::leases::{LockedSeller, lock_sellers};
+use crate::db::leases::{self, LockedSeller, lock_sellers};
 use crate::db::literal::literal;
 use crate::db::pushes::{PushRow, pack_is_sending};
 use crate::db::schema::{listings, pushes, sellers, skus, stock_events, stock_levels};
@@ -133,7 +133,11 @@ fn sellers(conn: &mut Conn, (setups, taken): (&mut Setups, &Taken), wanted: &BTr
         Backend::Postgres(c) if by_lease.values().any(|by_lease| *by_lease) => lock_sellers(c, &by_lease)?,
         Backend::Postgres(c) => query.for_update().load::<Row>(c)?.into_iter().map(plain).collect(),
     };
-    let (mut counts, mut versions, mut epochs) = (BTreeMap::new(), BTreeMap::new(), Epochs::new());
+    let mut epochs = match &mut conn.backend {
+        Backend::Sqlite(c) => leases::epochs(c, &by_lease)?,
+        Backend::Postgres(_) => Epochs::new(),
+    };
+    let (mut counts, mut versions) = (BTreeMap::new(), BTreeMap::new());
     for LockedSeller { id, sku_count, max_skus, setup_version, epoch } in rows {
         let seller = id_of(&id, SellerId::from_bytes, "sellers.id")?;
         counts.insert(seller, (sku_count, max_skus));

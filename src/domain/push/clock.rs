@@ -22,7 +22,14 @@ impl Push {
         if self.state.is_claimable() {
             self.failing_since = self.failing_since.map(|since| since.min(now));
             self.touch(now, Some(now));
-        } else if self.state.is_uncertain() {
+        } else {
+            self.settle_anew(now, policy);
+        }
+    }
+
+    /// Settles anew from `now` if it is uncertain: how much time has passed since its request left is not known.
+    pub fn settle_anew(&mut self, now: Timestamp, policy: &RetryPolicy) {
+        if self.state.is_uncertain() {
             self.distrust_key_if_ahead(now);
             self.failing_since = self.failing_since.map(|since| since.min(now));
             self.touch(now, Some(now + policy.settle_for));

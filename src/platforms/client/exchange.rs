@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::domain::delivery::Outcome;
 use crate::platforms::call::{Reply, Request};
 use crate::platforms::interference;
+use crate::platforms::limits::Permit;
 use crate::platforms::transport::{SendError, Transport};
 use futures_util::future::BoxFuture;
 use std::future::poll_fn;
@@ -17,6 +18,15 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Whether a request may still be sent: asked as the last thing before it is.
 pub type MaySend = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// Waits until a call with this permit may leave. That it may be sent is made sure of before, because that may take a transaction: if it
+/// came after, the next call would follow sooner than the limits allow.
+pub(super) async fn depart(permit: Option<&Permit>, may_send: Option<&MaySend>) {
+    if let Some(may_send) = may_send {
+        may_send().await;
+    }
+    Permit::depart(permit).await;
+}
 
 /// Sends a request, which may take this long, if it may be sent. Returns the complete reply, or what its absence means.
 pub(super) async fn exchange(

@@ -107,3 +107,40 @@ async fn a_call_that_somebody_waits_for_ends_in_time_however_long_the_limits_mak
     let waited = tokio::time::timeout(LONGEST_WAIT * 2, client.permit_within(LONGEST_WAIT, &store, &read)).await;
     assert!(matches!(waited, Ok(Err(Outcome::TryAgain { .. }))), "a read before a set ends, too");
 }
+
+/// Notes when requests leave.
+#[derive(Default)]
+struct Noting(std::sync::Mutex<Vec<Instant>>);
+
+impl Transport for Noting {
+    fn send(&self, _: Request, _: Duration) -> BoxFuture<'static, Result<Reply, SendError>> {
+        self.0.lock().unwrap().push(Instant::now());
+        Box::pin(async { Err(SendError::Lost("gone".to_owned())) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_had_to_prove_its_lease_is_not_followed_too_soon() {
+    let clock = Clock::starting_at("2027-01-04T12:00:00Z".parse().unwrap());
+    let left = Arc::new(Noting::default());
+    let client = Client::new(Arc::clone(&left) as Arc<dyn Transport>, Arc::new(Limits::default()), Duration::from_secs(1), clock);
+    let mut store = test_store("simulated", json!({ "rate_limit": { "per_second": 1.0, "burst": 1 } }), &[]);
+    store.base_url = Some("http://shop.example".to_owned());
+    let read = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let send = async |proof_ms| {
+        let permit = client.permit(&store, &read).await;
+        let proven = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let may_send: MaySend = Arc::new(move || {
+            let ms = if proven.swap(true, std::sync::atomic::Ordering::Relaxed) { 0 } else { proof_ms };
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                true
+            })
+        });
+        client.asking(may_send).send(&store, &read, permit).await;
+    };
+    futures_util::future::join(send(900), send(0)).await;
+    let left = left.0.lock().unwrap().clone();
+    assert!(left[1] - left[0] >= Duration::from_secs(1), "{:?}", left[1] - left[0]);
+}

@@ -77,6 +77,29 @@ async fn calls_leave_no_closer_together_than_the_bucket_allows_however_long_they
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_limit_of_an_app_is_divided_among_the_nodes_that_live() {
+    let app = RateLimit { per_second: 4.0, burst: 4 };
+    let (facts, nodes) = (facts(100.0, 100, None), [Limits::of_one_app(app), Limits::of_one_app(app)].map(Arc::new));
+    let store = |n: u128| StoreId(Uuid::from_u128(n));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    nodes.iter().for_each(|node| node.share_among(2));
+    let mut instants = Vec::new();
+    for n in 0..20 {
+        for node in &nodes {
+            drop(node.acquire(store(n), &facts, 1).await);
+            instants.push(Instant::now());
+        }
+    }
+    assert_within(&instants, 4.0, 4.0);
+    nodes[0].share_among(1);
+    let alone_since = Instant::now();
+    for n in 0..20 {
+        drop(nodes[0].acquire(store(n), &facts, 1).await);
+    }
+    assert!(alone_since.elapsed() < Duration::from_millis(5_100), "it has all of it: {:?}", alone_since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_extra_permits_accumulate_during_a_pause() {
     let limits = Arc::new(Limits::default());
     let store = StoreId(Uuid::from_u128(1));

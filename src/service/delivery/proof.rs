@@ -14,6 +14,18 @@ use tokio::time::Instant;
 /// The first and the longest pause between two attempts to prove it while the database does not answer.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
+/// What a claim finds out first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Recover {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Which pushes were cut off in flight.
+    CutOff,
+    /// The same where another node may have called the store before, by another clock.
+    TakenOver,
+}
+
 /// By what rule pushes are recovered that nothing here is sending. Where another node may have begun to send them, it may be frozen
 /// in the middle of that: what it still does within this time has to arrive first.
 pub(super) fn recovery(db: &SellerDb, policy: RetryPolicy, send_within: Duration) -> RetryPolicy {

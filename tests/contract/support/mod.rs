@@ -271,6 +271,14 @@ impl World {
         self.another(&settings)
     }
 
+    /// The same with a clock that is behind the others by so much.
+    pub fn starts_another_behind(&self, name: &str, by: Span) -> Process {
+        let mut settings = self.settings.clone();
+        settings.sharing.as_mut().expect("the processes share").name = name.to_owned();
+        let clock = Clock::starting_at(self.clock.now() - by);
+        start_process(&self.database, &clock, (&self.platform, &self.receiver, &self.postbox), &settings)
+    }
+
     fn another(&self, settings: &actors::Settings) -> Process {
         start_process(&self.database, &self.clock, (&self.platform, &self.receiver, &self.postbox), settings)
     }

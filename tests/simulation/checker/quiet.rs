@@ -161,7 +161,7 @@ impl Checker<'_> {
             let Some(shop) = state.shops.get(&name) else { continue };
             let mut tokens = f64::from(burst);
             let mut last: Option<tokio::time::Instant> = None;
-            for at in &shop.sent_at {
+            for at in &self.sent_within_limit(&name, shop) {
                 let passed = last.map_or(0.0, |last| (*at - last).as_secs_f64());
                 tokens = (tokens + passed * per_second).min(f64::from(burst)) - 1.0;
                 last = Some(*at);

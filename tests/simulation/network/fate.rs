@@ -1,5 +1,6 @@
 //! What becomes of a request: planned faults, outages, and a few milliseconds on the way there and back.
 use super::{NetFault, State, TOO_SLOW_MS};
+use crate::nodes::Cut;
 use crate::story::Outage;
 use rand::RngExt;
 use std::time::Duration;
@@ -53,6 +54,16 @@ fn befalls(fault: NetFault, post: bool, items: usize) -> bool {
 }
 
 impl State {
+    /// The node is cut off from all platforms.
+    pub(super) fn cut_off(&mut self, how: Cut) -> Fate {
+        let (word, fate) = match how {
+            Cut::Refused => ("node cut off from platforms: refused", Fate::Refused),
+            Cut::Silent => ("node cut off from platforms: silence", Fate::Lost { seen: Seen::Nothing }),
+        };
+        self.count(word);
+        fate
+    }
+
     pub(super) fn fate(&mut self, name: &str, host: &str, post: bool, items: usize) -> (Fate, Option<NetFault>) {
         let way = self.rng.random_range(0..60);
         let back = self.rng.random_range(0..60);

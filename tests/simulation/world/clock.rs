@@ -15,6 +15,7 @@ impl World {
             return;
         }
         self.clock.step(TimeDelta::milliseconds(ms));
+        self.set_clocks_of_nodes(TimeDelta::milliseconds(ms));
         self.network.forget_cached();
         self.clock_steps.push((tokio::time::Instant::now(), ms));
         self.count(if ms < 0 { "clock stepped back" } else { "clock stepped forward" });
@@ -26,7 +27,7 @@ impl World {
             "SELECT count(*) AS seq FROM stores WHERE hex(id) = '{id}' AND sync_enabled AND {UNPAUSED} AND NOT needs_reauthorisation"
         );
         let circuits = format!("SELECT count(*) AS seq FROM store_circuits WHERE hex(store_id) = '{id}'");
-        let calm = self.fault_plan.lock().unwrap().is_empty() && !self.process().life.has_fuse();
+        let calm = self.fault_plan.lock().unwrap().is_empty() && !self.is_in_danger();
         calm && self.journal_reader.count(&works) == 1 && self.journal_reader.count(&circuits) == 0
     }
 

@@ -258,8 +258,7 @@ impl World {
             self.new_token(seller, store).await?;
         }
         self.advance(SENT_MS).await;
-        let undisturbed =
-            processes == Some(self.processes) && self.fault_plan.lock().unwrap().is_empty() && !self.process().life.has_fuse();
+        let undisturbed = processes == Some(self.processes) && self.fault_plan.lock().unwrap().is_empty() && !self.is_in_danger();
         if !was_held || !was_idle || !undisturbed || !self.is_served(seller, store) {
             return Ok(());
         }

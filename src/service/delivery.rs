@@ -127,17 +127,14 @@ impl Claim {
     pub async fn run(&mut self) -> Result<Claimed, Error> {
         let store = self.connection.store_id;
         if self.recover == Recover::Nothing {
-            let (now, check_times, clock) = (self.now(), self.check_times, self.outbound.clock.clone());
-            let under_way = self.under_way.clone();
+            let (now, check_times, clock, under_way) = (self.now(), self.check_times, self.outbound.clock.clone(), self.under_way.clone());
             // The time is that of the read itself: what others write while it waits for its turn is not ahead of it.
             let look = move |t: &mut Tenant<'_>| {
                 let is_lost = check_times && t.has_lost_pushes(store, &under_way)?;
                 Ok((is_lost, check_times && t.has_pushes_ahead(store, clock.now())?, t.next_attention(store, now)?))
             };
             let (is_lost, ahead, next_due) = self.db.read(look).await?;
-            if is_lost {
-                self.recover = Recover::CutOff;
-            }
+            self.recover = if is_lost { Recover::CutOff } else { Recover::Nothing };
             if !is_lost && !ahead && next_due.is_none_or(|at| at > now) {
                 return Ok(Claimed::Nothing(next_due));
             }
@@ -160,26 +157,19 @@ impl Claim {
         }
         let overwrites_at = self.outbound.client.next_overwrite(&self.connection);
         self.terms.overwrites_wait = overwrites_at.is_some();
-        let (terms, check_times, clock) = (self.terms, self.check_times, self.outbound.clock.clone());
-        let (recover, under_way) = (self.recover, self.under_way.clone());
+        let (terms, check_times, clock, recover) = (self.terms, self.check_times, self.outbound.clock.clone(), self.recover);
+        let under_way = self.under_way.clone();
         let recovery = proof::recovery(&self.db, terms.policy, self.outbound.send_within);
         self.claimed = Proof::now(&self.outbound.clock);
-        let work = self
-            .db
-            .write(move |t| {
-                let now = clock.now();
-                if recover == Recover::TakenOver {
-                    t.settle_anew(store, &terms.policy, now)?;
-                }
-                if recover != Recover::Nothing {
-                    t.recover_store(store, &under_way, &recovery, now)?;
-                }
-                if check_times {
-                    t.start_times_anew(store, &terms.policy, now)?;
-                }
-                t.next_work(store, &terms, now)
-            })
-            .await?;
+        let find = move |t: &mut Tenant<'_>| {
+            let now = clock.now();
+            recover.recover(t, store, &under_way, (&terms.policy, &recovery), now)?;
+            if check_times {
+                t.start_times_anew(store, &terms.policy, now)?;
+            }
+            t.next_work(store, &terms, now)
+        };
+        let work = self.db.write(find).await?;
         self.recover = Recover::Nothing;
         match work {
             Work::Nothing { next_due } => Ok(Claimed::Nothing(next_due.into_iter().chain(overwrites_at).min())),

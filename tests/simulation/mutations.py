@@ -36,7 +36,9 @@ pub fn planted(bug: &str) -> bool {
 """
 
 # Name: replacements as (file, original, which must occur exactly once, replacement); a test, with its suite if that is not
-# tests/contract. These are looked for in stories of several nodes.
+# tests/contract.
+#
+# In stories of several nodes:
 OF_NODES = {
     "epoch check left out": (
         [
@@ -71,7 +73,7 @@ OF_NODES = {
     ),
 }
 
-# The same with one process.
+# With one process:
 MUTATIONS = OF_NODES | {
     "a sale is taken off where it was made": (
         [

@@ -2,9 +2,9 @@
 //! node writes, but not a request of a node that was frozen after its claim.
 use super::outbound::Outbound;
 use crate::clock::Clock;
-use crate::db::{Error, SellerDb};
-use crate::domain::Timestamp;
+use crate::db::{Error, SellerDb, Tenant};
 use crate::domain::retry::RetryPolicy;
+use crate::domain::{CallId, StoreId, Timestamp};
 use crate::platforms::client::MaySend;
 use futures_util::FutureExt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +24,26 @@ pub enum Recover {
     CutOff,
     /// The same where another node may have called the store before, by another clock.
     TakenOver,
+}
+
+impl Recover {
+    /// Finds out what was cut off, by the rule for what another node may have begun.
+    pub(super) fn recover(
+        self,
+        t: &mut Tenant<'_>,
+        store: StoreId,
+        under_way: &[CallId],
+        (policy, recovery): (&RetryPolicy, &RetryPolicy),
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if self == Self::TakenOver {
+            t.settle_anew(store, policy, now)?;
+        }
+        if self != Self::Nothing {
+            t.recover_store(store, under_way, recovery, now)?;
+        }
+        Ok(())
+    }
 }
 
 /// By what rule pushes are recovered that nothing here is sending. Where another node may have begun to send them, it may be frozen

@@ -1,9 +1,9 @@
 //! Carries notices between nodes, in the place of PostgreSQL, and loses some.
-use super::ties::Ties;
+use super::ties::{Ties, until};
 use crate::story::Rng;
 use rand::RngExt;
 use std::sync::{Arc, Mutex, Weak};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub struct Bus {
@@ -12,12 +12,14 @@ pub struct Bus {
     losses: Mutex<(Option<Instant>, Rng)>,
     pub lost: Mutex<u64>,
     /// Nobody looks after the leases, because nothing would come of it for a long time.
-    idle: watch::Sender<bool>,
+    idle: Mutex<bool>,
+    busy: Notify,
 }
 
 impl Bus {
     pub fn new(rng: Rng) -> Arc<Self> {
-        Arc::new(Self { nodes: Mutex::default(), losses: Mutex::new((None, rng)), lost: Mutex::default(), idle: watch::Sender::new(false) })
+        let (nodes, lost, idle, losses) = (Mutex::default(), Mutex::default(), Mutex::default(), Mutex::new((None, rng)));
+        Arc::new(Self { nodes, losses, lost, idle, busy: Notify::new() })
     }
 
     pub(super) fn join(&self, node: &Arc<Ties>) {
@@ -42,15 +44,16 @@ impl Bus {
     }
 
     pub fn set_idle(&self, idle: bool) {
-        self.idle.send_replace(idle);
+        *self.idle.lock().unwrap() = idle;
+        self.busy.notify_waiters();
     }
 
     pub fn is_idle(&self) -> bool {
-        *self.idle.borrow()
+        *self.idle.lock().unwrap()
     }
 
     pub async fn until_busy(&self) {
-        self.idle.subscribe().wait_for(|idle| !idle).await.ok();
+        until(&self.busy, || !self.is_idle()).await;
     }
 
     /// Tells all nodes, and returns what this one has been told.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use stocktide::db::{Error, Result};
 use stocktide::domain::ids::IdOrder;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// How long work waits for a database that is silent before its connection counts as lost.
 const SILENT_FOR: Duration = Duration::from_secs(5);
@@ -36,7 +36,9 @@ pub struct Ties {
     pub number: u64,
     pub log: Arc<Mutex<LeaseLog>>,
     pub bus: Arc<Bus>,
-    status: watch::Sender<Status>,
+    status: Mutex<Status>,
+    /// Rung in the order in which tasks began to wait. (A `watch` channel would wake them in a random order.)
+    changed: Notify,
     /// What has to be polled once it is not frozen any more.
     frozen: Mutex<Vec<Waker>>,
     order: IdOrder,
@@ -55,7 +57,8 @@ impl Ties {
             number,
             log: Arc::clone(log),
             bus: Arc::clone(bus),
-            status: watch::Sender::default(),
+            status: Mutex::default(),
+            changed: Notify::new(),
             frozen: Mutex::default(),
             order: IdOrder::drawn_from(seed.wrapping_mul(1_000_033).wrapping_add(number << 40)),
             inbox: Mutex::default(),
@@ -70,7 +73,7 @@ impl Ties {
     }
 
     fn status(&self) -> Status {
-        *self.status.borrow()
+        *self.status.lock().unwrap()
     }
 
     /// Changes something, and changes it back after a while.
@@ -85,7 +88,8 @@ impl Ties {
 
     fn change(&self, change: fn(&mut Status, Option<Cut>), to: Option<Cut>) {
         self.log().note_disturbance();
-        self.status.send_modify(|status| change(status, to));
+        change(&mut self.status.lock().unwrap(), to);
+        self.changed.notify_waiters();
         if !self.status().frozen {
             std::mem::take(&mut *self.frozen.lock().unwrap()).into_iter().for_each(Waker::wake);
         }
@@ -142,8 +146,8 @@ impl Ties {
         self.order.take_over_this_thread();
     }
 
-    async fn until(&self, is_met: impl FnMut(&Status) -> bool) {
-        self.status.subscribe().wait_for(is_met).await.ok();
+    async fn until(&self, is_met: impl Fn(&Status) -> bool) {
+        until(&self.changed, || is_met(&self.status())).await;
     }
 
     /// Before work on the database.
@@ -168,6 +172,13 @@ impl Ties {
         let cut = self.status().database;
         self.goes_on();
         if cut.is_some() || self.is_dead() { Err(cut_off()) } else { Ok(()) }
+    }
+}
+
+/// Returns once this holds; `changed` is rung when it may.
+pub(super) async fn until(changed: &Notify, holds: impl Fn() -> bool) {
+    while !holds() {
+        changed.notified().await;
     }
 }
 

@@ -108,6 +108,7 @@ diesel::table! {
         frozen -> Nullable<Text>,
         resumes_at -> Nullable<BigInt>,
         rehearsal -> Bool,
+        repeats_skus -> Bool,
     }
 }
 
@@ -161,6 +162,7 @@ diesel::table! {
         sold_when_shown -> BigInt,
         increased -> BigInt,
         set_by -> Nullable<Binary>,
+        unattributed -> BigInt,
     }
 }
 

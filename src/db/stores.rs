@@ -67,6 +67,8 @@ pub struct Store {
     pub resumes_at: Option<Timestamp>,
     /// It is paused because it is new: nothing has been sent to it yet.
     pub rehearsal: bool,
+    /// Whether several of its listings show, or have shown, the same SKU.
+    pub repeats_skus: bool,
 }
 
 impl Store {
@@ -78,6 +80,7 @@ impl Store {
             sync_enabled: self.sync_enabled,
             warehouses: self.warehouses.clone(),
             has_multiples: self.has_multiples,
+            repeats_skus: self.repeats_skus,
         }
     }
 
@@ -128,6 +131,7 @@ pub(super) struct StoreRow {
     frozen: Option<String>,
     resumes_at: Option<Timestamp>,
     rehearsal: bool,
+    repeats_skus: bool,
 }
 
 impl StoreRow {
@@ -162,6 +166,7 @@ impl StoreRow {
             frozen: store.above.frozen.text(),
             resumes_at: store.resumes_at,
             rehearsal: store.rehearsal,
+            repeats_skus: store.repeats_skus,
         })
     }
 
@@ -198,6 +203,7 @@ impl StoreRow {
             resumes_at: self.resumes_at,
             // A former version resumes without knowing of rehearsals.
             rehearsal: self.rehearsal && self.paused,
+            repeats_skus: self.repeats_skus,
         })
     }
 }

@@ -217,6 +217,11 @@ impl Book {
         EventResult::Accepted { at: now, remark, in_count }
     }
 
+    /// What the seller has set up.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
     /// How many listings the events concern.
     pub fn listing_count(&self) -> usize {
         self.listings.values().map(|listings| listings.listings().len()).sum()

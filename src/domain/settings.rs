@@ -2,15 +2,19 @@
 //!
 //! Each field of a rule resolves separately: listing (SKU and store) over SKU over store over seller. A store's own share
 //! and switch count as a rule for that store, and the buffer in the settings as a rule of the seller's.
+mod store;
+
 use super::Timestamp;
 use super::allocation::{AllocationMode, DecidedBy, ListingRules, Share};
 use super::drift::Policy;
 use super::frequency::Frequency;
 use super::guard::Guard;
 use super::units::UnitsEach;
-use super::{FieldError, Sku, StoreId, WarehouseCode};
+use super::{FieldError, Sku, StoreId};
 use chrono::NaiveTime;
 use std::collections::HashMap;
+
+pub use store::StoreRules;
 
 /// The largest buffer, threshold or maximum to show, in units.
 pub const MAX_RULE_UNITS: i64 = super::stock::MAX_QUANTITY;
@@ -112,21 +116,6 @@ pub struct Rule {
     pub sync_enabled: Option<bool>,
 }
 
-/// The allocation settings of a store itself.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoreRules {
-    /// The store these apply to.
-    pub store_id: StoreId,
-    /// The store's share; rules may override it.
-    pub share: Option<Share>,
-    /// If false, nothing is pushed to this store, whatever the rules say.
-    pub sync_enabled: bool,
-    /// The warehouses that feed the store; all if `None`.
-    pub warehouses: Option<Vec<WarehouseCode>>,
-    /// Whether some of its listings may be more than one unit of their SKU.
-    pub has_multiples: bool,
-}
-
 /// A seller's rules, each found by what it applies to: however many there are, resolving those of a listing is a few
 /// lookups. If two rules apply to the same, the first counts.
 #[derive(Debug, Clone, Default)]
@@ -185,6 +174,7 @@ impl Rules {
             };
         }
         ListingRules {
+            store_id: store.store_id,
             share: first!(share).or(store.share).or(by_seller.and_then(|r| r.share)),
             buffer: first!(buffer).or(by_seller.and_then(|r| r.buffer)).unwrap_or(settings.buffer),
             threshold: first!(threshold).or(by_seller.and_then(|r| r.threshold)),
@@ -266,7 +256,14 @@ mod tests {
     }
     fn store() -> StoreRules {
         let store_id = StoreId(uuid::Uuid::from_u128(1));
-        StoreRules { store_id, share: Share::from_hundredths(5000), sync_enabled: true, warehouses: None, has_multiples: false }
+        StoreRules {
+            store_id,
+            share: Share::from_hundredths(5000),
+            sync_enabled: true,
+            warehouses: None,
+            has_multiples: false,
+            repeats_skus: false,
+        }
     }
 
     fn resolve(settings: &SyncSettings, store: &StoreRules, sku: &str, rules: &[Rule]) -> ListingRules {

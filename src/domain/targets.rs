@@ -71,6 +71,11 @@ impl SellerRules {
         self.stores.get(&store).is_some_and(|terms| terms.rules.has_multiples)
     }
 
+    /// Whether several listings of this store may show the same SKU.
+    pub fn repeats_skus(&self, store: StoreId) -> bool {
+        self.stores.get(&store).is_some_and(|terms| terms.rules.repeats_skus)
+    }
+
     /// Whether pushes to this store wait at `now`: it is paused, in a frozen window, or needs reauthorization.
     pub fn is_held(&self, store: StoreId, now: Timestamp) -> bool {
         self.stores.get(&store).is_some_and(|terms| terms.hold.holds(now))
@@ -181,6 +186,7 @@ mod tests {
             sync_enabled: true,
             warehouses: None,
             has_multiples: false,
+            repeats_skus: false,
         }
     }
     fn off(sku: &str) -> Rule {

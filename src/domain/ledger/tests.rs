@@ -56,6 +56,7 @@ fn store(percent: f64) -> StoreRules {
         sync_enabled: true,
         warehouses: None,
         has_multiples: false,
+        repeats_skus: false,
     }
 }
 

@@ -12,7 +12,14 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn store() -> StoreRules {
-    StoreRules { store_id: StoreId::new(at(0)), share: Some(Share::ALL), sync_enabled: true, warehouses: None, has_multiples: false }
+    StoreRules {
+        store_id: StoreId::new(at(0)),
+        share: Some(Share::ALL),
+        sync_enabled: true,
+        warehouses: None,
+        has_multiples: false,
+        repeats_skus: false,
+    }
 }
 
 fn rules(stores: &[(&StoreRules, bool)], rules: Vec<Rule>) -> SellerRules {

@@ -34,7 +34,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 97] = [
+const MUST_OCCUR: [&str; 100] = [
     "401",
     "429",
     "5xx after applying",
@@ -104,6 +104,7 @@ const MUST_OCCUR: [&str; 97] = [
     "pause of a platform",
     "pause of everything",
     "outage: silence",
+    "overwrite beside siblings",
     "overwrite canceled with its run",
     "run canceled",
     "setting: Buffer",
@@ -115,6 +116,7 @@ const MUST_OCCUR: [&str; 97] = [
     "setting: Timed",
     "setting: Both",
     "setting: Zone",
+    "several listings of a SKU",
     "silence",
     "slow answer",
     "sold between a read and what followed it",
@@ -131,6 +133,7 @@ const MUST_OCCUR: [&str; 97] = [
     "token expired",
     "trespass",
     "undo",
+    "unseen sales left out of siblings",
     "unseen sales too old",
 ];
 

@@ -127,4 +127,6 @@ pub mod decisions {
     pub mod d0034_mails_are_put_together_when_sent {}
     #[doc = include_str!("decisions/0035-bundles.md")]
     pub mod d0035_bundles {}
+    #[doc = include_str!("decisions/0036-several-listings-of-a-sku.md")]
+    pub mod d0036_several_listings_of_a_sku {}
 }

@@ -14,11 +14,11 @@ pub use proof::Recover;
 pub use reach::Reach;
 
 use super::connection::Stale;
-use crate::db::delivery::{Begun, EndedCall, Finished};
+use crate::db::delivery::{Begun, EndedCall, Finished, ReadBefore};
 use crate::db::{Error, SellerDb, Tenant};
 use crate::domain::claim::outcome::Answer;
-use crate::domain::claim::{CheckReading, CheckStep, ClaimTerms, ClaimedCall, Next, Work};
-use crate::domain::delivery::Outcome;
+use crate::domain::claim::{CheckReading, CheckStep, ClaimTerms, ClaimedCall, Next, ProtectedPage, Work, pages_beside};
+use crate::domain::delivery::{ItemResult, Outcome};
 use crate::domain::push::{Addressee, Push};
 use crate::domain::{CallId, ListingId, PushId, Timestamp};
 use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
@@ -189,7 +189,9 @@ impl Claim {
                 let is_whole = call.as_ref().is_some_and(|call| call.items.len() == read);
                 self.permitted_if(call, answered, if is_whole { next } else { Next::Unknown }).await
             }
-            Work::ReadThenOverwrite(page, before) => {
+            Work::ReadThenOverwrite(ProtectedPage { page, beside, before: expected }) => {
+                let Some(beside) = self.read_beside(beside).await else { return Ok(Claimed::Nothing(None)) };
+                let before = ReadBefore { expected, beside };
                 let Some((sent, ids)) = self.read_to_send(&page).await else { return Ok(Claimed::Nothing(None)) };
                 let (terms, now, answered) = (self.terms, self.now(), sent.answered);
                 let claim = move |t: &mut Tenant<'_>| {
@@ -215,6 +217,18 @@ impl Claim {
         }
         self.claimed = Proof::now(&self.outbound.clock);
         Some((sent, ids))
+    }
+
+    /// What listings show that are read beside those of overwrites; nothing of them if that fails. `None` if it was stopped.
+    async fn read_beside(&mut self, beside: Vec<Addressee>) -> Option<HashMap<ListingId, ItemResult>> {
+        let mut reading = CheckReading::of(pages_beside(beside, &self.terms));
+        while let Some(page) = reading.next_page() {
+            let sent = self.read_listings(&page).await?;
+            reading.answered(page, sent.outcome, sent.answered);
+        }
+        let (read, outcome, _) = reading.end();
+        let results = if let Outcome::Answered(results) = outcome { results } else { Vec::new() };
+        Some(read.into_iter().zip(results).collect())
     }
 
     /// [`Self::permitted`] if there is a call.

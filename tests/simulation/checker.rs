@@ -14,6 +14,7 @@ mod nodes;
 mod pauses;
 mod quiet;
 mod runs;
+mod siblings;
 mod undone;
 mod unseen;
 
@@ -130,6 +131,7 @@ struct LastRead {
     then: Totals,
     /// Whether a cache had kept the answer.
     kept: bool,
+    at: Instant,
 }
 
 /// An item of a store.
@@ -155,6 +157,8 @@ pub struct Checker<'w> {
     /// Stores that a sale has named.
     named: BTreeSet<String>,
     totals: BTreeMap<ItemKey, Totals>,
+    /// When each push was made.
+    begun_at: BTreeMap<String, Instant>,
     runs: BTreeMap<String, Run>,
     run_of_date: BTreeMap<(String, String), String>,
     /// Pushes that a platform has applied.
@@ -202,6 +206,7 @@ pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
         looked: BTreeMap::new(),
         named: BTreeSet::new(),
         totals: BTreeMap::new(),
+        begun_at: BTreeMap::new(),
         runs: BTreeMap::new(),
         run_of_date: BTreeMap::new(),
         applied: BTreeSet::new(),
@@ -274,6 +279,10 @@ impl Checker<'_> {
                 self.seller(&seller).stores.insert(store.id.clone(), store);
             }
             Entry::Listing { seller, listing, deleted } => {
+                let known = self.sellers.get(&seller).and_then(|seller| seller.listings.get(&listing.id));
+                if deleted || known.is_none_or(|known| known.sku != listing.sku || known.units != listing.units) {
+                    self.siblings_change(&seller, &listing);
+                }
                 if deleted {
                     self.seller(&seller).listings.remove(&listing.id);
                     self.listed.remove(&listing.id);
@@ -327,6 +336,7 @@ impl Checker<'_> {
     fn push(&mut self, seller: &str, push: Push) -> Verdict {
         let before = self.pushes.insert(push.id.clone(), push.clone());
         let was = before.as_ref().map(|p| p.state);
+        self.begun_at.entry(push.id.clone()).or_insert(self.at);
         if was.is_none() && push.overwrite && push.run.is_empty() {
             self.heals += 1;
             if push.reason.as_ref().is_some_and(|reason| reason.starts_with("A check found")) {
@@ -485,7 +495,7 @@ impl Checker<'_> {
                         let overwritten = listed.active.values().filter(|p| p.overwrite && is_in_flight(p.state));
                         listed.read_back = overwritten.map(|p| (p.id.clone(), [shown, unsold])).collect();
                     });
-                    self.last_read.insert((store.clone(), external_id), LastRead { shown, sold, changed, then, kept });
+                    self.last_read.insert((store.clone(), external_id), LastRead { shown, sold, changed, then, kept, at: self.at });
                 }
                 Ok(())
             }

@@ -49,7 +49,7 @@ fn a_sku_is_explained_with_its_formula_and_its_history_in_pages(backend: Backend
     let items = found["items"].as_array().unwrap();
     let nobody = json!("0198a0b2-0000-7000-8000-000000000000");
     for (kind, store) in
-        [("sale", &nobody), ("sale", &json!("x")), ("sale", &json!(7)), ("purchase", &json!(store)), ("cancellation", &json!(store))]
+        [("sale", &nobody), ("sale", &json!("x")), ("sale", &json!(7)), ("purchase", &json!(store)), ("adjustment", &json!(store))]
     {
         ada.post("/v1/stock-events", &sale(kind, "e4", store)).names(422, "/store_id");
     }

@@ -18,6 +18,9 @@ const LONGEST_LOOK_PAUSE: Duration = Duration::from_secs(24 * 3600);
 /// How long after a confirmed change a read that shows the earlier number is taken for the answer of a cache.
 const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
 
+/// By how much the time of an answer may lie before that of a change that was saved first.
+const ANSWERS_CROSS: Duration = Duration::from_secs(60);
+
 /// The reason of an overwrite of a listing that was refused for its own sake, and is not any more.
 pub const CAN_BE_WRITTEN_AGAIN: &str =
     "An earlier push was refused because of the listing itself; it can be written again, so it is overwritten with its target.";
@@ -114,9 +117,10 @@ impl Account {
         self.has_changed_lately(now) && self.before.contains(shown) && self.shown != Some(shown)
     }
 
-    /// If the clock was set back since the last change, nobody knows how long ago that was.
+    /// If the clock was set back since the last change, nobody knows how long ago that was. A little before it is an answer that came
+    /// as the change was saved.
     fn has_changed_lately(&self, now: Timestamp) -> bool {
-        self.changed_at.is_some_and(|at| at <= now && now < at + CACHED_FOR)
+        self.changed_at.is_some_and(|at| at <= now + ANSWERS_CROSS && now < at + CACHED_FOR)
     }
 
     /// What a cache may still answer once a change from `number` is confirmed.
@@ -184,7 +188,8 @@ mod tests {
         assert!(cached(10, 0) && cached(10, 299));
         assert!(!cached(10, 300) && !cached(15, 0) && !cached(9, 0));
         assert!(!Account { before: before.with(15), ..account }.may_be_cached(15, at(0)), "nothing has changed");
-        assert!(!cached(10, -1), "the clock was set back, and nobody knows how long ago the change was");
+        assert!(cached(10, -1), "the answer came as the change was saved");
+        assert!(!cached(10, -61), "the clock was set back, and nobody knows how long ago the change was");
     }
 
     #[test]

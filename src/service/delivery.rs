@@ -7,6 +7,7 @@ mod items;
 mod outbound;
 mod proof;
 mod reach;
+mod reading;
 mod traced;
 
 pub use outbound::Outbound;
@@ -17,16 +18,16 @@ use super::connection::Stale;
 use crate::db::delivery::{Begun, EndedCall, Finished, ReadBefore};
 use crate::db::{Error, SellerDb, Tenant};
 use crate::domain::claim::outcome::Answer;
-use crate::domain::claim::{CheckReading, CheckStep, ClaimTerms, ClaimedCall, Next, ProtectedPage, Work, pages_beside};
-use crate::domain::delivery::{ItemResult, Outcome};
-use crate::domain::push::{Addressee, Push};
+use crate::domain::claim::{CheckReading, CheckStep, ClaimTerms, ClaimedCall, Next, ProtectedPage, Work};
+use crate::domain::delivery::Outcome;
+use crate::domain::push::Addressee;
 use crate::domain::{CallId, ListingId, PushId, Timestamp};
-use crate::platforms::call::{Action, Call, CallItem, StoreConnection};
+use crate::platforms::call::{Action, Call, StoreConnection};
 use crate::platforms::client::Sent;
 use crate::platforms::limits::Permit;
 use crate::platforms::{RESERVED, timings};
 use crate::traces;
-use items::{platform_call, read_item};
+use items::platform_call;
 use proof::Proof;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -205,32 +206,6 @@ impl Claim {
         }
     }
 
-    /// Reads the listings of pushes that are claimed next, and waits for most of the time that the limits demand. `None` if it was
-    /// stopped.
-    async fn read_to_send(&mut self, page: &[Push]) -> Option<(Sent, Vec<PushId>)> {
-        let (sent, ids) = self.read(page).await?;
-        let reserved = ids.iter().zip(&sent.reserved);
-        self.reserved = reserved.filter_map(|(id, units)| Some((*id, (*units)?))).collect();
-        // Only what was read is sent next; a refusal is saved at once.
-        if matches!(sent.outcome, Outcome::Answered(_)) && !self.until_permit_is_near().await {
-            return None;
-        }
-        self.claimed = Proof::now(&self.outbound.clock);
-        Some((sent, ids))
-    }
-
-    /// What listings show that are read beside those of overwrites; nothing of them if that fails. `None` if it was stopped.
-    async fn read_beside(&mut self, beside: Vec<Addressee>) -> Option<HashMap<ListingId, ItemResult>> {
-        let mut reading = CheckReading::of(pages_beside(beside, &self.terms));
-        while let Some(page) = reading.next_page() {
-            let sent = self.read_listings(&page).await?;
-            reading.answered(page, sent.outcome, sent.answered);
-        }
-        let (read, outcome, _) = reading.end();
-        let results = if let Outcome::Answered(results) = outcome { results } else { Vec::new() };
-        Some(read.into_iter().zip(results).collect())
-    }
-
     /// [`Self::permitted`] if there is a call.
     async fn permitted_if(&mut self, call: Option<ClaimedCall>, answered: bool, next: Next) -> Result<Claimed, Error> {
         match call {
@@ -359,21 +334,6 @@ impl Claim {
         (sent.outcome, changed) = self.outbound.renewals.unless_changed(&self.db, &mut self.connection, sent.outcome).await;
         self.renewed |= changed;
         sent
-    }
-
-    async fn read(&mut self, page: &[Push]) -> Option<(Sent, Vec<PushId>)> {
-        let items = page.iter().map(|push| read_item(push.external_id(), push.extra())).collect();
-        Some((self.read_items(items).await?, page.iter().map(Push::id).collect()))
-    }
-
-    async fn read_listings(&mut self, page: &[Addressee]) -> Option<Sent> {
-        self.read_items(page.iter().map(|to| read_item(&to.external_id, to.extra.as_deref())).collect()).await
-    }
-
-    async fn read_items(&mut self, items: Vec<CallItem>) -> Option<Sent> {
-        let call = Call { action: Action::Read, items, idempotency_key: None };
-        let permit = self.permit(&call).await?;
-        Some(self.exchange(&call, permit).await)
     }
 
     /// Sends the call and saves its outcome, however long the database takes. Returns whether the platform answered, and what

@@ -258,8 +258,7 @@ impl Checker<'_> {
             Entry::Event { seller, event_id } => self.event(&seller, &event_id)?,
             Entry::Settings { seller, settings } => {
                 if !settings.auto_sync {
-                    let of_seller: Vec<String> = self.seller(&seller).listings.keys().cloned().collect();
-                    of_seller.into_iter().for_each(|id| self.listed.entry(id).or_default().expect_no_heal());
+                    self.expect_no_heals(&seller, |_| true);
                 }
                 self.seller(&seller).settings = Some(settings);
             }
@@ -272,17 +271,12 @@ impl Checker<'_> {
             }
             Entry::Store { seller, store } => {
                 if !store.enabled {
-                    let all = self.seller(&seller).listings.values();
-                    let ids: Vec<String> = all.filter(|l| l.store == store.id).map(|l| l.id.clone()).collect();
-                    ids.into_iter().for_each(|id| self.listed.entry(id).or_default().expect_no_heal());
+                    self.expect_no_heals(&seller, |listing| listing.store == store.id);
                 }
                 self.seller(&seller).stores.insert(store.id.clone(), store);
             }
             Entry::Listing { seller, listing, deleted } => {
-                let known = self.sellers.get(&seller).and_then(|seller| seller.listings.get(&listing.id));
-                if deleted || known.is_none_or(|known| known.sku != listing.sku || known.units != listing.units) {
-                    self.siblings_change(&seller, &listing);
-                }
+                self.sibling_changes(&seller, &listing, deleted);
                 if deleted {
                     self.seller(&seller).listings.remove(&listing.id);
                     self.listed.remove(&listing.id);

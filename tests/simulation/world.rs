@@ -702,6 +702,9 @@ impl World {
         let work = ["pushes WHERE state IN (0, 1, 3, 4, 6)", "push_packs WHERE state IN (0, 1, 6)", "sync_runs WHERE finished_at IS NULL"];
         for n in 0..240 {
             self.advance(if n < 20 { 3_000 } else { 60_000 }).await;
+            if n % 20 == 19 {
+                self.answer_runs().await?;
+            }
             if work.iter().chain(&["listings WHERE marked"]).all(|of| left(self, of) == 0) {
                 return Ok(());
             }

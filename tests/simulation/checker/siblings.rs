@@ -51,8 +51,11 @@ impl Checker<'_> {
     }
 
     /// One of several listings of a SKU is paired, moved or unpaired: what was reported and not attributed yet is forgotten.
-    pub(super) fn siblings_change(&mut self, seller: &str, listing: &Listing) {
+    pub(super) fn sibling_changes(&mut self, seller: &str, listing: &Listing, deleted: bool) {
         let before = self.sellers.get(seller).and_then(|seller| seller.listings.get(&listing.id)).cloned();
+        if !deleted && before.as_ref().is_some_and(|before| before.sku == listing.sku && before.units == listing.units) {
+            return;
+        }
         let skus = [Some(listing.sku.clone()), before.map(|before| before.sku)];
         let of_seller = self.sellers.get(seller).into_iter().flat_map(|seller| seller.listings.values());
         let others =

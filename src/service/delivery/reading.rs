@@ -1,5 +1,5 @@
 //! What a claim reads of its store before it sends.
-use super::Claim;
+use super::claim::Claim;
 use super::items::read_item;
 use super::proof::Proof;
 use crate::domain::claim::{CheckReading, pages_beside};

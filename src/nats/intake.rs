@@ -3,6 +3,7 @@ use super::connection::{Standing, connect, lost, made};
 use super::lanes::Lanes;
 use super::message::{Desk, answer};
 use super::settings::Settings;
+use super::stall::{Seen, Stall};
 use crate::domain::retry::RetryPolicy;
 use crate::http::AppState;
 use async_nats::jetstream::consumer::pull::{Batch, Config};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A pull that has not brought what it asked for by then is followed by another.
@@ -36,7 +38,7 @@ pub async fn start(settings: Settings, state: Arc<AppState>, stop: CancellationT
     let jetstream = jetstream::new(client.clone());
     let desk = Arc::new(Desk { state, settings, client: client.clone() });
     let lanes = Lanes::to(Arc::clone(&desk));
-    Ok(tokio::spawn(Intake { desk, client, jetstream, standing, lanes, stop, failures: 0 }.run()))
+    Ok(tokio::spawn(Intake { desk, client, jetstream, standing, lanes, stop, failures: 0, stall: Stall::default() }.run()))
 }
 
 struct Intake {
@@ -48,6 +50,7 @@ struct Intake {
     stop: CancellationToken,
     /// How many pulls have failed since the last that succeeded.
     failures: u32,
+    stall: Stall,
 }
 
 impl Intake {
@@ -96,6 +99,7 @@ impl Intake {
             let batch = consumer.batch().max_messages(places.num_permits()).expires(PULL_FOR).messages();
             // Not given up at once: what comes for it would be out of reach, and delivered again only after `ack_wait`.
             let mut batch = tokio::time::timeout(SENT_WITHIN, batch).await??;
+            let mut is_empty = true;
             loop {
                 let next = tokio::select! {
                     biased;
@@ -110,11 +114,29 @@ impl Intake {
                     }
                     // After an error or its end, a batch shows nothing more. If messages have arrived behind that, they are out of
                     // reach, and delivered again after `ack_wait`. Those before it are in their lanes.
-                    Some(Some(message)) => self.lanes.add(message?, places.split(1)),
+                    Some(Some(message)) => {
+                        self.lanes.add(message?, places.split(1));
+                        is_empty = false;
+                    }
                     Some(None) => break,
                 }
             }
             self.failures = 0;
+            if is_empty {
+                self.look_for_a_stall(&consumer).await;
+            } else {
+                self.stall.end();
+            }
+        }
+    }
+
+    /// After a pull that has brought nothing. Why NATS does not deliver cannot be seen from here, so a person has to act. To make the
+    /// consumer anew would often help, too, but brings back messages of long ago where the stream keeps those that were answered.
+    async fn look_for_a_stall(&mut self, consumer: &PullConsumer) {
+        let Ok(Ok(info)) = tokio::time::timeout(SENT_WITHIN, consumer.get_info()).await else { return };
+        if self.stall.begins(Seen::from(&info), Instant::now()) {
+            let (waiting, Settings { stream, consumer, .. }) = (info.num_pending, &self.desk.settings);
+            tracing::warn!(stream, consumer, waiting, "NATS has messages for this consumer and delivers none; restart the NATS server");
         }
     }
 

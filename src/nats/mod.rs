@@ -9,6 +9,7 @@
 //! * [`subject`]: which seller a subject names.
 //! * [`connection`]: connects again for good, and says so once.
 //! * [`intake`]: pulls, and stops.
+//! * [`stall`]: notices that NATS delivers nothing of what it has.
 //! * [`lanes`]: a seller's messages one after another, those of different sellers at once.
 //! * [`message`]: what becomes of one message.
 mod connection;
@@ -16,6 +17,7 @@ mod intake;
 mod lanes;
 mod message;
 mod settings;
+mod stall;
 mod subject;
 
 pub use intake::start;

@@ -26,8 +26,6 @@ pub type Sender = Box<dyn FnMut(&Value) -> bool + Send>;
 /// A seller with stores and listings, and the clients that send its events.
 pub struct Driver {
     key: String,
-    /// How long it may take until an answered batch is recorded.
-    recorded_within: Duration,
     /// The service's current address, which changes with every start.
     service: Arc<Mutex<SocketAddr>>,
     stop: Arc<AtomicBool>,
@@ -52,7 +50,7 @@ impl Driver {
 
     /// Like [`Driver::start`], with a platform that the service reaches at this address.
     pub fn start_with_platform_at(seed: u64, service: &Program, platform: SocketAddr) -> Self {
-        Self::start_sending(seed, service, platform, Duration::ZERO, |driver, _| {
+        Self::start_sending(seed, service, platform, |driver, _| {
             let (service, key) = (Arc::clone(&driver.service), driver.key.clone());
             Box::new(move |batch| {
                 let address = *service.lock().unwrap();
@@ -67,13 +65,7 @@ impl Driver {
     }
 
     /// The same with clients that send in another way, made for a seller with this id.
-    pub fn start_sending(
-        seed: u64,
-        service: &Program,
-        platform: SocketAddr,
-        recorded_within: Duration,
-        sender: impl Fn(&Self, &str) -> Sender,
-    ) -> Self {
+    pub fn start_sending(seed: u64, service: &Program, platform: SocketAddr, sender: impl Fn(&Self, &str) -> Sender) -> Self {
         let created = service.call("POST", "/admin/sellers", OPERATOR_KEY, &json!({ "name": "Ada", "timezone": "UTC" }));
         let key = created["api_key"].as_str().unwrap().to_owned();
         let skus: Vec<Vec<String>> = (0..CLIENTS).map(|c| (0..SKUS_PER_CLIENT).map(|s| format!("SKU-{c}-{s}")).collect()).collect();
@@ -89,7 +81,6 @@ impl Driver {
         service.call("PUT", "/v1/sync-settings", &key, &json!({ "auto_sync": true, "initial_overwrite": false }));
         let mut driver = Self {
             key,
-            recorded_within,
             service: Arc::new(Mutex::new(service.address)),
             stop: Arc::default(),
             repeats: Arc::default(),
@@ -117,26 +108,45 @@ impl Driver {
         self.repeats.load(Ordering::Relaxed)
     }
 
-    /// Lets the clients finish, waits until no push is open, and compares what the platform shows with the model.
-    pub fn verdict(self, service: &Program, platform: &Program) -> Verdict {
+    /// Lets the clients finish.
+    pub fn finish(self) -> Sent {
         self.stop.store(true, Ordering::Relaxed);
         let mut model: BTreeMap<String, i64> = BTreeMap::new();
         for client in self.clients {
             model.extend(client.join().expect("a client does not panic"));
         }
         assert!(model.values().sum::<i64>() > 0);
+        Sent { key: self.key, model }
+    }
+
+    /// The verdict on what was sent, after the clients have finished.
+    pub fn verdict(self, service: &Program, platform: &Program) -> Verdict {
+        self.finish().verdict(service, platform)
+    }
+}
+
+/// What a driver's clients have sent.
+pub struct Sent {
+    key: String,
+    /// What each SKU should show.
+    model: BTreeMap<String, i64>,
+}
+
+impl Sent {
+    /// SKUs whose ledger differs from what was sent: what it has, and what was sent.
+    pub fn missing(&self, service: &Program) -> Vec<(String, i64, i64)> {
         let available = |sku: &str| {
             let stock = service.call("GET", &format!("/v1/stock?sku={sku}"), &self.key, &Value::Null);
-            stock["total_available"].as_i64()
+            stock["total_available"].as_i64().unwrap_or(0)
         };
-        let mut patience = self.recorded_within.as_millis() / 200;
-        for (sku, expected) in &model {
-            while available(sku) != Some(*expected) && patience > 0 {
-                pause(Duration::from_millis(200));
-                patience -= 1;
-            }
-            assert_eq!(available(sku), Some(*expected), "the ledger of {sku}");
-        }
+        let all = self.model.iter().map(|(sku, sent)| (sku.clone(), available(sku), *sent));
+        all.filter(|(_, recorded, sent)| recorded != sent).collect()
+    }
+
+    /// Waits until no push is open, and compares what the platform shows with the model.
+    pub fn verdict(self, service: &Program, platform: &Program) -> Verdict {
+        assert_eq!(self.missing(service), [], "SKUs whose ledger differs from what was sent: recorded, sent");
+        let model = self.model;
         let mut verdict = compare(&model, platform);
         let tries = QUIET_WITHIN.as_millis() / 200;
         for _ in 0..tries {

@@ -13,9 +13,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 
 /// How long a call to NATS may take; the server may be down.
 const WITHIN: Duration = Duration::from_secs(2);
+/// If nothing was recorded for this long, NATS delivers nothing.
+const DELIVERS_WITHIN: Duration = Duration::from_secs(20);
 /// How long a client waits before each message.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -106,6 +109,27 @@ impl NatsServer {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Waits until nothing is missing. NATS 2.9 may deliver nothing any more after it was killed, although messages are there and a
+    /// pull waits for them, even one of another process; it delivers them once it was started again.
+    pub fn restart_until_none<T: PartialEq>(&mut self, missing: impl Fn() -> Vec<T>) {
+        for _ in 0..5 {
+            let (mut before, mut since) = (missing(), Instant::now());
+            while !before.is_empty() && since.elapsed() < DELIVERS_WITHIN {
+                pause(Duration::from_millis(200));
+                let now = missing();
+                if now != before {
+                    (before, since) = (now, Instant::now());
+                }
+            }
+            if before.is_empty() {
+                return;
+            }
+            println!("NATS has stopped delivering: {:?}", self.client().unfinished());
+            self.kill();
+            self.start();
+        }
     }
 
     pub fn create_streams(&self) {

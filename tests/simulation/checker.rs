@@ -9,6 +9,7 @@
 mod canceled;
 mod falls;
 mod history;
+mod late;
 mod listing_state;
 mod nodes;
 mod pauses;
@@ -570,17 +571,6 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Whether this request may have been applied after the settle time.
-    fn may_be_too_late(&self, request: usize) -> bool {
-        let stepped = self.world.clock_steps.iter().any(|(_, ms)| *ms > 0);
-        match self.sent_requests[request].fault {
-            Some(NetFault::LateAfter { .. }) => true,
-            // The settle time is measured with a clock that may have been stepped.
-            Some(NetFault::LateWithin { .. }) => stepped,
-            _ => false,
-        }
-    }
-
     fn applied(&mut self, id: usize, item: usize, before: i64, after: i64) -> Verdict {
         let request = &self.requests[&id];
         let (action, store) = (request.action.clone(), request.store.clone());
@@ -606,6 +596,7 @@ impl Checker<'_> {
             *self.counts.entry("sold between a read and what followed it").or_default() += 1;
         }
         let of_push = self.carried[&push.id].clone();
+        let keyed = ability.keys() && self.keys_hold();
         let any_late = of_push.iter().any(|request| self.may_be_too_late(*request));
         // Keys do not help if the platform refused the repetition: the push was left unresolved and is healed like others.
         let unresolved = matches!(now.state, State::Superseded | State::Cancelled | State::Rejected);
@@ -618,7 +609,7 @@ impl Checker<'_> {
                 listed.count_as_overwritten();
                 (listed.wrong, listed.unreported_sales) = (None, 0);
                 (listed.present, listed.hidden) = Default::default();
-            } else if healing || now.state == State::Rejected || any_late && (!ability.keys() || unresolved) {
+            } else if healing || now.state == State::Rejected || any_late && (!keyed || unresolved) {
                 // If the platform already shows the number it sets, the change is zero.
                 listed.add_late_change(change, self.at);
                 *self.excused.entry(Excuse::AppliedLate).or_default() += 1;

@@ -13,7 +13,7 @@ use stocktide::domain::allocation::{AllocationMode, ListingRules, Share, targets
 use stocktide::domain::stock::Levels;
 use stocktide::domain::sync::{Effect, Input, StoreSync};
 use stocktide::domain::units::UnitsEach;
-use stocktide::domain::{Timestamp, WarehouseCode};
+use stocktide::domain::{StoreId, Timestamp, WarehouseCode};
 use tokio::time::Instant;
 
 /// Units in the pool; splitting them one at a time takes this many steps.
@@ -54,7 +54,8 @@ impl Best {
 
 fn rules(listings: u16) -> Vec<ListingRules> {
     let share = Share::from_hundredths(i64::from(9_000 / listings));
-    let listing = ListingRules {
+    let listing = || ListingRules {
+        store_id: StoreId::new(Timestamp::default()),
         share,
         buffer: 2,
         threshold: Some(1),
@@ -63,7 +64,7 @@ fn rules(listings: u16) -> Vec<ListingRules> {
         warehouses: None,
         units: UnitsEach::ONE,
     };
-    vec![listing; usize::from(listings)]
+    (0..listings).map(|_| listing()).collect()
 }
 
 fn one_unit_at_a_time(pool: i64, shares: &[i64]) -> Vec<i64> {

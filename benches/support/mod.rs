@@ -111,6 +111,7 @@ fn store_row(id: StoreId, now: Timestamp) -> Store {
         protect_unseen_sales: false,
         sales_named_at: None,
         has_multiples: false,
+        repeats_skus: false,
         above: Default::default(),
         resumes_at: None,
         rehearsal: false,

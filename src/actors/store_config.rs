@@ -77,6 +77,7 @@ mod tests {
             unseen_sales_hours: 72,
             sales_named_at: None,
             has_multiples: false,
+            repeats_skus: false,
             above: Above::default(),
             resumes_at: None,
             rehearsal: false,

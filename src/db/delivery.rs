@@ -24,5 +24,6 @@ mod undone;
 pub use offers::{Begun, HasRoom, Offered, Offers};
 pub(super) use offers::{Epochs, Taken};
 pub use outcome::Finished;
+pub use protected::ReadBefore;
 pub use together::EndedCall;
 pub(super) use together::finish_together;

@@ -170,7 +170,7 @@ pub(super) fn record(
             let result = book.apply(new, request.now, limits);
             if let EventResult::Accepted { at, in_count, .. } = result {
                 events.push(EventRow::new(seller, new, at, in_count));
-                sold.note(seller, new, book.is_restocked(new));
+                sold.note(seller, new, book.setup());
             }
             result
         };

@@ -113,6 +113,7 @@ diesel::table! {
         falls -> SmallInt,
         restocks_returns -> Bool,
         restocks_cancellations -> Bool,
+        repeats_skus -> Bool,
     }
 }
 
@@ -166,6 +167,7 @@ diesel::table! {
         sold_when_shown -> BigInt,
         increased -> BigInt,
         set_by -> Nullable<Binary>,
+        unattributed -> BigInt,
     }
 }
 

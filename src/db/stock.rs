@@ -121,7 +121,7 @@ impl Tenant<'_> {
             found.push(ListingStock { listing, store, rules: resolved, target: Target::default(), last_push: None, last_confirmed: None });
         }
         // Sorted here: to return them in order, SQLite would scan all the seller's listings.
-        found.sort_by_key(|listing| listing.store.id);
+        found.sort_by_key(|found| (found.store.id, found.listing.id));
         let resolved: Vec<ListingRules> = found.iter().map(|l| l.rules.clone()).collect();
         let ids: Vec<ListingId> = found.iter().map(|l| l.listing.id).collect();
         let mut last = self.last_pushes(sku, &ids)?;

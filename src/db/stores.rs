@@ -72,6 +72,8 @@ pub struct Store {
     pub falls: Falls,
     /// What it puts back on sale by itself.
     pub restocks: Restocks,
+    /// Whether several of its listings show, or have shown, the same SKU.
+    pub repeats_skus: bool,
 }
 
 impl Store {
@@ -85,6 +87,7 @@ impl Store {
             has_multiples: self.has_multiples,
             falls: self.falls,
             restocks: self.restocks,
+            repeats_skus: self.repeats_skus,
         }
     }
 
@@ -138,6 +141,7 @@ pub(super) struct StoreRow {
     falls: i16,
     restocks_returns: bool,
     restocks_cancellations: bool,
+    repeats_skus: bool,
 }
 
 impl StoreRow {
@@ -175,6 +179,7 @@ impl StoreRow {
             falls: store.falls.bits(),
             restocks_returns: store.restocks.returns,
             restocks_cancellations: store.restocks.cancellations,
+            repeats_skus: store.repeats_skus,
         })
     }
 
@@ -213,6 +218,7 @@ impl StoreRow {
             rehearsal: self.rehearsal && self.paused,
             falls: Falls::from_bits(self.falls),
             restocks: Restocks { returns: self.restocks_returns, cancellations: self.restocks_cancellations },
+            repeats_skus: self.repeats_skus,
         })
     }
 }

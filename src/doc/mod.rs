@@ -137,4 +137,6 @@ pub mod decisions {
     pub mod d0038_traces_without_a_library {}
     #[doc = include_str!("decisions/0039-falls.md")]
     pub mod d0039_falls {}
+    #[doc = include_str!("decisions/0036-several-listings-of-a-sku.md")]
+    pub mod d0036_several_listings_of_a_sku {}
 }

@@ -12,11 +12,10 @@ pub mod waiting;
 
 use super::delivery::{Abilities, Change, Method, Resolution};
 use super::push::{Addressee, Invalid, ListingUpdate, Push, PushKind, SendBy, VerdictContext};
-use super::unseen::Expectation;
 use super::{CallId, ListingId, PushId, Timestamp};
 pub use aimed::{Aimed, aim, aim_back, note_contained};
 pub use compared::{CheckNext, CheckReading, CheckStep, Compared, check_goes_on, check_page, check_size, compared};
-pub use protected::{AfterOverwriteRead, ReadFacts, overwrites_after_read};
+pub use protected::{AfterOverwriteRead, ProtectedPage, ReadFacts, Siblings, overwrites_after_read, pages_beside, with_siblings};
 pub use size::CallSize;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -76,8 +75,8 @@ pub enum Work {
     Send(ClaimedCall, Next),
     /// Read what the listings of these increases show, then claim them. Then there is this to do.
     ReadFirst(Vec<Push>, Next),
-    /// Read what the listings of these overwrites show, then claim them. This is what was expected of the listings before.
-    ReadThenOverwrite(Vec<Push>, HashMap<ListingId, Expectation>),
+    /// Read what the listings of these overwrites show, then claim them.
+    ReadThenOverwrite(ProtectedPage),
     /// Read what the listings of these uncertain pushes show, then decide them.
     ReadBack(Vec<Push>),
     /// Read what these listings show, to which nothing is to be sent: they may contradict the account, or are owed what

@@ -183,6 +183,8 @@ impl Known<'_> {
 
 /// Units of the listing that it shows in excess of what is expected; `None` if nothing is.
 fn excess(expected: &Expectation, shown: i64) -> Option<i64> {
+    // Where several listings show the SKU, what is missing here may be what was reported.
+    let expected = expected.reported(expected.explained_by(expected.unattributed, shown, false));
     let (of_sku, units) = (expected.each.of_sku(shown), expected.units?);
     let either = || [units].into_iter().chain(expected.otherwise);
     // The explanation that is nearest, as an overwrite would take it: what is missing first.

@@ -255,7 +255,16 @@ mod tests {
 
     fn rules(share: i64) -> ListingRules {
         let share = Share::from_hundredths(share);
-        ListingRules { share, buffer: 2, threshold: None, max_shown: None, sync_enabled: true, warehouses: None, units: UnitsEach::ONE }
+        ListingRules {
+            store_id: StoreId::new(Timestamp::default()),
+            share,
+            buffer: 2,
+            threshold: None,
+            max_shown: None,
+            sync_enabled: true,
+            warehouses: None,
+            units: UnitsEach::ONE,
+        }
     }
 
     #[test]

@@ -225,9 +225,9 @@ impl Book {
         EventResult::Accepted { at: now, remark, in_count }
     }
 
-    /// Whether the store that an event names has put its units back on sale by itself.
-    pub fn is_restocked(&self, new: &NewEvent) -> bool {
-        new.store.is_some_and(|store| self.setup.rules.restocks(store, new.event.kind))
+    /// What the seller has set up.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
     }
 
     /// How many listings the events concern.

@@ -18,6 +18,8 @@
 //! to overwrite it with its target because the account cannot be trusted; a *mark* says that it is healed once its
 //! store works again. A rejected increase is *contained* once an overwrite of its listing was confirmed after it.
 //!
+//! Listings of one store that show the same SKU are *siblings*: they show the same units.
+//!
 //! *Unseen sales* are units that a store has sold and nobody has reported yet; overwrites leave them out. They are what is missing
 //! of what is *expected* of a listing when it is read.
 //!
@@ -74,6 +76,7 @@ pub mod run;
 pub mod schedule;
 pub mod seller_limits;
 pub mod settings;
+pub mod siblings;
 pub mod stock;
 pub mod switching;
 pub mod sync;

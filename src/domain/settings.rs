@@ -174,6 +174,7 @@ impl Rules {
             };
         }
         ListingRules {
+            store_id: store.store_id,
             share: first!(share).or(store.share).or(by_seller.and_then(|r| r.share)),
             buffer: first!(buffer).or(by_seller.and_then(|r| r.buffer)).unwrap_or(settings.buffer),
             threshold: first!(threshold).or(by_seller.and_then(|r| r.threshold)),
@@ -264,6 +265,7 @@ mod tests {
             has_multiples: false,
             falls,
             restocks,
+            repeats_skus: false,
         }
     }
 

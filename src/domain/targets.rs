@@ -95,6 +95,11 @@ impl SellerRules {
         self.stores.get(&store).is_some_and(|terms| terms.rules.has_multiples)
     }
 
+    /// Whether several listings of this store may show the same SKU.
+    pub fn repeats_skus(&self, store: StoreId) -> bool {
+        self.stores.get(&store).is_some_and(|terms| terms.rules.repeats_skus)
+    }
+
     /// Whether pushes to this store wait at `now`: it is paused, in a frozen window, or needs reauthorization.
     pub fn is_held(&self, store: StoreId, now: Timestamp) -> bool {
         self.stores.get(&store).is_some_and(|terms| terms.hold.holds(now))
@@ -208,6 +213,7 @@ mod tests {
             has_multiples: false,
             falls: Falls::default(),
             restocks: Restocks::default(),
+            repeats_skus: false,
         }
     }
     fn off(sku: &str) -> Rule {

@@ -59,6 +59,9 @@ pub struct Expectation {
     pub reports: i64,
     /// How many units of the SKU those were.
     pub sold: i64,
+    /// Units reported as sold by its store, less those reported as put back, of which it is not known which listing of the SKU has sold
+    /// them, where there are several: see [`siblings`](super::siblings). They are not taken off `units` yet.
+    pub unattributed: i64,
 }
 
 /// What a read has found.
@@ -66,6 +69,8 @@ pub struct Expectation {
 pub struct Found {
     /// Units of the listing that were sold and not all reported yet.
     pub unseen: i64,
+    /// The same in units of the SKU.
+    pub missing: i64,
     /// What is expected from now on.
     pub expectation: Expectation,
 }
@@ -75,9 +80,10 @@ impl Expectation {
     /// was given up explains that number exactly. Units that have been missing for `limit` are drift.
     pub fn read(self, shown: i64, left_late: bool, limit: Duration, now: Timestamp) -> Found {
         let is_plausible = is_plausible(shown);
-        let shown = self.each.of_sku(shown);
+        let (missing, shown) = (self.missing(shown, left_late), self.each.of_sku(shown));
         let found = |unseen: i64, known: i64, since: Option<Timestamp>| Found {
             unseen: self.each.needed_for(unseen),
+            missing: unseen,
             expectation: Self {
                 units: is_plausible.then(|| shown.saturating_add(unseen)),
                 otherwise: None,
@@ -86,15 +92,12 @@ impl Expectation {
                 ..self
             },
         };
-        if left_late && self.otherwise.is_none() && self.units != Some(shown) {
+        if self.is_left_late(shown, left_late) {
             // What was sold before and after the late request is not known any more; what was found before is, until it is drift.
             let is_drift = self.unseen_since.is_some_and(|since| since <= now && now >= since + limit);
             let unseen = if is_drift { 0 } else { self.unseen };
             return found(unseen, unseen, self.unseen_since);
         }
-        // Nothing but the push of unknown outcome explains a higher number.
-        let expected = self.units.into_iter().chain(self.otherwise).filter(|units| *units >= shown).min();
-        let missing = expected.map_or(0, |units| units.saturating_sub(shown));
         let old = self.unseen.min(missing);
         if old == 0 {
             return found(missing, missing, Some(now));
@@ -106,6 +109,42 @@ impl Expectation {
             return found(fresh, fresh, Some(now));
         }
         found(missing, old, Some(since))
+    }
+
+    /// Units of the SKU that are missing from a listing that shows this, however long ago they were sold.
+    pub fn missing(&self, shown: i64, left_late: bool) -> i64 {
+        let shown = self.each.of_sku(shown);
+        if self.is_left_late(shown, left_late) {
+            return self.unseen;
+        }
+        // Nothing but the push of unknown outcome explains a higher number.
+        let expected = self.units.into_iter().chain(self.otherwise).filter(|units| *units >= shown).min();
+        expected.map_or(0, |units| units.saturating_sub(shown))
+    }
+
+    /// Whether nothing but a late request explains what is shown, in units of the SKU.
+    fn is_left_late(&self, shown: i64, left_late: bool) -> bool {
+        left_late && self.otherwise.is_none() && self.units != Some(shown)
+    }
+
+    /// Units of the SKU that a listing shows in excess of what is expected of it.
+    fn surplus(&self, shown: i64) -> i64 {
+        let most = self.units.into_iter().chain(self.otherwise).max();
+        most.map_or(0, |units| self.each.of_sku(shown).saturating_sub(units).max(0))
+    }
+
+    /// Of so many units that were reported, those that what this listing shows can be due to: sold, or put back if below 0.
+    pub fn explained_by(&self, reported: i64, shown: i64, left_late: bool) -> i64 {
+        if reported < 0 { -self.surplus(shown).min(reported.saturating_neg()) } else { self.missing(shown, left_late).min(reported) }
+    }
+
+    /// What is expected after so many units of the listing were reported as sold, or as put back if below 0. Units that were missing are
+    /// those that are reported first.
+    #[must_use]
+    pub fn reported(self, units: i64) -> Self {
+        let less = |expected: i64| expected.saturating_sub(units);
+        let unseen = self.unseen.saturating_sub(units.max(0)).max(0);
+        Self { units: self.units.map(less), otherwise: self.otherwise.map(less), unseen, ..self }
     }
 }
 

@@ -20,6 +20,9 @@ struct Discover {
     create_skus: Option<bool>,
     /// With `apply`: also pairs the variants in `replacing`, in place of listings that the store does not have any more.
     replace: Option<bool>,
+    /// Also counts variants as matches of which several have the same SKU, all of them: each becomes a listing of it, and each shows the
+    /// same units.
+    all_with_same_sku: Option<bool>,
     /// The `next_cursor` of the previous answer, to continue from there.
     cursor: Option<String>,
 }
@@ -34,6 +37,7 @@ pub async fn discover_store(caller: Caller, state: State, id: Path<StoreId>, bod
         pair: input.apply.unwrap_or(false),
         create_skus: input.create_skus.unwrap_or(false),
         replace: input.replace.unwrap_or(false),
+        all_with_same_sku: input.all_with_same_sku.unwrap_or(false),
     };
     let proposal = discover(&state.service, &caller, id.into_inner(), input.cursor, apply).await?;
     Ok(HttpResponse::Ok().json(proposal))

@@ -8,7 +8,7 @@ use super::listings::ROWS_PER_STEP;
 use super::preview::calls;
 use super::store_figures::{OverwriteOffer, after_pairing, overwrite_offer};
 use super::stores::{ask, reason_of};
-use crate::db::listings::{Listing, ListingChange, NewListing};
+use crate::db::listings::{Listing, ListingChange, NewListing, Pass};
 use crate::db::stores::Store;
 use crate::db::{self, Tenant};
 use crate::domain::delivery::{ItemResult, Outcome};
@@ -56,9 +56,9 @@ impl Found {
 /// The variants found in the part of the store that was read.
 #[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct Proposal {
-    /// Exactly one variant has the SKU.
+    /// Exactly one variant has the SKU; on demand, also those of which several have it.
     pub matched: Vec<Found>,
-    /// Several variants with the same SKU: the seller has to choose.
+    /// Several variants with the same SKU: the seller has to choose, or pairs all of them on demand.
     pub ambiguous: Vec<Found>,
     /// Their SKUs are paired with listings that the store does not have any more: products that were created anew. Paired
     /// only on demand.
@@ -95,6 +95,8 @@ pub struct Apply {
     pub create_skus: bool,
     /// Pair variants in place of listings that the store does not have any more.
     pub replace: bool,
+    /// Match all variants that have the same SKU, instead of none of them.
+    pub all_with_same_sku: bool,
 }
 
 /// Reads the store's variants and proposes listings by equal SKU; pairs them as `apply` says.
@@ -113,11 +115,12 @@ pub async fn discover(service: &Service, caller: &Caller, id: StoreId, cursor: O
     let (variants, next) = read_variants(service, caller, connection.clone(), cursor).await?;
     let whole = began_at.is_none() && next.is_none();
     let this_pass = began_at.unwrap_or(service.now());
-    let (mut proposal, former) = propose(caller, &connection, variants, began_at, apply.create_skus).await?;
+    let (mut proposal, former) = propose(caller, &connection, variants, began_at, apply).await?;
     sort_out(service, caller, connection, &mut proposal, former, whole).await;
     proposal.next_cursor = next.map(|next| format!("{}{PASS}{next}", this_pass.as_millis()));
     if apply.pair {
-        proposal.paired = pair(service, caller, &store, &proposal, apply.replace, this_pass).await?;
+        let pass = Pass { began_at: this_pass, beside_others: apply.all_with_same_sku };
+        proposal.paired = pair(service, caller, &store, &proposal, apply.replace, pass).await?;
         proposal.overwrite = after_pairing(&caller.db, move |t| overwrite_offer(t, id)).await;
     }
     Ok(proposal)
@@ -183,7 +186,7 @@ async fn propose(
     store: &StoreConnection,
     variants: Vec<Variant>,
     began_at: Option<Timestamp>,
-    create_skus: bool,
+    apply: Apply,
 ) -> Result<(Proposal, Vec<Former>)> {
     let mut count: HashMap<String, usize> = HashMap::new();
     for sku in variants.iter().filter_map(|variant| variant.sku.clone()) {
@@ -191,7 +194,7 @@ async fn propose(
     }
     let wanted: Vec<String> = count.keys().filter(|sku| Sku::parse(sku).is_ok()).cloned().collect();
     let id = store.store_id;
-    let (known, mut paired) = caller
+    let (known, paired) = caller
         .db
         .read(move |t| {
             let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
@@ -202,14 +205,20 @@ async fn propose(
     // What somebody has paired by hand meanwhile stays as it is.
     let of_this_pass = |listing: &Listing| began_at.is_some() && listing.paired_by_pass == began_at;
     let (mut proposal, mut former) = (Proposal::default(), Vec::new());
+    let mut matched: HashSet<String> = HashSet::new();
     for mut variant in variants {
         let Some(sku) = variant.sku.clone().filter(|sku| !sku.is_empty()) else {
             proposal.unmatched.push(Found::new(variant, Some("It has no SKU in the store.".to_owned())));
             continue;
         };
         let is_one = count.get(&sku).copied().unwrap_or(0) == 1;
-        if !known.contains_key(&sku) && is_one && Sku::parse(&sku).is_ok() {
-            if create_skus {
+        // A variant that is found in several places has one listing.
+        let is_taken = is_one || (apply.all_with_same_sku && !matched.contains(bare(&variant.external_id)));
+        let listings = paired.get(&sku).map(Vec::as_slice).unwrap_or_default();
+        let own = listings.iter().find(|listing| bare(&listing.external_id) == bare(&variant.external_id));
+        if !known.contains_key(&sku) && is_taken && Sku::parse(&sku).is_ok() {
+            if apply.create_skus {
+                matched.insert(bare(&variant.external_id).to_owned());
                 proposal.matched.push(Found::new(variant, None));
             } else {
                 proposal.creatable += 1;
@@ -219,31 +228,38 @@ async fn propose(
             let reason =
                 if is_one { "This SKU cannot be used here." } else { "This SKU doesn't exist here, and several variants have it." };
             proposal.unmatched.push(Found::new(variant, Some(reason.to_owned())));
-        } else if count.get(&sku).copied().unwrap_or(0) > 1 {
-            proposal.undone.extend(paired.remove(&sku).filter(of_this_pass));
-            proposal.ambiguous.push(Found::new(variant, Some(SEVERAL.to_owned())));
-        } else {
-            match paired.remove(&sku) {
-                Some(listing) if bare(&listing.external_id) != bare(&variant.external_id) => {
-                    if of_this_pass(&listing) {
-                        proposal.ambiguous.push(Found::new(variant, Some(SEVERAL.to_owned())));
-                        proposal.undone.push(listing);
-                    } else {
-                        former.push((variant, listing));
-                    }
-                }
-                Some(listing) if elsewhere(field, store, &listing.extra).is_some() => {
-                    // The store has moved: the listing goes on without a location of its own.
-                    let own = listing.extra.into_iter().filter(|(name, _)| Some(name.as_str()) != field);
-                    variant.extra = own.chain(variant.extra).collect();
-                    proposal.matched.push(Found::new(variant, None));
-                }
-                Some(_) => proposal.already_paired += 1,
-                None => proposal.matched.push(Found::new(variant, None)),
+        } else if let Some(listing) = own.filter(|_| is_taken || listings.len() > 1) {
+            if elsewhere(field, store, &listing.extra).is_some() {
+                // The store has moved: the listing goes on without a location of its own.
+                let own = listing.extra.iter().filter(|(name, _)| Some(name.as_str()) != field);
+                variant.extra = own.map(|(name, value)| (name.clone(), value.clone())).chain(variant.extra).collect();
+                proposal.matched.push(Found::new(variant, None));
+            } else {
+                proposal.already_paired += 1;
             }
+        } else if !is_taken {
+            undo(&mut proposal, listings, of_this_pass);
+            proposal.ambiguous.push(Found::new(variant, Some(SEVERAL.to_owned())));
+        } else if listings.is_empty() || apply.all_with_same_sku {
+            matched.insert(bare(&variant.external_id).to_owned());
+            proposal.matched.push(Found::new(variant, None));
+        } else if undo(&mut proposal, listings, of_this_pass) {
+            proposal.ambiguous.push(Found::new(variant, Some(SEVERAL.to_owned())));
+        } else if let Some(listing) = listings.first() {
+            former.push((variant, listing.clone()));
         }
     }
     Ok((proposal, former))
+}
+
+/// Unpairs the only listing of a SKU, if an earlier request of the same pass has paired it: it is not the only variant with the SKU.
+fn undo(proposal: &mut Proposal, listings: &[Listing], of_this_pass: impl Fn(&Listing) -> bool) -> bool {
+    let [listing] = listings else { return false };
+    let is_undone = of_this_pass(listing);
+    if is_undone && !proposal.undone.contains(listing) {
+        proposal.undone.push(listing.clone());
+    }
+    is_undone
 }
 
 /// An id without what Shopify puts in front of it: `gid://shopify/ProductVariant/7` and `7` are the same variant.
@@ -303,7 +319,7 @@ async fn sort_out(
 }
 
 /// Pairs the matches, and unpairs what the same pass has paired before it found a second variant with the SKU.
-async fn pair(service: &Service, caller: &Caller, store: &Store, proposal: &Proposal, replace: bool, pass: Timestamp) -> Result<usize> {
+async fn pair(service: &Service, caller: &Caller, store: &Store, proposal: &Proposal, replace: bool, pass: Pass) -> Result<usize> {
     let new = |found: &Found| {
         let sku = Sku::parse(found.sku.as_deref()?).ok()?;
         Some(NewListing { sku, external_id: found.external_id.clone(), units: None, extra: Some(found.extra.clone()), pass: Some(pass) })

@@ -3,7 +3,7 @@ use super::context::{Caller, Error, Result, Service, audited};
 use super::store_figures::{OverwriteOffer, after_pairing, offer_for};
 use super::syncs;
 use crate::db;
-use crate::db::listings::{ListingChange, ListingPreview, NewListing};
+use crate::db::listings::{ListingChange, ListingPreview, NewListing, alike_but_for_zeros};
 use crate::db::runs::RunFilter;
 use crate::domain::limits::MAX_BULK;
 use crate::domain::names::shortened;
@@ -14,7 +14,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-/// Rows saved in one transaction, except those that pass SKUs to each other.
+/// Rows saved in one transaction, except those whose SKUs differ only by zeros in front.
 pub(super) const ROWS_PER_STEP: usize = 1000;
 /// How often, and after which pause, a part of a request is tried while the database is busy.
 const MAX_ATTEMPTS: usize = 50;
@@ -53,6 +53,9 @@ pub struct RowResult {
     /// In a dry run: the listing shows units, and would show none, because nothing of its new SKU is in stock.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub set_to_0: bool,
+    /// In a dry run: how many other listings of the store would show the same SKU, each of them the same units. Omitted if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_listings: Option<usize>,
     /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -77,13 +80,14 @@ impl RowResult {
             moved_from: None,
             units_before: None,
             set_to_0: false,
+            other_listings: None,
             reason: Some(reason),
             errors,
         }
     }
 
     fn new(row: usize, external_id: String, preview: ListingPreview, similar_sku: Option<String>, in_stock: bool) -> Self {
-        let ListingPreview { change, moved_from, units_before, shown, .. } = preview;
+        let ListingPreview { change, moved_from, units_before, shown, siblings, .. } = preview;
         let units_before = units_before.map(UnitsEach::get);
         let (status, id) = match change {
             ListingChange::Created(id) => ("created", Some(id)),
@@ -92,8 +96,9 @@ impl RowResult {
             ListingChange::Rejected(errors) => return Self::rejected(row, Some(external_id), errors),
         };
         let set_to_0 = moved_from.is_some() && !in_stock && shown.is_some_and(|shown| shown > 0);
+        let other_listings = Some(siblings).filter(|others| *others > 0);
         let (external_id, reason, errors) = (Some(external_id), None, Vec::new());
-        Self { row, external_id, status, id, similar_sku, moved_from, units_before, set_to_0, reason, errors }
+        Self { row, external_id, status, id, similar_sku, moved_from, units_before, set_to_0, other_listings, reason, errors }
     }
 }
 
@@ -136,17 +141,19 @@ pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row
     let rows = without_repeats(rows);
     let good: Vec<NewListing> = rows.iter().filter_map(|row| row.as_ref().ok()).cloned().collect();
     let first = good.clone();
-    let (passing, similar) = caller
+    let similar = caller
         .db
         .read(move |t| {
             t.store(id)?;
             let skus: Vec<&str> = first.iter().map(|row| row.sku.as_str()).collect();
-            Ok((t.passing_rows(id, &first)?, t.look_alikes(&skus)?))
+            t.look_alikes(&skus)
         })
         .await?;
     let mut done: Vec<Option<ListingPreview>> = vec![None; good.len()];
+    // Saved later, the one without zeros would be taken for the other, of which a spreadsheet has lost some.
+    let alike = alike_but_for_zeros(&good.iter().map(|row| row.sku.as_str()).collect::<Vec<_>>());
     let (mut begun, mut resized) = (false, BTreeMap::new());
-    for part in parts(&passing) {
+    for part in parts(&alike) {
         let rows: Vec<NewListing> = part.iter().filter_map(|index| good.get(*index)).cloned().collect();
         let changes = pair_part(service, caller, id, &rows, begun).await?;
         begun = true;
@@ -155,7 +162,7 @@ pub async fn pair(service: &Service, caller: &Caller, id: StoreId, rows: Vec<Row
                 resized.insert(*listing, row.sku.clone());
             }
             if let Some(slot) = done.get_mut(index) {
-                *slot = Some(ListingPreview { change, moved_from: None, units_before: None, shown: None, is_new_sku: false });
+                *slot = Some(ListingPreview { change, moved_from: None, units_before: None, shown: None, is_new_sku: false, siblings: 0 });
             }
         }
     }
@@ -186,9 +193,9 @@ async fn overwrite_resized(service: &Service, caller: &Caller, store: StoreId, r
     })
 }
 
-/// The rows, by index, that are saved in one transaction each: first, and together, those that pass SKUs to each other.
-fn parts(passing: &[bool]) -> Vec<Vec<usize>> {
-    let (first, rest): (Vec<usize>, Vec<usize>) = (0..passing.len()).partition(|index| passing.get(*index) == Some(&true));
+/// The rows, by index, that are saved in one transaction each: first, and together, those whose SKUs are alike.
+fn parts(alike: &[bool]) -> Vec<Vec<usize>> {
+    let (first, rest): (Vec<usize>, Vec<usize>) = (0..alike.len()).partition(|index| alike.get(*index) == Some(&true));
     let first = Some(first).filter(|first| !first.is_empty());
     first.into_iter().chain(rest.chunks(ROWS_PER_STEP).map(<[usize]>::to_vec)).collect()
 }

@@ -260,7 +260,8 @@ async fn leave_out_unseen(service: &Service, caller: &Caller, items: &mut [(Prev
             continue;
         }
         let (limit, now) = (unseen::for_hours(store.unseen_sales_hours), service.now());
-        let unseen = caller.db.read(move |t| t.unseen_sales(&shown, limit, now)).await?;
+        let id = store.id;
+        let unseen = caller.db.read(move |t| t.unseen_sales(id, &shown, limit, now)).await?;
         for (item, _) in items.iter_mut() {
             if let Some(units) = unseen.get(&item.listing) {
                 item.leaves_out(*units);

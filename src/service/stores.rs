@@ -223,6 +223,7 @@ pub async fn create(service: &Service, caller: &Caller, entered: StoreChange) ->
         unseen_sales_hours: unseen::DEFAULT_HOURS,
         sales_named_at: None,
         has_multiples: false,
+        repeats_skus: false,
         above: Above::default(),
         resumes_at: None,
         rehearsal: false,

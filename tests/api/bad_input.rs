@@ -279,13 +279,10 @@ fn listings_refuse_bad_rows_one_by_one(backend: Backend) {
         { "sku": "I", "external_id": "i\u{0}" }, { "sku": "Z", "external_id": "z" },
     ]);
     let answer = ada.put(&path, &rows).is(200);
-    assert_eq!((&answer["created"], &answer["rejected"]), (&json!(2), &json!(10)), "{answer}");
+    assert_eq!((&answer["created"], &answer["rejected"]), (&json!(3), &json!(9)), "{answer}");
     let pointers: Vec<&str> = answer["results"].as_array().unwrap().iter().filter_map(|r| r["errors"][0]["pointer"].as_str()).collect();
-    assert_eq!(
-        pointers,
-        ["/1/external_id", "/2/sku", "/3/sku", "/4/sku", "/5/external_id", "/6/colour", "/7/colour", "/8", "/9", "/10/external_id"]
-    );
-    assert_eq!(listed(&ada, &path), ["a", "z"]);
+    assert_eq!(pointers, ["/1/external_id", "/3/sku", "/4/sku", "/5/external_id", "/6/colour", "/7/colour", "/8", "/9", "/10/external_id"]);
+    assert_eq!(listed(&ada, &path), ["a", "b", "z"]);
 
     let mut csv = b"sku,external_id\nA,a\nB\nC,c,extra\n,d\n\"E\nF,f\n".to_vec();
     let broken = ada.send_as("PUT", &path, "text/csv", &csv).is(200);
@@ -293,7 +290,7 @@ fn listings_refuse_bad_rows_one_by_one(backend: Backend) {
     csv = b"sku,external_id\n\xff\xfe,x\nY,y\n".to_vec();
     let answer = ada.send_as("PUT", &path, "text/csv", &csv).is(200);
     assert_eq!((&answer["created"], &answer["rejected"]), (&json!(1), &json!(1)), "{answer}");
-    assert_eq!(listed(&ada, &path), ["a", "z", "y"]);
+    assert_eq!(listed(&ada, &path), ["a", "b", "z", "y"]);
     for (csv, pointer) in [
         (&b""[..], "/sku"),
         (b"sku\nA\n", "/external_id"),
@@ -305,7 +302,7 @@ fn listings_refuse_bad_rows_one_by_one(backend: Backend) {
     }
     let many: String = (0..10_001).map(|i| format!("S{i},x{i}\n")).collect();
     ada.send_as("PUT", &path, "text/csv", format!("sku,external_id\n{many}").as_bytes()).names(422, "");
-    assert_eq!(listed(&ada, &path), ["a", "z", "y"]);
+    assert_eq!(listed(&ada, &path), ["a", "b", "z", "y"]);
 }
 
 fn listed(seller: &Caller<'_>, path: &str) -> Vec<String> {

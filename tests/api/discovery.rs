@@ -104,6 +104,38 @@ fn skus_that_are_new_here_are_created_on_request_unless_several_variants_have_th
     assert_eq!(ada.get("/v1/skus").is(200)["items"][0]["sku"], "A");
 }
 
+fn variants_with_the_same_sku_are_all_paired_on_request(backend: Backend) {
+    let api = Api::start(backend);
+    let ada = api.seller("Ada");
+    for sku in ["A", "B"] {
+        ada.event(&format!("e-{sku}"), sku, "purchase", 1);
+    }
+    let items = || vec![item("1", "A"), item("2", "A"), item("3", "B"), item("4", "new"), item("5", "new")];
+    let (address, _) = shop(move |_| json!({ "items": items(), "next": null }));
+    let store = ada.store("corner", address, json!({}));
+    let (path, listings) = (format!("/v1/stores/{store}/discover"), format!("/v1/stores/{store}/listings"));
+    let count = |found: &Value, group: &str| found[group].as_array().unwrap().len();
+    let found = ada.post(&path, &json!({ "apply": true })).is(200);
+    assert_eq!((&found["paired"], count(&found, "ambiguous"), count(&found, "unmatched")), (&json!(1), 2, 2), "{found}");
+    let all = ada.post(&path, &json!({ "all_with_same_sku": true })).is(200);
+    assert_eq!((count(&all, "matched"), count(&all, "ambiguous"), &all["creatable"]), (2, 0, &json!(2)), "nothing is paired yet: {all}");
+    let all = ada.post(&path, &json!({ "apply": true, "all_with_same_sku": true })).is(200);
+    assert_eq!((&all["paired"], &all["already_paired"]), (&json!(2), &json!(1)), "{all}");
+    let again = ada.post(&path, &json!({ "apply": true })).is(200);
+    assert_eq!((&again["paired"], &again["already_paired"], count(&again, "ambiguous")), (&json!(0), &json!(3), 0), "{again}");
+    let created = ada.post(&path, &json!({ "apply": true, "all_with_same_sku": true, "create_skus": true })).is(200);
+    assert_eq!(created["paired"], 2, "{created}");
+    let listed = ada.get(&listings).is(200);
+    let mut pairs: Vec<(&str, &str)> =
+        listed["items"].as_array().unwrap().iter().map(|l| (l["sku"].as_str().unwrap(), l["external_id"].as_str().unwrap())).collect();
+    pairs.sort_unstable();
+    assert_eq!(pairs, [("A", "1"), ("A", "2"), ("B", "3"), ("new", "4"), ("new", "5")]);
+    let row = json!([{ "sku": "A", "external_id": "9" }, { "sku": "B", "external_id": "3" }]);
+    let preview = ada.put(&format!("{listings}?dry_run=true"), &row).is(200);
+    let others = |row: usize| &preview["results"][row]["other_listings"];
+    assert_eq!((others(0), others(1)), (&json!(2), &Value::Null), "{preview}");
+}
+
 /// The first request reads 40 pages and pairs what it finds; the duplicate is on the 41st.
 fn duplicates_that_are_far_apart_in_a_large_catalog_are_pointed_out_and_neither_is_paired(backend: Backend) {
     let api = Api::start(backend);
@@ -241,6 +273,7 @@ fn products_that_were_created_anew_are_shown_and_take_the_place_of_the_former_on
 }
 
 on_both_backends![
+    variants_with_the_same_sku_are_all_paired_on_request,
     duplicates_that_are_far_apart_in_a_large_catalog_are_pointed_out_and_neither_is_paired,
     products_that_were_created_anew_are_shown_and_take_the_place_of_the_former_on_demand,
     what_is_paired_by_hand_during_a_pass_is_not_undone_by_it,

@@ -44,7 +44,8 @@ fn breaking(files: &[File]) -> Vec<String> {
     let ups = files.iter().filter(|file| file.path.starts_with("migrations/") && file.path.ends_with("/up.sql"));
     let mut found = Vec::new();
     for file in ups.filter(|file| !file.path.ends_with("_base/up.sql")) {
-        for statement in without_comments(&file.text).to_uppercase().split(';') {
+        let all = without_comments(&file.text).to_uppercase();
+        for statement in all.split(';').filter(|statement| !is_of_a_table_made_anew(statement.trim(), &all)) {
             let removes = ["DROP TABLE", "DROP COLUMN", "RENAME ", "ALTER COLUMN"].iter().any(|words| statement.contains(words));
             let demands = statement.contains("ADD COLUMN") && statement.contains("NOT NULL") && !statement.contains("DEFAULT");
             if removes || demands {
@@ -53,6 +54,15 @@ fn breaking(files: &[File]) -> Vec<String> {
         }
     }
     found
+}
+
+/// Whether a statement is part of making a table anew, as SQLite demands for some changes: a table that was made in its place gets its
+/// name. What becomes of its columns is for [`schema_differences`].
+fn is_of_a_table_made_anew(statement: &str, all: &str) -> bool {
+    let (dropped, renamed) = (statement.strip_prefix("DROP TABLE "), statement.strip_prefix("ALTER TABLE "));
+    let is_replaced = |table: &str| all.contains(&format!("RENAME TO {table};")) || all.contains(&format!("CREATE TEMP TABLE {table} "));
+    let replaces = |(from, to): (&str, &str)| all.contains(&format!("CREATE TABLE {from} (")) && all.contains(&format!("DROP TABLE {to};"));
+    dropped.is_some_and(is_replaced) || renamed.and_then(|rest| rest.split_once(" RENAME TO ")).is_some_and(replaces)
 }
 
 fn without_comments(sql: &str) -> String {
@@ -99,17 +109,21 @@ fn migrated(files: &[File], backend: &str) -> Columns {
     let prefix = format!("migrations/{backend}/");
     let ups = files.iter().filter(|file| file.path.starts_with(&prefix) && file.path.ends_with("/up.sql"));
     let mut columns = Columns::new();
-    let mut add = |table: &str, definition: &str| {
-        columns.extend(column(definition).map(|(name, diesel)| ((table.trim().to_owned(), name), diesel)));
-    };
     for sql in ups.map(|file| without_comments(&file.text)) {
         for statement in sql.split(';').map(str::trim) {
+            let mut add = |table: &str, definition: &str| {
+                columns.extend(column(definition).map(|(name, diesel)| ((table.trim().to_owned(), name), diesel)));
+            };
+            let altered = statement.strip_prefix("ALTER TABLE ");
             if let Some((table, list)) = statement.strip_prefix("CREATE TABLE ").and_then(|rest| rest.split_once('(')) {
                 parts(list.trim_end_matches(')')).iter().for_each(|definition| add(table, definition));
-            } else if let Some((table, definition)) =
-                statement.strip_prefix("ALTER TABLE ").and_then(|rest| rest.split_once(" ADD COLUMN "))
-            {
+            } else if let Some((table, definition)) = altered.and_then(|rest| rest.split_once(" ADD COLUMN ")) {
                 add(table, definition);
+            } else if let Some(table) = statement.strip_prefix("DROP TABLE ") {
+                columns.retain(|(of, _), _| of != table);
+            } else if let Some((from, to)) = altered.and_then(|rest| rest.split_once(" RENAME TO ")) {
+                let moved = columns.extract_if(.., |(of, _), _| of == from).collect::<Vec<_>>();
+                columns.extend(moved.into_iter().map(|((_, name), diesel)| ((to.to_owned(), name), diesel)));
             }
         }
     }
@@ -171,6 +185,8 @@ fn migrations_add_and_take_nothing_away_from_the_version_before() {
     let found = |sql: &str| breaking(&[File::new("migrations/sqlite/2_b/up.sql", sql)]).len();
     assert_eq!(found("ALTER TABLE a DROP COLUMN b;\nALTER TABLE a RENAME TO b;\nALTER TABLE a ADD COLUMN c\n  BIGINT NOT NULL;"), 3);
     assert_eq!(found("ALTER TABLE a ADD COLUMN c BIGINT NOT NULL DEFAULT 0; -- DROP TABLE\nDROP INDEX d;"), 0);
+    let anew = "CREATE TABLE b (\n  c BIGINT\n);\nDROP TABLE a;\nALTER TABLE b RENAME TO a;";
+    assert_eq!((found(anew), found(&anew.replace("TO a", "TO d")), found("DROP TABLE a;")), (0, 2, 1));
 }
 
 #[test]

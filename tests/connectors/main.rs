@@ -155,6 +155,7 @@ impl World {
             unseen_sales_hours: 72,
             sales_named_at: None,
             has_multiples: false,
+            repeats_skus: false,
             above: Default::default(),
             resumes_at: None,
             rehearsal: false,

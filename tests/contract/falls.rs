@@ -101,6 +101,28 @@ fn a_sale_is_taken_off_elsewhere_and_not_in_the_store_that_has_sold() {
 }
 
 #[test]
+fn a_sale_of_a_sku_that_is_listed_twice_is_taken_off_both_listings_elsewhere_and_off_neither_where_it_was_made() {
+    story(async |world| {
+        let seller = world.seller(incremental).await;
+        let mut shops = Vec::new();
+        for _ in 0..2 {
+            let shop = seller.shop_on(knows_keys(), "corner", &[]).await;
+            seller.pair_as(&shop, &[("cup", "A"), ("tasse", "A")]).await;
+            seller.change_shop(&shop, choosing(&["sale_elsewhere"])).await;
+            shops.push(shop);
+        }
+        let [here, there] = &shops[..] else { unreachable!() };
+        seller.purchase("A", 10).await;
+        world.a_moment().await;
+        world.sells(here, "cup", 2);
+        of_store(world, &seller, here, Sale, 2).await;
+        world.a_moment().await;
+        let both = |shop| (world.shown(shop, "cup"), world.shown(shop, "tasse"));
+        assert_eq!((both(here), both(there)), ((8, 10), (8, 8)), "which of them has sold is known at the next overwrite");
+    });
+}
+
+#[test]
 fn increases_and_decreases_that_wait_for_a_paused_store_are_evened_out() {
     story(async |world| {
         let seller = world.seller(incremental).await;

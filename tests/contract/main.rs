@@ -18,6 +18,7 @@ mod held;
 mod incremental;
 mod invariants;
 mod isolation;
+mod listings_of_one_sku;
 mod manual;
 mod neighbours;
 mod nodes;

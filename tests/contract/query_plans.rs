@@ -76,6 +76,8 @@ fn no_statement_that_delivers_a_push_scans_all_rows_of_a_seller_or_a_store() {
             shops.push(shop);
         }
         seller.rule(Rule { sku: Some(stocktide::domain::Sku::parse("A").unwrap()), buffer: Some(1), ..Rule::default() }).await;
+        // One store lists a SKU twice, and leaves out what it has sold.
+        seller.pair_as(&shops[3], &[("B again", "B")]).await;
         // The statements so far only set up the story.
         statements::take(&world.database_url());
         for trouble in 0..3 {
@@ -92,6 +94,8 @@ fn no_statement_that_delivers_a_push_scans_all_rows_of_a_seller_or_a_store() {
             world.sleep(seconds(2)).await;
         }
         world.all_is_well();
+        seller.sale_of(&shops[3], "B", 1).await;
+        seller.sync(RunFilter::default()).await;
         // Long enough for the looks at listings whose requests were given up.
         world.sleep(minutes(12)).await;
         for shop in &shops {

@@ -9,11 +9,13 @@
 mod canceled;
 mod falls;
 mod history;
+mod late;
 mod listing_state;
 mod nodes;
 mod pauses;
 mod quiet;
 mod runs;
+mod siblings;
 mod undone;
 mod unseen;
 
@@ -130,6 +132,7 @@ struct LastRead {
     then: Totals,
     /// Whether a cache had kept the answer.
     kept: bool,
+    at: Instant,
 }
 
 /// An item of a store.
@@ -155,6 +158,8 @@ pub struct Checker<'w> {
     /// Stores that a sale has named.
     named: BTreeSet<String>,
     totals: BTreeMap<ItemKey, Totals>,
+    /// When each push was made.
+    begun_at: BTreeMap<String, Instant>,
     runs: BTreeMap<String, Run>,
     run_of_date: BTreeMap<(String, String), String>,
     /// Pushes that a platform has applied.
@@ -202,6 +207,7 @@ pub fn walk(world: &mut World) -> Verdict<Checker<'_>> {
         looked: BTreeMap::new(),
         named: BTreeSet::new(),
         totals: BTreeMap::new(),
+        begun_at: BTreeMap::new(),
         runs: BTreeMap::new(),
         run_of_date: BTreeMap::new(),
         applied: BTreeSet::new(),
@@ -253,8 +259,7 @@ impl Checker<'_> {
             Entry::Event { seller, event_id } => self.event(&seller, &event_id)?,
             Entry::Settings { seller, settings } => {
                 if !settings.auto_sync {
-                    let of_seller: Vec<String> = self.seller(&seller).listings.keys().cloned().collect();
-                    of_seller.into_iter().for_each(|id| self.listed.entry(id).or_default().expect_no_heal());
+                    self.expect_no_heals(&seller, |_| true);
                 }
                 self.seller(&seller).settings = Some(settings);
             }
@@ -267,13 +272,12 @@ impl Checker<'_> {
             }
             Entry::Store { seller, store } => {
                 if !store.enabled {
-                    let all = self.seller(&seller).listings.values();
-                    let ids: Vec<String> = all.filter(|l| l.store == store.id).map(|l| l.id.clone()).collect();
-                    ids.into_iter().for_each(|id| self.listed.entry(id).or_default().expect_no_heal());
+                    self.expect_no_heals(&seller, |listing| listing.store == store.id);
                 }
                 self.seller(&seller).stores.insert(store.id.clone(), store);
             }
             Entry::Listing { seller, listing, deleted } => {
+                self.sibling_changes(&seller, &listing, deleted);
                 if deleted {
                     self.seller(&seller).listings.remove(&listing.id);
                     self.listed.remove(&listing.id);
@@ -327,6 +331,7 @@ impl Checker<'_> {
     fn push(&mut self, seller: &str, push: Push) -> Verdict {
         let before = self.pushes.insert(push.id.clone(), push.clone());
         let was = before.as_ref().map(|p| p.state);
+        self.begun_at.entry(push.id.clone()).or_insert(self.at);
         if was.is_none() && push.overwrite && push.run.is_empty() {
             self.heals += 1;
             if push.reason.as_ref().is_some_and(|reason| reason.starts_with("A check found")) {
@@ -485,7 +490,7 @@ impl Checker<'_> {
                         let overwritten = listed.active.values().filter(|p| p.overwrite && is_in_flight(p.state));
                         listed.read_back = overwritten.map(|p| (p.id.clone(), [shown, unsold])).collect();
                     });
-                    self.last_read.insert((store.clone(), external_id), LastRead { shown, sold, changed, then, kept });
+                    self.last_read.insert((store.clone(), external_id), LastRead { shown, sold, changed, then, kept, at: self.at });
                 }
                 Ok(())
             }
@@ -566,17 +571,6 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Whether this request may have been applied after the settle time.
-    fn may_be_too_late(&self, request: usize) -> bool {
-        let stepped = self.world.clock_steps.iter().any(|(_, ms)| *ms > 0);
-        match self.sent_requests[request].fault {
-            Some(NetFault::LateAfter { .. }) => true,
-            // The settle time is measured with a clock that may have been stepped.
-            Some(NetFault::LateWithin { .. }) => stepped,
-            _ => false,
-        }
-    }
-
     fn applied(&mut self, id: usize, item: usize, before: i64, after: i64) -> Verdict {
         let request = &self.requests[&id];
         let (action, store) = (request.action.clone(), request.store.clone());
@@ -602,6 +596,7 @@ impl Checker<'_> {
             *self.counts.entry("sold between a read and what followed it").or_default() += 1;
         }
         let of_push = self.carried[&push.id].clone();
+        let keyed = ability.keys() && self.keys_hold();
         let any_late = of_push.iter().any(|request| self.may_be_too_late(*request));
         // Keys do not help if the platform refused the repetition: the push was left unresolved and is healed like others.
         let unresolved = matches!(now.state, State::Superseded | State::Cancelled | State::Rejected);
@@ -614,7 +609,7 @@ impl Checker<'_> {
                 listed.count_as_overwritten();
                 (listed.wrong, listed.unreported_sales) = (None, 0);
                 (listed.present, listed.hidden) = Default::default();
-            } else if healing || now.state == State::Rejected || any_late && (!ability.keys() || unresolved) {
+            } else if healing || now.state == State::Rejected || any_late && (!keyed || unresolved) {
                 // If the platform already shows the number it sets, the change is zero.
                 listed.add_late_change(change, self.at);
                 *self.excused.entry(Excuse::AppliedLate).or_default() += 1;

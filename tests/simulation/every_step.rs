@@ -25,6 +25,8 @@ fn store(ability: Ability, skus: &[usize]) -> StoreSetup {
         warehouses: None,
         skus: skus.to_vec(),
         units: [1; SKUS.len()],
+        siblings: Vec::new(),
+        sibling_units: [1; SKUS.len()],
         named: None,
         falls: Vec::new(),
         restocks: false,

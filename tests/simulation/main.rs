@@ -38,7 +38,7 @@ const DEFAULT_EVERY_STEP: usize = 31;
 const ENOUGH_SEEDS: u64 = 300;
 /// The least number of steps per story for that to be required.
 const ENOUGH_STEPS: usize = 150;
-const MUST_OCCUR: [&str; 103] = [
+const MUST_OCCUR: [&str; 106] = [
     "401",
     "429",
     "5xx after applying",
@@ -111,6 +111,7 @@ const MUST_OCCUR: [&str; 103] = [
     "pause of everything",
     "return that the store has restocked",
     "outage: silence",
+    "overwrite beside siblings",
     "overwrite canceled with its run",
     "overwrite of a rehearsal canceled",
     "rehearsal ended",
@@ -125,6 +126,7 @@ const MUST_OCCUR: [&str; 103] = [
     "setting: Timed",
     "setting: Both",
     "setting: Zone",
+    "several listings of a SKU",
     "silence",
     "slow answer",
     "sold between a read and what followed it",
@@ -141,6 +143,7 @@ const MUST_OCCUR: [&str; 103] = [
     "token expired",
     "trespass",
     "undo",
+    "unseen sales left out of siblings",
     "unseen sales too old",
 ];
 

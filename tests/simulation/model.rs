@@ -166,9 +166,13 @@ impl Seller {
             self.listings.values().filter(|l| l.sku == sku).map(|l| (l, &self.stores[&l.store])).collect();
         listed.sort_by_key(|(listing, store)| (&store.id, &listing.id));
         let rules: Vec<Resolved> = listed.iter().map(|(_, store)| self.resolved(store, sku)).collect();
-        let shares: Vec<i64> = rules.iter().map(|r| r.share.unwrap_or(0)).collect();
+        // A store is counted once.
+        let shares: BTreeMap<&str, i64> =
+            listed.iter().zip(&rules).map(|((_, store), rules)| (store.id.as_str(), rules.share.unwrap_or(0))).collect();
+        let (stores, shares): (Vec<&str>, Vec<i64>) = shares.into_iter().unzip();
         let mut targets = BTreeMap::new();
-        for (place, ((listing, store), rules)) in listed.iter().zip(&rules).enumerate() {
+        for ((listing, store), rules) in listed.iter().zip(&rules) {
+            let place = stores.iter().position(|id| *id == store.id).unwrap();
             let target = rules.share.filter(|_| rules.enabled).map(|share| {
                 let pool = self.pool(store, rules, sku);
                 let part = if self.settings().exclusive { split(pool, &shares)[place] } else { pool * share / 10_000 };

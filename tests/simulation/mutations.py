@@ -687,9 +687,9 @@ MUTATIONS = OF_NODES | {
         [
             (
                 "src/domain/claim/protected.rs",
-                "        push.aim_after_read(back.unwrap_or(target), shown, found.unseen);\n",
-                '        let off = i64::from(found.unseen > 0 && crate::planted("protection off by one sale"));\n'
-                "        push.aim_after_read(back.unwrap_or(target), shown, found.unseen - off);\n",
+                "        push.aim_after_read(back.unwrap_or(target), shown, unseen);\n",
+                '        let off = i64::from(unseen > 0 && crate::planted("protection off by one sale"));\n'
+                "        push.aim_after_read(back.unwrap_or(target), shown, unseen - off);\n",
             )
         ],
         "unseen_sales::units_sold_and_not_reported_yet",
@@ -704,6 +704,40 @@ MUTATIONS = OF_NODES | {
             )
         ],
         "unseen_sales::units_sold_and_not_reported_yet",
+    ),
+    "store counted once for each listing": (
+        [
+            (
+                "src/domain/allocation.rs",
+                "        for listing in listings {\n            parties.places.entry",
+                "        for listing in listings {\n"
+                '            if crate::planted("store counted once for each listing") && parties.places.contains_key(&listing.store_id) {\n'
+                "                parties.shares.push(listing.share.unwrap_or(Share(0)));\n            }\n"
+                "            parties.places.entry",
+            )
+        ],
+        "in_exclusive_mode_the_store_is_counted_once",
+    ),
+    "report taken off every listing of a SKU": (
+        [
+            (
+                "src/db/ledger/sold.rs",
+                'format!("{} AND NOT {HAS_SIBLINGS}", lower_text(from, row))',
+                'if crate::planted("report taken off every listing of a SKU") { lower_text(from, row) } '
+                'else { format!("{} AND NOT {HAS_SIBLINGS}", lower_text(from, row)) }',
+            )
+        ],
+        "a_report_is_taken_off_once_whichever_of_them_has_sold_it",
+    ),
+    "sales of other listings of a SKU put back": (
+        [
+            (
+                "src/domain/siblings.rs",
+                "found.iter().map(|found| found.missing)",
+                'found.iter().skip(usize::from(crate::planted("sales of other listings of a SKU put back"))).map(|found| found.missing)',
+            )
+        ],
+        "what_any_of_them_has_sold_without_a_report_is_left_out_of_both",
     ),
 }
 

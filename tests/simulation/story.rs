@@ -13,6 +13,7 @@ mod rehearsals;
 mod sales;
 mod sequences;
 mod shops;
+mod siblings;
 mod undo;
 
 pub use ability::Ability;
@@ -23,14 +24,13 @@ pub use pauses::Paused;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 pub use sales::{Protection, Report};
+pub use siblings::{ITEMS, sku_of};
 use std::collections::VecDeque;
 
 pub type Rng = ChaCha8Rng;
 
 /// Every seller has these SKUs. They share names on purpose, so that mixing up sellers is noticed.
 pub const SKUS: [&str; 5] = ["A", "B", "C", "D", "E"];
-/// What the stores call the SKUs: text that shops may also write as a number.
-pub const ITEMS: [&str; 5] = ["101", "102", "103", "104", "105"];
 pub const WAREHOUSES: [&str; 2] = ["main", "north"];
 /// Zones with daylight-saving time on different dates, of an hour and of half an hour, and zones without.
 pub const ZONES: [&str; 6] =
@@ -62,6 +62,10 @@ pub struct StoreSetup {
     pub skus: Vec<usize>,
     /// How many units of each SKU its listings are.
     pub units: [i64; SKUS.len()],
+    /// Further items that it sells of them.
+    pub siblings: Vec<usize>,
+    /// How many units of each SKU these are.
+    pub sibling_units: [i64; SKUS.len()],
     /// If its sales are reported in its name: what is done about those that are not reported yet.
     pub named: Option<Protection>,
     /// The reasons for which falls are sent to it.
@@ -396,6 +400,7 @@ impl Story {
         bundles::weave_in(seed, &setup, &mut drawn);
         undo::cancel_some(seed, &mut drawn);
         rehearsals::weave_in(seed, &mut setup, &mut drawn);
+        siblings::weave_in(seed, &mut setup, &mut drawn);
         drawn.extend(last);
         Self { seed, setup, steps: drawn }
     }
@@ -436,6 +441,8 @@ fn draw_setup(rng: &mut Rng) -> Setup {
                         warehouses: pick(rng, &[None, None, Some(0usize), Some(1)]).map(|w| vec![w]),
                         skus,
                         units: [1; SKUS.len()],
+                        siblings: Vec::new(),
+                        sibling_units: [1; SKUS.len()],
                         named: None,
                         falls: Vec::new(),
                         restocks: false,

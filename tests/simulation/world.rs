@@ -15,7 +15,7 @@ use crate::journal::{Database, Entry, JournalReader};
 use crate::life::{FaultPlan, Life};
 use crate::model;
 use crate::network::Network;
-use crate::story::{Event, EventId, ITEMS, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at};
+use crate::story::{Event, EventId, ITEMS, Rng, RuleChange, SKUS, Setting, Step, StoreChange, Story, WAREHOUSES, ZONES, daily_at, sku_of};
 use actix_web::test::TestRequest;
 use chrono::{DateTime, Utc};
 use events::as_json;
@@ -373,8 +373,8 @@ impl World {
                 .collect();
             self.record(number, vec![stock], false).await?;
             for (place, store) in setup.stores.iter().enumerate() {
-                for sku in &store.skus {
-                    self.pair(number, place, *sku).await?;
+                for item in store.skus.iter().chain(&store.siblings) {
+                    self.pair(number, place, *item).await?;
                 }
             }
             let setting = if setup.timed {
@@ -392,13 +392,16 @@ impl World {
         (shop.id.clone(), shop.name.clone())
     }
 
-    async fn pair(&mut self, seller: usize, store: usize, sku: usize) -> Verdict {
+    async fn pair(&mut self, seller: usize, store: usize, item: usize) -> Verdict {
         let (id, _) = self.shop(seller, store);
-        let units = self.story.setup.sellers[seller].stores[store].units[sku];
+        let units = self.story.setup.sellers[seller].stores[store].units_of(item);
+        if item >= SKUS.len() {
+            self.count("several listings of a SKU");
+        }
         if units > 1 {
             self.count("listing of several units");
         }
-        let row = json!([{ "sku": SKUS[sku], "external_id": ITEMS[sku], "units": units }]);
+        let row = json!([{ "sku": SKUS[sku_of(item)], "external_id": ITEMS[item], "units": units }]);
         let answer = self.expect(seller, "PUT", &format!("/v1/stores/{id}/listings"), Some(row)).await?;
         if answer["rejected"] == 0 { Ok(()) } else { fail("request refused", answer.to_string()) }
     }
@@ -567,7 +570,7 @@ impl World {
             Step::Unpair { seller, store, sku } => {
                 let (id, _) = self.shop(*seller, *store);
                 let listings = self.expect(*seller, "GET", &format!("/v1/stores/{id}/listings"), None).await?;
-                let listing = listings["items"].as_array().unwrap().iter().find(|l| l["sku"] == SKUS[*sku]);
+                let listing = listings["items"].as_array().unwrap().iter().find(|l| l["external_id"] == ITEMS[*sku]);
                 if let Some(listing) = listing {
                     let path = format!("/v1/stores/{id}/listings/{}", listing["id"].as_str().unwrap());
                     // 404 if it was already deleted by a request whose answer was lost.
@@ -699,6 +702,9 @@ impl World {
         let work = ["pushes WHERE state IN (0, 1, 3, 4, 6)", "push_packs WHERE state IN (0, 1, 6)", "sync_runs WHERE finished_at IS NULL"];
         for n in 0..240 {
             self.advance(if n < 20 { 3_000 } else { 60_000 }).await;
+            if n % 20 == 19 {
+                self.answer_runs().await?;
+            }
             if work.iter().chain(&["listings WHERE marked"]).all(|of| left(self, of) == 0) {
                 return Ok(());
             }

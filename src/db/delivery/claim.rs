@@ -78,7 +78,7 @@ impl Tenant<'_> {
 
     /// What is due of a store that may be called; with `is_probe`, only to find out whether it accepts a write.
     fn due_work(&mut self, store: StoreId, terms: &ClaimTerms, standing: Standing, is_probe: bool, now: Timestamp) -> Result<Work> {
-        let (probe_at, protects) = (standing.probe_at, standing.protects(terms));
+        let (probe_at, protects, repeats_skus) = (standing.probe_at, standing.protects(terms), standing.repeats_skus);
         // What is known to be due, until something is changed here.
         let skus_paused = standing.skus_paused;
         let mut known = Some(standing);
@@ -141,7 +141,7 @@ impl Tenant<'_> {
                 let has_all = found < terms.rows() && page.len() == found;
                 let next = known.as_ref().filter(|_| has_all).map_or(Next::Unknown, |known| known.after_increases(now));
                 let work = match claim::next_step(kind, page, &terms.abilities, now) {
-                    Step::Aim(page) if protects => Some(self.read_then_overwrite(page)?),
+                    Step::Aim(page) if protects => Some(self.read_then_overwrite(store, page, repeats_skus, terms)?),
                     Step::Aim(page) => self.claim_overwrites(page, terms, now)?,
                     Step::ReadFirst(page) => Some(Work::ReadFirst(page, next)),
                     Step::Send(page, method) => Some(Work::Send(self.begin(page, CallId::new(now), SendBy::Increase(method), now)?, next)),
@@ -351,9 +351,14 @@ impl Tenant<'_> {
         if standing.packs_sent {
             self.unpack_of(&of, Which::Sending)?;
         }
-        let active = self.active_alone(&of)?;
-        let busy = active.iter().filter(|p| p.state().is_in_flight()).map(Push::listing_id).collect();
+        let busy = self.in_flight_among(&of)?;
         Ok(Waiting { pushes, of, busy })
+    }
+
+    /// Those of these listings to which something is on its way, apart from what is in packs.
+    pub(super) fn in_flight_among(&mut self, of: &[ListingId]) -> Result<BTreeSet<ListingId>> {
+        let active = self.active_alone(of)?;
+        Ok(active.iter().filter(|p| p.state().is_in_flight()).map(Push::listing_id).collect())
     }
 
     pub(super) fn still(&mut self, store: StoreId, ids: &[PushId], wanted: impl Fn(PushState) -> bool) -> Result<HashMap<PushId, Push>> {

@@ -5,10 +5,11 @@ use crate::db::schema::listings;
 use crate::db::sets::among_ids;
 use crate::db::{Result, Tenant, id_of, units_of};
 use crate::domain::push::{Expected, ListingUpdate};
+use crate::domain::siblings::{Seen, together};
 use crate::domain::unseen::{Expectation, is_plausible};
-use crate::domain::{ListingId, Timestamp};
+use crate::domain::{ListingId, StoreId, Timestamp};
 use diesel::prelude::*;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// By how much an answer changes what its listing shows, and so what is expected of it; `None` if nothing can be expected any more.
@@ -23,7 +24,7 @@ pub(super) fn change(expected: Option<Expected>) -> Option<i64> {
 impl Tenant<'_> {
     /// What is expected of these listings.
     pub(super) fn expectations(&mut self, of: &[ListingId]) -> Result<HashMap<ListingId, Expectation>> {
-        type Row = (Vec<u8>, Option<i64>, Option<i64>, i64, Option<Timestamp>, Option<Timestamp>, i64, i64, i64);
+        type Row = (Vec<u8>, Option<i64>, Option<i64>, i64, Option<Timestamp>, Option<Timestamp>, i64, i64, i64, i64);
         let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
         let columns = (
             listings::id,
@@ -35,24 +36,43 @@ impl Tenant<'_> {
             listings::units,
             listings::reports,
             listings::sold,
+            listings::unattributed,
         );
         let rows: Vec<Row> = on!(self.conn, c => scope.listings().filter(among_ids(listings::id, ids)).select(columns).load(c))?;
-        let read = |(id, units, otherwise, unseen, unseen_since, shown_at, each, reports, sold): Row| {
+        let read = |(id, units, otherwise, unseen, unseen_since, shown_at, each, reports, sold, unattributed): Row| {
             let id = id_of(&id, ListingId::from_bytes, "listings.id")?;
-            Ok((id, Expectation { units, otherwise, unseen, unseen_since, shown_at, each: units_of(each)?, reports, sold }))
+            let each = units_of(each)?;
+            Ok((id, Expectation { units, otherwise, unseen, unseen_since, shown_at, each, reports, sold, unattributed }))
         };
         rows.into_iter().map(read).collect()
     }
 
-    /// Of listings that show this: what an overwrite would leave out of their targets now.
-    pub fn unseen_sales(&mut self, shown: &HashMap<ListingId, i64>, limit: Duration, now: Timestamp) -> Result<HashMap<ListingId, i64>> {
+    /// Of listings of a store that show this: what an overwrite would leave out of their targets now.
+    pub fn unseen_sales(
+        &mut self,
+        store: StoreId,
+        shown: &HashMap<ListingId, i64>,
+        limit: Duration,
+        now: Timestamp,
+    ) -> Result<HashMap<ListingId, i64>> {
         let of: Vec<ListingId> = shown.keys().copied().collect();
-        let (accounts, expected) = (self.accounts(of.iter().copied())?, self.expectations(&of)?);
-        let unseen = |(id, shown): (&ListingId, &i64)| {
-            let left_late = accounts.get(id).is_some_and(|account| account.was_left_late(*shown, now));
-            Some((*id, expected.get(id)?.read(*shown, left_late, limit, now).unseen))
+        let siblings = if self.store(store)?.repeats_skus { self.siblings(store, &of)? } else { Vec::new() };
+        let known: BTreeSet<ListingId> = of.iter().chain(siblings.iter().flatten()).copied().collect();
+        let known: Vec<ListingId> = known.into_iter().collect();
+        let (accounts, expected) = (self.accounts(known.iter().copied())?, self.expectations(&known)?);
+        let seen = |id: &ListingId| {
+            let account = accounts.get(id).copied().unwrap_or_default();
+            shown
+                .get(id)
+                .map_or(Seen::Unread(account.shown), |shown| Seen::Now { shown: *shown, left_late: account.was_left_late(*shown, now) })
         };
-        Ok(shown.iter().filter_map(unseen).collect())
+        let unseen = |id: &ListingId| {
+            let alone = [*id];
+            let own = siblings.iter().find(|group| group.contains(id)).map_or(&alone[..], Vec::as_slice);
+            let listings: Vec<_> = own.iter().filter_map(|id| Some((*expected.get(id)?, seen(id)))).collect();
+            Some((*id, expected.get(id)?.each.needed_for(together(&listings, limit, now).unseen)))
+        };
+        Ok(of.iter().filter_map(unseen).collect())
     }
 
     /// Saves what is expected of listings that were read just now.
@@ -66,7 +86,7 @@ impl Tenant<'_> {
             Backend::Sqlite(c) => {
                 for (id, expectation) in of {
                     let update = diesel::sql_query(
-                        "UPDATE listings SET expected = ?, expected_otherwise = ?, unseen = ?, unseen_since = ? \
+                        "UPDATE listings SET expected = ?, expected_otherwise = ?, unseen = ?, unseen_since = ?, unattributed = ? \
                          WHERE seller_id = ? AND id = ?",
                     );
                     let update = update
@@ -74,6 +94,7 @@ impl Tenant<'_> {
                         .bind::<Nullable<BigInt>, _>(expectation.otherwise)
                         .bind::<BigInt, _>(expectation.unseen)
                         .bind::<Nullable<BigInt>, _>(expectation.unseen_since)
+                        .bind::<BigInt, _>(expectation.unattributed)
                         .bind::<Binary, _>(&key)
                         .bind::<Binary, _>(id.bytes());
                     kept(update).run(c)?;
@@ -81,9 +102,10 @@ impl Tenant<'_> {
             }
             Backend::Postgres(c) => {
                 let update = diesel::sql_query(
-                    "UPDATE listings SET expected = v.units, expected_otherwise = v.otherwise, unseen = v.unseen, unseen_since = v.since \
-                     FROM unnest($1, $2, $3, $4, $5) AS v (id, units, otherwise, unseen, since) \
-                     WHERE listings.seller_id = $6 AND listings.id = v.id",
+                    "UPDATE listings SET expected = v.units, expected_otherwise = v.otherwise, unseen = v.unseen, unseen_since = v.since, \
+                     unattributed = v.unattributed \
+                     FROM unnest($1, $2, $3, $4, $5, $6) AS v (id, units, otherwise, unseen, since, unattributed) \
+                     WHERE listings.seller_id = $7 AND listings.id = v.id",
                 );
                 let of_each = |value: fn(&Expectation) -> Option<i64>| of.iter().map(|(_, found)| value(found)).collect::<Vec<_>>();
                 let update = update
@@ -92,6 +114,7 @@ impl Tenant<'_> {
                     .bind::<Array<Nullable<BigInt>>, _>(of_each(|found| found.otherwise))
                     .bind::<Array<BigInt>, _>(of.iter().map(|(_, found)| found.unseen).collect::<Vec<_>>())
                     .bind::<Array<Nullable<BigInt>>, _>(of.iter().map(|(_, found)| found.unseen_since).collect::<Vec<_>>())
+                    .bind::<Array<BigInt>, _>(of.iter().map(|(_, found)| found.unattributed).collect::<Vec<_>>())
                     .bind::<Binary, _>(&key);
                 kept(update).run(c)?;
             }
@@ -126,7 +149,7 @@ impl Tenant<'_> {
             let (scope, ids) = (self.scope(), of.iter().map(ListingId::bytes).collect::<Vec<_>>());
             on!(self.conn, c => kept(diesel::update(scope.listings().filter(among_ids(listings::id, ids.clone())))
                 .set((listings::expected.eq(None::<i64>), listings::expected_otherwise.eq(None::<i64>),
-                    listings::unseen.eq(0), listings::unseen_since.eq(None::<Timestamp>), listings::set_by.eq(None::<Vec<u8>>)))).run(c))?;
+                    listings::unseen.eq(0), listings::unattributed.eq(0), listings::unseen_since.eq(None::<Timestamp>), listings::set_by.eq(None::<Vec<u8>>)))).run(c))?;
         }
         Ok(())
     }

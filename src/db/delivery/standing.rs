@@ -92,6 +92,9 @@ pub(super) struct Standing {
     protects_named: bool,
     #[diesel(sql_type = BigInt)]
     unseen_sales_hours: i64,
+    /// Whether several listings of the store may show the same SKU.
+    #[diesel(sql_type = Bool)]
+    pub(super) repeats_skus: bool,
 }
 
 impl Standing {
@@ -218,7 +221,7 @@ static STANDING: LazyLock<String> = LazyLock::new(|| {
          EXISTS (SELECT 1 FROM push_packs WHERE seller_id = $1 AND store_id = $2 AND {packs_held}) AS held, \
          EXISTS (SELECT 1 FROM pauses WHERE seller_id = $1 AND level = 3) AS skus_paused, \
          probe_at, paused, seller_paused, platform_paused, frozen, resumes_at, needs_reauthorisation, write_refused, \
-         protect_unseen_sales AND sales_named_at IS NOT NULL AS protects_named, unseen_sales_hours FROM stores WHERE seller_id = $1 AND id = $2"
+         protect_unseen_sales AND sales_named_at IS NOT NULL AS protects_named, unseen_sales_hours, repeats_skus FROM stores WHERE seller_id = $1 AND id = $2"
     )
 });
 

@@ -1,16 +1,17 @@
-//! Pairing in bulk: an upsert keyed by (store, external_id). Within a store a SKU has one listing, after all rows: two rows may swap
-//! their SKUs. A row that conflicts is rejected without affecting the rest.
-use super::conflicts;
+//! Pairing in bulk: an upsert keyed by (store, external_id). Several listings of a store may show the same SKU. An invalid row is rejected
+//! without affecting the rest.
 use super::row::ListingRow;
 use crate::db::connection::on;
 use crate::db::ledger::Limits;
 use crate::db::schema::{listings, stores};
+use crate::db::sets::among;
 use crate::db::{Changed, Error, ROWS_PER_STATEMENT, Result, Tenant, id_of};
+use crate::domain::siblings::MAX_LISTINGS;
 use crate::domain::units::UnitsEach;
 use crate::domain::{FieldError, ListingId, Sku, StoreId, Timestamp};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A row of a bulk upsert, already validated on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +24,17 @@ pub struct NewListing {
     pub units: Option<UnitsEach>,
     /// What else the connector needs to address it; `None` keeps what is stored.
     pub extra: Option<BTreeMap<String, String>>,
-    /// The pass of a discovery that pairs it, by when that began; `None` if somebody does it by hand.
-    pub pass: Option<Timestamp>,
+    /// The pass of a discovery that pairs it; `None` if somebody does it by hand.
+    pub pass: Option<Pass>,
+}
+
+/// A pass of a discovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    /// When it began.
+    pub began_at: Timestamp,
+    /// Whether it pairs a SKU that another listing of the store shows by then.
+    pub beside_others: bool,
 }
 
 /// The result for one row of a bulk upsert.
@@ -38,7 +48,7 @@ pub enum ListingChange {
     Resized(ListingId),
     /// The listing was already like this.
     Unchanged(ListingId),
-    /// The row conflicts with others. Pointers are relative to the row.
+    /// The row is invalid. Pointers are relative to the row.
     Rejected(Vec<FieldError>),
 }
 
@@ -55,6 +65,8 @@ pub struct ListingPreview {
     pub shown: Option<i64>,
     /// The row's SKU would be created, so nothing of it is in stock.
     pub is_new_sku: bool,
+    /// How many other listings of the store show the row's SKU after all rows.
+    pub siblings: usize,
 }
 
 /// The results of a bulk upsert, and what to write.
@@ -67,16 +79,39 @@ struct Plan {
     repaired: Vec<ListingId>,
     /// Listings that are another number of units of their SKU.
     resized: Vec<ListingId>,
-    /// The SKUs that they had.
-    released: HashSet<String>,
+    /// The SKUs of which one of these may have sold units that were reported, and not attributed to it yet.
+    unsettled: BTreeSet<String>,
+    /// How many listings show each SKU after all rows.
+    listed: HashMap<String, usize>,
 }
 
 /// The store's existing listings with an external id or a SKU of the request.
 #[derive(Default)]
 struct Existing {
     by_external_id: HashMap<String, ListingRow>,
-    /// SKU to external id.
-    by_sku: HashMap<String, String>,
+    /// The external ids of the listings of each SKU of the request.
+    by_sku: HashMap<String, BTreeSet<String>>,
+}
+
+impl Existing {
+    /// Whether one more listing would be too many of a SKU.
+    fn is_full(&self, row: &NewListing) -> bool {
+        let of_sku = self.by_sku.get(row.sku.as_str());
+        of_sku.is_some_and(|listings| listings.len() >= MAX_LISTINGS && !listings.contains(&row.external_id))
+    }
+
+    /// Another listing that shows the SKU of this row, which does not yet.
+    fn other(&self, row: &NewListing) -> Option<&str> {
+        let of_sku = self.by_sku.get(row.sku.as_str())?;
+        of_sku.first().filter(|_| !of_sku.contains(&row.external_id)).map(String::as_str)
+    }
+
+    fn pair(&mut self, row: &NewListing) {
+        if let Some(others) = self.by_external_id.get(&row.external_id).and_then(|old| self.by_sku.get_mut(&old.sku)) {
+            others.remove(&row.external_id);
+        }
+        self.by_sku.entry(row.sku.to_string()).or_default().insert(row.external_id.clone());
+    }
 }
 
 impl Tenant<'_> {
@@ -86,18 +121,21 @@ impl Tenant<'_> {
     /// [`Error::NotFound`] when there is no such store.
     pub fn save_listings(&mut self, store: StoreId, rows: &[NewListing], limits: Limits, now: Timestamp) -> Result<Vec<ListingChange>> {
         self.note(Changed::Work);
-        let Plan { results, new_skus, write, repaired, resized, released } = self.plan_listings(store, rows, limits, now)?;
+        let Plan { results, new_skus, write, repaired, resized, unsettled, listed } = self.plan_listings(store, rows, limits, now)?;
         self.insert_skus(new_skus.iter().map(String::as_str), now)?;
         self.cancel_pushes_of(&repaired, "The listing was paired with another SKU.", now)?;
         self.forget_expectations(&[repaired.as_slice(), &resized].concat())?;
+        self.forget_unattributed(store, unsettled)?;
         self.scatter_packs(&repaired.iter().map(|id| (store, *id)).collect::<Vec<_>>())?;
-        if write.iter().any(|row| released.contains(&row.sku)) {
-            self.set_aside(&repaired)?;
-        }
+        let scope = self.scope();
+        let of_store = || scope.stores().filter(stores::id.eq(store.bytes()));
         if write.iter().any(|row| row.units != UnitsEach::ONE.get()) {
-            let scope = self.scope();
-            on!(self.conn, c => diesel::update(scope.stores().filter(stores::id.eq(store.bytes())).filter(stores::has_multiples.eq(false)))
+            on!(self.conn, c => diesel::update(of_store().filter(stores::has_multiples.eq(false)))
                 .set(stores::has_multiples.eq(true)).execute(c))?;
+        }
+        if write.iter().any(|row| listed.get(&row.sku).is_some_and(|listings| *listings > 1)) {
+            on!(self.conn, c => diesel::update(of_store().filter(stores::repeats_skus.eq(false)))
+                .set(stores::repeats_skus.eq(true)).execute(c))?;
         }
         for chunk in write.chunks(ROWS_PER_STATEMENT) {
             on!(self.conn, c => diesel::insert_into(listings::table).values(chunk)
@@ -108,24 +146,13 @@ impl Tenant<'_> {
         Ok(results)
     }
 
-    /// Which of the rows pass SKUs to each other, compete for one that is passed on, or have SKUs that differ only by zeros
-    /// in front; they have to be saved together.
-    pub fn passing_rows(&mut self, store: StoreId, rows: &[NewListing]) -> Result<Vec<bool>> {
-        let existing = self.existing(store, rows)?;
-        let wanted: Vec<_> = rows.iter().map(|row| (row.external_id.as_str(), row.sku.as_str())).collect();
-        let passing = conflicts::passing(&wanted, |sku| existing.by_sku.get(sku).map(String::as_str));
-        // Saved later, the one without zeros would be taken for the other, of which a spreadsheet has lost some.
-        let alike = conflicts::alike_but_for_zeros(&wanted);
-        Ok(passing.into_iter().zip(alike).map(|(passing, alike)| passing || alike).collect())
-    }
-
     /// What [`Self::save_listings`] would do with each row, and what it would take the listing away from.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such store.
     pub fn preview_listings(&mut self, store: StoreId, rows: &[NewListing], limits: Limits, now: Timestamp) -> Result<Vec<ListingPreview>> {
         let before = self.existing(store, rows)?;
-        let Plan { results, new_skus, .. } = self.plan_listings(store, rows, limits, now)?;
+        let Plan { results, new_skus, listed, .. } = self.plan_listings(store, rows, limits, now)?;
         let preview = |(row, change): (&NewListing, ListingChange)| {
             let old = before.by_external_id.get(&row.external_id);
             ListingPreview {
@@ -135,6 +162,7 @@ impl Tenant<'_> {
                     .and_then(|old| UnitsEach::new(old.units)),
                 shown: old.and_then(|old| old.shown),
                 is_new_sku: new_skus.contains(row.sku.as_str()),
+                siblings: listed.get(row.sku.as_str()).map_or(0, |listings| listings.saturating_sub(1)),
                 change,
             }
         };
@@ -148,14 +176,11 @@ impl Tenant<'_> {
         let skus: Vec<&str> = rows.iter().map(|row| row.sku.as_str()).collect();
         let known = self.sku_names(&skus)?;
         let with_zeros = self.with_leading_zeros(skus.iter().copied().filter(|sku| !known.contains_key(*sku)))?;
-        let wanted: Vec<_> = rows.iter().map(|row| (row.external_id.as_str(), row.sku.as_str())).collect();
-        let holders = existing.by_sku.iter().map(|(sku, holder)| (sku.as_str(), holder.as_str()));
-        let conflicts = conflicts::find(&wanted, holders, |listing| Some(existing.by_external_id.get(listing)?.sku.as_str()));
         let (mut room, most) = self.room_for_skus(limits)?;
-        let mut plan = Plan::default();
-        for (row, conflict) in rows.iter().zip(conflicts) {
-            if let Some(error) = conflict {
-                plan.results.push(ListingChange::Rejected(vec![error]));
+        let (mut plan, mut seen) = (Plan::default(), HashSet::new());
+        for row in rows {
+            if !seen.insert(row.external_id.as_str()) {
+                plan.results.push(rejected("/external_id", "appears more than once in this request"));
                 continue;
             }
             if let Some(known) = with_zeros.get(row.sku.as_str()) {
@@ -174,24 +199,35 @@ impl Tenant<'_> {
                 room -= 1;
                 plan.new_skus.insert(row.sku.to_string());
             }
+            if let Some(other) = existing.other(row).filter(|_| row.pass.is_some_and(|pass| !pass.beside_others)) {
+                plan.results.push(rejected("/sku", &format!("is paired with the listing {other} of this store by now")));
+                continue;
+            }
+            if existing.is_full(row) {
+                let detail = format!("has {MAX_LISTINGS} listings in this store already, and that is the most that one SKU may have");
+                plan.results.push(rejected("/sku", &detail));
+                continue;
+            }
+            existing.pair(row);
             let change = self.apply(store, row, &mut existing, &mut plan, now)?;
             plan.results.push(change);
         }
+        plan.listed = existing.by_sku.into_iter().map(|(sku, listings)| (sku, listings.len())).collect();
         Ok(plan)
     }
 
-    /// Gives listings SKUs that no SKU can be called, so that a SKU can pass from one listing to another in any order.
-    fn set_aside(&mut self, moved: &[ListingId]) -> Result<()> {
-        let scope = self.scope();
-        for chunk in moved.chunks(ROWS_PER_STATEMENT) {
-            let ids: Vec<Vec<u8>> = chunk.iter().map(ListingId::bytes).collect();
-            let aside = diesel::dsl::sql::<diesel::sql_types::Text>("'\u{1}' || external_id");
-            on!(self.conn, c => diesel::update(scope.listings().filter(listings::id.eq_any(&ids))).set(listings::sku.eq(aside.clone())).execute(c))?;
+    /// One of the listings of these SKUs leaves the others. What was reported and not attributed yet may be what it has sold, so it is
+    /// forgotten, instead of hiding what another one has sold without a report.
+    pub(super) fn forget_unattributed(&mut self, store: StoreId, skus: impl IntoIterator<Item = String>) -> Result<()> {
+        let (scope, skus) = (self.scope(), skus.into_iter().collect::<Vec<_>>());
+        if !skus.is_empty() {
+            on!(self.conn, c => diesel::update(scope.listings().filter(listings::store_id.eq(store.bytes())).filter(among(listings::sku, skus.clone())))
+                .set(listings::unattributed.eq(0)).execute(c))?;
         }
         Ok(())
     }
 
-    /// Plans one row that conflicts with no other.
+    /// Plans one valid row.
     fn apply(&self, store: StoreId, row: &NewListing, existing: &mut Existing, plan: &mut Plan, now: Timestamp) -> Result<ListingChange> {
         let extra = row.extra.as_ref().filter(|extra| !extra.is_empty()).map(serde_json::to_string).transpose();
         let extra = extra.map_err(|e| Error::Corrupt(e.to_string()))?;
@@ -215,7 +251,7 @@ impl Tenant<'_> {
                 owed_since: None,
                 look_at: None,
                 shown_earlier: None,
-                paired_by_pass: row.pass,
+                paired_by_pass: row.pass.map(|pass| pass.began_at),
                 expected: None,
                 expected_otherwise: None,
                 unseen: 0,
@@ -226,6 +262,7 @@ impl Tenant<'_> {
                 sold_when_shown: 0,
                 increased: 0,
                 set_by: None,
+                unattributed: 0,
             });
             return Ok(ListingChange::Created(id));
         };
@@ -240,10 +277,13 @@ impl Tenant<'_> {
             }
             return Ok(ListingChange::Unchanged(id));
         }
-        old.paired_by_pass = row.pass;
+        old.paired_by_pass = row.pass.map(|pass| pass.began_at);
+        if old.unattributed != 0 && (other_sku || other_units.is_some()) {
+            plan.unsettled.insert(old.sku.clone());
+        }
         if other_sku {
             plan.repaired.push(id);
-            plan.released.insert(std::mem::replace(&mut old.sku, row.sku.to_string()));
+            old.sku = row.sku.to_string();
         }
         if other_extra {
             old.extra = extra;
@@ -267,7 +307,7 @@ impl Tenant<'_> {
             let mut found: Vec<ListingRow> = on!(self.conn, c => of_store().filter(listings::external_id.eq_any(&external_ids)).load(c))?;
             found.extend(on!(self.conn, c => of_store().filter(listings::sku.eq_any(&skus)).load::<ListingRow>(c))?);
             for row in found {
-                existing.by_sku.insert(row.sku.clone(), row.external_id.clone());
+                existing.by_sku.entry(row.sku.clone()).or_default().insert(row.external_id.clone());
                 existing.by_external_id.insert(row.external_id.clone(), row);
             }
         }

@@ -64,6 +64,7 @@ pub(in crate::db) struct ListingRow {
     pub(super) sold_when_shown: i64,
     pub(super) increased: i64,
     pub(super) set_by: Option<Vec<u8>>,
+    pub(super) unattributed: i64,
 }
 
 impl ListingRow {

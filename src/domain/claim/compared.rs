@@ -83,8 +83,8 @@ pub struct Compared {
     pub updates: Updates,
 }
 
-/// The reads of one step of a check: each of its calls, in smaller ones where one is refused because of one of its listings, or where
-/// its answer is too large.
+/// The reads of one step of a check, or of listings beside those of overwrites: each of its calls, in smaller ones where one is refused
+/// because of one of its listings, or where its answer is too large.
 #[derive(Debug)]
 pub struct CheckReading {
     pages: Vec<Vec<Addressee>>,
@@ -96,7 +96,12 @@ pub struct CheckReading {
 impl CheckReading {
     /// Nothing has been read yet.
     pub fn new(step: &CheckStep) -> Self {
-        Self { pages: vec![step.page.clone()], read: Vec::new(), results: Vec::new(), failed: None }
+        Self::of(vec![step.page.clone()])
+    }
+
+    /// The same of these calls.
+    pub fn of(pages: Vec<Vec<Addressee>>) -> Self {
+        Self { pages, read: Vec::new(), results: Vec::new(), failed: None }
     }
 
     /// What to read next; nothing more once the store cannot be read.

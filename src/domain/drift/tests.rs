@@ -50,6 +50,14 @@ fn in_a_store_whose_sales_are_reported_what_is_expected_counts() {
 }
 
 #[test]
+fn units_that_may_have_been_reported_for_another_listing_of_the_sku_are_not_missing() {
+    let expected = Expectation { units: Some(10), unattributed: 3, ..Expectation::default() };
+    let shows = |shown| found(Known { expected: Some(expected), ..known(10, 0) }, shown);
+    assert_eq!([10, 7, 6].map(shows), [None, None, Some((Cause::SaleNotReported, -1))]);
+    assert_eq!(shows(12), Some((Cause::EditedInStore, 2)), "no report explains more");
+}
+
+#[test]
 fn of_a_pack_that_was_reported_in_part_the_pack_is_missing_until_the_rest_is_reported() {
     let expected = |units| Expectation { units: Some(units), each: UnitsEach::new(6).unwrap(), ..Expectation::default() };
     let shows = |units, shown| found(Known { expected: Some(expected(units)), ..known(5, 9) }, shown);

@@ -60,6 +60,7 @@ fn store(percent: f64) -> StoreRules {
         has_multiples: false,
         falls: Falls::default(),
         restocks: Restocks::default(),
+        repeats_skus: false,
     }
 }
 

@@ -21,6 +21,7 @@ fn store() -> StoreRules {
         has_multiples: false,
         falls,
         restocks,
+        repeats_skus: false,
     }
 }
 

@@ -20,4 +20,6 @@ pub struct StoreRules {
     pub falls: Falls,
     /// What it puts back on sale by itself.
     pub restocks: Restocks,
+    /// Whether several of its listings may show the same SKU.
+    pub repeats_skus: bool,
 }

@@ -3,6 +3,7 @@ use super::form::{Posted, WITH_FILE, WITH_SKUS};
 use super::page::{Frame, PageAnswer, go_saying};
 use super::session::SellerVisit;
 use super::show::count;
+use crate::db::listings::AfterListing;
 use crate::db::stores::Store;
 use crate::domain::StoreId;
 use crate::http::error::ApiError;
@@ -77,7 +78,11 @@ fn note_of(row: &RowResult) -> Option<String> {
     });
     let similar = row.similar_sku.as_ref().map(|known| format!("The SKU is new and looks like {known}, which exists already."));
     let units = row.units_before.map(|units| format!("Is now {} of its SKU, which changes.", count(units, "unit", "units")));
-    let notes: Vec<String> = [moved, units, similar].into_iter().flatten().collect();
+    let others = row.other_listings.map(|others| {
+        let number = count(i64::try_from(others).unwrap_or(i64::MAX), "other listing", "other listings");
+        format!("This store has {number} of the SKU. Each shows the same units, so the same unit can be sold twice.")
+    });
+    let notes: Vec<String> = [moved, units, similar, others].into_iter().flatten().collect();
     (!notes.is_empty()).then(|| notes.join(" "))
 }
 
@@ -184,10 +189,10 @@ pub(super) async fn export(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer 
     let mut writer = csv::Writer::from_writer("\u{feff}".as_bytes().to_vec());
     let not_written = |_| ApiError::unavailable("The file could not be written.");
     writer.write_record(["sku", "external_id", "units"].into_iter().chain(extra.iter().copied())).map_err(not_written)?;
-    let mut after: Option<String> = None;
+    let mut after: Option<AfterListing> = None;
     loop {
         let from = after.clone();
-        let page = visit.caller.db.read(move |t| t.search_listings(id, "", false, from.as_deref(), EXPORT_PAGE)).await?;
+        let page = visit.caller.db.read(move |t| t.search_listings(id, "", false, from.as_ref(), EXPORT_PAGE)).await?;
         for listing in &page {
             let own = extra.iter().map(|name| listing.extra.get(*name).map(String::as_str).unwrap_or_default());
             let units = listing.units.get().to_string();
@@ -195,7 +200,9 @@ pub(super) async fn export(visit: SellerVisit, id: Path<StoreId>) -> PageAnswer 
             writer.write_record(cells.map(spreadsheet::cell)).map_err(not_written)?;
         }
         match page.last() {
-            Some(last) if page.len() >= usize::try_from(EXPORT_PAGE).unwrap_or(usize::MAX) => after = Some(last.sku.clone()),
+            Some(last) if page.len() >= usize::try_from(EXPORT_PAGE).unwrap_or(usize::MAX) => {
+                after = Some(AfterListing { sku: last.sku.clone(), id: Some(last.id) })
+            }
             _ => break,
         }
     }
@@ -230,6 +237,8 @@ struct Proposed {
     matched: usize,
     creatable: usize,
     replacing: usize,
+    /// Variants of which several have the same SKU, and others that may be paired beside those that are.
+    duplicates: usize,
     groups: Vec<Group>,
     already: String,
     next: Option<String>,
@@ -247,10 +256,11 @@ fn group(title: &'static str, explanation: &'static str, mut variants: Vec<Found
 impl Proposed {
     fn new(proposal: Proposal) -> Self {
         let (matched, creatable, replacing) = (proposal.matched.len(), proposal.creatable, proposal.replacing.len());
+        let duplicates = proposal.ambiguous.len();
         let groups = vec![
             group("Ready to pair", "These SKUs match yours.", proposal.matched),
             group("Created anew", "These replace listings that the store doesn't have any more.", proposal.replacing),
-            group("Duplicate SKUs", "Use a CSV import to choose which one to pair.", proposal.ambiguous),
+            group("Duplicate SKUs", "Use a CSV import to choose which one to pair, or pair all of them.", proposal.ambiguous),
             group(
                 "No matching SKU",
                 "Create these SKUs, correct them in the store, or pair the variants by CSV import.",
@@ -261,6 +271,7 @@ impl Proposed {
             matched,
             creatable,
             replacing,
+            duplicates,
             groups: groups.into_iter().filter(|group| !group.variants.is_empty()).collect(),
             already: count(i64::try_from(proposal.already_paired).unwrap_or(i64::MAX), "variant", "variants"),
             next: proposal.next_cursor,
@@ -282,7 +293,9 @@ pub(super) async fn discovered(posted: Posted<SellerVisit>, state: State, id: Pa
     let cursor = fields.some("cursor").map(str::to_owned);
     let create_skus = fields.text("do") == "create";
     let replace = fields.text("do") == "replace";
-    let apply = Apply { pair: create_skus || replace || fields.text("do") == "pair", create_skus, replace };
+    let all_with_same_sku = fields.text("do") == "all";
+    let pair = create_skus || replace || all_with_same_sku || fields.text("do") == "pair";
+    let apply = Apply { pair, create_skus, replace, all_with_same_sku };
     let mut page = DiscoverPage {
         frame: &visit.frame,
         here: "stores",

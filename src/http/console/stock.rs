@@ -126,6 +126,8 @@ struct SkuPage<'a> {
     exclusive: bool,
     /// A listing has a maximum.
     has_maximum: bool,
+    /// A store has several of them.
+    has_siblings: bool,
     pause: Option<PauseLine>,
     /// There is such a SKU.
     known: bool,
@@ -147,7 +149,8 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
     });
     let (stock, mode, pause, known) = read.await?;
     let frame = &visit.frame;
-    let shares: Vec<Share> = stock.listings.iter().filter_map(|listing| listing.rules.share).collect();
+    let stores = stock.listings.chunk_by(|a, b| a.store.id == b.store.id).filter_map(|of_store| of_store.first());
+    let shares: Vec<Share> = stores.filter_map(|listing| listing.rules.share).collect();
     let (formulas, total): (Vec<String>, i64) = {
         let of = stock.stock();
         let formula = |listing: &ListingStock| formula(mode, &of, &listing.rules, &shares, listing.target);
@@ -178,6 +181,7 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
         levels: stock.levels.iter().map(|(code, level)| (code.to_string(), units(*level))).collect(),
         components: stock.components.into_iter().map(ComponentRow::from).collect(),
         part_of: links(stock.part_of),
+        has_siblings: stock.listings.windows(2).any(|two| two.first().map(|a| a.store.id) == two.last().map(|b| b.store.id)),
         has_maximum: stock.listings.iter().any(|listing| listing.rules.max_shown.is_some()),
         listings: stock.listings.into_iter().zip(formulas).map(row).collect(),
         exclusive: mode == AllocationMode::Exclusive,
@@ -186,7 +190,7 @@ pub(super) async fn one(visit: SellerVisit, query: Query<SkuQuery>) -> PageAnswe
 
 /// The calculation of a target: "available 42 − buffer 2 = 40, × 30% = 12".
 ///
-/// `shares` are those of all listings of the SKU.
+/// `shares` are those of all stores that list the SKU.
 fn formula(mode: AllocationMode, stock: &Stock<'_>, rules: &ListingRules, shares: &[Share], target: Target) -> String {
     if !rules.sync_enabled {
         return "Not updated: synchronization is off.".to_owned();
@@ -239,6 +243,7 @@ mod tests {
 
     fn rules(share: i64) -> ListingRules {
         ListingRules {
+            store_id: crate::domain::StoreId::new(crate::domain::Timestamp::default()),
             share: Share::from_hundredths(share),
             buffer: 2,
             threshold: None,

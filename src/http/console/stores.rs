@@ -6,7 +6,7 @@ use super::page::{Frame, PageAnswer, go_saying, go_warning};
 use super::session::SellerVisit;
 use super::show::{Stamp, count, query_value, units, units_each};
 use crate::db;
-use crate::db::listings::Listing;
+use crate::db::listings::{AfterListing, Listing};
 use crate::domain::grant::ends_soon;
 use crate::domain::{ListingId, StoreId};
 use crate::http::error::ApiError;
@@ -17,6 +17,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Path, Query};
 use askama::Template;
 use serde::Deserialize;
+use std::collections::HashMap;
 
 /// Listings per page.
 const PAGE: usize = 50;
@@ -43,6 +44,8 @@ struct ListingRow {
     external_id: String,
     /// How many units of the SKU one of it is, if that is not 1.
     units: Option<String>,
+    /// "One of 2 listings of this SKU".
+    siblings: Option<String>,
     target: Option<String>,
     shown: Option<String>,
     differs: bool,
@@ -50,8 +53,9 @@ struct ListingRow {
 }
 
 impl ListingRow {
-    fn new(frame: &Frame, listing: Listing, target: Option<i64>) -> Self {
+    fn new(frame: &Frame, listing: Listing, target: Option<i64>, of_sku: i64) -> Self {
         Self {
+            siblings: (of_sku > 1).then(|| format!("one of {} listings of this SKU", units(of_sku))),
             target: target.map(units),
             differs: target.zip(listing.shown).is_some_and(|(target, shown)| target != shown),
             id: listing.id.to_string(),
@@ -89,6 +93,8 @@ struct StorePage<'a> {
     only_own_rules: bool,
     search: String,
     listings: Vec<ListingRow>,
+    /// Several of them show the same SKU.
+    has_siblings: bool,
     next: Option<String>,
     first: bool,
 }
@@ -98,29 +104,37 @@ pub(super) struct ListingsQuery {
     search: Option<String>,
     own_rules: Option<String>,
     after: Option<String>,
+    /// Of several listings of the SKU `after`, the last one.
+    after_id: Option<String>,
 }
 
 pub(super) async fn one(visit: SellerVisit, state: State, id: Path<StoreId>, query: Query<ListingsQuery>) -> PageAnswer {
     let id = id.into_inner();
     let search = query.search.as_deref().unwrap_or_default().trim().to_owned();
-    let (text, after) = (search.clone(), query.after.clone());
+    let after_id = query.after_id.as_deref().and_then(|id| id.parse().ok());
+    let (text, after) = (search.clone(), query.after.clone().map(|sku| AfterListing { sku, id: after_id }));
     let since = circuits_since(&visit.frame);
     let only_own_rules = query.own_rules.is_some();
-    let (store, mut found, figures, targets, own_rules, grant) = visit
+    let (store, mut found, figures, targets, own_rules, (grant, of_sku)) = visit
         .caller
         .db
         .read(move |t| {
             let store = t.store(id)?;
-            let found = t.search_listings(id, &text, only_own_rules, after.as_deref(), PAGE_AND_ONE)?;
+            let found = t.search_listings(id, &text, only_own_rules, after.as_ref(), PAGE_AND_ONE)?;
             let targets = t.targets_of(&found.iter().map(|listing| listing.id).collect::<Vec<_>>())?;
             let figures = StoreFigures::read(t, std::slice::from_ref(&store), since)?;
             let own_rules = t.own_rules()?.get(&id).copied();
-            Ok((store, found, figures, targets, own_rules, t.grant(id)?))
+            let skus: Vec<String> = found.iter().map(|listing| listing.sku.clone()).collect();
+            let of_sku = if store.repeats_skus { t.listing_counts(id, &skus)? } else { HashMap::new() };
+            Ok((store, found, figures, targets, own_rules, (t.grant(id)?, of_sku)))
         })
         .await?;
-    let more = found.len() > PAGE;
+    let next_sku = found.get(PAGE).map(|listing| listing.sku.clone());
     found.truncate(PAGE);
-    let last = found.last().filter(|_| more).map(|listing| query_value(&listing.sku));
+    let last = found.last().zip(next_sku).map(|(listing, next)| {
+        let id = if listing.sku == next { format!("&after_id={}", listing.id) } else { String::new() };
+        format!("{}{id}", query_value(&listing.sku))
+    });
     let frame = &visit.frame;
     let needs_credentials = stores::state_of(&store, frame.now) == StoreState::NeedsReauthorisation;
     let ends_at = grant.ends_at.filter(|ends_at| ends_soon(Some(*ends_at), frame.now));
@@ -155,11 +169,12 @@ pub(super) async fn one(visit: SellerVisit, state: State, id: Path<StoreId>, que
         }),
         first: query.after.is_none(),
         search,
+        has_siblings: of_sku.values().any(|listings| *listings > 1),
         listings: found
             .into_iter()
             .map(|listing| {
-                let target = targets.get(&listing.id).copied().flatten();
-                ListingRow::new(frame, listing, target)
+                let (target, of_sku) = (targets.get(&listing.id).copied().flatten(), of_sku.get(&listing.sku).copied().unwrap_or(1));
+                ListingRow::new(frame, listing, target, of_sku)
             })
             .collect(),
     })

@@ -1,6 +1,6 @@
 //! What changes together in the checker's account of a listing.
-use super::{Excuse, ListingState, Wrong};
-use crate::journal::Push;
+use super::{Checker, Excuse, ListingState, Wrong};
+use crate::journal::{Listing, Push};
 use tokio::time::Instant;
 
 impl ListingState {
@@ -28,5 +28,12 @@ impl ListingState {
         for id in std::mem::take(&mut self.rejected_before_target) {
             self.rejected.remove(&id);
         }
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn expect_no_heals(&mut self, seller: &str, of: impl Fn(&Listing) -> bool) {
+        let ids: Vec<String> = self.seller(seller).listings.values().filter(|l| of(l)).map(|l| l.id.clone()).collect();
+        ids.into_iter().for_each(|id| self.listed.entry(id).or_default().expect_no_heal());
     }
 }

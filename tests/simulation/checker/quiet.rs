@@ -139,10 +139,17 @@ impl Checker<'_> {
                     continue;
                 }
                 let pool = (seller.there(None, sku) - buffer).max(0);
-                let shown = |l: &&Listing| l.units * self.world.network.quantity(&seller.stores[&l.store].name, &l.external_id);
-                let shown: i64 = listings.iter().map(shown).sum();
+                // A store counts once, however many of its listings show the SKU.
+                let (mut of_stores, mut shares): (BTreeMap<&str, i64>, BTreeMap<&str, i64>) = Default::default();
+                for (l, r) in &rules {
+                    let shown = l.units * self.world.network.quantity(&seller.stores[&l.store].name, &l.external_id);
+                    let most = of_stores.entry(&l.store).or_default();
+                    *most = shown.max(*most);
+                    shares.insert(&l.store, r.share.unwrap_or(0));
+                }
+                let shown: i64 = of_stores.values().sum();
                 // What is no whole pack is shown nowhere.
-                let whole = listings.iter().all(|l| l.units == 1) && rules.iter().filter_map(|(_, r)| r.share).sum::<i64>() == 10_000;
+                let whole = listings.iter().all(|l| l.units == 1) && shares.values().sum::<i64>() == 10_000;
                 if shown > pool || (whole && shown != pool) {
                     return fail("exclusive stores do not add up to the pool", format!("{sku}: {shown} of {pool}"));
                 }

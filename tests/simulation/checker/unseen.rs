@@ -15,37 +15,37 @@ use tokio::time::Instant;
 const AGE_KNOWN_WITHIN: Duration = Duration::from_secs(600);
 
 /// Units that nobody has reported yet.
-#[derive(Debug)]
-struct Sale {
+#[derive(Debug, Clone)]
+pub(super) struct Sale {
     /// All units that the item had sold by then.
-    sold_by_then: i64,
+    pub(super) sold_by_then: i64,
     units: i64,
-    at: Instant,
-    report: Option<String>,
+    pub(super) at: Instant,
+    pub(super) report: Option<String>,
 }
 
 /// What is known of a listing's own sales.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct OwnSales {
-    unreported: VecDeque<Sale>,
+    pub(super) unreported: VecDeque<Sale>,
     /// Units that were reported in the store's name.
     reported: i64,
     /// Units by which the service believes pushes to have changed what is shown.
     believed: i64,
     /// What is to be added to all these; `None` before the first overwrite that was read first.
-    begun_with: Option<i64>,
+    pub(super) begun_with: Option<i64>,
     /// The changes of pushes that were given up without a decision since the last overwrite.
-    perhaps: Vec<i64>,
+    pub(super) perhaps: Vec<i64>,
     /// What they would have left.
-    late: BTreeSet<i64>,
+    pub(super) late: BTreeSet<i64>,
     /// Those that are in doubt.
-    in_doubt: BTreeSet<String>,
+    pub(super) in_doubt: BTreeSet<String>,
     /// Those that the platform has applied.
     applied: BTreeSet<String>,
     /// What the last overwrite left out.
-    left_out: i64,
+    pub(super) left_out: i64,
     /// Why the service cannot know exactly what the store has sold.
-    reason: Option<&'static str>,
+    pub(super) reason: Option<&'static str>,
 }
 
 /// By how much this push changes what its listing shows, as far as the service knows.
@@ -55,7 +55,7 @@ fn change_of(push: &Push) -> Option<i64> {
 
 impl OwnSales {
     /// The units that are missing, when the item has sold and was changed so far.
-    fn missing(&self, totals: Totals) -> Option<i64> {
+    pub(super) fn missing(&self, totals: Totals) -> Option<i64> {
         Some(totals.sold - totals.changed + self.believed - self.reported + self.begun_with?)
     }
 
@@ -110,12 +110,12 @@ impl OwnSales {
         }
     }
 
-    fn units(&self, among: impl Fn(&Sale) -> bool) -> i64 {
+    pub(super) fn units(&self, among: impl Fn(&Sale) -> bool) -> i64 {
         self.unreported.iter().filter(|sale| among(sale)).map(|sale| sale.units).sum()
     }
 
     /// The first of these units count no more.
-    fn forget(&mut self, mut units: i64) {
+    pub(super) fn forget(&mut self, mut units: i64) {
         while let Some(first) = self.unreported.front_mut().filter(|_| units > 0) {
             let taken = first.units.min(units);
             (first.units, units) = (first.units - taken, units - taken);
@@ -142,7 +142,7 @@ impl Checker<'_> {
     }
 
     /// How long ago this was by the service's clock, at most.
-    fn age(&self, since: Instant) -> Duration {
+    pub(super) fn age(&self, since: Instant) -> Duration {
         let stepped = self.world.clock_steps.iter().filter(|(when, ms)| *ms > 0 && *when >= since && *when <= self.at);
         let stepped: i64 = stepped.map(|(_, ms)| ms).sum();
         self.at.saturating_duration_since(since) + Duration::from_millis(stepped.unsigned_abs()) + AGE_KNOWN_WITHIN
@@ -153,10 +153,12 @@ impl Checker<'_> {
         self.named.insert(store.to_owned());
         let of_store = |l: &&Listing| l.store == store && l.sku == sku;
         let listings: Vec<_> = self.seller(seller).listings.values().filter(of_store).map(|l| (l.id.clone(), units / l.units)).collect();
-        for (listing, units) in listings {
-            let listed = self.listed.entry(listing).or_default();
-            listed.own.reported(units, id);
-            listed.overwritten.reported(units);
+        for (listing, units) in &listings {
+            self.listed.entry(listing.clone()).or_default().overwritten.reported(*units);
+        }
+        match listings.as_slice() {
+            [(listing, units)] => self.listed.entry(listing.clone()).or_default().own.reported(*units, id),
+            siblings => self.sale_of_siblings(siblings, id),
         }
     }
 
@@ -174,6 +176,12 @@ impl Checker<'_> {
         let Some(read) = read.filter(|read| Some(read.shown) == push.shown_before) else {
             return fail("overwrite without a read", format!("{read:?}: {push:?}"));
         };
+        if let Some(listing) = self.sellers[seller].listings.get(&push.listing) {
+            let siblings = self.siblings(listing);
+            if siblings.len() > 1 {
+                return self.siblings_leave_out(&siblings, &store, push, target);
+            }
+        }
         let ages: BTreeMap<Instant, Duration> = match self.listed.get(&push.listing) {
             Some(listed) => listed.own.unreported.iter().map(|sale| (sale.at, self.age(sale.at))).collect(),
             None => return Ok(()),
@@ -243,8 +251,9 @@ impl Checker<'_> {
 
     /// The units that are missing from what a listing would show if every sale had been reported.
     pub(super) fn left_out(&self, listing: &Listing, store: &str) -> i64 {
-        let own = self.listed.get(&listing.id).map(|listed: &ListingState| &listed.own);
-        own.and_then(|own| own.missing(self.totals_of(listing, store))).unwrap_or(0).max(0)
+        let own = |listing: &Listing| self.listed.get(&listing.id).map(|listed: &ListingState| &listed.own);
+        let missing = |listing: &Listing| own(listing).and_then(|own| own.missing(self.totals_of(listing, store)));
+        self.siblings(listing).iter().filter_map(missing).sum::<i64>().max(0)
     }
 
     /// What a listing shows after an overwrite, if nothing else goes on.
@@ -276,7 +285,12 @@ impl Checker<'_> {
             for listing in seller.listings.values().filter(|listing| seller.targets(&listing.sku)[&listing.id].is_some()) {
                 let store = &seller.stores[&listing.store].name;
                 let own = &self.listed[&listing.id].own;
-                let (left_out, sold) = (self.left_out(listing, store), own.units(|_| true));
+                let siblings = self.siblings(listing);
+                let of_all = siblings.iter().map(|sibling| &self.listed[&sibling.id].own);
+                if siblings.len() > 1 && of_all.clone().any(|own| own.reason.is_some() || own.begun_with.is_none()) {
+                    continue;
+                }
+                let (left_out, sold) = (self.left_out(listing, store), of_all.map(|own| own.units(|_| true)).sum::<i64>());
                 if own.reason.is_none() && own.begun_with.is_some() && left_out != sold {
                     return fail(
                         "left out is not what is never reported",

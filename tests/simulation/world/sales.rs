@@ -1,6 +1,6 @@
 //! What stores sell by themselves, and when that is reported.
 use super::{Verdict, World};
-use crate::story::{Event, EventId, ITEMS, Report};
+use crate::story::{Event, EventId, ITEMS, Report, sku_of};
 use serde_json::json;
 
 /// A sale that is to be reported later.
@@ -42,8 +42,8 @@ impl World {
             self.sellers[seller].sold_by.insert(format!("e{id}"), store_id);
         }
         // Of the SKU, whatever the store sells it by.
-        let quantity = quantity * self.story.setup.sellers[seller].stores[store].units[sku];
-        let event = Event { kind: "sale", sku, warehouse: 0, quantity, id: EventId::Fresh(id) };
+        let quantity = quantity * self.story.setup.sellers[seller].stores[store].units_of(sku);
+        let event = Event { kind: "sale", sku: sku_of(sku), warehouse: 0, quantity, id: EventId::Fresh(id) };
         self.record(seller, vec![vec![event]], false).await
     }
 

@@ -1,6 +1,6 @@
-//! Sellers who undo and cancel runs.
+//! Sellers who let runs go ahead, undo and cancel them.
 use super::{Verdict, World, fail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 impl World {
     pub(super) async fn undo(&mut self, seller: usize, back: usize) -> Verdict {
@@ -29,6 +29,19 @@ impl World {
             // It has ended meanwhile.
             409 => {}
             _ => return fail("request refused", format!("{status} {answer}")),
+        }
+        Ok(())
+    }
+
+    /// Lets every run go ahead that asks before it sets so many listings to 0.
+    pub(super) async fn answer_runs(&mut self) -> Verdict {
+        for seller in 0..self.sellers.len() {
+            let listed = self.expect(seller, "GET", "/v1/syncs?limit=30", None).await?;
+            for run in listed["items"].as_array().unwrap().iter().filter(|run| run["state"] == "waiting_for_answer") {
+                let path = format!("/v1/syncs/{}/answer", run["id"].as_str().unwrap());
+                self.expect(seller, "POST", &path, Some(json!({ "go": true }))).await?;
+                self.count("run let go ahead");
+            }
         }
         Ok(())
     }

@@ -1,0 +1,21 @@
+//! Which requests may have been applied too late for the service to know.
+use super::Checker;
+use crate::story::NetFault;
+
+impl Checker<'_> {
+    /// Whether this request may have been applied after the settle time.
+    pub(super) fn may_be_too_late(&self, request: usize) -> bool {
+        let stepped = self.world.clock_steps.iter().any(|(_, ms)| *ms > 0);
+        match self.sent_requests[request].fault {
+            Some(NetFault::LateAfter { .. }) => true,
+            // The settle time is measured with a clock that may have been stepped.
+            Some(NetFault::LateWithin { .. }) => stepped,
+            _ => false,
+        }
+    }
+
+    /// Whether a key shows that a repetition was not applied again. After the clock was set back, nothing is known of a key's age.
+    pub(super) fn keys_hold(&self) -> bool {
+        self.world.clock_steps.iter().all(|(_, ms)| *ms >= 0)
+    }
+}

@@ -313,7 +313,7 @@ fn a_missing_quantity_never_becomes_zero() {
         "fn f() { item(x, call.expected().copied().unwrap_or_default()) }",
         "fn f() { push.quantity.map_or(0, |q| q + 1) }",
     ] {
-        assert_eq!(at(defaulted_quantities, "src/service/delivery.rs", bad), 1, "{bad}");
+        assert_eq!(at(defaulted_quantities, "src/service/delivery/claim.rs", bad), 1, "{bad}");
     }
     for good in [
         "fn f() { levels.get(&push.quantity).copied().unwrap_or(0) }",

@@ -192,7 +192,7 @@ MUTATIONS = OF_NODES | {
                 "    /// Returns a claimed call of which not one byte was sent.",
             ),
             (
-                "src/service/delivery.rs",
+                "src/service/delivery/claim.rs",
                 "            Work::Send(call, next) => self.permitted(call, next).await,\n",
                 "            Work::Send(call, next) => {\n"
                 "                if call.kind == crate::domain::push::PushKind::Overwrite\n"
@@ -611,7 +611,7 @@ MUTATIONS = OF_NODES | {
                 "                self.input(Input::NotSent, ctx);\n",
             ),
             (
-                "src/service/delivery.rs",
+                "src/service/delivery/claim.rs",
                 "let is_lost = check_times && t.has_lost_pushes(store, &under_way)?;",
                 'let is_lost = check_times && !crate::planted("call lost on its way to its actor") && t.has_lost_pushes(store, &under_way)?;',
             ),

@@ -14,8 +14,10 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether a key shows that a repetition was not applied again. After the clock was set back, nothing is known of a key's age.
+    /// Whether a key shows that a repetition was not applied again. After the clock was set back, or where the next node's is behind,
+    /// nothing is known of a key's age.
     pub(super) fn keys_hold(&self) -> bool {
-        self.world.clock_steps.iter().all(|(_, ms)| *ms >= 0)
+        let skewed = self.world.setup().nodes.as_ref().is_some_and(|nodes| nodes.skews_ms.iter().any(|ms| *ms != 0));
+        !skewed && self.world.clock_steps.iter().all(|(_, ms)| *ms >= 0)
     }
 }

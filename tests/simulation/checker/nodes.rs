@@ -25,6 +25,7 @@ impl Checker<'_> {
         let Some(log) = self.world.lease_log() else { return Ok(0) };
         taken_in_time(&log)?;
         sent_by_holders(self.world, &log)?;
+        claimed_by_holders(self.world, &log)?;
         found_out_by_the_next(self.world, &log)?;
         within_the_limit_of_the_app(self.world, &log)?;
         taken_over_after_a_kill(&log)
@@ -60,21 +61,20 @@ impl Checker<'_> {
     }
 }
 
-/// A shard is taken from nobody who has renewed its leases within their time.
+/// A shard is taken from nobody who has renewed its leases within their time. What is renewed in the moment in which it is taken may
+/// not have been seen; the epoch keeps the former holder from doing anything.
 fn taken_in_time(log: &LeaseLog) -> Verdict {
-    let (mut renewed, mut holders) = (BTreeMap::new(), [None; SHARDS]);
+    let (mut renewed, mut holders) = (BTreeMap::<u64, Vec<Instant>>::new(), [None; SHARDS]);
     for (at, change) in &log.changes {
         match change {
-            LeaseChange::Renewed { by } => drop(renewed.insert(*by, *at)),
+            LeaseChange::Renewed { by } => renewed.entry(*by).or_default().push(*at),
             LeaseChange::Deleted { of } => drop(renewed.remove(of)),
             LeaseChange::Holds { shard, by, .. } => {
                 let before: Option<u64> = std::mem::replace(&mut holders[*shard], *by);
                 let (Some(before), Some(by)) = (before, *by) else { continue };
-                if before != by
-                    && let Some(renewed) = renewed.get(&before)
-                    && *at - *renewed < LEASE
-                {
-                    let detail = format!("process {by} took shard {shard} from {before} {:?} after it was renewed", *at - *renewed);
+                let seen = renewed.get(&before).and_then(|all| all.iter().rev().find(|renewed| *renewed < at));
+                if let Some(seen) = seen.filter(|seen| before != by && *at - **seen < LEASE) {
+                    let detail = format!("process {by} took shard {shard} from {before} {:?} after it was renewed", *at - *seen);
                     return fail("lease taken too early", detail);
                 }
             }
@@ -118,16 +118,41 @@ fn sent_by_holders(world: &World, log: &LeaseLog) -> Verdict {
     })
 }
 
+/// Pushes are claimed and finished by the node that holds the seller's shard, and by nobody else, not even for a moment.
+fn claimed_by_holders(world: &World, log: &LeaseLog) -> Verdict {
+    let mut holders = [None; SHARDS];
+    let mut changes = log.changes.iter().enumerate().peekable();
+    let mut sending: BTreeSet<&str> = BTreeSet::new();
+    for (seq, entry) in &world.journal {
+        let Entry::Push { seller, push } = entry else { continue };
+        let is_sending = push.state == State::Sending;
+        let was_sending = if is_sending { !sending.insert(&push.id) } else { sending.remove(push.id.as_str()) };
+        let Some((_, author)) = log.authors.range(*seq..).next().filter(|_| is_sending != was_sending) else { continue };
+        while let Some((_, (_, change))) = changes.next_if(|(n, _)| *n < author.after) {
+            if let LeaseChange::Holds { shard, by, .. } = change {
+                holders[*shard] = *by;
+            }
+        }
+        let holder = holders[shard_of(seller)];
+        if holder != Some(author.process) {
+            let detail = format!("process {} changed it although {holder:?} holds its shard: {push:?}", author.process);
+            return fail("push claimed or finished by a node that does not hold the lease", detail);
+        }
+    }
+    Ok(())
+}
+
 /// What one process was sending is uncertain for the next.
 fn found_out_by_the_next(world: &World, log: &LeaseLog) -> Verdict {
     let mut sending: BTreeMap<&str, u64> = BTreeMap::new();
     for (seq, entry) in &world.journal {
         let Entry::Push { push, .. } = entry else { continue };
         let Some((_, author)) = log.authors.range(*seq..).next() else { continue };
+        let author = author.process;
         if push.state == State::Sending {
-            sending.entry(push.id.as_str()).or_insert(*author);
+            sending.entry(push.id.as_str()).or_insert(author);
         } else if let Some(before) = sending.remove(push.id.as_str())
-            && before != *author
+            && before != author
             && push.state != State::Uncertain
         {
             return fail("what another node was sending is not uncertain", format!("of process {before}, changed by {author}: {push:?}"));
@@ -166,13 +191,13 @@ fn within(world: &World, log: &LeaseLog, (per_second, burst): (f64, u32), settle
     Ok(())
 }
 
-/// The shards of a process that was killed have another holder soon after the lease time, if nothing else happens to nodes.
+/// The shards of a process that was killed have another holder soon after the lease time, if all other nodes are well and stay so.
 fn taken_over_after_a_kill(log: &LeaseLog) -> Verdict<u64> {
     let mut checked = 0;
     for killed in &log.killed {
         let until = killed.at + LEASE + FOUND_WITHIN;
         let is_disturbed = |at: &Instant| *at != killed.at && *at + SETTLED_AFTER > killed.at && *at <= until;
-        if log.disturbed.iter().any(is_disturbed) || until > Instant::now() {
+        if !killed.others_are_well || log.disturbed.iter().any(is_disturbed) || until > Instant::now() {
             continue;
         }
         let held = |until: Instant| {

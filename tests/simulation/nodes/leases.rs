@@ -46,11 +46,20 @@ pub struct Sent {
     pub after: usize,
 }
 
+/// The process that has written something.
+#[derive(Debug, Clone, Copy)]
+pub struct Author {
+    pub process: u64,
+    /// So many changes of leases had happened before.
+    pub after: usize,
+}
+
 /// A process that was killed.
 #[derive(Debug, Clone, Copy)]
 pub struct Killed {
     pub at: Instant,
     pub process: u64,
+    pub others_are_well: bool,
 }
 
 pub struct LeaseLog {
@@ -63,8 +72,8 @@ pub struct LeaseLog {
     pub killed: Vec<Killed>,
     /// When something was done to a node, or ended.
     pub disturbed: Vec<Instant>,
-    /// The process that has written each stretch of the journal, by the last entry of the stretch.
-    pub authors: BTreeMap<i64, u64>,
+    /// Who has written each stretch of the journal, by the last entry of the stretch.
+    pub authors: BTreeMap<i64, Author>,
 }
 
 impl LeaseLog {
@@ -84,7 +93,7 @@ impl LeaseLog {
     /// Reads what this process has just committed; `position` is that of the journal.
     pub fn note_work(&mut self, by: u64, position: i64) {
         if self.authors.last_key_value().is_none_or(|(to, _)| *to < position) {
-            self.authors.insert(position, by);
+            self.authors.insert(position, Author { process: by, after: self.changes.len() });
         }
         type Row = (i64, Option<String>, Option<i64>, Option<i64>);
         // A prepared statement, because this runs after each piece of work.
@@ -120,9 +129,9 @@ impl LeaseLog {
         self.disturbed.push(Instant::now());
     }
 
-    pub fn note_killed(&mut self, process: u64) {
+    pub fn note_killed(&mut self, process: u64, others_are_well: bool) {
         self.note_disturbance();
-        self.killed.push(Killed { at: Instant::now(), process });
+        self.killed.push(Killed { at: Instant::now(), process, others_are_well });
     }
 
     /// Whether nothing was done to any node for so long.

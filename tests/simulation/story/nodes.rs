@@ -86,7 +86,7 @@ fn draw(seed: u64, setup: &mut Setup) {
     let mut rng = draws(seed);
     let skewed = rng.random_bool(0.6);
     let skews_ms = std::array::from_fn(|_| if skewed { rng.random_range(-SKEW_MS..=SKEW_MS) } else { 0 });
-    let app = rng.random_bool(0.6).then(|| (pick(&mut rng, &[2.0, 4.0, 10.0]), pick(&mut rng, &[5, 10, 20])));
+    let app = rng.random_bool(0.6).then(|| (pick(&mut rng, &[0.5, 2.0, 4.0]), pick(&mut rng, &[5, 10, 20])));
     setup.nodes = Some(Nodes { count: rng.random_range(2..=MOST_NODES), skews_ms, app });
 }
 

@@ -98,13 +98,13 @@ impl World {
     }
 
     /// Whether something may be about to happen to the process, or has happened to a node not long ago; or whether the limit of an app, of
-    /// which a node has a small part, may keep what is due waiting for long.
+    /// which a node has a small part, or a clock that is behind may keep what is due waiting for long.
     pub(super) fn is_in_danger(&self) -> bool {
         let Some(fleet) = &self.fleet else { return self.process().life.has_fuse() };
         let lives = || fleet.places.iter().filter_map(|place| place.process.as_ref());
         let settled = Duration::from_secs(30);
         let deaf_for = settled + Duration::from_secs(2 * self.story.setup.poll_s);
-        self.story.setup.nodes.as_ref().is_some_and(|nodes| nodes.app.is_some())
+        self.story.setup.nodes.as_ref().is_some_and(|nodes| nodes.app.is_some() || nodes.skews_ms != [0; MOST_NODES])
             || lives().any(|process| process.life.has_fuse() || !process.ties().is_well())
             || fleet.places.iter().any(|place| place.process.is_none())
             || !fleet.log.lock().unwrap().is_undisturbed_for(settled)
@@ -140,9 +140,12 @@ impl World {
     }
 
     fn killed(&mut self, place: usize, down_ms: u64) {
-        let process = self.fleet().places[place].process.as_ref().map(|process| process.ties().number);
-        if let Some(process) = process {
-            self.fleet().log.lock().unwrap().note_killed(process);
+        let process = |place: &Place| place.process.as_ref().map(|process| process.ties().number);
+        if let Some(number) = process(&self.fleet().places[place]) {
+            let well = self.well();
+            let others = || self.fleet.iter().flat_map(|fleet| fleet.places.iter().enumerate()).filter(|(other, _)| *other != place);
+            let are_well = others().all(|(other, at)| at.process.is_none() || well.contains(&other));
+            self.fleet().log.lock().unwrap().note_killed(number, are_well);
         }
         self.gone(place, down_ms);
     }
@@ -241,6 +244,8 @@ impl World {
         let Some(process) = self.fleet().places[place].process.as_ref() else { return Ok(()) };
         let handle = process.handle.clone();
         process.ties().log().note_disturbance();
+        let disturbances = |world: &Self| world.lease_log().map_or(0, |log| log.disturbed.len());
+        let before = disturbances(self);
         self.processes += 1;
         let mut stopping = std::pin::pin!(stop(&handle));
         let stopped = loop {
@@ -258,7 +263,8 @@ impl World {
         };
         self.gone(place, down_ms);
         self.count("graceful restart");
-        stopped
+        // One that was frozen meanwhile takes longer than anybody waits.
+        if disturbances(self) > before { Ok(()) } else { stopped }
     }
 
     pub(super) async fn node_step(&mut self, step: NodeStep) -> Verdict {

@@ -144,7 +144,8 @@ impl World {
         if let Some(number) = process(&self.fleet().places[place]) {
             let well = self.well();
             let others = || self.fleet.iter().flat_map(|fleet| fleet.places.iter().enumerate()).filter(|(other, _)| *other != place);
-            let are_well = others().all(|(other, at)| at.process.is_none() || well.contains(&other));
+            let are_well = others().any(|(other, _)| well.contains(&other))
+                && others().all(|(other, at)| at.process.is_none() || well.contains(&other));
             self.fleet().log.lock().unwrap().note_killed(number, are_well);
         }
         self.gone(place, down_ms);
@@ -193,7 +194,8 @@ impl World {
         let [first, last] = AWAKE;
         if Duration::from_millis(ms) > LONG {
             self.pass_until(Instant::now() + first).await;
-            self.fleet().bus.set_idle(true);
+            let is_calm = self.lease_log().is_some_and(|log| log.is_undisturbed_for(first));
+            self.fleet().bus.set_idle(is_calm);
             self.pass_until(until - last).await;
             self.fleet().bus.set_idle(false);
         }

@@ -163,13 +163,12 @@ impl Permit {
 }
 
 impl Permit {
-    /// Waits until a call with this permit may leave, counted from when earlier ones left. Between a permit and its call's first byte lies
-    /// a claim in the database, which takes longer the more there is to do: if the first of two calls waits there and the second does
-    /// not, they come closer together at the platform than they were permitted, and it refuses the second.
-    pub async fn depart(permit: Option<&Self>) {
-        while let Some(wait) = permit.and_then(|permit| permit.limits.try_depart(permit)) {
-            tokio::time::sleep(wait).await;
-        }
+    /// Notes that a call with this permit leaves now, or returns how long it has to wait, counted from when earlier ones left. Between
+    /// a permit and its call's first byte lies a claim in the database, which takes longer the more there is to do: if the first of
+    /// two calls waits there and the second does not, they come closer together at the platform than they were permitted, and it
+    /// refuses the second.
+    pub fn try_depart(&self) -> Option<Duration> {
+        self.limits.try_depart(self)
     }
 }
 
@@ -290,7 +289,8 @@ impl Limits {
         self.nodes.store(u32::try_from(nodes).unwrap_or(u32::MAX).max(1), Ordering::Relaxed);
     }
 
-    /// What a store was called before this epoch is unknown, so its bucket is empty when that began, and fills from then on.
+    /// How often others called a store before this epoch is unknown, so its bucket is empty when that began, and fills from then on. What
+    /// this process has called it meanwhile counts, too, as when somebody has a store checked that another node works for.
     pub fn begin_under(&self, store: StoreId, epoch: i64, began_at: Instant) {
         let now = Instant::now();
         let mut buckets = self.lock();
@@ -298,8 +298,8 @@ impl Limits {
             buckets.under.retain(|_, (_, since)| now.saturating_duration_since(*since) < IDLE_AFTER);
         }
         if buckets.under.get(&store).is_none_or(|(known, _)| *known != epoch) {
-            buckets.under.insert(store, (epoch, began_at));
-            buckets.stores.remove(&store);
+            let own = buckets.stores.remove(&store).and_then(|entry| entry.bucket.empty_at());
+            buckets.under.insert(store, (epoch, own.map_or(began_at, |at| at.max(began_at))));
         }
     }
 

@@ -19,13 +19,20 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Whether a request may still be sent: asked as the last thing before it is.
 pub type MaySend = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
-/// Waits until a call with this permit may leave. That it may be sent is made sure of before, because that may take a transaction: if it
-/// came after, the next call would follow sooner than the limits allow.
+/// Waits until a call with this permit may leave. That it may be sent is made sure of before each look at the limits, because that may
+/// take a transaction: if it came after, the next call would follow sooner than the limits allow.
 pub(super) async fn depart(permit: Option<&Permit>, may_send: Option<&MaySend>) {
-    if let Some(may_send) = may_send {
-        may_send().await;
+    loop {
+        if let Some(may_send) = may_send
+            && !may_send().await
+        {
+            return;
+        }
+        match permit.and_then(Permit::try_depart) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return,
+        }
     }
-    Permit::depart(permit).await;
 }
 
 /// Sends a request, which may take this long, if it may be sent. Returns the complete reply, or what its absence means.

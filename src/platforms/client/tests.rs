@@ -124,23 +124,29 @@ async fn a_call_that_had_to_prove_its_lease_is_not_followed_too_soon() {
     let clock = Clock::starting_at("2027-01-04T12:00:00Z".parse().unwrap());
     let left = Arc::new(Noting::default());
     let client = Client::new(Arc::clone(&left) as Arc<dyn Transport>, Arc::new(Limits::default()), Duration::from_secs(1), clock);
-    let mut store = test_store("simulated", json!({ "rate_limit": { "per_second": 1.0, "burst": 1 } }), &[]);
+    let mut store = test_store("simulated", json!({ "rate_limit": { "per_second": 0.1, "burst": 1 } }), &[]);
     store.base_url = Some("http://shop.example".to_owned());
     let read = Call { action: Action::Read, items: Vec::new(), idempotency_key: None };
     tokio::time::sleep(Duration::from_secs(60)).await;
     let send = async |proof_ms| {
         let permit = client.permit(&store, &read).await;
-        let proven = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let proven_at = Arc::new(std::sync::Mutex::new(None::<Instant>));
         let may_send: MaySend = Arc::new(move || {
-            let ms = if proven.swap(true, std::sync::atomic::Ordering::Relaxed) { 0 } else { proof_ms };
+            let proven_at = Arc::clone(&proven_at);
             Box::pin(async move {
-                tokio::time::sleep(Duration::from_millis(ms)).await;
+                // A proof is good for a second.
+                if proven_at.lock().unwrap().is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
+                    tokio::time::sleep(Duration::from_millis(proof_ms)).await;
+                    *proven_at.lock().unwrap() = Some(Instant::now());
+                }
                 true
             })
         });
         client.asking(may_send).send(&store, &read, permit).await;
     };
-    futures_util::future::join(send(900), send(0)).await;
+    // The second waits for the first, so that it has to prove it again.
+    futures_util::future::join3(send(4000), send(900), send(0)).await;
     let left = left.0.lock().unwrap().clone();
-    assert!(left[1] - left[0] >= Duration::from_secs(1), "{:?}", left[1] - left[0]);
+    let gaps = [left[1] - left[0], left[2] - left[1]];
+    assert!(gaps.iter().all(|gap| *gap >= Duration::from_secs(10)), "{gaps:?}");
 }

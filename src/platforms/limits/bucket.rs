@@ -109,6 +109,12 @@ impl Bucket {
         taken
     }
 
+    /// When it was empty, had it filled ever since without losing any point.
+    pub(super) fn empty_at(&self) -> Option<Instant> {
+        let whole = period(self.limit).saturating_mul(self.limit.burst);
+        Instant::now().checked_sub(whole.saturating_sub(self.wait(self.limit.burst)))
+    }
+
     /// The time until the bucket holds `cost` points.
     pub(super) fn wait(&self, cost: u32) -> Duration {
         let rest = self.limit.burst.saturating_sub(self.bounded(cost).get());

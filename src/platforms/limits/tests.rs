@@ -62,7 +62,9 @@ async fn calls_leave_no_closer_together_than_the_bucket_allows_however_long_they
             let delay = Duration::from_millis(if n.is_multiple_of(3) { 900 } else { 5 });
             under_way.push(tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                Permit::depart(Some(&permit)).await;
+                while let Some(wait) = permit.try_depart() {
+                    tokio::time::sleep(wait).await;
+                }
                 Instant::now()
             }));
         }
@@ -234,6 +236,12 @@ async fn a_store_that_another_node_has_called_before_gets_an_empty_bucket_once_f
     limits.begin_under(store, 4, Instant::now() - Duration::from_secs(3));
     let waits = [3, 4].map(|cost| limits.expected_wait(store, &facts, cost).is_zero());
     assert_eq!(waits, [true, false], "the epoch began three seconds ago");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    drop(limits.acquire(store, &facts, 10).await);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    limits.begin_under(store, 5, Instant::now() - Duration::from_secs(30));
+    let waits = [2, 3].map(|cost| limits.expected_wait(store, &facts, cost).is_zero());
+    assert_eq!(waits, [true, false], "its own calls count, although it has held the store for longer");
 }
 
 #[tokio::test(start_paused = true)]

@@ -112,7 +112,7 @@ impl NatsServer {
     }
 
     /// Waits until nothing is missing. NATS 2.9 may deliver nothing any more after it was killed, although messages are there and a
-    /// pull waits for them, even one of another process; it delivers them once it was started again.
+    /// pull waits for them, even one of another process; so it is started again.
     pub fn restart_until_none<T: PartialEq>(&mut self, missing: impl Fn() -> Vec<T>) {
         for _ in 0..5 {
             let (mut before, mut since) = (missing(), Instant::now());
